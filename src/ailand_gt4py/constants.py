@@ -1,0 +1,7 @@
+"""Constants of the published networks."""
+
+#: Slope of LeakyReLU for negative arguments (PyTorch's default, used by the aiLand prototype).
+LEAKY_RELU_SLOPE = 0.01
+
+#: Added to the variance in the layer normalisation (PyTorch's default, used by the aiLand prototype).
+LAYER_NORM_EPSILON = 1e-5

@@ -1,0 +1,161 @@
+"""One model on one device: the step that everything else calls."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import numpy as np
+
+from ailand_gt4py import arrays
+from ailand_gt4py.dimensions import Column, DiagnosticFeature, ForcingFeature, StateFeature, StaticFeature
+from ailand_gt4py.errors import InputError, RunError
+from ailand_gt4py.lowering import backends, compilation
+from ailand_gt4py.parameters import network_shape, step_operands
+from ailand_gt4py.stencils.networks import step_operator
+from ailand_gt4py.weights.model import Model
+
+Precision = Literal["float32", "float64"]
+_DTYPES: dict[str, type] = {"float32": np.float32, "float64": np.float64}
+
+logger = logging.getLogger(__name__)
+
+
+class Emulator:
+    """An aiLand model for a fixed number of columns on one device.
+
+    Weights go to the device once, when the emulator is made; the program is compiled at its first step, or by
+    `compile`. A step then allocates only its results, and not even those where the caller gives them.
+
+    Args:
+        model: what to run.
+        n_columns: number of columns of every call, at least 1.
+        backend: ``embedded`` (NumPy, no compilation, slow), ``dace_cpu``, ``dace_gpu``, or a GT4Py backend.
+        precision: of all arrays in and out and of the arithmetic.
+
+    Attributes:
+        model, n_columns, precision: as given.
+        device: ``cpu`` or ``cuda``: where arrays must be.
+        dtype: NumPy type of all arrays.
+
+    Raises:
+        InputError: an unknown backend or precision, or fewer columns than one.
+        RunError: the backend's device or library cannot be had.
+    """
+
+    def __init__(
+        self, model: Model, n_columns: int, backend: Any = "dace_cpu", precision: Precision = "float32"
+    ) -> None:
+        if precision not in _DTYPES:
+            raise InputError(f"precision: found '{precision}', expected one of {', '.join(_DTYPES)}")
+        if n_columns < 1:
+            raise InputError(f"number of columns: found {n_columns}, expected at least 1")
+        self.model = model
+        self.n_columns = int(n_columns)
+        self.precision = precision
+        self.device = backends.device_of(backend)
+        self.dtype = np.dtype(_DTYPES[precision])
+        self._xp = arrays.array_module(self.device)
+        self._operands = step_operands(model, self.dtype, self.device)
+        self._backend = backends.make_backend(backend, self._operands.complete_tables)
+        operator = step_operator(network_shape(model), _DTYPES[precision])
+        self._step = operator if self._backend is None else operator.with_backend(self._backend)
+        self._compiled = self._backend is None
+        sizes = model.sizes
+        self._shapes = {
+            "static": (self.n_columns, sizes.static),
+            "forcing": (self.n_columns, sizes.forcing),
+            "state": (self.n_columns, sizes.state),
+            "new state": (self.n_columns, sizes.state),
+            "diagnostics": (self.n_columns, sizes.diagnostics),
+        }
+
+    def allocate(self, n_features: int) -> arrays.Array:
+        """An uninitialised array (n_columns, n_features) of the emulator's type on its device."""
+        return self._xp.empty((self.n_columns, n_features), dtype=self.dtype)
+
+    def step(
+        self, static: Any, forcing: Any, state: Any, *, out: tuple[Any, Any] | None = None
+    ) -> tuple[arrays.Array, arrays.Array]:
+        """One step of the emulator: (static, forcing over [t, t + step), state at t) -> state and diagnostics.
+
+        Args:
+            static, forcing, state: (n_columns, n_features) in the model's order and units, of the emulator's type, on
+                its device, in any memory layout; NumPy, CuPy, or anything with ``__cuda_array_interface__`` or DLPack.
+                They are read where they are and not changed.
+            out: arrays for the results, of the shapes below; they must not share memory with the inputs.
+
+        Returns:
+            State at t + step (n_columns, n_state) and diagnostics (n_columns, n_diagnostics), in the model's order
+            and units, on the device. On a GPU the work may not be finished when this returns.
+
+        Raises:
+            InputError: an array of another shape, type or device, or a result that shares memory with an input.
+            RunError: the program cannot be compiled.
+        """
+        inputs = {
+            name: self._checked(value, name)
+            for name, value in (("static", static), ("forcing", forcing), ("state", state))
+        }
+        if out is None:
+            out = (self.allocate(len(self.model.state)), self.allocate(len(self.model.diagnostics)))
+        results = {name: self._checked(value, name) for name, value in zip(("new state", "diagnostics"), out, strict=True)}
+        for result_name, result in results.items():
+            for name, array in inputs.items():
+                if self._xp.may_share_memory(result, array):
+                    raise InputError(f"{result_name}: found memory shared with the input '{name}', expected memory of its own")
+        dimensions = (StaticFeature, ForcingFeature, StateFeature, StateFeature, DiagnosticFeature)
+        fields = [
+            arrays.wrap(array, (Column, dimension), name)
+            for (name, array), dimension in zip((inputs | results).items(), dimensions, strict=True)
+        ]
+        with self._compilation():
+            self._step(
+                *fields[:3],
+                self._operands.scales,
+                self._operands.finish,
+                self._operands.network,
+                out=(fields[3], fields[4]),
+                offset_provider=self._operands.offset_provider,
+            )
+        return results["new state"], results["diagnostics"]
+
+    def compile(self) -> None:
+        """Compile the program now, by a step on zeros; without effect if it is compiled."""
+        if not self._compiled:
+            zeros = {name: self._xp.zeros(shape, dtype=self.dtype) for name, shape in self._shapes.items()}
+            self.step(zeros["static"], zeros["forcing"], zeros["state"])
+
+    def _checked(self, value: Any, name: str) -> arrays.Array:
+        array = arrays.as_array(value, self.device, name)
+        arrays.check(array, name, self._shapes[name], self.dtype)
+        return array
+
+    @contextlib.contextmanager
+    def _compilation(self) -> Iterator[None]:
+        """Around the call that may compile: says so, and reports failure in one line."""
+        if self._compiled:
+            yield
+            return
+        logger.info(
+            "compiling the %s network for %s in %s (kept for later runs)",
+            self.model.architecture,
+            self._backend.name if self._backend is not None else "embedded",
+            self.precision,
+        )
+        start = time.perf_counter()
+        try:
+            with compilation.in_this_process():
+                yield
+        except (InputError, RunError):
+            raise
+        except Exception as error:
+            reason = str(error).strip().splitlines()
+            raise RunError(
+                f"the {self.model.architecture} network cannot be compiled: {type(error).__name__}: {reason[0] if reason else ''}"
+            ) from error
+        self._compiled = True
+        logger.info("compiled in %.1f s", time.perf_counter() - start)

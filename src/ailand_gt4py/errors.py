@@ -1,0 +1,20 @@
+"""The package's exceptions; the command line turns them into exit statuses.
+
+Messages name the thing, what was found and what was expected, in one line.
+"""
+
+
+class AilandError(Exception):
+    """Base class of every error this package raises on purpose."""
+
+    exit_status = 1
+
+
+class InputError(AilandError, ValueError):
+    """Something the caller gave is not usable (file, variable, unit, option, array): exit status 2."""
+
+    exit_status = 2
+
+
+class RunError(AilandError, RuntimeError):
+    """Something failed while running (compilation, device, writing): exit status 1."""

@@ -1,0 +1,96 @@
+"""From a backend's name to a GT4Py backend."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import gt4py.next as gtx
+import numpy as np
+from gt4py.next.program_processors.runners.dace import make_dace_backend
+from gt4py.next.program_processors.runners.dace.transformations import GT4PyAutoOptHook
+
+from ailand_gt4py import arrays
+from ailand_gt4py.errors import InputError
+from ailand_gt4py.lowering import blas
+from ailand_gt4py.lowering.lift import LiftContractions
+from ailand_gt4py.lowering.schedule import SequentialMaps
+
+#: ``embedded``: GT4Py's NumPy execution, no compilation, slow: the reference. ``dace_cpu``, ``dace_gpu``: compiled, dense
+#: layers as GEMM.
+BACKEND_NAMES = ("embedded", "dace_cpu", "dace_gpu")
+
+
+def device_of(backend: Any) -> arrays.Device:
+    """Where the arrays of a backend live.
+
+    Args:
+        backend: a name of `BACKEND_NAMES` or a GT4Py backend.
+
+    Raises:
+        InputError: neither of the two.
+    """
+    if isinstance(backend, str):
+        _check_name(backend)
+        return "cuda" if backend == "dace_gpu" else "cpu"
+    allocator = getattr(backend, "allocator", None)
+    device_type = getattr(allocator, "__gt_device_type__", None)
+    if device_type is None:
+        raise InputError(
+            f"backend: found {type(backend).__name__}, expected one of {', '.join(BACKEND_NAMES)} or a GT4Py backend"
+        )
+    return "cpu" if device_type.name == "CPU" else "cuda"
+
+
+def make_backend(backend: Any, complete_tables: Sequence[str] = ()) -> gtx.backend.Backend | None:
+    """The GT4Py backend for a name; None for embedded execution.
+
+    Args:
+        backend: a name of `BACKEND_NAMES`, or a GT4Py backend, which is used as it is.
+        complete_tables: names of the offsets whose connectivity is complete; reductions over them become GEMM on the
+            ``dace_*`` backends.
+
+    Raises:
+        InputError: an unknown name.
+        RunError: no BLAS, no CuPy or no CUDA device.
+    """
+    device = device_of(backend)
+    if not isinstance(backend, str):
+        return backend
+    if backend == "embedded":
+        return None
+    on_gpu = device == "cuda"
+    if on_gpu:
+        arrays.array_module("cuda")
+    else:
+        blas.load()
+    return dace_backend(on_gpu, complete_tables)
+
+
+def dace_backend(on_gpu: bool, complete_tables: Sequence[str]) -> gtx.backend.Backend:
+    """GT4Py's DaCe backend with `LiftContractions`; needs no device, so it can compile CUDA where none is."""
+    tables = tuple(sorted(complete_tables))
+    hooks: dict[GT4PyAutoOptHook, Any] = {}
+    if on_gpu:
+        hooks[GT4PyAutoOptHook.TopLevelDataFlowPre] = LiftContractions(tables, "cublas")
+    else:
+        blocks = tuple((np.dtype(dtype).name, blas.column_blocks(dtype)) for dtype in (np.float32, np.float64))
+        hooks[GT4PyAutoOptHook.TopLevelDataFlowPre] = LiftContractions(tables, "cblas", blocks)
+        hooks[GT4PyAutoOptHook.TopLevelDataFlowPost] = SequentialMaps()
+    return make_dace_backend(
+        gpu=on_gpu,
+        auto_optimize=True,
+        async_sdfg_call=on_gpu,
+        # Fields come in the caller's layout, whatever its strides.
+        unstructured_horizontal_has_unit_stride=False,
+        optimization_args={"optimization_hooks": hooks},
+        # `arrays.wrap` makes domains that start at 0.
+        use_zero_origin=True,
+        # Reads the clock twice a call.
+        use_metrics=False,
+    )
+
+
+def _check_name(name: str) -> None:
+    if name not in BACKEND_NAMES:
+        raise InputError(f"backend: found '{name}', expected one of {', '.join(BACKEND_NAMES)} or a GT4Py backend")

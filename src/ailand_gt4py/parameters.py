@@ -1,0 +1,153 @@
+"""A model's numbers as the operands of its step: fields on the emulator's device.
+
+Prepared once, when a model is loaded: weights are split by input, the mean is taken out of layers that are normalised
+afterwards, and all is rounded once from float64 to the emulator's precision.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import gt4py.next as gtx
+import numpy as np
+
+from ailand_gt4py import arrays
+from ailand_gt4py.dimensions import (
+    N_MOMENTS,
+    Contraction,
+    DiagnosticFeature,
+    ForcingFeature,
+    Moment,
+    StateFeature,
+    StaticFeature,
+    broadcast_connectivity,
+    broadcast_offset,
+    contraction,
+)
+from ailand_gt4py.stencils.shapes import NetworkShape
+from ailand_gt4py.weights import architectures
+from ailand_gt4py.weights.model import Model, Variable
+
+
+def network_shape(model: Model) -> NetworkShape:
+    """Architecture and depths of a model."""
+    depths = tuple(
+        (block, architectures.layer_count(model.parameters, block)) for block in architectures.blocks(model.architecture)
+    )
+    return NetworkShape(model.architecture, depths)
+
+
+@dataclasses.dataclass(frozen=True)
+class StepOperands:
+    """Everything that the step's program takes beside inputs and results.
+
+    Attributes:
+        scales, finish, network: arguments of `stencils.networks.step_operator`.
+        offset_provider: connectivity tables by offset name.
+        complete_tables: names of the tables that are complete, so that reductions over them are matrix products.
+    """
+
+    scales: tuple[Any, ...]
+    finish: tuple[Any, ...]
+    network: tuple[Any, ...]
+    offset_provider: Mapping[str, gtx.Connectivity]
+    complete_tables: tuple[str, ...]
+
+
+class _Builder:
+    """Makes fields of one type on one device and remembers the tables that they need."""
+
+    def __init__(self, model: Model, dtype: np.dtype, device: arrays.Device) -> None:
+        self.model = model
+        self.dtype = dtype
+        self.xp = arrays.array_module(device)
+        self.offset_provider: dict[str, gtx.Connectivity] = {}
+        self.complete_tables: list[str] = []
+
+    def vector(self, feature: gtx.Dimension, values: np.ndarray) -> gtx.Field:
+        return arrays.wrap(self.xp.asarray(np.asarray(values, dtype=self.dtype)), (feature,), feature.value)
+
+    def matrix(self, dense: Contraction, values: np.ndarray) -> gtx.Field:
+        n_target, n_source = values.shape
+        if dense.name not in self.offset_provider:
+            table = dense.connectivity(n_source, n_target, self.xp)
+            self.offset_provider[dense.name] = table
+            self.complete_tables.append(dense.name)
+        array = self.xp.asarray(np.ascontiguousarray(values, dtype=self.dtype))
+        return arrays.wrap(array, (dense.target, dense.local), dense.name)
+
+    def linear(self, dense: tuple[Contraction, ...], weight: np.ndarray, bias: np.ndarray) -> tuple[Any, ...]:
+        """(weight, bias), or ((weight of each input, ...), bias)."""
+        sizes = [self.size(contraction.source) for contraction in dense] if len(dense) > 1 else [weight.shape[1]]
+        parts = np.split(weight, np.cumsum(sizes)[:-1], axis=1)
+        fields = tuple(self.matrix(contraction, part) for contraction, part in zip(dense, parts, strict=True))
+        return (fields if len(fields) > 1 else fields[0], self.vector(dense[0].target, bias))
+
+    def size(self, feature: gtx.Dimension) -> int:
+        """Extent of an input's feature dimension or of a layer that feeds a combining layer."""
+        sizes = self.model.sizes
+        of_inputs = {StaticFeature: sizes.static, ForcingFeature: sizes.forcing, StateFeature: sizes.state}
+        if feature in of_inputs:
+            return of_inputs[feature]
+        block = feature.value.removeprefix("Units_").rstrip("0123456789")
+        layer = feature.value.removeprefix(f"Units_{block}")
+        return int(self.model.parameters[f"{block}.{layer}.weight"].shape[0])
+
+    def layer(self, block: str, k: int, dense: tuple[Contraction, ...]) -> tuple[Any, ...]:
+        """Operands of layer ``k`` of a block, layer-normalised if the model has a gain for it."""
+        values = {
+            kind: self.model.parameters[f"{block}.{k}.{kind}"].astype(np.float64)
+            for kind in ("weight", "bias", "gain", "offset")
+            if f"{block}.{k}.{kind}" in self.model.parameters
+        }
+        if "gain" not in values:
+            return self.linear(dense, values["weight"], values["bias"])
+        units = dense[0].target
+        n_units = len(values["bias"])
+        # mean over the units of (weight x + bias) = (mean weight) x + mean bias, for every x
+        linear = self.linear(
+            dense, values["weight"] - values["weight"].mean(axis=0), values["bias"] - values["bias"].mean()
+        )
+        self.offset_provider[broadcast_offset(units).value] = broadcast_connectivity(units, n_units, self.xp)
+        averaging = self.matrix(contraction(units, Moment), np.full((N_MOMENTS, n_units), 1.0 / n_units))
+        return (linear, self.vector(units, values["gain"]), self.vector(units, values["offset"]), averaging)
+
+    def scaling(self, feature: gtx.Dimension, variables: tuple[Variable, ...]) -> tuple[Any, ...]:
+        """(shift, scale) of the normalisation."""
+        shifts = np.array([variable.normalisation.shift for variable in variables])
+        scales = np.array([variable.normalisation.scale for variable in variables])
+        return self.vector(feature, shifts), self.vector(feature, scales)
+
+    def finishing(self, feature: gtx.Dimension, variables: tuple[Variable, ...]) -> tuple[Any, ...]:
+        """(shift, scale, lower bound, upper bound), the bounds in normalised space."""
+        bounds = [
+            np.array([(bound(v) - v.normalisation.shift) / v.normalisation.scale for v in variables])
+            for bound in (lambda v: v.lower_bound, lambda v: v.upper_bound)
+        ]
+        return (*self.scaling(feature, variables), *(self.vector(feature, bound) for bound in bounds))
+
+
+def step_operands(model: Model, dtype: np.dtype, device: arrays.Device) -> StepOperands:
+    """The operands of a model's step in one precision on one device.
+
+    Raises:
+        RunError: the device cannot be used.
+    """
+    builder = _Builder(model, dtype, device)
+    scales = (
+        builder.scaling(StaticFeature, model.static),
+        builder.scaling(ForcingFeature, model.forcing),
+        builder.scaling(StateFeature, model.state),
+    )
+    finish = (
+        builder.finishing(StateFeature, model.state),
+        builder.finishing(DiagnosticFeature, model.diagnostics),
+    )
+    # One block after the other, its layers nested to the left: ((first, second), third).
+    network: dict[str, tuple[Any, ...]] = {}
+    for block, k, dense in network_shape(model).contractions:
+        layer = builder.layer(block, k, dense)
+        network[block] = layer if k == 0 else (network[block], layer)
+    return StepOperands(scales, finish, tuple(network.values()), builder.offset_provider, tuple(builder.complete_tables))

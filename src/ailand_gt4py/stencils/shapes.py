@@ -1,0 +1,168 @@
+"""What the networks' operators depend on: the shape of a network and the types of its operands.
+
+Operands come as nested tuples of fields, made by `ailand_gt4py.parameters` in the order described there:
+
+* a linear layer: (weight, bias);
+* a layer on two or three inputs: ((weight of each input, ...), bias);
+* a normalised layer: (linear layer, gain, offset, averaging).
+"""
+
+import dataclasses
+from typing import Any, Literal
+
+import gt4py.next as gtx
+
+from ailand_gt4py.dimensions import (
+    Column,
+    Contraction,
+    DiagnosticFeature,
+    ForcingFeature,
+    Moment,
+    StateFeature,
+    StaticFeature,
+    contraction,
+    unit_dimension,
+)
+
+Type = Any
+Activation = Literal["linear", "relu", "leaky_relu", "layer_norm_relu"]
+#: The layers of a block in order: the dimension of a layer's units and its activation.
+Layers = tuple[tuple[gtx.Dimension, Activation], ...]
+
+INPUTS = (StaticFeature, ForcingFeature, StateFeature)
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkShape:
+    """What a network's operators depend on: its architecture and the depth of each block (not the widths).
+
+    Attributes:
+        architecture: ``simple``, ``two_branch`` or ``layer_norm``.
+        depths: (block, number of linear layers), as in `ailand_gt4py.weights.architectures`.
+    """
+
+    architecture: str
+    depths: tuple[tuple[str, int], ...]
+
+    @property
+    def layers(self) -> dict[str, Layers]:
+        """The layers of each block; the last ones of ``prognostic`` and ``diagnostic`` are the outputs."""
+        heads = {"prognostic": StateFeature, "diagnostic": DiagnosticFeature}
+        hidden: dict[str, tuple[Activation, Activation]] = {
+            # activation of a block's first layer, of its others
+            "simple": ("relu", "leaky_relu"),
+            "two_branch": ("leaky_relu", "leaky_relu"),
+            "layer_norm": ("layer_norm_relu", "layer_norm_relu"),
+        }
+        first, others = hidden[self.architecture]
+        result: dict[str, Layers] = {}
+        for block, depth in self.depths:
+            layers: list[tuple[gtx.Dimension, Activation]] = [
+                (unit_dimension(f"{block}{k}"), first if k == 0 else others) for k in range(depth)
+            ]
+            if block in heads:
+                layers[-1] = (heads[block], "linear")
+            result[block] = tuple(layers)
+        return result
+
+    @property
+    def contractions(self) -> tuple[tuple[str, int, tuple[Contraction, ...]], ...]:
+        """(block, layer, one contraction for each input) of every linear layer."""
+        first_inputs: dict[str, tuple[gtx.Dimension, ...]] = {"trunk": INPUTS}
+        layers = self.layers
+        if self.architecture == "two_branch":
+            combined = (layers["combine"][0][0],)
+            first_inputs |= {
+                "static": (StaticFeature,),
+                "dynamic": (ForcingFeature, StateFeature),
+                "combine": (layers["static"][0][0], layers["dynamic"][0][0]),
+                "prognostic": combined,
+                "diagnostic": combined,
+            }
+        else:
+            trunk = (layers["trunk"][-1][0],)
+            first_inputs |= {"prognostic": trunk, "diagnostic": trunk if self.architecture == "simple" else INPUTS}
+        return tuple(
+            (
+                block,
+                k,
+                tuple(
+                    contraction(source, target)
+                    for source in (first_inputs[block] if k == 0 else (layers[block][k - 1][0],))
+                ),
+            )
+            for block, _ in self.depths
+            for k, (target, _) in enumerate(layers[block])
+        )
+
+
+def matrix(source: gtx.Dimension, target: gtx.Dimension, dtype: type) -> Type:
+    """Type of the weights of a contraction."""
+    return gtx.Field[[target, contraction(source, target).local], dtype]
+
+
+def vector(feature: gtx.Dimension, dtype: type) -> Type:
+    """Type of one number for each feature."""
+    return gtx.Field[[feature], dtype]
+
+
+def columns(feature: gtx.Dimension, dtype: type) -> Type:
+    """Type of the features of all columns."""
+    return gtx.Field[[Column, feature], dtype]
+
+
+def linear_type(sources: tuple[gtx.Dimension, ...], target: gtx.Dimension, dtype: type) -> Type:
+    """Type of the operands of a linear layer on one or more inputs."""
+    if len(sources) == 1:
+        return tuple[matrix(sources[0], target, dtype), vector(target, dtype)]
+    weights = tuple[tuple(matrix(source, target, dtype) for source in sources)]
+    return tuple[weights, vector(target, dtype)]
+
+
+def normalised_type(sources: tuple[gtx.Dimension, ...], target: gtx.Dimension, dtype: type) -> Type:
+    """Type of the operands of a layer-normalised layer."""
+    return tuple[
+        linear_type(sources, target, dtype),
+        vector(target, dtype),
+        vector(target, dtype),
+        matrix(target, Moment, dtype),
+    ]
+
+
+def layer_type(sources: tuple[gtx.Dimension, ...], target: gtx.Dimension, kind: Activation, dtype: type) -> Type:
+    """Type of a layer's operands."""
+    return (normalised_type if kind == "layer_norm_relu" else linear_type)(sources, target, dtype)
+
+
+def stack_type(sources: tuple[gtx.Dimension, ...], layers: Layers, dtype: type) -> Type:
+    """Type of the operands of consecutive layers: of one, its own; of more, (those of all but the last, the last's)."""
+    target, kind = layers[-1]
+    if len(layers) == 1:
+        return layer_type(sources, target, kind, dtype)
+    return tuple[stack_type(sources, layers[:-1], dtype), layer_type((layers[-2][0],), target, kind, dtype)]
+
+
+def network_type(shape: NetworkShape, dtype: type) -> Type:
+    """Type of a network's operands, in the order of the operators below."""
+    blocks = shape.layers
+    if shape.architecture == "simple":
+        hidden = (blocks["trunk"][-1][0],)
+        return tuple[
+            stack_type(INPUTS, blocks["trunk"], dtype),
+            stack_type(hidden, blocks["prognostic"], dtype),
+            stack_type(hidden, blocks["diagnostic"], dtype),
+        ]
+    if shape.architecture == "two_branch":
+        (static_units, _), (dynamic_units, _), (combined, _) = (blocks[b][0] for b in ("static", "dynamic", "combine"))
+        return tuple[
+            linear_type((StaticFeature,), static_units, dtype),
+            linear_type((ForcingFeature, StateFeature), dynamic_units, dtype),
+            linear_type((static_units, dynamic_units), combined, dtype),
+            stack_type((combined,), blocks["prognostic"], dtype),
+            stack_type((combined,), blocks["diagnostic"], dtype),
+        ]
+    return tuple[
+        stack_type(INPUTS, blocks["trunk"], dtype),
+        stack_type((blocks["trunk"][-1][0],), blocks["prognostic"], dtype),
+        stack_type(INPUTS, blocks["diagnostic"], dtype),
+    ]

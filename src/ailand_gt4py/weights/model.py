@@ -1,0 +1,170 @@
+"""The model in memory: named variables, their statistics, the network's parameters and its provenance.
+
+Everything needed to use an emulator in physical units is here; nothing here knows how it is stored
+(`model_file`) or run (`ailand_gt4py.emulator`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Literal, get_args
+
+import numpy as np
+
+from ailand_gt4py.errors import InputError
+from ailand_gt4py.weights import architectures
+
+NormalisationMethod = Literal["mean-std", "max", "std", "min-max", "none"]
+
+#: What a value stored with a time label stands for. ``window`` is the emulator's step [t, t + step).
+TimeMeaning = Literal["static", "window mean", "window start", "window end"]
+
+REQUIRED_STATISTICS: dict[str, tuple[str, ...]] = {
+    "mean-std": ("mean", "std"),
+    "max": ("maximum",),
+    "std": ("std",),
+    "min-max": ("minimum", "maximum"),
+    "none": (),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Normalisation:
+    """How a variable is brought to the network's space: ``(value - shift) / scale``.
+
+    Attributes:
+        method: ``mean-std`` (value - mean) / (std + epsilon), ``max`` value / maximum, ``std`` value / std,
+            ``min-max`` (value - minimum) / (maximum - minimum), ``none``. These are the methods of the aiLand
+            prototype (Wesselkamp et al. 2025, doi:10.5194/gmd-18-921-2025, and its public code).
+        mean, std, minimum, maximum: statistics in the variable's units; those the method needs must be finite.
+        epsilon: added to std by ``mean-std``: 1e-5 in the prototype, 0 later.
+    """
+
+    method: NormalisationMethod = "none"
+    mean: float = math.nan
+    std: float = math.nan
+    minimum: float = math.nan
+    maximum: float = math.nan
+    epsilon: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.method not in get_args(NormalisationMethod):
+            raise InputError(
+                f"normalisation method '{self.method}' is unknown; expected one of "
+                f"{', '.join(get_args(NormalisationMethod))}"
+            )
+        for statistic in REQUIRED_STATISTICS[self.method]:
+            value = getattr(self, statistic)
+            if not math.isfinite(value):
+                raise InputError(f"normalisation '{self.method}' needs the statistic '{statistic}', found {value}")
+        if not (math.isfinite(self.scale) and self.scale > 0.0):
+            raise InputError(f"normalisation '{self.method}' gives the scale {self.scale}, expected a positive number")
+
+    @property
+    def shift(self) -> float:
+        """What is subtracted, in the variable's units."""
+        return {"mean-std": self.mean, "min-max": self.minimum}.get(self.method, 0.0)
+
+    @property
+    def scale(self) -> float:
+        """What is divided by, in the variable's units; positive."""
+        return {
+            "mean-std": self.std + self.epsilon,
+            "max": self.maximum,
+            "std": self.std,
+            "min-max": self.maximum - self.minimum,
+        }.get(self.method, 1.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Variable:
+    """One input or output of the model.
+
+    Attributes:
+        name: the name in ec-land-db and in files (``met_tair``, ``clim_cvh``, ``swvl1``).
+        units: of the values that the model takes and gives, UDUNITS spelling (``K``, ``m3 m-3``, ``1``).
+        long_name, standard_name: for people and for CF; ``standard_name`` may be empty.
+        time_meaning: what the value stands for in a step over the window [t, t + step).
+        normalisation: see `Normalisation`.
+        training_minimum, training_maximum: range seen in training, model units; NaN where unknown.
+        lower_bound, upper_bound: the step's result is clipped to them (state and diagnostics), model units;
+            infinite where there is none.
+        derived: empty, or the quantity computed from time and place that fills this input
+            (see `ailand_gt4py.stencils.solar`), which then need not be in a file.
+    """
+
+    name: str
+    units: str
+    long_name: str = ""
+    standard_name: str = ""
+    time_meaning: TimeMeaning = "window mean"
+    normalisation: Normalisation = dataclasses.field(default_factory=Normalisation)
+    training_minimum: float = math.nan
+    training_maximum: float = math.nan
+    lower_bound: float = -math.inf
+    upper_bound: float = math.inf
+    derived: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise InputError("a model variable has no name")
+        if self.time_meaning not in get_args(TimeMeaning):
+            raise InputError(
+                f"variable '{self.name}': time meaning '{self.time_meaning}' is unknown; expected one of "
+                f"{', '.join(get_args(TimeMeaning))}"
+            )
+        if not self.lower_bound < self.upper_bound:
+            raise InputError(
+                f"variable '{self.name}': lower bound {self.lower_bound} is not below upper bound {self.upper_bound}"
+            )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Model:
+    """An aiLand network with all that gives its numbers a meaning.
+
+    Attributes:
+        architecture: ``simple``, ``two_branch`` or ``layer_norm`` (see `architectures`).
+        static, forcing, state, diagnostics: the variables in the network's order.
+        parameters: the network's arrays by name, ``architectures.parameter_shapes`` says which and how large.
+            Weights are (n_out, n_in). Float32 or float64.
+        step_seconds: length of the emulator's step; 0 where unknown (published checkpoints).
+        normalised_space: True where no statistics are known: inputs and outputs are then normalised numbers.
+        provenance: free text by key: data, command, code version, licence, citation, ...
+    """
+
+    architecture: str
+    static: tuple[Variable, ...]
+    forcing: tuple[Variable, ...]
+    state: tuple[Variable, ...]
+    diagnostics: tuple[Variable, ...]
+    parameters: Mapping[str, np.ndarray]
+    step_seconds: float = 0.0
+    normalised_space: bool = False
+    provenance: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        names = [variable.name for variable in self.variables]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise InputError(f"model variables are named more than once: {', '.join(repeated)}")
+        if not (math.isfinite(self.step_seconds) and self.step_seconds >= 0.0):
+            raise InputError(f"the model's step is {self.step_seconds} s, expected a number >= 0")
+        architectures.check_parameters(self.architecture, self.parameters, self.sizes)
+
+    @property
+    def variables(self) -> tuple[Variable, ...]:
+        """All variables: static, forcing, state, diagnostics."""
+        return self.static + self.forcing + self.state + self.diagnostics
+
+    @property
+    def sizes(self) -> architectures.Sizes:
+        """Numbers of static, forcing, state and diagnostic variables."""
+        return architectures.Sizes(len(self.static), len(self.forcing), len(self.state), len(self.diagnostics))
+
+    @property
+    def parameter_count(self) -> int:
+        """Number of trained numbers."""
+        return sum(int(array.size) for array in self.parameters.values())

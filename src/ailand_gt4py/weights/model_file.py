@@ -1,0 +1,379 @@
+"""The model file: one self-describing netCDF-4 file per model.
+
+Layout, format version 1 (everything in the root group, so that ``xarray.open_dataset`` shows all of it):
+
+* global attributes ``Conventions``, ``title``, ``comment``, ``format``, ``format_version``,
+  ``architecture``, ``step_seconds``, ``normalised_space`` (0 or 1), ``provenance_<key>`` and ``checksum``;
+* for each group of variables (dimensions ``static``, ``forcing``, ``state``, ``diagnostics``, in the network's order)
+  the coordinate ``<group>`` with the names, and ``<group>_<attribute>`` for what is known of them: the columns
+  of `schema`. NaN stands for an unknown statistic, infinity for no bound;
+* each parameter ``<block>.<layer>.<kind>`` as the array ``<block>_<layer>_<kind>``, whose attribute
+  ``parameter_name`` holds the full name, in the type of the model (float32 or float64), bit for bit.
+
+``checksum`` is the SHA-256 of the model's contents (`schema.checksum`), not of the file's bytes: it survives a rewrite
+by other netCDF tools, and breaks when a name, a statistic or a weight changes. Nothing in the file is ever executed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.resources
+import os
+import re
+import tempfile
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import netCDF4
+import numpy as np
+
+from ailand_gt4py.errors import InputError, RunError
+from ailand_gt4py.weights import architectures
+from ailand_gt4py.weights.model import Model, Normalisation, Variable
+from ailand_gt4py.weights.schema import (
+    FORMAT_NAME,
+    FORMAT_VERSION,
+    GROUPS,
+    NUMBER_COLUMNS,
+    STATISTICS,
+    TEXT_COLUMNS,
+    checksum,
+    number_row,
+    text_row,
+)
+
+#: Name of the model that ships in this package.
+DEFAULT_MODEL = "default_model.nc"
+
+_PROVENANCE_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,99}", re.ASCII)
+_LAYER_MEANING = {
+    "weight": "weights, (outputs, inputs)",
+    "bias": "bias, added after the weights",
+    "gain": "scale after the layer normalisation",
+    "offset": "shift after the layer normalisation and its scale",
+}
+
+
+def write_model(model: Model, path: str | os.PathLike[str]) -> None:
+    """Write a model file, completely or not at all; an older file of that name is replaced.
+
+    Raises:
+        InputError: the path cannot be written to, or a text of the model cannot be stored.
+        RunError: writing failed on the way (disk full).
+    """
+    target = Path(path)
+    _check_texts(model)
+    content = _encode(model)
+    if target.is_dir():
+        raise InputError(f"model file '{target}' cannot be written: found a directory, expected a file name")
+    temporary = target.with_name(f".{target.name[:100]}.{uuid.uuid4().hex}.part")
+    try:
+        with temporary.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        if not isinstance(error, OSError):
+            raise
+        reason = error.strerror or type(error).__name__
+        if isinstance(error, (PermissionError, FileNotFoundError, NotADirectoryError, IsADirectoryError)):
+            raise InputError(f"model file '{target}' cannot be written: {reason}; expected a writable path") from error
+        raise RunError(f"writing the model file '{target}' ({len(content)} bytes) failed: {reason}") from error
+
+
+def read_model(path: str | os.PathLike[str] | None = None) -> Model:
+    """Read a model file and verify it.
+
+    Args:
+        path: the file; None is the default model that ships with the package.
+
+    Raises:
+        InputError: missing, truncated or corrupt file, unknown format, something missing or of the wrong shape, or a
+            checksum that does not fit the contents.
+    """
+    model, stored = _read(path)
+    actual = checksum(model)
+    if stored != actual:
+        raise InputError(
+            f"model file '{_label(path)}': attribute 'checksum': found {_shown(stored)}, expected '{actual}' for the "
+            "contents read; the file was changed or damaged after it was written"
+        )
+    return model
+
+
+def stored_checksum(path: str | os.PathLike[str]) -> str:
+    """The checksum that a model file carries, whether or not it fits the contents.
+
+    Raises:
+        InputError: the file is not a readable model file.
+    """
+    return _read(path)[1]
+
+
+# ---------------------------------------------------------------------------------------------------- writing
+
+
+def _check_texts(model: Model) -> None:
+    """Refuse what netCDF cannot hold: texts with NUL or half a surrogate pair, keys that are no attribute names."""
+    texts = {f"{key} of variable '{v.name}'": text for v in model.variables for key, text in text_row(v).items()}
+    texts |= {f"provenance '{key}'": text for key, text in model.provenance.items()}
+    for what, text in texts.items():
+        if not isinstance(text, str) or "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+            raise InputError(f"{_one_line(what)}: found {_shown(text)}, expected text without NUL or lone surrogates")
+    for key in model.provenance:
+        if not _PROVENANCE_KEY.fullmatch(key):
+            raise InputError(
+                f"provenance key {_shown(key)} is not usable; expected a letter, then up to 99 letters, digits or '_'"
+            )
+
+
+def _encode(model: Model) -> bytes:
+    """The bytes of the model file.
+
+    netCDF writes them to a scratch directory first: its errors do not say why writing failed, and it may be left in
+    disorder by a full disk; storing bytes with ordinary file calls has neither fault. (A file that netCDF creates in
+    memory cannot be changed by netCDF later, because it keeps no creation order.)
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix="ailand_model_") as directory:
+            scratch = Path(directory, "model.nc")
+            with netCDF4.Dataset(scratch, mode="w", format="NETCDF4") as dataset:
+                _encode_model(dataset, model)
+            return scratch.read_bytes()
+    except (OSError, RuntimeError) as error:
+        raise RunError(
+            f"composing the model file in the scratch directory '{tempfile.gettempdir()}' failed: {_one_line(error)}; "
+            "expected room for it there (TMPDIR names another directory)"
+        ) from error
+
+
+def _encode_model(dataset: netCDF4.Dataset, model: Model) -> None:
+    space = (
+        "Inputs and outputs are normalised numbers: no statistics are known, nothing is in physical units."
+        if model.normalised_space
+        else "The network sees (value - shift) / scale of each variable; method and statistics are in the tables."
+    )
+    attributes = {
+        "Conventions": "CF-1.11",
+        "title": f"aiLand land-surface emulator, network '{model.architecture}'",
+        "comment": space,
+        "format": FORMAT_NAME,
+        "architecture": model.architecture,
+        "checksum": checksum(model),
+        **{f"provenance_{key}": text for key, text in model.provenance.items()},
+    }
+    for key, text in attributes.items():
+        dataset.setncattr_string(key, text)
+    dataset.setncattr("format_version", np.int32(FORMAT_VERSION))
+    dataset.setncattr("step_seconds", np.float64(model.step_seconds))
+    dataset.setncattr("normalised_space", np.int32(model.normalised_space))
+    for group in GROUPS:
+        _encode_group(dataset, group, getattr(model, group))
+    for name, array in model.parameters.items():
+        _encode_parameter(dataset, model, name, array)
+
+
+def _encode_group(dataset: netCDF4.Dataset, group: str, variables: Sequence[Variable]) -> None:
+    # A group without variables gets netCDF's dimension of length 0, which is an unlimited one.
+    dataset.createDimension(group, len(variables))
+    for key, meaning in {"name": f"names of the {group} variables, in order", **TEXT_COLUMNS}.items():
+        column = dataset.createVariable(_column(group, key), str, (group,))
+        column.setncattr_string("long_name", meaning)
+        if variables:
+            column[:] = np.array([text_row(variable)[key] for variable in variables], dtype=object)
+    for key, meaning in NUMBER_COLUMNS.items():
+        numbers = dataset.createVariable(_column(group, key), np.float64, (group,))
+        numbers.setncattr_string("long_name", meaning)
+        if variables:
+            numbers[:] = np.array([number_row(variable)[key] for variable in variables])
+
+
+def _column(group: str, key: str) -> str:
+    """Name of the array that holds one column of a group's table; the names themselves are the coordinate."""
+    return group if key == "name" else f"{group}_{key}"
+
+
+def _encode_parameter(dataset: netCDF4.Dataset, model: Model, name: str, array: np.ndarray) -> None:
+    dimensions = _parameter_dimensions(model, name)
+    for dimension, size in zip(dimensions, array.shape, strict=True):
+        if dimension not in dataset.dimensions:
+            dataset.createDimension(dimension, size)
+    variable = dataset.createVariable(name.replace(".", "_"), array.dtype.newbyteorder("="), dimensions)
+    block, layer, kind = name.split(".")
+    variable.setncattr_string("parameter_name", name)
+    variable.setncattr_string("long_name", f"block '{block}', layer {layer}: {_LAYER_MEANING[kind]}")
+    if array.size:
+        variable[...] = array
+
+
+def _parameter_dimensions(model: Model, name: str) -> tuple[str, ...]:
+    """Dimension names of a parameter: heads have those of the variables, hidden layers ``<block>_<layer>``."""
+    block, layer = name.split(".")[0], int(name.split(".")[1])
+    last = architectures.layer_count(model.parameters, block) - 1
+    heads = {"prognostic": "state", "diagnostic": "diagnostics"}
+    output = heads[block] if block in heads and layer == last else f"{block}_{layer}"
+    if not name.endswith(".weight"):
+        return (output,)
+    trunk_end = f"trunk_{architectures.layer_count(model.parameters, 'trunk') - 1}"
+    everything = "static_forcing_state"
+    first = {
+        "simple": {"trunk": everything, "prognostic": trunk_end, "diagnostic": trunk_end},
+        "two_branch": {
+            "static": "static",
+            "dynamic": "forcing_state",
+            "combine": "static_0_dynamic_0",
+            "prognostic": "combine_0",
+            "diagnostic": "combine_0",
+        },
+        "layer_norm": {"trunk": everything, "prognostic": trunk_end, "diagnostic": "static_forcing_new_state"},
+    }[model.architecture][block]
+    return (output, f"{block}_{layer - 1}" if layer else first)
+
+
+# ---------------------------------------------------------------------------------------------------- reading
+
+
+def _label(path: str | os.PathLike[str] | None) -> str:
+    return f"{DEFAULT_MODEL} of the package" if path is None else os.fspath(path)
+
+
+def _shown(value: object) -> str:
+    """A value in a message: one line, not long."""
+    text = repr(value)
+    return text if len(text) <= 100 else text[:97] + "..."
+
+
+def _one_line(message: object) -> str:
+    return " ".join(str(message).split())
+
+
+def _bytes(path: str | os.PathLike[str] | None) -> bytes:
+    """The file's bytes."""
+    if path is None:
+        resource = importlib.resources.files("ailand_gt4py.weights").joinpath(DEFAULT_MODEL)
+        if not resource.is_file():
+            raise InputError(
+                f"the default model '{DEFAULT_MODEL}' is missing in this installation of ailand_gt4py; "
+                "expected it in the package, give a model file or install the package anew"
+            )
+        return resource.read_bytes()
+    try:
+        return Path(path).read_bytes()
+    except FileNotFoundError as error:
+        raise InputError(f"model file '{_label(path)}' does not exist") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"model file '{_label(path)}' cannot be read: {reason}; expected a netCDF-4 file") from error
+
+
+def _read(path: str | os.PathLike[str] | None) -> tuple[Model, str]:
+    """The model and the checksum stored with it, which is not yet compared."""
+    content = _bytes(path)
+    label = _label(path)
+    try:
+        with netCDF4.Dataset("model", memory=content) as dataset:
+            dataset.set_auto_maskandscale(False)
+            return _decode(dataset)
+    except InputError as error:
+        raise InputError(f"model file '{label}': {_one_line(error)}") from error
+    except (OSError, RuntimeError, ValueError, IndexError, UnicodeError, MemoryError) as error:
+        raise InputError(
+            f"model file '{label}' is not readable: found {len(content)} bytes that netCDF refuses "
+            f"({_one_line(error)}), expected a complete netCDF-4 model file"
+        ) from error
+
+
+def _decode(dataset: netCDF4.Dataset) -> tuple[Model, str]:
+    """The model in an open file."""
+    attributes = {key: dataset.getncattr(key) for key in dataset.ncattrs()}
+
+    def text(key: str) -> str:
+        value = attributes.get(key)
+        if not isinstance(value, str):
+            raise InputError(f"attribute '{key}': found {_missing(value)}, expected text")
+        return value
+
+    def number(key: str) -> float:
+        value = attributes.get(key)
+        if not isinstance(value, (int, float, np.integer, np.floating)):
+            raise InputError(f"attribute '{key}': found {_missing(value)}, expected a number")
+        return float(value)
+
+    if text("format") != FORMAT_NAME:
+        raise InputError(f"attribute 'format': found {_shown(text('format'))}, expected '{FORMAT_NAME}'")
+    if number("format_version") != FORMAT_VERSION:
+        raise InputError(
+            f"attribute 'format_version': found {number('format_version'):g}, expected {FORMAT_VERSION}; "
+            "the file comes from another version of ailand_gt4py"
+        )
+    architectures.blocks(text("architecture"))
+    if number("normalised_space") not in (0.0, 1.0):
+        raise InputError(f"attribute 'normalised_space': found {number('normalised_space'):g}, expected 0 or 1")
+    groups = {group: _decode_group(dataset, group) for group in GROUPS}
+    prefix = "provenance_"
+    model = Model(
+        architecture=text("architecture"),
+        parameters=_decode_parameters(dataset),
+        step_seconds=number("step_seconds"),
+        normalised_space=bool(number("normalised_space")),
+        provenance={key.removeprefix(prefix): text(key) for key in sorted(attributes) if key.startswith(prefix)},
+        **groups,
+    )
+    return model, text("checksum")
+
+
+def _missing(value: object) -> str:
+    return "nothing" if value is None else _shown(value)
+
+
+def _decode_group(dataset: netCDF4.Dataset, group: str) -> tuple[Variable, ...]:
+    """The variables of one group, in order."""
+
+    def column(key: str, kind: type) -> list[Any]:
+        name = _column(group, key)
+        variable = dataset.variables.get(name)
+        if variable is None:
+            raise InputError(f"array '{name}': found nothing, expected one {kind.__name__} per {group} variable")
+        expected: object = str if kind is str else np.dtype(np.float64)
+        if variable.dimensions != (group,) or variable.dtype != expected:
+            raise InputError(
+                f"array '{name}': found {variable.dtype} over {variable.dimensions}, expected {kind.__name__} "
+                f"over ('{group}',)"
+            )
+        return [kind(value) for value in variable[:]] if variable.size else []
+
+    texts = {key: column(key, str) for key in ("name", *TEXT_COLUMNS)}
+    numbers = {key: column(key, float) for key in NUMBER_COLUMNS}
+    variables = []
+    for row, name in enumerate(texts["name"]):
+        method: Any = texts["normalisation"][row]
+        meaning: Any = texts["time_meaning"][row]
+        try:
+            normalisation = Normalisation(method, **{key: numbers[key][row] for key in STATISTICS})
+        except InputError as error:
+            raise InputError(f"variable '{name}': {error}") from error
+        others = {key: numbers[key][row] for key in NUMBER_COLUMNS if key not in STATISTICS}
+        fields = {key: texts[key][row] for key in ("units", "long_name", "standard_name", "derived")}
+        variables.append(Variable(name, time_meaning=meaning, normalisation=normalisation, **fields, **others))
+    return tuple(variables)
+
+
+def _decode_parameters(dataset: netCDF4.Dataset) -> dict[str, np.ndarray]:
+    """All arrays that carry a parameter's name, in this machine's byte order."""
+    parameters: dict[str, np.ndarray] = {}
+    for key, variable in dataset.variables.items():
+        if "parameter_name" not in variable.ncattrs():
+            continue
+        name = variable.getncattr("parameter_name")
+        if not isinstance(name, str) or not re.fullmatch(r"[a-z_]+\.[0-9]{1,4}\.[a-z]+", name) or name in parameters:
+            raise InputError(f"array '{key}': parameter_name: found {_shown(name)}, expected '<block>.<layer>.<kind>'")
+        if not isinstance(variable.dtype, np.dtype) or variable.dtype.kind != "f":
+            raise InputError(f"parameter '{name}' is of type {variable.dtype}, expected float32 or float64")
+        array = np.asarray(variable[...]) if variable.size else np.zeros(variable.shape, variable.dtype)
+        parameters[name] = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+    return parameters

@@ -1,0 +1,91 @@
+"""What a model file holds, format version 1: names, columns, and the checksum of a model's contents.
+
+`model_file` stores it as netCDF-4; nothing here knows about files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import numpy as np
+
+from ailand_gt4py.weights.model import Model, Variable
+
+FORMAT_NAME = "ailand-gt4py-model"
+FORMAT_VERSION = 1
+
+GROUPS = ("static", "forcing", "state", "diagnostics")
+
+#: Text columns beside the names: attribute of `Variable` (or ``normalisation``) -> meaning.
+TEXT_COLUMNS = {
+    "units": "units of the values that the model takes and gives",
+    "long_name": "description",
+    "standard_name": "CF standard name, empty where there is none",
+    "time_meaning": "what a value stands for in a step over the window [t, t + step)",
+    "normalisation": "method: mean-std, max, std, min-max or none",
+    "derived": "quantity computed from time and place that fills this input, empty where there is none",
+}
+
+#: Columns of numbers in the variable's units, float64.
+NUMBER_COLUMNS = {
+    "mean": "mean, for the normalisation",
+    "std": "standard deviation, for the normalisation",
+    "minimum": "minimum, for the normalisation",
+    "maximum": "maximum, for the normalisation",
+    "epsilon": "number added to the standard deviation in the normalisation mean-std",
+    "training_minimum": "smallest value seen in training, NaN where unknown",
+    "training_maximum": "largest value seen in training, NaN where unknown",
+    "lower_bound": "values below are clipped to it, -infinity where there is none",
+    "upper_bound": "values above are clipped to it, infinity where there is none",
+}
+
+#: The columns of numbers that belong to `Normalisation`; the others belong to `Variable`.
+STATISTICS = ("mean", "std", "minimum", "maximum", "epsilon")
+
+
+def checksum(model: Model) -> str:
+    """SHA-256, in hexadecimal, of all that the model means: metadata and parameters in a canonical order.
+
+    Numbers enter exactly (not as decimal text), parameters as little-endian bytes with type and shape; all NaNs of
+    the metadata count as equal.
+    """
+    metadata = {
+        "architecture": model.architecture,
+        "step_seconds": _exact(model.step_seconds),
+        "normalised_space": bool(model.normalised_space),
+        "provenance": dict(model.provenance),
+        "variables": {
+            group: [text_row(v) | {k: _exact(x) for k, x in number_row(v).items()} for v in getattr(model, group)]
+            for group in GROUPS
+        },
+        "parameters": {
+            name: [np.dtype(array.dtype).newbyteorder("<").str, list(array.shape)]
+            for name, array in model.parameters.items()
+        },
+    }
+    digest = hashlib.sha256(f"{FORMAT_NAME} {FORMAT_VERSION}\n".encode())
+    digest.update(json.dumps(metadata, sort_keys=True, ensure_ascii=True).encode())
+    for name in sorted(model.parameters):
+        array = model.parameters[name]
+        digest.update(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).tobytes())
+    return digest.hexdigest()
+
+
+def _exact(value: float) -> str:
+    return float(value).hex()
+
+
+def text_row(variable: Variable) -> dict[str, str]:
+    """The variable's texts, by column; the name too."""
+    row: dict[str, Any] = {key: getattr(variable, key) for key in ("name", *TEXT_COLUMNS)}
+    row["normalisation"] = variable.normalisation.method
+    return row
+
+
+def number_row(variable: Variable) -> dict[str, float]:
+    """The variable's numbers, by column."""
+    return {
+        key: float(getattr(variable.normalisation if key in STATISTICS else variable, key)) for key in NUMBER_COLUMNS
+    }

@@ -1,0 +1,128 @@
+"""A model in words and tables, for people (``ailand model show FILE``)."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Sequence
+
+from ailand_gt4py.weights import architectures
+from ailand_gt4py.weights.model import Model, Normalisation, Variable
+from ailand_gt4py.weights.model_file import stored_checksum
+from ailand_gt4py.weights.schema import GROUPS, checksum
+
+_HEADINGS = {
+    "static": "Static inputs",
+    "forcing": "Forcing",
+    "state": "State (input and output)",
+    "diagnostics": "Diagnostics (output)",
+}
+
+#: Longest text of a cell by column; with usual names and numbers the lines stay within 120 characters.
+_WIDEST = {"name": 28, "units": 12, "normalisation": 27, "training range": 22, "bounds": 22}
+
+
+def summarise(model: Model, path: str | os.PathLike[str] | None = None) -> str:
+    """Plain text that says what a model is: network, step, variables with units and statistics, provenance, checksum.
+
+    Args:
+        model: the model.
+        path: the file it was read from; its stored checksum is then compared with the model's.
+
+    Raises:
+        InputError: ``path`` is not a readable model file.
+    """
+    lines = [f"aiLand model{f' {os.fspath(path)}' if path is not None else ''}", ""]
+    types = {str(array.dtype) for array in model.parameters.values()}
+    facts = {
+        "network": model.architecture,
+        "layers": _layers(model),
+        "parameters": f"{model.parameter_count} ({', '.join(sorted(types))})",
+        "step": _step(model.step_seconds),
+        "space": _space(model),
+        "checksum": f"sha256 {checksum(model)} ({_verdict(model, path)})",
+    }
+    lines += [f"{key + ':':<13}{text}" for key, text in facts.items()]
+    for group in GROUPS:
+        variables = getattr(model, group)
+        lines += ["", f"{_HEADINGS[group]}: {len(variables)}", *_table(variables)]
+    if any(variable.derived for variable in model.variables):
+        lines += ["", "* computed from time and place; need not be in the forcing file"]
+    if model.provenance:
+        lines += ["", "Provenance"]
+        lines += [f"  {key + ':':<22} {' '.join(model.provenance[key].split())}" for key in sorted(model.provenance)]
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _layers(model: Model) -> str:
+    """Inputs and widths of each block: ``trunk 39-256-256; prognostic 256-8``."""
+    texts = []
+    for block in architectures.blocks(model.architecture):
+        count = architectures.layer_count(model.parameters, block)
+        shapes = [model.parameters[f"{block}.{layer}.weight"].shape for layer in range(count)]
+        texts.append(f"{block} " + "-".join(str(n) for n in (shapes[0][1], *(shape[0] for shape in shapes))))
+    return "; ".join(texts)
+
+
+def _step(seconds: float) -> str:
+    if seconds == 0.0:
+        return "unknown (the source does not say)"
+    return f"{seconds:g} s ({seconds / 3600:g} h)"
+
+
+def _space(model: Model) -> str:
+    if model.normalised_space:
+        return "NORMALISED: no statistics are known; inputs and outputs are not in physical units"
+    return "physical units; the statistics below normalise inputs and bring outputs back"
+
+
+def _verdict(model: Model, path: str | os.PathLike[str] | None) -> str:
+    if path is None:
+        return "of the model in memory"
+    stored = stored_checksum(path)
+    return "verified" if stored == checksum(model) else f"DOES NOT MATCH the file's, {stored}"
+
+
+def _table(variables: Sequence[Variable]) -> list[str]:
+    """Aligned lines, the heading first; columns in which nothing is said are left out."""
+    columns: dict[str, Callable[[Variable], str]] = {
+        "name": lambda v: v.name + ("*" if v.derived else ""),
+        "units": lambda v: v.units,
+        "time meaning": lambda v: "" if v.time_meaning == "static" else v.time_meaning,
+        "normalisation": lambda v: _normalisation(v.normalisation),
+        "training range": lambda v: _interval(v.training_minimum, v.training_maximum),
+        "bounds": lambda v: _interval(v.lower_bound, v.upper_bound),
+    }
+    cells = {
+        title: [_cell(text(variable), _WIDEST.get(title, 12)) for variable in variables]
+        for title, text in columns.items()
+    }
+    cells = {title: column for title, column in cells.items() if any(column)}
+    widths = {title: max(len(text) for text in (title, *column)) for title, column in cells.items()}
+    rows = [list(cells), *zip(*cells.values(), strict=True)] if cells else []
+    return ["  " + "  ".join(f"{text:<{n}}" for text, n in zip(row, widths.values(), strict=True)) for row in rows]
+
+
+def _cell(text: str, widest: int) -> str:
+    """The text in one printable line, shortened where it is too long for its column."""
+    printable = "".join(character if character.isprintable() else "?" for character in " ".join(text.split()))
+    return printable if len(printable) <= widest else printable[: widest - 3] + "..."
+
+
+def _normalisation(normalisation: Normalisation) -> str:
+    """Method and what it works with: ``mean-std 285.3, 10.2``."""
+    statistics = {
+        "mean-std": (normalisation.mean, normalisation.std),
+        "max": (normalisation.maximum,),
+        "std": (normalisation.std,),
+        "min-max": (normalisation.minimum, normalisation.maximum),
+    }.get(normalisation.method, ())
+    return " ".join([normalisation.method, ", ".join(f"{value:.4g}" for value in statistics)]).strip()
+
+
+def _interval(lower: float, upper: float) -> str:
+    """``0 .. 1``, one side where the other is unknown or unbounded, empty where both are."""
+    low, high = ("" if not math.isfinite(value) else f"{value:.4g}" for value in (lower, upper))
+    if low and high:
+        return f"{low} .. {high}"
+    return f">= {low}" if low else f"<= {high}" if high else ""
