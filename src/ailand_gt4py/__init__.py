@@ -5,22 +5,47 @@
     new_state, diagnostics = emulator.step(static, forcing, state)
 """
 
-from ailand_gt4py.emulator import Emulator
-from ailand_gt4py.errors import AilandError, InputError, RunError
-from ailand_gt4py.weights.checkpoint import import_checkpoint
-from ailand_gt4py.weights.model import Model, Normalisation, Variable
-from ailand_gt4py.weights.model_file import read_model, write_model
+import importlib
+from typing import TYPE_CHECKING, Any
 
-__all__ = [
-    "AilandError",
-    "Emulator",
-    "InputError",
-    "Model",
-    "Normalisation",
-    "RunError",
-    "Variable",
-    "import_checkpoint",
-    "read_model",
-    "write_model",
-]
+if TYPE_CHECKING:
+    from ailand_gt4py.emulator import Emulator as Emulator
+    from ailand_gt4py.errors import AilandError as AilandError
+    from ailand_gt4py.errors import InputError as InputError
+    from ailand_gt4py.errors import RunError as RunError
+    from ailand_gt4py.weights.checkpoint import import_checkpoint as import_checkpoint
+    from ailand_gt4py.weights.model import Model as Model
+    from ailand_gt4py.weights.model import Normalisation as Normalisation
+    from ailand_gt4py.weights.model import Variable as Variable
+    from ailand_gt4py.weights.model_file import read_model as read_model
+    from ailand_gt4py.weights.model_file import write_model as write_model
+
 __version__ = "0.1.0"
+
+# Imported at first use: GT4Py takes seconds to import, which `ailand-column-run --help` need not wait for.
+_HOMES = {
+    "AilandError": "errors",
+    "Emulator": "emulator",
+    "InputError": "errors",
+    "Model": "weights.model",
+    "Normalisation": "weights.model",
+    "RunError": "errors",
+    "Variable": "weights.model",
+    "import_checkpoint": "weights.checkpoint",
+    "read_model": "weights.model_file",
+    "write_model": "weights.model_file",
+}
+
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
 import gt4py.next as gtx
@@ -10,6 +11,7 @@ import numpy as np
 from ailand_gt4py import arrays
 from ailand_gt4py.dimensions import Column
 from ailand_gt4py.errors import InputError
+from ailand_gt4py.lowering import compilation
 from ailand_gt4py.stencils import solar
 
 _DAY = np.timedelta64(86_400_000_000_000, "ns")
@@ -90,11 +92,15 @@ def derived_forcing(
         for name in solar.DERIVED_NAMES
     ]
     inputs = (for_each_time(latitude), for_each_time(longitude), for_each_column(day_angle), for_each_column(greenwich_hour_angle))
-    program = solar.solar_program(np.dtype(out.dtype).type)
-    program = program if backend is None else program.with_backend(backend)
-    program(
-        *(arrays.wrap(array, (Column,), "derived input") for array in inputs),
-        window_angle,
-        *(arrays.wrap(array, (Column,), name) for array, name in zip(results, solar.DERIVED_NAMES, strict=True)),
-        offset_provider={},
-    )
+    operator = solar.solar_operator(np.dtype(out.dtype).type)
+    operator = operator if backend is None else operator.with_backend(backend)
+    with compilation.in_this_process() if backend is not None else contextlib.nullcontext():
+        operator(
+            *(arrays.wrap(array, (Column,), "derived input") for array in inputs),
+            window_angle,
+            out=tuple(
+                arrays.wrap(array, (Column,), name)
+                for array, name in zip(results, solar.DERIVED_NAMES, strict=True)
+            ),
+            offset_provider={},
+        )

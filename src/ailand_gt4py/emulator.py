@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
+import warnings
 from collections.abc import Iterator
 from typing import Any, Literal
 
+import gt4py.next as gtx
 import numpy as np
 
 from ailand_gt4py import arrays
@@ -15,7 +17,7 @@ from ailand_gt4py.dimensions import Column, DiagnosticFeature, ForcingFeature, S
 from ailand_gt4py.errors import InputError, RunError
 from ailand_gt4py.lowering import backends, compilation
 from ailand_gt4py.parameters import network_shape, step_operands
-from ailand_gt4py.stencils.networks import step_operator
+from ailand_gt4py.stencils.step import CALLER_FIELDS, describe_step, step_program
 from ailand_gt4py.weights.model import Model
 
 Precision = Literal["float32", "float64"]
@@ -28,7 +30,8 @@ class Emulator:
     """An aiLand model for a fixed number of columns on one device.
 
     Weights go to the device once, when the emulator is made; the program is compiled at its first step, or by
-    `compile`. A step then allocates only its results, and not even those where the caller gives them.
+    `compile`. A step then allocates only its results, and not even those where the caller gives them: the fields between
+    its layers belong to the emulator, so one emulator must not step in two threads at once.
 
     Args:
         model: what to run.
@@ -61,9 +64,15 @@ class Emulator:
         self._xp = arrays.array_module(self.device)
         self._operands = step_operands(model, self.dtype, self.device)
         self._backend = backends.make_backend(backend, self._operands.complete_tables)
-        operator = step_operator(network_shape(model), _DTYPES[precision])
-        self._step = operator if self._backend is None else operator.with_backend(self._backend)
+        shape = network_shape(model)
+        program = step_program(shape, _DTYPES[precision])
+        self._program = program if self._backend is None else program.with_backend(self._backend)
+        description = describe_step(shape, _DTYPES[precision])
+        self._fixed_arguments = [self._operands.by_name[name] for name in description.operands]
+        self._fixed_arguments += [self._buffer(name, feature) for name, feature in description.buffers.items()]
         self._compiled = self._backend is None
+        if self._backend is not None:
+            self._check_extents()
         sizes = model.sizes
         self._shapes = {
             "static": (self.n_columns, sizes.static),
@@ -107,20 +116,12 @@ class Emulator:
             for name, array in inputs.items():
                 if self._xp.may_share_memory(result, array):
                     raise InputError(f"{result_name}: found memory shared with the input '{name}', expected memory of its own")
-        dimensions = (StaticFeature, ForcingFeature, StateFeature, StateFeature, DiagnosticFeature)
         fields = [
-            arrays.wrap(array, (Column, dimension), name)
-            for (name, array), dimension in zip((inputs | results).items(), dimensions, strict=True)
+            arrays.wrap(array, (Column, feature), name)
+            for (name, array), feature in zip((inputs | results).items(), CALLER_FIELDS.values(), strict=True)
         ]
         with self._compilation():
-            self._step(
-                *fields[:3],
-                self._operands.scales,
-                self._operands.finish,
-                self._operands.network,
-                out=(fields[3], fields[4]),
-                offset_provider=self._operands.offset_provider,
-            )
+            self._program(*fields, *self._fixed_arguments, offset_provider=self._operands.offset_provider)
         return results["new state"], results["diagnostics"]
 
     def compile(self) -> None:
@@ -128,6 +129,40 @@ class Emulator:
         if not self._compiled:
             zeros = {name: self._xp.zeros(shape, dtype=self.dtype) for name, shape in self._shapes.items()}
             self.step(zeros["static"], zeros["forcing"], zeros["state"])
+
+    def _buffer(self, name: str, feature: gtx.Dimension) -> gtx.Field:
+        """An intermediate field of the step, with room for whole blocks of columns behind the last one."""
+        sizes = self.model.sizes
+        extents = {
+            StaticFeature: sizes.static,
+            ForcingFeature: sizes.forcing,
+            StateFeature: sizes.state,
+            DiagnosticFeature: sizes.diagnostics,
+        }
+        if feature in extents:
+            extent = extents[feature]
+        else:
+            block, layer = name.removeprefix("units_").split("_")
+            extent = len(self.model.parameters[f"{block}.{layer}.bias"])
+        room = backends.padded_columns(self.n_columns, self.dtype) if self.device == "cpu" else self.n_columns
+        return arrays.wrap(self._xp.zeros((room, extent), dtype=self.dtype)[: self.n_columns], (Column, feature), name)
+
+    def _check_extents(self) -> None:
+        """GT4Py's DaCe lowering drops dimensions of size one and then fails to index them."""
+        extents = {name: size for name, size in self.model.sizes._asdict().items() if name != "diagnostics"}
+        outputs = {
+            f"{block}.{count - 1}.bias"
+            for block, count in network_shape(self.model).depths
+            if block in ("prognostic", "diagnostic")
+        }
+        extents |= {
+            f"layer '{name.removesuffix('.bias')}'": len(array)
+            for name, array in self.model.parameters.items()
+            if name.endswith(".bias") and name not in outputs
+        }
+        for name, extent in extents.items():
+            if extent < 2:
+                raise InputError(f"{name}: found {extent} feature, expected at least 2 on a compiled backend")
 
     def _checked(self, value: Any, name: str) -> arrays.Array:
         array = arrays.as_array(value, self.device, name)
@@ -137,13 +172,19 @@ class Emulator:
     @contextlib.contextmanager
     def _compilation(self) -> Iterator[None]:
         """Around the call that may compile: says so, and reports failure in one line."""
+        if self._backend is None:
+            with warnings.catch_warnings():
+                # GT4Py remarks on every call that this is slow; here it was asked for.
+                warnings.simplefilter("ignore", category=UserWarning)
+                yield
+            return
         if self._compiled:
             yield
             return
         logger.info(
             "compiling the %s network for %s in %s (kept for later runs)",
             self.model.architecture,
-            self._backend.name if self._backend is not None else "embedded",
+            self._backend.name,
             self.precision,
         )
         start = time.perf_counter()

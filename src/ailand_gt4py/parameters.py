@@ -41,17 +41,15 @@ def network_shape(model: Model) -> NetworkShape:
 
 @dataclasses.dataclass(frozen=True)
 class StepOperands:
-    """Everything that the step's program takes beside inputs and results.
+    """The numbers and tables that the step's program takes beside inputs, results and buffers.
 
     Attributes:
-        scales, finish, network: arguments of `stencils.networks.step_operator`.
+        by_name: the arguments that `stencils.step.StepDescription.operands` lists.
         offset_provider: connectivity tables by offset name.
         complete_tables: names of the tables that are complete, so that reductions over them are matrix products.
     """
 
-    scales: tuple[Any, ...]
-    finish: tuple[Any, ...]
-    network: tuple[Any, ...]
+    by_name: Mapping[str, tuple[Any, ...]]
     offset_provider: Mapping[str, gtx.Connectivity]
     complete_tables: tuple[str, ...]
 
@@ -121,12 +119,10 @@ class _Builder:
         return self.vector(feature, shifts), self.vector(feature, scales)
 
     def finishing(self, feature: gtx.Dimension, variables: tuple[Variable, ...]) -> tuple[Any, ...]:
-        """(shift, scale, lower bound, upper bound), the bounds in normalised space."""
-        bounds = [
-            np.array([(bound(v) - v.normalisation.shift) / v.normalisation.scale for v in variables])
-            for bound in (lambda v: v.lower_bound, lambda v: v.upper_bound)
-        ]
-        return (*self.scaling(feature, variables), *(self.vector(feature, bound) for bound in bounds))
+        """(shift, scale, lower bound, upper bound)."""
+        lower = np.array([variable.lower_bound for variable in variables])
+        upper = np.array([variable.upper_bound for variable in variables])
+        return (*self.scaling(feature, variables), self.vector(feature, lower), self.vector(feature, upper))
 
 
 def step_operands(model: Model, dtype: np.dtype, device: arrays.Device) -> StepOperands:
@@ -136,18 +132,13 @@ def step_operands(model: Model, dtype: np.dtype, device: arrays.Device) -> StepO
         RunError: the device cannot be used.
     """
     builder = _Builder(model, dtype, device)
-    scales = (
-        builder.scaling(StaticFeature, model.static),
-        builder.scaling(ForcingFeature, model.forcing),
-        builder.scaling(StateFeature, model.state),
-    )
-    finish = (
-        builder.finishing(StateFeature, model.state),
-        builder.finishing(DiagnosticFeature, model.diagnostics),
-    )
-    # One block after the other, its layers nested to the left: ((first, second), third).
-    network: dict[str, tuple[Any, ...]] = {}
+    by_name = {
+        "scaling_static": builder.scaling(StaticFeature, model.static),
+        "scaling_forcing": builder.scaling(ForcingFeature, model.forcing),
+        "scaling_state": builder.scaling(StateFeature, model.state),
+        "finishing_new_state": builder.finishing(StateFeature, model.state),
+        "finishing_diagnostics": builder.finishing(DiagnosticFeature, model.diagnostics),
+    }
     for block, k, dense in network_shape(model).contractions:
-        layer = builder.layer(block, k, dense)
-        network[block] = layer if k == 0 else (network[block], layer)
-    return StepOperands(scales, finish, tuple(network.values()), builder.offset_provider, tuple(builder.complete_tables))
+        by_name[f"operands_{block}_{k}"] = builder.layer(block, k, dense)
+    return StepOperands(by_name, builder.offset_provider, tuple(builder.complete_tables))

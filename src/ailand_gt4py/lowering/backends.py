@@ -67,6 +67,11 @@ def make_backend(backend: Any, complete_tables: Sequence[str] = ()) -> gtx.backe
     return dace_backend(on_gpu, complete_tables)
 
 
+def padded_columns(n_columns: int, dtype: np.dtype) -> int:
+    """How many columns the fields between the layers must have room for on the CPU."""
+    return blas.column_blocks(dtype.type).padded(n_columns)
+
+
 def dace_backend(on_gpu: bool, complete_tables: Sequence[str]) -> gtx.backend.Backend:
     """GT4Py's DaCe backend with `LiftContractions`; needs no device, so it can compile CUDA where none is."""
     tables = tuple(sorted(complete_tables))

@@ -23,7 +23,8 @@ SYMBOL_PREFIX = "scipy_"
 def load() -> ctypes.CDLL:
     """Load the OpenBLAS of the ``scipy-openblas32`` wheel and make its symbols visible to compiled programs.
 
-    The number of its threads follows ``OPENBLAS_NUM_THREADS`` or ``OMP_NUM_THREADS``.
+    Each call runs in one thread: the compiled programs have threads of their own over blocks of columns, as many as
+    ``OMP_NUM_THREADS`` says.
 
     Raises:
         RunError: the wheel is not installed, or its library cannot be loaded.
@@ -44,9 +45,10 @@ def load() -> ctypes.CDLL:
         library = ctypes.CDLL(str(candidates[0]), mode=ctypes.RTLD_GLOBAL)
     except OSError as error:
         raise RunError(f"BLAS: {candidates[0]} cannot be loaded: {error}") from error
-    for name in ("cblas_sgemm", "cblas_dgemm"):
+    for name in ("cblas_sgemm", "cblas_dgemm", "openblas_set_num_threads"):
         if not hasattr(library, SYMBOL_PREFIX + name):
             raise RunError(f"BLAS: found no symbol '{SYMBOL_PREFIX}{name}' in {candidates[0]}, expected one")
+    getattr(library, SYMBOL_PREFIX + "openblas_set_num_threads")(1)
     return library
 
 
@@ -71,6 +73,15 @@ class ColumnBlocks(NamedTuple):
 
     unit: int
     limit: int
+
+
+    def padded(self, n_columns: int) -> int:
+        """The number of columns that calls of equal size compute, for at least one column.
+
+        That is the next multiple of the unit for one call, the next multiple of the limit for more than one.
+        """
+        step = self.unit if n_columns <= self.limit else self.limit
+        return -(-n_columns // step) * step
 
 
 #: What is tried, the fastest first. Kernels of OpenBLAS for AVX2 (Haswell, Zen) round differently inside a call in

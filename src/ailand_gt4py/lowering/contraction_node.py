@@ -18,15 +18,15 @@ from ailand_gt4py.lowering import blas
 
 _X, _WEIGHT, _RESULT = "_x", "_weight", "_result"
 
+#: From this many columns on, blocks of columns are shared among threads; below, starting them costs more.
+_COLUMNS_FOR_THREADS = 1024
+
 _CBLAS_FUNCTIONS = {dace.float32: "cblas_sgemm", dace.float64: "cblas_dgemm"}
 _CUBLAS_FUNCTIONS = {dace.float32: "cublasSgemm", dace.float64: "cublasDgemm"}
 
 
 def padded(extent: Any, blocks: blas.ColumnBlocks) -> Any:
-    """The number of columns that calls of equal size compute, symbolically; ``extent`` is at least 1.
-
-    That is the next multiple of the unit for one call, the next multiple of the limit for more than one.
-    """
+    """`blas.ColumnBlocks.padded` for a symbolic extent of at least 1."""
     unit, limit = blocks
     one_call = dace.symbolic.int_ceil(extent, unit) * unit
     return sympy.Min(one_call, limit) + dace.symbolic.int_ceil(extent, limit) * limit - limit
@@ -103,6 +103,7 @@ const bool x_same = rows_first ? x_strides[1] == 1 : x_strides[0] == 1;
 const bool w_same = rows_first ? w_strides[1] == 1 : w_strides[0] == 1;
 const long long x_leading = x_strides[x_strides[1] == 1 ? 0 : 1], w_leading = w_strides[w_strides[1] == 1 ? 0 : 1];
 const long long block = std::min<long long>(columns, {operands.limit});
+#pragma omp parallel for schedule(static) if (columns >= {_COLUMNS_FOR_THREADS})
 for (long long first = 0; first < columns; first += block)
     {function}(order, x_same ? as_is : transposed, w_same ? transposed : as_is, (int)block, (int)outputs, (int)inputs,
         {operands.c_type}(1), {_X} + first * x_strides[0], (int)x_leading, {_WEIGHT}, (int)w_leading,

@@ -26,6 +26,9 @@ from ailand_gt4py.lowering import blas, contraction_node
 
 _CONNECTIVITY_PREFIX = "gt_conn_"
 
+#: Arguments of these names are the emulator's buffers, which have room for whole blocks of columns.
+PADDED_PREFIXES = ("normalised_", "units_")
+
 
 class _NoMatchError(Exception):
     """Why a reduction is not the chain that is looked for."""
@@ -176,15 +179,18 @@ def _match(sdfg: dace.SDFG, state: dace.SDFGState, reduction: nodes.LibraryNode)
 
 
 def _pad(sdfg: dace.SDFG, chain: _Chain, blocks: blas.ColumnBlocks) -> bool:
-    """Give x and result room for whole blocks of columns, if both are the program's own and start at column 0."""
-    accesses = (chain.x, chain.result)
-    for access, memlet in accesses:
-        if not sdfg.arrays[access.data].transient or dace.symbolic.simplify(memlet.subset.ndrange()[0][0]) != 0:
+    """Give x and result room for whole blocks of columns, if both are the emulator's own and start at column 0."""
+    operands = (chain.x, chain.result)
+    for access, memlet in operands:
+        is_own = sdfg.arrays[access.data].transient or access.data.startswith(PADDED_PREFIXES)
+        if not is_own or dace.symbolic.simplify(memlet.subset.ndrange()[0][0]) != 0:
             return False
-    for access, memlet in accesses:
+    for access, memlet in operands:
         descriptor = sdfg.arrays[access.data]
-        columns = contraction_node.padded(memlet.subset.size()[0], blocks)
-        descriptor.set_shape((columns, *descriptor.shape[1:]), descriptor.strides, total_size=columns * descriptor.strides[0])
+        if descriptor.transient:
+            columns = contraction_node.padded(memlet.subset.size()[0], blocks)
+            shape, strides = (columns, *descriptor.shape[1:]), descriptor.strides
+            descriptor.set_shape(shape, strides, total_size=columns * strides[0])
     return True
 
 
@@ -224,7 +230,7 @@ class LiftContractions:
     tables: tuple[str, ...]
     implementation: str
     column_blocks: tuple[tuple[str, blas.ColumnBlocks], ...] = ()
-    revision: int = 2
+    revision: int = 4
 
     def __call__(self, sdfg: dace.SDFG) -> None:
         """Transform in place.

@@ -7,38 +7,36 @@ from gt4py.next import maximum, minimum
 
 from ailand_gt4py.dimensions import Column
 from ailand_gt4py.stencils.instances import FieldOperator, named_field_operator
+from ailand_gt4py.stencils.shapes import finishing_type, scaling_type
 
 
 @functools.cache
 def normalise(feature: gtx.Dimension, dtype: type) -> FieldOperator:
-    """(value - shift) / scale, each feature with its own (see `weights.model.Normalisation`)."""
+    """(value - shift) / scale, each feature with its own (see `weights.model.Normalisation`); operands (shift, scale)."""
 
     @named_field_operator(f"normalise_{feature.value}", dtype)
     def to_network_space(
         value: gtx.Field[[Column, feature], dtype],
-        shift: gtx.Field[[feature], dtype],
-        scale: gtx.Field[[feature], dtype],
+        scaling: scaling_type(feature, dtype),
     ) -> gtx.Field[[Column, feature], dtype]:
-        return (value - shift) / scale
+        return (value - scaling[0]) / scaling[1]
 
     return to_network_space
 
 
 @functools.cache
-def bound_and_denormalise(feature: gtx.Dimension, dtype: type) -> FieldOperator:
-    """min(upper, max(lower, normalised)) * scale + shift: bounds act in normalised space, as in the prototype.
+def denormalise_and_bound(feature: gtx.Dimension, dtype: type) -> FieldOperator:
+    """min(upper, max(lower, normalised * scale + shift)); operands (shift, scale, lower, upper).
 
-    The order of the arguments lets NaN pass in compiled code.
+    The prototype clips in normalised space, which is the same but for rounding; in model units a soil without water
+    has exactly none, and no negative amount of 1e-9. The order of the arguments lets NaN pass in compiled code.
     """
 
-    @named_field_operator(f"bound_and_denormalise_{feature.value}", dtype)
+    @named_field_operator(f"denormalise_and_bound_{feature.value}", dtype)
     def to_model_units(
         normalised: gtx.Field[[Column, feature], dtype],
-        shift: gtx.Field[[feature], dtype],
-        scale: gtx.Field[[feature], dtype],
-        lower: gtx.Field[[feature], dtype],
-        upper: gtx.Field[[feature], dtype],
+        finishing: finishing_type(feature, dtype),
     ) -> gtx.Field[[Column, feature], dtype]:
-        return minimum(upper, maximum(lower, normalised)) * scale + shift
+        return minimum(finishing[3], maximum(finishing[2], normalised * finishing[1] + finishing[0]))
 
     return to_model_units

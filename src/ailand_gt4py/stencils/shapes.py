@@ -1,6 +1,6 @@
 """What the networks' operators depend on: the shape of a network and the types of its operands.
 
-Operands come as nested tuples of fields, made by `ailand_gt4py.parameters` in the order described there:
+The operands of a layer come as nested tuples of fields, made by `ailand_gt4py.parameters`:
 
 * a linear layer: (weight, bias);
 * a layer on two or three inputs: ((weight of each input, ...), bias);
@@ -48,22 +48,22 @@ class NetworkShape:
     def layers(self) -> dict[str, Layers]:
         """The layers of each block; the last ones of ``prognostic`` and ``diagnostic`` are the outputs."""
         heads = {"prognostic": StateFeature, "diagnostic": DiagnosticFeature}
-        hidden: dict[str, tuple[Activation, Activation]] = {
-            # activation of a block's first layer, of its others
-            "simple": ("relu", "leaky_relu"),
-            "two_branch": ("leaky_relu", "leaky_relu"),
-            "layer_norm": ("layer_norm_relu", "layer_norm_relu"),
-        }
-        first, others = hidden[self.architecture]
         result: dict[str, Layers] = {}
         for block, depth in self.depths:
             layers: list[tuple[gtx.Dimension, Activation]] = [
-                (unit_dimension(f"{block}{k}"), first if k == 0 else others) for k in range(depth)
+                (unit_dimension(f"{block}{k}"), self._activation(block, k)) for k in range(depth)
             ]
             if block in heads:
                 layers[-1] = (heads[block], "linear")
             result[block] = tuple(layers)
         return result
+
+    def _activation(self, block: str, k: int) -> Activation:
+        """Of a hidden layer, as `ailand_gt4py.weights.architectures` describes the published networks."""
+        if self.architecture == "layer_norm":
+            return "layer_norm_relu"
+        first_on_inputs = block in ("trunk", "static", "dynamic") and k == 0
+        return "relu" if first_on_inputs else "leaky_relu"
 
     @property
     def contractions(self) -> tuple[tuple[str, int, tuple[Contraction, ...]], ...]:
@@ -134,35 +134,11 @@ def layer_type(sources: tuple[gtx.Dimension, ...], target: gtx.Dimension, kind: 
     return (normalised_type if kind == "layer_norm_relu" else linear_type)(sources, target, dtype)
 
 
-def stack_type(sources: tuple[gtx.Dimension, ...], layers: Layers, dtype: type) -> Type:
-    """Type of the operands of consecutive layers: of one, its own; of more, (those of all but the last, the last's)."""
-    target, kind = layers[-1]
-    if len(layers) == 1:
-        return layer_type(sources, target, kind, dtype)
-    return tuple[stack_type(sources, layers[:-1], dtype), layer_type((layers[-2][0],), target, kind, dtype)]
+def scaling_type(feature: gtx.Dimension, dtype: type) -> Type:
+    """Type of (shift, scale)."""
+    return tuple[vector(feature, dtype), vector(feature, dtype)]
 
 
-def network_type(shape: NetworkShape, dtype: type) -> Type:
-    """Type of a network's operands, in the order of the operators below."""
-    blocks = shape.layers
-    if shape.architecture == "simple":
-        hidden = (blocks["trunk"][-1][0],)
-        return tuple[
-            stack_type(INPUTS, blocks["trunk"], dtype),
-            stack_type(hidden, blocks["prognostic"], dtype),
-            stack_type(hidden, blocks["diagnostic"], dtype),
-        ]
-    if shape.architecture == "two_branch":
-        (static_units, _), (dynamic_units, _), (combined, _) = (blocks[b][0] for b in ("static", "dynamic", "combine"))
-        return tuple[
-            linear_type((StaticFeature,), static_units, dtype),
-            linear_type((ForcingFeature, StateFeature), dynamic_units, dtype),
-            linear_type((static_units, dynamic_units), combined, dtype),
-            stack_type((combined,), blocks["prognostic"], dtype),
-            stack_type((combined,), blocks["diagnostic"], dtype),
-        ]
-    return tuple[
-        stack_type(INPUTS, blocks["trunk"], dtype),
-        stack_type((blocks["trunk"][-1][0],), blocks["prognostic"], dtype),
-        stack_type(INPUTS, blocks["diagnostic"], dtype),
-    ]
+def finishing_type(feature: gtx.Dimension, dtype: type) -> Type:
+    """Type of (shift, scale, lower bound, upper bound)."""
+    return tuple[vector(feature, dtype), vector(feature, dtype), vector(feature, dtype), vector(feature, dtype)]

@@ -4,16 +4,18 @@ The formulas are those of Spencer (1971), Fourier series representation of the p
 for declination, equation of time and sun-earth distance; accuracy about 0.0006 rad in declination and 35 s in time.
 The solar irradiance at the mean distance is 1361 W m-2 (Kopp and Lean 2011, doi:10.1029/2010GL045777).
 
-`ailand_gt4py.derived_forcing` calls the programs on arrays.
+`ailand_gt4py.derived_forcing` calls the operator on arrays.
 """
 
 import functools
 
 import gt4py.next as gtx
 import numpy as np
-from gt4py.next import arccos, astype, cos, floor, maximum, minimum, sin, where
+from gt4py.eve.utils import FrozenNamespace
+from gt4py.next import arccos, astype, cos, floor, maximum, minimum, sin
 
 from ailand_gt4py.dimensions import Column
+from ailand_gt4py.stencils.instances import FieldOperator, named_field_operator
 
 #: Total solar irradiance at the mean sun-earth distance, W m-2 (Kopp and Lean 2011).
 TOTAL_SOLAR_IRRADIANCE = 1361.0
@@ -28,11 +30,13 @@ DERIVED_NAMES = (
     "cos_solar_zenith_angle",
 )
 
-PI = np.float64(np.pi)
-TWO_PI = np.float64(2.0 * np.pi)
-DEGREE = np.float64(np.pi / 180.0)
-IRRADIANCE = np.float64(TOTAL_SOLAR_IRRADIANCE)
-TINY = np.float64(1e-12)
+CONSTANTS = FrozenNamespace(
+    pi=np.float64(np.pi),
+    two_pi=np.float64(2.0 * np.pi),
+    degree=np.float64(np.pi / 180.0),
+    irradiance=np.float64(TOTAL_SOLAR_IRRADIANCE),
+    tiny=np.float64(1e-12),
+)
 
 ColumnField = gtx.Field[[Column], gtx.float64]
 
@@ -81,9 +85,8 @@ def sunlit_integral(
 ) -> ColumnField:
     """Integral of (constant + amplitude cos h) over the part of the hour angles [start, end] between sunrise and sunset."""
     lower = maximum(start, sunrise)
-    upper = minimum(end, sunset)
-    integral = constant * (upper - lower) + amplitude * (sin(upper) - sin(lower))
-    return where(upper > lower, integral, 0.0)
+    upper = maximum(minimum(end, sunset), lower)
+    return constant * (upper - lower) + amplitude * (sin(upper) - sin(lower))
 
 
 @gtx.field_operator
@@ -111,18 +114,18 @@ def solar_inputs(
     sunlit part analytically (for instance Hogan and Hirahara 2016, doi:10.1002/2015GL066868).
     """
     delta = declination(day_angle)
-    start_unwrapped = greenwich_hour_angle + DEGREE * longitude + equation_of_time(day_angle)
+    start_unwrapped = greenwich_hour_angle + CONSTANTS.degree * longitude + equation_of_time(day_angle)
     # In [-pi, pi), so that the window meets at most the sunlit arcs around 0 and around 2 pi.
-    start = start_unwrapped - TWO_PI * floor((start_unwrapped + PI) / TWO_PI)
+    start = start_unwrapped - CONSTANTS.two_pi * floor((start_unwrapped + CONSTANTS.pi) / CONSTANTS.two_pi)
     end = start + window_angle
-    constant = sin(DEGREE * latitude) * sin(delta)
-    amplitude = cos(DEGREE * latitude) * cos(delta)
+    constant = sin(CONSTANTS.degree * latitude) * sin(delta)
+    amplitude = cos(CONSTANTS.degree * latitude) * cos(delta)
     # Polar day gives pi, polar night 0; at the poles the amplitude vanishes.
-    half_day = arccos(maximum(minimum(0.0 - constant / maximum(amplitude, TINY), 1.0), -1.0))
+    half_day = arccos(maximum(minimum(0.0 - constant / maximum(amplitude, CONSTANTS.tiny), 1.0), -1.0))
     sunlit = sunlit_integral(constant, amplitude, 0.0 - half_day, half_day, start, end) + sunlit_integral(
-        constant, amplitude, TWO_PI - half_day, TWO_PI + half_day, start, end
+        constant, amplitude, CONSTANTS.two_pi - half_day, CONSTANTS.two_pi + half_day, start, end
     )
-    insolation = IRRADIANCE * inverse_square_distance(day_angle) * sunlit / window_angle
+    insolation = CONSTANTS.irradiance * inverse_square_distance(day_angle) * sunlit / window_angle
     return (
         cos(start),
         sin(start),
@@ -134,18 +137,18 @@ def solar_inputs(
 
 
 @functools.cache
-def solar_program(dtype: type) -> gtx.ffront.decorator.Program:
-    """Program that writes the derived inputs into six column fields of the given type (float32 or float64).
+def solar_operator(dtype: type) -> FieldOperator:
+    """`solar_inputs` with results of the given type (float32 or float64).
 
-    The angles are computed in float64 whatever the type of the result: a float32 longitude in radians is good to
-    0.02 s of time, but the differences of sines in the integral over the window are not.
+    The angles are computed in float64 whatever the type of the results: differences of sines over the window lose
+    digits that float32 does not have to spare.
     """
 
-    @gtx.field_operator
+    @named_field_operator("rounded", dtype)
     def rounded(field: ColumnField) -> gtx.Field[[Column], dtype]:
         return astype(field, dtype)
 
-    @gtx.field_operator
+    @named_field_operator("solar_inputs", dtype)
     def rounded_inputs(
         latitude: ColumnField,
         longitude: ColumnField,
@@ -170,34 +173,4 @@ def solar_program(dtype: type) -> gtx.ffront.decorator.Program:
             rounded(exact[5]),
         )
 
-    @gtx.program
-    def write_solar_inputs(
-        latitude: ColumnField,
-        longitude: ColumnField,
-        day_angle: ColumnField,
-        greenwich_hour_angle: ColumnField,
-        window_angle: gtx.float64,
-        time_of_day_cos: gtx.Field[[Column], dtype],
-        time_of_day_sin: gtx.Field[[Column], dtype],
-        day_of_year_cos: gtx.Field[[Column], dtype],
-        day_of_year_sin: gtx.Field[[Column], dtype],
-        toa_incoming_shortwave_flux: gtx.Field[[Column], dtype],
-        cos_solar_zenith_angle: gtx.Field[[Column], dtype],
-    ):
-        rounded_inputs(
-            latitude,
-            longitude,
-            day_angle,
-            greenwich_hour_angle,
-            window_angle,
-            out=(
-                time_of_day_cos,
-                time_of_day_sin,
-                day_of_year_cos,
-                day_of_year_sin,
-                toa_incoming_shortwave_flux,
-                cos_solar_zenith_angle,
-            ),
-        )
-
-    return write_solar_inputs
+    return rounded_inputs

@@ -1,0 +1,65 @@
+"""The command ``ailand``: model files, training, evaluation. ``ailand-column-run`` is a command of its own."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+import ailand_gt4py
+from ailand_gt4py.errors import AilandError
+from ailand_gt4py.evaluation import command as evaluation_command
+from ailand_gt4py.training import command as training_command
+from ailand_gt4py.weights import command as model_command
+
+PROGRAM = "ailand"
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The command's parser; every subcommand sets ``function``, which takes the parsed arguments."""
+    parser = argparse.ArgumentParser(prog=PROGRAM, description=__doc__)
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {ailand_gt4py.__version__}")
+    parser.add_argument("--debug", action="store_true", help="show where an error was raised")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, module, summary in (
+        ("model", model_command, "show a model file, or make one from a published checkpoint"),
+        ("train", training_command, "train a model"),
+        ("evaluate", evaluation_command, "score a model by lead time against persistence and climatology"),
+    ):
+        command = commands.add_parser(name, help=summary)
+        command.set_defaults(function=module.run)
+        module.add_arguments(command)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        argv: arguments without the program's name; None: those of the process.
+
+    Returns:
+        Exit status: 0 done, 1 failed while running, 2 input or usage is wrong, 130 interrupted.
+    """
+    try:
+        arguments = make_parser().parse_args(argv)
+    except SystemExit as request:  # --help, --version, wrong usage
+        return int(request.code or 0)
+    try:
+        return int(arguments.function(arguments))
+    except KeyboardInterrupt:
+        print(f"{PROGRAM}: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of the output (head, less) has gone.
+        sys.stderr.close()
+        return 0
+    except AilandError as error:
+        if arguments.debug:
+            raise
+        print(f"{PROGRAM}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return error.exit_status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

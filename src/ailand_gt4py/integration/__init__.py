@@ -1,0 +1,1 @@
+"""The emulator inside a host model: how host fields are read where they are."""

@@ -1,0 +1,142 @@
+"""Derived inputs: sun, season and time of day against independent values."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ailand_gt4py.derived_forcing import derived_forcing, time_angles
+from ailand_gt4py.errors import InputError
+from ailand_gt4py.stencils.solar import DERIVED_NAMES, TOTAL_SOLAR_IRRADIANCE
+
+INSOLATION = DERIVED_NAMES.index("toa_incoming_shortwave_flux")
+COS_ZENITH = DERIVED_NAMES.index("cos_solar_zenith_angle")
+
+
+def derived(latitude, longitude, time: str, step: float = 21600.0) -> np.ndarray:
+    latitude, longitude = np.broadcast_arrays(np.atleast_1d(latitude), np.atleast_1d(longitude))
+    out = np.full((len(latitude), len(DERIVED_NAMES)), np.nan)
+    derived_forcing(latitude, longitude, np.datetime64(time), step, DERIVED_NAMES, out)
+    return out
+
+
+def test_declination_and_distance_at_the_solstices() -> None:
+    """At the pole the sun stands at its declination all day: 23.44 degrees (IAU), at 1.0167 and 0.9833 au."""
+    for time, latitude, distance in (("2021-06-21T00:00", 90.0, 1.0163), ("2021-12-21T18:00", -90.0, 0.9837)):
+        values = derived(latitude, 0.0, time)[0]
+        assert np.degrees(np.arcsin(values[COS_ZENITH])) == pytest.approx(23.44, abs=0.03)
+        expected = TOTAL_SOLAR_IRRADIANCE / distance**2 * np.sin(np.radians(23.44))
+        assert values[INSOLATION] == pytest.approx(expected, rel=2e-3)
+
+
+def test_polar_night_is_dark() -> None:
+    for start in ("T00:00", "T06:00", "T12:00", "T18:00"):
+        values = derived(80.0, np.linspace(-180, 180, 7), "2020-12-21" + start)
+        assert (values[:, [INSOLATION, COS_ZENITH]] == 0.0).all()
+
+
+def test_global_mean_insolation_is_a_quarter_of_the_solar_constant() -> None:
+    """Over all places and one day: S / 4, corrected for the distance (perihelion 2021: 0.98326 au; Spencer: 0.03 % less)."""
+    nodes, weights = np.polynomial.legendre.leggauss(48)
+    latitude = np.degrees(np.arcsin(nodes))
+    means = [derived(latitude, 0.0, f"2021-01-03T{hour:02d}:00")[:, INSOLATION] for hour in (0, 6, 12, 18)]
+    mean = np.average(np.mean(means, axis=0), weights=weights)
+    assert mean == pytest.approx(TOTAL_SOLAR_IRRADIANCE / 4.0 / 0.98326**2, rel=2e-3)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    latitude=st.floats(-90, 90),
+    longitude=st.floats(-180, 360),
+    hours=st.integers(0, 366 * 24 * 3),
+    step=st.sampled_from([3600.0, 10800.0, 21600.0, 86400.0]),
+)
+def test_window_mean_is_the_mean_of_the_instantaneous_values(
+    latitude: float, longitude: float, hours: int, step: float
+) -> None:
+    """The analytic integral against 720 midpoints of the cosine given for a window's end, at the window's declination."""
+    time = np.datetime64("2020-01-01T00:00") + np.timedelta64(hours, "h")
+    found = derived(latitude, longitude, str(time), step)[0, INSOLATION]
+    day_angle, greenwich, width = time_angles(np.array([time]), step)
+    angle = day_angle[0]
+    declination = (
+        0.006918
+        - 0.399912 * np.cos(angle)
+        + 0.070257 * np.sin(angle)
+        - 0.006758 * np.cos(2 * angle)
+        + 0.000907 * np.sin(2 * angle)
+        - 0.002697 * np.cos(3 * angle)
+        + 0.00148 * np.sin(3 * angle)
+    )
+    equation = (
+        0.000075
+        + 0.001868 * np.cos(angle)
+        - 0.032077 * np.sin(angle)
+        - 0.014615 * np.cos(2 * angle)
+        - 0.040849 * np.sin(2 * angle)
+    )
+    distance = (
+        1.00011
+        + 0.034221 * np.cos(angle)
+        + 0.00128 * np.sin(angle)
+        + 0.000719 * np.cos(2 * angle)
+        + 0.000077 * np.sin(2 * angle)
+    )
+    hour_angle = greenwich[0] + np.radians(longitude) + equation + width * (np.arange(720) + 0.5) / 720
+    phi = np.radians(latitude)
+    cosine = np.sin(phi) * np.sin(declination) + np.cos(phi) * np.cos(declination) * np.cos(hour_angle)
+    expected = TOTAL_SOLAR_IRRADIANCE * distance * np.maximum(cosine, 0.0).mean()
+    assert found == pytest.approx(expected, abs=0.02)
+
+
+def test_time_of_day_is_local_solar_time() -> None:
+    """Noon at longitude 0 on a day on which the equation of time vanishes (15 April)."""
+    for longitude, hour in ((0.0, "12:00"), (90.0, "06:00"), (-90.0, "18:00"), (270.0, "18:00")):
+        cos, sin = derived(0.0, longitude, f"2021-04-15T{hour}")[0, :2]
+        assert cos == pytest.approx(1.0, abs=1e-4)
+        assert sin == pytest.approx(0.0, abs=2e-2)
+    cos, sin = derived(0.0, 0.0, "2021-04-15T18:00")[0, :2]
+    assert (cos, sin) == (pytest.approx(0.0, abs=2e-2), pytest.approx(1.0, abs=1e-3))
+
+
+def test_day_of_year_starts_with_the_year() -> None:
+    cos, sin = derived(0.0, 0.0, "2020-12-31T21:00")[0, 2:4]  # the window's middle is midnight
+    assert (cos, sin) == (pytest.approx(1.0), pytest.approx(0.0, abs=1e-12))
+
+
+def test_many_times_at_once_equal_one_by_one_and_a_slice_of_a_larger_array_is_filled_in_place() -> None:
+    latitude, longitude = np.array([50.0, -20.0, 5.0]), np.array([8.0, 120.0, 250.0])
+    times = np.datetime64("2021-03-01T00:00") + np.arange(5) * np.timedelta64(6, "h")
+    names = DERIVED_NAMES[2:5]
+    forcing = np.full((5, 3, 8), 9.0, dtype=np.float32)
+    derived_forcing(latitude, longitude, times, 21600.0, names, forcing[:, :, 4:7])
+    for row, time in zip(forcing, times, strict=True):
+        single = np.empty((3, 3), dtype=np.float32)
+        derived_forcing(latitude, longitude, time, 21600.0, names, single)
+        np.testing.assert_array_equal(row[:, 4:7], single)
+    assert (forcing[:, :, [0, 1, 2, 3, 7]] == 9.0).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_compiled_equals_embedded(dtype: str) -> None:
+    from ailand_gt4py.lowering.backends import make_backend
+
+    latitude, longitude = np.linspace(-90, 90, 31), np.linspace(-180, 180, 31)
+    results = []
+    for backend in (None, make_backend("dace_cpu")):
+        out = np.empty((31, len(DERIVED_NAMES)), dtype=dtype)
+        derived_forcing(
+            latitude, longitude, np.datetime64("2021-09-30T06:00"), 21600.0, DERIVED_NAMES, out, backend=backend
+        )
+        results.append(out)
+    np.testing.assert_allclose(results[1], results[0], rtol=1e-6 if dtype == "float32" else 1e-12, atol=1e-12)
+
+
+def test_errors_name_what_is_wrong() -> None:
+    out = np.empty((1, 1))
+    with pytest.raises(InputError, match="derived input 'moon' is unknown; expected one of time_of_day_cos"):
+        derived_forcing(np.zeros(1), np.zeros(1), np.datetime64("2020-01-01"), 21600.0, ["moon"], out)
+    with pytest.raises(InputError, match="the step is 172800.0 s"):
+        derived_forcing(np.zeros(1), np.zeros(1), np.datetime64("2020-01-01"), 172800.0, DERIVED_NAMES[:1], out)
+    with pytest.raises(InputError, match=r"found the shape \(1, 1\), expected \(1, 2\)"):
+        derived_forcing(np.zeros(1), np.zeros(1), np.datetime64("2020-01-01"), 21600.0, DERIVED_NAMES[:2], out)

@@ -1,0 +1,116 @@
+"""The emulator's interface: shapes, types, devices, results, errors."""
+
+import numpy as np
+import pytest
+from random_models import random_model
+
+from ailand_gt4py.emulator import Emulator
+from ailand_gt4py.errors import InputError, RunError
+
+
+@pytest.fixture
+def emulator() -> Emulator:
+    return Emulator(random_model("simple", (4, 3, 2, 2)), 6, "embedded", "float32")
+
+
+def arrays(n_columns: int = 6, dtype: str = "float32") -> list[np.ndarray]:
+    return [np.random.default_rng(0).normal(size=(n_columns, size)).astype(dtype) for size in (4, 3, 2)]
+
+
+def test_results_have_the_models_shapes_and_the_emulators_type(emulator: Emulator) -> None:
+    new_state, diagnostics = emulator.step(*arrays())
+    assert (new_state.shape, diagnostics.shape) == ((6, 2), (6, 2))
+    assert new_state.dtype == diagnostics.dtype == emulator.dtype == np.float32
+    assert emulator.allocate(5).shape == (6, 5)
+
+
+def test_results_of_one_step_survive_the_next(emulator: Emulator) -> None:
+    static, forcing, state = arrays()
+    first, _ = emulator.step(static, forcing, state)
+    kept = first.copy()
+    emulator.step(static, forcing, first)
+    np.testing.assert_array_equal(first, kept)
+
+
+def test_results_go_to_the_callers_arrays(emulator: Emulator) -> None:
+    expected = emulator.step(*arrays())
+    out = (np.full((2, 6), np.nan, dtype=np.float32).T, np.full((6, 2), np.nan, dtype=np.float32))
+    results = emulator.step(*arrays(), out=out)
+    for result, given, wanted in zip(results, out, expected, strict=True):
+        assert result is given
+        np.testing.assert_array_equal(given, wanted)
+
+
+def test_result_sharing_memory_with_an_input_is_refused(emulator: Emulator) -> None:
+    static, forcing, state = arrays()
+    with pytest.raises(InputError, match="new state: found memory shared with the input 'state'"):
+        emulator.step(static, forcing, state, out=(state, np.empty((6, 2), dtype=np.float32)))
+
+
+@pytest.mark.parametrize(
+    ("which", "change", "message"),
+    [
+        (0, lambda a: a[:5], r"static: found the shape \(5, 4\), expected \(6, 4\)"),
+        (1, lambda a: a[:, :2], r"forcing: found the shape \(6, 2\), expected \(6, 3\)"),
+        (2, lambda a: a.astype("float64"), "state: found the type float64, expected float32"),
+        (2, lambda a: a[0], r"state: found the shape \(2,\)"),
+        (1, lambda a: a.tolist(), "forcing: found list"),
+        (0, lambda a: a[::-1], "static: found the strides"),
+    ],
+)
+def test_unusable_arrays_are_named(emulator: Emulator, which: int, change, message: str) -> None:
+    inputs = arrays()
+    inputs[which] = change(inputs[which])
+    with pytest.raises(InputError, match=message):
+        emulator.step(*inputs)
+
+
+def test_unknown_backend_names_those_there_are() -> None:
+    model = random_model("simple")
+    with pytest.raises(InputError, match="backend: found 'gtfn', expected one of embedded, dace_cpu, dace_gpu"):
+        Emulator(model, 1, "gtfn")
+    with pytest.raises(InputError, match="backend: found int"):
+        Emulator(model, 1, 3)
+
+
+def test_unknown_precision_and_no_columns_are_errors() -> None:
+    model = random_model("simple")
+    with pytest.raises(InputError, match="precision: found 'float16', expected one of float32, float64"):
+        Emulator(model, 1, "embedded", "float16")
+    with pytest.raises(InputError, match="number of columns: found 0"):
+        Emulator(model, 0, "embedded")
+
+
+def test_gpu_without_gpu_is_an_error_and_no_fallback() -> None:
+    cupy = pytest.importorskip("cupy", reason="CuPy is not installed") if _has_cupy() else None
+    if cupy is not None and _device_count(cupy) > 0:
+        pytest.skip("a CUDA device is here")
+    with pytest.raises(RunError, match="CuPy|CUDA"):
+        Emulator(random_model("simple"), 1, "dace_gpu")
+
+
+def test_features_of_size_one_are_refused_where_gt4py_cannot_lower_them() -> None:
+    model = random_model("simple", (1, 3, 2, 2))
+    with pytest.raises(InputError, match="static.*1.*expected at least 2"):
+        Emulator(model, 4, "dace_cpu")
+    Emulator(model, 4, "embedded").step(*(np.zeros((4, n), dtype=np.float32) for n in (1, 3, 2)))
+
+
+def test_a_gt4py_backend_can_be_given() -> None:
+    """Not lifted, so slow, but right: GT4Py's own backends run the same operators."""
+    from gt4py.next.program_processors.runners.dace import run_dace_cpu_noopt
+
+    assert Emulator(random_model("simple"), 2, run_dace_cpu_noopt).device == "cpu"
+
+
+def _has_cupy() -> bool:
+    import importlib.util
+
+    return importlib.util.find_spec("cupy") is not None
+
+
+def _device_count(cupy) -> int:
+    try:
+        return cupy.cuda.runtime.getDeviceCount()
+    except cupy.cuda.runtime.CUDARuntimeError:
+        return 0
