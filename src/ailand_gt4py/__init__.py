@@ -1,8 +1,8 @@
 """aiLand, ECMWF's emulator of the land-surface model ecLand, as a GT4Py land component.
 
-    model = ailand_gt4py.read_model()
-    emulator = ailand_gt4py.Emulator(model, n_columns)
-    new_state, diagnostics = emulator.step(static, forcing, state)
+model = ailand_gt4py.read_model()
+emulator = ailand_gt4py.Emulator(model, n_columns)
+new_state, diagnostics = emulator.step(static, forcing, state)
 """
 
 import importlib

@@ -68,9 +68,8 @@ def as_array(value: object, device: Device, name: str) -> Array:
         kind = int(value.__dlpack_device__()[0])
         on_host = kind == 1  # kDLCPU
         if on_host != (device == "cpu"):
-            raise InputError(
-                f"{name}: found an array on DLPack device type {kind}, expected {'the CPU (1)' if device == 'cpu' else 'CUDA (2)'}"
-            )
+            expected = "the CPU (1)" if device == "cpu" else "CUDA (2)"
+            raise InputError(f"{name}: found an array on DLPack device type {kind}, expected {expected}")
         try:
             return array_module(device).from_dlpack(value)
         except (BufferError, RuntimeError, TypeError) as error:

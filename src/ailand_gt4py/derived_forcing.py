@@ -65,9 +65,7 @@ def derived_forcing(
     """
     unknown = [name for name in names if name not in solar.DERIVED_NAMES]
     if unknown:
-        raise InputError(
-            f"derived input '{unknown[0]}' is unknown; expected one of {', '.join(solar.DERIVED_NAMES)}"
-        )
+        raise InputError(f"derived input '{unknown[0]}' is unknown; expected one of {', '.join(solar.DERIVED_NAMES)}")
     times = np.atleast_1d(np.asarray(time, dtype="datetime64[ns]"))
     n_columns = len(latitude)
     shape = (n_columns, len(names)) if np.ndim(time) == 0 else (len(times), n_columns, len(names))
@@ -86,12 +84,19 @@ def derived_forcing(
 
     flat = out.reshape(len(times) * n_columns, len(names))
     if not xp.shares_memory(flat, out) if device == "cpu" else flat.data.ptr != out.data.ptr:
-        raise InputError(f"array for the derived inputs: strides {out.strides} do not let times and columns be one axis")
+        raise InputError(
+            f"array for the derived inputs: strides {out.strides} do not let times and columns be one axis"
+        )
     results = [
         flat[:, names.index(name)] if name in names else xp.empty(len(flat), dtype=out.dtype)
         for name in solar.DERIVED_NAMES
     ]
-    inputs = (for_each_time(latitude), for_each_time(longitude), for_each_column(day_angle), for_each_column(greenwich_hour_angle))
+    inputs = (
+        for_each_time(latitude),
+        for_each_time(longitude),
+        for_each_column(day_angle),
+        for_each_column(greenwich_hour_angle),
+    )
     operator = solar.solar_operator(np.dtype(out.dtype).type)
     operator = operator if backend is None else operator.with_backend(backend)
     with compilation.in_this_process() if backend is not None else contextlib.nullcontext():
@@ -99,8 +104,7 @@ def derived_forcing(
             *(arrays.wrap(array, (Column,), "derived input") for array in inputs),
             window_angle,
             out=tuple(
-                arrays.wrap(array, (Column,), name)
-                for array, name in zip(results, solar.DERIVED_NAMES, strict=True)
+                arrays.wrap(array, (Column,), name) for array, name in zip(results, solar.DERIVED_NAMES, strict=True)
             ),
             offset_provider={},
         )

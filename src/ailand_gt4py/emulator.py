@@ -30,8 +30,8 @@ class Emulator:
     """An aiLand model for a fixed number of columns on one device.
 
     Weights go to the device once, when the emulator is made; the program is compiled at its first step, or by
-    `compile`. A step then allocates only its results, and not even those where the caller gives them: the fields between
-    its layers belong to the emulator, so one emulator must not step in two threads at once.
+    `compile`. A step then allocates only its results, and not even those where the caller gives them. The fields
+    between its layers belong to the emulator, so one emulator must not step in two threads at once.
 
     Args:
         model: what to run.
@@ -111,11 +111,15 @@ class Emulator:
         }
         if out is None:
             out = (self.allocate(len(self.model.state)), self.allocate(len(self.model.diagnostics)))
-        results = {name: self._checked(value, name) for name, value in zip(("new state", "diagnostics"), out, strict=True)}
+        results = {
+            name: self._checked(value, name) for name, value in zip(("new state", "diagnostics"), out, strict=True)
+        }
         for result_name, result in results.items():
             for name, array in inputs.items():
                 if self._xp.may_share_memory(result, array):
-                    raise InputError(f"{result_name}: found memory shared with the input '{name}', expected memory of its own")
+                    raise InputError(
+                        f"{result_name}: found memory shared with the input '{name}', expected memory of its own"
+                    )
         fields = [
             arrays.wrap(array, (Column, feature), name)
             for (name, array), feature in zip((inputs | results).items(), CALLER_FIELDS.values(), strict=True)
@@ -194,9 +198,9 @@ class Emulator:
         except (InputError, RunError):
             raise
         except Exception as error:
-            reason = str(error).strip().splitlines()
+            reason = (str(error).strip().splitlines() or [""])[0]
             raise RunError(
-                f"the {self.model.architecture} network cannot be compiled: {type(error).__name__}: {reason[0] if reason else ''}"
+                f"the {self.model.architecture} network cannot be compiled: {type(error).__name__}: {reason}"
             ) from error
         self._compiled = True
         logger.info("compiled in %.1f s", time.perf_counter() - start)

@@ -34,7 +34,8 @@ from ailand_gt4py.weights.model import Model, Variable
 def network_shape(model: Model) -> NetworkShape:
     """Architecture and depths of a model."""
     depths = tuple(
-        (block, architectures.layer_count(model.parameters, block)) for block in architectures.blocks(model.architecture)
+        (block, architectures.layer_count(model.parameters, block))
+        for block in architectures.blocks(model.architecture)
     )
     return NetworkShape(model.architecture, depths)
 

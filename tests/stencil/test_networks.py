@@ -53,9 +53,7 @@ def physical_reference(model: Model, static: np.ndarray, forcing: np.ndarray, st
         values = values.astype(np.float64)
         return values * scale + shift if back else (values - shift) / scale
 
-    step = forward(
-        model, scaled(static, model.static), scaled(forcing, model.forcing), scaled(state, model.state)
-    )
+    step = forward(model, scaled(static, model.static), scaled(forcing, model.forcing), scaled(state, model.state))
     return scaled(step.state, model.state, back=True), scaled(step.diagnostics, model.diagnostics, back=True)
 
 

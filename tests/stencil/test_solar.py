@@ -36,7 +36,7 @@ def test_polar_night_is_dark() -> None:
 
 
 def test_global_mean_insolation_is_a_quarter_of_the_solar_constant() -> None:
-    """Over all places and one day: S / 4, corrected for the distance (perihelion 2021: 0.98326 au; Spencer: 0.03 % less)."""
+    """Over all places and one day: S / 4, for the distance at the perihelion of 2021, 0.98326 au."""
     nodes, weights = np.polynomial.legendre.leggauss(48)
     latitude = np.degrees(np.arcsin(nodes))
     means = [derived(latitude, 0.0, f"2021-01-03T{hour:02d}:00")[:, INSOLATION] for hour in (0, 6, 12, 18)]
@@ -54,7 +54,7 @@ def test_global_mean_insolation_is_a_quarter_of_the_solar_constant() -> None:
 def test_window_mean_is_the_mean_of_the_instantaneous_values(
     latitude: float, longitude: float, hours: int, step: float
 ) -> None:
-    """The analytic integral against 720 midpoints of the cosine given for a window's end, at the window's declination."""
+    """The analytic integral against 720 midpoints, at the declination of the window's middle."""
     time = np.datetime64("2020-01-01T00:00") + np.timedelta64(hours, "h")
     found = derived(latitude, longitude, str(time), step)[0, INSOLATION]
     day_angle, greenwich, width = time_angles(np.array([time]), step)

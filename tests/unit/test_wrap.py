@@ -22,7 +22,9 @@ K = gtx.Dimension("K", kind=gtx.DimensionKind.VERTICAL)
     feature_step=st.integers(1, 3),
     order=st.sampled_from("CF"),
 )
-def test_wrap_shares_memory_for_any_strides(rows: int, features: int, row_step: int, feature_step: int, order: str) -> None:
+def test_wrap_shares_memory_for_any_strides(
+    rows: int, features: int, row_step: int, feature_step: int, order: str
+) -> None:
     base = np.zeros((rows * row_step, features * feature_step), order=order)
     view = base[::row_step, ::feature_step]
     field = arrays.wrap(view, (Column, StateFeature))
@@ -70,7 +72,7 @@ def test_as_array_never_moves_between_devices() -> None:
         arrays.as_array(np.zeros(2), "cuda", "forcing")
 
     class OnDevice:
-        __cuda_array_interface__: dict = {}
+        __cuda_array_interface__ = None
 
     with pytest.raises(InputError, match="found an array on a CUDA device"):
         arrays.as_array(OnDevice(), "cpu", "forcing")

@@ -43,7 +43,9 @@ def host_field_as_column(
     chosen: tuple[Any, ...] = (slice(None),) * array.ndim
     if levels:
         if not isinstance(field, gtx_common.Field):
-            raise InputError(f"{name}: found {type(field).__name__} and levels, expected a GT4Py field with named dimensions")
+            raise InputError(
+                f"{name}: found {type(field).__name__} and levels, expected a GT4Py field with named dimensions"
+            )
         remaining = dict(levels)
         positions: list[Any] = []
         for dimension in field.domain.dims:
@@ -71,6 +73,8 @@ def host_field_as_column(
         start, stop, step = columns.start or 0, columns.stop, columns.step or 1
         stop = len(column_array) if stop is None else stop
         if step != 1 or not 0 <= start <= stop <= len(column_array):
-            raise InputError(f"{name}: found the columns {start}:{stop}:{step}, expected a part of 0:{len(column_array)}")
+            raise InputError(
+                f"{name}: found the columns {start}:{stop}:{step}, expected a part of 0:{len(column_array)}"
+            )
         column_array = column_array[start:stop]
     return arrays.wrap(column_array, (Column,), name)

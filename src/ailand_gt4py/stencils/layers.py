@@ -16,9 +16,7 @@ def linear(source: gtx.Dimension, target: gtx.Dimension, dtype: type) -> FieldOp
     product = contract(source, target, dtype)
 
     @named_field_operator(f"linear_{source.value}_to_{target.value}", dtype)
-    def apply(
-        x: columns(source, dtype), operands: linear_type((source,), target, dtype)
-    ) -> columns(target, dtype):
+    def apply(x: columns(source, dtype), operands: linear_type((source,), target, dtype)) -> columns(target, dtype):
         return product(x, operands[0]) + operands[1]
 
     return apply
@@ -80,9 +78,9 @@ def layer(source: gtx.Dimension, target: gtx.Dimension, kind: Activation, dtype:
         normalisation = layer_norm_relu(target, dtype)
 
         @named_field_operator(name, dtype)
-        def apply_normalised(
-            x: columns(source, dtype), operands: normalised_type((source,), target, dtype)
-        ) -> columns(target, dtype):
+        def apply_normalised(x: columns(source, dtype), operands: normalised_type((source,), target, dtype)) -> columns(
+            target, dtype
+        ):
             return normalisation(before(x, operands[0]), operands[1], operands[2], operands[3])
 
         return apply_normalised
@@ -111,7 +109,9 @@ def input_layer(target: gtx.Dimension, kind: Activation, dtype: type) -> FieldOp
             state_input: columns(StateFeature, dtype),
             operands: normalised_type(INPUTS, target, dtype),
         ) -> columns(target, dtype):
-            return normalisation(before(static_input, forcing_input, state_input, operands[0]), operands[1], operands[2], operands[3])
+            return normalisation(
+                before(static_input, forcing_input, state_input, operands[0]), operands[1], operands[2], operands[3]
+            )
 
         return apply_normalised
     after = activation(kind, target, dtype)

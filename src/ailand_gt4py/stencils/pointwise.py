@@ -12,7 +12,7 @@ from ailand_gt4py.stencils.shapes import finishing_type, scaling_type
 
 @functools.cache
 def normalise(feature: gtx.Dimension, dtype: type) -> FieldOperator:
-    """(value - shift) / scale, each feature with its own (see `weights.model.Normalisation`); operands (shift, scale)."""
+    """(value - shift) / scale; operands (shift, scale) of each feature (see `weights.model.Normalisation`)."""
 
     @named_field_operator(f"normalise_{feature.value}", dtype)
     def to_network_space(

@@ -81,9 +81,14 @@ def inverse_square_distance(day_angle: ColumnField) -> ColumnField:
 
 @gtx.field_operator
 def sunlit_integral(
-    constant: ColumnField, amplitude: ColumnField, sunrise: ColumnField, sunset: ColumnField, start: ColumnField, end: ColumnField
+    constant: ColumnField,
+    amplitude: ColumnField,
+    sunrise: ColumnField,
+    sunset: ColumnField,
+    start: ColumnField,
+    end: ColumnField,
 ) -> ColumnField:
-    """Integral of (constant + amplitude cos h) over the part of the hour angles [start, end] between sunrise and sunset."""
+    """Integral of (constant + amplitude cos h) over the hour angles [start, end], as far as the sun is up."""
     lower = maximum(start, sunrise)
     upper = maximum(minimum(end, sunset), lower)
     return constant * (upper - lower) + amplitude * (sin(upper) - sin(lower))

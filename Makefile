@@ -1,0 +1,63 @@
+# `make help` lists the targets.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+DATA ?= ../shared/data
+OUT ?= out
+EXAMPLE := examples/column_run/ecland_columns.nc
+
+.PHONY: help install run test test-quick lint types bench train evaluate clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+$(BIN)/ailand: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.test: $(BIN)/ailand
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	# Training tests need PyTorch; a processor build is on the index for Python 3.11 here, elsewhere they are skipped.
+	@if $(BIN)/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then \
+	  $(BIN)/python -m pip install --quiet torch==2.13.0 || echo "PyTorch was not installed: its tests are skipped"; fi
+	@touch $@
+
+install: $(BIN)/ailand ## make a virtual environment and install the package
+
+run: $(BIN)/ailand ## run the example: forcing in, states and fluxes out, score table and figure
+	@mkdir -p $(OUT)
+	$(BIN)/ailand-column-run $(EXAMPLE) --reference $(EXAMPLE) --output $(OUT)/ailand_columns.nc --overwrite \
+	  --plot $(OUT)/ailand_columns.png --at 61.9,33.5
+
+test: $(VENV)/.test ## run all tests
+	$(BIN)/python -m pytest
+
+test-quick: $(VENV)/.test ## run the tests that need no long compilation
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: $(VENV)/.test ## check style
+	$(BIN)/ruff check src tests examples
+	$(BIN)/ruff format --check src tests examples
+
+types: $(VENV)/.test ## check types
+	$(BIN)/mypy
+
+bench: $(VENV)/.test ## run the benchmarks
+	$(BIN)/python -m pytest tests/benchmarks --benchmark-enable --benchmark-only
+
+train: $(VENV)/.test ## train the default model anew (about an hour on two cores); DATA names the directory of ecLand runs
+	$(BIN)/python -m pip install --quiet --editable '.[training]'
+	$(BIN)/ailand train configs/default_model.yaml --data $(DATA) --output $(OUT)/default_model.nc
+
+evaluate: $(BIN)/ailand ## score the default model by lead time on the hold-out columns in DATA
+	$(BIN)/ailand evaluate $(DATA)/ecland_synth_6h_holdout.nc --output docs/evaluation_holdout.md
+
+clean: ## remove what the targets above made
+	rm -rf $(VENV) $(OUT) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks \
+	  _dacegraphs .gt4py_cache .dacecache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

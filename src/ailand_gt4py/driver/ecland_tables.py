@@ -1,0 +1,152 @@
+"""ecLand's parameter tables by soil type and vegetation type.
+
+Soil: van Genuchten parameters by texture class, Balsamo et al. 2009 (doi:10.1175/2008JHM1068.1) and IFS
+documentation, part IV, chapter 8; the residual water content (0.025 m3 m-3 for coarse soil, 0.010 for the others) and
+the conversion of pressure to water head with g = 9.8 m s-2 are those of the IFS code. The values computed here agree
+with those of an ecLand run (main branch of 2026-06-28) to 2e-8.
+
+Vegetation: ecLand's ``susveg_mod`` (github.com/ecmwf-ifs/ecland, Apache-2.0), the tables adjusted to the ESA-CCI land
+cover. They **differ from the table in the IFS documentation** up to CY47R3 (part IV, table 8.1): the minimum stomatal
+resistance of type 1 is 125 instead of 100 s m-1, the coverage of type 17 is 0.4 instead of 0.5, the roughness of
+type 11 is 0.03 instead of 0.17 m, and others. The emulator is trained on ecLand run with the code's tables, so those
+decide. Types 1-11, 13 and 16-19 were checked against such runs; 12, 14, 15 and 20 (ice, water) are ecLand's own
+values, which it does not use for vegetation.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+Values = np.ndarray[Any, Any]
+
+#: Pressure of one bar, Pa.
+_BAR = 1.0e5
+#: Acceleration of gravity (m s-2) and density of water (kg m-3) in ecLand's conversion of pressure to water head.
+_HEAD_GRAVITY = 9.8
+_WATER_DENSITY = 1000.0
+
+#: Suction (bar) at field capacity and at the permanent wilting point: IFS documentation, part IV, chapter 8.
+FIELD_CAPACITY_BAR = 0.10
+WILTING_POINT_BAR = 15.0
+
+
+class Soil(NamedTuple):
+    """Van Genuchten parameters of a texture class.
+
+    Attributes:
+        name: of the class.
+        alpha: 1/m. n: dimensionless.
+        saturation, residual: volumetric water content, m3 m-3.
+    """
+
+    name: str
+    alpha: float
+    n: float
+    saturation: float
+    residual: float
+
+
+#: Type 1..7, as in ``clim_sotype``. Type 7 has the parameters of type 2.
+SOILS: dict[int, Soil] = {
+    1: Soil("coarse", 3.83, 1.3774, 0.403, 0.025),
+    2: Soil("medium", 3.14, 1.1804, 0.439, 0.010),
+    3: Soil("medium-fine", 0.83, 1.2539, 0.430, 0.010),
+    4: Soil("fine", 3.67, 1.1012, 0.520, 0.010),
+    5: Soil("very fine", 2.65, 1.1033, 0.614, 0.010),
+    6: Soil("organic", 1.30, 1.2039, 0.766, 0.010),
+    7: Soil("tropical organic", 3.14, 1.1804, 0.439, 0.010),
+}
+
+
+class Vegetation(NamedTuple):
+    """Parameters of a vegetation type.
+
+    Attributes:
+        name: of the type.
+        coverage: fraction of the vegetated part that is covered (RVCOV), 1.
+        roughness: for momentum (RVZ0M), m.
+        stomatal_resistance: minimum (RVRSMIN), s m-1.
+    """
+
+    name: str
+    coverage: float
+    roughness: float
+    stomatal_resistance: float
+
+
+#: Type 0..20, as in ``clim_tvh`` and ``clim_tvl``. Type 0 (no vegetation) has the values of desert, as in ecLand.
+VEGETATIONS: dict[int, Vegetation] = {
+    0: Vegetation("none", 0.0, 0.013, 250.0),
+    1: Vegetation("crops, mixed farming", 0.90, 0.25, 125.0),
+    2: Vegetation("short grass", 0.85, 0.10, 80.0),
+    3: Vegetation("evergreen needleleaf trees", 0.90, 2.0, 395.0),
+    4: Vegetation("deciduous needleleaf trees", 0.90, 2.0, 320.0),
+    5: Vegetation("deciduous broadleaf trees", 0.90, 2.0, 215.0),
+    6: Vegetation("evergreen broadleaf trees", 0.99, 2.0, 320.0),
+    7: Vegetation("tall grass, mixed crops", 0.70, 0.5, 100.0),
+    8: Vegetation("desert", 0.0, 0.013, 250.0),
+    9: Vegetation("tundra", 0.50, 0.03, 45.0),
+    10: Vegetation("irrigated crops", 0.90, 0.5, 110.0),
+    11: Vegetation("semidesert, sparse vegetation", 0.10, 0.03, 45.0),
+    12: Vegetation("ice caps and glaciers", 0.0, 0.0013, 0.0),
+    13: Vegetation("bogs and marshes", 0.60, 0.25, 130.0),
+    14: Vegetation("inland water", 0.0, 0.0001, 0.0),
+    15: Vegetation("ocean", 0.0, 0.0001, 0.0),
+    16: Vegetation("evergreen shrubs", 0.50, 0.5, 230.0),
+    17: Vegetation("deciduous shrubs", 0.40, 0.1, 110.0),
+    18: Vegetation("mixed forest, savanna", 0.90, 1.5, 180.0),
+    19: Vegetation("interrupted forest", 0.90, 1.1, 175.0),
+    20: Vegetation("water and land mixtures", 0.60, 0.02, 150.0),
+}
+
+
+def van_genuchten_water(soil: Soil, suction_bar: float) -> float:
+    """Volumetric soil water at a suction.
+
+    Van Genuchten 1980 (doi:10.2136/sssaj1980.03615995004400050002x) with m = 1 - 1/n.
+
+    Args:
+        soil: parameters.
+        suction_bar: matric pressure below atmospheric, bar, positive.
+
+    Returns:
+        m3 m-3, between residual and saturation.
+    """
+    head = suction_bar * _BAR / (_WATER_DENSITY * _HEAD_GRAVITY)
+    saturation_degree: float = (1.0 + (soil.alpha * head) ** soil.n) ** (1.0 / soil.n - 1.0)
+    return soil.residual + (soil.saturation - soil.residual) * saturation_degree
+
+
+def soil_values(quantity: str, soil_type: np.ndarray[Any, Any]) -> Values:
+    """A soil quantity for columns of given soil types.
+
+    Args:
+        quantity: ``saturation``, ``field_capacity`` or ``wilting_point``.
+        soil_type: (n,), integers 1..7.
+
+    Returns:
+        float64 (n,), m3 m-3.
+    """
+    suction = {"field_capacity": FIELD_CAPACITY_BAR, "wilting_point": WILTING_POINT_BAR, "saturation": 0.0}[quantity]
+    table = np.full(max(SOILS) + 1, np.nan)
+    for number, soil in SOILS.items():
+        table[number] = van_genuchten_water(soil, suction)
+    values: Values = table[soil_type]
+    return values
+
+
+def vegetation_values(quantity: str, vegetation_type: np.ndarray[Any, Any]) -> Values:
+    """A vegetation parameter for columns of given vegetation types.
+
+    Args:
+        quantity: ``coverage`` (1), ``roughness`` (m) or ``stomatal_resistance`` (s m-1).
+        vegetation_type: (n,), integers 0..20.
+
+    Returns:
+        float64 (n,).
+    """
+    table = np.array([getattr(VEGETATIONS[number], quantity) for number in range(len(VEGETATIONS))], dtype=np.float64)
+    values: Values = table[vegetation_type]
+    return values

@@ -1,0 +1,104 @@
+"""Counting values that the model has not been trained on."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ailand_gt4py.weights.model import Variable
+
+#: Part of the training range by which a value may be outside it and still count as inside: the ranges were
+#: stored in other precision than the values come in.
+RELATIVE_SLACK = 1e-5
+
+
+@dataclasses.dataclass(frozen=True)
+class OutsideRange:
+    """How many values are outside the training range.
+
+    Attributes:
+        below, above, not_finite: (n_variables,) counts of columns.
+        flag: (n_columns,) True where any variable is outside its range or not finite.
+    """
+
+    below: np.ndarray[Any, np.dtype[np.int64]]
+    above: np.ndarray[Any, np.dtype[np.int64]]
+    not_finite: np.ndarray[Any, np.dtype[np.int64]]
+    flag: np.ndarray[Any, np.dtype[np.bool_]]
+
+
+def _limits(variables: Sequence[Variable]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Lower and upper limits, (n_variables,) each, infinite where the model does not know its training range."""
+    lower = np.array([variable.training_minimum for variable in variables], dtype=np.float64)
+    upper = np.array([variable.training_maximum for variable in variables], dtype=np.float64)
+    known = np.isfinite(lower) & np.isfinite(upper)
+    slack = np.where(known, RELATIVE_SLACK * (upper - lower), 0.0)
+    return np.where(known, lower - slack, -np.inf), np.where(known, upper + slack, np.inf)
+
+
+def count_outside_training_range(values: np.ndarray[Any, Any], variables: Sequence[Variable]) -> OutsideRange:
+    """Compare values with the training ranges of their variables.
+
+    Args:
+        values: (n_columns, n_variables), model units.
+        variables: the n_variables variables; one whose range is unknown (NaN) is only checked for being finite.
+
+    Returns:
+        Counts per variable and a flag per column.
+    """
+    lower, upper = _limits(variables)
+    below, above, not_finite = values < lower, values > upper, ~np.isfinite(values)
+    below &= ~not_finite
+    above &= ~not_finite
+    return OutsideRange(
+        below.sum(axis=0), above.sum(axis=0), not_finite.sum(axis=0), (below | above | not_finite).any(axis=1)
+    )
+
+
+class RangeCounter:
+    """Adds up `count_outside_training_range` over the steps of a run.
+
+    Attributes:
+        below, above, not_finite: (n_variables,) counts of values so far.
+        n_values: number of values of each variable so far.
+        flagged: (n_columns,) number of steps in which the column was flagged.
+    """
+
+    def __init__(self, variables: Sequence[Variable], n_columns: int) -> None:
+        self._variables = tuple(variables)
+        self.below = np.zeros(len(self._variables), dtype=np.int64)
+        self.above = np.zeros(len(self._variables), dtype=np.int64)
+        self.not_finite = np.zeros(len(self._variables), dtype=np.int64)
+        self.flagged = np.zeros(n_columns, dtype=np.int64)
+        self.n_values = 0
+
+    def add(self, values: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Count one step's values, (n_columns, n_variables); returns the columns' flags of this step."""
+        outside = count_outside_training_range(values, self._variables)
+        self.below += outside.below
+        self.above += outside.above
+        self.not_finite += outside.not_finite
+        self.flagged += outside.flag
+        self.n_values += values.shape[0]
+        return outside.flag
+
+    def sentences(self) -> list[str]:
+        """One sentence for each variable that was ever outside its training range."""
+        lines = []
+        for index, variable in enumerate(self._variables):
+            counts = {
+                f"below {variable.training_minimum:.6g}": self.below[index],
+                f"above {variable.training_maximum:.6g}": self.above[index],
+                "not finite": self.not_finite[index],
+            }
+            parts = [f"{count} {kind}" for kind, count in counts.items() if count]
+            if parts:
+                percent = 100.0 * float(self.below[index] + self.above[index] + self.not_finite[index]) / self.n_values
+                lines.append(
+                    f"{variable.name}: {', '.join(parts)} {variable.units} of {self.n_values} values ({percent:.2g} %) "
+                    f"outside the training range."
+                )
+        return lines

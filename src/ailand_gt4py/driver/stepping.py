@@ -1,0 +1,203 @@
+"""The emulator going through its input step by step, filling blocks of output rows."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ailand_gt4py.arrays import array_module
+from ailand_gt4py.derived_forcing import derived_forcing
+from ailand_gt4py.driver.input import ColumnInput
+from ailand_gt4py.driver.output import FLAG_MASKS, Values, is_at_window_end
+from ailand_gt4py.driver.quality import RangeCounter, count_outside_training_range
+from ailand_gt4py.driver.time_axis import text
+from ailand_gt4py.emulator import Emulator
+from ailand_gt4py.errors import RunError
+from ailand_gt4py.weights.model import Variable
+
+#: Memory for the forcing of the steps that are prepared together, bytes.
+FORCING_BYTES = 8 << 20
+
+
+class RangeReport:
+    """How many inputs of a run were outside the training range: static, forcing and state."""
+
+    def __init__(self, groups: Mapping[str, Sequence[Variable]], n_columns: int) -> None:
+        self._counters = {name: RangeCounter(variables, n_columns) for name, variables in groups.items()}
+        self._variables = dict(groups)
+
+    def add(self, group: str, values: Values) -> Values:
+        """Count values (n_rows, n_variables); returns a flag per row."""
+        outside = count_outside_training_range(values, self._variables[group])
+        counter = self._counters[group]
+        counter.below += outside.below
+        counter.above += outside.above
+        counter.not_finite += outside.not_finite
+        counter.n_values += len(values)
+        return outside.flag
+
+    def sentences(self) -> list[str]:
+        """One for each variable that was outside."""
+        return [sentence for counter in self._counters.values() for sentence in counter.sentences()]
+
+    def as_json(self) -> dict[str, Any]:
+        """The counts, for a checkpoint."""
+        return {
+            name: {
+                "below": counter.below.tolist(),
+                "above": counter.above.tolist(),
+                "not_finite": counter.not_finite.tolist(),
+                "n_values": counter.n_values,
+            }
+            for name, counter in self._counters.items()
+        }
+
+    def restore(self, counts: Mapping[str, Any]) -> None:
+        """Take the counts of a checkpoint."""
+        for name, counter in self._counters.items():
+            for key in ("below", "above", "not_finite"):
+                getattr(counter, key)[:] = counts[name][key]
+            counter.n_values = int(counts[name]["n_values"])
+
+
+class Stepper:
+    """A run's state and the buffers of its steps.
+
+    Args:
+        emulator: for the columns of the input.
+        source: input of the run.
+        state: (n_columns, n_state) at the first step to be made, emulator's type.
+        diagnostics: (n_columns, n_diagnostics) of the step before it, NaN where there was none.
+        forcing_bytes: memory for forcing prepared together.
+
+    Attributes:
+        report: counts of inputs outside the training range.
+    """
+
+    def __init__(
+        self,
+        emulator: Emulator,
+        source: ColumnInput,
+        state: Values,
+        diagnostics: Values,
+        forcing_bytes: int = FORCING_BYTES,
+    ) -> None:
+        model, n_columns, dtype = source.model, source.n_columns, emulator.dtype
+        self._emulator, self._source, self._model = emulator, source, model
+        self._static = self._on_device(source.static.astype(dtype))
+        self._state = self._on_device(state.astype(dtype))
+        self._new_state = emulator.allocate(len(model.state))
+        self._device_diagnostics = emulator.allocate(len(model.diagnostics))
+        self._diagnostics = diagnostics.astype(dtype)
+        self._diagnostics_known = bool(np.isfinite(self._diagnostics).all())
+        names = [variable.name for variable in model.forcing]
+        self._from_file = [names.index(name) for name in source.forcing_names]
+        self._derived = [index for index, variable in enumerate(model.forcing) if variable.derived]
+        self._derived_names = [model.forcing[index].derived for index in self._derived]
+        self._at_end = np.array([is_at_window_end(variable) for variable in model.diagnostics], dtype=bool)
+        row_bytes = n_columns * max(len(names), 1) * dtype.itemsize
+        self._steps_together = max(1, forcing_bytes // row_bytes)
+        self.report = RangeReport({"static": model.static, "forcing": model.forcing, "state": model.state}, n_columns)
+        outside = count_outside_training_range(source.static, model.static).flag
+        self._static_flag = outside * np.uint8(FLAG_MASKS["static_outside_training_range"])
+
+    @property
+    def state(self) -> Values:
+        """The state reached, (n_columns, n_state) in host memory."""
+        return self._on_host(self._state).copy()
+
+    @property
+    def diagnostics(self) -> Values:
+        """The diagnostics of the last step, (n_columns, n_diagnostics) in host memory."""
+        return self._diagnostics.copy()
+
+    def count_static(self) -> None:
+        """Count the static inputs: once for a run, not again when it is resumed."""
+        self.report.add("static", self._source.static)
+
+    def fill(self, first: int, values: Values, flags: Values, after_step: Callable[[int], bool]) -> int:
+        """Make the steps from `first` on and write the rows of their labels.
+
+        Args:
+            values: (n_rows, n_variables, n_columns), state then diagnostics; written.
+            flags: uint8 (n_rows, n_columns); written.
+            after_step: called with the number of steps of the run that are done; True: stop now.
+
+        Returns:
+            Number of rows written: all, or fewer where it was to stop.
+
+        Raises:
+            RunError: a result is not finite.
+        """
+        n_state, n_rows = len(self._model.state), len(values)
+        row = 0
+        while row < n_rows:
+            stop = min(row + self._steps_together, n_rows)
+            forcing = self._forcing(first + row, first + stop)
+            forcing_flags = self._flags("forcing", forcing.reshape(-1, forcing.shape[-1])).reshape(stop - row, -1)
+            device_forcing = self._on_device(forcing)
+            for step_forcing, step_flags in zip(device_forcing, forcing_flags, strict=True):
+                values[row, :n_state] = self._on_host(self._state).T
+                flags[row] = self._static_flag | step_flags | self._flags("state", values[row, :n_state].T)
+                values[row, n_state:][self._at_end] = self._diagnostics.T[self._at_end]
+                self._step(step_forcing)
+                values[row, n_state:][~self._at_end] = self._diagnostics.T[~self._at_end]
+                row += 1
+                if after_step(first + row):
+                    self._require_finite(first, values[:row])
+                    return row
+        self._require_finite(first, values)
+        return n_rows
+
+    def _step(self, forcing: Any) -> None:
+        self._emulator.step(self._static, forcing, self._state, out=(self._new_state, self._device_diagnostics))
+        self._state, self._new_state = self._new_state, self._state
+        self._diagnostics[...] = self._on_host(self._device_diagnostics)
+
+    def _forcing(self, first: int, last: int) -> Values:
+        """(n_steps, n_columns, n_forcing) in host memory, model order."""
+        source = self._source
+        result = np.empty((last - first, source.n_columns, len(self._model.forcing)), dtype=self._emulator.dtype)
+        result[:, :, self._from_file] = source.forcing(first, last)
+        if self._derived:
+            derived = np.empty((last - first, source.n_columns, len(self._derived)), dtype=result.dtype)
+            with warnings.catch_warnings():
+                # Embedded execution is meant: it is a little work, once for many steps.
+                warnings.filterwarnings("ignore", message=".*Using Python execution", category=UserWarning)
+                derived_forcing(
+                    source.latitude, source.longitude, source.times[first:last], self._model.step_seconds,
+                    self._derived_names, derived,
+                )  # fmt: skip
+            result[:, :, self._derived] = derived
+        return result
+
+    def _flags(self, group: str, values: Values) -> Values:
+        return self.report.add(group, values) * np.uint8(FLAG_MASKS[f"{group}_outside_training_range"])
+
+    def _require_finite(self, first: int, values: Values) -> None:
+        """Check rows of results, and the state and diagnostics that follow them."""
+        variables = self._model.state + self._model.diagnostics
+        checked = values
+        if first == 0 and not self._diagnostics_known:
+            # Row 0 has no diagnostics of a step before: a missing value, not a wrong one.
+            checked = values.copy()
+            checked[0, len(self._model.state) :][self._at_end] = 0.0
+        after = np.concatenate([self._on_host(self._state), self._diagnostics], axis=1).T
+        if np.isfinite(checked).all() and np.isfinite(after).all():
+            return
+        found = np.argwhere(~np.isfinite(np.concatenate([checked, after[None]])))
+        row, index, column = (int(part) for part in found[0])
+        time = self._source.times[first] + row * self._source.step
+        raise RunError(
+            f"result '{variables[index].name}' is not finite in column {column} "
+            f"(x = {self._source.x[column]}) at {text(time)}, expected a finite number"
+        )
+
+    def _on_device(self, host: Values) -> Any:
+        return host if self._emulator.device == "cpu" else array_module(self._emulator.device).asarray(host)
+
+    def _on_host(self, array: Any) -> Values:
+        return array if self._emulator.device == "cpu" else array.get()

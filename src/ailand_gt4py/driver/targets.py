@@ -1,0 +1,112 @@
+"""The files that a run writes: checked before anything is computed, under temporary names until they are complete."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import tempfile
+from pathlib import Path
+
+from ailand_gt4py.driver.options import RunOptions
+from ailand_gt4py.driver.writers import remove
+from ailand_gt4py.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Targets:
+    """Names of the files of a run.
+
+    Attributes:
+        output, restart: what is left at the end.
+        plot: the figure, if there is one.
+        partial: the output while it is written. checkpoint: where an interrupted run continues.
+    """
+
+    output: Path
+    restart: Path
+    plot: Path | None
+    partial: Path
+    checkpoint: Path
+
+    @classmethod
+    def of(cls, options: RunOptions) -> Targets:
+        """The files of a run with these options."""
+        output = options.output_path
+        return cls(
+            output=output,
+            restart=options.restart_out_path,
+            plot=options.plot,
+            partial=output.with_name(f"{output.name}.partial"),
+            checkpoint=output.with_name(f"{output.name}.resume"),
+        )
+
+    def check(self, options: RunOptions) -> bool:
+        """Check that all files can be written.
+
+        Returns:
+            Whether the run continues an interrupted one.
+
+        Raises:
+            InputError: naming the file, what is wrong with it and what was expected.
+        """
+        inputs = [options.forcing, options.model, options.restart, options.reference_path]
+        written = [path for path in (self.output, self.restart, self.plot) if path is not None]
+        for index, path in enumerate(written):
+            for other in written[:index]:
+                if _same(path, other):
+                    raise InputError(
+                        f"{path}: is to be written twice, expected different names for output, restart and plot"
+                    )
+            for given in inputs:
+                if given is not None and _same(path, given):
+                    raise InputError(
+                        f"{path}: is both an input and to be written, expected another name for what is written"
+                    )
+            _check_directory(path)
+        is_resumed = options.resume and self.checkpoint.is_file() and self.partial.exists()
+        _check_kind(self.output)
+        if options.resume and self.output.exists() and not self.partial.exists() and not options.overwrite:
+            raise InputError(f"{self.output}: is complete, nothing to resume; expected --overwrite to run again")
+        if self.partial.exists() and not (options.resume or options.overwrite):
+            raise InputError(
+                f"{self.partial}: an unfinished run; expected --resume to continue it, or --overwrite to start anew"
+            )
+        # The restart file and the figure of a run that is resumed at its very end may be its own.
+        for path in written[:1] if is_resumed else written:
+            if path.exists() and not options.overwrite:
+                raise InputError(f"{path}: exists; expected a new name, or --overwrite")
+        return is_resumed
+
+    def remove_partial(self) -> None:
+        """Remove what an unfinished run has left."""
+        remove(self.checkpoint)
+        remove(self.partial)
+
+
+def _same(first: Path, second: Path) -> bool:
+    return os.path.realpath(first) == os.path.realpath(second)
+
+
+def _check_directory(path: Path) -> None:
+    """Check that a file can be made beside `path`, by making one."""
+    directory = path.parent
+    if not directory.is_dir():
+        raise InputError(f"{path}: cannot be written: '{directory}' is no directory, expected an existing one")
+    try:
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be written: {error.strerror}, expected a directory that can be written to"
+        ) from error
+
+
+def _check_kind(output: Path) -> None:
+    """Never replace a directory by a file, nor a directory that is no zarr store."""
+    if not output.exists():
+        return
+    if output.suffix.lower() == ".zarr":
+        if not any((output / name).exists() for name in (".zgroup", "zarr.json")):
+            raise InputError(f"{output}: exists and is no zarr store, expected a new name")
+    elif not output.is_file():
+        raise InputError(f"{output}: exists and is a directory, expected a file name")

@@ -1,0 +1,264 @@
+"""The training loop: curriculum, optimiser, averaged weights, validation, checkpoints."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import pickle
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ailand_gt4py.errors import InputError, RunError
+from ailand_gt4py.training.configuration import Configuration, Stage
+from ailand_gt4py.training.network import LayerNormNetwork
+from ailand_gt4py.training.rollout import LossScales, RunPool, Tensors, batch_loss
+from ailand_gt4py.training.scaling import Scaling
+from ailand_gt4py.training.validation import Scores, Validator
+from ailand_gt4py.weights.architectures import Sizes
+
+#: The pool holds so many runs for each one in a batch.
+POOL_BATCHES = 8
+
+
+def build_network(configuration: Configuration, scaling: Scaling) -> LayerNormNetwork:
+    """An untrained network of the configured size."""
+    options = configuration.network
+    lower, upper = scaling.bounds()
+    return LayerNormNetwork(
+        Sizes(len(scaling.static), len(scaling.forcing), len(scaling.state), len(scaling.diagnostics)),
+        options.width,
+        options.depth,
+        options.diagnostic_width,
+        options.diagnostic_depth,
+        scaling.increment_scale,
+        lower,
+        upper,
+        configuration.run.seed,
+    )
+
+
+def learning_rate_factor(iteration: int, total: int, warmup: int, final_fraction: float) -> float:
+    """Linear warm-up, then half a cosine down to the final fraction."""
+    if iteration < warmup:
+        return (iteration + 1) / warmup
+    progress = (iteration - warmup) / max(1, total - warmup)
+    return final_fraction + (1.0 - final_fraction) * 0.5 * (1.0 + math.cos(math.pi * min(progress, 1.0)))
+
+
+class Trainer:
+    """One training run that can stop and go on as if it never had.
+
+    Args:
+        configuration: all options.
+        scaling: statistics of the training columns.
+        tensors: training columns, normalised.
+        validator: validation columns, or None for none.
+        directory: for the checkpoint and the log; made if need be.
+        error_scales: (n_leads, n_state) from `scaling.error_scales`.
+        report: called with each line of progress.
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        scaling: Scaling,
+        tensors: Tensors,
+        validator: Validator | None,
+        directory: Path,
+        error_scales: np.ndarray,
+        report: Callable[[str], None] = print,
+    ) -> None:
+        self.configuration = configuration
+        self._tensors, self._validator, self._report = tensors, validator, report
+        self._directory = directory
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"training directory {directory}: cannot be made: {error.strerror or error}") from error
+        self.network = build_network(configuration, scaling)
+        self.average = build_network(configuration, scaling)
+        options = configuration.optimiser
+        matrices = [p for p in self.network.parameters() if p.ndim == 2]
+        vectors = [p for p in self.network.parameters() if p.ndim == 1]
+        self._optimiser = torch.optim.AdamW(
+            [{"params": matrices, "weight_decay": options.weight_decay}, {"params": vectors, "weight_decay": 0.0}],
+            lr=options.learning_rate,
+        )
+        self._diagnostic = list(self.network.diagnostic.parameters())
+        self._trunk = [*self.network.trunk.parameters(), *self.network.prognostic.parameters()]
+        self._generator = np.random.default_rng(configuration.run.seed)
+        self._noise = torch.Generator().manual_seed(configuration.run.seed)
+        weights = configuration.loss.weights
+        self._scales = LossScales(
+            torch.tensor([weights.get(variable.name, 1.0) for variable in scaling.state]),
+            torch.tensor([weights.get(variable.name, 1.0) for variable in scaling.diagnostics]),
+            configuration.loss.diagnostic_scale,
+            torch.as_tensor(error_scales, dtype=torch.float32),
+        )
+        largest = max(stage.batch for stage in configuration.stages)
+        self._pool = RunPool(tensors, POOL_BATCHES * largest, self._generator)
+        self._scaling = scaling
+        self.iteration = 0
+        self.seconds = 0.0
+
+    @property
+    def checkpoint_path(self) -> Path:
+        return self._directory / "checkpoint.pt"
+
+    def stage(self, iteration: int) -> Stage:
+        """The stage of the curriculum that an iteration belongs to."""
+        for stage in self.configuration.stages:
+            if iteration < stage.iterations:
+                return stage
+            iteration -= stage.iterations
+        return self.configuration.stages[-1]
+
+    def step(self) -> tuple[float, float]:
+        """One iteration; returns the losses of state and diagnostics.
+
+        Raises:
+            RunError: the loss is not finite.
+        """
+        options, stage = self.configuration.optimiser, self.stage(self.iteration)
+        factor = learning_rate_factor(
+            self.iteration, self.configuration.iterations, options.warmup_iterations, options.final_fraction
+        )
+        for group in self._optimiser.param_groups:
+            group["lr"] = options.learning_rate * factor
+        taken = self._pool.take(stage.batch, stage.steps, stage.restart_probability)
+        n_static = self._tensors.static.shape[1]
+        noise = torch.randn(len(taken), n_static, generator=self._noise) * self.configuration.augmentation.static_noise
+        losses = batch_loss(self.network, self._tensors, self._pool, taken, stage.steps, self._scales, noise)
+        state_loss, diagnostic_loss, states = losses
+        total = state_loss + diagnostic_loss
+        if not torch.isfinite(total):
+            raise RunError(f"training: the loss is {float(total)} at iteration {self.iteration}, expected a number")
+        self._optimiser.zero_grad(set_to_none=True)
+        total.backward()
+        # Apart, because the two blocks share no gradient: the larger one must not shrink the other's steps.
+        torch.nn.utils.clip_grad_norm_(self._trunk, options.gradient_clip)
+        torch.nn.utils.clip_grad_norm_(self._diagnostic, options.gradient_clip)
+        self._optimiser.step()
+        self._pool.put(taken, states, stage.steps)
+        self._update_average(options.average_decay)
+        self.iteration += 1
+        return float(state_loss.detach()), float(diagnostic_loss.detach())
+
+    @torch.no_grad()
+    def _update_average(self, decay: float) -> None:
+        """Exponential average; at the beginning a plain mean, so that the random start is forgotten."""
+        decay = min(decay, (1.0 + self.iteration) / (10.0 + self.iteration))
+        for mean, parameter in zip(self.average.parameters(), self.network.parameters(), strict=True):
+            mean.lerp_(parameter, 1.0 - decay)
+
+    def run(self, until: int | None = None) -> Scores | None:
+        """Train to the end (or to an iteration); validates and writes checkpoints on the way.
+
+        Returns:
+            the averaged network's last scores, None where nothing was validated.
+        """
+        end = self.configuration.iterations if until is None else min(until, self.configuration.iterations)
+        if self.iteration >= end and self._validator is not None:
+            return self._validator.scores(self.average)
+        losses: list[tuple[float, float]] = []
+        scores, begun, steps_done = None, time.perf_counter(), 0
+        while self.iteration < end:
+            stage = self.stage(self.iteration)
+            losses.append(self.step())
+            steps_done += stage.steps * stage.batch
+            last = self.iteration == end
+            if self._validator is not None and (self.iteration % self.configuration.validation.interval == 0 or last):
+                now = time.perf_counter()
+                rate, self.seconds = steps_done / (now - begun), self.seconds + now - begun
+                scores = self._validator.scores(self.average)
+                self._log(scores, np.mean(losses, axis=0), rate)
+                losses, steps_done, begun = [], 0, time.perf_counter()
+            if self.iteration % self.configuration.run.checkpoint_interval == 0 or last:
+                self.seconds += time.perf_counter() - begun
+                begun = time.perf_counter()
+                self.save()
+        return scores
+
+    def _log(self, scores: Scores, losses: np.ndarray, rate: float) -> None:
+        """One line for people and one JSON record for figures."""
+        stage = self.stage(self.iteration - 1)
+        names = [variable.name for variable in self._scaling.state]
+        better = np.minimum(scores.persistence, scores.climatology)
+        worst = ", ".join(
+            f"{name} {ratio:.2f}" for name, ratio in zip(names, (scores.model / better).max(axis=0), strict=True)
+        )
+        self._report(
+            f"iteration {self.iteration}/{self.configuration.iterations}, {self.seconds / 60.0:.1f} min, "
+            f"{rate:.0f} column steps/s, rollout {stage.steps}: loss {losses[0]:.4f} + {losses[1]:.4f}, "
+            f"skill {scores.skill:.3f}; worst RMSE over better baseline: {worst}"
+        )
+        record: dict[str, Any] = {"iteration": self.iteration, "seconds": self.seconds, "loss": losses.tolist()}
+        record |= {name: value.tolist() for name, value in dataclasses.asdict(scores).items()}
+        with (self._directory / "log.jsonl").open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(record) + "\n")
+
+    def _configuration_text(self) -> str:
+        return json.dumps(dataclasses.asdict(self.configuration), sort_keys=True)
+
+    def save(self) -> None:
+        """Write the checkpoint under a temporary name, then rename it."""
+        content = {
+            "configuration": self._configuration_text(),
+            "iteration": self.iteration,
+            "seconds": self.seconds,
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+            "generator": json.dumps(self._generator.bit_generator.state),
+            "noise": self._noise.get_state(),
+            "pool": self._pool.state_dict(),
+        }
+        temporary = self.checkpoint_path.with_suffix(".tmp")
+        try:
+            torch.save(content, temporary)
+            temporary.replace(self.checkpoint_path)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise RunError(
+                f"checkpoint {self.checkpoint_path}: cannot be written: {error.strerror or error}"
+            ) from error
+
+    def resume(self) -> None:
+        """Go on from the checkpoint in the directory.
+
+        Raises:
+            InputError: there is none, or it was made with other options.
+        """
+        path = self.checkpoint_path
+        if not path.exists():
+            raise InputError(f"checkpoint {path}: no such file; start without --resume")
+        try:
+            content = torch.load(path, weights_only=True)
+        except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
+            raise InputError(f"checkpoint {path}: cannot be read: {str(error).splitlines()[0]}") from error
+        mine, theirs = (_decisive(json.loads(text)) for text in (self._configuration_text(), content["configuration"]))
+        for name in mine:
+            if mine[name] != theirs.get(name):
+                raise InputError(
+                    f"checkpoint {path}: was made with {name} = {theirs.get(name)}, the configuration says {mine[name]}"
+                )
+        self.network.load_state_dict(content["network"])
+        self.average.load_state_dict(content["average"])
+        self._optimiser.load_state_dict(content["optimiser"])
+        self._generator.bit_generator.state = json.loads(content["generator"])
+        self._noise.set_state(content["noise"])
+        self._pool.load_state_dict(content["pool"])
+        self.iteration, self.seconds = content["iteration"], content["seconds"]
+
+
+def _decisive(configuration: dict[str, Any]) -> dict[str, Any]:
+    """The options that the numbers depend on, by name: not where files are, nor texts, threads and intervals."""
+    data = {key: value for key, value in configuration["data"].items() if key != "directory"}
+    kept = {name: configuration[name] for name in ("stages", "network", "loss", "optimiser", "augmentation")}
+    return {"data": data, **kept, "run.seed": configuration["run"]["seed"]}

@@ -1,0 +1,178 @@
+"""Rollouts that continue the network's own runs, and their loss.
+
+A network trained only from true states is accurate for a day and then drifts: it never saw the states it brings itself
+into. Here a pool holds many free runs at different ages. Each iteration takes some of them, lets them go on for a few
+steps, compares these with the truth, and puts the reached states back; some runs are begun anew from the truth. The
+gradient goes back through those few steps only, yet the states seen are those of runs that are months old.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from ailand_gt4py.training.network import LayerNormNetwork
+
+
+@dataclasses.dataclass
+class Tensors:
+    """Normalised data as tensors; columns first, as in `dataset.WindowData`."""
+
+    static: torch.Tensor
+    forcing: torch.Tensor
+    state: torch.Tensor
+    diagnostics: torch.Tensor
+
+    @property
+    def n_columns(self) -> int:
+        return self.static.shape[0]
+
+    @property
+    def n_windows(self) -> int:
+        return self.forcing.shape[1]
+
+
+class RunPool:
+    """Free runs of the network: where each is and what state it has reached.
+
+    Args:
+        tensors: the data.
+        size: number of runs.
+        generator: for all that is drawn.
+    """
+
+    def __init__(self, tensors: Tensors, size: int, generator: np.random.Generator) -> None:
+        self._tensors = tensors
+        self._generator = generator
+        self.columns = generator.integers(0, tensors.n_columns, size)
+        # The first windows are redrawn when a run is taken, since its age is "no run yet".
+        self.windows = np.zeros(size, dtype=np.int64)
+        self.ages = np.full(size, -1, dtype=np.int64)
+        self.states = torch.zeros(size, tensors.state.shape[-1])
+
+    def take(self, count: int, steps: int, restart_probability: float) -> np.ndarray:
+        """Draw runs to go on with, beginning some anew from the truth.
+
+        A run begins anew by chance, where it never began, and where the data end before the steps do.
+
+        Returns:
+            (count,) indices of different runs.
+        """
+        size = self.columns.size
+        taken = self._generator.choice(size, min(count, size), replace=False, shuffle=False)
+        last = self._tensors.n_windows - steps
+        anew = self._generator.random(taken.size) < restart_probability
+        anew |= (self.ages[taken] < 0) | (self.windows[taken] > last)
+        runs = taken[anew]
+        self.columns[runs] = self._generator.integers(0, self._tensors.n_columns, runs.size)
+        self.windows[runs] = self._generator.integers(0, last + 1, runs.size)
+        self.ages[runs] = 0
+        self.states[runs] = self._tensors.state[self.columns[runs], self.windows[runs]]
+        return taken
+
+    def put(self, taken: np.ndarray, states: torch.Tensor, steps: int) -> None:
+        """Store the states that runs have reached after some steps."""
+        self.states[taken] = states
+        self.windows[taken] += steps
+        self.ages[taken] += steps
+
+    def state_dict(self) -> dict[str, object]:
+        """All that is needed to go on exactly here."""
+        return {
+            "columns": self.columns.tolist(),
+            "windows": self.windows.tolist(),
+            "ages": self.ages.tolist(),
+            "states": self.states.clone(),
+        }
+
+    def load_state_dict(self, stored: dict[str, object]) -> None:
+        """Go on where `state_dict` was taken."""
+        for name in ("columns", "windows", "ages"):
+            setattr(self, name, np.array(stored[name], dtype=np.int64))
+        self.states = stored["states"].clone()  # type: ignore[attr-defined]
+
+
+@dataclasses.dataclass(frozen=True)
+class LossScales:
+    """What errors are divided by and how the variables count.
+
+    Attributes:
+        state_weights: (n_state,).
+        diagnostic_weights: (n_diagnostics,).
+        diagnostic_scale: in standard deviations of the diagnostics.
+        by_lead: (n_leads, n_state) what the state's error is divided by, row k for a lead of k + 1 steps; the last row
+            for longer ones. Normalised space. See `scaling.error_scales`.
+    """
+
+    state_weights: torch.Tensor
+    diagnostic_weights: torch.Tensor
+    diagnostic_scale: float
+    by_lead: torch.Tensor
+
+
+def batch_loss(
+    network: LayerNormNetwork,
+    tensors: Tensors,
+    pool: RunPool,
+    taken: np.ndarray,
+    steps: int,
+    scales: LossScales,
+    static_noise: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Smooth-L1 loss (beta 1) of some runs' next steps.
+
+    The state's error is divided by what is usual at the run's age, which for the first step is the standard deviation
+    of the increments (see `scaling.error_scales`). The diagnostic block learns from the states as they come: its
+    gradient does not reach the trunk, so it costs the prognostic variables nothing.
+
+    Args:
+        static_noise: (count, n_static) added to the normalised static inputs.
+
+    Returns:
+        loss of the state, loss of the diagnostics, and the reached states (detached).
+    """
+    columns = torch.from_numpy(pool.columns[taken])
+    windows = torch.from_numpy(pool.windows[taken])
+    offsets = torch.arange(steps)[:, None]
+    rows = columns * tensors.n_windows + windows + offsets
+    forcing = tensors.forcing.flatten(0, 1)[rows]
+    truth = tensors.state.flatten(0, 1)[columns * (tensors.n_windows + 1) + windows + offsets + 1]
+    static = tensors.static[columns] + static_noise
+    bounded, unbounded = network.rollout(static, forcing, pool.states[taken])
+    leads = torch.from_numpy(pool.ages[taken])[None, :] + offsets
+    error = (bounded - truth) / scales.by_lead[leads.clamp(max=len(scales.by_lead) - 1)]
+    state_loss = _weighted_smooth_l1(error, scales.state_weights)
+    diagnosed = network.diagnose(static, forcing, unbounded.detach())
+    error = (diagnosed - tensors.diagnostics.flatten(0, 1)[rows]) / scales.diagnostic_scale
+    diagnostic_loss = _weighted_smooth_l1(error, scales.diagnostic_weights)
+    return state_loss, diagnostic_loss, bounded[-1].detach()
+
+
+def _weighted_smooth_l1(error: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    loss = functional.smooth_l1_loss(error, torch.zeros_like(error), reduction="none", beta=1.0)
+    return (loss * weights).mean()
+
+
+@torch.inference_mode()
+def free_run(
+    network: LayerNormNetwork, tensors: Tensors, columns: torch.Tensor, windows: torch.Tensor, steps: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """States and diagnostics of free runs begun from the truth.
+
+    Args:
+        columns, windows: (n,) where the runs begin.
+
+    Returns:
+        states (steps, n, n_state) at the windows' ends and diagnostics (steps, n, n_diagnostics), normalised.
+    """
+    static = tensors.static[columns]
+    state = tensors.state[columns, windows]
+    states, diagnostics = [], []
+    for step in range(steps):
+        state, diagnosed = network(static, tensors.forcing[columns, windows + step], state)
+        states.append(state)
+        diagnostics.append(diagnosed)
+    return torch.stack(states), torch.stack(diagnostics)

@@ -1,0 +1,277 @@
+"""``ailand-column-run`` from forcing file to output: what is in the output, and that parts of a run make the whole."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import netCDF4
+import numpy as np
+import pytest
+import xarray as xr
+
+from ailand_gt4py.derived_forcing import derived_forcing
+from ailand_gt4py.driver.command import main
+from ailand_gt4py.emulator import Emulator
+from ailand_gt4py.weights.model_file import write_model
+from helpers import Bench, small_dataset, small_model
+
+N_TIMES = 10
+STATE = ("swvl1", "swvl2", "swvl3", "stl1", "stl2", "stl3", "snowc")
+AT_LABEL = ("t2m", "d2m", "skt")
+FLUXES = ("sshf", "slhf")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    """A finished run through the whole file; tests must not change it."""
+    bench = Bench(tmp_path_factory.mktemp("whole"), n_times=N_TIMES)
+    assert bench.run() == 0
+    return bench
+
+
+@pytest.fixture
+def bench(whole: Bench, tmp_path: Path) -> Bench:
+    """The same input without output."""
+    result = object.__new__(Bench)
+    result.path, result.model, result.forcing = tmp_path, tmp_path / "model.nc", tmp_path / "forcing.nc"
+    shutil.copy2(whole.model, result.model)
+    shutil.copy2(whole.forcing, result.forcing)
+    return result
+
+
+def same_values(first: xr.Dataset, second: xr.Dataset) -> None:
+    assert set(first.variables) == set(second.variables)
+    for name in first.variables:
+        assert first[name].dtype == second[name].dtype, name
+        assert first[name].values.tobytes() == second[name].values.tobytes(), name
+
+
+def test_rows_are_labelled_as_the_model_means_them(whole):
+    """The emulator stepped by hand: a shift by one label of anything makes this fail."""
+    model, data, found = small_model(), small_dataset(N_TIMES), whole.open()
+    emulator = Emulator(model, 3, backend="embedded")
+    static = np.stack([data[v.name].values for v in model.static], axis=1).astype(np.float32)
+    state = np.stack([data[v.name].values[0] for v in model.state], axis=1).astype(np.float32)
+    derived = [v.name for v in model.forcing if v.derived]
+    for step in range(4):
+        for k, name in enumerate(STATE):
+            assert np.array_equal(found[name].values[step], state[:, k]), (step, name)
+        forcing = np.empty((3, len(model.forcing)), np.float32)
+        values = np.empty((3, len(derived)), np.float32)
+        derived_forcing(data["lat"].values, data["lon"].values, data["time"].values[step], 21600.0, derived, values)
+        for k, variable in enumerate(model.forcing):
+            forcing[:, k] = (
+                values[:, derived.index(variable.name)] if variable.derived else data[variable.name].values[step]
+            )
+        state, diagnostics = emulator.step(static, forcing, state)
+        for k, variable in enumerate(model.diagnostics):
+            row = step + 1 if variable.name in AT_LABEL else step
+            assert np.array_equal(found[variable.name].values[row], diagnostics[:, k]), (step, variable.name)
+    for name in AT_LABEL:
+        assert np.isnan(found[name].values[0]).all()
+        assert np.isfinite(found[name].values[1:]).all()
+
+
+def test_output_follows_cf(whole):
+    found = whole.open()
+    assert np.array_equal(found["time"].values, small_dataset(N_TIMES)["time"].values)
+    assert np.array_equal(found["time_bnds"].values[:, 1] - found["time"].values, [np.timedelta64(6, "h")] * N_TIMES)
+    assert found.attrs["Conventions"] == "CF-1.11"
+    for word in ("random test network", "layer_norm", found.attrs["model_checksum"]):
+        assert word in found.attrs["source"]
+    assert "ailand-column-run" in found.attrs["history"]
+    assert "Computed from time and place" in found.attrs["history"]
+    assert (found.attrs["backend"], found.attrs["precision"]) == ("embedded", "float32")
+    for name in (*STATE, *AT_LABEL, *FLUXES):
+        variable = found[name]
+        assert variable.dims == ("time", "x")
+        assert variable.dtype == np.float32
+        assert variable.attrs["units"]
+        assert variable.attrs["long_name"]
+        assert variable.attrs["cell_methods"] == ("time: mean" if name in FLUXES else "time: point")
+        assert variable.attrs["ancillary_variables"] == "quality_flag"
+        assert {"lat", "lon"} <= set(variable.coords)
+    assert found["t2m"].attrs["standard_name"] == "air_temperature"
+    assert found["lat"].attrs["units"] == "degrees_north"
+    assert found["lon"].attrs["units"] == "degrees_east"
+    flag = found["quality_flag"]
+    assert len(np.atleast_1d(flag.attrs["flag_masks"])) == len(flag.attrs["flag_meanings"].split()) == 3
+    assert flag.attrs["flag_masks"].dtype == flag.dtype == np.uint8
+    with netCDF4.Dataset(whole.path / "out.nc") as raw:
+        assert raw["time"].units.startswith("seconds since")
+        assert raw["time"].calendar == "proleptic_gregorian"
+        assert np.isnan(raw["t2m"]._FillValue)
+        assert raw["t2m"].chunking() == [N_TIMES, 3]
+
+
+def test_double_precision(bench):
+    assert bench.run("--precision", "float64", "--end", "2021-01-01T12:00") == 0
+    found = bench.open()
+    assert found["stl1"].dtype == np.float64
+    assert found.attrs["precision"] == "float64"
+    assert bench.open("out.restart.nc")["stl1"].dtype == np.float64
+
+
+def test_zarr_holds_what_netcdf_holds(whole, bench):
+    assert bench.run("--block-steps", "3", output="out.zarr") == 0
+    zarr, netcdf = bench.open("out.zarr"), whole.open()
+    same_values(zarr, netcdf)
+    for name in netcdf.variables:
+        own = {key: np.asarray(value).tolist() for key, value in zarr[name].attrs.items()}
+        assert own == {key: np.asarray(value).tolist() for key, value in netcdf[name].attrs.items()}, name
+    assert set(zarr.attrs) == set(netcdf.attrs)
+    metadata = json.loads((bench.path / "out.zarr" / ".zmetadata").read_text())["metadata"]
+    assert metadata["t2m/.zarray"]["chunks"] == [3, 3]
+
+
+def test_two_halves_make_the_whole(whole, bench):
+    """A to B and B to C by the restart file is A to C, bit for bit; blocks of other lengths change nothing."""
+    middle = "2021-01-02T06:00"
+    assert bench.run("--end", middle, "--block-steps", "2", output="a.nc") == 0
+    restart = bench.path / "a.restart.nc"
+    assert bench.run("--restart", restart, "--start", middle, "--block-steps", "3", output="b.nc") == 0
+    parts = xr.concat([bench.open("a.nc"), bench.open("b.nc")], "time", data_vars="minimal", combine_attrs="override")
+    same_values(parts.reset_coords(drop=False), whole.open().reset_coords(drop=False))
+    same_values(bench.open("b.restart.nc"), whole.open("out.restart.nc"))
+    assert bench.run("--restart", restart, output="c.nc") == 0  # the start is the restart's own time
+    same_values(bench.open("c.nc"), bench.open("b.nc"))
+    assert "Started from the restart file" in bench.open("c.nc").attrs["history"]
+
+
+def test_a_restart_that_does_not_fit_is_refused(whole, bench, capsys):
+    assert bench.run("--end", "2021-01-01T12:00", output="a.nc") == 0
+    restart = bench.path / "a.restart.nc"
+
+    def refused(message: str, *arguments: object) -> None:
+        capsys.readouterr()
+        assert bench.run("--restart", restart, *arguments, output="b.nc") == 2
+        error = capsys.readouterr().err.splitlines()[-1]
+        assert message in error
+        assert str(restart) in error
+        assert not (bench.path / "b.nc").exists()
+        assert not (bench.path / "b.nc.partial").exists()
+
+    refused("is valid at 2021-01-01T12:00, expected --start 2021-01-01T18:00", "--start", "2021-01-01T18:00")
+    refused("was written in float32, expected this run's precision float64", "--precision", "float64")
+    write_model(small_model(seed=1), bench.path / "other.nc")
+    refused("was written by the model with the checksum", "--model", bench.path / "other.nc")
+    small_dataset(4, start="2022-01-01").to_netcdf(bench.forcing)
+    refused("expected one of them")
+    small_dataset(4, n_columns=4).to_netcdf(bench.forcing)
+    refused("has 3 columns, expected the run's 4")
+
+
+def test_flags_and_counts_of_inputs_outside_the_training_range(bench, capsys):
+    data = small_dataset(6)
+    data["met_tair"][2, 1] = 400.0
+    data["clim_sdor"][2] = 5000.0
+    data["stl3"][0, 0] = 325.0
+    data.to_netcdf(bench.forcing)
+    assert bench.run() == 0
+    flags = bench.open()["quality_flag"].values
+    assert flags[2, 1] == 2
+    assert flags[0, 0] == 4
+    assert (flags[:, 2] & 1 == 1).all()
+    assert (flags[:, :2] & 1 == 0).all()
+    assert (flags[:, 1] & 2 == [0, 0, 2, 0, 0, 0]).all()
+    text = capsys.readouterr().err
+    assert "met_tair: 1 above 325 K of 18 values" in text
+    assert "clim_sdor: 1 above 250 m of 3 values" in text
+    assert "stl3:" in text
+    assert "met_qair" not in text
+
+
+def test_scores_against_the_reference(whole, bench, capsys):
+    assert bench.run("--reference", "same") == 0
+    table = capsys.readouterr().out
+    found, reference = bench.open(), small_dataset(N_TIMES)
+    for name in ("stl1", "sshf", "t2m"):
+        row = next(line for line in table.splitlines() if line.startswith(f"{name} ")).split()[-7:]
+        run, truth = found[name].values[1:].astype(float), reference[name].values[1:].astype(float)
+        first = reference[name].values[0].astype(float)
+        assert float(row[0]) == pytest.approx(np.sqrt(np.mean((run - truth) ** 2)), rel=6e-3)
+        assert float(row[1]) == pytest.approx(np.mean(run - truth), rel=6e-3)
+        assert float(row[2]) == pytest.approx(np.corrcoef(run.ravel(), truth.ravel())[0, 1], abs=6e-4)
+        assert row[3] == "-"
+        assert row[5] == "-"
+        assert float(row[4]) == pytest.approx(np.sqrt(np.mean((first - truth) ** 2)), rel=6e-3)
+        assert int(row[6]) == (N_TIMES - 1) * 3
+    assert "the reference has 2 days and a climatology needs 730" in table
+
+
+def test_scores_with_climatology_from_a_long_reference(bench, capsys):
+    long = small_dataset(4 * 731, start="2020-06-01")
+    keep = ["stl1", "t2m", "lat", "lon"]
+    long[keep].to_netcdf(bench.path / "reference.nc")
+    assert bench.run("--reference", bench.path / "reference.nc") == 0
+    printed = capsys.readouterr()
+    row = next(line for line in printed.out.splitlines() if line.startswith("stl1 ")).split()
+    # Uniform numbers within one standard deviation (8 K) of the mean: their climatology misses by 8 / sqrt(3).
+    assert float(row[7]) == pytest.approx(8.0 / np.sqrt(3.0), rel=0.3)
+    assert -1.0 <= float(row[5]) <= 1.0
+    assert "Not in the reference, so without scores: swvl1, swvl2" in printed.err
+    assert "ACC: centred anomaly correlation" in printed.out
+
+
+def test_a_reference_that_does_not_fit_is_refused_before_the_run(bench, capsys):
+    small_dataset(5).to_netcdf(bench.path / "short.nc")
+    assert bench.run("--reference", bench.path / "short.nc") == 2
+    assert "reference has no time" in capsys.readouterr().err
+    assert sorted(item.name for item in bench.path.iterdir()) == ["forcing.nc", "model.nc", "short.nc"]
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
+def test_figure(bench, suffix):
+    figure = bench.path / f"figure.{suffix}"
+    extra = [] if suffix == "pdf" else ["--reference", "same", "--at", "60,100"]
+    assert bench.run("--end", "2021-01-01T18:00", "--plot", figure, *extra) == 0
+    start = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[suffix]
+    assert figure.read_bytes().startswith(start)
+    assert figure.stat().st_size > 10_000
+    if suffix == "svg":
+        assert "ecLand and aiLand at 65.00" in figure.read_text()
+    assert not list(bench.path.glob(".figure*"))
+
+
+def test_quiet_prints_nothing_and_otherwise_it_says_what_is_done(bench, capsys):
+    assert bench.run("--quiet", "--end", "2021-01-01T12:00") == 0
+    assert capsys.readouterr() == ("", "")
+    assert bench.run("--overwrite", "--end", "2021-01-01T12:00") == 0
+    text = capsys.readouterr().err
+    for part in (
+        "model: ",
+        "input: ",
+        "3 columns, 2 steps from 2021-01-01T00:00 to 2021-01-01T12:00",
+        "backend: embedded",
+        "2/2 steps",
+        "inputs outside the training range: none",
+        "out.restart.nc",
+    ):
+        assert part in text
+
+
+def test_default_names_are_beside_the_caller(bench, monkeypatch):
+    directory = bench.path / "here"
+    directory.mkdir()
+    monkeypatch.chdir(directory)
+    arguments = [str(bench.forcing), "--model", str(bench.model), "--backend", "embedded", "--end", "2021-01-01T06:00"]
+    assert main(arguments) == 0
+    assert sorted(item.name for item in directory.iterdir()) == ["forcing.ailand.nc", "forcing.ailand.restart.nc"]
+
+
+def test_one_label_has_no_scores_but_runs(bench, capsys):
+    assert bench.run("--end", "2021-01-01T06:00", "--reference", "same") == 0
+    assert "No scores: the run has one label" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_compiled_backend_agrees_with_embedded(whole, bench):
+    assert bench.run(backend="dace_cpu") == 0
+    compiled, embedded = bench.open(), whole.open()
+    for variable in small_model().state + small_model().diagnostics:
+        scale = variable.normalisation.scale
+        difference = np.nanmax(np.abs(compiled[variable.name].values - embedded[variable.name].values)) / scale
+        assert difference < 1e-4, variable.name
+        assert np.array_equal(np.isnan(compiled[variable.name]), np.isnan(embedded[variable.name]))

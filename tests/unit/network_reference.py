@@ -1,0 +1,122 @@
+"""The published networks in plain NumPy float64: what every other implementation is compared with.
+
+Written from the description of the wiring in `ailand_gt4py.weights.architectures`, layer by layer, without GT4Py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ailand_gt4py.constants import LAYER_NORM_EPSILON, LEAKY_RELU_SLOPE
+from ailand_gt4py.weights.architectures import layer_count
+from ailand_gt4py.weights.model import Model, Variable
+
+Array = np.ndarray
+Activation = Callable[[Array], Array]
+
+
+class Step(NamedTuple):
+    """One step in normalised space; each (n_columns, n_features), float64.
+
+    Attributes:
+        state: the new state within its bounds.
+        diagnostics: the diagnostics within their bounds.
+        raw_prognostic: the prognostic head's own output, the increment of the normalised state.
+    """
+
+    state: Array
+    diagnostics: Array
+    raw_prognostic: Array
+
+
+def relu(x: Array) -> Array:
+    return np.maximum(x, 0.0)
+
+
+def leaky_relu(x: Array) -> Array:
+    return np.where(x > 0.0, x, LEAKY_RELU_SLOPE * x)
+
+
+def layer_norm(x: Array) -> Array:
+    """(x - mean) / sqrt(biased variance + eps) over the features."""
+    centred = x - x.mean(axis=1, keepdims=True)
+    return centred / np.sqrt((centred**2).mean(axis=1, keepdims=True) + LAYER_NORM_EPSILON)
+
+
+def linear(model: Model, layer: str, x: Array) -> Array:
+    """x W^T + b with the layer's parameters cast up to float64."""
+    weight = np.asarray(model.parameters[f"{layer}.weight"], dtype=np.float64)
+    return x @ weight.T + np.asarray(model.parameters[f"{layer}.bias"], dtype=np.float64)
+
+
+def chain(model: Model, block: str, x: Array, activation: Activation) -> Array:
+    """All layers of a block with the activation between them, the last one linear."""
+    count = layer_count(model.parameters, block)
+    for layer in range(count):
+        x = linear(model, f"{block}.{layer}", x)
+        x = activation(x) if layer < count - 1 else x
+    return x
+
+
+def normalised_layers(model: Model, block: str, x: Array, count: int) -> Array:
+    """``count`` times linear, layer normalisation with gain and offset, ReLU."""
+    for layer in range(count):
+        gain, offset = (np.float64(model.parameters[f"{block}.{layer}.{kind}"]) for kind in ("gain", "offset"))
+        x = relu(layer_norm(linear(model, f"{block}.{layer}", x)) * gain + offset)
+    return x
+
+
+def clip(values: Array, variables: Sequence[Variable]) -> Array:
+    """Values in normalised space, clipped to the variables' bounds."""
+    lower = [(v.lower_bound - v.normalisation.shift) / v.normalisation.scale for v in variables]
+    upper = [(v.upper_bound - v.normalisation.shift) / v.normalisation.scale for v in variables]
+    return np.clip(values, lower, upper)
+
+
+def forward(model: Model, static: Array, forcing: Array, state: Array) -> Step:
+    """One step of the model in normalised space.
+
+    Args:
+        static, forcing, state: normalised inputs, (n_columns, n_features) in the model's order.
+    """
+    static, forcing, state = (np.asarray(x, dtype=np.float64) for x in (static, forcing, state))
+    inputs = np.concatenate([static, forcing, state], axis=1)
+    if model.architecture == "simple":
+        hidden = relu(linear(model, "trunk.0", inputs))
+        for layer in range(1, layer_count(model.parameters, "trunk")):
+            hidden = leaky_relu(linear(model, f"trunk.{layer}", hidden))
+        raw, diagnostics = linear(model, "prognostic.0", hidden), linear(model, "diagnostic.0", hidden)
+    elif model.architecture == "two_branch":
+        branches = [
+            relu(linear(model, "static.0", static)),
+            relu(linear(model, "dynamic.0", np.concatenate([forcing, state], axis=1))),
+        ]
+        hidden = leaky_relu(linear(model, "combine.0", np.concatenate(branches, axis=1)))
+        raw = chain(model, "prognostic", hidden, leaky_relu)
+        diagnostics = chain(model, "diagnostic", hidden, leaky_relu)
+    else:
+        trunk = normalised_layers(model, "trunk", inputs, layer_count(model.parameters, "trunk"))
+        raw = linear(model, "prognostic.0", trunk)
+        last = layer_count(model.parameters, "diagnostic") - 1
+        diagnostic_inputs = np.concatenate([static, forcing, state + raw], axis=1)
+        hidden = normalised_layers(model, "diagnostic", diagnostic_inputs, last)
+        diagnostics = linear(model, f"diagnostic.{last}", hidden)
+    return Step(clip(state + raw, model.state), clip(diagnostics, model.diagnostics), raw)
+
+
+def rollout(model: Model, static: Array, forcing: Array, state: Array) -> tuple[Array, Array]:
+    """Free run over forcing (n_steps, n_columns, n_forcing).
+
+    Returns:
+        The states at the START of every step and the diagnostics of every step, each (n_steps, n_columns, n_features).
+    """
+    states, diagnostics = [], []
+    for window in forcing:
+        step = forward(model, static, window, state)
+        states.append(np.asarray(state, dtype=np.float64))
+        diagnostics.append(step.diagnostics)
+        state = step.state
+    return np.stack(states), np.stack(diagnostics)

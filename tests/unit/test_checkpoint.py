@@ -1,0 +1,551 @@
+"""Import of published checkpoints: the right numbers in the right places, and nothing in the file is run."""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from network_reference import forward, rollout
+from random_models import ARCHITECTURES, random_model, random_parameters
+from torch_files import Raw, View, attack, pickled, write_archive
+
+from ailand_gt4py.errors import InputError
+from ailand_gt4py.weights import Model, Normalisation, Variable, import_checkpoint, read_model, write_model
+from ailand_gt4py.weights.architectures import Sizes, layer_count
+from ailand_gt4py.weights.torch_archive import read_state_dict, unpickle
+
+SIZES = Sizes(static=4, forcing=12, state=3, diagnostics=2)
+
+PUBLISHED = {
+    "ailand_v1_simple_172": ("simple", Sizes(20, 12, 7, 3)),
+    "ailand_v1_two_branch_128": ("two_branch", Sizes(19, 12, 7, 3)),
+    "ailand_v2_layernorm_256x4_random": ("layer_norm", Sizes(19, 12, 8, 4)),
+}
+
+
+def published_names(architecture: str, parameters: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Parameters under the names that the published code gives them."""
+    layers: dict[str, str] = {}
+    counts = {block: layer_count(parameters, block) for block in {name.split(".")[0] for name in parameters}}
+    if architecture == "layer_norm":
+        for block, sequence in (("trunk", "model"), ("diagnostic", "model_diag")):
+            for layer in range(counts[block]):
+                layers[f"{block}.{layer}"] = f"{sequence}.{3 * layer}"  # linear, normalisation, activation
+                layers[f"{block}.{layer} normalisation"] = f"{sequence}.{3 * layer + 1}"
+        layers["prognostic.0"] = "output_proj"
+        layers[f"diagnostic.{counts['diagnostic'] - 1}"] = "output_proj_diag"
+    else:
+        if architecture == "two_branch":
+            layers = {"static.0": "layer_clim", "dynamic.0": "layer_met_state", "combine.0": "combine_layer"}
+        numbered = [b for b in ("trunk", "prognostic", "diagnostic") if b in counts]
+        chain = [f"{block}.{layer}" for block in numbered for layer in range(counts[block])]
+        layers |= {name: f"fc{i + 1}" for i, name in enumerate(chain)}
+    renamed = {}
+    for name, array in parameters.items():
+        layer, kind = name.rsplit(".", 1)
+        if kind in ("gain", "offset"):
+            renamed[f"{layers[f'{layer} normalisation']}.{ {'gain': 'weight', 'offset': 'bias'}[kind] }"] = array
+        else:
+            renamed[f"{layers[layer]}.{kind}"] = array
+    return renamed
+
+
+def some_parameters(architecture: str, **options: int) -> dict[str, np.ndarray]:
+    return random_parameters(architecture, SIZES, np.random.default_rng(3), **options)
+
+
+def some_tensors(architecture: str = "simple") -> dict[str, np.ndarray]:
+    return published_names(architecture, some_parameters(architecture))
+
+
+def assert_equal_parameters(found: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) -> None:
+    assert found.keys() == expected.keys()
+    for name in expected:
+        assert found[name].dtype == expected[name].dtype
+        np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
+
+
+def relative(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.linalg.norm(a - b) / np.linalg.norm(b))
+
+
+# --------------------------------------------------------------------------------------------- published files
+
+
+def published(shared: Path, name: str) -> tuple[Model, Mapping[str, np.ndarray]]:
+    """A published network with the bounds its reference was computed with, and the reference."""
+    model = import_checkpoint(shared / "checkpoints" / f"{name}.ckpt")
+    if model.architecture == "layer_norm":
+        state, diagnostics = list(model.state), list(model.diagnostics)
+        state[6] = dataclasses.replace(state[6], lower_bound=0.0)
+        state[7] = dataclasses.replace(state[7], upper_bound=1.0)
+        diagnostics[3] = dataclasses.replace(diagnostics[3], lower_bound=0.0, upper_bound=1.0)
+        path = shared / "checkpoints" / f"{name}.ckpt"
+        model = import_checkpoint(path, state=state, diagnostics=diagnostics)
+    return model, np.load(shared / "reference" / f"{name}.npz")
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_networks_give_the_reference_results(shared: Path, name: str) -> None:
+    model, reference = published(shared, name)
+    assert (model.architecture, model.sizes) == PUBLISHED[name]
+    assert model.normalised_space
+    assert model.step_seconds == 0.0
+    step = forward(model, reference["static"], reference["forcing"][0], reference["state0"])
+    prognostic = step.state if model.architecture == "layer_norm" else step.raw_prognostic
+    assert relative(prognostic, reference["forward_prognostic_f64"]) <= 1e-14
+    assert relative(step.diagnostics, reference["forward_diagnostic_f64"]) <= 1e-14
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_networks_give_the_reference_rollout(shared: Path, name: str) -> None:
+    model, reference = published(shared, name)
+    states, diagnostics = rollout(model, reference["static"], reference["forcing"][:25], reference["state0"])
+    # The reference rollout is in float32; its rounding grows with the steps.
+    assert relative(states[24], reference["rollout_state"][24]) <= 1e-4
+    assert relative(diagnostics[23], reference["rollout_diagnostic"][23]) <= 1e-4
+
+
+def test_a_published_network_survives_the_model_file(shared: Path, tmp_path: Path) -> None:
+    model = import_checkpoint(shared / "checkpoints" / "ailand_v1_two_branch_128.ckpt")
+    assert model.provenance["source_epoch"].isdigit()
+    write_model(model, tmp_path / "model.nc")
+    again = read_model(tmp_path / "model.nc")
+    assert again.normalised_space
+    assert_equal_parameters(again.parameters, model.parameters)
+
+
+# ------------------------------------------------------------------------------------------- shapes and variables
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4])
+@pytest.mark.parametrize("prefix", ["", "model.", "module._orig_mod."])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_shape_is_recognised(tmp_path: Path, architecture: str, prefix: str, depth: int) -> None:
+    parameters = some_parameters(architecture, width=6, depth=depth)
+    tensors = {prefix + name: array for name, array in published_names(architecture, parameters).items()}
+    model = import_checkpoint(write_archive(tmp_path / "a.ckpt", {"state_dict": tensors}))
+    assert model.architecture == architecture
+    assert model.sizes == SIZES
+    assert_equal_parameters(model.parameters, parameters)
+    assert [variable.name for variable in model.diagnostics] == ["diagnostic_0", "diagnostic_1"]
+    assert model.state[2].name == "state_2"
+    assert {variable.time_meaning for variable in model.static} == {"static"}
+    assert model.diagnostics[0].time_meaning == ("window end" if architecture == "layer_norm" else "window start")
+
+
+def test_the_state_dict_may_be_the_whole_file(tmp_path: Path) -> None:
+    model = import_checkpoint(write_archive(tmp_path / "a.pt", some_tensors(), root=""))
+    assert_equal_parameters(model.parameters, some_parameters("simple"))
+
+
+def names(prefix: str, count: int) -> list[str]:
+    return [f"{prefix}{i}" for i in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("options", "static", "forcing"),
+    [
+        ({}, 4, 12),
+        ({"n_forcing": 10}, 6, 10),
+        ({"static": names("s", 9)}, 9, 7),
+        ({"forcing": names("f", 5)}, 11, 5),
+        ({"static": names("s", 1), "forcing": names("f", 15), "n_forcing": 15}, 1, 15),
+        ({"n_forcing": 16}, 0, 16),
+    ],
+)
+def test_what_is_given_decides_the_split_of_the_inputs(
+    tmp_path: Path, options: dict, static: int, forcing: int
+) -> None:
+    model = import_checkpoint(write_archive(tmp_path / "a.ckpt", some_tensors()), **options)
+    assert (model.sizes.static, model.sizes.forcing) == (static, forcing)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "options", "expected"),
+    [
+        ("simple", {"n_forcing": 17}, "leaves -1 static ones"),
+        ("simple", {"static": names("s", 17)}, "found -1 forcing variables"),
+        ("simple", {"static": names("s", 4), "forcing": names("f", 11)}, "4 static variables were given, expected 5"),
+        ("simple", {"state": names("x", 4)}, "4 state variables were given, expected 3"),
+        ("layer_norm", {"diagnostics": names("d", 3)}, "3 diagnostics variables were given, expected 2"),
+        ("two_branch", {"static": names("s", 5)}, "5 static variables were given, expected 4"),
+        ("two_branch", {"forcing": names("f", 5)}, "5 forcing variables were given, expected 12"),
+        ("two_branch", {"n_forcing": 5}, "n_forcing is 5, expected 12"),
+        ("simple", {"static": names("a", 4), "state": names("a", 3)}, "named more than once: a0, a1, a2"),
+        ("simple", {"step_seconds": -1.0}, "step is -1.0"),
+    ],
+)
+def test_variables_that_do_not_fit_the_tensors_are_refused(
+    tmp_path: Path, architecture: str, options: dict, expected: str
+) -> None:
+    path = write_archive(tmp_path / "a.ckpt", some_tensors(architecture))
+    with pytest.raises(InputError) as caught:
+        import_checkpoint(path, **options)
+    assert expected in str(caught.value)
+    assert str(caught.value).startswith(f"checkpoint '{path}': ")
+
+
+def test_variables_with_statistics_give_a_model_in_physical_units(tmp_path: Path) -> None:
+    path = write_archive(tmp_path / "a.ckpt", some_tensors())
+    wanted = random_model("simple", SIZES)
+    groups = {group: getattr(wanted, group) for group in ("static", "forcing", "state", "diagnostics")}
+    model = import_checkpoint(path, **groups, step_seconds=21600.0)
+    assert not model.normalised_space
+    assert model.step_seconds == 21600.0
+    assert model.variables == wanted.variables
+    for left_out in groups:
+        with pytest.raises(InputError, match=f"the {left_out} variables are not described"):
+            import_checkpoint(path, **{**groups, left_out: None})
+
+
+def test_variables_with_bounds_alone_stay_in_normalised_space(tmp_path: Path) -> None:
+    path = write_archive(tmp_path / "a.ckpt", some_tensors("layer_norm"))
+    model = import_checkpoint(path, state=["a", Variable("b", "1", lower_bound=0.0), "c"])
+    assert model.normalised_space
+    assert [variable.lower_bound for variable in model.state] == [-np.inf, 0.0, -np.inf]
+    assert model.state[1].normalisation == Normalisation()
+
+
+def without(name: str) -> Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]:
+    return lambda tensors: {key: array for key, array in tensors.items() if key != name}
+
+
+def with_tensor(name: str, array: np.ndarray) -> Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]:
+    return lambda tensors: {**tensors, name: array}
+
+
+@pytest.mark.parametrize(
+    ("architecture", "change", "expected"),
+    [
+        ("simple", without("fc1.bias"), "fit no published network shape"),
+        ("simple", without("fc3.weight"), "fit no published network shape"),
+        ("simple", lambda tensors: {"w": tensors["fc1.weight"]}, "w (5, 19)"),
+        ("simple", lambda t: {f"x{key}": t[key] for key in t}, "no layer names of a published shape"),
+        ("simple", with_tensor("fc1.bias", np.zeros(5, np.int64)), "fit no published network shape"),
+        ("simple", with_tensor("fc1.bias", np.zeros(4, np.float32)), "fit no published network shape"),
+        ("simple", with_tensor("fc2.weight", np.zeros(6, np.float32)), "'fc2' has 1-dimensional weights"),
+        ("simple", with_tensor("fc1.bias", np.full(5, np.nan, np.float32)), "'trunk.0.bias' holds 5 values that are"),
+        ("simple", with_tensor("fc2.weight", np.zeros((6, 9), np.float32)), "'trunk.1.weight' has the shape (6, 9)"),
+        (
+            "simple",
+            lambda t: {**t, "fc9.weight": t["fc1.weight"], "fc9.bias": t["fc1.bias"]},
+            "layer 'fc9' has no place in it",
+        ),
+        ("two_branch", with_tensor("fc2.weight", np.zeros((18, 9), np.float32)), "chain in 0 ways"),
+        ("layer_norm", lambda t: without("model.1.bias")(without("model.1.weight")(t)), "'model' has 3 layers"),
+        ("layer_norm", with_tensor("model.1.weight", np.zeros((5, 5), np.float32)), "has 2-dimensional weights"),
+    ],
+)
+def test_tensors_that_fit_no_shape_are_refused(
+    tmp_path: Path, architecture: str, change: Callable[[dict], dict], expected: str
+) -> None:
+    path = write_archive(tmp_path / "a.ckpt", {"state_dict": change(some_tensors(architecture))})
+    with pytest.raises(InputError) as caught:
+        import_checkpoint(path)
+    assert expected in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_ambiguous_split_of_the_chains_is_refused(tmp_path: Path) -> None:
+    """With as many states as hidden units the prognostic chain could end after either of two layers."""
+    rng = np.random.default_rng(0)
+    widths = {"layer_clim": (4, 2), "layer_met_state": (4, 6), "combine_layer": (4, 8)}
+    widths |= {"fc1": (4, 4), "fc2": (4, 4), "fc3": (3, 4)}
+    tensors = {}
+    for name, shape in widths.items():
+        tensors[f"{name}.weight"] = rng.normal(size=shape)
+        tensors[f"{name}.bias"] = rng.normal(size=shape[:1])
+    with pytest.raises(InputError, match="into a prognostic and a diagnostic chain in 2 ways"):
+        import_checkpoint(write_archive(tmp_path / "a.ckpt", tensors))
+
+
+def test_a_long_list_of_tensors_is_shortened(tmp_path: Path) -> None:
+    tensors = {f"layer_{i}.weight": np.ones((2, 2), np.float32) for i in range(500)}
+    with pytest.raises(InputError, match="and 488 more") as caught:
+        import_checkpoint(write_archive(tmp_path / "a.ckpt", tensors))
+    assert len(str(caught.value)) < 1000
+
+
+# ------------------------------------------------------------------------------------------------ the archive
+
+
+@pytest.mark.parametrize("order", ["little", "big"])
+@pytest.mark.parametrize("kind", ["float64", "float32", "float16", "int64", "int32", "uint8", "bool"])
+def test_types_and_byte_orders_are_read(tmp_path: Path, kind: str, order: str) -> None:
+    array = np.array([[0, 1, 2], [3, 4, 5]]).astype(kind)
+    tensors, _ = read_state_dict(write_archive(tmp_path / "a.pt", {"x": array}, order=order))
+    expected = np.float32 if kind == "float16" else np.dtype(kind)
+    assert tensors["x"].dtype == expected
+    np.testing.assert_array_equal(tensors["x"], array)
+
+
+def test_bfloat16_is_read_exactly(tmp_path: Path) -> None:
+    numbers = np.array([1.0, -2.5, 3.140625, 1e30, 0.0], dtype=np.float32)
+    bits = (numbers.view(np.uint32) >> 16).astype(np.uint16)
+    tensors, _ = read_state_dict(write_archive(tmp_path / "a.pt", {"x": View.of(bits, kind="BFloat16Storage")}))
+    np.testing.assert_array_equal(tensors["x"], (bits.astype(np.uint32) << 16).view(np.float32))
+    assert tensors["x"].dtype == np.float32
+    assert tensors["x"][1] == -2.5
+
+
+def test_views_are_read_with_offset_and_strides(tmp_path: Path) -> None:
+    storage = np.arange(20, dtype=np.float32)
+    views = {"part": View(storage, 4, (2, 3), (5, 1)), "transposed": View(storage, 0, (4, 5), (1, 4))}
+    tensors, _ = read_state_dict(write_archive(tmp_path / "a.pt", views))
+    np.testing.assert_array_equal(tensors["part"], [[4, 5, 6], [9, 10, 11]])
+    np.testing.assert_array_equal(tensors["transposed"], storage.reshape(5, 4).T)
+    assert tensors["transposed"].flags.c_contiguous
+    tensors["part"][0, 0] = 1.0  # an array of its own
+
+
+@pytest.mark.parametrize(
+    ("view", "expected"),
+    [
+        (View(np.zeros(6, np.float32), 1, (2, 3), (3, 1)), "found 6 numbers, expected at least 7"),
+        (View(np.zeros(6, np.float32), 9, (1,), (1,)), "found 6 numbers, expected at least 10"),
+        (View(np.zeros(6, np.float32), 0, (2**30, 2**30), (0, 0)), "does not fit its storage"),
+        (View(np.zeros(6, np.float32), 0, (0,), (1,)), "does not fit its storage"),
+        (View(np.zeros(6, np.float32), -1, (1,), (1,)), "not admitted"),
+        (View(np.zeros(6, np.float32), 0, (2,), (-1,)), "not admitted"),
+        (View(np.zeros(6, np.float32), 0, (2, 3), (3,)), "not admitted"),
+        (View(np.zeros(6, np.float32), 0, (2,), (1,), kind="QInt8Storage"), "stored as QInt8Storage, expected one of"),
+        (View(np.zeros(6, np.float32), 0, (2,), (1,), rebuild="builtins\nprint"), "'builtins.print', which is not"),
+    ],
+)
+def test_tensors_that_do_not_fit_their_storage_are_refused(tmp_path: Path, view: View, expected: str) -> None:
+    with pytest.raises(InputError) as caught:
+        read_state_dict(write_archive(tmp_path / "a.pt", {"x": view}))
+    assert expected in str(caught.value)
+
+
+def test_files_that_are_no_checkpoint_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.ckpt"
+    with pytest.raises(InputError, match=r"checkpoint '.*a.ckpt' does not exist"):
+        import_checkpoint(path)
+    with pytest.raises(InputError, match="cannot be read: Is a directory"):
+        import_checkpoint(tmp_path)
+    path.write_bytes(b"")
+    with pytest.raises(InputError, match="found 0 bytes that are no complete zip archive"):
+        import_checkpoint(path)
+    path.write_bytes(pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2) + b"more")
+    with pytest.raises(InputError, match=r"before version 1\.6.*save it again"):
+        import_checkpoint(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("readme.txt", "hello")
+    with pytest.raises(InputError, match=r"holds 0 members 'data.pkl', expected 1"):
+        import_checkpoint(path)
+
+
+def test_damaged_archives_are_refused(tmp_path: Path) -> None:
+    path = write_archive(tmp_path / "a.ckpt", some_tensors())
+    content = path.read_bytes()
+    for fraction in (0.2, 0.6, 0.99):
+        path.write_bytes(content[: int(len(content) * fraction)])
+        with pytest.raises(InputError, match="no complete zip archive"):
+            import_checkpoint(path)
+    weights = some_tensors()["fc1.weight"].tobytes()
+    flipped = bytearray(content)
+    flipped[content.index(weights)] ^= 1
+    path.write_bytes(flipped)
+    with pytest.raises(InputError, match="Bad CRC-32"):
+        import_checkpoint(path)
+
+
+def test_odd_archives_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.ckpt"
+    with pytest.raises(InputError, match=r"member 'archive/[a-z.]+' is compressed or encrypted"):
+        import_checkpoint(write_archive(path, some_tensors(), compression=zipfile.ZIP_DEFLATED))
+    with zipfile.ZipFile(write_archive(path, some_tensors()), "a") as archive:
+        archive.writestr("other/data.pkl", b".")
+    with pytest.raises(InputError, match=r"holds 2 members"):
+        import_checkpoint(path)
+    with pytest.raises(InputError, match="byte order is 'middle', expected"):
+        import_checkpoint(write_archive(path, some_tensors(), order="middle"))
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x02" + pickled(some_tensors(), {}) + b".")
+    with pytest.raises(InputError, match="no member 'archive/data/0'"):
+        import_checkpoint(path)
+
+
+# ---------------------------------------------------------------------------------------------------- hostility
+
+
+def test_code_in_a_checkpoint_is_never_run(tmp_path: Path) -> None:
+    """The attack works where pickle runs it, and has no effect here, wherever in the file it stands."""
+    marker = tmp_path / "marker"
+    hostile = attack(f"touch '{marker}'")
+    pickle.loads(b"\x80\x02" + hostile.operations + b".")
+    assert marker.exists(), "this test's attack must be a working one"
+    marker.unlink()
+
+    path = tmp_path / "a.ckpt"
+    model = import_checkpoint(write_archive(path, {"callbacks": [hostile], "state_dict": some_tensors()}))
+    assert_equal_parameters(model.parameters, some_parameters("simple"))
+    for content in (hostile, {"state_dict": hostile}, {"state_dict": {**some_tensors(), "fc6.weight": hostile}}):
+        with pytest.raises(InputError, match=r"'os.system', which is not admitted"):
+            import_checkpoint(write_archive(path, content))
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize(
+    "operations",
+    [
+        b"(cos\nsystem\nX\x01\x00\x00\x00xo",  # OBJ
+        b"(X\x01\x00\x00\x00xios\nsystem\n",  # INST
+        b"X\x02\x00\x00\x00osX\x06\x00\x00\x00system\x93X\x01\x00\x00\x00x\x85R",  # STACK_GLOBAL, REDUCE
+        b"cos\nsystem\n)\x81",  # NEWOBJ
+        b"cos\nsystem\n)}\x92",  # NEWOBJ_EX
+        b"cos\nsystem\n)R}b",  # BUILD
+        b"cos\nsystem\n",  # the function itself
+        b"\x82\x01",  # EXT1
+        b"Psomething\n",  # PERSID
+        b"X\x01\x00\x00\x00xQ",  # BINPERSID
+    ],
+)
+def test_every_operation_that_makes_objects_is_inert(tmp_path: Path, operations: bytes) -> None:
+    path = tmp_path / "a.ckpt"
+    import_checkpoint(write_archive(path, {"other": Raw(operations), "state_dict": some_tensors()}))
+    with pytest.raises(InputError, match=r"an object '.*', which is not admitted"):
+        import_checkpoint(write_archive(path, Raw(operations)))
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    changes=st.lists(st.tuples(st.integers(0, 10_000), st.binary(max_size=4)), min_size=1, max_size=5),
+    cut=st.integers(0, 10_000),
+)
+def test_a_damaged_pickle_never_does_more_than_refuse(changes: list[tuple[int, bytes]], cut: int) -> None:
+    program = bytearray(b"\x80\x02" + pickled({"epoch": 3, "state_dict": some_tensors()}, {}) + b".")
+    for position, replacement in changes:
+        start = position % len(program)
+        program[start : start + len(replacement)] = replacement
+    if cut < len(program):
+        del program[cut:]
+    message = ""
+    try:
+        unpickle(bytes(program))
+    except InputError as refusal:
+        message = str(refusal)
+    assert "\n" not in message
+
+
+def test_a_pickle_cannot_swell(tmp_path: Path) -> None:
+    """Containers that hold each other over and over stay small: nothing is copied."""
+    nested = b"]" + b"".join(b"q\x00]h\x00h\x00\x86a" for _ in range(200))
+    assert isinstance(unpickle(b"\x80\x02" + nested + b"."), list)
+    deep = b")" + b"\x85" * 100_000
+    with pytest.raises(InputError, match="found a tuple, expected a dictionary"):
+        read_state_dict(write_archive(tmp_path / "a.pt", Raw(deep)))
+    with pytest.raises(InputError, match="expected a tensor"):
+        read_state_dict(write_archive(tmp_path / "a.pt", Raw(b"}" + deep + b"K\x01s")))
+
+
+# ------------------------------------------------------------------------------------------ written by PyTorch
+
+
+class Callback:
+    """Stands for a class that a training put into its checkpoint."""
+
+    def __init__(self) -> None:
+        self.best = 0.5
+
+
+def torch_network(torch, architecture: str, width: int, depth: int):  # type: ignore[no-untyped-def]
+    """A network of a published shape with the published code's module names."""
+    linear = torch.nn.Linear
+    n_in = SIZES.static + SIZES.forcing + SIZES.state
+
+    def normalised(n_from: int, count: int):  # type: ignore[no-untyped-def]
+        modules = []
+        for _ in range(count):
+            modules += [linear(n_from, width), torch.nn.LayerNorm(width), torch.nn.ReLU()]
+            n_from = width
+        return torch.nn.Sequential(*modules)
+
+    network = torch.nn.Module()
+    if architecture == "layer_norm":
+        network.model, network.model_diag = normalised(n_in, depth), normalised(n_in, 1)
+        network.output_proj, network.output_proj_diag = linear(width, SIZES.state), linear(width, SIZES.diagnostics)
+        return network
+    if architecture == "two_branch":
+        network.layer_clim = linear(SIZES.static, width)
+        network.layer_met_state = linear(SIZES.forcing + SIZES.state, width)
+        network.combine_layer = linear(2 * width, width)
+        layers = [linear(width, width) for _ in range(depth)] + [linear(width, SIZES.state)]
+        layers += [linear(width, width), linear(width, SIZES.diagnostics)]
+    else:
+        layers = [linear(n_in if i == 0 else width, width) for i in range(depth)]
+        layers += [linear(width, SIZES.state), linear(width, SIZES.diagnostics)]
+    for i, layer in enumerate(layers):
+        setattr(network, f"fc{i + 1}", layer)
+    return network
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "float16"])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_files_written_by_pytorch_are_read(tmp_path: Path, architecture: str, dtype: str) -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    torch.manual_seed(1)
+    network = torch_network(torch, architecture, width=8, depth=3).to(getattr(torch, dtype))
+    content = {"state_dict": network.state_dict(), "callbacks": {"best": Callback()}, "epoch": 4, "loss": np.float64(3)}
+    torch.save(content, tmp_path / "a.ckpt")
+    model = import_checkpoint(tmp_path / "a.ckpt")
+    assert model.sizes == SIZES
+    assert model.provenance["source_epoch"] == "4"
+    widened = {
+        name: tensor.double().numpy() if dtype == "float64" else tensor.float().numpy()
+        for name, tensor in network.state_dict().items()
+    }
+    assert_equal_parameters(published_names(architecture, model.parameters), widened)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_forward_pass_of_a_pytorch_network_is_the_same(tmp_path: Path, architecture: str) -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    functional = torch.nn.functional
+    torch.manual_seed(2)
+    network = torch_network(torch, architecture, width=8, depth=2).double()
+    torch.save(network.state_dict(), tmp_path / "a.ckpt")
+    model = import_checkpoint(tmp_path / "a.ckpt")
+    rng = np.random.default_rng(0)
+    inputs = [rng.normal(size=(50, n)) for n in SIZES[:3]]
+    static, forcing, state = (torch.from_numpy(x) for x in inputs)
+    everything = torch.cat([static, forcing, state], dim=1)
+    leaky = functional.leaky_relu
+    if architecture == "simple":
+        hidden = leaky(network.fc2(torch.relu(network.fc1(everything))))
+        increment, diagnostics = network.fc3(hidden), network.fc4(hidden)
+    elif architecture == "two_branch":
+        branches = [network.layer_clim(static), network.layer_met_state(torch.cat([forcing, state], dim=1))]
+        hidden = leaky(network.combine_layer(torch.cat([torch.relu(x) for x in branches], dim=1)))
+        increment = network.fc3(leaky(network.fc2(leaky(network.fc1(hidden)))))
+        diagnostics = network.fc5(leaky(network.fc4(hidden)))
+    else:
+        increment = network.output_proj(network.model(everything))
+        new = torch.cat([static, forcing, state + increment], dim=1)
+        diagnostics = network.output_proj_diag(network.model_diag(new))
+    step = forward(model, *inputs)
+    np.testing.assert_allclose(step.raw_prognostic, increment.detach().numpy(), rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(step.state, (state + increment).detach().numpy(), rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(step.diagnostics, diagnostics.detach().numpy(), rtol=1e-12, atol=1e-13)
+
+
+def test_parameters_and_old_files_of_pytorch(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    network = torch_network(torch, "simple", width=8, depth=3)
+    torch.save(dict(network.named_parameters()), tmp_path / "a.pt")
+    assert import_checkpoint(tmp_path / "a.pt").architecture == "simple"
+    torch.save(network.state_dict(), tmp_path / "old.pt", _use_new_zipfile_serialization=False)
+    with pytest.raises(InputError, match=r"before version 1\.6"):
+        import_checkpoint(tmp_path / "old.pt")
+    torch.save(network, tmp_path / "module.pt")
+    with pytest.raises(InputError, match=r"an object 'torch.nn.modules.module.Module', which is not admitted"):
+        import_checkpoint(tmp_path / "module.pt")

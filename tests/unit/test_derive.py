@@ -1,0 +1,99 @@
+"""Derived inputs: values, refusals, and the sentences that tell of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ailand_gt4py.driver import derive
+from ailand_gt4py.errors import InputError
+
+FILE = "in.nc"
+
+
+def derived(name: str, **inputs: list[float]) -> np.ndarray:
+    return derive.DERIVATIONS[name].function({key: np.array(values) for key, values in inputs.items()}, FILE)
+
+
+def test_soil_limits_follow_from_the_soil_type() -> None:
+    capacity = derived("clim_theta_cap", clim_sotype=[1.0, 6.0, 7.0])
+    np.testing.assert_allclose(capacity, [0.24234173, 0.66157967, 0.34593880], atol=1e-7)
+    wilting = derived("clim_theta_pwp", clim_sotype=[1.0, 6.0, 7.0])
+    porosity = derived("clim_theta_sat", clim_sotype=[1.0, 6.0, 7.0])
+    assert (wilting < capacity).all()
+    assert (capacity < porosity).all()
+
+
+@pytest.mark.parametrize(
+    ("values", "column", "shown"), [([2.0, 0.0], 1, "0"), ([8.0], 0, "8"), ([1.0, 2.5], 1, "2.5"), ([np.nan], 0, "nan")]
+)
+def test_unusable_soil_type_is_named_with_its_column(values: list[float], column: int, shown: str) -> None:
+    with pytest.raises(InputError) as caught:
+        derived("clim_theta_sat", clim_sotype=values)
+    assert str(caught.value) == (
+        f"in.nc: variable 'clim_sotype' is {shown} in column {column} (1 of {len(values)} columns are not usable), "
+        f"expected a whole number from 1 to 7"
+    )
+
+
+def test_vegetation_without_type_and_cover_takes_the_values_of_no_vegetation() -> None:
+    for types in ([0.0], [np.nan]):
+        assert derived("clim_veg_rsminh", clim_tvh=types, clim_cvh=[0.0])[0] == 250.0
+        assert derived("clim_veg_covl", clim_tvl=types, clim_cvl=[0.0])[0] == 0.0
+        assert derived("clim_veg_z0ml", clim_tvl=types, clim_cvl=[0.0])[0] == 0.013
+
+
+@pytest.mark.parametrize("types", [[0.0], [np.nan], [21.0], [-1.0], [3.5]])
+def test_vegetation_with_cover_needs_a_type(types: list[float]) -> None:
+    with pytest.raises(InputError, match=r"^in\.nc: variable 'clim_tvh' is .* in column 0 .*expected a .* to 20$"):
+        derived("clim_veg_covh", clim_tvh=types, clim_cvh=[0.3])
+
+
+def test_fill_types_touches_only_missing_types_without_cover() -> None:
+    types, sentence = derive.fill_types(
+        np.array([np.nan, np.nan, 5.0, 0.0]), np.array([0.0, 0.2, 0.0, 0.0]), "clim_tvh"
+    )
+    np.testing.assert_array_equal(types, [0.0, np.nan, 5.0, 0.0])
+    assert sentence == "clim_tvh: missing in 1 columns without such vegetation, set to 0 (none) there."
+    same, nothing = derive.fill_types(np.array([1.0, np.nan]), np.array([0.0, 0.1]), "clim_tvh")
+    np.testing.assert_array_equal(same, [1.0, np.nan])
+    assert nothing == ""
+
+
+def test_geopotential_from_height() -> None:
+    np.testing.assert_allclose(derived("clim_geopot", clim_orog=[0.0, 100.0]), [0.0, 980.665])
+
+
+def test_snow_cover_formula() -> None:
+    # 10 cm of snow at 200 kg m-3 is 20 mm of water: tanh(4000 * 0.1 / 200) = tanh(2); a metre covers all but the lake.
+    cover = derived("snowc", sd=[0.02, 0.2, 0.0, -1e-13], rsn=[200.0] * 4, clim_clake=[0.0, 0.1, 0.0, 0.0])
+    np.testing.assert_allclose(cover, [np.tanh(2.0), 0.9, 0.0, 0.0], atol=1e-12)
+    with pytest.raises(InputError, match="variable 'rsn' is 0 kg m-3 in column 1, expected a positive density"):
+        derived("snowc", sd=[0.0, 0.0], rsn=[100.0, 0.0], clim_clake=[0.0, 0.0])
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.floats(0, 2), st.floats(50, 500), st.floats(0, 1), st.floats(1.0, 3.0))
+def test_snow_cover_grows_with_snow_and_stays_a_fraction(
+    water: float, density: float, lake: float, more: float
+) -> None:
+    less, greater = derive.snow_cover(np.array([water, water * more]), np.full(2, density), np.full(2, lake))
+    assert 0.0 <= less <= greater <= 1.0 - lake
+
+
+def test_sentences_group_what_has_the_same_source() -> None:
+    wanted = ("clim_theta_cap", "clim_theta_pwp", "clim_geopot")
+    lines = derive.sentences([derive.DERIVATIONS[name] for name in wanted])
+    assert lines == [
+        "Not in the file, derived from clim_sotype by ecLand's van Genuchten parameters by soil type (Balsamo et al. "
+        "2009, doi:10.1175/2008JHM1068.1; IFS documentation, part IV): clim_theta_cap (at -0.1 bar), "
+        "clim_theta_pwp (at -15 bar).",
+        "Not in the file, derived from clim_orog by multiplication with 9.80665 m s-2: clim_geopot.",
+    ]
+
+
+def test_forcing_and_soil_state_are_not_derivable() -> None:
+    names = ("met_lwdown", "met_ctpf", "met_qair", "swvl1", "stl1", "lai_hv")
+    assert not set(names) & set(derive.DERIVATIONS)

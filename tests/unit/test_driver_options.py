@@ -1,0 +1,187 @@
+"""Options from the command line and from YAML."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ailand_gt4py.driver.command import main
+from ailand_gt4py.driver.options import RunOptions, parse_options, parser
+from ailand_gt4py.errors import InputError
+
+
+def options(*arguments: str) -> RunOptions:
+    return parse_options(arguments, "1.0")
+
+
+def write(path: Path, text: str) -> str:
+    path.write_text(text)
+    return str(path)
+
+
+def test_defaults():
+    found = options("dir/forcing.nc")
+    assert found.output_path == Path("forcing.ailand.nc")
+    assert found.restart_out_path == Path("forcing.ailand.restart.nc")
+    assert (found.backend, found.precision) == ("dace_cpu", "float32")
+    assert found.model is None
+    assert found.reference_path is None
+
+
+def test_everything_on_the_command_line():
+    found = options(
+        "f.nc", "--model", "m.nc", "--backend", "embedded", "--precision", "float64", "--start", "2021-01-01",
+        "--end", "2021-02-01T06:00", "-o", "a/run.zarr", "--restart", "r.nc", "--reference", "same", "--plot", "p.pdf",
+        "--at", "-12.5,30", "--overwrite", "--resume", "--quiet", "--debug", "--block-steps", "7",
+        "--checkpoint-seconds", "0",
+    )  # fmt: skip
+    assert found.start == np.datetime64("2021-01-01")
+    assert found.end == np.datetime64("2021-02-01T06")
+    assert found.at == (-12.5, 30.0)
+    assert found.reference_path == Path("f.nc")
+    assert found.restart_out_path == Path("a/run.restart.nc")
+    assert found.overwrite
+    assert found.resume
+    assert found.quiet
+    assert found.debug
+    assert (found.block_steps, found.checkpoint_seconds) == (7, 0.0)
+
+
+def test_every_option_can_be_given_in_yaml(tmp_path):
+    config = write(
+        tmp_path / "run.yaml",
+        """
+        forcing: f.nc
+        model: m.nc
+        backend: embedded
+        precision: float64
+        start: 2021-01-01
+        end: 2021-01-03 06:00:00
+        output: run.nc
+        restart: r.nc
+        restart-out: s.nc
+        resume: true
+        reference: ref.nc
+        plot: p.png
+        at: [51.6, 4.9]
+        overwrite: true
+        block_steps: 4
+        checkpoint-seconds: 2.5
+        quiet: true
+        debug: true
+        """,
+    )
+    found = options("--config", config)
+    changed = [field.name for field in dataclasses.fields(RunOptions) if getattr(found, field.name) == field.default]
+    assert changed == []
+    assert found.start == np.datetime64("2021-01-01")
+    assert found.end == np.datetime64("2021-01-03T06")
+    assert found.at == (51.6, 4.9)
+
+
+def test_the_command_line_wins_over_yaml(tmp_path):
+    config = write(tmp_path / "run.yaml", "forcing: f.nc\nprecision: float64\nquiet: true\noverwrite: true")
+    found = options("g.nc", "--config", config, "--precision", "float32", "--no-quiet")
+    assert (found.forcing, found.precision, found.quiet, found.overwrite) == (Path("g.nc"), "float32", False, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("forcing: f.nc\nprecison: float32", "key 'precison' is unknown; did you mean 'precision'?"),
+        ("forcing: f.nc\nrestart_output: r.nc", "key 'restart_output' is unknown; did you mean 'restart-out'?"),
+        ("forcing: f.nc\nzzz: 1", "key 'zzz' is unknown; expected one of forcing, model"),
+        ("forcing: f.nc\nblock-steps: 1\nblock_steps: 2", "key 'block_steps' is given twice"),
+        ("- forcing", "found list at the top"),
+        ("forcing: [", "not YAML in line 1"),
+        ("forcing: f.nc\nresume: perhaps", "'resume': found 'perhaps', expected true or false"),
+        ("forcing: f.nc\nstart: 5", "'start': found '5', expected a time (UTC)"),
+        ("forcing: 7", "'forcing': found '7', expected a file name"),
+        ("forcing: f.nc\nplot: p.png\nat: [1, 2, 3]", "expected LAT,LON"),
+    ],
+)
+def test_bad_yaml(tmp_path, text, message):
+    config = write(tmp_path / "run.yaml", text)
+    with pytest.raises(InputError) as error:
+        options("--config", config)
+    assert message in str(error.value)
+    assert config in str(error.value)
+
+
+def test_missing_yaml(tmp_path):
+    with pytest.raises(InputError, match=r"none\.yaml: cannot read the configuration"):
+        options("--config", str(tmp_path / "none.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "no forcing file is given"),
+        (["f.nc", "--presision", "float32"], "option '--presision' is unknown; did you mean '--precision'?"),
+        (["f.nc", "--back", "embedded"], "option '--back' is unknown"),
+        (["f.nc", "--start", "yesterday"], "--start: found 'yesterday', expected a time"),
+        (["f.nc", "--start", "2021"], "--start: found '2021', expected a time"),
+        (["f.nc", "--start", "2021-02-30"], "--start: found '2021-02-30', expected a time"),
+        (["f.nc", "--start", "2021-02-01", "--end", "2021-01-01"], "expected a time after --start"),
+        (["f.nc", "-o", "out.txt"], "--output: found 'out.txt', expected a file name that ends in .nc or .zarr"),
+        (["f.nc", "--plot", "p.gif"], "--plot: found 'p.gif', expected a file name that ends in .png or .pdf or .svg"),
+        (["f.nc", "--plot", "p.png", "--at", "51.6"], "--at: found '51.6', expected LAT,LON"),
+        (["f.nc", "--plot", "p.png", "--at", "91,0"], "--at: found '91,0', expected LAT,LON"),
+        (["f.nc", "--at", "51,0"], "--at is given without --plot"),
+        (["f.nc", "--block-steps", "0"], "--block-steps: found '0', expected a number >= 1"),
+        (["f.nc", "--block-steps", "1.5"], "--block-steps: found '1.5', expected a whole number"),
+        (["f.nc", "--checkpoint-seconds", "nan"], "--checkpoint-seconds: found 'nan', expected a number >= 0"),
+        (["f.nc", "--model"], "expected one argument"),
+    ],
+)
+def test_bad_command_lines(arguments, message, capsys):
+    with pytest.raises(InputError) as error:
+        options(*arguments)
+    assert message in str(error.value)
+    assert main(arguments) == 2
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert printed.err.count("\n") == 1
+    assert not printed.out
+
+
+def test_help_names_every_option(capsys):
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    for field in dataclasses.fields(RunOptions)[1:]:
+        assert f"--{field.name.replace('_', '-')}" in text
+        assert field.metadata["help"].split()[0] in text
+    assert "example:" in text
+    assert "exit status" in text
+    assert "FORCING" in text
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("ailand-column-run (ailand_gt4py ")
+
+
+def test_the_command_line_in_the_history_gives_the_same_options():
+    given = [
+        "my forcing.nc",
+        "--start",
+        "2021-01-01T06:00",
+        "--at",
+        "-12.5,30",
+        "--plot",
+        "p.png",
+        "--precision",
+        "float64",
+    ]
+    first = options(*given)
+    import shlex
+
+    again = options(*shlex.split(first.command_line())[1:])
+    assert again == first
+
+
+def test_parser_has_no_default_that_hides_the_yaml_value():
+    assert vars(parser("1").parse_args([])) == {}

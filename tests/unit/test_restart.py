@@ -1,0 +1,159 @@
+"""Restart files: exact, whole, and refused where they do not fit."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import os
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from ailand_gt4py.driver import restart as restarts
+from ailand_gt4py.driver.restart import Restart, read_restart, write_restart
+from ailand_gt4py.errors import InputError, RunError
+from helpers import small_model
+
+MODEL = small_model()
+
+
+def some_restart(precision: str = "float32", n_columns: int = 4, **changes) -> Restart:
+    random = np.random.default_rng(5)
+    state = random.normal(size=(n_columns, len(MODEL.state))).astype(precision)
+    state[0, 0] = np.nextafter(np.array(0, precision), np.array(1, precision))  # the smallest number there is
+    diagnostics = random.normal(size=(n_columns, len(MODEL.diagnostics))).astype(precision)
+    diagnostics[1] = np.nan
+    content = {
+        "state": state,
+        "diagnostics": diagnostics,
+        "valid_time": np.datetime64("2021-03-01T06:00:00.000000001", "ns"),
+        "latitude": np.linspace(-30, 60, n_columns),
+        "longitude": np.linspace(-170, 170, n_columns),
+        "x": np.arange(n_columns) + 7,
+        "model_checksum": "ab" * 32,
+        "precision": precision,
+        "extra": {"next_step": 3},
+    }
+    return Restart(**(content | changes))
+
+
+def written(path, restart):
+    write_restart(path, restart, MODEL.state, MODEL.diagnostics, "test")
+    return read_restart(path, MODEL.state, MODEL.diagnostics)
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_comes_back_bit_for_bit(tmp_path, precision):
+    before = some_restart(precision)
+    after = written(tmp_path / "r.nc", before)
+    for field in dataclasses.fields(Restart):
+        old, new = getattr(before, field.name), getattr(after, field.name)
+        if isinstance(old, np.ndarray):
+            assert (new.dtype, new.tobytes()) == (old.dtype, old.tobytes()), field.name
+        else:
+            assert new == old, field.name
+    assert after.digest() == before.digest()
+
+
+def test_labels_may_be_words(tmp_path):
+    after = written(tmp_path / "r.nc", some_restart(x=np.array(["a", "bb", "Zürich", ""])))
+    assert list(after.x) == ["a", "bb", "Zürich", ""]
+
+
+def test_is_a_plain_netcdf_file(tmp_path):
+    written(tmp_path / "r.nc", some_restart())
+    with xr.open_dataset(tmp_path / "r.nc") as data:
+        assert set(data.data_vars) == {variable.name for variable in MODEL.state + MODEL.diagnostics}
+        assert data["stl1"].attrs["units"] == "K"
+        assert data["stl1"].dims == ("x",)
+        assert data["time"].values == np.datetime64("2021-03-01T06:00:00.000000001")
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "r.nc"
+    before = written(path, some_restart())
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(RunError, match=r"r\.nc: writing the restart file failed: No space left on device"):
+        written(path, some_restart(x=np.arange(4)))
+    monkeypatch.undo()
+    assert [item.name for item in tmp_path.iterdir()] == ["r.nc"]
+    assert read_restart(path, MODEL.state, MODEL.diagnostics).digest() == before.digest()
+
+
+def test_missing_damaged_and_foreign_files(tmp_path):
+    def refused(path, message):
+        with pytest.raises(InputError, match=message) as error:
+            read_restart(path, MODEL.state, MODEL.diagnostics)
+        assert str(path) in str(error.value)
+        assert "\n" not in str(error.value)
+
+    path = tmp_path / "r.nc"
+    refused(path, "no such file")
+    written(path, some_restart())
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    refused(path, "cannot be read")
+    path.write_bytes(b"not netCDF")
+    refused(path, "cannot be read")
+    xr.Dataset({"stl1": ("x", [1.0])}).to_netcdf(path)
+    refused(path, "'format': found '', expected 'ailand_gt4py restart 1'")
+    write_restart(path, some_restart(), MODEL.state[1:], MODEL.diagnostics, "test")
+    refused(path, f"variable '{MODEL.state[0].name}' is missing")
+    state = some_restart().state
+    state[2, 1] = np.nan
+    write_restart(path, some_restart(state=state), MODEL.state, MODEL.diagnostics, "test")
+    refused(path, f"variable '{MODEL.state[1].name}' is nan in column 2")
+
+
+def test_must_fit_the_run(tmp_path):
+    path, restart = tmp_path / "r.nc", some_restart()
+    x, latitude, longitude = restart.x, restart.latitude, restart.longitude
+    restarts.check_columns(path, restart, x, latitude, longitude + 360.0)
+    restarts.check_model(path, restart, "ab" * 32, "float32")
+    restarts.check_start(path, restart, restart.valid_time)
+    restarts.check_start(path, restart, None)
+    moved, relabelled = latitude.copy(), x.copy()
+    moved[2] += 0.1
+    relabelled[1] = 99
+    columns, model, start = restarts.check_columns, restarts.check_model, restarts.check_start
+    for check, arguments, message in (
+        (columns, (x[:3], latitude[:3], longitude[:3]), "has 4 columns, expected the run's 3"),
+        (columns, (x, moved, longitude), "column 2 is x = 9 at 30.0000 N"),
+        (columns, (x, latitude, longitude[::-1]), "column 0 is"),
+        (columns, (relabelled, latitude, longitude), "column 1 is x = 8"),
+        (model, ("cd" * 32, "float32"), "checksum abababababab"),
+        (model, ("ab" * 32, "float64"), "was written in float32, expected"),
+        (start, (np.datetime64("2021-03-02", "ns"),), "expected --start 2021-03-02T00:00"),
+    ):
+        with pytest.raises(InputError) as error:
+            check(path, restart, *arguments)
+        assert message in str(error.value)
+
+
+def test_a_changed_file_has_another_identity(tmp_path):
+    file, store = tmp_path / "f.nc", tmp_path / "s.zarr"
+    file.write_bytes(b"1234")
+    (store / "a").mkdir(parents=True)
+    (store / ".zmetadata").write_text("{}")
+    before = restarts.file_identity(file), restarts.file_identity(store)
+    assert before == (restarts.file_identity(file), restarts.file_identity(store))
+    os.utime(file, ns=(1, 1))
+    os.utime(store / "a", ns=(1, 1))
+    after = restarts.file_identity(file), restarts.file_identity(store)
+    assert before[0] != after[0]
+    assert before[1] != after[1]
+    file.write_bytes(b"12345")
+    assert restarts.file_identity(file) != after[0]
+
+
+def test_the_first_difference_of_identities_is_named(tmp_path):
+    restarts.check_identity(tmp_path, {"a": "1", "b": "2"}, {"b": "2", "a": "1"})
+    with pytest.raises(InputError, match="cannot be resumed: b was '2', now it is '3'"):
+        restarts.check_identity(tmp_path, {"a": "1", "b": "2"}, {"a": "1", "b": "3"})
+    with pytest.raises(InputError, match="c was 'None', now it is '4'"):
+        restarts.check_identity(tmp_path, {}, {"c": "4"})
