@@ -70,6 +70,7 @@ class Emulator:
         description = describe_step(shape, _DTYPES[precision])
         self._fixed_arguments = [self._operands.by_name[name] for name in description.operands]
         self._fixed_arguments += [self._buffer(name, feature) for name, feature in description.buffers.items()]
+        self._backend_name = backend if isinstance(backend, str) else self._backend.name
         self._compiled = self._backend is None
         if self._backend is not None:
             self._check_extents()
@@ -186,9 +187,9 @@ class Emulator:
             yield
             return
         logger.info(
-            "compiling the %s network for %s in %s (kept for later runs)",
+            "preparing the %s network for %s in %s: compiled at its first use, then kept",
             self.model.architecture,
-            self._backend.name,
+            self._backend_name,
             self.precision,
         )
         start = time.perf_counter()
@@ -203,4 +204,4 @@ class Emulator:
                 f"the {self.model.architecture} network cannot be compiled: {type(error).__name__}: {reason}"
             ) from error
         self._compiled = True
-        logger.info("compiled in %.1f s", time.perf_counter() - start)
+        logger.info("ready after %.1f s", time.perf_counter() - start)

@@ -1,10 +1,10 @@
 """Field operators that are instantiated for dimensions and types, each under a name of its own.
 
 A factory's inner function stands for many operators: one for each layer and precision. GT4Py identifies an operator in
-a program by its function's name in the source, and calls to other operators by theirs; an offset must go by its tag; and
-no numbers are taken from closures. `named_field_operator` therefore rewrites the function's syntax tree: the function
-gets its instance's name, a captured operator or offset goes by its own name, a captured NumPy number becomes a literal
-of its type.
+a program by its function's name in the source, and calls to other operators by theirs; an offset must go by its tag;
+and it takes no numbers from closures. `named_field_operator` therefore rewrites the function's syntax tree: the
+function gets its instance's name, a captured operator or offset goes by its own name, a captured NumPy number becomes
+a literal of its type.
 """
 
 import ast
