@@ -50,7 +50,7 @@ STATIC = (
     "clim_veg_rsminh",
     "clim_veg_rsminl",
 )
-STATE = ("swvl1", "swvl2", "swvl3", "stl1", "stl2", "stl3", "snowc")
+STATE = ("swvl1", "swvl2", "swvl3", "stl1", "stl2", "stl3", "snowc", "sd")
 DIAGNOSTICS = ("t2m", "d2m", "skt", "sshf", "slhf")
 FORCING = (
     "met_ctpf",

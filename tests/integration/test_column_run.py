@@ -18,7 +18,7 @@ from ailand_gt4py.weights.model_file import write_model
 from helpers import Bench, small_dataset, small_model
 
 N_TIMES = 10
-STATE = ("swvl1", "swvl2", "swvl3", "stl1", "stl2", "stl3", "snowc")
+STATE = ("swvl1", "swvl2", "swvl3", "stl1", "stl2", "stl3", "snowc", "sd")
 AT_LABEL = ("t2m", "d2m", "skt")
 FLUXES = ("sshf", "slhf")
 

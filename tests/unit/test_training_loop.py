@@ -19,7 +19,7 @@ from training_files import write_columns  # noqa: E402
 from ailand_gt4py.errors import InputError, RunError  # noqa: E402
 from ailand_gt4py.training import command, configuration, loop, scaling, session  # noqa: E402
 from ailand_gt4py.training.dataset import read_windows  # noqa: E402
-from ailand_gt4py.training.validation import Validator  # noqa: E402
+from ailand_gt4py.training.validation import Scores, Validator  # noqa: E402
 from ailand_gt4py.weights.model_file import read_model  # noqa: E402
 
 OPTIONS = {
@@ -68,6 +68,35 @@ def test_resumed_training_is_the_uninterrupted_one_to_the_bit(path, tmp_path):
     assert second.iteration == 20
     assert _same(whole.network, second.network)
     assert _same(whole.average, second.average)
+
+
+def test_the_best_network_on_the_validation_columns_is_kept(path, tmp_path):
+    """Scores are handed out in turn: the third of four validations is the best, before and after a resumption."""
+    skills = dict(zip((5, 10, 15, 20), (0.9, 0.8, 0.5, 0.6), strict=True))
+    trainer = _trainer(path, tmp_path, validation={"interval": 5})
+    seen = {}
+
+    class Oracle:
+        def __init__(self, owner):
+            self.owner = owner
+
+        def scores(self, network):
+            seen[self.owner.iteration] = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+            ones = np.ones((1, 8))
+            model = skills[self.owner.iteration] * ones
+            return Scores(model, ones, ones, np.ones(5), np.ones(8), np.ones((2, 8)))
+
+    trainer._validator = Oracle(trainer)
+    trainer.run()
+    network, iteration = trainer.chosen
+    assert iteration == 15
+    assert all(torch.equal(tensor, seen[15][name]) for name, tensor in network.state_dict().items())
+    assert not all(torch.equal(tensor, seen[20][name]) for name, tensor in network.state_dict().items())
+    again = _trainer(path, tmp_path, validation={"interval": 5})
+    again._validator = Oracle(again)
+    again.resume()
+    assert again.chosen[1] == 15
+    assert _same(again.chosen[0], network)
 
 
 def test_another_seed_gives_another_network(path, tmp_path):
@@ -147,7 +176,7 @@ def test_command_trains_and_writes_a_model(path, tmp_path, monkeypatch):
     model = read_model(output)
     assert model.architecture == "layer_norm"
     assert model.step_seconds == 21600.0
-    assert [len(group) for group in (model.static, model.forcing, model.state, model.diagnostics)] == [18, 18, 7, 5]
+    assert [len(group) for group in (model.static, model.forcing, model.state, model.diagnostics)] == [18, 18, 8, 5]
     assert model.provenance["licence"] == "Apache-2.0"
     assert model.provenance["seed"] == "5"
     assert "a.nc sha256:" in model.provenance["data_files"]

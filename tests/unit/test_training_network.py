@@ -134,8 +134,8 @@ def _loss(network, tensors, age, shift=0):
     pool.ages[taken] = age
     pool.windows[taken] = np.array([3, 9, 20, 30]) + shift
     pool.states[taken] = tensors.state[pool.columns[taken], pool.windows[taken] - shift]
-    by_lead = torch.tensor([0.1, 0.2, 0.4, 0.8])[:, None].expand(-1, 7)
-    scales = LossScales(torch.ones(7), torch.ones(5), 0.1, by_lead)
+    by_lead = torch.tensor([0.1, 0.2, 0.4, 0.8])[:, None].expand(-1, 8)
+    scales = LossScales(torch.ones(8), torch.ones(5), 0.1, by_lead)
     return batch_loss(network, tensors, pool, taken, 3, scales, torch.zeros(4, 18)), pool, taken
 
 
@@ -159,7 +159,7 @@ def test_pool_goes_on_where_runs_are(network, tensors):
     assert torch.equal(pool.states, tensors.state[pool.columns, pool.windows])
     pool.windows[:] = [0, 5, 10, 20, 30, 40]
     windows, columns = pool.windows.copy(), pool.columns.copy()
-    pool.put(first, torch.full((6, 7), 0.5), 4)
+    pool.put(first, torch.full((6, 8), 0.5), 4)
     pool.windows[0] = tensors.n_windows - 3
     second = pool.take(6, 4, 0.0)
     assert pool.ages[0] == 0
@@ -183,7 +183,7 @@ def test_export_round_trip(network, measured, tmp_path):
     assert back.step_seconds == 21600.0
     assert all(np.array_equal(back.parameters[name], array) for name, array in model.parameters.items())
     assert all(array.dtype == np.float32 for array in back.parameters.values())
-    snow = back.state[-1]
+    snow = back.state[6]
     assert (snow.lower_bound, snow.upper_bound, snow.units, snow.time_meaning) == (0.0, 1.0, "1", "window start")
 
 

@@ -29,14 +29,15 @@ def write_columns(path: Path, n_columns: int = 12, n_times: int = 80, seed: int 
             fields[variable.name] = (("time", "x"), rng.uniform(0.0, 1.0, shape), {"units": variable.units})
     air = 280.0 + 8.0 * np.sin(np.arange(n_times) / 3.0)[:, None] + rng.normal(0.0, 2.0, shape)
     fields["met_tair"] = (("time", "x"), air, {"units": "K"})
-    state = np.empty((n_times, n_columns, 7))
-    state[0] = [0.2, 0.25, 0.3, 281.0, 280.0, 279.0, 0.2]
+    state = np.empty((n_times, n_columns, 8))
+    state[0] = [0.2, 0.25, 0.3, 281.0, 280.0, 279.0, 0.2, 0.01]
     rates = np.array([0.3, 0.1, 0.05])
     for k in range(n_times - 1):
         temperature = state[k, :, 3:6] + rates * (air[k][:, None] - state[k, :, 3:6])
         water = np.clip(state[k, :, :3] + 0.01 * (fields["met_rainf"][1][k][:, None] - 0.5), 0.01, 0.7)
         snow = np.clip(state[k, :, 6] + 0.1 * (fields["met_snowf"][1][k] - 0.5), 0.0, 1.0)
-        state[k + 1] = np.concatenate([water, temperature, snow[:, None]], axis=1)
+        amount = np.clip(state[k, :, 7] + 0.01 * (fields["met_snowf"][1][k] - 0.5), 0.0, 0.1)
+        state[k + 1] = np.concatenate([water, temperature, snow[:, None], amount[:, None]], axis=1)
     for index, variable in enumerate(variables.STATE):
         fields[variable.name] = (("time", "x"), state[..., index].copy(), {"units": variable.units})
     fields["snowc"] = (("time", "x"), 100.0 * state[..., 6], {"units": "%"})

@@ -63,7 +63,7 @@ class FreeRunScore:
 
     Attributes:
         rmse, bias, climatology, climatology_other_years: as in `LeadScore`, over all times and columns.
-        rmse_by_year: of each successive 365 days: a run that drifts gets worse.
+        rmse_by_year: of each successive 365 days (the last one longer): a run that drifts gets worse.
         lowest, highest: reached by the model; truth_lowest, truth_highest: by the truth.
     """
 
@@ -201,6 +201,7 @@ def free_run_scores(
     _run(emulator, columns.static, lambda step: columns.forcing[step], columns.state[0], n_steps, keep)
     truth = np.concatenate([columns.state, columns.diagnostics], axis=2)
     per_year = round(365 * SECONDS_PER_DAY / model.step_seconds)
+    years = np.arange(1, max(1, n_steps // per_year)) * per_year
     scores = []
     for index, variable in enumerate((*model.state, *model.diagnostics)):
         values = truth[..., index].astype(np.float64)
@@ -216,9 +217,7 @@ def free_run_scores(
                 bias=float(error.mean()),
                 climatology=float(baselines.rmse((all_years - values)[labels])),
                 climatology_other_years=float(baselines.rmse((other_years - values)[labels])),
-                rmse_by_year=tuple(
-                    float(baselines.rmse(error[first : first + per_year])) for first in range(0, n_steps, per_year)
-                ),
+                rmse_by_year=tuple(float(baselines.rmse(part)) for part in np.split(error, years)),
                 lowest=float(model_values.min()),
                 highest=float(model_values.max()),
                 truth_lowest=float(values.min()),

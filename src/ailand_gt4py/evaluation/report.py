@@ -8,9 +8,12 @@ import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ailand_gt4py.errors import InputError
-from ailand_gt4py.evaluation.lead_time import FreeRunScore, LeadScore
+
+if TYPE_CHECKING:  # `ailand --help` need not wait for GT4Py
+    from ailand_gt4py.evaluation.lead_time import FreeRunScore, LeadScore
 
 SUFFIXES = (".csv", ".json", ".md")
 
@@ -90,7 +93,7 @@ def file_report(suffix: str, leads: Sequence[LeadScore], free_run: Sequence[Free
     if suffix == ".csv":
         stream = io.StringIO()
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow([field.name for field in dataclasses.fields(LeadScore)])
+        writer.writerow([field.name for field in dataclasses.fields(leads[0])])
         writer.writerows(dataclasses.astuple(score) for score in leads)
         return stream.getvalue()
     raise InputError(f"report file: suffix '{suffix}', expected one of {', '.join(SUFFIXES)}")

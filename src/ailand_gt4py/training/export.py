@@ -61,7 +61,7 @@ def describe_training(
     files: Sequence[Path],
     n_training: int,
     n_validation: int,
-    iterations: int,
+    iterations: tuple[int, int],
     seconds: float,
     command: str,
     code_version: str,
@@ -71,10 +71,15 @@ def describe_training(
     Args:
         files: read for training.
         n_training, n_validation: numbers of columns.
-        iterations, seconds: of the whole run, resumed parts included.
+        iterations: the one exported and that of the run's end.
+        seconds: of the whole run, resumed parts included.
         command: as typed.
         code_version: of this package.
     """
+    last = f"{iterations[1]} iterations"
+    length = (
+        f"iteration {iterations[0]} of {iterations[1]}, the best on the validation columns," if n_validation else last
+    )
     capability = torch.backends.cpu.get_cpu_capability()
     return {
         **configuration.provenance,
@@ -84,7 +89,7 @@ def describe_training(
         "code_version": f"ailand_gt4py {code_version}, PyTorch {torch.__version__}",
         "seed": str(configuration.run.seed),
         "training": (
-            f"{iterations} iterations in {seconds / 60.0:.0f} minutes on {configuration.run.threads} thread(s) "
+            f"{length} in {seconds / 60.0:.0f} minutes on {configuration.run.threads} thread(s) "
             f"of a {platform.machine()} processor ({capability})"
         ),
         "normalisation_note": (

@@ -83,6 +83,8 @@ class Trainer:
             raise InputError(f"training directory {directory}: cannot be made: {error.strerror or error}") from error
         self.network = build_network(configuration, scaling)
         self.average = build_network(configuration, scaling)
+        self.best = build_network(configuration, scaling)
+        self.best_iteration, self.best_skill = 0, math.inf
         options = configuration.optimiser
         matrices = [p for p in self.network.parameters() if p.ndim == 2]
         vectors = [p for p in self.network.parameters() if p.ndim == 1]
@@ -157,17 +159,11 @@ class Trainer:
         for mean, parameter in zip(self.average.parameters(), self.network.parameters(), strict=True):
             mean.lerp_(parameter, 1.0 - decay)
 
-    def run(self, until: int | None = None) -> Scores | None:
-        """Train to the end (or to an iteration); validates and writes checkpoints on the way.
-
-        Returns:
-            the averaged network's last scores, None where nothing was validated.
-        """
+    def run(self, until: int | None = None) -> None:
+        """Train to the end (or to an iteration); validates and writes checkpoints on the way."""
         end = self.configuration.iterations if until is None else min(until, self.configuration.iterations)
-        if self.iteration >= end and self._validator is not None:
-            return self._validator.scores(self.average)
         losses: list[tuple[float, float]] = []
-        scores, begun, steps_done = None, time.perf_counter(), 0
+        begun, steps_done = time.perf_counter(), 0
         while self.iteration < end:
             stage = self.stage(self.iteration)
             losses.append(self.step())
@@ -178,12 +174,19 @@ class Trainer:
                 rate, self.seconds = steps_done / (now - begun), self.seconds + now - begun
                 scores = self._validator.scores(self.average)
                 self._log(scores, np.mean(losses, axis=0), rate)
+                if scores.skill < self.best_skill:
+                    self.best.load_state_dict(self.average.state_dict())
+                    self.best_iteration, self.best_skill = self.iteration, scores.skill
                 losses, steps_done, begun = [], 0, time.perf_counter()
             if self.iteration % self.configuration.run.checkpoint_interval == 0 or last:
                 self.seconds += time.perf_counter() - begun
                 begun = time.perf_counter()
                 self.save()
-        return scores
+
+    @property
+    def chosen(self) -> tuple[LayerNormNetwork, int]:
+        """The averaged network that did best on the validation columns and its iteration; the last without them."""
+        return (self.average, self.iteration) if self._validator is None else (self.best, self.best_iteration)
 
     def _log(self, scores: Scores, losses: np.ndarray, rate: float) -> None:
         """One line for people and one JSON record for figures."""
@@ -214,6 +217,9 @@ class Trainer:
             "seconds": self.seconds,
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
+            "best": self.best.state_dict(),
+            "best_iteration": self.best_iteration,
+            "best_skill": self.best_skill,
             "optimiser": self._optimiser.state_dict(),
             "generator": json.dumps(self._generator.bit_generator.state),
             "noise": self._noise.get_state(),
@@ -250,6 +256,8 @@ class Trainer:
                 )
         self.network.load_state_dict(content["network"])
         self.average.load_state_dict(content["average"])
+        self.best.load_state_dict(content["best"])
+        self.best_iteration, self.best_skill = content["best_iteration"], content["best_skill"]
         self._optimiser.load_state_dict(content["optimiser"])
         self._generator.bit_generator.state = json.loads(content["generator"])
         self._noise.set_state(content["noise"])

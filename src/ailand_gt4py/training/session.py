@@ -70,15 +70,24 @@ def train(
     if resume:
         trainer.resume()
         report(f"going on from iteration {trainer.iteration}")
-    scores = trainer.run()
-    if scores is not None:
+    trainer.run()
+    network, iteration = trainer.chosen
+    if validator is not None:
+        report(f"the network of iteration {iteration} did best on the validation columns")
         leads = configuration.validation.leads_days
-        for line in score_table(scores, scaling.state, scaling.diagnostics, leads):
+        for line in score_table(validator.scores(network), scaling.state, scaling.diagnostics, leads):
             report(line)
     provenance = describe_training(
-        configuration, files, training.size, validation.size, trainer.iteration, trainer.seconds, command, code_version
+        configuration,
+        files,
+        training.size,
+        validation.size,
+        (iteration, trainer.iteration),
+        trainer.seconds,
+        command,
+        code_version,
     )
-    model = to_model(trainer.average, scaling, step_seconds, provenance)
+    model = to_model(network, scaling, step_seconds, provenance)
     write_model(model, output)
     report(f"wrote {output}: {model.parameter_count} parameters")
     return model

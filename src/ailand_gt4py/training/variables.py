@@ -154,6 +154,17 @@ STATE: tuple[Specification, ...] = (
         lower_bound=0.0,
         upper_bound=1.0,
     ),
+    # Beyond aiLand v1: snow cover saturates under a few centimetres, so without the amount of snow the emulator cannot
+    # know how well the soil is insulated nor when the snow will be gone.
+    Specification(
+        "sd",
+        "m",
+        "snow depth in water equivalent",
+        "lwe_thickness_of_surface_snow_amount",
+        "window start",
+        lower_bound=0.0,
+        upper_bound=10.0,
+    ),
 )
 
 DIAGNOSTICS: tuple[Specification, ...] = (

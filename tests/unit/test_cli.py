@@ -1,0 +1,84 @@
+"""The command ``ailand`` and the package's own names."""
+
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from random_models import random_model
+
+import ailand_gt4py
+from ailand_gt4py import cli
+
+
+def test_model_show_prints_what_a_file_holds(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture) -> None:
+    path = tmp_path / "model.nc"
+    ailand_gt4py.write_model(random_model("two_branch"), path)
+    assert cli.main(["model", "show", str(path)]) == 0
+    text = capsys.readouterr().out
+    assert "two_branch" in text
+    assert "forcing_0" in text
+
+
+def test_default_model_is_the_one_that_the_documentation_describes(capsys: pytest.CaptureFixture) -> None:
+    assert cli.main(["model", "show"]) == 0
+    assert "layer_norm" in capsys.readouterr().out
+    model = ailand_gt4py.read_model()
+    assert model.step_seconds == 21_600.0
+    assert not model.normalised_space
+    expected = ("swvl1", "swvl2", "swvl3", "stl1", "stl2", "stl3", "snowc")
+    assert tuple(variable.name for variable in model.state)[:7] == expected
+    assert {variable.name for variable in model.diagnostics} == {"t2m", "d2m", "skt", "sshf", "slhf"}
+    assert model.state[6].units == "1"
+    assert {"data", "command", "licence", "citation"} <= set(model.provenance)
+
+
+def test_import_takes_names_from_another_model(
+    shared: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture
+) -> None:
+    checkpoint = shared / "checkpoints" / "ailand_v1_simple_172.ckpt"
+    like = tmp_path / "like.nc"
+    ailand_gt4py.write_model(random_model("simple", (20, 12, 7, 3)), like)
+    target = tmp_path / "imported.nc"
+    arguments = ["model", "import", str(checkpoint), "-o", str(target), "--variables", str(like), "--licence", "Apache-2.0"]
+    assert cli.main(arguments) == 0
+    model = ailand_gt4py.read_model(target)
+    assert model.state[0].name == "state_0"
+    assert model.provenance["licence"] == "Apache-2.0"
+    np.testing.assert_array_equal(
+        model.parameters["trunk.0.weight"], ailand_gt4py.import_checkpoint(checkpoint).parameters["trunk.0.weight"]
+    )
+    assert cli.main(arguments) == 2  # the file is there now
+    assert "exists" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["model", "show", "nowhere.nc"], 2, "does not exist"),
+        (["nonsense"], 2, "invalid choice"),
+        ([], 2, "required"),
+        (["evaluate", "nowhere.nc"], 2, "nowhere.nc"),
+        (["train", "nowhere.yaml"], 2, "nowhere.yaml"),
+    ],
+)
+def test_errors_are_one_line_and_a_status(
+    arguments: list[str], status: int, message: str, capsys: pytest.CaptureFixture
+) -> None:
+    assert cli.main(arguments) == status
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
+
+
+def test_help_is_quick_because_gt4py_is_not_imported() -> None:
+    code = "import sys, ailand_gt4py.cli as c; c.make_parser(); sys.exit('gt4py' in sys.modules or 'torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_package_names_resolve_and_unknown_ones_do_not() -> None:
+    for name in ailand_gt4py.__all__:
+        assert getattr(ailand_gt4py, name) is not None
+    with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
+        _ = ailand_gt4py.nonsense
