@@ -62,6 +62,8 @@ class Emulator:
         self.device = backends.device_of(backend)
         self.dtype = np.dtype(_DTYPES[precision])
         self._xp = arrays.array_module(self.device)
+        # Threads of a GPU read neighbouring columns, a core of the CPU the features of one column.
+        self._order: Literal["C", "F"] = "C" if self.device == "cpu" else "F"
         self._operands = step_operands(model, self.dtype, self.device)
         self._backend = backends.make_backend(backend, self._operands.complete_tables)
         shape = network_shape(model)
@@ -70,7 +72,7 @@ class Emulator:
         description = describe_step(shape, _DTYPES[precision])
         self._fixed_arguments = [self._operands.by_name[name] for name in description.operands]
         self._fixed_arguments += [self._buffer(name, feature) for name, feature in description.buffers.items()]
-        self._backend_name = backend if isinstance(backend, str) else self._backend.name
+        self._backend_name = backend if isinstance(backend, str) else str(backend.name)
         self._compiled = self._backend is None
         if self._backend is not None:
             self._check_extents()
@@ -85,7 +87,7 @@ class Emulator:
 
     def allocate(self, n_features: int) -> arrays.Array:
         """An uninitialised array (n_columns, n_features) of the emulator's type on its device."""
-        return self._xp.empty((self.n_columns, n_features), dtype=self.dtype)
+        return self._xp.empty((self.n_columns, n_features), dtype=self.dtype, order=self._order)
 
     def step(
         self, static: Any, forcing: Any, state: Any, *, out: tuple[Any, Any] | None = None
@@ -150,7 +152,8 @@ class Emulator:
             block, layer = name.removeprefix("units_").split("_")
             extent = len(self.model.parameters[f"{block}.{layer}.bias"])
         room = backends.padded_columns(self.n_columns, self.dtype) if self.device == "cpu" else self.n_columns
-        return arrays.wrap(self._xp.zeros((room, extent), dtype=self.dtype)[: self.n_columns], (Column, feature), name)
+        array = self._xp.zeros((room, extent), dtype=self.dtype, order=self._order)
+        return arrays.wrap(array[: self.n_columns], (Column, feature), name)
 
     def _check_extents(self) -> None:
         """GT4Py's DaCe lowering drops dimensions of size one and then fails to index them."""
@@ -199,7 +202,10 @@ class Emulator:
         except (InputError, RunError):
             raise
         except Exception as error:
-            reason = (str(error).strip().splitlines() or [""])[0]
+            lines = str(error).strip().splitlines() or [""]
+            # A build's output is headed by "Compiler failure:"; what went wrong is said further down.
+            causes = [line.strip() for line in lines if "error" in line.lower()] if lines[0].endswith(":") else []
+            reason = " ".join([lines[0], *causes[:1]])
             raise RunError(
                 f"the {self.model.architecture} network cannot be compiled: {type(error).__name__}: {reason}"
             ) from error

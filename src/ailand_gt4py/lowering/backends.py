@@ -12,12 +12,13 @@ from gt4py.next.program_processors.runners.dace.transformations import GT4PyAuto
 
 from ailand_gt4py import arrays
 from ailand_gt4py.errors import InputError
-from ailand_gt4py.lowering import blas
+from ailand_gt4py.lowering import blas, cublas
+from ailand_gt4py.lowering.device import DeviceMaps
 from ailand_gt4py.lowering.lift import LiftContractions
 from ailand_gt4py.lowering.schedule import SequentialMaps
 
-#: ``embedded``: GT4Py's NumPy execution, no compilation, slow: the reference. ``dace_cpu``, ``dace_gpu``: compiled, dense
-#: layers as GEMM.
+#: ``embedded``: GT4Py's NumPy execution, no compilation, slow: the reference. ``dace_cpu``, ``dace_gpu``: compiled,
+#: dense layers as GEMM.
 BACKEND_NAMES = ("embedded", "dace_cpu", "dace_gpu")
 
 
@@ -52,7 +53,7 @@ def make_backend(backend: Any, complete_tables: Sequence[str] = ()) -> gtx.backe
 
     Raises:
         InputError: an unknown name.
-        RunError: no BLAS, no CuPy or no CUDA device.
+        RunError: no BLAS, no CuPy, no CUDA device or no cuBLAS.
     """
     device = device_of(backend)
     if not isinstance(backend, str):
@@ -62,6 +63,7 @@ def make_backend(backend: Any, complete_tables: Sequence[str] = ()) -> gtx.backe
     on_gpu = device == "cuda"
     if on_gpu:
         arrays.array_module("cuda")
+        cublas.load()
     else:
         blas.load()
     return dace_backend(on_gpu, complete_tables)
@@ -69,7 +71,7 @@ def make_backend(backend: Any, complete_tables: Sequence[str] = ()) -> gtx.backe
 
 def padded_columns(n_columns: int, dtype: np.dtype) -> int:
     """How many columns the fields between the layers must have room for on the CPU."""
-    return blas.column_blocks(dtype.type).padded(n_columns)
+    return blas.column_blocks(np.float32 if dtype == np.float32 else np.float64).padded(n_columns)
 
 
 def dace_backend(on_gpu: bool, complete_tables: Sequence[str]) -> gtx.backend.Backend:
@@ -78,6 +80,7 @@ def dace_backend(on_gpu: bool, complete_tables: Sequence[str]) -> gtx.backend.Ba
     hooks: dict[GT4PyAutoOptHook, Any] = {}
     if on_gpu:
         hooks[GT4PyAutoOptHook.TopLevelDataFlowPre] = LiftContractions(tables, "cublas")
+        hooks[GT4PyAutoOptHook.TopLevelDataFlowPost] = DeviceMaps()
     else:
         blocks = tuple((np.dtype(dtype).name, blas.column_blocks(dtype)) for dtype in (np.float32, np.float64))
         hooks[GT4PyAutoOptHook.TopLevelDataFlowPre] = LiftContractions(tables, "cblas", blocks)

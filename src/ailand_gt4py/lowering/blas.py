@@ -108,8 +108,8 @@ def _rows_are_alike(blocks: ColumnBlocks, dtype: type) -> bool:
     """Whether equal rows of x give bit-equal rows of the result, for calls of every size that the blocks allow."""
     random = np.random.default_rng(0)
     for n_inputs, n_outputs in ((20, 172), (172, 172), (256, 256), (37, 45), (512, 7)):
-        weight = random.standard_normal((n_outputs, n_inputs)).astype(dtype)
-        row = random.standard_normal(n_inputs).astype(dtype)
+        weight: np.ndarray = random.standard_normal((n_outputs, n_inputs)).astype(dtype)
+        row: np.ndarray = random.standard_normal(n_inputs).astype(dtype)
         for n_columns in range(blocks.unit, blocks.limit + 1, blocks.unit):
             result = gemm_rows(np.ascontiguousarray(np.broadcast_to(row, (n_columns, n_inputs))), weight)
             if not (result == result[0]).all():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
+import shutil
+import sys
 import warnings
 from collections.abc import Iterator
 
@@ -34,6 +36,25 @@ def keep_programs(directory: pathlib.Path | None = None) -> pathlib.Path:
 
 
 @contextlib.contextmanager
+def build_tools() -> Iterator[None]:
+    """Let a build find the CMake that GT4Py depends on, beside this Python, before an older one of the system or none.
+
+    DaCe calls ``cmake`` from the path (CUDA in C++20 needs 3.26 or newer), and the directory of a virtual environment
+    is not on the path where its programs are called by name.
+    """
+    directory = str(pathlib.Path(sys.executable).parent)
+    path = os.environ.get("PATH", os.defpath)
+    if shutil.which("cmake", path=directory) is None:
+        yield
+        return
+    os.environ["PATH"] = os.pathsep.join((directory, path))
+    try:
+        yield
+    finally:
+        os.environ["PATH"] = path
+
+
+@contextlib.contextmanager
 def in_this_process() -> Iterator[None]:
     """Compile without worker processes, and without showing GT4Py's and DaCe's remarks on the program.
 
@@ -44,7 +65,7 @@ def in_this_process() -> Iterator[None]:
     runners.reset_default_runner()
     config.BUILD_JOBS_MODE = config.BuildJobsMode.SERIAL
     try:
-        with warnings.catch_warnings():
+        with build_tools(), warnings.catch_warnings():
             warnings.simplefilter("ignore", category=UserWarning)
             yield
     finally:

@@ -9,12 +9,11 @@ import dace
 import dace.library
 import dace.properties
 import sympy
-from dace.libraries.blas import environments as blas_environments
 from dace.sdfg import nodes
 from dace.symbolic import symstr
 from dace.transformation.transformation import ExpandTransformation
 
-from ailand_gt4py.lowering import blas
+from ailand_gt4py.lowering import blas, cublas
 
 _X, _WEIGHT, _RESULT = "_x", "_weight", "_result"
 
@@ -118,33 +117,49 @@ for (long long first = 0; first < columns; first += block)
 class ExpandToCublas(ExpandTransformation):
     """One ``cublas?gemm`` call on the program's stream."""
 
-    environments: ClassVar[list] = [blas_environments.cublas.cuBLAS]
+    environments: ClassVar[list] = [cublas.CuBlas]
 
     @staticmethod
     def expansion(node: DenseContraction, state: dace.SDFGState, sdfg: dace.SDFG) -> nodes.Tasklet:
-        """As `ExpandToCblas`; cuBLAS is column-major, so a row-major result is computed as its transpose."""
+        """As `ExpandToCblas`; cuBLAS is column-major, so a row-major result is computed as its transpose.
+
+        For a single column, or a single output, both strides of a matrix may be 1: the leading dimension is then not
+        the other stride, but at least the extent.
+        """
         operands = _Operands(node, state, sdfg)
         function = _CUBLAS_FUNCTIONS[operands.dtype]
         (x_row, x_column), (w_row, w_column), (y_row, y_column) = (
             operands.strides[name] for name in (_X, _WEIGHT, _RESULT)
         )
-        code = blas_environments.cublas.cuBLAS.handle_setup_code(node) + f"""
+        code = f"""
 const long long columns = {operands.columns}, outputs = {operands.outputs}, inputs = {operands.inputs};
 const long long x_strides[2] = {{{x_row}, {x_column}}}, w_strides[2] = {{{w_row}, {w_column}}};
 const long long y_strides[2] = {{{y_row}, {y_column}}};
 const {operands.c_type} one = 1, zero = 0;
-const bool x_rows = x_strides[1] == 1, w_rows = w_strides[1] == 1;
-const long long x_leading = x_strides[x_rows ? 0 : 1], w_leading = w_strides[w_rows ? 0 : 1];
-cublasSetPointerMode(__dace_cublas_handle, CUBLAS_POINTER_MODE_HOST);
-if (columns > 0) {{
-    if (y_strides[1] == 1)
-        {function}(__dace_cublas_handle, w_rows ? CUBLAS_OP_T : CUBLAS_OP_N, x_rows ? CUBLAS_OP_N : CUBLAS_OP_T,
-            (int)outputs, (int)columns, (int)inputs, &one, {_WEIGHT}, (int)w_leading, {_X}, (int)x_leading, &zero,
-            {_RESULT}, (int)y_strides[0]);
+const auto leading = [](const long long* strides, bool rows_first, long long rows, long long entries) {{
+    return (int)(rows_first ? std::max<long long>(strides[0], entries) : std::max<long long>(strides[1], rows));
+}};
+const bool x_rows = x_strides[1] == 1, w_rows = w_strides[1] == 1, y_rows = y_strides[1] == 1;
+const bool usable = (x_rows || x_strides[0] == 1) && (w_rows || w_strides[0] == 1) && (y_rows || y_strides[0] == 1);
+const int x_leading = leading(x_strides, x_rows, columns, inputs);
+const int w_leading = leading(w_strides, w_rows, outputs, inputs);
+const int y_leading = leading(y_strides, y_rows, columns, outputs);
+cublasHandle_t handle = __state->ailand_cublas;
+cublasStatus_t status = usable ? cublasSetStream(handle, __dace_current_stream) : CUBLAS_STATUS_INVALID_VALUE;
+if (status == CUBLAS_STATUS_SUCCESS && columns > 0) {{
+    if (y_rows)
+        status = {function}(handle, w_rows ? CUBLAS_OP_T : CUBLAS_OP_N, x_rows ? CUBLAS_OP_N : CUBLAS_OP_T,
+            (int)outputs, (int)columns, (int)inputs, &one, {_WEIGHT}, w_leading, {_X}, x_leading, &zero,
+            {_RESULT}, y_leading);
     else
-        {function}(__dace_cublas_handle, x_rows ? CUBLAS_OP_T : CUBLAS_OP_N, w_rows ? CUBLAS_OP_N : CUBLAS_OP_T,
-            (int)columns, (int)outputs, (int)inputs, &one, {_X}, (int)x_leading, {_WEIGHT}, (int)w_leading, &zero,
-            {_RESULT}, (int)y_strides[1]);
+        status = {function}(handle, x_rows ? CUBLAS_OP_T : CUBLAS_OP_N, w_rows ? CUBLAS_OP_N : CUBLAS_OP_T,
+            (int)columns, (int)outputs, (int)inputs, &one, {_X}, x_leading, {_WEIGHT}, w_leading, &zero,
+            {_RESULT}, y_leading);
+}}
+if (status != CUBLAS_STATUS_SUCCESS) {{
+    // There is no way back to Python from here; going on would give wrong numbers.
+    std::fprintf(stderr, "contraction '{node.label}': cuBLAS failed with status %d\\n", (int)status);
+    std::abort();
 }}
 """
         return _tasklet(node, operands, code)
@@ -154,7 +169,10 @@ if (columns > 0) {{
 class DenseContraction(nodes.LibraryNode):
     """result (columns, outputs) = x (columns, inputs) weight (outputs, inputs)^T."""
 
-    implementations: ClassVar[dict[str, type[ExpandTransformation]]] = {"cblas": ExpandToCblas, "cublas": ExpandToCublas}
+    implementations: ClassVar[dict[str, type[ExpandTransformation]]] = {
+        "cblas": ExpandToCblas,
+        "cublas": ExpandToCublas,
+    }
     default_implementation: ClassVar[str | None] = None
 
     unit = dace.properties.Property(dtype=int, default=0, desc="unit of `blas.ColumnBlocks`; 0: one call, no padding")

@@ -93,13 +93,23 @@ def _offset_of(expression: Any, parameter: str) -> Any:
     return offset
 
 
+def _offsets(memlet: dace.Memlet, parameters: list[str]) -> list[Any]:
+    """Of the first axes of a memlet that takes single elements along them, one parameter each."""
+    return [_offset_of(_index(memlet, axis), parameter) for axis, parameter in enumerate(parameters)]
+
+
+def _vector_offsets(memlet: dace.Memlet, parameters: list[str], neighbours: tuple[Any, Any, Any]) -> list[Any]:
+    """`_offsets` of a memlet of the values of all neighbours of one (column, unit)."""
+    _require(memlet.subset.ndrange()[2:] == [neighbours], f"'{memlet}' is not all neighbours of a unit")
+    return _offsets(memlet, parameters)
+
+
 def _match(sdfg: dace.SDFG, state: dace.SDFGState, reduction: nodes.LibraryNode) -> _Chain:
     # 3. The sum.
     wcr = re.sub(r"\s", "", str(reduction.wcr))
     _require(re.fullmatch(r"\(?lambda(\w+),(\w+):\(?\1\+\2\)?\)?", wcr) is not None, f"it reduces with {reduction.wcr}")
     _require(reduction.axes is None, "it reduces over some of the axes")
     sum_map = _map_of(state, reduction, "reduction")
-    column, unit = sum_map.map.params
     sum_edge = _single(state.in_edges(reduction), "inputs of the reduction")
     products = state.memlet_path(sum_edge)[0].src
     scalar = _single(state.out_edges(reduction), "outputs of the reduction").dst
@@ -119,7 +129,12 @@ def _match(sdfg: dace.SDFG, state: dace.SDFGState, reduction: nodes.LibraryNode)
     local_map = state.entry_node(multiply)
     _require(state.entry_node(local_map) is multiply_map and len(local_map.map.params) == 1, "the product has no local map")
     local = local_map.map.params[0]
-    m_column, m_unit = multiply_map.map.params
+    (_, m_unit), neighbours = multiply_map.map.params, local_map.map.range.ndrange()[0]
+    product_offsets = _vector_offsets(
+        _single(state.in_edges(multiply_exit), "results of the product's map").data, multiply_map.map.params, neighbours
+    )
+    sum_offsets = _vector_offsets(sum_edge.data, sum_map.map.params, neighbours)
+    _require(product_offsets == sum_offsets, "the products are summed at another place")
 
     weight_edge = gathered_edge = None
     for edge in state.in_edges(multiply):
@@ -133,8 +148,7 @@ def _match(sdfg: dace.SDFG, state: dace.SDFGState, reduction: nodes.LibraryNode)
     weight_outer = state.memlet_path(weight_edge)[0]
     gathered = state.memlet_path(gathered_edge)[0].src
     _require(isinstance(gathered, nodes.AccessNode) and len(gathered_edge.data.subset.ndrange()) == 3, "nothing is gathered")
-    for axis, parameter in enumerate((m_column, m_unit)):
-        _offset_of(_index(gathered_edge.data, axis), parameter)
+    gathered_offsets = _offsets(gathered_edge.data, multiply_map.map.params)
     _require(_index(gathered_edge.data, 2) == dace.symbolic.pystr_to_symbolic(local), "the gathered field's last index is not local")
 
     # 1. The gather through the table.
@@ -154,21 +168,23 @@ def _match(sdfg: dace.SDFG, state: dace.SDFGState, reduction: nodes.LibraryNode)
     _require(_index(table_edge.data, 0) == dace.symbolic.pystr_to_symbolic(g_unit), "the table's row is not the unit")
     gather_local = state.entry_node(gather)
     _require(gather_local.map.range == local_map.map.range, "gather and product differ in their neighbours")
+    stored = _single(state.in_edges(gather_exit), "results of the gather's map").data
+    stored_offsets = _vector_offsets(stored, gather_map.map.params, neighbours)
+    _require(stored_offsets == gathered_offsets, "the gathered values are multiplied at another place")
     column_offset = _offset_of(_index(x_edge.data, 0), g_column)
     (first, _, step) = x_edge.data.subset.ndrange()[1]
     _require(first == 0 and step == 1, "the gathered field is not read from its first feature on")
-    extent, neighbours = x_edge.data.subset.size()[1], gather_local.map.range.size()[0]
+    extent, n_neighbours = x_edge.data.subset.size()[1], gather_local.map.range.size()[0]
     # A field that the caller passes has symbolic extents; GT4Py's domain inference holds it to the table's.
-    _require(not getattr(extent, "is_number", True) or extent == neighbours, "the table does not cover the field's features")
-    _require(gather_local.map.range.ndrange()[0][0] == 0, "the table is not read from its first neighbour on")
+    _require(not getattr(extent, "is_number", True) or extent == n_neighbours, "the table does not cover the field's features")
+    _require(neighbours[0] == 0 and neighbours[2] == 1, "the table is not read from its first neighbour on")
     x_outer = state.memlet_path(x_edge)[0]
 
     first_column, last_column, _ = sum_map.map.range.ndrange()[0]
     x_subset = subsets.Range(
-        [(first_column + column_offset, last_column + column_offset, 1), (0, neighbours - 1, 1)]
+        [(first_column + column_offset, last_column + column_offset, 1), (0, n_neighbours - 1, 1)]
     )
     replaced = [*_scope_nodes(state, gather_map), gathered, *_scope_nodes(state, multiply_map), products, *_scope_nodes(state, sum_map)]
-    del column, unit
     return _Chain(
         table=table_edge.data.data.removeprefix(_CONNECTIVITY_PREFIX),
         x=(x_outer.src, dace.Memlet(data=x_outer.src.data, subset=x_subset)),
@@ -176,6 +192,13 @@ def _match(sdfg: dace.SDFG, state: dace.SDFGState, reduction: nodes.LibraryNode)
         result=(result_edge.dst, result_edge.data),
         replaced=replaced,
     )
+
+
+def _tables_behind(state: dace.SDFGState, reduction: nodes.LibraryNode) -> set[str]:
+    """Names of the tables that a reduction's input may come from."""
+    sources = (edge.src for edge in state.edge_bfs(reduction, reverse=True))
+    data = {node.data for node in sources if isinstance(node, nodes.AccessNode)}
+    return {name.removeprefix(_CONNECTIVITY_PREFIX) for name in data if name.startswith(_CONNECTIVITY_PREFIX)}
 
 
 def _pad(sdfg: dace.SDFG, chain: _Chain, blocks: blas.ColumnBlocks) -> bool:
@@ -238,7 +261,7 @@ class LiftContractions:
         Raises:
             RunError: a contraction over one of the tables does not have the form that can be lifted.
         """
-        reasons: dict[str, str] = {}
+        reasons: list[tuple[str, set[str]]] = []
         for state in list(sdfg.states()):
             for node in list(state.nodes()):
                 if not isinstance(node, dace.libraries.standard.Reduce):
@@ -246,7 +269,7 @@ class LiftContractions:
                 try:
                     chain = _match(sdfg, state, node)
                 except _NoMatchError as mismatch:
-                    reasons[str(node.guid)] = str(mismatch)
+                    reasons.append((str(mismatch), _tables_behind(state, node)))
                     continue
                 if chain.table in self.tables:
                     dtype = sdfg.arrays[chain.result[0].data].dtype
@@ -258,8 +281,8 @@ class LiftContractions:
             if any(node.data == _CONNECTIVITY_PREFIX + table for state in sdfg.states() for node in state.data_nodes())
         )
         if left:
-            why = "; ".join(sorted(set(reasons.values()))) or "no reduction was found"
+            why = "; ".join(sorted({reason for reason, tables in reasons if tables & set(left)}))
             raise RunError(
                 f"program '{sdfg.name}': the contractions {', '.join(left)} cannot be lifted to GEMM, expected "
-                f"neighbor_sum(weight * x(offset)) over a complete table: {why}"
+                f"neighbor_sum(weight * x(offset)) over a complete table: {why or 'no reduction was found'}"
             )
