@@ -74,7 +74,6 @@ class ColumnBlocks(NamedTuple):
     unit: int
     limit: int
 
-
     def padded(self, n_columns: int) -> int:
         """The number of columns that calls of equal size compute, for at least one column.
 

@@ -70,10 +70,9 @@ def _single(items: list[Any], what: str) -> Any:
 def _producer(state: dace.SDFGState, sdfg: dace.SDFG, access: nodes.AccessNode) -> nodes.MapExit:
     """The map that writes a transient which nothing else in the program reads or writes."""
     _require(sdfg.arrays[access.data].transient, f"'{access.data}' is no transient")
-    uses = [
-        node for other in sdfg.states() for node in other.data_nodes() if node.data == access.data and node is not access
-    ]
-    _require(not uses, f"'{access.data}' is used elsewhere")
+    nodes_of_all = (node for other in sdfg.states() for node in other.data_nodes())
+    used = any(node.data == access.data and node is not access for node in nodes_of_all)
+    _require(not used, f"'{access.data}' is used elsewhere")
     _require(state.out_degree(access) == 1, f"'{access.data}' is read more than once")
     source = _single(state.in_edges(access), f"writers of '{access.data}'").src
     _require(isinstance(source, nodes.MapExit), f"'{access.data}' is not written by a map")
@@ -89,7 +88,8 @@ def _index(memlet: dace.Memlet, dimension: int) -> Any:
 def _offset_of(expression: Any, parameter: str) -> Any:
     """``expression - parameter``, which must not depend on the parameter."""
     offset = dace.symbolic.simplify(expression - dace.symbolic.pystr_to_symbolic(parameter))
-    _require(parameter not in {str(symbol) for symbol in offset.free_symbols}, f"'{expression}' is not '{parameter}' + c")
+    symbols = {str(symbol) for symbol in offset.free_symbols}
+    _require(parameter not in symbols, f"'{expression}' is not '{parameter}' + c")
     return offset
 
 
@@ -104,93 +104,154 @@ def _vector_offsets(memlet: dace.Memlet, parameters: list[str], neighbours: tupl
     return _offsets(memlet, parameters)
 
 
-def _match(sdfg: dace.SDFG, state: dace.SDFGState, reduction: nodes.LibraryNode) -> _Chain:
-    # 3. The sum.
+def _tasklet_of(state: dace.SDFGState, entry: nodes.MapEntry, what: str) -> nodes.Tasklet:
+    tasklets = [node for node in _scope_nodes(state, entry) if isinstance(node, nodes.Tasklet)]
+    return _single(tasklets, f"tasklets of the {what}")
+
+
+def _is_symbol(expression: Any, name: str) -> bool:
+    return bool(expression == dace.symbolic.pystr_to_symbolic(name))
+
+
+@dataclasses.dataclass
+class _Sum:
+    """Part 3 of the chain: the map that reduces, what it reads and what it writes."""
+
+    map: nodes.MapEntry
+    read: Any
+    products: nodes.AccessNode
+    result: Any
+
+
+@dataclasses.dataclass
+class _Product:
+    """Part 2: the map that multiplies, its map over the neighbours, and its factors."""
+
+    map: nodes.MapEntry
+    local: nodes.MapEntry
+    weight: Any
+    gathered: nodes.AccessNode
+    gathered_offsets: list[Any]
+
+    @property
+    def neighbours(self) -> tuple[Any, Any, Any]:
+        return self.local.map.range.ndrange()[0]
+
+
+@dataclasses.dataclass
+class _Gather:
+    """Part 1: the map that gathers, through which table and from where."""
+
+    map: nodes.MapEntry
+    table: str
+    x: nodes.AccessNode
+    column_offset: Any
+
+
+def _match_sum(state: dace.SDFGState, reduction: nodes.LibraryNode) -> _Sum:
     wcr = re.sub(r"\s", "", str(reduction.wcr))
-    _require(re.fullmatch(r"\(?lambda(\w+),(\w+):\(?\1\+\2\)?\)?", wcr) is not None, f"it reduces with {reduction.wcr}")
+    is_sum = re.fullmatch(r"\(?lambda(\w+),(\w+):\(?\1\+\2\)?\)?", wcr) is not None
+    _require(is_sum, f"it reduces with {reduction.wcr}")
     _require(reduction.axes is None, "it reduces over some of the axes")
     sum_map = _map_of(state, reduction, "reduction")
-    sum_edge = _single(state.in_edges(reduction), "inputs of the reduction")
-    products = state.memlet_path(sum_edge)[0].src
+    read = _single(state.in_edges(reduction), "inputs of the reduction")
     scalar = _single(state.out_edges(reduction), "outputs of the reduction").dst
-    scalar_edge = _single(state.out_edges(scalar), "readers of the sum") if isinstance(scalar, nodes.AccessNode) else None
-    _require(scalar_edge is not None and isinstance(scalar_edge.dst, nodes.MapExit), "the sum is not what the map writes")
-    result_edge = _single(state.out_edges(state.exit_node(sum_map)), "results of the reduction's map")
-    _require(isinstance(result_edge.dst, nodes.AccessNode), "the reduction's map does not write to an array")
+    _require(isinstance(scalar, nodes.AccessNode), "the sum is not what the map writes")
+    written = _single(state.out_edges(scalar), "readers of the sum").dst
+    _require(isinstance(written, nodes.MapExit), "the sum is not what the map writes")
+    result = _single(state.out_edges(state.exit_node(sum_map)), "results of the reduction's map")
+    _require(isinstance(result.dst, nodes.AccessNode), "the reduction's map does not write to an array")
+    return _Sum(sum_map, read, state.memlet_path(read)[0].src, result)
 
-    # 2. The product with the weight.
-    multiply_exit = _producer(state, sdfg, products)
-    multiply_map = state.entry_node(multiply_exit)
-    _require(multiply_map.map.range == sum_map.map.range, "the maps of product and sum differ")
-    multiply = _single([n for n in _scope_nodes(state, multiply_map) if isinstance(n, nodes.Tasklet)], "tasklets of the product")
+
+def _match_product(sdfg: dace.SDFG, state: dace.SDFGState, total: _Sum) -> _Product:
+    written = _producer(state, sdfg, total.products)
+    product_map = state.entry_node(written)
+    _require(product_map.map.range == total.map.map.range, "the maps of product and sum differ")
+    multiply = _tasklet_of(state, product_map, "product")
     code = re.sub(r"[\s()]", "", multiply.code.as_string)
     operands = re.fullmatch(r"\w+=(\w+)\*(\w+)", code)
-    _require(operands is not None and set(operands.groups()) == set(multiply.in_connectors), f"'{code}' is no product")
+    names = set(operands.groups()) if operands else set()
+    _require(names == set(multiply.in_connectors), f"'{code}' is no product")
     local_map = state.entry_node(multiply)
-    _require(state.entry_node(local_map) is multiply_map and len(local_map.map.params) == 1, "the product has no local map")
-    local = local_map.map.params[0]
-    (_, m_unit), neighbours = multiply_map.map.params, local_map.map.range.ndrange()[0]
-    product_offsets = _vector_offsets(
-        _single(state.in_edges(multiply_exit), "results of the product's map").data, multiply_map.map.params, neighbours
-    )
-    sum_offsets = _vector_offsets(sum_edge.data, sum_map.map.params, neighbours)
+    has_local = state.entry_node(local_map) is product_map and len(local_map.map.params) == 1
+    _require(has_local, "the product has no local map")
+    local, neighbours = local_map.map.params[0], local_map.map.range.ndrange()[0]
+    stored = _single(state.in_edges(written), "results of the product's map").data
+    product_offsets = _vector_offsets(stored, product_map.map.params, neighbours)
+    sum_offsets = _vector_offsets(total.read.data, total.map.map.params, neighbours)
     _require(product_offsets == sum_offsets, "the products are summed at another place")
 
-    weight_edge = gathered_edge = None
-    for edge in state.in_edges(multiply):
-        if len(edge.data.subset.ndrange()) == 2:
-            weight_edge = edge
-        else:
-            gathered_edge = edge
-    _require(weight_edge is not None and gathered_edge is not None, "the factors are not a matrix and a gathered field")
-    _offset_of(_index(weight_edge.data, 0), m_unit)
-    _require(_index(weight_edge.data, 1) == dace.symbolic.pystr_to_symbolic(local), "the weight's second index is not local")
-    weight_outer = state.memlet_path(weight_edge)[0]
-    gathered = state.memlet_path(gathered_edge)[0].src
-    _require(isinstance(gathered, nodes.AccessNode) and len(gathered_edge.data.subset.ndrange()) == 3, "nothing is gathered")
-    gathered_offsets = _offsets(gathered_edge.data, multiply_map.map.params)
-    _require(_index(gathered_edge.data, 2) == dace.symbolic.pystr_to_symbolic(local), "the gathered field's last index is not local")
+    factors = {len(edge.data.subset.ndrange()): edge for edge in state.in_edges(multiply)}
+    _require(set(factors) == {2, 3}, "the factors are not a matrix and a gathered field")
+    weight, gathered = factors[2], factors[3]
+    _offset_of(_index(weight.data, 0), product_map.map.params[1])
+    _require(_is_symbol(_index(weight.data, 1), local), "the weight's second index is not local")
+    source = state.memlet_path(gathered)[0].src
+    _require(isinstance(source, nodes.AccessNode), "nothing is gathered")
+    offsets = _offsets(gathered.data, product_map.map.params)
+    _require(_is_symbol(_index(gathered.data, 2), local), "the gathered field's last index is not local")
+    return _Product(product_map, local_map, state.memlet_path(weight)[0], source, offsets)
 
-    # 1. The gather through the table.
-    gather_exit = _producer(state, sdfg, gathered)
-    gather_map = state.entry_node(gather_exit)
-    _require(gather_map.map.range == sum_map.map.range, "the maps of gather and sum differ")
-    g_column, g_unit = gather_map.map.params
-    gather = _single([n for n in _scope_nodes(state, gather_map) if isinstance(n, nodes.Tasklet)], "tasklets of the gather")
+
+def _match_gather(sdfg: dace.SDFG, state: dace.SDFGState, total: _Sum, product: _Product) -> _Gather:
+    written = _producer(state, sdfg, product.gathered)
+    gather_map = state.entry_node(written)
+    _require(gather_map.map.range == total.map.map.range, "the maps of gather and sum differ")
+    column, unit = gather_map.map.params
+    gather = _tasklet_of(state, gather_map, "gather")
     edges = state.in_edges(gather)
-    table_edge = _single([e for e in edges if e.data.data.startswith(_CONNECTIVITY_PREFIX)], "tables in the gather")
-    x_edge = _single([e for e in edges if e is not table_edge], "gathered fields")
-    form = rf"\w+={x_edge.dst_conn}\[\(?{table_edge.dst_conn}(?:-(?P<origin>.+?))?\)?\]"
+    table = _single([edge for edge in edges if edge.data.data.startswith(_CONNECTIVITY_PREFIX)], "tables in the gather")
+    x = _single([edge for edge in edges if edge is not table], "gathered fields")
+    form = rf"\w+={x.dst_conn}\[\(?{table.dst_conn}(?:-(?P<origin>.+?))?\)?\]"
     gathers = re.fullmatch(form, re.sub(r"\s", "", gather.code.as_string))
-    _require(gathers is not None, f"'{gather.code.as_string}' is no gather")
+    if gathers is None:
+        raise _NoMatchError(f"'{gather.code.as_string}' is no gather")
     origin = dace.symbolic.simplify(dace.symbolic.pystr_to_symbolic(gathers["origin"] or "0"))
     _require(origin == 0, f"the gathered field starts at {origin}, expected 0")
-    _require(_index(table_edge.data, 0) == dace.symbolic.pystr_to_symbolic(g_unit), "the table's row is not the unit")
-    gather_local = state.entry_node(gather)
-    _require(gather_local.map.range == local_map.map.range, "gather and product differ in their neighbours")
-    stored = _single(state.in_edges(gather_exit), "results of the gather's map").data
-    stored_offsets = _vector_offsets(stored, gather_map.map.params, neighbours)
-    _require(stored_offsets == gathered_offsets, "the gathered values are multiplied at another place")
-    column_offset = _offset_of(_index(x_edge.data, 0), g_column)
-    (first, _, step) = x_edge.data.subset.ndrange()[1]
+    _require(_is_symbol(_index(table.data, 0), unit), "the table's row is not the unit")
+    local_range = state.entry_node(gather).map.range
+    _require(local_range == product.local.map.range, "gather and product differ in their neighbours")
+    stored = _single(state.in_edges(written), "results of the gather's map").data
+    stored_offsets = _vector_offsets(stored, gather_map.map.params, product.neighbours)
+    _require(stored_offsets == product.gathered_offsets, "the gathered values are multiplied at another place")
+    first, _, step = x.data.subset.ndrange()[1]
     _require(first == 0 and step == 1, "the gathered field is not read from its first feature on")
-    extent, n_neighbours = x_edge.data.subset.size()[1], gather_local.map.range.size()[0]
+    extent = x.data.subset.size()[1]
     # A field that the caller passes has symbolic extents; GT4Py's domain inference holds it to the table's.
-    _require(not getattr(extent, "is_number", True) or extent == n_neighbours, "the table does not cover the field's features")
-    _require(neighbours[0] == 0 and neighbours[2] == 1, "the table is not read from its first neighbour on")
-    x_outer = state.memlet_path(x_edge)[0]
+    covers = not getattr(extent, "is_number", True) or extent == local_range.size()[0]
+    _require(covers, "the table does not cover the field's features")
+    starts = product.neighbours[0] == 0 and product.neighbours[2] == 1
+    _require(starts, "the table is not read from its first neighbour on")
+    name = table.data.data.removeprefix(_CONNECTIVITY_PREFIX)
+    return _Gather(gather_map, name, state.memlet_path(x)[0].src, _offset_of(_index(x.data, 0), column))
 
-    first_column, last_column, _ = sum_map.map.range.ndrange()[0]
-    x_subset = subsets.Range(
-        [(first_column + column_offset, last_column + column_offset, 1), (0, n_neighbours - 1, 1)]
-    )
-    replaced = [*_scope_nodes(state, gather_map), gathered, *_scope_nodes(state, multiply_map), products, *_scope_nodes(state, sum_map)]
+
+def _match(sdfg: dace.SDFG, state: dace.SDFGState, reduction: nodes.LibraryNode) -> _Chain:
+    """The chain that ends in a reduction.
+
+    Raises:
+        _NoMatchError: it is another reduction.
+    """
+    total = _match_sum(state, reduction)
+    product = _match_product(sdfg, state, total)
+    gather = _match_gather(sdfg, state, total, product)
+    first, last, _ = total.map.map.range.ndrange()[0]
+    n_neighbours = product.local.map.range.size()[0]
+    columns = (first + gather.column_offset, last + gather.column_offset, 1)
+    x_subset = subsets.Range([columns, (0, n_neighbours - 1, 1)])
     return _Chain(
-        table=table_edge.data.data.removeprefix(_CONNECTIVITY_PREFIX),
-        x=(x_outer.src, dace.Memlet(data=x_outer.src.data, subset=x_subset)),
-        weight=(weight_outer.src, weight_outer.data),
-        result=(result_edge.dst, result_edge.data),
-        replaced=replaced,
+        table=gather.table,
+        x=(gather.x, dace.Memlet(data=gather.x.data, subset=x_subset)),
+        weight=(product.weight.src, product.weight.data),
+        result=(total.result.dst, total.result.data),
+        replaced=[
+            *_scope_nodes(state, gather.map),
+            product.gathered,
+            *_scope_nodes(state, product.map),
+            total.products,
+            *_scope_nodes(state, total.map),
+        ],
     )
 
 
@@ -226,9 +287,7 @@ def _replace(
         node.data for node in chain.replaced if isinstance(node, nodes.AccessNode) and sdfg.arrays[node.data].transient
     }
     state.remove_nodes_from(chain.replaced)
-    contraction_node.add_contraction(
-        state, chain.table, implementation, (chain.x, chain.weight), chain.result, blocks
-    )
+    contraction_node.add_contraction(state, chain.table, implementation, (chain.x, chain.weight), chain.result, blocks)
     for node in list(state.data_nodes()):
         if state.degree(node) == 0:
             state.remove_node(node)
