@@ -216,10 +216,22 @@ def test_scores_with_climatology_from_a_long_reference(bench, capsys):
 
 
 def test_a_reference_that_does_not_fit_is_refused_before_the_run(bench, capsys):
-    small_dataset(5).to_netcdf(bench.path / "short.nc")
-    assert bench.run("--reference", bench.path / "short.nc") == 2
-    assert "reference has no time" in capsys.readouterr().err
-    assert sorted(item.name for item in bench.path.iterdir()) == ["forcing.nc", "model.nc", "short.nc"]
+    small_dataset(N_TIMES).isel(time=slice(3, None)).to_netcdf(bench.path / "late.nc")
+    assert bench.run("--reference", bench.path / "late.nc") == 2
+    assert "reference has no time 2021-01-01T00:00" in capsys.readouterr().err
+    assert sorted(item.name for item in bench.path.iterdir()) == ["forcing.nc", "late.nc", "model.nc"]
+
+
+def test_a_reference_that_ends_before_the_run_is_compared_as_far_as_it_goes(bench, capsys):
+    data = small_dataset(N_TIMES)
+    data.isel(time=slice(0, 5)).to_netcdf(bench.path / "short.nc")
+    assert bench.run("--reference", bench.path / "short.nc", "--plot", bench.path / "figure.png") == 0
+    printed = capsys.readouterr()
+    assert "The reference ends at 2021-01-02T00:00: 5 of the run's 10 labels are compared." in printed.err
+    row = next(line for line in printed.out.splitlines() if line.startswith("stl1 ")).split()
+    error = bench.open()["stl1"].values[1:5] - data["stl1"].values[1:5]
+    assert float(row[2]) == pytest.approx(np.sqrt(np.mean(error**2)), rel=1e-2)
+    assert row[-1] == "12"  # four labels of three columns
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
@@ -263,7 +275,7 @@ def test_default_names_are_beside_the_caller(bench, monkeypatch):
 
 def test_one_label_has_no_scores_but_runs(bench, capsys):
     assert bench.run("--end", "2021-01-01T06:00", "--reference", "same") == 0
-    assert "No scores: the run has one label" in capsys.readouterr().out
+    assert "No scores: one label is compared" in capsys.readouterr().out
 
 
 @pytest.mark.slow

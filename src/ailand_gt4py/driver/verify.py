@@ -64,6 +64,19 @@ def reference_labels(path: Path, times: Values, step: np.timedelta64) -> Labels:
     return Labels(found, int(np.searchsorted(found, times[0])), "")
 
 
+def covered_times(path: Path, times: Values) -> Values:
+    """The run's labels up to the reference's last one; a reference that ends earlier than the run still serves.
+
+    Raises:
+        InputError: the file or its times cannot be read.
+    """
+    with ColumnFile(path) as file:
+        last = read_times(file)[-1]
+    covered = times[times <= last]
+    # Where none is covered, opening the reference says so.
+    return covered if len(covered) else times
+
+
 @contextlib.contextmanager
 def opened_reference(
     path: Path, variables: Sequence[Variable], labels: Labels, latitude: Values, longitude: Values
@@ -84,8 +97,12 @@ def check_reference(
     Raises:
         InputError: it cannot be used.
     """
-    with open_reference(path, variables, times, latitude=latitude, longitude=longitude) as reference:
+    covered = covered_times(path, times)
+    with open_reference(path, variables, covered, latitude=latitude, longitude=longitude) as reference:
         sentences = list(reference.history)
+        if len(covered) < len(times):
+            part = f"{len(covered)} of the run's {len(times)} labels"
+            sentences.append(f"The reference ends at {text(covered[-1])}: {part} are compared.")
         if reference.missing:
             sentences.append(f"Not in the reference, so without scores: {', '.join(reference.missing)}.")
         return sentences
@@ -104,17 +121,18 @@ def score_table(output: Path, path: Path, variables: Sequence[Variable], step: n
         InputError: the reference cannot be used.
     """
     with ColumnOutput(output) as run:
-        if len(run.times) < 2:
-            return f"No scores: the run has one label ({text(run.times[0])}), and the first one never counts."
-        labels = reference_labels(path, run.times, step)
+        times = covered_times(path, run.times)
+        if len(times) < 2:
+            return f"No scores: one label is compared ({text(times[0])}), and the first one never counts."
+        labels = reference_labels(path, times, step)
         with opened_reference(path, variables, labels, run.latitude, run.longitude) as reference:
             known = {variable.name: variable for variable in variables}
-            scores = _scores(run, reference, labels)
+            scores = _scores(run, len(times), reference, labels)
             units = [known[name].units for name in reference.names]
             return table(reference.names, units, scores, labels.without_climatology)
 
 
-def _scores(run: ColumnOutput, reference: Reference, labels: Labels) -> list[Scores]:
+def _scores(run: ColumnOutput, n_compared: int, reference: Reference, labels: Labels) -> list[Scores]:
     n_labels, n_columns, n_names = len(labels.times), len(run.latitude), len(reference.names)
     width = max(1, min(n_columns, BLOCK_BYTES // (4 * n_labels * n_names)))
     accumulators = [ScoreAccumulator() for _ in reference.names]
@@ -125,8 +143,8 @@ def _scores(run: ColumnOutput, reference: Reference, labels: Labels) -> list[Sco
             values = truth[index]
             usual = None if labels.without_climatology else climatology(values, labels.times)
             # Label 0 of the run is the reference's own state: it does not count, for any variable.
-            window = slice(labels.first + 1, labels.first + len(run.times))
-            forecast = run.read(name, slice(1, len(run.times)), columns)
+            window = slice(labels.first + 1, labels.first + n_compared)
+            forecast = run.read(name, slice(1, n_compared), columns)
             accumulators[index].add(
                 forecast, values[window], values[labels.first], None if usual is None else usual[window]
             )
@@ -149,9 +167,13 @@ def read_series(
 ) -> dict[str, Values]:
     """The reference's values through time in one column: name -> (n_labels,), for the variables that it has.
 
+    NaN at labels after the reference's last one.
+
     Raises:
         InputError: the reference cannot be used.
     """
-    with open_reference(path, variables, times, latitude=latitude, longitude=longitude) as reference:
+    covered = covered_times(path, times)
+    with open_reference(path, variables, covered, latitude=latitude, longitude=longitude) as reference:
         values = _read_columns(reference, slice(column, column + 1), len(latitude))[:, :, 0]
-        return dict(zip(reference.names, values, strict=True))
+        padding = ((0, 0), (0, len(times) - len(covered)))
+        return dict(zip(reference.names, np.pad(values, padding, constant_values=np.nan), strict=True))
