@@ -6,11 +6,11 @@ the conversion of pressure to water head with g = 9.8 m s-2 are those of the IFS
 with those of an ecLand run (main branch of 2026-06-28) to 2e-8.
 
 Vegetation: ecLand's ``susveg_mod`` (github.com/ecmwf-ifs/ecland, Apache-2.0), the tables adjusted to the ESA-CCI land
-cover. They **differ from the table in the IFS documentation** up to CY47R3 (part IV, table 8.1): the minimum stomatal
-resistance of type 1 is 125 instead of 100 s m-1, the coverage of type 17 is 0.4 instead of 0.5, the roughness of
-type 11 is 0.03 instead of 0.17 m, and others. The emulator is trained on ecLand run with the code's tables, so those
-decide. Types 1-11, 13 and 16-19 were checked against such runs; 12, 14, 15 and 20 (ice, water) are ecLand's own
-values, which it does not use for vegetation.
+cover. They differ from older values that the same file keeps in comments: the minimum stomatal resistance of type 1 is
+125 instead of 100 s m-1, the coverage of type 17 is 0.4 instead of 0.5, the roughness of type 11 is 0.03 instead of
+0.17 m, and others. The emulator is trained on ecLand run with the code's tables, so those decide. Types 1-11, 13 and
+16-19 were checked against such runs; 12, 14, 15 and 20 (ice, water) are ecLand's own values, which it does not use for
+vegetation.
 """
 
 from __future__ import annotations
