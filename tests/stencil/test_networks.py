@@ -1,6 +1,5 @@
 """The forward pass against references: published networks, random networks, PyTorch."""
 
-import dataclasses
 import functools
 import pathlib
 
@@ -25,15 +24,7 @@ def relative_norm(found: np.ndarray, expected: np.ndarray) -> float:
 
 
 def published_model(shared: pathlib.Path, name: str) -> Model:
-    """A checkpoint with the bounds that ../shared/reference/README.md gives for it."""
-    model = import_checkpoint(shared / "checkpoints" / f"{name}.ckpt")
-    if model.architecture != "layer_norm":
-        return model
-    state, diagnostics = list(model.state), list(model.diagnostics)
-    state[6] = dataclasses.replace(state[6], lower_bound=0.0)
-    state[7] = dataclasses.replace(state[7], upper_bound=1.0)
-    diagnostics[3] = dataclasses.replace(diagnostics[3], lower_bound=0.0, upper_bound=1.0)
-    return dataclasses.replace(model, state=tuple(state), diagnostics=tuple(diagnostics))
+    return import_checkpoint(shared / "checkpoints" / f"{name}.ckpt")
 
 
 @functools.cache

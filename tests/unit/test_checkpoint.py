@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import pickle
 import zipfile
 from collections.abc import Callable, Mapping
@@ -80,15 +79,8 @@ def relative(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def published(shared: Path, name: str) -> tuple[Model, Mapping[str, np.ndarray]]:
-    """A published network with the bounds its reference was computed with, and the reference."""
+    """A published network as it is imported, and its reference."""
     model = import_checkpoint(shared / "checkpoints" / f"{name}.ckpt")
-    if model.architecture == "layer_norm":
-        state, diagnostics = list(model.state), list(model.diagnostics)
-        state[6] = dataclasses.replace(state[6], lower_bound=0.0)
-        state[7] = dataclasses.replace(state[7], upper_bound=1.0)
-        diagnostics[3] = dataclasses.replace(diagnostics[3], lower_bound=0.0, upper_bound=1.0)
-        path = shared / "checkpoints" / f"{name}.ckpt"
-        model = import_checkpoint(path, state=state, diagnostics=diagnostics)
     return model, np.load(shared / "reference" / f"{name}.npz")
 
 

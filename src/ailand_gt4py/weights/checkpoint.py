@@ -40,6 +40,16 @@ PROTOTYPE_FORCING = 12
 #: The published files do not say their step (the prototype's is 6 h).
 UNKNOWN_STEP = 0.0
 
+#: Bounds in normalised space of the prototype's ``layer_norm`` networks, which have 8 states (swvl1-3, stl1-3, snow
+#: depth, snow temperature) and 4 diagnostics (d2m, t2m, skt, snow cover): (group, index) -> (lower, upper). Its code
+#: has them as lists of indices (lower, upper, both), which the files do not hold.
+PROTOTYPE_LAYER_NORM_BOUNDS = {
+    ("state", 6): (0.0, np.inf),
+    ("state", 7): (-np.inf, 1.0),
+    ("diagnostics", 3): (0.0, 1.0),
+}
+PROTOTYPE_LAYER_NORM_OUTPUTS = (8, 4)
+
 Arrays = Mapping[str, np.ndarray]
 
 
@@ -57,7 +67,8 @@ def import_checkpoint(
 
     Numbers of variables: states and diagnostics are the rows of the heads; ``two_branch`` shows the static inputs too.
     For the other shapes only the sum of static and forcing inputs is known, and the split is taken, in this order,
-    from ``forcing``, ``static``, ``n_forcing``, or 12 forcing variables as in the prototype.
+    from ``forcing``, ``static``, ``n_forcing``, or 12 forcing variables as in the prototype. A ``layer_norm`` network
+    with the prototype's numbers of outputs gets the prototype's bounds for those that are not described.
 
     Args:
         path: the checkpoint.
@@ -168,6 +179,16 @@ def infer_sizes(
     return sizes
 
 
+_UNBOUNDED = (-np.inf, np.inf)
+
+
+def _bounds(architecture: str, sizes: Sizes, group: str, index: int) -> tuple[float, float]:
+    """The prototype's bounds of an output that is not described."""
+    if architecture != "layer_norm" or (sizes.state, sizes.diagnostics) != PROTOTYPE_LAYER_NORM_OUTPUTS:
+        return _UNBOUNDED
+    return PROTOTYPE_LAYER_NORM_BOUNDS.get((group, index), _UNBOUNDED)
+
+
 def _variables(
     architecture: str, given: Mapping[str, Sequence[Variable | str] | None], sizes: Sizes
 ) -> tuple[dict[str, tuple[Variable, ...]], bool]:
@@ -197,8 +218,12 @@ def _variables(
         names = given[group]
         if names is None:
             names = [f"{'diagnostic' if group == 'diagnostics' else group}_{i}" for i in range(size)]
+        bounds = [_bounds(architecture, sizes, group, i) if given[group] is None else _UNBOUNDED for i in range(size)]
         groups[group] = tuple(
-            name if isinstance(name, Variable) else Variable(name, "1", time_meaning=meanings[group]) for name in names
+            name
+            if isinstance(name, Variable)
+            else Variable(name, "1", time_meaning=meanings[group], lower_bound=lower, upper_bound=upper)
+            for name, (lower, upper) in zip(names, bounds, strict=True)
         )
     return groups, not scaled
 
