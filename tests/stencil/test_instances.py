@@ -10,11 +10,15 @@ from gt4py.next import errors as gtx_errors
 from gt4py.next import maximum, neighbor_sum
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_models import random_model
 
 from ailand_gt4py import arrays
 from ailand_gt4py.dimensions import Column, ForcingFeature, StateFeature, contraction
+from ailand_gt4py.parameters import network_shape
 from ailand_gt4py.stencils.dense import contract, leaky_relu, relu
 from ailand_gt4py.stencils.instances import named_field_operator
+from ailand_gt4py.stencils.layers import input_layer
+from ailand_gt4py.stencils.step import step_program
 
 
 def make_scaling(feature: gtx.Dimension, dtype: type, number: float, prefix: str = "scale") -> Any:
@@ -165,3 +169,17 @@ def test_gt4pys_error_shows_the_line() -> None:
     assert "undefined_name" in message
     assert "return neighbor_sum(x(ForcingFeature_to_StateFeature) + undefined_name, axis=local)" in message
     assert "test_instances.py:wrong_float64" in message
+
+
+def test_networks_of_one_depth_and_different_architectures_live_in_one_process() -> None:
+    """Their first layers have one name and different activations; each must keep its own source."""
+    layered, plain = random_model("layer_norm", depth=1), random_model("simple", depth=1)
+    programs = [step_program(network_shape(model), np.float32) for model in (layered, plain)]
+    sources = []
+    for model in (layered, plain):
+        target, kind = network_shape(model).layers["trunk"][0]
+        operator = input_layer(target, kind, np.float32)
+        sources.append(inspect.getsource(operator.definition_stage.definition))
+    assert "layer_norm_relu_Units_trunk0" in sources[0]
+    assert "layer_norm" not in sources[1]
+    assert programs[0] is not programs[1]

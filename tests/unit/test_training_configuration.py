@@ -53,7 +53,7 @@ def test_defaults_and_conversions():
             {"data": {"train": ["a"], "validation_fraction": 0.9}},
             "'data.validation_fraction' is 0.9, expected 0.0 to 0.5",
         ),
-        ({"loss": {"weights": {"sd": 1.0}}}, "'loss.weights.sd': no such output"),
+        ({"loss": {"weights": {"rsn": 1.0}}}, "'loss.weights.rsn': no such output"),
         ({"loss": {"weights": {"stl1": -1.0}}}, "'loss.weights.stl1' is -1.0"),
         ({"loss": {"anomaly_factor": 0.0}}, "'loss.anomaly_factor' is 0.0"),
         ({"stages": []}, "'stages' is empty"),

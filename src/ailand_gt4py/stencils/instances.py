@@ -8,6 +8,7 @@ a literal of its type.
 """
 
 import ast
+import hashlib
 import inspect
 import linecache
 import textwrap
@@ -46,6 +47,24 @@ class _Substitution(ast.NodeTransformer):
         return ast.copy_location(ast.Name(name, node.ctx), node)
 
 
+def define(name: str, source: str, namespace: dict[str, Any], origin: str) -> Callable[..., Any]:
+    """The function ``name`` that ``source`` defines, which GT4Py can read.
+
+    GT4Py reads a function's source through linecache, by file name. The name made here contains a digest of the source:
+    operators of two networks may have one name and different sources, and neither may read the other's.
+
+    Args:
+        namespace: what the source's global names mean; the function is added to it.
+        origin: path of the module that the source stems from, shown in GT4Py's messages.
+    """
+    digest = hashlib.sha256(source.encode()).hexdigest()[:12]
+    filename = f"{origin}:{name}:{digest}"
+    # An entry without a time stamp is never dropped.
+    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+    exec(compile(source, filename, "exec"), namespace)
+    return namespace[name]
+
+
 def named_field_operator(prefix: str, dtype: type) -> Callable[[Callable[..., Any]], FieldOperator]:
     """Decorator: as ``gtx.field_operator``, for one instance of a function that captures its dimensions and type.
 
@@ -65,12 +84,9 @@ def named_field_operator(prefix: str, dtype: type) -> Callable[[Callable[..., An
             argument.annotation = None
         substitution = _Substitution(dict(inspect.getclosurevars(function).nonlocals))
         source = ast.unparse(ast.fix_missing_locations(substitution.visit(definition))) + "\n"
-        # GT4Py reads an operator's source through linecache; an entry without a time stamp stays there.
-        filename = f"{function.__code__.co_filename}:{name}"
-        linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
         namespace = {**function.__globals__, **substitution.namespace}
-        exec(compile(source, filename, "exec"), namespace)
-        namespace[name].__annotations__ = dict(function.__annotations__)
-        return gtx.field_operator(namespace[name])
+        written = define(name, source, namespace, function.__code__.co_filename)
+        written.__annotations__ = dict(function.__annotations__)
+        return gtx.field_operator(written)
 
     return decorate

@@ -7,13 +7,12 @@ architecture and its depths. One program, and thus one call of compiled code, ma
 
 import dataclasses
 import functools
-import linecache
 from typing import Any
 
 import gt4py.next as gtx
 
 from ailand_gt4py.dimensions import DiagnosticFeature, ForcingFeature, StateFeature, StaticFeature
-from ailand_gt4py.stencils.instances import FieldOperator
+from ailand_gt4py.stencils.instances import FieldOperator, define
 from ailand_gt4py.stencils.layers import increment, input_layer, layer, pair_layer
 from ailand_gt4py.stencils.pointwise import denormalise_and_bound, normalise
 from ailand_gt4py.stencils.shapes import (
@@ -143,8 +142,6 @@ def step_program(shape: NetworkShape, dtype: type) -> Any:
     ]
     source = f"def {name}({', '.join(types)}):\n" + "".join(lines)
     namespace = {statement.operator.__name__: statement.operator for statement in step.statements}
-    filename = f"{__file__}:{name}"
-    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
-    exec(compile(source, filename, "exec"), namespace)
-    namespace[name].__annotations__ = types
-    return gtx.program(namespace[name])
+    written = define(name, source, namespace, __file__)
+    written.__annotations__ = types
+    return gtx.program(written)

@@ -48,8 +48,24 @@ def train(
         RunError: the loss is not a number, or writing fails.
     """
     torch.set_num_threads(threads)
-    # Denormal numbers, which dead units produce, take a hundred times as long.
+    # Denormal numbers, which dead units produce, take a hundred times as long. The setting is the whole thread's.
     torch.set_flush_denormal(True)
+    try:
+        return _train(configuration, files, output, directory, resume, command, code_version, report)
+    finally:
+        torch.set_flush_denormal(False)
+
+
+def _train(
+    configuration: Configuration,
+    files: Sequence[Path],
+    output: Path,
+    directory: Path,
+    resume: bool,
+    command: str,
+    code_version: str,
+    report: Callable[[str], None],
+) -> Model:
     report(f"reading {', '.join(path.name for path in files)}")
     data = read_windows(files)
     training, validation = split_columns(data.climate, configuration.data.validation_fraction, configuration.run.seed)
