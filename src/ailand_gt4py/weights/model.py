@@ -30,7 +30,22 @@ REQUIRED_STATISTICS: dict[str, tuple[str, ...]] = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
+def _same(first: object, second: object) -> bool:
+    """Equality of two dataclass instances of one type in which an unknown number (NaN) equals another.
+
+    What ``==`` makes of NaN in generated comparisons is not the same in all versions of Python.
+    """
+    if type(first) is not type(second):
+        return False
+    for field in dataclasses.fields(first):  # type: ignore[arg-type]
+        one, other = getattr(first, field.name), getattr(second, field.name)
+        both_unknown = isinstance(one, float) and isinstance(other, float) and math.isnan(one) and math.isnan(other)
+        if not (both_unknown or one == other):
+            return False
+    return True
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Normalisation:
     """How a variable is brought to the network's space: ``(value - shift) / scale``.
 
@@ -62,6 +77,12 @@ class Normalisation:
         if not (math.isfinite(self.scale) and self.scale > 0.0):
             raise InputError(f"normalisation '{self.method}' gives the scale {self.scale}, expected a positive number")
 
+    def __eq__(self, other: object) -> bool:
+        return _same(self, other)
+
+    def __hash__(self) -> int:
+        return hash(self.method)
+
     @property
     def shift(self) -> float:
         """What is subtracted, in the variable's units."""
@@ -78,7 +99,7 @@ class Normalisation:
         }.get(self.method, 1.0)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Variable:
     """One input or output of the model.
 
@@ -119,6 +140,12 @@ class Variable:
             raise InputError(
                 f"variable '{self.name}': lower bound {self.lower_bound} is not below upper bound {self.upper_bound}"
             )
+
+    def __eq__(self, other: object) -> bool:
+        return _same(self, other)
+
+    def __hash__(self) -> int:
+        return hash(self.name)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
