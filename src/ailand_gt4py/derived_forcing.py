@@ -33,7 +33,7 @@ def time_angles(time: np.ndarray, step_seconds: float) -> tuple[np.ndarray, np.n
     middle = time + np.timedelta64(round(step_seconds * 0.5e9), "ns")
     year = middle.astype("datetime64[Y]")
     year_start = year.astype("datetime64[ns]")
-    year_length = (year + 1).astype("datetime64[ns]") - year_start
+    year_length = (year + np.timedelta64(1, "Y")).astype("datetime64[ns]") - year_start
     day_angle = 2.0 * np.pi * ((middle - year_start) / year_length)
     time_of_day = (time - time.astype("datetime64[D]").astype("datetime64[ns]")) / _DAY
     return day_angle, 2.0 * np.pi * (time_of_day - 0.5), 2.0 * np.pi * step_seconds / 86_400.0
