@@ -65,7 +65,10 @@ class Emulator:
         # Threads of a GPU read neighbouring columns, a core of the CPU the features of one column.
         self._order: Literal["C", "F"] = "C" if self.device == "cpu" else "F"
         self._operands = step_operands(model, self.dtype, self.device)
-        self._backend = backends.make_backend(backend, self._operands.complete_tables)
+        self._backend = backends.make_backend(
+            backend, self._operands.complete_tables, self._operands.broadcast_tables
+        )
+        self._lowered_here = isinstance(backend, str) and self._backend is not None
         shape = network_shape(model)
         program = step_program(shape, _DTYPES[precision])
         self._program = program if self._backend is None else program.with_backend(self._backend)
@@ -138,7 +141,11 @@ class Emulator:
             self.step(zeros["static"], zeros["forcing"], zeros["state"])
 
     def _buffer(self, name: str, feature: gtx.Dimension) -> gtx.Field:
-        """An intermediate field of the step, with room for whole blocks of columns behind the last one."""
+        """An intermediate field of the step.
+
+        The compiled program on the CPU keeps these values in the cache and writes none of them: there they are fields
+        without memory of their own.
+        """
         sizes = self.model.sizes
         extents = {
             StaticFeature: sizes.static,
@@ -151,9 +158,12 @@ class Emulator:
         else:
             block, layer = name.removeprefix("units_").split("_")
             extent = len(self.model.parameters[f"{block}.{layer}.bias"])
-        room = backends.padded_columns(self.n_columns, self.dtype) if self.device == "cpu" else self.n_columns
-        array = self._xp.zeros((room, extent), dtype=self.dtype, order=self._order)
-        return arrays.wrap(array[: self.n_columns], (Column, feature), name)
+        shape = (self.n_columns, extent)
+        if self._lowered_here and self.device == "cpu":
+            array = np.broadcast_to(np.zeros(1, dtype=self.dtype), shape)
+        else:
+            array = self._xp.zeros(shape, dtype=self.dtype, order=self._order)
+        return arrays.wrap(array, (Column, feature), name)
 
     def _check_extents(self) -> None:
         """GT4Py's DaCe lowering drops dimensions of size one and then fails to index them."""

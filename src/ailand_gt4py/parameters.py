@@ -31,6 +31,10 @@ from ailand_gt4py.weights import architectures
 from ailand_gt4py.weights.model import Model, Variable
 
 
+#: Numbers in the longest vector of any processor here, in single precision.
+_WEIGHT_PADDING = 16
+
+
 def network_shape(model: Model) -> NetworkShape:
     """Architecture and depths of a model."""
     depths = tuple(
@@ -48,11 +52,13 @@ class StepOperands:
         by_name: the arguments that `stencils.step.StepDescription.operands` lists.
         offset_provider: connectivity tables by offset name.
         complete_tables: names of the tables that are complete, so that reductions over them are matrix products.
+        broadcast_tables: names of the tables that point to statistics of a row, which are all alike.
     """
 
     by_name: Mapping[str, tuple[Any, ...]]
     offset_provider: Mapping[str, gtx.Connectivity]
     complete_tables: tuple[str, ...]
+    broadcast_tables: tuple[str, ...]
 
 
 class _Builder:
@@ -64,6 +70,7 @@ class _Builder:
         self.xp = arrays.array_module(device)
         self.offset_provider: dict[str, gtx.Connectivity] = {}
         self.complete_tables: list[str] = []
+        self.broadcast_tables: list[str] = []
 
     def vector(self, feature: gtx.Dimension, values: np.ndarray) -> gtx.Field:
         return arrays.wrap(self.xp.asarray(np.asarray(values, dtype=self.dtype)), (feature,), feature.value)
@@ -74,8 +81,18 @@ class _Builder:
             table = dense.connectivity(n_source, n_target, self.xp)
             self.offset_provider[dense.name] = table
             self.complete_tables.append(dense.name)
-        array = self.xp.asarray(np.ascontiguousarray(values, dtype=self.dtype))
-        return arrays.wrap(array, (dense.target, dense.local), dense.name)
+        return arrays.wrap(self._side_by_side(values), (dense.target, dense.local), dense.name)
+
+    def _side_by_side(self, values: np.ndarray) -> arrays.Array:
+        """Weights (target, source) in memory as (source, target): the matrix kernels read those of many targets at once.
+
+        Rows are padded to whole vectors, and by some more: a stride that is a power of two crowds in few cache sets.
+        """
+        n_target, n_source = values.shape
+        padded = -(-n_target // _WEIGHT_PADDING) * _WEIGHT_PADDING + _WEIGHT_PADDING
+        array = self.xp.zeros((n_source, padded), dtype=self.dtype)
+        array[:, :n_target] = self.xp.asarray(np.asarray(values.T, dtype=self.dtype))
+        return array[:, :n_target].T
 
     def linear(self, dense: tuple[Contraction, ...], weight: np.ndarray, bias: np.ndarray) -> tuple[Any, ...]:
         """(weight, bias), or ((weight of each input, ...), bias)."""
@@ -109,7 +126,9 @@ class _Builder:
         linear = self.linear(
             dense, values["weight"] - values["weight"].mean(axis=0), values["bias"] - values["bias"].mean()
         )
-        self.offset_provider[broadcast_offset(units).value] = broadcast_connectivity(units, n_units, self.xp)
+        table = broadcast_offset(units).value
+        self.offset_provider[table] = broadcast_connectivity(units, n_units, self.xp)
+        self.broadcast_tables.append(table)
         averaging = self.matrix(contraction(units, Moment), np.full((N_MOMENTS, n_units), 1.0 / n_units))
         return (linear, self.vector(units, values["gain"]), self.vector(units, values["offset"]), averaging)
 
@@ -142,4 +161,6 @@ def step_operands(model: Model, dtype: np.dtype, device: arrays.Device) -> StepO
     }
     for block, k, dense in network_shape(model).contractions:
         by_name[f"operands_{block}_{k}"] = builder.layer(block, k, dense)
-    return StepOperands(by_name, builder.offset_provider, tuple(builder.complete_tables))
+    return StepOperands(
+        by_name, builder.offset_provider, tuple(builder.complete_tables), tuple(builder.broadcast_tables)
+    )

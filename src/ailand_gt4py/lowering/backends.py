@@ -11,11 +11,16 @@ from gt4py.next.program_processors.runners.dace import make_dace_backend
 from gt4py.next.program_processors.runners.dace.transformations import GT4PyAutoOptHook
 
 from ailand_gt4py import arrays
+from ailand_gt4py.dimensions import Column
 from ailand_gt4py.errors import InputError
 from ailand_gt4py.lowering import blas, cublas
+from ailand_gt4py.lowering.blocks import ColumnBlocks
 from ailand_gt4py.lowering.device import DeviceMaps
 from ailand_gt4py.lowering.lift import LiftContractions
 from ailand_gt4py.lowering.schedule import SequentialMaps
+
+#: Arguments of such names are the emulator's own intermediate fields.
+SCRATCH_PREFIXES = ("normalised_", "units_")
 
 #: ``embedded``: GT4Py's NumPy execution, no compilation, slow: the reference. ``dace_cpu``, ``dace_gpu``: compiled,
 #: dense layers as GEMM.
@@ -43,7 +48,7 @@ def device_of(backend: Any) -> arrays.Device:
     return "cpu" if device_type.name == "CPU" else "cuda"
 
 
-def make_backend(backend: Any, complete_tables: Sequence[str] = ()) -> gtx.backend.Backend | None:
+def make_backend(backend: Any, complete_tables: Sequence[str] = (), broadcast_tables: Sequence[str] = ()) -> gtx.backend.Backend | None:
     """The GT4Py backend for a name; None for embedded execution.
 
     Args:
@@ -64,17 +69,10 @@ def make_backend(backend: Any, complete_tables: Sequence[str] = ()) -> gtx.backe
     if on_gpu:
         arrays.array_module("cuda")
         cublas.load()
-    else:
-        blas.load()
-    return dace_backend(on_gpu, complete_tables)
+    return dace_backend(on_gpu, complete_tables, broadcast_tables)
 
 
-def padded_columns(n_columns: int, dtype: np.dtype) -> int:
-    """How many columns the fields between the layers must have room for on the CPU."""
-    return blas.column_blocks(np.float32 if dtype == np.float32 else np.float64).padded(n_columns)
-
-
-def dace_backend(on_gpu: bool, complete_tables: Sequence[str]) -> gtx.backend.Backend:
+def dace_backend(on_gpu: bool, complete_tables: Sequence[str], broadcast_tables: Sequence[str] = ()) -> gtx.backend.Backend:
     """GT4Py's DaCe backend with `LiftContractions`; needs no device, so it can compile CUDA where none is."""
     tables = tuple(sorted(complete_tables))
     hooks: dict[GT4PyAutoOptHook, Any] = {}
@@ -82,8 +80,10 @@ def dace_backend(on_gpu: bool, complete_tables: Sequence[str]) -> gtx.backend.Ba
         hooks[GT4PyAutoOptHook.TopLevelDataFlowPre] = LiftContractions(tables, "cublas")
         hooks[GT4PyAutoOptHook.TopLevelDataFlowPost] = DeviceMaps()
     else:
-        blocks = tuple((np.dtype(dtype).name, blas.column_blocks(dtype)) for dtype in (np.float32, np.float64))
-        hooks[GT4PyAutoOptHook.TopLevelDataFlowPre] = LiftContractions(tables, "cblas", blocks)
+        if tables:
+            hooks[GT4PyAutoOptHook.TopLevelDataFlowPre] = ColumnBlocks(
+                tables, tuple(sorted(broadcast_tables)), Column.value, SCRATCH_PREFIXES
+            )
         hooks[GT4PyAutoOptHook.TopLevelDataFlowPost] = SequentialMaps()
     return make_dace_backend(
         gpu=on_gpu,

@@ -1,4 +1,4 @@
-"""The SDFG node that stands for a lifted dense layer, and its expansions to a BLAS call."""
+"""The SDFG node that stands for a lifted dense layer, and its expansion to a cuBLAS call."""
 
 from __future__ import annotations
 
@@ -7,28 +7,15 @@ from typing import Any, ClassVar
 
 import dace
 import dace.library
-import dace.properties
-import sympy
 from dace.sdfg import nodes
 from dace.symbolic import symstr
 from dace.transformation.transformation import ExpandTransformation
 
-from ailand_gt4py.lowering import blas, cublas
+from ailand_gt4py.lowering import cublas
 
-_X, _WEIGHT, _RESULT = "_x", "_weight", "_result"
+X, WEIGHT, RESULT = "_x", "_weight", "_result"
 
-#: From this many columns on, blocks of columns are shared among threads; below, starting them costs more.
-_COLUMNS_FOR_THREADS = 1024
-
-_CBLAS_FUNCTIONS = {dace.float32: "cblas_sgemm", dace.float64: "cblas_dgemm"}
 _CUBLAS_FUNCTIONS = {dace.float32: "cublasSgemm", dace.float64: "cublasDgemm"}
-
-
-def padded(extent: Any, blocks: blas.ColumnBlocks) -> Any:
-    """`blas.ColumnBlocks.padded` for a symbolic extent of at least 1."""
-    unit, limit = blocks
-    one_call = dace.symbolic.int_ceil(extent, unit) * unit
-    return sympy.Min(one_call, limit) + dace.symbolic.int_ceil(extent, limit) * limit - limit
 
 
 class _Operands:
@@ -36,21 +23,19 @@ class _Operands:
 
     def __init__(self, node: DenseContraction, state: dace.SDFGState, sdfg: dace.SDFG) -> None:
         memlets = {edge.dst_conn: edge.data for edge in state.in_edges(node)}
-        memlets[_RESULT] = next(edge.data for edge in state.out_edges(node) if edge.src_conn == _RESULT)
-        descriptors = {name: sdfg.arrays[memlets[name].data] for name in (_X, _WEIGHT, _RESULT)}
-        self.dtype = descriptors[_RESULT].dtype
+        memlets[RESULT] = next(edge.data for edge in state.out_edges(node) if edge.src_conn == RESULT)
+        descriptors = {name: sdfg.arrays[memlets[name].data] for name in (X, WEIGHT, RESULT)}
+        self.dtype = descriptors[RESULT].dtype
         for name, descriptor in descriptors.items():
-            if descriptor.dtype != self.dtype or self.dtype not in _CBLAS_FUNCTIONS:
+            if descriptor.dtype != self.dtype or self.dtype not in _CUBLAS_FUNCTIONS:
                 raise ValueError(
                     f"contraction '{node.label}': operand {name} is of type {descriptor.dtype}, "
                     f"expected float32 or float64 and the result's type {self.dtype}"
                 )
-        columns, outputs = memlets[_RESULT].subset.size()
-        blocks = node.column_blocks
-        self.columns = symstr(padded(columns, blocks) if blocks else columns, cpp_mode=True)
-        self.limit = str(blocks.limit) if blocks else "columns"
+        columns, outputs = memlets[RESULT].subset.size()
+        self.columns = symstr(columns, cpp_mode=True)
         self.outputs = symstr(outputs, cpp_mode=True)
-        self.inputs = symstr(memlets[_WEIGHT].subset.size()[1], cpp_mode=True)
+        self.inputs = symstr(memlets[WEIGHT].subset.size()[1], cpp_mode=True)
         self.strides = {
             name: tuple(symstr(stride, cpp_mode=True) for stride in descriptor.strides)
             for name, descriptor in descriptors.items()
@@ -65,52 +50,12 @@ def _tasklet(node: DenseContraction, operands: _Operands, code: str, **keywords:
     pointer = dace.pointer(operands.dtype)
     return nodes.Tasklet(
         node.label,
-        {_X: pointer, _WEIGHT: pointer},
-        {_RESULT: pointer},
+        {X: pointer, WEIGHT: pointer},
+        {RESULT: pointer},
         code,
         language=dace.Language.CPP,
         **keywords,
     )
-
-
-@dace.library.expansion
-class ExpandToCblas(ExpandTransformation):
-    """``cblas_?gemm`` on equal blocks of columns. Each matrix needs one unit stride, found out at run time."""
-
-    environments: ClassVar[list] = []
-
-    @staticmethod
-    def expansion(node: DenseContraction, state: dace.SDFGState, sdfg: dace.SDFG) -> nodes.Tasklet:
-        """Result (columns, outputs) = x (columns, inputs) weight (outputs, inputs)^T, written row-major.
-
-        A result whose columns have unit stride is computed as its transpose.
-        """
-        operands = _Operands(node, state, sdfg)
-        function = blas.SYMBOL_PREFIX + _CBLAS_FUNCTIONS[operands.dtype]
-        (x_row, x_column), (w_row, w_column), (y_row, y_column) = (
-            operands.strides[name] for name in (_X, _WEIGHT, _RESULT)
-        )
-        code = f"""
-const long long columns = {operands.columns}, outputs = {operands.outputs}, inputs = {operands.inputs};
-const long long x_strides[2] = {{{x_row}, {x_column}}}, w_strides[2] = {{{w_row}, {w_column}}};
-const long long y_strides[2] = {{{y_row}, {y_column}}};
-enum {{ row_major = 101, column_major = 102, as_is = 111, transposed = 112 }};
-const bool rows_first = y_strides[1] == 1;
-const int order = rows_first ? row_major : column_major;
-// Seen in the result's order, a matrix whose unit stride is the other one is transposed.
-const bool x_same = rows_first ? x_strides[1] == 1 : x_strides[0] == 1;
-const bool w_same = rows_first ? w_strides[1] == 1 : w_strides[0] == 1;
-const long long x_leading = x_strides[x_strides[1] == 1 ? 0 : 1], w_leading = w_strides[w_strides[1] == 1 ? 0 : 1];
-const long long block = std::min<long long>(columns, {operands.limit});
-#pragma omp parallel for schedule(static) if (columns >= {_COLUMNS_FOR_THREADS})
-for (long long first = 0; first < columns; first += block)
-    {function}(order, x_same ? as_is : transposed, w_same ? transposed : as_is, (int)block, (int)outputs, (int)inputs,
-        {operands.c_type}(1), {_X} + first * x_strides[0], (int)x_leading, {_WEIGHT}, (int)w_leading,
-        {operands.c_type}(0), {_RESULT} + first * y_strides[0], (int)y_strides[rows_first ? 0 : 1]);
-"""
-        return _tasklet(
-            node, operands, code, code_global=blas.gemm_declaration(_CBLAS_FUNCTIONS[operands.dtype], operands.c_type)
-        )
 
 
 @dace.library.expansion
@@ -121,7 +66,9 @@ class ExpandToCublas(ExpandTransformation):
 
     @staticmethod
     def expansion(node: DenseContraction, state: dace.SDFGState, sdfg: dace.SDFG) -> nodes.Tasklet:
-        """As `ExpandToCblas`; cuBLAS is column-major, so a row-major result is computed as its transpose.
+        """Each matrix needs one unit stride, found out at run time.
+
+        cuBLAS is column-major, so a row-major result is computed as its transpose.
 
         For a single column, or a single output, both strides of a matrix may be 1: the leading dimension is then not
         the other stride, but at least the extent.
@@ -129,7 +76,7 @@ class ExpandToCublas(ExpandTransformation):
         operands = _Operands(node, state, sdfg)
         function = _CUBLAS_FUNCTIONS[operands.dtype]
         (x_row, x_column), (w_row, w_column), (y_row, y_column) = (
-            operands.strides[name] for name in (_X, _WEIGHT, _RESULT)
+            operands.strides[name] for name in (X, WEIGHT, RESULT)
         )
         code = f"""
 const long long columns = {operands.columns}, outputs = {operands.outputs}, inputs = {operands.inputs};
@@ -149,12 +96,12 @@ cublasStatus_t status = usable ? cublasSetStream(handle, __dace_current_stream) 
 if (status == CUBLAS_STATUS_SUCCESS && columns > 0) {{
     if (y_rows)
         status = {function}(handle, w_rows ? CUBLAS_OP_T : CUBLAS_OP_N, x_rows ? CUBLAS_OP_N : CUBLAS_OP_T,
-            (int)outputs, (int)columns, (int)inputs, &one, {_WEIGHT}, w_leading, {_X}, x_leading, &zero,
-            {_RESULT}, y_leading);
+            (int)outputs, (int)columns, (int)inputs, &one, {WEIGHT}, w_leading, {X}, x_leading, &zero,
+            {RESULT}, y_leading);
     else
         status = {function}(handle, x_rows ? CUBLAS_OP_T : CUBLAS_OP_N, w_rows ? CUBLAS_OP_N : CUBLAS_OP_T,
-            (int)columns, (int)outputs, (int)inputs, &one, {_X}, x_leading, {_WEIGHT}, w_leading, &zero,
-            {_RESULT}, y_leading);
+            (int)columns, (int)outputs, (int)inputs, &one, {X}, x_leading, {WEIGHT}, w_leading, &zero,
+            {RESULT}, y_leading);
 }}
 if (status != CUBLAS_STATUS_SUCCESS) {{
     // There is no way back to Python from here; going on would give wrong numbers.
@@ -170,24 +117,12 @@ class DenseContraction(nodes.LibraryNode):
     """result (columns, outputs) = x (columns, inputs) weight (outputs, inputs)^T."""
 
     implementations: ClassVar[dict[str, type[ExpandTransformation]]] = {
-        "cblas": ExpandToCblas,
         "cublas": ExpandToCublas,
     }
     default_implementation: ClassVar[str | None] = None
 
-    unit = dace.properties.Property(dtype=int, default=0, desc="unit of `blas.ColumnBlocks`; 0: one call, no padding")
-    limit = dace.properties.Property(dtype=int, default=0, desc="limit of `blas.ColumnBlocks`")
-
-    def __init__(
-        self, name: str, *arguments: Any, column_blocks: blas.ColumnBlocks | None = None, **keywords: Any
-    ) -> None:
-        super().__init__(name, *arguments, inputs={_X, _WEIGHT}, outputs={_RESULT}, **keywords)
-        self.unit, self.limit = column_blocks or (0, 0)
-
-    @property
-    def column_blocks(self) -> blas.ColumnBlocks | None:
-        """The blocks that x and result have room for; None where they have no padding."""
-        return blas.ColumnBlocks(self.unit, self.limit) if self.unit else None
+    def __init__(self, name: str, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(name, *arguments, inputs={X, WEIGHT}, outputs={RESULT}, **keywords)
 
     def validate(self, sdfg: dace.SDFG, state: dace.SDFGState) -> None:
         """Raises ValueError where types differ or an operand is missing."""
@@ -197,16 +132,15 @@ class DenseContraction(nodes.LibraryNode):
 def add_contraction(
     state: dace.SDFGState,
     name: str,
-    implementation: str,
+    implementation: str | None,
     operands: tuple[tuple[nodes.AccessNode, dace.Memlet], tuple[nodes.AccessNode, dace.Memlet]],
     result: tuple[nodes.AccessNode, dace.Memlet],
-    column_blocks: blas.ColumnBlocks | None,
 ) -> DenseContraction:
     """Add the node to a state and connect it: operands are (x, weight), each with what is read of it."""
-    node = DenseContraction(name, column_blocks=column_blocks)
+    node = DenseContraction(name)
     node.implementation = implementation
     state.add_node(node)
-    for connector, (access, memlet) in zip((_X, _WEIGHT), operands, strict=True):
+    for connector, (access, memlet) in zip((X, WEIGHT), operands, strict=True):
         state.add_edge(access, None, node, connector, copy.deepcopy(memlet))
-    state.add_edge(node, _RESULT, result[0], None, copy.deepcopy(result[1]))
+    state.add_edge(node, RESULT, result[0], None, copy.deepcopy(result[1]))
     return node

@@ -22,12 +22,9 @@ from dace import subsets
 from dace.sdfg import nodes
 
 from ailand_gt4py.errors import RunError
-from ailand_gt4py.lowering import blas, contraction_node
+from ailand_gt4py.lowering import contraction_node
 
 _CONNECTIVITY_PREFIX = "gt_conn_"
-
-#: Arguments of these names are the emulator's buffers, which have room for whole blocks of columns.
-PADDED_PREFIXES = ("normalised_", "units_")
 
 
 class _NoMatchError(Exception):
@@ -262,32 +259,12 @@ def _tables_behind(state: dace.SDFGState, reduction: nodes.LibraryNode) -> set[s
     return {name.removeprefix(_CONNECTIVITY_PREFIX) for name in data if name.startswith(_CONNECTIVITY_PREFIX)}
 
 
-def _pad(sdfg: dace.SDFG, chain: _Chain, blocks: blas.ColumnBlocks) -> bool:
-    """Give x and result room for whole blocks of columns, if both are the emulator's own and start at column 0."""
-    operands = (chain.x, chain.result)
-    for access, memlet in operands:
-        is_own = sdfg.arrays[access.data].transient or access.data.startswith(PADDED_PREFIXES)
-        if not is_own or dace.symbolic.simplify(memlet.subset.ndrange()[0][0]) != 0:
-            return False
-    for access, memlet in operands:
-        descriptor = sdfg.arrays[access.data]
-        if descriptor.transient:
-            columns = contraction_node.padded(memlet.subset.size()[0], blocks)
-            shape, strides = (columns, *descriptor.shape[1:]), descriptor.strides
-            descriptor.set_shape(shape, strides, total_size=columns * strides[0])
-    return True
-
-
-def _replace(
-    sdfg: dace.SDFG, state: dace.SDFGState, chain: _Chain, implementation: str, blocks: blas.ColumnBlocks | None
-) -> None:
-    if blocks is not None and not _pad(sdfg, chain, blocks):
-        blocks = None
+def _replace(sdfg: dace.SDFG, state: dace.SDFGState, chain: _Chain, implementation: str | None) -> None:
     transients = {
         node.data for node in chain.replaced if isinstance(node, nodes.AccessNode) and sdfg.arrays[node.data].transient
     }
     state.remove_nodes_from(chain.replaced)
-    contraction_node.add_contraction(state, chain.table, implementation, (chain.x, chain.weight), chain.result, blocks)
+    contraction_node.add_contraction(state, chain.table, implementation, (chain.x, chain.weight), chain.result)
     for node in list(state.data_nodes()):
         if state.degree(node) == 0:
             state.remove_node(node)
@@ -304,15 +281,13 @@ class LiftContractions:
 
     Attributes:
         tables: names of the offsets whose connectivity is complete.
-        implementation: ``cblas`` or ``cublas``.
-        column_blocks: for each type's name the blocks of columns of one call; none: one call for all columns.
+        implementation: ``cublas``; None for another transformation that takes the nodes up.
         revision: part of the key; to be raised with every change of what this module generates.
     """
 
     tables: tuple[str, ...]
-    implementation: str
-    column_blocks: tuple[tuple[str, blas.ColumnBlocks], ...] = ()
-    revision: int = 4
+    implementation: str | None
+    revision: int = 5
 
     def __call__(self, sdfg: dace.SDFG) -> None:
         """Transform in place.
@@ -331,9 +306,7 @@ class LiftContractions:
                     reasons.append((str(mismatch), _tables_behind(state, node)))
                     continue
                 if chain.table in self.tables:
-                    dtype = sdfg.arrays[chain.result[0].data].dtype
-                    blocks = dict(self.column_blocks).get(dtype.to_string())
-                    _replace(sdfg, state, chain, self.implementation, blocks)
+                    _replace(sdfg, state, chain, self.implementation)
         left = sorted(
             table
             for table in self.tables

@@ -1,0 +1,285 @@
+"""From a fused `ColumnProgram` to C++: blocks of columns, shared among threads, through all definitions.
+
+What the code is made of is in ``kernels.hpp``. Values of a block stay in its rows, one after another for each array;
+an array's rows are given to another one when nobody reads them any more.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import dace
+from dace.symbolic import symstr
+
+from ailand_gt4py.lowering.column_program import (
+    ROW,
+    ColumnProgram,
+    Definition,
+    Expression,
+    Load,
+    Number,
+    Operation,
+    Sum,
+    loads,
+)
+
+_INFIX = {"+", "-", "*", "/", ">", ">=", "<", "<=", "==", "!="}
+_NAMED = {"max": "ailand::maximum", "min": "ailand::minimum"}
+_EACH = {"sqrt": "std::sqrt", "exp": "std::exp", "log": "std::log", "tanh": "std::tanh", "abs": "std::abs"}
+
+
+@dataclasses.dataclass
+class _Slot:
+    """Rows of the block that hold one array after another.
+
+    Attributes:
+        extents: of the arrays, as C++.
+        size: number of features as far as it is known, to give arrays rows of about their size.
+    """
+
+    extents: list[str]
+    size: int
+
+
+class BlockCode:
+    """The C++ of one program.
+
+    Args:
+        program: fused.
+        arrays: DaCe's descriptors of the caller's arrays.
+        pointers: name of each caller's array in the code.
+        matrix_product: name of the function for a dense layer, in ``kernels.hpp``.
+    """
+
+    def __init__(self, program: ColumnProgram, arrays: dict[str, Any], pointers: dict[str, str]) -> None:
+        self.program = program
+        self.arrays = arrays
+        self.pointers = pointers
+        self.slots: list[_Slot] = []
+        self.slot_of: dict[str, int] = {}
+        self.kept: dict[tuple[str, str], str] = {}
+        self.keep_lines: list[str] = []
+        self.room: list[str] = []
+        self.real = str(arrays[program.results[0]].dtype.ctype)
+
+    def text(self) -> str:
+        """The body of the program."""
+        body = self._body()
+        columns = [_cpp(extent) for extent in self.program.column_extents]
+        flops = [
+            f"2.0 * ({_cpp(definition.extent)}) * ({_cpp(product.inputs)})"
+            for definition in self.program.definitions
+            for product in definition.products
+        ]
+        strides = [
+            f"const long stride{k} = ailand::row_stride<T>(std::max<long>({{{', '.join(_longs(slot.extents))}}}));"
+            for k, slot in enumerate(self.slots)
+        ]
+        rows = [
+            f"T* const s{k} = scratch + plan.rows * ({' + '.join(['0', *(f'stride{i}' for i in range(k))])});"
+            for k in range(len(self.slots))
+        ]
+        unequal = " || ".join(f"({other}) != columns" for other in columns[1:]) or "false"
+        return "\n".join(
+            [
+                f"using T = {self.real};",
+                f"const long columns = {columns[0]};",
+                f"if ({unequal}) {{",
+                f'    std::fprintf(stderr, "{self.program.name}: its parts differ in their numbers of columns\\n");',
+                "    std::abort();",
+                "}",
+                *strides,
+                f"T* room = ailand::workspace<T, 0>({' + '.join(['0', *self.room])});",
+                *self.keep_lines,
+                f"const long row = {' + '.join(f'stride{k}' for k in range(len(self.slots)))};",
+                f"const ailand::Plan plan = ailand::plan(columns, row * sizeof(T), {' + '.join(['1.0', *flops])});",
+                "#pragma omp parallel num_threads(plan.threads) if (plan.threads > 1)",
+                "{",
+                "T* const scratch = ailand::workspace<T, 1>(plan.rows * row);",
+                *rows,
+                "#pragma omp for schedule(dynamic)",
+                "for (long first = 0; first < columns; first += plan.rows) {",
+                "const long rows = std::min(plan.rows, columns - first);",
+                *body,
+                "}",
+                "}",
+            ]
+        )
+
+    def _body(self) -> list[str]:
+        lines: list[str] = []
+        definitions = self.program.definitions
+        computed = {definition.result for definition in definitions}
+        last_use = {definition.result: place for place, definition in enumerate(definitions)}
+        for place, definition in enumerate(definitions):
+            last_use |= {load.array: place for load in self._row_loads(definition)}
+        free: list[int] = []
+        for place, definition in enumerate(definitions):
+            row_loads = self._row_loads(definition)
+            for name in dict.fromkeys(load.array for load in row_loads):
+                if name not in computed and name not in self.slot_of:
+                    lines.append(self._copy_in(name, definition, free))
+            dying = [name for name in {load.array for load in row_loads} if last_use[name] == place]
+            in_place = [
+                name
+                for name in dying
+                if not definition.products and all(load.index == ROW for load in row_loads if load.array == name)
+            ]
+            here = [self.slot_of[name] for name in in_place]
+            self._give_slot(definition.result, definition, free, here)
+            lines += self._definition(definition)
+            if definition.result not in self.program.inner:
+                lines.append(self._copy_out(definition))
+            slot = self.slot_of[definition.result]
+            free += [self.slot_of[name] for name in dying if self.slot_of[name] != slot]
+            if last_use[definition.result] == place:
+                free.append(slot)
+        return lines
+
+    def _row_loads(self, definition: Definition) -> list[Load]:
+        return [
+            load
+            for expression in definition.expressions()
+            for load in loads(expression)
+            if load.index[:1] == ("column",)
+        ]
+
+    def _size(self, name: str) -> int:
+        """The number of an array's features where the program fixes it, else a small one."""
+        known = [
+            product.inputs
+            for definition in self.program.definitions
+            for product in definition.products
+            if product.x == Load(name, ROW)
+        ]
+        known += [definition.extent for definition in self.program.definitions if definition.result == name]
+        for extent in known:
+            numbers = [int(part) for part in getattr(extent, "args", ()) if part.is_Integer]
+            if isinstance(extent, int) or extent.is_Integer or numbers:
+                return numbers[0] if numbers else int(extent)
+        return 1
+
+    def _give_slot(self, name: str, definition: Definition, free: list[int], preferred: list[int] = []) -> None:  # noqa: B006
+        size = self._size(name)
+        extent = _cpp(definition.extent)
+        for slot in (*preferred, *free):
+            if max(size, 8) <= 2 * max(self.slots[slot].size, 8) and max(self.slots[slot].size, 8) <= 2 * max(size, 8):
+                break
+        else:
+            slot = len(self.slots)
+            self.slots.append(_Slot([], size))
+        if slot in free:
+            free.remove(slot)
+        self.slots[slot].extents.append(extent)
+        self.slots[slot].size = max(self.slots[slot].size, size)
+        self.slot_of[name] = slot
+
+    def _definition(self, definition: Definition) -> list[str]:
+        slot = self.slot_of[definition.result]
+        target = f"s{slot} + r * stride{slot} + j"
+        if definition.by_row:
+            (product,) = definition.products
+            weight = self._keep_vector(product.weight, self._strides(product.weight)[1], product.inputs)
+            return [
+                "for (long r = 0; r < rows; ++r) {",
+                f"const T sums = ailand::reduce_row<T>({_cpp(product.inputs)}, {weight}, [&](long j) {{",
+                f"using V = ailand::vector_of<T>; return {self._expression(product.x, product.inputs)}; }});",
+                f"using V = T; const long j = 0; ailand::store<V>({target}, {self._expression(definition.value, 1)});",
+                "}",
+            ]
+        if definition.products:
+            terms = ", ".join(self._term(definition, place) for place in range(len(definition.products)))
+            return [
+                f"{{ const ailand::Term<T> terms[] = {{{terms}}};",
+                f"ailand::dense<T>(terms, {len(definition.products)}, rows, {_cpp(definition.extent)},",
+                "[&](auto sums, long r, long j) { using V = decltype(sums);",
+                f"ailand::store<V>({target}, {self._expression(definition.value, definition.extent)}); }}); }}",
+            ]
+        one = definition.extent == 1
+        return [
+            f"{{ using V = {'T' if one else 'ailand::vector_of<T>'};",
+            f"for (long r = 0; r < rows; ++r) for (long j = 0; j < {_cpp(definition.extent)}; j += ailand::lanes<T>)",
+            f"ailand::store<V>({target}, {self._expression(definition.value, definition.extent)}); }}",
+        ]
+
+    def _term(self, definition: Definition, place: int) -> str:
+        product = definition.products[place]
+        assert isinstance(product.x, Load)
+        slot = self.slot_of[product.x.array]
+        output_stride, input_stride = self._strides(product.weight)
+        extents = f"{output_stride}, {input_stride}, {_cpp(definition.extent)}, {_cpp(product.inputs)}"
+        key = (product.weight, extents)
+        if key not in self.kept:
+            self.kept[key] = f"w{len(self.kept)}"
+            pointer = self.pointers[product.weight]
+            self.room.append(f"ailand::room_for_weight<T>({extents})")
+            line = f"const auto {self.kept[key]} = ailand::keep_weight<T>(room, {pointer}, {extents});"
+            self.keep_lines.append(line)
+        weight = self.kept[key]
+        return f"{{s{slot}, stride{slot}, {weight}.data, {weight}.stride, {_cpp(product.inputs)}}}"
+
+    def _keep_vector(self, array: str, stride: str, extent: Any) -> str:
+        key = (array, f"{stride}, {_cpp(extent)}")
+        if key not in self.kept:
+            self.kept[key] = f"v{len(self.kept)}"
+            self.room.append(f"ailand::padded<T>({_cpp(extent)})")
+            line = f"const T* const {self.kept[key]} = ailand::keep_vector<T>(room, {self.pointers[array]}, {key[1]});"
+            self.keep_lines.append(line)
+        return self.kept[key]
+
+    def _copy_in(self, name: str, definition: Definition, free: list[int]) -> str:
+        self._give_slot(name, definition, free)
+        slot = self.slot_of[name]
+        s0, s1 = self._strides(name)
+        source = f"{self.pointers[name]} + first * ({s0})"
+        return f"ailand::copy_in<T>(s{slot}, stride{slot}, {source}, {s0}, {s1}, rows, {_cpp(definition.extent)});"
+
+    def _copy_out(self, definition: Definition) -> str:
+        slot = self.slot_of[definition.result]
+        s0, s1 = self._strides(definition.result)
+        target = f"{self.pointers[definition.result]} + first * ({s0})"
+        extent = _cpp(definition.extent)
+        return f"ailand::copy_out<T>({target}, {s0}, {s1}, s{slot}, stride{slot}, rows, {extent});"
+
+    def _strides(self, name: str) -> tuple[str, str]:
+        outer, inner = (_cpp(stride) for stride in self.arrays[name].strides)
+        return outer, inner
+
+    def _expression(self, expression: Expression, extent: Any) -> str:
+        match expression:
+            case Number(value=value):
+                return f"ailand::splat<V>(T({value!r}))"
+            case Sum():
+                return "sums"
+            case Load(array=array, index=("column", "feature")):
+                return f"ailand::load<V>(s{self.slot_of[array]} + r * stride{self.slot_of[array]} + j)"
+            case Load(array=array, index=("column", place)):
+                return f"ailand::splat<V>(s{self.slot_of[array]}[r * stride{self.slot_of[array]} + {place}])"
+            case Load(array=array, index=("feature",)):
+                (stride,) = (_cpp(stride) for stride in self.arrays[array].strides)
+                return f"ailand::load<V>({self._keep_vector(array, stride, extent)} + j)"
+            case Load(array=array, index=(int(place),)):
+                (stride,) = (_cpp(stride) for stride in self.arrays[array].strides)
+                return f"ailand::splat<V>({self.pointers[array]}[{place} * ({stride})])"
+            case Operation(name=name, arguments=arguments):
+                parts = [self._expression(argument, extent) for argument in arguments]
+                if name in _INFIX:
+                    return f"({parts[0]} {name} {parts[1]})"
+                if name in _NAMED:
+                    return f"{_NAMED[name]}({parts[0]}, {parts[1]})"
+                if name in _EACH:
+                    return f"ailand::each({parts[0]}, [](T value) {{ return {_EACH[name]}(value); }})"
+                if name == "neg":
+                    return f"(-{parts[0]})"
+                if name == "select":
+                    return f"({parts[0]} ? {parts[1]} : {parts[2]})"
+        raise NotImplementedError(f"{expression}")
+
+
+def _cpp(extent: Any) -> str:
+    return str(extent) if isinstance(extent, int) else symstr(extent, cpp_mode=True)
+
+
+def _longs(extents: list[str]) -> list[str]:
+    return [f"(long)({extent})" for extent in dict.fromkeys(extents)]

@@ -1,0 +1,139 @@
+"""What a program over columns does, once DaCe's graph has been read: a list of definitions in order.
+
+Every array of the program that is neither an operand nor a literal holds one row of features for each column, and a
+row depends on rows of the same column only. That is what lets the whole program run block by block.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+#: One index of a load: the column or the feature that is being computed, or a fixed place.
+Index = Literal["column", "feature"] | int
+#: Number of features: a number or an expression of DaCe in the program's symbols.
+Extent = Any
+
+ROW: tuple[Index, ...] = ("column", "feature")
+
+
+@dataclasses.dataclass(frozen=True)
+class Number:
+    """A literal."""
+
+    value: float | int
+
+
+@dataclasses.dataclass(frozen=True)
+class Load:
+    """One element of an array."""
+
+    array: str
+    index: tuple[Index, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Sum:
+    """The matrix products of the definition that this stands in, added up."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Operation:
+    """``name`` applied to its arguments.
+
+    Names are Python's operators (``+ - * / > >= < <= == != neg``), ``select`` (condition, if true, if false), and
+    functions: ``max``, ``min``, ``sqrt``, ``exp``, ``log``, ``tanh``, ``abs``, ``pow``.
+    """
+
+    name: str
+    arguments: tuple[Expression, ...]
+
+
+Expression = Number | Load | Sum | Operation
+
+
+@dataclasses.dataclass(frozen=True)
+class Product:
+    """``x (columns, inputs) @ weight (outputs, inputs)^T``, one term of a `Definition`.
+
+    Attributes:
+        x: what is contracted; more than a load only where it is summed row by row (`Definition.by_row`).
+        weight: the array of weights (outputs, inputs).
+        inputs: number of terms of each sum.
+    """
+
+    x: Expression
+    weight: str
+    inputs: Extent
+
+
+@dataclasses.dataclass(frozen=True)
+class Definition:
+    """``result[column, feature] = value`` for every column and feature.
+
+    Attributes:
+        result: the array that is written, nowhere else in the program.
+        extent: number of features.
+        value: of one element; `Sum` stands for the products.
+        products: the matrix products, none for element-wise definitions.
+    """
+
+    result: str
+    extent: Extent
+    value: Expression
+    products: tuple[Product, ...] = ()
+
+    @property
+    def by_row(self) -> bool:
+        """Whether each column has one sum: then it is no matrix product but one reduction over the row."""
+        return len(self.products) == 1 and self.extent == 1
+
+    def expressions(self) -> tuple[Expression, ...]:
+        """Value and factors."""
+        return (self.value, *(product.x for product in self.products))
+
+    def arrays(self) -> list[str]:
+        """All arrays that are read, weights among them."""
+        read = [load.array for expression in self.expressions() for load in loads(expression)]
+        return [*read, *(product.weight for product in self.products)]
+
+
+@dataclasses.dataclass
+class ColumnProgram:
+    """A program over columns.
+
+    Attributes:
+        name: of the program.
+        definitions: in an order in which each reads what earlier ones or the caller wrote.
+        inner: arrays that only the program sees; the others are the caller's.
+        column_extents: the numbers of columns that its parts name; equal at run time.
+    """
+
+    name: str
+    definitions: list[Definition]
+    inner: set[str]
+    column_extents: list[Extent]
+
+    @property
+    def results(self) -> list[str]:
+        """The caller's arrays that are written."""
+        return [definition.result for definition in self.definitions if definition.result not in self.inner]
+
+
+def loads(expression: Expression) -> Iterator[Load]:
+    """All loads in an expression, one for each time it occurs."""
+    if isinstance(expression, Load):
+        yield expression
+    elif isinstance(expression, Operation):
+        for argument in expression.arguments:
+            yield from loads(argument)
+
+
+def replace(expression: Expression, change: Callable[[Load], Expression]) -> Expression:
+    """The expression with every load changed."""
+    if isinstance(expression, Load):
+        return change(expression)
+    if isinstance(expression, Operation):
+        return Operation(expression.name, tuple(replace(argument, change) for argument in expression.arguments))
+    return expression

@@ -1,0 +1,182 @@
+"""Fewer and larger definitions: what can be computed while a value is in a register is not stored.
+
+The rules keep every value what it was, but for the order in which the products of one layer are added up.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+
+from ailand_gt4py.lowering.column_program import (
+    ROW,
+    ColumnProgram,
+    Definition,
+    Expression,
+    Load,
+    Number,
+    Operation,
+    Sum,
+    loads,
+    replace,
+)
+
+
+def fuse(program: ColumnProgram) -> ColumnProgram:
+    """The same program with element-wise definitions taken into those that use them."""
+    definitions = _narrow(program)
+    count = len(definitions) + 1
+    while len(definitions) < count:
+        count = len(definitions)
+        definitions = _inline(definitions, program.inner)
+    definitions = _join_products(definitions, program.inner)
+    return dataclasses.replace(program, definitions=definitions)
+
+
+def _uses(definitions: list[Definition]) -> dict[str, list[Load]]:
+    """All loads, by array."""
+    uses: dict[str, list[Load]] = collections.defaultdict(list)
+    for definition in definitions:
+        for expression in definition.expressions():
+            for load in loads(expression):
+                uses[load.array].append(load)
+    return uses
+
+
+def _narrow(program: ColumnProgram) -> list[Definition]:
+    """Drop what nobody reads, and keep only the first feature where only that is read (a row's statistics)."""
+    result: list[Definition] = []
+    for definition in reversed(program.definitions):
+        uses = _uses(result)[definition.result]
+        if definition.result in program.inner:
+            if not uses:
+                continue
+            if all(load.index == ("column", 0) for load in uses):
+                definition = _first_feature(definition)
+        result.insert(0, definition)
+    return result
+
+
+def _first_feature(definition: Definition) -> Definition:
+    """The definition of feature 0 alone. Loads of the row then are of its feature 0, too."""
+
+    def at_zero(load: Load) -> Load:
+        return Load(load.array, tuple(0 if index == "feature" else index for index in load.index))
+
+    return dataclasses.replace(definition, extent=1, value=replace(definition.value, at_zero))
+
+
+def _inline(definitions: list[Definition], inner: set[str]) -> list[Definition]:
+    """Put an element-wise value where it is used, if that is one place, and literals wherever they are used."""
+    users: dict[str, list[tuple[Load, Definition]]] = collections.defaultdict(list)
+    multiplied = set()
+    for definition in definitions:
+        for expression in definition.expressions():
+            for load in loads(expression):
+                users[load.array].append((load, definition))
+        if not definition.by_row:
+            multiplied |= {load.array for product in definition.products for load in loads(product.x)}
+
+    def can_move(definition: Definition) -> bool:
+        if definition.result not in inner or definition.products or definition.result in multiplied:
+            return False
+        if isinstance(definition.value, Number):
+            return True
+        # Several times in one definition is once for the compiler.
+        if len({user.result for _, user in users[definition.result]}) != 1:
+            return False
+        # A row's statistic is computed once for the row, not once for each of its features.
+        return all(load.index == ROW or user.extent == 1 for load, user in users[definition.result])
+
+    values: dict[str, Expression] = {}
+    result: list[Definition] = []
+
+    def moved(load: Load) -> Expression:
+        return values.get(load.array, load)
+
+    for definition in definitions:
+        definition = dataclasses.replace(
+            definition,
+            value=replace(definition.value, moved),
+            products=tuple(
+                dataclasses.replace(product, x=replace(product.x, moved)) for product in definition.products
+            ),
+        )
+        if can_move(definition):
+            values[definition.result] = definition.value
+        else:
+            result.append(definition)
+    return result
+
+
+def _terms(expression: Expression) -> list[Expression]:
+    """The terms of a sum, in order."""
+    if isinstance(expression, Operation) and expression.name == "+":
+        return [term for argument in expression.arguments for term in _terms(argument)]
+    return [expression]
+
+
+def _join_products(definitions: list[Definition], inner: set[str]) -> list[Definition]:
+    """Take matrix products into the one element-wise definition that uses them, and add them up there."""
+    users: dict[str, set[str]] = collections.defaultdict(set)
+    for definition in definitions:
+        for expression in definition.expressions():
+            for load in loads(expression):
+                users[load.array].add(definition.result)
+    products = {
+        definition.result: definition
+        for definition in definitions
+        if definition.value == Sum() and definition.result in inner and len(users[definition.result]) == 1
+    }
+    joined: set[str] = set()
+    result: list[Definition] = []
+    for definition in definitions:
+        if not definition.products:
+            value, taken = _accumulate(definition, products)
+            joined |= set(taken)
+            parts = tuple(product for name in taken for product in products[name].products)
+            definition = dataclasses.replace(definition, value=value, products=parts)
+        result.append(definition)
+    return [definition for definition in result if definition.result not in joined]
+
+
+def _accumulate(definition: Definition, products: dict[str, Definition]) -> tuple[Expression, list[str]]:
+    """The value with its first sum of products as `Sum`, and the names of these products.
+
+    All that this one definition uses of these products must lie in that sum.
+    """
+
+    def is_product(term: Expression) -> bool:
+        if not (isinstance(term, Load) and term.array in products):
+            return False
+        # A reduction by row has one feature, which is read as such.
+        by_row = products[term.array].by_row
+        return definition.extent == 1 if by_row else term.index == ROW
+
+    def first_sum(expression: Expression) -> Expression | None:
+        if any(is_product(term) for term in _terms(expression)):
+            return expression
+        arguments = expression.arguments if isinstance(expression, Operation) else ()
+        return next((found for found in map(first_sum, arguments) if found is not None), None)
+
+    total = first_sum(definition.value)
+    if total is None:
+        return definition.value, []
+    taken = [term.array for term in _terms(total) if isinstance(term, Load) and is_product(term)]
+    joined: Expression = Sum()
+    for term in _terms(total):
+        if not (isinstance(term, Load) and term.array in taken):
+            joined = Operation("+", (joined, term))
+
+    def with_sum(expression: Expression) -> Expression:
+        if expression == total:
+            return joined
+        if isinstance(expression, Operation):
+            return Operation(expression.name, tuple(map(with_sum, expression.arguments)))
+        return expression
+
+    value = with_sum(definition.value)
+    elsewhere = any(load.array in taken for load in loads(value))
+    if elsewhere or len(set(taken)) < len(taken):
+        return definition.value, []
+    return value, taken

@@ -1,0 +1,255 @@
+// What the generated programs are made of: matrix products on blocks of columns, and the plan of the blocks.
+//
+// A block holds some columns, each a row of features that is padded to whole vectors. The lanes of a vector are
+// neighbouring features of one column, so a column's numbers do not depend on how many columns there are, on where in a
+// block it is, or on what the others hold: its sums run over the inputs in order, in every tile alike.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <new>
+#include <unistd.h>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+namespace ailand {
+
+#if defined(__AVX512F__)
+constexpr long vector_bytes = 64;
+#elif defined(__AVX__)
+constexpr long vector_bytes = 32;
+#else
+constexpr long vector_bytes = 16;
+#endif
+// A tile of sums fills the vector registers but for those that hold weights and one input.
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr int tile_vectors = 4;
+#else
+constexpr int tile_vectors = 2;
+#endif
+constexpr int tile_rows = 6, narrow_tile_rows = 12;
+
+template <class T> struct Lanes;
+template <> struct Lanes<float> {
+    typedef float vector __attribute__((vector_size(vector_bytes)));
+    typedef float in_memory __attribute__((vector_size(vector_bytes), aligned(4), may_alias));
+};
+template <> struct Lanes<double> {
+    typedef double vector __attribute__((vector_size(vector_bytes)));
+    typedef double in_memory __attribute__((vector_size(vector_bytes), aligned(8), may_alias));
+};
+template <class T> using vector_of = typename Lanes<T>::vector;
+template <class T> constexpr long lanes = vector_bytes / sizeof(T);
+
+// Loads, stores and constants of a vector V or of one number, so that one expression serves for both.
+template <class V, class T> inline V load(const T* from) {
+    if constexpr (std::is_same_v<V, T>) return *from;
+    else return *reinterpret_cast<const typename Lanes<T>::in_memory*>(from);
+}
+template <class V, class T> inline void store(T* to, V value) {
+    if constexpr (std::is_same_v<V, T>) *to = value;
+    else *reinterpret_cast<typename Lanes<T>::in_memory*>(to) = value;
+}
+template <class V, class T> inline V splat(T value) {
+    if constexpr (std::is_same_v<V, T>) return value;
+    else return value - V{};
+}
+// A NaN in the second argument passes, as in the compiled element-wise programs of DaCe.
+template <class V> inline V maximum(V a, V b) { return a > b ? a : b; }
+template <class V> inline V minimum(V a, V b) { return a < b ? a : b; }
+template <class V, class F> inline V each(V value, F function) {
+    if constexpr (std::is_floating_point_v<V>) return function(value);
+    else {
+        for (long lane = 0; lane < (long)(sizeof(V) / sizeof(value[0])); ++lane) value[lane] = function(value[lane]);
+        return value;
+    }
+}
+
+// Rows are padded to whole vectors, and by one more: strides that are powers of two would crowd in few cache sets.
+template <class T> constexpr long padded(long extent) { return (extent + lanes<T> - 1) / lanes<T> * lanes<T>; }
+template <class T> constexpr long row_stride(long extent) { return padded<T>(extent) + lanes<T>; }
+
+// One factor of a layer's sums: x (columns, inputs) with its row stride, weights (inputs, outputs) with theirs.
+template <class T> struct Term {
+    const T* x;
+    long x_stride;
+    const T* weight;
+    long weight_stride;
+    long inputs;
+};
+
+// tile[row][output] = sum over the terms and their inputs, of R columns and V vectors of outputs.
+template <class T, int R, int V>
+inline void multiply(const Term<T>* terms, int count, long row, long output, T* tile) {
+    using vector = vector_of<T>;
+    vector sums[R][V];
+    for (int r = 0; r < R; ++r)
+        for (int v = 0; v < V; ++v) sums[r][v] = vector{};
+    for (int term = 0; term < count; ++term) {
+        const long stride = terms[term].x_stride, weight_stride = terms[term].weight_stride, inputs = terms[term].inputs;
+        const T* x = terms[term].x + row * stride;
+        const T* weight = terms[term].weight + output;
+        for (long k = 0; k < inputs; ++k, weight += weight_stride) {
+            vector weights[V];
+            for (int v = 0; v < V; ++v) weights[v] = load<vector>(weight + v * lanes<T>);
+            for (int r = 0; r < R; ++r) {
+                const vector input = splat<vector>(x[r * stride + k]);
+                for (int v = 0; v < V; ++v) sums[r][v] += input * weights[v];
+            }
+        }
+    }
+    for (int r = 0; r < R; ++r)
+        for (int v = 0; v < V; ++v) store(tile + (r * V + v) * lanes<T>, sums[r][v]);
+}
+
+template <class T, int R, int V>
+[[gnu::noinline]] void multiply_tile(const Term<T>* terms, int count, long row, long output, T* tile) {
+    multiply<T, R, V>(terms, count, row, output, tile);
+}
+
+// Tiles of V vectors of outputs, for all rows of the block; `finish(sums, row, output)` takes each vector of sums.
+template <class T, int V, class Finish>
+void multiply_panel(const Term<T>* terms, int count, long rows, long output, Finish& finish) {
+    constexpr int most = V == 1 ? narrow_tile_rows : tile_rows;
+    alignas(vector_bytes) T tile[most * V * lanes<T>];
+    for (long row = 0; row < rows;) {
+        const long left = rows - row;
+        const int size = left >= most ? most : left >= 2 ? 2 : 1;
+        if (size == most) multiply_tile<T, most, V>(terms, count, row, output, tile);
+        else if (size == 2) multiply_tile<T, 2, V>(terms, count, row, output, tile);
+        else multiply_tile<T, 1, V>(terms, count, row, output, tile);
+        for (int r = 0; r < size; ++r)
+            for (int v = 0; v < V; ++v)
+                finish(load<vector_of<T>>(tile + (r * V + v) * lanes<T>), row + r, output + v * lanes<T>);
+        row += size;
+    }
+}
+
+// A dense layer on a block: panel by panel of weights, so that a panel stays in the cache for all rows.
+template <class T, class Finish>
+void dense(const Term<T>* terms, int count, long rows, long outputs, Finish finish) {
+    const long end = padded<T>(outputs);
+    long output = 0;
+    for (; output + tile_vectors * lanes<T> <= end; output += tile_vectors * lanes<T>)
+        multiply_panel<T, tile_vectors>(terms, count, rows, output, finish);
+    if constexpr (tile_vectors > 2)
+        for (; output + 2 * lanes<T> <= end; output += 2 * lanes<T>)
+            multiply_panel<T, 2>(terms, count, rows, output, finish);
+    for (; output < end; output += lanes<T>) multiply_panel<T, 1>(terms, count, rows, output, finish);
+}
+
+// The sum over k of value(k) * weight[k] of one row; value gives a vector from k on, garbage behind the last input.
+template <class T, class Value> inline T reduce_row(long inputs, const T* weight, Value value) {
+    using vector = vector_of<T>;
+    vector sums = {};
+    long k = 0;
+    for (; k + lanes<T> <= inputs; k += lanes<T>) sums += value(k) * load<vector>(weight + k);
+    T result = 0;
+    if (k < inputs) {
+        const vector rest = value(k);
+        for (long lane = 0; lane < inputs - k; ++lane) result += rest[lane] * weight[k + lane];
+    }
+    for (long lane = 0; lane < lanes<T>; ++lane) result += sums[lane];
+    return result;
+}
+
+template <class T> void copy_in(T* to, long stride, const T* from, long s0, long s1, long rows, long features) {
+    if (s1 == 1)
+        for (long r = 0; r < rows; ++r) std::memcpy(to + r * stride, from + r * s0, features * sizeof(T));
+    else
+        for (long f = 0; f < features; ++f)
+            for (long r = 0; r < rows; ++r) to[r * stride + f] = from[r * s0 + f * s1];
+}
+template <class T> void copy_out(T* to, long s0, long s1, const T* from, long stride, long rows, long features) {
+    if (s1 == 1)
+        for (long r = 0; r < rows; ++r) std::memcpy(to + r * s0, from + r * stride, features * sizeof(T));
+    else
+        for (long f = 0; f < features; ++f)
+            for (long r = 0; r < rows; ++r) to[r * s0 + f * s1] = from[r * stride + f];
+}
+
+// Memory that a thread keeps from call to call, so that a step allocates nothing.
+template <class T, int which> T* workspace(long size) {
+    struct Free {
+        void operator()(T* memory) const { std::free(memory); }
+    };
+    static thread_local std::unique_ptr<T, Free> memory;
+    static thread_local long capacity = 0;
+    if (size > capacity) {
+        const size_t bytes = (size * sizeof(T) + vector_bytes - 1) / vector_bytes * vector_bytes;
+        memory.reset();
+        memory.reset(static_cast<T*>(std::aligned_alloc(vector_bytes, bytes)));
+        if (!memory) {
+            std::fprintf(stderr, "ailand_gt4py: no memory for a work space of %zu bytes\n", bytes);
+            std::abort();
+        }
+        std::memset(memory.get(), 0, bytes);
+        capacity = size;
+    }
+    return memory.get();
+}
+
+// Operands of all columns are kept behind each other in whole vectors.
+template <class T> const T* keep_vector(T*& room, const T* from, long stride, long extent) {
+    T* const kept = room;
+    for (long i = 0; i < extent; ++i) kept[i] = from[i * stride];
+    room += padded<T>(extent);
+    return kept;
+}
+// Weights (outputs, inputs) whose outputs lie side by side in padded rows are used as they are; others are copied.
+template <class T> bool usable(long output_stride, long input_stride, long outputs) {
+    return output_stride == 1 && input_stride >= padded<T>(outputs);
+}
+template <class T> long room_for_weight(long output_stride, long input_stride, long outputs, long inputs) {
+    return usable<T>(output_stride, input_stride, outputs) ? 0 : inputs * padded<T>(outputs);
+}
+template <class T> struct Weight {
+    const T* data;
+    long stride;
+};
+template <class T>
+Weight<T> keep_weight(T*& room, const T* from, long output_stride, long input_stride, long outputs, long inputs) {
+    if (usable<T>(output_stride, input_stride, outputs)) return {from, input_stride};
+    T* const kept = room;
+    const long stride = padded<T>(outputs);
+    for (long k = 0; k < inputs; ++k)
+        for (long o = 0; o < outputs; ++o) kept[k * stride + o] = from[o * output_stride + k * input_stride];
+    room += inputs * stride;
+    return {kept, stride};
+}
+
+// How many columns a block has and how many threads share the blocks.
+struct Plan {
+    long rows;
+    int threads;
+};
+inline Plan plan(long columns, long bytes_of_a_row, double flops_of_a_column) {
+    // Half of the second-level cache is for the block, the other half for the panels of weights.
+    static const long cache = [] {
+#ifdef _SC_LEVEL2_CACHE_SIZE
+        const long size = sysconf(_SC_LEVEL2_CACHE_SIZE);
+        if (size > 0) return size;
+#endif
+        return 512L * 1024;
+    }();
+    constexpr long unit = narrow_tile_rows;
+    const long most = std::clamp(cache / 2 / bytes_of_a_row / unit * unit, unit, 32 * unit);
+    long threads = 1;
+#ifdef _OPENMP
+    // Waking a thread costs tens of microseconds, a tenth of what it must have to do.
+    constexpr double worthwhile = 2e7;
+    if (!omp_in_parallel())
+        threads = std::clamp<long>((long)(columns * flops_of_a_column / worthwhile), 1, omp_get_max_threads());
+#endif
+    threads = std::min(threads, (columns + unit - 1) / unit);
+    long blocks = (columns + most - 1) / most;
+    blocks = (blocks + threads - 1) / threads * threads;
+    const long rows = (columns + blocks - 1) / blocks;
+    return {std::max<long>((rows + tile_rows - 1) / tile_rows * tile_rows, 1), (int)threads};
+}
+
+}  // namespace ailand

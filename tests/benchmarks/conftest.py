@@ -1,0 +1,21 @@
+"""When benchmarks run, and what is noted of the machine beside their times."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import machine
+import pytest
+
+
+@pytest.fixture(scope="session")
+def benchmarks_enabled(pytestconfig: pytest.Config) -> None:
+    """Skip where benchmarks are not asked for: they take many minutes, and a machine with nothing else to do."""
+    if pytestconfig.getoption("benchmark_disable") and not pytestconfig.getoption("benchmark_enable"):
+        pytest.skip("a benchmark: runs with --benchmark-enable (make bench)")
+
+
+def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
+    """Threads, libraries and variables; and no name of the machine."""
+    machine_info["ailand"] = machine.describe()
+    machine_info.pop("node", None)

@@ -1,0 +1,290 @@
+"""One step of a network by this component and by its peers, all on the same inputs, results and threads.
+
+Each contestant takes static, forcing and state in model units and gives the new state and the diagnostics in model
+units: normalisation, network, increment, denormalisation and bounds are all in it. Each gets its best:
+
+ailand
+    `Emulator` with ``out=``; on a GPU once for each precision.
+torch_eager
+    `torch_network.TorchStep` as it is.
+torch_compile
+    the same through ``torch.compile``, as one would write it.
+torch_compile_tuned
+    ``torch.compile`` with frozen weights. On the CPU for a free number of columns, for then PyTorch packs the weights
+    for oneDNN, whose products are here twice as fast as those of its MKL; for one column with its search for the best
+    kernels instead, which is faster there.
+torch_compile_blocks, onnxruntime_blocks
+    the tuned network called on one block of columns after the other, so that activations stay in a cache and no large
+    memory is allocated; for many columns.
+onnxruntime
+    an ONNX graph written by hand, all graph optimisations, inputs and results bound once.
+numpy, cupy
+    `array_network.ArrayStep`: layer by layer by the library's BLAS, with buffers; on the CPU in blocks of columns.
+
+Under GPU precisions ``_tf32`` and ``_bf16`` a contestant may use these for its matrix products.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import importlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+
+import machine
+from ailand_gt4py.emulator import Emulator
+from ailand_gt4py.errors import AilandError
+from ailand_gt4py.weights.model import Model
+
+Arrays = tuple[Any, Any]
+
+#: Columns of a call of the contestants ``..._blocks``, and of NumPy.
+PEER_BLOCK, NUMPY_BLOCK = 2000, 1024
+#: From how many columns on blocks are tried.
+MANY_COLUMNS = 10_000
+
+#: Bars of the relative error by precision, for peers.
+TOLERANCE = {"float32": 1e-5, "tf32": 5e-3, "bf16": 5e-2}
+#: And of this component's float32.
+OWN_TOLERANCE = 5e-6
+
+
+class UnavailableError(Exception):
+    """Why a contestant cannot run here, in one line."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Contestant:
+    """A step that is ready to be timed.
+
+    Attributes:
+        name: see the module. precision: of its matrix products.
+        step: makes one step; what it returns lives on the device and is overwritten by the next.
+        to_host: brings a result of `step` to NumPy.
+        tolerance: bar of the relative error.
+        synchronise: waits until the device has finished; None on the CPU, where a step has finished when it returns.
+        during: context in which steps are made, entered once for many of them.
+    """
+
+    name: str
+    step: Callable[[], Arrays]
+    precision: str = "float32"
+    tolerance: float = TOLERANCE["float32"]
+    to_host: Callable[[Any], np.ndarray] = np.asarray
+    synchronise: Callable[[], None] | None = None
+    during: Callable[[], AbstractContextManager[Any]] = nullcontext
+
+    def results(self) -> tuple[np.ndarray, np.ndarray]:
+        """New state and diagnostics of one step, in host memory."""
+        with self.during():
+            new_state, diagnostics = self.step()
+            return self.to_host(new_state), self.to_host(diagnostics)
+
+
+def names(device: str, n_columns: int) -> tuple[str, ...]:
+    """Contestants for a device and a number of columns."""
+    if device == "cuda":
+        return (
+            "ailand", "ailand_tf32", "ailand_bf16", "torch_eager", "torch_compile", "torch_compile_tf32",
+            "torch_compile_bf16", "cupy",
+        )  # fmt: skip
+    blocks = ("torch_compile_blocks", "onnxruntime_blocks") if n_columns >= MANY_COLUMNS else ()
+    return ("ailand", "torch_eager", "torch_compile", "torch_compile_tuned", "onnxruntime", *blocks, "numpy")
+
+
+def build(name: str, model: Model, inputs: Sequence[np.ndarray], device: str = "cpu") -> Contestant:
+    """A contestant, compiled and warm.
+
+    Args:
+        name: one of `names`. model: to run.
+        inputs: static, forcing, state (n_columns, n_features), float32, C order.
+
+    Raises:
+        UnavailableError: its package or its device is missing.
+    """
+    kind, _, suffix = name.rpartition("_")
+    precision = suffix if suffix in ("tf32", "bf16") else "float32"
+    kind = kind if precision != "float32" else name
+    contestant = _BUILDERS[kind](kind, model, inputs, device, precision)
+    contestant = dataclasses.replace(contestant, name=name, precision=precision)
+    contestant.results()
+    return contestant
+
+
+def require(*packages: str) -> list[Any]:
+    """Import packages.
+
+    Raises:
+        UnavailableError: one is not installed.
+    """
+    try:
+        return [importlib.import_module(package) for package in packages]
+    except ImportError as error:
+        raise UnavailableError(f"package '{error.name}' is not installed") from error
+
+
+def require_cuda() -> Any:
+    """CuPy, where there is a device.
+
+    Raises:
+        UnavailableError: no CuPy or no device.
+    """
+    (cupy,) = require("cupy")
+    try:
+        cupy.cuda.runtime.getDeviceCount()
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        raise UnavailableError(f"no CUDA device: {error}") from error
+    return cupy
+
+
+def _ailand(kind: str, model: Model, inputs: Sequence[np.ndarray], device: str, precision: str) -> Contestant:
+    cupy = require_cuda() if device == "cuda" else None
+    try:
+        emulator = Emulator(model, len(inputs[0]), "dace_gpu" if cupy else "dace_cpu", precision)  # type: ignore[arg-type]
+        emulator.compile()
+    except AilandError as error:
+        raise UnavailableError(str(error)) from error
+    own = [emulator.allocate(array.shape[1]) for array in inputs]
+    out = (emulator.allocate(len(model.state)), emulator.allocate(len(model.diagnostics)))
+    for array, values in zip(own, inputs, strict=True):
+        array[...] = cupy.asarray(values) if cupy else values
+    for array in out:
+        array[...] = np.nan
+    return Contestant(
+        kind,
+        functools.partial(emulator.step, *own, out=out),
+        tolerance=OWN_TOLERANCE if precision == "float32" else TOLERANCE[precision],
+        to_host=cupy.asnumpy if cupy else np.asarray,
+        synchronise=cupy.cuda.Device().synchronize if cupy else None,
+    )
+
+
+def _torch(kind: str, model: Model, inputs: Sequence[np.ndarray], device: str, precision: str) -> Contestant:
+    (torch,) = require("torch")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UnavailableError("PyTorch finds no CUDA device")
+    from torch_network import TorchStep
+
+    torch.set_num_threads(machine.threads())
+    network: Any = TorchStep(model).eval().to(device)
+    n_columns = len(inputs[0])
+    tensors = [torch.from_numpy(array).to(device) for array in inputs]
+    if kind == "torch_compile":
+        # On a GPU with CUDA graphs, without which a few columns would only show the cost of the launches.
+        network = torch.compile(network, fullgraph=True, dynamic=False, mode="max-autotune" if device == "cuda" else None)
+    elif kind != "torch_eager":
+        options = {"freezing": True, "max_autotune": n_columns == 1}
+        network = torch.compile(network, fullgraph=True, dynamic=n_columns > 1, options=options)
+    step = functools.partial(network, *tensors)
+    if kind == "torch_compile_blocks":
+        step = _torch_blocks(network, tensors, model)
+
+    @contextlib.contextmanager
+    def during() -> Iterator[None]:
+        before = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+        try:
+            with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
+                yield
+        finally:
+            torch.set_float32_matmul_precision(before)
+
+    return Contestant(
+        kind,
+        step,
+        tolerance=TOLERANCE[precision],
+        to_host=lambda tensor: tensor.float().cpu().numpy(),
+        synchronise=torch.cuda.synchronize if device == "cuda" else None,
+        during=during,
+    )
+
+
+def _torch_blocks(network: Any, tensors: Sequence[Any], model: Model) -> Callable[[], Arrays]:
+    """The network on blocks of columns, results gathered in arrays made once."""
+    (torch,) = require("torch")
+    n_columns = len(tensors[0])
+    new_state, diagnostics = (
+        torch.full((n_columns, len(group)), float("nan")) for group in (model.state, model.diagnostics)
+    )
+    blocks = [
+        tuple(array[first : first + PEER_BLOCK] for array in (*tensors, new_state, diagnostics))
+        for first in range(0, n_columns, PEER_BLOCK)
+    ]
+
+    def step() -> Arrays:
+        for *block, block_state, block_diagnostics in blocks:
+            state, diagnosed = network(*block)
+            block_state.copy_(state)
+            block_diagnostics.copy_(diagnosed)
+        return new_state, diagnostics
+
+    return step
+
+
+def _onnxruntime(kind: str, model: Model, inputs: Sequence[np.ndarray], device: str, precision: str) -> Contestant:
+    runtime, _ = require("onnxruntime", "onnx")
+    import onnx_network
+
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = machine.threads(), 1
+    options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    session = runtime.InferenceSession(
+        onnx_network.build(model).SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    n_columns = len(inputs[0])
+    length = PEER_BLOCK if kind.endswith("_blocks") else n_columns
+    arrays = dict(zip(("static", "forcing", "state"), inputs, strict=True))
+    results = {
+        name: np.full((n_columns, len(group)), np.nan, dtype=np.float32)
+        for name, group in (("new_state", model.state), ("diagnostics", model.diagnostics))
+    }
+    bindings = []
+    for first in range(0, n_columns, length):
+        binding = session.io_binding()
+        for group, bind in ((arrays, binding.bind_input), (results, binding.bind_output)):
+            for name, array in group.items():
+                rows = array[first : first + length]
+                bind(name, "cpu", 0, np.float32, rows.shape, rows.ctypes.data)
+        bindings.append(binding)
+
+    def step() -> Arrays:
+        for binding in bindings:
+            session.run_with_iobinding(binding)
+        # `arrays` is named so that the memory bound to the session lives as long as this function.
+        return (results["new_state"], results["diagnostics"]) if arrays else (None, None)
+
+    return Contestant(kind, step)
+
+
+def _numpy(kind: str, model: Model, inputs: Sequence[np.ndarray], device: str, precision: str) -> Contestant:
+    from array_network import ArrayStep
+
+    require("threadpoolctl")
+    machine.set_numpy_threads(machine.threads())
+    return Contestant(kind, functools.partial(ArrayStep(model, len(inputs[0]), np, NUMPY_BLOCK), *inputs))
+
+
+def _cupy(kind: str, model: Model, inputs: Sequence[np.ndarray], device: str, precision: str) -> Contestant:
+    from array_network import ArrayStep
+
+    cupy = require_cuda()
+    step = functools.partial(ArrayStep(model, len(inputs[0]), cupy), *(cupy.asarray(array) for array in inputs))
+    return Contestant(kind, step, to_host=cupy.asnumpy, synchronise=cupy.cuda.Device().synchronize)
+
+
+_BUILDERS: dict[str, Callable[[str, Model, Sequence[np.ndarray], str, str], Contestant]] = {
+    "ailand": _ailand,
+    "torch_eager": _torch,
+    "torch_compile": _torch,
+    "torch_compile_tuned": _torch,
+    "torch_compile_blocks": _torch,
+    "onnxruntime": _onnxruntime,
+    "onnxruntime_blocks": _onnxruntime,
+    "numpy": _numpy,
+    "cupy": _cupy,
+}
