@@ -9,7 +9,7 @@ DATA ?= ../shared/data
 OUT ?= out
 EXAMPLE := examples/column_run/ecland_columns.nc
 
-.PHONY: help install run test test-quick lint types bench train evaluate clean
+.PHONY: help install run compile test test-quick lint types bench train evaluate clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -33,6 +33,9 @@ run: $(BIN)/ailand ## run the example: forcing in, states and fluxes out, score 
 	@mkdir -p $(OUT)
 	$(BIN)/ailand-column-run $(EXAMPLE) --reference $(EXAMPLE) --output $(OUT)/ailand_columns.nc --overwrite \
 	  --plot $(OUT)/ailand_columns.png --at 61.9,33.5
+
+compile: $(BIN)/ailand ## compile the model that ships ahead of time (MODEL=FILE: another one)
+	$(BIN)/ailand compile $(MODEL)
 
 test: $(VENV)/.test ## run all tests
 	$(BIN)/python -m pytest

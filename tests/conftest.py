@@ -15,10 +15,3 @@ def shared() -> pathlib.Path:
         pytest.skip(f"no reference data: neither AILAND_SHARED nor {default.name}/ beside the checkout holds any")
     return directory
 
-
-@pytest.fixture(scope="session", autouse=True)
-def compiled_programs_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Compiled programs are kept in the user's cache directory, so that a second run of the suite is quick."""
-    from ailand_gt4py.lowering.compilation import keep_programs
-
-    keep_programs()

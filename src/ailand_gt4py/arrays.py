@@ -114,3 +114,16 @@ def wrap(array: Array, dimensions: Sequence[gtx.Dimension], name: str = "array")
     check(array, name, tuple(array.shape), array.dtype)
     domain = gtx_common.domain(dict(zip(dimensions, array.shape, strict=True)))
     return gtx_common._field(array, domain=domain)
+
+
+def address(array: Array) -> int:
+    """Address of the first element."""
+    if isinstance(array, np.ndarray):
+        return int(array.__array_interface__["data"][0])
+    return int(array.data.ptr)
+
+
+def element_strides(array: Array) -> tuple[int, ...]:
+    """Strides in elements."""
+    itemsize = array.itemsize
+    return tuple(stride // itemsize for stride in array.strides)

@@ -1,4 +1,4 @@
-"""The command ``ailand``: model files, training, evaluation. ``ailand-column-run`` is a command of its own."""
+"""The command ``ailand``: model files, compiling, training, evaluation. ``ailand-column-run`` is its own command."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import ailand_gt4py
 from ailand_gt4py.errors import AilandError
 from ailand_gt4py.evaluation import command as evaluation_command
+from ailand_gt4py.lowering import command as compile_command
 from ailand_gt4py.training import command as training_command
 from ailand_gt4py.weights import command as model_command
 
@@ -23,6 +24,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, module, summary in (
         ("model", model_command, "show a model file, or make one from a published checkpoint"),
+        ("compile", compile_command, "compile a model ahead of time"),
         ("train", training_command, "train a model"),
         ("evaluate", evaluation_command, "score a model by lead time against persistence and climatology"),
     ):

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import time
-import warnings
-from collections.abc import Iterator
+import dataclasses
 from typing import Any, Literal
 
 import gt4py.next as gtx
@@ -14,16 +10,30 @@ import numpy as np
 
 from ailand_gt4py import arrays
 from ailand_gt4py.dimensions import Column, DiagnosticFeature, ForcingFeature, StateFeature, StaticFeature
-from ailand_gt4py.errors import InputError, RunError
-from ailand_gt4py.lowering import backends, compilation
+from ailand_gt4py.errors import InputError
+from ailand_gt4py.lowering import backends
+from ailand_gt4py.lowering.program_call import ProgramCall
 from ailand_gt4py.parameters import network_shape, step_operands
-from ailand_gt4py.stencils.step import CALLER_FIELDS, describe_step, step_program
+from ailand_gt4py.stencils.step import ProgramDescription, describe_static_part, describe_step, make_program
 from ailand_gt4py.weights.model import Model
 
 Precision = Literal["float32", "float64"]
 _DTYPES: dict[str, type] = {"float32": np.float32, "float64": np.float64}
 
-logger = logging.getLogger(__name__)
+
+@dataclasses.dataclass(frozen=True)
+class PreparedStatic:
+    """Static inputs of one emulator with all that depends on them alone; see `Emulator.prepare_static`.
+
+    Attributes:
+        emulator: the one that made it and takes it.
+        values: a copy of the static inputs (n_columns, n_static).
+        part: what the step reads in their place: of ``two_branch`` the static branch's result, else the copy.
+    """
+
+    emulator: Emulator
+    values: arrays.Array
+    part: arrays.Array
 
 
 class Emulator:
@@ -65,20 +75,20 @@ class Emulator:
         # Threads of a GPU read neighbouring columns, a core of the CPU the features of one column.
         self._order: Literal["C", "F"] = "C" if self.device == "cpu" else "F"
         self._operands = step_operands(model, self.dtype, self.device)
-        self._backend = backends.make_backend(
-            backend, self._operands.complete_tables, self._operands.broadcast_tables
-        )
-        self._lowered_here = isinstance(backend, str) and self._backend is not None
-        shape = network_shape(model)
-        program = step_program(shape, _DTYPES[precision])
-        self._program = program if self._backend is None else program.with_backend(self._backend)
-        description = describe_step(shape, _DTYPES[precision])
-        self._fixed_arguments = [self._operands.by_name[name] for name in description.operands]
-        self._fixed_arguments += [self._buffer(name, feature) for name, feature in description.buffers.items()]
-        self._backend_name = backend if isinstance(backend, str) else str(backend.name)
-        self._compiled = self._backend is None
+        self._backend = backends.make_backend(backend, self._operands.complete_tables, self._operands.broadcast_tables)
+        self._compiled_here = isinstance(backend, str) and self._backend is not None
         if self._backend is not None:
             self._check_extents()
+        self._backend_name = backend if isinstance(backend, str) else str(backend.name)
+        shape = network_shape(model)
+        network = f"the {model.architecture} network"
+        self._step = self._program_call(describe_step(shape, _DTYPES[precision]), network)
+        of_static = describe_static_part(shape, _DTYPES[precision])
+        self._static_part = (
+            None if of_static is None else self._program_call(of_static, f"the static part of {network}")
+        )
+        self._n_part = 0 if of_static is None else self._extent(of_static.caller_fields["static_part"])
+        self._kept: PreparedStatic | None = None
         sizes = model.sizes
         self._shapes = {
             "static": (self.n_columns, sizes.static),
@@ -92,6 +102,28 @@ class Emulator:
         """An uninitialised array (n_columns, n_features) of the emulator's type on its device."""
         return self._xp.empty((self.n_columns, n_features), dtype=self.dtype, order=self._order)
 
+    def prepare_static(self, static: Any) -> PreparedStatic:
+        """Compute what depends on the static inputs alone, once for all steps that are given the result.
+
+        `step` takes the result in the place of the static inputs. It holds a copy of them: where they change, prepare
+        them again. Without it, `step` compares the static inputs of every call with the last ones, or, on a GPU,
+        computes anew what depends on them.
+
+        Args:
+            static: (n_columns, n_static) as for `step`.
+
+        Raises:
+            InputError: an array of another shape, type or device.
+            RunError: the program cannot be compiled.
+        """
+        values = self.allocate(self.model.sizes.static)
+        values[...] = self._checked(static, "static")
+        if self._static_part is None:
+            return PreparedStatic(self, values, values)
+        prepared = PreparedStatic(self, values, self.allocate(self._n_part))
+        self._static_part((prepared.values, prepared.part))
+        return prepared
+
     def step(
         self, static: Any, forcing: Any, state: Any, *, out: tuple[Any, Any] | None = None
     ) -> tuple[arrays.Array, arrays.Array]:
@@ -100,7 +132,7 @@ class Emulator:
         Args:
             static, forcing, state: (n_columns, n_features) in the model's order and units, of the emulator's type, on
                 its device, in any memory layout; NumPy, CuPy, or anything with ``__cuda_array_interface__`` or DLPack.
-                They are read where they are and not changed.
+                They are read where they are and not changed. ``static`` may be the result of `prepare_static`.
             out: arrays for the results, of the shapes below; they must not share memory with the inputs.
 
         Returns:
@@ -108,37 +140,66 @@ class Emulator:
             and units, on the device. On a GPU the work may not be finished when this returns.
 
         Raises:
-            InputError: an array of another shape, type or device, or a result that shares memory with an input.
+            InputError: an array of another shape, type or device, or a result that shares memory with an input, or
+                static inputs that another emulator prepared.
             RunError: the program cannot be compiled.
         """
+        if isinstance(static, PreparedStatic):
+            if static.emulator is not self:
+                raise InputError("static: found inputs that another emulator prepared, expected this emulator's own")
+            prepared, static = static, static.values
+        else:
+            prepared, static = None, self._checked(static, "static")
         inputs = {
-            name: self._checked(value, name)
-            for name, value in (("static", static), ("forcing", forcing), ("state", state))
+            "static": static,
+            "forcing": self._checked(forcing, "forcing"),
+            "state": self._checked(state, "state"),
         }
         if out is None:
             out = (self.allocate(len(self.model.state)), self.allocate(len(self.model.diagnostics)))
-        results = {
-            name: self._checked(value, name) for name, value in zip(("new state", "diagnostics"), out, strict=True)
-        }
-        for result_name, result in results.items():
+        new_state, diagnostics = self._checked(out[0], "new state"), self._checked(out[1], "diagnostics")
+        for result_name, result in (("new state", new_state), ("diagnostics", diagnostics)):
             for name, array in inputs.items():
                 if self._xp.may_share_memory(result, array):
                     raise InputError(
                         f"{result_name}: found memory shared with the input '{name}', expected memory of its own"
                     )
-        fields = [
-            arrays.wrap(array, (Column, feature), name)
-            for (name, array), feature in zip((inputs | results).items(), CALLER_FIELDS.values(), strict=True)
-        ]
-        with self._compilation():
-            self._program(*fields, *self._fixed_arguments, offset_provider=self._operands.offset_provider)
-        return results["new state"], results["diagnostics"]
+        part = self._part_of(static) if prepared is None else prepared.part
+        self._step((part, inputs["forcing"], inputs["state"], new_state, diagnostics))
+        return new_state, diagnostics
 
     def compile(self) -> None:
-        """Compile the program now, by a step on zeros; without effect if it is compiled."""
-        if not self._compiled:
+        """Compile the programs now, by a step on zeros; without effect if they are compiled."""
+        calls = [call for call in (self._step, self._static_part) if call is not None]
+        if not all(call.is_compiled for call in calls):
             zeros = {name: self._xp.zeros(shape, dtype=self.dtype) for name, shape in self._shapes.items()}
-            self.step(zeros["static"], zeros["forcing"], zeros["state"])
+            self.step(self.prepare_static(zeros["static"]), zeros["forcing"], zeros["state"])
+
+    def _part_of(self, static: arrays.Array) -> arrays.Array:
+        """What the step reads in the place of the static inputs; on the CPU kept as long as their values stay."""
+        if self._static_part is None:
+            return static
+        if self._kept is None:
+            self._kept = self.prepare_static(static)
+        elif self.device == "cuda" or not np.array_equal(self._kept.values, static):
+            # The comparison of values on a GPU would make the host wait for the device.
+            self._kept.values[...] = static
+            self._static_part((self._kept.values, self._kept.part))
+        return self._kept.part
+
+    def _program_call(self, description: ProgramDescription, what: str) -> ProgramCall:
+        """A program of the model with its operands and buffers."""
+        program = make_program(description)
+        operands = [self._operands.by_name[name] for name in description.operands]
+        operands += [self._buffer(name, feature) for name, feature in description.buffers.items()]
+        return ProgramCall(
+            program if self._backend is None else program.with_backend(self._backend),
+            description.caller_fields,
+            operands,
+            self._operands.offset_provider,
+            f"{what} for {self._backend_name} in {self.precision}",
+            self._compiled_here,
+        )
 
     def _buffer(self, name: str, feature: gtx.Dimension) -> gtx.Field:
         """An intermediate field of the step.
@@ -146,24 +207,27 @@ class Emulator:
         The compiled program on the CPU keeps these values in the cache and writes none of them: there they are fields
         without memory of their own.
         """
+        shape = (self.n_columns, self._extent(feature))
+        if self._compiled_here and self.device == "cpu":
+            array = np.broadcast_to(np.zeros(1, dtype=self.dtype), shape)
+        else:
+            array = self._xp.zeros(shape, dtype=self.dtype, order=self._order)
+        return arrays.wrap(array, (Column, feature), name)
+
+    def _extent(self, feature: gtx.Dimension) -> int:
+        """Number of features along a dimension: of an input, an output, or a layer's units."""
         sizes = self.model.sizes
-        extents = {
+        known = {
             StaticFeature: sizes.static,
             ForcingFeature: sizes.forcing,
             StateFeature: sizes.state,
             DiagnosticFeature: sizes.diagnostics,
         }
-        if feature in extents:
-            extent = extents[feature]
-        else:
-            block, layer = name.removeprefix("units_").split("_")
-            extent = len(self.model.parameters[f"{block}.{layer}.bias"])
-        shape = (self.n_columns, extent)
-        if self._lowered_here and self.device == "cpu":
-            array = np.broadcast_to(np.zeros(1, dtype=self.dtype), shape)
-        else:
-            array = self._xp.zeros(shape, dtype=self.dtype, order=self._order)
-        return arrays.wrap(array, (Column, feature), name)
+        if feature in known:
+            return known[feature]
+        block = feature.value.removeprefix("Units_").rstrip("0123456789")
+        layer = feature.value.removeprefix(f"Units_{block}")
+        return len(self.model.parameters[f"{block}.{layer}.bias"])
 
     def _check_extents(self) -> None:
         """GT4Py's DaCe lowering drops dimensions of size one and then fails to index them."""
@@ -186,38 +250,3 @@ class Emulator:
         array = arrays.as_array(value, self.device, name)
         arrays.check(array, name, self._shapes[name], self.dtype)
         return array
-
-    @contextlib.contextmanager
-    def _compilation(self) -> Iterator[None]:
-        """Around the call that may compile: says so, and reports failure in one line."""
-        if self._backend is None:
-            with warnings.catch_warnings():
-                # GT4Py remarks on every call that this is slow; here it was asked for.
-                warnings.simplefilter("ignore", category=UserWarning)
-                yield
-            return
-        if self._compiled:
-            yield
-            return
-        logger.info(
-            "preparing the %s network for %s in %s: compiled at its first use, then kept",
-            self.model.architecture,
-            self._backend_name,
-            self.precision,
-        )
-        start = time.perf_counter()
-        try:
-            with compilation.in_this_process():
-                yield
-        except (InputError, RunError):
-            raise
-        except Exception as error:
-            lines = str(error).strip().splitlines() or [""]
-            # A build's output is headed by "Compiler failure:"; what went wrong is said further down.
-            causes = [line.strip() for line in lines if "error" in line.lower()] if lines[0].endswith(":") else []
-            reason = " ".join([lines[0], *causes[:1]])
-            raise RunError(
-                f"the {self.model.architecture} network cannot be compiled: {type(error).__name__}: {reason}"
-            ) from error
-        self._compiled = True
-        logger.info("ready after %.1f s", time.perf_counter() - start)

@@ -30,7 +30,6 @@ from ailand_gt4py.stencils.shapes import NetworkShape
 from ailand_gt4py.weights import architectures
 from ailand_gt4py.weights.model import Model, Variable
 
-
 #: Numbers in the longest vector of any processor here, in single precision.
 _WEIGHT_PADDING = 16
 
@@ -46,16 +45,16 @@ def network_shape(model: Model) -> NetworkShape:
 
 @dataclasses.dataclass(frozen=True)
 class StepOperands:
-    """The numbers and tables that the step's program takes beside inputs, results and buffers.
+    """The numbers and tables that the step's programs take beside inputs, results and buffers.
 
     Attributes:
-        by_name: the arguments that `stencils.step.StepDescription.operands` lists.
+        by_name: the arguments that `stencils.step.ProgramDescription.operands` lists.
         offset_provider: connectivity tables by offset name.
         complete_tables: names of the tables that are complete, so that reductions over them are matrix products.
         broadcast_tables: names of the tables that point to statistics of a row, which are all alike.
     """
 
-    by_name: Mapping[str, tuple[Any, ...]]
+    by_name: Mapping[str, Any]
     offset_provider: Mapping[str, gtx.Connectivity]
     complete_tables: tuple[str, ...]
     broadcast_tables: tuple[str, ...]
@@ -84,7 +83,7 @@ class _Builder:
         return arrays.wrap(self._side_by_side(values), (dense.target, dense.local), dense.name)
 
     def _side_by_side(self, values: np.ndarray) -> arrays.Array:
-        """Weights (target, source) in memory as (source, target): the matrix kernels read those of many targets at once.
+        """Weights (target, source) in memory as (source, target): matrix kernels read those of many targets at once.
 
         Rows are padded to whole vectors, and by some more: a stride that is a power of two crowds in few cache sets.
         """
@@ -152,7 +151,7 @@ def step_operands(model: Model, dtype: np.dtype, device: arrays.Device) -> StepO
         RunError: the device cannot be used.
     """
     builder = _Builder(model, dtype, device)
-    by_name = {
+    by_name: dict[str, Any] = {
         "scaling_static": builder.scaling(StaticFeature, model.static),
         "scaling_forcing": builder.scaling(ForcingFeature, model.forcing),
         "scaling_state": builder.scaling(StateFeature, model.state),
@@ -161,6 +160,10 @@ def step_operands(model: Model, dtype: np.dtype, device: arrays.Device) -> StepO
     }
     for block, k, dense in network_shape(model).contractions:
         by_name[f"operands_{block}_{k}"] = builder.layer(block, k, dense)
+    if model.architecture == "two_branch":
+        # The layer where the branches meet is split: its static share is computed apart (`stencils.step`).
+        (of_static, of_dynamic), bias = by_name["operands_combine_0"]
+        by_name |= {"operands_static_part": (of_static, bias), "operands_combine_0": of_dynamic}
     return StepOperands(
         by_name, builder.offset_provider, tuple(builder.complete_tables), tuple(builder.broadcast_tables)
     )

@@ -61,9 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(options: RunOptions) -> None:
     # GT4Py takes seconds to import, which --help and a wrong option need not wait for.
     from ailand_gt4py.driver.run import run
-    from ailand_gt4py.lowering.compilation import keep_programs
 
-    keep_programs()
     run(options, sys.stdout, sys.stderr)
 
 

@@ -54,7 +54,6 @@ def run(arguments: argparse.Namespace) -> int:
     # Only now: `--help` must not wait for GT4Py.
     from ailand_gt4py.evaluation.columns import read_columns
     from ailand_gt4py.evaluation.lead_time import free_run_scores, lead_time_scores
-    from ailand_gt4py.lowering.compilation import keep_programs
     from ailand_gt4py.weights.model_file import read_model
 
     leads = parse_leads(arguments.leads)
@@ -64,7 +63,6 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError(f"option --precision is '{arguments.precision}', expected float32 or float64")
     if arguments.output is not None:
         report.check_path(arguments.output)
-    keep_programs()
     model = read_model(arguments.model)
     columns = read_columns(arguments.file, model, np.dtype(arguments.precision))
     how = {"backend": arguments.backend, "precision": arguments.precision}

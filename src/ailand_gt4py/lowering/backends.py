@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import gt4py.next as gtx
-import numpy as np
 from gt4py.next.program_processors.runners.dace import make_dace_backend
 from gt4py.next.program_processors.runners.dace.transformations import GT4PyAutoOptHook
 
 from ailand_gt4py import arrays
 from ailand_gt4py.dimensions import Column
 from ailand_gt4py.errors import InputError
-from ailand_gt4py.lowering import blas, cublas
+from ailand_gt4py.lowering import blas, compilation, cublas
 from ailand_gt4py.lowering.blocks import ColumnBlocks
 from ailand_gt4py.lowering.device import DeviceMaps
 from ailand_gt4py.lowering.lift import LiftContractions
@@ -48,13 +47,16 @@ def device_of(backend: Any) -> arrays.Device:
     return "cpu" if device_type.name == "CPU" else "cuda"
 
 
-def make_backend(backend: Any, complete_tables: Sequence[str] = (), broadcast_tables: Sequence[str] = ()) -> gtx.backend.Backend | None:
+def make_backend(
+    backend: Any, complete_tables: Sequence[str] = (), broadcast_tables: Sequence[str] = ()
+) -> gtx.backend.Backend | None:
     """The GT4Py backend for a name; None for embedded execution.
 
     Args:
         backend: a name of `BACKEND_NAMES`, or a GT4Py backend, which is used as it is.
         complete_tables: names of the offsets whose connectivity is complete; reductions over them become GEMM on the
             ``dace_*`` backends.
+        broadcast_tables: names of the offsets whose connectivity points to elements that are all alike.
 
     Raises:
         InputError: an unknown name.
@@ -72,8 +74,10 @@ def make_backend(backend: Any, complete_tables: Sequence[str] = (), broadcast_ta
     return dace_backend(on_gpu, complete_tables, broadcast_tables)
 
 
-def dace_backend(on_gpu: bool, complete_tables: Sequence[str], broadcast_tables: Sequence[str] = ()) -> gtx.backend.Backend:
-    """GT4Py's DaCe backend with `LiftContractions`; needs no device, so it can compile CUDA where none is."""
+def dace_backend(
+    on_gpu: bool, complete_tables: Sequence[str], broadcast_tables: Sequence[str] = ()
+) -> gtx.backend.Backend:
+    """GT4Py's DaCe backend with our transformations; needs no device, so CUDA can be compiled where none is."""
     tables = tuple(sorted(complete_tables))
     hooks: dict[GT4PyAutoOptHook, Any] = {}
     if on_gpu:
@@ -81,22 +85,28 @@ def dace_backend(on_gpu: bool, complete_tables: Sequence[str], broadcast_tables:
         hooks[GT4PyAutoOptHook.TopLevelDataFlowPost] = DeviceMaps()
     else:
         if tables:
+            library = blas.load(blas.chosen())
             hooks[GT4PyAutoOptHook.TopLevelDataFlowPre] = ColumnBlocks(
-                tables, tuple(sorted(broadcast_tables)), Column.value, SCRATCH_PREFIXES
+                tables,
+                tuple(sorted(broadcast_tables)),
+                Column.value,
+                SCRATCH_PREFIXES,
+                None if library is None else library.prefix,
             )
         hooks[GT4PyAutoOptHook.TopLevelDataFlowPost] = SequentialMaps()
-    return make_dace_backend(
-        gpu=on_gpu,
-        auto_optimize=True,
-        async_sdfg_call=on_gpu,
-        # Fields come in the caller's layout, whatever its strides.
-        unstructured_horizontal_has_unit_stride=False,
-        optimization_args={"optimization_hooks": hooks},
-        # `arrays.wrap` makes domains that start at 0.
-        use_zero_origin=True,
-        # Reads the clock twice a call.
-        use_metrics=False,
-    )
+    with compilation.kept_programs():  # GT4Py's backends remember where
+        return make_dace_backend(
+            gpu=on_gpu,
+            auto_optimize=True,
+            async_sdfg_call=on_gpu,
+            # Fields come in the caller's layout, whatever its strides.
+            unstructured_horizontal_has_unit_stride=False,
+            optimization_args={"optimization_hooks": hooks},
+            # `arrays.wrap` makes domains that start at 0.
+            use_zero_origin=True,
+            # Reads the clock twice a call.
+            use_metrics=False,
+        )
 
 
 def _check_name(name: str) -> None:

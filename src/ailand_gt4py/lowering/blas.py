@@ -1,129 +1,107 @@
-"""The BLAS that the compiled programs call on the CPU.
+"""The BLAS that compiled programs call on the CPU, if not this package's own kernels.
 
-The generated code declares the two GEMM functions itself and finds them among the process's global symbols, so a
-compiled program in a cache does not hold a path of this installation.
+The kernels of ``kernels.hpp`` are what is used by default: they need no library, are at least as fast as those tried,
+and give a column the same bits wherever it stands. A BLAS is for processors whose compiler or vendor does better.
+
+The generated code declares the GEMM functions itself and finds them among the process's global symbols, so a compiled
+program in a cache does not hold a path of this installation.
 """
 
 from __future__ import annotations
 
 import ctypes
-import functools
+import os
 import pathlib
 from typing import NamedTuple
 
-import numpy as np
-
 from ailand_gt4py.errors import RunError
 
-#: Prefix that the wheel gives to its symbols, so that they cannot be mistaken for another BLAS in the process.
-SYMBOL_PREFIX = "scipy_"
+#: Names the BLAS: ``builtin``, ``openblas`` (of the wheel ``scipy-openblas32``), or a shared library with the CBLAS
+#: interface and 32-bit integers: its path, or a name that the system's loader knows (``libmkl_rt.so.2``).
+VARIABLE = "AILAND_BLAS"
+BUILTIN = "builtin"
+
+#: Prefixes of ``cblas_sgemm``: the wheel renames its functions, so that they cannot be mistaken for another BLAS.
+_PREFIXES = ("", "scipy_")
+#: Functions that set the number of threads of one call; the programs have threads of their own, over columns.
+_THREAD_FUNCTIONS = ("openblas_set_num_threads", "MKL_Set_Num_Threads", "bli_thread_set_num_threads")
 
 
-@functools.cache
-def load() -> ctypes.CDLL:
-    """Load the OpenBLAS of the ``scipy-openblas32`` wheel and make its symbols visible to compiled programs.
+class Blas(NamedTuple):
+    """A loaded BLAS.
 
-    Each call runs in one thread: the compiled programs have threads of their own over blocks of columns, as many as
-    ``OMP_NUM_THREADS`` says.
+    Attributes:
+        path: what was loaded.
+        prefix: of its functions' names.
+    """
+
+    path: str
+    prefix: str
+
+
+def chosen() -> str:
+    """The value of ``AILAND_BLAS``, or ``builtin``."""
+    return os.environ.get(VARIABLE) or BUILTIN
+
+
+def load(name: str) -> Blas | None:
+    """Load a BLAS and make its functions visible to compiled programs; each call of them then runs in one thread.
+
+    Args:
+        name: as for ``AILAND_BLAS``.
+
+    Returns:
+        The library; None for ``builtin``.
 
     Raises:
-        RunError: the wheel is not installed, or its library cannot be loaded.
+        RunError: it is not installed, cannot be loaded, or has no CBLAS functions.
     """
+    if name == BUILTIN:
+        return None
+    path = str(_openblas()) if name == "openblas" else name
+    try:
+        library = ctypes.CDLL(path, mode=ctypes.RTLD_GLOBAL)
+    except OSError as error:
+        raise RunError(f"BLAS '{name}' cannot be loaded, {_AVAILABLE}: {error}") from error
+    prefix = next((prefix for prefix in _PREFIXES if hasattr(library, f"{prefix}cblas_sgemm")), None)
+    if prefix is None or not hasattr(library, f"{prefix}cblas_dgemm"):
+        raise RunError(f"BLAS '{name}': found no cblas_sgemm and cblas_dgemm in {path}, {_AVAILABLE}")
+    for function in _THREAD_FUNCTIONS:
+        if hasattr(library, prefix + function):
+            getattr(library, prefix + function)(1)
+    return Blas(path, prefix)
+
+
+_AVAILABLE = f"expected '{BUILTIN}', 'openblas' or a library with the CBLAS interface"
+
+
+def _openblas() -> pathlib.Path:
+    """The library in the wheel."""
     try:
         import scipy_openblas32
     except ImportError as error:
-        raise RunError("BLAS: found no package 'scipy-openblas32', expected it to be installed") from error
+        raise RunError("BLAS 'openblas': found no package 'scipy-openblas32', expected it to be installed") from error
     directory = pathlib.Path(scipy_openblas32.get_lib_dir())
-    candidates = [
-        path
-        for pattern in ("libscipy_openblas*.so", "libscipy_openblas*.dylib")
-        for path in sorted(directory.glob(pattern))
-    ]
-    if not candidates:
-        raise RunError(f"BLAS: found no libscipy_openblas in {directory}, expected one from 'scipy-openblas32'")
-    try:
-        library = ctypes.CDLL(str(candidates[0]), mode=ctypes.RTLD_GLOBAL)
-    except OSError as error:
-        raise RunError(f"BLAS: {candidates[0]} cannot be loaded: {error}") from error
-    for name in ("cblas_sgemm", "cblas_dgemm", "openblas_set_num_threads"):
-        if not hasattr(library, SYMBOL_PREFIX + name):
-            raise RunError(f"BLAS: found no symbol '{SYMBOL_PREFIX}{name}' in {candidates[0]}, expected one")
-    getattr(library, SYMBOL_PREFIX + "openblas_set_num_threads")(1)
-    return library
+    for pattern in ("libscipy_openblas*.so", "libscipy_openblas*.dylib"):
+        for path in sorted(directory.glob(pattern)):
+            return path
+    raise RunError(f"BLAS 'openblas': found no libscipy_openblas in {directory}, expected one from 'scipy-openblas32'")
 
 
-def gemm_declaration(function: str, c_type: str) -> str:
-    """C declaration of ``cblas_sgemm`` or ``cblas_dgemm`` with the wheel's prefix (32-bit integers)."""
-    return (
-        f'extern "C" void {SYMBOL_PREFIX}{function}(int order, int trans_a, int trans_b, int m, int n, int k, '
-        f"{c_type} alpha, const {c_type}* a, int lda, const {c_type}* b, int ldb, {c_type} beta, {c_type}* c, int ldc);"
-    )
+def declaration(prefix: str) -> str:
+    """C++ for the two GEMM functions of a BLAS, as ``ailand::gemm`` on row-major matrices: c = a b + beta c."""
 
+    def function(name: str, real: str) -> str:
+        return f"""
+extern "C" void {prefix}{name}(int order, int trans_a, int trans_b, int m, int n, int k, {real} alpha, const {real}* a,
+                               int lda, const {real}* b, int ldb, {real} beta, {real}* c, int ldc);
+namespace ailand {{
+inline void gemm(long m, long n, long k, const {real}* a, long lda, const {real}* b, long ldb, {real} beta, {real}* c,
+                 long ldc) {{
+    enum {{ row_major = 101, as_is = 111 }};
+    {prefix}{name}(row_major, as_is, as_is, (int)m, (int)n, (int)k, 1, a, (int)lda, b, (int)ldb, beta, c, (int)ldc);
+}}
+}}  // namespace ailand
+"""
 
-class ColumnBlocks(NamedTuple):
-    """How many columns one GEMM call computes, so that a column's result does not depend on its place.
-
-    A matrix kernel may sum in another order in the rows left over at its end, or even from one group of rows to the
-    next. All calls of a program therefore get the same number of columns, padded where need be.
-
-    Attributes:
-        unit: calls get a multiple of this many columns.
-        limit: calls get at most this many columns; a multiple of the unit.
-    """
-
-    unit: int
-    limit: int
-
-    def padded(self, n_columns: int) -> int:
-        """The number of columns that calls of equal size compute, for at least one column.
-
-        That is the next multiple of the unit for one call, the next multiple of the limit for more than one.
-        """
-        step = self.unit if n_columns <= self.limit else self.limit
-        return -(-n_columns // step) * step
-
-
-#: What is tried, the fastest first. Kernels of OpenBLAS for AVX2 (Haswell, Zen) round differently inside a call in
-#: single precision, but not inside eight rows.
-_CANDIDATE_BLOCKS = (ColumnBlocks(64, 256), ColumnBlocks(8, 8))
-
-_CBLAS_ROW_MAJOR, _CBLAS_AS_IS, _CBLAS_TRANSPOSED = 101, 111, 112
-
-
-def gemm_rows(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """``x @ weight.T`` by one call of the loaded BLAS, as the compiled programs call it; contiguous arrays."""
-    real, name = (ctypes.c_float, "cblas_sgemm") if x.dtype == np.float32 else (ctypes.c_double, "cblas_dgemm")
-    result = np.empty((len(x), len(weight)), dtype=x.dtype)
-    n_inputs, n_outputs = x.shape[1], len(weight)
-    pointers = [array.ctypes.data_as(ctypes.c_void_p) for array in (x, weight, result)]
-    getattr(load(), SYMBOL_PREFIX + name)(
-        _CBLAS_ROW_MAJOR, _CBLAS_AS_IS, _CBLAS_TRANSPOSED, len(x), n_outputs, n_inputs,
-        real(1.0), pointers[0], n_inputs, pointers[1], n_inputs, real(0.0), pointers[2], n_outputs,
-    )  # fmt: skip
-    return result
-
-
-def _rows_are_alike(blocks: ColumnBlocks, dtype: type) -> bool:
-    """Whether equal rows of x give bit-equal rows of the result, for calls of every size that the blocks allow."""
-    random = np.random.default_rng(0)
-    for n_inputs, n_outputs in ((20, 172), (172, 172), (256, 256), (37, 45), (512, 7)):
-        weight: np.ndarray = random.standard_normal((n_outputs, n_inputs)).astype(dtype)
-        row: np.ndarray = random.standard_normal(n_inputs).astype(dtype)
-        for n_columns in range(blocks.unit, blocks.limit + 1, blocks.unit):
-            result = gemm_rows(np.ascontiguousarray(np.broadcast_to(row, (n_columns, n_inputs))), weight)
-            if not (result == result[0]).all():
-                return False
-    return True
-
-
-@functools.cache
-def column_blocks(dtype: type) -> ColumnBlocks:
-    """The largest blocks in which the loaded BLAS computes equal columns bit-equally; measured, some milliseconds.
-
-    Raises:
-        RunError: no such blocks.
-    """
-    for blocks in _CANDIDATE_BLOCKS:
-        if _rows_are_alike(blocks, dtype):
-            return blocks
-    raise RunError(f"BLAS: equal rows give different results in {np.dtype(dtype).name}, expected equal results")
+    return function("cblas_sgemm", "float") + function("cblas_dgemm", "double")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import dace
 from dace.symbolic import symstr
 
 from ailand_gt4py.lowering.column_program import (
@@ -49,11 +48,14 @@ class BlockCode:
         program: fused.
         arrays: DaCe's descriptors of the caller's arrays.
         pointers: name of each caller's array in the code.
-        matrix_product: name of the function for a dense layer, in ``kernels.hpp``.
+        with_blas: whether matrix products are calls of ``ailand::gemm`` (see `blas.declaration`).
     """
 
-    def __init__(self, program: ColumnProgram, arrays: dict[str, Any], pointers: dict[str, str]) -> None:
+    def __init__(
+        self, program: ColumnProgram, arrays: dict[str, Any], pointers: dict[str, str], with_blas: bool
+    ) -> None:
         self.program = program
+        self.with_blas = with_blas
         self.arrays = arrays
         self.pointers = pointers
         self.slots: list[_Slot] = []
@@ -190,9 +192,15 @@ class BlockCode:
             ]
         if definition.products:
             terms = ", ".join(self._term(definition, place) for place in range(len(definition.products)))
+            outputs = _cpp(definition.extent)
+            call = f"ailand::dense<T>(terms, {len(definition.products)}, rows, {outputs},"
+            if self.with_blas:
+                gemm = "[](auto... arguments) { ailand::gemm(arguments...); }"
+                sums = f"ailand::workspace<T, 2>(plan.rows * ailand::row_stride<T>({outputs}))"
+                call = f"ailand::dense_by<T>({gemm}, terms, {len(definition.products)}, rows, {outputs}, {sums},"
             return [
                 f"{{ const ailand::Term<T> terms[] = {{{terms}}};",
-                f"ailand::dense<T>(terms, {len(definition.products)}, rows, {_cpp(definition.extent)},",
+                call,
                 "[&](auto sums, long r, long j) { using V = decltype(sums);",
                 f"ailand::store<V>({target}, {self._expression(definition.value, definition.extent)}); }}); }}",
             ]

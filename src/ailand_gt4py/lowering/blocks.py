@@ -10,6 +10,7 @@ import pathlib
 import dace
 
 from ailand_gt4py.errors import RunError
+from ailand_gt4py.lowering import blas
 from ailand_gt4py.lowering.block_code import BlockCode
 from ailand_gt4py.lowering.column_program import ColumnProgram
 from ailand_gt4py.lowering.fuse import fuse
@@ -49,6 +50,7 @@ class ColumnBlocks:
         broadcast_tables: names of the offsets whose connectivity points to elements that are all alike.
         column: name of the column dimension.
         scratch_prefixes: arguments of such names hold nothing that the caller reads; they are not written.
+        blas_prefix: of the functions of the BLAS for the matrix products; None for this package's kernels.
         digest: of the code that generates.
     """
 
@@ -56,6 +58,7 @@ class ColumnBlocks:
     broadcast_tables: tuple[str, ...]
     column: str
     scratch_prefixes: tuple[str, ...]
+    blas_prefix: str | None = None
     digest: str = dataclasses.field(default_factory=code_digest)
 
     def __call__(self, sdfg: dace.SDFG) -> None:
@@ -64,7 +67,7 @@ class ColumnBlocks:
         Raises:
             RunError: a contraction cannot be lifted, or the program is not one over independent columns.
         """
-        LiftContractions(self.tables, "blocks")(sdfg)
+        LiftContractions(self.tables, None)(sdfg)
         try:
             program = fuse(read_program(sdfg, self.column, self.scratch_prefixes, self.broadcast_tables))
             _check_types(sdfg, program)
@@ -73,7 +76,7 @@ class ColumnBlocks:
                 f"program '{sdfg.name}' cannot be run in blocks of columns: {refusal}; expected dense layers and "
                 "element-wise operations in which each column depends on itself alone"
             ) from None
-        _replace(sdfg, program)
+        _replace(sdfg, program, self.blas_prefix)
 
 
 def _arguments(program: ColumnProgram) -> tuple[list[str], list[str]]:
@@ -92,14 +95,14 @@ def _check_types(sdfg: dace.SDFG, program: ColumnProgram) -> None:
             raise RefusedError(f"'{name}' is of type {found}, the result '{written[0]}' of type {expected}")
 
 
-def _replace(sdfg: dace.SDFG, program: ColumnProgram) -> None:
+def _replace(sdfg: dace.SDFG, program: ColumnProgram, blas_prefix: str | None) -> None:
     """Put one tasklet in the place of all that the program does."""
     (state,) = (state for state in sdfg.states() if state.number_of_nodes() > 0)
     read, written = _arguments(program)
     arrays = {name: sdfg.arrays[name] for name in (*read, *written)}
     inputs = {name: f"_in_{place}" for place, name in enumerate(read)}
     outputs = {name: f"_out_{place}" for place, name in enumerate(written)}
-    code = BlockCode(program, arrays, inputs | outputs).text()
+    code = BlockCode(program, arrays, inputs | outputs, blas_prefix is not None).text()
     state.remove_nodes_from(list(state.nodes()))
     for name in [name for name, descriptor in sdfg.arrays.items() if descriptor.transient]:
         sdfg.remove_data(name, validate=False)
@@ -110,7 +113,7 @@ def _replace(sdfg: dace.SDFG, program: ColumnProgram) -> None:
         {outputs[name]: pointers[name] for name in written},
         code,
         language=dace.Language.CPP,
-        code_global=kernels(),
+        code_global=kernels() + (blas.declaration(blas_prefix) if blas_prefix is not None else ""),
     )
     for name in read:
         state.add_edge(state.add_read(name), None, tasklet, inputs[name], dace.Memlet.from_array(name, arrays[name]))

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import hashlib
+import importlib.metadata
 import os
 import pathlib
+import platform
 import shutil
 import sys
 import warnings
@@ -14,25 +18,47 @@ from gt4py.next import config
 from gt4py.next.otf import runners
 
 
-def keep_programs(directory: pathlib.Path | None = None) -> pathlib.Path:
-    """Keep compiled programs between processes; for the command line, before the first compilation.
+def cache_directory() -> pathlib.Path:
+    """Where compiled programs are kept between processes.
 
-    A process that has a host (a dycore, a notebook) decides this for itself through GT4Py's own settings
-    ``GT4PY_BUILD_CACHE_LIFETIME`` and ``GT4PY_BUILD_CACHE_DIR``, which are left as they are where they are set.
-
-    Args:
-        directory: where to keep them; None for ``ailand_gt4py`` in the user's cache directory
-            (``XDG_CACHE_HOME``, else ``~/.cache``).
-
-    Returns:
-        The directory that is used.
+    ``GT4PY_BUILD_CACHE_DIR`` where it is set; else, below ``ailand_gt4py`` in the user's cache directory
+    (``XDG_CACHE_HOME``, else ``~/.cache``), one directory for each kind of processor and each version of DaCe: programs
+    are compiled for the processor at hand. What else matters (the program, this package's and GT4Py's code, the
+    compiler's flags) is part of GT4Py's own key.
     """
+    if "GT4PY_BUILD_CACHE_DIR" in os.environ:
+        return pathlib.Path(config.BUILD_CACHE_DIR)
+    base = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
+    return base / "ailand_gt4py" / _machine()
+
+
+@functools.cache
+def _machine() -> str:
+    """A name for the processor's abilities and the versions that a compiled program depends on."""
+    try:
+        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = [platform.processor()]
+    abilities = next((line for line in lines if line.startswith(("flags", "Features"))), lines[0] if lines else "")
+    digest = hashlib.sha256(abilities.encode()).hexdigest()[:8]
+    return f"{platform.machine()}-{digest}-dace-{importlib.metadata.version('dace')}"
+
+
+@contextlib.contextmanager
+def kept_programs() -> Iterator[None]:
+    """Programs that are made and compiled inside are kept between processes.
+
+    GT4Py's own settings come first where they are set: ``GT4PY_BUILD_CACHE_LIFETIME`` and ``GT4PY_BUILD_CACHE_DIR``.
+    Other programs of the process keep theirs.
+    """
+    lifetime, directory = config.BUILD_CACHE_LIFETIME, config.BUILD_CACHE_DIR
     if "GT4PY_BUILD_CACHE_LIFETIME" not in os.environ:
         config.BUILD_CACHE_LIFETIME = config.BuildCacheLifetime.PERSISTENT
-    if "GT4PY_BUILD_CACHE_DIR" not in os.environ:
-        base = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
-        config.BUILD_CACHE_DIR = directory or base / "ailand_gt4py"
-    return pathlib.Path(config.BUILD_CACHE_DIR)
+    config.BUILD_CACHE_DIR = cache_directory()
+    try:
+        yield
+    finally:
+        config.BUILD_CACHE_LIFETIME, config.BUILD_CACHE_DIR = lifetime, directory
 
 
 @contextlib.contextmanager
@@ -56,7 +82,7 @@ def build_tools() -> Iterator[None]:
 
 @contextlib.contextmanager
 def in_this_process() -> Iterator[None]:
-    """Compile without worker processes, and without showing GT4Py's and DaCe's remarks on the program.
+    """Compile without worker processes, keep the result, and do not show GT4Py's and DaCe's remarks on the program.
 
     GT4Py's default pool of spawned processes runs the caller's script again in each worker, which is wrong for scripts
     without a main guard, and gains nothing for one program.
@@ -65,7 +91,7 @@ def in_this_process() -> Iterator[None]:
     runners.reset_default_runner()
     config.BUILD_JOBS_MODE = config.BuildJobsMode.SERIAL
     try:
-        with build_tools(), warnings.catch_warnings():
+        with kept_programs(), build_tools(), warnings.catch_warnings():
             warnings.simplefilter("ignore", category=UserWarning)
             yield
     finally:

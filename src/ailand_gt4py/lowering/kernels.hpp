@@ -10,7 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
-#include <new>
+#include <type_traits>
 #include <unistd.h>
 #ifdef _OPENMP
 #include <omp.h>
@@ -140,6 +140,18 @@ void dense(const Term<T>* terms, int count, long rows, long outputs, Finish fini
         for (; output + 2 * lanes<T> <= end; output += 2 * lanes<T>)
             multiply_panel<T, 2>(terms, count, rows, output, finish);
     for (; output < end; output += lanes<T>) multiply_panel<T, 1>(terms, count, rows, output, finish);
+}
+
+// The same by a BLAS: its `gemm` for each term, then a pass over the sums while they are in the cache.
+template <class T, class Gemm, class Finish>
+void dense_by(Gemm gemm, const Term<T>* terms, int count, long rows, long outputs, T* sums, Finish finish) {
+    const long stride = row_stride<T>(outputs);
+    for (int t = 0; t < count; ++t)
+        gemm(rows, outputs, terms[t].inputs, terms[t].x, terms[t].x_stride, terms[t].weight, terms[t].weight_stride,
+             T(t > 0), sums, stride);
+    for (long row = 0; row < rows; ++row)
+        for (long output = 0; output < outputs; output += lanes<T>)
+            finish(load<vector_of<T>>(sums + row * stride + output), row, output);
 }
 
 // The sum over k of value(k) * weight[k] of one row; value gives a vector from k on, garbage behind the last input.

@@ -7,7 +7,7 @@ import gt4py.next as gtx
 from ailand_gt4py.dimensions import ForcingFeature, StateFeature, StaticFeature
 from ailand_gt4py.stencils.dense import contract, layer_norm_relu, leaky_relu, relu
 from ailand_gt4py.stencils.instances import FieldOperator, named_field_operator
-from ailand_gt4py.stencils.shapes import INPUTS, Activation, columns, linear_type, normalised_type
+from ailand_gt4py.stencils.shapes import INPUTS, Activation, columns, linear_type, matrix, normalised_type
 
 
 @functools.cache
@@ -141,6 +141,21 @@ def pair_layer(
         x: columns(first, dtype), y: columns(second, dtype), operands: linear_type((first, second), target, dtype)
     ) -> columns(target, dtype):
         return after(before(x, y, operands))
+
+    return apply
+
+
+@functools.cache
+def completed_layer(source: gtx.Dimension, target: gtx.Dimension, kind: Activation, dtype: type) -> FieldOperator:
+    """A layer of which one part is known: that plus weight @ x, then its activation."""
+    product = contract(source, target, dtype)
+    after = activation(kind, target, dtype)
+
+    @named_field_operator(f"completed_layer_to_{target.value}", dtype)
+    def apply(
+        part: columns(target, dtype), x: columns(source, dtype), weight: matrix(source, target, dtype)
+    ) -> columns(target, dtype):
+        return after(part + product(x, weight))
 
     return apply
 

@@ -1,8 +1,13 @@
-"""The program of one step: from inputs in model units to the new state and the diagnostics in model units.
+"""The programs of a step: from inputs in model units to the new state and the diagnostics in model units.
 
 A network of any depth is a sequence of statements, each one field operator of `layers` or `pointwise` that writes a
 buffer. GT4Py programs are Python functions without loops over operators, so the function is written out here for an
 architecture and its depths. One program, and thus one call of compiled code, makes the whole step.
+
+In ``two_branch`` the static inputs have a branch of their own, a fifth of the network's work. It and its share of the
+layer where the branches meet are a program of their own, `describe_static_part`, which need not run as long as the
+static inputs stay. The other networks mix static and other inputs in a first layer. There 18 or 20 multiplications for
+each of its units could be saved by keeping a number for each unit and column; reading that number back takes as long.
 """
 
 import dataclasses
@@ -13,7 +18,7 @@ import gt4py.next as gtx
 
 from ailand_gt4py.dimensions import DiagnosticFeature, ForcingFeature, StateFeature, StaticFeature
 from ailand_gt4py.stencils.instances import FieldOperator, define
-from ailand_gt4py.stencils.layers import increment, input_layer, layer, pair_layer
+from ailand_gt4py.stencils.layers import completed_layer, increment, input_layer, layer, linear, pair_layer
 from ailand_gt4py.stencils.pointwise import denormalise_and_bound, normalise
 from ailand_gt4py.stencils.shapes import (
     INPUTS,
@@ -22,17 +27,10 @@ from ailand_gt4py.stencils.shapes import (
     columns,
     finishing_type,
     layer_type,
+    linear_type,
+    matrix,
     scaling_type,
 )
-
-#: The fields that a caller of the program brings, in the order of its arguments: three inputs and two results.
-CALLER_FIELDS = {
-    "static_input": StaticFeature,
-    "forcing_input": ForcingFeature,
-    "state_input": StateFeature,
-    "new_state": StateFeature,
-    "diagnostics": DiagnosticFeature,
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,17 +43,21 @@ class Statement:
 
 
 @dataclasses.dataclass
-class StepDescription:
-    """The statements of a step and what they need.
+class ProgramDescription:
+    """The statements of a program and what they need.
 
     Attributes:
+        name: of the program, unique for the network's shape.
+        caller_fields: name -> feature dimension of the fields that a caller brings: inputs, then results.
         statements: in order.
         operands: name -> type of the model's numbers: ``scaling_*``, ``finishing_*``, ``operands_<block>_<layer>``.
         buffers: name -> feature dimension of the intermediate fields, each over all columns.
     """
 
+    name: str
     shape: NetworkShape
     dtype: type
+    caller_fields: dict[str, gtx.Dimension]
     statements: list[Statement] = dataclasses.field(default_factory=list)
     operands: dict[str, Type] = dataclasses.field(default_factory=dict)
     buffers: dict[str, gtx.Dimension] = dataclasses.field(default_factory=dict)
@@ -76,7 +78,7 @@ class StepDescription:
     def chain(self, block: str, inputs: tuple[str, ...], first: int = 0, last: int | None = None) -> tuple[str, ...]:
         """Append layers of a block, the first of them on ``inputs``; gives the names of what they come to."""
         for k, (target, kind) in list(enumerate(self.shape.layers[block]))[first:last]:
-            sources = tuple((self.buffers)[name] for name in inputs)
+            sources = tuple(self.buffers[name] for name in inputs)
             if len(sources) == len(INPUTS):
                 operator = input_layer(target, kind, self.dtype)
             elif len(sources) == 2:
@@ -87,6 +89,21 @@ class StepDescription:
             self.operands[operands] = layer_type(sources, target, kind, self.dtype)
             inputs = (self._append(operator, (*inputs, operands), f"units_{block}_{k}", target),)
         return inputs
+
+    def static_part(self, units: str) -> None:
+        """Append the static branch's share of the layer where the branches meet, bias included."""
+        source, target = self.buffers[units], self.caller_fields["static_part"]
+        self.operands["operands_static_part"] = linear_type((source,), target, self.dtype)
+        arguments = (units, "operands_static_part")
+        self.statements.append(Statement(linear(source, target, self.dtype), arguments, "static_part"))
+
+    def meet(self, units: str) -> tuple[str, ...]:
+        """Append the layer where the branches meet; gives the name of what it comes to."""
+        ((target, kind),) = self.shape.layers["combine"]
+        source = self.buffers[units]
+        self.operands["operands_combine_0"] = matrix(source, target, self.dtype)
+        arguments = ("static_part", units, "operands_combine_0")
+        return (self._append(completed_layer(source, target, kind, self.dtype), arguments, "units_combine_0", target),)
 
     def add_increment(self, inputs: tuple[str, ...]) -> str:
         """Append the last prognostic layer, whose output is added to the state."""
@@ -103,19 +120,49 @@ class StepDescription:
         return out
 
 
+def _named(what: str, shape: NetworkShape, dtype: type, fields: dict[str, gtx.Dimension]) -> ProgramDescription:
+    depths = "_".join(f"{block}{depth}" for block, depth in shape.depths)
+    return ProgramDescription(f"{shape.architecture}_{depths}_{what}_{dtype.__name__}", shape, dtype, fields)
+
+
 @functools.cache
-def describe_step(shape: NetworkShape, dtype: type) -> StepDescription:
-    """The statements of a step for a network's shape (see `ailand_gt4py.weights.architectures`)."""
-    step = StepDescription(shape, dtype)
-    static = step.normalise("static", StaticFeature)
+def describe_static_part(shape: NetworkShape, dtype: type) -> ProgramDescription | None:
+    """What static inputs alone decide, ``static_input`` -> ``static_part``; None where that is not worth keeping."""
+    if shape.architecture != "two_branch":
+        return None
+    ((meeting, _),) = shape.layers["combine"]
+    part = _named("static_part", shape, dtype, {"static_input": StaticFeature, "static_part": meeting})
+    (units,) = part.chain("static", (part.normalise("static", StaticFeature),))
+    part.static_part(units)
+    return part
+
+
+@functools.cache
+def describe_step(shape: NetworkShape, dtype: type) -> ProgramDescription:
+    """The statements of a step for a network's shape (see `ailand_gt4py.weights.architectures`).
+
+    Its caller's fields are ``static_input`` (or ``static_part``, where there is one), ``forcing_input``,
+    ``state_input``, ``new_state`` and ``diagnostics``.
+    """
+    part = describe_static_part(shape, dtype)
+    of_static = {"static_input": StaticFeature}
+    if part is not None:
+        of_static = {"static_part": part.caller_fields["static_part"]}
+    others = {
+        "forcing_input": ForcingFeature,
+        "state_input": StateFeature,
+        "new_state": StateFeature,
+        "diagnostics": DiagnosticFeature,
+    }
+    step = _named("step", shape, dtype, of_static | others)
+    static = step.normalise("static", StaticFeature) if part is None else ""
     forcing = step.normalise("forcing", ForcingFeature)
     state = step.normalise("state", StateFeature)
-    everything = (static, forcing, state)
-    if shape.architecture == "two_branch":
-        branches = (*step.chain("static", (static,)), *step.chain("dynamic", (forcing, state)))
-        hidden = step.chain("combine", branches)
+    if part is not None:
+        (dynamic,) = step.chain("dynamic", (forcing, state))
+        hidden = step.meet(dynamic)
     else:
-        hidden = step.chain("trunk", everything)
+        hidden = step.chain("trunk", (static, forcing, state))
     new_state = step.add_increment(step.chain("prognostic", hidden, last=-1))
     step.finish("new_state", StateFeature, new_state)
     # In `layer_norm` the diagnostic block sees the new state, before its bounds.
@@ -125,23 +172,20 @@ def describe_step(shape: NetworkShape, dtype: type) -> StepDescription:
     return step
 
 
-@functools.cache
-def step_program(shape: NetworkShape, dtype: type) -> Any:
-    """The GT4Py program of a step.
+def make_program(description: ProgramDescription) -> Any:
+    """The GT4Py program of a description.
 
-    Its arguments are those of `CALLER_FIELDS`, then `StepDescription.operands`, then `StepDescription.buffers`.
+    Its arguments are the description's ``caller_fields``, then its ``operands``, then its ``buffers``.
     """
-    step = describe_step(shape, dtype)
-    depths = "_".join(f"{block}{depth}" for block, depth in shape.depths)
-    name = f"{shape.architecture}_{depths}_step_{dtype.__name__}"
-    types = {field: columns(feature, dtype) for field, feature in CALLER_FIELDS.items()}
-    types |= step.operands | {buffer: columns(feature, dtype) for buffer, feature in step.buffers.items()}
+    types = {field: columns(feature, description.dtype) for field, feature in description.caller_fields.items()}
+    types |= description.operands
+    types |= {buffer: columns(feature, description.dtype) for buffer, feature in description.buffers.items()}
     lines = [
         f"    {statement.operator.__name__}({', '.join(statement.arguments)}, out={statement.out})\n"
-        for statement in step.statements
+        for statement in description.statements
     ]
-    source = f"def {name}({', '.join(types)}):\n" + "".join(lines)
-    namespace = {statement.operator.__name__: statement.operator for statement in step.statements}
-    written = define(name, source, namespace, __file__)
+    source = f"def {description.name}({', '.join(types)}):\n" + "".join(lines)
+    namespace = {statement.operator.__name__: statement.operator for statement in description.statements}
+    written = define(description.name, source, namespace, __file__)
     written.__annotations__ = types
     return gtx.program(written)

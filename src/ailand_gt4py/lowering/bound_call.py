@@ -1,0 +1,74 @@
+"""A compiled program with most of its arguments bound, called with little more than new pointers.
+
+GT4Py looks at every argument of a program in every call: types, dimensions, extents. A step has dozens of operands that
+never change, and that costs many times more than a small step itself. After a first call through GT4Py, which compiles
+and checks everything, DaCe's vector of C arguments is at hand; `BoundCall` keeps it and exchanges the pointers and
+strides of the fields that do change. It uses parts of GT4Py that are not public; this module is the only place.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from typing import Any
+
+from ailand_gt4py.errors import RunError
+
+
+def _compiled_dace_program(program: Any) -> Any:
+    """GT4Py's ``CompiledDaceProgram`` behind a program that was called once."""
+    variants = list(program._compiled_programs.compiled_programs.values())
+    if len(variants) == 1:
+        (variant,) = variants
+        # GT4Py 1.2 has a class for it, 1.1 a function that captures it.
+        candidates = [getattr(variant, "_fun", None)]
+        candidates += [cell.cell_contents for cell in getattr(variant, "__closure__", None) or ()]
+        for candidate in candidates:
+            if type(candidate).__name__ == "CompiledDaceProgram":
+                return candidate
+    raise RunError(
+        f"the compiled form of program '{program.__name__}' cannot be found: "
+        f"found {len(variants)} variants, expected one of GT4Py 1.1.12 or 1.2"
+    )
+
+
+class BoundCall:
+    """Calls a compiled program on other arrays of the same shapes.
+
+    Args:
+        program: a GT4Py program on a DaCe backend that was called once, with all operands that are to stay.
+        names: the arguments that change from call to call, all two-dimensional fields.
+    """
+
+    def __init__(self, program: Any, names: Sequence[str]) -> None:
+        compiled = _compiled_dace_program(program)
+        sdfg = compiled.sdfg_program.sdfg
+        places = {name: place for place, name in enumerate(sdfg.arglist())}
+        self._program = compiled.sdfg_program
+        self._initial = compiled.csdfg_init_argv
+        self._arguments = list(compiled.csdfg_argv)
+        # (pointer, column stride, feature stride) among the arguments; None where the program does not use it.
+        self._places: list[tuple[int | None, tuple[tuple[int, Any] | None, ...]]] = []
+        for name in names:
+            strides = sdfg.arrays[name].strides if name in places else (None, None)
+            of_strides = tuple(
+                (places[str(stride)], type(self._arguments[places[str(stride)]])) if str(stride) in places else None
+                for stride in strides
+            )
+            self._places.append((places.get(name), of_strides))
+
+    def __call__(self, pointers: Sequence[int], strides: Sequence[tuple[int, ...]]) -> None:
+        """Run on the arrays at these addresses.
+
+        Args:
+            pointers: address of each named argument, in order.
+            strides: of each, in elements.
+        """
+        arguments = self._arguments
+        for (place, of_strides), pointer, own_strides in zip(self._places, pointers, strides, strict=True):
+            if place is not None:
+                arguments[place] = ctypes.c_void_p(pointer)
+            for found, stride in zip(of_strides, own_strides, strict=True):
+                if found is not None:
+                    arguments[found[0]] = found[1](stride)
+        self._program.fast_call(arguments, self._initial, do_gpu_check=False)

@@ -1,0 +1,100 @@
+"""A GT4Py program with its operands: compiled at its first call, then called with little overhead."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import gt4py.next as gtx
+
+from ailand_gt4py import arrays
+from ailand_gt4py.dimensions import Column
+from ailand_gt4py.errors import InputError, RunError
+from ailand_gt4py.lowering import compilation
+from ailand_gt4py.lowering.bound_call import BoundCall
+
+logger = logging.getLogger(__name__)
+
+
+class ProgramCall:
+    """Calls a program whose first arguments change from call to call, and whose other arguments stay.
+
+    Args:
+        program: the GT4Py program, on its backend.
+        varying: the arguments that change, in order: name and feature dimension of a field (Column, feature).
+        operands: the arguments that stay.
+        offset_provider: connectivity tables.
+        description: of the program, for messages: "the layer_norm network for dace_cpu in float32".
+        compiled_here: the backend is one of this package's DaCe backends; else it is embedded execution (False and no
+            backend) or a backend of the caller.
+
+    Attributes:
+        is_compiled: whether calls run compiled code already.
+    """
+
+    def __init__(
+        self,
+        program: Any,
+        varying: Mapping[str, gtx.Dimension],
+        operands: Sequence[Any],
+        offset_provider: Mapping[str, gtx.Connectivity],
+        description: str,
+        compiled_here: bool,
+    ) -> None:
+        self._program = program
+        self._varying = dict(varying)
+        self._operands = list(operands)
+        self._offset_provider = offset_provider
+        self._description = description
+        self._compiled_here = compiled_here
+        self._bound: BoundCall | None = None
+        self.is_compiled = program.backend is None
+
+    def __call__(self, values: Sequence[arrays.Array]) -> None:
+        """Run on these arrays, which have been checked (`arrays.check`).
+
+        Raises:
+            RunError: the program cannot be compiled.
+        """
+        if self._bound is not None:
+            self._bound(
+                [arrays.address(value) for value in values], [arrays.element_strides(value) for value in values]
+            )
+            return
+        fields = [
+            arrays.wrap(value, (Column, feature), name)
+            for value, (name, feature) in zip(values, self._varying.items(), strict=True)
+        ]
+        with self._compilation():
+            self._program(*fields, *self._operands, offset_provider=self._offset_provider)
+        if self._compiled_here:
+            self._bound = BoundCall(self._program, list(self._varying))
+
+    @contextlib.contextmanager
+    def _compilation(self) -> Iterator[None]:
+        """Around the call that may compile: says so, and reports failure in one line."""
+        if self.is_compiled:
+            with warnings.catch_warnings():
+                # GT4Py remarks on every call that embedded execution is slow; here it was asked for.
+                warnings.simplefilter("ignore", category=UserWarning)
+                yield
+            return
+        logger.info("preparing %s: compiled at its first use, then kept", self._description)
+        start = time.perf_counter()
+        try:
+            with compilation.in_this_process():
+                yield
+        except (InputError, RunError):
+            raise
+        except Exception as error:
+            lines = str(error).strip().splitlines() or [""]
+            # A build's output is headed by "Compiler failure:"; what went wrong is said further down.
+            causes = [line.strip() for line in lines if "error" in line.lower()] if lines[0].endswith(":") else []
+            reason = " ".join([lines[0], *causes[:1]])
+            raise RunError(f"{self._description} cannot be compiled: {type(error).__name__}: {reason}") from error
+        self.is_compiled = True
+        logger.info("ready after %.1f s", time.perf_counter() - start)
