@@ -15,7 +15,8 @@ from ailand_gt4py.errors import InputError
 from ailand_gt4py.lowering import blas, compilation, cublas
 from ailand_gt4py.lowering.blocks import ColumnBlocks
 from ailand_gt4py.lowering.device import DeviceMaps
-from ailand_gt4py.lowering.lift import LiftContractions
+from ailand_gt4py.lowering.device_code import Products
+from ailand_gt4py.lowering.device_columns import DeviceColumns
 from ailand_gt4py.lowering.schedule import SequentialMaps
 
 #: Arguments of such names are the emulator's own intermediate fields.
@@ -48,7 +49,10 @@ def device_of(backend: Any) -> arrays.Device:
 
 
 def make_backend(
-    backend: Any, complete_tables: Sequence[str] = (), broadcast_tables: Sequence[str] = ()
+    backend: Any,
+    complete_tables: Sequence[str] = (),
+    broadcast_tables: Sequence[str] = (),
+    products: Products = "full",
 ) -> gtx.backend.Backend | None:
     """The GT4Py backend for a name; None for embedded execution.
 
@@ -57,6 +61,7 @@ def make_backend(
         complete_tables: names of the offsets whose connectivity is complete; reductions over them become GEMM on the
             ``dace_*`` backends.
         broadcast_tables: names of the offsets whose connectivity points to elements that are all alike.
+        products: how matrix products are computed; other than ``full`` on ``dace_gpu`` only.
 
     Raises:
         InputError: an unknown name.
@@ -71,17 +76,20 @@ def make_backend(
     if on_gpu:
         arrays.array_module("cuda")
         cublas.load()
-    return dace_backend(on_gpu, complete_tables, broadcast_tables)
+    return dace_backend(on_gpu, complete_tables, broadcast_tables, products)
 
 
 def dace_backend(
-    on_gpu: bool, complete_tables: Sequence[str], broadcast_tables: Sequence[str] = ()
+    on_gpu: bool, complete_tables: Sequence[str], broadcast_tables: Sequence[str] = (), products: Products = "full"
 ) -> gtx.backend.Backend:
     """GT4Py's DaCe backend with our transformations; needs no device, so CUDA can be compiled where none is."""
     tables = tuple(sorted(complete_tables))
     hooks: dict[GT4PyAutoOptHook, Any] = {}
     if on_gpu:
-        hooks[GT4PyAutoOptHook.TopLevelDataFlowPre] = LiftContractions(tables, "cublas")
+        if tables:
+            hooks[GT4PyAutoOptHook.TopLevelDataFlowPre] = DeviceColumns(
+                tables, tuple(sorted(broadcast_tables)), Column.value, SCRATCH_PREFIXES, products
+            )
         hooks[GT4PyAutoOptHook.TopLevelDataFlowPost] = DeviceMaps()
     else:
         if tables:

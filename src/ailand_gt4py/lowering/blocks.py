@@ -26,12 +26,25 @@ def kernels() -> str:
     return (_HERE / "kernels.hpp").read_text().replace("#pragma once\n", "")
 
 
+_DECIDING = (
+    "blas.py",
+    "block_code.py",
+    "blocks.py",
+    "column_program.py",
+    "contraction_node.py",
+    "fuse.py",
+    "kernels.hpp",
+    "lift.py",
+    "read_program.py",
+)
+
+
 @functools.cache
 def code_digest() -> str:
     """Of all that decides what is generated; part of the key of compiled programs."""
     digest = hashlib.sha256()
-    for path in sorted([*_HERE.glob("*.py"), *_HERE.glob("*.hpp")]):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    for name in _DECIDING:
+        digest.update(name.encode() + b"\0" + (_HERE / name).read_bytes())
     return digest.hexdigest()[:16]
 
 
@@ -104,8 +117,10 @@ def _replace(sdfg: dace.SDFG, program: ColumnProgram, blas_prefix: str | None) -
     outputs = {name: f"_out_{place}" for place, name in enumerate(written)}
     code = BlockCode(program, arrays, inputs | outputs, blas_prefix is not None).text()
     state.remove_nodes_from(list(state.nodes()))
-    for name in [name for name, descriptor in sdfg.arrays.items() if descriptor.transient]:
-        sdfg.remove_data(name, validate=False)
+    # The program's own arguments must stay, used or not: GT4Py looks for them. Tables and intermediate values need not.
+    for name, descriptor in list(sdfg.arrays.items()):
+        if descriptor.transient or (name.startswith("gt_conn_") and name not in arrays):
+            sdfg.remove_data(name, validate=False)
     pointers = {name: dace.pointer(descriptor.dtype) for name, descriptor in arrays.items()}
     tasklet = state.add_tasklet(
         "column_blocks",

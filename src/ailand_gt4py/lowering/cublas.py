@@ -3,7 +3,7 @@
 DaCe's own cuBLAS environment links ``-lcublas`` and takes the header from the CUDA toolkit, which fails where the
 toolkit comes without cuBLAS; and it destroys its handle in a destructor that ends the process when CUDA has gone
 before. The environment here takes header and library from NVIDIA's wheel (the extras ``cuda12`` and ``cuda13`` install
-it), or from the toolkit where the wheel is missing, and leaves a handle alone that cannot be destroyed.
+it), or from the toolkit where the wheel is missing, and leaves the handle to the program.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def load() -> ctypes.CDLL | None:
 
 @dace.library.environment
 class CuBlas:
-    """DaCe environment of a program that calls cuBLAS through the handle ``__state->ailand_cublas``."""
+    """DaCe environment of a program whose device code calls cuBLAS; the program itself keeps and destroys the handle."""
 
     cmake_minimum_version: ClassVar[None] = None
     cmake_packages: ClassVar[list[str]] = []
@@ -92,16 +92,10 @@ class CuBlas:
     cmake_compile_flags: ClassVar[list[str]] = []
     cmake_link_flags: ClassVar[list[str]] = []
     cmake_files: ClassVar[list[str]] = []
-    headers: ClassVar[dict[str, list[str]]] = {"frame": ["cublas_v2.h"], "cuda": ["cublas_v2.h"]}
-    state_fields: ClassVar[list[str]] = ["cublasHandle_t ailand_cublas;"]
-    # A program that cannot be initialised is an error that DaCe raises in Python.
-    init_code = """
-if (cublasCreate(&__state->ailand_cublas) != CUBLAS_STATUS_SUCCESS) {
-    std::fprintf(stderr, "cuBLAS cannot be initialised\\n");
-    __result |= 1;
-}
-"""
-    finalize_code = "cublasDestroy(__state->ailand_cublas);\n"
+    headers: ClassVar[dict[str, list[str]]] = {"cuda": ["cublas_v2.h"]}
+    state_fields: ClassVar[list[str]] = []
+    init_code = ""
+    finalize_code = ""
     dependencies: ClassVar[list[Any]] = []
 
     @staticmethod
