@@ -166,7 +166,9 @@ class RunOptions:
     precision: str = field(
         default="float32",
         metadata=_how(
-            _text, "precision of the computation and of the output: float32 or float64 (default: float32)", "NAME"
+            _text,
+            "precision of the computation: float32 or float64, on dace_gpu also tf32 or bf16 (default: float32)",
+            "NAME",
         ),
     )
     start: np.datetime64 | None = field(

@@ -87,7 +87,7 @@ class Stepper:
     ) -> None:
         model, n_columns, dtype = source.model, source.n_columns, emulator.dtype
         self._emulator, self._source, self._model = emulator, source, model
-        self._static = self._on_device(source.static.astype(dtype))
+        self._static = emulator.prepare_static(self._on_device(source.static.astype(dtype)))
         self._state = self._on_device(state.astype(dtype))
         self._new_state = emulator.allocate(len(model.state))
         self._device_diagnostics = emulator.allocate(len(model.diagnostics))

@@ -243,8 +243,9 @@ def _run(
         (emulator.allocate(len(emulator.model.state)), emulator.allocate(len(emulator.model.diagnostics)))
         for _ in range(2)
     ]
+    prepared = emulator.prepare_static(static)
     for step in range(n_steps):
-        state, diagnostics = emulator.step(static, forcing(step), state, out=buffers[step % 2])
+        state, diagnostics = emulator.step(prepared, forcing(step), state, out=buffers[step % 2])
         keep(step, state, diagnostics)
 
 
