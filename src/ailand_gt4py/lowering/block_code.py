@@ -22,6 +22,7 @@ from ailand_gt4py.lowering.column_program import (
     Sum,
     loads,
 )
+from ailand_gt4py.lowering.read_program import RefusedError
 
 _INFIX = {"+", "-", "*", "/", ">", ">=", "<", "<=", "==", "!="}
 _NAMED = {"max": "ailand::maximum", "min": "ailand::minimum"}
@@ -49,6 +50,9 @@ class BlockCode:
         arrays: DaCe's descriptors of the caller's arrays.
         pointers: name of each caller's array in the code.
         with_blas: whether matrix products are calls of ``ailand::gemm`` (see `blas.declaration`).
+
+    Raises:
+        RefusedError: by `text`, a definition that has no form in C++.
     """
 
     def __init__(
@@ -121,7 +125,7 @@ class BlockCode:
             row_loads = self._row_loads(definition)
             for name in dict.fromkeys(load.array for load in row_loads):
                 if name not in computed and name not in self.slot_of:
-                    lines.append(self._copy_in(name, definition, free))
+                    lines.append(self._copy_in(name, free))
             dying = [name for name in {load.array for load in row_loads} if last_use[name] == place]
             in_place = [
                 name
@@ -129,7 +133,7 @@ class BlockCode:
                 if not definition.products and all(load.index == ROW for load in row_loads if load.array == name)
             ]
             here = [self.slot_of[name] for name in in_place]
-            self._give_slot(definition.result, definition, free, here)
+            self._give_slot(definition.result, [_cpp(definition.extent)], free, here)
             lines += self._definition(definition)
             if definition.result not in self.program.inner:
                 lines.append(self._copy_out(definition))
@@ -162,9 +166,8 @@ class BlockCode:
                 return numbers[0] if numbers else int(extent)
         return 1
 
-    def _give_slot(self, name: str, definition: Definition, free: list[int], preferred: list[int] = []) -> None:  # noqa: B006
+    def _give_slot(self, name: str, extents: list[str], free: list[int], preferred: list[int] = []) -> None:  # noqa: B006
         size = self._size(name)
-        extent = _cpp(definition.extent)
         for slot in (*preferred, *free):
             if max(size, 8) <= 2 * max(self.slots[slot].size, 8) and max(self.slots[slot].size, 8) <= 2 * max(size, 8):
                 break
@@ -173,7 +176,7 @@ class BlockCode:
             self.slots.append(_Slot([], size))
         if slot in free:
             free.remove(slot)
-        self.slots[slot].extents.append(extent)
+        self.slots[slot].extents += extents
         self.slots[slot].size = max(self.slots[slot].size, size)
         self.slot_of[name] = slot
 
@@ -236,12 +239,24 @@ class BlockCode:
             self.keep_lines.append(line)
         return self.kept[key]
 
-    def _copy_in(self, name: str, definition: Definition, free: list[int]) -> str:
-        self._give_slot(name, definition, free)
+    def _features_read(self, name: str) -> list[str]:
+        """The numbers of features that the program reads of a caller's array; the largest of them are all."""
+        extents: list[Any] = []
+        for definition in self.program.definitions:
+            parts = [(definition.value, definition.extent), *((p.x, p.inputs) for p in definition.products)]
+            for expression, extent in parts:
+                of_name = [load.index[1] for load in loads(expression) if load.array == name]
+                extents += [extent if index == "feature" else int(index) + 1 for index in of_name]
+        return list(dict.fromkeys(_cpp(extent) for extent in extents))
+
+    def _copy_in(self, name: str, free: list[int]) -> str:
+        extents = self._features_read(name)
+        self._give_slot(name, extents, free)
         slot = self.slot_of[name]
         s0, s1 = self._strides(name)
         source = f"{self.pointers[name]} + first * ({s0})"
-        return f"ailand::copy_in<T>(s{slot}, stride{slot}, {source}, {s0}, {s1}, rows, {_cpp(definition.extent)});"
+        features = extents[0] if len(extents) == 1 else f"std::max<long>({{{', '.join(_longs(extents))}}})"
+        return f"ailand::copy_in<T>(s{slot}, stride{slot}, {source}, {s0}, {s1}, rows, {features});"
 
     def _copy_out(self, definition: Definition) -> str:
         slot = self.slot_of[definition.result]
@@ -282,7 +297,7 @@ class BlockCode:
                     return f"(-{parts[0]})"
                 if name == "select":
                     return f"({parts[0]} ? {parts[1]} : {parts[2]})"
-        raise NotImplementedError(f"{expression}")
+        raise RefusedError(f"it has {expression}")
 
 
 def _cpp(extent: Any) -> str:

@@ -6,12 +6,15 @@ import dataclasses
 import functools
 import hashlib
 import pathlib
+from collections.abc import Mapping
+from typing import Any
 
 import dace
 
 from ailand_gt4py.errors import RunError
 from ailand_gt4py.lowering import blas
 from ailand_gt4py.lowering.block_code import BlockCode
+from ailand_gt4py.lowering.column_entry import call_of_entry, entry_code
 from ailand_gt4py.lowering.column_program import ColumnProgram
 from ailand_gt4py.lowering.fuse import fuse
 from ailand_gt4py.lowering.lift import LiftContractions
@@ -30,6 +33,7 @@ _DECIDING = (
     "blas.py",
     "block_code.py",
     "blocks.py",
+    "column_entry.py",
     "column_program.py",
     "contraction_node.py",
     "fuse.py",
@@ -80,16 +84,16 @@ class ColumnBlocks:
         Raises:
             RunError: a contraction cannot be lifted, or the program is not one over independent columns.
         """
-        LiftContractions(self.tables, None)(sdfg)
+        LiftContractions(self.tables)(sdfg)
         try:
             program = fuse(read_program(sdfg, self.column, self.scratch_prefixes, self.broadcast_tables))
             _check_types(sdfg, program)
+            _replace(sdfg, program, self.blas_prefix)
         except RefusedError as refusal:
             raise RunError(
                 f"program '{sdfg.name}' cannot be run in blocks of columns: {refusal}; expected dense layers and "
                 "element-wise operations in which each column depends on itself alone"
             ) from None
-        _replace(sdfg, program, self.blas_prefix)
 
 
 def _arguments(program: ColumnProgram) -> tuple[list[str], list[str]]:
@@ -108,6 +112,14 @@ def _check_types(sdfg: dace.SDFG, program: ColumnProgram) -> None:
             raise RefusedError(f"'{name}' is of type {found}, the result '{written[0]}' of type {expected}")
 
 
+def _symbols(program: ColumnProgram, arrays: Mapping[str, Any]) -> list[str]:
+    """The names of all numbers that extents and strides depend on."""
+    sizes = [*program.column_extents, *(stride for descriptor in arrays.values() for stride in descriptor.strides)]
+    for definition in program.definitions:
+        sizes += [definition.extent, *(product.inputs for product in definition.products)]
+    return sorted({str(symbol) for size in sizes for symbol in getattr(size, "free_symbols", ())})
+
+
 def _replace(sdfg: dace.SDFG, program: ColumnProgram, blas_prefix: str | None) -> None:
     """Put one tasklet in the place of all that the program does."""
     (state,) = (state for state in sdfg.states() if state.number_of_nodes() > 0)
@@ -116,6 +128,16 @@ def _replace(sdfg: dace.SDFG, program: ColumnProgram, blas_prefix: str | None) -
     inputs = {name: f"_in_{place}" for place, name in enumerate(read)}
     outputs = {name: f"_out_{place}" for place, name in enumerate(written)}
     code = BlockCode(program, arrays, inputs | outputs, blas_prefix is not None).text()
+    numbers = _symbols(program, arrays)
+    entry = entry_code(
+        sdfg.name,
+        {
+            name: (connector, arrays[name].dtype.ctype, name in outputs)
+            for name, connector in (inputs | outputs).items()
+        },
+        numbers,
+        code,
+    )
     state.remove_nodes_from(list(state.nodes()))
     # The program's own arguments must stay, used or not: GT4Py looks for them. Tables and intermediate values need not.
     for name, descriptor in list(sdfg.arrays.items()):
@@ -126,9 +148,9 @@ def _replace(sdfg: dace.SDFG, program: ColumnProgram, blas_prefix: str | None) -
         "column_blocks",
         {inputs[name]: pointers[name] for name in read},
         {outputs[name]: pointers[name] for name in written},
-        code,
+        call_of_entry(sdfg.name, list((inputs | outputs).values()), numbers),
         language=dace.Language.CPP,
-        code_global=kernels() + (blas.declaration(blas_prefix) if blas_prefix is not None else ""),
+        code_global=kernels() + (blas.declaration(blas_prefix) if blas_prefix is not None else "") + entry,
     )
     for name in read:
         state.add_edge(state.add_read(name), None, tasklet, inputs[name], dace.Memlet.from_array(name, arrays[name]))

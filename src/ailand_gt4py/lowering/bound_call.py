@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from ailand_gt4py.errors import RunError
+from ailand_gt4py.lowering import device_stream
 
 
-def _compiled_dace_program(program: Any) -> Any:
+def compiled_dace_program(program: Any) -> Any:
     """GT4Py's ``CompiledDaceProgram`` behind a program that was called once."""
     variants = list(program._compiled_programs.compiled_programs.values())
     if len(variants) == 1:
@@ -38,10 +39,13 @@ class BoundCall:
     Args:
         program: a GT4Py program on a DaCe backend that was called once, with all operands that are to stay.
         names: the arguments that change from call to call, all two-dimensional fields.
+
+    Raises:
+        RunError: the program's compiled form cannot be found, or its first call failed on the device.
     """
 
     def __init__(self, program: Any, names: Sequence[str]) -> None:
-        compiled = _compiled_dace_program(program)
+        compiled = compiled_dace_program(program)
         sdfg = compiled.sdfg_program.sdfg
         places = {name: place for place, name in enumerate(sdfg.arglist())}
         self._program = compiled.sdfg_program
@@ -56,6 +60,11 @@ class BoundCall:
                 for stride in strides
             )
             self._places.append((places.get(name), of_strides))
+        # Programs for the CPU have neither.
+        self._set_streams = self._program.get_exported_function("__dace_gpu_set_all_streams")
+        self._last_error = self._program.get_exported_function("__dace_gpu_last_error", restype=ctypes.c_int)
+        self._stream = 0
+        self._check()
 
     def __call__(self, pointers: Sequence[int], strides: Sequence[tuple[int, ...]]) -> None:
         """Run on the arrays at these addresses.
@@ -63,6 +72,9 @@ class BoundCall:
         Args:
             pointers: address of each named argument, in order.
             strides: of each, in elements.
+
+        Raises:
+            RunError: work could not be given to the device.
         """
         arguments = self._arguments
         for (place, of_strides), pointer, own_strides in zip(self._places, pointers, strides, strict=True):
@@ -71,4 +83,24 @@ class BoundCall:
             for found, stride in zip(of_strides, own_strides, strict=True):
                 if found is not None:
                     arguments[found[0]] = found[1](stride)
-        self._program.fast_call(arguments, self._initial, do_gpu_check=False)
+        self.again()
+
+    def again(self) -> None:
+        """Run on the arrays of the last call.
+
+        Raises:
+            RunError: work could not be given to the device.
+        """
+        if self._set_streams is not None:
+            stream = device_stream.current_stream()
+            if stream != self._stream:
+                self._set_streams(self._program._libhandle, ctypes.c_void_p(stream))
+                self._stream = stream
+        self._program.fast_call(self._arguments, self._initial, do_gpu_check=False)
+        self._check()
+
+    def _check(self) -> None:
+        if self._last_error is not None and self._last_error(self._program._libhandle) != 0:
+            raise RunError(
+                f"program '{self._program.sdfg.name}' failed on the CUDA device: see its line on standard error"
+            )

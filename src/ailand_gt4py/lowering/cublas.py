@@ -84,7 +84,7 @@ def load() -> ctypes.CDLL | None:
 
 @dace.library.environment
 class CuBlas:
-    """DaCe environment of a program whose device code calls cuBLAS; the program itself keeps and destroys the handle."""
+    """DaCe environment of a program whose device code calls cuBLAS; the program keeps the handle itself."""
 
     cmake_minimum_version: ClassVar[None] = None
     cmake_packages: ClassVar[list[str]] = []

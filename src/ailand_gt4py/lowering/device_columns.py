@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 import pathlib
 from typing import Any, ClassVar
 
@@ -15,7 +16,6 @@ from dace.transformation.transformation import ExpandTransformation
 
 from ailand_gt4py.errors import RunError
 from ailand_gt4py.lowering import cublas
-from ailand_gt4py.lowering.blocks import code_digest
 from ailand_gt4py.lowering.column_program import ColumnProgram
 from ailand_gt4py.lowering.device_code import DeviceCode, Products
 from ailand_gt4py.lowering.fuse import fuse
@@ -29,6 +29,30 @@ _HERE = pathlib.Path(__file__).parent
 def kernels() -> str:
     """The CUDA that generated code builds on."""
     return (_HERE / "device_kernels.cuh").read_text().replace("#pragma once\n", "")
+
+
+_DECIDING = (
+    "column_program.py",
+    "contraction_node.py",
+    "cublas.py",
+    "device_code.py",
+    "device_columns.py",
+    "device_kernel.py",
+    "device_kernels.cuh",
+    "device_plan.py",
+    "fuse.py",
+    "lift.py",
+    "read_program.py",
+)
+
+
+@functools.cache
+def code_digest() -> str:
+    """Of all that decides what is generated; part of the key of compiled programs."""
+    digest = hashlib.sha256()
+    for name in _DECIDING:
+        digest.update(name.encode() + b"\0" + (_HERE / name).read_bytes())
+    return digest.hexdigest()[:16]
 
 
 @dace.library.expansion
@@ -77,8 +101,8 @@ class DeviceColumns:
     """A hook for GT4Py's DaCe auto-optimiser (stage ``TopLevelDataFlowPre``) on a GPU.
 
     Lifts the dense layers (`LiftContractions`), reads the program as one over independent columns, fuses all
-    element-wise work, and replaces the whole by a call of generated CUDA: cuBLAS for the layers, one kernel from each to
-    the next.
+    element-wise work, and replaces the whole by a call of generated CUDA: cuBLAS for the layers, and one kernel from
+    each to the next.
 
     A value object, since GT4Py's cache of compiled programs is keyed by it.
 
@@ -104,7 +128,7 @@ class DeviceColumns:
         Raises:
             RunError: a contraction cannot be lifted, or the program is not one over independent columns.
         """
-        LiftContractions(self.tables, None)(sdfg)
+        LiftContractions(self.tables)(sdfg)
         try:
             program = fuse(read_program(sdfg, self.column, self.scratch_prefixes, self.broadcast_tables))
             _replace(sdfg, program, self.products)
@@ -145,11 +169,7 @@ def _replace(sdfg: dace.SDFG, program: ColumnProgram, products: Products) -> Non
     node.body, node.declaration, node.release = call.body, call.declaration, f"{code.name}_release"
     state.add_node(node)
     for name in read:
-        state.add_edge(
-            state.add_read(name), None, node, connectors[name], dace.Memlet.from_array(name, arrays[name])
-        )
+        state.add_edge(state.add_read(name), None, node, connectors[name], dace.Memlet.from_array(name, arrays[name]))
     for name in program.results:
-        state.add_edge(
-            node, connectors[name], state.add_write(name), None, dace.Memlet.from_array(name, arrays[name])
-        )
+        state.add_edge(node, connectors[name], state.add_write(name), None, dace.Memlet.from_array(name, arrays[name]))
     sdfg.append_global_code(kernels() + text, "cuda")

@@ -252,10 +252,17 @@ class DevicePlan:
         """Places in the work space: rows are used again for another array when nobody reads them any more."""
         last_use = self._last_uses()
         free: list[int] = []
+
+        def release(moment: int) -> None:
+            for (kind, name), last in last_use.items():
+                if last == moment:
+                    free.append((self.value_rows if kind == "values" else self.operand_rows)[name])
+
         for place, kernel in enumerate(self.kernels):
             own: dict[str, int] = {}
             for definition in kernel.products:
                 self.sum_rows[definition.result] = self._take(definition, False, free)
+            release(2 * place)
             for definition in kernel.definitions:
                 name = definition.result
                 if name in self.sum_rows:
@@ -265,9 +272,7 @@ class DevicePlan:
                 if ("operands", name) in last_use:
                     self.operand_rows[name] = self._take(definition, True, free)
             free += own.values()
-            for (kind, name), last in last_use.items():
-                if last == place:
-                    free.append((self.value_rows if kind == "values" else self.operand_rows)[name])
+            release(2 * place + 1)
 
     def _own_or_new(
         self, definition: Definition, own: dict[str, int], last_use: dict[tuple[str, str], int], free: list[int]
@@ -294,21 +299,27 @@ class DevicePlan:
         return len(self.rows) - 1
 
     def _last_uses(self) -> dict[tuple[str, str], int]:
-        """(``values`` or ``operands``, array) -> the last kernel that reads it from memory; others need no rows.
+        """(``values`` or ``operands``, array) -> when it is read from memory for the last time; others need no rows.
 
-        Operands are ``values`` where they have the arrays' type.
+        The products of kernel k run at time 2 k, the kernel itself at 2 k + 1. Operands are ``values`` where they have
+        the arrays' type.
         """
         uses: dict[tuple[str, str], int] = {}
+        factors = "operands" if self.separate_operands else "values"
+
+        def use(kind: str, name: str, moment: int) -> None:
+            uses[kind, name] = max(moment, uses.get((kind, name), 0))
+
         for place, kernel in enumerate(self.kernels):
             here = {definition.result for definition in kernel.definitions}
             for definition in kernel.definitions:
                 for product in definition.products if is_product(definition) else ():
                     for load in loads(product.x):
-                        uses["operands" if self.separate_operands else "values", load.array] = place
+                        use(factors, load.array, 2 * place)
                 inside = definition.expressions() if not is_product(definition) else (definition.value,)
                 for load in (load for expression in inside for load in loads(expression)):
                     if load.index[:1] == ("column",) and load.array in self.by_name and load.array not in here:
-                        uses["values", load.array] = place
+                        use("values", load.array, 2 * place + 1)
                     if load.index[:1] != ("column",) and load.array in self.by_name:
                         raise RefusedError(f"'{load.array}' is computed and read as if it were no row of a column")
         return uses

@@ -13,6 +13,7 @@ from ailand_gt4py.lowering.column_program import (
     ColumnProgram,
     Definition,
     Expression,
+    Index,
     Load,
     Number,
     Operation,
@@ -60,10 +61,16 @@ def _narrow(program: ColumnProgram) -> list[Definition]:
 def _first_feature(definition: Definition) -> Definition:
     """The definition of feature 0 alone. Loads of the row then are of its feature 0, too."""
 
-    def at_zero(load: Load) -> Load:
-        return Load(load.array, tuple(0 if index == "feature" else index for index in load.index))
+    return dataclasses.replace(definition, extent=1, value=_at_feature(definition.value, 0))
 
-    return dataclasses.replace(definition, extent=1, value=replace(definition.value, at_zero))
+
+def _at_feature(expression: Expression, place: Index) -> Expression:
+    """The expression of one feature."""
+
+    def at_place(load: Load) -> Load:
+        return Load(load.array, tuple(place if index == "feature" else index for index in load.index))
+
+    return replace(expression, at_place)
 
 
 def _inline(definitions: list[Definition], inner: set[str]) -> list[Definition]:
@@ -92,7 +99,10 @@ def _inline(definitions: list[Definition], inner: set[str]) -> list[Definition]:
     result: list[Definition] = []
 
     def moved(load: Load) -> Expression:
-        return values.get(load.array, load)
+        if load.array not in values:
+            return load
+        value = values[load.array]
+        return value if load.index == ROW or isinstance(value, Number) else _at_feature(value, load.index[1])
 
     for definition in definitions:
         definition = dataclasses.replace(
@@ -177,6 +187,8 @@ def _accumulate(definition: Definition, products: dict[str, Definition]) -> tupl
 
     value = with_sum(definition.value)
     elsewhere = any(load.array in taken for load in loads(value))
-    if elsewhere or len(set(taken)) < len(taken):
+    # A reduction by row has a form of its own, for one sum.
+    several = len(taken) > 1 and any(products[name].by_row for name in taken)
+    if elsewhere or several or len(set(taken)) < len(taken):
         return definition.value, []
     return value, taken

@@ -252,8 +252,8 @@ inline Plan plan(long columns, long bytes_of_a_row, double flops_of_a_column) {
     const long most = std::clamp(cache / 2 / bytes_of_a_row / unit * unit, unit, 32 * unit);
     long threads = 1;
 #ifdef _OPENMP
-    // Waking a thread costs tens of microseconds, a tenth of what it must have to do.
-    constexpr double worthwhile = 2e7;
+    // What a thread must have to do, some ten microseconds of work: starting it costs one or two while it is awake.
+    constexpr double worthwhile = 2.5e6;
     if (!omp_in_parallel())
         threads = std::clamp<long>((long)(columns * flops_of_a_column / worthwhile), 1, omp_get_max_threads());
 #endif

@@ -259,12 +259,12 @@ def _tables_behind(state: dace.SDFGState, reduction: nodes.LibraryNode) -> set[s
     return {name.removeprefix(_CONNECTIVITY_PREFIX) for name in data if name.startswith(_CONNECTIVITY_PREFIX)}
 
 
-def _replace(sdfg: dace.SDFG, state: dace.SDFGState, chain: _Chain, implementation: str | None) -> None:
+def _replace(sdfg: dace.SDFG, state: dace.SDFGState, chain: _Chain) -> None:
     transients = {
         node.data for node in chain.replaced if isinstance(node, nodes.AccessNode) and sdfg.arrays[node.data].transient
     }
     state.remove_nodes_from(chain.replaced)
-    contraction_node.add_contraction(state, chain.table, implementation, (chain.x, chain.weight), chain.result)
+    contraction_node.add_contraction(state, chain.table, (chain.x, chain.weight), chain.result)
     for node in list(state.data_nodes()):
         if state.degree(node) == 0:
             state.remove_node(node)
@@ -281,13 +281,9 @@ class LiftContractions:
 
     Attributes:
         tables: names of the offsets whose connectivity is complete.
-        implementation: ``cublas``; None for another transformation that takes the nodes up.
-        revision: part of the key; to be raised with every change of what this module generates.
     """
 
     tables: tuple[str, ...]
-    implementation: str | None
-    revision: int = 5
 
     def __call__(self, sdfg: dace.SDFG) -> None:
         """Transform in place.
@@ -306,7 +302,7 @@ class LiftContractions:
                     reasons.append((str(mismatch), _tables_behind(state, node)))
                     continue
                 if chain.table in self.tables:
-                    _replace(sdfg, state, chain, self.implementation)
+                    _replace(sdfg, state, chain)
         left = sorted(
             table
             for table in self.tables

@@ -10,12 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import gt4py.next as gtx
+import numpy as np
 
 from ailand_gt4py import arrays
 from ailand_gt4py.dimensions import Column
 from ailand_gt4py.errors import InputError, RunError
-from ailand_gt4py.lowering import compilation
+from ailand_gt4py.lowering import compilation, device_stream
 from ailand_gt4py.lowering.bound_call import BoundCall
+from ailand_gt4py.lowering.column_entry import EntryCall
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +53,7 @@ class ProgramCall:
         self._offset_provider = offset_provider
         self._description = description
         self._compiled_here = compiled_here
-        self._bound: BoundCall | None = None
+        self._bound: BoundCall | EntryCall | None = None
         self.is_compiled = program.backend is None
 
     def __call__(self, values: Sequence[arrays.Array]) -> None:
@@ -69,10 +71,23 @@ class ProgramCall:
             arrays.wrap(value, (Column, feature), name)
             for value, (name, feature) in zip(values, self._varying.items(), strict=True)
         ]
+        if not self._compiled_here:
+            with self._compilation():
+                self._program(*fields, *self._operands, offset_provider=self._offset_provider)
+            return
+        device_stream.wait_for_device(values[0])
         with self._compilation():
             self._program(*fields, *self._operands, offset_provider=self._offset_provider)
-        if self._compiled_here:
-            self._bound = BoundCall(self._program, list(self._varying))
+        device_stream.wait_for_device(values[0])
+        on_cpu = isinstance(values[0], np.ndarray)
+        self._bound = (EntryCall if on_cpu else BoundCall)(self._program, list(self._varying))
+
+    def again(self) -> bool:
+        """Run on the arrays of the last call; False, and nothing done, where the program is not bound to them."""
+        if self._bound is None:
+            return False
+        self._bound.again()
+        return True
 
     @contextlib.contextmanager
     def _compilation(self) -> Iterator[None]:

@@ -136,7 +136,9 @@ class _Reader:
         if isinstance(source, nodes.Tasklet):
             shape = self.sdfg.arrays[node.data].shape
             _refuse_unless(tuple(shape) == (1,), f"'{node.data}' is set outside of a loop over columns")
-            return Definition(node.data, 1, self._value(edge, None))
+            value = self._value(edge, None)
+            _refuse_unless(isinstance(value, Number), f"'{node.data}' is computed outside of a loop over columns")
+            return Definition(node.data, 1, value)
         _refuse_unless(isinstance(source, nodes.MapExit), f"'{node.data}' is written by '{source.label}'")
         entry = self.state.entry_node(source)
         extent = self._map_extent(entry)
@@ -151,7 +153,10 @@ class _Reader:
         result = next(edge for edge in self.state.out_edges(source) if edge.src_conn == RESULT)
         outputs = self._whole_rows(result.data.subset, f"contraction '{source.label}'")
         inputs = self._whole_rows(operands[X].data.subset, f"contraction '{source.label}'")
-        product = Product(Load(operands[X].data.data, ROW), operands[WEIGHT].data.data, inputs)
+        of_weight = operands[WEIGHT].data
+        starts = all(first == 0 and step == 1 for first, _, step in of_weight.subset.ndrange())
+        _refuse_unless(starts, f"contraction '{source.label}' reads its weights from {of_weight}")
+        product = Product(Load(operands[X].data.data, ROW), of_weight.data, inputs)
         return Definition(node.data, outputs, Sum(), (product,))
 
     def _whole_rows(self, subset: Any, what: str) -> Any:
@@ -200,7 +205,11 @@ class _Reader:
 
     def _load(self, memlet: dace.Memlet, entry: nodes.MapEntry | None) -> Load:
         _refuse_unless(not memlet.data.startswith(_TABLE_PREFIX), f"the table '{memlet.data}' is read as numbers")
-        return Load(memlet.data, self._index(memlet, entry))
+        index = self._index(memlet, entry)
+        form = tuple("place" if isinstance(part, int) else part for part in index)
+        known = form in (ROW, ("column", "place"), ("feature",), ("place",))
+        _refuse_unless(known, f"'{memlet}' is neither of a column nor the same for all columns")
+        return Load(memlet.data, index)
 
     def _of_tasklet(self, tasklet: nodes.Tasklet, entry: nodes.MapEntry | None) -> Expression:
         edges = {edge.dst_conn: edge for edge in self.state.in_edges(tasklet)}

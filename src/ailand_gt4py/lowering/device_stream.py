@@ -1,0 +1,27 @@
+"""The caller's CUDA stream, which is CuPy's current one.
+
+GT4Py compiles programs for CUDA's default stream. DaCe's ``__dace_gpu_set_all_streams`` sets the streams that a program
+holds, and the code that `device_columns` generates runs on the first of these; `bound_call` sets it in every call.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def current_stream() -> int:
+    """Address of CuPy's current stream; 0 is the default stream."""
+    import cupy
+
+    return int(cupy.cuda.get_current_stream().ptr)
+
+
+def wait_for_device(value: Any) -> None:
+    """Wait until all streams have done their work, if ``value`` is an array on a device.
+
+    Around a program's first call, which GT4Py makes on the default stream.
+    """
+    if hasattr(value, "__cuda_array_interface__"):
+        import cupy
+
+        cupy.cuda.runtime.deviceSynchronize()
