@@ -151,7 +151,8 @@ class Emulator:
 
         Returns:
             State at t + step (n_columns, n_state) and diagnostics (n_columns, n_diagnostics), in the model's order
-            and units, on the device. On a GPU the work may not be finished when this returns.
+            and units, on the device. On a GPU the work is on CuPy's current stream and may not be finished when this
+            returns; after a first step, a step with ``out`` can be captured in a CUDA graph.
 
         Raises:
             InputError: an array of another shape, type or device, or a result that shares memory with an input, or

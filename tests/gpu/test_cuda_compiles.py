@@ -19,7 +19,7 @@ from random_models import random_model
 from ailand_gt4py.lowering import backends, compilation, cublas
 from ailand_gt4py.lowering.device import DeviceMaps
 from ailand_gt4py.parameters import network_shape, step_operands
-from ailand_gt4py.stencils.step import step_program
+from ailand_gt4py.stencils.step import describe_step, make_program
 
 
 @pytest.fixture
@@ -28,6 +28,7 @@ def empty_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path, cupy: A
     if shutil.which("nvcc") is None:
         pytest.skip("no nvcc on the path")
     monkeypatch.setenv("CUDAARCHS", "90")
+    monkeypatch.setenv("GT4PY_BUILD_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(config, "DEBUG", True)  # keeps the sources
     monkeypatch.setattr(config, "BUILD_CACHE_DIR", tmp_path)
     monkeypatch.setattr(config, "BUILD_CACHE_LIFETIME", config.BuildCacheLifetime.PERSISTENT)
@@ -36,41 +37,49 @@ def empty_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path, cupy: A
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("architecture", "precision", "function", "contractions"),
+    ("architecture", "dtype", "products", "compute", "kernels", "matrix_products"),
     [
-        # Three inputs and a variance, one and a variance, the head; the same three inputs and a variance, the head.
-        ("layer_norm", "float32", "cublasSgemm", 4 + 2 + 1 + 4 + 1),
-        ("layer_norm", "float64", "cublasDgemm", 4 + 2 + 1 + 4 + 1),
-        # Static branch, dynamic branch on two inputs, combination of the two; prognostic chain, diagnostic chain.
-        ("two_branch", "float32", "cublasSgemm", 1 + 2 + 2 + 3 + 2),
+        # A kernel each for inputs, two layers of the trunk, new state, a layer of the diagnostics, and diagnostics; the
+        # three inputs lie side by side for the trunk, but not with the new state for the diagnostics.
+        ("layer_norm", "float32", "full", "CUBLAS_COMPUTE_32F_PEDANTIC", 6, 1 + 1 + 1 + 2 + 1),
+        ("layer_norm", "float32", "bf16", "CUBLAS_COMPUTE_32F", 6, 1 + 1 + 1 + 2 + 1),
+        # Inputs, dynamic branch, meeting layer, two prognostic layers, new state with a diagnostic layer, diagnostics.
+        ("two_branch", "float32", "tf32", "CUBLAS_COMPUTE_32F_FAST_TF32", 7, 1 + 1 + 3 + 2),
+        # Inputs, two layers, new state and diagnostics.
+        ("simple", "float64", "full", "CUBLAS_COMPUTE_64F", 4, 1 + 1 + 2),
     ],
 )
 def test_step_compiles_and_links(
-    empty_cache: pathlib.Path, architecture: str, precision: str, function: str, contractions: int
+    empty_cache: pathlib.Path,
+    architecture: str,
+    dtype: str,
+    products: Any,
+    compute: str,
+    kernels: int,
+    matrix_products: int,
 ) -> None:
-    dtype = np.dtype(precision)
     model = random_model(architecture, (5, 4, 3, 2), width=24, depth=2)
-    operands = step_operands(model, dtype, "cpu")
-    program = step_program(network_shape(model), dtype.type)
-    program = program.with_backend(backends.dace_backend(True, operands.complete_tables))
+    operands = step_operands(model, np.dtype(dtype), "cpu")
+    program = make_program(describe_step(network_shape(model), np.dtype(dtype).type))
+    backend = backends.dace_backend(True, operands.complete_tables, operands.broadcast_tables, products)
     with compilation.in_this_process():
-        program.compile(offset_provider=operands.offset_provider)
+        program.with_backend(backend).compile(offset_provider=operands.offset_provider)
         gtx.wait_for_compilation()
 
-    (kernels,) = (path.read_text() for path in empty_cache.glob("*/src/cuda/*.cu"))
-    (host,) = (path.read_text() for path in empty_cache.glob("*/src/cpu/*.cpp"))
-    # One call for a result in rows and one for a result in columns.
-    assert len(re.findall(rf"\b{function}\(", host)) == 2 * contractions
-    assert not any(f"gt_conn_{table}" in kernels for table in operands.complete_tables), "a product was not lifted"
-    # Neighbouring threads have neighbouring columns, and the columns are the dimension of the grid that has no limit.
-    x_indices = set(re.findall(r"int (\w+) = \(threadIdx\.x", kernels))
-    assert x_indices == {"i_Column_gtx_horizontal"}
-    assert not re.findall(r"[^\w](?:f?max|f?min)\(", kernels), "max and min drop NaN in device code"
+    (device,) = (path.read_text() for path in empty_cache.glob("**/src/cuda/*.cu"))
+    (host,) = (path.read_text() for path in empty_cache.glob("**/src/cpu/*.cpp"))
+    assert device.count("ailand::launch(Kernel") == kernels
+    assert device.count("device.product<T, O>(") == matrix_products
+    assert f"compute = {compute};" in device
+    assert "__global__" in device
+    assert "streams[0])" in host
+    assert not re.findall(r"[^\w:](?:f?max|f?min)f?\(", device[device.index("struct Kernel0") :]), "they drop NaN"
 
-    (library,) = (path for path in empty_cache.glob("*/**/lib*_step_*.so") if "dacestub" not in path.name)
+    (library,) = (path for path in empty_cache.glob("**/lib*_step_*.so") if "dacestub" not in path.name)
     cublas.load()
     loaded = ctypes.CDLL(str(library), mode=os.RTLD_NOW)  # every symbol must be found
-    assert hasattr(loaded, f"__program_{library.name.removeprefix('lib').removesuffix('.so')}")
+    for function in (f"__program_{library.stem.removeprefix('lib')}", "__dace_gpu_set_all_streams"):
+        assert hasattr(loaded, function)
 
 
 def test_comparisons_pass_nan() -> None:

@@ -100,16 +100,12 @@ class BlockCode:
                 *self.keep_lines,
                 f"const long row = {' + '.join(f'stride{k}' for k in range(len(self.slots)))};",
                 f"const ailand::Plan plan = ailand::plan(columns, row * sizeof(T), {' + '.join(['1.0', *flops])});",
-                "#pragma omp parallel num_threads(plan.threads) if (plan.threads > 1)",
-                "{",
+                "ailand::share((columns + plan.rows - 1) / plan.rows, plan.threads, [&](long block) {",
+                "const long first = block * plan.rows, rows = std::min(plan.rows, columns - first);",
                 "T* const scratch = ailand::workspace<T, 1>(plan.rows * row);",
                 *rows,
-                "#pragma omp for schedule(dynamic)",
-                "for (long first = 0; first < columns; first += plan.rows) {",
-                "const long rows = std::min(plan.rows, columns - first);",
                 *body,
-                "}",
-                "}",
+                "});",
             ]
         )
 
@@ -121,10 +117,19 @@ class BlockCode:
         for place, definition in enumerate(definitions):
             last_use |= {load.array: place for load in self._row_loads(definition)}
         free: list[int] = []
+        row_by_row: list[str] = []
+
+        def end_of_rows() -> None:
+            """Definitions that follow each other and need no layer are made together, while a row is in reach."""
+            if row_by_row:
+                lines.extend(["for (long r = 0; r < rows; ++r) {", *row_by_row, "}"])
+                row_by_row.clear()
+
         for place, definition in enumerate(definitions):
             row_loads = self._row_loads(definition)
             for name in dict.fromkeys(load.array for load in row_loads):
                 if name not in computed and name not in self.slot_of:
+                    end_of_rows()
                     lines.append(self._copy_in(name, free))
             dying = [name for name in {load.array for load in row_loads} if last_use[name] == place]
             in_place = [
@@ -134,13 +139,19 @@ class BlockCode:
             ]
             here = [self.slot_of[name] for name in in_place]
             self._give_slot(definition.result, [_cpp(definition.extent)], free, here)
-            lines += self._definition(definition)
+            if definition.products and not definition.by_row:
+                end_of_rows()
+                lines += self._layer(definition)
+            else:
+                row_by_row += self._of_one_row(definition)
             if definition.result not in self.program.inner:
+                end_of_rows()
                 lines.append(self._copy_out(definition))
             slot = self.slot_of[definition.result]
             free += [self.slot_of[name] for name in dying if self.slot_of[name] != slot]
             if last_use[definition.result] == place:
                 free.append(slot)
+        end_of_rows()
         return lines
 
     def _row_loads(self, definition: Definition) -> list[Load]:
@@ -180,39 +191,43 @@ class BlockCode:
         self.slots[slot].size = max(self.slots[slot].size, size)
         self.slot_of[name] = slot
 
-    def _definition(self, definition: Definition) -> list[str]:
+    def _target(self, definition: Definition) -> str:
         slot = self.slot_of[definition.result]
-        target = f"s{slot} + r * stride{slot} + j"
+        return f"s{slot} + r * stride{slot} + j"
+
+    def _layer(self, definition: Definition) -> list[str]:
+        """A definition with matrix products, for all rows."""
+        terms = ", ".join(self._term(definition, place) for place in range(len(definition.products)))
+        outputs = _cpp(definition.extent)
+        call = f"ailand::dense<T>(terms, {len(definition.products)}, rows, {outputs},"
+        if self.with_blas:
+            gemm = "[](auto... arguments) { ailand::gemm(arguments...); }"
+            sums = f"ailand::workspace<T, 2>(plan.rows * ailand::row_stride<T>({outputs}))"
+            call = f"ailand::dense_by<T>({gemm}, terms, {len(definition.products)}, rows, {outputs}, {sums},"
+        value = self._expression(definition.value, definition.extent)
+        return [
+            f"{{ const ailand::Term<T> terms[] = {{{terms}}};",
+            call,
+            "[&](auto sums, long r, long j) { using V = decltype(sums);",
+            f"ailand::store<V>({self._target(definition)}, {value}); }}); }}",
+        ]
+
+    def _of_one_row(self, definition: Definition) -> list[str]:
+        """Any other definition, for row r."""
+        extent = definition.extent
+        store = f"ailand::store<V>({self._target(definition)}, {self._expression(definition.value, extent)});"
         if definition.by_row:
             (product,) = definition.products
             weight = self._keep_vector(product.weight, self._strides(product.weight)[1], product.inputs)
             return [
-                "for (long r = 0; r < rows; ++r) {",
-                f"const T sums = ailand::reduce_row<T>({_cpp(product.inputs)}, {weight}, [&](long j) {{",
+                f"{{ const T sums = ailand::reduce_row<T>({_cpp(product.inputs)}, {weight}, [&](long j) {{",
                 f"using V = ailand::vector_of<T>; return {self._expression(product.x, product.inputs)}; }});",
-                f"using V = T; const long j = 0; ailand::store<V>({target}, {self._expression(definition.value, 1)});",
-                "}",
+                f"using V = T; const long j = 0; {store} }}",
             ]
-        if definition.products:
-            terms = ", ".join(self._term(definition, place) for place in range(len(definition.products)))
-            outputs = _cpp(definition.extent)
-            call = f"ailand::dense<T>(terms, {len(definition.products)}, rows, {outputs},"
-            if self.with_blas:
-                gemm = "[](auto... arguments) { ailand::gemm(arguments...); }"
-                sums = f"ailand::workspace<T, 2>(plan.rows * ailand::row_stride<T>({outputs}))"
-                call = f"ailand::dense_by<T>({gemm}, terms, {len(definition.products)}, rows, {outputs}, {sums},"
-            return [
-                f"{{ const ailand::Term<T> terms[] = {{{terms}}};",
-                call,
-                "[&](auto sums, long r, long j) { using V = decltype(sums);",
-                f"ailand::store<V>({target}, {self._expression(definition.value, definition.extent)}); }}); }}",
-            ]
-        one = definition.extent == 1
-        return [
-            f"{{ using V = {'T' if one else 'ailand::vector_of<T>'};",
-            f"for (long r = 0; r < rows; ++r) for (long j = 0; j < {_cpp(definition.extent)}; j += ailand::lanes<T>)",
-            f"ailand::store<V>({target}, {self._expression(definition.value, definition.extent)}); }}",
-        ]
+        if extent == 1:
+            return [f"{{ using V = T; const long j = 0; {store} }}"]
+        loop = f"for (long j = 0; j < {_cpp(extent)}; j += ailand::lanes<T>)"
+        return [f"{{ using V = ailand::vector_of<T>; {loop} {store} }}"]
 
     def _term(self, definition: Definition, place: int) -> str:
         product = definition.products[place]

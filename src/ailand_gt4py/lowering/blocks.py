@@ -26,7 +26,7 @@ _HERE = pathlib.Path(__file__).parent
 @functools.cache
 def kernels() -> str:
     """The C++ that generated code builds on."""
-    return (_HERE / "kernels.hpp").read_text().replace("#pragma once\n", "")
+    return "".join((_HERE / name).read_text().replace("#pragma once\n", "") for name in ("threads.hpp", "kernels.hpp"))
 
 
 _DECIDING = (
@@ -40,6 +40,7 @@ _DECIDING = (
     "kernels.hpp",
     "lift.py",
     "read_program.py",
+    "threads.hpp",
 )
 
 

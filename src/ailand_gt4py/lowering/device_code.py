@@ -67,7 +67,7 @@ class DeviceCode:
         self.places = {name: place for place, name in enumerate(pointers)}
         self.name = f"{program.name}_on_device"
         self.extents: list[str] = []
-        self.weights: list[tuple[str, str]] = []
+        self.weights: list[tuple[str, str]] = []  # parts, outputs
         self.checks: list[str] = []
         kernels = [KernelCode(self, kernel, place) for place, kernel in enumerate(self.plan.kernels)]
         self._kernels = "\n".join(kernel.struct() for kernel in kernels)
@@ -167,34 +167,34 @@ int {self.name}(void** kept, const {self.name}_arguments& a, cudaStream_t stream
 void {self.name}_release(void* kept) {{ delete static_cast<ailand::Device*>(kept); }}
 """
 
-    def weight(self, definition: Definition, place: int) -> str:
-        """The name of the weights of one product."""
-        product = definition.products[place]
-        output_stride, input_stride = self.strides(product.weight)
-        extents = f"{self.extent(definition.extent)}, {self.extent(product.inputs)}"
-        key = (product.weight, f"{output_stride}, {input_stride}, {extents}")
+    def weight(self, definition: Definition, places: list[int]) -> str:
+        """The name of the weights of products that are computed as one."""
+        parts = []
+        for place in places:
+            product = definition.products[place]
+            pointer = f"(const T*)a.arrays[{self.places[product.weight]}]"
+            parts.append(f"{{{pointer}, {', '.join(self.strides(product.weight))}, {self.extent(product.inputs)}}}")
+        key = (", ".join(parts), self.extent(definition.extent))
         if key not in self.weights:
             self.weights.append(key)
         return f"w{self.weights.index(key)}"
 
     def _weight_lines(self) -> list[str]:
         return [
-            f"const ailand::Weight w{place} = device.weight<T, O>({place}, (const T*)a.arrays[{self.places[name]}], "
-            f"{shape}, stream);"
-            for place, (name, shape) in enumerate(self.weights)
+            f"const ailand::Weight w{place} = device.weight<T, O>({place}, {{{parts}}}, {outputs}, stream);"
+            for place, (parts, outputs) in enumerate(self.weights)
         ]
 
     def _check_sizes(self) -> None:
-        """Rows whose length the kernels take for known must have it."""
-        for kernel in self.plan.kernels:
-            for part in kernel.passes:
-                size = self.plan.size(part.rows)
-                for definition in (*part.elements, *part.sums):
-                    length = definition.products[0].inputs if definition.by_row else definition.extent
-                    if size is not None and self.extent(length) != str(size):
-                        self.checks.append(
-                            f'ailand::require({self.extent(length)} == {size}, "a row is not of length {size}");'
-                        )
+        """Rows that the kernels take for equally long must be so, and as long as is known of them."""
+        for part in (part for kernel in self.plan.kernels for part in kernel.passes):
+            lengths = [definition.extent for definition in part.elements]
+            lengths += [definition.products[0].inputs for definition in part.sums]
+            size = self.plan.size(part.rows)
+            expected = str(size) if size is not None else self.extent(lengths[0]) if lengths else ""
+            for length in map(self.extent, lengths):
+                if length != expected:
+                    self.checks.append(f'ailand::require({length} == {expected}, "rows differ in length");')
 
 
 def _cpp(extent: Any) -> str:

@@ -159,8 +159,10 @@ def _replace(sdfg: dace.SDFG, program: ColumnProgram, products: Products) -> Non
     call, text = code.call(), code.text()
 
     state.remove_nodes_from(list(state.nodes()))
-    for name in [name for name, descriptor in sdfg.arrays.items() if descriptor.transient]:
-        sdfg.remove_data(name, validate=False)
+    # The program's own arguments must stay, used or not: GT4Py looks for them. Tables and intermediate values need not.
+    for name, descriptor in list(sdfg.arrays.items()):
+        if descriptor.transient or (name.startswith("gt_conn_") and name not in arrays):
+            sdfg.remove_data(name, validate=False)
     node = DeviceProgram(
         "device_columns",
         inputs={connectors[name] for name in read},

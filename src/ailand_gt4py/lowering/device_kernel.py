@@ -44,8 +44,8 @@ class Caller(Protocol):
     def strides(self, name: str) -> tuple[str, ...]:
         """Strides of a caller's array in the device's host code."""
 
-    def weight(self, definition: Definition, place: int) -> str:
-        """The name of the weights of one product."""
+    def weight(self, definition: Definition, places: list[int]) -> str:
+        """The name of the weights of products that are computed as one."""
 
 
 class KernelCode:
@@ -74,13 +74,13 @@ class KernelCode:
         for definition in self.kernel.products:
             sums = self.plan.sum_rows[definition.result]
             rows = self.plan.operand_rows if self.plan.separate_operands else self.plan.value_rows
-            for place, product in enumerate(definition.products):
-                assert isinstance(product.x, Load)
-                x = rows[product.x.array]
+            for places in self.plan.terms(definition):
+                (name,) = (load.array for load in loads(definition.products[places[0]].x))
+                inputs = " + ".join(self.program.extent(definition.products[place].inputs) for place in places)
                 lines.append(
-                    f"device.product<T, O>(compute, {self.program.weight(definition, place)}, s{x}, t{x}, "
-                    f"s{sums}, t{sums}, rows, {self.program.extent(definition.extent)}, "
-                    f"{self.program.extent(product.inputs)}, {'true' if place else 'false'});"
+                    f"device.product<T, O>(compute, {self.program.weight(definition, places)}, "
+                    f"s{rows[name]} + {self.plan.offsets.get(name, 0)}, t{rows[name]}, s{sums}, t{sums}, rows, "
+                    f"{self.program.extent(definition.extent)}, {inputs}, {'true' if places[0] else 'false'});"
                 )
         return lines
 
@@ -213,25 +213,31 @@ struct {self.name} {{
 
     def _read_name(self, array: str) -> str:
         own = self.program.places.get(array)
-        return f"x{own}" if array not in self.plan.value_rows else f"row{self.plan.value_rows[array]}"
+        if array not in self.plan.value_rows:
+            return f"x{own}"
+        return f"row{self.plan.value_rows[array]}_{self.plan.offsets.get(array, 0)}"
 
     def _element(self, array: str, feature: str) -> str:
         """An element of an array of rows in memory."""
         if array in self.plan.value_rows:
-            row, stride = self._rows(self.plan.value_rows[array])
-            return f"{row}[r * {stride} + {feature}]"
+            return self._element_of_rows(array, self.plan.value_rows[array], feature)
         pointer, column_stride, feature_stride = self._own(array)
         return f"ailand::read({pointer} + r * {column_stride} + {feature} * {feature_stride})"
+
+    def _element_of_rows(self, array: str, place: int, feature: str) -> str:
+        row, stride = self._rows(place)
+        is_factor = self.plan.rows[place].operand == self.plan.separate_operands
+        offset = self.plan.offsets.get(array, 0) if is_factor else 0
+        return f"{row}[r * {stride} + {f'{offset} + ' if offset else ''}{feature}]"
 
     def _stores(self, definition: Definition, value: str, feature: str) -> list[str]:
         lines = []
         name = definition.result
         if name in self.plan.value_rows:
-            row, stride = self._rows(self.plan.value_rows[name])
-            lines.append(f"{row}[r * {stride} + {feature}] = {value};")
+            lines.append(f"{self._element_of_rows(name, self.plan.value_rows[name], feature)} = {value};")
         if name in self.plan.operand_rows:
-            row, stride = self._rows(self.plan.operand_rows[name])
-            lines.append(f"{row}[r * {stride} + {feature}] = static_cast<O>({value});")
+            element = self._element_of_rows(name, self.plan.operand_rows[name], feature)
+            lines.append(f"{element} = static_cast<O>({value});")
         if name not in self.program.program.inner:
             pointer, column_stride, feature_stride = self._own(name, written=True)
             lines.append(f"{pointer}[r * {column_stride} + {feature} * {feature_stride}] = {value};")

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <initializer_list>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
@@ -63,9 +64,14 @@ struct Weight {
     int leading;
     bool by_input;
 };
-// A copy of weights in the operands' type, made when the caller's weights are seen first.
+// Weights (outputs, inputs) of the caller's.
+template <class T> struct Part {
+    const T* from;
+    long output_stride, input_stride, inputs;
+};
+// A copy of weights in the operands' type, parts behind each other, made when the caller's weights are seen first.
 struct Prepared {
-    const void* from = nullptr;
+    std::vector<const void*> from;
     void* data = nullptr;
     size_t bytes = 0;
 };
@@ -120,6 +126,7 @@ struct Device {
         if (blas) cublasDestroy(blas);
     }
     void use(cudaStream_t stream) {
+        cudaGetLastError();  // what others have left is none of this program's failures
         check(cublasSetStream(blas, stream), "cuBLAS's stream");
         // A change of stream takes cuBLAS back to a room of its own.
         check(cublasSetWorkspace(blas, blas_room, blas_bytes), "cuBLAS's work space");
@@ -144,20 +151,33 @@ struct Device {
         if (wanted > bytes) grow(room, bytes, wanted, "work space");
         return static_cast<char*>(room);
     }
-    // Weights of type T as operands of type O: as they are where cuBLAS can read them, else as a copy.
+    // Weights of type T as operands of type O: as they are where cuBLAS can read them, else, or if there are several
+    // parts to join, as a copy.
     template <class T, class O>
-    Weight weight(size_t place, const T* from, long output_stride, long input_stride, long outputs, long inputs,
-                  cudaStream_t stream) {
-        if (std::is_same<T, O>::value && output_stride == 1 && input_stride >= outputs)
-            return {from, (int)input_stride, false};
-        if (std::is_same<T, O>::value && input_stride == 1 && output_stride >= inputs)
-            return {from, (int)output_stride, true};
+    Weight weight(size_t place, std::initializer_list<Part<T>> parts, long outputs, cudaStream_t stream) {
+        const Part<T>& first = *parts.begin();
+        const bool alone = std::is_same<T, O>::value && parts.size() == 1;
+        if (alone && first.output_stride == 1 && first.input_stride >= outputs)
+            return {first.from, (int)first.input_stride, false};
+        if (alone && first.input_stride == 1 && first.output_stride >= first.inputs)
+            return {first.from, (int)first.output_stride, true};
         Prepared& kept = weights.at(place);
         const long stride = row_stride<O>(outputs);
+        std::vector<const void*> from;
+        long inputs = 0;
+        for (const Part<T>& part : parts) {
+            from.push_back(part.from);
+            inputs += part.inputs;
+        }
         const size_t wanted = inputs * stride * sizeof(O);
         if (kept.bytes < wanted) grow(kept.data, kept.bytes, wanted, "copy of weights");
         if (kept.from != from) {
-            launch(Prepare<T, O>{inputs, outputs, stride, output_stride, input_stride, from, (O*)kept.data}, stream);
+            O* to = static_cast<O*>(kept.data);
+            for (const Part<T>& part : parts) {
+                launch(Prepare<T, O>{part.inputs, outputs, stride, part.output_stride, part.input_stride, part.from, to},
+                       stream);
+                to += part.inputs * stride;
+            }
             kept.from = from;
         }
         return {kept.data, (int)stride, false};

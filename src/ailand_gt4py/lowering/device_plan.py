@@ -120,6 +120,7 @@ class DevicePlan:
         kernels: in order.
         rows: of the work space.
         value_rows, operand_rows, sum_rows: array or result -> its place in ``rows``.
+        offsets: factor of a product -> where it begins in its row, which it may share with others.
 
     Raises:
         RefusedError: a definition that this does not know.
@@ -133,6 +134,7 @@ class DevicePlan:
         self.value_rows: dict[str, int] = {}
         self.operand_rows: dict[str, int] = {}
         self.sum_rows: dict[str, int] = {}
+        self.offsets: dict[str, int] = {}
         self._class_of = self._classes()
         self._sizes = self._known_sizes()
         self.kernels: list[Kernel] = []
@@ -140,6 +142,7 @@ class DevicePlan:
             self._add(definition)
         for kernel in self.kernels:
             kernel.lanes = self._lanes(kernel)
+        self._joint = self._joint_rows()
         self._give_rows()
 
     def rows_class(self, definition: Definition) -> str:
@@ -248,14 +251,51 @@ class DevicePlan:
             lanes *= 2
         return lanes
 
+    def _joint_rows(self) -> dict[str, tuple[str, ...]]:
+        """Factor -> the factors that lie side by side in one row with it, so that one product takes them all."""
+        made_in = {
+            definition.result: place for place, kernel in enumerate(self.kernels) for definition in kernel.definitions
+        }
+        joint: dict[str, tuple[str, ...]] = {}
+        for definition in filter(is_product, self.program.definitions):
+            names = tuple(load.array for product in definition.products for load in loads(product.x))
+            sizes = [self.size(self._class_of[name]) for name in names]
+            alike = len({made_in[name] for name in names}) == 1 and len(set(names)) == len(names)
+            if len(names) > 1 and alike and None not in sizes and not joint.keys() & names:
+                offset = 0
+                for name, size in zip(names, sizes, strict=True):
+                    joint[name] = names
+                    self.offsets[name] = offset
+                    offset += size or 0
+        return joint
+
+    def terms(self, definition: Definition) -> list[list[int]]:
+        """Places of a definition's products, those together that are computed as one."""
+        result: list[list[int]] = []
+        before: tuple[str, ...] = ()
+        for place, product in enumerate(definition.products):
+            (name,) = (load.array for load in loads(product.x))
+            if before and before[0] == name:
+                result[-1].append(place)
+            else:
+                result.append([place])
+            joint = self._joint.get(name, (name,))
+            before = joint[joint.index(name) + 1 :]
+        return result
+
     def _give_rows(self) -> None:
         """Places in the work space: rows are used again for another array when nobody reads them any more."""
         last_use = self._last_uses()
+        factors = "operands" if self.separate_operands else "values"
+        for names in set(self._joint.values()):
+            last = max(last_use[factors, name] for name in names)
+            last_use |= {(factors, name): last for name in names}
         free: list[int] = []
 
         def release(moment: int) -> None:
             for (kind, name), last in last_use.items():
-                if last == moment:
+                first_of_joint = kind != factors or self._joint.get(name, (name,))[0] == name
+                if last == moment and first_of_joint:
                     free.append((self.value_rows if kind == "values" else self.operand_rows)[name])
 
         for place, kernel in enumerate(self.kernels):
@@ -267,9 +307,14 @@ class DevicePlan:
                 name = definition.result
                 if name in self.sum_rows:
                     own[name] = self.sum_rows[name]
-                if ("values", name) in last_use:
+                if name in self._joint:
+                    rows = self.operand_rows if self.separate_operands else self.value_rows
+                    if name not in rows:
+                        names = self._joint[name]
+                        rows |= dict.fromkeys(names, self._take_joint(names, free))
+                if ("values", name) in last_use and name not in self.value_rows:
                     self.value_rows[name] = self._own_or_new(definition, own, last_use, free)
-                if ("operands", name) in last_use:
+                if ("operands", name) in last_use and name not in self.operand_rows:
                     self.operand_rows[name] = self._take(definition, True, free)
             free += own.values()
             release(2 * place + 1)
@@ -286,16 +331,23 @@ class DevicePlan:
                 return rows
         return self._take(definition, False, free)
 
+    def _take_joint(self, names: tuple[str, ...], free: list[int]) -> int:
+        size = sum(self.size(self._class_of[name]) or 0 for name in names)
+        return self._take_rows(size, size, self.separate_operands, free)
+
     def _take(self, definition: Definition, operand: bool, free: list[int]) -> int:
         size = self.size(self._class_of[definition.result]) or 1
+        return self._take_rows(size, definition.extent, operand, free)
+
+    def _take_rows(self, size: int, extent: object, operand: bool, free: list[int]) -> int:
         for place in free:
             rows = self.rows[place]
             if rows.operand == operand and max(size, 8) <= 2 * max(rows.size, 8) <= 4 * max(size, 8):
                 free.remove(place)
-                rows.extents.append(definition.extent)
+                rows.extents.append(extent)
                 rows.size = max(rows.size, size)
                 return place
-        self.rows.append(Rows(operand, [definition.extent], size))
+        self.rows.append(Rows(operand, [extent], size))
         return len(self.rows) - 1
 
     def _last_uses(self) -> dict[tuple[str, str], int]:

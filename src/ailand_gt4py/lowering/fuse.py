@@ -175,7 +175,7 @@ def _accumulate(definition: Definition, products: dict[str, Definition]) -> tupl
     taken = [term.array for term in _terms(total) if isinstance(term, Load) and is_product(term)]
     joined: Expression = Sum()
     for term in _terms(total):
-        if not (isinstance(term, Load) and term.array in taken):
+        if not is_product(term):
             joined = Operation("+", (joined, term))
 
     def with_sum(expression: Expression) -> Expression:

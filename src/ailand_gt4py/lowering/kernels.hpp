@@ -12,6 +12,11 @@
 #include <memory>
 #include <type_traits>
 #include <unistd.h>
+#if defined(__FMA__) || defined(__AVX512F__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
 #ifdef _OPENMP
 #include <omp.h>
 #endif
@@ -58,6 +63,23 @@ template <class V, class T> inline V splat(T value) {
     if constexpr (std::is_same_v<V, T>) return value;
     else return value - V{};
 }
+// a * b + c, rounded once where the processor can. Left to the compiler, some tiles would be rounded twice: for several
+// processors GCC avoids this instruction where one sum depends on the last.
+template <class T> inline vector_of<T> multiply_add(vector_of<T> a, vector_of<T> b, vector_of<T> c) {
+    [[maybe_unused]] constexpr bool single = std::is_same_v<T, float>;
+#if defined(__AVX512F__)
+    if constexpr (single) return (vector_of<T>)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+    else return (vector_of<T>)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+#elif defined(__AVX__) && defined(__FMA__)
+    if constexpr (single) return (vector_of<T>)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+    else return (vector_of<T>)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+#elif defined(__aarch64__)
+    if constexpr (single) return (vector_of<T>)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+    else return (vector_of<T>)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
+#else
+    return a * b + c;
+#endif
+}
 // A NaN in the second argument passes, as in the compiled element-wise programs of DaCe.
 template <class V> inline V maximum(V a, V b) { return a > b ? a : b; }
 template <class V> inline V minimum(V a, V b) { return a < b ? a : b; }
@@ -82,11 +104,10 @@ template <class T> struct Term {
     long inputs;
 };
 
-// tile[row][output] = sum over the terms and their inputs, of R columns and V vectors of outputs.
+// sums[row][output] = sum over the terms and their inputs, of R columns and V vectors of outputs.
 template <class T, int R, int V>
-inline void multiply(const Term<T>* terms, int count, long row, long output, T* tile) {
+inline void multiply(const Term<T>* terms, int count, long row, long output, vector_of<T> (&sums)[R][V]) {
     using vector = vector_of<T>;
-    vector sums[R][V];
     for (int r = 0; r < R; ++r)
         for (int v = 0; v < V; ++v) sums[r][v] = vector{};
     for (int term = 0; term < count; ++term) {
@@ -98,20 +119,22 @@ inline void multiply(const Term<T>* terms, int count, long row, long output, T* 
             for (int v = 0; v < V; ++v) weights[v] = load<vector>(weight + v * lanes<T>);
             for (int r = 0; r < R; ++r) {
                 const vector input = splat<vector>(x[r * stride + k]);
-                for (int v = 0; v < V; ++v) sums[r][v] += input * weights[v];
+                for (int v = 0; v < V; ++v) sums[r][v] = multiply_add<T>(input, weights[v], sums[r][v]);
             }
         }
     }
-    for (int r = 0; r < R; ++r)
-        for (int v = 0; v < V; ++v) store(tile + (r * V + v) * lanes<T>, sums[r][v]);
 }
 
 template <class T, int R, int V>
 [[gnu::noinline]] void multiply_tile(const Term<T>* terms, int count, long row, long output, T* tile) {
-    multiply<T, R, V>(terms, count, row, output, tile);
+    vector_of<T> sums[R][V];
+    multiply<T, R, V>(terms, count, row, output, sums);
+    for (int r = 0; r < R; ++r)
+        for (int v = 0; v < V; ++v) store(tile + (r * V + v) * lanes<T>, sums[r][v]);
 }
 
-// Tiles of V vectors of outputs, for all rows of the block; `finish(sums, row, output)` takes each vector of sums.
+// Tiles of V vectors of outputs, for all rows of the block; `finish(sums, row, output)` takes each vector of sums. The
+// tile goes through memory, which costs little: the products of all layers are then one function, not one for each.
 template <class T, int V, class Finish>
 void multiply_panel(const Term<T>* terms, int count, long rows, long output, Finish& finish) {
     constexpr int most = V == 1 ? narrow_tile_rows : tile_rows;
@@ -160,13 +183,15 @@ template <class T, class Value> inline T reduce_row(long inputs, const T* weight
     vector sums = {};
     long k = 0;
     for (; k + lanes<T> <= inputs; k += lanes<T>) sums += value(k) * load<vector>(weight + k);
-    T result = 0;
+    T part[lanes<T>];
+    std::memcpy(part, &sums, sizeof part);
     if (k < inputs) {
         const vector rest = value(k);
-        for (long lane = 0; lane < inputs - k; ++lane) result += rest[lane] * weight[k + lane];
+        for (long lane = 0; lane < inputs - k; ++lane) part[lane] += rest[lane] * weight[k + lane];
     }
-    for (long lane = 0; lane < lanes<T>; ++lane) result += sums[lane];
-    return result;
+    for (long half = lanes<T> / 2; half > 0; half /= 2)
+        for (long lane = 0; lane < half; ++lane) part[lane] += part[lane + half];
+    return part[0];
 }
 
 template <class T> void copy_in(T* to, long stride, const T* from, long s0, long s1, long rows, long features) {
@@ -239,7 +264,7 @@ struct Plan {
     long rows;
     int threads;
 };
-inline Plan plan(long columns, long bytes_of_a_row, double flops_of_a_column) {
+inline Plan plan(long columns, long bytes_of_a_row, [[maybe_unused]] double flops_of_a_column) {
     // Half of the second-level cache is for the block, the other half for the panels of weights.
     static const long cache = [] {
 #ifdef _SC_LEVEL2_CACHE_SIZE

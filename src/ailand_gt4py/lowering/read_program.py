@@ -161,6 +161,7 @@ class _Reader:
 
     def _whole_rows(self, subset: Any, what: str) -> Any:
         """The number of features of a subset over all columns."""
+        _refuse_unless(subset is not None, f"{what} does not say what it covers")
         ranges = subset.ndrange()
         starts = len(ranges) == 2 and all(first == 0 and step == 1 for first, _, step in ranges)
         _refuse_unless(starts, f"{what} does not cover whole rows of features: {subset}")

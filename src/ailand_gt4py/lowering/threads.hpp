@@ -1,0 +1,135 @@
+// The threads that share the blocks of a program.
+//
+// A parallel region of OpenMP ends when all of its threads have come to its end, and one that another process has pushed
+// from its core comes late: on a shared machine a step of fifty microseconds then takes milliseconds. Here the caller
+// works, too, and waits for blocks, not for threads: whoever is awake takes the next block, and who is not is not missed.
+// How many threads there are is still OpenMP's to say (OMP_NUM_THREADS, omp_set_num_threads).
+#pragma once
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <mutex>
+#include <thread>
+#include <vector>
+#include <unistd.h>
+
+namespace ailand {
+
+inline void relax() {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+}
+
+class Pool {
+  public:
+    ~Pool() {
+        if (getpid() == owner_) {
+            stopped_ = true;
+            open_.fetch_add(generation);
+            open_.notify_all();
+            for (auto& worker : workers_) worker.join();
+        } else {
+            abandon();
+        }
+    }
+
+    // work(block) for every block, by the caller and up to `threads - 1` others.
+    template <class Work> void run(long blocks, int threads, Work& work) {
+        std::unique_lock<std::mutex> turn(mutex_, std::try_to_lock);
+        // Another thread of the host may run the same program: the threads are its.
+        if (!turn || threads < 2 || blocks < 2) {
+            for (long block = 0; block < blocks; ++block) work(block);
+            return;
+        }
+        prepare(threads - 1);
+        call_ = [](void* what, long block) { (*static_cast<Work*>(what))(block); };
+        work_ = &work;
+        finished_.store(0, std::memory_order_relaxed);
+        const std::uint64_t next = (open_.load(std::memory_order_relaxed) / generation + 1) * generation;
+        open_.store(next + (std::uint64_t)blocks, std::memory_order_release);
+        open_.notify_all();
+        while (take()) {}
+        for (long spins = 0; finished_.load(std::memory_order_acquire) < blocks; ++spins)
+            if (spins < 10000) relax();
+            else std::this_thread::yield();
+    }
+
+  private:
+    // In `open_`: the number of blocks that nobody has taken, and above it the number of the job, so that a thread that
+    // comes late cannot take a block of another job than it thinks.
+    static constexpr std::uint64_t generation = std::uint64_t(1) << 32;
+
+    // A block is the taker's until it is counted as finished; until then the job cannot end, and what it is stays.
+    bool take() {
+        std::uint64_t seen = open_.load(std::memory_order_acquire);
+        while (seen % generation > 0) {
+            if (open_.compare_exchange_weak(seen, seen - 1, std::memory_order_acq_rel)) {
+                call_(work_, (long)(seen % generation) - 1);
+                finished_.fetch_add(1, std::memory_order_release);
+                return true;
+            }
+        }
+        return false;
+    }
+
+    void serve(int index) {
+        // Awake for a while after work: the next step may come soon, and waking up costs more than a small step.
+        constexpr auto awake = std::chrono::microseconds(100);
+        auto rested = std::chrono::steady_clock::now();
+        for (;;) {
+            const std::uint64_t seen = open_.load(std::memory_order_acquire);
+            if (stopped_.load(std::memory_order_relaxed)) return;
+            if (index < helpers_.load(std::memory_order_relaxed) && take()) {
+                while (take()) {}
+                rested = std::chrono::steady_clock::now();
+            } else if (std::chrono::steady_clock::now() - rested < awake) {
+                for (int i = 0; i < 16; ++i) relax();
+            } else if (seen % generation == 0 || index >= helpers_.load(std::memory_order_relaxed)) {
+                open_.wait(seen, std::memory_order_acquire);
+                rested = std::chrono::steady_clock::now();
+            }
+        }
+    }
+
+    void prepare(int helpers) {
+        if (getpid() != owner_) {  // a forked process has none of its parent's threads
+            abandon();
+            owner_ = getpid();
+        }
+        helpers_.store(helpers, std::memory_order_relaxed);
+        while ((int)workers_.size() < helpers) {
+            const int index = (int)workers_.size();
+            workers_.emplace_back([this, index] { serve(index); });
+        }
+    }
+
+    void abandon() {
+        for (auto& worker : workers_) worker.detach();
+        workers_.clear();
+    }
+
+    std::mutex mutex_;
+    std::vector<std::thread> workers_;
+    pid_t owner_ = getpid();
+    std::atomic<bool> stopped_ = false;
+    std::atomic<int> helpers_ = 0;
+    void (*call_)(void*, long) = nullptr;
+    void* work_ = nullptr;
+    alignas(64) std::atomic<std::uint64_t> open_ = 0;
+    alignas(64) std::atomic<long> finished_ = 0;
+};
+
+inline Pool& pool() {
+    static Pool all;
+    return all;
+}
+
+// work(block) for every block, shared by so many threads.
+template <class Work> void share(long blocks, int threads, Work work) {
+    pool().run(blocks, threads, work);
+}
+
+}  // namespace ailand

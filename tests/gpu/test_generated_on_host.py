@@ -1,0 +1,53 @@
+"""Whole steps as the GPU runs them, compiled for the host (`host_cuda`): numbers, memory and layouts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from device_cases import SIZES, TOLERANCES, random_inputs, reference
+from host_cuda import allocations, host_backend
+from random_models import random_model
+
+from ailand_gt4py.emulator import Emulator
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("architecture", "precision"),
+    [
+        ("layer_norm", "float32"),
+        ("layer_norm", "bf16"),
+        ("two_branch", "tf32"),
+        ("simple", "float64"),
+    ],
+)
+def test_step_on_the_host(architecture: str, precision: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nine columns, four at a time, with layers wider than a warp, in rows, in columns and strided; NaN in a column."""
+    monkeypatch.setenv("AILAND_GT4PY_DEVICE_COLUMNS", "4")
+    model = random_model(architecture, SIZES, seed=7, width=40)
+    dtype = np.dtype("float64" if precision == "float64" else "float32")
+    products = precision if precision in ("tf32", "bf16") else "full"
+    emulator = Emulator(model, 9, host_backend(model, dtype.name, products), dtype.name)  # type: ignore[arg-type]
+    inputs = random_inputs(9, dtype.name)
+    expected = reference(model, inputs)
+    bar = TOLERANCES[precision]
+    results = emulator.step(*inputs)
+    count = allocations(emulator)
+    assert count > 0
+    for order in "CF":
+        out = tuple(np.full((9, 2 * array.shape[1]), np.nan, dtype, order=order)[:, ::2] for array in results)
+        emulator.step(*(np.asarray(array, order=order) for array in inputs), out=out)
+        for found, first, exact in zip(out, results, expected, strict=True):
+            assert np.linalg.norm(found - exact) <= bar * np.linalg.norm(exact)
+            np.testing.assert_array_equal(found, first)
+    assert allocations(emulator) == count, "a later step allocates"
+    if products != "full":
+        for found, exact in zip(results, expected, strict=True):
+            assert np.linalg.norm(found - exact) > bar / 100 * np.linalg.norm(exact), "the factors are not rounded"
+
+    inputs[1][3, 0] = np.nan
+    for found, before in zip(emulator.step(*inputs), results, strict=True):
+        assert np.isnan(found[3]).all()
+        np.testing.assert_array_equal(np.delete(found, 3, axis=0), np.delete(before, 3, axis=0))
