@@ -24,6 +24,9 @@ from ailand_gt4py.lowering.column_program import (
 )
 from ailand_gt4py.lowering.read_program import RefusedError
 
+#: How many rows of a layer are made before what is made of them row by row.
+_PART_OF_ROWS = "ailand::rows_at_once<T>(terms, rows, outputs)"
+
 _INFIX = {"+", "-", "*", "/", ">", ">=", "<", "<=", "==", "!="}
 _NAMED = {"max": "ailand::maximum", "min": "ailand::minimum"}
 _EACH = {"sqrt": "std::sqrt", "exp": "std::exp", "log": "std::log", "tanh": "std::tanh", "abs": "std::abs"}
@@ -79,9 +82,10 @@ class BlockCode:
             for product in definition.products
         ]
         strides = [
-            f"const long stride{k} = ailand::row_stride<T>(std::max<long>({{{', '.join(_longs(slot.extents))}}}));"
+            f"const long outer_stride{k} = ailand::row_stride<T>({_largest(slot.extents)});"
             for k, slot in enumerate(self.slots)
         ]
+        strides_of_slots = [f"stride{k}" for k in range(len(self.slots))]
         rows = [
             f"T* const s{k} = scratch + plan.rows * ({' + '.join(['0', *(f'stride{i}' for i in range(k))])});"
             for k in range(len(self.slots))
@@ -98,10 +102,12 @@ class BlockCode:
                 *strides,
                 f"T* room = ailand::workspace<T, 0>({' + '.join(['0', *self.room])});",
                 *self.keep_lines,
-                f"const long row = {' + '.join(f'stride{k}' for k in range(len(self.slots)))};",
+                f"const long row = {' + '.join(f'outer_stride{k}' for k in range(len(self.slots)))};",
                 f"const ailand::Plan plan = ailand::plan(columns, row * sizeof(T), {' + '.join(['1.0', *flops])});",
                 "ailand::share((columns + plan.rows - 1) / plan.rows, plan.threads, [&](long block) {",
                 "const long first = block * plan.rows, rows = std::min(plan.rows, columns - first);",
+                # Copies of its own can stay in registers; what is captured would be read again after every store.
+                *(f"const auto {name} = outer_{name};" for name in (*strides_of_slots, *self.kept.values())),
                 "T* const scratch = ailand::workspace<T, 1>(plan.rows * row);",
                 *rows,
                 *body,
@@ -117,13 +123,19 @@ class BlockCode:
         for place, definition in enumerate(definitions):
             last_use |= {load.array: place for load in self._row_loads(definition)}
         free: list[int] = []
+        layer: list[str] = []
         row_by_row: list[str] = []
 
         def end_of_rows() -> None:
-            """Definitions that follow each other and need no layer are made together, while a row is in reach."""
-            if row_by_row:
-                lines.extend(["for (long r = 0; r < rows; ++r) {", *row_by_row, "}"])
-                row_by_row.clear()
+            """A layer, and what is made row by row of what it gives, are made together while the rows are in reach."""
+            row_loop = ["for (long r = row; r < end; ++r) {", *row_by_row, "}"] if row_by_row else []
+            if layer:
+                part = _PART_OF_ROWS if row_loop else "rows"
+                lines.extend([line.replace("PART", part) for line in layer] + [*row_loop, "} }"])
+            elif row_loop:
+                lines.extend(["{ const long row = 0, end = rows;", *row_loop, "}"])
+            layer.clear()
+            row_by_row.clear()
 
         for place, definition in enumerate(definitions):
             row_loads = self._row_loads(definition)
@@ -141,7 +153,7 @@ class BlockCode:
             self._give_slot(definition.result, [_cpp(definition.extent)], free, here)
             if definition.products and not definition.by_row:
                 end_of_rows()
-                lines += self._layer(definition)
+                layer += self._layer(definition)
             else:
                 row_by_row += self._of_one_row(definition)
             if definition.result not in self.program.inner:
@@ -196,20 +208,23 @@ class BlockCode:
         return f"s{slot} + r * stride{slot} + j"
 
     def _layer(self, definition: Definition) -> list[str]:
-        """A definition with matrix products, for all rows."""
+        """A definition with matrix products, in a loop over parts of the rows that is still open."""
         terms = ", ".join(self._term(definition, place) for place in range(len(definition.products)))
         outputs = _cpp(definition.extent)
-        call = f"ailand::dense<T>(terms, {len(definition.products)}, rows, {outputs},"
+        count = len(definition.products)
+        call = f"ailand::dense<T>(terms, {count}, row, end, outputs,"
         if self.with_blas:
             gemm = "[](auto... arguments) { ailand::gemm(arguments...); }"
             sums = f"ailand::workspace<T, 2>(plan.rows * ailand::row_stride<T>({outputs}))"
-            call = f"ailand::dense_by<T>({gemm}, terms, {len(definition.products)}, rows, {outputs}, {sums},"
+            call = f"ailand::dense_by<T>({gemm}, terms, {count}, row, end, outputs, {sums},"
         value = self._expression(definition.value, definition.extent)
         return [
             f"{{ const ailand::Term<T> terms[] = {{{terms}}};",
+            f"const long outputs = {outputs}, part = PART;",
+            "for (long row = 0; row < rows; row += part) { const long end = std::min(rows, row + part);",
             call,
-            "[&](auto sums, long r, long j) { using V = decltype(sums);",
-            f"ailand::store<V>({self._target(definition)}, {value}); }}); }}",
+            "[=](auto sums, long r, long j) { using V = decltype(sums);",
+            f"ailand::store<V>({self._target(definition)}, {value}); }});",
         ]
 
     def _of_one_row(self, definition: Definition) -> list[str]:
@@ -240,7 +255,7 @@ class BlockCode:
             self.kept[key] = f"w{len(self.kept)}"
             pointer = self.pointers[product.weight]
             self.room.append(f"ailand::room_for_weight<T>({extents})")
-            line = f"const auto {self.kept[key]} = ailand::keep_weight<T>(room, {pointer}, {extents});"
+            line = f"const auto outer_{self.kept[key]} = ailand::keep_weight<T>(room, {pointer}, {extents});"
             self.keep_lines.append(line)
         weight = self.kept[key]
         return f"{{s{slot}, stride{slot}, {weight}.data, {weight}.stride, {_cpp(product.inputs)}}}"
@@ -250,8 +265,8 @@ class BlockCode:
         if key not in self.kept:
             self.kept[key] = f"v{len(self.kept)}"
             self.room.append(f"ailand::padded<T>({_cpp(extent)})")
-            line = f"const T* const {self.kept[key]} = ailand::keep_vector<T>(room, {self.pointers[array]}, {key[1]});"
-            self.keep_lines.append(line)
+            arguments = f"room, {self.pointers[array]}, {key[1]}"
+            self.keep_lines.append(f"const T* const outer_{self.kept[key]} = ailand::keep_vector<T>({arguments});")
         return self.kept[key]
 
     def _features_read(self, name: str) -> list[str]:
@@ -270,8 +285,7 @@ class BlockCode:
         slot = self.slot_of[name]
         s0, s1 = self._strides(name)
         source = f"{self.pointers[name]} + first * ({s0})"
-        features = extents[0] if len(extents) == 1 else f"std::max<long>({{{', '.join(_longs(extents))}}})"
-        return f"ailand::copy_in<T>(s{slot}, stride{slot}, {source}, {s0}, {s1}, rows, {features});"
+        return f"ailand::copy_in<T>(s{slot}, stride{slot}, {source}, {s0}, {s1}, rows, {_largest(extents)});"
 
     def _copy_out(self, definition: Definition) -> str:
         slot = self.slot_of[definition.result]
@@ -319,5 +333,6 @@ def _cpp(extent: Any) -> str:
     return str(extent) if isinstance(extent, int) else symstr(extent, cpp_mode=True)
 
 
-def _longs(extents: list[str]) -> list[str]:
-    return [f"(long)({extent})" for extent in dict.fromkeys(extents)]
+def _largest(extents: list[str]) -> str:
+    longs = [f"(long)({extent})" for extent in dict.fromkeys(extents)]
+    return longs[0] if len(longs) == 1 else f"std::max<long>({{{', '.join(longs)}}})"

@@ -133,14 +133,14 @@ template <class T, int R, int V>
         for (int v = 0; v < V; ++v) store(tile + (r * V + v) * lanes<T>, sums[r][v]);
 }
 
-// Tiles of V vectors of outputs, for all rows of the block; `finish(sums, row, output)` takes each vector of sums. The
+// Tiles of V vectors of outputs, for rows from `row` to `end`; `finish(sums, row, output)` takes each vector of sums. The
 // tile goes through memory, which costs little: the products of all layers are then one function, not one for each.
 template <class T, int V, class Finish>
-void multiply_panel(const Term<T>* terms, int count, long rows, long output, Finish& finish) {
+void multiply_panel(const Term<T>* terms, int count, long row, long end, long output, Finish finish) {
     constexpr int most = V == 1 ? narrow_tile_rows : tile_rows;
     alignas(vector_bytes) T tile[most * V * lanes<T>];
-    for (long row = 0; row < rows;) {
-        const long left = rows - row;
+    while (row < end) {
+        const long left = end - row;
         const int size = left >= most ? most : left >= 2 ? 2 : 1;
         if (size == most) multiply_tile<T, most, V>(terms, count, row, output, tile);
         else if (size == 2) multiply_tile<T, 2, V>(terms, count, row, output, tile);
@@ -152,29 +152,29 @@ void multiply_panel(const Term<T>* terms, int count, long rows, long output, Fin
     }
 }
 
-// A dense layer on a block: panel by panel of weights, so that a panel stays in the cache for all rows.
+// A dense layer on rows of a block: panel by panel of weights, so that a panel stays in the cache for all these rows.
 template <class T, class Finish>
-void dense(const Term<T>* terms, int count, long rows, long outputs, Finish finish) {
-    const long end = padded<T>(outputs);
+void dense(const Term<T>* terms, int count, long row, long end, long outputs, Finish finish) {
+    const long last = padded<T>(outputs);
     long output = 0;
-    for (; output + tile_vectors * lanes<T> <= end; output += tile_vectors * lanes<T>)
-        multiply_panel<T, tile_vectors>(terms, count, rows, output, finish);
+    for (; output + tile_vectors * lanes<T> <= last; output += tile_vectors * lanes<T>)
+        multiply_panel<T, tile_vectors>(terms, count, row, end, output, finish);
     if constexpr (tile_vectors > 2)
-        for (; output + 2 * lanes<T> <= end; output += 2 * lanes<T>)
-            multiply_panel<T, 2>(terms, count, rows, output, finish);
-    for (; output < end; output += lanes<T>) multiply_panel<T, 1>(terms, count, rows, output, finish);
+        for (; output + 2 * lanes<T> <= last; output += 2 * lanes<T>)
+            multiply_panel<T, 2>(terms, count, row, end, output, finish);
+    for (; output < last; output += lanes<T>) multiply_panel<T, 1>(terms, count, row, end, output, finish);
 }
 
 // The same by a BLAS: its `gemm` for each term, then a pass over the sums while they are in the cache.
 template <class T, class Gemm, class Finish>
-void dense_by(Gemm gemm, const Term<T>* terms, int count, long rows, long outputs, T* sums, Finish finish) {
+void dense_by(Gemm gemm, const Term<T>* terms, int count, long row, long end, long outputs, T* sums, Finish finish) {
     const long stride = row_stride<T>(outputs);
     for (int t = 0; t < count; ++t)
-        gemm(rows, outputs, terms[t].inputs, terms[t].x, terms[t].x_stride, terms[t].weight, terms[t].weight_stride,
-             T(t > 0), sums, stride);
-    for (long row = 0; row < rows; ++row)
+        gemm(end - row, outputs, terms[t].inputs, terms[t].x + row * terms[t].x_stride, terms[t].x_stride,
+             terms[t].weight, terms[t].weight_stride, T(t > 0), sums, stride);
+    for (long r = row; r < end; ++r)
         for (long output = 0; output < outputs; output += lanes<T>)
-            finish(load<vector_of<T>>(sums + row * stride + output), row, output);
+            finish(load<vector_of<T>>(sums + (r - row) * stride + output), r, output);
 }
 
 // The sum over k of value(k) * weight[k] of one row; value gives a vector from k on, garbage behind the last input.
@@ -259,6 +259,26 @@ Weight<T> keep_weight(T*& room, const T* from, long output_stride, long input_st
     return {kept, stride};
 }
 
+inline long cache_bytes() {
+    static const long bytes = [] {
+#ifdef _SC_LEVEL2_CACHE_SIZE
+        const long size = sysconf(_SC_LEVEL2_CACHE_SIZE);
+        if (size > 0) return size;
+#endif
+        return 512L * 1024;
+    }();
+    return bytes;
+}
+
+// After how many rows of a layer that follow which is done row by row, normalisation above all. If the layer's weights
+// stay in the second-level cache anyway, a few rows at a time: they are then still in the first level.
+template <class T, size_t count> long rows_at_once(const Term<T> (&terms)[count], long rows, long outputs) {
+    long inputs = 0;
+    for (const Term<T>& term : terms) inputs += term.inputs;
+    const bool stay = inputs * padded<T>(outputs) * (long)sizeof(T) <= cache_bytes() / 2;
+    return stay ? 2 * narrow_tile_rows : rows;
+}
+
 // How many columns a block has and how many threads share the blocks.
 struct Plan {
     long rows;
@@ -266,15 +286,8 @@ struct Plan {
 };
 inline Plan plan(long columns, long bytes_of_a_row, [[maybe_unused]] double flops_of_a_column) {
     // Half of the second-level cache is for the block, the other half for the panels of weights.
-    static const long cache = [] {
-#ifdef _SC_LEVEL2_CACHE_SIZE
-        const long size = sysconf(_SC_LEVEL2_CACHE_SIZE);
-        if (size > 0) return size;
-#endif
-        return 512L * 1024;
-    }();
     constexpr long unit = narrow_tile_rows;
-    const long most = std::clamp(cache / 2 / bytes_of_a_row / unit * unit, unit, 32 * unit);
+    const long most = std::clamp(cache_bytes() / 2 / bytes_of_a_row / unit * unit, unit, 32 * unit);
     long threads = 1;
 #ifdef _OPENMP
     // What a thread must have to do, some ten microseconds of work: starting it costs one or two while it is awake.
