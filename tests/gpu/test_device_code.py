@@ -183,7 +183,7 @@ def test_a_statistic_of_the_row(
     width: int, kernels_expected: int, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
 ) -> None:
     """A product, a sum over its row, and what is made of both: in one kernel, if registers can hold the row."""
-    monkeypatch.setenv("AILAND_GT4PY_DEVICE_COLUMNS", "2")
+    monkeypatch.setenv("AILAND_DEVICE_COLUMNS", "2")
     random = np.random.default_rng(2)
     arrays = {"x": random.normal(size=(5, 4)), "u": random.normal(size=(width, 4)), "mean": np.ones((2, width)) / width}
     arrays |= {"gain": random.normal(size=width), "result": np.zeros((5, width))}

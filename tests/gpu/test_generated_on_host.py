@@ -25,7 +25,7 @@ from ailand_gt4py.emulator import Emulator
 )
 def test_step_on_the_host(architecture: str, precision: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nine columns, four at a time, with layers wider than a warp, in rows, in columns and strided; NaN in a column."""
-    monkeypatch.setenv("AILAND_GT4PY_DEVICE_COLUMNS", "4")
+    monkeypatch.setenv("AILAND_DEVICE_COLUMNS", "4")
     model = random_model(architecture, SIZES, seed=7, width=40)
     dtype = np.dtype("float64" if precision == "float64" else "float32")
     products = precision if precision in ("tf32", "bf16") else "full"

@@ -65,7 +65,7 @@ def test_tensor_cores_round_the_factors(device: Any, precision: str) -> None:
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_columns_in_chunks(device: Any, precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The chunks are as many columns as the environment says, the last one fewer."""
-    monkeypatch.setenv("AILAND_GT4PY_DEVICE_COLUMNS", "333")
+    monkeypatch.setenv("AILAND_DEVICE_COLUMNS", "333")
     emulator = make_emulator(1000, precision)
     inputs = random_inputs(1000, emulator.dtype.name)
     results = emulator.step(*(device.asarray(array) for array in inputs))

@@ -59,12 +59,14 @@ def run(arguments: argparse.Namespace) -> int:
     leads = parse_leads(arguments.leads)
     if arguments.starts < 1:
         raise InputError(f"option --starts is {arguments.starts}, expected at least 1")
-    if arguments.precision not in ("float32", "float64"):
-        raise InputError(f"option --precision is '{arguments.precision}', expected float32 or float64")
+    if arguments.precision not in ("float32", "float64", "tf32", "bf16"):
+        raise InputError(
+            f"option --precision is '{arguments.precision}', expected float32 or float64, on dace_gpu also tf32 or bf16"
+        )
     if arguments.output is not None:
         report.check_path(arguments.output)
     model = read_model(arguments.model)
-    columns = read_columns(arguments.file, model, np.dtype(arguments.precision))
+    columns = read_columns(arguments.file, model, np.dtype("float64" if arguments.precision == "float64" else "float32"))
     how = {"backend": arguments.backend, "precision": arguments.precision}
     window = arguments.climatology_window
     by_lead = lead_time_scores(model, columns, leads, arguments.starts, window, **how)

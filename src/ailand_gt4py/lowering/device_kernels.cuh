@@ -116,7 +116,7 @@ struct Device {
         blas_bytes = (major >= 9 ? 32 : 8) << 20;
         check(cublasCreate(&blas), "cuBLAS");
         check(cudaMalloc(&blas_room, blas_bytes), "cuBLAS's work space");
-        if (const char* text = std::getenv("AILAND_GT4PY_DEVICE_COLUMNS")) most_columns = std::atol(text);
+        if (const char* text = std::getenv("AILAND_DEVICE_COLUMNS")) most_columns = std::atol(text);
     }
     // Nothing can be done about failures here, such as those of a process whose CUDA has gone before.
     ~Device() {
