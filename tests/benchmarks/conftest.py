@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import machine
 import pytest
+
+_START = time.time()
 
 
 @pytest.fixture(scope="session")
@@ -17,5 +20,5 @@ def benchmarks_enabled(pytestconfig: pytest.Config) -> None:
 
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
     """Threads, libraries and variables; and no name of the machine."""
-    machine_info["ailand"] = machine.describe()
+    machine_info["ailand"] = machine.describe() | {"seconds": time.time() - _START}
     machine_info.pop("node", None)

@@ -30,6 +30,7 @@ import contextlib
 import dataclasses
 import functools
 import importlib
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -69,6 +70,7 @@ class Contestant:
         tolerance: bar of the relative error.
         synchronise: waits until the device has finished; None on the CPU, where a step has finished when it returns.
         during: context in which steps are made, entered once for many of them.
+        note: how it was prepared, where that is not plain.
     """
 
     name: str
@@ -78,6 +80,7 @@ class Contestant:
     to_host: Callable[[Any], np.ndarray] = np.asarray
     synchronise: Callable[[], None] | None = None
     during: Callable[[], AbstractContextManager[Any]] = nullcontext
+    note: str = ""
 
     def results(self) -> tuple[np.ndarray, np.ndarray]:
         """New state and diagnostics of one step, in host memory."""
@@ -176,13 +179,16 @@ def _torch(kind: str, model: Model, inputs: Sequence[np.ndarray], device: str, p
     tensors = [torch.from_numpy(array).to(device) for array in inputs]
     if kind == "torch_compile":
         # On a GPU with CUDA graphs, without which a few columns would only show the cost of the launches.
-        network = torch.compile(network, fullgraph=True, dynamic=False, mode="max-autotune" if device == "cuda" else None)
+        network = torch.compile(
+            network, fullgraph=True, dynamic=False, mode="max-autotune" if device == "cuda" else None
+        )
     elif kind != "torch_eager":
-        options = {"freezing": True, "max_autotune": n_columns == 1}
-        network = torch.compile(network, fullgraph=True, dynamic=n_columns > 1, options=options)
+        mode = "max-autotune-no-cudagraphs" if n_columns == 1 else None
+        network = torch.compile(network, fullgraph=True, dynamic=n_columns > 1, mode=mode)
     step = functools.partial(network, *tensors)
     if kind == "torch_compile_blocks":
         step = _torch_blocks(network, tensors, model)
+    note = "" if kind == "torch_eager" else _compile_torch(step, frozen=kind != "torch_compile")
 
     @contextlib.contextmanager
     def during() -> Iterator[None]:
@@ -201,7 +207,23 @@ def _torch(kind: str, model: Model, inputs: Sequence[np.ndarray], device: str, p
         to_host=lambda tensor: tensor.float().cpu().numpy(),
         synchronise=torch.cuda.synchronize if device == "cuda" else None,
         during=during,
+        note=note,
     )
+
+
+def _compile_torch(step: Callable[[], Arrays], frozen: bool) -> str:
+    """Make the first step of a network that is to be compiled; returns a word on how.
+
+    PyTorch's own cache of compiled code is left aside: of a network that was once compiled otherwise it may bring back
+    that code, slower by half.
+    """
+    (torch, inductor, counters) = require("torch", "torch._inductor.config", "torch._dynamo.utils")
+    name = "mkldnn_linear_weight_pack_matcher_count"
+    before = counters.counters["inductor"][name]
+    with inductor.patch(freezing=frozen, force_disable_caches=True), torch.inference_mode(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        step()
+    return f"{counters.counters['inductor'][name] - before} layers packed" if frozen else ""
 
 
 def _torch_blocks(network: Any, tensors: Sequence[Any], model: Model) -> Callable[[], Arrays]:

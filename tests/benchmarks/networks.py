@@ -138,9 +138,7 @@ def reference(model: Model, inputs: Sequence[np.ndarray]) -> tuple[np.ndarray, n
     return step.state, step.diagnostics
 
 
-def relative_errors(
-    model: Model, found: Sequence[np.ndarray], expected: Sequence[np.ndarray]
-) -> tuple[float, float]:
+def relative_errors(model: Model, found: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> tuple[float, float]:
     """Norm of the difference over the norm of the reference, of new state and diagnostics.
 
     Both in normalised space: in model units the means (285 K) would make any error look small.

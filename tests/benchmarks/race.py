@@ -105,9 +105,7 @@ class Clock:
         """What the clock shows, seconds."""
         return self._now
 
-    def show(
-        self, benchmark: BenchmarkFixture, seconds: Iterable[float], group: str, extra: Mapping[str, Any]
-    ) -> None:
+    def show(self, benchmark: BenchmarkFixture, seconds: Iterable[float], group: str, extra: Mapping[str, Any]) -> None:
         """Make durations the rounds of a test's benchmark.
 
         Args:

@@ -18,7 +18,7 @@ from ailand_gt4py.parameters import network_shape
 from ailand_gt4py.stencils.dense import contract, leaky_relu, relu
 from ailand_gt4py.stencils.instances import named_field_operator
 from ailand_gt4py.stencils.layers import input_layer
-from ailand_gt4py.stencils.step import step_program
+from ailand_gt4py.stencils.step import describe_step, make_program
 
 
 def make_scaling(feature: gtx.Dimension, dtype: type, number: float, prefix: str = "scale") -> Any:
@@ -174,7 +174,7 @@ def test_gt4pys_error_shows_the_line() -> None:
 def test_networks_of_one_depth_and_different_architectures_live_in_one_process() -> None:
     """Their first layers have one name and different activations; each must keep its own source."""
     layered, plain = random_model("layer_norm", depth=1), random_model("simple", depth=1)
-    programs = [step_program(network_shape(model), np.float32) for model in (layered, plain)]
+    programs = [make_program(describe_step(network_shape(model), np.float32)) for model in (layered, plain)]
     sources = []
     for model in (layered, plain):
         target, kind = network_shape(model).layers["trunk"][0]

@@ -60,6 +60,8 @@ def test_import_takes_names_from_another_model(
         (["model", "show", "nowhere.nc"], 2, "does not exist"),
         (["nonsense"], 2, "invalid choice"),
         ([], 2, "required"),
+        (["compile", "nowhere.nc"], 2, "nowhere.nc"),
+        (["compile", "--backend", "embedded"], 2, "not compiled"),
         (["evaluate", "nowhere.nc"], 2, "nowhere.nc"),
         (["train", "nowhere.yaml"], 2, "nowhere.yaml"),
     ],

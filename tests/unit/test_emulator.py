@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 from random_models import random_model
 
+from ailand_gt4py.dimensions import StateFeature, unit_dimension
 from ailand_gt4py.emulator import Emulator
 from ailand_gt4py.errors import InputError, RunError
+
+UNITS = unit_dimension("combine0")
 
 
 @pytest.fixture
@@ -79,6 +82,53 @@ def test_unknown_precision_and_no_columns_are_errors() -> None:
         Emulator(model, 1, "embedded", "float16")
     with pytest.raises(InputError, match="number of columns: found 0"):
         Emulator(model, 0, "embedded")
+
+
+@pytest.mark.parametrize("precision", ["tf32", "bf16"])
+@pytest.mark.parametrize("backend", ["embedded", "dace_cpu"])
+def test_precisions_of_a_gpu_are_refused_elsewhere(backend: str, precision: str) -> None:
+    expected = (
+        f"precision: found '{precision}' on '{backend}', expected one of float32, float64; tf32 and bf16 are modes"
+    )
+    with pytest.raises(InputError, match=expected):
+        Emulator(random_model("simple"), 1, backend, precision)
+
+
+@pytest.mark.parametrize("backend", ["embedded", "dace_cpu"])
+def test_intermediate_fields_take_memory_only_where_they_are_written(backend: str) -> None:
+    emulator = Emulator(random_model("two_branch", (4, 3, 2, 2)), 6, backend)
+    for feature in (UNITS, StateFeature):
+        buffer = emulator._buffer("units", feature)
+        assert buffer.ndarray.shape == (6, emulator._extent(feature))
+        assert (buffer.ndarray.strides == (0, 0)) == (backend == "dace_cpu")
+        assert (buffer.ndarray == 0).all()
+
+
+@pytest.mark.parametrize("architecture", ["simple", "two_branch", "layer_norm"])
+def test_only_the_static_branch_of_two_branch_is_a_program_of_its_own(architecture: str) -> None:
+    emulator = Emulator(random_model(architecture, (4, 3, 2, 2)), 6, "embedded")
+    assert (emulator._static_part is not None) == (architecture == "two_branch")
+    first = next(iter(emulator._step._varying))
+    assert first == ("static_part" if architecture == "two_branch" else "static_input")
+
+
+def test_compile_makes_all_programs_and_again_none(caplog: pytest.LogCaptureFixture) -> None:
+    emulator = Emulator(random_model("two_branch", (5, 4, 3, 2), seed=7, width=24), 3, "dace_cpu")
+    calls = (emulator._step, emulator._static_part)
+    assert not any(call.is_compiled for call in calls)
+    with caplog.at_level("INFO"):
+        emulator.compile()
+    assert all(call.is_compiled for call in calls)
+    prepared = [record.message for record in caplog.records if record.message.startswith("preparing ")]
+    assert sorted(message.split(" for ")[0] for message in prepared) == [
+        "preparing the static part of the two_branch network",
+        "preparing the two_branch network",
+    ]
+    caplog.clear()
+    with caplog.at_level("INFO"):
+        emulator.compile()
+        emulator.step(*(np.zeros((3, size), dtype=np.float32) for size in (5, 4, 3)))
+    assert caplog.records == []
 
 
 def test_gpu_without_gpu_is_an_error_and_no_fallback() -> None:

@@ -16,7 +16,7 @@ from ailand_gt4py.constants import LAYER_NORM_EPSILON
 from ailand_gt4py.dimensions import N_MOMENTS
 from ailand_gt4py.emulator import Emulator
 from ailand_gt4py.parameters import network_shape, step_operands
-from ailand_gt4py.stencils.step import describe_step
+from ailand_gt4py.stencils.step import describe_static_part, describe_step
 from ailand_gt4py.weights.model import Model
 
 SIZES = (4, 3, 2, 2)
@@ -43,9 +43,16 @@ def joined(weight: Any) -> np.ndarray:
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_operands_are_those_of_the_step_and_of_the_emulators_type(architecture: str, dtype: type) -> None:
+    """Of the step, and of the static part where there is one; none is made that neither takes."""
     model = random_model(architecture, SIZES, depth=3)
     operands = operands_of(model, dtype)
-    assert operands.by_name.keys() == describe_step(network_shape(model), dtype).operands.keys()
+    shape = network_shape(model)
+    of_static = describe_static_part(shape, dtype)
+    assert (of_static is not None) == (architecture == "two_branch")
+    taken = describe_step(shape, dtype).operands.keys() | (
+        of_static.operands.keys() if of_static is not None else set()
+    )
+    assert operands.by_name.keys() == taken
     for name, of_name in operands.by_name.items():
         for field in fields(of_name):
             assert field.asnumpy().dtype == dtype, name
@@ -60,6 +67,10 @@ def test_weights_are_split_by_input_and_nothing_is_lost(architecture: str) -> No
         weight = model.parameters[f"{block}.{k}.weight"]
         bias = model.parameters[f"{block}.{k}.bias"]
         linear = operands[f"operands_{block}_{k}"]
+        if (model.architecture, block) == ("two_branch", "combine"):
+            # The layer where the branches meet: its static share has the bias and is computed apart.
+            of_static, bias_of_both = operands["operands_static_part"]
+            linear = ((of_static, linear), bias_of_both)
         if f"{block}.{k}.gain" in model.parameters:
             linear, gain, offset, _ = linear
             np.testing.assert_array_equal(gain.asnumpy(), model.parameters[f"{block}.{k}.gain"])
@@ -70,6 +81,29 @@ def test_weights_are_split_by_input_and_nothing_is_lost(architecture: str) -> No
         np.testing.assert_array_equal(linear[1].asnumpy(), bias)
         for field, dense in zip(fields(linear[0]), inputs, strict=True):
             assert field.domain.dims == (dense.target, dense.local)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_weights_lie_as_the_kernels_read_them(architecture: str, dtype: type) -> None:
+    """For each input all outputs side by side, rows in whole vectors of any processor, zeros behind the outputs."""
+    model = random_model(architecture, SIZES, width=15, depth=3)
+    count = 0
+    for of_name in operands_of(model, dtype).by_name.values():
+        for field in fields(of_name):
+            array = field.ndarray
+            if array.ndim != 2:
+                continue
+            count += 1
+            item = array.dtype.itemsize
+            output_stride, input_stride = (stride // item for stride in array.strides)
+            assert output_stride == 1
+            vector = 16
+            assert input_stride >= -(-array.shape[0] // vector) * vector, "a vector of the last outputs reads too far"
+            rows = np.lib.stride_tricks.as_strided(array, (array.shape[1], input_stride), (input_stride * item, item))
+            assert (rows[:, array.shape[0] :] == 0).all()
+            np.testing.assert_array_equal(rows[:, : array.shape[0]].T, array)
+    assert count >= len(network_shape(model).contractions)
 
 
 def test_the_parts_belong_to_the_inputs_they_multiply() -> None:

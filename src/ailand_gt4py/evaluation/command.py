@@ -66,7 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output is not None:
         report.check_path(arguments.output)
     model = read_model(arguments.model)
-    columns = read_columns(arguments.file, model, np.dtype("float64" if arguments.precision == "float64" else "float32"))
+    dtype = np.dtype("float64" if arguments.precision == "float64" else "float32")
+    columns = read_columns(arguments.file, model, dtype)
     how = {"backend": arguments.backend, "precision": arguments.precision}
     window = arguments.climatology_window
     by_lead = lead_time_scores(model, columns, leads, arguments.starts, window, **how)

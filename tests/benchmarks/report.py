@@ -1,0 +1,215 @@
+"""The report of a benchmark run: ``python report.py BENCHMARK.json DIRECTORY`` writes cpu.md and cpu.png, or gpu.*.
+
+BENCHMARK.json is what pytest-benchmark writes with ``--benchmark-json``. All figures come from it; those it lacks are
+said to be missing. Exit status 2 where it cannot be read or holds no step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import report_bars as bars
+import report_figure
+from report_data import Results, amount, duration, read
+
+from ailand_gt4py.errors import InputError
+
+#: ecLand's own cost on the project's machine: microseconds of one core for one column and a step of six hours (six
+#: hourly steps, 80 columns, without start-up and output, four runs).
+PHYSICAL_MODEL = (91.0, 127.0)
+
+TITLES = {"cpu": "CPU", "cuda": "GPU"}
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a Markdown table, all but the first column aligned to the right."""
+    lines = ["| " + " | ".join(header) + " |", "|---" + "|---:" * (len(header) - 1) + "|"]
+    return [*lines, *("| " + " | ".join(row) + " |" for row in rows)]
+
+
+def machine_section(results: Results) -> list[str]:
+    """Processor, libraries, threads, and what of the environment bears on them."""
+    machine = results.machine
+    rows = [
+        ("processor", f"{machine['processor']}, {machine['cores']} cores"),
+        ("caches", ", ".join(f"{level} {size}" for level, size in machine["caches"].items()) or "unknown"),
+        ("threads of every contestant", str(machine["threads"])),
+        ("versions", ", ".join(f"{name} {version}" for name, version in machine["versions"].items())),
+        ("libraries loaded", "; ".join(machine["thread_pools"]) or "unknown"),
+        ("environment", ", ".join(f"{k}={v}" for k, v in machine["variables"].items()) or "no variable for threads"),
+        ("load at the end", ", ".join(f"{load:.2f}" for load in machine["load_average"]) + " (1, 5, 15 minutes)"),
+    ]
+    if "gpu" in machine:
+        rows.insert(1, ("GPU", machine["gpu"]))
+    lines = ["## Machine", "", *table(("", ""), rows)]
+    if results.copy is not None:
+        lines += ["", f"Copying a large array: {results.copy['gbytes_per_second']:.1f} GB/s read and written."]
+    if results.large_product is not None:
+        product = results.large_product
+        lines += [
+            "",
+            f"One large float32 product ({product['columns']} x {product['size']} x {product['size']}, "
+            f"{product['by'].removeprefix('gemm_')}): {product['gflops']:.0f} GFLOP/s.",
+        ]
+    return lines
+
+
+def bars_section(results: Results) -> list[str]:
+    """What was to be reached, and whether it was."""
+    judged = bars.judge(results)
+    words = {True: "reached", False: "**not reached**", None: "not measured"}
+    rows = [(bar.name, bar.found, bar.wanted, words[bar.reached]) for bar in judged]
+    missed = sum(bar.reached is not True for bar in judged)
+    return [
+        "## Bars",
+        "",
+        f"{len(judged) - missed} of {len(judged)} reached.",
+        "",
+        *table(("bar", "found", "wanted", ""), rows),
+    ]
+
+
+def steps_section(results: Results) -> list[str]:
+    """Median time and rate of each contestant, network and number of columns, and the ratios."""
+    lines = ["## Steps", "", "Median time of a step, and GFLOP/s of its matrix products."]
+    for network in results.networks:
+        sizes = results.sizes(network)
+        names = results.contestants(network)
+        rows = []
+        for name in names:
+            cells = [results.steps.get((network, size, name)) for size in sizes]
+            label = f"**{name}**" if name.startswith("ailand") else name
+            rows.append((label, *("" if c is None else f"{duration(c.median)} ({c.gflops:.3g})" for c in cells)))
+        for own in (name for name in names if name.startswith("ailand")):
+            suffix = own.removeprefix("ailand")
+            peers = [results.best_peer(network, size, own) for size in sizes]
+            limits = [results.limit_share(network, size, own) for size in sizes]
+            rows.append((f"best peer / ailand{suffix}", *("" if p is None else f"{p[1]:.2f} ({p[0]})" for p in peers)))
+            rows.append((f"ailand{suffix} / fastest GEMM", *("" if s is None else f"{s:.2f}" for s in limits)))
+        flops = results.flops[network]
+        lines += ["", f"### {network} ({amount(flops)}FLOP a column)", ""]
+        lines += table((network, *(f"{size} columns" for size in sizes)), rows)
+    return lines
+
+
+def overheads_section(results: Results) -> list[str]:
+    """Python, compiling, starting, memory and the driver."""
+    rows: list[tuple[str, str]] = []
+    found = results.overheads
+    if "step_overhead" in found:
+        item = found["step_overhead"]
+        rows.append(("`Emulator.step` with hardly any arithmetic, results given", duration(item["median"])))
+        rows.append(("the same, results allocated", duration(item["seconds_with_allocation"])))
+    for name in sorted(name for name in found if name.startswith("first_compile_")):
+        item, model = found[name], name.removeprefix("first_compile_")
+        rows.append((f"first compilation, {model} model", duration(item["median"])))
+        rows.append((f"the same program from the cache, {model} model", duration(item["seconds_cached"])))
+    if "cached_start" in found:
+        item = found["cached_start"]
+        rows.append(("import to first result, compiled before", duration(item["median"])))
+        rows.append(("of which importing gt4py.next and its DaCe backend", duration(item["seconds_imports"])))
+        rows.append(("the rest", duration(item["seconds_beyond_imports"])))
+    if "peak_memory_bytes" in found:
+        item = found["peak_memory_bytes"]
+        rows.append((f"peak memory beyond the imports, {item['network']}, {item['columns']} columns",
+                     f"{item['bytes'] / 1e6:.0f} MB"))  # fmt: skip
+        rows.append(("of which inputs and results", f"{item['arrays'] / 1e6:.0f} MB"))
+    if "driver_step" in found:
+        item = found["driver_step"]
+        rows.append((f"`ailand-column-run`: one time step of {item['columns']} columns, default model",
+                     duration(item["median"])))  # fmt: skip
+        rows.append(("the bare `Emulator.step` in it", duration(item["seconds_bare_step"])))
+    if not rows:
+        return []
+    return ["## Overheads", "", *table(("", ""), rows)]
+
+
+def physical_model_section(results: Results) -> list[str]:
+    """The emulator's cost beside that of the model it emulates, both for one core."""
+    threads, rows = results.machine["threads"], []
+    for network in results.networks:
+        size = max(results.sizes(network))
+        own = results.steps.get((network, size, "ailand"))
+        if own is None:
+            continue
+        cost = own.median * threads / size * 1e6
+        slow, fast = (value / cost for value in PHYSICAL_MODEL)
+        rows.append((network, f"{size}", f"{cost:.2f}", f"{slow:.0f} to {fast:.0f}"))
+    if not rows or results.device != "cpu":
+        return []
+    low, high = PHYSICAL_MODEL
+    return [
+        "## Beside the physical model",
+        "",
+        f"ecLand takes {low:.0f} to {high:.0f} microseconds of one core for one column and a step of six hours on a "
+        "machine of this kind (six hourly steps of 80 columns, start-up and output removed, four runs). The emulator, "
+        f"its time multiplied by its {threads} threads:",
+        "",
+        *table(("network", "columns", "microseconds of one core per column and step", "ecLand / emulator"), rows),
+    ]
+
+
+def markdown(results: Results, figure: str) -> str:
+    """The whole report."""
+    title = TITLES[results.device]
+    lines = [
+        f"# Benchmarks on the {title}",
+        "",
+        f"{results.date}, commit {results.commit}"
+        + (f"; the run took {results.seconds / 60:.0f} minutes" if results.seconds else "")
+        + ". Made by `make bench` and `make bench-report`.",
+        "",
+        "A step takes static fields, forcing and state in model units and gives the new state and the diagnostics in "
+        "model units. All contestants do this on the same numbers with the same threads, in float32 unless their name "
+        "says otherwise, and are checked against float64 first. Rivals are timed in turn in interleaved rounds "
+        "(`tests/benchmarks/race.py`); a time is the median of these rounds. What each contestant is and how it is "
+        "given its best: `tests/benchmarks/contestants.py`. `gemm_...` are the network's matrix products alone.",
+        "",
+        f"![GFLOP/s by network and contestant, and times at small sizes]({figure})",
+        "",
+    ]
+    sections = [machine_section(results), steps_section(results), overheads_section(results)]
+    if results.device == "cpu":
+        sections.insert(0, bars_section(results))
+    sections.append(physical_model_section(results))
+    for section in sections:
+        lines += [*section, ""] if section else []
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def write(source: Path, directory: Path) -> Path:
+    """Write report and figure of a run; returns the report's path.
+
+    Raises:
+        InputError: the file is no benchmark run with steps, or the directory is missing.
+    """
+    if not directory.is_dir():
+        raise InputError(f"{directory}: found no directory, expected one for the report")
+    results = read(source)
+    name = {"cpu": "cpu", "cuda": "gpu"}[results.device]
+    report_figure.draw(results, directory / f"{name}.png")
+    path = directory / f"{name}.md"
+    path.write_text(markdown(results, f"{name}.png"), encoding="utf-8")
+    return path
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit status."""
+    parser = argparse.ArgumentParser(description="Write the report of a benchmark run.")
+    parser.add_argument("source", type=Path, metavar="BENCHMARK.json")
+    parser.add_argument("directory", type=Path, metavar="DIRECTORY")
+    options: Any = parser.parse_args(arguments)
+    try:
+        print(f"wrote {write(options.source, options.directory)}")
+    except InputError as error:
+        print(f"report: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

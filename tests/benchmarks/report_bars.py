@@ -1,0 +1,88 @@
+"""What the speed on the CPU is to reach, and whether a run reached it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from networks import N320_COLUMNS, NETWORKS
+from report_data import Results, duration
+
+#: Share of the fastest matrix products, for the largest network and many columns.
+LIMIT_SHARE = 0.85
+#: Best peer's time over ours: for many columns, and for few.
+RATIO_MANY, RATIO_FEW = 1.3, 1.0
+OVERHEAD_SECONDS = 50e-6
+START_SECONDS = 3.0
+FLOAT32_ERROR = 5e-6
+MEMORY_BYTES = 1e9
+
+LARGEST = "layer_norm_6x512"
+MANY, FEW = (10_000, N320_COLUMNS), (1, 100)
+
+
+class Bar(NamedTuple):
+    """What is judged, what was found and wanted, and whether it was reached; None where it was not measured."""
+
+    name: str
+    found: str
+    wanted: str
+    reached: bool | None
+
+
+def judge(results: Results) -> list[Bar]:
+    """All bars."""
+    judged = []
+    for columns in MANY:
+        share = results.limit_share(LARGEST, columns)
+        name = f"{LARGEST}, {columns} columns: ailand / fastest GEMM"
+        judged.append(_at_least(name, share, LIMIT_SHARE))
+    for sizes, ratio in ((MANY, RATIO_MANY), (FEW, RATIO_FEW)):
+        for network in NETWORKS:
+            for columns in sizes:
+                best = results.best_peer(network, columns)
+                peer = f" ({best[0]})" if best else ""
+                name = f"{network}, {columns} column{'s' if columns > 1 else ''}: best peer / ailand"
+                judged.append(_at_least(name, best[1] if best else None, ratio, peer))
+    return judged + _figures(results)
+
+
+def _at_least(name: str, value: float | None, wanted: float, note: str = "") -> Bar:
+    if value is None:
+        return Bar(name, "", f">= {wanted:g}", None)
+    return Bar(name, f"{value:.2f}{note}", f">= {wanted:g}", value >= wanted)
+
+
+def _figures(results: Results) -> list[Bar]:
+    """The single figures."""
+    found = results.overheads
+    overhead = found.get("step_overhead", {}).get("median")
+    start = found.get("cached_start", {}).get("seconds_beyond_imports")
+    memory = found.get("peak_memory_bytes", {}).get("bytes")
+    errors = [step.error for (_, _, name), step in results.steps.items() if name == "ailand" and step.error is not None]
+    error = max(errors) if errors else None
+    return [
+        Bar(
+            "overhead of `Emulator.step`",
+            "" if overhead is None else duration(overhead),
+            f"<= {duration(OVERHEAD_SECONDS)}",
+            None if overhead is None else overhead <= OVERHEAD_SECONDS,
+        ),
+        Bar(
+            "cached start beyond importing GT4Py and its DaCe backend",
+            "" if start is None else duration(start),
+            f"<= {duration(START_SECONDS)}",
+            None if start is None else start <= START_SECONDS,
+        ),
+        Bar(
+            "float32 against float64, largest relative norm of the error",
+            "" if error is None else f"{error:.1e}",
+            f"<= {FLOAT32_ERROR:.0e}",
+            None if error is None else error <= FLOAT32_ERROR,
+        ),
+        Bar(
+            f"peak memory of a step of {LARGEST}, {N320_COLUMNS} columns",
+            "" if memory is None else f"{memory / 1e6:.0f} MB",
+            f"< {MEMORY_BYTES / 1e6:.0f} MB",
+            None if memory is None else memory < MEMORY_BYTES,
+        ),
+    ]

@@ -1,0 +1,170 @@
+"""What a step costs beyond its arithmetic: Python, compiling, starting, memory, and the driver around it; `make bench`.
+
+Each figure is recorded; what is asserted is only what no machine should break. The bars are judged in the report.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import helpers
+import machine
+import networks
+import numpy as np
+import pytest
+import race
+from contestants import Contestant
+from pytest_benchmark.fixture import BenchmarkFixture
+
+import ailand_gt4py
+from ailand_gt4py.driver.input import open_input
+from ailand_gt4py.driver.stepping import Stepper
+from ailand_gt4py.weights.architectures import Sizes
+
+pytestmark = [
+    pytest.mark.benchmark(timer=race.CLOCK.read),
+    pytest.mark.skipif(machine.device() != "cpu", reason="measured on the CPU"),
+]
+HERE = Path(__file__).parent
+#: Processes of each kind of which the median is taken.
+PROCESSES = 7
+#: Time steps of one call of the driver.
+DRIVER_STEPS, DRIVER_COLUMNS = 8, 10_000
+LARGEST = "layer_norm_6x512"
+
+
+@pytest.fixture(scope="module")
+def program_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty directory for compiled programs."""
+    return tmp_path_factory.mktemp("programs")
+
+
+def in_process(directory: Path, *arguments: object) -> dict[str, float]:
+    """What `child.py` measures, with compiled programs kept in a directory."""
+    environment = os.environ | {
+        "GT4PY_BUILD_CACHE_LIFETIME": "persistent",
+        "GT4PY_BUILD_CACHE_DIR": str(directory),
+        "PYTHONPATH": os.pathsep.join(str(path) for path in (HERE, HERE.parent / "unit")),
+    }
+    command = [sys.executable, str(HERE / "child.py"), *map(str, arguments)]
+    done = subprocess.run(command, env=environment, cwd=directory, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def record(benchmark: BenchmarkFixture, seconds: list[float], name: str, **extra: object) -> None:
+    """Hand over what was measured under a name."""
+    race.CLOCK.show(benchmark, seconds, "overheads", {"kind": "overhead", "name": name, **extra})
+
+
+@pytest.mark.usefixtures("benchmarks_enabled")
+def test_python_and_dispatch(benchmark: BenchmarkFixture) -> None:
+    """A network whose arithmetic takes less than a microsecond, for one column: what its step takes is overhead."""
+    network = networks.Network("simple", Sizes(2, 2, 2, 2), {"trunk": (8, 8)})
+    model = network.model()
+    emulator = ailand_gt4py.Emulator(model, 1, "dace_cpu", "float32")
+    emulator.compile()
+    inputs = networks.random_inputs(model, 1)
+    out = (emulator.allocate(2), emulator.allocate(2))
+    timings = race.run(
+        [
+            Contestant("given", functools.partial(emulator.step, *inputs, out=out)),
+            Contestant("allocated", functools.partial(emulator.step, *inputs)),
+        ]
+    )
+    record(
+        benchmark,
+        list(timings["given"].seconds),
+        "step_overhead",
+        flops=network.flops(),
+        seconds_with_allocation=timings["allocated"].median,
+    )
+    assert network.flops() < 1000
+    assert timings["given"].median < 0.01
+
+
+@pytest.mark.parametrize("model", ["default", LARGEST])
+@pytest.mark.usefixtures("benchmarks_enabled")
+def test_first_compile(benchmark: BenchmarkFixture, program_directory: Path, model: str) -> None:
+    first = in_process(program_directory, "compile", model)["seconds"]
+    again = in_process(program_directory, "compile", model)["seconds"]
+    record(benchmark, [first], f"first_compile_{model}", seconds_cached=again)
+    assert again < first, "the compiled program was not kept"
+
+
+@pytest.mark.usefixtures("benchmarks_enabled")
+def test_cached_start(benchmark: BenchmarkFixture, program_directory: Path) -> None:
+    """From `import ailand_gt4py` to the first result, less what GT4Py and its DaCe backend take to import."""
+    in_process(program_directory, "compile", "default")
+    starts, imports = [], []
+    for _ in range(PROCESSES):
+        starts.append(in_process(program_directory, "start", "default")["seconds"])
+        imports.append(in_process(program_directory, "imports")["seconds"])
+    beyond = float(np.median(starts) - np.median(imports))
+    record(
+        benchmark,
+        starts,
+        "cached_start",
+        seconds_imports=float(np.median(imports)),
+        seconds_beyond_imports=beyond,
+    )
+    assert beyond > 0.0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
+@pytest.mark.usefixtures("benchmarks_enabled")
+def test_peak_memory(benchmark: BenchmarkFixture, program_directory: Path) -> None:
+    """Of a float32 step of the largest network on all N320 land columns, inputs and results included."""
+    in_process(program_directory, "compile", LARGEST)
+    measured = in_process(program_directory, "memory", LARGEST, networks.N320_COLUMNS)
+    extra = {"network": LARGEST, "columns": networks.N320_COLUMNS, **measured}
+    # pytest-benchmark knows times only: what it shows for this entry is bytes, under another name.
+    record(benchmark, [measured["bytes"]], "peak_memory_bytes", **extra)
+    assert measured["bytes"] > measured["arrays"], "the inputs and results alone take more"
+
+
+@pytest.mark.usefixtures("benchmarks_enabled")
+def test_driver_step(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
+    """A time step of `ailand-column-run` with packing, range check and unpacking, beside the emulator's bare step."""
+    model = ailand_gt4py.read_model()
+    path = tmp_path / "forcing.nc"
+    helpers.small_dataset(DRIVER_STEPS, DRIVER_COLUMNS).to_netcdf(path)
+    emulator = ailand_gt4py.Emulator(model, DRIVER_COLUMNS, "dace_cpu", "float32")
+    emulator.compile()
+    with open_input(path, model) as source:
+        assert source.initial_state is not None
+        nothing = np.full((DRIVER_COLUMNS, len(model.diagnostics)), np.nan)
+        stepper = Stepper(emulator, source, source.initial_state, nothing)
+        n_variables = len(model.state) + len(model.diagnostics)
+        values = np.empty((DRIVER_STEPS, n_variables, DRIVER_COLUMNS), dtype=np.float32)
+        flags = np.empty((DRIVER_STEPS, DRIVER_COLUMNS), dtype=np.uint8)
+        static, state = source.static.astype(np.float32), source.initial_state.astype(np.float32)
+        forcing = np.zeros((DRIVER_COLUMNS, len(model.forcing)), dtype=np.float32)
+        out = (emulator.allocate(len(model.state)), emulator.allocate(len(model.diagnostics)))
+
+        def bare() -> tuple[np.ndarray, np.ndarray]:
+            for _ in range(DRIVER_STEPS):
+                emulator.step(static, forcing, state, out=out)
+            return out
+
+        def driven() -> tuple[np.ndarray, np.ndarray]:
+            stepper.fill(0, values, flags, lambda _: False)
+            return values, flags
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            timings = race.run([Contestant("bare", bare), Contestant("driver", driven)])
+    record(
+        benchmark,
+        [seconds / DRIVER_STEPS for seconds in timings["driver"].seconds],
+        "driver_step",
+        columns=DRIVER_COLUMNS,
+        seconds_bare_step=timings["bare"].median / DRIVER_STEPS,
+    )
+    assert timings["driver"].median > timings["bare"].median

@@ -1,0 +1,54 @@
+"""Rivals are timed in turn, and pytest-benchmark is shown what was measured."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import race
+from contestants import Contestant
+
+
+def _sleeper(name: str, seconds: float, log: list[str]) -> Contestant:
+    def step() -> tuple[None, None]:
+        log.append(name)
+        time.sleep(seconds)
+        return None, None
+
+    return Contestant(name, step)
+
+
+def test_rivals_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(race, "ROUND_SECONDS", 0.004)
+    monkeypatch.setattr(race, "RACE_SECONDS", 0.0)
+    log: list[str] = []
+    timings = race.run([_sleeper(name, seconds, log) for name, seconds in (("slow", 0.004), ("fast", 0.001))], rest=0.0)
+    assert timings["slow"].median > timings["fast"].median >= 0.001
+    assert timings["fast"].calls > 1
+    assert {len(timing.seconds) for timing in timings.values()} == {race.MINIMUM_ROUNDS}
+    # Without repetitions the log is who came after whom: in turn, the order shifting from round to round.
+    turns = [name for name, before in zip(log, ["", *log], strict=False) if name != before]
+    assert turns.count("slow") >= race.MINIMUM_ROUNDS // 2
+    assert turns.count("fast") >= race.MINIMUM_ROUNDS // 2
+    assert len(log) == sum(4 + race.MINIMUM_ROUNDS * (1 + timing.calls) for timing in timings.values())
+
+
+def test_clock_shows_each_duration_once() -> None:
+    clock, shown = race.Clock(), []
+
+    class Fixture:
+        def __init__(self) -> None:
+            self.extra_info: dict[str, object] = {}
+            self.group = ""
+
+        def pedantic(self, target, rounds: int, iterations: int) -> None:
+            for _ in range(rounds * iterations):
+                start = clock.read()
+                target()
+                shown.append(clock.read() - start)
+
+    fixture = Fixture()
+    clock.show(fixture, (0.25, 1.5, 0.125), "group", {"kind": "step"})  # type: ignore[arg-type]
+    assert shown == [0.25, 1.5, 0.125]
+    assert fixture.group == "group"
+    assert fixture.extra_info == {"kind": "step"}

@@ -1,0 +1,186 @@
+"""The report of a small made-up run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import report
+import report_bars
+import report_data
+from networks import N320_COLUMNS, NETWORKS
+
+#: Seconds per column; the matrix products alone would take 0.9 of ours.
+OWN, PEER, LIMIT = 1e-6, 1.4e-6, 0.9e-6
+
+
+def _entry(median: float, **extra: Any) -> dict[str, Any]:
+    return {"stats": {"median": median}, "extra_info": extra}
+
+
+def _run(**changes: Any) -> dict[str, Any]:
+    """A run in which every bar is reached."""
+    entries = []
+    for network, sizes in NETWORKS.items():
+        for columns in (1, 100, 10_000, N320_COLUMNS):
+            for name, cost in (("ailand", OWN), ("torch_eager", 3 * PEER), ("numpy", PEER), ("gemm_openblas", LIMIT)):
+                is_limit = name.startswith("gemm")
+                errors = {} if is_limit else {"error_state": 1e-7, "error_diagnostics": 2e-7}
+                entries.append(
+                    _entry(
+                        cost * columns,
+                        kind="limit" if is_limit else "step",
+                        network=network,
+                        columns=columns,
+                        contestant=name,
+                        flops_per_column=sizes.flops(),
+                        gflops=sizes.flops() / cost / 1e9,
+                        **errors,
+                    )
+                )
+    entries += [
+        _entry(40e-6, kind="overhead", name="step_overhead", seconds_with_allocation=42e-6),
+        _entry(30.0, kind="overhead", name="first_compile_default", seconds_cached=0.5),
+        _entry(6.0, kind="overhead", name="cached_start", seconds_imports=4.0, seconds_beyond_imports=2.0),
+        _entry(5e8, kind="overhead", name="peak_memory_bytes", bytes=5e8, arrays=4e7, network="n", columns=7),
+        _entry(2e-3, kind="overhead", name="driver_step", columns=10_000, seconds_bare_step=1e-3),
+        _entry(0.1, kind="copy", gbytes_per_second=21.5),
+        _entry(0.1, kind="large_product", by="gemm_openblas", size=2048, columns=100, gflops=301.0),
+    ]
+    machine = {
+        "device": "cpu", "processor": "A Processor", "cores": 2, "caches": {"L1": "48K"}, "threads": 2,
+        "variables": {"OMP_NUM_THREADS": "2"}, "versions": {"numpy": "2.0"}, "thread_pools": [], "seconds": 600.0,
+        "load_average": [0.1, 0.2, 0.3],
+    }  # fmt: skip
+    return {
+        "datetime": "2026-01-02T03:04:05",
+        "commit_info": {"id": "0123456789abcdef", "dirty": False},
+        "machine_info": {"node": "a-host-name", "ailand": machine | changes},
+        "benchmarks": entries,
+    }
+
+
+def _write(path: Path, run: dict[str, Any]) -> Path:
+    path.write_text(json.dumps(run))
+    return path
+
+
+def _change(run: dict[str, Any], factor: float, **wanted: Any) -> None:
+    """Multiply times (and divide rates) of the entries whose extra information fits."""
+    matching = [e for e in run["benchmarks"] if all(e["extra_info"].get(key) == value for key, value in wanted.items())]
+    assert matching
+    for entry in matching:
+        entry["stats"]["median"] *= factor
+        if "gflops" in entry["extra_info"]:
+            entry["extra_info"]["gflops"] /= factor
+
+
+def test_report_holds_what_the_run_measured(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    source = _write(tmp_path / "run.json", _run())
+    assert report.main([str(source), str(tmp_path)]) == 0
+    assert "cpu.md" in capsys.readouterr().out
+    text = (tmp_path / "cpu.md").read_text()
+    for expected in (
+        "2026-01-02", "0123456789", "A Processor, 2 cores", "OMP_NUM_THREADS=2", "the run took 10 minutes",
+        "| **ailand** | 1 us (",
+        "| best peer / ailand | 1.40 (numpy) | 1.40 (numpy) | 1.40 (numpy) | 1.40 (numpy) |",
+        "| ailand / fastest GEMM | 0.90 |",
+        "layer_norm_6x512 (2.72 MFLOP a column)",
+        "40 us", "500 MB", "21.5 GB/s", "301 GFLOP/s",
+        "| simple_172 | 171039 | 2.00 | 46 to 64 |",
+    ):  # fmt: skip
+        assert expected in text, expected
+    assert "a-host-name" not in text
+    assert (tmp_path / "cpu.png").stat().st_size > 10_000
+
+
+def test_all_bars_reached_and_each_can_be_missed(tmp_path: Path) -> None:
+    results = report_data.read(_write(tmp_path / "run.json", _run()))
+    names = [bar.name for bar in report_bars.judge(results)]
+    assert len(names) == len(set(names)) == 2 + 4 * 4 + 4
+    assert all(bar.reached is True for bar in report_bars.judge(results))
+    for slower, missed in (
+        ({"contestant": "ailand", "network": "layer_norm_6x512", "columns": 10_000}, 2),  # the limit and the peers
+        ({"contestant": "ailand", "network": "simple_172", "columns": N320_COLUMNS}, 1),
+        ({"contestant": "ailand", "network": "two_branch_128", "columns": 1}, 1),
+        ({"name": "step_overhead"}, 1),
+    ):
+        run = _run()
+        _change(run, 1.5, **slower)
+        judged = report_bars.judge(report_data.read(_write(tmp_path / "run.json", run)))
+        assert sum(bar.reached is False for bar in judged) == missed, slower
+        assert "**not reached**" in report.markdown(report_data.read(tmp_path / "run.json"), "f.png")
+    for name, key, value in (
+        ("cached_start", "seconds_beyond_imports", 3.1),
+        ("peak_memory_bytes", "bytes", 1e9),
+    ):
+        run = _run()
+        next(e for e in run["benchmarks"] if e["extra_info"].get("name") == name)["extra_info"][key] = value
+        judged = report_bars.judge(report_data.read(_write(tmp_path / "run.json", run)))
+        assert sum(bar.reached is False for bar in judged) == 1, name
+    run = _run()
+    next(e for e in run["benchmarks"] if e["extra_info"].get("contestant") == "ailand")["extra_info"]["error_state"] = (
+        6e-6
+    )
+    judged = report_bars.judge(report_data.read(_write(tmp_path / "run.json", run)))
+    assert [bar.found for bar in judged if bar.reached is False] == ["6.0e-06"]
+
+
+def test_what_was_not_measured_is_said(tmp_path: Path) -> None:
+    run = _run()
+    run["benchmarks"] = [e for e in run["benchmarks"] if e["extra_info"].get("network") == "simple_172"]
+    results = report_data.read(_write(tmp_path / "run.json", run))
+    judged = report_bars.judge(results)
+    assert sum(bar.reached is None for bar in judged) == 2 + 3 * 4 + 3
+    assert "not measured" in report.markdown(results, "f.png")
+    assert report.overheads_section(results) == []
+
+
+def test_gpu_run_compares_equal_precisions(tmp_path: Path) -> None:
+    run = _run(device="cuda", gpu="A GPU")
+    entry = next(e for e in run["benchmarks"] if e["extra_info"].get("contestant") == "ailand")
+    for name, cost in (("ailand_tf32", 0.5), ("torch_compile_tf32", 1.0)):
+        run["benchmarks"].append(
+            _entry(entry["stats"]["median"] * cost, **(entry["extra_info"] | {"contestant": name}))
+        )
+    assert report.main([str(_write(tmp_path / "run.json", run)), str(tmp_path)]) == 0
+    text = (tmp_path / "gpu.md").read_text()
+    assert "| best peer / ailand_tf32 | 2.00 (torch_compile_tf32) |" in text
+    assert "1.40 (numpy)" in text
+    assert "A GPU" in text
+    assert "## Bars" not in text
+    assert (tmp_path / "gpu.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "cannot be read"),
+        ("{", "found no JSON"),
+        ('{"benchmarks": []}', "'machine_info' is missing"),
+        (json.dumps(_run() | {"benchmarks": []}), "found no step"),
+    ],
+)
+def test_bad_run_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture, content: str | None, message: str) -> None:
+    source = tmp_path / "run.json"
+    if content is not None:
+        source.write_text(content)
+    assert report.main([str(source), str(tmp_path)]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert message in lines[0]
+    assert str(source) in lines[0]
+
+
+def test_missing_directory_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert report.main([str(_write(tmp_path / "run.json", _run())), str(tmp_path / "none")]) == 2
+    assert "expected one for the report" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(2.5, "2.5 s"), (0.1234, "123 ms"), (4.56e-5, "45.6 us"), (1e-7, "0.1 us")]
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert report_data.duration(seconds) == text

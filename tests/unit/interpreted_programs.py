@@ -1,0 +1,104 @@
+"""What a `ColumnProgram` means, in NumPy: the semantics that reading and fusing must keep."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ailand_gt4py.lowering.column_program import (
+    ColumnProgram,
+    Definition,
+    Expression,
+    Load,
+    Number,
+    Operation,
+    Product,
+    Sum,
+)
+
+Operations = Mapping[str, Callable[..., Any]]
+
+OPERATIONS: Operations = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+    "<=": operator.le,
+    "==": operator.eq,
+    "!=": operator.ne,
+    "neg": operator.neg,
+    "select": np.where,
+    "max": np.maximum,
+    "min": np.minimum,
+    "sqrt": np.sqrt,
+    "exp": np.exp,
+    "log": np.log,
+    "tanh": np.tanh,
+    "abs": np.abs,
+}
+
+
+class Interpreter:
+    """Runs programs.
+
+    Args:
+        n_columns: number of columns.
+        values: the caller's arrays: rows (columns, features), vectors, matrices (outputs, inputs).
+        size_of: the number of features of an extent.
+        operations: what the names of operations mean.
+    """
+
+    def __init__(
+        self,
+        n_columns: int,
+        values: Mapping[str, np.ndarray],
+        size_of: Callable[[Any], int] = int,
+        operations: Operations = OPERATIONS,
+    ) -> None:
+        self.n_columns = n_columns
+        self.values = dict(values)
+        self.size_of = size_of
+        self.operations = operations
+
+    def run(self, program: ColumnProgram) -> dict[str, np.ndarray]:
+        """The caller's arrays that the program writes."""
+        for definition in program.definitions:
+            assert definition.result not in self.values, f"{definition.result} is written twice"
+            self.values[definition.result] = self._definition(definition)
+        return {name: self.values[name] for name in program.results}
+
+    def _definition(self, definition: Definition) -> np.ndarray:
+        extent = self.size_of(definition.extent)
+        sums = sum(self._product(product, extent) for product in definition.products)
+        value = self._value(definition.value, extent, sums)
+        return np.broadcast_to(value, (self.n_columns, extent))
+
+    def _product(self, product: Product, extent: int) -> np.ndarray:
+        inputs = self.size_of(product.inputs)
+        x = self._value(product.x, inputs, None)
+        return np.broadcast_to(x, (self.n_columns, inputs)) @ self.values[product.weight][:extent, :inputs].T
+
+    def _value(self, expression: Expression, extent: int, sums: Any) -> Any:
+        match expression:
+            case Number(value=value):
+                return value
+            case Sum():
+                assert sums is not None, "a sum outside of the definition's value"
+                return sums
+            case Load(array=array, index=("column", "feature")):
+                return self.values[array][:, :extent]
+            case Load(array=array, index=("column", place)):
+                return self.values[array][:, place, np.newaxis]
+            case Load(array=array, index=("feature",)):
+                return self.values[array][np.newaxis, :extent]
+            case Load(array=array, index=(int(place),)):
+                return self.values[array].reshape(-1)[place]
+            case Operation(name=name, arguments=arguments):
+                return self.operations[name](*(self._value(argument, extent, sums) for argument in arguments))
+        raise AssertionError(expression)

@@ -1,0 +1,130 @@
+// C functions around the templates of kernels.hpp, for float and double; compiled by test_kernels.py.
+// Several builds are loaded in one process: hidden, their static variables stay apart.
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <type_traits>
+#include <unistd.h>
+#if defined(__FMA__) || defined(__AVX512F__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+#pragma GCC visibility push(hidden)
+#include "kernels.hpp"
+#pragma GCC visibility pop
+
+
+template <class T> void naive_gemm(long m, long n, long k, const T* a, long lda, const T* b, long ldb, T beta, T* c,
+                                   long ldc) {
+    for (long i = 0; i < m; ++i)
+        for (long j = 0; j < n; ++j) {
+            T sum = beta == 0 ? T(0) : c[i * ldc + j] * beta;
+            for (long l = 0; l < k; ++l) sum += a[i * lda + l] * b[l * ldb + j];
+            c[i * ldc + j] = sum;
+        }
+}
+
+#define FUNCTIONS(T, name)                                                                                             \
+    extern "C" {                                                                                                       \
+    long name##_lanes() { return ailand::lanes<T>; }                                                                   \
+    long name##_padded(long extent) { return ailand::padded<T>(extent); }                                              \
+    long name##_row_stride(long extent) { return ailand::row_stride<T>(extent); }                                      \
+    void name##_dense(const void* pointer, int count, long row, long end, long outputs, T* out, long stride) {         \
+        const auto terms = static_cast<const ailand::Term<T>*>(pointer);                                               \
+        ailand::dense<T>(terms, count, row, end, outputs, [&](auto sums, long r, long j) {                             \
+            using V = decltype(sums);                                                                                  \
+            ailand::store<V>(out + r * stride + j, sums);                                                              \
+        });                                                                                                            \
+    }                                                                                                                  \
+    void name##_dense_by(const void* pointer, int count, long row, long end, long outputs, T* out, long stride) {      \
+        const auto terms = static_cast<const ailand::Term<T>*>(pointer);                                               \
+        T* const sums = ailand::workspace<T, 2>((end - row) * ailand::row_stride<T>(outputs));                         \
+        const auto gemm = [](auto... arguments) { naive_gemm<T>(arguments...); };                                      \
+        ailand::dense_by<T>(gemm, terms, count, row, end, outputs, sums, [&](auto values, long r, long j) {            \
+            using V = decltype(values);                                                                                \
+            ailand::store<V>(out + r * stride + j, values);                                                            \
+        });                                                                                                            \
+    }                                                                                                                  \
+    T name##_reduce_squares(long inputs, const T* weight, const T* x) {                                                \
+        return ailand::reduce_row<T>(inputs, weight, [&](long k) {                                                     \
+            const auto value = ailand::load<ailand::vector_of<T>>(x + k);                                              \
+            return value * value;                                                                                      \
+        });                                                                                                            \
+    }                                                                                                                  \
+    void name##_copy_in(T* to, long stride, const T* from, long s0, long s1, long rows, long features) {               \
+        ailand::copy_in<T>(to, stride, from, s0, s1, rows, features);                                                  \
+    }                                                                                                                  \
+    void name##_copy_out(T* to, long s0, long s1, const T* from, long stride, long rows, long features) {              \
+        ailand::copy_out<T>(to, s0, s1, from, stride, rows, features);                                                 \
+    }                                                                                                                  \
+    long name##_room_for_weight(long output_stride, long input_stride, long outputs, long inputs) {                    \
+        return ailand::room_for_weight<T>(output_stride, input_stride, outputs, inputs);                               \
+    }                                                                                                                  \
+    /* Gives the number of elements of `room` that it took. */                                                         \
+    long name##_keep_weight(T* room, const T* from, long output_stride, long input_stride, long outputs, long inputs,  \
+                            const T** data, long* stride) {                                                            \
+        T* end = room;                                                                                                 \
+        const auto weight = ailand::keep_weight<T>(end, from, output_stride, input_stride, outputs, inputs);           \
+        *data = weight.data;                                                                                           \
+        *stride = weight.stride;                                                                                       \
+        return end - room;                                                                                             \
+    }                                                                                                                  \
+    long name##_keep_vector(T* room, const T* from, long stride, long extent) {                                        \
+        T* end = room;                                                                                                 \
+        if (ailand::keep_vector<T>(end, from, stride, extent) != room) return -1;                                      \
+        return end - room;                                                                                             \
+    }                                                                                                                  \
+    /* which: 0 maximum, 1 minimum, 2 square root element by element, 3 a constant in every lane */                    \
+    void name##_lanewise(int which, const T* a, const T* b, T* out) {                                                  \
+        using V = ailand::vector_of<T>;                                                                                \
+        const V x = ailand::load<V>(a), y = ailand::load<V>(b);                                                        \
+        const V result = which == 0   ? ailand::maximum(x, y)                                                          \
+                         : which == 1 ? ailand::minimum(x, y)                                                          \
+                         : which == 2 ? ailand::each(x, [](T value) { return std::sqrt(value); })                      \
+                                      : ailand::splat<V>(b[0]);                                                        \
+        ailand::store<V>(out, result);                                                                                 \
+    }                                                                                                                  \
+    T name##_of_one(int which, T a, T b) {                                                                             \
+        return which == 0   ? ailand::maximum(a, b)                                                                    \
+               : which == 1 ? ailand::minimum(a, b)                                                                    \
+               : which == 2 ? ailand::each(a, [](T value) { return std::sqrt(value); })                                \
+                            : ailand::splat<T>(b);                                                                     \
+    }                                                                                                                  \
+    T* name##_workspace(long size) { return ailand::workspace<T, 7>(size); }                                           \
+    }
+
+FUNCTIONS(float, float32)
+FUNCTIONS(double, float64)
+
+extern "C" {
+long vector_bytes() { return ailand::vector_bytes; }
+void plan(long columns, long bytes_of_a_row, double flops_of_a_column, long* rows, int* threads) {
+    const ailand::Plan found = ailand::plan(columns, bytes_of_a_row, flops_of_a_column);
+    *rows = found.rows;
+    *threads = found.threads;
+}
+#ifdef _OPENMP
+int threads_within_a_team(long columns, double flops_of_a_column) {
+    int threads = 0;
+#pragma omp parallel num_threads(2)
+    {
+#pragma omp single
+        threads = ailand::plan(columns, 1000, flops_of_a_column).threads;
+    }
+    return threads;
+}
+void set_most_threads(int number) { omp_set_num_threads(number); }
+int most_threads() { return omp_get_max_threads(); }
+#else
+int threads_within_a_team(long, double) { return 1; }
+void set_most_threads(int) {}
+int most_threads() { return 1; }
+#endif
+}

@@ -1,0 +1,195 @@
+"""Where programs are compiled and kept, and that nothing of the process is changed by it."""
+
+import os
+import pathlib
+import subprocess
+import sys
+import textwrap
+import warnings
+
+import pytest
+from gt4py.next import config
+from gt4py.next.otf import runners
+
+from ailand_gt4py.lowering import compilation
+
+
+@pytest.fixture
+def gt4py_settings(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """GT4Py's settings as in a new process without any in its environment; restored afterwards."""
+    monkeypatch.setattr(config, "BUILD_CACHE_LIFETIME", config.BuildCacheLifetime.SESSION)
+    monkeypatch.setattr(config, "BUILD_CACHE_DIR", pathlib.Path("working_directory"))
+    for name in ("GT4PY_BUILD_CACHE_LIFETIME", "GT4PY_BUILD_CACHE_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    return monkeypatch
+
+
+@pytest.mark.parametrize("variable", ["XDG_CACHE_HOME", "HOME"])
+def test_programs_are_kept_in_the_users_cache(
+    gt4py_settings: pytest.MonkeyPatch, tmp_path: pathlib.Path, variable: str
+) -> None:
+    """In one directory for each kind of processor and version of DaCe."""
+    gt4py_settings.setenv(variable, str(tmp_path))
+    directory = compilation.cache_directory()
+    assert directory.parent == tmp_path / ("ailand_gt4py" if variable == "XDG_CACHE_HOME" else ".cache/ailand_gt4py")
+    assert directory.name == compilation._machine()
+    with compilation.kept_programs():
+        assert directory == config.BUILD_CACHE_DIR
+        assert config.BUILD_CACHE_LIFETIME is config.BuildCacheLifetime.PERSISTENT
+
+
+def test_an_empty_variable_is_none(gt4py_settings: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+    gt4py_settings.setenv("XDG_CACHE_HOME", "")
+    gt4py_settings.setenv("HOME", str(tmp_path))
+    assert compilation.cache_directory().parent == tmp_path / ".cache/ailand_gt4py"
+
+
+def test_the_directory_is_named_after_processor_and_dace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs are compiled with ``-march=native``: another kind of processor may not understand them."""
+
+    def name(cpuinfo: str | None, dace: str = "2.0", machine: str = "x86_64") -> str:
+        def read_text(path: pathlib.Path) -> str:
+            if cpuinfo is None:
+                raise FileNotFoundError(path)
+            return cpuinfo
+
+        monkeypatch.setattr(pathlib.Path, "read_text", read_text)
+        monkeypatch.setattr(compilation.importlib.metadata, "version", lambda package: f"{package}{dace}")
+        monkeypatch.setattr(compilation.platform, "machine", lambda: machine)
+        monkeypatch.setattr(compilation.platform, "processor", lambda: "a processor")
+        return compilation._machine.__wrapped__()
+
+    old = name("processor: 0\nflags\t: fpu sse2\n")
+    assert old.startswith("x86_64-")
+    assert old.endswith("-dace-dace2.0")
+    assert name("processor: 7\nflags\t: fpu sse2\n") == old, "the number of the core is no kind of processor"
+    others = {
+        name("processor: 0\nflags\t: fpu sse2 avx2\n"),
+        name("processor: 0\nFeatures\t: fp asimd\n", machine="aarch64"),
+        name("processor: 0\nflags\t: fpu sse2\n", dace="2.1"),
+        name(None),
+        name("nothing that is known\n"),
+        name(""),
+    }
+    assert old not in others
+    assert len(others) == 6
+
+
+def test_gt4pys_own_directory_comes_first(gt4py_settings: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+    gt4py_settings.setenv("XDG_CACHE_HOME", str(tmp_path / "not_this"))
+    gt4py_settings.setenv("GT4PY_BUILD_CACHE_DIR", "read by GT4Py at its import")
+    assert compilation.cache_directory() == pathlib.Path("working_directory")
+    with compilation.kept_programs():
+        assert pathlib.Path("working_directory") == config.BUILD_CACHE_DIR
+        assert config.BUILD_CACHE_LIFETIME is config.BuildCacheLifetime.PERSISTENT
+
+
+def test_gt4pys_own_lifetime_comes_first(gt4py_settings: pytest.MonkeyPatch) -> None:
+    gt4py_settings.setenv("GT4PY_BUILD_CACHE_LIFETIME", "session")
+    with compilation.kept_programs():
+        assert config.BUILD_CACHE_LIFETIME is config.BuildCacheLifetime.SESSION
+        assert compilation.cache_directory() == config.BUILD_CACHE_DIR
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_other_programs_of_the_process_keep_their_settings(gt4py_settings: pytest.MonkeyPatch, fails: bool) -> None:
+    def body() -> None:
+        with compilation.kept_programs():
+            assert config.BUILD_CACHE_LIFETIME is config.BuildCacheLifetime.PERSISTENT
+            if fails:
+                raise ZeroDivisionError
+
+    if fails:
+        with pytest.raises(ZeroDivisionError):
+            body()
+    else:
+        body()
+    assert config.BUILD_CACHE_LIFETIME is config.BuildCacheLifetime.SESSION
+    assert pathlib.Path("working_directory") == config.BUILD_CACHE_DIR
+
+
+def test_a_build_finds_the_cmake_beside_this_python(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+    python = tmp_path / "bin" / "python"
+    python.parent.mkdir()
+    monkeypatch.setattr(sys, "executable", str(python))
+    monkeypatch.setenv("PATH", "/somewhere")
+    with compilation.build_tools():
+        assert os.environ["PATH"] == "/somewhere", "there is none beside it"
+    cmake = python.parent / "cmake"
+    cmake.touch(mode=0o755)
+    with compilation.build_tools():
+        assert os.environ["PATH"].split(os.pathsep) == [str(python.parent), "/somewhere"]
+    assert os.environ["PATH"] == "/somewhere"
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_compilation_in_this_process_leaves_no_trace(monkeypatch: pytest.MonkeyPatch, fails: bool) -> None:
+    monkeypatch.setattr(config, "BUILD_JOBS_MODE", config.BuildJobsMode.PROCESS)
+
+    def body() -> None:
+        with compilation.in_this_process():
+            assert config.BUILD_JOBS_MODE is config.BuildJobsMode.SERIAL
+            assert isinstance(runners.get_default_runner(), runners.SerialRunner)
+            warnings.warn("a remark of GT4Py", UserWarning, stacklevel=1)
+            warnings.warn("something else", RuntimeWarning, stacklevel=1)
+            if fails:
+                raise ZeroDivisionError
+
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        if fails:
+            with pytest.raises(ZeroDivisionError):
+                body()
+        else:
+            body()
+        warnings.warn("afterwards", UserWarning, stacklevel=1)
+    assert [str(warning.message) for warning in seen] == ["something else", "afterwards"]
+    assert config.BUILD_JOBS_MODE is config.BuildJobsMode.PROCESS
+    assert runners._default_runner is None, "the serial runner would have served later compilations of the host"
+
+
+OTHER_PROCESS = textwrap.dedent("""
+    import numpy as np
+    from random_models import random_model
+    from ailand_gt4py.emulator import Emulator
+    from ailand_gt4py.errors import RunError
+
+    emulator = Emulator(random_model("simple", depth=1), 3, "dace_cpu")
+    inputs = [np.ones((3, size), dtype=np.float32) for size in emulator.model.sizes[:3]]
+    try:
+        state, _ = emulator.step(*inputs)
+    except RunError as error:
+        print("refused:", error)
+    else:
+        print("result:", state.tobytes().hex())
+""")
+
+
+@pytest.mark.slow
+def test_another_process_finds_the_compiled_program(tmp_path: pathlib.Path) -> None:
+    """Once compiled, the same network runs where there is no compiler; another one is refused there, in one line."""
+
+    def run(cache: str, with_compiler: bool) -> str:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("GT4PY_", "DACE_"))}
+        # The directory does not exist yet, nor does the one above it.
+        environment["XDG_CACHE_HOME"] = str(tmp_path / cache / "cache")
+        environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+        if not with_compiler:
+            environment |= {"PATH": str(tmp_path / "nothing"), "CXX": "/bin/false", "CMAKE": "/bin/false"}
+        process = subprocess.run(
+            [sys.executable, "-c", OTHER_PROCESS],
+            env=environment,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return process.stdout.strip()
+
+    first = run("kept", with_compiler=True)
+    assert first.startswith("result: ")
+    assert run("kept", with_compiler=False) == first
+    without = run("empty", with_compiler=False)
+    assert without.startswith("refused: the simple network for dace_cpu in float32 cannot be compiled: ")
+    assert "\n" not in without
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "kept"], "nothing else may be left behind"

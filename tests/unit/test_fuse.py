@@ -1,0 +1,291 @@
+"""Fusing keeps what a program computes, and leaves nothing that could be taken into its users."""
+
+import operator
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from interpreted_programs import Interpreter
+
+from ailand_gt4py.lowering.column_program import (
+    ROW,
+    ColumnProgram,
+    Definition,
+    Expression,
+    Load,
+    Number,
+    Operation,
+    Product,
+    Sum,
+    loads,
+)
+from ailand_gt4py.lowering.fuse import fuse
+
+#: Integers modulo 2^64 form a ring, so that values stay the same, bit by bit, in whatever order a sum is taken.
+#: Operations that have no meaning there stand for some other function, which rearranging would change.
+RING = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "neg": operator.neg,
+    ">": lambda a, b: np.asarray(a > b, np.int64),
+    "select": lambda condition, a, b: np.where(condition != 0, a, b),
+    "max": np.maximum,
+    "min": np.minimum,
+    "/": lambda a, b: 5 * a + 3 * b * b + 1,
+    "sqrt": lambda a: 7 * a * a + a + 3,
+    "exp": lambda a: 11 * a * a + 2,
+}
+ARGUMENTS = {"+": 2, "-": 2, "*": 2, "/": 2, "max": 2, "min": 2, ">": 2, "neg": 1, "sqrt": 1, "exp": 1, "select": 3}
+N_COLUMNS, N_FEATURES, N_MOMENTS = 3, 4, 2
+
+
+def given_values() -> dict[str, np.ndarray]:
+    """The caller's arrays."""
+    random = np.random.default_rng(0)
+    shapes: dict[str, tuple[int, ...]] = {f"x{k}": (N_COLUMNS, N_FEATURES) for k in range(2)}
+    shapes |= {f"v{k}": (N_FEATURES,) for k in range(2)}
+    shapes |= {f"w{k}": (N_FEATURES, N_FEATURES) for k in range(3)} | {"averaging": (N_MOMENTS, N_FEATURES)}
+    return {name: random.integers(-9, 9, shape) for name, shape in shapes.items()}
+
+
+@st.composite
+def programs(draw: st.DrawFn) -> ColumnProgram:
+    """Element-wise definitions, layers, sums of layers, statistics of rows, copies, literals, in any order."""
+    rows, narrow, layers, literals = ["x0", "x1"], [], [], []
+    definitions: list[Definition] = []
+
+    def leaf() -> Expression:
+        kinds = ["row", "row", "feature", "number", "place"]
+        kinds += ["statistic"] * 2 * bool(narrow) + ["layer"] * 2 * bool(layers) + ["literal"] * bool(literals)
+        match draw(st.sampled_from(kinds)):
+            case "row":
+                return Load(draw(st.sampled_from(rows)), ROW)
+            case "feature":
+                return Load(draw(st.sampled_from(["v0", "v1"])), draw(st.sampled_from([("feature",), (0,), (3,)])))
+            case "place":
+                place = draw(st.sampled_from([0, 0, N_FEATURES - 1]))
+                return Load(draw(st.sampled_from(rows)), ("column", place))
+            case "statistic":
+                return Load(draw(st.sampled_from(narrow)), ("column", draw(st.sampled_from([0, 0, 0, 1]))))
+            case "layer":
+                return Load(draw(st.sampled_from(layers)), ROW)
+            case "literal":
+                return Load(draw(st.sampled_from(literals)), (0,))
+        return Number(draw(st.integers(-3, 3)))
+
+    def expression(depth: int) -> Expression:
+        if depth == 0 or draw(st.integers(0, 3)) == 0:
+            return leaf()
+        name = draw(st.sampled_from([*ARGUMENTS, "+", "+", "*"]))
+        return Operation(name, tuple(expression(depth - 1) for _ in range(ARGUMENTS[name])))
+
+    for k in range(draw(st.integers(1, 10))):
+        name = f"d{k}"
+        match draw(st.sampled_from(["value", "value", "value", "layer", "layer", "statistic", "copy", "literal"])):
+            case "value":
+                definitions.append(Definition(name, N_FEATURES, expression(3)))
+                rows.append(name)
+            case "layer":
+                product = Product(Load(draw(st.sampled_from(rows)), ROW), f"w{draw(st.integers(0, 2))}", N_FEATURES)
+                definitions.append(Definition(name, N_FEATURES, Sum(), (product,)))
+                layers.append(name)
+                rows.append(name)
+            case "statistic":
+                product = Product(Load(draw(st.sampled_from(rows)), ROW), "averaging", N_FEATURES)
+                definitions.append(Definition(name, N_MOMENTS, Sum(), (product,)))
+                narrow.append(name)
+            case "copy":
+                definitions.append(Definition(name, N_FEATURES, Load(draw(st.sampled_from(rows)), ROW)))
+                rows.append(name)
+            case "literal":
+                definitions.append(Definition(name, 1, Number(draw(st.integers(-3, 3)))))
+                literals.append(name)
+    outputs = {"out", *draw(st.sets(st.sampled_from(rows)))}
+    definitions.append(Definition("out", N_FEATURES, expression(3)))
+    inner = {d.result for d in definitions} - outputs
+    return ColumnProgram("random", definitions, inner, [N_COLUMNS])
+
+
+def run(program: ColumnProgram) -> dict[str, np.ndarray]:
+    return Interpreter(N_COLUMNS, given_values(), operations=RING).run(program)
+
+
+@settings(max_examples=400, deadline=None)
+@given(program=programs())
+def test_values_stay_what_they_were(program: ColumnProgram) -> None:
+    fused = fuse(program)
+    before, after = run(program), run(fused)
+    assert before.keys() == after.keys()
+    for name, expected in before.items():
+        np.testing.assert_array_equal(after[name], expected, err_msg=name)
+
+
+@settings(max_examples=200, deadline=None)
+@given(program=programs())
+def test_nothing_is_left_that_could_be_taken_into_its_only_user(program: ColumnProgram) -> None:
+    fused = fuse(program)
+    assert len(fused.definitions) <= len(program.definitions)
+    assert fused.results == program.results
+    for definition in fused.definitions:
+        if definition.by_row or not definition.products:
+            continue
+        assert all(isinstance(product.x, Load) for product in definition.products), "a layer reads rows in memory"
+    for definition in fused.definitions:
+        if definition.result not in fused.inner:
+            continue
+        users = [d for d in fused.definitions if any(load.array == definition.result for load in d_loads(d))]
+        assert users, f"{definition.result} is read by nobody"
+        by_layers = any(
+            load.array == definition.result
+            for d in users
+            if not d.by_row
+            for product in d.products
+            for load in loads(product.x)
+        )
+        assert by_layers or not isinstance(definition.value, Number), "a literal has a row of its own"
+        if definition.products or by_layers or len(users) > 1:
+            continue
+        (user,) = users
+        indices = {load.index for load in d_loads(user) if load.array == definition.result}
+        assert indices != {ROW}, f"{definition.result} has one user, {user.result}"
+
+
+def d_loads(definition: Definition) -> list[Load]:
+    return [load for expression in definition.expressions() for load in loads(expression)]
+
+
+@settings(max_examples=200, deadline=None)
+@given(program=programs())
+def test_a_definition_reads_what_was_written_before(program: ColumnProgram) -> None:
+    fused = fuse(program)
+    computed = {definition.result for definition in program.definitions}
+    known: set[str] = set()
+    for definition in fused.definitions:
+        assert {name for name in definition.arrays() if name in computed} <= known
+        known.add(definition.result)
+
+
+def load(name: str) -> Load:
+    return Load(name, ROW)
+
+
+def plus(*terms: Expression) -> Expression:
+    first, *others = terms
+    for other in others:
+        first = Operation("+", (first, other))
+    return first
+
+
+def layer(name: str, x: str, weight: str) -> Definition:
+    return Definition(name, N_FEATURES, Sum(), (Product(load(x), weight, N_FEATURES),))
+
+
+def program_of(*definitions: Definition, outputs: tuple[str, ...] = ("out",)) -> ColumnProgram:
+    inner = {definition.result for definition in definitions} - set(outputs)
+    return ColumnProgram("program", list(definitions), inner, [N_COLUMNS])
+
+
+def test_the_products_of_a_sum_become_one_definition() -> None:
+    bias = Load("v0", ("feature",))
+    value = Operation("max", (Number(0), plus(load("a"), load("b"), bias, load("c"))))
+    parts = [layer("a", "x0", "w0"), layer("b", "x1", "w1"), layer("c", "x0", "w2")]
+    fused = fuse(program_of(*parts, Definition("out", N_FEATURES, value)))
+    (only,) = fused.definitions
+    assert only.products == tuple(part.products[0] for part in parts)
+    assert only.value == Operation("max", (Number(0), plus(Sum(), bias)))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Operation("*", (load("a"), load("b"))),
+        Operation("-", (load("a"), load("b"))),
+        plus(load("a"), load("a")),
+        Operation("*", (plus(load("a"), load("b")), load("a"))),
+        plus(Load("a", ("column", 0)), load("x0"), load("a")),
+    ],
+)
+def test_products_that_are_not_one_sum_are_not_added_up(value: Expression) -> None:
+    program = program_of(layer("a", "x0", "w0"), layer("b", "x1", "w1"), Definition("out", N_FEATURES, value))
+    fused = fuse(program)
+    assert not any(len(definition.products) > 1 for definition in fused.definitions)
+    np.testing.assert_array_equal(run(fused)["out"], run(program)["out"])
+
+
+def test_a_product_with_two_users_is_computed_once() -> None:
+    fused = fuse(
+        program_of(
+            layer("a", "x0", "w0"),
+            Definition("out", N_FEATURES, plus(load("a"), Number(1))),
+            Definition("other", N_FEATURES, plus(load("a"), Number(2))),
+            outputs=("out", "other"),
+        )
+    )
+    assert [len(definition.products) for definition in fused.definitions] == [1, 0, 0]
+
+
+def test_a_value_with_two_users_is_computed_once() -> None:
+    value = Definition("value", N_FEATURES, Operation("exp", (load("x0"),)))
+    users = [Definition(name, N_FEATURES, plus(load("value"), load("x1"))) for name in ("out", "other")]
+    program = program_of(value, *users, outputs=("out", "other"))
+    assert fuse(program).definitions == program.definitions
+
+
+def statistic(name: str, x: str) -> Definition:
+    return Definition(name, N_MOMENTS, Sum(), (Product(load(x), "averaging", N_FEATURES),))
+
+
+def test_a_statistic_of_a_row_is_one_reduction_with_its_square_inside() -> None:
+    """As in layer normalisation: computed once for the row, not for each feature, and without the squares in memory."""
+    square = Definition("square", N_FEATURES, Operation("*", (load("x0"), load("x0"))))
+    spread = Definition("spread", N_FEATURES, Operation("sqrt", (plus(Load("variance", ("column", 0)), Number(1)),)))
+    out = Definition("out", N_FEATURES, Operation("*", (load("x0"), Load("spread", ("column", 0)))))
+    fused = fuse(program_of(square, statistic("variance", "square"), spread, out))
+    reduction, scaled = fused.definitions
+    assert reduction.by_row
+    assert reduction.products[0].x == square.value
+    assert reduction.value == Operation("sqrt", (plus(Sum(), Number(1)),))
+    assert scaled == out
+
+
+def test_two_statistics_stay_two_reductions() -> None:
+    """A reduction by row is one sum; two in one definition would be taken for matrix products."""
+    both = Definition("both", N_FEATURES, plus(Load("a", ("column", 0)), Load("b", ("column", 0))))
+    out = Definition("out", N_FEATURES, Operation("*", (load("x0"), Load("both", ("column", 0)))))
+    program = program_of(statistic("a", "x0"), statistic("b", "x1"), both, out)
+    fused = fuse(program)
+    assert [(definition.result, definition.by_row) for definition in fused.definitions][:2] == [
+        ("a", True),
+        ("b", True),
+    ]
+    np.testing.assert_array_equal(run(fused)["out"], run(program)["out"])
+
+
+@pytest.mark.parametrize("place", [0, 3])
+def test_a_value_that_is_read_at_one_feature_is_computed_at_that(place: int) -> None:
+    """Also where that reader has one feature itself, and where it is summed over a row."""
+    value = Definition("value", N_FEATURES, Operation("*", (load("x0"), Load("v0", ("feature",)))))
+    at_place = Load("value", ("column", place))
+    narrow = Definition("narrow", N_FEATURES, plus(at_place, Number(2)))
+    out = Definition("out", N_FEATURES, Operation("*", (load("x1"), Load("narrow", ("column", 0)))))
+    for program in (
+        program_of(value, narrow, out),
+        program_of(
+            value,
+            Definition("weighted", N_FEATURES, Operation("*", (load("value"), at_place))),
+            statistic("sum", "weighted"),
+            Definition("out", N_FEATURES, Load("sum", ("column", 0))),
+        ),
+    ):
+        np.testing.assert_array_equal(run(fuse(program))["out"], run(program)["out"])
+
+
+def test_what_nobody_reads_is_dropped_and_what_the_caller_reads_is_not() -> None:
+    unread: Any = [layer("unread", "x0", "w0"), Definition("twice_unread", N_FEATURES, load("unread"))]
+    kept = Definition("kept", N_FEATURES, load("x0"))
+    out = Definition("out", N_FEATURES, plus(load("kept"), Number(1)))
+    fused = fuse(program_of(*unread, kept, out, outputs=("out", "kept")))
+    assert fused.definitions == [kept, out]
