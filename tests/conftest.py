@@ -14,4 +14,3 @@ def shared() -> pathlib.Path:
     if not (directory / "reference").is_dir():
         pytest.skip(f"no reference data: neither AILAND_SHARED nor {default.name}/ beside the checkout holds any")
     return directory
-

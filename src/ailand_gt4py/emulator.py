@@ -45,7 +45,8 @@ class Emulator:
 
     Weights go to the device once, when the emulator is made; the program is compiled at its first step, or by
     `compile`. A step then allocates only its results, and not even those where the caller gives them. The fields
-    between its layers belong to the emulator, so one emulator must not step in two threads at once.
+    between its layers belong to the emulator, so one emulator must not step in two threads at once. A step on the very
+    array objects of the step before, results included, skips all checks; the emulator holds on to them until another.
 
     Args:
         model: what to run.
@@ -160,8 +161,11 @@ class Emulator:
             RunError: the program cannot be compiled.
         """
         given = (static, forcing, state, *(out or ()))
-        if self._is_repeated(given) and self._step.again():
-            return given[3], given[4]
+        if self._is_repeated(given):
+            if not isinstance(static, PreparedStatic):
+                self._part_of(static)  # the same memory, perhaps with other values
+            if self._step.again():
+                return given[3], given[4]
         self._last = ()
         if isinstance(static, PreparedStatic):
             if static.emulator is not self:
@@ -185,8 +189,7 @@ class Emulator:
                     )
         part = self._part_of(static) if prepared is None else prepared.part
         self._step((part, inputs["forcing"], inputs["state"], new_state, diagnostics))
-        may_repeat = prepared is not None or self._static_part is None
-        if may_repeat and all(isinstance(array, (self._xp.ndarray, PreparedStatic)) for array in given):
+        if len(given) == 5 and all(isinstance(array, (self._xp.ndarray, PreparedStatic)) for array in given):
             self._last = given
         return new_state, diagnostics
 

@@ -35,9 +35,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+import machine
 import numpy as np
 
-import machine
 from ailand_gt4py.emulator import Emulator
 from ailand_gt4py.errors import AilandError
 from ailand_gt4py.weights.model import Model

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
+from networks import scales, shifts
 from onnx import TensorProto, helper, numpy_helper
 
 from ailand_gt4py.constants import LAYER_NORM_EPSILON, LEAKY_RELU_SLOPE
 from ailand_gt4py.weights.architectures import layer_count
 from ailand_gt4py.weights.model import Model
-from networks import scales, shifts
 
 #: LayerNormalization is an operator of its own since opset 17.
 OPSET = 17

@@ -10,7 +10,7 @@ from report_data import Results, is_limit
 
 matplotlib.use("Agg")
 
-import matplotlib.pyplot as plt  # noqa: E402
+import matplotlib.pyplot as plt
 
 #: Colours of Okabe and Ito, told apart with any colour vision, and hatches for variants of a contestant.
 STYLES = {

@@ -13,7 +13,6 @@ import sys
 import warnings
 from pathlib import Path
 
-import helpers
 import machine
 import networks
 import numpy as np
@@ -23,6 +22,7 @@ from contestants import Contestant
 from pytest_benchmark.fixture import BenchmarkFixture
 
 import ailand_gt4py
+import helpers
 from ailand_gt4py.driver.input import open_input
 from ailand_gt4py.driver.stepping import Stepper
 from ailand_gt4py.weights.architectures import Sizes

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import torch
+from networks import scales, shifts
 from torch import nn
 from torch.nn import functional
 
 from ailand_gt4py.constants import LAYER_NORM_EPSILON, LEAKY_RELU_SLOPE
 from ailand_gt4py.weights.architectures import layer_count
 from ailand_gt4py.weights.model import Model
-from networks import scales, shifts
 
 
 class TorchStep(nn.Module):
