@@ -38,10 +38,10 @@ compile: $(BIN)/ailand ## compile the model that ships ahead of time (MODEL=FILE
 	$(BIN)/ailand compile $(MODEL)
 
 test: $(VENV)/.test ## run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 test-quick: $(VENV)/.test ## run the tests that need no long compilation
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not slow"
 
 lint: $(VENV)/.test ## check style
 	$(BIN)/ruff check src tests examples

@@ -7,6 +7,7 @@ an array's rows are given to another one when nobody reads them any more.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from dace.symbolic import symstr
@@ -189,7 +190,7 @@ class BlockCode:
                 return numbers[0] if numbers else int(extent)
         return 1
 
-    def _give_slot(self, name: str, extents: list[str], free: list[int], preferred: list[int] = []) -> None:  # noqa: B006
+    def _give_slot(self, name: str, extents: list[str], free: list[int], preferred: Sequence[int] = ()) -> None:
         size = self._size(name)
         for slot in (*preferred, *free):
             if max(size, 8) <= 2 * max(self.slots[slot].size, 8) and max(self.slots[slot].size, 8) <= 2 * max(size, 8):
