@@ -1,7 +1,7 @@
-"""The report of a benchmark run: ``python report.py BENCHMARK.json DIRECTORY`` writes cpu.md and cpu.png, or gpu.*.
+"""The report of a benchmark run: ``python report.py BENCHMARK.json ... DIRECTORY`` writes cpu.md and cpu.png, or gpu.*.
 
-BENCHMARK.json is what pytest-benchmark writes with ``--benchmark-json``. All figures come from it; those it lacks are
-said to be missing. Exit status 2 where it cannot be read or holds no step.
+Each BENCHMARK.json is what pytest-benchmark writes with ``--benchmark-json``. All figures come from these; those they
+lack are said to be missing. Exit status 2 where one cannot be read or holds no step.
 """
 
 from __future__ import annotations
@@ -181,15 +181,15 @@ def markdown(results: Results, figure: str) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def write(source: Path, directory: Path) -> Path:
-    """Write report and figure of a run; returns the report's path.
+def write(sources: Sequence[Path], directory: Path) -> Path:
+    """Write report and figure of a run, or of its parts; returns the report's path.
 
     Raises:
         InputError: the file is no benchmark run with steps, or the directory is missing.
     """
     if not directory.is_dir():
         raise InputError(f"{directory}: found no directory, expected one for the report")
-    results = read(source)
+    results = read(*sources)
     name = {"cpu": "cpu", "cuda": "gpu"}[results.device]
     report_figure.draw(results, directory / f"{name}.png")
     path = directory / f"{name}.md"
@@ -200,11 +200,11 @@ def write(source: Path, directory: Path) -> Path:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
     parser = argparse.ArgumentParser(description="Write the report of a benchmark run.")
-    parser.add_argument("source", type=Path, metavar="BENCHMARK.json")
+    parser.add_argument("sources", type=Path, nargs="+", metavar="BENCHMARK.json")
     parser.add_argument("directory", type=Path, metavar="DIRECTORY")
     options: Any = parser.parse_args(arguments)
     try:
-        print(f"wrote {write(options.source, options.directory)}")
+        print(f"wrote {write(options.sources, options.directory)}")
     except InputError as error:
         print(f"report: {error}", file=sys.stderr)
         return 2

@@ -113,27 +113,39 @@ def amount(number: float) -> str:
     return f"{number:g} "
 
 
-def read(path: Path) -> Results:
-    """Read what ``pytest --benchmark-json`` wrote.
+def read(*paths: Path) -> Results:
+    """Read what ``pytest --benchmark-json`` wrote: a run, or several parts of one on the same machine.
 
     Raises:
-        InputError: no such file, no JSON, not of these benchmarks, or without any step.
+        InputError: no such file, no JSON, not of these benchmarks, parts of different machines, or without any step.
     """
+    contents = [_content(path) for path in paths]
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        machines = [content["machine_info"]["ailand"] for content in contents]
+        entries = [
+            (entry["extra_info"], entry["stats"]["median"]) for content in contents for entry in content["benchmarks"]
+        ]
+        for path, machine in zip(paths, machines, strict=True):
+            for key in ("device", "processor", "threads", "versions"):
+                if machine[key] != machines[0][key]:
+                    raise InputError(
+                        f"{path}: found {key} {machine[key]}, expected {machines[0][key]} as in {paths[0]}"
+                    )
+        results = _sorted(contents[0], machines[0], entries)
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{paths[0]}: {error} is missing, expected a run of these benchmarks") from error
+    if not results.steps:
+        raise InputError(f"{paths[0]}: found no step, expected a run of these benchmarks")
+    return dataclasses.replace(results, seconds=sum(machine.get("seconds", 0.0) for machine in machines))
+
+
+def _content(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}), expected a benchmark run") from error
     except ValueError as error:
         raise InputError(f"{path}: found no JSON ({error}), expected a benchmark run") from error
-    try:
-        machine = content["machine_info"]["ailand"]
-        entries = [(entry["extra_info"], entry["stats"]["median"]) for entry in content["benchmarks"]]
-        results = _sorted(content, machine, entries)
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{path}: {error} is missing, expected a run of these benchmarks") from error
-    if not results.steps:
-        raise InputError(f"{path}: found no step, expected a run of these benchmarks")
-    return results
 
 
 def _sorted(content: dict[str, Any], machine: dict[str, Any], entries: list[tuple[dict[str, Any], float]]) -> Results:

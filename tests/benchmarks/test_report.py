@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import report
 import report_bars
 import report_data
 from networks import N320_COLUMNS, NETWORKS
+
+from ailand_gt4py.errors import InputError
 
 #: Seconds per column; the matrix products alone would take 0.9 of ours.
 OWN, PEER, LIMIT = 1e-6, 1.4e-6, 0.9e-6
@@ -184,3 +187,16 @@ def test_missing_directory_is_one_line(tmp_path: Path, capsys: pytest.CaptureFix
 )
 def test_durations(seconds: float, text: str) -> None:
     assert report_data.duration(seconds) == text
+
+
+def test_parts_of_a_run_are_read_as_one(tmp_path: Path) -> None:
+    whole = _run()
+    parts = [copy.deepcopy(whole), copy.deepcopy(whole)]
+    parts[0]["benchmarks"] = whole["benchmarks"][:2]
+    parts[1]["benchmarks"] = whole["benchmarks"][2:]
+    paths = [_write(tmp_path / f"part{place}.json", part) for place, part in enumerate(parts)]
+    assert report_data.read(*paths).steps == report_data.read(_write(tmp_path / "run.json", whole)).steps
+    parts[1]["machine_info"]["ailand"]["threads"] += 1
+    _write(paths[1], parts[1])
+    with pytest.raises(InputError, match="part1.json: found threads"):
+        report_data.read(*paths)
