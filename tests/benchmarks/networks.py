@@ -7,8 +7,6 @@ import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from network_reference import forward
-from random_models import random_model
 
 from ailand_gt4py.weights.architectures import Sizes, blocks
 from ailand_gt4py.weights.model import Model, Variable
@@ -72,6 +70,9 @@ class Network:
 
     def model(self, seed: int = 0) -> Model:
         """With random weights, statistics, and bounds on the first state and the last diagnostic."""
+        # Here, for the report needs the sizes only and runs without the tests' path.
+        from random_models import random_model
+
         random = np.random.default_rng(seed)
         normalised = blocks(self.architecture)
         parameters: dict[str, np.ndarray] = {}
@@ -129,6 +130,8 @@ def sample_columns(n_columns: int, at_most: int = 2000) -> np.ndarray:
 
 def reference(model: Model, inputs: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """New state and diagnostics in normalised space by NumPy in float64; inputs in model units."""
+    from network_reference import forward
+
     groups = (model.static, model.forcing, model.state)
     normalised = [
         (np.asarray(values, dtype=np.float64) - shifts(group)) / scales(group)

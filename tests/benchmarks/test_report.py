@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +100,16 @@ def test_report_holds_what_the_run_measured(tmp_path: Path, capsys: pytest.Captu
         assert expected in text, expected
     assert "a-host-name" not in text
     assert (tmp_path / "cpu.png").stat().st_size > 10_000
+
+
+def test_report_runs_as_a_script(tmp_path: Path) -> None:
+    """As `make bench` calls it: without pytest's paths."""
+    source = _write(tmp_path / "run.json", _run())
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [sys.executable, report.__file__, str(source), str(tmp_path)]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "cpu.md").is_file()
 
 
 def test_all_bars_reached_and_each_can_be_missed(tmp_path: Path) -> None:

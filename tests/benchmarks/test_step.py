@@ -6,8 +6,8 @@ Rivals of a network and a size are timed in interleaved rounds (see `race`), the
 
 from __future__ import annotations
 
+import functools
 import gc
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import contestants
@@ -22,23 +22,28 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 SIZES = (1, 100, 10_000, networks.N320_COLUMNS)
 DEVICE = machine.device()
-GROUPS = [(network, n_columns) for network in NETWORKS for n_columns in SIZES]
 
 
 class Outcome(NamedTuple):
-    """Of a race: times and relative errors by contestant, and why others could not take part."""
+    """Of a race: times and relative errors by contestant, why others could not take part, and whose results are wrong.
 
-    network: str
-    n_columns: int
+    A contestant with wrong results does not race.
+    """
+
     timings: dict[str, race.Timing]
     errors: dict[str, tuple[float, float]]
     reasons: dict[str, str]
+    failures: dict[str, str]
 
 
-@pytest.fixture(scope="module")
-def outcome(request: pytest.FixtureRequest, benchmarks_enabled: None) -> Iterator[Outcome]:
-    """The race of a network and a number of columns."""
-    name, n_columns = request.param
+@functools.lru_cache(maxsize=1)
+def outcome(name: str, n_columns: int) -> Outcome:
+    """The race of a network and a number of columns: run once for all tests of its group, which follow one another.
+
+    A function that remembers, for pytest sets a module's parametrised fixture up again for each of its parameters'
+    places, even where the parameter is the same.
+    """
+    gc.collect()  # Networks and arrays of the race before hold each other.
     _forget_compiled()
     network = NETWORKS[name]
     model = network.model()
@@ -46,28 +51,29 @@ def outcome(request: pytest.FixtureRequest, benchmarks_enabled: None) -> Iterato
     columns = networks.sample_columns(n_columns)
     expected = networks.reference(model, [array[columns] for array in inputs])
     rivals: list[contestants.Contestant] = []
-    errors: dict[str, tuple[float, float]] = {}
-    reasons: dict[str, str] = {}
+    found = Outcome({}, {}, {}, {})
     for contestant in contestants.names(DEVICE, n_columns):
         try:
             rival = contestants.build(contestant, model, inputs, DEVICE)
         except contestants.UnavailableError as error:
-            reasons[contestant] = str(error)
+            found.reasons[contestant] = str(error)
             continue
         results = rival.results()
-        assert all(np.isfinite(result).all() for result in results), f"{contestant}: results that are not finite"
-        errors[contestant] = networks.relative_errors(model, [result[columns] for result in results], expected)
-        assert max(errors[contestant]) <= rival.tolerance, f"{contestant}: relative errors {errors[contestant]}"
-        rivals.append(rival)
+        errors = networks.relative_errors(model, [result[columns] for result in results], expected)
+        if not all(np.isfinite(result).all() for result in results):
+            found.failures[contestant] = "results that are not finite"
+        elif max(errors) > rival.tolerance:
+            found.failures[contestant] = f"relative errors {errors}, expected at most {rival.tolerance}"
+        else:
+            found.errors[contestant] = errors
+            rivals.append(rival)
     for limit in limits.names(DEVICE, n_columns):
         try:
             rivals.append(limits.build(limit, network, n_columns))
         except contestants.UnavailableError as error:
-            reasons[limit] = str(error)
-    yield Outcome(name, n_columns, race.run(rivals), errors, reasons)
-    # The next race needs the memory of this one's networks and arrays.
-    del rivals, inputs, rival, results
-    gc.collect()
+            found.reasons[limit] = str(error)
+    found.timings.update(race.run(rivals))
+    return found
 
 
 def _forget_compiled() -> None:
@@ -80,31 +86,35 @@ def _forget_compiled() -> None:
 
 
 CASES = [
-    pytest.param(group, name, id=f"{group[0]}-{group[1]}-{name}")
-    for group in GROUPS
-    for name in (*contestants.names(DEVICE, group[1]), *limits.names(DEVICE, group[1]))
+    pytest.param(network, n_columns, name, id=f"{network}-{n_columns}-{name}")
+    for network in NETWORKS
+    for n_columns in SIZES
+    for name in (*contestants.names(DEVICE, n_columns), *limits.names(DEVICE, n_columns))
 ]
 
 
-@pytest.mark.parametrize(("outcome", "name"), CASES, indirect=["outcome"])
+@pytest.mark.parametrize(("network", "n_columns", "name"), CASES)
 @pytest.mark.benchmark(timer=race.CLOCK.read)
-def test_step(benchmark: BenchmarkFixture, outcome: Outcome, name: str) -> None:
-    if name in outcome.reasons:
-        pytest.skip(f"{name}: {outcome.reasons[name]}")
-    timing, flops = outcome.timings[name], NETWORKS[outcome.network].flops()
+@pytest.mark.usefixtures("benchmarks_enabled")
+def test_step(benchmark: BenchmarkFixture, network: str, n_columns: int, name: str) -> None:
+    found = outcome(network, n_columns)
+    if name in found.reasons:
+        pytest.skip(f"{name}: {found.reasons[name]}")
+    assert name not in found.failures, f"{name}: {found.failures[name]}"
+    timing, flops = found.timings[name], NETWORKS[network].flops()
     extra: dict[str, Any] = {
-        "kind": "step" if name in outcome.errors else "limit",
+        "kind": "step" if name in found.errors else "limit",
         "device": DEVICE,
-        "network": outcome.network,
-        "columns": outcome.n_columns,
+        "network": network,
+        "columns": n_columns,
         "contestant": name,
         "threads": machine.threads(),
         "calls_per_round": timing.calls,
         "flops_per_column": flops,
-        "gflops": flops * outcome.n_columns / timing.median / 1e9,
+        "gflops": flops * n_columns / timing.median / 1e9,
     }
-    if name in outcome.errors:
-        extra["error_state"], extra["error_diagnostics"] = outcome.errors[name]
-    race.CLOCK.show(benchmark, timing.seconds, f"{outcome.network}, {outcome.n_columns} columns", extra)
+    if name in found.errors:
+        extra["error_state"], extra["error_diagnostics"] = found.errors[name]
+    race.CLOCK.show(benchmark, timing.seconds, f"{network}, {n_columns} columns", extra)
     assert len(timing.seconds) >= race.MINIMUM_ROUNDS
     assert benchmark.stats.stats.median == pytest.approx(timing.median)
