@@ -92,7 +92,7 @@ def steps_section(results: Results) -> list[str]:
             rows.append((f"ailand{suffix} / fastest GEMM", *("" if s is None else f"{s:.2f}" for s in limits)))
         flops = results.flops[network]
         lines += ["", f"### {network} ({amount(flops)}FLOP a column)", ""]
-        lines += table((network, *(f"{size} columns" for size in sizes)), rows)
+        lines += table((network, *(f"{size} column{'s' * (size > 1)}" for size in sizes)), rows)
     return lines
 
 
@@ -161,7 +161,7 @@ def markdown(results: Results, figure: str) -> str:
         "",
         f"{results.date}, commit {results.commit}"
         + (f"; the run took {results.seconds / 60:.0f} minutes" if results.seconds else "")
-        + ". Made by `make bench` and `make bench-report`.",
+        + ". Made by `make bench`.",
         "",
         "A step takes static fields, forcing and state in model units and gives the new state and the diagnostics in "
         "model units. All contestants do this on the same numbers with the same threads, in float32 unless their name "

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import matplotlib
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter
 from report_data import Results, is_limit
 
 matplotlib.use("Agg")
@@ -68,12 +69,16 @@ def _panel(axis: Axes, results: Results, size: int, names: list[str]) -> None:
                 continue
             places.append(place - 0.42 + (index + 0.5) * width)
             values.append(step.gflops if are_rates or own is None else step.median / own.median)
+        if not values:  # Else the legend would show a style that nothing has.
+            continue
         axis.bar(places, values, width, color=color, hatch=hatch, edgecolor="white", linewidth=0.4, label=name)
     axis.set_xticks(range(len(networks)), networks, fontsize=9)
     axis.set_title(f"{size:,} column{'s' if size > 1 else ''}".replace(",", " "), fontsize=11)
     axis.spines[["top", "right"]].set_visible(False)
     if not are_rates:
         axis.set_yscale("log")
+        for ticks in (axis.yaxis.set_major_formatter, axis.yaxis.set_minor_formatter):
+            ticks(FuncFormatter(lambda value, _: f"{value:g}"))
         axis.axhline(1.0, color="black", linewidth=0.8, linestyle=":")
         axis.set_ylabel("time / ailand's time (above 1: slower)")
         return
