@@ -50,7 +50,7 @@ lint: $(VENV)/.test ## check style
 types: $(VENV)/.test ## check types
 	$(BIN)/mypy
 
-bench: $(VENV)/.test ## run the benchmarks, this component and its peers, and write docs/benchmarks (a quarter of an hour)
+bench: $(VENV)/.test ## run the benchmarks, this component and its peers, and write docs/benchmarks
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
 	@mkdir -p $(OUT) docs/benchmarks
 	# Where these are set, they keep OpenBLAS, a rival, from its best kernels.

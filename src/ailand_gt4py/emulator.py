@@ -10,12 +10,12 @@ import gt4py.next as gtx
 import numpy as np
 
 from ailand_gt4py import arrays
-from ailand_gt4py.dimensions import Column, DiagnosticFeature, ForcingFeature, StateFeature, StaticFeature
+from ailand_gt4py.dimensions import Column
 from ailand_gt4py.errors import InputError
 from ailand_gt4py.lowering import backends
 from ailand_gt4py.lowering.device_code import Products
 from ailand_gt4py.lowering.program_call import ProgramCall
-from ailand_gt4py.parameters import network_shape, step_operands
+from ailand_gt4py.parameters import feature_extent, network_shape, step_operands
 from ailand_gt4py.stencils.step import ProgramDescription, describe_static_part, describe_step, make_program
 from ailand_gt4py.weights.model import Model
 
@@ -101,7 +101,7 @@ class Emulator:
         self._static_part = (
             None if of_static is None else self._program_call(of_static, f"the static part of {network}")
         )
-        self._n_part = 0 if of_static is None else self._extent(of_static.caller_fields["static_part"])
+        self._n_part = 0 if of_static is None else feature_extent(model, of_static.caller_fields["static_part"])
         self._kept: PreparedStatic | None = None
         self._last: tuple[Any, ...] = ()
         sizes = model.sizes
@@ -240,27 +240,12 @@ class Emulator:
         Programs compiled here keep these values in rooms of their own and write none of them: there they are fields
         without memory.
         """
-        shape = (self.n_columns, self._extent(feature))
+        shape = (self.n_columns, feature_extent(self.model, feature))
         if self._compiled_here:
             array = self._xp.broadcast_to(self._xp.zeros(1, dtype=self.dtype), shape)
         else:
             array = self._xp.zeros(shape, dtype=self.dtype)
         return arrays.wrap(array, (Column, feature), name)
-
-    def _extent(self, feature: gtx.Dimension) -> int:
-        """Number of features along a dimension: of an input, an output, or a layer's units."""
-        sizes = self.model.sizes
-        known = {
-            StaticFeature: sizes.static,
-            ForcingFeature: sizes.forcing,
-            StateFeature: sizes.state,
-            DiagnosticFeature: sizes.diagnostics,
-        }
-        if feature in known:
-            return known[feature]
-        block = feature.value.removeprefix("Units_").rstrip("0123456789")
-        layer = feature.value.removeprefix(f"Units_{block}")
-        return len(self.model.parameters[f"{block}.{layer}.bias"])
 
     def _check_extents(self) -> None:
         """GT4Py's DaCe lowering drops dimensions of size one and then fails to index them."""

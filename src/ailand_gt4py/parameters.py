@@ -60,6 +60,22 @@ class StepOperands:
     broadcast_tables: tuple[str, ...]
 
 
+def feature_extent(model: Model, feature: gtx.Dimension) -> int:
+    """Number of features along a dimension: of an input, an output, or a layer's units."""
+    sizes = model.sizes
+    known = {
+        StaticFeature: sizes.static,
+        ForcingFeature: sizes.forcing,
+        StateFeature: sizes.state,
+        DiagnosticFeature: sizes.diagnostics,
+    }
+    if feature in known:
+        return known[feature]
+    block = feature.value.removeprefix("Units_").rstrip("0123456789")
+    layer = feature.value.removeprefix(f"Units_{block}")
+    return len(model.parameters[f"{block}.{layer}.bias"])
+
+
 class _Builder:
     """Makes fields of one type on one device and remembers the tables that they need."""
 
@@ -95,20 +111,14 @@ class _Builder:
 
     def linear(self, dense: tuple[Contraction, ...], weight: np.ndarray, bias: np.ndarray) -> tuple[Any, ...]:
         """(weight, bias), or ((weight of each input, ...), bias)."""
-        sizes = [self.size(contraction.source) for contraction in dense] if len(dense) > 1 else [weight.shape[1]]
+        sizes = (
+            [feature_extent(self.model, contraction.source) for contraction in dense]
+            if len(dense) > 1
+            else [weight.shape[1]]
+        )
         parts = np.split(weight, np.cumsum(sizes)[:-1], axis=1)
         fields = tuple(self.matrix(contraction, part) for contraction, part in zip(dense, parts, strict=True))
         return (fields if len(fields) > 1 else fields[0], self.vector(dense[0].target, bias))
-
-    def size(self, feature: gtx.Dimension) -> int:
-        """Extent of an input's feature dimension or of a layer that feeds a combining layer."""
-        sizes = self.model.sizes
-        of_inputs = {StaticFeature: sizes.static, ForcingFeature: sizes.forcing, StateFeature: sizes.state}
-        if feature in of_inputs:
-            return of_inputs[feature]
-        block = feature.value.removeprefix("Units_").rstrip("0123456789")
-        layer = feature.value.removeprefix(f"Units_{block}")
-        return int(self.model.parameters[f"{block}.{layer}.weight"].shape[0])
 
     def layer(self, block: str, k: int, dense: tuple[Contraction, ...]) -> tuple[Any, ...]:
         """Operands of layer ``k`` of a block, layer-normalised if the model has a gain for it."""

@@ -7,6 +7,7 @@ from random_models import random_model
 from ailand_gt4py.dimensions import StateFeature, unit_dimension
 from ailand_gt4py.emulator import Emulator
 from ailand_gt4py.errors import InputError, RunError
+from ailand_gt4py.parameters import feature_extent
 
 UNITS = unit_dimension("combine0")
 
@@ -99,7 +100,7 @@ def test_intermediate_fields_take_memory_only_where_they_are_written(backend: st
     emulator = Emulator(random_model("two_branch", (4, 3, 2, 2)), 6, backend)
     for feature in (UNITS, StateFeature):
         buffer = emulator._buffer("units", feature)
-        assert buffer.ndarray.shape == (6, emulator._extent(feature))
+        assert buffer.ndarray.shape == (6, feature_extent(emulator.model, feature))
         assert (buffer.ndarray.strides == (0, 0)) == (backend == "dace_cpu")
         assert (buffer.ndarray == 0).all()
 

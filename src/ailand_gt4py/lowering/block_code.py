@@ -10,9 +10,8 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from dace.symbolic import symstr
-
 from ailand_gt4py.lowering.column_program import (
+    INFIX,
     ROW,
     ColumnProgram,
     Definition,
@@ -21,6 +20,7 @@ from ailand_gt4py.lowering.column_program import (
     Number,
     Operation,
     Sum,
+    cpp,
     loads,
 )
 from ailand_gt4py.lowering.read_program import RefusedError
@@ -28,7 +28,6 @@ from ailand_gt4py.lowering.read_program import RefusedError
 #: How many rows of a layer are made before what is made of them row by row.
 _PART_OF_ROWS = "ailand::rows_at_once<T>(terms, rows, outputs)"
 
-_INFIX = {"+", "-", "*", "/", ">", ">=", "<", "<=", "==", "!="}
 _NAMED = {"max": "ailand::maximum", "min": "ailand::minimum"}
 _EACH = {"sqrt": "std::sqrt", "exp": "std::exp", "log": "std::log", "tanh": "std::tanh", "abs": "std::abs"}
 
@@ -76,9 +75,9 @@ class BlockCode:
     def text(self) -> str:
         """The body of the program."""
         body = self._body()
-        columns = [_cpp(extent) for extent in self.program.column_extents]
+        columns = [cpp(extent) for extent in self.program.column_extents]
         flops = [
-            f"2.0 * ({_cpp(definition.extent)}) * ({_cpp(product.inputs)})"
+            f"2.0 * ({cpp(definition.extent)}) * ({cpp(product.inputs)})"
             for definition in self.program.definitions
             for product in definition.products
         ]
@@ -151,7 +150,7 @@ class BlockCode:
                 if not definition.products and all(load.index == ROW for load in row_loads if load.array == name)
             ]
             here = [self.slot_of[name] for name in in_place]
-            self._give_slot(definition.result, [_cpp(definition.extent)], free, here)
+            self._give_slot(definition.result, [cpp(definition.extent)], free, here)
             if definition.products and not definition.by_row:
                 end_of_rows()
                 layer += self._layer(definition)
@@ -211,7 +210,7 @@ class BlockCode:
     def _layer(self, definition: Definition) -> list[str]:
         """A definition with matrix products, in a loop over parts of the rows that is still open."""
         terms = ", ".join(self._term(definition, place) for place in range(len(definition.products)))
-        outputs = _cpp(definition.extent)
+        outputs = cpp(definition.extent)
         count = len(definition.products)
         call = f"ailand::dense<T>(terms, {count}, row, end, outputs,"
         if self.with_blas:
@@ -236,13 +235,13 @@ class BlockCode:
             (product,) = definition.products
             weight = self._keep_vector(product.weight, self._strides(product.weight)[1], product.inputs)
             return [
-                f"{{ const T sums = ailand::reduce_row<T>({_cpp(product.inputs)}, {weight}, [&](long j) {{",
+                f"{{ const T sums = ailand::reduce_row<T>({cpp(product.inputs)}, {weight}, [&](long j) {{",
                 f"using V = ailand::vector_of<T>; return {self._expression(product.x, product.inputs)}; }});",
                 f"using V = T; const long j = 0; {store} }}",
             ]
         if extent == 1:
             return [f"{{ using V = T; const long j = 0; {store} }}"]
-        loop = f"for (long j = 0; j < {_cpp(extent)}; j += ailand::lanes<T>)"
+        loop = f"for (long j = 0; j < {cpp(extent)}; j += ailand::lanes<T>)"
         return [f"{{ using V = ailand::vector_of<T>; {loop} {store} }}"]
 
     def _term(self, definition: Definition, place: int) -> str:
@@ -250,7 +249,7 @@ class BlockCode:
         assert isinstance(product.x, Load)
         slot = self.slot_of[product.x.array]
         output_stride, input_stride = self._strides(product.weight)
-        extents = f"{output_stride}, {input_stride}, {_cpp(definition.extent)}, {_cpp(product.inputs)}"
+        extents = f"{output_stride}, {input_stride}, {cpp(definition.extent)}, {cpp(product.inputs)}"
         key = (product.weight, extents)
         if key not in self.kept:
             self.kept[key] = f"w{len(self.kept)}"
@@ -259,13 +258,13 @@ class BlockCode:
             line = f"const auto outer_{self.kept[key]} = ailand::keep_weight<T>(room, {pointer}, {extents});"
             self.keep_lines.append(line)
         weight = self.kept[key]
-        return f"{{s{slot}, stride{slot}, {weight}.data, {weight}.stride, {_cpp(product.inputs)}}}"
+        return f"{{s{slot}, stride{slot}, {weight}.data, {weight}.stride, {cpp(product.inputs)}}}"
 
     def _keep_vector(self, array: str, stride: str, extent: Any) -> str:
-        key = (array, f"{stride}, {_cpp(extent)}")
+        key = (array, f"{stride}, {cpp(extent)}")
         if key not in self.kept:
             self.kept[key] = f"v{len(self.kept)}"
-            self.room.append(f"ailand::padded<T>({_cpp(extent)})")
+            self.room.append(f"ailand::padded<T>({cpp(extent)})")
             arguments = f"room, {self.pointers[array]}, {key[1]}"
             self.keep_lines.append(f"const T* const outer_{self.kept[key]} = ailand::keep_vector<T>({arguments});")
         return self.kept[key]
@@ -278,7 +277,7 @@ class BlockCode:
             for expression, extent in parts:
                 of_name = [load.index[1] for load in loads(expression) if load.array == name]
                 extents += [extent if index == "feature" else int(index) + 1 for index in of_name]
-        return list(dict.fromkeys(_cpp(extent) for extent in extents))
+        return list(dict.fromkeys(cpp(extent) for extent in extents))
 
     def _copy_in(self, name: str, free: list[int]) -> str:
         extents = self._features_read(name)
@@ -292,11 +291,11 @@ class BlockCode:
         slot = self.slot_of[definition.result]
         s0, s1 = self._strides(definition.result)
         target = f"{self.pointers[definition.result]} + first * ({s0})"
-        extent = _cpp(definition.extent)
+        extent = cpp(definition.extent)
         return f"ailand::copy_out<T>({target}, {s0}, {s1}, s{slot}, stride{slot}, rows, {extent});"
 
     def _strides(self, name: str) -> tuple[str, str]:
-        outer, inner = (_cpp(stride) for stride in self.arrays[name].strides)
+        outer, inner = (cpp(stride) for stride in self.arrays[name].strides)
         return outer, inner
 
     def _expression(self, expression: Expression, extent: Any) -> str:
@@ -310,14 +309,14 @@ class BlockCode:
             case Load(array=array, index=("column", place)):
                 return f"ailand::splat<V>(s{self.slot_of[array]}[r * stride{self.slot_of[array]} + {place}])"
             case Load(array=array, index=("feature",)):
-                (stride,) = (_cpp(stride) for stride in self.arrays[array].strides)
+                (stride,) = (cpp(stride) for stride in self.arrays[array].strides)
                 return f"ailand::load<V>({self._keep_vector(array, stride, extent)} + j)"
             case Load(array=array, index=(int(place),)):
-                (stride,) = (_cpp(stride) for stride in self.arrays[array].strides)
+                (stride,) = (cpp(stride) for stride in self.arrays[array].strides)
                 return f"ailand::splat<V>({self.pointers[array]}[{place} * ({stride})])"
             case Operation(name=name, arguments=arguments):
                 parts = [self._expression(argument, extent) for argument in arguments]
-                if name in _INFIX:
+                if name in INFIX:
                     return f"({parts[0]} {name} {parts[1]})"
                 if name in _NAMED:
                     return f"{_NAMED[name]}({parts[0]}, {parts[1]})"
@@ -328,10 +327,6 @@ class BlockCode:
                 if name == "select":
                     return f"({parts[0]} ? {parts[1]} : {parts[2]})"
         raise RefusedError(f"it has {expression}")
-
-
-def _cpp(extent: Any) -> str:
-    return str(extent) if isinstance(extent, int) else symstr(extent, cpp_mode=True)
 
 
 def _largest(extents: list[str]) -> str:

@@ -10,12 +10,21 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
+from dace.symbolic import symstr
+
 #: One index of a load: the column or the feature that is being computed, or a fixed place.
 Index = Literal["column", "feature"] | int
 #: Number of features: a number or an expression of DaCe in the program's symbols.
 Extent = Any
 
 ROW: tuple[Index, ...] = ("column", "feature")
+#: Operations that are written between their two arguments, in Python as in C++.
+INFIX = frozenset({"+", "-", "*", "/", ">", ">=", "<", "<=", "==", "!="})
+
+
+def cpp(extent: Extent) -> str:
+    """An extent or a stride as C++."""
+    return str(extent) if isinstance(extent, int) else symstr(extent, cpp_mode=True)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -35,19 +35,16 @@ def run(arguments: argparse.Namespace) -> int:
     # Only now: `--help` must not wait for GT4Py.
     from ailand_gt4py.emulator import Emulator
     from ailand_gt4py.lowering.compilation import cache_directory
-    from ailand_gt4py.weights.checkpoint import import_checkpoint
-    from ailand_gt4py.weights.model_file import read_model
+    from ailand_gt4py.weights.checkpoint import read_model_or_checkpoint
 
     if arguments.backend == "embedded":
         raise InputError("option --backend is 'embedded', which is not compiled; expected dace_cpu or dace_gpu")
-    path = arguments.model
-    is_checkpoint = path is not None and path.suffix in {".ckpt", ".pt", ".pth"}
-    model = import_checkpoint(path) if is_checkpoint else read_model(path)
+    model = read_model_or_checkpoint(arguments.model)
     for precision in arguments.precision or ["float32"]:
         start = time.perf_counter()
         Emulator(model, 1, arguments.backend, precision).compile()
         print(
-            f"{model.architecture} network of {path or 'the package'}, {arguments.backend}, {precision}: "
+            f"{model.architecture} network of {arguments.model or 'the package'}, {arguments.backend}, {precision}: "
             f"ready after {time.perf_counter() - start:.1f} s, kept in {cache_directory()}"
         )
     return 0

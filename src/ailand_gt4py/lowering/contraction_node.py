@@ -10,6 +10,9 @@ import dace.library
 from dace.sdfg import nodes
 from dace.transformation.transformation import ExpandTransformation
 
+#: GT4Py's DaCe lowering calls the table of an offset so, and then the offset's name.
+TABLE_PREFIX = "gt_conn_"
+
 X, WEIGHT, RESULT = "_x", "_weight", "_result"
 
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Literal
 
-from dace.symbolic import symstr
-
-from ailand_gt4py.lowering.column_program import ColumnProgram, Definition
+from ailand_gt4py.lowering.column_program import ColumnProgram, Definition, cpp
 from ailand_gt4py.lowering.device_kernel import KernelCode
 from ailand_gt4py.lowering.device_plan import DevicePlan
 from ailand_gt4py.lowering.read_program import RefusedError
@@ -77,7 +75,7 @@ class DeviceCode:
 
     def extent(self, extent: Any) -> str:
         """A number of features in the device's host code: a literal, or an entry of the arguments."""
-        text = _cpp(extent)
+        text = cpp(extent)
         if text.isdecimal():
             return text
         if text not in self.extents:
@@ -90,13 +88,13 @@ class DeviceCode:
 
     def call(self) -> HostCall:
         """The host's part."""
-        columns = [_cpp(extent) for extent in self.program.column_extents]
+        columns = [cpp(extent) for extent in self.program.column_extents]
         unequal = " || ".join(f"({other}) != a.columns" for other in columns[1:]) or "false"
         lines = [f"{self.name}_arguments a;", f"a.columns = {columns[0]};", f"a.unequal = {unequal};"]
         lines += [f"a.extents[{place}] = {extent};" for place, extent in enumerate(self.extents)]
         for name, place in self.places.items():
             lines.append(f"a.arrays[{place}] = (const void*){self.pointers[name]};")
-            strides = [_cpp(stride) for stride in self.arrays[name].strides]
+            strides = [cpp(stride) for stride in self.arrays[name].strides]
             lines += [f"a.strides[{place}][{axis}] = {stride};" for axis, stride in enumerate(strides)]
         lines += [
             f"if ({self.name}(&__state->ailand_device, a, __state->gpu_context->streams[0]) != 0)",
@@ -195,7 +193,3 @@ void {self.name}_release(void* kept) {{ delete static_cast<ailand::Device*>(kept
             for length in map(self.extent, lengths):
                 if length != expected:
                     self.checks.append(f'ailand::require({length} == {expected}, "rows differ in length");')
-
-
-def _cpp(extent: Any) -> str:
-    return str(extent) if isinstance(extent, int) else symstr(extent, cpp_mode=True)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-import hashlib
-import pathlib
 from typing import Any, ClassVar
 
 import dace
@@ -14,45 +11,18 @@ from dace import properties
 from dace.sdfg import nodes
 from dace.transformation.transformation import ExpandTransformation
 
-from ailand_gt4py.errors import RunError
 from ailand_gt4py.lowering import cublas
+from ailand_gt4py.lowering.column_hook import ColumnHook, Interface, code_digest, source_text
 from ailand_gt4py.lowering.column_program import ColumnProgram
 from ailand_gt4py.lowering.device_code import DeviceCode, Products
-from ailand_gt4py.lowering.fuse import fuse
-from ailand_gt4py.lowering.lift import LiftContractions
-from ailand_gt4py.lowering.read_program import RefusedError, read_program
 
-_HERE = pathlib.Path(__file__).parent
+_HEADERS = ("device_kernels.cuh",)
+_DECIDING = ("cublas.py", "device_code.py", "device_columns.py", "device_kernel.py", "device_plan.py", *_HEADERS)
 
 
-@functools.cache
 def kernels() -> str:
     """The CUDA that generated code builds on."""
-    return (_HERE / "device_kernels.cuh").read_text().replace("#pragma once\n", "")
-
-
-_DECIDING = (
-    "column_program.py",
-    "contraction_node.py",
-    "cublas.py",
-    "device_code.py",
-    "device_columns.py",
-    "device_kernel.py",
-    "device_kernels.cuh",
-    "device_plan.py",
-    "fuse.py",
-    "lift.py",
-    "read_program.py",
-)
-
-
-@functools.cache
-def code_digest() -> str:
-    """Of all that decides what is generated; part of the key of compiled programs."""
-    digest = hashlib.sha256()
-    for name in _DECIDING:
-        digest.update(name.encode() + b"\0" + (_HERE / name).read_bytes())
-    return digest.hexdigest()[:16]
+    return source_text(*_HEADERS)
 
 
 @dace.library.expansion
@@ -97,81 +67,26 @@ class DeviceProgram(nodes.LibraryNode):
 
 
 @dataclasses.dataclass(frozen=True)
-class DeviceColumns:
-    """A hook for GT4Py's DaCe auto-optimiser (stage ``TopLevelDataFlowPre``) on a GPU.
-
-    Lifts the dense layers (`LiftContractions`), reads the program as one over independent columns, fuses all
-    element-wise work, and replaces the whole by a call of generated CUDA: cuBLAS for the layers, and one kernel from
-    each to the next.
-
-    A value object, since GT4Py's cache of compiled programs is keyed by it.
+class DeviceColumns(ColumnHook):
+    """`ColumnHook` on a GPU: generated CUDA, with cuBLAS for the layers and one kernel from each to the next.
 
     Attributes:
-        tables: names of the offsets whose connectivity is complete.
-        broadcast_tables: names of the offsets whose connectivity points to elements that are all alike.
-        column: name of the column dimension.
-        scratch_prefixes: arguments of such names hold nothing that the caller reads; they are not written.
         products: how matrix products are computed.
         digest: of the code that generates.
     """
 
-    tables: tuple[str, ...]
-    broadcast_tables: tuple[str, ...]
-    column: str
-    scratch_prefixes: tuple[str, ...]
+    way: ClassVar[str] = "column by column on a GPU"
+
     products: Products = "full"
-    digest: str = dataclasses.field(default_factory=code_digest)
+    digest: str = dataclasses.field(default_factory=lambda: code_digest(*_DECIDING))
 
-    def __call__(self, sdfg: dace.SDFG) -> None:
-        """Transform in place.
-
-        Raises:
-            RunError: a contraction cannot be lifted, or the program is not one over independent columns.
-        """
-        LiftContractions(self.tables)(sdfg)
-        try:
-            program = fuse(read_program(sdfg, self.column, self.scratch_prefixes, self.broadcast_tables))
-            _replace(sdfg, program, self.products)
-        except RefusedError as refusal:
-            raise RunError(
-                f"program '{sdfg.name}' cannot be run column by column on a GPU: {refusal}; expected dense layers and "
-                "element-wise operations in which each column depends on itself alone"
-            ) from None
-
-
-def _replace(sdfg: dace.SDFG, program: ColumnProgram, products: Products) -> None:
-    """Put one node in the place of all that the program does."""
-    (state,) = (state for state in sdfg.states() if state.number_of_nodes() > 0)
-    computed = {definition.result for definition in program.definitions}
-    read = dict.fromkeys(
-        name for definition in program.definitions for name in definition.arrays() if name not in computed
-    )
-    arrays = {name: sdfg.arrays[name] for name in (*read, *program.results)}
-    expected = arrays[program.results[0]].dtype
-    for name, array in arrays.items():
-        if array.dtype != expected or expected not in (dace.float32, dace.float64):
-            raise RefusedError(
-                f"'{name}' is of type {array.dtype}, the result '{program.results[0]}' of type {expected}"
-            )
-    connectors = {name: f"_in_{place}" for place, name in enumerate(read)}
-    connectors |= {name: f"_out_{place}" for place, name in enumerate(program.results)}
-    code = DeviceCode(program, arrays, connectors, products)
-    call, text = code.call(), code.text()
-
-    state.remove_nodes_from(list(state.nodes()))
-    # The program's own arguments must stay, used or not: GT4Py looks for them. Tables and intermediate values need not.
-    for name, descriptor in list(sdfg.arrays.items()):
-        if descriptor.transient or (name.startswith("gt_conn_") and name not in arrays):
-            sdfg.remove_data(name, validate=False)
-    node = DeviceProgram(
-        "device_columns",
-        inputs={connectors[name] for name in read},
-        outputs={connectors[name] for name in program.results},
-    )
-    node.body, node.declaration, node.release = call.body, call.declaration, f"{code.name}_release"
-    state.add_node(node)
-    for name in read:
-        state.add_edge(state.add_read(name), None, node, connectors[name], dace.Memlet.from_array(name, arrays[name]))
-    for name in program.results:
-        state.add_edge(node, connectors[name], state.add_write(name), None, dace.Memlet.from_array(name, arrays[name]))
-    sdfg.append_global_code(kernels() + text, "cuda")
+    def replacement(self, sdfg: dace.SDFG, program: ColumnProgram, interface: Interface) -> nodes.Node:
+        """A call of a function in the program's device code."""
+        code = DeviceCode(program, interface.arrays, interface.connectors, self.products)
+        call = code.call()
+        sdfg.append_global_code(kernels() + code.text(), "cuda")
+        node = DeviceProgram(
+            "device_columns", inputs=set(interface.inputs.values()), outputs=set(interface.outputs.values())
+        )
+        node.body, node.declaration, node.release = call.body, call.declaration, f"{code.name}_release"
+        return node

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from ailand_gt4py.lowering.column_program import (
+    INFIX,
     ROW,
     ColumnProgram,
     Definition,
@@ -18,7 +19,6 @@ from ailand_gt4py.lowering.column_program import (
 from ailand_gt4py.lowering.device_plan import DevicePlan, Kernel, Pass, is_product, is_scalar
 from ailand_gt4py.lowering.read_program import RefusedError
 
-_INFIX = {"+", "-", "*", "/", ">", ">=", "<", "<=", "==", "!="}
 _NAMED = {"max": "ailand::maximum<T>", "min": "ailand::minimum<T>", "abs": "fabs"}
 #: Values that a lane reads ahead at most.
 _MOST_AHEAD = 128
@@ -264,7 +264,7 @@ struct {self.name} {{
                 return f"ailand::read({pointer} + {place} * {stride})"
             case Operation(name=name, arguments=arguments):
                 parts = [self._value(argument, number, of, looped) for argument in arguments]
-                if name in _INFIX:
+                if name in INFIX:
                     return f"({parts[0]} {name} {parts[1]})"
                 if name == "neg":
                     return f"(-{parts[0]})"

@@ -23,8 +23,7 @@ from dace.sdfg import nodes
 
 from ailand_gt4py.errors import RunError
 from ailand_gt4py.lowering import contraction_node
-
-_CONNECTIVITY_PREFIX = "gt_conn_"
+from ailand_gt4py.lowering.contraction_node import TABLE_PREFIX
 
 
 class _NoMatchError(Exception):
@@ -198,7 +197,7 @@ def _match_gather(sdfg: dace.SDFG, state: dace.SDFGState, total: _Sum, product: 
     column, unit = gather_map.map.params
     gather = _tasklet_of(state, gather_map, "gather")
     edges = state.in_edges(gather)
-    table = _single([edge for edge in edges if edge.data.data.startswith(_CONNECTIVITY_PREFIX)], "tables in the gather")
+    table = _single([edge for edge in edges if edge.data.data.startswith(TABLE_PREFIX)], "tables in the gather")
     x = _single([edge for edge in edges if edge is not table], "gathered fields")
     form = rf"\w+={x.dst_conn}\[\(?{table.dst_conn}(?:-(?P<origin>.+?))?\)?\]"
     gathers = re.fullmatch(form, re.sub(r"\s", "", gather.code.as_string))
@@ -220,7 +219,7 @@ def _match_gather(sdfg: dace.SDFG, state: dace.SDFGState, total: _Sum, product: 
     _require(covers, "the table does not cover the field's features")
     starts = product.neighbours[0] == 0 and product.neighbours[2] == 1
     _require(starts, "the table is not read from its first neighbour on")
-    name = table.data.data.removeprefix(_CONNECTIVITY_PREFIX)
+    name = table.data.data.removeprefix(TABLE_PREFIX)
     return _Gather(gather_map, name, state.memlet_path(x)[0].src, _offset_of(_index(x.data, 0), column))
 
 
@@ -256,7 +255,7 @@ def _tables_behind(state: dace.SDFGState, reduction: nodes.LibraryNode) -> set[s
     """Names of the tables that a reduction's input may come from."""
     sources = (edge.src for edge in state.edge_bfs(reduction, reverse=True))
     data = {node.data for node in sources if isinstance(node, nodes.AccessNode)}
-    return {name.removeprefix(_CONNECTIVITY_PREFIX) for name in data if name.startswith(_CONNECTIVITY_PREFIX)}
+    return {name.removeprefix(TABLE_PREFIX) for name in data if name.startswith(TABLE_PREFIX)}
 
 
 def _replace(sdfg: dace.SDFG, state: dace.SDFGState, chain: _Chain) -> None:
@@ -306,7 +305,7 @@ class LiftContractions:
         left = sorted(
             table
             for table in self.tables
-            if any(node.data == _CONNECTIVITY_PREFIX + table for state in sdfg.states() for node in state.data_nodes())
+            if any(node.data == TABLE_PREFIX + table for state in sdfg.states() for node in state.data_nodes())
         )
         if left:
             why = "; ".join(sorted({reason for reason, tables in reasons if tables & set(left)}))

@@ -71,16 +71,14 @@ class ProgramCall:
             arrays.wrap(value, (Column, feature), name)
             for value, (name, feature) in zip(values, self._varying.items(), strict=True)
         ]
-        if not self._compiled_here:
-            with self._compilation():
-                self._program(*fields, *self._operands, offset_provider=self._offset_provider)
-            return
-        device_stream.wait_for_device(values[0])
+        if self._compiled_here:
+            device_stream.wait_for_device(values[0])
         with self._compilation():
             self._program(*fields, *self._operands, offset_provider=self._offset_provider)
-        device_stream.wait_for_device(values[0])
-        on_cpu = isinstance(values[0], np.ndarray)
-        self._bound = (EntryCall if on_cpu else BoundCall)(self._program, list(self._varying))
+        if self._compiled_here:
+            device_stream.wait_for_device(values[0])
+            on_cpu = isinstance(values[0], np.ndarray)
+            self._bound = (EntryCall if on_cpu else BoundCall)(self._program, list(self._varying))
 
     def again(self) -> bool:
         """Run on the arrays of the last call; False, and nothing done, where the program is not bound to them."""

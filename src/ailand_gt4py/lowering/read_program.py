@@ -25,7 +25,7 @@ from ailand_gt4py.lowering.column_program import (
     Product,
     Sum,
 )
-from ailand_gt4py.lowering.contraction_node import RESULT, WEIGHT, DenseContraction, X
+from ailand_gt4py.lowering.contraction_node import RESULT, TABLE_PREFIX, WEIGHT, DenseContraction, X
 
 
 class RefusedError(Exception):
@@ -46,7 +46,6 @@ _OPERATORS: dict[type, str] = {
 }
 #: Functions by their name in tasklets, and their number of arguments.
 _FUNCTIONS = {"max": 2, "min": 2, "sqrt": 1, "exp": 1, "log": 1, "tanh": 1, "abs": 1, "pow": 2}
-_TABLE_PREFIX = "gt_conn_"
 
 
 def _refuse_unless(condition: bool, reason: str) -> None:
@@ -205,7 +204,7 @@ class _Reader:
         return self._load(edge.data, entry)
 
     def _load(self, memlet: dace.Memlet, entry: nodes.MapEntry | None) -> Load:
-        _refuse_unless(not memlet.data.startswith(_TABLE_PREFIX), f"the table '{memlet.data}' is read as numbers")
+        _refuse_unless(not memlet.data.startswith(TABLE_PREFIX), f"the table '{memlet.data}' is read as numbers")
         index = self._index(memlet, entry)
         form = tuple("place" if isinstance(part, int) else part for part in index)
         known = form in (ROW, ("column", "place"), ("feature",), ("place",))
@@ -224,7 +223,7 @@ class _Reader:
             of_column = entry is not None and len(where) == 2 and where[0] == entry.map.params[0]
             _refuse_unless(of_column and where[1] in edges, what)
             table = edges[where[1]].data.data
-            is_known = table.removeprefix(_TABLE_PREFIX) in self.broadcast_tables and table.startswith(_TABLE_PREFIX)
+            is_known = table.removeprefix(TABLE_PREFIX) in self.broadcast_tables and table.startswith(TABLE_PREFIX)
             _refuse_unless(is_known, f"{what}, through the table '{table}', which is not one that broadcasts")
             return Load(memlet.data, ("column", 0))
 

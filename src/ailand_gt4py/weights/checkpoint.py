@@ -31,6 +31,7 @@ import numpy as np
 from ailand_gt4py.errors import InputError
 from ailand_gt4py.weights.architectures import Sizes
 from ailand_gt4py.weights.model import Model, TimeMeaning, Variable
+from ailand_gt4py.weights.model_file import read_model
 from ailand_gt4py.weights.torch_archive import read_state_dict
 
 #: Forcing variables of the aiLand prototype (ctpf, lwdown, psurf, qair, rainf, swdown, snowf, tair, wind_e, wind_n,
@@ -51,6 +52,20 @@ PROTOTYPE_LAYER_NORM_BOUNDS = {
 PROTOTYPE_LAYER_NORM_OUTPUTS = (8, 4)
 
 Arrays = Mapping[str, np.ndarray]
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether a file's suffix is one of PyTorch's."""
+    return path.suffix in {".ckpt", ".pt", ".pth"}
+
+
+def read_model_or_checkpoint(path: Path | None) -> Model:
+    """The model in a model file (None: the package's own) or, by the file's suffix, in a published checkpoint.
+
+    Raises:
+        InputError: as `read_model` and `import_checkpoint`.
+    """
+    return import_checkpoint(path) if path is not None and is_checkpoint(path) else read_model(path)
 
 
 def import_checkpoint(

@@ -7,7 +7,7 @@ import dataclasses
 from pathlib import Path
 
 from ailand_gt4py.errors import InputError
-from ailand_gt4py.weights.checkpoint import import_checkpoint
+from ailand_gt4py.weights.checkpoint import import_checkpoint, is_checkpoint
 from ailand_gt4py.weights.model_file import read_model, write_model
 from ailand_gt4py.weights.summary import summarise
 
@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _show(arguments: argparse.Namespace) -> None:
-    if arguments.file is not None and arguments.file.suffix in {".ckpt", ".pt", ".pth"}:
+    if arguments.file is not None and is_checkpoint(arguments.file):
         print(summarise(import_checkpoint(arguments.file)))
     else:
         print(summarise(read_model(arguments.file), arguments.file))
