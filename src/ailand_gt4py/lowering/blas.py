@@ -1,7 +1,7 @@
 """The BLAS that compiled programs call on the CPU, if not this package's own kernels.
 
-The kernels of ``kernels.hpp`` are what is used by default: they need no library, are at least as fast as those tried,
-and give a column the same bits wherever it stands. A BLAS is for processors whose compiler or vendor does better.
+The kernels of ``kernels.hpp`` are what is used by default: they need no library, and give a column the same bits
+wherever it stands, which a BLAS need not. A BLAS is for processors whose compiler or vendor does better.
 
 The generated code declares the GEMM functions itself and finds them among the process's global symbols, so a compiled
 program in a cache does not hold a path of this installation.

@@ -7,8 +7,8 @@ architecture and its depths. One program, and thus one call of compiled code, ma
 In ``two_branch`` the static inputs have a branch of their own, a fifth of the network's work. It and its share of the
 layer where the branches meet are a program of their own, `describe_static_part`, which need not run as long as the
 static inputs stay. The other networks mix static and other inputs in a first layer. There 18 or 20 multiplications for
-each of its units could be saved by keeping a number for each unit and column; with the rates at hand
-(10 flops in the time that a byte of memory takes) reading that number back costs as much.
+each of its units could be saved by keeping a number of four bytes for each unit and column. That pays only where a byte
+of memory takes longer than some ten flops, which is about where processors are.
 """
 
 import dataclasses
