@@ -6,6 +6,7 @@ place that uses it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -14,6 +15,9 @@ import numpy as np
 from gt4py.next import common as gtx_common
 
 from ailand_gt4py.errors import InputError, RunError
+
+#: Of x86 processors and of most others.
+CACHE_LINE_BYTES = 64
 
 Device = Literal["cpu", "cuda"]
 Array = Any  # numpy.ndarray or cupy.ndarray: CuPy is optional, so the type cannot be named
@@ -114,6 +118,20 @@ def wrap(array: Array, dimensions: Sequence[gtx.Dimension], name: str = "array")
     check(array, name, tuple(array.shape), array.dtype)
     domain = gtx_common.domain(dict(zip(dimensions, array.shape, strict=True)))
     return gtx_common._field(array, domain=domain)
+
+
+def aligned_zeros(xp: Any, shape: tuple[int, ...], dtype: np.dtype) -> Array:
+    """Zeros in memory that starts with a cache line, so that no vector of a row of whole vectors lies in two.
+
+    Args:
+        xp: NumPy or CuPy.
+    """
+    if xp is not np:
+        return xp.zeros(shape, dtype=dtype)  # CuPy's memory starts at multiples of 512 bytes
+    n_bytes = math.prod(shape) * dtype.itemsize
+    memory = np.zeros(n_bytes + CACHE_LINE_BYTES, dtype=np.uint8)
+    first = -address(memory) % CACHE_LINE_BYTES
+    return memory[first : first + n_bytes].view(dtype).reshape(shape)
 
 
 def address(array: Array) -> int:

@@ -105,7 +105,7 @@ class _Builder:
         """
         n_target, n_source = values.shape
         padded = -(-n_target // _WEIGHT_PADDING) * _WEIGHT_PADDING + _WEIGHT_PADDING
-        array = self.xp.zeros((n_source, padded), dtype=self.dtype)
+        array = arrays.aligned_zeros(self.xp, (n_source, padded), self.dtype)
         array[:, :n_target] = self.xp.asarray(np.asarray(values.T, dtype=self.dtype))
         return array[:, :n_target].T
 

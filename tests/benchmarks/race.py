@@ -1,9 +1,10 @@
 """Timing rivals fairly on a noisy machine: in turn, round by round, and handing the times to pytest-benchmark.
 
 pytest-benchmark runs each test for itself, so that what else the machine did in those seconds would count against one
-rival and not another. Here all rivals of a group are timed in turn in each round; their order shifts by one from round
-to round. Before its timed calls each has a short rest, in which the threads of the one before stop spinning (OpenMP's
-and ONNX Runtime's wait actively for a while), and an untimed call, which wakes its own threads and fetches its weights.
+rival and not another. Here all rivals of a group are timed in turn in each round, in an order that is drawn anew.
+Before its timed calls each waits until the threads of the one before sleep (those of OpenMP and of ONNX Runtime wait
+for more work actively, for up to a fifth of a second), and makes an untimed call, which wakes its own threads and
+fetches its weights.
 
 The tests of a group then hand the times measured to pytest-benchmark through a clock that shows them (`Clock`), so that
 its tables, comparisons and JSON hold an entry for each rival.
@@ -14,6 +15,7 @@ from __future__ import annotations
 import dataclasses
 import gc
 import math
+import random
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -26,8 +28,9 @@ from pytest_benchmark.fixture import BenchmarkFixture
 ROUND_SECONDS = 0.03
 #: Rounds: at least, at most, and how long a race may take within these, seconds.
 MINIMUM_ROUNDS, MAXIMUM_ROUNDS, RACE_SECONDS = 7, 21, 12.0
-#: Rest before a rival's turn, seconds.
-REST_SECONDS = 0.02
+#: Before a rival's turn: the longest wait for other threads to sleep, the time they are watched for, seconds, and the
+#: share of it that the whole process may work.
+LONGEST_REST, WATCHED, QUIET_SHARE = 0.5, 0.01, 0.05
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,11 +59,22 @@ def _timed(rival: Contestant, calls: int) -> float:
     return (time.perf_counter() - start) / calls
 
 
-def run(rivals: Sequence[Contestant], rest: float = REST_SECONDS) -> dict[str, Timing]:
+def settle(longest: float) -> float:
+    """Wait until no thread of this process works, at most so long; returns the seconds waited."""
+    start = time.perf_counter()
+    while (waited := time.perf_counter() - start) < longest:
+        before = time.process_time()
+        time.sleep(WATCHED)
+        if time.process_time() - before < QUIET_SHARE * WATCHED:
+            break
+    return waited
+
+
+def run(rivals: Sequence[Contestant], rest: float = LONGEST_REST) -> dict[str, Timing]:
     """Time rivals in interleaved rounds.
 
     Args:
-        rivals: warm. rest: before each turn, seconds.
+        rivals: warm. rest: the longest before each turn, seconds.
 
     Returns:
         name -> its times.
@@ -72,17 +86,17 @@ def run(rivals: Sequence[Contestant], rest: float = REST_SECONDS) -> dict[str, T
             _timed(rival, 1)
             estimate = min(_timed(rival, 1) for _ in range(3))
         calls[rival.name] = max(1, math.ceil(ROUND_SECONDS / max(estimate, 1e-9)))
-        took += estimate * (calls[rival.name] + 1) + rest
+        took += estimate * (calls[rival.name] + 1) + settle(rest)
     rounds = min(max(int(RACE_SECONDS / took), MINIMUM_ROUNDS), MAXIMUM_ROUNDS)
     seconds: dict[str, list[float]] = {rival.name: [] for rival in rivals}
     gc.collect()
     was_enabled = gc.isenabled()
     gc.disable()
     try:
-        for round_number in range(rounds):
-            first = round_number % len(rivals)
-            for rival in (*rivals[first:], *rivals[:first]):
-                time.sleep(rest)
+        order = random.Random(0)
+        for _ in range(rounds):
+            for rival in order.sample(rivals, len(rivals)):
+                settle(rest)
                 with rival.during():
                     _timed(rival, 1)
                     seconds[rival.name].append(_timed(rival, calls[rival.name]))

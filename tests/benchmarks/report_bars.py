@@ -40,10 +40,27 @@ def judge(results: Results) -> list[Bar]:
         for network in NETWORKS:
             for columns in sizes:
                 best = results.best_peer(network, columns)
-                peer = f" ({best[0]})" if best else ""
                 name = f"{network}, {columns} column{'s' if columns > 1 else ''}: best peer / ailand"
-                judged.append(_at_least(name, best[1] if best else None, ratio, peer))
+                note = _note(results, network, columns, ratio)
+                judged.append(_at_least(name, best[1] if best else None, ratio, note))
     return judged + _figures(results)
+
+
+def _note(results: Results, network: str, columns: int, ratio: float) -> str:
+    """Who the best peer is; the best of those that are not called in blocks by hand, if that is another; and what the
+    bar would ask of the processor where it is missed.
+    """
+    best, plain = results.best_peer(network, columns), results.best_peer(network, columns, by_hand=False)
+    if best is None:
+        return ""
+    note = f" ({best[0]})"
+    if plain is not None and plain[0] != best[0]:
+        note += f"; {plain[1]:.2f} ({plain[0]}) without blocks by hand"
+    if best[1] < ratio and results.multiply_adds is not None:
+        needed = results.steps[network, columns, "ailand"].gflops * ratio / best[1]
+        share = needed / results.multiply_adds["gflops"]
+        note += f"; {ratio:g} would take {100.0 * share:.0f} % of the multiply-adds"
+    return note
 
 
 def _at_least(name: str, value: float | None, wanted: float, note: str = "") -> Bar:

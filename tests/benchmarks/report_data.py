@@ -30,7 +30,7 @@ class Results:
         steps: (network, columns, name) -> of contestants and of the limits ``gemm_...``.
         flops: network -> of one column.
         overheads: name -> its extra information, and ``median`` seconds.
-        copy, large_product: rates of the machine, None where not measured.
+        copy, large_product, multiply_adds: rates of the machine, None where not measured.
     """
 
     device: str
@@ -43,6 +43,7 @@ class Results:
     overheads: dict[str, dict[str, Any]]
     copy: dict[str, Any] | None
     large_product: dict[str, Any] | None
+    multiply_adds: dict[str, Any] | None
 
     @property
     def networks(self) -> list[str]:
@@ -58,8 +59,14 @@ class Results:
         names = list(dict.fromkeys(name for found, _, name in self.steps if found == network))
         return sorted(names, key=is_limit)
 
-    def best_peer(self, network: str, columns: int, own: str = "ailand") -> tuple[str, float] | None:
-        """The fastest peer of the same precision and its time over ours; None where either is missing."""
+    def best_peer(
+        self, network: str, columns: int, own: str = "ailand", by_hand: bool = True
+    ) -> tuple[str, float] | None:
+        """The fastest peer of the same precision and its time over ours; None where either is missing.
+
+        Args:
+            by_hand: with peers that are called on one block of columns after the other.
+        """
         ours = self.steps.get((network, columns, own))
         peers = {
             name: step.median
@@ -67,6 +74,7 @@ class Results:
             if (found, size) == (network, columns)
             and not is_limit(name)
             and not name.startswith("ailand")
+            and (by_hand or not name.endswith("_blocks"))
             and precision(name) == precision(own)
         }
         if ours is None or not peers:
@@ -176,4 +184,5 @@ def _sorted(content: dict[str, Any], machine: dict[str, Any], entries: list[tupl
         overheads=overheads,
         copy=others.get("copy"),
         large_product=others.get("large_product"),
+        multiply_adds=others.get("multiply_adds"),
     )

@@ -1,4 +1,4 @@
-"""The machine's rates: of copying, and of one large matrix product; `make bench`.
+"""The machine's rates: of copying, of one large matrix product, and of multiply-adds alone; `make bench`.
 
 The matrix products of each network are timed in the races of `test_step`, next to the contestants.
 """
@@ -10,6 +10,7 @@ from typing import Any
 
 import limits
 import machine
+import multiply_adds
 import networks
 import numpy as np
 import pytest
@@ -75,6 +76,29 @@ def test_large_product(benchmark: BenchmarkFixture) -> None:
     gflops = network.flops() * n_columns / timings[best].median / 1e9
     extra = {"kind": "large_product", "by": best, "size": LARGE, "columns": n_columns, "gflops": gflops}
     race.CLOCK.show(benchmark, timings[best].seconds, "the machine", extra)
+
+
+@pytest.mark.benchmark(timer=race.CLOCK.read)
+@pytest.mark.usefixtures("benchmarks_enabled")
+@pytest.mark.skipif(machine.device() != "cpu", reason="measured on the CPU")
+def test_multiply_adds(benchmark: BenchmarkFixture) -> None:
+    """Operations that wait for no memory."""
+    try:
+        contestant, operations = multiply_adds.build()
+    except UnavailableError as error:
+        pytest.skip(str(error))
+    timing = race.run([contestant])[contestant.name]
+    extra = {"kind": "multiply_adds", "gflops": operations / timing.median / 1e9}
+    race.CLOCK.show(benchmark, timing.seconds, "the machine", extra)
+
+
+def test_multiply_adds_are_counted() -> None:
+    try:
+        _, operations = multiply_adds.build()
+    except UnavailableError as error:
+        pytest.skip(str(error))
+    assert operations % (2e6 * machine.threads()) == 0.0
+    assert operations > 0.0
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
@@ -26,11 +27,23 @@ def test_rivals_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     assert timings["slow"].median > timings["fast"].median >= 0.001
     assert timings["fast"].calls > 1
     assert {len(timing.seconds) for timing in timings.values()} == {race.MINIMUM_ROUNDS}
-    # Without repetitions the log is who came after whom: in turn, the order shifting from round to round.
+    # Without repetitions the log is who came after whom: in turn, in changing order.
     turns = [name for name, before in zip(log, ["", *log], strict=False) if name != before]
     assert turns.count("slow") >= race.MINIMUM_ROUNDS // 2
     assert turns.count("fast") >= race.MINIMUM_ROUNDS // 2
     assert len(log) == sum(4 + race.MINIMUM_ROUNDS * (1 + timing.calls) for timing in timings.values())
+
+
+def test_turn_waits_for_threads_to_sleep() -> None:
+    stop = threading.Event()
+    busy = threading.Thread(target=lambda: [None for _ in iter(stop.is_set, True)])
+    busy.start()
+    try:
+        assert race.settle(0.1) >= 0.1
+    finally:
+        stop.set()
+        busy.join()
+    assert race.settle(5.0) < 5.0
 
 
 def test_clock_shows_each_duration_once() -> None:

@@ -54,6 +54,7 @@ def _run(**changes: Any) -> dict[str, Any]:
         _entry(2e-3, kind="overhead", name="driver_step", columns=10_000, seconds_bare_step=1e-3),
         _entry(0.1, kind="copy", gbytes_per_second=21.5),
         _entry(0.1, kind="large_product", by="gemm_openblas", size=2048, columns=100, gflops=301.0),
+        _entry(0.1, kind="multiply_adds", gflops=512.0),
     ]
     machine = {
         "device": "cpu", "processor": "A Processor", "cores": 2, "caches": {"L1": "48K"}, "threads": 2,

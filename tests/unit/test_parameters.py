@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_models import ARCHITECTURES, random_model
 
+from ailand_gt4py import arrays
 from ailand_gt4py.constants import LAYER_NORM_EPSILON
 from ailand_gt4py.dimensions import N_MOMENTS
 from ailand_gt4py.emulator import Emulator
@@ -237,3 +238,14 @@ def test_the_models_parameters_stay_as_they_are() -> None:
     for of_name in operands.by_name.values():
         for field in fields(of_name):
             assert not any(np.may_share_memory(field.ndarray, array) for array in model.parameters.values())
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_weights_start_with_a_cache_line(dtype: type) -> None:
+    operands = operands_of(random_model("simple", SIZES), dtype)
+    weights = [
+        field.ndarray for value in operands.by_name.values() for field in fields(value) if field.ndarray.ndim == 2
+    ]
+    assert weights
+    assert all(arrays.address(weight) % arrays.CACHE_LINE_BYTES == 0 for weight in weights)
+    assert all(max(weight.strides) % arrays.CACHE_LINE_BYTES == 0 for weight in weights)

@@ -37,6 +37,8 @@ constexpr int tile_vectors = 4;
 constexpr int tile_vectors = 2;
 #endif
 constexpr int tile_rows = 6, narrow_tile_rows = 12;
+// One column waits for its weights: they are asked for so many inputs ahead.
+constexpr long rows_ahead = 16;
 
 template <class T> struct Lanes;
 template <> struct Lanes<float> {
@@ -115,6 +117,8 @@ inline void multiply(const Term<T>* terms, int count, long row, long output, vec
         const T* x = terms[term].x + row * stride;
         const T* weight = terms[term].weight + output;
         for (long k = 0; k < inputs; ++k, weight += weight_stride) {
+            if constexpr (R == 1)
+                for (int v = 0; v < V; ++v) __builtin_prefetch(weight + rows_ahead * weight_stride + v * lanes<T>);
             vector weights[V];
             for (int v = 0; v < V; ++v) weights[v] = load<vector>(weight + v * lanes<T>);
             for (int r = 0; r < R; ++r) {
