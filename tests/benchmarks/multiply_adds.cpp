@@ -5,9 +5,11 @@
 extern "C" double multiply_adds(long count, float* result) {
     using vector = ailand::vector_of<float>;
     constexpr int sums = ailand::tile_vectors > 2 ? 24 : 12;
-    vector sum[sums] = {};
     const vector factor = ailand::splat<vector>(result[0]), term = ailand::splat<vector>(result[1]);
+    vector sum[sums];  // different from the beginning: the compiler would make one of equal ones
+    for (int s = 0; s < sums; ++s) sum[s] = ailand::splat<vector>(result[2] * s);
     for (long i = 0; i < count; ++i)
+#pragma GCC unroll 24
         for (int s = 0; s < sums; ++s) sum[s] = ailand::multiply_add<float>(sum[s], factor, term);
     vector total = {};
     for (int s = 0; s < sums; ++s) total += sum[s];

@@ -82,13 +82,13 @@ def test_large_product(benchmark: BenchmarkFixture) -> None:
 @pytest.mark.usefixtures("benchmarks_enabled")
 @pytest.mark.skipif(machine.device() != "cpu", reason="measured on the CPU")
 def test_multiply_adds(benchmark: BenchmarkFixture) -> None:
-    """Operations that wait for no memory."""
+    """Operations that wait for no memory: a limit, so the fastest round counts."""
     try:
         contestant, operations = multiply_adds.build()
     except UnavailableError as error:
         pytest.skip(str(error))
     timing = race.run([contestant])[contestant.name]
-    extra = {"kind": "multiply_adds", "gflops": operations / timing.median / 1e9}
+    extra = {"kind": "multiply_adds", "gflops": operations / min(timing.seconds) / 1e9}
     race.CLOCK.show(benchmark, timing.seconds, "the machine", extra)
 
 
@@ -97,7 +97,7 @@ def test_multiply_adds_are_counted() -> None:
         _, operations = multiply_adds.build()
     except UnavailableError as error:
         pytest.skip(str(error))
-    assert operations % (2e6 * machine.threads()) == 0.0
+    assert operations % (2e7 * machine.threads()) == 0.0
     assert operations > 0.0
 
 
