@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import operator
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import gt4py.next as gtx
 import numpy as np
 
 from ailand_gt4py import arrays
-from ailand_gt4py.dimensions import Column
+from ailand_gt4py.dimensions import N_MOMENTS, Column, Moment
 from ailand_gt4py.errors import InputError
+from ailand_gt4py.linearisation import CHANGES, INPUTS, TangentLinear
 from ailand_gt4py.lowering import backends
 from ailand_gt4py.lowering.device_code import Products
 from ailand_gt4py.lowering.program_call import ProgramCall
 from ailand_gt4py.parameters import feature_extent, network_shape, step_operands
 from ailand_gt4py.stencils.step import ProgramDescription, describe_static_part, describe_step, make_program
+from ailand_gt4py.stencils.tangent_linear import describe_tangent_linear
 from ailand_gt4py.weights.model import Model
 
 Precision = Literal["float32", "float64", "tf32", "bf16"]
@@ -95,13 +98,14 @@ class Emulator:
             self._check_extents()
         self._backend_name = backend if isinstance(backend, str) else str(backend.name)
         shape = network_shape(model)
-        network = f"the {model.architecture} network"
-        self._step = self._program_call(describe_step(shape, _DTYPES[precision]), network)
+        self._network = f"the {model.architecture} network"
+        self._step = self._program_call(describe_step(shape, _DTYPES[precision]), self._network)
         of_static = describe_static_part(shape, _DTYPES[precision])
         self._static_part = (
-            None if of_static is None else self._program_call(of_static, f"the static part of {network}")
+            None if of_static is None else self._program_call(of_static, f"the static part of {self._network}")
         )
         self._n_part = 0 if of_static is None else feature_extent(model, of_static.caller_fields["static_part"])
+        self._tangent_linear: TangentLinear | None = None
         self._kept: PreparedStatic | None = None
         self._last: tuple[Any, ...] = ()
         sizes = model.sizes
@@ -112,6 +116,8 @@ class Emulator:
             "new state": (self.n_columns, sizes.state),
             "diagnostics": (self.n_columns, sizes.diagnostics),
         }
+        names = ("static", "forcing", "state", "new state", "diagnostics")
+        self._shapes |= {f"d_{name.replace(' ', '_')}": self._shapes[name] for name in names}
 
     def allocate(self, n_features: int) -> arrays.Array:
         """An uninitialised array (n_columns, n_features) of the emulator's type on its device."""
@@ -167,31 +173,87 @@ class Emulator:
             if self._step.again():
                 return given[3], given[4]
         self._last = ()
+        inputs = self._checked_inputs(static, forcing, state)
+        new_state, diagnostics = self._checked_results(out, inputs, "new state", "diagnostics")
+        part = static.part if isinstance(static, PreparedStatic) else self._part_of(inputs["static"])
+        self._step((part, inputs["forcing"], inputs["state"], new_state, diagnostics))
+        if len(given) == 5 and all(isinstance(array, (self._xp.ndarray, PreparedStatic)) for array in given):
+            self._last = given
+        return new_state, diagnostics
+
+    def tangent_linear(
+        self,
+        static: Any,
+        forcing: Any,
+        state: Any,
+        d_static: Any = None,
+        d_forcing: Any = None,
+        d_state: Any = None,
+        *,
+        out: tuple[Any, Any] | None = None,
+    ) -> tuple[arrays.Array, arrays.Array]:
+        """What a step's results change by, to first order, for changes of its inputs.
+
+        The exact derivative of `step`, bounds included, by a program that is compiled at its first use, or by
+        `compile`. `ailand_gt4py.stencils.tangent_linear` says what holds at the kinks of activations and at bounds.
+
+        Args:
+            static, forcing, state: as for `step`: where the derivative is taken.
+            d_static, d_forcing, d_state: changes of these, of the same shapes and units; None: no change.
+            out: arrays for the results; they must not share memory with the inputs.
+
+        Returns:
+            Changes of the state at t + step (n_columns, n_state) and of the diagnostics (n_columns, n_diagnostics), in
+            model units; NaN in columns where the step itself is not finite. On a GPU as for `step`.
+
+        Raises:
+            InputError, RunError: as for `step`.
+        """
+        inputs = self._checked_inputs(static, forcing, state)
+        changes = zip(CHANGES, (d_static, d_forcing, d_state), strict=True)
+        inputs |= {name: self._checked(change, name) for name, change in changes if change is not None}
+        results = self._checked_results(out, inputs, "d_new_state", "d_diagnostics")
+        if self._tangent_linear is None:
+            self._tangent_linear = self._make_tangent_linear()
+        self._tangent_linear(inputs, results)
+        return results
+
+    def _checked_inputs(self, static: Any, forcing: Any, state: Any) -> dict[str, arrays.Array]:
+        """The arrays of a step's inputs.
+
+        Raises:
+            InputError: one that `step` does not take.
+        """
         if isinstance(static, PreparedStatic):
             if static.emulator is not self:
                 raise InputError("static: found inputs that another emulator prepared, expected this emulator's own")
-            prepared, static = static, static.values
-        else:
-            prepared, static = None, self._checked(static, "static")
-        inputs = {
-            "static": static,
-            "forcing": self._checked(forcing, "forcing"),
-            "state": self._checked(state, "state"),
-        }
+            static = static.values
+        given = zip(INPUTS, (static, forcing, state), strict=True)
+        return {name: self._checked(value, name) for name, value in given}
+
+    def _checked_results(
+        self, out: tuple[Any, Any] | None, inputs: Mapping[str, arrays.Array], of_state: str, of_diagnostics: str
+    ) -> tuple[arrays.Array, arrays.Array]:
+        """Arrays for two results of these names, the caller's if there are any.
+
+        Raises:
+            InputError: one of the caller's that cannot be used, or shares memory with an input.
+        """
         if out is None:
-            out = (self.allocate(len(self.model.state)), self.allocate(len(self.model.diagnostics)))
-        new_state, diagnostics = self._checked(out[0], "new state"), self._checked(out[1], "diagnostics")
-        for result_name, result in (("new state", new_state), ("diagnostics", diagnostics)):
+            return self.allocate(len(self.model.state)), self.allocate(len(self.model.diagnostics))
+        results = (self._checked(out[0], of_state), self._checked(out[1], of_diagnostics))
+        for result_name, result in zip((of_state, of_diagnostics), results, strict=True):
             for name, array in inputs.items():
                 if self._xp.may_share_memory(result, array):
                     raise InputError(
                         f"{result_name}: found memory shared with the input '{name}', expected memory of its own"
                     )
-        part = self._part_of(static) if prepared is None else prepared.part
-        self._step((part, inputs["forcing"], inputs["state"], new_state, diagnostics))
-        if len(given) == 5 and all(isinstance(array, (self._xp.ndarray, PreparedStatic)) for array in given):
-            self._last = given
-        return new_state, diagnostics
+        return results
+
+    def _make_tangent_linear(self) -> TangentLinear:
+        description = describe_tangent_linear(network_shape(self.model), _DTYPES[self.precision])
+        call = self._program_call(description, f"the tangent-linear of {self._network}")
+        return TangentLinear(call, self._shapes, self.dtype, self.device)
 
     def _is_repeated(self, given: tuple[Any, ...]) -> bool:
         """Whether these are the very objects of the last step, which have been checked and whose memory is bound.
@@ -201,12 +263,22 @@ class Emulator:
         last = self._last
         return len(last) == len(given) == 5 and all(map(operator.is_, last, given))
 
-    def compile(self) -> None:
-        """Compile the programs now, by a step on zeros; without effect if they are compiled."""
+    def compile(self, tangent_linear: bool = False) -> None:
+        """Compile the programs now, by a step on zeros; without effect if they are compiled.
+
+        Args:
+            tangent_linear: that of `tangent_linear`, too.
+        """
         calls = [call for call in (self._step, self._static_part) if call is not None]
-        if not all(call.is_compiled for call in calls):
-            zeros = {name: self._xp.zeros(shape, dtype=self.dtype) for name, shape in self._shapes.items()}
-            self.step(self.prepare_static(zeros["static"]), zeros["forcing"], zeros["state"])
+        of_step = all(call.is_compiled for call in calls)
+        of_tangent = not tangent_linear or (self._tangent_linear is not None and self._tangent_linear.is_compiled)
+        if of_step and of_tangent:
+            return
+        zeros = [self._xp.zeros(self._shapes[name], dtype=self.dtype) for name in INPUTS]
+        if not of_step:
+            self.step(self.prepare_static(zeros[0]), *zeros[1:])
+        if not of_tangent:
+            self.tangent_linear(*zeros)
 
     def _part_of(self, static: arrays.Array) -> arrays.Array:
         """What the step reads in the place of the static inputs; on the CPU kept as long as their values stay."""
@@ -240,7 +312,7 @@ class Emulator:
         Programs compiled here keep these values in rooms of their own and write none of them: there they are fields
         without memory.
         """
-        shape = (self.n_columns, feature_extent(self.model, feature))
+        shape = (self.n_columns, N_MOMENTS if feature == Moment else feature_extent(self.model, feature))
         if self._compiled_here:
             array = self._xp.broadcast_to(self._xp.zeros(1, dtype=self.dtype), shape)
         else:

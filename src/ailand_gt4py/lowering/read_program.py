@@ -44,6 +44,7 @@ _OPERATORS: dict[type, str] = {
     ast.Eq: "==",
     ast.NotEq: "!=",
 }
+_COMPARISONS = frozenset({">", ">=", "<", "<=", "==", "!="})
 #: Functions by their name in tasklets, and their number of arguments.
 _FUNCTIONS = {"max": 2, "min": 2, "sqrt": 1, "exp": 1, "log": 1, "tanh": 1, "abs": 1, "pow": 2}
 
@@ -51,6 +52,13 @@ _FUNCTIONS = {"max": 2, "min": 2, "sqrt": 1, "exp": 1, "log": 1, "tanh": 1, "abs
 def _refuse_unless(condition: bool, reason: str) -> None:
     if not condition:
         raise RefusedError(reason)
+
+
+def _as_number(expression: Expression) -> Expression:
+    """1 or 0 for a comparison; a number as it is."""
+    if isinstance(expression, Operation) and expression.name in _COMPARISONS:
+        return Operation("select", (expression, Number(1), Number(0)))
+    return expression
 
 
 class _TaskletReader:
@@ -88,9 +96,9 @@ class _TaskletReader:
             case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name), args=arguments):
                 if _FUNCTIONS.get(name) == len(arguments):
                     return self._operation(name, *arguments)
-                # dace.float32(value) is a cast that changes nothing: the operands' types are checked.
+                # dace.float32(value) is a cast: of a comparison, or one that changes nothing, since types are checked.
                 if name in ("float32", "float64") and len(arguments) == 1:
-                    return self._expression(arguments[0])
+                    return _as_number(self._expression(arguments[0]))
             case ast.Subscript(value=ast.Name(id=name), slice=index) if name in self.tasklet.in_connectors:
                 return self.gather(name, index)
         raise RefusedError(f"tasklet '{self.tasklet.label}' has '{ast.unparse(node)}'")
@@ -145,7 +153,7 @@ class _Reader:
         _refuse_unless(inner.data.wcr is None, f"'{node.data}' is accumulated")
         index = self._index(inner.data, entry)
         _refuse_unless(index == ROW, f"'{node.data}' is written at {inner.data}")
-        return Definition(node.data, extent, self._value(inner, entry))
+        return Definition(node.data, extent, _as_number(self._value(inner, entry)))
 
     def _contraction(self, node: nodes.AccessNode, source: DenseContraction) -> Definition:
         operands = {edge.dst_conn: edge for edge in self.state.in_edges(source)}
@@ -201,7 +209,10 @@ class _Reader:
             writers = self.state.in_edges(source)
             _refuse_unless(len(writers) == 1, f"'{source.data}' is written by {len(writers)} nodes")
             return self._value(writers[0], entry)
-        return self._load(edge.data, entry)
+        load = self._load(edge.data, entry)
+        # An array of truth values holds 1 and 0 (`_as_number`).
+        is_truth = self.sdfg.arrays[load.array].dtype == dace.bool_
+        return Operation("!=", (load, Number(0))) if is_truth else load
 
     def _load(self, memlet: dace.Memlet, entry: nodes.MapEntry | None) -> Load:
         _refuse_unless(not memlet.data.startswith(TABLE_PREFIX), f"the table '{memlet.data}' is read as numbers")

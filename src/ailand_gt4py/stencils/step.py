@@ -78,42 +78,67 @@ class ProgramDescription:
 
     def chain(self, block: str, inputs: tuple[str, ...], first: int = 0, last: int | None = None) -> tuple[str, ...]:
         """Append layers of a block, the first of them on ``inputs``; gives the names of what they come to."""
-        for k, (target, kind) in list(enumerate(self.shape.layers[block]))[first:last]:
-            sources = tuple(self.buffers[name] for name in inputs)
-            if len(sources) == len(INPUTS):
-                operator = input_layer(target, kind, self.dtype)
-            elif len(sources) == 2:
-                operator = pair_layer(*sources, target, kind, self.dtype)
-            else:
-                operator = layer(sources[0], target, kind, self.dtype)
-            operands = f"operands_{block}_{k}"
-            self.operands[operands] = layer_type(sources, target, kind, self.dtype)
-            inputs = (self._append(operator, (*inputs, operands), f"units_{block}_{k}", target),)
+        for k in range(len(self.shape.layers[block]))[first:last]:
+            inputs = (self.add_layer(block, k, inputs),)
         return inputs
 
-    def static_part(self, units: str) -> None:
-        """Append the static branch's share of the layer where the branches meet, bias included."""
-        source, target = self.buffers[units], self.caller_fields["static_part"]
+    def add_layer(self, block: str, k: int, inputs: tuple[str, ...]) -> str:
+        """Append layer ``k`` of a block; gives the name of its units."""
+        target, kind = self.shape.layers[block][k]
+        sources = tuple(self.buffers[name] for name in inputs)
+        if len(sources) == len(INPUTS):
+            operator = input_layer(target, kind, self.dtype)
+        elif len(sources) == 2:
+            operator = pair_layer(*sources, target, kind, self.dtype)
+        else:
+            operator = layer(sources[0], target, kind, self.dtype)
+        operands = self.layer_operands(block, k, sources)
+        return self._append(operator, (*inputs, operands), f"units_{block}_{k}", target)
+
+    def layer_operands(self, block: str, k: int, sources: tuple[gtx.Dimension, ...]) -> str:
+        """The name of the operands of layer ``k`` of a block, which the program then takes."""
+        target, kind = self.shape.layers[block][k]
+        name = f"operands_{block}_{k}"
+        self.operands[name] = layer_type(sources, target, kind, self.dtype)
+        return name
+
+    def static_part(self, units: str, part: str) -> None:
+        """Append the static branch's share of the layer where the branches meet, bias included, written to ``part``."""
+        ((target, _),) = self.shape.layers["combine"]
+        source = self.buffers[units]
         self.operands["operands_static_part"] = linear_type((source,), target, self.dtype)
         arguments = (units, "operands_static_part")
-        self.statements.append(Statement(linear(source, target, self.dtype), arguments, "static_part"))
+        self.statements.append(Statement(linear(source, target, self.dtype), arguments, part))
 
-    def meet(self, units: str) -> tuple[str, ...]:
+    def meet(self, part: str, units: str) -> tuple[str, ...]:
         """Append the layer where the branches meet; gives the name of what it comes to."""
         ((target, kind),) = self.shape.layers["combine"]
         source = self.buffers[units]
         self.operands["operands_combine_0"] = matrix(source, target, self.dtype)
-        arguments = ("static_part", units, "operands_combine_0")
+        arguments = (part, units, "operands_combine_0")
         return (self._append(completed_layer(source, target, kind, self.dtype), arguments, "units_combine_0", target),)
 
     def add_increment(self, inputs: tuple[str, ...]) -> str:
         """Append the last prognostic layer, whose output is added to the state."""
         (units,) = inputs
         source = self.buffers[units]
-        operands = f"operands_prognostic_{len(self.shape.layers['prognostic']) - 1}"
-        self.operands[operands] = layer_type((source,), StateFeature, "linear", self.dtype)
+        operands = self.layer_operands("prognostic", len(self.shape.layers["prognostic"]) - 1, (source,))
         arguments = ("normalised_state", units, operands)
         return self._append(increment(source, self.dtype), arguments, "normalised_new_state", StateFeature)
+
+    def results(self, inputs: tuple[str, ...], hidden: tuple[str, ...]) -> None:
+        """Append all that makes the new state and the diagnostics.
+
+        Args:
+            inputs: the normalised inputs, of which ``layer_norm`` needs the static ones and the forcing.
+            hidden: what the layers before come to.
+        """
+        new_state = self.add_increment(self.chain("prognostic", hidden, last=-1))
+        self.finish("new_state", StateFeature, new_state)
+        # In `layer_norm` the diagnostic block sees the new state, before its bounds.
+        of_diagnostics = (*inputs[:2], new_state) if self.shape.architecture == "layer_norm" else hidden
+        (diagnostics,) = self.chain("diagnostic", of_diagnostics)
+        self.finish("diagnostics", DiagnosticFeature, diagnostics)
 
     def _append(self, operator: FieldOperator, arguments: tuple[str, ...], out: str, feature: gtx.Dimension) -> str:
         self.statements.append(Statement(operator, arguments, out))
@@ -121,9 +146,10 @@ class ProgramDescription:
         return out
 
 
-def _named(what: str, shape: NetworkShape, dtype: type, fields: dict[str, gtx.Dimension]) -> ProgramDescription:
+def program_name(what: str, shape: NetworkShape, dtype: type) -> str:
+    """A program's name: what it does, for which network and type."""
     depths = "_".join(f"{block}{depth}" for block, depth in shape.depths)
-    return ProgramDescription(f"{shape.architecture}_{depths}_{what}_{dtype.__name__}", shape, dtype, fields)
+    return f"{shape.architecture}_{depths}_{what}_{dtype.__name__}"
 
 
 @functools.cache
@@ -132,9 +158,10 @@ def describe_static_part(shape: NetworkShape, dtype: type) -> ProgramDescription
     if shape.architecture != "two_branch":
         return None
     ((meeting, _),) = shape.layers["combine"]
-    part = _named("static_part", shape, dtype, {"static_input": StaticFeature, "static_part": meeting})
+    fields = {"static_input": StaticFeature, "static_part": meeting}
+    part = ProgramDescription(program_name("static_part", shape, dtype), shape, dtype, fields)
     (units,) = part.chain("static", (part.normalise("static", StaticFeature),))
-    part.static_part(units)
+    part.static_part(units, "static_part")
     return part
 
 
@@ -155,21 +182,14 @@ def describe_step(shape: NetworkShape, dtype: type) -> ProgramDescription:
         "new_state": StateFeature,
         "diagnostics": DiagnosticFeature,
     }
-    step = _named("step", shape, dtype, of_static | others)
-    static = step.normalise("static", StaticFeature) if part is None else ""
-    forcing = step.normalise("forcing", ForcingFeature)
-    state = step.normalise("state", StateFeature)
+    step = ProgramDescription(program_name("step", shape, dtype), shape, dtype, of_static | others)
+    static = () if part is not None else (step.normalise("static", StaticFeature),)
+    inputs = (*static, step.normalise("forcing", ForcingFeature), step.normalise("state", StateFeature))
     if part is not None:
-        (dynamic,) = step.chain("dynamic", (forcing, state))
-        hidden = step.meet(dynamic)
+        hidden = step.meet("static_part", *step.chain("dynamic", inputs))
     else:
-        hidden = step.chain("trunk", (static, forcing, state))
-    new_state = step.add_increment(step.chain("prognostic", hidden, last=-1))
-    step.finish("new_state", StateFeature, new_state)
-    # In `layer_norm` the diagnostic block sees the new state, before its bounds.
-    of_diagnostics = (static, forcing, new_state) if shape.architecture == "layer_norm" else hidden
-    (diagnostics,) = step.chain("diagnostic", of_diagnostics)
-    step.finish("diagnostics", DiagnosticFeature, diagnostics)
+        hidden = step.chain("trunk", inputs)
+    step.results(inputs, hidden)
     return step
 
 
