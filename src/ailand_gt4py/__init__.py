@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ailand_gt4py.errors import AilandError as AilandError
     from ailand_gt4py.errors import InputError as InputError
     from ailand_gt4py.errors import RunError as RunError
+    from ailand_gt4py.integration.component import LandComponent as LandComponent
     from ailand_gt4py.weights.checkpoint import import_checkpoint as import_checkpoint
     from ailand_gt4py.weights.model import Model as Model
     from ailand_gt4py.weights.model import Normalisation as Normalisation
@@ -27,6 +28,7 @@ _HOMES = {
     "AilandError": "errors",
     "Emulator": "emulator",
     "InputError": "errors",
+    "LandComponent": "integration.component",
     "Model": "weights.model",
     "Normalisation": "weights.model",
     "RunError": "errors",

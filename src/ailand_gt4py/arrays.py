@@ -120,6 +120,11 @@ def wrap(array: Array, dimensions: Sequence[gtx.Dimension], name: str = "array")
     return gtx_common._field(array, domain=domain)
 
 
+def to_host(array: Array) -> np.ndarray:
+    """The values in host memory; a NumPy array is given back as it is."""
+    return array if isinstance(array, np.ndarray) else array.get()
+
+
 def aligned_zeros(xp: Any, shape: tuple[int, ...], dtype: np.dtype) -> Array:
     """Zeros in memory that starts with a cache line, so that no vector of a row of whole vectors lies in two.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from typing import Any
 
 import gt4py.next as gtx
 import numpy as np
@@ -37,6 +38,19 @@ def time_angles(time: np.ndarray, step_seconds: float) -> tuple[np.ndarray, np.n
     day_angle = 2.0 * np.pi * ((middle - year_start) / year_length)
     time_of_day = (time - time.astype("datetime64[D]").astype("datetime64[ns]")) / _DAY
     return day_angle, 2.0 * np.pi * (time_of_day - 0.5), 2.0 * np.pi * step_seconds / 86_400.0
+
+
+#: (type, identity of the backend) -> the operator on it. GT4Py keeps what it has compiled with the operator's object,
+#: and backends cannot be compared; the operator keeps its backend, so that no other gets its identity.
+_OPERATORS: dict[tuple[type, int], Any] = {}
+
+
+def _operator(dtype: type, backend: gtx.backend.Backend | None) -> Any:
+    key = (dtype, id(backend))
+    if key not in _OPERATORS:
+        operator = solar.solar_operator(dtype)
+        _OPERATORS[key] = operator if backend is None else operator.with_backend(backend)
+    return _OPERATORS[key]
 
 
 def derived_forcing(
@@ -97,8 +111,7 @@ def derived_forcing(
         for_each_column(day_angle),
         for_each_column(greenwich_hour_angle),
     )
-    operator = solar.solar_operator(np.dtype(out.dtype).type)
-    operator = operator if backend is None else operator.with_backend(backend)
+    operator = _operator(np.dtype(out.dtype).type, backend)
     with compilation.in_this_process() if backend is not None else contextlib.nullcontext():
         operator(
             *(arrays.wrap(array, (Column,), "derived input") for array in inputs),

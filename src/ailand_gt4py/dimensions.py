@@ -7,6 +7,7 @@ another is written as a reduction over a complete local connectivity (see `contr
 
 import dataclasses
 import functools
+from typing import Any
 
 import gt4py.next as gtx
 import numpy as np
@@ -76,3 +77,26 @@ def broadcast_connectivity(units: gtx.Dimension, n_units: int, allocator: object
     offset = broadcast_offset(units)
     table = np.add.outer(np.arange(n_units), np.arange(N_MOMENTS)).astype(np.int32) % N_MOMENTS
     return gtx.as_connectivity(list(offset.target), Moment, table, allocator=allocator)
+
+
+#: A place in the memory of a host's horizontal fields, whatever the host calls its dimensions.
+HostPoint = gtx.Dimension("HostPoint")
+#: Where a land column is in a host's field: ``host(LandPoint[0])`` is a field over columns.
+LandPoint = gtx.FieldOffset(
+    "LandPoint", source=HostPoint, target=(Column, gtx.Dimension("LandPoint", kind=gtx.DimensionKind.LOCAL))
+)
+#: Which land column is at a host's point: ``column(LandColumn[0])`` is a field over host points.
+LandColumn = gtx.FieldOffset(
+    "LandColumn", source=Column, target=(HostPoint, gtx.Dimension("LandColumn", kind=gtx.DimensionKind.LOCAL))
+)
+
+
+def point_connectivity(offset: gtx.FieldOffset, positions: Any, xp: Any) -> gtx.Connectivity:
+    """The connectivity of `LandPoint` or `LandColumn`.
+
+    Args:
+        positions: (n,) integers on the program's device. xp: NumPy or CuPy, the device's.
+    """
+    # Two columns, both alike, for the reason given at `Moment`.
+    table = xp.stack([positions, positions], axis=1).astype(xp.int32)
+    return gtx.as_connectivity(list(offset.target), offset.source, table, allocator=xp)

@@ -9,10 +9,6 @@ from hypothesis import strategies as st
 from ailand_gt4py import arrays
 from ailand_gt4py.dimensions import Column, StateFeature
 from ailand_gt4py.errors import InputError, RunError
-from ailand_gt4py.integration.wrap import host_field_as_column
-
-Cell = gtx.Dimension("Cell")
-K = gtx.Dimension("K", kind=gtx.DimensionKind.VERTICAL)
 
 
 @given(
@@ -88,40 +84,3 @@ def test_cuda_without_a_device_is_an_error_that_says_so() -> None:
         pass
     with pytest.raises(RunError, match="CuPy|CUDA device"):
         arrays.array_module("cuda")
-
-
-def test_lowest_level_of_a_host_field_is_read_where_it_is() -> None:
-    storage = np.arange(12.0).reshape(4, 3)
-    host = arrays.wrap(storage, (Cell, K))
-    column = host_field_as_column(host, "air_temperature", levels={K: 2}, columns=slice(1, 4))
-    assert np.shares_memory(column.ndarray, storage)
-    assert column.domain.dims == (Column,)
-    np.testing.assert_array_equal(column.ndarray, storage[1:, 2])
-
-
-def test_level_follows_the_fields_own_numbering() -> None:
-    host = gtx.as_field({Cell: (0, 2), K: (5, 8)}, np.arange(6.0).reshape(2, 3))
-    np.testing.assert_array_equal(host_field_as_column(host, "x", levels={K: 7}).ndarray, [2.0, 5.0])
-    with pytest.raises(InputError, match="x: found level 8 of K, expected 5 to 7"):
-        host_field_as_column(host, "x", levels={K: 8})
-
-
-@pytest.mark.parametrize(
-    ("array", "options", "message"),
-    [
-        (np.zeros((2, 3)), {}, "found 2 dimensions"),
-        (np.zeros(3, dtype=np.int32), {}, "found the type int32"),
-        (np.zeros(3), {"columns": slice(0, 4)}, "found the columns 0:4:1"),
-        (np.zeros(3), {"columns": slice(0, 3, 2)}, "found the columns 0:3:2"),
-        (np.zeros((2, 3)), {"levels": {K: 0}}, "found ndarray and levels"),
-    ],
-)
-def test_unusable_host_fields_are_named(array: np.ndarray, options: dict, message: str) -> None:
-    with pytest.raises(InputError, match=f"wind: {message}"):
-        host_field_as_column(array, "wind", **options)
-
-
-def test_missing_level_dimension_is_named() -> None:
-    host = arrays.wrap(np.zeros(3), (Cell,))
-    with pytest.raises(InputError, match="found the dimensions Cell, expected K among them"):
-        host_field_as_column(host, "x", levels={K: 0})

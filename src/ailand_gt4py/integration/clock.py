@@ -1,0 +1,165 @@
+"""The two clocks of a coupled land model: the host's step of minutes and the emulator's window of hours.
+
+A sample is what the host gives in one of its steps. Sample ``time`` stands for [time, time + host_step). The emulator's
+windows follow one another from the time at which the initial state is valid. A window is full when the samples up to
+its end are there; the emulator then makes its step, before the next sample but one.
+
+A run may start within a window (``start`` after ``state_time``). The samples from the start on then stand for the whole
+window: the emulator's step has one length, and what the weather was before the host began nobody knows.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ailand_gt4py.errors import InputError
+
+
+def time_text(time: np.datetime64) -> str:
+    """A time as people write it, without needless digits."""
+    text = np.datetime_as_string(time.astype("datetime64[ns]"), unit="ns")
+    seconds, _, fraction = text.partition(".")
+    seconds = seconds if fraction.strip("0") == "" else text.rstrip("0")
+    return seconds[:16] if seconds.endswith(":00") else seconds
+
+
+def duration_text(duration: np.timedelta64) -> str:
+    """A duration in seconds."""
+    return f"{duration / np.timedelta64(1, 's'):g} s"
+
+
+class LandClock:
+    """Which sample comes next, and when a window is full.
+
+    Args:
+        window: the emulator's step.
+        host_step: the host's step.
+        start: of the first sample.
+        state_time: when the initial state is valid: the start of the first window.
+
+    Attributes:
+        window, host_step: as given.
+        window_start: of the window whose samples are being added up.
+        next_time: of the sample to come.
+        n_samples: in the window so far.
+        is_full: a window has ended and the emulator has not made its step yet; its samples are closed.
+        n_windows: that the emulator has gone through.
+
+    Raises:
+        InputError: steps that are not positive, a host step that does not divide the window, or a start that is not in
+            the first window or not a whole number of host steps after its start.
+    """
+
+    def __init__(
+        self, window: np.timedelta64, host_step: np.timedelta64, start: np.datetime64, state_time: np.datetime64
+    ) -> None:
+        zero = np.timedelta64(0, "ns")
+        self.window, self.host_step = (step.astype("timedelta64[ns]") for step in (window, host_step))
+        if not self.host_step > zero:
+            raise InputError(f"host step: found {duration_text(self.host_step)}, expected more than 0 s")
+        if self.window % self.host_step != zero:
+            raise InputError(
+                f"host step: found {duration_text(self.host_step)}, expected one that divides the emulator's step of "
+                f"{duration_text(self.window)}"
+            )
+        self.window_start = state_time.astype("datetime64[ns]")
+        self.next_time = start.astype("datetime64[ns]")
+        elapsed = self.next_time - self.window_start
+        if not zero <= elapsed < self.window:
+            raise InputError(
+                f"start: found {time_text(self.next_time)}, expected a time in the window of "
+                f"{duration_text(self.window)} that begins with the state at {time_text(self.window_start)}"
+            )
+        if elapsed % self.host_step != zero:
+            raise InputError(
+                f"start: found {time_text(self.next_time)}, expected a whole number of host steps of "
+                f"{duration_text(self.host_step)} after the state at {time_text(self.window_start)}"
+            )
+        self.n_samples = 0
+        self.is_full = False
+        self.n_windows = 0
+
+    @property
+    def samples_per_window(self) -> int:
+        """Of a window that is not cut by the start."""
+        return int(self.window // self.host_step)
+
+    def next_closes_window(self) -> bool:
+        """Whether the window must be closed before the next sample is added: that belongs to another one."""
+        return self.next_time == self.window_start + self.window
+
+    def check_sample(self, time: np.datetime64) -> None:
+        """Check that a sample is the next one.
+
+        Raises:
+            InputError: a repeated or missed call, a time that jumps, or a full window that was not advanced.
+        """
+        time = np.datetime64(time).astype("datetime64[ns]")
+        expected = f"expected the sample of {time_text(self.next_time)}"
+        if self.is_full:
+            raise InputError(
+                f"time: found the sample of {time_text(time)}, expected a call of 'advance' first: the window that "
+                f"ended at {time_text(self.window_start)} is full"
+            )
+        if time == self.next_time:
+            return
+        if np.isnat(time):
+            raise InputError(f"time: found no time, {expected}")
+        steps = (time - self.next_time) / self.host_step
+        if steps == -1.0:
+            raise InputError(f"time: found the sample of {time_text(time)} a second time, {expected}")
+        if steps > 0.0 and steps == int(steps):
+            raise InputError(f"time: found {time_text(time)}, {int(steps)} calls were missed, {expected}")
+        raise InputError(f"time: the clock jumped to {time_text(time)}, {expected}")
+
+    def close_window(self) -> None:
+        """The samples so far are the window's; the next one begins."""
+        self.window_start = self.window_start + self.window
+        self.n_samples = 0
+        self.is_full = True
+
+    def count_sample(self) -> None:
+        """A sample was added."""
+        self.n_samples += 1
+        self.next_time = self.next_time + self.host_step
+
+    def check_advance(self, time: np.datetime64) -> None:
+        """Check that ``advance`` is called for the last sample's time.
+
+        Raises:
+            InputError: another time.
+        """
+        time = np.datetime64(time).astype("datetime64[ns]")
+        last = self.next_time - self.host_step
+        if self.n_samples == 0:
+            raise InputError(
+                f"time: 'advance' to {time_text(time)}, expected a sample of {time_text(self.next_time)} first"
+            )
+        if time != last:
+            raise InputError(f"time: 'advance' to {time_text(time)}, expected {time_text(last)}, the last sample's")
+
+    def fired(self) -> None:
+        """The emulator has made its step through the full window."""
+        self.is_full = False
+        self.n_windows += 1
+
+    def fraction(self) -> float:
+        """How far the last sample's time is in the window, in [0, 1)."""
+        return float((self.next_time - self.host_step - self.window_start) / self.window)
+
+    def as_dict(self) -> dict[str, int]:
+        """The clock's position, for a restart: nanoseconds since 1970 and counts."""
+        return {
+            "window_start": int(self.window_start.astype(np.int64)),
+            "next_time": int(self.next_time.astype(np.int64)),
+            "n_samples": self.n_samples,
+            "is_full": int(self.is_full),
+            "n_windows": self.n_windows,
+        }
+
+    def restore(self, position: dict[str, int]) -> None:
+        """Take the position of `as_dict`."""
+        self.window_start = np.datetime64(position["window_start"], "ns")
+        self.next_time = np.datetime64(position["next_time"], "ns")
+        self.n_samples, self.n_windows = position["n_samples"], position["n_windows"]
+        self.is_full = bool(position["is_full"])

@@ -1,0 +1,313 @@
+"""The land component that a dynamical core calls."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import gt4py.next as gtx
+import numpy as np
+
+from ailand_gt4py import arrays
+from ailand_gt4py.emulator import Emulator, Precision
+from ailand_gt4py.errors import InputError
+from ailand_gt4py.integration import restart
+from ailand_gt4py.integration.accumulation import Accumulation
+from ailand_gt4py.integration.clock import LandClock, time_text
+from ailand_gt4py.integration.host_points import HostPoints
+from ailand_gt4py.integration.land_columns import LandColumns
+from ailand_gt4py.integration.outputs import OutputFields
+from ailand_gt4py.integration.properties import check_units, input_properties, output_properties
+from ailand_gt4py.lowering import backends
+from ailand_gt4py.weights.model import Model
+from ailand_gt4py.weights.model_file import read_model
+
+logger = logging.getLogger(__name__)
+
+
+class LandComponent:
+    """An aiLand model as the land surface of a host model, on the host's memory.
+
+    At every host step the host calls `accumulate` with its fields, then `advance`; or the component itself, which is
+    both. Fields are read where they are, at land points only; nothing is allocated after the first step but Python's
+    own objects. When the samples of a window of the emulator's length are there, the emulator makes its step, and the
+    outputs change. So fluxes of a window are those of the window before: an emulator needs the whole window's forcing.
+    Until the first window is full, the outputs are those of a provisional step on the first sample alone, which does
+    not change the state.
+
+    Args:
+        model: what to run; None: the default model of the package.
+        land_mask: bool over the host's horizontal dimension(s), halo (False) included; on the backend's device. It may
+            be False everywhere (a rank over the ocean).
+        latitude, longitude: degrees north and east; static: the model's static inputs; initial_state: its state: names
+            to fields of the mask's shape or numbers, in the model's units. Read once.
+        start: of the first host step. host_step: its length, which must divide the emulator's step.
+        state_time: when the initial state is valid, default ``start``; the first window begins then (see `LandClock`).
+        horizontal: the host's dimension(s) for the output fields; None: outputs are plain arrays.
+        levels: dimension -> position, for fields with more dimensions than the mask (see `HostPoints`).
+        prescribed: inputs that the host does not give at every step: name -> number or field (see `prescribe`).
+        units: of the host's fields, by name; checked against the model's.
+        backend, precision: see `Emulator`.
+        between: ``hold`` keeps outputs until the emulator's next step; ``interpolate`` goes from the last but one to
+            the last linearly in time, without jumps and later by half a window.
+        derivatives: give the derivatives of the fluxes with respect to the forcing, too.
+        host_dtype: type of the outputs, float32 or float64.
+        ocean_value: of outputs at points that are not land.
+        not_finite: what to do with NaN or infinity from the host: ``raise``, or ``flag``: such columns keep their state
+            and results over the window, are counted in a warning, and marked in `flagged`.
+
+    Attributes:
+        model: as given. emulator: None without land. n_land: number of land points.
+        outputs: name -> field over the host's grid; the component's own, the same objects in every step.
+        inputs_properties, outputs_properties: name -> standard_name, long_name, units, dims (and origin: ``model``,
+            ``closure`` or ``derivative``).
+        missing_outputs: name -> why the model does not give it.
+        state, diagnostics: (n_land, n_features), model order and units.
+        flagged: (n_land,) bool: columns that were not stepped in the last window.
+
+    Raises:
+        InputError: a missing or unknown field, a wrong shape, type, unit or device, a number that is not finite, or
+            times that do not fit.
+        RunError: a backend that cannot be had, or a program that cannot be compiled.
+    """
+
+    def __init__(
+        self,
+        model: Model | None = None,
+        *,
+        land_mask: Any,
+        latitude: Any,
+        longitude: Any,
+        static: Mapping[str, Any],
+        initial_state: Mapping[str, Any],
+        start: np.datetime64,
+        host_step: np.timedelta64,
+        state_time: np.datetime64 | None = None,
+        horizontal: gtx.Dimension | tuple[gtx.Dimension, ...] | None = None,
+        levels: Mapping[gtx.Dimension, int] | None = None,
+        prescribed: Mapping[str, Any] | None = None,
+        units: Mapping[str, str] | None = None,
+        backend: Any = "dace_cpu",
+        precision: Precision = "float32",
+        between: Literal["hold", "interpolate"] = "hold",
+        derivatives: bool = False,
+        host_dtype: Any = np.float64,
+        ocean_value: float = np.nan,
+        not_finite: Literal["raise", "flag"] = "raise",
+    ) -> None:
+        self.model = read_model() if model is None else model
+        _check_choice("between", between, ("hold", "interpolate"))
+        _check_choice("not_finite", not_finite, ("raise", "flag"))
+        if np.dtype(host_dtype) not in (np.float32, np.float64):
+            raise InputError(f"host_dtype: found {np.dtype(host_dtype)}, expected float32 or float64")
+        if self.model.normalised_space or self.model.step_seconds <= 0.0:
+            raise InputError("model: found one without statistics or step, expected one that knows its units")
+        self._between, self._not_finite = between, not_finite
+        device = backends.device_of(backend)
+        self._points = HostPoints(land_mask, device, levels)
+        window = np.timedelta64(round(self.model.step_seconds * 1e9), "ns")
+        self._clock = LandClock(window, host_step, start, start if state_time is None else state_time)
+        dims = () if horizontal is None else tuple(horizontal) if isinstance(horizontal, tuple) else (horizontal,)
+        if dims and len(dims) != len(self._points.shape):
+            raise InputError(
+                f"horizontal: found {len(dims)} dimensions, expected the land mask's {len(self._points.shape)}"
+            )
+
+        of_host = [variable for variable in self.model.forcing if not variable.derived]
+        prescribed = dict(prescribed or {})
+        check_units(units or {}, of_host)
+        self._columns = LandColumns(
+            self.model, self._points, latitude, longitude, static, initial_state, prescribed, backend, precision,
+            derivatives,
+        )  # fmt: skip
+        sampled = [variable for variable in of_host if variable.name not in prescribed]
+        self._places = [self.model.forcing.index(variable) for variable in sampled]
+        gt4py_backend = backends.make_backend(backend)
+        self._accumulation = Accumulation(self._points, sampled, gt4py_backend, device, self._clock.samples_per_window)
+        self._fields = OutputFields(
+            self._columns.outputs, self._points, dims, np.dtype(self._columns.dtype), np.dtype(host_dtype), ocean_value,
+            gt4py_backend, device,
+        )  # fmt: skip
+        self.outputs: dict[str, Any] = self._fields.fields
+        self.inputs_properties = input_properties(sampled, dims)
+        self.outputs_properties = output_properties(self._columns.outputs, dims)
+        self.missing_outputs = self._columns.missing_outputs
+        self._has_outputs = False
+
+    @property
+    def n_land(self) -> int:
+        return self._points.n_land
+
+    @property
+    def emulator(self) -> Emulator | None:
+        return self._columns.emulator
+
+    @property
+    def state(self) -> arrays.Array:
+        return self._columns.state
+
+    @property
+    def diagnostics(self) -> arrays.Array:
+        return self._columns.diagnostics
+
+    @property
+    def flagged(self) -> arrays.Array:
+        return self._columns.flagged
+
+    @property
+    def window(self) -> np.timedelta64:
+        """The emulator's step."""
+        return self._clock.window
+
+    @property
+    def time(self) -> np.datetime64:
+        """Of the sample to come."""
+        return self._clock.next_time
+
+    def __call__(self, fields: Mapping[str, Any], time: np.datetime64) -> dict[str, Any]:
+        """`accumulate`, then `advance`."""
+        self.accumulate(fields, time)
+        return self.advance(time)
+
+    def accumulate(self, fields: Mapping[str, Any], time: np.datetime64) -> None:
+        """Add the host's fields of one step to the window's forcing.
+
+        Args:
+            fields: name -> field, those of `inputs_properties`; float32 or float64, not changed.
+            time: start of the host step for which they stand.
+
+        Raises:
+            InputError: a field that is missing or cannot be read; a repeated or missed call, a time that jumps, or a
+                full window that was not advanced; a number that is not finite at a land point (on a GPU that is seen
+                when the window ends).
+        """
+        clock = self._clock
+        clock.check_sample(time)
+        views = self._accumulation.views(fields)
+        if clock.next_closes_window():
+            self._close_window()
+        self._accumulation.add(views, clock.n_samples)
+        clock.count_sample()
+        if self._points.n_land and self._not_finite == "raise" and self._columns.on_cpu:
+            self._check_finite()
+
+    def _close_window(self) -> None:
+        if self._points.n_land:
+            self._check_finite()
+            self._accumulation.means(self._columns.forcing, self._places, self._clock.n_samples)
+        self._accumulation.clear()
+        self._clock.close_window()
+
+    def _check_finite(self) -> None:
+        """Raise or warn if a sample of the window was not finite."""
+        message = self._not_finite_text(self._clock.n_samples)
+        if message is None:
+            return
+        if self._not_finite == "raise":
+            raise InputError(f"{message}, expected finite numbers")
+        logger.warning("%s; such columns keep their state in this window", message)
+
+    def _not_finite_text(self, n_samples: int) -> str | None:
+        found = self._accumulation.first_bad_sample(n_samples)
+        if found is None:
+            return None
+        sample, name, column, count = found
+        time = self._clock.next_time - (n_samples - sample) * self._clock.host_step
+        others = f" and {count - 1} more land points" if count > 1 else ""
+        place = self._points.place_text(column)
+        return f"{name}: found a number that is not finite at {place}{others}, {time_text(time)}"
+
+    def advance(self, time: np.datetime64) -> dict[str, Any]:
+        """Let the emulator make its step if its window is full, and give the outputs at a time.
+
+        Args:
+            time: of the last sample.
+
+        Returns:
+            `outputs`.
+
+        Raises:
+            InputError: another time than the last sample's.
+            RunError: a program cannot be compiled.
+        """
+        clock = self._clock
+        clock.check_advance(time)
+        fires = clock.is_full
+        if self._points.n_land:
+            if fires:
+                window_start = clock.window_start - clock.window
+                self._columns.step(window_start, self.window)
+                self._fields.earlier[...] = self._fields.later
+                self._columns.write_outputs(self._fields.later)
+            elif not self._has_outputs:
+                self._accumulation.means(self._columns.forcing, self._places, clock.n_samples)
+                self._columns.provisional_step(clock.window_start, self.window)
+                self._columns.write_outputs(self._fields.later)
+                self._fields.earlier[...] = self._fields.later
+            if self._between == "interpolate":
+                self._fields.write(clock.fraction())
+            elif fires or not self._has_outputs:
+                self._fields.write()
+        self._has_outputs = True
+        if fires:
+            clock.fired()
+        return self.outputs
+
+    def prescribe(self, name: str, value: Any) -> None:
+        """Change an input that was given as ``prescribed``; it holds from the window that is being added up on.
+
+        Raises:
+            InputError: another input, or a field that cannot be read.
+        """
+        self._columns.prescribe(name, value)
+
+    def write_restart(self, path: str | os.PathLike[str]) -> None:
+        """Write all that the component remembers, to the bit, at any time between two calls; netCDF-4.
+
+        Raises:
+            RunError: writing failed; an older file of that name is then still there.
+        """
+        position = self._clock.as_dict() | {"has_outputs": int(self._has_outputs)}
+        restart.write(path, self._memory(), self._identity(), position)
+
+    def restore(self, path: str | os.PathLike[str]) -> None:
+        """Go on where a restart file's component stood; this one must be made with the same arguments.
+
+        Raises:
+            InputError: a file that cannot be read, or of another model, precision, grid or host step.
+        """
+        position = restart.read(path, self._memory(), self._identity())
+        self._has_outputs = bool(position.pop("has_outputs"))
+        self._clock.restore(position)
+        if self._has_outputs:
+            self._fields.write(self._clock.fraction() if self._between == "interpolate" else 1.0)
+
+    def _memory(self) -> dict[str, arrays.Array]:
+        """Name -> array of all that changes in a run."""
+        return {
+            **self._columns.memory(),
+            "sums": self._accumulation.sums,
+            "finite": self._accumulation.finite,
+            "earlier_outputs": self._fields.earlier,
+            "later_outputs": self._fields.later,
+            "land_points": self._points.columns,
+        }
+
+    def _identity(self) -> dict[str, str]:
+        """What must be the same where a run goes on."""
+        return {
+            "model_checksum": restart.model_checksum(self.model),
+            "precision": self._columns.precision,
+            "host_step_nanoseconds": str(self._clock.host_step.astype(np.int64)),
+            "grid": " x ".join(map(str, self._points.shape)),
+            "sampled": " ".join(self.inputs_properties),
+            "between": self._between,
+            "outputs": " ".join(self.outputs_properties),
+        }
+
+
+def _check_choice(name: str, found: str, expected: tuple[str, ...]) -> None:
+    if found not in expected:
+        raise InputError(f"{name}: found '{found}', expected one of {', '.join(expected)}")

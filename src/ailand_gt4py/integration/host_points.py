@@ -1,0 +1,154 @@
+"""A host's horizontal grid: where land is in its fields, and how they are read where they are.
+
+GT4Py gathers from a field of one horizontal dimension. A host's field may have one (cells) or two (I, J), be one level
+of a field with more, and lie in memory with any strides. Each is seen here as a field over `HostPoint`, the places of
+the memory between its first and its last element, and a table says at which of them the land columns are. The table
+depends on the strides alone, so that fields of one layout share it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import gt4py.next as gtx
+import numpy as np
+from gt4py.next import common as gtx_common
+
+from ailand_gt4py import arrays
+from ailand_gt4py.dimensions import HostPoint, LandPoint, point_connectivity
+from ailand_gt4py.errors import InputError
+
+#: Strides of a layout in units of their greatest common divisor.
+Layout = tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class HostView:
+    """A host's field as places in memory.
+
+    Attributes:
+        points: the same memory over `HostPoint`, one-dimensional.
+        layout: key of the table that says where land is in it.
+    """
+
+    points: arrays.Array
+    layout: Layout
+
+
+class HostPoints:
+    """The land points of a host's horizontal grid.
+
+    Args:
+        land_mask: bool, over the host's one or two horizontal dimensions, halo (False) included where fields have it.
+        device: where the mask is and all fields must be.
+        levels: dimension -> position in the field's own numbering, for GT4Py fields with more dimensions than the
+            mask; for instance {KDim: num_levels - 1}.
+
+    Attributes:
+        shape: of the mask. n_land: number of land points. is_land: the mask, flat and in C order.
+        columns: (n_land,) positions of the land points in ``is_land``, ascending.
+
+    Raises:
+        InputError: a mask of another type, without elements, or with more than two dimensions.
+    """
+
+    def __init__(
+        self, land_mask: Any, device: arrays.Device = "cpu", levels: Mapping[gtx.Dimension, int] | None = None
+    ) -> None:
+        mask = arrays.as_array(land_mask, device, "land mask")
+        if mask.dtype != np.bool_:
+            raise InputError(f"land mask: found the type {mask.dtype}, expected bool")
+        if mask.ndim not in (1, 2) or mask.size == 0:
+            raise InputError(f"land mask: found the shape {mask.shape}, expected points over one or two dimensions")
+        self.shape = tuple(int(extent) for extent in mask.shape)
+        self._device = device
+        self._levels = dict(levels or {})
+        self._xp = arrays.array_module(device)
+        self.is_land = self._xp.ascontiguousarray(mask).reshape(-1).copy()
+        self.columns = self._xp.flatnonzero(self.is_land)
+        self.n_land = int(self.columns.size)
+        self._places = self._xp.unravel_index(self.columns, self.shape)
+        self._tables: dict[Layout, gtx.Connectivity] = {}
+
+    def view(self, field: Any, name: str) -> HostView:
+        """A field of the host where it is: no element is copied.
+
+        Args:
+            field: GT4Py field, NumPy or CuPy array, or anything with ``__cuda_array_interface__`` or DLPack; of the
+                mask's shape once the levels are chosen, float32 or float64, of any non-negative strides.
+
+        Raises:
+            InputError: another device, shape or type, a level outside the field, or unusable strides.
+        """
+        array = self._level_of(field, arrays.as_array(field, self._device, name), name)
+        if tuple(array.shape) != self.shape:
+            raise InputError(f"{name}: found the shape {tuple(array.shape)}, expected the land mask's {self.shape}")
+        if array.dtype not in (np.float32, np.float64):
+            raise InputError(f"{name}: found the type {array.dtype}, expected float32 or float64")
+        arrays.check(array, name, self.shape, array.dtype)
+        if array.ndim == 1:
+            return HostView(array, (1,))
+        strides = arrays.element_strides(array)
+        unit = math.gcd(*strides) or 1
+        layout = tuple(stride // unit for stride in strides)
+        extent = 1 + sum((n - 1) * stride for n, stride in zip(self.shape, layout, strict=True))
+        as_strided = self._xp.lib.stride_tricks.as_strided
+        return HostView(as_strided(array, shape=(extent,), strides=(unit * array.itemsize,)), layout)
+
+    def table(self, layout: Layout) -> gtx.Connectivity:
+        """Where land columns are in fields of a layout: connectivity of `LandPoint`."""
+        if layout not in self._tables:
+            positions = sum(place * stride for place, stride in zip(self._places, layout, strict=True))
+            self._tables[layout] = point_connectivity(LandPoint, positions, self._xp)
+        return self._tables[layout]
+
+    def land_values(self, value: Any, name: str, dtype: np.dtype) -> arrays.Array:
+        """A copy of a host's field at the land points, or of one number for all of them: (n_land,) of a type.
+
+        Raises:
+            InputError: as `view`, or a value that is not finite at a land point.
+        """
+        if isinstance(value, (int, float, np.number)):
+            result = self._xp.full(self.n_land, value, dtype=dtype)
+        else:
+            points = self.view(value, name)
+            result = points.points[self.table(points.layout).ndarray[:, 0]].astype(dtype)
+        wrong = self._xp.flatnonzero(~self._xp.isfinite(result))
+        if wrong.size:
+            column = int(wrong[0])
+            raise InputError(
+                f"{name}: found {float(result[column])} at {self.place_text(column)} and {int(wrong.size) - 1} more "
+                "land points, expected finite numbers"
+            )
+        return result
+
+    def place_text(self, column: int) -> str:
+        """A land column's index in the host's fields, for messages."""
+        indices = [str(int(place[column])) for place in self._places]
+        return f"point {indices[0]}" if len(indices) == 1 else f"point ({', '.join(indices)})"
+
+    def _level_of(self, field: Any, array: arrays.Array, name: str) -> arrays.Array:
+        """The chosen levels of a GT4Py field."""
+        if not isinstance(field, gtx_common.Field):
+            return array
+        positions: list[Any] = []
+        for dimension in field.domain.dims:
+            if dimension not in self._levels:
+                positions.append(slice(None))
+                continue
+            extent = field.domain[dimension].unit_range
+            level = self._levels[dimension]
+            if not extent.start <= level < extent.stop:
+                raise InputError(
+                    f"{name}: found level {level} of {dimension.value}, expected {extent.start} to {extent.stop - 1}"
+                )
+            positions.append(level - extent.start)
+        return array[tuple(positions)]
+
+
+def as_host_points(array: arrays.Array, name: str) -> gtx.Field:
+    """A one-dimensional array as a field over `HostPoint`."""
+    return arrays.wrap(array, (HostPoint,), name)

@@ -1,0 +1,75 @@
+"""The component's output fields: values of land columns at two times, spread over the host's grid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ailand_gt4py import arrays
+from ailand_gt4py.dimensions import Column, LandColumn, point_connectivity
+from ailand_gt4py.integration.host_points import HostPoints, as_host_points
+from ailand_gt4py.integration.operator_call import OperatorCall
+from ailand_gt4py.integration.properties import Output
+from ailand_gt4py.stencils.land_points import spread
+
+
+class OutputFields:
+    """Buffers that the component owns and gives to the host, the same objects in every step.
+
+    Args:
+        outputs: what there is.
+        points: of the host.
+        dims: the host's horizontal dimensions; empty: plain arrays instead of GT4Py fields.
+        dtype: of the emulator. host_dtype: of the host's fields.
+        ocean_value: at points that are not land.
+        backend: a GT4Py backend; None for embedded execution. device: of the fields.
+
+    Attributes:
+        fields: name -> field or array of the host's horizontal shape.
+        earlier, later: (n_outputs, n_land) values at the last two times.
+    """
+
+    def __init__(
+        self,
+        outputs: Sequence[Output],
+        points: HostPoints,
+        dims: tuple[Any, ...],
+        dtype: np.dtype,
+        host_dtype: np.dtype,
+        ocean_value: float,
+        backend: Any,
+        device: arrays.Device,
+    ) -> None:
+        xp = arrays.array_module(device)
+        self._points = points
+        # Points that are not land share a column of their own, the last one.
+        columns = [xp.full((len(outputs), points.n_land + 1), ocean_value, dtype=dtype) for _ in range(2)]
+        self.earlier, self.later = (values[:, : points.n_land] for values in columns)
+        self._land = [
+            tuple(arrays.wrap(values[row], (Column,), output.name) for values in columns)
+            for row, output in enumerate(outputs)
+        ]
+        self._one = dtype.type(1.0)
+        memory = [xp.full(points.shape, ocean_value, dtype=host_dtype) for _ in outputs]
+        self.fields: dict[str, Any] = {
+            output.name: arrays.wrap(array, dims, output.name) if dims else array
+            for output, array in zip(outputs, memory, strict=True)
+        }
+        self._host = [as_host_points(array.reshape(-1), "output") for array in memory]
+        place = xp.where(points.is_land, xp.cumsum(points.is_land) - 1, points.n_land)
+        self._table = {LandColumn.value: point_connectivity(LandColumn, place, xp)}
+        types: tuple[Any, Any] = (dtype.type, host_dtype.type)
+        self._call = OperatorCall(spread(*types), backend, "spreading results over the host's grid")
+
+    def write(self, weight: float = 1.0) -> None:
+        """Write the fields: at the later time (weight 1) or between the two.
+
+        Raises:
+            RunError: the operator cannot be compiled.
+        """
+        if self._points.n_land == 0:
+            return
+        for (earlier, later), host in zip(self._land, self._host, strict=True):
+            self._call(earlier, later, self._one * weight, host, offset_provider=self._table)

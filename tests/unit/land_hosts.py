@@ -1,0 +1,98 @@
+"""A small land model in physical units, and hosts of it with made-up weather."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from random_models import random_parameters
+
+import ailand_gt4py
+from ailand_gt4py.weights.model import Model
+
+START = np.datetime64("2020-06-01T00:00", "ns")
+HOUR = np.timedelta64(3_600_000_000_000, "ns")
+PRESCRIBED = {"lai_hv": 2.0, "lai_lv": 1.0, "met_ctpf": 0.3}
+#: Forcing: mean and amplitude of the made-up weather.
+WEATHER = {
+    "met_tair": (288.0, 8.0),
+    "met_qair": (8e-3, 2e-3),
+    "met_psurf": (98_000.0, 800.0),
+    "met_wind_e": (3.0, 2.0),
+    "met_wind_n": (1.0, 2.0),
+    "met_swdown": (300.0, 250.0),
+    "met_lwdown": (330.0, 30.0),
+    "met_rainf": (3e-5, 3e-5),
+    "met_snowf": (0.0, 0.0),
+}
+
+
+def small_model(seed: int = 3) -> Model:
+    """The default model's variables with a small random network."""
+    model = ailand_gt4py.read_model()
+    parameters = random_parameters("simple", model.sizes, np.random.default_rng(seed), width=6, depth=2)
+    return dataclasses.replace(model, architecture="simple", parameters=parameters, provenance={"data": "random"})
+
+
+class Host:
+    """Weather on a grid: smooth in space, different at every step, the same for the same seed.
+
+    Args:
+        shape: of the horizontal grid. dtype: of the fields. halo: points around a grid of two dimensions.
+        order: of the memory of fields of two dimensions.
+    """
+
+    def __init__(self, shape: tuple[int, ...], dtype: Any = np.float64, halo: int = 0, order: Any = "C") -> None:
+        self.shape, self.dtype, self.halo, self.order = shape, dtype, halo, order
+        rng = np.random.default_rng(11)
+        self.phase = rng.uniform(0.0, 6.28, size=shape)
+        self.latitude = rng.uniform(-60.0, 60.0, size=shape)
+        self.longitude = rng.uniform(-180.0, 180.0, size=shape)
+
+    def field(self, values: Any) -> np.ndarray:
+        """Values in the host's memory; points of the halo are NaN."""
+        values = np.broadcast_to(np.asarray(values, dtype=np.float64), self.shape)
+        storage = np.full(tuple(n + 2 * self.halo for n in self.shape), np.nan, dtype=self.dtype, order=self.order)
+        inner = storage[tuple(slice(self.halo, self.halo + n) for n in self.shape)]
+        inner[...] = values
+        return storage if self.halo else inner
+
+    def weather(self, time: np.datetime64) -> dict[str, np.ndarray]:
+        hours = float((time - START) / HOUR)
+        return {
+            name: self.field(mean + amplitude * np.sin(self.phase + 0.3 * hours * (k + 1)))
+            for k, (name, (mean, amplitude)) in enumerate(WEATHER.items())
+        }
+
+    def surface(self, model: Model) -> dict[str, Any]:
+        """Static inputs and initial state: what training saw in the middle, a little different at each point."""
+
+        def middle(variable: Any) -> np.ndarray:
+            low, high = variable.training_minimum, variable.training_maximum
+            return self.field(low + (high - low) * (0.5 + 0.2 * np.sin(self.phase)))
+
+        return {
+            "static": {variable.name: middle(variable) for variable in model.static},
+            "initial_state": {variable.name: middle(variable) for variable in model.state},
+        }
+
+    def component(self, model: Model, mask: np.ndarray, **options: Any) -> Any:
+        """A `LandComponent` on this grid."""
+        from ailand_gt4py.integration.component import LandComponent
+
+        land_mask = np.zeros(tuple(n + 2 * self.halo for n in self.shape), dtype=bool)
+        land_mask[tuple(slice(self.halo, self.halo + n) for n in self.shape)] = mask
+        defaults = {
+            "backend": "embedded",
+            "precision": "float64",
+            "start": START,
+            "host_step": HOUR,
+            "prescribed": PRESCRIBED,
+        }
+        return LandComponent(
+            model,
+            land_mask=land_mask,
+            latitude=self.field(self.latitude),
+            longitude=self.field(self.longitude),
+            **self.surface(model),
+            **(defaults | options),
+        )

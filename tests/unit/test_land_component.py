@@ -1,0 +1,396 @@
+"""The land component: the emulator's step on a host's window means, on the host's own memory."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import gt4py.next as gtx
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from land_hosts import HOUR, PRESCRIBED, START, Host, small_model
+
+from ailand_gt4py import arrays
+from ailand_gt4py.derived_forcing import derived_forcing
+from ailand_gt4py.emulator import Emulator
+from ailand_gt4py.errors import InputError
+from ailand_gt4py.integration.component import LandComponent
+from ailand_gt4py.integration.host_points import HostPoints
+
+MODEL = small_model()
+MASK = np.array([True, False, True, True, False, True, False])
+HOST = Host(MASK.shape)
+Cell = gtx.Dimension("Cell")
+K = gtx.Dimension("K", kind=gtx.DimensionKind.VERTICAL)
+
+
+def run(land: LandComponent, host: Host, n_steps: int, first: int = 0) -> dict[str, np.ndarray]:
+    """The outputs after so many hourly steps."""
+    outputs: dict[str, Any] = {}
+    for hour in range(first, first + n_steps):
+        time = START + hour * HOUR
+        outputs = land(host.weather(time), time)
+    return {name: np.array(arrays.as_array(field, "cpu", name)) for name, field in outputs.items()}
+
+
+def expected_windows(host: Host, mask: np.ndarray, n_windows: int, samples: int = 6) -> tuple[np.ndarray, np.ndarray]:
+    """State and diagnostics after some windows, by the emulator alone on means taken by NumPy."""
+    emulator = Emulator(MODEL, int(mask.sum()), backend="embedded", precision="float64")
+
+    def columns(values: dict[str, np.ndarray], variables: Any) -> np.ndarray:
+        return np.stack([values[variable.name][mask] for variable in variables], axis=1)
+
+    surface = host.surface(MODEL)
+    static, state = columns(surface["static"], MODEL.static), columns(surface["initial_state"], MODEL.state)
+    diagnostics = np.empty(0)
+    derived = [variable.name for variable in MODEL.forcing if variable.derived]
+    for window in range(n_windows):
+        times = [START + (window * samples + k) * HOUR for k in range(samples)]
+        weather = [host.weather(time) for time in times]
+        mean = {name: np.mean([fields[name][mask] for fields in weather], axis=0) for name in weather[0]}
+        mean |= {name: np.full(mask.sum(), value) for name, value in PRESCRIBED.items()}
+        angles = np.empty((mask.sum(), len(derived)))
+        derived_forcing(host.latitude[mask], host.longitude[mask], times[0], 21600.0, derived, angles)
+        mean |= dict(zip(derived, angles.T, strict=True))
+        forcing = np.stack([mean[variable.name] for variable in MODEL.forcing], axis=1)
+        state, diagnostics = emulator.step(static, forcing, state)
+    return state, diagnostics
+
+
+def test_component_is_the_emulator_on_window_means() -> None:
+    land = HOST.component(MODEL, MASK)
+    outputs = run(land, HOST, 13)
+    state, diagnostics = expected_windows(HOST, MASK, 2)
+    np.testing.assert_allclose(land.state, state, rtol=1e-12)
+    np.testing.assert_allclose(land.diagnostics, diagnostics, rtol=1e-12)
+    names = [variable.name for variable in MODEL.diagnostics]
+    for output, name, sign in (
+        ("surface_temperature", "skt", 1.0),
+        ("surface_upward_sensible_heat_flux", "sshf", -1.0),
+        ("surface_upward_latent_heat_flux", "slhf", -1.0),
+        ("air_temperature_at_2m", "t2m", 1.0),
+        ("dew_point_temperature_at_2m", "d2m", 1.0),
+    ):
+        np.testing.assert_allclose(outputs[output][MASK], sign * diagnostics[:, names.index(name)], rtol=1e-12)
+        assert np.isnan(outputs[output][~MASK]).all()
+
+
+def test_derivatives_are_those_of_the_fluxes() -> None:
+    """Of the emulator's step, by central differences in float64, whose error is far above the tangent-linear's."""
+    land = HOST.component(MODEL, MASK, derivatives=True)
+    outputs = run(land, HOST, 1)
+    emulator, columns = land.emulator, land._columns
+    assert emulator is not None
+    names = [variable.name for variable in MODEL.forcing]
+    fluxes = [variable.name for variable in MODEL.diagnostics]
+    for output, flux, forcing, step in (
+        ("sensible_heat_flux_derivative_by_air_temperature", "sshf", "met_tair", 1e-3),
+        ("latent_heat_flux_derivative_by_specific_humidity", "slhf", "met_qair", 1e-7),
+    ):
+        values = []
+        for sign in (1.0, -1.0):
+            changed = columns.forcing.copy()
+            changed[:, names.index(forcing)] += sign * step
+            values.append(emulator.step(columns._static, changed, columns.state)[1][:, fluxes.index(flux)])
+        expected = -(values[0] - values[1]) / (2.0 * step)
+        assert (expected != 0.0).any()
+        np.testing.assert_allclose(outputs[output][MASK], expected, rtol=1e-5, atol=1e-8 * np.abs(expected).max())
+
+
+def test_outputs_are_held_until_the_next_window() -> None:
+    land = HOST.component(MODEL, MASK)
+    seen = [run(land, HOST, 1, first=hour)["surface_temperature"][MASK] for hour in range(13)]
+    for hour in range(13):
+        np.testing.assert_array_equal(seen[hour], seen[hour // 6 * 6])
+    assert not np.array_equal(seen[0], seen[6])
+    assert not np.array_equal(seen[6], seen[12])
+
+
+def test_outputs_are_interpolated_between_windows() -> None:
+    held, between = HOST.component(MODEL, MASK), HOST.component(MODEL, MASK, between="interpolate")
+    name = "surface_upward_latent_heat_flux"
+    steps = [(run(held, HOST, 1, hour)[name][MASK], run(between, HOST, 1, hour)[name][MASK]) for hour in range(13)]
+    for hour in range(6, 12):
+        earlier, later, weight = steps[0][0], steps[6][0], (hour - 6) / 6.0
+        np.testing.assert_allclose(steps[hour][1], earlier + weight * (later - earlier), rtol=1e-12)
+    np.testing.assert_array_equal(steps[12][1], steps[6][0])
+
+
+def test_provisional_outputs_leave_the_state() -> None:
+    land = HOST.component(MODEL, MASK)
+    before = land.state.copy()
+    outputs = run(land, HOST, 1)
+    np.testing.assert_array_equal(land.state, before)
+    assert np.isfinite(outputs["surface_temperature"][MASK]).all()
+
+
+def test_start_within_a_window_uses_the_samples_there_are() -> None:
+    late = HOST.component(MODEL, MASK, start=START + 4 * HOUR, state_time=START)
+    run(late, HOST, 3, first=4)
+    assert late.time == START + 7 * HOUR
+
+    class Constant(Host):
+        def weather(self, time: np.datetime64) -> dict[str, np.ndarray]:
+            hours = [super(Constant, self).weather(START + hour * HOUR) for hour in (4, 5)]
+            return {name: 0.5 * (hours[0][name] + hours[1][name]) for name in hours[0]}
+
+    whole = HOST.component(MODEL, MASK)
+    run(whole, Constant(MASK.shape), 7)
+    np.testing.assert_allclose(late.state, whole.state, rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_two_dimensions_with_halo_give_the_same_columns(dtype: type, order: str) -> None:
+    mask = np.array([[True, False, True], [False, True, True]])
+    plain, halo = Host(mask.shape), Host(mask.shape, dtype=dtype, halo=2, order=order)
+    expected, land = plain.component(MODEL, mask), halo.component(MODEL, mask, host_dtype=dtype)
+    run(expected, plain, 7)
+    outputs = run(land, halo, 7)
+    np.testing.assert_allclose(land.state, expected.state, rtol=1e-12 if dtype == np.float64 else 1e-4)
+    assert outputs["surface_temperature"].shape == (6, 7)
+    assert outputs["surface_temperature"].dtype == dtype
+    assert np.isfinite(outputs["surface_temperature"]).sum() == mask.sum()
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    shape=st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    steps=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    order=st.sampled_from("CF"),
+    seed=st.integers(0, 99),
+)
+def test_views_share_memory_and_find_the_land_points(
+    shape: tuple[int, int], steps: tuple[int, int], order: Any, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    base = np.asarray(rng.normal(size=tuple(n * step for n, step in zip(shape, steps, strict=True))), order=order)
+    field, mask = base[:: steps[0], :: steps[1]], rng.random(shape) < 0.5
+    points = HostPoints(mask)
+    view = points.view(field, "x")
+    assert np.shares_memory(view.points, base)
+    assert view.points.__array_interface__["data"] == field.__array_interface__["data"]
+    table = points.table(view.layout).ndarray
+    np.testing.assert_array_equal(view.points[table[:, 0]], field[mask])
+
+
+def test_lowest_level_of_a_field_is_read_where_it_is() -> None:
+    storage = np.random.default_rng(0).normal(size=(len(MASK), 3))
+    field = gtx.as_field({Cell: (0, len(MASK)), K: (5, 8)}, storage)
+    points = HostPoints(MASK, levels={K: 7})
+    view = points.view(field, "met_tair")
+    assert np.shares_memory(view.points, field.ndarray)
+    np.testing.assert_array_equal(view.points, storage[:, 2])
+    with pytest.raises(InputError, match="met_tair: found level 8 of K, expected 5 to 7"):
+        HostPoints(MASK, levels={K: 8}).view(field, "met_tair")
+
+
+def test_host_fields_are_neither_copied_nor_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every place of memory that the pack operator reads is the host's."""
+    seen = []
+    from ailand_gt4py.integration import accumulation
+
+    def spy(array: Any, name: str) -> Any:
+        seen.append((name, array))
+        return real(array, name)
+
+    real = accumulation.as_host_points
+    monkeypatch.setattr(accumulation, "as_host_points", spy)
+    land = HOST.component(MODEL, MASK)
+    weather = HOST.weather(START)
+    copies = {name: field.copy() for name, field in weather.items()}
+    for field in weather.values():
+        field.setflags(write=False)
+    land(weather, START)
+    assert {name for name, _ in seen} == set(weather)
+    for name, array in seen:
+        assert np.shares_memory(array, weather[name])
+        np.testing.assert_array_equal(weather[name], copies[name])
+
+
+def test_outputs_are_the_same_objects_in_every_step() -> None:
+    land = HOST.component(MODEL, MASK, horizontal=Cell)
+    outputs = land(HOST.weather(START), START)
+    first = {name: field.ndarray for name, field in outputs.items()}
+    assert all(field.domain.dims == (Cell,) for field in outputs.values())
+    for hour in range(1, 8):
+        again = land(HOST.weather(START + hour * HOUR), START + hour * HOUR)
+        assert again is outputs
+        assert all(np.shares_memory(again[name].ndarray, array) for name, array in first.items())
+
+
+def test_no_land_costs_and_gives_nothing() -> None:
+    land = HOST.component(MODEL, np.zeros_like(MASK), ocean_value=0.0)
+    outputs = run(land, HOST, 14)
+    assert land.n_land == 0
+    assert land.emulator is None
+    assert all((values == 0.0).all() for values in outputs.values())
+    assert land.time == START + 14 * HOUR
+
+
+@pytest.mark.parametrize("n_steps", [0, 1, 4, 6, 7, 11])
+@pytest.mark.parametrize("between", ["hold", "interpolate"])
+def test_restart_is_exact_to_the_bit(tmp_path: Path, n_steps: int, between: str) -> None:
+    land = HOST.component(MODEL, MASK, between=between)
+    run(land, HOST, n_steps)
+    land.write_restart(tmp_path / "land.nc")
+    other = HOST.component(MODEL, MASK, between=between)
+    other.restore(tmp_path / "land.nc")
+    for name, field in land.outputs.items():
+        np.testing.assert_array_equal(other.outputs[name], field)
+    for first, second in zip(
+        (run(land, HOST, 1, first=hour) for hour in range(n_steps, n_steps + 9)),
+        (run(other, HOST, 1, first=hour) for hour in range(n_steps, n_steps + 9)),
+        strict=True,
+    ):
+        for name, values in first.items():
+            assert values.tobytes() == second[name].tobytes(), name
+    assert land.state.tobytes() == other.state.tobytes()
+
+
+def test_restart_of_another_run_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "land.nc"
+    HOST.component(MODEL, MASK).write_restart(path)
+    mask = MASK.copy()
+    mask[[0, 1]] = mask[[1, 0]]
+    for options, message in (
+        ({"precision": "float32"}, "precision: found 'float64', expected 'float32'"),
+        ({"host_step": HOUR // 2}, "host step nanoseconds"),
+        ({"between": "interpolate"}, "between: found 'hold', expected 'interpolate'"),
+    ):
+        with pytest.raises(InputError, match=message):
+            HOST.component(MODEL, MASK, **options).restore(path)
+    with pytest.raises(InputError, match="model checksum"):
+        HOST.component(small_model(seed=4), MASK).restore(path)
+    with pytest.raises(InputError, match="has other land points"):
+        HOST.component(MODEL, mask).restore(path)
+    with pytest.raises(InputError, match="no such file"):
+        HOST.component(MODEL, MASK).restore(tmp_path / "none.nc")
+    path.write_bytes(b"no netCDF")
+    with pytest.raises(InputError, match="cannot be read"):
+        HOST.component(MODEL, MASK).restore(path)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_not_finite_from_the_host_names_place_and_time() -> None:
+    land = HOST.component(MODEL, MASK)
+    run(land, HOST, 2)
+    weather = HOST.weather(START + 2 * HOUR)
+    weather["met_qair"][[2, 5]] = np.nan, np.inf
+    expected = (
+        "met_qair: found a number that is not finite at point 2 and 1 more land points, 2020-06-01T02:00, "
+        "expected finite numbers"
+    )
+    with pytest.raises(InputError, match=expected):
+        land(weather, START + 2 * HOUR)
+
+
+def test_not_finite_over_the_ocean_is_not_seen() -> None:
+    land, same = HOST.component(MODEL, MASK), HOST.component(MODEL, MASK)
+    run(same, HOST, 7)
+    for hour in range(7):
+        weather = HOST.weather(START + hour * HOUR)
+        for field in weather.values():
+            field[~MASK] = np.nan
+        land(weather, START + hour * HOUR)
+    np.testing.assert_array_equal(land.state, same.state)
+
+
+def test_flagged_columns_keep_their_state(caplog: pytest.LogCaptureFixture) -> None:
+    land, same = HOST.component(MODEL, MASK, not_finite="flag"), HOST.component(MODEL, MASK)
+    before = land.state.copy()
+    run(same, HOST, 7)
+    with caplog.at_level(logging.WARNING):
+        for hour in range(7):
+            weather = HOST.weather(START + hour * HOUR)
+            if hour == 3:
+                weather["met_tair"][2] = np.nan
+            land(weather, START + hour * HOUR)
+    assert "met_tair: found a number that is not finite at point 2, 2020-06-01T03:00" in caplog.text
+    np.testing.assert_array_equal(land.flagged, [False, True, False, False])
+    np.testing.assert_array_equal(land.state[1], before[1])
+    np.testing.assert_array_equal(land.state[[0, 2, 3]], same.state[[0, 2, 3]])
+    run(land, HOST, 6, first=7)
+    assert not land.flagged.any()
+    assert np.isfinite(land.state).all()
+
+
+def test_prescribed_inputs_can_change() -> None:
+    land, other = HOST.component(MODEL, MASK), HOST.component(MODEL, MASK, prescribed=PRESCRIBED | {"lai_lv": 4.0})
+    land.prescribe("lai_lv", HOST.field(4.0))
+    run(land, HOST, 7)
+    run(other, HOST, 7)
+    np.testing.assert_array_equal(land.state, other.state)
+    with pytest.raises(InputError, match="met_tair: is not prescribed, expected one of lai_hv, lai_lv, met_ctpf"):
+        land.prescribe("met_tair", 280.0)
+
+
+def test_properties_name_units_and_origin() -> None:
+    land = HOST.component(MODEL, MASK, horizontal=Cell)
+    assert land.inputs_properties["met_tair"]["standard_name"] == "air_temperature"
+    assert land.inputs_properties["met_tair"]["units"] == "K"
+    assert land.inputs_properties["met_tair"]["dims"] == (Cell,)
+    assert set(land.inputs_properties) == set(HOST.weather(START))
+    assert land.outputs_properties["surface_temperature"]["origin"] == "model"
+    assert land.outputs_properties["surface_albedo"]["origin"] == "closure"
+    assert set(land.outputs_properties) == set(land.outputs)
+    assert not set(land.missing_outputs) & set(land.outputs)
+
+
+def _weather(**changes: Any) -> dict[str, Any]:
+    fields = HOST.weather(START) | changes
+    return {name: field for name, field in fields.items() if field is not None}
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (_weather(met_tair=None), "met_tair: the host gave no such field, expected air temperature in K"),
+        (_weather(met_tair=np.zeros(3)), r"met_tair: found the shape \(3,\), expected the land mask's \(7,\)"),
+        (_weather(met_tair=np.zeros(7, dtype=int)), "met_tair: found the type int64, expected float32 or float64"),
+        (_weather(met_tair=[280.0] * 7), "met_tair: found list, expected a NumPy or CuPy array"),
+        (_weather(met_tair=np.zeros(14)[::-2]), "met_tair: found the strides"),
+    ],
+)
+def test_bad_fields_are_named_and_the_component_goes_on(fields: dict[str, Any], message: str) -> None:
+    land = HOST.component(MODEL, MASK)
+    with pytest.raises(InputError, match=message):
+        land(fields, START)
+    assert np.isfinite(run(land, HOST, 7)["surface_temperature"][MASK]).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"land_mask": np.zeros(0, dtype=bool)}, r"land mask: found the shape \(0,\)"),
+        ({"land_mask": np.zeros(7)}, "land mask: found the type float64, expected bool"),
+        ({"land_mask": np.ones(5, dtype=bool)}, r"found the shape \(7,\), expected the land mask's \(5,\)"),
+        ({"units": {"met_tair": "degC"}}, "met_tair: found the unit 'degC', expected 'K'"),
+        ({"units": {"t": "K"}}, "t: the model takes no such field, expected one of"),
+        ({"prescribed": {"skt": 1.0}}, "prescribed 'skt': expected an input that a host gives"),
+        ({"between": "guess"}, "between: found 'guess', expected one of hold, interpolate"),
+        ({"not_finite": "ignore"}, "not_finite: found 'ignore', expected one of raise, flag"),
+        ({"host_dtype": np.int32}, "host_dtype: found int32"),
+        ({"static": {}}, "found no such static input, expected"),
+        ({"initial_state": {"x": 1.0}}, "x: is no initial state of the model"),
+        ({"latitude": np.full(7, np.nan)}, "latitude: found nan at point 0 and 3 more land points"),
+        ({"host_step": 4 * HOUR}, "host step: found 14400 s, expected one that divides"),
+        ({"horizontal": (Cell, K)}, "horizontal: found 2 dimensions, expected the land mask's 1"),
+        ({"backend": "numpy"}, "backend: found 'numpy'"),
+    ],
+)
+def test_bad_arguments_are_named(options: dict[str, Any], message: str) -> None:
+    arguments: dict[str, Any] = {
+        "land_mask": MASK,
+        "latitude": HOST.field(HOST.latitude),
+        "longitude": HOST.field(HOST.longitude),
+        **HOST.surface(MODEL),
+        "start": START,
+        "host_step": HOUR,
+        "prescribed": PRESCRIBED,
+        "backend": "embedded",
+        "precision": "float64",
+    }
+    with pytest.raises(InputError, match=message):
+        LandComponent(MODEL, **(arguments | options))
