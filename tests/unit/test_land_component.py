@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import gt4py.next as gtx
+import gt4py.storage
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -96,6 +97,19 @@ def test_derivatives_are_those_of_the_fluxes() -> None:
         expected = -(values[0] - values[1]) / (2.0 * step)
         assert (expected != 0.0).any()
         np.testing.assert_allclose(outputs[output][MASK], expected, rtol=1e-5, atol=1e-8 * np.abs(expected).max())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("host", [HOST, Host((3, 3), dtype=np.float32, halo=1, order="F")], ids=["cells", "halo"])
+def test_compiled_component_is_the_embedded_one(host: Host) -> None:
+    mask = np.resize(MASK, host.shape)
+    land, embedded = (
+        host.component(MODEL, mask, backend=backend, between="interpolate") for backend in ("dace_cpu", "embedded")
+    )
+    outputs, expected = run(land, host, 9), run(embedded, host, 9)
+    np.testing.assert_allclose(land.state, embedded.state, rtol=1e-12)
+    for name, values in expected.items():
+        np.testing.assert_allclose(outputs[name], values, rtol=1e-9, err_msg=name)
 
 
 def test_outputs_are_held_until_the_next_window() -> None:
@@ -207,6 +221,41 @@ def test_host_fields_are_neither_copied_nor_changed(monkeypatch: pytest.MonkeyPa
     for name, array in seen:
         assert np.shares_memory(array, weather[name])
         np.testing.assert_array_equal(weather[name], copies[name])
+
+
+class Quantity:
+    """What gives its memory by DLPack alone."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self._array = array
+
+    def __dlpack__(self, **options: Any) -> Any:
+        return self._array.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> Any:
+        return self._array.__dlpack_device__()
+
+
+@pytest.mark.parametrize("layout", ["gt:cpu_ifirst", "gt:cpu_kfirst"])
+def test_storages_of_cartesian_models_are_read_where_they_are(layout: str) -> None:
+    """Fields over (I, J, K) with halo, as the storages of gt4py.cartesian have them: the lowest level as it lies."""
+    mask = np.array([[True, False, True], [False, True, True]])
+    plain, halo = Host(mask.shape), Host(mask.shape, halo=2)
+    expected, land = plain.component(MODEL, mask), halo.component(MODEL, mask)
+    run(expected, plain, 7)
+    for hour in range(7):
+        time = START + hour * HOUR
+        fields: dict[str, Any] = {}
+        for place, (name, values) in enumerate(halo.weather(time).items()):
+            storage = gt4py.storage.zeros((*values.shape, 4), np.float64, backend=layout, aligned_index=(2, 2, 0))
+            storage[..., 3] = values
+            lowest = storage[..., 3]
+            assert lowest.base is not None
+            fields[name] = Quantity(lowest) if place % 2 else lowest
+        outputs = land(fields, time)
+    np.testing.assert_array_equal(land.state, expected.state)
+    assert np.isfinite(outputs["surface_temperature"][2:4, 2:5][mask]).all()
+    assert np.isnan(outputs["surface_temperature"][:2]).all()
 
 
 def test_outputs_are_the_same_objects_in_every_step() -> None:
@@ -324,6 +373,15 @@ def test_prescribed_inputs_can_change() -> None:
     np.testing.assert_array_equal(land.state, other.state)
     with pytest.raises(InputError, match="met_tair: is not prescribed, expected one of lai_hv, lai_lv, met_ctpf"):
         land.prescribe("met_tair", 280.0)
+
+
+def test_background_albedo_and_height_are_the_hosts() -> None:
+    plain = run(HOST.component(MODEL, MASK), HOST, 1)
+    land = HOST.component(MODEL, MASK, background_albedo=HOST.field(0.9), reference_height=40.0)
+    changed = run(land, HOST, 1)
+    assert (changed["surface_albedo"][MASK] > plain["surface_albedo"][MASK]).all()
+    stress = "surface_downward_eastward_stress"
+    assert (np.abs(changed[stress][MASK]) < np.abs(plain[stress][MASK])).all()
 
 
 def test_properties_name_units_and_origin() -> None:

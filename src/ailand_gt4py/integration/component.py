@@ -20,6 +20,7 @@ from ailand_gt4py.integration.host_points import HostPoints
 from ailand_gt4py.integration.land_columns import LandColumns
 from ailand_gt4py.integration.outputs import OutputFields
 from ailand_gt4py.integration.properties import check_units, input_properties, output_properties
+from ailand_gt4py.integration.surface_closures import REFERENCE_HEIGHT
 from ailand_gt4py.lowering import backends
 from ailand_gt4py.weights.model import Model
 from ailand_gt4py.weights.model_file import read_model
@@ -57,6 +58,8 @@ class LandComponent:
         ocean_value: of outputs at points that are not land.
         not_finite: what to do with NaN or infinity from the host: ``raise``, or ``flag``: such columns keep their state
             and results over the window, are counted in a warning, and marked in `flagged`.
+        reference_height: of the host's temperature, humidity and wind above the ground, m, for the stress.
+        background_albedo: climatology of the albedo without snow, a field of the mask's shape; None: by vegetation.
 
     Attributes:
         model: as given. emulator: None without land. n_land: number of land points.
@@ -96,6 +99,8 @@ class LandComponent:
         host_dtype: Any = np.float64,
         ocean_value: float = np.nan,
         not_finite: Literal["raise", "flag"] = "raise",
+        reference_height: float = REFERENCE_HEIGHT,
+        background_albedo: Any = None,
     ) -> None:
         self.model = read_model() if model is None else model
         _check_choice("between", between, ("hold", "interpolate"))
@@ -119,9 +124,19 @@ class LandComponent:
         prescribed = dict(prescribed or {})
         check_units(units or {}, of_host)
         self._columns = LandColumns(
-            self.model, self._points, latitude, longitude, static, initial_state, prescribed, backend, precision,
-            derivatives,
-        )  # fmt: skip
+            self.model,
+            self._points,
+            latitude=latitude,
+            longitude=longitude,
+            static=static,
+            initial_state=initial_state,
+            prescribed=prescribed,
+            backend=backend,
+            precision=precision,
+            derivatives=derivatives,
+            reference_height=reference_height,
+            background_albedo=background_albedo,
+        )
         sampled = [variable for variable in of_host if variable.name not in prescribed]
         self._places = [self.model.forcing.index(variable) for variable in sampled]
         gt4py_backend = backends.make_backend(backend)

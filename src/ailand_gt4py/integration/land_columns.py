@@ -29,7 +29,8 @@ class LandColumns:
 
     Args:
         model: to run. points: of the host.
-        latitude, longitude, static, initial_state, prescribed, backend, precision, derivatives: see `LandComponent`.
+        latitude, longitude, static, initial_state, prescribed, backend, precision, derivatives, reference_height,
+            background_albedo: see `LandComponent`.
 
     Attributes:
         emulator: None without land.
@@ -46,6 +47,7 @@ class LandColumns:
         self,
         model: Model,
         points: HostPoints,
+        *,
         latitude: Any,
         longitude: Any,
         static: Mapping[str, Any],
@@ -54,6 +56,8 @@ class LandColumns:
         backend: Any,
         precision: Precision,
         derivatives: bool,
+        reference_height: float,
+        background_albedo: Any,
     ) -> None:
         self.model, self.precision = model, precision
         self._points = points
@@ -80,7 +84,16 @@ class LandColumns:
         for name, value in prescribed.items():
             self._prescribe(name, value)
         self._predicted = predicted_outputs(model)
-        self._closures = SurfaceClosures(model, points.n_land, self._device, self.dtype)
+        if background_albedo is not None:
+            background_albedo = points.land_values(background_albedo, "background albedo", self.dtype)
+        self._closures = SurfaceClosures(
+            model,
+            points.n_land,
+            self._device,
+            self.dtype,
+            reference_height=reference_height,
+            background_albedo=background_albedo,
+        )
         self._derivatives = self._derivatives_of(derivatives)
         self.outputs: tuple[Output, ...] = (
             *(predicted.output for predicted in self._predicted),
