@@ -126,6 +126,15 @@ def overheads_section(results: Results) -> list[str]:
         rows.append((f"`ailand-column-run`: one time step of {item['columns']} columns, default model",
                      duration(item["median"])))  # fmt: skip
         rows.append(("the bare `Emulator.step` in it", duration(item["seconds_bare_step"])))
+    if "land_accumulation" in found:
+        item = found["land_accumulation"]
+        rows.append((f"`LandComponent`: a host step that adds to the window, {item['columns']} land cells",
+                     duration(item["median"])))  # fmt: skip
+    if "land_compaction" in found:
+        item = found["land_compaction"]
+        rows.append((f"`LandComponent`: a window with {100 * item['share']:.0f} % land, {item['points']} points",
+                     duration(item["median"])))  # fmt: skip
+        rows.append(("its time over that with land everywhere", f"{item['ratio']:.2f}"))
     if not rows:
         return []
     return ["## Overheads", "", *table(("", ""), rows)]

@@ -15,6 +15,8 @@ OVERHEAD_SECONDS = 50e-6
 START_SECONDS = 3.0
 FLOAT32_ERROR = 5e-6
 MEMORY_BYTES = 1e9
+ACCUMULATION_SECONDS = 1e-3
+COMPACTION = 0.4
 
 LARGEST = "layer_norm_6x512"
 MANY, FEW = (10_000, N320_COLUMNS), (1, 100)
@@ -69,11 +71,25 @@ def _at_least(name: str, value: float | None, wanted: float, note: str = "") -> 
     return Bar(name, f"{value:.2f}{note}", f">= {wanted:g}", value >= wanted)
 
 
+def _at_most(name: str, value: float | None, wanted: float, is_time: bool) -> Bar:
+    def shown(number: float) -> str:
+        return duration(number) if is_time else f"{number:.2f}"
+
+    return Bar(
+        name,
+        "" if value is None else shown(value),
+        f"<= {shown(wanted)}",
+        None if value is None else value <= wanted,
+    )
+
+
 def _figures(results: Results) -> list[Bar]:
     """The single figures."""
     found = results.overheads
     overhead = found.get("step_overhead", {}).get("median")
     start = found.get("cached_start", {}).get("seconds_beyond_imports")
+    accumulation = found.get("land_accumulation", {}).get("median")
+    compaction = found.get("land_compaction", {}).get("ratio")
     memory = found.get("peak_memory_bytes", {}).get("bytes")
     errors = [step.error for (_, _, name), step in results.steps.items() if name == "ailand" and step.error is not None]
     error = max(errors) if errors else None
@@ -84,6 +100,8 @@ def _figures(results: Results) -> list[Bar]:
             f"<= {duration(OVERHEAD_SECONDS)}",
             None if overhead is None else overhead <= OVERHEAD_SECONDS,
         ),
+        _at_most("`LandComponent`: a host step without the emulator's, R2B3", accumulation, ACCUMULATION_SECONDS, True),
+        _at_most("`LandComponent`: time with 30 % land over time with land everywhere", compaction, COMPACTION, False),
         Bar(
             "cached start beyond importing GT4Py and its DaCe backend",
             "" if start is None else duration(start),

@@ -50,6 +50,8 @@ def _run(**changes: Any) -> dict[str, Any]:
         _entry(40e-6, kind="overhead", name="step_overhead", seconds_with_allocation=42e-6),
         _entry(30.0, kind="overhead", name="first_compile_default", seconds_cached=0.5),
         _entry(6.0, kind="overhead", name="cached_start", seconds_imports=4.0, seconds_beyond_imports=2.0),
+        _entry(8e-4, kind="overhead", name="land_accumulation", columns=5120),
+        _entry(5e-2, kind="overhead", name="land_compaction", points=100_000, share=0.3, ratio=0.32),
         _entry(5e8, kind="overhead", name="peak_memory_bytes", bytes=5e8, arrays=4e7, network="n", columns=7),
         _entry(2e-3, kind="overhead", name="driver_step", columns=10_000, seconds_bare_step=1e-3),
         _entry(0.1, kind="copy", gbytes_per_second=21.5),
@@ -95,7 +97,7 @@ def test_report_holds_what_the_run_measured(tmp_path: Path, capsys: pytest.Captu
         "| best peer / ailand | 1.40 (numpy) | 1.40 (numpy) | 1.40 (numpy) | 1.40 (numpy) |",
         "| ailand / fastest GEMM | 0.90 |",
         "layer_norm_6x512 (2.72 MFLOP a column)",
-        "40 us", "500 MB", "21.5 GB/s", "301 GFLOP/s",
+        "40 us", "500 MB", "21.5 GB/s", "301 GFLOP/s", "5120 land cells", "0.32",
         "| simple_172 | 171039 | 2.00 | 46 to 64 |",
     ):  # fmt: skip
         assert expected in text, expected
@@ -116,13 +118,14 @@ def test_report_runs_as_a_script(tmp_path: Path) -> None:
 def test_all_bars_reached_and_each_can_be_missed(tmp_path: Path) -> None:
     results = report_data.read(_write(tmp_path / "run.json", _run()))
     names = [bar.name for bar in report_bars.judge(results)]
-    assert len(names) == len(set(names)) == 2 + 4 * 4 + 4
+    assert len(names) == len(set(names)) == 2 + 4 * 4 + 6
     assert all(bar.reached is True for bar in report_bars.judge(results))
     for slower, missed in (
         ({"contestant": "ailand", "network": "layer_norm_6x512", "columns": 10_000}, 2),  # the limit and the peers
         ({"contestant": "ailand", "network": "simple_172", "columns": N320_COLUMNS}, 1),
         ({"contestant": "ailand", "network": "two_branch_128", "columns": 1}, 1),
         ({"name": "step_overhead"}, 1),
+        ({"name": "land_accumulation"}, 1),
     ):
         run = _run()
         _change(run, 1.5, **slower)
@@ -131,6 +134,7 @@ def test_all_bars_reached_and_each_can_be_missed(tmp_path: Path) -> None:
         assert "**not reached**" in report.markdown(report_data.read(tmp_path / "run.json"), "f.png")
     for name, key, value in (
         ("cached_start", "seconds_beyond_imports", 3.1),
+        ("land_compaction", "ratio", 0.41),
         ("peak_memory_bytes", "bytes", 1e9),
     ):
         run = _run()
@@ -150,7 +154,7 @@ def test_what_was_not_measured_is_said(tmp_path: Path) -> None:
     run["benchmarks"] = [e for e in run["benchmarks"] if e["extra_info"].get("network") == "simple_172"]
     results = report_data.read(_write(tmp_path / "run.json", run))
     judged = report_bars.judge(results)
-    assert sum(bar.reached is None for bar in judged) == 2 + 3 * 4 + 3
+    assert sum(bar.reached is None for bar in judged) == 2 + 3 * 4 + 5
     assert "not measured" in report.markdown(results, "f.png")
     assert report.overheads_section(results) == []
 
