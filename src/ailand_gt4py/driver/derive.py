@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ailand_gt4py.driver import ecland_tables
+from ailand_gt4py import ecland_tables
 from ailand_gt4py.errors import InputError
 
 Values = np.ndarray[Any, Any]

@@ -1,0 +1,230 @@
+"""The land in ICON4Py's own physics driver and time loop, dynamics off, on a grid of 1280 cells."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("icon4py.model.driver", reason="ICON4Py is not installed (it needs Python 3.12)")
+pytest.importorskip("grid_generator", reason="icon-grid-generator is not installed")
+
+from icon4py.model.common import constants
+
+from ailand_gt4py.errors import InputError
+from ailand_gt4py.integration.icon4py.coupled_run import RunOptions, run
+from ailand_gt4py.integration.icon4py.experiment import Experiment, grid_file, initial_states, make_driver
+from ailand_gt4py.integration.icon4py.process import couple
+from ailand_gt4py.integration.icon4py.state import LATENT, SENSIBLE, WATER
+from helpers import small_model
+
+HOUR = np.timedelta64(1, "h")
+START = np.datetime64("2008-09-01T00:00:00", "ns")
+#: Steps of an hour, so that the emulator's window of six hours is six steps.
+EXPERIMENT = Experiment(n_steps=8, step_seconds=3600, levels=10, dynamics=False, backend="embedded")
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("icon4py")
+
+
+@pytest.fixture(scope="module")
+def driver(directory: Path) -> Any:
+    """A driver; tests put a physics driver of their own into it and reset its clock."""
+    return make_driver(EXPERIMENT, grid_file("R2B2", directory), directory / "out")
+
+
+class Host:
+    """The driver with fresh states and the land coupled in; notes every call of the physics driver."""
+
+    def __init__(self, driver: Any, **options: Any) -> None:
+        self.driver = driver
+        driver.granules.physics = None
+        driver.model_time_variables.reset(driver.config.driver)
+        self.states = initial_states(driver)
+        self.coupling = couple(driver, self.states, model=small_model(), backend="embedded", **options)
+        self.calls: list[tuple[str, Any]] = []
+        process = self.coupling.process
+        state, component = process.state, process.component
+        process.state = _Noting(state, self.calls)
+        process.component = _NotingComponent(component, self.calls)
+
+    def run(self) -> None:
+        self.driver.time_integration(self.states)
+
+    def names(self) -> list[str]:
+        return [name for name, _ in self.calls]
+
+    def layer_energy(self) -> float:
+        """Internal energy of the whole atmosphere at constant composition, J, from the state alone."""
+        prognostic, tracers = self.states.prognostics.current, self.states.tracers.current
+        qv = 0.0 if tracers.qv is None else tracers.qv.ndarray
+        tv = prognostic.theta_v.ndarray * prognostic.exner.ndarray
+        temperature = tv / (1.0 + constants.RV_O_RD_MINUS_1 * qv)
+        metrics, geometry = self.driver.static_field_factories.metrics, self.driver.static_field_factories.geometry
+        mass = prognostic.rho.ndarray * metrics.get("functional_determinant_of_metrics_on_full_levels").ndarray
+        area = geometry.get("cell_area").ndarray[:, None]
+        return float((area * mass * constants.CVD * temperature).sum())
+
+
+class _Noting:
+    def __init__(self, state: Any, calls: list[tuple[str, Any]]) -> None:
+        self._state, self._calls = state, calls
+
+    def gather_from_prognostic(self, prognostic: Any, tracers: Any) -> None:
+        self._calls.append(("gather", id(prognostic)))
+        self._state.gather_from_prognostic(prognostic, tracers)
+
+    def as_component_input(self) -> dict[str, Any]:
+        self._calls.append(("input", None))
+        return self._state.as_component_input()
+
+    def scatter_to_prognostic(self, prognostic: Any, outputs: dict[str, Any], dtime: datetime.timedelta) -> None:
+        self._calls.append(("scatter", id(outputs)))
+        self._state.scatter_to_prognostic(prognostic, outputs, dtime)
+
+
+class _NotingComponent:
+    def __init__(self, component: Any, calls: list[tuple[str, Any]]) -> None:
+        self._component, self._calls = component, calls
+
+    def __call__(self, state: dict[str, Any], time: datetime.datetime) -> dict[str, Any]:
+        assert set(state) == set(self._component.inputs_properties)
+        outputs = self._component(state, time)
+        assert set(outputs) == set(self._component.outputs_properties)
+        self._calls.append(("component", (time, {k: v.ndarray.copy() for k, v in outputs.items()})))
+        return outputs
+
+
+def test_call_sequence_and_recycled_outputs(driver):
+    host = Host(driver)
+    host.run()
+    full, recycled = ["gather", "input", "component", "scatter"], ["gather", "scatter"]
+    assert host.names() == full + 5 * recycled + full + recycled
+    times = [value[0] for name, value in host.calls if name == "component"]
+    assert times == [datetime.datetime(2008, 9, 1, 0), datetime.datetime(2008, 9, 1, 6)]
+    assert len({value for name, value in host.calls if name == "scatter"}) == 1, "one dict, the component's own"
+    levels = [value for name, value in host.calls if name == "gather"]
+    assert levels[0] != levels[1], "the host swaps two time levels"
+    assert levels[0] == levels[2]
+    first, second = (value[1] for name, value in host.calls if name == "component")
+    land = host.coupling.land_mask
+    assert (first[SENSIBLE][land] != second[SENSIBLE][land]).all(), "the emulator made its step at 6 h"
+    assert np.isfinite(second[SENSIBLE][land]).all()
+
+
+def test_energy_given_is_energy_received(driver):
+    """By the adapter's account, and by the whole atmosphere before and after, dry so that composition is constant."""
+    host = Host(driver, moisture=False)
+    host.states.tracers.current.qv.ndarray[...] = 0.0
+    host.states.tracers.next.qv.ndarray[...] = 0.0
+    before = host.layer_energy()
+    host.run()
+    totals = host.coupling.state.budget.totals()
+    assert totals.exchanged > 0.0
+    assert abs(totals.residual) <= 1e-12
+    gained = host.layer_energy() - before
+    # Eight differences of 1e24 J in float64.
+    assert gained == pytest.approx(totals.given_sensible, rel=1e-6, abs=1e-9 * before)
+    assert totals.given_latent == 0.0
+    assert totals.withheld_latent != 0.0
+
+
+def test_vapour_reaches_both_time_levels_of_the_tracers(driver):
+    host = Host(driver)
+    cells, level = host.coupling.state.layer.cells, host.coupling.state.layer.level
+    start = host.states.tracers.current.qv.ndarray.copy()
+    given = np.zeros(len(cells))
+    host.run()
+    outputs = [value[1] for name, value in host.calls if name == "component"]
+    for water in [outputs[0][WATER]] * 6 + [outputs[1][WATER]] * 2:
+        given += 3600.0 * water[cells]
+    layer = host.coupling.state.layer
+    mass = layer.at_land(host.states.prognostics.current.rho) * layer.thickness
+    gained = mass * (host.states.tracers.current.qv.ndarray[cells, level] - start[cells, level])
+    np.testing.assert_allclose(gained, given, rtol=1e-9, atol=1e-12)
+    assert abs(host.coupling.state.budget.totals().residual) <= 1e-12
+    above = host.states.tracers.current.qv.ndarray[:, :level]
+    assert np.array_equal(above, start[:, :level]), "only the lowest layer"
+
+
+def test_cells_that_are_not_land_keep_their_air(driver):
+    host = Host(driver)
+    prognostic = host.states.prognostics.current
+    before = {name: getattr(prognostic, name).ndarray.copy() for name in ("rho", "exner", "theta_v", "vn", "w")}
+    host.run()
+    ocean = ~host.coupling.land_mask
+    assert 0.1 < ocean.mean() < 0.9
+    after = host.states.prognostics.current
+    for name in ("rho", "exner", "theta_v"):
+        assert np.array_equal(getattr(after, name).ndarray[ocean], before[name][ocean]), name
+    for name in ("rho", "vn", "w"):
+        assert np.array_equal(getattr(after, name).ndarray, before[name]), name
+    assert (after.theta_v.ndarray[~ocean, -1] != before["theta_v"][~ocean, -1]).any()
+    for field in host.coupling.land.outputs.values():
+        assert np.isnan(field.ndarray[ocean]).all()
+
+
+def test_start_in_the_middle_of_a_window(driver):
+    host = Host(driver, state_time=START - 4 * HOUR)
+    host.run()
+    times = [value[0].hour for name, value in host.calls if name == "component"]
+    assert times == [0, 2], "nothing cached at first; then at the end of the window that began four hours earlier"
+    assert [fired for _, fired, _ in host.coupling.component.seconds] == [False, True]
+
+
+def test_a_process_that_begins_late(driver):
+    host = Host(driver, state_time=START + 3 * HOUR)
+    host.run()
+    assert host.names()[:5] == ["gather", "gather", "gather", "gather", "input"]
+    assert [value[0].hour for name, value in host.calls if name == "component"] == [3]
+
+
+def test_a_process_that_is_off_changes_nothing(driver):
+    host = Host(driver, enable=False)
+    before = host.states.prognostics.current.theta_v.ndarray.copy()
+    host.run()
+    assert host.names() == 8 * ["gather"]
+    assert np.array_equal(host.states.prognostics.current.theta_v.ndarray, before)
+    assert host.coupling.land.time == START, "nothing was accumulated"
+
+
+def test_the_wind_is_that_of_icon4py(driver):
+    """All levels by ICON4Py's own program (at the start, in the driver's diagnostics), the lowest by the adapter."""
+    host = Host(driver)
+    layer = host.coupling.state.layer
+    eastward, northward = layer.wind(host.states.prognostics.current)
+    np.testing.assert_allclose(eastward, layer.at_land(host.states.diagnostic.u), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(northward, layer.at_land(host.states.diagnostic.v), rtol=1e-12, atol=1e-12)
+    assert np.ptp(eastward) > 1.0
+
+
+def test_errors_say_what_does_not_fit(driver):
+    with pytest.raises(InputError, match="land interval: found 4:00:00, expected one that divides"):
+        Host(driver, interval=4 * HOUR)
+    host = Host(driver)
+    state = host.coupling.state
+    state.gather_from_prognostic(host.states.prognostics.next, host.states.tracers.next)
+    outputs = host.coupling.component(state.as_component_input(), datetime.datetime(2008, 9, 1))
+    with pytest.raises(InputError, match="step: found 0:10:00, expected 1:00:00"):
+        state.scatter_to_prognostic(host.states.prognostics.next, outputs, datetime.timedelta(minutes=10))
+    with pytest.raises(InputError, match="2008-09-01T01:00"):
+        host.coupling.component(state.as_component_input(), datetime.datetime(2008, 9, 1, 1))
+
+
+def test_a_run_writes_its_file_and_figure(directory, tmp_path):
+    experiment = dataclasses.replace(EXPERIMENT, grid=str(grid_file("R2B2", directory)))
+    options = RunOptions(experiment, land_backend="embedded", output=tmp_path / "run.nc", plot=tmp_path / "run.png")
+    data = run(options, model=small_model()).data
+    assert abs(data.attrs["energy_residual"]) <= 1e-12
+    assert data.attrs["all_finite"] == 1
+    assert data["surface_temperature"].shape == (8, 1280)
+    assert np.isfinite(data[LATENT].values[:, data["land_mask"].values == 1]).all()
+    assert {file.name for file in tmp_path.iterdir()} == {"run.nc", "run.png"}
