@@ -9,10 +9,13 @@ DATA ?= ../shared/data
 OUT ?= out
 EXAMPLE := examples/column_run/ecland_columns.nc
 
-.PHONY: help install run compile test test-quick lint types bench train evaluate clean
+ICON4PY_PYTHON ?= python3.12
+ICON4PY_VENV ?= .venv-icon4py
+
+.PHONY: help install run compile test test-quick test-icon4py lint types bench coupled-run train evaluate clean
 
 help: ## show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 14
 
 $(BIN)/ailand: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -43,6 +46,21 @@ test: $(VENV)/.test ## run all tests
 test-quick: $(VENV)/.test ## run the tests that need no long compilation
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not slow"
 
+$(ICON4PY_VENV)/.test: pyproject.toml
+	$(ICON4PY_PYTHON) -m venv $(ICON4PY_VENV)
+	$(ICON4PY_VENV)/bin/python -m pip install --quiet --upgrade pip
+	$(ICON4PY_VENV)/bin/python -m pip install --quiet --editable '.[test,icon4py]'
+	@touch $@
+
+test-icon4py: $(ICON4PY_VENV)/.test ## run the tests with ICON4Py, in an environment of their own (ICON4PY_PYTHON: Python >= 3.12)
+	$(ICON4PY_VENV)/bin/python -m pytest tests/icon4py
+
+coupled-run: $(ICON4PY_VENV)/.test ## a day of ICON4Py with its dynamical core and aiLand; compiles for tens of minutes the first time
+	@mkdir -p $(OUT)
+	GT4PY_BUILD_CACHE_LIFETIME=persistent GT4PY_BUILD_CACHE_DIR=$(abspath $(OUT)) \
+	  $(ICON4PY_VENV)/bin/ailand-icon4py-run --grid R2B3 --hours 24 --grids $(OUT) \
+	  --output $(OUT)/coupled_run.nc --plot $(OUT)/coupled_run.png
+
 lint: $(VENV)/.test ## check style
 	$(BIN)/ruff check src tests examples
 	$(BIN)/ruff format --check src tests examples
@@ -66,6 +84,6 @@ evaluate: $(BIN)/ailand ## score the default model by lead time on the hold-out 
 	$(BIN)/ailand evaluate $(DATA)/ecland_synth_6h_holdout.nc --output docs/evaluation_holdout.md
 
 clean: ## remove what the targets above made
-	rm -rf $(VENV) $(OUT) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks \
+	rm -rf $(VENV) $(ICON4PY_VENV) $(OUT) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks \
 	  _dacegraphs .gt4py_cache .dacecache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
