@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import itertools
 import time
 
 import pytest
@@ -34,16 +34,18 @@ def test_rivals_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(log) == sum(4 + race.MINIMUM_ROUNDS * (1 + timing.calls) for timing in timings.values())
 
 
-def test_turn_waits_for_threads_to_sleep() -> None:
-    stop = threading.Event()
-    busy = threading.Thread(target=lambda: [None for _ in iter(stop.is_set, True)])
-    busy.start()
-    try:
-        assert race.settle(0.1) >= 0.1
-    finally:
-        stop.set()
-        busy.join()
-    assert race.settle(5.0) < 5.0
+def test_turn_waits_for_threads_to_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processor time of the process before and after each watch: busy, busy, at rest."""
+    spent = iter([0.0, race.WATCHED, race.WATCHED, 1.5 * race.WATCHED, 1.5 * race.WATCHED, 1.5 * race.WATCHED])
+    monkeypatch.setattr(race.time, "process_time", lambda: next(spent))
+    assert 2 * race.WATCHED <= race.settle(30.0) < 30.0
+    assert next(spent, None) is None
+
+
+def test_turn_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    spent = itertools.count()
+    monkeypatch.setattr(race.time, "process_time", lambda: float(next(spent)))
+    assert race.settle(0.05) >= 0.05
 
 
 def test_clock_shows_each_duration_once() -> None:
