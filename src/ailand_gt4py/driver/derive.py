@@ -13,12 +13,10 @@ from typing import Any
 import numpy as np
 
 from ailand_gt4py import ecland_tables
+from ailand_gt4py.constants import GRAVITY
 from ailand_gt4py.errors import InputError
 
 Values = np.ndarray[Any, Any]
-
-#: Standard gravity (m s-2), as the IFS uses it to make geopotential from height.
-GRAVITY = 9.80665
 
 #: Type of vegetation -> its cover.
 VEGETATION_COVERS: dict[str, str] = {"clim_tvh": "clim_cvh", "clim_tvl": "clim_cvl"}

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ailand_gt4py.arrays import array_module
+from ailand_gt4py.arrays import array_module, to_host
 from ailand_gt4py.derived_forcing import derived_forcing
 from ailand_gt4py.driver.input import ColumnInput
 from ailand_gt4py.driver.output import FLAG_MASKS, Values, is_at_window_end
@@ -107,7 +107,7 @@ class Stepper:
     @property
     def state(self) -> Values:
         """The state reached, (n_columns, n_state) in host memory."""
-        return self._on_host(self._state).copy()
+        return to_host(self._state).copy()
 
     @property
     def diagnostics(self) -> Values:
@@ -140,7 +140,7 @@ class Stepper:
             forcing_flags = self._flags("forcing", forcing.reshape(-1, forcing.shape[-1])).reshape(stop - row, -1)
             device_forcing = self._on_device(forcing)
             for step_forcing, step_flags in zip(device_forcing, forcing_flags, strict=True):
-                values[row, :n_state] = self._on_host(self._state).T
+                values[row, :n_state] = to_host(self._state).T
                 flags[row] = self._static_flag | step_flags | self._flags("state", values[row, :n_state].T)
                 values[row, n_state:][self._at_end] = self._diagnostics.T[self._at_end]
                 self._step(step_forcing)
@@ -155,7 +155,7 @@ class Stepper:
     def _step(self, forcing: Any) -> None:
         self._emulator.step(self._static, forcing, self._state, out=(self._new_state, self._device_diagnostics))
         self._state, self._new_state = self._new_state, self._state
-        self._diagnostics[...] = self._on_host(self._device_diagnostics)
+        self._diagnostics[...] = to_host(self._device_diagnostics)
 
     def _forcing(self, first: int, last: int) -> Values:
         """(n_steps, n_columns, n_forcing) in host memory, model order."""
@@ -185,7 +185,7 @@ class Stepper:
             # Row 0 has no diagnostics of a step before: a missing value, not a wrong one.
             checked = values.copy()
             checked[0, len(self._model.state) :][self._at_end] = 0.0
-        after = np.concatenate([self._on_host(self._state), self._diagnostics], axis=1).T
+        after = np.concatenate([to_host(self._state), self._diagnostics], axis=1).T
         if np.isfinite(checked).all() and np.isfinite(after).all():
             return
         found = np.argwhere(~np.isfinite(np.concatenate([checked, after[None]])))
@@ -198,6 +198,3 @@ class Stepper:
 
     def _on_device(self, host: Values) -> Any:
         return host if self._emulator.device == "cpu" else array_module(self._emulator.device).asarray(host)
-
-    def _on_host(self, array: Any) -> Values:
-        return array if self._emulator.device == "cpu" else array.get()

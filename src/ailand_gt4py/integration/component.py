@@ -24,6 +24,7 @@ from ailand_gt4py.integration.surface_closures import REFERENCE_HEIGHT
 from ailand_gt4py.lowering import backends
 from ailand_gt4py.weights.model import Model
 from ailand_gt4py.weights.model_file import read_model
+from ailand_gt4py.weights.schema import checksum
 
 logger = logging.getLogger(__name__)
 
@@ -32,11 +33,11 @@ class LandComponent:
     """An aiLand model as the land surface of a host model, on the host's memory.
 
     At every host step the host calls `accumulate` with its fields, then `advance`; or the component itself, which is
-    both. Fields are read where they are, at land points only; nothing is allocated after the first step but Python's
-    own objects. When the samples of a window of the emulator's length are there, the emulator makes its step, and the
-    outputs change. So fluxes of a window are those of the window before: an emulator needs the whole window's forcing.
-    Until the first window is full, the outputs are those of a provisional step on the first sample alone, which does
-    not change the state.
+    both. Fields are read where they are, at land points only; state, sums and outputs are allocated once. When the
+    samples of a window of the emulator's length are there, the emulator makes its step, and the outputs change. So
+    fluxes of a window are those of the window before: an emulator needs the whole window's forcing. Until the first
+    window is full, the outputs are those of a provisional step on the first sample alone, which does not change the
+    state.
 
     Args:
         model: what to run; None: the default model of the package.
@@ -313,7 +314,7 @@ class LandComponent:
     def _identity(self) -> dict[str, str]:
         """What must be the same where a run goes on."""
         return {
-            "model_checksum": restart.model_checksum(self.model),
+            "model_checksum": checksum(self.model),
             "precision": self._columns.precision,
             "host_step_nanoseconds": str(self._clock.host_step.astype(np.int64)),
             "grid": " x ".join(map(str, self._points.shape)),

@@ -179,12 +179,11 @@ class LandColumns:
         assert self.emulator is not None
         self._complete_forcing(window_start, window)
         self.emulator.step(self._static, self.forcing, self.state, out=(self._new_state, self._new_diagnostics))
-        self._derivative_values = [self._derivative(places) for _, places in self._derivatives]
+        self._derivative_values = [self._derivative(*places) for _, places in self._derivatives]
 
-    def _derivative(self, places: tuple[int, int]) -> arrays.Array:
-        """(n_land,) derivative of an upward flux."""
+    def _derivative(self, flux: int, forcing: int) -> arrays.Array:
+        """(n_land,) derivative of an upward flux with respect to a forcing variable, by their places in the model."""
         assert self.emulator is not None
-        flux, forcing = places
         direction = self._xp.zeros_like(self.forcing)
         direction[:, forcing] = 1.0
         _, change = self.emulator.tangent_linear(self._static, self.forcing, self.state, None, direction, None)

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import time
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
-from ailand_gt4py.errors import AilandError, RunError
 from ailand_gt4py.lowering import compilation
-
-logger = logging.getLogger(__name__)
 
 
 class OperatorCall:
@@ -27,8 +20,8 @@ class OperatorCall:
     def __init__(self, definition: Any, backend: Any, description: str) -> None:
         self._call = definition if backend is None else definition.with_backend(backend)
         self._description = description
-        self._is_compiled = backend is None
         self._is_embedded = backend is None
+        self._is_compiled = False
 
     def __call__(self, *arguments: Any, **keywords: Any) -> None:
         """As GT4Py's call.
@@ -36,29 +29,14 @@ class OperatorCall:
         Raises:
             RunError: it cannot be compiled.
         """
-        if self._is_compiled and not self._is_embedded:
+        if self._is_compiled:
             self._call(*arguments, **keywords)
-            return
-        with self._first_call():
-            self._call(*arguments, **keywords)
-
-    @contextlib.contextmanager
-    def _first_call(self) -> Iterator[None]:
-        with warnings.catch_warnings():
-            # GT4Py remarks on every call that embedded execution is slow; here it was asked for.
-            warnings.simplefilter("ignore", category=UserWarning)
-            if self._is_embedded:
-                yield
-                return
-            logger.info("preparing %s: compiled at the first use, then kept", self._description)
-            start = time.perf_counter()
-            try:
-                with compilation.in_this_process():
-                    yield
-            except AilandError:
-                raise
-            except Exception as error:
-                reason = (str(error).strip().splitlines() or [""])[0]
-                raise RunError(f"{self._description} cannot be compiled: {type(error).__name__}: {reason}") from error
+        elif self._is_embedded:
+            with warnings.catch_warnings():
+                # GT4Py remarks on every call that embedded execution is slow; here it was asked for.
+                warnings.simplefilter("ignore", category=UserWarning)
+                self._call(*arguments, **keywords)
+        else:
+            with compilation.announced(self._description):
+                self._call(*arguments, **keywords)
             self._is_compiled = True
-            logger.info("ready after %.1f s", time.perf_counter() - start)

@@ -14,15 +14,8 @@ import numpy as np
 
 from ailand_gt4py import arrays
 from ailand_gt4py.errors import InputError, RunError
-from ailand_gt4py.weights.model import Model
-from ailand_gt4py.weights.schema import checksum
 
 FORMAT = "ailand_gt4py land component 1"
-
-
-def model_checksum(model: Model) -> str:
-    """SHA-256 of all that the model means."""
-    return checksum(model)
 
 
 def write(

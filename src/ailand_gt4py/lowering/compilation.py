@@ -6,16 +6,22 @@ import contextlib
 import functools
 import hashlib
 import importlib.metadata
+import logging
 import os
 import pathlib
 import platform
 import shutil
 import sys
+import time
 import warnings
 from collections.abc import Iterator
 
 from gt4py.next import config
 from gt4py.next.otf import runners
+
+from ailand_gt4py.errors import AilandError, RunError
+
+logger = logging.getLogger(__name__)
 
 
 def cache_directory() -> pathlib.Path:
@@ -78,6 +84,32 @@ def build_tools() -> Iterator[None]:
         yield
     finally:
         os.environ["PATH"] = path
+
+
+@contextlib.contextmanager
+def announced(description: str) -> Iterator[None]:
+    """Around a first call, which compiles: `in_this_process`, with a word to the user and failure in one line.
+
+    Args:
+        description: of what is compiled: "the layer_norm network for dace_cpu in float32".
+
+    Raises:
+        RunError: it cannot be compiled.
+    """
+    logger.info("preparing %s: compiled at its first use, then kept", description)
+    start = time.perf_counter()
+    try:
+        with in_this_process():
+            yield
+    except AilandError:
+        raise
+    except Exception as error:
+        lines = str(error).strip().splitlines() or [""]
+        # A build's output is headed by "Compiler failure:"; what went wrong is said further down.
+        causes = [line.strip() for line in lines if "error" in line.lower()] if lines[0].endswith(":") else []
+        reason = " ".join([lines[0], *causes[:1]])
+        raise RunError(f"{description} cannot be compiled: {type(error).__name__}: {reason}") from error
+    logger.info("ready after %.1f s", time.perf_counter() - start)
 
 
 @contextlib.contextmanager

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
-import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -14,12 +12,9 @@ import numpy as np
 
 from ailand_gt4py import arrays
 from ailand_gt4py.dimensions import Column
-from ailand_gt4py.errors import InputError, RunError
 from ailand_gt4py.lowering import compilation, device_stream
 from ailand_gt4py.lowering.bound_call import BoundCall
 from ailand_gt4py.lowering.column_entry import EntryCall
-
-logger = logging.getLogger(__name__)
 
 
 class ProgramCall:
@@ -96,18 +91,6 @@ class ProgramCall:
                 warnings.simplefilter("ignore", category=UserWarning)
                 yield
             return
-        logger.info("preparing %s: compiled at its first use, then kept", self._description)
-        start = time.perf_counter()
-        try:
-            with compilation.in_this_process():
-                yield
-        except (InputError, RunError):
-            raise
-        except Exception as error:
-            lines = str(error).strip().splitlines() or [""]
-            # A build's output is headed by "Compiler failure:"; what went wrong is said further down.
-            causes = [line.strip() for line in lines if "error" in line.lower()] if lines[0].endswith(":") else []
-            reason = " ".join([lines[0], *causes[:1]])
-            raise RunError(f"{self._description} cannot be compiled: {type(error).__name__}: {reason}") from error
+        with compilation.announced(self._description):
+            yield
         self.is_compiled = True
-        logger.info("ready after %.1f s", time.perf_counter() - start)

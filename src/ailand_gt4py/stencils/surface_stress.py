@@ -15,11 +15,12 @@ import numpy as np
 from gt4py.eve.utils import FrozenNamespace
 from gt4py.next import arctan, exp, log, maximum, minimum, sqrt
 
+from ailand_gt4py.constants import GRAVITY
 from ailand_gt4py.dimensions import Column
 
 FLOW = FrozenNamespace(
     karman=np.float64(0.4),
-    gravity=np.float64(9.80665),
+    gravity=np.float64(GRAVITY),
     gas=np.float64(287.0597),
     virtual=np.float64(461.5250 / 287.0597 - 1.0),
     heat_capacity=np.float64(1004.7090),

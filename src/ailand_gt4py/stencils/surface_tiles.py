@@ -20,6 +20,7 @@ from gt4py.eve.utils import FrozenNamespace
 from gt4py.next import exp, log, maximum, minimum, sqrt
 
 from ailand_gt4py import ecland_surface_tables as tables
+from ailand_gt4py.constants import GRAVITY
 from ailand_gt4py.dimensions import Column
 from ailand_gt4py.stencils.surface_stress import wind_speed
 
@@ -33,7 +34,7 @@ def neutral_exchange(roughness: float) -> np.float64:
 
 
 TILES = FrozenNamespace(
-    gravity=np.float64(9.80665),
+    gravity=np.float64(GRAVITY),
     vaporisation=np.float64(2.5008e6),
     fusion=np.float64(2.8345e6 - 2.5008e6),
     stefan_boltzmann=np.float64(5.670374419e-8),

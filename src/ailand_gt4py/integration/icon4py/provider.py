@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from ailand_gt4py import arrays, ecland_tables
+from ailand_gt4py.constants import GRAVITY
 from ailand_gt4py.derived_forcing import derived_forcing
 
 Values = Any  # NumPy or CuPy array
@@ -128,7 +129,6 @@ STEFAN_BOLTZMANN = 5.670374e-8
 #: Water vapour over dry air, ratio of the gas constants.
 EPSILON = 0.622
 RELATIVE_HUMIDITY = 0.7
-GRAVITY = 9.80665
 #: Between them the ground goes from no snow to being covered, K; snow water where it is, m.
 SNOW_FREE, SNOW_COVERED, SNOW_WATER = 273.0, 263.0, 0.05
 #: Soil water between wilting point (0) and field capacity (1), by layer.

@@ -11,6 +11,7 @@ import xarray as xr
 from icon4py.model.driver.driver import Icon4pyDriver
 from icon4py.model.driver.driver_states import DriverStates, DriverTimers
 
+from ailand_gt4py.arrays import to_host
 from ailand_gt4py.integration.icon4py.component import as_datetime64
 from ailand_gt4py.integration.icon4py.process import Coupling
 from ailand_gt4py.integration.icon4py.state import LATENT, SENSIBLE, WATER
@@ -102,16 +103,16 @@ class Recorder:
         for place, variable in enumerate(land.model.state):
             if variable.name.startswith(STATE_PREFIXES):
                 values = np.full(len(coupling.land_mask), np.nan)
-                values[_host(coupling.land_mask)] = _host(land.state[:, place])
+                values[to_host(coupling.land_mask)] = to_host(land.state[:, place])
                 self._append(variable.name, values)
         prognostic = self._states.prognostics.current
         self._finite &= all(
-            bool(np.isfinite(_host(getattr(prognostic, name).ndarray)).all())
+            bool(np.isfinite(to_host(getattr(prognostic, name).ndarray)).all())
             for name in ("rho", "exner", "theta_v", "vn", "w")
         )
 
     def _append(self, name: str, values: Any) -> None:
-        self._rows.setdefault(name, []).append(_host(values).copy())
+        self._rows.setdefault(name, []).append(to_host(values).copy())
 
     def seconds(self) -> dict[str, float]:
         """Wall-clock seconds of the parts of a step: medians over the steps after the first."""
@@ -141,11 +142,11 @@ class Recorder:
         data = xr.Dataset(
             coords={
                 "time": ("time", np.array(self._times)),
-                "lat": ("cell", _host(coupling.latitude), {"units": "degrees_north", "standard_name": "latitude"}),
-                "lon": ("cell", _host(coupling.longitude), {"units": "degrees_east", "standard_name": "longitude"}),
+                "lat": ("cell", to_host(coupling.latitude), {"units": "degrees_north", "standard_name": "latitude"}),
+                "lon": ("cell", to_host(coupling.longitude), {"units": "degrees_east", "standard_name": "longitude"}),
             }
         )
-        data["land_mask"] = ("cell", _host(coupling.land_mask).astype(np.int8), {"long_name": "1 over land"})
+        data["land_mask"] = ("cell", to_host(coupling.land_mask).astype(np.int8), {"long_name": "1 over land"})
         for name, rows in self._rows.items():
             if name in properties:
                 attrs = {key: properties[name][key] for key in ("standard_name", "long_name", "units", "origin")}
@@ -182,9 +183,3 @@ def _step_of(icon: Icon4pyDriver) -> np.timedelta64:
 
 def _median(values: list[float]) -> float:
     return float(np.median(values)) if values else float("nan")
-
-
-def _host(array: Any) -> Values:
-    """In host memory."""
-    result: Values = array.get() if hasattr(array, "get") else np.asarray(array)
-    return result
