@@ -54,7 +54,8 @@ class LandComponent:
         backend, precision: see `Emulator`.
         between: ``hold`` keeps outputs until the emulator's next step; ``interpolate`` goes from the last but one to
             the last linearly in time, without jumps and later by half a window.
-        derivatives: give the derivatives of the fluxes with respect to the forcing, too.
+        derivatives: give the derivatives of the fluxes with respect to the forcing, too, and the forcing for which
+            they hold.
         host_dtype: type of the outputs, float32 or float64.
         ocean_value: of outputs at points that are not land.
         not_finite: what to do with NaN or infinity from the host: ``raise``, or ``flag``: such columns keep their state
@@ -66,7 +67,7 @@ class LandComponent:
         model: as given. emulator: None without land. n_land: number of land points.
         outputs: name -> field over the host's grid; the component's own, the same objects in every step.
         inputs_properties, outputs_properties: name -> standard_name, long_name, units, dims (and origin: ``model``,
-            ``closure`` or ``derivative``).
+            ``closure``, ``derivative`` or ``forcing``).
         missing_outputs: name -> why the model does not give it.
         state, diagnostics: (n_land, n_features), model order and units.
         flagged: (n_land,) bool: columns that were not stepped in the last window.
@@ -279,28 +280,36 @@ class LandComponent:
         """
         self._columns.prescribe(name, value)
 
-    def write_restart(self, path: str | os.PathLike[str]) -> None:
+    def write_restart(
+        self, path: str | os.PathLike[str], host_memory: Mapping[str, arrays.Array] | None = None
+    ) -> None:
         """Write all that the component remembers, to the bit, at any time between two calls; netCDF-4.
+
+        Args:
+            host_memory: name -> array of what a host's adapter remembers, too.
 
         Raises:
             RunError: writing failed; an older file of that name is then still there.
         """
         position = self._clock.as_dict() | {"has_outputs": int(self._has_outputs)}
-        restart.write(path, self._memory(), self._identity(), position)
+        restart.write(path, self._memory(host_memory), self._identity(), position)
 
-    def restore(self, path: str | os.PathLike[str]) -> None:
+    def restore(self, path: str | os.PathLike[str], host_memory: Mapping[str, arrays.Array] | None = None) -> None:
         """Go on where a restart file's component stood; this one must be made with the same arguments.
+
+        Args:
+            host_memory: name -> array of the names, shapes and types of those written; they are filled.
 
         Raises:
             InputError: a file that cannot be read, or of another model, precision, grid or host step.
         """
-        position = restart.read(path, self._memory(), self._identity())
+        position = restart.read(path, self._memory(host_memory), self._identity())
         self._has_outputs = bool(position.pop("has_outputs"))
         self._clock.restore(position)
         if self._has_outputs:
             self._fields.write(self._clock.fraction() if self._between == "interpolate" else 1.0)
 
-    def _memory(self) -> dict[str, arrays.Array]:
+    def _memory(self, host_memory: Mapping[str, arrays.Array] | None) -> dict[str, arrays.Array]:
         """Name -> array of all that changes in a run."""
         return {
             **self._columns.memory(),
@@ -309,6 +318,7 @@ class LandComponent:
             "earlier_outputs": self._fields.earlier,
             "later_outputs": self._fields.later,
             "land_points": self._points.columns,
+            **{f"host_{name}": array for name, array in (host_memory or {}).items()},
         }
 
     def _identity(self) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -98,7 +98,7 @@ class LandColumns:
         self.outputs: tuple[Output, ...] = (
             *(predicted.output for predicted in self._predicted),
             *self._closures.outputs,
-            *(derivative.output for derivative, _ in self._derivatives),
+            *(output for derivative, _ in self._derivatives for output in (derivative.output, derivative.reference)),
         )
         self.missing_outputs = (
             missing_outputs(model, [output.name for output in self.outputs]) | self._closures.missing_outputs
@@ -207,21 +207,23 @@ class LandColumns:
         self.diagnostics, self._new_diagnostics = self._new_diagnostics, self.diagnostics
 
     def write_outputs(self, out: arrays.Array) -> None:
-        """Write (n_outputs, n_land) of the state and the diagnostics."""
+        """Write (n_outputs, n_land) of the state and the diagnostics; flagged columns keep what is there."""
+        for row, values in enumerate(self._output_rows()):
+            out[row] = self._xp.where(self.flagged, out[row], values)
+
+    def _output_rows(self) -> Iterator[arrays.Array]:
+        """(n_land,) of each of ``outputs``."""
         state = {variable.name: self.state[:, k] for k, variable in enumerate(self.model.state)}
         diagnostics = {variable.name: self.diagnostics[:, k] for k, variable in enumerate(self.model.diagnostics)}
         known = state | diagnostics
-        row = 0
         for predicted in self._predicted:
-            out[row] = predicted.factor * known[predicted.variable]
-            row += 1
+            yield predicted.factor * known[predicted.variable]
         closures = self._closures(self._static_values, self.forcing, self.state, self.diagnostics)
         for output in self._closures.outputs:
-            out[row] = closures[output.name]
-            row += 1
-        for values in self._derivative_values:
-            out[row] = values
-            row += 1
+            yield closures[output.name]
+        for values, (_, (_, forcing)) in zip(self._derivative_values, self._derivatives, strict=True):
+            yield values
+            yield self.forcing[:, forcing]
 
     def memory(self) -> dict[str, arrays.Array]:
         """Name -> array of all that changes in a run."""

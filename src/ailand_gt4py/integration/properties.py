@@ -9,7 +9,7 @@ from typing import Any, Literal
 from ailand_gt4py.errors import InputError
 from ailand_gt4py.weights.model import Model, Variable
 
-Origin = Literal["model", "closure", "derivative"]
+Origin = Literal["model", "closure", "derivative", "forcing"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Output:
     Attributes:
         name: key in the component's outputs. standard_name: of CF, empty where there is none. units: UDUNITS.
         origin: ``model`` predicted by the network, ``closure`` from formulas (`stencils.surface`), ``derivative`` of
-            the network.
+            the network, ``forcing`` the host's own over the window.
         long_name: for people.
     """
 
@@ -78,13 +78,17 @@ PREDICTED = (
 
 @dataclasses.dataclass(frozen=True)
 class FluxDerivative:
-    """The derivative of an upward flux with respect to a forcing variable.
+    """The derivative of an upward flux with respect to a forcing variable, and that variable's value where it holds.
+
+    With them a host has the flux as a line: flux + derivative * (its air now - reference).
 
     Attributes:
+        output: the derivative. reference: the forcing of the window that gave flux and derivative.
         flux: the model's downward flux. forcing: the variable.
     """
 
     output: Output
+    reference: Output
     flux: str
     forcing: str
 
@@ -98,6 +102,13 @@ DERIVATIVES = (
             "derivative",
             "derivative of the upward sensible heat flux with respect to air temperature",
         ),
+        Output(
+            "sensible_heat_flux_air_temperature",
+            "air_temperature",
+            "K",
+            "forcing",
+            "air temperature for which the sensible heat flux and its derivative hold",
+        ),
         "sshf",
         "met_tair",
     ),
@@ -108,6 +119,13 @@ DERIVATIVES = (
             "W m-2",
             "derivative",
             "derivative of the upward latent heat flux with respect to specific humidity (kg kg-1)",
+        ),
+        Output(
+            "latent_heat_flux_specific_humidity",
+            "specific_humidity",
+            "kg kg-1",
+            "forcing",
+            "specific humidity for which the latent heat flux and its derivative hold",
         ),
         "slhf",
         "met_qair",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -75,19 +75,11 @@ def read(
         InputError: no such file, not a restart file, or of another run; names what differs.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file, expected a restart file of a land component")
-    try:
-        with contextlib.closing(netCDF4.Dataset(path, "r")) as dataset:
-            dataset.set_auto_maskandscale(False)
-            found = {key: dataset.getncattr(key) for key in dataset.ncattrs()}
-            _check_identity(path, found, identity)
-            values = {name: _read_array(path, dataset, name, array) for name, array in memory.items()}
-            position = {key: int(value) for key, value in json.loads(found["clock"]).items()}
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path}: cannot be read ({' '.join(str(error).split())}), expected a restart file") from error
+    with _opened(path) as dataset:
+        found = {key: dataset.getncattr(key) for key in dataset.ncattrs()}
+        _check_identity(path, found, identity)
+        values = {name: _read_array(path, dataset, name, array) for name, array in memory.items()}
+        position = {key: int(value) for key, value in json.loads(found["clock"]).items()}
     points = "land_points"
     if not np.array_equal(values[points], arrays.to_host(memory[points])):
         raise InputError(f"{path}: has other land points, expected those of this component's land mask")
@@ -95,6 +87,32 @@ def read(
         if name != points:
             array[...] = _on_device(values[name], array)
     return position
+
+
+def next_time(path: str | os.PathLike[str]) -> np.datetime64:
+    """Of the host step with which a restart file's run goes on.
+
+    Raises:
+        InputError: no such file, or not a restart file.
+    """
+    with _opened(Path(path)) as dataset:
+        _check_identity(Path(path), {"format": getattr(dataset, "format", None)}, {})
+        return np.datetime64(int(json.loads(dataset.getncattr("clock"))["next_time"]), "ns")
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """The file as a netCDF4 data set whose values come as they are stored; errors meanwhile are an InputError."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file, expected a restart file of a land component")
+    try:
+        with contextlib.closing(netCDF4.Dataset(path, "r")) as dataset:
+            dataset.set_auto_maskandscale(False)
+            yield dataset
+    except InputError:
+        raise
+    except (OSError, RuntimeError, ValueError, KeyError, AttributeError) as error:
+        raise InputError(f"{path}: cannot be read ({' '.join(str(error).split())}), expected a restart file") from error
 
 
 def _check_identity(path: Path, found: Mapping[str, Any], identity: Mapping[str, str]) -> None:

@@ -51,6 +51,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--backend", default=None, help="ICON4Py's backend (gtfn_cpu; embedded without dynamics)")
     add("--land-backend", default=None, help="the land's backend (dace_cpu)")
     add("--land-interval", type=float, default=None, metavar="HOURS", help="between calls of the land (its own step)")
+    add("--implicit", action=argparse.BooleanOptionalAction, default=True, help="fluxes follow the air (yes)")
+    add("--mixing-height", type=float, default=1000.0, metavar="M", help="of heat and vapour in the air (%(default)g)")
     add("--record", type=int, default=3600, metavar="SECONDS", help="simulated time between records (%(default)s)")
     add("--start", default="2008-09-01T00:00:00", help="date and time, UTC (%(default)s)")
     add("--model", type=Path, default=None, help="model file (the default model)")
@@ -102,6 +104,8 @@ def parse_options(arguments: Sequence[str]) -> RunOptions:
         interval_hours=given.land_interval,
         record_seconds=given.record,
         land_backend=given.land_backend,
+        implicit=given.implicit,
+        mixing_height=given.mixing_height,
         output=given.output,
         plot=given.plot,
         grids=given.grids,

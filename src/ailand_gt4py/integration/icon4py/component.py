@@ -37,12 +37,14 @@ class AilandComponent:
 
     `AilandState.gather_from_prognostic` has added the step's forcing to the window by then, in every step of the
     dycore; this call, at the process's interval, gives the outputs and lets the emulator make its step if its window
-    is full. The outputs are the land component's own buffers, the same objects in every call: the driver holds on to
-    them between calls.
+    is full. The outputs are buffers of the land component and of the exchange, the same objects in every call: the
+    driver holds on to them between calls. The land's are those that hold from now on; what the air was given, as fluxes
+    and as tendencies of its lowest layer, is written when it is given, in every step of the host.
 
     Args:
         land: the land component.
-        state_time: when its initial state was valid: its windows are counted from there.
+        given: name -> field over the host's cells of what the air was given. given_properties: of these.
+        state_time: when the land's initial state was valid: its windows are counted from there.
 
     Attributes:
         land, state_time: as given.
@@ -50,8 +52,16 @@ class AilandComponent:
         seconds: (time, whether the emulator's window was full, wall-clock seconds) of every call.
     """
 
-    def __init__(self, land: LandComponent, state_time: np.datetime64) -> None:
+    def __init__(
+        self,
+        land: LandComponent,
+        given: dict[str, Any],
+        given_properties: dict[str, Any],
+        state_time: np.datetime64,
+    ) -> None:
         self.land, self.state_time = land, state_time
+        self._outputs = {**land.outputs, **given}
+        self._outputs_properties = {**land.outputs_properties, **given_properties}
         self.seconds: list[tuple[np.datetime64, bool, float]] = []
 
     @property
@@ -60,10 +70,10 @@ class AilandComponent:
 
     @property
     def outputs_properties(self) -> dict[str, Any]:
-        return self.land.outputs_properties
+        return self._outputs_properties
 
     def __call__(self, state: dict[str, Any], time_step: datetime.datetime) -> dict[str, Any]:
-        """Give the fluxes.
+        """Give what `outputs_properties` lists.
 
         Args:
             state: of `AilandState.as_component_input`; added up already, and not read here.
@@ -74,8 +84,8 @@ class AilandComponent:
         """
         moment = as_datetime64(time_step)
         begin = time.perf_counter()
-        outputs = self.land.advance(moment)
+        self.land.advance(moment)
         elapsed = moment - self.state_time
         fired = bool(elapsed > _NOTHING and elapsed % self.land.window == _NOTHING)
         self.seconds.append((moment, fired, time.perf_counter() - begin))
-        return outputs
+        return self._outputs

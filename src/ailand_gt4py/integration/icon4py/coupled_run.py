@@ -18,6 +18,9 @@ from ailand_gt4py.integration.icon4py.recorder import Recorder
 from ailand_gt4py.weights.model import Model
 from ailand_gt4py.weights.model_file import read_model
 
+#: Of a typical boundary layer by day, m; ICON4Py has no turbulence that would make one.
+MIXING_HEIGHT = 1000.0
+
 
 @dataclasses.dataclass(frozen=True)
 class RunOptions:
@@ -29,6 +32,7 @@ class RunOptions:
         interval_hours: between calls of the land; None: the emulator's step.
         record_seconds: of simulated time between two records.
         land_backend: None: ``dace_cpu``.
+        implicit, mixing_height: see `process.couple`.
         output, plot: files; None: not written.
         grids: directory in which generated grids are kept; None: a temporary one.
     """
@@ -38,6 +42,8 @@ class RunOptions:
     interval_hours: float | None = None
     record_seconds: int = 3600
     land_backend: str | None = None
+    implicit: bool = True
+    mixing_height: float = MIXING_HEIGHT
     output: Path | None = None
     plot: Path | None = None
     grids: Path | None = None
@@ -85,6 +91,8 @@ def run(options: RunOptions, out: TextIO | None = None, model: Model | None = No
             model=read_model(options.model) if model is None else model,
             interval=None if interval is None else np.timedelta64(round(interval * 3600), "s"),
             moisture=experiment.moisture,
+            implicit=options.implicit,
+            mixing_height=options.mixing_height,
             backend=options.land_backend,
         )
         _say(out, f"{len(coupling.land_mask)} cells, {coupling.land.n_land} of them land; {experiment.n_steps} steps")
@@ -98,7 +106,7 @@ def run(options: RunOptions, out: TextIO | None = None, model: Model | None = No
         icon.time_integration(states)
         if not recorder.is_finite:
             raise RunError("the host's state: found numbers that are not finite, expected none")
-        data = recorder.dataset(_attributes(experiment, coupling))
+        data = recorder.dataset(_attributes(options, coupling))
         vertices = cell_vertices(grid)
         _write(data, options.output)
         if options.plot is not None:
@@ -121,13 +129,13 @@ def summary(data: xr.Dataset) -> list[str]:
     given = float(data["energy_given_sensible"].sum() + data["energy_given_latent"].sum())
     received = float(data["energy_received_sensible"].sum() + data["energy_received_latent"].sum())
     return [
-        f"energy given by land {given:.6e} J, received by the lowest layer {received:.6e} J, "
+        f"energy given by land {given:.6e} J, received by the air {received:.6e} J, "
         f"residual {data.attrs['energy_residual']:.1e} of what was exchanged",
         f"time of a host step{1e3 * step:27.3f} ms",
         of_step("dynamics", "dynamics"),
         of_step("diagnosis_and_radiation", "lowest layer and radiation"),
         of_step("accumulation", "land: accumulation"),
-        of_step("fluxes_into_the_layer", "fluxes into the lowest layer"),
+        of_step("fluxes_into_the_air", "fluxes into the air"),
         of_step("emulator_step", "land: emulator, where it is due"),
     ]
 
@@ -138,7 +146,8 @@ def cell_vertices(grid: Path) -> tuple[Any, Any]:
         return np.rad2deg(data["clon_vertices"].values), np.rad2deg(data["clat_vertices"].values)
 
 
-def _attributes(experiment: Experiment, coupling: Coupling) -> dict[str, Any]:
+def _attributes(options: RunOptions, coupling: Coupling) -> dict[str, Any]:
+    experiment = options.experiment
     return {
         "Conventions": "CF-1.11",
         "title": "aiLand as the land surface of ICON4Py, Jablonowski-Williamson start, idealised continents",
@@ -147,6 +156,8 @@ def _attributes(experiment: Experiment, coupling: Coupling) -> dict[str, Any]:
             f"experiment_{name}": int(value) if isinstance(value, bool) else value
             for name, value in dataclasses.asdict(experiment).items()
         },
+        "implicit_fluxes": int(options.implicit),
+        "mixing_height_m": options.mixing_height,
         "n_cells": len(coupling.land_mask),
         "n_land": coupling.land.n_land,
     }

@@ -9,14 +9,14 @@ import numpy as np
 import xarray as xr
 
 from ailand_gt4py.errors import RunError
-from ailand_gt4py.integration.icon4py.state import LATENT, SENSIBLE
+from ailand_gt4py.integration.icon4py.exchange import LATENT_GIVEN, SENSIBLE_GIVEN
 
 Values = np.ndarray[Any, Any]
 
 MAPS = (
     ("surface_temperature", "skin temperature", "K", "RdYlBu_r"),
-    (SENSIBLE, "sensible heat flux, upward", "W m$^{-2}$", "RdBu_r"),
-    (LATENT, "latent heat flux, upward", "W m$^{-2}$", "RdBu_r"),
+    (SENSIBLE_GIVEN, "sensible heat flux, upward", "W m$^{-2}$", "RdBu_r"),
+    (LATENT_GIVEN, "latent heat flux, upward", "W m$^{-2}$", "RdBu_r"),
 )
 GIVEN_COLOUR, RECEIVED_COLOUR = "0.25", "#d1495b"
 
@@ -130,8 +130,8 @@ def _temperatures(panel: Any, data: xr.Dataset, cell: int) -> None:
 def _fluxes(panel: Any, data: xr.Dataset, cell: int) -> None:
     times = data["time"].values
     lines = (
-        (SENSIBLE, "#d1495b", "sensible, upward"),
-        (LATENT, "#1f77b4", "latent, upward"),
+        (SENSIBLE_GIVEN, "#d1495b", "sensible, upward"),
+        (LATENT_GIVEN, "#1f77b4", "latent, upward"),
         ("surface_downwelling_shortwave_flux_in_air", "#e0a100", "short-wave, downward"),
         ("surface_downwelling_longwave_flux_in_air", "0.5", "long-wave, downward"),
     )
@@ -145,7 +145,7 @@ def _energy(panel: Any, data: xr.Dataset) -> None:
     given = np.cumsum(data["energy_given_sensible"].values + data["energy_given_latent"].values)
     received = np.cumsum(data["energy_received_sensible"].values + data["energy_received_latent"].values)
     panel.plot(times, given, color=GIVEN_COLOUR, lw=2.4, label="given by land")
-    panel.plot(times, received, color=RECEIVED_COLOUR, lw=1.0, label="received by the lowest layer")
+    panel.plot(times, received, color=RECEIVED_COLOUR, lw=1.0, label="received by the air")
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
     locator = AutoDateLocator(minticks=3, maxticks=7)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,16 @@ from icon4py.model.driver.driver_states import DriverStates
 
 from ailand_gt4py import arrays
 from ailand_gt4py.errors import InputError
+from ailand_gt4py.integration.clock import time_text
 from ailand_gt4py.integration.component import LandComponent
 from ailand_gt4py.integration.icon4py.component import AilandComponent, as_datetime, as_datetime64, as_timedelta
+from ailand_gt4py.integration.icon4py.exchange import GIVEN, FluxExchange
 from ailand_gt4py.integration.icon4py.lowest_layer import LowestLayer
+from ailand_gt4py.integration.icon4py.mixed_layer import MixedLayer
 from ailand_gt4py.integration.icon4py.provider import IdealisedPlanet, Provider
-from ailand_gt4py.integration.icon4py.state import LATENT, SENSIBLE, WATER, AilandState
+from ailand_gt4py.integration.icon4py.state import AilandState
+from ailand_gt4py.integration.icon4py.surface_fluxes import LATENT, SENSIBLE, WATER
+from ailand_gt4py.integration.restart import next_time
 from ailand_gt4py.weights.model import Model
 from ailand_gt4py.weights.model_file import read_model
 
@@ -49,6 +55,32 @@ class Coupling:
     latitude: arrays.Array
     longitude: arrays.Array
 
+    def write_restart(self, path: str | os.PathLike[str]) -> None:
+        """Write all that land and adapter remember, to the bit, between two steps of the host; netCDF-4.
+
+        ICON4Py's own state is not in it. `couple` takes the file for a run that starts where this one stands.
+
+        Raises:
+            RunError: writing failed; an older file of that name is then still there.
+        """
+        self.land.write_restart(path, self.state.exchange.memory())
+
+    def restore(self, path: str | os.PathLike[str]) -> None:
+        """Go on where a restart file's run stood.
+
+        Raises:
+            InputError: a file that cannot be read, of another model, grid or step, or that ends at another time than
+                this run starts.
+        """
+        memory = self.state.exchange.memory()
+        time = next_time(path)
+        if time != self.state.time:
+            raise InputError(
+                f"{path}: found the land at {time_text(time)}, expected {time_text(self.state.time)}, the run's start"
+            )
+        self.land.restore(path, memory)
+        self.state.exchange.remember(memory)
+
 
 def couple(
     icon: Icon4pyDriver,
@@ -60,6 +92,9 @@ def couple(
     interval: np.timedelta64 | None = None,
     enable: bool = True,
     moisture: bool = True,
+    implicit: bool = True,
+    mixing_height: float = 0.0,
+    restart: str | os.PathLike[str] | None = None,
     backend: Any = None,
     **options: Any,
 ) -> Coupling:
@@ -76,6 +111,10 @@ def couple(
         interval: of the component's calls; None: the emulator's step. It must divide that.
         enable: False: the process is there but off.
         moisture: give evaporation to the host's vapour, if it has any.
+        implicit: take the fluxes for the air at each step's end, by the network's derivatives
+            (`surface_fluxes.for_air_at_end_of_step`); False: as they are held between the emulator's steps.
+        mixing_height: m above the ground, up to which heat and vapour are mixed; 0: the lowest layer takes them.
+        restart: file of `Coupling.write_restart` to go on from, at the run's start; with the same ``state_time``.
         backend: of the land; None: ``dace_cpu`` or ``dace_gpu``, where the driver's fields are.
         options: further arguments of `LandComponent`: ``precision``, ``between``, ``derivatives``, ``not_finite``.
 
@@ -106,6 +145,8 @@ def couple(
     latitude, longitude = (
         xp.rad2deg(geometry.get(name).ndarray) for name in (geometry_attributes.CELL_LAT, geometry_attributes.CELL_LON)
     )
+    if not 0.0 <= mixing_height < np.inf:
+        raise InputError(f"mixing height: found {mixing_height} m, expected 0 m or more")
     land_mask = provider.land_mask(latitude, longitude) & _owned_cells(icon, xp)
     layer = lowest_layer(icon, land_mask, device)
     cells = layer.cells
@@ -125,6 +166,8 @@ def couple(
                 result[name][cells] = values[name]
         return result
 
+    # A restart file brings the clock; without one the land's first window must hold the start.
+    first_window = state_time if restart is None else run_start
     land = LandComponent(
         model,
         land_mask=land_mask,
@@ -133,13 +176,13 @@ def couple(
         static=on_cells(static, [variable.name for variable in model.static]),
         initial_state=on_cells(first, [variable.name for variable in model.state]),
         prescribed=on_cells(prescribed, [variable.name for variable in model.forcing]),
-        start=max(run_start, state_time),
+        start=max(run_start, first_window),
         host_step=step,
-        state_time=state_time,
+        state_time=first_window,
         horizontal=dims.CellDim,
         levels={dims.KDim: layer.level},
         backend=("dace_gpu" if device == "cuda" else "dace_cpu") if backend is None else backend,
-        **options,
+        **({"derivatives": implicit} | options),
     )
     missing = [name for name in (SENSIBLE, LATENT, WATER) if name not in land.outputs_properties]
     if missing:
@@ -153,11 +196,22 @@ def couple(
         end_date=icon.model_time_variables.simulation_end_datetime,
         enable_process=enable,
     )
+    exchange = FluxExchange(
+        layer,
+        MixedLayer(cells, metrics.get(metrics_attributes.DDQZ_Z_FULL).ndarray[cells], mixing_height, device),
+        len(latitude),
+        implicit=implicit,
+        moisture=moisture,
+        tracers_alternate=icon.granules.tracer_advection is None,
+        state_alternates=icon.granules.solve_nonhydro is None,
+        device=device,
+    )
     existing = [] if icon.granules.physics is None else list(icon.granules.physics._processes)
     microphysics = next((one for one in existing if one.name == "muphys" and one.time_control.enable_process), None)
     state = AilandState(
         land,
         layer,
+        exchange,
         provider,
         latitude=latitude[cells],
         longitude=longitude[cells],
@@ -165,16 +219,24 @@ def couple(
         start=run_start,
         step=step,
         time_control=control,
-        moisture=moisture,
-        tracers_alternate=icon.granules.tracer_advection is None,
-        state_alternates=icon.granules.solve_nonhydro is None,
         precipitation=None if microphysics is None else lambda: microphysics.state.precip_diagnostics,
         device=device,
     )
-    component = AilandComponent(land, state_time)
+    component = AilandComponent(
+        land,
+        {name: arrays.wrap(values, (dims.CellDim,), name) for name, values in exchange.given.items()},
+        {
+            name: {"standard_name": name, "long_name": text, "units": units, "dims": (dims.CellDim,), "origin": "host"}
+            for name, (units, text) in GIVEN.items()
+        },
+        state_time,
+    )
     process = PhysicsProcess(name=PROCESS_NAME, component=component, state=state, time_control=control)
+    coupling = Coupling(land, component, state, process, land_mask, latitude, longitude)
+    if restart is not None:
+        coupling.restore(restart)
     icon.granules.physics = PhysicsDriver([*existing, process])
-    return Coupling(land, component, state, process, land_mask, latitude, longitude)
+    return coupling
 
 
 def lowest_layer(icon: Icon4pyDriver, land_mask: arrays.Array, device: arrays.Device = "cpu") -> LowestLayer:

@@ -12,9 +12,11 @@ from icon4py.model.driver.driver import Icon4pyDriver
 from icon4py.model.driver.driver_states import DriverStates, DriverTimers
 
 from ailand_gt4py.arrays import to_host
+from ailand_gt4py.integration.icon4py.budget import COLUMNS
 from ailand_gt4py.integration.icon4py.component import as_datetime64
+from ailand_gt4py.integration.icon4py.exchange import GIVEN
 from ailand_gt4py.integration.icon4py.process import Coupling
-from ailand_gt4py.integration.icon4py.state import LATENT, SENSIBLE, WATER
+from ailand_gt4py.integration.icon4py.surface_fluxes import LATENT, SENSIBLE, WATER
 
 Values = np.ndarray[Any, Any]
 
@@ -38,14 +40,16 @@ AIR_FIELDS = {
 }
 STATE_PREFIXES = ("stl", "swvl")
 
-ENERGY_NAMES = {
-    "given_sensible": "upward sensible heat flux of the land, summed over area and step",
-    "received_sensible": "internal energy that the lowest layer gained in the step's coupling",
-    "given_latent": "upward latent heat flux of the land that the host's vapour takes, summed over area and step",
-    "received_latent": "latent heat of the vapour that the lowest layer gained in the step's coupling",
-    "exchanged": "amounts of all fluxes, summed over area and step",
-    "withheld_latent": "upward latent heat flux of the land that the host has no vapour to take",
-}
+#: In the order of `budget.COLUMNS`.
+ENERGY_TEXTS = (
+    "upward sensible heat flux into the air, summed over area and step",
+    "internal energy that the air gained in the step's coupling",
+    "upward latent heat flux that the host's vapour takes, summed over area and step",
+    "latent heat of the vapour that the air gained in the step's coupling",
+    "upward latent heat flux that the host has no vapour to take",
+    "what the fluxes for the air at the step's end give more than those that the land holds",
+    "amounts of all fluxes into the air, summed over area and step",
+)
 
 
 class Recorder:
@@ -97,6 +101,8 @@ class Recorder:
         for name in LAND_FIELDS:
             if name in land.outputs:
                 self._append(name, land.outputs[name].ndarray)
+        for name in GIVEN:
+            self._append(name, coupling.state.exchange.given[name])
         for name, (label, _, _) in AIR_FIELDS.items():
             if name in fields:
                 self._append(label, fields[name])
@@ -129,14 +135,14 @@ class Recorder:
             "dynamics": sum(dynamics) / n_rest,
             "diagnosis_and_radiation": _median(state.seconds["diagnose"][1:]),
             "accumulation": _median(state.seconds["accumulate"][1:]),
-            "fluxes_into_the_layer": _median(state.seconds["scatter"][1:]),
+            "fluxes_into_the_air": _median(state.seconds["scatter"][1:]),
             "emulator_step": _median(firing),
         }
 
     def dataset(self, attributes: dict[str, Any]) -> xr.Dataset:
         """The records as they go into the output file."""
         coupling = self._coupling
-        properties = coupling.land.outputs_properties
+        properties = coupling.component.outputs_properties
         units = {label: (unit, text) for label, unit, text in AIR_FIELDS.values()}
         state_units = {variable.name: (variable.units, variable.long_name) for variable in coupling.land.model.state}
         data = xr.Dataset(
@@ -154,15 +160,15 @@ class Recorder:
                 unit, text = units.get(name) or state_units[name]
                 attrs = {"units": unit, "long_name": text}
             data[name] = (("time", "cell"), np.stack(rows).astype(np.float32), {**attrs, "coordinates": "lat lon"})
-        steps = coupling.state.budget.steps()
+        budget = coupling.state.exchange.budget
+        steps = budget.steps()
         ends = self._times[-1] - np.arange(len(steps))[::-1] * _step_of(self._icon)
         data = data.assign_coords(step_time=("step_time", ends))
-        for column, (name, text) in enumerate(ENERGY_NAMES.items()):
-            data[f"energy_{name}"] = ("step_time", steps[:, column], {"units": "J", "long_name": text})
-        totals = coupling.state.budget.totals()
+        for name, text, values in zip(COLUMNS, ENERGY_TEXTS, steps.T, strict=True):
+            data[f"energy_{name}"] = ("step_time", values, {"units": "J", "long_name": text})
         data.attrs = {
             **attributes,
-            "energy_residual": totals.residual,
+            "energy_residual": budget.totals().residual,
             "energy_residual_comment": "(received - given) / exchanged, over all steps and land cells",
             "all_finite": int(self._finite),
             **{f"seconds_{name}": value for name, value in self.seconds().items()},

@@ -1,4 +1,4 @@
-"""ICON4Py's ``PhysicsState`` protocol for the land: the host's state in, its fluxes back into the lowest layer."""
+"""ICON4Py's ``PhysicsState`` protocol for the land: the host's state in, its fluxes back into the lowest layers."""
 
 from __future__ import annotations
 
@@ -13,54 +13,49 @@ from icon4py.model.atmosphere.subgrid_scale_physics.physics_driver.process_time_
 from ailand_gt4py import arrays
 from ailand_gt4py.errors import InputError
 from ailand_gt4py.integration.component import LandComponent
-from ailand_gt4py.integration.icon4py.budget import Budget
 from ailand_gt4py.integration.icon4py.component import as_datetime, as_timedelta
+from ailand_gt4py.integration.icon4py.exchange import FluxExchange
 from ailand_gt4py.integration.icon4py.lowest_layer import LowestLayer
 from ailand_gt4py.integration.icon4py.provider import Provider
-
-SENSIBLE, LATENT = "surface_upward_sensible_heat_flux", "surface_upward_latent_heat_flux"
-WATER = "water_evapotranspiration_flux"
 
 
 class AilandState:
     """The bridge between ICON4Py's prognostic state and the land component.
 
     Called by the physics driver in every step of the dycore: `gather_from_prognostic` diagnoses the lowest layer and
-    adds the step's forcing to the land's window; `scatter_to_prognostic` puts the fluxes of the last outputs into the
-    lowest layer, as heat at constant volume and as vapour where the host has ``qv``.
+    adds the step's forcing to the land's window; `scatter_to_prognostic` has the fluxes of the last outputs put into
+    the lowest layers, as heat at constant volume and as vapour where the host has ``qv``.
 
     Time. The driver does not say in `gather_from_prognostic` which step it is in, so the steps are counted from
     ``start``; a component call at another time than that is an error, and so is a step of another length.
 
     Time levels. The dycore swaps two of them, so no field of the host's state is used beyond the step in which it was
-    given. A level that nothing carries forward lacks what was added to the other one: with ``tracers_alternate`` (no
-    tracer advection) the vapour of the last step is first added to the level now at hand, too, and with
-    ``state_alternates`` (dynamics off) heat as well. That is done when gathering, so that the land sees it.
+    given. What the last step added to the other level only is made up for when gathering, so that the land sees it.
 
     Memory. Vapour is read where it is. All else the land needs is diagnosed into buffers of this object; they are NaN
     at cells that are not land.
 
     Args:
-        land: the land component. layer: the host's lowest layer over its land cells. provider: of what the host lacks.
+        land: the land component. layer: the host's lowest layer over its land cells. exchange: gives the fluxes to it.
+        provider: of what the host lacks.
         latitude, longitude: (n_land,) of these cells, degrees.
         n_cells: of the host's fields.
         start: of the host's first step. step: its length.
         time_control: of the process. Outside its window, or where it is off, nothing is accumulated.
-        moisture: give evaporation to the host's ``qv``; False: to no one, even where the host has it.
-        tracers_alternate, state_alternates: see above.
         precipitation: gives muphys' ``precip_diagnostics``; None: the provider's rain and snow.
 
     Attributes:
-        land, layer, time_control: as given.
+        land, layer, exchange, time_control: as given.
         time: start of the step that comes next.
         fields: name -> the forcing of the last step, as it went to the land.
-        budget: energy given and received. seconds: name -> wall-clock seconds of every step.
+        seconds: name -> wall-clock seconds of every step.
     """
 
     def __init__(
         self,
         land: LandComponent,
         layer: LowestLayer,
+        exchange: FluxExchange,
         provider: Provider,
         *,
         latitude: Any,
@@ -69,25 +64,18 @@ class AilandState:
         start: np.datetime64,
         step: np.timedelta64,
         time_control: ProcessTimeControl,
-        moisture: bool = True,
-        tracers_alternate: bool = False,
-        state_alternates: bool = False,
         precipitation: Callable[[], Mapping[str, Any]] | None = None,
         device: arrays.Device = "cpu",
     ) -> None:
-        self.land, self.layer, self.time_control = land, layer, time_control
+        self.land, self.layer, self.exchange, self.time_control = land, layer, exchange, time_control
         self._provider, self._latitude, self._longitude = provider, latitude, longitude
         self.time, self._step = start, step
-        self._moisture = moisture
-        self._tracers_alternate, self._state_alternates = tracers_alternate, state_alternates
         self._precipitation = precipitation
         self._device = device
         self._xp = arrays.array_module(device)
         # Those that the land takes and that are not read from the host where they are.
         self._buffers = {name: self._xp.full(n_cells, np.nan, dtype=np.float64) for name in land.inputs_properties}
         self.fields: dict[str, Any] = {}
-        self.budget = Budget(layer.area, device)
-        self._owed: tuple[Any, Any] | None = None  # heat and vapour of the last step
         self._tracers: Any = None
         self.seconds: dict[str, list[float]] = {"diagnose": [], "accumulate": [], "scatter": []}
 
@@ -105,7 +93,7 @@ class AilandState:
         """
         begin = time.perf_counter()
         self._tracers = tracers
-        self._catch_up(prognostic, tracers)
+        self.exchange.catch_up(prognostic, tracers)
         if self.process_is_on:
             self._diagnose(prognostic, tracers)
             self._synchronise()
@@ -127,7 +115,7 @@ class AilandState:
         return self.fields
 
     def scatter_to_prognostic(self, prognostic: Any, outputs: dict[str, Any], dtime: datetime.timedelta) -> None:
-        """Put the fluxes into the lowest layer of the time level at hand.
+        """Put the fluxes into the lowest layers of the time level at hand.
 
         Args:
             outputs: of the component's last call, perhaps of an earlier step.
@@ -139,38 +127,9 @@ class AilandState:
         if dtime != as_timedelta(self._step):
             raise InputError(f"step: found {dtime}, expected {as_timedelta(self._step)}, that of the land component")
         begin = time.perf_counter()
-        seconds = dtime.total_seconds()
-        cells = self.layer.cells
-        heat, latent, water = (
-            seconds * arrays.as_array(outputs[name], self._device, name)[cells] for name in (SENSIBLE, LATENT, WATER)
-        )
-        nothing = self._xp.zeros_like(heat)
-        if self._moisture and self._tracers is not None and self._tracers.qv is not None:
-            gain = self.layer.add(prognostic, self._tracers, heat, water)
-            is_dry = water == 0.0
-            received = self._xp.where(is_dry, 0.0, latent * gain.water / self._xp.where(is_dry, 1.0, water))
-            self.budget.add(heat, gain.heat, latent, received, nothing)
-            self._owed = heat, water
-        else:
-            gain = self.layer.add(prognostic, self._tracers, heat, None)
-            self.budget.add(heat, gain.heat, nothing, nothing, latent)
-            self._owed = heat, None
+        self.exchange.give(outputs, prognostic, self._tracers, dtime.total_seconds())
         self._synchronise()
         self.seconds["scatter"].append(time.perf_counter() - begin)
-
-    def _catch_up(self, prognostic: Any, tracers: Any) -> None:
-        """Add to the time level at hand what the last step added to the other one only."""
-        if self._owed is None:
-            return
-        heat, water = self._owed
-        self._owed = None
-        if not self._tracers_alternate:
-            water = None
-        if self._state_alternates:
-            self.layer.add(prognostic, tracers, heat, water)
-        elif water is not None:
-            # The dynamics has carried the virtual temperature forward; only the vapour is late.
-            self.layer.add_water(prognostic, tracers, water)
 
     def _diagnose(self, prognostic: Any, tracers: Any) -> None:
         """Fill `fields` for the step that begins at `time`."""
