@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
-from typing import Any
 
 import gt4py.next as gtx
 import numpy as np
@@ -12,7 +10,7 @@ import numpy as np
 from ailand_gt4py import arrays
 from ailand_gt4py.dimensions import Column
 from ailand_gt4py.errors import InputError
-from ailand_gt4py.lowering import compilation
+from ailand_gt4py.lowering.operator_call import OperatorCall
 from ailand_gt4py.stencils import solar
 
 _DAY = np.timedelta64(86_400_000_000_000, "ns")
@@ -40,16 +38,15 @@ def time_angles(time: np.ndarray, step_seconds: float) -> tuple[np.ndarray, np.n
     return day_angle, 2.0 * np.pi * (time_of_day - 0.5), 2.0 * np.pi * step_seconds / 86_400.0
 
 
-#: (type, identity of the backend) -> the operator on it. GT4Py keeps what it has compiled with the operator's object,
-#: and backends cannot be compared; the operator keeps its backend, so that no other gets its identity.
-_OPERATORS: dict[tuple[type, int], Any] = {}
+#: (type, identity of the backend) -> the operator on it. Backends cannot be compared; the call keeps its backend, so
+#: that no other gets its identity.
+_OPERATORS: dict[tuple[type, int], OperatorCall] = {}
 
 
-def _operator(dtype: type, backend: gtx.backend.Backend | None) -> Any:
+def _operator(dtype: type, backend: gtx.backend.Backend | None) -> OperatorCall:
     key = (dtype, id(backend))
     if key not in _OPERATORS:
-        operator = solar.solar_operator(dtype)
-        _OPERATORS[key] = operator if backend is None else operator.with_backend(backend)
+        _OPERATORS[key] = OperatorCall(solar.solar_operator(dtype), backend, "the inputs derived from time and place")
     return _OPERATORS[key]
 
 
@@ -94,6 +91,9 @@ def derived_forcing(
         return xp.tile(xp.asarray(values, dtype=xp.float64), len(times))
 
     def for_each_column(values: np.ndarray) -> arrays.Array:
+        if len(values) == 1:
+            # On a GPU the number goes with the kernel's arguments: no copy that would wait for the device.
+            return xp.full(n_columns, float(values[0]))
         return xp.repeat(xp.asarray(values, dtype=xp.float64), n_columns)
 
     flat = out.reshape(len(times) * n_columns, len(names))
@@ -111,13 +111,11 @@ def derived_forcing(
         for_each_column(day_angle),
         for_each_column(greenwich_hour_angle),
     )
-    operator = _operator(np.dtype(out.dtype).type, backend)
-    with compilation.in_this_process() if backend is not None else contextlib.nullcontext():
-        operator(
-            *(arrays.wrap(array, (Column,), "derived input") for array in inputs),
-            window_angle,
-            out=tuple(
-                arrays.wrap(array, (Column,), name) for array, name in zip(results, solar.DERIVED_NAMES, strict=True)
-            ),
-            offset_provider={},
-        )
+    _operator(np.dtype(out.dtype).type, backend)(
+        *(arrays.wrap(array, (Column,), "derived input") for array in inputs),
+        window_angle,
+        out=tuple(
+            arrays.wrap(array, (Column,), name) for array, name in zip(results, solar.DERIVED_NAMES, strict=True)
+        ),
+        offset_provider={},
+    )

@@ -16,9 +16,11 @@ import pytest
 from gt4py.next import config
 from random_models import random_model
 
+from ailand_gt4py.dimensions import LandColumn, LandPoint, point_connectivity
 from ailand_gt4py.lowering import backends, compilation, cublas
 from ailand_gt4py.lowering.device import DeviceMaps
 from ailand_gt4py.parameters import network_shape, step_operands
+from ailand_gt4py.stencils.land_points import accumulate, spread
 from ailand_gt4py.stencils.step import describe_step, make_program
 
 
@@ -80,6 +82,26 @@ def test_step_compiles_and_links(
     loaded = ctypes.CDLL(str(library), mode=os.RTLD_NOW)  # every symbol must be found
     for function in (f"__program_{library.stem.removeprefix('lib')}", "__dace_gpu_set_all_streams"):
         assert hasattr(loaded, function)
+
+
+@pytest.mark.slow
+def test_land_programs_compile_and_link(empty_cache: pathlib.Path) -> None:
+    """Gathering a host's samples and spreading results; their kernels are on the default stream (`device_stream`)."""
+    backend = backends.dace_backend(True, ())
+    tables = {offset.value: point_connectivity(offset, np.arange(5), np) for offset in (LandPoint, LandColumn)}
+    with compilation.in_this_process():
+        for program in (accumulate((np.float64, np.float32)), spread(np.float32, np.float64)):
+            program.with_backend(backend).compile(offset_provider=tables)
+        gtx.wait_for_compilation()
+    sources = [path.read_text() for path in empty_cache.glob("**/src/cuda/*.cu")]
+    assert len(sources) == 2
+    for source in sources:
+        launches = re.findall(r"cudaLaunchKernel\(.*\)", source)
+        assert launches
+        assert all(launch.endswith("nullptr)") for launch in launches)
+    for library in empty_cache.glob("**/lib*_program.so"):
+        if "dacestub" not in library.name:
+            ctypes.CDLL(str(library), mode=os.RTLD_NOW)
 
 
 def test_comparisons_pass_nan() -> None:

@@ -347,19 +347,24 @@ def test_not_finite_over_the_ocean_is_not_seen() -> None:
 
 
 def test_flagged_columns_keep_their_state(caplog: pytest.LogCaptureFixture) -> None:
-    land, same = HOST.component(MODEL, MASK, not_finite="flag"), HOST.component(MODEL, MASK)
+    options = {"not_finite": "flag", "derivatives": True}
+    land, same = HOST.component(MODEL, MASK, **options), HOST.component(MODEL, MASK, **options)
     before = land.state.copy()
-    run(same, HOST, 7)
+    first = run(same, HOST, 1)
+    later = run(same, HOST, 6, first=1)
     with caplog.at_level(logging.WARNING):
         for hour in range(7):
             weather = HOST.weather(START + hour * HOUR)
             if hour == 3:
                 weather["met_tair"][2] = np.nan
-            land(weather, START + hour * HOUR)
+            outputs = land(weather, START + hour * HOUR)
     assert "met_tair: found a number that is not finite at point 2, 2020-06-01T03:00" in caplog.text
     np.testing.assert_array_equal(land.flagged, [False, True, False, False])
     np.testing.assert_array_equal(land.state[1], before[1])
     np.testing.assert_array_equal(land.state[[0, 2, 3]], same.state[[0, 2, 3]])
+    for name, values in outputs.items():
+        assert values[2] == first[name][2], "all outputs of the flagged column are those before"
+        np.testing.assert_array_equal(values[[0, 3, 5]], later[name][[0, 3, 5]])
     run(land, HOST, 6, first=7)
     assert not land.flagged.any()
     assert np.isfinite(land.state).all()
@@ -452,3 +457,22 @@ def test_bad_arguments_are_named(options: dict[str, Any], message: str) -> None:
     }
     with pytest.raises(InputError, match=message):
         LandComponent(MODEL, **(arguments | options))
+
+
+def test_on_a_gpu_not_finite_is_told_one_step_after_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The order of events there, without one: the answer is read when the host comes with the next sample."""
+    from ailand_gt4py.integration.land_columns import LandColumns
+
+    monkeypatch.setattr(LandColumns, "on_cpu", False)
+    land = HOST.component(MODEL, MASK)
+    before = land.state.copy()
+    for hour in range(7):
+        weather = HOST.weather(START + hour * HOUR)
+        if hour in (3, 4):
+            weather["met_tair"][2] = np.nan
+        outputs = land(weather, START + hour * HOUR)
+    np.testing.assert_array_equal(land.flagged, [False, True, False, False])
+    np.testing.assert_array_equal(land.state[1], before[1])
+    assert np.isfinite(outputs["surface_temperature"][MASK]).all()
+    with pytest.raises(InputError, match="met_tair: found .* not finite at point 2, 2020-06-01T03:00, expected"):
+        land(HOST.weather(START + 7 * HOUR), START + 7 * HOUR)

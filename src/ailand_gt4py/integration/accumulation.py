@@ -11,7 +11,7 @@ from ailand_gt4py import arrays
 from ailand_gt4py.dimensions import Column, LandPoint
 from ailand_gt4py.errors import InputError
 from ailand_gt4py.integration.host_points import HostPoints, HostView, as_host_points
-from ailand_gt4py.integration.operator_call import OperatorCall
+from ailand_gt4py.lowering.operator_call import OperatorCall
 from ailand_gt4py.stencils.land_points import accumulate
 from ailand_gt4py.weights.model import Variable
 
@@ -31,6 +31,7 @@ class Accumulation:
         samples_per_window: the most samples of a window.
 
     Attributes:
+        names: of the variables.
         sums: (n_variables, n_land) float64.
         finite: (samples_per_window, n_variables) bool: whether the sums were finite after each sample.
     """
@@ -45,6 +46,7 @@ class Accumulation:
     ) -> None:
         self._points = points
         self._variables = tuple(variables)
+        self.names = tuple(variable.name for variable in variables)
         self._backend = backend
         self._xp = arrays.array_module(device)
         self.sums = self._xp.zeros((len(variables), points.n_land), dtype=np.float64)
@@ -100,22 +102,6 @@ class Accumulation:
             *(self._sum_fields[place] for place in places),
             offset_provider={LandPoint.value: self._points.table(layout)},
         )
-
-    def first_bad_sample(self, n_samples: int) -> tuple[int, str, int, int] | None:
-        """The first sample that brought a number that is not finite; None where all were.
-
-        Returns:
-            Number of the sample in the window, the variable, the first land column, and how many columns. On a GPU the
-            host waits for the device here.
-        """
-        known = self.finite[:n_samples]
-        if bool(known.all()):
-            return None
-        finite = arrays.to_host(known)
-        sample = int(np.argmin(finite.all(axis=1)))
-        place = int(np.argmin(finite[sample]))
-        columns = self._xp.flatnonzero(~self._xp.isfinite(self.sums[place]))
-        return sample, self._variables[place].name, int(columns[0]), int(columns.size)
 
     def means(self, out: arrays.Array, places: Sequence[int], n_samples: int) -> None:
         """Write the forcing of the samples so far.

@@ -16,6 +16,7 @@ from ailand_gt4py.errors import InputError
 from ailand_gt4py.integration import restart
 from ailand_gt4py.integration.accumulation import Accumulation
 from ailand_gt4py.integration.clock import LandClock, time_text
+from ailand_gt4py.integration.finite_report import FiniteReport
 from ailand_gt4py.integration.host_points import HostPoints
 from ailand_gt4py.integration.land_columns import LandColumns
 from ailand_gt4py.integration.outputs import OutputFields
@@ -142,7 +143,10 @@ class LandComponent:
         sampled = [variable for variable in of_host if variable.name not in prescribed]
         self._places = [self.model.forcing.index(variable) for variable in sampled]
         gt4py_backend = backends.make_backend(backend)
-        self._accumulation = Accumulation(self._points, sampled, gt4py_backend, device, self._clock.samples_per_window)
+        n_samples = self._clock.samples_per_window
+        self._accumulation = Accumulation(self._points, sampled, gt4py_backend, device, n_samples)
+        self._report = FiniteReport(n_samples, len(sampled), device)
+        self._reported_from = start
         self._fields = OutputFields(
             self._columns.outputs, self._points, dims, np.dtype(self._columns.dtype), np.dtype(host_dtype), ocean_value,
             gt4py_backend, device,
@@ -197,9 +201,11 @@ class LandComponent:
 
         Raises:
             InputError: a field that is missing or cannot be read; a repeated or missed call, a time that jumps, or a
-                full window that was not advanced; a number that is not finite at a land point (on a GPU that is seen
-                when the window ends).
+                full window that was not advanced; a number that is not finite at a land point. On a GPU that is told
+                one host step after the window's end, so that the host never waits for the device; such columns have
+                then kept their state.
         """
+        self._say_what_was_not_finite()
         clock = self._clock
         clock.check_sample(time)
         views = self._accumulation.views(fields)
@@ -208,33 +214,38 @@ class LandComponent:
         self._accumulation.add(views, clock.n_samples)
         clock.count_sample()
         if self._points.n_land and self._not_finite == "raise" and self._columns.on_cpu:
-            self._check_finite()
+            self._look_for_not_finite()
+            self._say_what_was_not_finite()
 
     def _close_window(self) -> None:
         if self._points.n_land:
-            self._check_finite()
+            self._look_for_not_finite()
+            if self._columns.on_cpu:
+                self._say_what_was_not_finite()
             self._accumulation.means(self._columns.forcing, self._places, self._clock.n_samples)
         self._accumulation.clear()
         self._clock.close_window()
 
-    def _check_finite(self) -> None:
-        """Raise or warn if a sample of the window was not finite."""
-        message = self._not_finite_text(self._clock.n_samples)
-        if message is None:
+    def _look_for_not_finite(self) -> None:
+        """Among the samples of the window so far; on a GPU the answer comes while the host goes on."""
+        self._report.take(self._accumulation.sums, self._accumulation.finite, self._clock.n_samples)
+        self._reported_from = self._clock.next_time - self._clock.n_samples * self._clock.host_step
+
+    def _say_what_was_not_finite(self) -> None:
+        """Raise or warn if the samples looked through last had numbers that are not finite."""
+        found = self._report.read()
+        if found is None:
             return
+        name = self._accumulation.names[found.variable]
+        time = self._reported_from + found.sample * self._clock.host_step
+        others = f" and {found.count - 1} more land points" if found.count > 1 else ""
+        message = (
+            f"{name}: found a number that is not finite at {self._points.place_text(found.column)}{others}, "
+            f"{time_text(time)}"
+        )
         if self._not_finite == "raise":
             raise InputError(f"{message}, expected finite numbers")
         logger.warning("%s; such columns keep their state in this window", message)
-
-    def _not_finite_text(self, n_samples: int) -> str | None:
-        found = self._accumulation.first_bad_sample(n_samples)
-        if found is None:
-            return None
-        sample, name, column, count = found
-        time = self._clock.next_time - (n_samples - sample) * self._clock.host_step
-        others = f" and {count - 1} more land points" if count > 1 else ""
-        place = self._points.place_text(column)
-        return f"{name}: found a number that is not finite at {place}{others}, {time_text(time)}"
 
     def advance(self, time: np.datetime64) -> dict[str, Any]:
         """Let the emulator make its step if its window is full, and give the outputs at a time.
@@ -289,8 +300,10 @@ class LandComponent:
             host_memory: name -> array of what a host's adapter remembers, too.
 
         Raises:
+            InputError: on a GPU, numbers that are not finite in the window before, which were not yet told.
             RunError: writing failed; an older file of that name is then still there.
         """
+        self._say_what_was_not_finite()
         position = self._clock.as_dict() | {"has_outputs": int(self._has_outputs)}
         restart.write(path, self._memory(host_memory), self._identity(), position)
 

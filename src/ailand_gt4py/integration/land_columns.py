@@ -77,8 +77,10 @@ class LandColumns:
         self._new_diagnostics = self._xp.empty_like(self.diagnostics)
         self.forcing = self._xp.zeros((points.n_land, len(model.forcing)), dtype=self.dtype)
         self.flagged = self._xp.zeros(points.n_land, dtype=bool)
-        self._derived = [place for place, variable in enumerate(model.forcing) if variable.derived]
-        self._derived_values = self._xp.empty((points.n_land, len(self._derived)), dtype=self.dtype)
+        derived = [place for place, variable in enumerate(model.forcing) if variable.derived]
+        self._derived = [model.forcing[place].derived for place in derived]
+        self._derived_places = self._xp.asarray(derived, dtype=np.int64)
+        self._derived_values = self._xp.empty((points.n_land, len(derived)), dtype=self.dtype)
         self._forcing_places = {variable.name: place for place, variable in enumerate(model.forcing)}
         self._prescribed: dict[str, arrays.Array] = {}
         for name, value in prescribed.items():
@@ -166,13 +168,12 @@ class LandColumns:
         """Fill in prescribed and derived inputs."""
         for name, values in self._prescribed.items():
             self.forcing[:, self._forcing_places[name]] = values
-        names = [self.model.forcing[place].derived for place in self._derived]
         seconds = float(window / np.timedelta64(1, "s"))
         derived_forcing(
-            self._latitude, self._longitude, window_start, seconds, names, self._derived_values, self._gt4py_backend,
-            self._device,
+            self._latitude, self._longitude, window_start, seconds, self._derived, self._derived_values,
+            self._gt4py_backend, self._device,
         )  # fmt: skip
-        self.forcing[:, self._derived] = self._derived_values
+        self.forcing[:, self._derived_places] = self._derived_values
 
     def _run(self, window_start: np.datetime64, window: np.timedelta64) -> None:
         """The emulator's step and the derivatives, into the arrays of new values."""

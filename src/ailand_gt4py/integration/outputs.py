@@ -10,8 +10,8 @@ import numpy as np
 from ailand_gt4py import arrays
 from ailand_gt4py.dimensions import Column, LandColumn, point_connectivity
 from ailand_gt4py.integration.host_points import HostPoints, as_host_points
-from ailand_gt4py.integration.operator_call import OperatorCall
 from ailand_gt4py.integration.properties import Output
+from ailand_gt4py.lowering.operator_call import OperatorCall
 from ailand_gt4py.stencils.land_points import spread
 
 

@@ -11,8 +11,8 @@ from ailand_gt4py import arrays
 from ailand_gt4py import ecland_surface_tables as tables
 from ailand_gt4py.dimensions import Column
 from ailand_gt4py.errors import InputError
-from ailand_gt4py.integration.operator_call import OperatorCall
 from ailand_gt4py.integration.properties import Output
+from ailand_gt4py.lowering.operator_call import OperatorCall
 from ailand_gt4py.stencils.surface import CLOSURE_NAMES, INPUT_NAMES, WORK_NAMES, closure_program
 from ailand_gt4py.weights.model import Model, Variable
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import datetime
+import math
 import sys
 import traceback
 from collections.abc import Sequence
@@ -73,9 +75,24 @@ def parse_options(arguments: Sequence[str]) -> RunOptions:
     """
     given = _parser().parse_args(arguments)
     seconds = round(given.hours * 3600)
-    for name, value in (("--dtime", given.dtime), ("--substeps", given.substeps), ("--record", given.record)):
+    for name, value in (
+        ("--dtime", given.dtime),
+        ("--substeps", given.substeps),
+        ("--record", given.record),
+        ("--levels", given.levels),
+    ):
         if value <= 0:
             raise InputError(f"{name}: found {value}, expected more than 0")
+    if not 0.0 <= given.mixing_height < math.inf:
+        raise InputError(f"--mixing-height: found {given.mixing_height:g} m, expected 0 m or more")
+    if given.land_interval is not None and not 0.0 < given.land_interval < math.inf:
+        raise InputError(f"--land-interval: found {given.land_interval:g} h, expected more than 0")
+    try:
+        datetime.datetime.fromisoformat(given.start)
+    except ValueError:
+        raise InputError(
+            f"--start: found '{given.start}', expected a date and time such as 2008-09-01T00:00:00"
+        ) from None
     if seconds <= 0 or seconds % given.dtime:
         raise InputError(f"--hours: found {given.hours:g}, expected a whole number of steps of {given.dtime} s")
     if given.plot is not None and given.plot.suffix.lower() not in PLOT_SUFFIXES:

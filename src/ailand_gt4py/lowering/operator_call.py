@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from typing import Any
 
-from ailand_gt4py.lowering import compilation
+from ailand_gt4py.lowering import backends, compilation, device_stream
 
 
 class OperatorCall:
@@ -21,14 +22,19 @@ class OperatorCall:
         self._call = definition if backend is None else definition.with_backend(backend)
         self._description = description
         self._is_embedded = backend is None
+        self._on_gpu = backend is not None and backends.device_of(backend) == "cuda"
         self._is_compiled = False
 
     def __call__(self, *arguments: Any, **keywords: Any) -> None:
-        """As GT4Py's call.
+        """As GT4Py's call; on a GPU in the caller's stream's order.
 
         Raises:
             RunError: it cannot be compiled.
         """
+        with device_stream.in_turn() if self._on_gpu else contextlib.nullcontext():
+            self._run(*arguments, **keywords)
+
+    def _run(self, *arguments: Any, **keywords: Any) -> None:
         if self._is_compiled:
             self._call(*arguments, **keywords)
         elif self._is_embedded:

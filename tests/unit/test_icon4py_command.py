@@ -1,0 +1,59 @@
+"""``ailand-icon4py-run``: what it says of options it cannot use, and where ICON4Py is not installed."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+from ailand_gt4py.integration.icon4py.command import main
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--dtime", "0"], "--dtime: found 0, expected more than 0"),
+        (["--substeps", "-1"], "--substeps: found -1, expected more than 0"),
+        (["--record", "0"], "--record: found 0, expected more than 0"),
+        (["--hours", "0.01"], "--hours: found 0.01, expected a whole number of steps of 300 s"),
+        (["--hours", "0"], "--hours: found 0, expected a whole number of steps"),
+        (["--plot", "figure.txt"], "--plot: found 'figure.txt', expected a name that ends in .png, .pdf, .svg"),
+        (["-o", "nowhere/run.nc"], "--output: found no directory 'nowhere', expected one that is there"),
+        (["--mixing-height", "-1"], "--mixing-height: found -1 m, expected 0 m or more"),
+        (["--mixing-height", "nan"], "--mixing-height: found nan m, expected 0 m or more"),
+        (["--start", "yesterday"], "--start: found 'yesterday', expected a date and time such as 2008-09-01T00:00:00"),
+        (["--land-interval", "0"], "--land-interval: found 0 h, expected more than 0"),
+        (["--levels", "1"], "--levels: found 1, expected at least 4"),
+    ],
+)
+def test_options_that_cannot_be_used(
+    arguments: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("ailand-icon4py-run: error: ")
+    assert message in error
+    assert error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    assert "--mixing-height" in capsys.readouterr().out
+    assert main(["--grib"]) == 2
+    assert main(["--version"]) == 0
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("icon4py") is not None, reason="ICON4Py is installed; this is what is said without it"
+)
+def test_without_icon4py(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 1
+    expected = "'grid_generator' is not installed, expected the extra 'icon4py' on Python 3.12 or newer"
+    assert expected in capsys.readouterr().err
+    assert "icon4py" not in sys.modules
