@@ -75,14 +75,10 @@ def parse_options(arguments: Sequence[str]) -> RunOptions:
     """
     given = _parser().parse_args(arguments)
     seconds = round(given.hours * 3600)
-    for name, value in (
-        ("--dtime", given.dtime),
-        ("--substeps", given.substeps),
-        ("--record", given.record),
-        ("--levels", given.levels),
-    ):
+    for name in ("dtime", "substeps", "record", "levels"):
+        value = getattr(given, name)
         if value <= 0:
-            raise InputError(f"{name}: found {value}, expected more than 0")
+            raise InputError(f"--{name}: found {value}, expected more than 0")
     if not 0.0 <= given.mixing_height < math.inf:
         raise InputError(f"--mixing-height: found {given.mixing_height:g} m, expected 0 m or more")
     if given.land_interval is not None and not 0.0 < given.land_interval < math.inf:
