@@ -79,6 +79,8 @@ def broadcast_connectivity(units: gtx.Dimension, n_units: int, allocator: object
     return gtx.as_connectivity(list(offset.target), Moment, table, allocator=allocator)
 
 
+#: Outputs of a land component.
+OutputFeature = gtx.Dimension("OutputFeature")
 #: A place in the memory of a host's horizontal fields, whatever the host calls its dimensions.
 HostPoint = gtx.Dimension("HostPoint")
 #: Where a land column is in a host's field: ``host(LandPoint[0])`` is a field over columns.

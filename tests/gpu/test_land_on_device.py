@@ -9,8 +9,8 @@ import pytest
 from land_hosts import HOUR, START, Host, small_model
 
 from ailand_gt4py.errors import InputError
-from ailand_gt4py.integration import accumulation
 from ailand_gt4py.integration.component import LandComponent
+from ailand_gt4py.lowering.operator_call import RepeatedCall
 
 pytestmark = pytest.mark.gpu
 
@@ -55,19 +55,23 @@ def test_results_are_those_of_the_cpu(device: Any, dtype: type, order: str) -> N
 
 
 def test_the_pack_operator_reads_the_hosts_memory(device: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: dict[str, int] = {}
-    real = accumulation.as_host_points
+    seen: list[int] = []
 
-    def spy(array: Any, name: str) -> Any:
-        seen[name] = array.data.ptr
-        return real(array, name)
+    def spy(call: RepeatedCall, buffers: Any, numbers: Any = ()) -> None:
+        seen.extend(buffer.data.ptr for buffer in buffers)
+        real(call, buffers, numbers)
 
-    monkeypatch.setattr(accumulation, "as_host_points", spy)
+    real = RepeatedCall.__call__
     host = DeviceHost(device, MASK.shape)
     land = host.component(MODEL, MASK)
-    weather = host.weather(START)
-    land(weather, START)
-    assert seen == {name: field.data.ptr for name, field in weather.items()}
+    for hour in range(3):
+        weather = host.weather(START + hour * HOUR)
+        with monkeypatch.context() as patch:
+            patch.setattr(RepeatedCall, "__call__", spy)
+            seen.clear()
+            land.accumulate(weather, START + hour * HOUR)
+        assert sorted(seen) == sorted(field.data.ptr for field in weather.values())
+        land.advance(START + hour * HOUR)
 
 
 def transfers(device: Any, call: Callable[[], Any]) -> list[tuple[str, int]]:

@@ -18,6 +18,7 @@ from ailand_gt4py.emulator import Emulator
 from ailand_gt4py.errors import InputError
 from ailand_gt4py.integration.component import LandComponent
 from ailand_gt4py.integration.host_points import HostPoints
+from ailand_gt4py.lowering.operator_call import RepeatedCall
 
 MODEL = small_model()
 MASK = np.array([True, False, True, True, False, True, False])
@@ -200,27 +201,31 @@ def test_lowest_level_of_a_field_is_read_where_it_is() -> None:
         HostPoints(MASK, levels={K: 8}).view(field, "met_tair")
 
 
-def test_host_fields_are_neither_copied_nor_changed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every place of memory that the pack operator reads is the host's."""
-    seen = []
-    from ailand_gt4py.integration import accumulation
+@pytest.mark.parametrize("backend", ["embedded", pytest.param("dace_cpu", marks=pytest.mark.slow)])
+def test_host_fields_are_neither_copied_nor_changed(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every place of memory that the pack operator reads is the host's, in the first call and in later ones."""
+    seen: list[Any] = []
 
-    def spy(array: Any, name: str) -> Any:
-        seen.append((name, array))
-        return real(array, name)
+    def spy(call: RepeatedCall, buffers: Any, numbers: Any = ()) -> None:
+        seen.extend(buffers)
+        real(call, buffers, numbers)
 
-    real = accumulation.as_host_points
-    monkeypatch.setattr(accumulation, "as_host_points", spy)
-    land = HOST.component(MODEL, MASK)
-    weather = HOST.weather(START)
-    copies = {name: field.copy() for name, field in weather.items()}
-    for field in weather.values():
-        field.setflags(write=False)
-    land(weather, START)
-    assert {name for name, _ in seen} == set(weather)
-    for name, array in seen:
-        assert np.shares_memory(array, weather[name])
-        np.testing.assert_array_equal(weather[name], copies[name])
+    real = RepeatedCall.__call__
+    land = HOST.component(MODEL, MASK, backend=backend)
+    for hour in range(3):
+        weather = HOST.weather(START + hour * HOUR)
+        copies = {name: field.copy() for name, field in weather.items()}
+        for field in weather.values():
+            field.setflags(write=False)
+        with monkeypatch.context() as patch:
+            patch.setattr(RepeatedCall, "__call__", spy)
+            seen.clear()
+            land.accumulate(weather, START + hour * HOUR)
+        assert len(seen) == len(weather)
+        for name, field in weather.items():
+            assert sum(np.shares_memory(array, field) for array in seen) == 1, name
+            np.testing.assert_array_equal(field, copies[name])
+        land.advance(START + hour * HOUR)
 
 
 class Quantity:

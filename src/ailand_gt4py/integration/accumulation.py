@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from ailand_gt4py import arrays
-from ailand_gt4py.dimensions import Column, LandPoint
+from ailand_gt4py.dimensions import Column, HostPoint, LandPoint
 from ailand_gt4py.errors import InputError
-from ailand_gt4py.integration.host_points import HostPoints, HostView, as_host_points
-from ailand_gt4py.lowering.operator_call import OperatorCall
+from ailand_gt4py.integration.host_points import HostPoints, HostView
+from ailand_gt4py.lowering.operator_call import OperatorCall, RepeatedCall
 from ailand_gt4py.stencils.land_points import accumulate
 from ailand_gt4py.weights.model import Variable
 
@@ -52,7 +52,8 @@ class Accumulation:
         self.sums = self._xp.zeros((len(variables), points.n_land), dtype=np.float64)
         self.finite = self._xp.ones((samples_per_window, len(variables)), dtype=bool)
         self._sum_fields = [arrays.wrap(row, (Column,), "sum") for row in self.sums]
-        self._calls: dict[tuple[type, ...], OperatorCall] = {}
+        self._programs: dict[tuple[type, ...], OperatorCall] = {}
+        self._calls: dict[Any, RepeatedCall] = {}
 
     def views(self, fields: Mapping[str, Any]) -> list[HostView]:
         """The host's fields of one sample where they are, in the order of the variables.
@@ -87,21 +88,26 @@ class Accumulation:
                 self.sums[place] = 0.0
             groups.setdefault(view.layout, []).append(place)
         for layout, places in groups.items():
-            self._call([views[place].points for place in places], places, layout)
+            self._add([views[place].points for place in places], places, layout)
         self._xp.isfinite(self.sums.sum(axis=1), out=self.finite[sample])
 
-    def _call(self, points: Sequence[arrays.Array], places: Sequence[int], layout: tuple[int, ...]) -> None:
+    def _add(self, points: Sequence[arrays.Array], places: Sequence[int], layout: tuple[int, ...]) -> None:
+        """Fields of one layout, as they lie, to the sums of some variables."""
         dtypes = tuple(array.dtype.type for array in points)
-        if dtypes not in self._calls:
-            self._calls[dtypes] = OperatorCall(
-                accumulate(dtypes), self._backend, f"the host's samples of {len(dtypes)} variables"
+        key = (dtypes, tuple(places), layout)
+        if key not in self._calls:
+            if dtypes not in self._programs:
+                self._programs[dtypes] = OperatorCall(
+                    accumulate(dtypes), self._backend, f"the host's samples of {len(dtypes)} variables"
+                )
+            self._calls[key] = RepeatedCall(
+                self._programs[dtypes],
+                {f"sum_{k}": self._sum_fields[place] for k, place in enumerate(places)},
+                {f"host_{k}": (HostPoint,) for k in range(len(places))},
+                (),
+                {LandPoint.value: self._points.table(layout)},
             )
-        hosts = [as_host_points(array, self._variables[k].name) for array, k in zip(points, places, strict=True)]
-        self._calls[dtypes](
-            *hosts,
-            *(self._sum_fields[place] for place in places),
-            offset_provider={LandPoint.value: self._points.table(layout)},
-        )
+        self._calls[key](points)
 
     def means(self, out: arrays.Array, places: Sequence[int], n_samples: int) -> None:
         """Write the forcing of the samples so far.

@@ -18,7 +18,7 @@ import numpy as np
 from gt4py.next import common as gtx_common
 
 from ailand_gt4py import arrays
-from ailand_gt4py.dimensions import HostPoint, LandPoint, point_connectivity
+from ailand_gt4py.dimensions import LandPoint, point_connectivity
 from ailand_gt4py.errors import InputError
 
 #: Strides of a layout in units of their greatest common divisor.
@@ -132,7 +132,8 @@ class HostPoints:
 
     def _level_of(self, field: Any, array: arrays.Array, name: str) -> arrays.Array:
         """The chosen levels of a GT4Py field."""
-        if not isinstance(field, gtx_common.Field):
+        # GT4Py's ``Field`` is a protocol, which takes long to look for in an object that is none.
+        if isinstance(field, self._xp.ndarray) or not isinstance(field, gtx_common.Field):
             return array
         positions: list[Any] = []
         for dimension in field.domain.dims:
@@ -147,8 +148,3 @@ class HostPoints:
                 )
             positions.append(level - extent.start)
         return array[tuple(positions)]
-
-
-def as_host_points(array: arrays.Array, name: str) -> gtx.Field:
-    """A one-dimensional array as a field over `HostPoint`."""
-    return arrays.wrap(array, (HostPoint,), name)

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from ailand_gt4py import arrays
-from ailand_gt4py.dimensions import Column, LandColumn, point_connectivity
-from ailand_gt4py.integration.host_points import HostPoints, as_host_points
+from ailand_gt4py.dimensions import Column, HostPoint, LandColumn, OutputFeature, point_connectivity
+from ailand_gt4py.integration.host_points import HostPoints
 from ailand_gt4py.integration.properties import Output
-from ailand_gt4py.lowering.operator_call import OperatorCall
+from ailand_gt4py.lowering.operator_call import OperatorCall, RepeatedCall
 from ailand_gt4py.stencils.land_points import spread
 
 
@@ -44,24 +44,30 @@ class OutputFields:
     ) -> None:
         xp = arrays.array_module(device)
         self._points = points
-        # Points that are not land share a column of their own, the last one.
-        columns = [xp.full((len(outputs), points.n_land + 1), ocean_value, dtype=dtype) for _ in range(2)]
-        self.earlier, self.later = (values[:, : points.n_land] for values in columns)
-        self._land = [
-            tuple(arrays.wrap(values[row], (Column,), output.name) for values in columns)
-            for row, output in enumerate(outputs)
-        ]
-        self._one = dtype.type(1.0)
-        memory = [xp.full(points.shape, ocean_value, dtype=host_dtype) for _ in outputs]
+        # GT4Py's DaCe lowering drops a dimension of size one; points that are not land share a column, the last one.
+        n_rows = max(len(outputs), 2)
+        columns = [xp.full((n_rows, points.n_land + 1), ocean_value, dtype=dtype) for _ in range(2)]
+        self.earlier, self.later = (values[: len(outputs), : points.n_land] for values in columns)
+        memory = xp.full((n_rows, *points.shape), ocean_value, dtype=host_dtype)
         self.fields: dict[str, Any] = {
             output.name: arrays.wrap(array, dims, output.name) if dims else array
-            for output, array in zip(outputs, memory, strict=True)
+            for output, array in zip(outputs, memory, strict=False)
         }
-        self._host = [as_host_points(array.reshape(-1), "output") for array in memory]
         place = xp.where(points.is_land, xp.cumsum(points.is_land) - 1, points.n_land)
-        self._table = {LandColumn.value: point_connectivity(LandColumn, place, xp)}
+        table = {LandColumn.value: point_connectivity(LandColumn, place, xp)}
         types: tuple[Any, Any] = (dtype.type, host_dtype.type)
-        self._call = OperatorCall(spread(*types), backend, "spreading results over the host's grid")
+        self._one = dtype.type(1.0)
+        self._spread = RepeatedCall(
+            OperatorCall(spread(*types), backend, "spreading results over the host's grid"),
+            {
+                "earlier": arrays.wrap(columns[0].T, (Column, OutputFeature), "earlier outputs"),
+                "later": arrays.wrap(columns[1].T, (Column, OutputFeature), "later outputs"),
+                "result": arrays.wrap(memory.reshape(n_rows, -1).T, (HostPoint, OutputFeature), "outputs"),
+            },
+            {},
+            ("weight",),
+            table,
+        )
 
     def write(self, weight: float = 1.0) -> None:
         """Write the fields: at the later time (weight 1) or between the two.
@@ -71,5 +77,4 @@ class OutputFields:
         """
         if self._points.n_land == 0:
             return
-        for (earlier, later), host in zip(self._land, self._host, strict=True):
-            self._call(earlier, later, self._one * weight, host, offset_provider=self._table)
+        self._spread([], [self._one * weight])

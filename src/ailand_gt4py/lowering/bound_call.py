@@ -38,40 +38,44 @@ class BoundCall:
 
     Args:
         program: a GT4Py program on a DaCe backend that was called once, with all operands that are to stay.
-        names: the arguments that change from call to call, all two-dimensional fields.
+        names: the fields that change from call to call. scalars: the numbers that do.
 
     Raises:
         RunError: the program's compiled form cannot be found, or its first call failed on the device.
     """
 
-    def __init__(self, program: Any, names: Sequence[str]) -> None:
+    def __init__(self, program: Any, names: Sequence[str], scalars: Sequence[str] = ()) -> None:
         compiled = compiled_dace_program(program)
         sdfg = compiled.sdfg_program.sdfg
         places = {name: place for place, name in enumerate(sdfg.arglist())}
         self._program = compiled.sdfg_program
         self._initial = compiled.csdfg_init_argv
         self._arguments = list(compiled.csdfg_argv)
-        # (pointer, column stride, feature stride) among the arguments; None where the program does not use it.
+        # Pointer and strides among the arguments; None where the program does not use it.
         self._places: list[tuple[int | None, tuple[tuple[int, Any] | None, ...]]] = []
         for name in names:
-            strides = sdfg.arrays[name].strides if name in places else (None, None)
+            strides = sdfg.arrays[name].strides if name in places else ()
             of_strides = tuple(
                 (places[str(stride)], type(self._arguments[places[str(stride)]])) if str(stride) in places else None
                 for stride in strides
             )
             self._places.append((places.get(name), of_strides))
+        self._scalars = [(places[name], type(self._arguments[places[name]])) for name in scalars]
         # Programs for the CPU have neither.
         self._set_streams = self._program.get_exported_function("__dace_gpu_set_all_streams")
         self._last_error = self._program.get_exported_function("__dace_gpu_last_error", restype=ctypes.c_int)
         self._stream = 0
         self._check()
 
-    def __call__(self, pointers: Sequence[int], strides: Sequence[tuple[int, ...]]) -> None:
+    def __call__(
+        self, pointers: Sequence[int], strides: Sequence[tuple[int, ...]], numbers: Sequence[float] = ()
+    ) -> None:
         """Run on the arrays at these addresses.
 
         Args:
-            pointers: address of each named argument, in order.
+            pointers: address of each named field, in order.
             strides: of each, in elements.
+            numbers: of each named scalar.
 
         Raises:
             RunError: work could not be given to the device.
@@ -80,9 +84,11 @@ class BoundCall:
         for (place, of_strides), pointer, own_strides in zip(self._places, pointers, strides, strict=True):
             if place is not None:
                 arguments[place] = ctypes.c_void_p(pointer)
-            for found, stride in zip(of_strides, own_strides, strict=True):
-                if found is not None:
-                    arguments[found[0]] = found[1](stride)
+                for found, stride in zip(of_strides, own_strides, strict=True):
+                    if found is not None:
+                        arguments[found[0]] = found[1](stride)
+        for (place, kind), number in zip(self._scalars, numbers, strict=True):
+            arguments[place] = kind(number)
         self.again()
 
     def again(self) -> None:

@@ -10,7 +10,7 @@ from dace.properties import CodeBlock
 from dace.sdfg import nodes
 from gt4py.next.program_processors.runners.dace.transformations import gt_set_iteration_order
 
-from ailand_gt4py.dimensions import Column
+from ailand_gt4py.dimensions import Column, HostPoint
 
 _COMPARISONS = {"max": ast.Gt, "min": ast.Lt}
 
@@ -30,9 +30,9 @@ class _PassNaN(ast.NodeTransformer):
 class DeviceMaps:
     """A hook for GT4Py's DaCe auto-optimiser (stage ``TopLevelDataFlowPost``) on a GPU.
 
-    * Neighbouring threads get neighbouring columns. GT4Py orders a map by kinds of dimensions only, and features are
-      horizontal ones too: their blocks of threads would read with a stride, and the columns would be the grid's second
-      dimension, which CUDA limits to 65535 blocks: 524 280 columns.
+    * Neighbouring threads get neighbouring columns or points. GT4Py orders a map by kinds of dimensions only, and
+      features are horizontal ones too: their blocks of threads would read with a stride, and the columns would be the
+      grid's second dimension, which CUDA limits to 65535 blocks: 524 280 columns.
     * ``max`` and ``min`` become comparisons. In device code they are CUDA's ``fmaxf`` and ``fminf``, which drop a NaN:
       a column with a missing input would get numbers that look right.
 
@@ -40,11 +40,11 @@ class DeviceMaps:
         revision: part of the key of GT4Py's cache; to be raised with every change of what this does.
     """
 
-    revision: int = 1
+    revision: int = 2
 
     def __call__(self, sdfg: dace.SDFG) -> None:
         """Transform in place."""
-        gt_set_iteration_order(sdfg, unit_strides_dim=Column, validate=False)
+        gt_set_iteration_order(sdfg, unit_strides_dim=[Column, HostPoint], validate=False)
         for node, _ in sdfg.all_nodes_recursive():
             if isinstance(node, nodes.Tasklet) and node.language == dace.Language.Python:
                 tree = ast.parse(node.code.as_string)

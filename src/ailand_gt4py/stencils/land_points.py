@@ -8,7 +8,7 @@ import gt4py.next as gtx
 import numpy as np
 from gt4py.next import astype
 
-from ailand_gt4py.dimensions import Column, HostPoint, LandColumn, LandPoint
+from ailand_gt4py.dimensions import Column, HostPoint, LandColumn, LandPoint, OutputFeature
 from ailand_gt4py.stencils.instances import FieldOperator, define, named_field_operator
 
 Sum = gtx.Field[[Column], gtx.float64]
@@ -41,19 +41,22 @@ def accumulate(dtypes: tuple[type, ...]) -> gtx.program:
 def spread(dtype: type, host_dtype: type) -> gtx.program:
     """Values of land columns at the host's points, between two times.
 
-    Arguments of the program: the earlier and the later value over `Column`, the later one's weight (1 gives it
-    exactly), and the result over `HostPoint`. Every point has a column; those that are not land share one.
+    Arguments of the program: the earlier and the later values over `Column` and `OutputFeature`, the later ones' weight
+    (1 gives them exactly), and the results over `HostPoint` and `OutputFeature`. Every point has a column; those that
+    are not land share one.
     """
     one = dtype(1.0)
 
     @named_field_operator(f"spread_{dtype.__name__}_as", host_dtype)
     def spread_values(
-        earlier: gtx.Field[[Column], dtype], later: gtx.Field[[Column], dtype], weight: dtype
-    ) -> gtx.Field[[HostPoint], host_dtype]:
+        earlier: gtx.Field[[Column, OutputFeature], dtype],
+        later: gtx.Field[[Column, OutputFeature], dtype],
+        weight: dtype,
+    ) -> gtx.Field[[HostPoint, OutputFeature], host_dtype]:
         return astype((one - weight) * earlier(LandColumn[0]) + weight * later(LandColumn[0]), host_dtype)
 
-    values = gtx.Field[[Column], dtype]
-    types = {"earlier": values, "later": values, "weight": dtype, "result": gtx.Field[[HostPoint], host_dtype]}
+    values, results = gtx.Field[[Column, OutputFeature], dtype], gtx.Field[[HostPoint, OutputFeature], host_dtype]
+    types = {"earlier": values, "later": values, "weight": dtype, "result": results}
     taken = ("earlier", "later", "weight")
     return _program(f"{spread_values.__name__}_program", types, spread_values, taken, "result")
 

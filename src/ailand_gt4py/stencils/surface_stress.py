@@ -1,6 +1,6 @@
 """Stress on the ground: Monin-Obukhov similarity between it and the reference height.
 
-IFS documentation (CY48R1), part IV, section 3.2, and ecLand's ``vexcs_mod``, with the buoyancy flux of the predicted
+IFS documentation (CY48R1), part IV, chapter 3, and ecLand's ``vexcs_mod``, with the buoyancy flux of the predicted
 heat fluxes; profile functions of Paulson 1970 and Dyer 1974 (unstable) and of Holtslag and De Bruin 1988 (stable, see
 Beljaars and Holtslag 1991, doi:10.1175/1520-0450(1991)030<0327:FPOLSF>2.0.CO;2); free-convection velocity of Beljaars
 1995 (doi:10.1002/qj.49712152203) over a boundary layer of 1000 m.

@@ -2,7 +2,7 @@
 
 The formulas are ecLand's, which the network learned from, applied to the mean over the grid box:
 
-* tiles: IFS documentation (CY48R1), part IV, section 8.2; Boussetta et al. 2021 (doi:10.3390/atmos12060723). Their
+* tiles: IFS documentation (CY48R1), part IV, chapter 8; Boussetta et al. 2021 (doi:10.3390/atmos12060723). Their
   shares follow from the covers of vegetation, lakes and towns and from the snow cover. The network does not know the
   interception reservoir, so there is no wet-skin tile.
 * albedo and emissivity by tile: ecLand's ``surfrad_ctl_mod``.

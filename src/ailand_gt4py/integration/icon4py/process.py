@@ -30,6 +30,7 @@ from ailand_gt4py.integration.icon4py.provider import IdealisedPlanet, Provider
 from ailand_gt4py.integration.icon4py.state import AilandState
 from ailand_gt4py.integration.icon4py.surface_fluxes import LATENT, SENSIBLE, WATER
 from ailand_gt4py.integration.restart import next_time
+from ailand_gt4py.lowering import backends
 from ailand_gt4py.weights.model import Model
 from ailand_gt4py.weights.model_file import read_model
 
@@ -128,7 +129,10 @@ def couple(
         "cuda" if icon.backend is not None and model_backends.is_gpu_backend(icon.backend) else "cpu"
     )
     xp = arrays.array_module(device)
-    provider = IdealisedPlanet(device=device) if provider is None else provider
+    if backend is None:
+        backend = "dace_gpu" if device == "cuda" else "dace_cpu"
+    if provider is None:
+        provider = IdealisedPlanet(device=device, backend=backends.make_backend(backend))
     driver_config = icon.config.driver
     step = np.timedelta64(driver_config.dtime, "ns")
     run_start = as_datetime64(driver_config.start_of_timestepping)
@@ -181,7 +185,7 @@ def couple(
         state_time=first_window,
         horizontal=dims.CellDim,
         levels={dims.KDim: layer.level},
-        backend=("dace_gpu" if device == "cuda" else "dace_cpu") if backend is None else backend,
+        backend=backend,
         **({"derivatives": implicit} | options),
     )
     missing = [name for name in (SENSIBLE, LATENT, WATER) if name not in land.outputs_properties]

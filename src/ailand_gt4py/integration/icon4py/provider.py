@@ -141,6 +141,7 @@ class IdealisedPlanet:
     Args:
         continents: where land is. device: of all arrays.
         transmissivity: part of the insolation that reaches the ground.
+        backend: a GT4Py backend for the sun's geometry; None: embedded execution.
     """
 
     def __init__(
@@ -148,8 +149,10 @@ class IdealisedPlanet:
         continents: tuple[Continent, ...] = CONTINENTS,
         transmissivity: float = TRANSMISSIVITY,
         device: arrays.Device = "cpu",
+        backend: Any = None,
     ) -> None:
         self._continents, self._transmissivity, self._device = continents, transmissivity, device
+        self._backend = backend
         self._xp = arrays.array_module(device)
 
     def land_mask(self, latitude: Values, longitude: Values) -> Values:
@@ -237,7 +240,7 @@ class IdealisedPlanet:
         insolation = self._xp.empty((len(latitude), 1), dtype=np.float64)
         seconds = float(step / np.timedelta64(1, "s"))
         names = ("toa_incoming_shortwave_flux",)
-        derived_forcing(latitude, longitude, time, seconds, names, insolation, None, self._device)
+        derived_forcing(latitude, longitude, time, seconds, names, insolation, self._backend, self._device)
         vapour = humidity * pressure / (EPSILON + (1.0 - EPSILON) * humidity)
         clear = BRUTSAERT * (0.01 * self._xp.maximum(vapour, 0.0) / temperature) ** (1.0 / 7.0)
         emissivity = self._xp.minimum(clear + CLOUD_EMISSIVITY, 1.0)

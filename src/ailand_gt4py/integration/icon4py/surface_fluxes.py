@@ -52,7 +52,7 @@ def for_air_at_end_of_step(
 ) -> SurfaceFluxes:
     """The component's fluxes as lines in the air's temperature and humidity, solved for the air at the step's end.
 
-    Backward Euler (Polcher et al. 1998, doi:10.1023/A:1001717817146; Best et al. 2004,
+    Backward Euler (Polcher et al. 1998, doi:10.1016/S0921-8181(98)00052-6; Best et al. 2004,
     doi:10.1175/JHM-382.1), for sensible heat and temperature, and for latent heat and humidity:
 
         F(x) = F0 + s (x - x0),  C (x1 - x) / dt = F(x1)  =>  F(x1) = (F0 + s (x - x0)) / (1 - dt s / C)
