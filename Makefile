@@ -12,7 +12,7 @@ EXAMPLE := examples/column_run/ecland_columns.nc
 ICON4PY_PYTHON ?= python3.12
 ICON4PY_VENV ?= .venv-icon4py
 
-.PHONY: help install run compile test test-quick test-icon4py lint types bench coupled-run train evaluate clean
+.PHONY: help install run compile test test-quick test-icon4py lint types bench bench-land coupled-run train evaluate clean
 
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 14
@@ -75,6 +75,12 @@ bench: $(VENV)/.test ## run the benchmarks, this component and its peers, and wr
 	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/python -m pytest tests/benchmarks \
 	  --benchmark-enable --benchmark-only --benchmark-json=$(OUT)/benchmark.json
 	$(BIN)/python tests/benchmarks/report.py $(OUT)/benchmark.json docs/benchmarks
+
+bench-land: $(VENV)/.test ## time the land component alone and write docs/benchmarks/land.md
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	@mkdir -p $(OUT) docs/benchmarks
+	$(BIN)/python -m pytest tests/benchmarks/test_land.py --benchmark-enable --benchmark-only --benchmark-json=$(OUT)/benchmark_land.json
+	$(BIN)/python tests/benchmarks/report.py $(OUT)/benchmark_land.json docs/benchmarks
 
 train: $(VENV)/.test ## train the default model anew (about an hour on two cores); DATA names the directory of ecLand runs
 	$(BIN)/python -m pip install --quiet --editable '.[training]'

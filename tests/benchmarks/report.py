@@ -1,7 +1,7 @@
 """The report of a benchmark run: ``python report.py BENCHMARK.json ... DIRECTORY`` writes cpu.md and cpu.png, or gpu.*.
 
-Each BENCHMARK.json is what pytest-benchmark writes with ``--benchmark-json``. All figures come from these; those they
-lack are said to be missing. Exit status 2 where one cannot be read or holds no step.
+A run of nothing but overheads, as ``make bench-land`` makes it, becomes land.md. Each BENCHMARK.json is what pytest-benchmark writes with ``--benchmark-json``. All figures come from these; those they
+lack are said to be missing. Exit status 2 where one cannot be read or is empty.
 """
 
 from __future__ import annotations
@@ -130,6 +130,11 @@ def overheads_section(results: Results) -> list[str]:
         item = found["land_accumulation"]
         rows.append((f"`LandComponent`: a host step that adds to the window, {item['columns']} land cells",
                      duration(item["median"])))  # fmt: skip
+    if "land_firing" in found:
+        item = found["land_firing"]
+        rows.append((f"`LandComponent`: a host step with the emulator's, {item['columns']} land cells",
+                     duration(item["median"])))  # fmt: skip
+        rows.append(("the same with the derivatives of the fluxes", duration(item["seconds_with_derivatives"])))
     if "land_compaction" in found:
         item = found["land_compaction"]
         rows.append((f"`LandComponent`: a window with {100 * item['share']:.0f} % land, {item['points']} points",
@@ -193,15 +198,39 @@ def markdown(results: Results, figure: str) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def land_markdown(results: Results) -> str:
+    """The report of the land component alone."""
+    judged = [bar for bar in bars.judge(results) if bar.reached is not None]
+    rows = [(bar.name, bar.found, bar.wanted, "reached" if bar.reached else "**not reached**") for bar in judged]
+    lines = [
+        "# Benchmarks of the land component on the CPU",
+        "",
+        f"{results.date}, commit {results.commit}. Made by `make bench-land`. The default model, compiled, in float32; a "
+        "time is the median of interleaved rounds (`tests/benchmarks/race.py`).",
+        "",
+        "## Bars",
+        "",
+        *table(("bar", "found", "wanted", ""), rows),
+        "",
+    ]
+    for section in (overheads_section(results), machine_section(results)):
+        lines += [*section, ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
 def write(sources: Sequence[Path], directory: Path) -> Path:
     """Write report and figure of a run, or of its parts; returns the report's path.
 
     Raises:
-        InputError: the file is no benchmark run with steps, or the directory is missing.
+        InputError: the file is no benchmark run, or the directory is missing.
     """
     if not directory.is_dir():
         raise InputError(f"{directory}: found no directory, expected one for the report")
     results = read(*sources)
+    if not results.steps:
+        path = directory / "land.md"
+        path.write_text(land_markdown(results), encoding="utf-8")
+        return path
     name = {"cpu": "cpu", "cuda": "gpu"}[results.device]
     report_figure.draw(results, directory / f"{name}.png")
     path = directory / f"{name}.md"

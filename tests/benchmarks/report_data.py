@@ -125,7 +125,7 @@ def read(*paths: Path) -> Results:
     """Read what ``pytest --benchmark-json`` wrote: a run, or several parts of one on the same machine.
 
     Raises:
-        InputError: no such file, no JSON, not of these benchmarks, parts of different machines, or without any step.
+        InputError: no such file, no JSON, not of these benchmarks, parts of different machines, or empty.
     """
     contents = [_content(path) for path in paths]
     try:
@@ -142,8 +142,8 @@ def read(*paths: Path) -> Results:
         results = _sorted(contents[0], machines[0], entries)
     except (KeyError, TypeError) as error:
         raise InputError(f"{paths[0]}: {error} is missing, expected a run of these benchmarks") from error
-    if not results.steps:
-        raise InputError(f"{paths[0]}: found no step, expected a run of these benchmarks")
+    if not results.steps and not results.overheads:
+        raise InputError(f"{paths[0]}: found no step and no overhead, expected a run of these benchmarks")
     return dataclasses.replace(results, seconds=sum(machine.get("seconds", 0.0) for machine in machines))
 
 

@@ -21,11 +21,15 @@ POINTS, LAND_SHARE = 100_000, 0.3
 SAMPLES = 6
 
 
-def component(n_points: int, share: float, host_step: np.timedelta64) -> tuple[LandComponent, dict[str, np.ndarray]]:
+def component(
+    n_points: int, share: float, host_step: np.timedelta64, derivatives: bool = False
+) -> tuple[LandComponent, dict[str, np.ndarray]]:
     """A component of the default model with the first share of points as land, and a host's fields."""
     host = Host((n_points,))
     mask = np.arange(n_points) < share * n_points
-    land = host.component(read_model(), mask, backend="dace_cpu", precision="float32", host_step=host_step)
+    land = host.component(
+        read_model(), mask, backend="dace_cpu", precision="float32", host_step=host_step, derivatives=derivatives
+    )
     return land, host.weather(START)
 
 
@@ -47,6 +51,33 @@ def test_accumulation(benchmark: BenchmarkFixture) -> None:
     timing = race.run([Contestant("accumulation", accumulate)])["accumulation"]
     extra = {"kind": "overhead", "name": "land_accumulation", "columns": land.n_land}
     race.CLOCK.show(benchmark, timing.seconds, "the land component", extra)
+
+
+@pytest.mark.benchmark(timer=race.CLOCK.read)
+@pytest.mark.usefixtures("benchmarks_enabled")
+@pytest.mark.skipif(machine.device() != "cpu", reason="measured on the CPU")
+def test_firing(benchmark: BenchmarkFixture) -> None:
+    """A host step on R2B3 in which the emulator makes its step: with and without the derivatives of the fluxes."""
+
+    def rival(name: str, derivatives: bool) -> Contestant:
+        # One sample a window, so that the emulator makes its step in every call but the first.
+        land, weather = component(R2B3_CELLS, 1.0, SAMPLES * HOUR, derivatives)
+
+        def fire() -> tuple[None, None]:
+            land(weather, land.time)
+            return None, None
+
+        fire()
+        return Contestant(name, fire)
+
+    timings = race.run([rival("plain", False), rival("derivatives", True)])
+    extra = {
+        "kind": "overhead",
+        "name": "land_firing",
+        "columns": R2B3_CELLS,
+        "seconds_with_derivatives": timings["derivatives"].median,
+    }
+    race.CLOCK.show(benchmark, timings["plain"].seconds, "the land component", extra)
 
 
 @pytest.mark.benchmark(timer=race.CLOCK.read)

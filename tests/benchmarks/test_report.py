@@ -51,6 +51,7 @@ def _run(**changes: Any) -> dict[str, Any]:
         _entry(30.0, kind="overhead", name="first_compile_default", seconds_cached=0.5),
         _entry(6.0, kind="overhead", name="cached_start", seconds_imports=4.0, seconds_beyond_imports=2.0),
         _entry(8e-4, kind="overhead", name="land_accumulation", columns=5120),
+        _entry(3e-2, kind="overhead", name="land_firing", columns=5120, seconds_with_derivatives=7e-2),
         _entry(5e-2, kind="overhead", name="land_compaction", points=100_000, share=0.3, ratio=0.32),
         _entry(5e8, kind="overhead", name="peak_memory_bytes", bytes=5e8, arrays=4e7, network="n", columns=7),
         _entry(2e-3, kind="overhead", name="driver_step", columns=10_000, seconds_bare_step=1e-3),
@@ -97,12 +98,23 @@ def test_report_holds_what_the_run_measured(tmp_path: Path, capsys: pytest.Captu
         "| best peer / ailand | 1.40 (numpy) | 1.40 (numpy) | 1.40 (numpy) | 1.40 (numpy) |",
         "| ailand / fastest GEMM | 0.90 |",
         "layer_norm_6x512 (2.72 MFLOP a column)",
-        "40 us", "500 MB", "21.5 GB/s", "301 GFLOP/s", "5120 land cells", "0.32",
+        "40 us", "500 MB", "21.5 GB/s", "301 GFLOP/s", "5120 land cells", "30 ms", "70 ms", "0.32",
         "| simple_172 | 171039 | 2.00 | 46 to 64 |",
     ):  # fmt: skip
         assert expected in text, expected
     assert "a-host-name" not in text
     assert (tmp_path / "cpu.png").stat().st_size > 10_000
+
+
+def test_the_land_component_has_a_report_of_its_own(tmp_path: Path) -> None:
+    run = _run()
+    run["benchmarks"] = [e for e in run["benchmarks"] if str(e["extra_info"].get("name", "")).startswith("land_")]
+    assert report.main([str(_write(tmp_path / "run.json", run)), str(tmp_path)]) == 0
+    text = (tmp_path / "land.md").read_text()
+    for expected in ("| 0.32 | <= 0.40 | reached |", "| 800 us | <= 1 ms | reached |", "30 ms", "A Processor, 2 cores"):
+        assert expected in text, expected
+    assert "not measured" not in text
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["land.md", "run.json"]
 
 
 def test_report_runs_as_a_script(tmp_path: Path) -> None:
@@ -181,7 +193,7 @@ def test_gpu_run_compares_equal_precisions(tmp_path: Path) -> None:
         (None, "cannot be read"),
         ("{", "found no JSON"),
         ('{"benchmarks": []}', "'machine_info' is missing"),
-        (json.dumps(_run() | {"benchmarks": []}), "found no step"),
+        (json.dumps(_run() | {"benchmarks": []}), "found no step and no overhead"),
     ],
 )
 def test_bad_run_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture, content: str | None, message: str) -> None:

@@ -128,9 +128,14 @@ def summary(data: xr.Dataset) -> list[str]:
 
     given = float(data["energy_given_sensible"].sum() + data["energy_given_latent"].sum())
     received = float(data["energy_received_sensible"].sum() + data["energy_received_latent"].sum())
+    air = data["air_temperature_lowest_level"].values[:, data["land_mask"].values == 1]
+    spread = np.ptp(air, axis=0)
     return [
+        f"air of the lowest level over land {air.min():.1f} to {air.max():.1f} K; range at a cell through the run: "
+        f"median {np.median(spread):.1f} K, largest {spread.max():.1f} K",
         f"energy given by land {given:.6e} J, received by the air {received:.6e} J, "
         f"residual {data.attrs['energy_residual']:.1e} of what was exchanged",
+        f"of it {float(data['energy_adjusted'].sum()):.3e} J because fluxes follow the air meanwhile",
         f"time of a host step{1e3 * step:27.3f} ms",
         of_step("dynamics", "dynamics"),
         of_step("diagnosis_and_radiation", "lowest layer and radiation"),

@@ -43,7 +43,7 @@ def draw(path: Path, data: xr.Dataset, longitude: Values, latitude: Values) -> N
         panels = figure.subplots(3, 2)
         for panel, (name, title, unit, colours) in zip(panels.flat, MAPS, strict=False):
             _map(figure, panel, data, longitude, latitude, name, title, unit, colours)
-        cell = _warmest_cell(data)
+        cell = _sunniest_cell(data)
         _temperatures(panels[1, 1], data, cell)
         _fluxes(panels[2, 0], data, cell)
         _energy(panels[2, 1], data)
@@ -96,11 +96,10 @@ def _map(
     figure.colorbar(collection, ax=panel, label=unit, shrink=0.9)
 
 
-def _warmest_cell(data: xr.Dataset) -> int:
-    """The land cell of the largest daily range of skin temperature: one where the sun shows."""
-    values = data["surface_temperature"].values
-    spread = np.where(data["land_mask"].values == 1, np.ptp(np.nan_to_num(values), axis=0), -1.0)
-    return int(np.argmax(spread))
+def _sunniest_cell(data: xr.Dataset) -> int:
+    """The land cell that gets most sun: where land has most to do."""
+    sun = data["surface_downwelling_shortwave_flux_in_air"].values.mean(axis=0)
+    return int(np.nanargmax(np.where(data["land_mask"].values == 1, sun, np.nan)))
 
 
 def _axis(panel: Any, data: xr.Dataset, cell: int, title: str, unit: str) -> None:
