@@ -91,7 +91,7 @@ class LandColumns:
         self._closures = SurfaceClosures(
             model,
             points.n_land,
-            self._device,
+            backend,
             self.dtype,
             reference_height=reference_height,
             background_albedo=background_albedo,

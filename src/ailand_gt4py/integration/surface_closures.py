@@ -12,7 +12,8 @@ from ailand_gt4py import ecland_surface_tables as tables
 from ailand_gt4py.dimensions import Column
 from ailand_gt4py.errors import InputError
 from ailand_gt4py.integration.properties import Output
-from ailand_gt4py.lowering.operator_call import OperatorCall
+from ailand_gt4py.lowering import backends
+from ailand_gt4py.lowering.operator_call import OperatorCall, RepeatedCall
 from ailand_gt4py.stencils.surface import CLOSURE_NAMES, INPUT_NAMES, WORK_NAMES, closure_program
 from ailand_gt4py.weights.model import Model, Variable
 
@@ -125,14 +126,12 @@ _DESCRIPTIONS: dict[str, tuple[str, str, str]] = {
 class SurfaceClosures:
     """Albedo, emissivity, long-wave radiation, evaporation, roughness and stress of land columns.
 
-    The formulas run by GT4Py's embedded execution, on NumPy or CuPy arrays, whatever the emulator's backend is: they
-    are needed once in a window, and GT4Py's DaCe backend took four minutes to compile them.
-
     Args:
         model: its variables are known by name; those it lacks decide what can be given.
         n_land: number of columns, may be 0.
-        device: of all arrays.
-        dtype: of all arrays, float32 or float64.
+        backend: ``embedded``, ``dace_cpu``, ``dace_gpu``, or a GT4Py backend, beside which the formulas run by embedded
+            execution: they are needed once in a window, and as much text takes other backends minutes to compile.
+        dtype: of the model's arrays, float32 or float64; the closures are computed in float64.
         reference_height: of the forcing's temperature, humidity and wind above the ground, m.
         background_albedo: (n_land,) climatology of the albedo without snow for diffuse radiation, on the device; None:
             from the types of vegetation. It may be written to between calls.
@@ -150,7 +149,7 @@ class SurfaceClosures:
         self,
         model: Model,
         n_land: int,
-        device: arrays.Device = "cpu",
+        backend: Any = "embedded",
         dtype: Any = np.float32,
         *,
         reference_height: float = REFERENCE_HEIGHT,
@@ -161,8 +160,7 @@ class SurfaceClosures:
             raise InputError(f"type of the closures: found {self._dtype}, expected float32 or float64")
         if not 0.0 < reference_height < np.inf:
             raise InputError(f"reference height: found {reference_height} m, expected more than 0 m")
-        self._height = np.float64(reference_height)
-        self._device = device
+        self._device = backends.device_of(backend)
         self._xp = arrays.array_module(self._device)
         self._n_land = int(n_land)
         groups = (model.static, model.forcing, model.state, model.diagnostics)
@@ -175,22 +173,31 @@ class SurfaceClosures:
             for name, (standard_name, units, long_name) in _DESCRIPTIONS.items()
             if name not in self.missing_outputs
         )
-        self._own = {name: self._xp.zeros(self._n_land, dtype=self._dtype) for name in INPUT_NAMES}
-        for name, value in _SUBSTITUTES.items():
-            self._own[name][...] = value
+        self._inputs = {name: self._xp.zeros(self._n_land, dtype=np.float64) for name in INPUT_NAMES}
+        for name, value in (*_SUBSTITUTES.items(), ("reference_height", reference_height)):
+            self._inputs[name][...] = value
+        self._background_albedo: arrays.Array = None
         if background_albedo is not None:
             given = arrays.as_array(background_albedo, self._device, "background albedo")
             arrays.check(given, "background albedo", (self._n_land,), self._dtype)
-            self._own["background_albedo"] = given
-        self._results = {name: self._xp.zeros(self._n_land, dtype=self._dtype) for name in CLOSURE_NAMES}
-        work = {name: self._xp.zeros(self._n_land, dtype=np.float64) for name in WORK_NAMES}
-        self._fields = [arrays.wrap(array, (Column,), name) for name, array in (self._results | work).items()]
+            self._background_albedo = given
+        self._results = {name: self._xp.zeros(self._n_land, dtype=np.float64) for name in CLOSURE_NAMES}
         self._tables = {
-            name: self._xp.asarray(table().astype(self._dtype))
+            name: self._xp.asarray(table().astype(np.float64))
             for name, table in (*_BY_HIGH_TYPE.items(), *_BY_LOW_TYPE.items())
         }
-        self._soil_table = self._xp.asarray(tables.saturated_soil_albedo().astype(self._dtype))
-        self._call = OperatorCall(closure_program(self._dtype.type), None, "the coupling closures")
+        self._soil_table = self._xp.asarray(tables.saturated_soil_albedo().astype(np.float64))
+        self._call = self._program_call(backend) if self._n_land else None
+
+    def _program_call(self, backend: Any) -> RepeatedCall:
+        """The program on this object's own arrays."""
+        compiled = isinstance(backend, str) and backend != "embedded"
+        of_columns = backends.column_backend(self._device == "cuda") if compiled else None
+        nothing = self._xp.broadcast_to(self._xp.zeros(1), (self._n_land,))
+        work = {name: nothing if compiled else self._xp.zeros(self._n_land) for name in WORK_NAMES}
+        own = self._inputs | self._results | work
+        fields = {name: arrays.wrap(array, (Column,), name) for name, array in own.items()}
+        return RepeatedCall(OperatorCall(closure_program(), of_columns, "the coupling closures"), fields, {}, (), {})
 
     def __call__(self, static: Any, forcing: Any, state: Any, diagnostics: Any) -> dict[str, arrays.Array]:
         """The closures for the model's inputs and results.
@@ -200,14 +207,14 @@ class SurfaceClosures:
                 the closures' type: forcing as means over the window, state and diagnostics at its end.
 
         Returns:
-            Name -> (n_land,), for each of ``outputs``: the same arrays in every call. Stress and the fluxes it depends
-            on stand for the window, the rest for its end. Where an input is NaN, so is what depends on it.
+            Name -> (n_land,) float64, for each of ``outputs``: the same arrays in every call. Stress stands for the
+            window, the rest for its end. Where an input is NaN, so is what depends on it.
 
         Raises:
             InputError: an array of another shape, type or device.
         """
         results = {output.name: self._results[output.name] for output in self.outputs}
-        if not results or self._n_land == 0:
+        if not results or self._call is None:
             return results
         given = []
         for value, name, shape in zip(
@@ -219,21 +226,15 @@ class SurfaceClosures:
             array = arrays.as_array(value, self._device, name)
             arrays.check(array, name, shape, self._dtype)
             given.append(array)
+        for name, (variable, _) in _VARIABLES.items():
+            if variable in self._places:
+                group, place, factor = self._places[variable]
+                self._xp.multiply(given[group][:, place], factor, out=self._inputs[name])
+        if self._background_albedo is not None:
+            self._inputs["background_albedo"][...] = self._background_albedo
         self._look_up(given)
-        fields = [arrays.wrap(self._argument(name, given), (Column,), name) for name in INPUT_NAMES]
-        self._call(*fields, self._height, *self._fields, offset_provider={})
+        self._call([])
         return results
-
-    def _argument(self, name: str, given: Sequence[arrays.Array]) -> arrays.Array:
-        """The values of an argument of the operator: where they are in the model's arrays, or of its own."""
-        variable = _VARIABLES.get(name, ("", ""))[0]
-        if variable not in self._places:
-            return self._own[name]
-        group, place, factor = self._places[variable]
-        if factor == 1.0:
-            return given[group][:, place]
-        self._xp.multiply(given[group][:, place], self._dtype.type(factor), out=self._own[name])
-        return self._own[name]
 
     def _look_up(self, given: Sequence[arrays.Array]) -> None:
         """Values by type of vegetation, into own buffers."""
@@ -245,9 +246,9 @@ class SurfaceClosures:
         high, low = types
         for names, numbers in ((_BY_HIGH_TYPE, high), (_BY_LOW_TYPE, low)):
             for name in names:
-                self._own[name][...] = self._tables[name][numbers]
+                self._inputs[name][...] = self._tables[name][numbers]
         # A column without low vegetation has the soil under its high vegetation; without either, that of a desert.
-        self._own["wet_soil_albedo"][...] = self._soil_table[self._xp.where(low > 0, low, high)]
+        self._inputs["wet_soil_albedo"][...] = self._soil_table[self._xp.where(low > 0, low, high)]
 
     def _reason(self, needed: Sequence[str], groups: Sequence[Sequence[Variable]]) -> str:
         """Why a closure cannot be given; empty where it can."""

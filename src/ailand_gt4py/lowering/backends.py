@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,13 +15,15 @@ from ailand_gt4py.dimensions import Column
 from ailand_gt4py.errors import InputError
 from ailand_gt4py.lowering import blas, compilation, cublas
 from ailand_gt4py.lowering.blocks import ColumnBlocks
+from ailand_gt4py.lowering.column_node import ColumnNode
 from ailand_gt4py.lowering.device import DeviceMaps
 from ailand_gt4py.lowering.device_code import Products
 from ailand_gt4py.lowering.device_columns import DeviceColumns
 from ailand_gt4py.lowering.schedule import SequentialMaps
+from ailand_gt4py.lowering.translation import ColumnTranslator
 
-#: Arguments of such names are the emulator's own intermediate fields.
-SCRATCH_PREFIXES = ("normalised_", "units_")
+#: Arguments of such names are a program's own intermediate fields.
+SCRATCH_PREFIXES = ("normalised_", "units_", "work_")
 
 #: ``embedded``: GT4Py's NumPy execution, no compilation, slow: the reference. ``dace_cpu``, ``dace_gpu``: compiled,
 #: dense layers as GEMM.
@@ -82,26 +85,47 @@ def make_backend(
 def dace_backend(
     on_gpu: bool, complete_tables: Sequence[str], broadcast_tables: Sequence[str] = (), products: Products = "full"
 ) -> gtx.backend.Backend:
-    """GT4Py's DaCe backend with our transformations; needs no device, so CUDA can be compiled where none is."""
-    tables = tuple(sorted(complete_tables))
-    hooks: dict[GT4PyAutoOptHook, Any] = {}
+    """`column_backend`, or for other programs (no complete table) GT4Py's DaCe backend with maps as we want them.
+
+    Needs no device, so CUDA can be compiled where none is.
+    """
+    if complete_tables:
+        return column_backend(on_gpu, complete_tables, broadcast_tables, products)
+    hook = DeviceMaps() if on_gpu else SequentialMaps()
+    return _plain_backend(on_gpu, {GT4PyAutoOptHook.TopLevelDataFlowPost: hook})
+
+
+def column_backend(
+    on_gpu: bool,
+    complete_tables: Sequence[str] = (),
+    broadcast_tables: Sequence[str] = (),
+    products: Products = "full",
+) -> gtx.backend.Backend:
+    """GT4Py's DaCe backend for programs over columns, which become one node of DaCe's graph (`translation`).
+
+    Args: as for `make_backend`.
+    """
+    node: ColumnNode
     if on_gpu:
-        if tables:
-            hooks[GT4PyAutoOptHook.TopLevelDataFlowPre] = DeviceColumns(
-                tables, tuple(sorted(broadcast_tables)), Column.value, SCRATCH_PREFIXES, products
-            )
-        hooks[GT4PyAutoOptHook.TopLevelDataFlowPost] = DeviceMaps()
+        node = DeviceColumns(products)
     else:
-        if tables:
-            library = blas.load(blas.chosen())
-            hooks[GT4PyAutoOptHook.TopLevelDataFlowPre] = ColumnBlocks(
-                tables,
-                tuple(sorted(broadcast_tables)),
-                Column.value,
-                SCRATCH_PREFIXES,
-                None if library is None else library.prefix,
-            )
-        hooks[GT4PyAutoOptHook.TopLevelDataFlowPost] = SequentialMaps()
+        library = blas.load(blas.chosen())
+        node = ColumnBlocks(None if library is None else library.prefix)
+    plain = _plain_backend(on_gpu, {})
+    cached = plain.executor.translation  # type: ignore[attr-defined]
+    translator = ColumnTranslator(
+        **{field.name: getattr(cached.step, field.name) for field in dataclasses.fields(cached.step)},
+        node=node,
+        complete_tables=tuple(sorted(complete_tables)),
+        broadcast_tables=tuple(sorted(broadcast_tables)),
+        column=Column.value,
+        scratch_prefixes=SCRATCH_PREFIXES,
+    )
+    translation = dataclasses.replace(cached, step=translator)
+    return dataclasses.replace(plain, executor=dataclasses.replace(plain.executor, translation=translation))  # type: ignore[type-var]
+
+
+def _plain_backend(on_gpu: bool, hooks: dict[GT4PyAutoOptHook, Any]) -> gtx.backend.Backend:
     with compilation.kept_programs():  # GT4Py's backends remember where
         return make_dace_backend(
             gpu=on_gpu,

@@ -19,17 +19,24 @@ from ailand_gt4py.lowering.column_program import (
     Load,
     Number,
     Operation,
+    RefusedError,
     Sum,
     cpp,
     loads,
 )
-from ailand_gt4py.lowering.read_program import RefusedError
 
 #: How many rows of a layer are made before what is made of them row by row.
 _PART_OF_ROWS = "ailand::rows_at_once<T>(terms, rows, outputs)"
 
 _NAMED = {"max": "ailand::maximum", "min": "ailand::minimum"}
-_EACH = {"sqrt": "std::sqrt", "exp": "std::exp", "log": "std::log", "tanh": "std::tanh", "abs": "std::abs"}
+_EACH = {
+    "sqrt": "std::sqrt",
+    "exp": "std::exp",
+    "log": "std::log",
+    "tanh": "std::tanh",
+    "atan": "std::atan",
+    "abs": "std::abs",
+}
 
 
 @dataclasses.dataclass
@@ -50,7 +57,7 @@ class BlockCode:
 
     Args:
         program: fused.
-        arrays: DaCe's descriptors of the caller's arrays.
+        arrays: the caller's.
         pointers: name of each caller's array in the code.
         with_blas: whether matrix products are calls of ``ailand::gemm`` (see `blas.declaration`).
 

@@ -1,10 +1,10 @@
-"""The transformation that makes a program over columns run in blocks of columns, matrix products and all."""
+"""A program over columns in blocks of columns, matrix products and all."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import dace
 from dace.sdfg import nodes
@@ -12,7 +12,7 @@ from dace.sdfg import nodes
 from ailand_gt4py.lowering import blas
 from ailand_gt4py.lowering.block_code import BlockCode
 from ailand_gt4py.lowering.column_entry import call_of_entry, entry_code
-from ailand_gt4py.lowering.column_hook import ColumnHook, Interface, code_digest, source_text
+from ailand_gt4py.lowering.column_node import CallerArray, ColumnNode, Interface, code_digest, source_text
 from ailand_gt4py.lowering.column_program import ColumnProgram
 
 _HEADERS = ("threads.hpp", "kernels.hpp")
@@ -20,8 +20,8 @@ _DECIDING = ("blas.py", "block_code.py", "blocks.py", "column_entry.py", *_HEADE
 
 
 @dataclasses.dataclass(frozen=True)
-class ColumnBlocks(ColumnHook):
-    """`ColumnHook` on the CPU: code that takes block after block of columns through the whole program.
+class ColumnBlocks(ColumnNode):
+    """`ColumnNode` on the CPU: code that takes block after block of columns through the whole program.
 
     What lies between the layers so stays in the cache.
 
@@ -31,11 +31,12 @@ class ColumnBlocks(ColumnHook):
     """
 
     way: ClassVar[str] = "in blocks of columns"
+    on_gpu: ClassVar[bool] = False
 
     blas_prefix: str | None = None
     digest: str = dataclasses.field(default_factory=lambda: code_digest(*_DECIDING))
 
-    def replacement(self, sdfg: dace.SDFG, program: ColumnProgram, interface: Interface) -> nodes.Node:
+    def make(self, sdfg: dace.SDFG, program: ColumnProgram, interface: Interface) -> nodes.Node:
         """A tasklet."""
         arrays, connectors = interface.arrays, interface.connectors
         code = BlockCode(program, arrays, connectors, self.blas_prefix is not None).text()
@@ -55,7 +56,7 @@ class ColumnBlocks(ColumnHook):
         )
 
 
-def _symbols(program: ColumnProgram, arrays: Mapping[str, Any]) -> list[str]:
+def _symbols(program: ColumnProgram, arrays: Mapping[str, CallerArray]) -> list[str]:
     """The names of all numbers that extents and strides depend on."""
     sizes = [*program.column_extents, *(stride for descriptor in arrays.values() for stride in descriptor.strides)]
     for definition in program.definitions:

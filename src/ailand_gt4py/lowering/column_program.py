@@ -1,4 +1,4 @@
-"""What a program over columns does, once DaCe's graph has been read: a list of definitions in order.
+"""What a program over columns does: a list of definitions in order.
 
 Every array of the program that is neither an operand nor a literal holds one row of features for each column, and a
 row depends on rows of the same column only. That is what lets the whole program run block by block.
@@ -27,6 +27,10 @@ def cpp(extent: Extent) -> str:
     return str(extent) if isinstance(extent, int) else symstr(extent, cpp_mode=True)
 
 
+class RefusedError(Exception):
+    """Why a program is not one over independent columns."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Number:
     """A literal."""
@@ -52,7 +56,7 @@ class Operation:
     """``name`` applied to its arguments.
 
     Names are Python's operators (``+ - * / > >= < <= == != neg``), ``select`` (condition, if true, if false), and
-    functions: ``max``, ``min``, ``sqrt``, ``exp``, ``log``, ``tanh``, ``abs``, ``pow``.
+    functions: ``max``, ``min``, ``sqrt``, ``exp``, ``log``, ``tanh``, ``atan``, ``abs``, ``pow``.
     """
 
     name: str
@@ -137,6 +141,15 @@ def loads(expression: Expression) -> Iterator[Load]:
     elif isinstance(expression, Operation):
         for argument in expression.arguments:
             yield from loads(argument)
+
+
+def at_feature(expression: Expression, place: Index) -> Expression:
+    """The expression of one feature."""
+
+    def at_place(load: Load) -> Load:
+        return Load(load.array, tuple(place if index == "feature" else index for index in load.index))
+
+    return replace(expression, at_place)
 
 
 def replace(expression: Expression, change: Callable[[Load], Expression]) -> Expression:

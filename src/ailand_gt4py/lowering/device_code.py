@@ -8,10 +8,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Literal
 
-from ailand_gt4py.lowering.column_program import ColumnProgram, Definition, cpp
+from ailand_gt4py.lowering.column_program import ColumnProgram, Definition, RefusedError, cpp
 from ailand_gt4py.lowering.device_kernel import KernelCode
 from ailand_gt4py.lowering.device_plan import DevicePlan
-from ailand_gt4py.lowering.read_program import RefusedError
 
 #: How matrix products are computed: in the arrays' own type, or for float32 with operands rounded to TF32 or bfloat16.
 Products = Literal["full", "tf32", "bf16"]

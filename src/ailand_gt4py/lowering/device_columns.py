@@ -1,4 +1,4 @@
-"""The transformation that makes a program over columns run on a GPU: matrix products and one kernel between them."""
+"""A program over columns on a GPU: matrix products and one kernel between them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dace.sdfg import nodes
 from dace.transformation.transformation import ExpandTransformation
 
 from ailand_gt4py.lowering import cublas
-from ailand_gt4py.lowering.column_hook import ColumnHook, Interface, code_digest, source_text
+from ailand_gt4py.lowering.column_node import ColumnNode, Interface, code_digest, source_text
 from ailand_gt4py.lowering.column_program import ColumnProgram
 from ailand_gt4py.lowering.device_code import DeviceCode, Products
 
@@ -67,8 +67,8 @@ class DeviceProgram(nodes.LibraryNode):
 
 
 @dataclasses.dataclass(frozen=True)
-class DeviceColumns(ColumnHook):
-    """`ColumnHook` on a GPU: generated CUDA, with cuBLAS for the layers and one kernel from each to the next.
+class DeviceColumns(ColumnNode):
+    """`ColumnNode` on a GPU: generated CUDA, with cuBLAS for the layers and one kernel from each to the next.
 
     Attributes:
         products: how matrix products are computed.
@@ -76,11 +76,12 @@ class DeviceColumns(ColumnHook):
     """
 
     way: ClassVar[str] = "column by column on a GPU"
+    on_gpu: ClassVar[bool] = True
 
     products: Products = "full"
     digest: str = dataclasses.field(default_factory=lambda: code_digest(*_DECIDING))
 
-    def replacement(self, sdfg: dace.SDFG, program: ColumnProgram, interface: Interface) -> nodes.Node:
+    def make(self, sdfg: dace.SDFG, program: ColumnProgram, interface: Interface) -> nodes.Node:
         """A call of a function in the program's device code."""
         code = DeviceCode(program, interface.arrays, interface.connectors, self.products)
         call = code.call()

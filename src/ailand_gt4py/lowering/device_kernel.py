@@ -13,11 +13,11 @@ from ailand_gt4py.lowering.column_program import (
     Load,
     Number,
     Operation,
+    RefusedError,
     Sum,
     loads,
 )
 from ailand_gt4py.lowering.device_plan import DevicePlan, Kernel, Pass, is_product, is_scalar
-from ailand_gt4py.lowering.read_program import RefusedError
 
 _NAMED = {"max": "ailand::maximum<T>", "min": "ailand::minimum<T>", "abs": "fabs"}
 #: Values that a lane reads ahead at most.

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from ailand_gt4py.lowering.column_program import ROW, ColumnProgram, Definition, Load, loads
-from ailand_gt4py.lowering.read_program import RefusedError
+from ailand_gt4py.lowering.column_program import ROW, ColumnProgram, Definition, Load, RefusedError, loads
 
 #: Threads of a warp, which can exchange values without memory.
 _WARP = 32

@@ -13,14 +13,17 @@ from ailand_gt4py.lowering.column_program import (
     ColumnProgram,
     Definition,
     Expression,
-    Index,
     Load,
     Number,
     Operation,
     Sum,
+    at_feature,
     loads,
     replace,
 )
+
+#: Operations that may be written more than once, all their copies counted.
+_MOST_OPERATIONS = 64
 
 
 def fuse(program: ColumnProgram) -> ColumnProgram:
@@ -61,16 +64,7 @@ def _narrow(program: ColumnProgram) -> list[Definition]:
 def _first_feature(definition: Definition) -> Definition:
     """The definition of feature 0 alone. Loads of the row then are of its feature 0, too."""
 
-    return dataclasses.replace(definition, extent=1, value=_at_feature(definition.value, 0))
-
-
-def _at_feature(expression: Expression, place: Index) -> Expression:
-    """The expression of one feature."""
-
-    def at_place(load: Load) -> Load:
-        return Load(load.array, tuple(place if index == "feature" else index for index in load.index))
-
-    return replace(expression, at_place)
+    return dataclasses.replace(definition, extent=1, value=at_feature(definition.value, 0))
 
 
 def _inline(definitions: list[Definition], inner: set[str]) -> list[Definition]:
@@ -89,11 +83,14 @@ def _inline(definitions: list[Definition], inner: set[str]) -> list[Definition]:
             return False
         if isinstance(definition.value, Number):
             return True
-        # Several times in one definition is once for the compiler.
-        if len({user.result for _, user in users[definition.result]}) != 1:
+        uses = users[definition.result]
+        if len({user.result for _, user in uses}) != 1:
+            return False
+        # Several times in one definition is once for the compiler, but such texts grow with the power of their depth.
+        if len(uses) > 1 and len(uses) * _operations(definition.value) > _MOST_OPERATIONS:
             return False
         # A row's statistic is computed once for the row, not once for each of its features.
-        return all(load.index == ROW or user.extent == 1 for load, user in users[definition.result])
+        return all(load.index == ROW or user.extent == 1 for load, user in uses)
 
     values: dict[str, Expression] = {}
     result: list[Definition] = []
@@ -102,7 +99,7 @@ def _inline(definitions: list[Definition], inner: set[str]) -> list[Definition]:
         if load.array not in values:
             return load
         value = values[load.array]
-        return value if load.index == ROW or isinstance(value, Number) else _at_feature(value, load.index[1])
+        return value if load.index == ROW or isinstance(value, Number) else at_feature(value, load.index[1])
 
     for definition in definitions:
         definition = dataclasses.replace(
@@ -117,6 +114,12 @@ def _inline(definitions: list[Definition], inner: set[str]) -> list[Definition]:
         else:
             result.append(definition)
     return result
+
+
+def _operations(expression: Expression) -> int:
+    """How many operations an expression has."""
+    arguments = expression.arguments if isinstance(expression, Operation) else ()
+    return bool(arguments) + sum(map(_operations, arguments))
 
 
 def _terms(expression: Expression) -> list[Expression]:

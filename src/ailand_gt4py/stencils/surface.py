@@ -1,9 +1,8 @@
 """Coupling closures: what an atmosphere needs of the land and the network does not predict.
 
 One program for all columns. Its parts and their sources are in `surface_tiles` (albedo, emissivity, long-wave
-radiation, evaporation, roughness) and `surface_stress` (stress). They are computed in float64 whatever the type of the
-fields. A part is a statement of the program, with fields of the caller between them: GT4Py cannot lower all of it as
-one operator. `ailand_gt4py.integration.surface_closures` calls it on arrays.
+radiation, evaporation, roughness) and `surface_stress` (stress). A part is a statement of the program, with scratch
+fields of the caller between them. All is float64. `ailand_gt4py.integration.surface_closures` calls it on arrays.
 """
 
 import functools
@@ -11,14 +10,12 @@ import itertools
 from typing import NamedTuple
 
 import gt4py.next as gtx
-from gt4py.next import astype
 
 from ailand_gt4py.dimensions import Column
 from ailand_gt4py.stencils import surface_stress, surface_tiles
 from ailand_gt4py.stencils.instances import FieldOperator, define
 
-#: Steps of the fixed-point iteration for the friction velocity. Against ecLand 3, 5 and 25 steps do equally well, and
-#: every step more takes the compiler longer.
+#: Steps of the fixed-point iteration for the friction velocity. Against ecLand 3, 5 and 25 steps do equally well.
 N_ITERATIONS = 3
 
 #: Input fields, in order: arguments of the operators in `surface_tiles` and `surface_stress`, which say what they are.
@@ -29,7 +26,7 @@ INPUT_NAMES = (
     *("forest_snow_albedo", "background_albedo", "snow_albedo"),
     *("air_temperature", "humidity", "pressure", "eastward_wind", "northward_wind", "longwave_down"),
     *("soil_water", "soil_temperature", "snow_cover", "snow_water", "snow_density"),
-    *("skin_temperature", "sensible_heat", "latent_heat"),
+    *("skin_temperature", "sensible_heat", "latent_heat", "reference_height"),
 )
 
 #: Results, in order; units in `ailand_gt4py.integration.surface_closures`.
@@ -50,9 +47,9 @@ _VEGETATION = ("low_vegetation", "high_vegetation")
 _WEIGHTS = ("deep", "low_weight", "town_weight", "water_friction")
 _WIND = ("eastward_wind", "northward_wind")
 _FLOW = ("friction", "speed", "buoyant_work", "roughness_share", "density")
-#: Fields (float64) for what is not a result, in order.
-WORK_NAMES = (*_SHARES, *_VEGETATION, "background", *_WEIGHTS, *_FLOW, "friction_anew")
-_HEIGHT = "reference_height"
+_SCRATCH = (*_SHARES, *_VEGETATION, "background", *_WEIGHTS, *_FLOW, "friction_anew")
+#: Scratch fields, in order; compiled code does not write them.
+WORK_NAMES = tuple(f"work_{name}" for name in _SCRATCH)
 
 
 class _Statement(NamedTuple):
@@ -95,7 +92,7 @@ def _statements() -> list[_Statement]:
             flow.neutral_flow,
             (
                 *(_MOMENTUM, _EVAPORATION, "air_temperature", "humidity", "pressure", *_WIND),
-                *("skin_temperature", "sensible_heat", _HEIGHT),
+                *("skin_temperature", "sensible_heat", "reference_height"),
             ),
             _FLOW,
         ),
@@ -115,50 +112,27 @@ def _statements() -> list[_Statement]:
     ]
 
 
-def _typed(statement: _Statement, dtype: type) -> FieldOperator:
-    """The statement's float64 operator for inputs and results of a type; intermediate fields are float64."""
-    own_name, name = statement.operator.__name__, f"{statement.operator.__name__}_{dtype.__name__}"
-    names = [f"field_{k}" for k in range(len(statement.arguments))]
-    values = [
-        value if argument == _HEIGHT else f"astype({value}, float64)"
-        for value, argument in zip(names, statement.arguments, strict=True)
-    ]
-    call = f"{own_name}({', '.join(values)})"
-    result = "float64" if statement.results[0] in WORK_NAMES else dtype.__name__
-    if len(statement.results) == 1:
-        body = f"    return astype({call}, {result})\n"
-    else:
-        results = ", ".join(f"astype(exact[{k}], {result})" for k in range(len(statement.results)))
-        body = f"    exact = {call}\n    return {results}\n"
-    namespace = {"astype": astype, "float64": gtx.float64, dtype.__name__: dtype, own_name: statement.operator}
-    function = define(name, f"def {name}({', '.join(names)}):\n{body}", namespace, __file__)
-    types = [_type(argument, dtype) for argument in statement.arguments]
-    function.__annotations__ = dict(zip(names, types, strict=True))
-    return gtx.field_operator(function)
-
-
-def _type(name: str, dtype: type) -> type:
-    if name == _HEIGHT:
-        return gtx.float64
-    return gtx.Field[[Column], gtx.float64 if name in WORK_NAMES else dtype]
-
-
 @functools.cache
-def closure_program(dtype: type) -> gtx.program:
-    """All closures for fields of a type (float32 or float64).
+def closure_program() -> gtx.program:
+    """All closures.
 
-    Arguments: the fields of `INPUT_NAMES`, the reference height (float64, m), the results of `CLOSURE_NAMES`, and the
-    fields of `WORK_NAMES`, whose memory is the caller's.
+    Arguments, all float64 over `Column`: the fields of `INPUT_NAMES`, the results of `CLOSURE_NAMES`, and the fields of
+    `WORK_NAMES`.
     """
-    arguments = (*INPUT_NAMES, _HEIGHT, *CLOSURE_NAMES, *WORK_NAMES)
-    name = f"surface_closures_{dtype.__name__}"
+    arguments = (*INPUT_NAMES, *CLOSURE_NAMES, *WORK_NAMES)
+    name = "surface_closures"
+
+    def argument(field: str) -> str:
+        return f"work_{field}" if field in _SCRATCH else field
+
     source = f"def {name}({', '.join(arguments)}):\n"
     namespace: dict[str, FieldOperator] = {}
     for statement in _statements():
-        operator = _typed(statement, dtype)
+        operator = statement.operator
         namespace[operator.__name__] = operator
-        out = statement.results[0] if len(statement.results) == 1 else f"({', '.join(statement.results)})"
-        source += f"    {operator.__name__}({', '.join(statement.arguments)}, out={out})\n"
+        results = [argument(field) for field in statement.results]
+        out = results[0] if len(results) == 1 else f"({', '.join(results)})"
+        source += f"    {operator.__name__}({', '.join(map(argument, statement.arguments))}, out={out})\n"
     program = define(name, source, namespace, __file__)
-    program.__annotations__ = {argument: _type(argument, dtype) for argument in arguments}
+    program.__annotations__ = dict.fromkeys(arguments, gtx.Field[[Column], gtx.float64])
     return gtx.program(program)

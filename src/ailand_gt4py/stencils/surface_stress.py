@@ -74,7 +74,7 @@ def neutral_flow(
     northward_wind: Values,
     skin_temperature: Values,
     sensible_heat: Values,
-    reference_height: gtx.float64,
+    reference_height: Values,
 ) -> tuple[Values, Values, Values, Values, Values]:
     """What the iteration for the friction velocity starts from.
 
@@ -82,6 +82,7 @@ def neutral_flow(
         roughness: for momentum, m. evaporation: positive upward, kg m-2 s-1.
         air_temperature, humidity, eastward_wind, northward_wind: at the reference height, K, kg kg-1, m s-1.
         pressure: at the surface, Pa. skin_temperature: K. sensible_heat: positive downward, W m-2.
+        reference_height: m.
 
     Returns:
         Friction velocity of neutral flow and wind speed with gusts (m s-1), upward buoyancy flux (m2 s-3) times the

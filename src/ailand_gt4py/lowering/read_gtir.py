@@ -1,0 +1,447 @@
+"""From a GT4Py program, as its front end gives it, to a `ColumnProgram`.
+
+GTIR is a small functional language: a program is a list of assignments of field expressions; field operators are
+functions; arithmetic is ``as_fieldop(lambda)(fields)``. A dense layer reads there as it was written,
+
+    as_fieldop(reduce(plus, 0))(as_fieldop(map(multiplies))(weight, as_fieldop(neighbors(offset))(x)))
+
+so nothing has to be recognised after the fact: the program is evaluated on symbols, one element of each field standing
+for all of them. Nothing is assumed: a function, an index or a domain that this reader does not know makes it refuse the
+program.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gt4py.next import common as gtx_common
+from gt4py.next.iterator import ir
+from gt4py.next.type_system import type_specifications as ts
+
+from ailand_gt4py.lowering.column_program import (
+    ColumnProgram,
+    Definition,
+    Expression,
+    Index,
+    Load,
+    Number,
+    Operation,
+    Product,
+    RefusedError,
+    Sum,
+    at_feature,
+)
+
+#: Functions of GTIR: their name in an `Operation` and their number of arguments.
+_FUNCTIONS: dict[str, tuple[str, int]] = {
+    "plus": ("+", 2),
+    "minus": ("-", 2),
+    "multiplies": ("*", 2),
+    "divides": ("/", 2),
+    "greater": (">", 2),
+    "greater_equal": (">=", 2),
+    "less": ("<", 2),
+    "less_equal": ("<=", 2),
+    "eq": ("==", 2),
+    "not_eq": ("!=", 2),
+    "neg": ("neg", 1),
+    "maximum": ("max", 2),
+    "minimum": ("min", 2),
+    "if_": ("select", 3),
+    "sqrt": ("sqrt", 1),
+    "exp": ("exp", 1),
+    "log": ("log", 1),
+    "tanh": ("tanh", 1),
+    "arctan": ("atan", 1),
+    "abs": ("abs", 1),
+    "power": ("pow", 2),
+}
+_COMPARISONS = frozenset({">", ">=", "<", "<=", "==", "!="})
+
+Dimensions = tuple[gtx_common.Dimension, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Values:
+    """A field: one element of it, and the dimensions over which it varies, the column's first."""
+
+    element: Expression
+    dims: Dimensions = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Parameter:
+    """A field whose last dimension is local: a layer's weights."""
+
+    array: str
+    target: gtx_common.Dimension
+    local: gtx_common.Dimension
+
+
+@dataclasses.dataclass(frozen=True)
+class Neighbours:
+    """For each target all elements that a complete table lists, times weights where there are any."""
+
+    values: Values
+    offset: str
+    weights: Parameter | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Shifted:
+    """An element of another place, not read yet."""
+
+    values: Values
+    offset: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Function:
+    """A lambda with the names that it sees."""
+
+    node: ir.Lambda
+    names: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Tables:
+    """The connectivities of a program.
+
+    Attributes:
+        complete: offsets whose table lists every element for every target.
+        broadcast: offsets whose table points to elements that are all alike.
+        types: offset -> its type: dimensions and number of neighbours.
+    """
+
+    complete: frozenset[str]
+    broadcast: frozenset[str]
+    types: Mapping[str, Any]
+
+
+def _refuse_unless(condition: bool, reason: str) -> None:
+    if not condition:
+        raise RefusedError(reason)
+
+
+class _Reader:
+    """Evaluates one program on symbols."""
+
+    def __init__(
+        self,
+        program: ir.Program,
+        shapes: Mapping[str, tuple[Any, ...]],
+        column: str,
+        tables: Tables,
+        scratch: tuple[str, ...],
+    ) -> None:
+        self.program, self.column, self.tables, self.scratch = program, column, tables, scratch
+        self.fields: dict[str, Dimensions] = {}
+        self.types: set[str] = set()
+        self.extents: dict[gtx_common.Dimension, Any] = {}
+        self.column_extents: list[Any] = []
+        self.definitions: list[Definition] = []
+        self._fresh = (f"value_{k}" for k in itertools.count())
+        self.names: dict[str, Any] = {
+            str(function.id): Function(ir.Lambda(params=function.params, expr=function.expr), {})
+            for function in program.function_definitions
+        }
+        for name in self.names:
+            self.names[name] = dataclasses.replace(self.names[name], names=self.names)
+        for parameter in program.params:
+            self.names[str(parameter.id)] = self._parameter(str(parameter.id), parameter.type, shapes)
+
+    def _parameter(self, name: str, kind: Any, shapes: Mapping[str, tuple[Any, ...]]) -> Any:
+        """The value that a parameter of the program stands for."""
+        if isinstance(kind, ts.TupleType):
+            return tuple(self._parameter(f"{name}_{k}", part, shapes) for k, part in enumerate(kind.types))
+        _refuse_unless(isinstance(kind, ts.FieldType), f"'{name}' is no field")
+        dims = tuple(kind.dims)
+        self.fields[name] = dims
+        self.types.add(str(kind.dtype))
+        _refuse_unless(len(self.types) == 1, f"'{name}' is of type {kind.dtype}, others are not")
+        for dim, extent in zip(dims, shapes[name], strict=True):
+            if dim.value == self.column:
+                self.column_extents.append(extent)
+            elif dim.kind != gtx_common.DimensionKind.LOCAL:
+                self.extents.setdefault(dim, extent)
+        if len(dims) == 2 and dims[1].kind == gtx_common.DimensionKind.LOCAL:
+            return Parameter(name, *dims)
+        known = 0 < len(dims) <= 2 and all(dim.kind == gtx_common.DimensionKind.HORIZONTAL for dim in dims)
+        known = known and (len(dims) == 1 or dims[0].value == self.column)
+        _refuse_unless(known, f"'{name}' has the dimensions {', '.join(dim.value for dim in dims)}")
+        return Values(Load(name, self._index(dims)), dims)
+
+    def _index(self, dims: Dimensions) -> tuple[Index, ...]:
+        """How an array over these dimensions is indexed; one over columns alone has one feature."""
+        if dims == ():
+            return (0,)
+        if dims[0].value != self.column:
+            return ("feature",)
+        return ("column", "feature" if len(dims) == 2 else 0)
+
+    def read(self) -> None:
+        """All statements, in order."""
+        versions: dict[str, int] = {}
+        for statement in self.program.body:
+            _refuse_unless(isinstance(statement, ir.SetAt), f"it has the statement '{type(statement).__name__}'")
+            targets = _leaves(statement.target)
+            for target, domain in zip(targets, _leaves(statement.domain), strict=True):
+                self._check_domain(target, domain)
+            values = _flat(self.value(statement.expr, self.names))
+            _refuse_unless(len(values) == len(targets), f"it sets {len(targets)} fields to {len(values)} values")
+            written = []
+            for target, value in zip(targets, values, strict=True):
+                name = str(target.id)
+                dims = self.fields[name]
+                _refuse_unless(isinstance(value, Values), f"'{name}' is set to a list")
+                _refuse_unless(dims[0].value == self.column, f"'{name}' is not over columns")
+                versions[name] = versions.get(name, 0) + 1
+                inner = name.startswith(self.scratch)
+                _refuse_unless(inner or versions[name] == 1, f"'{name}' is written more than once")
+                # A scratch field that is written anew is another field from then on.
+                own = name if versions[name] == 1 else f"{name}__{versions[name]}"
+                self.definitions.append(Definition(own, self._extent(dims), _as_number(value.element)))
+                written.append((name, Values(Load(own, self._index(dims)), dims)))
+            # All values of a statement are of before it.
+            for name, field in written:
+                self.names[name] = field
+
+    def _extent(self, dims: Dimensions) -> Any:
+        """The number of features of a field over columns."""
+        return 1 if len(dims) == 1 else self.extents[dims[1]]
+
+    def _check_domain(self, target: ir.Expr, domain: ir.Expr) -> None:
+        """That a statement sets the whole of its target."""
+        _refuse_unless(isinstance(target, ir.SymRef), f"it writes to '{target}'")
+        name = str(target.id)  # type: ignore[attr-defined]
+        ranges = domain.args if _is_call(domain, "cartesian_domain", "unstructured_domain") else []  # type: ignore[attr-defined]
+        found = []
+        for part in ranges:
+            axis, *bounds = part.args
+            for place, bound in enumerate(bounds):
+                if _is_call(bound, "tuple_get") and _is_call(bound.args[1], "get_domain_range"):
+                    of, along = bound.args[1].args
+                    if (bound.args[0].value, str(getattr(of, "id", "")), along) == (str(place), name, axis):
+                        found.append(axis.value)
+        wanted = [dim.value for dim in self.fields[name] for _ in range(2)]
+        _refuse_unless(found == wanted, f"'{name}' is not set as a whole")
+
+    # --- field expressions ---
+
+    def value(self, node: ir.Expr, names: Mapping[str, Any]) -> Any:
+        """What a field expression stands for: values, weights, neighbours, a tuple of these, or a function."""
+        match node:
+            case ir.Literal():
+                return Values(self._number(node))
+            case ir.SymRef(id=name):
+                _refuse_unless(str(name) in names, f"it uses '{name}'")
+                return names[str(name)]
+            case ir.Lambda():
+                return Function(node, names)
+            case ir.FunCall(fun=ir.SymRef(id="make_tuple"), args=parts):
+                return tuple(self.value(part, names) for part in parts)
+            case ir.FunCall(fun=ir.SymRef(id="tuple_get"), args=[ir.Literal(value=place), of]):
+                return self.value(of, names)[int(place)]
+            case ir.FunCall(fun=ir.FunCall(fun=ir.SymRef(id="as_fieldop"), args=[stencil, *_]), args=arguments):
+                function = self.value(stencil, names) if isinstance(stencil, ir.SymRef) else Function(stencil, names)
+                return self._apply(function, [self.value(argument, names) for argument in arguments], self.element)
+            case ir.FunCall(fun=ir.SymRef(id=name), args=arguments) if str(name) in _FUNCTIONS:
+                return self._operation(str(name), [self.value(argument, names) for argument in arguments])
+            case ir.FunCall(fun=function, args=arguments):
+                return self._apply(
+                    self.value(function, names), [self.value(argument, names) for argument in arguments], self.value
+                )
+        raise RefusedError(f"it has '{node}'")
+
+    def _apply(self, function: Any, arguments: Sequence[Any], evaluate: Any) -> Any:
+        """A function's result. What it uses more than once is computed once."""
+        _refuse_unless(isinstance(function, Function), "it calls what is no function")
+        parameters = [str(parameter.id) for parameter in function.node.params]
+        _refuse_unless(len(parameters) == len(arguments), f"it calls a function of {parameters} otherwise")
+        given = {}
+        for name, argument in zip(parameters, arguments, strict=True):
+            uses = sum(str(node.id) == name for node in function.node.expr.pre_walk_values().if_isinstance(ir.SymRef))
+            given[name] = self._once(argument) if uses > 1 else argument
+        return evaluate(function.node.expr, {**function.names, **given})
+
+    def _once(self, argument: Any) -> Any:
+        """The same values as a field of their own, if something is to be computed for them."""
+        if isinstance(argument, tuple):
+            return tuple(self._once(part) for part in argument)
+        is_computed = isinstance(argument, Values) and isinstance(argument.element, Operation)
+        if not is_computed or self.column not in [dim.value for dim in argument.dims]:
+            return argument
+        return self._field(argument)
+
+    def _field(self, values: Values) -> Values:
+        """Values over columns as a field of their own."""
+        name = next(self._fresh)
+        self.definitions.append(Definition(name, self._extent(values.dims), _as_number(values.element)))
+        return Values(Load(name, self._index(values.dims)), values.dims)
+
+    def _operation(self, name: str, arguments: Sequence[Any]) -> Values:
+        operation, count = _FUNCTIONS[name]
+        known = len(arguments) == count and all(isinstance(argument, Values) for argument in arguments)
+        _refuse_unless(known, f"it calls '{name}' on lists")
+        dims: Dimensions = ()
+        for argument in arguments:
+            dims += tuple(dim for dim in argument.dims if dim not in dims)
+        dims = tuple(sorted(dims, key=lambda dim: dim.value != self.column))
+        _refuse_unless(
+            len(dims) <= 1 + any(dim.value == self.column for dim in dims),
+            f"'{name}' has arguments over {', '.join(dim.value for dim in dims)}",
+        )
+        elements = [argument.element for argument in arguments]
+        if operation not in _COMPARISONS and operation != "select":
+            elements = [_as_number(element) for element in elements]
+        return Values(Operation(operation, tuple(elements)), dims)
+
+    # --- expressions of one element ---
+
+    def element(self, node: ir.Expr, names: Mapping[str, Any]) -> Any:
+        """What an expression in a stencil stands for, its parameters being fields."""
+        match node:
+            case ir.Literal():
+                return Values(self._number(node))
+            case ir.SymRef(id=name):
+                _refuse_unless(str(name) in names, f"it uses '{name}'")
+                return names[str(name)]
+            case ir.FunCall(fun=ir.SymRef(id="deref"), args=[iterator]):
+                read = self.element(iterator, names)
+                return self._broadcast(read) if isinstance(read, Shifted) else read
+            case ir.FunCall(
+                fun=ir.FunCall(
+                    fun=ir.SymRef(id="shift"), args=[ir.OffsetLiteral(value=offset), ir.OffsetLiteral(value=0)]
+                ),
+                args=[iterator],
+            ):
+                return Shifted(self.element(iterator, names), str(offset))
+            case ir.FunCall(fun=ir.SymRef(id="neighbors"), args=[ir.OffsetLiteral(value=offset), iterator]):
+                _refuse_unless(
+                    str(offset) in self.tables.complete, f"it reads through the table '{offset}', which is not complete"
+                )
+                return Neighbours(self.element(iterator, names), str(offset))
+            case ir.FunCall(
+                fun=ir.FunCall(fun=ir.SymRef(id="map_" | "map_list"), args=[function]), args=[first, second]
+            ):
+                _refuse_unless(_is_name(function, "multiplies"), f"it maps '{function}' over a list")
+                return self._weighted(self.element(first, names), self.element(second, names))
+            case ir.FunCall(fun=ir.FunCall(fun=ir.SymRef(id="reduce"), args=[function, start]), args=[values]):
+                is_sum = _is_name(function, "plus") and isinstance(start, ir.Literal) and float(start.value) == 0.0
+                _refuse_unless(is_sum, f"it reduces a list by '{function}' from '{start}'")
+                return self._product(self.element(values, names))
+            case ir.FunCall(fun=ir.SymRef(id="cast_"), args=[value, kind]):
+                return self._cast(self.element(value, names), kind)
+            case ir.FunCall(fun=ir.SymRef(id=name), args=arguments) if str(name) in _FUNCTIONS:
+                return self._operation(str(name), [self.element(argument, names) for argument in arguments])
+            case ir.FunCall(fun=ir.Lambda() as function, args=arguments):
+                given = [self.element(argument, names) for argument in arguments]
+                return self._apply(Function(function, names), given, self.element)
+        raise RefusedError(f"it has '{node}'")
+
+    def _cast(self, value: Any, kind: Any) -> Values:
+        # Of a comparison it makes a number; of a number, which has the type of all fields, it changes nothing.
+        _refuse_unless(isinstance(value, Values) and str(kind) in self.types, f"it casts to '{kind}'")
+        return Values(_as_number(value.element), value.dims)
+
+    def _number(self, node: ir.Literal) -> Number:
+        kind = str(node.type)
+        known = kind in self.types or kind in ("int32", "int64")
+        _refuse_unless(known, f"it has the literal '{node.value}' of type {kind}")
+        return Number(float(node.value) if kind.startswith("float") else int(node.value))
+
+    def _broadcast(self, read: Shifted) -> Values:
+        """An element through a table that points to elements that are all alike."""
+        known = read.offset in self.tables.broadcast and isinstance(read.values, Values) and len(read.values.dims) == 2
+        _refuse_unless(known, f"it gathers through the table '{read.offset}', which is not one that broadcasts")
+        of = self._once(read.values)
+        target = self.tables.types[read.offset].source_dim
+        return Values(at_feature(of.element, 0), (of.dims[0], target))
+
+    def _weighted(self, first: Any, second: Any) -> Neighbours:
+        weights, neighbours = (first, second) if isinstance(first, Parameter) else (second, first)
+        known = isinstance(weights, Parameter) and isinstance(neighbours, Neighbours) and neighbours.weights is None
+        _refuse_unless(known, "it multiplies lists that are not weights and all elements of a row")
+        fits = weights.local.value == neighbours.offset
+        _refuse_unless(fits, f"'{weights.array}' has no weights for the table '{neighbours.offset}'")
+        return dataclasses.replace(neighbours, weights=weights)
+
+    def _product(self, neighbours: Any) -> Values:
+        """A layer's matrix product, as a field of its own."""
+        known = isinstance(neighbours, Neighbours) and neighbours.weights is not None
+        _refuse_unless(known, "it sums a list that is not weights times all elements of a row")
+        x, weights = neighbours.values, neighbours.weights
+        is_row = isinstance(x, Values) and len(x.dims) == 2
+        _refuse_unless(is_row, "it multiplies weights with what is no row of a column")
+        if not isinstance(x.element, Load):
+            x = self._field(x)
+        inputs = self.tables.types[neighbours.offset].max_neighbors
+        name = next(self._fresh)
+        dims = (x.dims[0], weights.target)
+        self.definitions.append(
+            Definition(name, self._extent(dims), Sum(), (Product(x.element, weights.array, inputs),))
+        )
+        return Values(Load(name, self._index(dims)), dims)
+
+
+def _is_name(node: Any, name: str) -> bool:
+    return isinstance(node, ir.SymRef) and str(node.id) == name
+
+
+def _is_call(node: Any, *names: str) -> bool:
+    return isinstance(node, ir.FunCall) and any(_is_name(node.fun, name) for name in names)
+
+
+def _leaves(node: Any) -> list[Any]:
+    """The parts of a tuple expression, flat."""
+    return [leaf for part in node.args for leaf in _leaves(part)] if _is_call(node, "make_tuple") else [node]
+
+
+def _flat(value: Any) -> list[Any]:
+    return [leaf for part in value for leaf in _flat(part)] if isinstance(value, tuple) else [value]
+
+
+def _as_number(expression: Expression) -> Expression:
+    """1 or 0 for a comparison; a number as it is."""
+    if isinstance(expression, Operation) and expression.name in _COMPARISONS:
+        return Operation("select", (expression, Number(1), Number(0)))
+    return expression
+
+
+def read_program(
+    program: ir.Program,
+    shapes: Mapping[str, tuple[Any, ...]],
+    column: str,
+    tables: Tables,
+    scratch_prefixes: tuple[str, ...],
+) -> ColumnProgram:
+    """The program over columns that a GT4Py program is.
+
+    Args:
+        program: of GT4Py's front end, no transformation applied.
+        shapes: of its fields, those in tuples by GT4Py's names for them; numbers or DaCe's expressions.
+        column: name of the column dimension.
+        tables: its connectivities.
+        scratch_prefixes: fields of such names hold nothing that the caller reads.
+
+    Raises:
+        RefusedError: the program does something else than computing each column from itself.
+    """
+    reader = _Reader(program, shapes, column, tables, scratch_prefixes)
+    reader.read()
+    _refuse_unless(bool(reader.definitions), "it computes nothing")
+    results = {definition.result for definition in reader.definitions}
+    caller = {name for name in reader.fields if name in results and not name.startswith(scratch_prefixes)}
+    read = {load for definition in reader.definitions for load in definition.arrays()}
+    for name in caller:
+        first = next(k for k, definition in enumerate(reader.definitions) if definition.result == name)
+        before = {array for definition in reader.definitions[: first + 1] for array in definition.arrays()}
+        _refuse_unless(name not in before, f"'{name}' is read and written")
+    unset = sorted(name for name in read if name.startswith(scratch_prefixes) and name not in results)
+    _refuse_unless(not unset, f"'{next(iter(unset), '')}' is read and never set")
+    return ColumnProgram(
+        str(program.id), reader.definitions, results - caller, list(dict.fromkeys(reader.column_extents))
+    )
