@@ -1,7 +1,7 @@
 """The report of a benchmark run: ``python report.py BENCHMARK.json ... DIRECTORY`` writes cpu.md and cpu.png, or gpu.*.
 
-A run of nothing but overheads, as ``make bench-land`` makes it, becomes land.md. Each BENCHMARK.json is what pytest-benchmark writes with ``--benchmark-json``. All figures come from these; those they
-lack are said to be missing. Exit status 2 where one cannot be read or is empty.
+A run of nothing but overheads, as ``make bench-land`` makes it, becomes land.md. Each BENCHMARK.json is what
+pytest-benchmark writes with ``--benchmark-json``. All figures come from these; those they lack are said to be missing. Exit status 2 where one cannot be read or is empty.
 """
 
 from __future__ import annotations
@@ -205,8 +205,8 @@ def land_markdown(results: Results) -> str:
     lines = [
         "# Benchmarks of the land component on the CPU",
         "",
-        f"{results.date}, commit {results.commit}. Made by `make bench-land`. The default model, compiled, in float32; a "
-        "time is the median of interleaved rounds (`tests/benchmarks/race.py`).",
+        f"{results.date}, commit {results.commit}. Made by `make bench-land`. The default model, compiled, in float32; "
+        "a time is the median of interleaved rounds (`tests/benchmarks/race.py`).",
         "",
         "## Bars",
         "",

@@ -40,6 +40,8 @@ OPERATIONS: Operations = {
     "exp": np.exp,
     "log": np.log,
     "tanh": np.tanh,
+    "atan": np.arctan,
+    "pow": np.power,
     "abs": np.abs,
 }
 
@@ -50,20 +52,12 @@ class Interpreter:
     Args:
         n_columns: number of columns.
         values: the caller's arrays: rows (columns, features), vectors, matrices (outputs, inputs).
-        size_of: the number of features of an extent.
         operations: what the names of operations mean.
     """
 
-    def __init__(
-        self,
-        n_columns: int,
-        values: Mapping[str, np.ndarray],
-        size_of: Callable[[Any], int] = int,
-        operations: Operations = OPERATIONS,
-    ) -> None:
+    def __init__(self, n_columns: int, values: Mapping[str, np.ndarray], operations: Operations = OPERATIONS) -> None:
         self.n_columns = n_columns
         self.values = dict(values)
-        self.size_of = size_of
         self.operations = operations
 
     def run(self, program: ColumnProgram) -> dict[str, np.ndarray]:
@@ -74,15 +68,14 @@ class Interpreter:
         return {name: self.values[name] for name in program.results}
 
     def _definition(self, definition: Definition) -> np.ndarray:
-        extent = self.size_of(definition.extent)
-        sums = sum(self._product(product, extent) for product in definition.products)
-        value = self._value(definition.value, extent, sums)
-        return np.broadcast_to(value, (self.n_columns, extent))
+        sums = sum(self._product(product, definition.extent) for product in definition.products)
+        value = self._value(definition.value, definition.extent, sums)
+        return np.broadcast_to(value, (self.n_columns, definition.extent))
 
     def _product(self, product: Product, extent: int) -> np.ndarray:
-        inputs = self.size_of(product.inputs)
-        x = self._value(product.x, inputs, None)
-        return np.broadcast_to(x, (self.n_columns, inputs)) @ self.values[product.weight][:extent, :inputs].T
+        x = self._value(product.x, product.inputs, None)
+        weight = self.values[product.weight][:extent, : product.inputs]
+        return np.broadcast_to(x, (self.n_columns, product.inputs)) @ weight.T
 
     def _value(self, expression: Expression, extent: int, sums: Any) -> Any:
         match expression:

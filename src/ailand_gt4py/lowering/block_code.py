@@ -62,7 +62,7 @@ class BlockCode:
         with_blas: whether matrix products are calls of ``ailand::gemm`` (see `blas.declaration`).
 
     Raises:
-        RefusedError: by `text`, a definition that has no form in C++.
+        RefusedError: by `text`, an operation that has no form in C++.
     """
 
     def __init__(
@@ -82,7 +82,6 @@ class BlockCode:
     def text(self) -> str:
         """The body of the program."""
         body = self._body()
-        columns = [cpp(extent) for extent in self.program.column_extents]
         flops = [
             f"2.0 * ({cpp(definition.extent)}) * ({cpp(product.inputs)})"
             for definition in self.program.definitions
@@ -97,13 +96,13 @@ class BlockCode:
             f"T* const s{k} = scratch + plan.rows * ({' + '.join(['0', *(f'stride{i}' for i in range(k))])});"
             for k in range(len(self.slots))
         ]
-        unequal = " || ".join(f"({other}) != columns" for other in columns[1:]) or "false"
+        unequal = " || ".join(f"({cpp(one)}) != ({cpp(other)})" for one, other in self.program.equal_extents)
         return "\n".join(
             [
                 f"using T = {self.real};",
-                f"const long columns = {columns[0]};",
-                f"if ({unequal}) {{",
-                f'    std::fprintf(stderr, "{self.program.name}: its parts differ in their numbers of columns\\n");',
+                f"const long columns = {cpp(self.program.columns)};",
+                f"if ({unequal or 'false'}) {{",
+                f'    std::fprintf(stderr, "{self.program.name}: its arrays differ in columns or features\\n");',
                 "    std::abort();",
                 "}",
                 *strides,
@@ -333,7 +332,8 @@ class BlockCode:
                     return f"(-{parts[0]})"
                 if name == "select":
                     return f"({parts[0]} ? {parts[1]} : {parts[2]})"
-        raise RefusedError(f"it has {expression}")
+                raise RefusedError(f"it has the operation '{name}'")
+        raise AssertionError(expression)
 
 
 def _largest(extents: list[str]) -> str:

@@ -58,7 +58,8 @@ class ColumnBlocks(ColumnNode):
 
 def _symbols(program: ColumnProgram, arrays: Mapping[str, CallerArray]) -> list[str]:
     """The names of all numbers that extents and strides depend on."""
-    sizes = [*program.column_extents, *(stride for descriptor in arrays.values() for stride in descriptor.strides)]
+    sizes = [program.columns, *(size for pair in program.equal_extents for size in pair)]
+    sizes += [stride for descriptor in arrays.values() for stride in descriptor.strides]
     for definition in program.definitions:
         sizes += [definition.extent, *(product.inputs for product in definition.products)]
     return sorted({str(symbol) for size in sizes for symbol in getattr(size, "free_symbols", ())})

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NamedTuple
 import dace
 from dace.sdfg import nodes
 
-from ailand_gt4py.lowering.column_program import ROW, ColumnProgram, RefusedError, loads
+from ailand_gt4py.lowering.column_program import ROW, ColumnProgram, loads
 
 _HERE = pathlib.Path(__file__).parent
 
@@ -84,7 +84,7 @@ def put_into(sdfg: dace.SDFG, program: ColumnProgram, kind: ColumnNode) -> None:
     """Put a fused program as one node into a graph that has its arguments and nothing else.
 
     Raises:
-        RefusedError: types that are not alike, or something that the device's code cannot do.
+        RefusedError: the program has something that the device's code cannot do.
     """
     interface = interface_of(sdfg, program)
     node = kind.make(sdfg, program, interface)
@@ -99,17 +99,12 @@ def put_into(sdfg: dace.SDFG, program: ColumnProgram, kind: ColumnNode) -> None:
 
 
 def interface_of(sdfg: dace.SDFG, program: ColumnProgram) -> Interface:
-    """What a program reads and writes of the arrays of a graph.
-
-    Raises:
-        RefusedError: types that are not alike, or no floating-point numbers.
-    """
+    """What a program reads and writes of the arrays of a graph."""
     computed = {definition.result for definition in program.definitions}
     read = dict.fromkeys(
         name for definition in program.definitions for name in definition.arrays() if name not in computed
     )
     arrays = {}
-    expected = sdfg.arrays[program.results[0]].dtype
     over_columns = {
         load.array
         for definition in program.definitions
@@ -119,10 +114,6 @@ def interface_of(sdfg: dace.SDFG, program: ColumnProgram) -> Interface:
     }
     for name in (*read, *program.results):
         array = sdfg.arrays[name]
-        if array.dtype != expected or expected not in (dace.float32, dace.float64):
-            raise RefusedError(
-                f"'{name}' is of type {array.dtype}, the result '{program.results[0]}' of type {expected}"
-            )
         strides = tuple(array.strides)
         # A field over columns alone is one feature of each.
         is_single = len(strides) == 1 and (name in over_columns or name in program.results)

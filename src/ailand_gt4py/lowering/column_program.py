@@ -1,7 +1,7 @@
 """What a program over columns does: a list of definitions in order.
 
-Every array of the program that is neither an operand nor a literal holds one row of features for each column, and a
-row depends on rows of the same column only. That is what lets the whole program run block by block.
+Every array of the program that is no operand holds one row of features for each column, and a row depends on rows of
+the same column only. That is what lets the whole program run block by block.
 """
 
 from __future__ import annotations
@@ -120,13 +120,15 @@ class ColumnProgram:
         name: of the program.
         definitions: in an order in which each reads what earlier ones or the caller wrote.
         inner: arrays that only the program sees; the others are the caller's.
-        column_extents: the numbers of columns that its parts name; equal at run time.
+        columns: number of columns.
+        equal_extents: numbers of columns or features that have to be equal at run time.
     """
 
     name: str
     definitions: list[Definition]
     inner: set[str]
-    column_extents: list[Extent]
+    columns: Extent
+    equal_extents: list[tuple[Extent, Extent]] = dataclasses.field(default_factory=list)
 
     @property
     def results(self) -> list[str]:

@@ -41,7 +41,7 @@ class DeviceCode:
 
     Args:
         program: fused.
-        arrays: DaCe's descriptors of the caller's arrays.
+        arrays: the caller's.
         pointers: name of each caller's array in the host code.
         products: how matrix products are computed.
 
@@ -65,12 +65,10 @@ class DeviceCode:
         self.name = f"{program.name}_on_device"
         self.extents: list[str] = []
         self.weights: list[tuple[str, str]] = []  # parts, outputs
-        self.checks: list[str] = []
         kernels = [KernelCode(self, kernel, place) for place, kernel in enumerate(self.plan.kernels)]
         self._kernels = "\n".join(kernel.struct() for kernel in kernels)
         self._row_extents = [list(dict.fromkeys(map(self.extent, rows.extents))) for rows in self.plan.rows]
         self._steps = [line for kernel in kernels for line in (*kernel.products(), *kernel.launch())]
-        self._check_sizes()
 
     def extent(self, extent: Any) -> str:
         """A number of features in the device's host code: a literal, or an entry of the arguments."""
@@ -87,9 +85,9 @@ class DeviceCode:
 
     def call(self) -> HostCall:
         """The host's part."""
-        columns = [cpp(extent) for extent in self.program.column_extents]
-        unequal = " || ".join(f"({other}) != a.columns" for other in columns[1:]) or "false"
-        lines = [f"{self.name}_arguments a;", f"a.columns = {columns[0]};", f"a.unequal = {unequal};"]
+        unequal = " || ".join(f"({cpp(one)}) != ({cpp(other)})" for one, other in self.program.equal_extents)
+        lines = [f"{self.name}_arguments a;", f"a.columns = {cpp(self.program.columns)};"]
+        lines.append(f"a.unequal = {unequal or 'false'};")
         lines += [f"a.extents[{place}] = {extent};" for place, extent in enumerate(self.extents)]
         for name, place in self.places.items():
             lines.append(f"a.arrays[{place}] = (const void*){self.pointers[name]};")
@@ -136,8 +134,7 @@ using O = {self.operand};
 constexpr cublasComputeType_t compute = {self.compute};
 {self._kernels}
 void run(void** kept, const {self.name}_arguments& a, cudaStream_t stream) {{
-    ailand::require(!a.unequal, "its parts differ in their numbers of columns");
-    {" ".join(dict.fromkeys(self.checks))}
+    ailand::require(!a.unequal, "its arrays differ in columns or features");
     if (a.columns == 0) return;
     ailand::Device& device = ailand::device_of(kept, {len(self.weights)});
     device.use(stream);
@@ -181,14 +178,3 @@ void {self.name}_release(void* kept) {{ delete static_cast<ailand::Device*>(kept
             f"const ailand::Weight w{place} = device.weight<T, O>({place}, {{{parts}}}, {outputs}, stream);"
             for place, (parts, outputs) in enumerate(self.weights)
         ]
-
-    def _check_sizes(self) -> None:
-        """Rows that the kernels take for equally long must be so, and as long as is known of them."""
-        for part in (part for kernel in self.plan.kernels for part in kernel.passes):
-            lengths = [definition.extent for definition in part.elements]
-            lengths += [definition.products[0].inputs for definition in part.sums]
-            size = self.plan.size(part.rows)
-            expected = str(size) if size is not None else self.extent(lengths[0]) if lengths else ""
-            for length in map(self.extent, lengths):
-                if length != expected:
-                    self.checks.append(f'ailand::require({length} == {expected}, "rows differ in length");')

@@ -13,7 +13,6 @@ from ailand_gt4py.lowering.column_program import (
     Load,
     Number,
     Operation,
-    RefusedError,
     Sum,
     loads,
 )
@@ -29,7 +28,7 @@ class Caller(Protocol):
 
     Attributes:
         plan, program: the plan and its program.
-        arrays: DaCe's descriptors of the caller's arrays.
+        arrays: the caller's.
         places: of the caller's arrays among the arguments.
     """
 
@@ -257,10 +256,10 @@ struct {self.name} {{
             case Load(array=array, index=index) if index[:1] == ("column",):
                 return self._row_value(array, index, number, looped)
             case Load(array=array, index=("feature",)) if looped:
-                pointer, stride = self._own_vector(array)
+                pointer, stride = self._own(array)
                 return f"ailand::read({pointer} + j * {stride})"
             case Load(array=array, index=(int(place),)):
-                pointer, stride = self._own_vector(array)
+                pointer, stride = self._own(array)
                 return f"ailand::read({pointer} + {place} * {stride})"
             case Operation(name=name, arguments=arguments):
                 parts = [self._value(argument, number, of, looped) for argument in arguments]
@@ -271,13 +270,7 @@ struct {self.name} {{
                 if name == "select":
                     return f"({parts[0]} ? {parts[1]} : {parts[2]})"
                 return f"{_NAMED.get(name, name)}({', '.join(parts)})"
-        raise RefusedError(f"'{of.result}' has {expression}")
-
-    def _own_vector(self, array: str) -> tuple[str, str]:
-        if array not in self.program.places or len(self.program.arrays[array].strides) != 1:
-            raise RefusedError(f"'{array}' is read as if it were a vector of the caller's")
-        pointer, stride = self._own(array)
-        return pointer, stride
+        raise AssertionError(expression)
 
     def _row_value(self, array: str, index: tuple[Any, ...], number: int, looped: bool) -> str:
         """An element of a row: of this column, and of the feature at hand or a fixed one."""

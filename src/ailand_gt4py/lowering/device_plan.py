@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from ailand_gt4py.lowering.column_program import ROW, ColumnProgram, Definition, Load, RefusedError, loads
+from ailand_gt4py.lowering.column_program import ROW, ColumnProgram, Definition, Load, loads
 
 #: Threads of a warp, which can exchange values without memory.
 _WARP = 32
@@ -120,9 +120,6 @@ class DevicePlan:
         rows: of the work space.
         value_rows, operand_rows, sum_rows: array or result -> its place in ``rows``.
         offsets: factor of a product -> where it begins in its row, which it may share with others.
-
-    Raises:
-        RefusedError: a definition that this does not know.
     """
 
     def __init__(self, program: ColumnProgram, separate_operands: bool) -> None:
@@ -369,8 +366,6 @@ class DevicePlan:
                         use(factors, load.array, 2 * place)
                 inside = definition.expressions() if not is_product(definition) else (definition.value,)
                 for load in (load for expression in inside for load in loads(expression)):
-                    if load.index[:1] == ("column",) and load.array in self.by_name and load.array not in here:
+                    if load.array in self.by_name and load.array not in here:
                         use("values", load.array, 2 * place + 1)
-                    if load.index[:1] != ("column",) and load.array in self.by_name:
-                        raise RefusedError(f"'{load.array}' is computed and read as if it were no row of a column")
         return uses

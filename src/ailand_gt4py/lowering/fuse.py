@@ -14,7 +14,6 @@ from ailand_gt4py.lowering.column_program import (
     Definition,
     Expression,
     Load,
-    Number,
     Operation,
     Sum,
     at_feature,
@@ -68,7 +67,7 @@ def _first_feature(definition: Definition) -> Definition:
 
 
 def _inline(definitions: list[Definition], inner: set[str]) -> list[Definition]:
-    """Put an element-wise value where it is used, if that is one place, and literals wherever they are used."""
+    """Put an element-wise value where it is used, if that is one place."""
     users: dict[str, list[tuple[Load, Definition]]] = collections.defaultdict(list)
     multiplied = set()
     for definition in definitions:
@@ -81,8 +80,6 @@ def _inline(definitions: list[Definition], inner: set[str]) -> list[Definition]:
     def can_move(definition: Definition) -> bool:
         if definition.result not in inner or definition.products or definition.result in multiplied:
             return False
-        if isinstance(definition.value, Number):
-            return True
         uses = users[definition.result]
         if len({user.result for _, user in uses}) != 1:
             return False
@@ -99,7 +96,7 @@ def _inline(definitions: list[Definition], inner: set[str]) -> list[Definition]:
         if load.array not in values:
             return load
         value = values[load.array]
-        return value if load.index == ROW or isinstance(value, Number) else at_feature(value, load.index[1])
+        return value if load.index == ROW else at_feature(value, load.index[1])
 
     for definition in definitions:
         definition = dataclasses.replace(

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,6 +24,7 @@ from gt4py.next.iterator import ir
 from gt4py.next.type_system import type_specifications as ts
 
 from ailand_gt4py.lowering.column_program import (
+    ROW,
     ColumnProgram,
     Definition,
     Expression,
@@ -35,29 +38,29 @@ from ailand_gt4py.lowering.column_program import (
     at_feature,
 )
 
-#: Functions of GTIR: their name in an `Operation` and their number of arguments.
-_FUNCTIONS: dict[str, tuple[str, int]] = {
-    "plus": ("+", 2),
-    "minus": ("-", 2),
-    "multiplies": ("*", 2),
-    "divides": ("/", 2),
-    "greater": (">", 2),
-    "greater_equal": (">=", 2),
-    "less": ("<", 2),
-    "less_equal": ("<=", 2),
-    "eq": ("==", 2),
-    "not_eq": ("!=", 2),
-    "neg": ("neg", 1),
-    "maximum": ("max", 2),
-    "minimum": ("min", 2),
-    "if_": ("select", 3),
-    "sqrt": ("sqrt", 1),
-    "exp": ("exp", 1),
-    "log": ("log", 1),
-    "tanh": ("tanh", 1),
-    "arctan": ("atan", 1),
-    "abs": ("abs", 1),
-    "power": ("pow", 2),
+#: Functions of GTIR, and their names in an `Operation`.
+_FUNCTIONS: dict[str, str] = {
+    "plus": "+",
+    "minus": "-",
+    "multiplies": "*",
+    "divides": "/",
+    "greater": ">",
+    "greater_equal": ">=",
+    "less": "<",
+    "less_equal": "<=",
+    "eq": "==",
+    "not_eq": "!=",
+    "neg": "neg",
+    "maximum": "max",
+    "minimum": "min",
+    "if_": "select",
+    "sqrt": "sqrt",
+    "exp": "exp",
+    "log": "log",
+    "tanh": "tanh",
+    "arctan": "atan",
+    "abs": "abs",
+    "power": "pow",
 }
 _COMPARISONS = frozenset({">", ">=", "<", "<=", "==", "!="})
 
@@ -139,11 +142,11 @@ class _Reader:
     ) -> None:
         self.program, self.column, self.tables, self.scratch = program, column, tables, scratch
         self.fields: dict[str, Dimensions] = {}
-        self.types: set[str] = set()
+        self.dtype = ""
         self.extents: dict[gtx_common.Dimension, Any] = {}
-        self.column_extents: list[Any] = []
+        self.equal_extents: list[tuple[Any, Any]] = []
         self.definitions: list[Definition] = []
-        self._fresh = (f"value_{k}" for k in itertools.count())
+        self._fresh = (name for k in itertools.count() if (name := f"value_{k}") not in self.fields)
         self.names: dict[str, Any] = {
             str(function.id): Function(ir.Lambda(params=function.params, expr=function.expr), {})
             for function in program.function_definitions
@@ -160,54 +163,53 @@ class _Reader:
         _refuse_unless(isinstance(kind, ts.FieldType), f"'{name}' is no field")
         dims = tuple(kind.dims)
         self.fields[name] = dims
-        self.types.add(str(kind.dtype))
-        _refuse_unless(len(self.types) == 1, f"'{name}' is of type {kind.dtype}, others are not")
+        self.dtype = self.dtype or str(kind.dtype)
+        _refuse_unless(str(kind.dtype) in ("float32", "float64"), f"'{name}' is of type {kind.dtype}")
+        _refuse_unless(str(kind.dtype) == self.dtype, f"'{name}' is of type {kind.dtype}, others of {self.dtype}")
         for dim, extent in zip(dims, shapes[name], strict=True):
-            if dim.value == self.column:
-                self.column_extents.append(extent)
-            elif dim.kind != gtx_common.DimensionKind.LOCAL:
-                self.extents.setdefault(dim, extent)
-        if len(dims) == 2 and dims[1].kind == gtx_common.DimensionKind.LOCAL:
+            self._extent_is(dim, extent)
+        if len(dims) == 2 and dims[1].kind == gtx_common.DimensionKind.LOCAL and dims[0].value != self.column:
             return Parameter(name, *dims)
         known = 0 < len(dims) <= 2 and all(dim.kind == gtx_common.DimensionKind.HORIZONTAL for dim in dims)
         known = known and (len(dims) == 1 or dims[0].value == self.column)
-        _refuse_unless(known, f"'{name}' has the dimensions {', '.join(dim.value for dim in dims)}")
+        _refuse_unless(known, f"'{name}' is over {', '.join(dim.value for dim in dims) or 'no dimension'}")
         return Values(Load(name, self._index(dims)), dims)
+
+    def _extent_is(self, dim: gtx_common.Dimension, extent: Any) -> None:
+        """All parts of the program must agree on a dimension's extent: what is read and written follows from one."""
+        known = self.extents.setdefault(dim, extent)
+        if extent != known and (known, extent) not in self.equal_extents:
+            self.equal_extents.append((known, extent))
 
     def _index(self, dims: Dimensions) -> tuple[Index, ...]:
         """How an array over these dimensions is indexed; one over columns alone has one feature."""
-        if dims == ():
-            return (0,)
         if dims[0].value != self.column:
             return ("feature",)
         return ("column", "feature" if len(dims) == 2 else 0)
 
     def read(self) -> None:
         """All statements, in order."""
-        versions: dict[str, int] = {}
+        written: set[str] = set()
         for statement in self.program.body:
             _refuse_unless(isinstance(statement, ir.SetAt), f"it has the statement '{type(statement).__name__}'")
             targets = _leaves(statement.target)
             for target, domain in zip(targets, _leaves(statement.domain), strict=True):
                 self._check_domain(target, domain)
             values = _flat(self.value(statement.expr, self.names))
-            _refuse_unless(len(values) == len(targets), f"it sets {len(targets)} fields to {len(values)} values")
-            written = []
+            results = {}
             for target, value in zip(targets, values, strict=True):
                 name = str(target.id)
                 dims = self.fields[name]
-                _refuse_unless(isinstance(value, Values), f"'{name}' is set to a list")
                 _refuse_unless(dims[0].value == self.column, f"'{name}' is not over columns")
-                versions[name] = versions.get(name, 0) + 1
-                inner = name.startswith(self.scratch)
-                _refuse_unless(inner or versions[name] == 1, f"'{name}' is written more than once")
+                is_scratch = name.startswith(self.scratch)
+                _refuse_unless(is_scratch or name not in written, f"'{name}' is written more than once")
                 # A scratch field that is written anew is another field from then on.
-                own = name if versions[name] == 1 else f"{name}__{versions[name]}"
+                own = next(self._fresh) if name in written else name
+                written.add(name)
                 self.definitions.append(Definition(own, self._extent(dims), _as_number(value.element)))
-                written.append((name, Values(Load(own, self._index(dims)), dims)))
+                results[name] = Values(Load(own, self._index(dims)), dims)
             # All values of a statement are of before it.
-            for name, field in written:
-                self.names[name] = field
+            self.names |= results
 
     def _extent(self, dims: Dimensions) -> Any:
         """The number of features of a field over columns."""
@@ -215,11 +217,12 @@ class _Reader:
 
     def _check_domain(self, target: ir.Expr, domain: ir.Expr) -> None:
         """That a statement sets the whole of its target."""
-        _refuse_unless(isinstance(target, ir.SymRef), f"it writes to '{target}'")
+        _refuse_unless(isinstance(target, ir.SymRef), f"it writes to '{_text(target)}'")
         name = str(target.id)  # type: ignore[attr-defined]
         ranges = domain.args if _is_call(domain, "cartesian_domain", "unstructured_domain") else []  # type: ignore[attr-defined]
         found = []
         for part in ranges:
+            _refuse_unless(_is_call(part, "named_range"), f"it has '{_text(part)}'")
             axis, *bounds = part.args
             for place, bound in enumerate(bounds):
                 if _is_call(bound, "tuple_get") and _is_call(bound.args[1], "get_domain_range"):
@@ -232,37 +235,34 @@ class _Reader:
     # --- field expressions ---
 
     def value(self, node: ir.Expr, names: Mapping[str, Any]) -> Any:
-        """What a field expression stands for: values, weights, neighbours, a tuple of these, or a function."""
+        """What a field expression stands for: values, weights, neighbours, or a tuple of these."""
         match node:
             case ir.Literal():
                 return Values(self._number(node))
-            case ir.SymRef(id=name):
-                _refuse_unless(str(name) in names, f"it uses '{name}'")
+            case ir.SymRef(id=name) if str(name) in names:
                 return names[str(name)]
-            case ir.Lambda():
-                return Function(node, names)
             case ir.FunCall(fun=ir.SymRef(id="make_tuple"), args=parts):
                 return tuple(self.value(part, names) for part in parts)
             case ir.FunCall(fun=ir.SymRef(id="tuple_get"), args=[ir.Literal(value=place), of]):
                 return self.value(of, names)[int(place)]
-            case ir.FunCall(fun=ir.FunCall(fun=ir.SymRef(id="as_fieldop"), args=[stencil, *_]), args=arguments):
-                function = self.value(stencil, names) if isinstance(stencil, ir.SymRef) else Function(stencil, names)
-                return self._apply(function, [self.value(argument, names) for argument in arguments], self.element)
+            case ir.FunCall(
+                fun=ir.FunCall(fun=ir.SymRef(id="as_fieldop"), args=[ir.Lambda() as stencil]), args=arguments
+            ):
+                given = [self.value(argument, names) for argument in arguments]
+                return self._apply(Function(stencil, names), given, self.element)
             case ir.FunCall(fun=ir.SymRef(id=name), args=arguments) if str(name) in _FUNCTIONS:
                 return self._operation(str(name), [self.value(argument, names) for argument in arguments])
-            case ir.FunCall(fun=function, args=arguments):
-                return self._apply(
-                    self.value(function, names), [self.value(argument, names) for argument in arguments], self.value
-                )
-        raise RefusedError(f"it has '{node}'")
+            case ir.FunCall(fun=ir.Lambda() | ir.SymRef() as called, args=arguments):
+                function = names.get(_name(called)) if isinstance(called, ir.SymRef) else Function(called, names)
+                if isinstance(function, Function):
+                    return self._apply(function, [self.value(argument, names) for argument in arguments], self.value)
+        raise _unknown(node)
 
-    def _apply(self, function: Any, arguments: Sequence[Any], evaluate: Any) -> Any:
+    def _apply(self, function: Function, arguments: Sequence[Any], evaluate: Any) -> Any:
         """A function's result. What it uses more than once is computed once."""
-        _refuse_unless(isinstance(function, Function), "it calls what is no function")
-        parameters = [str(parameter.id) for parameter in function.node.params]
-        _refuse_unless(len(parameters) == len(arguments), f"it calls a function of {parameters} otherwise")
         given = {}
-        for name, argument in zip(parameters, arguments, strict=True):
+        for parameter, argument in zip(function.node.params, arguments, strict=True):
+            name = str(parameter.id)
             uses = sum(str(node.id) == name for node in function.node.expr.pre_walk_values().if_isinstance(ir.SymRef))
             given[name] = self._once(argument) if uses > 1 else argument
         return evaluate(function.node.expr, {**function.names, **given})
@@ -282,10 +282,7 @@ class _Reader:
         self.definitions.append(Definition(name, self._extent(values.dims), _as_number(values.element)))
         return Values(Load(name, self._index(values.dims)), values.dims)
 
-    def _operation(self, name: str, arguments: Sequence[Any]) -> Values:
-        operation, count = _FUNCTIONS[name]
-        known = len(arguments) == count and all(isinstance(argument, Values) for argument in arguments)
-        _refuse_unless(known, f"it calls '{name}' on lists")
+    def _operation(self, name: str, arguments: Sequence[Values]) -> Values:
         dims: Dimensions = ()
         for argument in arguments:
             dims += tuple(dim for dim in argument.dims if dim not in dims)
@@ -294,10 +291,10 @@ class _Reader:
             len(dims) <= 1 + any(dim.value == self.column for dim in dims),
             f"'{name}' has arguments over {', '.join(dim.value for dim in dims)}",
         )
-        elements = [argument.element for argument in arguments]
-        if operation not in _COMPARISONS and operation != "select":
-            elements = [_as_number(element) for element in elements]
-        return Values(Operation(operation, tuple(elements)), dims)
+        elements = [_as_number(argument.element) for argument in arguments]
+        if name == "if_":
+            elements[0] = _as_condition(arguments[0].element)
+        return Values(Operation(_FUNCTIONS[name], tuple(elements)), dims)
 
     # --- expressions of one element ---
 
@@ -306,18 +303,18 @@ class _Reader:
         match node:
             case ir.Literal():
                 return Values(self._number(node))
-            case ir.SymRef(id=name):
-                _refuse_unless(str(name) in names, f"it uses '{name}'")
+            case ir.SymRef(id=name) if str(name) in names:
                 return names[str(name)]
             case ir.FunCall(fun=ir.SymRef(id="deref"), args=[iterator]):
                 read = self.element(iterator, names)
                 return self._broadcast(read) if isinstance(read, Shifted) else read
             case ir.FunCall(
                 fun=ir.FunCall(
-                    fun=ir.SymRef(id="shift"), args=[ir.OffsetLiteral(value=offset), ir.OffsetLiteral(value=0)]
+                    fun=ir.SymRef(id="shift"), args=[ir.OffsetLiteral(value=offset), ir.OffsetLiteral(value=place)]
                 ),
                 args=[iterator],
             ):
+                _refuse_unless(place == 0, f"it reads neighbour {place} of the table '{offset}'")
                 return Shifted(self.element(iterator, names), str(offset))
             case ir.FunCall(fun=ir.SymRef(id="neighbors"), args=[ir.OffsetLiteral(value=offset), iterator]):
                 _refuse_unless(
@@ -327,11 +324,11 @@ class _Reader:
             case ir.FunCall(
                 fun=ir.FunCall(fun=ir.SymRef(id="map_" | "map_list"), args=[function]), args=[first, second]
             ):
-                _refuse_unless(_is_name(function, "multiplies"), f"it maps '{function}' over a list")
+                _refuse_unless(_name(function) == "multiplies", f"it maps '{_text(function)}' over a list")
                 return self._weighted(self.element(first, names), self.element(second, names))
             case ir.FunCall(fun=ir.FunCall(fun=ir.SymRef(id="reduce"), args=[function, start]), args=[values]):
-                is_sum = _is_name(function, "plus") and isinstance(start, ir.Literal) and float(start.value) == 0.0
-                _refuse_unless(is_sum, f"it reduces a list by '{function}' from '{start}'")
+                is_sum = _name(function) == "plus" and isinstance(start, ir.Literal) and float(start.value) == 0.0
+                _refuse_unless(is_sum, f"it reduces a list by '{_text(function)}' from '{_text(start)}'")
                 return self._product(self.element(values, names))
             case ir.FunCall(fun=ir.SymRef(id="cast_"), args=[value, kind]):
                 return self._cast(self.element(value, names), kind)
@@ -340,32 +337,36 @@ class _Reader:
             case ir.FunCall(fun=ir.Lambda() as function, args=arguments):
                 given = [self.element(argument, names) for argument in arguments]
                 return self._apply(Function(function, names), given, self.element)
-        raise RefusedError(f"it has '{node}'")
+        raise _unknown(node)
 
-    def _cast(self, value: Any, kind: Any) -> Values:
+    def _cast(self, value: Values, kind: ir.Expr) -> Values:
         # Of a comparison it makes a number; of a number, which has the type of all fields, it changes nothing.
-        _refuse_unless(isinstance(value, Values) and str(kind) in self.types, f"it casts to '{kind}'")
+        _refuse_unless(_name(kind) == self.dtype, f"it casts to '{_text(kind)}'")
         return Values(_as_number(value.element), value.dims)
 
     def _number(self, node: ir.Literal) -> Number:
         kind = str(node.type)
-        known = kind in self.types or kind in ("int32", "int64")
+        known = kind in (self.dtype, "int32", "int64") and math.isfinite(float(node.value))
         _refuse_unless(known, f"it has the literal '{node.value}' of type {kind}")
         return Number(float(node.value) if kind.startswith("float") else int(node.value))
 
     def _broadcast(self, read: Shifted) -> Values:
         """An element through a table that points to elements that are all alike."""
-        known = read.offset in self.tables.broadcast and isinstance(read.values, Values) and len(read.values.dims) == 2
-        _refuse_unless(known, f"it gathers through the table '{read.offset}', which is not one that broadcasts")
+        _refuse_unless(
+            read.offset in self.tables.broadcast,
+            f"it gathers through the table '{read.offset}', which is not one that broadcasts",
+        )
+        table = self.tables.types[read.offset]
         of = self._once(read.values)
-        target = self.tables.types[read.offset].source_dim
-        return Values(at_feature(of.element, 0), (of.dims[0], target))
+        is_row = isinstance(of, Values) and of.dims[1:] == (table.codomain,)
+        _refuse_unless(is_row, f"it gathers through the table '{read.offset}' from what is no row of a column")
+        return Values(at_feature(of.element, 0), (of.dims[0], table.source_dim))
 
     def _weighted(self, first: Any, second: Any) -> Neighbours:
         weights, neighbours = (first, second) if isinstance(first, Parameter) else (second, first)
         known = isinstance(weights, Parameter) and isinstance(neighbours, Neighbours) and neighbours.weights is None
         _refuse_unless(known, "it multiplies lists that are not weights and all elements of a row")
-        fits = weights.local.value == neighbours.offset
+        fits = (weights.target, weights.local) == tuple(self.tables.types[neighbours.offset].domain)
         _refuse_unless(fits, f"'{weights.array}' has no weights for the table '{neighbours.offset}'")
         return dataclasses.replace(neighbours, weights=weights)
 
@@ -373,12 +374,14 @@ class _Reader:
         """A layer's matrix product, as a field of its own."""
         known = isinstance(neighbours, Neighbours) and neighbours.weights is not None
         _refuse_unless(known, "it sums a list that is not weights times all elements of a row")
-        x, weights = neighbours.values, neighbours.weights
-        is_row = isinstance(x, Values) and len(x.dims) == 2
+        x, weights, table = neighbours.values, neighbours.weights, self.tables.types[neighbours.offset]
+        is_row = isinstance(x, Values) and x.dims[1:] == (table.codomain,)
         _refuse_unless(is_row, "it multiplies weights with what is no row of a column")
-        if not isinstance(x.element, Load):
+        inputs = table.max_neighbors
+        for dim in (table.codomain, weights.local):
+            self._extent_is(dim, inputs)
+        if not (isinstance(x.element, Load) and x.element.index == ROW):
             x = self._field(x)
-        inputs = self.tables.types[neighbours.offset].max_neighbors
         name = next(self._fresh)
         dims = (x.dims[0], weights.target)
         self.definitions.append(
@@ -387,12 +390,23 @@ class _Reader:
         return Values(Load(name, self._index(dims)), dims)
 
 
-def _is_name(node: Any, name: str) -> bool:
-    return isinstance(node, ir.SymRef) and str(node.id) == name
+def _name(node: Any) -> str:
+    """What a node refers to; empty if it is something else."""
+    return str(node.id) if isinstance(node, ir.SymRef) else ""
 
 
 def _is_call(node: Any, *names: str) -> bool:
-    return isinstance(node, ir.FunCall) and any(_is_name(node.fun, name) for name in names)
+    return isinstance(node, ir.FunCall) and _name(node.fun) in names
+
+
+def _text(node: Any) -> str:
+    """A node in a message."""
+    return textwrap.shorten(str(node), 80, placeholder=" ...")
+
+
+def _unknown(node: ir.Expr) -> RefusedError:
+    called = _name(node.fun) if isinstance(node, ir.FunCall) else ""
+    return RefusedError(f"it calls '{called}'" if called else f"it has '{_text(node)}'")
 
 
 def _leaves(node: Any) -> list[Any]:
@@ -404,11 +418,18 @@ def _flat(value: Any) -> list[Any]:
     return [leaf for part in value for leaf in _flat(part)] if isinstance(value, tuple) else [value]
 
 
+def _is_condition(expression: Expression) -> bool:
+    return isinstance(expression, Operation) and expression.name in _COMPARISONS
+
+
 def _as_number(expression: Expression) -> Expression:
     """1 or 0 for a comparison; a number as it is."""
-    if isinstance(expression, Operation) and expression.name in _COMPARISONS:
-        return Operation("select", (expression, Number(1), Number(0)))
-    return expression
+    return Operation("select", (expression, Number(1), Number(0))) if _is_condition(expression) else expression
+
+
+def _as_condition(expression: Expression) -> Expression:
+    """A comparison as it is; one that was kept as a number, compared with 0."""
+    return expression if _is_condition(expression) else Operation("!=", (expression, Number(0)))
 
 
 def read_program(
@@ -432,16 +453,15 @@ def read_program(
     """
     reader = _Reader(program, shapes, column, tables, scratch_prefixes)
     reader.read()
-    _refuse_unless(bool(reader.definitions), "it computes nothing")
     results = {definition.result for definition in reader.definitions}
-    caller = {name for name in reader.fields if name in results and not name.startswith(scratch_prefixes)}
-    read = {load for definition in reader.definitions for load in definition.arrays()}
-    for name in caller:
-        first = next(k for k, definition in enumerate(reader.definitions) if definition.result == name)
-        before = {array for definition in reader.definitions[: first + 1] for array in definition.arrays()}
-        _refuse_unless(name not in before, f"'{name}' is read and written")
-    unset = sorted(name for name in read if name.startswith(scratch_prefixes) and name not in results)
-    _refuse_unless(not unset, f"'{next(iter(unset), '')}' is read and never set")
-    return ColumnProgram(
-        str(program.id), reader.definitions, results - caller, list(dict.fromkeys(reader.column_extents))
-    )
+    known: set[str] = set()
+    for definition in reader.definitions:
+        for name in definition.arrays():
+            is_scratch = name.startswith(scratch_prefixes)
+            _refuse_unless(name in known or not is_scratch, f"'{name}' is read before it is set")
+            _refuse_unless(name in known or name not in results, f"'{name}' is read and written")
+        known.add(definition.result)
+    inner = {name for name in results if name not in reader.fields or name.startswith(scratch_prefixes)}
+    _refuse_unless(inner != results, "it computes nothing")
+    columns = next(extent for dim, extent in reader.extents.items() if dim.value == column)
+    return ColumnProgram(str(program.id), reader.definitions, inner, columns, reader.equal_extents)

@@ -1,0 +1,165 @@
+"""Small programs, written as text: run by GT4Py's embedded execution, and read as this package's backends read them."""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import gt4py.next as gtx
+import numpy as np
+from gt4py.next import common as gtx_common
+from interpreted_programs import Interpreter
+
+from ailand_gt4py import arrays
+from ailand_gt4py.dimensions import N_MOMENTS, Column, Moment, broadcast_connectivity, broadcast_offset, contraction
+from ailand_gt4py.lowering.backends import SCRATCH_PREFIXES
+from ailand_gt4py.lowering.column_program import ColumnProgram
+from ailand_gt4py.lowering.read_gtir import Tables, read_program
+from ailand_gt4py.stencils.instances import define
+
+Feature, Unit = gtx.Dimension("Feature"), gtx.Dimension("Unit")
+DENSE = contraction(Feature, Unit)
+_LAYERS = {dense.name: dense for dense in (DENSE, contraction(Unit, Feature), contraction(Feature, Moment))}
+_TO_FEATURES = broadcast_offset(Feature)
+#: Two neighbours of every unit, in no order: a table that is not complete.
+_RING_LOCAL = gtx.Dimension("Ring", kind=gtx.DimensionKind.LOCAL)
+_RING = gtx.FieldOffset("Ring", source=Feature, target=(Unit, _RING_LOCAL))
+#: The column to the left and the one to the right.
+_SIDES_LOCAL = gtx.Dimension("Sides", kind=gtx.DimensionKind.LOCAL)
+_SIDES = gtx.FieldOffset("Sides", source=Column, target=(Column, _SIDES_LOCAL))
+
+SIZES = {Column: 5, Feature: 3, Unit: 4, Moment: N_MOMENTS, _RING_LOCAL: 2, _SIDES_LOCAL: 2}
+SIZES |= {dense.local: SIZES[dense.source] for dense in _LAYERS.values()}
+COMPLETE, BROADCAST = tuple(_LAYERS), (str(_TO_FEATURES.value),)
+
+#: Arguments of small programs: the dimensions of a field, or of several in a tuple. Results begin with ``out``.
+ARGUMENTS: dict[str, tuple[Any, ...]] = {
+    **dict.fromkeys(("x", "y", "out", "out_other", "work_a", "work_b"), (Column, Feature)),
+    **dict.fromkeys(("units", "out_units"), (Column, Unit)),
+    **dict.fromkeys(("row", "out_row", "work_row"), (Column,)),
+    **dict.fromkeys(("value", "out_pair"), ((Column, Feature), (Column, Feature))),
+    "statistic": (Column, Moment),
+    "gain": (Feature,),
+    "unit_gain": (Unit,),
+    "number": (),
+    "weight": (Unit, DENSE.local),
+    "back_weight": (Feature, contraction(Unit, Feature).local),
+    "averaging": (Moment, contraction(Feature, Moment).local),
+    "ring_weight": (Unit, _RING_LOCAL),
+    "side_weight": (Column, _SIDES_LOCAL),
+}
+
+#: What the text of operators may use: all of GT4Py's functions, offsets and local dimensions by their tags.
+_NAMES = {
+    **vars(gtx),
+    **{name: dense.offset for name, dense in _LAYERS.items()},
+    **{f"{name}_local": dense.local for name, dense in _LAYERS.items()},
+    **{"Moment_to_Feature": _TO_FEATURES, "Ring": _RING, "Ring_local": _RING_LOCAL},
+    **{"Sides": _SIDES, "Sides_local": _SIDES_LOCAL, "Column": Column, "Feature": Feature, "Unit": Unit},
+}
+
+
+def provider() -> dict[str, gtx.Connectivity]:
+    """The tables of all offsets."""
+    n_columns, n_features = SIZES[Column], SIZES[Feature]
+    ring = np.array([[2, 0], [1, 1], [2, 0], [0, 1]], dtype=np.int32)
+    sides = np.add.outer(np.arange(n_columns), [-1, 1]).astype(np.int32) % n_columns
+    layers = {name: dense.connectivity(SIZES[dense.source], SIZES[dense.target]) for name, dense in _LAYERS.items()}
+    return layers | {
+        BROADCAST[0]: broadcast_connectivity(Feature, n_features),
+        "Ring": gtx.as_connectivity([Unit, _RING_LOCAL], Feature, ring),
+        "Sides": gtx.as_connectivity([Column, _SIDES_LOCAL], Column, sides),
+    }
+
+
+def tables(complete: Iterable[str] = COMPLETE, broadcast: Iterable[str] = BROADCAST) -> Tables:
+    """The tables of all offsets, for the reader."""
+    return Tables(frozenset(complete), frozenset(broadcast), gtx_common.offset_provider_to_type(provider()))
+
+
+def leaves(arguments: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """The arrays of fields and of nested tuples of fields, by GT4Py's names for them."""
+    found: dict[str, np.ndarray] = {}
+    for name, value in arguments.items():
+        if isinstance(value, tuple):
+            found |= leaves({f"{name}_{k}": item for k, item in enumerate(value)})
+        else:
+            found[name] = value.ndarray
+    return found
+
+
+class SmallProgram:
+    """A program of operators that are given as text.
+
+    Args:
+        operators: functions whose arguments have names of `ARGUMENTS`.
+        statements: of the program, as ``apply(x, gain, out=out)``; its arguments are what they name, in that order.
+        types: of arguments, where they are not fields of float64.
+        name: of the program.
+
+    Attributes:
+        program: GT4Py's.
+        names: of its arguments.
+    """
+
+    def __init__(
+        self, operators: str, statements: str, types: Mapping[str, Any] | None = None, name: str = "small"
+    ) -> None:
+        self.types = {name: _type(dims) for name, dims in ARGUMENTS.items()} | dict(types or {})
+        used = dict.fromkeys(re.findall(r"\w+", statements.replace("out=", "")))
+        self.names = [name for name in used if name in self.types]
+        # GT4Py remembers what it has parsed, and does not look at the types.
+        origin = f"{__file__}:{self.types if types else ''}"
+        namespace = dict(_NAMES)
+        for definition in ast.parse(operators).body:
+            assert isinstance(definition, ast.FunctionDef)
+            written = define(definition.name, ast.unparse(definition) + "\n", namespace, origin)
+            written.__annotations__ = {argument.arg: self.types[argument.arg] for argument in definition.args.args}
+            namespace[definition.name] = gtx.field_operator(written)
+        body = "".join(f"    {line.strip()}\n" for line in statements.strip().splitlines())
+        written = define(name, f"def {name}({', '.join(self.names)}):\n{body}", namespace, origin)
+        written.__annotations__ = {name: self.types[name] for name in self.names}
+        self.program = gtx.program(written)
+
+    def arguments(self, seed: int = 0) -> dict[str, Any]:
+        """Fields of random numbers, results and scratch fields among them."""
+        random = np.random.default_rng(seed)
+
+        def field(dims: tuple[Any, ...]) -> Any:
+            if dims and isinstance(dims[0], tuple):
+                return tuple(map(field, dims))
+            values = random.normal(size=[SIZES[dim] for dim in dims])
+            if Moment in dims:  # statistics of a row are all alike
+                values = np.take(values, [0] * N_MOMENTS, axis=dims.index(Moment))
+            return arrays.wrap(values, dims)
+
+        return {name: field(ARGUMENTS[name]) for name in self.names}
+
+    def embedded(self, arguments: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """The results by GT4Py's embedded execution, which writes them to the arguments."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", category=UserWarning)
+            self.program(**arguments, offset_provider=provider())
+        return {name: array.copy() for name, array in leaves(arguments).items() if name.startswith("out")}
+
+    def read(self, **of_tables: Iterable[str]) -> ColumnProgram:
+        """The program as it is read, not fused. Tables: as for `tables`."""
+        shapes = {name: array.shape for name, array in leaves(self.arguments()).items()}
+        return read_program(self.program.gtir, shapes, Column.value, tables(**of_tables), SCRATCH_PREFIXES)
+
+    def interpreted(self, program: ColumnProgram, arguments: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """The results of the program as it was read."""
+        values = {name: array for name, array in leaves(arguments).items() if not name.startswith(("out", "work_"))}
+        # A field over columns alone is one feature of each.
+        values |= {name: values[name][:, np.newaxis] for name in values if ARGUMENTS.get(name) == (Column,)}
+        results = Interpreter(SIZES[Column], values).run(program)
+        return {name: array[:, 0] if ARGUMENTS.get(name) == (Column,) else array for name, array in results.items()}
+
+
+def _type(dims: tuple[Any, ...]) -> Any:
+    if dims and isinstance(dims[0], tuple):
+        return tuple[tuple(map(_type, dims))]
+    return gtx.Field[[*dims], gtx.float64]
