@@ -63,7 +63,7 @@ def values_of(path: pathlib.Path, samples: int) -> tuple[dict[str, np.ndarray], 
             np.stack([take(variable.name, int(variable.name in at_end)) for variable in group], axis=1)
             for group in (model.static, model.forcing, model.state, model.diagnostics)
         ]
-        closures = SurfaceClosures(model, n, "cpu", np.float64)
+        closures = SurfaceClosures(model, n, dtype=np.float64)
         found = {name: array.copy() for name, array in closures(*groups).items()}
         skin = [variable.name for variable in model.diagnostics].index("skt")
         groups[3][:, skin] = take("skt")

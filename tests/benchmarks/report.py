@@ -1,7 +1,8 @@
 """The report of a benchmark run: ``python report.py BENCHMARK.json ... DIRECTORY`` writes cpu.md and cpu.png, or gpu.*.
 
 A run of nothing but overheads, as ``make bench-land`` makes it, becomes land.md. Each BENCHMARK.json is what
-pytest-benchmark writes with ``--benchmark-json``. All figures come from these; those they lack are said to be missing. Exit status 2 where one cannot be read or is empty.
+pytest-benchmark writes with ``--benchmark-json``. All figures come from these; those they lack are said to be missing.
+Exit status 2 where one cannot be read or is empty.
 """
 
 from __future__ import annotations

@@ -7,19 +7,19 @@ import dataclasses
 import hashlib
 import pathlib
 import re
-from typing import Any
+from collections.abc import Sequence
+from typing import ClassVar
 
 import dace
 import gt4py.next as gtx
 import numpy as np
 from dace.sdfg import nodes
-from gt4py.next.program_processors.runners.dace import make_dace_backend
-from gt4py.next.program_processors.runners.dace.transformations import GT4PyAutoOptHook
 
-from ailand_gt4py.dimensions import Column
 from ailand_gt4py.emulator import Emulator
-from ailand_gt4py.lowering.backends import SCRATCH_PREFIXES
+from ailand_gt4py.lowering import backends
 from ailand_gt4py.lowering.bound_call import compiled_dace_program
+from ailand_gt4py.lowering.column_node import Interface
+from ailand_gt4py.lowering.column_program import ColumnProgram
 from ailand_gt4py.lowering.device_code import Products
 from ailand_gt4py.lowering.device_columns import DeviceColumns, DeviceProgram
 from ailand_gt4py.parameters import step_operands
@@ -41,61 +41,44 @@ def on_host(cuda: str) -> str:
 class OnHost(DeviceColumns):
     """As `DeviceColumns`, but all of the program's code is the host's."""
 
+    on_gpu: ClassVar[bool] = False
+
     shim: str = hashlib.sha256(_SHIM.encode()).hexdigest()
 
-    def __call__(self, sdfg: dace.SDFG) -> None:
-        super().__call__(sdfg)
-        code = on_host(sdfg.global_code.pop("cuda").as_string)
-        ((node, state),) = [
-            (node, state) for state in sdfg.states() for node in state.nodes() if isinstance(node, DeviceProgram)
-        ]
+    def make(self, sdfg: dace.SDFG, program: ColumnProgram, interface: Interface) -> nodes.Node:
+        node = super().make(sdfg, program, interface)
+        assert isinstance(node, DeviceProgram)
         call = re.sub(r"__state->gpu_context->record_error\(.*\)", "std::abort()", node.body)
-        call = call.replace("__state->gpu_context->streams[0]", "nullptr")
-        tasklet = nodes.Tasklet(
+        types = {
+            connector: dace.pointer(interface.arrays[name].dtype) for name, connector in interface.connectors.items()
+        }
+        return nodes.Tasklet(
             node.label,
-            dict.fromkeys(node.in_connectors, None),
-            dict.fromkeys(node.out_connectors, None),
-            call,
+            {connector: types[connector] for connector in node.in_connectors},
+            {connector: types[connector] for connector in node.out_connectors},
+            call.replace("__state->gpu_context->streams[0]", "nullptr"),
             language=dace.Language.CPP,
-            code_global=code,
+            code_global=on_host(sdfg.global_code.pop("cuda").as_string),
             state_fields=["void* ailand_device;"],
             code_init="__state->ailand_device = nullptr;",
             code_exit=f"{node.release}(__state->ailand_device);",
         )
-        state.add_node(tasklet)
-        for edge in [*state.in_edges(node), *state.out_edges(node)]:
-            source, target = (tasklet if end is node else end for end in (edge.src, edge.dst))
-            state.add_edge(source, edge.src_conn, target, edge.dst_conn, edge.data)
-        for edge in [*state.in_edges(tasklet), *state.out_edges(tasklet)]:
-            connectors, name = (
-                (tasklet.in_connectors, edge.dst_conn)
-                if edge.dst is tasklet
-                else (tasklet.out_connectors, edge.src_conn)
-            )
-            connectors[name] = dace.pointer(sdfg.arrays[edge.data.data].dtype)
-        state.remove_node(node)
 
 
-def host_backend(model: Model, precision: str, products: Products = "full") -> Any:
+def host_backend(model: Model, precision: str, products: Products = "full") -> gtx.backend.Backend:
     """The backend for one model's programs."""
     operands = step_operands(model, np.dtype(precision), "cpu")
-    hook = OnHost(
-        tuple(sorted(operands.complete_tables)),
-        tuple(sorted(operands.broadcast_tables)),
-        Column.value,
-        SCRATCH_PREFIXES,
-        products,
-    )
-    backend: gtx.backend.Backend = make_dace_backend(
-        gpu=False,
-        auto_optimize=True,
-        async_sdfg_call=False,
-        unstructured_horizontal_has_unit_stride=False,
-        optimization_args={"optimization_hooks": {GT4PyAutoOptHook.TopLevelDataFlowPre: hook}},
-        use_zero_origin=True,
-        use_metrics=False,
-    )
-    return backend
+    return backend_of(operands.complete_tables, operands.broadcast_tables, products)
+
+
+def backend_of(
+    complete_tables: Sequence[str], broadcast_tables: Sequence[str], products: Products = "full"
+) -> gtx.backend.Backend:
+    """The backend for programs with these tables."""
+    backend = backends.column_backend(False, complete_tables, broadcast_tables)
+    cached = backend.executor.translation
+    translation = dataclasses.replace(cached, step=dataclasses.replace(cached.step, node=OnHost(products)))
+    return dataclasses.replace(backend, executor=dataclasses.replace(backend.executor, translation=translation))
 
 
 def allocations(emulator: Emulator) -> int:

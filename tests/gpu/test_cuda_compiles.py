@@ -15,13 +15,16 @@ import numpy as np
 import pytest
 from gt4py.next import config
 from random_models import random_model
+from small_programs import BROADCAST, COMPLETE, SmallProgram, provider
 
 from ailand_gt4py.dimensions import LandColumn, LandPoint, point_connectivity
+from ailand_gt4py.errors import RunError
 from ailand_gt4py.lowering import backends, compilation, cublas
 from ailand_gt4py.lowering.device import DeviceMaps
 from ailand_gt4py.parameters import network_shape, step_operands
 from ailand_gt4py.stencils.land_points import accumulate, spread
 from ailand_gt4py.stencils.step import describe_step, make_program
+from ailand_gt4py.stencils.surface import closure_program
 
 
 @pytest.fixture
@@ -82,6 +85,34 @@ def test_step_compiles_and_links(
     loaded = ctypes.CDLL(str(library), mode=os.RTLD_NOW)  # every symbol must be found
     for function in (f"__program_{library.stem.removeprefix('lib')}", "__dace_gpu_set_all_streams"):
         assert hasattr(loaded, function)
+
+
+@pytest.mark.slow
+def test_coupling_closures_compile_and_link(empty_cache: pathlib.Path) -> None:
+    """Fields over columns alone, in one kernel."""
+    with compilation.in_this_process():
+        closure_program().with_backend(backends.column_backend(True)).compile(offset_provider={})
+        gtx.wait_for_compilation()
+    (device,) = (path.read_text() for path in empty_cache.glob("**/src/cuda/*.cu"))
+    assert device.count("ailand::launch(Kernel") == 1
+    assert "device.product<T, O>(" not in device[device.index("struct Kernel0") :]
+    (library,) = (path for path in empty_cache.glob("**/lib*_closures*.so") if "dacestub" not in path.name)
+    cublas.load()
+    ctypes.CDLL(str(library), mode=os.RTLD_NOW)
+
+
+@pytest.mark.usefixtures("cupy")
+def test_a_program_that_is_none_over_columns_is_refused_in_one_line() -> None:
+    small = SmallProgram("def apply(x):\n    return x(Feature_to_Unit[0])", "apply(x, out=out_units)")
+    program = small.program.with_backend(backends.column_backend(True, COMPLETE, BROADCAST))
+    expected = (
+        "program 'small' cannot be run column by column on a GPU: it gathers through the table 'Feature_to_Unit', "
+        "which is not one that broadcasts; expected dense layers and element-wise operations in which each column "
+        "depends on itself alone"
+    )
+    with compilation.in_this_process(), pytest.raises(RunError) as caught:
+        program.compile(offset_provider=provider())
+    assert str(caught.value) == expected
 
 
 @pytest.mark.slow

@@ -7,10 +7,21 @@ from typing import Any
 import numpy as np
 import pytest
 from device_cases import SIZES, TOLERANCES, random_inputs, reference
-from host_cuda import allocations, host_backend
+from host_cuda import allocations, backend_of, host_backend
 from random_models import random_model
+from small_programs import BROADCAST, COMPLETE, PROGRAMS, SmallProgram
 
 from ailand_gt4py.emulator import Emulator
+
+
+@pytest.mark.parametrize(
+    "what", ["conditions", "layers", "statistics of a row", "a layer of what is alike in a row", "columns alone"]
+)
+def test_small_programs_on_the_host(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five columns, two at a time."""
+    monkeypatch.setenv("AILAND_DEVICE_COLUMNS", "2")
+    small = SmallProgram(*PROGRAMS[what], name=what.replace(" ", "_"))
+    small.check_compiled(backend_of(COMPLETE, BROADCAST))
 
 
 @pytest.mark.slow

@@ -39,7 +39,7 @@ MEADOW = {
 }
 
 
-def close(dtype: type = np.float64, height: float = 10.0, **values) -> dict[str, np.ndarray]:
+def close(dtype: type = np.float64, height: float = 10.0, backend: str = "embedded", **values) -> dict[str, np.ndarray]:
     """The closures of the meadow but for ``values``, one of which may be many."""
     values = {**MEADOW, **values}
     n = max(np.size(value) for value in values.values())
@@ -50,7 +50,7 @@ def close(dtype: type = np.float64, height: float = 10.0, **values) -> dict[str,
             array[:, place] = values.pop(name, 0.0)
         arrays.append(array)
     assert not values
-    return SurfaceClosures(MODEL, n, "cpu", dtype, reference_height=height)(*arrays)
+    return SurfaceClosures(MODEL, n, backend, dtype, reference_height=height)(*arrays)
 
 
 @pytest.mark.parametrize("height", [10.0, 30.0])
@@ -157,7 +157,7 @@ def test_snow_brightens_open_ground_more_than_forest() -> None:
 
 def test_the_hosts_climatology_takes_the_place_of_the_types() -> None:
     values = [np.array([[MEADOW.get(name, 0.0) for name in names]]) for names in GROUPS.values()]
-    closures = SurfaceClosures(MODEL, 1, "cpu", np.float64, background_albedo=np.array([0.27]))
+    closures = SurfaceClosures(MODEL, 1, dtype=np.float64, background_albedo=np.array([0.27]))
     assert closures(*values)["surface_albedo"][0] == pytest.approx(0.27)
 
 
@@ -179,16 +179,35 @@ def random_values(dtype: type) -> dict[str, np.ndarray]:
     }
 
 
-def test_single_precision_differs_by_rounding() -> None:
+def test_closures_of_single_precision_are_computed_in_double_precision() -> None:
+    """They differ by the rounding of what they are given."""
     single, double = (close(dtype, **random_values(np.float32)) for dtype in (np.float32, np.float64))
     for name, values in single.items():
-        assert values.dtype == np.float32
-        np.testing.assert_allclose(values, double[name], rtol=1e-4, atol=1e-7, err_msg=name)
+        assert values.dtype == np.float64
+        np.testing.assert_allclose(values, double[name], rtol=1e-6, atol=1e-9, err_msg=name)
+
+
+@pytest.mark.slow
+def test_compiled_closures_are_those_of_embedded_execution() -> None:
+    """For columns that differ in tiles, types of vegetation, snow, wind and fluxes."""
+    random = np.random.default_rng(5)
+    values = random_values(np.float64) | {
+        "clim_cu": random.uniform(0, 0.2, 50),
+        "clim_tvh": random.integers(0, 21, 50),
+        "clim_tvl": random.integers(0, 21, 50),
+        "met_qair": random.uniform(0, 0.02, 50),
+        "swvl1": random.uniform(0, 0.5, 50),
+    }
+    expected, found = (close(backend=backend, **values) for backend in ("embedded", "dace_cpu"))
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():
+        assert np.ptp(array) > 0.0
+        np.testing.assert_allclose(found[name], array, rtol=1e-12, atol=1e-12, err_msg=name)
 
 
 def test_the_same_arrays_are_written_in_every_call() -> None:
     values = [np.array([[MEADOW.get(name, 0.0) for name in names]]) for names in GROUPS.values()]
-    closures = SurfaceClosures(MODEL, 1, "cpu", np.float64)
+    closures = SurfaceClosures(MODEL, 1, dtype=np.float64)
     first = closures(*values)
     before = {name: array.copy() for name, array in first.items()}
     values[3][:, GROUPS["diagnostics"].index("skt")] += 10.0

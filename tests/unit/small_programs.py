@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import warnings
 from collections.abc import Iterable, Mapping
@@ -11,10 +12,12 @@ from typing import Any
 import gt4py.next as gtx
 import numpy as np
 from gt4py.next import common as gtx_common
+from gt4py.next.iterator import ir
 from interpreted_programs import Interpreter
 
 from ailand_gt4py import arrays
 from ailand_gt4py.dimensions import N_MOMENTS, Column, Moment, broadcast_connectivity, broadcast_offset, contraction
+from ailand_gt4py.lowering import compilation
 from ailand_gt4py.lowering.backends import SCRATCH_PREFIXES
 from ailand_gt4py.lowering.column_program import ColumnProgram
 from ailand_gt4py.lowering.read_gtir import Tables, read_program
@@ -38,7 +41,7 @@ COMPLETE, BROADCAST = tuple(_LAYERS), (str(_TO_FEATURES.value),)
 #: Arguments of small programs: the dimensions of a field, or of several in a tuple. Results begin with ``out``.
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(("x", "y", "out", "out_other", "work_a", "work_b"), (Column, Feature)),
-    **dict.fromkeys(("units", "out_units"), (Column, Unit)),
+    **dict.fromkeys(("units", "out_units", "out_units_other"), (Column, Unit)),
     **dict.fromkeys(("row", "out_row", "work_row"), (Column,)),
     **dict.fromkeys(("value", "out_pair"), ((Column, Feature), (Column, Feature))),
     "statistic": (Column, Moment),
@@ -62,6 +65,103 @@ _NAMES = {
 }
 
 
+#: Operators and statements of valid programs, by what is in them.
+PROGRAMS = {
+    "functions": (
+        """
+def apply(x, y, gain):
+    positive = abs(x) + 0.5
+    return (sqrt(positive) + log(positive) - exp(-x) / tanh(y), maximum(x, minimum(gain, arctan(y))) + positive)
+""",
+        "apply(x, y, gain, out=(out, out_other))",
+    ),
+    "conditions": (
+        """
+def used_twice(x, y):
+    larger = x > y
+    return where(larger, x, y) * where(larger, 2.0, 3.0) + astype(larger, float64)
+def chosen(x, y):
+    chosen = where(x > 0.0, x > y, y > x)
+    return where(chosen, x, y) + astype(where(y > 0.0, x <= y, y <= x), float64)
+""",
+        "used_twice(x, y, out=out)\n chosen(x, y, out=out_other)",
+    ),
+    "tuples and operators in operators": (
+        """
+def twice(x):
+    return x + x
+def pair(x, y):
+    return twice(x * y), twice(twice(x))
+def apply(value):
+    parts = pair(value[1], value[0])
+    chosen = where(parts[0] > parts[1], parts, (value[0], 1.0 + value[1]))
+    return parts[0] - parts[1], chosen[0] * chosen[1]
+""",
+        "apply(value, out=(out, out_other))",
+    ),
+    "layers": (
+        """
+def dense(x, weight):
+    return neighbor_sum(weight * x(Feature_to_Unit), axis=Feature_to_Unit_local)
+def back(units, back_weight):
+    return neighbor_sum(units(Unit_to_Feature) * back_weight, axis=Unit_to_Feature_local)
+def residual(x, y, weight, back_weight, unit_gain, row):
+    units = maximum(0.0, dense(x, weight) + dense(y * 2.0, weight) + unit_gain)
+    return x + back(units * row, back_weight), units
+""",
+        """
+        residual(x, y, weight, back_weight, unit_gain, row, out=(out, out_units))
+        back(out_units, back_weight, out=out_other)
+        """,
+    ),
+    "statistics of a row": (
+        """
+def average(x, averaging):
+    return neighbor_sum(averaging * x(Feature_to_Moment), axis=Feature_to_Moment_local)
+def normalise(x, averaging, gain):
+    deviation = sqrt(average(x * x, averaging) * average(x * x, averaging) + 0.1)
+    return x / deviation(Moment_to_Feature[0]) * gain
+def apply(x, averaging, gain, statistic):
+    return normalise(x, averaging, gain) + statistic(Moment_to_Feature[0])
+""",
+        "apply(x, averaging, gain, statistic, out=out)",
+    ),
+    "a layer of what is alike in a row": (
+        """
+def apply(statistic, row, gain, weight):
+    alike = statistic(Moment_to_Feature[0])
+    of_column = neighbor_sum(weight * (row * gain)(Feature_to_Unit), axis=Feature_to_Unit_local)
+    return neighbor_sum(weight * alike(Feature_to_Unit), axis=Feature_to_Unit_local) + of_column
+""",
+        "apply(statistic, row, gain, weight, out=out_units)",
+    ),
+    "columns alone": (
+        """
+def apply(row):
+    t = exp(0.0 - row * row)
+    return t / (1.0 + t)
+""",
+        "apply(row, out=work_row)\n apply(work_row, out=out_row)",
+    ),
+    "scratch fields set anew": (
+        """
+def step(x, y):
+    return (x + y) * 0.5
+def swap(x, y):
+    return y * 1.0, x * 1.0
+""",
+        """
+        step(x, y, out=work_a)
+        step(work_a, y, out=work_b)
+        swap(work_a, work_b, out=(work_a, work_b))
+        step(work_a, x, out=work_a)
+        step(work_a, work_b, out=out)
+        """,
+    ),
+}
+
+
+@functools.cache
 def provider() -> dict[str, gtx.Connectivity]:
     """The tables of all offsets."""
     n_columns, n_features = SIZES[Column], SIZES[Feature]
@@ -73,11 +173,6 @@ def provider() -> dict[str, gtx.Connectivity]:
         "Ring": gtx.as_connectivity([Unit, _RING_LOCAL], Feature, ring),
         "Sides": gtx.as_connectivity([Column, _SIDES_LOCAL], Column, sides),
     }
-
-
-def tables(complete: Iterable[str] = COMPLETE, broadcast: Iterable[str] = BROADCAST) -> Tables:
-    """The tables of all offsets, for the reader."""
-    return Tables(frozenset(complete), frozenset(broadcast), gtx_common.offset_provider_to_type(provider()))
 
 
 def leaves(arguments: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -103,6 +198,7 @@ class SmallProgram:
     Attributes:
         program: GT4Py's.
         names: of its arguments.
+        shapes: of these, by GT4Py's names for fields in tuples.
     """
 
     def __init__(
@@ -123,6 +219,7 @@ class SmallProgram:
         written = define(name, f"def {name}({', '.join(self.names)}):\n{body}", namespace, origin)
         written.__annotations__ = {name: self.types[name] for name in self.names}
         self.program = gtx.program(written)
+        self.shapes = {name: array.shape for name, array in leaves(self.arguments()).items()}
 
     def arguments(self, seed: int = 0) -> dict[str, Any]:
         """Fields of random numbers, results and scratch fields among them."""
@@ -145,10 +242,31 @@ class SmallProgram:
             self.program(**arguments, offset_provider=provider())
         return {name: array.copy() for name, array in leaves(arguments).items() if name.startswith("out")}
 
-    def read(self, **of_tables: Iterable[str]) -> ColumnProgram:
-        """The program as it is read, not fused. Tables: as for `tables`."""
-        shapes = {name: array.shape for name, array in leaves(self.arguments()).items()}
-        return read_program(self.program.gtir, shapes, Column.value, tables(**of_tables), SCRATCH_PREFIXES)
+    def check_compiled(self, backend: gtx.backend.Backend) -> None:
+        """On a backend the program gives what it gives by embedded execution, and writes to results alone."""
+        given, arguments = leaves(self.arguments()), self.arguments()
+        expected = self.embedded(self.arguments())
+        with compilation.in_this_process():
+            self.program.with_backend(backend)(**arguments, offset_provider=provider())
+        for name, found in leaves(arguments).items():
+            np.testing.assert_allclose(found, expected.get(name, given[name]), rtol=1e-12, atol=1e-12, err_msg=name)
+
+    def read(
+        self,
+        program: ir.Program | None = None,
+        shapes: Mapping[str, tuple[int, ...]] | None = None,
+        complete: Iterable[str] = COMPLETE,
+        broadcast: Iterable[str] = BROADCAST,
+    ) -> ColumnProgram:
+        """The program as it is read, not fused, or another one of the same arguments.
+
+        Args:
+            shapes: of all arguments, if not their own.
+            complete, broadcast: offsets whose tables are said to be so.
+        """
+        types = gtx_common.offset_provider_to_type(provider())
+        tables = Tables(frozenset(complete), frozenset(broadcast), types)
+        return read_program(program or self.program.gtir, shapes or self.shapes, Column.value, tables, SCRATCH_PREFIXES)
 
     def interpreted(self, program: ColumnProgram, arguments: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """The results of the program as it was read."""

@@ -11,7 +11,7 @@ import pytest
 
 from ailand_gt4py.errors import RunError
 from ailand_gt4py.lowering import backends, blas
-from ailand_gt4py.lowering.blocks import ColumnBlocks
+from ailand_gt4py.lowering.translation import ColumnTranslator
 
 
 def fake_wheel(monkeypatch: pytest.MonkeyPatch, directory: pathlib.Path) -> None:
@@ -103,22 +103,22 @@ def test_the_functions_are_global_symbols_of_the_process() -> None:
         assert f"void {found.prefix}{function}(" in declared
 
 
-def hook_of(backend: object) -> ColumnBlocks:
-    hooks = backend.executor.translation.step.auto_optimize_args["optimization_hooks"]
-    (hook,) = (hook for hook in hooks.values() if isinstance(hook, ColumnBlocks))
-    return hook
+def translator() -> ColumnTranslator:
+    return backends.dace_backend(False, ("table",)).executor.translation.step
 
 
 def test_the_choice_is_part_of_a_programs_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    """GT4Py finds compiled programs by the hook's value: a program with a BLAS is not one without."""
+    """GT4Py finds compiled programs by the translator's value: a program with a BLAS is not one without."""
     monkeypatch.delenv(blas.VARIABLE, raising=False)
-    builtin = hook_of(backends.dace_backend(False, ("table",)))
+    builtin = translator()
     monkeypatch.setenv(blas.VARIABLE, "openblas")
-    openblas = hook_of(backends.dace_backend(False, ("table",)))
-    assert (builtin.blas_prefix, openblas.blas_prefix) == (None, "scipy_")
+    openblas = translator()
+    assert (builtin.node.blas_prefix, openblas.node.blas_prefix) == (None, "scipy_")
     assert builtin != openblas
     assert repr(builtin) != repr(openblas)
-    assert builtin.digest == openblas.digest
+    assert builtin.node.digest == openblas.node.digest
+    monkeypatch.delenv(blas.VARIABLE)
+    assert translator() == builtin
 
 
 def test_a_bad_choice_is_an_error_when_the_backend_is_made(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -148,7 +148,7 @@ def test_features_of_size_one_are_refused_where_gt4py_cannot_lower_them() -> Non
 
 
 def test_a_gt4py_backend_can_be_given() -> None:
-    """Not lifted, so slow, but right: GT4Py's own backends run the same operators."""
+    """Slow, but right: GT4Py's own backends run the same operators, dense layers as any reduction."""
     from gt4py.next.program_processors.runners.dace import run_dace_cpu_noopt
 
     assert Emulator(random_model("simple"), 2, run_dace_cpu_noopt).device == "cpu"

@@ -40,6 +40,8 @@ RING = {
 }
 ARGUMENTS = {"+": 2, "-": 2, "*": 2, "/": 2, "max": 2, "min": 2, ">": 2, "neg": 1, "sqrt": 1, "exp": 1, "select": 3}
 N_COLUMNS, N_FEATURES, N_MOMENTS = 3, 4, 2
+#: What is used several times is written out as often up to so many operations.
+MOST_OPERATIONS = 64
 
 
 def given_values() -> dict[str, np.ndarray]:
@@ -53,13 +55,13 @@ def given_values() -> dict[str, np.ndarray]:
 
 @st.composite
 def programs(draw: st.DrawFn) -> ColumnProgram:
-    """Element-wise definitions, layers, sums of layers, statistics of rows, copies, literals, in any order."""
-    rows, narrow, layers, literals = ["x0", "x1"], [], [], []
+    """Element-wise definitions, layers, sums of layers, statistics of rows, copies, in any order."""
+    rows, narrow, layers = ["x0", "x1"], [], []
     definitions: list[Definition] = []
 
     def leaf() -> Expression:
         kinds = ["row", "row", "feature", "number", "place"]
-        kinds += ["statistic"] * 2 * bool(narrow) + ["layer"] * 2 * bool(layers) + ["literal"] * bool(literals)
+        kinds += ["statistic"] * 2 * bool(narrow) + ["layer"] * 2 * bool(layers)
         match draw(st.sampled_from(kinds)):
             case "row":
                 return Load(draw(st.sampled_from(rows)), ROW)
@@ -72,8 +74,6 @@ def programs(draw: st.DrawFn) -> ColumnProgram:
                 return Load(draw(st.sampled_from(narrow)), ("column", draw(st.sampled_from([0, 0, 0, 1]))))
             case "layer":
                 return Load(draw(st.sampled_from(layers)), ROW)
-            case "literal":
-                return Load(draw(st.sampled_from(literals)), (0,))
         return Number(draw(st.integers(-3, 3)))
 
     def expression(depth: int) -> Expression:
@@ -84,7 +84,7 @@ def programs(draw: st.DrawFn) -> ColumnProgram:
 
     for k in range(draw(st.integers(1, 10))):
         name = f"d{k}"
-        match draw(st.sampled_from(["value", "value", "value", "layer", "layer", "statistic", "copy", "literal"])):
+        match draw(st.sampled_from(["value", "value", "value", "layer", "layer", "statistic", "copy"])):
             case "value":
                 definitions.append(Definition(name, N_FEATURES, expression(3)))
                 rows.append(name)
@@ -100,13 +100,10 @@ def programs(draw: st.DrawFn) -> ColumnProgram:
             case "copy":
                 definitions.append(Definition(name, N_FEATURES, Load(draw(st.sampled_from(rows)), ROW)))
                 rows.append(name)
-            case "literal":
-                definitions.append(Definition(name, 1, Number(draw(st.integers(-3, 3)))))
-                literals.append(name)
     outputs = {"out", *draw(st.sets(st.sampled_from(rows)))}
     definitions.append(Definition("out", N_FEATURES, expression(3)))
     inner = {d.result for d in definitions} - outputs
-    return ColumnProgram("random", definitions, inner, [N_COLUMNS])
+    return ColumnProgram("random", definitions, inner, N_COLUMNS)
 
 
 def run(program: ColumnProgram) -> dict[str, np.ndarray]:
@@ -145,16 +142,25 @@ def test_nothing_is_left_that_could_be_taken_into_its_only_user(program: ColumnP
             for product in d.products
             for load in loads(product.x)
         )
-        assert by_layers or not isinstance(definition.value, Number), "a literal has a row of its own"
         if definition.products or by_layers or len(users) > 1:
             continue
         (user,) = users
-        indices = {load.index for load in d_loads(user) if load.array == definition.result}
-        assert indices != {ROW}, f"{definition.result} has one user, {user.result}"
+        indices = [load.index for load in d_loads(user) if load.array == definition.result]
+        is_large = len(indices) > 1 and len(indices) * n_operations(definition) > MOST_OPERATIONS
+        assert is_large or set(indices) != {ROW}, f"{definition.result} has one user, {user.result}"
 
 
 def d_loads(definition: Definition) -> list[Load]:
     return [load for expression in definition.expressions() for load in loads(expression)]
+
+
+def n_operations(definition: Definition) -> int:
+    """How many operations a definition is written with."""
+
+    def count(expression: Expression) -> int:
+        return 1 + sum(map(count, expression.arguments)) if isinstance(expression, Operation) else 0
+
+    return sum(map(count, definition.expressions()))
 
 
 @settings(max_examples=200, deadline=None)
@@ -185,7 +191,7 @@ def layer(name: str, x: str, weight: str) -> Definition:
 
 def program_of(*definitions: Definition, outputs: tuple[str, ...] = ("out",)) -> ColumnProgram:
     inner = {definition.result for definition in definitions} - set(outputs)
-    return ColumnProgram("program", list(definitions), inner, [N_COLUMNS])
+    return ColumnProgram("program", list(definitions), inner, N_COLUMNS)
 
 
 def test_the_products_of_a_sum_become_one_definition() -> None:
@@ -232,6 +238,38 @@ def test_a_value_with_two_users_is_computed_once() -> None:
     users = [Definition(name, N_FEATURES, plus(load("value"), load("x1"))) for name in ("out", "other")]
     program = program_of(value, *users, outputs=("out", "other"))
     assert fuse(program).definitions == program.definitions
+
+
+@pytest.mark.parametrize("uses", [2, 3])
+def test_what_is_used_again_and_again_does_not_grow_with_the_power_of_its_depth(uses: int) -> None:
+    """Each level uses the one before so many times: written out it would be uses^depth operations."""
+    depth = 12
+    levels = [Definition("d0", N_FEATURES, plus(load("x0"), load("x1")))]
+    for k in range(1, depth):
+        name = "out" if k == depth - 1 else f"d{k}"
+        levels.append(Definition(name, N_FEATURES, Operation("exp", (plus(*[load(f"d{k - 1}")] * uses),))))
+    program = program_of(*levels)
+    fused = fuse(program)
+    before, after = (sum(map(n_operations, p.definitions)) for p in (program, fused))
+    assert before < after <= depth * MOST_OPERATIONS
+    assert max(map(n_operations, fused.definitions)) <= MOST_OPERATIONS + uses
+    assert len(fused.definitions) < depth, "none was taken into its user"
+    np.testing.assert_array_equal(run(fused)["out"], run(program)["out"])
+
+
+@pytest.mark.parametrize(("n_terms", "is_taken"), [(32, True), (33, False)])
+def test_what_is_used_twice_is_written_out_up_to_a_number_of_operations(n_terms: int, is_taken: bool) -> None:
+    value = Definition("value", N_FEATURES, plus(*[load("x0")] * (n_terms + 1)))
+    program = program_of(value, Definition("out", N_FEATURES, Operation("*", (load("value"), load("value")))))
+    fused = fuse(program)
+    assert [definition.result for definition in fused.definitions] == (["out"] if is_taken else ["value", "out"])
+    np.testing.assert_array_equal(run(fused)["out"], run(program)["out"])
+
+
+def test_what_is_used_once_is_taken_however_large_it_is() -> None:
+    value = Definition("value", N_FEATURES, plus(*[load("x0")] * 200))
+    fused = fuse(program_of(value, Definition("out", N_FEATURES, plus(load("value"), load("x1")))))
+    assert [definition.result for definition in fused.definitions] == ["out"]
 
 
 def statistic(name: str, x: str) -> Definition:

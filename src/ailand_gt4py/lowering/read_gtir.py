@@ -217,8 +217,8 @@ class _Reader:
 
     def _check_domain(self, target: ir.Expr, domain: ir.Expr) -> None:
         """That a statement sets the whole of its target."""
-        _refuse_unless(isinstance(target, ir.SymRef), f"it writes to '{_text(target)}'")
-        name = str(target.id)  # type: ignore[attr-defined]
+        name = _name(target)
+        _refuse_unless(name in self.fields, f"it writes to '{_text(target)}'")
         ranges = domain.args if _is_call(domain, "cartesian_domain", "unstructured_domain") else []  # type: ignore[attr-defined]
         found = []
         for part in ranges:
@@ -227,7 +227,7 @@ class _Reader:
             for place, bound in enumerate(bounds):
                 if _is_call(bound, "tuple_get") and _is_call(bound.args[1], "get_domain_range"):
                     of, along = bound.args[1].args
-                    if (bound.args[0].value, str(getattr(of, "id", "")), along) == (str(place), name, axis):
+                    if (bound.args[0].value, _name(of), along) == (str(place), name, axis):
                         found.append(axis.value)
         wanted = [dim.value for dim in self.fields[name] for _ in range(2)]
         _refuse_unless(found == wanted, f"'{name}' is not set as a whole")
