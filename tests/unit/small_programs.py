@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import itertools
 import re
 import warnings
 from collections.abc import Iterable, Mapping
@@ -186,6 +187,10 @@ def leaves(arguments: Mapping[str, Any]) -> dict[str, np.ndarray]:
     return found
 
 
+#: Numbers of the programs made.
+_NUMBERS = itertools.count()
+
+
 class SmallProgram:
     """A program of operators that are given as text.
 
@@ -207,8 +212,9 @@ class SmallProgram:
         self.types = {name: _type(dims) for name, dims in ARGUMENTS.items()} | dict(types or {})
         used = dict.fromkeys(re.findall(r"\w+", statements.replace("out=", "")))
         self.names = [name for name in used if name in self.types]
-        # GT4Py remembers what it has parsed, and does not look at the types.
-        origin = f"{__file__}:{self.types if types else ''}"
+        # GT4Py remembers what it has parsed by text and place, with the operators called there: another program of the
+        # same text calls others, of the same names.
+        origin = f"{__file__}:{next(_NUMBERS)}"
         namespace = dict(_NAMES)
         for definition in ast.parse(operators).body:
             assert isinstance(definition, ast.FunctionDef)
