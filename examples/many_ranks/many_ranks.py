@@ -18,6 +18,7 @@ import xarray as xr
 from mpi4py import MPI
 
 import ailand_gt4py
+from ailand_gt4py.ecland_snow import NO_SNOW
 
 START, HOST_STEP = np.datetime64("2020-06-01T00:00", "ns"), np.timedelta64(1, "h")
 N_CELLS, N_STEPS = 600, 20
@@ -58,19 +59,22 @@ class Cells:
         }
 
     def component(self, backend: str) -> ailand_gt4py.LandComponent:
-        """The land of these cells: soil and vegetation as the model saw them on average."""
+        """The land of these cells: all in the middle of what the model has seen, but no snow, and dry leaves."""
         model = ailand_gt4py.read_model()
+        known = NO_SNOW | {"src": 0.0}
 
-        def average(variables: Any) -> dict[str, float]:
-            return {one.name: 0.5 * (one.training_minimum + one.training_maximum) for one in variables}
+        def middle(variables: Any) -> dict[str, float]:
+            return {
+                one.name: known.get(one.name, 0.5 * (one.training_minimum + one.training_maximum)) for one in variables
+            }
 
         return ailand_gt4py.LandComponent(
             model,
             land_mask=self.land_mask,
             latitude=self.latitude,
             longitude=self.longitude,
-            static=average(model.static),
-            initial_state=average(model.state) | {"snowc": 0.0, "sd": 0.0},
+            static=middle(model.static),
+            initial_state=middle(model.state),
             prescribed={"lai_hv": 2.0, "lai_lv": 1.0, "met_ctpf": 0.3},
             start=START,
             host_step=HOST_STEP,

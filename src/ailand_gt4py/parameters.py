@@ -40,7 +40,8 @@ def network_shape(model: Model) -> NetworkShape:
         (block, architectures.layer_count(model.parameters, block))
         for block in architectures.blocks(model.architecture)
     )
-    return NetworkShape(model.architecture, depths)
+    logarithmic = any(variable.normalisation.is_logarithmic for variable in model.forcing)
+    return NetworkShape(model.architecture, depths, logarithmic)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,10 +143,14 @@ class _Builder:
         return (linear, self.vector(units, values["gain"]), self.vector(units, values["offset"]), averaging)
 
     def scaling(self, feature: gtx.Dimension, variables: tuple[Variable, ...]) -> tuple[Any, ...]:
-        """(shift, scale) of the normalisation."""
-        shifts = np.array([variable.normalisation.shift for variable in variables])
-        scales = np.array([variable.normalisation.scale for variable in variables])
-        return self.vector(feature, shifts), self.vector(feature, scales)
+        """(shift, scale) of the normalisation; where logarithms are taken, also their shares and floors."""
+        methods = [variable.normalisation for variable in variables]
+        columns = [[method.shift for method in methods], [method.scale for method in methods]]
+        if any(method.is_logarithmic for method in methods):
+            shares = [float(method.is_logarithmic) for method in methods]
+            floors = [method.minimum if method.is_logarithmic else 1.0 for method in methods]
+            columns += [[1.0 - share for share in shares], shares, floors]
+        return tuple(self.vector(feature, np.array(column)) for column in columns)
 
     def finishing(self, feature: gtx.Dimension, variables: tuple[Variable, ...]) -> tuple[Any, ...]:
         """(shift, scale, lower bound, upper bound)."""

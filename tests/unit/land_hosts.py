@@ -7,7 +7,9 @@ import numpy as np
 from random_models import random_parameters
 
 import ailand_gt4py
-from ailand_gt4py.weights.model import Model
+from ailand_gt4py.derived_forcing import derived_forcing
+from ailand_gt4py.emulator import Emulator
+from ailand_gt4py.weights.model import Model, Normalisation
 
 START = np.datetime64("2020-06-01T00:00", "ns")
 HOUR = np.timedelta64(3_600_000_000_000, "ns")
@@ -31,6 +33,31 @@ def small_model(seed: int = 3) -> Model:
     model = ailand_gt4py.read_model()
     parameters = random_parameters("simple", model.sizes, np.random.default_rng(seed), width=6, depth=2)
     return dataclasses.replace(model, architecture="simple", parameters=parameters, provenance={"data": "random"})
+
+
+#: Of the window before in `lagged_model`: given at every step, prescribed, and computed from time and place.
+LAGGED = ("met_tair", "met_swdown", "met_rainf", "lai_hv", "time_of_day_cos")
+
+
+def lagged_model(seed: int = 3) -> Model:
+    """`small_model` with inputs of the window before, among the others, and the logarithm of humidity."""
+    model = small_model(seed)
+    names = [variable.name for variable in model.forcing]
+    added = [
+        dataclasses.replace(model.forcing[names.index(name)], name=f"{name}_before", derived=f"before:{name}")
+        for name in LAGGED
+        if f"{name}_before" not in names
+    ]
+    humidity = dataclasses.replace(
+        model.forcing[names.index("met_qair")],
+        normalisation=Normalisation("log", mean=-5.0, std=0.8, minimum=1e-6),
+    )
+    own = tuple(humidity if variable.name == "met_qair" else variable for variable in model.forcing)
+    # One comes first: before the variable that it is of.
+    forcing = (*added[:1], *own, *added[1:])
+    sizes = model.sizes._replace(forcing=len(forcing))
+    parameters = random_parameters("simple", sizes, np.random.default_rng(seed), width=6, depth=2)
+    return dataclasses.replace(model, forcing=forcing, parameters=parameters)
 
 
 class Host:
@@ -96,3 +123,39 @@ class Host:
             **self.surface(model),
             **(defaults | options),
         )
+
+
+def expected_windows(
+    model: Model, host: Host, mask: np.ndarray, n_windows: int, prescribed: Any = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """State and diagnostics after some windows of six hours, by the emulator alone on means taken by NumPy.
+
+    Args:
+        prescribed: of each window: name -> number; None: `PRESCRIBED` in all.
+    """
+    emulator = Emulator(model, int(mask.sum()), backend="embedded", precision="float64")
+
+    def columns(values: dict[str, np.ndarray], variables: Any) -> np.ndarray:
+        return np.stack([values[variable.name][mask] for variable in variables], axis=1)
+
+    surface = host.surface(model)
+    static, state = columns(surface["static"], model.static), columns(surface["initial_state"], model.state)
+    diagnostics = np.empty(0)
+    lagged = {one.name: one.derived.removeprefix("before:") for one in model.forcing if "before:" in one.derived}
+    derived = [one.name for one in model.forcing if one.derived and one.name not in lagged]
+    before: dict[str, np.ndarray] = {}
+    for window in range(n_windows):
+        times = [START + (window * 6 + k) * HOUR for k in range(6)]
+        weather = [host.weather(time) for time in times]
+        mean = {name: np.mean([fields[name][mask] for fields in weather], axis=0) for name in weather[0]}
+        fixed = PRESCRIBED if prescribed is None else prescribed[window]
+        mean |= {name: np.full(mask.sum(), value) for name, value in fixed.items()}
+        angles = np.empty((mask.sum(), len(derived)))
+        derived_forcing(host.latitude[mask], host.longitude[mask], times[0], 21600.0, derived, angles)
+        mean |= dict(zip(derived, angles.T, strict=True))
+        before = before or mean
+        mean |= {name: before[of] for name, of in lagged.items()}
+        forcing = np.stack([mean[variable.name] for variable in model.forcing], axis=1)
+        state, diagnostics = emulator.step(static, forcing, state)
+        before = mean
+    return state, diagnostics

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ailand_gt4py import ecland_snow
 from ailand_gt4py.driver import derive
+from ailand_gt4py.driver.first_guess import DAMPING_DEPTH, FIRST_GUESSES, wave_below
 from ailand_gt4py.errors import InputError
 
 FILE = "in.nc"
@@ -96,4 +98,81 @@ def test_sentences_group_what_has_the_same_source() -> None:
 
 def test_forcing_and_soil_state_are_not_derivable() -> None:
     names = ("met_lwdown", "met_ctpf", "met_qair", "swvl1", "stl1", "lai_hv")
-    assert not set(names) & set(derive.DERIVATIONS)
+    assert not set(names) & (set(derive.DERIVATIONS) | set(FIRST_GUESSES))
+    assert not set(derive.DERIVATIONS) & set(FIRST_GUESSES)
+
+
+def guessed(name: str, **inputs: list[float]) -> np.ndarray:
+    return FIRST_GUESSES[name].function({key: np.array(values) for key, values in inputs.items()}, FILE)
+
+
+def test_deepest_soil_water_is_that_of_the_layer_above() -> None:
+    np.testing.assert_array_equal(guessed("swvl4", swvl3=[0.1, 0.4]), [0.1, 0.4])
+
+
+def test_annual_wave_is_damped_and_late_in_the_ground() -> None:
+    """Against heat conduction by finite differences, a layer of 2 cm and a step of two hours at a time."""
+    year, spacing, step = 365 * 86400.0, 0.02, 7200.0
+    omega = 2.0 * np.pi / year
+    diffusivity = 0.5 * omega * DAMPING_DEPTH**2
+    soil = np.zeros(int(15.0 / spacing))
+    courant = diffusivity * step / spacing**2
+    matrix = np.diag(np.full(len(soil), 1.0 + 2.0 * courant))
+    matrix += np.diag(np.full(len(soil) - 1, -courant), 1) + np.diag(np.full(len(soil) - 1, -courant), -1)
+    inverse = np.linalg.inv(matrix)
+    found = []
+    for time in np.arange(step, 3.0 * year, step):
+        known = soil.copy()
+        known[0] += courant * np.cos(omega * time)
+        soil = inverse @ known
+        if time > 2.0 * year:
+            found.append((time, soil[round(1.945 / spacing) - 1]))
+    times, values = np.array(found).T
+    expected = (wave_below(1.945) * np.exp(1j * omega * times)).real
+    np.testing.assert_allclose(values, expected, atol=0.01)
+    assert np.abs(expected).max() == pytest.approx(np.exp(-1.945 / DAMPING_DEPTH), rel=1e-3)
+
+
+def test_deepest_soil_temperature_follows_the_season() -> None:
+    """In late winter, the air coldest now, the soil is warmer below; in late summer it is colder."""
+    wave = {derive.wave_key("met_tair"): np.array([-10.0 + 0.0j, 10.0 + 0.0j, 0.0j])}
+    found = FIRST_GUESSES["stl4"].function({"stl3": np.array([275.0, 290.0, 283.0])} | wave, FILE)
+    assert found[0] > 275.0
+    assert found[1] < 290.0
+    assert found[2] == 283.0
+    np.testing.assert_allclose(found[0] - 275.0, 290.0 - found[1])
+    otherwise = FIRST_GUESSES["stl4"].otherwise
+    assert otherwise is not None
+    profile = {"stl2": np.array([280.0, 285.0]), "stl3": np.array([281.0, 283.0])}
+    np.testing.assert_array_equal(otherwise.function(profile, FILE), [282.0, 281.0])
+    assert FIRST_GUESSES["stl4"].needs == ("stl3", "met_tair", "stl2")
+
+
+def test_snow_of_unknown_age_is_in_the_middle_and_no_snow_is_what_ecland_has() -> None:
+    water = [0.0, -1e-13, 0.02, 0.02]
+    np.testing.assert_array_equal(guessed("rsn", sd=water), [100.0, 100.0, 250.0, 250.0])
+    np.testing.assert_array_equal(guessed("asn", sd=water), [0.85, 0.85, 0.675, 0.675])
+    temperature = guessed("tsn", sd=water, stl1=[280.0, 270.0, 272.0, 275.0], met_tair=[285.0, 260.0, 262.0, 274.0])
+    np.testing.assert_array_equal(temperature, [273.16, 273.16, 267.0, 273.16])
+    np.testing.assert_array_equal(guessed("src"), [0.0])
+
+
+def test_snow_under_a_cover_makes_that_cover() -> None:
+    cover = np.array([0.0, 0.1, 0.5, 0.9, 0.98])
+    water = ecland_snow.water_under(cover, 0.05)
+    np.testing.assert_allclose(
+        derive.snow_cover(water, np.full(5, ecland_snow.MIDDLE_DENSITY), np.zeros(5)), cover, atol=1e-12
+    )
+    assert ecland_snow.water_under(np.array([1.0]), 0.05)[0] == 0.05
+
+
+def test_first_guesses_are_told_as_such() -> None:
+    assert derive.sentences([FIRST_GUESSES[name] for name in ("stl4", "src")]) == [
+        "Not in the file, first guess from stl3 and the annual wave of met_tair by damping and delay of the wave in "
+        "the ground (Carslaw and Jaeger 1959; damping depth 2.2 m): stl4.",
+        "Not in the file, first guess by taking leaves and soil as dry: src.",
+    ]
+    otherwise = FIRST_GUESSES["stl4"].otherwise
+    assert otherwise is not None
+    (line,) = derive.sentences([otherwise])
+    assert line.startswith("Not in the file, first guess from stl2 and stl3 by going on")

@@ -9,6 +9,7 @@ import os
 import numpy as np
 import pytest
 import xarray as xr
+from random_models import random_model
 
 from ailand_gt4py.driver import restart as restarts
 from ailand_gt4py.driver.restart import Restart, read_restart, write_restart
@@ -16,6 +17,12 @@ from ailand_gt4py.errors import InputError, RunError
 from helpers import small_model
 
 MODEL = small_model()
+N_LAGGED = sum(variable.derived.startswith("before:") for variable in MODEL.forcing)
+SMALLER = dataclasses.replace(
+    random_model("simple", (1, 2, len(MODEL.state) - 1, len(MODEL.diagnostics))),
+    state=MODEL.state[1:],
+    diagnostics=MODEL.diagnostics,
+)
 
 
 def some_restart(precision: str = "float32", n_columns: int = 4, **changes) -> Restart:
@@ -27,6 +34,7 @@ def some_restart(precision: str = "float32", n_columns: int = 4, **changes) -> R
     content = {
         "state": state,
         "diagnostics": diagnostics,
+        "before": random.normal(size=(n_columns, N_LAGGED)).astype(precision),
         "valid_time": np.datetime64("2021-03-01T06:00:00.000000001", "ns"),
         "latitude": np.linspace(-30, 60, n_columns),
         "longitude": np.linspace(-170, 170, n_columns),
@@ -39,8 +47,8 @@ def some_restart(precision: str = "float32", n_columns: int = 4, **changes) -> R
 
 
 def written(path, restart):
-    write_restart(path, restart, MODEL.state, MODEL.diagnostics, "test")
-    return read_restart(path, MODEL.state, MODEL.diagnostics)
+    write_restart(path, restart, MODEL, "test")
+    return read_restart(path, MODEL)
 
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
@@ -64,7 +72,10 @@ def test_labels_may_be_words(tmp_path):
 def test_is_a_plain_netcdf_file(tmp_path):
     written(tmp_path / "r.nc", some_restart())
     with xr.open_dataset(tmp_path / "r.nc") as data:
-        assert set(data.data_vars) == {variable.name for variable in MODEL.state + MODEL.diagnostics}
+        lagged = {variable.name for variable in MODEL.forcing if variable.derived.startswith("before:")}
+        assert len(lagged) == N_LAGGED == 7
+        assert set(data.data_vars) == {variable.name for variable in MODEL.state + MODEL.diagnostics} | lagged
+        assert data["met_tair_before"].attrs["units"] == "K"
         assert data["stl1"].attrs["units"] == "K"
         assert data["stl1"].dims == ("x",)
         assert data["time"].values == np.datetime64("2021-03-01T06:00:00.000000001")
@@ -82,13 +93,29 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
         written(path, some_restart(x=np.arange(4)))
     monkeypatch.undo()
     assert [item.name for item in tmp_path.iterdir()] == ["r.nc"]
-    assert read_restart(path, MODEL.state, MODEL.diagnostics).digest() == before.digest()
+    assert read_restart(path, MODEL).digest() == before.digest()
+
+
+@pytest.mark.parametrize("name", ["state", "diagnostics", "before"])
+def test_the_digest_is_of_all_values(name):
+    restart = some_restart()
+    other = getattr(restart, name).copy()
+    other[2, 0] += 1.0
+    assert dataclasses.replace(restart, **{name: other}).digest() != restart.digest()
+
+
+def test_a_model_without_lagged_forcing_needs_none(tmp_path):
+    restart = some_restart(before=np.empty((4, 0), np.float32), state=some_restart().state[:, 1:])
+    write_restart(tmp_path / "r.nc", restart, SMALLER, "test")
+    back = read_restart(tmp_path / "r.nc", SMALLER)
+    assert back.before.shape == (4, 0)
+    assert back.digest() == restart.digest()
 
 
 def test_missing_damaged_and_foreign_files(tmp_path):
     def refused(path, message):
         with pytest.raises(InputError, match=message) as error:
-            read_restart(path, MODEL.state, MODEL.diagnostics)
+            read_restart(path, MODEL)
         assert str(path) in str(error.value)
         assert "\n" not in str(error.value)
 
@@ -102,12 +129,23 @@ def test_missing_damaged_and_foreign_files(tmp_path):
     refused(path, "cannot be read")
     xr.Dataset({"stl1": ("x", [1.0])}).to_netcdf(path)
     refused(path, "'format': found '', expected 'ailand_gt4py restart 1'")
-    write_restart(path, some_restart(), MODEL.state[1:], MODEL.diagnostics, "test")
+    write_restart(path, some_restart(state=some_restart().state[:, 1:]), SMALLER, "test")
     refused(path, f"variable '{MODEL.state[0].name}' is missing")
+    unlagged = dataclasses.replace(
+        random_model("simple", (1, 2, len(MODEL.state), len(MODEL.diagnostics))),
+        state=MODEL.state,
+        diagnostics=MODEL.diagnostics,
+    )
+    write_restart(path, some_restart(), unlagged, "test")
+    refused(path, "variable 'met_tair_before' is missing, expected all that the model remembers")
     state = some_restart().state
     state[2, 1] = np.nan
-    write_restart(path, some_restart(state=state), MODEL.state, MODEL.diagnostics, "test")
+    write_restart(path, some_restart(state=state), MODEL, "test")
     refused(path, f"variable '{MODEL.state[1].name}' is nan in column 2")
+    before = some_restart().before
+    before[1, 0] = np.inf
+    write_restart(path, some_restart(before=before), MODEL, "test")
+    refused(path, "variable 'met_tair_before' is inf in column 1")
 
 
 def test_must_fit_the_run(tmp_path):

@@ -108,6 +108,7 @@ def test_float32_stays_float32_and_is_rounded_once() -> None:
         ("J m-2", "W m-2", "accumulated"),
         ("mm", RAIN, "accumulated"),
         ("kg m-2", RAIN, "accumulated"),
+        ("m2", "kg m-2", "another quantity"),
         ("kg kg-1", "m3 m-3", "ratio of other quantities"),
     ],
 )

@@ -263,6 +263,15 @@ class ColumnFile:
             values = np.where(values == values.dtype.type(missing), np.nan, values)
         return np.ascontiguousarray(values)
 
+    def texts(self, name: str) -> np.ndarray[Any, Any] | None:
+        """A text for each column, such as its climate; None where the file has no such variable over the columns."""
+        own_name = self.find(name)
+        if own_name is None or self.array(own_name).dims != (COLUMN,) or self.array(own_name).dtype.kind not in "OSU":
+            return None
+        return np.array(
+            [text.decode() if isinstance(text, bytes) else str(text) for text in self.array(own_name).values]
+        )
+
     def time_variable(self) -> xr.Dataset:
         """The time coordinate alone, undecoded.
 

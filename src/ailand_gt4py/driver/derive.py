@@ -1,7 +1,8 @@
 """Inputs that a file lacks and that follow from others, by physics or by ecLand's published tables.
 
 `DERIVATIONS` lists all of them. What is not in it cannot be derived: radiation, the convective fraction of
-precipitation, soil moisture and temperature have to be in the file.
+precipitation, moisture and temperature of the upper soil have to be in the file. Some state variables can be guessed
+for the start (`ailand_gt4py.driver.first_guess`).
 """
 
 from __future__ import annotations
@@ -35,9 +36,13 @@ class Derivation:
     Attributes:
         name, units: of the result.
         inputs: name -> unit in which the function takes it.
-        function: (inputs by name, text that names the file) -> float64 (n,).
+        function: (inputs by name, text that names the file) -> float64 (n,), or (1,) where all columns have the same.
         how: what is done and its source, completing "derived from ... by".
         detail: what tells this variable from others derived in the same way; may be empty.
+        waves: name -> unit of the variables whose annual wave (`ailand_gt4py.driver.annual_wave`) the function takes,
+            too, under the name that `wave_key` gives it.
+        otherwise: how to get the variable from a file that has no year of these; there must be one if there are any.
+        is_first_guess: whether it is no more than that.
     """
 
     name: str
@@ -46,18 +51,36 @@ class Derivation:
     function: Callable[[Mapping[str, Values], str], Values]
     how: str
     detail: str = ""
+    waves: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    otherwise: Derivation | None = None
+    is_first_guess: bool = False
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of all variables that a file must have."""
+        others = () if self.otherwise is None else self.otherwise.needs
+        return tuple(dict.fromkeys((*self.inputs, *self.waves, *others)))
+
+    @property
+    def is_from(self) -> str:
+        """What it is derived from, in words; empty if from nothing."""
+        return " and ".join((*self.inputs, *map(wave_key, self.waves)))
+
+
+def wave_key(name: str) -> str:
+    """Name of a variable's annual wave among the inputs of a derivation."""
+    return f"the annual wave of {name}"
 
 
 def sentences(derivations: Iterable[Derivation]) -> list[str]:
     """What was derived, for a history attribute: one sentence for each set of inputs and source."""
-    groups: dict[tuple[str, str], list[str]] = {}
+    groups: dict[str, list[str]] = {}
     for derivation in derivations:
         label = f"{derivation.name} ({derivation.detail})" if derivation.detail else derivation.name
-        groups.setdefault((" and ".join(derivation.inputs), derivation.how), []).append(label)
-    return [
-        f"Not in the file, derived from {inputs} by {how}: {', '.join(names)}."
-        for (inputs, how), names in groups.items()
-    ]
+        start = "Not in the file, first guess" if derivation.is_first_guess else "Not in the file, derived"
+        source = f" from {derivation.is_from}" if derivation.is_from else ""
+        groups.setdefault(f"{start}{source} by {derivation.how}", []).append(label)
+    return [f"{text}: {', '.join(names)}." for text, names in groups.items()]
 
 
 def whole_types(values: Values, name: str, highest: int, lowest: int, what: str) -> Values:

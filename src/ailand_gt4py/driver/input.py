@@ -16,24 +16,33 @@ from typing import Any, Literal
 import numpy as np
 
 from ailand_gt4py.driver import derive, time_axis
+from ailand_gt4py.driver.annual_wave import read_annual_wave
 from ailand_gt4py.driver.blocks import BLOCK_BYTES, BlockReader, Source, tiles
 from ailand_gt4py.driver.column_file import MISWRITTEN_UNITS, ColumnFile
 from ailand_gt4py.driver.conventions import time_meaning_sentences
+from ailand_gt4py.driver.first_guess import FIRST_GUESSES
 from ailand_gt4py.driver.reference import Reference, open_reference
 from ailand_gt4py.driver.units import Conversion, conversion
 from ailand_gt4py.errors import InputError
-from ailand_gt4py.weights.model import Model, Variable
+from ailand_gt4py.weights.model import ModelVariables, Variable
 
 __all__ = ["ColumnInput", "Reference", "open_input", "open_reference"]
 
 Values = np.ndarray[Any, Any]
 
 
+#: How to get a variable that a file lacks.
+_WAYS = {**derive.DERIVATIONS, **FIRST_GUESSES}
+
+
 class _Reader:
     """Reads fields of one time from a file, and notes what it did."""
 
-    def __init__(self, file: ColumnFile, first: int, count: int, labels: Values) -> None:
+    def __init__(
+        self, file: ColumnFile, times: time_axis.Times, step: np.timedelta64, first: int, count: int, labels: Values
+    ) -> None:
         self.file, self.labels = file, labels
+        self._times, self._step = times, step
         self._first, self._count = first, count
         self.conversions: dict[str, str] = {}
         self.renamed: dict[str, str] = {}
@@ -113,18 +122,7 @@ class _Reader:
         """A variable at the start, from the file or derived; finite, float64 (n,)."""
         name = variable.name
         if self.file.find(name) is None:
-            derivation = derive.DERIVATIONS[name]
-            inputs = {
-                needed: self.field(needed, unit, is_static=needed.startswith("clim_"))
-                for needed, unit in derivation.inputs.items()
-            }
-            for needed, values in inputs.items():
-                # A type may be missing where there is no such vegetation: the derivation sees to it.
-                if needed not in derive.VEGETATION_COVERS:
-                    self.require_finite(needed, values, where)
-            values = derivation.function(inputs, str(self.file.path))
-            values = conversion(derivation.units, variable.units, name).apply(values)
-            self.derived[name] = derivation
+            values = self._derive(variable, where)
         else:
             values = self.field(name, variable.units, is_static=is_static)
             cover_name = derive.VEGETATION_COVERS.get(name)
@@ -134,6 +132,32 @@ class _Reader:
                 if sentence:
                     self.filled[name] = sentence
         return self.require_finite(name, values, where)
+
+    def _derive(self, variable: Variable, where: str) -> Values:
+        """A variable that the file lacks."""
+        derivation = _WAYS[variable.name]
+        inputs = self._waves(derivation)
+        if inputs is None:
+            assert derivation.otherwise is not None
+            derivation, inputs = derivation.otherwise, {}
+        for needed, unit in derivation.inputs.items():
+            inputs[needed] = self.field(needed, unit, is_static=needed.startswith("clim_"))
+            # A type may be missing where there is no such vegetation: the derivation sees to it.
+            if needed not in derive.VEGETATION_COVERS:
+                self.require_finite(needed, inputs[needed], where)
+        self.derived[variable.name] = derivation
+        values = np.broadcast_to(derivation.function(inputs, str(self.file.path)), self.file.n_columns)
+        return conversion(derivation.units, variable.units, variable.name).apply(values)
+
+    def _waves(self, derivation: derive.Derivation) -> dict[str, Values] | None:
+        """The annual waves that a derivation takes; None where the file has none for one of them."""
+        waves = {}
+        for needed, unit in derivation.waves.items():
+            wave = read_annual_wave(self.file, self.timed(needed, unit), self._times, self._step, self._first)
+            if wave is None:
+                return None
+            waves[derive.wave_key(needed)] = wave
+        return waves
 
     def sentences(self) -> list[str]:
         """What was done to the values."""
@@ -152,7 +176,7 @@ class _Reader:
         ]
 
 
-def _require_present(file: ColumnFile, model: Model, with_state: bool) -> None:
+def _require_present(file: ColumnFile, model: ModelVariables, with_state: bool) -> None:
     """Name all variables that are neither in the file nor derivable."""
     wanted = [*model.static, *(variable for variable in model.forcing if not variable.derived)]
     wanted += model.state if with_state else ()
@@ -162,14 +186,14 @@ def _require_present(file: ColumnFile, model: Model, with_state: bool) -> None:
         name = variable.name
         if file.find(name) is not None:
             continue
-        derivation = derive.DERIVATIONS.get(name) if name not in forcing else None
+        derivation = _WAYS.get(name) if name not in forcing else None
         if derivation is None:
             missing.append(f"'{name}'")
             continue
-        lacking = [needed for needed in derivation.inputs if file.find(needed) is None]
+        lacking = [needed for needed in derivation.needs if file.find(needed) is None]
         if lacking:
             missing.append(
-                f"'{name}' (which would follow from {', '.join(derivation.inputs)}; missing: {', '.join(lacking)})"
+                f"'{name}' (which would follow from {', '.join(derivation.needs)}; missing: {', '.join(lacking)})"
             )
     if missing:
         noun = "variable" if len(missing) == 1 else "variables"
@@ -211,7 +235,7 @@ class ColumnInput:
     def __init__(
         self,
         file: ColumnFile,
-        model: Model,
+        model: ModelVariables,
         start: str | datetime.date | np.datetime64 | None,
         end: str | datetime.date | np.datetime64 | None,
         with_state: bool,
@@ -224,7 +248,7 @@ class ColumnInput:
         first, count = time_axis.select(all_times, self.step, start, end, str(file.path))
         self.times = all_times[first : first + count]
         self.x = file.labels()
-        reader = _Reader(file, first, count, self.x)
+        reader = _Reader(file, all_times, self.step, first, count, self.x)
         self.latitude = _place(reader, "lat", -90.0, 90.0)
         self.longitude = _place(reader, "lon", -180.0, 360.0)
         self.static = self._stack([reader.get(variable, is_static=True) for variable in model.static])
@@ -312,7 +336,7 @@ class ColumnInput:
 
 def open_input(
     path: str | Path,
-    model: Model,
+    model: ModelVariables,
     *,
     start: str | datetime.date | np.datetime64 | None = None,
     end: str | datetime.date | np.datetime64 | None = None,

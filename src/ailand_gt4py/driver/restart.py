@@ -1,8 +1,9 @@
 """Restart files: the state and the last diagnostics of a run, exact to the bit, with what they belong to.
 
-A restart file is netCDF-4: one variable (x) for each state and diagnostic variable, in the emulator's precision, with
-place, valid time, model checksum and precision. The checkpoint of an interrupted run is the same file with the number
-of the next step, the identity of the run's inputs and its counts added.
+A restart file is netCDF-4: one variable (x) for each state and diagnostic variable, and for each input of the window
+before, in the emulator's precision, with place, valid time, model checksum and precision. The checkpoint of an
+interrupted run is the same file with the number of the next step, the identity of the run's inputs and its counts
+added.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from ailand_gt4py.driver.output import Values, variable_attributes
 from ailand_gt4py.driver.time_axis import text
 from ailand_gt4py.driver.writers import sync_path, writing
 from ailand_gt4py.errors import InputError
-from ailand_gt4py.weights.model import Variable
+from ailand_gt4py.lagged_forcing import LaggedForcing
+from ailand_gt4py.weights.model import ModelVariables, Variable
 
 FORMAT = "ailand_gt4py restart 1"
 
@@ -38,6 +40,8 @@ class Restart:
     Attributes:
         state: (n_columns, n_state), diagnostics: (n_columns, n_diagnostics) of the step that ended at `valid_time`;
             NaN where no step was made. Model order and units, the emulator's type.
+        before: (n_columns, n_lagged) of the forcing of that step what the model's next step takes as that of the window
+            before.
         valid_time: datetime64[ns].
         latitude, longitude, x: of the columns.
         model_checksum, precision: of the run.
@@ -46,6 +50,7 @@ class Restart:
 
     state: Values
     diagnostics: Values
+    before: Values
     valid_time: np.datetime64
     latitude: Values
     longitude: Values
@@ -55,20 +60,18 @@ class Restart:
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def digest(self) -> str:
-        """SHA-256 of state, diagnostics and valid time."""
+        """SHA-256 of the values and the valid time."""
         result = hashlib.sha256(str(self.valid_time).encode())
-        result.update(np.ascontiguousarray(self.state).tobytes())
-        result.update(np.ascontiguousarray(self.diagnostics).tobytes())
+        for values in (self.state, self.diagnostics, self.before):
+            result.update(np.ascontiguousarray(values).tobytes())
         return result.hexdigest()
 
 
-def write_restart(
-    path: Path, restart: Restart, state: Sequence[Variable], diagnostics: Sequence[Variable], source: str
-) -> None:
+def write_restart(path: Path, restart: Restart, model: ModelVariables, source: str) -> None:
     """Write a restart file, completely or not at all; an older one of that name is replaced.
 
     Args:
-        state, diagnostics: the model's variables.
+        model: whose variables they are.
         source: what made it, for the attribute ``source``.
 
     Raises:
@@ -78,7 +81,7 @@ def write_restart(
     try:
         with writing(path, "writing the restart file"):
             with netCDF4.Dataset(temporary, "w", format="NETCDF4") as dataset:
-                _fill(dataset, restart, state, diagnostics, source)
+                _fill(dataset, restart, model, source)
             sync_path(temporary)
             temporary.replace(path)
             sync_path(path.parent)
@@ -86,9 +89,14 @@ def write_restart(
         temporary.unlink(missing_ok=True)
 
 
-def _fill(
-    dataset: Any, restart: Restart, state: Sequence[Variable], diagnostics: Sequence[Variable], source: str
-) -> None:
+def _groups(model: ModelVariables) -> tuple[tuple[str, Sequence[Variable]], ...]:
+    """The values of a `Restart` by name, and the variables that they are of."""
+    lagged = LaggedForcing(model.forcing)
+    before = [model.forcing[place] for place in lagged.places]
+    return ("state", model.state), ("diagnostics", model.diagnostics), ("before", before)
+
+
+def _fill(dataset: Any, restart: Restart, model: ModelVariables, source: str) -> None:
     dataset.setncatts(
         {
             "Conventions": "CF-1.11",
@@ -118,7 +126,8 @@ def _fill(
         variable = dataset.createVariable(name, "f8", ("x",))
         variable.setncatts({"units": units, "standard_name": {"lat": "latitude", "lon": "longitude"}[name]})
         variable[:] = values
-    for group, values in ((state, restart.state), (diagnostics, restart.diagnostics)):
+    for name, group in _groups(model):
+        values = getattr(restart, name)
         for index, variable in enumerate(group):
             attributes = variable_attributes(variable)
             del attributes["ancillary_variables"]
@@ -130,8 +139,8 @@ def _fill(
             created[:] = values[:, index]
 
 
-def read_restart(path: Path, state: Sequence[Variable], diagnostics: Sequence[Variable]) -> Restart:
-    """Read a restart file.
+def read_restart(path: Path, model: ModelVariables) -> Restart:
+    """Read a restart file of a model.
 
     Raises:
         InputError: missing or damaged file, not a restart file, or one without a variable that is needed.
@@ -141,28 +150,26 @@ def read_restart(path: Path, state: Sequence[Variable], diagnostics: Sequence[Va
     try:
         with contextlib.closing(netCDF4.Dataset(path, "r")) as dataset:
             dataset.set_auto_maskandscale(False)
-            return _content(path, dataset, state, diagnostics)
+            return _content(path, dataset, model)
     except (OSError, RuntimeError, ValueError, AttributeError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path}: cannot be read ({' '.join(str(error).split())}); expected a restart file") from error
 
 
-def _content(path: Path, dataset: Any, state: Sequence[Variable], diagnostics: Sequence[Variable]) -> Restart:
+def _content(path: Path, dataset: Any, model: ModelVariables) -> Restart:
     found = getattr(dataset, "format", "")
     if found != FORMAT:
         raise InputError(f"{path}: attribute 'format': found '{found}', expected '{FORMAT}'")
-    groups = []
-    for group in (state, diagnostics):
+    groups = {}
+    for name, group in _groups(model):
         missing = [variable.name for variable in group if variable.name not in dataset.variables]
         if missing:
-            raise InputError(
-                f"{path}: variable '{missing[0]}' is missing, expected all states and diagnostics of the model"
-            )
-        groups.append(np.stack([np.asarray(dataset[variable.name][:]) for variable in group], axis=1))
+            raise InputError(f"{path}: variable '{missing[0]}' is missing, expected all that the model remembers")
+        fields = [np.asarray(dataset[variable.name][:]) for variable in group]
+        groups[name] = np.stack(fields, axis=1) if fields else np.empty((len(dataset["x"]), 0))
     restart = Restart(
-        state=groups[0],
-        diagnostics=groups[1],
+        **groups,
         valid_time=np.datetime64(int(dataset["time"][...]), "ns"),
         latitude=np.asarray(dataset["lat"][:]),
         longitude=np.asarray(dataset["lon"][:]),
@@ -171,13 +178,15 @@ def _content(path: Path, dataset: Any, state: Sequence[Variable], diagnostics: S
         precision=dataset.precision,
         extra=json.loads(dataset.extra),
     )
-    wrong = np.argwhere(~np.isfinite(restart.state))
-    if wrong.size:
-        column, index = (int(part) for part in wrong[0])
-        raise InputError(
-            f"{path}: variable '{state[index].name}' is {restart.state[column, index]} in column {column}, "
-            "expected a finite number"
-        )
+    for name, group in _groups(model):
+        # Diagnostics may be missing: no step was made.
+        wrong = np.argwhere(~np.isfinite(groups[name])) if name != "diagnostics" else np.empty(0)
+        if wrong.size:
+            column, index = (int(part) for part in wrong[0])
+            raise InputError(
+                f"{path}: variable '{group[index].name}' is {groups[name][column, index]} in column {column}, "
+                "expected a finite number"
+            )
     return restart
 
 

@@ -27,6 +27,7 @@ from ailand_gt4py.driver.verify import check_reference, score_table
 from ailand_gt4py.driver.writers import Writer, move_into_place, open_writer, remove
 from ailand_gt4py.emulator import Emulator, Precision
 from ailand_gt4py.errors import AilandError, InputError
+from ailand_gt4py.lagged_forcing import LaggedForcing
 from ailand_gt4py.weights.model import Model
 from ailand_gt4py.weights.model_file import read_model
 from ailand_gt4py.weights.schema import checksum
@@ -87,7 +88,7 @@ def _starting_point(options: RunOptions, model: Model) -> Restart | None:
     path = options.restart
     if path is None:
         return None
-    restart = restarts.read_restart(path, model.state, model.diagnostics)
+    restart = restarts.read_restart(path, model)
     restarts.check_model(path, restart, checksum(model), options.precision)
     restarts.check_start(path, restart, options.start)
     with ColumnFile(options.forcing) as file:
@@ -130,10 +131,13 @@ def _now() -> str:
 
 
 def _history(options: RunOptions, model: Model, source: ColumnInput) -> list[str]:
-    derived = [variable.name for variable in model.forcing if variable.derived]
     lines = [f"{_now()}: {options.command_line()}", *source.history]
+    lagged = [model.forcing[place].name for place in LaggedForcing(model.forcing).places]
+    derived = [variable.name for variable in model.forcing if variable.derived and variable.name not in lagged]
     if derived:
         lines.append(f"Computed from time and place: {', '.join(derived)}.")
+    if lagged:
+        lines.append(f"Of the window before, of the first window its own: {', '.join(lagged)}.")
     if options.restart is not None:
         lines.append(f"Started from the restart file {options.restart}.")
     return lines
@@ -172,7 +176,7 @@ def _integrate(
     stderr: TextIO,
 ) -> None:
     """Make all steps and leave the finished output and restart file."""
-    model = source.model
+    model = emulator.model
     version, model_checksum = ailand_gt4py.__version__, checksum(model)
     n_values = len(model.state) + len(model.diagnostics)
     layout = OutputLayout(
@@ -192,11 +196,11 @@ def _integrate(
     identity = _identity(options, layout, model_checksum, version, started)
     first = 0
     if is_resumed:
-        point = restarts.read_restart(targets.checkpoint, model.state, model.diagnostics)
+        point = restarts.read_restart(targets.checkpoint, model)
         restarts.check_identity(targets.checkpoint, point.extra["identity"], identity)
         first = int(point.extra["next_step"])
         logger.info("resuming at step %d of %d, %s", first, len(source.times), text(point.valid_time))
-        stepper = Stepper(emulator, source, point.state, point.diagnostics)
+        stepper = Stepper(emulator, source, point.state, point.diagnostics, point.before)
         stepper.report.restore(point.extra["outside"])
     else:
         if options.resume:
@@ -204,10 +208,10 @@ def _integrate(
         targets.remove_partial()
         nothing = np.full((source.n_columns, len(model.diagnostics)), np.nan)
         if started is not None:
-            stepper = Stepper(emulator, source, started.state, started.diagnostics)
+            stepper = Stepper(emulator, source, started.state, started.diagnostics, started.before)
         else:
             assert source.initial_state is not None  # it was asked for
-            stepper = Stepper(emulator, source, source.initial_state, nothing)
+            stepper = Stepper(emulator, source, source.initial_state, nothing, None)
         stepper.count_static()
     recorder = _Recorder(
         targets, layout, identity, stepper, model, f"ailand_gt4py {version}", options.checkpoint_seconds
@@ -278,6 +282,7 @@ class _Recorder:
         content = Restart(
             state=stepper.state,
             diagnostics=stepper.diagnostics,
+            before=stepper.before,
             valid_time=layout.times[0] + next_step * layout.step,
             latitude=layout.latitude,
             longitude=layout.longitude,
@@ -286,7 +291,7 @@ class _Recorder:
             precision=layout.attributes["precision"],
             extra=extra,
         )
-        restarts.write_restart(path, content, self._model.state, self._model.diagnostics, self._source)
+        restarts.write_restart(path, content, self._model, self._source)
 
 
 def _steps(

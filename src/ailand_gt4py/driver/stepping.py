@@ -16,6 +16,7 @@ from ailand_gt4py.driver.quality import RangeCounter, count_outside_training_ran
 from ailand_gt4py.driver.time_axis import text
 from ailand_gt4py.emulator import Emulator
 from ailand_gt4py.errors import RunError
+from ailand_gt4py.lagged_forcing import LaggedForcing
 from ailand_gt4py.weights.model import Variable
 
 #: Memory for the forcing of the steps that are prepared together, bytes.
@@ -71,6 +72,7 @@ class Stepper:
         source: input of the run.
         state: (n_columns, n_state) at the first step to be made, emulator's type.
         diagnostics: (n_columns, n_diagnostics) of the step before it, NaN where there was none.
+        before: (n_columns, n_lagged) of that step's forcing; None where there was none.
         forcing_bytes: memory for forcing prepared together.
 
     Attributes:
@@ -83,6 +85,7 @@ class Stepper:
         source: ColumnInput,
         state: Values,
         diagnostics: Values,
+        before: Values | None,
         forcing_bytes: int = FORCING_BYTES,
     ) -> None:
         model, n_columns, dtype = source.model, source.n_columns, emulator.dtype
@@ -95,7 +98,13 @@ class Stepper:
         self._diagnostics_known = bool(np.isfinite(self._diagnostics).all())
         names = [variable.name for variable in model.forcing]
         self._from_file = [names.index(name) for name in source.forcing_names]
-        self._derived = [index for index, variable in enumerate(model.forcing) if variable.derived]
+        self._lagged = LaggedForcing(model.forcing)
+        self._before = before
+        self._derived = [
+            index
+            for index, variable in enumerate(model.forcing)
+            if variable.derived and index not in self._lagged.places
+        ]
         self._derived_names = [model.forcing[index].derived for index in self._derived]
         self._at_end = np.array([is_at_window_end(variable) for variable in model.diagnostics], dtype=bool)
         row_bytes = n_columns * max(len(names), 1) * dtype.itemsize
@@ -113,6 +122,11 @@ class Stepper:
     def diagnostics(self) -> Values:
         """The diagnostics of the last step, (n_columns, n_diagnostics) in host memory."""
         return self._diagnostics.copy()
+
+    @property
+    def before(self) -> Values:
+        """Of the last step's forcing what the next step takes as that of the window before, (n_columns, n_lagged)."""
+        return np.empty((self._source.n_columns, 0)) if self._before is None else self._before
 
     def count_static(self) -> None:
         """Count the static inputs: once for a run, not again when it is resumed."""
@@ -139,11 +153,12 @@ class Stepper:
             forcing = self._forcing(first + row, first + stop)
             forcing_flags = self._flags("forcing", forcing.reshape(-1, forcing.shape[-1])).reshape(stop - row, -1)
             device_forcing = self._on_device(forcing)
-            for step_forcing, step_flags in zip(device_forcing, forcing_flags, strict=True):
+            for own_forcing, step_forcing, step_flags in zip(forcing, device_forcing, forcing_flags, strict=True):
                 values[row, :n_state] = to_host(self._state).T
                 flags[row] = self._static_flag | step_flags | self._flags("state", values[row, :n_state].T)
                 values[row, n_state:][self._at_end] = self._diagnostics.T[self._at_end]
                 self._step(step_forcing)
+                self._before = self._lagged.of(own_forcing)
                 values[row, n_state:][~self._at_end] = self._diagnostics.T[~self._at_end]
                 row += 1
                 if after_step(first + row):
@@ -172,6 +187,7 @@ class Stepper:
                     self._derived_names, derived,
                 )  # fmt: skip
             result[:, :, self._derived] = derived
+        self._lagged.fill(result, self._before)
         return result
 
     def _flags(self, group: str, values: Values) -> Values:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.metadata
 import os
 import tempfile
 from pathlib import Path
@@ -102,7 +103,12 @@ def _check_directory(path: Path) -> None:
 
 
 def _check_kind(output: Path) -> None:
-    """Never replace a directory by a file, nor a directory that is no zarr store."""
+    """Never replace a directory by a file, nor a directory that is no zarr store; and write a store only if we can."""
+    if output.suffix.lower() == ".zarr":
+        # anemoi-datasets holds zarr at version 2: stores are read with it, not written.
+        found = importlib.metadata.version("zarr")
+        if int(found.partition(".")[0]) < 3:
+            raise InputError(f"{output}: found zarr {found}, expected zarr 3 to write a store, or a name ending in .nc")
     if not output.exists():
         return
     if output.suffix.lower() == ".zarr":

@@ -294,7 +294,8 @@ def conversion(found: object, expected: str, what: str) -> Conversion:
         raise InputError(f"{what}: unit '{spelling}' is unknown; expected '{expected}' or a unit that converts to it")
     factor, remark = Fraction(1), ""
     if unit.dimension != wanted.dimension:
-        if wanted.dimension == (1, -2, -1, 0, 0) and unit.dimension == _SPEED:
+        is_water = (wanted.dimension, unit.dimension) in (((1, -2, -1, 0, 0), _SPEED), ((1, -2, 0, 0, 0), _LENGTH))
+        if is_water:
             factor, remark = Fraction(WATER_DENSITY), f"depth of liquid water at {WATER_DENSITY} kg m-3"
         elif _sum(wanted.dimension, _TIME) == unit.dimension or (
             wanted.dimension == (1, -2, -1, 0, 0) and unit.dimension == _LENGTH

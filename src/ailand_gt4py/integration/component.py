@@ -38,7 +38,8 @@ class LandComponent:
     samples of a window of the emulator's length are there, the emulator makes its step, and the outputs change. So
     fluxes of a window are those of the window before: an emulator needs the whole window's forcing. Until the first
     window is full, the outputs are those of a provisional step on the first sample alone, which does not change the
-    state.
+    state. Inputs of the window before (`ailand_gt4py.lagged_forcing`) are not the host's to give: the component
+    remembers them, and takes the window's own where there was none before it.
 
     Args:
         model: what to run; None: the default model of the package.
@@ -56,7 +57,7 @@ class LandComponent:
         between: ``hold`` keeps outputs until the emulator's next step; ``interpolate`` goes from the last but one to
             the last linearly in time, without jumps and later by half a window.
         derivatives: give the derivatives of the fluxes with respect to the forcing, too, and the forcing for which
-            they hold.
+            they hold; what was in the window before is a constant in them.
         host_dtype: type of the outputs, float32 or float64.
         ocean_value: of outputs at points that are not land.
         not_finite: what to do with NaN or infinity from the host: ``raise``, or ``flag``: such columns keep their state

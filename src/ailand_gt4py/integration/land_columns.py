@@ -20,6 +20,7 @@ from ailand_gt4py.integration.properties import (
     predicted_outputs,
 )
 from ailand_gt4py.integration.surface_closures import SurfaceClosures
+from ailand_gt4py.integration.window_before import WindowBefore
 from ailand_gt4py.lowering import backends
 from ailand_gt4py.weights.model import Model, Variable
 
@@ -77,7 +78,9 @@ class LandColumns:
         self._new_diagnostics = self._xp.empty_like(self.diagnostics)
         self.forcing = self._xp.zeros((points.n_land, len(model.forcing)), dtype=self.dtype)
         self.flagged = self._xp.zeros(points.n_land, dtype=bool)
-        derived = [place for place, variable in enumerate(model.forcing) if variable.derived]
+        self._before = WindowBefore(model.forcing, points.n_land, self.dtype, self._device)
+        lagged = self._before.places
+        derived = [p for p, variable in enumerate(model.forcing) if variable.derived and p not in lagged]
         self._derived = [model.forcing[place].derived for place in derived]
         self._derived_places = self._xp.asarray(derived, dtype=np.int64)
         self._derived_values = self._xp.empty((points.n_land, len(derived)), dtype=self.dtype)
@@ -165,7 +168,7 @@ class LandColumns:
         return result
 
     def _complete_forcing(self, window_start: np.datetime64, window: np.timedelta64) -> None:
-        """Fill in prescribed and derived inputs."""
+        """Fill in prescribed and derived inputs, then those of the window before, which may be of any of these."""
         for name, values in self._prescribed.items():
             self.forcing[:, self._forcing_places[name]] = values
         seconds = float(window / np.timedelta64(1, "s"))
@@ -174,6 +177,7 @@ class LandColumns:
             self._gt4py_backend, self._device,
         )  # fmt: skip
         self.forcing[:, self._derived_places] = self._derived_values
+        self._before.fill(self.forcing)
 
     def _run(self, window_start: np.datetime64, window: np.timedelta64) -> None:
         """The emulator's step and the derivatives, into the arrays of new values."""
@@ -183,7 +187,10 @@ class LandColumns:
         self._derivative_values = [self._derivative(*places) for _, places in self._derivatives]
 
     def _derivative(self, flux: int, forcing: int) -> arrays.Array:
-        """(n_land,) derivative of an upward flux with respect to a forcing variable, by their places in the model."""
+        """(n_land,) derivative of an upward flux with respect to a forcing variable, by their places in the model.
+
+        What the variable was in the window before stays as it was.
+        """
         assert self.emulator is not None
         direction = self._xp.zeros_like(self.forcing)
         direction[:, forcing] = 1.0
@@ -196,6 +203,7 @@ class LandColumns:
         Columns whose forcing is not finite keep state and diagnostics.
         """
         self._run(window_start, window)
+        self._before.keep(self.forcing)
         self.flagged[...] = ~self._xp.isfinite(self.forcing).all(axis=1)
         for new, old in ((self._new_state, self.state), (self._new_diagnostics, self.diagnostics)):
             new[...] = self._xp.where(self.flagged[:, None], old, new)
@@ -229,10 +237,12 @@ class LandColumns:
     def memory(self) -> dict[str, arrays.Array]:
         """Name -> array of all that changes in a run."""
         prescribed = {f"prescribed_{name}": values for name, values in self._prescribed.items()}
+        before = {"forcing_before": self._before.values} if self._before.places else {}
         return {
             "state": self.state,
             "diagnostics": self.diagnostics,
             "forcing": self.forcing,
             "flagged": self.flagged,
+            **before,
             **prescribed,
         }

@@ -10,6 +10,7 @@ import numpy as np
 from ailand_gt4py import arrays
 from ailand_gt4py import ecland_surface_tables as tables
 from ailand_gt4py.dimensions import Column
+from ailand_gt4py.ecland_snow import MIDDLE_DENSITY
 from ailand_gt4py.errors import InputError
 from ailand_gt4py.integration.properties import Output
 from ailand_gt4py.lowering import backends
@@ -19,8 +20,6 @@ from ailand_gt4py.weights.model import Model, Variable
 
 #: Height above the ground, m, of the temperature, humidity and wind that ecLand and the emulator are forced with.
 REFERENCE_HEIGHT = 10.0
-#: Of snow where the model has none, kg m-3: the middle of the range that ecLand's snow cover depends on.
-SNOW_DENSITY = 250.0
 #: Marks a climatology that is not known.
 _UNKNOWN = -1.0
 
@@ -59,7 +58,7 @@ _SUBSTITUTES: dict[str, float] = {
     "town": 0.0,
     "snow_albedo": tables.MIDDLE_SNOW_ALBEDO,
     "background_albedo": _UNKNOWN,
-    "snow_density": SNOW_DENSITY,
+    "snow_density": MIDDLE_DENSITY,
 }
 
 #: Arguments looked up by type of vegetation: high vegetation, low vegetation.

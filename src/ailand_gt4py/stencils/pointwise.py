@@ -3,11 +3,11 @@
 import functools
 
 import gt4py.next as gtx
-from gt4py.next import maximum, minimum
+from gt4py.next import log, maximum, minimum
 
 from ailand_gt4py.dimensions import Column
 from ailand_gt4py.stencils.instances import FieldOperator, named_field_operator
-from ailand_gt4py.stencils.shapes import finishing_type, scaling_type
+from ailand_gt4py.stencils.shapes import finishing_type, logarithmic_scaling_type, scaling_type
 
 
 @functools.cache
@@ -20,6 +20,24 @@ def normalise(feature: gtx.Dimension, dtype: type) -> FieldOperator:
         scaling: scaling_type(feature, dtype),
     ) -> gtx.Field[[Column, feature], dtype]:
         return (value - scaling[0]) / scaling[1]
+
+    return to_network_space
+
+
+@functools.cache
+def normalise_logarithms(feature: gtx.Dimension, dtype: type) -> FieldOperator:
+    """`normalise`, of log(max(floor, value)) for some features.
+
+    Operands (shift, scale, share of the value, share of its logarithm, floor) of each feature; shares are 0 and 1.
+    """
+
+    @named_field_operator(f"normalise_logarithms_{feature.value}", dtype)
+    def to_network_space(
+        value: gtx.Field[[Column, feature], dtype],
+        scaling: logarithmic_scaling_type(feature, dtype),
+    ) -> gtx.Field[[Column, feature], dtype]:
+        chosen = scaling[2] * value + scaling[3] * log(maximum(scaling[4], value))
+        return (chosen - scaling[0]) / scaling[1]
 
     return to_network_space
 

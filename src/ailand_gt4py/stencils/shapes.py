@@ -39,10 +39,12 @@ class NetworkShape:
     Attributes:
         architecture: ``simple``, ``two_branch`` or ``layer_norm``.
         depths: (block, number of linear layers), as in `ailand_gt4py.weights.architectures`.
+        logarithmic_forcing: whether the logarithm of some forcing is taken.
     """
 
     architecture: str
     depths: tuple[tuple[str, int], ...]
+    logarithmic_forcing: bool = False
 
     @property
     def layers(self) -> dict[str, Layers]:
@@ -137,6 +139,11 @@ def layer_type(sources: tuple[gtx.Dimension, ...], target: gtx.Dimension, kind: 
 def scaling_type(feature: gtx.Dimension, dtype: type) -> Type:
     """Type of (shift, scale)."""
     return tuple[vector(feature, dtype), vector(feature, dtype)]
+
+
+def logarithmic_scaling_type(feature: gtx.Dimension, dtype: type) -> Type:
+    """Type of (shift, scale, share of the value, share of its logarithm, floor)."""
+    return tuple[(vector(feature, dtype),) * 5]
 
 
 def finishing_type(feature: gtx.Dimension, dtype: type) -> Type:

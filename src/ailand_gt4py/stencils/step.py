@@ -20,7 +20,7 @@ import gt4py.next as gtx
 from ailand_gt4py.dimensions import DiagnosticFeature, ForcingFeature, StateFeature, StaticFeature
 from ailand_gt4py.stencils.instances import FieldOperator, define
 from ailand_gt4py.stencils.layers import completed_layer, increment, input_layer, layer, linear, pair_layer
-from ailand_gt4py.stencils.pointwise import denormalise_and_bound, normalise
+from ailand_gt4py.stencils.pointwise import denormalise_and_bound, normalise, normalise_logarithms
 from ailand_gt4py.stencils.shapes import (
     INPUTS,
     NetworkShape,
@@ -29,6 +29,7 @@ from ailand_gt4py.stencils.shapes import (
     finishing_type,
     layer_type,
     linear_type,
+    logarithmic_scaling_type,
     matrix,
     scaling_type,
 )
@@ -65,10 +66,16 @@ class ProgramDescription:
 
     def normalise(self, group: str, feature: gtx.Dimension) -> str:
         """Append the normalisation of an input; gives the buffer's name."""
-        self.operands[f"scaling_{group}"] = scaling_type(feature, self.dtype)
-        return self._append(
-            normalise(feature, self.dtype), (f"{group}_input", f"scaling_{group}"), f"normalised_{group}", feature
+        logarithmic = self.is_logarithmic(feature)
+        self.operands[f"scaling_{group}"] = (logarithmic_scaling_type if logarithmic else scaling_type)(
+            feature, self.dtype
         )
+        operator = (normalise_logarithms if logarithmic else normalise)(feature, self.dtype)
+        return self._append(operator, (f"{group}_input", f"scaling_{group}"), f"normalised_{group}", feature)
+
+    def is_logarithmic(self, feature: gtx.Dimension) -> bool:
+        """Whether the logarithm of some of these inputs is taken."""
+        return feature == ForcingFeature and self.shape.logarithmic_forcing
 
     def finish(self, group: str, feature: gtx.Dimension, normalised: str) -> None:
         """Append the last statement of a result, which writes the caller's field."""
@@ -149,7 +156,8 @@ class ProgramDescription:
 def program_name(what: str, shape: NetworkShape, dtype: type) -> str:
     """A program's name: what it does, for which network and type."""
     depths = "_".join(f"{block}{depth}" for block, depth in shape.depths)
-    return f"{shape.architecture}_{depths}_{what}_{dtype.__name__}"
+    logarithms = "_logarithms" if shape.logarithmic_forcing else ""
+    return f"{shape.architecture}_{depths}{logarithms}_{what}_{dtype.__name__}"
 
 
 @functools.cache

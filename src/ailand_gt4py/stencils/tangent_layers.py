@@ -20,6 +20,7 @@ from ailand_gt4py.stencils.shapes import (
     columns,
     finishing_type,
     linear_type,
+    logarithmic_scaling_type,
     matrix,
     normalised_type,
     scaling_type,
@@ -33,6 +34,26 @@ def normalise_tangent(feature: gtx.Dimension, dtype: type) -> FieldOperator:
     @named_field_operator(f"normalise_tangent_{feature.value}", dtype)
     def apply(tangent: columns(feature, dtype), scaling: scaling_type(feature, dtype)) -> columns(feature, dtype):
         return tangent / scaling[1]
+
+    return apply
+
+
+@functools.cache
+def normalise_logarithms_tangent(feature: gtx.Dimension, dtype: type) -> FieldOperator:
+    """Change of `pointwise.normalise_logarithms`; of a logarithm 0 where the value is on or below the floor.
+
+    Arguments: the value; its change; the operands.
+    """
+
+    @named_field_operator(f"normalise_logarithms_tangent_{feature.value}", dtype)
+    def apply(
+        value: columns(feature, dtype),
+        tangent: columns(feature, dtype),
+        scaling: logarithmic_scaling_type(feature, dtype),
+    ) -> columns(feature, dtype):
+        floored = maximum(scaling[4], value)
+        slope = scaling[2] + scaling[3] * astype(value > scaling[4], dtype) / floored
+        return tangent * slope / scaling[1]
 
     return apply
 

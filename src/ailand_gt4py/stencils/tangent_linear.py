@@ -6,6 +6,7 @@ one program because the derivatives of an activation, of a layer normalisation a
 A network of rectifiers has kinks. There the derivative is
 
 * 0 of ReLU at 0 and 0.01 of LeakyReLU at 0, as in PyTorch: that of the side where the unit is off;
+* 0 of a logarithm at and below its floor;
 * 0 of a bound that is active, and 0 of one that is just touched. The bounded value alone so tells the derivative: on
   a bound there is none, as at the 0 of a ReLU. (PyTorch's ``clamp`` has 1 where a bound is touched.)
 
@@ -27,6 +28,7 @@ from ailand_gt4py.stencils.tangent_layers import (
     increment_tangent,
     inverse_deviation,
     linear_tangent,
+    normalise_logarithms_tangent,
     normalise_tangent,
     normalised_relu,
     normalised_relu_tangent,
@@ -48,8 +50,12 @@ class TangentDescription(ProgramDescription):
 
     def normalise(self, group: str, feature: gtx.Dimension) -> str:
         normalised = super().normalise(group, feature)
-        arguments = (tangent_of(group), f"scaling_{group}")
-        self._append(normalise_tangent(feature, self.dtype), arguments, tangent_of(normalised), feature)
+        arguments: tuple[str, ...] = (tangent_of(group), f"scaling_{group}")
+        operator = normalise_tangent(feature, self.dtype)
+        if self.is_logarithmic(feature):
+            arguments = (f"{group}_input", *arguments)
+            operator = normalise_logarithms_tangent(feature, self.dtype)
+        self._append(operator, arguments, tangent_of(normalised), feature)
         return normalised
 
     def finish(self, group: str, feature: gtx.Dimension, normalised: str) -> None:

@@ -9,23 +9,28 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Literal, get_args
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 
 from ailand_gt4py.errors import InputError
 from ailand_gt4py.weights import architectures
 
-NormalisationMethod = Literal["mean-std", "max", "std", "min-max", "none"]
+NormalisationMethod = Literal["mean-std", "max", "std", "min-max", "log", "none"]
 
 #: What a value stored with a time label stands for. ``window`` is the emulator's step [t, t + step).
 TimeMeaning = Literal["static", "window mean", "window start", "window end"]
+
+#: `Variable.derived` begins with this where the rest of it is the name of a variable whose value of the window before
+#: is meant.
+BEFORE = "before:"
 
 REQUIRED_STATISTICS: dict[str, tuple[str, ...]] = {
     "mean-std": ("mean", "std"),
     "max": ("maximum",),
     "std": ("std",),
     "min-max": ("minimum", "maximum"),
+    "log": ("mean", "std", "minimum"),
     "none": (),
 }
 
@@ -47,12 +52,13 @@ def _same(first: object, second: object) -> bool:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Normalisation:
-    """How a variable is brought to the network's space: ``(value - shift) / scale``.
+    """How a variable is brought to the network's space: ``(value - shift) / scale``, of its logarithm if so said.
 
     Attributes:
         method: ``mean-std`` (value - mean) / (std + epsilon), ``max`` value / maximum, ``std`` value / std,
-            ``min-max`` (value - minimum) / (maximum - minimum), ``none``. These are the methods of the aiLand
-            prototype (Wesselkamp et al. 2025, doi:10.5194/gmd-18-921-2025, and its public code).
+            ``min-max`` (value - minimum) / (maximum - minimum), ``none``: the methods of the aiLand prototype
+            (Wesselkamp et al. 2025, doi:10.5194/gmd-18-921-2025, and its public code). Beyond these, for forcing,
+            ``log`` (log(max(value, minimum)) - mean) / std, mean and std being those of the logarithm.
         mean, std, minimum, maximum: statistics in the variable's units; those the method needs must be finite.
         epsilon: added to std by ``mean-std``: 1e-5 in the prototype, 0 later.
     """
@@ -74,6 +80,8 @@ class Normalisation:
             value = getattr(self, statistic)
             if not math.isfinite(value):
                 raise InputError(f"normalisation '{self.method}' needs the statistic '{statistic}', found {value}")
+        if self.is_logarithmic and not self.minimum > 0.0:
+            raise InputError(f"normalisation 'log' has the minimum {self.minimum}, expected more than 0")
         if not (math.isfinite(self.scale) and self.scale > 0.0):
             raise InputError(f"normalisation '{self.method}' gives the scale {self.scale}, expected a positive number")
 
@@ -86,7 +94,7 @@ class Normalisation:
     @property
     def shift(self) -> float:
         """What is subtracted, in the variable's units."""
-        return {"mean-std": self.mean, "min-max": self.minimum}.get(self.method, 0.0)
+        return {"mean-std": self.mean, "min-max": self.minimum, "log": self.mean}.get(self.method, 0.0)
 
     @property
     def scale(self) -> float:
@@ -96,7 +104,19 @@ class Normalisation:
             "max": self.maximum,
             "std": self.std,
             "min-max": self.maximum - self.minimum,
+            "log": self.std,
         }.get(self.method, 1.0)
+
+    @property
+    def is_logarithmic(self) -> bool:
+        """Whether the logarithm of the value is taken first."""
+        return self.method == "log"
+
+    def apply(self, values: np.ndarray) -> np.ndarray:
+        """Values in the network's space."""
+        if self.is_logarithmic:
+            values = np.log(np.maximum(values, self.minimum))
+        return (values - self.shift) / self.scale
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -112,8 +132,9 @@ class Variable:
         training_minimum, training_maximum: range seen in training, model units; NaN where unknown.
         lower_bound, upper_bound: the step's result is clipped to them (state and diagnostics), model units;
             infinite where there is none.
-        derived: empty, or the quantity computed from time and place that fills this input
-            (see `ailand_gt4py.stencils.solar`), which then need not be in a file.
+        derived: empty, or what fills this input, which then need not be in a file: a quantity computed from time and
+            place (see `ailand_gt4py.stencils.solar`), or another variable's value of the window before
+            (`ailand_gt4py.lagged_forcing`).
     """
 
     name: str
@@ -141,11 +162,38 @@ class Variable:
                 f"variable '{self.name}': lower bound {self.lower_bound} is not below upper bound {self.upper_bound}"
             )
 
+    @property
+    def is_of_window_before(self) -> bool:
+        """Whether it is another variable's value of the window before."""
+        return self.derived.startswith(BEFORE)
+
     def __eq__(self, other: object) -> bool:
         return _same(self, other)
 
     def __hash__(self) -> int:
         return hash(self.name)
+
+
+class ModelVariables(Protocol):
+    """The variables that a model reads and gives, without its network.
+
+    Attributes:
+        static, forcing, state, diagnostics: in the model's order. step_seconds: length of its step; 0 where unknown.
+        normalised_space: whether no statistics are known.
+    """
+
+    @property
+    def static(self) -> tuple[Variable, ...]: ...
+    @property
+    def forcing(self) -> tuple[Variable, ...]: ...
+    @property
+    def state(self) -> tuple[Variable, ...]: ...
+    @property
+    def diagnostics(self) -> tuple[Variable, ...]: ...
+    @property
+    def step_seconds(self) -> float: ...
+    @property
+    def normalised_space(self) -> bool: ...
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -177,6 +225,11 @@ class Model:
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:
             raise InputError(f"model variables are named more than once: {', '.join(repeated)}")
+        for variable in (*self.static, *self.state, *self.diagnostics):
+            if variable.normalisation.is_logarithmic:
+                raise InputError(
+                    f"variable '{variable.name}': found the normalisation 'log', expected it for forcing only"
+                )
         if not (math.isfinite(self.step_seconds) and self.step_seconds >= 0.0):
             raise InputError(f"the model's step is {self.step_seconds} s, expected a number >= 0")
         architectures.check_parameters(self.architecture, self.parameters, self.sizes)

@@ -24,8 +24,8 @@ TEXT_COLUMNS = {
     "long_name": "description",
     "standard_name": "CF standard name, empty where there is none",
     "time_meaning": "what a value stands for in a step over the window [t, t + step)",
-    "normalisation": "method: mean-std, max, std, min-max or none",
-    "derived": "quantity computed from time and place that fills this input, empty where there is none",
+    "normalisation": "method: mean-std, max, std, min-max, log or none",
+    "derived": "what fills this input: a quantity of time and place, or before:NAME of the window before; else empty",
 }
 
 #: Columns of numbers in the variable's units, float64.

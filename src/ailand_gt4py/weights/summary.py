@@ -18,6 +18,9 @@ _HEADINGS = {
     "diagnostics": "Diagnostics (output)",
 }
 
+#: Marks of inputs that are computed from time and place, and of those of the window before.
+_COMPUTED, _LAGGED = "*", "+"
+
 #: Longest text of a cell by column; with usual names and numbers the lines stay within 120 characters.
 _WIDEST = {"name": 28, "units": 12, "normalisation": 27, "training range": 22, "bounds": 22}
 
@@ -46,12 +49,26 @@ def summarise(model: Model, path: str | os.PathLike[str] | None = None) -> str:
     for group in GROUPS:
         variables = getattr(model, group)
         lines += ["", f"{_HEADINGS[group]}: {len(variables)}", *_table(variables)]
-    if any(variable.derived for variable in model.variables):
-        lines += ["", "* computed from time and place; need not be in the forcing file"]
+    lines += _remarks(model)
     if model.provenance:
         lines += ["", "Provenance"]
         lines += [f"  {key + ':':<22} {' '.join(model.provenance[key].split())}" for key in sorted(model.provenance)]
     return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _remarks(model: Model) -> list[str]:
+    """What the marks behind names mean."""
+    marks = {_mark(variable) for variable in model.variables}
+    texts = {_COMPUTED: "computed from time and place", _LAGGED: "of the window before"}
+    lines = [f"{mark} {text}; need not be in the forcing file" for mark, text in texts.items() if mark in marks]
+    return ["", *lines] if lines else []
+
+
+def _mark(variable: Variable) -> str:
+    """A sign at the end of the name of what need not be in the forcing file."""
+    if not variable.derived:
+        return ""
+    return _LAGGED if variable.is_of_window_before else _COMPUTED
 
 
 def _layers(model: Model) -> str:
@@ -86,7 +103,7 @@ def _verdict(model: Model, path: str | os.PathLike[str] | None) -> str:
 def _table(variables: Sequence[Variable]) -> list[str]:
     """Aligned lines, the heading first; columns in which nothing is said are left out."""
     columns: dict[str, Callable[[Variable], str]] = {
-        "name": lambda v: v.name + ("*" if v.derived else ""),
+        "name": lambda v: v.name + _mark(v),
         "units": lambda v: v.units,
         "time meaning": lambda v: "" if v.time_meaning == "static" else v.time_meaning,
         "normalisation": lambda v: _normalisation(v.normalisation),
@@ -116,6 +133,7 @@ def _normalisation(normalisation: Normalisation) -> str:
         "max": (normalisation.maximum,),
         "std": (normalisation.std,),
         "min-max": (normalisation.minimum, normalisation.maximum),
+        "log": (normalisation.mean, normalisation.std),
     }.get(normalisation.method, ())
     return " ".join([normalisation.method, ", ".join(f"{value:.4g}" for value in statistics)]).strip()
 

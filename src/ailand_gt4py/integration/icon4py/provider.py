@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from ailand_gt4py import arrays, ecland_tables
+from ailand_gt4py import arrays, ecland_snow, ecland_tables
 from ailand_gt4py.constants import GRAVITY
 from ailand_gt4py.derived_forcing import derived_forcing
 
@@ -129,10 +129,10 @@ STEFAN_BOLTZMANN = 5.670374e-8
 #: Water vapour over dry air, ratio of the gas constants.
 EPSILON = 0.622
 RELATIVE_HUMIDITY = 0.7
-#: Between them the ground goes from no snow to being covered, K; snow water where it is, m.
+#: Between them the ground goes from no snow to being covered, K; snow water where it is, m, and less under less cover.
 SNOW_FREE, SNOW_COVERED, SNOW_WATER = 273.0, 263.0, 0.05
 #: Soil water between wilting point (0) and field capacity (1), by layer.
-SOIL_WETNESS = (0.55, 0.6, 0.65)
+SOIL_WETNESS = (0.55, 0.6, 0.65, 0.7)
 
 
 class IdealisedPlanet:
@@ -195,9 +195,19 @@ class IdealisedPlanet:
     def initial_state(
         self, latitude: Values, longitude: Values, temperature: Values, static: dict[str, Values]
     ) -> dict[str, Values]:
+        """The host's temperature all the way down, moist soil, dry leaves, and snow where it is cold."""
+        xp = self._xp
         cap, pwp = static["clim_theta_cap"], static["clim_theta_pwp"]
-        cover = self._xp.clip((SNOW_FREE - temperature) / (SNOW_FREE - SNOW_COVERED), 0.0, 1.0)
-        result = {"snowc": cover, "sd": SNOW_WATER * cover}
+        cover = xp.clip((SNOW_FREE - temperature) / (SNOW_FREE - SNOW_COVERED), 0.0, 1.0)
+        water = ecland_snow.water_under(cover, SNOW_WATER, xp)
+        result = {
+            "snowc": cover,
+            "sd": water,
+            "rsn": ecland_snow.density(water, xp),
+            "tsn": ecland_snow.temperature(water, temperature, temperature, xp),
+            "asn": ecland_snow.albedo(water, xp),
+            "src": xp.zeros_like(temperature),
+        }
         for layer, wetness in enumerate(SOIL_WETNESS, start=1):
             result[f"swvl{layer}"] = pwp + wetness * (cap - pwp)
             result[f"stl{layer}"] = temperature

@@ -1,0 +1,104 @@
+"""Compare the first guesses of state variables with ecLand's own state and write the tables beside this file.
+
+    python docs/first_guesses/compare_with_ecland.py DATA_DIRECTORY
+
+The directory holds the files in `FILES`, ecLand runs made for this project. A run may start anywhere in them: here
+every 46 days of three years, at all columns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+
+import numpy as np
+
+from ailand_gt4py import ecland_snow
+from ailand_gt4py.driver.annual_wave import read_annual_wave
+from ailand_gt4py.driver.blocks import Source
+from ailand_gt4py.driver.column_file import ColumnFile
+from ailand_gt4py.driver.derive import wave_key
+from ailand_gt4py.driver.first_guess import FIRST_GUESSES
+from ailand_gt4py.driver.time_axis import read_times
+
+HERE = pathlib.Path(__file__).resolve().parent
+FILES = {
+    "ecland_synth_6h_train.nc": "258 columns of twelve climate types, stochastic weather",
+    "ecland_real10_6h.nc": "10 columns at 51.6 N, 4.6 to 9.3 E, ERA5's weather",
+}
+#: Steps of six hours between two starts.
+INTERVAL = 4 * 46
+#: Names of the guesses in the tables: name -> variable, variable that is taken as it is instead of the guess.
+ROWS = {
+    "`swvl4`, third layer's (m3 m-3)": ("swvl4", None),
+    "`stl4`, by the annual wave of `met_tair` (K)": ("stl4", None),
+    "`stl4`, going on from `stl2` over `stl3` (K)": ("stl4 without a year", None),
+    "`stl4`, were it the third layer's (K)": ("stl4", "stl3"),
+    "`tsn` under snow (K)": ("tsn", None),
+    "`rsn` under snow (kg m-3)": ("rsn", None),
+    "`asn` under snow (1)": ("asn", None),
+    "`src` (kg m-2)": ("src", None),
+}
+
+
+def errors(path: pathlib.Path, variable: str, instead: str | None) -> tuple[np.ndarray, np.ndarray]:
+    """Guess less truth, and the truth, of all starts and columns; of snow's properties where there is snow."""
+    file = ColumnFile(path)
+    times = read_times(file)
+    step = times[1] - times[0]
+    guess = FIRST_GUESSES[variable.split()[0]]
+    if " " in variable:
+        assert guess.otherwise is not None
+        guess = guess.otherwise
+    differences, truths = [], []
+    for start in range(0, len(times), INTERVAL):
+
+        def at_start(name: str, start: int = start) -> np.ndarray:
+            return file.read(name, slice(start, start + 1))[0].astype(np.float64)
+
+        inputs = {name: at_start(name) for name in guess.inputs}
+        for name, unit in guess.waves.items():
+            source = Source(name, name, file.conversion(name, name, unit))
+            wave = read_annual_wave(file, source, times, step, start)
+            assert wave is not None
+            inputs[wave_key(name)] = wave
+        found = at_start(instead) if instead else guess.function(inputs, str(path))
+        truth = at_start(guess.name)
+        counted = np.ones(len(truth), dtype=bool)
+        if guess.name in ecland_snow.NO_SNOW:
+            counted = at_start("sd") > ecland_snow.LEAST_WATER
+        differences.append((found - truth)[counted])
+        truths.append(truth[counted])
+    file.close()
+    return np.concatenate(differences), np.concatenate(truths)
+
+
+def table(path: pathlib.Path) -> str:
+    """Lines of a table in Markdown."""
+    lines = [
+        "| first guess | ecLand's standard deviation | bias | RMSE | 95 % are within | values |",
+        "|---|---|---|---|---|---|",
+    ]
+    for label, (variable, instead) in ROWS.items():
+        difference, truth = errors(path, variable, instead)
+        numbers = (
+            truth.std(),
+            difference.mean(),
+            np.sqrt(np.mean(difference**2)),
+            np.percentile(np.abs(difference), 95),
+        )
+        lines.append(f"| {label} | {' | '.join(f'{number:.3g}' for number in numbers)} | {len(truth)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("data", type=pathlib.Path, help="directory with ecLand's files")
+    data = parser.parse_args().data
+    parts = [(HERE / "introduction.md").read_text().rstrip()]
+    parts += [f"## `{name}`: {what}\n\n{table(data / name)}" for name, what in FILES.items()]
+    (HERE / "README.md").write_text("\n\n".join(parts) + "\n")
+
+
+if __name__ == "__main__":
+    main()
