@@ -32,29 +32,33 @@ STATISTICS = {
     "swvl1": (0.28, 0.08),
     "swvl2": (0.28, 0.08),
     "swvl3": (0.28, 0.08),
+    "swvl4": (0.28, 0.08),
     "snowc": (0.1, 0.2),
     "sd": (0.02, 0.02),
+    "rsn": (200.0, 60.0),
+    "tsn": (262.0, 6.0),
+    "asn": (0.7, 0.1),
+    "src": (0.3, 0.2),
     "sshf": (-20.0, 60.0),
     "slhf": (-40.0, 60.0),
-    **dict.fromkeys(("stl1", "stl2", "stl3", "t2m", "d2m", "skt"), (285.0, 8.0)),
+    "ssr": (150.0, 80.0),
+    "str": (-50.0, 30.0),
+    "e": (-2e-5, 3e-5),
+    "sro": (1e-5, 2e-5),
+    "ssro": (1e-5, 2e-5),
+    **dict.fromkeys(("stl1", "stl2", "stl3", "stl4", "t2m", "d2m", "skt"), (285.0, 8.0)),
 }
+
+#: Variables that may be below zero.
+SIGNED = ("sshf", "slhf", "str", "e", "met_wind_e", "met_wind_n")
 
 
 def _variable(item: variables.Specification) -> Variable:
-    mean, std = STATISTICS.get(item.name, (0.5, 0.5))
-    return Variable(
-        item.name,
-        item.units,
-        item.long_name,
-        item.standard_name,
-        item.time_meaning,
-        Normalisation("mean-std", mean=mean, std=std),
-        training_minimum=mean - 4 * std,
-        training_maximum=mean + 4 * std,
-        lower_bound=item.lower_bound,
-        upper_bound=item.upper_bound,
-        derived=item.derived,
-    )
+    mean, std = STATISTICS.get(item.name.removesuffix("_before"), (0.5, 0.5))
+    normalisation = Normalisation("mean-std", mean=mean, std=std)
+    if item.method == "log":
+        normalisation = Normalisation("log", mean=np.log(mean), std=0.5, minimum=item.floor)
+    return item.variable(normalisation, mean - 4 * std, mean + 4 * std)
 
 
 def small_model(seed: int = 0, width: int = 4, increment: float = 0.05) -> Model:
@@ -101,7 +105,7 @@ def small_dataset(n_times: int = 40, n_columns: int = 3, start: str = "2021-01-0
             mean, std = STATISTICS.get(item.name, (0.5, 0.5))
             is_static = item.time_meaning == "static"
             shape = (n_columns,) if is_static else (n_times, n_columns)
-            lowest = -np.inf if item.name in ("sshf", "slhf", "met_wind_e", "met_wind_n") else 0.0
+            lowest = -np.inf if item.name in SIGNED else 0.0
             values = np.clip(mean + std * random.uniform(-1.0, 1.0, shape), lowest, None).astype(np.float32)
             attributes = {"units": item.units}
             if not is_static:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,25 @@ from ailand_gt4py.errors import InputError
 from ailand_gt4py.training.configuration import Configuration, parse_configuration, read_configuration
 
 MINIMAL = {"data": {"train": ["a.nc"]}, "stages": [{"iterations": 1, "steps": 1, "batch": 1}]}
+SECTIONS = ("data", "variables", "network", "loss", "optimiser", "augmentation", "validation", "run")
 SHIPPED = Path(__file__).parents[2] / "configs" / "default_model.yaml"
+
+
+def _option_lines() -> dict[str, list[str]]:
+    """Options of the shipped file, "section.option", with the comment lines right above each."""
+    found: dict[str, list[str]] = {}
+    section, comments = "", []
+    for line in SHIPPED.read_text(encoding="utf-8").splitlines():
+        text = line.strip()
+        if text.startswith("#"):
+            comments.append(text.lstrip("# "))
+        elif option := re.match(r"( *)(\w+):", line):
+            section = section if option[1] else option[2]
+            found[f"{section}.{option[2]}" if option[1] else section] = comments
+            comments = []
+        elif not text:
+            comments = []
+    return found
 
 
 def test_shipped_file_names_every_option():
@@ -20,9 +39,44 @@ def test_shipped_file_names_every_option():
     content = yaml.safe_load(SHIPPED.read_text(encoding="utf-8"))
     parsed = dataclasses.asdict(read_configuration(SHIPPED))
     assert content.keys() == parsed.keys()
-    for section in ("data", "network", "loss", "optimiser", "augmentation", "validation", "run"):
+    for section in SECTIONS:
         assert content[section].keys() == parsed[section].keys(), section
     assert all(stage.keys() == parsed["stages"][0].keys() for stage in content["stages"])
+
+
+def test_shipped_file_explains_every_option():
+    """In the comment above the option itself, or, where options belong together, above the first and by its name."""
+    explained = _option_lines()
+    every = dataclasses.asdict(read_configuration(SHIPPED))
+    missing = []
+    for section in SECTIONS:
+        texts = " ".join(" ".join(lines) for name, lines in explained.items() if name.startswith(f"{section}."))
+        missing += [
+            f"{section}.{name}"
+            for name in every[section]
+            if not explained[f"{section}.{name}"] and not re.search(rf"\b{name}\b", texts)
+        ]
+    assert missing == []
+    for name in every["stages"][0]:
+        assert re.search(rf"\b{name}\b", " ".join(explained["stages"])), name
+    assert explained["provenance"]
+
+
+def test_a_left_out_option_has_the_value_that_the_file_names():
+    """Where the shipped file differs from the defaults, the comment says "default" and the value."""
+    shipped, defaults = (
+        dataclasses.asdict(one) for one in (read_configuration(SHIPPED), parse_configuration(MINIMAL, "x"))
+    )
+    explained = _option_lines()
+    for section in SECTIONS:
+        texts = " ".join(" ".join(lines) for name, lines in explained.items() if name.startswith(f"{section}."))
+        for name, value in defaults[section].items():
+            if (section, name) != ("data", "train") and shipped[section][name] != value:
+                assert re.search(rf"{name} {re.escape(_yaml(value))}|default: {re.escape(_yaml(value))}", texts), name
+
+
+def _yaml(value: object) -> str:
+    return yaml.safe_dump(value, default_flow_style=True).strip().removesuffix("\n...").strip()
 
 
 def test_defaults_and_conversions():
@@ -53,7 +107,22 @@ def test_defaults_and_conversions():
             {"data": {"train": ["a"], "validation_fraction": 0.9}},
             "'data.validation_fraction' is 0.9, expected 0.0 to 0.5",
         ),
-        ({"loss": {"weights": {"rsn": 1.0}}}, "'loss.weights.rsn': no such output"),
+        ({"loss": {"weights": {"slw": 1.0}}}, "'loss.weights.slw': no such output"),
+        ({"loss": {"weights": {"stl1": 1.0}}, "variables": {"state": ["stl2"]}}, "'loss.weights.stl1': no such output"),
+        ({"data": {"train": ["a"], "clip": {"met_tair": [1, 2]}}}, "'data.clip.met_tair': no such output"),
+        ({"data": {"train": ["a"], "frequency": {"b": 2}}}, "'data.frequency.b': no such source; expected one of a"),
+        ({"data": {"train": ["a"], "frequency": {"a": 0}}}, "'data.frequency.a' is 0, expected at least 1"),
+        ({"data": {"train": ["a"], "exclude_boxes": [[35.0, 71.5, -11.0]]}}, r"'data.exclude_boxes\[0\]' is .*of 4"),
+        ({"data": {"train": ["a"], "exclude_boxes": [[71.5, 35, -11, 32]]}}, r"'data.exclude_boxes\[0\]' .*increasing"),
+        ({"data": {"train": ["a"], "in_files": 1}}, "'data.in_files' is 1, expected true or false"),
+        ({"variables": {"state": ["stl9"]}}, "'variables.state: 'stl9' is unknown, expected some of swvl1"),
+        (
+            {"variables": {"forcing": ["met_tair_before"]}},
+            "'variables.forcing: forcing 'met_tair_before' is 'met_tair'",
+        ),
+        ({"validation": {"patience": -1}}, r"'validation.patience \+ 1' is 0"),
+        ({"validation": {"leads_days": []}}, "'validation.leads_days' is empty"),
+        ({"run": {"device": "tpu"}}, "'run.device' is 'tpu', expected one of cpu, cuda"),
         ({"loss": {"weights": {"stl1": -1.0}}}, "'loss.weights.stl1' is -1.0"),
         ({"loss": {"anomaly_factor": 0.0}}, "'loss.anomaly_factor' is 0.0"),
         ({"stages": []}, "'stages' is empty"),

@@ -1,110 +1,309 @@
-"""Reading training data, its alignment in time, statistics, and baselines that training uses."""
+"""Reading training data: windows against straight slices, exclusions, splits, and statistics against NumPy's."""
 
 from __future__ import annotations
+
+import dataclasses
+import functools
+import tracemalloc
 
 import numpy as np
 import pytest
 import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
-from training_files import write_columns
+from training_files import columns, write_columns
 
+from ailand_gt4py.driver.input import open_input
 from ailand_gt4py.errors import InputError
-from ailand_gt4py.training import variables
-from ailand_gt4py.training.dataset import align_diagnostics, read_windows, split_columns
+from ailand_gt4py.lagged_forcing import LaggedForcing
+from ailand_gt4py.training import dataset, sources, variables, windows
+from ailand_gt4py.training.dataset import line_up, place_groups, read_windows
 from ailand_gt4py.training.statistics import RunningStatistics
+from ailand_gt4py.training.variables import DEFAULT
+from ailand_gt4py.training.windows import split_columns
 
-NAMES = [variable.name for variable in variables.DIAGNOSTICS]
+ARRAYS = ("static", "forcing", "state", "diagnostics")
+FORCING = [variable.name for variable in variables.FORCING]
+STATE = [variable.name for variable in variables.STATE]
 
 
-def test_diagnostics_are_lined_up_with_their_windows(tmp_path):
+def by_column(data, name, column):
+    """The rows of one column, found by adding up lengths."""
+    values = getattr(data, name)
+    extra = 1 if name == "state" else 0
+    start = sum(int(length) + extra for length in data.n_windows[:column])
+    return values[start : start + int(data.n_windows[column]) + extra]
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    return write_columns(tmp_path_factory.mktemp("data") / "a.nc")
+
+
+@pytest.fixture(scope="module")
+def data(path):
+    """Windows of the file; tests must not change them."""
+    return read_windows([path], DEFAULT)
+
+
+def test_windows_are_slices_of_the_file(path, data):
+    with xr.open_dataset(path) as file:
+        for column in range(12):
+            expected = np.stack([file[name].values[:, column] for name in STATE], axis=1)
+            expected[:, STATE.index("snowc")] /= 100.0
+            np.testing.assert_allclose(by_column(data, "state", column), expected, rtol=1e-6)
+            forcing = by_column(data, "forcing", column)
+            for place, variable in enumerate(variables.FORCING):
+                if not variable.derived:
+                    np.testing.assert_array_equal(forcing[:, place], file[variable.name].values[:-1, column])
+        names = [variable.name for variable in variables.STATIC]
+        np.testing.assert_array_equal(data.static, np.stack([file[name].values for name in names], axis=1))
+    assert data.step_seconds == 21600.0
+    assert (data.n_windows == 79).all()
+
+
+def test_forcing_of_the_window_before(data):
+    """Row k of a lagged input is row k - 1 of its variable, in every column; the first is the window's own."""
+    assert len(variables.LAGGED) > 0
+    for column in range(12):
+        forcing = by_column(data, "forcing", column)
+        for name in variables.LAGGED:
+            own, before = forcing[:, FORCING.index(name)], forcing[:, FORCING.index(f"{name}_before")]
+            np.testing.assert_array_equal(before[1:], own[:-1])
+            assert before[0] == own[0]
+            assert not np.array_equal(before, own)
+
+
+def test_diagnostics_are_lined_up_with_their_windows(data):
     """Window 10 runs from label 10 to 11: its end is label 11, its mean is stored at label 10."""
-    data = read_windows([write_columns(tmp_path / "a.nc")])
-    found = data.diagnostics[0, 10] / np.arange(1.0, 6.0)
-    expected = {"t2m": 11.0, "d2m": 11.0, "skt": 11.0, "sshf": 10.0, "slhf": 10.0}
-    assert dict(zip(NAMES, found, strict=True)) == expected
+    found = by_column(data, "diagnostics", 5)[10] / np.arange(1.0, 11.0)
+    at_end = [11.0 if variable.name in ("t2m", "d2m", "skt") else 10.0 for variable in variables.DIAGNOSTICS]
+    assert found.tolist() == at_end
 
 
-def test_state_and_forcing_are_lined_up(tmp_path):
-    """The generator's law holds: state 4 of 3 is state 3 relaxed to the air temperature of window 3."""
-    data = read_windows([write_columns(tmp_path / "a.nc")])
-    names = [variable.name for variable in variables.FORCING]
-    air = data.forcing[:, :, names.index("met_tair")]
-    stl1 = data.state[:, :, 3]
-    assert np.allclose(stl1[:, 1:], stl1[:, :-1] + 0.3 * (air - stl1[:, :-1]), atol=1e-3)
-    shifted = stl1[:, 1:-1] + 0.3 * (air[:, :-1] - stl1[:, 1:-1])
-    assert not np.allclose(stl1[:, 2:], shifted, atol=0.1)
+def test_state_follows_the_forcing_of_its_window(data):
+    """The generator's law: stl1 at the end is that at the start relaxed to the air temperature of the window."""
+    air = by_column(data, "forcing", 3)[:, FORCING.index("met_tair")]
+    stl1 = by_column(data, "state", 3)[:, STATE.index("stl1")]
+    assert np.allclose(stl1[1:], stl1[:-1] + 0.3 * (air - stl1[:-1]), atol=1e-3)
 
 
-def test_percent_becomes_fraction_and_derived_inputs_are_filled(tmp_path):
-    path = write_columns(tmp_path / "a.nc")
-    data = read_windows([path])
-    with xr.open_dataset(path) as dataset:
-        assert np.allclose(data.state[:, :, 6], dataset["snowc"].values.T / 100.0, atol=1e-6)
-    toa = data.forcing[:, :, [v.name for v in variables.FORCING].index("toa_incoming_shortwave_flux")]
+def test_derived_inputs_are_filled(data):
+    toa = data.forcing[:, FORCING.index("toa_incoming_shortwave_flux")]
     assert toa.min() >= 0.0
     assert 300.0 < toa.max() < 1420.0
-    assert data.forcing.shape == (12, 79, 18)
-    assert data.step_seconds == 21600.0
+    assert np.isfinite(data.forcing).all()
 
 
-def test_files_are_joined_by_column(tmp_path):
-    first, second = (write_columns(tmp_path / f"{seed}.nc", seed=seed) for seed in (1, 2))
-    joined, alone = read_windows([first, second]), read_windows([second])
-    assert joined.n_columns == 24
-    assert np.array_equal(joined.forcing[12:], alone.forcing)
-    assert joined.source.tolist() == [0] * 12 + [1] * 12
+def test_files_of_different_lengths_are_joined_by_column(tmp_path, data, path):
+    other = write_columns(tmp_path / "b.nc", n_columns=3, n_times=40, seed=2)
+    joined, alone = read_windows([path, other], DEFAULT), read_windows([other], DEFAULT)
+    assert joined.n_windows.tolist() == [79] * 12 + [39] * 3
+    assert joined.source.tolist() == [0] * 12 + [1] * 3
+    for name in ARRAYS[1:]:
+        for column in range(12):
+            np.testing.assert_array_equal(by_column(joined, name, column), by_column(data, name, column))
+        for column in range(3):
+            np.testing.assert_array_equal(by_column(joined, name, 12 + column), by_column(alone, name, column))
+    blocks = list(joined.blocks(np.array([1, 2, 11, 12, 14])))
+    assert [block.columns.tolist() for block in blocks] == [[1, 2], [11], [12], [14]]
+    np.testing.assert_array_equal(blocks[3].state[0], by_column(joined, "state", 14))
+    np.testing.assert_array_equal(blocks[3].static, joined.static[[14]])
+    assert len(blocks[3].times) == 40
 
 
-def test_files_with_other_times_are_refused(tmp_path):
-    first, second = write_columns(tmp_path / "a.nc"), write_columns(tmp_path / "b.nc", n_times=40)
-    with pytest.raises(InputError, match=r"b\.nc: times .* \(40\), expected those of .*a\.nc"):
-        read_windows([first, second])
+def test_a_choice_of_variables(path, data):
+    chosen = variables.choose(["clim_cvl"], ["met_tair", "met_tair_before"], ["stl2", "swvl1"], ["slhf"])
+    found = read_windows([path], chosen)
+    np.testing.assert_array_equal(found.forcing[:, 1], data.forcing[:, FORCING.index("met_tair_before")])
+    np.testing.assert_array_equal(found.state, data.state[:, [STATE.index("stl2"), STATE.index("swvl1")]])
+    np.testing.assert_array_equal(found.diagnostics[:, 0], data.diagnostics[:, 4])
+    with pytest.raises(InputError, match=r"variables\.forcing: forcing 'met_tair_before' is 'met_tair' of the window"):
+        variables.choose([], ["met_qair", "met_tair_before"], [], [])
+    with pytest.raises(InputError, match=r"variables\.state: 'stl1' is there twice"):
+        variables.choose([], [], ["stl1", "stl1"], [])
+
+
+def test_the_window_before_the_window_before_is_refused():
+    lagged = next(variable for variable in variables.FORCING if variable.name == "met_tair_before").variable()
+    twice = dataclasses.replace(lagged, name="met_tair_twice", derived="before:met_tair_before")
+    own = next(variable for variable in variables.FORCING if variable.name == "met_tair").variable()
+    assert LaggedForcing([lagged, own]).sources == [1]
+    with pytest.raises(InputError, match="'met_tair_twice' is 'met_tair_before' of the window before, which is not"):
+        LaggedForcing([own, lagged, twice])
+
+
+# ------------------------------------------------------------------------------------- columns that are left out
+
+
+def kept(paths, **options):
+    return read_windows(paths, DEFAULT, **options).latitude.round(3).tolist()
+
+
+def test_columns_in_boxes_are_left_out(path):
+    """The columns are on the diagonal from 60 S, 120 W to 60 N, 120 E, 10.9 degrees of latitude apart."""
+    every = np.linspace(-60.0, 60.0, 12).round(3).tolist()
+    inside = kept([path], exclude_boxes=[(-30.0, 90.0, -180.0, 180.0)])
+    assert inside == [latitude for latitude in every if latitude < -30.0]
+    assert kept([path], exclude_boxes=[(-90.0, 90.0, 0.0, 60.0)]) == [
+        latitude for latitude in every if not 0.0 <= 2 * latitude <= 60.0
+    ]
+    # A box is as long as it says, eastward: across the date line, and with longitudes beyond 180.
+    assert kept([path], exclude_boxes=[(-90.0, 90.0, 100.0, 250.0)]) == every[1:-1]
+    both = kept([path], exclude_boxes=[(-90.0, -20.0, -180.0, 180.0), (20.0, 90.0, -180.0, 180.0)])
+    assert both == [latitude for latitude in every if -20.0 < latitude < 20.0]
+
+
+def test_columns_at_the_places_of_another_file_are_left_out(path, tmp_path):
+    other = columns(n_times=10, seed=3).isel(x=[1, 7, 8])
+    other["lon"] = ("x", (other["lon"].values % 360.0).astype(np.float32), other["lon"].attrs)
+    other["lat"].values[2] += 1.0  # another place
+    other.to_netcdf(tmp_path / "held_out.nc")
+    every = np.linspace(-60.0, 60.0, 12).round(3).tolist()
+    found = kept([path], exclude_places_of=[tmp_path / "held_out.nc"])
+    assert found == [latitude for place, latitude in enumerate(every) if place not in (1, 7)]
+
+
+def test_left_out_columns_leave_the_others_as_they_are(path, data):
+    found = read_windows([path], DEFAULT, exclude_boxes=[(-61.0, -45.0, -180.0, 180.0), (0.0, 10.0, 0.0, 20.0)])
+    places = [2, 3, 4, 5, 7, 8, 9, 10, 11]
+    for name in ARRAYS[1:]:
+        for column, place in enumerate(places):
+            np.testing.assert_array_equal(by_column(found, name, column), by_column(data, name, place))
+    np.testing.assert_array_equal(found.static, data.static[places])
+    assert found.climate.tolist() == [data.climate[place] for place in places]
+
+
+def test_nothing_left_is_an_error(path):
+    with pytest.raises(InputError, match=r"a\.nc: no column is left"):
+        read_windows([path], DEFAULT, exclude_boxes=[(-90.0, 90.0, -180.0, 180.0)])
+
+
+# ------------------------------------------------------------------------------------- data that do not fit memory
+
+
+def test_reading_in_parts_gives_the_same_numbers(path, data, tmp_path, monkeypatch):
+    """A few times after the other, into files; the edges of the parts must not show."""
+    monkeypatch.setattr(dataset, "READ_VALUES", 7 * 12 * 36)
+    monkeypatch.setattr(sources, "open_input", functools.partial(open_input, block_bytes=12 * 12 * 4 * 5))
+    found = read_windows([path], DEFAULT, cache=tmp_path)
+    assert isinstance(found.forcing, np.memmap)
+    assert {item.name for item in tmp_path.iterdir()} == {"forcing.npy", "state.npy", "diagnostics.npy"}
+    for name in ARRAYS:
+        np.testing.assert_array_equal(getattr(found, name), getattr(data, name))
+
+
+def test_data_in_files_need_little_memory(tmp_path, monkeypatch):
+    """Reading, statistics and normalisation take a fraction of what the data are."""
+    pytest.importorskip("torch", reason="training needs PyTorch")
+    from ailand_gt4py.training.scaling import error_scales, measure, normalised_tensors
+
+    # Without what is computed from time and place, which is slow in small parts.
+    solar = [variable.name for variable in variables.FORCING if variable.derived and "before" not in variable.derived]
+    chosen = variables.choose([], [name for name in FORCING if name not in solar], [], [])
+    path = write_columns(tmp_path / "large.nc", n_columns=40, n_times=600)
+    monkeypatch.setattr(dataset, "READ_VALUES", 1 << 16)
+    for module in (windows, dataset):
+        monkeypatch.setattr(module, "COLUMN_BLOCK", 2)
+    monkeypatch.setattr(sources, "open_input", functools.partial(open_input, block_bytes=1 << 18))
+    read_windows([path], chosen, exclude_boxes=[(-50.0, 90.0, -180.0, 180.0)])  # what is imported on the way
+    tracemalloc.start()
+    try:
+        data = read_windows([path], chosen, cache=tmp_path)
+        scaling = measure(data, chosen)
+        error_scales(data, scaling, 2.0)
+        tensors = normalised_tensors(data, scaling)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    size = sum(getattr(data, name).nbytes for name in ARRAYS)
+    assert peak < 0.5 * size, f"{peak} of {size} bytes"
+    assert np.shares_memory(tensors.forcing.numpy(), data.forcing)
+    in_memory = read_windows([path], chosen)
+    assert measure(in_memory, chosen).forcing == scaling.forcing
+    again = normalised_tensors(in_memory, scaling)
+    assert np.array_equal(again.forcing.numpy(), tensors.forcing.numpy())
+
+
+# ------------------------------------------------------------------------------------- files that cannot be used
+
+
+def test_files_with_other_steps_are_refused(path, tmp_path):
+    columns(n_times=20).isel(time=slice(None, None, 2)).to_netcdf(tmp_path / "b.nc")
+    with pytest.raises(InputError, match=r"b\.nc: its step is .*, expected that of .*a\.nc"):
+        read_windows([path, tmp_path / "b.nc"], DEFAULT)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda d: d.drop_vars("met_qair"), "variable 'met_qair' is missing"),
-        (lambda d: d.assign(swvl1=d["swvl1"].where(d["swvl1"] > d["swvl1"].min())), "'swvl1' holds .* not finite"),
+        (lambda d: d.drop_vars("met_qair"), "variable missing .*'met_qair'"),
+        (lambda d: d.assign(swvl1=d["swvl1"].where(d["swvl1"] > d["swvl1"].min())), "'swvl1' has 1 values that are"),
+        (
+            lambda d: d.assign(sro=d["sro"].where(d["sro"] != 27)),
+            "'sro' has 12 values .*at 2021-03-01T18:00 in column 0",
+        ),
         (lambda d: d.assign(stl1=d["stl1"].assign_attrs(units="m")), "'stl1'.*'m'.*expected 'K'"),
-        (lambda d: d.assign(stl2=d["stl2"].isel(time=0, drop=True)), r"'stl2' has the dimensions \(x\)"),
-        (lambda d: d.isel(time=[0, 1, 3, 4]), "expected a constant positive step"),
+        (lambda d: d.assign(stl2=d["stl2"].isel(time=0, drop=True)), r"'stl2' has the dimensions \(x: 12\)"),
+        (lambda d: d.isel(time=[0, 1, 3, 4]), "are 12 h apart, expected the model's step of 6 h"),
         (lambda d: d.isel(time=[0]), "1 times, expected at least 2"),
-        (lambda d: d.drop_vars("lat"), "variable 'lat' .*is missing"),
+        (lambda d: d.drop_vars("lat"), "variable 'lat' is missing"),
+        (lambda d: d.drop_vars("asn"), "reference variables missing: asn"),
     ],
 )
 def test_unusable_files_are_named(tmp_path, change, message):
-    with xr.open_dataset(write_columns(tmp_path / "good.nc")) as dataset:
-        change(dataset.load()).to_netcdf(tmp_path / "bad.nc")
+    change(columns()).to_netcdf(tmp_path / "bad.nc")
     with pytest.raises(InputError, match=f"bad.nc.*{message}"):
-        read_windows([tmp_path / "bad.nc"])
+        read_windows([tmp_path / "bad.nc"], DEFAULT)
 
 
 def test_a_missing_or_broken_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"none\.nc: no such file"):
-        read_windows([tmp_path / "none.nc"])
+        read_windows([tmp_path / "none.nc"], DEFAULT)
     (tmp_path / "text.nc").write_text("no netCDF")
-    with pytest.raises(InputError, match=r"text.nc: cannot be read as netCDF"):
-        read_windows([tmp_path / "text.nc"])
+    with pytest.raises(InputError, match=r"text\.nc: cannot be opened"):
+        read_windows([tmp_path / "text.nc"], DEFAULT)
 
 
-def test_static_meaning_is_no_diagnostic():
-    with pytest.raises(InputError, match="time meaning 'static'"):
-        align_diagnostics(np.zeros((1, 3, 1)), ["static"])
+def test_other_time_meanings_are_no_diagnostics():
+    wrong = dataclasses.replace(variables.DIAGNOSTICS[0], time_meaning="static")
+    with pytest.raises(InputError, match="diagnostic 't2m': time meaning 'static'"):
+        line_up(np.zeros((1, 2, 1)), np.zeros((1, 3, 1)), 0, [wrong])
+
+
+# ------------------------------------------------------------------------------------- split and statistics
+
+
+def test_places_are_told_apart_by_class_and_position(data):
+    groups = place_groups(data)
+    assert groups[0] == "wet/-60.0000,-120.0000"
+    assert len(set(groups)) == 12
 
 
 @given(st.integers(0, 5), st.floats(0.05, 0.5))
 def test_split_keeps_columns_apart_and_classes_represented(seed, fraction):
-    climate = np.array(["a"] * 20 + ["b"] * 7 + ["c"] * 2)
-    training, validation = split_columns(climate, fraction, seed)
-    assert np.array_equal(np.sort(np.concatenate([training, validation])), np.arange(29))
-    for name in "abc":
-        members = climate == name
-        assert (climate[validation] == name).sum() == max(1, round(fraction * members.sum()))
-    again = split_columns(climate, fraction, seed)
+    """Three columns at each place stay together; the fraction is taken of every class."""
+    sizes = {"a": 20, "b": 7, "c": 2, "d": 1}
+    groups = np.array([f"{name}/{place}" for name, size in sizes.items() for place in range(size) for _ in range(3)])
+    training, validation = split_columns(groups, fraction, seed)
+    assert np.array_equal(np.sort(np.concatenate([training, validation])), np.arange(groups.size))
+    assert np.array_equal(training, np.sort(training))
+    assert not set(groups[training]) & set(groups[validation])
+    for name, size in sizes.items():
+        expected = max(1, round(fraction * size)) if size > 1 else round(fraction * size)
+        assert len({group for group in groups[validation] if group.startswith(name)}) == expected
+    again = split_columns(groups, fraction, seed)
     assert np.array_equal(again[0], training)
     assert np.array_equal(again[1], validation)
+
+
+def test_split_depends_on_the_seed_and_hardly_on_more_data():
+    groups = np.array([f"a/{place}" for place in range(40)])
+    chosen = {seed: set(groups[split_columns(groups, 0.2, seed)[1]]) for seed in (1, 2)}
+    assert chosen[1] != chosen[2]
+    more = np.concatenate([groups, [f"b/{place}" for place in range(40)], groups])
+    assert set(more[split_columns(more, 0.2, 1)[1]]) >= chosen[1]
+    assert split_columns(groups, 0.0, 1)[1].size == 0
 
 
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=6), st.integers(0, 2**16))
@@ -121,15 +320,22 @@ def test_streaming_statistics_are_the_direct_ones(lengths, seed):
     assert np.array_equal(streaming.maximum, everything.max(axis=0))
 
 
-def test_statistics_of_selected_values():
-    values = np.array([[0.0], [2.0], [0.0], [4.0]])
-    statistics = RunningStatistics(1)
-    statistics.update(values, values > 0.0)
-    assert statistics.mean == 3.0
-    assert statistics.std == 1.0
-    assert statistics.count == 2.0
-    assert statistics.minimum == 0.0
-    assert statistics.maximum == 4.0
+@given(st.lists(st.integers(1, 20), min_size=1, max_size=5), st.integers(0, 2**16))
+def test_streaming_statistics_of_selected_values(lengths, seed):
+    rng = np.random.default_rng(seed)
+    blocks = [np.maximum(rng.normal(size=(length, 1)), 0.0) for length in lengths]
+    streaming = RunningStatistics(1)
+    for block in blocks:
+        streaming.update(block, block > 0.0)
+    everything = np.concatenate(blocks)
+    wet = everything[everything > 0.0]
+    assert streaming.count == wet.size
+    assert streaming.maximum == everything.max()
+    assert streaming.minimum == everything.min()
+    if wet.size:
+        assert np.allclose([streaming.mean[0], streaming.std[0]], [wet.mean(), wet.std()], rtol=1e-9, atol=1e-12)
+    else:
+        assert np.isnan(streaming.std[0])
 
 
 def test_statistics_refuse_nan():

@@ -85,8 +85,10 @@ def data_files(configuration: Configuration, directory: Path | None) -> list[Pat
         raise InputError(f"data directory {place}: no such directory; give it with --data")
     paths = [place / name for name in configuration.data.train]
     for path in paths:
-        if not path.is_file():
-            raise InputError(f"data file {path}: no such file; option 'data.train' of the configuration asks for it")
+        if not path.exists():
+            raise InputError(
+                f"data file {path}: no such file or store; option 'data.train' of the configuration asks for it"
+            )
     return paths
 
 

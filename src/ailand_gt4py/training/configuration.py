@@ -9,12 +9,12 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import yaml
 
 from ailand_gt4py.errors import InputError
-from ailand_gt4py.training import variables
+from ailand_gt4py.training.variables import VariableSet, choose
 
 Section = TypeVar("Section")
 
@@ -25,8 +25,22 @@ class Data:
 
     train: tuple[str, ...]
     directory: str = "."
+    exclude_boxes: tuple[tuple[float, float, float, float], ...] = ()
+    exclude_places_of: tuple[str, ...] = ()
+    frequency: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    in_files: bool = False
     validation_fraction: float = 0.1
     clip: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Variables:
+    """Names of the variables of each group; an empty list: the default ones of `training.variables`."""
+
+    static: tuple[str, ...] = ()
+    forcing: tuple[str, ...] = ()
+    state: tuple[str, ...] = ()
+    diagnostics: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,16 +98,19 @@ class Validation:
     interval: int = 2000
     starts: int = 12
     leads_days: tuple[float, ...] = (1.0, 7.0, 30.0, 60.0, 90.0)
+    patience: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """Seed, processor and files of the run."""
+    """Seed, device and files of the run."""
 
     seed: int = 1
+    device: Literal["cpu", "cuda"] = "cpu"
     threads: int = 1
     checkpoint_interval: int = 2000
     directory: str = "training"
+    tensorboard: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,6 +119,7 @@ class Configuration:
 
     data: Data
     stages: tuple[Stage, ...]
+    variables: Variables = dataclasses.field(default_factory=Variables)
     network: Network = dataclasses.field(default_factory=Network)
     loss: Loss = dataclasses.field(default_factory=Loss)
     optimiser: Optimiser = dataclasses.field(default_factory=Optimiser)
@@ -109,6 +127,11 @@ class Configuration:
     validation: Validation = dataclasses.field(default_factory=Validation)
     run: Run = dataclasses.field(default_factory=Run)
     provenance: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def variable_set(self) -> VariableSet:
+        """The variables to train with."""
+        return choose(**dataclasses.asdict(self.variables))
 
     @property
     def iterations(self) -> int:
@@ -180,14 +203,18 @@ def _convert(hint: Any, value: object, where: str, name: str) -> Any:
         if not isinstance(value, Mapping):
             raise InputError(f"{where}: option '{name}' is {_kind(value)}, expected names with values")
         return {str(key): _convert(arguments[1], item, where, f"{name}.{key}") for key, item in value.items()}
+    if get_origin(hint) is Literal:
+        if value not in arguments:
+            raise InputError(f"{where}: option '{name}' is {_kind(value)}, expected one of {', '.join(arguments)}")
+        return value
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if not isinstance(value, hint) or isinstance(value, bool):
+    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
         raise InputError(f"{where}: option '{name}' is {_kind(value)}, expected {_KINDS[hint]}")
     return value
 
 
-_KINDS = {int: "an integer", float: "a number (write 1.0e-3, not 1e-3)", str: "text"}
+_KINDS = {bool: "true or false", int: "an integer", float: "a number (write 1.0e-3, not 1e-3)", str: "text"}
 
 
 def _kind(value: object) -> str:
@@ -207,6 +234,7 @@ def _check(configuration: Configuration, where: str) -> None:
         ("optimiser.gradient_clip", configuration.optimiser.gradient_clip),
         ("validation.interval", configuration.validation.interval),
         ("validation.starts", configuration.validation.starts),
+        ("validation.patience + 1", configuration.validation.patience + 1),
         ("run.threads", configuration.run.threads),
         ("run.checkpoint_interval", configuration.run.checkpoint_interval),
         *((f"validation.leads_days[{i}]", lead) for i, lead in enumerate(configuration.validation.leads_days)),
@@ -236,9 +264,29 @@ def _check(configuration: Configuration, where: str) -> None:
             raise InputError(f"{where}: option '{name}' is {value}, expected {low} to {high}")
     if not configuration.stages:
         raise InputError(f"{where}: option 'stages' is empty, expected at least one stage")
+    if not configuration.validation.leads_days:
+        raise InputError(f"{where}: option 'validation.leads_days' is empty, expected at least one lead")
+    for name, factor in configuration.data.frequency.items():
+        if name not in configuration.data.train:
+            raise InputError(
+                f"{where}: option 'data.frequency.{name}': no such source; expected one of "
+                f"{', '.join(configuration.data.train)}"
+            )
+        if factor < 1:
+            raise InputError(f"{where}: option 'data.frequency.{name}' is {factor}, expected at least 1")
     if not configuration.data.train:
         raise InputError(f"{where}: option 'data.train' is empty, expected at least one file")
-    outputs = [variable.name for variable in variables.STATE + variables.DIAGNOSTICS]
+    for place, (south, north, west, east) in enumerate(configuration.data.exclude_boxes):
+        if not (south < north and west < east):
+            raise InputError(
+                f"{where}: option 'data.exclude_boxes[{place}]' is [{south}, {north}, {west}, {east}], expected south, "
+                "north, west, east, each pair increasing"
+            )
+    try:
+        chosen = configuration.variable_set
+    except InputError as error:
+        raise InputError(f"{where}: option '{error}") from error
+    outputs = [variable.name for variable in chosen.state + chosen.diagnostics]
     for option, names in (("loss.weights", configuration.loss.weights), ("data.clip", configuration.data.clip)):
         for name in names:
             if name not in outputs:

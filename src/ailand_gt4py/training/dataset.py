@@ -1,221 +1,228 @@
-"""Reading ecLand runs, lined up as (state at t, forcing over [t, t + step)) -> (state at t + step, diagnostics).
+"""Reading sources of columns, lined up as (state at t, forcing over [t, t + step)) -> (state at t + step, diagnostics).
 
-A data file holds one label t per step: states and screen-level quantities are instantaneous at t, forcing and fluxes
-are means over [t, t + step). What a step of the emulator gives for the window that starts at t is therefore compared
-with
+A source holds one label t per step: states and screen-level quantities are instantaneous at t, forcing and fluxes are
+means over [t, t + step). What a step of the emulator gives for the window that starts at t is therefore compared with
 
 * the state at label t + step,
 * a diagnostic "window end" (t2m, d2m, skt) at label t + step,
 * a diagnostic "window mean" (fluxes) at label t.
+
+A source is read once, some times after the other, into arrays that may lie in files, so that data larger than the
+memory can be learnt from.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import xarray as xr
 
 from ailand_gt4py.derived_forcing import derived_forcing
-from ailand_gt4py.driver import units
 from ailand_gt4py.errors import InputError
-from ailand_gt4py.training.variables import DIAGNOSTICS, FORCING, STATE, STATIC, Specification
+from ailand_gt4py.lagged_forcing import LaggedForcing
+from ailand_gt4py.training.sources import Source, open_source
+from ailand_gt4py.training.variables import Specification, VariableSet
+from ailand_gt4py.training.windows import COLUMN_BLOCK, Values, WindowData, allocate
 
-#: Columns converted at a time: bounds the memory above that of the result.
-COLUMN_BLOCK = 64
+#: Values that are read at once, of all variables.
+READ_VALUES = 32 << 20
+#: Digits of a degree, after the point, to which places are compared.
+PLACE_DIGITS = 4
 
 
-@dataclasses.dataclass
-class WindowData:
-    """Columns through time, in model units, one entry per window; what the network reads and should give.
+class _Target:
+    """Where one source's columns lie in the arrays of the whole."""
 
-    Attributes:
-        static: (n_columns, n_static).
-        forcing: (n_columns, n_windows, n_forcing), of the window [t, t + step), derived inputs included.
-        state: (n_columns, n_windows + 1, n_state); entry k is the state at the start of window k.
-        diagnostics: (n_columns, n_windows, n_diagnostics): entry k is what window k should give.
-        times: (n_windows + 1,) datetime64: the windows' starts and the last one's end.
-        step_seconds: length of a window.
-        climate: (n_columns,) climate class, or "" where the file has none.
-        source: (n_columns,) index of the file that a column comes from.
-    """
-
-    static: np.ndarray
-    forcing: np.ndarray
-    state: np.ndarray
-    diagnostics: np.ndarray
-    times: np.ndarray
-    step_seconds: float
-    climate: np.ndarray
-    source: np.ndarray
-
-    @property
-    def n_columns(self) -> int:
-        return self.static.shape[0]
-
-    @property
-    def n_windows(self) -> int:
-        return self.forcing.shape[1]
-
-    def select(self, columns: np.ndarray) -> WindowData:
-        """The data of some columns (a copy)."""
-        return dataclasses.replace(
-            self,
-            static=self.static[columns],
-            forcing=self.forcing[columns],
-            state=self.state[columns],
-            diagnostics=self.diagnostics[columns],
-            climate=self.climate[columns],
-            source=self.source[columns],
+    def __init__(self, data: WindowData, columns: slice, times: Values) -> None:
+        self.data, self.columns, self.times = data, columns, times
+        n, length = columns.stop - columns.start, len(times) - 1
+        row = int(data.first_row[columns.start])
+        rows, state_rows = (
+            slice(row, row + n * length),
+            slice(row + columns.start, row + columns.start + n * (length + 1)),
         )
+        self.forcing = data.forcing[rows].reshape(n, length, data.forcing.shape[1])
+        self.state = data.state[state_rows].reshape(n, length + 1, data.state.shape[1])
+        self.diagnostics = data.diagnostics[rows].reshape(n, length, data.diagnostics.shape[1])
 
 
-def align_diagnostics(labelled: np.ndarray, time_meanings: Sequence[str]) -> np.ndarray:
-    """Diagnostics by window from diagnostics by label.
+def read_windows(
+    paths: Sequence[str | Path],
+    variables: VariableSet,
+    *,
+    exclude_boxes: Sequence[Sequence[float]] = (),
+    exclude_places_of: Sequence[str | Path] = (),
+    cache: Path | None = None,
+) -> WindowData:
+    """Read sources and put their columns one after the other.
 
     Args:
-        labelled: (n_columns, n_labels, n_diagnostics) as in the file.
-        time_meanings: per diagnostic, ``window end`` or ``window mean``.
-
-    Returns:
-        (n_columns, n_labels - 1, n_diagnostics): window k starts at label k and ends at label k + 1.
-
-    Raises:
-        InputError: another time meaning.
-    """
-    result = np.empty((labelled.shape[0], labelled.shape[1] - 1, labelled.shape[2]), dtype=labelled.dtype)
-    for index, meaning in enumerate(time_meanings):
-        if meaning == "window end":
-            result[..., index] = labelled[:, 1:, index]
-        elif meaning == "window mean":
-            result[..., index] = labelled[:, :-1, index]
-        else:
-            raise InputError(f"diagnostic {index}: time meaning '{meaning}', expected 'window end' or 'window mean'")
-    return result
-
-
-def read_windows(paths: Sequence[str | Path]) -> WindowData:
-    """Read files with the same time axis and put their columns one after the other.
+        paths: of the sources (see `sources.open_source`); their steps must be equal, their times need not.
+        variables: to read.
+        exclude_boxes: (south, north, west, east), degrees: columns inside are left out.
+        exclude_places_of: columns at the places of these sources' columns are left out, too.
+        cache: existing directory for the arrays; None: they are in memory.
 
     Raises:
-        InputError: a file or variable is missing, a dimension, unit or time axis is not what is needed, or NaN.
+        InputError: a source or variable is missing, a dimension, unit or time axis is not what is needed, no column is
+            left, or a value is not finite.
     """
-    parts = [_read_file(Path(path), index) for index, path in enumerate(paths)]
-    first = parts[0]
-    for path, part in zip(paths, parts, strict=True):
-        if not np.array_equal(part.times, first.times):
+    with contextlib.ExitStack() as stack:
+        sources = [stack.enter_context(open_source(path, variables)) for path in paths]
+        first = sources[0]
+        for path, source in zip(paths, sources, strict=True):
+            if source.step != first.step:
+                raise InputError(f"{path}: its step is {source.step}, expected that of {paths[0]}, {first.step}")
+            if len(source.times) < 2:
+                raise InputError(f"{path}: {len(source.times)} times, expected at least 2")
+        excluded = _places_of(exclude_places_of, variables)
+        taken = [_kept(source, exclude_boxes, excluded) for source in sources]
+        if not any(len(columns) for columns in taken):
             raise InputError(
-                f"{path}: times {part.times[0]} to {part.times[-1]} ({part.times.size}), "
-                f"expected those of {paths[0]}: {first.times[0]} to {first.times[-1]} ({first.times.size})"
+                f"{', '.join(map(str, paths))}: no column is left, expected some outside of what is excluded"
             )
-    if len(parts) == 1:
-        return first
-    joined: dict[str, Any] = {
-        name: np.concatenate([getattr(part, name) for part in parts])
-        for name in ("static", "forcing", "state", "diagnostics", "climate", "source")
-    }
-    return dataclasses.replace(first, **joined)
+        data = _empty(sources, taken, variables, cache)
+        data.history = tuple(
+            f"{Path(path).name}: {line}" for path, source in zip(paths, sources, strict=True) for line in source.history
+        )
+        start = 0
+        for path, source, columns in zip(paths, sources, taken, strict=True):
+            stop = start + len(columns)
+            if stop > start:
+                _read(path, source, columns, _Target(data, slice(start, stop), source.times), variables)
+            start = stop
+    return data
 
 
-def _read_file(path: Path, index: int) -> WindowData:
-    if not path.exists():
-        raise InputError(f"{path}: no such file; expected a file in the layout of ecLand runs")
-    try:
-        dataset = xr.open_dataset(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as netCDF: {' '.join(str(error).split())}") from error
-    with dataset:
-        times, step_seconds = _times(dataset, path)
-        static = np.stack([_variable(dataset, path, variable, ("x",)) for variable in STATIC], axis=-1)
-        n_columns, n_labels = static.shape[0], times.size
-        read_forcing = [variable for variable in FORCING if not variable.derived]
-        derived = [variable.name for variable in FORCING if variable.derived]
-        forcing = np.empty((n_columns, n_labels, len(FORCING)), dtype=np.float32)
-        for k, variable in enumerate(read_forcing):
-            forcing[..., k] = _variable(dataset, path, variable, ("x", "time"))
-        latitude, longitude = (_place(dataset, path, name) for name in ("lat", "lon"))
-        for start in range(0, n_columns, COLUMN_BLOCK):
-            block = slice(start, min(start + COLUMN_BLOCK, n_columns))
-            buffer = np.empty((n_labels, block.stop - block.start, len(derived)), dtype=np.float32)
-            derived_forcing(latitude[block], longitude[block], times, step_seconds, derived, buffer)
-            forcing[block, :, len(read_forcing) :] = buffer.transpose(1, 0, 2)
-        state = np.stack([_variable(dataset, path, variable, ("x", "time")) for variable in STATE], axis=-1)
-        labelled = np.stack([_variable(dataset, path, variable, ("x", "time")) for variable in DIAGNOSTICS], axis=-1)
-        climate = dataset["climate"].values.astype(str) if "climate" in dataset else np.full(n_columns, "")
+def _places(source: Source) -> list[tuple[int, int]]:
+    """Place of each column to `PLACE_DIGITS`: the same from single precision and with longitudes from 0 to 360."""
+    unit = 10**PLACE_DIGITS
+    latitude = np.rint(source.latitude * unit).astype(np.int64)
+    longitude = np.rint(source.longitude * unit).astype(np.int64) % (360 * unit)
+    return list(zip(latitude.tolist(), longitude.tolist(), strict=True))
+
+
+def _places_of(paths: Sequence[str | Path], variables: VariableSet) -> set[tuple[int, int]]:
+    """Places of all columns of some sources."""
+    found: set[tuple[int, int]] = set()
+    for path in paths:
+        with open_source(path, variables) as source:
+            found.update(_places(source))
+    return found
+
+
+def _kept(source: Source, boxes: Sequence[Sequence[float]], excluded: set[tuple[int, int]]) -> Values:
+    """Numbers of the columns that are not excluded."""
+    kept = np.array([place not in excluded for place in _places(source)], dtype=bool)
+    for south, north, west, east in boxes:
+        # Eastward from the western edge: right across the date line and for longitudes from 0 to 360, too.
+        from_west = (source.longitude - west) % 360.0
+        kept &= ~((source.latitude >= south) & (source.latitude <= north) & (from_west <= east - west))
+    return np.flatnonzero(kept)
+
+
+def _empty(
+    sources: Sequence[Source], taken: Sequence[Values], variables: VariableSet, cache: Path | None
+) -> WindowData:
+    """The arrays of the whole, values not read yet."""
+    counts = [len(columns) for columns in taken]
+    n_windows = np.repeat([len(source.times) - 1 for source in sources], counts).astype(np.int64)
+    n_rows, n_columns = int(n_windows.sum()), len(n_windows)
+
+    def joined(name: str) -> Values:
+        return np.concatenate([getattr(source, name)[columns] for source, columns in zip(sources, taken, strict=True)])
+
     return WindowData(
-        static=static,
-        forcing=np.ascontiguousarray(forcing[:, :-1]),
-        state=state,
-        diagnostics=align_diagnostics(labelled, [variable.time_meaning for variable in DIAGNOSTICS]),
-        times=times,
-        step_seconds=step_seconds,
-        climate=climate,
-        source=np.full(n_columns, index),
+        static=joined("static").astype(np.float32),
+        forcing=allocate((n_rows, len(variables.forcing)), cache, "forcing"),
+        state=allocate((n_rows + n_columns, len(variables.state)), cache, "state"),
+        diagnostics=allocate((n_rows, len(variables.diagnostics)), cache, "diagnostics"),
+        n_windows=n_windows,
+        source=np.repeat(np.arange(len(sources)), counts),
+        times=tuple(source.times for source in sources),
+        step_seconds=float(sources[0].step / np.timedelta64(1, "s")),
+        latitude=joined("latitude"),
+        longitude=joined("longitude"),
+        climate=joined("climate").astype(str),
+        x=joined("x").astype(str),
     )
 
 
-def _times(dataset: xr.Dataset, path: Path) -> tuple[np.ndarray, float]:
-    """Time labels and their constant step in seconds."""
-    if "time" not in dataset.coords or not np.issubdtype(dataset["time"].dtype, np.datetime64):
-        raise InputError(f"{path}: no coordinate 'time' with dates")
-    times = dataset["time"].values.astype("datetime64[ns]")
-    if times.size < 2:
-        raise InputError(f"{path}: {times.size} times, expected at least 2")
-    steps = np.diff(times)
-    if (steps != steps[0]).any() or steps[0] <= np.timedelta64(0, "ns"):
-        where = int(np.flatnonzero((steps != steps[0]) | (steps <= np.timedelta64(0, "ns")))[0])
-        raise InputError(f"{path}: time {times[where + 1]} follows {times[where]}, expected a constant positive step")
-    return times, float(steps[0] / np.timedelta64(1, "s"))
+def _read(path: str | Path, source: Source, columns: Values, target: _Target, variables: VariableSet) -> None:
+    """Read a source's columns into their place, some times after the other."""
+    from_file = [place for place, variable in enumerate(variables.forcing) if not variable.derived]
+    templates = [variable.variable() for variable in variables.forcing]
+    lagged = LaggedForcing(templates)
+    solar = [place for place, one in enumerate(templates) if one.derived and place not in lagged.places]
+    targets = (*variables.state, *variables.diagnostics)
+    n_state, n_labels = len(variables.state), len(source.times)
+    per_time = max(source.n_columns * (len(from_file) + len(targets)), 1)
+    step = max(1, READ_VALUES // per_time)
+    for start in range(0, n_labels, step):
+        stop = min(start + step, n_labels)
+        windows = slice(start, min(stop, n_labels - 1))
+        count = windows.stop - windows.start
+        given = source.forcing(start, stop)[:count, columns]
+        target.forcing[:, windows][..., from_file] = given.transpose(1, 0, 2)
+        if solar and count:
+            derived = np.empty((count, len(columns), len(solar)), dtype=np.float32)
+            derived_forcing(
+                source.latitude[columns],
+                source.longitude[columns],
+                source.times[windows],
+                target.data.step_seconds,
+                [templates[place].derived for place in solar],
+                derived,
+            )
+            target.forcing[:, windows][..., solar] = derived.transpose(1, 0, 2)
+        labelled = source.reference([variable.name for variable in targets], start, stop)[:, columns]
+        _require_finite(path, source, targets, labelled, start)
+        by_column = labelled.transpose(1, 0, 2)
+        target.state[:, start:stop] = by_column[..., :n_state]
+        line_up(target.diagnostics, by_column[..., n_state:], start, variables.diagnostics)
+    for first in range(0, len(columns), COLUMN_BLOCK):
+        lagged.fill(target.forcing[first : first + COLUMN_BLOCK].transpose(1, 0, 2))
 
 
-def _place(dataset: xr.Dataset, path: Path, name: str) -> np.ndarray:
-    if name not in dataset.variables or dataset[name].dims != ("x",):
-        raise InputError(f"{path}: variable '{name}' (x) is missing; it is needed for the derived inputs")
-    return dataset[name].values.astype(np.float64)
-
-
-def _variable(dataset: xr.Dataset, path: Path, variable: Specification, dimensions: tuple[str, ...]) -> np.ndarray:
-    """A variable in model units, float32, in the order of dimensions given."""
-    if variable.name not in dataset.variables:
-        raise InputError(f"{path}: variable '{variable.name}' is missing")
-    array = dataset[variable.name]
-    if set(array.dims) != set(dimensions):
-        raise InputError(
-            f"{path}: variable '{variable.name}' has the dimensions ({', '.join(map(str, array.dims))}), "
-            f"expected ({', '.join(dimensions)})"
-        )
-    found = array.attrs.get("units")
-    change = units.conversion(found, variable.units, f"{path}: variable '{variable.name}'")
-    values = change.apply(array.transpose(*dimensions).values).astype(np.float32)
-    if not np.isfinite(values).all():
-        raise InputError(
-            f"{path}: variable '{variable.name}' holds {int((~np.isfinite(values)).sum())} values that are not finite"
-        )
-    return values
-
-
-def split_columns(climate: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Training and validation columns: whole columns, drawn within each climate class.
-
-    Columns are kept apart, not times: a column's weather repeats itself from year to year.
+def line_up(windows: Values, labelled: Values, first: int, diagnostics: Sequence[Specification]) -> None:
+    """Put diagnostics by label where their windows are.
 
     Args:
-        climate: (n_columns,) class of each column.
-        fraction: of each class for validation, rounded, at least one column where it is above 0 and the class has two.
+        windows: (n_columns, n_windows, n_diagnostics), window k from label k to label k + 1; written.
+        labelled: (n_columns, n_labels, n_diagnostics) of the labels from ``first`` on.
 
-    Returns:
-        two sorted index arrays.
+    Raises:
+        InputError: a time meaning other than ``window end`` or ``window mean``.
     """
-    generator = np.random.default_rng(seed)
-    chosen = []
-    for name in np.unique(climate):
-        members = generator.permutation(np.flatnonzero(climate == name))
-        count = round(fraction * members.size)
-        if fraction > 0.0 and members.size > 1:
-            count = max(count, 1)
-        chosen.append(members[:count])
-    validation = np.sort(np.concatenate(chosen))
-    return np.setdiff1d(np.arange(climate.size), validation), validation
+    n_windows, last = windows.shape[1], first + labelled.shape[1]
+    for place, variable in enumerate(diagnostics):
+        shift = {"window end": 1, "window mean": 0}.get(variable.time_meaning)
+        if shift is None:
+            raise InputError(
+                f"diagnostic '{variable.name}': time meaning '{variable.time_meaning}', expected 'window end' or "
+                "'window mean'"
+            )
+        begin, end = max(first - shift, 0), min(last - shift, n_windows)
+        windows[:, begin:end, place] = labelled[:, begin + shift - first : end + shift - first, place]
+
+
+def _require_finite(
+    path: str | Path, source: Source, targets: Sequence[Specification], labelled: Values, first: int
+) -> None:
+    finite = np.isfinite(labelled)
+    if finite.all():
+        return
+    row, column, place = (int(part) for part in np.argwhere(~finite)[0])
+    raise InputError(
+        f"{path}: variable '{targets[place].name}' has {int((~finite[..., place]).sum())} values that are not finite, "
+        f"the first at {str(source.times[first + row])[:16]} in column {column}; expected all it is to learn from"
+    )
+
+
+def place_groups(data: WindowData) -> Any:
+    """(n_columns,) "class/place" of each column, for `windows.split_columns`."""
+    places = zip(data.climate, data.latitude, data.longitude, strict=True)
+    return np.array([f"{climate}/{latitude:.4f},{longitude:.4f}" for climate, latitude, longitude in places])

@@ -48,11 +48,15 @@ def to_model(
 
 
 def sha256(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file's bytes."""
+    """Hexadecimal SHA-256 of a file's bytes; of a directory, of its files' names and bytes, in the order of names."""
     digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(HASH_BLOCK):
-            digest.update(block)
+    files = sorted(item for item in path.rglob("*") if item.is_file()) if path.is_dir() else [path]
+    for file in files:
+        if file != path:
+            digest.update(f"{file.relative_to(path).as_posix()}\n{file.stat().st_size}\n".encode())
+        with file.open("rb") as stream:
+            while block := stream.read(HASH_BLOCK):
+                digest.update(block)
     return digest.hexdigest()
 
 
@@ -81,6 +85,13 @@ def describe_training(
         f"iteration {iterations[0]} of {iterations[1]}, the best on the validation columns," if n_validation else last
     )
     capability = torch.backends.cpu.get_cpu_capability()
+    device = (
+        f"{torch.get_num_threads()} thread(s) of a {platform.machine()} processor ({capability})"
+        if configuration.run.device == "cpu"
+        else f"one {torch.cuda.get_device_name()}"
+    )
+    groups = configuration.variable_set.groups.values()
+    wet = [variable.name for group in groups for variable in group if variable.wet_only]
     return {
         **configuration.provenance,
         "data_files": "; ".join(f"{path.name} sha256:{sha256(path)}" for path in files),
@@ -88,11 +99,10 @@ def describe_training(
         "command": command,
         "code_version": f"ailand_gt4py {code_version}, PyTorch {torch.__version__}",
         "seed": str(configuration.run.seed),
-        "training": (
-            f"{length} in {seconds / 60.0:.0f} minutes on {configuration.run.threads} thread(s) "
-            f"of a {platform.machine()} processor ({capability})"
-        ),
+        "training": (f"{length} in {seconds / 60.0:.0f} minutes on {device}"),
         "normalisation_note": (
-            "statistics are of the training columns; the std of met_rainf and met_snowf is of the values above zero"
+            f"statistics are of the training columns; those of {', '.join(wet)} are of the values above zero"
+            if wet
+            else "statistics are of the training columns"
         ),
     }

@@ -16,9 +16,11 @@ import torch
 
 from ailand_gt4py.errors import InputError, RunError
 from ailand_gt4py.training.configuration import Configuration, Stage
+from ailand_gt4py.training.curves import Curves
 from ailand_gt4py.training.network import LayerNormNetwork
-from ailand_gt4py.training.rollout import LossScales, RunPool, Tensors, batch_loss
+from ailand_gt4py.training.rollout import LossScales, RunPool, batch_loss
 from ailand_gt4py.training.scaling import Scaling
+from ailand_gt4py.training.tensors import Tensors
 from ailand_gt4py.training.validation import Scores, Validator
 from ailand_gt4py.weights.architectures import Sizes
 
@@ -51,17 +53,38 @@ def learning_rate_factor(iteration: int, total: int, warmup: int, final_fraction
     return final_fraction + (1.0 - final_fraction) * 0.5 * (1.0 + math.cos(math.pi * min(progress, 1.0)))
 
 
+def torch_device(name: str) -> torch.device:
+    """PyTorch's device of a name.
+
+    Raises:
+        InputError: CUDA is asked for and PyTorch has none.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("option 'run.device' is 'cuda', but PyTorch finds no CUDA device; expected 'cpu' here")
+    return torch.device(name)
+
+
 class Trainer:
     """One training run that can stop and go on as if it never had.
 
     Args:
         configuration: all options.
         scaling: statistics of the training columns.
-        tensors: training columns, normalised.
+        tensors: the data, normalised. columns: those to train on.
         validator: validation columns, or None for none.
         directory: for the checkpoint and the log; made if need be.
+        frequencies: (n_columns,) see `RunPool`; None: every window as often as any other.
         error_scales: (n_leads, n_state) from `scaling.error_scales`.
         report: called with each line of progress.
+
+    Attributes:
+        network, average, best: as trained, its averaged weights, and the averaged weights of `best_iteration`.
+        iteration: number of optimiser steps done. seconds: spent on them.
+        is_stopped: whether the run came to an end before its last iteration, out of patience.
+
+    Raises:
+        InputError: no CUDA device or TensorBoard where asked for, a directory that cannot be made, or rollouts that are
+            longer than a column.
     """
 
     def __init__(
@@ -69,21 +92,30 @@ class Trainer:
         configuration: Configuration,
         scaling: Scaling,
         tensors: Tensors,
+        columns: np.ndarray,
         validator: Validator | None,
         directory: Path,
         error_scales: np.ndarray,
         report: Callable[[str], None] = print,
+        frequencies: np.ndarray | None = None,
     ) -> None:
         self.configuration = configuration
         self._tensors, self._validator, self._report = tensors, validator, report
         self._directory = directory
+        shortest, longest = int(tensors.n_windows[columns].min()), max(s.steps for s in configuration.stages)
+        if longest > shortest:
+            raise InputError(
+                f"option 'stages': rollouts of {longest} steps, but a column has {shortest} windows only; "
+                f"expected at most {shortest} steps"
+            )
         try:
             directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"training directory {directory}: cannot be made: {error.strerror or error}") from error
-        self.network = build_network(configuration, scaling)
-        self.average = build_network(configuration, scaling)
-        self.best = build_network(configuration, scaling)
+        self._device = torch_device(configuration.run.device)
+        self.network, self.average, self.best = (
+            build_network(configuration, scaling).to(self._device) for _ in range(3)
+        )
         self.best_iteration, self.best_skill = 0, math.inf
         options = configuration.optimiser
         matrices = [p for p in self.network.parameters() if p.ndim == 2]
@@ -98,16 +130,18 @@ class Trainer:
         self._noise = torch.Generator().manual_seed(configuration.run.seed)
         weights = configuration.loss.weights
         self._scales = LossScales(
-            torch.tensor([weights.get(variable.name, 1.0) for variable in scaling.state]),
-            torch.tensor([weights.get(variable.name, 1.0) for variable in scaling.diagnostics]),
+            torch.tensor([weights.get(variable.name, 1.0) for variable in scaling.state]).to(self._device),
+            torch.tensor([weights.get(variable.name, 1.0) for variable in scaling.diagnostics]).to(self._device),
             configuration.loss.diagnostic_scale,
-            torch.as_tensor(error_scales, dtype=torch.float32),
+            torch.as_tensor(error_scales, dtype=torch.float32).to(self._device),
         )
         largest = max(stage.batch for stage in configuration.stages)
-        self._pool = RunPool(tensors, POOL_BATCHES * largest, self._generator)
+        self._pool = RunPool(tensors, columns, POOL_BATCHES * largest, self._generator, frequencies)
         self._scaling = scaling
+        self._curves = Curves(directory, configuration.run.tensorboard)
         self.iteration = 0
         self.seconds = 0.0
+        self.is_stopped = False
 
     @property
     def checkpoint_path(self) -> Path:
@@ -136,7 +170,9 @@ class Trainer:
         taken = self._pool.take(stage.batch, stage.steps, stage.restart_probability)
         n_static = self._tensors.static.shape[1]
         noise = torch.randn(len(taken), n_static, generator=self._noise) * self.configuration.augmentation.static_noise
-        losses = batch_loss(self.network, self._tensors, self._pool, taken, stage.steps, self._scales, noise)
+        losses = batch_loss(
+            self.network, self._tensors, self._pool, taken, stage.steps, self._scales, noise.to(self._device)
+        )
         state_loss, diagnostic_loss, states = losses
         total = state_loss + diagnostic_loss
         if not torch.isfinite(total):
@@ -162,13 +198,18 @@ class Trainer:
     def run(self, until: int | None = None) -> None:
         """Train to the end (or to an iteration); validates and writes checkpoints on the way."""
         end = self.configuration.iterations if until is None else min(until, self.configuration.iterations)
+        if self.is_stopped:
+            return
+        if self.iteration == 0:
+            self._curves.forget_after(0)
         losses: list[tuple[float, float]] = []
         begun, steps_done = time.perf_counter(), 0
         while self.iteration < end:
             stage = self.stage(self.iteration)
             losses.append(self.step())
             steps_done += stage.steps * stage.batch
-            last = self.iteration == end
+            # Not at `until`: a run in parts must not validate oftener than one in a piece.
+            last = self.iteration == self.configuration.iterations
             if self._validator is not None and (self.iteration % self.configuration.validation.interval == 0 or last):
                 now = time.perf_counter()
                 rate, self.seconds = steps_done / (now - begun), self.seconds + now - begun
@@ -177,11 +218,22 @@ class Trainer:
                 if scores.skill < self.best_skill:
                     self.best.load_state_dict(self.average.state_dict())
                     self.best_iteration, self.best_skill = self.iteration, scores.skill
+                if self._is_out_of_patience():
+                    self._report(f"no better than iteration {self.best_iteration} for long: stopped")
+                    self.is_stopped, end = True, self.iteration
                 losses, steps_done, begun = [], 0, time.perf_counter()
-            if self.iteration % self.configuration.run.checkpoint_interval == 0 or last:
+            if self.iteration % self.configuration.run.checkpoint_interval == 0 or self.iteration == end:
                 self.seconds += time.perf_counter() - begun
                 begun = time.perf_counter()
                 self.save()
+
+    def _is_out_of_patience(self) -> bool:
+        """Whether the last stage has gone on for long without a better network."""
+        options, last_stage = self.configuration.validation, self.configuration.stages[-1]
+        if options.patience == 0 or self.stage(self.iteration) is not last_stage:
+            return False
+        begun = max(self.best_iteration, self.configuration.iterations - last_stage.iterations)
+        return self.iteration - begun >= options.patience * options.interval
 
     @property
     def chosen(self) -> tuple[LayerNormNetwork, int]:
@@ -192,10 +244,8 @@ class Trainer:
         """One line for people and one JSON record for figures."""
         stage = self.stage(self.iteration - 1)
         names = [variable.name for variable in self._scaling.state]
-        better = np.minimum(scores.persistence, scores.climatology)
-        worst = ", ".join(
-            f"{name} {ratio:.2f}" for name, ratio in zip(names, (scores.model / better).max(axis=0), strict=True)
-        )
+        ratios = zip(names, scores.ratio.T, strict=True)
+        worst = ", ".join(f"{name} {np.max(ratio[np.isfinite(ratio)], initial=0.0):.2f}" for name, ratio in ratios)
         self._report(
             f"iteration {self.iteration}/{self.configuration.iterations}, {self.seconds / 60.0:.1f} min, "
             f"{rate:.0f} column steps/s, rollout {stage.steps}: loss {losses[0]:.4f} + {losses[1]:.4f}, "
@@ -203,8 +253,25 @@ class Trainer:
         )
         record: dict[str, Any] = {"iteration": self.iteration, "seconds": self.seconds, "loss": losses.tolist()}
         record |= {name: value.tolist() for name, value in dataclasses.asdict(scores).items()}
-        with (self._directory / "log.jsonl").open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(record) + "\n")
+        self._curves.write(
+            self.iteration,
+            record,
+            {
+                "loss/state": losses[0],
+                "loss/diagnostics": losses[1],
+                "skill": scores.skill,
+                "column_steps_per_second": rate,
+                **{
+                    f"rmse_{lead:g}d/{name}": value
+                    for lead, row in zip(self.configuration.validation.leads_days, scores.model, strict=True)
+                    for name, value in zip(names, row, strict=True)
+                },
+                **{
+                    f"rmse/{variable.name}": value
+                    for variable, value in zip(self._scaling.diagnostics, scores.diagnostics, strict=True)
+                },
+            },
+        )
 
     def _configuration_text(self) -> str:
         return json.dumps(dataclasses.asdict(self.configuration), sort_keys=True)
@@ -215,6 +282,7 @@ class Trainer:
             "configuration": self._configuration_text(),
             "iteration": self.iteration,
             "seconds": self.seconds,
+            "is_stopped": self.is_stopped,
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
             "best": self.best.state_dict(),
@@ -245,7 +313,7 @@ class Trainer:
         if not path.exists():
             raise InputError(f"checkpoint {path}: no such file; start without --resume")
         try:
-            content = torch.load(path, weights_only=True)
+            content = torch.load(path, weights_only=True, map_location=self._device)
         except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
             raise InputError(f"checkpoint {path}: cannot be read: {str(error).splitlines()[0]}") from error
         mine, theirs = (_decisive(json.loads(text)) for text in (self._configuration_text(), content["configuration"]))
@@ -260,13 +328,16 @@ class Trainer:
         self.best_iteration, self.best_skill = content["best_iteration"], content["best_skill"]
         self._optimiser.load_state_dict(content["optimiser"])
         self._generator.bit_generator.state = json.loads(content["generator"])
-        self._noise.set_state(content["noise"])
+        self._noise.set_state(content["noise"].cpu())
         self._pool.load_state_dict(content["pool"])
         self.iteration, self.seconds = content["iteration"], content["seconds"]
+        self.is_stopped = content.get("is_stopped", False)
+        self._curves.forget_after(self.iteration)
 
 
 def _decisive(configuration: dict[str, Any]) -> dict[str, Any]:
     """The options that the numbers depend on, by name: not where files are, nor texts, threads and intervals."""
-    data = {key: value for key, value in configuration["data"].items() if key != "directory"}
-    kept = {name: configuration[name] for name in ("stages", "network", "loss", "optimiser", "augmentation")}
+    data = {key: value for key, value in configuration["data"].items() if key not in ("directory", "in_files")}
+    sections = ("stages", "variables", "network", "loss", "optimiser", "augmentation")
+    kept = {name: configuration[name] for name in sections}
     return {"data": data, **kept, "run.seed": configuration["run"]["seed"]}

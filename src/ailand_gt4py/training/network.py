@@ -158,8 +158,8 @@ class LayerNormNetwork(nn.Module):
 
     def exported_parameters(self) -> Mapping[str, np.ndarray]:
         """Parameters under the architecture's names, the increment scale folded into the prognostic layer."""
-        parameters = {name: tensor.detach().double().numpy().copy() for name, tensor in self.state_dict().items()}
-        scale = self.increment_scale.double().numpy()
+        parameters = {name: tensor.detach().double().cpu().numpy().copy() for name, tensor in self.state_dict().items()}
+        scale = self.increment_scale.double().cpu().numpy()
         parameters["prognostic.0.weight"] *= scale[:, None]
         parameters["prognostic.0.bias"] *= scale
         return parameters

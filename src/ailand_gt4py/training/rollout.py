@@ -15,39 +15,34 @@ import torch
 from torch.nn import functional
 
 from ailand_gt4py.training.network import LayerNormNetwork
-
-
-@dataclasses.dataclass
-class Tensors:
-    """Normalised data as tensors; columns first, as in `dataset.WindowData`."""
-
-    static: torch.Tensor
-    forcing: torch.Tensor
-    state: torch.Tensor
-    diagnostics: torch.Tensor
-
-    @property
-    def n_columns(self) -> int:
-        return self.static.shape[0]
-
-    @property
-    def n_windows(self) -> int:
-        return self.forcing.shape[1]
+from ailand_gt4py.training.tensors import Tensors
 
 
 class RunPool:
     """Free runs of the network: where each is and what state it has reached.
 
     Args:
-        tensors: the data.
+        tensors: the data. columns: those to run through.
         size: number of runs.
+        frequencies: (n_columns,) whole numbers: how many times as often a column's windows are drawn.
         generator: for all that is drawn.
     """
 
-    def __init__(self, tensors: Tensors, size: int, generator: np.random.Generator) -> None:
+    def __init__(
+        self,
+        tensors: Tensors,
+        columns: np.ndarray,
+        size: int,
+        generator: np.random.Generator,
+        frequencies: np.ndarray | None = None,
+    ) -> None:
         self._tensors = tensors
         self._generator = generator
-        self.columns = generator.integers(0, tensors.n_columns, size)
+        self._choice = np.asarray(columns, dtype=np.int64)
+        self._lengths = tensors.n_windows.numpy()
+        counts = self._lengths[self._choice]
+        self._edges = np.cumsum(counts if frequencies is None else counts * frequencies[self._choice])
+        self.columns = self._choice[generator.integers(0, len(self._choice), size)]
         # The first windows are redrawn when a run is taken, since its age is "no run yet".
         self.windows = np.zeros(size, dtype=np.int64)
         self.ages = np.full(size, -1, dtype=np.int64)
@@ -63,14 +58,17 @@ class RunPool:
         """
         size = self.columns.size
         taken = self._generator.choice(size, min(count, size), replace=False, shuffle=False)
-        last = self._tensors.n_windows - steps
+        last = self._lengths[self.columns[taken]] - steps
         anew = self._generator.random(taken.size) < restart_probability
         anew |= (self.ages[taken] < 0) | (self.windows[taken] > last)
         runs = taken[anew]
-        self.columns[runs] = self._generator.integers(0, self._tensors.n_columns, runs.size)
-        self.windows[runs] = self._generator.integers(0, last + 1, runs.size)
+        drawn = np.searchsorted(self._edges, self._generator.integers(0, self._edges[-1], runs.size), side="right")
+        self.columns[runs] = self._choice[drawn]
+        self.windows[runs] = self._generator.integers(0, self._lengths[self.columns[runs]] - steps + 1)
         self.ages[runs] = 0
-        self.states[runs] = self._tensors.state[self.columns[runs], self.windows[runs]]
+        self.states[runs] = self._tensors.state_at(
+            torch.from_numpy(self.columns[runs]), torch.from_numpy(self.windows[runs])
+        )
         return taken
 
     def put(self, taken: np.ndarray, states: torch.Tensor, steps: int) -> None:
@@ -129,26 +127,26 @@ def batch_loss(
     gradient does not reach the trunk, so it costs the prognostic variables nothing.
 
     Args:
-        static_noise: (count, n_static) added to the normalised static inputs.
+        static_noise: (count, n_static) added to the normalised static inputs; on the network's device.
 
     Returns:
         loss of the state, loss of the diagnostics, and the reached states (detached).
     """
+    device = static_noise.device
     columns = torch.from_numpy(pool.columns[taken])
-    windows = torch.from_numpy(pool.windows[taken])
     offsets = torch.arange(steps)[:, None]
-    rows = columns * tensors.n_windows + windows + offsets
-    forcing = tensors.forcing.flatten(0, 1)[rows]
-    truth = tensors.state.flatten(0, 1)[columns * (tensors.n_windows + 1) + windows + offsets + 1]
-    static = tensors.static[columns] + static_noise
-    bounded, unbounded = network.rollout(static, forcing, pool.states[taken])
-    leads = torch.from_numpy(pool.ages[taken])[None, :] + offsets
+    windows = torch.from_numpy(pool.windows[taken]) + offsets
+    forcing = tensors.forcing_at(columns, windows).to(device)
+    truth = tensors.state_at(columns, windows + 1).to(device)
+    static = tensors.static[columns].to(device) + static_noise
+    bounded, unbounded = network.rollout(static, forcing, pool.states[taken].to(device))
+    leads = (torch.from_numpy(pool.ages[taken])[None, :] + offsets).to(device)
     error = (bounded - truth) / scales.by_lead[leads.clamp(max=len(scales.by_lead) - 1)]
     state_loss = _weighted_smooth_l1(error, scales.state_weights)
     diagnosed = network.diagnose(static, forcing, unbounded.detach())
-    error = (diagnosed - tensors.diagnostics.flatten(0, 1)[rows]) / scales.diagnostic_scale
+    error = (diagnosed - tensors.diagnostics_at(columns, windows).to(device)) / scales.diagnostic_scale
     diagnostic_loss = _weighted_smooth_l1(error, scales.diagnostic_weights)
-    return state_loss, diagnostic_loss, bounded[-1].detach()
+    return state_loss, diagnostic_loss, bounded[-1].detach().cpu()
 
 
 def _weighted_smooth_l1(error: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
@@ -168,11 +166,12 @@ def free_run(
     Returns:
         states (steps, n, n_state) at the windows' ends and diagnostics (steps, n, n_diagnostics), normalised.
     """
-    static = tensors.static[columns]
-    state = tensors.state[columns, windows]
+    device = next(network.parameters()).device
+    static = tensors.static[columns].to(device)
+    state = tensors.state_at(columns, windows).to(device)
     states, diagnostics = [], []
     for step in range(steps):
-        state, diagnosed = network(static, tensors.forcing[columns, windows + step], state)
-        states.append(state)
-        diagnostics.append(diagnosed)
+        state, diagnosed = network(static, tensors.forcing_at(columns, windows + step).to(device), state)
+        states.append(state.cpu())
+        diagnostics.append(diagnosed.cpu())
     return torch.stack(states), torch.stack(diagnostics)

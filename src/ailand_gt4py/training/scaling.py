@@ -11,14 +11,11 @@ import torch
 
 from ailand_gt4py.errors import InputError
 from ailand_gt4py.evaluation import baselines
-from ailand_gt4py.training.dataset import WindowData
-from ailand_gt4py.training.rollout import Tensors
 from ailand_gt4py.training.statistics import RunningStatistics
-from ailand_gt4py.training.variables import DIAGNOSTICS, FORCING, STATE, STATIC, Specification
+from ailand_gt4py.training.tensors import Tensors
+from ailand_gt4py.training.variables import Specification, VariableSet
+from ailand_gt4py.training.windows import Values, WindowData
 from ailand_gt4py.weights.model import Normalisation, Variable
-
-#: Columns that statistics take at a time.
-COLUMN_BLOCK = 32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,52 +31,76 @@ class Scaling:
     forcing: tuple[Variable, ...]
     state: tuple[Variable, ...]
     diagnostics: tuple[Variable, ...]
-    increment_std: np.ndarray
+    increment_std: Values
 
     @property
-    def increment_scale(self) -> np.ndarray:
+    def increment_scale(self) -> Values:
         """(n_state,) the increments' standard deviation in normalised space."""
         return self.increment_std / scale(self.state)
 
-    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+    def bounds(self) -> tuple[Values, Values]:
         """Lower and upper bounds of the state in normalised space, each (n_state,)."""
-        lower = np.array([variable.lower_bound for variable in self.state])
-        upper = np.array([variable.upper_bound for variable in self.state])
-        return (lower - shift(self.state)) / scale(self.state), (upper - shift(self.state)) / scale(self.state)
+        return bounds(self.state)
 
 
-def shift(variables: Sequence[Variable]) -> np.ndarray:
+def shift(variables: Sequence[Variable]) -> Values:
     """What the normalisation of each variable subtracts."""
     return np.array([variable.normalisation.shift for variable in variables])
 
 
-def scale(variables: Sequence[Variable]) -> np.ndarray:
+def scale(variables: Sequence[Variable]) -> Values:
     """What the normalisation of each variable divides by."""
     return np.array([variable.normalisation.scale for variable in variables])
 
 
-def measure(data: WindowData) -> Scaling:
+def bounds(variables: Sequence[Variable]) -> tuple[Values, Values]:
+    """Lower and upper bounds in normalised space, each (n_variables,)."""
+    limits = ([getattr(one, name) for one in variables] for name in ("lower_bound", "upper_bound"))
+    lower, upper = ((np.array(limit) - shift(variables)) / scale(variables) for limit in limits)
+    return lower, upper
+
+
+def measure(data: WindowData, variables: VariableSet, columns: Values | None = None) -> Scaling:
     """Statistics of training columns in one pass over them.
 
+    Args:
+        data: model units. variables: of the data. columns: to take; None: all.
+
     Raises:
-        InputError: an input that does not vary, so that it cannot be normalised and could not be learnt.
+        InputError: a variable that does not vary, so that it cannot be normalised and could not be learnt, or a state
+            that never changes.
     """
-    groups = {"static": STATIC, "forcing": FORCING, "state": STATE, "diagnostics": DIAGNOSTICS}
-    statistics = {group: RunningStatistics(len(members)) for group, members in groups.items()}
-    increments = RunningStatistics(len(STATE))
-    for start in range(0, data.n_columns, COLUMN_BLOCK):
-        block = slice(start, start + COLUMN_BLOCK)
-        for group, members in groups.items():
-            values = getattr(data, group)[block]
+    statistics = {group: RunningStatistics(len(members)) for group, members in variables.groups.items()}
+    increments = RunningStatistics(len(variables.state))
+    for block in data.blocks(columns):
+        for group, members in variables.groups.items():
+            values = _logarithms(getattr(block, group), members)
             wet_only = np.array([variable.wet_only for variable in members])
             selected = ~wet_only | (values > 0.0) if wet_only.any() else None
             statistics[group].update(values, selected)
-        increments.update(np.diff(data.state[block].astype(np.float64), axis=1))
+        increments.update(np.diff(block.state.astype(np.float64), axis=1))
     finished = {
         group: tuple(_variable(member, statistics[group], index) for index, member in enumerate(members))
-        for group, members in groups.items()
+        for group, members in variables.groups.items()
     }
+    for member, std in zip(variables.state, increments.std, strict=True):
+        if not std > 0.0:
+            raise InputError(
+                f"state '{member.name}': its changes over one step have the standard deviation {std} over the training "
+                "columns, expected a state that changes"
+            )
     return Scaling(**finished, increment_std=increments.std)
+
+
+def _logarithms(values: Values, members: Sequence[Specification]) -> Values:
+    """The values, of those with the method ``log`` their logarithm."""
+    logarithmic = [place for place, member in enumerate(members) if member.method == "log"]
+    if not logarithmic:
+        return values
+    values = values.astype(np.float64)
+    floors = np.array([members[place].floor for place in logarithmic])
+    values[..., logarithmic] = np.log(np.maximum(values[..., logarithmic], floors))
+    return values
 
 
 def _variable(specification: Specification, statistics: RunningStatistics, index: int) -> Variable:
@@ -90,28 +111,14 @@ def _variable(specification: Specification, statistics: RunningStatistics, index
             f"variable '{specification.name}' has the standard deviation {std} over the training columns "
             f"({minimum} to {maximum}), expected one that varies"
         )
-    return Variable(
-        name=specification.name,
-        units=specification.units,
-        long_name=specification.long_name,
-        standard_name=specification.standard_name,
-        time_meaning=specification.time_meaning,
-        normalisation=Normalisation(
-            method=specification.method,
-            mean=float(statistics.mean[index]),
-            std=std,
-            minimum=minimum,
-            maximum=maximum,
-        ),
-        training_minimum=minimum,
-        training_maximum=maximum,
-        lower_bound=specification.lower_bound,
-        upper_bound=specification.upper_bound,
-        derived=specification.derived,
-    )
+    mean, lowest = float(statistics.mean[index]), minimum
+    if specification.method == "log":
+        minimum, maximum, lowest = math.exp(minimum), math.exp(maximum), specification.floor
+    normalisation = Normalisation(specification.method, mean=mean, std=std, minimum=lowest, maximum=maximum)
+    return specification.variable(normalisation, minimum, maximum)
 
 
-def error_scales(data: WindowData, scaling: Scaling, anomaly_factor: float) -> np.ndarray:
+def error_scales(data: WindowData, scaling: Scaling, anomaly_factor: float, columns: Values | None = None) -> Values:
     """What is a usual error of the state, by lead: the yardstick of the loss.
 
     With D(k) the standard deviation of the change over k steps (persistence's error) and A the standard deviation about
@@ -120,7 +127,7 @@ def error_scales(data: WindowData, scaling: Scaling, anomaly_factor: float) -> n
     weighs each lead against what a forecast has to beat there.
 
     Args:
-        data: training columns, model units.
+        data: model units. columns: to take; None: all.
         scaling: of the same columns.
         anomaly_factor: above 0; the larger, the less old runs count and the more their large errors do.
 
@@ -128,18 +135,23 @@ def error_scales(data: WindowData, scaling: Scaling, anomaly_factor: float) -> n
         (n_leads, n_state) in normalised space, rows for 1, 2, ... steps up to the last one that differs by more than
         rounding: 2^k steps with 2^k <= half of the windows.
     """
-    lags = 2 ** np.arange(int(math.log2(max(data.n_windows // 2, 1))) + 1)
-    squares, anomalies, counts = np.zeros((lags.size, len(STATE))), np.zeros(len(STATE)), np.zeros(lags.size)
-    for start in range(0, data.n_columns, COLUMN_BLOCK):
-        state = data.state[start : start + COLUMN_BLOCK].astype(np.float64)
+    n_state = len(scaling.state)
+    lengths = data.n_windows if columns is None else data.n_windows[columns]
+    lags = 2 ** np.arange(int(math.log2(max(int(lengths.max()) // 2, 1))) + 1)
+    squares, anomalies, counts = np.zeros((lags.size, n_state)), np.zeros(n_state), np.zeros(lags.size)
+    n_values = 0
+    for block in data.blocks(columns):
+        state = block.state.astype(np.float64)
         for index, lag in enumerate(lags):
-            squares[index] += ((state[:, lag:] - state[:, :-lag]) ** 2).sum(axis=(0, 1))
-            counts[index] += state.shape[0] * (state.shape[1] - lag)
+            if lag < state.shape[1]:
+                squares[index] += ((state[:, lag:] - state[:, :-lag]) ** 2).sum(axis=(0, 1))
+                counts[index] += state.shape[0] * (state.shape[1] - lag)
         by_time = state.transpose(1, 0, 2)
-        climatology = baselines.day_of_year_climatology(by_time, data.times, window_days=1)
+        climatology = baselines.day_of_year_climatology(by_time, block.times, window_days=1)
         anomalies += ((by_time - climatology) ** 2).sum(axis=(0, 1))
+        n_values += state.shape[0] * state.shape[1]
     change = squares / counts[:, None]
-    anomaly = anomaly_factor**2 * anomalies / (data.n_columns * data.state.shape[1])
+    anomaly = anomaly_factor**2 * anomalies / n_values
     # A variable may follow its climatology exactly in tiny data; then only the change counts.
     inverse = 1.0 / change + np.divide(1.0, anomaly, out=np.zeros_like(anomaly), where=anomaly > 0.0)
     leads = np.arange(1, lags[-1] + 1)
@@ -148,24 +160,32 @@ def error_scales(data: WindowData, scaling: Scaling, anomaly_factor: float) -> n
 
 
 def normalised_tensors(data: WindowData, scaling: Scaling) -> Tensors:
-    """Normalise data in place (to keep one copy in memory) and hand it over as tensors."""
-    for group in ("static", "forcing", "state", "diagnostics"):
-        values: np.ndarray = getattr(data, group)
-        variables = getattr(scaling, group)
-        for start in range(0, data.n_columns, COLUMN_BLOCK):
-            block = values[start : start + COLUMN_BLOCK]
-            block[...] = (block.astype(np.float64) - shift(variables)) / scale(variables)
-    return Tensors(*(torch.from_numpy(getattr(data, group)) for group in ("static", "forcing", "state", "diagnostics")))
+    """Normalise data in place (to keep one copy) and hand it over as tensors."""
+    _normalise(data.static, scaling.static)
+    for block in data.blocks():
+        for group in ("forcing", "state", "diagnostics"):
+            _normalise(getattr(block, group), getattr(scaling, group))
+    arrays = (data.static, data.forcing, data.state, data.diagnostics, data.n_windows)
+    return Tensors(*map(torch.from_numpy, arrays))
 
 
-def clip_targets(data: WindowData, limits: Mapping[str, tuple[float, float]]) -> dict[str, int]:
-    """Clip outputs in place to the limits given; returns how many values of each were outside."""
-    changed = {}
-    for group, members in (("state", STATE), ("diagnostics", DIAGNOSTICS)):
-        for index, member in enumerate(members):
-            if member.name in limits:
-                values = getattr(data, group)[..., index]
-                low, high = limits[member.name]
-                changed[member.name] = int(((values < low) | (values > high)).sum())
-                np.clip(values, low, high, out=values)
+def _normalise(values: Values, variables: Sequence[Variable]) -> None:
+    for place, variable in enumerate(variables):
+        values[..., place] = variable.normalisation.apply(values[..., place].astype(np.float64))
+
+
+def clip_targets(
+    data: WindowData, variables: VariableSet, limits: Mapping[str, tuple[float, float]], columns: Values
+) -> dict[str, int]:
+    """Clip outputs of some columns in place to the limits given; returns how many values of each were outside."""
+    changed: dict[str, int] = {}
+    for block in data.blocks(columns):
+        for group, members in (("state", variables.state), ("diagnostics", variables.diagnostics)):
+            for index, member in enumerate(members):
+                if member.name in limits:
+                    values = getattr(block, group)[..., index]
+                    low, high = limits[member.name]
+                    outside = int(((values < low) | (values > high)).sum())
+                    changed[member.name] = changed.get(member.name, 0) + outside
+                    np.clip(values, low, high, out=values)
     return changed

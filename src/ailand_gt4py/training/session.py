@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ailand_gt4py.errors import InputError
 from ailand_gt4py.training.configuration import Configuration
-from ailand_gt4py.training.dataset import read_windows, split_columns
+from ailand_gt4py.training.dataset import place_groups, read_windows
 from ailand_gt4py.training.export import describe_training, to_model
 from ailand_gt4py.training.loop import Trainer
 from ailand_gt4py.training.scaling import clip_targets, error_scales, measure, normalised_tensors
 from ailand_gt4py.training.validation import Scores, Validator
+from ailand_gt4py.training.windows import split_columns
 from ailand_gt4py.weights.model import Model, Variable
 from ailand_gt4py.weights.model_file import write_model
 
@@ -67,22 +69,33 @@ def _train(
     report: Callable[[str], None],
 ) -> Model:
     report(f"reading {', '.join(path.name for path in files)}")
-    data = read_windows(files)
-    training, validation = split_columns(data.climate, configuration.data.validation_fraction, configuration.run.seed)
-    learnt = data.select(training)
-    checked = data.select(validation) if validation.size else None
-    step_seconds = data.step_seconds
-    del data  # half a gigabyte
-    for name, count in clip_targets(learnt, configuration.data.clip).items():
-        report(f"{name}: {count} of {learnt.n_columns * learnt.n_windows} values clipped")
-    scaling = measure(learnt)
-    scales = error_scales(learnt, scaling, configuration.loss.anomaly_factor)
+    variables, options = configuration.variable_set, configuration.data
+    data = read_windows(
+        files,
+        variables,
+        exclude_boxes=options.exclude_boxes,
+        exclude_places_of=[files[0].parent / name for name in options.exclude_places_of],
+        cache=_cache(directory) if options.in_files else None,
+    )
+    for sentence in data.history:
+        report(f"  {sentence}")
+    training, validation = split_columns(place_groups(data), options.validation_fraction, configuration.run.seed)
+    for name, count in clip_targets(data, variables, options.clip, training).items():
+        report(f"{name}: {count} of {int(data.n_windows[training].sum())} values clipped")
+    scaling = measure(data, variables, training)
+    scales = error_scales(data, scaling, configuration.loss.anomaly_factor, training)
+    tensors = normalised_tensors(data, scaling)
     validator = None
-    if checked is not None:
-        validator = Validator(checked, scaling, configuration.validation.leads_days, configuration.validation.starts)
-    tensors = normalised_tensors(learnt, scaling)
-    report(f"{training.size} columns for training, {validation.size} for validation, {tensors.n_windows} windows each")
-    trainer = Trainer(configuration, scaling, tensors, validator, directory, scales, report)
+    if validation.size:
+        leads = configuration.validation.leads_days
+        validator = Validator(data, tensors, validation, scaling, leads, configuration.validation.starts)
+    report(
+        f"{training.size} columns for training, {validation.size} for validation, "
+        f"{int(data.n_windows[training].sum())} windows to learn from"
+    )
+    by_source = np.array([options.frequency.get(name, 1) for name in options.train])
+    frequencies = by_source[data.source]
+    trainer = Trainer(configuration, scaling, tensors, training, validator, directory, scales, report, frequencies)
     if resume:
         trainer.resume()
         report(f"going on from iteration {trainer.iteration}")
@@ -90,7 +103,6 @@ def _train(
     network, iteration = trainer.chosen
     if validator is not None:
         report(f"the network of iteration {iteration} did best on the validation columns")
-        leads = configuration.validation.leads_days
         for line in score_table(validator.scores(network), scaling.state, scaling.diagnostics, leads):
             report(line)
     provenance = describe_training(
@@ -103,10 +115,24 @@ def _train(
         command,
         code_version,
     )
-    model = to_model(network, scaling, step_seconds, provenance)
+    model = to_model(network, scaling, data.step_seconds, provenance)
     write_model(model, output)
     report(f"wrote {output}: {model.parameter_count} parameters")
     return model
+
+
+def _cache(directory: Path) -> Path:
+    """The directory for the data's arrays.
+
+    Raises:
+        InputError: it cannot be made.
+    """
+    cache = directory / "data"
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"training directory {directory}: cannot be made: {error.strerror or error}") from error
+    return cache
 
 
 def score_table(
@@ -114,10 +140,10 @@ def score_table(
 ) -> list[str]:
     """Lines with the RMSE on the validation columns by variable and lead: model / persistence / climatology."""
     lines = ["RMSE on validation columns, model / persistence / climatology of the verified years, by lead in days"]
-    lines.append(f"{'':8}" + "".join(f"{lead:>28g}" for lead in leads_days) + f"{'whole run':>12}")
+    lines.append(f"{'':8}" + "".join(f"{lead:>32g}" for lead in leads_days) + f"{'whole run':>12}")
     for index, variable in enumerate(state):
         cells = "".join(
-            f"{' / '.join(f'{float(values[index]):.4g}' for values in triple):>28}"
+            f"{' / '.join(f'{float(values[index]):.4g}' for values in triple):>32}"
             for triple in zip(scores.model, scores.persistence, scores.climatology, strict=True)
         )
         lines.append(f"{variable.name:8}{cells}{scores.whole_run[index]:>12.4g} {variable.units}")

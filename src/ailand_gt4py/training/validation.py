@@ -9,10 +9,11 @@ import numpy as np
 import torch
 
 from ailand_gt4py.evaluation import baselines
-from ailand_gt4py.training.dataset import WindowData
 from ailand_gt4py.training.network import LayerNormNetwork
-from ailand_gt4py.training.rollout import Tensors, free_run
-from ailand_gt4py.training.scaling import Scaling, normalised_tensors, scale, shift
+from ailand_gt4py.training.rollout import free_run
+from ailand_gt4py.training.scaling import Scaling, bounds, scale, shift
+from ailand_gt4py.training.tensors import Tensors
+from ailand_gt4py.training.windows import Values, WindowData
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,52 +36,79 @@ class Scores:
     whole_run_bounds: np.ndarray
 
     @property
+    def ratio(self) -> np.ndarray:
+        """(n_leads, n_state) RMSE over the better baseline's; NaN where that one makes no error (no snow, say)."""
+        better = np.minimum(self.persistence, self.climatology)
+        return np.divide(self.model, better, out=np.full_like(better, np.nan), where=better > 0.0)
+
+    @property
     def skill(self) -> float:
-        """Mean over variables and leads of RMSE over the better baseline's: below 1 is good, the less the better."""
-        return float(np.mean(self.model / np.minimum(self.persistence, self.climatology)))
+        """Mean of `ratio` over variables and leads: below 1 is good, the less the better."""
+        ratio = self.ratio
+        known = np.isfinite(ratio)
+        # Without any baseline that errs, the error itself must do.
+        return float(ratio[known].mean() if known.any() else self.model.mean())
 
 
 class Validator:
-    """Holds the validation columns and their baselines.
+    """Holds the validation columns' baselines and where their runs begin.
 
     Args:
-        data: validation columns, model units; normalised in place.
+        data: of which `tensors` are, normalised. tensors: the data.
+        columns: for validation.
         scaling: of the training columns.
         leads_days: leads of the scores.
         starts: number of runs per column, spread over the period and the hours of the day.
     """
 
-    def __init__(self, data: WindowData, scaling: Scaling, leads_days: Sequence[float], starts: int) -> None:
+    def __init__(
+        self,
+        data: WindowData,
+        tensors: Tensors,
+        columns: Values,
+        scaling: Scaling,
+        leads_days: Sequence[float],
+        starts: int,
+    ) -> None:
         per_day = 86_400.0 / data.step_seconds
-        self._leads = np.array([max(1, round(lead * per_day)) for lead in leads_days])
-        longest = min(int(self._leads.max()), data.n_windows)
-        self._leads = np.minimum(self._leads, longest)
-        first = np.unique(np.linspace(0, data.n_windows - longest, starts).round().astype(int))
-        self._state_scale, self._diagnostic_scale = scale(scaling.state), scale(scaling.diagnostics)
-        self._state_shift = shift(scaling.state)
-        truth = data.state.astype(np.float64)
-        climatology = baselines.day_of_year_climatology(truth.transpose(1, 0, 2), data.times, window_days=1)
-        verified = first[:, None] + self._leads  # (n_starts, n_leads)
-        at_leads = truth[:, verified]
-        self._persistence = baselines.rmse(at_leads - truth[:, first][:, :, None], axis=(0, 1))
-        self._climatology = baselines.rmse(climatology[verified].transpose(2, 0, 1, 3) - at_leads, axis=(0, 1))
-        self._tensors: Tensors = normalised_tensors(data, scaling)
-        self._columns = torch.arange(data.n_columns).repeat_interleave(first.size)
-        self._windows = torch.from_numpy(np.tile(first, data.n_columns))
+        shortest = int(data.n_windows[columns].min())
+        longest = min(max(1, round(max(leads_days) * per_day)), shortest)
+        self._leads = np.minimum([max(1, round(lead * per_day)) for lead in leads_days], longest)
+        self._tensors = tensors
+        self._state_scale, self._state_shift = scale(scaling.state), shift(scaling.state)
+        self._diagnostic_scale = scale(scaling.diagnostics)
+        # Training leaves diagnostics as they come; the exported model holds them within their bounds.
+        self._diagnostic_bounds = [torch.from_numpy(bound).float() for bound in bounds(scaling.diagnostics)]
+        runs: list[tuple[Values, Values]] = []
+        persistence, climatology = [], []
+        for block in data.blocks(columns):
+            first = np.unique(np.linspace(0, block.forcing.shape[1] - longest, starts).round().astype(int))
+            truth = block.state.astype(np.float64)
+            usual = baselines.day_of_year_climatology(truth.transpose(1, 0, 2), block.times, window_days=1)
+            verified = first[:, None] + self._leads  # (n_starts, n_leads)
+            at_leads = truth[:, verified]
+            persistence.append((at_leads - truth[:, first][:, :, None]).reshape(-1, *at_leads.shape[2:]))
+            climatology.append((usual[verified].transpose(2, 0, 1, 3) - at_leads).reshape(-1, *at_leads.shape[2:]))
+            runs.append((np.repeat(block.columns, first.size), np.tile(first, len(block.columns))))
+        self._persistence = baselines.rmse(np.concatenate(persistence), axis=0) * self._state_scale
+        self._climatology = baselines.rmse(np.concatenate(climatology), axis=0) * self._state_scale
+        self._columns, self._windows = (torch.from_numpy(np.concatenate(parts)) for parts in zip(*runs, strict=True))
+        self._whole = torch.from_numpy(np.asarray(columns))
+        self._whole_length = shortest
 
     def scores(self, network: LayerNormNetwork) -> Scores:
         """Run the network freely and compare."""
         tensors, longest = self._tensors, int(self._leads.max())
         states, diagnosed = free_run(network, tensors, self._columns, self._windows, longest)
         ends = torch.from_numpy(self._leads)
-        truth = tensors.state[self._columns, self._windows + ends[:, None]]
+        truth = tensors.state_at(self._columns, self._windows + ends[:, None])
         model = baselines.rmse((states[ends - 1] - truth).numpy(), axis=1) * self._state_scale
-        offsets = torch.arange(longest)[:, None]
-        error = diagnosed - tensors.diagnostics[self._columns, self._windows + offsets]
+        windows = self._windows + torch.arange(longest)[:, None]
+        error = torch.clamp(diagnosed, *self._diagnostic_bounds) - tensors.diagnostics_at(self._columns, windows)
         diagnostics = baselines.rmse(error.numpy(), axis=(0, 1)) * self._diagnostic_scale
-        every, start = torch.arange(tensors.n_columns), torch.zeros(tensors.n_columns, dtype=torch.int64)
-        whole, _ = free_run(network, tensors, every, start, tensors.n_windows)
-        error = whole.transpose(0, 1) - tensors.state[:, 1:]
+        start = torch.zeros(len(self._whole), dtype=torch.int64)
+        whole, _ = free_run(network, tensors, self._whole, start, self._whole_length)
+        error = whole - tensors.state_at(self._whole, torch.arange(1, self._whole_length + 1)[:, None])
         reached = np.stack([whole.amin((0, 1)).numpy(), whole.amax((0, 1)).numpy()])
         return Scores(
             model=model,

@@ -1,16 +1,21 @@
-"""The variables of the default model: names, order, units, meaning in time, normalisation method and bounds.
+"""The variables that models are trained on: units, meaning in time, normalisation method and bounds, by name.
 
-The names are those of ec-land-db. The list follows the table of aiLand v1 (Raoult et al. 2026), less the land-sea and
-glacier masks (constant in the training data), the standard deviation of the filtered orography (ecLand offline does
-not use it) and the lake depth (not in the public store).
+The names are those of ec-land-db. The default choice follows aiLand v1 (Raoult et al. 2026), less the land-sea and
+glacier masks (constant in the training data), the standard deviation of the filtered orography (ecLand offline does not
+use it) and the lake depth (not in the public store). Beyond v1 its state has what ecLand remembers and v1's seven
+variables do not tell: the deepest layer, amount, density, temperature and albedo of the snow, and the water on leaves;
+its diagnostics have the other terms of the budgets of energy and water; its forcing has some of the window before.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
-from ailand_gt4py.weights.model import NormalisationMethod, TimeMeaning
+from ailand_gt4py.errors import InputError
+from ailand_gt4py.lagged_forcing import LaggedForcing, lagged_name
+from ailand_gt4py.weights.model import Normalisation, NormalisationMethod, TimeMeaning, Variable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +27,7 @@ class Specification:
         method: normalisation method.
         wet_only: the statistics are taken over values above zero. For precipitation, whose standard deviation over
             all samples is so small that a storm would be a hundred of it.
+        floor: for the method ``log``: what smaller values are taken for.
         lower_bound, upper_bound: physical bounds, in units; applied in every step.
     """
 
@@ -32,9 +38,70 @@ class Specification:
     time_meaning: TimeMeaning = "window mean"
     method: NormalisationMethod = "mean-std"
     wet_only: bool = False
+    floor: float = math.nan
     lower_bound: float = -math.inf
     upper_bound: float = math.inf
     derived: str = ""
+
+    def variable(
+        self, normalisation: Normalisation | None = None, minimum: float = math.nan, maximum: float = math.nan
+    ) -> Variable:
+        """The variable of a model.
+
+        Args:
+            normalisation: with statistics; None: unknown. minimum, maximum: of the training data.
+        """
+        return Variable(
+            name=self.name,
+            units=self.units,
+            long_name=self.long_name,
+            standard_name=self.standard_name,
+            time_meaning=self.time_meaning,
+            normalisation=Normalisation() if normalisation is None else normalisation,
+            training_minimum=minimum,
+            training_maximum=maximum,
+            lower_bound=self.lower_bound,
+            upper_bound=self.upper_bound,
+            derived=self.derived,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class VariableSet:
+    """The variables of a model to be trained, in its order.
+
+    Attributes:
+        static, forcing, state, diagnostics: of each group.
+    """
+
+    static: tuple[Specification, ...]
+    forcing: tuple[Specification, ...]
+    state: tuple[Specification, ...]
+    diagnostics: tuple[Specification, ...]
+
+    def template(self, step_seconds: float) -> Template:
+        """The variables as those of a model with this step, statistics unknown."""
+        static, forcing, state, diagnostics = (
+            tuple(variable.variable() for variable in group) for group in self.groups.values()
+        )
+        return Template(static, forcing, state, diagnostics, step_seconds)
+
+    @property
+    def groups(self) -> dict[str, tuple[Specification, ...]]:
+        """The groups by name."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Template:
+    """`weights.model.ModelVariables` of a model that does not exist yet."""
+
+    static: tuple[Variable, ...]
+    forcing: tuple[Variable, ...]
+    state: tuple[Variable, ...]
+    diagnostics: tuple[Variable, ...]
+    step_seconds: float
+    normalised_space: bool = False
 
 
 def _static(name: str, units: str, long_name: str, standard_name: str = "") -> Specification:
@@ -76,7 +143,8 @@ _FORCING_FROM_FILE: tuple[Specification, ...] = (
     Specification("met_ctpf", "1", "convective fraction of the precipitation"),
     Specification("met_lwdown", "W m-2", "downward long-wave radiation", "surface_downwelling_longwave_flux_in_air"),
     Specification("met_psurf", "Pa", "surface pressure", "surface_air_pressure"),
-    Specification("met_qair", "kg kg-1", "specific humidity of the air", "specific_humidity"),
+    # A degree of dew point is as much in dry air as in moist: the logarithm tells it everywhere.
+    Specification("met_qair", "kg kg-1", "specific humidity of the air", "specific_humidity", method="log", floor=1e-6),
     Specification("met_rainf", "kg m-2 s-1", "rainfall rate", "rainfall_flux", method="std", wet_only=True),
     Specification("met_snowf", "kg m-2 s-1", "snowfall rate", "snowfall_flux", method="std", wet_only=True),
     Specification("met_swdown", "W m-2", "downward short-wave radiation", "surface_downwelling_shortwave_flux_in_air"),
@@ -110,7 +178,19 @@ _DERIVED_FORCING: tuple[Specification, ...] = (
     _derived("cos_solar_zenith_angle", "1", "cosine of the solar zenith angle, 0 at night", "window end"),
 )
 
-FORCING: tuple[Specification, ...] = _FORCING_FROM_FILE + _DERIVED_FORCING
+#: Forcing of which the window before tells, too, how it changes within the window: means alone do not.
+LAGGED = ("met_tair", "met_qair", "met_swdown", "met_lwdown", "met_wind_e", "met_wind_n", "met_rainf")
+
+
+def _lagged(name: str) -> Specification:
+    of = next(variable for variable in _FORCING_FROM_FILE if variable.name == name)
+    derived = lagged_name(name)
+    return dataclasses.replace(
+        of, name=f"{name}_before", long_name=f"{of.long_name}, in the window before", derived=derived
+    )
+
+
+FORCING: tuple[Specification, ...] = _FORCING_FROM_FILE + _DERIVED_FORCING + tuple(map(_lagged, LAGGED))
 
 #: Largest porosity of ecLand's soil types (organic soil), m3 m-3.
 LARGEST_POROSITY = 0.766
@@ -140,27 +220,33 @@ def _soil_temperature(layer: int, depth: str) -> Specification:
     )
 
 
-_DEPTHS = ("0-7 cm", "7-28 cm", "28-100 cm")
+_DEPTHS = ("0-7 cm", "7-28 cm", "28-100 cm", "100-289 cm")
+
+
+def _snow(name: str, units: str, long_name: str, standard_name: str, lower: float, upper: float) -> Specification:
+    return Specification(name, units, long_name, standard_name, "window start", lower_bound=lower, upper_bound=upper)
+
 
 STATE: tuple[Specification, ...] = (
-    *(_soil_water(layer, depth) for layer, depth in enumerate(_DEPTHS, start=1)),
-    *(_soil_temperature(layer, depth) for layer, depth in enumerate(_DEPTHS, start=1)),
-    Specification(
-        "snowc",
-        "1",
-        "snow cover",
-        "surface_snow_area_fraction",
-        "window start",
-        lower_bound=0.0,
-        upper_bound=1.0,
+    *(_soil_water(layer, depth) for layer, depth in enumerate(_DEPTHS[:3], start=1)),
+    *(_soil_temperature(layer, depth) for layer, depth in enumerate(_DEPTHS[:3], start=1)),
+    _snow("snowc", "1", "snow cover", "surface_snow_area_fraction", 0.0, 1.0),
+    # Snow cover saturates under a few centimetres. Amount, density and temperature say how well the soil is insulated
+    # and when the snow will be gone.
+    _snow("sd", "m", "snow depth in water equivalent", "lwe_thickness_of_surface_snow_amount", 0.0, 10.0),
+    _snow("rsn", "kg m-3", "density of the snow, 100 where there is none", "snow_density", 50.0, 1000.0),
+    _snow(
+        "tsn", "K", "temperature of the snow, 273.16 where there is none", "temperature_in_surface_snow", 180.0, 273.16
     ),
-    # Beyond aiLand v1: snow cover saturates under a few centimetres, so without the amount of snow the emulator cannot
-    # know how well the soil is insulated nor when the snow will be gone.
+    _snow("asn", "1", "albedo of the snow", "", 0.0, 1.0),
+    # Heat and water of the deepest layer go into the third over months.
+    _soil_water(4, _DEPTHS[3]),
+    _soil_temperature(4, _DEPTHS[3]),
     Specification(
-        "sd",
-        "m",
-        "snow depth in water equivalent",
-        "lwe_thickness_of_surface_snow_amount",
+        "src",
+        "kg m-2",
+        "water on leaves and bare soil",
+        "canopy_water_amount",
         "window start",
         lower_bound=0.0,
         upper_bound=10.0,
@@ -173,4 +259,52 @@ DIAGNOSTICS: tuple[Specification, ...] = (
     Specification("skt", "K", "skin temperature", "surface_temperature", "window end"),
     Specification("sshf", "W m-2", "sensible heat flux, positive downward", "surface_downward_sensible_heat_flux"),
     Specification("slhf", "W m-2", "latent heat flux, positive downward", "surface_downward_latent_heat_flux"),
+    Specification(
+        "ssr",
+        "W m-2",
+        "net short-wave radiation, positive downward",
+        "surface_net_downward_shortwave_flux",
+        lower_bound=0.0,
+    ),
+    Specification("str", "W m-2", "net long-wave radiation, positive downward", "surface_net_downward_longwave_flux"),
+    Specification("e", "kg m-2 s-1", "evaporation, positive downward"),
+    Specification(
+        "sro", "kg m-2 s-1", "surface runoff", "surface_runoff_flux", method="std", wet_only=True, lower_bound=0.0
+    ),
+    Specification(
+        "ssro", "kg m-2 s-1", "drainage", "subsurface_runoff_flux", method="std", wet_only=True, lower_bound=0.0
+    ),
 )
+
+#: All that can be chosen, by group and name.
+CATALOGUE: dict[str, dict[str, Specification]] = {
+    group: {variable.name: variable for variable in variables}
+    for group, variables in (("static", STATIC), ("forcing", FORCING), ("state", STATE), ("diagnostics", DIAGNOSTICS))
+}
+
+DEFAULT = VariableSet(STATIC, FORCING, STATE, DIAGNOSTICS)
+
+
+def choose(
+    static: Sequence[str], forcing: Sequence[str], state: Sequence[str], diagnostics: Sequence[str]
+) -> VariableSet:
+    """The variables of these names; an empty list: the default ones.
+
+    Raises:
+        InputError: a name that is not in the catalogue, or twice in a list, or a forcing of the window before without
+            that of the window itself.
+    """
+    chosen = {}
+    for group, names in (("static", static), ("forcing", forcing), ("state", state), ("diagnostics", diagnostics)):
+        known = CATALOGUE[group]
+        for name in names:
+            if name not in known:
+                raise InputError(f"variables.{group}: '{name}' is unknown, expected some of {', '.join(known)}")
+            if list(names).count(name) > 1:
+                raise InputError(f"variables.{group}: '{name}' is there twice, expected each once")
+        chosen[group] = tuple(known[name] for name in names or known)
+    try:
+        LaggedForcing([variable.variable() for variable in chosen["forcing"]])
+    except InputError as error:
+        raise InputError(f"variables.forcing: {error}") from error
+    return VariableSet(**chosen)

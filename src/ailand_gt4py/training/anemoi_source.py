@@ -1,0 +1,259 @@
+"""Training data from stores that anemoi-datasets made (github.com/ecmwf/anemoi-datasets), read through that package.
+
+Such a store holds one array (dates, variables, members, points) and knows its variables by name. Static fields are in
+it at every date. It says little of units and nothing of what a date stands for: where it is silent, the units are taken
+to be the model's and the dates to be labels as `ailand_gt4py.training.dataset` means them; `AnemoiSource.history` says
+so.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from ailand_gt4py.driver.column_file import one_line
+from ailand_gt4py.driver.derive import DERIVATIONS, Derivation, sentences
+from ailand_gt4py.driver.time_axis import check_step, text
+from ailand_gt4py.driver.units import Conversion, conversion
+from ailand_gt4py.errors import InputError
+from ailand_gt4py.training.variables import Specification, VariableSet
+
+Values = np.ndarray[Any, Any]
+
+
+def is_anemoi_store(path: Path) -> bool:
+    """Whether a directory or zip file is a zarr store in anemoi-datasets' layout, judged by its attributes."""
+    attributes = _attributes(path)
+    return isinstance(attributes.get("variables"), list) and "frequency" in attributes
+
+
+def _attributes(path: Path) -> Mapping[str, Any]:
+    """Global attributes of a zarr store; empty where there are none or it is no such store."""
+    for name, key in ((".zattrs", None), ("zarr.json", "attributes")):
+        try:
+            if path.is_dir():
+                content = (path / name).read_bytes()
+            elif zipfile.is_zipfile(path):
+                with zipfile.ZipFile(path) as archive:
+                    content = archive.read(name)
+            else:
+                return {}
+            found = json.loads(content)
+            found = found if key is None else found.get(key)
+        except (OSError, KeyError, ValueError, AttributeError, zipfile.BadZipFile):
+            continue
+        if isinstance(found, Mapping):
+            return found
+    return {}
+
+
+class AnemoiSource:
+    """A store of anemoi-datasets as a `sources.Source`; points are columns, labelled by their numbers.
+
+    Args:
+        path: of the store. variables: to read, each by its name.
+
+    Raises:
+        InputError: the package is missing, the store cannot be opened, a variable is missing or its unit is of another
+            quantity, dates are missing or not equally apart, or there is more than one member.
+    """
+
+    def __init__(self, path: Path, variables: VariableSet) -> None:
+        self._path = path
+        self._dataset: Any = _open(path)
+        self._variables = variables
+        self._own_names: dict[str, str] = {}
+        self._conversions: dict[str, Conversion] = {}
+        self._without_units: list[str] = []
+        self.history: list[str] = []
+        self.times, self.step = self._time_axis()
+        members = int(self._dataset.shape[2])
+        if members != 1:
+            raise InputError(f"{path}: has {members} members, expected 1")
+        self.latitude = np.asarray(self._dataset.latitudes, dtype=np.float64)
+        self.longitude = np.asarray(self._dataset.longitudes, dtype=np.float64)
+        self.x = np.arange(self.n_columns)
+        self.climate = np.full(self.n_columns, "")
+        self._forcing = [variable for variable in variables.forcing if not variable.derived]
+        timed = [*self._forcing, *variables.state, *variables.diagnostics]
+        derived = self._find([*variables.static, *timed], [variable.name for variable in variables.static])
+        self._block_span, self._block = (0, 0), np.empty(0)
+        self._given_static = [variable.name for variable in variables.static if variable.name in self._own_names]
+        self._needed_static = sorted({name for one in derived.values() for name in one.inputs} | {*self._given_static})
+        first = self._read(0, 1)[0]
+        self._first_static = {name: first[self._place(name)] for name in self._needed_static}
+        self.static = self._static(derived)
+        self._tell(derived)
+
+    @property
+    def n_columns(self) -> int:
+        return len(self._dataset.latitudes)
+
+    def forcing(self, first: int, last: int) -> Values:
+        values = self._select([variable.name for variable in self._forcing], first, last)
+        finite = np.isfinite(values)
+        if not finite.all():
+            row, column, place = (int(part) for part in np.argwhere(~finite)[0])
+            raise InputError(
+                f"{self._path}: variable '{self._forcing[place].name}' is {values[row, column, place]} at "
+                f"{text(self.times[first + row])} in column {column}, expected a finite number"
+            )
+        return values
+
+    def reference(self, names: Sequence[str], first: int, last: int) -> Values:
+        return self._select(names, first, last)
+
+    def close(self) -> None:
+        self._dataset, self._block = None, np.empty(0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _time_axis(self) -> tuple[Values, np.timedelta64]:
+        times = np.asarray(self._dataset.dates).astype("datetime64[ns]")
+        if len(times) < 2:
+            raise InputError(f"{self._path}: {len(times)} dates, expected at least 2")
+        step = times[1] - times[0]
+        check_step(times, 0, len(times), step, str(self._path))
+        missing = sorted(int(index) for index in self._dataset.missing)
+        if missing:
+            raise InputError(
+                f"{self._path}: {len(missing)} dates are missing, the first {text(times[missing[0]])}; expected none"
+            )
+        return times, step
+
+    def _find(self, wanted: Sequence[Specification], static: Sequence[str]) -> dict[str, Derivation]:
+        """Find names and units of all variables; returns how to derive static ones that the store lacks."""
+        derived: dict[str, Derivation] = {}
+        missing = []
+        for variable in wanted:
+            derivation = DERIVATIONS.get(variable.name) if variable.name in static else None
+            if self._note(variable.name, variable.units):
+                continue
+            if derivation is not None and all(self._note(name, unit) for name, unit in derivation.inputs.items()):
+                derived[variable.name] = derivation
+            else:
+                missing.append(variable.name)
+        if missing:
+            raise InputError(
+                f"{self._path}: variables missing: {', '.join(missing)}; expected in the store, which has "
+                f"{', '.join(self._dataset.variables)}"
+            )
+        return derived
+
+    def _note(self, name: str, units: str) -> bool:
+        """Whether the store has a variable, in its own or another case; its unit is looked up."""
+        known = list(self._dataset.variables)
+        found = [name] if name in known else [own for own in known if own.lower() == name.lower()]
+        if len(found) != 1:
+            return False
+        own_name = found[0]
+        self._own_names[name] = own_name
+        stated = (getattr(self._dataset, "variables_metadata", None) or {}).get(own_name, {}).get("units")
+        if stated is None:
+            self._without_units.append(name)
+        self._conversions[name] = conversion(units if stated is None else stated, units, f"{self._path}: '{own_name}'")
+        return True
+
+    def _place(self, name: str) -> int:
+        return int(self._dataset.name_to_index[self._own_names[name]])
+
+    def _read(self, first: int, last: int) -> Values:
+        """(last - first, n_variables, n_columns), all the store's variables: they lie together there.
+
+        The last block is kept, since forcing and reference of the same times are asked for in turn.
+        """
+        if self._block_span != (first, last):
+            try:
+                self._block = np.asarray(self._dataset[first:last])[:, :, 0]
+            except Exception as error:  # whatever a damaged store makes zarr or its codecs raise
+                raise InputError(f"{self._path}: cannot be read ({one_line(error)}); expected a whole store") from error
+            self._block_span = (first, last)
+        return self._block
+
+    def _select(self, names: Sequence[str], first: int, last: int) -> Values:
+        """(last - first, n_columns, n) of some variables in the model's units, float32."""
+        block = self._read(first, last)
+        self._require_constant(block, first)
+        values = np.empty((last - first, self.n_columns, len(names)), dtype=np.float32)
+        for place, name in enumerate(names):
+            values[..., place] = self._conversions[name].apply(block[:, self._place(name)].astype(np.float64))
+        return values
+
+    def _require_constant(self, block: Values, first: int) -> None:
+        for name, expected in self._first_static.items():
+            found = block[:, self._place(name)]
+            differs = (found != expected) & ~(np.isnan(found) & np.isnan(expected))
+            if differs.any():
+                row, column = (int(part) for part in np.argwhere(differs)[0])
+                raise InputError(
+                    f"{self._path}: variable '{name}' is {found[row, column]} at {text(self.times[first + row])} in "
+                    f"column {column} and {expected[column]} at the start, expected a static field"
+                )
+
+    def _static(self, derived: Mapping[str, Derivation]) -> Values:
+        """(n_columns, n_static) at the first date."""
+
+        def field(name: str) -> Values:
+            return self._conversions[name].apply(self._first_static[name].astype(np.float64))
+
+        result = np.empty((self.n_columns, len(self._variables.static)))
+        for place, variable in enumerate(self._variables.static):
+            if variable.name in derived:
+                one = derived[variable.name]
+                values = one.function({name: field(name) for name in one.inputs}, str(self._path))
+                values = conversion(one.units, variable.units, variable.name).apply(values)
+            else:
+                values = field(variable.name)
+            finite = np.isfinite(values)
+            if not finite.all():
+                column = int(np.argmin(finite))
+                raise InputError(
+                    f"{self._path}: variable '{variable.name}' is {values[column]} in column {column}, "
+                    "expected a finite number"
+                )
+            result[:, place] = values
+        return result
+
+    def _tell(self, derived: Mapping[str, Derivation]) -> None:
+        renamed = [f"{name} from '{own}'" for name, own in self._own_names.items() if own != name]
+        if renamed:
+            self.history.append(f"Read under another name: {', '.join(renamed)}.")
+        if self._without_units:
+            self.history.append(
+                f"The store does not say their units, taken as the model's: {', '.join(self._without_units)}."
+            )
+        converted = {name: one for name, one in self._conversions.items() if not one.is_identity}
+        self.history += [one.sentence(name) for name, one in converted.items()]
+        self.history += sentences(derived.values())
+        self.history.append(
+            f"Dates are taken as the starts of windows of {self.step / np.timedelta64(1, 'h'):g} h over which forcing "
+            "and fluxes are means, and as the times of states and screen-level values."
+        )
+
+
+def _open(path: Path) -> Any:
+    try:
+        from anemoi.datasets import open_dataset
+    except ImportError as error:
+        raise InputError(
+            f"{path}: is a store of anemoi-datasets; reading it needs that package, which is not installed; expected: "
+            "pip install 'ailand_gt4py[anemoi]'"
+        ) from error
+    try:
+        return open_dataset(str(path))
+    except Exception as error:  # the package raises many kinds
+        raise InputError(
+            f"{path}: cannot be opened ({one_line(error)}); expected a store of anemoi-datasets"
+        ) from error

@@ -1,0 +1,146 @@
+"""Columns through time as training needs them: one row for each window of each column.
+
+Columns may come from sources of different lengths, so rows lie one after another, column by column. Arrays may lie in
+memory or in files that are mapped into it, where the operating system keeps what is in use.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Values = np.ndarray[Any, Any]
+
+#: Columns that are taken at a time where all data are gone through.
+COLUMN_BLOCK = 32
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """Some columns of one source, side by side: views of the data.
+
+    Attributes:
+        columns: (n,) their numbers.
+        static: (n, n_static), a copy. forcing: (n, n_windows, n_forcing). state: (n, n_windows + 1, n_state).
+        diagnostics: (n, n_windows, n_diagnostics). times: (n_windows + 1,).
+    """
+
+    columns: Values
+    static: Values
+    forcing: Values
+    state: Values
+    diagnostics: Values
+    times: Values
+
+
+@dataclasses.dataclass
+class WindowData:
+    """What a network reads and what it should give, for every window of every column; float32.
+
+    Attributes:
+        static: (n_columns, n_static).
+        forcing: (n_rows, n_forcing) of the window [t, t + step), derived inputs included.
+        state: (n_rows + n_columns, n_state): a column has one more, entry k is the state at the start of its window k.
+        diagnostics: (n_rows, n_diagnostics): what the window should give.
+        n_windows: (n_columns,) of each column.
+        source: (n_columns,) number of the source. times: by source, (n_windows + 1,) starts of the windows and the last
+            one's end.
+        step_seconds: length of a window.
+        latitude, longitude: (n_columns,) degrees. climate: (n_columns,) class, "" where the source has none.
+        x: (n_columns,) labels in the source.
+        history: sentences, one for each thing done to the values or taken for granted.
+    """
+
+    static: Values
+    forcing: Values
+    state: Values
+    diagnostics: Values
+    n_windows: Values
+    source: Values
+    times: tuple[Values, ...]
+    step_seconds: float
+    latitude: Values
+    longitude: Values
+    climate: Values
+    x: Values
+    history: tuple[str, ...] = ()
+
+    @property
+    def n_columns(self) -> int:
+        return len(self.n_windows)
+
+    @property
+    def first_row(self) -> Values:
+        """(n_columns,) of each column, in ``forcing`` and ``diagnostics``; in ``state`` one more for each before it."""
+        return np.cumsum(self.n_windows) - self.n_windows
+
+    def blocks(self, columns: Values | None = None) -> Iterator[Block]:
+        """All columns, or some, in blocks of neighbours.
+
+        Args:
+            columns: ascending numbers; None: all.
+        """
+        columns = np.arange(self.n_columns) if columns is None else np.asarray(columns)
+        apart = (np.diff(columns) != 1) | (np.diff(self.source[columns]) != 0)
+        for run in np.split(columns, np.flatnonzero(apart) + 1):
+            for start in range(0, len(run), COLUMN_BLOCK):
+                yield self._block(run[start : start + COLUMN_BLOCK])
+
+    def _block(self, columns: Values) -> Block:
+        count, length = len(columns), int(self.n_windows[columns[0]])
+        row = int(self.first_row[columns[0]])
+        rows = slice(row, row + count * length)
+        state_row = row + int(columns[0])
+        state_rows = slice(state_row, state_row + count * (length + 1))
+        return Block(
+            columns,
+            self.static[columns],
+            self.forcing[rows].reshape(count, length, -1),
+            self.state[state_rows].reshape(count, length + 1, -1),
+            self.diagnostics[rows].reshape(count, length, -1),
+            self.times[int(self.source[columns[0]])],
+        )
+
+
+def allocate(shape: tuple[int, ...], directory: Path | None, name: str) -> Values:
+    """A float32 array, in memory or, with a directory, in a file there."""
+    if directory is None:
+        return np.empty(shape, dtype=np.float32)
+    mapped: Values = np.lib.format.open_memmap(directory / f"{name}.npy", mode="w+", dtype=np.float32, shape=shape)
+    return mapped
+
+
+def split_columns(groups: Sequence[str], fraction: float, seed: int) -> tuple[Values, Values]:
+    """Numbers of the columns for training and for validation, both ascending.
+
+    Whole columns are kept apart, not times: a column's weather repeats itself from year to year. The fraction is taken
+    of every class, so that all are in both.
+
+    Args:
+        groups: (n_columns,) "class/place" of each column. Columns of one place (runs with several parameters) stay
+            together.
+        fraction: of each class for validation, rounded, at least one place where it is above 0 and the class has two.
+        seed: for the draw.
+    """
+    texts = np.asarray(groups).astype(str)
+    classes = np.array([text.partition("/")[0] for text in texts])
+    chosen: list[str] = []
+    for name in np.unique(classes):
+        # An order of places that does not depend on which others there are: more data leave the split nearly as it was.
+        members = sorted(set(texts[classes == name].tolist()), key=lambda text: _draw(text, seed))
+        count = round(fraction * len(members))
+        if fraction > 0.0 and len(members) > 1:
+            count = max(count, 1)
+        chosen += members[:count]
+    validation = np.isin(texts, chosen)
+    return np.flatnonzero(~validation), np.flatnonzero(validation)
+
+
+def _draw(text: str, seed: int) -> bytes:
+    """What a text draws: as good as random, the same on every machine."""
+    return hashlib.sha256(f"{seed}:{text}".encode()).digest()
