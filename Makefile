@@ -62,8 +62,8 @@ coupled-run: $(ICON4PY_VENV)/.test ## a day of ICON4Py with its dynamical core a
 	  --output $(OUT)/coupled_run.nc --plot $(OUT)/coupled_run.png
 
 lint: $(VENV)/.test ## check style
-	$(BIN)/ruff check src tests examples
-	$(BIN)/ruff format --check src tests examples
+	$(BIN)/ruff check src tests examples studies docs
+	$(BIN)/ruff format --check src tests examples studies docs
 
 types: $(VENV)/.test ## check types
 	$(BIN)/mypy
@@ -86,8 +86,10 @@ train: $(VENV)/.test ## train the default model anew (about an hour on two cores
 	$(BIN)/python -m pip install --quiet --editable '.[training]'
 	$(BIN)/ailand train configs/default_model.yaml --data $(DATA) --output $(OUT)/default_model.nc
 
-evaluate: $(BIN)/ailand ## score the default model by lead time on the hold-out columns in DATA
-	$(BIN)/ailand evaluate $(DATA)/ecland_synth_6h_holdout.nc --output docs/evaluation_holdout.md
+evaluate: $(BIN)/ailand ## score the default model on the hold-out columns in DATA: table in docs, report in OUT
+	$(BIN)/python -m pip install --quiet --editable '.[evaluation]'
+	mkdir -p $(OUT)
+	$(BIN)/ailand evaluate $(DATA)/ecland_synth_6h_holdout.nc -o docs/evaluation_holdout.md -o $(OUT)/evaluation.html
 
 clean: ## remove what the targets above made
 	rm -rf $(VENV) $(ICON4PY_VENV) $(OUT) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks \

@@ -237,7 +237,7 @@ def _arguments(*words):
         (["--leads", "-1"], "option --leads: '-1'"),
         (["--starts", "0"], "option --starts is 0"),
         (["--precision", "half"], "option --precision is 'half'"),
-        (["-o", "a.txt"], "output a.txt: suffix '.txt'"),
+        (["-o", "a.txt"], "output a.txt: suffix '.txt', expected one of .html"),
         (["-o", "nowhere/a.md"], "output nowhere/a.md: cannot be written"),
         (["--model", "none.nc"], "none.nc"),
     ],
@@ -268,12 +268,13 @@ def trained(tmp_path_factory):
     from ailand_gt4py.training import configuration, loop, scaling
     from ailand_gt4py.training.dataset import read_windows
     from ailand_gt4py.training.export import to_model
+    from ailand_gt4py.training.variables import DEFAULT
     from ailand_gt4py.weights.model_file import write_model
 
     directory = tmp_path_factory.mktemp("trained")
     path = write_columns(directory / "data.nc", n_columns=3, n_times=40)
-    data = read_windows([path])
-    measured = scaling.measure(data)
+    data = read_windows([path], DEFAULT)
+    measured = scaling.measure(data, DEFAULT)
     content = {"data": {"train": ["data.nc"]}, "stages": [{"iterations": 1, "steps": 1, "batch": 1}]}
     content["network"] = {"width": 4, "depth": 1, "diagnostic_width": 4, "diagnostic_depth": 1}
     network = loop.build_network(configuration.parse_configuration(content, "test"), measured)
@@ -286,11 +287,12 @@ def test_columns_are_those_that_training_reads(trained):
 
     path, model_path, data = trained
     columns = read_columns(path, read_model(model_path), np.dtype("float32"))
-    assert np.allclose(columns.forcing[:-1], data.forcing.transpose(1, 0, 2), rtol=1e-5, atol=1e-5)
-    assert np.allclose(columns.state, data.state.transpose(1, 0, 2), rtol=1e-6)
+    (block,) = data.blocks()
+    assert np.allclose(columns.forcing[:-1], block.forcing.transpose(1, 0, 2), rtol=1e-5, atol=1e-5)
+    assert np.allclose(columns.state, block.state.transpose(1, 0, 2), rtol=1e-6)
     assert np.allclose(columns.static, data.static)
     ends, means = columns.diagnostics[1:, :, :3], columns.diagnostics[:-1, :, 3:]
-    assert np.allclose(np.concatenate([ends, means], axis=2), data.diagnostics.transpose(1, 0, 2))
+    assert np.allclose(np.concatenate([ends, means], axis=2), block.diagnostics.transpose(1, 0, 2))
 
 
 def test_command_prints_and_writes_the_tables(trained, tmp_path, capsys):

@@ -10,6 +10,7 @@ import numpy as np
 from ailand_gt4py.derived_forcing import derived_forcing
 from ailand_gt4py.driver.input import open_input
 from ailand_gt4py.errors import InputError
+from ailand_gt4py.lagged_forcing import LaggedForcing
 from ailand_gt4py.weights.model import Model, Variable
 
 #: Times read at once.
@@ -69,7 +70,12 @@ def read_columns(path: str | Path, model: Model, dtype: np.dtype) -> Verificatio
             )
         forcing = np.empty((n_times, n_columns, sizes.forcing), dtype=dtype)
         from_file = [index for index, variable in enumerate(model.forcing) if not variable.derived]
-        derived = {index: variable.derived for index, variable in enumerate(model.forcing) if variable.derived}
+        lagged = LaggedForcing(model.forcing)
+        derived = {
+            index: variable.derived
+            for index, variable in enumerate(model.forcing)
+            if variable.derived and index not in lagged.places
+        }
         targets = (*model.state, *model.diagnostics)
         names = [variable.name for variable in targets]
         truth = np.empty((n_times, n_columns, len(names)), dtype=dtype)
@@ -87,6 +93,7 @@ def read_columns(path: str | Path, model: Model, dtype: np.dtype) -> Verificatio
             )
             forcing[first:last, :, list(derived)] = buffer
             truth[first:last] = source.reference(names, first, last)
+        lagged.fill(forcing)
         for index, variable in enumerate(targets):
             _require_finite(path, variable, truth[..., index])
         return VerificationColumns(

@@ -1,27 +1,44 @@
 """Skill by lead time, and one free run through the whole period, against persistence and day-of-year climatology.
 
-Which label a forecast is compared with. A run from label s makes its k-th step over the window [s + k - 1, s + k),
-labels counted in steps. At a lead of k steps
-
-* the state and a diagnostic "window end" are compared with label s + k,
-* a diagnostic "window mean" with label s + k - 1, where files keep the mean over that window.
+`ailand_gt4py.evaluation.runs` says which label a result is compared with.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ailand_gt4py.emulator import Emulator, Precision
-from ailand_gt4py.errors import InputError
+from ailand_gt4py.emulator import Precision
 from ailand_gt4py.evaluation import baselines
 from ailand_gt4py.evaluation.columns import VerificationColumns
+from ailand_gt4py.evaluation.runs import (
+    SECONDS_PER_DAY,
+    FreeRun,
+    LeadRuns,
+    label_offset,
+    lead_steps,
+    run_free,
+    run_from_starts,
+    start_labels,
+)
 from ailand_gt4py.weights.model import Model, Variable
 
-SECONDS_PER_DAY = 86_400.0
+__all__ = [
+    "FreeRunScore",
+    "LeadScore",
+    "Truth",
+    "free_run_score",
+    "free_run_scores",
+    "label_offset",
+    "lead_scores",
+    "lead_steps",
+    "lead_time_scores",
+    "start_labels",
+    "truth_of",
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,41 +97,40 @@ class FreeRunScore:
     truth_highest: float
 
 
-def label_offset(variable: Variable) -> int:
-    """Labels between the end of a window and the label that its value is stored with: 0 or -1 (see the module)."""
-    return -1 if variable.time_meaning == "window mean" else 0
+@dataclasses.dataclass(frozen=True)
+class Truth:
+    """What a variable's results are compared with.
+
+    Attributes:
+        variable: whose values these are. output: its place among states and diagnostics.
+        values: (n_times, n_columns) float64 by label.
+        all_years, other_years: (n_times, n_columns) day-of-year climatologies with a daily cycle: of all years, and of
+            all but the label's own (NaN where the file has one year).
+    """
+
+    variable: Variable
+    output: int
+    values: np.ndarray
+    all_years: np.ndarray
+    other_years: np.ndarray
 
 
-def start_labels(n_times: int, longest: int, count: int) -> np.ndarray:
-    """Labels of the starts, evenly spread and shifted through the times of day.
+def truth_of(model: Model, columns: VerificationColumns, output: int, window_days: int) -> Truth:
+    """The truth of a state or diagnostic with its climatologies.
 
-    The first label is left out: persistence of a "window mean" needs the window before.
+    Args:
+        model, columns: with the same variables.
+        output: place among states and diagnostics.
+        window_days: running mean of the climatologies.
 
     Raises:
-        InputError: the period is shorter than the longest lead.
+        InputError: a window that is not odd or not in 1..365.
     """
-    last = n_times - 1 - longest
-    if last < 1:
-        raise InputError(
-            f"the file has {n_times} times, expected at least {longest + 2} for leads up to {longest} steps"
-        )
-    return np.unique(np.linspace(1, last, count).round().astype(np.int64))
-
-
-def lead_steps(model: Model, leads_days: Sequence[float]) -> np.ndarray:
-    """Leads in steps.
-
-    Raises:
-        InputError: no leads, or one that is no positive multiple of the model's step.
-    """
-    steps = np.array(leads_days, dtype=np.float64) * SECONDS_PER_DAY / model.step_seconds
-    wrong = [lead for lead, step in zip(leads_days, steps, strict=True) if step < 1.0 or abs(step - round(step)) > 1e-6]
-    if wrong or not len(steps):
-        raise InputError(
-            f"lead {wrong[0] if wrong else '(none)'} days: expected positive multiples of the model's step of "
-            f"{model.step_seconds:g} s"
-        )
-    return np.unique(steps.round().astype(np.int64))
+    n_state = len(model.state)
+    source = columns.state if output < n_state else columns.diagnostics
+    values = source[..., output if output < n_state else output - n_state].astype(np.float64)
+    all_years, other_years = _climatologies(values, columns.times, window_days)
+    return Truth((*model.state, *model.diagnostics)[output], output, values, all_years, other_years)
 
 
 def lead_time_scores(
@@ -142,42 +158,31 @@ def lead_time_scores(
         InputError: leads or period do not fit.
     """
     leads = lead_steps(model, leads_days)
-    starts = start_labels(columns.n_times, int(leads[-1]), n_starts)
-    emulator = Emulator(model, columns.n_columns * starts.size, backend=backend, precision=precision)
-    static = np.tile(columns.static, (starts.size, 1))
+    runs = run_from_starts(model, columns, leads, n_starts, backend, precision)
+    n_outputs = len(model.state) + len(model.diagnostics)
+    truths = (truth_of(model, columns, output, window_days) for output in range(n_outputs))
+    return [score for truth in truths for score in lead_scores(truth, runs, leads, model.step_seconds)]
 
-    def forcing(step: int) -> np.ndarray:
-        return columns.forcing[starts + step].reshape(len(static), -1)
 
-    kept: dict[int, np.ndarray] = {}
-
-    def keep(step: int, state: np.ndarray, diagnostics: np.ndarray) -> None:
-        if step + 1 in leads:
-            both = np.concatenate([state, diagnostics], axis=1)
-            kept[step + 1] = both.reshape(starts.size, columns.n_columns, -1).astype(np.float64)
-
-    _run(emulator, static, forcing, columns.state[starts].reshape(len(static), -1), int(leads[-1]), keep)
-    truth = np.concatenate([columns.state, columns.diagnostics], axis=2)
-    scores = []
-    for index, variable in enumerate((*model.state, *model.diagnostics)):
-        values = truth[..., index].astype(np.float64)
-        all_years, other_years = _climatologies(values, columns.times, window_days)
-        offset = label_offset(variable)
-        for lead in leads:
-            verified = starts + lead + offset
-            error = kept[int(lead)][..., index] - values[verified]
-            scores.append(
-                LeadScore(
-                    variable=variable.name,
-                    units=variable.units,
-                    lead_days=float(lead * model.step_seconds / SECONDS_PER_DAY),
-                    rmse=float(baselines.rmse(error)),
-                    bias=float(error.mean()),
-                    persistence=float(baselines.rmse(values[starts + offset] - values[verified])),
-                    climatology=float(baselines.rmse((all_years - values)[verified])),
-                    climatology_other_years=float(baselines.rmse((other_years - values)[verified])),
-                )
+def lead_scores(truth: Truth, runs: LeadRuns, leads: np.ndarray, step_seconds: float) -> list[LeadScore]:
+    """Scores of one variable at some of the leads (in steps) that were kept."""
+    offset, scores = label_offset(truth.variable), []
+    for lead in leads:
+        verified = runs.starts + int(lead) + offset
+        error = runs.of(int(lead), truth.output) - truth.values[verified]
+        held = truth.values[runs.starts + offset]
+        scores.append(
+            LeadScore(
+                variable=truth.variable.name,
+                units=truth.variable.units,
+                lead_days=float(lead * step_seconds / SECONDS_PER_DAY),
+                rmse=float(baselines.rmse(error)),
+                bias=float(error.mean()),
+                persistence=float(baselines.rmse(held - truth.values[verified])),
+                climatology=float(baselines.rmse((truth.all_years - truth.values)[verified])),
+                climatology_other_years=float(baselines.rmse((truth.other_years - truth.values)[verified])),
             )
+        )
     return scores
 
 
@@ -189,64 +194,33 @@ def free_run_scores(
     precision: Precision = "float32",
 ) -> list[FreeRunScore]:
     """One run of all columns from the first label to the last, never corrected; states, then diagnostics."""
-    n_steps = columns.n_times - 1
-    emulator = Emulator(model, columns.n_columns, backend=backend, precision=precision)
+    run = run_free(model, columns, backend, precision)
     n_outputs = len(model.state) + len(model.diagnostics)
-    outputs = np.empty((n_steps, columns.n_columns, n_outputs), dtype=columns.state.dtype)
+    truths = (truth_of(model, columns, output, window_days) for output in range(n_outputs))
+    return [free_run_score(truth, run, model.step_seconds) for truth in truths]
 
-    def keep(step: int, state: np.ndarray, diagnostics: np.ndarray) -> None:
-        outputs[step, :, : len(model.state)] = state
-        outputs[step, :, len(model.state) :] = diagnostics
 
-    _run(emulator, columns.static, lambda step: columns.forcing[step], columns.state[0], n_steps, keep)
-    truth = np.concatenate([columns.state, columns.diagnostics], axis=2)
-    per_year = round(365 * SECONDS_PER_DAY / model.step_seconds)
+def free_run_score(truth: Truth, run: FreeRun, step_seconds: float) -> FreeRunScore:
+    """Scores of one variable in the free run."""
+    n_steps = len(run.results)
+    per_year = round(365 * SECONDS_PER_DAY / step_seconds)
     years = np.arange(1, max(1, n_steps // per_year)) * per_year
-    scores = []
-    for index, variable in enumerate((*model.state, *model.diagnostics)):
-        values = truth[..., index].astype(np.float64)
-        labels = np.arange(1, columns.n_times) + label_offset(variable)
-        all_years, other_years = _climatologies(values, columns.times, window_days)
-        model_values = outputs[..., index].astype(np.float64)
-        error = model_values - values[labels]
-        scores.append(
-            FreeRunScore(
-                variable=variable.name,
-                units=variable.units,
-                rmse=float(baselines.rmse(error)),
-                bias=float(error.mean()),
-                climatology=float(baselines.rmse((all_years - values)[labels])),
-                climatology_other_years=float(baselines.rmse((other_years - values)[labels])),
-                rmse_by_year=tuple(float(baselines.rmse(part)) for part in np.split(error, years)),
-                lowest=float(model_values.min()),
-                highest=float(model_values.max()),
-                truth_lowest=float(values.min()),
-                truth_highest=float(values.max()),
-            )
-        )
-    return scores
-
-
-def _run(
-    emulator: Emulator,
-    static: np.ndarray,
-    forcing: Callable[[int], np.ndarray],
-    state: np.ndarray,
-    n_steps: int,
-    keep: Callable[[int, np.ndarray, np.ndarray], None],
-) -> None:
-    """Step on, handing every result to ``keep(step, new state, diagnostics)``; it must copy what it keeps.
-
-    Results go into two pairs of buffers in turn, since a result may not be written over the state it is made from.
-    """
-    buffers = [
-        (emulator.allocate(len(emulator.model.state)), emulator.allocate(len(emulator.model.diagnostics)))
-        for _ in range(2)
-    ]
-    prepared = emulator.prepare_static(static)
-    for step in range(n_steps):
-        state, diagnostics = emulator.step(prepared, forcing(step), state, out=buffers[step % 2])
-        keep(step, state, diagnostics)
+    labels = np.arange(1, n_steps + 1) + label_offset(truth.variable)
+    values = run.results[..., truth.output].astype(np.float64)
+    error = values - truth.values[labels]
+    return FreeRunScore(
+        variable=truth.variable.name,
+        units=truth.variable.units,
+        rmse=float(baselines.rmse(error)),
+        bias=float(error.mean()),
+        climatology=float(baselines.rmse((truth.all_years - truth.values)[labels])),
+        climatology_other_years=float(baselines.rmse((truth.other_years - truth.values)[labels])),
+        rmse_by_year=tuple(float(baselines.rmse(part)) for part in np.split(error, years)),
+        lowest=float(values.min()),
+        highest=float(values.max()),
+        truth_lowest=float(truth.values.min()),
+        truth_highest=float(truth.values.max()),
+    )
 
 
 def _climatologies(values: np.ndarray, times: np.ndarray, window_days: int) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,7 @@ import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ailand_gt4py.errors import InputError
 
@@ -16,6 +16,22 @@ if TYPE_CHECKING:  # `ailand --help` need not wait for GT4Py
     from ailand_gt4py.evaluation.lead_time import FreeRunScore, LeadScore
 
 SUFFIXES = (".csv", ".json", ".md")
+#: Suffix of the report with figures, which `html_report` makes.
+HTML = ".html"
+#: Suffix of the report with figures, which `html_report` makes.
+HTML = ".html"
+#: Suffix of the report with figures, which `html_report` makes.
+HTML = ".html"
+#: Suffix of the report with figures, which `html_report` makes.
+HTML = ".html"
+#: Suffix of the report with figures, which `html_report` makes.
+HTML = ".html"
+#: Suffix of the report with figures, which `html_report` makes.
+HTML = ".html"
+#: Suffix of the report with figures, which `html_report` makes.
+HTML = ".html"
+#: Suffix of the report with figures, which `html_report` makes.
+HTML = ".html"
 
 NOTE = (
     "RMSE over all columns and starts. Climatology: mean by day of the year and time of day of each column, smoothed, "
@@ -74,8 +90,15 @@ def text_report(leads: Sequence[LeadScore], free_run: Sequence[FreeRunScore]) ->
     return "\n".join([*parts, as_text(_free_run_rows(free_run)), "", NOTE])
 
 
-def file_report(suffix: str, leads: Sequence[LeadScore], free_run: Sequence[FreeRunScore]) -> str:
+def file_report(
+    suffix: str, leads: Sequence[LeadScore], free_run: Sequence[FreeRunScore], more: dict[str, Any] | None = None
+) -> str:
     """The content of a report file: Markdown and JSON hold both tables, CSV the one by lead time.
+
+    Args:
+        suffix: one of `SUFFIXES`.
+        leads, free_run: scores.
+        more: for JSON: all numbers of a report with figures that is made as well, kept as ``report``.
 
     Raises:
         InputError: a suffix that is none of `SUFFIXES`.
@@ -84,11 +107,27 @@ def file_report(suffix: str, leads: Sequence[LeadScore], free_run: Sequence[Free
         tables = (as_markdown(_lead_rows(leads)), as_markdown(_free_run_rows(free_run)))
         return f"## Skill by lead time\n\n{tables[0]}\n\n## Free run\n\n{tables[1]}\n\n{NOTE}\n"
     if suffix == ".json":
-        content = {
+        content: dict[str, Any] = {
             "lead_time": [dataclasses.asdict(score) for score in leads],
             "free_run": [dataclasses.asdict(score) for score in free_run],
             "note": NOTE,
         }
+        if more is not None:
+            content["report"] = more
+        if more is not None:
+            content["report"] = more
+        if more is not None:
+            content["report"] = more
+        if more is not None:
+            content["report"] = more
+        if more is not None:
+            content["report"] = more
+        if more is not None:
+            content["report"] = more
+        if more is not None:
+            content["report"] = more
+        if more is not None:
+            content["report"] = more
         return json.dumps(content, indent=1) + "\n"
     if suffix == ".csv":
         stream = io.StringIO()
@@ -105,7 +144,7 @@ def check_path(path: Path) -> None:
     Raises:
         InputError: another suffix, or a directory that is not there.
     """
-    if path.suffix not in SUFFIXES:
-        raise InputError(f"output {path}: suffix '{path.suffix}', expected one of {', '.join(SUFFIXES)}")
+    if path.suffix not in (HTML, *SUFFIXES):
+        raise InputError(f"output {path}: suffix '{path.suffix}', expected one of {', '.join((HTML, *SUFFIXES))}")
     if path.is_dir() or not path.resolve().parent.is_dir():
         raise InputError(f"output {path}: cannot be written, expected a file name in an existing directory")

@@ -1,0 +1,105 @@
+"""Physical fields of the truth and of a free run by name, in ecLand's units, for budgets and checks of ranges."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ailand_gt4py.driver.column_file import ColumnFile
+from ailand_gt4py.driver.units import conversion
+from ailand_gt4py.evaluation.runs import FreeRun, label_offset
+from ailand_gt4py.weights.model import Model
+
+#: Variables that budgets and ranges know, with the units they are taken in.
+UNITS: dict[str, str] = {
+    **{f"swvl{layer}": "m3 m-3" for layer in range(1, 5)},
+    **{f"stl{layer}": "K" for layer in range(1, 5)},
+    **dict.fromkeys(("skt", "t2m", "d2m", "tsn"), "K"),
+    **dict.fromkeys(("snowc", "asn", "fal"), "1"),
+    "sd": "m",
+    "rsn": "kg m-3",
+    **dict.fromkeys(("src", "slw"), "kg m-2"),
+    **dict.fromkeys(("ssr", "str", "sshf", "slhf", "met_swdown"), "W m-2"),
+    **dict.fromkeys(("e", "sro", "ssro", "smlt", "met_rainf", "met_snowf"), "kg m-2 s-1"),
+    **dict.fromkeys(
+        ("clim_theta_sat", "clim_theta_cap"),
+        "m3 m-3",
+    ),
+    **dict.fromkeys(("clim_clake", "clim_cu", "clim_cvh", "clim_cvl", "clim_veg_covh", "clim_veg_covl"), "1"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Fields:
+    """Fields over the windows of a run.
+
+    Attributes:
+        values: by name, in `UNITS`: static ones (n_columns,); states and other values at the ends of windows
+            (n_windows + 1, n_columns), the first being where the run starts; means over windows (n_windows, n_columns).
+        step_seconds: length of a window.
+    """
+
+    values: Mapping[str, np.ndarray]
+    step_seconds: float
+
+    def missing(self, names: Sequence[str]) -> list[str]:
+        """Those of the names that there is no field of."""
+        return [name for name in names if name not in self.values]
+
+    def without(self, names: Sequence[str]) -> Fields:
+        """The same without some fields."""
+        kept = {name: field for name, field in self.values.items() if name not in names}
+        return Fields(kept, self.step_seconds)
+
+
+#: Fields that are means over a window; all others that change in time are values at its ends.
+MEANS = frozenset(("ssr", "str", "sshf", "slhf", "e", "sro", "ssro", "smlt", "fal"))
+
+
+def read_truth(path: str | Path, step_seconds: float) -> Fields:
+    """All of `UNITS` that a file has, over the windows from its first label to its last.
+
+    Raises:
+        InputError: the file cannot be read, or a unit is unknown.
+    """
+    values: dict[str, np.ndarray] = {}
+    with ColumnFile(path) as file:
+        for name, units in UNITS.items():
+            own_name = file.find(name)
+            if own_name is None:
+                continue
+            straight = file.conversion(own_name, name, units)
+            is_static = name.startswith("clim_")
+            field = file.read(own_name, slice(0, 1)) if is_static and file.is_timed(own_name) else file.read(own_name)
+            field = straight.apply(field.astype(np.float64))
+            if is_static:
+                values[name] = field.reshape(-1)
+            elif field.ndim == 2:
+                is_mean = name in MEANS or name.startswith("met_")
+                values[name] = field[:-1] if is_mean else field
+    return Fields(values, step_seconds)
+
+
+def of_run(model: Model, run: FreeRun, truth: Fields) -> Fields:
+    """The run's own fields, with the truth's static ones and forcing, and its state where the run starts.
+
+    Args:
+        model: whose states and diagnostics the results are; those that are not in `UNITS` are left out.
+        run: through all windows.
+        truth: of the same windows.
+    """
+    values = {name: field for name, field in truth.values.items() if name.startswith(("clim_", "met_"))}
+    for output, variable in enumerate((*model.state, *model.diagnostics)):
+        name = variable.name
+        if name not in UNITS or name not in truth.values:
+            continue
+        straight = conversion(variable.units, UNITS[name], name)
+        field = straight.apply(run.results[..., output].astype(np.float64))
+        if label_offset(variable) == 0:
+            # What the run has at its first label is the truth's.
+            field = np.concatenate([truth.values[name][:1], field])
+        values[name] = field
+    return Fields(values, truth.step_seconds)

@@ -1,0 +1,211 @@
+"""Runs of an emulator for verification: from many starts at once, and one through the whole period, with their cost.
+
+Which label a result is compared with. A run from label s makes its k-th step over the window [s + k - 1, s + k), labels
+counted in steps. After k steps
+
+* the state and a diagnostic "window end" are compared with label s + k,
+* a diagnostic "window mean" with label s + k - 1, where files keep the mean over that window.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ailand_gt4py.emulator import Emulator, Precision
+from ailand_gt4py.errors import InputError
+from ailand_gt4py.evaluation.columns import VerificationColumns
+from ailand_gt4py.weights.model import Model, Variable
+
+SECONDS_PER_DAY = 86_400.0
+
+Keep = Callable[[int, np.ndarray, np.ndarray], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What the steps of a run took, the first one left out: it may compile.
+
+    Attributes:
+        columns: run at once. steps: that were timed.
+        cpu_seconds: of all threads of the process. wall_seconds: that went by, other processes' doings included.
+    """
+
+    columns: int
+    steps: int
+    cpu_seconds: float
+    wall_seconds: float
+
+    def per_column_step(self, seconds: float) -> float:
+        """Microseconds for a column and a step; NaN where no step was timed."""
+        done = self.columns * self.steps
+        return 1e6 * seconds / done if done else float("nan")
+
+    @property
+    def cpu_microseconds(self) -> float:
+        """CPU time for a column and a step, microseconds."""
+        return self.per_column_step(self.cpu_seconds)
+
+    @property
+    def wall_microseconds(self) -> float:
+        """Time for a column and a step by the clock on the wall, microseconds."""
+        return self.per_column_step(self.wall_seconds)
+
+
+@dataclasses.dataclass(frozen=True)
+class LeadRuns:
+    """Runs of all columns from many starts.
+
+    Attributes:
+        starts: (n_starts,) labels. leads: (n_leads,) steps, ascending.
+        results: (n_leads, n_starts, n_columns, n_outputs) states, then diagnostics, of the emulator's type.
+        cost: of the steps.
+    """
+
+    starts: np.ndarray
+    leads: np.ndarray
+    results: np.ndarray
+    cost: Cost
+
+    def of(self, lead: int, output: int) -> np.ndarray:
+        """(n_starts, n_columns) float64 of an output after ``lead`` steps."""
+        return self.results[int(np.searchsorted(self.leads, lead)), :, :, output].astype(np.float64)
+
+
+@dataclasses.dataclass(frozen=True)
+class FreeRun:
+    """One run of all columns from the first label to the last, never corrected.
+
+    Attributes:
+        results: (n_steps, n_columns, n_outputs) states, then diagnostics, of the emulator's type.
+        cost: of the steps.
+    """
+
+    results: np.ndarray
+    cost: Cost
+
+
+def label_offset(variable: Variable) -> int:
+    """Labels between the end of a window and the label that its value is stored with: 0 or -1 (see the module)."""
+    return -1 if variable.time_meaning == "window mean" else 0
+
+
+def start_labels(n_times: int, longest: int, count: int) -> np.ndarray:
+    """Labels of the starts, evenly spread and shifted through the times of day.
+
+    The first label is left out: persistence of a "window mean" needs the window before.
+
+    Raises:
+        InputError: the period is shorter than the longest lead.
+    """
+    last = n_times - 1 - longest
+    if last < 1:
+        raise InputError(
+            f"the file has {n_times} times, expected at least {longest + 2} for leads up to {longest} steps"
+        )
+    return np.unique(np.linspace(1, last, count).round().astype(np.int64))
+
+
+def lead_steps(model: Model, leads_days: Sequence[float]) -> np.ndarray:
+    """Leads in steps.
+
+    Raises:
+        InputError: no leads, or one that is no positive multiple of the model's step.
+    """
+    steps = np.array(leads_days, dtype=np.float64) * SECONDS_PER_DAY / model.step_seconds
+    wrong = [lead for lead, step in zip(leads_days, steps, strict=True) if step < 1.0 or abs(step - round(step)) > 1e-6]
+    if wrong or not len(steps):
+        raise InputError(
+            f"lead {wrong[0] if wrong else '(none)'} days: expected positive multiples of the model's step of "
+            f"{model.step_seconds:g} s"
+        )
+    return np.unique(steps.round().astype(np.int64))
+
+
+def run_from_starts(
+    model: Model,
+    columns: VerificationColumns,
+    leads: np.ndarray,
+    n_starts: int,
+    backend: Any = "dace_cpu",
+    precision: Precision = "float32",
+) -> LeadRuns:
+    """Run all columns from many starts at once.
+
+    Args:
+        model, columns: with the same variables.
+        leads: steps after which results are kept, ascending, as of `lead_steps`.
+        n_starts: number of starts, spread over the period.
+        backend, precision: of the emulator.
+
+    Raises:
+        InputError: the period is shorter than the longest lead.
+    """
+    starts = start_labels(columns.n_times, int(leads[-1]), n_starts)
+    emulator = Emulator(model, columns.n_columns * starts.size, backend=backend, precision=precision)
+    static = np.tile(columns.static, (starts.size, 1))
+    n_state, n_outputs = len(model.state), len(model.state) + len(model.diagnostics)
+    results = np.empty((len(leads), starts.size, columns.n_columns, n_outputs), dtype=columns.state.dtype)
+    places = {int(lead): place for place, lead in enumerate(leads)}
+
+    def forcing(step: int) -> np.ndarray:
+        return columns.forcing[starts + step].reshape(len(static), -1)
+
+    def keep(step: int, state: np.ndarray, diagnostics: np.ndarray) -> None:
+        place = places.get(step + 1)
+        if place is not None:
+            flat = results[place].reshape(len(static), n_outputs)
+            flat[:, :n_state], flat[:, n_state:] = state, diagnostics
+
+    first = columns.state[starts].reshape(len(static), -1)
+    cost = _run(emulator, static, forcing, first, int(leads[-1]), keep)
+    return LeadRuns(starts, leads, results, cost)
+
+
+def run_free(
+    model: Model, columns: VerificationColumns, backend: Any = "dace_cpu", precision: Precision = "float32"
+) -> FreeRun:
+    """Run all columns from the first label to the last."""
+    n_steps, n_state = columns.n_times - 1, len(model.state)
+    emulator = Emulator(model, columns.n_columns, backend=backend, precision=precision)
+    results = np.empty((n_steps, columns.n_columns, n_state + len(model.diagnostics)), dtype=columns.state.dtype)
+
+    def keep(step: int, state: np.ndarray, diagnostics: np.ndarray) -> None:
+        results[step, :, :n_state], results[step, :, n_state:] = state, diagnostics
+
+    cost = _run(emulator, columns.static, lambda step: columns.forcing[step], columns.state[0], n_steps, keep)
+    return FreeRun(results, cost)
+
+
+def _run(
+    emulator: Emulator,
+    static: np.ndarray,
+    forcing: Callable[[int], np.ndarray],
+    state: np.ndarray,
+    n_steps: int,
+    keep: Keep,
+) -> Cost:
+    """Step on, handing every result to ``keep(step, new state, diagnostics)``; it must copy what it keeps.
+
+    Results go into two pairs of buffers in turn, since a result may not be written over the state it is made from.
+    Only the emulator's own work is timed, not the gathering of forcing and the keeping of results.
+    """
+    buffers = [
+        (emulator.allocate(len(emulator.model.state)), emulator.allocate(len(emulator.model.diagnostics)))
+        for _ in range(2)
+    ]
+    prepared = emulator.prepare_static(static)
+    cpu = wall = 0.0
+    for step in range(n_steps):
+        weather = forcing(step)
+        cpu_before, wall_before = time.process_time(), time.perf_counter()
+        state, diagnostics = emulator.step(prepared, weather, state, out=buffers[step % 2])
+        if step > 0:
+            cpu += time.process_time() - cpu_before
+            wall += time.perf_counter() - wall_before
+        keep(step, state, diagnostics)
+    return Cost(emulator.n_columns, max(0, n_steps - 1), cpu, wall)

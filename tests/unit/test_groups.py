@@ -1,0 +1,77 @@
+"""Groups of columns, and that scores by group add up to those of all columns."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from evaluation_files import closing_dataset, write_closing
+
+from ailand_gt4py.errors import InputError
+from ailand_gt4py.evaluation import groups, metrics
+
+
+def times_of(count: int) -> np.ndarray:
+    return np.datetime64("2021-01-01", "ns") + np.arange(count) * np.timedelta64(1, "D")
+
+
+def test_snow_regimes():
+    """A year of days: covered on 0, 1, 29, 31, 119 and 121 of 365.25 of them, just half covered on none."""
+    cover = np.zeros((365, 7))
+    for column, days in enumerate((0, 1, 29, 31, 119, 121)):
+        cover[:days, column] = 0.6
+    cover[:, 6] = 0.5
+    found = groups.snow_regime(cover, times_of(365))
+    assert found.labels.tolist() == [
+        "no snow", "below 30 days", "below 30 days", "30 to 120 days", "30 to 120 days", "above 120 days", "no snow",
+    ]  # fmt: skip
+    assert found.classes == groups.SNOW_CLASSES
+    assert groups.snow_regime(cover[:, :1], times_of(365)).classes == ("no snow",)
+
+
+def test_soil_types_have_names_and_order():
+    found = groups.soil_types(np.array([6.0, 1.0, 1.0, 9.0]))
+    assert found.classes == ("1 coarse", "6 organic", "9")
+    assert found.members("1 coarse").tolist() == [False, True, True, False]
+
+
+def test_the_box_has_its_edges():
+    latitude = np.array([35.5, 71.5, 35.4, 50.0, 50.0, 50.0])
+    longitude = np.array([-11.0, 32.5, 0.0, 32.6, -11.1, 349.5 - 360.0])
+    assert groups.inside_box(latitude, longitude).tolist() == [True, True, False, False, False, True]
+
+
+def test_places_of_a_file(tmp_path):
+    data = closing_dataset(n_times=20)
+    data["lon"].values[:] = [0.0, 10.0, 20.0, 350.0, 30.0, 180.0]
+    found = groups.read_places(write_closing(tmp_path / "data.nc", data))
+    assert found.x.tolist() == list(range(100, 106))
+    assert found.longitude.tolist() == [0.0, 10.0, 20.0, -10.0, 30.0, -180.0]
+    assert [grouping.name for grouping in found.groupings] == ["region", "climate", "soil type", "snow regime"]
+    assert found.grouping("region").classes == ("europe", "north asia")
+    assert found.grouping("climate").labels.tolist() == ["boreal"] * 3 + ["hot desert"] * 3
+    assert found.grouping("continent") is None
+
+
+def test_groups_that_a_file_lacks_are_left_out(tmp_path):
+    data = closing_dataset(n_times=5).drop_vars(["region", "climate", "clim_sotype", "snowc"])
+    assert groups.read_places(write_closing(tmp_path / "data.nc", data)).groupings == ()
+    with pytest.raises(InputError, match="'lat' or 'lon' is missing"):
+        groups.read_places(write_closing(tmp_path / "other.nc", data.drop_vars("lat")))
+
+
+def test_scores_by_group_add_up():
+    """Squared errors and biases of the classes, weighted with their columns, are those of all."""
+    pytest.importorskip("scores", reason="reports take their scores from the package 'scores'")
+    random = np.random.default_rng(1)
+    truth = random.normal(size=(50, 9))
+    run = truth + random.normal(0.2, 1.0, truth.shape)
+    grouping = groups.texts("kind", np.array(list("aababcacc")))
+    whole = metrics.summary(run, truth, truth)
+    parts = [
+        metrics.summary(run[:, chosen], truth[:, chosen], truth[:, chosen])
+        for chosen in map(grouping.members, grouping.classes)
+    ]
+    assert [part.n_columns for part in parts] == [4, 2, 3]
+    assert sum(part.n_pairs for part in parts) == whole.n_pairs
+    assert sum(part.n_columns * part.rmse**2 for part in parts) / 9 == pytest.approx(whole.rmse**2)
+    assert sum(part.n_columns * part.bias for part in parts) / 9 == pytest.approx(whole.bias)
