@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import netCDF4
+import network_reference
 import numpy as np
 import pytest
 import xarray as xr
@@ -18,9 +19,9 @@ from ailand_gt4py.weights.model_file import write_model
 from helpers import Bench, small_dataset, small_model
 
 N_TIMES = 10
-STATE = ("swvl1", "swvl2", "swvl3", "stl1", "stl2", "stl3", "snowc", "sd")
+STATE = tuple(variable.name for variable in small_model().state)
 AT_LABEL = ("t2m", "d2m", "skt")
-FLUXES = ("sshf", "slhf")
+FLUXES = tuple(variable.name for variable in small_model().diagnostics if variable.name not in AT_LABEL)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,10 @@ def test_rows_are_labelled_as_the_model_means_them(whole):
     emulator = Emulator(model, 3, backend="embedded")
     static = np.stack([data[v.name].values for v in model.static], axis=1).astype(np.float32)
     state = np.stack([data[v.name].values[0] for v in model.state], axis=1).astype(np.float32)
-    derived = [v.name for v in model.forcing if v.derived]
+    # An input of the window before is the variable's value one label earlier; the first window has its own.
+    before = {v.name: v.derived.partition(":")[2] for v in model.forcing if v.derived.startswith("before:")}
+    assert len(before) == 7
+    derived = [v.name for v in model.forcing if v.derived and v.name not in before]
     for step in range(4):
         for k, name in enumerate(STATE):
             assert np.array_equal(found[name].values[step], state[:, k]), (step, name)
@@ -62,9 +66,12 @@ def test_rows_are_labelled_as_the_model_means_them(whole):
         values = np.empty((3, len(derived)), np.float32)
         derived_forcing(data["lat"].values, data["lon"].values, data["time"].values[step], 21600.0, derived, values)
         for k, variable in enumerate(model.forcing):
-            forcing[:, k] = (
-                values[:, derived.index(variable.name)] if variable.derived else data[variable.name].values[step]
-            )
+            if variable.name in derived:
+                forcing[:, k] = values[:, derived.index(variable.name)]
+            elif variable.name in before:
+                forcing[:, k] = data[before[variable.name]].values[max(step - 1, 0)]
+            else:
+                forcing[:, k] = data[variable.name].values[step]
         state, diagnostics = emulator.step(static, forcing, state)
         for k, variable in enumerate(model.diagnostics):
             row = step + 1 if variable.name in AT_LABEL else step
@@ -140,6 +147,72 @@ def test_two_halves_make_the_whole(whole, bench):
     assert "Started from the restart file" in bench.open("c.nc").attrs["history"]
 
 
+def test_a_restart_holds_the_forcing_of_the_window_before(bench):
+    """Without it the first window after the restart would take its own: the run would be another."""
+    middle = "2021-01-02T06:00"
+    assert bench.run("--end", middle, output="a.nc") == 0
+    restart, model, data = bench.open("a.restart.nc"), small_model(), small_dataset(N_TIMES)
+    assert int(np.flatnonzero(data["time"].values == np.datetime64(middle))[0]) == 5
+    lagged = [variable for variable in model.forcing if variable.derived.startswith("before:")]
+    for variable in lagged:
+        own = variable.derived.partition(":")[2]
+        assert np.array_equal(restart[variable.name].values, data[own].values[4]), variable.name
+        assert restart[variable.name].attrs["units"] == variable.units
+    for variable in lagged:
+        restart[variable.name].values[:] = data[variable.derived.partition(":")[2]].values[5]
+    path = bench.path / "a.restart.nc"
+    path.chmod(0o644)
+    changed = bench.path / "changed.nc"
+    shutil.copy2(path, changed)
+    with netCDF4.Dataset(changed, "a") as file:
+        for variable in lagged:
+            file[variable.name][:] = restart[variable.name].values
+    for name, file in (("b", path), ("c", changed)):
+        assert bench.run("--restart", file, output=f"{name}.nc") == 0
+    right, wrong = bench.open("b.nc"), bench.open("c.nc")
+    assert np.array_equal(right["stl1"].values[0], wrong["stl1"].values[0])
+    assert not np.array_equal(right["stl1"].values[1], wrong["stl1"].values[1])
+
+
+def test_a_run_is_the_rollout_in_numpy(bench):
+    """Normalised, stepped and brought back by the NumPy reference in double precision."""
+    assert bench.run("--precision", "float64") == 0
+    model, data, found = small_model(), small_dataset(N_TIMES), bench.open()
+    forcing = np.empty((N_TIMES, 3, len(model.forcing)))
+    names = [variable.name for variable in model.forcing]
+    for place, variable in enumerate(model.forcing):
+        if not variable.derived:
+            forcing[..., place] = data[variable.name].values
+        elif not variable.derived.startswith("before:"):
+            values = np.empty((N_TIMES, 3, 1))
+            arguments = (data["lat"].values, data["lon"].values, data["time"].values, 21600.0, [variable.name])
+            derived_forcing(*arguments, values)
+            forcing[..., place] = values[..., 0]
+    for place, variable in enumerate(model.forcing):
+        if variable.derived.startswith("before:"):
+            source = forcing[..., names.index(variable.derived.partition(":")[2])]
+            forcing[..., place] = np.concatenate([source[:1], source[:-1]])
+    static = np.stack([data[variable.name].values for variable in model.static], axis=1)
+    start = np.stack([data[variable.name].values[0] for variable in model.state], axis=1)
+
+    def normalised(values, variables):
+        parts = [v.normalisation.apply(values[..., k].astype(np.float64)) for k, v in enumerate(variables)]
+        return np.stack(parts, axis=-1)
+
+    states, diagnostics = network_reference.rollout(
+        model, normalised(static, model.static), normalised(forcing, model.forcing), normalised(start, model.state)
+    )
+    for place, variable in enumerate(model.state):
+        expected = states[..., place] * variable.normalisation.scale + variable.normalisation.shift
+        np.testing.assert_allclose(found[variable.name].values, expected, rtol=1e-9, atol=1e-12, err_msg=variable.name)
+    for place, variable in enumerate(model.diagnostics):
+        expected = diagnostics[..., place] * variable.normalisation.scale + variable.normalisation.shift
+        values = found[variable.name].values
+        if variable.name in AT_LABEL:
+            values, expected = values[1:], expected[:-1]
+        np.testing.assert_allclose(values, expected, rtol=1e-9, atol=1e-11, err_msg=variable.name)
+
+
 def test_a_restart_that_does_not_fit_is_refused(whole, bench, capsys):
     assert bench.run("--end", "2021-01-01T12:00", output="a.nc") == 0
     restart = bench.path / "a.restart.nc"
@@ -175,9 +248,10 @@ def test_flags_and_counts_of_inputs_outside_the_training_range(bench, capsys):
     assert flags[0, 0] == 4
     assert (flags[:, 2] & 1 == 1).all()
     assert (flags[:, :2] & 1 == 0).all()
-    assert (flags[:, 1] & 2 == [0, 0, 2, 0, 0, 0]).all()
+    assert (flags[:, 1] & 2 == [0, 0, 2, 2, 0, 0]).all(), "the window itself and the one that has it as that before"
     text = capsys.readouterr().err
     assert "met_tair: 1 above 325 K of 18 values" in text
+    assert "met_tair_before: 1 above 325 K of 18 values" in text
     assert "clim_sdor: 1 above 250 m of 3 values" in text
     assert "stl3:" in text
     assert "met_qair" not in text

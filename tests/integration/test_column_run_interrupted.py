@@ -341,7 +341,7 @@ def test_bad_values_found_on_the_way_leave_nothing(bench, capsys):
 
 def test_a_result_that_is_not_finite_stops_the_run(bench, capsys):
     model = small_model()
-    parameters = {**model.parameters, "diagnostic.1.weight": np.full((5, 4), 3e38, np.float32)}
+    parameters = {**model.parameters, "diagnostic.1.weight": np.full((len(model.diagnostics), 4), 3e38, np.float32)}
     write_model(dataclasses.replace(model, parameters=parameters), bench.model)
     assert bench.run() == 1
     error = capsys.readouterr().err.splitlines()[-1]

@@ -29,7 +29,8 @@ def test_default_model_is_the_one_that_the_documentation_describes(capsys: pytes
     assert not model.normalised_space
     expected = ("swvl1", "swvl2", "swvl3", "stl1", "stl2", "stl3", "snowc")
     assert tuple(variable.name for variable in model.state)[:7] == expected
-    assert {variable.name for variable in model.diagnostics} == {"t2m", "d2m", "skt", "sshf", "slhf"}
+    diagnostics = {"t2m", "d2m", "skt", "sshf", "slhf", "ssr", "str", "e", "sro", "ssro"}
+    assert {variable.name for variable in model.diagnostics} == diagnostics
     assert model.state[6].units == "1"
     assert {"data", "command", "licence", "citation"} <= set(model.provenance)
 

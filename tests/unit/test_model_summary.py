@@ -75,6 +75,16 @@ def test_derived_inputs_are_marked() -> None:
     text = summarise(dataclasses.replace(model, forcing=(derived, *model.forcing[1:])))
     assert "forcing_0*" in text
     assert "* computed from time and place" in text
+    assert "window before" not in text
+
+
+def test_inputs_of_the_window_before_are_marked_otherwise() -> None:
+    model = random_model("simple")
+    lagged = dataclasses.replace(model.forcing[0], derived="before:forcing_1")
+    text = summarise(dataclasses.replace(model, forcing=(lagged, *model.forcing[1:])))
+    assert "forcing_0+" in text
+    assert "+ of the window before; need not be in the forcing file" in text
+    assert "*" not in text
 
 
 def test_long_and_odd_texts_stay_within_the_width() -> None:

@@ -1,0 +1,122 @@
+"""One protocol for all methods: the same training columns, the same runs of the hold-out columns, the same scores.
+
+A method is a `Stepper`: it is given a static description and a state, and then weather, window by window.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from ailand_gt4py.evaluation.columns import VerificationColumns, read_columns
+from ailand_gt4py.evaluation.runs import label_offset, start_labels
+from ailand_gt4py.training.dataset import place_groups, read_windows
+from ailand_gt4py.training.scaling import Scaling, clip_targets, error_scales, measure, normalised_tensors
+from ailand_gt4py.training.tensors import Tensors
+from ailand_gt4py.training.variables import VariableSet
+from ailand_gt4py.training.windows import split_columns
+from ailand_gt4py.weights.model import Model
+
+#: As for the default model (configs/default_model.yaml).
+CLIP = {"sshf": (-700.0, 500.0), "slhf": (-1000.0, 120.0)}
+EUROPE = (35.5, 71.5, -11.0, 32.5)
+STARTS = 12
+STEPS_PER_DAY = 4
+LEADS_DAYS = (1, 90)
+
+
+class Stepper(Protocol):
+    """A method on its way through some columns; arrays in the model's order and units."""
+
+    def begin(self, static: np.ndarray, state: np.ndarray) -> None:
+        """Start from (n, n_static) and (n, n_state)."""
+
+    def step(self, forcing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """New state (n, n_state) and diagnostics (n, n_diagnostics) of a window with this weather (n, n_forcing)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingData:
+    """What every method learns from.
+
+    Attributes:
+        tensors: normalised. scaling: statistics. columns: to learn from. error_scales: see `scaling.error_scales`.
+    """
+
+    tensors: Tensors
+    scaling: Scaling
+    columns: np.ndarray
+    error_scales: np.ndarray
+
+
+def training_data(files: list[Path], variables: VariableSet, validation_fraction: float, seed: int) -> TrainingData:
+    """Read and normalise the training files as ``ailand train`` does."""
+    data = read_windows(files, variables, exclude_boxes=[EUROPE])
+    columns, _ = split_columns(place_groups(data), validation_fraction, seed)
+    clip_targets(data, variables, CLIP, columns)
+    scaling = measure(data, variables, columns)
+    scales = error_scales(data, scaling, 3.0, columns)
+    return TrainingData(normalised_tensors(data, scaling), scaling, columns, scales)
+
+
+def score(stepper: Stepper, model: Model, columns: VerificationColumns) -> dict[str, object]:
+    """RMSE by variable of runs from many starts (1 and 90 days) and of a free run, and the cost of a step.
+
+    Returns:
+        "1 day", "90 days" and "free run": name -> RMSE; "microseconds": CPU time for a column and a step; "finite":
+        whether all values were numbers.
+    """
+    variables = (*model.state, *model.diagnostics)
+    found: dict[str, object] = {}
+    longest = max(LEADS_DAYS) * STEPS_PER_DAY
+    starts = start_labels(columns.n_times, longest, STARTS)
+    static = np.tile(columns.static, (starts.size, 1))
+    stepper.begin(static, columns.state[starts].reshape(len(static), -1))
+    is_finite, spent = True, 0.0
+    for step in range(longest):
+        before = time.process_time()
+        results = stepper.step(columns.forcing[starts + step].reshape(len(static), -1))
+        spent += time.process_time() - before
+        for days in LEADS_DAYS:
+            if step + 1 == days * STEPS_PER_DAY:
+                values = np.concatenate(results, axis=1).reshape(starts.size, columns.n_columns, -1)
+                is_finite &= bool(np.isfinite(values).all())
+                error = {
+                    variable.name: values[..., place] - _truth(model, columns, place, starts + step + 1)
+                    for place, variable in enumerate(variables)
+                }
+                found[f"{days} day{'s' * (days > 1)}"] = {
+                    name: float(np.sqrt(np.mean(one.astype(np.float64) ** 2))) for name, one in error.items()
+                }
+    found["microseconds"] = 1e6 * spent / (longest * len(static))
+    stepper.begin(columns.static, columns.state[0])
+    squares = np.zeros(len(variables))
+    for step in range(columns.n_times - 1):
+        values = np.concatenate(stepper.step(columns.forcing[step]), axis=1)
+        is_finite &= bool(np.isfinite(values).all())
+        for place in range(len(variables)):
+            truth = _truth(model, columns, place, np.array([step + 1]))[0]
+            squares[place] += np.mean((values[:, place].astype(np.float64) - truth) ** 2)
+    found["free run"] = {
+        variable.name: float(np.sqrt(total / (columns.n_times - 1)))
+        for variable, total in zip(variables, squares, strict=True)
+    }
+    found["finite"] = is_finite
+    return found
+
+
+def _truth(model: Model, columns: VerificationColumns, place: int, labels: np.ndarray) -> np.ndarray:
+    """(n_labels, n_columns) of an output that a step ending at these labels should give."""
+    if place < len(model.state):
+        return columns.state[labels, :, place]
+    place -= len(model.state)
+    return columns.diagnostics[labels + label_offset(model.diagnostics[place]), :, place]
+
+
+def hold_out(path: Path, model: Model) -> VerificationColumns:
+    """The hold-out columns in single precision."""
+    return read_columns(path, model, np.dtype(np.float32))

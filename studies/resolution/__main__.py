@@ -1,0 +1,95 @@
+"""The same model on single columns and on their aggregate.
+
+    python -m studies.resolution DATA_DIRECTORY --model MODEL.nc -o docs/studies/resolution.md
+
+The ten columns of ``ecland_real10_6h.nc`` lie side by side in one strip of 300 km, in real (ERA5) weather that no
+training saw. Their aggregate is one column with their mean weather, mean surface (types: the most frequent) and mean
+first state, as a model of coarser resolution has it. Its run is compared with the mean of ecLand's ten runs, and so is
+the mean of the emulator's ten runs: if the second error is not much smaller than the first, the model does not depend
+on the resolution.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from ailand_gt4py.driver.derive import VEGETATION_COVERS
+from ailand_gt4py.evaluation.columns import VerificationColumns, read_columns
+from ailand_gt4py.evaluation.runs import label_offset, run_free
+from ailand_gt4py.weights.model import Model
+from ailand_gt4py.weights.model_file import read_model
+
+FILE = "ecland_real10_6h.nc"
+#: Static variables that are types: they have no mean.
+TYPES = (*VEGETATION_COVERS, "clim_ctype")
+
+
+def aggregate(model: Model, columns: VerificationColumns) -> VerificationColumns:
+    """The columns' mean, as two equal columns."""
+    static = columns.static.mean(axis=0)
+    for place, variable in enumerate(model.static):
+        if variable.name in TYPES:
+            values, counts = np.unique(columns.static[:, place], return_counts=True)
+            static[place] = values[np.argmax(counts)]
+
+    def twice(values: np.ndarray) -> np.ndarray:
+        return np.repeat(values.mean(axis=1, keepdims=True), 2, axis=1)
+
+    return VerificationColumns(
+        columns.times,
+        np.stack([static, static]),
+        twice(columns.forcing),
+        twice(columns.state),
+        twice(columns.diagnostics),
+    )
+
+
+def truth(model: Model, columns: VerificationColumns) -> np.ndarray:
+    """(n_steps, n_columns, n_outputs) that a free run should give."""
+    diagnostics = [
+        columns.diagnostics[1 + label_offset(one) : columns.n_times + label_offset(one), :, place]
+        for place, one in enumerate(model.diagnostics)
+    ]
+    return np.concatenate([columns.state[1:], np.stack(diagnostics, axis=2)], axis=2).astype(np.float64)
+
+
+def rmse(error: np.ndarray) -> np.ndarray:
+    """By output, over all else."""
+    return np.sqrt(np.mean(error**2, axis=tuple(range(error.ndim - 1))))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="The same model on single columns and on their aggregate.")
+    parser.add_argument("data", type=Path, metavar="DATA_DIRECTORY")
+    parser.add_argument("--model", type=Path, help="model file (default: the model in the package)")
+    parser.add_argument("-o", "--output", type=Path, default=Path("resolution.md"))
+    options = parser.parse_args()
+    model = read_model(options.model)
+    columns = read_columns(options.data / FILE, model, np.dtype(np.float32))
+    single = run_free(model, columns).results.astype(np.float64)
+    whole = run_free(model, aggregate(model, columns)).results[:, 0].astype(np.float64)
+    expected = truth(model, columns)
+    mean = expected.mean(axis=1)
+    lines = [
+        "# One model, two resolutions",
+        "",
+        " ".join(part.strip() for part in (__doc__ or "").split("\n\n")[2].splitlines()),
+        "Made by `python -m studies.resolution`. RMSE over a free run of three years, 2020-2022.",
+        "",
+        "| variable | units | each column | mean of the ten runs | run of the mean column |",
+        "|---|---|---:|---:|---:|",
+    ]
+    numbers = (rmse(single - expected), rmse(single.mean(axis=1) - mean), rmse(whole - mean))
+    for place, variable in enumerate((*model.state, *model.diagnostics)):
+        cells = " | ".join(f"{number[place]:.4g}" for number in numbers)
+        lines.append(f"| {variable.name} | {variable.units} | {cells} |")
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    options.output.write_text("\n".join(lines) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
