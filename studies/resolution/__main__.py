@@ -5,8 +5,7 @@
 The ten columns of ``ecland_real10_6h.nc`` lie side by side in one strip of 300 km, in real (ERA5) weather that no
 training saw. Their aggregate is one column with their mean weather, mean surface (types: the most frequent) and mean
 first state, as a model of coarser resolution has it. Its run is compared with the mean of ecLand's ten runs, and so is
-the mean of the emulator's ten runs: if the second error is not much smaller than the first, the model does not depend
-on the resolution.
+the mean of the emulator's ten runs: what the first error is larger by is what the coarser resolution costs.
 """
 
 from __future__ import annotations
