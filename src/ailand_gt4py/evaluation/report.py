@@ -18,20 +18,6 @@ if TYPE_CHECKING:  # `ailand --help` need not wait for GT4Py
 SUFFIXES = (".csv", ".json", ".md")
 #: Suffix of the report with figures, which `html_report` makes.
 HTML = ".html"
-#: Suffix of the report with figures, which `html_report` makes.
-HTML = ".html"
-#: Suffix of the report with figures, which `html_report` makes.
-HTML = ".html"
-#: Suffix of the report with figures, which `html_report` makes.
-HTML = ".html"
-#: Suffix of the report with figures, which `html_report` makes.
-HTML = ".html"
-#: Suffix of the report with figures, which `html_report` makes.
-HTML = ".html"
-#: Suffix of the report with figures, which `html_report` makes.
-HTML = ".html"
-#: Suffix of the report with figures, which `html_report` makes.
-HTML = ".html"
 
 NOTE = (
     "RMSE over all columns and starts. Climatology: mean by day of the year and time of day of each column, smoothed, "
@@ -112,20 +98,6 @@ def file_report(
             "free_run": [dataclasses.asdict(score) for score in free_run],
             "note": NOTE,
         }
-        if more is not None:
-            content["report"] = more
-        if more is not None:
-            content["report"] = more
-        if more is not None:
-            content["report"] = more
-        if more is not None:
-            content["report"] = more
-        if more is not None:
-            content["report"] = more
-        if more is not None:
-            content["report"] = more
-        if more is not None:
-            content["report"] = more
         if more is not None:
             content["report"] = more
         return json.dumps(content, indent=1) + "\n"
