@@ -7,23 +7,24 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from ailand_gt4py.evaluation.columns import VerificationColumns, read_columns
+from ailand_gt4py.evaluation.groups import HELD_OUT_BOX
 from ailand_gt4py.evaluation.runs import label_offset, start_labels
 from ailand_gt4py.training.dataset import place_groups, read_windows
 from ailand_gt4py.training.scaling import Scaling, clip_targets, error_scales, measure, normalised_tensors
 from ailand_gt4py.training.tensors import Tensors
 from ailand_gt4py.training.variables import VariableSet
 from ailand_gt4py.training.windows import split_columns
-from ailand_gt4py.weights.model import Model
+from ailand_gt4py.weights.model import Model, Variable
 
 #: As for the default model (configs/default_model.yaml).
 CLIP = {"sshf": (-700.0, 500.0), "slhf": (-1000.0, 120.0)}
-EUROPE = (35.5, 71.5, -11.0, 32.5)
 STARTS = 12
 STEPS_PER_DAY = 4
 LEADS_DAYS = (1, 90)
@@ -55,12 +56,18 @@ class TrainingData:
 
 def training_data(files: list[Path], variables: VariableSet, validation_fraction: float, seed: int) -> TrainingData:
     """Read and normalise the training files as ``ailand train`` does."""
-    data = read_windows(files, variables, exclude_boxes=[EUROPE])
+    data = read_windows(files, variables, exclude_boxes=[HELD_OUT_BOX])
     columns, _ = split_columns(place_groups(data), validation_fraction, seed)
     clip_targets(data, variables, CLIP, columns)
     scaling = measure(data, variables, columns)
     scales = error_scales(data, scaling, 3.0, columns)
     return TrainingData(normalised_tensors(data, scaling), scaling, columns, scales)
+
+
+def normalised(values: np.ndarray, variables: Sequence[Variable]) -> np.ndarray:
+    """(n, n_variables) values in the networks' space, float64."""
+    columns = [one.normalisation.apply(values[:, place].astype(np.float64)) for place, one in enumerate(variables)]
+    return np.stack(columns, axis=1)
 
 
 def score(stepper: Stepper, model: Model, columns: VerificationColumns) -> dict[str, object]:

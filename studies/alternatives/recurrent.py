@@ -7,7 +7,7 @@ are increments of the state and diagnostics. It is trained with the same loss ov
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -17,8 +17,9 @@ from torch.nn import functional
 from ailand_gt4py.training.loop import learning_rate_factor
 from ailand_gt4py.training.rollout import LossScales
 from ailand_gt4py.training.scaling import Scaling, scale, shift
+from ailand_gt4py.weights.model import Variable
 
-from .protocol import TrainingData
+from .protocol import TrainingData, normalised
 
 #: (iterations, steps, batch): the MLP's curriculum.
 CURRICULUM = ((600, 1, 1024), (1800, 4, 512), (3000, 12, 384), (2400, 32, 160))
@@ -132,20 +133,21 @@ class RecurrentStepper:
     def __init__(self, network: RecurrentNetwork, scaling: Scaling) -> None:
         self._network, self._scaling = network.eval(), scaling
 
-    def _normalised(self, values: np.ndarray, group: str) -> torch.Tensor:
-        members = getattr(self._scaling, group)
-        columns = [one.normalisation.apply(values[:, place].astype(np.float64)) for place, one in enumerate(members)]
-        return torch.from_numpy(np.stack(columns, axis=1)).float()
+    def _normalised(self, values: np.ndarray, variables: Sequence[Variable]) -> torch.Tensor:
+        return torch.from_numpy(normalised(values, variables)).float()
 
     @torch.inference_mode()
     def begin(self, static: np.ndarray, state: np.ndarray) -> None:
-        self._static, self._state = self._normalised(static, "static"), self._normalised(state, "state")
+        self._static, self._state = (
+            self._normalised(static, self._scaling.static),
+            self._normalised(state, self._scaling.state),
+        )
         self._memory = self._network.memory(self._static, self._state)
 
     @torch.inference_mode()
     def step(self, forcing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         self._state, diagnosed, self._memory = self._network(
-            self._static, self._normalised(forcing, "forcing"), self._state, self._memory
+            self._static, self._normalised(forcing, self._scaling.forcing), self._state, self._memory
         )
         return tuple(  # type: ignore[return-value]
             values.numpy() * scale(members) + shift(members)

@@ -14,7 +14,7 @@ import xgboost
 
 from ailand_gt4py.training.scaling import Scaling, scale, shift
 
-from .protocol import TrainingData
+from .protocol import TrainingData, normalised
 
 ROUNDS = 300
 OPTIONS = {"tree_method": "hist", "max_depth": 8, "eta": 0.1, "subsample": 0.8, "min_child_weight": 10.0, "nthread": 1}
@@ -55,16 +55,11 @@ class TreeStepper:
         self._boosters, self._scaling = boosters, scaling
         self._lower, self._upper = scaling.bounds()
 
-    def _normalised(self, values: np.ndarray, group: str) -> np.ndarray:
-        members = getattr(self._scaling, group)
-        columns = [one.normalisation.apply(values[:, place].astype(np.float64)) for place, one in enumerate(members)]
-        return np.stack(columns, axis=1)
-
     def begin(self, static: np.ndarray, state: np.ndarray) -> None:
-        self._static, self._state = self._normalised(static, "static"), self._normalised(state, "state")
+        self._static, self._state = normalised(static, self._scaling.static), normalised(state, self._scaling.state)
 
     def step(self, forcing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        inputs = np.concatenate([self._static, self._normalised(forcing, "forcing"), self._state], axis=1)
+        inputs = np.concatenate([self._static, normalised(forcing, self._scaling.forcing), self._state], axis=1)
         outputs = np.stack([booster.inplace_predict(inputs.astype(np.float32)) for booster in self._boosters], axis=1)
         scaling, n_state = self._scaling, len(self._scaling.state)
         increment = outputs[:, :n_state] * scaling.increment_scale

@@ -20,6 +20,7 @@ import xarray as xr
 
 from ailand_gt4py.driver.quality import count_outside_training_range
 from ailand_gt4py.evaluation.columns import VerificationColumns, read_columns
+from ailand_gt4py.evaluation.groups import inside_box
 from ailand_gt4py.evaluation.runs import run_free
 from ailand_gt4py.weights.model import Model
 from ailand_gt4py.weights.model_file import read_model
@@ -28,7 +29,6 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 FILE = "ecland_perturbed_params_6h.nc"
-EUROPE = (35.5, 71.5, -11.0, 32.5)
 LAYERS = ("swvl1", "swvl2", "swvl3")
 #: Factors on field capacity and wilting point of the sweep; training has seen 0.8 to 1.2.
 FACTORS = np.linspace(0.5, 1.5, 11)
@@ -96,7 +96,7 @@ def sweep(model: Model, columns: VerificationColumns, about: xr.Dataset) -> dict
 def table(found: dict[str, dict[str, np.ndarray]], about: xr.Dataset, swept: dict[str, Any]) -> list[str]:
     """Rows of Markdown."""
     is_perturbed = about.member.values > 0
-    in_box = in_europe(about)
+    in_box = inside_box(about.lat.values, (about.lon.values + 180.0) % 360.0 - 180.0)
     lines = [
         "| layer | sites | runs | ecLand: spread | slope | correlation | RMSE |",
         "|---|---|---:|---:|---:|---:|---:|",
@@ -120,17 +120,13 @@ def table(found: dict[str, dict[str, np.ndarray]], about: xr.Dataset, swept: dic
     return lines
 
 
-def in_europe(about: xr.Dataset) -> np.ndarray:
-    """Which columns lie in the box that was left out of training."""
-    south, north, west, east = EUROPE
-    latitude, longitude = about.lat.values, (about.lon.values + 180.0) % 360.0 - 180.0
-    return (latitude >= south) & (latitude <= north) & (longitude >= west) & (longitude <= east)
-
-
 def figure(found: dict[str, dict[str, np.ndarray]], about: xr.Dataset, swept: dict[str, Any], path: Path) -> None:
     """Answers against each other, and the sweep."""
     fig, axes = plt.subplots(2, 3, figsize=(11, 7), layout="constrained")
-    is_perturbed, in_box = about.member.values > 0, in_europe(about)
+    is_perturbed, in_box = (
+        about.member.values > 0,
+        inside_box(about.lat.values, (about.lon.values + 180.0) % 360.0 - 180.0),
+    )
     relative = 100.0 * (about.clim_theta_cap.values / about.theta_cap_table.values - 1.0)
     for axis, (name, pair) in zip(axes[0], found.items(), strict=True):
         limit = 1.05 * np.abs(np.concatenate([pair["ecland"], pair["emulator"]])).max()

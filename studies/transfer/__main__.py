@@ -23,7 +23,7 @@ import yaml
 
 from ailand_gt4py.evaluation.attachments import TRANSFER_SCHEMA
 from ailand_gt4py.evaluation.columns import read_columns
-from ailand_gt4py.evaluation.runs import run_free
+from ailand_gt4py.evaluation.lead_time import free_run_scores
 from ailand_gt4py.weights.model_file import read_model
 
 CONFIGURATION = Path(__file__).with_name("configuration.yaml")
@@ -95,19 +95,8 @@ def train(group: str, work: Path) -> Path:
 def scores(model: Path, test: Path) -> dict[str, float]:
     """RMSE of a free run over the whole period, by variable."""
     network = read_model(model)
-    columns = read_columns(test, network, np.dtype(np.float32))
-    results = run_free(network, columns).results.astype(np.float64)
-    found = {}
-    for place, variable in enumerate((*network.state, *network.diagnostics)):
-        if variable.name not in VARIABLES:
-            continue
-        if place < len(network.state):
-            truth = columns.state[1:, :, place]
-        else:
-            values = columns.diagnostics[..., place - len(network.state)]
-            truth = values[:-1] if variable.time_meaning == "window mean" else values[1:]
-        found[variable.name] = float(np.sqrt(np.mean((results[..., place] - truth) ** 2)))
-    return found
+    found = free_run_scores(network, read_columns(test, network, np.dtype(np.float32)))
+    return {score.variable: score.rmse for score in found if score.variable in VARIABLES}
 
 
 def climate_distance(trained: Path, tested: Path) -> float:
