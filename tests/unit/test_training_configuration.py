@@ -145,3 +145,13 @@ def test_unreadable_files_are_named(tmp_path):
         (tmp_path / "bad.yaml").write_text(content)
         with pytest.raises(InputError, match=message):
             read_configuration(tmp_path / "bad.yaml")
+
+
+ROOT = SHIPPED.parents[1]
+KEPT = [*sorted(ROOT.glob("configs/tried/*.yaml")), ROOT / "studies" / "transfer" / "configuration.yaml"]
+
+
+@pytest.mark.parametrize("path", KEPT, ids=lambda path: path.stem)
+def test_every_configuration_that_is_kept_can_be_read(path):
+    """Those of trainings that the documents tell of, and of the studies."""
+    assert read_configuration(path).iterations > 1000
