@@ -15,7 +15,7 @@ from ailand_gt4py.training.export import describe_training, to_model
 from ailand_gt4py.training.loop import Trainer
 from ailand_gt4py.training.scaling import clip_targets, error_scales, measure, normalised_tensors
 from ailand_gt4py.training.validation import Scores, Validator
-from ailand_gt4py.training.windows import split_columns
+from ailand_gt4py.training.windows import Values, WindowData, split_columns
 from ailand_gt4py.weights.model import Model, Variable
 from ailand_gt4py.weights.model_file import write_model
 
@@ -84,6 +84,7 @@ def _train(
         report(f"{name}: {count} of {int(data.n_windows[training].sum())} values clipped")
     scaling = measure(data, variables, training)
     scales = error_scales(data, scaling, configuration.loss.anomaly_factor, training)
+    frequencies = column_frequencies(configuration, data)
     tensors = normalised_tensors(data, scaling)
     validator = None
     if validation.size:
@@ -93,8 +94,6 @@ def _train(
         f"{training.size} columns for training, {validation.size} for validation, "
         f"{int(data.n_windows[training].sum())} windows to learn from"
     )
-    by_source = np.array([options.frequency.get(name, 1) for name in options.train])
-    frequencies = by_source[data.source]
     trainer = Trainer(configuration, scaling, tensors, training, validator, directory, scales, report, frequencies)
     if resume:
         trainer.resume()
@@ -119,6 +118,16 @@ def _train(
     write_model(model, output)
     report(f"wrote {output}: {model.parameter_count} parameters")
     return model
+
+
+def column_frequencies(configuration: Configuration, data: WindowData) -> Values:
+    """(n_columns,) how many times as often as elsewhere a column's windows are drawn; data in model units."""
+    options = configuration.data
+    frequencies = np.array([options.frequency.get(name, 1) for name in options.train])[data.source]
+    names = [variable.name for variable in configuration.variable_set.static]
+    for name, (threshold, factor) in options.frequency_above.items():
+        frequencies = np.where(data.static[:, names.index(name)] > threshold, frequencies * factor, frequencies)
+    return frequencies
 
 
 def _cache(directory: Path) -> Path:
