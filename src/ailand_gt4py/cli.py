@@ -1,15 +1,19 @@
-"""The command ``ailand``: model files, compiling, training, evaluation. ``ailand-column-run`` is its own command."""
+"""The command ``ailand``: model files, training, evaluation, derivatives. ``ailand-column-run`` is its own command."""
 
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 
 import ailand_gt4py
+from ailand_gt4py.assimilation import parameter_command, uncertainty_command
+from ailand_gt4py.driver.words import join_place
 from ailand_gt4py.errors import AilandError
 from ailand_gt4py.evaluation import command as evaluation_command
 from ailand_gt4py.lowering import command as compile_command
+from ailand_gt4py.sensitivity import command as sensitivity_command
 from ailand_gt4py.training import command as training_command
 from ailand_gt4py.weights import command as model_command
 
@@ -27,6 +31,9 @@ def make_parser() -> argparse.ArgumentParser:
         ("compile", compile_command, "compile a model ahead of time"),
         ("train", training_command, "train a model"),
         ("evaluate", evaluation_command, "score a model by lead time against persistence and climatology"),
+        ("jacobian", sensitivity_command, "derivatives of a step's results by its inputs along a trajectory"),
+        ("uncertainty", uncertainty_command, "carry errors of state, weather and parameters through a run"),
+        ("estimate", parameter_command, "estimate soil and vegetation parameters from observations"),
     ):
         command = commands.add_parser(name, help=summary)
         command.set_defaults(function=module.run)
@@ -43,10 +50,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         Exit status: 0 done, 1 failed while running, 2 input or usage is wrong, 130 interrupted.
     """
+    words = join_place(sys.argv[1:] if argv is None else argv)
     try:
-        arguments = make_parser().parse_args(argv)
+        arguments = make_parser().parse_args(words)
     except SystemExit as request:  # --help, --version, wrong usage
         return int(request.code or 0)
+    arguments.command_line = shlex.join([PROGRAM, *words])  # for the history of what is written
     try:
         return int(arguments.function(arguments))
     except KeyboardInterrupt:

@@ -21,6 +21,23 @@ DiagnosticFeature = gtx.Dimension("DiagnosticFeature")
 #: dimensions of size one and then cannot index them.
 Moment = gtx.Dimension("Moment")
 N_MOMENTS = 2
+#: Directions of derivatives, several for each column: inputs that are changed, and results whose gradient is taken.
+#: GT4Py sorts the dimensions of a field by their names, and these have to come between the column's and the features'.
+Change = gtx.Dimension("ColumnChange")
+StateRow = gtx.Dimension("ColumnStateRow")
+DiagnosticRow = gtx.Dimension("ColumnDiagnosticRow")
+DIRECTIONS = (Change, StateRow, DiagnosticRow)
+#: Those inputs, and those results, that a Jacobian is asked for.
+InputFeature = gtx.Dimension("InputFeature")
+ResultFeature = gtx.Dimension("ResultFeature")
+
+#: What a field over columns has beside them: features, or several directions of features.
+Axes = gtx.Dimension | tuple[gtx.Dimension, gtx.Dimension]
+
+
+def field_dimensions(axes: Axes) -> tuple[gtx.Dimension, ...]:
+    """The dimensions of a field over columns."""
+    return (Column, *axes) if isinstance(axes, tuple) else (Column, axes)
 
 
 @functools.cache

@@ -4,26 +4,37 @@ from __future__ import annotations
 
 import dataclasses
 import operator
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import gt4py.next as gtx
 import numpy as np
 
 from ailand_gt4py import arrays
-from ailand_gt4py.dimensions import N_MOMENTS, Column, Moment
+from ailand_gt4py.dimensions import N_MOMENTS, Axes, Moment, field_dimensions
 from ailand_gt4py.errors import InputError
-from ailand_gt4py.linearisation import CHANGES, INPUTS, TangentLinear
+from ailand_gt4py.jacobian import Block, block_of
+from ailand_gt4py.jacobian_calls import Call, ColumnParts, JacobianByChanges, JacobianByGradients, Setting, cheaper_way
+from ailand_gt4py.linearisation import (
+    CHANGES,
+    GRADIENTS,
+    INPUTS,
+    RESULT_CHANGES,
+    RESULT_GRADIENTS,
+    LinearCall,
+)
 from ailand_gt4py.lowering import backends
 from ailand_gt4py.lowering.device_code import Products
 from ailand_gt4py.lowering.program_call import ProgramCall
-from ailand_gt4py.parameters import feature_extent, network_shape, step_operands
+from ailand_gt4py.parameters import StepOperands, adjoint_operands, feature_extent, network_shape, step_operands
+from ailand_gt4py.stencils.adjoint import describe_adjoint
 from ailand_gt4py.stencils.step import ProgramDescription, describe_static_part, describe_step, make_program
 from ailand_gt4py.stencils.tangent_linear import describe_tangent_linear
 from ailand_gt4py.weights.model import Model
 
 Precision = Literal["float32", "float64", "tf32", "bf16"]
 _DTYPES: dict[str, type] = {"float32": np.float32, "float64": np.float64, "tf32": np.float32, "bf16": np.float32}
+_NAMES = (*INPUTS, "new state", "diagnostics")
 #: Of a precision that rounds the operands of matrix products; all else is float32.
 _PRODUCTS: dict[str, Products] = {"tf32": "tf32", "bf16": "bf16"}
 
@@ -87,16 +98,11 @@ class Emulator:
         self.dtype = np.dtype(_DTYPES[precision])
         self._xp = arrays.array_module(self.device)
         self._operands = step_operands(model, self.dtype, self.device)
-        self._backend = backends.make_backend(
-            backend,
-            self._operands.complete_tables,
-            self._operands.broadcast_tables,
-            _PRODUCTS.get(precision, "full"),
-        )
-        self._compiled_here = isinstance(backend, str) and self._backend is not None
-        if self._backend is not None:
-            self._check_extents()
+        self._given_backend = backend
         self._backend_name = backend if isinstance(backend, str) else str(backend.name)
+        self._compiled_here = isinstance(backend, str) and backend != "embedded"
+        if backend != "embedded":
+            self._check_extents()
         shape = network_shape(model)
         self._network = f"the {model.architecture} network"
         self._step = self._program_call(describe_step(shape, _DTYPES[precision]), self._network)
@@ -105,19 +111,16 @@ class Emulator:
             None if of_static is None else self._program_call(of_static, f"the static part of {self._network}")
         )
         self._n_part = 0 if of_static is None else feature_extent(model, of_static.caller_fields["static_part"])
-        self._tangent_linear: TangentLinear | None = None
+        self._tangent_linear: LinearCall | None = None
+        self._adjoint: LinearCall | None = None
+        self._adjoint_operands: StepOperands | None = None
+        self._jacobians: dict[Block, JacobianByChanges | JacobianByGradients] = {}
         self._kept: PreparedStatic | None = None
         self._last: tuple[Any, ...] = ()
         sizes = model.sizes
-        self._shapes = {
-            "static": (self.n_columns, sizes.static),
-            "forcing": (self.n_columns, sizes.forcing),
-            "state": (self.n_columns, sizes.state),
-            "new state": (self.n_columns, sizes.state),
-            "diagnostics": (self.n_columns, sizes.diagnostics),
-        }
-        names = ("static", "forcing", "state", "new state", "diagnostics")
-        self._shapes |= {f"d_{name.replace(' ', '_')}": self._shapes[name] for name in names}
+        extents = (sizes.static, sizes.forcing, sizes.state, sizes.state, sizes.diagnostics)
+        self._shapes = {name: (self.n_columns, extent) for name, extent in zip(_NAMES, extents, strict=True)}
+        self._shapes |= {f"{kind}_{name.replace(' ', '_')}": self._shapes[name] for kind in "dg" for name in _NAMES}
 
     def allocate(self, n_features: int) -> arrays.Array:
         """An uninitialised array (n_columns, n_features) of the emulator's type on its device."""
@@ -174,7 +177,7 @@ class Emulator:
                 return given[3], given[4]
         self._last = ()
         inputs = self._checked_inputs(static, forcing, state)
-        new_state, diagnostics = self._checked_results(out, inputs, "new state", "diagnostics")
+        new_state, diagnostics = self._checked_results(out, inputs, ("new state", "diagnostics"))
         part = static.part if isinstance(static, PreparedStatic) else self._part_of(inputs["static"])
         self._step((part, inputs["forcing"], inputs["state"], new_state, diagnostics))
         if len(given) == 5 and all(isinstance(array, (self._xp.ndarray, PreparedStatic)) for array in given):
@@ -210,13 +213,102 @@ class Emulator:
             InputError, RunError: as for `step`.
         """
         inputs = self._checked_inputs(static, forcing, state)
-        changes = zip(CHANGES, (d_static, d_forcing, d_state), strict=True)
-        inputs |= {name: self._checked(change, name) for name, change in changes if change is not None}
-        results = self._checked_results(out, inputs, "d_new_state", "d_diagnostics")
+        inputs |= self._checked_directions(CHANGES, (d_static, d_forcing, d_state))
+        results = self._checked_results(out, inputs, RESULT_CHANGES)
         if self._tangent_linear is None:
-            self._tangent_linear = self._make_tangent_linear()
+            description = describe_tangent_linear(network_shape(self.model), _DTYPES[self.precision])
+            call = self._program_call(description, f"the tangent-linear of {self._network}")
+            self._tangent_linear = LinearCall(call, CHANGES, self._shapes, self.dtype, self.device)
         self._tangent_linear(inputs, results)
-        return results
+        return results[0], results[1]
+
+    def adjoint(
+        self,
+        static: Any,
+        forcing: Any,
+        state: Any,
+        g_new_state: Any = None,
+        g_diagnostics: Any = None,
+        *,
+        out: tuple[Any, Any, Any] | None = None,
+    ) -> tuple[arrays.Array, arrays.Array, arrays.Array]:
+        """The gradient of a number with respect to a step's inputs, for its gradient with respect to the results.
+
+        The exact transpose of `tangent_linear`, at kinks and bounds as well: for any changes d and gradients g of a
+        column, the sum of g_new_state * d_new_state and g_diagnostics * d_diagnostics is that of g_static * d_static,
+        g_forcing * d_forcing and g_state * d_state. The program is compiled at its first use, or by `compile`.
+
+        Args:
+            static, forcing, state: as for `step`: where the derivative is taken.
+            g_new_state, g_diagnostics: the gradient with respect to the results (n_columns, n_features), per model
+                unit; None: zero.
+            out: arrays for the results; they must not share memory with the inputs.
+
+        Returns:
+            The gradient with respect to static inputs, forcing and state, (n_columns, n_features) each, per model unit;
+            NaN in columns where the step itself is not finite. On a GPU as for `step`.
+
+        Raises:
+            InputError, RunError: as for `step`.
+        """
+        inputs = self._checked_inputs(static, forcing, state)
+        inputs |= self._checked_directions(RESULT_GRADIENTS, (g_new_state, g_diagnostics))
+        results = self._checked_results(out, inputs, GRADIENTS)
+        if self._adjoint is None:
+            description = describe_adjoint(network_shape(self.model), _DTYPES[self.precision])
+            call = self._program_call(description, f"the adjoint of {self._network}", self._of_adjoint())
+            self._adjoint = LinearCall(call, RESULT_GRADIENTS, self._shapes, self.dtype, self.device)
+        self._adjoint(inputs, results)
+        return results[0], results[1], results[2]
+
+    def jacobian(
+        self,
+        static: Any,
+        forcing: Any,
+        state: Any,
+        outputs: Sequence[str] | None = None,
+        inputs: Sequence[str] | None = None,
+    ) -> arrays.Array:
+        """The derivatives of a step's results with respect to its inputs, in every column.
+
+        Args:
+            static, forcing, state: as for `step`: where the derivatives are taken.
+            outputs, inputs: names of results and inputs to which it is restricted, in the order wanted; None: all.
+
+        Returns:
+            (n_columns, n_outputs, n_inputs) in model units: outputs (state, diagnostics), inputs (static, forcing,
+            state), in the model's order where no names are given; NaN in columns where the step itself is not finite.
+            `ailand_gt4py.jacobian.labelled` gives it names and units.
+
+        Raises:
+            InputError: names that the model lacks; else as for `step`.
+            RunError: as for `step`.
+        """
+        block = block_of(self.model, outputs, inputs)
+        values = list(self._checked_inputs(static, forcing, state).values())
+        jacobian = self._xp.empty((self.n_columns, len(block.outputs), len(block.inputs)), dtype=self.dtype)
+        if block not in self._jacobians:
+            self._jacobians[block] = self._make_jacobian(block)
+        self._jacobians[block](values, jacobian)
+        return jacobian
+
+    def _make_jacobian(self, block: Block, by: str | None = None) -> JacobianByChanges | JacobianByGradients:
+        setting = Setting(self.model, self.dtype, self.device, self._program_call_)
+        if (by or cheaper_way(self.model, block)) == "changes":
+            return JacobianByChanges(setting, block, self._operands)
+        return JacobianByGradients(setting, block, self._of_adjoint())
+
+    def _program_call_(self, description: ProgramDescription, what: str, operands: StepOperands) -> Call:
+        size = self.n_columns
+        if self._backend_name == "embedded":
+            size = min(size, 16)
+        call = self._program_call(description, f"{what} {self._network}", operands, size)
+        return call if size == self.n_columns else ColumnParts(call, size)
+
+    def _of_adjoint(self) -> StepOperands:
+        if self._adjoint_operands is None:
+            self._adjoint_operands = adjoint_operands(self.model, self._operands, self.dtype, self.device)
+        return self._adjoint_operands
 
     def _checked_inputs(self, static: Any, forcing: Any, state: Any) -> dict[str, arrays.Array]:
         """The arrays of a step's inputs.
@@ -231,29 +323,29 @@ class Emulator:
         given = zip(INPUTS, (static, forcing, state), strict=True)
         return {name: self._checked(value, name) for name, value in given}
 
+    def _checked_directions(self, names: Sequence[str], given: Sequence[Any]) -> dict[str, arrays.Array]:
+        """The arrays of those changes or gradients that are not None."""
+        pairs = zip(names, given, strict=True)
+        return {name: self._checked(value, name) for name, value in pairs if value is not None}
+
     def _checked_results(
-        self, out: tuple[Any, Any] | None, inputs: Mapping[str, arrays.Array], of_state: str, of_diagnostics: str
-    ) -> tuple[arrays.Array, arrays.Array]:
-        """Arrays for two results of these names, the caller's if there are any.
+        self, out: Sequence[Any] | None, inputs: Mapping[str, arrays.Array], names: Sequence[str]
+    ) -> list[arrays.Array]:
+        """Arrays for results of these names, the caller's if there are any.
 
         Raises:
             InputError: one of the caller's that cannot be used, or shares memory with an input.
         """
         if out is None:
-            return self.allocate(len(self.model.state)), self.allocate(len(self.model.diagnostics))
-        results = (self._checked(out[0], of_state), self._checked(out[1], of_diagnostics))
-        for result_name, result in zip((of_state, of_diagnostics), results, strict=True):
+            return [self.allocate(self._shapes[name][1]) for name in names]
+        results = [self._checked(array, name) for array, name in zip(out, names, strict=True)]
+        for result_name, result in zip(names, results, strict=True):
             for name, array in inputs.items():
                 if self._xp.may_share_memory(result, array):
                     raise InputError(
                         f"{result_name}: found memory shared with the input '{name}', expected memory of its own"
                     )
         return results
-
-    def _make_tangent_linear(self) -> TangentLinear:
-        description = describe_tangent_linear(network_shape(self.model), _DTYPES[self.precision])
-        call = self._program_call(description, f"the tangent-linear of {self._network}")
-        return TangentLinear(call, self._shapes, self.dtype, self.device)
 
     def _is_repeated(self, given: tuple[Any, ...]) -> bool:
         """Whether these are the very objects of the last step, which have been checked and whose memory is bound.
@@ -263,22 +355,19 @@ class Emulator:
         last = self._last
         return len(last) == len(given) == 5 and all(map(operator.is_, last, given))
 
-    def compile(self, tangent_linear: bool = False) -> None:
+    def compile(self, tangent_linear: bool = False, adjoint: bool = False) -> None:
         """Compile the programs now, by a step on zeros; without effect if they are compiled.
 
         Args:
-            tangent_linear: that of `tangent_linear`, too.
+            tangent_linear, adjoint: those of the methods of these names, too.
         """
-        calls = [call for call in (self._step, self._static_part) if call is not None]
-        of_step = all(call.is_compiled for call in calls)
-        of_tangent = not tangent_linear or (self._tangent_linear is not None and self._tangent_linear.is_compiled)
-        if of_step and of_tangent:
-            return
         zeros = [self._xp.zeros(self._shapes[name], dtype=self.dtype) for name in INPUTS]
-        if not of_step:
+        if not all(call.is_compiled for call in (self._step, self._static_part) if call is not None):
             self.step(self.prepare_static(zeros[0]), *zeros[1:])
-        if not of_tangent:
+        if tangent_linear and not (self._tangent_linear is not None and self._tangent_linear.is_compiled):
             self.tangent_linear(*zeros)
+        if adjoint and not (self._adjoint is not None and self._adjoint.is_compiled):
+            self.adjoint(*zeros)
 
     def _part_of(self, static: arrays.Array) -> arrays.Array:
         """What the step reads in the place of the static inputs; on the CPU kept as long as their values stay."""
@@ -292,32 +381,50 @@ class Emulator:
             self._static_part((self._kept.values, self._kept.part))
         return self._kept.part
 
-    def _program_call(self, description: ProgramDescription, what: str) -> ProgramCall:
-        """A program of the model with its operands and buffers."""
+    def _program_call(
+        self,
+        description: ProgramDescription,
+        what: str,
+        operands: StepOperands | None = None,
+        n_columns: int | None = None,
+    ) -> ProgramCall:
+        """A program of the model with its operands (None: those of the step) and buffers (None: for all columns)."""
+        operands = operands or self._operands
         program = make_program(description)
-        operands = [self._operands.by_name[name] for name in description.operands]
-        operands += [self._buffer(name, feature) for name, feature in description.buffers.items()]
+        backend = backends.make_backend(
+            self._given_backend,
+            operands.complete_tables,
+            operands.broadcast_tables,
+            _PRODUCTS.get(self.precision, "full"),
+        )
+        fields = [operands.by_name[name] for name in description.operands]
+        fields += [
+            self._buffer(name, axes, operands, n_columns or self.n_columns)
+            for name, axes in description.buffers.items()
+        ]
         return ProgramCall(
-            program if self._backend is None else program.with_backend(self._backend),
+            program if backend is None else program.with_backend(backend),
             description.caller_fields,
-            operands,
-            self._operands.offset_provider,
+            fields,
+            operands.offset_provider,
             f"{what} for {self._backend_name} in {self.precision}",
             self._compiled_here,
         )
 
-    def _buffer(self, name: str, feature: gtx.Dimension) -> gtx.Field:
-        """An intermediate field of the step.
+    def _buffer(self, name: str, axes: Axes, operands: StepOperands, n_columns: int) -> gtx.Field:
+        """An intermediate field of a program.
 
         Programs compiled here keep these values in rooms of their own and write none of them: there they are fields
         without memory.
         """
-        shape = (self.n_columns, N_MOMENTS if feature == Moment else feature_extent(self.model, feature))
+        dimensions = field_dimensions(axes)
+        extents = operands.extents | {Moment: N_MOMENTS}
+        shape = (n_columns, *(extents.get(axis) or feature_extent(self.model, axis) for axis in dimensions[1:]))
         if self._compiled_here:
             array = self._xp.broadcast_to(self._xp.zeros(1, dtype=self.dtype), shape)
         else:
             array = self._xp.zeros(shape, dtype=self.dtype)
-        return arrays.wrap(array, (Column, feature), name)
+        return arrays.wrap(array, dimensions, name)
 
     def _check_extents(self) -> None:
         """GT4Py's DaCe lowering drops dimensions of size one and then fails to index them."""

@@ -61,3 +61,32 @@ class LaggedForcing:
     def of(self, forcing: Any) -> Any:
         """(..., n_sources) of a window (..., n_forcing), for the window after it; a copy."""
         return forcing[..., self.sources]
+
+    def spread(self, changes: Any, before: Any = None) -> None:
+        """Fill in the changes of inputs of the window before, from those of the windows: the derivative of `fill`.
+
+        Args:
+            changes: (n_windows, ..., n_forcing) of windows that follow one another, all else in it; written.
+            before: (..., n_sources), the changes of the window before the first; None: there is none, and the first
+                has its own.
+        """
+        self.fill(changes, before)
+
+    def gather(self, gradients: Any, has_before: bool = False) -> Any:
+        """Give the gradients of inputs of the window before to the windows that they are of: the adjoint of `spread`.
+
+        Args:
+            gradients: (n_windows, ..., n_forcing) with respect to all inputs; written: afterwards they are with respect
+                to each window's own forcing, and 0 of inputs of the window before.
+            has_before: whether there is a window before the first.
+
+        Returns:
+            The gradient (..., n_sources) with respect to the window before the first, a copy; None where there is none.
+        """
+        before = gradients[0][..., self.places].copy() if has_before else None
+        for place, source in zip(self.places, self.sources, strict=True):  # two of them may be of one variable
+            gradients[:-1, ..., source] += gradients[1:, ..., place]
+            if not has_before:
+                gradients[0, ..., source] += gradients[0, ..., place]
+        gradients[..., self.places] = 0.0
+        return before

@@ -9,42 +9,52 @@ import numpy as np
 from ailand_gt4py import arrays
 from ailand_gt4py.lowering.program_call import ProgramCall
 
-#: The inputs of a step in the order in which the programs take them, and the changes of these.
+#: The inputs of a step in the order in which the programs take them, the changes of these and of the results.
 INPUTS = ("static", "forcing", "state")
 CHANGES = ("d_static", "d_forcing", "d_state")
+RESULT_CHANGES = ("d_new_state", "d_diagnostics")
+#: Gradients with respect to the results, and to the inputs.
+RESULT_GRADIENTS = ("g_new_state", "g_diagnostics")
+GRADIENTS = ("g_static", "g_forcing", "g_state")
 
 
-class TangentLinear:
-    """The tangent-linear of one emulator's step; `Emulator.tangent_linear` describes what it gives.
+class LinearCall:
+    """A program that is linear in some of its arguments: the tangent-linear or the adjoint of one emulator's step.
 
     Args:
-        call: the program of `stencils.tangent_linear.describe_tangent_linear` with its operands and buffers.
-        shapes: (n_columns, n_features) of each of `CHANGES`.
+        call: the program with its operands and buffers.
+        directions: names of what it is linear in: `CHANGES` or `RESULT_GRADIENTS`.
+        shapes: (n_columns, n_features) of each of these.
         dtype: type of all arrays.
         device: where they are.
     """
 
     def __init__(
-        self, call: ProgramCall, shapes: Mapping[str, tuple[int, int]], dtype: np.dtype, device: arrays.Device
+        self,
+        call: ProgramCall,
+        directions: Sequence[str],
+        shapes: Mapping[str, tuple[int, int]],
+        dtype: np.dtype,
+        device: arrays.Device,
     ) -> None:
         self._call = call
         xp = arrays.array_module(device)
         # One zero each, which is read for every column and feature.
-        self._no_change = {name: xp.broadcast_to(xp.zeros(1, dtype=dtype), shapes[name]) for name in CHANGES}
+        self._zeros = {name: xp.broadcast_to(xp.zeros(1, dtype=dtype), shapes[name]) for name in directions}
 
     @property
     def is_compiled(self) -> bool:
         """Whether calls run compiled code already."""
         return self._call.is_compiled
 
-    def __call__(self, inputs: Mapping[str, arrays.Array], results: Sequence[arrays.Array]) -> None:
-        """Write the changes of the new state and of the diagnostics to ``results``.
+    def __call__(self, given: Mapping[str, arrays.Array], results: Sequence[arrays.Array]) -> None:
+        """Write the results.
 
         Args:
-            inputs: checked arrays of `INPUTS`, and of those of `CHANGES` that are not zero.
+            given: checked arrays of `INPUTS`, and of those of the directions that are not zero.
 
         Raises:
             RunError: the program cannot be compiled.
         """
-        changes = self._no_change | dict(inputs)
-        self._call([*(inputs[name] for name in INPUTS), *(changes[name] for name in CHANGES), *results])
+        directions = (given.get(name, zero) for name, zero in self._zeros.items())
+        self._call([*(given[name] for name in INPUTS), *directions, *results])

@@ -26,6 +26,7 @@ from ailand_gt4py.dimensions import (
     broadcast_offset,
     contraction,
 )
+from ailand_gt4py.stencils.adjoint import transposed
 from ailand_gt4py.stencils.shapes import NetworkShape
 from ailand_gt4py.weights import architectures
 from ailand_gt4py.weights.model import Model, Variable
@@ -55,12 +56,14 @@ class StepOperands:
         offset_provider: connectivity tables by offset name.
         complete_tables: names of the tables that are complete, so that reductions over them are matrix products.
         broadcast_tables: names of the tables that point to statistics of a row, which are all alike.
+        extents: numbers of features of those dimensions that are not the model's own (`feature_extent`).
     """
 
     by_name: Mapping[str, Any]
     offset_provider: Mapping[str, gtx.Connectivity]
     complete_tables: tuple[str, ...]
     broadcast_tables: tuple[str, ...]
+    extents: Mapping[gtx.Dimension, int] = dataclasses.field(default_factory=dict)
 
 
 def feature_extent(model: Model, feature: gtx.Dimension) -> int:
@@ -79,16 +82,28 @@ def feature_extent(model: Model, feature: gtx.Dimension) -> int:
     return len(model.parameters[f"{block}.{layer}.bias"])
 
 
-class _Builder:
-    """Makes fields of one type on one device and remembers the tables that they need."""
+class OperandBuilder:
+    """Makes fields of one type on one device and remembers the tables that they need.
 
-    def __init__(self, model: Model, dtype: np.dtype, device: arrays.Device) -> None:
+    Args:
+        others: operands of the same model, type and device that are there already, with their tables.
+    """
+
+    def __init__(
+        self, model: Model, dtype: np.dtype, device: arrays.Device, others: StepOperands | None = None
+    ) -> None:
         self.model = model
         self.dtype = dtype
         self.xp = arrays.array_module(device)
-        self.offset_provider: dict[str, gtx.Connectivity] = {}
-        self.complete_tables: list[str] = []
-        self.broadcast_tables: list[str] = []
+        self.by_name: dict[str, Any] = dict(others.by_name) if others else {}
+        self.offset_provider: dict[str, gtx.Connectivity] = dict(others.offset_provider) if others else {}
+        self.complete_tables: list[str] = list(others.complete_tables) if others else []
+        self.broadcast_tables: list[str] = list(others.broadcast_tables) if others else []
+
+    def operands(self, extents: Mapping[gtx.Dimension, int] | None = None) -> StepOperands:
+        """All of them."""
+        tables = (tuple(self.complete_tables), tuple(self.broadcast_tables))
+        return StepOperands(self.by_name, self.offset_provider, *tables, extents or {})
 
     def vector(self, feature: gtx.Dimension, values: np.ndarray) -> gtx.Field:
         return arrays.wrap(self.xp.asarray(np.asarray(values, dtype=self.dtype)), (feature,), feature.value)
@@ -101,6 +116,12 @@ class _Builder:
             self.complete_tables.append(dense.name)
         return arrays.wrap(self._side_by_side(values), (dense.target, dense.local), dense.name)
 
+    def broadcast(self, units: gtx.Dimension, n_units: int) -> None:
+        """Make the table that gives every unit the statistics of its row."""
+        table = broadcast_offset(units).value
+        self.offset_provider[table] = broadcast_connectivity(units, n_units, self.xp)
+        self.broadcast_tables.append(table)
+
     def _side_by_side(self, values: np.ndarray) -> arrays.Array:
         """Weights (target, source) in memory as (source, target): matrix kernels read those of many targets at once.
 
@@ -112,35 +133,39 @@ class _Builder:
         array[:, :n_target] = self.xp.asarray(np.asarray(values.T, dtype=self.dtype))
         return array[:, :n_target].T
 
+    def parts(self, dense: tuple[Contraction, ...], weight: np.ndarray) -> list[np.ndarray]:
+        """The weights of each input."""
+        sizes = [feature_extent(self.model, contraction.source) for contraction in dense[:-1]]
+        return np.split(weight, np.cumsum(sizes, dtype=int), axis=1)
+
     def linear(self, dense: tuple[Contraction, ...], weight: np.ndarray, bias: np.ndarray) -> tuple[Any, ...]:
         """(weight, bias), or ((weight of each input, ...), bias)."""
-        sizes = (
-            [feature_extent(self.model, contraction.source) for contraction in dense]
-            if len(dense) > 1
-            else [weight.shape[1]]
-        )
-        parts = np.split(weight, np.cumsum(sizes)[:-1], axis=1)
+        parts = self.parts(dense, weight)
         fields = tuple(self.matrix(contraction, part) for contraction, part in zip(dense, parts, strict=True))
         return (fields if len(fields) > 1 else fields[0], self.vector(dense[0].target, bias))
 
-    def layer(self, block: str, k: int, dense: tuple[Contraction, ...]) -> tuple[Any, ...]:
-        """Operands of layer ``k`` of a block, layer-normalised if the model has a gain for it."""
+    def values(self, block: str, k: int) -> dict[str, np.ndarray]:
+        """Float64 parameters of layer ``k`` of a block by kind, the mean taken out where the model has a gain."""
         values = {
             kind: self.model.parameters[f"{block}.{k}.{kind}"].astype(np.float64)
             for kind in ("weight", "bias", "gain", "offset")
             if f"{block}.{k}.{kind}" in self.model.parameters
         }
+        if "gain" in values:
+            # mean over the units of (weight x + bias) = (mean weight) x + mean bias, for every x
+            values["weight"] -= values["weight"].mean(axis=0)
+            values["bias"] -= values["bias"].mean()
+        return values
+
+    def layer(self, block: str, k: int, dense: tuple[Contraction, ...]) -> tuple[Any, ...]:
+        """Operands of layer ``k`` of a block, layer-normalised if the model has a gain for it."""
+        values = self.values(block, k)
+        linear = self.linear(dense, values["weight"], values["bias"])
         if "gain" not in values:
-            return self.linear(dense, values["weight"], values["bias"])
+            return linear
         units = dense[0].target
         n_units = len(values["bias"])
-        # mean over the units of (weight x + bias) = (mean weight) x + mean bias, for every x
-        linear = self.linear(
-            dense, values["weight"] - values["weight"].mean(axis=0), values["bias"] - values["bias"].mean()
-        )
-        table = broadcast_offset(units).value
-        self.offset_provider[table] = broadcast_connectivity(units, n_units, self.xp)
-        self.broadcast_tables.append(table)
+        self.broadcast(units, n_units)
         averaging = self.matrix(contraction(units, Moment), np.full((N_MOMENTS, n_units), 1.0 / n_units))
         return (linear, self.vector(units, values["gain"]), self.vector(units, values["offset"]), averaging)
 
@@ -160,17 +185,19 @@ class _Builder:
         upper = np.array([variable.upper_bound for variable in variables])
         return (*self.scaling(feature, variables), self.vector(feature, lower), self.vector(feature, upper))
 
+    def choices(self, feature: gtx.Dimension, variables: tuple[Variable, ...]) -> dict[gtx.Dimension, np.ndarray]:
+        """Source -> matrix (results, sources) of 1 where a source bounds a result, else 0."""
+        sources = {StaticFeature: self.model.static, ForcingFeature: self.model.forcing, feature: variables}
+        return {
+            source: np.array([[float(variable.bounded_by == one.name) for one in group] for variable in variables])
+            for source, group in sources.items()
+        }
+
     def bounding(self, feature: gtx.Dimension, variables: tuple[Variable, ...]) -> tuple[Any, ...]:
         """What `shapes.bounding_type` says."""
-        sources = {StaticFeature: self.model.static, ForcingFeature: self.model.forcing, feature: variables}
-        choices = [
-            np.array([[float(variable.bounded_by == one.name) for one in group] for variable in variables])
-            for group in sources.values()
-        ]
-        none = np.where(sum(choice.sum(axis=1) for choice in choices) > 0.0, 0.0, np.inf)
-        fields = [
-            self.matrix(contraction(source, feature), choice) for source, choice in zip(sources, choices, strict=True)
-        ]
+        choices = self.choices(feature, variables)
+        none = np.where(sum(choice.sum(axis=1) for choice in choices.values()) > 0.0, 0.0, np.inf)
+        fields = [self.matrix(contraction(source, feature), choice) for source, choice in choices.items()]
         return (*fields, self.vector(feature, none))
 
 
@@ -180,8 +207,9 @@ def step_operands(model: Model, dtype: np.dtype, device: arrays.Device) -> StepO
     Raises:
         RunError: the device cannot be used.
     """
-    builder = _Builder(model, dtype, device)
-    by_name: dict[str, Any] = {
+    builder = OperandBuilder(model, dtype, device)
+    by_name = builder.by_name
+    by_name |= {
         "scaling_static": builder.scaling(StaticFeature, model.static),
         "scaling_forcing": builder.scaling(ForcingFeature, model.forcing),
         "scaling_state": builder.scaling(StateFeature, model.state),
@@ -189,15 +217,38 @@ def step_operands(model: Model, dtype: np.dtype, device: arrays.Device) -> StepO
         "finishing_diagnostics": builder.finishing(DiagnosticFeature, model.diagnostics),
     }
     shape = network_shape(model)
-    results = {"new_state": (StateFeature, model.state), "diagnostics": (DiagnosticFeature, model.diagnostics)}
-    for group in shape.bounded_by_others:
-        by_name[f"bounding_{group}"] = builder.bounding(*results[group])
+    for group, (feature, variables) in results_of(model).items():
+        if group in shape.bounded_by_others:
+            by_name[f"bounding_{group}"] = builder.bounding(feature, variables)
     for block, k, dense in shape.contractions:
         by_name[f"operands_{block}_{k}"] = builder.layer(block, k, dense)
     if model.architecture == "two_branch":
         # The layer where the branches meet is split: its static share is computed apart (`stencils.step`).
         (of_static, of_dynamic), bias = by_name["operands_combine_0"]
         by_name |= {"operands_static_part": (of_static, bias), "operands_combine_0": of_dynamic}
-    return StepOperands(
-        by_name, builder.offset_provider, tuple(builder.complete_tables), tuple(builder.broadcast_tables)
-    )
+    return builder.operands()
+
+
+def adjoint_operands(model: Model, step: StepOperands, dtype: np.dtype, device: arrays.Device) -> StepOperands:
+    """The operands of a model's adjoint: those of the step, and all weights and choices transposed.
+
+    Raises:
+        RunError: the device cannot be used.
+    """
+    builder = OperandBuilder(model, dtype, device, step)
+    shape = network_shape(model)
+    for group, (feature, variables) in results_of(model).items():
+        if group in shape.bounded_by_others:
+            for source, choice in builder.choices(feature, variables).items():
+                field = builder.matrix(contraction(feature, source), choice.T)
+                builder.by_name[f"transposed_bounding_{group}_{source.value}"] = field
+    for block, k, dense in shape.contractions:
+        parts = builder.parts(dense, builder.values(block, k)["weight"])
+        for place, (one, part) in enumerate(zip(dense, parts, strict=True)):
+            builder.by_name[transposed(block, k, place)] = builder.matrix(contraction(one.target, one.source), part.T)
+    return builder.operands()
+
+
+def results_of(model: Model) -> dict[str, tuple[gtx.Dimension, tuple[Variable, ...]]]:
+    """Feature dimension and variables of each group of results."""
+    return {"new_state": (StateFeature, model.state), "diagnostics": (DiagnosticFeature, model.diagnostics)}

@@ -51,7 +51,8 @@ class Interpreter:
 
     Args:
         n_columns: number of columns.
-        values: the caller's arrays: rows (columns, features), vectors, matrices (outputs, inputs).
+        values: the caller's arrays: rows (columns, features), vectors, matrices (outputs, inputs) and (directions,
+            features), which are all that a program with directions may read of the caller's of these.
         operations: what the names of operations mean.
     """
 
@@ -68,14 +69,40 @@ class Interpreter:
         return {name: self.values[name] for name in program.results}
 
     def _definition(self, definition: Definition) -> np.ndarray:
-        sums = sum(self._product(product, definition.extent) for product in definition.products)
-        value = self._value(definition.value, definition.extent, sums)
-        return np.broadcast_to(value, (self.n_columns, definition.extent))
+        sums = sum(self._product(product, definition) for product in definition.products)
+        if definition.directions is None:
+            value = self._value(definition.value, definition.extent, sums)
+            return np.broadcast_to(value, (self.n_columns, definition.extent))
+        value = self._directed(definition.value, definition, definition.extent, sums)
+        return np.broadcast_to(value, (self.n_columns, definition.directions, definition.extent))
 
-    def _product(self, product: Product, extent: int) -> np.ndarray:
-        x = self._value(product.x, product.inputs, None)
-        weight = self.values[product.weight][:extent, : product.inputs]
-        return np.broadcast_to(x, (self.n_columns, product.inputs)) @ weight.T
+    def _product(self, product: Product, definition: Definition) -> np.ndarray:
+        weight = self.values[product.weight][: definition.extent, : product.inputs]
+        if definition.directions is None:
+            x = self._value(product.x, product.inputs, None)
+            return np.broadcast_to(x, (self.n_columns, product.inputs)) @ weight.T
+        x = self._directed(product.x, definition, product.inputs, None)
+        return np.broadcast_to(x, (self.n_columns, definition.directions, product.inputs)) @ weight.T
+
+    def _directed(self, expression: Expression, definition: Definition, extent: int, sums: Any) -> Any:
+        """A value of all directions: (columns, directions, features), or what broadcasts to it."""
+        match expression:
+            case Load(array=array, index=("column", "direction", "feature")):
+                return self.values[array][:, :, :extent]
+            case Load(array=array, index=("column", "direction", place)):
+                return self.values[array][:, :, place, np.newaxis]
+            case Load(array=array, index=("column", "direction")):
+                return self.values[array][:, : definition.directions, np.newaxis]
+            case Load(array=array, index=("direction", "feature")):
+                return self.values[array][np.newaxis, : definition.directions, :extent]
+            case Load(array=array, index=("direction",)):
+                return self.values[array][np.newaxis, : definition.directions, np.newaxis]
+            case Load(index=("column", _)):
+                return self._value(expression, extent, None)[:, np.newaxis, :]
+            case Operation(name=name, arguments=arguments):
+                parts = (self._directed(argument, definition, extent, sums) for argument in arguments)
+                return self.operations[name](*parts)
+        return self._value(expression, extent, sums)
 
     def _value(self, expression: Expression, extent: int, sums: Any) -> Any:
         match expression:

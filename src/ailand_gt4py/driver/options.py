@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from ailand_gt4py.driver.words import join_place
 from ailand_gt4py.errors import InputError
 
 PROGRAM = "ailand-column-run"
@@ -316,7 +317,7 @@ def parse_options(argv: Sequence[str], version: str) -> RunOptions:
     Raises:
         InputError: an unknown option, an unusable value, or no forcing file.
     """
-    known, unknown = parser(version).parse_known_args(_join_place(argv))
+    known, unknown = parser(version).parse_known_args(join_place(argv))
     if unknown:
         names = [f"--{_key(item.name)}" for item in dataclasses.fields(RunOptions)[1:]] + ["--config", "--version"]
         raise InputError(
@@ -327,15 +328,6 @@ def parse_options(argv: Sequence[str], version: str) -> RunOptions:
     values = {} if config is None else _read_config(Path(config))
     values.update({name: (value, f"--{_key(name)}") for name, value in given.items()})
     return _checked(values)
-
-
-def _join_place(argv: Sequence[str]) -> list[str]:
-    """``--at -12.5,30`` as ``--at=-12.5,30``: argparse takes a value that starts with a dash for an option."""
-    words = list(argv)
-    for k in range(len(words) - 1):
-        if words[k] == "--at" and words[k + 1][:1] == "-" and words[k + 1][1:2].isdigit():
-            return [*words[:k], f"--at={words[k + 1]}", *words[k + 2 :]]
-    return words
 
 
 def _read_config(path: Path) -> dict[str, tuple[object, str]]:

@@ -44,7 +44,8 @@ def map_drawings(study: Study) -> list[Drawing]:
     shown = shown or list(study.variables[:4])
     places = study.places
     everywhere = np.ones(len(places.x), dtype=bool)
-    drawings = [_maps(study, shown, everywhere, _extent(study, everywhere), "all columns")]
+    extent = map_extent(places.longitude, places.latitude)
+    drawings = [_maps(study, shown, everywhere, extent, "all columns")]
     inside = places.in_box
     if inside.sum() >= 5 and not inside.all():
         south, north, west, east = HELD_OUT_BOX
@@ -53,8 +54,8 @@ def map_drawings(study: Study) -> list[Drawing]:
     return drawings
 
 
-def _extent(study: Study, chosen: np.ndarray) -> tuple[float, float, float, float]:
-    longitude, latitude = study.places.longitude[chosen], study.places.latitude[chosen]
+def map_extent(longitude: np.ndarray, latitude: np.ndarray) -> tuple[float, float, float, float]:
+    """West, east, south and north of a map that shows all of the places, degrees."""
     west, east = max(-180.0, longitude.min() - MARGIN), min(180.0, longitude.max() + MARGIN)
     south, north = max(-60.0, latitude.min() - MARGIN), min(85.0, latitude.max() + MARGIN)
     return (-180.0, 180.0, -60.0, 85.0) if east - west > 200.0 else (west, east, south, north)
@@ -68,8 +69,8 @@ def _maps(
     what: str,
 ) -> Drawing:
     west, east, south, north = extent
-    # A degree of longitude is shorter the further from the equator.
-    shrink = 1.0 if east - west > 200.0 else float(np.cos(np.deg2rad(0.5 * (south + north))))
+    shrink = map_shrink(extent)
+    places = study.places.longitude[chosen], study.places.latitude[chosen]
     with figure_style.styled():
         across = 4
         width = figure_style.WIDTH / across - 0.75
@@ -90,7 +91,7 @@ def _maps(
                 (pair[1], variable.column_bias, "bias", "RdBu_r", (-bound, bound)),
             ):
                 title = f"{variable.name} {figure_style.with_units(name, variable.units)}"
-                _map(figure, panel, study, chosen, values, colours, limits, extent, 1.0 / shrink, title)
+                draw_map(figure, panel, places, values[chosen], colours, limits, extent, title)
                 # The scale of colours of the panel to the left is where its latitudes would be.
                 panel.tick_params(labelleft=panel in panels[:, 0])
     return Drawing(
@@ -102,26 +103,35 @@ def _maps(
     )
 
 
-def _map(
+def map_shrink(extent: tuple[float, float, float, float]) -> float:
+    """How much shorter a degree of longitude is than one of latitude; 1 on maps of the world."""
+    west, east, south, north = extent
+    return 1.0 if east - west > 200.0 else float(np.cos(np.deg2rad(0.5 * (south + north))))
+
+
+def draw_map(
     figure: Any,
     panel: Any,
-    study: Study,
-    chosen: np.ndarray,
+    places: tuple[np.ndarray, np.ndarray],
     values: np.ndarray,
     colours: str,
     limits: tuple[float, float],
     extent: tuple[float, float, float, float],
-    aspect: float,
     title: str,
 ) -> None:
+    """Draw columns on a map.
+
+    Args:
+        places: longitude and latitude of the columns, degrees. values: (n_columns,).
+        colours, limits: of the scale. extent: as of `map_extent`.
+    """
     panel.set_axis_on()
     panel.plot(*_coast().T, color="0.62", lw=0.45, zorder=1)
-    places = study.places
-    order = np.argsort(np.abs(values[chosen]))  # the large ones on top
+    order = np.argsort(np.abs(values))  # the large ones on top
     points = panel.scatter(
-        places.longitude[chosen][order],
-        places.latitude[chosen][order],
-        c=values[chosen][order],
+        places[0][order],
+        places[1][order],
+        c=values[order],
         s=15.0,
         cmap=colours,
         vmin=limits[0],
@@ -132,7 +142,7 @@ def _map(
     )
     panel.set_xlim(extent[0], extent[1])
     panel.set_ylim(extent[2], extent[3])
-    panel.set_aspect(aspect)
+    panel.set_aspect(1.0 / map_shrink(extent))
     panel.set_xticks(_ticks(extent[0], extent[1]))
     panel.set_yticks(_ticks(extent[2], extent[3]))
     panel.grid(lw=0.25, color="0.9", zorder=0)

@@ -11,7 +11,7 @@ from gt4py.next.program_processors.runners.dace import make_dace_backend
 from gt4py.next.program_processors.runners.dace.transformations import GT4PyAutoOptHook
 
 from ailand_gt4py import arrays
-from ailand_gt4py.dimensions import Column
+from ailand_gt4py.dimensions import DIRECTIONS, Column
 from ailand_gt4py.errors import InputError
 from ailand_gt4py.lowering import blas, compilation, cublas
 from ailand_gt4py.lowering.blocks import ColumnBlocks
@@ -120,6 +120,7 @@ def column_backend(
         broadcast_tables=tuple(sorted(broadcast_tables)),
         column=Column.value,
         scratch_prefixes=SCRATCH_PREFIXES,
+        directions=tuple(dimension.value for dimension in DIRECTIONS),
     )
     translation = dataclasses.replace(cached, step=translator)
     return dataclasses.replace(plain, executor=dataclasses.replace(plain.executor, translation=translation))  # type: ignore[type-var]

@@ -7,10 +7,12 @@ an array's rows are given to another one when nobody reads them any more.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
 from ailand_gt4py.lowering.column_program import (
+    DIRECTED_ROW,
     INFIX,
     ROW,
     ColumnProgram,
@@ -24,6 +26,7 @@ from ailand_gt4py.lowering.column_program import (
     cpp,
     loads,
 )
+from ailand_gt4py.lowering.directed_code import DirectedCode
 
 #: How many rows of a layer are made before what is made of them row by row.
 _PART_OF_ROWS = "ailand::rows_at_once<T>(terms, rows, outputs)"
@@ -46,10 +49,12 @@ class _Slot:
     Attributes:
         extents: of the arrays, as C++.
         size: number of features as far as it is known, to give arrays rows of about their size.
+        directions: how many rows each column has, as C++; None: one.
     """
 
     extents: list[str]
     size: int
+    directions: str | None
 
 
 class BlockCode:
@@ -78,22 +83,24 @@ class BlockCode:
         self.keep_lines: list[str] = []
         self.room: list[str] = []
         self.real = str(arrays[program.results[0]].dtype.ctype)
+        self.directed = DirectedCode(self, program)
 
     def text(self) -> str:
         """The body of the program."""
         body = self._body()
         flops = [
-            f"2.0 * ({cpp(definition.extent)}) * ({cpp(product.inputs)})"
+            f"2.0 * ({cpp(definition.extent)}) * ({cpp(product.inputs)}) * ({cpp(definition.directions or 1)})"
             for definition in self.program.definitions
             for product in definition.products
         ]
+        sizes = [f"stride{k}" + (f" * ({slot.directions})" if slot.directions else "") for k, slot in enumerate(self.slots)]
         strides = [
             f"const long outer_stride{k} = ailand::row_stride<T>({_largest(slot.extents)});"
             for k, slot in enumerate(self.slots)
         ]
         strides_of_slots = [f"stride{k}" for k in range(len(self.slots))]
         rows = [
-            f"T* const s{k} = scratch + plan.rows * ({' + '.join(['0', *(f'stride{i}' for i in range(k))])});"
+            f"T* const s{k} = scratch + plan.rows * ({' + '.join(['0', *sizes[:k]])});"
             for k in range(len(self.slots))
         ]
         unequal = " || ".join(f"({cpp(one)}) != ({cpp(other)})" for one, other in self.program.equal_extents)
@@ -108,7 +115,7 @@ class BlockCode:
                 *strides,
                 f"T* room = ailand::workspace<T, 0>({' + '.join(['0', *self.room])});",
                 *self.keep_lines,
-                f"const long row = {' + '.join(f'outer_stride{k}' for k in range(len(self.slots)))};",
+                f"const long row = {' + '.join(f'outer_{size}' for size in sizes)};",
                 f"const ailand::Plan plan = ailand::plan(columns, row * sizeof(T), {' + '.join(['1.0', *flops])});",
                 "ailand::share((columns + plan.rows - 1) / plan.rows, plan.threads, [&](long block) {",
                 "const long first = block * plan.rows, rows = std::min(plan.rows, columns - first);",
@@ -116,6 +123,7 @@ class BlockCode:
                 *(f"const auto {name} = outer_{name};" for name in (*strides_of_slots, *self.kept.values())),
                 "T* const scratch = ailand::workspace<T, 1>(plan.rows * row);",
                 *rows,
+                *self.directed.setup(),
                 *body,
                 "});",
             ]
@@ -130,11 +138,11 @@ class BlockCode:
             last_use |= {load.array: place for load in self._row_loads(definition)}
         free: list[int] = []
         layer: list[str] = []
-        row_by_row: list[str] = []
+        row_by_row: list[tuple[str | None, str]] = []
 
         def end_of_rows() -> None:
             """A layer, and what is made row by row of what it gives, are made together while the rows are in reach."""
-            row_loop = ["for (long r = row; r < end; ++r) {", *row_by_row, "}"] if row_by_row else []
+            row_loop = ["for (long r = row; r < end; ++r) {", *_looped(row_by_row), "}"] if row_by_row else []
             if layer:
                 part = _PART_OF_ROWS if row_loop else "rows"
                 lines.extend([line.replace("PART", part) for line in layer] + [*row_loop, "} }"])
@@ -153,15 +161,21 @@ class BlockCode:
             in_place = [
                 name
                 for name in dying
-                if not definition.products and all(load.index == ROW for load in row_loads if load.array == name)
+                if not definition.products
+                and all(load.index == definition.row for load in row_loads if load.array == name)
             ]
             here = [self.slot_of[name] for name in in_place]
-            self._give_slot(definition.result, [cpp(definition.extent)], free, here)
+            directions = None if definition.directions is None else cpp(definition.directions)
+            self._give_slot(definition.result, [cpp(definition.extent)], free, here, directions)
             if definition.products and not definition.by_row:
                 end_of_rows()
-                layer += self._layer(definition)
+                if directions is None:
+                    layer += self._layer(definition)
+                else:
+                    lines += self.directed.layer(definition)
             else:
-                row_by_row += self._of_one_row(definition)
+                row_by_row += [(None, line) for line in self.directed.places_of_row(definition)]
+                row_by_row += [(directions, line) for line in self._of_one_row(definition)]
             if definition.result not in self.program.inner:
                 end_of_rows()
                 lines.append(self._copy_out(definition))
@@ -186,7 +200,7 @@ class BlockCode:
             product.inputs
             for definition in self.program.definitions
             for product in definition.products
-            if product.x == Load(name, ROW)
+            if product.x in (Load(name, ROW), Load(name, DIRECTED_ROW))
         ]
         known += [definition.extent for definition in self.program.definitions if definition.result == name]
         for extent in known:
@@ -195,23 +209,39 @@ class BlockCode:
                 return numbers[0] if numbers else int(extent)
         return 1
 
-    def _give_slot(self, name: str, extents: list[str], free: list[int], preferred: Sequence[int] = ()) -> None:
+    def _give_slot(
+        self,
+        name: str,
+        extents: list[str],
+        free: list[int],
+        preferred: Sequence[int] = (),
+        directions: str | None = None,
+    ) -> None:
         size = self._size(name)
         for slot in (*preferred, *free):
+            if self.slots[slot].directions != directions:
+                continue
             if max(size, 8) <= 2 * max(self.slots[slot].size, 8) and max(self.slots[slot].size, 8) <= 2 * max(size, 8):
                 break
         else:
             slot = len(self.slots)
-            self.slots.append(_Slot([], size))
+            self.slots.append(_Slot([], size, directions))
         if slot in free:
             free.remove(slot)
         self.slots[slot].extents += extents
         self.slots[slot].size = max(self.slots[slot].size, size)
         self.slot_of[name] = slot
 
-    def _target(self, definition: Definition) -> str:
-        slot = self.slot_of[definition.result]
-        return f"s{slot} + r * stride{slot} + j"
+    def target(self, definition: Definition) -> str:
+        """Where an element of a definition's result is, for row r, direction d and feature j."""
+        return f"{self.row_of(definition.result)} + j"
+
+    def row_of(self, name: str) -> str:
+        """Where the row of an array of the block begins, for row r and direction d."""
+        slot = self.slot_of[name]
+        directions = self.slots[slot].directions
+        row = "r" if directions is None else f"(r * ({directions}) + d)"
+        return f"s{slot} + {row} * stride{slot}"
 
     def _layer(self, definition: Definition) -> list[str]:
         """A definition with matrix products, in a loop over parts of the rows that is still open."""
@@ -223,26 +253,28 @@ class BlockCode:
             gemm = "[](auto... arguments) { ailand::gemm(arguments...); }"
             sums = f"ailand::workspace<T, 2>(plan.rows * ailand::row_stride<T>({outputs}))"
             call = f"ailand::dense_by<T>({gemm}, terms, {count}, row, end, outputs, {sums},"
-        value = self._expression(definition.value, definition.extent)
+        value = self.expression(definition.value, definition.extent)
         return [
             f"{{ const ailand::Term<T> terms[] = {{{terms}}};",
             f"const long outputs = {outputs}, part = PART;",
             "for (long row = 0; row < rows; row += part) { const long end = std::min(rows, row + part);",
             call,
             "[=](auto sums, long r, long j) { using V = decltype(sums);",
-            f"ailand::store<V>({self._target(definition)}, {value}); }});",
+            f"ailand::store<V>({self.target(definition)}, {value}); }});",
         ]
 
     def _of_one_row(self, definition: Definition) -> list[str]:
         """Any other definition, for row r."""
         extent = definition.extent
-        store = f"ailand::store<V>({self._target(definition)}, {self._expression(definition.value, extent)});"
+        value = self.expression(definition.value, extent, definition.directions)
+        store = f"ailand::store<V>({self.target(definition)}, {value});"
         if definition.by_row:
             (product,) = definition.products
             weight = self._keep_vector(product.weight, self._strides(product.weight)[1], product.inputs)
+            factor = self.expression(product.x, product.inputs, definition.directions)
             return [
                 f"{{ const T sums = ailand::reduce_row<T>({cpp(product.inputs)}, {weight}, [&](long j) {{",
-                f"using V = ailand::vector_of<T>; return {self._expression(product.x, product.inputs)}; }});",
+                f"using V = ailand::vector_of<T>; return {factor}; }});",
                 f"using V = T; const long j = 0; {store} }}",
             ]
         if extent == 1:
@@ -254,6 +286,12 @@ class BlockCode:
         product = definition.products[place]
         assert isinstance(product.x, Load)
         slot = self.slot_of[product.x.array]
+        weight = self.weight(definition, place)
+        return f"{{s{slot}, stride{slot}, {weight}.data, {weight}.stride, {cpp(product.inputs)}}}"
+
+    def weight(self, definition: Definition, place: int) -> str:
+        """The name of the weights of a product, outputs side by side."""
+        product = definition.products[place]
         output_stride, input_stride = self._strides(product.weight)
         extents = f"{output_stride}, {input_stride}, {cpp(definition.extent)}, {cpp(product.inputs)}"
         key = (product.weight, extents)
@@ -263,8 +301,7 @@ class BlockCode:
             self.room.append(f"ailand::room_for_weight<T>({extents})")
             line = f"const auto outer_{self.kept[key]} = ailand::keep_weight<T>(room, {pointer}, {extents});"
             self.keep_lines.append(line)
-        weight = self.kept[key]
-        return f"{{s{slot}, stride{slot}, {weight}.data, {weight}.stride, {cpp(product.inputs)}}}"
+        return self.kept[key]
 
     def _keep_vector(self, array: str, stride: str, extent: Any) -> str:
         key = (array, f"{stride}, {cpp(extent)}")
@@ -275,14 +312,29 @@ class BlockCode:
             self.keep_lines.append(f"const T* const outer_{self.kept[key]} = ailand::keep_vector<T>({arguments});")
         return self.kept[key]
 
+    def _keep_rows(self, array: str, extent: Any, directions: Any) -> str:
+        """The name of an operand with a row for each direction, in padded rows."""
+        strides = self._strides(array)
+        key = (array, f"{', '.join(strides)}, {cpp(directions)}, {cpp(extent)}")
+        if key not in self.kept:
+            self.kept[key] = f"m{len(self.kept)}"
+            self.room.append(f"({cpp(directions)}) * ailand::padded<T>({cpp(extent)})")
+            arguments = f"room, {self.pointers[array]}, {key[1]}"
+            self.keep_lines.append(f"const T* const outer_{self.kept[key]} = ailand::keep_rows<T>({arguments});")
+        return self.kept[key]
+
     def _features_read(self, name: str) -> list[str]:
         """The numbers of features that the program reads of a caller's array; the largest of them are all."""
         extents: list[Any] = []
         for definition in self.program.definitions:
             parts = [(definition.value, definition.extent), *((p.x, p.inputs) for p in definition.products)]
             for expression, extent in parts:
-                of_name = [load.index[1] for load in loads(expression) if load.array == name]
-                extents += [extent if index == "feature" else int(index) + 1 for index in of_name]
+                for load in loads(expression):
+                    if load.array == name:
+                        if len(load.index) != len(ROW):
+                            raise RefusedError(f"it reads '{name}', which has directions, of the caller's")
+                        known = {"feature": extent, "direction": definition.directions}
+                        extents.append(known[index] if isinstance(index := load.index[1], str) else index + 1)
         return list(dict.fromkeys(cpp(extent) for extent in extents))
 
     def _copy_in(self, name: str, free: list[int]) -> str:
@@ -295,6 +347,8 @@ class BlockCode:
 
     def _copy_out(self, definition: Definition) -> str:
         slot = self.slot_of[definition.result]
+        if definition.directions is not None:
+            return self.directed.copy_out(definition)
         s0, s1 = self._strides(definition.result)
         target = f"{self.pointers[definition.result]} + first * ({s0})"
         extent = cpp(definition.extent)
@@ -304,24 +358,39 @@ class BlockCode:
         outer, inner = (cpp(stride) for stride in self.arrays[name].strides)
         return outer, inner
 
-    def _expression(self, expression: Expression, extent: Any) -> str:
+    def strides(self, name: str) -> tuple[str, ...]:
+        """Of a caller's array."""
+        return tuple(cpp(stride) for stride in self.arrays[name].strides)
+
+    def expression(self, expression: Expression, extent: Any, directions: Any = None) -> str:
+        """C++ of an element of row r (direction d) and feature j.
+
+        Args:
+            extent: number of features of the loop. directions: number of directions, None where there are none.
+        """
         match expression:
             case Number(value=value):
                 return f"ailand::splat<V>(T({value!r}))"
             case Sum():
                 return "sums"
-            case Load(array=array, index=("column", "feature")):
-                return f"ailand::load<V>(s{self.slot_of[array]} + r * stride{self.slot_of[array]} + j)"
-            case Load(array=array, index=("column", place)):
-                return f"ailand::splat<V>(s{self.slot_of[array]}[r * stride{self.slot_of[array]} + {place}])"
+            case Load(array=array, index=("column", "feature") | ("column", "direction", "feature")):
+                return f"ailand::load<V>({self.row_of(array)} + j)"
+            case Load(array=array, index=("column", "direction")):
+                return f"ailand::splat<V>(({self.row_of(array)})[d])"
+            case Load(array=array, index=("column", place) | ("column", "direction", place)):
+                return f"ailand::splat<V>(({self.row_of(array)})[{place}])"
+            case Load(array=array, index=("direction", "feature")):
+                kept = self._keep_rows(array, extent, directions)
+                return f"ailand::load<V>({kept} + d * ailand::padded<T>({cpp(extent)}) + j)"
             case Load(array=array, index=("feature",)):
                 (stride,) = (cpp(stride) for stride in self.arrays[array].strides)
                 return f"ailand::load<V>({self._keep_vector(array, stride, extent)} + j)"
-            case Load(array=array, index=(int(place),)):
+            case Load(array=array, index=("direction" | int() as place,)):
                 (stride,) = (cpp(stride) for stride in self.arrays[array].strides)
+                place = "d" if place == "direction" else place
                 return f"ailand::splat<V>({self.pointers[array]}[{place} * ({stride})])"
             case Operation(name=name, arguments=arguments):
-                parts = [self._expression(argument, extent) for argument in arguments]
+                parts = [self.expression(argument, extent, directions) for argument in arguments]
                 if name in INFIX:
                     return f"({parts[0]} {name} {parts[1]})"
                 if name in _NAMED:
@@ -334,6 +403,16 @@ class BlockCode:
                     return f"({parts[0]} ? {parts[1]} : {parts[2]})"
                 raise RefusedError(f"it has the operation '{name}'")
         raise AssertionError(expression)
+
+
+def _looped(lines: list[tuple[str | None, str]]) -> list[str]:
+    """Lines for one row, those of directions in loops over these."""
+    result: list[str] = []
+    for directions, group in itertools.groupby(lines, key=lambda pair: pair[0]):
+        texts = [text for _, text in group]
+        loop = [] if directions is None else [f"for (long d = 0; d < {directions}; ++d) {{"]
+        result += [*loop, *texts, *("}" for _ in loop)]
+    return result
 
 
 def _largest(extents: list[str]) -> str:

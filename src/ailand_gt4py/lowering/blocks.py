@@ -16,7 +16,7 @@ from ailand_gt4py.lowering.column_node import CallerArray, ColumnNode, Interface
 from ailand_gt4py.lowering.column_program import ColumnProgram
 
 _HEADERS = ("threads.hpp", "kernels.hpp")
-_DECIDING = ("blas.py", "block_code.py", "blocks.py", "column_entry.py", *_HEADERS)
+_DECIDING = ("blas.py", "block_code.py", "blocks.py", "column_entry.py", "directed_code.py", *_HEADERS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,5 +61,5 @@ def _symbols(program: ColumnProgram, arrays: Mapping[str, CallerArray]) -> list[
     sizes = [program.columns, *(size for pair in program.equal_extents for size in pair)]
     sizes += [stride for descriptor in arrays.values() for stride in descriptor.strides]
     for definition in program.definitions:
-        sizes += [definition.extent, *(product.inputs for product in definition.products)]
+        sizes += [definition.extent, definition.directions, *(product.inputs for product in definition.products)]
     return sorted({str(symbol) for size in sizes for symbol in getattr(size, "free_symbols", ())})

@@ -62,7 +62,7 @@ class EntryCall:
 
     Args:
         program: a GT4Py program for the CPU that was called once, with all operands that are to stay.
-        names: the arguments that change from call to call, all two-dimensional fields.
+        names: the arguments that change from call to call, all fields.
 
     Raises:
         RunError: the program's compiled form cannot be found.

@@ -2,6 +2,9 @@
 
 Every array of the program that is no operand holds one row of features for each column, and a row depends on rows of
 the same column only. That is what lets the whole program run block by block.
+
+Derivatives have several directions for each column: there an array holds a row of features for each of them, which
+depends on rows of the same direction and on those of the column that have none.
 """
 
 from __future__ import annotations
@@ -12,12 +15,13 @@ from typing import Any, Literal
 
 from dace.symbolic import symstr
 
-#: One index of a load: the column or the feature that is being computed, or a fixed place.
-Index = Literal["column", "feature"] | int
+#: One index of a load: the column, the direction or the feature that is being computed, or a fixed place.
+Index = Literal["column", "direction", "feature"] | int
 #: Number of features: a number or an expression of DaCe in the program's symbols.
 Extent = Any
 
 ROW: tuple[Index, ...] = ("column", "feature")
+DIRECTED_ROW: tuple[Index, ...] = ("column", "direction", "feature")
 #: Operations that are written between their two arguments, in Python as in C++.
 INFIX = frozenset({"+", "-", "*", "/", ">", ">=", "<", "<=", "==", "!="})
 
@@ -83,23 +87,30 @@ class Product:
 
 @dataclasses.dataclass(frozen=True)
 class Definition:
-    """``result[column, feature] = value`` for every column and feature.
+    """``result[column, feature] = value`` for every column and feature, or for every direction of a column as well.
 
     Attributes:
         result: the array that is written, nowhere else in the program.
         extent: number of features.
         value: of one element; `Sum` stands for the products.
         products: the matrix products, none for element-wise definitions.
+        directions: number of directions of each column; None where there are none.
     """
 
     result: str
     extent: Extent
     value: Expression
     products: tuple[Product, ...] = ()
+    directions: Extent | None = None
+
+    @property
+    def row(self) -> tuple[Index, ...]:
+        """How its own row is indexed."""
+        return ROW if self.directions is None else DIRECTED_ROW
 
     @property
     def by_row(self) -> bool:
-        """Whether each column has one sum: then it is no matrix product but one reduction over the row."""
+        """Whether each row has one sum: then it is no matrix product but one reduction over the row."""
         return len(self.products) == 1 and self.extent == 1
 
     def expressions(self) -> tuple[Expression, ...]:
@@ -147,11 +158,16 @@ def loads(expression: Expression) -> Iterator[Load]:
 
 def at_feature(expression: Expression, place: Index) -> Expression:
     """The expression of one feature."""
+    return with_index(expression, "feature", place)
 
-    def at_place(load: Load) -> Load:
-        return Load(load.array, tuple(place if index == "feature" else index for index in load.index))
 
-    return replace(expression, at_place)
+def with_index(expression: Expression, old: Index, new: Index) -> Expression:
+    """The expression with one index in the place of another."""
+
+    def changed(load: Load) -> Load:
+        return Load(load.array, tuple(new if index == old else index for index in load.index))
+
+    return replace(expression, changed)
 
 
 def replace(expression: Expression, change: Callable[[Load], Expression]) -> Expression:

@@ -13,7 +13,7 @@ from dace.transformation.transformation import ExpandTransformation
 
 from ailand_gt4py.lowering import cublas
 from ailand_gt4py.lowering.column_node import ColumnNode, Interface, code_digest, source_text
-from ailand_gt4py.lowering.column_program import ColumnProgram
+from ailand_gt4py.lowering.column_program import ColumnProgram, RefusedError
 from ailand_gt4py.lowering.device_code import DeviceCode, Products
 
 _HEADERS = ("device_kernels.cuh",)
@@ -83,6 +83,8 @@ class DeviceColumns(ColumnNode):
 
     def make(self, sdfg: dace.SDFG, program: ColumnProgram, interface: Interface) -> nodes.Node:
         """A call of a function in the program's device code."""
+        if any(definition.directions is not None for definition in program.definitions):
+            raise RefusedError("it has several directions for each column, which is written for the CPU only")
         code = DeviceCode(program, interface.arrays, interface.connectors, self.products)
         call = code.call()
         sdfg.append_global_code(kernels() + code.text(), "cuda")

@@ -9,6 +9,7 @@ import collections
 import dataclasses
 
 from ailand_gt4py.lowering.column_program import (
+    DIRECTED_ROW,
     ROW,
     ColumnProgram,
     Definition,
@@ -23,6 +24,7 @@ from ailand_gt4py.lowering.column_program import (
 
 #: Operations that may be written more than once, all their copies counted.
 _MOST_OPERATIONS = 64
+_ROWS = (ROW, DIRECTED_ROW)
 
 
 def fuse(program: ColumnProgram) -> ColumnProgram:
@@ -54,7 +56,7 @@ def _narrow(program: ColumnProgram) -> list[Definition]:
         if definition.result in program.inner:
             if not uses:
                 continue
-            if all(load.index == ("column", 0) for load in uses):
+            if all(load.index[0] == "column" and load.index[-1] == 0 for load in uses):
                 definition = _first_feature(definition)
         result.insert(0, definition)
     return result
@@ -83,11 +85,14 @@ def _inline(definitions: list[Definition], inner: set[str]) -> list[Definition]:
         uses = users[definition.result]
         if len({user.result for _, user in uses}) != 1:
             return False
+        # What a column has once is computed once for the column, not once for each of its directions.
+        if any(user.directions != definition.directions for _, user in uses):
+            return False
         # Several times in one definition is once for the compiler, but such texts grow with the power of their depth.
         if len(uses) > 1 and len(uses) * _operations(definition.value) > _MOST_OPERATIONS:
             return False
         # A row's statistic is computed once for the row, not once for each of its features.
-        return all(load.index == ROW or user.extent == 1 for load, user in uses)
+        return all(load.index in _ROWS or user.extent == 1 for load, user in uses)
 
     values: dict[str, Expression] = {}
     result: list[Definition] = []
@@ -96,7 +101,7 @@ def _inline(definitions: list[Definition], inner: set[str]) -> list[Definition]:
         if load.array not in values:
             return load
         value = values[load.array]
-        return value if load.index == ROW else at_feature(value, load.index[1])
+        return value if load.index in _ROWS else at_feature(value, load.index[-1])
 
     for definition in definitions:
         definition = dataclasses.replace(
@@ -159,9 +164,11 @@ def _accumulate(definition: Definition, products: dict[str, Definition]) -> tupl
     def is_product(term: Expression) -> bool:
         if not (isinstance(term, Load) and term.array in products):
             return False
+        if products[term.array].directions != definition.directions:
+            return False
         # A reduction by row has one feature, which is read as such.
         by_row = products[term.array].by_row
-        return definition.extent == 1 if by_row else term.index == ROW
+        return definition.extent == 1 if by_row else term.index in _ROWS
 
     def first_sum(expression: Expression) -> Expression | None:
         if any(is_product(term) for term in _terms(expression)):

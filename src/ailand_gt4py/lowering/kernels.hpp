@@ -181,6 +181,96 @@ void dense_by(Gemm gemm, const Term<T>* terms, int count, long row, long end, lo
             finish(load<vector_of<T>>(sums + (r - row) * stride + output), r, output);
 }
 
+// One factor of the sums of a column's directions, whose rows lie one after another. `places`, if any, lists for each
+// column how many and which inputs are not zero.
+template <class T> struct DirectedTerm {
+    const T* x;
+    long x_stride;
+    const T* weight;
+    long weight_stride;
+    long inputs;
+    const int* places;
+    long places_stride;
+};
+
+// list = the number of features where `holds`, and these in order.
+template <class T, class Holds> inline void list_places(int* list, long features, Holds holds) {
+    int* const first = list + 1;
+    int count = 0;
+    for (long j = 0; j < features; j += lanes<T>) {
+        const auto mask = holds(j);
+        const int lanes_here = (int)std::min<long>(lanes<T>, features - j);
+        for (int lane = 0; lane < lanes_here; ++lane) {
+            first[count] = (int)j + lane;
+            count += mask[lane] != 0;
+        }
+    }
+    list[0] = count;
+}
+
+// As `multiply`, of R directions of one column.
+template <class T, int R, int V>
+[[gnu::noinline]] void multiply_directed(const DirectedTerm<T>* terms, int count, long row, long first, long output, T* tile) {
+    using vector = vector_of<T>;
+    vector sums[R][V];
+    for (int r = 0; r < R; ++r)
+        for (int v = 0; v < V; ++v) sums[r][v] = vector{};
+    for (int term = 0; term < count; ++term) {
+        const long stride = terms[term].x_stride, weight_stride = terms[term].weight_stride;
+        const T* x = terms[term].x + first * stride;
+        const T* weight = terms[term].weight + output;
+        const auto add = [&](long k) {
+            vector weights[V];
+            for (int v = 0; v < V; ++v) weights[v] = load<vector>(weight + k * weight_stride + v * lanes<T>);
+            for (int r = 0; r < R; ++r) {
+                const vector input = splat<vector>(x[r * stride + k]);
+                for (int v = 0; v < V; ++v) sums[r][v] = multiply_add<T>(input, weights[v], sums[r][v]);
+            }
+        };
+        if (terms[term].places) {
+            const int* list = terms[term].places + row * terms[term].places_stride;
+            for (int k = 1; k <= list[0]; ++k) add(list[k]);
+        } else {
+            for (long k = 0; k < terms[term].inputs; ++k) add(k);
+        }
+    }
+    for (int r = 0; r < R; ++r)
+        for (int v = 0; v < V; ++v) store(tile + (r * V + v) * lanes<T>, sums[r][v]);
+}
+
+template <class T, int V, class Finish>
+void directed_panel(const DirectedTerm<T>* terms, int count, long rows, long directions, long output, Finish finish) {
+    alignas(vector_bytes) T tile[tile_rows * V * lanes<T>];
+    const long tiles = (directions + tile_rows - 1) / tile_rows;
+    for (long r = 0; r < rows; ++r)
+        for (long t = 0; t < tiles; ++t) {
+            const long begin = directions * t / tiles, size = directions * (t + 1) / tiles - begin;
+            const long first = r * directions + begin;
+            if (size == 1) multiply_directed<T, 1, V>(terms, count, r, first, output, tile);
+            else if (size == 2) multiply_directed<T, 2, V>(terms, count, r, first, output, tile);
+            else if (size == 3) multiply_directed<T, 3, V>(terms, count, r, first, output, tile);
+            else if (size == 4) multiply_directed<T, 4, V>(terms, count, r, first, output, tile);
+            else if (size == 5) multiply_directed<T, 5, V>(terms, count, r, first, output, tile);
+            else multiply_directed<T, 6, V>(terms, count, r, first, output, tile);
+            for (long d = 0; d < size; ++d)
+                for (int v = 0; v < V; ++v)
+                    finish(load<vector_of<T>>(tile + (d * V + v) * lanes<T>), r, begin + d, output + v * lanes<T>);
+        }
+}
+
+// A dense layer on all directions of the rows of a block: of few directions, with more outputs at a time.
+template <class T, class Finish>
+void dense_directed(const DirectedTerm<T>* terms, int count, long rows, long directions, long outputs, Finish finish) {
+    const long last = padded<T>(outputs);
+    long output = 0;
+    if (tile_vectors == 4 || directions <= 3)
+        for (; output + 4 * lanes<T> <= last; output += 4 * lanes<T>)
+            directed_panel<T, 4>(terms, count, rows, directions, output, finish);
+    for (; output + 2 * lanes<T> <= last; output += 2 * lanes<T>)
+        directed_panel<T, 2>(terms, count, rows, directions, output, finish);
+    for (; output < last; output += lanes<T>) directed_panel<T, 1>(terms, count, rows, directions, output, finish);
+}
+
 // The sum over k of value(k) * weight[k] of one row; value gives a vector from k on, garbage behind the last input.
 template <class T, class Value> inline T reduce_row(long inputs, const T* weight, Value value) {
     using vector = vector_of<T>;
@@ -213,6 +303,17 @@ template <class T> void copy_out(T* to, long s0, long s1, const T* from, long st
             for (long r = 0; r < rows; ++r) to[r * s0 + f * s1] = from[r * stride + f];
 }
 
+template <class T>
+void copy_out_directed(T* to, long s0, long s1, long s2, const T* from, long stride, long rows, long directions, long features) {
+    if (s2 == 1 || s1 != 1)
+        for (long d = 0; d < directions; ++d)
+            copy_out(to + d * s1, s0, s2, from + d * stride, directions * stride, rows, features);
+    else
+        for (long r = 0; r < rows; ++r)
+            for (long f = 0; f < features; ++f)
+                for (long d = 0; d < directions; ++d) to[r * s0 + f * s2 + d] = from[(r * directions + d) * stride + f];
+}
+
 // Memory that a thread keeps from call to call, so that a step allocates nothing.
 template <class T, int which> T* workspace(long size) {
     struct Free {
@@ -239,6 +340,11 @@ template <class T> const T* keep_vector(T*& room, const T* from, long stride, lo
     T* const kept = room;
     for (long i = 0; i < extent; ++i) kept[i] = from[i * stride];
     room += padded<T>(extent);
+    return kept;
+}
+template <class T> const T* keep_rows(T*& room, const T* from, long s0, long s1, long rows, long extent) {
+    const T* const kept = room;
+    for (long r = 0; r < rows; ++r) keep_vector<T>(room, from + r * s0, s1, extent);
     return kept;
 }
 // Weights (outputs, inputs) whose outputs lie side by side in padded rows are used as they are; others are copied.
@@ -288,10 +394,11 @@ struct Plan {
     long rows;
     int threads;
 };
+inline long least() { static const long v = getenv("AIL") ? atol(getenv("AIL")) : 12; return v; }
 inline Plan plan(long columns, long bytes_of_a_row, [[maybe_unused]] double flops_of_a_column) {
     // Half of the second-level cache is for the block, the other half for the panels of weights.
     constexpr long unit = narrow_tile_rows;
-    const long most = std::clamp(cache_bytes() / 2 / bytes_of_a_row / unit * unit, unit, 32 * unit);
+    const long most = std::clamp(cache_bytes() / 2 / bytes_of_a_row / unit * unit, least(), 32 * unit);
     long threads = 1;
 #ifdef _OPENMP
     // What a thread must have to do, some ten microseconds of work: starting it costs one or two while it is awake.

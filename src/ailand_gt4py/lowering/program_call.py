@@ -11,7 +11,7 @@ import gt4py.next as gtx
 import numpy as np
 
 from ailand_gt4py import arrays
-from ailand_gt4py.dimensions import Column
+from ailand_gt4py.dimensions import Axes, field_dimensions
 from ailand_gt4py.lowering import compilation, device_stream
 from ailand_gt4py.lowering.bound_call import BoundCall
 from ailand_gt4py.lowering.column_entry import EntryCall
@@ -22,7 +22,7 @@ class ProgramCall:
 
     Args:
         program: the GT4Py program, on its backend.
-        varying: the arguments that change, in order: name and feature dimension of a field (Column, feature).
+        varying: the arguments that change, in order: name and what a field has beside the columns.
         operands: the arguments that stay.
         offset_provider: connectivity tables.
         description: of the program, for messages: "the layer_norm network for dace_cpu in float32".
@@ -36,7 +36,7 @@ class ProgramCall:
     def __init__(
         self,
         program: Any,
-        varying: Mapping[str, gtx.Dimension],
+        varying: Mapping[str, Axes],
         operands: Sequence[Any],
         offset_provider: Mapping[str, gtx.Connectivity],
         description: str,
@@ -63,8 +63,8 @@ class ProgramCall:
             )
             return
         fields = [
-            arrays.wrap(value, (Column, feature), name)
-            for value, (name, feature) in zip(values, self._varying.items(), strict=True)
+            arrays.wrap(value, field_dimensions(axes), name)
+            for value, (name, axes) in zip(values, self._varying.items(), strict=True)
         ]
         if self._compiled_here:
             device_stream.wait_for_device(values[0])

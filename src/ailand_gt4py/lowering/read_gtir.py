@@ -24,6 +24,7 @@ from gt4py.next.iterator import ir
 from gt4py.next.type_system import type_specifications as ts
 
 from ailand_gt4py.lowering.column_program import (
+    DIRECTED_ROW,
     ROW,
     ColumnProgram,
     Definition,
@@ -36,6 +37,7 @@ from ailand_gt4py.lowering.column_program import (
     RefusedError,
     Sum,
     at_feature,
+    with_index,
 )
 
 #: Functions of GTIR, and their names in an `Operation`.
@@ -69,7 +71,7 @@ Dimensions = tuple[gtx_common.Dimension, ...]
 
 @dataclasses.dataclass(frozen=True)
 class Values:
-    """A field: one element of it, and the dimensions over which it varies, the column's first."""
+    """A field: one element of it, and the dimensions over which it varies: column, direction, feature."""
 
     element: Expression
     dims: Dimensions = ()
@@ -139,8 +141,10 @@ class _Reader:
         column: str,
         tables: Tables,
         scratch: tuple[str, ...],
+        directions: tuple[str, ...],
     ) -> None:
         self.program, self.column, self.tables, self.scratch = program, column, tables, scratch
+        self.directions = directions
         self.fields: dict[str, Dimensions] = {}
         self.dtype = ""
         self.extents: dict[gtx_common.Dimension, Any] = {}
@@ -170,10 +174,21 @@ class _Reader:
             self._extent_is(dim, extent)
         if len(dims) == 2 and dims[1].kind == gtx_common.DimensionKind.LOCAL and dims[0].value != self.column:
             return Parameter(name, *dims)
-        known = 0 < len(dims) <= 2 and all(dim.kind == gtx_common.DimensionKind.HORIZONTAL for dim in dims)
-        known = known and (len(dims) == 1 or dims[0].value == self.column)
+        known = len(dims) > 0 and all(dim.kind == gtx_common.DimensionKind.HORIZONTAL for dim in dims)
+        known = known and self._are_indexed(dims)
         _refuse_unless(known, f"'{name}' is over {', '.join(dim.value for dim in dims) or 'no dimension'}")
         return Values(Load(name, self._index(dims)), dims)
+
+    def _role(self, dim: gtx_common.Dimension) -> Index:
+        """What a dimension's index stands for."""
+        if dim.value == self.column:
+            return "column"
+        return "direction" if dim.value in self.directions else "feature"
+
+    def _are_indexed(self, dims: Dimensions) -> bool:
+        """Whether there is at most one dimension of each role, in order."""
+        roles = [self._role(dim) for dim in dims]
+        return roles == [role for role in DIRECTED_ROW if role in roles]
 
     def _extent_is(self, dim: gtx_common.Dimension, extent: Any) -> None:
         """All parts of the program must agree on a dimension's extent: what is read and written follows from one."""
@@ -183,9 +198,8 @@ class _Reader:
 
     def _index(self, dims: Dimensions) -> tuple[Index, ...]:
         """How an array over these dimensions is indexed; one over columns alone has one feature."""
-        if dims[0].value != self.column:
-            return ("feature",)
-        return ("column", "feature" if len(dims) == 2 else 0)
+        roles = tuple(self._role(dim) for dim in dims)
+        return ("column", 0) if roles == ("column",) else roles
 
     def read(self) -> None:
         """All statements, in order."""
@@ -206,14 +220,20 @@ class _Reader:
                 # A scratch field that is written anew is another field from then on.
                 own = next(self._fresh) if name in written else name
                 written.add(name)
-                self.definitions.append(Definition(own, self._extent(dims), _as_number(value.element)))
+                self._define(own, value.element, dims)
                 results[name] = Values(Load(own, self._index(dims)), dims)
             # All values of a statement are of before it.
             self.names |= results
 
-    def _extent(self, dims: Dimensions) -> Any:
-        """The number of features of a field over columns."""
-        return 1 if len(dims) == 1 else self.extents[dims[1]]
+    def _define(self, name: str, element: Expression, dims: Dimensions, *products: Product) -> None:
+        """Append what makes a field over columns, directions of columns if these are among its dimensions."""
+        value = _as_number(element)
+        extent = 1 if len(dims) == 1 else self.extents[dims[-1]]
+        if len(dims) == 3:
+            self.definitions.append(Definition(name, extent, value, products, self.extents[dims[1]]))
+            return
+        # One number for each direction of a column is a row of features as any other.
+        self.definitions.append(Definition(name, extent, with_index(value, "direction", "feature"), products))
 
     def _check_domain(self, target: ir.Expr, domain: ir.Expr) -> None:
         """That a statement sets the whole of its target."""
@@ -279,17 +299,16 @@ class _Reader:
     def _field(self, values: Values) -> Values:
         """Values over columns as a field of their own."""
         name = next(self._fresh)
-        self.definitions.append(Definition(name, self._extent(values.dims), _as_number(values.element)))
+        self._define(name, values.element, values.dims)
         return Values(Load(name, self._index(values.dims)), values.dims)
 
     def _operation(self, name: str, arguments: Sequence[Values]) -> Values:
         dims: Dimensions = ()
         for argument in arguments:
             dims += tuple(dim for dim in argument.dims if dim not in dims)
-        dims = tuple(sorted(dims, key=lambda dim: dim.value != self.column))
+        dims = tuple(sorted(dims, key=lambda dim: DIRECTED_ROW.index(self._role(dim))))
         _refuse_unless(
-            len(dims) <= 1 + any(dim.value == self.column for dim in dims),
-            f"'{name}' has arguments over {', '.join(dim.value for dim in dims)}",
+            self._are_indexed(dims), f"'{name}' has arguments over {', '.join(dim.value for dim in dims)}"
         )
         elements = [_as_number(argument.element) for argument in arguments]
         if name == "if_":
@@ -358,9 +377,16 @@ class _Reader:
         )
         table = self.tables.types[read.offset]
         of = self._once(read.values)
-        is_row = isinstance(of, Values) and of.dims[1:] == (table.codomain,)
-        _refuse_unless(is_row, f"it gathers through the table '{read.offset}' from what is no row of a column")
-        return Values(at_feature(of.element, 0), (of.dims[0], table.source_dim))
+        _refuse_unless(
+            self._is_row(of, table.codomain),
+            f"it gathers through the table '{read.offset}' from what is no row of a column",
+        )
+        return Values(at_feature(of.element, 0), (*of.dims[:-1], table.source_dim))
+
+    def _is_row(self, values: Any, feature: gtx_common.Dimension) -> bool:
+        """Whether these are values of a feature dimension for every column, or every direction of it."""
+        is_field = isinstance(values, Values) and len(values.dims) > 1 and self._role(values.dims[0]) == "column"
+        return is_field and values.dims[-1] == feature and self._role(feature) == "feature"
 
     def _weighted(self, first: Any, second: Any) -> Neighbours:
         weights, neighbours = (first, second) if isinstance(first, Parameter) else (second, first)
@@ -375,18 +401,16 @@ class _Reader:
         known = isinstance(neighbours, Neighbours) and neighbours.weights is not None
         _refuse_unless(known, "it sums a list that is not weights times all elements of a row")
         x, weights, table = neighbours.values, neighbours.weights, self.tables.types[neighbours.offset]
-        is_row = isinstance(x, Values) and x.dims[1:] == (table.codomain,)
-        _refuse_unless(is_row, "it multiplies weights with what is no row of a column")
+        _refuse_unless(self._is_row(x, table.codomain), "it multiplies weights with what is no row of a column")
         inputs = table.max_neighbors
         for dim in (table.codomain, weights.local):
             self._extent_is(dim, inputs)
-        if not (isinstance(x.element, Load) and x.element.index == ROW):
+        if not (isinstance(x.element, Load) and x.element.index in (ROW, DIRECTED_ROW)):
             x = self._field(x)
         name = next(self._fresh)
-        dims = (x.dims[0], weights.target)
-        self.definitions.append(
-            Definition(name, self._extent(dims), Sum(), (Product(x.element, weights.array, inputs),))
-        )
+        dims = (*x.dims[:-1], weights.target)
+        _refuse_unless(self._are_indexed(dims), f"it multiplies '{weights.array}' with what has directions already")
+        self._define(name, Sum(), dims, Product(x.element, weights.array, inputs))
         return Values(Load(name, self._index(dims)), dims)
 
 
@@ -438,6 +462,7 @@ def read_program(
     column: str,
     tables: Tables,
     scratch_prefixes: tuple[str, ...],
+    directions: tuple[str, ...] = (),
 ) -> ColumnProgram:
     """The program over columns that a GT4Py program is.
 
@@ -447,11 +472,12 @@ def read_program(
         column: name of the column dimension.
         tables: its connectivities.
         scratch_prefixes: fields of such names hold nothing that the caller reads.
+        directions: names of the dimensions of a column's directions.
 
     Raises:
         RefusedError: the program does something else than computing each column from itself.
     """
-    reader = _Reader(program, shapes, column, tables, scratch_prefixes)
+    reader = _Reader(program, shapes, column, tables, scratch_prefixes, directions)
     reader.read()
     results = {definition.result for definition in reader.definitions}
     known: set[str] = set()

@@ -36,6 +36,7 @@ class ColumnTranslator(translation.DaCeTranslator):
         broadcast_tables: names of the offsets whose connectivity points to elements that are all alike.
         column: name of the column dimension.
         scratch_prefixes: arguments of such names hold nothing that the caller reads; they are not written.
+        directions: names of the dimensions of a column's directions.
     """
 
     node: ColumnNode = dataclasses.field(kw_only=True)
@@ -43,6 +44,7 @@ class ColumnTranslator(translation.DaCeTranslator):
     broadcast_tables: tuple[str, ...] = dataclasses.field(kw_only=True)
     column: str = dataclasses.field(kw_only=True)
     scratch_prefixes: tuple[str, ...] = dataclasses.field(kw_only=True)
+    directions: tuple[str, ...] = dataclasses.field(kw_only=True)
 
     def _generate_sdfg_without_configuring_dace(
         self, program: ir.Program, offset_provider: Any, column_axis: Any
@@ -67,7 +69,8 @@ class ColumnTranslator(translation.DaCeTranslator):
         shapes = {name: tuple(array.shape) for name, array in sdfg.arrays.items()}
         tables = Tables(frozenset(self.complete_tables), frozenset(self.broadcast_tables), types)
         try:
-            put_into(sdfg, fuse(read_program(program, shapes, self.column, tables, self.scratch_prefixes)), self.node)
+            read = read_program(program, shapes, self.column, tables, self.scratch_prefixes, self.directions)
+            put_into(sdfg, fuse(read), self.node)
         except RefusedError as refusal:
             raise RunError(
                 f"program '{sdfg.name}' cannot be run {self.node.way}: {refusal}; expected dense layers and "

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import gt4py.next as gtx
 
 from ailand_gt4py.dimensions import (
+    Axes,
     Column,
     Contraction,
     DiagnosticFeature,
@@ -21,6 +22,7 @@ from ailand_gt4py.dimensions import (
     StateFeature,
     StaticFeature,
     contraction,
+    field_dimensions,
     unit_dimension,
 )
 
@@ -113,6 +115,21 @@ def vector(feature: gtx.Dimension, dtype: type) -> Type:
 def columns(feature: gtx.Dimension, dtype: type) -> Type:
     """Type of the features of all columns."""
     return gtx.Field[[Column, feature], dtype]
+
+
+def directed(direction: gtx.Dimension, feature: gtx.Dimension, dtype: type) -> Type:
+    """Type of the features of all directions of all columns."""
+    return gtx.Field[[Column, direction, feature], dtype]
+
+
+def rows(direction: gtx.Dimension, feature: gtx.Dimension, dtype: type) -> Type:
+    """Type of the features of all directions, the same in every column."""
+    return gtx.Field[[direction, feature], dtype]
+
+
+def over_columns(axes: Axes, dtype: type) -> Type:
+    """Type of a field over columns and these."""
+    return gtx.Field[list(field_dimensions(axes)), dtype]
 
 
 def linear_type(sources: tuple[gtx.Dimension, ...], target: gtx.Dimension, dtype: type) -> Type:

@@ -17,7 +17,7 @@ from typing import Any
 
 import gt4py.next as gtx
 
-from ailand_gt4py.dimensions import DiagnosticFeature, ForcingFeature, StateFeature, StaticFeature
+from ailand_gt4py.dimensions import Axes, DiagnosticFeature, ForcingFeature, StateFeature, StaticFeature
 from ailand_gt4py.stencils.instances import FieldOperator, define
 from ailand_gt4py.stencils.layers import completed_layer, increment, input_layer, layer, linear, pair_layer
 from ailand_gt4py.stencils.pointwise import bound_by_others, denormalise_and_bound, normalise, normalise_logarithms
@@ -26,12 +26,12 @@ from ailand_gt4py.stencils.shapes import (
     NetworkShape,
     Type,
     bounding_type,
-    columns,
     finishing_type,
     layer_type,
     linear_type,
     logarithmic_scaling_type,
     matrix,
+    over_columns,
     scaling_type,
 )
 
@@ -54,16 +54,17 @@ class ProgramDescription:
         caller_fields: name -> feature dimension of the fields that a caller brings: inputs, then results.
         statements: in order.
         operands: name -> type of the model's numbers: ``scaling_*``, ``finishing_*``, ``operands_<block>_<layer>``.
-        buffers: name -> feature dimension of the intermediate fields, each over all columns.
+        buffers: name -> feature dimension of the intermediate fields, each over all columns; direction and feature of
+            those that have several directions for each column. Of caller's fields likewise.
     """
 
     name: str
     shape: NetworkShape
     dtype: type
-    caller_fields: dict[str, gtx.Dimension]
+    caller_fields: dict[str, Axes]
     statements: list[Statement] = dataclasses.field(default_factory=list)
     operands: dict[str, Type] = dataclasses.field(default_factory=dict)
-    buffers: dict[str, gtx.Dimension] = dataclasses.field(default_factory=dict)
+    buffers: dict[str, Axes] = dataclasses.field(default_factory=dict)
 
     def normalise(self, group: str, feature: gtx.Dimension) -> str:
         """Append the normalisation of an input; gives the buffer's name."""
@@ -149,11 +150,19 @@ class ProgramDescription:
             inputs: the normalised inputs, of which ``layer_norm`` needs the static ones and the forcing.
             hidden: what the layers before come to.
         """
+        new_state = self.new_state(hidden)
+        # In `layer_norm` the diagnostic block sees the new state, before its bounds.
+        self.diagnostics((*inputs[:2], new_state) if self.shape.architecture == "layer_norm" else hidden)
+
+    def new_state(self, hidden: tuple[str, ...]) -> str:
+        """Append all that makes the new state; gives its name before its bounds."""
         new_state = self.add_increment(self.chain("prognostic", hidden, last=-1))
         self.finish("new_state", StateFeature, new_state)
-        # In `layer_norm` the diagnostic block sees the new state, before its bounds.
-        of_diagnostics = (*inputs[:2], new_state) if self.shape.architecture == "layer_norm" else hidden
-        (diagnostics,) = self.chain("diagnostic", of_diagnostics)
+        return new_state
+
+    def diagnostics(self, inputs: tuple[str, ...]) -> None:
+        """Append all that makes the diagnostics from the inputs of their block."""
+        (diagnostics,) = self.chain("diagnostic", inputs)
         self.finish("diagnostics", DiagnosticFeature, diagnostics)
 
     def _append(self, operator: FieldOperator, arguments: tuple[str, ...], out: str, feature: gtx.Dimension) -> str:
@@ -216,9 +225,9 @@ def make_program(description: ProgramDescription) -> Any:
 
     Its arguments are the description's ``caller_fields``, then its ``operands``, then its ``buffers``.
     """
-    types = {field: columns(feature, description.dtype) for field, feature in description.caller_fields.items()}
+    types = {field: over_columns(axes, description.dtype) for field, axes in description.caller_fields.items()}
     types |= description.operands
-    types |= {buffer: columns(feature, description.dtype) for buffer, feature in description.buffers.items()}
+    types |= {buffer: over_columns(axes, description.dtype) for buffer, axes in description.buffers.items()}
     lines = [
         f"    {statement.operator.__name__}({', '.join(statement.arguments)}, out={statement.out})\n"
         for statement in description.statements

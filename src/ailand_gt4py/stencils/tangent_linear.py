@@ -19,23 +19,20 @@ import functools
 
 import gt4py.next as gtx
 
-from ailand_gt4py.dimensions import DiagnosticFeature, ForcingFeature, Moment, StateFeature, StaticFeature
-from ailand_gt4py.stencils.pointwise import denormalise_and_bound
+from ailand_gt4py.dimensions import DiagnosticFeature, StateFeature
+from ailand_gt4py.stencils.linearised import GROUPS, LinearisedDescription, add_step
 from ailand_gt4py.stencils.shapes import Activation, NetworkShape, finishing_type
-from ailand_gt4py.stencils.step import ProgramDescription, Statement, program_name
+from ailand_gt4py.stencils.step import Statement, program_name
 from ailand_gt4py.stencils.tangent_layers import (
     activation_tangent,
     added_linear_tangent,
     bound_tangent,
     finish_tangent,
     increment_tangent,
-    inverse_deviation,
     linear_tangent,
     normalise_logarithms_tangent,
     normalise_tangent,
-    normalised_relu,
     normalised_relu_tangent,
-    unnormalised_layer,
 )
 
 
@@ -45,7 +42,7 @@ def tangent_of(name: str) -> str:
 
 
 @dataclasses.dataclass
-class TangentDescription(ProgramDescription):
+class TangentDescription(LinearisedDescription):
     """A program in which every statement is followed by its derivative; of results, only the changes are made.
 
     The change of a field ``x`` goes by the name ``tangent_of(x)``.
@@ -66,9 +63,7 @@ class TangentDescription(ProgramDescription):
         operator = finish_tangent(feature, self.dtype)
         arguments = (normalised, tangent_of(normalised), f"finishing_{group}")
         if group in self.shape.bounded_by_others:
-            results = f"work_{group}"
-            own = denormalise_and_bound(feature, self.dtype)
-            self._append(own, (normalised, f"finishing_{group}"), results, feature)
+            results = self.own_results(group, normalised)
             self._append(operator, arguments, tangent_of(results), feature)
             changes = tuple(map(tangent_of, (results, "static", "forcing")))
             operator = bound_tangent(feature, self.dtype)
@@ -87,14 +82,10 @@ class TangentDescription(ProgramDescription):
             super().add_layer(block, k, inputs)
             self._append(product, changes, tangent_of(units), target)
         elif kind == "layer_norm_relu":
-            before, inverse = f"{units}_linear", f"{units}_inverse_deviation"
-            dimensions = (sources, target, self.dtype)
-            self._append(unnormalised_layer(*dimensions), (*inputs, operands), before, target)
-            self._append(inverse_deviation(*dimensions), (before, operands), inverse, Moment)
-            self._append(normalised_relu(*dimensions), (before, inverse, operands), units, target)
+            before, inverse, _ = self.normalised_layer(block, k, inputs)
             self._append(product, changes, tangent_of(before), target)
             arguments = (before, tangent_of(before), inverse, units, operands)
-            self._append(normalised_relu_tangent(*dimensions), arguments, tangent_of(units), target)
+            self._append(normalised_relu_tangent(sources, target, self.dtype), arguments, tangent_of(units), target)
         else:
             super().add_layer(block, k, inputs)
             self._activated(units, kind, self._append(product, changes, tangent_of(f"{units}_linear"), target))
@@ -137,17 +128,7 @@ def describe_tangent_linear(shape: NetworkShape, dtype: type) -> TangentDescript
     Its caller's fields are ``static_input``, ``forcing_input``, ``state_input``, their changes ``static_tangent``,
     ``forcing_tangent``, ``state_tangent``, and those of the results, ``new_state_tangent`` and ``diagnostics_tangent``.
     """
-    groups = {"static": StaticFeature, "forcing": ForcingFeature, "state": StateFeature}
     results = {"new_state": StateFeature, "diagnostics": DiagnosticFeature}
-    fields = {f"{group}_input": feature for group, feature in groups.items()}
-    fields |= {tangent_of(group): feature for group, feature in (groups | results).items()}
-    step = TangentDescription(program_name("tangent_linear", shape, dtype), shape, dtype, fields)
-    inputs = tuple(step.normalise(group, feature) for group, feature in groups.items())
-    if shape.architecture == "two_branch":
-        (of_static,) = step.chain("static", inputs[:1])
-        step.static_part(of_static, "units_static_part")
-        hidden = step.meet("units_static_part", *step.chain("dynamic", inputs[1:]))
-    else:
-        hidden = step.chain("trunk", inputs)
-    step.results(inputs, hidden)
-    return step
+    fields = {f"{group}_input": feature for group, feature in GROUPS.items()}
+    fields |= {tangent_of(group): feature for group, feature in (GROUPS | results).items()}
+    return add_step(TangentDescription(program_name("tangent_linear", shape, dtype), shape, dtype, fields))

@@ -1,0 +1,177 @@
+"""How far runs with some static inputs are from observations, and how that changes with these inputs.
+
+In each column
+
+    J(p) = 1/2 sum_t sum_i ((x_i(t; p) - y_i(t)) / s_i)^2  +  1/2 sum_k ((p_k - b_k) / c_k)^2
+
+with x the run from a given state, y observations with standard deviations s, and, where it is asked for, the distance
+of the parameters p from a background b with standard deviations c. Its gradient comes from the adjoint of the run; the
+Gauss-Newton matrix sum_t H^T S^-1 H, H = dx/dp, from its tangent-linear. The latter is the Fisher information of the
+observations about the parameters where errors are normal and independent (Tarantola 2005, doi:10.1137/1.9780898717921,
+chapter 3): its inverse is the covariance of the estimate.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from ailand_gt4py.driver.period import Period
+from ailand_gt4py.emulator import Emulator
+from ailand_gt4py.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Observations:
+    """What runs are compared with.
+
+    Attributes:
+        places: (n_observed,) of the observed variables among states and diagnostics, states first.
+        values: (n_steps, n_columns, n_observed), of the results of each step; NaN where there is none.
+        errors: (n_observed,) standard deviations.
+    """
+
+    places: tuple[int, ...]
+    values: np.ndarray
+    errors: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Background:
+    """What is known of parameters before: values and standard deviations, (n_columns, n_parameters) each."""
+
+    values: np.ndarray
+    errors: np.ndarray
+
+
+class Misfit:
+    """The misfit of all columns, as a function of parameters (n_columns, n_parameters), in their units.
+
+    Args:
+        emulator: for the period's columns.
+        period: with the static inputs that are no parameters, weather, and the state at the start.
+        parameters: places of the parameters among the static inputs.
+        observations: of the period's steps.
+        background: None: the observations alone count.
+
+    Raises:
+        InputError: observations or a background of other sizes.
+    """
+
+    def __init__(
+        self,
+        emulator: Emulator,
+        period: Period,
+        parameters: Sequence[int],
+        observations: Observations,
+        background: Background | None = None,
+    ) -> None:
+        expected = (period.n_steps, period.n_columns, len(observations.places))
+        if observations.values.shape != expected:
+            raise InputError(f"observations: found the shape {observations.values.shape}, expected {expected}")
+        shape = (period.n_columns, len(parameters))
+        if background is not None and not background.values.shape == background.errors.shape == shape:
+            raise InputError(f"background: found the shape {background.values.shape}, expected {shape}")
+        self.emulator, self.period, self.observations, self.background = emulator, period, observations, background
+        self.parameters = list(parameters)
+        self._n_state = len(emulator.model.state)
+        self._known = np.isfinite(observations.values)
+
+    @property
+    def counts(self) -> np.ndarray:
+        """(n_columns,) numbers of observations."""
+        result: np.ndarray = self._known.sum(axis=(0, 2))
+        return result
+
+    def static(self, values: np.ndarray) -> np.ndarray:
+        """The static inputs with these parameters, of the emulator's type."""
+        static = self.period.static.copy()
+        static[:, self.parameters] = values
+        return static
+
+    def run(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """States at the starts of all steps, (n_steps, n_columns, n_state), and what is compared, as observations."""
+        emulator, period = self.emulator, self.period
+        prepared = emulator.prepare_static(self.static(values))
+        states = np.empty((period.n_steps, *period.initial_state.shape), emulator.dtype)
+        compared = np.empty(self.observations.values.shape)
+        state = period.initial_state
+        for step in range(period.n_steps):
+            states[step] = state
+            state, diagnostics = emulator.step(prepared, period.forcing[step], state)
+            compared[step] = self._observed(state, diagnostics)
+        return states, compared
+
+    def value(self, values: np.ndarray) -> np.ndarray:
+        """(n_columns,) misfits."""
+        _, compared = self.run(values)
+        return self._value(compared, values)
+
+    def gradient(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Misfits (n_columns,) and their gradients (n_columns, n_parameters), by one run forward and one backward."""
+        emulator, period = self.emulator, self.period
+        static, (states, compared) = self.static(values), self.run(values)
+        result = np.zeros(values.shape)
+        g_state = np.zeros_like(period.initial_state)
+        g_diagnostics = np.zeros((period.n_columns, len(emulator.model.diagnostics)), emulator.dtype)
+        weighted = self._residuals(compared) / self.observations.errors
+        for step in reversed(range(period.n_steps)):
+            g_diagnostics[:] = 0.0
+            for k, place in enumerate(self.observations.places):
+                target = g_state if place < self._n_state else g_diagnostics
+                target[:, place - (0 if place < self._n_state else self._n_state)] += weighted[step, :, k]
+            g_static, _, g_state = emulator.adjoint(static, period.forcing[step], states[step], g_state, g_diagnostics)
+            result += g_static[:, self.parameters]
+        if self.background is not None:
+            result += (values - self.background.values) / self.background.errors**2
+        return self._value(compared, values), result
+
+    def curvature(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Misfits, gradients and the Fisher information of the observations (n_columns, n_parameters, n_parameters).
+
+        By one run, and one of its tangent-linear for each parameter. The background is in misfits and gradients, not in
+        the information.
+        """
+        emulator, period = self.emulator, self.period
+        static, (states, compared) = self.static(values), self.run(values)
+        n_columns, n_parameters = values.shape
+        d_static = np.zeros((n_parameters, *period.static.shape), emulator.dtype)
+        d_static[np.arange(n_parameters), :, self.parameters] = 1.0
+        d_state = np.zeros((n_parameters, *period.initial_state.shape), emulator.dtype)
+        residuals = self._residuals(compared)
+        gradient = np.zeros(values.shape)
+        information = np.zeros((n_columns, n_parameters, n_parameters))
+        sensitivity = np.empty((n_columns, len(self.observations.places), n_parameters))
+        for step in range(period.n_steps):
+            for k in range(n_parameters):
+                d_state[k], d_diagnostics = emulator.tangent_linear(
+                    static, period.forcing[step], states[step], d_static[k], None, d_state[k]
+                )
+                sensitivity[:, :, k] = self._observed(d_state[k], d_diagnostics)
+            scaled = sensitivity / self.observations.errors[:, None]
+            scaled[~self._known[step]] = 0.0
+            gradient += np.einsum("cok,co->ck", scaled, residuals[step])
+            information += np.einsum("coj,cok->cjk", scaled, scaled)
+        if self.background is not None:
+            gradient += (values - self.background.values) / self.background.errors**2
+        return self._value(compared, values), gradient, information
+
+    def _observed(self, state: np.ndarray, diagnostics: np.ndarray) -> np.ndarray:
+        places = [place for place in self.observations.places if place < self._n_state]
+        rest = [place - self._n_state for place in self.observations.places if place >= self._n_state]
+        return np.concatenate([state[:, places], diagnostics[:, rest]], axis=1, dtype=np.float64)
+
+    def _residuals(self, compared: np.ndarray) -> np.ndarray:
+        """Run minus observations in standard deviations; 0 where there is none."""
+        difference = np.where(self._known, compared - np.where(self._known, self.observations.values, 0.0), 0.0)
+        result: np.ndarray = difference / self.observations.errors
+        return result
+
+    def _value(self, compared: np.ndarray, values: np.ndarray) -> np.ndarray:
+        result = 0.5 * np.square(self._residuals(compared)).sum(axis=(0, 2))
+        if self.background is not None:
+            distance = (values - self.background.values) / self.background.errors
+            result += 0.5 * np.square(distance).sum(axis=1)
+        return np.asarray(result)

@@ -1,0 +1,185 @@
+"""A model's numbers as the operands of its Jacobian (`ailand_gt4py.stencils.jacobian`), for the block that is wanted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gt4py.next as gtx
+import numpy as np
+
+from ailand_gt4py import arrays
+from ailand_gt4py.dimensions import (
+    Change,
+    DiagnosticRow,
+    ForcingFeature,
+    InputFeature,
+    ResultFeature,
+    StateFeature,
+    StateRow,
+    contraction,
+)
+from ailand_gt4py.jacobian import input_variables, output_variables
+from ailand_gt4py.parameters import OperandBuilder, StepOperands, network_shape, results_of
+from ailand_gt4py.stencils.jacobian import FEATURES, ROWS, weights
+from ailand_gt4py.stencils.shapes import INPUTS
+from ailand_gt4py.weights.model import Model
+
+
+class _Builder(OperandBuilder):
+    """Makes the operands of a Jacobian.
+
+    Args:
+        inputs: places of the inputs that are wanted, among (static, forcing, state).
+    """
+
+    def __init__(
+        self, model: Model, dtype: np.dtype, device: arrays.Device, others: StepOperands, inputs: tuple[int, ...]
+    ) -> None:
+        super().__init__(model, dtype, device, others)
+        self.inputs = inputs
+        self.variables = [input_variables(model)[place] for place in inputs]
+
+    def rows(self, direction: gtx.Dimension, feature: gtx.Dimension, values: np.ndarray) -> gtx.Field:
+        array = self.xp.asarray(np.ascontiguousarray(values, dtype=self.dtype))
+        return arrays.wrap(array, (direction, feature), f"{direction.value} of {feature.value}")
+
+    def input_weights(self) -> dict[str, np.ndarray]:
+        """Layer, as ``<block>_<k>`` -> its weights (units, wanted inputs), 0 of inputs that it does not read itself."""
+        found = {}
+        sizes = dict(zip(INPUTS, self.model.sizes, strict=False))
+        firsts = dict(zip(INPUTS, np.cumsum([0, *sizes.values()]), strict=False))
+        for block, k, dense in network_shape(self.model).contractions:
+            sources = [one.source for one in dense]
+            if k > 0 or not set(sources) & set(INPUTS):
+                continue
+            values = self.values(block, k)["weight"]
+            of_inputs = np.zeros((len(values), sum(sizes.values())))
+            for source, part in zip(sources, self.parts(dense, values), strict=True):
+                # The diagnostics of `layer_norm` read the new state, which is no input.
+                if source in sizes and not (block == "diagnostic" and source == StateFeature):
+                    of_inputs[:, firsts[source] : firsts[source] + sizes[source]] = part
+            found[f"{block}_{k}"] = of_inputs[:, list(self.inputs)]
+        return found
+
+    def identity(self) -> np.ndarray:
+        """(state, wanted inputs): 1 where an input is that state."""
+        return np.array([[float(one.name == state.name) for one in self.variables] for state in self.model.state])
+
+    def choice(self, feature: gtx.Dimension, target: gtx.Dimension, places: list[int | None], size: int) -> None:
+        """The matrix (target, feature) that chooses some of ``size`` features; None: nothing."""
+        values = np.zeros((len(places), size))
+        for row, place in enumerate(places):
+            if place is not None:
+                values[row, place] = 1.0
+        self.by_name[f"choice_{feature.value}_{target.value}"] = self.matrix(contraction(feature, target), values)
+
+    def slopes(self, target: gtx.Dimension) -> None:
+        """Of normalisations, and which of the wanted inputs are forcing whose logarithm is taken."""
+        forcing = {variable.name: place for place, variable in enumerate(self.model.forcing)}
+        scalings = [variable.normalisation for variable in self.variables]
+        values = [0.0 if scaling.is_logarithmic else 1.0 / scaling.scale for scaling in scalings]
+        self.by_name[f"slopes_{target.value}"] = self.vector(target, np.array(values))
+        if network_shape(self.model).logarithmic_forcing:
+            places = [
+                forcing[variable.name] if variable.normalisation.is_logarithmic else None for variable in self.variables
+            ]
+            self.choice(ForcingFeature, target, places, len(forcing))
+
+
+def changes_operands(
+    model: Model,
+    step: StepOperands,
+    dtype: np.dtype,
+    device: arrays.Device,
+    outputs: tuple[int, ...],
+    inputs: tuple[int, ...],
+) -> StepOperands:
+    """The operands of a Jacobian by changes of inputs.
+
+    Args:
+        step: the operands of the step.
+        outputs: places of the wanted results among (state, diagnostics). inputs: among (static, forcing, state).
+
+    Raises:
+        RunError: the device cannot be used.
+    """
+    builder = _Builder(model, dtype, device, step, inputs)
+    shape = network_shape(model)
+    for block, k, dense in shape.contractions:
+        for place, field in enumerate(_weight_fields(step, block, k)):
+            builder.by_name[weights(block, k, place)] = field
+    for layer, values in builder.input_weights().items():
+        block, k = layer.split("_")
+        target = shape.layers[block][int(k)][0]
+        builder.by_name[f"changes_{layer}"] = builder.rows(Change, target, values.T)
+    last = len(shape.layers["prognostic"]) - 1
+    builder.by_name[f"changes_prognostic_{last}"] = builder.rows(Change, StateFeature, builder.identity().T)
+    builder.slopes(Change)
+    first = 0
+    for group, (feature, variables) in results_of(model).items():
+        own: list[int | None] = [
+            place - first if first <= place < first + len(variables) else None for place in outputs
+        ]
+        builder.choice(feature, ResultFeature, own, len(variables))
+        first += len(variables)
+        if group in shape.bounded_by_others:
+            bounds = np.array([[float(v.bounded_by == one.name) for v in variables] for one in builder.variables])
+            names = {v.name for v in variables}  # a bound that is a result is no input here, whatever its name
+            bounds *= np.array([[float(one.name not in names)] for one in builder.variables])
+            builder.by_name[f"bounds_{group}"] = builder.rows(Change, feature, bounds)
+    return builder.operands({Change: len(inputs), ResultFeature: len(outputs)})
+
+
+def gradients_operands(
+    model: Model,
+    adjoint: StepOperands,
+    dtype: np.dtype,
+    device: arrays.Device,
+    rows: dict[str, tuple[int, ...]],
+    inputs: tuple[int, ...],
+) -> StepOperands:
+    """The operands of a Jacobian by gradients of results.
+
+    Args:
+        adjoint: the operands of the adjoint.
+        rows: group of results -> places in it of those whose gradients are taken.
+        inputs: places of the wanted inputs among (static, forcing, state).
+
+    Raises:
+        RunError: the device cannot be used.
+    """
+    builder = _Builder(model, dtype, device, adjoint, inputs)
+    shape = network_shape(model)
+    for layer, values in builder.input_weights().items():
+        block, k = layer.split("_")
+        source = shape.layers[block][int(k)][0]
+        builder.by_name[f"to_inputs_{layer}"] = builder.matrix(contraction(source, InputFeature), values.T)
+    if model.architecture == "layer_norm":
+        builder.broadcast(InputFeature, len(inputs))
+        builder.broadcast(StateFeature, len(model.state))
+    builder.slopes(InputFeature)
+    heads = {"new_state": "prognostic", "diagnostics": "diagnostic"}
+    extents: dict[gtx.Dimension, int] = {InputFeature: len(inputs)}
+    for group, places in rows.items():
+        block = heads[group]
+        last = len(shape.layers[block]) - 1
+        (dense,) = next(dense for name, k, dense in shape.contractions if (name, k) == (block, last))
+        values = builder.values(block, last)["weight"][list(places)]
+        builder.by_name[f"rows_{group}"] = builder.rows(ROWS[group], dense.source, values)
+        chosen: list[int | None] = list(places)
+        builder.choice(FEATURES[group], ROWS[group], chosen, len(results_of(model)[group][1]))
+        extents[ROWS[group]] = len(places)
+        if group == "new_state":
+            identity = builder.identity()[list(places)]
+            builder.by_name["identity"] = builder.rows(StateRow, InputFeature, identity)
+    return builder.operands(extents)
+
+
+def _weight_fields(step: StepOperands, block: str, k: int) -> tuple[Any, ...]:
+    """The weights of each input of a layer, the step's own fields."""
+    if block == "combine" and "operands_static_part" in step.by_name:
+        return (step.by_name["operands_static_part"][0], step.by_name["operands_combine_0"])
+    operands = step.by_name[f"operands_{block}_{k}"]
+    linear = operands if len(operands) == 2 else operands[0]  # of a normalised layer
+    weight = linear[0]
+    return weight if isinstance(weight, tuple) else (weight,)

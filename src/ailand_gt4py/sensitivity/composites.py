@@ -1,0 +1,45 @@
+"""Means over parts of a year: the seasons of each column, and those of each hemisphere."""
+
+from __future__ import annotations
+
+import numpy as np
+
+SEASONS = ("DJF", "MAM", "JJA", "SON")
+HEMISPHERES = ("northern", "southern")
+
+
+def season_of(times: np.ndarray) -> np.ndarray:
+    """(n_times,) place in `SEASONS` of each time, by its month."""
+    month = np.asarray(times, dtype="datetime64[M]").astype(np.int64) % 12
+    result: np.ndarray = (month + 1) % 12 // 3
+    return result
+
+
+def hemisphere_of(latitude: np.ndarray) -> np.ndarray:
+    """(n_columns,) place in `HEMISPHERES`; the equator counts as northern."""
+    return np.where(np.asarray(latitude) >= 0.0, 0, 1)
+
+
+def mean(values: np.ndarray, axis: int | tuple[int, ...]) -> np.ndarray:
+    """Mean of what is finite; NaN where nothing is."""
+    known = np.isfinite(values)
+    count = known.sum(axis=axis)
+    total = np.where(known, values, 0.0).sum(axis=axis, dtype=np.float64)
+    result: np.ndarray = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    return result
+
+
+def by_season(values: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Means by season of (n_times, n_columns): (n_seasons, n_columns), NaN for seasons without a value."""
+    place = season_of(times)
+    return np.stack([mean(values[place == season], axis=0) for season in range(len(SEASONS))])
+
+
+def by_hemisphere(values: np.ndarray, times: np.ndarray, latitude: np.ndarray) -> np.ndarray:
+    """Means by hemisphere and season of (n_times, n_columns): (n_hemispheres, n_seasons), every value counting once."""
+    place, half = season_of(times), hemisphere_of(latitude)
+    rows = [
+        [mean(values[np.ix_(place == season, half == side)], axis=(0, 1)) for season in range(len(SEASONS))]
+        for side in range(len(HEMISPHERES))
+    ]
+    return np.array(rows)

@@ -1,0 +1,183 @@
+"""Derivatives of steps along a trajectory: at which points, in blocks that the emulator takes at once."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ailand_gt4py.driver.period import Period, read_values
+from ailand_gt4py.driver.quality import count_outside_training_range
+from ailand_gt4py.emulator import Emulator, Precision
+from ailand_gt4py.errors import InputError
+from ailand_gt4py.sensitivity.masks import meaningful
+from ailand_gt4py.sensitivity.quantities import Quantity
+from ailand_gt4py.weights.model import Model
+
+#: Columns that the emulator takes at once, about: enough to be quick, few enough for the caches.
+BLOCK_COLUMNS = 1024
+
+#: Most bytes of derivatives in memory.
+LARGEST_BYTES = 4 * 2**30
+
+
+@dataclasses.dataclass(frozen=True)
+class Derivatives:
+    """Derivatives of the results of steps by their inputs.
+
+    Attributes:
+        outputs, inputs: of the steps.
+        times: (n_points,) starts of the steps. latitude, longitude: (n_columns,).
+        values: (n_outputs, n_inputs, n_points, n_columns), output units / input units; NaN where there is no meaning.
+        input_spread: (n_inputs, n_points, n_columns), what a normalised derivative is per, input units.
+        outside: (n_points, n_columns) whether an input of the step is outside the range of the training.
+    """
+
+    outputs: tuple[Quantity, ...]
+    inputs: tuple[Quantity, ...]
+    times: np.ndarray
+    latitude: np.ndarray
+    longitude: np.ndarray
+    values: np.ndarray
+    input_spread: np.ndarray
+    outside: np.ndarray
+
+    def of(self, output: str, by: str) -> np.ndarray:
+        """(n_points, n_columns) of one pair.
+
+        Raises:
+            InputError: there is no such pair.
+        """
+        place = self.places(output, by)
+        if place is None:
+            raise InputError(f"derivative of '{output}' by '{by}': expected a pair that was computed")
+        result: np.ndarray = self.values[place]
+        return result
+
+    def places(self, output: str, by: str) -> tuple[int, int] | None:
+        """Places of a pair; None where it is not there."""
+        outputs, inputs = [one.name for one in self.outputs], [one.name for one in self.inputs]
+        return (outputs.index(output), inputs.index(by)) if output in outputs and by in inputs else None
+
+    def normalised(self, output: int, by: int) -> np.ndarray:
+        """(n_points, n_columns) of one pair, by places: standard deviations per standard deviation."""
+        result: np.ndarray = self.values[output, by] * self.input_spread[by] / self.outputs[output].spread
+        return result
+
+
+def sampled(n_steps: int, every: int) -> np.ndarray:
+    """Steps at which derivatives are taken."""
+    return np.arange(0, n_steps, every)
+
+
+def states_of_file(period: Period, model: Model, steps: np.ndarray) -> np.ndarray:
+    """(n_points, n_columns, n_state): the file's own states at the starts of some steps.
+
+    Raises:
+        InputError: the file lacks a state or a value of it.
+    """
+    # Labels follow one another where a file is read, so all between are read too.
+    states = read_values(period.path, model.state, period.times[: steps[-1] + 1], period, period.forcing.dtype)
+    return states[steps]
+
+
+def states_of_run(
+    period: Period,
+    model: Model,
+    steps: np.ndarray,
+    backend: Any,
+    precision: Precision,
+    after_step: Callable[[int], None],
+) -> np.ndarray:
+    """(n_points, n_columns, n_state): states of the emulator's own run from the file's first state.
+
+    Args:
+        after_step: called with the number of steps that are done.
+    """
+    emulator = Emulator(model, period.n_columns, backend, precision)
+    prepared = emulator.prepare_static(period.static)
+    state, kept = period.initial_state, np.empty((len(steps), *period.initial_state.shape), period.forcing.dtype)
+    places = {int(step): place for place, step in enumerate(steps)}
+    for step in range(int(steps[-1]) + 1):
+        if step in places:
+            kept[places[step]] = state
+        state, _ = emulator.step(prepared, period.forcing[step], state)
+        after_step(step + 1)
+    return kept
+
+
+def derivatives(
+    period: Period,
+    model: Model,
+    steps: np.ndarray,
+    states: np.ndarray,
+    outputs: Sequence[Quantity],
+    inputs: Sequence[Quantity],
+    backend: Any = "dace_cpu",
+    precision: Precision = "float32",
+    after_points: Callable[[int], None] = lambda done: None,
+) -> Derivatives:
+    """Derivatives at some steps of all columns.
+
+    Args:
+        steps: (n_points,) of the period. states: (n_points, n_columns, n_state) at their starts.
+        outputs, inputs: wanted.
+        after_points: called with the number of points in time that are done.
+
+    Raises:
+        InputError: too many for the memory allowed.
+        RunError: the network cannot be compiled.
+    """
+    n_points, n_columns = states.shape[:2]
+    shape = (len(outputs), len(inputs), n_points, n_columns)
+    size = float(np.prod(shape, dtype=np.float64)) * states.dtype.itemsize
+    if size > LARGEST_BYTES:
+        raise InputError(
+            f"{len(outputs)} x {len(inputs)} derivatives of {n_columns} columns at {n_points} times need "
+            f"{size / 2**30:.1f} GiB, expected at most {LARGEST_BYTES / 2**30:.0f}; choose outputs and inputs "
+            "(--outputs, --inputs) or fewer times (--every)"
+        )
+    values = np.empty(shape, states.dtype)
+    spread = np.empty(shape[1:], states.dtype)
+    outside = np.empty(shape[2:], dtype=bool)
+    at_once = max(1, min(n_points, BLOCK_COLUMNS // n_columns))
+    emulator = Emulator(model, n_columns * at_once, backend, precision)
+    static = np.tile(period.static, (at_once, 1))
+    outside_static = count_outside_training_range(period.static, model.static).flag
+    for first in range(0, n_points, at_once):
+        # The last block is filled up with its own last point.
+        points = np.minimum(np.arange(first, first + at_once), n_points - 1)
+        count = min(at_once, n_points - first)
+        forcing = period.forcing[steps[points]].reshape(len(static), -1)
+        state = states[points].reshape(len(static), -1)
+        new_state, _ = emulator.step(static, forcing, state)
+        jacobian = emulator.jacobian(
+            static, forcing, state, [one.name for one in outputs], [one.name for one in inputs]
+        )
+        block = np.moveaxis(jacobian, 0, 2)
+        of_output, of_input = meaningful(outputs, inputs, model, static, forcing, state, new_state)
+        block[~(of_output[:, None] & of_input[None]) | ~np.isfinite(block)] = np.nan
+        shaped = block.reshape(len(outputs), len(inputs), at_once, n_columns)
+        values[:, :, first : first + count] = shaped[:, :, :count]
+        groups = {"static": static, "forcing": forcing, "state": state}
+        for place, one in enumerate(inputs):
+            at = one.spread_at(groups[one.group][:, one.place]).reshape(at_once, n_columns)
+            spread[place, first : first + count] = at[:count]
+        flags = (
+            count_outside_training_range(forcing, model.forcing).flag
+            | count_outside_training_range(state, model.state).flag
+        ).reshape(at_once, n_columns)
+        outside[first : first + count] = flags[:count] | outside_static
+        after_points(first + count)
+    return Derivatives(
+        outputs=tuple(outputs),
+        inputs=tuple(inputs),
+        times=period.times[steps],
+        latitude=period.latitude,
+        longitude=period.longitude,
+        values=values,
+        input_spread=spread,
+        outside=outside,
+    )

@@ -1,0 +1,188 @@
+"""Which field capacity and wilting point did ecLand use? Found again from its soil water through the emulator.
+
+    python -m studies.parameter_estimation DATA_DIRECTORY --model MODEL.nc -o docs/studies/parameter_estimation
+
+ecLand was run at 44 sites with five sets of field capacity and wilting point each, in the same weather. First guess is
+what the unperturbed member of a site has; sought is what each member has, by the soil water of its three upper layers
+over a year, from the member's own first state. Two ways:
+
+* absolute: the member's soil water as it is. The emulator's own errors are taken for changes of parameters.
+* relative: the member's difference from the unperturbed member, added to the emulator's run with the first guess.
+  Errors that the emulator has at both cancel.
+
+The sites in the Europe-like box were in no training. Writes a figure (.png) and a table (.md).
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ailand_gt4py.assimilation import parameter_report
+from ailand_gt4py.assimilation.parameter_case import Case, make_case
+from ailand_gt4py.assimilation.parameter_estimation import Estimate, by_gauss_newton
+from ailand_gt4py.assimilation.parameter_misfit import Misfit, Observations
+from ailand_gt4py.driver.option_texts import interval
+from ailand_gt4py.driver.period import last_label, read_period
+from ailand_gt4py.driver.whole_files import write_figure
+from ailand_gt4py.emulator import Emulator
+from ailand_gt4py.evaluation import figure_style
+from ailand_gt4py.evaluation.groups import inside_box
+from ailand_gt4py.weights.model import Model
+from ailand_gt4py.weights.model_file import read_model
+
+FILE = "ecland_perturbed_params_6h.nc"
+PARAMETERS = {"clim_theta_cap": "theta_cap_table", "clim_theta_pwp": "theta_pwp_table"}
+OBSERVED = ("swvl1", "swvl2", "swvl3")
+
+#: The members' values were drawn evenly within 20 % of the first guess: a standard deviation of 0.2 / sqrt(3).
+BACKGROUND = 0.2 / np.sqrt(3.0)
+
+WAYS = ("absolute", "relative")
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """The estimates of one way. quality: by the observations alone."""
+
+    case: Case
+    estimate: Estimate
+    quality: parameter_report.Quality
+
+
+def absolute_case(model: Model, path: Path, first_guess: np.ndarray, error: float, every: str) -> Case:
+    """The whole year, observed every so often."""
+    period = read_period(path, model, np.dtype(np.float32), end=last_label(path))
+    return make_case(
+        Emulator(model, period.n_columns),
+        period,
+        tuple(PARAMETERS),
+        OBSERVED,
+        (error,) * len(OBSERVED),
+        first_guess,
+        search=0.5,
+        every=interval(every, period.step, "--every"),
+        background=BACKGROUND,
+    )
+
+
+def relative_case(case: Case, site: np.ndarray, member: np.ndarray) -> Case:
+    """The same with differences from the unperturbed member of each site."""
+    whole = case.misfit.observations
+    _, run = case.misfit.run(case.first_guess)
+    unperturbed = np.array([np.flatnonzero((site == one) & (member == 0))[0] for one in site])
+    values = whole.values - whole.values[:, unperturbed] + run[:, unperturbed]
+    observations = Observations(whole.places, values, whole.errors)
+    misfit = Misfit(case.misfit.emulator, case.period, case.places, observations, case.misfit.background)
+    return dataclasses.replace(case, misfit=misfit)
+
+
+def find(case: Case, iterations: int, what: str) -> Found:
+    """Search, with a line for each iteration."""
+
+    def after(done: int, found: Estimate) -> None:
+        part = found.misfit.sum() / found.first_misfit.sum()
+        print(f"{what}, iteration {done}: misfit {part:.3f}, {found.converged.mean():.0%} converged", file=sys.stderr)
+
+    estimate = by_gauss_newton(case.misfit, case.first_guess, case.bounds, iterations, after)
+    return Found(case, estimate, parameter_report.quality(case, estimate, 0.05))
+
+
+def groups(about: xr.Dataset) -> dict[str, np.ndarray]:
+    """Perturbed members in training, and never trained on."""
+    inside = inside_box(about.lat.values, (about.lon.values + 180.0) % 360.0 - 180.0)
+    is_perturbed = about.member.values > 0
+    return {"in training": is_perturbed & ~inside, "never trained on (Europe-like box)": is_perturbed & inside}
+
+
+def table(found: dict[str, Found], about: xr.Dataset) -> list[str]:
+    """Rows of Markdown."""
+    lines = [
+        "| parameter | way | sites | runs | spread | correlation | slope | RMSE | out of training range |",
+        "|---|---|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for k, name in enumerate(PARAMETERS):
+        for way, one in found.items():
+            case, estimate = one.case, one.estimate
+            for where, chosen in groups(about).items():
+                truth = (case.file_values - case.first_guess)[chosen, k]
+                change = (estimate.values - case.first_guess)[chosen, k]
+                slope = (change * truth).sum() / (truth**2).sum()
+                numbers = f"{np.corrcoef(change, truth)[0, 1]:.2f} | {slope:.2f} | {_rms(change - truth):.4f}"
+                cells = f"{name} | {way} | {where} | {truth.size} | {_rms(truth):.4f} | {numbers}"
+                lines.append(f"| {cells} | {int(one.quality.outside[chosen, k].sum())} |")
+    return lines
+
+
+def _rms(values: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.square(values))))
+
+
+def figure(found: dict[str, Found], about: xr.Dataset) -> Any:
+    """Changes found against changes made."""
+    with figure_style.styled():
+        result = figure_style.new_figure(8.4, 7.6)
+        panels = result.subplots(len(PARAMETERS), len(WAYS), squeeze=False, sharex="row", sharey="row")
+        for k, name in enumerate(PARAMETERS):
+            for panel, (way, one) in zip(panels[k], found.items(), strict=True):
+                for (where, chosen), colour, marker in zip(
+                    groups(about).items(), ("#1f77b4", "#d1495b"), "o^", strict=True
+                ):
+                    truth = (one.case.file_values - one.case.first_guess)[chosen, k]
+                    change = (one.estimate.values - one.case.first_guess)[chosen, k]
+                    panel.plot(truth, change, marker, ms=3.5, color=colour, alpha=0.75, label=where)
+                limit = 1.05 * np.abs((one.case.file_values - one.case.first_guess)[:, k]).max()
+                panel.plot((-limit, limit), (-limit, limit), color="0.6", lw=0.8)
+                panel.set_title(f"{name}, {way}", loc="left")
+                panel.set_xlabel("change that ecLand was run with (m³ m⁻³)")
+            panels[k, 0].set_ylabel("change found (m³ m⁻³)")
+        panels[0, 0].legend()
+    return result
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Field capacity and wilting point from ecLand's soil water.")
+    parser.add_argument("data", type=Path, metavar="DATA_DIRECTORY")
+    parser.add_argument("--model", type=Path, help="model file (default: the model in the package)")
+    parser.add_argument("--every", default="5d", help="time between observations (default: %(default)s)")
+    parser.add_argument("--error", type=float, default=0.02, help="of an observation, m3 m-3 (default: %(default)s)")
+    parser.add_argument("--iterations", type=int, default=15)
+    parser.add_argument("-o", "--output", type=Path, default=Path("parameter_estimation"), help="without suffix")
+    options = parser.parse_args()
+    model, path = read_model(options.model), options.data / FILE
+    with xr.open_dataset(path, decode_times=False) as data:
+        about = data[["site", "member", *PARAMETERS.values()]].load()
+    first_guess = np.stack([about[name].values for name in PARAMETERS.values()], axis=1).astype(np.float64)
+    case = absolute_case(model, path, first_guess, options.error, options.every)
+    cases = (case, relative_case(case, about.site.values, about.member.values))
+    found = {way: find(one, options.iterations, way) for way, one in zip(WAYS, cases, strict=True)}
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    write_figure(options.output.with_suffix(".png"), figure(found, about))
+    text = [
+        "# Field capacity and wilting point found again from ecLand's soil water",
+        "",
+        "Made by `python -m studies.parameter_estimation`. ecLand was run with five sets of field capacity and",
+        "wilting point at each of 44 sites, in the same weather of 2021. Sought is what each perturbed member was run",
+        f"with, from its soil water in three layers every {options.every} over the year (standard deviation",
+        f"{options.error:g} m3 m-3). The first guess is what the unperturbed member has, its standard deviation",
+        f"{BACKGROUND:.1%} of it, that of the perturbations. Absolute: the member's soil water as it is. Relative: its",
+        "difference from the unperturbed member's, added to the emulator's run with the first guess, so that errors of",
+        "the emulator cancel. Of a parameter that is not found at all the RMSE is that of the first guess, the spread.",
+        "Slope: of the changes found on those made, through zero.",
+        "",
+        f"![changes found and made]({options.output.with_suffix('.png').name})",
+        "",
+        *table(found, about),
+    ]
+    options.output.with_suffix(".md").write_text("\n".join(text) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
