@@ -152,7 +152,7 @@ def main() -> int:
     parser.add_argument("--model", type=Path, help="model file (default: the model in the package)")
     parser.add_argument("--every", default="5d", help="time between observations (default: %(default)s)")
     parser.add_argument("--error", type=float, default=0.02, help="of an observation, m3 m-3 (default: %(default)s)")
-    parser.add_argument("--iterations", type=int, default=15)
+    parser.add_argument("--iterations", type=int, default=10)
     parser.add_argument("-o", "--output", type=Path, default=Path("parameter_estimation"), help="without suffix")
     options = parser.parse_args()
     model, path = read_model(options.model), options.data / FILE

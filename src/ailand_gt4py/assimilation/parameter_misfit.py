@@ -21,6 +21,7 @@ import numpy as np
 from ailand_gt4py.driver.period import Period
 from ailand_gt4py.emulator import Emulator
 from ailand_gt4py.errors import InputError
+from ailand_gt4py.rollout import Rollout
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Observations:
     """What runs are compared with.
 
     Attributes:
-        places: (n_observed,) of the observed variables among states and diagnostics, states first.
+        places: (n_observed,) of the observed variables among states and diagnostics, ascending.
         values: (n_steps, n_columns, n_observed), of the results of each step; NaN where there is none.
         errors: (n_observed,) standard deviations.
     """
@@ -78,6 +79,7 @@ class Misfit:
         self.parameters = list(parameters)
         self._n_state = len(emulator.model.state)
         self._known = np.isfinite(observations.values)
+        self._rollout, self._forcing = Rollout(emulator), list(period.forcing)
 
     @property
     def counts(self) -> np.ndarray:
@@ -92,17 +94,10 @@ class Misfit:
         return static
 
     def run(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """States at the starts of all steps, (n_steps, n_columns, n_state), and what is compared, as observations."""
-        emulator, period = self.emulator, self.period
-        prepared = emulator.prepare_static(self.static(values))
-        states = np.empty((period.n_steps, *period.initial_state.shape), emulator.dtype)
-        compared = np.empty(self.observations.values.shape)
-        state = period.initial_state
-        for step in range(period.n_steps):
-            states[step] = state
-            state, diagnostics = emulator.step(prepared, period.forcing[step], state)
-            compared[step] = self._observed(state, diagnostics)
-        return states, compared
+        """States after all steps, (n_steps, n_columns, n_state), and what is compared, as observations."""
+        period = self.period
+        states, diagnostics = self._rollout.run(self.static(values), self._forcing, period.initial_state)
+        return states, self._observed(states, diagnostics)
 
     def value(self, values: np.ndarray) -> np.ndarray:
         """(n_columns,) misfits."""
@@ -110,20 +105,21 @@ class Misfit:
         return self._value(compared, values)
 
     def gradient(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Misfits (n_columns,) and their gradients (n_columns, n_parameters), by one run forward and one backward."""
-        emulator, period = self.emulator, self.period
-        static, (states, compared) = self.static(values), self.run(values)
-        result = np.zeros(values.shape)
-        g_state = np.zeros_like(period.initial_state)
-        g_diagnostics = np.zeros((period.n_columns, len(emulator.model.diagnostics)), emulator.dtype)
+        """Misfits (n_columns,) and their gradients (n_columns, n_parameters), by one run and one back through it."""
+        period, static = self.period, self.static(values)
+        states, diagnostics = self._rollout.run(static, self._forcing, period.initial_state)
+        compared = self._observed(states, diagnostics)
+        g_states, g_diagnostics = np.zeros_like(states), np.zeros_like(diagnostics)
         weighted = self._residuals(compared) / self.observations.errors
-        for step in reversed(range(period.n_steps)):
-            g_diagnostics[:] = 0.0
-            for k, place in enumerate(self.observations.places):
-                target = g_state if place < self._n_state else g_diagnostics
-                target[:, place - (0 if place < self._n_state else self._n_state)] += weighted[step, :, k]
-            g_static, _, g_state = emulator.adjoint(static, period.forcing[step], states[step], g_state, g_diagnostics)
-            result += g_static[:, self.parameters]
+        for k, place in enumerate(self.observations.places):
+            is_state = place < self._n_state
+            (g_states if is_state else g_diagnostics)[:, :, place - (0 if is_state else self._n_state)] = weighted[
+                ..., k
+            ]
+        g_static, _, _ = self._rollout.adjoint(
+            static, self._forcing, period.initial_state, g_states, g_diagnostics, g_forcing=_Forgotten()
+        )
+        result = g_static[:, self.parameters].astype(np.float64)
         if self.background is not None:
             result += (values - self.background.values) / self.background.errors**2
         return self._value(compared, values), result
@@ -135,24 +131,28 @@ class Misfit:
         the information.
         """
         emulator, period = self.emulator, self.period
-        static, (states, compared) = self.static(values), self.run(values)
+        prepared = emulator.prepare_static(self.static(values))
         n_columns, n_parameters = values.shape
         d_static = np.zeros((n_parameters, *period.static.shape), emulator.dtype)
         d_static[np.arange(n_parameters), :, self.parameters] = 1.0
         d_state = np.zeros((n_parameters, *period.initial_state.shape), emulator.dtype)
-        residuals = self._residuals(compared)
+        compared = np.empty(self.observations.values.shape)
         gradient = np.zeros(values.shape)
         information = np.zeros((n_columns, n_parameters, n_parameters))
         sensitivity = np.empty((n_columns, len(self.observations.places), n_parameters))
-        for step in range(period.n_steps):
+        state = period.initial_state
+        # All parameters go along with one run; `Rollout.tangent_linear` would make it anew for each.
+        for step, forcing in enumerate(self._forcing):
             for k in range(n_parameters):
                 d_state[k], d_diagnostics = emulator.tangent_linear(
-                    static, period.forcing[step], states[step], d_static[k], None, d_state[k]
+                    prepared, forcing, state, d_static[k], None, d_state[k]
                 )
                 sensitivity[:, :, k] = self._observed(d_state[k], d_diagnostics)
+            state, diagnostics = emulator.step(prepared, forcing, state)
+            compared[step] = self._observed(state, diagnostics)
             scaled = sensitivity / self.observations.errors[:, None]
             scaled[~self._known[step]] = 0.0
-            gradient += np.einsum("cok,co->ck", scaled, residuals[step])
+            gradient += np.einsum("cok,co->ck", scaled, self._residuals(compared[step], step))
             information += np.einsum("coj,cok->cjk", scaled, scaled)
         if self.background is not None:
             gradient += (values - self.background.values) / self.background.errors**2
@@ -161,12 +161,12 @@ class Misfit:
     def _observed(self, state: np.ndarray, diagnostics: np.ndarray) -> np.ndarray:
         places = [place for place in self.observations.places if place < self._n_state]
         rest = [place - self._n_state for place in self.observations.places if place >= self._n_state]
-        return np.concatenate([state[:, places], diagnostics[:, rest]], axis=1, dtype=np.float64)
+        return np.concatenate([state[..., places], diagnostics[..., rest]], axis=-1, dtype=np.float64)
 
-    def _residuals(self, compared: np.ndarray) -> np.ndarray:
-        """Run minus observations in standard deviations; 0 where there is none."""
-        difference = np.where(self._known, compared - np.where(self._known, self.observations.values, 0.0), 0.0)
-        result: np.ndarray = difference / self.observations.errors
+    def _residuals(self, compared: np.ndarray, step: int | slice = slice(None)) -> np.ndarray:
+        """Run minus observations in standard deviations, of one step or all; 0 where there is none."""
+        difference = compared - self.observations.values[step]
+        result: np.ndarray = np.where(self._known[step], difference, 0.0) / self.observations.errors
         return result
 
     def _value(self, compared: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -175,3 +175,10 @@ class Misfit:
             distance = (values - self.background.values) / self.background.errors
             result += 0.5 * np.square(distance).sum(axis=1)
         return np.asarray(result)
+
+
+class _Forgotten:
+    """Takes the gradient with respect to the forcing, which nobody asks for."""
+
+    def __setitem__(self, step: int, values: np.ndarray) -> None:
+        pass
