@@ -73,7 +73,9 @@ class BlockCode:
     def __init__(
         self, program: ColumnProgram, arrays: dict[str, Any], pointers: dict[str, str], with_blas: bool
     ) -> None:
-        self.program = program
+        # A stable order: what a column has once needs nothing of what its directions have.
+        definitions = sorted(program.definitions, key=lambda definition: definition.directions is not None)
+        self.program = dataclasses.replace(program, definitions=definitions)
         self.with_blas = with_blas
         self.arrays = arrays
         self.pointers = pointers
@@ -83,7 +85,7 @@ class BlockCode:
         self.keep_lines: list[str] = []
         self.room: list[str] = []
         self.real = str(arrays[program.results[0]].dtype.ctype)
-        self.directed = DirectedCode(self, program)
+        self.directed = DirectedCode(self, self.program)
 
     def text(self) -> str:
         """The body of the program."""
@@ -93,16 +95,17 @@ class BlockCode:
             for definition in self.program.definitions
             for product in definition.products
         ]
-        sizes = [f"stride{k}" + (f" * ({slot.directions})" if slot.directions else "") for k, slot in enumerate(self.slots)]
+        once = [k for k, slot in enumerate(self.slots) if slot.directions is None]
+        several = [k for k, slot in enumerate(self.slots) if slot.directions is not None]
+        row = " + ".join(["0", *(f"outer_stride{k}" for k in once)])
+        directed_row = " + ".join(["0", *(f"outer_stride{k} * ({self.slots[k].directions})" for k in several)])
         strides = [
             f"const long outer_stride{k} = ailand::row_stride<T>({_largest(slot.extents)});"
             for k, slot in enumerate(self.slots)
         ]
         strides_of_slots = [f"stride{k}" for k in range(len(self.slots))]
-        rows = [
-            f"T* const s{k} = scratch + plan.rows * ({' + '.join(['0', *sizes[:k]])});"
-            for k in range(len(self.slots))
-        ]
+        rows = [f"T* const s{k} = free; free += plan.rows * stride{k};" for k in once]
+        rows += [f"T* const s{k} = free; free += few * ({self.slots[k].directions}) * stride{k};" for k in several]
         unequal = " || ".join(f"({cpp(one)}) != ({cpp(other)})" for one, other in self.program.equal_extents)
         return "\n".join(
             [
@@ -115,13 +118,13 @@ class BlockCode:
                 *strides,
                 f"T* room = ailand::workspace<T, 0>({' + '.join(['0', *self.room])});",
                 *self.keep_lines,
-                f"const long row = {' + '.join(f'outer_{size}' for size in sizes)};",
+                f"const long row = {row}, directed_row = {directed_row}, few = ailand::few_rows(directed_row * sizeof(T));",
                 f"const ailand::Plan plan = ailand::plan(columns, row * sizeof(T), {' + '.join(['1.0', *flops])});",
                 "ailand::share((columns + plan.rows - 1) / plan.rows, plan.threads, [&](long block) {",
                 "const long first = block * plan.rows, rows = std::min(plan.rows, columns - first);",
                 # Copies of its own can stay in registers; what is captured would be read again after every store.
                 *(f"const auto {name} = outer_{name};" for name in (*strides_of_slots, *self.kept.values())),
-                "T* const scratch = ailand::workspace<T, 1>(plan.rows * row);",
+                "T* free = ailand::workspace<T, 1>(plan.rows * row + few * directed_row);",
                 *rows,
                 *self.directed.setup(),
                 *body,
@@ -140,6 +143,8 @@ class BlockCode:
         layer: list[str] = []
         row_by_row: list[tuple[str | None, str]] = []
 
+        is_directed = False
+
         def end_of_rows() -> None:
             """A layer, and what is made row by row of what it gives, are made together while the rows are in reach."""
             row_loop = ["for (long r = row; r < end; ++r) {", *_looped(row_by_row), "}"] if row_by_row else []
@@ -147,21 +152,31 @@ class BlockCode:
                 part = _PART_OF_ROWS if row_loop else "rows"
                 lines.extend([line.replace("PART", part) for line in layer] + [*row_loop, "} }"])
             elif row_loop:
-                lines.extend(["{ const long row = 0, end = rows;", *row_loop, "}"])
+                lines.extend([*([] if is_directed else ["{ const long row = 0, end = rows;"]), *row_loop])
+                lines.extend([] if is_directed else ["}"])
             layer.clear()
             row_by_row.clear()
 
         for place, definition in enumerate(definitions):
+            if definition.directions is not None and not is_directed:
+                end_of_rows()
+                later = (load.array for other in definitions[place:] for load in self._row_loads(other))
+                for name in dict.fromkeys(name for name in later if name not in computed and name not in self.slot_of):
+                    lines.append(self._copy_in(name, free))
+                is_directed = True
+                lines.append("for (long row = 0; row < rows; row += few) { const long end = std::min(rows, row + few);")
             row_loads = self._row_loads(definition)
             for name in dict.fromkeys(load.array for load in row_loads):
                 if name not in computed and name not in self.slot_of:
                     end_of_rows()
                     lines.append(self._copy_in(name, free))
             dying = [name for name in {load.array for load in row_loads} if last_use[name] == place]
+            # What a layer multiplies is read as a whole; of all else, each element just before it is replaced.
+            multiplied = {load.array for product in definition.products for load in loads(product.x)}
             in_place = [
                 name
                 for name in dying
-                if not definition.products
+                if name not in multiplied
                 and all(load.index == definition.row for load in row_loads if load.array == name)
             ]
             here = [self.slot_of[name] for name in in_place]
@@ -184,7 +199,7 @@ class BlockCode:
             if last_use[definition.result] == place:
                 free.append(slot)
         end_of_rows()
-        return lines
+        return [*lines, *(["}"] if is_directed else [])]
 
     def _row_loads(self, definition: Definition) -> list[Load]:
         return [
@@ -240,7 +255,7 @@ class BlockCode:
         """Where the row of an array of the block begins, for row r and direction d."""
         slot = self.slot_of[name]
         directions = self.slots[slot].directions
-        row = "r" if directions is None else f"(r * ({directions}) + d)"
+        row = "r" if directions is None else f"((r - row) * ({directions}) + d)"
         return f"s{slot} + {row} * stride{slot}"
 
     def _layer(self, definition: Definition) -> list[str]:

@@ -53,10 +53,10 @@ class DirectedCode:
         self.made: set[Expression] = set()
 
     def setup(self) -> list[str]:
-        """Room for the lists of a block: for each column a number and then places."""
+        """Room for the lists of a part of a block: for each column a number and then places, and some to spare."""
         if not self.lists:
             return []
-        sizes = [f"plan.rows * (({extent}) + 1)" for _, extent in self.lists.values()]
+        sizes = [f"few * {_list_size(extent)}" for _, extent in self.lists.values()]
         lines = [f"int* const all_places = ailand::workspace<int, 3>({' + '.join(sizes)});"]
         for k, (name, _) in enumerate(self.lists.values()):
             lines.append(f"int* const {name} = all_places + {' + '.join(['0', *sizes[:k]])};")
@@ -71,7 +71,7 @@ class DirectedCode:
         name, extent = self.lists[condition]
         holds = self.block.expression(condition, definition.extent)
         return [
-            f"ailand::list_places<T>({name} + r * (({extent}) + 1), {extent}, [&](long j) {{",
+            f"ailand::list_places<T>({name} + (r - row) * {_list_size(extent)}, {extent}, [&](long j) {{",
             f"using V = ailand::vector_of<T>; return {holds}; }});",
         ]
 
@@ -80,9 +80,9 @@ class DirectedCode:
         places = self.places_of_row(definition)
         terms = ", ".join(self._term(definition, place) for place in range(len(definition.products)))
         value = self.block.expression(definition.value, definition.extent, definition.directions)
-        sizes = f"{len(definition.products)}, rows, {cpp(definition.directions)}, {cpp(definition.extent)}"
+        sizes = f"{len(definition.products)}, row, end, {cpp(definition.directions)}, {cpp(definition.extent)}"
         return [
-            *(["for (long r = 0; r < rows; ++r) {", *places, "}"] if places else []),
+            *(["for (long r = row; r < end; ++r) {", *places, "}"] if places else []),
             f"{{ const ailand::DirectedTerm<T> terms[] = {{{terms}}};",
             f"ailand::dense_directed<T>(terms, {sizes}, [=](auto sums, long r, long d, long j) {{",
             f"using V = decltype(sums); ailand::store<V>({self.block.target(definition)}, {value}); }}); }}",
@@ -93,18 +93,24 @@ class DirectedCode:
         assert isinstance(product.x, Load)
         slot = self.block.slot_of[product.x.array]
         weight = self.block.weight(definition, place)
-        name, extent = "nullptr", "0"
+        places = "nullptr, 0"
         if product.x.array in self.conditions:
             name, extent = self.lists[self.conditions[product.x.array]]
-        return f"{{s{slot}, stride{slot}, {weight}.data, {weight}.stride, {cpp(product.inputs)}, {name}, ({extent}) + 1}}"
+            places = f"{name}, {_list_size(extent)}"
+        return f"{{s{slot}, stride{slot}, {weight}.data, {weight}.stride, {cpp(product.inputs)}, {places}}}"
 
     def copy_out(self, definition: Definition) -> str:
         """What writes the caller's array of a definition's result."""
         slot = self.block.slot_of[definition.result]
         s0, s1, s2 = self.block.strides(definition.result)
-        target = f"{self.block.pointers[definition.result]} + first * ({s0})"
-        sizes = f"rows, {cpp(definition.directions)}, {cpp(definition.extent)}"
+        target = f"{self.block.pointers[definition.result]} + (first + row) * ({s0})"
+        sizes = f"end - row, {cpp(definition.directions)}, {cpp(definition.extent)}"
         return f"ailand::copy_out_directed<T>({target}, {s0}, {s1}, {s2}, s{slot}, stride{slot}, {sizes});"
+
+
+def _list_size(extent: str) -> str:
+    """Numbers of a list of places among so many features."""
+    return f"ailand::list_size<T>({extent})"
 
 
 def _condition(definition: Definition) -> Expression | None:

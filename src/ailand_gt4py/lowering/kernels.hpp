@@ -5,6 +5,7 @@
 // block it is, or on what the others hold: its sums run over the inputs in order, in every tile alike.
 #pragma once
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -193,14 +194,35 @@ template <class T> struct DirectedTerm {
     long places_stride;
 };
 
-// list = the number of features where `holds`, and these in order.
+#if defined(__AVX2__)
+// For every eight bits, the places of those that are set, one byte each.
+inline constexpr auto lanes_of_bits = [] {
+    std::array<unsigned long long, 256> table{};
+    for (unsigned bits = 0; bits < 256; ++bits)
+        for (unsigned long long lane = 0, shift = 0; lane < 8; ++lane)
+            if (bits >> lane & 1) table[bits] |= lane << shift, shift += 8;
+    return table;
+}();
+#endif
+
+// list = the number of features where `holds`, and these in order; some numbers behind them are written, too.
+template <class T> constexpr long list_size(long features) { return 1 + padded<T>(features) + lanes<T>; }
 template <class T, class Holds> inline void list_places(int* list, long features, Holds holds) {
     int* const first = list + 1;
     int count = 0;
     for (long j = 0; j < features; j += lanes<T>) {
         const auto mask = holds(j);
-        const int lanes_here = (int)std::min<long>(lanes<T>, features - j);
-        for (int lane = 0; lane < lanes_here; ++lane) {
+        const int here = (int)std::min<long>(lanes<T>, features - j);
+#if defined(__AVX2__) && !defined(__AVX512F__)
+        if constexpr (std::is_same_v<T, float>) {
+            const unsigned bits = (unsigned)_mm256_movemask_ps((__m256)mask) & ((1u << here) - 1);
+            const __m256i places = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)lanes_of_bits[bits]));
+            _mm256_storeu_si256((__m256i*)(first + count), _mm256_add_epi32(places, _mm256_set1_epi32((int)j)));
+            count += __builtin_popcount(bits);
+            continue;
+        }
+#endif
+        for (int lane = 0; lane < here; ++lane) {
             first[count] = (int)j + lane;
             count += mask[lane] != 0;
         }
@@ -210,7 +232,8 @@ template <class T, class Holds> inline void list_places(int* list, long features
 
 // As `multiply`, of R directions of one column.
 template <class T, int R, int V>
-[[gnu::noinline]] void multiply_directed(const DirectedTerm<T>* terms, int count, long row, long first, long output, T* tile) {
+[[gnu::noinline]] void multiply_directed(const DirectedTerm<T>* terms, int count, long row, long first, long output,
+                                         T* tile) {
     using vector = vector_of<T>;
     vector sums[R][V];
     for (int r = 0; r < R; ++r)
@@ -239,36 +262,41 @@ template <class T, int R, int V>
 }
 
 template <class T, int V, class Finish>
-void directed_panel(const DirectedTerm<T>* terms, int count, long rows, long directions, long output, Finish finish) {
+void directed_panel(const DirectedTerm<T>* terms, int count, long row, long end, long directions, long output,
+                    Finish finish) {
     alignas(vector_bytes) T tile[tile_rows * V * lanes<T>];
     const long tiles = (directions + tile_rows - 1) / tile_rows;
-    for (long r = 0; r < rows; ++r)
+    for (long r = row; r < end; ++r)
         for (long t = 0; t < tiles; ++t) {
             const long begin = directions * t / tiles, size = directions * (t + 1) / tiles - begin;
-            const long first = r * directions + begin;
-            if (size == 1) multiply_directed<T, 1, V>(terms, count, r, first, output, tile);
-            else if (size == 2) multiply_directed<T, 2, V>(terms, count, r, first, output, tile);
-            else if (size == 3) multiply_directed<T, 3, V>(terms, count, r, first, output, tile);
-            else if (size == 4) multiply_directed<T, 4, V>(terms, count, r, first, output, tile);
-            else if (size == 5) multiply_directed<T, 5, V>(terms, count, r, first, output, tile);
-            else multiply_directed<T, 6, V>(terms, count, r, first, output, tile);
+            const long here = r - row, first = here * directions + begin;
+            if (size == 1) multiply_directed<T, 1, V>(terms, count, here, first, output, tile);
+            else if (size == 2) multiply_directed<T, 2, V>(terms, count, here, first, output, tile);
+            else if (size == 3) multiply_directed<T, 3, V>(terms, count, here, first, output, tile);
+            else if (size == 4) multiply_directed<T, 4, V>(terms, count, here, first, output, tile);
+            else if (size == 5) multiply_directed<T, 5, V>(terms, count, here, first, output, tile);
+            else multiply_directed<T, 6, V>(terms, count, here, first, output, tile);
             for (long d = 0; d < size; ++d)
                 for (int v = 0; v < V; ++v)
                     finish(load<vector_of<T>>(tile + (d * V + v) * lanes<T>), r, begin + d, output + v * lanes<T>);
         }
 }
 
-// A dense layer on all directions of the rows of a block: of few directions, with more outputs at a time.
+// A dense layer on all directions of some rows of a block; of few directions with more outputs at a time, as far as
+// there are registers. The directions' own rows begin with those of `row`.
 template <class T, class Finish>
-void dense_directed(const DirectedTerm<T>* terms, int count, long rows, long directions, long outputs, Finish finish) {
+void dense_directed(const DirectedTerm<T>* terms, int count, long row, long end, long directions, long outputs,
+                    Finish finish) {
     const long last = padded<T>(outputs);
     long output = 0;
-    if (tile_vectors == 4 || directions <= 3)
-        for (; output + 4 * lanes<T> <= last; output += 4 * lanes<T>)
-            directed_panel<T, 4>(terms, count, rows, directions, output, finish);
-    for (; output + 2 * lanes<T> <= last; output += 2 * lanes<T>)
-        directed_panel<T, 2>(terms, count, rows, directions, output, finish);
-    for (; output < last; output += lanes<T>) directed_panel<T, 1>(terms, count, rows, directions, output, finish);
+    const auto panels = [&]<int V>() {
+        for (; output + V * lanes<T> <= last; output += V * lanes<T>)
+            directed_panel<T, V>(terms, count, row, end, directions, output, finish);
+    };
+    if (tile_vectors == 4 || directions <= 2) panels.template operator()<4>();
+    else if (directions == 3) panels.template operator()<3>();
+    panels.template operator()<2>();
+    panels.template operator()<1>();
 }
 
 // The sum over k of value(k) * weight[k] of one row; value gives a vector from k on, garbage behind the last input.
@@ -304,7 +332,8 @@ template <class T> void copy_out(T* to, long s0, long s1, const T* from, long st
 }
 
 template <class T>
-void copy_out_directed(T* to, long s0, long s1, long s2, const T* from, long stride, long rows, long directions, long features) {
+void copy_out_directed(T* to, long s0, long s1, long s2, const T* from, long stride, long rows, long directions,
+                       long features) {
     if (s2 == 1 || s1 != 1)
         for (long d = 0; d < directions; ++d)
             copy_out(to + d * s1, s0, s2, from + d * stride, directions * stride, rows, features);
@@ -389,16 +418,21 @@ template <class T, size_t count> long rows_at_once(const Term<T> (&terms)[count]
     return stay ? 2 * narrow_tile_rows : rows;
 }
 
+// For how many columns of a block all that their directions have is made at a time.
+inline long few_rows(long bytes_of_a_row) {
+    return std::clamp(cache_bytes() / 2 / std::max(bytes_of_a_row, 1L), 4L, 2L * narrow_tile_rows);
+}
+
 // How many columns a block has and how many threads share the blocks.
 struct Plan {
     long rows;
     int threads;
 };
-inline long least() { static const long v = getenv("AIL") ? atol(getenv("AIL")) : 12; return v; }
 inline Plan plan(long columns, long bytes_of_a_row, [[maybe_unused]] double flops_of_a_column) {
-    // Half of the second-level cache is for the block, the other half for the panels of weights.
+    // Half of the second-level cache is for the block, the other half for the panels of weights. Where that is too small
+    // for some rows, it costs less to fetch them from the third level than to fetch all weights for so few.
     constexpr long unit = narrow_tile_rows;
-    const long most = std::clamp(cache_bytes() / 2 / bytes_of_a_row / unit * unit, least(), 32 * unit);
+    const long most = std::clamp(cache_bytes() / 2 / bytes_of_a_row / unit * unit, 2 * unit, 32 * unit);
     long threads = 1;
 #ifdef _OPENMP
     // What a thread must have to do, some ten microseconds of work: starting it costs one or two while it is awake.
