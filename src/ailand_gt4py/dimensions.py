@@ -7,7 +7,7 @@ another is written as a reduction over a complete local connectivity (see `contr
 
 import dataclasses
 import functools
-from typing import Any
+from typing import Any, TypeAlias
 
 import gt4py.next as gtx
 import numpy as np
@@ -32,7 +32,7 @@ InputFeature = gtx.Dimension("InputFeature")
 ResultFeature = gtx.Dimension("ResultFeature")
 
 #: What a field over columns has beside them: features, or several directions of features.
-Axes = gtx.Dimension | tuple[gtx.Dimension, gtx.Dimension]
+Axes: TypeAlias = gtx.Dimension | tuple[gtx.Dimension, gtx.Dimension]
 
 
 def field_dimensions(axes: Axes) -> tuple[gtx.Dimension, ...]:

@@ -4,32 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import gt4py.next as gtx
 import numpy as np
 
 from ailand_gt4py import arrays
+from ailand_gt4py.derivatives import Derivatives
 from ailand_gt4py.dimensions import N_MOMENTS, Axes, Moment, field_dimensions
+from ailand_gt4py.emulator_arrays import EmulatorArrays
 from ailand_gt4py.errors import InputError
-from ailand_gt4py.jacobian import Block, block_of
-from ailand_gt4py.jacobian_calls import Call, ColumnParts, JacobianByChanges, JacobianByGradients, Setting, cheaper_way
-from ailand_gt4py.linearisation import (
-    CHANGES,
-    GRADIENTS,
-    INPUTS,
-    RESULT_CHANGES,
-    RESULT_GRADIENTS,
-    LinearCall,
-)
+from ailand_gt4py.jacobian import block_of
+from ailand_gt4py.linearisation import CHANGES, GRADIENTS, INPUTS, RESULT_CHANGES, RESULT_GRADIENTS, Setting
 from ailand_gt4py.lowering import backends
 from ailand_gt4py.lowering.device_code import Products
 from ailand_gt4py.lowering.program_call import ProgramCall
-from ailand_gt4py.parameters import StepOperands, adjoint_operands, feature_extent, network_shape, step_operands
-from ailand_gt4py.stencils.adjoint import describe_adjoint
+from ailand_gt4py.parameters import StepOperands, feature_extent, network_shape, step_operands
 from ailand_gt4py.stencils.step import ProgramDescription, describe_static_part, describe_step, make_program
-from ailand_gt4py.stencils.tangent_linear import describe_tangent_linear
 from ailand_gt4py.weights.model import Model
 
 Precision = Literal["float32", "float64", "tf32", "bf16"]
@@ -105,22 +97,26 @@ class Emulator:
             self._check_extents()
         shape = network_shape(model)
         self._network = f"the {model.architecture} network"
-        self._step = self._program_call(describe_step(shape, _DTYPES[precision]), self._network)
+        self._step = self._program_call(describe_step(shape, _DTYPES[precision]), self._network, self._operands)
         of_static = describe_static_part(shape, _DTYPES[precision])
         self._static_part = (
-            None if of_static is None else self._program_call(of_static, f"the static part of {self._network}")
+            None
+            if of_static is None
+            else self._program_call(of_static, f"the static part of {self._network}", self._operands)
         )
         self._n_part = 0 if of_static is None else feature_extent(model, of_static.caller_fields["static_part"])
-        self._tangent_linear: LinearCall | None = None
-        self._adjoint: LinearCall | None = None
-        self._adjoint_operands: StepOperands | None = None
-        self._jacobians: dict[Block, JacobianByChanges | JacobianByGradients] = {}
         self._kept: PreparedStatic | None = None
         self._last: tuple[Any, ...] = ()
         sizes = model.sizes
         extents = (sizes.static, sizes.forcing, sizes.state, sizes.state, sizes.diagnostics)
-        self._shapes = {name: (self.n_columns, extent) for name, extent in zip(_NAMES, extents, strict=True)}
-        self._shapes |= {f"{kind}_{name.replace(' ', '_')}": self._shapes[name] for kind in "dg" for name in _NAMES}
+        shapes = {name: (self.n_columns, extent) for name, extent in zip(_NAMES, extents, strict=True)}
+        shapes |= {f"{kind}_{name.replace(' ', '_')}": shapes[name] for kind in "dg" for name in _NAMES}
+        self._arrays = EmulatorArrays(self.device, self.dtype, shapes)
+        is_embedded = self._backend_name == "embedded"
+        setting = Setting(
+            model, self.n_columns, self.dtype, self.device, self._operands, self._derivative_call, is_embedded
+        )
+        self._derivatives = Derivatives(setting, shapes, self._backend_name in ("embedded", "dace_cpu"))
 
     def allocate(self, n_features: int) -> arrays.Array:
         """An uninitialised array (n_columns, n_features) of the emulator's type on its device."""
@@ -141,7 +137,7 @@ class Emulator:
             RunError: the program cannot be compiled.
         """
         values = self.allocate(self.model.sizes.static)
-        values[...] = self._checked(static, "static")
+        values[...] = self._arrays.checked(static, "static")
         if self._static_part is None:
             return PreparedStatic(self, values, values)
         prepared = PreparedStatic(self, values, self.allocate(self._n_part))
@@ -177,7 +173,7 @@ class Emulator:
                 return given[3], given[4]
         self._last = ()
         inputs = self._checked_inputs(static, forcing, state)
-        new_state, diagnostics = self._checked_results(out, inputs, ("new state", "diagnostics"))
+        new_state, diagnostics = self._arrays.results(out, inputs, ("new state", "diagnostics"))
         part = static.part if isinstance(static, PreparedStatic) else self._part_of(inputs["static"])
         self._step((part, inputs["forcing"], inputs["state"], new_state, diagnostics))
         if len(given) == 5 and all(isinstance(array, (self._xp.ndarray, PreparedStatic)) for array in given):
@@ -213,13 +209,9 @@ class Emulator:
             InputError, RunError: as for `step`.
         """
         inputs = self._checked_inputs(static, forcing, state)
-        inputs |= self._checked_directions(CHANGES, (d_static, d_forcing, d_state))
-        results = self._checked_results(out, inputs, RESULT_CHANGES)
-        if self._tangent_linear is None:
-            description = describe_tangent_linear(network_shape(self.model), _DTYPES[self.precision])
-            call = self._program_call(description, f"the tangent-linear of {self._network}")
-            self._tangent_linear = LinearCall(call, CHANGES, self._shapes, self.dtype, self.device)
-        self._tangent_linear(inputs, results)
+        inputs |= self._arrays.given(CHANGES, (d_static, d_forcing, d_state))
+        results = self._arrays.results(out, inputs, RESULT_CHANGES)
+        self._derivatives.tangent_linear(inputs, results)
         return results[0], results[1]
 
     def adjoint(
@@ -252,13 +244,9 @@ class Emulator:
             InputError, RunError: as for `step`.
         """
         inputs = self._checked_inputs(static, forcing, state)
-        inputs |= self._checked_directions(RESULT_GRADIENTS, (g_new_state, g_diagnostics))
-        results = self._checked_results(out, inputs, GRADIENTS)
-        if self._adjoint is None:
-            description = describe_adjoint(network_shape(self.model), _DTYPES[self.precision])
-            call = self._program_call(description, f"the adjoint of {self._network}", self._of_adjoint())
-            self._adjoint = LinearCall(call, RESULT_GRADIENTS, self._shapes, self.dtype, self.device)
-        self._adjoint(inputs, results)
+        inputs |= self._arrays.given(RESULT_GRADIENTS, (g_new_state, g_diagnostics))
+        results = self._arrays.results(out, inputs, GRADIENTS)
+        self._derivatives.adjoint(inputs, results)
         return results[0], results[1], results[2]
 
     def jacobian(
@@ -268,47 +256,35 @@ class Emulator:
         state: Any,
         outputs: Sequence[str] | None = None,
         inputs: Sequence[str] | None = None,
+        *,
+        out: Any = None,
     ) -> arrays.Array:
         """The derivatives of a step's results with respect to its inputs, in every column.
+
+        Many of its rows or columns are made at once, whichever takes less arithmetic, by a program that is compiled at
+        its first use, or by `compile`; on a GPU one after another by `adjoint` or `tangent_linear`.
 
         Args:
             static, forcing, state: as for `step`: where the derivatives are taken.
             outputs, inputs: names of results and inputs to which it is restricted, in the order wanted; None: all.
+            out: an array for the result; it must not share memory with the inputs.
 
         Returns:
             (n_columns, n_outputs, n_inputs) in model units: outputs (state, diagnostics), inputs (static, forcing,
             state), in the model's order where no names are given; NaN in columns where the step itself is not finite.
-            `ailand_gt4py.jacobian.labelled` gives it names and units.
+            `ailand_gt4py.jacobian.labelled` gives it names and units. On a GPU as for `step`.
 
         Raises:
             InputError: names that the model lacks; else as for `step`.
             RunError: as for `step`.
         """
         block = block_of(self.model, outputs, inputs)
-        values = list(self._checked_inputs(static, forcing, state).values())
-        jacobian = self._xp.empty((self.n_columns, len(block.outputs), len(block.inputs)), dtype=self.dtype)
-        if block not in self._jacobians:
-            self._jacobians[block] = self._make_jacobian(block)
-        self._jacobians[block](values, jacobian)
+        given = self._checked_inputs(static, forcing, state)
+        shape = (self.n_columns, len(block.outputs), len(block.inputs))
+        of_block = self._arrays.with_shapes({"jacobian": shape})
+        (jacobian,) = of_block.results(None if out is None else (out,), given, ("jacobian",))
+        self._derivatives.jacobian(block)(list(given.values()), jacobian)
         return jacobian
-
-    def _make_jacobian(self, block: Block, by: str | None = None) -> JacobianByChanges | JacobianByGradients:
-        setting = Setting(self.model, self.dtype, self.device, self._program_call_)
-        if (by or cheaper_way(self.model, block)) == "changes":
-            return JacobianByChanges(setting, block, self._operands)
-        return JacobianByGradients(setting, block, self._of_adjoint())
-
-    def _program_call_(self, description: ProgramDescription, what: str, operands: StepOperands) -> Call:
-        size = self.n_columns
-        if self._backend_name == "embedded":
-            size = min(size, 16)
-        call = self._program_call(description, f"{what} {self._network}", operands, size)
-        return call if size == self.n_columns else ColumnParts(call, size)
-
-    def _of_adjoint(self) -> StepOperands:
-        if self._adjoint_operands is None:
-            self._adjoint_operands = adjoint_operands(self.model, self._operands, self.dtype, self.device)
-        return self._adjoint_operands
 
     def _checked_inputs(self, static: Any, forcing: Any, state: Any) -> dict[str, arrays.Array]:
         """The arrays of a step's inputs.
@@ -320,32 +296,7 @@ class Emulator:
             if static.emulator is not self:
                 raise InputError("static: found inputs that another emulator prepared, expected this emulator's own")
             static = static.values
-        given = zip(INPUTS, (static, forcing, state), strict=True)
-        return {name: self._checked(value, name) for name, value in given}
-
-    def _checked_directions(self, names: Sequence[str], given: Sequence[Any]) -> dict[str, arrays.Array]:
-        """The arrays of those changes or gradients that are not None."""
-        pairs = zip(names, given, strict=True)
-        return {name: self._checked(value, name) for name, value in pairs if value is not None}
-
-    def _checked_results(
-        self, out: Sequence[Any] | None, inputs: Mapping[str, arrays.Array], names: Sequence[str]
-    ) -> list[arrays.Array]:
-        """Arrays for results of these names, the caller's if there are any.
-
-        Raises:
-            InputError: one of the caller's that cannot be used, or shares memory with an input.
-        """
-        if out is None:
-            return [self.allocate(self._shapes[name][1]) for name in names]
-        results = [self._checked(array, name) for array, name in zip(out, names, strict=True)]
-        for result_name, result in zip(names, results, strict=True):
-            for name, array in inputs.items():
-                if self._xp.may_share_memory(result, array):
-                    raise InputError(
-                        f"{result_name}: found memory shared with the input '{name}', expected memory of its own"
-                    )
-        return results
+        return self._arrays.given(INPUTS, (static, forcing, state), may_lack=False)
 
     def _is_repeated(self, given: tuple[Any, ...]) -> bool:
         """Whether these are the very objects of the last step, which have been checked and whose memory is bound.
@@ -355,19 +306,22 @@ class Emulator:
         last = self._last
         return len(last) == len(given) == 5 and all(map(operator.is_, last, given))
 
-    def compile(self, tangent_linear: bool = False, adjoint: bool = False) -> None:
+    def compile(self, tangent_linear: bool = False, adjoint: bool = False, jacobian: bool = False) -> None:
         """Compile the programs now, by a step on zeros; without effect if they are compiled.
 
         Args:
             tangent_linear, adjoint: those of the methods of these names, too.
+            jacobian: those of Jacobians that have rows of the state and of diagnostics, both ways.
         """
-        zeros = [self._xp.zeros(self._shapes[name], dtype=self.dtype) for name in INPUTS]
+        zeros = [self._xp.zeros(self._arrays.shapes[name], dtype=self.dtype) for name in INPUTS]
         if not all(call.is_compiled for call in (self._step, self._static_part) if call is not None):
             self.step(self.prepare_static(zeros[0]), *zeros[1:])
-        if tangent_linear and not (self._tangent_linear is not None and self._tangent_linear.is_compiled):
+        if tangent_linear and not self._derivatives.tangent_linear.is_compiled:
             self.tangent_linear(*zeros)
-        if adjoint and not (self._adjoint is not None and self._adjoint.is_compiled):
+        if adjoint and not self._derivatives.adjoint.is_compiled:
             self.adjoint(*zeros)
+        if jacobian:
+            self._derivatives.compile_jacobian(zeros)
 
     def _part_of(self, static: arrays.Array) -> arrays.Array:
         """What the step reads in the place of the static inputs; on the CPU kept as long as their values stay."""
@@ -381,15 +335,15 @@ class Emulator:
             self._static_part((self._kept.values, self._kept.part))
         return self._kept.part
 
-    def _program_call(
-        self,
-        description: ProgramDescription,
-        what: str,
-        operands: StepOperands | None = None,
-        n_columns: int | None = None,
+    def _derivative_call(
+        self, description: ProgramDescription, what: str, operands: StepOperands, n_columns: int
     ) -> ProgramCall:
-        """A program of the model with its operands (None: those of the step) and buffers (None: for all columns)."""
-        operands = operands or self._operands
+        return self._program_call(description, f"{what} of {self._network}", operands, n_columns)
+
+    def _program_call(
+        self, description: ProgramDescription, what: str, operands: StepOperands, n_columns: int | None = None
+    ) -> ProgramCall:
+        """A program of the model with its operands, and with buffers for so many columns (None: all)."""
         program = make_program(description)
         backend = backends.make_backend(
             self._given_backend,
@@ -418,7 +372,7 @@ class Emulator:
         without memory.
         """
         dimensions = field_dimensions(axes)
-        extents = operands.extents | {Moment: N_MOMENTS}
+        extents = {**operands.extents, Moment: N_MOMENTS}
         shape = (n_columns, *(extents.get(axis) or feature_extent(self.model, axis) for axis in dimensions[1:]))
         if self._compiled_here:
             array = self._xp.broadcast_to(self._xp.zeros(1, dtype=self.dtype), shape)
@@ -442,8 +396,3 @@ class Emulator:
         for name, extent in extents.items():
             if extent < 2:
                 raise InputError(f"{name}: found {extent} feature, expected at least 2 on a compiled backend")
-
-    def _checked(self, value: Any, name: str) -> arrays.Array:
-        array = arrays.as_array(value, self.device, name)
-        arrays.check(array, name, self._shapes[name], self.dtype)
-        return array

@@ -1,44 +1,26 @@
-"""The two ways to a block of a Jacobian, as calls: by changes of inputs, and by gradients of results."""
+"""The ways to a block of a Jacobian, as calls: by changes of its inputs, or by gradients of its results."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, Protocol
-
-import numpy as np
+from typing import Literal
 
 from ailand_gt4py import arrays
 from ailand_gt4py.jacobian import Block, input_variables
 from ailand_gt4py.jacobian_operands import changes_operands, gradients_operands
+from ailand_gt4py.linearisation import CHANGES, INPUTS, RESULT_GRADIENTS, LinearCall, Setting
+from ailand_gt4py.lowering.program_call import ProgramCall
 from ailand_gt4py.parameters import StepOperands, network_shape, results_of
 from ailand_gt4py.stencils.jacobian import describe_changes, describe_gradients, is_chained
-from ailand_gt4py.stencils.step import ProgramDescription
 from ailand_gt4py.weights.model import Model
 
-#: Columns for which gradients of diagnostics are continued at once: what they take stays in the cache.
-_COLUMNS_AT_ONCE = 256
+Way = Literal["changes", "gradients"]
 
-
-class Call(Protocol):
-    """A program with its operands."""
-
-    def __call__(self, values: Sequence[arrays.Array]) -> None: ...
-
-
-class MakeCall(Protocol):
-    """Makes the call of a program with these operands; ``what`` names it in messages."""
-
-    def __call__(self, description: ProgramDescription, what: str, operands: StepOperands) -> Call: ...
-
-
-class Setting(NamedTuple):
-    """What the calls of one emulator have in common."""
-
-    model: Model
-    dtype: np.dtype
-    device: arrays.Device
-    make_call: MakeCall
+#: Columns of one call of a program: so few that what is to be kept beside the Jacobian stays in the cache.
+_COLUMNS_AT_ONCE = 1024
+#: The same for embedded execution, whose products of a layer's weights with all its inputs are fields of their own.
+_EMBEDDED_COLUMNS_AT_ONCE = 16
 
 
 def groups_of(model: Model, block: Block) -> dict[str, tuple[int, ...]]:
@@ -51,7 +33,7 @@ def groups_of(model: Model, block: Block) -> dict[str, tuple[int, ...]]:
     return {group: places for group, places in groups.items() if places}
 
 
-def cheaper_way(model: Model, block: Block) -> Literal["changes", "gradients"]:
+def cheaper_way(model: Model, block: Block) -> Way:
     """By which of them a block takes less arithmetic.
 
     Behind a ReLU that is off nothing is to be done: about half of the products. Going back through layer normalisations
@@ -76,18 +58,19 @@ def cheaper_way(model: Model, block: Block) -> Literal["changes", "gradients"]:
     return "changes" if by_changes <= by_gradients else "gradients"
 
 
-class JacobianByChanges:
-    """A block of an emulator's Jacobian by changes of its inputs.
+class _Jacobian:
+    """A block of an emulator's Jacobian, some columns after others."""
 
-    Args:
-        step: operands of the step.
-    """
+    _call: ProgramCall
 
-    def __init__(self, setting: Setting, block: Block, step: StepOperands) -> None:
-        model, dtype, device, make_call = setting
-        description = describe_changes(network_shape(model), tuple(groups_of(model, block)), dtype.type)
-        operands = changes_operands(model, step, dtype, device, block.outputs, block.inputs)
-        self._call = make_call(description, "the Jacobian by changes of inputs of", operands)
+    def __init__(self, setting: Setting) -> None:
+        most = _EMBEDDED_COLUMNS_AT_ONCE if setting.is_embedded else _COLUMNS_AT_ONCE
+        self._size = min(setting.n_columns, most)
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether calls run compiled code already."""
+        return self._call.is_compiled
 
     def __call__(self, inputs: Sequence[arrays.Array], jacobian: arrays.Array) -> None:
         """Write the block at checked inputs (static, forcing, state).
@@ -98,10 +81,33 @@ class JacobianByChanges:
         Raises:
             RunError: the program cannot be compiled.
         """
+        n_columns = len(jacobian)
+        for first in range(0, n_columns, self._size):
+            # All calls are for as many columns: the last ones are those of the call before in part.
+            part = slice(min(first, n_columns - self._size), min(first + self._size, n_columns))
+            self._write([values[part] for values in inputs], jacobian[part])
+
+    def _write(self, inputs: Sequence[arrays.Array], jacobian: arrays.Array) -> None:
+        """The same for the columns of one call of the program."""
+        raise NotImplementedError
+
+
+class JacobianByChanges(_Jacobian):
+    """A block of an emulator's Jacobian by changes of its inputs."""
+
+    def __init__(self, setting: Setting, block: Block) -> None:
+        super().__init__(setting)
+        model, dtype = setting.model, setting.dtype
+        description = describe_changes(network_shape(model), tuple(groups_of(model, block)), setting.scalar)
+        operands = changes_operands(model, setting.operands, dtype, setting.device, block.outputs, block.inputs)
+        what = "the Jacobian by changes of inputs"
+        self._call = setting.make_call(description, what, operands, self._size)
+
+    def _write(self, inputs: Sequence[arrays.Array], jacobian: arrays.Array) -> None:
         self._call([*inputs, jacobian.transpose(0, 2, 1)])
 
 
-class JacobianByGradients:
+class JacobianByGradients(_Jacobian):
     """A block of an emulator's Jacobian by gradients of its results.
 
     Args:
@@ -109,7 +115,8 @@ class JacobianByGradients:
     """
 
     def __init__(self, setting: Setting, block: Block, adjoint: StepOperands) -> None:
-        model, dtype, device, make_call = setting
+        super().__init__(setting)
+        model, dtype, device = setting.model, setting.dtype, setting.device
         self._block, self._xp, self._dtype = block, arrays.array_module(device), dtype
         self._variables = {group: variables for group, (_, variables) in results_of(model).items()}
         self._inputs = {input_variables(model)[place].name: k for k, place in enumerate(block.inputs)}
@@ -121,45 +128,52 @@ class JacobianByGradients:
         if self._is_chained:
             self._rows["new_state"] = tuple(range(len(model.state)))
         self._bounded = [group for group in self._groups if group in shape.bounded_by_others]
-        description = describe_gradients(shape, tuple(self._groups), dtype.type)
+        self._targets = {group: self._places_in_block(group) for group in self._groups}
+        self._kept = self._buffers()
+        description = describe_gradients(shape, tuple(self._groups), setting.scalar)
         operands = gradients_operands(model, adjoint, dtype, device, self._rows, block.inputs)
-        self._call = make_call(description, "the Jacobian by gradients of results of", operands)
+        what = "the Jacobian by gradients of results"
+        self._call = setting.make_call(description, what, operands, self._size)
 
-    def __call__(self, inputs: Sequence[arrays.Array], jacobian: arrays.Array) -> None:
-        """As of `JacobianByChanges`."""
-        found = {f"jacobian_{group}": self._place_for(group, jacobian) for group in self._groups}
+    def _places_in_block(self, group: str) -> list[int]:
+        """The rows of the block that are of a group."""
+        n_state = len(self._variables["new_state"])
+        return [k for k, place in enumerate(self._block.outputs) if (place < n_state) == (group == "new_state")]
+
+    def _is_part_of_block(self, group: str) -> bool:
+        """Whether the gradients of a group are rows of the block that follow one another, and no others."""
+        targets = self._targets[group]
+        return self._rows[group] == self._groups[group] and targets == list(range(targets[0], targets[-1] + 1))
+
+    def _buffers(self) -> dict[str, arrays.Array]:
+        """What the program gives beside parts of the block, for the columns of one call."""
+        n_inputs, n_state = len(self._inputs), len(self._variables["new_state"])
+        shapes: dict[str, tuple[int, ...]] = {}
+        for group in self._groups:
+            if not self._is_part_of_block(group):
+                shapes[f"jacobian_{group}"] = (len(self._rows[group]), n_inputs)
         if self._is_chained:
-            n_state = len(self._variables["new_state"])
-            found["new_state_by_inputs"] = self._empty(jacobian, n_state, len(self._inputs))
-            found["diagnostics_by_state"] = self._empty(jacobian, len(self._rows["diagnostics"]), n_state)
-        found |= {f"is_below_{group}": self._empty(jacobian, len(self._variables[group])) for group in self._bounded}
+            shapes["new_state_by_inputs"] = (n_state, n_inputs)
+            shapes["diagnostics_by_state"] = (len(self._rows["diagnostics"]), n_state)
+        shapes |= {f"is_below_{group}": (len(self._variables[group]),) for group in self._bounded}
+        return {name: self._xp.empty((self._size, *shape), dtype=self._dtype) for name, shape in shapes.items()}
+
+    def _write(self, inputs: Sequence[arrays.Array], jacobian: arrays.Array) -> None:
+        names = [f"jacobian_{group}" for group in self._groups]
+        found = {
+            name: self._kept.get(name, jacobian[:, targets[0] : targets[-1] + 1])
+            for name, targets in zip(names, self._targets.values(), strict=True)
+        } | self._kept
         self._call([*inputs, *found.values()])
         if self._is_chained:
             by_inputs = found["jacobian_diagnostics"]
-            for first in range(0, len(jacobian), _COLUMNS_AT_ONCE):
-                part = slice(first, first + _COLUMNS_AT_ONCE)
-                by_inputs[part] += found["diagnostics_by_state"][part] @ found["new_state_by_inputs"][part]
+            by_inputs += found["diagnostics_by_state"] @ found["new_state_by_inputs"]
         for group in self._bounded:
             self._bound(group, found[f"jacobian_{group}"], found[f"is_below_{group}"])
         for group, places in self._groups.items():
-            of_group = found[f"jacobian_{group}"]
-            if not self._xp.may_share_memory(of_group, jacobian):
-                targets = [k for k, place in enumerate(self._block.outputs) if self._group_of(place) == group]
-                jacobian[:, targets] = of_group[:, [self._rows[group].index(place) for place in places]]
-
-    def _empty(self, jacobian: arrays.Array, *extents: int) -> arrays.Array:
-        return self._xp.empty((len(jacobian), *extents), dtype=self._dtype)
-
-    def _group_of(self, place: int) -> str:
-        return "new_state" if place < len(self._variables["new_state"]) else "diagnostics"
-
-    def _place_for(self, group: str, jacobian: arrays.Array) -> arrays.Array:
-        """An array for the gradients of a group: the part of the block that they are, where they are one."""
-        targets = [k for k, place in enumerate(self._block.outputs) if self._group_of(place) == group]
-        is_whole = self._rows[group] == self._groups[group] and targets == list(range(targets[0], targets[-1] + 1))
-        if is_whole:
-            return jacobian[:, targets[0] : targets[-1] + 1]
-        return self._empty(jacobian, len(self._rows[group]), len(self._inputs))
+            if f"jacobian_{group}" in self._kept:
+                rows = [self._rows[group].index(place) for place in places]
+                jacobian[:, self._targets[group]] = found[f"jacobian_{group}"][:, rows]
 
     def _with_bounds(self, group: str, places: tuple[int, ...]) -> tuple[int, ...]:
         """Places of results, and of those others that bound one of them."""
@@ -189,18 +203,48 @@ class JacobianByGradients:
             own += others * (1.0 - below)
 
 
-class ColumnParts:
-    """A call on some columns after another, for programs whose fields of all columns would be too large.
+class JacobianOneByOne:
+    """A block of an emulator's Jacobian by one call for each of its inputs or of its results.
+
+    For backends whose code has no directions: a GPU, and those of a caller.
 
     Args:
-        call: of a program with buffers for ``size`` columns. size: how many columns, at most all.
+        linear: the tangent-linear for its inputs, or the adjoint for its results.
+        by: which of them it is.
     """
 
-    def __init__(self, call: Call, size: int) -> None:
-        self._call, self._size = call, size
+    def __init__(self, setting: Setting, block: Block, linear: LinearCall, by: Way) -> None:
+        self._linear, self._block, self._by = linear, block, by
+        self._xp, self._dtype = arrays.array_module(setting.device), setting.dtype
+        sizes = setting.model.sizes
+        inputs = dict(zip(CHANGES, sizes[:3], strict=True))
+        results = dict(zip(RESULT_GRADIENTS, sizes[2:], strict=True))
+        self._directions, results_of_call = (inputs, results) if by == "changes" else (results, inputs)
+        self._extents = tuple(results_of_call.values())
 
-    def __call__(self, values: Sequence[arrays.Array]) -> None:
-        n_columns = len(values[0])
-        for first in range(0, n_columns, self._size):
-            first = min(first, n_columns - self._size)  # the last part begins within the one before
-            self._call([value[first : first + self._size] for value in values])
+    @property
+    def is_compiled(self) -> bool:
+        """Whether calls run compiled code already."""
+        return self._linear.is_compiled
+
+    def __call__(self, inputs: Sequence[arrays.Array], jacobian: arrays.Array) -> None:
+        """As of the other ways."""
+        n_columns = len(jacobian)
+        given = dict(zip(INPUTS, inputs, strict=True))
+        results = [self._xp.empty((n_columns, extent), dtype=self._dtype) for extent in self._extents]
+        wanted, found = self._block.outputs, self._block.inputs
+        if self._by == "changes":
+            jacobian, wanted, found = jacobian.transpose(0, 2, 1), found, wanted
+        for row, place in enumerate(wanted):
+            self._linear(given | self._direction(place, n_columns), results)
+            jacobian[:, row] = self._xp.concatenate(results, axis=1)[:, list(found)]
+
+    def _direction(self, place: int, n_columns: int) -> dict[str, arrays.Array]:
+        """The one array of directions that is not zero: 1 for one input or result of all, 0 for the others of it."""
+        for name, extent in self._directions.items():
+            if place < extent:
+                direction = self._xp.zeros((n_columns, extent), dtype=self._dtype)
+                direction[:, place] = 1.0
+                return {name: direction}
+            place -= extent
+        raise AssertionError(place)

@@ -1,4 +1,4 @@
-"""A model's numbers as the operands of its Jacobian (`ailand_gt4py.stencils.jacobian`), for the block that is wanted."""
+"""A model's numbers as the operands of a block of its Jacobian (`ailand_gt4py.stencils.jacobian`)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import numpy as np
 from ailand_gt4py import arrays
 from ailand_gt4py.dimensions import (
     Change,
-    DiagnosticRow,
     ForcingFeature,
     InputFeature,
     ResultFeature,
@@ -18,7 +17,7 @@ from ailand_gt4py.dimensions import (
     StateRow,
     contraction,
 )
-from ailand_gt4py.jacobian import input_variables, output_variables
+from ailand_gt4py.jacobian import input_variables
 from ailand_gt4py.parameters import OperandBuilder, StepOperands, network_shape, results_of
 from ailand_gt4py.stencils.jacobian import FEATURES, ROWS, weights
 from ailand_gt4py.stencils.shapes import INPUTS
@@ -43,8 +42,8 @@ class _Builder(OperandBuilder):
         array = self.xp.asarray(np.ascontiguousarray(values, dtype=self.dtype))
         return arrays.wrap(array, (direction, feature), f"{direction.value} of {feature.value}")
 
-    def input_weights(self) -> dict[str, np.ndarray]:
-        """Layer, as ``<block>_<k>`` -> its weights (units, wanted inputs), 0 of inputs that it does not read itself."""
+    def input_weights(self) -> dict[tuple[str, int], np.ndarray]:
+        """(block, layer) -> its weights (units, wanted inputs), 0 of inputs that it does not read itself."""
         found = {}
         sizes = dict(zip(INPUTS, self.model.sizes, strict=False))
         firsts = dict(zip(INPUTS, np.cumsum([0, *sizes.values()]), strict=False))
@@ -58,7 +57,7 @@ class _Builder(OperandBuilder):
                 # The diagnostics of `layer_norm` read the new state, which is no input.
                 if source in sizes and not (block == "diagnostic" and source == StateFeature):
                     of_inputs[:, firsts[source] : firsts[source] + sizes[source]] = part
-            found[f"{block}_{k}"] = of_inputs[:, list(self.inputs)]
+            found[block, k] = of_inputs[:, list(self.inputs)]
         return found
 
     def identity(self) -> np.ndarray:
@@ -105,13 +104,12 @@ def changes_operands(
     """
     builder = _Builder(model, dtype, device, step, inputs)
     shape = network_shape(model)
-    for block, k, dense in shape.contractions:
+    for block, k, _ in shape.contractions:
         for place, field in enumerate(_weight_fields(step, block, k)):
             builder.by_name[weights(block, k, place)] = field
-    for layer, values in builder.input_weights().items():
-        block, k = layer.split("_")
-        target = shape.layers[block][int(k)][0]
-        builder.by_name[f"changes_{layer}"] = builder.rows(Change, target, values.T)
+    for (block, k), values in builder.input_weights().items():
+        target = shape.layers[block][k][0]
+        builder.by_name[f"changes_{block}_{k}"] = builder.rows(Change, target, values.T)
     last = len(shape.layers["prognostic"]) - 1
     builder.by_name[f"changes_prognostic_{last}"] = builder.rows(Change, StateFeature, builder.identity().T)
     builder.slopes(Change)
@@ -150,10 +148,9 @@ def gradients_operands(
     """
     builder = _Builder(model, dtype, device, adjoint, inputs)
     shape = network_shape(model)
-    for layer, values in builder.input_weights().items():
-        block, k = layer.split("_")
-        source = shape.layers[block][int(k)][0]
-        builder.by_name[f"to_inputs_{layer}"] = builder.matrix(contraction(source, InputFeature), values.T)
+    for (block, k), values in builder.input_weights().items():
+        source = shape.layers[block][k][0]
+        builder.by_name[f"to_inputs_{block}_{k}"] = builder.matrix(contraction(source, InputFeature), values.T)
     if model.architecture == "layer_norm":
         builder.broadcast(InputFeature, len(inputs))
         builder.broadcast(StateFeature, len(model.state))

@@ -1,13 +1,17 @@
-"""The derivative of an emulator's step, as programs of their own."""
+"""The tangent-linear and the adjoint of an emulator's step, as calls of programs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from ailand_gt4py import arrays
 from ailand_gt4py.lowering.program_call import ProgramCall
+from ailand_gt4py.parameters import StepOperands
+from ailand_gt4py.stencils.step import ProgramDescription
+from ailand_gt4py.weights.model import Model
 
 #: The inputs of a step in the order in which the programs take them, the changes of these and of the results.
 INPUTS = ("static", "forcing", "state")
@@ -16,6 +20,36 @@ RESULT_CHANGES = ("d_new_state", "d_diagnostics")
 #: Gradients with respect to the results, and to the inputs.
 RESULT_GRADIENTS = ("g_new_state", "g_diagnostics")
 GRADIENTS = ("g_static", "g_forcing", "g_state")
+
+
+class MakeCall(Protocol):
+    """Makes the call of a program with these operands, for so many columns; ``what`` names it in messages."""
+
+    def __call__(
+        self, description: ProgramDescription, what: str, operands: StepOperands, n_columns: int
+    ) -> ProgramCall: ...
+
+
+class Setting(NamedTuple):
+    """What the programs of one emulator's derivatives have in common.
+
+    Attributes:
+        operands: of the step.
+        is_embedded: by GT4Py's NumPy execution.
+    """
+
+    model: Model
+    n_columns: int
+    dtype: np.dtype
+    device: arrays.Device
+    operands: StepOperands
+    make_call: MakeCall
+    is_embedded: bool
+
+    @property
+    def scalar(self) -> type:
+        """NumPy type of the numbers."""
+        return self.dtype.type
 
 
 class LinearCall:

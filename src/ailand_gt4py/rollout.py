@@ -1,8 +1,8 @@
 """Derivatives of a run of many steps: how a change goes forward in time, and where a gradient comes from.
 
-A run takes the state of one step to the next. Its tangent-linear goes along with it. Its adjoint goes back from the last
-step and needs the states in reverse order: every so many of them are kept, and those between are computed again from
-the one before. With about the square root of the number of steps as the distance, as many states are kept as are
+A run takes the state of one step to the next. Its tangent-linear goes along with it. Its adjoint goes back from the
+last step and needs the states in reverse order: every so many of them are kept, and those between are computed again
+from the one before. With about the square root of the number of steps as the distance, as many states are kept as are
 computed again at a time (the first stage of Griewank 1992, doi:10.1080/10556789208805505), and a gradient costs one or
 two steps for each step of the run besides its adjoint.
 """
@@ -21,10 +21,10 @@ from ailand_gt4py.errors import InputError
 class Rollout:
     """Runs of one emulator, and their derivatives.
 
-    Forcing and its changes are given for each step: one array (n_steps, n_columns, n_forcing), or any sequence of arrays
-    (n_columns, n_forcing), which may read them when they are asked for; the adjoint asks for each of them twice. Where
-    the forcing of a step is also an input of the next one, `ailand_gt4py.lagged_forcing.LaggedForcing` spreads changes
-    and gathers gradients.
+    Forcing and its changes are given for each step: one array (n_steps, n_columns, n_forcing), or any sequence of
+    arrays (n_columns, n_forcing), which may read them when they are asked for; the adjoint asks for each of them two or
+    three times. Where the forcing of a step is also an input of the next one, changes are spread and gradients gathered
+    by `ailand_gt4py.lagged_forcing.LaggedForcing`.
 
     Args:
         emulator: makes the steps.
@@ -50,7 +50,7 @@ class Rollout:
             forcing: of each step.
 
         Returns:
-            States after each step (n_steps, n_columns, n_state) and its diagnostics (n_steps, n_columns, n_diagnostics).
+            States after each step (n_steps, n_columns, n_state), its diagnostics (n_steps, n_columns, n_diagnostics).
 
         Raises:
             InputError: no step, or as `Emulator.step`.

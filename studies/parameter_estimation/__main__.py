@@ -79,7 +79,8 @@ def relative_case(case: Case, site: np.ndarray, member: np.ndarray) -> Case:
     unperturbed = np.array([np.flatnonzero((site == one) & (member == 0))[0] for one in site])
     values = whole.values - whole.values[:, unperturbed] + run[:, unperturbed]
     observations = Observations(whole.places, values, whole.errors)
-    misfit = Misfit(case.misfit.emulator, case.period, case.places, observations, case.misfit.background)
+    given = case.misfit
+    misfit = Misfit(given.emulator, case.period, case.places, observations, given.background, given.sought)
     return dataclasses.replace(case, misfit=misfit)
 
 

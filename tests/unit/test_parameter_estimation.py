@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from ailand_gt4py.assimilation.parameter_misfit import Background, Misfit, Obser
 from ailand_gt4py.driver.period import Period
 from ailand_gt4py.emulator import Emulator
 from ailand_gt4py.errors import InputError
+from helpers import small_model
 
 PARAMETERS = ("clim_theta_cap", "clim_theta_pwp")
 
@@ -169,6 +171,46 @@ def test_parameter_without_effect_is_not_determined_and_does_not_move() -> None:
     text = parameter_report.table(case, found, known, 0.02)
     assert "clim_veg_rsminl" in text
     assert "inf" in text
+
+
+def test_parameter_of_vegetation_that_is_not_there_is_not_sought() -> None:
+    """A network answers to the resistance of trees where there are none: that is no information."""
+    model = small_model()
+    names = [variable.name for variable in model.static]
+    cover, resistance = names.index("clim_cvh"), names.index("clim_veg_rsminh")
+    random = np.random.default_rng(3)
+
+    def values(group: str) -> np.ndarray:
+        means = [variable.normalisation for variable in getattr(model, group)]
+        rows = [
+            np.exp(one.mean) * np.ones(4) if one.is_logarithmic else one.mean + 0.3 * one.std * random.normal(size=4)
+            for one in means
+        ]
+        return np.stack(rows, axis=1)
+
+    period = dataclasses.replace(
+        linear_period(linear_model(), n_steps=2, n_columns=4),
+        static=np.abs(values("static")),
+        forcing=np.stack([values("forcing"), values("forcing")]),
+        initial_state=values("state"),
+    )
+    period.static[1:3, cover] = 0.0
+    guess = 0.9 * period.static[:, [resistance]]
+    case = make_case(
+        emulator_for(model, period),
+        period,
+        ("clim_veg_rsminh",),
+        ("skt", "slhf"),
+        (0.1, 0.1),
+        guess,
+        0.5,
+        twin_noise=0.0,
+    )
+    found = by_gauss_newton(case.misfit, guess, case.bounds, 3)
+    known = parameter_report.quality(case, found, 1e9)
+    assert known.determined[:, 0].tolist() == [True, False, False, True]
+    assert (found.values == guess)[:, 0].tolist() == [False, True, True, False]
+    assert (case.misfit.gradient(guess)[1] != 0.0)[:, 0].tolist() == [True, False, False, True]
 
 
 def test_deviations_are_those_of_the_inverse() -> None:

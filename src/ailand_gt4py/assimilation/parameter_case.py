@@ -19,6 +19,7 @@ from ailand_gt4py.driver.quality import count_outside_training_range
 from ailand_gt4py.emulator import Emulator
 from ailand_gt4py.errors import InputError
 from ailand_gt4py.evaluation.runs import label_offset
+from ailand_gt4py.sensitivity.masks import meaningful_static
 from ailand_gt4py.weights.model import Model, Variable
 
 #: Field capacity and wilting point are not above porosity.
@@ -122,7 +123,14 @@ def make_case(
         period=period,
         parameters=tuple(model.static[place] for place in places),
         observed=tuple(results[place] for place in found),
-        misfit=Misfit(emulator, period, places, Observations(found, used, sizes), before),
+        misfit=Misfit(
+            emulator,
+            period,
+            places,
+            Observations(found, used, sizes),
+            before,
+            meaningful_static(model, period.static, parameters),
+        ),
         bounds=Bounds(lower, upper, scale),
         file_values=file_values,
         first_guess=first_guess,

@@ -56,6 +56,8 @@ class Misfit:
         parameters: places of the parameters among the static inputs.
         observations: of the period's steps.
         background: None: the observations alone count.
+        sought: (n_columns, n_parameters), bool: where a parameter has a meaning; elsewhere the network's response to it
+            is an artefact and counts as none. None: everywhere.
 
     Raises:
         InputError: observations or a background of other sizes.
@@ -68,6 +70,7 @@ class Misfit:
         parameters: Sequence[int],
         observations: Observations,
         background: Background | None = None,
+        sought: np.ndarray | None = None,
     ) -> None:
         expected = (period.n_steps, period.n_columns, len(observations.places))
         if observations.values.shape != expected:
@@ -77,6 +80,7 @@ class Misfit:
             raise InputError(f"background: found the shape {background.values.shape}, expected {shape}")
         self.emulator, self.period, self.observations, self.background = emulator, period, observations, background
         self.parameters = list(parameters)
+        self.sought = np.ones(shape, dtype=bool) if sought is None else sought
         self._n_state = len(emulator.model.state)
         self._known = np.isfinite(observations.values)
         self._rollout, self._forcing = Rollout(emulator), list(period.forcing)
@@ -119,7 +123,7 @@ class Misfit:
         g_static, _, _ = self._rollout.adjoint(
             static, self._forcing, period.initial_state, g_states, g_diagnostics, g_forcing=_Forgotten()
         )
-        result = g_static[:, self.parameters].astype(np.float64)
+        result = np.where(self.sought, g_static[:, self.parameters], 0.0)
         if self.background is not None:
             result += (values - self.background.values) / self.background.errors**2
         return self._value(compared, values), result
@@ -147,7 +151,7 @@ class Misfit:
                 d_state[k], d_diagnostics = emulator.tangent_linear(
                     prepared, forcing, state, d_static[k], None, d_state[k]
                 )
-                sensitivity[:, :, k] = self._observed(d_state[k], d_diagnostics)
+                sensitivity[:, :, k] = self._observed(d_state[k], d_diagnostics) * self.sought[:, k, None]
             state, diagnostics = emulator.step(prepared, forcing, state)
             compared[step] = self._observed(state, diagnostics)
             scaled = sensitivity / self.observations.errors[:, None]

@@ -19,7 +19,7 @@ SHOWN = ("swvl1", "swvl2", "swvl3", "stl1", "skt", "slhf")
 MOST_SHOWN = 6
 
 SOURCE_COLOURS = ("#1f77b4", "#e8a33d", "#3a7d44", "0.6")
-CLASS_COLOURS = ("0.25", "#1f77b4", "#7b3f9d", "#d1495b", "#e8a33d")
+CLASS_COLOURS = ("0.1", "#1f77b4", "#7b3f9d", "#d1495b", "0.75")
 
 
 def draw(
@@ -94,8 +94,8 @@ def _against(panel: Any, linear: Propagation, members: MonteCarlo, place: int) -
     of_class = classes(members)
     top = float(np.quantile(np.concatenate([first.ravel(), other.ravel()]), 0.999)) or 1.0
     panel.plot((0.0, top), (0.0, top), color="0.6", lw=0.7)
-    for number, name in enumerate(CLASSES):
-        chosen = of_class == number
+    for number in reversed(range(len(CLASSES))):  # what is now lies on what was
+        chosen, name = of_class == number, CLASSES[number]
         if chosen.any():
             panel.plot(
                 other[chosen], first[chosen], ".", ms=1.6, color=CLASS_COLOURS[number], label=name, rasterized=True

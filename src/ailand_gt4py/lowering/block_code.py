@@ -49,12 +49,12 @@ class _Slot:
     Attributes:
         extents: of the arrays, as C++.
         size: number of features as far as it is known, to give arrays rows of about their size.
-        directions: how many rows each column has, as C++; None: one.
+        directions: numbers of rows that each column has, as C++, the largest of which counts; none: one.
     """
 
     extents: list[str]
     size: int
-    directions: str | None
+    directions: list[str]
 
 
 class BlockCode:
@@ -81,6 +81,11 @@ class BlockCode:
         self.pointers = pointers
         self.slots: list[_Slot] = []
         self.slot_of: dict[str, int] = {}
+        self.directions_of = {
+            definition.result: cpp(definition.directions)
+            for definition in program.definitions
+            if definition.directions is not None
+        }
         self.kept: dict[tuple[str, str], str] = {}
         self.keep_lines: list[str] = []
         self.room: list[str] = []
@@ -95,17 +100,18 @@ class BlockCode:
             for definition in self.program.definitions
             for product in definition.products
         ]
-        once = [k for k, slot in enumerate(self.slots) if slot.directions is None]
-        several = [k for k, slot in enumerate(self.slots) if slot.directions is not None]
+        once = [k for k, slot in enumerate(self.slots) if not slot.directions]
+        several = [k for k, slot in enumerate(self.slots) if slot.directions]
+        copies = {k: _largest(self.slots[k].directions) for k in several}
         row = " + ".join(["0", *(f"outer_stride{k}" for k in once)])
-        directed_row = " + ".join(["0", *(f"outer_stride{k} * ({self.slots[k].directions})" for k in several)])
+        directed_row = " + ".join(["0", *(f"outer_stride{k} * {copies[k]}" for k in several)])
         strides = [
             f"const long outer_stride{k} = ailand::row_stride<T>({_largest(slot.extents)});"
             for k, slot in enumerate(self.slots)
         ]
         strides_of_slots = [f"stride{k}" for k in range(len(self.slots))]
         rows = [f"T* const s{k} = free; free += plan.rows * stride{k};" for k in once]
-        rows += [f"T* const s{k} = free; free += few * ({self.slots[k].directions}) * stride{k};" for k in several]
+        rows += [f"T* const s{k} = free; free += few * {copies[k]} * stride{k};" for k in several]
         unequal = " || ".join(f"({cpp(one)}) != ({cpp(other)})" for one, other in self.program.equal_extents)
         return "\n".join(
             [
@@ -118,7 +124,8 @@ class BlockCode:
                 *strides,
                 f"T* room = ailand::workspace<T, 0>({' + '.join(['0', *self.room])});",
                 *self.keep_lines,
-                f"const long row = {row}, directed_row = {directed_row}, few = ailand::few_rows(directed_row * sizeof(T));",
+                f"const long row = {row}, directed_row = {directed_row};",
+                "const long few = ailand::few_rows(directed_row * sizeof(T));",
                 f"const ailand::Plan plan = ailand::plan(columns, row * sizeof(T), {' + '.join(['1.0', *flops])});",
                 "ailand::share((columns + plan.rows - 1) / plan.rows, plan.threads, [&](long block) {",
                 "const long first = block * plan.rows, rows = std::min(plan.rows, columns - first);",
@@ -189,7 +196,8 @@ class BlockCode:
                 else:
                     lines += self.directed.layer(definition)
             else:
-                row_by_row += [(None, line) for line in self.directed.places_of_row(definition)]
+                # First, so that what follows is one loop over the directions.
+                row_by_row[:0] = [(None, line) for line in self.directed.places_of_row(definition)]
                 row_by_row += [(directions, line) for line in self._of_one_row(definition)]
             if definition.result not in self.program.inner:
                 end_of_rows()
@@ -234,16 +242,17 @@ class BlockCode:
     ) -> None:
         size = self._size(name)
         for slot in (*preferred, *free):
-            if self.slots[slot].directions != directions:
+            if bool(self.slots[slot].directions) != (directions is not None):
                 continue
             if max(size, 8) <= 2 * max(self.slots[slot].size, 8) and max(self.slots[slot].size, 8) <= 2 * max(size, 8):
                 break
         else:
             slot = len(self.slots)
-            self.slots.append(_Slot([], size, directions))
+            self.slots.append(_Slot([], size, []))
         if slot in free:
             free.remove(slot)
         self.slots[slot].extents += extents
+        self.slots[slot].directions += [] if directions is None else [directions]
         self.slots[slot].size = max(self.slots[slot].size, size)
         self.slot_of[name] = slot
 
@@ -254,7 +263,7 @@ class BlockCode:
     def row_of(self, name: str) -> str:
         """Where the row of an array of the block begins, for row r and direction d."""
         slot = self.slot_of[name]
-        directions = self.slots[slot].directions
+        directions = self.directions_of.get(name)
         row = "r" if directions is None else f"((r - row) * ({directions}) + d)"
         return f"s{slot} + {row} * stride{slot}"
 
@@ -402,8 +411,8 @@ class BlockCode:
                 return f"ailand::load<V>({self._keep_vector(array, stride, extent)} + j)"
             case Load(array=array, index=("direction" | int() as place,)):
                 (stride,) = (cpp(stride) for stride in self.arrays[array].strides)
-                place = "d" if place == "direction" else place
-                return f"ailand::splat<V>({self.pointers[array]}[{place} * ({stride})])"
+                element = "d" if place == "direction" else str(place)
+                return f"ailand::splat<V>({self.pointers[array]}[{element} * ({stride})])"
             case Operation(name=name, arguments=arguments):
                 parts = [self.expression(argument, extent, directions) for argument in arguments]
                 if name in INFIX:

@@ -302,8 +302,13 @@ void dense_directed(const DirectedTerm<T>* terms, int count, long row, long end,
 // The sum over k of value(k) * weight[k] of one row; value gives a vector from k on, garbage behind the last input.
 template <class T, class Value> inline T reduce_row(long inputs, const T* weight, Value value) {
     using vector = vector_of<T>;
-    vector sums = {};
+    // Several sums, for each addition waits for the one before.
+    constexpr int many = 4;
+    vector several[many] = {};
     long k = 0;
+    for (; k + many * lanes<T> <= inputs; k += many * lanes<T>)
+        for (int i = 0; i < many; ++i) several[i] += value(k + i * lanes<T>) * load<vector>(weight + k + i * lanes<T>);
+    vector sums = (several[0] + several[1]) + (several[2] + several[3]);
     for (; k + lanes<T> <= inputs; k += lanes<T>) sums += value(k) * load<vector>(weight + k);
     T part[lanes<T>];
     std::memcpy(part, &sums, sizeof part);

@@ -78,6 +78,14 @@ def snow_of_state(model: Model, state: Values) -> Values | None:
     return has_snow(lambda name: state[..., names.index(name)] if name in names else None)
 
 
+def meaningful_static(model: Model, static: Values, names: Sequence[str]) -> Values:
+    """(n_columns, n_names): where static inputs of these names have a meaning; static: (n_columns, n_static)."""
+    places = {variable.name: place for place, variable in enumerate(model.static)}
+    covers = [places.get(VEGETATION.get(name, ""), -1) for name in names]
+    rows = [np.ones(len(static), dtype=bool) if place < 0 else static[:, place] > 0.0 for place in covers]
+    return np.stack(rows, axis=1)
+
+
 def _of_input(quantity: Quantity, model: Model, get: Lookup) -> Values | None:
     name = quantity.name
     if name in (*SNOW_PROPERTIES, *SNOW_AMOUNTS):

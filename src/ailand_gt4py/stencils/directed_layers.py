@@ -14,7 +14,6 @@ from gt4py.next import astype, maximum, minimum, neighbor_sum, where
 
 from ailand_gt4py.constants import LEAKY_RELU_SLOPE
 from ailand_gt4py.dimensions import ForcingFeature, Moment, StaticFeature, broadcast_offset, contraction
-from ailand_gt4py.stencils.dense import contract
 from ailand_gt4py.stencils.instances import FieldOperator, named_field_operator
 from ailand_gt4py.stencils.pointwise import bound_of_others
 from ailand_gt4py.stencils.shapes import (

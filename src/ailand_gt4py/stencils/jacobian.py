@@ -324,7 +324,7 @@ class GradientsDescription(_JacobianDescription):
         return self.directed(operator, (total, slopes_of_inputs), out, direction, InputFeature)
 
     def _shares(self, group: str) -> dict[gtx.Dimension, list[str]]:
-        """Append the gradients of a group of results; gives their parts with respect to the inputs and the new state."""
+        """Append the gradients of a group of results; gives their shares, of the inputs and of the new state."""
         _, _, (hidden,) = self.layers[self.normalised[group]]
         first = self.operand(f"rows_{group}", rows(ROWS[group], self.buffers[hidden], self.dtype))
         shares: dict[gtx.Dimension, list[str]] = {InputFeature: [], StateFeature: []}
