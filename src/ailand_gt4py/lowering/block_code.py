@@ -27,6 +27,7 @@ from ailand_gt4py.lowering.column_program import (
     loads,
 )
 from ailand_gt4py.lowering.directed_code import DirectedCode
+from ailand_gt4py.lowering.kept_operands import KeptOperands
 
 #: How many rows of a layer are made before what is made of them row by row.
 _PART_OF_ROWS = "ailand::rows_at_once<T>(terms, rows, outputs)"
@@ -81,14 +82,18 @@ class BlockCode:
         self.pointers = pointers
         self.slots: list[_Slot] = []
         self.slot_of: dict[str, int] = {}
+        #: Numbers of directions, as C++ -> their names in the code.
+        self.numbers_of_directions: dict[str, str] = {}
+        for definition in definitions:
+            if definition.directions is not None:
+                name = f"directions{len(self.numbers_of_directions)}"
+                self.numbers_of_directions.setdefault(cpp(definition.directions), name)
         self.directions_of = {
-            definition.result: cpp(definition.directions)
-            for definition in program.definitions
+            definition.result: self.numbers_of_directions[cpp(definition.directions)]
+            for definition in definitions
             if definition.directions is not None
         }
-        self.kept: dict[tuple[str, str], str] = {}
-        self.keep_lines: list[str] = []
-        self.room: list[str] = []
+        self.kept = KeptOperands(arrays, pointers)
         self.real = str(arrays[program.results[0]].dtype.ctype)
         self.directed = DirectedCode(self, self.program)
 
@@ -103,13 +108,16 @@ class BlockCode:
         once = [k for k, slot in enumerate(self.slots) if not slot.directions]
         several = [k for k, slot in enumerate(self.slots) if slot.directions]
         copies = {k: _largest(self.slots[k].directions) for k in several}
+        of_directions = [f"const long outer_{name} = {count};" for count, name in self.numbers_of_directions.items()]
         row = " + ".join(["0", *(f"outer_stride{k}" for k in once)])
-        directed_row = " + ".join(["0", *(f"outer_stride{k} * {copies[k]}" for k in several)])
+        outer_copies = {k: _largest([f"outer_{name}" for name in self.slots[k].directions]) for k in several}
+        directed_row = " + ".join(["0", *(f"outer_stride{k} * {outer_copies[k]}" for k in several)])
         strides = [
             f"const long outer_stride{k} = ailand::row_stride<T>({_largest(slot.extents)});"
             for k, slot in enumerate(self.slots)
         ]
         strides_of_slots = [f"stride{k}" for k in range(len(self.slots))]
+        captured = (*strides_of_slots, *self.numbers_of_directions.values(), *self.kept.names.values())
         rows = [f"T* const s{k} = free; free += plan.rows * stride{k};" for k in once]
         rows += [f"T* const s{k} = free; free += few * {copies[k]} * stride{k};" for k in several]
         unequal = " || ".join(f"({cpp(one)}) != ({cpp(other)})" for one, other in self.program.equal_extents)
@@ -122,15 +130,16 @@ class BlockCode:
                 "    std::abort();",
                 "}",
                 *strides,
-                f"T* room = ailand::workspace<T, 0>({' + '.join(['0', *self.room])});",
-                *self.keep_lines,
+                *of_directions,
+                f"T* room = ailand::workspace<T, 0>({' + '.join(['0', *self.kept.room])});",
+                *self.kept.lines,
                 f"const long row = {row}, directed_row = {directed_row};",
                 "const long few = ailand::few_rows(directed_row * sizeof(T));",
                 f"const ailand::Plan plan = ailand::plan(columns, row * sizeof(T), {' + '.join(['1.0', *flops])});",
                 "ailand::share((columns + plan.rows - 1) / plan.rows, plan.threads, [&](long block) {",
                 "const long first = block * plan.rows, rows = std::min(plan.rows, columns - first);",
                 # Copies of its own can stay in registers; what is captured would be read again after every store.
-                *(f"const auto {name} = outer_{name};" for name in (*strides_of_slots, *self.kept.values())),
+                *(f"const auto {name} = outer_{name};" for name in captured),
                 "T* free = ailand::workspace<T, 1>(plan.rows * row + few * directed_row);",
                 *rows,
                 *self.directed.setup(),
@@ -187,7 +196,7 @@ class BlockCode:
                 and all(load.index == definition.row for load in row_loads if load.array == name)
             ]
             here = [self.slot_of[name] for name in in_place]
-            directions = None if definition.directions is None else cpp(definition.directions)
+            directions = self.directions_of.get(definition.result)
             self._give_slot(definition.result, [cpp(definition.extent)], free, here, directions)
             if definition.products and not definition.by_row:
                 end_of_rows()
@@ -264,7 +273,7 @@ class BlockCode:
         """Where the row of an array of the block begins, for row r and direction d."""
         slot = self.slot_of[name]
         directions = self.directions_of.get(name)
-        row = "r" if directions is None else f"((r - row) * ({directions}) + d)"
+        row = "r" if directions is None else f"((r - row) * {directions} + d)"
         return f"s{slot} + {row} * stride{slot}"
 
     def _layer(self, definition: Definition) -> list[str]:
@@ -290,12 +299,13 @@ class BlockCode:
     def _of_one_row(self, definition: Definition) -> list[str]:
         """Any other definition, for row r."""
         extent = definition.extent
-        value = self.expression(definition.value, extent, definition.directions)
+        directions = self.directions_of.get(definition.result)
+        value = self.expression(definition.value, extent, directions)
         store = f"ailand::store<V>({self.target(definition)}, {value});"
         if definition.by_row:
             (product,) = definition.products
-            weight = self._keep_vector(product.weight, self._strides(product.weight)[1], product.inputs)
-            factor = self.expression(product.x, product.inputs, definition.directions)
+            weight = self.kept.vector(product.weight, self.strides(product.weight)[1], product.inputs)
+            factor = self.expression(product.x, product.inputs, directions)
             return [
                 f"{{ const T sums = ailand::reduce_row<T>({cpp(product.inputs)}, {weight}, [&](long j) {{",
                 f"using V = ailand::vector_of<T>; return {factor}; }});",
@@ -310,42 +320,8 @@ class BlockCode:
         product = definition.products[place]
         assert isinstance(product.x, Load)
         slot = self.slot_of[product.x.array]
-        weight = self.weight(definition, place)
+        weight = self.kept.weight(product.weight, definition.extent, product.inputs)
         return f"{{s{slot}, stride{slot}, {weight}.data, {weight}.stride, {cpp(product.inputs)}}}"
-
-    def weight(self, definition: Definition, place: int) -> str:
-        """The name of the weights of a product, outputs side by side."""
-        product = definition.products[place]
-        output_stride, input_stride = self._strides(product.weight)
-        extents = f"{output_stride}, {input_stride}, {cpp(definition.extent)}, {cpp(product.inputs)}"
-        key = (product.weight, extents)
-        if key not in self.kept:
-            self.kept[key] = f"w{len(self.kept)}"
-            pointer = self.pointers[product.weight]
-            self.room.append(f"ailand::room_for_weight<T>({extents})")
-            line = f"const auto outer_{self.kept[key]} = ailand::keep_weight<T>(room, {pointer}, {extents});"
-            self.keep_lines.append(line)
-        return self.kept[key]
-
-    def _keep_vector(self, array: str, stride: str, extent: Any) -> str:
-        key = (array, f"{stride}, {cpp(extent)}")
-        if key not in self.kept:
-            self.kept[key] = f"v{len(self.kept)}"
-            self.room.append(f"ailand::padded<T>({cpp(extent)})")
-            arguments = f"room, {self.pointers[array]}, {key[1]}"
-            self.keep_lines.append(f"const T* const outer_{self.kept[key]} = ailand::keep_vector<T>({arguments});")
-        return self.kept[key]
-
-    def _keep_rows(self, array: str, extent: Any, directions: Any) -> str:
-        """The name of an operand with a row for each direction, in padded rows."""
-        strides = self._strides(array)
-        key = (array, f"{', '.join(strides)}, {cpp(directions)}, {cpp(extent)}")
-        if key not in self.kept:
-            self.kept[key] = f"m{len(self.kept)}"
-            self.room.append(f"({cpp(directions)}) * ailand::padded<T>({cpp(extent)})")
-            arguments = f"room, {self.pointers[array]}, {key[1]}"
-            self.keep_lines.append(f"const T* const outer_{self.kept[key]} = ailand::keep_rows<T>({arguments});")
-        return self.kept[key]
 
     def _features_read(self, name: str) -> list[str]:
         """The numbers of features that the program reads of a caller's array; the largest of them are all."""
@@ -365,7 +341,7 @@ class BlockCode:
         extents = self._features_read(name)
         self._give_slot(name, extents, free)
         slot = self.slot_of[name]
-        s0, s1 = self._strides(name)
+        s0, s1 = self.strides(name)
         source = f"{self.pointers[name]} + first * ({s0})"
         return f"ailand::copy_in<T>(s{slot}, stride{slot}, {source}, {s0}, {s1}, rows, {_largest(extents)});"
 
@@ -373,24 +349,20 @@ class BlockCode:
         slot = self.slot_of[definition.result]
         if definition.directions is not None:
             return self.directed.copy_out(definition)
-        s0, s1 = self._strides(definition.result)
+        s0, s1 = self.strides(definition.result)
         target = f"{self.pointers[definition.result]} + first * ({s0})"
         extent = cpp(definition.extent)
         return f"ailand::copy_out<T>({target}, {s0}, {s1}, s{slot}, stride{slot}, rows, {extent});"
-
-    def _strides(self, name: str) -> tuple[str, str]:
-        outer, inner = (cpp(stride) for stride in self.arrays[name].strides)
-        return outer, inner
 
     def strides(self, name: str) -> tuple[str, ...]:
         """Of a caller's array."""
         return tuple(cpp(stride) for stride in self.arrays[name].strides)
 
-    def expression(self, expression: Expression, extent: Any, directions: Any = None) -> str:
+    def expression(self, expression: Expression, extent: Any, directions: str | None = None) -> str:
         """C++ of an element of row r (direction d) and feature j.
 
         Args:
-            extent: number of features of the loop. directions: number of directions, None where there are none.
+            extent: number of features of the loop. directions: number of directions, as C++; None where there are none.
         """
         match expression:
             case Number(value=value):
@@ -404,13 +376,13 @@ class BlockCode:
             case Load(array=array, index=("column", place) | ("column", "direction", place)):
                 return f"ailand::splat<V>(({self.row_of(array)})[{place}])"
             case Load(array=array, index=("direction", "feature")):
-                kept = self._keep_rows(array, extent, directions)
+                kept = self.kept.rows(array, extent, directions or "")
                 return f"ailand::load<V>({kept} + d * ailand::padded<T>({cpp(extent)}) + j)"
             case Load(array=array, index=("feature",)):
-                (stride,) = (cpp(stride) for stride in self.arrays[array].strides)
-                return f"ailand::load<V>({self._keep_vector(array, stride, extent)} + j)"
+                (stride,) = self.strides(array)
+                return f"ailand::load<V>({self.kept.vector(array, stride, extent)} + j)"
             case Load(array=array, index=("direction" | int() as place,)):
-                (stride,) = (cpp(stride) for stride in self.arrays[array].strides)
+                (stride,) = self.strides(array)
                 element = "d" if place == "direction" else str(place)
                 return f"ailand::splat<V>({self.pointers[array]}[{element} * ({stride})])"
             case Operation(name=name, arguments=arguments):

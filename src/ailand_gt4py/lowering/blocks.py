@@ -16,7 +16,15 @@ from ailand_gt4py.lowering.column_node import CallerArray, ColumnNode, Interface
 from ailand_gt4py.lowering.column_program import ColumnProgram
 
 _HEADERS = ("threads.hpp", "kernels.hpp")
-_DECIDING = ("blas.py", "block_code.py", "blocks.py", "column_entry.py", "directed_code.py", *_HEADERS)
+_DECIDING = (
+    "blas.py",
+    "block_code.py",
+    "blocks.py",
+    "column_entry.py",
+    "directed_code.py",
+    "kept_operands.py",
+    *_HEADERS,
+)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -77,10 +77,11 @@ class DirectedCode:
 
     def layer(self, definition: Definition) -> list[str]:
         """A definition with matrix products."""
+        directions = self.block.directions_of[definition.result]
         places = self.places_of_row(definition)
         terms = ", ".join(self._term(definition, place) for place in range(len(definition.products)))
-        value = self.block.expression(definition.value, definition.extent, definition.directions)
-        sizes = f"{len(definition.products)}, row, end, {cpp(definition.directions)}, {cpp(definition.extent)}"
+        value = self.block.expression(definition.value, definition.extent, directions)
+        sizes = f"{len(definition.products)}, row, end, {directions}, {cpp(definition.extent)}"
         return [
             *(["for (long r = row; r < end; ++r) {", *places, "}"] if places else []),
             f"{{ const ailand::DirectedTerm<T> terms[] = {{{terms}}};",
@@ -92,7 +93,7 @@ class DirectedCode:
         product = definition.products[place]
         assert isinstance(product.x, Load)
         slot = self.block.slot_of[product.x.array]
-        weight = self.block.weight(definition, place)
+        weight = self.block.kept.weight(product.weight, definition.extent, product.inputs)
         places = "nullptr, 0"
         if product.x.array in self.conditions:
             name, extent = self.lists[self.conditions[product.x.array]]
@@ -104,7 +105,7 @@ class DirectedCode:
         slot = self.block.slot_of[definition.result]
         s0, s1, s2 = self.block.strides(definition.result)
         target = f"{self.block.pointers[definition.result]} + (first + row) * ({s0})"
-        sizes = f"end - row, {cpp(definition.directions)}, {cpp(definition.extent)}"
+        sizes = f"end - row, {self.block.directions_of[definition.result]}, {cpp(definition.extent)}"
         return f"ailand::copy_out_directed<T>({target}, {s0}, {s1}, {s2}, s{slot}, stride{slot}, {sizes});"
 
 

@@ -307,9 +307,7 @@ class _Reader:
         for argument in arguments:
             dims += tuple(dim for dim in argument.dims if dim not in dims)
         dims = tuple(sorted(dims, key=lambda dim: DIRECTED_ROW.index(self._role(dim))))
-        _refuse_unless(
-            self._are_indexed(dims), f"'{name}' has arguments over {', '.join(dim.value for dim in dims)}"
-        )
+        _refuse_unless(self._are_indexed(dims), f"'{name}' has arguments over {', '.join(dim.value for dim in dims)}")
         elements = [_as_number(argument.element) for argument in arguments]
         if name == "if_":
             elements[0] = _as_condition(arguments[0].element)
