@@ -24,6 +24,7 @@ import yaml
 from ailand_gt4py.evaluation.attachments import TRANSFER_SCHEMA
 from ailand_gt4py.evaluation.columns import read_columns
 from ailand_gt4py.evaluation.lead_time import free_run_scores
+from ailand_gt4py.training.variables import STATIC
 from ailand_gt4py.weights.model_file import read_model
 
 CONFIGURATION = Path(__file__).with_name("configuration.yaml")
@@ -82,6 +83,7 @@ def train(group: str, work: Path) -> Path:
         return model
     options = yaml.safe_load(CONFIGURATION.read_text(encoding="utf-8"))
     options["data"]["train"] = [f"{stem}_train.nc"]
+    options["variables"]["static"] = varying_static(work / f"{stem}_train.nc")
     configuration = work / f"{stem}.yaml"
     configuration.write_text(yaml.safe_dump(options))
     command = shutil.which("ailand") or str(Path(sys.executable).with_name("ailand"))
@@ -90,6 +92,12 @@ def train(group: str, work: Path) -> Path:
     files = ["--data", work, "--directory", directory, "-o", model]
     subprocess.run([command, "train", configuration, *files, *resume], check=True)
     return model
+
+
+def varying_static(path: Path) -> list[str]:
+    """The static inputs that differ between a file's columns: of others nothing can be learnt."""
+    with xr.open_dataset(path, decode_times=False) as data:
+        return [one.name for one in STATIC if np.ptp(data[one.name].values) > 0.0]
 
 
 def scores(model: Path, test: Path) -> dict[str, float]:
@@ -155,7 +163,8 @@ def main() -> int:
         "variables": variables,
         "note": (
             "A quarter of each group's columns is kept for testing, on the diagonal and off it. Small models, all "
-            "trained alike (studies/transfer/configuration.yaml): it compares groups, not the model that ships. "
+            "trained alike (studies/transfer/configuration.yaml, without static inputs that do not vary in the group): "
+            "it compares groups, not the model that ships. "
             "Distance: mean over the test columns of the distance to the nearest training column in mean and monthly "
             f"spread of {', '.join(CLIMATE_SPACE)}, in standard deviations."
         ),

@@ -67,6 +67,17 @@ def test_distance_in_climate_space(tmp_path) -> None:
     np.testing.assert_allclose(moved[:, 1], 0.0, atol=1e-4)
 
 
+def test_static_inputs_that_are_all_alike_are_not_learnt_from(tmp_path) -> None:
+    write(tmp_path / "a.nc", ["tundra"] * 4)
+    with xr.open_dataset(tmp_path / "a.nc") as file:
+        data = file.load()
+    assert "clim_veg_covh" in study.varying_static(tmp_path / "a.nc")
+    data["clim_veg_covh"] = data.clim_veg_covh * 0.0 + 0.9
+    data.to_netcdf(tmp_path / "b.nc")
+    found, before = (study.varying_static(tmp_path / name) for name in ("b.nc", "a.nc"))
+    assert [name for name in before if name not in found] == ["clim_veg_covh"]
+
+
 def test_the_configuration_is_one_that_training_takes() -> None:
     from ailand_gt4py.training.configuration import read_configuration
 
