@@ -67,15 +67,18 @@ def test_distance_in_climate_space(tmp_path) -> None:
     np.testing.assert_allclose(moved[:, 1], 0.0, atol=1e-4)
 
 
-def test_static_inputs_that_are_all_alike_are_not_learnt_from(tmp_path) -> None:
+def test_inputs_that_do_not_vary_are_not_learnt_from(tmp_path) -> None:
     write(tmp_path / "a.nc", ["tundra"] * 4)
     with xr.open_dataset(tmp_path / "a.nc") as file:
         data = file.load()
-    assert "clim_veg_covh" in study.varying_static(tmp_path / "a.nc")
-    data["clim_veg_covh"] = data.clim_veg_covh * 0.0 + 0.9
+    constant = {"static": "clim_veg_covh", "forcing": "met_snowf", "state": "snowc"}
+    for name in constant.values():
+        data[name] = data[name] * 0.0
     data.to_netcdf(tmp_path / "b.nc")
-    found, before = (study.varying_static(tmp_path / name) for name in ("b.nc", "a.nc"))
-    assert [name for name in before if name not in found] == ["clim_veg_covh"]
+    found, before = (study.varying_inputs(tmp_path / name) for name in ("b.nc", "a.nc"))
+    for group, name in constant.items():
+        assert [one for one in before[group] if one not in found[group]] == [name]
+    assert "toa_incoming_shortwave_flux" in found["forcing"]
 
 
 def test_the_configuration_is_one_that_training_takes() -> None:
