@@ -86,6 +86,8 @@ def train(group: str, work: Path) -> Path:
     chosen = options["variables"]["state"]
     options["variables"] |= varying_inputs(work / f"{stem}_train.nc")
     options["variables"]["state"] = [name for name in chosen if name in options["variables"]["state"]]
+    weights, outputs = options["loss"]["weights"], options["variables"]["state"] + options["variables"]["diagnostics"]
+    options["loss"]["weights"] = {name: weight for name, weight in weights.items() if name in outputs}
     configuration = work / f"{stem}.yaml"
     configuration.write_text(yaml.safe_dump(options))
     command = shutil.which("ailand") or str(Path(sys.executable).with_name("ailand"))
