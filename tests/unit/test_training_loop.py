@@ -26,6 +26,7 @@ from ailand_gt4py.training.dataset import read_windows  # noqa: E402
 from ailand_gt4py.training.validation import Scores, Validator  # noqa: E402
 from ailand_gt4py.training.variables import DEFAULT  # noqa: E402
 from ailand_gt4py.weights.model_file import read_model  # noqa: E402
+from ailand_gt4py.weights.schema import checksum  # noqa: E402
 
 N_STATE, N_DIAGNOSTICS = len(DEFAULT.state), len(DEFAULT.diagnostics)
 
@@ -343,6 +344,22 @@ def test_command_trains_and_writes_a_model(path, tmp_path, monkeypatch):
     again = read_model(output)
     assert all(np.array_equal(again.parameters[name], array) for name, array in model.parameters.items())
     assert first
+
+
+def test_command_begins_with_the_model_it_is_given(path, tmp_path):
+    """The option takes precedence over the configuration, whose model is not there."""
+    options = tmp_path / "options.yaml"
+    options.write_text(json.dumps(OPTIONS | {"run": {"start_from": "nowhere.nc"}}))
+    words = (options, "--data", path.parent, "--directory", tmp_path / "run", "-o", tmp_path / "model.nc")
+    with pytest.raises(InputError, match=r"nowhere\.nc"):
+        command.run(_arguments(*words))
+    (tmp_path / "first.yaml").write_text(json.dumps(OPTIONS))
+    first = tmp_path / "first.nc"
+    command.run(_arguments(tmp_path / "first.yaml", "--data", path.parent, "--directory", tmp_path / "a", "-o", first))
+    command.run(_arguments(*words, "--start-from", first))
+    provenance = read_model(tmp_path / "model.nc").provenance
+    assert checksum(read_model(first)) in provenance["start"]
+    assert "--start-from first.nc" in provenance["command"]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import importlib.util
 import os
 import shlex
@@ -38,6 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--directory", type=Path, metavar="DIR", help="directory for checkpoint and log (default: as configured)"
     )
+    parser.add_argument(
+        "--start-from",
+        type=Path,
+        metavar="MODEL.nc",
+        help="model whose weights training begins with (default: as configured)",
+    )
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in that directory")
     parser.add_argument("--threads", type=int, metavar="N", help="processor threads (default: as configured)")
 
@@ -50,6 +57,9 @@ def run(arguments: argparse.Namespace) -> int:
         RunError: the loss is not a number, or writing fails.
     """
     configuration = read_configuration(arguments.configuration)
+    if arguments.start_from is not None:
+        options = dataclasses.replace(configuration.run, start_from=str(arguments.start_from))
+        configuration = dataclasses.replace(configuration, run=options)
     if arguments.threads is not None and arguments.threads < 1:
         raise InputError(f"option --threads is {arguments.threads}, expected at least 1")
     files = data_files(configuration, arguments.data)
@@ -102,6 +112,7 @@ def _check_output(path: Path) -> None:
 def _given(arguments: argparse.Namespace) -> list[str]:
     """Options that change the result, as typed; paths by their last part."""
     words = ["--threads", str(arguments.threads)] if arguments.threads else []
+    words += ["--start-from", arguments.start_from.name] if arguments.start_from else []
     return [*words, "--output", arguments.output.name]
 
 

@@ -112,6 +112,7 @@ class Run:
     threads: int = 1
     checkpoint_interval: int = 2000
     directory: str = "training"
+    start_from: str = ""
     tensorboard: bool = False
 
 

@@ -14,10 +14,11 @@ from ailand_gt4py.training.dataset import place_groups, read_windows
 from ailand_gt4py.training.export import describe_training, to_model
 from ailand_gt4py.training.loop import Trainer
 from ailand_gt4py.training.scaling import clip_targets, error_scales, measure, normalised_tensors
+from ailand_gt4py.training.start import described, load_weights, scaling_of
 from ailand_gt4py.training.validation import Scores, Validator
 from ailand_gt4py.training.windows import Values, WindowData, split_columns
 from ailand_gt4py.weights.model import Model, Variable
-from ailand_gt4py.weights.model_file import write_model
+from ailand_gt4py.weights.model_file import read_model, write_model
 
 
 def train(
@@ -68,6 +69,8 @@ def _train(
     code_version: str,
     report: Callable[[str], None],
 ) -> Model:
+    start = configuration.run.start_from
+    beginning = read_model(start) if start else None
     report(f"reading {', '.join(path.name for path in files)}")
     variables, options = configuration.variable_set, configuration.data
     data = read_windows(
@@ -83,6 +86,8 @@ def _train(
     for name, count in clip_targets(data, variables, options.clip, training).items():
         report(f"{name}: {count} of {int(data.n_windows[training].sum())} values clipped")
     scaling = measure(data, variables, training)
+    if beginning is not None:
+        scaling = scaling_of(beginning, scaling)
     scales = error_scales(data, scaling, configuration.loss.anomaly_factor, training)
     frequencies = column_frequencies(configuration, data)
     tensors = normalised_tensors(data, scaling)
@@ -95,6 +100,10 @@ def _train(
         f"{int(data.n_windows[training].sum())} windows to learn from"
     )
     trainer = Trainer(configuration, scaling, tensors, training, validator, directory, scales, report, frequencies)
+    if beginning is not None:
+        for network in (trainer.network, trainer.average, trainer.best):
+            load_weights(network, beginning)
+        report(f"beginning with the weights of {start}")
     if resume:
         trainer.resume()
         report(f"going on from iteration {trainer.iteration}")
@@ -114,6 +123,8 @@ def _train(
         command,
         code_version,
     )
+    if beginning is not None:
+        provenance["start"] = described(beginning)
     model = to_model(network, scaling, data.step_seconds, provenance)
     write_model(model, output)
     report(f"wrote {output}: {model.parameter_count} parameters")

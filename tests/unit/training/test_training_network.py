@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-
 import numpy as np
 import pytest
 
@@ -12,13 +10,11 @@ torch = pytest.importorskip("torch", reason="training needs PyTorch")
 torch.set_num_threads(1)
 
 import network_reference as reference  # noqa: E402
-from training_files import write_columns  # noqa: E402
 
 from ailand_gt4py.emulator import Emulator  # noqa: E402
 from ailand_gt4py.errors import InputError  # noqa: E402
 from ailand_gt4py.lagged_forcing import LaggedForcing  # noqa: E402
 from ailand_gt4py.training import configuration, loop, scaling  # noqa: E402
-from ailand_gt4py.training.dataset import read_windows  # noqa: E402
 from ailand_gt4py.training.export import to_model  # noqa: E402
 from ailand_gt4py.training.rollout import LossScales, RunPool, batch_loss, free_run  # noqa: E402
 from ailand_gt4py.training.tensors import Tensors  # noqa: E402
@@ -30,22 +26,6 @@ N_COLUMNS, N_WINDOWS = 12, 79
 STATE = [variable.name for variable in DEFAULT.state]
 N_STATE, N_STATIC, N_DIAGNOSTICS = len(STATE), len(DEFAULT.static), len(DEFAULT.diagnostics)
 SNOW_COVER = STATE.index("snowc")
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    """Model units; tests must not change them."""
-    return read_windows([write_columns(tmp_path_factory.mktemp("data") / "a.nc")], DEFAULT)
-
-
-@pytest.fixture(scope="module")
-def measured(data):
-    return scaling.measure(data, DEFAULT)
-
-
-@pytest.fixture(scope="module")
-def tensors(data, measured):
-    return scaling.normalised_tensors(copy.deepcopy(data), measured)
 
 
 @pytest.fixture
