@@ -12,7 +12,7 @@ EXAMPLE := examples/column_run/ecland_columns.nc
 ICON4PY_PYTHON ?= python3.12
 ICON4PY_VENV ?= .venv-icon4py
 
-.PHONY: help install run compile test test-quick test-icon4py lint types bench bench-land coupled-run train evaluate clean
+.PHONY: help install run compile test test-quick test-icon4py lint types bench bench-land bench-derivatives coupled-run train evaluate clean
 
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 14
@@ -81,6 +81,13 @@ bench-land: $(VENV)/.test ## time the land component alone and write docs/benchm
 	@mkdir -p $(OUT) docs/benchmarks
 	$(BIN)/python -m pytest tests/benchmarks/test_land.py --benchmark-enable --benchmark-only --benchmark-json=$(OUT)/benchmark_land.json
 	$(BIN)/python tests/benchmarks/report.py $(OUT)/benchmark_land.json docs/benchmarks
+
+bench-derivatives: $(VENV)/.test ## time tangent-linear, adjoint and Jacobian and write docs/benchmarks/derivatives.md
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	@mkdir -p $(OUT) docs/benchmarks
+	$(BIN)/python -m pytest tests/benchmarks/test_derivatives.py --benchmark-enable --benchmark-only \
+	  --benchmark-json=$(OUT)/benchmark_derivatives.json
+	$(BIN)/python tests/benchmarks/report.py $(OUT)/benchmark_derivatives.json docs/benchmarks
 
 train: $(VENV)/.test ## train the default model anew, in three parts (about an hour); DATA names the directory of ecLand runs
 	$(BIN)/python -m pip install --quiet --editable '.[training]'

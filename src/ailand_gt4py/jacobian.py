@@ -33,17 +33,13 @@ def input_variables(model: ModelVariables) -> tuple[Variable, ...]:
     return model.static + model.forcing + model.state
 
 
-def block_of(
-    model: ModelVariables, outputs: Sequence[str] | None = None, inputs: Sequence[str] | None = None
-) -> Block:
+def block_of(model: ModelVariables, outputs: Sequence[str] | None = None, inputs: Sequence[str] | None = None) -> Block:
     """The block of a model's Jacobian with rows and columns of these names, in the order of the names; None: all.
 
     Raises:
-        InputError: a name that is no output or input of the model, or one that is given twice.
+        InputError: no name, one that is no output or input of the model, or one that is given twice.
     """
-    return Block(
-        _places("output", output_variables(model), outputs), _places("input", input_variables(model), inputs)
-    )
+    return Block(_places("output", output_variables(model), outputs), _places("input", input_variables(model), inputs))
 
 
 def _places(kind: str, variables: Sequence[Variable], names: Sequence[str] | None) -> tuple[int, ...]:
@@ -52,6 +48,8 @@ def _places(kind: str, variables: Sequence[Variable], names: Sequence[str] | Non
         return tuple(known.values())
     if isinstance(names, str):
         raise InputError(f"{kind}s of the Jacobian: found the text '{names}', expected a list of names")
+    if len(names) == 0:
+        raise InputError(f"{kind}s of the Jacobian: found no name, expected at least one, or None for all")
     for name in names:
         if name not in known:
             raise InputError(f"{kind} '{name}' of the Jacobian is unknown, expected one of {', '.join(known)}")

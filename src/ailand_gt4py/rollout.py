@@ -142,7 +142,7 @@ class Rollout:
             for step in range(first, min(first + distance, n_steps) - 1):
                 states.append(emulator.step(prepared, forcing[step], states[-1])[0])
             for step in reversed(range(first, first + len(states))):
-                given = of_states.get(step)
+                given = self._checked(f"g_states of step {step}", of_states.get(step))
                 total = given if g_state is None else g_state if given is None else g_state + given
                 of_step = emulator.adjoint(prepared, forcing[step], states.pop(), total, of_diagnostics.get(step))
                 g_static += of_step[0]
@@ -150,6 +150,15 @@ class Rollout:
                 g_state = of_step[2]
         assert g_state is not None
         return g_static, g_forcing, g_state
+
+    def _checked(self, name: str, gradient: Any) -> arrays.Array | None:
+        """A gradient with respect to one state. NumPy would add any shape that broadcasts to that from later steps."""
+        if gradient is None:
+            return None
+        emulator = self.emulator
+        array = arrays.as_array(gradient, emulator.device, name)
+        arrays.check(array, name, (emulator.n_columns, emulator.model.sizes.state), emulator.dtype)
+        return array
 
     def _kept_states(
         self, prepared: PreparedStatic, forcing: Sequence[Any], state: Any, distance: int

@@ -1,6 +1,7 @@
 """The report of a benchmark run: ``python report.py BENCHMARK.json ... DIRECTORY`` writes cpu.md and cpu.png, or gpu.*.
 
-A run of nothing but overheads, as ``make bench-land`` makes it, becomes land.md. Each BENCHMARK.json is what
+A run of nothing but overheads, as ``make bench-land`` makes it, becomes land.md; what a run has of derivatives (``make
+bench-derivatives``) becomes derivatives.md. Each BENCHMARK.json is what
 pytest-benchmark writes with ``--benchmark-json``. All figures come from these; those they lack are said to be missing.
 Exit status 2 where one cannot be read or is empty.
 """
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import report_bars as bars
+import report_derivatives
 import report_figure
 from report_data import Results, amount, duration, read
 
@@ -228,6 +230,11 @@ def write(sources: Sequence[Path], directory: Path) -> Path:
     if not directory.is_dir():
         raise InputError(f"{directory}: found no directory, expected one for the report")
     results = read(*sources)
+    if results.derivatives:
+        path = directory / "derivatives.md"
+        path.write_text(report_derivatives.markdown(results), encoding="utf-8")
+        if not results.steps and not results.overheads:
+            return path
     if not results.steps:
         path = directory / "land.md"
         path.write_text(land_markdown(results), encoding="utf-8")

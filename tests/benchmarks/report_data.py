@@ -30,6 +30,7 @@ class Results:
         steps: (network, columns, name) -> of contestants and of the limits ``gemm_...``.
         flops: network -> of one column.
         overheads: name -> its extra information, and ``median`` seconds.
+        derivatives: of each race of derivatives, its extra information.
         copy, large_product, multiply_adds: rates of the machine, None where not measured.
     """
 
@@ -41,6 +42,7 @@ class Results:
     steps: dict[tuple[str, int, str], Step]
     flops: dict[str, int]
     overheads: dict[str, dict[str, Any]]
+    derivatives: list[dict[str, Any]]
     copy: dict[str, Any] | None
     large_product: dict[str, Any] | None
     multiply_adds: dict[str, Any] | None
@@ -142,7 +144,7 @@ def read(*paths: Path) -> Results:
         results = _sorted(contents[0], machines[0], entries)
     except (KeyError, TypeError) as error:
         raise InputError(f"{paths[0]}: {error} is missing, expected a run of these benchmarks") from error
-    if not results.steps and not results.overheads:
+    if not results.steps and not results.overheads and not results.derivatives:
         raise InputError(f"{paths[0]}: found no step and no overhead, expected a run of these benchmarks")
     return dataclasses.replace(results, seconds=sum(machine.get("seconds", 0.0) for machine in machines))
 
@@ -160,6 +162,7 @@ def _sorted(content: dict[str, Any], machine: dict[str, Any], entries: list[tupl
     steps: dict[tuple[str, int, str], Step] = {}
     flops: dict[str, int] = {}
     overheads: dict[str, dict[str, Any]] = {}
+    derivatives: list[dict[str, Any]] = []
     others: dict[str, dict[str, Any]] = {}
     for extra, median in entries:
         kind = extra.get("kind")
@@ -170,6 +173,8 @@ def _sorted(content: dict[str, Any], machine: dict[str, Any], entries: list[tupl
             flops[extra["network"]] = extra["flops_per_column"]
         elif kind == "overhead":
             overheads[extra["name"]] = extra | {"median": median}
+        elif kind == "derivative":
+            derivatives.append(extra)
         elif kind is not None:
             others[kind] = extra
     commit = content.get("commit_info", {})
@@ -182,6 +187,7 @@ def _sorted(content: dict[str, Any], machine: dict[str, Any], entries: list[tupl
         steps=steps,
         flops=flops,
         overheads=overheads,
+        derivatives=derivatives,
         copy=others.get("copy"),
         large_product=others.get("large_product"),
         multiply_adds=others.get("multiply_adds"),

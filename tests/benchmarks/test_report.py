@@ -117,6 +117,34 @@ def test_the_land_component_has_a_report_of_its_own(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["land.md", "run.json"]
 
 
+def test_derivatives_have_a_report_of_their_own(tmp_path: Path) -> None:
+    run = _run()
+    place = {"kind": "derivative", "network": "default", "columns": 10_000, "threads": 2}
+    step = {"median": 0.02, "ratio": 1.0}
+    linear = {
+        "step": step,
+        "tangent_linear": {"median": 0.036, "ratio": 1.8},
+        "adjoint": {"median": 0.06, "ratio": 2.6},
+    }
+    block = {
+        "jacobian, state by state": {"median": 0.05, "ratio": 0.25},
+        "finite differences": {"median": 0.2, "ratio": 1},
+    }
+    run["benchmarks"] = [
+        _entry(0.02, **place, base="step", rivals=linear),
+        _entry(0.2, **place, base="finite differences", rivals={**block, "step": step}),
+    ]
+    assert report.main([str(_write(tmp_path / "run.json", run)), str(tmp_path)]) == 0
+    text = (tmp_path / "derivatives.md").read_text()
+    for expected in (
+        "| default | 10000 | 2 | 20 ms | 1.80 | **2.60** |",
+        "| default | 10000 | 2 | state by state | 50 ms | 200 ms | 4.0 |",
+        "A Processor, 2 cores",
+    ):
+        assert expected in text, expected
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["derivatives.md", "run.json"]
+
+
 def test_report_runs_as_a_script(tmp_path: Path) -> None:
     """As `make bench` calls it: without pytest's paths."""
     source = _write(tmp_path / "run.json", _run())

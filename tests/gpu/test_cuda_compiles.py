@@ -21,7 +21,8 @@ from ailand_gt4py.dimensions import LandColumn, LandPoint, point_connectivity
 from ailand_gt4py.errors import RunError
 from ailand_gt4py.lowering import backends, compilation, cublas
 from ailand_gt4py.lowering.device import DeviceMaps
-from ailand_gt4py.parameters import network_shape, step_operands
+from ailand_gt4py.parameters import adjoint_operands, network_shape, step_operands
+from ailand_gt4py.stencils.adjoint import describe_adjoint
 from ailand_gt4py.stencils.land_points import accumulate, spread
 from ailand_gt4py.stencils.step import describe_step, make_program
 from ailand_gt4py.stencils.surface import closure_program
@@ -85,6 +86,23 @@ def test_step_compiles_and_links(
     loaded = ctypes.CDLL(str(library), mode=os.RTLD_NOW)  # every symbol must be found
     for function in (f"__program_{library.stem.removeprefix('lib')}", "__dace_gpu_set_all_streams"):
         assert hasattr(loaded, function)
+
+
+@pytest.mark.slow
+def test_adjoint_compiles_and_links(empty_cache: pathlib.Path) -> None:
+    """With every kind of bound; the matrices that choose bounds are products, too."""
+    model = random_model("layer_norm", (5, 4, 3, 3), width=24, depth=2, bounded_by_others=True)
+    dtype = np.dtype("float32")
+    operands = adjoint_operands(model, step_operands(model, dtype, "cpu"), dtype, "cpu")
+    program = make_program(describe_adjoint(network_shape(model), dtype.type))
+    backend = backends.dace_backend(True, operands.complete_tables, operands.broadcast_tables)
+    with compilation.in_this_process():
+        program.with_backend(backend).compile(offset_provider=operands.offset_provider)
+        gtx.wait_for_compilation()
+    (library,) = (path for path in empty_cache.glob("**/lib*_adjoint_*.so") if "dacestub" not in path.name)
+    cublas.load()
+    loaded = ctypes.CDLL(str(library), mode=os.RTLD_NOW)  # every symbol must be found
+    assert hasattr(loaded, f"__program_{library.stem.removeprefix('lib')}")
 
 
 @pytest.mark.slow

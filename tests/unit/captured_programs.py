@@ -15,17 +15,29 @@ from random_models import random_model
 from small_programs import leaves
 
 from ailand_gt4py import arrays
-from ailand_gt4py.dimensions import N_MOMENTS, Column, Moment
+from ailand_gt4py.dimensions import DIRECTIONS, N_MOMENTS, Axes, Column, Moment, field_dimensions
+from ailand_gt4py.jacobian import block_of
+from ailand_gt4py.jacobian_operands import changes_operands, gradients_operands
 from ailand_gt4py.lowering.backends import SCRATCH_PREFIXES
 from ailand_gt4py.lowering.column_program import ColumnProgram
 from ailand_gt4py.lowering.read_gtir import Tables, read_program
-from ailand_gt4py.parameters import StepOperands, feature_extent, network_shape, step_operands
+from ailand_gt4py.parameters import StepOperands, adjoint_operands, feature_extent, network_shape, step_operands
+from ailand_gt4py.stencils.adjoint import describe_adjoint
+from ailand_gt4py.stencils.jacobian import describe_changes, describe_gradients
 from ailand_gt4py.stencils.step import ProgramDescription, describe_static_part, describe_step, make_program
 from ailand_gt4py.stencils.tangent_linear import describe_tangent_linear
 from ailand_gt4py.weights.model import Model
 
 N_COLUMNS = 5
-DESCRIPTIONS = {"step": describe_step, "static part": describe_static_part, "tangent-linear": describe_tangent_linear}
+_BOTH = ("new_state", "diagnostics")
+DESCRIPTIONS = {
+    "step": describe_step,
+    "static part": describe_static_part,
+    "tangent-linear": describe_tangent_linear,
+    "adjoint": describe_adjoint,
+    "jacobian by changes": lambda shape, dtype: describe_changes(shape, _BOTH, dtype),
+    "jacobian by gradients": lambda shape, dtype: describe_gradients(shape, _BOTH, dtype),
+}
 
 
 def generated_sdfg(program: ir.Program, provider: dict[str, gtx.Connectivity], backend: Any) -> dace.SDFG:
@@ -56,7 +68,24 @@ class CapturedStep:
             frozenset(names) for names in (self.operands.complete_tables, self.operands.broadcast_tables)
         )
         tables = Tables(complete, broadcast, gtx_common.offset_provider_to_type(dict(self.operands.offset_provider)))
-        return read_program(self.gtir, self.shapes, Column.value, tables, SCRATCH_PREFIXES)
+        directions = tuple(direction.value for direction in DIRECTIONS)
+        return read_program(self.gtir, self.shapes, Column.value, tables, SCRATCH_PREFIXES, directions)
+
+
+def operands_of(model: Model, precision: str, what: str) -> StepOperands:
+    """Of a program of `DESCRIPTIONS`; of a Jacobian, of the whole of it."""
+    dtype = np.dtype(precision)
+    step = step_operands(model, dtype, "cpu")
+    block = block_of(model)
+    if what == "jacobian by changes":
+        return changes_operands(model, step, dtype, "cpu", block.outputs, block.inputs)
+    if what not in ("adjoint", "jacobian by gradients"):
+        return step
+    adjoint = adjoint_operands(model, step, dtype, "cpu")
+    if what == "adjoint":
+        return adjoint
+    rows = {"new_state": tuple(range(len(model.state))), "diagnostics": tuple(range(len(model.diagnostics)))}
+    return gradients_operands(model, adjoint, dtype, "cpu", rows, block.inputs)
 
 
 @functools.cache
@@ -65,14 +94,16 @@ def captured_step(
 ) -> CapturedStep:
     """A program of `DESCRIPTIONS` of a random network."""
     model = random_model(architecture, (5, 4, 3, 2), seed=depth, width=width, depth=depth, dtype=np.float64)
-    operands = step_operands(model, np.dtype(precision), "cpu")
+    operands = operands_of(model, precision, what)
     description = DESCRIPTIONS[what](network_shape(model), np.dtype(precision).type)
 
-    def field(feature: gtx.Dimension) -> gtx.Field:
-        n_features = N_MOMENTS if feature == Moment else feature_extent(model, feature)
-        return arrays.wrap(np.zeros((N_COLUMNS, n_features), dtype=precision), (Column, feature))
+    def field(axes: Axes) -> gtx.Field:
+        dimensions = field_dimensions(axes)
+        extents = {**operands.extents, Moment: N_MOMENTS}
+        shape = (N_COLUMNS, *(extents.get(axis) or feature_extent(model, axis) for axis in dimensions[1:]))
+        return arrays.wrap(np.zeros(shape, dtype=precision), dimensions)
 
-    fields = {name: field(feature) for name, feature in (description.caller_fields | description.buffers).items()}
+    fields = {name: field(axes) for name, axes in (description.caller_fields | description.buffers).items()}
     values = leaves({name: operands.by_name[name] for name in description.operands})
     shapes = {name: array.shape for name, array in (leaves(fields) | values).items()}
     return CapturedStep(model, description, operands, make_program(description).gtir, shapes, values)

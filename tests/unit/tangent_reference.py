@@ -29,6 +29,7 @@ class Operations(NamedTuple):
     concatenate: Callable[[Sequence[Array]], Array]
     clip: Callable[[Array, Array, Array], Array]
     smaller: Callable[[Array, Array], Array]
+    logarithm: Callable[[Array, float], Array]
     stack: Callable[[Sequence[Array]], Array]
 
 
@@ -69,9 +70,18 @@ def step(model: Model, inputs: Sequence[Array], operations: Operations) -> tuple
 
     bounds = [inputs[group][:, k] for group in (0, 1) for k in range(inputs[group].shape[1])]
 
+    def normalised(values: Array, variables: Sequence[Variable]) -> Array:
+        parts = [
+            operations.logarithm(values[:, k], v.normalisation.minimum)
+            if v.normalisation.is_logarithmic
+            else values[:, k]
+            for k, v in enumerate(variables)
+        ]
+        shift, scale = (of_variables(variables, lambda v, n=name: getattr(v.normalisation, n)) for name in _SCALING)
+        return (operations.stack(parts) - shift) / scale
+
     static, forcing, state = (
-        (values - of_variables(variables, lambda v: v.normalisation.shift))
-        / of_variables(variables, lambda v: v.normalisation.scale)
+        normalised(values, variables)
         for values, variables in zip(inputs, (model.static, model.forcing, model.state), strict=True)
     )
     relu, leaky = operations.relu, operations.leaky_relu
@@ -109,6 +119,7 @@ COMPLEX = Operations(
         (x.real > lower) & (x.real < upper), x, np.minimum(upper, np.maximum(lower, x.real))
     ),
     smaller=lambda x, bound: np.where(x.real < bound.real, x, bound),
+    logarithm=lambda x, floor: np.log(np.where(x.real > floor, x, floor)),
     stack=lambda parts: np.stack(parts, axis=1),
 )
 
@@ -128,12 +139,22 @@ def tangent_linear(
     return new_state.imag / _STEP, diagnostics.imag / _STEP
 
 
-def torch_tangent_linear(
-    torch: Any, model: Model, inputs: Sequence[np.ndarray], changes: Sequence[np.ndarray]
-) -> tuple[np.ndarray, np.ndarray]:
-    """The same by PyTorch's forward-mode differentiation in float64."""
+def jacobian(model: Model, inputs: Sequence[np.ndarray]) -> np.ndarray:
+    """(n_columns, results, inputs), float64, by one complex step for each input."""
+    sizes = [values.shape[1] for values in inputs]
+    columns = []
+    for place in range(sum(sizes)):
+        changes = [np.zeros(values.shape) for values in inputs]
+        group = int(np.searchsorted(np.cumsum(sizes), place, side="right"))
+        changes[group][:, place - sum(sizes[:group])] = 1.0
+        columns.append(np.concatenate(tangent_linear(model, inputs, changes), axis=1))
+    return np.stack(columns, axis=2)
+
+
+def torch_operations(torch: Any) -> Operations:
+    """Those of PyTorch."""
     functional = torch.nn.functional
-    operations = Operations(
+    return Operations(
         constant=lambda array: torch.from_numpy(np.array(array)),
         relu=torch.relu,
         leaky_relu=lambda x: functional.leaky_relu(x, LEAKY_RELU_SLOPE),
@@ -141,8 +162,38 @@ def torch_tangent_linear(
         concatenate=lambda parts: torch.cat(list(parts), dim=1),
         clip=torch.clamp,
         smaller=torch.minimum,
+        logarithm=lambda x, floor: torch.log(torch.clamp(x, min=floor)),
         stack=lambda parts: torch.stack(list(parts), dim=1),
     )
+
+
+def torch_tangent_linear(
+    torch: Any, model: Model, inputs: Sequence[np.ndarray], changes: Sequence[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Changes of the results by PyTorch's forward-mode differentiation in float64."""
     primals, tangents = (tuple(torch.from_numpy(a.astype(np.float64)) for a in group) for group in (inputs, changes))
-    _, results = torch.func.jvp(lambda *x: step(model, x, operations), primals, tangents)
+    _, results = torch.func.jvp(lambda *x: step(model, x, torch_operations(torch)), primals, tangents)
     return results[0].numpy(), results[1].numpy()
+
+
+def torch_adjoint(
+    torch: Any, model: Model, inputs: Sequence[np.ndarray], gradients: Sequence[np.ndarray]
+) -> tuple[np.ndarray, ...]:
+    """Gradients with respect to the inputs by PyTorch's reverse-mode differentiation in float64."""
+    given = [torch.from_numpy(values.astype(np.float64)).requires_grad_() for values in inputs]
+    results = step(model, given, torch_operations(torch))
+    found = torch.autograd.grad(results, given, [torch.from_numpy(g.astype(np.float64)) for g in gradients])
+    return tuple(gradient.numpy() for gradient in found)
+
+
+def torch_jacobian(torch: Any, model: Model, inputs: Sequence[np.ndarray]) -> np.ndarray:
+    """(n_columns, results, inputs) by PyTorch's reverse-mode differentiation in float64, one result after another."""
+    n_columns, sizes = len(inputs[0]), model.sizes
+    n_results = sizes.state + sizes.diagnostics
+    rows = []
+    for place in range(n_results):
+        gradient = np.zeros((n_columns, n_results))
+        gradient[:, place] = 1.0
+        parts = torch_adjoint(torch, model, inputs, (gradient[:, : sizes.state], gradient[:, sizes.state :]))
+        rows.append(np.concatenate(parts, axis=1))
+    return np.stack(rows, axis=1)
