@@ -1,4 +1,7 @@
-"""The command ``ailand``: model files, compiling, training, evaluation. ``ailand-column-run`` is its own command."""
+"""The command ``ailand``: model files, compiling, training, evaluation, assimilation.
+
+``ailand-column-run`` is its own command.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import sys
 from collections.abc import Sequence
 
 import ailand_gt4py
+from ailand_gt4py.assimilation import command as assimilation_command
 from ailand_gt4py.errors import AilandError
 from ailand_gt4py.evaluation import command as evaluation_command
 from ailand_gt4py.lowering import command as compile_command
@@ -27,6 +31,7 @@ def make_parser() -> argparse.ArgumentParser:
         ("compile", compile_command, "compile a model ahead of time"),
         ("train", training_command, "train a model"),
         ("evaluate", evaluation_command, "score a model by lead time against persistence and climatology"),
+        ("assimilate", assimilation_command, "find soil moisture from observations, in a twin experiment"),
     ):
         command = commands.add_parser(name, help=summary)
         command.set_defaults(function=module.run)
