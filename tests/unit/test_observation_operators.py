@@ -285,17 +285,16 @@ def test_organic_soils_are_not_seen_and_unknown_ones_are_an_error() -> None:
         microwave.soil_coefficients(np.array([0.5, -0.1]), 1.41e9)
 
 
-def without(group: str, name: str) -> Model:
-    kept = tuple(variable for variable in getattr(MODEL, group) if variable.name != name)
-    return dataclasses.replace(MODEL, **{group: kept})
-
-
-def changed(group: str, name: str, **attributes: str) -> Model:
+def changed(group: str, name: str, /, **attributes: str) -> Model:
     variables = tuple(
         dataclasses.replace(variable, **attributes) if variable.name == name else variable
         for variable in getattr(MODEL, group)
     )
     return dataclasses.replace(MODEL, **{group: variables})
+
+
+def without(group: str, name: str) -> Model:
+    return changed(group, name, name="another")
 
 
 @pytest.mark.parametrize(

@@ -65,14 +65,17 @@ def analyse_ensemble(
         raise InputError(f"relaxation of the spread: found {relaxation:g}, expected 0 to 1")
     mean, perturbations = _split(members)
     seen_mean, seen_perturbations = _split(np.where(used, seen, 0.0))
-    weights = used / errors**2
     departures = np.where(used, observations, 0.0) - seen_mean
-    pulled = np.einsum("mco,co,co->cm", seen_perturbations, weights, departures)
-    information = np.einsum("mco,co,nco->cmn", seen_perturbations, weights, seen_perturbations)
+    by_column = seen_perturbations.transpose(1, 0, 2)
+    weights = used / errors**2
+    weighted = by_column * weights[:, None, :]
+    pulled = np.einsum("cmo,co->cm", weighted, departures)
+    information = weighted @ by_column.swapaxes(1, 2)
     values, vectors = np.linalg.eigh(information + (n_members - 1) * np.eye(n_members))
-    shift = np.einsum("cmk,ck,cnk,cn->cm", vectors, 1.0 / values, vectors, pulled)
-    root = np.einsum("cmk,ck,cnk->cmn", vectors, np.sqrt((n_members - 1) / values), vectors)
-    analysed = np.einsum("mcj,cmn->ncj", perturbations, root)
+    across = vectors.swapaxes(1, 2)
+    shift = np.einsum("cmk,ck->cm", vectors, np.einsum("ckm,cm->ck", across, pulled) / values)
+    root = (vectors * np.sqrt((n_members - 1) / values)[:, None, :]) @ across
+    analysed = (root @ perturbations.transpose(1, 0, 2)).transpose(1, 0, 2)
     if relaxation > 0.0:
         before, after = perturbations.std(axis=0), analysed.std(axis=0)
         ratio = np.divide(before, after, out=np.ones_like(after), where=after > 0.0)

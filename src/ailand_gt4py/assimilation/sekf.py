@@ -65,7 +65,7 @@ def analyse(covariance: Values, jacobian: Values, departures: Values, errors: Va
     seen = np.where(used[:, :, None], jacobian, 0.0)
     innovation = np.where(used, departures, 0.0)
     pulled = np.einsum("cok,co->ck", seen, weights * innovation)
-    information = np.einsum("coj,co,cok->cjk", seen, weights, seen)
+    information = seen.swapaxes(1, 2) @ (weights[:, :, None] * seen)
     # (B^-1 + G)^-1 = (I + B G)^-1 B: B need not be invertible.
     analysed = np.linalg.solve(np.eye(n_control) + covariance @ information, covariance)
     analysed = 0.5 * (analysed + analysed.swapaxes(1, 2))
