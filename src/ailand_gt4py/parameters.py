@@ -41,7 +41,9 @@ def network_shape(model: Model) -> NetworkShape:
         for block in architectures.blocks(model.architecture)
     )
     logarithmic = any(variable.normalisation.is_logarithmic for variable in model.forcing)
-    return NetworkShape(model.architecture, depths, logarithmic)
+    groups = {"new_state": model.state, "diagnostics": model.diagnostics}
+    bounded = tuple(name for name, group in groups.items() if any(variable.bounded_by for variable in group))
+    return NetworkShape(model.architecture, depths, logarithmic, bounded)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,6 +160,19 @@ class _Builder:
         upper = np.array([variable.upper_bound for variable in variables])
         return (*self.scaling(feature, variables), self.vector(feature, lower), self.vector(feature, upper))
 
+    def bounding(self, feature: gtx.Dimension, variables: tuple[Variable, ...]) -> tuple[Any, ...]:
+        """What `shapes.bounding_type` says."""
+        sources = {StaticFeature: self.model.static, ForcingFeature: self.model.forcing, feature: variables}
+        choices = [
+            np.array([[float(variable.bounded_by == one.name) for one in group] for variable in variables])
+            for group in sources.values()
+        ]
+        none = np.where(sum(choice.sum(axis=1) for choice in choices) > 0.0, 0.0, np.inf)
+        fields = [
+            self.matrix(contraction(source, feature), choice) for source, choice in zip(sources, choices, strict=True)
+        ]
+        return (*fields, self.vector(feature, none))
+
 
 def step_operands(model: Model, dtype: np.dtype, device: arrays.Device) -> StepOperands:
     """The operands of a model's step in one precision on one device.
@@ -173,7 +188,11 @@ def step_operands(model: Model, dtype: np.dtype, device: arrays.Device) -> StepO
         "finishing_new_state": builder.finishing(StateFeature, model.state),
         "finishing_diagnostics": builder.finishing(DiagnosticFeature, model.diagnostics),
     }
-    for block, k, dense in network_shape(model).contractions:
+    shape = network_shape(model)
+    results = {"new_state": (StateFeature, model.state), "diagnostics": (DiagnosticFeature, model.diagnostics)}
+    for group in shape.bounded_by_others:
+        by_name[f"bounding_{group}"] = builder.bounding(*results[group])
+    for block, k, dense in shape.contractions:
         by_name[f"operands_{block}_{k}"] = builder.layer(block, k, dense)
     if model.architecture == "two_branch":
         # The layer where the branches meet is split: its static share is computed apart (`stencils.step`).

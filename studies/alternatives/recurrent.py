@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -67,6 +68,20 @@ class RecurrentNetwork(nn.Module):
         # As for the MLP, diagnostics cost the state nothing.
         known = torch.cat([inputs.detach(), new.detach(), memory[0].detach()], dim=-1)
         return new, self.diagnostic(known), memory
+
+
+def kept(
+    path: Path, data: TrainingData, width: int, seed: int, report: Callable[[str], None]
+) -> tuple[RecurrentNetwork, float]:
+    """As `train`, or what an earlier call has left at ``path``."""
+    if not path.exists():
+        network, minutes = train(data, width, seed, report)
+        torch.save({"network": network.state_dict(), "minutes": minutes}, path.with_suffix(".part"))
+        path.with_suffix(".part").rename(path)
+    stored = torch.load(path, weights_only=True)
+    network = RecurrentNetwork(data.scaling, width)
+    network.load_state_dict(stored["network"])
+    return network, stored["minutes"]
 
 
 def train(data: TrainingData, width: int, seed: int, report: Callable[[str], None]) -> tuple[RecurrentNetwork, float]:

@@ -5,8 +5,10 @@ Trees have no gradient, so they learn single steps from true states: no rollout 
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,6 +20,21 @@ from .protocol import TrainingData, normalised
 
 ROUNDS = 300
 OPTIONS = {"tree_method": "hist", "max_depth": 8, "eta": 0.1, "subsample": 0.8, "min_child_weight": 10.0, "nthread": 1}
+
+
+def kept(
+    directory: Path, data: TrainingData, samples: int, seed: int, report: Callable[[str], None]
+) -> tuple[list[xgboost.Booster], float]:
+    """As `train`, or what an earlier call has left in ``directory``."""
+    minutes_file = directory / "minutes.json"
+    if not minutes_file.exists():
+        boosters, minutes = train(data, samples, seed, report)
+        directory.mkdir(parents=True, exist_ok=True)
+        for place, booster in enumerate(boosters):
+            booster.save_model(directory / f"{place:02d}.ubj")
+        minutes_file.write_text(json.dumps(minutes))
+    boosters = [xgboost.Booster(OPTIONS, model_file=str(path)) for path in sorted(directory.glob("*.ubj"))]
+    return boosters, json.loads(minutes_file.read_text())
 
 
 def train(

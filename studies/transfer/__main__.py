@@ -24,6 +24,7 @@ import yaml
 from ailand_gt4py.evaluation.attachments import TRANSFER_SCHEMA
 from ailand_gt4py.evaluation.columns import read_columns
 from ailand_gt4py.evaluation.lead_time import free_run_scores
+from ailand_gt4py.training.variables import CATALOGUE, FORCING, STATE, STATIC
 from ailand_gt4py.weights.model_file import read_model
 
 CONFIGURATION = Path(__file__).with_name("configuration.yaml")
@@ -82,6 +83,11 @@ def train(group: str, work: Path) -> Path:
         return model
     options = yaml.safe_load(CONFIGURATION.read_text(encoding="utf-8"))
     options["data"]["train"] = [f"{stem}_train.nc"]
+    chosen = options["variables"]["state"]
+    options["variables"] |= varying_inputs(work / f"{stem}_train.nc")
+    options["variables"]["state"] = [name for name in chosen if name in options["variables"]["state"]]
+    weights, outputs = options["loss"]["weights"], options["variables"]["state"] + options["variables"]["diagnostics"]
+    options["loss"]["weights"] = {name: weight for name, weight in weights.items() if name in outputs}
     configuration = work / f"{stem}.yaml"
     configuration.write_text(yaml.safe_dump(options))
     command = shutil.which("ailand") or str(Path(sys.executable).with_name("ailand"))
@@ -90,6 +96,15 @@ def train(group: str, work: Path) -> Path:
     files = ["--data", work, "--directory", directory, "-o", model]
     subprocess.run([command, "train", configuration, *files, *resume], check=True)
     return model
+
+
+def varying_inputs(path: Path) -> dict[str, list[str]]:
+    """By group the inputs that vary in a file: of others, snow in the tropics say, nothing can be learnt."""
+    with xr.open_dataset(path, decode_times=False) as data:
+        return {
+            group: [one.name for one in known if one.derived or np.ptp(data[one.name].values) > 0.0]
+            for group, known in (("static", STATIC), ("forcing", FORCING), ("state", STATE))
+        }
 
 
 def scores(model: Path, test: Path) -> dict[str, float]:
@@ -138,11 +153,10 @@ def main() -> int:
     tests = [*(work / f"{stem}_test.nc" for stem in stems), work / "europe_test.nc"]
     found = [[scores(model, test) for test in tests] for model in models]
     distances = [[climate_distance(work / f"{stem}_train.nc", test) for test in tests] for stem in stems]
-    units = {
-        variable.name: variable.units for one in [read_model(models[0])] for variable in one.state + one.diagnostics
-    }
+    units = {name: one.units for group in ("state", "diagnostics") for name, one in CATALOGUE[group].items()}
     variables = [
-        {"name": name, "units": units[name], "values": [[cell[name] for cell in row] for row in found]}
+        # A model of columns without snow knows none.
+        {"name": name, "units": units[name], "values": [[cell.get(name) for cell in row] for row in found]}
         for name in VARIABLES
     ]
     variables.append({"name": "distance in climate space", "units": "1", "values": distances})
@@ -155,7 +169,8 @@ def main() -> int:
         "variables": variables,
         "note": (
             "A quarter of each group's columns is kept for testing, on the diagonal and off it. Small models, all "
-            "trained alike (studies/transfer/configuration.yaml): it compares groups, not the model that ships. "
+            "trained alike (studies/transfer/configuration.yaml, without inputs that do not vary in the group): "
+            "it compares groups, not the model that ships. "
             "Distance: mean over the test columns of the distance to the nearest training column in mean and monthly "
             f"spread of {', '.join(CLIMATE_SPACE)}, in standard deviations."
         ),

@@ -69,11 +69,22 @@ def normalised_layers(model: Model, block: str, x: Array, count: int) -> Array:
     return x
 
 
-def clip(values: Array, variables: Sequence[Variable]) -> Array:
-    """Values in normalised space, clipped to the variables' bounds."""
+def clip(values: Array, variables: Sequence[Variable], inputs: dict[str, Array] | None = None) -> Array:
+    """Values in normalised space, clipped to the variables' bounds; ``inputs`` by name in model units."""
     lower = [(v.lower_bound - v.normalisation.shift) / v.normalisation.scale for v in variables]
     upper = [(v.upper_bound - v.normalisation.shift) / v.normalisation.scale for v in variables]
-    return np.clip(values, lower, upper)
+    clipped = np.clip(values, lower, upper)
+    known = (inputs or {}) | in_model_units(clipped, variables)
+    for place, v in enumerate(variables):
+        if v.bounded_by:
+            bound = (known[v.bounded_by] - v.normalisation.shift) / v.normalisation.scale
+            clipped[:, place] = np.minimum(clipped[:, place], bound)
+    return clipped
+
+
+def in_model_units(values: Array, variables: Sequence[Variable]) -> dict[str, Array]:
+    """The columns of normalised values by name."""
+    return {v.name: values[:, k] * v.normalisation.scale + v.normalisation.shift for k, v in enumerate(variables)}
 
 
 def forward(model: Model, static: Array, forcing: Array, state: Array) -> Step:
@@ -104,7 +115,8 @@ def forward(model: Model, static: Array, forcing: Array, state: Array) -> Step:
         diagnostic_inputs = np.concatenate([static, forcing, state + raw], axis=1)
         hidden = normalised_layers(model, "diagnostic", diagnostic_inputs, last)
         diagnostics = linear(model, f"diagnostic.{last}", hidden)
-    return Step(clip(state + raw, model.state), clip(diagnostics, model.diagnostics), raw)
+    known = in_model_units(static, model.static) | in_model_units(forcing, model.forcing)
+    return Step(clip(state + raw, model.state, known), clip(diagnostics, model.diagnostics, known), raw)
 
 
 def rollout(model: Model, static: Array, forcing: Array, state: Array) -> tuple[Array, Array]:

@@ -68,8 +68,13 @@ def random_model(
     width: int = 5,
     depth: int = 2,
     dtype: type = np.float32,
+    bounded_by_others: bool = False,
 ) -> Model:
-    """A random model in physical units with statistics, and bounds on the first state and the last diagnostic."""
+    """A random model in physical units with statistics, and bounds on the first state and the last diagnostic.
+
+    With ``bounded_by_others`` the second and the last state and the first diagnostic are bounded by
+    inputs and by the second diagnostic.
+    """
     sizes = Sizes(*sizes)
     rng = np.random.default_rng(seed)
 
@@ -91,6 +96,10 @@ def random_model(
     diagnostics = variables("diagnostic", sizes.diagnostics, "window end")
     state[0]["lower_bound"] = -0.5
     diagnostics[-1] |= {"lower_bound": -0.5, "upper_bound": 0.5}
+    if bounded_by_others:
+        state[1]["bounded_by"] = "static_1"
+        state[-1]["bounded_by"] = "forcing_0"
+        diagnostics[0]["bounded_by"] = diagnostics[1]["name"]
     return Model(
         architecture=architecture,
         static=tuple(Variable(**v) for v in variables("static", sizes.static, "static")),

@@ -28,6 +28,8 @@ class Operations(NamedTuple):
     normalise: Callable[[Array], Array]
     concatenate: Callable[[Sequence[Array]], Array]
     clip: Callable[[Array, Array, Array], Array]
+    smaller: Callable[[Array, Array], Array]
+    stack: Callable[[Sequence[Array]], Array]
 
 
 def step(model: Model, inputs: Sequence[Array], operations: Operations) -> tuple[Array, Array]:
@@ -56,7 +58,16 @@ def step(model: Model, inputs: Sequence[Array], operations: Operations) -> tuple
     def finished(x: Array, variables: Sequence[Variable]) -> Array:
         shift, scale = (of_variables(variables, lambda v, n=name: getattr(v.normalisation, n)) for name in _SCALING)
         lower, upper = (of_variables(variables, lambda v, n=name: getattr(v, n)) for name in _BOUNDS)
-        return operations.clip(x * scale + shift, lower, upper)
+        clipped = operations.clip(x * scale + shift, lower, upper)
+        known = dict(zip((v.name for v in (*model.static, *model.forcing)), bounds, strict=True))
+        known |= {v.name: clipped[:, k] for k, v in enumerate(variables)}
+        limited = [
+            operations.smaller(clipped[:, k], known[v.bounded_by]) if v.bounded_by else clipped[:, k]
+            for k, v in enumerate(variables)
+        ]
+        return operations.stack(limited)
+
+    bounds = [inputs[group][:, k] for group in (0, 1) for k in range(inputs[group].shape[1])]
 
     static, forcing, state = (
         (values - of_variables(variables, lambda v: v.normalisation.shift))
@@ -97,6 +108,8 @@ COMPLEX = Operations(
     clip=lambda x, lower, upper: np.where(
         (x.real > lower) & (x.real < upper), x, np.minimum(upper, np.maximum(lower, x.real))
     ),
+    smaller=lambda x, bound: np.where(x.real < bound.real, x, bound),
+    stack=lambda parts: np.stack(parts, axis=1),
 )
 
 
@@ -127,6 +140,8 @@ def torch_tangent_linear(
         normalise=lambda x: functional.layer_norm(x, x.shape[-1:], eps=LAYER_NORM_EPSILON),
         concatenate=lambda parts: torch.cat(list(parts), dim=1),
         clip=torch.clamp,
+        smaller=torch.minimum,
+        stack=lambda parts: torch.stack(list(parts), dim=1),
     )
     primals, tangents = (tuple(torch.from_numpy(a.astype(np.float64)) for a in group) for group in (inputs, changes))
     _, results = torch.func.jvp(lambda *x: step(model, x, operations), primals, tangents)

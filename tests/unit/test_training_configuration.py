@@ -112,6 +112,15 @@ def test_defaults_and_conversions():
         ({"data": {"train": ["a"], "clip": {"met_tair": [1, 2]}}}, "'data.clip.met_tair': no such output"),
         ({"data": {"train": ["a"], "frequency": {"b": 2}}}, "'data.frequency.b': no such source; expected one of a"),
         ({"data": {"train": ["a"], "frequency": {"a": 0}}}, "'data.frequency.a' is 0, expected at least 1"),
+        (
+            {"data": {"train": ["a"], "frequency_above": {"met_tair": [280.0, 2]}}},
+            "'data.frequency_above.met_tair': no such static input; expected one of clim_clake",
+        ),
+        (
+            {"data": {"train": ["a"], "frequency_above": {"clim_cu": [0.5, 0]}}},
+            "'data.frequency_above.clim_cu' has the frequency 0, expected at least 1",
+        ),
+        ({"loss": {"mean_error_weight": -1.0}}, "'loss.mean_error_weight' is -1.0, expected 0.0 to inf"),
         ({"data": {"train": ["a"], "exclude_boxes": [[35.0, 71.5, -11.0]]}}, r"'data.exclude_boxes\[0\]' is .*of 4"),
         ({"data": {"train": ["a"], "exclude_boxes": [[71.5, 35, -11, 32]]}}, r"'data.exclude_boxes\[0\]' .*increasing"),
         ({"data": {"train": ["a"], "in_files": 1}}, "'data.in_files' is 1, expected true or false"),

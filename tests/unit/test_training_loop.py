@@ -371,7 +371,7 @@ def test_columns_that_are_all_alike_are_refused(tmp_path):
         OPTIONS | {"data": {"train": ["b.nc"], "validation_fraction": 0.5}}, "x"
     )
     with pytest.raises(InputError, match=r"'clim_clake' has the standard deviation 0\.0"):
-        session.train(options, [tmp_path / "b.nc"], tmp_path / "m.nc", tmp_path, False, 1, "", "", print)
+        session.train(options, [tmp_path / "b.nc"], tmp_path / "m.nc", tmp_path, None, False, 1, "", "", print)
 
 
 def test_training_from_files_and_from_a_store_gives_the_same_model(path, tmp_path):
@@ -381,7 +381,7 @@ def test_training_from_files_and_from_a_store_gives_the_same_model(path, tmp_pat
     def trained(name, file, **data):
         content = OPTIONS | {"data": {"train": [file.name], "validation_fraction": 0.2} | data}
         options = configuration.parse_configuration(content, "x")
-        words = (options, [file], tmp_path / f"{name}.nc", tmp_path / name, False, 1, "", "", said.append)
+        words = (options, [file], tmp_path / f"{name}.nc", tmp_path / name, None, False, 1, "", "", said.append)
         return session.train(*words)
 
     with xr.open_dataset(path) as dataset:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import sys
 
@@ -71,7 +72,7 @@ def test_the_public_store_itself(shared):
 def test_the_projects_own_files_open(shared, name, lacking):
     """The file with perturbed parameters has no albedo of the snow."""
     chosen = variables.choose([], [], [item.name for item in DEFAULT.state if item.name != lacking], [])
-    with open_source(shared / "data" / name, chosen) as source:
+    with contextlib.closing(open_source(shared / "data" / name, chosen)) as source:
         assert source.step == np.timedelta64(6, "h")
         assert source.forcing(0, 2).shape == (2, source.n_columns, 12)
         names = [variable.name for variable in (*chosen.state, *chosen.diagnostics)]
@@ -83,7 +84,7 @@ def test_held_out_columns_of_the_hourly_file_are_found(shared):
     """Its 39 columns are some of the 6-hourly files', 6 of them of the one that is never trained on."""
     held_out = dataset._places_of([shared / "data" / "ecland_synth_6h_holdout.nc"], DEFAULT)
     assert len(held_out) == 85
-    with open_source(shared / "data" / "ecland_synth_1h.nc", DEFAULT) as source:
+    with contextlib.closing(open_source(shared / "data" / "ecland_synth_1h.nc", DEFAULT)) as source:
         assert source.step == np.timedelta64(1, "h")
         kept = dataset._kept(source, [], held_out)
         assert len(kept) == 33

@@ -26,6 +26,7 @@ def columns(n_columns: int = 12, n_times: int = 80, seed: int = 0) -> xr.Dataset
     times = np.datetime64("2021-03-01", "ns") + np.arange(n_times) * STEP
     shape = (n_times, n_columns)
     fields: dict[str, np.ndarray] = {item.name: rng.uniform(0.1, 1.0, n_columns) for item in variables.STATIC}
+    fields["clim_theta_sat"] = 0.5 + 0.2 * fields["clim_theta_sat"]  # never below the soil's water
     fields |= {item.name: rng.uniform(0.0, 1.0, shape) for item in variables.FORCING if not item.derived}
     rain, snow = (np.maximum(rng.uniform(-1.0, 1.0, shape), 0.0) for _ in range(2))
     fields |= {"met_rainf": rain, "met_snowf": snow}
@@ -51,7 +52,7 @@ def columns(n_columns: int = 12, n_times: int = 80, seed: int = 0) -> xr.Dataset
             old = state[f"stl{layer}"][k]
             state[f"stl{layer}"][k + 1] = old + rate * (air[k] - old)
             state[f"swvl{layer}"][k + 1] = np.clip(
-                state[f"swvl{layer}"][k] + 0.01 / layer * (rain[k] - 0.25), 0.01, 0.7
+                state[f"swvl{layer}"][k] + 0.01 / layer * (rain[k] - 0.25), 0.01, 0.5
             )
         for name, gain, low, high in (
             ("snowc", 0.1, 0.0, 1.0), ("sd", 0.01, 0.0, 0.1), ("rsn", 20.0, 100.0, 400.0), ("tsn", 2.0, 240.0, 273.0),

@@ -5,9 +5,16 @@ import functools
 import gt4py.next as gtx
 from gt4py.next import log, maximum, minimum
 
-from ailand_gt4py.dimensions import Column
+from ailand_gt4py.dimensions import Column, ForcingFeature, StaticFeature
+from ailand_gt4py.stencils.dense import contract
 from ailand_gt4py.stencils.instances import FieldOperator, named_field_operator
-from ailand_gt4py.stencils.shapes import finishing_type, logarithmic_scaling_type, scaling_type
+from ailand_gt4py.stencils.shapes import (
+    bounding_type,
+    columns,
+    finishing_type,
+    logarithmic_scaling_type,
+    scaling_type,
+)
 
 
 @functools.cache
@@ -58,3 +65,48 @@ def denormalise_and_bound(feature: gtx.Dimension, dtype: type) -> FieldOperator:
         return minimum(finishing[3], maximum(finishing[2], normalised * finishing[1] + finishing[0]))
 
     return to_model_units
+
+
+@functools.cache
+def bound_of_others(feature: gtx.Dimension, dtype: type) -> FieldOperator:
+    """The upper bound that other variables of a column are to its results, infinite where none is.
+
+    Arguments: results, static inputs and forcing in model units; the choice of some of these (`shapes.bounding_type`),
+    by matrix products, since GT4Py cannot index one feature by another. A product with 1 and zeros is exact.
+    """
+    of_static = contract(StaticFeature, feature, dtype)
+    of_forcing = contract(ForcingFeature, feature, dtype)
+    of_results = contract(feature, feature, dtype)
+
+    @named_field_operator(f"bound_of_others_{feature.value}", dtype)
+    def choose(
+        results: columns(feature, dtype),
+        static_input: columns(StaticFeature, dtype),
+        forcing_input: columns(ForcingFeature, dtype),
+        choices: bounding_type(feature, dtype),
+    ) -> columns(feature, dtype):
+        return (
+            of_static(static_input, choices[0])
+            + of_forcing(forcing_input, choices[1])
+            + of_results(results, choices[2])
+            + choices[3]
+        )
+
+    return choose
+
+
+@functools.cache
+def bound_by_others(feature: gtx.Dimension, dtype: type) -> FieldOperator:
+    """min(bound of others, result); arguments as of `bound_of_others`."""
+    bound = bound_of_others(feature, dtype)
+
+    @named_field_operator(f"bound_by_others_{feature.value}", dtype)
+    def limit(
+        results: columns(feature, dtype),
+        static_input: columns(StaticFeature, dtype),
+        forcing_input: columns(ForcingFeature, dtype),
+        choices: bounding_type(feature, dtype),
+    ) -> columns(feature, dtype):
+        return minimum(bound(results, static_input, forcing_input, choices), results)
+
+    return limit

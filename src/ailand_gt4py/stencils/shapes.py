@@ -40,11 +40,13 @@ class NetworkShape:
         architecture: ``simple``, ``two_branch`` or ``layer_norm``.
         depths: (block, number of linear layers), as in `ailand_gt4py.weights.architectures`.
         logarithmic_forcing: whether the logarithm of some forcing is taken.
+        bounded_by_others: groups of results, of ``new_state`` and ``diagnostics``, some of which other variables bound.
     """
 
     architecture: str
     depths: tuple[tuple[str, int], ...]
     logarithmic_forcing: bool = False
+    bounded_by_others: tuple[str, ...] = ()
 
     @property
     def layers(self) -> dict[str, Layers]:
@@ -149,3 +151,13 @@ def logarithmic_scaling_type(feature: gtx.Dimension, dtype: type) -> Type:
 def finishing_type(feature: gtx.Dimension, dtype: type) -> Type:
     """Type of (shift, scale, lower bound, upper bound)."""
     return tuple[vector(feature, dtype), vector(feature, dtype), vector(feature, dtype), vector(feature, dtype)]
+
+
+def bounding_type(feature: gtx.Dimension, dtype: type) -> Type:
+    """Type of (choice of static inputs, of forcing, of the results themselves, bound where nothing is chosen).
+
+    A choice is a matrix with a 1 where an input or a result bounds a result, else 0: its product with the values is the
+    bound.
+    """
+    choices = (matrix(source, feature, dtype) for source in (StaticFeature, ForcingFeature, feature))
+    return tuple[(*choices, vector(feature, dtype))]

@@ -20,11 +20,12 @@ import gt4py.next as gtx
 from ailand_gt4py.dimensions import DiagnosticFeature, ForcingFeature, StateFeature, StaticFeature
 from ailand_gt4py.stencils.instances import FieldOperator, define
 from ailand_gt4py.stencils.layers import completed_layer, increment, input_layer, layer, linear, pair_layer
-from ailand_gt4py.stencils.pointwise import denormalise_and_bound, normalise, normalise_logarithms
+from ailand_gt4py.stencils.pointwise import bound_by_others, denormalise_and_bound, normalise, normalise_logarithms
 from ailand_gt4py.stencils.shapes import (
     INPUTS,
     NetworkShape,
     Type,
+    bounding_type,
     columns,
     finishing_type,
     layer_type,
@@ -78,10 +79,18 @@ class ProgramDescription:
         return feature == ForcingFeature and self.shape.logarithmic_forcing
 
     def finish(self, group: str, feature: gtx.Dimension, normalised: str) -> None:
-        """Append the last statement of a result, which writes the caller's field."""
+        """Append the last statements of a result, which write the caller's field."""
         self.operands[f"finishing_{group}"] = finishing_type(feature, self.dtype)
-        arguments = (normalised, f"finishing_{group}")
-        self.statements.append(Statement(denormalise_and_bound(feature, self.dtype), arguments, group))
+        operator, arguments = denormalise_and_bound(feature, self.dtype), (normalised, f"finishing_{group}")
+        if group in self.shape.bounded_by_others:
+            results = self._append(operator, arguments, f"work_{group}", feature)
+            operator, arguments = bound_by_others(feature, self.dtype), self.bounding(group, feature, results)
+        self.statements.append(Statement(operator, arguments, group))
+
+    def bounding(self, group: str, feature: gtx.Dimension, results: str) -> tuple[str, ...]:
+        """The arguments of `pointwise.bound_by_others`, whose choices the program then takes."""
+        self.operands[f"bounding_{group}"] = bounding_type(feature, self.dtype)
+        return (results, "static_input", "forcing_input", f"bounding_{group}")
 
     def chain(self, block: str, inputs: tuple[str, ...], first: int = 0, last: int | None = None) -> tuple[str, ...]:
         """Append layers of a block, the first of them on ``inputs``; gives the names of what they come to."""
@@ -157,7 +166,8 @@ def program_name(what: str, shape: NetworkShape, dtype: type) -> str:
     """A program's name: what it does, for which network and type."""
     depths = "_".join(f"{block}{depth}" for block, depth in shape.depths)
     logarithms = "_logarithms" if shape.logarithmic_forcing else ""
-    return f"{shape.architecture}_{depths}{logarithms}_{what}_{dtype.__name__}"
+    bounded = "".join(f"_bounded_{group}" for group in shape.bounded_by_others)
+    return f"{shape.architecture}_{depths}{logarithms}{bounded}_{what}_{dtype.__name__}"
 
 
 @functools.cache

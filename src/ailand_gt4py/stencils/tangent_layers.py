@@ -14,9 +14,11 @@ from ailand_gt4py.dimensions import ForcingFeature, Moment, StateFeature, Static
 from ailand_gt4py.stencils.dense import contract
 from ailand_gt4py.stencils.instances import FieldOperator, named_field_operator
 from ailand_gt4py.stencils.layers import linear, linear_of_inputs
+from ailand_gt4py.stencils.pointwise import bound_of_others
 from ailand_gt4py.stencils.shapes import (
     INPUTS,
     Activation,
+    bounding_type,
     columns,
     finishing_type,
     linear_type,
@@ -72,6 +74,39 @@ def finish_tangent(feature: gtx.Dimension, dtype: type) -> FieldOperator:
         slope = astype(bounded > finishing[2], dtype) * astype(bounded < finishing[3], dtype)
         # The difference is 0, or NaN where the forward value is NaN: no comparison tells that.
         return normalised_tangent * finishing[1] * slope + (bounded - bounded)
+
+    return apply
+
+
+@functools.cache
+def bound_tangent(feature: gtx.Dimension, dtype: type) -> FieldOperator:
+    """Change of `pointwise.bound_by_others`: of the result below the bound, on and beyond it that of the bound.
+
+    Arguments: as of that; the changes of results, static inputs and forcing; the choices.
+    """
+    one = dtype(1.0)
+    bound = bound_of_others(feature, dtype)
+    of_static = contract(StaticFeature, feature, dtype)
+    of_forcing = contract(ForcingFeature, feature, dtype)
+    of_results = contract(feature, feature, dtype)
+
+    @named_field_operator(f"bound_tangent_{feature.value}", dtype)
+    def apply(
+        results: columns(feature, dtype),
+        static_input: columns(StaticFeature, dtype),
+        forcing_input: columns(ForcingFeature, dtype),
+        results_tangent: columns(feature, dtype),
+        static_tangent: columns(StaticFeature, dtype),
+        forcing_tangent: columns(ForcingFeature, dtype),
+        choices: bounding_type(feature, dtype),
+    ) -> columns(feature, dtype):
+        is_below = astype(results < bound(results, static_input, forcing_input, choices), dtype)
+        bound_change = (
+            of_static(static_tangent, choices[0])
+            + of_forcing(forcing_tangent, choices[1])
+            + of_results(results_tangent, choices[2])
+        )
+        return results_tangent * is_below + bound_change * (one - is_below)
 
     return apply
 

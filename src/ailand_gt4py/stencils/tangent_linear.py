@@ -9,6 +9,7 @@ A network of rectifiers has kinks. There the derivative is
 * 0 of a logarithm at and below its floor;
 * 0 of a bound that is active, and 0 of one that is just touched. The bounded value alone so tells the derivative: on
   a bound there is none, as at the 0 of a ReLU. (PyTorch's ``clamp`` has 1 where a bound is touched.)
+* that of the other variable where this one is the bound, also where it is just touched.
 
 A column whose forward values are NaN has changes that are NaN.
 """
@@ -19,11 +20,13 @@ import functools
 import gt4py.next as gtx
 
 from ailand_gt4py.dimensions import DiagnosticFeature, ForcingFeature, Moment, StateFeature, StaticFeature
+from ailand_gt4py.stencils.pointwise import denormalise_and_bound
 from ailand_gt4py.stencils.shapes import Activation, NetworkShape, finishing_type
 from ailand_gt4py.stencils.step import ProgramDescription, Statement, program_name
 from ailand_gt4py.stencils.tangent_layers import (
     activation_tangent,
     added_linear_tangent,
+    bound_tangent,
     finish_tangent,
     increment_tangent,
     inverse_deviation,
@@ -60,8 +63,18 @@ class TangentDescription(ProgramDescription):
 
     def finish(self, group: str, feature: gtx.Dimension, normalised: str) -> None:
         self.operands[f"finishing_{group}"] = finishing_type(feature, self.dtype)
+        operator = finish_tangent(feature, self.dtype)
         arguments = (normalised, tangent_of(normalised), f"finishing_{group}")
-        self.statements.append(Statement(finish_tangent(feature, self.dtype), arguments, tangent_of(group)))
+        if group in self.shape.bounded_by_others:
+            results = f"work_{group}"
+            own = denormalise_and_bound(feature, self.dtype)
+            self._append(own, (normalised, f"finishing_{group}"), results, feature)
+            self._append(operator, arguments, tangent_of(results), feature)
+            changes = tuple(map(tangent_of, (results, "static", "forcing")))
+            operator = bound_tangent(feature, self.dtype)
+            *values, choices = self.bounding(group, feature, results)
+            arguments = (*values, *changes, choices)
+        self.statements.append(Statement(operator, arguments, tangent_of(group)))
 
     def add_layer(self, block: str, k: int, inputs: tuple[str, ...]) -> str:
         target, kind = self.shape.layers[block][k]

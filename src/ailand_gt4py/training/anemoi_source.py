@@ -12,8 +12,7 @@ import json
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -111,14 +110,6 @@ class AnemoiSource:
 
     def close(self) -> None:
         self._dataset, self._block = None, np.empty(0)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _time_axis(self) -> tuple[Values, np.timedelta64]:
         times = np.asarray(self._dataset.dates).astype("datetime64[ns]")

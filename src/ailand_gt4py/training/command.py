@@ -38,6 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--directory", type=Path, metavar="DIR", help="directory for checkpoint and log (default: as configured)"
     )
+    parser.add_argument(
+        "--start-from",
+        type=Path,
+        metavar="MODEL.nc",
+        help="model whose weights training begins with (default: as configured)",
+    )
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in that directory")
     parser.add_argument("--threads", type=int, metavar="N", help="processor threads (default: as configured)")
 
@@ -65,6 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
         files,
         output=arguments.output,
         directory=arguments.directory or Path(configuration.run.directory),
+        start=arguments.start_from or (Path(configuration.run.start_from) if configuration.run.start_from else None),
         resume=arguments.resume,
         threads=arguments.threads or configuration.run.threads,
         command=shlex.join(["ailand", "train", arguments.configuration.name, *_given(arguments)]),
@@ -102,6 +109,7 @@ def _check_output(path: Path) -> None:
 def _given(arguments: argparse.Namespace) -> list[str]:
     """Options that change the result, as typed; paths by their last part."""
     words = ["--threads", str(arguments.threads)] if arguments.threads else []
+    words += ["--start-from", arguments.start_from.name] if arguments.start_from else []
     return [*words, "--output", arguments.output.name]
 
 

@@ -28,6 +28,7 @@ class Data:
     exclude_boxes: tuple[tuple[float, float, float, float], ...] = ()
     exclude_places_of: tuple[str, ...] = ()
     frequency: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    frequency_above: Mapping[str, tuple[float, int]] = dataclasses.field(default_factory=dict)
     in_files: bool = False
     validation_fraction: float = 0.1
     clip: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
@@ -60,6 +61,7 @@ class Loss:
     weights: Mapping[str, float] = dataclasses.field(default_factory=dict)
     diagnostic_scale: float = 0.1
     anomaly_factor: float = 2.0
+    mean_error_weight: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,6 +112,7 @@ class Run:
     threads: int = 1
     checkpoint_interval: int = 2000
     directory: str = "training"
+    start_from: str = ""
     tensorboard: bool = False
 
 
@@ -251,6 +254,7 @@ def _check(configuration: Configuration, where: str) -> None:
         ("optimiser.average_decay", configuration.optimiser.average_decay, 0.0, 1.0),
         ("optimiser.weight_decay", configuration.optimiser.weight_decay, 0.0, math.inf),
         ("optimiser.warmup_iterations", configuration.optimiser.warmup_iterations, 0, math.inf),
+        ("loss.mean_error_weight", configuration.loss.mean_error_weight, 0.0, math.inf),
         ("augmentation.static_noise", configuration.augmentation.static_noise, 0.0, math.inf),
         ("run.seed", configuration.run.seed, 0, 2**31 - 1),
         *(
@@ -286,6 +290,13 @@ def _check(configuration: Configuration, where: str) -> None:
         chosen = configuration.variable_set
     except InputError as error:
         raise InputError(f"{where}: option '{error}") from error
+    inputs = [variable.name for variable in chosen.static]
+    for name, (_, factor) in configuration.data.frequency_above.items():
+        option = f"{where}: option 'data.frequency_above.{name}'"
+        if name not in inputs:
+            raise InputError(f"{option}: no such static input; expected one of {', '.join(inputs)}")
+        if factor < 1:
+            raise InputError(f"{option} has the frequency {factor}, expected at least 1")
     outputs = [variable.name for variable in chosen.state + chosen.diagnostics]
     for option, names in (("loss.weights", configuration.loss.weights), ("data.clip", configuration.data.clip)):
         for name in names:

@@ -71,7 +71,7 @@ def read_windows(
             left, or a value is not finite.
     """
     with contextlib.ExitStack() as stack:
-        sources = [stack.enter_context(open_source(path, variables)) for path in paths]
+        sources = [stack.enter_context(contextlib.closing(open_source(path, variables))) for path in paths]
         first = sources[0]
         for path, source in zip(paths, sources, strict=True):
             if source.step != first.step:
@@ -109,7 +109,7 @@ def _places_of(paths: Sequence[str | Path], variables: VariableSet) -> set[tuple
     """Places of all columns of some sources."""
     found: set[tuple[int, int]] = set()
     for path in paths:
-        with open_source(path, variables) as source:
+        with contextlib.closing(open_source(path, variables)) as source:
             found.update(_places(source))
     return found
 

@@ -41,6 +41,7 @@ def build_network(configuration: Configuration, scaling: Scaling) -> LayerNormNe
         scaling.increment_scale,
         lower,
         upper,
+        scaling.bounds_by_static(),
         configuration.run.seed,
     )
 
@@ -134,6 +135,7 @@ class Trainer:
             torch.tensor([weights.get(variable.name, 1.0) for variable in scaling.diagnostics]).to(self._device),
             configuration.loss.diagnostic_scale,
             torch.as_tensor(error_scales, dtype=torch.float32).to(self._device),
+            configuration.loss.mean_error_weight,
         )
         largest = max(stage.batch for stage in configuration.stages)
         self._pool = RunPool(tensors, columns, POOL_BATCHES * largest, self._generator, frequencies)

@@ -68,6 +68,7 @@ class LayerNormNetwork(nn.Module):
         increment_scale: (n_state,) what the last layer's output is multiplied with: standard deviation of a step's
             increment, in normalised space. Folded into the weights at export.
         lower, upper: (n_state,) bounds in normalised space, infinite where there is none.
+        by_static: upper bounds that static inputs are (see `scaling.Scaling.bounds_by_static`).
         seed: of the initial weights.
     """
 
@@ -81,6 +82,7 @@ class LayerNormNetwork(nn.Module):
         increment_scale: np.ndarray,
         lower: np.ndarray,
         upper: np.ndarray,
+        by_static: tuple[np.ndarray, np.ndarray],
         seed: int,
     ) -> None:
         super().__init__()
@@ -94,8 +96,13 @@ class LayerNormNetwork(nn.Module):
         widths = [n_input] + [diagnostic_width] * diagnostic_depth
         hidden = [_NormalisedLinear(i, o, generator) for i, o in itertools.pairwise(widths)]
         self.diagnostic = nn.ModuleList([*hidden, _Linear(diagnostic_width, sizes.diagnostics, generator)])
-        for name, array in (("increment_scale", increment_scale), ("lower", lower), ("upper", upper)):
+        arrays = {"increment_scale": increment_scale, "lower": lower, "upper": upper}
+        for name, array in (arrays | {"bound_weight": by_static[0], "bound_constant": by_static[1]}).items():
             self.register_buffer(name, torch.as_tensor(array, dtype=torch.float32), persistent=False)
+
+    def upper_bounds(self, static: torch.Tensor) -> torch.Tensor:
+        """(n, n_state) upper bounds of the state of columns with these static inputs (n, n_static)."""
+        return torch.minimum(self.upper, functional.linear(static, self.bound_weight) + self.bound_constant)
 
     def input_product(self, static: torch.Tensor, forcing: torch.Tensor) -> torch.Tensor:
         """The state-independent part of the first layer, for all steps of a rollout at once.
@@ -108,7 +115,9 @@ class LayerNormNetwork(nn.Module):
         by_static = functional.linear(static, first.weight[:, :n_static], first.bias)
         return functional.linear(forcing, first.weight[:, n_static : n_static + n_forcing]) + by_static
 
-    def advance(self, product: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def advance(
+        self, product: torch.Tensor, state: torch.Tensor, upper: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """One step from the first layer's state-independent part; returns the bounded and the unbounded new state."""
         first = self.trunk[0]
         x = first.finish(product + functional.linear(state, first.weight[:, -self.sizes.state :]))
@@ -116,7 +125,7 @@ class LayerNormNetwork(nn.Module):
             x = layer(x)
         head = self.prognostic[0]
         unbounded = state + functional.linear(x, head.weight, head.bias) * self.increment_scale
-        return torch.clamp(unbounded, self.lower, self.upper), unbounded
+        return torch.minimum(torch.maximum(unbounded, self.lower), upper), unbounded
 
     def diagnose(self, static: torch.Tensor, forcing: torch.Tensor, unbounded: torch.Tensor) -> torch.Tensor:
         """Diagnostics (..., n_diagnostics) from inputs (..., n) and the new unbounded state."""
@@ -130,16 +139,17 @@ class LayerNormNetwork(nn.Module):
         self, static: torch.Tensor, forcing: torch.Tensor, state: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """One step: new bounded state (n, n_state) and diagnostics (n, n_diagnostics)."""
-        bounded, unbounded = self.advance(self.input_product(static, forcing), state)
+        bounded, unbounded = self.advance(self.input_product(static, forcing), state, self.upper_bounds(static))
         return bounded, self.diagnose(static, forcing, unbounded)
 
     def rollout(
-        self, static: torch.Tensor, forcing: torch.Tensor, state: torch.Tensor
+        self, static: torch.Tensor, forcing: torch.Tensor, state: torch.Tensor, upper: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Steps in sequence, each from the bounded state of the one before.
 
         Args:
             static: (n, n_static); forcing: (n_steps, n, n_forcing); state: (n, n_state) at the first window's start.
+            upper: (n, n_state) from `upper_bounds`, of the static inputs as they are, without noise.
 
         Returns:
             bounded and unbounded states at the windows' ends, each (n_steps, n, n_state).
@@ -151,10 +161,10 @@ class LayerNormNetwork(nn.Module):
         """
         unbounded = []
         for product in self.input_product(static, forcing):
-            state, free = self.advance(product, state)
+            state, free = self.advance(product, state, upper)
             unbounded.append(free)
         free = torch.stack(unbounded)
-        return _Clip.apply(free, self.lower, self.upper), free
+        return _Clip.apply(free, self.lower, upper), free
 
     def exported_parameters(self) -> Mapping[str, np.ndarray]:
         """Parameters under the architecture's names, the increment scale folded into the prognostic layer."""

@@ -42,6 +42,23 @@ class Scaling:
         """Lower and upper bounds of the state in normalised space, each (n_state,)."""
         return bounds(self.state)
 
+    def bounds_by_static(self) -> tuple[Values, Values]:
+        """Upper bounds of the state that static inputs are, in normalised space.
+
+        Returns:
+            weight (n_state, n_static) and constant (n_state,): the bound is weight @ static input + constant, infinite
+            where there is none.
+        """
+        weight, constant = np.zeros((len(self.state), len(self.static))), np.full(len(self.state), np.inf)
+        names = [variable.name for variable in self.static]
+        for place, variable in enumerate(self.state):
+            if variable.bounded_by in names:
+                source = names.index(variable.bounded_by)
+                bound = self.static[source].normalisation
+                weight[place, source] = bound.scale / variable.normalisation.scale
+                constant[place] = (bound.shift - variable.normalisation.shift) / variable.normalisation.scale
+        return weight, constant
+
 
 def shift(variables: Sequence[Variable]) -> Values:
     """What the normalisation of each variable subtracts."""

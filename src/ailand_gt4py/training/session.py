@@ -14,10 +14,12 @@ from ailand_gt4py.training.dataset import place_groups, read_windows
 from ailand_gt4py.training.export import describe_training, to_model
 from ailand_gt4py.training.loop import Trainer
 from ailand_gt4py.training.scaling import clip_targets, error_scales, measure, normalised_tensors
+from ailand_gt4py.training.start import load_weights, scaling_of
 from ailand_gt4py.training.validation import Scores, Validator
-from ailand_gt4py.training.windows import split_columns
+from ailand_gt4py.training.windows import Values, WindowData, split_columns
 from ailand_gt4py.weights.model import Model, Variable
-from ailand_gt4py.weights.model_file import write_model
+from ailand_gt4py.weights.model_file import read_model, write_model
+from ailand_gt4py.weights.schema import checksum
 
 
 def train(
@@ -25,6 +27,7 @@ def train(
     files: Sequence[Path],
     output: Path,
     directory: Path,
+    start: Path | None,
     resume: bool,
     threads: int,
     command: str,
@@ -37,6 +40,7 @@ def train(
         files: existing data files.
         output: model file.
         directory: for checkpoint and log.
+        start: model whose weights and statistics training begins with; None: random weights, the data's statistics.
         resume: go on from the checkpoint there.
         threads: for PyTorch.
         command, code_version: for the provenance.
@@ -53,7 +57,7 @@ def train(
     # Denormal numbers, which dead units produce, take a hundred times as long. The setting is the whole thread's.
     torch.set_flush_denormal(True)
     try:
-        return _train(configuration, files, output, directory, resume, command, code_version, report)
+        return _train(configuration, files, output, directory, start, resume, command, code_version, report)
     finally:
         torch.set_flush_denormal(False)
 
@@ -63,11 +67,13 @@ def _train(
     files: Sequence[Path],
     output: Path,
     directory: Path,
+    start: Path | None,
     resume: bool,
     command: str,
     code_version: str,
     report: Callable[[str], None],
 ) -> Model:
+    beginning = None if start is None else read_model(start)
     report(f"reading {', '.join(path.name for path in files)}")
     variables, options = configuration.variable_set, configuration.data
     data = read_windows(
@@ -83,7 +89,10 @@ def _train(
     for name, count in clip_targets(data, variables, options.clip, training).items():
         report(f"{name}: {count} of {int(data.n_windows[training].sum())} values clipped")
     scaling = measure(data, variables, training)
+    if beginning is not None:
+        scaling = scaling_of(beginning, scaling)
     scales = error_scales(data, scaling, configuration.loss.anomaly_factor, training)
+    frequencies = column_frequencies(configuration, data)
     tensors = normalised_tensors(data, scaling)
     validator = None
     if validation.size:
@@ -93,9 +102,11 @@ def _train(
         f"{training.size} columns for training, {validation.size} for validation, "
         f"{int(data.n_windows[training].sum())} windows to learn from"
     )
-    by_source = np.array([options.frequency.get(name, 1) for name in options.train])
-    frequencies = by_source[data.source]
     trainer = Trainer(configuration, scaling, tensors, training, validator, directory, scales, report, frequencies)
+    if beginning is not None:
+        for network in (trainer.network, trainer.average, trainer.best):
+            load_weights(network, beginning)
+        report(f"beginning with the weights of {start}")
     if resume:
         trainer.resume()
         report(f"going on from iteration {trainer.iteration}")
@@ -115,10 +126,24 @@ def _train(
         command,
         code_version,
     )
+    if beginning is not None:
+        provenance["start"] = f"weights of a model with the checksum {checksum(beginning)}; " + "; ".join(
+            f"its {key}: {beginning.provenance[key]}" for key in ("command", "training") if key in beginning.provenance
+        )
     model = to_model(network, scaling, data.step_seconds, provenance)
     write_model(model, output)
     report(f"wrote {output}: {model.parameter_count} parameters")
     return model
+
+
+def column_frequencies(configuration: Configuration, data: WindowData) -> Values:
+    """(n_columns,) how many times as often as elsewhere a column's windows are drawn; data in model units."""
+    options = configuration.data
+    frequencies = np.array([options.frequency.get(name, 1) for name in options.train])[data.source]
+    names = [variable.name for variable in configuration.variable_set.static]
+    for name, (threshold, factor) in options.frequency_above.items():
+        frequencies = np.where(data.static[:, names.index(name)] > threshold, frequencies * factor, frequencies)
+    return frequencies
 
 
 def _cache(directory: Path) -> Path:

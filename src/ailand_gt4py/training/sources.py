@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -54,14 +53,6 @@ class Source(Protocol):
     def close(self) -> None:
         """Give files and buffers back."""
 
-    def __enter__(self) -> Self:
-        """Itself."""
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """`close`."""
-
 
 class ColumnSource:
     """A file that ``ailand-column-run`` reads (netCDF or zarr, names of ec-land-db, its public store included).
@@ -95,14 +86,6 @@ class ColumnSource:
 
     def close(self) -> None:
         self._input.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def open_source(path: str | Path, variables: VariableSet) -> Source:

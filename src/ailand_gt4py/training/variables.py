@@ -29,6 +29,7 @@ class Specification:
             all samples is so small that a storm would be a hundred of it.
         floor: for the method ``log``: what smaller values are taken for.
         lower_bound, upper_bound: physical bounds, in units; applied in every step.
+        bounded_by: name of a variable of the column that is another upper bound, where the model has that one.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Specification:
     lower_bound: float = -math.inf
     upper_bound: float = math.inf
     derived: str = ""
+    bounded_by: str = ""
 
     def variable(
         self, normalisation: Normalisation | None = None, minimum: float = math.nan, maximum: float = math.nan
@@ -63,6 +65,7 @@ class Specification:
             lower_bound=self.lower_bound,
             upper_bound=self.upper_bound,
             derived=self.derived,
+            bounded_by=self.bounded_by,
         )
 
 
@@ -205,6 +208,7 @@ def _soil_water(layer: int, depth: str) -> Specification:
         "window start",
         lower_bound=0.0,
         upper_bound=LARGEST_POROSITY,
+        bounded_by="clim_theta_sat",
     )
 
 
@@ -255,7 +259,7 @@ STATE: tuple[Specification, ...] = (
 
 DIAGNOSTICS: tuple[Specification, ...] = (
     Specification("t2m", "K", "2 m temperature", "air_temperature", "window end"),
-    Specification("d2m", "K", "2 m dew point temperature", "dew_point_temperature", "window end"),
+    Specification("d2m", "K", "2 m dew point temperature", "dew_point_temperature", "window end", bounded_by="t2m"),
     Specification("skt", "K", "skin temperature", "surface_temperature", "window end"),
     Specification("sshf", "W m-2", "sensible heat flux, positive downward", "surface_downward_sensible_heat_flux"),
     Specification("slhf", "W m-2", "latent heat flux, positive downward", "surface_downward_latent_heat_flux"),
@@ -265,6 +269,7 @@ DIAGNOSTICS: tuple[Specification, ...] = (
         "net short-wave radiation, positive downward",
         "surface_net_downward_shortwave_flux",
         lower_bound=0.0,
+        bounded_by="met_swdown",
     ),
     Specification("str", "W m-2", "net long-wave radiation, positive downward", "surface_net_downward_longwave_flux"),
     Specification("e", "kg m-2 s-1", "evaporation, positive downward"),
@@ -303,6 +308,12 @@ def choose(
             if list(names).count(name) > 1:
                 raise InputError(f"variables.{group}: '{name}' is there twice, expected each once")
         chosen[group] = tuple(known[name] for name in names or known)
+    for group in ("state", "diagnostics"):
+        there = {variable.name for name in ("static", "forcing", group) for variable in chosen[name]}
+        chosen[group] = tuple(
+            variable if variable.bounded_by in there else dataclasses.replace(variable, bounded_by="")
+            for variable in chosen[group]
+        )
     try:
         LaggedForcing([variable.variable() for variable in chosen["forcing"]])
     except InputError as error:

@@ -132,6 +132,8 @@ class Variable:
         training_minimum, training_maximum: range seen in training, model units; NaN where unknown.
         lower_bound, upper_bound: the step's result is clipped to them (state and diagnostics), model units;
             infinite where there is none.
+        bounded_by: empty, or the name of another variable that the step's result does not exceed either, in each column
+            by that one's own value: a static input or forcing, or a result of the same group (see `Model`).
         derived: empty, or what fills this input, which then need not be in a file: a quantity computed from time and
             place (see `ailand_gt4py.stencils.solar`), or another variable's value of the window before
             (`ailand_gt4py.lagged_forcing`).
@@ -148,6 +150,7 @@ class Variable:
     lower_bound: float = -math.inf
     upper_bound: float = math.inf
     derived: str = ""
+    bounded_by: str = ""
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -232,7 +235,33 @@ class Model:
                 )
         if not (math.isfinite(self.step_seconds) and self.step_seconds >= 0.0):
             raise InputError(f"the model's step is {self.step_seconds} s, expected a number >= 0")
+        self._check_bounds()
         architectures.check_parameters(self.architecture, self.parameters, self.sizes)
+
+    def _check_bounds(self) -> None:
+        """Whether all of `Variable.bounded_by` can be had: one pass over results, in the units of what it bounds."""
+        for variable in self.static + self.forcing:
+            if variable.bounded_by:
+                raise InputError(
+                    f"input '{variable.name}' is bounded by '{variable.bounded_by}', expected only results"
+                )
+        for group in (self.state, self.diagnostics):
+            known = {one.name: one for one in (*self.static, *self.forcing, *group)}
+            for variable in group:
+                if not variable.bounded_by:
+                    continue
+                what = f"variable '{variable.name}' is bounded by '{variable.bounded_by}'"
+                bound = known.get(variable.bounded_by)
+                if bound is None or bound is variable:
+                    raise InputError(f"{what}, expected a static input, forcing, or another result of its group")
+                if bound.bounded_by:
+                    raise InputError(
+                        f"{what}, which is itself bounded by '{bound.bounded_by}', expected one that is not"
+                    )
+                if bound.units != variable.units:
+                    raise InputError(f"{what} in '{bound.units}', expected its own unit '{variable.units}'")
+                if self.architecture == "two_branch":
+                    raise InputError(f"{what}, expected no such bounds in the architecture 'two_branch'")
 
     @property
     def variables(self) -> tuple[Variable, ...]:

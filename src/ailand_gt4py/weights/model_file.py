@@ -36,6 +36,7 @@ from ailand_gt4py.weights.schema import (
     FORMAT_NAME,
     FORMAT_VERSION,
     GROUPS,
+    LATER_COLUMNS,
     NUMBER_COLUMNS,
     STATISTICS,
     TEXT_COLUMNS,
@@ -46,6 +47,9 @@ from ailand_gt4py.weights.schema import (
 
 #: Name of the model that ships in this package.
 DEFAULT_MODEL = "default_model.nc"
+
+#: Texts of a variable that are not handed to it under their column's name.
+_OWN_ARGUMENTS = ("name", "normalisation", "time_meaning")
 
 _PROVENANCE_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,99}", re.ASCII)
 _LAYER_MEANING = {
@@ -337,6 +341,8 @@ def _decode_group(dataset: netCDF4.Dataset, group: str) -> tuple[Variable, ...]:
     def column(key: str, kind: type) -> list[Any]:
         name = _column(group, key)
         variable = dataset.variables.get(name)
+        if variable is None and key in LATER_COLUMNS:
+            return [""] * dataset.dimensions[group].size
         if variable is None:
             raise InputError(f"array '{name}': found nothing, expected one {kind.__name__} per {group} variable")
         expected: object = str if kind is str else np.dtype(np.float64)
@@ -358,7 +364,7 @@ def _decode_group(dataset: netCDF4.Dataset, group: str) -> tuple[Variable, ...]:
         except InputError as error:
             raise InputError(f"variable '{name}': {error}") from error
         others = {key: numbers[key][row] for key in NUMBER_COLUMNS if key not in STATISTICS}
-        fields = {key: texts[key][row] for key in ("units", "long_name", "standard_name", "derived")}
+        fields = {key: texts[key][row] for key in texts if key not in _OWN_ARGUMENTS}
         variables.append(Variable(name, time_meaning=meaning, normalisation=normalisation, **fields, **others))
     return tuple(variables)
 

@@ -26,7 +26,11 @@ TEXT_COLUMNS = {
     "time_meaning": "what a value stands for in a step over the window [t, t + step)",
     "normalisation": "method: mean-std, max, std, min-max, log or none",
     "derived": "what fills this input: a quantity of time and place, or before:NAME of the window before; else empty",
+    "bounded_by": "another variable whose value the result does not exceed in each column, empty where there is none",
 }
+
+#: Text columns that older files lack; an empty text, which stands for nothing there, leaves the checksum as it was.
+LATER_COLUMNS = ("bounded_by",)
 
 #: Columns of numbers in the variable's units, float64.
 NUMBER_COLUMNS = {
@@ -57,7 +61,9 @@ def checksum(model: Model) -> str:
         "normalised_space": bool(model.normalised_space),
         "provenance": dict(model.provenance),
         "variables": {
-            group: [text_row(v) | {k: _exact(x) for k, x in number_row(v).items()} for v in getattr(model, group)]
+            group: [
+                _known(text_row(v)) | {k: _exact(x) for k, x in number_row(v).items()} for v in getattr(model, group)
+            ]
             for group in GROUPS
         },
         "parameters": {
@@ -71,6 +77,10 @@ def checksum(model: Model) -> str:
         array = model.parameters[name]
         digest.update(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).tobytes())
     return digest.hexdigest()
+
+
+def _known(row: dict[str, str]) -> dict[str, str]:
+    return {key: text for key, text in row.items() if text or key not in LATER_COLUMNS}
 
 
 def _exact(value: float) -> str:

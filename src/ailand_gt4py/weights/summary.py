@@ -22,7 +22,7 @@ _HEADINGS = {
 _COMPUTED, _LAGGED = "*", "+"
 
 #: Longest text of a cell by column; with usual names and numbers the lines stay within 120 characters.
-_WIDEST = {"name": 28, "units": 12, "normalisation": 27, "training range": 22, "bounds": 22}
+_WIDEST = {"name": 28, "units": 12, "normalisation": 25, "training range": 22, "bounds": 27}
 
 
 def summarise(model: Model, path: str | os.PathLike[str] | None = None) -> str:
@@ -108,7 +108,7 @@ def _table(variables: Sequence[Variable]) -> list[str]:
         "time meaning": lambda v: "" if v.time_meaning == "static" else v.time_meaning,
         "normalisation": lambda v: _normalisation(v.normalisation),
         "training range": lambda v: _interval(v.training_minimum, v.training_maximum),
-        "bounds": lambda v: _interval(v.lower_bound, v.upper_bound),
+        "bounds": _bounds,
     }
     cells = {
         title: [_cell(text(variable), _WIDEST.get(title, 12)) for variable in variables]
@@ -136,6 +136,14 @@ def _normalisation(normalisation: Normalisation) -> str:
         "log": (normalisation.mean, normalisation.std),
     }.get(normalisation.method, ())
     return " ".join([normalisation.method, ", ".join(f"{value:.4g}" for value in statistics)]).strip()
+
+
+def _bounds(variable: Variable) -> str:
+    """``0 .. 0.766, clim_theta_sat``: the smaller of both upper bounds holds."""
+    own = _interval(variable.lower_bound, variable.upper_bound)
+    if not variable.bounded_by:
+        return own
+    return f"{own}, {variable.bounded_by}" if own else f"<= {variable.bounded_by}"
 
 
 def _interval(lower: float, upper: float) -> str:

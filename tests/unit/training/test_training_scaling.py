@@ -23,22 +23,6 @@ N_COLUMNS, N_WINDOWS = 12, 79
 STATE = [variable.name for variable in DEFAULT.state]
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    """Model units; tests must not change them."""
-    return read_windows([write_columns(tmp_path_factory.mktemp("data") / "a.nc")], DEFAULT)
-
-
-@pytest.fixture(scope="module")
-def measured(data):
-    return scaling.measure(data, DEFAULT)
-
-
-@pytest.fixture(scope="module")
-def tensors(data, measured):
-    return scaling.normalised_tensors(copy.deepcopy(data), measured)
-
-
 @pytest.mark.parametrize("columns", [None, np.array([0, 1, 2, 5, 11])])
 def test_statistics_in_one_pass_are_numpys_over_all_data(data, columns):
     """Mean-std, std of the wet values and the logarithm's; of a choice of columns, those of nothing else."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-
 import numpy as np
 import pytest
 
@@ -12,13 +10,11 @@ torch = pytest.importorskip("torch", reason="training needs PyTorch")
 torch.set_num_threads(1)
 
 import network_reference as reference  # noqa: E402
-from training_files import write_columns  # noqa: E402
 
 from ailand_gt4py.emulator import Emulator  # noqa: E402
 from ailand_gt4py.errors import InputError  # noqa: E402
 from ailand_gt4py.lagged_forcing import LaggedForcing  # noqa: E402
 from ailand_gt4py.training import configuration, loop, scaling  # noqa: E402
-from ailand_gt4py.training.dataset import read_windows  # noqa: E402
 from ailand_gt4py.training.export import to_model  # noqa: E402
 from ailand_gt4py.training.rollout import LossScales, RunPool, batch_loss, free_run  # noqa: E402
 from ailand_gt4py.training.tensors import Tensors  # noqa: E402
@@ -30,22 +26,6 @@ N_COLUMNS, N_WINDOWS = 12, 79
 STATE = [variable.name for variable in DEFAULT.state]
 N_STATE, N_STATIC, N_DIAGNOSTICS = len(STATE), len(DEFAULT.static), len(DEFAULT.diagnostics)
 SNOW_COVER = STATE.index("snowc")
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    """Model units; tests must not change them."""
-    return read_windows([write_columns(tmp_path_factory.mktemp("data") / "a.nc")], DEFAULT)
-
-
-@pytest.fixture(scope="module")
-def measured(data):
-    return scaling.measure(data, DEFAULT)
-
-
-@pytest.fixture(scope="module")
-def tensors(data, measured):
-    return scaling.normalised_tensors(copy.deepcopy(data), measured)
 
 
 @pytest.fixture
@@ -71,6 +51,16 @@ def _forcing(tensors, steps):
     return tensors.forcing_at(torch.arange(N_COLUMNS), torch.arange(steps)[:, None])
 
 
+def _rollout(network, tensors, state, steps):
+    """From a state over the first windows of all columns."""
+    return network.rollout(tensors.static, _forcing(tensors, steps), state, network.upper_bounds(tensors.static))
+
+
+def _inputs(model, static, forcing):
+    """By name, in model units."""
+    return reference.in_model_units(static, model.static) | reference.in_model_units(forcing, model.forcing)
+
+
 def test_network_is_the_reference_in_float64(network, measured, tensors):
     network = network.double()
     static, forcing, state = (part.double() for part in (tensors.static, _forcing(tensors, 1)[0], _start(tensors)))
@@ -78,14 +68,14 @@ def test_network_is_the_reference_in_float64(network, measured, tensors):
         bounded, diagnostics = network(static, forcing, state)
     model = to_model(network, measured, 21600.0, {}, dtype=np.float64)
     expected = reference.forward(model, static.numpy(), forcing.numpy(), state.numpy())
-    lower, upper = (bound.double().numpy() for bound in (network.lower, network.upper))
+    lower, upper = (bound.double().numpy() for bound in (network.lower, network.upper_bounds(static)))
     hit = (expected.state <= lower + 1e-6) | (expected.state >= upper - 1e-6)
     assert hit.any()
     assert not hit.all()
     assert np.allclose(bounded.numpy(), expected.state, rtol=1e-6, atol=1e-6)
     assert np.allclose(bounded.numpy()[~hit], expected.state[~hit], rtol=1e-12, atol=1e-12)
     # In training diagnostics are as they come; the model's are within their bounds.
-    clipped = reference.clip(diagnostics.numpy(), model.diagnostics)
+    clipped = reference.clip(diagnostics.numpy(), model.diagnostics, _inputs(model, static.numpy(), forcing.numpy()))
     assert not np.array_equal(clipped, diagnostics.numpy())
     assert np.allclose(clipped, expected.diagnostics, rtol=1e-11, atol=1e-11)
 
@@ -93,7 +83,7 @@ def test_network_is_the_reference_in_float64(network, measured, tensors):
 def test_rollout_is_repeated_steps(network, tensors):
     forcing = _forcing(tensors, 5)
     with torch.no_grad():
-        bounded, unbounded = network.rollout(tensors.static, forcing, _start(tensors))
+        bounded, unbounded = _rollout(network, tensors, _start(tensors), 5)
         state = _start(tensors)
         for step in range(5):
             state, diagnostics = network(tensors.static, forcing[step], state)
@@ -107,7 +97,7 @@ def test_rollout_is_repeated_steps(network, tensors):
 def test_a_clipped_state_still_learns(network, tensors):
     """The gradient passes through the bounds."""
     network.prognostic[0].bias.data[:] = 1e6
-    bounded, unbounded = network.rollout(tensors.static, _forcing(tensors, 1), _start(tensors))
+    bounded, unbounded = _rollout(network, tensors, _start(tensors), 1)
     assert torch.equal(bounded[0, :, SNOW_COVER], network.upper[SNOW_COVER].expand(12))
     assert (unbounded[0, :, SNOW_COVER] > network.upper[SNOW_COVER]).all()
     bounded[0, :, SNOW_COVER].sum().backward()
@@ -118,7 +108,7 @@ def test_gradient_from_step_to_step_stops_at_a_bound(network, tensors):
     """A state at its bound has no influence on later ones; a gradient passed on all the same would explode."""
     network.prognostic[0].bias.data[:] = 1e6
     start = _start(tensors).clone().requires_grad_()
-    bounded, _ = network.rollout(tensors.static, _forcing(tensors, 2), start)
+    bounded, _ = _rollout(network, tensors, start, 2)
     (gradient,) = torch.autograd.grad(bounded[1].sum(), start, retain_graph=True)
     assert torch.equal(gradient, torch.zeros_like(gradient))
     (gradient,) = torch.autograd.grad(bounded[0].sum(), start)
@@ -157,7 +147,7 @@ def test_rows_are_found_in_columns_of_different_lengths():
     assert tensors.n_columns == 2
 
 
-def _loss(network, tensors, age):
+def _loss(network, tensors, age, mean_error_weight=0.0):
     """Loss of three steps of a pool whose runs are at the truth, and the pool."""
     pool = RunPool(tensors, np.arange(N_COLUMNS), 4, np.random.default_rng(0))
     taken = pool.take(4, 3, 1.0)
@@ -165,7 +155,8 @@ def _loss(network, tensors, age):
     pool.windows[taken] = np.array([3, 9, 20, 30])
     pool.states[taken] = tensors.state_at(torch.from_numpy(pool.columns[taken]), torch.from_numpy(pool.windows[taken]))
     by_lead = torch.tensor([0.1, 0.2, 0.4, 0.8])[:, None].expand(-1, N_STATE)
-    scales = LossScales(torch.linspace(0.5, 1.5, N_STATE), torch.linspace(1.0, 2.0, N_DIAGNOSTICS), 0.1, by_lead)
+    weights = torch.linspace(0.5, 1.5, N_STATE), torch.linspace(1.0, 2.0, N_DIAGNOSTICS)
+    scales = LossScales(*weights, 0.1, by_lead, mean_error_weight)
     return batch_loss(network, tensors, pool, taken, 3, scales, torch.zeros(4, N_STATIC)), pool, taken
 
 
@@ -191,6 +182,36 @@ def test_loss_by_hand(measured, tensors):
     assert float(state_loss.detach()) == pytest.approx(float(total), rel=1e-4)
     assert float(diagnostic_loss.detach()) == pytest.approx(float(of_diagnostics), rel=1e-4)
     assert torch.allclose(reached, start, atol=1e-6)
+
+
+def test_loss_of_the_mean_error(measured, tensors):
+    """Of the mean over the three steps of the errors over their scales."""
+    net = loop.build_network(configuration.parse_configuration(OPTIONS, "test"), measured)
+    (with_mean, _, _), pool, taken = _loss(net, tensors, age=2, mean_error_weight=0.7)
+    (without, _, _), _, _ = _loss(net, tensors, age=2)
+    columns, windows = torch.from_numpy(pool.columns[taken]), torch.from_numpy(pool.windows[taken])
+    start = tensors.state_at(columns, windows)
+    errors = [(start - tensors.state_at(columns, windows + k + 1)) / by for k, by in enumerate((0.4, 0.8, 0.8))]
+    mean = torch.stack(errors).mean(dim=0).abs()
+    smooth = torch.where(mean < 1.0, 0.5 * mean**2, mean - 0.5)
+    expected = 0.7 * float((torch.linspace(0.5, 1.5, N_STATE) * smooth).mean())
+    assert float((with_mean - without).detach()) == pytest.approx(expected, rel=1e-4)
+
+
+def test_soil_water_stays_within_the_column_s_own_porosity(network, measured, tensors):
+    """Whatever noise the network sees on its static inputs: the bound is of the inputs as they are."""
+    network.prognostic[0].bias.data[:] = 1e6
+    pool = RunPool(tensors, np.arange(N_COLUMNS), 4, np.random.default_rng(0))
+    taken = pool.take(4, 3, 1.0)
+    scales = LossScales(torch.ones(N_STATE), torch.ones(N_DIAGNOSTICS), 0.1, torch.ones(1, N_STATE))
+    _, _, states = batch_loss(network, tensors, pool, taken, 3, scales, torch.full((4, N_STATIC), 2.0))
+    water, porosity = DEFAULT.state[0], [v.name for v in DEFAULT.static].index("clim_theta_sat")
+    assert water.bounded_by == "clim_theta_sat"
+    normalisation = measured.static[porosity].normalisation
+    bound = tensors.static[torch.from_numpy(pool.columns[taken]), porosity] * normalisation.scale + normalisation.shift
+    normalisation = measured.state[0].normalisation
+    assert torch.allclose(states[:, 0] * normalisation.scale + normalisation.shift, bound, atol=1e-6)
+    assert bound.max() < water.upper_bound
 
 
 def test_pool_goes_on_where_runs_are(tensors):
@@ -247,6 +268,7 @@ def test_exported_model_in_gt4py_is_the_torch_network(data, measured, precision,
         net.prognostic[0].weight.copy_(0.8 * torch.randn(net.prognostic[0].weight.shape, generator=generator))
     net = net.double()
     net.lower, net.upper = (torch.as_tensor(bound) for bound in measured.bounds())
+    net.bound_weight, net.bound_constant = (torch.as_tensor(part) for part in measured.bounds_by_static())
     model = to_model(net, measured, 21600.0, {}, dtype=np.float64)
     dtype = np.dtype(precision)
     block = next(data.blocks())
@@ -278,13 +300,16 @@ def test_exported_model_in_gt4py_is_the_torch_network(data, measured, precision,
         net, tensors, torch.arange(N_COLUMNS), torch.zeros(N_COLUMNS, dtype=torch.int64), 5
     )
     found = normalised(np.stack(states), model.state)
-    at_bound = (found <= net.lower + 1e-9) | (found >= net.upper - 1e-9)
+    at_bound = (found <= net.lower + 1e-9) | (found >= net.upper_bounds(tensors.static) - 1e-9)
     assert at_bound.any()
     assert not at_bound.all()
     rounding = 5 * np.finfo(dtype).eps * np.abs(np.stack(states)) / scaling.scale(model.state)
     assert (np.abs(found.numpy() - expected.numpy()) <= tolerance + rounding).all()
     found = normalised(np.stack(diagnostics), model.diagnostics)
-    expected_diagnostics = reference.clip(expected_diagnostics.numpy(), model.diagnostics)
+    expected_diagnostics = expected_diagnostics.numpy()
+    for step in range(5):
+        inputs = _inputs(model, tensors.static.numpy(), normalised(forcing[step], model.forcing).numpy())
+        expected_diagnostics[step] = reference.clip(expected_diagnostics[step], model.diagnostics, inputs)
     error = np.abs(found.numpy() - expected_diagnostics)
     assert error.max() <= tolerance
 

@@ -1,0 +1,67 @@
+"""Training that goes on from a model: its weights and its statistics, perhaps on other data (fine-tuning)."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import torch
+
+from ailand_gt4py.errors import InputError
+from ailand_gt4py.training.network import LayerNormNetwork
+from ailand_gt4py.training.scaling import Scaling
+from ailand_gt4py.weights.model import Model, Variable
+
+
+def scaling_of(model: Model, measured: Scaling) -> Scaling:
+    """The statistics to train with: the model's normalisation, without which its weights mean nothing.
+
+    Args:
+        measured: of the training columns; what they have seen is added to the ranges that the model has seen.
+
+    Raises:
+        InputError: other variables, or in another order.
+    """
+    groups = {}
+    for group in ("static", "forcing", "state", "diagnostics"):
+        of_model, of_data = getattr(model, group), getattr(measured, group)
+        found, expected = ([variable.name for variable in variables] for variables in (of_model, of_data))
+        if found != expected:
+            raise InputError(
+                f"option 'run.start_from': the model's {group} variables are {', '.join(found)}, expected those of the "
+                f"configuration in the same order: {', '.join(expected)}"
+            )
+        groups[group] = tuple(_merged(*pair) for pair in zip(of_model, of_data, strict=True))
+    return Scaling(**groups, increment_std=measured.increment_std)
+
+
+def _merged(of_model: Variable, of_data: Variable) -> Variable:
+    return dataclasses.replace(
+        of_data,
+        normalisation=of_model.normalisation,
+        training_minimum=float(np.fmin(of_model.training_minimum, of_data.training_minimum)),
+        training_maximum=float(np.fmax(of_model.training_maximum, of_data.training_maximum)),
+    )
+
+
+@torch.no_grad()
+def load_weights(network: LayerNormNetwork, model: Model) -> None:
+    """Give a network the weights of a model; the reverse of `LayerNormNetwork.exported_parameters`.
+
+    Raises:
+        InputError: a network of another kind or size.
+    """
+    own = network.state_dict()
+    shapes = {name: tuple(tensor.shape) for name, tensor in own.items()}
+    given = {name: array.shape for name, array in model.parameters.items()}
+    if model.architecture != "layer_norm" or shapes != given:
+        differing = sorted(name for name in shapes.keys() | given.keys() if shapes.get(name) != given.get(name))
+        what = f"'{model.architecture}', differing in {', '.join(differing[:3])}"
+        raise InputError(
+            f"option 'run.start_from': found a network {what}, expected 'layer_norm' of the configured width and depth"
+        )
+    scale = network.increment_scale.double().cpu().numpy()
+    parameters = {name: array.astype(np.float64) for name, array in model.parameters.items()}
+    parameters["prognostic.0.weight"] = parameters["prognostic.0.weight"] / scale[:, None]
+    parameters["prognostic.0.bias"] = parameters["prognostic.0.bias"] / scale
+    network.load_state_dict({name: torch.from_numpy(array).to(own[name]) for name, array in parameters.items()})
