@@ -285,9 +285,9 @@ def test_organic_soils_are_not_seen_and_unknown_ones_are_an_error() -> None:
         microwave.soil_coefficients(np.array([0.5, -0.1]), 1.41e9)
 
 
-def changed(group: str, name: str, /, **attributes: str) -> Model:
+def changed(group: str, wanted: str, **attributes: str) -> Model:
     variables = tuple(
-        dataclasses.replace(variable, **attributes) if variable.name == name else variable
+        dataclasses.replace(variable, **attributes) if variable.name == wanted else variable
         for variable in getattr(MODEL, group)
     )
     return dataclasses.replace(MODEL, **{group: variables})

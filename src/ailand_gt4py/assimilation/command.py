@@ -142,7 +142,7 @@ def run(arguments: argparse.Namespace) -> int:
     print(twin_scores.text(scores))
     if arguments.output is not None:
         now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        history = f"{now} ailand {shlex.join(sys.argv[1:])}"
+        history = f"{now} ailand assimilate {shlex.quote(str(arguments.file))}, with the attribute 'settings'"
         where = (places.x, places.latitude, places.longitude)
         data = twin_output.dataset(result, scores, twin.observables(), where, history)
         twin_output.write(arguments.output, data)
