@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import io
 import json
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from ailand_gt4py.assimilation.settings import Errors, Limits
 from ailand_gt4py.assimilation.twin import Twin, TwinResult, TwinSettings, is_seen
 from ailand_gt4py.assimilation.window import run_window
 from ailand_gt4py.errors import InputError
+from helpers import Bench
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "column_run" / "ecland_columns.nc"
 MODEL = land_model()
@@ -154,23 +157,25 @@ def test_experiments_that_cannot_be_made_are_refused(change: dict, message: str)
 
 
 def command(*arguments: object) -> int:
-    own = ["assimilate", EXAMPLE, "--backend", "embedded", "--start", "2021-06-01", "--quiet"]
-    return cli.main([str(word) for word in (*own, *arguments)])
+    return cli.main(["assimilate", *map(str, arguments), "--backend", "embedded"])
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A run of the command with all observations: its folder, and what it printed."""
-    import contextlib
-    import io
-
+    """The command on the example with the model that ships and all observations: its folder, and what it printed."""
     folder, printed = tmp_path_factory.mktemp("twin"), io.StringIO()
+    options = ("--start", "2021-06-01", "--days", 2, "--observations", "t2m,rh2m,ssm,tb", "--quiet")
     with contextlib.redirect_stdout(printed):
-        status = command(
-            "--days", 2, "--observations", "t2m,rh2m,ssm,tb", "-o", folder / "out.nc", "--plot", folder / "figure.png"
-        )  # fmt: skip
+        status = command(EXAMPLE, *options, "-o", folder / "out.nc", "--plot", folder / "figure.png")
     assert status == 0
     return folder, printed.getvalue()
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[object, ...]:
+    """Arguments for a small random network on a small random file."""
+    bench = Bench(tmp_path_factory.mktemp("small"), n_times=12)
+    return (bench.forcing, "--model", bench.model)
 
 
 def test_command_prints_tables(finished: tuple[Path, str]) -> None:
@@ -188,7 +193,7 @@ def test_command_writes_cf(finished: tuple[Path, str]) -> None:
     with xr.open_dataset(folder / "out.nc") as data:
         data.load()
     assert data.attrs["Conventions"] == "CF-1.11"
-    assert "assimilate" in data.attrs["history"] or "pytest" in data.attrs["history"]
+    assert "ailand assimilate" in data.attrs["history"]
     assert json.loads(data.attrs["settings"])["observations"] == ["t2m", "rh2m", "ssm", "tb"]
     assert data.sizes == {"time": 8, "observation_time": 8, "window": 2, "x": 5}
     for name, field in data.data_vars.items():
@@ -226,10 +231,12 @@ def test_observations_in_the_file_are_where_and_when_they_were_made(finished: tu
     assert np.abs(departures).mean() < 6.0
 
 
-def test_ensemble_and_options_of_the_command(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_ensemble_and_options_of_the_command(small: tuple, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     arguments = ("--method", "etkf", "--members", 4, "--days", 1, "--window-hours", 12, "--weather-error", 0.5)
-    assert command(*arguments, "--set", "errors.observation.ssm=0.02", "-o", tmp_path / "out.nc") == 0
-    assert "ETKF (4 members), 1 days from" in capsys.readouterr().out
+    assert command(*small, *arguments, "--set", "errors.observation.ssm=0.02", "-o", tmp_path / "out.nc") == 0
+    printed = capsys.readouterr()
+    assert "ETKF (4 members), 1 days from" in printed.out
+    assert "100.0 %  4/4 steps, at 2021-01-02T00:00" in printed.err
     with xr.open_dataset(tmp_path / "out.nc") as data:
         settings = json.loads(data.attrs["settings"])
         assert data.sizes["window"] == 2
@@ -240,10 +247,9 @@ def test_ensemble_and_options_of_the_command(tmp_path: Path, capsys: pytest.Capt
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--start", "2019-01-01"), "--start is 2019-01-01T00:00; the file has the times 2020-01-01T00:00 to"),
+        (("--start", "2019-01-01"), "--start is 2019-01-01T00:00; the file has the times 2021-01-01T00:00 to"),
         (("--start", "soon"), "--start is 'soon', expected a time"),
         (("--observations", "lai"), "observation: found 'lai'"),
-        (("--backend", "dace_gpu"), "option --backend is 'dace_gpu', expected embedded or dace_cpu"),
         (("--precision", "bf16"), "option --precision is 'bf16'"),
         (("-o", "out.txt"), "option --output is 'out.txt'"),
         (("-o", "/nowhere/out.nc"), "/nowhere/out.nc: the folder does not exist"),
@@ -251,21 +257,30 @@ def test_ensemble_and_options_of_the_command(tmp_path: Path, capsys: pytest.Capt
         (("--clay", "3"), "option --clay is 3, expected 0 to 1"),
         (("--set", "errors.nothing=1"), "expected for 'nothing' one of"),
         (("--control", "swvl4"), "control variable: found 'swvl4'"),
-        (("--days", "2000"), "has 2312 times from the start on"),
+        (("--days", "3"), "has 12 times from the start on, expected at least 13"),
+        (("--observations", "tb"), "variable 'clim_sotype' is missing, from which the clay fraction follows"),
         (("--method", "3dvar"), "invalid choice"),
     ],
 )
-def test_wrong_usage_is_one_line_and_a_status(arguments: tuple, message: str, capsys: pytest.CaptureFixture) -> None:
-    assert command(*arguments) == 2
+def test_wrong_usage_is_one_line_and_a_status(
+    small: tuple, arguments: tuple, message: str, capsys: pytest.CaptureFixture
+) -> None:
+    assert command(*small, *arguments) == 2
     error = capsys.readouterr().err
     assert message in error
     assert "Traceback" not in error
 
 
-def test_the_adjoint_of_the_shipped_model_assimilates_as_its_tangent_linear(tmp_path: Path) -> None:
+def test_a_device_that_is_not_the_hosts_is_refused(small: tuple, capsys: pytest.CaptureFixture) -> None:
+    assert cli.main(["assimilate", *map(str, small), "--backend", "dace_gpu"]) == 2
+    assert "option --backend is 'dace_gpu', expected embedded or dace_cpu" in capsys.readouterr().err
+
+
+def test_the_emulators_adjoint_assimilates_as_its_tangent_linear(small: tuple, tmp_path: Path) -> None:
     if not hasattr(ailand_gt4py.Emulator, "adjoint"):
         pytest.skip("Emulator.adjoint is not there yet")
+    options = ("--days", 1, "--precision", "float64", "--quiet")
     for way in ("adjoint", "tangent-linear"):
-        assert command("--days", 1, "--precision", "float64", "--jacobian", way, "-o", tmp_path / f"{way}.nc") == 0
+        assert command(*small, *options, "--jacobian", way, "-o", tmp_path / f"{way}.nc") == 0
     with xr.open_dataset(tmp_path / "adjoint.nc") as found, xr.open_dataset(tmp_path / "tangent-linear.nc") as expected:
         np.testing.assert_allclose(found["increment_swvl3"].values, expected["increment_swvl3"].values, atol=1e-6)
