@@ -17,7 +17,7 @@ import ailand_gt4py
 from ailand_gt4py import cli
 from ailand_gt4py.assimilation import twin_scores
 from ailand_gt4py.assimilation.screening import REASONS
-from ailand_gt4py.assimilation.settings import Errors, Limits
+from ailand_gt4py.assimilation.settings import Errors, Limits, Screening
 from ailand_gt4py.assimilation.twin import Twin, TwinResult, TwinSettings, is_seen
 from ailand_gt4py.assimilation.window import run_window
 from ailand_gt4py.errors import InputError
@@ -30,7 +30,13 @@ PERFECT = Errors(
     emulator=dict.fromkeys(("t2m", "rh2m", "ssm", "tbh", "tbv"), 0.0),
     model=dict.fromkeys(("swvl1", "swvl2", "swvl3", "stl1"), 1e-4),
 )
-SETTINGS = TwinSettings(days=12.0, initial_error=0.05, errors=PERFECT, limits=Limits(within_plant_range=False))
+SETTINGS = TwinSettings(
+    days=12.0,
+    initial_error=0.05,
+    errors=PERFECT,
+    screening=Screening(largest_departure=5.0),
+    limits=Limits(plant_range_from=4.0),
+)
 
 
 def run(settings: TwinSettings = SETTINGS, n_columns: int = 30) -> TwinResult:
@@ -76,7 +82,9 @@ def test_runs_stand_at_their_labels(result: TwinResult) -> None:
         before = result.windows[number - 1].analysis[-1]
         np.testing.assert_array_equal(result.background[begin], before)
         np.testing.assert_allclose(
-            result.analysis[begin, :, :3] - result.background[begin, :, :3], result.windows[number].increment, atol=1e-12
+            result.analysis[begin, :, :3] - result.background[begin, :, :3],
+            result.windows[number].increment,
+            atol=1e-12,
         )
 
 

@@ -34,7 +34,8 @@ _RAIN_UNITS = "m3 m-3"
 def land_model() -> Model:
     """The variables; there is no network."""
     static = tuple(
-        Variable(name, "m3 m-3", time_meaning="static") for name in ("clim_theta_sat", "clim_theta_cap", "clim_theta_pwp")
+        Variable(name, "m3 m-3", time_meaning="static")
+        for name in ("clim_theta_sat", "clim_theta_cap", "clim_theta_pwp")
     )
     state = [Variable(name, "m3 m-3", time_meaning="window start") for name in LAYERS]
     state += [Variable("stl1", "K", time_meaning="window start"), Variable("snowc", "1", time_meaning="window start")]

@@ -29,7 +29,7 @@ def reasons(departures, expected=0.1, soil=290.0, snow=0.0, screening: Screening
 
 
 def test_ordinary_observations_take_part() -> None:
-    np.testing.assert_array_equal(reasons([[0.1, -0.1], [0.0, 0.4]]), 0)
+    np.testing.assert_array_equal(reasons([[0.1, -0.1], [0.0, 0.25]]), 0)
 
 
 def test_snow_and_frost_count_at_the_time_of_the_observation() -> None:
@@ -44,9 +44,9 @@ def test_snow_and_frost_count_at_the_time_of_the_observation() -> None:
 
 def test_departures_are_judged_by_what_is_expected_of_them() -> None:
     large = REASONS["departure_too_large"]
-    np.testing.assert_array_equal(reasons([[0.49, -0.51]]), [[0, large]])
-    np.testing.assert_array_equal(reasons([[0.49, -0.51]], expected=0.2), 0)
-    np.testing.assert_array_equal(reasons([[0.49, -0.51]], screening=Screening(largest_departure=3.0)), large)
+    np.testing.assert_array_equal(reasons([[0.29, -0.31]]), [[0, large]])
+    np.testing.assert_array_equal(reasons([[0.29, -0.31]], expected=0.2), 0)
+    np.testing.assert_array_equal(reasons([[0.29, -0.31]], screening=Screening(largest_departure=2.0)), large)
     with pytest.raises(InputError, match="largest departure: found 0"):
         Screening(largest_departure=0.0)
 
@@ -78,10 +78,11 @@ def test_increments_are_limited(background: list, increment: list, expected: lis
     np.testing.assert_allclose(found, [expected], atol=1e-12)
 
 
-def test_without_the_plants_range_all_layers_have_the_first_ones_bounds() -> None:
-    limits = Limits(within_plant_range=False, driest=0.0)
+@pytest.mark.parametrize(("first", "expected"), [(4.0, [-0.05, -0.05, 0.05, 0.0]), (3.0, [-0.05, -0.05, 0.0, 0.0])])
+def test_layers_without_the_plants_range_have_the_first_ones_bounds(first: float, expected: list) -> None:
+    limits = Limits(plant_range_from=first, driest=0.0)
     found = bounds(limits).limited(np.array([[0.05, 0.05, 0.40, 290.0]]), np.array([[-0.1, -0.1, 0.1, 0.0]]))
-    np.testing.assert_allclose(found, [[-0.05, -0.05, 0.05, 0.0]], atol=1e-12)
+    np.testing.assert_allclose(found, [expected], atol=1e-12)
 
 
 def test_members_of_an_ensemble_are_limited_alike() -> None:

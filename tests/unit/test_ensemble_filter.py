@@ -1,4 +1,4 @@
-"""The ensemble transform Kalman filter against Kalman's update with the ensemble's own covariance, and with the exact one."""
+"""The ensemble transform Kalman filter against Kalman's update with the sample's covariance and with the exact one."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def make_filter(n_members: int, n_columns: int, weather: WeatherErrors, model_er
     errors = Errors(
         emulator=dict.fromkeys(("t2m", "ssm"), 0.0), model=dict.fromkeys(("swvl1", "swvl2", "swvl3"), model_error)
     )
-    bounds = Bounds(model, land.static, control, Limits(within_plant_range=False))
+    bounds = Bounds(model, land.static, control, Limits(plant_range_from=4.0))
     return EnsembleFilter(
         LinearLand(model, n_members * n_columns), land.static, members, control, errors,
         Screening(largest_departure=np.inf), bounds, weather, random, relaxation=0.0,
@@ -130,10 +130,10 @@ def test_a_window_of_the_ensemble_is_one_of_the_extended_filter_with_the_samples
     members = run._state.copy()
     control = make_control(model)
     errors = Errors(emulator=dict.fromkeys(("t2m", "ssm"), 0.0))
-    bounds = Bounds(model, land.static, control, Limits(within_plant_range=False))
+    bounds = Bounds(model, land.static, control, Limits(plant_range_from=4.0))
     extended = SimplifiedExtendedKalmanFilter(
-        LinearLand(model, n_columns), land.static, members.mean(axis=0), control, covariance_of(members[..., :3]), errors,
-        Screening(largest_departure=np.inf), bounds,
+        LinearLand(model, n_columns), land.static, members.mean(axis=0), control, covariance_of(members[..., :3]),
+        errors, Screening(largest_departure=np.inf), bounds,
     )  # fmt: skip
     operators = (ScreenTemperature(model), SurfaceSoilMoisture(model))
     schedule = Schedule(tuple(Sight(step, operator) for step in (2, 4) for operator in operators))

@@ -20,7 +20,7 @@ from ailand_gt4py.errors import InputError, RunError
 MODEL = land_model()
 CONTROL = make_control(MODEL)
 #: No limit is reached.
-FREE = Limits(largest_increment=10.0, driest=-10.0, within_plant_range=False)
+FREE = Limits(largest_increment=10.0, driest=-10.0, plant_range_from=4.0)
 
 
 def covariances(n_columns: int, n_control: int, random: np.random.Generator) -> np.ndarray:
@@ -124,15 +124,15 @@ def test_all_ways_give_one_jacobian(names: tuple[str, ...]) -> None:
     land, control = make_land(6, 4), make_control(MODEL, names)
     emulator, schedule = LinearLand(MODEL, 6), schedule_of((1, 3, 4))
     trajectory = run_window(emulator, land.static, land.forcing, land.state)
-    found = {
-        name: way(emulator, land.static, trajectory, schedule, control) for name, way in WAYS.items()
-    }
+    found = {name: way(emulator, land.static, trajectory, schedule, control) for name, way in WAYS.items()}
     by_hand = np.linalg.matrix_power(STEP, 4)[np.ix_(control.places, control.places)]
     for result in found.values():
         np.testing.assert_allclose(result.end, np.tile(by_hand, (6, 1, 1)), rtol=1e-9, atol=1e-12)
     t2m = SEEN[0] @ np.linalg.matrix_power(STEP, 3)[:, list(control.places)]
     np.testing.assert_allclose(found["adjoint"].observations[:, 3], np.tile(t2m, (6, 1)), rtol=1e-9)
-    np.testing.assert_allclose(found["adjoint"].observations, found["tangent-linear"].observations, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(
+        found["adjoint"].observations, found["tangent-linear"].observations, rtol=1e-9, atol=1e-12
+    )
     # Relative humidity is curved: a finite perturbation sees that.
     np.testing.assert_allclose(
         found["finite-differences"].observations, found["tangent-linear"].observations, rtol=0.05, atol=1e-9

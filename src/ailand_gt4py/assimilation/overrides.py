@@ -16,7 +16,7 @@ def with_overrides(settings: Any, changes: Sequence[str]) -> Any:
     """Settings with some values changed.
 
     Args:
-        settings: a frozen dataclass of numbers, booleans, mappings to numbers and such dataclasses.
+        settings: a frozen dataclass of numbers, mappings to numbers and such dataclasses.
         changes: ``NAME=VALUE``, the name with dots between its parts.
 
     Raises:
@@ -54,13 +54,9 @@ def _parsed(old: Any, value: str, name: str) -> Any:
     Raises:
         InputError: it is something else.
     """
-    if isinstance(old, bool):
-        if value not in ("true", "false"):
-            raise InputError(f"option --set: found '{value}' for '{name}', expected true or false")
-        return value == "true"
     if isinstance(old, float):
         try:
             return float(value)
         except ValueError:
             raise InputError(f"option --set: found '{value}' for '{name}', expected a number") from None
-    raise InputError(f"option --set: found '{name}', expected a name of a number or of true or false")
+    raise InputError(f"option --set: found '{name}', expected the name of a number")

@@ -87,7 +87,7 @@ class Bounds:
                 columns.append(
                     (np.full_like(porosity, -np.inf), np.full_like(porosity, np.inf), limits.largest_warming)
                 )
-            elif name == "swvl1" or not limits.within_plant_range:
+            elif int(name.removeprefix("swvl")) < limits.plant_range_from:
                 columns.append((np.full_like(porosity, limits.driest), porosity, limits.largest_increment))
             else:
                 columns.append((soil("clim_theta_pwp"), soil("clim_theta_cap"), limits.largest_increment))

@@ -54,7 +54,7 @@ class Screening:
 
     largest_snow_cover: float = 0.01
     coldest_soil: float = FREEZING_BEGINS
-    largest_departure: float = 5.0
+    largest_departure: float = 3.0
 
     def __post_init__(self) -> None:
         if not self.largest_departure > 0.0:
@@ -66,17 +66,18 @@ class Limits:
     """How far an analysis may go.
 
     Attributes:
-        largest_increment: of soil moisture in one analysis, m3 m-3, and of temperature, K: this project's, against
-            departures that screening let pass.
+        largest_increment: of soil moisture in one analysis, m3 m-3: this project's, against departures that screening
+            let pass.
+        largest_warming: the same of temperature, K.
         driest: soil moisture is not analysed below it, m3 m-3.
-        within_plant_range: the second and third layer are not analysed below the wilting point or above the field
-            capacity. Without it their bounds are those of the first layer.
+        plant_range_from: layers from this one down are not analysed below the wilting point or above the field
+            capacity; those above are not analysed above the porosity. 2 at ECMWF; 4: no layer.
     """
 
     largest_increment: float = 0.1
     largest_warming: float = 5.0
     driest: float = 0.01
-    within_plant_range: bool = True
+    plant_range_from: float = 2.0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -63,7 +63,8 @@ class TwinSettings:
         initial_error: standard deviation of the error in soil moisture of the first three layers at the start, m3 m-3:
             this project's, about that of a state of another season (README: persistence over 90 days).
         weather_error: share of `perturbations.WeatherErrors` that the weather of open loop and assimilation has.
-        errors, screening, limits: of the filter.
+        errors, screening, limits: of the filter. The limits are ECMWF's but for the second layer, which in ecLand
+            often is drier than the wilting point: without its limits the experiment does better.
     """
 
     method: Literal["sekf", "etkf"] = "sekf"
@@ -79,7 +80,7 @@ class TwinSettings:
     weather_error: float = 0.0
     errors: Errors = dataclasses.field(default_factory=Errors)
     screening: Screening = dataclasses.field(default_factory=Screening)
-    limits: Limits = dataclasses.field(default_factory=Limits)
+    limits: Limits = dataclasses.field(default_factory=lambda: Limits(plant_range_from=3.0))
 
     def __post_init__(self) -> None:
         for kind in self.observations:
