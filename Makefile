@@ -94,7 +94,8 @@ train: $(VENV)/.test ## train the default model anew, in three parts (about an h
 evaluate: $(BIN)/ailand ## score the default model on the hold-out columns in DATA: table in docs, report in OUT
 	$(BIN)/python -m pip install --quiet --editable '.[evaluation]'
 	mkdir -p $(OUT)
-	$(BIN)/ailand evaluate $(DATA)/ecland_synth_6h_holdout.nc -o docs/evaluation_holdout.md -o $(OUT)/evaluation.html
+	$(BIN)/ailand evaluate $(DATA)/ecland_synth_6h_holdout.nc -o docs/evaluation_holdout.md -o $(OUT)/evaluation.html \
+	  --transfer docs/studies/transfer_region.json --alternatives docs/studies/alternatives.json
 
 clean: ## remove what the targets above made
 	rm -rf $(VENV) $(ICON4PY_VENV) $(OUT) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks \

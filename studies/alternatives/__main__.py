@@ -136,9 +136,10 @@ def table(model: Model, methods: list[dict[str, Any]]) -> dict[str, Any]:
         ],
         "note": (
             "The model that ships has learnt longer than LSTM and trees, and from the runs with other parameters and "
-            "the validation columns, too; an MLP trained for as many iterations as the LSTM stands beside it. LSTM and "
-            "MLP learn from the same loss over rollouts, the trees from single steps, since they have no gradient. A "
-            "graph network would have no edges: columns exchange nothing. "
+            "the validation columns, too; an MLP trained for as many iterations as the LSTM, also on these runs, "
+            "stands beside it. LSTM and MLP learn from the same loss over rollouts, the LSTM without weights of "
+            "variables; the trees from single steps, since they have no gradient. None but the MLP was tried in more "
+            "than one size. A graph network would have no edges: columns exchange nothing. "
             f"CPU time on {os.cpu_count()} cores of {platform.machine()}, PyTorch and XGBoost on one thread."
         ),
     }

@@ -78,6 +78,8 @@ def kept(
         network, minutes = train(data, width, seed, report)
         torch.save({"network": network.state_dict(), "minutes": minutes}, path.with_suffix(".part"))
         path.with_suffix(".part").rename(path)
+    else:
+        report(f"LSTM: taken from {path}, where an earlier call has left it")
     stored = torch.load(path, weights_only=True)
     network = RecurrentNetwork(data.scaling, width)
     network.load_state_dict(stored["network"])

@@ -33,6 +33,8 @@ def kept(
         for place, booster in enumerate(boosters):
             booster.save_model(directory / f"{place:02d}.ubj")
         minutes_file.write_text(json.dumps(minutes))
+    else:
+        report(f"trees: taken from {directory}, where an earlier call has left them")
     boosters = [xgboost.Booster(OPTIONS, model_file=str(path)) for path in sorted(directory.glob("*.ubj"))]
     return boosters, json.loads(minutes_file.read_text())
 

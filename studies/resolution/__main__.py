@@ -20,6 +20,7 @@ from ailand_gt4py.evaluation.columns import VerificationColumns, read_columns
 from ailand_gt4py.evaluation.runs import label_offset, run_free
 from ailand_gt4py.weights.model import Model
 from ailand_gt4py.weights.model_file import read_model
+from studies import page
 
 FILE = "ecland_real10_6h.nc"
 #: Static variables that are types: they have no mean.
@@ -75,7 +76,7 @@ def main() -> int:
     lines = [
         "# One model, two resolutions",
         "",
-        " ".join(part.strip() for part in (__doc__ or "").split("\n\n")[2].splitlines()),
+        page.introduction(__doc__),
         "Made by `python -m studies.resolution`. RMSE over a free run of three years, 2020-2022.",
         "",
         "| variable | units | each column | mean of the ten runs | run of the mean column |",
@@ -85,8 +86,7 @@ def main() -> int:
     for place, variable in enumerate((*model.state, *model.diagnostics)):
         cells = " | ".join(f"{number[place]:.4g}" for number in numbers)
         lines.append(f"| {variable.name} | {variable.units} | {cells} |")
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text("\n".join(lines) + "\n")
+    page.write(options.output, lines)
     return 0
 
 

@@ -18,6 +18,8 @@ import numpy as np
 import xarray as xr
 import xgboost
 
+from studies import page
+
 FILE = "ecland_synth_1h.nc"
 HOURS = 6
 TARGETS = ("t2m", "d2m", "skt")
@@ -71,7 +73,7 @@ def main() -> int:
     lines = [
         "# What means over a window cannot tell",
         "",
-        " ".join(part.strip() for part in (__doc__ or "").split("\n\n")[2].splitlines()),
+        page.introduction(__doc__),
         "Made by `python -m studies.window_means`. RMSE in K.",
         "",
         "| at the end of the window | from means | and the last hour's forcing |",
@@ -88,8 +90,7 @@ def main() -> int:
             from_means = error(means, at_end - means[..., 0], is_test)
             from_last = error(np.concatenate([means, last], axis=-1), at_end - last[..., 0], is_test)
             lines.append(f"| {name} | {from_means:.2f} | {from_last:.2f} |")
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text("\n".join(lines) + "\n")
+    page.write(options.output, lines)
     return 0
 
 

@@ -50,3 +50,17 @@ def test_tangent_linear_on_a_device(device: Any, architecture: str, precision: A
             # Rounded factors turn units near a kink on or off: a change of first order, in a few columns.
             bar = TOLERANCES[precision] * (1 if precision.startswith("float") else 10)
             assert relative_error([result.get() for result in found], expected) <= bar
+
+
+@pytest.mark.slow
+def test_bounds_that_other_variables_are_on_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their products are small matrices of zeros and ones, in the step and in its tangent-linear."""
+    monkeypatch.setenv("AILAND_DEVICE_COLUMNS", "4")
+    model = random_model("layer_norm", SIZES, seed=7, width=40, bounded_by_others=True)
+    inputs, changes = random_inputs(9, "float64"), random_inputs(9, "float64", seed=1)
+    emulator = Emulator(model, 9, host_backend(model, "float64"), "float64")
+    exact = Emulator(model, 9, "embedded", "float64").step(*inputs)
+    assert relative_error(emulator.step(*inputs), exact) <= TOLERANCES["float64"]
+    assert (exact[0][:, 1] == inputs[0][:, 1]).any()
+    expected = tangent_linear(model, inputs, changes)
+    assert relative_error(emulator.tangent_linear(*inputs, *changes), expected) <= TOLERANCES["float64"]

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed; the studies need it")
+pytest.importorskip("xgboost", reason="XGBoost is not installed; the studies need it (extra 'studies')")
 
-from studies.alternatives import protocol, recurrent  # noqa: E402
+from studies.alternatives import protocol, recurrent, trees  # noqa: E402
 from studies.alternatives.__main__ import table  # noqa: E402
 from training_files import write_columns  # noqa: E402
 
@@ -146,9 +147,6 @@ def test_recurrent_network_learns_and_steps_in_model_units(data, tmp_path, monke
 
 
 def test_trees_learn_and_stay_within_bounds(data, tmp_path, monkeypatch) -> None:
-    pytest.importorskip("xgboost", reason="XGBoost is not installed (extra 'studies')")
-    from studies.alternatives import trees
-
     monkeypatch.setattr(trees, "ROUNDS", 20)
     boosters, _ = trees.kept(tmp_path / "trees", data, 1500, 1, lambda line: None)
     again, _ = trees.kept(tmp_path / "trees", data, 1500, 1, lambda line: None)

@@ -14,15 +14,24 @@ from random_models import random_model
 from ailand_gt4py.driver import restart as restarts
 from ailand_gt4py.driver.restart import Restart, read_restart, write_restart
 from ailand_gt4py.errors import InputError, RunError
+from ailand_gt4py.weights.model import Model, Variable
 from helpers import small_model
 
 MODEL = small_model()
 N_LAGGED = sum(variable.derived.startswith("before:") for variable in MODEL.forcing)
-SMALLER = dataclasses.replace(
-    random_model("simple", (1, 2, len(MODEL.state) - 1, len(MODEL.diagnostics))),
-    state=MODEL.state[1:],
-    diagnostics=MODEL.diagnostics,
-)
+
+
+def with_outputs(state: tuple[Variable, ...]) -> Model:
+    """A model with these states and the diagnostics of `MODEL`, but other inputs, by which nothing can be bounded."""
+    free = [
+        tuple(dataclasses.replace(variable, bounded_by="") for variable in group)
+        for group in (state, MODEL.diagnostics)
+    ]
+    model = random_model("simple", (1, 2, len(state), len(MODEL.diagnostics)))
+    return dataclasses.replace(model, state=free[0], diagnostics=free[1])
+
+
+SMALLER = with_outputs(MODEL.state[1:])
 
 
 def some_restart(precision: str = "float32", n_columns: int = 4, **changes) -> Restart:
@@ -131,12 +140,7 @@ def test_missing_damaged_and_foreign_files(tmp_path):
     refused(path, "'format': found '', expected 'ailand_gt4py restart 1'")
     write_restart(path, some_restart(state=some_restart().state[:, 1:]), SMALLER, "test")
     refused(path, f"variable '{MODEL.state[0].name}' is missing")
-    unlagged = dataclasses.replace(
-        random_model("simple", (1, 2, len(MODEL.state), len(MODEL.diagnostics))),
-        state=MODEL.state,
-        diagnostics=MODEL.diagnostics,
-    )
-    write_restart(path, some_restart(), unlagged, "test")
+    write_restart(path, some_restart(), with_outputs(MODEL.state), "test")
     refused(path, "variable 'met_tair_before' is missing, expected all that the model remembers")
     state = some_restart().state
     state[2, 1] = np.nan

@@ -26,6 +26,7 @@ from ailand_gt4py.training.dataset import read_windows  # noqa: E402
 from ailand_gt4py.training.validation import Scores, Validator  # noqa: E402
 from ailand_gt4py.training.variables import DEFAULT  # noqa: E402
 from ailand_gt4py.weights.model_file import read_model  # noqa: E402
+from ailand_gt4py.weights.schema import checksum  # noqa: E402
 
 N_STATE, N_DIAGNOSTICS = len(DEFAULT.state), len(DEFAULT.diagnostics)
 
@@ -345,6 +346,22 @@ def test_command_trains_and_writes_a_model(path, tmp_path, monkeypatch):
     assert first
 
 
+def test_command_begins_with_the_model_it_is_given(path, tmp_path):
+    """The option takes precedence over the configuration, whose model is not there."""
+    options = tmp_path / "options.yaml"
+    options.write_text(json.dumps(OPTIONS | {"run": {"start_from": "nowhere.nc"}}))
+    words = (options, "--data", path.parent, "--directory", tmp_path / "run", "-o", tmp_path / "model.nc")
+    with pytest.raises(InputError, match=r"nowhere\.nc"):
+        command.run(_arguments(*words))
+    (tmp_path / "first.yaml").write_text(json.dumps(OPTIONS))
+    first = tmp_path / "first.nc"
+    command.run(_arguments(tmp_path / "first.yaml", "--data", path.parent, "--directory", tmp_path / "a", "-o", first))
+    command.run(_arguments(*words, "--start-from", first))
+    provenance = read_model(tmp_path / "model.nc").provenance
+    assert checksum(read_model(first)) in provenance["start"]
+    assert "--start-from first.nc" in provenance["command"]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -371,7 +388,7 @@ def test_columns_that_are_all_alike_are_refused(tmp_path):
         OPTIONS | {"data": {"train": ["b.nc"], "validation_fraction": 0.5}}, "x"
     )
     with pytest.raises(InputError, match=r"'clim_clake' has the standard deviation 0\.0"):
-        session.train(options, [tmp_path / "b.nc"], tmp_path / "m.nc", tmp_path, None, False, 1, "", "", print)
+        session.train(options, [tmp_path / "b.nc"], tmp_path / "m.nc", tmp_path, False, 1, "", "", print)
 
 
 def test_training_from_files_and_from_a_store_gives_the_same_model(path, tmp_path):
@@ -381,7 +398,7 @@ def test_training_from_files_and_from_a_store_gives_the_same_model(path, tmp_pat
     def trained(name, file, **data):
         content = OPTIONS | {"data": {"train": [file.name], "validation_fraction": 0.2} | data}
         options = configuration.parse_configuration(content, "x")
-        words = (options, [file], tmp_path / f"{name}.nc", tmp_path / name, None, False, 1, "", "", said.append)
+        words = (options, [file], tmp_path / f"{name}.nc", tmp_path / name, False, 1, "", "", said.append)
         return session.train(*words)
 
     with xr.open_dataset(path) as dataset:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import importlib.util
 import os
 import shlex
@@ -56,6 +57,9 @@ def run(arguments: argparse.Namespace) -> int:
         RunError: the loss is not a number, or writing fails.
     """
     configuration = read_configuration(arguments.configuration)
+    if arguments.start_from is not None:
+        options = dataclasses.replace(configuration.run, start_from=str(arguments.start_from))
+        configuration = dataclasses.replace(configuration, run=options)
     if arguments.threads is not None and arguments.threads < 1:
         raise InputError(f"option --threads is {arguments.threads}, expected at least 1")
     files = data_files(configuration, arguments.data)
@@ -71,7 +75,6 @@ def run(arguments: argparse.Namespace) -> int:
         files,
         output=arguments.output,
         directory=arguments.directory or Path(configuration.run.directory),
-        start=arguments.start_from or (Path(configuration.run.start_from) if configuration.run.start_from else None),
         resume=arguments.resume,
         threads=arguments.threads or configuration.run.threads,
         command=shlex.join(["ailand", "train", arguments.configuration.name, *_given(arguments)]),

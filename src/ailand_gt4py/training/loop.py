@@ -23,6 +23,7 @@ from ailand_gt4py.training.scaling import Scaling
 from ailand_gt4py.training.tensors import Tensors
 from ailand_gt4py.training.validation import Scores, Validator
 from ailand_gt4py.weights.architectures import Sizes
+from ailand_gt4py.weights.schema import GROUPS
 
 #: The pool holds so many runs for each one in a batch.
 POOL_BATCHES = 8
@@ -278,10 +279,16 @@ class Trainer:
     def _configuration_text(self) -> str:
         return json.dumps(dataclasses.asdict(self.configuration), sort_keys=True)
 
+    def _normalisation(self) -> dict[str, list[float]]:
+        """Shift and scale of each variable by name."""
+        groups = (getattr(self._scaling, name) for name in GROUPS)
+        return {v.name: [v.normalisation.shift, v.normalisation.scale] for group in groups for v in group}
+
     def save(self) -> None:
         """Write the checkpoint under a temporary name, then rename it."""
         content = {
             "configuration": self._configuration_text(),
+            "normalisation": self._normalisation(),
             "iteration": self.iteration,
             "seconds": self.seconds,
             "is_stopped": self.is_stopped,
@@ -309,7 +316,8 @@ class Trainer:
         """Go on from the checkpoint in the directory.
 
         Raises:
-            InputError: there is none, or it was made with other options.
+            InputError: there is none, or it was made with other options, or in other statistics (of other data, or of a
+                model that training began with), in which its weights mean something else.
         """
         path = self.checkpoint_path
         if not path.exists():
@@ -323,6 +331,13 @@ class Trainer:
             if mine[name] != theirs.get(name):
                 raise InputError(
                     f"checkpoint {path}: was made with {name} = {theirs.get(name)}, the configuration says {mine[name]}"
+                )
+        for name, own in self._normalisation().items():
+            found = content.get("normalisation", {}).get(name)
+            if found != own:
+                raise InputError(
+                    f"checkpoint {path}: found the normalisation {found} (shift, scale) of '{name}', expected {own} of "
+                    "the training columns, or of the model that training began with (--start-from)"
                 )
         self.network.load_state_dict(content["network"])
         self.average.load_state_dict(content["average"])

@@ -14,12 +14,11 @@ from ailand_gt4py.training.dataset import place_groups, read_windows
 from ailand_gt4py.training.export import describe_training, to_model
 from ailand_gt4py.training.loop import Trainer
 from ailand_gt4py.training.scaling import clip_targets, error_scales, measure, normalised_tensors
-from ailand_gt4py.training.start import load_weights, scaling_of
+from ailand_gt4py.training.start import described, load_weights, scaling_of
 from ailand_gt4py.training.validation import Scores, Validator
 from ailand_gt4py.training.windows import Values, WindowData, split_columns
 from ailand_gt4py.weights.model import Model, Variable
 from ailand_gt4py.weights.model_file import read_model, write_model
-from ailand_gt4py.weights.schema import checksum
 
 
 def train(
@@ -27,7 +26,6 @@ def train(
     files: Sequence[Path],
     output: Path,
     directory: Path,
-    start: Path | None,
     resume: bool,
     threads: int,
     command: str,
@@ -40,7 +38,6 @@ def train(
         files: existing data files.
         output: model file.
         directory: for checkpoint and log.
-        start: model whose weights and statistics training begins with; None: random weights, the data's statistics.
         resume: go on from the checkpoint there.
         threads: for PyTorch.
         command, code_version: for the provenance.
@@ -57,7 +54,7 @@ def train(
     # Denormal numbers, which dead units produce, take a hundred times as long. The setting is the whole thread's.
     torch.set_flush_denormal(True)
     try:
-        return _train(configuration, files, output, directory, start, resume, command, code_version, report)
+        return _train(configuration, files, output, directory, resume, command, code_version, report)
     finally:
         torch.set_flush_denormal(False)
 
@@ -67,13 +64,13 @@ def _train(
     files: Sequence[Path],
     output: Path,
     directory: Path,
-    start: Path | None,
     resume: bool,
     command: str,
     code_version: str,
     report: Callable[[str], None],
 ) -> Model:
-    beginning = None if start is None else read_model(start)
+    start = configuration.run.start_from
+    beginning = read_model(start) if start else None
     report(f"reading {', '.join(path.name for path in files)}")
     variables, options = configuration.variable_set, configuration.data
     data = read_windows(
@@ -127,9 +124,7 @@ def _train(
         code_version,
     )
     if beginning is not None:
-        provenance["start"] = f"weights of a model with the checksum {checksum(beginning)}; " + "; ".join(
-            f"its {key}: {beginning.provenance[key]}" for key in ("command", "training") if key in beginning.provenance
-        )
+        provenance["start"] = described(beginning)
     model = to_model(network, scaling, data.step_seconds, provenance)
     write_model(model, output)
     report(f"wrote {output}: {model.parameter_count} parameters")

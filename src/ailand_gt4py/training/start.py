@@ -11,6 +11,7 @@ from ailand_gt4py.errors import InputError
 from ailand_gt4py.training.network import LayerNormNetwork
 from ailand_gt4py.training.scaling import Scaling
 from ailand_gt4py.weights.model import Model, Variable
+from ailand_gt4py.weights.schema import GROUPS, checksum
 
 
 def scaling_of(model: Model, measured: Scaling) -> Scaling:
@@ -23,7 +24,7 @@ def scaling_of(model: Model, measured: Scaling) -> Scaling:
         InputError: other variables, or in another order.
     """
     groups = {}
-    for group in ("static", "forcing", "state", "diagnostics"):
+    for group in GROUPS:
         of_model, of_data = getattr(model, group), getattr(measured, group)
         found, expected = ([variable.name for variable in variables] for variables in (of_model, of_data))
         if found != expected:
@@ -42,6 +43,12 @@ def _merged(of_model: Variable, of_data: Variable) -> Variable:
         training_minimum=float(np.fmin(of_model.training_minimum, of_data.training_minimum)),
         training_maximum=float(np.fmax(of_model.training_maximum, of_data.training_maximum)),
     )
+
+
+def described(model: Model) -> str:
+    """Which model training began with, for the provenance of what it gives."""
+    known = [f"its {key}: {model.provenance[key]}" for key in ("command", "training") if key in model.provenance]
+    return "; ".join([f"weights of a model with the checksum {checksum(model)}", *known])
 
 
 @torch.no_grad()

@@ -25,9 +25,9 @@ OPTIONS = {
 }
 
 
-def trained(directory, path, begin=None, **options):
-    chosen = configuration.parse_configuration(OPTIONS | options, "test")
-    arguments = (chosen, [path], directory / "model.nc", directory / "run", begin, False, 1, "ailand train", "", print)
+def trained(directory, path, begin="", resume=False, **options):
+    chosen = configuration.parse_configuration(OPTIONS | {"run": {"start_from": str(begin)}} | options, "test")
+    arguments = (chosen, [path], directory / "model.nc", directory / "run", resume, 1, "ailand train", "", print)
     return session.train(*arguments)
 
 
@@ -72,10 +72,20 @@ def test_on_other_data_the_network_and_its_statistics_stay_and_ranges_grow(first
 def test_without_it_training_begins_elsewhere(first, tmp_path):
     model, path = first
     data = write_columns(tmp_path / "a.nc")
-    from_model, from_nothing = (trained(tmp_path / name, data, begin) for name, begin in (("x", path), ("y", None)))
+    from_model, from_nothing = (trained(tmp_path / name, data, begin) for name, begin in (("x", path), ("y", "")))
     assert any(
         not np.array_equal(from_nothing.parameters[name], from_model.parameters[name]) for name in model.parameters
     )
+
+
+def test_a_run_goes_on_only_as_it_began(first, tmp_path):
+    """Without the model's statistics, its weights would mean something else."""
+    data = write_columns(tmp_path / "a.nc", seed=5)
+    before = trained(tmp_path, data, first[1])
+    with pytest.raises(InputError, match=r"checkpoint .*: found the normalisation .* of 'clim_clake', expected "):
+        trained(tmp_path, data, resume=True)
+    again = trained(tmp_path, data, first[1], resume=True)
+    assert all(np.array_equal(again.parameters[name], array) for name, array in before.parameters.items())
 
 
 @pytest.mark.parametrize(
