@@ -133,7 +133,7 @@ def test_cycled_errors_do_better_than_constant_ones(result: TwinResult) -> None:
     assert ratios[0] < ratios[1] < 1.0
 
 
-def test_wrong_weather_is_the_same_for_open_loop_and_assimilation_and_absent_without() -> None:
+def test_without_weather_errors_the_weather_is_that_of_the_file() -> None:
     columns = make_columns(4, 60)
     right = Twin(MODEL, columns, SETTINGS, make_emulator=LinearLand)
     np.testing.assert_array_equal(right._forcing, columns.forcing[:48])
@@ -263,7 +263,8 @@ def test_ensemble_and_options_of_the_command(small: tuple, tmp_path: Path, capsy
         (("-o", "/nowhere/out.nc"), "/nowhere/out.nc: the folder does not exist"),
         (("--plot", "figure.xyz"), "option --plot is 'figure.xyz'"),
         (("--clay", "3"), "option --clay is 3, expected 0 to 1"),
-        (("--set", "errors.nothing=1"), "expected for 'nothing' one of"),
+        (("--set", "errors.nothing=1"), "found 'errors.nothing', expected one of observation, emulator"),
+        (("--config", "nowhere.yaml"), "nowhere.yaml: cannot be read as YAML"),
         (("--control", "swvl4"), "control variable: found 'swvl4'"),
         (("--days", "3"), "has 12 times from the start on, expected at least 13"),
         (("--observations", "tb"), "variable 'clim_sotype' is missing, from which the clay fraction follows"),

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
+
 import numpy as np
 import pytest
+import yaml
 
-from ailand_gt4py.assimilation.overrides import with_overrides
+from ailand_gt4py.assimilation.overrides import PARTS, with_file, with_overrides
 from ailand_gt4py.assimilation.perturbations import (
     WEATHER_CORRELATION,
     WeatherErrors,
@@ -112,14 +116,54 @@ def test_settings_are_changed_by_name_and_nothing_else() -> None:
     ("change", "message"),
     [
         ("errors.observation.ssm", "found 'errors.observation.ssm', expected NAME=VALUE"),
-        ("seed=3", "found 'seed', expected a name that begins with errors"),
-        ("errors.observation.lai=3", "expected for 'lai' one of t2m, rh2m"),
-        ("errors.observation.ssm.more=3", "expected for 'more' one of"),
-        ("errors.observation=3", "expected the name of a number"),
+        ("seed=3", "found 'seed', expected one of errors, screening, limits"),
+        ("errors.observation.lai=3", "found 'errors.observation.lai', expected one of t2m, rh2m"),
+        ("errors.observation.ssm.more=3", "found parts of 'errors.observation.ssm', expected a value"),
+        ("errors.observation=3", "found a value for 'errors.observation', expected the name of a number"),
+        ("errors.covariance=constant", "found a value for 'errors.covariance', expected the name of a number"),
         ("errors.observation.ssm=small", "found 'small' for 'errors.observation.ssm', expected a number"),
+        ("errors.background.swvl1=-0.1", "background error of 'swvl1': found -0.1, expected a standard deviation"),
+        ("errors.observation.t2m=nan", "observation error of 't2m': found nan"),
         ("screening.largest_departure=-1", "largest departure: found -1"),
+        ("limits.largest_increment=0", "largest increment: found 0, expected more than 0"),
     ],
 )
 def test_unusable_changes_are_named(change: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         with_overrides(TwinSettings(), [change])
+
+
+def test_a_file_changes_what_it_names_and_the_command_line_wins(tmp_path: Path) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_text("errors: {observation: {ssm: 0.03, t2m: 2}}\nlimits:\n  driest: 0.02\n", encoding="utf-8")
+    changed = with_overrides(with_file(TwinSettings(), path), ["errors.observation.t2m=1.5"])
+    assert changed.errors.observation == {**OBSERVATION_ERRORS, "ssm": 0.03, "t2m": 1.5}
+    assert changed.limits == dataclasses.replace(TwinSettings().limits, driest=0.02)
+    assert changed.screening == TwinSettings().screening
+
+
+def test_the_file_that_ships_holds_every_number_with_its_default() -> None:
+    path = Path(__file__).parents[2] / "configs" / "assimilation.yaml"
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    defaults = dataclasses.asdict(TwinSettings())
+    del defaults["errors"]["covariance"]
+    assert content == {part: defaults[part] for part in PARTS}
+    assert with_file(TwinSettings(), path) == TwinSettings()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("- errors", "found no mapping, expected one with some of errors, screening, limits"),
+        ("errors: {observation: {lai: 1.0}}", "found 'errors.observation.lai', expected one of t2m"),
+        ("errors: {observation: {ssm: yes}}", "found 'True' for 'errors.observation.ssm', expected a number"),
+        ("errors: {observation: {ssm: }}", "found 'None' for 'errors.observation.ssm', expected a number"),
+        ("errors: [", "cannot be read as YAML"),
+    ],
+)
+def test_unusable_files_are_named(content: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "wrong.yaml"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match="wrong.yaml") as found:
+        with_file(TwinSettings(), path)
+    assert message in str(found.value)

@@ -89,11 +89,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of all columns' soils (default: from clim_sotype, where tb needs it)",
     )
     parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE.yaml",
+        help="errors, screening and limits; all of them, with the defaults, are in configs/assimilation.yaml",
+    )
+    parser.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="another value of a setting, such as errors.observation.ssm=0.03; may be repeated (docs/assimilation.md)",
+        help="another value of one of these, such as errors.observation.ssm=0.03; may be repeated; wins over --config",
     )
     parser.add_argument("--seed", type=int, default=1, help="of all random numbers (default: %(default)s)")
     parser.add_argument("--backend", default="dace_cpu", help="embedded or dace_cpu (default: %(default)s)")
@@ -159,7 +165,7 @@ def make_settings(arguments: argparse.Namespace) -> TwinSettings:
     Raises:
         InputError: one of them is not usable.
     """
-    from ailand_gt4py.assimilation.overrides import with_overrides
+    from ailand_gt4py.assimilation.overrides import with_file, with_overrides
     from ailand_gt4py.assimilation.settings import Errors
     from ailand_gt4py.assimilation.twin import TwinSettings
 
@@ -180,6 +186,8 @@ def make_settings(arguments: argparse.Namespace) -> TwinSettings:
         errors=Errors(covariance=arguments.background_error),
         **given,
     )
+    if arguments.config is not None:
+        settings = with_file(settings, arguments.config)
     changed: TwinSettings = with_overrides(settings, arguments.set)
     return changed
 

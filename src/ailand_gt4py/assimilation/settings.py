@@ -24,8 +24,8 @@ from ailand_gt4py.errors import InputError
 OBSERVATION_ERRORS: Mapping[str, float] = {"t2m": 1.0, "rh2m": 4.0, "ssm": 0.05, "tbh": 4.0, "tbv": 4.0}
 
 #: Standard deviation of the emulator's own error in what is observed, where soil moisture is right: this project's.
-#: Twice the RMSE against ecLand on training columns (0.78 K and 4.6 %, without snow and frost, within a day of ecLand's
-#: state), because these errors last: their mean over 60 days is twice that of independent errors. Found by
+#: Twice the RMSE against ecLand on training columns (0.77 K and 4.6 %, without snow and frost, within a day of ecLand's
+#: state), rounded up, because these errors last: their mean over 60 days is twice that of independent errors. Found by
 #: ``docs/assimilation/estimate_errors.py``.
 EMULATOR_ERRORS: Mapping[str, float] = {"t2m": 1.6, "rh2m": 9.2, "ssm": 0.0, "tbh": 0.0, "tbv": 0.0}
 
@@ -79,6 +79,11 @@ class Limits:
     driest: float = 0.01
     plant_range_from: float = 2.0
 
+    def __post_init__(self) -> None:
+        for name in ("largest_increment", "largest_warming"):
+            if not getattr(self, name) > 0.0:
+                raise InputError(f"{name.replace('_', ' ')}: found {getattr(self, name):g}, expected more than 0")
+
 
 @dataclasses.dataclass(frozen=True)
 class Errors:
@@ -96,6 +101,12 @@ class Errors:
     background: Mapping[str, float] = dataclasses.field(default_factory=lambda: dict(BACKGROUND_ERRORS))
     model: Mapping[str, float] = dataclasses.field(default_factory=lambda: dict(MODEL_ERRORS))
     covariance: Literal["cycled", "constant"] = "cycled"
+
+    def __post_init__(self) -> None:
+        for kind in ("observation", "emulator", "background", "model"):
+            for name, size in getattr(self, kind).items():
+                if not 0.0 <= size < np.inf:
+                    raise InputError(f"{kind} error of '{name}': found {size:g}, expected a standard deviation")
 
     def of_observations(self, names: list[str]) -> np.ndarray:
         """(n_names,) standard deviations of R: instrument, place and emulator together."""

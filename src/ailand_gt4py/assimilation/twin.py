@@ -63,8 +63,7 @@ class TwinSettings:
         initial_error: standard deviation of the error in soil moisture of the first three layers at the start, m3 m-3:
             this project's, about that of a state of another season (README: persistence over 90 days).
         weather_error: share of `perturbations.WeatherErrors` that the weather of open loop and assimilation has.
-        errors, screening, limits: of the filter. The limits are ECMWF's but for the second layer, which in ecLand
-            often is drier than the wilting point: without its limits the experiment does better.
+        errors, screening, limits: of the filter.
     """
 
     method: Literal["sekf", "etkf"] = "sekf"
@@ -80,7 +79,7 @@ class TwinSettings:
     weather_error: float = 0.0
     errors: Errors = dataclasses.field(default_factory=Errors)
     screening: Screening = dataclasses.field(default_factory=Screening)
-    limits: Limits = dataclasses.field(default_factory=lambda: Limits(plant_range_from=3.0))
+    limits: Limits = dataclasses.field(default_factory=Limits)
 
     def __post_init__(self) -> None:
         for kind in self.observations:
@@ -106,7 +105,6 @@ class TwinResult:
         times: (n_steps,) labels, those of the windows' starts and of the steps in them.
         truth, open_loop, background, analysis: states (n_steps, n_columns, n_state) at the labels; the background of a
             window begins where the analysis of the one before ended.
-        schedule_steps: steps of a window. n_windows: of the experiment.
         windows: one for each window, in order. observables: names of the observations of each window.
         observation_steps: (n_observations,) of each window: the step at whose end each was made.
         observations: simulated, (n_columns, n_observations) of each window.
