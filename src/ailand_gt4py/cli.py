@@ -1,4 +1,7 @@
-"""The command ``ailand``: model files, training, evaluation, derivatives. ``ailand-column-run`` is its own command."""
+"""The command ``ailand``: model files, compiling, training, evaluation, derivatives, assimilation.
+
+``ailand-column-run`` is its own command.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import sys
 from collections.abc import Sequence
 
 import ailand_gt4py
+from ailand_gt4py.assimilation import command as assimilation_command
 from ailand_gt4py.assimilation import parameter_command, uncertainty_command
 from ailand_gt4py.driver.words import join_place
 from ailand_gt4py.errors import AilandError
@@ -34,6 +38,7 @@ def make_parser() -> argparse.ArgumentParser:
         ("jacobian", sensitivity_command, "derivatives of a step's results by its inputs along a trajectory"),
         ("uncertainty", uncertainty_command, "carry errors of state, weather and parameters through a run"),
         ("estimate", parameter_command, "estimate soil and vegetation parameters from observations"),
+        ("assimilate", assimilation_command, "find soil moisture from observations, in a twin experiment"),
     ):
         command = commands.add_parser(name, help=summary)
         command.set_defaults(function=module.run)

@@ -1,0 +1,86 @@
+"""Twin experiments with several settings on some columns of a file: the table by which the defaults were chosen.
+
+    python docs/assimilation/compare_settings.py ecland_synth_6h_train.nc
+
+Printed is, for every start and setting, RMSE of the analysis over that of the open loop, of the root zone (0-100 cm) in
+columns without snow or frost, over all labels.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from ailand_gt4py import read_model
+from ailand_gt4py.assimilation import twin_scores
+from ailand_gt4py.assimilation.command import first_label
+from ailand_gt4py.assimilation.overrides import with_overrides
+from ailand_gt4py.assimilation.settings import Errors
+from ailand_gt4py.assimilation.twin import Twin, TwinSettings
+from ailand_gt4py.emulator import Emulator
+from ailand_gt4py.evaluation.columns import VerificationColumns, read_columns
+from ailand_gt4py.weights.model import Model
+
+DEFAULT = TwinSettings()
+SETTINGS = {
+    "defaults": DEFAULT,
+    "emulator errors 1.1 K, 6.5 %": with_overrides(DEFAULT, ["errors.emulator.t2m=1.1", "errors.emulator.rh2m=6.5"]),
+    "emulator errors 2.5 K, 14 %": with_overrides(DEFAULT, ["errors.emulator.t2m=2.5", "errors.emulator.rh2m=14"]),
+    "windows of 12 h": dataclasses.replace(DEFAULT, window_hours=12.0),
+    "bounds of the plants' range from layer 3 on": with_overrides(DEFAULT, ["limits.plant_range_from=3"]),
+    "no such bounds": with_overrides(DEFAULT, ["limits.plant_range_from=4"]),
+    "B constant": dataclasses.replace(DEFAULT, errors=Errors(covariance="constant")),
+    "ETKF, 24 members": dataclasses.replace(DEFAULT, method="etkf"),
+    "ETKF, 24 members, no relaxation": dataclasses.replace(DEFAULT, method="etkf", relaxation=0.0),
+    "ETKF, 48 members, relaxation 0.2": dataclasses.replace(DEFAULT, method="etkf", n_members=48, relaxation=0.2),
+}
+
+
+def every(columns: VerificationColumns, number: int) -> VerificationColumns:
+    """Of so many columns one."""
+    return VerificationColumns(
+        columns.times,
+        np.ascontiguousarray(columns.static[::number]),
+        np.ascontiguousarray(columns.forcing[:, ::number]),
+        np.ascontiguousarray(columns.state[:, ::number]),
+        np.ascontiguousarray(columns.diagnostics[:, ::number]),
+    )
+
+
+def main() -> None:
+    """Run and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--every", type=int, default=3, metavar="N", help="of N columns one (default: %(default)s)")
+    parser.add_argument("--starts", default="2021-05-01,2021-06-01", help="(default: %(default)s)")
+    parser.add_argument("--days", type=float, default=DEFAULT.days, help="(default: %(default)g)")
+    parser.add_argument("--backend", default="dace_cpu", help="(default: %(default)s)")
+    arguments = parser.parse_args()
+    model = read_model()
+    columns = every(read_columns(arguments.file, model, np.dtype("float32")), arguments.every)
+    emulators: dict[int, Emulator] = {}
+
+    def emulator(own: Model, n_columns: int) -> Emulator:
+        """One for each number of columns: making it takes longer than an experiment."""
+        if n_columns not in emulators:
+            emulators[n_columns] = Emulator(own, n_columns, arguments.backend)
+        return emulators[n_columns]
+
+    for start in arguments.starts.split(","):
+        for words, settings in SETTINGS.items():
+            twin = Twin(
+                model,
+                columns,
+                dataclasses.replace(settings, days=arguments.days),
+                first_label(columns.times, start),
+                make_emulator=emulator,
+            )
+            score = twin_scores.score(twin.run()).score(twin_scores.ROOT_ZONE, "snow-free")
+            print(f"{start}  {words}: {score.ratio:.3f} ({score.n_columns} columns)", flush=True)
+
+
+if __name__ == "__main__":
+    main()

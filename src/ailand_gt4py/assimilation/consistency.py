@@ -1,0 +1,90 @@
+"""Whether the errors that a filter believes fit its departures.
+
+* Chi-square: the mean of d^T (H B H^T + R)^-1 d over the number of observations is 1 where B and R are right (for
+  instance Talagrand 1999, in Proceedings of the ECMWF Workshop on Diagnosis of Data Assimilation Systems).
+* Desroziers et al. 2005 (doi:10.1256/qj.05.108): with d_ob the departures from the background, d_oa those from the
+  analysis and d_ab = d_ob - d_oa, in an optimal linear analysis E[d_oa d_ob] = R (their equation 2), E[d_ab d_ob] =
+  H B H^T (equation 1) and E[d_ob d_ob] their sum. Here d_oa is taken from the run from the analysis, limits and all.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from ailand_gt4py.assimilation.filters import WindowResult
+
+
+@dataclasses.dataclass(frozen=True)
+class Consistency:
+    """Diagnostics of one observable over all windows and columns where it took part.
+
+    Attributes:
+        name: of the observable. count: observations used. screened: observations there but not used.
+        bias: mean departure from the background. departure: RMS of it. believed: what the filter expects of that.
+        observation_error, believed_observation_error: standard deviation by Desroziers et al., and that of R.
+        background_error, believed_background_error: of the background in observation space, likewise. NaN where the
+            estimate of a variance is negative.
+    """
+
+    name: str
+    count: int
+    screened: int
+    bias: float
+    departure: float
+    believed: float
+    observation_error: float
+    believed_observation_error: float
+    background_error: float
+    believed_background_error: float
+
+
+def consistency(
+    windows: Sequence[WindowResult], names: Sequence[Sequence[str]], name: str, believed_observation_error: float
+) -> Consistency:
+    """Diagnostics of one observable.
+
+    Args:
+        windows: results. names: of the observations of each window. name: of the observable.
+        believed_observation_error: standard deviation of R.
+    """
+    places = [[place for place, found in enumerate(own) if found == name] for own in names]
+    parts = [
+        (window.departures[:, own], window.residuals[:, own], window.expected[:, own], window.reasons[:, own])
+        for window, own in zip(windows, places, strict=True)
+    ]
+    departures, residuals, expected, reasons = (
+        np.concatenate([part[number].ravel() for part in parts]) for number in range(4)
+    )
+    used = reasons == 0
+    there = np.isfinite(departures)
+    d_ob, d_oa, believed = departures[used], residuals[used], expected[used]
+    believed_variance = float(np.mean(believed**2)) if used.any() else float("nan")
+    return Consistency(
+        name,
+        int(used.sum()),
+        int((there & ~used).sum()),
+        _mean(d_ob),
+        _root(_mean(d_ob**2)),
+        _root(believed_variance),
+        _root(_mean(d_oa * d_ob)),
+        believed_observation_error,
+        _root(_mean((d_ob - d_oa) * d_ob)),
+        _root(believed_variance - believed_observation_error**2),
+    )
+
+
+def chi_square(windows: Sequence[WindowResult]) -> float:
+    """Chi-square of all departures used over their number; NaN where there is none."""
+    count = sum(int(window.count.sum()) for window in windows)
+    return sum(float(window.chi_square.sum()) for window in windows) / count if count else float("nan")
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if values.size else float("nan")
+
+
+def _root(variance: float) -> float:
+    return float(np.sqrt(variance)) if variance >= 0.0 else float("nan")

@@ -1,0 +1,89 @@
+"""The part of a model's state that an analysis changes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ailand_gt4py.assimilation.observation_operators import place_of
+from ailand_gt4py.errors import InputError
+from ailand_gt4py.weights.model import Model
+
+Values = np.ndarray[Any, Any]
+
+#: ecLand's soil layers that hold roots, m: 0-7, 7-28 and 28-100 cm.
+LAYER_THICKNESS = {"swvl1": 0.07, "swvl2": 0.21, "swvl3": 0.72}
+
+#: What may be controlled, and its units.
+UNITS = {**dict.fromkeys(LAYER_THICKNESS, "m3 m-3"), "stl1": "K"}
+
+#: ECMWF's control vector (Drusch et al. 2009, doi:10.1029/2009GL037716).
+SOIL_WATER = tuple(LAYER_THICKNESS)
+
+
+@dataclasses.dataclass(frozen=True)
+class Control:
+    """Control variables.
+
+    Attributes:
+        names: of them, in order. places: in the model's state.
+    """
+
+    names: tuple[str, ...]
+    places: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """Number of variables."""
+        return len(self.names)
+
+    @property
+    def of_soil_water(self) -> Values:
+        """(size,) which of them are soil water."""
+        return np.array([name in LAYER_THICKNESS for name in self.names])
+
+    def of(self, state: Values) -> Values:
+        """(..., size) float64 of states (..., n_state); a copy."""
+        return state[..., list(self.places)].astype(np.float64)
+
+    def put(self, state: Values, values: Values) -> Values:
+        """A copy of a state (..., n_state) with other values (..., size) of the control variables."""
+        changed = state.copy()
+        changed[..., list(self.places)] = values
+        return changed
+
+
+def make_control(model: Model, names: Sequence[str] = SOIL_WATER) -> Control:
+    """Control variables of a model.
+
+    Args:
+        names: of `UNITS`.
+
+    Raises:
+        InputError: none, one twice, one that may not be controlled, or that the model lacks.
+    """
+    for name in names:
+        if name not in UNITS:
+            raise InputError(f"control variable: found '{name}', expected some of {', '.join(UNITS)}")
+    if not names or len(set(names)) != len(names):
+        raise InputError(
+            f"control variables: found ({', '.join(names)}), expected some of {', '.join(UNITS)}, each once"
+        )
+    return Control(tuple(names), tuple(place_of(model.state, name, UNITS[name], "control") for name in names))
+
+
+def root_zone(soil_water: Values) -> Values:
+    """Mean soil water of 0-100 cm.
+
+    Args:
+        soil_water: (..., 3) of the first three layers, m3 m-3.
+
+    Returns:
+        (...,) weighted by the layers' thickness.
+    """
+    thickness = np.array(list(LAYER_THICKNESS.values()))
+    mean: Values = soil_water @ thickness / thickness.sum()
+    return mean

@@ -1,0 +1,152 @@
+"""How observations in a window, and the state at its end, answer to the control variables at its start.
+
+Three ways to the same Jacobians: the tangent-linear carried through the steps, one sweep for each control variable; the
+adjoint, one sweep backwards for each observation; and one-sided finite differences, one run more for each control
+variable, as ECMWF does it (Drusch et al. 2009, doi:10.1029/2009GL037716; de Rosnay et al. 2013, doi:10.1002/qj.2023).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import numpy as np
+
+from ailand_gt4py.assimilation.control import Control
+from ailand_gt4py.assimilation.window import Schedule, Stepper, Trajectory, at_steps, equivalents, run_window
+from ailand_gt4py.errors import InputError, RunError
+
+Values = np.ndarray[Any, Any]
+Method = Literal["tangent-linear", "adjoint", "finite-differences"]
+
+#: Perturbations of finite differences: soil moisture as at ECMWF (de Rosnay et al. 2013), m3 m-3; temperature, K, of a
+#: size that single precision resolves.
+PERTURBATIONS: Mapping[str, float] = {"swvl1": 0.01, "swvl2": 0.01, "swvl3": 0.01, "stl1": 0.1}
+
+
+@dataclasses.dataclass(frozen=True)
+class Sensitivity:
+    """Derivatives by the control variables at the window's start, float64.
+
+    Attributes:
+        observations: (n_columns, n_observations, n_control). end: (n_columns, n_control, n_control), of the control
+            variables at the window's end.
+    """
+
+    observations: Values
+    end: Values
+
+
+def by_tangent_linear(
+    emulator: Stepper, static: Any, trajectory: Trajectory, schedule: Schedule, control: Control
+) -> Sensitivity:
+    """The exact derivatives, of the model's and the operators' tangent-linear.
+
+    Args:
+        emulator, static: that made the trajectory.
+    """
+    n_columns = trajectory.states.shape[1]
+    result = _empty(n_columns, schedule, control)
+    places = schedule.places()
+    for number, place in enumerate(control.places):
+        change = np.zeros_like(trajectory.states[0])
+        change[:, place] = 1.0
+        for step in range(1, trajectory.n_steps + 1):
+            change, d_diagnostics = emulator.tangent_linear(
+                static, trajectory.forcing[step - 1], trajectory.states[step - 1], None, None, change
+            )
+            for sight in at_steps(schedule.sights, step):
+                operator, situation = schedule.sights[sight].operator, trajectory.situation(step)
+                seen = operator.tangent(situation, change, d_diagnostics)
+                result.observations[:, places[sight], number] = seen
+        result.end[:, :, number] = control.of(change)
+    return result
+
+
+def by_adjoint(emulator: Any, static: Any, trajectory: Trajectory, schedule: Schedule, control: Control) -> Sensitivity:
+    """The exact derivatives, of the model's and the operators' adjoint.
+
+    Args:
+        emulator, static: that made the trajectory; the emulator must have ``adjoint(static, forcing, state,
+            g_new_state, g_diagnostics) -> (g_static, g_forcing, g_state)``.
+
+    Raises:
+        RunError: it has none.
+    """
+    if not hasattr(emulator, "adjoint"):
+        raise RunError(
+            "Jacobian 'adjoint': found an emulator without adjoint, expected tangent-linear or finite-differences"
+        )
+    result = _empty(trajectory.states.shape[1], schedule, control)
+    places = schedule.places()
+
+    def back(step: int, g_state: Values, g_diagnostics: Values) -> Values:
+        """Gradients to the control variables at the start for gradients at the end of a step."""
+        for earlier in range(step, 0, -1):
+            _, _, g_state = emulator.adjoint(
+                static,
+                trajectory.forcing[earlier - 1],
+                trajectory.states[earlier - 1],
+                g_state.astype(emulator.dtype),
+                g_diagnostics.astype(emulator.dtype),
+            )
+            g_diagnostics = np.zeros_like(g_diagnostics)
+        return control.of(g_state)
+
+    for sight, where in zip(schedule.sights, places, strict=True):
+        situation = trajectory.situation(sight.step)
+        n_outputs = len(sight.operator.observables)
+        for output in range(n_outputs):
+            gradient = np.zeros((len(situation.state), n_outputs))
+            gradient[:, output] = 1.0
+            result.observations[:, where.start + output] = back(
+                sight.step, *sight.operator.adjoint(situation, gradient)
+            )
+    for number, place in enumerate(control.places):
+        g_state = np.zeros_like(trajectory.states[0])
+        g_state[:, place] = 1.0
+        result.end[:, number] = back(trajectory.n_steps, g_state, np.zeros_like(trajectory.diagnostics[0]))
+    return result
+
+
+def by_finite_differences(
+    emulator: Stepper,
+    static: Any,
+    trajectory: Trajectory,
+    schedule: Schedule,
+    control: Control,
+    perturbations: Mapping[str, float] = PERTURBATIONS,
+) -> Sensitivity:
+    """Differences of runs from a state with one control variable larger, over the size of the perturbation.
+
+    Args:
+        emulator, static: that made the trajectory. perturbations: of each control variable, in its units.
+    """
+    result = _empty(trajectory.states.shape[1], schedule, control)
+    start, base = trajectory.states[0], equivalents(trajectory, schedule)
+    for number, (name, place) in enumerate(zip(control.names, control.places, strict=True)):
+        size = perturbations[name]
+        if size == 0.0:
+            raise InputError(f"perturbation of '{name}': found 0, expected another number")
+        moved = start.copy()
+        moved[:, place] += size
+        # What the type of the state made of the perturbation.
+        exact = (moved[:, place].astype(np.float64) - start[:, place])[:, None]
+        run = run_window(emulator, static, trajectory.forcing, moved)
+        result.observations[:, :, number] = (equivalents(run, schedule) - base) / exact
+        result.end[:, :, number] = (control.of(run.states[-1]) - control.of(trajectory.states[-1])) / exact
+    return result
+
+
+WAYS: Mapping[str, Callable[..., Sensitivity]] = {
+    "tangent-linear": by_tangent_linear,
+    "adjoint": by_adjoint,
+    "finite-differences": by_finite_differences,
+}
+
+
+def _empty(n_columns: int, schedule: Schedule, control: Control) -> Sensitivity:
+    return Sensitivity(
+        np.empty((n_columns, schedule.size, control.size)), np.empty((n_columns, control.size, control.size))
+    )

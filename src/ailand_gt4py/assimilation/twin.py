@@ -1,0 +1,357 @@
+"""Twin experiment: ecLand in a file is the truth, an emulator that starts from wrong soil moisture is to find it.
+
+Observations are simulated from the truth, with noise. Beside the assimilation runs the open loop, from the same wrong
+state with the same wrong weather, never corrected. All random numbers come from the seed; each kind of noise has a
+stream of its own, so that one more kind of observation leaves the noise of the others as it is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import numpy as np
+
+from ailand_gt4py.assimilation.brightness_operator import BrightnessTemperature
+from ailand_gt4py.assimilation.control import SOIL_WATER, Control, make_control
+from ailand_gt4py.assimilation.filters import EnsembleFilter, Filter, SimplifiedExtendedKalmanFilter, WindowResult
+from ailand_gt4py.assimilation.observation_operators import (
+    Observable,
+    ObservationOperator,
+    ScreenHumidity,
+    ScreenTemperature,
+    Situation,
+    SurfaceSoilMoisture,
+    place_of,
+)
+from ailand_gt4py.assimilation.perturbations import (
+    WeatherErrors,
+    initial_errors,
+    layer_correlation,
+    perturbed_weather,
+    weather_noise,
+)
+from ailand_gt4py.assimilation.screening import Bounds
+from ailand_gt4py.assimilation.sensitivity import Method
+from ailand_gt4py.assimilation.settings import Errors, Limits, Screening
+from ailand_gt4py.assimilation.window import Schedule, Sight, run_window
+from ailand_gt4py.emulator import Emulator
+from ailand_gt4py.errors import InputError
+from ailand_gt4py.evaluation.columns import VerificationColumns
+from ailand_gt4py.weights.model import Model
+
+Values = np.ndarray[Any, Any]
+
+#: Kinds of observations, and the hours between two of a kind.
+#: Screen-level observations come with every step of six hours; a mid-latitude place is seen about twice a day by two
+#: scatterometers (ASCAT on Metop-A and -B) and every two to three days by SMAP.
+KINDS: Mapping[str, float] = {"t2m": 6.0, "rh2m": 6.0, "ssm": 12.0, "tb": 48.0}
+
+#: Streams of random numbers.
+_STATE, _WEATHER, _MEMBERS, _OBSERVATIONS = range(4)
+
+
+@dataclasses.dataclass(frozen=True)
+class TwinSettings:
+    """An experiment.
+
+    Attributes:
+        method: filter. jacobian: way to the Jacobians of the SEKF. observations: of `KINDS`.
+        days: length. window_hours: of a window. seed: of all random numbers.
+        control: variables that are analysed. n_members, relaxation: of the ensemble.
+        initial_error: standard deviation of the error in soil moisture of the first three layers at the start, m3 m-3:
+            this project's, about that of a state of another season (README: persistence over 90 days).
+        weather_error: share of `perturbations.WeatherErrors` that the weather of open loop and assimilation has.
+        errors, screening, limits: of the filter.
+    """
+
+    method: Literal["sekf", "etkf"] = "sekf"
+    jacobian: Method = "tangent-linear"
+    observations: tuple[str, ...] = ("t2m", "rh2m", "ssm")
+    days: float = 60.0
+    window_hours: float = 24.0
+    seed: int = 1
+    control: tuple[str, ...] = SOIL_WATER
+    n_members: int = 24
+    relaxation: float = 0.5
+    initial_error: float = 0.08
+    weather_error: float = 0.0
+    errors: Errors = dataclasses.field(default_factory=Errors)
+    screening: Screening = dataclasses.field(default_factory=Screening)
+    limits: Limits = dataclasses.field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        for kind in self.observations:
+            if kind not in KINDS:
+                raise InputError(f"observation: found '{kind}', expected some of {', '.join(KINDS)}")
+        if not self.observations or len(set(self.observations)) != len(self.observations):
+            raise InputError(
+                f"observations: found {len(self.observations)}, expected some of {', '.join(KINDS)}, each once"
+            )
+        for name in ("days", "window_hours"):
+            if not 0.0 < getattr(self, name) < np.inf:
+                raise InputError(f"{name.replace('_', ' ')}: found {getattr(self, name):g}, expected more than 0")
+        if self.weather_error < 0.0 or self.initial_error < 0.0:
+            raise InputError("errors of an experiment: found one below 0, expected at least 0")
+
+
+@dataclasses.dataclass(frozen=True)
+class TwinResult:
+    """What an experiment gave.
+
+    Attributes:
+        settings: of it. model: run. control: what was analysed.
+        times: (n_steps,) labels, those of the windows' starts and of the steps in them.
+        truth, open_loop, background, analysis: states (n_steps, n_columns, n_state) at the labels; the background of a
+            window begins where the analysis of the one before ended.
+        windows: one for each window, in order. observables: names of the observations of each window.
+        observation_steps: (n_observations,) of each window: the step at whose end each was made.
+        observations: simulated, (n_columns, n_observations) of each window.
+    """
+
+    settings: TwinSettings
+    model: Model
+    control: Control
+    times: Values
+    truth: Values
+    open_loop: Values
+    background: Values
+    analysis: Values
+    windows: tuple[WindowResult, ...]
+    observables: tuple[tuple[str, ...], ...]
+    observation_steps: tuple[Values, ...]
+    observations: tuple[Values, ...]
+
+    @property
+    def steps_per_window(self) -> int:
+        return len(self.times) // len(self.windows)
+
+
+def make_operator(kind: str, model: Model, static: Values, clay: Values | None) -> ObservationOperator:
+    """The operator of a kind of observation.
+
+    Args:
+        kind: of `KINDS`. static: (n_columns, n_static). clay: (n_columns,) fraction, needed for brightness temperature.
+
+    Raises:
+        InputError: the model lacks a variable, or there is no clay fraction.
+    """
+    if kind == "t2m":
+        return ScreenTemperature(model)
+    if kind == "rh2m":
+        return ScreenHumidity(model)
+    if kind == "ssm":
+        return SurfaceSoilMoisture(model)
+    if clay is None:
+        raise InputError("observation tb: found no clay fraction of the columns, expected clim_sotype or --clay")
+    return BrightnessTemperature(model, static, clay)
+
+
+def is_seen(kind: str, step: int, step_seconds: float) -> bool:
+    """Whether a kind of observation is made at the end of a step, counted from 1 at the experiment's start."""
+    every = max(1, round(KINDS[kind] * 3600.0 / step_seconds))
+    return (step - 1) % every == 0
+
+
+class Twin:
+    """An experiment, ready to run.
+
+    Args:
+        model, columns: with the same variables; the columns' states and diagnostics are the truth.
+        settings: of the experiment. first: label of the columns where it starts.
+        clay: (n_columns,) clay fraction, or None where no brightness temperature is observed.
+        backend, precision: of the emulators; on the host.
+        make_emulator: (model, n_columns) -> emulator; None: an `Emulator` of that backend and precision.
+
+    Raises:
+        InputError: something does not fit: the file is too short, or the model lacks a variable.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        columns: VerificationColumns,
+        settings: TwinSettings,
+        first: int = 0,
+        clay: Values | None = None,
+        backend: Any = "dace_cpu",
+        precision: Literal["float32", "float64"] = "float32",
+        make_emulator: Callable[[Model, int], Any] | None = None,
+    ) -> None:
+        self.model, self.settings, self.first = model, settings, first
+        self._columns = columns
+        self._static = columns.static
+        self._clay = clay
+        self.control = make_control(model, settings.control)
+        self.steps_per_window = _whole_steps(settings.window_hours / 24.0, model.step_seconds, "window")
+        n_steps = _whole_steps(settings.days, model.step_seconds, "length of the experiment")
+        if n_steps % self.steps_per_window:
+            raise InputError(
+                f"length of the experiment: found {settings.days:g} days, expected a multiple of the window of "
+                f"{settings.window_hours:g} h"
+            )
+        self.n_windows = n_steps // self.steps_per_window
+        if first + n_steps >= columns.n_times:
+            raise InputError(
+                f"the file has {columns.n_times - first} times from the start on, expected at least {n_steps + 1}"
+            )
+        self._make_emulator = make_emulator or (lambda m, n: Emulator(m, n, backend, precision))
+        self._soil_water = [place_of(model.state, name, "m3 m-3", "twin experiment") for name in SOIL_WATER]
+        self._forcing = self._wrong_weather(n_steps)
+        self._start = self._wrong_state()
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of the experiment."""
+        return self.n_windows * self.steps_per_window
+
+    def run(self, report: Callable[[int, np.datetime64], None] | None = None) -> TwinResult:
+        """Run open loop and assimilation.
+
+        Args:
+            report: called with the number of windows done and the time reached.
+        """
+        n_columns, labels = self._columns.n_columns, self.first + np.arange(self.n_steps)
+        emulator = self._make_emulator(self.model, n_columns)
+        open_loop = run_window(emulator, self._static, self._forcing, self._start).states[:-1]
+        assimilation, repeat = self._make_filter(emulator)
+        truth_operators = self._operators(1)
+        operators = self._operators(repeat)
+        kept: list[WindowResult] = []
+        schedules, observed = [], []
+        for window in range(self.n_windows):
+            begin = window * self.steps_per_window
+            schedule = self._schedule(operators, begin)
+            observations = self._simulated(self._schedule(truth_operators, begin), begin)
+            forcing = self._forcing[begin : begin + self.steps_per_window]
+            kept.append(assimilation.run(forcing, schedule, observations))
+            schedules.append(schedule)
+            observed.append(observations)
+            if report is not None:
+                report(window + 1, self._columns.times[self.first + begin + self.steps_per_window])
+        return TwinResult(
+            self.settings,
+            self.model,
+            self.control,
+            self._columns.times[labels],
+            self._columns.state[labels],
+            open_loop,
+            np.concatenate([result.background[:-1] for result in kept]),
+            np.concatenate([result.analysis[:-1] for result in kept]),
+            tuple(kept),
+            tuple(tuple(observable.name for observable in schedule.observables) for schedule in schedules),
+            tuple(schedule.steps for schedule in schedules),
+            tuple(observed),
+        )
+
+    def observables(self) -> dict[str, Observable]:
+        """Name -> what is observed, of all kinds of observations of the experiment."""
+        operators = self._operators(1).values()
+        return {observable.name: observable for operator in operators for observable in operator.observables}
+
+    def _random(self, *stream: int) -> np.random.Generator:
+        return np.random.default_rng([self.settings.seed, *stream])
+
+    def _wrong_weather(self, n_steps: int) -> Values:
+        forcing = self._columns.forcing[self.first : self.first + n_steps]
+        errors = WeatherErrors().scaled(self.settings.weather_error)
+        if errors.are_none:
+            return forcing
+        noise = weather_noise(self._random(_WEATHER), n_steps, self._columns.n_columns, self.model.step_seconds)
+        return perturbed_weather(self.model, forcing, noise, errors)
+
+    def _wrong_state(self) -> Values:
+        """The truth at the start with an error in soil moisture, held between none and the porosity."""
+        truth = self._columns.state[self.first]
+        sizes = [self.settings.initial_error] * len(SOIL_WATER)
+        return self._with_errors(truth, initial_errors(self._random(_STATE), len(truth), sizes))
+
+    def _with_errors(self, state: Values, errors: Values) -> Values:
+        place = place_of(self.model.static, "clim_theta_sat", "m3 m-3", "twin experiment")
+        changed = state.copy()
+        wrong = state[..., self._soil_water] + errors
+        changed[..., self._soil_water] = np.clip(wrong, 0.0, self._static[:, place][:, None])
+        return changed
+
+    def _make_filter(self, emulator: Any) -> tuple[Filter, int]:
+        """The filter, and how many columns of its emulator stand for one of the experiment's."""
+        settings, model = self.settings, self.model
+        bounds = Bounds(model, self._static, self.control, settings.limits)
+        n_columns = self._columns.n_columns
+        if settings.method == "sekf":
+            covariance = np.tile(self._initial_covariance(), (n_columns, 1, 1))
+            return (
+                SimplifiedExtendedKalmanFilter(
+                    emulator, self._static, self._start, self.control, covariance, settings.errors,
+                    settings.screening, bounds, settings.jacobian,
+                ),
+                1,
+            )  # fmt: skip
+        random = self._random(_MEMBERS)
+        n_members = settings.n_members
+        sizes = [settings.initial_error] * len(SOIL_WATER)
+        spread = initial_errors(random, n_members * n_columns, sizes).reshape(n_members, n_columns, len(SOIL_WATER))
+        members = self._with_errors(np.tile(self._start, (n_members, 1, 1)), spread - spread.mean(axis=0))
+        return (
+            EnsembleFilter(
+                self._make_emulator(model, n_members * n_columns), self._static, members, self.control,
+                settings.errors, settings.screening, bounds, WeatherErrors().scaled(settings.weather_error), random,
+                settings.relaxation,
+            ),
+            n_members,
+        )  # fmt: skip
+
+    def _initial_covariance(self) -> Values:
+        """(n_control, n_control): of the initial error; of a soil temperature, which has none here, B's."""
+        covariance = self.settings.errors.of_background(self.control)
+        water = np.flatnonzero(self.control.of_soil_water)
+        layers = [SOIL_WATER.index(self.control.names[number]) for number in water]
+        correlation = layer_correlation(len(SOIL_WATER))[np.ix_(layers, layers)]
+        covariance[np.ix_(water, water)] = self.settings.initial_error**2 * correlation
+        return covariance
+
+    def _operators(self, repeat: int) -> dict[str, ObservationOperator]:
+        static = np.tile(self._static, (repeat, 1))
+        clay = None if self._clay is None else np.tile(self._clay, repeat)
+        return {kind: make_operator(kind, self.model, static, clay) for kind in self.settings.observations}
+
+    def _schedule(self, operators: Mapping[str, ObservationOperator], begin: int) -> Schedule:
+        """What is observed in the window that begins after ``begin`` steps."""
+        steps = range(1, self.steps_per_window + 1)
+        return Schedule(
+            tuple(
+                Sight(step, operator)
+                for step in steps
+                for kind, operator in operators.items()
+                if is_seen(kind, begin + step, self.model.step_seconds)
+            )
+        )
+
+    def _simulated(self, schedule: Schedule, begin: int) -> Values:
+        """Observations of the truth in a window, with noise: (n_columns, n_observations)."""
+        columns, parts = self._columns, []
+        for sight in schedule.sights:
+            label = self.first + begin + sight.step
+            situation = Situation(columns.forcing[label - 1], columns.state[label], columns.diagnostics[label])
+            seen = sight.operator.values(situation)
+            for output, observable in enumerate(sight.operator.observables):
+                kind = list(self.settings.errors.observation).index(observable.name)
+                random = self._random(_OBSERVATIONS, kind, begin + sight.step)
+                seen[:, output] += self.settings.errors.observation[observable.name] * random.standard_normal(len(seen))
+            parts.append(seen)
+        return np.concatenate(parts, axis=1) if parts else np.empty((columns.n_columns, 0))
+
+
+def _whole_steps(days: float, step_seconds: float, what: str) -> int:
+    """Days in steps of a model.
+
+    Raises:
+        InputError: no positive multiple of the step.
+    """
+    steps = days * 86_400.0 / step_seconds
+    if steps < 1.0 or abs(steps - round(steps)) > 1e-6:
+        raise InputError(
+            f"{what}: found {24.0 * days:g} h, expected a multiple of the model's step of {step_seconds:g} s"
+        )
+    return round(steps)

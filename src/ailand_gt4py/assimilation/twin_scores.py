@@ -1,0 +1,163 @@
+"""Scores of a twin experiment: errors against the truth, spread, consistency; as numbers and as text."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from ailand_gt4py.assimilation.consistency import Consistency, chi_square, consistency
+from ailand_gt4py.assimilation.control import SOIL_WATER, root_zone
+from ailand_gt4py.assimilation.observation_operators import place_of
+from ailand_gt4py.assimilation.twin import TwinResult
+
+ROOT_ZONE = "root zone"
+
+
+@dataclasses.dataclass(frozen=True)
+class Score:
+    """Errors of one quantity over some columns and all labels, m3 m-3.
+
+    Attributes:
+        name: of the quantity. columns: the columns, in words. n_columns: their number.
+        open_loop, background, analysis: RMSE against the truth; NaN where there are no columns.
+    """
+
+    name: str
+    columns: str
+    n_columns: int
+    open_loop: float
+    background: float
+    analysis: float
+
+    @property
+    def ratio(self) -> float:
+        """RMSE of the analysis over that of the open loop."""
+        return self.analysis / self.open_loop if self.open_loop > 0.0 else float("nan")
+
+
+@dataclasses.dataclass(frozen=True)
+class TwinScores:
+    """All scores of an experiment.
+
+    Attributes:
+        scores: of the columns without snow or frost, then of all columns.
+        spread: by control variable: (first background, first analysis, last background, last analysis) standard
+            deviations that the filter believes, root mean square over all columns.
+        chi_square: of the departures over their number. consistency: by observable.
+    """
+
+    scores: tuple[Score, ...]
+    spread: dict[str, tuple[float, float, float, float]]
+    chi_square: float
+    consistency: tuple[Consistency, ...]
+
+    def score(self, name: str, columns: str) -> Score:
+        """The score of a quantity over "snow-free" or "all" columns."""
+        return next(score for score in self.scores if (score.name, score.columns) == (name, columns))
+
+
+def snow_free(result: TwinResult) -> np.ndarray:
+    """(n_columns,) which columns the truth has without snow and frost at all labels: those observed throughout."""
+    screening = result.settings.screening
+    snow = result.truth[..., place_of(result.model.state, "snowc", "1", "scores")]
+    soil = result.truth[..., place_of(result.model.state, "stl1", "K", "scores")]
+    is_bare = (snow <= screening.largest_snow_cover) & (soil >= screening.coldest_soil)
+    return np.asarray(is_bare.all(axis=0))
+
+
+def soil_water(result: TwinResult, states: np.ndarray) -> np.ndarray:
+    """(..., 4) float64: soil water of the first three layers, and of the root zone."""
+    places = [place_of(result.model.state, name, "m3 m-3", "scores") for name in SOIL_WATER]
+    layers = states[..., places].astype(np.float64)
+    return np.concatenate([layers, root_zone(layers)[..., None]], axis=-1)
+
+
+def score(result: TwinResult) -> TwinScores:
+    """Score an experiment."""
+    truth = soil_water(result, result.truth)
+    errors = [soil_water(result, states) - truth for states in (result.open_loop, result.background, result.analysis)]
+    free = snow_free(result)
+    scores = []
+    for columns, chosen in (("snow-free", free), ("all", np.ones_like(free))):
+        for number, name in enumerate((*SOIL_WATER, ROOT_ZONE)):
+            rmse = [_rms(error[:, chosen, number]) for error in errors]
+            scores.append(Score(name, columns, int(chosen.sum()), *rmse))
+    first, last = result.windows[0], result.windows[-1]
+    spreads = [first.background_spread, first.analysis_spread, last.background_spread, last.analysis_spread]
+    spread = {}
+    for number, name in enumerate(result.control.names):
+        before, after, last_before, last_after = (_rms(values[:, number]) for values in spreads)
+        spread[name] = (before, after, last_before, last_after)
+    names = list(dict.fromkeys(name for own in result.observables for name in own))
+    believed = result.settings.errors.of_observations(names)
+    return TwinScores(
+        tuple(scores),
+        spread,
+        chi_square(result.windows),
+        tuple(
+            consistency(result.windows, result.observables, name, float(error))
+            for name, error in zip(names, believed, strict=True)
+        ),
+    )
+
+
+def text(scores: TwinScores) -> str:
+    """The scores as tables for people."""
+    free = scores.scores[0].n_columns
+    lines = [
+        "RMSE of soil water against the truth, m3 m-3, over all labels",
+        f"  snow-free: {free} columns without snow or frost in the period; all: {scores.scores[-1].n_columns} columns",
+        *_table(
+            ("quantity", "columns", "open loop", "background", "analysis", "analysis / open loop"),
+            [
+                (s.name, s.columns, f"{s.open_loop:.4f}", f"{s.background:.4f}", f"{s.analysis:.4f}", f"{s.ratio:.3f}")
+                for s in scores.scores
+            ],
+        ),
+        "",
+        "Standard deviation that the filter believes, root mean square over all columns",
+        *_table(
+            ("control", "first background", "first analysis", "last background", "last analysis"),
+            [(name, *(f"{value:.4f}" for value in values)) for name, values in scores.spread.items()],
+        ),
+        "",
+        f"Chi-square of the departures over their number: {scores.chi_square:.3f}",
+        "Departures used, and error standard deviations after Desroziers et al. 2005 beside those believed",
+        *_table(
+            ("observation", "used", "screened", "bias", "RMS", "believed", "R est.", "R", "HBH est.", "HBH"),
+            [
+                (
+                    c.name, str(c.count), str(c.screened),
+                    *(
+                        f"{value:.3g}"
+                        for value in (
+                            c.bias, c.departure, c.believed, c.observation_error, c.believed_observation_error,
+                            c.background_error, c.believed_background_error,
+                        )
+                    ),
+                )
+                for c in scores.consistency
+            ],
+        ),
+    ]  # fmt: skip
+    return "\n".join(lines)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines with columns as wide as their widest entry: words to the left, numbers to the right."""
+    widths = [max(len(row[place]) for row in (head, *rows)) for place in range(len(head))]
+
+    def line(row: Sequence[str]) -> str:
+        cells = [
+            cell.ljust(width) if place == 0 else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        return "  " + "  ".join(cells)
+
+    return [line(head), *map(line, rows)]
+
+
+def _rms(values: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(values.astype(np.float64) ** 2))) if values.size else float("nan")

@@ -1,0 +1,169 @@
+"""Errors of initial state and weather: sizes, correlations, memory, seeds; and settings changed by name."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from ailand_gt4py.assimilation.overrides import PARTS, with_file, with_overrides
+from ailand_gt4py.assimilation.perturbations import (
+    WEATHER_CORRELATION,
+    WeatherErrors,
+    initial_errors,
+    layer_correlation,
+    perturbed_weather,
+    weather_noise,
+)
+from ailand_gt4py.assimilation.settings import OBSERVATION_ERRORS
+from ailand_gt4py.assimilation.twin import TwinSettings
+from ailand_gt4py.errors import InputError
+from ailand_gt4py.lagged_forcing import LaggedForcing
+from helpers import small_model
+
+MODEL = small_model()
+NAMES = [variable.name for variable in MODEL.forcing]
+STEP = 21_600.0
+
+
+def noise(n_steps: int = 60, n_columns: int = 2000, seed: int = 0, before=None) -> np.ndarray:
+    return weather_noise(np.random.default_rng(seed), n_steps, n_columns, STEP, before)
+
+
+def test_noise_has_unit_variance_its_correlations_and_a_day_of_memory() -> None:
+    values = noise()
+    np.testing.assert_allclose(values.var(axis=(0, 1)), 1.0, atol=0.02)
+    np.testing.assert_allclose(np.corrcoef(values.reshape(-1, 3).T), WEATHER_CORRELATION, atol=0.02)
+    for steps in (1, 4):
+        found = (values[steps:, :, 0] * values[:-steps, :, 0]).mean()
+        assert found == pytest.approx(np.exp(-steps / 4.0), abs=0.02)
+
+
+def test_noise_goes_on_from_what_was_before() -> None:
+    before = np.full((5000, 3), 2.0)
+    values = noise(1, 5000, before=before)
+    np.testing.assert_allclose(values[0].mean(axis=0), 2.0 * np.exp(-0.25), atol=0.05)
+
+
+def weather(n_steps: int = 40, n_columns: int = 1500) -> np.ndarray:
+    forcing = np.ones((n_steps, n_columns, len(NAMES)))
+    forcing[..., NAMES.index("met_lwdown")] = 300.0
+    return forcing
+
+
+def test_rain_and_sun_get_factors_of_mean_one_and_long_wave_an_addition() -> None:
+    errors = WeatherErrors(0.5, 0.3, 20.0)
+    found = perturbed_weather(MODEL, weather(), noise(40, 1500), errors)
+    for name, mean, size in (
+        ("met_rainf", 1.0, 0.5),
+        ("met_snowf", 1.0, 0.5),
+        ("met_swdown", 1.0, 0.3),
+        ("met_lwdown", 300.0, 20.0),
+    ):
+        values = found[..., NAMES.index(name)]
+        assert values.mean() == pytest.approx(mean, rel=0.02), name
+        assert values.std() == pytest.approx(size, rel=0.05), name
+        assert values.min() > 0.0
+    untouched = [
+        place for place, name in enumerate(NAMES) if not name.startswith(("met_rain", "met_snow", "met_sw", "met_lw"))
+    ]
+    np.testing.assert_array_equal(found[..., untouched], weather()[..., untouched])
+
+
+def test_inputs_of_the_window_before_follow_the_perturbed_weather() -> None:
+    lagged = LaggedForcing(MODEL.forcing)
+    assert lagged.places
+    forcing = weather(5, 3)
+    forcing[0][..., lagged.places] = 7.0
+    found = perturbed_weather(MODEL, forcing, noise(5, 3), WeatherErrors())
+    np.testing.assert_array_equal(found[1:, ..., lagged.places], found[:-1, ..., lagged.sources])
+    np.testing.assert_array_equal(found[0][..., lagged.places], 7.0)
+
+
+def test_no_errors_leave_the_weather_as_it_is() -> None:
+    none = WeatherErrors().scaled(0.0)
+    assert none.are_none
+    forcing = weather(5, 3)
+    LaggedForcing(MODEL.forcing).fill(forcing)
+    np.testing.assert_allclose(perturbed_weather(MODEL, forcing, noise(5, 3), none), forcing, rtol=1e-12)
+
+
+def test_initial_errors_have_their_sizes_and_correlation_and_a_seed() -> None:
+    found = initial_errors(np.random.default_rng(1), 40_000, (0.05, 0.03, 0.01))
+    np.testing.assert_allclose(found.std(axis=0), (0.05, 0.03, 0.01), rtol=0.02)
+    np.testing.assert_allclose(np.corrcoef(found.T), layer_correlation(3), atol=0.02)
+    np.testing.assert_array_equal(found, initial_errors(np.random.default_rng(1), 40_000, (0.05, 0.03, 0.01)))
+    with pytest.raises(InputError, match="initial error: found -0.1"):
+        initial_errors(np.random.default_rng(1), 4, (0.1, -0.1))
+
+
+def test_settings_are_changed_by_name_and_nothing_else() -> None:
+    changed = with_overrides(
+        TwinSettings(),
+        ["errors.observation.ssm=0.03", "limits.plant_range_from=3", "screening.largest_departure=4"],
+    )
+    assert changed.errors.observation == {**OBSERVATION_ERRORS, "ssm": 0.03}
+    assert changed.limits.plant_range_from == 3.0
+    assert changed.screening.largest_departure == 4.0
+    assert changed.errors.model == TwinSettings().errors.model
+    assert TwinSettings().errors.observation["ssm"] == OBSERVATION_ERRORS["ssm"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("errors.observation.ssm", "found 'errors.observation.ssm', expected NAME=VALUE"),
+        ("seed=3", "found 'seed', expected one of errors, screening, limits"),
+        ("errors.observation.lai=3", "found 'errors.observation.lai', expected one of t2m, rh2m"),
+        ("errors.observation.ssm.more=3", "found parts of 'errors.observation.ssm', expected a value"),
+        ("errors.observation=3", "found a value for 'errors.observation', expected the name of a number"),
+        ("errors.covariance=constant", "found a value for 'errors.covariance', expected the name of a number"),
+        ("errors.observation.ssm=small", "found 'small' for 'errors.observation.ssm', expected a number"),
+        ("errors.background.swvl1=-0.1", "background error of 'swvl1': found -0.1, expected a standard deviation"),
+        ("errors.observation.t2m=nan", "observation error of 't2m': found nan"),
+        ("screening.largest_departure=-1", "largest departure: found -1"),
+        ("limits.largest_increment=0", "largest increment: found 0, expected more than 0"),
+    ],
+)
+def test_unusable_changes_are_named(change: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        with_overrides(TwinSettings(), [change])
+
+
+def test_a_file_changes_what_it_names_and_the_command_line_wins(tmp_path: Path) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_text("errors: {observation: {ssm: 0.03, t2m: 2}}\nlimits:\n  driest: 0.02\n", encoding="utf-8")
+    changed = with_overrides(with_file(TwinSettings(), path), ["errors.observation.t2m=1.5"])
+    assert changed.errors.observation == {**OBSERVATION_ERRORS, "ssm": 0.03, "t2m": 1.5}
+    assert changed.limits == dataclasses.replace(TwinSettings().limits, driest=0.02)
+    assert changed.screening == TwinSettings().screening
+
+
+def test_the_file_that_ships_holds_every_number_with_its_default() -> None:
+    path = Path(__file__).parents[2] / "configs" / "assimilation.yaml"
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    defaults = dataclasses.asdict(TwinSettings())
+    del defaults["errors"]["covariance"]
+    assert content == {part: defaults[part] for part in PARTS}
+    assert with_file(TwinSettings(), path) == TwinSettings()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("- errors", "found no mapping, expected one with some of errors, screening, limits"),
+        ("errors: {observation: {lai: 1.0}}", "found 'errors.observation.lai', expected one of t2m"),
+        ("errors: {observation: {ssm: yes}}", "found 'True' for 'errors.observation.ssm', expected a number"),
+        ("errors: {observation: {ssm: }}", "found 'None' for 'errors.observation.ssm', expected a number"),
+        ("errors: [", "cannot be read as YAML"),
+    ],
+)
+def test_unusable_files_are_named(content: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "wrong.yaml"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match="wrong.yaml") as found:
+        with_file(TwinSettings(), path)
+    assert message in str(found.value)
