@@ -26,7 +26,7 @@ import xarray as xr
 
 from ailand_gt4py.assimilation import parameter_report
 from ailand_gt4py.assimilation.parameter_case import Case, make_case
-from ailand_gt4py.assimilation.parameter_estimation import Estimate, by_gauss_newton
+from ailand_gt4py.assimilation.parameter_estimation import Estimate, Progress, by_gauss_newton
 from ailand_gt4py.assimilation.parameter_misfit import Misfit, Observations
 from ailand_gt4py.driver.option_texts import interval
 from ailand_gt4py.driver.period import last_label, read_period
@@ -36,6 +36,7 @@ from ailand_gt4py.evaluation import figure_style
 from ailand_gt4py.evaluation.groups import inside_box
 from ailand_gt4py.weights.model import Model
 from ailand_gt4py.weights.model_file import read_model
+from studies import page
 
 FILE = "ecland_perturbed_params_6h.nc"
 PARAMETERS = {"clim_theta_cap": "theta_cap_table", "clim_theta_pwp": "theta_pwp_table"}
@@ -43,6 +44,9 @@ OBSERVED = ("swvl1", "swvl2", "swvl3")
 
 #: The members' values were drawn evenly within 20 % of the first guess: a standard deviation of 0.2 / sqrt(3).
 BACKGROUND = 0.2 / np.sqrt(3.0)
+
+#: Part of the value that ecLand used, within which an estimate counts as near it.
+NEAR = 0.05
 
 WAYS = ("absolute", "relative")
 
@@ -87,12 +91,11 @@ def relative_case(case: Case, site: np.ndarray, member: np.ndarray) -> Case:
 def find(case: Case, iterations: int, what: str) -> Found:
     """Search, with a line for each iteration."""
 
-    def after(done: int, found: Estimate) -> None:
-        part = found.misfit.sum() / found.first_misfit.sum()
-        print(f"{what}, iteration {done}: misfit {part:.3f}, {found.converged.mean():.0%} converged", file=sys.stderr)
+    def after(now: Progress) -> None:
+        print(f"{what}, {now}", file=sys.stderr)
 
     estimate = by_gauss_newton(case.misfit, case.first_guess, case.bounds, iterations, after)
-    return Found(case, estimate, parameter_report.quality(case, estimate, 0.05))
+    return Found(case, estimate, parameter_report.quality(case, estimate, NEAR))
 
 
 def groups(about: xr.Dataset) -> dict[str, np.ndarray]:
@@ -105,19 +108,32 @@ def groups(about: xr.Dataset) -> dict[str, np.ndarray]:
 def table(found: dict[str, Found], about: xr.Dataset) -> list[str]:
     """Rows of Markdown."""
     lines = [
-        "| parameter | way | sites | runs | spread | correlation | slope | RMSE | out of training range |",
-        "|---|---|---|---:|---:|---:|---:|---:|---:|",
+        "| parameter | way | sites | runs | RMSE of the first guess | RMSE of the estimate | correlation | slope "
+        "| within 5 %: first guess | within 5 %: estimate | out of training range |",
+        "|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for k, name in enumerate(PARAMETERS):
         for way, one in found.items():
             case, estimate = one.case, one.estimate
             for where, chosen in groups(about).items():
-                truth = (case.file_values - case.first_guess)[chosen, k]
-                change = (estimate.values - case.first_guess)[chosen, k]
+                used, first, value = (
+                    values[chosen, k] for values in (case.file_values, case.first_guess, estimate.values)
+                )
+                truth, change = used - first, value - first
                 slope = (change * truth).sum() / (truth**2).sum()
-                numbers = f"{np.corrcoef(change, truth)[0, 1]:.2f} | {slope:.2f} | {_rms(change - truth):.4f}"
-                cells = f"{name} | {way} | {where} | {truth.size} | {_rms(truth):.4f} | {numbers}"
-                lines.append(f"| {cells} | {int(one.quality.outside[chosen, k].sum())} |")
+                cells = [
+                    name,
+                    way,
+                    where,
+                    str(truth.size),
+                    f"{_rms(truth):.4f} ({_rms(truth / used):.1%})",
+                    f"{_rms(change - truth):.4f} ({_rms(value / used - 1.0):.1%})",
+                    f"{np.corrcoef(change, truth)[0, 1]:.2f}",
+                    f"{slope:.2f}",
+                    *(f"{(np.abs(one / used - 1.0) <= NEAR).mean():.0%}" for one in (first, value)),
+                    str(int(one.quality.outside[chosen, k].sum())),
+                ]
+                lines.append(f"| {' | '.join(cells)} |")
     return lines
 
 
@@ -147,6 +163,43 @@ def figure(found: dict[str, Found], about: xr.Dataset) -> Any:
     return result
 
 
+def write(output: Path, found: dict[str, Found], about: xr.Dataset, model: Model, options: argparse.Namespace) -> None:
+    """Write figure and page.
+
+    Args:
+        output: without suffix. options: of the command.
+    """
+    output.parent.mkdir(parents=True, exist_ok=True)
+    picture = output.with_suffix(".png")
+    write_figure(picture, figure(found, about))
+    model_name = model.provenance.get("title", "") or str(options.model)
+    converged = ", ".join(f"{way} {int(one.estimate.converged.sum())}" for way, one in found.items())
+    text = [
+        "# Field capacity and wilting point found again from ecLand's soil water",
+        "",
+        f"Made by `python -m studies.parameter_estimation --iterations {options.iterations}` with the {model_name}.",
+        "ecLand was run with five sets of field capacity and wilting point at each of 44 sites, in the same weather of",
+        "2021; the model was trained on the sites outside the Europe-like box. Sought is what each perturbed member",
+        f"was run with, from its soil water in three layers every {options.every} over the year (standard deviation",
+        f"{options.error:g} m3 m-3). The first guess is what the unperturbed member of the site has, with a standard",
+        f"deviation of {BACKGROUND:.1%}, that of the perturbations; it holds the estimate where the observations say",
+        "little. Absolute: the member's soil water as it is. Relative: its difference from the unperturbed member's,",
+        "added to the emulator's run with the first guess, so that errors of the emulator cancel. RMSE in m3 m-3",
+        "and in parts of the value that ecLand used; of a parameter that is not found at all it is that of the first",
+        "guess. Correlation and slope (through zero): of the changes found and those made. Where the emulator answers",
+        "more weakly to a parameter than ecLand, it needs a larger change for the same soil water: a slope above one.",
+        f"Columns that converged within {options.iterations} iterations, of {about.sizes['x']}: {converged}.",
+        "",
+        "How soil moisture itself answers to the two, emulator beside ecLand: [field_capacity.md](field_capacity.md).",
+        "How the estimates are made: [parameter_estimation.md](../parameter_estimation.md).",
+        "",
+        f"![changes found and made]({picture.name})",
+        "",
+        *table(found, about),
+    ]
+    page.write(output.with_suffix(".md"), text)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Field capacity and wilting point from ecLand's soil water.")
     parser.add_argument("data", type=Path, metavar="DATA_DIRECTORY")
@@ -163,25 +216,7 @@ def main() -> int:
     case = absolute_case(model, path, first_guess, options.error, options.every)
     cases = (case, relative_case(case, about.site.values, about.member.values))
     found = {way: find(one, options.iterations, way) for way, one in zip(WAYS, cases, strict=True)}
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    write_figure(options.output.with_suffix(".png"), figure(found, about))
-    text = [
-        "# Field capacity and wilting point found again from ecLand's soil water",
-        "",
-        "Made by `python -m studies.parameter_estimation`. ecLand was run with five sets of field capacity and",
-        "wilting point at each of 44 sites, in the same weather of 2021. Sought is what each perturbed member was run",
-        f"with, from its soil water in three layers every {options.every} over the year (standard deviation",
-        f"{options.error:g} m3 m-3). The first guess is what the unperturbed member has, its standard deviation",
-        f"{BACKGROUND:.1%} of it, that of the perturbations. Absolute: the member's soil water as it is. Relative: its",
-        "difference from the unperturbed member's, added to the emulator's run with the first guess, so that errors of",
-        "the emulator cancel. Of a parameter that is not found at all the RMSE is that of the first guess, the spread.",
-        "Slope: of the changes found on those made, through zero.",
-        "",
-        f"![changes found and made]({options.output.with_suffix('.png').name})",
-        "",
-        *table(found, about),
-    ]
-    options.output.with_suffix(".md").write_text("\n".join(text) + "\n")
+    write(options.output, found, about, model, options)
     return 0
 
 

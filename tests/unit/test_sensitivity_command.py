@@ -12,7 +12,7 @@ import xarray as xr
 
 from ailand_gt4py import cli
 from ailand_gt4py.driver.option_texts import interval
-from ailand_gt4py.driver.period import Period, read_period
+from ailand_gt4py.driver.period import read_period
 from ailand_gt4py.emulator import Emulator
 from ailand_gt4py.errors import InputError
 from ailand_gt4py.sensitivity import composites, derivatives, figure, masks, quantities, summary
@@ -355,71 +355,3 @@ def test_namespace_of_the_command_has_the_documented_defaults() -> None:
     command.add_arguments(parser)
     found = parser.parse_args(["file.nc"])
     assert (found.every, found.trajectory, found.backend) == ("30h", "file", "dace_cpu")
-
-
-# ------------------------------------------------------------------------------------------- the model that ships
-
-
-EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "column_run" / "ecland_columns.nc"
-
-
-@pytest.fixture(scope="module")
-def shipped() -> derivatives.Derivatives:
-    """Of the model that ships along ecLand's own states, every 78 hours over a year."""
-    return of_file(EXAMPLE, every=13, end="2021-01-01")
-
-
-def of_file(path: Path, every: int, end: str | None) -> derivatives.Derivatives:
-    import ailand_gt4py
-
-    model = ailand_gt4py.read_model()
-    period: Period = read_period(path, model, np.dtype("f4"), end=end)
-    steps = derivatives.sampled(period.n_steps, every)
-    states = derivatives.states_of_file(period, model, steps)
-    chosen = quantities.choose_outputs(model, None), quantities.choose_inputs(model, None)
-    return derivatives.derivatives(period, model, steps, states, *chosen)
-
-
-def check_physics(found: derivatives.Derivatives) -> None:
-    """What physics says of the mean over all columns and times, and of how much of them."""
-
-    def mean(output: str, by: str) -> float:
-        return float(np.nanmean(found.of(output, by)))
-
-    def positive(output: str, by: str) -> float:
-        values = found.of(output, by)
-        return float((values[np.isfinite(values)] > 0.0).mean())
-
-    memory = [[mean(f"{kind}{layer}", f"{kind}{layer}") for layer in (1, 2, 3, 4)] for kind in ("swvl", "stl")]
-    for of_layers in memory:
-        assert np.all(np.diff(of_layers) > 0.0), "deeper layers remember better"
-        assert 0.99 < of_layers[-1] < 1.01
-    assert 0.8 < memory[0][0] < 1.0, "a quarter of a day changes little of the uppermost layer's water"
-    assert np.nanmedian(found.of("swvl1", "swvl1")) > 0.9
-    assert mean("skt", "stl1") > 0.0
-    assert positive("skt", "stl1") > 0.6
-    # All rain of six hours in the uppermost 7 cm: 21600 s / (1000 kg m-3 * 0.07 m).
-    assert 0.1 < mean("swvl1", "met_rainf") / (21_600.0 / 70.0) < 1.0
-    assert positive("swvl1", "met_rainf") > 0.9
-    # e and slhf are positive downward: moister air means less evaporation.
-    for flux in ("e", "slhf"):
-        assert mean(flux, "met_qair") > 0.0
-        assert positive(flux, "met_qair") > 0.9
-        assert mean(flux, "swvl1") < 0.0, "wet soil evaporates more"
-    assert mean("sshf", "met_tair") > 0.0
-    assert positive("sshf", "met_tair") > 0.85
-    assert mean("stl1", "met_swdown") > 0.0
-    assert positive("t2m", "met_tair") > 0.98
-    assert positive("d2m", "met_qair") > 0.98
-    assert 0.5 < mean("str", "met_lwdown") < 1.0
-    assert 0.3 < mean("ssr", "met_swdown") < 0.95, "one minus the albedo"
-
-
-@pytest.mark.slow
-def test_signs_of_the_model_that_ships(shipped: derivatives.Derivatives) -> None:
-    check_physics(shipped)
-
-
-@pytest.mark.slow
-def test_signs_on_columns_never_trained_on(shared: Path) -> None:
-    check_physics(of_file(shared / "data" / "ecland_synth_6h_holdout.nc", every=61, end="2021-01-01"))

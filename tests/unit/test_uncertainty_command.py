@@ -185,31 +185,3 @@ def test_observations_of_the_file_are_at_its_labels(bench: Bench) -> None:
     np.testing.assert_array_equal(values[1::2, :, 1], data.slhf.values[1:8:2])
     assert np.isnan(values[::2]).all()
     assert (case.bounds.upper[:, 0] == np.minimum(0.75, data.clim_theta_sat.values)).all()
-
-
-# ------------------------------------------------------------------------------------------- the model that ships
-
-
-@pytest.mark.slow
-def test_twin_of_the_model_that_ships_finds_its_parameters(tmp_path: Path) -> None:
-    """From 20 % below to within 2 %, in every column of the example, without noise."""
-    words = ["estimate", EXAMPLE, "--parameters", "clim_theta_cap,clim_theta_pwp", "--observations", "twin", "--quiet"]
-    words += ["--start", "2020-04-01", "--days", 60, "--first-guess-factor", 0.8, "--iterations", 12]
-    assert cli.main([str(word) for word in (*words, "-o", tmp_path / "out.nc")]) == 0
-    with xr.open_dataset(tmp_path / "out.nc") as found:
-        for name in ("clim_theta_cap", "clim_theta_pwp"):
-            truth = found[f"{name}_file"].values
-            np.testing.assert_allclose(found[f"{name}_first_guess"].values, 0.8 * truth, rtol=1e-5)
-            np.testing.assert_allclose(found[name].values, truth, rtol=0.02)
-
-
-@pytest.mark.slow
-def test_small_errors_of_the_model_that_ships_agree_with_members(tmp_path: Path) -> None:
-    """A tenth of the usual errors over five days in May: the first order and 400 members differ by sampling."""
-    words = ["uncertainty", EXAMPLE, "--start", "2020-05-01", "--days", 5, "--members", 400, "--scale", 0.1, "--quiet"]
-    assert cli.main([str(word) for word in (*words, "-o", tmp_path / "out.nc")]) == 0
-    with xr.open_dataset(tmp_path / "out.nc") as found:
-        for name in ("swvl1", "swvl2", "swvl3", "stl2", "stl3"):
-            ratio = found[f"{name}_error"].values / found[f"{name}_member_error"].values
-            assert np.median(ratio) == pytest.approx(1.0, abs=0.05), name
-            assert (np.abs(ratio - 1.0) < 0.15).mean() > 0.85, name

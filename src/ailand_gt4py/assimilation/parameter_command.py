@@ -10,7 +10,6 @@ from ailand_gt4py.errors import InputError
 
 if TYPE_CHECKING:  # `--help` must not wait for GT4Py
     from ailand_gt4py.assimilation.parameter_case import Case
-    from ailand_gt4py.assimilation.parameter_estimation import Estimate
     from ailand_gt4py.driver.period import Period
     from ailand_gt4py.weights.model import Model, Variable
 
@@ -85,16 +84,14 @@ def run(arguments: argparse.Namespace) -> int:
         f"{text(period.ends[-1])}; {case.misfit.counts.sum()} observed values",
     )
 
-    def after(done: int, found: Estimate) -> None:
-        part = found.misfit.sum() / max(found.first_misfit.sum(), 1e-300)
-        period_command.say(
-            arguments,
-            f"iteration {done}: misfit {part:.3g} of the first guess's, {int(found.converged.sum())} of "
-            f"{len(found.converged)} columns converged",
-        )
-
     search = by_gauss_newton if arguments.method == "gauss-newton" else by_lbfgs
-    found = search(case.misfit, case.first_guess, case.bounds, arguments.iterations, after)
+    found = search(
+        case.misfit,
+        case.first_guess,
+        case.bounds,
+        arguments.iterations,
+        lambda now: period_command.say(arguments, str(now)),
+    )
     known = parameter_report.quality(case, found, arguments.tolerance)
     print(parameter_report.table(case, found, known, arguments.tolerance))
     for grouping in parameter_report.groupings_of(arguments.file):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -57,19 +58,43 @@ class Estimate:
     evaluations: int
 
 
+class Progress(NamedTuple):
+    """Where a search is.
+
+    Attributes:
+        iteration: how many are done. misfit: of all columns together, as a part of that of the first guess.
+        converged: number of columns. n_columns: of all.
+    """
+
+    iteration: int
+    misfit: float
+    converged: int
+    n_columns: int
+
+    def __str__(self) -> str:
+        return (
+            f"iteration {self.iteration}: misfit {self.misfit:.3g} of the first guess's, {self.converged} of "
+            f"{self.n_columns} columns converged"
+        )
+
+
+def _ignore(progress: Progress) -> None:
+    pass
+
+
 def by_gauss_newton(
     misfit: Misfit,
     first_guess: np.ndarray,
     bounds: Bounds,
     iterations: int = 30,
-    after_iteration: Callable[[int, Estimate], None] = lambda done, found: None,
+    after_iteration: Callable[[Progress], None] = _ignore,
 ) -> Estimate:
     """Search in every column by itself.
 
     Args:
         first_guess: (n_columns, n_parameters); brought within the bounds.
         iterations: most of them.
-        after_iteration: called with the number of iterations that are done, and what they found.
+        after_iteration: called after each of them.
 
     Raises:
         RunError: the network cannot be compiled.
@@ -77,7 +102,6 @@ def by_gauss_newton(
     values, n_parameters = bounds.clip(first_guess.astype(np.float64)), first_guess.shape[1]
     damping = np.full(len(values), FIRST_DAMPING)
     converged = np.zeros(len(values), dtype=bool)
-    first = np.empty(0)
     now, gradient, information = misfit.curvature(values)
     first, evaluations = now, 1 + n_parameters
     for done in range(1, iterations + 1):
@@ -94,11 +118,16 @@ def by_gauss_newton(
         information = np.where(better[:, None, None], trial_information, information)
         damping = np.clip(np.where(better, damping / DAMPING_DOWN, damping * DAMPING_UP), LEAST_DAMPING, MOST_DAMPING)
         converged |= (moved < MOVES_LESS) | ((moved < MOVES_LITTLE) & (change <= SAME_MISFIT * now))
-        found = Estimate(values, first, now, information, converged.copy(), evaluations)
-        after_iteration(done, found)
+        after_iteration(_progress(done, now, first, converged))
         if converged.all():
             break
-    return found
+    return Estimate(values, first, now, information, converged, evaluations)
+
+
+def _progress(done: int, now: np.ndarray, first: np.ndarray, converged: np.ndarray) -> Progress:
+    at_first = float(first.sum())
+    part = float(now.sum()) / at_first if at_first > 0.0 else 0.0
+    return Progress(done, part, int(converged.sum()), len(converged))
 
 
 def _damped_step(
@@ -133,29 +162,26 @@ def by_lbfgs(
     first_guess: np.ndarray,
     bounds: Bounds,
     iterations: int = 200,
-    after_iteration: Callable[[int, Estimate], None] = lambda done, found: None,
+    after_iteration: Callable[[Progress], None] = _ignore,
 ) -> Estimate:
     """Search in all columns at once; arguments and errors as of `by_gauss_newton`."""
     from scipy.optimize import minimize
 
     shape = first_guess.shape
     start = bounds.clip(first_guess.astype(np.float64))
-    runs = done = 0
-    first = misfit.value(start)
+    first = now = misfit.value(start)
+    runs, done, unfinished = 1, 0, np.zeros(shape[0], dtype=bool)
 
     def evaluate(scaled: np.ndarray) -> tuple[float, np.ndarray]:
-        nonlocal runs
+        nonlocal runs, now
         runs += 2
         now, gradient = misfit.gradient(start + scaled.reshape(shape) * bounds.scale)
         return float(now.sum()), (gradient * bounds.scale).ravel()
 
-    def state(values: np.ndarray, is_done: bool) -> Estimate:
-        now, _, information = misfit.curvature(values)
-        return Estimate(values, first, now, information, np.full(shape[0], is_done), runs)
-
     def after(scaled: np.ndarray) -> None:
         nonlocal done
         done += 1
+        after_iteration(_progress(done, now, first, unfinished))
 
     limits = np.stack([(bounds.lower - start) / bounds.scale, (bounds.upper - start) / bounds.scale], axis=-1)
     found = minimize(
@@ -163,6 +189,6 @@ def by_lbfgs(
         options={"maxiter": iterations, "maxfun": 4 * iterations},
     )  # fmt: skip
     values = bounds.clip(start + found.x.reshape(shape) * bounds.scale)
-    result = state(values, bool(found.success))
-    after_iteration(done, result)
-    return result
+    last, _, information = misfit.curvature(values)
+    converged = np.full(shape[0], bool(found.success))
+    return Estimate(values, first, last, information, converged, runs + 1 + shape[1])

@@ -13,7 +13,7 @@ from ailand_gt4py.driver.plot import OFFSET_FORMATS, nearest_column, place_text,
 from ailand_gt4py.evaluation import figure_style
 
 DETERMINED_COLOUR, OTHER_COLOUR, FIRST_COLOUR = "#1f77b4", "#d1495b", "0.65"
-#: Relative deviations beyond these are drawn at the edge.
+#: Relative deviations and distances beyond these are drawn at the edge.
 SHOWN_DEVIATIONS = (1e-4, 10.0)
 
 
@@ -46,7 +46,8 @@ def _groups(known: Quality, k: int) -> tuple[tuple[np.ndarray, str, str], ...]:
 
 def _values(panel: Any, case: Case, found: Estimate, known: Quality, k: int) -> None:
     variable, truth = case.parameters[k], case.file_values[:, k]
-    edges = np.array([min(truth.min(), found.values[:, k].min()), max(truth.max(), found.values[:, k].max())])
+    drawn = np.stack([truth, found.values[:, k], case.first_guess[:, k]])
+    edges = np.array([drawn.min(), drawn.max()])
     panel.plot(edges, edges, color="0.6", lw=0.7)
     panel.plot(truth, case.first_guess[:, k], ".", ms=3, color=FIRST_COLOUR, label="first guess")
     for chosen, colour, label in _groups(known, k):
@@ -85,7 +86,7 @@ def _distances(panel: Any, case: Case, found: Estimate, known: Quality, k: int) 
     panel.set_yscale("log")
     panel.set_title("distance from the file's value", loc="left", fontsize=8)
     panel.set_xlabel("standard deviation / value", fontsize=7)
-    panel.set_ylabel("distance / value", fontsize=7)
+    panel.set_ylabel(f"distance / value (at least {limits[0]:g})", fontsize=7)
 
 
 def _runs(part: Any, case: Case, found: Estimate, column: int) -> None:
@@ -96,7 +97,7 @@ def _runs(part: Any, case: Case, found: Estimate, column: int) -> None:
     seen = case.misfit.observations.values[:, column]
     panels = part.subplots(len(case.observed), 1, squeeze=False, sharex=True)[:, 0]
     for k, (panel, variable) in enumerate(zip(panels, case.observed, strict=True)):
-        panel.plot(case.period.ends, seen[:, k], ".", ms=1.5, color="0.2", label="observed")
+        panel.plot(case.period.ends, seen[:, k], ".", ms=3.0, color="0.1", label="observed", zorder=3)
         panel.plot(case.period.ends, first[:, column, k], color=FIRST_COLOUR, lw=1.0, label="run with the first guess")
         panel.plot(case.period.ends, last[:, column, k], color=DETERMINED_COLOUR, lw=1.0, label="with the estimate")
         panel.set_ylabel(f"{variable.name} ({units_text(variable.units) or '1'})")

@@ -160,10 +160,11 @@ def propagate(
     state_variance = np.empty((len(SOURCES), *states.shape))
     diagnostics_variance = np.empty((len(SOURCES), *diagnostics.shape))
     state, before, inputs = period.initial_state, sizes.forcing(-1), _inputs(sizes, model)
+    static = emulator.prepare_static(period.static)
     for step in range(n_steps):
         forcing, now = period.forcing[step], sizes.forcing(step)
-        jacobian = emulator.jacobian(period.static, forcing, state, inputs=inputs)
-        state, diagnostics[step] = emulator.step(period.static, forcing, state)
+        jacobian = emulator.jacobian(static, forcing, state, inputs=inputs)
+        state, diagnostics[step] = emulator.step(static, forcing, state)
         states[step] = state
         rows = _of_uncertain(jacobian, sizes, now, before)
         to_diagnostics = rows[:, n_state:]

@@ -53,7 +53,7 @@ def draw(
                 _against(panels[row, 2], linear, members, place)
         where = place_text(float(period.latitude[column]), float(period.longitude[column]))
         panels[0, 0].set_title(f"standard deviation at {where}", loc="left", fontsize=8)
-        panels[0, 1].set_title("standard deviation, mean over columns, by source", loc="left", fontsize=8)
+        panels[0, 1].set_title("its root mean square over columns, by source", loc="left", fontsize=8)
         if members is not None:
             panels[0, 2].set_title("first order against members", loc="left", fontsize=8)
         _legends(figure, panels, members is not None)

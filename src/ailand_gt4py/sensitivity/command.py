@@ -9,7 +9,7 @@ from ailand_gt4py.driver import period_command
 DESCRIPTION = """\
 Derivatives of a step's results (state after it, diagnostics) by its inputs (state before it, weather, soil and
 vegetation), exact to rounding, along the states in a column file or along the emulator's own run. Derivatives without a
-meaning, such as those by the density of snow where there is none, are missing. docs/sensitivity.md says how everything
+meaning, such as those by the density of snow where there is none, are missing. docs/jacobian.md says how everything
 is defined."""
 
 
