@@ -296,11 +296,11 @@ def _check(configuration: Configuration, where: str) -> None:
     except InputError as error:
         raise InputError(f"{where}: option '{error}") from error
     inputs = [variable.name for variable in chosen.static]
-    for option, names in (
+    for option, of_inputs in (
         ("data.frequency_above", configuration.data.frequency_above),
         ("augmentation.static_noise_of", configuration.augmentation.static_noise_of),
     ):
-        for name in names:
+        for name in of_inputs:
             if name not in inputs:
                 raise InputError(
                     f"{where}: option '{option}.{name}': no such static input; expected one of {', '.join(inputs)}"
