@@ -190,6 +190,9 @@ def test_numbers_in_the_page_are_those_beside_it(made, text):
     inside, outside = stl1["held_out_box"], stl1["outside_the_box"]
     assert inside["n_columns"] + outside["n_columns"] == N_COLUMNS
     assert inside["n_columns"] == 4  # 40, 50, 60 and 70 degrees north
+    ratio, (low, high) = stl1["box_over_outside"]["ratio"], stl1["box_over_outside"]["interval"]
+    assert ratio == pytest.approx(inside["rmse"] / outside["rmse"])
+    assert low < ratio < high
     ratios = stl1["ratio_to_published_ailand_v1"]
     published = literature.AILAND_V1_RMSE["stl1"]
     assert ratios[0] == pytest.approx(stl1["leads"][0]["rmse"] / published[0])

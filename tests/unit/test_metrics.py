@@ -99,6 +99,18 @@ def test_interval_comes_from_columns():
     assert high == pytest.approx(math.sqrt(2.0 + 1.96 * 0.2), abs=0.05)
 
 
+def test_interval_of_a_ratio_comes_from_both_groups():
+    """Alike columns give the ratio itself; one that differs, on either side, makes it uncertain."""
+    alike, one_differs = np.full(5, 4.0), np.array([1.0, 1.0, 1.0, 1.0, 9.0])
+    assert metrics.ratio_interval(alike, np.full(3, 1.0)) == (2.0, 2.0)
+    for low, high in (metrics.ratio_interval(one_differs, alike), metrics.ratio_interval(alike, one_differs)):
+        assert low < high
+    low, high = metrics.ratio_interval(np.array([0.0] * 50 + [4.0] * 50), np.full(4, 2.0))
+    assert (low, high) == pytest.approx((0.9, 1.1), abs=0.03)
+    for few in (alike[:1], np.array([]), np.array([1.0, 0.0])):
+        assert all(math.isnan(edge) for edge in metrics.ratio_interval(alike, few))
+
+
 def test_without_the_package_a_report_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "scores.continuous", None)
     with pytest.raises(RunError, match=r"needs the package 'scores'.*ailand_gt4py\[evaluation\]"):

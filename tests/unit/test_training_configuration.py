@@ -120,6 +120,14 @@ def test_defaults_and_conversions():
             {"data": {"train": ["a"], "frequency_above": {"clim_cu": [0.5, 0]}}},
             "'data.frequency_above.clim_cu' has the frequency 0, expected at least 1",
         ),
+        (
+            {"augmentation": {"static_noise_of": {"met_tair": 0.1}}},
+            "'augmentation.static_noise_of.met_tair': no such static input; expected one of clim_clake",
+        ),
+        (
+            {"augmentation": {"static_noise_of": {"clim_cu": -0.1}}},
+            "'augmentation.static_noise_of.clim_cu' is -0.1, expected 0.0 to inf",
+        ),
         ({"loss": {"mean_error_weight": -1.0}}, "'loss.mean_error_weight' is -1.0, expected 0.0 to inf"),
         ({"data": {"train": ["a"], "exclude_boxes": [[35.0, 71.5, -11.0]]}}, r"'data.exclude_boxes\[0\]' is .*of 4"),
         ({"data": {"train": ["a"], "exclude_boxes": [[71.5, 35, -11, 32]]}}, r"'data.exclude_boxes\[0\]' .*increasing"),

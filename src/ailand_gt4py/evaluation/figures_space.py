@@ -194,17 +194,18 @@ def density_drawing(study: Study) -> Drawing:
 
 def box_drawing(study: Study) -> Drawing | None:
     """RMSE in the held-out box over RMSE elsewhere; None where one of them has no columns."""
-    shown = [variable for variable in study.variables if variable.in_box is not None and variable.elsewhere is not None]
+    shown = [variable for variable in study.variables if variable.box_ratio is not None]
     if not shown:
         return None
-    ratios = np.array([_ratio(variable) for variable in shown])
+    ratios = np.array([variable.box_ratio for variable in shown])
+    low, high = np.array([variable.box_interval for variable in shown]).T
     with figure_style.styled():
         figure = figure_style.new_figure(6.4, 0.21 * len(shown) + 0.9)
         panel = figure.subplots()
         height = np.arange(len(shown))[::-1]
         colours = [figure_style.colour_of(variable.is_state) for variable in shown]
         panel.axvline(1.0, color="0.4", lw=0.8)
-        panel.hlines(height, 1.0, ratios, color=colours, lw=1.4)
+        panel.hlines(height, low, high, color=colours, lw=1.4, alpha=0.6)
         panel.scatter(ratios, height, color=colours, s=26, zorder=3)
         panel.set_yticks(height, [variable.name for variable in shown])
         panel.set_xlabel("RMSE in the box / RMSE elsewhere")
@@ -213,13 +214,8 @@ def box_drawing(study: Study) -> Drawing | None:
     return Drawing(
         figure,
         "svg",
-        "Ratio of the RMSE in the held-out box to that elsewhere, a dot for each variable.",
-        "RMSE of the free run in the held-out box over that at the columns elsewhere. Left of 1: smaller errors in the "
-        "box. Climates differ between the two, so compare with the spread between climates below.",
+        "Ratio of the RMSE in the held-out box to that elsewhere, a dot and its interval for each variable.",
+        "RMSE of the free run in the held-out box over that at the columns elsewhere; lines: 95 % interval for other "
+        "draws of columns. Left of 1: smaller errors in the box. Climates differ between the two, so compare with the "
+        "spread between climates below.",
     )
-
-
-def _ratio(variable: VariableStudy) -> float:
-    assert variable.in_box is not None
-    assert variable.elsewhere is not None
-    return variable.in_box.rmse / variable.elsewhere.rmse if variable.elsewhere.rmse > 0.0 else float("nan")

@@ -153,9 +153,33 @@ def rmse_interval(squares: np.ndarray, seed: int = 0) -> tuple[float, float]:
     """
     if squares.size < 2:
         return math.nan, math.nan
-    drawn = np.random.default_rng(seed).integers(0, squares.size, (BOOTSTRAP_SAMPLES, squares.size))
-    edges = (0.5 - COVERAGE / 2.0, 0.5 + COVERAGE / 2.0)
-    low, high = np.quantile(np.sqrt(squares[drawn].mean(axis=1)), edges)
+    return _central(np.sqrt(_redrawn_means(squares, np.random.default_rng(seed))))
+
+
+def ratio_interval(squares: np.ndarray, reference: np.ndarray, seed: int = 0) -> tuple[float, float]:
+    """As `rmse_interval`, of the RMSE of some columns over that of others, both drawn anew.
+
+    Args:
+        squares, reference: (n_columns,) each, mean squared error of each column; the numbers of columns may differ.
+        seed: of the draws.
+
+    Returns:
+        2.5th and 97.5th percentile; NaN for fewer than two columns of either, or without errors in the reference.
+    """
+    if min(squares.size, reference.size) < 2 or not reference.all():
+        return math.nan, math.nan
+    generator = np.random.default_rng(seed)
+    return _central(np.sqrt(_redrawn_means(squares, generator) / _redrawn_means(reference, generator)))
+
+
+def _redrawn_means(values: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """(`BOOTSTRAP_SAMPLES`,) means of as many values, drawn with replacement."""
+    return values[generator.integers(0, values.size, (BOOTSTRAP_SAMPLES, values.size))].mean(axis=1)
+
+
+def _central(samples: np.ndarray) -> tuple[float, float]:
+    """Percentiles between which `COVERAGE` of the samples lie."""
+    low, high = np.quantile(samples, (0.5 - COVERAGE / 2.0, 0.5 + COVERAGE / 2.0))
     return float(low), float(high)
 
 

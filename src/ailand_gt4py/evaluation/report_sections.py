@@ -20,6 +20,7 @@ from ailand_gt4py.evaluation.lead_time import LeadScore
 from ailand_gt4py.evaluation.report_data import published_ratios
 from ailand_gt4py.evaluation.study import Study, VariableStudy
 
+_INTERVAL = "95 % interval"
 _SHADES = "Shaded by the ratio to the score over all columns: red above, blue below, full colour at three times."
 
 
@@ -109,7 +110,11 @@ def _all_summaries(variable: VariableStudy) -> list[metrics.Summary]:
 
 
 def _interval(summary: metrics.Summary) -> str:
-    low, high = summary.interval
+    return _span(summary.interval)
+
+
+def _span(interval: tuple[float, float]) -> str:
+    low, high = interval
     return f"{number(low)} to {number(high)}" if math.isfinite(low) else "–"
 
 
@@ -226,12 +231,12 @@ def box_table(study: Study) -> str:
     for variable in study.variables:
         if variable.in_box is None or variable.elsewhere is None:
             continue
-        ratio = variable.in_box.rmse / variable.elsewhere.rmse if variable.elsewhere.rmse > 0.0 else math.nan
+        ratio = math.nan if variable.box_ratio is None else variable.box_ratio
         cells: list[Cell | str] = [variable.name, variable.units, number(variable.in_box.rmse)]
         cells += [_interval(variable.in_box), number(variable.elsewhere.rmse), _interval(variable.elsewhere)]
-        rows.append([*cells, Cell(number(ratio, 3), shade=ratio)])
+        rows.append([*cells, Cell(number(ratio, 3), shade=ratio), _span(variable.box_interval)])
     text = table(
-        ["variable", "units", "RMSE in the box", "95 % interval", "RMSE elsewhere", "95 % interval", "ratio"],
+        ["variable", "units", "RMSE in the box", _INTERVAL, "RMSE elsewhere", _INTERVAL, "ratio", _INTERVAL],
         rows,
         f"Free run at the {int(inside.sum())} columns in the box 35.5-71.5° N, 11° W-32.5° E and at the "
         f"{int((~inside).sum())} elsewhere. Where no column of the box was trained on, the ratio says what a region "

@@ -36,6 +36,7 @@ class VariableStudy:
         free_run: against climatologies, by year, with ranges. free: all scores of the free run.
         groups: grouping -> class -> scores of the free run.
         in_box, elsewhere: of the free run in the held-out box and outside; None where one of them has no column.
+        box_interval: of the ratio of their RMSE (`metrics.ratio_interval`); NaN where it cannot be had.
         column_rmse, column_bias, column_acc: (n_columns,) of the free run; ACC is NaN where there is none.
         months: (2, 12, n_columns) means by month of truth and free run, NaN for months that the file lacks.
         density: (bins, bins) numbers of pairs, truth along the first axis; edges: (bins + 1,) of both.
@@ -51,6 +52,7 @@ class VariableStudy:
     groups: dict[str, dict[str, metrics.Summary]]
     in_box: metrics.Summary | None
     elsewhere: metrics.Summary | None
+    box_interval: tuple[float, float]
     column_rmse: np.ndarray
     column_bias: np.ndarray
     column_acc: np.ndarray
@@ -58,6 +60,13 @@ class VariableStudy:
     density: np.ndarray
     edges: np.ndarray
     spread: float
+
+    @property
+    def box_ratio(self) -> float | None:
+        """RMSE in the held-out box over RMSE elsewhere; None where one of them has no column, or errors are 0."""
+        if self.in_box is None or self.elsewhere is None or self.elsewhere.rmse == 0.0:
+            return None
+        return self.in_box.rmse / self.elsewhere.rmse
 
     @property
     def name(self) -> str:
@@ -201,6 +210,7 @@ def _variable_study(
     anomalies = run - climatology, values - climatology
     has_climatology = bool(np.isfinite(climatology).all())
     nothing = np.full(run.shape[1], np.nan)
+    squares = np.square(run - values).mean(axis=0)
     inside = places.in_box
     both_sides = bool(inside.any() and not inside.all())
     density, edges = _density(values, run)
@@ -222,7 +232,8 @@ def _variable_study(
         },
         in_box=_of_columns(inside, run, values, climatology) if both_sides else None,
         elsewhere=_of_columns(~inside, run, values, climatology) if both_sides else None,
-        column_rmse=np.sqrt(np.square(run - values).mean(axis=0)),
+        box_interval=metrics.ratio_interval(squares[inside], squares[~inside]),
+        column_rmse=np.sqrt(squares),
         column_bias=(run - values).mean(axis=0),
         column_acc=metrics.acc_by_column(*anomalies) if has_climatology else nothing,
         months=np.stack([monthly_means(field, times[labels]) for field in (values, run)]),

@@ -91,6 +91,7 @@ class Augmentation:
     """Noise that keeps the network from learning columns by heart."""
 
     static_noise: float = 0.05
+    static_noise_of: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -262,6 +263,10 @@ def _check(configuration: Configuration, where: str) -> None:
             for i, stage in enumerate(configuration.stages)
         ),
         *((f"loss.weights.{name}", weight, 0.0, math.inf) for name, weight in configuration.loss.weights.items()),
+        *(
+            (f"augmentation.static_noise_of.{name}", deviation, 0.0, math.inf)
+            for name, deviation in configuration.augmentation.static_noise_of.items()
+        ),
     )
     for name, value, low, high in fractions:
         if not low <= value <= high:
@@ -291,12 +296,20 @@ def _check(configuration: Configuration, where: str) -> None:
     except InputError as error:
         raise InputError(f"{where}: option '{error}") from error
     inputs = [variable.name for variable in chosen.static]
+    for option, of_inputs in (
+        ("data.frequency_above", configuration.data.frequency_above),
+        ("augmentation.static_noise_of", configuration.augmentation.static_noise_of),
+    ):
+        for name in of_inputs:
+            if name not in inputs:
+                raise InputError(
+                    f"{where}: option '{option}.{name}': no such static input; expected one of {', '.join(inputs)}"
+                )
     for name, (_, factor) in configuration.data.frequency_above.items():
-        option = f"{where}: option 'data.frequency_above.{name}'"
-        if name not in inputs:
-            raise InputError(f"{option}: no such static input; expected one of {', '.join(inputs)}")
         if factor < 1:
-            raise InputError(f"{option} has the frequency {factor}, expected at least 1")
+            raise InputError(
+                f"{where}: option 'data.frequency_above.{name}' has the frequency {factor}, expected at least 1"
+            )
     outputs = [variable.name for variable in chosen.state + chosen.diagnostics]
     for option, names in (("loss.weights", configuration.loss.weights), ("data.clip", configuration.data.clip)):
         for name in names:

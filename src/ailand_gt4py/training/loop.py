@@ -130,6 +130,10 @@ class Trainer:
         self._trunk = [*self.network.trunk.parameters(), *self.network.prognostic.parameters()]
         self._generator = np.random.default_rng(configuration.run.seed)
         self._noise = torch.Generator().manual_seed(configuration.run.seed)
+        augmentation = configuration.augmentation
+        self._noise_scale = torch.tensor(
+            [augmentation.static_noise_of.get(v.name, augmentation.static_noise) for v in scaling.static]
+        )
         weights = configuration.loss.weights
         self._scales = LossScales(
             torch.tensor([weights.get(variable.name, 1.0) for variable in scaling.state]).to(self._device),
@@ -171,8 +175,7 @@ class Trainer:
         for group in self._optimiser.param_groups:
             group["lr"] = options.learning_rate * factor
         taken = self._pool.take(stage.batch, stage.steps, stage.restart_probability)
-        n_static = self._tensors.static.shape[1]
-        noise = torch.randn(len(taken), n_static, generator=self._noise) * self.configuration.augmentation.static_noise
+        noise = torch.randn(len(taken), len(self._noise_scale), generator=self._noise) * self._noise_scale
         losses = batch_loss(
             self.network, self._tensors, self._pool, taken, stage.steps, self._scales, noise.to(self._device)
         )

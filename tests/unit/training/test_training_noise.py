@@ -1,0 +1,40 @@
+"""Noise on static inputs in training: how large it is for each of them."""
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs PyTorch")
+
+from training_files import write_columns  # noqa: E402
+
+from ailand_gt4py.training import configuration, session  # noqa: E402
+from ailand_gt4py.training.variables import DEFAULT  # noqa: E402
+
+OPTIONS = {
+    "data": {"train": ["a.nc"], "validation_fraction": 0.0},
+    "network": {"width": 7, "depth": 1, "diagnostic_width": 5, "diagnostic_depth": 1},
+    "stages": [{"iterations": 2, "steps": 2, "batch": 4}],
+    "optimiser": {"learning_rate": 0.01, "warmup_iterations": 1},
+}
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    return write_columns(tmp_path_factory.mktemp("data") / "a.nc")
+
+
+def first_layer(directory, path, **augmentation):
+    """The trunk's first weights, which read the static inputs, after training."""
+    chosen = configuration.parse_configuration(OPTIONS | {"augmentation": augmentation}, "test")
+    model = session.train(
+        chosen, [path], directory / "model.nc", directory / "run", False, 1, "", "", lambda line: None
+    )
+    return next(array for name, array in sorted(model.parameters.items()) if name.startswith("trunk")).tolist()
+
+
+def test_one_input_can_have_noise_of_its_own(path, tmp_path):
+    names = [variable.name for variable in DEFAULT.static]
+    without = first_layer(tmp_path / "without", path, static_noise=0.0)
+    none_of_any = first_layer(tmp_path / "of_each", path, static_noise=1.0, static_noise_of=dict.fromkeys(names, 0.0))
+    of_one = first_layer(tmp_path / "of_one", path, static_noise=0.0, static_noise_of={names[0]: 1.0})
+    assert none_of_any == without
+    assert of_one != without
