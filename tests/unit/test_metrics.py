@@ -107,6 +107,8 @@ def test_interval_of_a_ratio_comes_from_both_groups():
         assert low < high
     low, high = metrics.ratio_interval(np.array([0.0] * 50 + [4.0] * 50), np.full(4, 2.0))
     assert (low, high) == pytest.approx((0.9, 1.1), abs=0.03)
+    some_perfect = metrics.ratio_interval(alike, np.array([0.0] * 10 + [4.0] * 20))
+    assert some_perfect[0] < np.sqrt(1.5) < some_perfect[1]
     for few in (alike[:1], np.array([]), np.array([1.0, 0.0])):
         assert all(math.isnan(edge) for edge in metrics.ratio_interval(alike, few))
 

@@ -164,12 +164,14 @@ def ratio_interval(squares: np.ndarray, reference: np.ndarray, seed: int = 0) ->
         seed: of the draws.
 
     Returns:
-        2.5th and 97.5th percentile; NaN for fewer than two columns of either, or without errors in the reference.
+        2.5th and 97.5th percentile; NaN for fewer than two columns of either, or where a draw of the reference has no
+        error at all.
     """
-    if min(squares.size, reference.size) < 2 or not reference.all():
+    if min(squares.size, reference.size) < 2:
         return math.nan, math.nan
     generator = np.random.default_rng(seed)
-    return _central(np.sqrt(_redrawn_means(squares, generator) / _redrawn_means(reference, generator)))
+    drawn, drawn_reference = (_redrawn_means(values, generator) for values in (squares, reference))
+    return _central(np.sqrt(drawn / drawn_reference)) if drawn_reference.all() else (math.nan, math.nan)
 
 
 def _redrawn_means(values: np.ndarray, generator: np.random.Generator) -> np.ndarray:
