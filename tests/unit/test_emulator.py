@@ -99,7 +99,7 @@ def test_precisions_of_a_gpu_are_refused_elsewhere(backend: str, precision: str)
 def test_intermediate_fields_take_memory_only_where_they_are_written(backend: str) -> None:
     emulator = Emulator(random_model("two_branch", (4, 3, 2, 2)), 6, backend)
     for feature in (UNITS, StateFeature):
-        buffer = emulator._buffer("units", feature)
+        buffer = emulator._buffer("units", feature, emulator._operands, emulator.n_columns)
         assert buffer.ndarray.shape == (6, feature_extent(emulator.model, feature))
         assert (buffer.ndarray.strides == (0, 0)) == (backend == "dace_cpu")
         assert (buffer.ndarray == 0).all()
