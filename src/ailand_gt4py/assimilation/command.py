@@ -122,6 +122,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ailand_gt4py.assimilation import twin_figure, twin_output, twin_scores
     from ailand_gt4py.assimilation.twin import Twin
     from ailand_gt4py.driver.progress import Progress
+    from ailand_gt4py.driver.whole_files import write_figure
     from ailand_gt4py.evaluation.columns import read_columns
     from ailand_gt4py.evaluation.command import parse_point
     from ailand_gt4py.evaluation.groups import read_places
@@ -155,7 +156,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.plot is not None:
         column = twin_figure.choose_column(result, places.latitude, places.longitude, at)
         figure = twin_figure.draw(result, scores, places.latitude, places.longitude, column)
-        twin_figure.write(arguments.plot, figure)
+        write_figure(arguments.plot, figure)
     return 0
 
 
@@ -233,19 +234,19 @@ def _check_options(arguments: argparse.Namespace) -> None:
     Raises:
         InputError: one of them is not usable.
     """
+    from ailand_gt4py.driver.whole_files import check_target
+
     if arguments.precision not in ("float32", "float64"):
         raise InputError(f"option --precision is '{arguments.precision}', expected float32 or float64")
     if arguments.backend not in ("embedded", "dace_cpu"):
         raise InputError(f"option --backend is '{arguments.backend}', expected embedded or dace_cpu")
-    if arguments.output is not None and arguments.output.suffix != ".nc":
-        raise InputError(f"option --output is '{arguments.output}', expected a name that ends with .nc")
-    if arguments.plot is not None and arguments.plot.suffix not in FIGURES:
-        raise InputError(f"option --plot is '{arguments.plot}', expected a name that ends with {', '.join(FIGURES)}")
+    inputs = (arguments.file, arguments.model)
+    if arguments.output is not None:
+        check_target(arguments.output, (".nc",), "-o", inputs)
+    if arguments.plot is not None:
+        check_target(arguments.plot, FIGURES, "--plot", inputs)
     if arguments.clay is not None and not 0.0 <= arguments.clay <= 1.0:
         raise InputError(f"option --clay is {arguments.clay:g}, expected 0 to 1")
-    for path in (arguments.output, arguments.plot):
-        if path is not None and not path.absolute().parent.is_dir():
-            raise InputError(f"{path}: the folder does not exist, expected one that does")
 
 
 def _clay(arguments: argparse.Namespace, settings: TwinSettings, n_columns: int) -> np.ndarray | None:

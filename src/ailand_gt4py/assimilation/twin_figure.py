@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,7 @@ from ailand_gt4py.assimilation.control import SOIL_WATER
 from ailand_gt4py.assimilation.twin import TwinResult
 from ailand_gt4py.assimilation.twin_scores import ROOT_ZONE, TwinScores, snow_free, soil_water
 from ailand_gt4py.driver.plot import OFFSET_FORMATS, nearest_column, place_text, units_text
-from ailand_gt4py.driver.writers import writing
-from ailand_gt4py.evaluation.figure_style import PERSISTENCE_COLOUR, RESOLUTION, TRUTH_COLOUR, WIDTH, new_figure, styled
+from ailand_gt4py.evaluation.figure_style import PERSISTENCE_COLOUR, TRUTH_COLOUR, WIDTH, new_figure, styled
 
 Values = np.ndarray[Any, Any]
 
@@ -67,21 +65,6 @@ def draw(result: TwinResult, scores: TwinScores, latitude: Values, longitude: Va
             fontsize=10,
         )
     return figure
-
-
-def write(path: Path, figure: Any) -> None:
-    """Write a figure completely or not at all.
-
-    Raises:
-        RunError: it cannot be written.
-    """
-    temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
-    try:
-        with writing(path, "writing the figure"):
-            figure.savefig(temporary, dpi=RESOLUTION)
-            temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _draw_column(panel: Any, result: TwinResult, column: int, number: int, name: str) -> None:

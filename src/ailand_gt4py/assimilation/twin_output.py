@@ -15,7 +15,7 @@ from ailand_gt4py.assimilation.observation_operators import Observable
 from ailand_gt4py.assimilation.screening import REASONS
 from ailand_gt4py.assimilation.twin import TwinResult
 from ailand_gt4py.assimilation.twin_scores import ROOT_ZONE, TwinScores, soil_water
-from ailand_gt4py.driver.writers import writing
+from ailand_gt4py.driver.whole_files import whole_file
 
 Values = np.ndarray[Any, Any]
 
@@ -87,7 +87,6 @@ def write(path: Path, data: xr.Dataset) -> None:
     Raises:
         RunError: it cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.partial")
     encoding: dict[str, dict[str, Any]] = {
         str(name): {"zlib": True, "complevel": 4, **({"_FillValue": np.nan} if field.dtype.kind == "f" else {})}
         for name, field in data.data_vars.items()
@@ -97,12 +96,8 @@ def write(path: Path, data: xr.Dataset) -> None:
         encoding[name] |= {"dtype": "int64", "_FillValue": None}
     for name in ("lat", "lon"):
         encoding[name] = {"_FillValue": None}
-    try:
-        with writing(path, "writing the output"):
-            data.to_netcdf(temporary, engine="netcdf4", format="NETCDF4", encoding=encoding)
-            temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path, "writing the output") as temporary:
+        data.to_netcdf(temporary, engine="netcdf4", format="NETCDF4", encoding=encoding)
 
 
 def _add_windows(data: xr.Dataset, result: TwinResult) -> None:

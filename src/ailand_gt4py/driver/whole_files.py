@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,11 +60,27 @@ def write_netcdf(path: Path, fill: Callable[[Any], None]) -> None:
     Raises:
         RunError: writing failed.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with (
+        whole_file(path, "writing the output") as temporary,
+        netCDF4.Dataset(temporary, "w", format="NETCDF4") as dataset,
+    ):
+        fill(dataset)
+
+
+@contextlib.contextmanager
+def whole_file(path: Path, doing: str) -> Iterator[Path]:
+    """A temporary name for a file that gets its own name once the block has written it.
+
+    Args:
+        doing: what the block does, for the message.
+
+    Raises:
+        RunError: writing failed; there is no file then, or the older one.
+    """
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
-        with writing(path, "writing the output"):
-            with netCDF4.Dataset(temporary, "w", format="NETCDF4") as dataset:
-                fill(dataset)
+        with writing(path, doing):
+            yield temporary
             sync_path(temporary)
             temporary.replace(path)
             sync_path(path.parent)
@@ -77,13 +94,8 @@ def write_figure(path: Path, figure: Any) -> None:
     Raises:
         RunError: writing failed.
     """
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
-    try:
-        with writing(path, "writing the figure"):
-            figure.savefig(temporary, dpi=RESOLUTION)
-            temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path, "writing the figure") as temporary:
+        figure.savefig(temporary, dpi=RESOLUTION)
 
 
 def define_columns(dataset: Any, x: np.ndarray, latitude: np.ndarray, longitude: np.ndarray) -> None:
