@@ -4,22 +4,26 @@
 
 One window of 24 h: the run of the background, the Jacobians for swvl1-3 of 2 m temperature and humidity every six hours
 and of soil moisture every twelve, the analysis, and the run from it. The columns are those of the example, repeated,
-with errors in soil moisture. All ways take turns; printed are medians, and their ratio to finite differences.
+with errors in soil moisture. All ways take turns; printed are medians, and their ratio to finite differences. Beside
+the tangent-linear of all control variables at once is that of one after another. With --all-states the control
+variables are the whole state of the model, which no analysis takes: then the Jacobians alone are timed.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ailand_gt4py import read_model
-from ailand_gt4py.assimilation.control import make_control
+from ailand_gt4py.assimilation.control import Control, make_control
 from ailand_gt4py.assimilation.filters import SimplifiedExtendedKalmanFilter
 from ailand_gt4py.assimilation.screening import Bounds
-from ailand_gt4py.assimilation.sensitivity import WAYS
+from ailand_gt4py.assimilation.sensitivity import WAYS, by_finite_differences
 from ailand_gt4py.assimilation.settings import Errors
 from ailand_gt4py.assimilation.twin import TwinSettings, is_seen, make_operator
 from ailand_gt4py.assimilation.window import Schedule, Sight, equivalents, run_window
@@ -31,12 +35,35 @@ STEPS = 4
 #: Label of the window's start: 1 June of the example's second year.
 FIRST = 4 * (366 + 151)
 BASE = "finite-differences"
+ONE_BY_ONE = "tangent-linear, one by one"
+#: Perturbations of the whole state, in standard deviations of each variable.
+PERTURBATION = 0.01
+
+
+class OneByOne:
+    """An emulator whose tangent-linear goes in one direction after another."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        self._emulator = emulator
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._emulator, name)
+
+    def tangent_linear_of_states(
+        self, static: Any, forcing: Any, state: Any, d_states: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """As of the emulator."""
+        directions = [np.ascontiguousarray(d_states[:, k]) for k in range(d_states.shape[1])]
+        results = [self._emulator.tangent_linear(static, forcing, state, d_state=one) for one in directions]
+        new_states, diagnostics = zip(*results, strict=True)
+        return np.stack(new_states, axis=1), np.stack(diagnostics, axis=1)
 
 
 def main() -> None:
     """Time and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--columns", type=int, default=10_000, metavar="N", help="(default: %(default)s)")
+    parser.add_argument("--all-states", action="store_true", help="Jacobians of the whole state")
     parser.add_argument("--repeat", type=int, default=9, metavar="N", help="(default: %(default)s)")
     arguments = parser.parse_args()
     model, n_columns = read_model(), arguments.columns
@@ -64,11 +91,13 @@ def main() -> None:
     background = control.put(state, wrong)
     covariance = np.tile(settings.errors.of_background(control), (n_columns, 1, 1))
     bounds = Bounds(model, static, control, settings.limits)
-    ways = [way for way in WAYS if way != "adjoint" or hasattr(emulator, "adjoint")]
+    ways = [*WAYS, ONE_BY_ONE]
+    one_by_one = OneByOne(emulator)
 
     def window(way: str) -> float:
+        runner, name = (one_by_one, "tangent-linear") if way == ONE_BY_ONE else (emulator, way)
         run = SimplifiedExtendedKalmanFilter(
-            emulator, prepared, background, control, covariance, Errors(), settings.screening, bounds, way
+            runner, prepared, background, control, covariance, Errors(), settings.screening, bounds, name
         )
         begin = time.perf_counter()
         run.run(forcing, schedule, observations)
@@ -76,9 +105,19 @@ def main() -> None:
 
     trajectory = run_window(emulator, prepared, forcing, background)
 
+    wanted, extra = control, {}
+    if arguments.all_states:
+        wanted = Control(tuple(variable.name for variable in model.state), tuple(range(len(model.state))))
+        extra = {variable.name: PERTURBATION * variable.normalisation.scale for variable in model.state}
+
     def jacobian(way: str) -> float:
         begin = time.perf_counter()
-        WAYS[way](emulator, prepared, trajectory, schedule, control)
+        if way == ONE_BY_ONE:
+            WAYS["tangent-linear"](one_by_one, prepared, trajectory, schedule, wanted)
+        elif way == BASE and extra:
+            by_finite_differences(emulator, prepared, trajectory, schedule, wanted, extra)
+        else:
+            WAYS[way](emulator, prepared, trajectory, schedule, wanted)
         return time.perf_counter() - begin
 
     def step() -> float:
@@ -86,20 +125,24 @@ def main() -> None:
         emulator.step(prepared, forcing[0], background)
         return time.perf_counter() - begin
 
+    parts: dict[str, tuple[str, Callable[[str], float]]] = {"jacobian": ("Jacobian alone", jacobian)}
+    if not arguments.all_states:
+        parts["window"] = ("whole analysis", window)
     times: dict[tuple[str, str], list[float]] = {}
     steps = []
     for number in range(arguments.repeat + 1):
-        found = {(what.__name__, way): what(way) for way in ways for what in (window, jacobian)}
+        found = {(part, way): what(way) for way in ways for part, (_, what) in parts.items()}
         own_step = step()
         if number:  # the first round compiles and warms up
             steps.append(own_step)
             for key, seconds in found.items():
                 times.setdefault(key, []).append(seconds)
     print(f"{n_columns} columns, {schedule.size} observations in each; one step of the model {median(steps)}")
-    for what, words in (("window", "whole analysis"), ("jacobian", "Jacobian alone")):
+    for part, (words, _) in parts.items():
         for way in ways:
-            ratio = np.median(np.array(times[what, way]) / np.array(times[what, BASE]))
-            print(f"{words}, {way}: {median(times[what, way])}, {ratio:.2f} of {BASE}")
+            seconds = np.array(times[part, way])
+            ratio, of_steps = np.median(seconds / np.array(times[part, BASE])), np.median(seconds / np.array(steps))
+            print(f"{words}, {way}: {median(times[part, way])}, {ratio:.2f} of {BASE}, {of_steps:.1f} steps")
 
 
 def median(seconds: list[float]) -> str:

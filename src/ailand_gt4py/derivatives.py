@@ -11,6 +11,7 @@ from ailand_gt4py.jacobian import Block, output_variables
 from ailand_gt4py.jacobian_calls import JacobianByChanges, JacobianByGradients, JacobianOneByOne, Way, cheaper_way
 from ailand_gt4py.linearisation import CHANGES, RESULT_GRADIENTS, LinearCall, Setting
 from ailand_gt4py.parameters import StepOperands, adjoint_operands, network_shape
+from ailand_gt4py.state_changes_calls import StateChanges, StateChangesOneByOne
 from ailand_gt4py.stencils.adjoint import describe_adjoint
 from ailand_gt4py.stencils.step import ProgramDescription
 from ailand_gt4py.stencils.tangent_linear import describe_tangent_linear
@@ -30,12 +31,21 @@ class Derivatives:
     def __init__(self, setting: Setting, shapes: Mapping[str, tuple[int, int]], has_directions: bool) -> None:
         self._setting, self._shapes, self._has_directions = setting, shapes, has_directions
         self._jacobians: dict[tuple[Block, Way], Jacobian] = {}
+        self._state_changes: dict[int, StateChanges] = {}
 
     @functools.cached_property
     def tangent_linear(self) -> LinearCall:
         """Of the step."""
         description = describe_tangent_linear(network_shape(self._setting.model), self._setting.scalar)
         return self._linear(description, "the tangent-linear", self._setting.operands, CHANGES)
+
+    def of_states(self, n_directions: int) -> StateChanges | StateChangesOneByOne:
+        """The tangent-linear in so many directions of the state."""
+        if not self._has_directions:
+            return StateChangesOneByOne(self.tangent_linear)
+        if n_directions not in self._state_changes:
+            self._state_changes[n_directions] = StateChanges(self._setting, n_directions)
+        return self._state_changes[n_directions]
 
     @functools.cached_property
     def adjoint(self) -> LinearCall:

@@ -214,6 +214,38 @@ class Emulator:
         self._derivatives.tangent_linear(inputs, results)
         return results[0], results[1]
 
+    def tangent_linear_of_states(
+        self, static: Any, forcing: Any, state: Any, d_states: Any, *, out: tuple[Any, Any] | None = None
+    ) -> tuple[arrays.Array, arrays.Array]:
+        """`tangent_linear` for many changes of each column's state at once; static inputs and forcing do not change.
+
+        All changes of a column share its forward values, and skip what a ReLU switched off; on a GPU one after another.
+        The program is compiled at its first use, or by `compile`, and serves any number of changes; the first call with
+        another number takes the seconds that GT4Py needs to find it again.
+
+        Args:
+            static, forcing, state: as for `step`: where the derivative is taken.
+            d_states: changes of the state (n_columns, n_directions, n_state), at least one for each column.
+            out: arrays for the results; they must not share memory with the inputs.
+
+        Returns:
+            Changes of the state at t + step (n_columns, n_directions, n_state) and of the diagnostics (n_columns,
+            n_directions, n_diagnostics), as of `tangent_linear`.
+
+        Raises:
+            InputError, RunError: as for `step`.
+        """
+        inputs = self._checked_inputs(static, forcing, state)
+        n_directions = self._arrays.n_directions(d_states, "d_states")
+        n_state, n_diagnostics = self.model.sizes[-2:]
+        sizes = {"d_states": n_state, "d_new_states": n_state, "d_diagnostics": n_diagnostics}
+        shapes = {name: (self.n_columns, n_directions, size) for name, size in sizes.items()}
+        of_states = self._arrays.with_shapes(shapes)
+        given = of_states.given(("d_states",), (d_states,), may_lack=False)
+        results = of_states.results(out, inputs | given, ("d_new_states", "d_diagnostics"))
+        self._derivatives.of_states(n_directions)(list(inputs.values()), given["d_states"], results)
+        return results[0], results[1]
+
     def adjoint(
         self,
         static: Any,
@@ -306,11 +338,17 @@ class Emulator:
         last = self._last
         return len(last) == len(given) == 5 and all(map(operator.is_, last, given))
 
-    def compile(self, tangent_linear: bool = False, adjoint: bool = False, jacobian: bool = False) -> None:
+    def compile(
+        self,
+        tangent_linear: bool = False,
+        adjoint: bool = False,
+        jacobian: bool = False,
+        tangent_linear_of_states: bool = False,
+    ) -> None:
         """Compile the programs now, by a step on zeros; without effect if they are compiled.
 
         Args:
-            tangent_linear, adjoint: those of the methods of these names, too.
+            tangent_linear, adjoint, tangent_linear_of_states: those of the methods of these names, too.
             jacobian: those of Jacobians that have rows of the state and of diagnostics, both ways.
         """
         zeros = [self._xp.zeros(self._arrays.shapes[name], dtype=self.dtype) for name in INPUTS]
@@ -322,6 +360,9 @@ class Emulator:
             self.adjoint(*zeros)
         if jacobian:
             self._derivatives.compile_jacobian(zeros)
+        if tangent_linear_of_states and not self._derivatives.of_states(1).is_compiled:
+            static, forcing, state = zeros
+            self.tangent_linear_of_states(static, forcing, state, state[:, None])
 
     def _part_of(self, static: arrays.Array) -> arrays.Array:
         """What the step reads in the place of the static inputs; on the CPU kept as long as their values stay."""

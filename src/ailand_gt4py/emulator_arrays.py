@@ -37,6 +37,20 @@ class EmulatorArrays:
         arrays.check(array, name, self.shapes[name], self.dtype)
         return array
 
+    def n_directions(self, value: Any, name: str) -> int:
+        """How many directions for each column a caller's array (n_columns, n_directions, n_features) has.
+
+        Raises:
+            InputError: none, or another number of axes.
+        """
+        shape = tuple(arrays.as_array(value, self.device, name).shape)
+        if len(shape) != 3 or shape[1] == 0:
+            raise InputError(
+                f"{name}: found the shape {shape}, expected (n_columns, n_directions, n_features) "
+                "with at least one direction"
+            )
+        return int(shape[1])
+
     def given(self, names: Sequence[str], values: Sequence[Any], may_lack: bool = True) -> dict[str, arrays.Array]:
         """The caller's arrays by name, without those that are None if these may be lacking.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from ailand_gt4py import arrays
@@ -58,14 +58,24 @@ def cheaper_way(model: Model, block: Block) -> Way:
     return "changes" if by_changes <= by_gradients else "gradients"
 
 
+def columns_at_once(setting: Setting) -> int:
+    """Number of columns of one call of a program with directions."""
+    return min(setting.n_columns, _EMBEDDED_COLUMNS_AT_ONCE if setting.is_embedded else _COLUMNS_AT_ONCE)
+
+
+def parts_of_columns(n_columns: int, size: int) -> Iterator[slice]:
+    """The columns of one call after another, of so many each: the last ones are those of the call before in part."""
+    for first in range(0, n_columns, size):
+        yield slice(min(first, n_columns - size), min(first + size, n_columns))
+
+
 class _Jacobian:
     """A block of an emulator's Jacobian, some columns after others."""
 
     _call: ProgramCall
 
     def __init__(self, setting: Setting) -> None:
-        most = _EMBEDDED_COLUMNS_AT_ONCE if setting.is_embedded else _COLUMNS_AT_ONCE
-        self._size = min(setting.n_columns, most)
+        self._size = columns_at_once(setting)
 
     @property
     def is_compiled(self) -> bool:
@@ -81,10 +91,7 @@ class _Jacobian:
         Raises:
             RunError: the program cannot be compiled.
         """
-        n_columns = len(jacobian)
-        for first in range(0, n_columns, self._size):
-            # All calls are for as many columns: the last ones are those of the call before in part.
-            part = slice(min(first, n_columns - self._size), min(first + self._size, n_columns))
+        for part in parts_of_columns(len(jacobian), self._size):
             self._write([values[part] for values in inputs], jacobian[part])
 
     def _write(self, inputs: Sequence[arrays.Array], jacobian: arrays.Array) -> None:

@@ -1,4 +1,4 @@
-"""A model's numbers as the operands of a block of its Jacobian (`ailand_gt4py.stencils.jacobian`)."""
+"""A model's numbers as the operands of derivatives in many directions at once (`ailand_gt4py.stencils.jacobian`)."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from ailand_gt4py.jacobian import input_variables
 from ailand_gt4py.parameters import OperandBuilder, StepOperands, network_shape, results_of
 from ailand_gt4py.stencils.jacobian import FEATURES, ROWS, weights
 from ailand_gt4py.stencils.shapes import INPUTS
+from ailand_gt4py.stencils.state_changes import SLOPES
 from ailand_gt4py.weights.model import Model
 
 
@@ -104,9 +105,7 @@ def changes_operands(
     """
     builder = _Builder(model, dtype, device, step, inputs)
     shape = network_shape(model)
-    for block, k, _ in shape.contractions:
-        for place, field in enumerate(_weight_fields(step, block, k)):
-            builder.by_name[weights(block, k, place)] = field
+    _add_weights(builder, step)
     for (block, k), values in builder.input_weights().items():
         target = shape.layers[block][k][0]
         builder.by_name[f"changes_{block}_{k}"] = builder.rows(Change, target, values.T)
@@ -126,6 +125,24 @@ def changes_operands(
             bounds *= np.array([[float(one.name not in names)] for one in builder.variables])
             builder.by_name[f"bounds_{group}"] = builder.rows(Change, feature, bounds)
     return builder.operands({Change: len(inputs), ResultFeature: len(outputs)})
+
+
+def state_changes_operands(
+    model: Model, step: StepOperands, dtype: np.dtype, device: arrays.Device, n_directions: int
+) -> StepOperands:
+    """The operands of a tangent-linear in so many directions of the state (`ailand_gt4py.stencils.state_changes`).
+
+    Args:
+        step: the operands of the step.
+
+    Raises:
+        RunError: the device cannot be used.
+    """
+    builder = OperandBuilder(model, dtype, device, step)
+    _add_weights(builder, step)
+    scales = np.array([variable.normalisation.scale for variable in model.state])
+    builder.by_name[SLOPES] = builder.vector(StateFeature, 1.0 / scales)
+    return builder.operands({Change: n_directions})
 
 
 def gradients_operands(
@@ -170,6 +187,13 @@ def gradients_operands(
             identity = builder.identity()[list(places)]
             builder.by_name["identity"] = builder.rows(StateRow, InputFeature, identity)
     return builder.operands(extents)
+
+
+def _add_weights(builder: OperandBuilder, step: StepOperands) -> None:
+    """Add the weights of each input of each layer as operands of their own."""
+    for block, k, _ in network_shape(builder.model).contractions:
+        for place, field in enumerate(_weight_fields(step, block, k)):
+            builder.by_name[weights(block, k, place)] = field
 
 
 def _weight_fields(step: StepOperands, block: str, k: int) -> tuple[Any, ...]:

@@ -17,23 +17,26 @@ from small_programs import leaves
 from ailand_gt4py import arrays
 from ailand_gt4py.dimensions import DIRECTIONS, N_MOMENTS, Axes, Column, Moment, field_dimensions
 from ailand_gt4py.jacobian import block_of
-from ailand_gt4py.jacobian_operands import changes_operands, gradients_operands
+from ailand_gt4py.jacobian_operands import changes_operands, gradients_operands, state_changes_operands
 from ailand_gt4py.lowering.backends import SCRATCH_PREFIXES
 from ailand_gt4py.lowering.column_program import ColumnProgram
 from ailand_gt4py.lowering.read_gtir import Tables, read_program
 from ailand_gt4py.parameters import StepOperands, adjoint_operands, feature_extent, network_shape, step_operands
 from ailand_gt4py.stencils.adjoint import describe_adjoint
 from ailand_gt4py.stencils.jacobian import describe_changes, describe_gradients
+from ailand_gt4py.stencils.state_changes import describe_state_changes
 from ailand_gt4py.stencils.step import ProgramDescription, describe_static_part, describe_step, make_program
 from ailand_gt4py.stencils.tangent_linear import describe_tangent_linear
 from ailand_gt4py.weights.model import Model
 
 N_COLUMNS = 5
+N_DIRECTIONS = 4
 _BOTH = ("new_state", "diagnostics")
 DESCRIPTIONS = {
     "step": describe_step,
     "static part": describe_static_part,
     "tangent-linear": describe_tangent_linear,
+    "tangent-linear of states": describe_state_changes,
     "adjoint": describe_adjoint,
     "jacobian by changes": lambda shape, dtype: describe_changes(shape, _BOTH, dtype),
     "jacobian by gradients": lambda shape, dtype: describe_gradients(shape, _BOTH, dtype),
@@ -79,6 +82,8 @@ def operands_of(model: Model, precision: str, what: str) -> StepOperands:
     block = block_of(model)
     if what == "jacobian by changes":
         return changes_operands(model, step, dtype, "cpu", block.outputs, block.inputs)
+    if what == "tangent-linear of states":
+        return state_changes_operands(model, step, dtype, "cpu", N_DIRECTIONS)
     if what not in ("adjoint", "jacobian by gradients"):
         return step
     adjoint = adjoint_operands(model, step, dtype, "cpu")

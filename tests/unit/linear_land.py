@@ -57,12 +57,10 @@ class LinearLand:
         new_state = state @ STEP.T + forcing * RAIN
         return new_state, new_state @ SEEN.T + SEEN_CONSTANT
 
-    def tangent_linear(
-        self, static: Any, forcing: Any, state: Any, d_static: Any, d_forcing: Any, d_state: Any
+    def tangent_linear_of_states(
+        self, static: Any, forcing: Any, state: Any, d_states: Any
     ) -> tuple[np.ndarray, np.ndarray]:
-        assert d_static is None
-        assert d_forcing is None
-        new_change = d_state @ STEP.T
+        new_change = d_states @ STEP.T
         return new_change, new_change @ SEEN.T
 
     def adjoint(

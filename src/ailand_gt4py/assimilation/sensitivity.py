@@ -1,6 +1,6 @@
 """How observations in a window, and the state at its end, answer to the control variables at its start.
 
-Three ways to the same Jacobians: the tangent-linear carried through the steps, one sweep for each control variable; the
+Three ways to the same Jacobians: the tangent-linear carried through the steps, one sweep for all control variables; the
 adjoint, one sweep backwards for each observation; and one-sided finite differences, one run more for each control
 variable, as ECMWF does it (Drusch et al. 2009, doi:10.1029/2009GL037716; de Rosnay et al. 2013, doi:10.1002/qj.2023).
 """
@@ -46,21 +46,21 @@ def by_tangent_linear(
     Args:
         emulator, static: that made the trajectory.
     """
-    n_columns = trajectory.states.shape[1]
+    _, n_columns, n_state = trajectory.states.shape
     result = _empty(n_columns, schedule, control)
     places = schedule.places()
-    for number, place in enumerate(control.places):
-        change = np.zeros_like(trajectory.states[0])
-        change[:, place] = 1.0
-        for step in range(1, trajectory.n_steps + 1):
-            change, d_diagnostics = emulator.tangent_linear(
-                static, trajectory.forcing[step - 1], trajectory.states[step - 1], None, None, change
-            )
-            for sight in at_steps(schedule.sights, step):
-                operator, situation = schedule.sights[sight].operator, trajectory.situation(step)
-                seen = operator.tangent(situation, change, d_diagnostics)
+    changes = np.zeros((n_columns, control.size, n_state), dtype=trajectory.states.dtype)
+    changes[:, np.arange(control.size), control.places] = 1.0
+    for step in range(1, trajectory.n_steps + 1):
+        changes, d_diagnostics = emulator.tangent_linear_of_states(
+            static, trajectory.forcing[step - 1], trajectory.states[step - 1], changes
+        )
+        for sight in at_steps(schedule.sights, step):
+            operator, situation = schedule.sights[sight].operator, trajectory.situation(step)
+            for number in range(control.size):
+                seen = operator.tangent(situation, changes[:, number], d_diagnostics[:, number])
                 result.observations[:, places[sight], number] = seen
-        result.end[:, :, number] = control.of(change)
+    result.end[...] = control.of(changes).swapaxes(1, 2)
     return result
 
 

@@ -26,10 +26,8 @@ class Stepper(Protocol):
     def step(self, static: Any, forcing: Any, state: Any) -> tuple[Values, Values]:
         """As `Emulator.step`."""
 
-    def tangent_linear(
-        self, static: Any, forcing: Any, state: Any, d_static: Any, d_forcing: Any, d_state: Any
-    ) -> tuple[Values, Values]:
-        """As `Emulator.tangent_linear`."""
+    def tangent_linear_of_states(self, static: Any, forcing: Any, state: Any, d_states: Any) -> tuple[Values, Values]:
+        """As `Emulator.tangent_linear_of_states`."""
 
 
 @dataclasses.dataclass(frozen=True)

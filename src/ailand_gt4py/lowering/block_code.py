@@ -88,10 +88,12 @@ class BlockCode:
             if definition.directions is not None:
                 name = f"directions{len(self.numbers_of_directions)}"
                 self.numbers_of_directions.setdefault(cpp(definition.directions), name)
+        #: Array -> the number of its directions; of the caller's arrays, that of those who read them.
         self.directions_of = {
-            definition.result: self.numbers_of_directions[cpp(definition.directions)]
+            name: self.numbers_of_directions[cpp(definition.directions)]
             for definition in definitions
             if definition.directions is not None
+            for name in (definition.result, *(load.array for load in self._row_loads(definition) if _is_directed(load)))
         }
         self.kept = KeptOperands(arrays, pointers)
         self.real = str(arrays[program.results[0]].dtype.ctype)
@@ -177,7 +179,8 @@ class BlockCode:
             if definition.directions is not None and not is_directed:
                 end_of_rows()
                 later = (load.array for other in definitions[place:] for load in self._row_loads(other))
-                for name in dict.fromkeys(name for name in later if name not in computed and name not in self.slot_of):
+                of_columns = (name for name in later if name not in computed and name not in self.directions_of)
+                for name in dict.fromkeys(name for name in of_columns if name not in self.slot_of):
                     lines.append(self._copy_in(name, free))
                 is_directed = True
                 lines.append("for (long row = 0; row < rows; row += few) { const long end = std::min(rows, row + few);")
@@ -331,15 +334,15 @@ class BlockCode:
             for expression, extent in parts:
                 for load in loads(expression):
                     if load.array == name:
-                        if len(load.index) != len(ROW):
-                            raise RefusedError(f"it reads '{name}', which has directions, of the caller's")
                         known = {"feature": extent, "direction": definition.directions}
-                        extents.append(known[index] if isinstance(index := load.index[1], str) else index + 1)
+                        extents.append(known[index] if isinstance(index := load.index[-1], str) else index + 1)
         return list(dict.fromkeys(cpp(extent) for extent in extents))
 
     def _copy_in(self, name: str, free: list[int]) -> str:
         extents = self._features_read(name)
-        self._give_slot(name, extents, free)
+        self._give_slot(name, extents, free, directions=self.directions_of.get(name))
+        if name in self.directions_of:
+            return self.directed.copy_in(name, _largest(extents))
         slot = self.slot_of[name]
         s0, s1 = self.strides(name)
         source = f"{self.pointers[name]} + first * ({s0})"
@@ -399,6 +402,11 @@ class BlockCode:
                     return f"({parts[0]} ? {parts[1]} : {parts[2]})"
                 raise RefusedError(f"it has the operation '{name}'")
         raise AssertionError(expression)
+
+
+def _is_directed(load: Load) -> bool:
+    """Whether an element is of one direction of a column, of an array with features."""
+    return load.index[:2] == DIRECTED_ROW[:2] and len(load.index) == len(DIRECTED_ROW)
 
 
 def _looped(lines: list[tuple[str | None, str]]) -> list[str]:

@@ -100,6 +100,14 @@ class DirectedCode:
             places = f"{name}, {_list_size(extent)}"
         return f"{{s{slot}, stride{slot}, {weight}.data, {weight}.stride, {cpp(product.inputs)}, {places}}}"
 
+    def copy_in(self, name: str, features: str) -> str:
+        """What reads a caller's array of directions into its slot, for the rows of a part of a block."""
+        slot = self.block.slot_of[name]
+        s0, s1, s2 = self.block.strides(name)
+        source = f"{self.block.pointers[name]} + (first + row) * ({s0})"
+        sizes = f"end - row, {self.block.directions_of[name]}, {features}"
+        return f"ailand::copy_in_directed<T>(s{slot}, stride{slot}, {source}, {s0}, {s1}, {s2}, {sizes});"
+
     def copy_out(self, definition: Definition) -> str:
         """What writes the caller's array of a definition's result."""
         slot = self.block.slot_of[definition.result]

@@ -328,6 +328,12 @@ template <class T> void copy_in(T* to, long stride, const T* from, long s0, long
         for (long f = 0; f < features; ++f)
             for (long r = 0; r < rows; ++r) to[r * stride + f] = from[r * s0 + f * s1];
 }
+template <class T>
+void copy_in_directed(T* to, long stride, const T* from, long s0, long s1, long s2, long rows, long directions,
+                      long features) {
+    for (long d = 0; d < directions; ++d)
+        copy_in(to + d * stride, directions * stride, from + d * s1, s0, s2, rows, features);
+}
 template <class T> void copy_out(T* to, long s0, long s1, const T* from, long stride, long rows, long features) {
     if (s1 == 1)
         for (long r = 0; r < rows; ++r) std::memcpy(to + r * s0, from + r * stride, features * sizeof(T));

@@ -259,6 +259,23 @@ def is_below_bound(feature: gtx.Dimension, dtype: type) -> FieldOperator:
 
 
 @functools.cache
+def bounded_by_results(direction: gtx.Dimension, feature: gtx.Dimension, dtype: type) -> FieldOperator:
+    """`bounded_directed` where no input that is a bound changes; without its argument for those."""
+    one = dtype(1.0)
+    of_results = contract_directed(direction, feature, feature, dtype)
+
+    @named_field_operator(_name("bounded_by_results", direction, feature), dtype)
+    def apply(
+        own: directed(direction, feature, dtype),
+        is_below: columns(feature, dtype),
+        choices: bounding_type(feature, dtype),
+    ) -> directed(direction, feature, dtype):
+        return own * is_below + of_results(own, choices[2]) * (one - is_below)
+
+    return apply
+
+
+@functools.cache
 def bounded_directed(direction: gtx.Dimension, feature: gtx.Dimension, dtype: type) -> FieldOperator:
     """Changes of results that other variables bound, as `tangent_layers.bound_tangent`.
 

@@ -233,17 +233,22 @@ class ChangesDescription(_JacobianDescription):
             self.changes[units] = self._layer_changes(units)
         return self.changes[units]
 
-    def _layer_changes(self, units: str) -> str:
+    def _share(self, units: str, place: int, change: str) -> str:
+        """Append what the change of one input of a layer adds to that of its units; gives its name."""
+        block, k, _ = self.layers[units]
+        weight, target = weights(block, k, place), self.buffers[units]
+        return self.product(Change, change, weight, target, f"{units}_share_{place}")
+
+    def _shares_of_change(self, units: str) -> list[str]:
+        """Append all that adds up to the change of a layer before its activation, of the new state; gives the names."""
         block, k, inputs = self.layers[units]
-        target = self.buffers[units]
-        parts = []
-        for place, name in enumerate(inputs):
-            if name not in _INPUTS:
-                out = f"{units}_share_{place}"
-                parts.append(self.product(Change, self._change(name), weights(block, k, place), target, out))
+        parts = [self._share(units, at, self._change(x)) for at, x in enumerate(inputs) if x not in _INPUTS]
         if units == _NEW_STATE or set(inputs) & set(_INPUTS):
-            parts.append(self.operand(f"changes_{block}_{k}", rows(Change, target, self.dtype)))
-        change = self.sum(Change, parts, f"{units}_linear_change")
+            parts.append(self.operand(f"changes_{block}_{k}", rows(Change, self.buffers[units], self.dtype)))
+        return parts
+
+    def _layer_changes(self, units: str) -> str:
+        change = self.sum(Change, self._shares_of_change(units), f"{units}_linear_change")
         if self.kind(units) == "linear":
             return change
         if self.kind(units) == "layer_norm_relu":
