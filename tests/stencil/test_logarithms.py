@@ -76,13 +76,12 @@ def test_nan_is_not_lost_in_the_floor() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("precision", ["float32", "float64"])
-def test_compiled_is_embedded(precision: str) -> None:
-    arrays = inputs(dtype=np.dtype(precision).type)
+def test_compiled_is_embedded() -> None:
+    arrays = inputs(dtype=np.float32)
     arrays[1][5, 1] = np.nan
     d_forcing = np.ones_like(arrays[1])
-    emulators = [Emulator(models()[0], 7, backend, precision) for backend in ("embedded", "dace_cpu")]
-    tolerance = 1e-5 if precision == "float32" else 1e-12
+    emulators = [Emulator(models()[0], 7, backend, "float32") for backend in ("embedded", "dace_cpu")]
+    tolerance = 1e-5
     for expected, found in zip(*(emulator.step(*arrays) for emulator in emulators), strict=True):
         np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
     tangents = (emulator.tangent_linear(*arrays, None, d_forcing) for emulator in emulators)

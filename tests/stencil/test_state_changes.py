@@ -64,10 +64,10 @@ def test_the_jacobian_of_the_default_model() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("architecture", "precision"), [("two_branch", "float32"), ("layer_norm", "float64")])
-def test_compiled(architecture: str, precision: str) -> None:
+def test_compiled() -> None:
     """Several numbers of directions, by one program; more columns than a call has; one with a NaN."""
-    emulator = emulator_of(architecture, 1500, "dace_cpu", precision)
+    precision = "float64"
+    emulator = emulator_of("layer_norm", 1500, "dace_cpu", precision)
     model = emulator.model
     inputs = inputs_of(model, 1500, precision)
     for n_directions in (3, 1, 13):

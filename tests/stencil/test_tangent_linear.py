@@ -70,8 +70,9 @@ def test_the_program_as_it_is_read_and_fused(architecture: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("precision", ["float32", "float64"])
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize(
+    ("architecture", "precision"), [("simple", "float64"), ("two_branch", "float32"), ("layer_norm", "float64")]
+)
 def test_compiled_agrees_with_reference_and_embedded(architecture: str, precision: str) -> None:
     for n_columns in (1, 7, 64, 1000):
         emulator = emulator_of(architecture, n_columns, "dace_cpu", precision)
