@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ailand_gt4py.driver import period_command
 from ailand_gt4py.errors import InputError
 
 if TYPE_CHECKING:  # `--help` must not wait for GT4Py
@@ -24,7 +25,6 @@ the truth, spread and consistency; docs/assimilation.md says how everything is d
 from."""
 
 JACOBIANS = ("tangent-linear", "adjoint", "finite-differences")
-FIGURES = (".png", ".pdf", ".svg")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -234,17 +234,7 @@ def _check_options(arguments: argparse.Namespace) -> None:
     Raises:
         InputError: one of them is not usable.
     """
-    from ailand_gt4py.driver.whole_files import check_target
-
-    if arguments.precision not in ("float32", "float64"):
-        raise InputError(f"option --precision is '{arguments.precision}', expected float32 or float64")
-    if arguments.backend not in ("embedded", "dace_cpu"):
-        raise InputError(f"option --backend is '{arguments.backend}', expected embedded or dace_cpu")
-    inputs = (arguments.file, arguments.model)
-    if arguments.output is not None:
-        check_target(arguments.output, (".nc",), "-o", inputs)
-    if arguments.plot is not None:
-        check_target(arguments.plot, FIGURES, "--plot", inputs)
+    period_command.check_device_and_targets(arguments)
     if arguments.clay is not None and not 0.0 <= arguments.clay <= 1.0:
         raise InputError(f"option --clay is {arguments.clay:g}, expected 0 to 1")
 

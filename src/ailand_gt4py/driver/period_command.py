@@ -36,6 +36,20 @@ def check(arguments: argparse.Namespace) -> tuple[float, float] | None:
     """
     # Only now: `--help` must not wait for what reads files.
     from ailand_gt4py.driver.option_texts import place
+
+    check_device_and_targets(arguments)
+    at = place(arguments.at, "--at")
+    if at is not None and arguments.plot is None:
+        raise InputError("option --at is given without --plot, which it belongs to")
+    return at
+
+
+def check_device_and_targets(arguments: argparse.Namespace) -> None:
+    """Check precision, backend, and the files to write, before anything is read or computed.
+
+    Raises:
+        InputError: one of them is not usable.
+    """
     from ailand_gt4py.driver.whole_files import check_target
 
     if arguments.precision not in PRECISIONS:
@@ -47,10 +61,6 @@ def check(arguments: argparse.Namespace) -> tuple[float, float] | None:
         check_target(arguments.output, (".nc",), "-o", inputs)
     if arguments.plot is not None:
         check_target(arguments.plot, FIGURES, "--plot", inputs)
-    at = place(arguments.at, "--at")
-    if at is not None and arguments.plot is None:
-        raise InputError("option --at is given without --plot, which it belongs to")
-    return at
 
 
 def say(arguments: argparse.Namespace, text: str) -> None:
