@@ -65,6 +65,16 @@ class _Builder(OperandBuilder):
         """(state, wanted inputs): 1 where an input is that state."""
         return np.array([[float(one.name == state.name) for one in self.variables] for state in self.model.state])
 
+    def soil_properties(self) -> dict[str, np.ndarray]:
+        """Soil property -> (state, wanted inputs): what it changes by with an input, in the network's space of that."""
+        sizes = self.model.sizes
+        scales = np.array([variable.normalisation.scale for variable in self.model.static])
+        beside = np.zeros((sizes.state, sizes.forcing + sizes.state))
+        return {
+            name: np.concatenate([choice * scales, beside], axis=1)[:, list(self.inputs)]
+            for name, choice in self.property_choices().items()
+        }
+
     def choice(self, feature: gtx.Dimension, target: gtx.Dimension, places: list[int | None], size: int) -> None:
         """The matrix (target, feature) that chooses some of ``size`` features; None: nothing."""
         values = np.zeros((len(places), size))
@@ -111,6 +121,9 @@ def changes_operands(
         builder.by_name[f"changes_{block}_{k}"] = builder.rows(Change, target, values.T)
     last = len(shape.layers["prognostic"]) - 1
     builder.by_name[f"changes_prognostic_{last}"] = builder.rows(Change, StateFeature, builder.identity().T)
+    if shape.soil_heat:
+        for name, values in builder.soil_properties().items():
+            builder.by_name[f"changes_{name}"] = builder.rows(Change, StateFeature, values.T)
     builder.slopes(Change)
     first = 0
     for group, (feature, variables) in results_of(model).items():
@@ -186,6 +199,9 @@ def gradients_operands(
         if group == "new_state":
             identity = builder.identity()[list(places)]
             builder.by_name["identity"] = builder.rows(StateRow, InputFeature, identity)
+            if shape.soil_heat:
+                for name, values in builder.soil_properties().items():
+                    builder.by_name[f"gradients_{name}"] = builder.rows(StateRow, InputFeature, values[list(places)])
     return builder.operands(extents)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import gt4py.next as gtx
 import numpy as np
 
-from ailand_gt4py import arrays
+from ailand_gt4py import arrays, soil_heat
 from ailand_gt4py.dimensions import (
     N_MOMENTS,
     Contraction,
@@ -28,6 +28,7 @@ from ailand_gt4py.dimensions import (
 )
 from ailand_gt4py.stencils.adjoint import transposed
 from ailand_gt4py.stencils.shapes import NetworkShape
+from ailand_gt4py.stencils.step import HEAT_PROPERTIES, LATENT_SCALE, NODES
 from ailand_gt4py.weights import architectures
 from ailand_gt4py.weights.model import Model, Variable
 
@@ -44,7 +45,7 @@ def network_shape(model: Model) -> NetworkShape:
     logarithmic = any(variable.normalisation.is_logarithmic for variable in model.forcing)
     groups = {"new_state": model.state, "diagnostics": model.diagnostics}
     bounded = tuple(name for name, group in groups.items() if any(variable.bounded_by for variable in group))
-    return NetworkShape(model.architecture, depths, logarithmic, bounded)
+    return NetworkShape(model.architecture, depths, logarithmic, bounded, soil_heat.has_soil_heat(model))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -200,6 +201,33 @@ class OperandBuilder:
         fields = [self.matrix(contraction(source, feature), choice) for source, choice in choices.items()]
         return (*fields, self.vector(feature, none))
 
+    def soil_heat(self) -> dict[str, Any]:
+        """What decides the heat of those state variables that change by it (`stencils.soil_heat`), by name."""
+        model = self.model
+        is_heated = np.array([float(soil_heat.changes_by_heat(variable)) for variable in model.state])
+        shift, scale = (
+            np.array([getattr(variable.normalisation, name) for variable in model.state]) for name in ("shift", "scale")
+        )
+        first = np.where(is_heated > 0.0, (soil_heat.FROZEN_BELOW - shift) / scale, 0.0)
+        spacing = np.where(is_heated > 0.0, soil_heat.PART_WIDTH / scale, 1.0)
+        latent_scale = is_heated * soil_heat.WATER_DENSITY * soil_heat.FUSION_HEAT / scale
+        return {
+            LATENT_SCALE: self.vector(StateFeature, latent_scale),
+            NODES: (self.vector(StateFeature, first), self.vector(StateFeature, spacing)),
+        } | {
+            f"choice_{name}": self.matrix(contraction(StaticFeature, StateFeature), choice)
+            for name, choice in self.property_choices().items()
+        }
+
+    def property_choices(self) -> dict[str, np.ndarray]:
+        """Soil property -> matrix (state, static) of 1 where it decides the heat of a state variable, else 0."""
+        is_heated = np.array([float(soil_heat.changes_by_heat(variable)) for variable in self.model.state])
+        places = soil_heat.property_places(self.model.static)
+        return {
+            name: np.outer(is_heated, np.arange(len(self.model.static)) == place)
+            for name, place in zip(HEAT_PROPERTIES, places, strict=True)
+        }
+
 
 def step_operands(model: Model, dtype: np.dtype, device: arrays.Device) -> StepOperands:
     """The operands of a model's step in one precision on one device.
@@ -220,6 +248,8 @@ def step_operands(model: Model, dtype: np.dtype, device: arrays.Device) -> StepO
     for group, (feature, variables) in results_of(model).items():
         if group in shape.bounded_by_others:
             by_name[f"bounding_{group}"] = builder.bounding(feature, variables)
+    if shape.soil_heat:
+        by_name |= builder.soil_heat()
     for block, k, dense in shape.contractions:
         by_name[f"operands_{block}_{k}"] = builder.layer(block, k, dense)
     if model.architecture == "two_branch":
@@ -242,6 +272,10 @@ def adjoint_operands(model: Model, step: StepOperands, dtype: np.dtype, device: 
             for source, choice in builder.choices(feature, variables).items():
                 field = builder.matrix(contraction(feature, source), choice.T)
                 builder.by_name[f"transposed_bounding_{group}_{source.value}"] = field
+    if shape.soil_heat:
+        for name, choice in builder.property_choices().items():
+            field = builder.matrix(contraction(StateFeature, StaticFeature), choice.T)
+            builder.by_name[f"transposed_choice_{name}"] = field
     for block, k, dense in shape.contractions:
         parts = builder.parts(dense, builder.values(block, k)["weight"])
         for place, (one, part) in enumerate(zip(dense, parts, strict=True)):

@@ -90,8 +90,8 @@ def test_step_compiles_and_links(
 
 @pytest.mark.slow
 def test_adjoint_compiles_and_links(empty_cache: pathlib.Path) -> None:
-    """With every kind of bound; the matrices that choose bounds are products, too."""
-    model = random_model("layer_norm", (5, 4, 3, 3), width=24, depth=2, bounded_by_others=True)
+    """With every kind of bound, and soil heat; the matrices that choose bounds are products, too."""
+    model = random_model("layer_norm", (8, 4, 4, 3), width=24, depth=2, bounded_by_others=True, soil_heat=True)
     dtype = np.dtype("float32")
     operands = adjoint_operands(model, step_operands(model, dtype, "cpu"), dtype, "cpu")
     program = make_program(describe_adjoint(network_shape(model), dtype.type))

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from derivative_cases import inputs_of
 from device_cases import SIZES, TOLERANCES, random_inputs, reference
 from host_cuda import allocations, backend_of, host_backend
 from random_models import random_model
@@ -22,6 +23,16 @@ def test_small_programs_on_the_host(what: str, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("AILAND_DEVICE_COLUMNS", "2")
     small = SmallProgram(*PROGRAMS[what], name=what.replace(" ", "_"))
     small.check_compiled(backend_of(COMPLETE, BROADCAST))
+
+
+@pytest.mark.slow
+def test_soil_heat_on_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AILAND_DEVICE_COLUMNS", "4")
+    model = random_model("layer_norm", (8, 4, 4, 3), seed=7, width=24, soil_heat=True)
+    inputs = inputs_of(model, 9)
+    results = Emulator(model, 9, host_backend(model, "float64", "full"), "float64").step(*inputs)
+    for found, exact in zip(results, reference(model, inputs), strict=True):
+        assert np.linalg.norm(found - exact) <= 1e-12 * np.linalg.norm(exact)
 
 
 @pytest.mark.slow

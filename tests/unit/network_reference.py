@@ -87,6 +87,26 @@ def in_model_units(values: Array, variables: Sequence[Variable]) -> dict[str, Ar
     return {v.name: values[:, k] * v.normalisation.scale + v.normalisation.shift for k, v in enumerate(variables)}
 
 
+def advanced(model: Model, static: Array, state: Array, raw: Array) -> Array:
+    """The new state before its bounds: the state plus an increment, which of some variables is one of soil heat.
+
+    That heat, in K, as `ailand_gt4py.soil_heat` describes it, is looked up in a table of each column.
+    """
+    new = state + raw
+    for place in (k for k, variable in enumerate(model.state) if variable.increment_of == "soil_heat"):
+        scaling, known = model.state[place].normalisation, in_model_units(static, model.static)
+        vegetated = known["clim_cvl"] * known["clim_veg_covl"] + known["clim_cvh"] * known["clim_veg_covh"]
+        capacity = (1.0 - known["clim_theta_sat"]) * 1.6e6 + known["clim_theta_cap"] * 4.18e6
+        latent = 1000.0 * (2.8345e6 - 2.5008e6) * vegetated * known["clim_theta_cap"] / capacity
+        nodes = np.array([0.0, *np.linspace(272.16, 274.16, 9), 1000.0])
+        frozen = np.array([1.0, *(0.5 - 0.5 * np.sin(0.5 * np.pi * np.linspace(-1.0, 1.0, 9))), 0.0])
+        for column, value in enumerate(state[:, place] * scaling.scale + scaling.shift):
+            heat_of_nodes = nodes - latent[column] * frozen
+            heat = np.interp(value, nodes, heat_of_nodes) + raw[column, place] * scaling.scale
+            new[column, place] = (np.interp(heat, heat_of_nodes, nodes) - scaling.shift) / scaling.scale
+    return new
+
+
 def forward(model: Model, static: Array, forcing: Array, state: Array) -> Step:
     """One step of the model in normalised space.
 
@@ -112,11 +132,13 @@ def forward(model: Model, static: Array, forcing: Array, state: Array) -> Step:
         trunk = normalised_layers(model, "trunk", inputs, layer_count(model.parameters, "trunk"))
         raw = linear(model, "prognostic.0", trunk)
         last = layer_count(model.parameters, "diagnostic") - 1
-        diagnostic_inputs = np.concatenate([static, forcing, state + raw], axis=1)
+        diagnostic_inputs = np.concatenate([static, forcing, advanced(model, static, state, raw)], axis=1)
         hidden = normalised_layers(model, "diagnostic", diagnostic_inputs, last)
         diagnostics = linear(model, f"diagnostic.{last}", hidden)
     known = in_model_units(static, model.static) | in_model_units(forcing, model.forcing)
-    return Step(clip(state + raw, model.state, known), clip(diagnostics, model.diagnostics, known), raw)
+    return Step(
+        clip(advanced(model, static, state, raw), model.state, known), clip(diagnostics, model.diagnostics, known), raw
+    )
 
 
 def rollout(model: Model, static: Array, forcing: Array, state: Array) -> tuple[Array, Array]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ailand_gt4py.soil_heat import PROPERTIES, SOIL_HEAT
 from ailand_gt4py.weights.architectures import Sizes
 from ailand_gt4py.weights.model import Model, Normalisation, Variable
 
@@ -69,11 +70,13 @@ def random_model(
     depth: int = 2,
     dtype: type = np.float32,
     bounded_by_others: bool = False,
+    soil_heat: bool = False,
 ) -> Model:
     """A random model in physical units with statistics, and bounds on the first state and the last diagnostic.
 
     With ``bounded_by_others`` the second and the last state and the first diagnostic are bounded by
-    inputs and by the second diagnostic.
+    inputs and by the second diagnostic. With ``soil_heat`` the last static inputs are what decides the soil's heat, and
+    the third state is a temperature about freezing that changes by it.
     """
     sizes = Sizes(*sizes)
     rng = np.random.default_rng(seed)
@@ -100,9 +103,17 @@ def random_model(
         state[1]["bounded_by"] = "static_1"
         state[-1]["bounded_by"] = "forcing_0"
         diagnostics[0]["bounded_by"] = diagnostics[1]["name"]
+    static = variables("static", sizes.static, "static")
+    if soil_heat:
+        state[2] |= {"normalisation": Normalisation("mean-std", mean=273.5, std=1.5), "increment_of": SOIL_HEAT}
+        state[2] |= {"training_minimum": 268.0, "training_maximum": 279.0}
+        for place, (name, mean) in enumerate(zip(PROPERTIES, (0.5, 0.7, 0.3, 0.9, 0.4, 0.6), strict=True)):
+            scaling = {"normalisation": Normalisation("mean-std", mean=mean, std=0.05)}
+            ranges = {"training_minimum": mean - 0.2, "training_maximum": mean + 0.2}
+            static[place - len(PROPERTIES)] |= {"name": name, "units": "1"} | scaling | ranges
     return Model(
         architecture=architecture,
-        static=tuple(Variable(**v) for v in variables("static", sizes.static, "static")),
+        static=tuple(Variable(**v) for v in static),
         forcing=tuple(Variable(**v) for v in variables("forcing", sizes.forcing, "window mean")),
         state=tuple(Variable(**v) for v in state),
         diagnostics=tuple(Variable(**v) for v in diagnostics),

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ailand_gt4py import soil_heat
 from ailand_gt4py.constants import LAYER_NORM_EPSILON, LEAKY_RELU_SLOPE
 from ailand_gt4py.weights.architectures import layer_count
 from ailand_gt4py.weights.model import Model, Variable
@@ -92,13 +93,47 @@ def step(model: Model, inputs: Sequence[Array], operations: Operations) -> tuple
     else:
         others = leaky if model.architecture == "simple" else relu
         hidden = chain("trunk", operations.concatenate([static, forcing, state]), relu, others)
-    new_state = state + chain("prognostic", hidden, leaky, leaky, ends_linear=True)
+    change = chain("prognostic", hidden, leaky, leaky, ends_linear=True)
+    new_state = operations.stack(
+        [
+            _heated(model, inputs, place, change[:, place], operations)
+            if variable.increment_of
+            else state[:, place] + change[:, place]
+            for place, variable in enumerate(model.state)
+        ]
+    )
     if model.architecture == "layer_norm":
         hidden = operations.concatenate([static, forcing, new_state])
         diagnostics = chain("diagnostic", hidden, relu, relu, ends_linear=True)
     else:
         diagnostics = chain("diagnostic", hidden, leaky, leaky, ends_linear=True)
     return finished(new_state, model.state), finished(diagnostics, model.diagnostics)
+
+
+def _heated(model: Model, inputs: Sequence[Array], place: int, change: Array, operations: Operations) -> Array:
+    """A new soil temperature, normalised, by its heat in K; formulas of ecLand (`ailand_gt4py.soil_heat`)."""
+    scaling = model.state[place].normalisation
+    of_static = {variable.name: inputs[0][:, k] for k, variable in enumerate(model.static)}
+    low, low_density, high, high_density, theta_cap, theta_sat = (of_static[name] for name in soil_heat.PROPERTIES)
+    capacity = (1.0 - theta_sat) * 1.6e6 + theta_cap * 4.18e6
+    latent = 333.7e6 * (low * low_density + high * high_density) * theta_cap / capacity
+    zero, one = (operations.constant(np.array(value)) for value in (0.0, 1.0))
+    temperatures = np.linspace(272.16, 274.16, 9)
+    frozen = 0.5 * (1.0 - np.sin(0.5 * np.pi * (temperatures - 273.16)))
+
+    def melted(value: Array, nodes: Sequence[Array]) -> Array:
+        parts = [
+            float(frozen[k] - frozen[k + 1])
+            * operations.clip((value - nodes[k]) / (nodes[k + 1] - nodes[k]), zero, one)
+            for k in range(8)
+        ]
+        return sum(parts[1:], parts[0])
+
+    before = inputs[2][:, place]
+    melted_before = melted(before, temperatures.tolist())
+    heat = before + change * scaling.scale - latent * (1.0 - melted_before)
+    melted_after = melted(heat, [float(t) - latent * float(f) for t, f in zip(temperatures, frozen, strict=True)])
+    return (heat + latent * (1.0 - melted_after) - scaling.shift) / scaling.scale
 
 
 _SCALING, _BOUNDS = ("shift", "scale"), ("lower_bound", "upper_bound")

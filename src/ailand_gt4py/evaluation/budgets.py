@@ -13,10 +13,8 @@ Energy (W m-2, mean over a window):
 
 What the surface takes up goes into the soil, into the snow, or melts it. Both heats follow ecLand's own definitions:
 
-* soil heat = sum_k dz_k (C T_k - Lf rho_w V theta_cap f(T_k)), C = (1 - theta_sat) 1.6e6 + theta_cap 4.18e6 in
-  J m-3 K-1, independent of the soil water (ecLand ``srfene_mod``, ``sussoil_mod``; Viterbo et al. 1999).
-  f falls from 1 at 272.16 K to 0 at 274.16 K as a sine; V is the vegetated part of the ground, cover times density of
-  low and high vegetation. Nothing leaves at the bottom.
+* soil heat = sum_k dz_k (C T_k - Lf rho_w V theta_cap f(T_k)), as `ailand_gt4py.soil_heat` says. Nothing leaves at the
+  bottom.
 * snow heat = (c_i (T_snow - T_0) - Lf) m_ice, of the frozen part m_ice = 1000 sd - slw of the pack, heat 0 being that
   of liquid water at T_0; snow that falls brings -Lf with it. c_i = 2.05e6 / 920 J kg-1 K-1 (``sussoil_mod``). The pack
   has one temperature here and five layers in ecLand, and rain's heat is left out, as there.
@@ -38,19 +36,21 @@ import math
 import numpy as np
 
 from ailand_gt4py.evaluation.fields import Fields
+from ailand_gt4py.soil_heat import (
+    FUSION_HEAT,
+    PROPERTIES,
+    WATER_DENSITY,
+    freezing_heat,
+    frozen_fraction,
+    heat_capacity,
+)
 
 #: Thickness of ecLand's soil layers, m.
 LAYER_THICKNESS = (0.07, 0.21, 0.72, 1.89)
-#: Density of water kg m-3, as in ecLand.
-WATER_DENSITY = 1000.0
-#: Heat of fusion J kg-1: that of sublimation less that of evaporation.
-FUSION_HEAT = 2.8345e6 - 2.5008e6
-#: Volumetric heat capacities of dry soil grains and of water, J m-3 K-1.
-DRY_SOIL_CAPACITY, WATER_CAPACITY = 1.6e6, 4.18e6
 #: Heat capacity of ice, J kg-1 K-1.
 ICE_CAPACITY = 2.05e6 / 920.0
-#: Soil water is frozen below the first and liquid above the second, K; and the melting point.
-FROZEN_BELOW, LIQUID_ABOVE, MELTING_POINT = 272.16, 274.16, 273.16
+#: Melting point, K.
+MELTING_POINT = 273.16
 
 WATER_FLUXES = ("met_rainf", "met_snowf", "e", "sro", "ssro")
 ENERGY_FLUXES = ("ssr", "str", "sshf", "slhf", "met_snowf")
@@ -58,14 +58,6 @@ SOIL_WATER = tuple(f"swvl{layer}" for layer in range(1, 5))
 SOIL_HEAT = tuple(f"stl{layer}" for layer in range(1, 5))
 WATER_STORAGES = (*SOIL_WATER, "sd", "src")
 ENERGY_STORAGES = (*SOIL_HEAT, "sd", "tsn", "slw")
-SOIL_PROPERTIES = (
-    "clim_theta_sat",
-    "clim_theta_cap",
-    "clim_cvl",
-    "clim_cvh",
-    "clim_veg_covl",
-    "clim_veg_covh",
-)
 
 #: Lake and urban cover up to which a column counts as land only, 1.
 LAND_ONLY = 1e-3
@@ -127,7 +119,7 @@ def water_storage(fields: Fields) -> np.ndarray:
 
 def energy_residual(fields: Fields) -> Residual:
     """Residual of the surface energy budget, W m-2 over a window (see the module)."""
-    missing, left_out = fields.missing((*ENERGY_FLUXES, *SOIL_PROPERTIES)), fields.missing(ENERGY_STORAGES)
+    missing, left_out = fields.missing((*ENERGY_FLUXES, *PROPERTIES)), fields.missing(ENERGY_STORAGES)
     if len(fields.missing(SOIL_HEAT)) == len(SOIL_HEAT):
         missing += list(SOIL_HEAT)
     if missing:
@@ -141,18 +133,11 @@ def energy_residual(fields: Fields) -> Residual:
     return Residual("energy", "W m-2", residual, (), tuple(left_out))
 
 
-def frozen_fraction(temperature: np.ndarray) -> np.ndarray:
-    """Part of the soil water at field capacity that ecLand takes as frozen, by soil temperature in K."""
-    inside = np.clip(temperature, FROZEN_BELOW, LIQUID_ABOVE) - 0.5 * (FROZEN_BELOW + LIQUID_ABOVE)
-    return 0.5 * (1.0 - np.sin(math.pi / (LIQUID_ABOVE - FROZEN_BELOW) * inside))
-
-
 def soil_heat(fields: Fields) -> np.ndarray:
     """Heat in the soil layers that there are, J m-2: (n_windows + 1, n_columns)."""
     values = fields.values
-    capacity = (1.0 - values["clim_theta_sat"]) * DRY_SOIL_CAPACITY + values["clim_theta_cap"] * WATER_CAPACITY
-    vegetated = values["clim_cvl"] * values["clim_veg_covl"] + values["clim_cvh"] * values["clim_veg_covh"]
-    freezing = FUSION_HEAT * WATER_DENSITY * vegetated * values["clim_theta_cap"]
+    properties = [values[name] for name in PROPERTIES]
+    capacity, freezing = heat_capacity(properties), freezing_heat(properties)
     layers = [
         thickness * (capacity * (values[name] - MELTING_POINT) - freezing * frozen_fraction(values[name]))
         for name, thickness in zip(SOIL_HEAT, LAYER_THICKNESS, strict=True)

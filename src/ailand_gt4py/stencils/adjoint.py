@@ -12,12 +12,13 @@ from collections.abc import Callable
 import gt4py.next as gtx
 
 from ailand_gt4py.dimensions import DiagnosticFeature, ForcingFeature, StateFeature, StaticFeature
+from ailand_gt4py.stencils import soil_heat
 from ailand_gt4py.stencils.adjoint_layers import add_gradients, bound_gradient, normalised_relu_adjoint, own_gradient
 from ailand_gt4py.stencils.dense import contract
 from ailand_gt4py.stencils.instances import FieldOperator
 from ailand_gt4py.stencils.linearised import GROUPS, LinearisedDescription, add_step
 from ailand_gt4py.stencils.shapes import Activation, NetworkShape, finishing_type, matrix
-from ailand_gt4py.stencils.step import Statement, program_name
+from ailand_gt4py.stencils.step import CHANGE, Statement, program_name
 from ailand_gt4py.stencils.tangent_layers import (
     activation_tangent,
     finish_tangent,
@@ -130,11 +131,27 @@ class AdjointDescription(LinearisedDescription):
 
         def backward() -> None:
             gradient = self._gradient(new_state)
-            self.shares.setdefault("normalised_state", []).append(gradient)
+            if self.shape.soil_heat:
+                gradient = self._heated_backward(gradient)
+            else:
+                self.shares.setdefault("normalised_state", []).append(gradient)
             self._to_inputs("prognostic", last, inputs, gradient)
 
         self.backwards.append(backward)
         return new_state
+
+    def _heated_backward(self, gradient: str) -> str:
+        """Append the gradients with respect to the state and to the soil's properties; gives that of the change."""
+        by_state, by_change, by_property = self.heat_factors()
+        product = soil_heat.product(self.dtype)
+        self._share("normalised_state", product, (gradient, by_state), StateFeature)
+        for name, by_one in by_property.items():
+            own = self._append(product, (gradient, by_one), gradient_of(name), StateFeature)
+            weights = f"transposed_choice_{name}"
+            self.operands[weights] = matrix(StateFeature, StaticFeature, self.dtype)
+            operator = contract(StateFeature, StaticFeature, self.dtype)
+            self._share("static_input", operator, (own, weights), StaticFeature)
+        return self._append(product, (gradient, by_change), gradient_of(CHANGE), StateFeature)
 
     def _layer_backward(self, block: str, k: int, inputs: tuple[str, ...], units: str) -> None:
         _, kind = self.shape.layers[block][k]

@@ -228,6 +228,32 @@ def by_feature(direction: gtx.Dimension, feature: gtx.Dimension, of_columns: boo
 
 
 @functools.cache
+def rows_by_feature(direction: gtx.Dimension, feature: gtx.Dimension, dtype: type) -> FieldOperator:
+    """What is the same in every column times a factor of each feature of every column."""
+
+    @named_field_operator(_name("rows_by_feature", direction, feature), dtype)
+    def apply(same: rows(direction, feature, dtype), factor: columns(feature, dtype)) -> directed(
+        direction, feature, dtype
+    ):
+        return same * factor
+
+    return apply
+
+
+@functools.cache
+def rows_by_direction(direction: gtx.Dimension, feature: gtx.Dimension, dtype: type) -> FieldOperator:
+    """What is the same in every column times a factor of each direction of every column."""
+
+    @named_field_operator(_name("rows_by_direction", direction, feature), dtype)
+    def apply(same: rows(direction, feature, dtype), factor: columns(direction, dtype)) -> directed(
+        direction, feature, dtype
+    ):
+        return same * factor
+
+    return apply
+
+
+@functools.cache
 def by_direction(direction: gtx.Dimension, feature: gtx.Dimension, of_columns: bool, dtype: type) -> FieldOperator:
     """A value times a factor of each direction, of every column or the same in all."""
 

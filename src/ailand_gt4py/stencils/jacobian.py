@@ -247,8 +247,40 @@ class ChangesDescription(_JacobianDescription):
             parts.append(self.operand(f"changes_{block}_{k}", rows(Change, self.buffers[units], self.dtype)))
         return parts
 
+    def _heated_changes(self, shares: list[str]) -> list[str]:
+        """Append the parts of the new state's change, some of which changes by its heat; gives their names.
+
+        Args:
+            shares: what adds up to the network's output, then the state's own change.
+        """
+        by_state, by_change, by_property = self.heat_factors()
+        *of_output, own = shares
+        parts = [self._by_feature(name, by_change) for name in of_output]
+        parts.append(self._by_feature(own, by_state))
+        for name, by_one in self._properties(by_property).items():
+            parts.append(self._by_feature(name, by_one))
+        return parts
+
+    def _properties(self, by_property: dict[str, str]) -> dict[str, str]:
+        """The changes of the soil's properties, and the factors of these."""
+        kind = rows(Change, StateFeature, self.dtype)
+        return {self.operand(f"changes_{name}", kind): factor for name, factor in by_property.items()}
+
+    def _by_feature(self, x: str, factor: str) -> str:
+        """Append a change of the state times a factor of each variable; gives its name."""
+        dimensions = (Change, StateFeature)
+        operator = (
+            operators.by_feature(*dimensions, True, self.dtype)
+            if self.is_of_columns(x)
+            else operators.rows_by_feature(*dimensions, self.dtype)
+        )
+        return self.directed(operator, (x, factor), f"{x}_{factor}", *dimensions)
+
     def _layer_changes(self, units: str) -> str:
-        change = self.sum(Change, self._shares_of_change(units), f"{units}_linear_change")
+        parts = self._shares_of_change(units)
+        if units == _NEW_STATE and self.shape.soil_heat:
+            parts = self._heated_changes(parts)
+        change = self.sum(Change, parts, f"{units}_linear_change")
         if self.kind(units) == "linear":
             return change
         if self.kind(units) == "layer_norm_relu":
@@ -319,9 +351,33 @@ class GradientsDescription(_JacobianDescription):
     def _state_by_inputs(self, slopes_of_inputs: str) -> str:
         """Append the derivatives of the new state, in the network's space, by the inputs; gives their name."""
         shares = self._shares("new_state")[InputFeature]
-        shares.append(self.operand("identity", rows(StateRow, InputFeature, self.dtype)))
+        identity = self.operand("identity", rows(StateRow, InputFeature, self.dtype))
+        shares = [*shares, identity] if not self.shape.soil_heat else self._heated_gradients(shares, identity)
         out = "new_state_by_inputs" if is_chained(self.shape, self.groups) else "work_new_state_by_inputs"
         return self._by_inputs(StateRow, shares, slopes_of_inputs, out)
+
+    def _heated_gradients(self, shares: list[str], identity: str) -> list[str]:
+        """Append the parts of the new state's gradients where some of it changes by its heat; gives their names.
+
+        Args:
+            shares: of the network's output. identity: of the state itself.
+        """
+        dimensions = (StateRow, InputFeature)
+        same = operators.rows_by_direction(*dimensions, self.dtype)
+        of_output = operators.by_direction(*dimensions, True, self.dtype)
+        by_state, by_change, by_property = self.heat_factors()
+        factors = dict.fromkeys(shares, (of_output, by_change)) | {identity: (same, by_state)}
+        for name, by_one in by_property.items():
+            rows_of = self.operand(f"gradients_{name}", rows(*dimensions, self.dtype))
+            factors[rows_of] = (same, by_one)
+        chosen = {
+            factor: self.chosen(factor, StateFeature, StateRow)
+            for factor in dict.fromkeys(factor for _, factor in factors.values())
+        }
+        return [
+            self.directed(operator, (name, chosen[factor]), f"{name}_{factor}", *dimensions)
+            for name, (operator, factor) in factors.items()
+        ]
 
     def _by_inputs(self, direction: gtx.Dimension, shares: list[str], slopes_of_inputs: str, out: str) -> str:
         total = self.sum(direction, shares, f"work_total_{direction.value}")

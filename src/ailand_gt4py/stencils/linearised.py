@@ -6,9 +6,20 @@
 from typing import NamedTuple, TypeVar
 
 from ailand_gt4py.dimensions import ForcingFeature, Moment, StateFeature, StaticFeature
+from ailand_gt4py.stencils import soil_heat
 from ailand_gt4py.stencils.pointwise import denormalise_and_bound
 from ailand_gt4py.stencils.shapes import finishing_type
-from ailand_gt4py.stencils.step import ProgramDescription
+from ailand_gt4py.stencils.step import (
+    HEAT_CAPACITY,
+    HEAT_PROPERTIES,
+    LATENT,
+    LATENT_SCALE,
+    MELTED,
+    MELTED_AFTER,
+    NODES,
+    VEGETATED,
+    ProgramDescription,
+)
 from ailand_gt4py.stencils.tangent_layers import inverse_deviation, normalised_relu, unnormalised_layer
 
 #: The inputs of a step in the network's order.
@@ -38,6 +49,49 @@ class LinearisedDescription(ProgramDescription):
         self._append(inverse_deviation(*dimensions), (names.before, operands), names.inverse, Moment)
         self._append(normalised_relu(*dimensions), (names.before, names.inverse, operands), units, target)
         return names
+
+    def heat_slopes(self) -> tuple[str, str]:
+        """Append the slopes of the heat before and after the step; gives their names."""
+        names = []
+        for state in ("normalised_state", "normalised_new_state"):
+            arguments = (state, LATENT, NODES)
+            names.append(self._append(soil_heat.heat_slope(self.dtype), arguments, f"{state}_heat_slope", StateFeature))
+        return names[0], names[1]
+
+    def latent_heat_slopes(self) -> dict[str, str]:
+        """Append the derivatives of the latent heat; gives soil property -> name."""
+        low, low_density, high, high_density, field_capacity, porosity = HEAT_PROPERTIES
+        others = {low: low_density, low_density: low, high: high_density, high_density: high}
+        by_vegetation = soil_heat.latent_heat(self.dtype)
+        statements = {
+            name: (by_vegetation, (other, field_capacity, HEAT_CAPACITY, LATENT_SCALE))
+            for name, other in others.items()
+        }
+        arguments = (VEGETATED, LATENT, HEAT_CAPACITY, LATENT_SCALE)
+        statements[field_capacity] = (soil_heat.latent_heat_by_field_capacity(self.dtype), arguments)
+        statements[porosity] = (soil_heat.latent_heat_by_porosity(self.dtype), (LATENT, HEAT_CAPACITY))
+        return {
+            name: self._append(operator, arguments, f"{LATENT}_by_{name}", StateFeature)
+            for name, (operator, arguments) in statements.items()
+        }
+
+    def heat_factors(self) -> tuple[str, str, dict[str, str]]:
+        """Append the derivatives of a new state that changes by its heat: of each variable's by its own numbers.
+
+        Returns:
+            names of the derivatives by the state before, by the network's output, and by each soil property.
+        """
+        slope, slope_after = self.heat_slopes()
+        product = soil_heat.product(self.dtype)
+        by_change = self._append(soil_heat.inverse(self.dtype), (slope_after,), "new_state_by_change", StateFeature)
+        by_state = self._append(product, (by_change, slope), "new_state_by_state", StateFeature)
+        arguments = (by_change, MELTED, MELTED_AFTER)
+        by_latent = self._append(soil_heat.by_latent_heat(self.dtype), arguments, "new_state_by_latent", StateFeature)
+        by_property = {
+            name: self._append(product, (by_latent, by_one), f"new_state_by_{name}", StateFeature)
+            for name, by_one in self.latent_heat_slopes().items()
+        }
+        return by_state, by_change, by_property
 
     def own_results(self, group: str, normalised: str) -> str:
         """Append the results of a group before other variables bound them; gives their name."""

@@ -43,12 +43,14 @@ class NetworkShape:
         depths: (block, number of linear layers), as in `ailand_gt4py.weights.architectures`.
         logarithmic_forcing: whether the logarithm of some forcing is taken.
         bounded_by_others: groups of results, of ``new_state`` and ``diagnostics``, some of which other variables bound.
+        soil_heat: whether some of the state changes by its heat (`ailand_gt4py.soil_heat`).
     """
 
     architecture: str
     depths: tuple[tuple[str, int], ...]
     logarithmic_forcing: bool = False
     bounded_by_others: tuple[str, ...] = ()
+    soil_heat: bool = False
 
     @property
     def layers(self) -> dict[str, Layers]:

@@ -36,6 +36,10 @@ class StateChangesDescription(ChangesDescription):
         for group in self.groups:
             self._results(group)
 
+    def _properties(self, by_property: dict[str, str]) -> dict[str, str]:
+        """None: static inputs are as they are."""
+        return {}
+
     def _depends_on_state(self, name: str) -> bool:
         """Whether an input or a layer's units change with the state."""
         if name not in self.layers:

@@ -18,6 +18,9 @@ from typing import Any
 import gt4py.next as gtx
 
 from ailand_gt4py.dimensions import Axes, DiagnosticFeature, ForcingFeature, StateFeature, StaticFeature
+from ailand_gt4py.soil_heat import PROPERTIES
+from ailand_gt4py.stencils import soil_heat
+from ailand_gt4py.stencils.dense import contract
 from ailand_gt4py.stencils.instances import FieldOperator, define
 from ailand_gt4py.stencils.layers import completed_layer, increment, input_layer, layer, linear, pair_layer
 from ailand_gt4py.stencils.pointwise import bound_by_others, denormalise_and_bound, normalise, normalise_logarithms
@@ -33,7 +36,13 @@ from ailand_gt4py.stencils.shapes import (
     matrix,
     over_columns,
     scaling_type,
+    vector,
 )
+
+#: Fields and operands of soil temperatures that change by their heat (`stencils.soil_heat`).
+HEAT_PROPERTIES = tuple(f"heat_{name}" for name in PROPERTIES)
+CHANGE, VEGETATED, HEAT_CAPACITY, LATENT = "state_change", "vegetated_part", "heat_capacity", "latent_heat"
+MELTED, MELTED_AFTER, LATENT_SCALE, NODES = "melted", "melted_after", "latent_scale", "heat_nodes"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,8 +149,32 @@ class ProgramDescription:
         (units,) = inputs
         source = self.buffers[units]
         operands = self.layer_operands("prognostic", len(self.shape.layers["prognostic"]) - 1, (source,))
+        if self.shape.soil_heat:
+            change = linear(source, StateFeature, self.dtype)
+            self._append(change, (units, operands), CHANGE, StateFeature)
+            return self._heated()
         arguments = ("normalised_state", units, operands)
         return self._append(increment(source, self.dtype), arguments, "normalised_new_state", StateFeature)
+
+    def _heated(self) -> str:
+        """Append what makes the new state of `CHANGE` where some of it changes by its heat; gives its name."""
+        for name in HEAT_PROPERTIES:
+            choice = f"choice_{name}"
+            self.operands[choice] = matrix(StaticFeature, StateFeature, self.dtype)
+            operator = contract(StaticFeature, StateFeature, self.dtype)
+            self._append(operator, ("static_input", choice), name, StateFeature)
+        *vegetation, capacity, porosity = HEAT_PROPERTIES
+        self.operands |= {LATENT_SCALE: vector(StateFeature, self.dtype), NODES: soil_heat.nodes_type(self.dtype)}
+        for operator, arguments, out in (
+            (soil_heat.vegetated_part, tuple(vegetation), VEGETATED),
+            (soil_heat.heat_capacity, (capacity, porosity), HEAT_CAPACITY),
+            (soil_heat.latent_heat, (VEGETATED, capacity, HEAT_CAPACITY, LATENT_SCALE), LATENT),
+            (soil_heat.melted, ("normalised_state", NODES), MELTED),
+            (soil_heat.melted_by_heat, ("normalised_state", CHANGE, LATENT, MELTED, NODES), MELTED_AFTER),
+            (soil_heat.heated, ("normalised_state", CHANGE, LATENT, MELTED, MELTED_AFTER), "normalised_new_state"),
+        ):
+            self._append(operator(self.dtype), arguments, out, StateFeature)
+        return "normalised_new_state"
 
     def results(self, inputs: tuple[str, ...], hidden: tuple[str, ...]) -> None:
         """Append all that makes the new state and the diagnostics.
@@ -176,7 +209,8 @@ def program_name(what: str, shape: NetworkShape, dtype: type) -> str:
     depths = "_".join(f"{block}{depth}" for block, depth in shape.depths)
     logarithms = "_logarithms" if shape.logarithmic_forcing else ""
     bounded = "".join(f"_bounded_{group}" for group in shape.bounded_by_others)
-    return f"{shape.architecture}_{depths}{logarithms}{bounded}_{what}_{dtype.__name__}"
+    heat = "_soil_heat" if shape.soil_heat else ""
+    return f"{shape.architecture}_{depths}{logarithms}{bounded}{heat}_{what}_{dtype.__name__}"
 
 
 @functools.cache

@@ -19,10 +19,12 @@ import functools
 
 import gt4py.next as gtx
 
-from ailand_gt4py.dimensions import DiagnosticFeature, StateFeature
+from ailand_gt4py.dimensions import DiagnosticFeature, StateFeature, StaticFeature
+from ailand_gt4py.stencils import soil_heat
+from ailand_gt4py.stencils.dense import contract
 from ailand_gt4py.stencils.linearised import GROUPS, LinearisedDescription, add_step
 from ailand_gt4py.stencils.shapes import Activation, NetworkShape, finishing_type
-from ailand_gt4py.stencils.step import Statement, program_name
+from ailand_gt4py.stencils.step import CHANGE, Statement, program_name
 from ailand_gt4py.stencils.tangent_layers import (
     activation_tangent,
     added_linear_tangent,
@@ -109,10 +111,27 @@ class TangentDescription(LinearisedDescription):
     def add_increment(self, inputs: tuple[str, ...]) -> str:
         new_state = super().add_increment(inputs)
         (units,) = inputs
+        if self.shape.soil_heat:
+            return self._heated_change(units, new_state)
         operands = f"operands_prognostic_{len(self.shape.layers['prognostic']) - 1}"
         arguments = (tangent_of("normalised_state"), tangent_of(units), operands)
         operator = increment_tangent(self.buffers[units], self.dtype)
         self._append(operator, arguments, tangent_of(new_state), StateFeature)
+        return new_state
+
+    def _heated_change(self, units: str, new_state: str) -> str:
+        """Append the change of a new state some of which changes by its heat; gives the state's name."""
+        last = len(self.shape.layers["prognostic"]) - 1
+        operator = linear_tangent((self.buffers[units],), StateFeature, "linear", self.dtype)
+        arguments = (tangent_of(units), f"operands_prognostic_{last}")
+        change = self._append(operator, arguments, tangent_of(CHANGE), StateFeature)
+        by_state, by_change, by_property = self.heat_factors()
+        pairs = [tangent_of("normalised_state"), by_state, change, by_change]
+        for name, by_one in by_property.items():
+            operator = contract(StaticFeature, StateFeature, self.dtype)
+            arguments = (tangent_of("static"), f"choice_{name}")
+            pairs += [self._append(operator, arguments, tangent_of(name), StateFeature), by_one]
+        self._append(soil_heat.sum_of_products(self.dtype), tuple(pairs), tangent_of(new_state), StateFeature)
         return new_state
 
     def _activated(self, units: str, kind: Activation, change: str) -> None:

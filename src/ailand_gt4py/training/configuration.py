@@ -42,6 +42,7 @@ class Variables:
     forcing: tuple[str, ...] = ()
     state: tuple[str, ...] = ()
     diagnostics: tuple[str, ...] = ()
+    soil_heat: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +63,7 @@ class Loss:
     diagnostic_scale: float = 0.1
     anomaly_factor: float = 2.0
     mean_error_weight: float = 0.0
+    freezing_weight: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -256,6 +258,7 @@ def _check(configuration: Configuration, where: str) -> None:
         ("optimiser.weight_decay", configuration.optimiser.weight_decay, 0.0, math.inf),
         ("optimiser.warmup_iterations", configuration.optimiser.warmup_iterations, 0, math.inf),
         ("loss.mean_error_weight", configuration.loss.mean_error_weight, 0.0, math.inf),
+        ("loss.freezing_weight", configuration.loss.freezing_weight, 0.0, 1.0),
         ("augmentation.static_noise", configuration.augmentation.static_noise, 0.0, math.inf),
         ("run.seed", configuration.run.seed, 0, 2**31 - 1),
         *(

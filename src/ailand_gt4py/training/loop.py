@@ -20,6 +20,7 @@ from ailand_gt4py.training.curves import Curves
 from ailand_gt4py.training.network import LayerNormNetwork
 from ailand_gt4py.training.rollout import LossScales, RunPool, batch_loss
 from ailand_gt4py.training.scaling import Scaling
+from ailand_gt4py.training.soil_heat import soil_heat_of
 from ailand_gt4py.training.tensors import Tensors
 from ailand_gt4py.training.validation import Scores, Validator
 from ailand_gt4py.weights.architectures import Sizes
@@ -44,6 +45,7 @@ def build_network(configuration: Configuration, scaling: Scaling) -> LayerNormNe
         upper,
         scaling.bounds_by_static(),
         configuration.run.seed,
+        soil_heat_of(scaling),
     )
 
 
@@ -141,6 +143,7 @@ class Trainer:
             configuration.loss.diagnostic_scale,
             torch.as_tensor(error_scales, dtype=torch.float32).to(self._device),
             configuration.loss.mean_error_weight,
+            configuration.loss.freezing_weight,
         )
         largest = max(stage.batch for stage in configuration.stages)
         self._pool = RunPool(tensors, columns, POOL_BATCHES * largest, self._generator, frequencies)

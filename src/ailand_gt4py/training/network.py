@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from torch import nn
 from torch.nn import functional
 
 from ailand_gt4py.constants import LAYER_NORM_EPSILON
+from ailand_gt4py.training.soil_heat import SoilHeat
 from ailand_gt4py.weights.architectures import Sizes
 
 
@@ -58,8 +60,20 @@ class _Clip(torch.autograd.Function):
         return gradients[0], None, None
 
 
+class ColumnPhysics(NamedTuple):
+    """What is prescribed of some columns, in normalised space.
+
+    Attributes:
+        upper: (n, n_state) upper bounds of the state.
+        heat_nodes: see `SoilHeat.nodes`; None where nothing changes by heat.
+    """
+
+    upper: torch.Tensor
+    heat_nodes: torch.Tensor | None
+
+
 class LayerNormNetwork(nn.Module):
-    """Trunk, linear increment of the state, bounds, and the diagnostic block on the new unbounded state.
+    """Trunk, increment of the state, bounds, and the diagnostic block on the new unbounded state.
 
     Args:
         sizes: numbers of variables.
@@ -70,6 +84,7 @@ class LayerNormNetwork(nn.Module):
         lower, upper: (n_state,) bounds in normalised space, infinite where there is none.
         by_static: upper bounds that static inputs are (see `scaling.Scaling.bounds_by_static`).
         seed: of the initial weights.
+        soil_heat: what changes by its heat; None: nothing.
     """
 
     def __init__(
@@ -84,10 +99,11 @@ class LayerNormNetwork(nn.Module):
         upper: np.ndarray,
         by_static: tuple[np.ndarray, np.ndarray],
         seed: int,
+        soil_heat: SoilHeat | None = None,
     ) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
-        self.sizes = sizes
+        self.sizes, self.soil_heat = sizes, soil_heat
         n_input = sizes.static + sizes.forcing + sizes.state
         widths = [n_input] + [width] * depth
         self.trunk = nn.ModuleList(_NormalisedLinear(i, o, generator) for i, o in itertools.pairwise(widths))
@@ -100,9 +116,22 @@ class LayerNormNetwork(nn.Module):
         for name, array in (arrays | {"bound_weight": by_static[0], "bound_constant": by_static[1]}).items():
             self.register_buffer(name, torch.as_tensor(array, dtype=torch.float32), persistent=False)
 
-    def upper_bounds(self, static: torch.Tensor) -> torch.Tensor:
-        """(n, n_state) upper bounds of the state of columns with these static inputs (n, n_static)."""
-        return torch.minimum(self.upper, functional.linear(static, self.bound_weight) + self.bound_constant)
+    def physics(self, static: torch.Tensor) -> ColumnPhysics:
+        """What is prescribed of columns with these static inputs (n, n_static), as they are, without noise."""
+        upper = torch.minimum(self.upper, functional.linear(static, self.bound_weight) + self.bound_constant)
+        return ColumnPhysics(upper, None if self.soil_heat is None else self.soil_heat.nodes(static))
+
+    def difference(
+        self, state: torch.Tensor, other: torch.Tensor, physics: ColumnPhysics, freezing_weight: float
+    ) -> torch.Tensor:
+        """state - other, of what changes by heat (1 - freezing_weight) of that and the rest of that of the heat."""
+        difference = state - other
+        if self.soil_heat is None or physics.heat_nodes is None or freezing_weight == 0.0:
+            return difference
+        of_heat = self.soil_heat.heat(state, physics.heat_nodes) - self.soil_heat.heat(other, physics.heat_nodes)
+        places = self.soil_heat.places
+        mixed = (1.0 - freezing_weight) * difference[..., places] + freezing_weight * of_heat
+        return difference.index_copy(-1, places, mixed)
 
     def input_product(self, static: torch.Tensor, forcing: torch.Tensor) -> torch.Tensor:
         """The state-independent part of the first layer, for all steps of a rollout at once.
@@ -116,7 +145,7 @@ class LayerNormNetwork(nn.Module):
         return functional.linear(forcing, first.weight[:, n_static : n_static + n_forcing]) + by_static
 
     def advance(
-        self, product: torch.Tensor, state: torch.Tensor, upper: torch.Tensor
+        self, product: torch.Tensor, state: torch.Tensor, physics: ColumnPhysics
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """One step from the first layer's state-independent part; returns the bounded and the unbounded new state."""
         first = self.trunk[0]
@@ -124,8 +153,12 @@ class LayerNormNetwork(nn.Module):
         for layer in list(self.trunk)[1:]:
             x = layer(x)
         head = self.prognostic[0]
-        unbounded = state + functional.linear(x, head.weight, head.bias) * self.increment_scale
-        return torch.minimum(torch.maximum(unbounded, self.lower), upper), unbounded
+        increment = functional.linear(x, head.weight, head.bias) * self.increment_scale
+        if self.soil_heat is None or physics.heat_nodes is None:
+            unbounded = state + increment
+        else:
+            unbounded = self.soil_heat.advance(state, increment, physics.heat_nodes)
+        return torch.minimum(torch.maximum(unbounded, self.lower), physics.upper), unbounded
 
     def diagnose(self, static: torch.Tensor, forcing: torch.Tensor, unbounded: torch.Tensor) -> torch.Tensor:
         """Diagnostics (..., n_diagnostics) from inputs (..., n) and the new unbounded state."""
@@ -139,17 +172,17 @@ class LayerNormNetwork(nn.Module):
         self, static: torch.Tensor, forcing: torch.Tensor, state: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """One step: new bounded state (n, n_state) and diagnostics (n, n_diagnostics)."""
-        bounded, unbounded = self.advance(self.input_product(static, forcing), state, self.upper_bounds(static))
+        bounded, unbounded = self.advance(self.input_product(static, forcing), state, self.physics(static))
         return bounded, self.diagnose(static, forcing, unbounded)
 
     def rollout(
-        self, static: torch.Tensor, forcing: torch.Tensor, state: torch.Tensor, upper: torch.Tensor
+        self, static: torch.Tensor, forcing: torch.Tensor, state: torch.Tensor, physics: ColumnPhysics
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Steps in sequence, each from the bounded state of the one before.
 
         Args:
             static: (n, n_static); forcing: (n_steps, n, n_forcing); state: (n, n_state) at the first window's start.
-            upper: (n, n_state) from `upper_bounds`, of the static inputs as they are, without noise.
+            physics: of the columns, from `physics`.
 
         Returns:
             bounded and unbounded states at the windows' ends, each (n_steps, n, n_state).
@@ -161,10 +194,10 @@ class LayerNormNetwork(nn.Module):
         """
         unbounded = []
         for product in self.input_product(static, forcing):
-            state, free = self.advance(product, state, upper)
+            state, free = self.advance(product, state, physics)
             unbounded.append(free)
         free = torch.stack(unbounded)
-        return _Clip.apply(free, self.lower, upper), free
+        return _Clip.apply(free, self.lower, physics.upper), free
 
     def exported_parameters(self) -> Mapping[str, np.ndarray]:
         """Parameters under the architecture's names, the increment scale folded into the prognostic layer."""

@@ -104,6 +104,7 @@ class LossScales:
         by_lead: (n_leads, n_state) what the state's error is divided by, row k for a lead of k + 1 steps; the last row
             for longer ones. Normalised space. See `scaling.error_scales`.
         mean_error_weight: of the loss of each run's mean error over its steps: what does not average out.
+        freezing_weight: see `LayerNormNetwork.difference`.
     """
 
     state_weights: torch.Tensor
@@ -111,6 +112,7 @@ class LossScales:
     diagnostic_scale: float
     by_lead: torch.Tensor
     mean_error_weight: float = 0.0
+    freezing_weight: float = 0.0
 
 
 def batch_loss(
@@ -141,11 +143,12 @@ def batch_loss(
     forcing = tensors.forcing_at(columns, windows).to(device)
     truth = tensors.state_at(columns, windows + 1).to(device)
     static = tensors.static[columns].to(device)
-    upper = network.upper_bounds(static)
+    physics = network.physics(static)
     static = static + static_noise
-    bounded, unbounded = network.rollout(static, forcing, pool.states[taken].to(device), upper)
+    bounded, unbounded = network.rollout(static, forcing, pool.states[taken].to(device), physics)
     leads = (torch.from_numpy(pool.ages[taken])[None, :] + offsets).to(device)
-    error = (bounded - truth) / scales.by_lead[leads.clamp(max=len(scales.by_lead) - 1)]
+    difference = network.difference(bounded, truth, physics, scales.freezing_weight)
+    error = difference / scales.by_lead[leads.clamp(max=len(scales.by_lead) - 1)]
     state_loss = _weighted_smooth_l1(error, scales.state_weights)
     if scales.mean_error_weight > 0.0:
         mean_loss = _weighted_smooth_l1(error.mean(dim=0), scales.state_weights)

@@ -21,7 +21,7 @@ def scaling_of(model: Model, measured: Scaling) -> Scaling:
         measured: of the training columns; what they have seen is added to the ranges that the model has seen.
 
     Raises:
-        InputError: other variables, or in another order.
+        InputError: other variables, or in another order, or increments of something else.
     """
     groups = {}
     for group in GROUPS:
@@ -32,8 +32,19 @@ def scaling_of(model: Model, measured: Scaling) -> Scaling:
                 f"option 'run.start_from': the model's {group} variables are {', '.join(found)}, expected those of the "
                 f"configuration in the same order: {', '.join(expected)}"
             )
+        for theirs, own in zip(of_model, of_data, strict=True):
+            if theirs.increment_of != own.increment_of:
+                raise InputError(
+                    f"option 'run.start_from': the model's increments of '{own.name}' are of "
+                    f"{_increment(theirs)}, those of the configuration of {_increment(own)} (variables.soil_heat), "
+                    "expected the same"
+                )
         groups[group] = tuple(_merged(*pair) for pair in zip(of_model, of_data, strict=True))
     return Scaling(**groups, increment_std=measured.increment_std)
+
+
+def _increment(variable: Variable) -> str:
+    return f"'{variable.increment_of}'" if variable.increment_of else "the variable itself"
 
 
 def _merged(of_model: Variable, of_data: Variable) -> Variable:

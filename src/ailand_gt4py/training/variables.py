@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 from ailand_gt4py.errors import InputError
 from ailand_gt4py.lagged_forcing import LaggedForcing, lagged_name
+from ailand_gt4py.soil_heat import SOIL_HEAT, property_places
 from ailand_gt4py.weights.model import Normalisation, NormalisationMethod, TimeMeaning, Variable
 
 
@@ -30,6 +31,7 @@ class Specification:
         floor: for the method ``log``: what smaller values are taken for.
         lower_bound, upper_bound: physical bounds, in units; applied in every step.
         bounded_by: name of a variable of the column that is another upper bound, where the model has that one.
+        increment_of: as in `weights.model.Variable`, where models with it are asked for.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Specification:
     upper_bound: float = math.inf
     derived: str = ""
     bounded_by: str = ""
+    increment_of: str = ""
 
     def variable(
         self, normalisation: Normalisation | None = None, minimum: float = math.nan, maximum: float = math.nan
@@ -66,6 +69,7 @@ class Specification:
             upper_bound=self.upper_bound,
             derived=self.derived,
             bounded_by=self.bounded_by,
+            increment_of=self.increment_of,
         )
 
 
@@ -221,6 +225,7 @@ def _soil_temperature(layer: int, depth: str) -> Specification:
         "window start",
         lower_bound=200.0,
         upper_bound=350.0,
+        increment_of=SOIL_HEAT,
     )
 
 
@@ -291,13 +296,20 @@ DEFAULT = VariableSet(STATIC, FORCING, STATE, DIAGNOSTICS)
 
 
 def choose(
-    static: Sequence[str], forcing: Sequence[str], state: Sequence[str], diagnostics: Sequence[str]
+    static: Sequence[str],
+    forcing: Sequence[str],
+    state: Sequence[str],
+    diagnostics: Sequence[str],
+    soil_heat: bool = False,
 ) -> VariableSet:
     """The variables of these names; an empty list: the default ones.
 
+    Args:
+        soil_heat: whether soil temperatures change by their heat (`ailand_gt4py.soil_heat`).
+
     Raises:
         InputError: a name that is not in the catalogue, or twice in a list, or a forcing of the window before without
-            that of the window itself.
+            that of the window itself, or soil heat without what decides it.
     """
     chosen = {}
     for group, names in (("static", static), ("forcing", forcing), ("state", state), ("diagnostics", diagnostics)):
@@ -314,6 +326,13 @@ def choose(
             variable if variable.bounded_by in there else dataclasses.replace(variable, bounded_by="")
             for variable in chosen[group]
         )
+    if soil_heat:
+        try:
+            property_places([variable.variable() for variable in chosen["static"]])
+        except InputError as error:
+            raise InputError(f"variables.soil_heat: {error}") from error
+    else:
+        chosen["state"] = tuple(dataclasses.replace(variable, increment_of="") for variable in chosen["state"])
     try:
         LaggedForcing([variable.variable() for variable in chosen["forcing"]])
     except InputError as error:

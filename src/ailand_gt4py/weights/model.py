@@ -14,6 +14,7 @@ from typing import Literal, Protocol, get_args
 import numpy as np
 
 from ailand_gt4py.errors import InputError
+from ailand_gt4py.soil_heat import SOIL_HEAT, property_places
 from ailand_gt4py.weights import architectures
 
 NormalisationMethod = Literal["mean-std", "max", "std", "min-max", "log", "none"]
@@ -134,6 +135,8 @@ class Variable:
             infinite where there is none.
         bounded_by: empty, or the name of another variable that the step's result does not exceed either, in each column
             by that one's own value: a static input or forcing, or a result of the same group (see `Model`).
+        increment_of: empty, or `ailand_gt4py.soil_heat.SOIL_HEAT`: what the network adds to this state variable is a
+            change of the layer's heat over its capacity, in K.
         derived: empty, or what fills this input, which then need not be in a file: a quantity computed from time and
             place (see `ailand_gt4py.stencils.solar`), or another variable's value of the window before
             (`ailand_gt4py.lagged_forcing`).
@@ -151,6 +154,7 @@ class Variable:
     upper_bound: float = math.inf
     derived: str = ""
     bounded_by: str = ""
+    increment_of: str = ""
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -236,6 +240,7 @@ class Model:
         if not (math.isfinite(self.step_seconds) and self.step_seconds >= 0.0):
             raise InputError(f"the model's step is {self.step_seconds} s, expected a number >= 0")
         self._check_bounds()
+        self._check_increments()
         architectures.check_parameters(self.architecture, self.parameters, self.sizes)
 
     def _check_bounds(self) -> None:
@@ -262,6 +267,20 @@ class Model:
                     raise InputError(f"{what} in '{bound.units}', expected its own unit '{variable.units}'")
                 if self.architecture == "two_branch":
                     raise InputError(f"{what}, expected no such bounds in the architecture 'two_branch'")
+
+    def _check_increments(self) -> None:
+        """Whether what changes by heat is a soil temperature of the state, and all that decides the heat is there."""
+        for variable in self.variables:
+            if not variable.increment_of:
+                continue
+            what = f"variable '{variable.name}' has increments of '{variable.increment_of}'"
+            if variable.increment_of != SOIL_HEAT:
+                raise InputError(f"{what}, expected none or '{SOIL_HEAT}'")
+            if variable not in self.state or variable.units != "K":
+                raise InputError(f"{what} and the unit '{variable.units}', expected them for a state in K")
+            if self.architecture == "two_branch":
+                raise InputError(f"{what}, expected none in the architecture 'two_branch'")
+            property_places(self.static)
 
     @property
     def variables(self) -> tuple[Variable, ...]:

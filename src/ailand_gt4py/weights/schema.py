@@ -27,10 +27,11 @@ TEXT_COLUMNS = {
     "normalisation": "method: mean-std, max, std, min-max, log or none",
     "derived": "what fills this input: a quantity of time and place, or before:NAME of the window before; else empty",
     "bounded_by": "another variable whose value the result does not exceed in each column, empty where there is none",
+    "increment_of": "soil_heat where the network's increment is one of the soil's heat over its capacity, else empty",
 }
 
 #: Text columns that older files lack; an empty text, which stands for nothing there, leaves the checksum as it was.
-LATER_COLUMNS = ("bounded_by",)
+LATER_COLUMNS = ("bounded_by", "increment_of")
 
 #: Columns of numbers in the variable's units, float64.
 NUMBER_COLUMNS = {

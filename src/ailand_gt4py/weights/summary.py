@@ -109,6 +109,7 @@ def _table(variables: Sequence[Variable]) -> list[str]:
         "normalisation": lambda v: _normalisation(v.normalisation),
         "training range": lambda v: _interval(v.training_minimum, v.training_maximum),
         "bounds": _bounds,
+        "increment of": lambda v: v.increment_of.replace("_", " "),
     }
     cells = {
         title: [_cell(text(variable), _WIDEST.get(title, 12)) for variable in variables]

@@ -53,7 +53,7 @@ def _forcing(tensors, steps):
 
 def _rollout(network, tensors, state, steps):
     """From a state over the first windows of all columns."""
-    return network.rollout(tensors.static, _forcing(tensors, steps), state, network.upper_bounds(tensors.static))
+    return network.rollout(tensors.static, _forcing(tensors, steps), state, network.physics(tensors.static))
 
 
 def _inputs(model, static, forcing):
@@ -68,7 +68,7 @@ def test_network_is_the_reference_in_float64(network, measured, tensors):
         bounded, diagnostics = network(static, forcing, state)
     model = to_model(network, measured, 21600.0, {}, dtype=np.float64)
     expected = reference.forward(model, static.numpy(), forcing.numpy(), state.numpy())
-    lower, upper = (bound.double().numpy() for bound in (network.lower, network.upper_bounds(static)))
+    lower, upper = (bound.double().numpy() for bound in (network.lower, network.physics(static).upper))
     hit = (expected.state <= lower + 1e-6) | (expected.state >= upper - 1e-6)
     assert hit.any()
     assert not hit.all()
@@ -300,7 +300,7 @@ def test_exported_model_in_gt4py_is_the_torch_network(data, measured, precision,
         net, tensors, torch.arange(N_COLUMNS), torch.zeros(N_COLUMNS, dtype=torch.int64), 5
     )
     found = normalised(np.stack(states), model.state)
-    at_bound = (found <= net.lower + 1e-9) | (found >= net.upper_bounds(tensors.static) - 1e-9)
+    at_bound = (found <= net.lower + 1e-9) | (found >= net.physics(tensors.static).upper - 1e-9)
     assert at_bound.any()
     assert not at_bound.all()
     rounding = 5 * np.finfo(dtype).eps * np.abs(np.stack(states)) / scaling.scale(model.state)

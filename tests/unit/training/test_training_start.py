@@ -96,6 +96,10 @@ def test_a_run_goes_on_only_as_it_began(first, tmp_path):
             {"variables": {"state": ["stl2", "stl1"]}},
             "the model's state variables are swvl1, .*expected .*: stl2, stl1",
         ),
+        (
+            {"variables": {"soil_heat": True}},
+            "the model's increments of 'stl1' are of the variable itself, those of the configuration of 'soil_heat'",
+        ),
     ],
 )
 def test_models_that_do_not_fit(first, tmp_path, options, message):

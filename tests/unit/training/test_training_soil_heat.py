@@ -1,0 +1,104 @@
+"""Soil temperatures that change by their heat in training: values, gradients, and the loss."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs PyTorch")
+
+from ailand_gt4py import soil_heat  # noqa: E402
+from ailand_gt4py.errors import InputError  # noqa: E402
+from ailand_gt4py.training import configuration, loop  # noqa: E402
+from ailand_gt4py.training.soil_heat import soil_heat_of  # noqa: E402
+from ailand_gt4py.training.variables import choose  # noqa: E402
+
+N = 400
+OPTIONS = {"data": {"train": ["a.nc"]}, "stages": [{"iterations": 1, "steps": 1, "batch": 1}]}
+
+
+@pytest.fixture
+def columns(measured):
+    """Normalised static inputs, states about freezing, and increments of some Kelvin; in double precision."""
+    rng = np.random.default_rng(4)
+    heat = soil_heat_of(measured)
+    static = rng.normal(size=(N, len(measured.static)))
+    for place in heat.property_places.tolist():
+        scaling = measured.static[place].normalisation
+        static[:, place] = (rng.uniform(0.3, 0.7, N) - scaling.shift) / scaling.scale
+    state, increment = rng.normal(size=(2, N, len(measured.state)))
+    for place in heat.places.tolist():
+        scaling = measured.state[place].normalisation
+        state[:, place] = (rng.uniform(271.0, 276.0, N) - scaling.shift) / scaling.scale
+        increment[:, place] = rng.normal(size=N) * 10.0 / scaling.scale
+    return heat, *(torch.from_numpy(values) for values in (static, state, increment))
+
+
+def by_table(measured, static):
+    """Nodes of the temperature in K, and the heat there, of each column."""
+    values = [
+        static[:, k].numpy() * measured.static[k].normalisation.scale + measured.static[k].normalisation.shift
+        for k in soil_heat.property_places(measured.static)
+    ]
+    latent = soil_heat.freezing_heat(values) / soil_heat.heat_capacity(values)
+    nodes = np.array([0.0, *soil_heat.node_temperatures(), 1000.0])
+    frozen = np.array([1.0, *soil_heat.frozen_fraction(soil_heat.node_temperatures()), 0.0])
+    return nodes, nodes - latent[:, None] * frozen
+
+
+def test_temperatures_follow_from_the_heat(measured, columns):
+    heat, static, state, increment = columns
+    found = heat.advance(state, increment, heat.nodes(static))
+    others = [k for k in range(state.shape[1]) if k not in heat.places]
+    assert torch.equal(found[:, others], (state + increment)[:, others])
+    nodes, of_nodes = by_table(measured, static)
+    for place in heat.places.tolist():
+        scaling = measured.state[place].normalisation
+        before = state[:, place].numpy() * scaling.scale + scaling.shift
+        for column in range(N):
+            flows = np.interp(before[column], nodes, of_nodes[column]) + increment[column, place] * scaling.scale
+            expected = (np.interp(flows, of_nodes[column], nodes) - scaling.shift) / scaling.scale
+            assert found[column, place] == pytest.approx(float(expected), abs=1e-10)
+
+
+def test_the_gradient_is_that_of_differences(columns):
+    heat, static, state, increment = columns
+    nodes = heat.nodes(static)
+    given = [values.clone().requires_grad_() for values in (state, increment)]
+    weights = torch.randn(state.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    gradients = torch.autograd.grad((heat.advance(*given, nodes) * weights).sum(), given)
+    step, agree = 1e-7, []
+    for which, gradient in enumerate(gradients):
+        moved = []
+        for sign in (1.0, -1.0):
+            values = [state, increment]
+            values[which] = values[which] + sign * step
+            moved.append(heat.advance(*values, nodes) * weights)
+        difference = (moved[0] - moved[1]) / (2.0 * step)
+        agree.append(torch.isclose(difference, gradient, rtol=1e-6, atol=1e-6))
+    # All but those few with a node between both.
+    assert all(one.double().mean() > 0.999 for one in agree)
+
+
+def test_what_is_frozen_counts_before_it_shows(measured, columns):
+    """Two temperatures close together: where water freezes, they differ far more by their heat."""
+    heat, static, state, _ = columns
+    network = loop.build_network(configuration.parse_configuration(OPTIONS, "test"), measured).double()
+    physics = network.physics(static)
+    place = int(heat.places[0])
+    warm, cold = state.clone(), state.clone()
+    cold[:, place] -= 0.01
+    plain = network.difference(warm, cold, physics, 0.0)
+    assert torch.equal(plain, warm - cold)
+    mixed, of_heat = (network.difference(warm, cold, physics, weight) for weight in (0.25, 1.0))
+    assert (of_heat[:, place] >= plain[:, place] - 1e-12).all()
+    assert torch.allclose(mixed, 0.75 * plain + 0.25 * of_heat)
+    inside = of_heat[:, place] > 5.0 * plain[:, place]
+    assert 0.05 < inside.double().mean() < 0.95
+
+
+def test_models_without_it_or_what_it_needs():
+    assert all(variable.increment_of == "" for variable in choose([], [], [], []).state)
+    heated = [variable.name for variable in choose([], [], [], [], soil_heat=True).state if variable.increment_of]
+    assert heated == ["stl1", "stl2", "stl3", "stl4"]
+    options = OPTIONS | {"variables": {"soil_heat": True, "static": ["clim_cvl", "clim_theta_cap"]}}
+    with pytest.raises(InputError, match=r"option 'variables.soil_heat: .* missing: clim_veg_covl, clim_cvh"):
+        configuration.parse_configuration(options, "test")
