@@ -28,7 +28,7 @@ from ailand_gt4py.dimensions import (
 )
 from ailand_gt4py.stencils.adjoint import transposed
 from ailand_gt4py.stencils.shapes import NetworkShape
-from ailand_gt4py.stencils.step import HEAT_PROPERTIES, LATENT_SCALE, NODES
+from ailand_gt4py.stencils.step import HEAT_PROPERTIES, LATENT_SCALE, NODES, property_choice
 from ailand_gt4py.weights import architectures
 from ailand_gt4py.weights.model import Model, Variable
 
@@ -208,14 +208,15 @@ class OperandBuilder:
         shift, scale = (
             np.array([getattr(variable.normalisation, name) for variable in model.state]) for name in ("shift", "scale")
         )
-        first = np.where(is_heated > 0.0, (soil_heat.FROZEN_BELOW - shift) / scale, 0.0)
+        half_melted = 0.5 * (soil_heat.FROZEN_BELOW + soil_heat.LIQUID_ABOVE)
+        middle = np.where(is_heated > 0.0, (half_melted - shift) / scale, 0.0)
         spacing = np.where(is_heated > 0.0, soil_heat.PART_WIDTH / scale, 1.0)
         latent_scale = is_heated * soil_heat.WATER_DENSITY * soil_heat.FUSION_HEAT / scale
         return {
             LATENT_SCALE: self.vector(StateFeature, latent_scale),
-            NODES: (self.vector(StateFeature, first), self.vector(StateFeature, spacing)),
+            NODES: (self.vector(StateFeature, middle), self.vector(StateFeature, spacing)),
         } | {
-            f"choice_{name}": self.matrix(contraction(StaticFeature, StateFeature), choice)
+            property_choice(name): self.matrix(contraction(StaticFeature, StateFeature), choice)
             for name, choice in self.property_choices().items()
         }
 
@@ -275,7 +276,7 @@ def adjoint_operands(model: Model, step: StepOperands, dtype: np.dtype, device: 
     if shape.soil_heat:
         for name, choice in builder.property_choices().items():
             field = builder.matrix(contraction(StateFeature, StaticFeature), choice.T)
-            builder.by_name[f"transposed_choice_{name}"] = field
+            builder.by_name[f"transposed_{property_choice(name)}"] = field
     for block, k, dense in shape.contractions:
         parts = builder.parts(dense, builder.values(block, k)["weight"])
         for place, (one, part) in enumerate(zip(dense, parts, strict=True)):

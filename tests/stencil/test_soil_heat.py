@@ -7,6 +7,7 @@ from pathlib import Path
 import netCDF4
 import numpy as np
 import pytest
+from captured_programs import DESCRIPTIONS
 from derivative_cases import changes_of, dot_product_error, gradients_of, inputs_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,6 +21,8 @@ from ailand_gt4py.emulator import Emulator
 from ailand_gt4py.errors import InputError
 from ailand_gt4py.jacobian import block_of
 from ailand_gt4py.jacobian_calls import Way
+from ailand_gt4py.lowering.backends import SCRATCH_PREFIXES
+from ailand_gt4py.parameters import network_shape
 from ailand_gt4py.weights.model import Model, Normalisation
 from ailand_gt4py.weights.model_file import read_model, write_model
 
@@ -138,6 +141,14 @@ def test_a_missing_temperature_stays_visible_in_its_column(backend: str) -> None
     for found, clean in zip(emulator.step(*inputs), before, strict=True):
         assert np.isnan(found[3]).all()
         np.testing.assert_array_equal(np.delete(found, 3, axis=0), np.delete(clean, 3, axis=0))
+
+
+@pytest.mark.parametrize("what", sorted(set(DESCRIPTIONS) - {"static part"}))
+def test_what_is_between_stays_in_the_program(what: str) -> None:
+    """A buffer of another name would be written to memory in every step."""
+    for dtype in (np.float32, np.float64):
+        description = DESCRIPTIONS[what](network_shape(heated_model("layer_norm")), dtype)
+        assert all(name.startswith(SCRATCH_PREFIXES) for name in description.buffers)
 
 
 # --- derivatives ---

@@ -18,7 +18,7 @@ from ailand_gt4py.stencils.dense import contract
 from ailand_gt4py.stencils.instances import FieldOperator
 from ailand_gt4py.stencils.linearised import GROUPS, LinearisedDescription, add_step
 from ailand_gt4py.stencils.shapes import Activation, NetworkShape, finishing_type, matrix
-from ailand_gt4py.stencils.step import CHANGE, Statement, program_name
+from ailand_gt4py.stencils.step import CHANGE, Statement, program_name, property_choice
 from ailand_gt4py.stencils.tangent_layers import (
     activation_tangent,
     finish_tangent,
@@ -147,7 +147,7 @@ class AdjointDescription(LinearisedDescription):
         self._share("normalised_state", product, (gradient, by_state), StateFeature)
         for name, by_one in by_property.items():
             own = self._append(product, (gradient, by_one), gradient_of(name), StateFeature)
-            weights = f"transposed_choice_{name}"
+            weights = f"transposed_{property_choice(name)}"
             self.operands[weights] = matrix(StateFeature, StaticFeature, self.dtype)
             operator = contract(StateFeature, StaticFeature, self.dtype)
             self._share("static_input", operator, (own, weights), StaticFeature)

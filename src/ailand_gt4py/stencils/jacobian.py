@@ -274,7 +274,7 @@ class ChangesDescription(_JacobianDescription):
             if self.is_of_columns(x)
             else operators.rows_by_feature(*dimensions, self.dtype)
         )
-        return self.directed(operator, (x, factor), f"{x}_{factor}", *dimensions)
+        return self.directed(operator, (x, factor), f"work_{x}_{factor}", *dimensions)
 
     def _layer_changes(self, units: str) -> str:
         parts = self._shares_of_change(units)
@@ -375,7 +375,7 @@ class GradientsDescription(_JacobianDescription):
             for factor in dict.fromkeys(factor for _, factor in factors.values())
         }
         return [
-            self.directed(operator, (name, chosen[factor]), f"{name}_{factor}", *dimensions)
+            self.directed(operator, (name, chosen[factor]), f"work_{name}_{factor}", *dimensions)
             for name, (operator, factor) in factors.items()
         ]
 

@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeVar
 
 from ailand_gt4py.dimensions import ForcingFeature, Moment, StateFeature, StaticFeature
 from ailand_gt4py.stencils import soil_heat
+from ailand_gt4py.stencils.instances import FieldOperator
 from ailand_gt4py.stencils.pointwise import denormalise_and_bound
 from ailand_gt4py.stencils.shapes import finishing_type
 from ailand_gt4py.stencils.step import (
@@ -71,7 +72,7 @@ class LinearisedDescription(ProgramDescription):
         statements[field_capacity] = (soil_heat.latent_heat_by_field_capacity(self.dtype), arguments)
         statements[porosity] = (soil_heat.latent_heat_by_porosity(self.dtype), (LATENT, HEAT_CAPACITY))
         return {
-            name: self._append(operator, arguments, f"{LATENT}_by_{name}", StateFeature)
+            name: self._append(operator, arguments, f"{name}_of_latent_heat", StateFeature)
             for name, (operator, arguments) in statements.items()
         }
 
@@ -82,13 +83,17 @@ class LinearisedDescription(ProgramDescription):
             names of the derivatives by the state before, by the network's output, and by each soil property.
         """
         slope, slope_after = self.heat_slopes()
+
+        def add(operator: FieldOperator, arguments: tuple[str, ...], out: str) -> str:
+            return self._append(operator, arguments, out, StateFeature)
+
         product = soil_heat.product(self.dtype)
-        by_change = self._append(soil_heat.inverse(self.dtype), (slope_after,), "new_state_by_change", StateFeature)
-        by_state = self._append(product, (by_change, slope), "new_state_by_state", StateFeature)
+        by_change = add(soil_heat.inverse(self.dtype), (slope_after,), "work_new_state_by_change")
+        by_state = add(product, (by_change, slope), "work_new_state_by_state")
         arguments = (by_change, MELTED, MELTED_AFTER)
-        by_latent = self._append(soil_heat.by_latent_heat(self.dtype), arguments, "new_state_by_latent", StateFeature)
+        by_latent = add(soil_heat.by_latent_heat(self.dtype), arguments, "work_new_state_by_latent")
         by_property = {
-            name: self._append(product, (by_latent, by_one), f"new_state_by_{name}", StateFeature)
+            name: add(product, (by_latent, by_one), f"{name}_of_new_state")
             for name, by_one in self.latent_heat_slopes().items()
         }
         return by_state, by_change, by_property

@@ -1,30 +1,35 @@
 """Field operators of soil temperatures that change by their heat, in the network's space; see `ailand_gt4py.soil_heat`.
 
 With M the part of the soil's ice that has melted, 0 to 1, and the latent heat L of a column over its heat capacity, the
-state x becomes x' = x + change - L (M(x') - M(x)), where M(x') follows from the heat, since M and the heat are linear
-between the same nodes. Variables that do not change by heat have L = 0, so that x' = x + change exactly.
+state x becomes x' = x + change - L (M(x') - M(x)), where M(x') follows from the heat. Variables that do not change by
+heat have L = 0, so that x' = x + change exactly.
+
+M is linear between nodes at a distance d, 1/2 at the middle one, and steepest there: at u distances from it, M differs
+from 1/2 by the least of 1/2 and the lines c_k + m_k u, m_k being what melts in the k-th part from the coldest and c_k
+where the line meets the middle. By the heat, which differs from that of the middle by v = u d + L (M - 1/2), the
+lines are (c_k d + m_k v) / (d + m_k L), and the least of them again is the one that holds.
 
 The derivatives, s(x) = 1 + L dM/dx being the heat's slope:
 
     dx' = (s(x) dx + d change - (M(x') - M(x)) dL) / s(x')
 
-At a node M has the slope of the part above it.
+At a node M has the slope of the part that is farther from the middle.
 """
 
 import functools
 
 import gt4py.next as gtx
 import numpy as np
-from gt4py.next import astype, maximum, minimum
+from gt4py.next import abs, astype, minimum, where
 
 from ailand_gt4py.dimensions import Column, StateFeature
-from ailand_gt4py.soil_heat import DRY_SOIL_CAPACITY, WATER_CAPACITY, melting_shares
+from ailand_gt4py.soil_heat import DRY_SOIL_CAPACITY, N_PARTS, WATER_CAPACITY, melting_shares
 from ailand_gt4py.stencils.instances import FieldOperator, named_field_operator
 from ailand_gt4py.stencils.shapes import Type, vector
 
 
 def nodes_type(dtype: type) -> Type:
-    """Type of (temperature of the first node, distance of nodes) of each state variable."""
+    """Type of (temperature of the middle node, distance of nodes) of each state variable."""
     return tuple[vector(StateFeature, dtype), vector(StateFeature, dtype)]
 
 
@@ -32,9 +37,12 @@ def _state(dtype: type) -> Type:
     return gtx.Field[[Column, StateFeature], dtype]
 
 
-def _shares(dtype: type) -> list[np.floating]:
-    """`soil_heat.melting_shares`, the second half of which is the first one in reverse."""
-    return [dtype(share) for share in melting_shares()[:4]]
+def _lines(dtype: type) -> list[np.floating]:
+    """c_0, c_1, c_2, m_0, ..., m_3 of the module's description; c_3 is 0."""
+    shares = melting_shares()[: N_PARTS // 2]
+    from_middle = np.cumsum(shares[::-1])[:-1]
+    offsets = from_middle - shares[2::-1] * np.arange(1, 4)
+    return [dtype(number) for number in (*offsets[::-1], *shares)]
 
 
 # --- the latent heat of a column ---
@@ -109,62 +117,42 @@ def latent_heat_by_porosity(dtype: type) -> FieldOperator:
 
 
 @functools.cache
-def _within(dtype: type) -> FieldOperator:
-    """min(1, max(0, x)), in the order of arguments that lets NaN pass in compiled code."""
-    zero, one, state = dtype(0.0), dtype(1.0), _state(dtype)
-
-    @named_field_operator("within_unit", dtype)
-    def apply(x: state) -> state:
-        return minimum(one, maximum(zero, x))
-
-    return apply
-
-
-@functools.cache
 def melted(dtype: type) -> FieldOperator:
     """M: the part of the ice that has melted, by the temperature."""
-    within, state = _within(dtype), _state(dtype)
-    n1, n2, n3, n4, n5, n6, n7 = (dtype(k) for k in range(1, 8))
-    m0, m1, m2, m3 = _shares(dtype)
+    zero, half, state = dtype(0.0), dtype(0.5), _state(dtype)
+    c0, c1, c2, m0, m1, m2, m3 = _lines(dtype)
 
     @named_field_operator("melted", dtype)
     def apply(temperature: state, nodes: nodes_type(dtype)) -> state:
         place = (temperature - nodes[0]) / nodes[1]
-        return (
-            m0 * (within(place) + within(place - n7))
-            + m1 * (within(place - n1) + within(place - n6))
-            + m2 * (within(place - n2) + within(place - n5))
-            + m3 * (within(place - n3) + within(place - n4))
-        )
+        u = abs(place)
+        inner = minimum(c2 + m2 * u, m3 * u)
+        difference = minimum(half, minimum(c0 + m0 * u, minimum(c1 + m1 * u, inner)))
+        return where(place >= zero, half + difference, half - difference)
 
     return apply
 
 
 @functools.cache
 def melted_by_heat(dtype: type) -> FieldOperator:
-    """M after a change of heat. Arguments: temperature; change; latent heat; M before; nodes.
-
-    Between nodes M rises by its share m over the heat d + m L, d being the distance of nodes.
-    """
-    within, state = _within(dtype), _state(dtype)
-    n1, n2, n3, n4, n5, n6, n7 = (dtype(k) for k in range(1, 8))
-    m0, m1, m2, m3 = _shares(dtype)
-    before = np.cumsum([0.0, *melting_shares()])
-    b1, b2, b3, b4, b5, b6, b7 = (dtype(sum_before) for sum_before in before[1:8])
+    """M after a change of heat. Arguments: temperature; change; latent heat; M before; nodes."""
+    zero, half, state = dtype(0.0), dtype(0.5), _state(dtype)
+    c0, c1, c2, m0, m1, m2, m3 = _lines(dtype)
 
     @named_field_operator("melted_by_heat", dtype)
     def apply(temperature: state, change: state, latent: state, melted: state, nodes: nodes_type(dtype)) -> state:
-        heat = temperature - nodes[0] + change + latent * melted
-        return (
-            m0 * within(heat / (nodes[1] + m0 * latent))
-            + m1 * within((heat - (n1 * nodes[1] + b1 * latent)) / (nodes[1] + m1 * latent))
-            + m2 * within((heat - (n2 * nodes[1] + b2 * latent)) / (nodes[1] + m2 * latent))
-            + m3 * within((heat - (n3 * nodes[1] + b3 * latent)) / (nodes[1] + m3 * latent))
-            + m3 * within((heat - (n4 * nodes[1] + b4 * latent)) / (nodes[1] + m3 * latent))
-            + m2 * within((heat - (n5 * nodes[1] + b5 * latent)) / (nodes[1] + m2 * latent))
-            + m1 * within((heat - (n6 * nodes[1] + b6 * latent)) / (nodes[1] + m1 * latent))
-            + m0 * within((heat - (n7 * nodes[1] + b7 * latent)) / (nodes[1] + m0 * latent))
+        heat = temperature - nodes[0] + change + latent * (melted - half)
+        v = abs(heat)
+        inner = minimum(
+            (c2 * nodes[1] + m2 * v) / (nodes[1] + m2 * latent),
+            m3 * v / (nodes[1] + m3 * latent),
         )
+        outer = minimum(
+            (c0 * nodes[1] + m0 * v) / (nodes[1] + m0 * latent),
+            (c1 * nodes[1] + m1 * v) / (nodes[1] + m1 * latent),
+        )
+        difference = minimum(half, minimum(outer, inner))
+        return where(heat >= zero, half + difference, half - difference)
 
     return apply
 
@@ -187,24 +175,15 @@ def heated(dtype: type) -> FieldOperator:
 @functools.cache
 def heat_slope(dtype: type) -> FieldOperator:
     """s = 1 + L dM/dx. Arguments: x; L; nodes."""
-    zero, one, state = dtype(0.0), dtype(1.0), _state(dtype)
-    n1, n2, n3, n5, n6, n7, n8 = (dtype(k) for k in (1, 2, 3, 5, 6, 7, 8))
-    m0, m1, m2, m3 = _shares(dtype)
+    one, state = dtype(1.0), _state(dtype)
+    n2, n3, n4 = dtype(2.0), dtype(3.0), dtype(4.0)
+    _, _, _, m0, m1, m2, m3 = _lines(dtype)
 
     @named_field_operator("heat_slope", dtype)
     def apply(temperature: state, latent: state, nodes: nodes_type(dtype)) -> state:
-        place = (temperature - nodes[0]) / nodes[1]
-        # What a part adds to the share of the one below it.
-        share = (
-            m0 * astype(place >= zero, dtype)
-            + (m1 - m0) * astype(place >= n1, dtype)
-            + (m2 - m1) * astype(place >= n2, dtype)
-            + (m3 - m2) * astype(place >= n3, dtype)
-            + (m2 - m3) * astype(place >= n5, dtype)
-            + (m1 - m2) * astype(place >= n6, dtype)
-            + (m0 - m1) * astype(place >= n7, dtype)
-            - m0 * astype(place >= n8, dtype)
-        )
+        u = abs((temperature - nodes[0]) / nodes[1])
+        inner = m3 + (m2 - m3) * astype(u >= one, dtype) + (m1 - m2) * astype(u >= n2, dtype)
+        share = inner + (m0 - m1) * astype(u >= n3, dtype) - m0 * astype(u >= n4, dtype)
         return one + latent * share / nodes[1]
 
     return apply

@@ -40,9 +40,15 @@ from ailand_gt4py.stencils.shapes import (
 )
 
 #: Fields and operands of soil temperatures that change by their heat (`stencils.soil_heat`).
-HEAT_PROPERTIES = tuple(f"heat_{name}" for name in PROPERTIES)
-CHANGE, VEGETATED, HEAT_CAPACITY, LATENT = "state_change", "vegetated_part", "heat_capacity", "latent_heat"
-MELTED, MELTED_AFTER, LATENT_SCALE, NODES = "melted", "melted_after", "latent_scale", "heat_nodes"
+HEAT_PROPERTIES = tuple(f"work_{name}" for name in PROPERTIES)
+CHANGE, VEGETATED, HEAT_CAPACITY = "work_change", "work_vegetated_part", "work_heat_capacity"
+LATENT, MELTED, MELTED_AFTER = "work_latent_heat", "work_melted", "work_melted_after"
+LATENT_SCALE, NODES = "latent_scale", "heat_nodes"
+
+
+def property_choice(name: str) -> str:
+    """The name of the matrix that chooses one of `HEAT_PROPERTIES` among the static inputs, for each state variable."""
+    return f"choice_{name.removeprefix('work_')}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,7 +165,7 @@ class ProgramDescription:
     def _heated(self) -> str:
         """Append what makes the new state of `CHANGE` where some of it changes by its heat; gives its name."""
         for name in HEAT_PROPERTIES:
-            choice = f"choice_{name}"
+            choice = property_choice(name)
             self.operands[choice] = matrix(StaticFeature, StateFeature, self.dtype)
             operator = contract(StaticFeature, StateFeature, self.dtype)
             self._append(operator, ("static_input", choice), name, StateFeature)

@@ -31,7 +31,7 @@ class Specification:
         floor: for the method ``log``: what smaller values are taken for.
         lower_bound, upper_bound: physical bounds, in units; applied in every step.
         bounded_by: name of a variable of the column that is another upper bound, where the model has that one.
-        increment_of: as in `weights.model.Variable`, where models with it are asked for.
+        increment_of: as in `weights.model.Variable`.
     """
 
     name: str
@@ -225,9 +225,11 @@ def _soil_temperature(layer: int, depth: str) -> Specification:
         "window start",
         lower_bound=200.0,
         upper_bound=350.0,
-        increment_of=SOIL_HEAT,
     )
 
+
+#: What may change by its heat (`choose`).
+SOIL_TEMPERATURES = ("stl1", "stl2", "stl3", "stl4")
 
 _DEPTHS = ("0-7 cm", "7-28 cm", "28-100 cm", "100-289 cm")
 
@@ -331,8 +333,10 @@ def choose(
             property_places([variable.variable() for variable in chosen["static"]])
         except InputError as error:
             raise InputError(f"variables.soil_heat: {error}") from error
-    else:
-        chosen["state"] = tuple(dataclasses.replace(variable, increment_of="") for variable in chosen["state"])
+        chosen["state"] = tuple(
+            dataclasses.replace(variable, increment_of=SOIL_HEAT if variable.name in SOIL_TEMPERATURES else "")
+            for variable in chosen["state"]
+        )
     try:
         LaggedForcing([variable.variable() for variable in chosen["forcing"]])
     except InputError as error:

@@ -22,9 +22,9 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module")
 def measured(data):
     from ailand_gt4py.training import scaling
-    from ailand_gt4py.training.variables import DEFAULT
+    from ailand_gt4py.training.variables import choose
 
-    return scaling.measure(data, DEFAULT)
+    return scaling.measure(data, choose([], [], [], [], soil_heat=True))
 
 
 @pytest.fixture(scope="module")
