@@ -28,7 +28,7 @@ from ailand_gt4py.dimensions import (
 )
 from ailand_gt4py.stencils.adjoint import transposed
 from ailand_gt4py.stencils.shapes import NetworkShape
-from ailand_gt4py.stencils.step import HEAT_PROPERTIES, LATENT_SCALE, NODES, property_choice
+from ailand_gt4py.stencils.step import HEAT_PROPERTIES, IS_HEATED, LATENT_SCALE, NODES, property_choice
 from ailand_gt4py.weights import architectures
 from ailand_gt4py.weights.model import Model, Variable
 
@@ -120,6 +120,8 @@ class OperandBuilder:
     def broadcast(self, units: gtx.Dimension, n_units: int) -> None:
         """Make the table that gives every unit the statistics of its row."""
         table = broadcast_offset(units).value
+        if table in self.offset_provider:
+            return
         self.offset_provider[table] = broadcast_connectivity(units, n_units, self.xp)
         self.broadcast_tables.append(table)
 
@@ -212,12 +214,15 @@ class OperandBuilder:
         middle = np.where(is_heated > 0.0, (half_melted - shift) / scale, 0.0)
         spacing = np.where(is_heated > 0.0, soil_heat.PART_WIDTH / scale, 1.0)
         latent_scale = is_heated * soil_heat.WATER_DENSITY * soil_heat.FUSION_HEAT / scale
+        self.broadcast(StateFeature, len(model.state))
+        rows = np.eye(len(model.static))[soil_heat.property_places(model.static)]
         return {
             LATENT_SCALE: self.vector(StateFeature, latent_scale),
             NODES: (self.vector(StateFeature, middle), self.vector(StateFeature, spacing)),
+            IS_HEATED: self.vector(StateFeature, is_heated),
         } | {
-            property_choice(name): self.matrix(contraction(StaticFeature, StateFeature), choice)
-            for name, choice in self.property_choices().items()
+            property_choice(name): self.matrix(contraction(StaticFeature, Moment), np.tile(row, (N_MOMENTS, 1)))
+            for name, row in zip(HEAT_PROPERTIES, rows, strict=True)
         }
 
     def property_choices(self) -> dict[str, np.ndarray]:

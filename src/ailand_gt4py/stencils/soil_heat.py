@@ -22,10 +22,11 @@ import gt4py.next as gtx
 import numpy as np
 from gt4py.next import abs, astype, minimum, where
 
-from ailand_gt4py.dimensions import Column, StateFeature
+from ailand_gt4py.dimensions import Column, Moment, StateFeature, StaticFeature, broadcast_offset
 from ailand_gt4py.soil_heat import DRY_SOIL_CAPACITY, N_PARTS, WATER_CAPACITY, melting_shares
+from ailand_gt4py.stencils.dense import contract
 from ailand_gt4py.stencils.instances import FieldOperator, named_field_operator
-from ailand_gt4py.stencils.shapes import Type, vector
+from ailand_gt4py.stencils.shapes import Type, matrix, vector
 
 
 def nodes_type(dtype: type) -> Type:
@@ -46,6 +47,28 @@ def _lines(dtype: type) -> list[np.floating]:
 
 
 # --- the latent heat of a column ---
+
+
+@functools.cache
+def property_of_states(dtype: type) -> FieldOperator:
+    """One static input of a column, for every state variable that changes by heat; 0 for the others.
+
+    Arguments: static inputs; twice (`dimensions.Moment`) 1 where that input is, else 0; 1 for what changes by heat, else 0.
+    As a sum over the row it is no matrix product of its own, which a GPU would have to launch.
+    """
+    chosen = contract(StaticFeature, Moment, dtype)
+    to_states = broadcast_offset(StateFeature)
+
+    @named_field_operator("property_of_states", dtype)
+    def apply(
+        static_input: gtx.Field[[Column, StaticFeature], dtype],
+        choice: matrix(StaticFeature, Moment, dtype),
+        is_heated: vector(StateFeature, dtype),
+    ) -> _state(dtype):
+        value = chosen(static_input, choice)
+        return value(to_states[0]) * is_heated
+
+    return apply
 
 
 @functools.cache

@@ -13,14 +13,14 @@ of memory takes longer than some ten flops, which is about where processors are.
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 import gt4py.next as gtx
 
-from ailand_gt4py.dimensions import Axes, DiagnosticFeature, ForcingFeature, StateFeature, StaticFeature
+from ailand_gt4py.dimensions import Axes, DiagnosticFeature, ForcingFeature, Moment, StateFeature, StaticFeature
 from ailand_gt4py.soil_heat import PROPERTIES
 from ailand_gt4py.stencils import soil_heat
-from ailand_gt4py.stencils.dense import contract
 from ailand_gt4py.stencils.instances import FieldOperator, define
 from ailand_gt4py.stencils.layers import completed_layer, increment, input_layer, layer, linear, pair_layer
 from ailand_gt4py.stencils.pointwise import bound_by_others, denormalise_and_bound, normalise, normalise_logarithms
@@ -43,11 +43,11 @@ from ailand_gt4py.stencils.shapes import (
 HEAT_PROPERTIES = tuple(f"work_{name}" for name in PROPERTIES)
 CHANGE, VEGETATED, HEAT_CAPACITY = "work_change", "work_vegetated_part", "work_heat_capacity"
 LATENT, MELTED, MELTED_AFTER = "work_latent_heat", "work_melted", "work_melted_after"
-LATENT_SCALE, NODES = "latent_scale", "heat_nodes"
+LATENT_SCALE, NODES, IS_HEATED = "latent_scale", "heat_nodes", "is_heated"
 
 
 def property_choice(name: str) -> str:
-    """The name of the matrix that chooses one of `HEAT_PROPERTIES` among the static inputs, for each state variable."""
+    """The name of the matrix that chooses one of `HEAT_PROPERTIES` among the static inputs."""
     return f"choice_{name.removeprefix('work_')}"
 
 
@@ -162,13 +162,18 @@ class ProgramDescription:
         arguments = ("normalised_state", units, operands)
         return self._append(increment(source, self.dtype), arguments, "normalised_new_state", StateFeature)
 
+    def properties_of_states(self, static: str, names: Mapping[str, str]) -> None:
+        """Append the soil's properties, or their changes, for all state variables; property -> name of its field."""
+        self.operands[IS_HEATED] = vector(StateFeature, self.dtype)
+        for name, field in names.items():
+            choice = property_choice(name)
+            self.operands[choice] = matrix(StaticFeature, Moment, self.dtype)
+            arguments = (static, choice, IS_HEATED)
+            self._append(soil_heat.property_of_states(self.dtype), arguments, field, StateFeature)
+
     def _heated(self) -> str:
         """Append what makes the new state of `CHANGE` where some of it changes by its heat; gives its name."""
-        for name in HEAT_PROPERTIES:
-            choice = property_choice(name)
-            self.operands[choice] = matrix(StaticFeature, StateFeature, self.dtype)
-            operator = contract(StaticFeature, StateFeature, self.dtype)
-            self._append(operator, ("static_input", choice), name, StateFeature)
+        self.properties_of_states("static_input", {name: name for name in HEAT_PROPERTIES})
         *vegetation, capacity, porosity = HEAT_PROPERTIES
         self.operands |= {LATENT_SCALE: vector(StateFeature, self.dtype), NODES: soil_heat.nodes_type(self.dtype)}
         for operator, arguments, out in (

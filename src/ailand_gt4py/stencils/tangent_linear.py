@@ -19,12 +19,11 @@ import functools
 
 import gt4py.next as gtx
 
-from ailand_gt4py.dimensions import DiagnosticFeature, StateFeature, StaticFeature
+from ailand_gt4py.dimensions import DiagnosticFeature, StateFeature
 from ailand_gt4py.stencils import soil_heat
-from ailand_gt4py.stencils.dense import contract
 from ailand_gt4py.stencils.linearised import GROUPS, LinearisedDescription, add_step
 from ailand_gt4py.stencils.shapes import Activation, NetworkShape, finishing_type
-from ailand_gt4py.stencils.step import CHANGE, Statement, program_name, property_choice
+from ailand_gt4py.stencils.step import CHANGE, Statement, program_name
 from ailand_gt4py.stencils.tangent_layers import (
     activation_tangent,
     added_linear_tangent,
@@ -127,10 +126,9 @@ class TangentDescription(LinearisedDescription):
         change = self._append(operator, arguments, tangent_of(CHANGE), StateFeature)
         by_state, by_change, by_property = self.heat_factors()
         pairs = [tangent_of("normalised_state"), by_state, change, by_change]
+        self.properties_of_states(tangent_of("static"), {name: tangent_of(name) for name in by_property})
         for name, by_one in by_property.items():
-            operator = contract(StaticFeature, StateFeature, self.dtype)
-            arguments = (tangent_of("static"), property_choice(name))
-            pairs += [self._append(operator, arguments, tangent_of(name), StateFeature), by_one]
+            pairs += [tangent_of(name), by_one]
         self._append(soil_heat.sum_of_products(self.dtype), tuple(pairs), tangent_of(new_state), StateFeature)
         return new_state
 
