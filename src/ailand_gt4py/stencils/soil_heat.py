@@ -53,8 +53,9 @@ def _lines(dtype: type) -> list[np.floating]:
 def property_of_states(dtype: type) -> FieldOperator:
     """One static input of a column, for every state variable that changes by heat; 0 for the others.
 
-    Arguments: static inputs; twice (`dimensions.Moment`) 1 where that input is, else 0; 1 for what changes by heat, else 0.
     As a sum over the row it is no matrix product of its own, which a GPU would have to launch.
+
+    Arguments: static inputs; twice (`dimensions.Moment`) 1 where that input is, else 0; 1 for what changes by heat.
     """
     chosen = contract(StaticFeature, Moment, dtype)
     to_states = broadcast_offset(StateFeature)
