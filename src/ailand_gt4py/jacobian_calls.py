@@ -12,7 +12,8 @@ from ailand_gt4py.jacobian_operands import changes_operands, gradients_operands
 from ailand_gt4py.linearisation import CHANGES, INPUTS, RESULT_GRADIENTS, LinearCall, Setting
 from ailand_gt4py.lowering.program_call import ProgramCall
 from ailand_gt4py.parameters import StepOperands, network_shape, results_of
-from ailand_gt4py.stencils.jacobian import describe_changes, describe_gradients, is_chained
+from ailand_gt4py.stencils.jacobian_changes import describe_changes
+from ailand_gt4py.stencils.jacobian_gradients import describe_gradients, is_chained
 from ailand_gt4py.weights.model import Model
 
 Way = Literal["changes", "gradients"]

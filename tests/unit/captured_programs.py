@@ -23,7 +23,8 @@ from ailand_gt4py.lowering.column_program import ColumnProgram
 from ailand_gt4py.lowering.read_gtir import Tables, read_program
 from ailand_gt4py.parameters import StepOperands, adjoint_operands, feature_extent, network_shape, step_operands
 from ailand_gt4py.stencils.adjoint import describe_adjoint
-from ailand_gt4py.stencils.jacobian import describe_changes, describe_gradients
+from ailand_gt4py.stencils.jacobian_changes import describe_changes
+from ailand_gt4py.stencils.jacobian_gradients import describe_gradients
 from ailand_gt4py.stencils.state_changes import describe_state_changes
 from ailand_gt4py.stencils.step import ProgramDescription, describe_static_part, describe_step, make_program
 from ailand_gt4py.stencils.tangent_linear import describe_tangent_linear

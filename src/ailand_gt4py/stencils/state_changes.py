@@ -12,7 +12,8 @@ import gt4py.next as gtx
 
 from ailand_gt4py.dimensions import Change, DiagnosticFeature, StateFeature
 from ailand_gt4py.stencils import directed_layers as operators
-from ailand_gt4py.stencils.jacobian import FEATURES, ChangesDescription
+from ailand_gt4py.stencils.jacobian import FEATURES
+from ailand_gt4py.stencils.jacobian_changes import ChangesDescription
 from ailand_gt4py.stencils.linearised import GROUPS, add_step
 from ailand_gt4py.stencils.shapes import NetworkShape, bounding_type, vector
 from ailand_gt4py.stencils.step import program_name
