@@ -193,6 +193,7 @@ def test_numbers_in_the_page_are_those_beside_it(made, text):
     ratio, (low, high) = stl1["box_over_outside"]["ratio"], stl1["box_over_outside"]["interval"]
     assert ratio == pytest.approx(inside["rmse"] / outside["rmse"])
     assert low < ratio < high
+    assert stl1["box_over_outside"]["where_it_varies"] == pytest.approx(ratio), "everywhere"
     ratios = stl1["ratio_to_published_ailand_v1"]
     published = literature.AILAND_V1_RMSE["stl1"]
     assert ratios[0] == pytest.approx(stl1["leads"][0]["rmse"] / published[0])

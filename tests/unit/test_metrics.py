@@ -117,3 +117,9 @@ def test_without_the_package_a_report_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "scores.continuous", None)
     with pytest.raises(RunError, match=r"needs the package 'scores'.*ailand_gt4py\[evaluation\]"):
         metrics.require_scores()
+
+
+def test_ratio_of_rmse():
+    assert metrics.rmse_ratio(np.array([4.0, 12.0]), np.array([2.0])) == pytest.approx(2.0)
+    for squares, reference in (([], [1.0]), ([1.0], []), ([1.0], [0.0, 0.0])):
+        assert np.isnan(metrics.rmse_ratio(np.array(squares), np.array(reference)))

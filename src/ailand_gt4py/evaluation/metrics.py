@@ -174,6 +174,13 @@ def ratio_interval(squares: np.ndarray, reference: np.ndarray, seed: int = 0) ->
     return _central(np.sqrt(drawn / drawn_reference)) if drawn_reference.all() else (math.nan, math.nan)
 
 
+def rmse_ratio(squares: np.ndarray, reference: np.ndarray) -> float:
+    """RMSE of some columns over that of others, of (n_columns,) mean squared errors each; NaN without any of either."""
+    if not squares.size or not reference.size or not reference.any():
+        return math.nan
+    return float(np.sqrt(squares.mean() / reference.mean()))
+
+
 def _redrawn_means(values: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """(`BOOTSTRAP_SAMPLES`,) means of as many values, drawn with replacement."""
     return values[generator.integers(0, values.size, (BOOTSTRAP_SAMPLES, values.size))].mean(axis=1)

@@ -89,6 +89,10 @@ def _of_variable(variable: VariableStudy) -> dict[str, Any]:
         "groups": plain(variable.groups),
         "held_out_box": plain(variable.in_box),
         "outside_the_box": plain(variable.elsewhere),
-        "box_over_outside": {"ratio": variable.box_ratio, "interval": plain(variable.box_interval)},
+        "box_over_outside": {
+            "ratio": variable.box_ratio,
+            "interval": plain(variable.box_interval),
+            "where_it_varies": plain(variable.box_ratio_varying),
+        },
         "ratio_to_published_ailand_v1": plain(published_ratios(variable)),
     }

@@ -234,13 +234,25 @@ def box_table(study: Study) -> str:
         ratio = math.nan if variable.box_ratio is None else variable.box_ratio
         cells: list[Cell | str] = [variable.name, variable.units, number(variable.in_box.rmse)]
         cells += [_interval(variable.in_box), number(variable.elsewhere.rmse), _interval(variable.elsewhere)]
-        rows.append([*cells, Cell(number(ratio, 3), shade=ratio), _span(variable.box_interval)])
+        cells += [Cell(number(ratio, 3), shade=ratio), _span(variable.box_interval)]
+        rows.append([*cells, number(variable.box_ratio_varying, 3)])
     text = table(
-        ["variable", "units", "RMSE in the box", _INTERVAL, "RMSE elsewhere", _INTERVAL, "ratio", _INTERVAL],
+        [
+            "variable",
+            "units",
+            "RMSE in the box",
+            _INTERVAL,
+            "RMSE elsewhere",
+            _INTERVAL,
+            "ratio",
+            _INTERVAL,
+            "where it varies",
+        ],
         rows,
         f"Free run at the {int(inside.sum())} columns in the box 35.5-71.5° N, 11° W-32.5° E and at the "
         f"{int((~inside).sum())} elsewhere. Where no column of the box was trained on, the ratio says what a region "
-        "without training data costs: 1 is no cost.",
+        "without training data costs: 1 is no cost. Last, the ratio over those columns in which the variable varies: "
+        "where snow never falls there is nothing to err in.",
         text_columns=2,
     )
     return f'<div class="box">{text}</div>'

@@ -37,6 +37,8 @@ class VariableStudy:
         groups: grouping -> class -> scores of the free run.
         in_box, elsewhere: of the free run in the held-out box and outside; None where one of them has no column.
         box_interval: of the ratio of their RMSE (`metrics.ratio_interval`); NaN where it cannot be had.
+        box_ratio_varying: ratio of their RMSE over those columns alone in which the truth varies, snow where there ever
+            is some; NaN where it cannot be had.
         column_rmse, column_bias, column_acc: (n_columns,) of the free run; ACC is NaN where there is none.
         months: (2, 12, n_columns) means by month of truth and free run, NaN for months that the file lacks.
         density: (bins, bins) numbers of pairs, truth along the first axis; edges: (bins + 1,) of both.
@@ -53,6 +55,7 @@ class VariableStudy:
     in_box: metrics.Summary | None
     elsewhere: metrics.Summary | None
     box_interval: tuple[float, float]
+    box_ratio_varying: float
     column_rmse: np.ndarray
     column_bias: np.ndarray
     column_acc: np.ndarray
@@ -211,7 +214,7 @@ def _variable_study(
     has_climatology = bool(np.isfinite(climatology).all())
     nothing = np.full(run.shape[1], np.nan)
     squares = np.square(run - values).mean(axis=0)
-    inside = places.in_box
+    inside, varies = places.in_box, np.ptp(values, axis=0) > 0.0
     both_sides = bool(inside.any() and not inside.all())
     density, edges = _density(values, run)
     return VariableStudy(
@@ -233,6 +236,7 @@ def _variable_study(
         in_box=_of_columns(inside, run, values, climatology) if both_sides else None,
         elsewhere=_of_columns(~inside, run, values, climatology) if both_sides else None,
         box_interval=metrics.ratio_interval(squares[inside], squares[~inside]),
+        box_ratio_varying=metrics.rmse_ratio(squares[inside & varies], squares[~inside & varies]),
         column_rmse=np.sqrt(squares),
         column_bias=(run - values).mean(axis=0),
         column_acc=metrics.acc_by_column(*anomalies) if has_climatology else nothing,
