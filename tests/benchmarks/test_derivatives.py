@@ -46,7 +46,7 @@ def model_of(network: str) -> Model:
 
 @functools.cache
 def prepared(network: str) -> tuple[Emulator, tuple[np.ndarray, ...]]:
-    """An emulator and inputs near the means, where few bounds are active and no soil freezes.
+    """An emulator and inputs near the means, where few bounds are active and no soil comes near freezing.
 
     Where it does, a finite difference goes across many of its kinks.
     """
@@ -57,7 +57,7 @@ def prepared(network: str) -> tuple[Emulator, tuple[np.ndarray, ...]]:
             inputs[1][:, place] = np.exp(inputs[1][:, place])
     for place, variable in enumerate(model.state):
         if changes_by_heat(variable):
-            inputs[2][:, place] = np.maximum(inputs[2][:, place], LIQUID_ABOVE + 1.0)
+            inputs[2][:, place] = np.maximum(inputs[2][:, place], LIQUID_ABOVE + 25.0)
     return Emulator(model, COLUMNS, "dace_cpu", "float32"), inputs
 
 
