@@ -203,10 +203,14 @@ class OperandBuilder:
         fields = [self.matrix(contraction(source, feature), choice) for source, choice in choices.items()]
         return (*fields, self.vector(feature, none))
 
+    def is_heated(self) -> np.ndarray:
+        """(n_state,) 1 where a state variable changes by its heat, else 0."""
+        return np.array([float(soil_heat.changes_by_heat(variable)) for variable in self.model.state])
+
     def soil_heat(self) -> dict[str, Any]:
         """What decides the heat of those state variables that change by it (`stencils.soil_heat`), by name."""
         model = self.model
-        is_heated = np.array([float(soil_heat.changes_by_heat(variable)) for variable in model.state])
+        is_heated = self.is_heated()
         shift, scale = (
             np.array([getattr(variable.normalisation, name) for variable in model.state]) for name in ("shift", "scale")
         )
@@ -227,10 +231,9 @@ class OperandBuilder:
 
     def property_choices(self) -> dict[str, np.ndarray]:
         """Soil property -> matrix (state, static) of 1 where it decides the heat of a state variable, else 0."""
-        is_heated = np.array([float(soil_heat.changes_by_heat(variable)) for variable in self.model.state])
         places = soil_heat.property_places(self.model.static)
         return {
-            name: np.outer(is_heated, np.arange(len(self.model.static)) == place)
+            name: np.outer(self.is_heated(), np.arange(len(self.model.static)) == place)
             for name, place in zip(HEAT_PROPERTIES, places, strict=True)
         }
 

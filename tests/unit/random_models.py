@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import pathlib
 from collections.abc import Sequence
 
+import netCDF4
 import numpy as np
 
 from ailand_gt4py.soil_heat import PROPERTIES, SOIL_HEAT
@@ -121,3 +123,10 @@ def random_model(
         step_seconds=21600.0,
         provenance={"data": "random numbers", "licence": "Apache-2.0"},
     )
+
+
+def forget_column(path: pathlib.Path, column: str) -> None:
+    """Make a model file one that was written before variables had this column."""
+    with netCDF4.Dataset(path, "a") as file:
+        for group in ("static", "forcing", "state", "diagnostics"):
+            file.renameVariable(f"{group}_{column}", f"{group}_unknown")

@@ -214,12 +214,15 @@ def add_constants(feature: gtx.Dimension, dtype: type) -> FieldOperator:
 
 
 @functools.cache
-def by_feature(direction: gtx.Dimension, feature: gtx.Dimension, of_columns: bool, dtype: type) -> FieldOperator:
-    """A value times a factor of each feature, of every column or the same in all."""
+def by_feature(
+    direction: gtx.Dimension, feature: gtx.Dimension, of_columns: bool, dtype: type, value_of_columns: bool = True
+) -> FieldOperator:
+    """A value times a factor of each feature; each of both is of every column or the same in all."""
+    what = "by_feature" if value_of_columns else "rows_by_feature"
 
-    @named_field_operator(_name("by_feature", direction, feature, of_columns), dtype)
+    @named_field_operator(_name(what, direction, feature, of_columns), dtype)
     def apply(
-        x: directed(direction, feature, dtype),
+        x: _values(direction, feature, value_of_columns, dtype),
         factor: columns(feature, dtype) if of_columns else vector(feature, dtype),
     ) -> directed(direction, feature, dtype):
         return x * factor
@@ -228,38 +231,15 @@ def by_feature(direction: gtx.Dimension, feature: gtx.Dimension, of_columns: boo
 
 
 @functools.cache
-def rows_by_feature(direction: gtx.Dimension, feature: gtx.Dimension, dtype: type) -> FieldOperator:
-    """What is the same in every column times a factor of each feature of every column."""
+def by_direction(
+    direction: gtx.Dimension, feature: gtx.Dimension, of_columns: bool, dtype: type, value_of_columns: bool = True
+) -> FieldOperator:
+    """A value times a factor of each direction; each of both is of every column or the same in all."""
+    what = "by_direction" if value_of_columns else "rows_by_direction"
 
-    @named_field_operator(_name("rows_by_feature", direction, feature), dtype)
-    def apply(same: rows(direction, feature, dtype), factor: columns(feature, dtype)) -> directed(
-        direction, feature, dtype
-    ):
-        return same * factor
-
-    return apply
-
-
-@functools.cache
-def rows_by_direction(direction: gtx.Dimension, feature: gtx.Dimension, dtype: type) -> FieldOperator:
-    """What is the same in every column times a factor of each direction of every column."""
-
-    @named_field_operator(_name("rows_by_direction", direction, feature), dtype)
-    def apply(same: rows(direction, feature, dtype), factor: columns(direction, dtype)) -> directed(
-        direction, feature, dtype
-    ):
-        return same * factor
-
-    return apply
-
-
-@functools.cache
-def by_direction(direction: gtx.Dimension, feature: gtx.Dimension, of_columns: bool, dtype: type) -> FieldOperator:
-    """A value times a factor of each direction, of every column or the same in all."""
-
-    @named_field_operator(_name("by_direction", direction, feature, of_columns), dtype)
+    @named_field_operator(_name(what, direction, feature, of_columns), dtype)
     def apply(
-        x: directed(direction, feature, dtype),
+        x: _values(direction, feature, value_of_columns, dtype),
         factor: columns(direction, dtype) if of_columns else vector(direction, dtype),
     ) -> directed(direction, feature, dtype):
         return x * factor

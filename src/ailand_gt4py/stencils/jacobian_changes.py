@@ -79,11 +79,7 @@ class ChangesDescription(JacobianDescription):
     def _by_feature(self, x: str, factor: str) -> str:
         """Append a change of the state times a factor of each variable; gives its name."""
         dimensions = (Change, StateFeature)
-        operator = (
-            operators.by_feature(*dimensions, True, self.dtype)
-            if self.is_of_columns(x)
-            else operators.rows_by_feature(*dimensions, self.dtype)
-        )
+        operator = operators.by_feature(*dimensions, True, self.dtype, self.is_of_columns(x))
         return self.directed(operator, (x, factor), f"work_{x}_{factor}", *dimensions)
 
     def _layer_changes(self, units: str) -> str:

@@ -79,21 +79,17 @@ class GradientsDescription(JacobianDescription):
             shares: of the network's output. identity: of the state itself.
         """
         dimensions = (StateRow, InputFeature)
-        same = operators.rows_by_direction(*dimensions, self.dtype)
-        of_output = operators.by_direction(*dimensions, True, self.dtype)
         by_state, by_change, by_property = self.heat_factors()
-        factors = dict.fromkeys(shares, (of_output, by_change)) | {identity: (same, by_state)}
+        factors = dict.fromkeys(shares, by_change) | {identity: by_state}
         for name, by_one in by_property.items():
-            rows_of = self.operand(f"gradients_{name}", rows(*dimensions, self.dtype))
-            factors[rows_of] = (same, by_one)
-        chosen = {
-            factor: self.chosen(factor, StateFeature, StateRow)
-            for factor in dict.fromkeys(factor for _, factor in factors.values())
-        }
-        return [
-            self.directed(operator, (name, chosen[factor]), f"work_{name}_{factor}", *dimensions)
-            for name, (operator, factor) in factors.items()
-        ]
+            factors[self.operand(f"gradients_{name}", rows(*dimensions, self.dtype))] = by_one
+        chosen = {factor: self.chosen(factor, StateFeature, StateRow) for factor in dict.fromkeys(factors.values())}
+
+        def by_row(name: str, factor: str) -> str:
+            operator = operators.by_direction(*dimensions, True, self.dtype, self.is_of_columns(name))
+            return self.directed(operator, (name, chosen[factor]), f"work_{name}_{factor}", *dimensions)
+
+        return [by_row(name, factor) for name, factor in factors.items()]
 
     def _by_inputs(self, direction: gtx.Dimension, shares: list[str], slopes_of_inputs: str, out: str) -> str:
         total = self.sum(direction, shares, f"work_total_{direction.value}")

@@ -141,18 +141,29 @@ def latent_heat_by_porosity(dtype: type) -> FieldOperator:
 
 
 @functools.cache
+def _from_middle(dtype: type) -> FieldOperator:
+    """M by the distance from the middle, of either sign, and the four lines at its magnitude."""
+    zero, half, state = dtype(0.0), dtype(0.5), _state(dtype)
+
+    @named_field_operator("melted_from_middle", dtype)
+    def apply(distance: state, line0: state, line1: state, line2: state, line3: state) -> state:
+        difference = minimum(half, minimum(minimum(line0, line1), minimum(line2, line3)))
+        return where(distance >= zero, half + difference, half - difference)
+
+    return apply
+
+
+@functools.cache
 def melted(dtype: type) -> FieldOperator:
     """M: the part of the ice that has melted, by the temperature."""
-    zero, half, state = dtype(0.0), dtype(0.5), _state(dtype)
+    from_middle, state = _from_middle(dtype), _state(dtype)
     c0, c1, c2, m0, m1, m2, m3 = _lines(dtype)
 
     @named_field_operator("melted", dtype)
     def apply(temperature: state, nodes: nodes_type(dtype)) -> state:
         place = (temperature - nodes[0]) / nodes[1]
         u = abs(place)
-        inner = minimum(c2 + m2 * u, m3 * u)
-        difference = minimum(half, minimum(c0 + m0 * u, minimum(c1 + m1 * u, inner)))
-        return where(place >= zero, half + difference, half - difference)
+        return from_middle(place, c0 + m0 * u, c1 + m1 * u, c2 + m2 * u, m3 * u)
 
     return apply
 
@@ -160,23 +171,20 @@ def melted(dtype: type) -> FieldOperator:
 @functools.cache
 def melted_by_heat(dtype: type) -> FieldOperator:
     """M after a change of heat. Arguments: temperature; change; latent heat; M before; nodes."""
-    zero, half, state = dtype(0.0), dtype(0.5), _state(dtype)
+    from_middle, half, state = _from_middle(dtype), dtype(0.5), _state(dtype)
     c0, c1, c2, m0, m1, m2, m3 = _lines(dtype)
 
     @named_field_operator("melted_by_heat", dtype)
     def apply(temperature: state, change: state, latent: state, melted: state, nodes: nodes_type(dtype)) -> state:
         heat = temperature - nodes[0] + change + latent * (melted - half)
         v = abs(heat)
-        inner = minimum(
+        return from_middle(
+            heat,
+            (c0 * nodes[1] + m0 * v) / (nodes[1] + m0 * latent),
+            (c1 * nodes[1] + m1 * v) / (nodes[1] + m1 * latent),
             (c2 * nodes[1] + m2 * v) / (nodes[1] + m2 * latent),
             m3 * v / (nodes[1] + m3 * latent),
         )
-        outer = minimum(
-            (c0 * nodes[1] + m0 * v) / (nodes[1] + m0 * latent),
-            (c1 * nodes[1] + m1 * v) / (nodes[1] + m1 * latent),
-        )
-        difference = minimum(half, minimum(outer, inner))
-        return where(heat >= zero, half + difference, half - difference)
 
     return apply
 

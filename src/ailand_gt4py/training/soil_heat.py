@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -29,7 +28,8 @@ class SoilHeat(nn.Module):
     def __init__(self, scaling: Scaling) -> None:
         super().__init__()
         heated = [place for place, variable in enumerate(scaling.state) if soil_heat.changes_by_heat(variable)]
-        properties = [scaling.static[place] for place in soil_heat.property_places(scaling.static)]
+        property_places = soil_heat.property_places(scaling.static)
+        properties = [scaling.static[place] for place in property_places]
         shifts, scales = shift(scaling.state)[heated], scale(scaling.state)[heated]
         temperatures = (soil_heat.node_temperatures()[None, :] - shifts[:, None]) / scales[:, None]
         numbers = {
@@ -43,7 +43,7 @@ class SoilHeat(nn.Module):
         for name, values in numbers.items():
             # In double precision, rounded where they are used: a network in double precision is the reference.
             self.register_buffer(name, torch.as_tensor(values, dtype=torch.float64), persistent=False)
-        for name, indices in (("places", heated), ("property_places", soil_heat.property_places(scaling.static))):
+        for name, indices in (("places", heated), ("property_places", property_places)):
             self.register_buffer(name, torch.tensor(indices), persistent=False)
 
     def nodes(self, static: torch.Tensor) -> torch.Tensor:
@@ -118,4 +118,4 @@ class _Advance(torch.autograd.Function):
 
 def soil_heat_of(scaling: Scaling) -> SoilHeat | None:
     """Of a model to be trained; None where no variable changes by heat."""
-    return SoilHeat(scaling) if np.any([soil_heat.changes_by_heat(variable) for variable in scaling.state]) else None
+    return SoilHeat(scaling) if any(map(soil_heat.changes_by_heat, scaling.state)) else None
