@@ -38,9 +38,11 @@ template <class T> void naive_gemm(long m, long n, long k, const T* a, long lda,
     long name##_row_stride(long extent) { return ailand::row_stride<T>(extent); }                                      \
     void name##_dense(const void* pointer, int count, long row, long end, long outputs, T* out, long stride) {         \
         const auto terms = static_cast<const ailand::Term<T>*>(pointer);                                               \
-        ailand::dense<T>(terms, count, row, end, outputs, [&](auto sums, long r, long j) {                             \
-            using V = decltype(sums);                                                                                  \
-            ailand::store<V>(out + r * stride + j, sums);                                                              \
+        ailand::dense<T, ailand::tile_vectors>(outputs, [&]<int vectors>(long output) {                                                      \
+            ailand::multiply_panel<T, vectors>(terms, count, row, end, output, [&](auto sums, long r, long j) {        \
+                using V = decltype(sums);                                                                              \
+                ailand::store<V>(out + r * stride + j, sums);                                                          \
+            });                                                                                                        \
         });                                                                                                            \
     }                                                                                                                  \
     void name##_dense_by(const void* pointer, int count, long row, long end, long outputs, T* out, long stride) {      \
@@ -50,6 +52,30 @@ template <class T> void naive_gemm(long m, long n, long k, const T* a, long lda,
         ailand::dense_by<T>(gemm, terms, count, row, end, outputs, sums, [&](auto values, long r, long j) {            \
             using V = decltype(values);                                                                                \
             ailand::store<V>(out + r * stride + j, values);                                                            \
+        });                                                                                                            \
+    }                                                                                                                  \
+    /* Two layers with the weights of `first`; inputs that are zero in its first term's rows are left out. */             \
+    void name##_dense_of_both(const void* first, const void* second, int count, long row, long end, long outputs,      \
+                              T* out, T* other_out, long stride) {                                                     \
+        const auto one = static_cast<const ailand::Term<T>*>(first);                                                   \
+        const auto other = static_cast<const ailand::Term<T>*>(second);                                                \
+        const long inputs = one[0].inputs, size = ailand::list_size<T>(inputs);                                        \
+        int* const list = ailand::workspace<int, 4>((end - row) * size);                                               \
+        for (long r = row; r < end; ++r)                                                                               \
+            ailand::list_places<T>(list + (r - row) * size, inputs, [&](long j) {                                      \
+                using V = ailand::vector_of<T>;                                                                        \
+                return ailand::load<V>(one[0].x + r * one[0].x_stride + j) != V{};                                     \
+            });                                                                                                        \
+        ailand::Places places[4] = {{list, size}};                                                                     \
+        ailand::dense<T, 4>(outputs, [&]<int vectors>(long output) {                                                   \
+            const auto into = [=](T* to) {                                                                             \
+                return [=](auto sums, long r, long j) {                                                                \
+                    using V = decltype(sums);                                                                          \
+                    ailand::store<V>(to + r * stride + j, sums);                                                       \
+                };                                                                                                     \
+            };                                                                                                         \
+            ailand::multiply_both<T, vectors>(one, other, places, count, row, end, output, into(out),                  \
+                                              into(other_out));                                                        \
         });                                                                                                            \
     }                                                                                                                  \
     T name##_reduce_squares(long inputs, const T* weight, const T* x) {                                                \

@@ -1,5 +1,6 @@
 """Fusing keeps what a program computes, and leaves nothing that could be taken into its users."""
 
+import dataclasses
 import operator
 from typing import Any
 
@@ -21,7 +22,7 @@ from ailand_gt4py.lowering.column_program import (
     Sum,
     loads,
 )
-from ailand_gt4py.lowering.fuse import fuse
+from ailand_gt4py.lowering.fuse import fuse, may_be_beside, side_by_side
 
 #: Integers modulo 2^64 form a ring, so that values stay the same, bit by bit, in whatever order a sum is taken.
 #: Operations that have no meaning there stand for some other function, which rearranging would change.
@@ -327,3 +328,29 @@ def test_what_nobody_reads_is_dropped_and_what_the_caller_reads_is_not() -> None
     out = Definition("out", N_FEATURES, plus(load("kept"), Number(1)))
     fused = fuse(program_of(*unread, kept, out, outputs=("out", "kept")))
     assert fused.definitions == [kept, out]
+
+
+@settings(max_examples=200, deadline=None)
+@given(program=programs())
+def test_layers_put_side_by_side_give_what_they_gave(program: ColumnProgram) -> None:
+    moved = dataclasses.replace(program, definitions=side_by_side(program.definitions))
+    assert sorted(d.result for d in moved.definitions) == sorted(d.result for d in program.definitions)
+    for name, values in run(program).items():
+        np.testing.assert_array_equal(run(moved)[name], values)
+
+
+def test_layers_of_the_same_weights_come_side_by_side() -> None:
+    value, change, other = layer("value", "x0", "w0"), layer("change", "x1", "w0"), layer("other", "x1", "w1")
+    between = Definition("between", N_FEATURES, load("value"))
+    assert side_by_side([value, other, between, change]) == [value, change, other, between]
+    # Not where the second one reads what is between, or whole rows of the first one.
+    after_between, after_value = layer("change", "between", "w0"), layer("change", "value", "w0")
+    assert side_by_side([value, between, after_between]) == [value, between, after_between]
+    assert not may_be_beside(after_value, [value])
+    assert not may_be_beside(other, [value])
+    # A single element of the first one's row need not be there yet; its own element is.
+    for index, is_there in ((ROW, True), (("column", 0), False)):
+        reads = dataclasses.replace(change, value=plus(Sum(), Load("value", index)))
+        assert may_be_beside(reads, [value]) == is_there
+    narrow = [dataclasses.replace(statistic(name, x), extent=1) for name, x in (("sum", "x1"), ("mean", "x0"))]
+    assert not may_be_beside(narrow[0], narrow[1:])

@@ -61,6 +61,14 @@ class Kernels:
     def padded(self, extent: int) -> int:
         return -(-extent // self.lanes) * self.lanes
 
+    def terms(self, xs: list[np.ndarray], weights: list[np.ndarray]) -> Any:
+        """The factors of a layer's sums."""
+        items = [
+            _Term(_pointer(x), x.strides[0] // x.itemsize, _pointer(w), w.strides[0] // w.itemsize, x.shape[1])
+            for x, w in zip(xs, weights, strict=True)
+        ]
+        return (_Term * len(items))(*items)
+
     def dense(
         self, xs: list[np.ndarray], weights: list[np.ndarray], outputs: int, name: str = "dense", pieces: int = 1
     ) -> np.ndarray:
@@ -72,14 +80,10 @@ class Kernels:
         rows = len(xs[0])
         stride = self.padded(outputs) + 3
         out = np.full((rows, stride), 77.0, self.dtype)
-        items = [
-            _Term(_pointer(x), x.strides[0] // x.itemsize, _pointer(w), w.strides[0] // w.itemsize, x.shape[1])
-            for x, w in zip(xs, weights, strict=True)
-        ]
-        terms = (_Term * len(items))(*items)
+        terms = self.terms(xs, weights)
         bounds = np.linspace(0, rows, pieces + 1).astype(int).tolist()
         for row, end in itertools.pairwise(bounds):
-            self.call(name, terms, ctypes.c_int(len(items)), row, end, outputs, out, stride, result=None)
+            self.call(name, terms, ctypes.c_int(len(xs)), row, end, outputs, out, stride, result=None)
             assert (out[end:] == 77.0).all(), "written behind the last row"
         assert (out[:, self.padded(outputs) :] == 77.0).all(), "written behind the whole vectors of outputs"
         return out[:, :outputs]
@@ -180,6 +184,29 @@ def test_a_columns_bits_do_not_depend_on_its_place_nor_on_the_others(
     for other, x in zip(others, xs, strict=True):
         other[place] = x[0]
     np.testing.assert_array_equal(kernels.dense(others, weights, outputs)[place], found[0])
+
+
+@settings(max_examples=40, deadline=None)
+@given(layer=layers, data=st.data())
+def test_a_value_and_its_change_give_the_bits_that_each_gives_alone(
+    kernels: Kernels, layer: Any, data: st.DataObject
+) -> None:
+    """Where the first term's value is zero, so is its change, and neither is multiplied; NaN is no zero."""
+    xs, weights, outputs = make_layer(kernels, layer)
+    random = np.random.default_rng(layer[-1])
+    changes = [random.normal(size=x.shape).astype(kernels.dtype) for x in xs]
+    xs[0][...] = np.maximum(xs[0], 0.0)
+    changes[0][xs[0] == 0.0] = 0.0
+    if xs[0].size and data.draw(st.booleans()):
+        xs[0].flat[data.draw(st.integers(0, xs[0].size - 1))] = np.nan
+    rows, stride = len(xs[0]), kernels.padded(outputs) + 3
+    found = [np.full((rows, stride), 77.0, kernels.dtype) for _ in range(2)]
+    count = ctypes.c_int(len(xs))
+    layers_of_both = (kernels.terms(xs, weights), kernels.terms(changes, weights))
+    kernels.call("dense_of_both", *layers_of_both, count, 0, rows, outputs, *found, stride, result=None)
+    for values, alone in zip(found, (xs, changes), strict=True):
+        assert (values[:, kernels.padded(outputs) :] == 77.0).all(), "written behind the whole vectors of outputs"
+        np.testing.assert_array_equal(values[:, :outputs], kernels.dense(alone, weights, outputs))
 
 
 @settings(max_examples=60, deadline=None)

@@ -27,10 +27,9 @@ from ailand_gt4py.lowering.column_program import (
     loads,
 )
 from ailand_gt4py.lowering.directed_code import DirectedCode
+from ailand_gt4py.lowering.fuse import may_be_beside, side_by_side
 from ailand_gt4py.lowering.kept_operands import KeptOperands
-
-#: How many rows of a layer are made before what is made of them row by row.
-_PART_OF_ROWS = "ailand::rows_at_once<T>(terms, rows, outputs)"
+from ailand_gt4py.lowering.layer_code import LayerCode
 
 _NAMED = {"max": "ailand::maximum", "min": "ailand::minimum"}
 _EACH = {
@@ -76,6 +75,7 @@ class BlockCode:
     ) -> None:
         # A stable order: what a column has once needs nothing of what its directions have.
         definitions = sorted(program.definitions, key=lambda definition: definition.directions is not None)
+        definitions = side_by_side(definitions)
         self.program = dataclasses.replace(program, definitions=definitions)
         self.with_blas = with_blas
         self.arrays = arrays
@@ -98,6 +98,7 @@ class BlockCode:
         self.kept = KeptOperands(arrays, pointers)
         self.real = str(arrays[program.results[0]].dtype.ctype)
         self.directed = DirectedCode(self, self.program)
+        self.layer = LayerCode(self, self.program)
 
     def text(self) -> str:
         """The body of the program."""
@@ -158,21 +159,21 @@ class BlockCode:
         for place, definition in enumerate(definitions):
             last_use |= {load.array: place for load in self._row_loads(definition)}
         free: list[int] = []
-        layer: list[str] = []
+        held: list[int] = []
+        layers: list[Definition] = []
         row_by_row: list[tuple[str | None, str]] = []
 
         is_directed = False
 
         def end_of_rows() -> None:
-            """A layer, and what is made row by row of what it gives, are made together while the rows are in reach."""
+            """Layers, and what is made row by row of what they give, are made together while the rows are in reach."""
             row_loop = ["for (long r = row; r < end; ++r) {", *_looped(row_by_row), "}"] if row_by_row else []
-            if layer:
-                part = _PART_OF_ROWS if row_loop else "rows"
-                lines.extend([line.replace("PART", part) for line in layer] + [*row_loop, "} }"])
+            if layers:
+                lines.extend([*self.layer.text(layers, bool(row_loop)), *row_loop, "} }"])
             elif row_loop:
                 lines.extend([*([] if is_directed else ["{ const long row = 0, end = rows;"]), *row_loop])
                 lines.extend([] if is_directed else ["}"])
-            layer.clear()
+            layers.clear()
             row_by_row.clear()
 
         for place, definition in enumerate(definitions):
@@ -189,9 +190,14 @@ class BlockCode:
                 if name not in computed and name not in self.slot_of:
                     end_of_rows()
                     lines.append(self._copy_in(name, free))
+            is_beside = bool(layers) and not row_by_row and may_be_beside(definition, layers)
+            if not is_beside:
+                free += held
+                held = []
             dying = [name for name in {load.array for load in row_loads} if last_use[name] == place]
             # What a layer multiplies is read as a whole; of all else, each element just before it is replaced.
-            multiplied = {load.array for product in definition.products for load in loads(product.x)}
+            together = (*layers, definition) if is_beside else (definition,)
+            multiplied = {load.array for one in together for product in one.products for load in loads(product.x)}
             in_place = [
                 name
                 for name in dying
@@ -202,9 +208,10 @@ class BlockCode:
             directions = self.directions_of.get(definition.result)
             self._give_slot(definition.result, [cpp(definition.extent)], free, here, directions)
             if definition.products and not definition.by_row:
-                end_of_rows()
+                if not is_beside:
+                    end_of_rows()
                 if directions is None:
-                    layer += self._layer(definition)
+                    layers.append(definition)
                 else:
                     lines += self.directed.layer(definition)
             else:
@@ -215,7 +222,9 @@ class BlockCode:
                 end_of_rows()
                 lines.append(self._copy_out(definition))
             slot = self.slot_of[definition.result]
-            free += [self.slot_of[name] for name in dying if self.slot_of[name] != slot]
+            no_longer = [self.slot_of[name] for name in dying if self.slot_of[name] != slot]
+            # What a layer multiplies, one beside it must not write over.
+            (held if layers and not row_by_row else free).extend(no_longer)
             if last_use[definition.result] == place:
                 free.append(slot)
         end_of_rows()
@@ -279,26 +288,6 @@ class BlockCode:
         row = "r" if directions is None else f"((r - row) * {directions} + d)"
         return f"s{slot} + {row} * stride{slot}"
 
-    def _layer(self, definition: Definition) -> list[str]:
-        """A definition with matrix products, in a loop over parts of the rows that is still open."""
-        terms = ", ".join(self._term(definition, place) for place in range(len(definition.products)))
-        outputs = cpp(definition.extent)
-        count = len(definition.products)
-        call = f"ailand::dense<T>(terms, {count}, row, end, outputs,"
-        if self.with_blas:
-            gemm = "[](auto... arguments) { ailand::gemm(arguments...); }"
-            sums = f"ailand::workspace<T, 2>(plan.rows * ailand::row_stride<T>({outputs}))"
-            call = f"ailand::dense_by<T>({gemm}, terms, {count}, row, end, outputs, {sums},"
-        value = self.expression(definition.value, definition.extent)
-        return [
-            f"{{ const ailand::Term<T> terms[] = {{{terms}}};",
-            f"const long outputs = {outputs}, part = PART;",
-            "for (long row = 0; row < rows; row += part) { const long end = std::min(rows, row + part);",
-            call,
-            "[=](auto sums, long r, long j) { using V = decltype(sums);",
-            f"ailand::store<V>({self.target(definition)}, {value}); }});",
-        ]
-
     def _of_one_row(self, definition: Definition) -> list[str]:
         """Any other definition, for row r."""
         extent = definition.extent
@@ -318,13 +307,6 @@ class BlockCode:
             return [f"{{ using V = T; const long j = 0; {store} }}"]
         loop = f"for (long j = 0; j < {cpp(extent)}; j += ailand::lanes<T>)"
         return [f"{{ using V = ailand::vector_of<T>; {loop} {store} }}"]
-
-    def _term(self, definition: Definition, place: int) -> str:
-        product = definition.products[place]
-        assert isinstance(product.x, Load)
-        slot = self.slot_of[product.x.array]
-        weight = self.kept.weight(product.weight, definition.extent, product.inputs)
-        return f"{{s{slot}, stride{slot}, {weight}.data, {weight}.stride, {cpp(product.inputs)}}}"
 
     def _features_read(self, name: str) -> list[str]:
         """The numbers of features that the program reads of a caller's array; the largest of them are all."""

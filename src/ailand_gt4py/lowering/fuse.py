@@ -155,6 +155,30 @@ def _join_products(definitions: list[Definition], inner: set[str]) -> list[Defin
     return [definition for definition in result if definition.result not in joined]
 
 
+def side_by_side(definitions: list[Definition]) -> list[Definition]:
+    """Layers by the same weights next to each other, as those of a value and its change, if what they read allows."""
+    result: list[Definition] = []
+    for definition in definitions:
+        places = [place for place, other in enumerate(result) if may_be_beside(definition, [other])]
+        read = set(definition.arrays())
+        if places and not any(other.result in read for other in result[places[-1] + 1 :]):
+            result.insert(places[-1] + 1, definition)
+        else:
+            result.append(definition)
+    return result
+
+
+def may_be_beside(definition: Definition, layers: list[Definition]) -> bool:
+    """Whether a layer of columns may be made together with others, output by output: it reads no more of theirs."""
+    if any(one.directions is not None or one.by_row or not one.products for one in (definition, *layers)):
+        return False
+    results = {layer.result for layer in layers}
+    multiplied = {load.array for product in definition.products for load in loads(product.x)}
+    read = [load.index for load in loads(definition.value) if load.array in results]
+    weights = {tuple(product.weight for product in one.products) for one in (definition, *layers)}
+    return len(weights) == 1 and not results & multiplied and all(index == ROW for index in read)
+
+
 def _accumulate(definition: Definition, products: dict[str, Definition]) -> tuple[Expression, list[str]]:
     """The value with its first sum of products as `Sum`, and the names of these products.
 

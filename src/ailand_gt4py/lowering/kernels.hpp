@@ -157,17 +157,17 @@ void multiply_panel(const Term<T>* terms, int count, long row, long end, long ou
     }
 }
 
-// A dense layer on rows of a block: panel by panel of weights, so that a panel stays in the cache for all these rows.
-template <class T, class Finish>
-void dense(const Term<T>* terms, int count, long row, long end, long outputs, Finish finish) {
+// A dense layer on rows of a block: panel by panel of weights, so that a panel stays in the cache for all these rows, and
+// for all layers that `multiply<V>(output)` makes with the same weights. A panel has `most` vectors, or fewer.
+template <class T, int most, class Multiply> void dense(long outputs, Multiply multiply) {
     const long last = padded<T>(outputs);
     long output = 0;
-    for (; output + tile_vectors * lanes<T> <= last; output += tile_vectors * lanes<T>)
-        multiply_panel<T, tile_vectors>(terms, count, row, end, output, finish);
-    if constexpr (tile_vectors > 2)
-        for (; output + 2 * lanes<T> <= last; output += 2 * lanes<T>)
-            multiply_panel<T, 2>(terms, count, row, end, output, finish);
-    for (; output < last; output += lanes<T>) multiply_panel<T, 1>(terms, count, row, end, output, finish);
+    const auto panels = [&]<int V>() {
+        for (; output + V * lanes<T> <= last; output += V * lanes<T>) multiply.template operator()<V>(output);
+    };
+    if constexpr (most > 2) panels.template operator()<most>();
+    panels.template operator()<2>();
+    panels.template operator()<1>();
 }
 
 // The same by a BLAS: its `gemm` for each term, then a pass over the sums while they are in the cache.
@@ -228,6 +228,56 @@ template <class T, class Holds> inline void list_places(int* list, long features
         }
     }
     list[0] = count;
+}
+
+// Of each row, from `first` on, how many and which of a layer's inputs are not zero; none: all may be.
+struct Places {
+    const int* first;
+    long stride;
+};
+
+// As `multiply`, of one row of two layers with the same inputs that are not zero, and the same weights.
+template <class T, int V>
+[[gnu::noinline]] void multiply_row_of_both(const Term<T>* one, const Term<T>* other, const Places* places, int count,
+                                            long row, long first, long output, T* tile) {
+    using vector = vector_of<T>;
+    vector sums[2][V];
+    for (int layer = 0; layer < 2; ++layer)
+        for (int v = 0; v < V; ++v) sums[layer][v] = vector{};
+    for (int term = 0; term < count; ++term) {
+        const long weight_stride = one[term].weight_stride;
+        const T* const x = one[term].x + row * one[term].x_stride;
+        const T* const y = other[term].x + row * other[term].x_stride;
+        const T* const weight = one[term].weight + output;
+        const auto add = [&](long k) {
+            const vector of_one = splat<vector>(x[k]), of_other = splat<vector>(y[k]);
+            for (int v = 0; v < V; ++v) {
+                const vector weights = load<vector>(weight + k * weight_stride + v * lanes<T>);
+                sums[0][v] = multiply_add<T>(of_one, weights, sums[0][v]);
+                sums[1][v] = multiply_add<T>(of_other, weights, sums[1][v]);
+            }
+        };
+        if (places[term].first) {
+            const int* const list = places[term].first + (row - first) * places[term].stride;
+            for (int k = 1; k <= list[0]; ++k) add(list[k]);
+        } else {
+            for (long k = 0; k < one[term].inputs; ++k) add(k);
+        }
+    }
+    for (int layer = 0; layer < 2; ++layer)
+        for (int v = 0; v < V; ++v) store(tile + (layer * V + v) * lanes<T>, sums[layer][v]);
+}
+
+template <class T, int V, class Finish, class FinishOther>
+void multiply_both(const Term<T>* one, const Term<T>* other, const Places* places, int count, long row, long end,
+                   long output, Finish finish, FinishOther finish_other) {
+    alignas(vector_bytes) T tile[2 * V * lanes<T>];
+    for (long r = row; r < end; ++r) {
+        multiply_row_of_both<T, V>(one, other, places, count, r, row, output, tile);
+        for (int v = 0; v < V; ++v) finish(load<vector_of<T>>(tile + v * lanes<T>), r, output + v * lanes<T>);
+        for (int v = 0; v < V; ++v)
+            finish_other(load<vector_of<T>>(tile + (V + v) * lanes<T>), r, output + v * lanes<T>);
+    }
 }
 
 // As `multiply`, of R directions of one column.
@@ -420,11 +470,9 @@ inline long cache_bytes() {
     return bytes;
 }
 
-// After how many rows of a layer that follow which is done row by row, normalisation above all. If the layer's weights
-// stay in the second-level cache anyway, a few rows at a time: they are then still in the first level.
-template <class T, size_t count> long rows_at_once(const Term<T> (&terms)[count], long rows, long outputs) {
-    long inputs = 0;
-    for (const Term<T>& term : terms) inputs += term.inputs;
+// After how many rows of layers that follow which is done row by row, normalisation above all. If the layers' weights stay
+// in the second-level cache anyway, a few rows at a time: they are then still in the first level.
+template <class T> long rows_at_once(long inputs, long outputs, long rows) {
     const bool stay = inputs * padded<T>(outputs) * (long)sizeof(T) <= cache_bytes() / 2;
     return stay ? 2 * narrow_tile_rows : rows;
 }

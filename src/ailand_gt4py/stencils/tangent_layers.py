@@ -7,7 +7,7 @@ much of its forward values as the derivative depends on. What holds at kinks is 
 import functools
 
 import gt4py.next as gtx
-from gt4py.next import astype, maximum, minimum, sqrt
+from gt4py.next import astype, maximum, minimum, sqrt, where
 
 from ailand_gt4py.constants import LAYER_NORM_EPSILON, LEAKY_RELU_SLOPE
 from ailand_gt4py.dimensions import ForcingFeature, Moment, StateFeature, StaticFeature, broadcast_offset
@@ -122,7 +122,7 @@ def activation_tangent(name: Activation, units: gtx.Dimension, dtype: type) -> F
 
         @named_field_operator(f"relu_tangent_{units.value}", dtype)
         def rectify(result: columns(units, dtype), tangent: columns(units, dtype)) -> columns(units, dtype):
-            return tangent * astype(result > zero, dtype)
+            return where(result > zero, tangent, zero)
 
         return rectify
     slope = dtype(LEAKY_RELU_SLOPE)
@@ -333,6 +333,6 @@ def normalised_relu_tangent(sources: tuple[gtx.Dimension, ...], units: gtx.Dimen
     ) -> columns(units, dtype):
         projection = mean(x * tangent, operands[3]) * inverse * inverse
         change = (tangent - x * projection(to_units[0])) * inverse(to_units[0]) * operands[1]
-        return change * astype(result > zero, dtype)
+        return where(result > zero, change, zero)
 
     return apply

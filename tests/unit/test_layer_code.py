@@ -1,0 +1,68 @@
+"""Which layers the C++ of a program makes together; that the numbers stay is tested where derivatives are."""
+
+import dataclasses
+
+import dace
+import pytest
+
+from ailand_gt4py.lowering.block_code import BlockCode
+from ailand_gt4py.lowering.column_program import ROW, ColumnProgram, Definition, Load, Number, Operation, Product, Sum
+
+N_COLUMNS, N_FEATURES = 5, 4
+ON = Definition("on", N_FEATURES, Operation("max", (Number(0), Load("x", ROW))))
+CHANGE = Definition(
+    "change",
+    N_FEATURES,
+    Operation("select", (Operation(">", (Load("on", ROW), Number(0))), Load("dx", ROW), Number(0))),
+)
+
+
+def layer(result: str, x: str, weight: str = "w0") -> Definition:
+    return Definition(result, N_FEATURES, Sum(), (Product(Load(x, ROW), weight, N_FEATURES),))
+
+
+def text_of(*definitions: Definition, with_blas: bool = False) -> str:
+    """The code of a program with the caller's fields x, dx and weights w0, w1 that gives y, dy of its own v, dv."""
+    definitions += tuple(Definition(to, N_FEATURES, Load(of, ROW)) for to, of in (("y", "v"), ("dy", "dv")))
+    rows, weights = ("x", "dx", "y", "dy"), ("w0", "w1")
+    arrays = {name: dace.data.Array(dace.float64, (N_COLUMNS, N_FEATURES)) for name in rows}
+    arrays |= {name: dace.data.Array(dace.float64, (N_FEATURES, N_FEATURES)) for name in weights}
+    inner = {definition.result for definition in definitions} - {"y", "dy"}
+    program = ColumnProgram("program", list(definitions), inner, N_COLUMNS)
+    return BlockCode(program, arrays, {name: name for name in arrays}, with_blas).text()
+
+
+def test_a_value_and_its_change_are_multiplied_together_where_the_value_is_on() -> None:
+    text = text_of(ON, CHANGE, layer("v", "on"), layer("dv", "change"))
+    assert text.count("multiply_both") == text.count("list_places") == 1
+    assert "multiply_panel" not in text
+
+
+@pytest.mark.parametrize(
+    "definitions",
+    [
+        (ON, CHANGE, layer("v", "on"), layer("dv", "change", "w1")),
+        (dataclasses.replace(ON, value=Load("x", ROW)), CHANGE, layer("v", "on"), layer("dv", "change")),
+        (ON, dataclasses.replace(CHANGE, value=Load("dx", ROW)), layer("v", "on"), layer("dv", "change")),
+        (ON, dataclasses.replace(CHANGE, result="on2"), layer("v", "on2"), layer("dv", "on")),
+    ],
+    ids=["other weights", "no ReLU", "no change of a ReLU", "the other way round"],
+)
+def test_others_are_multiplied_as_they_are(definitions: tuple[Definition, ...]) -> None:
+    text = text_of(*definitions)
+    assert "multiply_both" not in text
+    assert text.count("multiply_panel") == 2
+
+
+def test_what_one_layer_multiplies_is_not_written_over_by_the_one_beside_it() -> None:
+    """Both are made panel by panel: the rows that the first one reads are needed to the end."""
+    lines = text_of(ON, CHANGE, layer("v", "on"), layer("dv", "change")).splitlines()
+    read = [line.split("{{")[1].split(",")[0] for line in lines if line.startswith("const ailand::Term")][:2]
+    written = [line.split("store<V>(")[1].split(" ")[0] for line in lines if "decltype(sums)" in line][:2]
+    assert len({*read, *written}) == 4
+
+
+def test_a_blas_multiplies_each_by_itself() -> None:
+    text = text_of(ON, CHANGE, layer("v", "on"), layer("dv", "change"), with_blas=True)
+    assert text.count("dense_by") == 2
+    assert "list_places" not in text
