@@ -13,16 +13,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 from column_files import driver_model
 from evaluation_files import N_COLUMNS, closing_dataset, full_model, perfect_run, write_closing
 from test_attachments import ALTERNATIVES, TRANSFER
 
 from ailand_gt4py.errors import InputError
 from ailand_gt4py.evaluation import (
+    baselines,
     command,
     figure_style,
     figures_space,
     figures_time,
+    groups,
     html_page,
     literature,
     report_data,
@@ -194,6 +197,12 @@ def test_numbers_in_the_page_are_those_beside_it(made, text):
     assert ratio == pytest.approx(inside["rmse"] / outside["rmse"])
     assert low < ratio < high
     assert stl1["box_over_outside"]["where_it_varies"] == pytest.approx(ratio), "everywhere"
+    data = xr.decode_cf(closing_dataset())
+    usual = baselines.day_of_year_climatology(data["stl1"].values, data["time"].values, 31, leave_year_out=True)
+    squares = ((data["stl1"].values - usual)[1:].astype(float) ** 2).mean(axis=0)
+    in_box = groups.inside_box(data["lat"].values, data["lon"].values)
+    expected = math.sqrt(squares[in_box].mean() / squares[~in_box].mean())
+    assert stl1["box_over_outside"]["of_climatology"] == pytest.approx(expected, rel=1e-4)
     ratios = stl1["ratio_to_published_ailand_v1"]
     published = literature.AILAND_V1_RMSE["stl1"]
     assert ratios[0] == pytest.approx(stl1["leads"][0]["rmse"] / published[0])

@@ -93,6 +93,7 @@ def _of_variable(variable: VariableStudy) -> dict[str, Any]:
             "ratio": variable.box_ratio,
             "interval": plain(variable.box_interval),
             "where_it_varies": plain(variable.box_ratio_varying),
+            "of_climatology": plain(variable.box_ratio_climatology),
         },
         "ratio_to_published_ailand_v1": plain(published_ratios(variable)),
     }

@@ -39,6 +39,7 @@ class VariableStudy:
         box_interval: of the ratio of their RMSE (`metrics.ratio_interval`); NaN where it cannot be had.
         box_ratio_varying: ratio of their RMSE over those columns alone in which the truth varies, snow where there ever
             is some; NaN where it cannot be had.
+        box_ratio_climatology: ratio of the RMSE of the climatology of other years: how much more there is to err in.
         column_rmse, column_bias, column_acc: (n_columns,) of the free run; ACC is NaN where there is none.
         months: (2, 12, n_columns) means by month of truth and free run, NaN for months that the file lacks.
         density: (bins, bins) numbers of pairs, truth along the first axis; edges: (bins + 1,) of both.
@@ -56,6 +57,7 @@ class VariableStudy:
     elsewhere: metrics.Summary | None
     box_interval: tuple[float, float]
     box_ratio_varying: float
+    box_ratio_climatology: float
     column_rmse: np.ndarray
     column_bias: np.ndarray
     column_acc: np.ndarray
@@ -214,6 +216,7 @@ def _variable_study(
     has_climatology = bool(np.isfinite(climatology).all())
     nothing = np.full(run.shape[1], np.nan)
     squares = np.square(run - values).mean(axis=0)
+    usual_squares = np.square(values - climatology).mean(axis=0)
     inside, varies = places.in_box, np.ptp(values, axis=0) > 0.0
     both_sides = bool(inside.any() and not inside.all())
     density, edges = _density(values, run)
@@ -237,6 +240,7 @@ def _variable_study(
         elsewhere=_of_columns(~inside, run, values, climatology) if both_sides else None,
         box_interval=metrics.ratio_interval(squares[inside], squares[~inside]),
         box_ratio_varying=metrics.rmse_ratio(squares[inside & varies], squares[~inside & varies]),
+        box_ratio_climatology=metrics.rmse_ratio(usual_squares[inside], usual_squares[~inside]),
         column_rmse=np.sqrt(squares),
         column_bias=(run - values).mean(axis=0),
         column_acc=metrics.acc_by_column(*anomalies) if has_climatology else nothing,
