@@ -13,7 +13,13 @@ import gt4py.next as gtx
 
 from ailand_gt4py.dimensions import DiagnosticFeature, ForcingFeature, StateFeature, StaticFeature
 from ailand_gt4py.stencils import soil_heat
-from ailand_gt4py.stencils.adjoint_layers import add_gradients, bound_gradient, normalised_relu_adjoint, own_gradient
+from ailand_gt4py.stencils.adjoint_layers import (
+    add_gradients,
+    bound_gradient,
+    normalised_relu_adjoint,
+    own_gradient,
+    relu_adjoint,
+)
 from ailand_gt4py.stencils.dense import contract
 from ailand_gt4py.stencils.instances import FieldOperator
 from ailand_gt4py.stencils.linearised import GROUPS, LinearisedDescription, add_step
@@ -161,7 +167,9 @@ class AdjointDescription(LinearisedDescription):
     def _before_activation(self, units: str, kind: Activation) -> str:
         """Append the gradient with respect to what an activation is applied to; gives its name."""
         feature = self.buffers[units]
-        operator, arguments = activation_tangent(kind, feature, self.dtype), (units, self._gradient(units))
+        is_relu = kind == "relu"
+        operator = relu_adjoint(feature, self.dtype) if is_relu else activation_tangent(kind, feature, self.dtype)
+        arguments = (units, self._gradient(units))
         return self._append(operator, arguments, gradient_of(f"{units}_linear"), feature)
 
     def _bounded(self, group: str, feature: gtx.Dimension, results: str) -> str:

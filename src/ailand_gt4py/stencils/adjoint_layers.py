@@ -2,7 +2,7 @@
 
 Each takes the gradient with respect to what an operator of `layers` or `pointwise` gives (arguments that end in
 ``_gradient``) and gives that with respect to what it reads. Operators that change each number by itself are their own
-adjoints and stand in `tangent_layers`: normalisation, activations, the bounds of a variable. The adjoint of a matrix
+adjoints and stand in `tangent_layers`: normalisation, LeakyReLU, the bounds of a variable. The adjoint of a matrix
 product is `dense.contract` with the transposed weights.
 """
 
@@ -27,6 +27,23 @@ def add_gradients(feature: gtx.Dimension, dtype: type) -> FieldOperator:
         feature, dtype
     ):
         return one_gradient + other_gradient
+
+    return apply
+
+
+@functools.cache
+def relu_adjoint(units: gtx.Dimension, dtype: type) -> FieldOperator:
+    """Adjoint of ReLU, a product: a gradient that is NaN passes where the unit is off, too.
+
+    A column whose forward values are NaN has no unit that is on, and yet its gradients shall be NaN.
+
+    Arguments: the result of ReLU; the gradient with respect to it.
+    """
+    zero = dtype(0.0)
+
+    @named_field_operator(f"relu_adjoint_{units.value}", dtype)
+    def apply(result: columns(units, dtype), result_gradient: columns(units, dtype)) -> columns(units, dtype):
+        return result_gradient * astype(result > zero, dtype)
 
     return apply
 
