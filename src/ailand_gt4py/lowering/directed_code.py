@@ -56,7 +56,7 @@ class DirectedCode:
         """Room for the lists of a part of a block: for each column a number and then places, and some to spare."""
         if not self.lists:
             return []
-        sizes = [f"few * {_list_size(extent)}" for _, extent in self.lists.values()]
+        sizes = [f"few * {list_size(extent)}" for _, extent in self.lists.values()]
         lines = [f"int* const all_places = ailand::workspace<int, 3>({' + '.join(sizes)});"]
         for k, (name, _) in enumerate(self.lists.values()):
             lines.append(f"int* const {name} = all_places + {' + '.join(['0', *sizes[:k]])};")
@@ -70,10 +70,7 @@ class DirectedCode:
         self.made.add(condition)
         name, extent = self.lists[condition]
         holds = self.block.expression(condition, definition.extent)
-        return [
-            f"ailand::list_places<T>({name} + (r - row) * {_list_size(extent)}, {extent}, [&](long j) {{",
-            f"using V = ailand::vector_of<T>; return {holds}; }});",
-        ]
+        return list_places(name, extent, holds)
 
     def layer(self, definition: Definition) -> list[str]:
         """A definition with matrix products."""
@@ -97,7 +94,7 @@ class DirectedCode:
         places = "nullptr, 0"
         if product.x.array in self.conditions:
             name, extent = self.lists[self.conditions[product.x.array]]
-            places = f"{name}, {_list_size(extent)}"
+            places = f"{name}, {list_size(extent)}"
         return f"{{s{slot}, stride{slot}, {weight}.data, {weight}.stride, {cpp(product.inputs)}, {places}}}"
 
     def copy_in(self, name: str, features: str) -> str:
@@ -117,15 +114,30 @@ class DirectedCode:
         return f"ailand::copy_out_directed<T>({target}, {s0}, {s1}, {s2}, s{slot}, stride{slot}, {sizes});"
 
 
-def _list_size(extent: str) -> str:
+def list_size(extent: str) -> str:
     """Numbers of a list of places among so many features."""
     return f"ailand::list_size<T>({extent})"
 
 
-def _condition(definition: Definition) -> Expression | None:
-    """The condition of the column without which a definition is zero; None where there is no such."""
-    match definition:
-        case Definition(directions=directions, value=Operation("select", (condition, _, Number(0)))):
-            of_column = all("direction" not in load.index for load in loads(condition))
-            return condition if directions is not None and of_column else None
+def list_places(lists: str, extent: str, holds: str) -> list[str]:
+    """What lists, for row r, those of so many features j where something holds; the first list is that of ``row``."""
+    return [
+        f"ailand::list_places<T>({lists} + (r - row) * {list_size(extent)}, {extent}, [&](long j) {{",
+        f"using V = ailand::vector_of<T>; return {holds}; }});",
+    ]
+
+
+def zero_unless(definition: Definition) -> Expression | None:
+    """The condition without which a definition is zero; None where there is no such."""
+    match definition.value:
+        case Operation("select", (condition, _, Number(0))):
+            return condition
     return None
+
+
+def _condition(definition: Definition) -> Expression | None:
+    """The condition of the column without which a definition of directions is zero; None where there is no such."""
+    condition = zero_unless(definition)
+    if condition is None or definition.directions is None:
+        return None
+    return None if any("direction" in load.index for load in loads(condition)) else condition

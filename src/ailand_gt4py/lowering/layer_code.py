@@ -18,6 +18,7 @@ from ailand_gt4py.lowering.column_program import (
     Operation,
     cpp,
 )
+from ailand_gt4py.lowering.directed_code import list_places, list_size, zero_unless
 
 if TYPE_CHECKING:
     from ailand_gt4py.lowering.block_code import BlockCode
@@ -92,17 +93,13 @@ class LayerCode:
                 continue
             product = value.products[place]
             assert isinstance(product.x, Load)
-            size = f"ailand::list_size<T>({cpp(product.inputs)})"
+            size = list_size(cpp(product.inputs))
             x = self.block.expression(product.x, product.inputs)
             here = f"all_places + {' + '.join(sizes)}"
             sizes.append(f"part * {size}")
             lists.append(f"{{{here}, {size}}}")
-            lines += [
-                "for (long r = row; r < end; ++r)",
-                f"ailand::list_places<T>({here} + (r - row) * {size}, {cpp(product.inputs)}, [&](long j) {{",
-                # What is no number is on, too.
-                f"using V = ailand::vector_of<T>; return {x} != V{{}}; }});",
-            ]
+            # What is no number is on, too.
+            lines += ["for (long r = row; r < end; ++r)", *list_places(here, cpp(product.inputs), f"{x} != V{{}}")]
         call = [
             f"ailand::multiply_both<T, vectors>(terms0, terms1, places, {len(lists)}, row, end, output,",
             f"{self._finish(value)},",
@@ -125,12 +122,9 @@ class LayerCode:
         of_on, of_change = (self.definitions.get(load.array) for load in (on, change))
         if of_on is None or of_change is None:
             return False
-        match of_on.value, of_change.value:
-            case (
-                Operation("max", (Number(0), _)),
-                Operation("select", (Operation(">", (condition, Number(0))), _, Number(0))),
-            ):
-                return condition == on
+        match of_on.value:
+            case Operation("max", (Number(0), _)):
+                return zero_unless(of_change) == Operation(">", (on, Number(0)))
         return False
 
     def _finish(self, layer: Definition) -> str:
