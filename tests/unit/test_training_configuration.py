@@ -110,6 +110,14 @@ def test_defaults_and_conversions():
         ({"loss": {"weights": {"slw": 1.0}}}, "'loss.weights.slw': no such output"),
         ({"loss": {"weights": {"stl1": 1.0}}, "variables": {"state": ["stl2"]}}, "'loss.weights.stl1': no such output"),
         ({"data": {"train": ["a"], "clip": {"met_tair": [1, 2]}}}, "'data.clip.met_tair': no such output"),
+        (
+            {"data": {"train": ["a"], "may_lack": ["swvl1"]}},
+            "'data.may_lack': 'swvl1' is no state that can be guessed; expected some of ",
+        ),
+        (
+            {"data": {"train": ["a"], "may_lack": ["asn"]}, "variables": {"state": ["stl1"]}},
+            "'data.may_lack': 'asn' is no state that can be guessed; expected some of none",
+        ),
         ({"data": {"train": ["a"], "frequency": {"b": 2}}}, "'data.frequency.b': no such source; expected one of a"),
         ({"data": {"train": ["a"], "frequency": {"a": 0}}}, "'data.frequency.a' is 0, expected at least 1"),
         (
@@ -123,6 +131,14 @@ def test_defaults_and_conversions():
         (
             {"augmentation": {"static_noise_of": {"met_tair": 0.1}}},
             "'augmentation.static_noise_of.met_tair': no such static input; expected one of clim_clake",
+        ),
+        (
+            {"augmentation": {"forcing_offset_of": {"clim_cu": 0.1}}},
+            "'augmentation.forcing_offset_of.clim_cu': no such forcing input; expected one of met_ctpf",
+        ),
+        (
+            {"augmentation": {"forcing_offset_of": {"met_psurf": -0.1}}},
+            "'augmentation.forcing_offset_of.met_psurf' is -0.1, expected 0.0 to inf",
         ),
         (
             {"augmentation": {"static_noise_of": {"clim_cu": -0.1}}},

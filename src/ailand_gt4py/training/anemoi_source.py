@@ -56,14 +56,14 @@ class AnemoiSource:
     """A store of anemoi-datasets as a `sources.Source`; points are columns, labelled by their numbers.
 
     Args:
-        path: of the store. variables: to read, each by its name.
+        path: of the store. variables: to read, each by its name. may_lack: states among them that it need not have.
 
     Raises:
         InputError: the package is missing, the store cannot be opened, a variable is missing or its unit is of another
             quantity, dates are missing or not equally apart, or there is more than one member.
     """
 
-    def __init__(self, path: Path, variables: VariableSet) -> None:
+    def __init__(self, path: Path, variables: VariableSet, may_lack: Sequence[str] = ()) -> None:
         self._path = path
         self._dataset: Any = _open(path)
         self._variables = variables
@@ -80,7 +80,9 @@ class AnemoiSource:
         self.x = np.arange(self.n_columns)
         self.climate = np.full(self.n_columns, "")
         self._forcing = [variable for variable in variables.forcing if not variable.derived]
-        timed = [*self._forcing, *variables.state, *variables.diagnostics]
+        self.lacking = tuple(name for name in may_lack if self._own_name(name) is None)
+        state = [variable for variable in variables.state if variable.name not in self.lacking]
+        timed = [*self._forcing, *state, *variables.diagnostics]
         derived = self._find([*variables.static, *timed], [variable.name for variable in variables.static])
         self._block_span, self._block = (0, 0), np.empty(0)
         self._given_static = [variable.name for variable in variables.static if variable.name in self._own_names]
@@ -143,13 +145,17 @@ class AnemoiSource:
             )
         return derived
 
-    def _note(self, name: str, units: str) -> bool:
-        """Whether the store has a variable, in its own or another case; its unit is looked up."""
+    def _own_name(self, name: str) -> str | None:
+        """The store's name of a variable, in its own or another case; None where it has none or several."""
         known = list(self._dataset.variables)
         found = [name] if name in known else [own for own in known if own.lower() == name.lower()]
-        if len(found) != 1:
+        return found[0] if len(found) == 1 else None
+
+    def _note(self, name: str, units: str) -> bool:
+        """Whether the store has a variable, in its own or another case; its unit is looked up."""
+        own_name = self._own_name(name)
+        if own_name is None:
             return False
-        own_name = found[0]
         self._own_names[name] = own_name
         stated = (getattr(self._dataset, "variables_metadata", None) or {}).get(own_name, {}).get("units")
         if stated is None:

@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 import yaml
 
 from ailand_gt4py.errors import InputError
+from ailand_gt4py.training.dataset import guessable
 from ailand_gt4py.training.variables import VariableSet, choose
 
 Section = TypeVar("Section")
@@ -27,6 +28,7 @@ class Data:
     directory: str = "."
     exclude_boxes: tuple[tuple[float, float, float, float], ...] = ()
     exclude_places_of: tuple[str, ...] = ()
+    may_lack: tuple[str, ...] = ()
     frequency: Mapping[str, int] = dataclasses.field(default_factory=dict)
     frequency_above: Mapping[str, tuple[float, int]] = dataclasses.field(default_factory=dict)
     in_files: bool = False
@@ -94,6 +96,7 @@ class Augmentation:
 
     static_noise: float = 0.05
     static_noise_of: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    forcing_offset_of: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -270,6 +273,10 @@ def _check(configuration: Configuration, where: str) -> None:
             (f"augmentation.static_noise_of.{name}", deviation, 0.0, math.inf)
             for name, deviation in configuration.augmentation.static_noise_of.items()
         ),
+        *(
+            (f"augmentation.forcing_offset_of.{name}", deviation, 0.0, math.inf)
+            for name, deviation in configuration.augmentation.forcing_offset_of.items()
+        ),
     )
     for name, value, low, high in fractions:
         if not low <= value <= high:
@@ -298,15 +305,24 @@ def _check(configuration: Configuration, where: str) -> None:
         chosen = configuration.variable_set
     except InputError as error:
         raise InputError(f"{where}: option '{error}") from error
-    inputs = [variable.name for variable in chosen.static]
-    for option, of_inputs in (
-        ("data.frequency_above", configuration.data.frequency_above),
-        ("augmentation.static_noise_of", configuration.augmentation.static_noise_of),
+    can_be_guessed = guessable(chosen.state)
+    for name in configuration.data.may_lack:
+        if name not in can_be_guessed:
+            raise InputError(
+                f"{where}: option 'data.may_lack': '{name}' is no state that can be guessed; expected some of "
+                f"{', '.join(can_be_guessed) or 'none'}"
+            )
+    augmentation = configuration.augmentation
+    for option, of_inputs, kind in (
+        ("data.frequency_above", configuration.data.frequency_above, "static"),
+        ("augmentation.static_noise_of", augmentation.static_noise_of, "static"),
+        ("augmentation.forcing_offset_of", augmentation.forcing_offset_of, "forcing"),
     ):
+        inputs = [variable.name for variable in chosen.groups[kind]]
         for name in of_inputs:
             if name not in inputs:
                 raise InputError(
-                    f"{where}: option '{option}.{name}': no such static input; expected one of {', '.join(inputs)}"
+                    f"{where}: option '{option}.{name}': no such {kind} input; expected one of {', '.join(inputs)}"
                 )
     for name, (_, factor) in configuration.data.frequency_above.items():
         if factor < 1:

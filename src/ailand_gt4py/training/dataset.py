@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from ailand_gt4py.derived_forcing import derived_forcing
+from ailand_gt4py.driver.first_guess import FIRST_GUESSES
 from ailand_gt4py.errors import InputError
 from ailand_gt4py.lagged_forcing import LaggedForcing
 from ailand_gt4py.training.sources import Source, open_source
@@ -55,6 +56,7 @@ def read_windows(
     *,
     exclude_boxes: Sequence[Sequence[float]] = (),
     exclude_places_of: Sequence[str | Path] = (),
+    may_lack: Sequence[str] = (),
     cache: Path | None = None,
 ) -> WindowData:
     """Read sources and put their columns one after the other.
@@ -64,6 +66,8 @@ def read_windows(
         variables: to read.
         exclude_boxes: (south, north, west, east), degrees: columns inside are left out.
         exclude_places_of: columns at the places of these sources' columns are left out, too.
+        may_lack: states that a source need not have; what they are is guessed as `ailand-column-run` does for a first
+            state (`driver.first_guess`), by the values of the same label.
         cache: existing directory for the arrays; None: they are in memory.
 
     Raises:
@@ -71,14 +75,14 @@ def read_windows(
             left, or a value is not finite.
     """
     with contextlib.ExitStack() as stack:
-        sources = [stack.enter_context(contextlib.closing(open_source(path, variables))) for path in paths]
+        sources = [stack.enter_context(contextlib.closing(open_source(path, variables, may_lack))) for path in paths]
         first = sources[0]
         for path, source in zip(paths, sources, strict=True):
             if source.step != first.step:
                 raise InputError(f"{path}: its step is {source.step}, expected that of {paths[0]}, {first.step}")
             if len(source.times) < 2:
                 raise InputError(f"{path}: {len(source.times)} times, expected at least 2")
-        excluded = _places_of(exclude_places_of, variables)
+        excluded = _places_of(exclude_places_of, variables, may_lack)
         taken = [_kept(source, exclude_boxes, excluded) for source in sources]
         if not any(len(columns) for columns in taken):
             raise InputError(
@@ -86,7 +90,9 @@ def read_windows(
             )
         data = _empty(sources, taken, variables, cache)
         data.history = tuple(
-            f"{Path(path).name}: {line}" for path, source in zip(paths, sources, strict=True) for line in source.history
+            f"{Path(path).name}: {line}"
+            for path, source in zip(paths, sources, strict=True)
+            for line in (*source.history, *map(_guess_sentence, source.lacking))
         )
         start = 0
         for path, source, columns in zip(paths, sources, taken, strict=True):
@@ -105,11 +111,11 @@ def _places(source: Source) -> list[tuple[int, int]]:
     return list(zip(latitude.tolist(), longitude.tolist(), strict=True))
 
 
-def _places_of(paths: Sequence[str | Path], variables: VariableSet) -> set[tuple[int, int]]:
+def _places_of(paths: Sequence[str | Path], variables: VariableSet, may_lack: Sequence[str]) -> set[tuple[int, int]]:
     """Places of all columns of some sources."""
     found: set[tuple[int, int]] = set()
     for path in paths:
-        with contextlib.closing(open_source(path, variables)) as source:
+        with contextlib.closing(open_source(path, variables, may_lack)) as source:
             found.update(_places(source))
     return found
 
@@ -148,6 +154,11 @@ def _empty(
         longitude=joined("longitude"),
         climate=joined("climate").astype(str),
         x=joined("x").astype(str),
+        state_known=np.repeat(
+            [[variable.name not in source.lacking for variable in variables.state] for source in sources],
+            counts,
+            axis=0,
+        ),
     )
 
 
@@ -157,8 +168,9 @@ def _read(path: str | Path, source: Source, columns: Values, target: _Target, va
     templates = [variable.variable() for variable in variables.forcing]
     lagged = LaggedForcing(templates)
     solar = [place for place, one in enumerate(templates) if one.derived and place not in lagged.places]
-    targets = (*variables.state, *variables.diagnostics)
-    n_state, n_labels = len(variables.state), len(source.times)
+    known = [place for place, variable in enumerate(variables.state) if variable.name not in source.lacking]
+    targets = (*(variables.state[place] for place in known), *variables.diagnostics)
+    n_known, n_labels = len(known), len(source.times)
     per_time = max(source.n_columns * (len(from_file) + len(targets)), 1)
     step = max(1, READ_VALUES // per_time)
     for start in range(0, n_labels, step):
@@ -181,10 +193,38 @@ def _read(path: str | Path, source: Source, columns: Values, target: _Target, va
         labelled = source.reference([variable.name for variable in targets], start, stop)[:, columns]
         _require_finite(path, source, targets, labelled, start)
         by_column = labelled.transpose(1, 0, 2)
-        target.state[:, start:stop] = by_column[..., :n_state]
-        line_up(target.diagnostics, by_column[..., n_state:], start, variables.diagnostics)
+        target.state[:, start:stop][..., known] = by_column[..., :n_known]
+        line_up(target.diagnostics, by_column[..., n_known:], start, variables.diagnostics)
     for first in range(0, len(columns), COLUMN_BLOCK):
         lagged.fill(target.forcing[first : first + COLUMN_BLOCK].transpose(1, 0, 2))
+        for name in source.lacking:
+            _guess(path, name, target.state[first : first + COLUMN_BLOCK], variables)
+
+
+def _guess(path: str | Path, name: str, state: Values, variables: VariableSet) -> None:
+    """Put the first guess of a state that a source lacks into its place.
+
+    Args:
+        name: of the state; one of `guessable`. state: (n, n_labels, n_state), the others read; written.
+    """
+    places = {variable.name: place for place, variable in enumerate(variables.state)}
+    guess = FIRST_GUESSES[name]
+    inputs = {one: state[..., places[one]] for one in guess.inputs}
+    state[..., places[name]] = guess.function(inputs, str(path))
+
+
+def _guess_sentence(name: str) -> str:
+    return f"{name} is not there: not learnt, where runs begin guessed by {FIRST_GUESSES[name].how}"
+
+
+def guessable(state: Sequence[Specification]) -> tuple[str, ...]:
+    """Names of those states whose first guess (`driver.first_guess`) follows from other states of the same time."""
+    names = {variable.name for variable in state}
+    return tuple(
+        name
+        for name in FIRST_GUESSES
+        if name in names and not FIRST_GUESSES[name].waves and names.issuperset(FIRST_GUESSES[name].inputs)
+    )
 
 
 def line_up(windows: Values, labelled: Values, first: int, diagnostics: Sequence[Specification]) -> None:

@@ -136,6 +136,8 @@ class Trainer:
         self._noise_scale = torch.tensor(
             [augmentation.static_noise_of.get(v.name, augmentation.static_noise) for v in scaling.static]
         )
+        offsets = augmentation.forcing_offset_of
+        self._offset_scale = torch.tensor([offsets.get(v.name, 0.0) for v in scaling.forcing]) if offsets else None
         weights = configuration.loss.weights
         self._scales = LossScales(
             torch.tensor([weights.get(variable.name, 1.0) for variable in scaling.state]).to(self._device),
@@ -179,8 +181,12 @@ class Trainer:
             group["lr"] = options.learning_rate * factor
         taken = self._pool.take(stage.batch, stage.steps, stage.restart_probability)
         noise = torch.randn(len(taken), len(self._noise_scale), generator=self._noise) * self._noise_scale
+        offset = None
+        if self._offset_scale is not None:
+            offset = torch.randn(len(taken), len(self._offset_scale), generator=self._noise) * self._offset_scale
+            offset = offset.to(self._device)
         losses = batch_loss(
-            self.network, self._tensors, self._pool, taken, stage.steps, self._scales, noise.to(self._device)
+            self.network, self._tensors, self._pool, taken, stage.steps, self._scales, noise.to(self._device), offset
         )
         state_loss, diagnostic_loss, states = losses
         total = state_loss + diagnostic_loss

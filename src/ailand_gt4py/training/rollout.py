@@ -123,6 +123,7 @@ def batch_loss(
     steps: int,
     scales: LossScales,
     static_noise: torch.Tensor,
+    forcing_offset: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Smooth-L1 loss (beta 1) of some runs' next steps.
 
@@ -132,6 +133,7 @@ def batch_loss(
 
     Args:
         static_noise: (count, n_static) added to the normalised static inputs; on the network's device.
+        forcing_offset: (count, n_forcing) added to the normalised forcing of all steps; None: nothing.
 
     Returns:
         loss of the state, loss of the diagnostics, and the reached states (detached).
@@ -145,13 +147,17 @@ def batch_loss(
     static = tensors.static[columns].to(device)
     physics = network.physics(static)
     static = static + static_noise
+    if forcing_offset is not None:
+        forcing = forcing + forcing_offset
     bounded, unbounded = network.rollout(static, forcing, pool.states[taken].to(device), physics)
     leads = (torch.from_numpy(pool.ages[taken])[None, :] + offsets).to(device)
     difference = network.difference(bounded, truth, physics, scales.freezing_weight)
     error = difference / scales.by_lead[leads.clamp(max=len(scales.by_lead) - 1)]
-    state_loss = _weighted_smooth_l1(error, scales.state_weights)
+    # What is only guessed is not learnt.
+    weights = scales.state_weights * tensors.state_known[columns].to(device)
+    state_loss = _weighted_smooth_l1(error, weights)
     if scales.mean_error_weight > 0.0:
-        mean_loss = _weighted_smooth_l1(error.mean(dim=0), scales.state_weights)
+        mean_loss = _weighted_smooth_l1(error.mean(dim=0), weights)
         state_loss = state_loss + scales.mean_error_weight * mean_loss
     diagnosed = network.diagnose(static, forcing, unbounded.detach())
     error = (diagnosed - tensors.diagnostics_at(columns, windows).to(device)) / scales.diagnostic_scale

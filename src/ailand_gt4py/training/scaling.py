@@ -94,8 +94,11 @@ def measure(data: WindowData, variables: VariableSet, columns: Values | None = N
             values = _logarithms(getattr(block, group), members)
             wet_only = np.array([variable.wet_only for variable in members])
             selected = ~wet_only | (values > 0.0) if wet_only.any() else None
+            if group == "state" and not block.state_known.all():
+                selected = np.broadcast_to(block.state_known, values.shape)
             statistics[group].update(values, selected)
-        increments.update(np.diff(block.state.astype(np.float64), axis=1))
+        changes = np.diff(block.state.astype(np.float64), axis=1)
+        increments.update(changes, np.broadcast_to(block.state_known, changes.shape))
     finished = {
         group: tuple(_variable(member, statistics[group], index) for index, member in enumerate(members))
         for group, members in variables.groups.items()
@@ -155,19 +158,21 @@ def error_scales(data: WindowData, scaling: Scaling, anomaly_factor: float, colu
     n_state = len(scaling.state)
     lengths = data.n_windows if columns is None else data.n_windows[columns]
     lags = 2 ** np.arange(int(math.log2(max(int(lengths.max()) // 2, 1))) + 1)
-    squares, anomalies, counts = np.zeros((lags.size, n_state)), np.zeros(n_state), np.zeros(lags.size)
-    n_values = 0
+    squares, counts = np.zeros((lags.size, n_state)), np.zeros((lags.size, n_state))
+    anomalies, n_values = np.zeros(n_state), np.zeros(n_state)
     for block in data.blocks(columns):
-        state = block.state.astype(np.float64)
+        known = block.state_known
+        # What is only guessed does not count: nothing in squares and counts.
+        state = np.where(known, block.state.astype(np.float64), 0.0)
         for index, lag in enumerate(lags):
             if lag < state.shape[1]:
                 squares[index] += ((state[:, lag:] - state[:, :-lag]) ** 2).sum(axis=(0, 1))
-                counts[index] += state.shape[0] * (state.shape[1] - lag)
+                counts[index] += state.shape[0] * (state.shape[1] - lag) * known
         by_time = state.transpose(1, 0, 2)
         climatology = baselines.day_of_year_climatology(by_time, block.times, window_days=1)
         anomalies += ((by_time - climatology) ** 2).sum(axis=(0, 1))
-        n_values += state.shape[0] * state.shape[1]
-    change = squares / counts[:, None]
+        n_values += state.shape[0] * state.shape[1] * known
+    change = squares / counts
     anomaly = anomaly_factor**2 * anomalies / n_values
     # A variable may follow its climatology exactly in tiny data; then only the change counts.
     inverse = 1.0 / change + np.divide(1.0, anomaly, out=np.zeros_like(anomaly), where=anomaly > 0.0)
@@ -182,7 +187,7 @@ def normalised_tensors(data: WindowData, scaling: Scaling) -> Tensors:
     for block in data.blocks():
         for group in ("forcing", "state", "diagnostics"):
             _normalise(getattr(block, group), getattr(scaling, group))
-    arrays = (data.static, data.forcing, data.state, data.diagnostics, data.n_windows)
+    arrays = (data.static, data.forcing, data.state, data.diagnostics, data.n_windows, data.state_known)
     return Tensors(*map(torch.from_numpy, arrays))
 
 

@@ -78,6 +78,7 @@ def _train(
         variables,
         exclude_boxes=options.exclude_boxes,
         exclude_places_of=[files[0].parent / name for name in options.exclude_places_of],
+        may_lack=options.may_lack,
         cache=_cache(directory) if options.in_files else None,
     )
     for sentence in data.history:

@@ -28,6 +28,7 @@ class Source(Protocol):
         x: (n_columns,) labels of the columns. latitude, longitude: (n_columns,), degrees.
         climate: (n_columns,) class of each column, "" where the source has none.
         static: (n_columns, n_static).
+        lacking: states that it does not have, out of those that it may lack.
         history: sentences, one for each thing done to the values or taken for granted.
     """
 
@@ -38,6 +39,7 @@ class Source(Protocol):
     longitude: Values
     climate: Values
     static: Values
+    lacking: tuple[str, ...]
     history: list[str]
 
     @property
@@ -58,15 +60,16 @@ class ColumnSource:
     """A file that ``ailand-column-run`` reads (netCDF or zarr, names of ec-land-db, its public store included).
 
     Args:
-        path: of the file. variables: to read.
+        path: of the file. variables: to read. may_lack: states that it need not have.
 
     Raises:
         InputError: anything about the file that does not fit.
     """
 
-    def __init__(self, path: str | Path, variables: VariableSet) -> None:
+    def __init__(self, path: str | Path, variables: VariableSet, may_lack: Sequence[str] = ()) -> None:
         with ColumnFile(path) as file:
             times, climate = read_times(file), file.texts("climate")
+            self.lacking = tuple(name for name in may_lack if file.find(name) is None)
         step = float((times[1] - times[0]) / np.timedelta64(1, "s")) if len(times) > 1 else ANY_STEP_SECONDS
         self._input: ColumnInput = open_input(path, variables.template(step), initial_state="none")
         self.times, self.step, self.x = self._input.times, self._input.step, self._input.x
@@ -88,13 +91,13 @@ class ColumnSource:
         self._input.close()
 
 
-def open_source(path: str | Path, variables: VariableSet) -> Source:
+def open_source(path: str | Path, variables: VariableSet, may_lack: Sequence[str] = ()) -> Source:
     """Open what training data are read from.
 
     Args:
         path: a file that ``ailand-column-run`` reads, with the states and diagnostics to learn from (netCDF or zarr,
             ec-land-db's stores included), or a store of anemoi-datasets.
-        variables: to read.
+        variables: to read. may_lack: states among them that it need not have.
 
     Raises:
         InputError: no such file, or anything about it that does not fit.
@@ -102,4 +105,5 @@ def open_source(path: str | Path, variables: VariableSet) -> Source:
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path}: no such file or store, expected training data")
-    return AnemoiSource(path, variables) if is_anemoi_store(path) else ColumnSource(path, variables)
+    kind = AnemoiSource if is_anemoi_store(path) else ColumnSource
+    return kind(path, variables, may_lack)

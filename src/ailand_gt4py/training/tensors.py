@@ -14,6 +14,7 @@ class Tensors:
     Attributes:
         static: (n_columns, n_static). forcing: (n_rows, n_forcing). state: (n_rows + n_columns, n_state).
         diagnostics: (n_rows, n_diagnostics). n_windows: (n_columns,).
+        state_known: (n_columns, n_state) whether a state is known, not guessed.
     """
 
     static: torch.Tensor
@@ -21,6 +22,7 @@ class Tensors:
     state: torch.Tensor
     diagnostics: torch.Tensor
     n_windows: torch.Tensor
+    state_known: torch.Tensor
 
     def __post_init__(self) -> None:
         self._first = torch.cumsum(self.n_windows, 0) - self.n_windows

@@ -21,8 +21,8 @@ class Scores:
     """RMSE in model units.
 
     Attributes:
-        model, persistence, climatology: (n_leads, n_state). The climatology is of the verified years themselves,
-            without smoothing: the hardest to beat.
+        model, persistence, climatology: (n_leads, n_state), of columns where a state is known; NaN where it is in none.
+            The climatology is of the verified years themselves, without smoothing: the hardest to beat.
         diagnostics: (n_diagnostics,) over the first 90-day runs' whole length.
         whole_run: (n_state,) of one free run over the whole period from its first state.
         whole_run_bounds: (2, n_state) smallest and largest value reached in it.
@@ -90,9 +90,13 @@ class Validator:
             persistence.append((at_leads - truth[:, first][:, :, None]).reshape(-1, *at_leads.shape[2:]))
             climatology.append((usual[verified].transpose(2, 0, 1, 3) - at_leads).reshape(-1, *at_leads.shape[2:]))
             runs.append((np.repeat(block.columns, first.size), np.tile(first, len(block.columns))))
-        self._persistence = baselines.rmse(np.concatenate(persistence), axis=0) * self._state_scale
-        self._climatology = baselines.rmse(np.concatenate(climatology), axis=0) * self._state_scale
-        self._columns, self._windows = (torch.from_numpy(np.concatenate(parts)) for parts in zip(*runs, strict=True))
+        runs_columns, runs_windows = (np.concatenate(parts) for parts in zip(*runs, strict=True))
+        self._known, self._whole_known = data.state_known[runs_columns], data.state_known[columns]
+        self._persistence, self._climatology = (
+            _rmse(np.concatenate(errors), self._known[:, None], 0) * self._state_scale
+            for errors in (persistence, climatology)
+        )
+        self._columns, self._windows = torch.from_numpy(runs_columns), torch.from_numpy(runs_windows)
         self._whole = torch.from_numpy(np.asarray(columns))
         self._whole_length = shortest
 
@@ -102,7 +106,7 @@ class Validator:
         states, diagnosed = free_run(network, tensors, self._columns, self._windows, longest)
         ends = torch.from_numpy(self._leads)
         truth = tensors.state_at(self._columns, self._windows + ends[:, None])
-        model = baselines.rmse((states[ends - 1] - truth).numpy(), axis=1) * self._state_scale
+        model = _rmse((states[ends - 1] - truth).numpy(), self._known, 1) * self._state_scale
         windows = self._windows + torch.arange(longest)[:, None]
         error = torch.clamp(diagnosed, *self._diagnostic_bounds) - tensors.diagnostics_at(self._columns, windows)
         diagnostics = baselines.rmse(error.numpy(), axis=(0, 1)) * self._diagnostic_scale
@@ -115,6 +119,14 @@ class Validator:
             persistence=self._persistence,
             climatology=self._climatology,
             diagnostics=diagnostics,
-            whole_run=baselines.rmse(error.numpy(), axis=(0, 1)) * self._state_scale,
+            whole_run=_rmse(error.numpy(), self._whole_known, (0, 1)) * self._state_scale,
             whole_run_bounds=reached * self._state_scale + self._state_shift,
         )
+
+
+def _rmse(error: Values, known: Values, axis: int | tuple[int, ...]) -> Values:
+    """RMSE over axes of what is known (broadcast against the error); NaN where nothing is."""
+    known = np.broadcast_to(known, error.shape)
+    count = known.sum(axis=axis)
+    squares = np.sum(np.square(error, dtype=np.float64), axis=axis, where=known)
+    return np.sqrt(np.divide(squares, count, out=np.full(squares.shape, np.nan), where=count > 0))

@@ -28,6 +28,7 @@ class Block:
         columns: (n,) their numbers.
         static: (n, n_static), a copy. forcing: (n, n_windows, n_forcing). state: (n, n_windows + 1, n_state).
         diagnostics: (n, n_windows, n_diagnostics). times: (n_windows + 1,).
+        state_known: (n_state,) whether the source has each state.
     """
 
     columns: Values
@@ -36,6 +37,7 @@ class Block:
     state: Values
     diagnostics: Values
     times: Values
+    state_known: Values
 
 
 @dataclasses.dataclass
@@ -53,6 +55,8 @@ class WindowData:
         step_seconds: length of a window.
         latitude, longitude: (n_columns,) degrees. climate: (n_columns,) class, "" where the source has none.
         x: (n_columns,) labels in the source.
+        state_known: (n_columns, n_state) whether the source has a state; elsewhere there is a guess in its place, for
+            runs to begin with, not to learn from.
         history: sentences, one for each thing done to the values or taken for granted.
     """
 
@@ -68,6 +72,7 @@ class WindowData:
     longitude: Values
     climate: Values
     x: Values
+    state_known: Values
     history: tuple[str, ...] = ()
 
     @property
@@ -104,6 +109,7 @@ class WindowData:
             self.state[state_rows].reshape(count, length + 1, -1),
             self.diagnostics[rows].reshape(count, length, -1),
             self.times[int(self.source[columns[0]])],
+            self.state_known[int(columns[0])],
         )
 
 

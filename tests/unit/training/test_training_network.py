@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -139,7 +141,9 @@ def test_rows_are_found_in_columns_of_different_lengths():
     """Columns of 2 and 3 windows; a row's value is 10 times its column's number and its window's."""
     forcing = torch.tensor([0.0, 1.0, 10.0, 11.0, 12.0])[:, None]
     state = torch.tensor([0.0, 1.0, 2.0, 10.0, 11.0, 12.0, 13.0])[:, None]
-    tensors = Tensors(torch.zeros(2, 1), forcing, state, forcing + 0.5, torch.tensor([2, 3]))
+    tensors = Tensors(
+        torch.zeros(2, 1), forcing, state, forcing + 0.5, torch.tensor([2, 3]), torch.ones(2, 1, dtype=torch.bool)
+    )
     columns, windows = torch.tensor([1, 0]), torch.tensor([[0, 1], [1, 0]])
     assert tensors.forcing_at(columns, windows)[..., 0].tolist() == [[10.0, 1.0], [11.0, 0.0]]
     assert tensors.diagnostics_at(columns, windows)[..., 0].tolist() == [[10.5, 1.5], [11.5, 0.5]]
@@ -147,7 +151,7 @@ def test_rows_are_found_in_columns_of_different_lengths():
     assert tensors.n_columns == 2
 
 
-def _loss(network, tensors, age, mean_error_weight=0.0):
+def _loss(network, tensors, age, mean_error_weight=0.0, forcing_offset=None):
     """Loss of three steps of a pool whose runs are at the truth, and the pool."""
     pool = RunPool(tensors, np.arange(N_COLUMNS), 4, np.random.default_rng(0))
     taken = pool.take(4, 3, 1.0)
@@ -157,7 +161,7 @@ def _loss(network, tensors, age, mean_error_weight=0.0):
     by_lead = torch.tensor([0.1, 0.2, 0.4, 0.8])[:, None].expand(-1, N_STATE)
     weights = torch.linspace(0.5, 1.5, N_STATE), torch.linspace(1.0, 2.0, N_DIAGNOSTICS)
     scales = LossScales(*weights, 0.1, by_lead, mean_error_weight)
-    return batch_loss(network, tensors, pool, taken, 3, scales, torch.zeros(4, N_STATIC)), pool, taken
+    return batch_loss(network, tensors, pool, taken, 3, scales, torch.zeros(4, N_STATIC), forcing_offset), pool, taken
 
 
 def test_loss_by_hand(measured, tensors):
@@ -196,6 +200,18 @@ def test_loss_of_the_mean_error(measured, tensors):
     smooth = torch.where(mean < 1.0, 0.5 * mean**2, mean - 0.5)
     expected = 0.7 * float((torch.linspace(0.5, 1.5, N_STATE) * smooth).mean())
     assert float((with_mean - without).detach()) == pytest.approx(expected, rel=1e-4)
+
+
+def test_an_offset_to_the_forcing_is_other_forcing_in_all_steps(network, tensors):
+    offset = torch.linspace(-1.0, 1.0, len(DEFAULT.forcing))
+    moved = dataclasses.replace(tensors, forcing=tensors.forcing + offset)
+    (state_loss, diagnostic_loss, reached), _, _ = _loss(network, tensors, 2, forcing_offset=offset.expand(4, -1))
+    (expected, expected_diagnostic, expected_reached), _, _ = _loss(network, moved, age=2)
+    (without, _, _), _, _ = _loss(network, tensors, age=2)
+    assert float(state_loss.detach()) == pytest.approx(float(expected.detach()), rel=1e-5)
+    assert float(diagnostic_loss.detach()) == pytest.approx(float(expected_diagnostic.detach()), rel=1e-5)
+    assert torch.allclose(reached, expected_reached, atol=1e-5)
+    assert float(state_loss.detach()) != pytest.approx(float(without.detach()), rel=1e-3)
 
 
 def test_soil_water_stays_within_the_column_s_own_porosity(network, measured, tensors):
@@ -246,7 +262,7 @@ def test_pool_draws_windows_as_often_as_it_should(frequencies, expected):
     """A column of 90 windows is drawn nine times as often as one of 10, that counting three times: 90 to 30."""
     lengths = torch.tensor([10, 90, 50])
     empty = torch.zeros(153, 1)
-    tensors = Tensors(torch.zeros(3, 1), empty[:150], empty, empty[:150], lengths)
+    tensors = Tensors(torch.zeros(3, 1), empty[:150], empty, empty[:150], lengths, torch.ones(3, 1, dtype=torch.bool))
     pool = RunPool(tensors, np.array([0, 1]), 4000, np.random.default_rng(0), frequencies)
     pool.take(4000, 10, 1.0)
     assert set(pool.columns) == {0, 1}
@@ -295,6 +311,7 @@ def test_exported_model_in_gt4py_is_the_torch_network(data, measured, precision,
         normalised(block.state.reshape(-1, N_STATE), model.state),
         normalised(block.diagnostics.reshape(-1, N_DIAGNOSTICS), model.diagnostics),
         torch.full((N_COLUMNS,), N_WINDOWS),
+        torch.from_numpy(data.state_known),
     )
     expected, expected_diagnostics = free_run(
         net, tensors, torch.arange(N_COLUMNS), torch.zeros(N_COLUMNS, dtype=torch.int64), 5

@@ -1,4 +1,4 @@
-"""Noise on static inputs in training: how large it is for each of them."""
+"""Noise on inputs in training: how large it is for each of them."""
 
 import pytest
 
@@ -38,3 +38,11 @@ def test_one_input_can_have_noise_of_its_own(path, tmp_path):
     of_one = first_layer(tmp_path / "of_one", path, static_noise=0.0, static_noise_of={names[0]: 1.0})
     assert none_of_any == without
     assert of_one != without
+
+
+def test_forcing_can_have_an_offset(path, tmp_path):
+    nothing = first_layer(tmp_path / "nothing", path, forcing_offset_of={"met_psurf": 0.0, "lai_hv": 0.0})
+    same = first_layer(tmp_path / "same", path, forcing_offset_of={"met_psurf": 0.0})
+    of_one = first_layer(tmp_path / "of_one", path, forcing_offset_of={"met_psurf": 1.0})
+    assert nothing == same
+    assert of_one != same

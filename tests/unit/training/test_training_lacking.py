@@ -1,0 +1,134 @@
+"""Sources that lack a state: guessed where runs begin there, not learnt from, and no part of statistics or scores."""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs PyTorch")
+torch.set_num_threads(1)
+
+from training_files import columns, write_anemoi_store, write_columns  # noqa: E402
+
+from ailand_gt4py.errors import InputError  # noqa: E402
+from ailand_gt4py.training import configuration, loop, scaling  # noqa: E402
+from ailand_gt4py.training.dataset import read_windows  # noqa: E402
+from ailand_gt4py.training.rollout import LossScales, RunPool, batch_loss  # noqa: E402
+from ailand_gt4py.training.validation import Validator  # noqa: E402
+from ailand_gt4py.training.variables import DEFAULT  # noqa: E402
+
+STATE = [variable.name for variable in DEFAULT.state]
+ASN = STATE.index("asn")
+N_WHOLE, N_LACKING = 8, 5
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory):
+    """A whole file, and one without the albedo of the snow, in which there is snow in some columns only."""
+    directory = tmp_path_factory.mktemp("data")
+    lacking = columns(n_columns=N_LACKING, seed=3).drop_vars("asn")
+    lacking["sd"][:, :2] = 0.0
+    lacking.to_netcdf(directory / "lacking.nc")
+    return write_columns(directory / "whole.nc", n_columns=N_WHOLE), directory / "lacking.nc"
+
+
+@pytest.fixture(scope="module")
+def data(paths):
+    """Model units; tests must not change them."""
+    return read_windows(paths, DEFAULT, may_lack=("asn",))
+
+
+def test_what_is_lacking_is_guessed_and_said(paths, data):
+    expected = np.ones((N_WHOLE + N_LACKING, len(STATE)), dtype=bool)
+    expected[N_WHOLE:, ASN] = False
+    assert np.array_equal(data.state_known, expected)
+    guessed = data.state.reshape(N_WHOLE + N_LACKING, -1, len(STATE))[N_WHOLE:, :, ASN]
+    assert np.all(guessed[:2] == np.float32(0.85))
+    assert set(np.unique(guessed[2:])) == {np.float32(0.675), np.float32(0.85)}  # there, but for days without
+    (told,) = (line for line in data.history if "asn" in line)
+    assert told.startswith("lacking.nc: asn is not there: not learnt, where runs begin guessed by taking 0.675")
+    with pytest.raises(InputError, match=r"lacking\.nc.*missing: asn"):
+        read_windows(paths, DEFAULT)
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("anemoi") is None or importlib.util.find_spec("anemoi.datasets") is None,
+    reason="needs anemoi-datasets: pip install 'ailand_gt4py[anemoi]'",
+)
+def test_from_an_anemoi_store_too(tmp_path):
+    fields = columns(n_columns=3, n_times=8)
+    whole = read_windows([write_anemoi_store(tmp_path / "a.zarr", fields)], DEFAULT, may_lack=("asn",))
+    found = read_windows([write_anemoi_store(tmp_path / "b.zarr", fields.drop_vars("asn"))], DEFAULT, may_lack=("asn",))
+    assert whole.state_known.all()
+    others = np.arange(len(STATE)) != ASN
+    assert found.state_known[:, others].all()
+    assert not found.state_known[:, ASN].any()
+    np.testing.assert_array_equal(found.state[:, others], whole.state[:, others])
+    assert not np.array_equal(found.state[:, ASN], whole.state[:, ASN])
+
+
+def test_statistics_are_of_what_is_known(data):
+    measured, alone = (scaling.measure(data, DEFAULT, columns) for columns in (None, np.arange(N_WHOLE)))
+    assert measured.state[ASN].normalisation.std == pytest.approx(alone.state[ASN].normalisation.std, rel=1e-12)
+    assert measured.increment_std[ASN] == pytest.approx(alone.increment_std[ASN], rel=1e-12)
+    assert measured.increment_std[0] != alone.increment_std[0]
+    scales, of_alone = (
+        scaling.error_scales(data, measured, 2.0, columns) * scaling.scale(measured.state)
+        for columns in (None, np.arange(N_WHOLE))
+    )
+    np.testing.assert_allclose(scales[:, ASN], of_alone[:, ASN], rtol=1e-12)
+    assert not np.array_equal(scales[:, 0], of_alone[:, 0])
+
+
+@pytest.fixture(scope="module")
+def prepared(data):
+    measured = scaling.measure(data, DEFAULT)
+    options = configuration.parse_configuration(
+        {
+            "data": {"train": ["a"]},
+            "network": {"width": 8, "depth": 1, "diagnostic_width": 4, "diagnostic_depth": 1},
+            "stages": [{"iterations": 1, "steps": 1, "batch": 1}],
+        },
+        "test",
+    )
+    return measured, scaling.normalised_tensors(copy.deepcopy(data), measured), loop.build_network(options, measured)
+
+
+def gradient_of_bias(prepared, columns):
+    """Of the loss of one step from the truth, with respect to each state's bias."""
+    _, tensors, network = prepared
+    pool = RunPool(tensors, columns, 6, np.random.default_rng(0))
+    taken = pool.take(6, 1, 1.0)
+    ones = (torch.ones(len(STATE)), torch.ones(len(DEFAULT.diagnostics)))
+    scales = LossScales(*ones, 0.1, torch.ones(1, len(STATE)), mean_error_weight=0.5)
+    network.zero_grad()
+    loss, _, _ = batch_loss(network, tensors, pool, taken, 1, scales, torch.zeros(6, len(DEFAULT.static)))
+    loss.backward()
+    return network.prognostic[0].bias.grad.numpy().copy()
+
+
+def test_nothing_is_learnt_from_a_guess(prepared):
+    whole, lacking = (
+        gradient_of_bias(prepared, columns) for columns in (np.arange(N_WHOLE), np.arange(N_WHOLE, N_WHOLE + N_LACKING))
+    )
+    assert (whole != 0.0).all()
+    assert lacking[ASN] == 0.0
+    assert (np.delete(lacking, ASN) != 0.0).all()
+
+
+def test_scores_are_of_what_is_known(data, prepared):
+    measured, tensors, network = prepared
+    both, whole, lacking = (
+        Validator(data, tensors, columns, measured, (1, 4), 3).scores(network)
+        for columns in (np.array([0, 1, 9, 10]), np.array([0, 1]), np.array([9, 10]))
+    )
+    for name in ("model", "persistence", "climatology", "whole_run"):
+        values, of_whole, of_lacking = (getattr(scores, name) for scores in (both, whole, lacking))
+        np.testing.assert_allclose(values[..., ASN], of_whole[..., ASN], rtol=1e-12)
+        assert np.isnan(of_lacking[..., ASN]).all()
+        assert np.isfinite(np.delete(of_lacking, ASN, axis=-1)).all()
+        assert not np.array_equal(values[..., 0], of_whole[..., 0])
+    assert np.isfinite(lacking.skill)
