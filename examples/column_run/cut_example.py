@@ -50,7 +50,22 @@ STATIC = (
     "clim_veg_rsminh",
     "clim_veg_rsminl",
 )
-STATE = ("swvl1", "swvl2", "swvl3", "stl1", "stl2", "stl3", "snowc", "sd", "rsn", "tsn", "swvl4", "stl4", "src")
+STATE = (
+    "swvl1",
+    "swvl2",
+    "swvl3",
+    "stl1",
+    "stl2",
+    "stl3",
+    "snowc",
+    "sd",
+    "rsn",
+    "tsn",
+    "asn",
+    "swvl4",
+    "stl4",
+    "src",
+)
 DIAGNOSTICS = ("t2m", "d2m", "skt", "sshf", "slhf", "ssr", "str", "e", "sro", "ssro")
 FORCING = (
     "met_ctpf",

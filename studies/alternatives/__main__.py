@@ -2,9 +2,10 @@
 
     python -m studies.alternatives DATA_DIRECTORY -o docs/studies/alternatives.json [--model MODEL.nc]
 
-Needs PyTorch and XGBoost (extra ``studies``). The MLP is a trained model; the others are trained here on its variables,
-from the same columns, unless an earlier call has left them in the directory ``--work``. A graph network is not among
-them: columns of a land-surface model do not exchange anything, so its graph would have no edges and be the MLP.
+Needs PyTorch and XGBoost (extra ``studies``). The MLP is a trained model; the others are trained here on its variables
+but the albedo of the snow, from the same columns, unless an earlier call has left them in the directory ``--work``. A
+graph network is not among them: columns of a land-surface model do not exchange anything, so its graph would have no
+edges and be the MLP.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,8 @@ from ailand_gt4py.weights.model_file import read_model
 
 from . import protocol, recurrent, trees
 
+#: States of the LSTM and the trees.
+STATE = ("swvl1", "swvl2", "swvl3", "stl1", "stl2", "stl3", "snowc", "sd", "rsn", "tsn", "swvl4", "stl4", "src")
 FILES = ("ecland_synth_6h_train.nc", "ecland_synth_6h_train_b.nc")
 HOLD_OUT = "ecland_synth_6h_holdout.nc"
 SEED = 1
@@ -52,12 +56,35 @@ class EmulatorStepper:
         return self._state, diagnostics
 
 
+class FewerStates:
+    """`protocol.Stepper` of a method that has not all of the model's states: the others stay as they are.
+
+    Args:
+        stepper: of the method. places: of its states among the model's.
+    """
+
+    def __init__(self, stepper: protocol.Stepper, places: list[int]) -> None:
+        self._stepper, self._places = stepper, places
+
+    def begin(self, static: np.ndarray, state: np.ndarray) -> None:
+        self._state = state.copy()
+        self._stepper.begin(static, state[:, self._places])
+
+    def step(self, forcing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        self._state[:, self._places], diagnostics = self._stepper.step(forcing)
+        return self._state, diagnostics
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Score methods on the hold-out columns.")
     parser.add_argument("data", type=Path, metavar="DATA_DIRECTORY")
     parser.add_argument("--model", type=Path, help="the MLP (default: the model in the package)")
     parser.add_argument(
-        "--also", action="append", default=[], metavar="NAME=MODEL.nc", help="another MLP of the same variables"
+        "--also",
+        action="append",
+        default=[],
+        metavar="NAME=MODEL.nc",
+        help="another MLP of the same variables, perhaps fewer states",
     )
     parser.add_argument("-o", "--output", type=Path, default=Path("alternatives.json"))
     parser.add_argument("--work", type=Path, default=Path("out/alternatives"), help="for what is trained")
@@ -68,32 +95,42 @@ def main() -> int:
     torch.set_flush_denormal(True)
     model = read_model(options.model)
     names = {
-        group: [variable.name for variable in getattr(model, group)]
-        for group in ("static", "forcing", "state", "diagnostics")
+        group: [variable.name for variable in getattr(model, group)] for group in ("static", "forcing", "diagnostics")
     }
     columns = protocol.hold_out(options.data / HOLD_OUT, model)
-    data = protocol.training_data([options.data / name for name in FILES], choose(**names), 0.1, SEED)
+    data = protocol.training_data([options.data / name for name in FILES], choose(**names, state=STATE), 0.1, SEED)
     methods: list[dict[str, Any]] = []
 
-    def add(name: str, stepper: protocol.Stepper, **known: Any) -> None:
+    def add(name: str, stepper: protocol.Stepper, states: Sequence[str], **known: Any) -> None:
+        of_model = [variable.name for variable in model.state]
+        others = set(of_model).difference(states)
+        if others:
+            stepper = FewerStates(stepper, [of_model.index(state) for state in states])
         found = protocol.score(stepper, model, columns)
+        for scores in found.values():
+            if isinstance(scores, dict):
+                for state in others:
+                    del scores[state]
         methods.append({"name": name, "found": found, **known})
         print(f"{name}: {json.dumps(found)}", file=sys.stderr, flush=True)
 
     def report(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
-    add("MLP (the model)", EmulatorStepper(model), parameters=model.parameter_count)
+    def add_mlp(name: str, mlp: Model) -> None:
+        add(name, EmulatorStepper(mlp), [variable.name for variable in mlp.state], parameters=mlp.parameter_count)
+
+    add_mlp("MLP (the model)", model)
     options.work.mkdir(parents=True, exist_ok=True)
     for text in options.also:
         name, _, path = text.partition("=")
-        other = read_model(path)
-        add(name, EmulatorStepper(other), parameters=other.parameter_count)
+        add_mlp(name, read_model(path))
     network, minutes = recurrent.kept(options.work / f"lstm_{options.width}.pt", data, options.width, SEED, report)
     count = sum(parameter.numel() for parameter in network.parameters())
     add(
         f"LSTM, {options.width} units",
         recurrent.RecurrentStepper(network, data.scaling),
+        STATE,
         parameters=count,
         training_minutes=minutes,
     )
@@ -101,6 +138,7 @@ def main() -> int:
     add(
         f"XGBoost, {trees.ROUNDS} trees for each output",
         trees.TreeStepper(boosters, data.scaling),
+        STATE,
         parameters=trees.node_count(boosters),
         training_minutes=minutes,
     )

@@ -167,7 +167,7 @@ def main() -> int:
     parser.add_argument("-o", "--output", type=Path, default=Path("field_capacity"), help="without suffix")
     options = parser.parse_args()
     model = read_model(options.model)
-    columns = read_columns(options.data / FILE, model, np.dtype(np.float32))
+    columns = read_columns(options.data / FILE, model, np.dtype(np.float32), may_lack=("asn",))
     with xr.open_dataset(options.data / FILE, decode_times=False) as data:
         names = ["site", "member", "theta_cap_table", "clim_theta_cap"]
         about = data[names].load()

@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed; the studi
 pytest.importorskip("xgboost", reason="XGBoost is not installed; the studies need it (extra 'studies')")
 
 from studies.alternatives import protocol, recurrent, trees  # noqa: E402
-from studies.alternatives.__main__ import table  # noqa: E402
+from studies.alternatives.__main__ import FewerStates, table  # noqa: E402
 from training_files import write_columns  # noqa: E402
 
 from ailand_gt4py.evaluation.attachments import read_alternatives  # noqa: E402
@@ -168,6 +168,27 @@ def test_trees_learn_and_stay_within_bounds(data, tmp_path, monkeypatch) -> None
         rounding = 1e-6 * variable.normalisation.scale
         assert state[:, place].min() >= variable.lower_bound - rounding
         assert state[:, place].max() <= variable.upper_bound + rounding
+
+
+def test_a_method_with_fewer_states_gets_and_gives_its_own() -> None:
+    class Half:
+        """Halves its states in each step."""
+
+        def begin(self, static: np.ndarray, state: np.ndarray) -> None:
+            self.state = state
+
+        def step(self, forcing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            self.state = self.state / 2.0
+            return self.state, forcing
+
+    start = np.arange(1.0, 7.0).reshape(2, 3)
+    stepper = FewerStates(Half(), [0, 2])
+    stepper.begin(np.zeros((2, 1)), start)
+    stepper.step(np.ones((2, 1)))
+    state, diagnostics = stepper.step(np.full((2, 1), 7.0))
+    np.testing.assert_array_equal(state, start * [0.25, 1.0, 0.25])
+    np.testing.assert_array_equal(diagnostics, np.full((2, 1), 7.0))
+    np.testing.assert_array_equal(start, np.arange(1.0, 7.0).reshape(2, 3))
 
 
 def test_the_table_is_one_that_a_report_takes(model, columns, tmp_path) -> None:

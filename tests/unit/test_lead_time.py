@@ -7,6 +7,7 @@ import json
 
 import numpy as np
 import pytest
+import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -293,6 +294,25 @@ def test_columns_are_those_that_training_reads(trained):
     assert np.allclose(columns.static, data.static)
     ends, means = columns.diagnostics[1:, :, :3], columns.diagnostics[:-1, :, 3:]
     assert np.allclose(np.concatenate([ends, means], axis=2), block.diagnostics.transpose(1, 0, 2))
+
+
+def test_a_state_that_may_be_lacking_is_guessed_at_the_start(trained, tmp_path):
+    from ailand_gt4py.weights.model_file import read_model
+
+    path, model_path, _ = trained
+    model = read_model(model_path)
+    with xr.open_dataset(path) as data:
+        data.drop_vars("asn").to_netcdf(tmp_path / "lacking.nc")
+    with pytest.raises(InputError, match=r"lacking\.nc.*asn"):
+        read_columns(tmp_path / "lacking.nc", model, np.dtype("float32"))
+    found = read_columns(tmp_path / "lacking.nc", model, np.dtype("float32"), may_lack=("asn",))
+    whole = read_columns(path, model, np.dtype("float32"), may_lack=("asn",))
+    asn = [variable.name for variable in model.state].index("asn")
+    assert (found.state[0, :, asn] == np.float32(0.675)).all()
+    assert np.isnan(found.state[1:, :, asn]).all()
+    np.testing.assert_array_equal(np.delete(found.state, asn, axis=2), np.delete(whole.state, asn, axis=2))
+    np.testing.assert_array_equal(found.diagnostics, whole.diagnostics)
+    assert np.isfinite(whole.state).all()
 
 
 def test_command_prints_and_writes_the_tables(trained, tmp_path, capsys):

@@ -280,6 +280,10 @@ class ColumnInput:
         """Number of columns."""
         return self._file.n_columns
 
+    def lacking(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Those of some names that no variable of the file has."""
+        return tuple(name for name in names if self._file.find(name) is None)
+
     def forcing(self, first: int, last: int) -> Values:
         """Forcing of the windows `first` to `last` - 1.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -48,13 +49,15 @@ class VerificationColumns:
         return self.static.shape[0]
 
 
-def read_columns(path: str | Path, model: Model, dtype: np.dtype) -> VerificationColumns:
+def read_columns(path: str | Path, model: Model, dtype: np.dtype, may_lack: Sequence[str] = ()) -> VerificationColumns:
     """Read a whole file.
 
     Args:
         path: as `driver.input.open_input` takes it; it must have all of the model's states and diagnostics.
         model: tells what is needed, in which units and order.
         dtype: of inputs and truth.
+        may_lack: states that the file need not have. Where it lacks one, that is at the first label what a run begins
+            with (`driver.first_guess`), and NaN later.
 
     Raises:
         InputError: the file does not fit, a value is missing, or it is too large for the memory allowed.
@@ -76,9 +79,11 @@ def read_columns(path: str | Path, model: Model, dtype: np.dtype) -> Verificatio
             for index, variable in enumerate(model.forcing)
             if variable.derived and index not in lagged.places
         }
+        lacking = source.lacking(may_lack)
         targets = (*model.state, *model.diagnostics)
-        names = [variable.name for variable in targets]
-        truth = np.empty((n_times, n_columns, len(names)), dtype=dtype)
+        known = [place for place, variable in enumerate(targets) if variable.name not in lacking]
+        names = [targets[place].name for place in known]
+        truth = np.full((n_times, n_columns, len(targets)), np.nan, dtype=dtype)
         for first in range(0, n_times, TIME_BLOCK):
             last = min(first + TIME_BLOCK, n_times)
             forcing[first:last, :, from_file] = source.forcing(first, last)
@@ -92,10 +97,12 @@ def read_columns(path: str | Path, model: Model, dtype: np.dtype) -> Verificatio
                 buffer,
             )
             forcing[first:last, :, list(derived)] = buffer
-            truth[first:last] = source.reference(names, first, last)
+            truth[first:last, :, known] = source.reference(names, first, last)
         lagged.fill(forcing)
-        for index, variable in enumerate(targets):
-            _require_finite(path, variable, truth[..., index])
+        for index in known:
+            _require_finite(path, targets[index], truth[..., index])
+        for index in set(range(len(targets))).difference(known):
+            truth[0, :, index] = source.initial_state[:, index]  # type: ignore[index]
         return VerificationColumns(
             times=source.times,
             static=source.static.astype(dtype),

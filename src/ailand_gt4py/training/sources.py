@@ -69,12 +69,12 @@ class ColumnSource:
     def __init__(self, path: str | Path, variables: VariableSet, may_lack: Sequence[str] = ()) -> None:
         with ColumnFile(path) as file:
             times, climate = read_times(file), file.texts("climate")
-            self.lacking = tuple(name for name in may_lack if file.find(name) is None)
         step = float((times[1] - times[0]) / np.timedelta64(1, "s")) if len(times) > 1 else ANY_STEP_SECONDS
         self._input: ColumnInput = open_input(path, variables.template(step), initial_state="none")
         self.times, self.step, self.x = self._input.times, self._input.step, self._input.x
         self.latitude, self.longitude = self._input.latitude, self._input.longitude
         self.static, self.history = self._input.static, self._input.history
+        self.lacking = self._input.lacking(may_lack)
         self.climate = np.full(self.n_columns, "") if climate is None else climate
 
     @property
