@@ -28,6 +28,7 @@ from ailand_gt4py.evaluation import (
     groups,
     html_page,
     literature,
+    metrics,
     report_data,
     study,
 )
@@ -196,11 +197,17 @@ def test_numbers_in_the_page_are_those_beside_it(made, text):
     ratio, (low, high) = stl1["box_over_outside"]["ratio"], stl1["box_over_outside"]["interval"]
     assert ratio == pytest.approx(inside["rmse"] / outside["rmse"])
     assert low < ratio < high
-    assert stl1["box_over_outside"]["where_it_varies"] == pytest.approx(ratio), "everywhere"
     data = xr.decode_cf(closing_dataset())
     usual = baselines.day_of_year_climatology(data["stl1"].values, data["time"].values, 31, leave_year_out=True)
     squares = ((data["stl1"].values - usual)[1:].astype(float) ** 2).mean(axis=0)
     in_box = groups.inside_box(data["lat"].values, data["lon"].values)
+    assert content["places"]["in_box"] == in_box.tolist()
+    own_squares = np.square(stl1["column_rmse"])
+    assert own_squares.mean() == pytest.approx(stl1["free_run"]["rmse"] ** 2)
+    regimes = groups.snow_regime(data["snowc"].values / 100.0, data["time"].values).labels
+    assert stl1["box_over_outside"]["snow_regimes_alike"] == pytest.approx(
+        metrics.alike_ratio(own_squares, in_box, regimes)
+    )
     expected = math.sqrt(squares[in_box].mean() / squares[~in_box].mean())
     assert stl1["box_over_outside"]["of_climatology"] == pytest.approx(expected, rel=1e-4)
     ratios = stl1["ratio_to_published_ailand_v1"]

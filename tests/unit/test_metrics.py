@@ -123,3 +123,17 @@ def test_ratio_of_rmse():
     assert metrics.rmse_ratio(np.array([4.0, 12.0]), np.array([2.0])) == pytest.approx(2.0)
     for squares, reference in (([], [1.0]), ([1.0], []), ([1.0], [0.0, 0.0])):
         assert np.isnan(metrics.rmse_ratio(np.array(squares), np.array(reference)))
+
+
+def test_ratio_with_classes_alike():
+    """Inside three columns of a to one of b, outside one to two, and one of a class that is not inside."""
+    classes = np.array(["a", "a", "a", "b", "a", "b", "b", "c"])
+    inside = np.array([True] * 4 + [False] * 4)
+    squares = np.array([1.0, 2.0, 3.0, 10.0, 4.0, 5.0, 15.0, 1e6])
+    expected = math.sqrt((3 * 2.0 + 10.0) / (3 * 4.0 + 10.0))
+    assert metrics.alike_ratio(squares, inside, classes) == pytest.approx(expected)
+    # The same in each class: 1, however the classes are shared out.
+    alike = np.where(classes == "a", 3.0, 7.0)
+    assert metrics.alike_ratio(alike, inside, classes) == pytest.approx(1.0)
+    assert np.isnan(metrics.alike_ratio(squares, inside, np.where(inside, "a", "b")))
+    assert np.isnan(metrics.alike_ratio(np.where(inside, 1.0, 0.0), inside, classes))

@@ -17,8 +17,9 @@ HELD_OUT_BOX = (35.5, 71.5, -11.0, 32.5)
 
 #: Snow cover above which a time counts as snow-covered, 1.
 SNOW_COVERED = 0.5
-#: Upper edges of the mean number of snow-covered days a year, and the names of the classes.
+#: Upper edges of the mean number of snow-covered days a year, and the names of the grouping and its classes.
 SNOW_EDGES = (30.0, 120.0)
+SNOW_REGIME = "snow regime"
 SNOW_CLASSES = ("no snow", "below 30 days", "30 to 120 days", "above 120 days")
 DAYS_PER_YEAR = 365.25
 
@@ -78,7 +79,7 @@ def snow_regime(snow_cover: np.ndarray, times: np.ndarray) -> Grouping:
     days = (snow_cover > SNOW_COVERED).mean(axis=0) * DAYS_PER_YEAR
     place = np.where(days == 0.0, 0, 1 + np.digitize(days, SNOW_EDGES))
     labels = np.array(SNOW_CLASSES)[place]
-    return Grouping("snow regime", labels, tuple(name for name in SNOW_CLASSES if (labels == name).any()))
+    return Grouping(SNOW_REGIME, labels, tuple(name for name in SNOW_CLASSES if (labels == name).any()))
 
 
 def soil_types(numbers: np.ndarray) -> Grouping:

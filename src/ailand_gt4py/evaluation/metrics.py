@@ -181,6 +181,27 @@ def rmse_ratio(squares: np.ndarray, reference: np.ndarray) -> float:
     return float(np.sqrt(squares.mean() / reference.mean()))
 
 
+def alike_ratio(squares: np.ndarray, inside: np.ndarray, classes: np.ndarray) -> float:
+    """RMSE of the columns inside over that of those outside, as if these had the same shares of classes.
+
+    The direct standardisation of epidemiology (Rothman, Greenland and Lash 2008, Modern Epidemiology, chapter 4):
+    outside, each class counts as often as it is there inside. Columns of a class that is on one side only are left out.
+
+    Args:
+        squares: (n_columns,) mean squared errors. inside: (n_columns,) booleans. classes: (n_columns,) labels.
+
+    Returns:
+        the ratio; NaN where no class is on both sides or those outside err nowhere.
+    """
+    shared = np.intersect1d(classes[inside], classes[~inside])
+    weights = np.array([(classes[inside] == name).sum() for name in shared], dtype=np.float64)
+    of_inside, of_outside = (
+        float(weights @ np.array([squares[side & (classes == name)].mean() for name in shared]))
+        for side in (inside, ~inside)
+    )
+    return math.sqrt(of_inside / of_outside) if of_outside > 0.0 else math.nan
+
+
 def _redrawn_means(values: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """(`BOOTSTRAP_SAMPLES`,) means of as many values, drawn with replacement."""
     return values[generator.integers(0, values.size, (BOOTSTRAP_SAMPLES, values.size))].mean(axis=1)

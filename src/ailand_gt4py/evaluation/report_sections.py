@@ -235,7 +235,7 @@ def box_table(study: Study) -> str:
         cells: list[Cell | str] = [variable.name, variable.units, number(variable.in_box.rmse)]
         cells += [_interval(variable.in_box), number(variable.elsewhere.rmse), _interval(variable.elsewhere)]
         cells += [Cell(number(ratio, 3), shade=ratio), _span(variable.box_interval)]
-        rows.append([*cells, *(number(one, 3) for one in (variable.box_ratio_varying, variable.box_ratio_climatology))])
+        rows.append([*cells, *(number(one, 3) for one in (variable.box_ratio_alike, variable.box_ratio_climatology))])
     text = table(
         [
             "variable",
@@ -246,14 +246,14 @@ def box_table(study: Study) -> str:
             _INTERVAL,
             "ratio",
             _INTERVAL,
-            "where it varies",
+            "snow regimes alike",
             "of the climatology",
         ],
         rows,
         f"Free run at the {int(inside.sum())} columns in the box 35.5-71.5° N, 11° W-32.5° E and at the "
         f"{int((~inside).sum())} elsewhere. Where no column of the box was trained on, the ratio says what a region "
-        "without training data costs: 1 is no cost. Then the ratio over those columns in which the variable varies: "
-        "where snow never falls there is nothing to err in. Last, the same ratio of the climatology of other years: "
+        "without training data costs: 1 is no cost, if the columns are alike. Then the ratio as if they were: each "
+        "snow regime counts elsewhere as often as in the box. Last, the plain ratio of the climatology of other years: "
         "how much more there is to err in.",
         text_columns=2,
     )

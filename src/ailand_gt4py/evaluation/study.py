@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ailand_gt4py.errors import InputError
-from ailand_gt4py.evaluation import budgets, fields, metrics, ranges
+from ailand_gt4py.evaluation import budgets, fields, groups, metrics, ranges
 from ailand_gt4py.evaluation.columns import VerificationColumns
 from ailand_gt4py.evaluation.groups import ColumnPlaces
 from ailand_gt4py.evaluation.lead_time import FreeRunScore, LeadScore, Truth, free_run_score, lead_scores, truth_of
@@ -37,8 +38,8 @@ class VariableStudy:
         groups: grouping -> class -> scores of the free run.
         in_box, elsewhere: of the free run in the held-out box and outside; None where one of them has no column.
         box_interval: of the ratio of their RMSE (`metrics.ratio_interval`); NaN where it cannot be had.
-        box_ratio_varying: ratio of their RMSE over those columns alone in which the truth varies, snow where there ever
-            is some; NaN where it cannot be had.
+        box_ratio_alike: ratio of their RMSE as if both had the same shares of snow regimes (`metrics.alike_ratio`); NaN
+            where it cannot be had.
         box_ratio_climatology: ratio of the RMSE of the climatology of other years: how much more there is to err in.
         column_rmse, column_bias, column_acc: (n_columns,) of the free run; ACC is NaN where there is none.
         months: (2, 12, n_columns) means by month of truth and free run, NaN for months that the file lacks.
@@ -56,7 +57,7 @@ class VariableStudy:
     in_box: metrics.Summary | None
     elsewhere: metrics.Summary | None
     box_interval: tuple[float, float]
-    box_ratio_varying: float
+    box_ratio_alike: float
     box_ratio_climatology: float
     column_rmse: np.ndarray
     column_bias: np.ndarray
@@ -217,7 +218,7 @@ def _variable_study(
     nothing = np.full(run.shape[1], np.nan)
     squares = np.square(run - values).mean(axis=0)
     usual_squares = np.square(values - climatology).mean(axis=0)
-    inside, varies = places.in_box, np.ptp(values, axis=0) > 0.0
+    inside, regimes = places.in_box, places.grouping(groups.SNOW_REGIME)
     both_sides = bool(inside.any() and not inside.all())
     density, edges = _density(values, run)
     return VariableStudy(
@@ -239,7 +240,7 @@ def _variable_study(
         in_box=_of_columns(inside, run, values, climatology) if both_sides else None,
         elsewhere=_of_columns(~inside, run, values, climatology) if both_sides else None,
         box_interval=metrics.ratio_interval(squares[inside], squares[~inside]),
-        box_ratio_varying=metrics.rmse_ratio(squares[inside & varies], squares[~inside & varies]),
+        box_ratio_alike=math.nan if regimes is None else metrics.alike_ratio(squares, inside, regimes.labels),
         box_ratio_climatology=metrics.rmse_ratio(usual_squares[inside], usual_squares[~inside]),
         column_rmse=np.sqrt(squares),
         column_bias=(run - values).mean(axis=0),
