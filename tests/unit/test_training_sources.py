@@ -82,7 +82,7 @@ def test_the_projects_own_files_open(shared, name, lacking):
 
 def test_held_out_columns_of_the_hourly_file_are_found(shared):
     """Its 39 columns are some of the 6-hourly files', 6 of them of the one that is never trained on."""
-    held_out = dataset._places_of([shared / "data" / "ecland_synth_6h_holdout.nc"], DEFAULT)
+    held_out = dataset._places_of([shared / "data" / "ecland_synth_6h_holdout.nc"], DEFAULT, ())
     assert len(held_out) == 85
     with contextlib.closing(open_source(shared / "data" / "ecland_synth_1h.nc", DEFAULT)) as source:
         assert source.step == np.timedelta64(1, "h")

@@ -172,7 +172,8 @@ def error_scales(data: WindowData, scaling: Scaling, anomaly_factor: float, colu
         climatology = baselines.day_of_year_climatology(by_time, block.times, window_days=1)
         anomalies += ((by_time - climatology) ** 2).sum(axis=(0, 1))
         n_values += state.shape[0] * state.shape[1] * known
-    change = squares / counts
+    # A state may be known in short columns only: for longer leads its anomalies alone count.
+    change = np.divide(squares, counts, out=np.full_like(squares, np.inf), where=counts > 0.0)
     anomaly = anomaly_factor**2 * anomalies / n_values
     # A variable may follow its climatology exactly in tiny data; then only the change counts.
     inverse = 1.0 / change + np.divide(1.0, anomaly, out=np.zeros_like(anomaly), where=anomaly > 0.0)

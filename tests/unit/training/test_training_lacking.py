@@ -15,7 +15,7 @@ from training_files import columns, write_anemoi_store, write_columns  # noqa: E
 
 from ailand_gt4py.errors import InputError  # noqa: E402
 from ailand_gt4py.training import configuration, loop, scaling  # noqa: E402
-from ailand_gt4py.training.dataset import read_windows  # noqa: E402
+from ailand_gt4py.training.dataset import guessable, read_windows  # noqa: E402
 from ailand_gt4py.training.rollout import LossScales, RunPool, batch_loss  # noqa: E402
 from ailand_gt4py.training.validation import Validator  # noqa: E402
 from ailand_gt4py.training.variables import DEFAULT  # noqa: E402
@@ -68,6 +68,29 @@ def test_from_an_anemoi_store_too(tmp_path):
     assert not found.state_known[:, ASN].any()
     np.testing.assert_array_equal(found.state[:, others], whole.state[:, others])
     assert not np.array_equal(found.state[:, ASN], whole.state[:, ASN])
+
+
+def test_all_that_can_be_guessed(tmp_path):
+    names = guessable(DEFAULT.state)
+    assert set(names) == {"rsn", "asn", "swvl4", "src"}
+    columns(n_columns=3, n_times=8).drop_vars(names).to_netcdf(tmp_path / "a.nc")
+    found = read_windows([tmp_path / "a.nc"], DEFAULT, may_lack=names)
+    assert np.isfinite(found.state).all()
+    assert not found.state_known[:, [STATE.index(name) for name in names]].any()
+    by_name = {name: found.state[:, STATE.index(name)] for name in ("swvl3", "swvl4", "src")}
+    np.testing.assert_array_equal(by_name["swvl4"], by_name["swvl3"])
+    assert (by_name["src"] == 0.0).all()
+
+
+def test_a_state_that_is_known_in_short_columns_only(tmp_path):
+    """Leads longer than these have a scale, too."""
+    columns(n_columns=3, n_times=90, seed=1).drop_vars("asn").to_netcdf(tmp_path / "long.nc")
+    short = write_columns(tmp_path / "short.nc", n_columns=3, n_times=20)
+    data = read_windows([tmp_path / "long.nc", short], DEFAULT, may_lack=("asn",))
+    scales = scaling.error_scales(data, scaling.measure(data, DEFAULT), 2.0)
+    assert len(scales) == 32
+    assert np.isfinite(scales).all()
+    assert (scales > 0.0).all()
 
 
 def test_statistics_are_of_what_is_known(data):

@@ -102,6 +102,7 @@ def test_a_constant_variable_is_refused(data):
     constant.state[:, STATE.index("stl4")] += np.arange(N_COLUMNS).repeat(N_WINDOWS + 1)
     chosen = dataclasses.replace(DEFAULT, state=(DEFAULT.state[STATE.index("stl4")],))
     constant.state = constant.state[:, [STATE.index("stl4")]]
+    constant.state_known = constant.state_known[:, [STATE.index("stl4")]]
     with pytest.raises(InputError, match=r"state 'stl4': its changes over one step have the standard deviation 0\.0"):
         scaling.measure(constant, chosen)
 
