@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
@@ -111,3 +111,13 @@ def _table() -> dict[str, Derivation]:
 
 #: Name of the variable -> how it is guessed.
 FIRST_GUESSES: dict[str, Derivation] = _table()
+
+
+def guessable(state: Iterable[str]) -> tuple[str, ...]:
+    """Those of the states of these names whose first guess follows from others of them at the same time."""
+    names = set(state)
+    return tuple(
+        name
+        for name, guess in FIRST_GUESSES.items()
+        if name in names and not guess.waves and names.issuperset(guess.inputs)
+    )

@@ -13,8 +13,8 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import yaml
 
+from ailand_gt4py.driver.first_guess import guessable
 from ailand_gt4py.errors import InputError
-from ailand_gt4py.training.dataset import guessable
 from ailand_gt4py.training.variables import VariableSet, choose
 
 Section = TypeVar("Section")
@@ -305,7 +305,7 @@ def _check(configuration: Configuration, where: str) -> None:
         chosen = configuration.variable_set
     except InputError as error:
         raise InputError(f"{where}: option '{error}") from error
-    can_be_guessed = guessable(chosen.state)
+    can_be_guessed = guessable(variable.name for variable in chosen.state)
     for name in configuration.data.may_lack:
         if name not in can_be_guessed:
             raise InputError(

@@ -205,7 +205,8 @@ def _guess(path: str | Path, name: str, state: Values, variables: VariableSet) -
     """Put the first guess of a state that a source lacks into its place.
 
     Args:
-        name: of the state; one of `guessable`. state: (n, n_labels, n_state), the others read; written.
+        name: of the state; one of `driver.first_guess.guessable`.
+        state: (n, n_labels, n_state), the others read; written.
     """
     places = {variable.name: place for place, variable in enumerate(variables.state)}
     guess = FIRST_GUESSES[name]
@@ -215,16 +216,6 @@ def _guess(path: str | Path, name: str, state: Values, variables: VariableSet) -
 
 def _guess_sentence(name: str) -> str:
     return f"{name} is not there: not learnt, where runs begin guessed by {FIRST_GUESSES[name].how}"
-
-
-def guessable(state: Sequence[Specification]) -> tuple[str, ...]:
-    """Names of those states whose first guess (`driver.first_guess`) follows from other states of the same time."""
-    names = {variable.name for variable in state}
-    return tuple(
-        name
-        for name in FIRST_GUESSES
-        if name in names and not FIRST_GUESSES[name].waves and names.issuperset(FIRST_GUESSES[name].inputs)
-    )
 
 
 def line_up(windows: Values, labelled: Values, first: int, diagnostics: Sequence[Specification]) -> None:

@@ -13,9 +13,10 @@ torch.set_num_threads(1)
 
 from training_files import columns, write_anemoi_store, write_columns  # noqa: E402
 
+from ailand_gt4py.driver.first_guess import guessable  # noqa: E402
 from ailand_gt4py.errors import InputError  # noqa: E402
 from ailand_gt4py.training import configuration, loop, scaling  # noqa: E402
-from ailand_gt4py.training.dataset import guessable, read_windows  # noqa: E402
+from ailand_gt4py.training.dataset import read_windows  # noqa: E402
 from ailand_gt4py.training.rollout import LossScales, RunPool, batch_loss  # noqa: E402
 from ailand_gt4py.training.validation import Validator  # noqa: E402
 from ailand_gt4py.training.variables import DEFAULT  # noqa: E402
@@ -71,7 +72,7 @@ def test_from_an_anemoi_store_too(tmp_path):
 
 
 def test_all_that_can_be_guessed(tmp_path):
-    names = guessable(DEFAULT.state)
+    names = guessable(STATE)
     assert set(names) == {"rsn", "asn", "swvl4", "src"}
     columns(n_columns=3, n_times=8).drop_vars(names).to_netcdf(tmp_path / "a.nc")
     found = read_windows([tmp_path / "a.nc"], DEFAULT, may_lack=names)
