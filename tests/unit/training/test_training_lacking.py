@@ -128,6 +128,8 @@ def gradient_of_bias(prepared, columns):
     taken = pool.take(6, 1, 1.0)
     ones = (torch.ones(len(STATE)), torch.ones(len(DEFAULT.diagnostics)))
     scales = LossScales(*ones, 0.1, torch.ones(1, len(STATE)), mean_error_weight=0.5)
+    # So that the network's albedo is not the guess, which hardly changes, either.
+    network.prognostic[0].bias.data.fill_(0.3)
     network.zero_grad()
     loss, _, _ = batch_loss(network, tensors, pool, taken, 1, scales, torch.zeros(6, len(DEFAULT.static)))
     loss.backward()
