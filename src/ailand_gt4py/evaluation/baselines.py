@@ -97,6 +97,19 @@ def persistence(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
     return np.asarray(values, dtype=np.float64)[starts]
 
 
-def rmse(error: np.ndarray, axis: int | tuple[int, ...] | None = None) -> np.ndarray:
-    """Root of the mean squared error, in double precision."""
-    return np.sqrt(np.mean(np.square(np.asarray(error, dtype=np.float64)), axis=axis))
+def rmse(error: np.ndarray, axis: int | tuple[int, ...] | None = None, where: np.ndarray | None = None) -> np.ndarray:
+    """Root of the mean squared error, in double precision.
+
+    Args:
+        error: in any unit, which is that of the result. axis: to take the mean over; None: all.
+        where: booleans, broadcast against the error, of what counts; None: all of it.
+
+    Returns:
+        the axes that are left; NaN where nothing counts.
+    """
+    squares = np.square(np.asarray(error, dtype=np.float64))
+    if where is None:
+        return np.sqrt(np.mean(squares, axis=axis))
+    counts = np.broadcast_to(where, squares.shape)
+    with np.errstate(invalid="ignore"):
+        return np.sqrt(squares.sum(axis=axis, where=counts) / counts.sum(axis=axis))

@@ -180,14 +180,10 @@ class Trainer:
         for group in self._optimiser.param_groups:
             group["lr"] = options.learning_rate * factor
         taken = self._pool.take(stage.batch, stage.steps, stage.restart_probability)
-        noise = torch.randn(len(taken), len(self._noise_scale), generator=self._noise) * self._noise_scale
-        offset = None
-        if self._offset_scale is not None:
-            offset = torch.randn(len(taken), len(self._offset_scale), generator=self._noise) * self._offset_scale
-            offset = offset.to(self._device)
-        losses = batch_loss(
-            self.network, self._tensors, self._pool, taken, stage.steps, self._scales, noise.to(self._device), offset
-        )
+        noise = self._drawn(len(taken), self._noise_scale)
+        # Without an offset nothing is drawn for it: the noise of other configurations stays what it was.
+        offset = None if self._offset_scale is None else self._drawn(len(taken), self._offset_scale)
+        losses = batch_loss(self.network, self._tensors, self._pool, taken, stage.steps, self._scales, noise, offset)
         state_loss, diagnostic_loss, states = losses
         total = state_loss + diagnostic_loss
         if not torch.isfinite(total):
@@ -202,6 +198,10 @@ class Trainer:
         self._update_average(options.average_decay)
         self.iteration += 1
         return float(state_loss.detach()), float(diagnostic_loss.detach())
+
+    def _drawn(self, count: int, deviations: torch.Tensor) -> torch.Tensor:
+        """(count, n) normal numbers with (n,) standard deviations, on the network's device."""
+        return (torch.randn(count, len(deviations), generator=self._noise) * deviations).to(self._device)
 
     @torch.no_grad()
     def _update_average(self, decay: float) -> None:

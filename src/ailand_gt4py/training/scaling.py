@@ -93,9 +93,9 @@ def measure(data: WindowData, variables: VariableSet, columns: Values | None = N
         for group, members in variables.groups.items():
             values = _logarithms(getattr(block, group), members)
             wet_only = np.array([variable.wet_only for variable in members])
-            selected = ~wet_only | (values > 0.0) if wet_only.any() else None
-            if group == "state" and not block.state_known.all():
-                selected = np.broadcast_to(block.state_known, values.shape)
+            selected = ~wet_only | (values > 0.0)
+            if group == "state":
+                selected &= block.state_known
             statistics[group].update(values, selected)
         changes = np.diff(block.state.astype(np.float64), axis=1)
         increments.update(changes, np.broadcast_to(block.state_known, changes.shape))

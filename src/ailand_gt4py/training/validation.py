@@ -93,7 +93,7 @@ class Validator:
         runs_columns, runs_windows = (np.concatenate(parts) for parts in zip(*runs, strict=True))
         self._known, self._whole_known = data.state_known[runs_columns], data.state_known[columns]
         self._persistence, self._climatology = (
-            _rmse(np.concatenate(errors), self._known[:, None], 0) * self._state_scale
+            baselines.rmse(np.concatenate(errors), axis=0, where=self._known[:, None]) * self._state_scale
             for errors in (persistence, climatology)
         )
         self._columns, self._windows = torch.from_numpy(runs_columns), torch.from_numpy(runs_windows)
@@ -106,7 +106,7 @@ class Validator:
         states, diagnosed = free_run(network, tensors, self._columns, self._windows, longest)
         ends = torch.from_numpy(self._leads)
         truth = tensors.state_at(self._columns, self._windows + ends[:, None])
-        model = _rmse((states[ends - 1] - truth).numpy(), self._known, 1) * self._state_scale
+        model = baselines.rmse((states[ends - 1] - truth).numpy(), axis=1, where=self._known) * self._state_scale
         windows = self._windows + torch.arange(longest)[:, None]
         error = torch.clamp(diagnosed, *self._diagnostic_bounds) - tensors.diagnostics_at(self._columns, windows)
         diagnostics = baselines.rmse(error.numpy(), axis=(0, 1)) * self._diagnostic_scale
@@ -119,14 +119,6 @@ class Validator:
             persistence=self._persistence,
             climatology=self._climatology,
             diagnostics=diagnostics,
-            whole_run=_rmse(error.numpy(), self._whole_known, (0, 1)) * self._state_scale,
+            whole_run=baselines.rmse(error.numpy(), axis=(0, 1), where=self._whole_known) * self._state_scale,
             whole_run_bounds=reached * self._state_scale + self._state_shift,
         )
-
-
-def _rmse(error: Values, known: Values, axis: int | tuple[int, ...]) -> Values:
-    """RMSE over axes of what is known (broadcast against the error); NaN where nothing is."""
-    known = np.broadcast_to(known, error.shape)
-    count = known.sum(axis=axis)
-    squares = np.sum(np.square(error, dtype=np.float64), axis=axis, where=known)
-    return np.sqrt(np.divide(squares, count, out=np.full(squares.shape, np.nan), where=count > 0))
