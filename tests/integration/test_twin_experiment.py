@@ -13,7 +13,6 @@ import pytest
 import xarray as xr
 from linear_land import LinearLand, land_model, make_columns
 
-import ailand_gt4py
 from ailand_gt4py import cli
 from ailand_gt4py.assimilation import twin_scores
 from ailand_gt4py.assimilation.screening import REASONS
@@ -286,8 +285,6 @@ def test_a_device_that_is_not_the_hosts_is_refused(small: tuple, capsys: pytest.
 
 
 def test_the_emulators_adjoint_assimilates_as_its_tangent_linear(small: tuple, tmp_path: Path) -> None:
-    if not hasattr(ailand_gt4py.Emulator, "adjoint"):
-        pytest.skip("Emulator.adjoint is not there yet")
     options = ("--days", 1, "--precision", "float64", "--quiet")
     for way in ("adjoint", "tangent-linear"):
         assert command(*small, *options, "--jacobian", way, "-o", tmp_path / f"{way}.nc") == 0

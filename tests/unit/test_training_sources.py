@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import sys
 
 import numpy as np
 import pytest
-from training_files import columns, write_anemoi_store, write_columns, write_public_store
+from training_files import columns, needs_anemoi, write_anemoi_store, write_columns, write_public_store
 
 from ailand_gt4py.errors import InputError
 from ailand_gt4py.training import dataset, variables
@@ -92,11 +91,6 @@ def test_held_out_columns_of_the_hourly_file_are_found(shared):
 
 
 # ------------------------------------------------------------------------------------- anemoi-datasets
-
-needs_anemoi = pytest.mark.skipif(
-    importlib.util.find_spec("anemoi") is None or importlib.util.find_spec("anemoi.datasets") is None,
-    reason="needs anemoi-datasets: pip install 'ailand_gt4py[anemoi]'",
-)
 
 
 def test_anemoi_stores_are_known_by_their_attributes(tmp_path):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import xarray as xr
 
 from ailand_gt4py.training import variables
@@ -14,6 +16,11 @@ from ailand_gt4py.training import variables
 STEP = np.timedelta64(6, "h")
 #: Of a step: how far soil temperatures relax to that of the air, layers 1 to 4.
 RELAXATION = (0.3, 0.1, 0.05, 0.02)
+
+needs_anemoi = pytest.mark.skipif(
+    importlib.util.find_spec("anemoi") is None or importlib.util.find_spec("anemoi.datasets") is None,
+    reason="needs anemoi-datasets: pip install 'ailand_gt4py[anemoi]'",
+)
 
 
 def columns(n_columns: int = 12, n_times: int = 80, seed: int = 0) -> xr.Dataset:

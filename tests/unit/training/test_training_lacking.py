@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs PyTorch")
 torch.set_num_threads(1)
 
-from training_files import columns, write_anemoi_store, write_columns  # noqa: E402
+from training_files import columns, needs_anemoi, write_anemoi_store, write_columns  # noqa: E402
 
 from ailand_gt4py.driver.first_guess import guessable  # noqa: E402
 from ailand_gt4py.errors import InputError  # noqa: E402
@@ -55,10 +54,7 @@ def test_what_is_lacking_is_guessed_and_said(paths, data):
         read_windows(paths, DEFAULT)
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("anemoi") is None or importlib.util.find_spec("anemoi.datasets") is None,
-    reason="needs anemoi-datasets: pip install 'ailand_gt4py[anemoi]'",
-)
+@needs_anemoi
 def test_from_an_anemoi_store_too(tmp_path):
     fields = columns(n_columns=3, n_times=8)
     whole = read_windows([write_anemoi_store(tmp_path / "a.zarr", fields)], DEFAULT, may_lack=("asn",))
