@@ -61,7 +61,8 @@ coupled-run: $(ICON4PY_VENV)/.test ## a day of ICON4Py with its dynamical core a
 	  $(ICON4PY_VENV)/bin/ailand-icon4py-run --grid R2B3 --hours 24 --grids $(OUT) \
 	  --output $(OUT)/coupled_run.nc --plot $(OUT)/coupled_run.png
 
-lint: $(VENV)/.test ## check style
+lint: $(VENV)/.test ## check style and the order of imports
+	$(BIN)/lint-imports
 	$(BIN)/ruff check src tests examples studies docs
 	$(BIN)/ruff format --check src tests examples studies docs
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from ailand_gt4py.driver.command import main
-from ailand_gt4py.training import variables
+from ailand_gt4py.cli.column_run import main
+from ailand_gt4py.weights import variables
 from ailand_gt4py.weights.architectures import Sizes
 from ailand_gt4py.weights.model import Model, Normalisation, Variable
 from ailand_gt4py.weights.model_file import write_model

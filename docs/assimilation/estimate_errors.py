@@ -17,10 +17,10 @@ import numpy as np
 
 from ailand_gt4py import read_model
 from ailand_gt4py.assimilation.control import UNITS
-from ailand_gt4py.assimilation.observation_operators import ScreenHumidity, ScreenTemperature, Situation
 from ailand_gt4py.assimilation.settings import FREEZING_BEGINS
-from ailand_gt4py.emulator import Emulator
-from ailand_gt4py.evaluation.columns import read_columns
+from ailand_gt4py.emulator.emulator import Emulator
+from ailand_gt4py.evaluation.scores.columns import read_columns
+from ailand_gt4py.observations.operators import ScreenHumidity, ScreenTemperature, Situation
 
 STEPS_PER_DAY = 4
 DAYS = 360

@@ -16,7 +16,7 @@ import numpy as np
 import xarray as xr
 
 import ailand_gt4py
-from ailand_gt4py.integration.surface_closures import SurfaceClosures
+from ailand_gt4py.integration.coupling.closures import SurfaceClosures
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -51,7 +51,7 @@ def values_of(path: pathlib.Path, samples: int) -> tuple[dict[str, np.ndarray], 
 
         def take(name: str, shift: int = 0) -> np.ndarray:
             if name not in data:
-                return np.zeros(n)  # derived from time and place: no closure takes it
+                return np.zeros(n)  # derived from time and location: no closure takes it
             array = data[name]
             if "time" in array.dims:
                 values = array.transpose("time", "x").values[rows + shift]

@@ -13,13 +13,13 @@ import pathlib
 
 import numpy as np
 
-from ailand_gt4py import ecland_snow
-from ailand_gt4py.driver.annual_wave import read_annual_wave
-from ailand_gt4py.driver.blocks import Source
-from ailand_gt4py.driver.column_file import ColumnFile
-from ailand_gt4py.driver.derive import wave_key
-from ailand_gt4py.driver.first_guess import FIRST_GUESSES
-from ailand_gt4py.driver.time_axis import read_times
+from ailand_gt4py.ecland import snow
+from ailand_gt4py.io.annual_wave import read_annual_wave
+from ailand_gt4py.io.blocks import Source
+from ailand_gt4py.io.column_file import ColumnFile
+from ailand_gt4py.io.derive import wave_key
+from ailand_gt4py.io.first_guess import FIRST_GUESSES
+from ailand_gt4py.io.time_axis import read_times
 
 HERE = pathlib.Path(__file__).resolve().parent
 FILES = {
@@ -65,8 +65,8 @@ def errors(path: pathlib.Path, variable: str, instead: str | None) -> tuple[np.n
         found = at_start(instead) if instead else guess.function(inputs, str(path))
         truth = at_start(guess.name)
         counted = np.ones(len(truth), dtype=bool)
-        if guess.name in ecland_snow.NO_SNOW:
-            counted = at_start("sd") > ecland_snow.LEAST_WATER
+        if guess.name in snow.NO_SNOW:
+            counted = at_start("sd") > snow.LEAST_WATER
         differences.append((found - truth)[counted])
         truths.append(truth[counted])
     file.close()

@@ -18,7 +18,7 @@ import xarray as xr
 from mpi4py import MPI
 
 import ailand_gt4py
-from ailand_gt4py.ecland_snow import NO_SNOW
+from ailand_gt4py.ecland.snow import NO_SNOW
 
 START, HOST_STEP = np.datetime64("2020-06-01T00:00", "ns"), np.timedelta64(1, "h")
 N_CELLS, N_STEPS = 600, 20

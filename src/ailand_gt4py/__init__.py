@@ -9,12 +9,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ailand_gt4py.emulator import Emulator as Emulator
-    from ailand_gt4py.errors import AilandError as AilandError
-    from ailand_gt4py.errors import InputError as InputError
-    from ailand_gt4py.errors import RunError as RunError
+    from ailand_gt4py.core.errors import AilandError as AilandError
+    from ailand_gt4py.core.errors import InputError as InputError
+    from ailand_gt4py.core.errors import RunError as RunError
+    from ailand_gt4py.emulator.derivatives.jacobian import labelled as labelled
+    from ailand_gt4py.emulator.derived_forcing import derived_forcing as derived_forcing
+    from ailand_gt4py.emulator.emulator import Emulator as Emulator
+    from ailand_gt4py.emulator.rollout import Rollout as Rollout
     from ailand_gt4py.integration.component import LandComponent as LandComponent
-    from ailand_gt4py.weights.checkpoint import import_checkpoint as import_checkpoint
+    from ailand_gt4py.weights.checkpoints.prototype import import_checkpoint as import_checkpoint
     from ailand_gt4py.weights.model import Model as Model
     from ailand_gt4py.weights.model import Normalisation as Normalisation
     from ailand_gt4py.weights.model import Variable as Variable
@@ -25,15 +28,18 @@ __version__ = "0.1.0"
 
 # Imported at first use: GT4Py takes seconds to import, which `ailand-column-run --help` need not wait for.
 _HOMES = {
-    "AilandError": "errors",
-    "Emulator": "emulator",
-    "InputError": "errors",
+    "AilandError": "core.errors",
+    "Emulator": "emulator.emulator",
+    "InputError": "core.errors",
     "LandComponent": "integration.component",
     "Model": "weights.model",
     "Normalisation": "weights.model",
-    "RunError": "errors",
+    "Rollout": "emulator.rollout",
+    "RunError": "core.errors",
     "Variable": "weights.model",
-    "import_checkpoint": "weights.checkpoint",
+    "derived_forcing": "emulator.derived_forcing",
+    "import_checkpoint": "weights.checkpoints.prototype",
+    "labelled": "emulator.derivatives.jacobian",
     "read_model": "weights.model_file",
     "write_model": "weights.model_file",
 }

@@ -22,11 +22,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from ailand_gt4py.emulator import Emulator
-from ailand_gt4py.evaluation.attachments import ALTERNATIVES_SCHEMA
-from ailand_gt4py.training.variables import choose
+from ailand_gt4py.emulator.emulator import Emulator
+from ailand_gt4py.evaluation.report.attachments import ALTERNATIVES_SCHEMA
 from ailand_gt4py.weights.model import Model
 from ailand_gt4py.weights.model_file import read_model
+from ailand_gt4py.weights.variables import choose
 
 from . import protocol, recurrent, trees
 
@@ -60,18 +60,18 @@ class FewerStates:
     """`protocol.Stepper` of a method that has not all of the model's states: the others stay as they are.
 
     Args:
-        stepper: of the method. places: of its states among the model's.
+        stepper: of the method. positions: of its states among the model's.
     """
 
-    def __init__(self, stepper: protocol.Stepper, places: list[int]) -> None:
-        self._stepper, self._places = stepper, places
+    def __init__(self, stepper: protocol.Stepper, positions: list[int]) -> None:
+        self._stepper, self._positions = stepper, positions
 
     def begin(self, static: np.ndarray, state: np.ndarray) -> None:
         self._state = state.copy()
-        self._stepper.begin(static, state[:, self._places])
+        self._stepper.begin(static, state[:, self._positions])
 
     def step(self, forcing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        self._state[:, self._places], diagnostics = self._stepper.step(forcing)
+        self._state[:, self._positions], diagnostics = self._stepper.step(forcing)
         return self._state, diagnostics
 
 

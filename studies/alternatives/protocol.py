@@ -13,15 +13,15 @@ from typing import Protocol
 
 import numpy as np
 
-from ailand_gt4py.evaluation.columns import VerificationColumns, read_columns
-from ailand_gt4py.evaluation.groups import HELD_OUT_BOX
 from ailand_gt4py.evaluation.runs import label_offset, start_labels
-from ailand_gt4py.training.dataset import place_groups, read_windows
+from ailand_gt4py.evaluation.scores.columns import VerificationColumns, read_columns
+from ailand_gt4py.evaluation.scores.groups import HELD_OUT_BOX
+from ailand_gt4py.training.dataset import location_groups, read_windows
 from ailand_gt4py.training.scaling import Scaling, clip_targets, error_scales, measure, normalised_tensors
 from ailand_gt4py.training.tensors import Tensors
-from ailand_gt4py.training.variables import VariableSet
 from ailand_gt4py.training.windows import split_columns
 from ailand_gt4py.weights.model import Model, Variable
+from ailand_gt4py.weights.variables import VariableSet
 
 #: As for the default model (configs/default_model.yaml).
 CLIP = {"sshf": (-700.0, 500.0), "slhf": (-1000.0, 120.0)}
@@ -57,7 +57,7 @@ class TrainingData:
 def training_data(files: list[Path], variables: VariableSet, validation_fraction: float, seed: int) -> TrainingData:
     """Read and normalise the training files as ``ailand train`` does."""
     data = read_windows(files, variables, exclude_boxes=[HELD_OUT_BOX])
-    columns, _ = split_columns(place_groups(data), validation_fraction, seed)
+    columns, _ = split_columns(location_groups(data), validation_fraction, seed)
     clip_targets(data, variables, CLIP, columns)
     scaling = measure(data, variables, columns)
     scales = error_scales(data, scaling, 3.0, columns)
@@ -66,7 +66,9 @@ def training_data(files: list[Path], variables: VariableSet, validation_fraction
 
 def normalised(values: np.ndarray, variables: Sequence[Variable]) -> np.ndarray:
     """(n, n_variables) values in the networks' space, float64."""
-    columns = [one.normalisation.apply(values[:, place].astype(np.float64)) for place, one in enumerate(variables)]
+    columns = [
+        one.normalisation.apply(values[:, position].astype(np.float64)) for position, one in enumerate(variables)
+    ]
     return np.stack(columns, axis=1)
 
 
@@ -93,8 +95,8 @@ def score(stepper: Stepper, model: Model, columns: VerificationColumns) -> dict[
                 values = np.concatenate(results, axis=1).reshape(starts.size, columns.n_columns, -1)
                 is_finite &= bool(np.isfinite(values).all())
                 error = {
-                    variable.name: values[..., place] - _truth(model, columns, place, starts + step + 1)
-                    for place, variable in enumerate(variables)
+                    variable.name: values[..., position] - _truth(model, columns, position, starts + step + 1)
+                    for position, variable in enumerate(variables)
                 }
                 found[f"{days} day{'s' * (days > 1)}"] = {
                     name: float(np.sqrt(np.mean(one.astype(np.float64) ** 2))) for name, one in error.items()
@@ -105,9 +107,9 @@ def score(stepper: Stepper, model: Model, columns: VerificationColumns) -> dict[
     for step in range(columns.n_times - 1):
         values = np.concatenate(stepper.step(columns.forcing[step]), axis=1)
         is_finite &= bool(np.isfinite(values).all())
-        for place in range(len(variables)):
-            truth = _truth(model, columns, place, np.array([step + 1]))[0]
-            squares[place] += np.mean((values[:, place].astype(np.float64) - truth) ** 2)
+        for position in range(len(variables)):
+            truth = _truth(model, columns, position, np.array([step + 1]))[0]
+            squares[position] += np.mean((values[:, position].astype(np.float64) - truth) ** 2)
     found["free run"] = {
         variable.name: float(np.sqrt(total / (columns.n_times - 1)))
         for variable, total in zip(variables, squares, strict=True)
@@ -116,12 +118,12 @@ def score(stepper: Stepper, model: Model, columns: VerificationColumns) -> dict[
     return found
 
 
-def _truth(model: Model, columns: VerificationColumns, place: int, labels: np.ndarray) -> np.ndarray:
+def _truth(model: Model, columns: VerificationColumns, position: int, labels: np.ndarray) -> np.ndarray:
     """(n_labels, n_columns) of an output that a step ending at these labels should give."""
-    if place < len(model.state):
-        return columns.state[labels, :, place]
-    place -= len(model.state)
-    return columns.diagnostics[labels + label_offset(model.diagnostics[place]), :, place]
+    if position < len(model.state):
+        return columns.state[labels, :, position]
+    position -= len(model.state)
+    return columns.diagnostics[labels + label_offset(model.diagnostics[position]), :, position]
 
 
 def hold_out(path: Path, model: Model) -> VerificationColumns:

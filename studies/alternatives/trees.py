@@ -30,8 +30,8 @@ def kept(
     if not minutes_file.exists():
         boosters, minutes = train(data, samples, seed, report)
         directory.mkdir(parents=True, exist_ok=True)
-        for place, booster in enumerate(boosters):
-            booster.save_model(directory / f"{place:02d}.ubj")
+        for position, booster in enumerate(boosters):
+            booster.save_model(directory / f"{position:02d}.ubj")
         minutes_file.write_text(json.dumps(minutes))
     else:
         report(f"trees: taken from {directory}, where an earlier call has left them")
@@ -55,10 +55,10 @@ def train(
     targets = np.concatenate([increments, tensors.diagnostics_at(columns, windows).numpy()], axis=1)
     matrix = xgboost.QuantileDMatrix(inputs)
     boosters = []
-    for place, variable in enumerate((*data.scaling.state, *data.scaling.diagnostics)):
-        matrix.set_label(targets[:, place])
+    for position, variable in enumerate((*data.scaling.state, *data.scaling.diagnostics)):
+        matrix.set_label(targets[:, position])
         boosters.append(xgboost.train(OPTIONS | {"seed": seed}, matrix, ROUNDS))
-        report(f"trees: {variable.name}, {place + 1} of {targets.shape[1]}; increments first, {n_state}")
+        report(f"trees: {variable.name}, {position + 1} of {targets.shape[1]}; increments first, {n_state}")
     return boosters, (time.perf_counter() - begin) / 60.0
 
 

@@ -18,10 +18,10 @@ import matplotlib
 import numpy as np
 import xarray as xr
 
-from ailand_gt4py.driver.quality import count_outside_training_range
-from ailand_gt4py.evaluation.columns import VerificationColumns, read_columns
-from ailand_gt4py.evaluation.groups import inside_box
 from ailand_gt4py.evaluation.runs import run_free
+from ailand_gt4py.evaluation.scores.columns import VerificationColumns, read_columns
+from ailand_gt4py.evaluation.scores.groups import inside_box
+from ailand_gt4py.io.quality import count_outside_training_range
 from ailand_gt4py.weights.model import Model
 from ailand_gt4py.weights.model_file import read_model
 
@@ -40,8 +40,8 @@ def second_half(columns: VerificationColumns) -> slice:
     return slice((columns.n_times - 1) // 2, columns.n_times - 1)
 
 
-def place_of(model: Model, name: str) -> int:
-    """Place of a static variable or a state."""
+def position_of(model: Model, name: str) -> int:
+    """Position of a static variable or a state."""
     return [variable.name for variable in (model.state if name in LAYERS else model.static)].index(name)
 
 
@@ -58,11 +58,11 @@ def compare(model: Model, columns: VerificationColumns, about: xr.Dataset) -> di
     when = second_half(columns)
     found = {}
     for name in LAYERS:
-        place = place_of(model, name)
-        truth = columns.state[1:, :, place].astype(np.float64)[when].mean(axis=0)
+        position = position_of(model, name)
+        truth = columns.state[1:, :, position].astype(np.float64)[when].mean(axis=0)
         found[name] = {
             "ecland": answers(truth, site, member),
-            "emulator": answers(results[when, :, place].mean(axis=0), site, member),
+            "emulator": answers(results[when, :, position].mean(axis=0), site, member),
         }
     return found
 
@@ -70,7 +70,7 @@ def compare(model: Model, columns: VerificationColumns, about: xr.Dataset) -> di
 def sweep(model: Model, columns: VerificationColumns, about: xr.Dataset) -> dict[str, Any]:
     """Soil water of the unperturbed members with field capacity, or it and the wilting point, times `FACTORS`."""
     chosen = np.flatnonzero(about.member.values == 0)
-    capacity, wilting, porosity = (place_of(model, f"clim_theta_{name}") for name in ("cap", "pwp", "sat"))
+    capacity, wilting, porosity = (position_of(model, f"clim_theta_{name}") for name in ("cap", "pwp", "sat"))
     when, found = second_half(columns), {}
     for what in ("field capacity", "field capacity and wilting point"):
         rows, outside = [], []
@@ -87,7 +87,7 @@ def sweep(model: Model, columns: VerificationColumns, about: xr.Dataset) -> dict
                 columns.diagnostics[:, chosen],
             )
             results = run_free(model, changed).results.astype(np.float64)[when]
-            rows.append([results[..., place_of(model, name)].mean() for name in LAYERS])
+            rows.append([results[..., position_of(model, name)].mean() for name in LAYERS])
             outside.append(int(count_outside_training_range(static, model.static).flag.sum()))
         found[what] = {"values": np.array(rows), "outside": np.array(outside), "n": len(chosen)}
     return found
@@ -150,10 +150,10 @@ def figure(found: dict[str, dict[str, np.ndarray]], about: xr.Dataset, swept: di
     axes[0, 0].set_ylabel("emulator (m³ m⁻³)")
     axes[0, 0].legend(frameon=False, fontsize=8)
     fig.colorbar(image, ax=axes[0], label="field capacity (%)")
-    for place, (axis, name) in enumerate(zip(axes[1], LAYERS, strict=True)):
+    for position, (axis, name) in enumerate(zip(axes[1], LAYERS, strict=True)):
         axis.axvspan(*TRAINED, color="0.93", label="in training")
         for (what, one), colour in zip(swept.items(), ("tab:blue", "tab:red"), strict=True):
-            axis.plot(FACTORS, one["values"][:, place], color=colour, marker=".", label=what)
+            axis.plot(FACTORS, one["values"][:, position], color=colour, marker=".", label=what)
         axis.set(xlabel="factor", title=f"mean {name}, sweep")
     axes[1, 0].set_ylabel("emulator (m³ m⁻³)")
     axes[1, 0].legend(frameon=False, fontsize=8)

@@ -24,16 +24,16 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from ailand_gt4py.assimilation import parameter_report
-from ailand_gt4py.assimilation.parameter_case import Case, make_case
-from ailand_gt4py.assimilation.parameter_estimation import Estimate, Progress, by_gauss_newton
-from ailand_gt4py.assimilation.parameter_misfit import Misfit, Observations
-from ailand_gt4py.driver.option_texts import interval
-from ailand_gt4py.driver.period import last_label, read_period
-from ailand_gt4py.driver.whole_files import write_figure
-from ailand_gt4py.emulator import Emulator
-from ailand_gt4py.evaluation import figure_style
-from ailand_gt4py.evaluation.groups import inside_box
+from ailand_gt4py.calibration import report as parameter_report
+from ailand_gt4py.calibration.case import Case, make_case
+from ailand_gt4py.calibration.estimation import Estimate, Progress, by_gauss_newton
+from ailand_gt4py.calibration.misfit import Misfit, Observations
+from ailand_gt4py.cli.option_texts import interval
+from ailand_gt4py.emulator.emulator import Emulator
+from ailand_gt4py.evaluation.figures import style as figure_style
+from ailand_gt4py.evaluation.scores.groups import inside_box
+from ailand_gt4py.io.period import last_label, read_period
+from ailand_gt4py.io.whole_files import write_figure
 from ailand_gt4py.weights.model import Model
 from ailand_gt4py.weights.model_file import read_model
 from studies import page
@@ -82,9 +82,9 @@ def relative_case(case: Case, site: np.ndarray, member: np.ndarray) -> Case:
     _, run = case.misfit.run(case.first_guess)
     unperturbed = np.array([np.flatnonzero((site == one) & (member == 0))[0] for one in site])
     values = whole.values - whole.values[:, unperturbed] + run[:, unperturbed]
-    observations = Observations(whole.places, values, whole.errors)
+    observations = Observations(whole.positions, values, whole.errors)
     given = case.misfit
-    misfit = Misfit(given.emulator, case.period, case.places, observations, given.background, given.sought)
+    misfit = Misfit(given.emulator, case.period, case.positions, observations, given.background, given.sought)
     return dataclasses.replace(case, misfit=misfit)
 
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ailand_gt4py.driver.derive import VEGETATION_COVERS
-from ailand_gt4py.evaluation.columns import VerificationColumns, read_columns
 from ailand_gt4py.evaluation.runs import label_offset, run_free
+from ailand_gt4py.evaluation.scores.columns import VerificationColumns, read_columns
+from ailand_gt4py.io.derive import VEGETATION_COVERS
 from ailand_gt4py.weights.model import Model
 from ailand_gt4py.weights.model_file import read_model
 from studies import page
@@ -30,10 +30,10 @@ TYPES = (*VEGETATION_COVERS, "clim_ctype")
 def aggregate(model: Model, columns: VerificationColumns) -> VerificationColumns:
     """The columns' mean, as two equal columns."""
     static = columns.static.mean(axis=0)
-    for place, variable in enumerate(model.static):
+    for position, variable in enumerate(model.static):
         if variable.name in TYPES:
-            values, counts = np.unique(columns.static[:, place], return_counts=True)
-            static[place] = values[np.argmax(counts)]
+            values, counts = np.unique(columns.static[:, position], return_counts=True)
+            static[position] = values[np.argmax(counts)]
 
     def twice(values: np.ndarray) -> np.ndarray:
         return np.repeat(values.mean(axis=1, keepdims=True), 2, axis=1)
@@ -50,8 +50,8 @@ def aggregate(model: Model, columns: VerificationColumns) -> VerificationColumns
 def truth(model: Model, columns: VerificationColumns) -> np.ndarray:
     """(n_steps, n_columns, n_outputs) that a free run should give."""
     diagnostics = [
-        columns.diagnostics[1 + label_offset(one) : columns.n_times + label_offset(one), :, place]
-        for place, one in enumerate(model.diagnostics)
+        columns.diagnostics[1 + label_offset(one) : columns.n_times + label_offset(one), :, position]
+        for position, one in enumerate(model.diagnostics)
     ]
     return np.concatenate([columns.state[1:], np.stack(diagnostics, axis=2)], axis=2).astype(np.float64)
 
@@ -83,8 +83,8 @@ def main() -> int:
         "|---|---|---:|---:|---:|",
     ]
     numbers = (rmse(single - expected), rmse(single.mean(axis=1) - mean), rmse(whole - mean))
-    for place, variable in enumerate((*model.state, *model.diagnostics)):
-        cells = " | ".join(f"{number[place]:.4g}" for number in numbers)
+    for position, variable in enumerate((*model.state, *model.diagnostics)):
+        cells = " | ".join(f"{number[position]:.4g}" for number in numbers)
         lines.append(f"| {variable.name} | {variable.units} | {cells} |")
     page.write(options.output, lines)
     return 0

@@ -21,11 +21,11 @@ import numpy as np
 import xarray as xr
 import yaml
 
-from ailand_gt4py.evaluation.attachments import TRANSFER_SCHEMA
-from ailand_gt4py.evaluation.columns import read_columns
-from ailand_gt4py.evaluation.lead_time import free_run_scores
-from ailand_gt4py.training.variables import CATALOGUE, FORCING, STATE, STATIC
+from ailand_gt4py.evaluation.report.attachments import TRANSFER_SCHEMA
+from ailand_gt4py.evaluation.scores.columns import read_columns
+from ailand_gt4py.evaluation.scores.lead_time import free_run_scores
 from ailand_gt4py.weights.model_file import read_model
+from ailand_gt4py.weights.variables import CATALOGUE, FORCING, STATE, STATIC
 
 CONFIGURATION = Path(__file__).with_name("configuration.yaml")
 FILES = ("ecland_synth_6h_train.nc", "ecland_synth_6h_train_b.nc")

@@ -4,7 +4,7 @@
 
 2 m temperature, dew point and skin temperature are those at the end of a window of six hours, the forcing is the mean
 over it. Boosted trees learn them, from the hourly file, twice: from what the emulator reads (the forcing's means over
-the window and the one before, the state, the place, time of day and of year), and from the forcing of the last hour
+the window and the one before, the state, the position, time of day and of year), and from the forcing of the last hour
 beside it. Three columns in four are learnt from, the others tested on. The difference between both errors is the share
 of the diagnostics that no model sees which is given means.
 """
@@ -49,8 +49,8 @@ def inputs(data: xr.Dataset, n_hours: int) -> tuple[np.ndarray, np.ndarray]:
     state = [hourly(data, name, n_hours)[:, 0] for name in STATE]
     hours = np.arange(shape[0])[:, None] * HOURS
     solar = (hours + data.lon.values / 15.0) % 24.0
-    place = [data[name].values for name in data.data_vars if str(name).startswith("clim_")]
-    others = [*state, solar, hours, data.lat.values, *place]
+    position = [data[name].values for name in data.data_vars if str(name).startswith("clim_")]
+    others = [*state, solar, hours, data.lat.values, *position]
     beside = np.stack([np.broadcast_to(values, shape) for values in others], axis=-1)
     return np.concatenate([means[1:], means[:-1], beside[1:]], axis=-1), last[1:]
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from networks import scales, shifts
 
-from ailand_gt4py.constants import LAYER_NORM_EPSILON, LEAKY_RELU_SLOPE
+from ailand_gt4py.core.constants import LAYER_NORM_EPSILON, LEAKY_RELU_SLOPE
 from ailand_gt4py.weights.architectures import layer_count
 from ailand_gt4py.weights.model import Model
 

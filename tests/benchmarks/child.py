@@ -54,7 +54,7 @@ def memory(name: str, n_columns: str) -> dict[str, int]:
     import networks  # noqa: F401
     import numpy as np
 
-    from ailand_gt4py.emulator import Emulator
+    from ailand_gt4py.emulator.emulator import Emulator
 
     before = _status("VmRSS")
     emulator = Emulator(_model(name), int(n_columns), "dace_cpu", "float32")

@@ -38,8 +38,8 @@ from typing import Any
 import machine
 import numpy as np
 
-from ailand_gt4py.emulator import Emulator
-from ailand_gt4py.errors import AilandError
+from ailand_gt4py.core.errors import AilandError
+from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.weights.model import Model
 
 Arrays = tuple[Any, Any]

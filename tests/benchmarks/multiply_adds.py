@@ -14,7 +14,7 @@ import machine
 import numpy as np
 from contestants import Contestant, UnavailableError
 
-import ailand_gt4py.lowering
+import ailand_gt4py.lowering.cpu
 
 _SOURCE = Path(__file__).with_suffix(".cpp")
 #: Rounds of a call, some tens of milliseconds.
@@ -44,7 +44,7 @@ def build() -> tuple[Contestant, float]:
 
 
 def _compiled() -> Any:
-    include = Path(ailand_gt4py.lowering.__file__).parent
+    include = Path(ailand_gt4py.lowering.cpu.__file__).parent
     with tempfile.TemporaryDirectory() as directory:
         library = Path(directory) / "multiply_adds.so"
         command = [

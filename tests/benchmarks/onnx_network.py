@@ -7,7 +7,7 @@ import onnx
 from networks import scales, shifts
 from onnx import TensorProto, helper, numpy_helper
 
-from ailand_gt4py.constants import LAYER_NORM_EPSILON, LEAKY_RELU_SLOPE
+from ailand_gt4py.core.constants import LAYER_NORM_EPSILON, LEAKY_RELU_SLOPE
 from ailand_gt4py.weights.architectures import layer_count
 from ailand_gt4py.weights.model import Model
 

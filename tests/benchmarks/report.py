@@ -19,7 +19,7 @@ import report_derivatives
 import report_figure
 from report_data import Results, amount, duration, read
 
-from ailand_gt4py.errors import InputError
+from ailand_gt4py.core.errors import InputError
 
 #: ecLand's own cost on the project's machine: microseconds of one core for one column and a step of six hours (six
 #: hourly steps, 80 columns, without start-up and output, four runs).

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ailand_gt4py.errors import InputError
+from ailand_gt4py.core.errors import InputError
 
 PRECISIONS = ("tf32", "bf16")
 

@@ -23,7 +23,7 @@ def tables(results: Results) -> list[str]:
         lines += _table(
             ("network", "columns", "threads", "step", "tangent-linear / step", "adjoint / step"),
             [
-                (*_place(entry), _time(entry, "step"), *(_judged(entry, name) for name in MOST_STEPS))
+                (*_location(entry), _time(entry, "step"), *(_judged(entry, name) for name in MOST_STEPS))
                 for entry in linear
             ],
         )
@@ -31,7 +31,7 @@ def tables(results: Results) -> list[str]:
         lines += ["", "Blocks of the Jacobian, and one-sided finite differences of the step for the same numbers.", ""]
         lines += _table(
             ("network", "columns", "threads", "block", "Jacobian", "finite differences", "differences / Jacobian"),
-            [(*_place(entry), *_block(entry)) for entry in blocks],
+            [(*_location(entry), *_block(entry)) for entry in blocks],
         )
     return lines
 
@@ -56,7 +56,7 @@ def markdown(results: Results) -> str:
     )
 
 
-def _place(entry: dict[str, Any]) -> tuple[str, str, str]:
+def _location(entry: dict[str, Any]) -> tuple[str, str, str]:
     return entry["network"], str(entry["columns"]), str(entry["threads"])
 
 

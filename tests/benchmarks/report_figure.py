@@ -62,16 +62,16 @@ def _panel(axis: Axes, results: Results, size: int, names: list[str]) -> None:
     are_rates = size >= MANY_COLUMNS
     for index, name in enumerate(names):
         color, hatch = STYLES[name]
-        places, values = [], []
-        for place, network in enumerate(networks):
+        locations, values = [], []
+        for location, network in enumerate(networks):
             step, own = (results.steps.get((network, size, other)) for other in (name, "ailand"))
             if step is None or (own is None and not are_rates):
                 continue
-            places.append(place - 0.42 + (index + 0.5) * width)
+            locations.append(location - 0.42 + (index + 0.5) * width)
             values.append(step.gflops if are_rates or own is None else step.median / own.median)
         if not values:  # Else the legend would show a style that nothing has.
             continue
-        axis.bar(places, values, width, color=color, hatch=hatch, edgecolor="white", linewidth=0.4, label=name)
+        axis.bar(locations, values, width, color=color, hatch=hatch, edgecolor="white", linewidth=0.4, label=name)
     axis.set_xticks(range(len(networks)), networks, fontsize=9)
     axis.set_title(f"{size:,} column{'s' if size > 1 else ''}".replace(",", " "), fontsize=11)
     axis.spines[["top", "right"]].set_visible(False)
@@ -82,10 +82,10 @@ def _panel(axis: Axes, results: Results, size: int, names: list[str]) -> None:
         axis.axhline(1.0, color="black", linewidth=0.8, linestyle=":")
         axis.set_ylabel("time / ailand's time (above 1: slower)")
         return
-    for place, network in enumerate(networks):
+    for location, network in enumerate(networks):
         limits = [s.gflops for (n, c, name), s in results.steps.items() if (n, c) == (network, size) and is_limit(name)]
         if limits:
-            label = "matrix products alone, fastest" if place == 0 else None
-            axis.hlines(max(limits), place - 0.46, place + 0.46, color="black", linewidth=1.8, label=label)
+            label = "matrix products alone, fastest" if location == 0 else None
+            axis.hlines(max(limits), location - 0.46, location + 0.46, color="black", linewidth=1.8, label=label)
     axis.set_ylabel("GFLOP/s")
     axis.set_ylim(bottom=0.0)

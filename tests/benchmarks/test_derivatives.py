@@ -20,8 +20,8 @@ from contestants import Contestant
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from ailand_gt4py import read_model
-from ailand_gt4py.emulator import Emulator
-from ailand_gt4py.jacobian import Block, block_of
+from ailand_gt4py.emulator.derivatives.jacobian import Block, block_of
+from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.weights.model import Model
 
 pytestmark = [
@@ -58,9 +58,9 @@ def prepared(network: str) -> tuple[Emulator, tuple[np.ndarray, ...]]:
     for array, group in zip(inputs, (model.static, model.forcing, model.state), strict=True):
         means = np.array([variable.normalisation.shift for variable in group], dtype=array.dtype)
         array[...] = means + NEARNESS * (array - means)
-    for place, variable in enumerate(model.forcing):
+    for position, variable in enumerate(model.forcing):
         if variable.normalisation.is_logarithmic:
-            inputs[1][:, place] = np.exp(inputs[1][:, place])
+            inputs[1][:, position] = np.exp(inputs[1][:, position])
     return Emulator(model, COLUMNS, "dace_cpu", "float32"), inputs
 
 
@@ -99,9 +99,9 @@ class FiniteDifferences:
         self.inputs = [array.copy() for array in inputs]
         model = emulator.model
         groups = (model.static, model.forcing, model.state)
-        places = [(group, place) for group, variables in enumerate(groups) for place in range(len(variables))]
-        self.places = [places[place] for place in block.inputs]
-        self.sizes = [np.float32(DIFFERENCE * inputs[group][:, place].std()) for group, place in self.places]
+        positions = [(group, position) for group, variables in enumerate(groups) for position in range(len(variables))]
+        self.positions = [positions[position] for position in block.inputs]
+        self.sizes = [np.float32(DIFFERENCE * inputs[group][:, position].std()) for group, position in self.positions]
         extents = (len(model.state), len(model.diagnostics))
         self.base, self.moved = (tuple(emulator.allocate(extent) for extent in extents) for _ in range(2))
         self.jacobian = np.empty((emulator.n_columns, len(block.outputs), len(block.inputs)), np.float32)
@@ -109,8 +109,8 @@ class FiniteDifferences:
     def __call__(self) -> np.ndarray:
         n_state = len(self.emulator.model.state)
         self.emulator.step(*self.inputs, out=self.base)
-        for column, ((group, place), size) in enumerate(zip(self.places, self.sizes, strict=True)):
-            values = self.inputs[group][:, place]
+        for column, ((group, position), size) in enumerate(zip(self.positions, self.sizes, strict=True)):
+            values = self.inputs[group][:, position]
             before = values.copy()
             values += size
             self.emulator.step(*self.inputs, out=self.moved)
@@ -173,11 +173,13 @@ def test_tangent_linear_and_adjoint(benchmark: BenchmarkFixture, network: str, t
 def test_block_of_the_jacobian(benchmark: BenchmarkFixture, network: str, what: str, threads: int) -> None:
     emulator, inputs = prepared(network)
     block = blocks_of(emulator.model)[what]
-    outputs = [[*emulator.model.state, *emulator.model.diagnostics][place].name for place in block.outputs]
+    outputs = [[*emulator.model.state, *emulator.model.diagnostics][position].name for position in block.outputs]
     names = [variable.name for variable in (*emulator.model.static, *emulator.model.forcing, *emulator.model.state)]
     differences = FiniteDifferences(emulator, inputs, block)
     out = np.empty_like(differences.jacobian)
-    analytic = functools.partial(emulator.jacobian, *inputs, outputs, [names[place] for place in block.inputs], out=out)
+    analytic = functools.partial(
+        emulator.jacobian, *inputs, outputs, [names[position] for position in block.inputs], out=out
+    )
     during = functools.partial(on_threads, threads)
     rivals = {
         f"jacobian, {what}": analytic,

@@ -23,8 +23,8 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 import ailand_gt4py
 import helpers
-from ailand_gt4py.driver.input import open_input
 from ailand_gt4py.driver.stepping import Stepper
+from ailand_gt4py.io.input import open_input
 from ailand_gt4py.weights.architectures import Sizes
 
 pytestmark = [

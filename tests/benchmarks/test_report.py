@@ -16,7 +16,7 @@ import report_bars
 import report_data
 from networks import N320_COLUMNS, NETWORKS
 
-from ailand_gt4py.errors import InputError
+from ailand_gt4py.core.errors import InputError
 
 #: Seconds per column; the matrix products alone would take 0.9 of ours.
 OWN, PEER, LIMIT = 1e-6, 1.4e-6, 0.9e-6
@@ -119,7 +119,7 @@ def test_the_land_component_has_a_report_of_its_own(tmp_path: Path) -> None:
 
 def test_derivatives_have_a_report_of_their_own(tmp_path: Path) -> None:
     run = _run()
-    place = {"kind": "derivative", "network": "default", "columns": 10_000, "threads": 2}
+    location = {"kind": "derivative", "network": "default", "columns": 10_000, "threads": 2}
     step = {"median": 0.02, "ratio": 1.0}
     linear = {
         "step": step,
@@ -131,8 +131,8 @@ def test_derivatives_have_a_report_of_their_own(tmp_path: Path) -> None:
         "finite differences": {"median": 0.2, "ratio": 1},
     }
     run["benchmarks"] = [
-        _entry(0.02, **place, base="step", rivals=linear),
-        _entry(0.2, **place, base="finite differences", rivals={**block, "step": step}),
+        _entry(0.02, **location, base="step", rivals=linear),
+        _entry(0.2, **location, base="finite differences", rivals={**block, "step": step}),
     ]
     assert report.main([str(_write(tmp_path / "run.json", run)), str(tmp_path)]) == 0
     text = (tmp_path / "derivatives.md").read_text()
@@ -252,7 +252,7 @@ def test_parts_of_a_run_are_read_as_one(tmp_path: Path) -> None:
     parts = [copy.deepcopy(whole), copy.deepcopy(whole)]
     parts[0]["benchmarks"] = whole["benchmarks"][:2]
     parts[1]["benchmarks"] = whole["benchmarks"][2:]
-    paths = [_write(tmp_path / f"part{place}.json", part) for place, part in enumerate(parts)]
+    paths = [_write(tmp_path / f"part{location}.json", part) for location, part in enumerate(parts)]
     assert report_data.read(*paths).steps == report_data.read(_write(tmp_path / "run.json", whole)).steps
     parts[1]["machine_info"]["ailand"]["threads"] += 1
     _write(paths[1], parts[1])

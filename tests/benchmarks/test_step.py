@@ -41,7 +41,7 @@ def outcome(name: str, n_columns: int) -> Outcome:
     """The race of a network and a number of columns: run once for all tests of its group, which follow one another.
 
     A function that remembers, for pytest sets a module's parametrised fixture up again for each of its parameters'
-    places, even where the parameter is the same.
+    positions, even where the parameter is the same.
     """
     gc.collect()  # Networks and arrays of the race before hold each other.
     _forget_compiled()

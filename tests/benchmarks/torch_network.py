@@ -7,7 +7,7 @@ from networks import scales, shifts
 from torch import nn
 from torch.nn import functional
 
-from ailand_gt4py.constants import LAYER_NORM_EPSILON, LEAKY_RELU_SLOPE
+from ailand_gt4py.core.constants import LAYER_NORM_EPSILON, LEAKY_RELU_SLOPE
 from ailand_gt4py.weights.architectures import layer_count
 from ailand_gt4py.weights.model import Model
 

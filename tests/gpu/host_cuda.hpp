@@ -101,10 +101,10 @@ inline cublasStatus_t cublasCreate(cublasHandle_t* handle) { *handle = nullptr; 
 inline cublasStatus_t cublasDestroy(cublasHandle_t) { return CUBLAS_STATUS_SUCCESS; }
 inline cublasStatus_t cublasSetStream(cublasHandle_t, cudaStream_t) { return CUBLAS_STATUS_SUCCESS; }
 inline cublasStatus_t cublasSetWorkspace(cublasHandle_t, void*, size_t) { return CUBLAS_STATUS_SUCCESS; }
-inline double host_number(const void* from, cudaDataType_t type, long place, bool tf32) {
-    if (type == CUDA_R_64F) return ((const double*)from)[place];
-    if (type == CUDA_R_16BF) return ((const __nv_bfloat16*)from)[place];
-    float value = ((const float*)from)[place];
+inline double host_number(const void* from, cudaDataType_t type, long position, bool tf32) {
+    if (type == CUDA_R_64F) return ((const double*)from)[position];
+    if (type == CUDA_R_16BF) return ((const __nv_bfloat16*)from)[position];
+    float value = ((const float*)from)[position];
     if (tf32 && !std::isnan(value)) {
         uint32_t bits;
         std::memcpy(&bits, &value, 4);
@@ -132,10 +132,10 @@ inline cublasStatus_t cublasGemmEx(
             for (long l = 0; l < k; ++l)
                 sum += host_number(a, a_type, ta == CUBLAS_OP_N ? i + l * lda : l + i * lda, tf32) *
                        host_number(b, b_type, tb == CUBLAS_OP_N ? l + j * ldb : j + l * ldb, tf32);
-            const long place = i + j * ldc;
-            sum = one * sum + (old == 0 ? 0 : old * host_number(c, c_type, place, false));
-            if (is_double) ((double*)c)[place] = sum;
-            else ((float*)c)[place] = (float)sum;
+            const long position = i + j * ldc;
+            sum = one * sum + (old == 0 ? 0 : old * host_number(c, c_type, position, false));
+            if (is_double) ((double*)c)[position] = sum;
+            else ((float*)c)[position] = (float)sum;
         }
     return CUBLAS_STATUS_SUCCESS;
 }

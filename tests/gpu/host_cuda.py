@@ -15,14 +15,14 @@ import gt4py.next as gtx
 import numpy as np
 from dace.sdfg import nodes
 
-from ailand_gt4py.emulator import Emulator
-from ailand_gt4py.lowering import backends
-from ailand_gt4py.lowering.bound_call import compiled_dace_program
-from ailand_gt4py.lowering.column_node import Interface
-from ailand_gt4py.lowering.column_program import ColumnProgram
-from ailand_gt4py.lowering.device_code import Products
-from ailand_gt4py.lowering.device_columns import DeviceColumns, DeviceProgram
-from ailand_gt4py.parameters import step_operands
+from ailand_gt4py.emulator.emulator import Emulator
+from ailand_gt4py.emulator.operands import step_operands
+from ailand_gt4py.lowering.calls import backends
+from ailand_gt4py.lowering.calls.bound_call import compiled_dace_program
+from ailand_gt4py.lowering.columns.column_node import Interface
+from ailand_gt4py.lowering.columns.column_program import ColumnProgram
+from ailand_gt4py.lowering.gpu.device_code import Products
+from ailand_gt4py.lowering.gpu.device_columns import DeviceColumns, DeviceProgram
 from ailand_gt4py.weights.model import Model
 
 _SHIM = (pathlib.Path(__file__).parent / "host_cuda.hpp").read_text()

@@ -11,9 +11,9 @@ from host_cuda import backend_of
 from random_models import ARCHITECTURES, random_model
 from tangent_reference import jacobian
 
-from ailand_gt4py.emulator import Emulator
-from ailand_gt4py.jacobian import block_of
-from ailand_gt4py.parameters import adjoint_operands, step_operands
+from ailand_gt4py.emulator.derivatives.jacobian import block_of
+from ailand_gt4py.emulator.emulator import Emulator
+from ailand_gt4py.emulator.operands import adjoint_operands, step_operands
 from ailand_gt4py.weights.model import Model
 
 SIZES = (5, 4, 3, 3)

@@ -17,15 +17,16 @@ from gt4py.next import config
 from random_models import random_model
 from small_programs import BROADCAST, COMPLETE, SmallProgram, provider
 
-from ailand_gt4py.dimensions import LandColumn, LandPoint, point_connectivity
-from ailand_gt4py.errors import RunError
-from ailand_gt4py.lowering import backends, compilation, cublas
-from ailand_gt4py.lowering.device import DeviceMaps
-from ailand_gt4py.parameters import adjoint_operands, network_shape, step_operands
-from ailand_gt4py.stencils.adjoint import describe_adjoint
-from ailand_gt4py.stencils.land_points import accumulate, spread
-from ailand_gt4py.stencils.step import describe_step, make_program
-from ailand_gt4py.stencils.surface import closure_program
+from ailand_gt4py.core.dimensions import LandColumn, LandPoint, point_connectivity
+from ailand_gt4py.core.errors import RunError
+from ailand_gt4py.emulator.operands import adjoint_operands, network_shape, step_operands
+from ailand_gt4py.lowering.calls import backends, compilation
+from ailand_gt4py.lowering.gpu import cublas
+from ailand_gt4py.lowering.gpu.device import DeviceMaps
+from ailand_gt4py.stencils.network.adjoint import describe_adjoint
+from ailand_gt4py.stencils.network.step import describe_step, make_program
+from ailand_gt4py.stencils.physics.land_points import accumulate, spread
+from ailand_gt4py.stencils.physics.surface import closure_program
 
 
 @pytest.fixture

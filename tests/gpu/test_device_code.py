@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from host_cuda import on_host
 
-from ailand_gt4py.lowering.column_node import CallerArray
-from ailand_gt4py.lowering.column_program import (
+from ailand_gt4py.lowering.columns.column_node import CallerArray
+from ailand_gt4py.lowering.columns.column_program import (
     ROW,
     ColumnProgram,
     Definition,
@@ -26,8 +26,8 @@ from ailand_gt4py.lowering.column_program import (
     RefusedError,
     Sum,
 )
-from ailand_gt4py.lowering.device_code import DeviceCode
-from ailand_gt4py.lowering.device_columns import kernels
+from ailand_gt4py.lowering.gpu.device_code import DeviceCode
+from ailand_gt4py.lowering.gpu.device_columns import kernels
 
 Arrays = dict[str, np.ndarray]
 
@@ -71,10 +71,10 @@ def run(code: DeviceCode, arrays: Arrays, columns: int, directory: pathlib.Path)
         )
 
     arguments = Arguments(columns=columns, unequal=False)
-    for place, array in enumerate(arrays.values()):
-        arguments.arrays[place] = array.ctypes.data
+    for position, array in enumerate(arrays.values()):
+        arguments.arrays[position] = array.ctypes.data
         for axis, stride in enumerate(array.strides):
-            arguments.strides[place][axis] = stride // array.itemsize
+            arguments.strides[position][axis] = stride // array.itemsize
     functions = ctypes.CDLL(str(library))
     kept = ctypes.c_void_p(None)
     assert functions[code.name](ctypes.byref(kept), ctypes.byref(arguments), None) == 0
@@ -131,7 +131,7 @@ def test_every_operation(dtype: type, tmp_path: pathlib.Path) -> None:
     arrays: Arrays = {"a": random.normal(size=(7, 5)).astype(dtype), "b": random.normal(size=5).astype(dtype)}
     arrays["a"][2, 3] = arrays["b"][3]
     arrays["a"][4, 1] = np.nan
-    names = {f"result{place}": name for place, name in enumerate(OPERATIONS)}
+    names = {f"result{position}": name for position, name in enumerate(OPERATIONS)}
     definitions = [Definition(result, 5, expression_of(name)) for result, name in names.items()]
     a, b = arrays["a"].copy(), arrays["b"].copy()
     arrays |= {name: np.zeros((7, 5), dtype, order="F") for name in names}
@@ -203,7 +203,7 @@ def test_a_statistic_of_the_row(
 
 
 def test_another_feature_of_a_row_is_read_from_memory(tmp_path: pathlib.Path) -> None:
-    """Another lane has made it, so the kernel ends before; a feature of the caller's array and a literal's place."""
+    """Another lane has made it, so the kernel ends before; a feature of the caller's array and a literal's position."""
     random = np.random.default_rng(3)
     arrays = {"x": random.normal(size=(4, 6)), "bound": random.normal(size=3), "result": np.zeros((4, 6))}
     definitions = [

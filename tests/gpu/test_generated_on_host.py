@@ -12,7 +12,7 @@ from host_cuda import allocations, backend_of, host_backend
 from random_models import random_model
 from small_programs import BROADCAST, COMPLETE, PROGRAMS, SmallProgram
 
-from ailand_gt4py.emulator import Emulator
+from ailand_gt4py.emulator.emulator import Emulator
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from land_hosts import HOUR, START, Host, small_model
 
-from ailand_gt4py.errors import InputError
+from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.integration.component import LandComponent
-from ailand_gt4py.lowering.operator_call import RepeatedCall
+from ailand_gt4py.lowering.calls.operator_call import RepeatedCall
 
 pytestmark = pytest.mark.gpu
 

@@ -9,13 +9,13 @@ import pytest
 from device_cases import SIZES, TOLERANCES, random_inputs, reference
 from random_models import ARCHITECTURES, random_model
 
-from ailand_gt4py import arrays
-from ailand_gt4py.derived_forcing import derived_forcing
-from ailand_gt4py.dimensions import Column, StateFeature
-from ailand_gt4py.emulator import Emulator
-from ailand_gt4py.errors import InputError
-from ailand_gt4py.lowering import backends
-from ailand_gt4py.stencils.solar import DERIVED_NAMES
+from ailand_gt4py.core import arrays
+from ailand_gt4py.core.dimensions import Column, StateFeature
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.emulator.derived_forcing import derived_forcing
+from ailand_gt4py.emulator.emulator import Emulator
+from ailand_gt4py.lowering.calls import backends
+from ailand_gt4py.stencils.physics.solar import DERIVED_NAMES
 
 pytestmark = pytest.mark.gpu
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from ailand_gt4py.errors import RunError
-from ailand_gt4py.lowering import bound_call, device_stream
+from ailand_gt4py.core.errors import RunError
+from ailand_gt4py.lowering.calls import bound_call
+from ailand_gt4py.lowering.gpu import device_stream
 
 
 class Program:

@@ -11,7 +11,7 @@ from host_cuda import host_backend
 from random_models import ARCHITECTURES, random_model
 from tangent_reference import tangent_linear
 
-from ailand_gt4py.emulator import Emulator
+from ailand_gt4py.emulator.emulator import Emulator
 
 
 def relative_error(found: Any, expected: Any) -> float:

@@ -1,6 +1,6 @@
 """The land behind ICON4Py's microphysics, muphys: its rain and snow, and air that holds all kinds of water.
 
-The physics driver, muphys' state and its place in the sequence are ICON4Py's own. The scheme itself is replaced by
+The physics driver, muphys' state and its position in the sequence are ICON4Py's own. The scheme itself is replaced by
 one that gives chosen rates: GT4Py 1.2.1 does not get through ICON4Py 0.4.1's graupel here, neither when gtfn lowers it
 (recursion limit) nor in embedded execution (a scan over a tuple).
 """
@@ -27,8 +27,8 @@ from icon4py.model.common import constants
 from icon4py.model.common import dimension as dims
 from icon4py.model.common.states.tracer_states import TracerConfig
 
-from ailand_gt4py.integration.icon4py import experiment
-from ailand_gt4py.integration.icon4py.process import couple
+from ailand_gt4py.integration.hosts.icon4py import experiment
+from ailand_gt4py.integration.hosts.icon4py.process import couple
 from helpers import small_model
 
 EXPERIMENT = experiment.Experiment(n_steps=7, step_seconds=3600, levels=10, dynamics=False, backend="embedded")
@@ -86,8 +86,8 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def test_land_gets_the_rain_of_its_step_and_air_with_all_water(driver: Any) -> None:
     states = experiment.initial_states(driver)
     for level in (states.tracers.current, states.tracers.next):
-        for place, name in enumerate(("qv", "qc", "qi", "qr", "qs", "qg")):
-            getattr(level, name).ndarray[...] = (8e-3, 1e-3, 5e-4, 4e-4, 3e-4, 2e-4)[place]
+        for position, name in enumerate(("qv", "qc", "qi", "qr", "qs", "qg")):
+            getattr(level, name).ndarray[...] = (8e-3, 1e-3, 5e-4, 4e-4, 3e-4, 2e-4)[position]
     coupling = couple(driver, states, model=small_model(), backend="embedded")
     assert [process.name for process in driver.granules.physics._processes] == ["muphys", "ailand"]
     before = states.prognostics.current

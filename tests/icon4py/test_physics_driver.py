@@ -16,13 +16,13 @@ pytest.importorskip("grid_generator", reason="icon-grid-generator is not install
 from icon4py.model.common import constants
 from icon4py.model.common.metrics import metrics_attributes
 
-from ailand_gt4py.errors import InputError
-from ailand_gt4py.integration.icon4py.component import as_datetime
-from ailand_gt4py.integration.icon4py.coupled_run import RunOptions, run
-from ailand_gt4py.integration.icon4py.exchange import GIVEN, LATENT_GIVEN, SENSIBLE_GIVEN
-from ailand_gt4py.integration.icon4py.experiment import Experiment, grid_file, initial_states, make_driver
-from ailand_gt4py.integration.icon4py.process import couple
-from ailand_gt4py.integration.icon4py.surface_fluxes import LATENT, SENSIBLE, WATER
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.integration.coupling.exchange import GIVEN, LATENT_GIVEN, SENSIBLE_GIVEN
+from ailand_gt4py.integration.coupling.surface_fluxes import LATENT, SENSIBLE, WATER
+from ailand_gt4py.integration.hosts.icon4py.component import as_datetime
+from ailand_gt4py.integration.hosts.icon4py.coupled_run import RunOptions, run
+from ailand_gt4py.integration.hosts.icon4py.experiment import Experiment, grid_file, initial_states, make_driver
+from ailand_gt4py.integration.hosts.icon4py.process import couple
 from helpers import small_model
 
 HOUR = np.timedelta64(1, "h")

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from ailand_gt4py.derived_forcing import derived_forcing
-from ailand_gt4py.driver.command import main
-from ailand_gt4py.emulator import Emulator
+from ailand_gt4py.cli.column_run import main
+from ailand_gt4py.emulator.derived_forcing import derived_forcing
+from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.weights.model_file import write_model
 from helpers import Bench, small_dataset, small_model
 
@@ -55,7 +55,7 @@ def test_rows_are_labelled_as_the_model_means_them(whole):
     emulator = Emulator(model, 3, backend="embedded")
     static = np.stack([data[v.name].values for v in model.static], axis=1).astype(np.float32)
     state = np.stack([data[v.name].values[0] for v in model.state], axis=1).astype(np.float32)
-    # An input of the window before is the variable's value one label earlier; the first window has its own.
+    # An input of the previous window is the variable's value one label earlier; the first window has its own.
     before = {v.name: v.derived.partition(":")[2] for v in model.forcing if v.derived.startswith("before:")}
     assert len(before) == 7
     derived = [v.name for v in model.forcing if v.derived and v.name not in before]
@@ -89,7 +89,7 @@ def test_output_follows_cf(whole):
     for word in ("random test network", "layer_norm", found.attrs["model_checksum"]):
         assert word in found.attrs["source"]
     assert "ailand-column-run" in found.attrs["history"]
-    assert "Computed from time and place" in found.attrs["history"]
+    assert "Computed from time and location" in found.attrs["history"]
     assert (found.attrs["backend"], found.attrs["precision"]) == ("embedded", "float32")
     for name in (*STATE, *AT_LABEL, *FLUXES):
         variable = found[name]
@@ -147,25 +147,25 @@ def test_two_halves_make_the_whole(whole, bench):
     assert "Started from the restart file" in bench.open("c.nc").attrs["history"]
 
 
-def test_a_restart_holds_the_forcing_of_the_window_before(bench):
+def test_a_restart_holds_the_forcing_of_the_previous_window(bench):
     """Without it the first window after the restart would take its own: the run would be another."""
     middle = "2021-01-02T06:00"
     assert bench.run("--end", middle, output="a.nc") == 0
     restart, model, data = bench.open("a.restart.nc"), small_model(), small_dataset(N_TIMES)
     assert int(np.flatnonzero(data["time"].values == np.datetime64(middle))[0]) == 5
-    lagged = [variable for variable in model.forcing if variable.derived.startswith("before:")]
-    for variable in lagged:
+    previous = [variable for variable in model.forcing if variable.derived.startswith("before:")]
+    for variable in previous:
         own = variable.derived.partition(":")[2]
         assert np.array_equal(restart[variable.name].values, data[own].values[4]), variable.name
         assert restart[variable.name].attrs["units"] == variable.units
-    for variable in lagged:
+    for variable in previous:
         restart[variable.name].values[:] = data[variable.derived.partition(":")[2]].values[5]
     path = bench.path / "a.restart.nc"
     path.chmod(0o644)
     changed = bench.path / "changed.nc"
     shutil.copy2(path, changed)
     with netCDF4.Dataset(changed, "a") as file:
-        for variable in lagged:
+        for variable in previous:
             file[variable.name][:] = restart[variable.name].values
     for name, file in (("b", path), ("c", changed)):
         assert bench.run("--restart", file, output=f"{name}.nc") == 0
@@ -180,18 +180,18 @@ def test_a_run_is_the_rollout_in_numpy(bench):
     model, data, found = small_model(), small_dataset(N_TIMES), bench.open()
     forcing = np.empty((N_TIMES, 3, len(model.forcing)))
     names = [variable.name for variable in model.forcing]
-    for place, variable in enumerate(model.forcing):
+    for position, variable in enumerate(model.forcing):
         if not variable.derived:
-            forcing[..., place] = data[variable.name].values
+            forcing[..., position] = data[variable.name].values
         elif not variable.derived.startswith("before:"):
             values = np.empty((N_TIMES, 3, 1))
             arguments = (data["lat"].values, data["lon"].values, data["time"].values, 21600.0, [variable.name])
             derived_forcing(*arguments, values)
-            forcing[..., place] = values[..., 0]
-    for place, variable in enumerate(model.forcing):
+            forcing[..., position] = values[..., 0]
+    for position, variable in enumerate(model.forcing):
         if variable.derived.startswith("before:"):
             source = forcing[..., names.index(variable.derived.partition(":")[2])]
-            forcing[..., place] = np.concatenate([source[:1], source[:-1]])
+            forcing[..., position] = np.concatenate([source[:1], source[:-1]])
     static = np.stack([data[variable.name].values for variable in model.static], axis=1)
     start = np.stack([data[variable.name].values[0] for variable in model.state], axis=1)
 
@@ -202,11 +202,11 @@ def test_a_run_is_the_rollout_in_numpy(bench):
     states, diagnostics = network_reference.rollout(
         model, normalised(static, model.static), normalised(forcing, model.forcing), normalised(start, model.state)
     )
-    for place, variable in enumerate(model.state):
-        expected = states[..., place] * variable.normalisation.scale + variable.normalisation.shift
+    for position, variable in enumerate(model.state):
+        expected = states[..., position] * variable.normalisation.scale + variable.normalisation.shift
         np.testing.assert_allclose(found[variable.name].values, expected, rtol=1e-9, atol=1e-12, err_msg=variable.name)
-    for place, variable in enumerate(model.diagnostics):
-        expected = diagnostics[..., place] * variable.normalisation.scale + variable.normalisation.shift
+    for position, variable in enumerate(model.diagnostics):
+        expected = diagnostics[..., position] * variable.normalisation.scale + variable.normalisation.shift
         values = found[variable.name].values
         if variable.name in AT_LABEL:
             values, expected = values[1:], expected[:-1]

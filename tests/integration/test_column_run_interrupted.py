@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 
 from ailand_gt4py.driver import run as driver_run
-from ailand_gt4py.driver import writers
-from ailand_gt4py.driver.restart import write_restart
 from ailand_gt4py.driver.stepping import Stepper
-from ailand_gt4py.driver.writers import NetcdfWriter, ZarrWriter
+from ailand_gt4py.io import writers
+from ailand_gt4py.io.restart import write_restart
+from ailand_gt4py.io.writers import NetcdfWriter, ZarrWriter
 from ailand_gt4py.weights.model_file import write_model
 from helpers import Bench, small_dataset, small_model
 

@@ -42,7 +42,7 @@ def test_an_hour_changes_less_than_six(model):
 
 
 @pytest.mark.parametrize("longitude", [-10.0, 350.0])
-def test_columns_not_trained_on_are_found_by_their_place(longitude):
+def test_columns_not_trained_on_are_found_by_their_position(longitude):
     spec = importlib.util.spec_from_file_location("held_out_columns", EXAMPLE / "held_out_columns.py")
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)

@@ -13,13 +13,13 @@ import pytest
 import xarray as xr
 from linear_land import LinearLand, land_model, make_columns
 
-from ailand_gt4py import cli
 from ailand_gt4py.assimilation import twin_scores
 from ailand_gt4py.assimilation.screening import REASONS
 from ailand_gt4py.assimilation.settings import Errors, Limits, Screening
 from ailand_gt4py.assimilation.twin import Twin, TwinResult, TwinSettings, is_seen
 from ailand_gt4py.assimilation.window import run_window
-from ailand_gt4py.errors import InputError
+from ailand_gt4py.cli import main as cli
+from ailand_gt4py.core.errors import InputError
 from helpers import Bench
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "column_run" / "ecland_columns.nc"
@@ -91,11 +91,11 @@ def test_observations_are_the_truth_with_noise_of_their_size(result: TwinResult)
     columns = make_columns(30, 60)
     noise: dict[str, list[np.ndarray]] = {"t2m": [], "ssm": []}
     for number, names in enumerate(result.observables):
-        for place, name in enumerate(names):
-            label = number * result.steps_per_window + result.observation_steps[number][place]
+        for position, name in enumerate(names):
+            label = number * result.steps_per_window + result.observation_steps[number][position]
             if name in noise:
                 truth = columns.diagnostics[label, :, 0] if name == "t2m" else columns.state[label, :, 0]
-                noise[name].append(result.observations[number][:, place] - truth)
+                noise[name].append(result.observations[number][:, position] - truth)
     for name, size in (("t2m", 1.0), ("ssm", 0.05)):
         values = np.stack(noise[name])
         assert values.std() == pytest.approx(size, rel=0.08)
@@ -109,7 +109,9 @@ def test_seeds_make_the_noise_and_other_observations_do_not_change_it(result: Tw
     assert not np.array_equal(other.open_loop, result.open_loop)
     fewer = run(dataclasses.replace(SETTINGS, observations=("ssm",)))
     np.testing.assert_array_equal(fewer.open_loop, result.open_loop)
-    whole = result.observations[0][:, [place for place, name in enumerate(result.observables[0]) if name == "ssm"]]
+    whole = result.observations[0][
+        :, [position for position, name in enumerate(result.observables[0]) if name == "ssm"]
+    ]
     np.testing.assert_array_equal(fewer.observations[0], whole)
 
 

@@ -16,9 +16,9 @@ from tangent_reference import torch_adjoint
 from test_networks import relative_norm
 from test_tangent_linear import kinked_model
 
-from ailand_gt4py.emulator import Emulator
-from ailand_gt4py.errors import InputError
-from ailand_gt4py.lowering.fuse import fuse
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.emulator.emulator import Emulator
+from ailand_gt4py.lowering.columns.fuse import fuse
 from ailand_gt4py.weights.model import Model
 
 SIZES = (5, 4, 3, 3)

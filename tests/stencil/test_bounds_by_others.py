@@ -10,8 +10,8 @@ from random_models import forget_column, random_model
 from tangent_reference import tangent_linear
 from test_networks import random_inputs, relative_norm
 
-from ailand_gt4py.emulator import Emulator
-from ailand_gt4py.errors import InputError
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.weights.model import Model
 from ailand_gt4py.weights.model_file import read_model, write_model
 
@@ -113,7 +113,7 @@ def test_the_model_file_keeps_bounds_and_old_checksums(tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("group", "place", "changes", "message"),
+    ("group", "position", "changes", "message"),
     [
         ("static", 0, {"bounded_by": "static_1"}, "input 'static_0' is bounded by 'static_1', expected only results"),
         ("state", 1, {"bounded_by": "nothing"}, "bounded by 'nothing', expected a static input, forcing, or another"),
@@ -123,10 +123,10 @@ def test_the_model_file_keeps_bounds_and_old_checksums(tmp_path) -> None:
         ("state", 1, {"units": "m"}, "bounded by 'static_1' in 'K', expected its own unit 'm'"),
     ],
 )
-def test_bounds_that_cannot_be_had(group: str, place: int, changes: dict, message: str) -> None:
+def test_bounds_that_cannot_be_had(group: str, position: int, changes: dict, message: str) -> None:
     model = bounded("simple")
     variables = list(getattr(model, group))
-    variables[place] = dataclasses.replace(variables[place], **changes)
+    variables[position] = dataclasses.replace(variables[position], **changes)
     with pytest.raises(InputError, match=message):
         dataclasses.replace(model, **{group: tuple(variables)})
 

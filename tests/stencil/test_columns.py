@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from random_models import ARCHITECTURES
 from test_networks import compiled, random_inputs
 
-from ailand_gt4py.emulator import Emulator
+from ailand_gt4py.emulator.emulator import Emulator
 
 N_COLUMNS = (7, 64, 1000)
 

@@ -12,7 +12,7 @@ import pytest
 from random_models import ARCHITECTURES, random_model
 from test_networks import ONE_STEP, compiled, physical_reference, random_inputs, relative_norm
 
-from ailand_gt4py.emulator import Emulator
+from ailand_gt4py.emulator.emulator import Emulator
 
 SIZES = (5, 4, 3, 2)
 

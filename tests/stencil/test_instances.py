@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_models import random_model
 
-from ailand_gt4py import arrays
-from ailand_gt4py.dimensions import Column, ForcingFeature, StateFeature, contraction
-from ailand_gt4py.parameters import network_shape
-from ailand_gt4py.stencils.dense import contract, leaky_relu, relu
-from ailand_gt4py.stencils.instances import named_field_operator
-from ailand_gt4py.stencils.layers import input_layer
-from ailand_gt4py.stencils.step import describe_step, make_program
+from ailand_gt4py.core import arrays
+from ailand_gt4py.core.dimensions import Column, ForcingFeature, StateFeature, contraction
+from ailand_gt4py.emulator.operands import network_shape
+from ailand_gt4py.stencils.network.dense import contract, leaky_relu, relu
+from ailand_gt4py.stencils.network.instances import named_field_operator
+from ailand_gt4py.stencils.network.layers import input_layer
+from ailand_gt4py.stencils.network.step import describe_step, make_program
 
 
 def make_scaling(feature: gtx.Dimension, dtype: type, number: float, prefix: str = "scale") -> Any:

@@ -15,11 +15,11 @@ from tangent_reference import jacobian, torch_jacobian
 from test_networks import relative_norm
 from test_tangent_linear import kinked_model
 
-from ailand_gt4py.emulator import Emulator
-from ailand_gt4py.errors import InputError
-from ailand_gt4py.jacobian import Block, block_of, labelled
-from ailand_gt4py.jacobian_calls import JacobianOneByOne, Way, cheaper_way
-from ailand_gt4py.lowering.fuse import fuse
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.emulator.derivatives.jacobian import Block, block_of, labelled
+from ailand_gt4py.emulator.derivatives.jacobian_calls import JacobianOneByOne, Way, cheaper_way
+from ailand_gt4py.emulator.emulator import Emulator
+from ailand_gt4py.lowering.columns.fuse import fuse
 from ailand_gt4py.weights.model import Model, Normalisation
 
 SIZES = (5, 4, 3, 3)
@@ -57,7 +57,7 @@ def in_own_units(model: Model, values: np.ndarray, block: Block | None = None) -
     """A Jacobian per unit of the network's space: no variable of large numbers hides the others."""
     block = block or block_of(model)
     results, inputs = (*model.state, *model.diagnostics), (*model.static, *model.forcing, *model.state)
-    rows = np.array([results[place].normalisation.scale for place in block.outputs])
+    rows = np.array([results[position].normalisation.scale for position in block.outputs])
     columns = [1.0 if inputs[k].normalisation.is_logarithmic else inputs[k].normalisation.scale for k in block.inputs]
     return values.astype(np.float64) * np.array(columns) / rows[:, np.newaxis]
 

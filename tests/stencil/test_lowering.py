@@ -12,11 +12,11 @@ from captured_programs import captured_step, generated_sdfg
 from dace.sdfg import nodes
 from small_programs import BROADCAST, COMPLETE, DENSE, PROGRAMS, Feature, SmallProgram, Unit, leaves, provider
 
-from ailand_gt4py import arrays
-from ailand_gt4py.dimensions import Column
-from ailand_gt4py.errors import RunError
-from ailand_gt4py.lowering import backends, compilation
-from ailand_gt4py.lowering.translation import ColumnTranslator
+from ailand_gt4py.core import arrays
+from ailand_gt4py.core.dimensions import Column
+from ailand_gt4py.core.errors import RunError
+from ailand_gt4py.lowering.calls import backends, compilation
+from ailand_gt4py.lowering.columns.translation import ColumnTranslator
 
 DENSE_OPERATOR = """
 def dense(x, weight):

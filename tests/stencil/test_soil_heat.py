@@ -15,18 +15,18 @@ from tangent_reference import jacobian, tangent_linear
 from test_jacobian import WAYS, in_own_units, made
 from test_networks import physical_reference, relative_norm
 
-from ailand_gt4py import soil_heat
-from ailand_gt4py.emulator import Emulator
-from ailand_gt4py.errors import InputError
-from ailand_gt4py.jacobian import block_of
-from ailand_gt4py.jacobian_calls import Way
-from ailand_gt4py.lowering.backends import SCRATCH_PREFIXES
-from ailand_gt4py.parameters import network_shape
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.ecland import soil_heat
+from ailand_gt4py.emulator.derivatives.jacobian import block_of
+from ailand_gt4py.emulator.derivatives.jacobian_calls import Way
+from ailand_gt4py.emulator.emulator import Emulator
+from ailand_gt4py.emulator.operands import network_shape
+from ailand_gt4py.lowering.calls.backends import SCRATCH_PREFIXES
 from ailand_gt4py.weights.model import Model, Normalisation
 from ailand_gt4py.weights.model_file import read_model, write_model
 
 SIZES = (8, 4, 4, 3)
-PLACE = 2
+POSITION = 2
 ARCHITECTURES = ("simple", "layer_norm")
 N_COLUMNS = 60
 BACKENDS = ["embedded", pytest.param("dace_cpu", marks=pytest.mark.slow)]
@@ -44,18 +44,21 @@ def emulator_of(architecture: str, backend: str, precision: str) -> Emulator:
 
 def latent_heat(model: Model, static: np.ndarray) -> np.ndarray:
     """Of columns, over the heat capacity, K."""
-    properties = [static[:, place].astype(np.float64) for place in soil_heat.property_places(model.static)]
+    properties = [
+        static[:, position].astype(np.float64)
+        for position in soil_heat.property_positions([variable.name for variable in model.static])
+    ]
     return soil_heat.freezing_heat(properties) / soil_heat.heat_capacity(properties)
 
 
 def increments(model: Model, inputs: list[np.ndarray]) -> np.ndarray:
     """The network's own output for the temperature, K."""
-    plain = dataclasses.replace(model.state[PLACE], increment_of="")
-    state = (*model.state[:PLACE], plain, *model.state[PLACE + 1 :])
+    plain = dataclasses.replace(model.state[POSITION], increment_of="")
+    state = (*model.state[:POSITION], plain, *model.state[POSITION + 1 :])
     new_state, _ = Emulator(dataclasses.replace(model, state=state), len(inputs[0]), "embedded", "float64").step(
         *inputs
     )
-    return new_state[:, PLACE] - inputs[2][:, PLACE]
+    return new_state[:, POSITION] - inputs[2][:, POSITION]
 
 
 # --- ecLand's soil heat ---
@@ -89,9 +92,9 @@ def test_results_are_those_of_the_reference(architecture: str, precision: str) -
     results, expected = emulator.step(*inputs), physical_reference(emulator.model, *inputs)
     for found, wanted in zip(results, expected, strict=True):
         assert relative_norm(found, wanted) <= {"float32": 5e-6, "float64": 1e-12}[precision]
-    scale = emulator.model.state[PLACE].normalisation.scale
+    scale = emulator.model.state[POSITION].normalisation.scale
     # Of the temperature alone: 273 K would hide it, and single precision of it is 3e-5 K.
-    error = np.abs(results[0][:, PLACE] - expected[0][:, PLACE]).max() / scale
+    error = np.abs(results[0][:, POSITION] - expected[0][:, POSITION]).max() / scale
     assert error <= {"float32": 2e-4, "float64": 1e-12}[precision]
 
 
@@ -111,7 +114,7 @@ def test_freezing_and_thawing_conserve_heat() -> None:
     inputs = inputs_of(model, N_COLUMNS)
     latent, nodes = latent_heat(model, inputs[0]), soil_heat.node_temperatures()
     frozen = soil_heat.frozen_fraction(nodes)
-    temperatures = [inputs[2][:, PLACE], emulator.step(*inputs)[0][:, PLACE]]
+    temperatures = [inputs[2][:, POSITION], emulator.step(*inputs)[0][:, POSITION]]
     fractions = [np.interp(values, nodes, frozen) for values in temperatures]
     heat = [values - latent * fraction for values, fraction in zip(temperatures, fractions, strict=True)]
     np.testing.assert_allclose(heat[1] - heat[0], increments(model, inputs), rtol=1e-10, atol=1e-10)
@@ -124,10 +127,10 @@ def test_freezing_and_thawing_conserve_heat() -> None:
 def test_without_vegetation_or_frost_the_increment_is_the_temperature_s() -> None:
     emulator = emulator_of("layer_norm", "embedded", "float64")
     inputs = inputs_of(emulator.model, N_COLUMNS)
-    places = soil_heat.property_places(emulator.model.static)
-    inputs[0][:30, [places[0], places[2]]] = 0.0
-    inputs[2][30:, PLACE] += 20.0
-    found = emulator.step(*inputs)[0][:, PLACE] - inputs[2][:, PLACE]
+    positions = soil_heat.property_positions([variable.name for variable in emulator.model.static])
+    inputs[0][:30, [positions[0], positions[2]]] = 0.0
+    inputs[2][30:, POSITION] += 20.0
+    found = emulator.step(*inputs)[0][:, POSITION] - inputs[2][:, POSITION]
     np.testing.assert_allclose(found, increments(emulator.model, inputs), rtol=0.0, atol=1e-12)
 
 
@@ -136,7 +139,7 @@ def test_a_missing_temperature_stays_visible_in_its_column(backend: str) -> None
     emulator = emulator_of("layer_norm", backend, "float32")
     inputs = inputs_of(emulator.model, N_COLUMNS, "float32")
     before = [result.copy() for result in emulator.step(*inputs)]
-    inputs[2][3, PLACE] = np.nan
+    inputs[2][3, POSITION] = np.nan
     for found, clean in zip(emulator.step(*inputs), before, strict=True):
         assert np.isnan(found[3]).all()
         np.testing.assert_array_equal(np.delete(found, 3, axis=0), np.delete(clean, 3, axis=0))
@@ -159,8 +162,8 @@ def test_derivatives_are_those_of_complex_steps(architecture: str) -> None:
     model = emulator.model
     inputs = inputs_of(model, N_COLUMNS)
     exact = in_own_units(model, jacobian(model, inputs))
-    for property_place in soil_heat.property_places(model.static):
-        assert np.abs(exact[:, PLACE, property_place]).max() > 1e-3
+    for property_position in soil_heat.property_positions([variable.name for variable in model.static]):
+        assert np.abs(exact[:, POSITION, property_position]).max() > 1e-3
     for way in WAYS:
         assert relative_norm(in_own_units(model, made(emulator, inputs, way)), exact) <= 1e-12
     changes = changes_of(inputs)
@@ -183,7 +186,7 @@ def test_derivatives_are_those_of_complex_steps(architecture: str) -> None:
 def test_the_adjoint_is_the_transpose_also_at_nodes(temperature: float, seed: int) -> None:
     emulator = emulator_of("layer_norm", "embedded", "float64")
     inputs = inputs_of(emulator.model, N_COLUMNS, seed=seed)
-    inputs[2][:, PLACE] = temperature
+    inputs[2][:, POSITION] = temperature
     gradients = gradients_of(emulator.step(*inputs))
     changes = changes_of(inputs)
     forward, backward = emulator.tangent_linear(*inputs, *changes), emulator.adjoint(*inputs, *gradients)
@@ -197,8 +200,8 @@ def test_a_block_has_the_numbers_of_the_whole(way: Way) -> None:
     model = emulator.model
     inputs = inputs_of(model, N_COLUMNS)
     whole = made(emulator, inputs, way)
-    outputs = [model.state[PLACE].name, model.diagnostics[0].name, model.state[0].name]
-    block = block_of(model, outputs, ["clim_theta_sat", model.state[PLACE].name, "clim_cvl", model.forcing[0].name])
+    outputs = [model.state[POSITION].name, model.diagnostics[0].name, model.state[0].name]
+    block = block_of(model, outputs, ["clim_theta_sat", model.state[POSITION].name, "clim_cvl", model.forcing[0].name])
     part = made(emulator, inputs, way, block)
     np.testing.assert_allclose(part, whole[:, block.outputs][:, :, block.inputs], rtol=1e-12, atol=1e-12)
 
@@ -217,7 +220,7 @@ def test_the_model_file_keeps_increments_and_old_checksums(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("group", "place", "changes", "message"),
+    ("group", "position", "changes", "message"),
     [
         ("state", 0, {"increment_of": "water"}, "'state_0' has increments of 'water', expected none or 'soil_heat'"),
         ("state", 2, {"units": "m"}, "'state_2' has increments of 'soil_heat' and the unit 'm', expected .* in K"),
@@ -226,10 +229,10 @@ def test_the_model_file_keeps_increments_and_old_checksums(tmp_path: Path) -> No
         ("static", -1, {"normalisation": Normalisation("log", mean=0.0, std=1.0, minimum=1.0)}, "'log', expected it"),
     ],
 )
-def test_increments_that_cannot_be_had(group: str, place: int, changes: dict, message: str) -> None:
+def test_increments_that_cannot_be_had(group: str, position: int, changes: dict, message: str) -> None:
     model = heated_model("simple")
     variables = list(getattr(model, group))
-    variables[place] = dataclasses.replace(variables[place], **changes)
+    variables[position] = dataclasses.replace(variables[position], **changes)
     with pytest.raises(InputError, match=message):
         dataclasses.replace(model, **{group: tuple(variables)})
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ailand_gt4py.derived_forcing import derived_forcing, time_angles
-from ailand_gt4py.errors import InputError
-from ailand_gt4py.stencils.solar import DERIVED_NAMES, TOTAL_SOLAR_IRRADIANCE
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.emulator.derived_forcing import derived_forcing, time_angles
+from ailand_gt4py.stencils.physics.solar import DERIVED_NAMES, TOTAL_SOLAR_IRRADIANCE
 
 INSOLATION = DERIVED_NAMES.index("toa_incoming_shortwave_flux")
 COS_ZENITH = DERIVED_NAMES.index("cos_solar_zenith_angle")
@@ -36,7 +36,7 @@ def test_polar_night_is_dark() -> None:
 
 
 def test_global_mean_insolation_is_a_quarter_of_the_solar_constant() -> None:
-    """Over all places and one day: S / 4, for the distance at the perihelion of 2021, 0.98326 au."""
+    """Over all positions and one day: S / 4, for the distance at the perihelion of 2021, 0.98326 au."""
     nodes, weights = np.polynomial.legendre.leggauss(48)
     latitude = np.degrees(np.arcsin(nodes))
     means = [derived(latitude, 0.0, f"2021-01-03T{hour:02d}:00")[:, INSOLATION] for hour in (0, 6, 12, 18)]
@@ -104,7 +104,7 @@ def test_day_of_year_starts_with_the_year() -> None:
     assert (cos, sin) == (pytest.approx(1.0), pytest.approx(0.0, abs=1e-12))
 
 
-def test_many_times_at_once_equal_one_by_one_and_a_slice_of_a_larger_array_is_filled_in_place() -> None:
+def test_many_times_at_once_equal_one_by_one_and_a_slice_of_a_larger_array_is_filled_in_position() -> None:
     latitude, longitude = np.array([50.0, -20.0, 5.0]), np.array([8.0, 120.0, 250.0])
     times = np.datetime64("2021-03-01T00:00") + np.arange(5) * np.timedelta64(6, "h")
     names = DERIVED_NAMES[2:5]
@@ -120,7 +120,7 @@ def test_many_times_at_once_equal_one_by_one_and_a_slice_of_a_larger_array_is_fi
 @pytest.mark.slow
 def test_compiled_equals_embedded() -> None:
     """In float64, where no rounding hides a difference: the compilation alone takes a minute."""
-    from ailand_gt4py.lowering.backends import make_backend
+    from ailand_gt4py.lowering.calls.backends import make_backend
 
     latitude, longitude = np.linspace(-90, 90, 31), np.linspace(-180, 180, 31)
     results = []

@@ -11,10 +11,10 @@ from test_jacobian import emulator_of, small_model
 from test_networks import relative_norm
 from test_tangent_linear import kinked_model
 
-from ailand_gt4py.emulator import Emulator
-from ailand_gt4py.errors import InputError
-from ailand_gt4py.lowering.fuse import fuse
-from ailand_gt4py.state_changes_calls import StateChangesOneByOne
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.emulator.derivatives.state_changes_calls import StateChangesOneByOne
+from ailand_gt4py.emulator.emulator import Emulator
+from ailand_gt4py.lowering.columns.fuse import fuse
 from ailand_gt4py.weights.model import Model
 
 #: Bars of relative norms.

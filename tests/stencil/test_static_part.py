@@ -8,8 +8,8 @@ import pytest
 from random_models import ARCHITECTURES, random_model
 from test_networks import ONE_STEP, compiled, physical_reference, random_inputs, relative_norm
 
-from ailand_gt4py.emulator import Emulator, PreparedStatic
-from ailand_gt4py.errors import InputError
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.emulator.emulator import Emulator, PreparedStatic
 
 SIZES, N_COLUMNS = (5, 4, 3, 2), 7
 
@@ -49,7 +49,7 @@ def check(emulator: Emulator, results: tuple, inputs: list[np.ndarray]) -> None:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_static_inputs_that_change_in_place_are_seen_at_once(backend: str) -> None:
+def test_static_inputs_that_change_in_position_are_seen_at_once(backend: str) -> None:
     emulator = emulator_of("two_branch", backend)
     inputs = random_inputs(emulator.model, N_COLUMNS, "float32")
     check(emulator, emulator.step(*inputs), inputs)

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from random_models import random_model
 
 import ailand_gt4py
-from ailand_gt4py import ecland_surface_tables as tables
-from ailand_gt4py.errors import InputError
-from ailand_gt4py.integration.surface_closures import SurfaceClosures
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.ecland import surface_tables as tables
+from ailand_gt4py.integration.coupling.closures import SurfaceClosures
 
 STEFAN_BOLTZMANN = 5.670374419e-8
 MODEL = ailand_gt4py.read_model()
@@ -48,8 +48,8 @@ def close(dtype: type = np.float64, height: float = 10.0, backend: str = "embedd
     arrays = []
     for names in GROUPS.values():
         array = np.zeros((n, len(names)), dtype=dtype)
-        for place, name in enumerate(names):
-            array[:, place] = values.pop(name, 0.0)
+        for position, name in enumerate(names):
+            array[:, position] = values.pop(name, 0.0)
         arrays.append(array)
     assert not values
     return SurfaceClosures(MODEL, n, backend, dtype, reference_height=height)(*arrays)
@@ -160,7 +160,7 @@ def test_snow_brightens_open_ground_more_than_forest() -> None:
     assert forest[-1] < meadow[-1]
 
 
-def test_the_hosts_climatology_takes_the_place_of_the_types() -> None:
+def test_the_hosts_climatology_takes_the_position_of_the_types() -> None:
     values = [np.array([[MEADOW.get(name, 0.0) for name in names]]) for names in GROUPS.values()]
     closures = SurfaceClosures(MODEL, 1, dtype=np.float64, background_albedo=np.array([0.27]))
     assert closures(*values)["surface_albedo"][0] == pytest.approx(0.27)

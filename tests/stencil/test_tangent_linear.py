@@ -12,9 +12,9 @@ from random_models import ARCHITECTURES, random_model
 from tangent_reference import tangent_linear, torch_tangent_linear
 from test_networks import PUBLISHED, published_model, random_inputs, relative_norm
 
-from ailand_gt4py.emulator import Emulator
-from ailand_gt4py.errors import InputError
-from ailand_gt4py.lowering.fuse import fuse
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.emulator.emulator import Emulator
+from ailand_gt4py.lowering.columns.fuse import fuse
 from ailand_gt4py.weights.model import Model, Normalisation
 
 SIZES = (5, 4, 3, 2)

@@ -13,13 +13,13 @@ from studies.alternatives import protocol, recurrent, trees  # noqa: E402
 from studies.alternatives.__main__ import FewerStates, table  # noqa: E402
 from training_files import write_columns  # noqa: E402
 
-from ailand_gt4py.evaluation.attachments import read_alternatives  # noqa: E402
-from ailand_gt4py.evaluation.columns import VerificationColumns  # noqa: E402
+from ailand_gt4py.evaluation.report.attachments import read_alternatives  # noqa: E402
 from ailand_gt4py.evaluation.runs import start_labels  # noqa: E402
+from ailand_gt4py.evaluation.scores.columns import VerificationColumns  # noqa: E402
 from ailand_gt4py.training.export import to_model  # noqa: E402
 from ailand_gt4py.training.loop import build_network  # noqa: E402
-from ailand_gt4py.training.variables import DEFAULT  # noqa: E402
 from ailand_gt4py.weights.model import Model  # noqa: E402
+from ailand_gt4py.weights.variables import DEFAULT  # noqa: E402
 
 N_COLUMNS, N_TIMES = 6, 400
 
@@ -66,7 +66,7 @@ def columns(model) -> VerificationColumns:
 
 
 class Oracle:
-    """Knows the truth and errs by one unit, in the first free run by two; finds its place by the forcing."""
+    """Knows the truth and errs by one unit, in the first free run by two; finds its position by the forcing."""
 
     def __init__(self, columns: VerificationColumns, offset: float) -> None:
         self._columns, self._offset = columns, offset
@@ -164,10 +164,10 @@ def test_trees_learn_and_stay_within_bounds(data, tmp_path, monkeypatch) -> None
     stepper.begin(drawn(scaling.static), drawn(scaling.state))
     state, diagnostics = stepper.step(drawn(scaling.forcing))
     assert np.isfinite(diagnostics).all()
-    for place, variable in enumerate(scaling.state):
+    for position, variable in enumerate(scaling.state):
         rounding = 1e-6 * variable.normalisation.scale
-        assert state[:, place].min() >= variable.lower_bound - rounding
-        assert state[:, place].max() <= variable.upper_bound + rounding
+        assert state[:, position].min() >= variable.lower_bound - rounding
+        assert state[:, position].max() <= variable.upper_bound + rounding
 
 
 def test_a_method_with_fewer_states_gets_and_gives_its_own() -> None:

@@ -14,20 +14,24 @@ from gt4py.next.iterator import ir
 from random_models import random_model
 from small_programs import leaves
 
-from ailand_gt4py import arrays
-from ailand_gt4py.dimensions import DIRECTIONS, N_MOMENTS, Axes, Column, Moment, field_dimensions
-from ailand_gt4py.jacobian import block_of
-from ailand_gt4py.jacobian_operands import changes_operands, gradients_operands, state_changes_operands
-from ailand_gt4py.lowering.backends import SCRATCH_PREFIXES
-from ailand_gt4py.lowering.column_program import ColumnProgram
-from ailand_gt4py.lowering.read_gtir import Tables, read_program
-from ailand_gt4py.parameters import StepOperands, adjoint_operands, feature_extent, network_shape, step_operands
-from ailand_gt4py.stencils.adjoint import describe_adjoint
-from ailand_gt4py.stencils.jacobian_changes import describe_changes
-from ailand_gt4py.stencils.jacobian_gradients import describe_gradients
-from ailand_gt4py.stencils.state_changes import describe_state_changes
-from ailand_gt4py.stencils.step import ProgramDescription, describe_static_part, describe_step, make_program
-from ailand_gt4py.stencils.tangent_linear import describe_tangent_linear
+from ailand_gt4py.core import arrays
+from ailand_gt4py.core.dimensions import DIRECTIONS, N_MOMENTS, Axes, Column, Moment, field_dimensions
+from ailand_gt4py.emulator.derivatives.jacobian import block_of
+from ailand_gt4py.emulator.derivatives.jacobian_operands import (
+    changes_operands,
+    gradients_operands,
+    state_changes_operands,
+)
+from ailand_gt4py.emulator.operands import StepOperands, adjoint_operands, feature_extent, network_shape, step_operands
+from ailand_gt4py.lowering.calls.backends import SCRATCH_PREFIXES
+from ailand_gt4py.lowering.columns.column_program import ColumnProgram
+from ailand_gt4py.lowering.columns.read_gtir import Tables, read_program
+from ailand_gt4py.stencils.network.adjoint import describe_adjoint
+from ailand_gt4py.stencils.network.jacobian_changes import describe_changes
+from ailand_gt4py.stencils.network.jacobian_gradients import describe_gradients
+from ailand_gt4py.stencils.network.state_changes import describe_state_changes
+from ailand_gt4py.stencils.network.step import ProgramDescription, describe_static_part, describe_step, make_program
+from ailand_gt4py.stencils.network.tangent_linear import describe_tangent_linear
 from ailand_gt4py.weights.model import Model
 
 N_COLUMNS = 5

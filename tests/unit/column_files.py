@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from ailand_gt4py.driver.input import open_input
-from ailand_gt4py.errors import InputError
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.io.input import open_input
 from ailand_gt4py.weights.model import Model, Variable
 
 Change = Callable[[xr.Dataset], xr.Dataset | None]

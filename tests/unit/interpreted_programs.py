@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ailand_gt4py.lowering.column_program import (
+from ailand_gt4py.lowering.columns.column_program import (
     ColumnProgram,
     Definition,
     Expression,
@@ -89,8 +89,8 @@ class Interpreter:
         match expression:
             case Load(array=array, index=("column", "direction", "feature")):
                 return self.values[array][:, :, :extent]
-            case Load(array=array, index=("column", "direction", place)):
-                return self.values[array][:, :, place, np.newaxis]
+            case Load(array=array, index=("column", "direction", position)):
+                return self.values[array][:, :, position, np.newaxis]
             case Load(array=array, index=("column", "direction")):
                 return self.values[array][:, : definition.directions, np.newaxis]
             case Load(array=array, index=("direction", "feature")):
@@ -113,12 +113,12 @@ class Interpreter:
                 return sums
             case Load(array=array, index=("column", "feature")):
                 return self.values[array][:, :extent]
-            case Load(array=array, index=("column", place)):
-                return self.values[array][:, place, np.newaxis]
+            case Load(array=array, index=("column", position)):
+                return self.values[array][:, position, np.newaxis]
             case Load(array=array, index=("feature",)):
                 return self.values[array][np.newaxis, :extent]
-            case Load(array=array, index=(int(place),)):
-                return self.values[array].reshape(-1)[place]
+            case Load(array=array, index=(int(position),)):
+                return self.values[array].reshape(-1)[position]
             case Operation(name=name, arguments=arguments):
                 return self.operations[name](*(self._value(argument, extent, sums) for argument in arguments))
         raise AssertionError(expression)

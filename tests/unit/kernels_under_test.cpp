@@ -62,11 +62,11 @@ template <class T> void naive_gemm(long m, long n, long k, const T* a, long lda,
         const long inputs = one[0].inputs, size = ailand::list_size<T>(inputs);                                        \
         int* const list = ailand::workspace<int, 4>((end - row) * size);                                               \
         for (long r = row; r < end; ++r)                                                                               \
-            ailand::list_places<T>(list + (r - row) * size, inputs, [&](long j) {                                      \
+            ailand::list_positions<T>(list + (r - row) * size, inputs, [&](long j) {                                      \
                 using V = ailand::vector_of<T>;                                                                        \
                 return ailand::load<V>(one[0].x + r * one[0].x_stride + j) != V{};                                     \
             });                                                                                                        \
-        ailand::Places places[4] = {{list, size}};                                                                     \
+        ailand::Positions positions[4] = {{list, size}};                                                                     \
         ailand::dense<T, 4>(outputs, [&]<int vectors>(long output) {                                                   \
             const auto into = [=](T* to) {                                                                             \
                 return [=](auto sums, long r, long j) {                                                                \
@@ -74,7 +74,7 @@ template <class T> void naive_gemm(long m, long n, long k, const T* a, long lda,
                     ailand::store<V>(to + r * stride + j, sums);                                                       \
                 };                                                                                                     \
             };                                                                                                         \
-            ailand::multiply_both<T, vectors>(one, other, places, count, row, end, output, into(out),                  \
+            ailand::multiply_both<T, vectors>(one, other, positions, count, row, end, output, into(out),                  \
                                               into(other_out));                                                        \
         });                                                                                                            \
     }                                                                                                                  \

@@ -7,8 +7,8 @@ import numpy as np
 from random_models import random_parameters
 
 import ailand_gt4py
-from ailand_gt4py.derived_forcing import derived_forcing
-from ailand_gt4py.emulator import Emulator
+from ailand_gt4py.emulator.derived_forcing import derived_forcing
+from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.weights.model import Model, Normalisation
 
 START = np.datetime64("2020-06-01T00:00", "ns")
@@ -35,17 +35,18 @@ def small_model(seed: int = 3) -> Model:
     return dataclasses.replace(model, architecture="simple", parameters=parameters, provenance={"data": "random"})
 
 
-#: Of the window before in `lagged_model`: given at every step, prescribed, and computed from time and place.
-LAGGED = ("met_tair", "met_swdown", "met_rainf", "lai_hv", "time_of_day_cos")
+#: Of the previous window in `previous_window_model`: given at every step, prescribed, and computed from time and
+#: location.
+PREVIOUS = ("met_tair", "met_swdown", "met_rainf", "lai_hv", "time_of_day_cos")
 
 
-def lagged_model(seed: int = 3) -> Model:
-    """`small_model` with inputs of the window before, among the others, and the logarithm of humidity."""
+def previous_window_model(seed: int = 3) -> Model:
+    """`small_model` with inputs of the previous window, among the others, and the logarithm of humidity."""
     model = small_model(seed)
     names = [variable.name for variable in model.forcing]
     added = [
         dataclasses.replace(model.forcing[names.index(name)], name=f"{name}_before", derived=f"before:{name}")
-        for name in LAGGED
+        for name in PREVIOUS
         if f"{name}_before" not in names
     ]
     humidity = dataclasses.replace(
@@ -141,8 +142,8 @@ def expected_windows(
     surface = host.surface(model)
     static, state = columns(surface["static"], model.static), columns(surface["initial_state"], model.state)
     diagnostics = np.empty(0)
-    lagged = {one.name: one.derived.removeprefix("before:") for one in model.forcing if "before:" in one.derived}
-    derived = [one.name for one in model.forcing if one.derived and one.name not in lagged]
+    previous = {one.name: one.derived.removeprefix("before:") for one in model.forcing if "before:" in one.derived}
+    derived = [one.name for one in model.forcing if one.derived and one.name not in previous]
     before: dict[str, np.ndarray] = {}
     for window in range(n_windows):
         times = [START + (window * 6 + k) * HOUR for k in range(6)]
@@ -154,7 +155,7 @@ def expected_windows(
         derived_forcing(host.latitude[mask], host.longitude[mask], times[0], 21600.0, derived, angles)
         mean |= dict(zip(derived, angles.T, strict=True))
         before = before or mean
-        mean |= {name: before[of] for name, of in lagged.items()}
+        mean |= {name: before[of] for name, of in previous.items()}
         forcing = np.stack([mean[variable.name] for variable in model.forcing], axis=1)
         state, diagnostics = emulator.step(static, forcing, state)
         before = mean

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ailand_gt4py.driver.period import Period
+from ailand_gt4py.io.period import Period
 from ailand_gt4py.weights.model import Model, Normalisation, Variable
 
 STEP = np.timedelta64(6, "h")
@@ -57,7 +57,7 @@ def linear_model(seed: int = 0, bound: float = -np.inf) -> Model:
 
 
 def linear_period(model: Model, n_steps: int = 6, n_columns: int = 3, seed: int = 1) -> Period:
-    """Random columns for a linear model; the weather of the window before is that of the window before."""
+    """Random columns for a linear model; the weather of the previous window is that of the previous window."""
     random = np.random.default_rng(seed)
     forcing = random.uniform(0.5, 1.5, (n_steps, n_columns, len(model.forcing)))
     forcing[1:, :, 2] = forcing[:-1, :, 0]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ailand_gt4py.constants import LAYER_NORM_EPSILON, LEAKY_RELU_SLOPE
+from ailand_gt4py.core.constants import LAYER_NORM_EPSILON, LEAKY_RELU_SLOPE
 from ailand_gt4py.weights.architectures import layer_count
 from ailand_gt4py.weights.model import Model, Variable
 
@@ -75,10 +75,10 @@ def clip(values: Array, variables: Sequence[Variable], inputs: dict[str, Array] 
     upper = [(v.upper_bound - v.normalisation.shift) / v.normalisation.scale for v in variables]
     clipped = np.clip(values, lower, upper)
     known = (inputs or {}) | in_model_units(clipped, variables)
-    for place, v in enumerate(variables):
+    for location, v in enumerate(variables):
         if v.bounded_by:
             bound = (known[v.bounded_by] - v.normalisation.shift) / v.normalisation.scale
-            clipped[:, place] = np.minimum(clipped[:, place], bound)
+            clipped[:, location] = np.minimum(clipped[:, location], bound)
     return clipped
 
 
@@ -90,20 +90,20 @@ def in_model_units(values: Array, variables: Sequence[Variable]) -> dict[str, Ar
 def advanced(model: Model, static: Array, state: Array, raw: Array) -> Array:
     """The new state before its bounds: the state plus an increment, which of some variables is one of soil heat.
 
-    That heat, in K, as `ailand_gt4py.soil_heat` describes it, is looked up in a table of each column.
+    That heat, in K, as `ailand_gt4py.ecland.soil_heat` describes it, is looked up in a table of each column.
     """
     new = state + raw
-    for place in (k for k, variable in enumerate(model.state) if variable.increment_of == "soil_heat"):
-        scaling, known = model.state[place].normalisation, in_model_units(static, model.static)
+    for location in (k for k, variable in enumerate(model.state) if variable.increment_of == "soil_heat"):
+        scaling, known = model.state[location].normalisation, in_model_units(static, model.static)
         vegetated = known["clim_cvl"] * known["clim_veg_covl"] + known["clim_cvh"] * known["clim_veg_covh"]
         capacity = (1.0 - known["clim_theta_sat"]) * 1.6e6 + known["clim_theta_cap"] * 4.18e6
         latent = 1000.0 * (2.8345e6 - 2.5008e6) * vegetated * known["clim_theta_cap"] / capacity
         nodes = np.array([0.0, *np.linspace(272.16, 274.16, 9), 1000.0])
         frozen = np.array([1.0, *(0.5 - 0.5 * np.sin(0.5 * np.pi * np.linspace(-1.0, 1.0, 9))), 0.0])
-        for column, value in enumerate(state[:, place] * scaling.scale + scaling.shift):
+        for column, value in enumerate(state[:, location] * scaling.scale + scaling.shift):
             heat_of_nodes = nodes - latent[column] * frozen
-            heat = np.interp(value, nodes, heat_of_nodes) + raw[column, place] * scaling.scale
-            new[column, place] = (np.interp(heat, heat_of_nodes, nodes) - scaling.shift) / scaling.scale
+            heat = np.interp(value, nodes, heat_of_nodes) + raw[column, location] * scaling.scale
+            new[column, location] = (np.interp(heat, heat_of_nodes, nodes) - scaling.shift) / scaling.scale
     return new
 
 

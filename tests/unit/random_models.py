@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import netCDF4
 import numpy as np
 
-from ailand_gt4py.soil_heat import PROPERTIES, SOIL_HEAT
+from ailand_gt4py.ecland.soil_heat import PROPERTIES, SOIL_HEAT
 from ailand_gt4py.weights.architectures import Sizes
 from ailand_gt4py.weights.model import Model, Normalisation, Variable
 
@@ -109,10 +109,10 @@ def random_model(
     if soil_heat:
         state[2] |= {"normalisation": Normalisation("mean-std", mean=273.5, std=1.5), "increment_of": SOIL_HEAT}
         state[2] |= {"training_minimum": 268.0, "training_maximum": 279.0}
-        for place, (name, mean) in enumerate(zip(PROPERTIES, (0.5, 0.7, 0.3, 0.9, 0.4, 0.6), strict=True)):
+        for position, (name, mean) in enumerate(zip(PROPERTIES, (0.5, 0.7, 0.3, 0.9, 0.4, 0.6), strict=True)):
             scaling = {"normalisation": Normalisation("mean-std", mean=mean, std=0.05)}
             ranges = {"training_minimum": mean - 0.2, "training_maximum": mean + 0.2}
-            static[place - len(PROPERTIES)] |= {"name": name, "units": "1"} | scaling | ranges
+            static[position - len(PROPERTIES)] |= {"name": name, "units": "1"} | scaling | ranges
     return Model(
         architecture=architecture,
         static=tuple(Variable(**v) for v in static),

@@ -16,13 +16,20 @@ from gt4py.next import common as gtx_common
 from gt4py.next.iterator import ir
 from interpreted_programs import Interpreter
 
-from ailand_gt4py import arrays
-from ailand_gt4py.dimensions import N_MOMENTS, Column, Moment, broadcast_connectivity, broadcast_offset, contraction
-from ailand_gt4py.lowering import compilation
-from ailand_gt4py.lowering.backends import SCRATCH_PREFIXES
-from ailand_gt4py.lowering.column_program import ColumnProgram
-from ailand_gt4py.lowering.read_gtir import Tables, read_program
-from ailand_gt4py.stencils.instances import define
+from ailand_gt4py.core import arrays
+from ailand_gt4py.core.dimensions import (
+    N_MOMENTS,
+    Column,
+    Moment,
+    broadcast_connectivity,
+    broadcast_offset,
+    contraction,
+)
+from ailand_gt4py.lowering.calls import compilation
+from ailand_gt4py.lowering.calls.backends import SCRATCH_PREFIXES
+from ailand_gt4py.lowering.columns.column_program import ColumnProgram
+from ailand_gt4py.lowering.columns.read_gtir import Tables, read_program
+from ailand_gt4py.stencils.network.instances import define
 
 Feature, Unit = gtx.Dimension("Feature"), gtx.Dimension("Unit")
 DENSE = contraction(Feature, Unit)
@@ -212,8 +219,8 @@ class SmallProgram:
         self.types = {name: _type(dims) for name, dims in ARGUMENTS.items()} | dict(types or {})
         used = dict.fromkeys(re.findall(r"\w+", statements.replace("out=", "")))
         self.names = [name for name in used if name in self.types]
-        # GT4Py remembers what it has parsed by text and place, with the operators called there: another program of the
-        # same text calls others, of the same names.
+        # GT4Py remembers what it has parsed by text and position, with the operators called there: another program
+        # of the same text calls others, of the same names.
         origin = f"{__file__}:{next(_NUMBERS)}"
         namespace = dict(_NAMES)
         for definition in ast.parse(operators).body:

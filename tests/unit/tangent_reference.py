@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ailand_gt4py import soil_heat
-from ailand_gt4py.constants import LAYER_NORM_EPSILON, LEAKY_RELU_SLOPE
+from ailand_gt4py.core.constants import LAYER_NORM_EPSILON, LEAKY_RELU_SLOPE
+from ailand_gt4py.ecland import soil_heat
 from ailand_gt4py.weights.architectures import layer_count
 from ailand_gt4py.weights.model import Model, Variable
 
@@ -96,10 +96,10 @@ def step(model: Model, inputs: Sequence[Array], operations: Operations) -> tuple
     change = chain("prognostic", hidden, leaky, leaky, ends_linear=True)
     new_state = operations.stack(
         [
-            _heated(model, inputs, place, change[:, place], operations)
+            _heated(model, inputs, location, change[:, location], operations)
             if variable.increment_of
-            else state[:, place] + change[:, place]
-            for place, variable in enumerate(model.state)
+            else state[:, location] + change[:, location]
+            for location, variable in enumerate(model.state)
         ]
     )
     if model.architecture == "layer_norm":
@@ -110,9 +110,9 @@ def step(model: Model, inputs: Sequence[Array], operations: Operations) -> tuple
     return finished(new_state, model.state), finished(diagnostics, model.diagnostics)
 
 
-def _heated(model: Model, inputs: Sequence[Array], place: int, change: Array, operations: Operations) -> Array:
-    """A new soil temperature, normalised, by its heat in K; formulas of ecLand (`ailand_gt4py.soil_heat`)."""
-    scaling = model.state[place].normalisation
+def _heated(model: Model, inputs: Sequence[Array], location: int, change: Array, operations: Operations) -> Array:
+    """A new soil temperature, normalised, by its heat in K; formulas of ecLand (`ailand_gt4py.ecland.soil_heat`)."""
+    scaling = model.state[location].normalisation
     of_static = {variable.name: inputs[0][:, k] for k, variable in enumerate(model.static)}
     low, low_density, high, high_density, theta_cap, theta_sat = (of_static[name] for name in soil_heat.PROPERTIES)
     capacity = (1.0 - theta_sat) * 1.6e6 + theta_cap * 4.18e6
@@ -129,7 +129,7 @@ def _heated(model: Model, inputs: Sequence[Array], place: int, change: Array, op
         ]
         return sum(parts[1:], parts[0])
 
-    before = inputs[2][:, place]
+    before = inputs[2][:, location]
     melted_before = melted(before, temperatures.tolist())
     heat = before + change * scaling.scale - latent * (1.0 - melted_before)
     melted_after = melted(heat, [float(t) - latent * float(f) for t, f in zip(temperatures, frozen, strict=True)])
@@ -178,10 +178,10 @@ def jacobian(model: Model, inputs: Sequence[np.ndarray]) -> np.ndarray:
     """(n_columns, results, inputs), float64, by one complex step for each input."""
     sizes = [values.shape[1] for values in inputs]
     columns = []
-    for place in range(sum(sizes)):
+    for location in range(sum(sizes)):
         changes = [np.zeros(values.shape) for values in inputs]
-        group = int(np.searchsorted(np.cumsum(sizes), place, side="right"))
-        changes[group][:, place - sum(sizes[:group])] = 1.0
+        group = int(np.searchsorted(np.cumsum(sizes), location, side="right"))
+        changes[group][:, location - sum(sizes[:group])] = 1.0
         columns.append(np.concatenate(tangent_linear(model, inputs, changes), axis=1))
     return np.stack(columns, axis=2)
 
@@ -226,9 +226,9 @@ def torch_jacobian(torch: Any, model: Model, inputs: Sequence[np.ndarray]) -> np
     n_columns, sizes = len(inputs[0]), model.sizes
     n_results = sizes.state + sizes.diagnostics
     rows = []
-    for place in range(n_results):
+    for location in range(n_results):
         gradient = np.zeros((n_columns, n_results))
-        gradient[:, place] = 1.0
+        gradient[:, location] = 1.0
         parts = torch_adjoint(torch, model, inputs, (gradient[:, : sizes.state], gradient[:, sizes.state :]))
         rows.append(np.concatenate(parts, axis=1))
     return np.stack(rows, axis=1)

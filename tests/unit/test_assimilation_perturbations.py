@@ -20,8 +20,8 @@ from ailand_gt4py.assimilation.perturbations import (
 )
 from ailand_gt4py.assimilation.settings import OBSERVATION_ERRORS
 from ailand_gt4py.assimilation.twin import TwinSettings
-from ailand_gt4py.errors import InputError
-from ailand_gt4py.lagged_forcing import LaggedForcing
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.emulator.previous_window import PreviousWindow
 from helpers import small_model
 
 MODEL = small_model()
@@ -68,26 +68,28 @@ def test_rain_and_sun_get_factors_of_mean_one_and_long_wave_an_addition() -> Non
         assert values.std() == pytest.approx(size, rel=0.05), name
         assert values.min() > 0.0
     untouched = [
-        place for place, name in enumerate(NAMES) if not name.startswith(("met_rain", "met_snow", "met_sw", "met_lw"))
+        position
+        for position, name in enumerate(NAMES)
+        if not name.startswith(("met_rain", "met_snow", "met_sw", "met_lw"))
     ]
     np.testing.assert_array_equal(found[..., untouched], weather()[..., untouched])
 
 
-def test_inputs_of_the_window_before_follow_the_perturbed_weather() -> None:
-    lagged = LaggedForcing(MODEL.forcing)
-    assert lagged.places
+def test_inputs_of_the_previous_window_follow_the_perturbed_weather() -> None:
+    previous = PreviousWindow(MODEL.forcing)
+    assert previous.positions
     forcing = weather(5, 3)
-    forcing[0][..., lagged.places] = 7.0
+    forcing[0][..., previous.positions] = 7.0
     found = perturbed_weather(MODEL, forcing, noise(5, 3), WeatherErrors())
-    np.testing.assert_array_equal(found[1:, ..., lagged.places], found[:-1, ..., lagged.sources])
-    np.testing.assert_array_equal(found[0][..., lagged.places], 7.0)
+    np.testing.assert_array_equal(found[1:, ..., previous.positions], found[:-1, ..., previous.sources])
+    np.testing.assert_array_equal(found[0][..., previous.positions], 7.0)
 
 
 def test_no_errors_leave_the_weather_as_it_is() -> None:
     none = WeatherErrors().scaled(0.0)
     assert none.are_none
     forcing = weather(5, 3)
-    LaggedForcing(MODEL.forcing).fill(forcing)
+    PreviousWindow(MODEL.forcing).fill(forcing)
     np.testing.assert_allclose(perturbed_weather(MODEL, forcing, noise(5, 3), none), forcing, rtol=1e-12)
 
 

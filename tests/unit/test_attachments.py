@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from ailand_gt4py.errors import InputError
-from ailand_gt4py.evaluation import attachments, report_attachments
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.evaluation.report import attachments, report_attachments
 
 TRANSFER: dict[str, Any] = {
     "schema": "ailand-transfer-1",
@@ -38,7 +38,7 @@ def written(path: Path, content: object) -> Path:
 
 
 def changed(content: dict[str, Any], keys: tuple[Any, ...], value: object) -> dict[str, Any]:
-    """A copy with another value at a place; the value None removes."""
+    """A copy with another value at a position; the value None removes."""
     result = copy.deepcopy(content)
     part: Any = result
     for key in keys[:-1]:

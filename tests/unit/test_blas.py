@@ -9,9 +9,10 @@ import types
 
 import pytest
 
-from ailand_gt4py.errors import RunError
-from ailand_gt4py.lowering import backends, blas
-from ailand_gt4py.lowering.translation import ColumnTranslator
+from ailand_gt4py.core.errors import RunError
+from ailand_gt4py.lowering.calls import backends
+from ailand_gt4py.lowering.columns.translation import ColumnTranslator
+from ailand_gt4py.lowering.cpu import blas
 
 
 def fake_wheel(monkeypatch: pytest.MonkeyPatch, directory: pathlib.Path) -> None:

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from random_models import random_model
 
-from ailand_gt4py.emulator import Emulator
-from ailand_gt4py.errors import InputError, RunError
-from ailand_gt4py.lowering import bound_call, column_entry
+from ailand_gt4py.core.errors import InputError, RunError
+from ailand_gt4py.emulator.emulator import Emulator
+from ailand_gt4py.lowering.calls import bound_call
+from ailand_gt4py.lowering.cpu import column_entry
 
 SIZES = (5, 4, 3, 2)
 
@@ -53,7 +54,7 @@ def test_other_arrays_and_strides_after_the_first_call() -> None:
         expected = emulator.step(*inputs)
         check(emulator, expected, inputs)
         for k in range(4):
-            given = [layouts(array)[(k + place) % 4] for place, array in enumerate(inputs)]
+            given = [layouts(array)[(k + position) % 4] for position, array in enumerate(inputs)]
             out = tuple(layouts(np.zeros_like(result))[k] for result in expected)
             emulator.step(*given, out=out)
             for found, wanted in zip(out, expected, strict=True):
@@ -141,7 +142,7 @@ def test_a_refused_step_between_does_not_spoil_the_next() -> None:
 def test_emulators_of_one_program_do_not_disturb_each_other() -> None:
     """One compiled program, other weights and other numbers of columns; in turns."""
     emulators = [emulator_of(seed, n_columns) for seed, n_columns in ((7, 7), (8, 7), (9, 40), (7, 1))]
-    inputs = [random_inputs(emulator.n_columns, place) for place, emulator in enumerate(emulators)]
+    inputs = [random_inputs(emulator.n_columns, position) for position, emulator in enumerate(emulators)]
     expected = [embedded(emulator, given) for emulator, given in zip(emulators, inputs, strict=True)]
     for which in (0, 1, 2, 3, 3, 2, 0, 2, 1, 0, 3, 1):
         for found, wanted in zip(emulators[which].step(*inputs[which]), expected[which], strict=True):

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from land_hosts import HOUR, START, Host, small_model
 
-from ailand_gt4py.errors import InputError
-from ailand_gt4py.integration.cartesian import declared_units, horizontal_fields
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.integration.hosts.cartesian import declared_units, horizontal_fields
 
 MODEL = small_model()
 MASK = np.array([[True, False, True], [False, True, True]])
@@ -39,9 +39,9 @@ def test_a_model_with_halo_runs_the_land_on_its_storages(layout: str) -> None:
         time = START + hour * HOUR
         expected(plain.weather(time), time)
         fields: dict[str, Any] = {}
-        for place, (name, values) in enumerate(halo.weather(time).items()):
+        for position, (name, values) in enumerate(halo.weather(time).items()):
             whole = storage(values, layout)
-            fields[name] = Quantity(whole) if place % 2 else whole
+            fields[name] = Quantity(whole) if position % 2 else whole
         seen = horizontal_fields(fields)
         for name, field in seen.items():
             assert np.shares_memory(field, fields[name].data if isinstance(fields[name], Quantity) else fields[name])

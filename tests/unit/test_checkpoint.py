@@ -1,4 +1,4 @@
-"""Import of published checkpoints: the right numbers in the right places, and nothing in the file is run."""
+"""Import of published checkpoints: the right numbers in the right positions, and nothing in the file is run."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from network_reference import forward, rollout
 from random_models import ARCHITECTURES, random_model, random_parameters
 from torch_files import Raw, View, attack, pickled, write_archive
 
-from ailand_gt4py.errors import InputError
+from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.weights import Model, Normalisation, Variable, import_checkpoint, read_model, write_model
 from ailand_gt4py.weights.architectures import Sizes, layer_count
-from ailand_gt4py.weights.torch_archive import read_state_dict, unpickle
+from ailand_gt4py.weights.checkpoints.torch_archive import read_state_dict, unpickle
 
 SIZES = Sizes(static=4, forcing=12, state=3, diagnostics=2)
 
@@ -229,7 +229,7 @@ def with_tensor(name: str, array: np.ndarray) -> Callable[[dict[str, np.ndarray]
         (
             "simple",
             lambda t: {**t, "fc9.weight": t["fc1.weight"], "fc9.bias": t["fc1.bias"]},
-            "layer 'fc9' has no place in it",
+            "layer 'fc9' has no position in it",
         ),
         ("two_branch", with_tensor("fc2.weight", np.zeros((18, 9), np.float32)), "chain in 0 ways"),
         ("layer_norm", lambda t: without("model.1.bias")(without("model.1.weight")(t)), "'model' has 3 layers"),

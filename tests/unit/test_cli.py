@@ -9,7 +9,7 @@ import pytest
 from random_models import random_model
 
 import ailand_gt4py
-from ailand_gt4py import cli
+from ailand_gt4py.cli import main as cli
 
 
 def test_model_show_prints_what_a_file_holds(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture) -> None:
@@ -77,7 +77,9 @@ def test_errors_are_one_line_and_a_status(
 
 
 def test_help_is_quick_because_gt4py_is_not_imported() -> None:
-    code = "import sys, ailand_gt4py.cli as c; c.make_parser(); sys.exit(bool({'gt4py', 'torch'} & set(sys.modules)))"
+    code = (
+        "import sys, ailand_gt4py.cli.main as c; c.make_parser(); sys.exit(bool({'gt4py', 'torch'} & set(sys.modules)))"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

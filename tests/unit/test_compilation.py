@@ -11,7 +11,7 @@ import pytest
 from gt4py.next import config
 from gt4py.next.otf import runners
 
-from ailand_gt4py.lowering import compilation
+from ailand_gt4py.lowering.calls import compilation
 
 
 @pytest.fixture

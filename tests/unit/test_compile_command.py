@@ -5,8 +5,8 @@ import pathlib
 import pytest
 from random_models import random_model
 
-from ailand_gt4py import cli
-from ailand_gt4py.lowering import compilation
+from ailand_gt4py.cli import main as cli
+from ailand_gt4py.lowering.calls import compilation
 from ailand_gt4py.weights.model_file import write_model
 
 

@@ -12,8 +12,8 @@ import pytest
 import xarray as xr
 
 import ailand_gt4py
-from ailand_gt4py import cli
-from ailand_gt4py.driver.period import read_period
+from ailand_gt4py.cli import main as cli
+from ailand_gt4py.io.period import read_period
 from ailand_gt4py.sensitivity import derivatives, quantities
 
 pytestmark = pytest.mark.slow

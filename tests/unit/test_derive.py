@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ailand_gt4py import ecland_snow
-from ailand_gt4py.driver import derive
-from ailand_gt4py.driver.first_guess import DAMPING_DEPTH, FIRST_GUESSES, wave_below
-from ailand_gt4py.errors import InputError
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.ecland import snow
+from ailand_gt4py.io import derive
+from ailand_gt4py.io.first_guess import DAMPING_DEPTH, FIRST_GUESSES, wave_below
 
 FILE = "in.nc"
 
@@ -159,11 +159,11 @@ def test_snow_of_unknown_age_is_in_the_middle_and_no_snow_is_what_ecland_has() -
 
 def test_snow_under_a_cover_makes_that_cover() -> None:
     cover = np.array([0.0, 0.1, 0.5, 0.9, 0.98])
-    water = ecland_snow.water_under(cover, 0.05)
+    water = snow.water_under(cover, 0.05)
     np.testing.assert_allclose(
-        derive.snow_cover(water, np.full(5, ecland_snow.MIDDLE_DENSITY), np.zeros(5)), cover, atol=1e-12
+        derive.snow_cover(water, np.full(5, snow.MIDDLE_DENSITY), np.zeros(5)), cover, atol=1e-12
     )
-    assert ecland_snow.water_under(np.array([1.0]), 0.05)[0] == 0.05
+    assert snow.water_under(np.array([1.0]), 0.05)[0] == 0.05
 
 
 def test_first_guesses_are_told_as_such() -> None:

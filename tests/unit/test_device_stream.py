@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ailand_gt4py.lowering import device_stream
+from ailand_gt4py.lowering.gpu import device_stream
 
 
 class Stream:

@@ -26,7 +26,7 @@ from column_files import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ailand_gt4py.errors import InputError
+from ailand_gt4py.core.errors import InputError
 
 MODEL = driver_model()
 
@@ -141,7 +141,7 @@ def test_two_variables_for_one_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["lat", "lon"])
-def test_place(tmp_path: Path, name: str) -> None:
+def test_position(tmp_path: Path, name: str) -> None:
     assert f"variable '{name}' is missing" in refusal(changed(tmp_path, lambda data: data.drop_vars(name)))
 
     def change(data: xr.Dataset) -> None:

@@ -16,9 +16,9 @@ from column_files import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ailand_gt4py.driver import blocks
-from ailand_gt4py.driver.input import open_input
-from ailand_gt4py.errors import RunError
+from ailand_gt4py.core.errors import RunError
+from ailand_gt4py.io import blocks
+from ailand_gt4py.io.input import open_input
 
 MODEL = driver_model()
 

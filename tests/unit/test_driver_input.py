@@ -28,14 +28,14 @@ from column_files import (
 )
 from random_models import random_parameters
 
-from ailand_gt4py.driver.annual_wave import read_annual_wave
-from ailand_gt4py.driver.blocks import Source
-from ailand_gt4py.driver.column_file import ColumnFile
-from ailand_gt4py.driver.command import main
-from ailand_gt4py.driver.first_guess import FIRST_GUESSES, FOURTH_LAYER, THIRD_LAYER, wave_below
-from ailand_gt4py.driver.input import ColumnInput, open_input
-from ailand_gt4py.driver.units import conversion
-from ailand_gt4py.lagged_forcing import LaggedForcing
+from ailand_gt4py.cli.column_run import main
+from ailand_gt4py.emulator.previous_window import PreviousWindow
+from ailand_gt4py.io.annual_wave import read_annual_wave
+from ailand_gt4py.io.blocks import Source
+from ailand_gt4py.io.column_file import ColumnFile
+from ailand_gt4py.io.first_guess import FIRST_GUESSES, FOURTH_LAYER, THIRD_LAYER, wave_below
+from ailand_gt4py.io.input import ColumnInput, open_input
+from ailand_gt4py.io.units import conversion
 from ailand_gt4py.weights.architectures import Sizes
 from ailand_gt4py.weights.model import Model, Variable
 from ailand_gt4py.weights.model_file import write_model
@@ -258,15 +258,15 @@ EXTRA_UNITS = {"sd": "m", "rsn": "kg m-3", "tsn": "K", "asn": "1", "swvl4": "m3 
 
 
 def large_model() -> Model:
-    """The driver's model with more state and with forcing of the window before."""
+    """The driver's model with more state and with forcing of the previous window."""
     own = MODEL.forcing
-    lagged = tuple(
+    previous = tuple(
         Variable(f"{one.name}_before", one.units, derived=f"before:{one.name}")
         for one in own
         if one.name in ("met_tair", "met_rainf")
     )
     state = MODEL.state + tuple(Variable(name, unit, time_meaning="window start") for name, unit in EXTRA_UNITS.items())
-    forcing = lagged[:1] + own + lagged[1:]
+    forcing = previous[:1] + own + previous[1:]
     sizes = Sizes(len(MODEL.static), len(forcing), len(state), len(MODEL.diagnostics))
     parameters = random_parameters("simple", sizes, np.random.default_rng(0), width=2, depth=1)
     parameters = {name: 1e-6 * values for name, values in parameters.items()}
@@ -424,10 +424,10 @@ def test_run_on_the_public_store_with_a_large_model(
         for name in ("swvl4", "stl4", "tsn", "asn", "src"):
             assert f": {name}." in found.attrs["history"]
             assert "first guess" in found.attrs["history"]
-        assert "Of the window before, of the first window its own: met_rainf_before, met_tair_before" in str(
+        assert "Of the previous window, of the first window its own: met_rainf_before, met_tair_before" in str(
             found.attrs["history"]
         )
-    assert len(LaggedForcing(large_model().forcing).places) == 2
+    assert len(PreviousWindow(large_model().forcing).positions) == 2
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ailand_gt4py.driver.command import main
+from ailand_gt4py.cli.column_run import main
+from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.driver.options import RunOptions, parse_options, parser
-from ailand_gt4py.errors import InputError
 
 
 def options(*arguments: str) -> RunOptions:

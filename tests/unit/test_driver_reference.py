@@ -9,8 +9,8 @@ import pytest
 import xarray as xr
 from column_files import DIAGNOSTIC_UNITS, N_COLUMNS, N_TIMES, STATE_UNITS, dataset, driver_model, write
 
-from ailand_gt4py.driver.input import open_input, open_reference
-from ailand_gt4py.errors import InputError
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.io.input import open_input, open_reference
 
 MODEL = driver_model()
 VARIABLES = (*MODEL.state, *MODEL.diagnostics)
@@ -34,8 +34,8 @@ def refusal(path: Path, **options: object) -> str:
 
 def test_values_are_in_model_units_at_the_labels_asked_for(path: Path) -> None:
     data = dataset()
-    places = {"latitude": data["lat"].values, "longitude": data["lon"].values}
-    with open_reference(path, VARIABLES, TIMES[2:7], **places) as reference:
+    locations = {"latitude": data["lat"].values, "longitude": data["lon"].values}
+    with open_reference(path, VARIABLES, TIMES[2:7], **locations) as reference:
         assert reference.names == (*STATE_UNITS, *DIAGNOSTIC_UNITS)
         assert reference.missing == ()
         found = reference.read(1, 3)
@@ -90,7 +90,7 @@ def test_other_columns(path: Path) -> None:
     assert f"has {N_COLUMNS} columns, expected the run's 2" in message
     message = refusal(path, latitude=latitude[::-1], longitude=longitude)
     assert "variable 'lat' is -60.0000 in column 0, expected the run's 70.0000 degrees_north" in message
-    # 350 E and 10 W are the same place.
+    # 350 E and 10 W are the same location.
     with open_reference(path, VARIABLES, TIMES, latitude=latitude, longitude=longitude - 360.0):
         pass
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from ailand_gt4py import ecland_tables as tables
+from ailand_gt4py.ecland import soil_tables as tables
 
 #: From an ecLand run (main branch of 2026-06-28): soil type -> field capacity, wilting point, porosity.
 ECLAND_SOIL = {

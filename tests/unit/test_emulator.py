@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from random_models import random_model
 
-from ailand_gt4py.dimensions import StateFeature, unit_dimension
-from ailand_gt4py.emulator import Emulator
-from ailand_gt4py.errors import InputError, RunError
-from ailand_gt4py.parameters import feature_extent
+from ailand_gt4py.core.dimensions import StateFeature, unit_dimension
+from ailand_gt4py.core.errors import InputError, RunError
+from ailand_gt4py.emulator.emulator import Emulator
+from ailand_gt4py.emulator.operands import feature_extent
 
 UNITS = unit_dimension("combine0")
 

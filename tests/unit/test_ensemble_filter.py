@@ -11,13 +11,13 @@ from linear_land import LinearLand, land_model, make_land
 from ailand_gt4py.assimilation.control import make_control
 from ailand_gt4py.assimilation.ensemble_filter import analyse_ensemble
 from ailand_gt4py.assimilation.filters import EnsembleFilter, SimplifiedExtendedKalmanFilter
-from ailand_gt4py.assimilation.observation_operators import ScreenTemperature, SurfaceSoilMoisture
 from ailand_gt4py.assimilation.perturbations import WeatherErrors
 from ailand_gt4py.assimilation.screening import Bounds
 from ailand_gt4py.assimilation.sekf import analyse
 from ailand_gt4py.assimilation.settings import Errors, Limits, Screening
 from ailand_gt4py.assimilation.window import Schedule, Sight
-from ailand_gt4py.errors import InputError
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.observations.operators import ScreenTemperature, SurfaceSoilMoisture
 
 JACOBIAN = np.array([[1.0, 0.3, 0.0], [0.2, 0.5, 0.4]])
 ERRORS = np.array([0.4, 0.7])

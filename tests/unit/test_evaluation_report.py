@@ -18,21 +18,15 @@ from column_files import driver_model
 from evaluation_files import N_COLUMNS, closing_dataset, full_model, perfect_run, write_closing
 from test_attachments import ALTERNATIVES, TRANSFER
 
-from ailand_gt4py.errors import InputError
-from ailand_gt4py.evaluation import (
-    baselines,
-    command,
-    figure_style,
-    figures_space,
-    figures_time,
-    groups,
-    html_page,
-    literature,
-    metrics,
-    report_data,
-    study,
-)
+from ailand_gt4py.cli import evaluate as command
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.evaluation.figures import space as figures_space
+from ailand_gt4py.evaluation.figures import style as figure_style
+from ailand_gt4py.evaluation.figures import time as figures_time
+from ailand_gt4py.evaluation.report import data as report_data
+from ailand_gt4py.evaluation.report import html_page, literature, study
 from ailand_gt4py.evaluation.runs import Cost
+from ailand_gt4py.evaluation.scores import baselines, groups, metrics
 from ailand_gt4py.weights.model import Normalisation
 from ailand_gt4py.weights.model_file import write_model
 
@@ -149,7 +143,7 @@ def test_figures_hold_all_their_parts_and_say_what_they_show(page):
         else:
             assert data.startswith(b"\x89PNG")
     numbers = [part for part in page.texts if part.startswith("Figure ")]
-    assert numbers == [f"Figure {place}." for place in range(1, len(images) + 1)]
+    assert numbers == [f"Figure {location}." for location in range(1, len(images) + 1)]
 
 
 @pytest.mark.slow
@@ -201,7 +195,7 @@ def test_numbers_in_the_page_are_those_beside_it(made, text):
     usual = baselines.day_of_year_climatology(data["stl1"].values, data["time"].values, 31, leave_year_out=True)
     squares = ((data["stl1"].values - usual)[1:].astype(float) ** 2).mean(axis=0)
     in_box = groups.inside_box(data["lat"].values, data["lon"].values)
-    assert content["places"]["in_box"] == in_box.tolist()
+    assert content["locations"]["in_box"] == in_box.tolist()
     own_squares = np.square(stl1["column_rmse"])
     assert own_squares.mean() == pytest.approx(stl1["free_run"]["rmse"] ** 2)
     regimes = groups.snow_regime(data["snowc"].values / 100.0, data["time"].values).labels

@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 from column_files import DIAGNOSTIC_UNITS, STATE_UNITS, driver_model
 
-from ailand_gt4py.driver.input import open_input
+from ailand_gt4py.io.input import open_input
 
 FOLDER = Path(__file__).parents[2] / "examples" / "column_run"
 EXAMPLE = FOLDER / "ecland_columns.nc"

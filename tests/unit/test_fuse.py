@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from interpreted_programs import Interpreter
 
-from ailand_gt4py.lowering.column_program import (
+from ailand_gt4py.lowering.columns.column_program import (
     ROW,
     ColumnProgram,
     Definition,
@@ -22,7 +22,7 @@ from ailand_gt4py.lowering.column_program import (
     Sum,
     loads,
 )
-from ailand_gt4py.lowering.fuse import fuse, may_be_beside, side_by_side
+from ailand_gt4py.lowering.columns.fuse import fuse, may_be_beside, side_by_side
 
 #: Integers modulo 2^64 form a ring, so that values stay the same, bit by bit, in whatever order a sum is taken.
 #: Operations that have no meaning there stand for some other function, which rearranging would change.
@@ -61,16 +61,16 @@ def programs(draw: st.DrawFn) -> ColumnProgram:
     definitions: list[Definition] = []
 
     def leaf() -> Expression:
-        kinds = ["row", "row", "feature", "number", "place"]
+        kinds = ["row", "row", "feature", "number", "position"]
         kinds += ["statistic"] * 2 * bool(narrow) + ["layer"] * 2 * bool(layers)
         match draw(st.sampled_from(kinds)):
             case "row":
                 return Load(draw(st.sampled_from(rows)), ROW)
             case "feature":
                 return Load(draw(st.sampled_from(["v0", "v1"])), draw(st.sampled_from([("feature",), (0,), (3,)])))
-            case "place":
-                place = draw(st.sampled_from([0, 0, N_FEATURES - 1]))
-                return Load(draw(st.sampled_from(rows)), ("column", place))
+            case "position":
+                position = draw(st.sampled_from([0, 0, N_FEATURES - 1]))
+                return Load(draw(st.sampled_from(rows)), ("column", position))
             case "statistic":
                 return Load(draw(st.sampled_from(narrow)), ("column", draw(st.sampled_from([0, 0, 0, 1]))))
             case "layer":
@@ -303,18 +303,18 @@ def test_two_statistics_stay_two_reductions() -> None:
     np.testing.assert_array_equal(run(fused)["out"], run(program)["out"])
 
 
-@pytest.mark.parametrize("place", [0, 3])
-def test_a_value_that_is_read_at_one_feature_is_computed_at_that(place: int) -> None:
+@pytest.mark.parametrize("position", [0, 3])
+def test_a_value_that_is_read_at_one_feature_is_computed_at_that(position: int) -> None:
     """Also where that reader has one feature itself, and where it is summed over a row."""
     value = Definition("value", N_FEATURES, Operation("*", (load("x0"), Load("v0", ("feature",)))))
-    at_place = Load("value", ("column", place))
-    narrow = Definition("narrow", N_FEATURES, plus(at_place, Number(2)))
+    at_position = Load("value", ("column", position))
+    narrow = Definition("narrow", N_FEATURES, plus(at_position, Number(2)))
     out = Definition("out", N_FEATURES, Operation("*", (load("x1"), Load("narrow", ("column", 0)))))
     for program in (
         program_of(value, narrow, out),
         program_of(
             value,
-            Definition("weighted", N_FEATURES, Operation("*", (load("value"), at_place))),
+            Definition("weighted", N_FEATURES, Operation("*", (load("value"), at_position))),
             statistic("sum", "weighted"),
             Definition("out", N_FEATURES, Load("sum", ("column", 0))),
         ),

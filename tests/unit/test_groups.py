@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from evaluation_files import closing_dataset, write_closing
 
-from ailand_gt4py.errors import InputError
-from ailand_gt4py.evaluation import groups, metrics
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.evaluation.scores import groups, metrics
 
 
 def times_of(count: int) -> np.ndarray:
@@ -40,10 +40,10 @@ def test_the_box_has_its_edges():
     assert groups.inside_box(latitude, longitude).tolist() == [True, True, False, False, False, True]
 
 
-def test_places_of_a_file(tmp_path):
+def test_positions_of_a_file(tmp_path):
     data = closing_dataset(n_times=20)
     data["lon"].values[:] = [0.0, 10.0, 20.0, 350.0, 30.0, 180.0]
-    found = groups.read_places(write_closing(tmp_path / "data.nc", data))
+    found = groups.read_locations(write_closing(tmp_path / "data.nc", data))
     assert found.x.tolist() == list(range(100, 106))
     assert found.longitude.tolist() == [0.0, 10.0, 20.0, -10.0, 30.0, -180.0]
     assert [grouping.name for grouping in found.groupings] == ["region", "climate", "soil type", "snow regime"]
@@ -54,9 +54,9 @@ def test_places_of_a_file(tmp_path):
 
 def test_groups_that_a_file_lacks_are_left_out(tmp_path):
     data = closing_dataset(n_times=5).drop_vars(["region", "climate", "clim_sotype", "snowc"])
-    assert groups.read_places(write_closing(tmp_path / "data.nc", data)).groupings == ()
+    assert groups.read_locations(write_closing(tmp_path / "data.nc", data)).groupings == ()
     with pytest.raises(InputError, match="'lat' or 'lon' is missing"):
-        groups.read_places(write_closing(tmp_path / "other.nc", data.drop_vars("lat")))
+        groups.read_locations(write_closing(tmp_path / "other.nc", data.drop_vars("lat")))
 
 
 def test_scores_by_group_add_up():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ailand_gt4py.integration.icon4py.command import main
+from ailand_gt4py.cli.icon4py_run import main
 
 
 @pytest.mark.parametrize(

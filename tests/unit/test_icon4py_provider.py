@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ailand_gt4py.driver.derive import snow_cover
-from ailand_gt4py.integration.icon4py.provider import IdealisedPlanet
-from ailand_gt4py.training.variables import STATE
+from ailand_gt4py.integration.hosts.icon4py.provider import IdealisedPlanet
+from ailand_gt4py.io.derive import snow_cover
+from ailand_gt4py.weights.variables import STATE
 
 LATITUDE = np.array([0.0, 25.0, 48.0, 60.0, 75.0])
 TEMPERATURE = np.array([300.0, 295.0, 272.9, 268.0, 250.0])

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ailand_gt4py.lowering import blocks
+from ailand_gt4py.lowering.cpu import blocks
 
 HEADERS = pathlib.Path(blocks.__file__).parent
 SOURCE = pathlib.Path(__file__).with_name("kernels_under_test.cpp")
@@ -167,7 +167,7 @@ def test_dense_is_the_matrix_product(kernels: Kernels, name: str, layer: Any) ->
 
 @settings(max_examples=40, deadline=None)
 @given(layer=layers, data=st.data())
-def test_a_columns_bits_do_not_depend_on_its_place_nor_on_the_others(
+def test_a_columns_bits_do_not_depend_on_its_position_nor_on_the_others(
     kernels: Kernels, layer: Any, data: st.DataObject
 ) -> None:
     xs, weights, outputs = make_layer(kernels, layer)
@@ -179,11 +179,11 @@ def test_a_columns_bits_do_not_depend_on_its_place_nor_on_the_others(
     pieces = data.draw(st.integers(1, rows))
     np.testing.assert_array_equal(kernels.dense(xs, weights, outputs, pieces=pieces), found)
     more = data.draw(st.integers(1, 30))
-    place = data.draw(st.integers(0, more - 1))
+    position = data.draw(st.integers(0, more - 1))
     others = [np.full((more, x.shape[1]), np.inf, kernels.dtype) for x in xs]
     for other, x in zip(others, xs, strict=True):
-        other[place] = x[0]
-    np.testing.assert_array_equal(kernels.dense(others, weights, outputs)[place], found[0])
+        other[position] = x[0]
+    np.testing.assert_array_equal(kernels.dense(others, weights, outputs)[position], found[0])
 
 
 @settings(max_examples=40, deadline=None)
@@ -222,9 +222,9 @@ def test_the_reduction_of_a_row_leaves_out_what_lies_behind_it(kernels: Kernels,
 
 
 def test_the_reduction_of_a_row_passes_a_nan_of_any_input(kernels: Kernels) -> None:
-    for place in range(2 * kernels.lanes + 3):
+    for position in range(2 * kernels.lanes + 3):
         x, weight = (np.ones(4 * kernels.lanes, kernels.dtype) for _ in range(2))
-        x[place] = np.nan
+        x[position] = np.nan
         assert np.isnan(kernels.call("reduce_squares", 2 * kernels.lanes + 3, weight, x, result=kernels.real))
 
 

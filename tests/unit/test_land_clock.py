@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ailand_gt4py.errors import InputError
+from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.integration.clock import LandClock, time_text
 
 START = np.datetime64("2020-01-01T00:00", "ns")

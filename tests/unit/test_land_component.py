@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from land_hosts import HOUR, PRESCRIBED, START, Host, expected_windows, small_model
 
-from ailand_gt4py import arrays
-from ailand_gt4py.errors import InputError
+from ailand_gt4py.core import arrays
+from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.integration.component import LandComponent
 from ailand_gt4py.integration.host_points import HostPoints
-from ailand_gt4py.lowering.operator_call import RepeatedCall
+from ailand_gt4py.lowering.calls.operator_call import RepeatedCall
 
 MODEL = small_model()
 MASK = np.array([True, False, True, True, False, True, False])
@@ -176,7 +176,7 @@ def test_lowest_level_of_a_field_is_read_where_it_is() -> None:
 
 @pytest.mark.parametrize("backend", ["embedded", pytest.param("dace_cpu", marks=pytest.mark.slow)])
 def test_host_fields_are_neither_copied_nor_changed(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every place of memory that the pack operator reads is the host's, in the first call and in later ones."""
+    """Every position of memory that the pack operator reads is the host's, in the first call and in later ones."""
     seen: list[Any] = []
 
     def spy(call: RepeatedCall, buffers: Any, numbers: Any = ()) -> None:
@@ -287,7 +287,7 @@ def test_restart_of_another_run_is_refused(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_not_finite_from_the_host_names_place_and_time() -> None:
+def test_not_finite_from_the_host_names_position_and_time() -> None:
     land = HOST.component(MODEL, MASK)
     run(land, HOST, 2)
     weather = HOST.weather(START + 2 * HOUR)
@@ -426,7 +426,7 @@ def test_bad_arguments_are_named(options: dict[str, Any], message: str) -> None:
 
 def test_on_a_gpu_not_finite_is_told_one_step_after_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
     """The order of events there, without one: the answer is read when the host comes with the next sample."""
-    from ailand_gt4py.integration.land_columns import LandColumns
+    from ailand_gt4py.integration.columns import LandColumns
 
     monkeypatch.setattr(LandColumns, "on_cpu", False)
     land = HOST.component(MODEL, MASK)

@@ -5,8 +5,17 @@ import dataclasses
 import dace
 import pytest
 
-from ailand_gt4py.lowering.block_code import BlockCode
-from ailand_gt4py.lowering.column_program import ROW, ColumnProgram, Definition, Load, Number, Operation, Product, Sum
+from ailand_gt4py.lowering.columns.column_program import (
+    ROW,
+    ColumnProgram,
+    Definition,
+    Load,
+    Number,
+    Operation,
+    Product,
+    Sum,
+)
+from ailand_gt4py.lowering.cpu.block_code import BlockCode
 
 N_COLUMNS, N_FEATURES = 5, 4
 ON = Definition("on", N_FEATURES, Operation("max", (Number(0), Load("x", ROW))))

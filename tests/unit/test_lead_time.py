@@ -11,9 +11,11 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ailand_gt4py.errors import InputError, RunError
-from ailand_gt4py.evaluation import baselines, command, lead_time, report
-from ailand_gt4py.evaluation.columns import VerificationColumns, read_columns
+from ailand_gt4py.cli import evaluate as command
+from ailand_gt4py.core.errors import InputError, RunError
+from ailand_gt4py.evaluation.report import report
+from ailand_gt4py.evaluation.scores import baselines, lead_time
+from ailand_gt4py.evaluation.scores.columns import VerificationColumns, read_columns
 from ailand_gt4py.weights.model import Model, Variable
 
 DAY = np.timedelta64(1, "D")
@@ -169,7 +171,7 @@ def test_diagnostics_are_compared_with_their_windows_label(scored):
             assert score.bias == pytest.approx(np.mean(7.0 - (starts + steps - 1)))
         if score.variable != "s":
             assert score.persistence == pytest.approx(steps), (
-                "persistence is of the window before, at the same distance"
+                "persistence is of the previous window, at the same distance"
             )
 
 
@@ -269,8 +271,8 @@ def trained(tmp_path_factory):
     from ailand_gt4py.training import configuration, loop, scaling
     from ailand_gt4py.training.dataset import read_windows
     from ailand_gt4py.training.export import to_model
-    from ailand_gt4py.training.variables import DEFAULT
     from ailand_gt4py.weights.model_file import write_model
+    from ailand_gt4py.weights.variables import DEFAULT
 
     directory = tmp_path_factory.mktemp("trained")
     path = write_columns(directory / "data.nc", n_columns=3, n_times=40)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from ailand_gt4py.errors import RunError
-from ailand_gt4py.evaluation import metrics
+from ailand_gt4py.core.errors import RunError
+from ailand_gt4py.evaluation.scores import metrics
 
 pytest.importorskip("scores", reason="reports take their scores from the package 'scores'")
 

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from random_models import ARCHITECTURES, random_model, random_parameters
 
-from ailand_gt4py.errors import InputError, RunError
+from ailand_gt4py.core.errors import InputError, RunError
 from ailand_gt4py.weights import Model, Normalisation, Variable, model_file, read_model, write_model
 from ailand_gt4py.weights.architectures import Sizes
 from ailand_gt4py.weights.schema import checksum

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from random_models import ARCHITECTURES, random_model
 
-from ailand_gt4py.errors import InputError
+from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.weights import Normalisation, Variable, summarise, write_model
 from ailand_gt4py.weights.schema import checksum
 
@@ -74,16 +74,16 @@ def test_derived_inputs_are_marked() -> None:
     derived = dataclasses.replace(model.forcing[0], derived="cos_solar_zenith_angle")
     text = summarise(dataclasses.replace(model, forcing=(derived, *model.forcing[1:])))
     assert "forcing_0*" in text
-    assert "* computed from time and place" in text
-    assert "window before" not in text
+    assert "* computed from time and location" in text
+    assert "previous window" not in text
 
 
-def test_inputs_of_the_window_before_are_marked_otherwise() -> None:
+def test_inputs_of_the_previous_window_are_marked_otherwise() -> None:
     model = random_model("simple")
-    lagged = dataclasses.replace(model.forcing[0], derived="before:forcing_1")
-    text = summarise(dataclasses.replace(model, forcing=(lagged, *model.forcing[1:])))
+    previous = dataclasses.replace(model.forcing[0], derived="before:forcing_1")
+    text = summarise(dataclasses.replace(model, forcing=(previous, *model.forcing[1:])))
     assert "forcing_0+" in text
-    assert "+ of the window before; need not be in the forcing file" in text
+    assert "+ of the previous window; need not be in the forcing file" in text
     assert "*" not in text
 
 

@@ -10,23 +10,18 @@ import numpy as np
 import pytest
 
 import ailand_gt4py
-from ailand_gt4py.assimilation import microwave
-from ailand_gt4py.assimilation.brightness_operator import BrightnessTemperature
-from ailand_gt4py.assimilation.microwave import CLAY_FRACTIONS, Radiometer
-from ailand_gt4py.assimilation.observation_operators import (
-    ScreenHumidity,
-    ScreenTemperature,
-    Situation,
-    SurfaceSoilMoisture,
-)
-from ailand_gt4py.errors import InputError
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.observations import microwave
+from ailand_gt4py.observations.brightness import BrightnessTemperature
+from ailand_gt4py.observations.microwave import CLAY_FRACTIONS, Radiometer
+from ailand_gt4py.observations.operators import ScreenHumidity, ScreenTemperature, Situation, SurfaceSoilMoisture
 from ailand_gt4py.weights.model import Model
 
 MODEL = ailand_gt4py.read_model()
 N = 60
 
 
-def place(group: str, name: str) -> int:
+def position(group: str, name: str) -> int:
     return [variable.name for variable in getattr(MODEL, group)].index(name)
 
 
@@ -35,13 +30,13 @@ def situation(n: int = N, seed: int = 0) -> Situation:
     random = np.random.default_rng(seed)
     forcing, state = np.zeros((n, len(MODEL.forcing))), np.zeros((n, len(MODEL.state)))
     diagnostics = np.zeros((n, len(MODEL.diagnostics)))
-    forcing[:, place("forcing", "lai_hv")] = random.uniform(0.0, 6.0, n)
-    forcing[:, place("forcing", "lai_lv")] = random.uniform(0.0, 5.0, n)
-    state[:, place("state", "swvl1")] = random.uniform(0.01, 0.5, n)
-    state[:, place("state", "stl1")] = random.uniform(275.0, 310.0, n)
-    state[:, place("state", "stl2")] = random.uniform(278.0, 300.0, n)
-    diagnostics[:, place("diagnostics", "t2m")] = random.uniform(275.0, 310.0, n)
-    diagnostics[:, place("diagnostics", "d2m")] = random.uniform(265.0, 290.0, n)
+    forcing[:, position("forcing", "lai_hv")] = random.uniform(0.0, 6.0, n)
+    forcing[:, position("forcing", "lai_lv")] = random.uniform(0.0, 5.0, n)
+    state[:, position("state", "swvl1")] = random.uniform(0.01, 0.5, n)
+    state[:, position("state", "stl1")] = random.uniform(275.0, 310.0, n)
+    state[:, position("state", "stl2")] = random.uniform(278.0, 300.0, n)
+    diagnostics[:, position("diagnostics", "t2m")] = random.uniform(275.0, 310.0, n)
+    diagnostics[:, position("diagnostics", "d2m")] = random.uniform(265.0, 290.0, n)
     return Situation(forcing, state, diagnostics)
 
 
@@ -58,7 +53,7 @@ def covered(n: int = N, seed: int = 1, **values: float) -> np.ndarray:
         "clim_tvl": random.choice([1, 2, 7, 9, 10, 11, 13, 16, 17], n),
     }
     for name, value in (drawn | values).items():
-        static[:, place("static", name)] = value
+        static[:, position("static", name)] = value
     return static
 
 
@@ -84,7 +79,7 @@ OPERATORS = {
 def changes(seed: int = 5) -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(seed)
     d_state = random.normal(size=(N, len(MODEL.state)))
-    d_state[:, place("state", "swvl1")] *= 0.01
+    d_state[:, position("state", "swvl1")] *= 0.01
     return d_state, random.normal(size=(N, len(MODEL.diagnostics)))
 
 
@@ -95,7 +90,7 @@ def test_taylor_remainder_is_of_second_order_or_nothing(name: str) -> None:
     # On each side of the transition water content the soil is smooth: no change may cross it.
     if name.startswith("tb"):
         transition = 0.02863 + 0.30673 * (np.linspace(0.0, 0.8, N) if name == "tb" else np.full(N, 0.3))
-        near = np.abs(at.state[:, place("state", "swvl1")] - transition) < 1e-3
+        near = np.abs(at.state[:, position("state", "swvl1")] - transition) < 1e-3
         d_state[near] = 0.0
     base, slope = operator.values(at), operator.tangent(at, d_state, d_diagnostics)
     assert np.abs(slope).max() > 1e-3
@@ -135,7 +130,7 @@ def test_single_precision_is_taken_as_it_is_and_computed_in_double_precision() -
 
 def humidity_of(temperature: float, dew_point: float) -> float:
     at = situation(1)
-    at.diagnostics[:, [place("diagnostics", "t2m"), place("diagnostics", "d2m")]] = temperature, dew_point
+    at.diagnostics[:, [position("diagnostics", "t2m"), position("diagnostics", "d2m")]] = temperature, dew_point
     return float(ScreenHumidity(MODEL).values(at)[0, 0])
 
 
@@ -196,7 +191,7 @@ def test_brightness_of_bare_soil_against_complex_numbers() -> None:
     found = brightness(0.2, **BARE).values(at)
     cosine, sine = np.cos(np.deg2rad(40.0)), np.sin(np.deg2rad(40.0))
     for column in range(0, N, 7):
-        water, surface, deep = (at.state[column, place("state", name)] for name in ("swvl1", "stl1", "stl2"))
+        water, surface, deep = (at.state[column, position("state", name)] for name in ("swvl1", "stl1", "stl2"))
         epsilon = permittivity(water, 0.2)
         root = cmath.sqrt(epsilon - sine**2)
         smooth = (
@@ -213,10 +208,10 @@ def test_brightness_under_a_canopy_against_the_tau_omega_formula() -> None:
     at = situation()
     found = brightness(0.2, clim_cvh=0.0, clim_cvl=1.0, clim_veg_covl=1.0, clim_tvl=1.0).values(at)
     soil = brightness(0.2, **BARE).values(at)
-    surface, deep = (at.state[:, place("state", name)] for name in ("stl1", "stl2"))
+    surface, deep = (at.state[:, position("state", name)] for name in ("stl1", "stl2"))
     effective = deep + 0.246 * (surface - deep)
     cosine = np.cos(np.deg2rad(40.0))
-    depth = 0.05 * at.forcing[:, place("forcing", "lai_lv")]
+    depth = 0.05 * at.forcing[:, position("forcing", "lai_lv")]
     for polarisation, stems in ((0, 1.0), (1, 2.0)):
         passed = np.exp(-depth * (cosine**2 + stems * (1.0 - cosine**2)) / cosine)
         reflected = 1.0 - soil[:, polarisation] / effective
@@ -226,8 +221,8 @@ def test_brightness_under_a_canopy_against_the_tau_omega_formula() -> None:
 
 def test_wet_soil_is_cold_and_vertical_polarisation_warm() -> None:
     at = situation()
-    at.state[:, place("state", "swvl1")] = np.linspace(0.02, 0.5, N)
-    at.state[:, [place("state", "stl1"), place("state", "stl2")]] = 295.0
+    at.state[:, position("state", "swvl1")] = np.linspace(0.02, 0.5, N)
+    at.state[:, [position("state", "stl1"), position("state", "stl2")]] = 295.0
     bare = brightness(0.2, **BARE).values(at)
     assert (np.diff(bare, axis=0) < 0.0).all()
     assert (bare[:, 1] > bare[:, 0]).all()
@@ -245,7 +240,7 @@ def test_at_the_transition_the_derivative_is_that_of_bound_water() -> None:
     """As with the network's rectifiers: the part that begins there has none yet."""
     operator, at = brightness(0.2, **BARE), situation()
     transition = float(microwave.soil_coefficients(np.array([0.2]), 1.41e9)[0][0])
-    swvl1 = place("state", "swvl1")
+    swvl1 = position("state", "swvl1")
     at.state[:, swvl1] = transition
     change = np.zeros_like(at.state)
     change[:, swvl1] = 1.0

@@ -10,13 +10,13 @@ import pytest
 from linear_models import linear_model, linear_period
 from random_models import ARCHITECTURES, random_model
 
-from ailand_gt4py.assimilation import parameter_report
-from ailand_gt4py.assimilation.parameter_case import Case, make_case
-from ailand_gt4py.assimilation.parameter_estimation import Bounds, Estimate, by_gauss_newton, by_lbfgs
-from ailand_gt4py.assimilation.parameter_misfit import Background, Misfit, Observations
-from ailand_gt4py.driver.period import Period
-from ailand_gt4py.emulator import Emulator
-from ailand_gt4py.errors import InputError
+from ailand_gt4py.calibration import report as parameter_report
+from ailand_gt4py.calibration.case import Case, make_case
+from ailand_gt4py.calibration.estimation import Bounds, Estimate, by_gauss_newton, by_lbfgs
+from ailand_gt4py.calibration.misfit import Background, Misfit, Observations
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.emulator.emulator import Emulator
+from ailand_gt4py.io.period import Period
 from helpers import small_model
 
 PARAMETERS = ("clim_theta_cap", "clim_theta_pwp")
@@ -37,7 +37,7 @@ def twin(factor: float = 0.8, n_columns: int = 3, **options: object) -> Case:
 
 
 def random_misfit(architecture: str, with_background: bool) -> tuple[Misfit, np.ndarray]:
-    """Of a random network over a few steps, with gaps in the observations, and a place to differentiate at."""
+    """Of a random network over a few steps, with gaps in the observations, and a position to differentiate at."""
     model = random_model(architecture, (4, 3, 3, 2), seed=5, width=12, depth=2)
     random = np.random.default_rng(9)
     n_steps, n_columns = 4, 6
@@ -55,7 +55,7 @@ def random_misfit(architecture: str, with_background: bool) -> tuple[Misfit, np.
     )
     values = random.normal(size=(n_steps, n_columns, 3))
     values[1, :, 0] = values[3, 2:4] = np.nan
-    # Places 1 and 2 are states, 3 is the first diagnostic.
+    # Positions 1 and 2 are states, 3 is the first diagnostic.
     observations = Observations((1, 2, 3), values, np.array([0.5, 0.8, 0.3]))
     at = period.static[:, [2, 0]] + 0.1
     background = Background(at + 0.3, np.full_like(at, 0.7)) if with_background else None

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_models import ARCHITECTURES, random_model
 
-from ailand_gt4py import arrays
-from ailand_gt4py.constants import LAYER_NORM_EPSILON
-from ailand_gt4py.dimensions import N_MOMENTS
-from ailand_gt4py.emulator import Emulator
-from ailand_gt4py.parameters import network_shape, step_operands
-from ailand_gt4py.stencils.step import describe_static_part, describe_step
+from ailand_gt4py.core import arrays
+from ailand_gt4py.core.constants import LAYER_NORM_EPSILON
+from ailand_gt4py.core.dimensions import N_MOMENTS
+from ailand_gt4py.emulator.emulator import Emulator
+from ailand_gt4py.emulator.operands import network_shape, step_operands
+from ailand_gt4py.stencils.network.step import describe_static_part, describe_step
 from ailand_gt4py.weights.model import Model
 
 SIZES = (4, 3, 2, 2)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ailand_gt4py.driver.plot import (
+from ailand_gt4py.evaluation.figures.series import (
     DIAGNOSTIC_COLOUR,
     REFERENCE_COLOUR,
     daily_means,
     draw_columns,
+    location_text,
     nearest_column,
-    place_text,
     rmse_text,
     units_text,
 )
@@ -36,9 +36,9 @@ def test_nearest_column_on_the_sphere(at, column):
     assert nearest_column(latitude, longitude, at) == column
 
 
-def test_places():
-    assert place_text(51.6, 4.9) == "51.60° N, 4.90° E"
-    assert place_text(-12.5, 350.0) == "12.50° S, 10.00° W"
+def test_locations():
+    assert location_text(51.6, 4.9) == "51.60° N, 4.90° E"
+    assert location_text(-12.5, 350.0) == "12.50° S, 10.00° W"
 
 
 def test_units():

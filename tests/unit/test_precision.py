@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from random_models import random_model
 
-from ailand_gt4py.emulator import Emulator
-from ailand_gt4py.errors import InputError
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.emulator.emulator import Emulator
 
 
 @pytest.mark.parametrize("precision", ["tf32", "bf16"])

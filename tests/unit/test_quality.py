@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
-from ailand_gt4py.driver.quality import RangeCounter, count_outside_training_range
+from ailand_gt4py.io.quality import RangeCounter, count_outside_training_range
 from ailand_gt4py.weights.model import Variable
 
 VARIABLES = (

@@ -17,8 +17,8 @@ from network_reference import forward, linear, relu
 from random_models import ARCHITECTURES
 from small_programs import ARGUMENTS, COMPLETE, PROGRAMS, Feature, SmallProgram
 
-from ailand_gt4py.dimensions import Column
-from ailand_gt4py.lowering.column_program import (
+from ailand_gt4py.core.dimensions import Column
+from ailand_gt4py.lowering.columns.column_program import (
     ROW,
     Definition,
     Expression,
@@ -29,7 +29,7 @@ from ailand_gt4py.lowering.column_program import (
     RefusedError,
     Sum,
 )
-from ailand_gt4py.lowering.fuse import fuse
+from ailand_gt4py.lowering.columns.fuse import fuse
 
 X, Y = Load("x", ROW), Load("y", ROW)
 #: Text of the sum over all features.
@@ -455,11 +455,11 @@ def test_the_fused_step_of_layer_norm_has_twelve_definitions() -> None:
         ("units_diagnostic_0", [], False),
         ("diagnostics", ["operands_diagnostic_1_0"], False),
     ]
-    for place in (4, 9):
-        units = Load(program.definitions[place - 1].result, ROW)
-        (product,) = program.definitions[place].products
+    for position in (4, 9):
+        units = Load(program.definitions[position - 1].result, ROW)
+        (product,) = program.definitions[position].products
         assert product.x == of("*", units, units), "the square belongs inside the reduction"
-        value = program.definitions[place].value
+        value = program.definitions[position].value
         assert isinstance(value, Operation)
         assert (value.name, value.arguments[0], value.arguments[1].name) == ("/", Number(1.0), "sqrt")
     assert program.results == ["new_state", "diagnostics"]

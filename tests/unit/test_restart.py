@@ -11,14 +11,14 @@ import pytest
 import xarray as xr
 from random_models import random_model
 
-from ailand_gt4py.driver import restart as restarts
-from ailand_gt4py.driver.restart import Restart, read_restart, write_restart
-from ailand_gt4py.errors import InputError, RunError
+from ailand_gt4py.core.errors import InputError, RunError
+from ailand_gt4py.io import restart as restarts
+from ailand_gt4py.io.restart import Restart, read_restart, write_restart
 from ailand_gt4py.weights.model import Model, Variable
 from helpers import small_model
 
 MODEL = small_model()
-N_LAGGED = sum(variable.derived.startswith("before:") for variable in MODEL.forcing)
+N_PREVIOUS = sum(variable.derived.startswith("before:") for variable in MODEL.forcing)
 
 
 def with_outputs(state: tuple[Variable, ...]) -> Model:
@@ -43,7 +43,7 @@ def some_restart(precision: str = "float32", n_columns: int = 4, **changes) -> R
     content = {
         "state": state,
         "diagnostics": diagnostics,
-        "before": random.normal(size=(n_columns, N_LAGGED)).astype(precision),
+        "before": random.normal(size=(n_columns, N_PREVIOUS)).astype(precision),
         "valid_time": np.datetime64("2021-03-01T06:00:00.000000001", "ns"),
         "latitude": np.linspace(-30, 60, n_columns),
         "longitude": np.linspace(-170, 170, n_columns),
@@ -81,9 +81,9 @@ def test_labels_may_be_words(tmp_path):
 def test_is_a_plain_netcdf_file(tmp_path):
     written(tmp_path / "r.nc", some_restart())
     with xr.open_dataset(tmp_path / "r.nc") as data:
-        lagged = {variable.name for variable in MODEL.forcing if variable.derived.startswith("before:")}
-        assert len(lagged) == N_LAGGED == 7
-        assert set(data.data_vars) == {variable.name for variable in MODEL.state + MODEL.diagnostics} | lagged
+        previous = {variable.name for variable in MODEL.forcing if variable.derived.startswith("before:")}
+        assert len(previous) == N_PREVIOUS == 7
+        assert set(data.data_vars) == {variable.name for variable in MODEL.state + MODEL.diagnostics} | previous
         assert data["met_tair_before"].attrs["units"] == "K"
         assert data["stl1"].attrs["units"] == "K"
         assert data["stl1"].dims == ("x",)
@@ -113,7 +113,7 @@ def test_the_digest_is_of_all_values(name):
     assert dataclasses.replace(restart, **{name: other}).digest() != restart.digest()
 
 
-def test_a_model_without_lagged_forcing_needs_none(tmp_path):
+def test_a_model_without_previous_window_needs_none(tmp_path):
     restart = some_restart(before=np.empty((4, 0), np.float32), state=some_restart().state[:, 1:])
     write_restart(tmp_path / "r.nc", restart, SMALLER, "test")
     back = read_restart(tmp_path / "r.nc", SMALLER)

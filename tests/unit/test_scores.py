@@ -9,13 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ailand_gt4py.errors import InputError
-from ailand_gt4py.evaluation.scores import (
-    ScoreAccumulator,
-    climatology,
-    climatology_is_possible,
-    table,
-)
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.evaluation.scores.scores import ScoreAccumulator, climatology, climatology_is_possible, table
 
 STEP = np.timedelta64(6, "h")
 

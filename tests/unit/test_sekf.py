@@ -9,13 +9,13 @@ from linear_land import SEEN, STEP, LinearLand, land_model, make_land
 import ailand_gt4py
 from ailand_gt4py.assimilation.control import make_control, root_zone
 from ailand_gt4py.assimilation.filters import SimplifiedExtendedKalmanFilter
-from ailand_gt4py.assimilation.observation_operators import ScreenHumidity, ScreenTemperature, SurfaceSoilMoisture
 from ailand_gt4py.assimilation.screening import Bounds
 from ailand_gt4py.assimilation.sekf import analyse, forecast_covariance
 from ailand_gt4py.assimilation.sensitivity import WAYS, by_finite_differences, by_tangent_linear
 from ailand_gt4py.assimilation.settings import Errors, Limits, Screening
 from ailand_gt4py.assimilation.window import Schedule, Sight, equivalents, run_window
-from ailand_gt4py.errors import InputError, RunError
+from ailand_gt4py.core.errors import InputError, RunError
+from ailand_gt4py.observations.operators import ScreenHumidity, ScreenTemperature, SurfaceSoilMoisture
 
 MODEL = land_model()
 CONTROL = make_control(MODEL)
@@ -125,10 +125,10 @@ def test_all_ways_give_one_jacobian(names: tuple[str, ...]) -> None:
     emulator, schedule = LinearLand(MODEL, 6), schedule_of((1, 3, 4))
     trajectory = run_window(emulator, land.static, land.forcing, land.state)
     found = {name: way(emulator, land.static, trajectory, schedule, control) for name, way in WAYS.items()}
-    by_hand = np.linalg.matrix_power(STEP, 4)[np.ix_(control.places, control.places)]
+    by_hand = np.linalg.matrix_power(STEP, 4)[np.ix_(control.positions, control.positions)]
     for result in found.values():
         np.testing.assert_allclose(result.end, np.tile(by_hand, (6, 1, 1)), rtol=1e-9, atol=1e-12)
-    t2m = SEEN[0] @ np.linalg.matrix_power(STEP, 3)[:, list(control.places)]
+    t2m = SEEN[0] @ np.linalg.matrix_power(STEP, 3)[:, list(control.positions)]
     np.testing.assert_allclose(found["adjoint"].observations[:, 3], np.tile(t2m, (6, 1)), rtol=1e-9)
     np.testing.assert_allclose(
         found["adjoint"].observations, found["tangent-linear"].observations, rtol=1e-9, atol=1e-12

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from ailand_gt4py import cli
-from ailand_gt4py.driver.option_texts import interval
-from ailand_gt4py.driver.period import read_period
-from ailand_gt4py.emulator import Emulator
-from ailand_gt4py.errors import InputError
+from ailand_gt4py.cli import main as cli
+from ailand_gt4py.cli.option_texts import interval
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.emulator.emulator import Emulator
+from ailand_gt4py.io.period import read_period
 from ailand_gt4py.sensitivity import composites, derivatives, figure, masks, quantities, summary
 from ailand_gt4py.weights.model_file import write_model
 from helpers import Bench, small_dataset, small_model
@@ -218,9 +218,11 @@ def some_derivatives(n_points: int = 30, n_columns: int = 9) -> derivatives.Deri
             values[output, by] *= (3.0 if output == by == 0 else 1.0) * one.spread / other.spread
     values[1, 1, :, 4] = np.nan
     times = np.datetime64("2021-01-01", "ns") + np.arange(n_points) * np.timedelta64(12, "D")
-    places = np.linspace(-50.0, 60.0, n_columns)
+    positions = np.linspace(-50.0, 60.0, n_columns)
     outside = np.zeros((n_points, n_columns), dtype=bool)
-    return derivatives.Derivatives(tuple(outputs), tuple(inputs), times, places, 2.0 * places, values, spread, outside)
+    return derivatives.Derivatives(
+        tuple(outputs), tuple(inputs), times, positions, 2.0 * positions, values, spread, outside
+    )
 
 
 def test_summary_of_a_pair() -> None:
@@ -267,7 +269,7 @@ def test_units_of_figures_are_raised() -> None:
 # ------------------------------------------------------------------------------------------------- the period's data
 
 
-def test_period_has_the_window_before_its_start(bench: Bench) -> None:
+def test_period_has_the_previous_window_its_start(bench: Bench) -> None:
     model, data = small_model(), small_dataset(N_TIMES)
     whole = read_period(bench.forcing, model, np.dtype("f8"))
     later = read_period(bench.forcing, model, np.dtype("f8"), data.time.values[3], data.time.values[7])
@@ -350,7 +352,7 @@ def test_default_inputs_are_weather_state_and_two_of_the_soil() -> None:
 
 def test_namespace_of_the_command_has_the_documented_defaults() -> None:
     parser = argparse.ArgumentParser()
-    from ailand_gt4py.sensitivity import command
+    from ailand_gt4py.cli import jacobian as command
 
     command.add_arguments(parser)
     found = parser.parse_args(["file.nc"])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ailand_gt4py.integration.icon4py.surface_fluxes import (
+from ailand_gt4py.integration.coupling.surface_fluxes import (
     LATENT,
     LATENT_REFERENCE,
     LATENT_SLOPE,

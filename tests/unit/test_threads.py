@@ -11,9 +11,9 @@ import threading
 import numpy as np
 import pytest
 
-import ailand_gt4py.lowering
+import ailand_gt4py.lowering.cpu
 
-HEADER = pathlib.Path(ailand_gt4py.lowering.__file__).parent / "threads.hpp"
+HEADER = pathlib.Path(ailand_gt4py.lowering.cpu.__file__).parent / "threads.hpp"
 
 SOURCE = """
 #include "threads.hpp"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ailand_gt4py.errors import InputError
+from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.training.configuration import Configuration, parse_configuration, read_configuration
 
 MINIMAL = {"data": {"train": ["a.nc"]}, "stages": [{"iterations": 1, "steps": 1, "batch": 1}]}

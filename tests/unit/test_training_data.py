@@ -13,14 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from training_files import columns, write_columns
 
-from ailand_gt4py.driver.input import open_input
-from ailand_gt4py.errors import InputError
-from ailand_gt4py.lagged_forcing import LaggedForcing
-from ailand_gt4py.training import dataset, sources, variables, windows
-from ailand_gt4py.training.dataset import line_up, place_groups, read_windows
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.emulator.previous_window import PreviousWindow
+from ailand_gt4py.io.input import open_input
+from ailand_gt4py.training import dataset, sources, windows
+from ailand_gt4py.training.dataset import line_up, location_groups, read_windows
 from ailand_gt4py.training.statistics import RunningStatistics
-from ailand_gt4py.training.variables import DEFAULT
 from ailand_gt4py.training.windows import split_columns
+from ailand_gt4py.weights import variables
+from ailand_gt4py.weights.variables import DEFAULT
 
 ARRAYS = ("static", "forcing", "state", "diagnostics")
 FORCING = [variable.name for variable in variables.FORCING]
@@ -53,21 +54,21 @@ def test_windows_are_slices_of_the_file(path, data):
             expected[:, STATE.index("snowc")] /= 100.0
             np.testing.assert_allclose(by_column(data, "state", column), expected, rtol=1e-6)
             forcing = by_column(data, "forcing", column)
-            for place, variable in enumerate(variables.FORCING):
+            for location, variable in enumerate(variables.FORCING):
                 if not variable.derived:
-                    np.testing.assert_array_equal(forcing[:, place], file[variable.name].values[:-1, column])
+                    np.testing.assert_array_equal(forcing[:, location], file[variable.name].values[:-1, column])
         names = [variable.name for variable in variables.STATIC]
         np.testing.assert_array_equal(data.static, np.stack([file[name].values for name in names], axis=1))
     assert data.step_seconds == 21600.0
     assert (data.n_windows == 79).all()
 
 
-def test_forcing_of_the_window_before(data):
-    """Row k of a lagged input is row k - 1 of its variable, in every column; the first is the window's own."""
-    assert len(variables.LAGGED) > 0
+def test_forcing_of_the_previous_window(data):
+    """Row k of a previous input is row k - 1 of its variable, in every column; the first is the window's own."""
+    assert len(variables.PREVIOUS_WINDOW) > 0
     for column in range(12):
         forcing = by_column(data, "forcing", column)
-        for name in variables.LAGGED:
+        for name in variables.PREVIOUS_WINDOW:
             own, before = forcing[:, FORCING.index(name)], forcing[:, FORCING.index(f"{name}_before")]
             np.testing.assert_array_equal(before[1:], own[:-1])
             assert before[0] == own[0]
@@ -118,19 +119,21 @@ def test_a_choice_of_variables(path, data):
     np.testing.assert_array_equal(found.forcing[:, 1], data.forcing[:, FORCING.index("met_tair_before")])
     np.testing.assert_array_equal(found.state, data.state[:, [STATE.index("stl2"), STATE.index("swvl1")]])
     np.testing.assert_array_equal(found.diagnostics[:, 0], data.diagnostics[:, 4])
-    with pytest.raises(InputError, match=r"variables\.forcing: forcing 'met_tair_before' is 'met_tair' of the window"):
+    with pytest.raises(
+        InputError, match=r"variables\.forcing: forcing 'met_tair_before' is 'met_tair' of the previous window"
+    ):
         variables.choose([], ["met_qair", "met_tair_before"], [], [])
     with pytest.raises(InputError, match=r"variables\.state: 'stl1' is there twice"):
         variables.choose([], [], ["stl1", "stl1"], [])
 
 
-def test_the_window_before_the_window_before_is_refused():
-    lagged = next(variable for variable in variables.FORCING if variable.name == "met_tair_before").variable()
-    twice = dataclasses.replace(lagged, name="met_tair_twice", derived="before:met_tair_before")
+def test_the_previous_window_the_previous_window_is_refused():
+    previous = next(variable for variable in variables.FORCING if variable.name == "met_tair_before").variable()
+    twice = dataclasses.replace(previous, name="met_tair_twice", derived="before:met_tair_before")
     own = next(variable for variable in variables.FORCING if variable.name == "met_tair").variable()
-    assert LaggedForcing([lagged, own]).sources == [1]
-    with pytest.raises(InputError, match="'met_tair_twice' is 'met_tair_before' of the window before, which is not"):
-        LaggedForcing([own, lagged, twice])
+    assert PreviousWindow([previous, own]).sources == [1]
+    with pytest.raises(InputError, match="'met_tair_twice' is 'met_tair_before' of the previous window, which is not"):
+        PreviousWindow([own, previous, twice])
 
 
 # ------------------------------------------------------------------------------------- columns that are left out
@@ -154,24 +157,24 @@ def test_columns_in_boxes_are_left_out(path):
     assert both == [latitude for latitude in every if -20.0 < latitude < 20.0]
 
 
-def test_columns_at_the_places_of_another_file_are_left_out(path, tmp_path):
+def test_columns_at_the_locations_of_another_file_are_left_out(path, tmp_path):
     other = columns(n_times=10, seed=3).isel(x=[1, 7, 8])
     other["lon"] = ("x", (other["lon"].values % 360.0).astype(np.float32), other["lon"].attrs)
     other["lat"].values[2] += 1.0  # another place
     other.to_netcdf(tmp_path / "held_out.nc")
     every = np.linspace(-60.0, 60.0, 12).round(3).tolist()
-    found = kept([path], exclude_places_of=[tmp_path / "held_out.nc"])
-    assert found == [latitude for place, latitude in enumerate(every) if place not in (1, 7)]
+    found = kept([path], exclude_locations_of=[tmp_path / "held_out.nc"])
+    assert found == [latitude for location, latitude in enumerate(every) if location not in (1, 7)]
 
 
 def test_left_out_columns_leave_the_others_as_they_are(path, data):
     found = read_windows([path], DEFAULT, exclude_boxes=[(-61.0, -45.0, -180.0, 180.0), (0.0, 10.0, 0.0, 20.0)])
-    places = [2, 3, 4, 5, 7, 8, 9, 10, 11]
+    locations = [2, 3, 4, 5, 7, 8, 9, 10, 11]
     for name in ARRAYS[1:]:
-        for column, place in enumerate(places):
-            np.testing.assert_array_equal(by_column(found, name, column), by_column(data, name, place))
-    np.testing.assert_array_equal(found.static, data.static[places])
-    assert found.climate.tolist() == [data.climate[place] for place in places]
+        for column, location in enumerate(locations):
+            np.testing.assert_array_equal(by_column(found, name, column), by_column(data, name, location))
+    np.testing.assert_array_equal(found.static, data.static[locations])
+    assert found.climate.tolist() == [data.climate[location] for location in locations]
 
 
 def test_nothing_left_is_an_error(path):
@@ -198,7 +201,7 @@ def test_data_in_files_need_little_memory(tmp_path, monkeypatch):
     pytest.importorskip("torch", reason="training needs PyTorch")
     from ailand_gt4py.training.scaling import error_scales, measure, normalised_tensors
 
-    # Without what is computed from time and place, which is slow in small parts.
+    # Without what is computed from time and location, which is slow in small parts.
     solar = [variable.name for variable in variables.FORCING if variable.derived and "before" not in variable.derived]
     chosen = variables.choose([], [name for name in FORCING if name not in solar], [], [])
     path = write_columns(tmp_path / "large.nc", n_columns=40, n_times=600)
@@ -274,17 +277,19 @@ def test_other_time_meanings_are_no_diagnostics():
 # ------------------------------------------------------------------------------------- split and statistics
 
 
-def test_places_are_told_apart_by_class_and_position(data):
-    groups = place_groups(data)
+def test_locations_are_told_apart_by_class_and_position(data):
+    groups = location_groups(data)
     assert groups[0] == "wet/-60.0000,-120.0000"
     assert len(set(groups)) == 12
 
 
 @given(st.integers(0, 5), st.floats(0.05, 0.5))
 def test_split_keeps_columns_apart_and_classes_represented(seed, fraction):
-    """Three columns at each place stay together; the fraction is taken of every class."""
+    """Three columns at each location stay together; the fraction is taken of every class."""
     sizes = {"a": 20, "b": 7, "c": 2, "d": 1}
-    groups = np.array([f"{name}/{place}" for name, size in sizes.items() for place in range(size) for _ in range(3)])
+    groups = np.array(
+        [f"{name}/{location}" for name, size in sizes.items() for location in range(size) for _ in range(3)]
+    )
     training, validation = split_columns(groups, fraction, seed)
     assert np.array_equal(np.sort(np.concatenate([training, validation])), np.arange(groups.size))
     assert np.array_equal(training, np.sort(training))
@@ -298,10 +303,10 @@ def test_split_keeps_columns_apart_and_classes_represented(seed, fraction):
 
 
 def test_split_depends_on_the_seed_and_hardly_on_more_data():
-    groups = np.array([f"a/{place}" for place in range(40)])
+    groups = np.array([f"a/{location}" for location in range(40)])
     chosen = {seed: set(groups[split_columns(groups, 0.2, seed)[1]]) for seed in (1, 2)}
     assert chosen[1] != chosen[2]
-    more = np.concatenate([groups, [f"b/{place}" for place in range(40)], groups])
+    more = np.concatenate([groups, [f"b/{location}" for location in range(40)], groups])
     assert set(more[split_columns(more, 0.2, 1)[1]]) >= chosen[1]
     assert split_columns(groups, 0.0, 1)[1].size == 0
 

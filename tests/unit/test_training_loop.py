@@ -19,14 +19,15 @@ torch.set_num_threads(1)
 
 from training_files import write_columns  # noqa: E402
 
-from ailand_gt4py.errors import InputError, RunError  # noqa: E402
-from ailand_gt4py.training import command, configuration, loop, scaling, session  # noqa: E402
+from ailand_gt4py.cli import train as command  # noqa: E402
+from ailand_gt4py.core.errors import InputError, RunError  # noqa: E402
+from ailand_gt4py.training import configuration, loop, scaling, session  # noqa: E402
 from ailand_gt4py.training.curves import Curves  # noqa: E402
 from ailand_gt4py.training.dataset import read_windows  # noqa: E402
 from ailand_gt4py.training.validation import Scores, Validator  # noqa: E402
-from ailand_gt4py.training.variables import DEFAULT  # noqa: E402
 from ailand_gt4py.weights.model_file import read_model  # noqa: E402
 from ailand_gt4py.weights.schema import checksum  # noqa: E402
+from ailand_gt4py.weights.variables import DEFAULT  # noqa: E402
 
 N_STATE, N_DIAGNOSTICS = len(DEFAULT.state), len(DEFAULT.diagnostics)
 
@@ -169,12 +170,12 @@ def test_what_is_logged(prepared, tmp_path):
     assert [int(row["iteration"]) for row in table] == [record["iteration"] for record in records] == [10, 20]
     scores = trainer._validator.scores(trainer.average)
     assert float(table[1]["skill"]) == pytest.approx(scores.skill, rel=1e-5)
-    for place, variable in enumerate(DEFAULT.state):
+    for position, variable in enumerate(DEFAULT.state):
         for index, lead in enumerate((1, 4)):
             found = float(table[1][f"rmse_{lead}d/{variable.name}"])
-            assert found == pytest.approx(scores.model[index, place], rel=1e-5)
-    for place, variable in enumerate(DEFAULT.diagnostics):
-        assert float(table[1][f"rmse/{variable.name}"]) == pytest.approx(scores.diagnostics[place], rel=1e-5)
+            assert found == pytest.approx(scores.model[index, position], rel=1e-5)
+    for position, variable in enumerate(DEFAULT.diagnostics):
+        assert float(table[1][f"rmse/{variable.name}"]) == pytest.approx(scores.diagnostics[position], rel=1e-5)
     assert float(table[0]["loss/state"]) > 0.0
     assert float(table[0]["loss/diagnostics"]) > 0.0
     assert float(table[0]["column_steps_per_second"]) > 0.0
@@ -417,4 +418,4 @@ def test_training_from_files_and_from_a_store_gives_the_same_model(path, tmp_pat
     assert "7 columns for training, 2 for validation, 553 windows to learn from" in said
     assert without.forcing != first.forcing
     with pytest.raises(InputError, match="no column is left"):
-        trained("nowhere", path, exclude_places_of=[path.name])
+        trained("nowhere", path, exclude_locations_of=[path.name])

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from training_files import columns, needs_anemoi, write_anemoi_store, write_columns, write_public_store
 
-from ailand_gt4py.errors import InputError
-from ailand_gt4py.training import dataset, variables
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.training import dataset
 from ailand_gt4py.training.anemoi_source import is_anemoi_store
 from ailand_gt4py.training.dataset import read_windows
 from ailand_gt4py.training.sources import open_source
-from ailand_gt4py.training.variables import DEFAULT
+from ailand_gt4py.weights import variables
+from ailand_gt4py.weights.variables import DEFAULT
 
 ARRAYS = ("static", "forcing", "state", "diagnostics", "n_windows", "latitude", "longitude")
 
@@ -81,13 +82,13 @@ def test_the_projects_own_files_open(shared, name, lacking):
 
 def test_held_out_columns_of_the_hourly_file_are_found(shared):
     """Its 39 columns are some of the 6-hourly files', 6 of them of the one that is never trained on."""
-    held_out = dataset._places_of([shared / "data" / "ecland_synth_6h_holdout.nc"], DEFAULT, ())
+    held_out = dataset._locations_of([shared / "data" / "ecland_synth_6h_holdout.nc"], DEFAULT, ())
     assert len(held_out) == 85
     with contextlib.closing(open_source(shared / "data" / "ecland_synth_1h.nc", DEFAULT)) as source:
         assert source.step == np.timedelta64(1, "h")
         kept = dataset._kept(source, [], held_out)
         assert len(kept) == 33
-        assert not any(dataset._places(source)[column] in held_out for column in kept)
+        assert not any(dataset._locations(source)[column] in held_out for column in kept)
 
 
 # ------------------------------------------------------------------------------------- anemoi-datasets
@@ -129,8 +130,8 @@ def test_static_fields_that_an_anemoi_store_lacks_are_derived(tmp_path):
     data["clim_sotype"] = ("x", np.array([1.0, 2.0, 3.0], np.float32), {"units": "1"})
     path = write_anemoi_store(tmp_path / "a.zarr", data.drop_vars("clim_theta_sat"))
     found = read_windows([path], DEFAULT)
-    place = [variable.name for variable in DEFAULT.static].index("clim_theta_sat")
-    np.testing.assert_allclose(found.static[:, place], [0.403, 0.439, 0.430])
+    location = [variable.name for variable in DEFAULT.static].index("clim_theta_sat")
+    np.testing.assert_allclose(found.static[:, location], [0.403, 0.439, 0.430])
     assert "derived from clim_sotype" in "\n".join(found.history)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from ailand_gt4py import cli
+from ailand_gt4py.cli import main as cli
 from helpers import Bench, small_dataset
 
 N_TIMES = 12
@@ -169,9 +169,9 @@ def test_estimate_refuses(bench: Bench, tmp_path: Path, monkeypatch, capsys, wor
 
 def test_observations_of_the_file_are_at_its_labels(bench: Bench) -> None:
     """States at the end of each step, fluxes with the label of its start."""
-    from ailand_gt4py.assimilation.parameter_case import make_case
-    from ailand_gt4py.driver.period import read_period
-    from ailand_gt4py.emulator import Emulator
+    from ailand_gt4py.calibration.case import make_case
+    from ailand_gt4py.emulator.emulator import Emulator
+    from ailand_gt4py.io.period import read_period
     from ailand_gt4py.weights.model_file import read_model
 
     model, data = read_model(bench.model), small_dataset(N_TIMES)

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from linear_models import linear_model, linear_period
 
-from ailand_gt4py.assimilation import linearity, uncertainty_report
-from ailand_gt4py.assimilation.monte_carlo import CONDITIONS, MonteCarlo, run_members
-from ailand_gt4py.assimilation.uncertainty import SOURCES, Errors, ErrorSizes, propagate
-from ailand_gt4py.driver.option_texts import Amount
-from ailand_gt4py.driver.period import Period
-from ailand_gt4py.emulator import Emulator
-from ailand_gt4py.errors import InputError
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.emulator.emulator import Emulator
+from ailand_gt4py.io.period import Period
+from ailand_gt4py.uncertainty import linearity
+from ailand_gt4py.uncertainty import report as uncertainty_report
+from ailand_gt4py.uncertainty.amount import Amount
+from ailand_gt4py.uncertainty.monte_carlo import CONDITIONS, MonteCarlo, run_members
+from ailand_gt4py.uncertainty.propagation import SOURCES, Errors, ErrorSizes, propagate
 
 ERRORS = Errors(
     state={"swvl1": Amount(0.3), "stl1": Amount(0.2, is_relative=True)},
@@ -46,22 +47,22 @@ def single_sources(period: Period, errors: Errors) -> list[tuple[str, Period, np
     """The period and the noise with each independent source of error alone at its standard deviation."""
     quiet = np.zeros((period.n_steps, *period.initial_state.shape))
     found = []
-    for place, amount in ((0, 0.3), (1, None)):
+    for position, amount in ((0, 0.3), (1, None)):
         state = period.initial_state.copy()
-        state[:, place] += 0.2 * state[:, place] if amount is None else amount
+        state[:, position] += 0.2 * state[:, position] if amount is None else amount
         found.append(("initial state", dataclasses.replace(period, initial_state=state), quiet))
-    for place, amount in ((1, 0.1), (0, None)):
+    for position, amount in ((1, 0.1), (0, None)):
         static = period.static.copy()
-        static[:, place] += 0.2 * static[:, place] if amount is None else amount
+        static[:, position] += 0.2 * static[:, position] if amount is None else amount
         found.append(("parameters", dataclasses.replace(period, static=static), quiet))
     phi = np.exp(-21_600.0 / errors.correlation_seconds)
-    for place in (0, 1):
-        # The error of the window before the first, then what is new in each window.
+    for position in (0, 1):
+        # The error of the window preceding the first, then what is new in each window.
         for new in range(-1, period.n_steps):
             size = np.zeros(period.n_steps + 1)  # of window k at k + 1
             size[new + 1 :] = (1.0 if new < 0 else np.sqrt(1.0 - phi**2)) * phi ** np.arange(period.n_steps - new)
             forcing = period.forcing.copy()
-            if place == 0:
+            if position == 0:
                 forcing[:, :, 0] += 0.4 * size[1:, None]
                 forcing[:, :, 2] += 0.4 * size[:-1, None]
             else:
@@ -102,11 +103,11 @@ def test_variances_and_covariance_are_what_the_responses_to_single_sources_say(c
     model, period, _, found = case
     expected = responses(period, ERRORS)
     n_state = len(model.state)
-    for place, source in enumerate(SOURCES):
+    for position, source in enumerate(SOURCES):
         variance = np.square(expected[source]).sum(axis=0)
         assert variance.max() > 1e-3
-        np.testing.assert_allclose(found.state_variance[place], variance[..., :n_state], rtol=1e-9, atol=1e-14)
-        np.testing.assert_allclose(found.diagnostics_variance[place], variance[..., n_state:], rtol=1e-9, atol=1e-14)
+        np.testing.assert_allclose(found.state_variance[position], variance[..., :n_state], rtol=1e-9, atol=1e-14)
+        np.testing.assert_allclose(found.diagnostics_variance[position], variance[..., n_state:], rtol=1e-9, atol=1e-14)
     last = np.concatenate(list(expected.values()))[:, -1, :, :n_state]
     np.testing.assert_allclose(found.covariance, np.einsum("sci,scj->cij", last, last), rtol=1e-9)
     correlation = uncertainty_report.correlations(found.covariance)

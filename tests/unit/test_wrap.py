@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ailand_gt4py import arrays
-from ailand_gt4py.dimensions import Column, StateFeature
-from ailand_gt4py.errors import InputError, RunError
+from ailand_gt4py.core import arrays
+from ailand_gt4py.core.dimensions import Column, StateFeature
+from ailand_gt4py.core.errors import InputError, RunError
 
 
 @given(

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from ailand_gt4py.training import variables
+from ailand_gt4py.weights import variables
 
 STEP = np.timedelta64(6, "h")
 #: Of a step: how far soil temperatures relax to that of the air, layers 1 to 4.
@@ -24,7 +24,7 @@ needs_anemoi = pytest.mark.skipif(
 
 
 def columns(n_columns: int = 12, n_times: int = 80, seed: int = 0) -> xr.Dataset:
-    """Random static fields and forcing, states that follow the forcing of the window before, and diagnostics.
+    """Random static fields and forcing, states that follow the forcing of the previous window, and diagnostics.
 
     Snow cover is in percent, as in ecLand's files. Every diagnostic's value is its label's index times its own number,
     so that a shift in time shows. Precipitation is zero half of the time.

@@ -1,0 +1,1 @@
+"""Soil moisture analysed from observations: filters and twin experiments."""

@@ -50,10 +50,10 @@ def consistency(
         windows: results. names: of the observations of each window. name: of the observable.
         believed_observation_error: standard deviation of R.
     """
-    places = [[place for place, found in enumerate(own) if found == name] for own in names]
+    positions = [[position for position, found in enumerate(own) if found == name] for own in names]
     parts = [
         (window.departures[:, own], window.residuals[:, own], window.expected[:, own], window.reasons[:, own])
-        for window, own in zip(windows, places, strict=True)
+        for window, own in zip(windows, positions, strict=True)
     ]
     departures, residuals, expected, reasons = (
         np.concatenate([part[number].ravel() for part in parts]) for number in range(4)

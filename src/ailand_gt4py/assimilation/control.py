@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ailand_gt4py.assimilation.observation_operators import place_of
-from ailand_gt4py.errors import InputError
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.observations.operators import position_of
 from ailand_gt4py.weights.model import Model
 
 Values = np.ndarray[Any, Any]
@@ -29,11 +29,11 @@ class Control:
     """Control variables.
 
     Attributes:
-        names: of them, in order. places: in the model's state.
+        names: of them, in order. positions: in the model's state.
     """
 
     names: tuple[str, ...]
-    places: tuple[int, ...]
+    positions: tuple[int, ...]
 
     @property
     def size(self) -> int:
@@ -47,12 +47,12 @@ class Control:
 
     def of(self, state: Values) -> Values:
         """(..., size) float64 of states (..., n_state); a copy."""
-        return state[..., list(self.places)].astype(np.float64)
+        return state[..., list(self.positions)].astype(np.float64)
 
     def put(self, state: Values, values: Values) -> Values:
         """A copy of a state (..., n_state) with other values (..., size) of the control variables."""
         changed = state.copy()
-        changed[..., list(self.places)] = values
+        changed[..., list(self.positions)] = values
         return changed
 
 
@@ -72,7 +72,7 @@ def make_control(model: Model, names: Sequence[str] = SOIL_WATER) -> Control:
         raise InputError(
             f"control variables: found ({', '.join(names)}), expected some of {', '.join(UNITS)}, each once"
         )
-    return Control(tuple(names), tuple(place_of(model.state, name, UNITS[name], "control") for name in names))
+    return Control(tuple(names), tuple(position_of(model.state, name, UNITS[name], "control") for name in names))
 
 
 def root_zone(soil_water: Values) -> Values:

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from ailand_gt4py.errors import InputError
+from ailand_gt4py.core.errors import InputError
 
 Values = np.ndarray[Any, Any]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from ailand_gt4py.errors import InputError
+from ailand_gt4py.core.errors import InputError
 
 #: Parts of the settings that may be changed in this way.
 PARTS = ("errors", "screening", "limits")

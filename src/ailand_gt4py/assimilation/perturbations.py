@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ailand_gt4py.errors import InputError
-from ailand_gt4py.lagged_forcing import LaggedForcing
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.emulator.previous_window import PreviousWindow
 from ailand_gt4py.weights.model import Model
 
 Values = np.ndarray[Any, Any]
@@ -70,32 +70,32 @@ def weather_noise(
 
 
 def perturbed_weather(model: Model, forcing: Values, noise: Values, errors: WeatherErrors) -> Values:
-    """Forcing with errors; inputs of the window before follow.
+    """Forcing with errors; inputs of the previous window follow.
 
     Args:
         forcing: (n_steps, n_columns, n_forcing) of windows that follow one another.
         noise: (n_steps, n_columns, 3), of `weather_noise`. errors: sizes.
 
     Returns:
-        A copy of the forcing's type. The window before the first keeps its weather.
+        A copy of the forcing's type. The previous window the first keeps its weather.
     """
     result = forcing.copy()
-    places = {variable.name: place for place, variable in enumerate(model.forcing)}
+    positions = {variable.name: position for position, variable in enumerate(model.forcing)}
     for name, number, size in (
         ("met_rainf", 0, errors.precipitation),
         ("met_snowf", 0, errors.precipitation),
         ("met_swdown", 1, errors.shortwave),
     ):
-        if name in places:
+        if name in positions:
             # A lognormal factor with the mean 1 and the standard deviation `size`.
             width = np.sqrt(np.log1p(size**2))
-            result[..., places[name]] *= np.exp(width * noise[..., number] - 0.5 * width**2)
-    if "met_lwdown" in places:
-        place = places["met_lwdown"]
-        result[..., place] = np.maximum(result[..., place] + errors.longwave * noise[..., 2], 0.0)
-    lagged = LaggedForcing(model.forcing)
-    if lagged.places and len(result):
-        lagged.fill(result, forcing[0][..., lagged.places])
+            result[..., positions[name]] *= np.exp(width * noise[..., number] - 0.5 * width**2)
+    if "met_lwdown" in positions:
+        position = positions["met_lwdown"]
+        result[..., position] = np.maximum(result[..., position] + errors.longwave * noise[..., 2], 0.0)
+    previous = PreviousWindow(model.forcing)
+    if previous.positions and len(result):
+        previous.fill(result, forcing[0][..., previous.positions])
     return result
 
 

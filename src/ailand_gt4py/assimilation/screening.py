@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from ailand_gt4py.assimilation.control import Control
-from ailand_gt4py.assimilation.observation_operators import place_of
 from ailand_gt4py.assimilation.settings import Limits, Screening
 from ailand_gt4py.assimilation.window import Schedule, Trajectory
+from ailand_gt4py.observations.operators import position_of
 from ailand_gt4py.weights.model import Model
 
 Values = np.ndarray[Any, Any]
@@ -41,8 +41,8 @@ def screened(
         InputError: the model lacks snow cover or soil temperature.
     """
     at_observation = trajectory.states[schedule.steps].swapaxes(0, 1)
-    snow_cover = at_observation[..., place_of(model.state, "snowc", "1", "screening")]
-    soil_temperature = at_observation[..., place_of(model.state, "stl1", "K", "screening")]
+    snow_cover = at_observation[..., position_of(model.state, "snowc", "1", "screening")]
+    soil_temperature = at_observation[..., position_of(model.state, "stl1", "K", "screening")]
     found = {
         "snow": snow_cover > screening.largest_snow_cover,
         "frozen_soil": soil_temperature < screening.coldest_soil,
@@ -78,7 +78,7 @@ class Bounds:
 
     def __init__(self, model: Model, static: Values, control: Control, limits: Limits) -> None:
         def soil(name: str) -> Values:
-            return static[:, place_of(model.static, name, "m3 m-3", "bounds of the analysis")].astype(np.float64)
+            return static[:, position_of(model.static, name, "m3 m-3", "bounds of the analysis")].astype(np.float64)
 
         porosity = soil("clim_theta_sat")
         columns = []

@@ -15,7 +15,7 @@ import numpy as np
 
 from ailand_gt4py.assimilation.control import Control
 from ailand_gt4py.assimilation.window import Schedule, Stepper, Trajectory, at_steps, equivalents, run_window
-from ailand_gt4py.errors import InputError, RunError
+from ailand_gt4py.core.errors import InputError, RunError
 
 Values = np.ndarray[Any, Any]
 Method = Literal["tangent-linear", "adjoint", "finite-differences"]
@@ -48,9 +48,9 @@ def by_tangent_linear(
     """
     _, n_columns, n_state = trajectory.states.shape
     result = _empty(n_columns, schedule, control)
-    places = schedule.places()
+    positions = schedule.positions()
     changes = np.zeros((n_columns, control.size, n_state), dtype=trajectory.states.dtype)
-    changes[:, np.arange(control.size), control.places] = 1.0
+    changes[:, np.arange(control.size), control.positions] = 1.0
     for step in range(1, trajectory.n_steps + 1):
         changes, d_diagnostics = emulator.tangent_linear_of_states(
             static, trajectory.forcing[step - 1], trajectory.states[step - 1], changes
@@ -59,7 +59,7 @@ def by_tangent_linear(
             operator, situation = schedule.sights[sight].operator, trajectory.situation(step)
             for number in range(control.size):
                 seen = operator.tangent(situation, changes[:, number], d_diagnostics[:, number])
-                result.observations[:, places[sight], number] = seen
+                result.observations[:, positions[sight], number] = seen
     result.end[...] = control.of(changes).swapaxes(1, 2)
     return result
 
@@ -79,7 +79,7 @@ def by_adjoint(emulator: Any, static: Any, trajectory: Trajectory, schedule: Sch
             "Jacobian 'adjoint': found an emulator without adjoint, expected tangent-linear or finite-differences"
         )
     result = _empty(trajectory.states.shape[1], schedule, control)
-    places = schedule.places()
+    positions = schedule.positions()
 
     def back(step: int, g_state: Values, g_diagnostics: Values) -> Values:
         """Gradients to the control variables at the start for gradients at the end of a step."""
@@ -94,7 +94,7 @@ def by_adjoint(emulator: Any, static: Any, trajectory: Trajectory, schedule: Sch
             g_diagnostics = np.zeros_like(g_diagnostics)
         return control.of(g_state)
 
-    for sight, where in zip(schedule.sights, places, strict=True):
+    for sight, where in zip(schedule.sights, positions, strict=True):
         situation = trajectory.situation(sight.step)
         n_outputs = len(sight.operator.observables)
         for output in range(n_outputs):
@@ -103,9 +103,9 @@ def by_adjoint(emulator: Any, static: Any, trajectory: Trajectory, schedule: Sch
             result.observations[:, where.start + output] = back(
                 sight.step, *sight.operator.adjoint(situation, gradient)
             )
-    for number, place in enumerate(control.places):
+    for number, position in enumerate(control.positions):
         g_state = np.zeros_like(trajectory.states[0])
-        g_state[:, place] = 1.0
+        g_state[:, position] = 1.0
         result.end[:, number] = back(trajectory.n_steps, g_state, np.zeros_like(trajectory.diagnostics[0]))
     return result
 
@@ -125,14 +125,14 @@ def by_finite_differences(
     """
     result = _empty(trajectory.states.shape[1], schedule, control)
     start, base = trajectory.states[0], equivalents(trajectory, schedule)
-    for number, (name, place) in enumerate(zip(control.names, control.places, strict=True)):
+    for number, (name, position) in enumerate(zip(control.names, control.positions, strict=True)):
         size = perturbations[name]
         if size == 0.0:
             raise InputError(f"perturbation of '{name}': found 0, expected another number")
         moved = start.copy()
-        moved[:, place] += size
+        moved[:, position] += size
         # What the type of the state made of the perturbation.
-        exact = (moved[:, place].astype(np.float64) - start[:, place])[:, None]
+        exact = (moved[:, position].astype(np.float64) - start[:, position])[:, None]
         run = run_window(emulator, static, trajectory.forcing, moved)
         result.observations[:, :, number] = (equivalents(run, schedule) - base) / exact
         result.end[:, :, number] = (control.of(run.states[-1]) - control.of(trajectory.states[-1])) / exact

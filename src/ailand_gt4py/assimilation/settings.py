@@ -18,9 +18,9 @@ from typing import Literal
 import numpy as np
 
 from ailand_gt4py.assimilation.control import Control
-from ailand_gt4py.errors import InputError
+from ailand_gt4py.core.errors import InputError
 
-#: Standard deviation of what instrument and place add to an observation, by observable.
+#: Standard deviation of what instrument and location add to an observation, by observable.
 OBSERVATION_ERRORS: Mapping[str, float] = {"t2m": 1.0, "rh2m": 4.0, "ssm": 0.05, "tbh": 4.0, "tbv": 4.0}
 
 #: Standard deviation of the emulator's own error in what is observed, where soil moisture is right: this project's.
@@ -90,7 +90,7 @@ class Errors:
     """Standard deviations.
 
     Attributes:
-        observation: by observable: of instrument and place. emulator: by observable: of the model compared with.
+        observation: by observable: of instrument and location. emulator: by observable: of the model compared with.
         background: by control variable, of constant B. model: by control variable, in a day.
         covariance: "constant": B is the same in every window, as at ECMWF; "cycled": it is what the analysis left,
             carried on by the tangent-linear, and Q.
@@ -109,7 +109,7 @@ class Errors:
                     raise InputError(f"{kind} error of '{name}': found {size:g}, expected a standard deviation")
 
     def of_observations(self, names: list[str]) -> np.ndarray:
-        """(n_names,) standard deviations of R: instrument, place and emulator together."""
+        """(n_names,) standard deviations of R: instrument, location and emulator together."""
         return np.array([np.hypot(self.observation[name], self.emulator[name]) for name in names])
 
     def of_background(self, control: Control) -> np.ndarray:

@@ -13,18 +13,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ailand_gt4py.assimilation.brightness_operator import BrightnessTemperature
 from ailand_gt4py.assimilation.control import SOIL_WATER, Control, make_control
 from ailand_gt4py.assimilation.filters import EnsembleFilter, Filter, SimplifiedExtendedKalmanFilter, WindowResult
-from ailand_gt4py.assimilation.observation_operators import (
-    Observable,
-    ObservationOperator,
-    ScreenHumidity,
-    ScreenTemperature,
-    Situation,
-    SurfaceSoilMoisture,
-    place_of,
-)
 from ailand_gt4py.assimilation.perturbations import (
     WeatherErrors,
     initial_errors,
@@ -36,15 +26,25 @@ from ailand_gt4py.assimilation.screening import Bounds
 from ailand_gt4py.assimilation.sensitivity import Method
 from ailand_gt4py.assimilation.settings import Errors, Limits, Screening
 from ailand_gt4py.assimilation.window import Schedule, Sight, run_window
-from ailand_gt4py.emulator import Emulator
-from ailand_gt4py.errors import InputError
-from ailand_gt4py.evaluation.columns import VerificationColumns
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.emulator.emulator import Emulator
+from ailand_gt4py.evaluation.scores.columns import VerificationColumns
+from ailand_gt4py.observations.brightness import BrightnessTemperature
+from ailand_gt4py.observations.operators import (
+    Observable,
+    ObservationOperator,
+    ScreenHumidity,
+    ScreenTemperature,
+    Situation,
+    SurfaceSoilMoisture,
+    position_of,
+)
 from ailand_gt4py.weights.model import Model
 
 Values = np.ndarray[Any, Any]
 
 #: Kinds of observations, and the hours between two of a kind.
-#: Screen-level observations come with every step of six hours; a mid-latitude place is seen about twice a day by two
+#: Screen-level observations come with every step of six hours; a mid-latitude location is seen about twice a day by two
 #: scatterometers (ASCAT on Metop-A and -B) and every two to three days by SMAP.
 KINDS: Mapping[str, float] = {"t2m": 6.0, "rh2m": 6.0, "ssm": 12.0, "tb": 48.0}
 
@@ -197,7 +197,7 @@ class Twin:
                 f"the file has {columns.n_times - first} times from the start on, expected at least {n_steps + 1}"
             )
         self._make_emulator = make_emulator or (lambda m, n: Emulator(m, n, backend, precision))
-        self._soil_water = [place_of(model.state, name, "m3 m-3", "twin experiment") for name in SOIL_WATER]
+        self._soil_water = [position_of(model.state, name, "m3 m-3", "twin experiment") for name in SOIL_WATER]
         self._forcing = self._wrong_weather(n_steps)
         self._start = self._wrong_state()
 
@@ -268,10 +268,10 @@ class Twin:
         return self._with_errors(truth, initial_errors(self._random(_STATE), len(truth), sizes))
 
     def _with_errors(self, state: Values, errors: Values) -> Values:
-        place = place_of(self.model.static, "clim_theta_sat", "m3 m-3", "twin experiment")
+        position = position_of(self.model.static, "clim_theta_sat", "m3 m-3", "twin experiment")
         changed = state.copy()
         wrong = state[..., self._soil_water] + errors
-        changed[..., self._soil_water] = np.clip(wrong, 0.0, self._static[:, place][:, None])
+        changed[..., self._soil_water] = np.clip(wrong, 0.0, self._static[:, position][:, None])
         return changed
 
     def _make_filter(self, emulator: Any) -> tuple[Filter, int]:

@@ -9,8 +9,8 @@ import numpy as np
 from ailand_gt4py.assimilation.control import SOIL_WATER
 from ailand_gt4py.assimilation.twin import TwinResult
 from ailand_gt4py.assimilation.twin_scores import ROOT_ZONE, TwinScores, snow_free, soil_water
-from ailand_gt4py.driver.plot import OFFSET_FORMATS, nearest_column, place_text, units_text
-from ailand_gt4py.evaluation.figure_style import PERSISTENCE_COLOUR, TRUTH_COLOUR, WIDTH, new_figure, styled
+from ailand_gt4py.evaluation.figures.series import OFFSET_FORMATS, location_text, nearest_column, units_text
+from ailand_gt4py.evaluation.figures.style import PERSISTENCE_COLOUR, TRUTH_COLOUR, WIDTH, new_figure, styled
 
 Values = np.ndarray[Any, Any]
 
@@ -24,7 +24,7 @@ _LINES = {
 
 
 def choose_column(result: TwinResult, latitude: Values, longitude: Values, at: tuple[float, float] | None) -> int:
-    """The column that is drawn: the one nearest to a place, or the most ordinary one.
+    """The column that is drawn: the one nearest to a location, or the most ordinary one.
 
     Most ordinary: of those without snow and frost, where there are any, the one whose error in the root zone goes down
     by the median share.
@@ -57,11 +57,11 @@ def draw(result: TwinResult, scores: TwinScores, latitude: Values, longitude: Va
             panel.grid(axis="y", lw=0.3, color="0.85")
         handles, labels = panels[0, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
-        place = place_text(float(latitude[column]), float(longitude[column]))
+        location = location_text(float(latitude[column]), float(longitude[column]))
         settings = result.settings
         figure.suptitle(
             f"{settings.method.upper()}, windows of {settings.window_hours:g} h, {', '.join(settings.observations)}; "
-            f"upper four panels: the column at {place}",
+            f"upper four panels: the column at {location}",
             fontsize=10,
         )
     return figure
@@ -88,12 +88,12 @@ def _surface_observations(result: TwinResult, column: int) -> tuple[Values, Valu
     step = np.timedelta64(round(result.model.step_seconds * 1e9), "ns")
     times, seen, used = [], [], []
     for number, window in enumerate(result.windows):
-        for place, name in enumerate(result.observables[number]):
+        for position, name in enumerate(result.observables[number]):
             if name == "ssm":
-                label = number * result.steps_per_window + int(result.observation_steps[number][place])
+                label = number * result.steps_per_window + int(result.observation_steps[number][position])
                 times.append(result.times[0] + label * step)
-                seen.append(result.observations[number][column, place])
-                used.append(window.reasons[column, place] == 0)
+                seen.append(result.observations[number][column, position])
+                used.append(window.reasons[column, position] == 0)
     return np.array(times, dtype="datetime64[ns]"), np.array(seen, dtype=float), np.array(used, dtype=bool)
 
 
@@ -117,9 +117,9 @@ def _draw_ratios(panel: Any, scores: TwinScores) -> None:
     for offset, (columns, colour) in enumerate((("snow-free", "#d1495b"), ("all", "#e9a3ab"))):
         found = [scores.score(name, columns) for name in names]
         if found[0].n_columns:
-            places = np.arange(len(names)) + 0.38 * (offset - 0.5)
+            positions = np.arange(len(names)) + 0.38 * (offset - 0.5)
             bars = panel.bar(
-                places, [s.ratio for s in found], 0.36, color=colour, label=f"{found[0].n_columns} {columns}"
+                positions, [s.ratio for s in found], 0.36, color=colour, label=f"{found[0].n_columns} {columns}"
             )
             panel.bar_label(bars, fmt="%.2f", fontsize=7)
     panel.axhline(1.0, color=PERSISTENCE_COLOUR, lw=0.8)

@@ -11,11 +11,11 @@ import numpy as np
 import xarray as xr
 
 from ailand_gt4py.assimilation.control import SOIL_WATER
-from ailand_gt4py.assimilation.observation_operators import Observable
 from ailand_gt4py.assimilation.screening import REASONS
 from ailand_gt4py.assimilation.twin import TwinResult
 from ailand_gt4py.assimilation.twin_scores import ROOT_ZONE, TwinScores, soil_water
-from ailand_gt4py.driver.whole_files import whole_file
+from ailand_gt4py.io.whole_files import whole_file
+from ailand_gt4py.observations.operators import Observable
 
 Values = np.ndarray[Any, Any]
 
@@ -27,24 +27,24 @@ _RUNS = {
 }
 _LAYERS = {**dict(zip(SOIL_WATER, ("0-7 cm", "7-28 cm", "28-100 cm"), strict=True)), ROOT_ZONE: "0-100 cm"}
 _SOIL_WATER = "volume_fraction_of_condensed_water_in_soil"
-_PLACE = {"coordinates": "lat lon"}
+_LOCATION = {"coordinates": "lat lon"}
 
 
 def dataset(
     result: TwinResult,
     scores: TwinScores,
     observables: dict[str, Observable],
-    places: tuple[Values, Values, Values],
+    locations: tuple[Values, Values, Values],
     history: str,
 ) -> xr.Dataset:
     """The file's content.
 
     Args:
         observables: name -> what is observed, of all observations of the experiment.
-        places: (n_columns,) each: labels, latitudes and longitudes of the columns, degrees.
+        locations: (n_columns,) each: labels, latitudes and longitudes of the columns, degrees.
         history: when and with which command it was made.
     """
-    x, latitude, longitude = places
+    x, latitude, longitude = locations
     step = np.timedelta64(round(result.model.step_seconds * 1e9), "ns")
     starts = result.times[:: result.steps_per_window]
     data = xr.Dataset(
@@ -115,7 +115,7 @@ def _add_windows(data: xr.Dataset, result: TwinResult) -> None:
         ("window", "x"), np.stack([w.chi_square for w in windows]), "1", "chi-square of the departures used"
     )
     count = np.stack([window.count for window in windows]).astype(np.int32)
-    data["observation_count"] = (("window", "x"), count, {"units": "1", "long_name": "observations used", **_PLACE})
+    data["observation_count"] = (("window", "x"), count, {"units": "1", "long_name": "observations used", **_LOCATION})
 
 
 def _add_observations(data: xr.Dataset, result: TwinResult, observables: dict[str, Observable]) -> None:
@@ -125,14 +125,14 @@ def _add_observations(data: xr.Dataset, result: TwinResult, observables: dict[st
         parts = {part: np.full(shape, np.nan) for part in ("observation", "departure", "residual")}
         reasons = np.full(shape, REASONS["missing"], dtype=np.uint8)
         for number, window in enumerate(result.windows):
-            for place, own in enumerate(result.observables[number]):
+            for position, own in enumerate(result.observables[number]):
                 if own != name:
                     continue
-                row = number * per_window + int(result.observation_steps[number][place]) - 1
-                parts["observation"][row] = result.observations[number][:, place]
-                parts["departure"][row] = window.departures[:, place]
-                parts["residual"][row] = window.residuals[:, place]
-                reasons[row] = window.reasons[:, place]
+                row = number * per_window + int(result.observation_steps[number][position]) - 1
+                parts["observation"][row] = result.observations[number][:, position]
+                parts["departure"][row] = window.departures[:, position]
+                parts["residual"][row] = window.residuals[:, position]
+                reasons[row] = window.reasons[:, position]
         words = {
             "observation": observable.long_name,
             "departure": f"observation minus background: {observable.long_name}",
@@ -148,7 +148,7 @@ def _add_observations(data: xr.Dataset, result: TwinResult, observables: dict[st
             "standard_name": "quality_flag",
             "flag_masks": np.array(list(REASONS.values()), dtype=np.uint8),
             "flag_meanings": " ".join(REASONS),
-            **_PLACE,
+            **_LOCATION,
         }
         data[f"rejected_{name}"] = (("observation_time", "x"), reasons, flags)
 
@@ -160,7 +160,7 @@ def _time_attributes(long_name: str) -> dict[str, str]:
 def _field(
     dims: tuple[str, str], values: Values, units: str, long_name: str, standard_name: str = ""
 ) -> tuple[tuple[str, str], Values, dict[str, str]]:
-    attributes = {"units": units, "long_name": long_name, **_PLACE}
+    attributes = {"units": units, "long_name": long_name, **_LOCATION}
     if standard_name:
         attributes["standard_name"] = standard_name
     return dims, values.astype(np.float32), attributes

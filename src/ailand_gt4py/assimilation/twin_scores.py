@@ -9,8 +9,8 @@ import numpy as np
 
 from ailand_gt4py.assimilation.consistency import Consistency, chi_square, consistency
 from ailand_gt4py.assimilation.control import SOIL_WATER, root_zone
-from ailand_gt4py.assimilation.observation_operators import place_of
 from ailand_gt4py.assimilation.twin import TwinResult
+from ailand_gt4py.observations.operators import position_of
 
 ROOT_ZONE = "root zone"
 
@@ -61,16 +61,16 @@ class TwinScores:
 def snow_free(result: TwinResult) -> np.ndarray:
     """(n_columns,) which columns the truth has without snow and frost at all labels: those observed throughout."""
     screening = result.settings.screening
-    snow = result.truth[..., place_of(result.model.state, "snowc", "1", "scores")]
-    soil = result.truth[..., place_of(result.model.state, "stl1", "K", "scores")]
+    snow = result.truth[..., position_of(result.model.state, "snowc", "1", "scores")]
+    soil = result.truth[..., position_of(result.model.state, "stl1", "K", "scores")]
     is_bare = (snow <= screening.largest_snow_cover) & (soil >= screening.coldest_soil)
     return np.asarray(is_bare.all(axis=0))
 
 
 def soil_water(result: TwinResult, states: np.ndarray) -> np.ndarray:
     """(..., 4) float64: soil water of the first three layers, and of the root zone."""
-    places = [place_of(result.model.state, name, "m3 m-3", "scores") for name in SOIL_WATER]
-    layers = states[..., places].astype(np.float64)
+    positions = [position_of(result.model.state, name, "m3 m-3", "scores") for name in SOIL_WATER]
+    layers = states[..., positions].astype(np.float64)
     return np.concatenate([layers, root_zone(layers)[..., None]], axis=-1)
 
 
@@ -147,12 +147,12 @@ def text(scores: TwinScores) -> str:
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Lines with columns as wide as their widest entry: words to the left, numbers to the right."""
-    widths = [max(len(row[place]) for row in (head, *rows)) for place in range(len(head))]
+    widths = [max(len(row[position]) for row in (head, *rows)) for position in range(len(head))]
 
     def line(row: Sequence[str]) -> str:
         cells = [
-            cell.ljust(width) if place == 0 else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+            cell.ljust(width) if position == 0 else cell.rjust(width)
+            for position, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         return "  " + "  ".join(cells)
 

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ailand_gt4py.assimilation.observation_operators import Observable, ObservationOperator, Situation
-from ailand_gt4py.errors import InputError
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.observations.operators import Observable, ObservationOperator, Situation
 from ailand_gt4py.weights.model import Model
 
 Values = np.ndarray[Any, Any]
@@ -86,7 +86,7 @@ class Schedule:
         """Number of observations of a column."""
         return len(self.observables)
 
-    def places(self) -> list[slice]:
+    def positions(self) -> list[slice]:
         """Where the observations of each sight are among all."""
         ends = itertools.accumulate((len(sight.operator.observables) for sight in self.sights), initial=0)
         return [slice(first, last) for first, last in itertools.pairwise(ends)]

@@ -19,8 +19,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from ailand_gt4py.driver.words import join_place
-from ailand_gt4py.errors import InputError
+from ailand_gt4py.core.errors import InputError
 
 PROGRAM = "ailand-column-run"
 
@@ -100,7 +99,7 @@ def _time(value: object) -> np.datetime64:
     return time.astype("datetime64[ns]")
 
 
-def _place(value: object) -> tuple[float, float]:
+def _location(value: object) -> tuple[float, float]:
     expected = "LAT,LON in degrees north and east, such as 51.6,4.9"
     parts = value.split(",") if isinstance(value, str) else value
     if not isinstance(parts, list | tuple) or len(parts) != 2:
@@ -220,7 +219,7 @@ class RunOptions:
     )
     at: tuple[float, float] | None = field(
         default=None,
-        metadata=_how(_place, "column to draw: the one nearest to this place (default: the first)", "LAT,LON"),
+        metadata=_how(_location, "column to draw: the one nearest to this location (default: the first)", "LAT,LON"),
     )
     overwrite: bool = field(default=False, metadata=_how(_flag, "replace existing output, restart and figure files"))
     block_steps: int | None = field(
@@ -311,13 +310,22 @@ def parser(version: str) -> argparse.ArgumentParser:
     return result
 
 
+def join_location(argv: Sequence[str]) -> list[str]:
+    """``--at -12.5,30`` as ``--at=-12.5,30``: argparse takes a value that starts with a dash for an option."""
+    words = list(argv)
+    for k in range(len(words) - 1):
+        if words[k] == "--at" and words[k + 1][:1] == "-" and words[k + 1][1:2].isdigit():
+            return [*words[:k], f"--at={words[k + 1]}", *words[k + 2 :]]
+    return words
+
+
 def parse_options(argv: Sequence[str], version: str) -> RunOptions:
     """The options of a command line, completed from its ``--config`` file.
 
     Raises:
         InputError: an unknown option, an unusable value, or no forcing file.
     """
-    known, unknown = parser(version).parse_known_args(join_place(argv))
+    known, unknown = parser(version).parse_known_args(join_location(argv))
     if unknown:
         names = [f"--{_key(item.name)}" for item in dataclasses.fields(RunOptions)[1:]] + ["--config", "--version"]
         raise InputError(

@@ -10,7 +10,7 @@ from typing import TextIO
 import numpy as np
 from tqdm import tqdm
 
-from ailand_gt4py.driver.time_axis import text
+from ailand_gt4py.io.time_axis import text
 
 #: A plain line is written when this part of the run has gone by since the last one ...
 LINE_FRACTION = 0.1

@@ -12,22 +12,22 @@ from typing import Any, TextIO, cast
 import numpy as np
 
 import ailand_gt4py
-from ailand_gt4py.driver import restart as restarts
-from ailand_gt4py.driver.column_file import ColumnFile
-from ailand_gt4py.driver.input import ColumnInput, open_input
+from ailand_gt4py.core.errors import AilandError, InputError
 from ailand_gt4py.driver.interruption import Interrupted, stop_signals
 from ailand_gt4py.driver.options import RunOptions
-from ailand_gt4py.driver.output import OutputLayout, global_attributes
 from ailand_gt4py.driver.progress import Progress, duration
-from ailand_gt4py.driver.restart import Restart
 from ailand_gt4py.driver.stepping import Stepper
 from ailand_gt4py.driver.targets import Targets
-from ailand_gt4py.driver.time_axis import read_times, step_text, text
-from ailand_gt4py.driver.verify import check_reference, score_table
-from ailand_gt4py.driver.writers import Writer, move_into_place, open_writer, remove
-from ailand_gt4py.emulator import Emulator, Precision
-from ailand_gt4py.errors import AilandError, InputError
-from ailand_gt4py.lagged_forcing import LaggedForcing
+from ailand_gt4py.emulator.emulator import Emulator, Precision
+from ailand_gt4py.emulator.previous_window import PreviousWindow
+from ailand_gt4py.evaluation.scores.verify import check_reference, score_table
+from ailand_gt4py.io import restart as restarts
+from ailand_gt4py.io.column_file import ColumnFile
+from ailand_gt4py.io.input import ColumnInput, open_input
+from ailand_gt4py.io.output import OutputLayout, global_attributes
+from ailand_gt4py.io.restart import Restart
+from ailand_gt4py.io.time_axis import read_times, step_text, text
+from ailand_gt4py.io.writers import Writer, move_into_place, open_writer, remove
 from ailand_gt4py.weights.model import Model
 from ailand_gt4py.weights.model_file import read_model
 from ailand_gt4py.weights.schema import checksum
@@ -65,9 +65,9 @@ def run(options: RunOptions, stdout: TextIO, stderr: TextIO) -> None:
         if started is not None and options.restart is not None:
             restarts.check_columns(options.restart, started, source.x, source.latitude, source.longitude)
         variables = model.state + model.diagnostics
-        place = (source.latitude, source.longitude)
+        position = (source.latitude, source.longitude)
         reference = options.reference_path
-        notes = [] if reference is None else check_reference(reference, variables, source.times, *place)
+        notes = [] if reference is None else check_reference(reference, variables, source.times, *position)
         _announce(options, model, source, targets, notes)
         emulator = Emulator(model, source.n_columns, options.backend, cast(Precision, options.precision))
         emulator.compile()
@@ -77,7 +77,7 @@ def run(options: RunOptions, stdout: TextIO, stderr: TextIO) -> None:
         stdout.write(f"{score_table(targets.output, reference, variables, step)}\n")
         stdout.flush()
     if targets.plot is not None:
-        from ailand_gt4py.driver.plot import draw_run  # matplotlib takes its time
+        from ailand_gt4py.evaluation.figures.series import draw_run  # matplotlib takes its time
 
         draw_run(targets.plot, targets.output, variables, times, reference, options.at)
         logger.info("figure: %s", targets.plot)
@@ -132,12 +132,12 @@ def _now() -> str:
 
 def _history(options: RunOptions, model: Model, source: ColumnInput) -> list[str]:
     lines = [f"{_now()}: {options.command_line()}", *source.history]
-    lagged = [model.forcing[place].name for place in LaggedForcing(model.forcing).places]
-    derived = [variable.name for variable in model.forcing if variable.derived and variable.name not in lagged]
+    previous = [model.forcing[position].name for position in PreviousWindow(model.forcing).positions]
+    derived = [variable.name for variable in model.forcing if variable.derived and variable.name not in previous]
     if derived:
-        lines.append(f"Computed from time and place: {', '.join(derived)}.")
-    if lagged:
-        lines.append(f"Of the window before, of the first window its own: {', '.join(lagged)}.")
+        lines.append(f"Computed from time and location: {', '.join(derived)}.")
+    if previous:
+        lines.append(f"Of the previous window, of the first window its own: {', '.join(previous)}.")
     if options.restart is not None:
         lines.append(f"Started from the restart file {options.restart}.")
     return lines

@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from ailand_gt4py.arrays import array_module, to_host
-from ailand_gt4py.derived_forcing import derived_forcing
-from ailand_gt4py.driver.input import ColumnInput
-from ailand_gt4py.driver.output import FLAG_MASKS, Values, is_at_window_end
-from ailand_gt4py.driver.quality import RangeCounter, count_outside_training_range
-from ailand_gt4py.driver.time_axis import text
-from ailand_gt4py.emulator import Emulator
-from ailand_gt4py.errors import RunError
-from ailand_gt4py.lagged_forcing import LaggedForcing
+from ailand_gt4py.core.arrays import array_module, to_host
+from ailand_gt4py.core.errors import RunError
+from ailand_gt4py.emulator.derived_forcing import derived_forcing
+from ailand_gt4py.emulator.emulator import Emulator
+from ailand_gt4py.emulator.previous_window import PreviousWindow
+from ailand_gt4py.io.input import ColumnInput
+from ailand_gt4py.io.output import FLAG_MASKS, Values, is_at_window_end
+from ailand_gt4py.io.quality import RangeCounter, count_outside_training_range
+from ailand_gt4py.io.time_axis import text
 from ailand_gt4py.weights.model import Variable
 
 #: Memory for the forcing of the steps that are prepared together, bytes.
@@ -72,7 +72,7 @@ class Stepper:
         source: input of the run.
         state: (n_columns, n_state) at the first step to be made, emulator's type.
         diagnostics: (n_columns, n_diagnostics) of the step before it, NaN where there was none.
-        before: (n_columns, n_lagged) of that step's forcing; None where there was none.
+        before: (n_columns, n_previous) of that step's forcing; None where there was none.
         forcing_bytes: memory for forcing prepared together.
 
     Attributes:
@@ -98,12 +98,12 @@ class Stepper:
         self._diagnostics_known = bool(np.isfinite(self._diagnostics).all())
         names = [variable.name for variable in model.forcing]
         self._from_file = [names.index(name) for name in source.forcing_names]
-        self._lagged = LaggedForcing(model.forcing)
+        self._previous = PreviousWindow(model.forcing)
         self._before = before
         self._derived = [
             index
             for index, variable in enumerate(model.forcing)
-            if variable.derived and index not in self._lagged.places
+            if variable.derived and index not in self._previous.positions
         ]
         self._derived_names = [model.forcing[index].derived for index in self._derived]
         self._at_end = np.array([is_at_window_end(variable) for variable in model.diagnostics], dtype=bool)
@@ -125,7 +125,7 @@ class Stepper:
 
     @property
     def before(self) -> Values:
-        """Of the last step's forcing what the next step takes as that of the window before, (n_columns, n_lagged)."""
+        """What the next step takes as the forcing of the previous window, (n_columns, n_previous)."""
         return np.empty((self._source.n_columns, 0)) if self._before is None else self._before
 
     def count_static(self) -> None:
@@ -158,7 +158,7 @@ class Stepper:
                 flags[row] = self._static_flag | step_flags | self._flags("state", values[row, :n_state].T)
                 values[row, n_state:][self._at_end] = self._diagnostics.T[self._at_end]
                 self._step(step_forcing)
-                self._before = self._lagged.of(own_forcing)
+                self._before = self._previous.of(own_forcing)
                 values[row, n_state:][~self._at_end] = self._diagnostics.T[~self._at_end]
                 row += 1
                 if after_step(first + row):
@@ -187,7 +187,7 @@ class Stepper:
                     self._derived_names, derived,
                 )  # fmt: skip
             result[:, :, self._derived] = derived
-        self._lagged.fill(result, self._before)
+        self._previous.fill(result, self._before)
         return result
 
     def _flags(self, group: str, values: Values) -> Values:

@@ -8,9 +8,9 @@ import os
 import tempfile
 from pathlib import Path
 
+from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.driver.options import RunOptions
-from ailand_gt4py.driver.writers import remove
-from ailand_gt4py.errors import InputError
+from ailand_gt4py.io.writers import remove
 
 
 @dataclasses.dataclass(frozen=True)

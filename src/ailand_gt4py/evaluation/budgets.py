@@ -13,7 +13,8 @@ Energy (W m-2, mean over a window):
 
 What the surface takes up goes into the soil, into the snow, or melts it. Both heats follow ecLand's own definitions:
 
-* soil heat = sum_k dz_k (C T_k - Lf rho_w V theta_cap f(T_k)), as `ailand_gt4py.soil_heat` says. Nothing leaves at the
+* soil heat = sum_k dz_k (C T_k - Lf rho_w V theta_cap f(T_k)), as `ailand_gt4py.ecland.soil_heat` says. Nothing
+leaves at the
   bottom.
 * snow heat = (c_i (T_snow - T_0) - Lf) m_ice, of the frozen part m_ice = 1000 sd - slw of the pack, heat 0 being that
   of liquid water at T_0; snow that falls brings -Lf with it. c_i = 2.05e6 / 920 J kg-1 K-1 (``sussoil_mod``). The pack
@@ -35,8 +36,7 @@ import math
 
 import numpy as np
 
-from ailand_gt4py.evaluation.fields import Fields
-from ailand_gt4py.soil_heat import (
+from ailand_gt4py.ecland.soil_heat import (
     FUSION_HEAT,
     PROPERTIES,
     WATER_DENSITY,
@@ -44,6 +44,7 @@ from ailand_gt4py.soil_heat import (
     frozen_fraction,
     heat_capacity,
 )
+from ailand_gt4py.evaluation.fields import Fields
 
 #: Thickness of ecLand's soil layers, m.
 LAYER_THICKNESS = (0.07, 0.21, 0.72, 1.89)

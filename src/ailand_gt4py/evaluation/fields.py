@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ailand_gt4py.driver.column_file import ColumnFile
-from ailand_gt4py.driver.units import conversion
 from ailand_gt4py.evaluation.runs import FreeRun, label_offset
+from ailand_gt4py.io.column_file import ColumnFile
+from ailand_gt4py.io.units import conversion
 from ailand_gt4py.weights.model import Model
 
 #: Variables that budgets and ranges know, with the units they are taken in.

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from ailand_gt4py.emulator import Emulator, Precision
-from ailand_gt4py.errors import InputError
-from ailand_gt4py.evaluation.columns import VerificationColumns
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.emulator.emulator import Emulator, Precision
+from ailand_gt4py.evaluation.scores.columns import VerificationColumns
 from ailand_gt4py.weights.model import Model, Variable
 
 SECONDS_PER_DAY = 86_400.0
@@ -97,7 +97,7 @@ def label_offset(variable: Variable) -> int:
 def start_labels(n_times: int, longest: int, count: int) -> np.ndarray:
     """Labels of the starts, evenly spread and shifted through the times of day.
 
-    The first label is left out: persistence of a "window mean" needs the window before.
+    The first label is left out: persistence of a "window mean" needs the previous window.
 
     Raises:
         InputError: the period is shorter than the longest lead.
@@ -150,15 +150,15 @@ def run_from_starts(
     static = np.tile(columns.static, (starts.size, 1))
     n_state, n_outputs = len(model.state), len(model.state) + len(model.diagnostics)
     results = np.empty((len(leads), starts.size, columns.n_columns, n_outputs), dtype=columns.state.dtype)
-    places = {int(lead): place for place, lead in enumerate(leads)}
+    positions = {int(lead): position for position, lead in enumerate(leads)}
 
     def forcing(step: int) -> np.ndarray:
         return columns.forcing[starts + step].reshape(len(static), -1)
 
     def keep(step: int, state: np.ndarray, diagnostics: np.ndarray) -> None:
-        place = places.get(step + 1)
-        if place is not None:
-            flat = results[place].reshape(len(static), n_outputs)
+        position = positions.get(step + 1)
+        if position is not None:
+            flat = results[position].reshape(len(static), n_outputs)
             flat[:, :n_state], flat[:, n_state:] = state, diagnostics
 
     first = columns.state[starts].reshape(len(static), -1)

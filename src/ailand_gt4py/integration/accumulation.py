@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ailand_gt4py import arrays
-from ailand_gt4py.dimensions import Column, HostPoint, LandPoint
-from ailand_gt4py.errors import InputError
+from ailand_gt4py.core import arrays
+from ailand_gt4py.core.dimensions import Column, HostPoint, LandPoint
+from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.integration.host_points import HostPoints, HostView
-from ailand_gt4py.lowering.operator_call import OperatorCall, RepeatedCall
-from ailand_gt4py.stencils.land_points import accumulate
+from ailand_gt4py.lowering.calls.operator_call import OperatorCall, RepeatedCall
+from ailand_gt4py.stencils.physics.land_points import accumulate
 from ailand_gt4py.weights.model import Variable
 
 
@@ -81,20 +81,20 @@ class Accumulation:
         if self._points.n_land == 0:
             return
         groups: dict[tuple[int, ...], list[int]] = {}
-        for place, (view, variable) in enumerate(zip(views, self._variables, strict=True)):
+        for position, (view, variable) in enumerate(zip(views, self._variables, strict=True)):
             if variable.time_meaning == "window start" and sample > 0:
                 continue
             if variable.time_meaning == "window end":
-                self.sums[place] = 0.0
-            groups.setdefault(view.layout, []).append(place)
-        for layout, places in groups.items():
-            self._add([views[place].points for place in places], places, layout)
+                self.sums[position] = 0.0
+            groups.setdefault(view.layout, []).append(position)
+        for layout, positions in groups.items():
+            self._add([views[position].points for position in positions], positions, layout)
         self._xp.isfinite(self.sums.sum(axis=1), out=self.finite[sample])
 
-    def _add(self, points: Sequence[arrays.Array], places: Sequence[int], layout: tuple[int, ...]) -> None:
+    def _add(self, points: Sequence[arrays.Array], positions: Sequence[int], layout: tuple[int, ...]) -> None:
         """Fields of one layout, as they lie, to the sums of some variables."""
         dtypes = tuple(array.dtype.type for array in points)
-        key = (dtypes, tuple(places), layout)
+        key = (dtypes, tuple(positions), layout)
         if key not in self._calls:
             if dtypes not in self._programs:
                 self._programs[dtypes] = OperatorCall(
@@ -102,22 +102,22 @@ class Accumulation:
                 )
             self._calls[key] = RepeatedCall(
                 self._programs[dtypes],
-                {f"sum_{k}": self._sum_fields[place] for k, place in enumerate(places)},
-                {f"host_{k}": (HostPoint,) for k in range(len(places))},
+                {f"sum_{k}": self._sum_fields[position] for k, position in enumerate(positions)},
+                {f"host_{k}": (HostPoint,) for k in range(len(positions))},
                 (),
                 {LandPoint.value: self._points.table(layout)},
             )
         self._calls[key](points)
 
-    def means(self, out: arrays.Array, places: Sequence[int], n_samples: int) -> None:
+    def means(self, out: arrays.Array, positions: Sequence[int], n_samples: int) -> None:
         """Write the forcing of the samples so far.
 
         Args:
-            out: (n_land, n_forcing), the emulator's type. places: of the variables among its features.
+            out: (n_land, n_forcing), the emulator's type. positions: of the variables among its features.
             n_samples: in the window.
         """
-        for row, place, variable in zip(self.sums, places, self._variables, strict=True):
-            out[:, place] = row / n_samples if variable.time_meaning == "window mean" else row
+        for row, position, variable in zip(self.sums, positions, self._variables, strict=True):
+            out[:, position] = row / n_samples if variable.time_meaning == "window mean" else row
 
     def clear(self) -> None:
         """Begin a window."""

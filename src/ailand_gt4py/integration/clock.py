@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ailand_gt4py.errors import InputError
+from ailand_gt4py.core.errors import InputError
 
 
 def time_text(time: np.datetime64) -> str:

@@ -10,19 +10,19 @@ from typing import Any, Literal
 import gt4py.next as gtx
 import numpy as np
 
-from ailand_gt4py import arrays
-from ailand_gt4py.emulator import Emulator, Precision
-from ailand_gt4py.errors import InputError
+from ailand_gt4py.core import arrays
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.emulator.emulator import Emulator, Precision
 from ailand_gt4py.integration import restart
 from ailand_gt4py.integration.accumulation import Accumulation
 from ailand_gt4py.integration.clock import LandClock, time_text
+from ailand_gt4py.integration.columns import LandColumns
+from ailand_gt4py.integration.coupling.closures import REFERENCE_HEIGHT
 from ailand_gt4py.integration.finite_report import FiniteReport
 from ailand_gt4py.integration.host_points import HostPoints
-from ailand_gt4py.integration.land_columns import LandColumns
 from ailand_gt4py.integration.outputs import OutputFields
 from ailand_gt4py.integration.properties import check_units, input_properties, output_properties
-from ailand_gt4py.integration.surface_closures import REFERENCE_HEIGHT
-from ailand_gt4py.lowering import backends
+from ailand_gt4py.lowering.calls import backends
 from ailand_gt4py.weights.model import Model
 from ailand_gt4py.weights.model_file import read_model
 from ailand_gt4py.weights.schema import checksum
@@ -36,10 +36,10 @@ class LandComponent:
     At every host step the host calls `accumulate` with its fields, then `advance`; or the component itself, which is
     both. Fields are read where they are, at land points only; state, sums and outputs are allocated once. When the
     samples of a window of the emulator's length are there, the emulator makes its step, and the outputs change. So
-    fluxes of a window are those of the window before: an emulator needs the whole window's forcing. Until the first
+    fluxes of a window are those of the previous window: an emulator needs the whole window's forcing. Until the first
     window is full, the outputs are those of a provisional step on the first sample alone, which does not change the
-    state. Inputs of the window before (`ailand_gt4py.lagged_forcing`) are not the host's to give: the component
-    remembers them, and takes the window's own where there was none before it.
+    state. Inputs of the previous window (`ailand_gt4py.emulator.previous_window`) are not the host's to give: the
+    component remembers them, and takes the window's own where there was none before it.
 
     Args:
         model: what to run; None: the default model of the package.
@@ -57,7 +57,7 @@ class LandComponent:
         between: ``hold`` keeps outputs until the emulator's next step; ``interpolate`` goes from the last but one to
             the last linearly in time, without jumps and later by half a window.
         derivatives: give the derivatives of the fluxes with respect to the forcing, too, and the forcing for which
-            they hold; what was in the window before is a constant in them.
+            they hold; what was in the previous window is a constant in them.
         host_dtype: type of the outputs, float32 or float64.
         ocean_value: of outputs at points that are not land.
         not_finite: what to do with NaN or infinity from the host: ``raise``, or ``flag``: such columns keep their state
@@ -142,7 +142,7 @@ class LandComponent:
             background_albedo=background_albedo,
         )
         sampled = [variable for variable in of_host if variable.name not in prescribed]
-        self._places = [self.model.forcing.index(variable) for variable in sampled]
+        self._positions = [self.model.forcing.index(variable) for variable in sampled]
         gt4py_backend = backends.make_backend(backend)
         n_samples = self._clock.samples_per_window
         self._accumulation = Accumulation(self._points, sampled, gt4py_backend, device, n_samples)
@@ -223,7 +223,7 @@ class LandComponent:
             self._look_for_not_finite()
             if self._columns.on_cpu:
                 self._say_what_was_not_finite()
-            self._accumulation.means(self._columns.forcing, self._places, self._clock.n_samples)
+            self._accumulation.means(self._columns.forcing, self._positions, self._clock.n_samples)
         self._accumulation.clear()
         self._clock.close_window()
 
@@ -241,7 +241,7 @@ class LandComponent:
         time = self._reported_from + found.sample * self._clock.host_step
         others = f" and {found.count - 1} more land points" if found.count > 1 else ""
         message = (
-            f"{name}: found a number that is not finite at {self._points.place_text(found.column)}{others}, "
+            f"{name}: found a number that is not finite at {self._points.location_text(found.column)}{others}, "
             f"{time_text(time)}"
         )
         if self._not_finite == "raise":
@@ -271,7 +271,7 @@ class LandComponent:
                 self._fields.earlier[...] = self._fields.later
                 self._columns.write_outputs(self._fields.later)
             elif not self._has_outputs:
-                self._accumulation.means(self._columns.forcing, self._places, clock.n_samples)
+                self._accumulation.means(self._columns.forcing, self._positions, clock.n_samples)
                 self._columns.provisional_step(clock.window_start, self.window)
                 self._columns.write_outputs(self._fields.later)
                 self._fields.earlier[...] = self._fields.later
@@ -301,7 +301,7 @@ class LandComponent:
             host_memory: name -> array of what a host's adapter remembers, too.
 
         Raises:
-            InputError: on a GPU, numbers that are not finite in the window before, which were not yet told.
+            InputError: on a GPU, numbers that are not finite in the previous window, which were not yet told.
             RunError: writing failed; an older file of that name is then still there.
         """
         self._say_what_was_not_finite()

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ailand_gt4py import arrays
+from ailand_gt4py.core import arrays
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +36,7 @@ class FiniteReport:
         self._xp = arrays.array_module(device)
         self._on_device = device == "cuda"
         self._finite = _host_memory((n_samples, n_variables), bool, device)
-        self._places = _host_memory((2, n_variables), np.int64, device)
+        self._positions = _host_memory((2, n_variables), np.int64, device)
         self._n_samples = 0
         self._arrived: Any = None
 
@@ -50,14 +50,14 @@ class FiniteReport:
         if not self._on_device and finite[:n_samples].all():
             return
         bad = ~self._xp.isfinite(sums)
-        places = self._xp.stack([bad.argmax(axis=1), bad.sum(axis=1)])
+        positions = self._xp.stack([bad.argmax(axis=1), bad.sum(axis=1)])
         self._n_samples = n_samples
         if not self._on_device:
-            self._finite[...], self._places[...] = finite, places
+            self._finite[...], self._positions[...] = finite, positions
             return
         stream = self._xp.cuda.get_current_stream()
         finite.get(stream=stream, out=self._finite, blocking=False)
-        places.astype(np.int64).get(stream=stream, out=self._places, blocking=False)
+        positions.astype(np.int64).get(stream=stream, out=self._positions, blocking=False)
         self._arrived = stream.record()
 
     def read(self) -> NotFinite | None:
@@ -71,7 +71,7 @@ class FiniteReport:
             return None
         sample = int(np.argmin(finite.all(axis=1)))
         variable = int(np.argmin(finite[sample]))
-        column, count = (int(row[variable]) for row in self._places)
+        column, count = (int(row[variable]) for row in self._positions)
         return NotFinite(sample, variable, column, count)
 
 

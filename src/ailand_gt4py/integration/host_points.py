@@ -1,9 +1,9 @@
 """A host's horizontal grid: where land is in its fields, and how they are read where they are.
 
 GT4Py gathers from a field of one horizontal dimension. A host's field may have one (cells) or two (I, J), be one level
-of a field with more, and lie in memory with any strides. Each is seen here as a field over `HostPoint`, the places of
-the memory between its first and its last element, and a table says at which of them the land columns are. The table
-depends on the strides alone, so that fields of one layout share it.
+of a field with more, and lie in memory with any strides. Each is seen here as a field over `HostPoint`, the
+positions of the memory between its first and its last element, and a table says at which of them the land columns
+are. The table depends on the strides alone, so that fields of one layout share it.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import gt4py.next as gtx
 import numpy as np
 from gt4py.next import common as gtx_common
 
-from ailand_gt4py import arrays
-from ailand_gt4py.dimensions import LandPoint, point_connectivity
-from ailand_gt4py.errors import InputError
+from ailand_gt4py.core import arrays
+from ailand_gt4py.core.dimensions import LandPoint, point_connectivity
+from ailand_gt4py.core.errors import InputError
 
 #: Strides of a layout in units of their greatest common divisor.
 Layout = tuple[int, ...]
@@ -27,7 +27,7 @@ Layout = tuple[int, ...]
 
 @dataclasses.dataclass(frozen=True)
 class HostView:
-    """A host's field as places in memory.
+    """A host's field as positions in memory.
 
     Attributes:
         points: the same memory over `HostPoint`, one-dimensional.
@@ -70,7 +70,7 @@ class HostPoints:
         self.is_land = self._xp.ascontiguousarray(mask).reshape(-1).copy()
         self.columns = self._xp.flatnonzero(self.is_land)
         self.n_land = int(self.columns.size)
-        self._places = self._xp.unravel_index(self.columns, self.shape)
+        self._positions = self._xp.unravel_index(self.columns, self.shape)
         self._tables: dict[Layout, gtx.Connectivity] = {}
 
     def view(self, field: Any, name: str) -> HostView:
@@ -101,7 +101,7 @@ class HostPoints:
     def table(self, layout: Layout) -> gtx.Connectivity:
         """Where land columns are in fields of a layout: connectivity of `LandPoint`."""
         if layout not in self._tables:
-            positions = sum(place * stride for place, stride in zip(self._places, layout, strict=True))
+            positions = sum(position * stride for position, stride in zip(self._positions, layout, strict=True))
             self._tables[layout] = point_connectivity(LandPoint, positions, self._xp)
         return self._tables[layout]
 
@@ -120,14 +120,14 @@ class HostPoints:
         if wrong.size:
             column = int(wrong[0])
             raise InputError(
-                f"{name}: found {float(result[column])} at {self.place_text(column)} and {int(wrong.size) - 1} more "
+                f"{name}: found {float(result[column])} at {self.location_text(column)} and {int(wrong.size) - 1} more "
                 "land points, expected finite numbers"
             )
         return result
 
-    def place_text(self, column: int) -> str:
+    def location_text(self, column: int) -> str:
         """A land column's index in the host's fields, for messages."""
-        indices = [str(int(place[column])) for place in self._places]
+        indices = [str(int(position[column])) for position in self._positions]
         return f"point {indices[0]}" if len(indices) == 1 else f"point ({', '.join(indices)})"
 
     def _level_of(self, field: Any, array: arrays.Array, name: str) -> arrays.Array:

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ailand_gt4py import arrays
-from ailand_gt4py.dimensions import Column, HostPoint, LandColumn, OutputFeature, point_connectivity
+from ailand_gt4py.core import arrays
+from ailand_gt4py.core.dimensions import Column, HostPoint, LandColumn, OutputFeature, point_connectivity
 from ailand_gt4py.integration.host_points import HostPoints
 from ailand_gt4py.integration.properties import Output
-from ailand_gt4py.lowering.operator_call import OperatorCall, RepeatedCall
-from ailand_gt4py.stencils.land_points import spread
+from ailand_gt4py.lowering.calls.operator_call import OperatorCall, RepeatedCall
+from ailand_gt4py.stencils.physics.land_points import spread
 
 
 class OutputFields:
@@ -53,8 +53,8 @@ class OutputFields:
             output.name: arrays.wrap(array, dims, output.name) if dims else array
             for output, array in zip(outputs, memory, strict=False)
         }
-        place = xp.where(points.is_land, xp.cumsum(points.is_land) - 1, points.n_land)
-        table = {LandColumn.value: point_connectivity(LandColumn, place, xp)}
+        position = xp.where(points.is_land, xp.cumsum(points.is_land) - 1, points.n_land)
+        table = {LandColumn.value: point_connectivity(LandColumn, position, xp)}
         types: tuple[Any, Any] = (dtype.type, host_dtype.type)
         self._one = dtype.type(1.0)
         self._spread = RepeatedCall(

@@ -12,8 +12,8 @@ from typing import Any
 import netCDF4
 import numpy as np
 
-from ailand_gt4py import arrays
-from ailand_gt4py.errors import InputError, RunError
+from ailand_gt4py.core import arrays
+from ailand_gt4py.core.errors import InputError, RunError
 
 FORMAT = "ailand_gt4py land component 1"
 

@@ -1,0 +1,1 @@
+"""From a GT4Py program to machine code."""

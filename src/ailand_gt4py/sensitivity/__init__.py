@@ -1,0 +1,1 @@
+"""Derivatives of a step's results along a trajectory."""

@@ -9,14 +9,14 @@ HEMISPHERES = ("northern", "southern")
 
 
 def season_of(times: np.ndarray) -> np.ndarray:
-    """(n_times,) place in `SEASONS` of each time, by its month."""
+    """(n_times,) position in `SEASONS` of each time, by its month."""
     month = np.asarray(times, dtype="datetime64[M]").astype(np.int64) % 12
     result: np.ndarray = (month + 1) % 12 // 3
     return result
 
 
 def hemisphere_of(latitude: np.ndarray) -> np.ndarray:
-    """(n_columns,) place in `HEMISPHERES`; the equator counts as northern."""
+    """(n_columns,) position in `HEMISPHERES`; the equator counts as northern."""
     return np.where(np.asarray(latitude) >= 0.0, 0, 1)
 
 
@@ -31,15 +31,15 @@ def mean(values: np.ndarray, axis: int | tuple[int, ...]) -> np.ndarray:
 
 def by_season(values: np.ndarray, times: np.ndarray) -> np.ndarray:
     """Means by season of (n_times, n_columns): (n_seasons, n_columns), NaN for seasons without a value."""
-    place = season_of(times)
-    return np.stack([mean(values[place == season], axis=0) for season in range(len(SEASONS))])
+    position = season_of(times)
+    return np.stack([mean(values[position == season], axis=0) for season in range(len(SEASONS))])
 
 
 def by_hemisphere(values: np.ndarray, times: np.ndarray, latitude: np.ndarray) -> np.ndarray:
     """Means by hemisphere and season of (n_times, n_columns): (n_hemispheres, n_seasons), every value counting once."""
-    place, half = season_of(times), hemisphere_of(latitude)
+    position, half = season_of(times), hemisphere_of(latitude)
     rows = [
-        [mean(values[np.ix_(place == season, half == side)], axis=(0, 1)) for season in range(len(SEASONS))]
+        [mean(values[np.ix_(position == season, half == side)], axis=(0, 1)) for season in range(len(SEASONS))]
         for side in range(len(HEMISPHERES))
     ]
     return np.array(rows)

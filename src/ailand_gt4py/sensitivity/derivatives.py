@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ailand_gt4py.driver.period import Period, read_values
-from ailand_gt4py.driver.quality import count_outside_training_range
-from ailand_gt4py.emulator import Emulator, Precision
-from ailand_gt4py.errors import InputError
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.emulator.emulator import Emulator, Precision
+from ailand_gt4py.io.period import Period, read_values
+from ailand_gt4py.io.quality import count_outside_training_range
 from ailand_gt4py.sensitivity.masks import meaningful
 from ailand_gt4py.sensitivity.quantities import Quantity
 from ailand_gt4py.weights.model import Model
@@ -50,19 +50,19 @@ class Derivatives:
         Raises:
             InputError: there is no such pair.
         """
-        place = self.places(output, by)
-        if place is None:
+        position = self.positions(output, by)
+        if position is None:
             raise InputError(f"derivative of '{output}' by '{by}': expected a pair that was computed")
-        result: np.ndarray = self.values[place]
+        result: np.ndarray = self.values[position]
         return result
 
-    def places(self, output: str, by: str) -> tuple[int, int] | None:
-        """Places of a pair; None where it is not there."""
+    def positions(self, output: str, by: str) -> tuple[int, int] | None:
+        """Positions of a pair; None where it is not there."""
         outputs, inputs = [one.name for one in self.outputs], [one.name for one in self.inputs]
         return (outputs.index(output), inputs.index(by)) if output in outputs and by in inputs else None
 
     def normalised(self, output: int, by: int) -> np.ndarray:
-        """(n_points, n_columns) of one pair, by places: standard deviations per standard deviation."""
+        """(n_points, n_columns) of one pair, by positions: standard deviations per standard deviation."""
         result: np.ndarray = self.values[output, by] * self.input_spread[by] / self.outputs[output].spread
         return result
 
@@ -99,10 +99,10 @@ def states_of_run(
     emulator = Emulator(model, period.n_columns, backend, precision)
     prepared = emulator.prepare_static(period.static)
     state, kept = period.initial_state, np.empty((len(steps), *period.initial_state.shape), period.forcing.dtype)
-    places = {int(step): place for place, step in enumerate(steps)}
+    positions = {int(step): position for position, step in enumerate(steps)}
     for step in range(int(steps[-1]) + 1):
-        if step in places:
-            kept[places[step]] = state
+        if step in positions:
+            kept[positions[step]] = state
         state, _ = emulator.step(prepared, period.forcing[step], state)
         after_step(step + 1)
     return kept
@@ -162,9 +162,9 @@ def derivatives(
         shaped = block.reshape(len(outputs), len(inputs), at_once, n_columns)
         values[:, :, first : first + count] = shaped[:, :, :count]
         groups = {"static": static, "forcing": forcing, "state": state}
-        for place, one in enumerate(inputs):
-            at = one.spread_at(groups[one.group][:, one.place]).reshape(at_once, n_columns)
-            spread[place, first : first + count] = at[:count]
+        for position, one in enumerate(inputs):
+            at = one.spread_at(groups[one.group][:, one.position]).reshape(at_once, n_columns)
+            spread[position, first : first + count] = at[:count]
         flags = (
             count_outside_training_range(forcing, model.forcing).flag
             | count_outside_training_range(state, model.state).flag

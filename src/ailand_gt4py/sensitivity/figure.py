@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ailand_gt4py.driver.plot import OFFSET_FORMATS, nearest_column, place_text, units_text
-from ailand_gt4py.evaluation import figure_style
-from ailand_gt4py.evaluation.figures_space import draw_map, map_extent, map_shrink
+from ailand_gt4py.evaluation.figures import style as figure_style
+from ailand_gt4py.evaluation.figures.series import OFFSET_FORMATS, location_text, nearest_column, units_text
+from ailand_gt4py.evaluation.figures.space import draw_map, map_extent, map_shrink
 from ailand_gt4py.sensitivity.composites import HEMISPHERES, SEASONS, by_hemisphere, mean
 from ailand_gt4py.sensitivity.derivatives import Derivatives
 from ailand_gt4py.sensitivity.quantities import units_of_derivative
@@ -40,7 +40,7 @@ def draw(found: Derivatives, at: tuple[float, float] | None) -> Any:
     """The figure.
 
     Args:
-        at: latitude and longitude of the place whose nearest column is shown through time; None: the first.
+        at: latitude and longitude of the location whose nearest column is shown through time; None: the first.
     """
     shown = shown_pairs(found)
     has_maps = len(found.latitude) >= MAPS_FROM
@@ -63,13 +63,13 @@ def draw(found: Derivatives, at: tuple[float, float] | None) -> Any:
 
 
 def shown_pairs(found: Derivatives) -> list[tuple[int, int]]:
-    """Pairs, by places: those of `SHOWN`, or the strongest where none of them was computed."""
-    pairs = [place for place in (found.places(*names) for names in SHOWN) if place is not None]
+    """Pairs, by positions: those of `SHOWN`, or the strongest where none of them was computed."""
+    pairs = [position for position in (found.positions(*names) for names in SHOWN) if position is not None]
     if pairs:
         return pairs
     means = np.nan_to_num(np.abs(normalised_means(found)), nan=-1.0)
     order = np.argsort(-means, axis=None, kind="stable")[: min(MOST_SHOWN, means.size)]
-    return [(int(place) // means.shape[1], int(place) % means.shape[1]) for place in order]
+    return [(int(position) // means.shape[1], int(position) % means.shape[1]) for position in order]
 
 
 def raised(units: str) -> str:
@@ -115,7 +115,7 @@ def _matrix(part: Any, found: Derivatives) -> None:
 
 
 def _edges(groups: Sequence[str]) -> list[float]:
-    return [place - 0.5 for place in range(1, len(groups)) if groups[place] != groups[place - 1]]
+    return [position - 0.5 for position in range(1, len(groups)) if groups[position] != groups[position - 1]]
 
 
 def running_mean(times: np.ndarray, values: np.ndarray, days: float) -> np.ndarray:
@@ -157,7 +157,7 @@ def _series(part: Any, found: Derivatives, shown: list[tuple[int, int]], column:
         right.set_xticks(np.arange(len(SEASONS)), SEASONS, fontsize=6.5)
         right.grid(axis="y", lw=0.3, color="0.88")
     panels[0, 1].legend(fontsize=6.5, loc="best", handlelength=1.0)
-    where = place_text(float(found.latitude[column]), float(found.longitude[column]))
+    where = location_text(float(found.latitude[column]), float(found.longitude[column]))
     part.suptitle(
         f"through time at {where} (dots; line: mean over {SMOOTH_DAYS:g} days), "
         "and means over all columns of a hemisphere by season",
@@ -171,8 +171,8 @@ def _maps(
     panels = part.subplots(-(-len(shown) // 3), 3, squeeze=False)
     for panel in panels.flat:
         panel.set_axis_off()
-    places = found.longitude, found.latitude
+    locations = found.longitude, found.latitude
     for panel, pair in zip(panels.flat, shown, strict=False):
         values = mean(found.values[pair], axis=0)
         bound = figure_style.symmetric(values)
-        draw_map(part, panel, places, values, "RdBu_r", (-bound, bound), extent, f"mean {_title(found, pair)}")
+        draw_map(part, panel, locations, values, "RdBu_r", (-bound, bound), extent, f"mean {_title(found, pair)}")

@@ -19,71 +19,17 @@ A derivative that is zero because a result is at a bound, such as dry soil, is t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from ailand_gt4py.ecland_snow import LEAST_WATER
-from ailand_gt4py.lagged_forcing import lagged_name
 from ailand_gt4py.sensitivity.quantities import Quantity
-from ailand_gt4py.weights.model import BEFORE, Model
+from ailand_gt4py.weights.meaning import SNOW_AMOUNTS, SNOW_PROPERTIES, VEGETATION, Lookup, Values, has_snow, lookup
+from ailand_gt4py.weights.model import PREVIOUS, Model, previous_name
 
 #: Quantiles of the air's temperature over windows with precipitation in this project's ecLand runs (training columns):
 #: 99.9 % for snowfall, rounded up; 0.1 % for rainfall, rounded down. K.
 WARMEST_SNOWFALL, COLDEST_RAINFALL = 278.15, 267.15
-
-SNOW_PROPERTIES = ("rsn", "tsn", "asn", "slw")
-SNOW_AMOUNTS = ("sd", "snowc")
-VEGETATION = {
-    **dict.fromkeys(("lai_hv", "clim_veg_covh", "clim_veg_z0mh", "clim_veg_rsminh"), "clim_cvh"),
-    **dict.fromkeys(("lai_lv", "clim_veg_covl", "clim_veg_z0ml", "clim_veg_rsminl"), "clim_cvl"),
-}
-Values = np.ndarray
-Lookup = Callable[[str], "Values | None"]
-
-
-def lookup(model: Model, static: Values, forcing: Values, state: Values) -> Lookup:
-    """A function that gives the values of an input by its name, (...,), None where the model has none of it.
-
-    Args:
-        static, forcing, state: (..., n_features) each, all of one shape but for the last axis.
-    """
-    places = {
-        variable.name: (values, place)
-        for variables, values in ((model.static, static), (model.forcing, forcing), (model.state, state))
-        for place, variable in enumerate(variables)
-    }
-
-    def get(name: str) -> Values | None:
-        if name not in places:
-            return None
-        values, place = places[name]
-        return values[..., place]
-
-    return get
-
-
-def has_snow(get: Lookup) -> Values | None:
-    """Whether there is snow; None where the model knows none."""
-    water, cover = get("sd"), get("snowc")
-    if water is not None:
-        result: Values = water > LEAST_WATER
-        return result
-    return None if cover is None else np.asarray(cover > 0.0)
-
-
-def snow_of_state(model: Model, state: Values) -> Values | None:
-    """Whether there is snow in states (..., n_state); None where the model knows none."""
-    names = [variable.name for variable in model.state]
-    return has_snow(lambda name: state[..., names.index(name)] if name in names else None)
-
-
-def meaningful_static(model: Model, static: Values, names: Sequence[str]) -> Values:
-    """(n_columns, n_names): where static inputs of these names have a meaning; static: (n_columns, n_static)."""
-    places = {variable.name: place for place, variable in enumerate(model.static)}
-    covers = [places.get(VEGETATION.get(name, ""), -1) for name in names]
-    rows = [np.ones(len(static), dtype=bool) if place < 0 else static[:, place] > 0.0 for place in covers]
-    return np.stack(rows, axis=1)
 
 
 def _of_input(quantity: Quantity, model: Model, get: Lookup) -> Values | None:
@@ -93,8 +39,8 @@ def _of_input(quantity: Quantity, model: Model, get: Lookup) -> Values | None:
     if name in VEGETATION:
         cover = get(VEGETATION[name])
         return None if cover is None else np.asarray(cover > 0.0)
-    is_before = quantity.variable.is_of_window_before
-    plain = quantity.variable.derived.removeprefix(BEFORE) if is_before else name
+    is_before = quantity.variable.is_previous
+    plain = quantity.variable.derived.removeprefix(PREVIOUS) if is_before else name
     if plain == "met_swdown":
         values = get(name)
         return None if values is None else np.asarray(values > 0.0)
@@ -107,8 +53,8 @@ def _of_input(quantity: Quantity, model: Model, get: Lookup) -> Values | None:
 
 
 def _name_before(model: Model, name: str) -> str:
-    """Name of the input that is a variable's value of the window before; empty where the model has none."""
-    return next((one.name for one in model.forcing if one.derived == lagged_name(name)), "")
+    """Name of the input that is a variable's value of the previous window; empty where the model has none."""
+    return next((one.name for one in model.forcing if one.derived == previous_name(name)), "")
 
 
 def _of_output(name: str, at_start: Lookup, at_end: Lookup) -> Values | None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ailand_gt4py.driver.period import Period
-from ailand_gt4py.driver.whole_files import define, define_columns, define_texts, define_times, write_netcdf
+from ailand_gt4py.io.period import Period
+from ailand_gt4py.io.whole_files import define, define_columns, define_texts, define_times, write_netcdf
 from ailand_gt4py.sensitivity.composites import HEMISPHERES, SEASONS, by_hemisphere, by_season
 from ailand_gt4py.sensitivity.derivatives import Derivatives
 from ailand_gt4py.sensitivity.quantities import Quantity, derivative_name, units_of_derivative

@@ -8,8 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from ailand_gt4py.driver import option_texts
-from ailand_gt4py.errors import InputError
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.names import listed_names
 from ailand_gt4py.weights.model import Model, Variable
 
 Group = Literal["static", "forcing", "state", "diagnostics"]
@@ -26,12 +26,12 @@ class Quantity:
     """An input or an output of a step.
 
     Attributes:
-        variable: of the model. group: which of the model's it is one of. place: in that group.
+        variable: of the model. group: which of the model's it is one of. position: in that group.
     """
 
     variable: Variable
     group: Group
-    place: int
+    position: int
 
     @property
     def name(self) -> str:
@@ -57,13 +57,13 @@ class Quantity:
 
 
 def _quantities(model: Model, group: Group) -> list[Quantity]:
-    return [Quantity(variable, group, place) for place, variable in enumerate(getattr(model, group))]
+    return [Quantity(variable, group, position) for position, variable in enumerate(getattr(model, group))]
 
 
 def _chosen(blocks: dict[str, list[Quantity]], others: Sequence[Quantity], text: str, option: str) -> list[Quantity]:
     known = {quantity.name: quantity for quantity in (*(q for block in blocks.values() for q in block), *others)}
     found: list[Quantity] = []
-    for name in option_texts.names(text, [*blocks, *known], option):
+    for name in listed_names(text, [*blocks, *known], option):
         found += [one for one in blocks.get(name, [known[name]] if name in known else []) if one not in found]
     return found
 
@@ -81,15 +81,15 @@ def choose_outputs(model: Model, text: str | None) -> list[Quantity]:
 def choose_inputs(model: Model, text: str | None) -> list[Quantity]:
     """Inputs from a list of names, ``static``, ``forcing`` and ``state`` among them.
 
-    ``forcing`` is the weather, that of the window before included; inputs of time and place alone are only had by name.
-    For no list: the weather, the state, and `STATIC_SHOWN`.
+    ``forcing`` is the weather, that of the previous window included; inputs of time and location alone are only had
+    by name. For no list: the weather, the state, and `STATIC_SHOWN`.
 
     Raises:
         InputError: an unknown name, or the number of a class.
     """
     static = [one for one in _quantities(model, "static") if one.name not in TYPES]
     forcing = _quantities(model, "forcing")
-    weather = [one for one in forcing if not one.variable.derived or one.variable.is_of_window_before]
+    weather = [one for one in forcing if not one.variable.derived or one.variable.is_previous]
     blocks = {"static": static, "forcing": weather, "state": _quantities(model, "state")}
     if text is None:
         shown = [one for one in static if one.name in STATIC_SHOWN]

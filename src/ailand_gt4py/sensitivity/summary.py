@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from ailand_gt4py.driver.text_table import aligned
+from ailand_gt4py.io.text_table import aligned
 from ailand_gt4py.sensitivity.composites import mean
 from ailand_gt4py.sensitivity.derivatives import Derivatives
 from ailand_gt4py.sensitivity.quantities import units_of_derivative
@@ -48,7 +48,7 @@ def normalised_means(found: Derivatives) -> np.ndarray:
 
 
 def pair_summary(found: Derivatives, output: int, by: int) -> PairSummary:
-    """Summary of one pair, by places."""
+    """Summary of one pair, by positions."""
     values = found.values[output, by]
     known = values[np.isfinite(values)].astype(np.float64)
     one, other = found.outputs[output], found.inputs[by]

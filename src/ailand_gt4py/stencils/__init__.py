@@ -1,0 +1,1 @@
+"""GT4Py field operators, and nothing else."""

@@ -1,0 +1,1 @@
+"""Training of a model on ecLand's runs. The only room with PyTorch."""

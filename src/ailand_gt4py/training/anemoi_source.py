@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from ailand_gt4py.driver.column_file import one_line
-from ailand_gt4py.driver.derive import DERIVATIONS, Derivation, sentences
-from ailand_gt4py.driver.time_axis import check_step, text
-from ailand_gt4py.driver.units import Conversion, conversion
-from ailand_gt4py.errors import InputError
-from ailand_gt4py.training.variables import Specification, VariableSet
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.io.column_file import one_line
+from ailand_gt4py.io.derive import DERIVATIONS, Derivation, sentences
+from ailand_gt4py.io.time_axis import check_step, text
+from ailand_gt4py.io.units import Conversion, conversion
+from ailand_gt4py.weights.variables import Specification, VariableSet
 
 Values = np.ndarray[Any, Any]
 
@@ -88,7 +88,7 @@ class AnemoiSource:
         self._given_static = [variable.name for variable in variables.static if variable.name in self._own_names]
         self._needed_static = sorted({name for one in derived.values() for name in one.inputs} | {*self._given_static})
         first = self._read(0, 1)[0]
-        self._first_static = {name: first[self._place(name)] for name in self._needed_static}
+        self._first_static = {name: first[self._position(name)] for name in self._needed_static}
         self.static = self._static(derived)
         self._tell(derived)
 
@@ -100,9 +100,9 @@ class AnemoiSource:
         values = self._select([variable.name for variable in self._forcing], first, last)
         finite = np.isfinite(values)
         if not finite.all():
-            row, column, place = (int(part) for part in np.argwhere(~finite)[0])
+            row, column, position = (int(part) for part in np.argwhere(~finite)[0])
             raise InputError(
-                f"{self._path}: variable '{self._forcing[place].name}' is {values[row, column, place]} at "
+                f"{self._path}: variable '{self._forcing[position].name}' is {values[row, column, position]} at "
                 f"{text(self.times[first + row])} in column {column}, expected a finite number"
             )
         return values
@@ -163,7 +163,7 @@ class AnemoiSource:
         self._conversions[name] = conversion(units if stated is None else stated, units, f"{self._path}: '{own_name}'")
         return True
 
-    def _place(self, name: str) -> int:
+    def _position(self, name: str) -> int:
         return int(self._dataset.name_to_index[self._own_names[name]])
 
     def _read(self, first: int, last: int) -> Values:
@@ -184,13 +184,13 @@ class AnemoiSource:
         block = self._read(first, last)
         self._require_constant(block, first)
         values = np.empty((last - first, self.n_columns, len(names)), dtype=np.float32)
-        for place, name in enumerate(names):
-            values[..., place] = self._conversions[name].apply(block[:, self._place(name)].astype(np.float64))
+        for position, name in enumerate(names):
+            values[..., position] = self._conversions[name].apply(block[:, self._position(name)].astype(np.float64))
         return values
 
     def _require_constant(self, block: Values, first: int) -> None:
         for name, expected in self._first_static.items():
-            found = block[:, self._place(name)]
+            found = block[:, self._position(name)]
             differs = (found != expected) & ~(np.isnan(found) & np.isnan(expected))
             if differs.any():
                 row, column = (int(part) for part in np.argwhere(differs)[0])
@@ -206,7 +206,7 @@ class AnemoiSource:
             return self._conversions[name].apply(self._first_static[name].astype(np.float64))
 
         result = np.empty((self.n_columns, len(self._variables.static)))
-        for place, variable in enumerate(self._variables.static):
+        for position, variable in enumerate(self._variables.static):
             if variable.name in derived:
                 one = derived[variable.name]
                 values = one.function({name: field(name) for name in one.inputs}, str(self._path))
@@ -220,7 +220,7 @@ class AnemoiSource:
                     f"{self._path}: variable '{variable.name}' is {values[column]} in column {column}, "
                     "expected a finite number"
                 )
-            result[:, place] = values
+            result[:, position] = values
         return result
 
     def _tell(self, derived: Mapping[str, Derivation]) -> None:

@@ -13,9 +13,9 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import yaml
 
-from ailand_gt4py.driver.first_guess import guessable
-from ailand_gt4py.errors import InputError
-from ailand_gt4py.training.variables import VariableSet, choose
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.io.first_guess import guessable
+from ailand_gt4py.weights.variables import VariableSet, choose
 
 Section = TypeVar("Section")
 
@@ -27,7 +27,7 @@ class Data:
     train: tuple[str, ...]
     directory: str = "."
     exclude_boxes: tuple[tuple[float, float, float, float], ...] = ()
-    exclude_places_of: tuple[str, ...] = ()
+    exclude_locations_of: tuple[str, ...] = ()
     may_lack: tuple[str, ...] = ()
     frequency: Mapping[str, int] = dataclasses.field(default_factory=dict)
     frequency_above: Mapping[str, tuple[float, int]] = dataclasses.field(default_factory=dict)
@@ -295,11 +295,11 @@ def _check(configuration: Configuration, where: str) -> None:
             raise InputError(f"{where}: option 'data.frequency.{name}' is {factor}, expected at least 1")
     if not configuration.data.train:
         raise InputError(f"{where}: option 'data.train' is empty, expected at least one file")
-    for place, (south, north, west, east) in enumerate(configuration.data.exclude_boxes):
+    for position, (south, north, west, east) in enumerate(configuration.data.exclude_boxes):
         if not (south < north and west < east):
             raise InputError(
-                f"{where}: option 'data.exclude_boxes[{place}]' is [{south}, {north}, {west}, {east}], expected south, "
-                "north, west, east, each pair increasing"
+                f"{where}: option 'data.exclude_boxes[{position}]' is [{south}, {north}, {west}, {east}], expected "
+                "south, north, west, east, each pair increasing"
             )
     try:
         chosen = configuration.variable_set

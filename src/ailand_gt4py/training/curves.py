@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ailand_gt4py.errors import InputError
+from ailand_gt4py.core.errors import InputError
 
 
 class Curves:

@@ -20,18 +20,18 @@ from typing import Any
 
 import numpy as np
 
-from ailand_gt4py.derived_forcing import derived_forcing
-from ailand_gt4py.driver.first_guess import FIRST_GUESSES
-from ailand_gt4py.errors import InputError
-from ailand_gt4py.lagged_forcing import LaggedForcing
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.emulator.derived_forcing import derived_forcing
+from ailand_gt4py.emulator.previous_window import PreviousWindow
+from ailand_gt4py.io.first_guess import FIRST_GUESSES
 from ailand_gt4py.training.sources import Source, open_source
-from ailand_gt4py.training.variables import Specification, VariableSet
 from ailand_gt4py.training.windows import COLUMN_BLOCK, Values, WindowData, allocate
+from ailand_gt4py.weights.variables import Specification, VariableSet
 
 #: Values that are read at once, of all variables.
 READ_VALUES = 32 << 20
-#: Digits of a degree, after the point, to which places are compared.
-PLACE_DIGITS = 4
+#: Digits of a degree, after the point, to which locations are compared.
+LOCATION_DIGITS = 4
 
 
 class _Target:
@@ -55,7 +55,7 @@ def read_windows(
     variables: VariableSet,
     *,
     exclude_boxes: Sequence[Sequence[float]] = (),
-    exclude_places_of: Sequence[str | Path] = (),
+    exclude_locations_of: Sequence[str | Path] = (),
     may_lack: Sequence[str] = (),
     cache: Path | None = None,
 ) -> WindowData:
@@ -65,7 +65,7 @@ def read_windows(
         paths: of the sources (see `sources.open_source`); their steps must be equal, their times need not.
         variables: to read.
         exclude_boxes: (south, north, west, east), degrees: columns inside are left out.
-        exclude_places_of: columns at the places of these sources' columns are left out, too.
+        exclude_locations_of: columns at the locations of these sources' columns are left out, too.
         may_lack: states that a source need not have; what they are is guessed as `ailand-column-run` does for a first
             state (`driver.first_guess`), by the values of the same label.
         cache: existing directory for the arrays; None: they are in memory.
@@ -82,7 +82,7 @@ def read_windows(
                 raise InputError(f"{path}: its step is {source.step}, expected that of {paths[0]}, {first.step}")
             if len(source.times) < 2:
                 raise InputError(f"{path}: {len(source.times)} times, expected at least 2")
-        excluded = _places_of(exclude_places_of, variables, may_lack)
+        excluded = _locations_of(exclude_locations_of, variables, may_lack)
         taken = [_kept(source, exclude_boxes, excluded) for source in sources]
         if not any(len(columns) for columns in taken):
             raise InputError(
@@ -103,26 +103,26 @@ def read_windows(
     return data
 
 
-def _places(source: Source) -> list[tuple[int, int]]:
-    """Place of each column to `PLACE_DIGITS`: the same from single precision and with longitudes from 0 to 360."""
-    unit = 10**PLACE_DIGITS
+def _locations(source: Source) -> list[tuple[int, int]]:
+    """Location of each column to `LOCATION_DIGITS`: the same from float32 and with longitudes from 0 to 360."""
+    unit = 10**LOCATION_DIGITS
     latitude = np.rint(source.latitude * unit).astype(np.int64)
     longitude = np.rint(source.longitude * unit).astype(np.int64) % (360 * unit)
     return list(zip(latitude.tolist(), longitude.tolist(), strict=True))
 
 
-def _places_of(paths: Sequence[str | Path], variables: VariableSet, may_lack: Sequence[str]) -> set[tuple[int, int]]:
-    """Places of all columns of some sources."""
+def _locations_of(paths: Sequence[str | Path], variables: VariableSet, may_lack: Sequence[str]) -> set[tuple[int, int]]:
+    """Locations of all columns of some sources."""
     found: set[tuple[int, int]] = set()
     for path in paths:
         with contextlib.closing(open_source(path, variables, may_lack)) as source:
-            found.update(_places(source))
+            found.update(_locations(source))
     return found
 
 
 def _kept(source: Source, boxes: Sequence[Sequence[float]], excluded: set[tuple[int, int]]) -> Values:
     """Numbers of the columns that are not excluded."""
-    kept = np.array([place not in excluded for place in _places(source)], dtype=bool)
+    kept = np.array([location not in excluded for location in _locations(source)], dtype=bool)
     for south, north, west, east in boxes:
         # Eastward from the western edge: right across the date line and for longitudes from 0 to 360, too.
         from_west = (source.longitude - west) % 360.0
@@ -164,12 +164,12 @@ def _empty(
 
 def _read(path: str | Path, source: Source, columns: Values, target: _Target, variables: VariableSet) -> None:
     """Read a source's columns into their place, some times after the other."""
-    from_file = [place for place, variable in enumerate(variables.forcing) if not variable.derived]
+    from_file = [position for position, variable in enumerate(variables.forcing) if not variable.derived]
     templates = [variable.variable() for variable in variables.forcing]
-    lagged = LaggedForcing(templates)
-    solar = [place for place, one in enumerate(templates) if one.derived and place not in lagged.places]
-    known = [place for place, variable in enumerate(variables.state) if variable.name not in source.lacking]
-    targets = (*(variables.state[place] for place in known), *variables.diagnostics)
+    previous = PreviousWindow(templates)
+    solar = [position for position, one in enumerate(templates) if one.derived and position not in previous.positions]
+    known = [position for position, variable in enumerate(variables.state) if variable.name not in source.lacking]
+    targets = (*(variables.state[position] for position in known), *variables.diagnostics)
     n_known, n_labels = len(known), len(source.times)
     per_time = max(source.n_columns * (len(from_file) + len(targets)), 1)
     step = max(1, READ_VALUES // per_time)
@@ -186,7 +186,7 @@ def _read(path: str | Path, source: Source, columns: Values, target: _Target, va
                 source.longitude[columns],
                 source.times[windows],
                 target.data.step_seconds,
-                [templates[place].derived for place in solar],
+                [templates[position].derived for position in solar],
                 derived,
             )
             target.forcing[:, windows][..., solar] = derived.transpose(1, 0, 2)
@@ -196,22 +196,22 @@ def _read(path: str | Path, source: Source, columns: Values, target: _Target, va
         target.state[:, start:stop][..., known] = by_column[..., :n_known]
         line_up(target.diagnostics, by_column[..., n_known:], start, variables.diagnostics)
     for first in range(0, len(columns), COLUMN_BLOCK):
-        lagged.fill(target.forcing[first : first + COLUMN_BLOCK].transpose(1, 0, 2))
+        previous.fill(target.forcing[first : first + COLUMN_BLOCK].transpose(1, 0, 2))
         for name in source.lacking:
             _guess(path, name, target.state[first : first + COLUMN_BLOCK], variables)
 
 
 def _guess(path: str | Path, name: str, state: Values, variables: VariableSet) -> None:
-    """Put the first guess of a state that a source lacks into its place.
+    """Put the first guess of a state that a source lacks into its position.
 
     Args:
         name: of the state; one of `driver.first_guess.guessable`.
         state: (n, n_labels, n_state), the others read; written.
     """
-    places = {variable.name: place for place, variable in enumerate(variables.state)}
+    positions = {variable.name: position for position, variable in enumerate(variables.state)}
     guess = FIRST_GUESSES[name]
-    inputs = {one: state[..., places[one]] for one in guess.inputs}
-    state[..., places[name]] = guess.function(inputs, str(path))
+    inputs = {one: state[..., positions[one]] for one in guess.inputs}
+    state[..., positions[name]] = guess.function(inputs, str(path))
 
 
 def _guess_sentence(name: str) -> str:
@@ -229,7 +229,7 @@ def line_up(windows: Values, labelled: Values, first: int, diagnostics: Sequence
         InputError: a time meaning other than ``window end`` or ``window mean``.
     """
     n_windows, last = windows.shape[1], first + labelled.shape[1]
-    for place, variable in enumerate(diagnostics):
+    for position, variable in enumerate(diagnostics):
         shift = {"window end": 1, "window mean": 0}.get(variable.time_meaning)
         if shift is None:
             raise InputError(
@@ -237,7 +237,7 @@ def line_up(windows: Values, labelled: Values, first: int, diagnostics: Sequence
                 "'window mean'"
             )
         begin, end = max(first - shift, 0), min(last - shift, n_windows)
-        windows[:, begin:end, place] = labelled[:, begin + shift - first : end + shift - first, place]
+        windows[:, begin:end, position] = labelled[:, begin + shift - first : end + shift - first, position]
 
 
 def _require_finite(
@@ -246,14 +246,15 @@ def _require_finite(
     finite = np.isfinite(labelled)
     if finite.all():
         return
-    row, column, place = (int(part) for part in np.argwhere(~finite)[0])
+    row, column, position = (int(part) for part in np.argwhere(~finite)[0])
     raise InputError(
-        f"{path}: variable '{targets[place].name}' has {int((~finite[..., place]).sum())} values that are not finite, "
-        f"the first at {str(source.times[first + row])[:16]} in column {column}; expected all it is to learn from"
+        f"{path}: variable '{targets[position].name}' has {int((~finite[..., position]).sum())} values that are "
+        f"not finite, the first at {str(source.times[first + row])[:16]} in column {column}; "
+        "expected all it is to learn from"
     )
 
 
-def place_groups(data: WindowData) -> Any:
-    """(n_columns,) "class/place" of each column, for `windows.split_columns`."""
-    places = zip(data.climate, data.latitude, data.longitude, strict=True)
-    return np.array([f"{climate}/{latitude:.4f},{longitude:.4f}" for climate, latitude, longitude in places])
+def location_groups(data: WindowData) -> Any:
+    """(n_columns,) "class/location" of each column, for `windows.split_columns`."""
+    locations = zip(data.climate, data.latitude, data.longitude, strict=True)
+    return np.array([f"{climate}/{latitude:.4f},{longitude:.4f}" for climate, latitude, longitude in locations])

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ailand_gt4py.errors import InputError, RunError
+from ailand_gt4py.core.errors import InputError, RunError
 from ailand_gt4py.training.configuration import Configuration, Stage
 from ailand_gt4py.training.curves import Curves
 from ailand_gt4py.training.network import LayerNormNetwork

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ailand_gt4py.constants import LAYER_NORM_EPSILON
+from ailand_gt4py.core.constants import LAYER_NORM_EPSILON
 from ailand_gt4py.training.soil_heat import SoilHeat
 from ailand_gt4py.weights.architectures import Sizes
 
@@ -129,9 +129,9 @@ class LayerNormNetwork(nn.Module):
         if self.soil_heat is None or physics.heat_nodes is None or freezing_weight == 0.0:
             return difference
         of_heat = self.soil_heat.heat(state, physics.heat_nodes) - self.soil_heat.heat(other, physics.heat_nodes)
-        places = self.soil_heat.places
-        mixed = (1.0 - freezing_weight) * difference[..., places] + freezing_weight * of_heat
-        return difference.index_copy(-1, places, mixed)
+        positions = self.soil_heat.positions
+        mixed = (1.0 - freezing_weight) * difference[..., positions] + freezing_weight * of_heat
+        return difference.index_copy(-1, positions, mixed)
 
     def input_product(self, static: torch.Tensor, forcing: torch.Tensor) -> torch.Tensor:
         """The state-independent part of the first layer, for all steps of a rollout at once.

@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from ailand_gt4py.errors import InputError
-from ailand_gt4py.evaluation import baselines
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.evaluation.scores import baselines
 from ailand_gt4py.training.statistics import RunningStatistics
 from ailand_gt4py.training.tensors import Tensors
-from ailand_gt4py.training.variables import Specification, VariableSet
 from ailand_gt4py.training.windows import Values, WindowData
 from ailand_gt4py.weights.model import Normalisation, Variable
+from ailand_gt4py.weights.variables import Specification, VariableSet
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,12 +51,12 @@ class Scaling:
         """
         weight, constant = np.zeros((len(self.state), len(self.static))), np.full(len(self.state), np.inf)
         names = [variable.name for variable in self.static]
-        for place, variable in enumerate(self.state):
+        for position, variable in enumerate(self.state):
             if variable.bounded_by in names:
                 source = names.index(variable.bounded_by)
                 bound = self.static[source].normalisation
-                weight[place, source] = bound.scale / variable.normalisation.scale
-                constant[place] = (bound.shift - variable.normalisation.shift) / variable.normalisation.scale
+                weight[position, source] = bound.scale / variable.normalisation.scale
+                constant[position] = (bound.shift - variable.normalisation.shift) / variable.normalisation.scale
         return weight, constant
 
 
@@ -114,11 +114,11 @@ def measure(data: WindowData, variables: VariableSet, columns: Values | None = N
 
 def _logarithms(values: Values, members: Sequence[Specification]) -> Values:
     """The values, of those with the method ``log`` their logarithm."""
-    logarithmic = [place for place, member in enumerate(members) if member.method == "log"]
+    logarithmic = [position for position, member in enumerate(members) if member.method == "log"]
     if not logarithmic:
         return values
     values = values.astype(np.float64)
-    floors = np.array([members[place].floor for place in logarithmic])
+    floors = np.array([members[position].floor for position in logarithmic])
     values[..., logarithmic] = np.log(np.maximum(values[..., logarithmic], floors))
     return values
 
@@ -193,8 +193,8 @@ def normalised_tensors(data: WindowData, scaling: Scaling) -> Tensors:
 
 
 def _normalise(values: Values, variables: Sequence[Variable]) -> None:
-    for place, variable in enumerate(variables):
-        values[..., place] = variable.normalisation.apply(values[..., place].astype(np.float64))
+    for position, variable in enumerate(variables):
+        values[..., position] = variable.normalisation.apply(values[..., position].astype(np.float64))
 
 
 def clip_targets(

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ailand_gt4py.errors import InputError
+from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.training.configuration import Configuration
-from ailand_gt4py.training.dataset import place_groups, read_windows
+from ailand_gt4py.training.dataset import location_groups, read_windows
 from ailand_gt4py.training.export import describe_training, to_model
 from ailand_gt4py.training.loop import Trainer
 from ailand_gt4py.training.scaling import clip_targets, error_scales, measure, normalised_tensors
@@ -77,13 +77,13 @@ def _train(
         files,
         variables,
         exclude_boxes=options.exclude_boxes,
-        exclude_places_of=[files[0].parent / name for name in options.exclude_places_of],
+        exclude_locations_of=[files[0].parent / name for name in options.exclude_locations_of],
         may_lack=options.may_lack,
         cache=_cache(directory) if options.in_files else None,
     )
     for sentence in data.history:
         report(f"  {sentence}")
-    training, validation = split_columns(place_groups(data), options.validation_fraction, configuration.run.seed)
+    training, validation = split_columns(location_groups(data), options.validation_fraction, configuration.run.seed)
     for name, count in clip_targets(data, variables, options.clip, training).items():
         report(f"{name}: {count} of {int(data.n_windows[training].sum())} values clipped")
     scaling = measure(data, variables, training)

@@ -1,4 +1,5 @@
-"""Soil temperatures that change by their heat, in PyTorch and in normalised space (see `ailand_gt4py.soil_heat`).
+"""Soil temperatures that change by their heat, in PyTorch and in normalised space (see
+`ailand_gt4py.ecland.soil_heat`).
 
 The heat h is a function of the temperature that is linear between the nodes of the frozen fraction, with the slope 1
 outside; what it is at the nodes depends on the column's latent heat.
@@ -11,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ailand_gt4py import soil_heat
+from ailand_gt4py.ecland import soil_heat
 from ailand_gt4py.training.scaling import Scaling, scale, shift
 
 
@@ -22,14 +23,14 @@ class SoilHeat(nn.Module):
         scaling: of the model's variables.
 
     Attributes:
-        places: of these variables in the state.
+        positions: of these variables in the state.
     """
 
     def __init__(self, scaling: Scaling) -> None:
         super().__init__()
-        heated = [place for place, variable in enumerate(scaling.state) if soil_heat.changes_by_heat(variable)]
-        property_places = soil_heat.property_places(scaling.static)
-        properties = [scaling.static[place] for place in property_places]
+        heated = [position for position, variable in enumerate(scaling.state) if variable.changes_by_heat]
+        property_positions = soil_heat.property_positions([variable.name for variable in scaling.static])
+        properties = [scaling.static[position] for position in property_positions]
         shifts, scales = shift(scaling.state)[heated], scale(scaling.state)[heated]
         temperatures = (soil_heat.node_temperatures()[None, :] - shifts[:, None]) / scales[:, None]
         numbers = {
@@ -43,27 +44,27 @@ class SoilHeat(nn.Module):
         for name, values in numbers.items():
             # In double precision, rounded where they are used: a network in double precision is the reference.
             self.register_buffer(name, torch.as_tensor(values, dtype=torch.float64), persistent=False)
-        for name, indices in (("places", heated), ("property_places", property_places)):
+        for name, indices in (("positions", heated), ("property_positions", property_positions)):
             self.register_buffer(name, torch.tensor(indices), persistent=False)
 
     def nodes(self, static: torch.Tensor) -> torch.Tensor:
         """(n, n_heated, N_PARTS + 1) heat at the nodes, of columns with these static inputs (n, n_static)."""
-        properties = static[:, self.property_places].double() * self.property_scale + self.property_shift
+        properties = static[:, self.property_positions].double() * self.property_scale + self.property_shift
         values = properties.unbind(dim=1)
         latent = soil_heat.freezing_heat(values) / soil_heat.heat_capacity(values)
         return (self.temperatures - (latent[:, None] / self.scale)[:, :, None] * self.frozen).to(static.dtype)
 
     def heat(self, state: torch.Tensor, nodes: torch.Tensor) -> torch.Tensor:
         """(..., n_heated) the heat of a state (..., n_state)."""
-        temperature = state[..., self.places]
+        temperature = state[..., self.positions]
         value, _ = _interpolated(temperature, self._part(temperature), self.temperatures.to(nodes.dtype), nodes)
         return value
 
     def advance(self, state: torch.Tensor, increment: torch.Tensor, nodes: torch.Tensor) -> torch.Tensor:
         """The state plus an increment, which of some variables is one of heat; each (n, n_state)."""
-        before, change = state[:, self.places], increment[:, self.places]
+        before, change = state[:, self.positions], increment[:, self.positions]
         after = _Advance.apply(before, change, self._part(before), self.temperatures.to(nodes.dtype), nodes)
-        return (state + increment).index_copy(1, self.places, after)
+        return (state + increment).index_copy(1, self.positions, after)
 
     def _part(self, temperature: torch.Tensor) -> torch.Tensor:
         """The part between nodes that a temperature is in, or nearest to."""
@@ -80,8 +81,8 @@ def _interpolated(
         x: (..., n). part: (..., n) between which nodes x is. x_nodes, y_nodes: (..., n, n_nodes), may be broadcast.
     """
 
-    def at(nodes: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
-        return torch.gather(nodes.expand(*place.shape, nodes.shape[-1]), -1, place[..., None])[..., 0]
+    def at(nodes: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
+        return torch.gather(nodes.expand(*position.shape, nodes.shape[-1]), -1, position[..., None])[..., 0]
 
     x_low, x_high, y_low, y_high = (at(nodes, part + k) for nodes in (x_nodes, y_nodes) for k in (0, 1))
     slope = (y_high - y_low) / (x_high - x_low)
@@ -118,4 +119,4 @@ class _Advance(torch.autograd.Function):
 
 def soil_heat_of(scaling: Scaling) -> SoilHeat | None:
     """Of a model to be trained; None where no variable changes by heat."""
-    return SoilHeat(scaling) if any(map(soil_heat.changes_by_heat, scaling.state)) else None
+    return SoilHeat(scaling) if any(variable.changes_by_heat for variable in scaling.state) else None

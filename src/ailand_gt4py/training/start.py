@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import torch
 
-from ailand_gt4py.errors import InputError
+from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.training.network import LayerNormNetwork
 from ailand_gt4py.training.scaling import Scaling
 from ailand_gt4py.weights.model import Model, Variable

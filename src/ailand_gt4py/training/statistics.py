@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ailand_gt4py.errors import InputError
+from ailand_gt4py.core.errors import InputError
 
 
 class RunningStatistics:

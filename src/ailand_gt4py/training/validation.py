@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from ailand_gt4py.evaluation import baselines
+from ailand_gt4py.evaluation.scores import baselines
 from ailand_gt4py.training.network import LayerNormNetwork
 from ailand_gt4py.training.rollout import free_run
 from ailand_gt4py.training.scaling import Scaling, bounds, scale, shift

@@ -128,16 +128,18 @@ def split_columns(groups: Sequence[str], fraction: float, seed: int) -> tuple[Va
     of every class, so that all are in both.
 
     Args:
-        groups: (n_columns,) "class/place" of each column. Columns of one place (runs with several parameters) stay
-            together.
-        fraction: of each class for validation, rounded, at least one place where it is above 0 and the class has two.
+        groups: (n_columns,) "class/location" of each column. Columns of one location (runs with several parameters)
+            stay together.
+        fraction: of each class for validation, rounded, at least one location where it is above 0 and the class has
+            two.
         seed: for the draw.
     """
     texts = np.asarray(groups).astype(str)
     classes = np.array([text.partition("/")[0] for text in texts])
     chosen: list[str] = []
     for name in np.unique(classes):
-        # An order of places that does not depend on which others there are: more data leave the split nearly as it was.
+        # An order of locations that does not depend on which others there are: more data leave the split nearly as
+        # it was.
         members = sorted(set(texts[classes == name].tolist()), key=lambda text: _draw(text, seed))
         count = round(fraction * len(members))
         if fraction > 0.0 and len(members) > 1:

@@ -27,7 +27,7 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
-from ailand_gt4py.errors import InputError
+from ailand_gt4py.core.errors import InputError
 
 ArchitectureName = Literal["simple", "two_branch", "layer_norm"]
 

@@ -1,20 +1,20 @@
 """The model in memory: named variables, their statistics, the network's parameters and its provenance.
 
 Everything needed to use an emulator in physical units is here; nothing here knows how it is stored
-(`model_file`) or run (`ailand_gt4py.emulator`).
+(`model_file`) or run (`ailand_gt4py.emulator.emulator`).
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol, get_args
 
 import numpy as np
 
-from ailand_gt4py.errors import InputError
-from ailand_gt4py.soil_heat import SOIL_HEAT, property_places
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.ecland.soil_heat import SOIL_HEAT, property_positions
 from ailand_gt4py.weights import architectures
 
 NormalisationMethod = Literal["mean-std", "max", "std", "min-max", "log", "none"]
@@ -22,9 +22,9 @@ NormalisationMethod = Literal["mean-std", "max", "std", "min-max", "log", "none"
 #: What a value stored with a time label stands for. ``window`` is the emulator's step [t, t + step).
 TimeMeaning = Literal["static", "window mean", "window start", "window end"]
 
-#: `Variable.derived` begins with this where the rest of it is the name of a variable whose value of the window before
-#: is meant.
-BEFORE = "before:"
+#: `Variable.derived` begins with this where the rest of it is the name of a variable whose value of the previous window
+#: is meant; the spelling is that of model files.
+PREVIOUS = "before:"
 
 REQUIRED_STATISTICS: dict[str, tuple[str, ...]] = {
     "mean-std": ("mean", "std"),
@@ -135,11 +135,11 @@ class Variable:
             infinite where there is none.
         bounded_by: empty, or the name of another variable that the step's result does not exceed either, in each column
             by that one's own value: a static input or forcing, or a result of the same group (see `Model`).
-        increment_of: empty, or `ailand_gt4py.soil_heat.SOIL_HEAT`: what the network adds to this state variable is a
-            change of the layer's heat over its capacity, in K.
+        increment_of: empty, or `ailand_gt4py.ecland.soil_heat.SOIL_HEAT`: what the network adds to this state
+            variable is a change of the layer's heat over its capacity, in K.
         derived: empty, or what fills this input, which then need not be in a file: a quantity computed from time and
-            place (see `ailand_gt4py.stencils.solar`), or another variable's value of the window before
-            (`ailand_gt4py.lagged_forcing`).
+            position (see `ailand_gt4py.stencils.physics.solar`), or another variable's value of the previous window
+            (`ailand_gt4py.emulator.previous_window`).
     """
 
     name: str
@@ -170,15 +170,46 @@ class Variable:
             )
 
     @property
-    def is_of_window_before(self) -> bool:
-        """Whether it is another variable's value of the window before."""
-        return self.derived.startswith(BEFORE)
+    def is_previous(self) -> bool:
+        """Whether it is another variable's value of the previous window."""
+        return self.derived.startswith(PREVIOUS)
+
+    @property
+    def changes_by_heat(self) -> bool:
+        """Whether its increment is one of soil heat (`ailand_gt4py.ecland.soil_heat`)."""
+        return self.increment_of == SOIL_HEAT
 
     def __eq__(self, other: object) -> bool:
         return _same(self, other)
 
     def __hash__(self) -> int:
         return hash(self.name)
+
+
+def previous_name(name: str) -> str:
+    """What `Variable.derived` says of the variable that has ``name``'s value of the previous window."""
+    return f"{PREVIOUS}{name}"
+
+
+def previous_positions(forcing: Sequence[Variable]) -> tuple[list[int], list[int]]:
+    """Positions of the forcing inputs that are of the previous window, and of the inputs that each of them repeats.
+
+    Raises:
+        InputError: an input of the previous window whose variable is no forcing of the model, or itself of the previous
+            window.
+    """
+    own = {variable.name: position for position, variable in enumerate(forcing) if not variable.is_previous}
+    positions = [position for position, variable in enumerate(forcing) if variable.is_previous]
+    sources = []
+    for position in positions:
+        name = forcing[position].derived.removeprefix(PREVIOUS)
+        if name not in own:
+            raise InputError(
+                f"forcing '{forcing[position].name}' is '{name}' of the previous window, which is not among the "
+                f"forcing of the window itself; expected one of {', '.join(own)}"
+            )
+        sources.append(own[name])
+    return positions, sources
 
 
 class ModelVariables(Protocol):
@@ -280,7 +311,7 @@ class Model:
                 raise InputError(f"{what} and the unit '{variable.units}', expected them for a state in K")
             if self.architecture == "two_branch":
                 raise InputError(f"{what}, expected none in the architecture 'two_branch'")
-            property_places(self.static)
+            property_positions([variable.name for variable in self.static])
 
     @property
     def variables(self) -> tuple[Variable, ...]:

@@ -29,7 +29,7 @@ from typing import Any
 import netCDF4
 import numpy as np
 
-from ailand_gt4py.errors import InputError, RunError
+from ailand_gt4py.core.errors import InputError, RunError
 from ailand_gt4py.weights import architectures
 from ailand_gt4py.weights.model import Model, Normalisation, Variable
 from ailand_gt4py.weights.schema import (

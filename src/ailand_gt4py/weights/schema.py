@@ -25,7 +25,7 @@ TEXT_COLUMNS = {
     "standard_name": "CF standard name, empty where there is none",
     "time_meaning": "what a value stands for in a step over the window [t, t + step)",
     "normalisation": "method: mean-std, max, std, min-max, log or none",
-    "derived": "what fills this input: a quantity of time and place, or before:NAME of the window before; else empty",
+    "derived": "what fills this input: a quantity of time and location, before:NAME of the previous window, empty",
     "bounded_by": "another variable whose value the result does not exceed in each column, empty where there is none",
     "increment_of": "soil_heat where the network's increment is one of the soil's heat over its capacity, else empty",
 }

@@ -18,8 +18,8 @@ _HEADINGS = {
     "diagnostics": "Diagnostics (output)",
 }
 
-#: Marks of inputs that are computed from time and place, and of those of the window before.
-_COMPUTED, _LAGGED = "*", "+"
+#: Marks of inputs that are computed from time and location, and of those of the previous window.
+_COMPUTED, _PREVIOUS = "*", "+"
 
 #: Longest text of a cell by column; with usual names and numbers the lines stay within 120 characters.
 _WIDEST = {"name": 28, "units": 12, "normalisation": 25, "training range": 22, "bounds": 27}
@@ -59,7 +59,7 @@ def summarise(model: Model, path: str | os.PathLike[str] | None = None) -> str:
 def _remarks(model: Model) -> list[str]:
     """What the marks behind names mean."""
     marks = {_mark(variable) for variable in model.variables}
-    texts = {_COMPUTED: "computed from time and place", _LAGGED: "of the window before"}
+    texts = {_COMPUTED: "computed from time and location", _PREVIOUS: "of the previous window"}
     lines = [f"{mark} {text}; need not be in the forcing file" for mark, text in texts.items() if mark in marks]
     return ["", *lines] if lines else []
 
@@ -68,7 +68,7 @@ def _mark(variable: Variable) -> str:
     """A sign at the end of the name of what need not be in the forcing file."""
     if not variable.derived:
         return ""
-    return _LAGGED if variable.is_of_window_before else _COMPUTED
+    return _PREVIOUS if variable.is_previous else _COMPUTED
 
 
 def _layers(model: Model) -> str:

@@ -14,7 +14,7 @@ def data(tmp_path_factory):
     from training_files import write_columns
 
     from ailand_gt4py.training.dataset import read_windows
-    from ailand_gt4py.training.variables import DEFAULT
+    from ailand_gt4py.weights.variables import DEFAULT
 
     return read_windows([write_columns(tmp_path_factory.mktemp("data") / "a.nc")], DEFAULT)
 
@@ -22,7 +22,7 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module")
 def measured(data):
     from ailand_gt4py.training import scaling
-    from ailand_gt4py.training.variables import choose
+    from ailand_gt4py.weights.variables import choose
 
     return scaling.measure(data, choose([], [], [], [], soil_heat=True))
 

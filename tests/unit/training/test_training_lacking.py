@@ -12,13 +12,13 @@ torch.set_num_threads(1)
 
 from training_files import columns, needs_anemoi, write_anemoi_store, write_columns  # noqa: E402
 
-from ailand_gt4py.driver.first_guess import guessable  # noqa: E402
-from ailand_gt4py.errors import InputError  # noqa: E402
+from ailand_gt4py.core.errors import InputError  # noqa: E402
+from ailand_gt4py.io.first_guess import guessable  # noqa: E402
 from ailand_gt4py.training import configuration, loop, scaling  # noqa: E402
 from ailand_gt4py.training.dataset import read_windows  # noqa: E402
 from ailand_gt4py.training.rollout import LossScales, RunPool, batch_loss  # noqa: E402
 from ailand_gt4py.training.validation import Validator  # noqa: E402
-from ailand_gt4py.training.variables import DEFAULT  # noqa: E402
+from ailand_gt4py.weights.variables import DEFAULT  # noqa: E402
 
 STATE = [variable.name for variable in DEFAULT.state]
 ASN = STATE.index("asn")

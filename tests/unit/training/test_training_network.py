@@ -13,15 +13,15 @@ torch.set_num_threads(1)
 
 import network_reference as reference  # noqa: E402
 
-from ailand_gt4py.emulator import Emulator  # noqa: E402
-from ailand_gt4py.errors import InputError  # noqa: E402
-from ailand_gt4py.lagged_forcing import LaggedForcing  # noqa: E402
+from ailand_gt4py.core.errors import InputError  # noqa: E402
+from ailand_gt4py.emulator.emulator import Emulator  # noqa: E402
+from ailand_gt4py.emulator.previous_window import PreviousWindow  # noqa: E402
 from ailand_gt4py.training import configuration, loop, scaling  # noqa: E402
 from ailand_gt4py.training.export import to_model  # noqa: E402
 from ailand_gt4py.training.rollout import LossScales, RunPool, batch_loss, free_run  # noqa: E402
 from ailand_gt4py.training.tensors import Tensors  # noqa: E402
-from ailand_gt4py.training.variables import DEFAULT  # noqa: E402
 from ailand_gt4py.weights.model_file import read_model, write_model  # noqa: E402
+from ailand_gt4py.weights.variables import DEFAULT  # noqa: E402
 
 OPTIONS = {"data": {"train": ["a.nc"]}, "stages": [{"iterations": 1, "steps": 1, "batch": 1}]}
 N_COLUMNS, N_WINDOWS = 12, 79
@@ -273,7 +273,7 @@ def test_pool_draws_windows_as_often_as_it_should(frequencies, expected):
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-5), ("float64", 1e-12)])
 def test_exported_model_in_gt4py_is_the_torch_network(data, measured, precision, tolerance):
-    """Five steps in physical units, lagged forcing and logarithms included, against the rollout in PyTorch.
+    """Five steps in physical units, previous forcing and logarithms included, against the rollout in PyTorch.
 
     The tolerance is in standard deviations of each variable; on top comes that each of the steps rounds the state.
     """
@@ -289,10 +289,10 @@ def test_exported_model_in_gt4py_is_the_torch_network(data, measured, precision,
     dtype = np.dtype(precision)
     block = next(data.blocks())
     forcing = block.forcing[:, :5].transpose(1, 0, 2).astype(dtype)
-    lagged = LaggedForcing(model.forcing)
-    assert len(lagged.places) == 7
-    forcing[..., lagged.places] = np.nan
-    lagged.fill(forcing)
+    previous = PreviousWindow(model.forcing)
+    assert len(previous.positions) == 7
+    forcing[..., previous.positions] = np.nan
+    previous.fill(forcing)
     emulator = Emulator(model, N_COLUMNS, "embedded", precision)
     state, static = block.state[:, 0].astype(dtype), block.static.astype(dtype)
     states, diagnostics = [], []

@@ -7,7 +7,7 @@ torch = pytest.importorskip("torch", reason="training needs PyTorch")
 from training_files import write_columns  # noqa: E402
 
 from ailand_gt4py.training import configuration, session  # noqa: E402
-from ailand_gt4py.training.variables import DEFAULT  # noqa: E402
+from ailand_gt4py.weights.variables import DEFAULT  # noqa: E402
 
 OPTIONS = {
     "data": {"train": ["a.nc"], "validation_fraction": 0.0},

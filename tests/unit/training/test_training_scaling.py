@@ -14,10 +14,10 @@ torch.set_num_threads(1)
 
 from training_files import write_columns  # noqa: E402
 
-from ailand_gt4py.errors import InputError  # noqa: E402
+from ailand_gt4py.core.errors import InputError  # noqa: E402
 from ailand_gt4py.training import scaling  # noqa: E402
 from ailand_gt4py.training.dataset import read_windows  # noqa: E402
-from ailand_gt4py.training.variables import DEFAULT  # noqa: E402
+from ailand_gt4py.weights.variables import DEFAULT  # noqa: E402
 
 N_COLUMNS, N_WINDOWS = 12, 79
 STATE = [variable.name for variable in DEFAULT.state]
@@ -35,8 +35,8 @@ def test_statistics_in_one_pass_are_numpys_over_all_data(data, columns):
             values = values[list(chosen)]
         else:
             values = values.reshape(N_COLUMNS, -1, len(members))[list(chosen)].reshape(-1, len(members))
-        for place, (member, variable) in enumerate(zip(members, getattr(measured, group), strict=True)):
-            own, normalisation = values[:, place], variable.normalisation
+        for position, (member, variable) in enumerate(zip(members, getattr(measured, group), strict=True)):
+            own, normalisation = values[:, position], variable.normalisation
             seen.add((member.method, member.wet_only))
             assert variable.training_minimum == pytest.approx(
                 max(own.min(), member.floor) if member.floor > 0 else own.min(), rel=1e-12
@@ -109,14 +109,14 @@ def test_a_constant_variable_is_refused(data):
 
 def test_clipping_counts_and_leaves_other_columns(data):
     changed = copy.deepcopy(data)
-    place = [variable.name for variable in DEFAULT.diagnostics].index("sshf")
+    position = [variable.name for variable in DEFAULT.diagnostics].index("sshf")
     columns = np.array([0, 1, 7])
     before = data.diagnostics.reshape(N_COLUMNS, N_WINDOWS, -1)
     limits = {"sshf": (-1e9, 100.0)}
     assert scaling.clip_targets(changed, DEFAULT, limits, columns) == {
-        "sshf": int((before[columns, :, place] > 100.0).sum())
+        "sshf": int((before[columns, :, position] > 100.0).sum())
     }
     after = changed.diagnostics.reshape(N_COLUMNS, N_WINDOWS, -1)
     others = np.setdiff1d(np.arange(N_COLUMNS), columns)
-    assert after[columns, :, place].max() == 100.0
+    assert after[columns, :, position].max() == 100.0
     assert np.array_equal(after[others], before[others])

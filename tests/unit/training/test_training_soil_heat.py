@@ -5,11 +5,11 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch")
 
-from ailand_gt4py import soil_heat  # noqa: E402
-from ailand_gt4py.errors import InputError  # noqa: E402
+from ailand_gt4py.core.errors import InputError  # noqa: E402
+from ailand_gt4py.ecland import soil_heat  # noqa: E402
 from ailand_gt4py.training import configuration, loop  # noqa: E402
 from ailand_gt4py.training.soil_heat import soil_heat_of  # noqa: E402
-from ailand_gt4py.training.variables import choose  # noqa: E402
+from ailand_gt4py.weights.variables import choose  # noqa: E402
 
 N = 400
 OPTIONS = {"data": {"train": ["a.nc"]}, "stages": [{"iterations": 1, "steps": 1, "batch": 1}]}
@@ -21,14 +21,14 @@ def columns(measured):
     rng = np.random.default_rng(4)
     heat = soil_heat_of(measured)
     static = rng.normal(size=(N, len(measured.static)))
-    for place in heat.property_places.tolist():
-        scaling = measured.static[place].normalisation
-        static[:, place] = (rng.uniform(0.3, 0.7, N) - scaling.shift) / scaling.scale
+    for position in heat.property_positions.tolist():
+        scaling = measured.static[position].normalisation
+        static[:, position] = (rng.uniform(0.3, 0.7, N) - scaling.shift) / scaling.scale
     state, increment = rng.normal(size=(2, N, len(measured.state)))
-    for place in heat.places.tolist():
-        scaling = measured.state[place].normalisation
-        state[:, place] = (rng.uniform(271.0, 276.0, N) - scaling.shift) / scaling.scale
-        increment[:, place] = rng.normal(size=N) * 10.0 / scaling.scale
+    for position in heat.positions.tolist():
+        scaling = measured.state[position].normalisation
+        state[:, position] = (rng.uniform(271.0, 276.0, N) - scaling.shift) / scaling.scale
+        increment[:, position] = rng.normal(size=N) * 10.0 / scaling.scale
     return heat, *(torch.from_numpy(values) for values in (static, state, increment))
 
 
@@ -36,7 +36,7 @@ def by_table(measured, static):
     """Nodes of the temperature in K, and the heat there, of each column."""
     values = [
         static[:, k].numpy() * measured.static[k].normalisation.scale + measured.static[k].normalisation.shift
-        for k in soil_heat.property_places(measured.static)
+        for k in soil_heat.property_positions([variable.name for variable in measured.static])
     ]
     latent = soil_heat.freezing_heat(values) / soil_heat.heat_capacity(values)
     nodes = np.array([0.0, *soil_heat.node_temperatures(), 1000.0])
@@ -47,16 +47,16 @@ def by_table(measured, static):
 def test_temperatures_follow_from_the_heat(measured, columns):
     heat, static, state, increment = columns
     found = heat.advance(state, increment, heat.nodes(static))
-    others = [k for k in range(state.shape[1]) if k not in heat.places]
+    others = [k for k in range(state.shape[1]) if k not in heat.positions]
     assert torch.equal(found[:, others], (state + increment)[:, others])
     nodes, of_nodes = by_table(measured, static)
-    for place in heat.places.tolist():
-        scaling = measured.state[place].normalisation
-        before = state[:, place].numpy() * scaling.scale + scaling.shift
+    for position in heat.positions.tolist():
+        scaling = measured.state[position].normalisation
+        before = state[:, position].numpy() * scaling.scale + scaling.shift
         for column in range(N):
-            flows = np.interp(before[column], nodes, of_nodes[column]) + increment[column, place] * scaling.scale
+            flows = np.interp(before[column], nodes, of_nodes[column]) + increment[column, position] * scaling.scale
             expected = (np.interp(flows, of_nodes[column], nodes) - scaling.shift) / scaling.scale
-            assert found[column, place] == pytest.approx(float(expected), abs=1e-10)
+            assert found[column, position] == pytest.approx(float(expected), abs=1e-10)
 
 
 def test_the_gradient_is_that_of_differences(columns):
@@ -83,15 +83,15 @@ def test_what_is_frozen_counts_before_it_shows(measured, columns):
     heat, static, state, _ = columns
     network = loop.build_network(configuration.parse_configuration(OPTIONS, "test"), measured).double()
     physics = network.physics(static)
-    place = int(heat.places[0])
+    position = int(heat.positions[0])
     warm, cold = state.clone(), state.clone()
-    cold[:, place] -= 0.01
+    cold[:, position] -= 0.01
     plain = network.difference(warm, cold, physics, 0.0)
     assert torch.equal(plain, warm - cold)
     mixed, of_heat = (network.difference(warm, cold, physics, weight) for weight in (0.25, 1.0))
-    assert (of_heat[:, place] >= plain[:, place] - 1e-12).all()
+    assert (of_heat[:, position] >= plain[:, position] - 1e-12).all()
     assert torch.allclose(mixed, 0.75 * plain + 0.25 * of_heat)
-    inside = of_heat[:, place] > 5.0 * plain[:, place]
+    inside = of_heat[:, position] > 5.0 * plain[:, position]
     assert 0.05 < inside.double().mean() < 0.95
 
 

@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch", reason="training needs PyTorch")
 
 from training_files import write_columns  # noqa: E402
 
-from ailand_gt4py.errors import InputError  # noqa: E402
+from ailand_gt4py.core.errors import InputError  # noqa: E402
 from ailand_gt4py.training import configuration, loop, session, start  # noqa: E402
 from ailand_gt4py.training.export import to_model  # noqa: E402
 from ailand_gt4py.weights.model_file import read_model  # noqa: E402
@@ -63,8 +63,8 @@ def test_on_other_data_the_network_and_its_statistics_stay_and_ranges_grow(first
             assert one.normalisation == before.normalisation
             assert one.training_minimum <= before.training_minimum
             assert one.training_maximum >= before.training_maximum
-    place = [variable.name for variable in model.forcing].index("met_tair")
-    assert found.forcing[place].training_maximum > model.forcing[place].training_maximum + 20.0
+    position = [variable.name for variable in model.forcing].index("met_tair")
+    assert found.forcing[position].training_maximum > model.forcing[position].training_maximum + 20.0
     assert checksum(read_model(path)) in found.provenance["start"]
     assert "its command: ailand train" in found.provenance["start"]
 

@@ -1,0 +1,1 @@
+"""Estimation of soil and vegetation parameters from observations."""

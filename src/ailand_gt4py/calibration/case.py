@@ -1,0 +1,173 @@
+"""An estimation of parameters on a column file: what is observed, what is sought, from where and within what.
+
+Observations are those in the file (of ecLand, or measured), or, in an identical twin, the emulator's own with the
+file's parameters: then the truth is known and the model perfect.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from ailand_gt4py.calibration.estimation import Bounds
+from ailand_gt4py.calibration.misfit import Background, Misfit, Observations
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.emulator.emulator import Emulator
+from ailand_gt4py.evaluation.runs import label_offset
+from ailand_gt4py.io.column_file import ColumnFile
+from ailand_gt4py.io.period import Period, read_values
+from ailand_gt4py.io.quality import count_outside_training_range
+from ailand_gt4py.weights.meaning import meaningful_static
+from ailand_gt4py.weights.model import Model, Variable
+
+#: Field capacity and wilting point are not above porosity.
+POROSITY = "clim_theta_sat"
+BELOW_POROSITY = ("clim_theta_cap", "clim_theta_pwp")
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """What an estimation starts from.
+
+    Attributes:
+        model, period: run. parameters: sought. observed: variables.
+        misfit: to the observations. bounds: of the parameters.
+        file_values, first_guess: (n_columns, n_parameters).
+    """
+
+    model: Model
+    period: Period
+    parameters: tuple[Variable, ...]
+    observed: tuple[Variable, ...]
+    misfit: Misfit
+    bounds: Bounds
+    file_values: np.ndarray
+    first_guess: np.ndarray
+
+    @property
+    def positions(self) -> list[int]:
+        """Of the parameters among the static inputs."""
+        return self.misfit.parameters
+
+    def outside_training_range(self, values: np.ndarray) -> np.ndarray:
+        """(n_columns, n_parameters): which of some parameters the model has not been trained on."""
+        flags = [
+            count_outside_training_range(values[:, k : k + 1], [variable]).flag
+            for k, variable in enumerate(self.parameters)
+        ]
+        return np.stack(flags, axis=1)
+
+
+def make_case(
+    emulator: Emulator,
+    period: Period,
+    parameters: Sequence[str],
+    observed: Sequence[str],
+    errors: Sequence[float],
+    first_guess: np.ndarray,
+    search: float,
+    every: int = 1,
+    background: float | None = None,
+    twin_noise: float | None = None,
+    seed: int = 0,
+) -> Case:
+    """Set up an estimation.
+
+    Args:
+        emulator: for the period's columns. period: the file's; its last window ends at a label of the file.
+        parameters: names of static inputs. observed: names of states or diagnostics.
+        errors: (n_observed,) standard deviations of the observations.
+        first_guess: (n_columns, n_parameters).
+        search: parameters are sought within this part of the first guess below and above it.
+        every: one in so many steps is observed.
+        background: standard deviation of the first guess, as a part of it; None: the observations alone count.
+        twin_noise: None: observations of the file. Otherwise the emulator's own, with noise of this part of ``errors``.
+        seed: of that noise.
+
+    Raises:
+        InputError: the file lacks an observed value, or a first guess is not positive.
+        RunError: the network cannot be compiled.
+    """
+    model = emulator.model
+    static_names = [variable.name for variable in model.static]
+    results = (*model.state, *model.diagnostics)
+    result_names = [variable.name for variable in results]
+    positions = [static_names.index(name) for name in parameters]
+    found = tuple(sorted(result_names.index(name) for name in observed))
+    order = [list(observed).index(result_names[position]) for position in found]
+    sizes = np.asarray(errors, dtype=np.float64)[order]
+    file_values = period.static[:, positions].astype(np.float64)
+    for k, name in enumerate(parameters):
+        if not (first_guess[:, k] > 0.0).all():
+            raise InputError(f"{period.path}: first guess of '{name}' is {first_guess[:, k].min():g}, expected above 0")
+    nothing = np.full((period.n_steps, period.n_columns, len(found)), np.nan)
+    if twin_noise is None:
+        values = _of_file(period, [results[position] for position in found])
+    else:
+        _, values = Misfit(emulator, period, positions, Observations(found, nothing, sizes)).run(file_values)
+        values += twin_noise * sizes * np.random.default_rng(seed).standard_normal(values.shape)
+    used = nothing
+    used[every - 1 :: every] = values[every - 1 :: every]
+    scale = np.abs(first_guess)
+    lower, upper = first_guess - search * scale, first_guess + search * scale
+    for k, name in enumerate(parameters):
+        if name in BELOW_POROSITY and POROSITY in static_names:
+            porosity = period.static[:, static_names.index(POROSITY)].astype(np.float64)
+            upper[:, k] = np.minimum(upper[:, k], porosity)
+            lower[:, k] = np.minimum(lower[:, k], porosity)
+    before = None if background is None else Background(first_guess, background * scale)
+    return Case(
+        model=model,
+        period=period,
+        parameters=tuple(model.static[position] for position in positions),
+        observed=tuple(results[position] for position in found),
+        misfit=Misfit(
+            emulator,
+            period,
+            positions,
+            Observations(found, used, sizes),
+            before,
+            meaningful_static(model, period.static, parameters),
+        ),
+        bounds=Bounds(lower, upper, scale),
+        file_values=file_values,
+        first_guess=first_guess,
+    )
+
+
+def _of_file(period: Period, observed: Sequence[Variable]) -> np.ndarray:
+    """(n_steps, n_columns, n_observed) of the results of the steps, at the labels that a file keeps them with."""
+    fields = [
+        read_values(
+            period.path, [variable], period.times if label_offset(variable) else period.ends, period, np.dtype("f8")
+        )
+        for variable in observed
+    ]
+    return np.concatenate(fields, axis=2)
+
+
+def first_guess_of_file(period: Period, model: Model, parameters: Sequence[str], names: dict[str, str]) -> np.ndarray:
+    """(n_columns, n_parameters) from a file: a parameter's own values, or those of the variable named for it.
+
+    Raises:
+        InputError: the file lacks a variable, or its unit is unknown.
+    """
+    static = [variable.name for variable in model.static]
+    columns = []
+    with ColumnFile(period.path) as file:
+        for name in parameters:
+            position = static.index(name)
+            if name not in names:
+                columns.append(period.static[:, position].astype(np.float64))
+                continue
+            own_name = file.find(names[name])
+            if own_name is None:
+                raise InputError(
+                    f"{period.path}: variable '{names[name]}' is missing, expected a first guess of {name}"
+                )
+            straight = file.conversion(own_name, name, model.static[position].units)
+            values = file.read(own_name, slice(0, 1)) if file.is_timed(own_name) else file.read(own_name)
+            columns.append(straight.apply(values.reshape(-1).astype(np.float64)))
+    return np.stack(columns, axis=1)

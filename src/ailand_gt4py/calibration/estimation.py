@@ -1,0 +1,194 @@
+"""Parameters that bring runs nearest to observations, in every column by itself.
+
+Columns know nothing of each other, so the misfit of all of them is a sum whose second derivative is a matrix of small
+blocks. `by_gauss_newton` uses that: a Levenberg-Marquardt iteration (Marquardt 1963, doi:10.1137/0111030) with a step
+length of its own in each column, by the tangent-linear. `by_lbfgs` gives the sum to SciPy's L-BFGS-B (Byrd et al. 1995,
+doi:10.1137/0916069) with the gradient of the adjoint; its cost does not grow with the number of parameters, but one
+memory of a few steps has to serve all columns. docs/parameter_estimation.md compares them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from ailand_gt4py.calibration.misfit import Misfit
+
+#: A column has converged where no parameter moves by more than this part of its scale ...
+MOVES_LESS = 1e-4
+#: ... or by more than this much, with a misfit that changes by less than this part: what is left is rounding.
+MOVES_LITTLE, SAME_MISFIT = 1e-2, 1e-6
+
+FIRST_DAMPING, LEAST_DAMPING, MOST_DAMPING = 1e-3, 1e-7, 1e7
+DAMPING_UP, DAMPING_DOWN = 10.0, 5.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Bounds:
+    """Within which parameters are sought, and the scale of their changes, (n_columns, n_parameters) each."""
+
+    lower: np.ndarray
+    upper: np.ndarray
+    scale: np.ndarray
+
+    def clip(self, values: np.ndarray) -> np.ndarray:
+        """The values brought within."""
+        return np.clip(values, self.lower, self.upper)
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """What a search found.
+
+    Attributes:
+        values: (n_columns, n_parameters). first_misfit, misfit: (n_columns,) at the first guess and here.
+        information: (n_columns, n_parameters, n_parameters) Fisher information of the observations here.
+        converged: (n_columns,) whether the search ended by itself.
+        evaluations: runs of all columns that were made, those backward and of the tangent-linear counted too.
+    """
+
+    values: np.ndarray
+    first_misfit: np.ndarray
+    misfit: np.ndarray
+    information: np.ndarray
+    converged: np.ndarray
+    evaluations: int
+
+
+class Progress(NamedTuple):
+    """Where a search is.
+
+    Attributes:
+        iteration: how many are done. misfit: of all columns together, as a part of that of the first guess.
+        converged: number of columns. n_columns: of all.
+    """
+
+    iteration: int
+    misfit: float
+    converged: int
+    n_columns: int
+
+    def __str__(self) -> str:
+        return (
+            f"iteration {self.iteration}: misfit {self.misfit:.3g} of the first guess's, {self.converged} of "
+            f"{self.n_columns} columns converged"
+        )
+
+
+def _ignore(progress: Progress) -> None:
+    pass
+
+
+def by_gauss_newton(
+    misfit: Misfit,
+    first_guess: np.ndarray,
+    bounds: Bounds,
+    iterations: int = 30,
+    after_iteration: Callable[[Progress], None] = _ignore,
+) -> Estimate:
+    """Search in every column by itself.
+
+    Args:
+        first_guess: (n_columns, n_parameters); brought within the bounds.
+        iterations: most of them.
+        after_iteration: called after each of them.
+
+    Raises:
+        RunError: the network cannot be compiled.
+    """
+    values, n_parameters = bounds.clip(first_guess.astype(np.float64)), first_guess.shape[1]
+    damping = np.full(len(values), FIRST_DAMPING)
+    converged = np.zeros(len(values), dtype=bool)
+    now, gradient, information = misfit.curvature(values)
+    first, evaluations = now, 1 + n_parameters
+    for done in range(1, iterations + 1):
+        move = _damped_step(misfit, values, gradient, information, damping, bounds)
+        trial = bounds.clip(values + move)
+        trial_now, trial_gradient, trial_information = misfit.curvature(trial)
+        evaluations += 1 + n_parameters
+        better = (trial_now <= now) & ~converged
+        moved = np.abs((trial - values) / bounds.scale).max(axis=1)
+        change = np.abs(trial_now - now)
+        values = np.where(better[:, None], trial, values)
+        now = np.where(better, trial_now, now)
+        gradient = np.where(better[:, None], trial_gradient, gradient)
+        information = np.where(better[:, None, None], trial_information, information)
+        damping = np.clip(np.where(better, damping / DAMPING_DOWN, damping * DAMPING_UP), LEAST_DAMPING, MOST_DAMPING)
+        converged |= (moved < MOVES_LESS) | ((moved < MOVES_LITTLE) & (change <= SAME_MISFIT * now))
+        after_iteration(_progress(done, now, first, converged))
+        if converged.all():
+            break
+    return Estimate(values, first, now, information, converged, evaluations)
+
+
+def _progress(done: int, now: np.ndarray, first: np.ndarray, converged: np.ndarray) -> Progress:
+    at_first = float(first.sum())
+    part = float(now.sum()) / at_first if at_first > 0.0 else 0.0
+    return Progress(done, part, int(converged.sum()), len(converged))
+
+
+def _damped_step(
+    misfit: Misfit,
+    values: np.ndarray,
+    gradient: np.ndarray,
+    information: np.ndarray,
+    damping: np.ndarray,
+    bounds: Bounds,
+) -> np.ndarray:
+    """(n_columns, n_parameters): the step of least misfit of a quadratic with a damped matrix, in scaled parameters."""
+    scaled_gradient = gradient * bounds.scale
+    matrix = information * bounds.scale[:, :, None] * bounds.scale[:, None, :]
+    own = np.arange(values.shape[1])
+    if misfit.background is not None:
+        matrix[:, own, own] += np.square(bounds.scale / misfit.background.errors)
+    # A parameter at a bound that the misfit would push beyond stays there.
+    held = ((values <= bounds.lower) & (gradient > 0.0)) | ((values >= bounds.upper) & (gradient < 0.0))
+    diagonal = matrix[:, own, own].copy()
+    largest = np.maximum(diagonal.max(axis=1, keepdims=True), 1e-30)
+    # Of a parameter without any effect the diagonal is zero: it must not move.
+    matrix[:, own, own] += damping[:, None] * diagonal + 1e-12 * largest
+    matrix[held[:, :, None] | held[:, None, :]] = 0.0
+    matrix[:, own, own] = np.where(held, 1.0, matrix[:, own, own])
+    right = np.where(held, 0.0, -scaled_gradient)
+    step: np.ndarray = np.linalg.solve(matrix, right[:, :, None])[:, :, 0] * bounds.scale
+    return step
+
+
+def by_lbfgs(
+    misfit: Misfit,
+    first_guess: np.ndarray,
+    bounds: Bounds,
+    iterations: int = 200,
+    after_iteration: Callable[[Progress], None] = _ignore,
+) -> Estimate:
+    """Search in all columns at once; arguments and errors as of `by_gauss_newton`."""
+    from scipy.optimize import minimize
+
+    shape = first_guess.shape
+    start = bounds.clip(first_guess.astype(np.float64))
+    first = now = misfit.value(start)
+    runs, done, unfinished = 1, 0, np.zeros(shape[0], dtype=bool)
+
+    def evaluate(scaled: np.ndarray) -> tuple[float, np.ndarray]:
+        nonlocal runs, now
+        runs += 2
+        now, gradient = misfit.gradient(start + scaled.reshape(shape) * bounds.scale)
+        return float(now.sum()), (gradient * bounds.scale).ravel()
+
+    def after(scaled: np.ndarray) -> None:
+        nonlocal done
+        done += 1
+        after_iteration(_progress(done, now, first, unfinished))
+
+    limits = np.stack([(bounds.lower - start) / bounds.scale, (bounds.upper - start) / bounds.scale], axis=-1)
+    found = minimize(
+        evaluate, np.zeros(start.size), jac=True, method="L-BFGS-B", bounds=limits.reshape(-1, 2), callback=after,
+        options={"maxiter": iterations, "maxfun": 4 * iterations},
+    )  # fmt: skip
+    values = bounds.clip(start + found.x.reshape(shape) * bounds.scale)
+    last, _, information = misfit.curvature(values)
+    converged = np.full(shape[0], bool(found.success))
+    return Estimate(values, first, last, information, converged, runs + 1 + shape[1])

@@ -1,0 +1,188 @@
+"""How far runs with some static inputs are from observations, and how that changes with these inputs.
+
+In each column
+
+    J(p) = 1/2 sum_t sum_i ((x_i(t; p) - y_i(t)) / s_i)^2  +  1/2 sum_k ((p_k - b_k) / c_k)^2
+
+with x the run from a given state, y observations with standard deviations s, and, where it is asked for, the distance
+of the parameters p from a background b with standard deviations c. Its gradient comes from the adjoint of the run; the
+Gauss-Newton matrix sum_t H^T S^-1 H, H = dx/dp, from its tangent-linear. The latter is the Fisher information of the
+observations about the parameters where errors are normal and independent (Tarantola 2005, doi:10.1137/1.9780898717921,
+chapter 3): its inverse is the covariance of the estimate.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.emulator.emulator import Emulator
+from ailand_gt4py.emulator.rollout import Rollout
+from ailand_gt4py.io.period import Period
+
+
+@dataclasses.dataclass(frozen=True)
+class Observations:
+    """What runs are compared with.
+
+    Attributes:
+        positions: (n_observed,) of the observed variables among states and diagnostics, ascending.
+        values: (n_steps, n_columns, n_observed), of the results of each step; NaN where there is none.
+        errors: (n_observed,) standard deviations.
+    """
+
+    positions: tuple[int, ...]
+    values: np.ndarray
+    errors: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Background:
+    """What is known of parameters before: values and standard deviations, (n_columns, n_parameters) each."""
+
+    values: np.ndarray
+    errors: np.ndarray
+
+
+class Misfit:
+    """The misfit of all columns, as a function of parameters (n_columns, n_parameters), in their units.
+
+    Args:
+        emulator: for the period's columns.
+        period: with the static inputs that are no parameters, weather, and the state at the start.
+        parameters: positions of the parameters among the static inputs.
+        observations: of the period's steps.
+        background: None: the observations alone count.
+        sought: (n_columns, n_parameters), bool: where a parameter has a meaning; elsewhere the network's response to it
+            is an artefact and counts as none. None: everywhere.
+
+    Raises:
+        InputError: observations or a background of other sizes.
+    """
+
+    def __init__(
+        self,
+        emulator: Emulator,
+        period: Period,
+        parameters: Sequence[int],
+        observations: Observations,
+        background: Background | None = None,
+        sought: np.ndarray | None = None,
+    ) -> None:
+        expected = (period.n_steps, period.n_columns, len(observations.positions))
+        if observations.values.shape != expected:
+            raise InputError(f"observations: found the shape {observations.values.shape}, expected {expected}")
+        shape = (period.n_columns, len(parameters))
+        if background is not None and not background.values.shape == background.errors.shape == shape:
+            raise InputError(f"background: found the shape {background.values.shape}, expected {shape}")
+        self.emulator, self.period, self.observations, self.background = emulator, period, observations, background
+        self.parameters = list(parameters)
+        self.sought = np.ones(shape, dtype=bool) if sought is None else sought
+        self._n_state = len(emulator.model.state)
+        self._known = np.isfinite(observations.values)
+        self._rollout, self._forcing = Rollout(emulator), list(period.forcing)
+
+    @property
+    def counts(self) -> np.ndarray:
+        """(n_columns,) numbers of observations."""
+        result: np.ndarray = self._known.sum(axis=(0, 2))
+        return result
+
+    def static(self, values: np.ndarray) -> np.ndarray:
+        """The static inputs with these parameters, of the emulator's type."""
+        static = self.period.static.copy()
+        static[:, self.parameters] = values
+        return static
+
+    def run(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """States after all steps, (n_steps, n_columns, n_state), and what is compared, as observations."""
+        period = self.period
+        states, diagnostics = self._rollout.run(self.static(values), self._forcing, period.initial_state)
+        return states, self._observed(states, diagnostics)
+
+    def value(self, values: np.ndarray) -> np.ndarray:
+        """(n_columns,) misfits."""
+        _, compared = self.run(values)
+        return self._value(compared, values)
+
+    def gradient(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Misfits (n_columns,) and their gradients (n_columns, n_parameters), by one run and one back through it."""
+        period, static = self.period, self.static(values)
+        states, diagnostics = self._rollout.run(static, self._forcing, period.initial_state)
+        compared = self._observed(states, diagnostics)
+        g_states, g_diagnostics = np.zeros_like(states), np.zeros_like(diagnostics)
+        weighted = self._residuals(compared) / self.observations.errors
+        for k, position in enumerate(self.observations.positions):
+            is_state = position < self._n_state
+            (g_states if is_state else g_diagnostics)[:, :, position - (0 if is_state else self._n_state)] = weighted[
+                ..., k
+            ]
+        g_static, _, _ = self._rollout.adjoint(
+            static, self._forcing, period.initial_state, g_states, g_diagnostics, g_forcing=_Forgotten()
+        )
+        result = np.where(self.sought, g_static[:, self.parameters], 0.0)
+        if self.background is not None:
+            result += (values - self.background.values) / self.background.errors**2
+        return self._value(compared, values), result
+
+    def curvature(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Misfits, gradients and the Fisher information of the observations (n_columns, n_parameters, n_parameters).
+
+        By one run, and one of its tangent-linear for each parameter. The background is in misfits and gradients, not in
+        the information.
+        """
+        emulator, period = self.emulator, self.period
+        prepared = emulator.prepare_static(self.static(values))
+        n_columns, n_parameters = values.shape
+        d_static = np.zeros((n_parameters, *period.static.shape), emulator.dtype)
+        d_static[np.arange(n_parameters), :, self.parameters] = 1.0
+        d_state = np.zeros((n_parameters, *period.initial_state.shape), emulator.dtype)
+        compared = np.empty(self.observations.values.shape)
+        gradient = np.zeros(values.shape)
+        information = np.zeros((n_columns, n_parameters, n_parameters))
+        sensitivity = np.empty((n_columns, len(self.observations.positions), n_parameters))
+        state = period.initial_state
+        # All parameters go along with one run; `Rollout.tangent_linear` would make it anew for each.
+        for step, forcing in enumerate(self._forcing):
+            for k in range(n_parameters):
+                d_state[k], d_diagnostics = emulator.tangent_linear(
+                    prepared, forcing, state, d_static[k], None, d_state[k]
+                )
+                sensitivity[:, :, k] = self._observed(d_state[k], d_diagnostics) * self.sought[:, k, None]
+            state, diagnostics = emulator.step(prepared, forcing, state)
+            compared[step] = self._observed(state, diagnostics)
+            scaled = sensitivity / self.observations.errors[:, None]
+            scaled[~self._known[step]] = 0.0
+            gradient += np.einsum("cok,co->ck", scaled, self._residuals(compared[step], step))
+            information += np.einsum("coj,cok->cjk", scaled, scaled)
+        if self.background is not None:
+            gradient += (values - self.background.values) / self.background.errors**2
+        return self._value(compared, values), gradient, information
+
+    def _observed(self, state: np.ndarray, diagnostics: np.ndarray) -> np.ndarray:
+        positions = [position for position in self.observations.positions if position < self._n_state]
+        rest = [position - self._n_state for position in self.observations.positions if position >= self._n_state]
+        return np.concatenate([state[..., positions], diagnostics[..., rest]], axis=-1, dtype=np.float64)
+
+    def _residuals(self, compared: np.ndarray, step: int | slice = slice(None)) -> np.ndarray:
+        """Run minus observations in standard deviations, of one step or all; 0 where there is none."""
+        difference = compared - self.observations.values[step]
+        result: np.ndarray = np.where(self._known[step], difference, 0.0) / self.observations.errors
+        return result
+
+    def _value(self, compared: np.ndarray, values: np.ndarray) -> np.ndarray:
+        result = 0.5 * np.square(self._residuals(compared)).sum(axis=(0, 2))
+        if self.background is not None:
+            distance = (values - self.background.values) / self.background.errors
+            result += 0.5 * np.square(distance).sum(axis=1)
+        return np.asarray(result)
+
+
+class _Forgotten:
+    """Takes the gradient with respect to the forcing, which nobody asks for."""
+
+    def __setitem__(self, step: int, values: np.ndarray) -> None:
+        pass

@@ -1,0 +1,206 @@
+"""Estimated parameters as a table and in a file: values, how well the observations determine them, and where not."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ailand_gt4py.calibration.case import Case
+from ailand_gt4py.calibration.estimation import Estimate
+from ailand_gt4py.evaluation.scores.groups import Grouping
+from ailand_gt4py.io.text_table import aligned
+from ailand_gt4py.io.whole_files import define, define_columns, define_texts, write_netcdf
+
+TITLE = "soil and vegetation parameters estimated with aiLand, an emulator of ecLand"
+
+#: A standard deviation where the observations say nothing.
+UNKNOWN = np.inf
+
+#: Directions whose information is below this part of the largest one count as without any.
+LEAST_INFORMATION = 1e-12
+
+
+@dataclasses.dataclass(frozen=True)
+class Quality:
+    """How well parameters are known, (n_columns, n_parameters).
+
+    Attributes:
+        deviations: standard deviations of the estimate by the observations alone, in the parameters' units;
+            infinite where they say nothing. relative: the same as parts of the estimates.
+        determined: where the deviation is at most the tolerance.
+        outside: where the estimate is outside the range of the training. at_bound: at the edge of what was sought.
+    """
+
+    deviations: np.ndarray
+    relative: np.ndarray
+    determined: np.ndarray
+    outside: np.ndarray
+    at_bound: np.ndarray
+
+
+def deviations(information: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Standard deviations from Fisher information: square roots of the diagonal of its inverse.
+
+    Args:
+        information: (n_columns, n, n). scale: (n_columns, n), to make parameters of unlike units comparable.
+
+    Returns:
+        (n_columns, n); infinite for a parameter that has part in a direction without information.
+    """
+    scaled = information * scale[:, :, None] * scale[:, None, :]
+    values, vectors = np.linalg.eigh(scaled)
+    is_empty = values <= LEAST_INFORMATION * np.maximum(values[:, -1:], 1e-300)
+    variances = np.einsum("cij,cj->ci", vectors**2, 1.0 / np.where(is_empty, np.inf, values))
+    touched = (vectors**2 * is_empty[:, None]).sum(axis=2) > 1e-6
+    return np.where(touched, UNKNOWN, np.sqrt(variances)) * scale
+
+
+def quality(case: Case, found: Estimate, tolerance: float) -> Quality:
+    """How well the parameters are known.
+
+    Args:
+        tolerance: part of a parameter's value up to which its standard deviation counts as determined.
+    """
+    deviation = deviations(found.information, case.bounds.scale)
+    edge, relative = 1e-6 * case.bounds.scale, deviation / np.abs(found.values)
+    return Quality(
+        deviations=deviation,
+        relative=relative,
+        determined=relative <= tolerance,
+        outside=case.outside_training_range(found.values),
+        at_bound=(found.values <= case.bounds.lower + edge) | (found.values >= case.bounds.upper - edge),
+    )
+
+
+def table(case: Case, found: Estimate, known: Quality, tolerance: float) -> str:
+    """Estimates against the file's parameters, which are the truth of a twin and what ecLand used of ecLand's data."""
+    within = f"within {tolerance:.0%}"
+    titles = ("parameter", "units", "where", "n", "first guess", "estimate", "corr", within, "std", "at bound")
+    rows: list[tuple[str, ...]] = []
+    for k, variable in enumerate(case.parameters):
+        truth, first, value = case.file_values[:, k], case.first_guess[:, k], found.values[:, k]
+        determined = known.determined[:, k]
+        for where, chosen in (("all", np.ones_like(determined)), ("determined", determined), ("not", ~determined)):
+            if not chosen.any():
+                continue
+            near = np.abs(value - truth)[chosen] <= tolerance * np.abs(truth[chosen])
+            rows.append(
+                (
+                    variable.name,
+                    variable.units,
+                    where,
+                    str(int(chosen.sum())),
+                    *(f"{_rms(one[chosen] - truth[chosen]):.3g}" for one in (first, value)),
+                    _correlation((value - first)[chosen], (truth - first)[chosen]),
+                    f"{near.mean():.0%}",
+                    f"{np.median(known.relative[chosen, k]):.1%}",
+                    str(int(known.at_bound[chosen, k].sum())),
+                    str(int(known.outside[chosen, k].sum())),
+                )
+            )
+    done = int(found.converged.sum())
+    return "\n".join(
+        [
+            *aligned((*titles, "untrained"), rows, left=3),
+            f"Misfit {found.misfit.sum():.4g} (first guess {found.first_misfit.sum():.4g}); {done} of "
+            f"{len(found.converged)} columns converged; {found.evaluations} runs.",
+            "first guess, estimate: RMS distance from the file's parameters; corr: of the estimated and the file's",
+            "change of the first guess; std: median standard deviation by the Fisher information of the observations;",
+            f"determined: where that is at most {tolerance:.0%} of the value; untrained: outside the training's range.",
+        ]
+    )
+
+
+def _rms(values: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.square(values))))
+
+
+def _correlation(one: np.ndarray, other: np.ndarray) -> str:
+    if one.size < 3 or one.std() == 0.0 or other.std() == 0.0:
+        return "-"
+    return f"{np.corrcoef(one, other)[0, 1]:.3f}"
+
+
+def group_table(case: Case, known: Quality, grouping: Grouping) -> str:
+    """Where the observations determine the parameters: parts of columns and median deviations by class."""
+    titles = (grouping.name, "n", *(text for one in case.parameters for text in (one.name, "std")))
+    rows = []
+    for name in grouping.classes:
+        chosen = grouping.members(name)
+        cells = [name, str(int(chosen.sum()))]
+        for k in range(len(case.parameters)):
+            cells += [f"{known.determined[chosen, k].mean():.0%}", f"{np.median(known.relative[chosen, k]):.1%}"]
+        rows.append(tuple(cells))
+    return "\n".join(
+        [
+            *aligned(titles, rows, left=1),
+            "Parts of the columns in which each parameter is determined, and its median std.",
+        ]
+    )
+
+
+def write(path: Path, case: Case, found: Estimate, known: Quality, attributes: dict[str, str]) -> None:
+    """Write all numbers.
+
+    Args:
+        attributes: global ones.
+
+    Raises:
+        RunError: writing failed.
+    """
+    period = case.period
+
+    def fill(dataset: Any) -> None:
+        dataset.setncatts(attributes)
+        define_columns(dataset, period.x, period.latitude, period.longitude)
+        for k, variable in enumerate(case.parameters):
+            text = variable.long_name or variable.name
+            for suffix, values, what in (
+                ("", found.values, "estimate"),
+                ("_first_guess", case.first_guess, "first guess"),
+                ("_file", case.file_values, "value in the input file"),
+                ("_error", known.deviations, "standard deviation of the estimate by the observations alone"),
+            ):
+                finite = np.where(np.isfinite(values[:, k]), values[:, k], np.nan)
+                define(dataset, f"{variable.name}{suffix}", ("x",), finite, f"{text}: {what}", variable.units)
+            for suffix, flags, what in (
+                ("_determined", known.determined, "whether the observations determine it"),
+                ("_at_bound", known.at_bound, "whether the estimate is at the edge of the search"),
+                ("_outside_training_range", known.outside, "whether the estimate is outside the range of the training"),
+            ):
+                define(
+                    dataset, f"{variable.name}{suffix}", ("x",), flags[:, k].astype(np.uint8), f"{text}: {what}", "1",
+                    flag_values=np.array([0, 1], np.uint8), flag_meanings="no yes",
+                )  # fmt: skip
+        for name, values, what in (
+            ("misfit_first_guess", found.first_misfit, "misfit of the run with the first guess"),
+            ("misfit", found.misfit, "misfit of the run with the estimate"),
+            ("observations", case.misfit.counts.astype(np.float64), "number of observed values"),
+        ):
+            define(dataset, name, ("x",), values, what, "1")
+        define(
+            dataset, "converged", ("x",), found.converged.astype(np.uint8), "whether the search ended by itself", "1",
+            flag_values=np.array([0, 1], np.uint8), flag_meanings="no yes",
+        )  # fmt: skip
+        names = [variable.name for variable in case.parameters]
+        define_texts(dataset, "parameter", "parameter", names, "name of a parameter")
+        define_texts(dataset, "other_parameter", "other_parameter", names, "name of a parameter")
+        scaled = found.information * case.bounds.scale[:, :, None] * case.bounds.scale[:, None, :]
+        define(
+            dataset, "information", ("x", "parameter", "other_parameter"), scaled,
+            "Fisher information of the observations about the parameters in units of their first guesses", "1",
+        )  # fmt: skip
+
+    write_netcdf(path, fill)
+
+
+def groupings_of(path: Path, wanted: Sequence[str] = ("climate",)) -> list[Grouping]:
+    """Those of the groupings of a file's columns that it has."""
+    from ailand_gt4py.evaluation.scores.groups import read_locations
+
+    locations = read_locations(path)
+    return [grouping for grouping in (locations.grouping(name) for name in wanted) if grouping is not None]

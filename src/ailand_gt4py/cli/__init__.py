@@ -1,0 +1,1 @@
+"""The commands: options to one call each."""

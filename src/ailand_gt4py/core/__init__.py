@@ -1,0 +1,1 @@
+"""What every room stands on: errors, arrays wrapped without a copy, dimensions, physical constants."""

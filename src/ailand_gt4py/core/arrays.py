@@ -1,0 +1,152 @@
+"""Arrays of the caller, seen as arrays of the emulator's device and as GT4Py fields, without copying.
+
+GT4Py's public ``as_field`` always copies. The constructor that does not is private to GT4Py; `wrap` is the only
+position that uses it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import gt4py.next as gtx
+import numpy as np
+from gt4py.next import common as gtx_common
+
+from ailand_gt4py.core.errors import InputError, RunError
+
+#: Of x86 processors and of most others.
+CACHE_LINE_BYTES = 64
+
+Device = Literal["cpu", "cuda"]
+Array = Any  # numpy.ndarray or cupy.ndarray: CuPy is optional, so the type cannot be named
+
+
+def array_module(device: Device) -> Any:
+    """NumPy for ``cpu``, CuPy for ``cuda``.
+
+    Raises:
+        RunError: CuPy is not installed, or there is no CUDA device.
+    """
+    if device == "cpu":
+        return np
+    try:
+        import cupy
+    except ImportError as error:
+        raise RunError(
+            "arrays on a CUDA device need CuPy, which is not installed: "
+            "install the extra 'cuda12' or 'cuda13' (pip install 'ailand_gt4py[cuda13]')"
+        ) from error
+    try:
+        count = cupy.cuda.runtime.getDeviceCount()
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        raise RunError(f"no CUDA device can be used, expected at least one: {error}") from error
+    if count == 0:
+        raise RunError("found no CUDA device, expected at least one")
+    return cupy
+
+
+def as_array(value: object, device: Device, name: str) -> Array:
+    """The array behind ``value``, on ``device``, sharing its memory.
+
+    Args:
+        value: a NumPy or CuPy array, a GT4Py field, or anything with ``__cuda_array_interface__`` or ``__dlpack__``.
+        device: where the array must be.
+        name: what to call it in an error.
+
+    Raises:
+        InputError: not an array, or on the other device. Nothing is copied between devices silently.
+    """
+    if isinstance(value, np.ndarray):
+        if device != "cpu":
+            raise InputError(f"{name}: found a NumPy array in host memory, expected an array on the CUDA device")
+        return value
+    if isinstance(value, gtx_common.Field):
+        return as_array(value.ndarray, device, name)
+    if hasattr(value, "__cuda_array_interface__"):
+        if device != "cuda":
+            raise InputError(f"{name}: found an array on a CUDA device, expected one in host memory")
+        return array_module("cuda").asarray(value)
+    if hasattr(value, "__dlpack__") and hasattr(value, "__dlpack_device__"):
+        kind = int(value.__dlpack_device__()[0])
+        on_host = kind == 1  # kDLCPU
+        if on_host != (device == "cpu"):
+            expected = "the CPU (1)" if device == "cpu" else "CUDA (2)"
+            raise InputError(f"{name}: found an array on DLPack device type {kind}, expected {expected}")
+        try:
+            return array_module(device).from_dlpack(value)
+        except (BufferError, RuntimeError, TypeError) as error:
+            raise InputError(f"{name}: cannot be read through DLPack without a copy: {error}") from error
+    raise InputError(
+        f"{name}: found {type(value).__name__}, expected a NumPy or CuPy array, a GT4Py field, "
+        "or an object with __cuda_array_interface__ or __dlpack__"
+    )
+
+
+def check(array: Array, name: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    """Check what a compiled program takes for granted about an array.
+
+    Raises:
+        InputError: another shape or type, or strides that are negative or no multiple of the item size.
+    """
+    if array.shape != shape:
+        raise InputError(f"{name}: found the shape {tuple(array.shape)}, expected {shape}")
+    if array.dtype != dtype:
+        raise InputError(f"{name}: found the type {array.dtype}, expected {dtype}")
+    itemsize = array.dtype.itemsize
+    if any(stride < 0 or stride % itemsize for stride in array.strides):
+        raise InputError(
+            f"{name}: found the strides {array.strides} bytes, expected non-negative multiples of {itemsize}"
+        )
+
+
+def wrap(array: Array, dimensions: Sequence[gtx.Dimension], name: str = "array") -> gtx.Field:
+    """A GT4Py field over the memory of ``array``, with the domain (0, n) along each dimension.
+
+    Args:
+        array: NumPy or CuPy array of any non-negative strides.
+        dimensions: one for each axis.
+        name: what to call it in an error.
+
+    Raises:
+        InputError: another number of axes than dimensions, or unusable strides.
+    """
+    if array.ndim != len(dimensions):
+        names = ", ".join(dimension.value for dimension in dimensions)
+        raise InputError(f"{name}: found {array.ndim} axes, expected {len(dimensions)} ({names})")
+    check(array, name, tuple(array.shape), array.dtype)
+    domain = gtx_common.domain(dict(zip(dimensions, array.shape, strict=True)))
+    return gtx_common._field(array, domain=domain)
+
+
+def to_host(array: Array) -> np.ndarray:
+    """The values in host memory; a NumPy array is given back as it is."""
+    return array if isinstance(array, np.ndarray) else array.get()
+
+
+def aligned_zeros(xp: Any, shape: tuple[int, ...], dtype: np.dtype) -> Array:
+    """Zeros in memory that starts with a cache line, so that no vector of a row of whole vectors lies in two.
+
+    Args:
+        xp: NumPy or CuPy.
+    """
+    if xp is not np:
+        return xp.zeros(shape, dtype=dtype)  # CuPy's memory starts at multiples of 512 bytes
+    n_bytes = math.prod(shape) * dtype.itemsize
+    memory = np.zeros(n_bytes + CACHE_LINE_BYTES, dtype=np.uint8)
+    first = -address(memory) % CACHE_LINE_BYTES
+    return memory[first : first + n_bytes].view(dtype).reshape(shape)
+
+
+def address(array: Array) -> int:
+    """Address of the first element."""
+    if isinstance(array, np.ndarray):
+        return int(array.__array_interface__["data"][0])
+    return int(array.data.ptr)
+
+
+def element_strides(array: Array) -> tuple[int, ...]:
+    """Strides in elements."""
+    itemsize = array.itemsize
+    return tuple(stride // itemsize for stride in array.strides)

@@ -1,0 +1,26 @@
+"""Names chosen from a list of known ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ailand_gt4py.core.errors import InputError
+
+
+def listed_names(text: str, known: Iterable[str], option: str) -> list[str]:
+    """Names from a comma-separated list, in its order.
+
+    Raises:
+        InputError: none, one that is not known, or one that is there twice.
+    """
+    known = list(known)
+    found = [part.strip() for part in text.split(",") if part.strip()]
+    for name in found:
+        if name not in known:
+            raise InputError(f"option {option}: found '{name}', expected some of {', '.join(known)}")
+    repeated = [name for name in found if found.count(name) > 1]
+    if repeated:
+        raise InputError(f"option {option}: found '{repeated[0]}' more than once, expected it once")
+    if not found:
+        raise InputError(f"option {option}: found no name in '{text}', expected some of {', '.join(known)}")
+    return found

@@ -1,0 +1,114 @@
+"""Surface parameters by vegetation type, and those that do not depend on it, for the coupling closures.
+
+Where a value is ecLand's, it is that of ``github.com/ecmwf-ifs/ecland`` (Apache-2.0): ``susveg_mod`` (roughness),
+``susrad_mod`` (emissivity, albedo of snow in forests), ``susurb_mod`` (towns), ``vupdz0_mod`` (roughness of tiles).
+The formulas that take them are in `ailand_gt4py.stencils.physics.surface`.
+
+ecLand has no albedo by vegetation type: it reads a monthly climatology of satellite observations. Its vegetation types
+are those of BATS, so where a host has no climatology BATS1e's values stand in for it (Dickinson et al. 1993, NCAR
+Technical Note TN-387+STR, tables 1 to 3). Type 19 (interrupted forest), which BATS1e lacks, has the values of type 18,
+as ecLand gives both the same albedo under snow; type 20 has those of type 13 (bogs and marshes).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+#: Types 0..20, as in ``clim_tvh`` and ``clim_tvl``; type 0 (no vegetation) has the values of desert (8), as in ecLand.
+N_TYPES = 21
+
+#: Share of the solar energy below 0.69 micrometres and above, of ecLand's two-band short-wave radiation.
+SOLAR_WEIGHTS = (0.441676, 0.558324)
+
+#: Of the vegetation, below and above 0.7 micrometres: BATS1e, table 2.
+_ALBEDO_VISIBLE = (
+    *(0.20, 0.10, 0.10, 0.05, 0.05, 0.08, 0.04, 0.08, 0.20, 0.10, 0.08),
+    *(0.17, 0.80, 0.06, 0.07, 0.07, 0.05, 0.08, 0.06, 0.06, 0.06),
+)
+_ALBEDO_NEAR_INFRARED = (
+    *(0.40, 0.30, 0.30, 0.23, 0.23, 0.28, 0.20, 0.30, 0.40, 0.30, 0.28),
+    *(0.34, 0.60, 0.18, 0.20, 0.20, 0.23, 0.28, 0.24, 0.24, 0.18),
+)
+#: Colour of the soil, 1 (light) to 8 (dark), that BATS1e supposes under a vegetation type.
+_SOIL_COLOUR = (1, 5, 3, 4, 4, 4, 4, 4, 1, 3, 3, 2, 1, 5, 5, 5, 4, 3, 4, 4, 5)
+#: Of saturated soil below 0.7 micrometres by colour; twice that above: BATS1e, table 3.
+_SATURATED_SOIL_ALBEDO = (0.12, 0.11, 0.10, 0.09, 0.08, 0.07, 0.06, 0.05)
+
+#: Of snow-covered forest below and above 0.7 micrometres: Moody et al. 2007 (doi:10.1016/j.rse.2007.03.011), as in
+#: ecLand; other types have ecLand's 0.15 (Viterbo and Betts 1999), spread over its two bands.
+_FOREST_SNOW_ALBEDO = {
+    3: (0.31, 0.24),
+    4: (0.39, 0.27),
+    5: (0.35, 0.27),
+    6: (0.44, 0.33),
+    18: (0.32, 0.25),
+    19: (0.32, 0.25),
+}
+_OTHER_SNOW_ALBEDO = (0.15 * 1.10598, 0.15 * 0.90981)
+
+#: Roughness length for momentum over that for heat: ecLand.
+_ROUGHNESS_RATIO = (100.0, *(100.0, 100.0, 1.0, 10.0, 1.0, 1.0, 100.0, 100.0, 100.0, 100.0), 100.0, 10.0, 100.0, 10.0,
+                    10.0, *(100.0, 100.0, 100.0, 100.0), 10.0)  # fmt: skip
+
+#: Emissivity in six spectral intervals, from Feldman et al. 2014 (doi:10.1073/pnas.1413640111), and the intervals'
+#: shares of the emission at 15 degrees Celsius: ecLand.
+_EMISSIVITY = {
+    "land": (0.98836, 0.98179, 0.98257, 0.98685, 0.98746, 0.98746),
+    "desert": (0.97395, 0.89598, 0.93831, 0.96009, 0.89529, 0.91139),
+    "snow": (0.97851, 0.98896, 0.98112, 0.96727, 0.98421, 0.99240),
+    "water": (0.93780, 0.94782, 0.95285, 0.91103, 0.88590, 0.87016),
+}
+_EMISSION_SHARES = (0.149, 0.111, 0.126, 0.190, 0.290, 0.134)
+
+
+def _broadband(visible: float, near_infrared: float) -> float:
+    return SOLAR_WEIGHTS[0] * visible + SOLAR_WEIGHTS[1] * near_infrared
+
+
+def vegetation_albedo() -> np.ndarray:
+    """Of the whole solar spectrum, by type: (21,), 1."""
+    return np.array([_broadband(*bands) for bands in zip(_ALBEDO_VISIBLE, _ALBEDO_NEAR_INFRARED, strict=True)])
+
+
+def saturated_soil_albedo() -> np.ndarray:
+    """Of wet soil below 0.7 micrometres, under the vegetation of a type: (21,), 1."""
+    return np.array([_SATURATED_SOIL_ALBEDO[colour - 1] for colour in _SOIL_COLOUR])
+
+
+def forest_snow_albedo() -> np.ndarray:
+    """Of snow under high vegetation, seen from above, by type: (21,), 1."""
+    return np.array([_broadband(*_FOREST_SNOW_ALBEDO.get(number, _OTHER_SNOW_ALBEDO)) for number in range(N_TYPES)])
+
+
+def roughness_ratio() -> np.ndarray:
+    """Roughness length for momentum over that for heat, by type: (21,), 1."""
+    return np.array(_ROUGHNESS_RATIO)
+
+
+def emissivity(surface: str) -> float:
+    """Of the whole thermal spectrum.
+
+    Args:
+        surface: ``land`` (moist soil and vegetation), ``desert`` (dry soil), ``snow`` (also ice) or ``water``.
+    """
+    return float(np.dot(_EMISSIVITY[surface], _EMISSION_SHARES))
+
+
+#: Of bare soil for momentum, and of snow deeper than 0.25 m (ice caps), m: ecLand.
+BARE_SOIL_ROUGHNESS, SNOW_ROUGHNESS = 0.013, 0.0013
+#: Of lake ice for momentum and heat, m: ecLand's sea ice.
+ICE_ROUGHNESS = 1.0e-3
+#: Of open water for diffuse radiation: ecLand.
+WATER_ALBEDO = 0.06
+#: Of snow in the open: the middle between ecLand's limits for old and for new snow, 0.50 and 0.85. ecLand's own depends
+#: on the time since the last snowfall, which the emulator's state does not tell, and in its runs not on temperature
+#: (mean 0.65 to 0.70 whatever the temperature), so that a ramp with temperature, as in other models, does worse.
+MIDDLE_SNOW_ALBEDO = 0.675
+
+#: Towns: ecLand's urban tile for its one kind of street (buildings of 8 m, half as high as the street is wide; McNorton
+#: et al. 2021, doi:10.1029/2020MS002375). The albedo is that at a solar zenith angle of 45
+#: degrees, the roughness length for heat that of the roofs.
+URBAN_ALBEDO = 0.146
+URBAN_EMISSIVITY = 0.970
+URBAN_ROUGHNESS = 0.0646
+URBAN_HEAT_ROUGHNESS = 0.0035

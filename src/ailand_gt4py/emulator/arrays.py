@@ -1,0 +1,80 @@
+"""The arrays that an emulator is given and gives, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ailand_gt4py.core import arrays
+from ailand_gt4py.core.errors import InputError
+
+
+class EmulatorArrays:
+    """Knows what arrays of one emulator must be.
+
+    Args:
+        shapes: of each array by its name.
+        device, dtype: of all of them.
+    """
+
+    def __init__(self, device: arrays.Device, dtype: np.dtype, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        self.device, self.dtype, self.shapes = device, dtype, shapes
+        self._xp = arrays.array_module(device)
+
+    def with_shapes(self, shapes: Mapping[str, tuple[int, ...]]) -> EmulatorArrays:
+        """The same for arrays of other names."""
+        return EmulatorArrays(self.device, self.dtype, shapes)
+
+    def checked(self, value: Any, name: str) -> arrays.Array:
+        """A caller's array.
+
+        Raises:
+            InputError: another shape, type or device than is expected of that name.
+        """
+        array = arrays.as_array(value, self.device, name)
+        arrays.check(array, name, self.shapes[name], self.dtype)
+        return array
+
+    def n_directions(self, value: Any, name: str) -> int:
+        """How many directions for each column a caller's array (n_columns, n_directions, n_features) has.
+
+        Raises:
+            InputError: none, or another number of axes.
+        """
+        shape = tuple(arrays.as_array(value, self.device, name).shape)
+        if len(shape) != 3 or shape[1] == 0:
+            raise InputError(
+                f"{name}: found the shape {shape}, expected (n_columns, n_directions, n_features) "
+                "with at least one direction"
+            )
+        return int(shape[1])
+
+    def given(self, names: Sequence[str], values: Sequence[Any], may_lack: bool = True) -> dict[str, arrays.Array]:
+        """The caller's arrays by name, without those that are None if these may be lacking.
+
+        Raises:
+            InputError: as of `checked`.
+        """
+        pairs = zip(names, values, strict=True)
+        return {name: self.checked(value, name) for name, value in pairs if value is not None or not may_lack}
+
+    def results(
+        self, out: Sequence[Any] | None, inputs: Mapping[str, arrays.Array], names: Sequence[str]
+    ) -> list[arrays.Array]:
+        """Arrays for results of these names, the caller's if there are any.
+
+        Raises:
+            InputError: one of the caller's that cannot be used, or shares memory with an input.
+        """
+        if out is None:
+            return [self._xp.empty(self.shapes[name], dtype=self.dtype) for name in names]
+        results = [self.checked(array, name) for array, name in zip(out, names, strict=True)]
+        for result_name, result in zip(names, results, strict=True):
+            for name, array in inputs.items():
+                if self._xp.may_share_memory(result, array):
+                    raise InputError(
+                        f"{result_name}: found memory shared with the input '{name}', expected memory of its own"
+                    )
+        return results

@@ -1,0 +1,1 @@
+"""Tangent-linear, adjoint and Jacobian of a step."""

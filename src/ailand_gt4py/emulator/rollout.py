@@ -1,0 +1,203 @@
+"""Derivatives of a run of many steps: how a change goes forward in time, and where a gradient comes from.
+
+A run takes the state of one step to the next. Its tangent-linear goes along with it. Its adjoint goes back from the
+last step and needs the states in reverse order: every so many of them are kept, and those between are computed again
+from the one before. With about the square root of the number of steps as the distance, as many states are kept as are
+computed again at a time (the first stage of Griewank 1992, doi:10.1080/10556789208805505), and a gradient costs one or
+two steps for each step of the run besides its adjoint.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ailand_gt4py.core import arrays
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.emulator.emulator import Emulator, PreparedStatic
+
+
+class Rollout:
+    """Runs of one emulator, and their derivatives.
+
+    Forcing and its changes are given for each step: one array (n_steps, n_columns, n_forcing), or any sequence of
+    arrays (n_columns, n_forcing), which may read them when they are asked for; the adjoint asks for each of them two or
+    three times. Where the forcing of a step is also an input of the next one, changes are spread and gradients gathered
+    by `ailand_gt4py.emulator.previous_window.PreviousWindow`.
+
+    Args:
+        emulator: makes the steps.
+        distance: how many steps lie between two states that the adjoint keeps; None: about the square root of the
+            number of steps.
+
+    Raises:
+        InputError: a distance of less than one step.
+    """
+
+    def __init__(self, emulator: Emulator, distance: int | None = None) -> None:
+        if distance is not None and distance < 1:
+            raise InputError(f"steps between the states that are kept: found {distance}, expected at least 1")
+        self.emulator = emulator
+        self.distance = distance
+        self._xp = arrays.array_module(emulator.device)
+
+    def run(self, static: Any, forcing: Sequence[Any], state: Any) -> tuple[arrays.Array, arrays.Array]:
+        """The results of all steps.
+
+        Args:
+            static, state: as for `Emulator.step`; the state at the start.
+            forcing: of each step.
+
+        Returns:
+            States after each step (n_steps, n_columns, n_state), its diagnostics (n_steps, n_columns, n_diagnostics).
+
+        Raises:
+            InputError: no step, or as `Emulator.step`.
+            RunError: as `Emulator.step`.
+        """
+        states, diagnostics = self._results(_count(forcing))
+        prepared = self._prepared(static)
+        for step, results in enumerate(zip(states, diagnostics, strict=True)):
+            state, _ = self.emulator.step(prepared, forcing[step], state, out=results)
+        return states, diagnostics
+
+    def tangent_linear(
+        self,
+        static: Any,
+        forcing: Sequence[Any],
+        state: Any,
+        d_static: Any = None,
+        d_forcing: Sequence[Any] | None = None,
+        d_state: Any = None,
+    ) -> tuple[arrays.Array, arrays.Array]:
+        """What the results of all steps change by, to first order, for changes of the inputs.
+
+        Args:
+            static, forcing, state: as for `run`: where the derivative is taken.
+            d_static, d_state: changes of static inputs, the same in all steps, and of the state at the start.
+            d_forcing: changes of the forcing of each step. None: no change.
+
+        Returns:
+            Changes of the states after each step (n_steps, n_columns, n_state) and of its diagnostics (n_steps,
+            n_columns, n_diagnostics).
+
+        Raises:
+            InputError, RunError: as for `run`; changes of another number of steps.
+        """
+        n_steps = _count(forcing)
+        if d_forcing is not None and len(d_forcing) != n_steps:
+            raise InputError(f"d_forcing: found {len(d_forcing)} steps, expected {n_steps} as of the forcing")
+        d_states, d_diagnostics = self._results(n_steps)
+        prepared = self._prepared(static)
+        for step, results in enumerate(zip(d_states, d_diagnostics, strict=True)):
+            change = None if d_forcing is None else d_forcing[step]
+            self.emulator.tangent_linear(prepared, forcing[step], state, d_static, change, d_state, out=results)
+            d_state, _ = results
+            if step + 1 < n_steps:
+                state, _ = self.emulator.step(prepared, forcing[step], state)
+        return d_states, d_diagnostics
+
+    def adjoint(
+        self,
+        static: Any,
+        forcing: Sequence[Any],
+        state: Any,
+        g_states: Sequence[Any] | Mapping[int, Any] | None = None,
+        g_diagnostics: Sequence[Any] | Mapping[int, Any] | None = None,
+        *,
+        g_forcing: Any = None,
+    ) -> tuple[arrays.Array, arrays.Array, arrays.Array]:
+        """The gradient of a number with respect to a run's inputs, for its gradient with respect to the results.
+
+        Args:
+            static, forcing, state: as for `run`: where the derivative is taken.
+            g_states, g_diagnostics: the gradient with respect to the state after each step and to its diagnostics:
+                (n_steps, n_columns, n_features), a sequence of (n_columns, n_features), or these by the number of the
+                step, 0 for the first, for those steps whose results count. None: zero.
+            g_forcing: where to put that with respect to the forcing, if not in a new array: anything that takes
+                ``g_forcing[step] = values``, for each step once, the last one first.
+
+        Returns:
+            The gradient with respect to static inputs (n_columns, n_static), summed over the steps; to the forcing of
+            each step (n_steps, n_columns, n_forcing), or ``g_forcing`` as given; and to the state at the start
+            (n_columns, n_state).
+
+        Raises:
+            InputError, RunError: as for `run`; gradients of other numbers of steps, or of steps that there are not.
+        """
+        n_steps = _count(forcing)
+        of_states = _by_step("g_states", g_states, n_steps)
+        of_diagnostics = _by_step("g_diagnostics", g_diagnostics, n_steps)
+        emulator, sizes = self.emulator, self.emulator.model.sizes
+        if g_forcing is None:
+            g_forcing = self._xp.empty((n_steps, emulator.n_columns, sizes.forcing), dtype=emulator.dtype)
+        prepared = self._prepared(static)
+        distance = self.distance or math.isqrt(n_steps - 1) + 1
+        kept = self._kept_states(prepared, forcing, state, distance)
+        g_static = self._xp.zeros((emulator.n_columns, sizes.static), dtype=emulator.dtype)
+        g_state: arrays.Array | None = None
+        for first in reversed(range(0, n_steps, distance)):
+            states = [kept.pop()]
+            for step in range(first, min(first + distance, n_steps) - 1):
+                states.append(emulator.step(prepared, forcing[step], states[-1])[0])
+            for step in reversed(range(first, first + len(states))):
+                given = self._checked(f"g_states of step {step}", of_states.get(step))
+                total = given if g_state is None else g_state if given is None else g_state + given
+                of_step = emulator.adjoint(prepared, forcing[step], states.pop(), total, of_diagnostics.get(step))
+                g_static += of_step[0]
+                g_forcing[step] = of_step[1]
+                g_state = of_step[2]
+        assert g_state is not None
+        return g_static, g_forcing, g_state
+
+    def _checked(self, name: str, gradient: Any) -> arrays.Array | None:
+        """A gradient with respect to one state. NumPy would add any shape that broadcasts to that from later steps."""
+        if gradient is None:
+            return None
+        emulator = self.emulator
+        array = arrays.as_array(gradient, emulator.device, name)
+        arrays.check(array, name, (emulator.n_columns, emulator.model.sizes.state), emulator.dtype)
+        return array
+
+    def _kept_states(
+        self, prepared: PreparedStatic, forcing: Sequence[Any], state: Any, distance: int
+    ) -> list[arrays.Array]:
+        """The states at the start of every so many steps."""
+        kept = [state]
+        for step in range((len(forcing) - 1) // distance * distance):
+            state, _ = self.emulator.step(prepared, forcing[step], state)
+            if (step + 1) % distance == 0:
+                kept.append(state)
+        return kept
+
+    def _prepared(self, static: Any) -> PreparedStatic:
+        return static if isinstance(static, PreparedStatic) else self.emulator.prepare_static(static)
+
+    def _results(self, n_steps: int) -> tuple[arrays.Array, arrays.Array]:
+        """Arrays for the results of so many steps."""
+        sizes = self.emulator.model.sizes
+        shapes = ((n_steps, self.emulator.n_columns, extent) for extent in (sizes.state, sizes.diagnostics))
+        states, diagnostics = (self._xp.empty(shape, dtype=self.emulator.dtype) for shape in shapes)
+        return states, diagnostics
+
+
+def _count(forcing: Sequence[Any]) -> int:
+    """The number of steps."""
+    if len(forcing) == 0:
+        raise InputError("forcing: found no step, expected at least one")
+    return len(forcing)
+
+
+def _by_step(name: str, gradients: Sequence[Any] | Mapping[int, Any] | None, n_steps: int) -> dict[int, Any]:
+    """Step -> gradient, of those steps that have one."""
+    if gradients is None:
+        return {}
+    if isinstance(gradients, Mapping):
+        unknown = [step for step in gradients if step not in range(n_steps)]
+        if unknown:
+            raise InputError(f"{name}: found the step {unknown[0]}, expected 0 to {n_steps - 1}")
+        return dict(gradients)
+    if len(gradients) != n_steps:
+        raise InputError(f"{name}: found {len(gradients)} steps, expected {n_steps} as of the forcing")
+    return dict(enumerate(gradients))

@@ -1,0 +1,1 @@
+"""Maps, time series and other figures."""

@@ -1,0 +1,192 @@
+"""The figure of a run: states and fluxes of one column through time, ecLand and aiLand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ailand_gt4py.evaluation.scores.verify import read_series
+from ailand_gt4py.io.output import ColumnOutput, Values
+from ailand_gt4py.io.writers import writing
+from ailand_gt4py.weights.model import Variable
+
+REFERENCE_COLOUR = "0.25"
+STATE_COLOUR, DIAGNOSTIC_COLOUR = "#d1495b", "#1f77b4"
+
+#: Longer runs are drawn as daily means: the daily cycle would fill the panels.
+DAILY_MEANS_FROM = np.timedelta64(120, "D")
+
+#: What stands at the end of the time axis whose ticks are years, months, days, hours, minutes, seconds.
+OFFSET_FORMATS = ["", "%Y", "%Y", "%Y-%m-%d", "%Y-%m-%d", "%Y-%m-%d %H:%M"]
+
+_NO_UNIT = ("1", "")
+
+
+def nearest_column(latitude: Values, longitude: Values, at: tuple[float, float] | None) -> int:
+    """Index of the column with the least great-circle distance to a location (haversine); the first for no location.
+
+    Args:
+        latitude, longitude: (n_columns,) degrees.
+        at: latitude and longitude, degrees.
+    """
+    if at is None:
+        return 0
+    phi, theta = np.deg2rad(np.asarray(latitude, np.float64)), np.deg2rad(np.asarray(longitude, np.float64))
+    phi_at, theta_at = math.radians(at[0]), math.radians(at[1])
+    haversine = (
+        np.sin((phi - phi_at) / 2.0) ** 2 + np.cos(phi) * math.cos(phi_at) * np.sin((theta - theta_at) / 2.0) ** 2
+    )
+    return int(np.argmin(haversine))
+
+
+def location_text(latitude: float, longitude: float) -> str:
+    """A location as in 51.6° N, 4.9° E."""
+    east = (longitude + 180.0) % 360.0 - 180.0
+    return f"{abs(latitude):.2f}° {'N' if latitude >= 0 else 'S'}, {abs(east):.2f}° {'E' if east >= 0 else 'W'}"
+
+
+def daily_means(times: Values, values: Values) -> tuple[Values, Values]:
+    """Means over calendar days (UTC) of values (n_times,), at noon; a day with a missing value has none."""
+    days, position = np.unique(times.astype("datetime64[D]"), return_inverse=True)
+    counts = np.bincount(position)
+    means = np.bincount(position, weights=values.astype(np.float64)) / counts
+    return days.astype("datetime64[h]") + np.timedelta64(12, "h"), means
+
+
+def units_text(units: str) -> str:
+    """Units for a figure, exponents raised."""
+    if units in _NO_UNIT:
+        return ""
+    words = []
+    for word in units.split():
+        base = word.rstrip("-0123456789")
+        exponent = word[len(base) :]
+        words.append(f"{base}$^{{{exponent}}}$" if base and exponent else word)
+    return " ".join(words)
+
+
+def rmse_text(run: Values, reference: Values, units: str) -> str:
+    """RMSE over all labels but the first, as in the score table."""
+    error = (run.astype(np.float64) - reference)[1:]
+    error = error[np.isfinite(error)]
+    if error.size == 0:
+        return ""
+    return f"RMSE {math.sqrt(float(np.mean(error**2))):.3g} {units_text(units)}".rstrip()
+
+
+def draw_run(
+    path: Path,
+    output: Path,
+    variables: Sequence[Variable],
+    times: Values,
+    reference: Path | None,
+    at: tuple[float, float] | None,
+) -> None:
+    """Draw one column of a finished run.
+
+    Args:
+        path: figure, .png, .pdf or .svg.
+        output: file of the run.
+        variables: its states and diagnostics: a panel for each.
+        times: labels of the run.
+        reference: file to compare with, if any.
+        at: location whose nearest column is drawn; None: the first.
+
+    Raises:
+        InputError: the reference cannot be used.
+        RunError: the figure cannot be written.
+    """
+    with ColumnOutput(output) as run:
+        column = nearest_column(run.latitude, run.longitude, at)
+        location = location_text(float(run.latitude[column]), float(run.longitude[column]))
+        series = {variable.name: run.read(variable.name, slice(None), column) for variable in variables}
+        latitude, longitude = run.latitude, run.longitude
+    truth = {} if reference is None else read_series(reference, variables, times, column, latitude, longitude)
+    figure = draw_columns(
+        variables, times, series, truth, f"aiLand at {location}" if not truth else f"ecLand and aiLand at {location}"
+    )
+    # Under a temporary name first: an older figure is replaced only by a whole one.
+    temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
+    try:
+        with writing(path, "writing the figure"):
+            figure.savefig(temporary, dpi=200)
+            temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def draw_columns(
+    variables: Sequence[Variable],
+    times: Values,
+    series: dict[str, Values],
+    truth: dict[str, Values],
+    title: str,
+) -> Any:
+    """The figure: a panel for each variable, the reference in dark grey, the emulator in colour.
+
+    Args:
+        variables: what to draw, in this order.
+        times: (n_times,) labels.
+        series, truth: name -> (n_times,) of the run and of the reference; `truth` may lack some.
+        title: of the figure.
+
+    Returns:
+        A matplotlib figure.
+    """
+    import matplotlib  # takes its time, and most runs draw nothing
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+    is_daily = bool(times[-1] - times[0] >= DAILY_MEANS_FROM)
+    n_across = 3 if len(variables) > 4 else min(len(variables), 2)
+    n_down = math.ceil(len(variables) / n_across)
+    with matplotlib.rc_context(
+        {
+            "font.size": 8,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.linewidth": 0.6,
+            "svg.hashsalt": "ailand",
+        }
+    ):
+        figure = Figure(figsize=(3.6 * n_across, 1.65 * n_down + 0.7), layout="constrained")
+        FigureCanvasAgg(figure)
+        panels = figure.subplots(n_down, n_across, sharex=True, squeeze=False)
+        for panel, variable in zip(panels.flat, variables, strict=False):
+            name = variable.name
+            colour = STATE_COLOUR if variable.time_meaning == "window start" else DIAGNOSTIC_COLOUR
+            lines = [(series[name], colour, 0.8, "aiLand")]
+            if name in truth:
+                lines.insert(0, (truth[name], REFERENCE_COLOUR, 1.7, "ecLand"))
+                panel.text(
+                    0.995, 1.02, rmse_text(series[name], truth[name], variable.units),
+                    transform=panel.transAxes, ha="right", va="bottom", fontsize=7, color="0.35",
+                )  # fmt: skip
+            for values, line_colour, width, label in lines:
+                x, y = daily_means(times, values) if is_daily else (times, values)
+                panel.plot(x, y, color=line_colour, lw=width, label=label)
+            panel.set_title(name, loc="left", fontsize=9, fontweight="bold", pad=4)
+            panel.set_ylabel(units_text(variable.units))
+            panel.grid(axis="y", lw=0.3, color="0.85")
+            panel.margins(x=0.0)
+            locator = AutoDateLocator(minticks=3, maxticks=7)
+            panel.xaxis.set_major_locator(locator)
+            panel.xaxis.set_major_formatter(ConciseDateFormatter(locator, offset_formats=OFFSET_FORMATS))
+        for panel in list(panels.flat)[len(variables) :]:
+            panel.set_axis_off()
+        for panel in list(panels.flat)[max(0, len(variables) - n_across) : len(variables)]:
+            panel.tick_params(labelbottom=True)
+        entries = [Line2D([], [], color=REFERENCE_COLOUR, lw=1.8, label="ecLand")] if truth else []
+        entries.append(Line2D([], [], color=STATE_COLOUR, lw=1.4, label="aiLand, state"))
+        if any(variable.time_meaning != "window start" for variable in variables):
+            entries.append(Line2D([], [], color=DIAGNOSTIC_COLOUR, lw=1.4, label="aiLand, diagnostics"))
+        figure.legend(handles=entries, loc="outside lower center", ncols=len(entries), frameon=False)
+        note = "daily means; RMSE of all labels" if is_daily and truth else "daily means" if is_daily else ""
+        figure.suptitle(title + (f" ({note})" if note else ""), fontsize=11)
+    return figure

@@ -1,0 +1,221 @@
+"""Figures over columns: maps of errors, density of truth and run, the held-out box against the rest."""
+
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ailand_gt4py.evaluation.figures import style as figure_style
+from ailand_gt4py.evaluation.figures.style import Drawing
+from ailand_gt4py.evaluation.report.study import Study, VariableStudy
+from ailand_gt4py.evaluation.scores.groups import HELD_OUT_BOX
+
+#: Coastlines: Natural Earth 1:110m (public domain); the file says where it is from.
+COASTLINES = Path(__file__).with_name("coastlines.json")
+
+#: Variables of the maps, those of them that there are.
+MAPPED = ("swvl1", "swvl3", "stl1", "stl3", "sd", "skt", "sshf", "slhf")
+
+#: Degrees around the columns that a map shows at least.
+MARGIN = 6.0
+
+
+@functools.cache
+def coastlines() -> tuple[np.ndarray, ...]:
+    """Coastlines, (n_points, 2) longitude and latitude in degrees each."""
+    lines = json.loads(COASTLINES.read_text(encoding="utf-8"))["lines"]
+    return tuple(np.array(line) for line in lines)
+
+
+@functools.cache
+def _coast() -> np.ndarray:
+    """All coastlines as one line with gaps: much quicker to draw than a line each."""
+    gap = np.full((1, 2), np.nan)
+    return np.concatenate([part for line in coastlines() for part in (line, gap)])
+
+
+def map_drawings(study: Study) -> list[Drawing]:
+    """Maps of RMSE and bias at the columns: of the world, and of the held-out box where it has many of the columns."""
+    shown = [variable for variable in (study.variable(name) for name in MAPPED) if variable is not None]
+    shown = shown or list(study.variables[:4])
+    locations = study.locations
+    everywhere = np.ones(len(locations.x), dtype=bool)
+    extent = map_extent(locations.longitude, locations.latitude)
+    drawings = [_maps(study, shown, everywhere, extent, "all columns")]
+    inside = locations.in_box
+    if inside.sum() >= 5 and not inside.all():
+        south, north, west, east = HELD_OUT_BOX
+        extent = (west - 2.0, east + 2.0, south - 1.5, north + 1.5)
+        drawings.append(_maps(study, shown, inside, extent, "the held-out box"))
+    return drawings
+
+
+def map_extent(longitude: np.ndarray, latitude: np.ndarray) -> tuple[float, float, float, float]:
+    """West, east, south and north of a map that shows all of the locations, degrees."""
+    west, east = max(-180.0, longitude.min() - MARGIN), min(180.0, longitude.max() + MARGIN)
+    south, north = max(-60.0, latitude.min() - MARGIN), min(85.0, latitude.max() + MARGIN)
+    return (-180.0, 180.0, -60.0, 85.0) if east - west > 200.0 else (west, east, south, north)
+
+
+def _maps(
+    study: Study,
+    shown: list[VariableStudy],
+    chosen: np.ndarray,
+    extent: tuple[float, float, float, float],
+    what: str,
+) -> Drawing:
+    west, east, south, north = extent
+    shrink = map_shrink(extent)
+    locations = study.locations.longitude[chosen], study.locations.latitude[chosen]
+    with figure_style.styled():
+        across = 4
+        width = figure_style.WIDTH / across - 0.75
+        height = min(2.6, width * (north - south) / ((east - west) * shrink))
+        rows = -(-len(shown) * 2 // across)
+        total = rows * (height + 0.42) + 0.1
+        figure = figure_style.new_figure(figure_style.WIDTH, total, layout=None)
+        panels = figure.subplots(rows, across, squeeze=False)
+        figure.subplots_adjust(0.03, 0.25 / total, 0.955, 1.0 - 0.25 / total, wspace=0.2, hspace=0.42 / height)
+        for panel in panels.flat:
+            panel.set_axis_off()
+        for position, variable in enumerate(shown):
+            pair = panels.flat[2 * position], panels.flat[2 * position + 1]
+            bound = figure_style.symmetric(variable.column_bias[chosen])
+            top = figure_style.upper(variable.column_rmse[chosen])
+            for panel, values, name, colours, limits in (
+                (pair[0], variable.column_rmse, "RMSE", "YlOrRd", (0.0, top)),
+                (pair[1], variable.column_bias, "bias", "RdBu_r", (-bound, bound)),
+            ):
+                title = f"{variable.name} {figure_style.with_units(name, variable.units)}"
+                draw_map(figure, panel, locations, values[chosen], colours, limits, extent, title)
+                # The scale of colours of the panel to the left is where its latitudes would be.
+                panel.tick_params(labelleft=panel in panels[:, 0])
+    return Drawing(
+        figure,
+        "png",
+        f"Maps of RMSE and bias of the free run at {what}, for {', '.join(variable.name for variable in shown)}.",
+        f"RMSE and bias (emulator minus ecLand) of the free run at each column; {what}. Colours end at the 98th "
+        "percentile. Coastlines: Natural Earth, public domain.",
+    )
+
+
+def map_shrink(extent: tuple[float, float, float, float]) -> float:
+    """How much shorter a degree of longitude is than one of latitude; 1 on maps of the world."""
+    west, east, south, north = extent
+    return 1.0 if east - west > 200.0 else float(np.cos(np.deg2rad(0.5 * (south + north))))
+
+
+def draw_map(
+    figure: Any,
+    panel: Any,
+    locations: tuple[np.ndarray, np.ndarray],
+    values: np.ndarray,
+    colours: str,
+    limits: tuple[float, float],
+    extent: tuple[float, float, float, float],
+    title: str,
+) -> None:
+    """Draw columns on a map.
+
+    Args:
+        locations: longitude and latitude of the columns, degrees. values: (n_columns,).
+        colours, limits: of the scale. extent: as of `map_extent`.
+    """
+    panel.set_axis_on()
+    panel.plot(*_coast().T, color="0.62", lw=0.45, zorder=1)
+    order = np.argsort(np.abs(values))  # the large ones on top
+    points = panel.scatter(
+        locations[0][order],
+        locations[1][order],
+        c=values[order],
+        s=15.0,
+        cmap=colours,
+        vmin=limits[0],
+        vmax=limits[1],
+        edgecolors="0.25",
+        linewidths=0.35,
+        zorder=3,
+    )
+    panel.set_xlim(extent[0], extent[1])
+    panel.set_ylim(extent[2], extent[3])
+    panel.set_aspect(1.0 / map_shrink(extent))
+    panel.set_xticks(_ticks(extent[0], extent[1]))
+    panel.set_yticks(_ticks(extent[2], extent[3]))
+    panel.grid(lw=0.25, color="0.9", zorder=0)
+    panel.tick_params(labelsize=6, length=2)
+    for side in ("top", "right"):
+        panel.spines[side].set_visible(True)
+    panel.set_title(title, loc="left", fontsize=8, pad=3)
+    bar = figure.colorbar(points, ax=panel, fraction=0.05, pad=0.02, aspect=22)
+    bar.outline.set_linewidth(0.4)
+    bar.ax.tick_params(labelsize=6, length=2)
+
+
+def _ticks(low: float, high: float) -> np.ndarray:
+    step = next((step for step in (5.0, 10.0, 20.0, 30.0, 60.0) if (high - low) / step <= 6.0), 60.0)
+    first = np.ceil(low / step) * step
+    return np.arange(first, high + 1e-9, step)
+
+
+def density_drawing(study: Study) -> Drawing:
+    """Density of truth and run for every variable."""
+    from matplotlib.colors import LogNorm
+
+    with figure_style.styled():
+        figure, panels = figure_style.grid(len(study.variables), 5, 2.0)
+        mesh = None
+        highest = max(float(variable.density.max()) for variable in study.variables)
+        for panel, variable in zip(panels, study.variables, strict=True):
+            edges = variable.edges
+            counts = np.where(variable.density > 0, variable.density, np.nan).T
+            norm = LogNorm(1.0, max(highest, 2.0))
+            mesh = panel.pcolormesh(edges, edges, counts, cmap="viridis", norm=norm, rasterized=True)
+            panel.plot(edges[[0, -1]], edges[[0, -1]], color="0.1", lw=0.6, ls="--")
+            panel.set_aspect("equal")
+            panel.locator_params(nbins=4)
+            title = f"{variable.name}   r = {variable.free.correlation:.3f}"
+            panel.set_title(title, loc="left", fontsize=8)
+            panel.set_xlabel(figure_style.with_units("ecLand", variable.units), fontsize=7.5)
+            panel.set_ylabel(figure_style.with_units("emulator", variable.units), fontsize=7.5)
+        bar = figure.colorbar(mesh, ax=panels, fraction=0.012, pad=0.01, aspect=60)
+        bar.set_label("pairs in a bin")
+    return Drawing(
+        figure,
+        "png",
+        "Two-dimensional histograms of ecLand's values and the free run's, one panel for each variable.",
+        "ecLand and the free run at the same column and label, all pairs; dashed: equality. The outermost 0.02 % at "
+        "either end are not shown.",
+    )
+
+
+def box_drawing(study: Study) -> Drawing | None:
+    """RMSE in the held-out box over RMSE elsewhere; None where one of them has no columns."""
+    shown = [variable for variable in study.variables if variable.box_ratio is not None]
+    if not shown:
+        return None
+    ratios = np.array([variable.box_ratio for variable in shown])
+    low, high = np.array([variable.box_interval for variable in shown]).T
+    with figure_style.styled():
+        figure = figure_style.new_figure(6.4, 0.21 * len(shown) + 0.9)
+        panel = figure.subplots()
+        height = np.arange(len(shown))[::-1]
+        colours = [figure_style.colour_of(variable.is_state) for variable in shown]
+        panel.axvline(1.0, color="0.4", lw=0.8)
+        panel.hlines(height, low, high, color=colours, lw=1.4, alpha=0.6)
+        panel.scatter(ratios, height, color=colours, s=26, zorder=3)
+        panel.set_yticks(height, [variable.name for variable in shown])
+        panel.set_xlabel("RMSE in the box / RMSE elsewhere")
+        panel.grid(axis="x", lw=0.3, color="0.88")
+        panel.margins(y=0.06)
+    return Drawing(
+        figure,
+        "svg",
+        "Ratio of the RMSE in the held-out box to that elsewhere, a dot and its interval for each variable.",
+        "RMSE of the free run in the held-out box over that at the columns elsewhere; lines: 95 % interval for other "
+        "draws of columns. Left of 1: smaller errors in the box. Climates differ between the two, so compare with the "
+        "spread between climates below.",
+    )

@@ -1,0 +1,249 @@
+"""Figures along time: a column's course, errors by lead time, seasonal cycles by climate, residuals of budgets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ailand_gt4py.evaluation import budgets
+from ailand_gt4py.evaluation.figures import style as figure_style
+from ailand_gt4py.evaluation.figures.series import draw_columns, location_text, nearest_column, units_text
+from ailand_gt4py.evaluation.figures.style import Drawing
+from ailand_gt4py.evaluation.report import literature
+from ailand_gt4py.evaluation.report.study import MONTHS, Study, VariableStudy
+from ailand_gt4py.evaluation.runs import FreeRun, label_offset
+from ailand_gt4py.evaluation.scores.columns import VerificationColumns
+from ailand_gt4py.weights.model import Model
+
+#: Days of the figure that shows single windows.
+CLOSE_UP_DAYS = 14
+
+#: Variables of the seasonal cycles, those of them that there are.
+SEASONAL = ("swvl1", "swvl3", "stl1", "snowc", "sshf", "slhf", "e", "sro", "skt", "t2m")
+MOST_SEASONAL = 7
+
+_MONTH_LETTERS = "JFMAMJJASOND"
+
+
+def choose_column(study: Study, at: tuple[float, float] | None) -> int:
+    """The column of the time series: the one nearest to a location, or the most ordinary one.
+
+    Most ordinary: the median over variables of the RMSE, each against the median of all columns, is nearest to 1.
+    """
+    if at is not None:
+        return nearest_column(study.locations.latitude, study.locations.longitude, at)
+    errors = np.stack([variable.column_rmse for variable in study.variables])
+    usual = np.median(errors, axis=1, keepdims=True)
+    # A variable that does not err in most columns (snow) says nothing about how ordinary one is.
+    ratios = (errors / np.where(usual > 0.0, usual, np.nan))[usual[:, 0] > 0.0]
+    if not len(ratios):
+        return 0
+    return int(np.argmin(np.abs(np.log(np.maximum(np.median(ratios, axis=0), 1e-12)))))
+
+
+def column_series(
+    model: Model, columns: VerificationColumns, run: FreeRun, column: int
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Emulator and truth of a column by label: name -> (n_times,) each, NaN at labels that the run does not reach."""
+    n_times, n_state = columns.n_times, len(model.state)
+    series, truth = {}, {}
+    for output, variable in enumerate((*model.state, *model.diagnostics)):
+        source = columns.state if output < n_state else columns.diagnostics
+        own = source[:, column, output if output < n_state else output - n_state].astype(np.float64)
+        values = np.full(n_times, np.nan)
+        labels = np.arange(1, n_times) + label_offset(variable)
+        values[labels] = run.results[:, column, output]
+        if output < n_state:
+            values[0] = own[0]
+        series[variable.name], truth[variable.name] = values, own
+    return series, truth
+
+
+def series_drawings(
+    study: Study, columns: VerificationColumns, run: FreeRun, at: tuple[float, float] | None
+) -> list[Drawing]:
+    """A column through the whole period in daily means, and two weeks of it window by window."""
+    model, column = study.model, choose_column(study, at)
+    series, truth = column_series(model, columns, run, column)
+    variables = (*model.state, *model.diagnostics)
+    where = _describe(study, column)
+    chosen = "nearest to the location asked for" if at is not None else "whose errors are the most ordinary of all"
+    whole = draw_columns(variables, columns.times, series, truth, f"ecLand and emulator at {where}")
+    drawings = [
+        Drawing(
+            whole,
+            "png",
+            f"Time series of all states and diagnostics of ecLand and the emulator's free run at {where}.",
+            f"Free run and ecLand at {where}: the column {chosen}. The emulator (colour) starts from ecLand's state "
+            "(grey) at the first label and is never corrected. Daily means where the period exceeds four months.",
+        )
+    ]
+    part = close_up(columns.times, float(study.locations.latitude[column]), model.step_seconds)
+    if part is not None:
+        cut = {name: values[part] for name, values in series.items()}
+        cut_truth = {name: values[part] for name, values in truth.items()}
+        figure = draw_columns(variables, columns.times[part], cut, cut_truth, f"Two weeks at {where}")
+        drawings.append(
+            Drawing(
+                figure,
+                "png",
+                f"Two weeks of summer at {where}, every window, ecLand and the emulator's free run.",
+                "The same run in two weeks of the last summer of the file, window by window "
+                f"({model.step_seconds / 3600:g} h): the daily cycle after months without correction.",
+            )
+        )
+    return drawings
+
+
+def close_up(times: np.ndarray, latitude: float, step_seconds: float) -> slice | None:
+    """Two weeks in the last summer (January in the south) of the labels; None for a file of less than a month."""
+    steps = round(CLOSE_UP_DAYS * 86_400.0 / step_seconds)
+    if len(times) < 2 * steps:
+        return None
+    wanted = 6 if latitude >= 0.0 else 0
+    in_month = np.flatnonzero(np.asarray(times, dtype="datetime64[M]").astype(np.int64) % MONTHS == wanted)
+    first = int(in_month[in_month <= len(times) - steps][-1]) if (in_month <= len(times) - steps).any() else len(times)
+    # The last such label may be the month's end: two weeks from there on would be in August.
+    first = min(max(0, first - steps), len(times) - steps)
+    return slice(first, first + steps)
+
+
+def _describe(study: Study, column: int) -> str:
+    locations = study.locations
+    text = location_text(float(locations.latitude[column]), float(locations.longitude[column]))
+    climate = locations.grouping("climate")
+    return text if climate is None else f"{text}, {climate.labels[column]}"
+
+
+def lead_drawing(study: Study) -> Drawing:
+    """RMSE by lead time of all variables, with what a forecast must beat."""
+    with figure_style.styled():
+        figure, panels = figure_style.grid(len(study.variables), 4, 1.95, sharex=True)
+        for panel, variable in zip(panels, study.variables, strict=True):
+            _draw_leads(panel, variable)
+        for panel in panels[max(0, len(panels) - 4) :]:
+            panel.set_xlabel("lead time (days)")
+            panel.tick_params(labelbottom=True)
+        handles, names = panels[0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside lower center", ncols=len(names))
+    return Drawing(
+        figure,
+        "svg",
+        "Curves of RMSE against lead time for each variable: emulator, persistence, climatologies, aiLand v1.",
+        f"RMSE by lead time over all columns and {study.n_starts} starts each. Persistence holds the value at the "
+        "start. Climatology: each column's mean by day of the year and time of day; dashed with the verified year in "
+        "it, dotted without. Diamonds: aiLand v1 against ecLand on its own columns and weather (Raoult et al. 2026).",
+    )
+
+
+def _draw_leads(panel: Any, variable: VariableStudy) -> None:
+    days = np.array([score.lead_days for score in variable.curve])
+
+    def curve(attribute: str) -> np.ndarray:
+        return np.array([getattr(score, attribute) for score in variable.curve])
+
+    draw = panel.plot
+    draw(days, curve("persistence"), color=figure_style.PERSISTENCE_COLOUR, lw=1.0, label="persistence")
+    green = figure_style.CLIMATOLOGY_COLOUR
+    draw(days, curve("climatology"), color=green, lw=1.0, ls="--", label="climatology, all years")
+    draw(days, curve("climatology_other_years"), color=green, lw=1.0, ls=":", label="climatology, other years")
+    colour = figure_style.colour_of(variable.is_state)
+    draw(days, curve("rmse"), color=colour, lw=1.8, marker="o", ms=2.6, label="emulator (states red, diagnostics blue)")
+    published = literature.AILAND_V1_RMSE.get(variable.name)
+    if published is not None and variable.units == literature.UNITS[variable.name]:
+        purple = figure_style.PUBLISHED_COLOUR
+        draw([1.0, 90.0], published[:2], "D", color=purple, ms=4.5, mfc="white", mew=1.1, label="aiLand v1, published")
+    panel.set_xscale("log")
+    panel.set_ylim(bottom=0.0)
+    ticks = [day for day in (0.25, 1.0, 7.0, 30.0, 90.0) if days[0] <= day <= days[-1]]
+    panel.set_xticks(ticks, [f"{day:g}" for day in ticks])
+    panel.minorticks_off()
+    panel.grid(lw=0.3, color="0.88")
+    panel.set_title(variable.name, loc="left", fontweight="bold")
+    panel.set_ylabel(figure_style.with_units("RMSE", variable.units))
+
+
+def season_drawing(study: Study) -> Drawing | None:
+    """Mean seasonal cycles by climate; None where the file has no climates."""
+    grouping = study.locations.grouping("climate")
+    shown = [variable for variable in (study.variable(name) for name in SEASONAL) if variable is not None]
+    shown = shown[:MOST_SEASONAL]
+    if grouping is None or not shown:
+        return None
+    climates = grouping.classes
+    with figure_style.styled():
+        total = 0.92 * len(climates) + 0.9
+        figure = figure_style.new_figure(figure_style.WIDTH, total, layout=None)
+        panels = figure.subplots(len(climates), len(shown), squeeze=False, sharex=True, sharey="col")
+        figure.subplots_adjust(0.17, 0.6 / total, 0.99, 1.0 - 0.3 / total, wspace=0.42, hspace=0.22)
+        months = np.arange(1, MONTHS + 1)
+        for row, climate in enumerate(climates):
+            chosen = grouping.members(climate)
+            for position, variable in enumerate(shown):
+                panel = panels[row, position]
+                truth, run = (field[:, chosen].mean(axis=1) for field in variable.months)
+                panel.plot(months, truth, color=figure_style.TRUTH_COLOUR, lw=2.0, label="ecLand")
+                panel.plot(months, run, color=figure_style.colour_of(variable.is_state), lw=1.1, label="emulator")
+                panel.grid(lw=0.3, color="0.9")
+                panel.set_xticks(months[::3], _MONTH_LETTERS[::3])
+                panel.tick_params(labelsize=6.5, length=2, pad=1.5)
+                if row == 0:
+                    shown_units = units_text(variable.units)
+                    title = variable.name + (f" ({shown_units})" if shown_units else "")
+                    panel.set_title(title, fontweight="bold")
+            panels[row, 0].set_ylabel(
+                f"{climate}\n{int(chosen.sum())} col.", rotation=0, ha="right", va="center", fontsize=7.0, labelpad=8
+            )
+        handles, names = panels[0, 0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="lower center", ncols=2)
+    return Drawing(
+        figure,
+        "svg",
+        "Mean seasonal cycles of ecLand and the emulator's free run, one row for each climate.",
+        "Seasonal cycles of ecLand (dark) and of the free run (colour): means by calendar month over all years and the "
+        "columns of a climate.",
+    )
+
+
+def budget_drawing(study: Study) -> Drawing | None:
+    """Distributions of the residuals of both budgets; None where not even ecLand's can be had."""
+    shown = [name for name, residual in study.truth_residuals.items() if residual.values is not None]
+    if not shown:
+        return None
+    with figure_style.styled():
+        figure, panels = figure_style.grid(len(shown), 2, 2.7)
+        for panel, name in zip(panels, shown, strict=True):
+            _draw_residuals(panel, study.residuals[name], study.truth_residuals[name])
+    return Drawing(
+        figure,
+        "svg",
+        "Distributions of the residuals of the water and energy budgets of ecLand and of the emulator.",
+        "Residuals of the budgets in single windows over all columns: share of windows in each bin (logarithmic). "
+        "ecLand's own spread is the limit of the method: rounding in the file, lakes and towns, melt and frost.",
+    )
+
+
+def _draw_residuals(panel: Any, run: budgets.Residual, truth: budgets.Residual) -> None:
+    both: Sequence[tuple[str, str, np.ndarray | None]] = (
+        ("ecLand", figure_style.TRUTH_COLOUR, truth.values),
+        ("emulator", figure_style.colour_of(is_state=True), run.values),
+    )
+    known = [np.abs(values).ravel() for _, _, values in both if values is not None]
+    bound = max(float(np.quantile(values, 0.9995)) for values in known) or 1.0
+    edges = np.linspace(-bound, bound, 82)
+    for label, colour, values in both:
+        if values is None:
+            continue
+        share = np.histogram(values, edges)[0] / values.size
+        panel.stairs(share, edges, color=colour, lw=1.3, label=label, fill=label == "ecLand", alpha=0.55)
+    if run.values is None:
+        text = f"emulator lacks {', '.join(run.missing)}"
+        panel.set_title(text, loc="right", fontsize=7.5, color="0.35")
+    panel.set_yscale("log")
+    panel.set_title(f"{run.budget} budget", loc="left", fontweight="bold")
+    panel.set_xlabel(figure_style.with_units("residual in a window", run.units))
+    panel.set_ylabel("share of windows")
+    panel.legend(loc="upper right")
+    panel.grid(lw=0.3, color="0.88")

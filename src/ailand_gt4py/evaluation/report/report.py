@@ -1,0 +1,122 @@
+"""Tables of lead-time scores as text, Markdown, CSV and JSON."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ailand_gt4py.core.errors import InputError
+
+if TYPE_CHECKING:  # `ailand --help` need not wait for GT4Py
+    from ailand_gt4py.evaluation.scores.lead_time import FreeRunScore, LeadScore
+
+SUFFIXES = (".csv", ".json", ".md")
+#: Suffix of the report with figures, which `html_report` makes.
+HTML = ".html"
+
+NOTE = (
+    "RMSE over all columns and starts. Climatology: mean by day of the year and time of day of each column, smoothed, "
+    "over all years of the file (the verified one included) or over the other years. Better: below persistence and the "
+    "climatology of all years (yes), or only that of the other years, or neither (no)."
+)
+
+
+def _lead_rows(scores: Sequence[LeadScore]) -> list[list[str]]:
+    rows = [
+        ["variable", "units", "lead (d)", "RMSE", "bias", "persistence", "climatology", "clim. other years", "better"]
+    ]
+    for score in scores:
+        numbers = (score.rmse, score.bias, score.persistence, score.climatology, score.climatology_other_years)
+        cells = [f"{number:.4g}" for number in numbers]
+        rows.append([score.variable, score.units, f"{score.lead_days:g}", *cells, score.verdict])
+    return rows
+
+
+def _free_run_rows(scores: Sequence[FreeRunScore]) -> list[list[str]]:
+    header = ["variable", "units", "RMSE", "bias", "climatology", "clim. other years", "RMSE by year", "range"]
+    rows = [[*header, "range of the truth"]]
+    for score in scores:
+        rows.append(
+            [
+                score.variable,
+                score.units,
+                f"{score.rmse:.4g}",
+                f"{score.bias:.4g}",
+                f"{score.climatology:.4g}",
+                f"{score.climatology_other_years:.4g}",
+                " ".join(f"{value:.4g}" for value in score.rmse_by_year),
+                f"{score.lowest:.4g} to {score.highest:.4g}",
+                f"{score.truth_lowest:.4g} to {score.truth_highest:.4g}",
+            ]
+        )
+    return rows
+
+
+def as_text(rows: Sequence[Sequence[str]]) -> str:
+    """Aligned columns for a terminal."""
+    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join(lines)
+
+
+def as_markdown(rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
+
+
+def text_report(leads: Sequence[LeadScore], free_run: Sequence[FreeRunScore]) -> str:
+    """Both tables for a terminal."""
+    parts = ["Skill by lead time", as_text(_lead_rows(leads)), "", "Free run through the whole period"]
+    return "\n".join([*parts, as_text(_free_run_rows(free_run)), "", NOTE])
+
+
+def file_report(
+    suffix: str, leads: Sequence[LeadScore], free_run: Sequence[FreeRunScore], more: dict[str, Any] | None = None
+) -> str:
+    """The content of a report file: Markdown and JSON hold both tables, CSV the one by lead time.
+
+    Args:
+        suffix: one of `SUFFIXES`.
+        leads, free_run: scores.
+        more: for JSON: all numbers of a report with figures that is made as well, kept as ``report``.
+
+    Raises:
+        InputError: a suffix that is none of `SUFFIXES`.
+    """
+    if suffix == ".md":
+        tables = (as_markdown(_lead_rows(leads)), as_markdown(_free_run_rows(free_run)))
+        return f"## Skill by lead time\n\n{tables[0]}\n\n## Free run\n\n{tables[1]}\n\n{NOTE}\n"
+    if suffix == ".json":
+        content: dict[str, Any] = {
+            "lead_time": [dataclasses.asdict(score) for score in leads],
+            "free_run": [dataclasses.asdict(score) for score in free_run],
+            "note": NOTE,
+        }
+        if more is not None:
+            content["report"] = more
+        return json.dumps(content, indent=1) + "\n"
+    if suffix == ".csv":
+        stream = io.StringIO()
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow([field.name for field in dataclasses.fields(leads[0])])
+        writer.writerows(dataclasses.astuple(score) for score in leads)
+        return stream.getvalue()
+    raise InputError(f"report file: suffix '{suffix}', expected one of {', '.join(SUFFIXES)}")
+
+
+def check_path(path: Path) -> None:
+    """Find out before the run that a report cannot be written.
+
+    Raises:
+        InputError: another suffix, or a directory that is not there.
+    """
+    if path.suffix not in (HTML, *SUFFIXES):
+        raise InputError(f"output {path}: suffix '{path.suffix}', expected one of {', '.join((HTML, *SUFFIXES))}")
+    if path.is_dir() or not path.resolve().parent.is_dir():
+        raise InputError(f"output {path}: cannot be written, expected a file name in an existing directory")

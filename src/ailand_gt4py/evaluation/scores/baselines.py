@@ -1,0 +1,115 @@
+"""What a forecast must beat: persistence and day-of-year climatology, each for a column and variable of its own."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ailand_gt4py.core.errors import InputError
+
+#: Days of the climatological year; 31 December of a leap year shares the entry of the day before.
+DAYS = 365
+
+#: Fewest different years of which a climatology may be made.
+MINIMUM_YEARS = 2
+
+
+def day_of_year(times: np.ndarray) -> np.ndarray:
+    """Day of the year, 0 to 364, of datetime64 times."""
+    times = np.asarray(times, dtype="datetime64[ns]")
+    days = times.astype("datetime64[D]") - times.astype("datetime64[Y]").astype("datetime64[D]")
+    return np.minimum(days.astype(np.int64), DAYS - 1)
+
+
+def calendar_year(times: np.ndarray) -> np.ndarray:
+    """Calendar year of datetime64 times."""
+    return np.asarray(times, dtype="datetime64[Y]").astype(np.int64) + 1970
+
+
+def day_of_year_climatology(
+    values: np.ndarray,
+    times: np.ndarray,
+    window_days: int = 31,
+    leave_year_out: bool = False,
+    by_time_of_day: bool = False,
+) -> np.ndarray:
+    """Mean of all values within a window of days around the same day of the year.
+
+    Args:
+        values: (n_times, ...) without NaN.
+        times: (n_times,) datetime64.
+        window_days: odd width of the running mean through the (periodic) year; 1 for none.
+        leave_year_out: for each time use the other calendar years only, as a forecaster who does not know the year
+            would have to; False: all years, the one verified included, which flatters the climatology.
+        by_time_of_day: a climatology of its own for every time of day, as is fair where there is a daily cycle.
+
+    Returns:
+        (n_times, ...) the climatology at each time, float64. Where no other year covers a day, NaN.
+
+    Raises:
+        InputError: fewer than two calendar years with ``leave_year_out``, or a window that is not odd or not in 1..365.
+    """
+    if not (1 <= window_days <= DAYS and window_days % 2 == 1):
+        raise InputError(f"climatology window is {window_days} days, expected an odd number from 1 to {DAYS}")
+    if by_time_of_day:
+        times = np.asarray(times, dtype="datetime64[ns]")
+        time_of_day = times - times.astype("datetime64[D]")
+        result = np.empty(np.shape(values))
+        for moment in np.unique(time_of_day):
+            chosen = time_of_day == moment
+            result[chosen] = day_of_year_climatology(values[chosen], times[chosen], window_days, leave_year_out)
+        return result
+    days, years = day_of_year(times), calendar_year(times)
+    present = np.unique(years)
+    if leave_year_out and present.size < MINIMUM_YEARS:
+        raise InputError(
+            f"climatology without the verified year: {present.size} year found, expected at least {MINIMUM_YEARS}"
+        )
+    flat = np.asarray(values, dtype=np.float64).reshape(len(days), -1)
+    sums = np.zeros((present.size, DAYS, flat.shape[1]))
+    counts = np.zeros((present.size, DAYS))
+    position = np.searchsorted(present, years)
+    np.add.at(sums, (position, days), flat)
+    np.add.at(counts, (position, days), 1.0)
+    result = np.empty_like(flat)
+    for index in range(present.size if leave_year_out else 1):
+        used = np.ones(present.size, dtype=bool)
+        verified = np.ones(len(days), dtype=bool)
+        if leave_year_out:
+            used[index] = False
+            verified = position == index
+        total = _running_sum(sums[used].sum(axis=0), window_days)
+        count = _running_sum(counts[used].sum(axis=0)[:, None], window_days)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            result[verified] = (total / count)[days[verified]]
+    return result.reshape(np.shape(values))
+
+
+def _running_sum(by_day: np.ndarray, window_days: int) -> np.ndarray:
+    """Sum over a centred window of days, periodic in the year."""
+    half = window_days // 2
+    padded = np.concatenate([by_day[DAYS - half :], by_day, by_day[:half]])
+    cumulated = np.concatenate([np.zeros((1, by_day.shape[1])), np.cumsum(padded, axis=0)])
+    return cumulated[window_days:] - cumulated[:-window_days]
+
+
+def persistence(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """The value at each start, kept for all leads: (n_starts, ...) of values (n_times, ...)."""
+    return np.asarray(values, dtype=np.float64)[starts]
+
+
+def rmse(error: np.ndarray, axis: int | tuple[int, ...] | None = None, where: np.ndarray | None = None) -> np.ndarray:
+    """Root of the mean squared error, in double precision.
+
+    Args:
+        error: in any unit, which is that of the result. axis: to take the mean over; None: all.
+        where: booleans, broadcast against the error, of what counts; None: all of it.
+
+    Returns:
+        the axes that are left; NaN where nothing counts.
+    """
+    squares = np.square(np.asarray(error, dtype=np.float64))
+    if where is None:
+        return np.sqrt(np.mean(squares, axis=axis))
+    counts = np.broadcast_to(where, squares.shape)
+    with np.errstate(invalid="ignore"):
+        return np.sqrt(squares.sum(axis=axis, where=counts) / counts.sum(axis=axis))

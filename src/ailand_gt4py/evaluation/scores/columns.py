@@ -1,0 +1,118 @@
+"""Columns through time for verification: inputs of the emulator and the truth, by label, in memory."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.emulator.derived_forcing import derived_forcing
+from ailand_gt4py.emulator.previous_window import PreviousWindow
+from ailand_gt4py.io.input import open_input
+from ailand_gt4py.weights.model import Model, Variable
+
+#: Times read at once.
+TIME_BLOCK = 256
+
+#: Most bytes that the columns may take in memory; verification draws starts all over the period.
+LARGEST_BYTES = 8 * 2**30
+
+
+@dataclasses.dataclass(frozen=True)
+class VerificationColumns:
+    """Forcing and truth of some columns.
+
+    Attributes:
+        times: (n_times,) datetime64, labels.
+        static: (n_columns, n_static).
+        forcing: (n_times, n_columns, n_forcing), of the window that starts at the label, derived inputs included.
+        state: (n_times, n_columns, n_state) at the label.
+        diagnostics: (n_times, n_columns, n_diagnostics) with the label that the file gives them: "window end" ones at
+            that time, "window mean" ones over the window that starts then.
+    """
+
+    times: np.ndarray
+    static: np.ndarray
+    forcing: np.ndarray
+    state: np.ndarray
+    diagnostics: np.ndarray
+
+    @property
+    def n_times(self) -> int:
+        return len(self.times)
+
+    @property
+    def n_columns(self) -> int:
+        return self.static.shape[0]
+
+
+def read_columns(path: str | Path, model: Model, dtype: np.dtype, may_lack: Sequence[str] = ()) -> VerificationColumns:
+    """Read a whole file.
+
+    Args:
+        path: as `driver.input.open_input` takes it; it must have all of the model's states and diagnostics.
+        model: tells what is needed, in which units and order.
+        dtype: of inputs and truth.
+        may_lack: states that the file need not have. Where it lacks one, that is at the first label what a run begins
+            with (`driver.first_guess`), and NaN later.
+
+    Raises:
+        InputError: the file does not fit, a value is missing, or it is too large for the memory allowed.
+    """
+    with open_input(path, model) as source:
+        n_times, n_columns = len(source.times), source.n_columns
+        sizes = model.sizes
+        size = n_times * n_columns * (sizes.forcing + sizes.state + sizes.diagnostics) * np.dtype(dtype).itemsize
+        if size > LARGEST_BYTES:
+            raise InputError(
+                f"{path}: {n_columns} columns at {n_times} times need {size / 2**30:.1f} GiB, "
+                f"expected at most {LARGEST_BYTES / 2**30:.0f}; give a file with fewer columns"
+            )
+        forcing = np.empty((n_times, n_columns, sizes.forcing), dtype=dtype)
+        from_file = [index for index, variable in enumerate(model.forcing) if not variable.derived]
+        previous = PreviousWindow(model.forcing)
+        derived = {
+            index: variable.derived
+            for index, variable in enumerate(model.forcing)
+            if variable.derived and index not in previous.positions
+        }
+        lacking = source.lacking(may_lack)
+        targets = (*model.state, *model.diagnostics)
+        known = [position for position, variable in enumerate(targets) if variable.name not in lacking]
+        names = [targets[position].name for position in known]
+        truth = np.full((n_times, n_columns, len(targets)), np.nan, dtype=dtype)
+        for first in range(0, n_times, TIME_BLOCK):
+            last = min(first + TIME_BLOCK, n_times)
+            forcing[first:last, :, from_file] = source.forcing(first, last)
+            buffer = np.empty((last - first, n_columns, len(derived)), dtype=dtype)
+            derived_forcing(
+                source.latitude,
+                source.longitude,
+                source.times[first:last],
+                model.step_seconds,
+                list(derived.values()),
+                buffer,
+            )
+            forcing[first:last, :, list(derived)] = buffer
+            truth[first:last, :, known] = source.reference(names, first, last)
+        previous.fill(forcing)
+        for index in known:
+            _require_finite(path, targets[index], truth[..., index])
+        for index in set(range(len(targets))).difference(known):
+            truth[0, :, index] = source.initial_state[:, index]  # type: ignore[index]
+        return VerificationColumns(
+            times=source.times,
+            static=source.static.astype(dtype),
+            forcing=forcing,
+            state=truth[..., : sizes.state],
+            diagnostics=truth[..., sizes.state :],
+        )
+
+
+def _require_finite(path: str | Path, variable: Variable, values: np.ndarray) -> None:
+    missing = int((~np.isfinite(values)).sum())
+    if missing:
+        raise InputError(f"{path}: variable '{variable.name}' lacks {missing} values, expected none for verification")

@@ -1,0 +1,145 @@
+"""Groups of columns that scores are shown for: region, climate, soil type, snow regime, and a held-out box."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.ecland.soil_tables import SOILS
+from ailand_gt4py.io.column_file import ColumnFile
+from ailand_gt4py.io.time_axis import read_times
+
+#: The Europe-like box that aiLand's training data here hold out: south, north, west, east, degrees.
+HELD_OUT_BOX = (35.5, 71.5, -11.0, 32.5)
+
+#: Snow cover above which a time counts as snow-covered, 1.
+SNOW_COVERED = 0.5
+#: Upper edges of the mean number of snow-covered days a year, and the names of the grouping and its classes.
+SNOW_EDGES = (30.0, 120.0)
+SNOW_REGIME = "snow regime"
+SNOW_CLASSES = ("no snow", "below 30 days", "30 to 120 days", "above 120 days")
+DAYS_PER_YEAR = 365.25
+
+
+@dataclasses.dataclass(frozen=True)
+class Grouping:
+    """One way to divide the columns.
+
+    Attributes:
+        name: of the grouping, for people.
+        labels: (n_columns,) the class of each column.
+        classes: in the order in which they are shown.
+    """
+
+    name: str
+    labels: np.ndarray
+    classes: tuple[str, ...]
+
+    def members(self, name: str) -> np.ndarray:
+        """(n_columns,) which columns are in a class."""
+        return self.labels == name
+
+
+@dataclasses.dataclass(frozen=True)
+class ColumnLocations:
+    """Where the columns are and how they are grouped.
+
+    Attributes:
+        x: (n_columns,) labels of the columns. latitude, longitude: degrees, longitude from -180 to 180.
+        groupings: those that the file has the variables for.
+        in_box: (n_columns,) whether a column is in the held-out box.
+    """
+
+    x: np.ndarray
+    latitude: np.ndarray
+    longitude: np.ndarray
+    groupings: tuple[Grouping, ...]
+    in_box: np.ndarray
+
+    def grouping(self, name: str) -> Grouping | None:
+        """The grouping of a name, None where the file has none."""
+        return next((grouping for grouping in self.groupings if grouping.name == name), None)
+
+
+def snow_regime(snow_cover: np.ndarray, times: np.ndarray) -> Grouping:
+    """Classes by the mean number of days a year with more than half of the ground under snow.
+
+    Args:
+        snow_cover: (n_times, n_columns) of the truth, 0 to 1.
+        times: (n_times,) datetime64, evenly spaced.
+
+    Returns:
+        "no snow" for columns never covered, otherwise below 30, 30 to 120 and above 120 days.
+    """
+    if len(times) < 1:
+        raise InputError("snow regime: found no times, expected at least 1")
+    days = (snow_cover > SNOW_COVERED).mean(axis=0) * DAYS_PER_YEAR
+    position = np.where(days == 0.0, 0, 1 + np.digitize(days, SNOW_EDGES))
+    labels = np.array(SNOW_CLASSES)[position]
+    return Grouping(SNOW_REGIME, labels, tuple(name for name in SNOW_CLASSES if (labels == name).any()))
+
+
+def soil_types(numbers: np.ndarray) -> Grouping:
+    """Classes by ecLand's soil texture type, (n_columns,) whole numbers 1 to 7."""
+    labels = np.array([_soil_name(int(number)) for number in np.rint(numbers)])
+    known = [_soil_name(number) for number in sorted({int(number) for number in np.rint(numbers)})]
+    return Grouping("soil type", labels, tuple(known))
+
+
+def _soil_name(number: int) -> str:
+    return f"{number} {SOILS[number].name}" if number in SOILS else str(number)
+
+
+def texts(name: str, labels: np.ndarray) -> Grouping:
+    """Classes by a text such as the climate, in alphabetical order; underscores become blanks."""
+    clean = np.array([str(label).replace("_", " ") for label in labels])
+    return Grouping(name, clean, tuple(sorted(set(clean.tolist()))))
+
+
+def inside_box(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
+    """Which columns are in `HELD_OUT_BOX`."""
+    south, north, west, east = HELD_OUT_BOX
+    return (latitude >= south) & (latitude <= north) & (longitude >= west) & (longitude <= east)
+
+
+def read_locations(path: str | Path) -> ColumnLocations:
+    """Read locations and groups of the columns of a file.
+
+    Groups whose variables the file lacks (``region``, ``climate``, ``clim_sotype``, ``snowc``) are left out.
+
+    Raises:
+        InputError: the file cannot be read, or lacks lat and lon.
+    """
+    with ColumnFile(path) as file:
+        latitude, longitude = _fixed(file, "lat", "degrees_north"), _fixed(file, "lon", "degrees_east")
+        if latitude is None or longitude is None:
+            raise InputError(f"{path}: variable 'lat' or 'lon' is missing; expected both over the columns")
+        longitude = (longitude + 180.0) % 360.0 - 180.0
+        groupings = []
+        for name in ("region", "climate"):
+            labels = file.texts(name)
+            if labels is not None:
+                groupings.append(texts(name, labels))
+        soil = _fixed(file, "clim_sotype", "1")
+        if soil is not None and np.isfinite(soil).all():
+            groupings.append(soil_types(soil))
+        own_name = file.find("snowc")
+        if own_name is not None and file.is_timed(own_name):
+            straight = file.conversion(own_name, "snowc", "1")
+            cover = straight.apply(file.read(own_name).astype(np.float64))
+            groupings.append(snow_regime(cover, read_times(file)))
+        return ColumnLocations(file.labels(), latitude, longitude, tuple(groupings), inside_box(latitude, longitude))
+
+
+def _fixed(file: ColumnFile, name: str, units: str) -> np.ndarray | None:
+    """(n_columns,) of a variable without time, or its first time; None where the file lacks it."""
+    own_name = file.find(name)
+    if own_name is None:
+        return None
+    values = file.read(own_name, slice(0, 1)) if file.is_timed(own_name) else file.read(own_name)
+    straight = file.conversion(own_name, name, units)
+    result: np.ndarray = straight.apply(values.reshape(-1).astype(np.float64))
+    return result

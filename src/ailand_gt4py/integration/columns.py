@@ -1,0 +1,242 @@
+"""The emulator's arrays over land columns, and what a component computes from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ailand_gt4py.core import arrays
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.emulator.derived_forcing import derived_forcing
+from ailand_gt4py.emulator.emulator import Emulator, Precision
+from ailand_gt4py.integration.coupling.closures import SurfaceClosures
+from ailand_gt4py.integration.host_points import HostPoints
+from ailand_gt4py.integration.previous_window import RememberedForcing
+from ailand_gt4py.integration.properties import DERIVATIVES, FluxDerivative, Output, missing_outputs, predicted_outputs
+from ailand_gt4py.lowering.calls import backends
+from ailand_gt4py.weights.model import Model, Variable
+
+
+class LandColumns:
+    """State, forcing and results of the land columns.
+
+    Args:
+        model: to run. points: of the host.
+        latitude, longitude, static, initial_state, prescribed, backend, precision, derivatives, reference_height,
+            background_albedo: see `LandComponent`.
+
+    Attributes:
+        emulator: None without land.
+        forcing: (n_land, n_forcing) of the window; filled by the accumulation but for derived and prescribed inputs.
+        state: (n_land, n_state), diagnostics: (n_land, n_diagnostics), NaN before the first step.
+        flagged: (n_land,) bool, columns that were not stepped in the last window.
+        outputs: what `write_outputs` gives, in order. missing_outputs: name -> why the model cannot give it.
+
+    Raises:
+        InputError: see `LandComponent`.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        points: HostPoints,
+        *,
+        latitude: Any,
+        longitude: Any,
+        static: Mapping[str, Any],
+        initial_state: Mapping[str, Any],
+        prescribed: Mapping[str, Any],
+        backend: Any,
+        precision: Precision,
+        derivatives: bool,
+        reference_height: float,
+        background_albedo: Any,
+    ) -> None:
+        self.model, self.precision = model, precision
+        self._points = points
+        self._device = backends.device_of(backend)
+        self._xp = arrays.array_module(self._device)
+        # An emulator has at least one column; without land it checks backend and precision.
+        emulator = Emulator(model, max(points.n_land, 1), backend, precision)
+        self.dtype = emulator.dtype
+        self.emulator = emulator if points.n_land else None
+        self._gt4py_backend = backends.make_backend(backend)
+        self._latitude = points.land_values(latitude, "latitude", np.dtype(np.float64))
+        self._longitude = points.land_values(longitude, "longitude", np.dtype(np.float64))
+        self._static_values = self._columns_of(static, model.static, "static input")
+        self.state = self._columns_of(initial_state, model.state, "initial state")
+        self._new_state = self._xp.empty_like(self.state)
+        self.diagnostics = self._xp.full((points.n_land, len(model.diagnostics)), np.nan, dtype=self.dtype)
+        self._new_diagnostics = self._xp.empty_like(self.diagnostics)
+        self.forcing = self._xp.zeros((points.n_land, len(model.forcing)), dtype=self.dtype)
+        self.flagged = self._xp.zeros(points.n_land, dtype=bool)
+        self._before = RememberedForcing(model.forcing, points.n_land, self.dtype, self._device)
+        previous = self._before.positions
+        derived = [p for p, variable in enumerate(model.forcing) if variable.derived and p not in previous]
+        self._derived = [model.forcing[position].derived for position in derived]
+        self._derived_positions = self._xp.asarray(derived, dtype=np.int64)
+        self._derived_values = self._xp.empty((points.n_land, len(derived)), dtype=self.dtype)
+        self._forcing_positions = {variable.name: position for position, variable in enumerate(model.forcing)}
+        self._prescribed: dict[str, arrays.Array] = {}
+        for name, value in prescribed.items():
+            self._prescribe(name, value)
+        self._predicted = predicted_outputs(model)
+        if background_albedo is not None:
+            background_albedo = points.land_values(background_albedo, "background albedo", self.dtype)
+        self._closures = SurfaceClosures(
+            model,
+            points.n_land,
+            backend,
+            self.dtype,
+            reference_height=reference_height,
+            background_albedo=background_albedo,
+        )
+        self._derivatives = self._derivatives_of(derivatives)
+        self.outputs: tuple[Output, ...] = (
+            *(predicted.output for predicted in self._predicted),
+            *self._closures.outputs,
+            *(output for derivative, _ in self._derivatives for output in (derivative.output, derivative.reference)),
+        )
+        self.missing_outputs = (
+            missing_outputs(model, [output.name for output in self.outputs]) | self._closures.missing_outputs
+        )
+        self._derivative_values: list[arrays.Array] = []
+        if self.emulator is not None:
+            self.emulator.compile(tangent_linear=bool(self._derivatives))
+            self._static = self.emulator.prepare_static(self._static_values)
+
+    @property
+    def on_cpu(self) -> bool:
+        return self._device == "cpu"
+
+    def prescribe(self, name: str, value: Any) -> None:
+        """Change a prescribed input.
+
+        Raises:
+            InputError: an input that was not prescribed at the start, or a field that cannot be read.
+        """
+        if name not in self._prescribed:
+            raise InputError(
+                f"{name}: is not prescribed, expected one of {', '.join(self._prescribed) or 'none: none was'}"
+            )
+        self._prescribe(name, value)
+
+    def _prescribe(self, name: str, value: Any) -> None:
+        derived = name in self._forcing_positions and self.model.forcing[self._forcing_positions[name]].derived
+        if name not in self._forcing_positions or derived:
+            names = [variable.name for variable in self.model.forcing if not variable.derived]
+            raise InputError(f"prescribed '{name}': expected an input that a host gives: {', '.join(names)}")
+        self._prescribed[name] = self._points.land_values(value, name, self.dtype)
+
+    def _columns_of(self, given: Mapping[str, Any], variables: Sequence[Variable], what: str) -> arrays.Array:
+        """Fields of the host as (n_land, n_variables)."""
+        unknown = sorted(given.keys() - {variable.name for variable in variables})
+        if unknown:
+            names = ", ".join(variable.name for variable in variables)
+            raise InputError(f"{unknown[0]}: is no {what} of the model, expected {names}")
+        result = self._xp.empty((self._points.n_land, len(variables)), dtype=self.dtype)
+        for position, variable in enumerate(variables):
+            if variable.name not in given:
+                raise InputError(
+                    f"{variable.name}: found no such {what}, expected {variable.long_name or variable.name} "
+                    f"in {variable.units}"
+                )
+            result[:, position] = self._points.land_values(given[variable.name], variable.name, self.dtype)
+        return result
+
+    def _derivatives_of(self, wanted: bool) -> list[tuple[FluxDerivative, tuple[int, int]]]:
+        """Derivatives with the positions of flux and forcing in the model."""
+        if not wanted:
+            return []
+        fluxes = {variable.name: position for position, variable in enumerate(self.model.diagnostics)}
+        result = []
+        for derivative in DERIVATIVES:
+            if derivative.flux not in fluxes or derivative.forcing not in self._forcing_positions:
+                raise InputError(
+                    f"derivatives: the model has no '{derivative.flux}' or no '{derivative.forcing}', "
+                    f"expected both for '{derivative.output.name}'"
+                )
+            result.append((derivative, (fluxes[derivative.flux], self._forcing_positions[derivative.forcing])))
+        return result
+
+    def _complete_forcing(self, window_start: np.datetime64, window: np.timedelta64) -> None:
+        """Fill in prescribed and derived inputs, then those of the previous window, which may be of any of these."""
+        for name, values in self._prescribed.items():
+            self.forcing[:, self._forcing_positions[name]] = values
+        seconds = float(window / np.timedelta64(1, "s"))
+        derived_forcing(
+            self._latitude, self._longitude, window_start, seconds, self._derived, self._derived_values,
+            self._gt4py_backend, self._device,
+        )  # fmt: skip
+        self.forcing[:, self._derived_positions] = self._derived_values
+        self._before.fill(self.forcing)
+
+    def _run(self, window_start: np.datetime64, window: np.timedelta64) -> None:
+        """The emulator's step and the derivatives, into the arrays of new values."""
+        assert self.emulator is not None
+        self._complete_forcing(window_start, window)
+        self.emulator.step(self._static, self.forcing, self.state, out=(self._new_state, self._new_diagnostics))
+        self._derivative_values = [self._derivative(*positions) for _, positions in self._derivatives]
+
+    def _derivative(self, flux: int, forcing: int) -> arrays.Array:
+        """(n_land,) derivative of an upward flux with respect to a forcing variable, by their positions in the model.
+
+        What the variable was in the previous window stays as it was.
+        """
+        assert self.emulator is not None
+        direction = self._xp.zeros_like(self.forcing)
+        direction[:, forcing] = 1.0
+        _, change = self.emulator.tangent_linear(self._static, self.forcing, self.state, None, direction, None)
+        return -change[:, flux]
+
+    def step(self, window_start: np.datetime64, window: np.timedelta64) -> None:
+        """The emulator's step through a window whose forcing is there.
+
+        Columns whose forcing is not finite keep state and diagnostics.
+        """
+        self._run(window_start, window)
+        self._before.keep(self.forcing)
+        self.flagged[...] = ~self._xp.isfinite(self.forcing).all(axis=1)
+        for new, old in ((self._new_state, self.state), (self._new_diagnostics, self.diagnostics)):
+            new[...] = self._xp.where(self.flagged[:, None], old, new)
+        self.state, self._new_state = self._new_state, self.state
+        self.diagnostics, self._new_diagnostics = self._new_diagnostics, self.diagnostics
+
+    def provisional_step(self, window_start: np.datetime64, window: np.timedelta64) -> None:
+        """Diagnostics of a step on the forcing that is there; the state stays."""
+        self._run(window_start, window)
+        self.diagnostics, self._new_diagnostics = self._new_diagnostics, self.diagnostics
+
+    def write_outputs(self, out: arrays.Array) -> None:
+        """Write (n_outputs, n_land) of the state and the diagnostics; flagged columns keep what is there."""
+        for row, values in enumerate(self._output_rows()):
+            out[row] = self._xp.where(self.flagged, out[row], values)
+
+    def _output_rows(self) -> Iterator[arrays.Array]:
+        """(n_land,) of each of ``outputs``."""
+        state = {variable.name: self.state[:, k] for k, variable in enumerate(self.model.state)}
+        diagnostics = {variable.name: self.diagnostics[:, k] for k, variable in enumerate(self.model.diagnostics)}
+        known = state | diagnostics
+        for predicted in self._predicted:
+            yield predicted.factor * known[predicted.variable]
+        closures = self._closures(self._static_values, self.forcing, self.state, self.diagnostics)
+        for output in self._closures.outputs:
+            yield closures[output.name]
+        for values, (_, (_, forcing)) in zip(self._derivative_values, self._derivatives, strict=True):
+            yield values
+            yield self.forcing[:, forcing]
+
+    def memory(self) -> dict[str, arrays.Array]:
+        """Name -> array of all that changes in a run."""
+        prescribed = {f"prescribed_{name}": values for name, values in self._prescribed.items()}
+        before = {"forcing_before": self._before.values} if self._before.positions else {}
+        return {
+            "state": self.state,
+            "diagnostics": self.diagnostics,
+            "forcing": self.forcing,
+            "flagged": self.flagged,
+            **before,
+            **prescribed,
+        }

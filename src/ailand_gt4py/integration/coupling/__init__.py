@@ -1,0 +1,1 @@
+"""What any host needs to couple with the land: surface fluxes, mixed layer, budget, closures."""

@@ -1,0 +1,187 @@
+"""A coupled run: ICON4Py with aiLand as its land surface, from nothing to a file and a figure."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+import xarray as xr
+
+from ailand_gt4py import __version__
+from ailand_gt4py.core.errors import InputError, RunError
+from ailand_gt4py.integration.hosts.icon4py.experiment import Experiment, grid_file, initial_states, make_driver
+from ailand_gt4py.integration.hosts.icon4py.process import Coupling, couple
+from ailand_gt4py.integration.hosts.icon4py.recorder import Recorder
+from ailand_gt4py.weights.model import Model
+from ailand_gt4py.weights.model_file import read_model
+
+#: Of a typical boundary layer by day, m; ICON4Py has no turbulence that would make one.
+MIXING_HEIGHT = 1000.0
+
+
+@dataclasses.dataclass(frozen=True)
+class RunOptions:
+    """Options of ``ailand-icon4py-run``.
+
+    Attributes:
+        experiment: of ICON4Py.
+        model: model file; None: the default model.
+        interval_hours: between calls of the land; None: the emulator's step.
+        record_seconds: of simulated time between two records.
+        land_backend: None: ``dace_cpu``.
+        implicit, mixing_height: see `process.couple`.
+        output, plot: files; None: not written.
+        grids: directory in which generated grids are kept; None: a temporary one.
+    """
+
+    experiment: Experiment = dataclasses.field(default_factory=Experiment)
+    model: Path | None = None
+    interval_hours: float | None = None
+    record_seconds: int = 3600
+    land_backend: str | None = None
+    implicit: bool = True
+    mixing_height: float = MIXING_HEIGHT
+    output: Path | None = None
+    plot: Path | None = None
+    grids: Path | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """A finished run.
+
+    Attributes:
+        data: the records. coupling: the land as it stands. grid: file of the grid.
+    """
+
+    data: xr.Dataset
+    coupling: Coupling
+    grid: Path
+
+
+def run(options: RunOptions, out: TextIO | None = None, model: Model | None = None) -> Result:
+    """Make the run.
+
+    Args:
+        options: what to do. out: for progress and the closing figures; None: nothing is printed.
+        model: to run; None: that of the options.
+
+    Raises:
+        InputError: an option that cannot be used.
+        RunError: a state that is not finite, or a file that cannot be written.
+    """
+    experiment = options.experiment
+    if options.record_seconds % experiment.step_seconds:
+        raise InputError(
+            f"record interval: found {options.record_seconds} s, expected a multiple of the step, "
+            f"{experiment.step_seconds} s"
+        )
+    with tempfile.TemporaryDirectory() as temporary:
+        grid = grid_file(experiment.grid, options.grids or Path(temporary))
+        _say(out, f"ICON4Py on {grid.name}: setting up ({experiment.backend})")
+        icon = make_driver(experiment, grid, Path(temporary) / "icon4py")
+        states = initial_states(icon)
+        interval = options.interval_hours
+        coupling = couple(
+            icon,
+            states,
+            model=read_model(options.model) if model is None else model,
+            interval=None if interval is None else np.timedelta64(round(interval * 3600), "s"),
+            moisture=experiment.moisture,
+            implicit=options.implicit,
+            mixing_height=options.mixing_height,
+            backend=options.land_backend,
+        )
+        _say(out, f"{len(coupling.land_mask)} cells, {coupling.land.n_land} of them land; {experiment.n_steps} steps")
+        every = options.record_seconds // experiment.step_seconds
+
+        def report(number: int) -> None:
+            if number == 1 or number % max(experiment.n_steps // 10, 1) == 0:
+                _say(out, f"step {number} of {experiment.n_steps}: {recorder.step_seconds[-1]:.3f} s")
+
+        recorder = Recorder(icon, states, coupling, every, report)
+        icon.time_integration(states)
+        if not recorder.is_finite:
+            raise RunError("the host's state: found numbers that are not finite, expected none")
+        data = recorder.dataset(_attributes(options, coupling))
+        vertices = cell_vertices(grid)
+        _write(data, options.output)
+        if options.plot is not None:
+            from ailand_gt4py.integration.hosts.icon4py.figure import draw  # Matplotlib takes its time
+
+            draw(options.plot, data, *vertices)
+    for line in summary(data):
+        _say(out, line)
+    return Result(data, coupling, grid)
+
+
+def summary(data: xr.Dataset) -> list[str]:
+    """The closing lines: energy and shares of the step's time."""
+    step = data.attrs["seconds_step"]
+
+    def of_step(name: str, label: str) -> str:
+        seconds = data.attrs[f"seconds_{name}"]
+        return f"  {label:<34}{1e3 * seconds:10.3f} ms{100 * seconds / step:9.2f} % of a step"
+
+    given = float(data["energy_given_sensible"].sum() + data["energy_given_latent"].sum())
+    received = float(data["energy_received_sensible"].sum() + data["energy_received_latent"].sum())
+    air = data["air_temperature_lowest_level"].values[:, data["land_mask"].values == 1]
+    spread = np.ptp(air, axis=0)
+    return [
+        f"air of the lowest level over land {air.min():.1f} to {air.max():.1f} K; range at a cell through the run: "
+        f"median {np.median(spread):.1f} K, largest {spread.max():.1f} K",
+        f"energy given by land {given:.6e} J, received by the air {received:.6e} J, "
+        f"residual {data.attrs['energy_residual']:.1e} of what was exchanged",
+        f"of it {float(data['energy_adjusted'].sum()):.3e} J because fluxes follow the air meanwhile",
+        f"time of a host step{1e3 * step:27.3f} ms",
+        of_step("dynamics", "dynamics"),
+        of_step("diagnosis_and_radiation", "lowest layer and radiation"),
+        of_step("accumulation", "land: accumulation"),
+        of_step("fluxes_into_the_air", "fluxes into the air"),
+        of_step("emulator_step", "land: emulator, where it is due"),
+    ]
+
+
+def cell_vertices(grid: Path) -> tuple[Any, Any]:
+    """Longitudes and latitudes of the cells' vertices, degrees, (n_cells, 3)."""
+    with xr.open_dataset(grid) as data:
+        return np.rad2deg(data["clon_vertices"].values), np.rad2deg(data["clat_vertices"].values)
+
+
+def _attributes(options: RunOptions, coupling: Coupling) -> dict[str, Any]:
+    experiment = options.experiment
+    return {
+        "Conventions": "CF-1.11",
+        "title": "aiLand as the land surface of ICON4Py, Jablonowski-Williamson start, idealised continents",
+        "source": f"ailand_gt4py {__version__}; model: {coupling.land.model.provenance.get('title', 'unnamed')}",
+        **{
+            f"experiment_{name}": int(value) if isinstance(value, bool) else value
+            for name, value in dataclasses.asdict(experiment).items()
+        },
+        "implicit_fluxes": int(options.implicit),
+        "mixing_height_m": options.mixing_height,
+        "n_cells": len(coupling.land_mask),
+        "n_land": coupling.land.n_land,
+    }
+
+
+def _write(data: xr.Dataset, path: Path | None) -> None:
+    """Under a temporary name first: an older file is replaced only by a whole one."""
+    if path is None:
+        return
+    temporary = path.with_name(f".{path.name}.partial")
+    try:
+        data.to_netcdf(temporary, engine="netcdf4")
+        temporary.replace(path)
+    except OSError as error:
+        raise RunError(f"writing {path}: {error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _say(out: TextIO | None, text: str) -> None:
+    if out is not None:
+        print(text, file=out, flush=True)

@@ -1,0 +1,237 @@
+"""A Jablonowski-Williamson run of ICON4Py on a generated grid: configuration, driver and initial states.
+
+ICON4Py's command reads only exported Fortran name lists, so this uses its Python functions. Compiling everything takes
+tens of minutes on two cores. Two things shorten that where the driver runs on the CPU (`short_cuts`): static fields are
+computed by embedded execution but for four that it cannot do, and the dynamical core's programs are compiled only for
+the values of their flags that the run needs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from grid_generator import generate_grid
+from icon4py.model.atmosphere.dycore import solve_nonhydro, velocity_advection
+from icon4py.model.common import initial_condition, model_backends, model_options
+from icon4py.model.common.config import config_io
+from icon4py.model.common.decomposition import definitions as decomposition
+from icon4py.model.common.metrics import metrics_attributes
+from icon4py.model.common.states import diagnostic_state, nonhydro_states, prognostic_state, tracer_states
+from icon4py.model.driver import config as driver_config
+from icon4py.model.driver import driver, driver_states, driver_utils
+
+from ailand_gt4py.core.errors import InputError, RunError
+
+#: Static fields that embedded execution cannot compute (of ICON4Py 0.4.1).
+COMPILED_STATIC_FIELDS = (
+    metrics_attributes.WGTFAC_C,
+    metrics_attributes.EXNER_EXFAC,
+    metrics_attributes.DDQZ_Z_HALF,
+    metrics_attributes.PG_EXDIST_DSL,
+)
+COMPILING_BACKEND = "gtfn_cpu"
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """What to run.
+
+    Attributes:
+        grid: name as in R2B3, or path of an ICON grid file.
+        n_steps: of the host. step_seconds: length of one. substeps: of the dynamics in each.
+        levels: number of full levels; the model top is at 35 km.
+        dynamics: whether the dynamical core runs. moisture: whether there is water vapour (not advected).
+        backend: ICON4Py's name of the driver's backend: ``embedded``, ``gtfn_cpu``, ``dace_cpu``, ...
+        start: date and time, UTC, ISO.
+    """
+
+    grid: str = "R2B3"
+    n_steps: int = 288
+    step_seconds: int = 300
+    substeps: int = 1
+    levels: int = 20
+    dynamics: bool = True
+    moisture: bool = True
+    backend: str = "gtfn_cpu"
+    start: str = "2008-09-01T00:00:00"
+
+
+def grid_file(grid: str, directory: Path) -> Path:
+    """Path of a grid's file; a grid that is a name is generated, once.
+
+    Raises:
+        InputError: neither a file nor a name that the generator knows.
+    """
+    if Path(grid).is_file():
+        return Path(grid)
+    path = directory / f"icon_grid_{grid}.nc"
+    if path.is_file():
+        return path
+    try:
+        generated = generate_grid(grid)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"grid: found '{grid}', expected a grid file or a name such as R2B3: {error}") from error
+    directory.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.partial.nc")
+    generated.to_netcdf(temporary)
+    temporary.replace(path)
+    return path
+
+
+def configuration(experiment: Experiment, output: Path) -> driver_config.ExperimentConfig:
+    """ICON4Py's configuration, its own defaults filled in.
+
+    Args:
+        output: directory that ICON4Py makes; one that is there makes it choose another name.
+    """
+    text = f"""
+geometry: {{}}
+metrics: {{rayleigh_coeff: 0.1}}
+interpolation: {{}}
+vertical_grid:
+  num_levels: {experiment.levels}
+  model_top_height: 35000.0
+  flat_height: 16000.0
+  stretch_factor: 0.85
+  rayleigh_damping_height: 22500.0
+topography: {{config: {{type: jablonowski_williamson}}}}
+initial_condition: {{config: {{type: jablonowski_williamson}}}}
+prescribed_tendencies: {{}}
+driver:
+  experiment_name: ailand_jablonowski_williamson
+  profiling_options: null
+  dtime: {experiment.step_seconds}
+  ndyn_substeps: {experiment.substeps}
+  start_of_simulation: '{experiment.start}'
+  start_of_timestepping: '{experiment.start}'
+  end_of_simulation: {{type: numsteps, value: {experiment.n_steps}}}
+  output_path: {output}
+nonhydrostatic: {"{}" if experiment.dynamics else "null"}
+diffusion: null
+tracer_config: {"{qv: true}" if experiment.moisture else "null"}
+"""
+    return config_io.read_yaml_str(text, driver_config.ExperimentConfig)
+
+
+def make_driver(experiment: Experiment, grid: Path, output: Path) -> driver.Icon4pyDriver:
+    """The driver, everything compiled.
+
+    Raises:
+        InputError: an unknown backend.
+        RunError: ICON4Py cannot set it up.
+    """
+    if experiment.backend not in model_backends.BACKENDS:
+        raise InputError(f"backend: found '{experiment.backend}', expected one of {', '.join(model_backends.BACKENDS)}")
+    backend = model_options.customize_backend(program=None, backend=model_backends.BACKENDS[experiment.backend])
+    config = configuration(experiment, output)
+    process = decomposition.get_process_properties(decomposition.get_runtype(with_mpi=False))
+    manager = driver_utils.create_grid_manager(
+        grid_file_path=grid,
+        vertical_grid_config=config.vertical_grid,
+        allocator=model_backends.get_allocator(backend),
+        process_props=process,
+    )
+    with short_cuts(experiment.substeps) if model_backends.is_cpu_backend(backend) else contextlib.nullcontext():
+        try:
+            return driver.initialize_driver(config=config, grid_manager=manager, process_props=process, backend=backend)
+        except (ValueError, TypeError) as error:
+            raise RunError(f"setting up ICON4Py: {error}") from error
+
+
+def initial_states(icon: driver.Icon4pyDriver) -> driver_states.DriverStates:
+    """States with the initial condition in them: what ICON4Py's ``run_driver`` does before the time loop."""
+    allocator = model_backends.get_allocator(icon.backend)
+    prognostic = prognostic_state.initialize_prognostic_state(grid=icon.grid, allocator=allocator)
+    tracers = tracer_states.initialize_tracer_state(
+        grid=icon.grid, allocator=allocator, tracer_config=icon.config.tracer_config
+    )
+    nonhydro = (
+        nonhydro_states.initialize_solve_nonhydro_diagnostic_state(grid=icon.grid, allocator=allocator)
+        if icon.config.nonhydrostatic is not None
+        else None
+    )
+    initial_condition.create(
+        config=icon.config.initial_condition,
+        vertical_config=icon.config.vertical_grid,
+        grid=icon.grid,
+        static_fields=icon.static_field_factories,
+        prognostic_state_now=prognostic,
+        tracer_state_now=tracers,
+        solve_nonhydro_diagnostic_state=nonhydro,
+        backend=icon.backend,
+        exchange=icon.exchange,
+        global_reductions=icon.global_reductions,
+    )
+    states = driver_states.assemble_driver_states(
+        grid=icon.grid,
+        allocator=allocator,
+        backend=icon.backend,
+        exchange=icon.exchange,
+        static_fields=icon.static_field_factories,
+        prognostic_state_now=prognostic,
+        tracer_state_now=tracers,
+        diagnostic_state=diagnostic_state.initialize_diagnostic_state(grid=icon.grid, allocator=allocator),
+        experiment_config=icon.config,
+        solve_nonhydro_diagnostic_state=nonhydro,
+    )
+    driver_utils.validate_granule_state_consistency(config=icon.config, granules=icon.granules, states=states)
+    return states
+
+
+@contextlib.contextmanager
+def short_cuts(substeps: int) -> Iterator[None]:
+    """While this holds, ICON4Py compiles less; see the module's text."""
+    setup = model_options.setup_program
+
+    def setup_needed(*, variants: dict[str, list[Any]] | None = None, **arguments: Any) -> Callable[..., None]:
+        needed = _flags(substeps)
+        kept = {name: needed.get(name, values) for name, values in (variants or {}).items()}
+        return setup(variants=kept, **arguments)
+
+    create = driver_utils.create_static_field_factories
+
+    def create_embedded(*, backend: Any, **arguments: Any) -> Any:
+        compiling = model_options.customize_backend(program=None, backend=model_backends.BACKENDS[COMPILING_BACKEND])
+        factories = create(backend=None, **arguments)
+        for name in COMPILED_STATIC_FIELDS:
+            providers = factories.metrics._providers
+            providers[name] = _OnBackend(providers[name], compiling)
+        return factories
+
+    with (
+        mock.patch.object(solve_nonhydro, "setup_program", setup_needed),
+        mock.patch.object(velocity_advection, "setup_program", setup_needed),
+        mock.patch.object(driver_utils, "create_static_field_factories", create_embedded),
+    ):
+        yield
+
+
+def _flags(substeps: int) -> dict[str, list[bool]]:
+    """Values of the dynamical core's flags in a run without tracer advection, with fourth-order divergence damping."""
+    flags = {
+        "apply_2nd_order_divergence_damping": [False],
+        "apply_4th_order_divergence_damping": [True],
+        "prepare_advection": [False],
+        "lprep_adv": [False],
+    }
+    if substeps == 1:
+        flags |= {"at_first_substep": [True], "at_last_substep": [True]}
+    return flags
+
+
+class _OnBackend:
+    """A provider of a static field that computes on a backend of its own."""
+
+    def __init__(self, provider: Any, backend: Any) -> None:
+        self._provider, self._backend = provider, backend
+
+    def __call__(self, **arguments: Any) -> Any:
+        return self._provider(**{**arguments, "backend": self._backend})
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._provider, name)

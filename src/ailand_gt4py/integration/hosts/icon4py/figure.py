@@ -1,0 +1,160 @@
+"""The figure of a coupled run: maps, one cell through time, energy given and received."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ailand_gt4py.core.errors import RunError
+from ailand_gt4py.integration.coupling.exchange import LATENT_GIVEN, SENSIBLE_GIVEN
+
+Values = np.ndarray[Any, Any]
+
+MAPS = (
+    ("surface_temperature", "skin temperature", "K", "RdYlBu_r"),
+    (SENSIBLE_GIVEN, "sensible heat flux, upward", "W m$^{-2}$", "RdBu_r"),
+    (LATENT_GIVEN, "latent heat flux, upward", "W m$^{-2}$", "RdBu_r"),
+)
+GIVEN_COLOUR, RECEIVED_COLOUR = "0.25", "#d1495b"
+
+
+def draw(path: Path, data: xr.Dataset, longitude: Values, latitude: Values) -> None:
+    """Draw the figure.
+
+    Args:
+        path: .png, .pdf or .svg. data: of `recorder.Recorder.dataset`.
+        longitude, latitude: of the cells' vertices, degrees, (n_cells, 3).
+
+    Raises:
+        RunError: the figure cannot be written.
+    """
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(
+        {"font.size": 8, "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.6}
+    ):
+        figure = Figure(figsize=(10.8, 7.6), layout="constrained")
+        FigureCanvasAgg(figure)
+        panels = figure.subplots(3, 2)
+        for panel, (name, title, unit, colours) in zip(panels.flat, MAPS, strict=False):
+            _map(figure, panel, data, longitude, latitude, name, title, unit, colours)
+        cell = _sunniest_cell(data)
+        _temperatures(panels[1, 1], data, cell)
+        _fluxes(panels[2, 0], data, cell)
+        _energy(panels[2, 1], data)
+        figure.suptitle(
+            f"aiLand in ICON4Py: {Path(data.attrs['experiment_grid']).stem}, {data.attrs['n_cells']} cells, "
+            f"{data.attrs['n_land']} of them land, dynamics {'on' if data.attrs['experiment_dynamics'] else 'off'}; "
+            f"maps at {np.datetime_as_string(data['time'].values[-1], unit='m')} UTC",
+            fontsize=10,
+        )
+        temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
+        try:
+            figure.savefig(temporary, dpi=160)
+            temporary.replace(path)
+        except (OSError, ValueError) as error:
+            raise RunError(f"writing the figure {path}: {error}") from error
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _map(
+    figure: Any,
+    panel: Any,
+    data: xr.Dataset,
+    longitude: Values,
+    latitude: Values,
+    name: str,
+    title: str,
+    unit: str,
+    colours: str,
+) -> None:
+    """Triangles of the land cells; those that lie across the date line are left out."""
+    from matplotlib.collections import PolyCollection
+
+    values = data[name].values[-1]
+    x = (longitude + 180.0) % 360.0 - 180.0
+    drawn = (data["land_mask"].values == 1) & (np.ptp(x, axis=1) < 180.0)
+    triangles = np.stack([x[drawn], latitude[drawn]], axis=-1)
+    collection = PolyCollection(list(triangles), array=values[drawn], cmap=colours, edgecolors="face", linewidths=0.2)
+    if colours == "RdBu_r":
+        largest = float(np.nanmax(np.abs(values))) or 1.0
+        collection.set_clim(-largest, largest)
+    panel.add_collection(collection)
+    panel.set_xlim(-180, 180)
+    panel.set_ylim(-90, 90)
+    panel.set_aspect("equal")
+    panel.set_xticks([-120, -60, 0, 60, 120])
+    panel.set_yticks([-60, -30, 0, 30, 60])
+    panel.set_facecolor("0.94")
+    panel.set_title(title, loc="left", fontsize=9, fontweight="bold")
+    figure.colorbar(collection, ax=panel, label=unit, shrink=0.9)
+
+
+def _sunniest_cell(data: xr.Dataset) -> int:
+    """The land cell that gets most sun: where land has most to do."""
+    sun = data["surface_downwelling_shortwave_flux_in_air"].values.mean(axis=0)
+    return int(np.nanargmax(np.where(data["land_mask"].values == 1, sun, np.nan)))
+
+
+def _axis(panel: Any, data: xr.Dataset, cell: int, title: str, unit: str) -> None:
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    location = f"{float(data['lat'][cell]):.1f}° N, {float(data['lon'][cell]):.1f}° E"
+    panel.set_title(f"{title} at {location}", loc="left", fontsize=9, fontweight="bold")
+    panel.set_ylabel(unit)
+    panel.grid(axis="y", lw=0.3, color="0.85")
+    locator = AutoDateLocator(minticks=3, maxticks=7)
+    panel.xaxis.set_major_locator(locator)
+    panel.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    panel.legend(frameon=False, fontsize=7)
+
+
+def _temperatures(panel: Any, data: xr.Dataset, cell: int) -> None:
+    times = data["time"].values
+    panel.plot(times, data["surface_temperature"].values[:, cell], color="#d1495b", lw=1.2, label="skin")
+    panel.plot(
+        times, data["air_temperature_lowest_level"].values[:, cell], color="#1f77b4", lw=1.2, label="lowest level"
+    )
+    if "stl1" in data:
+        panel.plot(times, data["stl1"].values[:, cell], color="0.4", lw=1.0, ls="--", label="soil, first layer")
+    _axis(panel, data, cell, "temperatures", "K")
+
+
+def _fluxes(panel: Any, data: xr.Dataset, cell: int) -> None:
+    times = data["time"].values
+    lines = (
+        (SENSIBLE_GIVEN, "#d1495b", "sensible, upward"),
+        (LATENT_GIVEN, "#1f77b4", "latent, upward"),
+        ("surface_downwelling_shortwave_flux_in_air", "#e0a100", "short-wave, downward"),
+        ("surface_downwelling_longwave_flux_in_air", "0.5", "long-wave, downward"),
+    )
+    for name, colour, label in lines:
+        panel.plot(times, data[name].values[:, cell], color=colour, lw=1.2, label=label)
+    _axis(panel, data, cell, "fluxes", "W m$^{-2}$")
+
+
+def _energy(panel: Any, data: xr.Dataset) -> None:
+    times = data["step_time"].values
+    given = np.cumsum(data["energy_given_sensible"].values + data["energy_given_latent"].values)
+    received = np.cumsum(data["energy_received_sensible"].values + data["energy_received_latent"].values)
+    panel.plot(times, given, color=GIVEN_COLOUR, lw=2.4, label="given by land")
+    panel.plot(times, received, color=RECEIVED_COLOUR, lw=1.0, label="received by the air")
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    locator = AutoDateLocator(minticks=3, maxticks=7)
+    panel.xaxis.set_major_locator(locator)
+    panel.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    panel.set_title("energy since the start", loc="left", fontsize=9, fontweight="bold")
+    panel.set_ylabel("J")
+    panel.grid(axis="y", lw=0.3, color="0.85")
+    panel.legend(frameon=False, fontsize=7)
+    panel.text(
+        0.98, 0.04, f"residual {data.attrs['energy_residual']:.1e} of what was exchanged",
+        transform=panel.transAxes, ha="right", fontsize=7, color="0.35",
+    )  # fmt: skip

@@ -1,0 +1,263 @@
+"""Reading a file through time in blocks: bounded memory, whatever the length of the run or the file's chunks.
+
+A file stored in chunks along time (ec-land-db's and this project's files keep all times of a column together) cannot be
+read one time after the other: each chunk would be decompressed again for every time. One block of many times is
+therefore read at once and kept. Where even a block's length is much less than a chunk's (10^5 columns), the file is
+copied once, columns by columns, to a temporary file in time order, which is deleted with the reader.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Iterator, Sequence
+from io import FileIO
+from typing import Any
+
+import numpy as np
+
+from ailand_gt4py.core.errors import InputError, RunError
+from ailand_gt4py.io.column_file import ColumnFile
+from ailand_gt4py.io.units import Conversion
+
+#: Bytes that a reader keeps (default). Another part of this size, one variable's share, is needed while a block is
+#: read.
+BLOCK_BYTES = 64 * 2**20
+
+#: How often a chunk may be decompressed in a run before the file is rather copied in time order.
+MAXIMUM_REREADS = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A variable of a file and how to convert it.
+
+    Attributes:
+        name: the model's. own_name: the file's.
+        conversion: to the model's unit.
+    """
+
+    name: str
+    own_name: str
+    conversion: Conversion
+
+
+def tiles(file: ColumnFile, own_name: str, first: int, count: int, n_bytes: int) -> Iterator[tuple[slice, slice]]:
+    """Slabs of a variable, so that going through them reads every chunk of the file once.
+
+    Args:
+        file: open. own_name: of a variable with time, as the file has it.
+        first, count: the times to cover.
+        n_bytes: a slab is not larger, unless a single chunk is.
+
+    Yields:
+        Times and columns of a slab.
+    """
+    itemsize = max(file.array(own_name).dtype.itemsize, 4)
+    chunk_times, chunk_columns = file.chunk_lengths(own_name)
+    budget = max(n_bytes // itemsize, 1)
+    n_times = min(count, max(chunk_times, budget // min(chunk_columns, file.n_columns)))
+    n_times = max(n_times - n_times % chunk_times, 1) if n_times < count else count
+    n_columns = max(budget // n_times, 1)
+    if n_columns < file.n_columns:
+        n_columns = max(n_columns - n_columns % chunk_columns, min(chunk_columns, file.n_columns))
+    start = first
+    while start < first + count:
+        # Slabs begin where chunks do, so that none is read for two slabs.
+        stop = min(start + n_times, first + count)
+        if stop < first + count:
+            stop = max(stop - stop % chunk_times, start + 1)
+        for left in range(0, file.n_columns, n_columns):
+            yield slice(start, stop), slice(left, min(left + n_columns, file.n_columns))
+        start = stop
+
+
+class _Spool:
+    """A temporary file with all times of some variables, variable after variable, each (time, column)."""
+
+    def __init__(
+        self, file: ColumnFile, sources: Sequence[Source], first: int, count: int, dtype: np.dtype[Any], n_bytes: int
+    ) -> None:
+        self._shape = (len(sources), count, file.n_columns)
+        self._dtype = dtype
+        size = len(sources) * count * file.n_columns * dtype.itemsize
+        try:
+            # It lives as long as the reader, so no context manager.
+            self._handle: FileIO = tempfile.TemporaryFile(prefix="ailand-", buffering=0)  # noqa: SIM115
+        except OSError as error:
+            raise RunError(f"{tempfile.gettempdir()}: a temporary file cannot be made ({error.strerror})") from error
+        try:
+            for index, source in enumerate(sources):
+                for times, columns in tiles(file, source.own_name, first, count, n_bytes):
+                    values = source.conversion.apply(file.read(source.own_name, times, columns)).astype(
+                        dtype, copy=False
+                    )
+                    for row, time in enumerate(range(times.start - first, times.stop - first)):
+                        self._write(values[row], self._offset(index, time, columns.start))
+        except OSError as error:
+            self._handle.close()
+            raise RunError(
+                f"{tempfile.gettempdir()}: {size / 2**30:.3g} GiB cannot be written for the forcing in time order "
+                f"({error.strerror}); expected that much space (the variable TMPDIR chooses another place)"
+            ) from error
+        except BaseException:
+            self._handle.close()
+            raise
+
+    def _offset(self, index: int, time: int, column: int) -> int:
+        return ((index * self._shape[1] + time) * self._shape[2] + column) * self._dtype.itemsize
+
+    def _write(self, values: np.ndarray[Any, Any], offset: int) -> None:
+        self._handle.seek(offset)
+        view, done = values.view(np.uint8).data, 0
+        # On a full disk the last bytes that fit are written without an error; the next call has it.
+        while done < len(view):
+            done += self._handle.write(view[done:])
+
+    def read(self, index: int, start: int, stop: int) -> np.ndarray[Any, Any]:
+        values = np.empty((stop - start, self._shape[2]), dtype=self._dtype)
+        self._handle.seek(self._offset(index, start, 0))
+        view, done = values.reshape(-1).view(np.uint8).data, 0
+        while done < len(view):
+            received = self._handle.readinto(view[done:])
+            if not received:
+                raise RunError(
+                    f"{tempfile.gettempdir()}: the temporary file of the forcing ended at byte {done} of a block, "
+                    f"expected {len(view)}"
+                )
+            done += received
+        return values
+
+    def close(self) -> None:
+        self._handle.close()
+
+
+class BlockReader:
+    """Values of some variables, in time order, without ever holding more than a block of them.
+
+    Attributes:
+        dtype: of the values: float64 where the file has a float64 variable among them, else float32.
+        is_spooled: whether the file is copied to a temporary file at the first reading.
+        spool_bytes: how large that will be.
+    """
+
+    def __init__(
+        self,
+        file: ColumnFile,
+        sources: Sequence[Source],
+        first: int,
+        count: int,
+        *,
+        block_bytes: int = BLOCK_BYTES,
+        labels: np.ndarray[Any, Any] | None = None,
+        times: np.ndarray[Any, np.dtype[np.datetime64]] | None = None,
+    ) -> None:
+        """Prepare; nothing is read yet.
+
+        Args:
+            file: open; stays the caller's.
+            sources: the variables, in the order wanted. All must have the time dimension.
+            first, count: the times to read.
+            block_bytes: size of the buffer.
+            labels, times: of the columns and of the `count` times; where given, a value that is not finite is an error
+                that names them.
+        """
+        self._file, self._sources, self._first, self.n_times = file, tuple(sources), first, count
+        self._block_bytes, self._labels, self._times = block_bytes, labels, times
+        # A packed variable is decoded to float64 although it has few digits: only stored float64 asks for float64.
+        stored = {file.stored_type(source.own_name) for source in self._sources}
+        self.dtype = np.dtype(np.float64 if np.dtype(np.float64) in stored else np.float32)
+        per_time = max(file.n_columns * len(self._sources) * self.dtype.itemsize, 1)
+        self._block_times = max(1, min(count, block_bytes // per_time))
+        chunk_times = max((file.chunk_lengths(source.own_name)[0] for source in self._sources), default=1)
+        rereads = min(chunk_times, count) / self._block_times
+        self.is_spooled = rereads > MAXIMUM_REREADS
+        self.spool_bytes = per_time * count if self.is_spooled else 0
+        if not self.is_spooled and self._block_times > chunk_times:
+            self._block_times -= self._block_times % chunk_times
+        # Blocks begin where the file's chunks do: `_phase` is where the first window lies in its block.
+        self._phase = 0 if self.is_spooled else first % self._block_times
+        self._spool: _Spool | None = None
+        self._block: np.ndarray[Any, Any] | None = None
+        self._start = self._stop = 0
+
+    def _read_source(self, index: int, start: int, stop: int) -> np.ndarray[Any, Any]:
+        source = self._sources[index]
+        if self.is_spooled:
+            if self._spool is None:
+                self._spool = _Spool(
+                    self._file, self._sources, self._first, self.n_times, self.dtype, self._block_bytes
+                )
+            return self._spool.read(index, start, stop)
+        values = self._file.read(source.own_name, slice(self._first + start, self._first + stop))
+        return source.conversion.apply(values)
+
+    def _load(self, time: int) -> None:
+        """Make the block that holds `time` the current one."""
+        if self._block is not None and self._start <= time < self._stop:
+            return
+        start = max((time + self._phase) // self._block_times * self._block_times - self._phase, 0)
+        stop = min(
+            (time + self._phase) // self._block_times * self._block_times - self._phase + self._block_times,
+            self.n_times,
+        )
+        # Given back before the next is allocated: two blocks would be twice the memory.
+        self._block = None
+        block = np.empty((stop - start, self._file.n_columns, len(self._sources)), dtype=self.dtype)
+        for index in range(len(self._sources)):
+            values = self._read_source(index, start, stop)
+            self._require_finite(index, values, start)
+            block[:, :, index] = values
+        block.flags.writeable = False
+        self._block, self._start, self._stop = block, start, stop
+
+    def _require_finite(self, index: int, values: np.ndarray[Any, Any], start: int) -> None:
+        if self._labels is None or self._times is None:
+            return
+        finite = np.isfinite(values)
+        if finite.all():
+            return
+        row, column = (int(position) for position in np.argwhere(~finite)[0])
+        raise InputError(
+            f"{self._file.what(self._sources[index].own_name)} is {values[row, column]:g} at "
+            f"{str(self._times[start + row])[:16]} "
+            f"in column {column} (x = {self._labels[column]}; {int((~finite).sum())} such values in "
+            f"the {values.shape[0]} times read together), expected a finite number"
+        )
+
+    def read(self, first: int, last: int) -> np.ndarray[Any, Any]:
+        """Values at times `first` to `last` - 1, relative to the first time of the reader.
+
+        Returns:
+            (last - first, n_columns, n_variables), read-only; a view of the buffer where it holds them all, which
+            the next call may overwrite by another block.
+
+        Raises:
+            InputError: the file is damaged, or has a value that is not finite.
+            RunError: no space for the temporary file.
+        """
+        if not 0 <= first <= last <= self.n_times:
+            raise ValueError(f"times {first} to {last} were asked for, expected 0 <= first <= last <= {self.n_times}")
+        if first == last:
+            return np.empty((0, self._file.n_columns, len(self._sources)), dtype=self.dtype)
+        self._load(first)
+        if last <= self._stop and self._block is not None:
+            return self._block[first - self._start : last - self._start]
+        values = np.empty((last - first, self._file.n_columns, len(self._sources)), dtype=self.dtype)
+        time = first
+        while time < last:
+            self._load(time)
+            assert self._block is not None
+            stop = min(last, self._stop)
+            values[time - first : stop - first] = self._block[time - self._start : stop - self._start]
+            time = stop
+        values.flags.writeable = False
+        return values
+
+    def close(self) -> None:
+        """Give the buffer and the temporary file back."""
+        self._block = None
+        self._start = self._stop = 0
+        if self._spool is not None:
+            self._spool.close()
+            self._spool = None

@@ -1,0 +1,292 @@
+"""A file of columns as it lies on disk: netCDF or zarr, dimensions ``time`` and ``x``.
+
+Opens, finds variables by name, checks their dimensions, reads slabs of them. What the values mean is the business of
+`ailand_gt4py.io.input`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+import zipfile
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import netCDF4
+import numpy as np
+import xarray as xr
+
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.io import units
+
+TIME = "time"
+COLUMN = "x"
+
+#: Names a variable may have in a file besides its own. Case never counts: ec-land-db's store writes ``clim_CLAKE`` and
+#: ``clim_Ctype``.
+ALIASES: dict[str, tuple[str, ...]] = {
+    "lat": ("latitude",),
+    "lon": ("longitude",),
+    "clim_orog": ("orog", "surface_altitude"),
+}
+
+#: Units that are known to be written wrongly: variable -> (unit as written, unit meant). ec-land-db's store writes
+#: ``-`` for the standard deviations of orography (the same fields are in metres in ecLand's documentation and in its
+#: other files).
+MISWRITTEN_UNITS: dict[str, tuple[str, str]] = {
+    "clim_sdor": ("-", "m"),
+    "clim_sdfor": ("-", "m"),
+}
+
+#: Bytes of a variable's chunks that HDF5 keeps. Its default of 16 MiB for each of a dozen variables would be most of
+#: the reader's memory, for nothing: `blocks` reads whole chunks once.
+CHUNK_CACHE_BYTES = 2**20
+
+#: What xarray, netCDF4, zarr and their codecs raise on a damaged file.
+_READ_ERRORS = (OSError, RuntimeError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile)
+
+
+def one_line(error: BaseException) -> str:
+    """An exception's message on one line, without the path that a system error carries."""
+    text = " ".join(str((isinstance(error, OSError) and error.strerror) or error).split()) or type(error).__name__
+    return text if len(text) <= 200 else f"{text[:197]}..."
+
+
+def _open(path: Path) -> xr.Dataset:
+    """Open a netCDF file or a zarr store without reading data or decoding time."""
+    options: dict[str, Any] = {"decode_times": False, "cache": False}
+    is_zip = path.is_file() and zipfile.is_zipfile(path)
+    if not (path.is_dir() or is_zip):
+        default = netCDF4.get_chunk_cache()
+        netCDF4.set_chunk_cache(CHUNK_CACHE_BYTES)
+        try:
+            return xr.open_dataset(path, engine="netcdf4", **options)
+        finally:
+            netCDF4.set_chunk_cache(*default)
+    if path.is_dir() and not any((path / name).exists() for name in (".zgroup", ".zmetadata", "zarr.json")):
+        raise InputError(f"{path}: is a directory without zarr metadata; expected a netCDF file or a zarr store")
+    try:
+        import zarr
+    except ImportError as error:
+        raise InputError(f"{path}: reading a zarr store needs the package 'zarr', which is not installed") from error
+    store = zarr.storage.ZipStore(path, mode="r") if is_zip else path
+    with warnings.catch_warnings():
+        # Stores without consolidated metadata are slower to open, not wrong.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        warnings.simplefilter("ignore", FutureWarning)
+        return xr.open_dataset(store, engine="zarr", chunks=None, **options)  # type: ignore[arg-type]
+
+
+class ColumnFile:
+    """A netCDF file or zarr store with the dimensions ``time`` and ``x``.
+
+    Attributes:
+        path: of the file.
+        attributes: global attributes.
+        n_columns, n_times: lengths of the two dimensions.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """Open.
+
+        Args:
+            path: netCDF file, zarr store (directory) or zipped zarr store.
+
+        Raises:
+            InputError: there is no such file, it cannot be read, or a dimension is missing or empty.
+        """
+        self.path = Path(path)
+        if not self.path.exists():
+            raise InputError(f"{self.path}: no such file; expected a netCDF file or a zarr store")
+        try:
+            self._dataset = _open(self.path)
+        except InputError:
+            raise
+        except _READ_ERRORS as error:
+            raise InputError(
+                f"{self.path}: cannot be opened ({one_line(error)}); expected a netCDF file or a zarr store"
+            ) from error
+        try:
+            sizes = self._dataset.sizes
+            for dimension in (TIME, COLUMN):
+                if dimension not in sizes:
+                    found = ", ".join(str(name) for name in sizes) or "none"
+                    raise InputError(
+                        f"{self.path}: dimension '{dimension}' is missing (found: {found}); expected time and x"
+                    )
+                if sizes[dimension] == 0:
+                    raise InputError(f"{self.path}: dimension '{dimension}' has the length 0, expected at least 1")
+            self.n_times, self.n_columns = int(sizes[TIME]), int(sizes[COLUMN])
+            self._names = {str(name): name for name in self._dataset.variables}
+        except BaseException:
+            self._dataset.close()
+            raise
+
+    @property
+    def attributes(self) -> Mapping[Any, Any]:
+        """Global attributes."""
+        return self._dataset.attrs
+
+    def close(self) -> None:
+        """Close the file; reading afterwards is an error."""
+        self._dataset.close()
+
+    def __enter__(self) -> ColumnFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def find(self, name: str) -> str | None:
+        """The file's own name of a variable, None where it has none: exact, else in another case, else an alias.
+
+        Raises:
+            InputError: two variables of the file answer to the name.
+        """
+        if name in self._names:
+            return name
+        accepted = {alias.lower() for alias in (name, *ALIASES.get(name, ()))}
+        found = sorted(own for own in self._names if own.lower() in accepted)
+        if len(found) > 1:
+            raise InputError(
+                f"{self.path}: variable '{name}' is there more than once ({', '.join(found)}); expected it once"
+            )
+        return found[0] if found else None
+
+    def array(self, own_name: str) -> xr.DataArray:
+        """The variable, unread; `own_name` as `find` gives it."""
+        key: Hashable = self._names[own_name]
+        return self._dataset[key]
+
+    def what(self, own_name: str) -> str:
+        """Names file and variable, for messages."""
+        return f"{self.path}: variable '{own_name}'"
+
+    def is_timed(self, own_name: str) -> bool:
+        """Whether a variable has the time dimension.
+
+        Raises:
+            InputError: its dimensions are neither (x) nor (time, x) in either order, or it does not hold numbers.
+        """
+        array = self.array(own_name)
+        if set(array.dims) not in ({COLUMN}, {TIME, COLUMN}) or len(array.dims) > 2:
+            found = ", ".join(f"{dimension}: {size}" for dimension, size in array.sizes.items()) or "none"
+            raise InputError(
+                f"{self.what(own_name)} has the dimensions ({found}), expected (time: {self.n_times}, x: "
+                f"{self.n_columns}) "
+                f"or (x: {self.n_columns})"
+            )
+        if array.dtype.kind not in "fiu":
+            raise InputError(f"{self.what(own_name)} is of type {array.dtype}, expected numbers")
+        return TIME in array.dims
+
+    def require_timed(self, own_name: str) -> None:
+        """Check that a variable changes in time.
+
+        Raises:
+            InputError: it has no time dimension, or dimensions that no variable may have.
+        """
+        if not self.is_timed(own_name):
+            raise InputError(
+                f"{self.what(own_name)} has the dimensions (x: {self.n_columns}), "
+                f"expected (time: {self.n_times}, x: {self.n_columns})"
+            )
+
+    def conversion(self, own_name: str, name: str, expected: str) -> units.Conversion:
+        """How to bring a variable to a unit.
+
+        Raises:
+            InputError: the unit is missing, unknown or of another quantity.
+        """
+        found = self.array(own_name).attrs.get("units")
+        if self.is_miswritten(own_name, name):
+            found = MISWRITTEN_UNITS[name][1]
+        return units.conversion(found, expected, self.what(own_name))
+
+    def is_miswritten(self, own_name: str, name: str) -> bool:
+        """Whether a variable has the wrong unit that it is known to have in some files (`MISWRITTEN_UNITS`)."""
+        return name in MISWRITTEN_UNITS and self.array(own_name).attrs.get("units") == MISWRITTEN_UNITS[name][0]
+
+    def stored_type(self, own_name: str) -> np.dtype[Any]:
+        """The type in which the file holds a variable."""
+        array = self.array(own_name)
+        stored: np.dtype[Any] = np.dtype(array.encoding.get("dtype", array.dtype))
+        return stored
+
+    def chunk_lengths(self, own_name: str) -> tuple[int, int]:
+        """Lengths along time and columns of what is read at once to get one value; (1, n) for plain arrays."""
+        array = self.array(own_name)
+        chunks = array.encoding.get("chunks") or array.encoding.get("chunksizes")
+        if not chunks:
+            # Without chunks a value is read alone, but rows along the last dimension come together.
+            return (1, self.n_columns) if array.dims[-1] == COLUMN else (self.n_times, 1)
+        lengths = dict(zip(array.dims, chunks, strict=True))
+        return int(lengths.get(TIME, 1)), int(lengths[COLUMN])
+
+    def read(self, own_name: str, times: slice | None = None, columns: slice | None = None) -> np.ndarray[Any, Any]:
+        """Read a slab.
+
+        Args:
+            own_name: as `find` gives it.
+            times: of the time dimension; None: all. Does not count for a variable without time.
+            columns: of the columns; None: all.
+
+        Returns:
+            (time, x) or (x,) floating-point, C order; missing values are NaN.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        array = self.array(own_name)
+        selection = {COLUMN: columns or slice(None)}
+        if TIME in array.dims:
+            selection[TIME] = times or slice(None)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(warnings.catch_warnings())
+            # A packed or integer variable with missing values makes xarray warn about the cast it does for us.
+            warnings.simplefilter("ignore")
+            try:
+                values = array.isel(selection).transpose(..., COLUMN).values
+            except _READ_ERRORS as error:
+                raise InputError(
+                    f"{self.what(own_name)} cannot be read ({one_line(error)}); expected an undamaged file"
+                ) from error
+        if values.dtype.kind != "f":
+            values = values.astype(np.float64)
+        missing = array.attrs.get("GRIB_missingValue")
+        if missing is not None:
+            # Conversion from GRIB leaves this attribute, which is no CF missing value; 3.4e38 is finite in float32.
+            values = np.where(values == values.dtype.type(missing), np.nan, values)
+        return np.ascontiguousarray(values)
+
+    def texts(self, name: str) -> np.ndarray[Any, Any] | None:
+        """A text for each column, such as its climate; None where the file has no such variable over the columns."""
+        own_name = self.find(name)
+        if own_name is None or self.array(own_name).dims != (COLUMN,) or self.array(own_name).dtype.kind not in "OSU":
+            return None
+        return np.array(
+            [text.decode() if isinstance(text, bytes) else str(text) for text in self.array(own_name).values]
+        )
+
+    def time_variable(self) -> xr.Dataset:
+        """The time coordinate alone, undecoded.
+
+        Raises:
+            InputError: there is none.
+        """
+        if TIME not in self._names:
+            raise InputError(
+                f"{self.path}: variable 'time' is missing; expected time labels with 'units' such as 'hours since "
+                "2020-01-01'"
+            )
+        return self._dataset[[TIME]]
+
+    def labels(self) -> np.ndarray[Any, Any]:
+        """The columns' labels: the coordinate ``x``, or 0..n-1 where the file has none."""
+        if COLUMN in self._names and self.array(COLUMN).dims == (COLUMN,):
+            return np.asarray(self.array(COLUMN).values)
+        return np.arange(self.n_columns)

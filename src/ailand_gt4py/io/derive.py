@@ -1,0 +1,229 @@
+"""Inputs that a file lacks and that follow from others, by physics or by ecLand's published tables.
+
+`DERIVATIONS` lists all of them. What is not in it cannot be derived: radiation, the convective fraction of
+precipitation, moisture and temperature of the upper soil have to be in the file. Some state variables can be guessed
+for the start (`ailand_gt4py.io.first_guess`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ailand_gt4py.core.constants import GRAVITY
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.ecland import soil_tables
+
+Values = np.ndarray[Any, Any]
+
+#: Type of vegetation -> its cover.
+VEGETATION_COVERS: dict[str, str] = {"clim_tvh": "clim_cvh", "clim_tvl": "clim_cvl"}
+
+_SOIL_SOURCE = (
+    "ecLand's van Genuchten parameters by soil type "
+    "(Balsamo et al. 2009, doi:10.1175/2008JHM1068.1; IFS documentation, part IV)"
+)
+_VEGETATION_SOURCE = "ecLand's table by vegetation type (susveg_mod; github.com/ecmwf-ifs/ecland)"
+
+
+@dataclasses.dataclass(frozen=True)
+class Derivation:
+    """One way to get a variable.
+
+    Attributes:
+        name, units: of the result.
+        inputs: name -> unit in which the function takes it.
+        function: (inputs by name, text that names the file) -> float64 (n,), or (1,) where all columns have the same.
+        how: what is done and its source, completing "derived from ... by".
+        detail: what tells this variable from others derived in the same way; may be empty.
+        waves: name -> unit of the variables whose annual wave (`ailand_gt4py.io.annual_wave`) the function takes,
+            too, under the name that `wave_key` gives it.
+        otherwise: how to get the variable from a file that has no year of these; there must be one if there are any.
+        is_first_guess: whether it is no more than that.
+    """
+
+    name: str
+    units: str
+    inputs: Mapping[str, str]
+    function: Callable[[Mapping[str, Values], str], Values]
+    how: str
+    detail: str = ""
+    waves: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    otherwise: Derivation | None = None
+    is_first_guess: bool = False
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of all variables that a file must have."""
+        others = () if self.otherwise is None else self.otherwise.needs
+        return tuple(dict.fromkeys((*self.inputs, *self.waves, *others)))
+
+    @property
+    def is_from(self) -> str:
+        """What it is derived from, in words; empty if from nothing."""
+        return " and ".join((*self.inputs, *map(wave_key, self.waves)))
+
+
+def wave_key(name: str) -> str:
+    """Name of a variable's annual wave among the inputs of a derivation."""
+    return f"the annual wave of {name}"
+
+
+def sentences(derivations: Iterable[Derivation]) -> list[str]:
+    """What was derived, for a history attribute: one sentence for each set of inputs and source."""
+    groups: dict[str, list[str]] = {}
+    for derivation in derivations:
+        label = f"{derivation.name} ({derivation.detail})" if derivation.detail else derivation.name
+        start = "Not in the file, first guess" if derivation.is_first_guess else "Not in the file, derived"
+        source = f" from {derivation.is_from}" if derivation.is_from else ""
+        groups.setdefault(f"{start}{source} by {derivation.how}", []).append(label)
+    return [f"{text}: {', '.join(names)}." for text, names in groups.items()]
+
+
+def whole_types(values: Values, name: str, highest: int, lowest: int, what: str) -> Values:
+    """Types as integers.
+
+    Args:
+        values: (n,), as stored (ECMWF stores types as floating-point numbers).
+        name: of the variable. what: names the file.
+        lowest, highest: permitted types.
+
+    Returns:
+        int64 (n,).
+
+    Raises:
+        InputError: a value that is no whole number (types must not be interpolated) or is out of range.
+    """
+    rounded = np.rint(np.nan_to_num(values, nan=-1.0, posinf=-1.0, neginf=-1.0))
+    wrong = np.flatnonzero(
+        (np.abs(values - rounded) > 1e-4) | ~np.isfinite(values) | (rounded < lowest) | (rounded > highest)
+    )
+    if wrong.size:
+        column = int(wrong[0])
+        raise InputError(
+            f"{what}: variable '{name}' is {values[column]:g} in column {column} ({wrong.size} of {values.size} "
+            "columns are not "
+            f"usable), expected a whole number from {lowest} to {highest}"
+        )
+    types: Values = rounded.astype(np.int64)
+    return types
+
+
+def fill_types(types: Values, cover: Values, name: str) -> tuple[Values, str]:
+    """Give type 0 (no vegetation) to columns that have neither a type nor cover.
+
+    Args:
+        types, cover: (n,) of one kind of vegetation; a missing type is NaN.
+        name: of the type variable.
+
+    Returns:
+        The types, and a sentence saying in how many columns this was done, empty if in none. A missing type under
+        vegetation that is there stays missing.
+    """
+    empty = np.isnan(types) & (cover == 0.0)
+    if not empty.any():
+        return types, ""
+    sentence = f"{name}: missing in {int(empty.sum())} columns without such vegetation, set to 0 (none) there."
+    return np.where(empty, 0.0, types), sentence
+
+
+def _soil(quantity: str) -> Callable[[Mapping[str, Values], str], Values]:
+    def function(inputs: Mapping[str, Values], what: str) -> Values:
+        types = whole_types(inputs["clim_sotype"], "clim_sotype", max(soil_tables.SOILS), 1, what)
+        return soil_tables.soil_values(quantity, types)
+
+    return function
+
+
+def _vegetation(quantity: str, type_name: str) -> Callable[[Mapping[str, Values], str], Values]:
+    cover_name = VEGETATION_COVERS[type_name]
+
+    def function(inputs: Mapping[str, Values], what: str) -> Values:
+        cover = inputs[cover_name]
+        filled, _ = fill_types(inputs[type_name], cover, type_name)
+        types = whole_types(filled, type_name, max(soil_tables.VEGETATIONS), 0, what)
+        bare = np.flatnonzero((types == 0) & (cover > 0.0))
+        if bare.size:
+            column = int(bare[0])
+            raise InputError(
+                f"{what}: variable '{type_name}' is 0 (no vegetation) in column {column} where {cover_name} is "
+                f"{cover[column]:g}, expected a type from 1 to {max(soil_tables.VEGETATIONS)}"
+            )
+        return soil_tables.vegetation_values(quantity, types)
+
+    return function
+
+
+def _geopotential(inputs: Mapping[str, Values], what: str) -> Values:
+    return GRAVITY * inputs["clim_orog"]
+
+
+def snow_cover(water: Values, density: Values, lake_cover: Values) -> Values:
+    """ecLand's snow cover from the mass of snow (``surfbc_ctl_mod``; as in the metadata of the project's ecLand runs).
+
+    tanh(4000 d / rho), d the depth of the snow in m and rho its density in kg m-3 held within 100 to 400; 1 from 0.99
+    on; times the part of the column that is not lake.
+
+    Args:
+        water: snow mass as depth of water, m. Below zero (GRIB packing) counts as none.
+        density: of the snow, kg m-3.
+        lake_cover: fraction.
+
+    Returns:
+        Fraction of the column, 0..1.
+    """
+    depth = np.maximum(water, 0.0) * 1000.0 / density
+    fraction = np.tanh(4000.0 * depth / np.clip(density, 100.0, 400.0))
+    return np.where(fraction >= 0.99, 1.0, fraction) * (1.0 - lake_cover)
+
+
+def _snow_cover(inputs: Mapping[str, Values], what: str) -> Values:
+    density = inputs["rsn"]
+    wrong = np.flatnonzero(~(density > 0.0))
+    if wrong.size:
+        column = int(wrong[0])
+        raise InputError(
+            f"{what}: variable 'rsn' is {density[column]:g} kg m-3 in column {column}, expected a positive density"
+        )
+    return snow_cover(inputs["sd"], density, inputs["clim_clake"])
+
+
+def _table() -> dict[str, Derivation]:
+    soil = [
+        ("clim_theta_sat", "saturation", "porosity"),
+        ("clim_theta_cap", "field_capacity", f"at -{soil_tables.FIELD_CAPACITY_BAR:g} bar"),
+        ("clim_theta_pwp", "wilting_point", f"at -{soil_tables.WILTING_POINT_BAR:g} bar"),
+    ]
+    found = [
+        Derivation(name, "m3 m-3", {"clim_sotype": "1"}, _soil(quantity), _SOIL_SOURCE, detail)
+        for name, quantity, detail in soil
+    ]
+    vegetation = [("cov", "coverage", "1"), ("z0m", "roughness", "m"), ("rsmin", "stomatal_resistance", "s m-1")]
+    for suffix, quantity, unit in vegetation:
+        for type_name, cover_name in VEGETATION_COVERS.items():
+            name = f"clim_veg_{suffix}{type_name[-1]}"
+            found.append(
+                Derivation(
+                    name, unit, {type_name: "1", cover_name: "1"}, _vegetation(quantity, type_name), _VEGETATION_SOURCE
+                )
+            )
+    found.append(
+        Derivation("clim_geopot", "m2 s-2", {"clim_orog": "m"}, _geopotential, f"multiplication with {GRAVITY} m s-2")
+    )
+    found.append(
+        Derivation(
+            "snowc",
+            "1",
+            {"sd": "m", "rsn": "kg m-3", "clim_clake": "1"},
+            _snow_cover,
+            "ecLand's formula (surfbc_ctl_mod)",
+        )
+    )
+    return {derivation.name: derivation for derivation in found}
+
+
+#: Name of the variable -> how it is derived.
+DERIVATIONS: dict[str, Derivation] = _table()

@@ -1,0 +1,196 @@
+"""What the output of a run looks like: variables, attributes, chunks; reading it back. `writers` puts it on disk.
+
+Rows carry the labels of the forcing. Row t holds what is instantaneous AT t: the state, and the diagnostics of the
+step that ENDED at t; and the fluxes meaned over [t, t + step). So it is compared with ecLand's output label by label.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ailand_gt4py.core.errors import RunError
+from ailand_gt4py.weights.model import Model, Variable
+
+#: Bits of `quality_flag`: which inputs of the step that starts at the row's label are outside the training range.
+FLAG_MASKS = {
+    "static_outside_training_range": 1,
+    "forcing_outside_training_range": 2,
+    "state_outside_training_range": 4,
+}
+QUALITY_FLAG = "quality_flag"
+
+TIME_UNITS = "seconds since 1970-01-01 00:00:00"
+CALENDAR = "proleptic_gregorian"
+
+#: Bytes of a chunk: large enough for fast reading, small enough to read one column without reading everything.
+CHUNK_BYTES = 1 << 20
+
+Values = np.ndarray[Any, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class OutputLayout:
+    """Everything about an output file but its values.
+
+    Attributes:
+        state, diagnostics: the variables of the model, in its order.
+        times: (n_steps,) datetime64[ns], labels of the rows. step: length of a step.
+        latitude, longitude, x: (n_columns,) of the columns.
+        dtype: of the values, float32 or float64.
+        block_steps: rows that are written at once.
+        attributes: global attributes.
+    """
+
+    state: tuple[Variable, ...]
+    diagnostics: tuple[Variable, ...]
+    times: Values
+    step: np.timedelta64
+    latitude: Values
+    longitude: Values
+    x: Values
+    dtype: np.dtype[Any]
+    block_steps: int
+    attributes: dict[str, str]
+
+    @property
+    def variables(self) -> tuple[Variable, ...]:
+        """State, then diagnostics: the order of the rows that a writer takes."""
+        return self.state + self.diagnostics
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of rows and of columns."""
+        return len(self.times), len(self.x)
+
+    @property
+    def chunks(self) -> tuple[int, int]:
+        """Rows and columns of a chunk."""
+        rows = min(self.block_steps, self.shape[0])
+        return rows, max(1, min(self.shape[1], CHUNK_BYTES // (rows * self.dtype.itemsize)))
+
+    def seconds(self) -> Values:
+        """The labels as int64 in `TIME_UNITS`."""
+        return self.times.astype("datetime64[s]").astype(np.int64)
+
+
+def is_at_window_end(variable: Variable) -> bool:
+    """Whether a diagnostic of the step [t, t + step) belongs to the label t + step."""
+    return variable.time_meaning == "window end"
+
+
+def variable_attributes(variable: Variable) -> dict[str, str]:
+    """CF attributes of a variable of the output."""
+    attributes = {"long_name": variable.long_name or variable.name, "units": variable.units}
+    if variable.standard_name:
+        attributes["standard_name"] = variable.standard_name
+    is_mean = variable.time_meaning == "window mean"
+    attributes["cell_methods"] = "time: mean" if is_mean else "time: point"
+    attributes["comment"] = "mean over time_bnds, from the label on" if is_mean else "value at the label"
+    attributes["coordinates"] = "lat lon"
+    attributes["ancillary_variables"] = QUALITY_FLAG
+    return attributes
+
+
+def flag_attributes() -> dict[str, Any]:
+    """CF attributes of the quality flag."""
+    return {
+        "long_name": "inputs of the step that starts at the label outside the range seen in training",
+        "standard_name": "quality_flag",
+        "flag_masks": np.array(list(FLAG_MASKS.values()), dtype=np.uint8),
+        "flag_meanings": " ".join(FLAG_MASKS),
+        "comment": "0: all inputs are within the ranges that the model was trained on",
+        "coordinates": "lat lon",
+    }
+
+
+def coordinates(layout: OutputLayout) -> dict[str, tuple[tuple[str, ...], Values, dict[str, str]]]:
+    """Coordinate variables: name -> dimensions, values, attributes."""
+    seconds = layout.seconds()
+    length = round(float(layout.step / np.timedelta64(1, "s")))
+    time_attributes = {
+        "standard_name": "time",
+        "long_name": "time (UTC), start of the step",
+        "units": TIME_UNITS,
+        "calendar": CALENDAR,
+        "axis": "T",
+        "bounds": "time_bnds",
+    }
+    label_attributes = {"long_name": "label of the column"}
+    if layout.x.dtype.kind in "iuf":
+        label_attributes["units"] = "1"
+    latitude_attributes = {"standard_name": "latitude", "long_name": "latitude", "units": "degrees_north"}
+    longitude_attributes = {"standard_name": "longitude", "long_name": "longitude", "units": "degrees_east"}
+    return {
+        "time": (("time",), seconds, time_attributes),
+        # Bounds take units and calendar from their variable (CF 7.1).
+        "time_bnds": (("time", "nv"), np.stack([seconds, seconds + length], axis=1), {}),
+        "x": (("x",), layout.x, label_attributes),
+        "lat": (("x",), layout.latitude, latitude_attributes),
+        "lon": (("x",), layout.longitude, longitude_attributes),
+    }
+
+
+def global_attributes(
+    model: Model, checksum: str, version: str, history: list[str], backend: str, precision: str
+) -> dict[str, str]:
+    """Global attributes of an output file.
+
+    Args:
+        history: lines; the first says when and with which command.
+    """
+    name = model.provenance.get("title") or model.provenance.get("name") or f"{model.architecture} network"
+    references = ["doi:10.5194/gmd-18-921-2025 (aiLand)", model.provenance.get("citation", "")]
+    return {
+        "Conventions": "CF-1.11",
+        "title": "land surface simulated by aiLand, an emulator of ecLand",
+        "source": (
+            f"ailand_gt4py {version}; model: {name}, architecture {model.architecture}, "
+            f"{model.parameter_count} parameters, checksum {checksum}"
+        ),
+        "history": "\n".join(history),
+        "references": "; ".join(text for text in references if text),
+        "backend": backend,
+        "precision": precision,
+        "model_checksum": checksum,
+    }
+
+
+class ColumnOutput:
+    """A finished output file, read back by rows and columns.
+
+    Attributes:
+        path: of the file.
+        times: labels of the rows, datetime64[ns].
+        latitude, longitude: (n_columns,) degrees.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        engine = "zarr" if path.is_dir() else "netcdf4"
+        try:
+            # Values are read slab by slab: no cache that would grow with the run.
+            self._dataset = xr.open_dataset(path, engine=engine, chunks=None, cache=False)  # type: ignore[arg-type]
+        except (OSError, RuntimeError, ValueError) as error:
+            raise RunError(f"{path}: the output cannot be read back: {error}") from error
+        self.times: Values = self._dataset["time"].values.astype("datetime64[ns]")
+        self.latitude: Values = self._dataset["lat"].values
+        self.longitude: Values = self._dataset["lon"].values
+
+    def read(self, name: str, rows: slice, columns: slice | int) -> Values:
+        """Values of a variable, (n_rows, n_columns) or (n_rows,); NaN where missing."""
+        return np.asarray(self._dataset[name][rows, columns].values)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._dataset.close()
+
+    def __enter__(self) -> ColumnOutput:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,204 @@
+"""Columns of a file over a period, in memory: what sensitivities, uncertainties and parameters are computed from.
+
+Unlike a run, which reads as it goes, these go through the same windows many times.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.emulator.derived_forcing import derived_forcing
+from ailand_gt4py.emulator.previous_window import PreviousWindow
+from ailand_gt4py.io.column_file import ColumnFile
+from ailand_gt4py.io.input import ColumnInput, open_input
+from ailand_gt4py.io.reference import open_reference
+from ailand_gt4py.io.time_axis import parse_time, read_times, text
+from ailand_gt4py.weights.model import Model, ModelVariables, Variable
+
+#: Times read at once.
+TIME_BLOCK = 256
+
+#: Most bytes that the forcing may take in memory.
+LARGEST_BYTES = 8 * 2**30
+
+
+@dataclasses.dataclass(frozen=True)
+class Period:
+    """Forcing of some columns over windows that follow one another.
+
+    Attributes:
+        path: of the file. x: (n_columns,) labels of the columns. latitude, longitude: (n_columns,) degrees.
+        times: (n_steps,) datetime64[ns], starts of the windows. step: their length.
+        static: (n_columns, n_static). forcing: (n_steps, n_columns, n_forcing), derived inputs included.
+        initial_state: (n_columns, n_state) at the first of ``times``.
+        history: sentences on what was done to the input.
+    """
+
+    path: Path
+    x: np.ndarray
+    latitude: np.ndarray
+    longitude: np.ndarray
+    times: np.ndarray
+    step: np.timedelta64
+    static: np.ndarray
+    forcing: np.ndarray
+    initial_state: np.ndarray
+    history: tuple[str, ...]
+
+    @property
+    def n_steps(self) -> int:
+        return len(self.times)
+
+    @property
+    def n_columns(self) -> int:
+        return len(self.x)
+
+    @property
+    def ends(self) -> np.ndarray:
+        """(n_steps,) datetime64[ns], ends of the windows."""
+        return self.times + self.step
+
+
+def read_period(
+    path: str | Path,
+    model: Model,
+    dtype: np.dtype,
+    start: str | np.datetime64 | None = None,
+    end: str | np.datetime64 | None = None,
+) -> Period:
+    """Read the windows from ``start`` to ``end``.
+
+    Args:
+        path: as `driver.input.open_input` takes it, with the state at the start.
+        model: tells what is needed, in which units and order.
+        dtype: of the values.
+        start, end: as of `driver.input.open_input`.
+
+    Raises:
+        InputError: the file does not fit, or the period is too large for the memory allowed.
+    """
+    with open_input(path, model, start=start, end=end) as source:
+        n_steps, n_columns, n_forcing = len(source.times), source.n_columns, len(model.forcing)
+        size = n_steps * n_columns * n_forcing * np.dtype(dtype).itemsize
+        if size > LARGEST_BYTES:
+            raise InputError(
+                f"{path}: {n_columns} columns over {n_steps} windows need {size / 2**30:.1f} GiB, "
+                f"expected at most {LARGEST_BYTES / 2**30:.0f}; give fewer columns or a shorter period"
+            )
+        forcing = np.empty((n_steps, n_columns, n_forcing), dtype=dtype)
+        for first in range(0, n_steps, TIME_BLOCK):
+            last = min(first + TIME_BLOCK, n_steps)
+            _fill(forcing[first:last], source, model, first, last)
+        PreviousWindow(model.forcing).fill(forcing, _before(path, model, source, dtype))
+        assert source.initial_state is not None  # it is what open_input gives if not told otherwise
+        return Period(
+            path=Path(path),
+            x=source.x,
+            latitude=source.latitude,
+            longitude=source.longitude,
+            times=source.times,
+            step=source.step,
+            static=source.static.astype(dtype),
+            forcing=forcing,
+            initial_state=source.initial_state.astype(dtype),
+            history=tuple(source.history),
+        )
+
+
+def _fill(forcing: np.ndarray, source: ColumnInput, model: Model, first: int, last: int) -> None:
+    """All but what is of the previous window, of the windows ``first`` to ``last`` - 1."""
+    from_file = [position for position, variable in enumerate(model.forcing) if not variable.derived]
+    derived = [
+        position for position, variable in enumerate(model.forcing) if variable.derived and not variable.is_previous
+    ]
+    forcing[..., from_file] = source.forcing(first, last)
+    buffer = np.empty((last - first, source.n_columns, len(derived)), dtype=forcing.dtype)
+    names = [model.forcing[position].derived for position in derived]
+    derived_forcing(source.latitude, source.longitude, source.times[first:last], model.step_seconds, names, buffer)
+    forcing[..., derived] = buffer
+
+
+def _before(path: str | Path, model: Model, source: ColumnInput, dtype: np.dtype) -> np.ndarray | None:
+    """What the first window takes of the window preceding it; None where the file begins there."""
+    previous = PreviousWindow(model.forcing)
+    if not previous.positions:
+        return None
+    with ColumnFile(path) as file:
+        has_it = source.times[0] - source.step in read_times(file)
+    if not has_it:
+        return None
+    with open_input(
+        path, model, start=source.times[0] - source.step, end=source.times[0], initial_state="none"
+    ) as earlier:
+        forcing = np.zeros((1, source.n_columns, len(model.forcing)), dtype=dtype)
+        _fill(forcing, earlier, model, 0, 1)
+        result: np.ndarray = previous.of(forcing[0])
+        return result
+
+
+def read_values(
+    path: str | Path, variables: Sequence[Variable], times: np.ndarray, period: Period, dtype: np.dtype
+) -> np.ndarray:
+    """Values of states or diagnostics at labels of a file.
+
+    Args:
+        path: with the columns of ``period``. times: (n_times,) labels, one step apart.
+
+    Returns:
+        (n_times, n_columns, n_variables), model units.
+
+    Raises:
+        InputError: the file lacks a variable, a label or a value.
+    """
+    with open_reference(path, variables, times, latitude=period.latitude, longitude=period.longitude) as reference:
+        if reference.missing:
+            raise InputError(f"{path}: variable '{reference.missing[0]}' is missing, expected it at every label")
+        result = np.empty((len(times), period.n_columns, len(variables)), dtype=dtype)
+        for first in range(0, len(times), TIME_BLOCK):
+            last = min(first + TIME_BLOCK, len(times))
+            result[first:last] = reference.read(first, last)
+    wrong = np.argwhere(~np.isfinite(result))
+    if wrong.size:
+        time, column, position = (int(part) for part in wrong[0])
+        raise InputError(
+            f"{path}: variable '{variables[position].name}' is {result[time, column, position]} at {text(times[time])} "
+            f"in column {column} (x = {period.x[column]}), expected a finite number"
+        )
+    return result
+
+
+def last_label(path: str | Path) -> np.datetime64:
+    """The last time of a file: a run that is compared with it ends there.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    with ColumnFile(path) as file:
+        label: np.datetime64 = read_times(file)[-1]
+        return label
+
+
+def end_after(path: str | Path, days: float, start: str | np.datetime64 | None, model: ModelVariables) -> np.datetime64:
+    """End of a run of some days from a start.
+
+    Args:
+        days: a multiple of the model's step. start: None: the file's first label.
+
+    Raises:
+        InputError: the file cannot be read, or the days are no positive multiple of the model's step.
+    """
+    steps = days * 86_400.0 / model.step_seconds if model.step_seconds > 0.0 else 0.0
+    if not steps >= 1.0 or abs(steps - round(steps)) > 1e-6:
+        raise InputError(
+            f"option --days is {days:g}, expected a positive multiple of the model's step of {model.step_seconds:g} s"
+        )
+    with ColumnFile(path) as file:
+        first = read_times(file)[0]
+    begin = first if start is None else parse_time(start, "--start")
+    end: np.datetime64 = begin + np.timedelta64(round(steps * model.step_seconds), "s")
+    return end

@@ -1,0 +1,169 @@
+"""Reference values (ecLand, or observations on the same columns) to compare a run with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.io import time_axis
+from ailand_gt4py.io.blocks import BLOCK_BYTES, BlockReader, Source
+from ailand_gt4py.io.column_file import ColumnFile
+from ailand_gt4py.weights.model import Variable
+
+Values = np.ndarray[Any, Any]
+
+#: How far a reference column may be from the run's column, degrees.
+LOCATION_TOLERANCE = 0.01
+
+
+def _require_same_locations(file: ColumnFile, latitude: Values | None, longitude: Values | None) -> None:
+    for name, unit, expected in (("lat", "degrees_north", latitude), ("lon", "degrees_east", longitude)):
+        own_name = file.find(name)
+        if expected is None or own_name is None:
+            continue
+        if file.n_columns != len(expected):
+            raise InputError(f"{file.path}: has {file.n_columns} columns, expected the run's {len(expected)}")
+        is_timed = file.is_timed(own_name)
+        found = file.read(own_name, slice(0, 1))
+        found = file.conversion(own_name, name, unit).apply((found[0] if is_timed else found).astype(np.float64))
+        difference = np.abs((found - expected + 180.0) % 360.0 - 180.0)
+        wrong = np.flatnonzero(~(difference <= LOCATION_TOLERANCE))
+        if wrong.size:
+            column = int(wrong[0])
+            raise InputError(
+                f"{file.what(own_name)} is {found[column]:.4f} in column {column}, expected the run's "
+                f"{expected[column]:.4f} {unit} "
+                f"(the same columns in the same order)"
+            )
+
+
+class Reference:
+    """Reference values at a run's time labels; read as they are asked for.
+
+    Attributes:
+        path: of the file. names: variables it has, in the order asked for. missing: those it lacks.
+        times: labels, datetime64[ns].
+        history: sentences, one for each conversion.
+    """
+
+    def __init__(
+        self,
+        file: ColumnFile,
+        variables: Sequence[Variable],
+        times: Values,
+        latitude: Values | None,
+        longitude: Values | None,
+        block_bytes: int,
+    ) -> None:
+        self.path, self._file, self.times = file.path, file, np.asarray(times).astype("datetime64[ns]")
+        if latitude is not None and file.n_columns != len(latitude):
+            raise InputError(f"{file.path}: has {file.n_columns} columns, expected the run's {len(latitude)}")
+        _require_same_locations(file, latitude, longitude)
+        first = self._first_index(time_axis.read_times(file))
+        self.history: list[str] = []
+        sources, missing = [], []
+        for variable in variables:
+            own_name = file.find(variable.name)
+            if own_name is None:
+                missing.append(variable.name)
+                continue
+            straight = file.conversion(own_name, variable.name, variable.units)
+            file.require_timed(own_name)
+            if not straight.is_identity:
+                self.history.append(straight.sentence(variable.name))
+            sources.append(Source(variable.name, own_name, straight))
+        if not sources:
+            raise InputError(
+                f"{file.path}: has none of the reference variables {', '.join(missing)}; expected at least one"
+            )
+        self.names = tuple(source.name for source in sources)
+        self.missing = tuple(missing)
+        self._reader = BlockReader(file, sources, first, len(self.times), block_bytes=block_bytes)
+
+    def _first_index(self, found: Values) -> int:
+        """Index of the run's first label in the file; all the run's labels must follow from there."""
+        first = int(np.searchsorted(found, self.times[0]))
+        part = found[first : first + len(self.times)]
+        if part.shape == self.times.shape and (part == self.times).all():
+            return first
+        lacking = self.times[~np.isin(self.times, found)]
+        if lacking.size:
+            raise InputError(
+                f"{self.path}: reference has no time {time_axis.text(lacking[0])} ({lacking.size} of the run's "
+                f"{self.times.size} times are "
+                f"missing; it has {time_axis.text(found[0])} to {time_axis.text(found[-1])}); expected all times of "
+                "the run"
+            )
+        # All labels are there with others between them: means over its shorter windows are not means over the run's.
+        shortest = np.diff(found[first:]).min()
+        raise InputError(
+            f"{self.path}: reference has a step of {time_axis.step_text(shortest)}, expected the run's "
+            f"{time_axis.step_text(self.times[1] - self.times[0])}"
+        )
+
+    def read(self, first: int, last: int) -> Values:
+        """Values at labels `first` to `last` - 1.
+
+        Returns:
+            (last - first, n_columns, len(names)), model units, read-only; NaN where missing. A view of a buffer that
+            the next call may replace.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        return self._reader.read(first, last)
+
+    def read_column(self, name: str, column: int, first: int, last: int) -> Values:
+        """One variable of one column at labels `first` to `last` - 1, (last - first,), its own copy."""
+        index = self.names.index(name)
+        return np.array(self.read(first, last)[:, column, index])
+
+    def close(self) -> None:
+        """Close the file and give the buffer back."""
+        self._reader.close()
+        self._file.close()
+
+    def __enter__(self) -> Reference:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_reference(
+    path: str | Path,
+    variables: Sequence[Variable],
+    times: Values,
+    *,
+    latitude: Values | None = None,
+    longitude: Values | None = None,
+    block_bytes: int = BLOCK_BYTES,
+) -> Reference:
+    """Open reference values for a run.
+
+    Args:
+        path: netCDF file or zarr store with the dimensions time and x.
+        variables: those wanted, usually the model's state and diagnostics; those that the file lacks are left out.
+        times: the run's labels, datetime64, at least one; all must be in the file, with no others between.
+        latitude, longitude: (n,) of the run's columns, degrees; where given, the file's must be the same.
+        block_bytes: memory for the buffer.
+
+    Returns:
+        The reference; close it or use it as a context manager.
+
+    Raises:
+        InputError: the file cannot be used: other columns, times missing, none of the variables, unknown units.
+    """
+    file = ColumnFile(path)
+    try:
+        return Reference(file, variables, times, latitude, longitude, block_bytes)
+    except BaseException:
+        file.close()
+        raise

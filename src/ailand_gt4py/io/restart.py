@@ -1,0 +1,264 @@
+"""Restart files: the state and the last diagnostics of a run, exact to the bit, with what they belong to.
+
+A restart file is netCDF-4: one variable (x) for each state and diagnostic variable, and for each input of the previous
+window, in the emulator's precision, with location, valid time, model checksum and precision. The checkpoint of an
+interrupted run is the same file with the number of the next step, the identity of the run's inputs and its counts
+added.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import netCDF4
+import numpy as np
+
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.emulator.previous_window import PreviousWindow
+from ailand_gt4py.io.output import Values, variable_attributes
+from ailand_gt4py.io.time_axis import text
+from ailand_gt4py.io.writers import sync_path, writing
+from ailand_gt4py.weights.model import ModelVariables, Variable
+
+FORMAT = "ailand_gt4py restart 1"
+
+#: How far a restart's column may be from the run's, degrees: locations are stored in float32 in many files.
+LOCATION_TOLERANCE = 1e-4
+
+
+@dataclasses.dataclass(frozen=True)
+class Restart:
+    """Where a run stands.
+
+    Attributes:
+        state: (n_columns, n_state), diagnostics: (n_columns, n_diagnostics) of the step that ended at `valid_time`;
+            NaN where no step was made. Model order and units, the emulator's type.
+        before: (n_columns, n_previous) of the forcing of that step what the model's next step takes as that of the
+            previous window.
+        valid_time: datetime64[ns].
+        latitude, longitude, x: of the columns.
+        model_checksum, precision: of the run.
+        extra: what a checkpoint has beyond that; plain JSON values.
+    """
+
+    state: Values
+    diagnostics: Values
+    before: Values
+    valid_time: np.datetime64
+    latitude: Values
+    longitude: Values
+    x: Values
+    model_checksum: str
+    precision: str
+    extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def digest(self) -> str:
+        """SHA-256 of the values and the valid time."""
+        result = hashlib.sha256(str(self.valid_time).encode())
+        for values in (self.state, self.diagnostics, self.before):
+            result.update(np.ascontiguousarray(values).tobytes())
+        return result.hexdigest()
+
+
+def write_restart(path: Path, restart: Restart, model: ModelVariables, source: str) -> None:
+    """Write a restart file, completely or not at all; an older one of that name is replaced.
+
+    Args:
+        model: whose variables they are.
+        source: what made it, for the attribute ``source``.
+
+    Raises:
+        RunError: writing failed.
+    """
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with writing(path, "writing the restart file"):
+            with netCDF4.Dataset(temporary, "w", format="NETCDF4") as dataset:
+                _fill(dataset, restart, model, source)
+            sync_path(temporary)
+            temporary.replace(path)
+            sync_path(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _groups(model: ModelVariables) -> tuple[tuple[str, Sequence[Variable]], ...]:
+    """The values of a `Restart` by name, and the variables that they are of."""
+    previous = PreviousWindow(model.forcing)
+    before = [model.forcing[position] for position in previous.positions]
+    return ("state", model.state), ("diagnostics", model.diagnostics), ("before", before)
+
+
+def _fill(dataset: Any, restart: Restart, model: ModelVariables, source: str) -> None:
+    dataset.setncatts(
+        {
+            "Conventions": "CF-1.11",
+            "title": "restart file of ailand-column-run",
+            "source": source,
+            "format": FORMAT,
+            "model_checksum": restart.model_checksum,
+            "precision": restart.precision,
+            "extra": json.dumps(restart.extra, sort_keys=True),
+        }
+    )
+    dataset.createDimension("x", len(restart.x))
+    time = dataset.createVariable("time", "i8", ())
+    # Nanoseconds: the time must come back exactly whatever the model's step is.
+    time.setncatts(
+        {"standard_name": "time", "units": "nanoseconds since 1970-01-01", "calendar": "proleptic_gregorian"}
+    )
+    time[...] = restart.valid_time.astype("datetime64[ns]").astype(np.int64)
+    is_text = restart.x.dtype.kind in "UO"
+    dataset.createVariable("x", str if is_text else restart.x.dtype, ("x",))[:] = (
+        restart.x.astype(object) if is_text else restart.x
+    )
+    for name, units, values in (
+        ("lat", "degrees_north", restart.latitude),
+        ("lon", "degrees_east", restart.longitude),
+    ):
+        variable = dataset.createVariable(name, "f8", ("x",))
+        variable.setncatts({"units": units, "standard_name": {"lat": "latitude", "lon": "longitude"}[name]})
+        variable[:] = values
+    for name, group in _groups(model):
+        values = getattr(restart, name)
+        for index, variable in enumerate(group):
+            attributes = variable_attributes(variable)
+            del attributes["ancillary_variables"]
+            attributes["coordinates"] = "time lat lon"
+            if variable.time_meaning == "window mean":
+                attributes["comment"] = "mean over the step that ended at time"
+            created = dataset.createVariable(variable.name, values.dtype, ("x",), fill_value=np.nan)
+            created.setncatts(attributes)
+            created[:] = values[:, index]
+
+
+def read_restart(path: Path, model: ModelVariables) -> Restart:
+    """Read a restart file of a model.
+
+    Raises:
+        InputError: missing or damaged file, not a restart file, or one without a variable that is needed.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; expected a restart file of ailand-column-run")
+    try:
+        with contextlib.closing(netCDF4.Dataset(path, "r")) as dataset:
+            dataset.set_auto_maskandscale(False)
+            return _content(path, dataset, model)
+    except (OSError, RuntimeError, ValueError, AttributeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: cannot be read ({' '.join(str(error).split())}); expected a restart file") from error
+
+
+def _content(path: Path, dataset: Any, model: ModelVariables) -> Restart:
+    found = getattr(dataset, "format", "")
+    if found != FORMAT:
+        raise InputError(f"{path}: attribute 'format': found '{found}', expected '{FORMAT}'")
+    groups = {}
+    for name, group in _groups(model):
+        missing = [variable.name for variable in group if variable.name not in dataset.variables]
+        if missing:
+            raise InputError(f"{path}: variable '{missing[0]}' is missing, expected all that the model remembers")
+        fields = [np.asarray(dataset[variable.name][:]) for variable in group]
+        groups[name] = np.stack(fields, axis=1) if fields else np.empty((len(dataset["x"]), 0))
+    restart = Restart(
+        **groups,
+        valid_time=np.datetime64(int(dataset["time"][...]), "ns"),
+        latitude=np.asarray(dataset["lat"][:]),
+        longitude=np.asarray(dataset["lon"][:]),
+        x=np.asarray(dataset["x"][:]),
+        model_checksum=dataset.model_checksum,
+        precision=dataset.precision,
+        extra=json.loads(dataset.extra),
+    )
+    for name, group in _groups(model):
+        # Diagnostics may be missing: no step was made.
+        wrong = np.argwhere(~np.isfinite(groups[name])) if name != "diagnostics" else np.empty(0)
+        if wrong.size:
+            column, index = (int(part) for part in wrong[0])
+            raise InputError(
+                f"{path}: variable '{group[index].name}' is {groups[name][column, index]} in column {column}, "
+                "expected a finite number"
+            )
+    return restart
+
+
+def check_model(path: Path, restart: Restart, model_checksum: str, precision: str) -> None:
+    """Check that a restart was made by the same model in the same precision.
+
+    Raises:
+        InputError: naming what differs.
+    """
+    if restart.model_checksum != model_checksum:
+        raise InputError(
+            f"{path}: was written by the model with the checksum {restart.model_checksum[:12]}..., "
+            f"expected this run's model {model_checksum[:12]}..."
+        )
+    if restart.precision != precision:
+        raise InputError(f"{path}: was written in {restart.precision}, expected this run's precision {precision}")
+
+
+def check_start(path: Path, restart: Restart, start: np.datetime64 | None) -> None:
+    """Check that a run starts where the restart stands.
+
+    Raises:
+        InputError: naming both times.
+    """
+    if start is not None and start != restart.valid_time:
+        raise InputError(f"{path}: is valid at {text(restart.valid_time)}, expected --start {text(start)}")
+
+
+def check_columns(path: Path, restart: Restart, x: Values, latitude: Values, longitude: Values) -> None:
+    """Check that a restart has the columns of the run, in the same order.
+
+    Raises:
+        InputError: naming the first column that differs.
+    """
+    if len(restart.x) != len(x):
+        raise InputError(f"{path}: has {len(restart.x)} columns, expected the run's {len(x)}")
+    same_label = np.array([str(a) == str(b) for a, b in zip(restart.x, x, strict=True)])
+    turn = np.abs((restart.longitude - longitude + 180.0) % 360.0 - 180.0)
+    same = same_label & (np.abs(restart.latitude - latitude) <= LOCATION_TOLERANCE) & (turn <= LOCATION_TOLERANCE)
+    if not same.all():
+        k = int(np.argmin(same))
+        raise InputError(
+            f"{path}: column {k} is x = {restart.x[k]} at {restart.latitude[k]:.4f} N, {restart.longitude[k]:.4f} E, "
+            f"expected the run's x = {x[k]} at {latitude[k]:.4f} N, {longitude[k]:.4f} E"
+        )
+
+
+def file_identity(path: Path) -> str:
+    """What tells a file from a changed one without reading it: name, size and time of change.
+
+    For a zarr store: those of its metadata files and the times of change of its directories.
+    """
+
+    def stamp(item: Path) -> str:
+        status = item.stat()
+        return f"{item.name} {status.st_size if item.is_file() else 0} {status.st_mtime_ns}"
+
+    if not path.is_dir():
+        return stamp(path)
+    members = sorted(item for item in [path, *path.iterdir(), *path.glob("*/.z*"), *path.glob("*/zarr.json")])
+    return f"{path.name} {hashlib.sha256('|'.join(map(stamp, members)).encode()).hexdigest()}"
+
+
+def check_identity(path: Path, found: Mapping[str, str], expected: Mapping[str, str]) -> None:
+    """Check that an interrupted run and the run that would resume it are the same.
+
+    Raises:
+        InputError: naming the first thing that differs.
+    """
+    for name in sorted(found.keys() | expected.keys()):
+        if found.get(name) != expected.get(name):
+            raise InputError(
+                f"{path}: cannot be resumed: {name} was '{found.get(name)}', now it is '{expected.get(name)}'; "
+                "expected the same, or --overwrite to start anew"
+            )

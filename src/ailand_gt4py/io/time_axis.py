@@ -1,0 +1,157 @@
+"""Time labels of a file: decoded, checked, and the part of them that a run goes through."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.io.column_file import TIME, ColumnFile, one_line
+
+#: CF names of the calendar that UTC follows (the Julian part of 'standard' ended in 1582).
+CALENDARS = ("standard", "gregorian", "proleptic_gregorian")
+
+Times = np.ndarray[Any, np.dtype[np.datetime64]]
+
+
+def text(time: np.datetime64) -> str:
+    """A time as people write it, without needless zeros."""
+    seconds = np.datetime_as_string(time, unit="s")
+    return seconds[:16] if seconds.endswith(":00") else seconds
+
+
+def step_text(step: np.timedelta64) -> str:
+    """A step in hours or seconds."""
+    seconds = float(step / np.timedelta64(1, "s"))
+    return f"{seconds / 3600:g} h" if seconds % 60 == 0 else f"{seconds:g} s"
+
+
+def step_of(seconds: float) -> np.timedelta64:
+    """Seconds as a timedelta64 in nanoseconds."""
+    return np.timedelta64(round(seconds * 1e9), "ns")
+
+
+def read_times(file: ColumnFile) -> Times:
+    """All time labels of a file.
+
+    Returns:
+        datetime64[ns] (n_times,), strictly increasing.
+
+    Raises:
+        InputError: no time variable, wrong dimension, undecodable or foreign calendar, a missing label, a repeated one,
+            one that is before its predecessor.
+    """
+    dataset = file.time_variable()
+    variable = dataset[TIME]
+    what = file.what(TIME)
+    if variable.dims != (TIME,):
+        raise InputError(f"{what} has the dimensions ({', '.join(map(str, variable.dims)) or 'none'}), expected (time)")
+    calendar = str(variable.attrs.get("calendar", "standard")).lower()
+    if calendar not in CALENDARS:
+        raise InputError(f"{what} has the calendar '{calendar}'; expected {' or '.join(CALENDARS)}")
+    unit = str(variable.attrs.get("units", ""))
+    if " since " not in unit:
+        raise InputError(f"{what} has the unit '{unit}'; expected one such as 'hours since 2020-01-01'")
+    coder = xr.coders.CFDatetimeCoder(use_cftime=False, time_unit="ns")
+    try:
+        times = np.asarray(xr.decode_cf(dataset, decode_times=coder)[TIME].values).astype("datetime64[ns]")
+    except (ValueError, OverflowError, OSError, RuntimeError, TypeError) as error:
+        raise InputError(f"{what} cannot be decoded ({one_line(error)}); expected times in '{unit}'") from error
+    if np.isnat(times).any():
+        raise InputError(f"{what} has no value at index {int(np.isnat(times).argmax())}, expected a time")
+    differences = np.diff(times)
+    wrong = np.flatnonzero(differences <= np.timedelta64(0, "ns"))
+    if wrong.size:
+        index = int(wrong[0]) + 1
+        kind = "repeats" if differences[index - 1] == np.timedelta64(0, "ns") else "is before"
+        raise InputError(
+            f"{what} at index {index} ({text(times[index])}) {kind} the one at index {index - 1} "
+            f"({text(times[index - 1])}); "
+            f"expected strictly increasing times"
+        )
+    return times
+
+
+def check_step(times: Times, first: int, count: int, step: np.timedelta64, what: str) -> None:
+    """Check that `count` labels from index `first` are one step apart.
+
+    Raises:
+        InputError: naming the index, the labels and the step.
+    """
+    window = times[first : first + count]
+    wrong = np.flatnonzero(np.diff(window) != step)
+    if wrong.size == 0:
+        return
+    index = first + int(wrong[0])
+    found = times[index + 1] - times[index]
+    raise InputError(
+        f"{what}: the times at index {index} ({text(times[index])}) and {index + 1} ({text(times[index + 1])}) are "
+        f"{step_text(found)} apart, expected the model's step of {step_text(step)}"
+    )
+
+
+def parse_time(value: str | datetime.date | np.datetime64, option: str) -> np.datetime64:
+    """A time that the user gave, UTC: ISO text, with or without a Z, or what YAML makes of it.
+
+    Raises:
+        InputError: it is not a time.
+    """
+    time: np.datetime64
+    try:
+        if isinstance(value, str):
+            time = np.datetime64(value.removesuffix("Z") or "NaT", "ns")
+        else:
+            time = np.datetime64(value).astype("datetime64[ns]")
+    except (ValueError, TypeError):
+        time = np.datetime64("NaT", "ns")
+    if np.isnat(time):
+        raise InputError(f"{option} is '{value}', expected a time such as 2021-01-01T06:00")
+    return time
+
+
+def select(
+    times: Times,
+    step: np.timedelta64,
+    start: str | datetime.date | np.datetime64 | None,
+    end: str | datetime.date | np.datetime64 | None,
+    what: str,
+) -> tuple[int, int]:
+    """The windows of a run: those from `start` on that end by `end`.
+
+    Args:
+        times: all labels of the file, increasing.
+        step: of the model.
+        start: label of the first window; None: the file's first.
+        end: end of the last window; None: one step after the file's last label.
+        what: names the file.
+
+    Returns:
+        Index of the first window and number of windows.
+
+    Raises:
+        InputError: `start` or `end` is not in the file, they are in the wrong order, or the labels between are not one
+            step apart.
+    """
+    span = f"{what} has the times {text(times[0])} to {text(times[-1])}"
+    first = 0
+    if start is not None:
+        wanted = parse_time(start, "--start")
+        first = int(np.searchsorted(times, wanted))
+        if first == len(times) or times[first] != wanted:
+            raise InputError(f"--start is {text(wanted)}; {span}, expected one of them")
+    stop = len(times)
+    if end is not None:
+        wanted = parse_time(end, "--end")
+        if wanted <= times[first]:
+            raise InputError(f"--end is {text(wanted)}, expected a time after the start {text(times[first])}")
+        if wanted != times[-1] + step:
+            stop = int(np.searchsorted(times, wanted))
+            if stop == len(times) or times[stop] != wanted:
+                raise InputError(f"--end is {text(wanted)}; {span}, expected one of them or {text(times[-1] + step)}")
+            # The label at the end is not used, but it must be where the last window ends.
+            check_step(times, first, stop - first + 1, step, what)
+    check_step(times, first, stop - first, step, what)
+    return first, stop - first

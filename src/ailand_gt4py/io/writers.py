@@ -1,0 +1,253 @@
+"""Writing the output of a run, block by block, so that a process that is killed leaves a file that can be continued.
+
+Both writers reserve the whole file when it is created; writing rows then changes nothing but values. So whatever
+happens while rows are written, all rows that were flushed before are intact and the file can be opened again. For
+netCDF that rules compression out: every chunk has its place in the file from the beginning, and a disk that is too
+small shows before anything is computed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import netCDF4
+import numpy as np
+
+from ailand_gt4py.core.errors import RunError
+from ailand_gt4py.io.output import QUALITY_FLAG, OutputLayout, Values, coordinates, flag_attributes, variable_attributes
+
+
+class Writer(Protocol):
+    """An output under way."""
+
+    def write(self, first: int, values: Values, flags: Values) -> None:
+        """Write rows from `first` on: values (n_rows, n_variables, n_columns), flags uint8 (n_rows, n_columns)."""
+
+    def flush(self) -> None:
+        """Return when all rows written so far are on the disk."""
+
+    def close(self) -> None:
+        """Flush and close."""
+
+
+@contextlib.contextmanager
+def writing(path: Path, what: str) -> Iterator[None]:
+    """Turn what goes wrong with a file into one clear line.
+
+    Raises:
+        RunError: writing failed.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # netCDF4 raises RuntimeError for what HDF5 reports
+        if isinstance(error, RunError):
+            raise
+        raise RunError(f"{path}: {what} failed: {_reason(error, path)}") from error
+
+
+def _reason(error: BaseException, path: Path) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, OSError) and error.strerror:
+        text = error.strerror
+    if isinstance(error, OSError) and error.errno not in (None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return text
+    with contextlib.suppress(OSError):
+        text += f" ({shutil.disk_usage(path.parent).free / 2**20:.0f} MiB are free there)"
+    return text
+
+
+def sync_path(path: Path) -> None:
+    """Wait until a file or directory is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class NetcdfWriter:
+    """Output as one netCDF-4 file; see the module for how it survives being killed."""
+
+    def __init__(self, path: Path, layout: OutputLayout, *, create: bool) -> None:
+        self._path, self._names = path, [variable.name for variable in layout.variables]
+        with writing(path, "creating the output" if create else "opening the partial output"):
+            self._dataset = netCDF4.Dataset(path, "w" if create else "r+", format="NETCDF4")
+            try:
+                self._dataset.set_auto_maskandscale(False)
+                if create:
+                    self._define(layout)
+                self._values = [self._dataset[name] for name in [*self._names, QUALITY_FLAG]]
+                for variable in self._values:
+                    # No chunk cache: a block is written as it comes, and memory does not grow.
+                    variable.set_var_chunk_cache(size=1, nelems=1)
+                if create:
+                    self._reserve(layout)
+            except BaseException:
+                with contextlib.suppress(RuntimeError):  # the first error is the one to report
+                    self._dataset.close()
+                raise
+
+    def _define(self, layout: OutputLayout) -> None:
+        dataset: Any = self._dataset
+        dataset.set_fill_off()  # every value is written; filling would write everything twice
+        dataset.setncatts(layout.attributes)
+        for name, length in (("time", layout.shape[0]), ("x", layout.shape[1]), ("nv", 2)):
+            dataset.createDimension(name, length)
+        for name, (dimensions, values, attributes) in coordinates(layout).items():
+            kind: Any = str if values.dtype.kind in "UO" else values.dtype
+            coordinate = dataset.createVariable(name, kind, dimensions, contiguous=kind is not str)
+            coordinate.setncatts(attributes)
+            coordinate[...] = values.astype(object) if kind is str else values
+        for variable in layout.variables:
+            created = dataset.createVariable(
+                variable.name, layout.dtype, ("time", "x"), chunksizes=layout.chunks, fill_value=np.nan
+            )
+            created.setncatts(variable_attributes(variable))
+        flag = dataset.createVariable(QUALITY_FLAG, np.uint8, ("time", "x"), chunksizes=layout.chunks)
+        flag.setncatts(flag_attributes())
+        dataset.set_auto_maskandscale(False)
+
+    def _reserve(self, layout: OutputLayout) -> None:
+        """Give every chunk its place: touch each of them, then ask the file system for all the bytes."""
+        for variable in self._values:
+            for row in range(0, layout.shape[0], layout.chunks[0]):
+                for column in range(0, layout.shape[1], layout.chunks[1]):
+                    variable[row, column] = 0
+        self._dataset.sync()
+        descriptor = os.open(self._path, os.O_RDWR)
+        try:
+            os.posix_fallocate(descriptor, 0, os.fstat(descriptor).st_size)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # not every file system can
+                raise
+        finally:
+            os.close(descriptor)
+
+    def write(self, first: int, values: Values, flags: Values) -> None:
+        last = first + len(values)
+        with writing(self._path, f"writing the rows {first} to {last - 1}"):
+            for index, variable in enumerate(self._values[:-1]):
+                variable[first:last] = values[:, index]
+            self._values[-1][first:last] = flags
+
+    def flush(self) -> None:
+        with writing(self._path, "writing"):
+            self._dataset.sync()
+            sync_path(self._path)
+
+    def close(self) -> None:
+        if self._dataset.isopen():
+            with writing(self._path, "closing the output"):
+                self._dataset.close()
+                sync_path(self._path)
+
+
+class ZarrWriter:
+    """Output as a zarr store (format 2, consolidated metadata): one file for each chunk, written whole."""
+
+    def __init__(self, path: Path, layout: OutputLayout, *, create: bool) -> None:
+        import zarr  # takes its time, and most runs write netCDF
+
+        self._path, self._layout = path, layout
+        self._chunks_to_sync: set[int] = set()
+        with writing(path, "creating the output" if create else "opening the partial output"):
+            self._group = zarr.open_group(str(path), mode="w" if create else "r+", zarr_format=2)
+            if create:
+                self._define(layout)
+                zarr.consolidate_metadata(self._group.store, zarr_format=2)
+            for leftover in path.glob("*/*.partial"):  # of a process that was killed while it wrote a chunk
+                leftover.unlink()
+            names = [*(variable.name for variable in layout.variables), QUALITY_FLAG]
+            self._values: list[Any] = [self._group[name] for name in names]
+
+    def _define(self, layout: OutputLayout) -> None:
+        self._group.update_attributes(layout.attributes)
+        for name, (dimensions, values, attributes) in coordinates(layout).items():
+            fixed = values.astype(str) if values.dtype.kind == "O" else values
+            array = self._group.create_array(
+                name, shape=fixed.shape, chunks=fixed.shape, dtype=fixed.dtype, fill_value=None,
+                attributes={"_ARRAY_DIMENSIONS": list(dimensions), **attributes},
+            )  # fmt: skip
+            array[...] = fixed
+        for variable in layout.variables:
+            self._group.create_array(
+                variable.name, shape=layout.shape, chunks=layout.chunks, dtype=layout.dtype, fill_value=np.nan,
+                attributes={"_ARRAY_DIMENSIONS": ["time", "x"], **variable_attributes(variable)},
+            )  # fmt: skip
+        flag = {
+            name: value.tolist() if isinstance(value, np.ndarray) else value
+            for name, value in flag_attributes().items()
+        }
+        self._group.create_array(
+            QUALITY_FLAG, shape=layout.shape, chunks=layout.chunks, dtype=np.uint8, fill_value=None,
+            attributes={"_ARRAY_DIMENSIONS": ["time", "x"], **flag},
+        )  # fmt: skip
+
+    def write(self, first: int, values: Values, flags: Values) -> None:
+        last, rows = first + len(values), self._layout.chunks[0]
+        with writing(self._path, f"writing the rows {first} to {last - 1}"):
+            for index, array in enumerate(self._values[:-1]):
+                array[first:last] = values[:, index]
+            self._values[-1][first:last] = flags
+        self._chunks_to_sync.update(range(first // rows, (last - 1) // rows + 1))
+
+    def flush(self) -> None:
+        with writing(self._path, "writing"):
+            for array in self._values:
+                directory = self._path / array.basename
+                for chunk in self._chunks_to_sync:
+                    # A chunk of nothing but fill values (NaN) has no file.
+                    for file in directory.glob(f"{chunk}.*"):
+                        sync_path(file)
+                sync_path(directory)
+        self._chunks_to_sync.clear()
+
+    def close(self) -> None:
+        self.flush()
+
+
+def open_writer(path: Path, suffix: str, layout: OutputLayout, *, create: bool) -> Writer:
+    """The writer for a kind of file.
+
+    Args:
+        path: the temporary name to write to.
+        suffix: of the final name, ``.nc`` or ``.zarr``.
+        create: make a new file; False: continue one that was made with the same layout.
+
+    Raises:
+        RunError: the file cannot be made or opened.
+    """
+    return (ZarrWriter if suffix.lower() == ".zarr" else NetcdfWriter)(path, layout, create=create)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a zarr store, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def move_into_place(temporary: Path, target: Path) -> None:
+    """Give a finished file its name; an older one of that name is replaced.
+
+    Raises:
+        RunError: the file system refuses.
+    """
+    with writing(target, "renaming the finished output"):
+        if target.is_dir():
+            # A directory cannot be replaced in one step: the old one goes aside and is removed last.
+            aside = target.with_name(f"{target.name}.old")
+            remove(aside)
+            target.replace(aside)
+            temporary.replace(target)
+            remove(aside)
+        else:
+            temporary.replace(target)
+        sync_path(target.parent)

@@ -1,0 +1,1 @@
+"""Compile, keep, bind and call a GT4Py program."""

@@ -1,0 +1,149 @@
+"""From a backend's name to a GT4Py backend."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import gt4py.next as gtx
+from gt4py.next.program_processors.runners.dace import make_dace_backend
+from gt4py.next.program_processors.runners.dace.transformations import GT4PyAutoOptHook
+
+from ailand_gt4py.core import arrays
+from ailand_gt4py.core.dimensions import DIRECTIONS, Column
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.lowering.calls import compilation
+from ailand_gt4py.lowering.columns.column_node import ColumnNode
+from ailand_gt4py.lowering.columns.translation import ColumnTranslator
+from ailand_gt4py.lowering.cpu import blas
+from ailand_gt4py.lowering.cpu.blocks import ColumnBlocks
+from ailand_gt4py.lowering.cpu.schedule import SequentialMaps
+from ailand_gt4py.lowering.gpu import cublas
+from ailand_gt4py.lowering.gpu.device import DeviceMaps
+from ailand_gt4py.lowering.gpu.device_code import Products
+from ailand_gt4py.lowering.gpu.device_columns import DeviceColumns
+
+#: Arguments of such names are a program's own intermediate fields.
+SCRATCH_PREFIXES = ("normalised_", "units_", "work_")
+
+#: ``embedded``: GT4Py's NumPy execution, no compilation, slow: the reference. ``dace_cpu``, ``dace_gpu``: compiled,
+#: dense layers as GEMM.
+BACKEND_NAMES = ("embedded", "dace_cpu", "dace_gpu")
+
+
+def device_of(backend: Any) -> arrays.Device:
+    """Where the arrays of a backend live.
+
+    Args:
+        backend: a name of `BACKEND_NAMES` or a GT4Py backend.
+
+    Raises:
+        InputError: neither of the two.
+    """
+    if isinstance(backend, str):
+        _check_name(backend)
+        return "cuda" if backend == "dace_gpu" else "cpu"
+    allocator = getattr(backend, "allocator", None)
+    device_type = getattr(allocator, "__gt_device_type__", None)
+    if device_type is None:
+        raise InputError(
+            f"backend: found {type(backend).__name__}, expected one of {', '.join(BACKEND_NAMES)} or a GT4Py backend"
+        )
+    return "cpu" if device_type.name == "CPU" else "cuda"
+
+
+def make_backend(
+    backend: Any,
+    complete_tables: Sequence[str] = (),
+    broadcast_tables: Sequence[str] = (),
+    products: Products = "full",
+) -> gtx.backend.Backend | None:
+    """The GT4Py backend for a name; None for embedded execution.
+
+    Args:
+        backend: a name of `BACKEND_NAMES`, or a GT4Py backend, which is used as it is.
+        complete_tables: names of the offsets whose connectivity is complete; reductions over them become GEMM on the
+            ``dace_*`` backends.
+        broadcast_tables: names of the offsets whose connectivity points to elements that are all alike.
+        products: how matrix products are computed; other than ``full`` on ``dace_gpu`` only.
+
+    Raises:
+        InputError: an unknown name.
+        RunError: no BLAS, no CuPy, no CUDA device or no cuBLAS.
+    """
+    device = device_of(backend)
+    if not isinstance(backend, str):
+        return backend
+    if backend == "embedded":
+        return None
+    on_gpu = device == "cuda"
+    if on_gpu:
+        arrays.array_module("cuda")
+        cublas.load()
+    return dace_backend(on_gpu, complete_tables, broadcast_tables, products)
+
+
+def dace_backend(
+    on_gpu: bool, complete_tables: Sequence[str], broadcast_tables: Sequence[str] = (), products: Products = "full"
+) -> gtx.backend.Backend:
+    """`column_backend`, or for other programs (no complete table) GT4Py's DaCe backend with maps as we want them.
+
+    Needs no device, so CUDA can be compiled where none is.
+    """
+    if complete_tables:
+        return column_backend(on_gpu, complete_tables, broadcast_tables, products)
+    hook = DeviceMaps() if on_gpu else SequentialMaps()
+    return _plain_backend(on_gpu, {GT4PyAutoOptHook.TopLevelDataFlowPost: hook})
+
+
+def column_backend(
+    on_gpu: bool,
+    complete_tables: Sequence[str] = (),
+    broadcast_tables: Sequence[str] = (),
+    products: Products = "full",
+) -> gtx.backend.Backend:
+    """GT4Py's DaCe backend for programs over columns, which become one node of DaCe's graph (`translation`).
+
+    Args: as for `make_backend`.
+    """
+    node: ColumnNode
+    if on_gpu:
+        node = DeviceColumns(products)
+    else:
+        library = blas.load(blas.chosen())
+        node = ColumnBlocks(None if library is None else library.prefix)
+    plain = _plain_backend(on_gpu, {})
+    cached = plain.executor.translation  # type: ignore[attr-defined]
+    translator = ColumnTranslator(
+        **{field.name: getattr(cached.step, field.name) for field in dataclasses.fields(cached.step)},
+        node=node,
+        complete_tables=tuple(sorted(complete_tables)),
+        broadcast_tables=tuple(sorted(broadcast_tables)),
+        column=Column.value,
+        scratch_prefixes=SCRATCH_PREFIXES,
+        directions=tuple(dimension.value for dimension in DIRECTIONS),
+    )
+    translation = dataclasses.replace(cached, step=translator)
+    return dataclasses.replace(plain, executor=dataclasses.replace(plain.executor, translation=translation))  # type: ignore[type-var]
+
+
+def _plain_backend(on_gpu: bool, hooks: dict[GT4PyAutoOptHook, Any]) -> gtx.backend.Backend:
+    with compilation.kept_programs():  # GT4Py's backends remember where
+        return make_dace_backend(
+            gpu=on_gpu,
+            auto_optimize=True,
+            async_sdfg_call=on_gpu,
+            # Fields come in the caller's layout, whatever its strides.
+            unstructured_horizontal_has_unit_stride=False,
+            optimization_args={"optimization_hooks": hooks},
+            # `arrays.wrap` makes domains that start at 0.
+            use_zero_origin=True,
+            # Reads the clock twice a call.
+            use_metrics=False,
+        )
+
+
+def _check_name(name: str) -> None:
+    if name not in BACKEND_NAMES:
+        raise InputError(f"backend: found '{name}', expected one of {', '.join(BACKEND_NAMES)} or a GT4Py backend")

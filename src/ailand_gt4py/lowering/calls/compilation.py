@@ -1,0 +1,131 @@
+"""Where programs are compiled and kept."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import importlib.metadata
+import logging
+import os
+import pathlib
+import platform
+import shutil
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+
+from gt4py.next import config
+from gt4py.next.otf import runners
+
+from ailand_gt4py.core.errors import AilandError, RunError
+
+logger = logging.getLogger(__name__)
+
+
+def cache_directory() -> pathlib.Path:
+    """Where compiled programs are kept between processes.
+
+    ``GT4PY_BUILD_CACHE_DIR`` where it is set; else, below ``ailand_gt4py`` in the user's cache directory
+    (``XDG_CACHE_HOME``, else ``~/.cache``), one directory for each kind of processor and each version of DaCe: programs
+    are compiled for the processor at hand. What else matters (the program, this package's and GT4Py's code, the
+    compiler's flags) is part of GT4Py's own key.
+    """
+    if "GT4PY_BUILD_CACHE_DIR" in os.environ:
+        return pathlib.Path(config.BUILD_CACHE_DIR)
+    base = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
+    return base / "ailand_gt4py" / _machine()
+
+
+@functools.cache
+def _machine() -> str:
+    """A name for the processor's abilities and the versions that a compiled program depends on."""
+    try:
+        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = [platform.processor()]
+    abilities = next((line for line in lines if line.startswith(("flags", "Features"))), lines[0] if lines else "")
+    digest = hashlib.sha256(abilities.encode()).hexdigest()[:8]
+    return f"{platform.machine()}-{digest}-dace-{importlib.metadata.version('dace')}"
+
+
+@contextlib.contextmanager
+def kept_programs() -> Iterator[None]:
+    """Programs that are made and compiled inside are kept between processes.
+
+    GT4Py's own settings come first where they are set: ``GT4PY_BUILD_CACHE_LIFETIME`` and ``GT4PY_BUILD_CACHE_DIR``.
+    Other programs of the process keep theirs.
+    """
+    lifetime, directory = config.BUILD_CACHE_LIFETIME, config.BUILD_CACHE_DIR
+    if "GT4PY_BUILD_CACHE_LIFETIME" not in os.environ:
+        config.BUILD_CACHE_LIFETIME = config.BuildCacheLifetime.PERSISTENT
+    config.BUILD_CACHE_DIR = cache_directory()
+    try:
+        yield
+    finally:
+        config.BUILD_CACHE_LIFETIME, config.BUILD_CACHE_DIR = lifetime, directory
+
+
+@contextlib.contextmanager
+def build_tools() -> Iterator[None]:
+    """Let a build find the CMake that GT4Py depends on, beside this Python, before an older one of the system or none.
+
+    DaCe calls ``cmake`` from the path (CUDA in C++20 needs 3.26 or newer), and the directory of a virtual environment
+    is not on the path where its programs are called by name.
+    """
+    directory = str(pathlib.Path(sys.executable).parent)
+    path = os.environ.get("PATH", os.defpath)
+    if shutil.which("cmake", path=directory) is None:
+        yield
+        return
+    os.environ["PATH"] = os.pathsep.join((directory, path))
+    try:
+        yield
+    finally:
+        os.environ["PATH"] = path
+
+
+@contextlib.contextmanager
+def announced(description: str) -> Iterator[None]:
+    """Around a first call, which compiles: `in_this_process`, with a word to the user and failure in one line.
+
+    Args:
+        description: of what is compiled: "the layer_norm network for dace_cpu in float32".
+
+    Raises:
+        RunError: it cannot be compiled.
+    """
+    logger.info("preparing %s: compiled at its first use, then kept", description)
+    start = time.perf_counter()
+    try:
+        with in_this_process():
+            yield
+    except AilandError:
+        raise
+    except Exception as error:
+        lines = str(error).strip().splitlines() or [""]
+        # A build's output is headed by "Compiler failure:"; what went wrong is said further down.
+        causes = [line.strip() for line in lines if "error" in line.lower()] if lines[0].endswith(":") else []
+        reason = " ".join([lines[0], *causes[:1]])
+        raise RunError(f"{description} cannot be compiled: {type(error).__name__}: {reason}") from error
+    logger.info("ready after %.1f s", time.perf_counter() - start)
+
+
+@contextlib.contextmanager
+def in_this_process() -> Iterator[None]:
+    """Compile without worker processes, keep the result, and do not show GT4Py's and DaCe's remarks on the program.
+
+    GT4Py's default pool of spawned processes runs the caller's script again in each worker, which is wrong for scripts
+    without a main guard, and gains nothing for one program.
+    """
+    mode = config.BUILD_JOBS_MODE
+    runners.reset_default_runner()
+    config.BUILD_JOBS_MODE = config.BuildJobsMode.SERIAL
+    try:
+        with kept_programs(), build_tools(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", category=UserWarning)
+            yield
+    finally:
+        config.BUILD_JOBS_MODE = mode
+        runners.reset_default_runner()

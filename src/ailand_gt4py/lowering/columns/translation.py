@@ -1,0 +1,85 @@
+"""GT4Py's DaCe backend with a translation of its own for programs over columns.
+
+GT4Py takes a program through some forty passes and builds a graph of maps from it, which DaCe then optimises: half a
+minute to several for a network, most of it for nothing where all that is wanted is one piece of code in the place of
+the whole program. `ColumnTranslator` reads the program as the front end gives it (`read_gtir`), and the graph that it
+hands on has the program's arguments and one node. Everything after that is GT4Py's and DaCe's: code around the node,
+compilation, cache, and the call.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import dace
+from gt4py.next import common as gtx_common
+from gt4py.next.iterator import ir
+from gt4py.next.program_processors.runners.dace import lowering as gtx_dace_lowering
+from gt4py.next.program_processors.runners.dace import transformations
+from gt4py.next.program_processors.runners.dace.workflow import translation
+
+from ailand_gt4py.core.errors import RunError
+from ailand_gt4py.lowering.columns.column_node import ColumnNode, put_into
+from ailand_gt4py.lowering.columns.column_program import RefusedError
+from ailand_gt4py.lowering.columns.fuse import fuse
+from ailand_gt4py.lowering.columns.read_gtir import Tables, read_program
+
+
+@dataclasses.dataclass(frozen=True)
+class ColumnTranslator(translation.DaCeTranslator):
+    """GT4Py's translation step, for programs over columns only; a value object, since GT4Py's cache is keyed by it.
+
+    Attributes:
+        node: how the program becomes a node of the graph.
+        complete_tables: names of the offsets whose connectivity is complete.
+        broadcast_tables: names of the offsets whose connectivity points to elements that are all alike.
+        column: name of the column dimension.
+        scratch_prefixes: arguments of such names hold nothing that the caller reads; they are not written.
+        directions: names of the dimensions of a column's directions.
+    """
+
+    node: ColumnNode = dataclasses.field(kw_only=True)
+    complete_tables: tuple[str, ...] = dataclasses.field(kw_only=True)
+    broadcast_tables: tuple[str, ...] = dataclasses.field(kw_only=True)
+    column: str = dataclasses.field(kw_only=True)
+    scratch_prefixes: tuple[str, ...] = dataclasses.field(kw_only=True)
+    directions: tuple[str, ...] = dataclasses.field(kw_only=True)
+
+    def _generate_sdfg_without_configuring_dace(
+        self, program: ir.Program, offset_provider: Any, column_axis: Any
+    ) -> dace.SDFG:
+        """The graph of a program: GT4Py's own step of this name.
+
+        Raises:
+            RunError: the program is not one over independent columns.
+        """
+        types = gtx_common.offset_provider_to_type(offset_provider)
+        # The same program without statements: a graph of nothing but the arguments, under GT4Py's names.
+        signature = ir.Program(id=program.id, function_definitions=[], params=program.params, declarations=[], body=[])
+        sdfg = gtx_dace_lowering.build_sdfg_from_gtir(signature, types, column_axis)
+        constants = translation.find_constant_symbols(
+            signature,
+            sdfg,
+            types,
+            self.disable_field_origin_on_program_arguments,
+            self.unstructured_horizontal_has_unit_stride,
+        )
+        transformations.gt_substitute_compiletime_symbols(sdfg, constants, validate=True)
+        shapes = {name: tuple(array.shape) for name, array in sdfg.arrays.items()}
+        tables = Tables(frozenset(self.complete_tables), frozenset(self.broadcast_tables), types)
+        try:
+            read = read_program(program, shapes, self.column, tables, self.scratch_prefixes, self.directions)
+            put_into(sdfg, fuse(read), self.node)
+        except RefusedError as refusal:
+            raise RunError(
+                f"program '{sdfg.name}' cannot be run {self.node.way}: {refusal}; expected dense layers and "
+                "element-wise operations in which each column depends on itself alone"
+            ) from None
+        on_gpu = self.node.on_gpu
+        transformations.gt_auto_optimize(sdfg, gpu=on_gpu, constant_symbols={}, **(self.auto_optimize_args or {}))
+        if self.async_sdfg_call:
+            translation.make_sdfg_call_async(sdfg, on_gpu)
+        else:
+            translation.make_sdfg_call_sync(sdfg, on_gpu)
+        return sdfg

@@ -1,0 +1,509 @@
+// What the generated programs are made of: matrix products on blocks of columns, and the plan of the blocks.
+//
+// A block holds some columns, each a row of features that is padded to whole vectors. The lanes of a vector are
+// neighbouring features of one column, so a column's numbers do not depend on how many columns there are, on where in a
+// block it is, or on what the others hold: its sums run over the inputs in order, in every tile alike.
+#pragma once
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <type_traits>
+#include <unistd.h>
+#if defined(__FMA__) || defined(__AVX512F__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+namespace ailand {
+
+#if defined(__AVX512F__)
+constexpr long vector_bytes = 64;
+#elif defined(__AVX__)
+constexpr long vector_bytes = 32;
+#else
+constexpr long vector_bytes = 16;
+#endif
+// A tile of sums fills the vector registers but for those that hold weights and one input.
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr int tile_vectors = 4;
+#else
+constexpr int tile_vectors = 2;
+#endif
+constexpr int tile_rows = 6, narrow_tile_rows = 12;
+// One column waits for its weights: they are asked for so many inputs ahead.
+constexpr long rows_ahead = 16;
+
+template <class T> struct Lanes;
+template <> struct Lanes<float> {
+    typedef float vector __attribute__((vector_size(vector_bytes)));
+    typedef float in_memory __attribute__((vector_size(vector_bytes), aligned(4), may_alias));
+};
+template <> struct Lanes<double> {
+    typedef double vector __attribute__((vector_size(vector_bytes)));
+    typedef double in_memory __attribute__((vector_size(vector_bytes), aligned(8), may_alias));
+};
+template <class T> using vector_of = typename Lanes<T>::vector;
+template <class T> constexpr long lanes = vector_bytes / sizeof(T);
+
+// Loads, stores and constants of a vector V or of one number, so that one expression serves for both.
+template <class V, class T> inline V load(const T* from) {
+    if constexpr (std::is_same_v<V, T>) return *from;
+    else return *reinterpret_cast<const typename Lanes<T>::in_memory*>(from);
+}
+template <class V, class T> inline void store(T* to, V value) {
+    if constexpr (std::is_same_v<V, T>) *to = value;
+    else *reinterpret_cast<typename Lanes<T>::in_memory*>(to) = value;
+}
+template <class V, class T> inline V splat(T value) {
+    if constexpr (std::is_same_v<V, T>) return value;
+    else return value - V{};
+}
+// a * b + c, rounded once where the processor can. Left to the compiler, some tiles would be rounded twice: for several
+// processors GCC avoids this instruction where one sum depends on the last.
+template <class T> inline vector_of<T> multiply_add(vector_of<T> a, vector_of<T> b, vector_of<T> c) {
+    [[maybe_unused]] constexpr bool single = std::is_same_v<T, float>;
+#if defined(__AVX512F__)
+    if constexpr (single) return (vector_of<T>)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+    else return (vector_of<T>)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+#elif defined(__AVX__) && defined(__FMA__)
+    if constexpr (single) return (vector_of<T>)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+    else return (vector_of<T>)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+#elif defined(__aarch64__)
+    if constexpr (single) return (vector_of<T>)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+    else return (vector_of<T>)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
+#else
+    return a * b + c;
+#endif
+}
+// A NaN in the second argument passes, as in the compiled element-wise programs of DaCe.
+template <class V> inline V maximum(V a, V b) { return a > b ? a : b; }
+template <class V> inline V minimum(V a, V b) { return a < b ? a : b; }
+template <class V, class F> inline V each(V value, F function) {
+    if constexpr (std::is_floating_point_v<V>) return function(value);
+    else {
+        for (long lane = 0; lane < (long)(sizeof(V) / sizeof(value[0])); ++lane) value[lane] = function(value[lane]);
+        return value;
+    }
+}
+
+// Rows are padded to whole vectors, and by one more: strides that are powers of two would crowd in few cache sets.
+template <class T> constexpr long padded(long extent) { return (extent + lanes<T> - 1) / lanes<T> * lanes<T>; }
+template <class T> constexpr long row_stride(long extent) { return padded<T>(extent) + lanes<T>; }
+
+// One factor of a layer's sums: x (columns, inputs) with its row stride, weights (inputs, outputs) with theirs.
+template <class T> struct Term {
+    const T* x;
+    long x_stride;
+    const T* weight;
+    long weight_stride;
+    long inputs;
+};
+
+// sums[row][output] = sum over the terms and their inputs, of R columns and V vectors of outputs.
+template <class T, int R, int V>
+inline void multiply(const Term<T>* terms, int count, long row, long output, vector_of<T> (&sums)[R][V]) {
+    using vector = vector_of<T>;
+    for (int r = 0; r < R; ++r)
+        for (int v = 0; v < V; ++v) sums[r][v] = vector{};
+    for (int term = 0; term < count; ++term) {
+        const long stride = terms[term].x_stride, weight_stride = terms[term].weight_stride, inputs = terms[term].inputs;
+        const T* x = terms[term].x + row * stride;
+        const T* weight = terms[term].weight + output;
+        for (long k = 0; k < inputs; ++k, weight += weight_stride) {
+            if constexpr (R == 1)
+                for (int v = 0; v < V; ++v) __builtin_prefetch(weight + rows_ahead * weight_stride + v * lanes<T>);
+            vector weights[V];
+            for (int v = 0; v < V; ++v) weights[v] = load<vector>(weight + v * lanes<T>);
+            for (int r = 0; r < R; ++r) {
+                const vector input = splat<vector>(x[r * stride + k]);
+                for (int v = 0; v < V; ++v) sums[r][v] = multiply_add<T>(input, weights[v], sums[r][v]);
+            }
+        }
+    }
+}
+
+template <class T, int R, int V>
+[[gnu::noinline]] void multiply_tile(const Term<T>* terms, int count, long row, long output, T* tile) {
+    vector_of<T> sums[R][V];
+    multiply<T, R, V>(terms, count, row, output, sums);
+    for (int r = 0; r < R; ++r)
+        for (int v = 0; v < V; ++v) store(tile + (r * V + v) * lanes<T>, sums[r][v]);
+}
+
+// Tiles of V vectors of outputs, for rows from `row` to `end`; `finish(sums, row, output)` takes each vector of sums. The
+// tile goes through memory, which costs little: the products of all layers are then one function, not one for each.
+template <class T, int V, class Finish>
+void multiply_panel(const Term<T>* terms, int count, long row, long end, long output, Finish finish) {
+    constexpr int most = V == 1 ? narrow_tile_rows : tile_rows;
+    alignas(vector_bytes) T tile[most * V * lanes<T>];
+    while (row < end) {
+        const long left = end - row;
+        const int size = left >= most ? most : left >= 2 ? 2 : 1;
+        if (size == most) multiply_tile<T, most, V>(terms, count, row, output, tile);
+        else if (size == 2) multiply_tile<T, 2, V>(terms, count, row, output, tile);
+        else multiply_tile<T, 1, V>(terms, count, row, output, tile);
+        for (int r = 0; r < size; ++r)
+            for (int v = 0; v < V; ++v)
+                finish(load<vector_of<T>>(tile + (r * V + v) * lanes<T>), row + r, output + v * lanes<T>);
+        row += size;
+    }
+}
+
+// A dense layer on rows of a block: panel by panel of weights, so that a panel stays in the cache for all these rows, and
+// for all layers that `multiply<V>(output)` makes with the same weights. A panel has `most` vectors, or fewer.
+template <class T, int most, class Multiply> void dense(long outputs, Multiply multiply) {
+    const long last = padded<T>(outputs);
+    long output = 0;
+    const auto panels = [&]<int V>() {
+        for (; output + V * lanes<T> <= last; output += V * lanes<T>) multiply.template operator()<V>(output);
+    };
+    if constexpr (most > 2) panels.template operator()<most>();
+    panels.template operator()<2>();
+    panels.template operator()<1>();
+}
+
+// The same by a BLAS: its `gemm` for each term, then a pass over the sums while they are in the cache.
+template <class T, class Gemm, class Finish>
+void dense_by(Gemm gemm, const Term<T>* terms, int count, long row, long end, long outputs, T* sums, Finish finish) {
+    const long stride = row_stride<T>(outputs);
+    for (int t = 0; t < count; ++t)
+        gemm(end - row, outputs, terms[t].inputs, terms[t].x + row * terms[t].x_stride, terms[t].x_stride,
+             terms[t].weight, terms[t].weight_stride, T(t > 0), sums, stride);
+    for (long r = row; r < end; ++r)
+        for (long output = 0; output < outputs; output += lanes<T>)
+            finish(load<vector_of<T>>(sums + (r - row) * stride + output), r, output);
+}
+
+// One factor of the sums of a column's directions, whose rows lie one after another. `positions`, if any, lists for each
+// column how many and which inputs are not zero.
+template <class T> struct DirectedTerm {
+    const T* x;
+    long x_stride;
+    const T* weight;
+    long weight_stride;
+    long inputs;
+    const int* positions;
+    long positions_stride;
+};
+
+#if defined(__AVX2__)
+// For every eight bits, the positions of those that are set, one byte each.
+inline constexpr auto lanes_of_bits = [] {
+    std::array<unsigned long long, 256> table{};
+    for (unsigned bits = 0; bits < 256; ++bits)
+        for (unsigned long long lane = 0, shift = 0; lane < 8; ++lane)
+            if (bits >> lane & 1) table[bits] |= lane << shift, shift += 8;
+    return table;
+}();
+#endif
+
+// list = the number of features where `holds`, and these in order; some numbers behind them are written, too.
+template <class T> constexpr long list_size(long features) { return 1 + padded<T>(features) + lanes<T>; }
+template <class T, class Holds> inline void list_positions(int* list, long features, Holds holds) {
+    int* const first = list + 1;
+    int count = 0;
+    for (long j = 0; j < features; j += lanes<T>) {
+        const auto mask = holds(j);
+        const int here = (int)std::min<long>(lanes<T>, features - j);
+#if defined(__AVX2__) && !defined(__AVX512F__)
+        if constexpr (std::is_same_v<T, float>) {
+            const unsigned bits = (unsigned)_mm256_movemask_ps((__m256)mask) & ((1u << here) - 1);
+            const __m256i positions = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)lanes_of_bits[bits]));
+            _mm256_storeu_si256((__m256i*)(first + count), _mm256_add_epi32(positions, _mm256_set1_epi32((int)j)));
+            count += __builtin_popcount(bits);
+            continue;
+        }
+#endif
+        for (int lane = 0; lane < here; ++lane) {
+            first[count] = (int)j + lane;
+            count += mask[lane] != 0;
+        }
+    }
+    list[0] = count;
+}
+
+// Of each row, from `first` on, how many and which of a layer's inputs are not zero; none: all may be.
+struct Positions {
+    const int* first;
+    long stride;
+};
+
+// As `multiply`, of one row of two layers with the same inputs that are not zero, and the same weights.
+template <class T, int V>
+[[gnu::noinline]] void multiply_row_of_both(const Term<T>* one, const Term<T>* other, const Positions* positions, int count,
+                                            long row, long first, long output, T* tile) {
+    using vector = vector_of<T>;
+    vector sums[2][V];
+    for (int layer = 0; layer < 2; ++layer)
+        for (int v = 0; v < V; ++v) sums[layer][v] = vector{};
+    for (int term = 0; term < count; ++term) {
+        const long weight_stride = one[term].weight_stride;
+        const T* const x = one[term].x + row * one[term].x_stride;
+        const T* const y = other[term].x + row * other[term].x_stride;
+        const T* const weight = one[term].weight + output;
+        const auto add = [&](long k) {
+            const vector of_one = splat<vector>(x[k]), of_other = splat<vector>(y[k]);
+            for (int v = 0; v < V; ++v) {
+                const vector weights = load<vector>(weight + k * weight_stride + v * lanes<T>);
+                sums[0][v] = multiply_add<T>(of_one, weights, sums[0][v]);
+                sums[1][v] = multiply_add<T>(of_other, weights, sums[1][v]);
+            }
+        };
+        if (positions[term].first) {
+            const int* const list = positions[term].first + (row - first) * positions[term].stride;
+            for (int k = 1; k <= list[0]; ++k) add(list[k]);
+        } else {
+            for (long k = 0; k < one[term].inputs; ++k) add(k);
+        }
+    }
+    for (int layer = 0; layer < 2; ++layer)
+        for (int v = 0; v < V; ++v) store(tile + (layer * V + v) * lanes<T>, sums[layer][v]);
+}
+
+template <class T, int V, class Finish, class FinishOther>
+void multiply_both(const Term<T>* one, const Term<T>* other, const Positions* positions, int count, long row, long end,
+                   long output, Finish finish, FinishOther finish_other) {
+    alignas(vector_bytes) T tile[2 * V * lanes<T>];
+    for (long r = row; r < end; ++r) {
+        multiply_row_of_both<T, V>(one, other, positions, count, r, row, output, tile);
+        for (int v = 0; v < V; ++v) finish(load<vector_of<T>>(tile + v * lanes<T>), r, output + v * lanes<T>);
+        for (int v = 0; v < V; ++v)
+            finish_other(load<vector_of<T>>(tile + (V + v) * lanes<T>), r, output + v * lanes<T>);
+    }
+}
+
+// As `multiply`, of R directions of one column.
+template <class T, int R, int V>
+[[gnu::noinline]] void multiply_directed(const DirectedTerm<T>* terms, int count, long row, long first, long output,
+                                         T* tile) {
+    using vector = vector_of<T>;
+    vector sums[R][V];
+    for (int r = 0; r < R; ++r)
+        for (int v = 0; v < V; ++v) sums[r][v] = vector{};
+    for (int term = 0; term < count; ++term) {
+        const long stride = terms[term].x_stride, weight_stride = terms[term].weight_stride;
+        const T* x = terms[term].x + first * stride;
+        const T* weight = terms[term].weight + output;
+        const auto add = [&](long k) {
+            vector weights[V];
+            for (int v = 0; v < V; ++v) weights[v] = load<vector>(weight + k * weight_stride + v * lanes<T>);
+            for (int r = 0; r < R; ++r) {
+                const vector input = splat<vector>(x[r * stride + k]);
+                for (int v = 0; v < V; ++v) sums[r][v] = multiply_add<T>(input, weights[v], sums[r][v]);
+            }
+        };
+        if (terms[term].positions) {
+            const int* list = terms[term].positions + row * terms[term].positions_stride;
+            for (int k = 1; k <= list[0]; ++k) add(list[k]);
+        } else {
+            for (long k = 0; k < terms[term].inputs; ++k) add(k);
+        }
+    }
+    for (int r = 0; r < R; ++r)
+        for (int v = 0; v < V; ++v) store(tile + (r * V + v) * lanes<T>, sums[r][v]);
+}
+
+template <class T, int V, class Finish>
+void directed_panel(const DirectedTerm<T>* terms, int count, long row, long end, long directions, long output,
+                    Finish finish) {
+    alignas(vector_bytes) T tile[tile_rows * V * lanes<T>];
+    const long tiles = (directions + tile_rows - 1) / tile_rows;
+    for (long r = row; r < end; ++r)
+        for (long t = 0; t < tiles; ++t) {
+            const long begin = directions * t / tiles, size = directions * (t + 1) / tiles - begin;
+            const long here = r - row, first = here * directions + begin;
+            if (size == 1) multiply_directed<T, 1, V>(terms, count, here, first, output, tile);
+            else if (size == 2) multiply_directed<T, 2, V>(terms, count, here, first, output, tile);
+            else if (size == 3) multiply_directed<T, 3, V>(terms, count, here, first, output, tile);
+            else if (size == 4) multiply_directed<T, 4, V>(terms, count, here, first, output, tile);
+            else if (size == 5) multiply_directed<T, 5, V>(terms, count, here, first, output, tile);
+            else multiply_directed<T, 6, V>(terms, count, here, first, output, tile);
+            for (long d = 0; d < size; ++d)
+                for (int v = 0; v < V; ++v)
+                    finish(load<vector_of<T>>(tile + (d * V + v) * lanes<T>), r, begin + d, output + v * lanes<T>);
+        }
+}
+
+// A dense layer on all directions of some rows of a block; of few directions with more outputs at a time, as far as
+// there are registers. The directions' own rows begin with those of `row`.
+template <class T, class Finish>
+void dense_directed(const DirectedTerm<T>* terms, int count, long row, long end, long directions, long outputs,
+                    Finish finish) {
+    const long last = padded<T>(outputs);
+    long output = 0;
+    const auto panels = [&]<int V>() {
+        for (; output + V * lanes<T> <= last; output += V * lanes<T>)
+            directed_panel<T, V>(terms, count, row, end, directions, output, finish);
+    };
+    if (tile_vectors == 4 || directions <= 2) panels.template operator()<4>();
+    else if (directions == 3) panels.template operator()<3>();
+    panels.template operator()<2>();
+    panels.template operator()<1>();
+}
+
+// The sum over k of value(k) * weight[k] of one row; value gives a vector from k on, garbage behind the last input.
+template <class T, class Value> inline T reduce_row(long inputs, const T* weight, Value value) {
+    using vector = vector_of<T>;
+    // Several sums, for each addition waits for the one before.
+    constexpr int many = 4;
+    vector several[many] = {};
+    long k = 0;
+    for (; k + many * lanes<T> <= inputs; k += many * lanes<T>)
+        for (int i = 0; i < many; ++i) several[i] += value(k + i * lanes<T>) * load<vector>(weight + k + i * lanes<T>);
+    vector sums = (several[0] + several[1]) + (several[2] + several[3]);
+    for (; k + lanes<T> <= inputs; k += lanes<T>) sums += value(k) * load<vector>(weight + k);
+    T part[lanes<T>];
+    std::memcpy(part, &sums, sizeof part);
+    if (k < inputs) {
+        const vector rest = value(k);
+        for (long lane = 0; lane < inputs - k; ++lane) part[lane] += rest[lane] * weight[k + lane];
+    }
+    for (long half = lanes<T> / 2; half > 0; half /= 2)
+        for (long lane = 0; lane < half; ++lane) part[lane] += part[lane + half];
+    return part[0];
+}
+
+template <class T> void copy_in(T* to, long stride, const T* from, long s0, long s1, long rows, long features) {
+    if (s1 == 1)
+        for (long r = 0; r < rows; ++r) std::memcpy(to + r * stride, from + r * s0, features * sizeof(T));
+    else
+        for (long f = 0; f < features; ++f)
+            for (long r = 0; r < rows; ++r) to[r * stride + f] = from[r * s0 + f * s1];
+}
+template <class T>
+void copy_in_directed(T* to, long stride, const T* from, long s0, long s1, long s2, long rows, long directions,
+                      long features) {
+    for (long d = 0; d < directions; ++d)
+        copy_in(to + d * stride, directions * stride, from + d * s1, s0, s2, rows, features);
+}
+template <class T> void copy_out(T* to, long s0, long s1, const T* from, long stride, long rows, long features) {
+    if (s1 == 1)
+        for (long r = 0; r < rows; ++r) std::memcpy(to + r * s0, from + r * stride, features * sizeof(T));
+    else
+        for (long f = 0; f < features; ++f)
+            for (long r = 0; r < rows; ++r) to[r * s0 + f * s1] = from[r * stride + f];
+}
+
+template <class T>
+void copy_out_directed(T* to, long s0, long s1, long s2, const T* from, long stride, long rows, long directions,
+                       long features) {
+    if (s2 == 1 || s1 != 1)
+        for (long d = 0; d < directions; ++d)
+            copy_out(to + d * s1, s0, s2, from + d * stride, directions * stride, rows, features);
+    else
+        for (long r = 0; r < rows; ++r)
+            for (long f = 0; f < features; ++f)
+                for (long d = 0; d < directions; ++d) to[r * s0 + f * s2 + d] = from[(r * directions + d) * stride + f];
+}
+
+// Memory that a thread keeps from call to call, so that a step allocates nothing.
+template <class T, int which> T* workspace(long size) {
+    struct Free {
+        void operator()(T* memory) const { std::free(memory); }
+    };
+    static thread_local std::unique_ptr<T, Free> memory;
+    static thread_local long capacity = 0;
+    if (size > capacity) {
+        const size_t bytes = (size * sizeof(T) + vector_bytes - 1) / vector_bytes * vector_bytes;
+        memory.reset();
+        memory.reset(static_cast<T*>(std::aligned_alloc(vector_bytes, bytes)));
+        if (!memory) {
+            std::fprintf(stderr, "ailand_gt4py: no memory for a work space of %zu bytes\n", bytes);
+            std::abort();
+        }
+        std::memset(memory.get(), 0, bytes);
+        capacity = size;
+    }
+    return memory.get();
+}
+
+// Operands of all columns are kept behind each other in whole vectors.
+template <class T> const T* keep_vector(T*& room, const T* from, long stride, long extent) {
+    T* const kept = room;
+    for (long i = 0; i < extent; ++i) kept[i] = from[i * stride];
+    room += padded<T>(extent);
+    return kept;
+}
+template <class T> const T* keep_rows(T*& room, const T* from, long s0, long s1, long rows, long extent) {
+    const T* const kept = room;
+    for (long r = 0; r < rows; ++r) keep_vector<T>(room, from + r * s0, s1, extent);
+    return kept;
+}
+// Weights (outputs, inputs) whose outputs lie side by side in padded rows are used as they are; others are copied.
+template <class T> bool usable(long output_stride, long input_stride, long outputs) {
+    return output_stride == 1 && input_stride >= padded<T>(outputs);
+}
+template <class T> long room_for_weight(long output_stride, long input_stride, long outputs, long inputs) {
+    return usable<T>(output_stride, input_stride, outputs) ? 0 : inputs * padded<T>(outputs);
+}
+template <class T> struct Weight {
+    const T* data;
+    long stride;
+};
+template <class T>
+Weight<T> keep_weight(T*& room, const T* from, long output_stride, long input_stride, long outputs, long inputs) {
+    if (usable<T>(output_stride, input_stride, outputs)) return {from, input_stride};
+    T* const kept = room;
+    const long stride = padded<T>(outputs);
+    for (long k = 0; k < inputs; ++k)
+        for (long o = 0; o < outputs; ++o) kept[k * stride + o] = from[o * output_stride + k * input_stride];
+    room += inputs * stride;
+    return {kept, stride};
+}
+
+inline long cache_bytes() {
+    static const long bytes = [] {
+#ifdef _SC_LEVEL2_CACHE_SIZE
+        const long size = sysconf(_SC_LEVEL2_CACHE_SIZE);
+        if (size > 0) return size;
+#endif
+        return 512L * 1024;
+    }();
+    return bytes;
+}
+
+// After how many rows of layers that follow which is done row by row, normalisation above all. If the layers' weights stay
+// in the second-level cache anyway, a few rows at a time: they are then still in the first level.
+template <class T> long rows_at_once(long inputs, long outputs, long rows) {
+    const bool stay = inputs * padded<T>(outputs) * (long)sizeof(T) <= cache_bytes() / 2;
+    return stay ? 2 * narrow_tile_rows : rows;
+}
+
+// For how many columns of a block all that their directions have is made at a time.
+inline long few_rows(long bytes_of_a_row) {
+    return std::clamp(cache_bytes() / 2 / std::max(bytes_of_a_row, 1L), 4L, 2L * narrow_tile_rows);
+}
+
+// How many columns a block has and how many threads share the blocks.
+struct Plan {
+    long rows;
+    int threads;
+};
+inline Plan plan(long columns, long bytes_of_a_row, [[maybe_unused]] double flops_of_a_column) {
+    // Half of the second-level cache is for the block, the other half for the panels of weights. Where that is too small
+    // for some rows, it costs less to fetch them from the third level than to fetch all weights for so few.
+    constexpr long unit = narrow_tile_rows;
+    const long most = std::clamp(cache_bytes() / 2 / bytes_of_a_row / unit * unit, 2 * unit, 32 * unit);
+    long threads = 1;
+#ifdef _OPENMP
+    // What a thread must have to do, some ten microseconds of work: starting it costs one or two while it is awake.
+    constexpr double worthwhile = 2.5e6;
+    if (!omp_in_parallel())
+        threads = std::clamp<long>((long)(columns * flops_of_a_column / worthwhile), 1, omp_get_max_threads());
+#endif
+    threads = std::min(threads, (columns + unit - 1) / unit);
+    long blocks = (columns + most - 1) / most;
+    blocks = (blocks + threads - 1) / threads * threads;
+    const long rows = (columns + blocks - 1) / blocks;
+    return {std::max<long>((rows + tile_rows - 1) / tile_rows * tile_rows, 1), (int)threads};
+}
+
+}  // namespace ailand

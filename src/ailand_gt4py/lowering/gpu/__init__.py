@@ -1,0 +1,1 @@
+"""CUDA of a chunk of columns, with cuBLAS for the layers."""

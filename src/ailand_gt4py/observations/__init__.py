@@ -1,0 +1,1 @@
+"""Observed values and observation operators with tangent-linear and adjoint."""

@@ -1,0 +1,231 @@
+"""What the brightness temperature of a column depends on besides soil water and temperature, at 1.4 GHz.
+
+Soil: the coefficients of Mironov et al. 2009 (doi:10.1109/TGRS.2008.2011631), equations 13 and 16 to 25, follow from
+the clay fraction. Files of ec-land-db's layout have the soil's texture class (``clim_sotype``); `CLAY_FRACTIONS` makes
+a clay fraction of it.
+
+Surface and canopy: the choice of ECMWF's forward model CMEM for SMOS that did best against observations (de Rosnay et
+al. 2020, doi:10.1016/j.rse.2019.111424): Mironov (or Wang and Schmugge) for the soil, the simple roughness of Wigneron
+et al. 2001 (doi:10.1109/36.942548), the opacity of Wigneron et al. 2007 (doi:10.1016/j.rse.2006.10.014), with CMEM's
+values by vegetation type (version 4, Apache-2.0, ``vegtable``; there after Wigneron et al. 2007 and Grant et al. 2008).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ailand_gt4py.core.errors import InputError
+
+Values = np.ndarray[Any, Any]
+
+#: Permittivity of the vacuum, F m-1, and of water at infinite frequency, 1 (Mironov et al. 2009).
+_VACUUM, _WATER_HIGH_FREQUENCY = 8.854e-12, 4.9
+
+#: Clay, mass fraction, by ``clim_sotype``. H-TESSEL's classes are those of FAO's soil map (Balsamo et al. 2009,
+#: doi:10.1175/2008JHM1068.1), with the finer division of Woesten et al. 1999 (doi:10.1016/S0016-7061(98)00132-3):
+#: coarse has less than 18 % clay and more than 65 % sand; medium less than 35 % clay, at least 15 % sand, and is not
+#: coarse; medium-fine less than 35 % clay and 15 % sand; fine 35 to 60 % clay; very fine more. Each class has here the
+#: mean over its area in the texture triangle: this project knows no measured mean. Organic soils (6, 7) have none: the
+#: dielectric model is one of mineral soils.
+CLAY_FRACTIONS: dict[int, float] = {
+    1: 0.080,
+    2: 0.180,
+    3: 0.175,
+    4: 0.465,
+    5: 0.733,
+    6: math.nan,
+    7: math.nan,
+}
+
+
+class Canopy(NamedTuple):
+    """Optical properties of vegetation at 1.4 GHz.
+
+    Attributes:
+        by_leaf_area, constant: b' and b'' of Wigneron et al. 2007: the optical depth at nadir is b' LAI + b''.
+        albedo: single-scattering albedo omega.
+        horizontal, vertical: tt_H, tt_V: the depth at an angle theta is that at nadir times cos^2 + tt sin^2.
+    """
+
+    by_leaf_area: float
+    constant: float
+    albedo: float
+    horizontal: float = 1.0
+    vertical: float = 1.0
+
+
+_NONE = Canopy(0.0, 0.0, 0.0)
+_GRASS = Canopy(0.0375, 0.05, 0.05)
+_CROPS = Canopy(0.05, 0.0, 0.0, 1.0, 2.0)
+# Branches, not leaves, make most of a forest's optical depth, which hardly follows LAI (Grant et al. 2008).
+_DECIDUOUS = Canopy(0.0, 0.70, 0.07, 0.49, 0.46)
+_CONIFEROUS = Canopy(0.0, 0.69, 0.08, 0.80, 0.80)
+_RAIN_FOREST = Canopy(0.0, 0.70, 0.095)
+
+#: By type 0..20, as in ``clim_tvh`` and ``clim_tvl``; crops are C3, as in CMEM.
+CANOPIES: tuple[Canopy, ...] = (
+    _NONE,
+    _CROPS,
+    _GRASS,
+    _CONIFEROUS,
+    _CONIFEROUS,
+    _DECIDUOUS,
+    _RAIN_FOREST,
+    _GRASS,
+    _NONE,
+    _GRASS,
+    _CROPS,
+    _GRASS,
+    _NONE,
+    _GRASS,
+    _NONE,
+    _NONE,
+    _GRASS,
+    _GRASS,
+    _DECIDUOUS,
+    _DECIDUOUS,
+    _NONE,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Radiometer:
+    """Instrument and surface.
+
+    Attributes:
+        frequency: Hz; 1.41 GHz is the protected band that SMOS and SMAP observe.
+        incidence: angle from nadir, degrees: SMAP's.
+        roughness: h = 1.3972 (s / l)^0.5879 (Wigneron et al. 2001) with CMEM's s = 2.2 cm and l = 6 cm.
+        mixing: Q, zero at L-band (Wigneron et al. 2001). exponent_h, exponent_v: N, zero in the simple roughness.
+        surface_weight: C of the effective temperature, 0.246 at 1.4 GHz (Choudhury et al. 1982).
+    """
+
+    frequency: float = 1.41e9
+    incidence: float = 40.0
+    roughness: float = 1.3972 * (2.2 / 6.0) ** 0.5879
+    mixing: float = 0.0
+    exponent_h: float = 0.0
+    exponent_v: float = 0.0
+    surface_weight: float = 0.246
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.incidence < 90.0:
+            raise InputError(f"incidence angle: found {self.incidence:g} degrees, expected 0 to less than 90")
+        if not 0.3e9 <= self.frequency <= 26.5e9:
+            raise InputError(
+                f"frequency: found {self.frequency:g} Hz, expected 0.3e9 to 26.5e9 (the dielectric model's)"
+            )
+
+    def scalars(self) -> tuple[np.float64, ...]:
+        """cos, sin^2, Q, exp(-h cos^N_H), exp(-h cos^N_V), C, in the order in which the operators take them."""
+        angle = math.radians(self.incidence)
+        cosine = math.cos(angle)
+        damping = (math.exp(-self.roughness * cosine**n) for n in (self.exponent_h, self.exponent_v))
+        numbers = (cosine, math.sin(angle) ** 2, self.mixing, *damping, self.surface_weight)
+        return tuple(np.float64(number) for number in numbers)
+
+
+def clay_fraction(soil_type: Values) -> Values:
+    """Clay fraction of texture classes (n,), 1..7; NaN for organic soils.
+
+    Raises:
+        InputError: a class that does not exist.
+    """
+    rounded = np.rint(np.nan_to_num(soil_type, nan=-1.0)).astype(np.int64)
+    wrong = np.flatnonzero((rounded < 1) | (rounded > max(CLAY_FRACTIONS)))
+    if wrong.size:
+        column = int(wrong[0])
+        raise InputError(
+            f"soil type: found {soil_type[column]:g} in column {column}, expected 1 to {max(CLAY_FRACTIONS)}"
+        )
+    table = np.array([math.nan, *CLAY_FRACTIONS.values()])
+    fractions: Values = table[rounded]
+    return fractions
+
+
+def soil_coefficients(clay: Values, frequency: float) -> tuple[Values, ...]:
+    """Coefficients of the soil's refractive index and attenuation, linear in bound and free water.
+
+    Args:
+        clay: (n,) mass fraction, 0..1; NaN gives NaN. frequency: Hz.
+
+    Returns:
+        Transition water content (m3 m-3); dry value and rates for bound and free water (per m3 m-3) of the index, then
+        of the attenuation, as `stencils.brightness` takes them: (n,) each.
+
+    Raises:
+        InputError: a fraction out of range.
+    """
+    clay = np.asarray(clay, dtype=np.float64)
+    if ((clay < 0.0) | (clay > 1.0)).any():
+        raise InputError(f"clay fraction: found {np.nanmin(clay):g} to {np.nanmax(clay):g}, expected 0 to 1")
+    percent = 100.0 * clay
+    dry_index = 1.634 - 0.539e-2 * percent + 0.2748e-4 * percent**2
+    dry_attenuation = 0.03952 - 0.04038e-2 * percent
+    transition = 0.02863 + 0.30673e-2 * percent
+    bound = _refraction(
+        79.8 - 85.4e-2 * percent + 32.7e-4 * percent**2,
+        1.062e-11 + 3.450e-14 * percent,
+        0.3112 + 0.467e-2 * percent,
+        frequency,
+    )
+    free = _refraction(np.full_like(percent, 100.0), 8.5e-12, 0.3631 + 1.217e-2 * percent, frequency)
+    # Water takes the place of air, whose index is 1 and whose attenuation is 0.
+    return transition, dry_index, bound[0] - 1.0, free[0] - 1.0, dry_attenuation, bound[1], free[1]
+
+
+def _refraction(static: Values, relaxation: Values | float, conductivity: Values, frequency: float) -> tuple[Any, Any]:
+    """Index and attenuation of water with one relaxation (Debye) and ohmic conductivity.
+
+    Args:
+        static: permittivity at low frequency, 1. relaxation: time, s. conductivity: S m-1. frequency: Hz.
+    """
+    angular = 2.0 * math.pi * frequency
+    share = (static - _WATER_HIGH_FREQUENCY) / (1.0 + (angular * relaxation) ** 2)
+    real = _WATER_HIGH_FREQUENCY + share
+    imaginary = share * angular * relaxation + conductivity / (angular * _VACUUM)
+    size = np.hypot(real, imaginary)
+    return np.sqrt(0.5 * (size + real)), np.sqrt(0.5 * (size - real))
+
+
+def canopy_coefficients(
+    radiometer: Radiometer,
+    high_cover: Values,
+    low_cover: Values,
+    high_type: Values,
+    low_type: Values,
+    high_leaf_area: Values,
+    low_leaf_area: Values,
+) -> tuple[Values, ...]:
+    """Terms of the tau-omega model, summed over bare soil, low and high vegetation with their shares.
+
+    Args:
+        high_cover, low_cover: (n,) share of the ground under the vegetation; high goes before low where they overlap.
+        high_type, low_type: (n,) 0..20. high_leaf_area, low_leaf_area: (n,) m2 m-2.
+
+    Returns:
+        Transmissivity G, (1 - omega)(1 - G) and (1 - omega)(1 - G) G, H, then V polarised, (n,) each.
+    """
+    angle = math.radians(radiometer.incidence)
+    cosine_squared, sine_squared = math.cos(angle) ** 2, math.sin(angle) ** 2
+    high_share = np.clip(high_cover, 0.0, 1.0)
+    low_share = np.minimum(np.clip(low_cover, 0.0, 1.0), 1.0 - high_share)
+    table = np.array(CANOPIES)
+    sums = []
+    for polarisation in (3, 4):
+        through, own, returned = 1.0 - high_share - low_share, 0.0, 0.0
+        for share, kind, leaf_area in ((high_share, high_type, high_leaf_area), (low_share, low_type, low_leaf_area)):
+            canopy = table[np.clip(np.rint(np.nan_to_num(kind)), 0, len(CANOPIES) - 1).astype(np.int64)]
+            depth = canopy[:, 0] * leaf_area + canopy[:, 1]
+            slant = depth * (cosine_squared + canopy[:, polarisation] * sine_squared) / math.cos(angle)
+            passed = np.exp(-slant)
+            emitted = (1.0 - canopy[:, 2]) * (1.0 - passed)
+            through = through + share * passed
+            own = own + share * emitted
+            returned = returned + share * emitted * passed
+        sums += [through, own, returned]
+    return tuple(np.asarray(value, dtype=np.float64) for value in sums)

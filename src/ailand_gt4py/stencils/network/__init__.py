@@ -1,0 +1,1 @@
+"""Layers, activations and the step of the network, with their derivatives."""

@@ -1,0 +1,182 @@
+"""What the networks' operators depend on: the shape of a network and the types of its operands.
+
+The operands of a layer come as nested tuples of fields, made by `ailand_gt4py.emulator.operands`:
+
+* a linear layer: (weight, bias);
+* a layer on two or three inputs: ((weight of each input, ...), bias);
+* a normalised layer: (linear layer, gain, offset, averaging).
+"""
+
+import dataclasses
+from typing import Any, Literal
+
+import gt4py.next as gtx
+
+from ailand_gt4py.core.dimensions import (
+    Axes,
+    Column,
+    Contraction,
+    DiagnosticFeature,
+    ForcingFeature,
+    Moment,
+    StateFeature,
+    StaticFeature,
+    contraction,
+    field_dimensions,
+    unit_dimension,
+)
+
+Type = Any
+Activation = Literal["linear", "relu", "leaky_relu", "layer_norm_relu"]
+#: The layers of a block in order: the dimension of a layer's units and its activation.
+Layers = tuple[tuple[gtx.Dimension, Activation], ...]
+
+INPUTS = (StaticFeature, ForcingFeature, StateFeature)
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkShape:
+    """What a network's operators depend on: its architecture and the depth of each block (not the widths).
+
+    Attributes:
+        architecture: ``simple``, ``two_branch`` or ``layer_norm``.
+        depths: (block, number of linear layers), as in `ailand_gt4py.weights.architectures`.
+        logarithmic_forcing: whether the logarithm of some forcing is taken.
+        bounded_by_others: groups of results, of ``new_state`` and ``diagnostics``, some of which other variables bound.
+        soil_heat: whether some of the state changes by its heat (`ailand_gt4py.ecland.soil_heat`).
+    """
+
+    architecture: str
+    depths: tuple[tuple[str, int], ...]
+    logarithmic_forcing: bool = False
+    bounded_by_others: tuple[str, ...] = ()
+    soil_heat: bool = False
+
+    @property
+    def layers(self) -> dict[str, Layers]:
+        """The layers of each block; the last ones of ``prognostic`` and ``diagnostic`` are the outputs."""
+        heads = {"prognostic": StateFeature, "diagnostic": DiagnosticFeature}
+        result: dict[str, Layers] = {}
+        for block, depth in self.depths:
+            layers: list[tuple[gtx.Dimension, Activation]] = [
+                (unit_dimension(f"{block}{k}"), self._activation(block, k)) for k in range(depth)
+            ]
+            if block in heads:
+                layers[-1] = (heads[block], "linear")
+            result[block] = tuple(layers)
+        return result
+
+    def _activation(self, block: str, k: int) -> Activation:
+        """Of a hidden layer, as `ailand_gt4py.weights.architectures` describes the published networks."""
+        if self.architecture == "layer_norm":
+            return "layer_norm_relu"
+        first_on_inputs = block in ("trunk", "static", "dynamic") and k == 0
+        return "relu" if first_on_inputs else "leaky_relu"
+
+    @property
+    def contractions(self) -> tuple[tuple[str, int, tuple[Contraction, ...]], ...]:
+        """(block, layer, one contraction for each input) of every linear layer."""
+        first_inputs: dict[str, tuple[gtx.Dimension, ...]] = {"trunk": INPUTS}
+        layers = self.layers
+        if self.architecture == "two_branch":
+            combined = (layers["combine"][0][0],)
+            first_inputs |= {
+                "static": (StaticFeature,),
+                "dynamic": (ForcingFeature, StateFeature),
+                "combine": (layers["static"][0][0], layers["dynamic"][0][0]),
+                "prognostic": combined,
+                "diagnostic": combined,
+            }
+        else:
+            trunk = (layers["trunk"][-1][0],)
+            first_inputs |= {"prognostic": trunk, "diagnostic": trunk if self.architecture == "simple" else INPUTS}
+        return tuple(
+            (
+                block,
+                k,
+                tuple(
+                    contraction(source, target)
+                    for source in (first_inputs[block] if k == 0 else (layers[block][k - 1][0],))
+                ),
+            )
+            for block, _ in self.depths
+            for k, (target, _) in enumerate(layers[block])
+        )
+
+
+def matrix(source: gtx.Dimension, target: gtx.Dimension, dtype: type) -> Type:
+    """Type of the weights of a contraction."""
+    return gtx.Field[[target, contraction(source, target).local], dtype]
+
+
+def vector(feature: gtx.Dimension, dtype: type) -> Type:
+    """Type of one number for each feature."""
+    return gtx.Field[[feature], dtype]
+
+
+def columns(feature: gtx.Dimension, dtype: type) -> Type:
+    """Type of the features of all columns."""
+    return gtx.Field[[Column, feature], dtype]
+
+
+def directed(direction: gtx.Dimension, feature: gtx.Dimension, dtype: type) -> Type:
+    """Type of the features of all directions of all columns."""
+    return gtx.Field[[Column, direction, feature], dtype]
+
+
+def rows(direction: gtx.Dimension, feature: gtx.Dimension, dtype: type) -> Type:
+    """Type of the features of all directions, the same in every column."""
+    return gtx.Field[[direction, feature], dtype]
+
+
+def over_columns(axes: Axes, dtype: type) -> Type:
+    """Type of a field over columns and these."""
+    return gtx.Field[list(field_dimensions(axes)), dtype]
+
+
+def linear_type(sources: tuple[gtx.Dimension, ...], target: gtx.Dimension, dtype: type) -> Type:
+    """Type of the operands of a linear layer on one or more inputs."""
+    if len(sources) == 1:
+        return tuple[matrix(sources[0], target, dtype), vector(target, dtype)]
+    weights = tuple[tuple(matrix(source, target, dtype) for source in sources)]
+    return tuple[weights, vector(target, dtype)]
+
+
+def normalised_type(sources: tuple[gtx.Dimension, ...], target: gtx.Dimension, dtype: type) -> Type:
+    """Type of the operands of a layer-normalised layer."""
+    return tuple[
+        linear_type(sources, target, dtype),
+        vector(target, dtype),
+        vector(target, dtype),
+        matrix(target, Moment, dtype),
+    ]
+
+
+def layer_type(sources: tuple[gtx.Dimension, ...], target: gtx.Dimension, kind: Activation, dtype: type) -> Type:
+    """Type of a layer's operands."""
+    return (normalised_type if kind == "layer_norm_relu" else linear_type)(sources, target, dtype)
+
+
+def scaling_type(feature: gtx.Dimension, dtype: type) -> Type:
+    """Type of (shift, scale)."""
+    return tuple[vector(feature, dtype), vector(feature, dtype)]
+
+
+def logarithmic_scaling_type(feature: gtx.Dimension, dtype: type) -> Type:
+    """Type of (shift, scale, share of the value, share of its logarithm, floor)."""
+    return tuple[(vector(feature, dtype),) * 5]
+
+
+def finishing_type(feature: gtx.Dimension, dtype: type) -> Type:
+    """Type of (shift, scale, lower bound, upper bound)."""
+    return tuple[vector(feature, dtype), vector(feature, dtype), vector(feature, dtype), vector(feature, dtype)]
+
+
+def bounding_type(feature: gtx.Dimension, dtype: type) -> Type:
+    """Type of (choice of static inputs, of forcing, of the results themselves, bound where nothing is chosen).
+
+    A choice is a matrix with a 1 where an input or a result bounds a result, else 0: its product with the values is the
+    bound.
+    """
+    choices = (matrix(source, feature, dtype) for source in (StaticFeature, ForcingFeature, feature))
+    return tuple[(*choices, vector(feature, dtype))]

@@ -1,0 +1,1 @@
+"""Sun, humidity, surface, soil heat, brightness temperature, land points."""

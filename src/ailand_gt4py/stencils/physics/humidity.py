@@ -1,0 +1,65 @@
+"""Relative humidity from temperature and dew point: field operator, tangent-linear and adjoint, written by hand.
+
+The saturation vapour pressure is that of the IFS over water (IFS documentation CY48R1, part IV, chapter 12, with
+the parameters of Buck 1981, doi:10.1175/1520-0450(1981)020<1527:NEFCVP>2.0.CO;2): a1 exp(a3 (T - T0) / (T - a4)) with
+a1 = 611.21 Pa, a3 = 17.502, a4 = 32.19 K, T0 = 273.16 K. The pressure of the dew point over that of the temperature
+needs no a1.
+
+All is float64; `ailand_gt4py.observations.operators` calls the operators on arrays.
+"""
+
+import gt4py.next as gtx
+import numpy as np
+from gt4py.eve.utils import FrozenNamespace
+from gt4py.next import exp
+
+from ailand_gt4py.core.dimensions import Column
+
+SATURATION = FrozenNamespace(
+    slope=np.float64(17.502), offset=np.float64(32.19), freezing=np.float64(273.16), percent=np.float64(100.0)
+)
+
+Values = gtx.Field[[Column], gtx.float64]
+
+
+@gtx.field_operator
+def saturation_exponent(temperature: Values) -> Values:
+    """Logarithm of the saturation vapour pressure over 611.21 Pa, for a temperature in K."""
+    return SATURATION.slope * (temperature - SATURATION.freezing) / (temperature - SATURATION.offset)
+
+
+@gtx.field_operator
+def saturation_exponent_slope(temperature: Values) -> Values:
+    """Derivative of `saturation_exponent`, K-1."""
+    above = temperature - SATURATION.offset
+    return SATURATION.slope * (SATURATION.freezing - SATURATION.offset) / (above * above)
+
+
+@gtx.field_operator
+def relative_humidity(temperature: Values, dew_point: Values) -> Values:
+    """Relative humidity over water, %; above 100 where the dew point is above the temperature.
+
+    Args:
+        temperature, dew_point: at the same height, K.
+    """
+    return SATURATION.percent * exp(saturation_exponent(dew_point) - saturation_exponent(temperature))
+
+
+@gtx.field_operator
+def relative_humidity_tangent(
+    temperature: Values, dew_point: Values, d_temperature: Values, d_dew_point: Values
+) -> Values:
+    """Change of `relative_humidity`, %, for changes of temperature and dew point, K."""
+    return relative_humidity(temperature, dew_point) * (
+        saturation_exponent_slope(dew_point) * d_dew_point - saturation_exponent_slope(temperature) * d_temperature
+    )
+
+
+@gtx.field_operator
+def relative_humidity_adjoint(temperature: Values, dew_point: Values, g_humidity: Values) -> tuple[Values, Values]:
+    """Gradients to temperature and dew point, per K, of something whose gradient to the relative humidity is given."""
+    humidity = relative_humidity(temperature, dew_point)
+    return (
+        0.0 - humidity * saturation_exponent_slope(temperature) * g_humidity,
+        humidity * saturation_exponent_slope(dew_point) * g_humidity,
+    )

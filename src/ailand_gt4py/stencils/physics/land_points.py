@@ -1,0 +1,69 @@
+"""Between a host's horizontal points and land columns: samples added up, results spread."""
+
+import functools
+from collections.abc import Iterable
+from typing import Any
+
+import gt4py.next as gtx
+import numpy as np
+from gt4py.next import astype
+
+from ailand_gt4py.core.dimensions import Column, HostPoint, LandColumn, LandPoint, OutputFeature
+from ailand_gt4py.stencils.network.instances import FieldOperator, define, named_field_operator
+
+Sum = gtx.Field[[Column], gtx.float64]
+
+
+@functools.cache
+def accumulate(dtypes: tuple[type, ...]) -> gtx.program:
+    """``sum + host`` at the land points for fields of these types; the sums are float64 and written in place.
+
+    Arguments of the program: the host's fields over `HostPoint`, then the sums over `Column`. The one conversion of a
+    host's number happens here, where it is read. Written out for a number of fields, since one call for all of them
+    costs the host little more than one for each.
+    """
+    count = len(dtypes)
+    name = "accumulate_" + "_".join(np.dtype(dtype).name for dtype in dtypes)
+    hosts, sums = ([f"{what}_{k}" for k in range(count)] for what in ("host", "sum"))
+    results = [f"sum_{k} + astype(host_{k}(LandPoint[0]), float64)" for k in range(count)]
+    body = results[0] if count == 1 else f"({', '.join(results)})"
+    namespace = {"astype": astype, "float64": gtx.float64, "LandPoint": LandPoint}
+    source = f"def {name}({', '.join((*hosts, *sums))}):\n    return {body}\n"
+    operator = define(name, source, namespace, __file__)
+    types = {host: gtx.Field[[HostPoint], dtype] for host, dtype in zip(hosts, dtypes, strict=True)}
+    types |= dict.fromkeys(sums, Sum)
+    operator.__annotations__ = dict(types)
+    out = sums[0] if count == 1 else f"({', '.join(sums)})"
+    return _program(f"{name}_program", types, gtx.field_operator(operator), types, out)
+
+
+@functools.cache
+def spread(dtype: type, host_dtype: type) -> gtx.program:
+    """Values of land columns at the host's points, between two times.
+
+    Arguments of the program: the earlier and the later values over `Column` and `OutputFeature`, the later ones' weight
+    (1 gives them exactly), and the results over `HostPoint` and `OutputFeature`. Every point has a column; those that
+    are not land share one.
+    """
+    one = dtype(1.0)
+
+    @named_field_operator(f"spread_{dtype.__name__}_as", host_dtype)
+    def spread_values(
+        earlier: gtx.Field[[Column, OutputFeature], dtype],
+        later: gtx.Field[[Column, OutputFeature], dtype],
+        weight: dtype,
+    ) -> gtx.Field[[HostPoint, OutputFeature], host_dtype]:
+        return astype((one - weight) * earlier(LandColumn[0]) + weight * later(LandColumn[0]), host_dtype)
+
+    values, results = gtx.Field[[Column, OutputFeature], dtype], gtx.Field[[HostPoint, OutputFeature], host_dtype]
+    types = {"earlier": values, "later": values, "weight": dtype, "result": results}
+    taken = ("earlier", "later", "weight")
+    return _program(f"{spread_values.__name__}_program", types, spread_values, taken, "result")
+
+
+def _program(name: str, types: dict[str, Any], operator: FieldOperator, taken: Iterable[str], out: str) -> gtx.program:
+    """``operator(*taken, out=out)`` as a program with arguments of these types."""
+    source = f"def {name}({', '.join(types)}):\n    {operator.__name__}({', '.join(taken)}, out={out})\n"
+    program = define(name, source, {operator.__name__: operator}, __file__)
+    program.__annotations__ = types
+    return gtx.program(program)

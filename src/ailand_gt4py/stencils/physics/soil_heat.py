@@ -1,0 +1,287 @@
+"""Field operators of soil temperatures that change by their heat, in the network's space; see
+`ailand_gt4py.ecland.soil_heat`.
+
+With M the part of the soil's ice that has melted, 0 to 1, and the latent heat L of a column over its heat capacity, the
+state x becomes x' = x + change - L (M(x') - M(x)), where M(x') follows from the heat. Variables that do not change by
+heat have L = 0, so that x' = x + change exactly.
+
+M is linear between nodes at a distance d, 1/2 at the middle one, and steepest there: at u distances from it, M differs
+from 1/2 by the least of 1/2 and the lines c_k + m_k u, m_k being what melts in the k-th part from the coldest and c_k
+where the line meets the middle. By the heat, which differs from that of the middle by v = u d + L (M - 1/2), the
+lines are (c_k d + m_k v) / (d + m_k L), and the least of them again is the one that holds.
+
+The derivatives, s(x) = 1 + L dM/dx being the heat's slope:
+
+    dx' = (s(x) dx + d change - (M(x') - M(x)) dL) / s(x')
+
+At a node M has the slope of the part that is farther from the middle.
+"""
+
+import functools
+
+import gt4py.next as gtx
+import numpy as np
+from gt4py.next import abs, astype, minimum, where
+
+from ailand_gt4py.core.dimensions import Column, Moment, StateFeature, StaticFeature, broadcast_offset
+from ailand_gt4py.ecland.soil_heat import DRY_SOIL_CAPACITY, N_PARTS, WATER_CAPACITY, melting_shares
+from ailand_gt4py.stencils.network.dense import contract
+from ailand_gt4py.stencils.network.instances import FieldOperator, named_field_operator
+from ailand_gt4py.stencils.network.shapes import Type, matrix, vector
+
+
+def nodes_type(dtype: type) -> Type:
+    """Type of (temperature of the middle node, distance of nodes) of each state variable."""
+    return tuple[vector(StateFeature, dtype), vector(StateFeature, dtype)]
+
+
+def _state(dtype: type) -> Type:
+    return gtx.Field[[Column, StateFeature], dtype]
+
+
+def _lines(dtype: type) -> list[np.floating]:
+    """c_0, c_1, c_2, m_0, ..., m_3 of the module's description; c_3 is 0."""
+    shares = melting_shares()[: N_PARTS // 2]
+    from_middle = np.cumsum(shares[::-1])[:-1]
+    offsets = from_middle - shares[2::-1] * np.arange(1, 4)
+    return [dtype(number) for number in (*offsets[::-1], *shares)]
+
+
+# --- the latent heat of a column ---
+
+
+@functools.cache
+def property_of_states(dtype: type) -> FieldOperator:
+    """One static input of a column, for every state variable that changes by heat; 0 for the others.
+
+    As a sum over the row it is no matrix product of its own, which a GPU would have to launch.
+
+    Arguments: static inputs; twice (`dimensions.Moment`) 1 where that input is, else 0; 1 for what changes by heat.
+    """
+    chosen = contract(StaticFeature, Moment, dtype)
+    to_states = broadcast_offset(StateFeature)
+
+    @named_field_operator("property_of_states", dtype)
+    def apply(
+        static_input: gtx.Field[[Column, StaticFeature], dtype],
+        choice: matrix(StaticFeature, Moment, dtype),
+        is_heated: vector(StateFeature, dtype),
+    ) -> _state(dtype):
+        value = chosen(static_input, choice)
+        return value(to_states[0]) * is_heated
+
+    return apply
+
+
+@functools.cache
+def vegetated_part(dtype: type) -> FieldOperator:
+    """Of the ground: cover times density of low vegetation, and of high vegetation."""
+    state = _state(dtype)
+
+    @named_field_operator("vegetated_part", dtype)
+    def apply(low: state, low_density: state, high: state, high_density: state) -> state:
+        return low * low_density + high * high_density
+
+    return apply
+
+
+@functools.cache
+def heat_capacity(dtype: type) -> FieldOperator:
+    """(1 - porosity) C_dry + field capacity C_water, J m-3 K-1."""
+    one, dry, water = dtype(1.0), dtype(DRY_SOIL_CAPACITY), dtype(WATER_CAPACITY)
+    state = _state(dtype)
+
+    @named_field_operator("heat_capacity", dtype)
+    def apply(field_capacity: state, porosity: state) -> state:
+        return (one - porosity) * dry + field_capacity * water
+
+    return apply
+
+
+@functools.cache
+def latent_heat(dtype: type) -> FieldOperator:
+    """Heat of freezing over the heat capacity; ``scale`` is rho_w Lf over the normalisation's scale (J m-3 K-1).
+
+    Also its derivative with respect to a cover or density, if it is given the other of both in the place of the
+    vegetated part.
+    """
+    state = _state(dtype)
+
+    @named_field_operator("latent_heat", dtype)
+    def apply(vegetated: state, field_capacity: state, capacity: state, scale: vector(StateFeature, dtype)) -> state:
+        return scale * vegetated * field_capacity / capacity
+
+    return apply
+
+
+@functools.cache
+def latent_heat_by_field_capacity(dtype: type) -> FieldOperator:
+    """The derivative of `latent_heat`."""
+    water, state = dtype(WATER_CAPACITY), _state(dtype)
+
+    @named_field_operator("latent_heat_by_field_capacity", dtype)
+    def apply(vegetated: state, latent: state, capacity: state, scale: vector(StateFeature, dtype)) -> state:
+        return (scale * vegetated - latent * water) / capacity
+
+    return apply
+
+
+@functools.cache
+def latent_heat_by_porosity(dtype: type) -> FieldOperator:
+    """The derivative of `latent_heat`."""
+    dry, state = dtype(DRY_SOIL_CAPACITY), _state(dtype)
+
+    @named_field_operator("latent_heat_by_porosity", dtype)
+    def apply(latent: state, capacity: state) -> state:
+        return latent * dry / capacity
+
+    return apply
+
+
+# --- the step ---
+
+
+@functools.cache
+def _from_middle(dtype: type) -> FieldOperator:
+    """M by the distance from the middle, of either sign, and the four lines at its magnitude."""
+    zero, half, state = dtype(0.0), dtype(0.5), _state(dtype)
+
+    @named_field_operator("melted_from_middle", dtype)
+    def apply(distance: state, line0: state, line1: state, line2: state, line3: state) -> state:
+        difference = minimum(half, minimum(minimum(line0, line1), minimum(line2, line3)))
+        return where(distance >= zero, half + difference, half - difference)
+
+    return apply
+
+
+@functools.cache
+def melted(dtype: type) -> FieldOperator:
+    """M: the part of the ice that has melted, by the temperature."""
+    from_middle, state = _from_middle(dtype), _state(dtype)
+    c0, c1, c2, m0, m1, m2, m3 = _lines(dtype)
+
+    @named_field_operator("melted", dtype)
+    def apply(temperature: state, nodes: nodes_type(dtype)) -> state:
+        position = (temperature - nodes[0]) / nodes[1]
+        u = abs(position)
+        return from_middle(position, c0 + m0 * u, c1 + m1 * u, c2 + m2 * u, m3 * u)
+
+    return apply
+
+
+@functools.cache
+def melted_by_heat(dtype: type) -> FieldOperator:
+    """M after a change of heat. Arguments: temperature; change; latent heat; M before; nodes."""
+    from_middle, half, state = _from_middle(dtype), dtype(0.5), _state(dtype)
+    c0, c1, c2, m0, m1, m2, m3 = _lines(dtype)
+
+    @named_field_operator("melted_by_heat", dtype)
+    def apply(temperature: state, change: state, latent: state, melted: state, nodes: nodes_type(dtype)) -> state:
+        heat = temperature - nodes[0] + change + latent * (melted - half)
+        v = abs(heat)
+        return from_middle(
+            heat,
+            (c0 * nodes[1] + m0 * v) / (nodes[1] + m0 * latent),
+            (c1 * nodes[1] + m1 * v) / (nodes[1] + m1 * latent),
+            (c2 * nodes[1] + m2 * v) / (nodes[1] + m2 * latent),
+            m3 * v / (nodes[1] + m3 * latent),
+        )
+
+    return apply
+
+
+@functools.cache
+def heated(dtype: type) -> FieldOperator:
+    """x + change - L (M after - M before). Arguments: x; change; L; M before; M after."""
+    state = _state(dtype)
+
+    @named_field_operator("heated", dtype)
+    def apply(temperature: state, change: state, latent: state, melted: state, melted_after: state) -> state:
+        return temperature + change - latent * (melted_after - melted)
+
+    return apply
+
+
+# --- its derivatives ---
+
+
+@functools.cache
+def heat_slope(dtype: type) -> FieldOperator:
+    """s = 1 + L dM/dx. Arguments: x; L; nodes."""
+    one, state = dtype(1.0), _state(dtype)
+    n2, n3, n4 = dtype(2.0), dtype(3.0), dtype(4.0)
+    _, _, _, m0, m1, m2, m3 = _lines(dtype)
+
+    @named_field_operator("heat_slope", dtype)
+    def apply(temperature: state, latent: state, nodes: nodes_type(dtype)) -> state:
+        u = abs((temperature - nodes[0]) / nodes[1])
+        inner = m3 + (m2 - m3) * astype(u >= one, dtype) + (m1 - m2) * astype(u >= n2, dtype)
+        share = inner + (m0 - m1) * astype(u >= n3, dtype) - m0 * astype(u >= n4, dtype)
+        return one + latent * share / nodes[1]
+
+    return apply
+
+
+@functools.cache
+def inverse(dtype: type) -> FieldOperator:
+    """1 / x."""
+    one, state = dtype(1.0), _state(dtype)
+
+    @named_field_operator("inverse_of_state", dtype)
+    def apply(x: state) -> state:
+        return one / x
+
+    return apply
+
+
+@functools.cache
+def product(dtype: type) -> FieldOperator:
+    """x y."""
+    state = _state(dtype)
+
+    @named_field_operator("product_of_states", dtype)
+    def apply(x: state, y: state) -> state:
+        return x * y
+
+    return apply
+
+
+@functools.cache
+def sum_of_products(dtype: type) -> FieldOperator:
+    """The change of `heated`: of the state, of the network's output and of the six properties, times derivatives."""
+    state = _state(dtype)
+
+    @named_field_operator("sum_of_products", dtype)
+    def apply(
+        x0: state,
+        y0: state,
+        x1: state,
+        y1: state,
+        x2: state,
+        y2: state,
+        x3: state,
+        y3: state,
+        x4: state,
+        y4: state,
+        x5: state,
+        y5: state,
+        x6: state,
+        y6: state,
+        x7: state,
+        y7: state,
+    ) -> state:
+        return x0 * y0 + x1 * y1 + x2 * y2 + x3 * y3 + x4 * y4 + x5 * y5 + x6 * y6 + x7 * y7
+
+    return apply
+
+
+@functools.cache
+def by_latent_heat(dtype: type) -> FieldOperator:
+    """The derivative of `heated` with respect to L. Arguments: 1 / s after the step; M before; M after."""
+    state = _state(dtype)
+
+    @named_field_operator("by_latent_heat", dtype)
+    def apply(by_change: state, melted: state, melted_after: state) -> state:
+        return by_change * (melted - melted_after)
+
+    return apply

@@ -1,0 +1,181 @@
+"""Inputs derived from time and location: solar time, season, top-of-atmosphere insolation.
+
+The formulas are those of Spencer (1971), Fourier series representation of the position of the sun, Search 2(5), 172,
+for declination, equation of time and sun-earth distance; accuracy about 0.0006 rad in declination and 35 s in time.
+The solar irradiance at the mean distance is 1361 W m-2 (Kopp and Lean 2011, doi:10.1029/2010GL045777).
+
+`ailand_gt4py.emulator.derived_forcing` calls the operator on arrays.
+"""
+
+import functools
+
+import gt4py.next as gtx
+import numpy as np
+from gt4py.eve.utils import FrozenNamespace
+from gt4py.next import arccos, astype, cos, floor, maximum, minimum, sin
+
+from ailand_gt4py.core.dimensions import Column
+from ailand_gt4py.stencils.network.instances import FieldOperator, named_field_operator
+
+#: Total solar irradiance at the mean sun-earth distance, W m-2 (Kopp and Lean 2011).
+TOTAL_SOLAR_IRRADIANCE = 1361.0
+
+#: The derived inputs in the order of the operator's results.
+DERIVED_NAMES = (
+    "time_of_day_cos",
+    "time_of_day_sin",
+    "day_of_year_cos",
+    "day_of_year_sin",
+    "toa_incoming_shortwave_flux",
+    "cos_solar_zenith_angle",
+)
+
+CONSTANTS = FrozenNamespace(
+    pi=np.float64(np.pi),
+    two_pi=np.float64(2.0 * np.pi),
+    degree=np.float64(np.pi / 180.0),
+    irradiance=np.float64(TOTAL_SOLAR_IRRADIANCE),
+    tiny=np.float64(1e-12),
+)
+
+ColumnField = gtx.Field[[Column], gtx.float64]
+
+
+@gtx.field_operator
+def declination(day_angle: ColumnField) -> ColumnField:
+    """Declination of the sun in radians (Spencer 1971, eq. for delta); day angle in radians."""
+    return (
+        0.006918
+        - 0.399912 * cos(day_angle)
+        + 0.070257 * sin(day_angle)
+        - 0.006758 * cos(2.0 * day_angle)
+        + 0.000907 * sin(2.0 * day_angle)
+        - 0.002697 * cos(3.0 * day_angle)
+        + 0.00148 * sin(3.0 * day_angle)
+    )
+
+
+@gtx.field_operator
+def equation_of_time(day_angle: ColumnField) -> ColumnField:
+    """True minus mean solar time as an angle in radians (Spencer 1971)."""
+    return (
+        0.000075
+        + 0.001868 * cos(day_angle)
+        - 0.032077 * sin(day_angle)
+        - 0.014615 * cos(2.0 * day_angle)
+        - 0.040849 * sin(2.0 * day_angle)
+    )
+
+
+@gtx.field_operator
+def inverse_square_distance(day_angle: ColumnField) -> ColumnField:
+    """(mean over actual sun-earth distance) squared (Spencer 1971)."""
+    return (
+        1.000110
+        + 0.034221 * cos(day_angle)
+        + 0.001280 * sin(day_angle)
+        + 0.000719 * cos(2.0 * day_angle)
+        + 0.000077 * sin(2.0 * day_angle)
+    )
+
+
+@gtx.field_operator
+def sunlit_integral(
+    constant: ColumnField,
+    amplitude: ColumnField,
+    sunrise: ColumnField,
+    sunset: ColumnField,
+    start: ColumnField,
+    end: ColumnField,
+) -> ColumnField:
+    """Integral of (constant + amplitude cos h) over the hour angles [start, end], as far as the sun is up."""
+    lower = maximum(start, sunrise)
+    upper = maximum(minimum(end, sunset), lower)
+    return constant * (upper - lower) + amplitude * (sin(upper) - sin(lower))
+
+
+@gtx.field_operator
+def solar_inputs(
+    latitude: ColumnField,
+    longitude: ColumnField,
+    day_angle: ColumnField,
+    greenwich_hour_angle: ColumnField,
+    window_angle: gtx.float64,
+) -> tuple[ColumnField, ColumnField, ColumnField, ColumnField, ColumnField, ColumnField]:
+    """The derived inputs of one step, in the order of `DERIVED_NAMES`.
+
+    Args:
+        latitude, longitude: degrees north and east.
+        day_angle: 2 pi times the fraction of the year gone by at the middle of the window, radians.
+        greenwich_hour_angle: mean solar hour angle at longitude 0 and the window's start, radians, 0 at noon.
+        window_angle: the step as an angle of the earth's rotation (2 pi for a day), radians; at most 2 pi.
+
+    Returns:
+        Cosine and sine of the local true solar time as an angle from noon, at the start of the window; cosine and sine
+        of the day angle; mean insolation at the top of the atmosphere over the window, W m-2; cosine of the solar
+        zenith angle at the end of the window, 0 at night.
+
+    The window's mean of the cosine of the zenith angle sin(lat) sin(dec) + cos(lat) cos(dec) cos(h) is taken over its
+    sunlit part analytically (for instance Hogan and Hirahara 2016, doi:10.1002/2015GL066868).
+    """
+    delta = declination(day_angle)
+    start_unwrapped = greenwich_hour_angle + CONSTANTS.degree * longitude + equation_of_time(day_angle)
+    # In [-pi, pi), so that the window meets at most the sunlit arcs around 0 and around 2 pi.
+    start = start_unwrapped - CONSTANTS.two_pi * floor((start_unwrapped + CONSTANTS.pi) / CONSTANTS.two_pi)
+    end = start + window_angle
+    constant = sin(CONSTANTS.degree * latitude) * sin(delta)
+    amplitude = cos(CONSTANTS.degree * latitude) * cos(delta)
+    # Polar day gives pi, polar night 0; at the poles the amplitude vanishes.
+    half_day = arccos(maximum(minimum(0.0 - constant / maximum(amplitude, CONSTANTS.tiny), 1.0), -1.0))
+    sunlit = sunlit_integral(constant, amplitude, 0.0 - half_day, half_day, start, end) + sunlit_integral(
+        constant, amplitude, CONSTANTS.two_pi - half_day, CONSTANTS.two_pi + half_day, start, end
+    )
+    insolation = CONSTANTS.irradiance * inverse_square_distance(day_angle) * sunlit / window_angle
+    return (
+        cos(start),
+        sin(start),
+        cos(day_angle),
+        sin(day_angle),
+        maximum(insolation, 0.0),
+        maximum(constant + amplitude * cos(end), 0.0),
+    )
+
+
+@functools.cache
+def solar_operator(dtype: type) -> FieldOperator:
+    """`solar_inputs` with results of the given type (float32 or float64).
+
+    The angles are computed in float64 whatever the type of the results: differences of sines over the window lose
+    digits that float32 does not have to spare.
+    """
+
+    @named_field_operator("rounded", dtype)
+    def rounded(field: ColumnField) -> gtx.Field[[Column], dtype]:
+        return astype(field, dtype)
+
+    @named_field_operator("solar_inputs", dtype)
+    def rounded_inputs(
+        latitude: ColumnField,
+        longitude: ColumnField,
+        day_angle: ColumnField,
+        greenwich_hour_angle: ColumnField,
+        window_angle: gtx.float64,
+    ) -> tuple[
+        gtx.Field[[Column], dtype],
+        gtx.Field[[Column], dtype],
+        gtx.Field[[Column], dtype],
+        gtx.Field[[Column], dtype],
+        gtx.Field[[Column], dtype],
+        gtx.Field[[Column], dtype],
+    ]:
+        exact = solar_inputs(latitude, longitude, day_angle, greenwich_hour_angle, window_angle)
+        return (
+            rounded(exact[0]),
+            rounded(exact[1]),
+            rounded(exact[2]),
+            rounded(exact[3]),
+            rounded(exact[4]),
+            rounded(exact[5]),
+        )
+
+    return rounded_inputs

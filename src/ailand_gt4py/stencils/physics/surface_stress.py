@@ -1,0 +1,127 @@
+"""Stress on the ground: Monin-Obukhov similarity between it and the reference height.
+
+IFS documentation (CY48R1), part IV, chapter 3, and ecLand's ``vexcs_mod``, with the buoyancy flux of the predicted
+heat fluxes; profile functions of Paulson 1970 and Dyer 1974 (unstable) and of Holtslag and De Bruin 1988 (stable, see
+Beljaars and Holtslag 1991, doi:10.1175/1520-0450(1991)030<0327:FPOLSF>2.0.CO;2); free-convection velocity of Beljaars
+1995 (doi:10.1002/qj.49712152203) over a boundary layer of 1000 m.
+
+All is float64; `ailand_gt4py.stencils.physics.surface` puts the parts together.
+"""
+
+import math
+
+import gt4py.next as gtx
+import numpy as np
+from gt4py.eve.utils import FrozenNamespace
+from gt4py.next import arctan, exp, log, maximum, minimum, sqrt
+
+from ailand_gt4py.core.constants import GRAVITY
+from ailand_gt4py.core.dimensions import Column
+
+FLOW = FrozenNamespace(
+    karman=np.float64(0.4),
+    gravity=np.float64(GRAVITY),
+    gas=np.float64(287.0597),
+    virtual=np.float64(461.5250 / 287.0597 - 1.0),
+    heat_capacity=np.float64(1004.7090),
+    convection_depth=np.float64(1000.0),
+    least_wind=np.float64(0.1),
+    half_pi=np.float64(math.pi / 2.0),
+    tiny=np.float64(1e-12),
+    # Holtslag and De Bruin 1988: a, b, c, d.
+    stable_a=np.float64(1.0),
+    stable_b=np.float64(2.0 / 3.0),
+    stable_c_over_d=np.float64(5.0 / 0.35),
+    stable_d=np.float64(0.35),
+    # Above 5 Obukhov lengths ecLand takes profiles to be uniform.
+    most_stable=np.float64(5.0),
+)
+
+Values = gtx.Field[[Column], gtx.float64]
+
+
+@gtx.field_operator
+def wind_speed(eastward_wind: Values, northward_wind: Values) -> Values:
+    """At least 0.1 m s-1, as in ecLand."""
+    squared = eastward_wind * eastward_wind + northward_wind * northward_wind
+    return sqrt(maximum(FLOW.least_wind * FLOW.least_wind, squared))
+
+
+@gtx.field_operator
+def profile_momentum(zeta: Values) -> Values:
+    """Psi_m, the integrated profile function for momentum, at height over Obukhov length."""
+    stable = maximum(0.0, zeta)
+    root = sqrt(sqrt(1.0 - 16.0 * minimum(0.0, zeta)))
+    unstable_psi = 2.0 * log(0.5 * (1.0 + root)) + log(0.5 * (1.0 + root * root)) - 2.0 * arctan(root) + FLOW.half_pi
+    stable_psi = (
+        0.0
+        - FLOW.stable_b * (stable - FLOW.stable_c_over_d) * exp(0.0 - FLOW.stable_d * stable)
+        - FLOW.stable_a * stable
+        - FLOW.stable_b * FLOW.stable_c_over_d
+    )
+    # Each is 0 on the other's side.
+    return stable_psi + unstable_psi
+
+
+@gtx.field_operator
+def neutral_flow(
+    roughness: Values,
+    evaporation: Values,
+    air_temperature: Values,
+    humidity: Values,
+    pressure: Values,
+    eastward_wind: Values,
+    northward_wind: Values,
+    skin_temperature: Values,
+    sensible_heat: Values,
+    reference_height: Values,
+) -> tuple[Values, Values, Values, Values, Values]:
+    """What the iteration for the friction velocity starts from.
+
+    Args:
+        roughness: for momentum, m. evaporation: positive upward, kg m-2 s-1.
+        air_temperature, humidity, eastward_wind, northward_wind: at the reference height, K, kg kg-1, m s-1.
+        pressure: at the surface, Pa. skin_temperature: K. sensible_heat: positive downward, W m-2.
+        reference_height: m.
+
+    Returns:
+        Friction velocity of neutral flow and wind speed with gusts (m s-1), upward buoyancy flux (m2 s-3) times the
+        height, roughness length over (height + roughness length), density of the air (kg m-3).
+    """
+    density = pressure / (FLOW.gas * air_temperature * (1.0 + FLOW.virtual * humidity))
+    buoyancy = (FLOW.gravity / density) * (
+        FLOW.virtual * evaporation - sensible_heat / (FLOW.heat_capacity * skin_temperature)
+    )
+    rising = maximum(FLOW.tiny, buoyancy * FLOW.convection_depth)
+    gusts = exp(log(rising) * (2.0 / 3.0))
+    wind = wind_speed(eastward_wind, northward_wind)
+    speed = sqrt(wind * wind + gusts)
+    share = roughness / (reference_height + roughness)
+    friction = FLOW.karman * speed / (0.0 - log(share))
+    return friction, speed, buoyancy * reference_height, share, density
+
+
+@gtx.field_operator
+def next_friction(friction: Values, speed: Values, buoyant_work: Values, roughness_share: Values) -> Values:
+    """One step of the iteration for the friction velocity, m s-1.
+
+    Args:
+        friction: the last value. speed, buoyant_work (buoyancy flux times height), roughness_share: of `neutral_flow`.
+
+    Under downward buoyancy flux the sequence that starts with the neutral value falls, the faster the larger the flux:
+    results are monotone in stability after any number of steps. Where the given fluxes are more than turbulence at this
+    wind can carry there is no solution, and ``most_stable`` bounds the result.
+    """
+    cube = maximum(FLOW.tiny, friction * friction * friction)
+    zeta = minimum(FLOW.most_stable, (0.0 - FLOW.karman) * buoyant_work / cube)
+    profile = profile_momentum(zeta * roughness_share) - profile_momentum(zeta) - log(roughness_share)
+    return FLOW.karman * speed / profile
+
+
+@gtx.field_operator
+def stress(
+    friction: Values, speed: Values, density: Values, eastward_wind: Values, northward_wind: Values
+) -> tuple[Values, Values]:
+    """Eastward and northward stress on the ground, Pa: along the wind, which has the ``speed`` only with its gusts."""
+    drag = density * friction * friction / speed
+    return drag * eastward_wind, drag * northward_wind

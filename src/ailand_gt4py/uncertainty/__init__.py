@@ -1,0 +1,1 @@
+"""Errors of state, forcing and parameters carried through a run."""

@@ -1,0 +1,127 @@
+"""First order against Monte Carlo: by how much the standard deviations differ, and under which conditions.
+
+Density, temperature and albedo of snow count only where there is snow in the run: elsewhere they are no quantities.
+
+Each step of each column is of one class: the first of `monte_carlo.CONDITIONS` that holds there; "earlier" where none
+holds, but one did since the start, whose trace the errors still bear; "none" where none ever did.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from ailand_gt4py.io.text_table import aligned
+from ailand_gt4py.uncertainty.monte_carlo import CONDITIONS, MonteCarlo
+from ailand_gt4py.uncertainty.propagation import Propagation
+from ailand_gt4py.weights.meaning import SNOW_PROPERTIES, snow_of_state
+from ailand_gt4py.weights.model import Model, Variable
+
+CLASSES = ("none", *CONDITIONS, "earlier")
+
+#: Standard deviations that differ by at most this part count as the same; one of 1000 members has a sampling error of
+#: 2.2 % (1 / sqrt(2 (n - 1)), normal distribution).
+SAME_WITHIN = 0.1
+
+#: Deviations below this part of the model's spread of a variable are no errors to compare: they are rounding.
+LEAST = 1e-5
+
+
+@dataclasses.dataclass(frozen=True)
+class Agreement:
+    """How first order and Monte Carlo agree on one variable in one class.
+
+    Attributes:
+        name, units: of the variable. of_class: one of `CLASSES`.
+        count: of steps and columns. first_order, members: root mean squares of the standard deviations.
+        ratio: median of first order over Monte Carlo. same: part of them within `SAME_WITHIN` of each other.
+        shift: median of the distance of the members' mean from the run, in the members' standard deviations.
+    """
+
+    name: str
+    units: str
+    of_class: str
+    count: int
+    first_order: float
+    members: float
+    ratio: float
+    same: float
+    shift: float
+
+
+def classes(found: MonteCarlo) -> np.ndarray:
+    """(n_steps, n_columns) positions in `CLASSES`."""
+    some = found.conditions.any(axis=0)
+    ever = np.logical_or.accumulate(some, axis=0)
+    result = np.where(ever, CLASSES.index("earlier"), CLASSES.index("none"))
+    for position in reversed(range(len(CONDITIONS))):
+        result[found.conditions[position]] = CLASSES.index(CONDITIONS[position])
+    return result
+
+
+def agreements(model: Model, linear: Propagation, found: MonteCarlo) -> list[Agreement]:
+    """Rows for each variable: all classes together (``of_class`` "all"), then those that occur."""
+    of_class = classes(found)
+    run = np.concatenate([linear.states, linear.diagnostics], axis=2)
+    deviations, snowy, rows = linear.deviations, snow_of_state(model, linear.states), []
+    for position, variable in enumerate((*model.state, *model.diagnostics)):
+        first, members = deviations[..., position], found.deviation[..., position]
+        shift = np.abs(found.mean[..., position] - run[..., position])
+        known = members > LEAST * variable.normalisation.scale
+        if variable.name in SNOW_PROPERTIES and snowy is not None:
+            known &= snowy
+        for name in ("all", *CLASSES):
+            chosen = known if name == "all" else known & (of_class == CLASSES.index(name))
+            if chosen.any():
+                rows.append(_agreement(variable, name, first[chosen], members[chosen], shift[chosen]))
+    return rows
+
+
+def _agreement(variable: Variable, name: str, first: np.ndarray, members: np.ndarray, shift: np.ndarray) -> Agreement:
+    ratio = first / members
+    return Agreement(
+        name=variable.name,
+        units=variable.units,
+        of_class=name,
+        count=int(first.size),
+        first_order=float(np.sqrt(np.mean(first**2))),
+        members=float(np.sqrt(np.mean(members**2))),
+        ratio=float(np.median(ratio)),
+        same=float((np.abs(ratio - 1.0) <= SAME_WITHIN).mean()),
+        shift=float(np.median(shift / members)),
+    )
+
+
+def table(rows: list[Agreement], n_members: int) -> str:
+    """A table for people, and what its columns mean."""
+    found = {(row.name, row.of_class): row for row in rows}
+    where = [name for name in CLASSES if any(row.of_class == name for row in rows)]
+    titles = ("variable", "units", "1st order", "members", "ratio", "shift", "same", *where)
+    cells = []
+    for row in (one for one in rows if one.of_class == "all"):
+        parts = [found.get((row.name, name)) for name in where]
+        cells.append(
+            (
+                row.name,
+                row.units,
+                *(f"{value:.3g}" for value in (row.first_order, row.members)),
+                f"{row.ratio:.3f}",
+                f"{row.shift:.2f}",
+                f"{row.same:.0%}",
+                *("-" if part is None else f"{part.same:.0%}" for part in parts),
+            )
+        )
+    counts = {name: max(row.count for row in rows if row.of_class == name) for name in where}
+    cells.append(("(steps x columns)", *("",) * 6, *(str(counts[name]) for name in where)))
+    sampling = 1.0 / np.sqrt(2.0 * (n_members - 1))
+    return "\n".join(
+        [
+            *aligned(titles, cells, left=2),
+            f"Standard deviations of errors to first order and of {n_members} members (root mean squares over steps",
+            f"and columns); ratio: median of their ratios, which sampling alone spreads by {sampling:.1%}; shift:",
+            "median distance of the members' mean from the run, in the members' standard deviations; same: part of the",
+            f"deviations within {SAME_WITHIN:.0%} of each other, then by condition: members differ in having snow, in",
+            "being frozen, some have soil at a bound; 'earlier': they did since the start; 'none': never.",
+        ]
+    )

@@ -1,0 +1,131 @@
+"""Errors of a run in a file and as a table: standard deviations, where they come from, correlations at the end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ailand_gt4py.io.period import Period
+from ailand_gt4py.io.text_table import aligned
+from ailand_gt4py.io.whole_files import define, define_columns, define_texts, define_times, write_netcdf
+from ailand_gt4py.uncertainty.linearity import CLASSES, classes
+from ailand_gt4py.uncertainty.monte_carlo import MonteCarlo
+from ailand_gt4py.uncertainty.propagation import SOURCES, Propagation
+from ailand_gt4py.weights.model import Model
+
+TITLE = "errors of aiLand, an emulator of ecLand, carried through its steps"
+
+#: Days at which the table shows the errors.
+SHOWN_DAYS = (1.0, 7.0, 30.0, 90.0)
+
+
+def write(
+    path: Path,
+    model: Model,
+    period: Period,
+    linear: Propagation,
+    members: MonteCarlo | None,
+    attributes: dict[str, str],
+) -> None:
+    """Write all numbers.
+
+    Args:
+        members: None: there are none. attributes: global ones.
+
+    Raises:
+        RunError: writing failed.
+    """
+    variances = np.concatenate([linear.state_variance, linear.diagnostics_variance], axis=3)
+    run = np.concatenate([linear.states, linear.diagnostics], axis=2)
+    deviations = linear.deviations
+    over = ("time", "x")
+
+    def fill(dataset: Any) -> None:
+        dataset.setncatts(attributes)
+        define_columns(dataset, period.x, period.latitude, period.longitude)
+        define_times(dataset, period.ends, "end of the step; fluxes are means over the step")
+        define_texts(dataset, "source", "source", SOURCES, "source of errors")
+        for position, variable in enumerate((*model.state, *model.diagnostics)):
+            name, units, text = variable.name, variable.units, variable.long_name or variable.name
+            define(dataset, name, over, _single(run[..., position]), text, units, standard_name=variable.standard_name)
+            define(
+                dataset, f"{name}_error", over, _single(deviations[..., position]),
+                f"standard deviation of the error of {name}, to first order", units,
+            )  # fmt: skip
+            define(
+                dataset, f"{name}_error_share", ("source", *over), _single(_shares(variances[..., position])),
+                f"part of the variance of the error of {name}, by source", "1",
+            )  # fmt: skip
+            if members is not None:
+                define(
+                    dataset, f"{name}_member_error", over, _single(members.deviation[..., position]),
+                    f"standard deviation of {name} over the members of a Monte Carlo run", units,
+                )  # fmt: skip
+                define(
+                    dataset, f"{name}_member_mean", over, _single(members.mean[..., position]),
+                    f"mean of {name} over the members of a Monte Carlo run", units,
+                )  # fmt: skip
+        if members is not None:
+            dataset.members = np.int32(members.n_members)
+            define(
+                dataset, "condition", over, classes(members).astype(np.uint8), "condition of the members", "1",
+                flag_values=np.arange(len(CLASSES), dtype=np.uint8),
+                flag_meanings=" ".join(name.replace(" ", "_") for name in CLASSES),
+            )  # fmt: skip
+        names = [variable.name for variable in model.state]
+        define_texts(dataset, "state", "state", names, "name of a state")
+        define_texts(dataset, "other_state", "other_state", names, "name of a state")
+        define(
+            dataset, "error_correlation", ("x", "state", "other_state"), _single(correlations(linear.covariance)),
+            "correlation of the errors of two states after the last step, to first order", "1",
+        )  # fmt: skip
+
+    write_netcdf(path, fill)
+
+
+def _single(values: np.ndarray) -> np.ndarray:
+    return values.astype(np.float32)
+
+
+def _shares(variances: np.ndarray) -> np.ndarray:
+    """Parts of the sum over the first axis; NaN where it is zero."""
+    total = variances.sum(axis=0)
+    return np.where(total > 0.0, variances / np.where(total > 0.0, total, 1.0), np.nan)
+
+
+def correlations(covariance: np.ndarray) -> np.ndarray:
+    """(n_columns, n, n); NaN where a variance is zero."""
+    deviation = np.sqrt(np.maximum(np.diagonal(covariance, axis1=1, axis2=2), 0.0))
+    scale = deviation[:, :, None] * deviation[:, None, :]
+    return np.where(scale > 0.0, covariance / np.where(scale > 0.0, scale, 1.0), np.nan)
+
+
+def table(model: Model, period: Period, linear: Propagation) -> str:
+    """Errors after some days and where they come from, as a table for people."""
+    step_days = float(period.step / np.timedelta64(1, "D"))
+    leads = sorted({round(days / step_days) for days in SHOWN_DAYS if 0 < round(days / step_days) <= period.n_steps})
+    leads = leads or [period.n_steps]
+    variances = np.concatenate([linear.state_variance, linear.diagnostics_variance], axis=3).mean(axis=2)
+    total = variances.sum(axis=0)
+    titles = ("variable", "units", *(f"{lead * step_days:g} d" for lead in leads), *SOURCES)
+    cells = []
+    for position, variable in enumerate((*model.state, *model.diagnostics)):
+        last = total[leads[-1] - 1, position]
+        parts = variances[:, leads[-1] - 1, position] / last if last > 0.0 else np.full(len(SOURCES), np.nan)
+        cells.append(
+            (
+                variable.name,
+                variable.units,
+                *(f"{np.sqrt(total[lead - 1, position]):.3g}" for lead in leads),
+                *("-" if np.isnan(part) else f"{100.0 * part:.0f} %" for part in parts),
+            )
+        )
+    return "\n".join(
+        [
+            *aligned(titles, cells, left=2),
+            "Standard deviations of errors to first order (root mean squares over columns) after some days, and parts",
+            "of their variance after the last of these by where they come from.",
+        ]
+    )

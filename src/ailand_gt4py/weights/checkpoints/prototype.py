@@ -1,0 +1,345 @@
+"""Imports published checkpoints: the network's shape is recognised from the names and shapes of its tensors.
+
+The published files hold tensors alone: no variable names, no statistics, no step. So what is imported lives in
+normalised space unless the caller says what the variables are.
+
+Names in the files (aiLand prototype, Wesselkamp et al. 2025, doi:10.5194/gmd-18-921-2025, and its public code):
+
+simple
+    ``fc1 .. fcN``: the hidden layers, then the prognostic and the diagnostic head (N = 5 in the published file).
+two_branch
+    ``layer_clim`` on static, ``layer_met_state`` on (forcing, state), ``combine_layer``, then ``fc1 .. fcN``: the
+    prognostic chain (fc1-fc3 in the published file) and after it the diagnostic one (fc4, fc5), both from the
+    combined layer.
+layer_norm
+    ``model.<i>`` linear layers and layer normalisations in turn (the numbers in between are activations without
+    parameters), ``output_proj`` the prognostic head, ``model_diag.<i>`` and ``output_proj_diag`` the diagnostic block.
+
+A prefix that all names share (``model.``, ``module.``, ``_orig_mod.``, as Lightning and torch.compile add) is dropped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.weights.architectures import Sizes
+from ailand_gt4py.weights.checkpoints.torch_archive import read_state_dict
+from ailand_gt4py.weights.model import Model, TimeMeaning, Variable
+from ailand_gt4py.weights.model_file import read_model
+
+#: Forcing variables of the aiLand prototype (ctpf, lwdown, psurf, qair, rainf, swdown, snowf, tair, wind_e, wind_n,
+#: lai_hv, lai_lv): assumed where the tensors show only the sum of static and forcing inputs.
+PROTOTYPE_FORCING = 12
+
+#: The published files do not say their step (the prototype's is 6 h).
+UNKNOWN_STEP = 0.0
+
+#: Bounds in normalised space of the prototype's ``layer_norm`` networks, which have 8 states (swvl1-3, stl1-3, snow
+#: depth, snow temperature) and 4 diagnostics (d2m, t2m, skt, snow cover): (group, index) -> (lower, upper). Its code
+#: has them as lists of indices (lower, upper, both), which the files do not hold.
+PROTOTYPE_LAYER_NORM_BOUNDS = {
+    ("state", 6): (0.0, np.inf),
+    ("state", 7): (-np.inf, 1.0),
+    ("diagnostics", 3): (0.0, 1.0),
+}
+PROTOTYPE_LAYER_NORM_OUTPUTS = (8, 4)
+
+Arrays = Mapping[str, np.ndarray]
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether a file's suffix is one of PyTorch's."""
+    return path.suffix in {".ckpt", ".pt", ".pth"}
+
+
+def read_model_or_checkpoint(path: Path | None) -> Model:
+    """The model in a model file (None: the package's own) or, by the file's suffix, in a published checkpoint.
+
+    Raises:
+        InputError: as `read_model` and `import_checkpoint`.
+    """
+    return import_checkpoint(path) if path is not None and is_checkpoint(path) else read_model(path)
+
+
+def import_checkpoint(
+    path: str | os.PathLike[str],
+    *,
+    static: Sequence[Variable | str] | None = None,
+    forcing: Sequence[Variable | str] | None = None,
+    state: Sequence[Variable | str] | None = None,
+    diagnostics: Sequence[Variable | str] | None = None,
+    step_seconds: float = UNKNOWN_STEP,
+    n_forcing: int | None = None,
+) -> Model:
+    """Read a PyTorch or Lightning checkpoint of a published network shape; PyTorch itself is not needed.
+
+    Numbers of variables: states and diagnostics are the rows of the heads; ``two_branch`` shows the static inputs too.
+    For the other shapes only the sum of static and forcing inputs is known, and the split is taken, in this order,
+    from ``forcing``, ``static``, ``n_forcing``, or 12 forcing variables as in the prototype. A ``layer_norm`` network
+    with the prototype's numbers of outputs gets the prototype's bounds for those that are not described.
+
+    Args:
+        path: the checkpoint.
+        static, forcing, state, diagnostics: the variables in the network's order, as names or as `Variable` with
+            units, statistics and bounds. None: ``static_0``, ``forcing_0``, ... Where any variable has a
+            normalisation, all four groups must be given as `Variable`, and the model works in physical units; else it
+            works in normalised space and bounds are normalised numbers.
+        step_seconds: the step, 0 where unknown.
+        n_forcing: number of forcing variables, where neither ``forcing`` nor ``static`` tells.
+
+    Returns:
+        The model; parameters in the file's precision (float16 and bfloat16 become float32).
+
+    Raises:
+        InputError: the file is unusable, its tensors fit no published shape, or the variables do not fit the tensors.
+    """
+    label = os.fspath(path)
+    tensors, facts = read_state_dict(path)
+    try:
+        architecture, parameters = recognise(without_prefix(tensors))
+        given = {"static": static, "forcing": forcing, "state": state, "diagnostics": diagnostics}
+        lengths = {group: None if variables is None else len(variables) for group, variables in given.items()}
+        sizes = infer_sizes(architecture, parameters, lengths, n_forcing)
+        groups, normalised_space = _variables(architecture, given, sizes)
+        return Model(
+            architecture=architecture,
+            parameters=parameters,
+            step_seconds=step_seconds,
+            normalised_space=normalised_space,
+            provenance={
+                "source": f"checkpoint {Path(path).name}",
+                "source_sha256": hashlib.sha256(Path(path).read_bytes()).hexdigest(),
+                **{f"source_{key.replace('-', '_')}": value for key, value in facts.items()},
+            },
+            **groups,
+        )
+    except InputError as error:
+        raise InputError(f"checkpoint '{label}': {error}") from error
+
+
+def without_prefix(tensors: Arrays) -> dict[str, np.ndarray]:
+    """The tensors without the dotted prefix that all names share (a network of these shapes shares none itself)."""
+    names = dict(tensors)
+    while True:
+        first = {name.split(".", 1)[0] for name in names}
+        if len(first) != 1 or any("." not in name for name in names):
+            return names
+        names = {name.split(".", 1)[1]: array for name, array in names.items()}
+
+
+def recognise(tensors: Arrays) -> tuple[str, dict[str, np.ndarray]]:
+    """The architecture that the tensors are of, and the parameters under this package's names.
+
+    Raises:
+        InputError: they fit no published shape.
+    """
+    layers = _layers(tensors)
+    if layers is not None:
+        if {"layer_clim", "layer_met_state", "combine_layer"} <= layers.keys():
+            return "two_branch", _renamed(layers, _two_branch(layers))
+        if "output_proj" in layers and "output_proj_diag" in layers:
+            return "layer_norm", _renamed(layers, _layer_norm(layers))
+        if layers.keys() >= {"fc1", "fc2", "fc3"}:
+            return "simple", _renamed(layers, _simple(layers))
+    raise _no_shape(tensors, "no layer names of a published shape (fc1.., layer_clim.., model.0.. with output_proj)")
+
+
+def infer_sizes(
+    architecture: str, parameters: Arrays, given: Mapping[str, int | None], n_forcing: int | None = None
+) -> Sizes:
+    """Numbers of variables, from the tensors and, where those leave it open, from the caller or the prototype.
+
+    Args:
+        given: number of variables that the caller named, by group; None where not named.
+
+    Raises:
+        InputError: what is given contradicts the tensors.
+    """
+
+    def rows(block: str) -> int:
+        last = max(int(name.split(".")[1]) for name in parameters if name.startswith(f"{block}."))
+        return int(parameters[f"{block}.{last}.weight"].shape[0])
+
+    n_state, n_diagnostics = rows("prognostic"), rows("diagnostic")
+    if architecture == "two_branch":
+        n_static = int(parameters["static.0.weight"].shape[1])
+        n_inputs = n_static + int(parameters["dynamic.0.weight"].shape[1])
+        found = n_inputs - n_static - n_state
+    else:
+        n_inputs = int(parameters["trunk.0.weight"].shape[1])
+        found = PROTOTYPE_FORCING if n_forcing is None else n_forcing
+        if given["static"] is not None:
+            found = n_inputs - n_state - given["static"]
+        if given["forcing"] is not None:
+            found = given["forcing"]
+        n_static = n_inputs - found - n_state
+    if n_forcing is not None and n_forcing != found:
+        raise InputError(f"n_forcing is {n_forcing}, expected {found} from the tensors and the variables given")
+    sizes = Sizes(n_static, found, n_state, n_diagnostics)
+    if min(sizes) < 0:
+        raise InputError(
+            f"the network has {n_inputs} inputs and {n_state} states; found {found} forcing variables, which leaves "
+            f"{n_static} static ones; give 'static', 'forcing' or 'n_forcing' so that the numbers add up"
+        )
+    for group, size in sizes._asdict().items():
+        if given[group] is not None and given[group] != size:
+            raise InputError(f"{given[group]} {group} variables were given, expected {size} from the tensors")
+    return sizes
+
+
+_UNBOUNDED = (-np.inf, np.inf)
+
+
+def _bounds(architecture: str, sizes: Sizes, group: str, index: int) -> tuple[float, float]:
+    """The prototype's bounds of an output that is not described."""
+    if architecture != "layer_norm" or (sizes.state, sizes.diagnostics) != PROTOTYPE_LAYER_NORM_OUTPUTS:
+        return _UNBOUNDED
+    return PROTOTYPE_LAYER_NORM_BOUNDS.get((group, index), _UNBOUNDED)
+
+
+def _variables(
+    architecture: str, given: Mapping[str, Sequence[Variable | str] | None], sizes: Sizes
+) -> tuple[dict[str, tuple[Variable, ...]], bool]:
+    """The four groups of variables, and whether they are in normalised space."""
+    scaled = [
+        variable.name
+        for variables in given.values()
+        for variable in variables or ()
+        if isinstance(variable, Variable) and variable.normalisation.method != "none"
+    ]
+    for group, variables in given.items():
+        if scaled and (variables is None or any(isinstance(variable, str) for variable in variables)):
+            raise InputError(
+                f"variable '{scaled[0]}' has a normalisation but the {group} variables are not described; expected a "
+                "Variable for every input and output, or no normalisation at all"
+            )
+    # The prototype's networks give diagnostics of the state that goes in, the later shape of the one that comes out.
+    diagnosed: TimeMeaning = "window end" if architecture == "layer_norm" else "window start"
+    meanings: dict[str, TimeMeaning] = {
+        "static": "static",
+        "forcing": "window mean",
+        "state": "window start",
+        "diagnostics": diagnosed,
+    }
+    groups = {}
+    for group, size in sizes._asdict().items():
+        names = given[group]
+        if names is None:
+            names = [f"{'diagnostic' if group == 'diagnostics' else group}_{i}" for i in range(size)]
+        bounds = [_bounds(architecture, sizes, group, i) if given[group] is None else _UNBOUNDED for i in range(size)]
+        groups[group] = tuple(
+            name
+            if isinstance(name, Variable)
+            else Variable(name, "1", time_meaning=meanings[group], lower_bound=lower, upper_bound=upper)
+            for name, (lower, upper) in zip(names, bounds, strict=True)
+        )
+    return groups, not scaled
+
+
+# ------------------------------------------------------------------------------------------------- the shapes
+
+
+def _no_shape(tensors: Arrays, reason: str, most: int = 12) -> InputError:
+    listed = [f"{name[:60]} {tuple(array.shape)}" for name, array in list(tensors.items())[:most]]
+    rest = f" and {len(tensors) - most} more" if len(tensors) > most else ""
+    return InputError(f"the tensors fit no published network shape: {reason}; found {', '.join(listed)}{rest}")
+
+
+def _layers(tensors: Arrays) -> dict[str, dict[str, np.ndarray]] | None:
+    """Tensors by layer, ``weight`` and ``bias`` of matching sizes; None where a name or shape is no layer's."""
+    layers: dict[str, dict[str, np.ndarray]] = {}
+    for name, array in tensors.items():
+        layer, _, kind = name.rpartition(".")
+        if not layer or kind not in ("weight", "bias") or array.dtype not in (np.float32, np.float64):
+            return None
+        layers.setdefault(layer, {})[kind] = array
+    for arrays in layers.values():
+        if (
+            len(arrays) != 2
+            or arrays["weight"].ndim not in (1, 2)
+            or arrays["bias"].shape != arrays["weight"].shape[:1]
+        ):
+            return None
+    return layers
+
+
+def _renamed(layers: Mapping[str, Arrays], table: Mapping[str, str]) -> dict[str, np.ndarray]:
+    """Parameters under this package's names.
+
+    Args:
+        table: layer -> ``<block>.<k>``, for a layer normalisation ``<block>.<k>.gain``.
+    """
+    surplus = sorted(layers.keys() - table.keys())
+    if surplus:
+        raise _no_shape(_flat(layers), f"layer '{surplus[0]}' has no position in it")
+    parameters = {}
+    for layer, name in table.items():
+        is_normalisation = name.endswith(".gain")
+        weight, bias = ("gain", "offset") if is_normalisation else ("weight", "bias")
+        if (layers[layer]["weight"].ndim == 1) != is_normalisation:
+            raise _no_shape(_flat(layers), f"layer '{layer}' has {layers[layer]['weight'].ndim}-dimensional weights")
+        parameters[f"{name.removesuffix('.gain')}.{weight}"] = layers[layer]["weight"]
+        parameters[f"{name.removesuffix('.gain')}.{bias}"] = layers[layer]["bias"]
+    return parameters
+
+
+def _flat(layers: Mapping[str, Arrays]) -> dict[str, np.ndarray]:
+    return {f"{layer}.{kind}": array for layer, arrays in layers.items() for kind, array in arrays.items()}
+
+
+def _numbered(layers: Mapping[str, Arrays]) -> list[str]:
+    """``fc1``, ``fc2``, ... as far as they go without a gap."""
+    names: list[str] = []
+    while f"fc{len(names) + 1}" in layers:
+        names.append(f"fc{len(names) + 1}")
+    return names
+
+
+def _simple(layers: Mapping[str, Arrays]) -> dict[str, str]:
+    """The last two layers are the heads, both on the last hidden layer."""
+    names = _numbered(layers)
+    return {name: f"trunk.{i}" for i, name in enumerate(names[:-2])} | {
+        names[-2]: "prognostic.0",
+        names[-1]: "diagnostic.0",
+    }
+
+
+def _two_branch(layers: Mapping[str, Arrays]) -> dict[str, str]:
+    """The numbered layers are two chains, both from the combined layer; their sizes show where the second starts."""
+    names = _numbered(layers)
+    matrices = [layers[name]["weight"] for name in names]
+    n_combined = layers["combine_layer"]["weight"].shape[0]
+
+    def is_chain(chain: Sequence[np.ndarray]) -> bool:
+        sizes = [n_combined] + [matrix.shape[0] for matrix in chain]
+        return all(matrix.ndim == 2 and matrix.shape[1] == n for matrix, n in zip(chain, sizes, strict=False))
+
+    starts = [k for k in range(1, len(names)) if is_chain(matrices[:k]) and is_chain(matrices[k:])]
+    if len(starts) != 1:
+        raise _no_shape(
+            _flat(layers), f"fc1 .. fc{len(names)} split into a prognostic and a diagnostic chain in {len(starts)} ways"
+        )
+    table = {"layer_clim": "static.0", "layer_met_state": "dynamic.0", "combine_layer": "combine.0"}
+    table |= {name: f"prognostic.{i}" for i, name in enumerate(names[: starts[0]])}
+    return table | {name: f"diagnostic.{i}" for i, name in enumerate(names[starts[0] :])}
+
+
+def _layer_norm(layers: Mapping[str, Arrays]) -> dict[str, str]:
+    """In each sequence, a linear layer (matrix) and its layer normalisation (vectors) follow each other."""
+    table = {}
+    for sequence, block in (("model", "trunk"), ("model_diag", "diagnostic")):
+        numbers = sorted(int(m[1]) for name in layers if (m := re.fullmatch(rf"{sequence}\.([0-9]{{1,4}})", name)))
+        for i, number in enumerate(numbers):
+            table[f"{sequence}.{number}"] = f"{block}.{i // 2}" + (".gain" if i % 2 else "")
+        if len(numbers) % 2:
+            raise _no_shape(_flat(layers), f"'{sequence}' has {len(numbers)} layers, expected pairs")
+        if block == "diagnostic":
+            table["output_proj_diag"] = f"diagnostic.{len(numbers) // 2}"
+    return table | {"output_proj": "prognostic.0"}
