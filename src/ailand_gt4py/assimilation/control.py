@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.observations.operators import position_of
 from ailand_gt4py.weights.model import Model
-
-Values = np.ndarray[Any, Any]
 
 #: ecLand's soil layers that hold roots, m: 0-7, 7-28 and 28-100 cm.
 LAYER_THICKNESS = {"swvl1": 0.07, "swvl2": 0.21, "swvl3": 0.72}

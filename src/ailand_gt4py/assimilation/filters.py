@@ -14,8 +14,8 @@ from ailand_gt4py.assimilation.screening import Bounds, screened, with_missing
 from ailand_gt4py.assimilation.sensitivity import WAYS, Method
 from ailand_gt4py.assimilation.settings import Errors, Screening
 from ailand_gt4py.assimilation.window import Schedule, Stepper, Trajectory, equivalents, run_window
+from ailand_gt4py.core.types import Values
 
-Values = np.ndarray[Any, Any]
 SECONDS_PER_DAY = 86_400.0
 
 

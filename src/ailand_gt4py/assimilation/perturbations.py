@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.emulator.previous_window import PreviousWindow
 from ailand_gt4py.weights.model import Model
-
-Values = np.ndarray[Any, Any]
 
 #: Memory of the weather's errors, s.
 WEATHER_MEMORY = 86_400.0

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from ailand_gt4py.assimilation.control import Control
 from ailand_gt4py.assimilation.settings import Limits, Screening
 from ailand_gt4py.assimilation.window import Schedule, Trajectory
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.observations.operators import position_of
 from ailand_gt4py.weights.model import Model
-
-Values = np.ndarray[Any, Any]
 
 #: Bits of why an observation takes no part.
 REASONS = {"missing": 1, "snow": 2, "frozen_soil": 4, "departure_too_large": 8, "operator_not_valid": 16}

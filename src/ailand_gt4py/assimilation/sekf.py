@@ -9,13 +9,11 @@ background, exactly.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
-
-Values = np.ndarray[Any, Any]
+from ailand_gt4py.core.types import Values
 
 
 @dataclasses.dataclass(frozen=True)

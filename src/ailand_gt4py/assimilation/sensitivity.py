@@ -16,8 +16,8 @@ import numpy as np
 from ailand_gt4py.assimilation.control import Control
 from ailand_gt4py.assimilation.window import Schedule, Stepper, Trajectory, at_steps, equivalents, run_window
 from ailand_gt4py.core.errors import InputError, RunError
+from ailand_gt4py.core.types import Values
 
-Values = np.ndarray[Any, Any]
 Method = Literal["tangent-linear", "adjoint", "finite-differences"]
 
 #: Perturbations of finite differences: soil moisture as at ECMWF (de Rosnay et al. 2013), m3 m-3; temperature, K, of a

@@ -27,6 +27,7 @@ from ailand_gt4py.assimilation.sensitivity import Method
 from ailand_gt4py.assimilation.settings import Errors, Limits, Screening
 from ailand_gt4py.assimilation.window import Schedule, Sight, run_window
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.evaluation.scores.columns import VerificationColumns
 from ailand_gt4py.observations.brightness import BrightnessTemperature
@@ -40,8 +41,6 @@ from ailand_gt4py.observations.operators import (
     position_of,
 )
 from ailand_gt4py.weights.model import Model
-
-Values = np.ndarray[Any, Any]
 
 #: Kinds of observations, and the hours between two of a kind.
 #: Screen-level observations come with every step of six hours; a mid-latitude location is seen about twice a day by two

@@ -9,10 +9,9 @@ import numpy as np
 from ailand_gt4py.assimilation.control import SOIL_WATER
 from ailand_gt4py.assimilation.twin import TwinResult
 from ailand_gt4py.assimilation.twin_scores import ROOT_ZONE, TwinScores, snow_free, soil_water
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.evaluation.figures.series import OFFSET_FORMATS, location_text, nearest_column, units_text
 from ailand_gt4py.evaluation.figures.style import PERSISTENCE_COLOUR, TRUTH_COLOUR, WIDTH, new_figure, styled
-
-Values = np.ndarray[Any, Any]
 
 #: Run -> colour, width of the line, name.
 _LINES = {

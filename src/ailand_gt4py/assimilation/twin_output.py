@@ -14,10 +14,9 @@ from ailand_gt4py.assimilation.control import SOIL_WATER
 from ailand_gt4py.assimilation.screening import REASONS
 from ailand_gt4py.assimilation.twin import TwinResult
 from ailand_gt4py.assimilation.twin_scores import ROOT_ZONE, TwinScores, soil_water
-from ailand_gt4py.io.whole_files import whole_file
+from ailand_gt4py.core.files import whole_file
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.observations.operators import Observable
-
-Values = np.ndarray[Any, Any]
 
 _RUNS = {
     "truth": "ecLand, the truth",

@@ -10,10 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.observations.operators import Observable, ObservationOperator, Situation
 from ailand_gt4py.weights.model import Model
-
-Values = np.ndarray[Any, Any]
 
 
 class Stepper(Protocol):

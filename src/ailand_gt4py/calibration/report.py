@@ -11,8 +11,8 @@ import numpy as np
 
 from ailand_gt4py.calibration.case import Case
 from ailand_gt4py.calibration.estimation import Estimate
+from ailand_gt4py.core.text_table import aligned
 from ailand_gt4py.evaluation.scores.groups import Grouping
-from ailand_gt4py.io.text_table import aligned
 from ailand_gt4py.io.whole_files import define, define_columns, define_texts, write_netcdf
 
 TITLE = "soil and vegetation parameters estimated with aiLand, an emulator of ecLand"

@@ -199,7 +199,7 @@ def first_label(times: np.ndarray, start: str | None) -> int:
     Raises:
         InputError: it is no time, or none of the labels.
     """
-    from ailand_gt4py.io.time_axis import parse_time, text
+    from ailand_gt4py.core.times import parse_time, time_text
 
     if start is None:
         return 0
@@ -207,7 +207,7 @@ def first_label(times: np.ndarray, start: str | None) -> int:
     found = np.flatnonzero(times == wanted)
     if not found.size:
         raise InputError(
-            f"--start is {text(wanted)}; the file has the times {text(times[0])} to {text(times[-1])}, "
+            f"--start is {time_text(wanted)}; the file has the times {time_text(times[0])} to {time_text(times[-1])}, "
             "expected one of them"
         )
     return int(found[0])
@@ -215,14 +215,14 @@ def first_label(times: np.ndarray, start: str | None) -> int:
 
 def headline(result: TwinResult) -> str:
     """What was run, in two lines."""
-    from ailand_gt4py.io.time_axis import text
+    from ailand_gt4py.core.times import time_text
 
     settings = result.settings
     way = settings.jacobian if settings.method == "sekf" else f"{settings.n_members} members"
     covariance = f", {settings.errors.covariance} background error" if settings.method == "sekf" else ""
     return (
         f"Twin experiment: {settings.method.upper()} ({way}{covariance}), {settings.days:g} days from "
-        f"{text(result.times[0])} in windows of {settings.window_hours:g} h, {result.truth.shape[1]} columns\n"
+        f"{time_text(result.times[0])} in windows of {settings.window_hours:g} h, {result.truth.shape[1]} columns\n"
         f"  observations: {', '.join(settings.observations)}; seed {settings.seed}; initial error "
         f"{settings.initial_error:g} m3 m-3; weather errors {settings.weather_error:g}"
     )

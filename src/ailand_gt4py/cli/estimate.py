@@ -67,9 +67,9 @@ def run(arguments: argparse.Namespace) -> int:
     from ailand_gt4py.calibration import figure as parameter_figure
     from ailand_gt4py.calibration import report as parameter_report
     from ailand_gt4py.calibration.estimation import by_gauss_newton, by_lbfgs
+    from ailand_gt4py.core.times import time_text
     from ailand_gt4py.io.period import end_after, read_period
     from ailand_gt4py.io.provenance import attributes
-    from ailand_gt4py.io.time_axis import text
     from ailand_gt4py.io.whole_files import write_figure
     from ailand_gt4py.weights.model_file import read_model
 
@@ -81,8 +81,8 @@ def run(arguments: argparse.Namespace) -> int:
     case = _case(arguments, model, period)
     period_command.say(
         arguments,
-        f"{arguments.file}: {period.n_columns} columns, {period.n_steps} steps from {text(period.times[0])} to "
-        f"{text(period.ends[-1])}; {case.misfit.counts.sum()} observed values",
+        f"{arguments.file}: {period.n_columns} columns, {period.n_steps} steps from {time_text(period.times[0])} to "
+        f"{time_text(period.ends[-1])}; {case.misfit.counts.sum()} observed values",
     )
 
     search = by_gauss_newton if arguments.method == "gauss-newton" else by_lbfgs

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ailand_gt4py.core.errors import InputError, RunError
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.files import whole_file
 from ailand_gt4py.evaluation.report import attachments, report
 
 if TYPE_CHECKING:  # `--help` must not wait for GT4Py
@@ -112,10 +112,10 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"{report_data.cost_text(from_starts.cost, model.step_seconds)}.")
     for path in outputs:
         if path.suffix == report.HTML and made is not None:
-            _write(path, _html(made, columns, free, at, transfer, alternatives))
+            _write_text(path, _html(made, columns, free, at, transfer, alternatives))
         else:
             extra = None if made is None else report_data.of_study(made)
-            _write(path, report.file_report(path.suffix, by_lead, whole, extra))
+            _write_text(path, report.file_report(path.suffix, by_lead, whole, extra))
     return 0
 
 
@@ -188,12 +188,6 @@ def parse_point(text: str | None) -> tuple[float, float] | None:
     return numbers[0], numbers[1]
 
 
-def _write(path: Path, content: str) -> None:
-    """Completely or not at all."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    try:
+def _write_text(path: Path, content: str) -> None:
+    with whole_file(path, "writing the report") as temporary:
         temporary.write_text(content, encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise RunError(f"output {path}: cannot be written: {error.strerror or error}") from error

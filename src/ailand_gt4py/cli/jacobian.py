@@ -53,10 +53,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     # Only now: `--help` must not wait for GT4Py.
     from ailand_gt4py.cli.option_texts import interval
+    from ailand_gt4py.core.times import step_of, time_text
     from ailand_gt4py.driver.progress import Progress
     from ailand_gt4py.io.period import read_period
     from ailand_gt4py.io.provenance import attributes
-    from ailand_gt4py.io.time_axis import step_of, text
     from ailand_gt4py.io.whole_files import write_figure
     from ailand_gt4py.sensitivity import derivatives, figure, output, quantities, summary
     from ailand_gt4py.weights.model_file import read_model
@@ -72,8 +72,8 @@ def run(arguments: argparse.Namespace) -> int:
     how = {"backend": arguments.backend, "precision": arguments.precision}
     period_command.say(
         arguments,
-        f"{arguments.file}: {period.n_columns} columns, {len(steps)} steps from {text(period.times[steps[0]])} to "
-        f"{text(period.times[steps[-1]])}; {len(outputs)} outputs by {len(inputs)} inputs",
+        f"{arguments.file}: {period.n_columns} columns, {len(steps)} steps from {time_text(period.times[steps[0]])} to "
+        f"{time_text(period.times[steps[-1]])}; {len(outputs)} outputs by {len(inputs)} inputs",
     )
     if arguments.trajectory == "file":
         states = derivatives.states_of_file(period, model, steps)

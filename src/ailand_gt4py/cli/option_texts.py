@@ -9,7 +9,7 @@ import numpy as np
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.names import listed_names
-from ailand_gt4py.io.time_axis import step_text
+from ailand_gt4py.core.times import step_text
 from ailand_gt4py.uncertainty.amount import Amount
 
 _SECONDS = {"h": 3600.0, "d": 86_400.0}

@@ -64,11 +64,11 @@ def run(arguments: argparse.Namespace) -> int:
 
     import numpy as np
 
+    from ailand_gt4py.core.times import time_text
     from ailand_gt4py.driver.progress import Progress
     from ailand_gt4py.emulator.emulator import Emulator
     from ailand_gt4py.io.period import end_after, read_period
     from ailand_gt4py.io.provenance import attributes
-    from ailand_gt4py.io.time_axis import text
     from ailand_gt4py.io.whole_files import write_figure
     from ailand_gt4py.uncertainty import figure as uncertainty_figure
 
@@ -87,8 +87,8 @@ def run(arguments: argparse.Namespace) -> int:
     sizes = uncertainty.ErrorSizes(errors, model, period)
     period_command.say(
         arguments,
-        f"{arguments.file}: {period.n_columns} columns, {period.n_steps} steps from {text(period.times[0])} to "
-        f"{text(period.ends[-1])}",
+        f"{arguments.file}: {period.n_columns} columns, {period.n_steps} steps from {time_text(period.times[0])} to "
+        f"{time_text(period.ends[-1])}",
     )
 
     def progress(n_columns: int) -> Progress:

@@ -10,7 +10,7 @@ from typing import TextIO
 import numpy as np
 from tqdm import tqdm
 
-from ailand_gt4py.io.time_axis import text
+from ailand_gt4py.core.times import time_text
 
 #: A plain line is written when this part of the run has gone by since the last one ...
 LINE_FRACTION = 0.1
@@ -69,7 +69,7 @@ class Progress:
         if self._quiet:
             return
         if self._bar is not None:
-            self._bar.set_postfix_str(f"at {text(simulated)}", refresh=False)
+            self._bar.set_postfix_str(f"at {time_text(simulated)}", refresh=False)
             self._bar.update(new)
             return
         now = self._clock()
@@ -85,7 +85,7 @@ class Progress:
         left = (self._n_steps - self._done) / rate
         percent = 100.0 * self._done / self._n_steps
         return (
-            f"{percent:5.1f} %  {self._done}/{self._n_steps} steps, at {text(simulated)}, "
+            f"{percent:5.1f} %  {self._done}/{self._n_steps} steps, at {time_text(simulated)}, "
             f"{_short(rate * self._n_columns)} column-steps/s, {duration(left)} left"
         )
 

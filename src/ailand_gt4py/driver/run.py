@@ -13,6 +13,7 @@ import numpy as np
 
 import ailand_gt4py
 from ailand_gt4py.core.errors import AilandError, InputError
+from ailand_gt4py.core.times import step_text, time_text
 from ailand_gt4py.driver.interruption import Interrupted, stop_signals
 from ailand_gt4py.driver.options import RunOptions
 from ailand_gt4py.driver.progress import Progress, duration
@@ -26,7 +27,7 @@ from ailand_gt4py.io.column_file import ColumnFile
 from ailand_gt4py.io.input import ColumnInput, open_input
 from ailand_gt4py.io.output import OutputLayout, global_attributes
 from ailand_gt4py.io.restart import Restart
-from ailand_gt4py.io.time_axis import read_times, step_text, text
+from ailand_gt4py.io.time_axis import read_times
 from ailand_gt4py.io.writers import Writer, move_into_place, open_writer, remove
 from ailand_gt4py.weights.model import Model
 from ailand_gt4py.weights.model_file import read_model
@@ -95,8 +96,8 @@ def _starting_point(options: RunOptions, model: Model) -> Restart | None:
         times = read_times(file)
     if restart.valid_time not in times:
         raise InputError(
-            f"{path}: is valid at {text(restart.valid_time)}; {options.forcing} has the times {text(times[0])} to "
-            f"{text(times[-1])}, expected one of them"
+            f"{path}: is valid at {time_text(restart.valid_time)}; {options.forcing} has the times "
+            f"{time_text(times[0])} to {time_text(times[-1])}, expected one of them"
         )
     return restart
 
@@ -113,7 +114,7 @@ def _announce(
     logger.info(
         "input: %s, %d columns, %d steps from %s to %s",
         options.forcing, source.n_columns, len(source.times),
-        text(source.times[0]), text(source.times[-1] + source.step),
+        time_text(source.times[0]), time_text(source.times[-1] + source.step),
     )  # fmt: skip
     for sentence in source.history:
         logger.info("  %s", sentence)
@@ -159,8 +160,8 @@ def _identity(
         "the restart file's content": "none" if started is None else started.digest(),
         "--precision": options.precision,
         "--backend": options.backend,
-        "the first label": text(layout.times[0]),
-        "the last label": text(layout.times[-1]),
+        "the first label": time_text(layout.times[0]),
+        "the last label": time_text(layout.times[-1]),
         "the number of columns": str(layout.shape[1]),
         "--block-steps": str(layout.block_steps),
     }
@@ -199,7 +200,7 @@ def _integrate(
         point = restarts.read_restart(targets.checkpoint, model)
         restarts.check_identity(targets.checkpoint, point.extra["identity"], identity)
         first = int(point.extra["next_step"])
-        logger.info("resuming at step %d of %d, %s", first, len(source.times), text(point.valid_time))
+        logger.info("resuming at step %d of %d, %s", first, len(source.times), time_text(point.valid_time))
         stepper = Stepper(emulator, source, point.state, point.diagnostics, point.before)
         stepper.report.restore(point.extra["outside"])
     else:

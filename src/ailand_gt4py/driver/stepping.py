@@ -10,13 +10,13 @@ import numpy as np
 
 from ailand_gt4py.core.arrays import array_module, to_host
 from ailand_gt4py.core.errors import RunError
+from ailand_gt4py.core.times import time_text
 from ailand_gt4py.emulator.derived_forcing import derived_forcing
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.emulator.previous_window import PreviousWindow
 from ailand_gt4py.io.input import ColumnInput
 from ailand_gt4py.io.output import FLAG_MASKS, Values, is_at_window_end
 from ailand_gt4py.io.quality import RangeCounter, count_outside_training_range
-from ailand_gt4py.io.time_axis import text
 from ailand_gt4py.weights.model import Variable
 
 #: Memory for the forcing of the steps that are prepared together, bytes.
@@ -209,7 +209,7 @@ class Stepper:
         time = self._source.times[first] + row * self._source.step
         raise RunError(
             f"result '{variables[index].name}' is not finite in column {column} "
-            f"(x = {self._source.x[column]}) at {text(time)}, expected a finite number"
+            f"(x = {self._source.x[column]}) at {time_text(time)}, expected a finite number"
         )
 
     def _on_device(self, host: Values) -> Any:

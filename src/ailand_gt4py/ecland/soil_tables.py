@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-Values = np.ndarray[Any, Any]
+from ailand_gt4py.core.types import Values
 
 #: Pressure of one bar, Pa.
 _BAR = 1.0e5

@@ -13,7 +13,8 @@ import netCDF4
 import numpy as np
 
 from ailand_gt4py.core import arrays
-from ailand_gt4py.core.errors import InputError, RunError
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.files import whole_file
 
 FORMAT = "ailand_gt4py land component 1"
 
@@ -32,21 +33,14 @@ def write(
     Raises:
         RunError: writing failed.
     """
-    target = Path(path)
-    temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
-    try:
-        with netCDF4.Dataset(temporary, "w", format="NETCDF4") as dataset:
-            dataset.setncatts({"format": FORMAT, **{f"identity_{key}": value for key, value in identity.items()}})
-            dataset.setncattr("clock", json.dumps({key: int(value) for key, value in position.items()}))
-            for name, array in memory.items():
-                _write_array(dataset, name, arrays.to_host(array))
-        temporary.replace(target)
-    except (OSError, RuntimeError) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise RunError(f"{target}: writing the restart file failed: {reason}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    with (
+        whole_file(Path(path), "writing the restart file") as temporary,
+        netCDF4.Dataset(temporary, "w", format="NETCDF4") as dataset,
+    ):
+        dataset.setncatts({"format": FORMAT, **{f"identity_{key}": value for key, value in identity.items()}})
+        dataset.setncattr("clock", json.dumps({key: int(value) for key, value in position.items()}))
+        for name, array in memory.items():
+            _write_array(dataset, name, arrays.to_host(array))
 
 
 def _write_array(dataset: Any, name: str, array: np.ndarray) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ailand_gt4py.core.times import step_text
 from ailand_gt4py.io.column_file import ColumnFile
-from ailand_gt4py.io.time_axis import step_text
 from ailand_gt4py.weights.model import Variable
 
 _CELL_METHOD = re.compile(r"\btime:\s*(\w+)")

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
 import numpy as np
 
 from ailand_gt4py.core.constants import GRAVITY
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.ecland import soil_tables
-
-Values = np.ndarray[Any, Any]
 
 #: Type of vegetation -> its cover.
 VEGETATION_COVERS: dict[str, str] = {"clim_tvh": "clim_cvh", "clim_tvl": "clim_cvl"}

@@ -11,11 +11,13 @@ import datetime
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.times import step_of, time_text
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.io import derive, time_axis
 from ailand_gt4py.io.annual_wave import read_annual_wave
 from ailand_gt4py.io.blocks import BLOCK_BYTES, BlockReader, Source, tiles
@@ -27,8 +29,6 @@ from ailand_gt4py.io.units import Conversion, conversion
 from ailand_gt4py.weights.model import ModelVariables, Variable
 
 __all__ = ["ColumnInput", "Reference", "open_input", "open_reference"]
-
-Values = np.ndarray[Any, Any]
 
 
 #: How to get a variable that a file lacks.
@@ -243,7 +243,7 @@ class ColumnInput:
         block_bytes: int,
     ) -> None:
         self.path, self.model, self._file, self._block_bytes = file.path, model, file, block_bytes
-        self.step = time_axis.step_of(model.step_seconds)
+        self.step = step_of(model.step_seconds)
         _require_present(file, model, with_state)
         all_times = time_axis.read_times(file)
         first, count = time_axis.select(all_times, self.step, start, end, str(file.path))
@@ -255,7 +255,7 @@ class ColumnInput:
         self.static = self._stack([reader.get(variable, is_static=True) for variable in model.static])
         self.initial_state: Values | None = None
         if with_state:
-            where = f" at {time_axis.text(self.times[0])}"
+            where = f" at {time_text(self.times[0])}"
             self.initial_state = self._stack(
                 [reader.get(variable, is_static=False, where=where) for variable in model.state]
             )

@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 
 from ailand_gt4py.core.errors import RunError
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.weights.model import Model, Variable
 
 #: Bits of `quality_flag`: which inputs of the step that starts at the row's label are outside the training range.
@@ -29,8 +30,6 @@ CALENDAR = "proleptic_gregorian"
 
 #: Bytes of a chunk: large enough for fast reading, small enough to read one column without reading everything.
 CHUNK_BYTES = 1 << 20
-
-Values = np.ndarray[Any, Any]
 
 
 @dataclasses.dataclass(frozen=True)

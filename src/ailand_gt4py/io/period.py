@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.times import parse_time, time_text
 from ailand_gt4py.emulator.derived_forcing import derived_forcing
 from ailand_gt4py.emulator.previous_window import PreviousWindow
 from ailand_gt4py.io.column_file import ColumnFile
 from ailand_gt4py.io.input import ColumnInput, open_input
 from ailand_gt4py.io.reference import open_reference
-from ailand_gt4py.io.time_axis import parse_time, read_times, text
+from ailand_gt4py.io.time_axis import read_times
 from ailand_gt4py.weights.model import Model, ModelVariables, Variable
 
 #: Times read at once.
@@ -166,8 +167,8 @@ def read_values(
     if wrong.size:
         time, column, position = (int(part) for part in wrong[0])
         raise InputError(
-            f"{path}: variable '{variables[position].name}' is {result[time, column, position]} at {text(times[time])} "
-            f"in column {column} (x = {period.x[column]}), expected a finite number"
+            f"{path}: variable '{variables[position].name}' is {result[time, column, position]} "
+            f"at {time_text(times[time])} in column {column} (x = {period.x[column]}), expected a finite number"
         )
     return result
 

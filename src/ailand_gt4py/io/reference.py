@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.times import step_text, time_text
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.io import time_axis
 from ailand_gt4py.io.blocks import BLOCK_BYTES, BlockReader, Source
 from ailand_gt4py.io.column_file import ColumnFile
 from ailand_gt4py.weights.model import Variable
-
-Values = np.ndarray[Any, Any]
 
 #: How far a reference column may be from the run's column, degrees.
 LOCATION_TOLERANCE = 0.01
@@ -94,16 +93,16 @@ class Reference:
         lacking = self.times[~np.isin(self.times, found)]
         if lacking.size:
             raise InputError(
-                f"{self.path}: reference has no time {time_axis.text(lacking[0])} ({lacking.size} of the run's "
+                f"{self.path}: reference has no time {time_text(lacking[0])} ({lacking.size} of the run's "
                 f"{self.times.size} times are "
-                f"missing; it has {time_axis.text(found[0])} to {time_axis.text(found[-1])}); expected all times of "
+                f"missing; it has {time_text(found[0])} to {time_text(found[-1])}); expected all times of "
                 "the run"
             )
         # All labels are there with others between them: means over its shorter windows are not means over the run's.
         shortest = np.diff(found[first:]).min()
         raise InputError(
-            f"{self.path}: reference has a step of {time_axis.step_text(shortest)}, expected the run's "
-            f"{time_axis.step_text(self.times[1] - self.times[0])}"
+            f"{self.path}: reference has a step of {step_text(shortest)}, expected the run's "
+            f"{step_text(self.times[1] - self.times[0])}"
         )
 
     def read(self, first: int, last: int) -> Values:

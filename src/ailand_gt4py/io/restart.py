@@ -12,7 +12,6 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,10 +20,10 @@ import netCDF4
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.files import whole_file
+from ailand_gt4py.core.times import time_text
 from ailand_gt4py.emulator.previous_window import PreviousWindow
 from ailand_gt4py.io.output import Values, variable_attributes
-from ailand_gt4py.io.time_axis import text
-from ailand_gt4py.io.writers import sync_path, writing
 from ailand_gt4py.weights.model import ModelVariables, Variable
 
 FORMAT = "ailand_gt4py restart 1"
@@ -77,16 +76,11 @@ def write_restart(path: Path, restart: Restart, model: ModelVariables, source: s
     Raises:
         RunError: writing failed.
     """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with writing(path, "writing the restart file"):
-            with netCDF4.Dataset(temporary, "w", format="NETCDF4") as dataset:
-                _fill(dataset, restart, model, source)
-            sync_path(temporary)
-            temporary.replace(path)
-            sync_path(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with (
+        whole_file(path, "writing the restart file") as temporary,
+        netCDF4.Dataset(temporary, "w", format="NETCDF4") as dataset,
+    ):
+        _fill(dataset, restart, model, source)
 
 
 def _groups(model: ModelVariables) -> tuple[tuple[str, Sequence[Variable]], ...]:
@@ -212,7 +206,7 @@ def check_start(path: Path, restart: Restart, start: np.datetime64 | None) -> No
         InputError: naming both times.
     """
     if start is not None and start != restart.valid_time:
-        raise InputError(f"{path}: is valid at {text(restart.valid_time)}, expected --start {text(start)}")
+        raise InputError(f"{path}: is valid at {time_text(restart.valid_time)}, expected --start {time_text(start)}")
 
 
 def check_columns(path: Path, restart: Restart, x: Values, latitude: Values, longitude: Values) -> None:

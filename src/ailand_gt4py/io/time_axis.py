@@ -9,29 +9,13 @@ import numpy as np
 import xarray as xr
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.times import parse_time, step_text, time_text
 from ailand_gt4py.io.column_file import TIME, ColumnFile, one_line
 
 #: CF names of the calendar that UTC follows (the Julian part of 'standard' ended in 1582).
 CALENDARS = ("standard", "gregorian", "proleptic_gregorian")
 
 Times = np.ndarray[Any, np.dtype[np.datetime64]]
-
-
-def text(time: np.datetime64) -> str:
-    """A time as people write it, without needless zeros."""
-    seconds = np.datetime_as_string(time, unit="s")
-    return seconds[:16] if seconds.endswith(":00") else seconds
-
-
-def step_text(step: np.timedelta64) -> str:
-    """A step in hours or seconds."""
-    seconds = float(step / np.timedelta64(1, "s"))
-    return f"{seconds / 3600:g} h" if seconds % 60 == 0 else f"{seconds:g} s"
-
-
-def step_of(seconds: float) -> np.timedelta64:
-    """Seconds as a timedelta64 in nanoseconds."""
-    return np.timedelta64(round(seconds * 1e9), "ns")
 
 
 def read_times(file: ColumnFile) -> Times:
@@ -68,8 +52,8 @@ def read_times(file: ColumnFile) -> Times:
         index = int(wrong[0]) + 1
         kind = "repeats" if differences[index - 1] == np.timedelta64(0, "ns") else "is before"
         raise InputError(
-            f"{what} at index {index} ({text(times[index])}) {kind} the one at index {index - 1} "
-            f"({text(times[index - 1])}); "
+            f"{what} at index {index} ({time_text(times[index])}) {kind} the one at index {index - 1} "
+            f"({time_text(times[index - 1])}); "
             f"expected strictly increasing times"
         )
     return times
@@ -88,28 +72,9 @@ def check_step(times: Times, first: int, count: int, step: np.timedelta64, what:
     index = first + int(wrong[0])
     found = times[index + 1] - times[index]
     raise InputError(
-        f"{what}: the times at index {index} ({text(times[index])}) and {index + 1} ({text(times[index + 1])}) are "
-        f"{step_text(found)} apart, expected the model's step of {step_text(step)}"
+        f"{what}: times at {index} ({time_text(times[index])}) and {index + 1} ({time_text(times[index + 1])}) "
+        f"are {step_text(found)} apart, expected the model's step of {step_text(step)}"
     )
-
-
-def parse_time(value: str | datetime.date | np.datetime64, option: str) -> np.datetime64:
-    """A time that the user gave, UTC: ISO text, with or without a Z, or what YAML makes of it.
-
-    Raises:
-        InputError: it is not a time.
-    """
-    time: np.datetime64
-    try:
-        if isinstance(value, str):
-            time = np.datetime64(value.removesuffix("Z") or "NaT", "ns")
-        else:
-            time = np.datetime64(value).astype("datetime64[ns]")
-    except (ValueError, TypeError):
-        time = np.datetime64("NaT", "ns")
-    if np.isnat(time):
-        raise InputError(f"{option} is '{value}', expected a time such as 2021-01-01T06:00")
-    return time
 
 
 def select(
@@ -135,22 +100,24 @@ def select(
         InputError: `start` or `end` is not in the file, they are in the wrong order, or the labels between are not one
             step apart.
     """
-    span = f"{what} has the times {text(times[0])} to {text(times[-1])}"
+    span = f"{what} has the times {time_text(times[0])} to {time_text(times[-1])}"
     first = 0
     if start is not None:
         wanted = parse_time(start, "--start")
         first = int(np.searchsorted(times, wanted))
         if first == len(times) or times[first] != wanted:
-            raise InputError(f"--start is {text(wanted)}; {span}, expected one of them")
+            raise InputError(f"--start is {time_text(wanted)}; {span}, expected one of them")
     stop = len(times)
     if end is not None:
         wanted = parse_time(end, "--end")
         if wanted <= times[first]:
-            raise InputError(f"--end is {text(wanted)}, expected a time after the start {text(times[first])}")
+            raise InputError(f"--end is {time_text(wanted)}, expected a time after the start {time_text(times[first])}")
         if wanted != times[-1] + step:
             stop = int(np.searchsorted(times, wanted))
             if stop == len(times) or times[stop] != wanted:
-                raise InputError(f"--end is {text(wanted)}; {span}, expected one of them or {text(times[-1] + step)}")
+                raise InputError(
+                    f"--end is {time_text(wanted)}; {span}, expected one of them or {time_text(times[-1] + step)}"
+                )
             # The label at the end is not used, but it must be where the last window ends.
             check_step(times, first, stop - first + 1, step, what)
     check_step(times, first, stop - first, step, what)

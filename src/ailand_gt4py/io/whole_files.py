@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,8 @@ import netCDF4
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.files import whole_file
 from ailand_gt4py.io.output import CALENDAR, TIME_UNITS
-from ailand_gt4py.io.writers import sync_path, writing
 
 #: Values from which on a variable is compressed: a chunk costs more than it saves in small ones.
 LEAST_COMPRESSED = 4096
@@ -65,27 +64,6 @@ def write_netcdf(path: Path, fill: Callable[[Any], None]) -> None:
         netCDF4.Dataset(temporary, "w", format="NETCDF4") as dataset,
     ):
         fill(dataset)
-
-
-@contextlib.contextmanager
-def whole_file(path: Path, doing: str) -> Iterator[Path]:
-    """A temporary name for a file that gets its own name once the block has written it.
-
-    Args:
-        doing: what the block does, for the message.
-
-    Raises:
-        RunError: writing failed; there is no file then, or the older one.
-    """
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
-    try:
-        with writing(path, doing):
-            yield temporary
-            sync_path(temporary)
-            temporary.replace(path)
-            sync_path(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_figure(path: Path, figure: Any) -> None:

@@ -12,14 +12,13 @@ import contextlib
 import errno
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
 import netCDF4
 import numpy as np
 
-from ailand_gt4py.core.errors import RunError
+from ailand_gt4py.core.files import sync_path, writing
 from ailand_gt4py.io.output import QUALITY_FLAG, OutputLayout, Values, coordinates, flag_attributes, variable_attributes
 
 
@@ -34,41 +33,6 @@ class Writer(Protocol):
 
     def close(self) -> None:
         """Flush and close."""
-
-
-@contextlib.contextmanager
-def writing(path: Path, what: str) -> Iterator[None]:
-    """Turn what goes wrong with a file into one clear line.
-
-    Raises:
-        RunError: writing failed.
-    """
-    try:
-        yield
-    except (OSError, RuntimeError) as error:  # netCDF4 raises RuntimeError for what HDF5 reports
-        if isinstance(error, RunError):
-            raise
-        raise RunError(f"{path}: {what} failed: {_reason(error, path)}") from error
-
-
-def _reason(error: BaseException, path: Path) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, OSError) and error.strerror:
-        text = error.strerror
-    if isinstance(error, OSError) and error.errno not in (None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return text
-    with contextlib.suppress(OSError):
-        text += f" ({shutil.disk_usage(path.parent).free / 2**20:.0f} MiB are free there)"
-    return text
-
-
-def sync_path(path: Path) -> None:
-    """Wait until a file or directory is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 class NetcdfWriter:

@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.observations import microwave
 from ailand_gt4py.observations.microwave import Radiometer
 from ailand_gt4py.observations.operators import Observable, Situation, column_of, on_columns, position_of
 from ailand_gt4py.stencils.physics import brightness
 from ailand_gt4py.weights.model import Model
-
-Values = np.ndarray[Any, Any]
 
 _WHAT = "observation tb"
 #: State that is seen, in the order of the field operators, and its units.

@@ -19,8 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
-
-Values = np.ndarray[Any, Any]
+from ailand_gt4py.core.types import Values
 
 #: Permittivity of the vacuum, F m-1, and of water at infinite frequency, 1 (Mironov et al. 2009).
 _VACUUM, _WATER_HIGH_FREQUENCY = 8.854e-12, 4.9

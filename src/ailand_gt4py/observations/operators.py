@@ -18,10 +18,9 @@ import numpy as np
 from ailand_gt4py.core import arrays
 from ailand_gt4py.core.dimensions import Column
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.stencils.physics import humidity
 from ailand_gt4py.weights.model import Model, Variable
-
-Values = np.ndarray[Any, Any]
 
 
 class Situation(NamedTuple):

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from ailand_gt4py.io.text_table import aligned
+from ailand_gt4py.core.text_table import aligned
 from ailand_gt4py.sensitivity.composites import mean
 from ailand_gt4py.sensitivity.derivatives import Derivatives
 from ailand_gt4py.sensitivity.quantities import units_of_derivative

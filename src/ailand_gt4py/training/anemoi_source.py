@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.times import time_text
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.io.column_file import one_line
 from ailand_gt4py.io.derive import DERIVATIONS, Derivation, sentences
-from ailand_gt4py.io.time_axis import check_step, text
+from ailand_gt4py.io.time_axis import check_step
 from ailand_gt4py.io.units import Conversion, conversion
 from ailand_gt4py.weights.variables import Specification, VariableSet
-
-Values = np.ndarray[Any, Any]
 
 
 def is_anemoi_store(path: Path) -> bool:
@@ -103,7 +103,7 @@ class AnemoiSource:
             row, column, position = (int(part) for part in np.argwhere(~finite)[0])
             raise InputError(
                 f"{self._path}: variable '{self._forcing[position].name}' is {values[row, column, position]} at "
-                f"{text(self.times[first + row])} in column {column}, expected a finite number"
+                f"{time_text(self.times[first + row])} in column {column}, expected a finite number"
             )
         return values
 
@@ -122,7 +122,8 @@ class AnemoiSource:
         missing = sorted(int(index) for index in self._dataset.missing)
         if missing:
             raise InputError(
-                f"{self._path}: {len(missing)} dates are missing, the first {text(times[missing[0]])}; expected none"
+                f"{self._path}: {len(missing)} dates are missing, the first {time_text(times[missing[0]])}, "
+                "expected none"
             )
         return times, step
 
@@ -195,8 +196,8 @@ class AnemoiSource:
             if differs.any():
                 row, column = (int(part) for part in np.argwhere(differs)[0])
                 raise InputError(
-                    f"{self._path}: variable '{name}' is {found[row, column]} at {text(self.times[first + row])} in "
-                    f"column {column} and {expected[column]} at the start, expected a static field"
+                    f"{self._path}: variable '{name}' is {found[row, column]} at {time_text(self.times[first + row])} "
+                    f"in column {column} and {expected[column]} at the start, expected a static field"
                 )
 
     def _static(self, derived: Mapping[str, Derivation]) -> Values:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.files import whole_file
 
 
 class Curves:
@@ -75,6 +76,5 @@ def _keep_lines(path: Path, is_kept: Callable[[str], bool]) -> None:
     if not path.exists():
         return
     lines = [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text("".join(line for line in lines if is_kept(line)), encoding="utf-8")
-    temporary.replace(path)
+    with whole_file(path, "writing the curves") as temporary:
+        temporary.write_text("".join(line for line in lines if is_kept(line)), encoding="utf-8")

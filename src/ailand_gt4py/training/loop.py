@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from ailand_gt4py.core.errors import InputError, RunError
+from ailand_gt4py.core.files import whole_file
 from ailand_gt4py.training.configuration import Configuration, Stage
 from ailand_gt4py.training.curves import Curves
 from ailand_gt4py.training.network import LayerNormNetwork
@@ -297,7 +298,7 @@ class Trainer:
         return {v.name: [v.normalisation.shift, v.normalisation.scale] for group in groups for v in group}
 
     def save(self) -> None:
-        """Write the checkpoint under a temporary name, then rename it."""
+        """Write the checkpoint completely or not at all."""
         content = {
             "configuration": self._configuration_text(),
             "normalisation": self._normalisation(),
@@ -314,15 +315,8 @@ class Trainer:
             "noise": self._noise.get_state(),
             "pool": self._pool.state_dict(),
         }
-        temporary = self.checkpoint_path.with_suffix(".tmp")
-        try:
+        with whole_file(self.checkpoint_path, "writing the checkpoint") as temporary:
             torch.save(content, temporary)
-            temporary.replace(self.checkpoint_path)
-        except OSError as error:
-            temporary.unlink(missing_ok=True)
-            raise RunError(
-                f"checkpoint {self.checkpoint_path}: cannot be written: {error.strerror or error}"
-            ) from error
 
     def resume(self) -> None:
         """Go on from the checkpoint in the directory.

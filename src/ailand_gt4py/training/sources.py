@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.io.column_file import ColumnFile
 from ailand_gt4py.io.input import ColumnInput, open_input
 from ailand_gt4py.io.time_axis import read_times
 from ailand_gt4py.training.anemoi_source import AnemoiSource, is_anemoi_store
 from ailand_gt4py.weights.variables import VariableSet
 
-Values = np.ndarray[Any, Any]
 #: Where a file has one time only and its step does not matter.
 ANY_STEP_SECONDS = 21_600.0
 

@@ -10,11 +10,10 @@ import dataclasses
 import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-Values = np.ndarray[Any, Any]
+from ailand_gt4py.core.types import Values
 
 #: Columns that are taken at a time where all data are gone through.
 COLUMN_BLOCK = 32

@@ -12,7 +12,7 @@ import dataclasses
 
 import numpy as np
 
-from ailand_gt4py.io.text_table import aligned
+from ailand_gt4py.core.text_table import aligned
 from ailand_gt4py.uncertainty.monte_carlo import CONDITIONS, MonteCarlo
 from ailand_gt4py.uncertainty.propagation import Propagation
 from ailand_gt4py.weights.meaning import SNOW_PROPERTIES, snow_of_state

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ailand_gt4py.core.text_table import aligned
 from ailand_gt4py.io.period import Period
-from ailand_gt4py.io.text_table import aligned
 from ailand_gt4py.io.whole_files import define, define_columns, define_texts, define_times, write_netcdf
 from ailand_gt4py.uncertainty.linearity import CLASSES, classes
 from ailand_gt4py.uncertainty.monte_carlo import MonteCarlo

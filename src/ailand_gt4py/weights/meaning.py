@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.ecland.snow import LEAST_WATER
 from ailand_gt4py.weights.model import Model
 
@@ -15,7 +16,6 @@ VEGETATION = {
     **dict.fromkeys(("lai_hv", "clim_veg_covh", "clim_veg_z0mh", "clim_veg_rsminh"), "clim_cvh"),
     **dict.fromkeys(("lai_lv", "clim_veg_covl", "clim_veg_z0ml", "clim_veg_rsminl"), "clim_cvl"),
 }
-Values = np.ndarray
 Lookup = Callable[[str], "Values | None"]
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from ailand_gt4py.core.files import whole_file
 from ailand_gt4py.evaluation.scores.verify import read_series
 from ailand_gt4py.io.output import ColumnOutput, Values
-from ailand_gt4py.io.writers import writing
 from ailand_gt4py.weights.model import Variable
 
 REFERENCE_COLOUR = "0.25"
@@ -109,14 +109,8 @@ def draw_run(
     figure = draw_columns(
         variables, times, series, truth, f"aiLand at {location}" if not truth else f"ecLand and aiLand at {location}"
     )
-    # Under a temporary name first: an older figure is replaced only by a whole one.
-    temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
-    try:
-        with writing(path, "writing the figure"):
-            figure.savefig(temporary, dpi=200)
-            temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path, "writing the figure") as temporary:
+        figure.savefig(temporary, dpi=200)
 
 
 def draw_columns(

@@ -22,14 +22,12 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.evaluation.scores.baselines import day_of_year_climatology
-
-Values = np.ndarray[Any, Any]
 
 #: Name of the ACC that is printed; see the module.
 ACC_DEFINITION = (

@@ -6,18 +6,17 @@ import contextlib
 import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from ailand_gt4py.core.times import time_text
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.evaluation.scores.scores import ScoreAccumulator, Scores, climatology, climatology_is_possible, table
 from ailand_gt4py.io.column_file import ColumnFile
 from ailand_gt4py.io.output import ColumnOutput
 from ailand_gt4py.io.reference import Reference, open_reference
-from ailand_gt4py.io.time_axis import read_times, text
+from ailand_gt4py.io.time_axis import read_times
 from ailand_gt4py.weights.model import Variable
-
-Values = np.ndarray[Any, Any]
 
 #: Memory for the reference of a block of columns, all labels and variables, bytes.
 BLOCK_BYTES = 64 << 20
@@ -96,7 +95,7 @@ def check_reference(
         sentences = list(reference.history)
         if len(covered) < len(times):
             part = f"{len(covered)} of the run's {len(times)} labels"
-            sentences.append(f"The reference ends at {text(covered[-1])}: {part} are compared.")
+            sentences.append(f"The reference ends at {time_text(covered[-1])}: {part} are compared.")
         if reference.missing:
             sentences.append(f"Not in the reference, so without scores: {', '.join(reference.missing)}.")
         return sentences
@@ -117,7 +116,7 @@ def score_table(output: Path, path: Path, variables: Sequence[Variable], step: n
     with ColumnOutput(output) as run:
         times = covered_times(path, run.times)
         if len(times) < 2:
-            return f"No scores: one label is compared ({text(times[0])}), and the first one never counts."
+            return f"No scores: one label is compared ({time_text(times[0])}), and the first one never counts."
         labels = reference_labels(path, times, step)
         with opened_reference(path, variables, labels, run.latitude, run.longitude) as reference:
             known = {variable.name: variable for variable in variables}

@@ -12,6 +12,7 @@ import xarray as xr
 
 from ailand_gt4py import __version__
 from ailand_gt4py.core.errors import InputError, RunError
+from ailand_gt4py.core.files import whole_file
 from ailand_gt4py.integration.hosts.icon4py.experiment import Experiment, grid_file, initial_states, make_driver
 from ailand_gt4py.integration.hosts.icon4py.process import Coupling, couple
 from ailand_gt4py.integration.hosts.icon4py.recorder import Recorder
@@ -169,17 +170,9 @@ def _attributes(options: RunOptions, coupling: Coupling) -> dict[str, Any]:
 
 
 def _write(data: xr.Dataset, path: Path | None) -> None:
-    """Under a temporary name first: an older file is replaced only by a whole one."""
-    if path is None:
-        return
-    temporary = path.with_name(f".{path.name}.partial")
-    try:
-        data.to_netcdf(temporary, engine="netcdf4")
-        temporary.replace(path)
-    except OSError as error:
-        raise RunError(f"writing {path}: {error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    if path is not None:
+        with whole_file(path, "writing the output") as temporary:
+            data.to_netcdf(temporary, engine="netcdf4")
 
 
 def _say(out: TextIO | None, text: str) -> None:

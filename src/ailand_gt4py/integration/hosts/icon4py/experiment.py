@@ -26,6 +26,7 @@ from icon4py.model.driver import config as driver_config
 from icon4py.model.driver import driver, driver_states, driver_utils
 
 from ailand_gt4py.core.errors import InputError, RunError
+from ailand_gt4py.core.files import whole_file
 
 #: Static fields that embedded execution cannot compute (of ICON4Py 0.4.1).
 COMPILED_STATIC_FIELDS = (
@@ -77,9 +78,8 @@ def grid_file(grid: str, directory: Path) -> Path:
     except (ValueError, TypeError) as error:
         raise InputError(f"grid: found '{grid}', expected a grid file or a name such as R2B3: {error}") from error
     directory.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.partial.nc")
-    generated.to_netcdf(temporary)
-    temporary.replace(path)
+    with whole_file(path, "writing the grid") as temporary:
+        generated.to_netcdf(temporary)
     return path
 
 

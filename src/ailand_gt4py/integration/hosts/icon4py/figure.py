@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from ailand_gt4py.core.errors import RunError
+from ailand_gt4py.core.files import whole_file
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.integration.coupling.exchange import LATENT_GIVEN, SENSIBLE_GIVEN
-
-Values = np.ndarray[Any, Any]
 
 MAPS = (
     ("surface_temperature", "skin temperature", "K", "RdYlBu_r"),
@@ -53,14 +52,8 @@ def draw(path: Path, data: xr.Dataset, longitude: Values, latitude: Values) -> N
             f"maps at {np.datetime_as_string(data['time'].values[-1], unit='m')} UTC",
             fontsize=10,
         )
-        temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
-        try:
+        with whole_file(path, "writing the figure") as temporary:
             figure.savefig(temporary, dpi=160)
-            temporary.replace(path)
-        except (OSError, ValueError) as error:
-            raise RunError(f"writing the figure {path}: {error}") from error
-        finally:
-            temporary.unlink(missing_ok=True)
 
 
 def _map(

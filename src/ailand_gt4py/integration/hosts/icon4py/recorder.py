@@ -12,13 +12,12 @@ from icon4py.model.driver.driver import Icon4pyDriver
 from icon4py.model.driver.driver_states import DriverStates, DriverTimers
 
 from ailand_gt4py.core.arrays import to_host
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.integration.coupling.budget import COLUMNS
 from ailand_gt4py.integration.coupling.exchange import GIVEN
 from ailand_gt4py.integration.coupling.surface_fluxes import LATENT, SENSIBLE, WATER
 from ailand_gt4py.integration.hosts.icon4py.component import as_datetime64
 from ailand_gt4py.integration.hosts.icon4py.process import Coupling
-
-Values = np.ndarray[Any, Any]
 
 #: Outputs of the land that are recorded where the model gives them.
 LAND_FIELDS = (

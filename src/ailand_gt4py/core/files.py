@@ -1,0 +1,68 @@
+"""Files that are written completely or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from ailand_gt4py.core.errors import RunError
+
+
+@contextlib.contextmanager
+def writing(path: Path, what: str) -> Iterator[None]:
+    """Turn what goes wrong with a file into one clear line.
+
+    Raises:
+        RunError: writing failed.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # netCDF4 raises RuntimeError for what HDF5 reports
+        if isinstance(error, RunError):
+            raise
+        raise RunError(f"{path}: {what} failed: {_reason(error, path)}") from error
+
+
+def _reason(error: BaseException, path: Path) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, OSError) and error.strerror:
+        text = error.strerror
+    if isinstance(error, OSError) and error.errno not in (None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return text
+    with contextlib.suppress(OSError):
+        text += f" ({shutil.disk_usage(path.parent).free / 2**20:.0f} MiB are free there)"
+    return text
+
+
+def sync_path(path: Path) -> None:
+    """Wait until a file or directory is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def whole_file(path: Path, doing: str) -> Iterator[Path]:
+    """A temporary name for a file that gets its own name once the block has written it.
+
+    Args:
+        doing: what the block does, for the message.
+
+    Raises:
+        RunError: writing failed; there is no file then, or the older one.
+    """
+    temporary = path.with_name(f".{path.stem[:100]}.{os.getpid()}.partial{path.suffix}")
+    try:
+        with writing(path, doing):
+            yield temporary
+            sync_path(temporary)
+            temporary.replace(path)
+            sync_path(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
