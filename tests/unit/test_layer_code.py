@@ -43,7 +43,7 @@ def text_of(*definitions: Definition, with_blas: bool = False) -> str:
 
 def test_a_value_and_its_change_are_multiplied_together_where_the_value_is_on() -> None:
     text = text_of(ON, CHANGE, layer("v", "on"), layer("dv", "change"))
-    assert text.count("multiply_both") == text.count("list_places") == 1
+    assert text.count("multiply_both") == text.count("list_positions") == 1
     assert "multiply_panel" not in text
 
 
@@ -74,4 +74,4 @@ def test_what_one_layer_multiplies_is_not_written_over_by_the_one_beside_it() ->
 def test_a_blas_multiplies_each_by_itself() -> None:
     text = text_of(ON, CHANGE, layer("v", "on"), layer("dv", "change"), with_blas=True)
     assert text.count("dense_by") == 2
-    assert "list_places" not in text
+    assert "list_positions" not in text

@@ -57,9 +57,9 @@ class DirectedCode:
         if not self.lists:
             return []
         sizes = [f"few * {list_size(extent)}" for _, extent in self.lists.values()]
-        lines = [f"int* const all_places = ailand::workspace<int, 3>({' + '.join(sizes)});"]
+        lines = [f"int* const all_positions = ailand::workspace<int, 3>({' + '.join(sizes)});"]
         for k, (name, _) in enumerate(self.lists.values()):
-            lines.append(f"int* const {name} = all_places + {' + '.join(['0', *sizes[:k]])};")
+            lines.append(f"int* const {name} = all_positions + {' + '.join(['0', *sizes[:k]])};")
         return lines
 
     def positions_of_row(self, definition: Definition) -> list[str]:
@@ -122,7 +122,7 @@ def list_size(extent: str) -> str:
 def list_positions(lists: str, extent: str, holds: str) -> list[str]:
     """What lists, for row r, those of so many features j where something holds; the first list is that of ``row``."""
     return [
-        f"ailand::list_places<T>({lists} + (r - row) * {list_size(extent)}, {extent}, [&](long j) {{",
+        f"ailand::list_positions<T>({lists} + (r - row) * {list_size(extent)}, {extent}, [&](long j) {{",
         f"using V = ailand::vector_of<T>; return {holds}; }});",
     ]
 

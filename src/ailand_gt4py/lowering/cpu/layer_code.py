@@ -87,7 +87,7 @@ class LayerCode:
             assert isinstance(product.x, Load)
             size = list_size(cpp(product.inputs))
             x = self.block.expression(product.x, product.inputs)
-            here = f"all_places + {' + '.join(sizes)}"
+            here = f"all_positions + {' + '.join(sizes)}"
             sizes.append(f"part * {size}")
             lists.append(f"{{{here}, {size}}}")
             # What is no number is on, too.
@@ -98,7 +98,7 @@ class LayerCode:
             f"{self._finish(change)});",
         ]
         return [
-            f"int* const all_places = ailand::workspace<int, 4>({' + '.join(sizes)});",
+            f"int* const all_positions = ailand::workspace<int, 4>({' + '.join(sizes)});",
             *lines,
             f"const ailand::Positions positions[] = {{{', '.join(lists)}}};",
             *self._panels(call, str(_VECTORS_OF_BOTH)),
