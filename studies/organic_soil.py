@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from ailand_gt4py.evaluation.columns import read_columns
 from ailand_gt4py.evaluation.runs import run_free
-from ailand_gt4py.evaluation.scores.columns import read_columns
 from ailand_gt4py.weights.model_file import read_model
 
 TRAINING = ("ecland_synth_6h_train.nc", "ecland_synth_6h_train_b.nc")

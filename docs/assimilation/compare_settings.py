@@ -21,7 +21,7 @@ from ailand_gt4py.assimilation.settings import Errors
 from ailand_gt4py.assimilation.twin import Twin, TwinSettings
 from ailand_gt4py.cli.assimilate import first_label
 from ailand_gt4py.emulator.emulator import Emulator
-from ailand_gt4py.evaluation.scores.columns import VerificationColumns, read_columns
+from ailand_gt4py.evaluation.columns import VerificationColumns, read_columns
 from ailand_gt4py.weights.model import Model
 
 DEFAULT = TwinSettings()

@@ -28,7 +28,7 @@ from ailand_gt4py.assimilation.settings import Errors
 from ailand_gt4py.assimilation.twin import TwinSettings, is_seen, make_operator
 from ailand_gt4py.assimilation.window import Schedule, Sight, equivalents, run_window
 from ailand_gt4py.emulator.emulator import Emulator
-from ailand_gt4py.evaluation.scores.columns import read_columns
+from ailand_gt4py.evaluation.columns import read_columns
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "column_run" / "ecland_columns.nc"
 STEPS = 4

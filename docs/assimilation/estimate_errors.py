@@ -19,7 +19,7 @@ from ailand_gt4py import read_model
 from ailand_gt4py.assimilation.control import UNITS
 from ailand_gt4py.assimilation.settings import FREEZING_BEGINS
 from ailand_gt4py.emulator.emulator import Emulator
-from ailand_gt4py.evaluation.scores.columns import read_columns
+from ailand_gt4py.evaluation.columns import read_columns
 from ailand_gt4py.observations.operators import ScreenHumidity, ScreenTemperature, Situation
 
 STEPS_PER_DAY = 4

@@ -13,8 +13,8 @@ from typing import Protocol
 
 import numpy as np
 
+from ailand_gt4py.evaluation.columns import VerificationColumns, read_columns
 from ailand_gt4py.evaluation.runs import label_offset, start_labels
-from ailand_gt4py.evaluation.scores.columns import VerificationColumns, read_columns
 from ailand_gt4py.evaluation.scores.groups import HELD_OUT_BOX
 from ailand_gt4py.training.dataset import location_groups, read_windows
 from ailand_gt4py.training.scaling import Scaling, clip_targets, error_scales, measure, normalised_tensors

@@ -18,8 +18,8 @@ import matplotlib
 import numpy as np
 import xarray as xr
 
+from ailand_gt4py.evaluation.columns import VerificationColumns, read_columns
 from ailand_gt4py.evaluation.runs import run_free
-from ailand_gt4py.evaluation.scores.columns import VerificationColumns, read_columns
 from ailand_gt4py.evaluation.scores.groups import inside_box
 from ailand_gt4py.io.quality import count_outside_training_range
 from ailand_gt4py.weights.model import Model

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ailand_gt4py.evaluation.columns import VerificationColumns, read_columns
 from ailand_gt4py.evaluation.runs import label_offset, run_free
-from ailand_gt4py.evaluation.scores.columns import VerificationColumns, read_columns
 from ailand_gt4py.io.derive import VEGETATION_COVERS
 from ailand_gt4py.weights.model import Model
 from ailand_gt4py.weights.model_file import read_model

@@ -21,8 +21,8 @@ import numpy as np
 import xarray as xr
 import yaml
 
+from ailand_gt4py.evaluation.columns import read_columns
 from ailand_gt4py.evaluation.report.attachments import TRANSFER_SCHEMA
-from ailand_gt4py.evaluation.scores.columns import read_columns
 from ailand_gt4py.evaluation.scores.lead_time import free_run_scores
 from ailand_gt4py.weights.model_file import read_model
 from ailand_gt4py.weights.variables import CATALOGUE, FORCING, STATE, STATIC

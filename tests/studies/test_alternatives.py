@@ -13,9 +13,9 @@ from studies.alternatives import protocol, recurrent, trees  # noqa: E402
 from studies.alternatives.__main__ import FewerStates, table  # noqa: E402
 from training_files import write_columns  # noqa: E402
 
+from ailand_gt4py.evaluation.columns import VerificationColumns  # noqa: E402
 from ailand_gt4py.evaluation.report.attachments import read_alternatives  # noqa: E402
 from ailand_gt4py.evaluation.runs import start_labels  # noqa: E402
-from ailand_gt4py.evaluation.scores.columns import VerificationColumns  # noqa: E402
 from ailand_gt4py.training.export import to_model  # noqa: E402
 from ailand_gt4py.training.loop import build_network  # noqa: E402
 from ailand_gt4py.weights.model import Model  # noqa: E402

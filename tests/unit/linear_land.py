@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ailand_gt4py.evaluation.scores.columns import VerificationColumns
+from ailand_gt4py.evaluation.columns import VerificationColumns
 from ailand_gt4py.weights.model import Model, Variable
 
 LAYERS = ("swvl1", "swvl2", "swvl3")

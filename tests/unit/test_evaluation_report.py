@@ -20,11 +20,12 @@ from test_attachments import ALTERNATIVES, TRANSFER
 
 from ailand_gt4py.cli import evaluate as command
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.evaluation import literature, study
 from ailand_gt4py.evaluation.figures import space as figures_space
 from ailand_gt4py.evaluation.figures import style as figure_style
 from ailand_gt4py.evaluation.figures import time as figures_time
 from ailand_gt4py.evaluation.report import data as report_data
-from ailand_gt4py.evaluation.report import html_page, literature, study
+from ailand_gt4py.evaluation.report import html_page
 from ailand_gt4py.evaluation.runs import Cost
 from ailand_gt4py.evaluation.scores import baselines, groups, metrics
 from ailand_gt4py.weights.model import Normalisation

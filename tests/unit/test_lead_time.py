@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from ailand_gt4py.cli import evaluate as command
 from ailand_gt4py.core.errors import InputError, RunError
+from ailand_gt4py.evaluation.columns import VerificationColumns, read_columns
 from ailand_gt4py.evaluation.report import report
 from ailand_gt4py.evaluation.scores import baselines, lead_time
-from ailand_gt4py.evaluation.scores.columns import VerificationColumns, read_columns
 from ailand_gt4py.weights.model import Model, Variable
 
 DAY = np.timedelta64(1, "D")

@@ -5,16 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ailand_gt4py.evaluation.figures.series import (
-    DIAGNOSTIC_COLOUR,
-    REFERENCE_COLOUR,
-    daily_means,
-    draw_columns,
-    location_text,
-    nearest_column,
-    rmse_text,
-    units_text,
-)
+from ailand_gt4py.evaluation.figures.series import REFERENCE_COLOUR, daily_means, draw_columns, rmse_text
+from ailand_gt4py.evaluation.figures.style import DIAGNOSTIC_COLOUR, location_text, nearest_column, units_text
 from helpers import small_model
 
 MODEL = small_model()

@@ -29,7 +29,7 @@ from ailand_gt4py.assimilation.window import Schedule, Sight, run_window
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.emulator.emulator import Emulator
-from ailand_gt4py.evaluation.scores.columns import VerificationColumns
+from ailand_gt4py.evaluation.columns import VerificationColumns
 from ailand_gt4py.observations.brightness import BrightnessTemperature
 from ailand_gt4py.observations.operators import (
     Observable,

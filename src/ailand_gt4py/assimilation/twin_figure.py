@@ -10,8 +10,17 @@ from ailand_gt4py.assimilation.control import SOIL_WATER
 from ailand_gt4py.assimilation.twin import TwinResult
 from ailand_gt4py.assimilation.twin_scores import ROOT_ZONE, TwinScores, snow_free, soil_water
 from ailand_gt4py.core.types import Values
-from ailand_gt4py.evaluation.figures.series import OFFSET_FORMATS, location_text, nearest_column, units_text
-from ailand_gt4py.evaluation.figures.style import PERSISTENCE_COLOUR, TRUTH_COLOUR, WIDTH, new_figure, styled
+from ailand_gt4py.evaluation.figures.style import (
+    PERSISTENCE_COLOUR,
+    TRUTH_COLOUR,
+    WIDTH,
+    date_axis,
+    location_text,
+    nearest_column,
+    new_figure,
+    styled,
+    units_text,
+)
 
 #: Run -> colour, width of the line, name.
 _LINES = {
@@ -39,8 +48,6 @@ def choose_column(result: TwinResult, latitude: Values, longitude: Values, at: t
 
 def draw(result: TwinResult, scores: TwinScores, latitude: Values, longitude: Values, column: int) -> Any:
     """A matplotlib figure of an experiment."""
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-
     with styled():
         figure = new_figure(WIDTH, 7.2)
         panels = figure.subplots(3, 2)
@@ -49,10 +56,7 @@ def draw(result: TwinResult, scores: TwinScores, latitude: Values, longitude: Va
         _draw_errors(panels[2, 0], result)
         _draw_ratios(panels[2, 1], scores)
         for panel in panels.flat[:5]:
-            locator = AutoDateLocator(minticks=3, maxticks=7)
-            panel.xaxis.set_major_locator(locator)
-            panel.xaxis.set_major_formatter(ConciseDateFormatter(locator, offset_formats=OFFSET_FORMATS))
-            panel.margins(x=0.0)
+            date_axis(panel)
             panel.grid(axis="y", lw=0.3, color="0.85")
         handles, labels = panels[0, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))

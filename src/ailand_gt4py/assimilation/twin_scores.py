@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 
 import numpy as np
 
 from ailand_gt4py.assimilation.consistency import Consistency, chi_square, consistency
 from ailand_gt4py.assimilation.control import SOIL_WATER, root_zone
 from ailand_gt4py.assimilation.twin import TwinResult
+from ailand_gt4py.core.text_table import aligned
 from ailand_gt4py.observations.operators import position_of
 
 ROOT_ZONE = "root zone"
@@ -109,23 +109,27 @@ def text(scores: TwinScores) -> str:
     lines = [
         "RMSE of soil water against the truth, m3 m-3, over all labels",
         f"  snow-free: {free} columns without snow or frost in the period; all: {scores.scores[-1].n_columns} columns",
-        *_table(
+        *aligned(
             ("quantity", "columns", "open loop", "background", "analysis", "analysis / open loop"),
             [
                 (s.name, s.columns, f"{s.open_loop:.4f}", f"{s.background:.4f}", f"{s.analysis:.4f}", f"{s.ratio:.3f}")
                 for s in scores.scores
             ],
+            left=1,
+            indent=2,
         ),
         "",
         "Standard deviation that the filter believes, root mean square over all columns",
-        *_table(
+        *aligned(
             ("control", "first background", "first analysis", "last background", "last analysis"),
             [(name, *(f"{value:.4f}" for value in values)) for name, values in scores.spread.items()],
+            left=1,
+            indent=2,
         ),
         "",
         f"Chi-square of the departures over their number: {scores.chi_square:.3f}",
         "Departures used, and error standard deviations after Desroziers et al. 2005 beside those believed",
-        *_table(
+        *aligned(
             ("observation", "used", "screened", "bias", "RMS", "believed", "R est.", "R", "HBH est.", "HBH"),
             [
                 (
@@ -140,23 +144,11 @@ def text(scores: TwinScores) -> str:
                 )
                 for c in scores.consistency
             ],
+            left=1,
+            indent=2,
         ),
     ]  # fmt: skip
     return "\n".join(lines)
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines with columns as wide as their widest entry: words to the left, numbers to the right."""
-    widths = [max(len(row[position]) for row in (head, *rows)) for position in range(len(head))]
-
-    def line(row: Sequence[str]) -> str:
-        cells = [
-            cell.ljust(width) if position == 0 else cell.rjust(width)
-            for position, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        return "  " + "  ".join(cells)
-
-    return [line(head), *map(line, rows)]
 
 
 def _rms(values: np.ndarray) -> float:

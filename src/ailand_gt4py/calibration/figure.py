@@ -10,7 +10,7 @@ from ailand_gt4py.calibration.case import Case
 from ailand_gt4py.calibration.estimation import Estimate
 from ailand_gt4py.calibration.report import Quality
 from ailand_gt4py.evaluation.figures import style as figure_style
-from ailand_gt4py.evaluation.figures.series import OFFSET_FORMATS, location_text, nearest_column, units_text
+from ailand_gt4py.evaluation.figures.style import date_axis, location_text, nearest_column, units_text
 
 DETERMINED_COLOUR, OTHER_COLOUR, FIRST_COLOUR = "#1f77b4", "#d1495b", "0.65"
 #: Relative deviations and distances beyond these are drawn at the edge.
@@ -90,8 +90,6 @@ def _distances(panel: Any, case: Case, found: Estimate, known: Quality, k: int) 
 
 
 def _runs(part: Any, case: Case, found: Estimate, column: int) -> None:
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-
     _, first = case.misfit.run(case.bounds.clip(case.first_guess))
     _, last = case.misfit.run(found.values)
     seen = case.misfit.observations.values[:, column]
@@ -102,9 +100,7 @@ def _runs(part: Any, case: Case, found: Estimate, column: int) -> None:
         panel.plot(case.period.ends, last[:, column, k], color=DETERMINED_COLOUR, lw=1.0, label="with the estimate")
         panel.set_ylabel(f"{variable.name} ({units_text(variable.units) or '1'})")
         panel.margins(x=0.0)
-    locator = AutoDateLocator(minticks=3, maxticks=8)
-    panels[-1].xaxis.set_major_locator(locator)
-    panels[-1].xaxis.set_major_formatter(ConciseDateFormatter(locator, offset_formats=OFFSET_FORMATS))
+    date_axis(panels[-1], most_ticks=8)
     panels[0].legend(fontsize=6.5, ncols=3, loc="best")
     where = location_text(float(case.period.latitude[column]), float(case.period.longitude[column]))
     panels[0].set_title(f"at {where}", loc="left", fontsize=8)

@@ -123,7 +123,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ailand_gt4py.assimilation.twin import Twin
     from ailand_gt4py.cli.evaluate import parse_point
     from ailand_gt4py.driver.progress import Progress
-    from ailand_gt4py.evaluation.scores.columns import read_columns
+    from ailand_gt4py.evaluation.columns import read_columns
     from ailand_gt4py.evaluation.scores.groups import read_locations
     from ailand_gt4py.io.whole_files import write_figure
     from ailand_gt4py.weights.model_file import read_model

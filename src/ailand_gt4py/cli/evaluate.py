@@ -14,9 +14,9 @@ from ailand_gt4py.core.files import whole_file
 from ailand_gt4py.evaluation.report import attachments, report
 
 if TYPE_CHECKING:  # `--help` must not wait for GT4Py
-    from ailand_gt4py.evaluation.report.study import Study
+    from ailand_gt4py.evaluation.columns import VerificationColumns
     from ailand_gt4py.evaluation.runs import FreeRun
-    from ailand_gt4py.evaluation.scores.columns import VerificationColumns
+    from ailand_gt4py.evaluation.study import Study
 
 DESCRIPTION = """\
 Score a model against the truth in a file: runs from many starts, by lead time, against persistence and day-of-year
@@ -70,11 +70,10 @@ def run(arguments: argparse.Namespace) -> int:
         RunError: the network cannot be compiled, a package for the report is missing, or writing fails.
     """
     # Only now: `--help` must not wait for GT4Py.
-    from ailand_gt4py.evaluation import runs
+    from ailand_gt4py.evaluation import runs, study
+    from ailand_gt4py.evaluation.columns import read_columns
     from ailand_gt4py.evaluation.report import data as report_data
-    from ailand_gt4py.evaluation.report import study
     from ailand_gt4py.evaluation.scores import lead_time, metrics
-    from ailand_gt4py.evaluation.scores.columns import read_columns
     from ailand_gt4py.evaluation.scores.groups import read_locations
     from ailand_gt4py.weights.model_file import read_model
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 
-def aligned(titles: tuple[str, ...], rows: list[tuple[str, ...]], left: int) -> list[str]:
-    """Lines of a table.
+
+def aligned(titles: Sequence[str], rows: Sequence[Sequence[str]], left: int, indent: int = 0) -> list[str]:
+    """Lines of a table: titles, a rule, and the rows.
 
     Args:
-        left: columns that stand at their left edge, the others at their right one.
+        titles, rows: cells of each line.
+        left: how many columns stand at their left edge; the others stand at their right one.
+        indent: blanks before each line.
     """
-    widths = [max(len(row[k]) for row in (titles, *rows)) for k in range(len(titles))]
+    widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
 
-    def line(cells: tuple[str, ...]) -> str:
+    def line(cells: Sequence[str]) -> str:
         words = [
             cell.ljust(width) if k < left else cell.rjust(width)
             for k, (cell, width) in enumerate(zip(cells, widths, strict=True))
         ]
-        return "  ".join(words).rstrip()
+        return (" " * indent + "  ".join(words)).rstrip()
 
-    return [line(titles), line(tuple("-" * width for width in widths)), *map(line, rows)]
+    return [line(titles), line(["-" * width for width in widths]), *map(line, rows)]

@@ -18,7 +18,7 @@ import numpy as np
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.emulator.emulator import Emulator, Precision
-from ailand_gt4py.evaluation.scores.columns import VerificationColumns
+from ailand_gt4py.evaluation.columns import VerificationColumns
 from ailand_gt4py.weights.model import Model, Variable
 
 SECONDS_PER_DAY = 86_400.0

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ailand_gt4py.evaluation.figures import style as figure_style
-from ailand_gt4py.evaluation.figures.series import OFFSET_FORMATS, location_text, nearest_column, units_text
 from ailand_gt4py.evaluation.figures.space import draw_map, map_extent, map_shrink
+from ailand_gt4py.evaluation.figures.style import date_axis, location_text, nearest_column, units_text
 from ailand_gt4py.sensitivity.composites import HEMISPHERES, SEASONS, by_hemisphere, mean
 from ailand_gt4py.sensitivity.derivatives import Derivatives
 from ailand_gt4py.sensitivity.quantities import units_of_derivative
@@ -131,8 +131,6 @@ def running_mean(times: np.ndarray, values: np.ndarray, days: float) -> np.ndarr
 
 
 def _series(part: Any, found: Derivatives, shown: list[tuple[int, int]], column: int) -> None:
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-
     rows = -(-len(shown) // 2)
     panels = part.subplots(rows, 4, squeeze=False, width_ratios=(3.2, 1.0, 3.2, 1.0))
     for panel in panels.flat:
@@ -146,9 +144,7 @@ def _series(part: Any, found: Derivatives, shown: list[tuple[int, int]], column:
         left.plot(found.times, running_mean(found.times, values, SMOOTH_DAYS), color="0.1", lw=1.0)
         left.axhline(0.0, color="0.7", lw=0.5)
         left.set_title(_title(found, pair), loc="left", fontsize=8)
-        locator = AutoDateLocator(minticks=3, maxticks=7)
-        left.xaxis.set_major_locator(locator)
-        left.xaxis.set_major_formatter(ConciseDateFormatter(locator, offset_formats=OFFSET_FORMATS))
+        date_axis(left)
         right.set_axis_on()
         means = by_hemisphere(found.values[pair], found.times, found.latitude)
         for side, colour in enumerate((NORTH_COLOUR, SOUTH_COLOUR)):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ailand_gt4py.evaluation.figures import style as figure_style
-from ailand_gt4py.evaluation.figures.series import OFFSET_FORMATS, location_text, nearest_column, units_text
+from ailand_gt4py.evaluation.figures.style import date_axis, location_text, nearest_column, units_text
 from ailand_gt4py.io.period import Period
 from ailand_gt4py.uncertainty.linearity import CLASSES, classes
 from ailand_gt4py.uncertainty.monte_carlo import MonteCarlo
@@ -60,15 +60,6 @@ def draw(
     return figure
 
 
-def _times(panel: Any) -> None:
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-
-    locator = AutoDateLocator(minticks=3, maxticks=7)
-    panel.xaxis.set_major_locator(locator)
-    panel.xaxis.set_major_formatter(ConciseDateFormatter(locator, offset_formats=OFFSET_FORMATS))
-    panel.margins(x=0.0)
-
-
 def _through_time(
     panel: Any, period: Period, linear: Propagation, members: MonteCarlo | None, position: int, column: int
 ) -> None:
@@ -76,7 +67,7 @@ def _through_time(
     if members is not None:
         panel.plot(period.ends, members.deviation[:, column, position], color="0.15", lw=0.7, ls="--", label="members")
     panel.set_ylim(bottom=0.0)
-    _times(panel)
+    date_axis(panel)
 
 
 def _sources(panel: Any, period: Period, linear: Propagation, position: int) -> None:
@@ -86,7 +77,7 @@ def _sources(panel: Any, period: Period, linear: Propagation, position: int) -> 
     parts = variances / np.where(total > 0.0, total, 1.0) * np.sqrt(total)
     panel.stackplot(period.ends, parts, colors=SOURCE_COLOURS, labels=SOURCES, lw=0.0)
     panel.set_ylim(bottom=0.0)
-    _times(panel)
+    date_axis(panel)
 
 
 def _against(panel: Any, linear: Propagation, members: MonteCarlo, position: int) -> None:

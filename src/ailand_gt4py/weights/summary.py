@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Callable, Sequence
 
+from ailand_gt4py.core.text_table import aligned
 from ailand_gt4py.weights import architectures
 from ailand_gt4py.weights.model import Model, Normalisation, Variable
 from ailand_gt4py.weights.model_file import stored_checksum
@@ -116,9 +117,7 @@ def _table(variables: Sequence[Variable]) -> list[str]:
         for title, text in columns.items()
     }
     cells = {title: column for title, column in cells.items() if any(column)}
-    widths = {title: max(len(text) for text in (title, *column)) for title, column in cells.items()}
-    rows = [list(cells), *zip(*cells.values(), strict=True)] if cells else []
-    return ["  " + "  ".join(f"{text:<{n}}" for text, n in zip(row, widths.values(), strict=True)) for row in rows]
+    return aligned(tuple(cells), list(zip(*cells.values(), strict=True)), left=len(cells), indent=2) if cells else []
 
 
 def _cell(text: str, widest: int) -> str:

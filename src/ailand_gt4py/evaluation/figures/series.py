@@ -10,43 +10,22 @@ from typing import Any
 import numpy as np
 
 from ailand_gt4py.core.files import whole_file
+from ailand_gt4py.evaluation.figures.style import (
+    DIAGNOSTIC_COLOUR,
+    STATE_COLOUR,
+    date_axis,
+    location_text,
+    nearest_column,
+    units_text,
+)
 from ailand_gt4py.evaluation.scores.verify import read_series
 from ailand_gt4py.io.output import ColumnOutput, Values
 from ailand_gt4py.weights.model import Variable
 
 REFERENCE_COLOUR = "0.25"
-STATE_COLOUR, DIAGNOSTIC_COLOUR = "#d1495b", "#1f77b4"
 
 #: Longer runs are drawn as daily means: the daily cycle would fill the panels.
 DAILY_MEANS_FROM = np.timedelta64(120, "D")
-
-#: What stands at the end of the time axis whose ticks are years, months, days, hours, minutes, seconds.
-OFFSET_FORMATS = ["", "%Y", "%Y", "%Y-%m-%d", "%Y-%m-%d", "%Y-%m-%d %H:%M"]
-
-_NO_UNIT = ("1", "")
-
-
-def nearest_column(latitude: Values, longitude: Values, at: tuple[float, float] | None) -> int:
-    """Index of the column with the least great-circle distance to a location (haversine); the first for no location.
-
-    Args:
-        latitude, longitude: (n_columns,) degrees.
-        at: latitude and longitude, degrees.
-    """
-    if at is None:
-        return 0
-    phi, theta = np.deg2rad(np.asarray(latitude, np.float64)), np.deg2rad(np.asarray(longitude, np.float64))
-    phi_at, theta_at = math.radians(at[0]), math.radians(at[1])
-    haversine = (
-        np.sin((phi - phi_at) / 2.0) ** 2 + np.cos(phi) * math.cos(phi_at) * np.sin((theta - theta_at) / 2.0) ** 2
-    )
-    return int(np.argmin(haversine))
-
-
-def location_text(latitude: float, longitude: float) -> str:
-    """A location as in 51.6° N, 4.9° E."""
-    east = (longitude + 180.0) % 360.0 - 180.0
-    return f"{abs(latitude):.2f}° {'N' if latitude >= 0 else 'S'}, {abs(east):.2f}° {'E' if east >= 0 else 'W'}"
 
 
 def daily_means(times: Values, values: Values) -> tuple[Values, Values]:
@@ -55,18 +34,6 @@ def daily_means(times: Values, values: Values) -> tuple[Values, Values]:
     counts = np.bincount(position)
     means = np.bincount(position, weights=values.astype(np.float64)) / counts
     return days.astype("datetime64[h]") + np.timedelta64(12, "h"), means
-
-
-def units_text(units: str) -> str:
-    """Units for a figure, exponents raised."""
-    if units in _NO_UNIT:
-        return ""
-    words = []
-    for word in units.split():
-        base = word.rstrip("-0123456789")
-        exponent = word[len(base) :]
-        words.append(f"{base}$^{{{exponent}}}$" if base and exponent else word)
-    return " ".join(words)
 
 
 def rmse_text(run: Values, reference: Values, units: str) -> str:
@@ -133,7 +100,6 @@ def draw_columns(
     """
     import matplotlib  # takes its time, and most runs draw nothing
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
@@ -168,10 +134,7 @@ def draw_columns(
             panel.set_title(name, loc="left", fontsize=9, fontweight="bold", pad=4)
             panel.set_ylabel(units_text(variable.units))
             panel.grid(axis="y", lw=0.3, color="0.85")
-            panel.margins(x=0.0)
-            locator = AutoDateLocator(minticks=3, maxticks=7)
-            panel.xaxis.set_major_locator(locator)
-            panel.xaxis.set_major_formatter(ConciseDateFormatter(locator, offset_formats=OFFSET_FORMATS))
+            date_axis(panel)
         for panel in list(panels.flat)[len(variables) :]:
             panel.set_axis_off()
         for panel in list(panels.flat)[max(0, len(variables) - n_across) : len(variables)]:

@@ -11,8 +11,8 @@ import numpy as np
 
 from ailand_gt4py.evaluation.figures import style as figure_style
 from ailand_gt4py.evaluation.figures.style import Drawing
-from ailand_gt4py.evaluation.report.study import Study, VariableStudy
 from ailand_gt4py.evaluation.scores.groups import HELD_OUT_BOX
+from ailand_gt4py.evaluation.study import Study, VariableStudy
 
 #: Coastlines: Natural Earth 1:110m (public domain); the file says where it is from.
 COASTLINES = Path(__file__).with_name("coastlines.json")

@@ -12,10 +12,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ailand_gt4py.evaluation.figures.series import DIAGNOSTIC_COLOUR, STATE_COLOUR, units_text
+from ailand_gt4py.core.types import Values
 
+STATE_COLOUR, DIAGNOSTIC_COLOUR = "#d1495b", "#1f77b4"
 TRUTH_COLOUR = "0.15"
 PERSISTENCE_COLOUR, CLIMATOLOGY_COLOUR, PUBLISHED_COLOUR = "#8a8a8a", "#3a7d44", "#7b3f9d"
+
+#: What stands at the end of the time axis whose ticks are years, months, days, hours, minutes, seconds.
+OFFSET_FORMATS = ["", "%Y", "%Y", "%Y-%m-%d", "%Y-%m-%d", "%Y-%m-%d %H:%M"]
 
 #: Pixels per inch of figures that are stored as pictures.
 RESOLUTION = 150
@@ -102,6 +106,18 @@ def data_uri(drawing: Drawing) -> str:
     return f"data:{media};base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"
 
 
+def units_text(units: str) -> str:
+    """Units for a figure, exponents raised."""
+    if units in ("1", ""):
+        return ""
+    words = []
+    for word in units.split():
+        base = word.rstrip("-0123456789")
+        exponent = word[len(base) :]
+        words.append(f"{base}$^{{{exponent}}}$" if base and exponent else word)
+    return " ".join(words)
+
+
 def with_units(text: str, units: str) -> str:
     """A label of an axis, its units in brackets."""
     shown = units_text(units)
@@ -122,3 +138,36 @@ def symmetric(values: np.ndarray) -> float:
 def upper(values: np.ndarray) -> float:
     """A bound for a colour scale from zero: the 98th percentile, positive."""
     return symmetric(values)
+
+
+def nearest_column(latitude: Values, longitude: Values, at: tuple[float, float] | None) -> int:
+    """Index of the column with the least great-circle distance to a location (haversine); the first for no location.
+
+    Args:
+        latitude, longitude: (n_columns,) degrees.
+        at: latitude and longitude, degrees.
+    """
+    if at is None:
+        return 0
+    phi, theta = np.deg2rad(np.asarray(latitude, np.float64)), np.deg2rad(np.asarray(longitude, np.float64))
+    phi_at, theta_at = math.radians(at[0]), math.radians(at[1])
+    haversine = (
+        np.sin((phi - phi_at) / 2.0) ** 2 + np.cos(phi) * math.cos(phi_at) * np.sin((theta - theta_at) / 2.0) ** 2
+    )
+    return int(np.argmin(haversine))
+
+
+def location_text(latitude: float, longitude: float) -> str:
+    """A location as in 51.6° N, 4.9° E."""
+    east = (longitude + 180.0) % 360.0 - 180.0
+    return f"{abs(latitude):.2f}° {'N' if latitude >= 0 else 'S'}, {abs(east):.2f}° {'E' if east >= 0 else 'W'}"
+
+
+def date_axis(panel: Any, most_ticks: int = 7) -> None:
+    """Dates along the horizontal axis of a panel that is filled from side to side."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    locator = AutoDateLocator(minticks=3, maxticks=most_ticks)
+    panel.xaxis.set_major_locator(locator)
+    panel.xaxis.set_major_formatter(ConciseDateFormatter(locator, offset_formats=OFFSET_FORMATS))
+    panel.margins(x=0.0)

@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from ailand_gt4py.evaluation import budgets
+from ailand_gt4py.evaluation import budgets, literature
+from ailand_gt4py.evaluation.columns import VerificationColumns
 from ailand_gt4py.evaluation.figures import style as figure_style
-from ailand_gt4py.evaluation.figures.series import draw_columns, location_text, nearest_column, units_text
-from ailand_gt4py.evaluation.figures.style import Drawing
-from ailand_gt4py.evaluation.report import literature
-from ailand_gt4py.evaluation.report.study import MONTHS, Study, VariableStudy
+from ailand_gt4py.evaluation.figures.series import draw_columns
+from ailand_gt4py.evaluation.figures.style import Drawing, location_text, nearest_column, units_text
 from ailand_gt4py.evaluation.runs import FreeRun, label_offset
-from ailand_gt4py.evaluation.scores.columns import VerificationColumns
+from ailand_gt4py.evaluation.study import MONTHS, Study, VariableStudy
 from ailand_gt4py.weights.model import Model
 
 #: Days of the figure that shows single windows.

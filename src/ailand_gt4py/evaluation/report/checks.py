@@ -5,7 +5,7 @@ from __future__ import annotations
 from ailand_gt4py.evaluation import budgets
 from ailand_gt4py.evaluation.report.data import cost_text
 from ailand_gt4py.evaluation.report.html_page import Cell, definitions, heading, number, paragraph, table
-from ailand_gt4py.evaluation.report.study import Study
+from ailand_gt4py.evaluation.study import Study
 
 
 def budget_tables(study: Study) -> str:

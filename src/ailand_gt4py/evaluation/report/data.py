@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ailand_gt4py.evaluation.report import literature
-from ailand_gt4py.evaluation.report.study import Study, VariableStudy
+from ailand_gt4py.evaluation import literature
 from ailand_gt4py.evaluation.runs import SECONDS_PER_DAY, Cost
+from ailand_gt4py.evaluation.study import Study, VariableStudy
 
 
 def plain(value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ailand_gt4py
+from ailand_gt4py.evaluation.columns import VerificationColumns
 from ailand_gt4py.evaluation.figures import space as figures_space
 from ailand_gt4py.evaluation.figures import time as figures_time
 from ailand_gt4py.evaluation.figures.style import Drawing
@@ -12,9 +13,8 @@ from ailand_gt4py.evaluation.report import report_attachments
 from ailand_gt4py.evaluation.report import sections as report_sections
 from ailand_gt4py.evaluation.report.attachments import Alternatives, Transfer
 from ailand_gt4py.evaluation.report.html_page import Section, definitions, figure, page
-from ailand_gt4py.evaluation.report.study import Study
 from ailand_gt4py.evaluation.runs import FreeRun
-from ailand_gt4py.evaluation.scores.columns import VerificationColumns
+from ailand_gt4py.evaluation.study import Study
 
 
 def html_report(

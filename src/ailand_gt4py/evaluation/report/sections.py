@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from ailand_gt4py.evaluation.report import literature
+from ailand_gt4py.evaluation import literature
 from ailand_gt4py.evaluation.report.data import published_ratios
 from ailand_gt4py.evaluation.report.html_page import (
     Cell,
@@ -17,9 +17,9 @@ from ailand_gt4py.evaluation.report.html_page import (
     paragraph,
     table,
 )
-from ailand_gt4py.evaluation.report.study import Study, VariableStudy
 from ailand_gt4py.evaluation.scores import metrics
 from ailand_gt4py.evaluation.scores.lead_time import LeadScore
+from ailand_gt4py.evaluation.study import Study, VariableStudy
 
 _INTERVAL = "95 % interval"
 _SHADES = "Shaded by the ratio to the score over all columns: red above, blue below, full colour at three times."

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ailand_gt4py.emulator.emulator import Precision
+from ailand_gt4py.evaluation.columns import VerificationColumns
 from ailand_gt4py.evaluation.runs import (
     SECONDS_PER_DAY,
     FreeRun,
@@ -23,7 +24,6 @@ from ailand_gt4py.evaluation.runs import (
     start_labels,
 )
 from ailand_gt4py.evaluation.scores import baselines
-from ailand_gt4py.evaluation.scores.columns import VerificationColumns
 from ailand_gt4py.weights.model import Model, Variable
 
 __all__ = [

@@ -11,9 +11,9 @@ import numpy as np
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.evaluation import budgets, fields, ranges
+from ailand_gt4py.evaluation.columns import VerificationColumns
 from ailand_gt4py.evaluation.runs import SECONDS_PER_DAY, Cost, FreeRun, LeadRuns, label_offset
 from ailand_gt4py.evaluation.scores import groups, metrics
-from ailand_gt4py.evaluation.scores.columns import VerificationColumns
 from ailand_gt4py.evaluation.scores.groups import ColumnLocations
 from ailand_gt4py.evaluation.scores.lead_time import (
     FreeRunScore,
