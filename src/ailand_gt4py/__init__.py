@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from ailand_gt4py.core.errors import InputError as InputError
     from ailand_gt4py.core.errors import RunError as RunError
     from ailand_gt4py.emulator.derivatives.jacobian import labelled as labelled
-    from ailand_gt4py.emulator.derived_forcing import derived_forcing as derived_forcing
     from ailand_gt4py.emulator.emulator import Emulator as Emulator
+    from ailand_gt4py.emulator.forcing import derived_forcing as derived_forcing
     from ailand_gt4py.emulator.rollout import Rollout as Rollout
     from ailand_gt4py.integration.component import LandComponent as LandComponent
     from ailand_gt4py.weights.checkpoints.prototype import import_checkpoint as import_checkpoint
@@ -37,7 +37,7 @@ _HOMES = {
     "Rollout": "emulator.rollout",
     "RunError": "core.errors",
     "Variable": "weights.model",
-    "derived_forcing": "emulator.derived_forcing",
+    "derived_forcing": "emulator.forcing",
     "import_checkpoint": "weights.checkpoints.prototype",
     "labelled": "emulator.derivatives.jacobian",
     "read_model": "weights.model_file",

@@ -12,8 +12,8 @@ from random_models import ARCHITECTURES, random_model
 from ailand_gt4py.core import arrays
 from ailand_gt4py.core.dimensions import Column, StateFeature
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.emulator.derived_forcing import derived_forcing
 from ailand_gt4py.emulator.emulator import Emulator
+from ailand_gt4py.emulator.forcing import derived_forcing
 from ailand_gt4py.lowering.calls import backends
 from ailand_gt4py.stencils.physics.solar import DERIVED_NAMES
 

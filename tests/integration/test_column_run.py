@@ -13,8 +13,8 @@ import pytest
 import xarray as xr
 
 from ailand_gt4py.cli.column_run import main
-from ailand_gt4py.emulator.derived_forcing import derived_forcing
 from ailand_gt4py.emulator.emulator import Emulator
+from ailand_gt4py.emulator.forcing import derived_forcing
 from ailand_gt4py.weights.model_file import write_model
 from helpers import Bench, small_dataset, small_model
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.emulator.derived_forcing import derived_forcing, time_angles
+from ailand_gt4py.emulator.forcing import derived_forcing, time_angles
 from ailand_gt4py.stencils.physics.solar import DERIVED_NAMES, TOTAL_SOLAR_IRRADIANCE
 
 INSOLATION = DERIVED_NAMES.index("toa_incoming_shortwave_flux")

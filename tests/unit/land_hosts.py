@@ -7,8 +7,8 @@ import numpy as np
 from random_models import random_parameters
 
 import ailand_gt4py
-from ailand_gt4py.emulator.derived_forcing import derived_forcing
 from ailand_gt4py.emulator.emulator import Emulator
+from ailand_gt4py.emulator.forcing import derived_forcing
 from ailand_gt4py.weights.model import Model, Normalisation
 
 START = np.datetime64("2020-06-01T00:00", "ns")

@@ -21,7 +21,7 @@ from ailand_gt4py.assimilation.perturbations import (
 from ailand_gt4py.assimilation.settings import OBSERVATION_ERRORS
 from ailand_gt4py.assimilation.twin import TwinSettings
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.emulator.previous_window import PreviousWindow
+from ailand_gt4py.emulator.forcing import ForcingAssembler
 from helpers import small_model
 
 MODEL = small_model()
@@ -76,20 +76,20 @@ def test_rain_and_sun_get_factors_of_mean_one_and_long_wave_an_addition() -> Non
 
 
 def test_inputs_of_the_previous_window_follow_the_perturbed_weather() -> None:
-    previous = PreviousWindow(MODEL.forcing)
-    assert previous.positions
+    assembler = ForcingAssembler(MODEL.forcing)
+    assert assembler.previous
     forcing = weather(5, 3)
-    forcing[0][..., previous.positions] = 7.0
+    forcing[0][..., assembler.previous] = 7.0
     found = perturbed_weather(MODEL, forcing, noise(5, 3), WeatherErrors())
-    np.testing.assert_array_equal(found[1:, ..., previous.positions], found[:-1, ..., previous.sources])
-    np.testing.assert_array_equal(found[0][..., previous.positions], 7.0)
+    np.testing.assert_array_equal(found[1:, ..., assembler.previous], found[:-1, ..., assembler.previous_of])
+    np.testing.assert_array_equal(found[0][..., assembler.previous], 7.0)
 
 
 def test_no_errors_leave_the_weather_as_it_is() -> None:
     none = WeatherErrors().scaled(0.0)
     assert none.are_none
     forcing = weather(5, 3)
-    PreviousWindow(MODEL.forcing).fill(forcing)
+    ForcingAssembler(MODEL.forcing).fill_previous(forcing)
     np.testing.assert_allclose(perturbed_weather(MODEL, forcing, noise(5, 3), none), forcing, rtol=1e-12)
 
 

@@ -29,7 +29,7 @@ from column_files import (
 from random_models import random_parameters
 
 from ailand_gt4py.cli.column_run import main
-from ailand_gt4py.emulator.previous_window import PreviousWindow
+from ailand_gt4py.emulator.forcing import ForcingAssembler
 from ailand_gt4py.io.annual_wave import read_annual_wave
 from ailand_gt4py.io.blocks import Source
 from ailand_gt4py.io.column_file import ColumnFile
@@ -427,7 +427,7 @@ def test_run_on_the_public_store_with_a_large_model(
         assert "Of the previous window, of the first window its own: met_rainf_before, met_tair_before" in str(
             found.attrs["history"]
         )
-    assert len(PreviousWindow(large_model().forcing).positions) == 2
+    assert len(ForcingAssembler(large_model().forcing).previous) == 2
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import pytest
 from land_hosts import HOUR, PRESCRIBED, START, Host, expected_windows, previous_window_model
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.emulator.forcing import ForcingAssembler
 from ailand_gt4py.integration.component import LandComponent
-from ailand_gt4py.integration.previous_window import RememberedForcing
 
 MODEL = previous_window_model()
 MASK = np.array([True, False, True, True, False, True, False])
@@ -136,12 +136,14 @@ def test_host_fields_are_neither_copied_nor_changed_and_memory_stays() -> None:
 def test_nothing_is_allocated_to_remember() -> None:
     n_land = 50_000
     forcing: Any = np.zeros((n_land, len(NAMES)))
-    before = RememberedForcing(MODEL.forcing, n_land, forcing.dtype, "cpu")
+    assembler = ForcingAssembler(MODEL.forcing)
+    remembered = np.full((len(assembler.previous), n_land), np.nan)
+    assembler.fill_previous(forcing[None], remembered.T)
     tracemalloc.start()
     try:
         for _ in range(2):
-            before.fill(forcing)
-            before.keep(forcing)
+            assembler.fill_previous(forcing[None], remembered.T)
+            assembler.of_window(forcing, out=remembered.T)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

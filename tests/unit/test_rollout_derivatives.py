@@ -13,7 +13,7 @@ from tangent_reference import COMPLEX
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.emulator.emulator import Emulator
-from ailand_gt4py.emulator.previous_window import PreviousWindow
+from ailand_gt4py.emulator.forcing import ForcingAssembler
 from ailand_gt4py.emulator.rollout import Rollout
 from ailand_gt4py.weights.model import Model, Variable
 
@@ -200,7 +200,7 @@ def test_forcing_is_asked_for_and_its_gradients_are_handed_over_step_by_step() -
 def test_forcing_of_the_previous_window_goes_with_that_of_the_window() -> None:
     """Its changes and gradients are those of the variable it is of, one step earlier."""
     names = ("met_tair", "met_rainf", "met_tair_before")
-    previous = PreviousWindow(
+    assembler = ForcingAssembler(
         [
             Variable(
                 name, "1", time_meaning="window mean", derived="before:met_tair" if name.endswith("before") else ""
@@ -211,9 +211,9 @@ def test_forcing_of_the_previous_window_goes_with_that_of_the_window() -> None:
     random = np.random.default_rng(0)
     changes, gradients = random.normal(size=(2, N_STEPS, N_COLUMNS, 3))
     given = changes.copy()
-    previous.spread(given)
+    assembler.spread(given)
     gathered = gradients.copy()
-    previous.gather(gathered)
+    assembler.gather(gathered)
     # Dot product: spreading changes and gathering gradients are transposes.
     changes[..., 2] = 0.0
     np.testing.assert_allclose((given * gradients).sum(), (changes * gathered).sum(), rtol=1e-13)

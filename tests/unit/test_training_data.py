@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from training_files import columns, write_columns
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.emulator.previous_window import PreviousWindow
+from ailand_gt4py.emulator.forcing import ForcingAssembler
 from ailand_gt4py.io.input import open_input
 from ailand_gt4py.training import dataset, sources, windows
 from ailand_gt4py.training.dataset import line_up, location_groups, read_windows
@@ -131,9 +131,9 @@ def test_the_previous_window_the_previous_window_is_refused():
     previous = next(variable for variable in variables.FORCING if variable.name == "met_tair_before").variable()
     twice = dataclasses.replace(previous, name="met_tair_twice", derived="before:met_tair_before")
     own = next(variable for variable in variables.FORCING if variable.name == "met_tair").variable()
-    assert PreviousWindow([previous, own]).sources == [1]
+    assert ForcingAssembler([previous, own]).previous_of == [1]
     with pytest.raises(InputError, match="'met_tair_twice' is 'met_tair_before' of the previous window, which is not"):
-        PreviousWindow([own, previous, twice])
+        ForcingAssembler([own, previous, twice])
 
 
 # ------------------------------------------------------------------------------------- columns that are left out

@@ -14,7 +14,7 @@ import numpy as np
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.types import Values
-from ailand_gt4py.emulator.previous_window import PreviousWindow
+from ailand_gt4py.emulator.forcing import ForcingAssembler
 from ailand_gt4py.weights.model import Model
 
 #: Memory of the weather's errors, s.
@@ -91,9 +91,9 @@ def perturbed_weather(model: Model, forcing: Values, noise: Values, errors: Weat
     if "met_lwdown" in positions:
         position = positions["met_lwdown"]
         result[..., position] = np.maximum(result[..., position] + errors.longwave * noise[..., 2], 0.0)
-    previous = PreviousWindow(model.forcing)
-    if previous.positions and len(result):
-        previous.fill(result, forcing[0][..., previous.positions])
+    assembler = ForcingAssembler(model.forcing)
+    if assembler.previous and len(result):
+        assembler.fill_previous(result, forcing[0][..., assembler.previous])
     return result
 
 

@@ -20,7 +20,6 @@ from ailand_gt4py.driver.progress import Progress, duration
 from ailand_gt4py.driver.stepping import Stepper
 from ailand_gt4py.driver.targets import Targets
 from ailand_gt4py.emulator.emulator import Emulator, Precision
-from ailand_gt4py.emulator.previous_window import PreviousWindow
 from ailand_gt4py.evaluation.scores.verify import check_reference, score_table
 from ailand_gt4py.io import restart as restarts
 from ailand_gt4py.io.column_file import ColumnFile
@@ -133,8 +132,8 @@ def _now() -> str:
 
 def _history(options: RunOptions, model: Model, source: ColumnInput) -> list[str]:
     lines = [f"{_now()}: {options.command_line()}", *source.history]
-    previous = [model.forcing[position].name for position in PreviousWindow(model.forcing).positions]
-    derived = [variable.name for variable in model.forcing if variable.derived and variable.name not in previous]
+    previous = [variable.name for variable in model.forcing if variable.is_previous]
+    derived = [variable.name for variable in model.forcing if variable.derived and not variable.is_previous]
     if derived:
         lines.append(f"Computed from time and location: {', '.join(derived)}.")
     if previous:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -11,9 +10,8 @@ import numpy as np
 from ailand_gt4py.core.arrays import array_module, to_host
 from ailand_gt4py.core.errors import RunError
 from ailand_gt4py.core.times import time_text
-from ailand_gt4py.emulator.derived_forcing import derived_forcing
 from ailand_gt4py.emulator.emulator import Emulator
-from ailand_gt4py.emulator.previous_window import PreviousWindow
+from ailand_gt4py.emulator.forcing import ForcingAssembler
 from ailand_gt4py.io.input import ColumnInput
 from ailand_gt4py.io.output import FLAG_MASKS, Values, is_at_window_end
 from ailand_gt4py.io.quality import RangeCounter, count_outside_training_range
@@ -96,18 +94,10 @@ class Stepper:
         self._device_diagnostics = emulator.allocate(len(model.diagnostics))
         self._diagnostics = diagnostics.astype(dtype)
         self._diagnostics_known = bool(np.isfinite(self._diagnostics).all())
-        names = [variable.name for variable in model.forcing]
-        self._from_file = [names.index(name) for name in source.forcing_names]
-        self._previous = PreviousWindow(model.forcing)
+        self._assembler = ForcingAssembler(model.forcing, source.latitude, source.longitude)
         self._before = before
-        self._derived = [
-            index
-            for index, variable in enumerate(model.forcing)
-            if variable.derived and index not in self._previous.positions
-        ]
-        self._derived_names = [model.forcing[index].derived for index in self._derived]
         self._at_end = np.array([is_at_window_end(variable) for variable in model.diagnostics], dtype=bool)
-        row_bytes = n_columns * max(len(names), 1) * dtype.itemsize
+        row_bytes = n_columns * max(len(model.forcing), 1) * dtype.itemsize
         self._steps_together = max(1, forcing_bytes // row_bytes)
         self.report = RangeReport({"static": model.static, "forcing": model.forcing, "state": model.state}, n_columns)
         outside = count_outside_training_range(source.static, model.static).flag
@@ -158,7 +148,7 @@ class Stepper:
                 flags[row] = self._static_flag | step_flags | self._flags("state", values[row, :n_state].T)
                 values[row, n_state:][self._at_end] = self._diagnostics.T[self._at_end]
                 self._step(step_forcing)
-                self._before = self._previous.of(own_forcing)
+                self._before = self._assembler.of_window(own_forcing)
                 values[row, n_state:][~self._at_end] = self._diagnostics.T[~self._at_end]
                 row += 1
                 if after_step(first + row):
@@ -176,18 +166,9 @@ class Stepper:
         """(n_steps, n_columns, n_forcing) in host memory, model order."""
         source = self._source
         result = np.empty((last - first, source.n_columns, len(self._model.forcing)), dtype=self._emulator.dtype)
-        result[:, :, self._from_file] = source.forcing(first, last)
-        if self._derived:
-            derived = np.empty((last - first, source.n_columns, len(self._derived)), dtype=result.dtype)
-            with warnings.catch_warnings():
-                # Embedded execution is meant: it is a little work, once for many steps.
-                warnings.filterwarnings("ignore", message=".*Using Python execution", category=UserWarning)
-                derived_forcing(
-                    source.latitude, source.longitude, source.times[first:last], self._model.step_seconds,
-                    self._derived_names, derived,
-                )  # fmt: skip
-            result[:, :, self._derived] = derived
-        self._previous.fill(result, self._before)
+        self._assembler.assemble(
+            result, source.forcing(first, last), source.times[first:last], self._model.step_seconds, self._before
+        )
         return result
 
     def _flags(self, group: str, values: Values) -> Values:

@@ -24,7 +24,7 @@ class Rollout:
     Forcing and its changes are given for each step: one array (n_steps, n_columns, n_forcing), or any sequence of
     arrays (n_columns, n_forcing), which may read them when they are asked for; the adjoint asks for each of them two or
     three times. Where the forcing of a step is also an input of the next one, changes are spread and gradients gathered
-    by `ailand_gt4py.emulator.previous_window.PreviousWindow`.
+    by `ailand_gt4py.emulator.forcing.ForcingAssembler`.
 
     Args:
         emulator: makes the steps.

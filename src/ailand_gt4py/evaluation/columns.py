@@ -9,13 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.emulator.derived_forcing import derived_forcing
-from ailand_gt4py.emulator.previous_window import PreviousWindow
 from ailand_gt4py.io.input import open_input
+from ailand_gt4py.io.period import TIME_BLOCK, read_forcing
 from ailand_gt4py.weights.model import Model, Variable
-
-#: Times read at once.
-TIME_BLOCK = 256
 
 #: Most bytes that the columns may take in memory; verification draws starts all over the period.
 LARGEST_BYTES = 8 * 2**30
@@ -71,14 +67,7 @@ def read_columns(path: str | Path, model: Model, dtype: np.dtype, may_lack: Sequ
                 f"{path}: {n_columns} columns at {n_times} times need {size / 2**30:.1f} GiB, "
                 f"expected at most {LARGEST_BYTES / 2**30:.0f}; give a file with fewer columns"
             )
-        forcing = np.empty((n_times, n_columns, sizes.forcing), dtype=dtype)
-        from_file = [index for index, variable in enumerate(model.forcing) if not variable.derived]
-        previous = PreviousWindow(model.forcing)
-        derived = {
-            index: variable.derived
-            for index, variable in enumerate(model.forcing)
-            if variable.derived and index not in previous.positions
-        }
+        forcing = read_forcing(source, model, dtype)
         lacking = source.lacking(may_lack)
         targets = (*model.state, *model.diagnostics)
         known = [position for position, variable in enumerate(targets) if variable.name not in lacking]
@@ -86,19 +75,7 @@ def read_columns(path: str | Path, model: Model, dtype: np.dtype, may_lack: Sequ
         truth = np.full((n_times, n_columns, len(targets)), np.nan, dtype=dtype)
         for first in range(0, n_times, TIME_BLOCK):
             last = min(first + TIME_BLOCK, n_times)
-            forcing[first:last, :, from_file] = source.forcing(first, last)
-            buffer = np.empty((last - first, n_columns, len(derived)), dtype=dtype)
-            derived_forcing(
-                source.latitude,
-                source.longitude,
-                source.times[first:last],
-                model.step_seconds,
-                list(derived.values()),
-                buffer,
-            )
-            forcing[first:last, :, list(derived)] = buffer
             truth[first:last, :, known] = source.reference(names, first, last)
-        previous.fill(forcing)
         for index in known:
             _require_finite(path, targets[index], truth[..., index])
         for index in set(range(len(targets))).difference(known):

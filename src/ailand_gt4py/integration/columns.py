@@ -9,11 +9,10 @@ import numpy as np
 
 from ailand_gt4py.core import arrays
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.emulator.derived_forcing import derived_forcing
 from ailand_gt4py.emulator.emulator import Emulator, Precision
+from ailand_gt4py.emulator.forcing import ForcingAssembler
 from ailand_gt4py.integration.coupling.closures import SurfaceClosures
 from ailand_gt4py.integration.host_points import HostPoints
-from ailand_gt4py.integration.previous_window import RememberedForcing
 from ailand_gt4py.integration.properties import DERIVATIVES, FluxDerivative, Output, missing_outputs, predicted_outputs
 from ailand_gt4py.lowering.calls import backends
 from ailand_gt4py.weights.model import Model, Variable
@@ -62,9 +61,13 @@ class LandColumns:
         emulator = Emulator(model, max(points.n_land, 1), backend, precision)
         self.dtype = emulator.dtype
         self.emulator = emulator if points.n_land else None
-        self._gt4py_backend = backends.make_backend(backend)
-        self._latitude = points.land_values(latitude, "latitude", np.dtype(np.float64))
-        self._longitude = points.land_values(longitude, "longitude", np.dtype(np.float64))
+        self._assembler = ForcingAssembler(
+            model.forcing,
+            points.land_values(latitude, "latitude", np.dtype(np.float64)),
+            points.land_values(longitude, "longitude", np.dtype(np.float64)),
+            backends.make_backend(backend),
+            self._device,
+        )
         self._static_values = self._columns_of(static, model.static, "static input")
         self.state = self._columns_of(initial_state, model.state, "initial state")
         self._new_state = self._xp.empty_like(self.state)
@@ -72,12 +75,8 @@ class LandColumns:
         self._new_diagnostics = self._xp.empty_like(self.diagnostics)
         self.forcing = self._xp.zeros((points.n_land, len(model.forcing)), dtype=self.dtype)
         self.flagged = self._xp.zeros(points.n_land, dtype=bool)
-        self._before = RememberedForcing(model.forcing, points.n_land, self.dtype, self._device)
-        previous = self._before.positions
-        derived = [p for p, variable in enumerate(model.forcing) if variable.derived and p not in previous]
-        self._derived = [model.forcing[position].derived for position in derived]
-        self._derived_positions = self._xp.asarray(derived, dtype=np.int64)
-        self._derived_values = self._xp.empty((points.n_land, len(derived)), dtype=self.dtype)
+        #: (n_previous, n_land), NaN where there was no such window or its number was not finite: forgotten with it.
+        self._previous = self._xp.full((len(self._assembler.previous), points.n_land), np.nan, dtype=self.dtype)
         self._forcing_positions = {variable.name: position for position, variable in enumerate(model.forcing)}
         self._prescribed: dict[str, arrays.Array] = {}
         for name, value in prescribed.items():
@@ -166,12 +165,7 @@ class LandColumns:
         for name, values in self._prescribed.items():
             self.forcing[:, self._forcing_positions[name]] = values
         seconds = float(window / np.timedelta64(1, "s"))
-        derived_forcing(
-            self._latitude, self._longitude, window_start, seconds, self._derived, self._derived_values,
-            self._gt4py_backend, self._device,
-        )  # fmt: skip
-        self.forcing[:, self._derived_positions] = self._derived_values
-        self._before.fill(self.forcing)
+        self._assembler.assemble(self.forcing[None], None, np.array([window_start]), seconds, self._previous.T)
 
     def _run(self, window_start: np.datetime64, window: np.timedelta64) -> None:
         """The emulator's step and the derivatives, into the arrays of new values."""
@@ -197,7 +191,7 @@ class LandColumns:
         Columns whose forcing is not finite keep state and diagnostics.
         """
         self._run(window_start, window)
-        self._before.keep(self.forcing)
+        self._assembler.of_window(self.forcing, out=self._previous.T)
         self.flagged[...] = ~self._xp.isfinite(self.forcing).all(axis=1)
         for new, old in ((self._new_state, self.state), (self._new_diagnostics, self.diagnostics)):
             new[...] = self._xp.where(self.flagged[:, None], old, new)
@@ -231,7 +225,7 @@ class LandColumns:
     def memory(self) -> dict[str, arrays.Array]:
         """Name -> array of all that changes in a run."""
         prescribed = {f"prescribed_{name}": values for name, values in self._prescribed.items()}
-        before = {"forcing_before": self._before.values} if self._before.positions else {}
+        before = {"forcing_before": self._previous} if len(self._previous) else {}
         return {
             "state": self.state,
             "diagnostics": self.diagnostics,

@@ -38,7 +38,7 @@ class LandComponent:
     samples of a window of the emulator's length are there, the emulator makes its step, and the outputs change. So
     fluxes of a window are those of the previous window: an emulator needs the whole window's forcing. Until the first
     window is full, the outputs are those of a provisional step on the first sample alone, which does not change the
-    state. Inputs of the previous window (`ailand_gt4py.emulator.previous_window`) are not the host's to give: the
+    state. Inputs of the previous window (`ailand_gt4py.emulator.forcing`) are not the host's to give: the
     component remembers them, and takes the window's own where there was none before it.
 
     Args:

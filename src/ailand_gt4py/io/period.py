@@ -13,8 +13,7 @@ import numpy as np
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.times import parse_time, time_text
-from ailand_gt4py.emulator.derived_forcing import derived_forcing
-from ailand_gt4py.emulator.previous_window import PreviousWindow
+from ailand_gt4py.emulator.forcing import ForcingAssembler
 from ailand_gt4py.io.column_file import ColumnFile
 from ailand_gt4py.io.input import ColumnInput, open_input
 from ailand_gt4py.io.reference import open_reference
@@ -91,11 +90,7 @@ def read_period(
                 f"{path}: {n_columns} columns over {n_steps} windows need {size / 2**30:.1f} GiB, "
                 f"expected at most {LARGEST_BYTES / 2**30:.0f}; give fewer columns or a shorter period"
             )
-        forcing = np.empty((n_steps, n_columns, n_forcing), dtype=dtype)
-        for first in range(0, n_steps, TIME_BLOCK):
-            last = min(first + TIME_BLOCK, n_steps)
-            _fill(forcing[first:last], source, model, first, last)
-        PreviousWindow(model.forcing).fill(forcing, _before(path, model, source, dtype))
+        forcing = read_forcing(source, model, dtype, _before(path, model, source, dtype))
         assert source.initial_state is not None  # it is what open_input gives if not told otherwise
         return Period(
             path=Path(path),
@@ -111,34 +106,34 @@ def read_period(
         )
 
 
-def _fill(forcing: np.ndarray, source: ColumnInput, model: Model, first: int, last: int) -> None:
-    """All but what is of the previous window, of the windows ``first`` to ``last`` - 1."""
-    from_file = [position for position, variable in enumerate(model.forcing) if not variable.derived]
-    derived = [
-        position for position, variable in enumerate(model.forcing) if variable.derived and not variable.is_previous
-    ]
-    forcing[..., from_file] = source.forcing(first, last)
-    buffer = np.empty((last - first, source.n_columns, len(derived)), dtype=forcing.dtype)
-    names = [model.forcing[position].derived for position in derived]
-    derived_forcing(source.latitude, source.longitude, source.times[first:last], model.step_seconds, names, buffer)
-    forcing[..., derived] = buffer
+def read_forcing(source: ColumnInput, model: Model, dtype: np.dtype, previous: np.ndarray | None = None) -> np.ndarray:
+    """All forcing of a source, complete: (n_times, n_columns, n_forcing).
+
+    Args:
+        previous: see `ForcingAssembler.fill_previous`.
+    """
+    assembler = ForcingAssembler(model.forcing, source.latitude, source.longitude)
+    n_times = len(source.times)
+    forcing = np.empty((n_times, source.n_columns, len(model.forcing)), dtype=dtype)
+    for first in range(0, n_times, TIME_BLOCK):
+        last = min(first + TIME_BLOCK, n_times)
+        block = forcing[first:last]
+        assembler.assemble(block, source.forcing(first, last), source.times[first:last], model.step_seconds, previous)
+        previous = assembler.of_window(block[-1])
+    return forcing
 
 
 def _before(path: str | Path, model: Model, source: ColumnInput, dtype: np.dtype) -> np.ndarray | None:
     """What the first window takes of the window preceding it; None where the file begins there."""
-    previous = PreviousWindow(model.forcing)
-    if not previous.positions:
+    assembler = ForcingAssembler(model.forcing)
+    if not assembler.previous:
         return None
+    start = source.times[0] - source.step
     with ColumnFile(path) as file:
-        has_it = source.times[0] - source.step in read_times(file)
-    if not has_it:
-        return None
-    with open_input(
-        path, model, start=source.times[0] - source.step, end=source.times[0], initial_state="none"
-    ) as earlier:
-        forcing = np.zeros((1, source.n_columns, len(model.forcing)), dtype=dtype)
-        _fill(forcing, earlier, model, 0, 1)
-        result: np.ndarray = previous.of(forcing[0])
+        if start not in read_times(file):
+            return None
+    with open_input(path, model, start=start, end=source.times[0], initial_state="none") as earlier:
+        result: np.ndarray = assembler.of_window(read_forcing(earlier, model, dtype)[0])
         return result
 
 

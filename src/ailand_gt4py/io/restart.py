@@ -22,7 +22,6 @@ import numpy as np
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.files import whole_file
 from ailand_gt4py.core.times import time_text
-from ailand_gt4py.emulator.previous_window import PreviousWindow
 from ailand_gt4py.io.output import Values, variable_attributes
 from ailand_gt4py.weights.model import ModelVariables, Variable
 
@@ -85,8 +84,7 @@ def write_restart(path: Path, restart: Restart, model: ModelVariables, source: s
 
 def _groups(model: ModelVariables) -> tuple[tuple[str, Sequence[Variable]], ...]:
     """The values of a `Restart` by name, and the variables that they are of."""
-    previous = PreviousWindow(model.forcing)
-    before = [model.forcing[position] for position in previous.positions]
+    before = [variable for variable in model.forcing if variable.is_previous]
     return ("state", model.state), ("diagnostics", model.diagnostics), ("before", before)
 
 

@@ -21,8 +21,7 @@ from typing import Any
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.emulator.derived_forcing import derived_forcing
-from ailand_gt4py.emulator.previous_window import PreviousWindow
+from ailand_gt4py.emulator.forcing import ForcingAssembler
 from ailand_gt4py.io.first_guess import FIRST_GUESSES
 from ailand_gt4py.training.sources import Source, open_source
 from ailand_gt4py.training.windows import COLUMN_BLOCK, Values, WindowData, allocate
@@ -164,39 +163,30 @@ def _empty(
 
 def _read(path: str | Path, source: Source, columns: Values, target: _Target, variables: VariableSet) -> None:
     """Read a source's columns into their place, some times after the other."""
-    from_file = [position for position, variable in enumerate(variables.forcing) if not variable.derived]
-    templates = [variable.variable() for variable in variables.forcing]
-    previous = PreviousWindow(templates)
-    solar = [position for position, one in enumerate(templates) if one.derived and position not in previous.positions]
+    assembler = ForcingAssembler(
+        [variable.variable() for variable in variables.forcing], source.latitude[columns], source.longitude[columns]
+    )
+    previous: Values | None = None
     known = [position for position, variable in enumerate(variables.state) if variable.name not in source.lacking]
     targets = (*(variables.state[position] for position in known), *variables.diagnostics)
     n_known, n_labels = len(known), len(source.times)
-    per_time = max(source.n_columns * (len(from_file) + len(targets)), 1)
+    per_time = max(source.n_columns * (len(assembler.given) + len(targets)), 1)
     step = max(1, READ_VALUES // per_time)
     for start in range(0, n_labels, step):
         stop = min(start + step, n_labels)
         windows = slice(start, min(stop, n_labels - 1))
         count = windows.stop - windows.start
         given = source.forcing(start, stop)[:count, columns]
-        target.forcing[:, windows][..., from_file] = given.transpose(1, 0, 2)
-        if solar and count:
-            derived = np.empty((count, len(columns), len(solar)), dtype=np.float32)
-            derived_forcing(
-                source.latitude[columns],
-                source.longitude[columns],
-                source.times[windows],
-                target.data.step_seconds,
-                [templates[position].derived for position in solar],
-                derived,
-            )
-            target.forcing[:, windows][..., solar] = derived.transpose(1, 0, 2)
+        if count:
+            forcing = target.forcing[:, windows].transpose(1, 0, 2)
+            assembler.assemble(forcing, given, source.times[windows], target.data.step_seconds, previous)
+            previous = assembler.of_window(forcing[-1])
         labelled = source.reference([variable.name for variable in targets], start, stop)[:, columns]
         _require_finite(path, source, targets, labelled, start)
         by_column = labelled.transpose(1, 0, 2)
         target.state[:, start:stop][..., known] = by_column[..., :n_known]
         line_up(target.diagnostics, by_column[..., n_known:], start, variables.diagnostics)
     for first in range(0, len(columns), COLUMN_BLOCK):
-        previous.fill(target.forcing[first : first + COLUMN_BLOCK].transpose(1, 0, 2))
         for name in source.lacking:
             _guess(path, name, target.state[first : first + COLUMN_BLOCK], variables)
 

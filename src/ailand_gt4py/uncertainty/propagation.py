@@ -26,7 +26,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ailand_gt4py.emulator.emulator import Emulator
-from ailand_gt4py.emulator.previous_window import PreviousWindow
+from ailand_gt4py.emulator.forcing import ForcingAssembler
 from ailand_gt4py.io.period import Period
 from ailand_gt4py.uncertainty.amount import Amount
 from ailand_gt4py.weights.model import Model, Variable
@@ -84,8 +84,8 @@ class ErrorSizes:
         for k, (position, amount) in enumerate(zip(self.parameter_positions, errors.parameters.values(), strict=True)):
             self.parameters[:, k] = amount.of(period.static[:, position].astype(np.float64))
         self.forcing_positions = [_position(model.forcing, name) for name in errors.forcing]
-        previous = PreviousWindow(model.forcing)
-        before = dict(zip(previous.sources, previous.positions, strict=True))
+        assembler = ForcingAssembler(model.forcing)
+        before = dict(zip(assembler.previous_of, assembler.previous, strict=True))
         self.before_positions = [before.get(position, -1) for position in self.forcing_positions]
         step = float(period.step / np.timedelta64(1, "s"))
         self.phi = math.exp(-step / errors.correlation_seconds) if errors.correlation_seconds > 0.0 else 0.0

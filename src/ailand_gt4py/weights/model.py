@@ -139,7 +139,7 @@ class Variable:
             variable is a change of the layer's heat over its capacity, in K.
         derived: empty, or what fills this input, which then need not be in a file: a quantity computed from time and
             position (see `ailand_gt4py.stencils.physics.solar`), or another variable's value of the previous window
-            (`ailand_gt4py.emulator.previous_window`).
+            (`ailand_gt4py.emulator.forcing`).
     """
 
     name: str

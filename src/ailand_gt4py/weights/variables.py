@@ -175,7 +175,7 @@ def _derived(
     return Specification(name, units, long_name, standard_name, time_meaning, derived=name)
 
 
-#: Inputs computed from time and location by `ailand_gt4py.emulator.derived_forcing`.
+#: Inputs computed from time and location by `ailand_gt4py.emulator.forcing`.
 _DERIVED_FORCING: tuple[Specification, ...] = (
     _derived("time_of_day_cos", "1", "cosine of the local true solar time as an angle from noon", "window start"),
     _derived("time_of_day_sin", "1", "sine of the local true solar time as an angle from noon", "window start"),

@@ -15,7 +15,7 @@ import network_reference as reference  # noqa: E402
 
 from ailand_gt4py.core.errors import InputError  # noqa: E402
 from ailand_gt4py.emulator.emulator import Emulator  # noqa: E402
-from ailand_gt4py.emulator.previous_window import PreviousWindow  # noqa: E402
+from ailand_gt4py.emulator.forcing import ForcingAssembler  # noqa: E402
 from ailand_gt4py.training import configuration, loop, scaling  # noqa: E402
 from ailand_gt4py.training.export import to_model  # noqa: E402
 from ailand_gt4py.training.rollout import LossScales, RunPool, batch_loss, free_run  # noqa: E402
@@ -289,10 +289,10 @@ def test_exported_model_in_gt4py_is_the_torch_network(data, measured, precision,
     dtype = np.dtype(precision)
     block = next(data.blocks())
     forcing = block.forcing[:, :5].transpose(1, 0, 2).astype(dtype)
-    previous = PreviousWindow(model.forcing)
-    assert len(previous.positions) == 7
-    forcing[..., previous.positions] = np.nan
-    previous.fill(forcing)
+    assembler = ForcingAssembler(model.forcing)
+    assert len(assembler.previous) == 7
+    forcing[..., assembler.previous] = np.nan
+    assembler.fill_previous(forcing)
     emulator = Emulator(model, N_COLUMNS, "embedded", precision)
     state, static = block.state[:, 0].astype(dtype), block.static.astype(dtype)
     states, diagnostics = [], []

@@ -4,7 +4,7 @@ The formulas are those of Spencer (1971), Fourier series representation of the p
 for declination, equation of time and sun-earth distance; accuracy about 0.0006 rad in declination and 35 s in time.
 The solar irradiance at the mean distance is 1361 W m-2 (Kopp and Lean 2011, doi:10.1029/2010GL045777).
 
-`ailand_gt4py.emulator.derived_forcing` calls the operator on arrays.
+`ailand_gt4py.emulator.forcing` calls the operator on arrays.
 """
 
 import functools

@@ -14,7 +14,7 @@ import numpy as np
 from ailand_gt4py.core import arrays
 from ailand_gt4py.core.constants import GRAVITY
 from ailand_gt4py.ecland import snow, soil_tables
-from ailand_gt4py.emulator.derived_forcing import derived_forcing
+from ailand_gt4py.emulator.forcing import derived_forcing
 
 Values = Any  # NumPy or CuPy array
 

@@ -1,0 +1,273 @@
+"""The forcing of a model: given, derived from time and location, and of the previous window.
+
+What is given comes from a file or a host model. Six inputs follow from time and location (`derived_forcing`). A model's
+means over its windows do not tell how the weather changes within one; with those of the previous window they nearly do.
+A forcing variable whose ``derived`` is `weights.model.previous_name` of another one has that one's value of the
+previous window. `ForcingAssembler` puts the three together.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import gt4py.next as gtx
+import numpy as np
+
+from ailand_gt4py.core import arrays
+from ailand_gt4py.core.dimensions import Column
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.lowering.calls.operator_call import OperatorCall
+from ailand_gt4py.stencils.physics import solar
+from ailand_gt4py.weights.model import Variable, previous_positions
+
+_DAY = np.timedelta64(86_400_000_000_000, "ns")
+
+
+def time_angles(time: np.ndarray, step_seconds: float) -> tuple[np.ndarray, np.ndarray, float]:
+    """Day angle, Greenwich hour angle and the window's angle, in radians (see `stencils.solar.solar_inputs`).
+
+    Args:
+        time: datetime64, starts of the windows, UTC.
+        step_seconds: length of the window, in (0, 86400].
+
+    Raises:
+        InputError: a step that is not in that range.
+    """
+    if not 0.0 < step_seconds <= 86_400.0:
+        raise InputError(f"the step is {step_seconds} s, expected more than 0 and at most 86400 s")
+    time = np.asarray(time, dtype="datetime64[ns]")
+    middle = time + np.timedelta64(round(step_seconds * 0.5e9), "ns")
+    year = middle.astype("datetime64[Y]")
+    year_start = year.astype("datetime64[ns]")
+    year_length = (year + np.timedelta64(1, "Y")).astype("datetime64[ns]") - year_start
+    day_angle = 2.0 * np.pi * ((middle - year_start) / year_length)
+    time_of_day = (time - time.astype("datetime64[D]").astype("datetime64[ns]")) / _DAY
+    return day_angle, 2.0 * np.pi * (time_of_day - 0.5), 2.0 * np.pi * step_seconds / 86_400.0
+
+
+#: (type, identity of the backend) -> the operator on it. Backends cannot be compared; the call keeps its backend, so
+#: that no other gets its identity.
+_OPERATORS: dict[tuple[type, int], OperatorCall] = {}
+
+
+def _operator(dtype: type, backend: gtx.backend.Backend | None) -> OperatorCall:
+    key = (dtype, id(backend))
+    if key not in _OPERATORS:
+        _OPERATORS[key] = OperatorCall(
+            solar.solar_operator(dtype), backend, "the inputs derived from time and location"
+        )
+    return _OPERATORS[key]
+
+
+def derived_forcing(
+    latitude: np.ndarray,
+    longitude: np.ndarray,
+    time: np.datetime64 | np.ndarray,
+    step_seconds: float,
+    names: Sequence[str],
+    out: arrays.Array,
+    backend: gtx.backend.Backend | None = None,
+    device: arrays.Device = "cpu",
+) -> None:
+    """Write the derived inputs ``names`` into the last axis of ``out``, in that order.
+
+    Args:
+        latitude, longitude: (n,) degrees north and east.
+        time: start of the window, UTC: one time for all n columns, or (n_times,) for n_times rows of columns.
+        step_seconds: length of the window.
+        names: from `stencils.solar.DERIVED_NAMES`; may be empty.
+        out: (n, n_names) or, for n_times times, (n_times, n, n_names), float32 or float64, on ``device``; written in
+            place. It may be a slice of a larger forcing array as long as times and columns have one common stride.
+        backend: a GT4Py backend; None for embedded execution.
+
+    Raises:
+        InputError: an unknown name, or an array of the wrong shape or type.
+    """
+    unknown = [name for name in names if name not in solar.DERIVED_NAMES]
+    if unknown:
+        raise InputError(f"derived input '{unknown[0]}' is unknown; expected one of {', '.join(solar.DERIVED_NAMES)}")
+    times = np.atleast_1d(np.asarray(time, dtype="datetime64[ns]"))
+    n_columns = len(latitude)
+    shape = (n_columns, len(names)) if np.ndim(time) == 0 else (len(times), n_columns, len(names))
+    if out.shape != shape:
+        raise InputError(f"array for the derived inputs: found the shape {out.shape}, expected {shape}")
+    if not names or n_columns == 0:
+        return
+    xp = arrays.array_module(device)
+    day_angle, greenwich_hour_angle, window_angle = time_angles(times, step_seconds)
+
+    def for_each_time(values: np.ndarray) -> arrays.Array:
+        return xp.tile(xp.asarray(values, dtype=xp.float64), len(times))
+
+    def for_each_column(values: np.ndarray) -> arrays.Array:
+        if len(values) == 1:
+            # On a GPU the number goes with the kernel's arguments: no copy that would wait for the device.
+            return xp.full(n_columns, float(values[0]))
+        return xp.repeat(xp.asarray(values, dtype=xp.float64), n_columns)
+
+    flat = out.reshape(len(times) * n_columns, len(names))
+    if not xp.shares_memory(flat, out) if device == "cpu" else flat.data.ptr != out.data.ptr:
+        raise InputError(
+            f"array for the derived inputs: strides {out.strides} do not let times and columns be one axis"
+        )
+    results = [
+        flat[:, names.index(name)] if name in names else xp.empty(len(flat), dtype=out.dtype)
+        for name in solar.DERIVED_NAMES
+    ]
+    inputs = (
+        for_each_time(latitude),
+        for_each_time(longitude),
+        for_each_column(day_angle),
+        for_each_column(greenwich_hour_angle),
+    )
+    with warnings.catch_warnings() if backend is None else contextlib.nullcontext():
+        if backend is None:  # embedded execution is meant
+            warnings.filterwarnings("ignore", message=".*Using Python execution", category=UserWarning)
+        _operator(np.dtype(out.dtype).type, backend)(
+            *(arrays.wrap(array, (Column,), "derived input") for array in inputs),
+            window_angle,
+            out=tuple(
+                arrays.wrap(array, (Column,), name) for array, name in zip(results, solar.DERIVED_NAMES, strict=True)
+            ),
+            offset_provider={},
+        )
+
+
+class ForcingAssembler:
+    """Puts the forcing of a model's windows together, on any device, without waiting for it.
+
+    Args:
+        forcing: of the model, in order.
+        latitude, longitude: (n_columns,) degrees north and east; needed by `assemble` only.
+        backend: a GT4Py backend for the inputs derived from time and location; None for embedded execution.
+        device: where the forcing is.
+
+    Attributes:
+        given, derived, previous: positions of the inputs that are given, derived from time and location, and of the
+            previous window.
+        previous_of: positions of the variables whose values of the previous window those are.
+
+    Raises:
+        InputError: an input of the previous window whose variable is no forcing of the model, or of the previous window
+            itself.
+    """
+
+    def __init__(
+        self,
+        forcing: Sequence[Variable],
+        latitude: arrays.Array | None = None,
+        longitude: arrays.Array | None = None,
+        backend: gtx.backend.Backend | None = None,
+        device: arrays.Device = "cpu",
+    ) -> None:
+        self.previous, self.previous_of = previous_positions(forcing)
+        self.given = [k for k, variable in enumerate(forcing) if not variable.derived]
+        self.derived = [k for k, variable in enumerate(forcing) if variable.derived and not variable.is_previous]
+        self._derived_names = [forcing[k].derived for k in self.derived]
+        self._latitude: Any = latitude
+        self._longitude: Any = longitude
+        self._backend, self._device = backend, device
+        self._xp = arrays.array_module(device)
+        self._device_positions = self._xp.asarray(self.derived, dtype=np.int64)
+        self._values: arrays.Array = None  # kept between calls of the same size, as is the next
+        self._is_unknown: arrays.Array = None
+
+    def assemble(
+        self,
+        forcing: arrays.Array,
+        given: arrays.Array | None,
+        times: np.ndarray,
+        step_seconds: float,
+        previous: arrays.Array | None = None,
+    ) -> None:
+        """Write the forcing of windows that follow one another.
+
+        Args:
+            forcing: (n_windows, n_columns, n_forcing); written.
+            given: (n_windows, n_columns, n_given); None: it is in ``forcing`` already.
+            times: (n_windows,) datetime64, starts of the windows, UTC. step_seconds: their length.
+            previous: see `fill_previous`.
+        """
+        if len(times) == 0:
+            return
+        if given is not None:
+            forcing[..., self.given] = given
+        if self.derived:
+            shape = (*forcing.shape[:-1], len(self.derived))
+            if self._values is None or self._values.shape != shape or self._values.dtype != forcing.dtype:
+                self._values = self._xp.empty(shape, dtype=forcing.dtype)
+            derived_forcing(
+                self._latitude, self._longitude, times, step_seconds, self._derived_names, self._values,
+                self._backend, self._device,
+            )  # fmt: skip
+            forcing[..., self._device_positions] = self._values
+        self.fill_previous(forcing, previous)
+
+    def fill_previous(self, forcing: arrays.Array, previous: arrays.Array | None = None) -> None:
+        """Write the inputs of the previous window.
+
+        Args:
+            forcing: (n_windows, ..., n_forcing) of windows that follow one another, all else in it; written.
+            previous: (..., n_previous), of the window preceding the first as `of_window` gives it. Where there is none
+                (None, or a number that is not finite) the first window has its own, as if nothing had changed.
+        """
+        self.spread(forcing, previous)
+        if previous is None or len(forcing) == 0:
+            return
+        shape = forcing.shape[1:-1]
+        if self._is_unknown is None or self._is_unknown.shape != shape:
+            self._is_unknown = self._xp.empty(shape, dtype=bool)
+        for position, source in zip(self.previous, self.previous_of, strict=True):
+            self._xp.isfinite(forcing[0, ..., position], out=self._is_unknown)
+            self._xp.logical_not(self._is_unknown, out=self._is_unknown)
+            self._xp.copyto(forcing[0, ..., position], forcing[0, ..., source], where=self._is_unknown)
+
+    def of_window(self, forcing: arrays.Array, out: arrays.Array | None = None) -> arrays.Array:
+        """What the next window takes as that of the previous one.
+
+        Args:
+            forcing: (..., n_forcing) of one window. out: (..., n_previous), to be written; None: a new array.
+        """
+        if out is None:
+            out = self._xp.empty((*forcing.shape[:-1], len(self.previous)), dtype=forcing.dtype)
+        for k, source in enumerate(self.previous_of):
+            out[..., k] = forcing[..., source]
+        return out
+
+    def spread(self, tangent_forcing: Any, previous: Any = None) -> None:
+        """Write the tangents of inputs of the previous window from those of the windows: derivative of `fill_previous`.
+
+        Args:
+            tangent_forcing: (n_windows, ..., n_forcing) of windows that follow one another, all else in it; written.
+            previous: (..., n_previous) tangents of the window preceding the first; None: there is none, and the first
+                has its own.
+        """
+        if len(tangent_forcing) == 0:
+            return
+        for k, (position, source) in enumerate(zip(self.previous, self.previous_of, strict=True)):
+            tangent_forcing[1:, ..., position] = tangent_forcing[:-1, ..., source]
+            tangent_forcing[0, ..., position] = (
+                tangent_forcing[0, ..., source] if previous is None else previous[..., k]
+            )
+
+    def gather(self, adjoint_forcing: Any, has_previous: bool = False) -> Any:
+        """Give the adjoints of inputs of the previous window to the windows that they are of: adjoint of `spread`.
+
+        Args:
+            adjoint_forcing: (n_windows, ..., n_forcing) of all inputs; written: afterwards of each window's own
+                forcing, and 0 of inputs of the previous window.
+            has_previous: whether there is a window preceding the first.
+
+        Returns:
+            The adjoint (..., n_previous) of the window preceding the first, a copy; None where there is none.
+        """
+        before = adjoint_forcing[0][..., self.previous].copy() if has_previous else None
+        for position, source in zip(self.previous, self.previous_of, strict=True):  # two may be of one variable
+            adjoint_forcing[:-1, ..., source] += adjoint_forcing[1:, ..., position]
+            if not has_previous:
+                adjoint_forcing[0, ..., source] += adjoint_forcing[0, ..., position]
+        adjoint_forcing[..., self.previous] = 0.0
+        return before
