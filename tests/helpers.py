@@ -63,8 +63,11 @@ def _variable(item: variables.Specification) -> Variable:
 
 def small_model(seed: int = 0, width: int = 4, increment: float = 0.05) -> Model:
     """A random `layer_norm` network with the default model's variables; its increments are small, its runs stable."""
-    groups = [tuple(map(_variable, group)) for group in (variables.STATIC, variables.FORCING, variables.STATE)]
-    diagnostics = tuple(map(_variable, variables.DIAGNOSTICS))
+    groups = [
+        tuple(map(_variable, group))
+        for group in (variables.DEFAULT.static, variables.DEFAULT.forcing, variables.DEFAULT.state)
+    ]
+    diagnostics = tuple(map(_variable, variables.DEFAULT.diagnostics))
     sizes = Sizes(*(len(group) for group in groups), len(diagnostics))
     n_input = sizes.static + sizes.forcing + sizes.state
     random = np.random.default_rng(seed)
@@ -98,7 +101,7 @@ def small_dataset(n_times: int = 40, n_columns: int = 3, start: str = "2021-01-0
     random = np.random.default_rng(seed)
     time = np.datetime64(start, "ns") + np.arange(n_times) * np.timedelta64(6, "h")
     data = xr.Dataset(coords={"time": time, "x": 100 + np.arange(n_columns)})
-    for group in (variables.STATIC, variables.FORCING, variables.STATE, variables.DIAGNOSTICS):
+    for group in variables.DEFAULT.groups.values():
         for item in group:
             if item.derived:
                 continue

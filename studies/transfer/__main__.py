@@ -25,7 +25,7 @@ from ailand_gt4py.evaluation.columns import read_columns
 from ailand_gt4py.evaluation.report.attachments import TRANSFER_SCHEMA
 from ailand_gt4py.evaluation.scores.lead_time import free_run_scores
 from ailand_gt4py.weights.model_file import read_model
-from ailand_gt4py.weights.variables import CATALOGUE, FORCING, STATE, STATIC
+from ailand_gt4py.weights.variables import CATALOGUE, DEFAULT
 
 CONFIGURATION = Path(__file__).with_name("configuration.yaml")
 FILES = ("ecland_synth_6h_train.nc", "ecland_synth_6h_train_b.nc")
@@ -103,7 +103,8 @@ def varying_inputs(path: Path) -> dict[str, list[str]]:
     with xr.open_dataset(path, decode_times=False) as data:
         return {
             group: [one.name for one in known if one.derived or np.ptp(data[one.name].values) > 0.0]
-            for group, known in (("static", STATIC), ("forcing", FORCING), ("state", STATE))
+            for group, known in DEFAULT.groups.items()
+            if group != "diagnostics"
         }
 
 
@@ -153,10 +154,9 @@ def main() -> int:
     tests = [*(work / f"{stem}_test.nc" for stem in stems), work / "europe_test.nc"]
     found = [[scores(model, test) for test in tests] for model in models]
     distances = [[climate_distance(work / f"{stem}_train.nc", test) for test in tests] for stem in stems]
-    units = {name: one.units for group in ("state", "diagnostics") for name, one in CATALOGUE[group].items()}
     variables = [
         # A model of columns without snow knows none.
-        {"name": name, "units": units[name], "values": [[cell.get(name) for cell in row] for row in found]}
+        {"name": name, "units": CATALOGUE[name].units, "values": [[cell.get(name) for cell in row] for row in found]}
         for name in VARIABLES
     ]
     variables.append({"name": "distance in climate space", "units": "1", "values": distances})

@@ -6,7 +6,7 @@ import numpy as np
 
 from ailand_gt4py.integration.hosts.icon4py.provider import IdealisedPlanet
 from ailand_gt4py.io.derive import snow_cover
-from ailand_gt4py.weights.variables import STATE
+from ailand_gt4py.weights.variables import DEFAULT
 
 LATITUDE = np.array([0.0, 25.0, 48.0, 60.0, 75.0])
 TEMPERATURE = np.array([300.0, 295.0, 272.9, 268.0, 250.0])
@@ -21,7 +21,7 @@ def first_state() -> dict[str, np.ndarray]:
 
 def test_initial_state_has_all_that_models_may_have_within_its_bounds() -> None:
     state = first_state()
-    for variable in STATE:
+    for variable in DEFAULT.state:
         values = state[variable.name]
         assert values.shape == (5,)
         assert (values >= variable.lower_bound).all(), variable.name

@@ -22,10 +22,11 @@ from ailand_gt4py.training.statistics import RunningStatistics
 from ailand_gt4py.training.windows import split_columns
 from ailand_gt4py.weights import variables
 from ailand_gt4py.weights.variables import DEFAULT
+from ailand_gt4py.weights.variables.catalogue import PREVIOUS_WINDOW
 
 ARRAYS = ("static", "forcing", "state", "diagnostics")
-FORCING = [variable.name for variable in variables.FORCING]
-STATE = [variable.name for variable in variables.STATE]
+FORCING = [variable.name for variable in variables.DEFAULT.forcing]
+STATE = [variable.name for variable in variables.DEFAULT.state]
 
 
 def by_column(data, name, column):
@@ -54,10 +55,10 @@ def test_windows_are_slices_of_the_file(path, data):
             expected[:, STATE.index("snowc")] /= 100.0
             np.testing.assert_allclose(by_column(data, "state", column), expected, rtol=1e-6)
             forcing = by_column(data, "forcing", column)
-            for location, variable in enumerate(variables.FORCING):
+            for location, variable in enumerate(variables.DEFAULT.forcing):
                 if not variable.derived:
                     np.testing.assert_array_equal(forcing[:, location], file[variable.name].values[:-1, column])
-        names = [variable.name for variable in variables.STATIC]
+        names = [variable.name for variable in variables.DEFAULT.static]
         np.testing.assert_array_equal(data.static, np.stack([file[name].values for name in names], axis=1))
     assert data.step_seconds == 21600.0
     assert (data.n_windows == 79).all()
@@ -65,10 +66,10 @@ def test_windows_are_slices_of_the_file(path, data):
 
 def test_forcing_of_the_previous_window(data):
     """Row k of a previous input is row k - 1 of its variable, in every column; the first is the window's own."""
-    assert len(variables.PREVIOUS_WINDOW) > 0
+    assert len(PREVIOUS_WINDOW) > 0
     for column in range(12):
         forcing = by_column(data, "forcing", column)
-        for name in variables.PREVIOUS_WINDOW:
+        for name in PREVIOUS_WINDOW:
             own, before = forcing[:, FORCING.index(name)], forcing[:, FORCING.index(f"{name}_before")]
             np.testing.assert_array_equal(before[1:], own[:-1])
             assert before[0] == own[0]
@@ -78,7 +79,7 @@ def test_forcing_of_the_previous_window(data):
 def test_diagnostics_are_lined_up_with_their_windows(data):
     """Window 10 runs from label 10 to 11: its end is label 11, its mean is stored at label 10."""
     found = by_column(data, "diagnostics", 5)[10] / np.arange(1.0, 11.0)
-    at_end = [11.0 if variable.name in ("t2m", "d2m", "skt") else 10.0 for variable in variables.DIAGNOSTICS]
+    at_end = [11.0 if variable.name in ("t2m", "d2m", "skt") else 10.0 for variable in variables.DEFAULT.diagnostics]
     assert found.tolist() == at_end
 
 
@@ -128,9 +129,9 @@ def test_a_choice_of_variables(path, data):
 
 
 def test_the_previous_window_the_previous_window_is_refused():
-    previous = next(variable for variable in variables.FORCING if variable.name == "met_tair_before").variable()
+    previous = next(variable for variable in variables.DEFAULT.forcing if variable.name == "met_tair_before").variable()
     twice = dataclasses.replace(previous, name="met_tair_twice", derived="before:met_tair_before")
-    own = next(variable for variable in variables.FORCING if variable.name == "met_tair").variable()
+    own = next(variable for variable in variables.DEFAULT.forcing if variable.name == "met_tair").variable()
     assert ForcingAssembler([previous, own]).previous_of == [1]
     with pytest.raises(InputError, match="'met_tair_twice' is 'met_tair_before' of the previous window, which is not"):
         ForcingAssembler([own, previous, twice])
@@ -202,7 +203,9 @@ def test_data_in_files_need_little_memory(tmp_path, monkeypatch):
     from ailand_gt4py.training.scaling import error_scales, measure, normalised_tensors
 
     # Without what is computed from time and location, which is slow in small parts.
-    solar = [variable.name for variable in variables.FORCING if variable.derived and "before" not in variable.derived]
+    solar = [
+        variable.name for variable in variables.DEFAULT.forcing if variable.derived and "before" not in variable.derived
+    ]
     chosen = variables.choose([], [name for name in FORCING if name not in solar], [], [])
     path = write_columns(tmp_path / "large.nc", n_columns=40, n_times=600)
     monkeypatch.setattr(dataset, "READ_VALUES", 1 << 16)
@@ -269,7 +272,7 @@ def test_a_missing_or_broken_file_is_named(tmp_path):
 
 
 def test_other_time_meanings_are_no_diagnostics():
-    wrong = dataclasses.replace(variables.DIAGNOSTICS[0], time_meaning="static")
+    wrong = dataclasses.replace(variables.DEFAULT.diagnostics[0], time_meaning="static")
     with pytest.raises(InputError, match="diagnostic 't2m': time meaning 'static'"):
         line_up(np.zeros((1, 2, 1)), np.zeros((1, 3, 1)), 0, [wrong])
 

@@ -32,14 +32,14 @@ def columns(n_columns: int = 12, n_times: int = 80, seed: int = 0) -> xr.Dataset
     rng = np.random.default_rng(seed)
     times = np.datetime64("2021-03-01", "ns") + np.arange(n_times) * STEP
     shape = (n_times, n_columns)
-    fields: dict[str, np.ndarray] = {item.name: rng.uniform(0.1, 1.0, n_columns) for item in variables.STATIC}
+    fields: dict[str, np.ndarray] = {item.name: rng.uniform(0.1, 1.0, n_columns) for item in variables.DEFAULT.static}
     fields["clim_theta_sat"] = 0.5 + 0.2 * fields["clim_theta_sat"]  # never below the soil's water
-    fields |= {item.name: rng.uniform(0.0, 1.0, shape) for item in variables.FORCING if not item.derived}
+    fields |= {item.name: rng.uniform(0.0, 1.0, shape) for item in variables.DEFAULT.forcing if not item.derived}
     rain, snow = (np.maximum(rng.uniform(-1.0, 1.0, shape), 0.0) for _ in range(2))
     fields |= {"met_rainf": rain, "met_snowf": snow}
     air = 280.0 + 8.0 * np.sin(np.arange(n_times) / 3.0)[:, None] + rng.normal(0.0, 2.0, shape)
     fields["met_tair"] = air
-    state = {item.name: np.empty(shape) for item in variables.STATE}
+    state = {item.name: np.empty(shape) for item in variables.DEFAULT.state}
     # Columns begin apart, so that the deep layers, which hardly change, vary as much as the air.
     apart = rng.uniform(-1.0, 1.0, n_columns)
     start = {
@@ -69,8 +69,8 @@ def columns(n_columns: int = 12, n_times: int = 80, seed: int = 0) -> xr.Dataset
         state["src"][k + 1] = np.clip(state["src"][k] + 0.2 * (rain[k] - 0.25), 0.0, 2.0)
     fields |= state | {"snowc": 100.0 * state["snowc"]}
     label = np.broadcast_to(np.arange(n_times, dtype=float)[:, None], shape)
-    fields |= {item.name: label * (index + 1.0) for index, item in enumerate(variables.DIAGNOSTICS)}
-    units = {name: item.units for group in variables.CATALOGUE.values() for name, item in group.items()}
+    fields |= {item.name: label * (index + 1.0) for index, item in enumerate(variables.DEFAULT.diagnostics)}
+    units = {name: item.units for name, item in variables.CATALOGUE.items()}
     units["snowc"] = "%"
     data = xr.Dataset(
         {
