@@ -11,12 +11,13 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.observations.operators import position_of
 from ailand_gt4py.weights.model import Model
+from ailand_gt4py.weights.variables import units_of
 
 #: ecLand's soil layers that hold roots, m: 0-7, 7-28 and 28-100 cm.
 LAYER_THICKNESS = {"swvl1": 0.07, "swvl2": 0.21, "swvl3": 0.72}
 
 #: What may be controlled, and its units.
-UNITS = {**dict.fromkeys(LAYER_THICKNESS, "m3 m-3"), "stl1": "K"}
+UNITS = units_of(*LAYER_THICKNESS, "stl1")
 
 #: ECMWF's control vector (Drusch et al. 2009, doi:10.1029/2009GL037716).
 SOIL_WATER = tuple(LAYER_THICKNESS)

@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from ailand_gt4py.assimilation.control import SOIL_WATER
+from ailand_gt4py.assimilation.control import SOIL_WATER, UNITS
 from ailand_gt4py.assimilation.screening import REASONS
 from ailand_gt4py.assimilation.twin import TwinResult
 from ailand_gt4py.assimilation.twin_scores import ROOT_ZONE, TwinScores, soil_water
 from ailand_gt4py.core.files import whole_file
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.observations.operators import Observable
+from ailand_gt4py.weights.variables import CATALOGUE, cf_attributes
+from ailand_gt4py.weights.variables.catalogue import SOIL_DEPTHS
 
 _RUNS = {
     "truth": "ecLand, the truth",
@@ -24,8 +26,8 @@ _RUNS = {
     "background": "background",
     "analysis": "analysis",
 }
-_LAYERS = {**dict(zip(SOIL_WATER, ("0-7 cm", "7-28 cm", "28-100 cm"), strict=True)), ROOT_ZONE: "0-100 cm"}
-_SOIL_WATER = "volume_fraction_of_condensed_water_in_soil"
+_LAYERS = {**dict(zip(SOIL_WATER, SOIL_DEPTHS, strict=False)), ROOT_ZONE: "0-100 cm"}
+_SOIL_WATER = CATALOGUE["swvl1"]
 _LOCATION = {"coordinates": "lat lon"}
 
 
@@ -56,15 +58,19 @@ def dataset(
             ),
             "window": ("window", starts, _time_attributes("start of the window (UTC)")),
             "x": ("x", x, {"long_name": "label of the column"}),
-            "lat": ("x", latitude, {"standard_name": "latitude", "units": "degrees_north"}),
-            "lon": ("x", longitude, {"standard_name": "longitude", "units": "degrees_east"}),
+            "lat": ("x", latitude, cf_attributes(CATALOGUE["lat"])),
+            "lon": ("x", longitude, cf_attributes(CATALOGUE["lon"])),
         }
     )
     for run, words in _RUNS.items():
         values = soil_water(result, getattr(result, run))
         for number, (name, depth) in enumerate(_LAYERS.items()):
             data[f"{run}_{name.replace(' ', '_')}"] = _field(
-                ("time", "x"), values[..., number], "m3 m-3", f"soil moisture in {depth}: {words}", _SOIL_WATER
+                ("time", "x"),
+                values[..., number],
+                _SOIL_WATER.units,
+                f"soil moisture in {depth}: {words}",
+                _SOIL_WATER.standard_name,
             )
     _add_windows(data, result)
     _add_observations(data, result, observables)
@@ -102,14 +108,15 @@ def write(path: Path, data: xr.Dataset) -> None:
 def _add_windows(data: xr.Dataset, result: TwinResult) -> None:
     windows = result.windows
     for number, name in enumerate(result.control.names):
-        units = "K" if name == "stl1" else "m3 m-3"
         for field, words in (
             ("increment", "analysis increment of"),
             ("background_spread", "standard deviation of the background error, as believed, of"),
             ("analysis_spread", "standard deviation of the analysis error, as believed, of"),
         ):
             values = np.stack([getattr(window, field)[:, number] for window in windows])
-            data[f"{field}_{name}"] = _field(("window", "x"), values, units, f"{words} {name} at the window's start")
+            data[f"{field}_{name}"] = _field(
+                ("window", "x"), values, UNITS[name], f"{words} {name} at the window's start"
+            )
     data["chi_square"] = _field(
         ("window", "x"), np.stack([w.chi_square for w in windows]), "1", "chi-square of the departures used"
     )

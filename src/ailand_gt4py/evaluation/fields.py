@@ -12,24 +12,17 @@ from ailand_gt4py.evaluation.runs import FreeRun, label_offset
 from ailand_gt4py.io.column_file import ColumnFile
 from ailand_gt4py.io.units import conversion
 from ailand_gt4py.weights.model import Model
+from ailand_gt4py.weights.variables import CATALOGUE, of_kind, units_of
 
-#: Variables that budgets and ranges know, with the units they are taken in.
-UNITS: dict[str, str] = {
-    **{f"swvl{layer}": "m3 m-3" for layer in range(1, 5)},
-    **{f"stl{layer}": "K" for layer in range(1, 5)},
-    **dict.fromkeys(("skt", "t2m", "d2m", "tsn"), "K"),
-    **dict.fromkeys(("snowc", "asn", "fal"), "1"),
-    "sd": "m",
-    "rsn": "kg m-3",
-    **dict.fromkeys(("src", "slw"), "kg m-2"),
-    **dict.fromkeys(("ssr", "str", "sshf", "slhf", "met_swdown"), "W m-2"),
-    **dict.fromkeys(("e", "sro", "ssro", "smlt", "met_rainf", "met_snowf"), "kg m-2 s-1"),
-    **dict.fromkeys(
-        ("clim_theta_sat", "clim_theta_cap"),
-        "m3 m-3",
-    ),
-    **dict.fromkeys(("clim_clake", "clim_cu", "clim_cvh", "clim_cvl", "clim_veg_covh", "clim_veg_covl"), "1"),
-}
+_STATIC = (
+    *("clim_theta_sat", "clim_theta_cap"),
+    *("clim_clake", "clim_cu", "clim_cvh", "clim_cvl", "clim_veg_covh", "clim_veg_covl"),
+)
+_FORCING = ("met_swdown", "met_rainf", "met_snowf")
+
+#: Variables that budgets and ranges know, with the units they are taken in: all results that the catalogue has, and of
+#: the inputs those that budgets need.
+UNITS: dict[str, str] = units_of(*of_kind("state"), *of_kind("diagnostic"), *_FORCING, *_STATIC)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,10 +48,6 @@ class Fields:
         return Fields(kept, self.step_seconds)
 
 
-#: Fields that are means over a window; all others that change in time are values at its ends.
-MEANS = frozenset(("ssr", "str", "sshf", "slhf", "e", "sro", "ssro", "smlt", "fal"))
-
-
 def read_truth(path: str | Path, step_seconds: float) -> Fields:
     """All of `UNITS` that a file has, over the windows from its first label to its last.
 
@@ -72,13 +61,13 @@ def read_truth(path: str | Path, step_seconds: float) -> Fields:
             if own_name is None:
                 continue
             straight = file.conversion(own_name, name, units)
-            is_static = name.startswith("clim_")
+            is_static = CATALOGUE[name].kind == "static"
             field = file.read(own_name, slice(0, 1)) if is_static and file.is_timed(own_name) else file.read(own_name)
             field = straight.apply(field.astype(np.float64))
             if is_static:
                 values[name] = field.reshape(-1)
             elif field.ndim == 2:
-                is_mean = name in MEANS or name.startswith("met_")
+                is_mean = CATALOGUE[name].time_meaning == "window mean"
                 values[name] = field[:-1] if is_mean else field
     return Fields(values, step_seconds)
 

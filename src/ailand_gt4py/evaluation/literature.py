@@ -11,6 +11,8 @@ offline, six hourly steps, 80 columns on one core, without start-up and output; 
 
 from __future__ import annotations
 
+from ailand_gt4py.weights.variables import units_of
+
 #: Protocols of the table: (name, lead in days; 0 for the free run).
 PROTOCOLS = (("1 day", 1.0), ("90 days", 90.0), ("free run, 4 years", 0.0))
 
@@ -30,12 +32,7 @@ AILAND_V1_RMSE: dict[str, tuple[float, float, float]] = {
     "slhf": (10.1, 11.1, 10.4),
 }
 
-UNITS = {
-    **dict.fromkeys(("stl1", "stl2", "stl3", "t2m", "d2m", "skt"), "K"),
-    **dict.fromkeys(("swvl1", "swvl2", "swvl3"), "m3 m-3"),
-    "snowc": "1",
-    **dict.fromkeys(("sshf", "slhf"), "W m-2"),
-}
+UNITS = units_of(*AILAND_V1_RMSE)
 
 #: ecLand's CPU time for a column and six hours, microseconds: lowest and highest of four runs.
 ECLAND_MICROSECONDS = (91.0, 127.0)

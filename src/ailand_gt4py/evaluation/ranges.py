@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
 from ailand_gt4py.evaluation.fields import Fields
+from ailand_gt4py.weights.variables import CATALOGUE, Specification
 
 #: Excess that rounding of files and single precision may cause, relative to the scale of a check.
 TOLERANCE = 1e-3
@@ -48,22 +50,34 @@ class RangeCount:
     columns: int
 
 
-def _below(bound: float) -> Callable[..., np.ndarray]:
-    return lambda values: bound - values
+#: What excesses of each unit are measured against.
+_SCALES = {"K": 100.0, "1": 1.0, "m": 0.1, "kg m-3": 100.0, "kg m-2": 1.0, "kg m-2 s-1": 1e-3, "m3 m-3": 1.0}
 
 
-def _above(bound: float) -> Callable[..., np.ndarray]:
-    return lambda values: values - bound
-
-
-def _between(low: float, high: float) -> Callable[..., np.ndarray]:
+def _within(low: float, high: float) -> Callable[..., np.ndarray]:
     return lambda values: np.maximum(low - values, values - high)
 
 
-#: Temperatures on land, K: a margin around what has been observed at the ground (180 K) and on it (355 K).
-COLDEST, HOTTEST = 175.0, 360.0
+def _range_text(entry: Specification) -> str:
+    low, high = entry.valid_range
+    units = "" if entry.units == "1" else f" {entry.units}"
+    if math.isfinite(low) and math.isfinite(high):
+        return f"within {low:g} and {high:g}{units}"
+    if math.isfinite(high):
+        return f"not above {high:g}{units}"
+    return "not negative" if low == 0.0 else f"not below {low:g}{units}"
 
-CHECKS: tuple[RangeCheck, ...] = (
+
+def _by_catalogue(entries: Iterable[Specification]) -> Iterator[RangeCheck]:
+    """Checks of the valid ranges of those that have one."""
+    for entry in entries:
+        if any(map(math.isfinite, entry.valid_range)):
+            name = f"{entry.name} {_range_text(entry)}"
+            yield RangeCheck(name, (entry.name,), entry.units, _SCALES[entry.units], _within(*entry.valid_range))
+
+
+#: What holds between variables; each of these is also the only check of its first variable.
+_BETWEEN_VARIABLES = (
     *(
         RangeCheck(
             f"{name} within 0 and porosity",
@@ -74,18 +88,6 @@ CHECKS: tuple[RangeCheck, ...] = (
         )
         for name in ("swvl1", "swvl2", "swvl3", "swvl4")
     ),
-    *(
-        RangeCheck(f"{name} within {COLDEST:g} and {HOTTEST:g} K", (name,), "K", 100.0, _between(COLDEST, HOTTEST))
-        for name in ("stl1", "stl2", "stl3", "stl4", "skt", "t2m", "d2m")
-    ),
-    RangeCheck("d2m not above t2m", ("d2m", "t2m"), "K", 100.0, lambda dew, air: dew - air),
-    RangeCheck("snowc within 0 and 1", ("snowc",), "1", 1.0, _between(0.0, 1.0)),
-    RangeCheck("sd not negative", ("sd",), "m", 0.1, _below(0.0)),
-    RangeCheck("tsn not above melting", ("tsn",), "K", 100.0, _above(273.16)),
-    RangeCheck("rsn within 50 and 920 kg m-3", ("rsn",), "kg m-3", 100.0, _between(50.0, 920.0)),
-    RangeCheck("asn within 0 and 1", ("asn",), "1", 1.0, _between(0.0, 1.0)),
-    RangeCheck("fal within 0 and 1", ("fal",), "1", 1.0, _between(0.0, 1.0)),
-    RangeCheck("src not negative", ("src",), "kg m-2", 1.0, _below(0.0)),
     RangeCheck(
         "slw within 0 and the snow's mass",
         ("slw", "sd"),
@@ -100,11 +102,16 @@ CHECKS: tuple[RangeCheck, ...] = (
         1000.0,
         lambda net, down: np.maximum(-net, net - down),
     ),
-    *(
-        RangeCheck(f"{name} not negative", (name,), "kg m-2 s-1", 1e-3, _below(0.0))
-        for name in ("sro", "ssro", "smlt")
+)
+_COVERED = {check.needs[0] for check in _BETWEEN_VARIABLES}
+
+CHECKS: tuple[RangeCheck, ...] = (
+    *_BETWEEN_VARIABLES,
+    RangeCheck("d2m not above t2m", ("d2m", "t2m"), "K", 100.0, lambda dew, air: dew - air),
+    *_by_catalogue(
+        entry for entry in CATALOGUE.values() if entry.kind in ("state", "diagnostic") and entry.name not in _COVERED
     ),
-)  # fmt: skip
+)
 
 
 def count(fields: Fields) -> list[RangeCount]:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.weights.model import Model, Variable
+from ailand_gt4py.weights.variables import CATALOGUE, Specification, cf_attributes
 
 Origin = Literal["model", "closure", "derivative", "forcing"]
 
@@ -43,37 +44,22 @@ class Predicted:
     factor: float = 1.0
 
 
-PREDICTED = (
-    Predicted(Output("surface_temperature", "surface_temperature", "K", "model", "skin temperature"), "skt"),
-    Predicted(
-        Output(
-            "surface_upward_sensible_heat_flux",
-            "surface_upward_sensible_heat_flux",
-            "W m-2",
-            "model",
-            "sensible heat flux, positive upward",
-        ),
-        "sshf",
-        -1.0,
-    ),
-    Predicted(
-        Output(
-            "surface_upward_latent_heat_flux",
-            "surface_upward_latent_heat_flux",
-            "W m-2",
-            "model",
-            "latent heat flux, positive upward",
-        ),
-        "slhf",
-        -1.0,
-    ),
-    Predicted(Output("air_temperature_at_2m", "air_temperature", "K", "model", "2 m temperature"), "t2m"),
-    Predicted(
-        Output("dew_point_temperature_at_2m", "dew_point_temperature", "K", "model", "2 m dew point temperature"),
-        "d2m",
-    ),
-    Predicted(Output("surface_snow_area_fraction", "surface_snow_area_fraction", "1", "model", "snow cover"), "snowc"),
-)
+def catalogued(name: str, origin: Origin) -> Output:
+    """The output that the catalogue has under a name."""
+    entry = CATALOGUE[name]
+    return Output(name, entry.standard_name, entry.units, origin, entry.long_name)
+
+
+def _predicted(entry: Specification) -> Predicted:
+    standard_name, long_name = entry.standard_name, entry.long_name
+    if entry.component_factor < 0.0:
+        standard_name, long_name = (text.replace("downward", "upward") for text in (standard_name, long_name))
+    output = Output(entry.component_name, standard_name, entry.units, "model", long_name)
+    return Predicted(output, entry.name, entry.component_factor)
+
+
+#: Of all variables to which the catalogue gives a name among the component's outputs.
+PREDICTED = tuple(_predicted(entry) for entry in CATALOGUE.values() if entry.component_name)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,38 +81,14 @@ class FluxDerivative:
 
 DERIVATIVES = (
     FluxDerivative(
-        Output(
-            "sensible_heat_flux_derivative_by_air_temperature",
-            "",
-            "W m-2 K-1",
-            "derivative",
-            "derivative of the upward sensible heat flux with respect to air temperature",
-        ),
-        Output(
-            "sensible_heat_flux_air_temperature",
-            "air_temperature",
-            "K",
-            "forcing",
-            "air temperature for which the sensible heat flux and its derivative hold",
-        ),
+        catalogued("sensible_heat_flux_derivative_by_air_temperature", "derivative"),
+        catalogued("sensible_heat_flux_air_temperature", "forcing"),
         "sshf",
         "met_tair",
     ),
     FluxDerivative(
-        Output(
-            "latent_heat_flux_derivative_by_specific_humidity",
-            "",
-            "W m-2",
-            "derivative",
-            "derivative of the upward latent heat flux with respect to specific humidity (kg kg-1)",
-        ),
-        Output(
-            "latent_heat_flux_specific_humidity",
-            "specific_humidity",
-            "kg kg-1",
-            "forcing",
-            "specific humidity for which the latent heat flux and its derivative hold",
-        ),
+        catalogued("latent_heat_flux_derivative_by_specific_humidity", "derivative"),
+        catalogued("latent_heat_flux_specific_humidity", "forcing"),
         "slhf",
         "met_qair",
     ),
@@ -163,12 +125,7 @@ def missing_outputs(model: Model, available: Sequence[str]) -> dict[str, str]:
 def input_properties(variables: Sequence[Variable], dims: tuple[Any, ...]) -> dict[str, dict[str, Any]]:
     """Of the fields that the host gives at every step."""
     return {
-        variable.name: {
-            "standard_name": variable.standard_name or variable.name,
-            "long_name": variable.long_name,
-            "units": variable.units,
-            "dims": dims,
-        }
+        variable.name: {"standard_name": variable.name, "long_name": "", **cf_attributes(variable), "dims": dims}
         for variable in variables
     }
 
@@ -176,13 +133,7 @@ def input_properties(variables: Sequence[Variable], dims: tuple[Any, ...]) -> di
 def output_properties(outputs: Sequence[Output], dims: tuple[Any, ...]) -> dict[str, dict[str, Any]]:
     """Of the component's outputs."""
     return {
-        output.name: {
-            "standard_name": output.standard_name or output.name,
-            "long_name": output.long_name,
-            "units": output.units,
-            "dims": dims,
-            "origin": output.origin,
-        }
+        output.name: {"standard_name": output.name, **cf_attributes(output), "dims": dims, "origin": output.origin}
         for output in outputs
     }
 

@@ -7,6 +7,7 @@ Opens, finds variables by name, checks their dimensions, reads slabs of them. Wh
 from __future__ import annotations
 
 import contextlib
+import itertools
 import warnings
 import zipfile
 from collections.abc import Hashable, Mapping
@@ -20,17 +21,10 @@ import xarray as xr
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.io import units
+from ailand_gt4py.weights.variables import CATALOGUE
 
 TIME = "time"
 COLUMN = "x"
-
-#: Names a variable may have in a file besides its own. Case never counts: ec-land-db's store writes ``clim_CLAKE`` and
-#: ``clim_Ctype``.
-ALIASES: dict[str, tuple[str, ...]] = {
-    "lat": ("latitude",),
-    "lon": ("longitude",),
-    "clim_orog": ("orog", "surface_altitude"),
-}
 
 #: Units that are known to be written wrongly: variable -> (unit as written, unit meant). ec-land-db's store writes
 #: ``-`` for the standard deviations of orography (the same fields are in metres in ecLand's documentation and in its
@@ -144,12 +138,15 @@ class ColumnFile:
     def find(self, name: str) -> str | None:
         """The file's own name of a variable, None where it has none: exact, else in another case, else an alias.
 
+        Case never counts: ec-land-db's store writes ``clim_CLAKE`` and ``clim_Ctype``.
+
         Raises:
             InputError: two variables of the file answer to the name.
         """
         if name in self._names:
             return name
-        accepted = {alias.lower() for alias in (name, *ALIASES.get(name, ()))}
+        aliases = CATALOGUE[name].aliases.values() if name in CATALOGUE else ()
+        accepted = {alias.lower() for alias in (name, *itertools.chain.from_iterable(aliases))}
         found = sorted(own for own in self._names if own.lower() in accepted)
         if len(found) > 1:
             raise InputError(

@@ -32,24 +32,23 @@ class Derivation:
     """One way to get a variable.
 
     Attributes:
-        name, units: of the result.
-        inputs: name -> unit in which the function takes it.
+        name: of the result, in the catalogue's units.
+        inputs: names of what the function takes, in the catalogue's units.
         function: (inputs by name, text that names the file) -> float64 (n,), or (1,) where all columns have the same.
         how: what is done and its source, completing "derived from ... by".
         detail: what tells this variable from others derived in the same way; may be empty.
-        waves: name -> unit of the variables whose annual wave (`ailand_gt4py.io.annual_wave`) the function takes,
+        waves: names of the variables whose annual wave (`ailand_gt4py.io.annual_wave`) the function takes,
             too, under the name that `wave_key` gives it.
         otherwise: how to get the variable from a file that has no year of these; there must be one if there are any.
         is_first_guess: whether it is no more than that.
     """
 
     name: str
-    units: str
-    inputs: Mapping[str, str]
+    inputs: tuple[str, ...]
     function: Callable[[Mapping[str, Values], str], Values]
     how: str
     detail: str = ""
-    waves: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    waves: tuple[str, ...] = ()
     otherwise: Derivation | None = None
     is_first_guess: bool = False
 
@@ -196,30 +195,16 @@ def _table() -> dict[str, Derivation]:
         ("clim_theta_pwp", "wilting_point", f"at -{soil_tables.WILTING_POINT_BAR:g} bar"),
     ]
     found = [
-        Derivation(name, "m3 m-3", {"clim_sotype": "1"}, _soil(quantity), _SOIL_SOURCE, detail)
-        for name, quantity, detail in soil
+        Derivation(name, ("clim_sotype",), _soil(quantity), _SOIL_SOURCE, detail) for name, quantity, detail in soil
     ]
-    vegetation = [("cov", "coverage", "1"), ("z0m", "roughness", "m"), ("rsmin", "stomatal_resistance", "s m-1")]
-    for suffix, quantity, unit in vegetation:
+    for suffix, quantity in (("cov", "coverage"), ("z0m", "roughness"), ("rsmin", "stomatal_resistance")):
         for type_name, cover_name in VEGETATION_COVERS.items():
             name = f"clim_veg_{suffix}{type_name[-1]}"
             found.append(
-                Derivation(
-                    name, unit, {type_name: "1", cover_name: "1"}, _vegetation(quantity, type_name), _VEGETATION_SOURCE
-                )
+                Derivation(name, (type_name, cover_name), _vegetation(quantity, type_name), _VEGETATION_SOURCE)
             )
-    found.append(
-        Derivation("clim_geopot", "m2 s-2", {"clim_orog": "m"}, _geopotential, f"multiplication with {GRAVITY} m s-2")
-    )
-    found.append(
-        Derivation(
-            "snowc",
-            "1",
-            {"sd": "m", "rsn": "kg m-3", "clim_clake": "1"},
-            _snow_cover,
-            "ecLand's formula (surfbc_ctl_mod)",
-        )
-    )
+    found.append(Derivation("clim_geopot", ("clim_orog",), _geopotential, f"multiplication with {GRAVITY} m s-2"))
+    found.append(Derivation("snowc", ("sd", "rsn", "clim_clake"), _snow_cover, "ecLand's formula (surfbc_ctl_mod)"))
     return {derivation.name: derivation for derivation in found}
 
 

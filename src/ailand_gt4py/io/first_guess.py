@@ -65,46 +65,41 @@ def _snow_temperature(inputs: Mapping[str, Values], what: str) -> Values:
 def _table() -> dict[str, Derivation]:
     by_profile = Derivation(
         "stl4",
-        "K",
-        {"stl2": "K", "stl3": "K"},
+        ("stl2", "stl3"),
         _fourth_layer_by_profile,
         "going on from the second layer over the third, there being no whole year of met_tair",
         is_first_guess=True,
     )
     none = snow.NO_SNOW
     found = [
-        Derivation("swvl4", "m3 m-3", {"swvl3": "m3 m-3"}, _same("swvl3"), "taking the third layer's"),
+        Derivation("swvl4", ("swvl3",), _same("swvl3"), "taking the third layer's"),
         Derivation(
             "stl4",
-            "K",
-            {"stl3": "K"},
+            ("stl3",),
             _fourth_layer_by_wave,
             f"damping and delay of the wave in the ground (Carslaw and Jaeger 1959; damping depth {DAMPING_DEPTH:g} m)",
-            waves={"met_tair": "K"},
+            waves=("met_tair",),
             otherwise=by_profile,
         ),
         Derivation(
             "tsn",
-            "K",
-            {"sd": "m", "stl1": "K", "met_tair": "K"},
+            ("sd", "stl1", "met_tair"),
             _snow_temperature,
             f"taking the mean of soil and air, and {none['tsn']} K where it is above that or there is no snow",
         ),
         Derivation(
             "rsn",
-            "kg m-3",
-            {"sd": "m"},
+            ("sd",),
             lambda inputs, what: snow.density(inputs["sd"]),
             f"taking {snow.MIDDLE_DENSITY:g} kg m-3, and {none['rsn']:g} kg m-3 where there is no snow",
         ),
         Derivation(
             "asn",
-            "1",
-            {"sd": "m"},
+            ("sd",),
             lambda inputs, what: snow.albedo(inputs["sd"]),
             f"taking {MIDDLE_SNOW_ALBEDO:g}, and {none['asn']:g} (new snow's) where there is no snow",
         ),
-        Derivation("src", "kg m-2", {}, _dry, "taking leaves and soil as dry"),
+        Derivation("src", (), _dry, "taking leaves and soil as dry"),
     ]
     return {guess.name: dataclasses.replace(guess, is_first_guess=True) for guess in found}
 

@@ -27,6 +27,7 @@ from ailand_gt4py.io.first_guess import FIRST_GUESSES
 from ailand_gt4py.io.reference import Reference, open_reference
 from ailand_gt4py.io.units import Conversion, conversion
 from ailand_gt4py.weights.model import ModelVariables, Variable
+from ailand_gt4py.weights.variables import CATALOGUE, units_of
 
 __all__ = ["ColumnInput", "Reference", "open_input", "open_reference"]
 
@@ -140,19 +141,19 @@ class _Reader:
         if inputs is None:
             assert derivation.otherwise is not None
             derivation, inputs = derivation.otherwise, {}
-        for needed, unit in derivation.inputs.items():
+        for needed, unit in units_of(*derivation.inputs).items():
             inputs[needed] = self.field(needed, unit, is_static=needed.startswith("clim_"))
             # A type may be missing where there is no such vegetation: the derivation sees to it.
             if needed not in derive.VEGETATION_COVERS:
                 self.require_finite(needed, inputs[needed], where)
         self.derived[variable.name] = derivation
         values = np.broadcast_to(derivation.function(inputs, str(self.file.path)), self.file.n_columns)
-        return conversion(derivation.units, variable.units, variable.name).apply(values)
+        return conversion(CATALOGUE[derivation.name].units, variable.units, variable.name).apply(values)
 
     def _waves(self, derivation: derive.Derivation) -> dict[str, Values] | None:
         """The annual waves that a derivation takes; None where the file has none for one of them."""
         waves = {}
-        for needed, unit in derivation.waves.items():
+        for needed, unit in units_of(*derivation.waves).items():
             wave = read_annual_wave(self.file, self.timed(needed, unit), self._times, self._step, self._first)
             if wave is None:
                 return None
@@ -203,7 +204,7 @@ def _require_present(file: ColumnFile, model: ModelVariables, with_state: bool) 
 
 
 def _position(reader: _Reader, name: str, lowest: float, highest: float) -> Values:
-    unit = {"lat": "degrees_north", "lon": "degrees_east"}[name]
+    unit = CATALOGUE[name].units
     if reader.file.find(name) is None:
         raise InputError(
             f"{reader.file.path}: variable '{name}' is missing; expected it with the dimension (x) in {unit}"

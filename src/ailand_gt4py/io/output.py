@@ -16,6 +16,7 @@ import xarray as xr
 from ailand_gt4py.core.errors import RunError
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.weights.model import Model, Variable
+from ailand_gt4py.weights.variables import CATALOGUE, cf_attributes
 
 #: Bits of `quality_flag`: which inputs of the step that starts at the row's label are outside the training range.
 FLAG_MASKS = {
@@ -84,9 +85,7 @@ def is_at_window_end(variable: Variable) -> bool:
 
 def variable_attributes(variable: Variable) -> dict[str, str]:
     """CF attributes of a variable of the output."""
-    attributes = {"long_name": variable.long_name or variable.name, "units": variable.units}
-    if variable.standard_name:
-        attributes["standard_name"] = variable.standard_name
+    attributes = {"long_name": variable.name, **cf_attributes(variable)}
     is_mean = variable.time_meaning == "window mean"
     attributes["cell_methods"] = "time: mean" if is_mean else "time: point"
     attributes["comment"] = "mean over time_bnds, from the label on" if is_mean else "value at the label"
@@ -122,15 +121,13 @@ def coordinates(layout: OutputLayout) -> dict[str, tuple[tuple[str, ...], Values
     label_attributes = {"long_name": "label of the column"}
     if layout.x.dtype.kind in "iuf":
         label_attributes["units"] = "1"
-    latitude_attributes = {"standard_name": "latitude", "long_name": "latitude", "units": "degrees_north"}
-    longitude_attributes = {"standard_name": "longitude", "long_name": "longitude", "units": "degrees_east"}
     return {
         "time": (("time",), seconds, time_attributes),
         # Bounds take units and calendar from their variable (CF 7.1).
         "time_bnds": (("time", "nv"), np.stack([seconds, seconds + length], axis=1), {}),
         "x": (("x",), layout.x, label_attributes),
-        "lat": (("x",), layout.latitude, latitude_attributes),
-        "lon": (("x",), layout.longitude, longitude_attributes),
+        "lat": (("x",), layout.latitude, cf_attributes(CATALOGUE["lat"])),
+        "lon": (("x",), layout.longitude, cf_attributes(CATALOGUE["lon"])),
     }
 
 

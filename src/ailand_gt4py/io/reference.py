@@ -15,14 +15,15 @@ from ailand_gt4py.io import time_axis
 from ailand_gt4py.io.blocks import BLOCK_BYTES, BlockReader, Source
 from ailand_gt4py.io.column_file import ColumnFile
 from ailand_gt4py.weights.model import Variable
+from ailand_gt4py.weights.variables import CATALOGUE
 
 #: How far a reference column may be from the run's column, degrees.
 LOCATION_TOLERANCE = 0.01
 
 
 def _require_same_locations(file: ColumnFile, latitude: Values | None, longitude: Values | None) -> None:
-    for name, unit, expected in (("lat", "degrees_north", latitude), ("lon", "degrees_east", longitude)):
-        own_name = file.find(name)
+    for name, expected in (("lat", latitude), ("lon", longitude)):
+        own_name, unit = file.find(name), CATALOGUE[name].units
         if expected is None or own_name is None:
             continue
         if file.n_columns != len(expected):

@@ -24,6 +24,7 @@ from ailand_gt4py.core.files import whole_file
 from ailand_gt4py.core.times import time_text
 from ailand_gt4py.io.output import Values, variable_attributes
 from ailand_gt4py.weights.model import ModelVariables, Variable
+from ailand_gt4py.weights.variables import CATALOGUE, cf_attributes
 
 FORMAT = "ailand_gt4py restart 1"
 
@@ -111,12 +112,9 @@ def _fill(dataset: Any, restart: Restart, model: ModelVariables, source: str) ->
     dataset.createVariable("x", str if is_text else restart.x.dtype, ("x",))[:] = (
         restart.x.astype(object) if is_text else restart.x
     )
-    for name, units, values in (
-        ("lat", "degrees_north", restart.latitude),
-        ("lon", "degrees_east", restart.longitude),
-    ):
+    for name, values in (("lat", restart.latitude), ("lon", restart.longitude)):
         variable = dataset.createVariable(name, "f8", ("x",))
-        variable.setncatts({"units": units, "standard_name": {"lat": "latitude", "lon": "longitude"}[name]})
+        variable.setncatts(cf_attributes(CATALOGUE[name]))
         variable[:] = values
     for name, group in _groups(model):
         values = getattr(restart, name)

@@ -14,6 +14,7 @@ import numpy as np
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.files import whole_file
 from ailand_gt4py.io.output import CALENDAR, TIME_UNITS
+from ailand_gt4py.weights.variables import CATALOGUE, cf_attributes
 
 #: Values from which on a variable is compressed: a chunk costs more than it saves in small ones.
 LEAST_COMPRESSED = 4096
@@ -83,11 +84,10 @@ def define_columns(dataset: Any, x: np.ndarray, latitude: np.ndarray, longitude:
     labels = dataset.createVariable("x", str if is_text else x.dtype.newbyteorder("="), ("x",))
     labels.long_name = "label of the column"
     labels[:] = x.astype(object) if is_text else x
-    for name, units, values in (("lat", "degrees_north", latitude), ("lon", "degrees_east", longitude)):
-        position = dataset.createVariable(name, "f8", ("x",))
-        word = {"lat": "latitude", "lon": "longitude"}[name]
-        position.setncatts({"units": units, "standard_name": word, "long_name": word})
-        position[:] = values
+    for name, values in (("lat", latitude), ("lon", longitude)):
+        location = dataset.createVariable(name, "f8", ("x",))
+        location.setncatts(cf_attributes(CATALOGUE[name]))
+        location[:] = values
 
 
 def define_times(dataset: Any, times: np.ndarray, meaning: str) -> None:

@@ -11,13 +11,14 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.observations import microwave
 from ailand_gt4py.observations.microwave import Radiometer
-from ailand_gt4py.observations.operators import Observable, Situation, column_of, on_columns, position_of
+from ailand_gt4py.observations.operators import Situation, column_of, on_columns, position_of
 from ailand_gt4py.stencils.physics import brightness
 from ailand_gt4py.weights.model import Model
+from ailand_gt4py.weights.variables import CATALOGUE, units_of
 
 _WHAT = "observation tb"
 #: State that is seen, in the order of the field operators, and its units.
-_SEEN = {"swvl1": "m3 m-3", "stl1": "K", "stl2": "K"}
+_SEEN = units_of("swvl1", "stl1", "stl2")
 _COVERS = ("clim_cvh", "clim_cvl", "clim_veg_covh", "clim_veg_covl")
 _TYPES = ("clim_tvh", "clim_tvl")
 _LEAF_AREAS = ("lai_hv", "lai_lv")
@@ -39,10 +40,7 @@ class BrightnessTemperature:
         InputError: the model lacks a variable, or arrays that do not fit.
     """
 
-    observables = (
-        Observable("tbh", "K", "brightness temperature at L-band, horizontally polarised", "brightness_temperature"),
-        Observable("tbv", "K", "brightness temperature at L-band, vertically polarised", "brightness_temperature"),
-    )
+    observables = (CATALOGUE["tbh"], CATALOGUE["tbv"])
 
     def __init__(self, model: Model, static: Values, clay: Values, radiometer: Radiometer | None = None) -> None:
         self._radiometer = radiometer or Radiometer()

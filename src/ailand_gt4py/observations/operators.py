@@ -8,7 +8,6 @@ embedded: the work of an observation time is small beside that of a step of the 
 
 from __future__ import annotations
 
-import dataclasses
 import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
@@ -21,6 +20,7 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.stencils.physics import humidity
 from ailand_gt4py.weights.model import Model, Variable
+from ailand_gt4py.weights.variables import CATALOGUE, Specification
 
 
 class Situation(NamedTuple):
@@ -36,18 +36,8 @@ class Situation(NamedTuple):
     diagnostics: Values
 
 
-@dataclasses.dataclass(frozen=True)
-class Observable:
-    """One number that is observed.
-
-    Attributes:
-        name: short, of ecLand's kind. units, long_name: of it. standard_name: CF's; empty where there is none.
-    """
-
-    name: str
-    units: str
-    long_name: str
-    standard_name: str = ""
+#: One number that is observed: an entry of the catalogue.
+Observable = Specification
 
 
 class ObservationOperator(Protocol):
@@ -126,7 +116,7 @@ class ScreenTemperature:
         InputError: the model has none at the end of the step.
     """
 
-    observables = (Observable("t2m", "K", "temperature at 2 m", "air_temperature"),)
+    observables = (CATALOGUE["t2m"],)
 
     def __init__(self, model: Model) -> None:
         self._position = diagnostic_position(model, "t2m", "observation t2m")
@@ -150,7 +140,7 @@ class ScreenHumidity:
         InputError: the model lacks one of them at the end of the step.
     """
 
-    observables = (Observable("rh2m", "%", "relative humidity at 2 m, over water", "relative_humidity"),)
+    observables = (CATALOGUE["rh2m"],)
 
     def __init__(self, model: Model) -> None:
         self._positions = [diagnostic_position(model, name, "observation rh2m") for name in ("t2m", "d2m")]
@@ -194,14 +184,12 @@ class SurfaceSoilMoisture:
     def __init__(self, model: Model, porosity: Values | None = None) -> None:
         self._position = position_of(model.state, "swvl1", "m3 m-3", "observation ssm")
         self._scale: Values | float = 1.0
-        self.observables: tuple[Observable, ...] = (
-            Observable("ssm", "m3 m-3", "soil moisture near the surface", "volume_fraction_of_condensed_water_in_soil"),
-        )
+        self.observables: tuple[Observable, ...] = (CATALOGUE["ssm"],)
         if porosity is not None:
             if not (np.asarray(porosity) > 0.0).all():
                 raise InputError(f"porosity: found {np.min(porosity):g}, expected more than 0")
             self._scale = 1.0 / np.asarray(porosity, dtype=np.float64)
-            self.observables = (Observable("ssm", "1", "relative saturation of the soil near the surface"),)
+            self.observables = (CATALOGUE["ssm_saturation"],)
 
     def values(self, situation: Situation) -> Values:
         return (self._scale * column_of(situation.state, self._position))[:, None]

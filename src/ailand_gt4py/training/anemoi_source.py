@@ -23,7 +23,7 @@ from ailand_gt4py.io.column_file import one_line
 from ailand_gt4py.io.derive import DERIVATIONS, Derivation, sentences
 from ailand_gt4py.io.time_axis import check_step
 from ailand_gt4py.io.units import Conversion, conversion
-from ailand_gt4py.weights.variables import Specification, VariableSet
+from ailand_gt4py.weights.variables import CATALOGUE, Specification, VariableSet, units_of
 
 
 def is_anemoi_store(path: Path) -> bool:
@@ -135,7 +135,9 @@ class AnemoiSource:
             derivation = DERIVATIONS.get(variable.name) if variable.name in static else None
             if self._note(variable.name, variable.units):
                 continue
-            if derivation is not None and all(self._note(name, unit) for name, unit in derivation.inputs.items()):
+            if derivation is not None and all(
+                self._note(name, unit) for name, unit in units_of(*derivation.inputs).items()
+            ):
                 derived[variable.name] = derivation
             else:
                 missing.append(variable.name)
@@ -211,7 +213,7 @@ class AnemoiSource:
             if variable.name in derived:
                 one = derived[variable.name]
                 values = one.function({name: field(name) for name in one.inputs}, str(self._path))
-                values = conversion(one.units, variable.units, variable.name).apply(values)
+                values = conversion(CATALOGUE[one.name].units, variable.units, variable.name).apply(values)
             else:
                 values = field(variable.name)
             finite = np.isfinite(values)

@@ -11,6 +11,7 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.ecland.soil_tables import SOILS
 from ailand_gt4py.io.column_file import ColumnFile
 from ailand_gt4py.io.time_axis import read_times
+from ailand_gt4py.weights.variables import CATALOGUE
 
 #: The Europe-like box that aiLand's training data here hold out: south, north, west, east, degrees.
 HELD_OUT_BOX = (35.5, 71.5, -11.0, 32.5)
@@ -114,7 +115,7 @@ def read_locations(path: str | Path) -> ColumnLocations:
         InputError: the file cannot be read, or lacks lat and lon.
     """
     with ColumnFile(path) as file:
-        latitude, longitude = _fixed(file, "lat", "degrees_north"), _fixed(file, "lon", "degrees_east")
+        latitude, longitude = _fixed(file, "lat"), _fixed(file, "lon")
         if latitude is None or longitude is None:
             raise InputError(f"{path}: variable 'lat' or 'lon' is missing; expected both over the columns")
         longitude = (longitude + 180.0) % 360.0 - 180.0
@@ -123,7 +124,7 @@ def read_locations(path: str | Path) -> ColumnLocations:
             labels = file.texts(name)
             if labels is not None:
                 groupings.append(texts(name, labels))
-        soil = _fixed(file, "clim_sotype", "1")
+        soil = _fixed(file, "clim_sotype")
         if soil is not None and np.isfinite(soil).all():
             groupings.append(soil_types(soil))
         own_name = file.find("snowc")
@@ -134,12 +135,12 @@ def read_locations(path: str | Path) -> ColumnLocations:
         return ColumnLocations(file.labels(), latitude, longitude, tuple(groupings), inside_box(latitude, longitude))
 
 
-def _fixed(file: ColumnFile, name: str, units: str) -> np.ndarray | None:
+def _fixed(file: ColumnFile, name: str) -> np.ndarray | None:
     """(n_columns,) of a variable without time, or its first time; None where the file lacks it."""
     own_name = file.find(name)
     if own_name is None:
         return None
     values = file.read(own_name, slice(0, 1)) if file.is_timed(own_name) else file.read(own_name)
-    straight = file.conversion(own_name, name, units)
+    straight = file.conversion(own_name, name, CATALOGUE[name].units)
     result: np.ndarray = straight.apply(values.reshape(-1).astype(np.float64))
     return result

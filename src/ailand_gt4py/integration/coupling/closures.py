@@ -12,44 +12,45 @@ from ailand_gt4py.core.dimensions import Column
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.ecland import surface_tables as tables
 from ailand_gt4py.ecland.snow import MIDDLE_DENSITY
-from ailand_gt4py.integration.properties import Output
+from ailand_gt4py.integration.properties import catalogued
 from ailand_gt4py.lowering.calls import backends
 from ailand_gt4py.lowering.calls.operator_call import OperatorCall, RepeatedCall
 from ailand_gt4py.stencils.physics.surface import CLOSURE_NAMES, INPUT_NAMES, WORK_NAMES, closure_program
 from ailand_gt4py.weights.model import Model, Variable
+from ailand_gt4py.weights.variables import units_of
 
 #: Height above the ground, m, of the temperature, humidity and wind that ecLand and the emulator are forced with.
 REFERENCE_HEIGHT = 10.0
 #: Marks a climatology that is not known.
 _UNKNOWN = -1.0
 
-#: Argument of the operator -> variable of the model and its units.
-_VARIABLES: dict[str, tuple[str, str]] = {
-    "lake": ("clim_clake", "1"),
-    "town": ("clim_cu", "1"),
-    "high_cover": ("clim_cvh", "1"),
-    "low_cover": ("clim_cvl", "1"),
-    "high_density": ("clim_veg_covh", "1"),
-    "low_density": ("clim_veg_covl", "1"),
-    "high_roughness": ("clim_veg_z0mh", "m"),
-    "low_roughness": ("clim_veg_z0ml", "m"),
-    "field_capacity": ("clim_theta_cap", "m3 m-3"),
-    "wilting_point": ("clim_theta_pwp", "m3 m-3"),
-    "air_temperature": ("met_tair", "K"),
-    "humidity": ("met_qair", "kg kg-1"),
-    "pressure": ("met_psurf", "Pa"),
-    "eastward_wind": ("met_wind_e", "m s-1"),
-    "northward_wind": ("met_wind_n", "m s-1"),
-    "longwave_down": ("met_lwdown", "W m-2"),
-    "soil_water": ("swvl1", "m3 m-3"),
-    "soil_temperature": ("stl1", "K"),
-    "snow_cover": ("snowc", "1"),
-    "snow_water": ("sd", "m"),
-    "snow_albedo": ("asn", "1"),
-    "snow_density": ("rsn", "kg m-3"),
-    "skin_temperature": ("skt", "K"),
-    "sensible_heat": ("sshf", "W m-2"),
-    "latent_heat": ("slhf", "W m-2"),
+#: Argument of the operator -> variable of the model; the catalogue has the units that it takes.
+_VARIABLES: dict[str, str] = {
+    "lake": "clim_clake",
+    "town": "clim_cu",
+    "high_cover": "clim_cvh",
+    "low_cover": "clim_cvl",
+    "high_density": "clim_veg_covh",
+    "low_density": "clim_veg_covl",
+    "high_roughness": "clim_veg_z0mh",
+    "low_roughness": "clim_veg_z0ml",
+    "field_capacity": "clim_theta_cap",
+    "wilting_point": "clim_theta_pwp",
+    "air_temperature": "met_tair",
+    "humidity": "met_qair",
+    "pressure": "met_psurf",
+    "eastward_wind": "met_wind_e",
+    "northward_wind": "met_wind_n",
+    "longwave_down": "met_lwdown",
+    "soil_water": "swvl1",
+    "soil_temperature": "stl1",
+    "snow_cover": "snowc",
+    "snow_water": "sd",
+    "snow_albedo": "asn",
+    "snow_density": "rsn",
+    "skin_temperature": "skt",
+    "sensible_heat": "sshf",
+    "latent_heat": "slhf",
 }
 
 #: Value of an argument where the model lacks its variable. The others are needed by a closure or it is not given.
@@ -91,34 +92,6 @@ _NEEDED: dict[str, tuple[str, ...]] = {
     "surface_roughness_length_for_heat": _ROUGHNESS,
     "surface_downward_eastward_stress": _STRESS,
     "surface_downward_northward_stress": _STRESS,
-}
-
-#: CF standard name (empty where there is none), units and long name.
-_DESCRIPTIONS: dict[str, tuple[str, str, str]] = {
-    "surface_albedo": ("surface_albedo", "1", "albedo for diffuse solar radiation"),
-    "surface_longwave_emissivity": ("surface_longwave_emissivity", "1", "thermal emissivity"),
-    "surface_upwelling_longwave_flux_in_air": (
-        "surface_upwelling_longwave_flux_in_air",
-        "W m-2",
-        "emitted and reflected long-wave radiation",
-    ),
-    "water_evapotranspiration_flux": (
-        "water_evapotranspiration_flux",
-        "kg m-2 s-1",
-        "evaporation and sublimation, positive upward",
-    ),
-    "surface_roughness_length_for_momentum": (
-        "surface_roughness_length_for_momentum_in_air",
-        "m",
-        "roughness length for momentum",
-    ),
-    "surface_roughness_length_for_heat": (
-        "surface_roughness_length_for_heat_in_air",
-        "m",
-        "roughness length for heat and moisture",
-    ),
-    "surface_downward_eastward_stress": ("surface_downward_eastward_stress", "Pa", "eastward stress on the ground"),
-    "surface_downward_northward_stress": ("surface_downward_northward_stress", "Pa", "northward stress on the ground"),
 }
 
 
@@ -167,11 +140,7 @@ class SurfaceClosures:
         self._positions = _positions(groups)
         reasons = {name: self._reason(needed, groups) for name, needed in _NEEDED.items()}
         self.missing_outputs = {name: reason for name, reason in reasons.items() if reason}
-        self.outputs = tuple(
-            Output(name, standard_name, units, "closure", long_name)
-            for name, (standard_name, units, long_name) in _DESCRIPTIONS.items()
-            if name not in self.missing_outputs
-        )
+        self.outputs = tuple(catalogued(name, "closure") for name in _NEEDED if name not in self.missing_outputs)
         self._inputs = {name: self._xp.zeros(self._n_land, dtype=np.float64) for name in INPUT_NAMES}
         for name, value in (*_SUBSTITUTES.items(), ("reference_height", reference_height)):
             self._inputs[name][...] = value
@@ -225,7 +194,7 @@ class SurfaceClosures:
             array = arrays.as_array(value, self._device, name)
             arrays.check(array, name, shape, self._dtype)
             given.append(array)
-        for name, (variable, _) in _VARIABLES.items():
+        for name, variable in _VARIABLES.items():
             if variable in self._positions:
                 group, position, factor = self._positions[variable]
                 self._xp.multiply(given[group][:, position], factor, out=self._inputs[name])
@@ -252,8 +221,8 @@ class SurfaceClosures:
     def _reason(self, needed: Sequence[str], groups: Sequence[Sequence[Variable]]) -> str:
         """Why a closure cannot be given; empty where it can."""
         known = {variable.name: variable for group in groups for variable in group}
-        wanted = [*(_VARIABLES[argument] for argument in needed), (_HIGH_TYPE, "1"), (_LOW_TYPE, "1")]
-        for name, units in wanted:
+        wanted = [*(_VARIABLES[argument] for argument in needed), _HIGH_TYPE, _LOW_TYPE]
+        for name, units in units_of(*wanted).items():
             if name not in known:
                 return f"the model has no variable '{name}'"
             if name not in self._positions:
@@ -263,7 +232,7 @@ class SurfaceClosures:
 
 def _positions(groups: Sequence[Sequence[Variable]]) -> Mapping[str, tuple[int, int, float]]:
     """Variable -> its array, its position there, and the factor that brings it to the closures' units."""
-    units = {**dict(_VARIABLES.values()), _HIGH_TYPE: "1", _LOW_TYPE: "1"}
+    units = units_of(*_VARIABLES.values(), _HIGH_TYPE, _LOW_TYPE)
     result = {}
     for number, group in enumerate(groups):
         for position, variable in enumerate(group):

@@ -13,16 +13,13 @@ from ailand_gt4py.integration.coupling.mixed_layer import MixedLayer
 from ailand_gt4py.integration.coupling.surface_fluxes import for_air_at_end_of_step, held
 from ailand_gt4py.integration.hosts.icon4py.lowest_layer import LowestLayer
 
-#: What was given in the host's last step: name -> units, long name.
-GIVEN: dict[str, tuple[str, str]] = {
-    "tendency_of_air_temperature_due_to_land": ("K s-1", "warming of the lowest layer by the land"),
-    "tendency_of_specific_humidity_due_to_land": ("s-1", "moistening of the lowest layer by the land"),
-    "surface_upward_sensible_heat_flux_given": ("W m-2", "sensible heat flux that the air took, positive upward"),
-    "surface_upward_latent_heat_flux_given": (
-        "W m-2",
-        "latent heat flux, positive upward, of the vapour that the air took",
-    ),
-}
+#: What was given in the host's last step; the catalogue describes it.
+GIVEN = (
+    "tendency_of_air_temperature_due_to_land",
+    "tendency_of_specific_humidity_due_to_land",
+    "surface_upward_sensible_heat_flux_given",
+    "surface_upward_latent_heat_flux_given",
+)
 _, _, SENSIBLE_GIVEN, LATENT_GIVEN = GIVEN
 
 

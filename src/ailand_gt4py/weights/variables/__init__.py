@@ -2,6 +2,6 @@
 
 from ailand_gt4py.weights.variables.catalogue import CATALOGUE, of_kind, units_of
 from ailand_gt4py.weights.variables.selection import DEFAULT, VariableSet, choose
-from ailand_gt4py.weights.variables.specification import Specification, attributes
+from ailand_gt4py.weights.variables.specification import Specification, cf_attributes
 
-__all__ = ["CATALOGUE", "DEFAULT", "Specification", "VariableSet", "attributes", "choose", "of_kind", "units_of"]
+__all__ = ["CATALOGUE", "DEFAULT", "Specification", "VariableSet", "cf_attributes", "choose", "of_kind", "units_of"]

@@ -297,6 +297,7 @@ _DIAGNOSTICS = (
 _OBSERVABLES = (
     Specification("rh2m", "%", "relative humidity at 2 m, over water", "relative_humidity"),
     Specification("ssm", "m3 m-3", "soil moisture near the surface", "volume_fraction_of_condensed_water_in_soil"),
+    Specification("ssm_saturation", "1", "relative saturation of the soil near the surface"),
     Specification("tbh", "K", "brightness temperature at L-band, horizontally polarised", "brightness_temperature"),
     Specification("tbv", "K", "brightness temperature at L-band, vertically polarised", "brightness_temperature"),
 )

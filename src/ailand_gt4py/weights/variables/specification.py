@@ -86,7 +86,7 @@ class _Described(Protocol):
     def standard_name(self) -> str: ...
 
 
-def attributes(quantity: _Described) -> dict[str, str]:
+def cf_attributes(quantity: _Described) -> dict[str, str]:
     """CF attributes of a quantity, of the catalogue or a model: standard name where there is one, long name, units."""
     found = {"standard_name": quantity.standard_name, "long_name": quantity.long_name, "units": quantity.units}
     return {key: text for key, text in found.items() if text}

@@ -33,6 +33,7 @@ from ailand_gt4py.integration.restart import next_time
 from ailand_gt4py.lowering.calls import backends
 from ailand_gt4py.weights.model import Model
 from ailand_gt4py.weights.model_file import read_model
+from ailand_gt4py.weights.variables import CATALOGUE, cf_attributes
 
 #: Name of the process in the physics driver.
 PROCESS_NAME = "ailand"
@@ -230,8 +231,8 @@ def couple(
         land,
         {name: arrays.wrap(values, (dims.CellDim,), name) for name, values in exchange.given.items()},
         {
-            name: {"standard_name": name, "long_name": text, "units": units, "dims": (dims.CellDim,), "origin": "host"}
-            for name, (units, text) in GIVEN.items()
+            name: {"standard_name": name, **cf_attributes(CATALOGUE[name]), "dims": (dims.CellDim,), "origin": "host"}
+            for name in GIVEN
         },
         state_time,
     )

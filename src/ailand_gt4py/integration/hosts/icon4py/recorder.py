@@ -18,6 +18,7 @@ from ailand_gt4py.integration.coupling.exchange import GIVEN
 from ailand_gt4py.integration.coupling.surface_fluxes import LATENT, SENSIBLE, WATER
 from ailand_gt4py.integration.hosts.icon4py.component import as_datetime64
 from ailand_gt4py.integration.hosts.icon4py.process import Coupling
+from ailand_gt4py.weights.variables import CATALOGUE, cf_attributes
 
 #: Outputs of the land that are recorded where the model gives them.
 LAND_FIELDS = (
@@ -30,12 +31,12 @@ LAND_FIELDS = (
     "surface_albedo",
     "surface_upwelling_longwave_flux_in_air",
 )
-#: The host's air as the land was given it: name -> name in the file, units, long name.
+#: The host's air as the land was given it: forcing -> name in the file.
 AIR_FIELDS = {
-    "met_tair": ("air_temperature_lowest_level", "K", "air temperature of the lowest level"),
-    "met_psurf": ("surface_air_pressure", "Pa", "surface pressure"),
-    "met_swdown": ("surface_downwelling_shortwave_flux_in_air", "W m-2", "downward short-wave radiation"),
-    "met_lwdown": ("surface_downwelling_longwave_flux_in_air", "W m-2", "downward long-wave radiation"),
+    "met_tair": "air_temperature_lowest_level",
+    "met_psurf": "surface_air_pressure",
+    "met_swdown": "surface_downwelling_shortwave_flux_in_air",
+    "met_lwdown": "surface_downwelling_longwave_flux_in_air",
 }
 STATE_PREFIXES = ("stl", "swvl")
 
@@ -102,7 +103,7 @@ class Recorder:
                 self._append(name, land.outputs[name].ndarray)
         for name in GIVEN:
             self._append(name, coupling.state.exchange.given[name])
-        for name, (label, _, _) in AIR_FIELDS.items():
+        for name, label in AIR_FIELDS.items():
             if name in fields:
                 self._append(label, fields[name])
         for position, variable in enumerate(land.model.state):
@@ -142,13 +143,13 @@ class Recorder:
         """The records as they go into the output file."""
         coupling = self._coupling
         properties = coupling.component.outputs_properties
-        units = {label: (unit, text) for label, unit, text in AIR_FIELDS.values()}
-        state_units = {variable.name: (variable.units, variable.long_name) for variable in coupling.land.model.state}
+        known = {label: cf_attributes(CATALOGUE[name]) for name, label in AIR_FIELDS.items()}
+        known |= {variable.name: cf_attributes(variable) for variable in coupling.land.model.state}
         data = xr.Dataset(
             coords={
                 "time": ("time", np.array(self._times)),
-                "lat": ("cell", to_host(coupling.latitude), {"units": "degrees_north", "standard_name": "latitude"}),
-                "lon": ("cell", to_host(coupling.longitude), {"units": "degrees_east", "standard_name": "longitude"}),
+                "lat": ("cell", to_host(coupling.latitude), cf_attributes(CATALOGUE["lat"])),
+                "lon": ("cell", to_host(coupling.longitude), cf_attributes(CATALOGUE["lon"])),
             }
         )
         data["land_mask"] = ("cell", to_host(coupling.land_mask).astype(np.int8), {"long_name": "1 over land"})
@@ -156,8 +157,7 @@ class Recorder:
             if name in properties:
                 attrs = {key: properties[name][key] for key in ("standard_name", "long_name", "units", "origin")}
             else:
-                unit, text = units.get(name) or state_units[name]
-                attrs = {"units": unit, "long_name": text}
+                attrs = known[name]
             data[name] = (("time", "cell"), np.stack(rows).astype(np.float32), {**attrs, "coordinates": "lat lon"})
         budget = coupling.state.exchange.budget
         steps = budget.steps()
