@@ -1,0 +1,72 @@
+"""The catalogue of variables: each quantity once, complete, and looked up by all who name one."""
+
+import math
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from ailand_gt4py.evaluation.fields import UNITS
+from ailand_gt4py.evaluation.ranges import CHECKS
+from ailand_gt4py.integration.properties import PREDICTED, catalogued
+from ailand_gt4py.io.column_file import ColumnFile
+from ailand_gt4py.io.derive import DERIVATIONS
+from ailand_gt4py.io.first_guess import FIRST_GUESSES
+from ailand_gt4py.io.units import conversion
+from ailand_gt4py.weights.variables import CATALOGUE, DEFAULT, cf_attributes, choose, of_kind
+from ailand_gt4py.weights.variables.catalogue import LARGEST_POROSITY
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_entry_is_complete(name: str) -> None:
+    entry = CATALOGUE[name]
+    assert (entry.name, bool(entry.long_name)) == (name, True)
+    conversion(entry.units, entry.units, name)  # a unit that files may have
+    low, high = entry.valid_range
+    assert low < high
+    assert entry.lower_bound < entry.upper_bound
+    assert set(cf_attributes(entry)) >= {"long_name", "units"}
+
+
+def test_meaning_in_time_by_kind() -> None:
+    assert {entry.time_meaning for entry in of_kind("static").values()} == {"static"}
+    assert {entry.time_meaning for entry in of_kind("state").values()} == {"window start"}
+    assert {entry.time_meaning for entry in of_kind("observable").values()} == {"window end"}
+
+
+def test_default_choice_is_that_of_the_entries() -> None:
+    assert choose() == DEFAULT
+    assert "smlt" not in {entry.name for entry in DEFAULT.diagnostics}
+    assert [entry.name for entry in choose(diagnostics=["smlt"]).diagnostics] == ["smlt"]
+
+
+def test_a_diagnostic_is_known_to_ranges_budgets_and_component_by_its_entry_alone() -> None:
+    checked = {check.needs[0] for check in CHECKS}
+    for name, entry in {**of_kind("state"), **of_kind("diagnostic")}.items():
+        assert UNITS[name] == entry.units
+        assert (name in checked) == any(map(math.isfinite, entry.valid_range))
+    given = {one.output.name: one for one in PREDICTED}
+    assert {one.variable for one in PREDICTED} == {entry.name for entry in CATALOGUE.values() if entry.component_name}
+    upward = given["surface_upward_latent_heat_flux"]
+    assert upward.factor == -1.0
+    assert upward.output.standard_name == "surface_upward_latent_heat_flux"
+    assert upward.output.long_name == "latent heat flux, positive upward"
+    assert catalogued("surface_albedo", "closure").standard_name == "surface_albedo"
+
+
+def test_what_is_derived_and_guessed_is_in_the_catalogue() -> None:
+    for derivation in (*DERIVATIONS.values(), *FIRST_GUESSES.values()):
+        assert {derivation.name, *derivation.needs} <= set(CATALOGUE)
+
+
+def test_bounds_of_soil_water_are_those_of_soils() -> None:
+    assert CATALOGUE["swvl1"].valid_range == (0.0, LARGEST_POROSITY)
+
+
+def test_files_answer_to_aliases(tmp_path) -> None:
+    path = tmp_path / "columns.nc"
+    field = (("x",), np.array([100.0, 200.0]), {"units": "m"})
+    xr.Dataset({"surface_altitude": field}, {"time": ("time", [0.0])}).to_netcdf(path)
+    with ColumnFile(path) as file:
+        assert file.find("clim_orog") == "surface_altitude"
+        assert file.find("clim_sdor") is None
