@@ -13,6 +13,7 @@ from land_hosts import HOUR, PRESCRIBED, START, Host, expected_windows, small_mo
 
 from ailand_gt4py.core import arrays
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.integration.component import LandComponent
 from ailand_gt4py.integration.host_points import HostPoints
 from ailand_gt4py.lowering.calls.operator_call import RepeatedCall
@@ -71,6 +72,27 @@ def test_derivatives_are_those_of_the_fluxes() -> None:
         expected = -(values[0] - values[1]) / (2.0 * step)
         assert (expected != 0.0).any()
         np.testing.assert_allclose(outputs[output][MASK], expected, rtol=1e-5, atol=1e-8 * np.abs(expected).max())
+
+
+def test_derivatives_take_one_call_a_window_into_the_same_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[str, int]] = []
+
+    def noting(name: str) -> Any:
+        real = getattr(Emulator, name)
+
+        def call(*arguments: Any, out: Any = None, **options: Any) -> Any:
+            calls.append((name, id(out)))
+            return real(*arguments, out=out, **options)
+
+        return call
+
+    land = HOST.component(MODEL, MASK, derivatives=True)
+    for name in ("tangent_linear", "adjoint", "jacobian"):
+        monkeypatch.setattr(Emulator, name, noting(name))
+    run(land, HOST, 13)
+    assert [name for name, _ in calls] == 3 * ["jacobian"], "of the provisional step and of two windows"
+    assert len(set(calls)) == 1
+    assert id(None) not in dict(calls).values()
 
 
 @pytest.mark.slow

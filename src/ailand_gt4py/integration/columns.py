@@ -92,19 +92,20 @@ class LandColumns:
             reference_height=reference_height,
             background_albedo=background_albedo,
         )
-        self._derivatives = self._derivatives_of(derivatives)
+        self._derivatives = self._known_derivatives() if derivatives else ()
         self.outputs: tuple[Output, ...] = (
             *(predicted.output for predicted in self._predicted),
             *self._closures.outputs,
-            *(output for derivative, _ in self._derivatives for output in (derivative.output, derivative.reference)),
+            *(output for derivative in self._derivatives for output in (derivative.output, derivative.reference)),
         )
         self.missing_outputs = (
             missing_outputs(model, [output.name for output in self.outputs]) | self._closures.missing_outputs
         )
-        self._derivative_values: list[arrays.Array] = []
+        self._jacobian = self._xp.empty((points.n_land, len(self._derivatives), len(self._derivatives)), self.dtype)
         if self.emulator is not None:
-            self.emulator.compile(tangent_linear=bool(self._derivatives))
+            self.emulator.compile()
             self._static = self.emulator.prepare_static(self._static_values)
+            self._differentiate()
 
     @property
     def on_cpu(self) -> bool:
@@ -145,20 +146,20 @@ class LandColumns:
             result[:, position] = self._points.land_values(given[variable.name], variable.name, self.dtype)
         return result
 
-    def _derivatives_of(self, wanted: bool) -> list[tuple[FluxDerivative, tuple[int, int]]]:
-        """Derivatives with the positions of flux and forcing in the model."""
-        if not wanted:
-            return []
-        fluxes = {variable.name: position for position, variable in enumerate(self.model.diagnostics)}
-        result = []
+    def _known_derivatives(self) -> tuple[FluxDerivative, ...]:
+        """Derivatives of the fluxes.
+
+        Raises:
+            InputError: the model lacks a flux or its forcing.
+        """
+        fluxes = {variable.name for variable in self.model.diagnostics}
         for derivative in DERIVATIVES:
             if derivative.flux not in fluxes or derivative.forcing not in self._forcing_positions:
                 raise InputError(
                     f"derivatives: the model has no '{derivative.flux}' or no '{derivative.forcing}', "
                     f"expected both for '{derivative.output.name}'"
                 )
-            result.append((derivative, (fluxes[derivative.flux], self._forcing_positions[derivative.forcing])))
-        return result
+        return DERIVATIVES
 
     def _complete_forcing(self, window_start: np.datetime64, window: np.timedelta64) -> None:
         """Fill in prescribed and derived inputs, then those of the previous window, which may be of any of these."""
@@ -172,18 +173,17 @@ class LandColumns:
         assert self.emulator is not None
         self._complete_forcing(window_start, window)
         self.emulator.step(self._static, self.forcing, self.state, out=(self._new_state, self._new_diagnostics))
-        self._derivative_values = [self._derivative(*positions) for _, positions in self._derivatives]
+        self._differentiate()
 
-    def _derivative(self, flux: int, forcing: int) -> arrays.Array:
-        """(n_land,) derivative of an upward flux with respect to a forcing variable, by their positions in the model.
+    def _differentiate(self) -> None:
+        """The derivatives of the fluxes with respect to their forcing, into this object's buffer.
 
-        What the variable was in the previous window stays as it was.
+        What a variable was in the previous window stays as it was.
         """
-        assert self.emulator is not None
-        direction = self._xp.zeros_like(self.forcing)
-        direction[:, forcing] = 1.0
-        _, change = self.emulator.tangent_linear(self._static, self.forcing, self.state, None, direction, None)
-        return -change[:, flux]
+        if self._derivatives and self.emulator is not None:
+            fluxes = [derivative.flux for derivative in self._derivatives]
+            forcing = [derivative.forcing for derivative in self._derivatives]
+            self.emulator.jacobian(self._static, self.forcing, self.state, fluxes, forcing, out=self._jacobian)
 
     def step(self, window_start: np.datetime64, window: np.timedelta64) -> None:
         """The emulator's step through a window whose forcing is there.
@@ -218,9 +218,9 @@ class LandColumns:
         closures = self._closures(self._static_values, self.forcing, self.state, self.diagnostics)
         for output in self._closures.outputs:
             yield closures[output.name]
-        for values, (_, (_, forcing)) in zip(self._derivative_values, self._derivatives, strict=True):
-            yield values
-            yield self.forcing[:, forcing]
+        for k, derivative in enumerate(self._derivatives):
+            yield -self._jacobian[:, k, k]
+            yield self.forcing[:, self._forcing_positions[derivative.forcing]]
 
     def memory(self) -> dict[str, arrays.Array]:
         """Name -> array of all that changes in a run."""
