@@ -37,6 +37,15 @@ RAIN = "kg m-2 s-1"
         ("degree_north", "degrees_north"),
         ("  K ", "K"),
         ("s/m", "s m-1"),
+        ("W m⁻²", "W m-2"),
+        ("(W m-2)", "W m-2"),
+        ("watt m-2", "W m-2"),
+        ("kg kg⁻¹", "kg kg-1"),
+        ("m³ m⁻³", "m3 m-3"),
+        ("meter/second", "m s-1"),
+        ("pascal", "Pa"),
+        ("degree_N", "degrees_north"),
+        ("mm", "kg m-2"),
     ],
 )
 def test_same_unit_in_another_spelling_changes_nothing(found: str, expected: str) -> None:
@@ -85,6 +94,18 @@ def test_sentence_tells_both_units_the_factor_and_what_was_assumed() -> None:
     assert "(added 273.15)" in units.conversion("degC", "K", "f: v").sentence("met_tair")
 
 
+def test_the_numbers_are_exact() -> None:
+    """The nearest float64 of the exact ratio, without the error of intermediate steps."""
+    for found, expected, scale, offset in (
+        ("degF", "K", 5 / 9, 45967 / 180),
+        ("mm/day", RAIN, 1 / 86400, 0.0),
+        ("m", "kg m-2", 1000.0, 0.0),
+        ("mg cm-2 min-1", RAIN, 1 / 6000, 0.0),
+    ):
+        straight = units.conversion(found, expected, "f: v")
+        assert (straight.scale, straight.offset) == (scale, offset)
+
+
 def test_float32_stays_float32_and_is_rounded_once() -> None:
     values = np.array([21.37, -40.01], np.float32)
     result = units.conversion("degC", "K", "f: v").apply(values)
@@ -110,6 +131,8 @@ def test_float32_stays_float32_and_is_rounded_once() -> None:
         ("kg m-2", RAIN, "accumulated"),
         ("m2", "kg m-2", "another quantity"),
         ("kg kg-1", "m3 m-3", "ratio of other quantities"),
+        ("1", "degrees_north", "of another quantity"),
+        ("W", "W m-2", "of another quantity"),
     ],
 )
 def test_refusals_name_variable_found_and_expected_on_one_line(found: str | None, expected: str, says: str) -> None:

@@ -201,7 +201,8 @@ def _integrate(
         first = int(point.extra["next_step"])
         logger.info("resuming at step %d of %d, %s", first, len(source.times), time_text(point.valid_time))
         stepper = Stepper(emulator, source, point.state, point.diagnostics, point.before)
-        stepper.report.restore(point.extra["outside"])
+        for group, counter in stepper.counters.items():
+            counter.restore(point.extra["outside"][group])
     else:
         if options.resume:
             logger.info("nothing to resume: starting at the first step")
@@ -239,7 +240,7 @@ def _integrate(
         "done: %d steps of %d columns in %s (%.3g column-steps/s)",
         n_made, source.n_columns, duration(seconds), n_made * source.n_columns / max(seconds, 1e-9),
     )  # fmt: skip
-    outside = stepper.report.sentences()
+    outside = [sentence for counter in stepper.counters.values() for sentence in counter.sentences()]
     logger.info("inputs outside the training range: %s", "see below, and quality_flag" if outside else "none")
     for sentence in outside:
         logger.info("  %s", sentence)
@@ -278,7 +279,8 @@ class _Recorder:
         layout, stepper = self._layout, self._stepper
         extra: dict[str, Any] = {}
         if is_checkpoint:
-            extra = {"next_step": next_step, "identity": self._identity, "outside": stepper.report.as_json()}
+            outside = {group: counter.as_json() for group, counter in stepper.counters.items()}
+            extra = {"next_step": next_step, "identity": self._identity, "outside": outside}
         content = Restart(
             state=stepper.state,
             diagnostics=stepper.diagnostics,

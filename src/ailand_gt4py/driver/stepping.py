@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,51 +15,9 @@ from ailand_gt4py.emulator.forcing import ForcingAssembler
 from ailand_gt4py.io.input import ColumnInput
 from ailand_gt4py.io.output import FLAG_MASKS, Values, is_at_window_end
 from ailand_gt4py.io.quality import RangeCounter, count_outside_training_range
-from ailand_gt4py.weights.model import Variable
 
 #: Memory for the forcing of the steps that are prepared together, bytes.
 FORCING_BYTES = 8 << 20
-
-
-class RangeReport:
-    """How many inputs of a run were outside the training range: static, forcing and state."""
-
-    def __init__(self, groups: Mapping[str, Sequence[Variable]], n_columns: int) -> None:
-        self._counters = {name: RangeCounter(variables, n_columns) for name, variables in groups.items()}
-        self._variables = dict(groups)
-
-    def add(self, group: str, values: Values) -> Values:
-        """Count values (n_rows, n_variables); returns a flag per row."""
-        outside = count_outside_training_range(values, self._variables[group])
-        counter = self._counters[group]
-        counter.below += outside.below
-        counter.above += outside.above
-        counter.not_finite += outside.not_finite
-        counter.n_values += len(values)
-        return outside.flag
-
-    def sentences(self) -> list[str]:
-        """One for each variable that was outside."""
-        return [sentence for counter in self._counters.values() for sentence in counter.sentences()]
-
-    def as_json(self) -> dict[str, Any]:
-        """The counts, for a checkpoint."""
-        return {
-            name: {
-                "below": counter.below.tolist(),
-                "above": counter.above.tolist(),
-                "not_finite": counter.not_finite.tolist(),
-                "n_values": counter.n_values,
-            }
-            for name, counter in self._counters.items()
-        }
-
-    def restore(self, counts: Mapping[str, Any]) -> None:
-        """Take the counts of a checkpoint."""
-        for name, counter in self._counters.items():
-            for key in ("below", "above", "not_finite"):
-                getattr(counter, key)[:] = counts[name][key]
-            counter.n_values = int(counts[name]["n_values"])
 
 
 class Stepper:
@@ -74,7 +32,7 @@ class Stepper:
         forcing_bytes: memory for forcing prepared together.
 
     Attributes:
-        report: counts of inputs outside the training range.
+        counters: of static inputs, forcing and state outside the training range.
     """
 
     def __init__(
@@ -99,7 +57,7 @@ class Stepper:
         self._at_end = np.array([is_at_window_end(variable) for variable in model.diagnostics], dtype=bool)
         row_bytes = n_columns * max(len(model.forcing), 1) * dtype.itemsize
         self._steps_together = max(1, forcing_bytes // row_bytes)
-        self.report = RangeReport({"static": model.static, "forcing": model.forcing, "state": model.state}, n_columns)
+        self.counters = {group: RangeCounter(getattr(model, group)) for group in ("static", "forcing", "state")}
         outside = count_outside_training_range(source.static, model.static).flag
         self._static_flag = outside * np.uint8(FLAG_MASKS["static_outside_training_range"])
 
@@ -120,7 +78,7 @@ class Stepper:
 
     def count_static(self) -> None:
         """Count the static inputs: once for a run, not again when it is resumed."""
-        self.report.add("static", self._source.static)
+        self.counters["static"].add(self._source.static)
 
     def fill(self, first: int, values: Values, flags: Values, after_step: Callable[[int], bool]) -> int:
         """Make the steps from `first` on and write the rows of their labels.
@@ -172,7 +130,7 @@ class Stepper:
         return result
 
     def _flags(self, group: str, values: Values) -> Values:
-        return self.report.add(group, values) * np.uint8(FLAG_MASKS[f"{group}_outside_training_range"])
+        return self.counters[group].add(values) * np.uint8(FLAG_MASKS[f"{group}_outside_training_range"])
 
     def _require_finite(self, first: int, values: Values) -> None:
         """Check rows of results, and the state and diagnostics that follow them."""

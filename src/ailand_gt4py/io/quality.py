@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -64,26 +64,33 @@ class RangeCounter:
     Attributes:
         below, above, not_finite: (n_variables,) counts of values so far.
         n_values: number of values of each variable so far.
-        flagged: (n_columns,) number of steps in which the column was flagged.
     """
 
-    def __init__(self, variables: Sequence[Variable], n_columns: int) -> None:
+    def __init__(self, variables: Sequence[Variable]) -> None:
         self._variables = tuple(variables)
-        self.below = np.zeros(len(self._variables), dtype=np.int64)
-        self.above = np.zeros(len(self._variables), dtype=np.int64)
-        self.not_finite = np.zeros(len(self._variables), dtype=np.int64)
-        self.flagged = np.zeros(n_columns, dtype=np.int64)
+        self.below, self.above, self.not_finite = np.zeros((3, len(self._variables)), dtype=np.int64)
         self.n_values = 0
 
     def add(self, values: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """Count one step's values, (n_columns, n_variables); returns the columns' flags of this step."""
+        """Count values, (n_rows, n_variables); returns a flag per row."""
         outside = count_outside_training_range(values, self._variables)
         self.below += outside.below
         self.above += outside.above
         self.not_finite += outside.not_finite
-        self.flagged += outside.flag
-        self.n_values += values.shape[0]
+        self.n_values += len(values)
         return outside.flag
+
+    def as_json(self) -> dict[str, Any]:
+        """The counts, for a checkpoint."""
+        counts = {name: getattr(self, name).tolist() for name in ("below", "above", "not_finite")}
+        return {**counts, "n_values": self.n_values}
+
+    def restore(self, counts: Mapping[str, Any]) -> None:
+        """Take the counts of a checkpoint."""
+        self.below, self.above, self.not_finite = (
+            np.array(counts[name], dtype=np.int64) for name in ("below", "above", "not_finite")
+        )
+        self.n_values = int(counts["n_values"])
 
     def sentences(self) -> list[str]:
         """One sentence for each variable that was ever outside its training range."""
