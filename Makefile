@@ -63,8 +63,8 @@ coupled-run: $(ICON4PY_VENV)/.test ## a day of ICON4Py with its dynamical core a
 
 lint: $(VENV)/.test ## check style and the order of imports
 	$(BIN)/lint-imports
-	$(BIN)/ruff check src tests examples studies docs
-	$(BIN)/ruff format --check src tests examples studies docs
+	$(BIN)/ruff check src tests examples studies
+	$(BIN)/ruff format --check src tests examples studies
 
 types: $(VENV)/.test ## check types
 	$(BIN)/mypy

@@ -26,14 +26,14 @@ OBSERVATION_ERRORS: Mapping[str, float] = {"t2m": 1.0, "rh2m": 4.0, "ssm": 0.05,
 #: Standard deviation of the emulator's own error in what is observed, where soil moisture is right: this project's.
 #: Twice the RMSE against ecLand on training columns (0.77 K and 4.6 %, without snow and frost, within a day of ecLand's
 #: state), rounded up, because these errors last: their mean over 60 days is twice that of independent errors. Found by
-#: ``docs/assimilation/estimate_errors.py``.
+#: ``studies/assimilation/estimate_errors.py``.
 EMULATOR_ERRORS: Mapping[str, float] = {"t2m": 1.6, "rh2m": 9.2, "ssm": 0.0, "tbh": 0.0, "tbv": 0.0}
 
 #: Standard deviation of the background error: of a cycle with constant B.
 BACKGROUND_ERRORS: Mapping[str, float] = {"swvl1": 0.01, "swvl2": 0.01, "swvl3": 0.01, "stl1": 1.0}
 
 #: Standard deviation of what the model adds to the error of the control variables in a day: this project's, RMSE of
-#: runs of 24 h from ecLand's state on training columns (``docs/assimilation/estimate_errors.py``), that of the third
+#: runs of 24 h from ecLand's state on training columns (``studies/assimilation/estimate_errors.py``), that of the third
 #: layer rounded up: 60 days of it would be less than the error of a free run of 60 days.
 MODEL_ERRORS: Mapping[str, float] = {"swvl1": 0.006, "swvl2": 0.0023, "swvl3": 0.001, "stl1": 0.55}
 

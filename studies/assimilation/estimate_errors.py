@@ -1,6 +1,6 @@
 """Errors of the default model that `ailand_gt4py.assimilation.settings` holds, from columns it was trained on.
 
-    python docs/assimilation/estimate_errors.py ecland_synth_6h_train.nc
+    python -m studies.assimilation.estimate_errors ecland_synth_6h_train.nc
 
 Runs of 24 h from ecLand's state, day after day through a year. Printed are the RMSE of the control variables after a
 day (the model's error Q), the RMSE of what is observed at 2 m where there is neither snow nor frost (the emulator's

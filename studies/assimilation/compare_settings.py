@@ -1,6 +1,6 @@
 """Twin experiments with several settings on some columns of a file: the table by which the defaults were chosen.
 
-    python docs/assimilation/compare_settings.py ecland_synth_6h_train.nc
+    python -m studies.assimilation.compare_settings ecland_synth_6h_train.nc
 
 Printed is, for every start and setting, RMSE of the analysis over that of the open loop, of the root zone (0-100 cm) in
 columns without snow or frost, over all labels.

@@ -1,9 +1,10 @@
-"""Compare the first guesses of state variables with ecLand's own state and write the tables beside this file.
+"""The first guesses of state variables against ecLand's own state.
 
-    python docs/first_guesses/compare_with_ecland.py DATA_DIRECTORY
+    python -m studies.first_guesses DATA_DIRECTORY
 
 The directory holds the files in `FILES`, ecLand runs made for this project. A run may start anywhere in them: here
-every 46 days of three years, at all columns.
+every 46 days of three years, at all columns. Writes ``README.md`` to ``docs/first_guesses``, after the words of its
+``introduction.md``.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from ailand_gt4py.io.derive import wave_key
 from ailand_gt4py.io.first_guess import FIRST_GUESSES
 from ailand_gt4py.io.time_axis import read_times
 
-HERE = pathlib.Path(__file__).resolve().parent
+PAGE = pathlib.Path(__file__).resolve().parents[2] / "docs" / "first_guesses"
 FILES = {
     "ecland_synth_6h_train.nc": "258 columns of twelve climate types, stochastic weather",
     "ecland_real10_6h.nc": "10 columns at 51.6 N, 4.6 to 9.3 E, ERA5's weather",
@@ -95,9 +96,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("data", type=pathlib.Path, help="directory with ecLand's files")
     data = parser.parse_args().data
-    parts = [(HERE / "introduction.md").read_text().rstrip()]
+    parts = [(PAGE / "introduction.md").read_text().rstrip()]
     parts += [f"## `{name}`: {what}\n\n{table(data / name)}" for name, what in FILES.items()]
-    (HERE / "README.md").write_text("\n\n".join(parts) + "\n")
+    (PAGE / "README.md").write_text("\n\n".join(parts) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""Compare the coupling closures with ecLand's own output and write the table and the figure beside this file.
+"""The coupling closures against ecLand's own output: table and figure.
 
-    python docs/closures/compare_with_ecland.py DATA_DIRECTORY [--samples N]
+    python -m studies.closures DATA_DIRECTORY [--samples N]
 
 The directory holds ``ecland_synth_6h_train.nc`` and ``ecland_synth_1h.nc``, ecLand runs made for this project. The
 closures get ecLand's state, forcing and heat fluxes, not the network's, so the table shows what they themselves do.
+Writes ``README.md`` and ``closures.png`` to ``docs/closures``, after the words of its ``introduction.md``.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from ailand_gt4py.integration.coupling.closures import SurfaceClosures
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-HERE = pathlib.Path(__file__).resolve().parent
+PAGE = pathlib.Path(__file__).resolve().parents[2] / "docs" / "closures"
 #: ecLand's file -> length of its windows.
 FILES = {"ecland_synth_6h_train.nc": "6 h", "ecland_synth_1h.nc": "1 h"}
 
@@ -126,15 +127,15 @@ def main() -> None:
     parser.add_argument("data", type=pathlib.Path, help="directory of the ecLand runs")
     parser.add_argument("--samples", type=int, default=800, help="windows taken of each file (default: 800)")
     options = parser.parse_args()
-    text = (HERE / "introduction.md").read_text().rstrip().splitlines()
+    text = (PAGE / "introduction.md").read_text().rstrip().splitlines()
     for name, window in FILES.items():
         found, expected, snow = values_of(options.data / name, options.samples)
         text += ["", f"## Windows of {window} (`{name}`, {options.samples} windows of all columns)", ""]
         text += table(found, expected, snow)
         if window == "6 h":
-            figure(found, expected, HERE / "closures.png")
+            figure(found, expected, PAGE / "closures.png")
             text += ["", "![ecLand against the closures](closures.png)"]
-    (HERE / "README.md").write_text("\n".join(text) + "\n")
+    (PAGE / "README.md").write_text("\n".join(text) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What one analysis of the extended Kalman filter costs, by the way to its Jacobian.
 
-    python docs/assimilation/cost.py
+    python -m studies.assimilation.cost
 
 One window of 24 h: the run of the background, the Jacobians for swvl1-3 of 2 m temperature and humidity every six hours
 and of soil moisture every twelve, the analysis, and the run from it. The columns are those of the example, repeated,

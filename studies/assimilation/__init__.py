@@ -1,0 +1,1 @@
+"""How the defaults of the assimilation were chosen, and what an analysis costs."""
