@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copyreg
+import os
 import pickle
+import tracemalloc
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,7 +21,9 @@ from torch_files import Raw, View, attack, pickled, write_archive
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.weights import Model, Normalisation, Variable, import_checkpoint, read_model, write_model
 from ailand_gt4py.weights.architectures import Sizes, layer_count
-from ailand_gt4py.weights.checkpoints.torch_archive import read_state_dict, unpickle
+from ailand_gt4py.weights.checkpoints import torch_archive
+from ailand_gt4py.weights.checkpoints.inert_pickle import unpickle
+from ailand_gt4py.weights.checkpoints.torch_archive import read_state_dict
 
 SIZES = Sizes(static=4, forcing=12, state=3, diagnostics=2)
 
@@ -407,6 +412,112 @@ def test_every_operation_that_makes_objects_is_inert(tmp_path: Path, operations:
     import_checkpoint(write_archive(path, {"other": Raw(operations), "state_dict": some_tensors()}))
     with pytest.raises(InputError, match=r"an object '.*', which is not admitted"):
         import_checkpoint(write_archive(path, Raw(operations)))
+
+
+SYSTEM = b"X\x02\x00\x00\x00osX\x06\x00\x00\x00system\x93"
+FLOATS = (
+    b"ctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storagectorch\nFloatStorage\n"
+    b"X\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x02tQK\x00K\x02\x85K\x01\x85\x89)tR"
+)
+
+
+@pytest.mark.parametrize(
+    "operations",
+    [
+        b"cos\nsystem\n(X\x04\x00\x00\x00exittR",  # GLOBAL, REDUCE
+        b"cbuiltins\neval\n(cos\nsystem\ncos\nsystem\n(X\x01\x00\x00\x00xtRtR",  # calls as arguments of calls
+        b"cbuiltins\ngetattr\n(cos\npath\nX\x04\x00\x00\x00jointR",  # a name within a name
+        b"X\x02\x00\x00\x00osX\x0d\x00\x00\x00path.__dict__\x93",  # a dotted name
+        SYSTEM + b")R}X\x0c\x00\x00\x00__setstate__" + SYSTEM + b"sb",  # BUILD with __setstate__ in the state
+        SYSTEM + b"}X\x0c\x00\x00\x00__setstate__" + SYSTEM + b"sb",  # BUILD of a class
+        SYSTEM + b")RN}X\x09\x00\x00\x00__class__" + SYSTEM + b"s\x86b",  # BUILD of slots
+        SYSTEM + b")R(K\x01K\x02e",  # APPENDS to an object
+        SYSTEM + b")R(K\x01K\x02u",  # SETITEMS of an object
+        SYSTEM + b")R(K\x01\x90",  # ADDITEMS to an object
+        b"\x8f(K\x01\x90",  # a set
+        b"\x83\x01\x01",  # EXT2
+        b"\x84\x01\x00\x00\x01)R",  # EXT4, REDUCE
+        SYSTEM + b"q\x00h\x00\x85R",  # an object that is its own argument
+    ],
+)
+def test_no_name_is_looked_up_and_no_call_made(tmp_path: Path, operations: bytes) -> None:
+    path = tmp_path / "a.ckpt"
+    model = import_checkpoint(write_archive(path, {"other": Raw(operations), "state_dict": some_tensors()}))
+    assert_equal_parameters(model.parameters, some_parameters("simple"))
+    with pytest.raises(InputError, match=r"an object '.*', which is not admitted"):
+        import_checkpoint(write_archive(path, Raw(operations)))
+
+
+def test_registered_extension_codes_are_not_looked_up(tmp_path: Path) -> None:
+    """Even one that the interpreter has seen and keeps."""
+    copyreg.add_extension("os", "system", 240)
+    try:
+        assert pickle.loads(b"\x82\xf0.") is os.system
+        with pytest.raises(InputError, match="an object 'copyreg extension 240', which is not admitted"):
+            import_checkpoint(write_archive(tmp_path / "a.ckpt", Raw(b"\x82\xf0")))
+    finally:
+        copyreg.remove_extension("os", "system", 240)
+        copyreg.clear_extension_cache()
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        b"}X\x05\x00\x00\x00shapeK\x64\x85s",  # of the instance
+        b"N}X\x05\x00\x00\x00shapeK\x64\x85s\x86",  # of slots
+    ],
+)
+def test_a_tensor_cannot_be_changed_once_it_was_checked(tmp_path: Path, state: bytes) -> None:
+    path = tmp_path / "a.ckpt"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a/data.pkl", b"\x80\x02}X\x01\x00\x00\x00x" + FLOATS + state + b"bs.")
+        archive.writestr("a/data/0", np.zeros(2, np.float32).tobytes())
+    with pytest.raises(InputError, match="'data.pkl' is damaged"):
+        read_state_dict(path)
+    # The same as it is without: two numbers.
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a/data.pkl", b"\x80\x02}X\x01\x00\x00\x00x" + FLOATS + b"s.")
+        archive.writestr("a/data/0", np.zeros(2, np.float32).tobytes())
+    assert read_state_dict(path)[0]["x"].shape == (2,)
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        b"Nr\xff\xff\xff\xff",  # a memo index of 4e9
+        b"\x96\xff\xff\xff\xff\xff\xff\x00\x00",  # a bytearray of 3e14 bytes
+        b"\x8e\xff\xff\xff\xff\xff\xff\x00\x00",  # bytes
+        b"\x95\xff\xff\xff\xff\xff\xff\x00\x00",  # a frame
+        b"}" + b")" + b"\x85" * 100_000 + b"K\x01s",  # a key whose hash overflows the stack of a C program
+        b"(" + b")" + b"\x85" * 100_000 + b"\x91",  # a frozenset of it
+        b"]q\x00" + b"h\x00h\x00\x86a" * 1000,  # a list of itself
+        b"L" + b"9" * 100_000 + b"L\n",  # a number of many digits
+    ],
+)
+def test_memory_is_bounded_by_the_size_of_the_file(bomb: bytes) -> None:
+    tracemalloc.start()
+    try:
+        unpickle(b"\x80\x05" + bomb + b".")
+    except InputError as refusal:
+        assert "'data.pkl' is damaged" in str(refusal)  # noqa: PT017
+    finally:
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert peak < 64 * 2**20
+
+
+def test_a_pickle_of_many_names_or_of_many_bytes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = b"".join(f"cm\nn{number}\n0".encode() for number in range(20_000))
+    with pytest.raises(InputError, match="names more than 10000 classes and functions"):
+        unpickle(names + b"N.")
+    monkeypatch.setattr(torch_archive, "_LARGEST_PICKLE", 100)
+    with pytest.raises(InputError, match="larger than 100 bytes, expected a small one"):
+        import_checkpoint(write_archive(tmp_path / "a.ckpt", some_tensors()))
+
+
+def test_odd_names_are_printed_in_one_line() -> None:
+    value = unpickle(b"\x80\x04X\x02\x00\x00\x00o\nX\x02\x00\x00\x00\x1b[\x93)R.")
+    assert value.name == r"o\n.\x1b["
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
