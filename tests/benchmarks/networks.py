@@ -74,14 +74,13 @@ class Network:
         from random_models import random_model
 
         random = np.random.default_rng(seed)
-        normalised = blocks(self.architecture)
         parameters: dict[str, np.ndarray] = {}
         for block, layers in self.layers().items():
             for k, (n_in, n_out) in enumerate(layers):
                 is_head = block in ("prognostic", "diagnostic") and k == len(layers) - 1
                 parameters[f"{block}.{k}.weight"] = random.normal(size=(n_out, n_in)) / np.sqrt(n_in)
                 parameters[f"{block}.{k}.bias"] = random.normal(size=n_out) * 0.1
-                if normalised[block] and not is_head:
+                if blocks(self.architecture)[block].is_normalised and not is_head:
                     parameters[f"{block}.{k}.gain"] = 1.0 + random.normal(size=n_out) * 0.1
                     parameters[f"{block}.{k}.offset"] = random.normal(size=n_out) * 0.1
         parameters = {name: array.astype(np.float32) for name, array in parameters.items()}

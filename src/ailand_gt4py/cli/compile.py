@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     # Only now: `--help` must not wait for GT4Py.
     from ailand_gt4py.emulator.emulator import Emulator
     from ailand_gt4py.lowering.calls.compilation import cache_directory
-    from ailand_gt4py.weights.checkpoints.prototype import read_model_or_checkpoint
+    from ailand_gt4py.weights.checkpoints.importing import read_model_or_checkpoint
 
     if arguments.backend == "embedded":
         raise InputError("option --backend is 'embedded', which is not compiled; expected dace_cpu or dace_gpu")

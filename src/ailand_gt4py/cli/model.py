@@ -7,7 +7,7 @@ import dataclasses
 from pathlib import Path
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.weights.checkpoints.prototype import import_checkpoint, is_checkpoint
+from ailand_gt4py.weights.checkpoints.importing import import_checkpoint, is_checkpoint
 from ailand_gt4py.weights.model_file import read_model, write_model
 from ailand_gt4py.weights.summary import summarise
 

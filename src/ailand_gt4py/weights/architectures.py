@@ -22,14 +22,13 @@ layer_norm
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple
 
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
-
-ArchitectureName = Literal["simple", "two_branch", "layer_norm"]
 
 
 class Sizes(NamedTuple):
@@ -41,6 +40,72 @@ class Sizes(NamedTuple):
     diagnostics: int
 
 
+class Block(NamedTuple):
+    """A chain of linear layers.
+
+    Attributes:
+        of_variables: groups of variables that its first layer takes, in order; ``new_state`` is the step's result.
+        of_blocks: blocks whose last layers' outputs its first layer takes.
+        is_normalised: whether its hidden layers are layer-normalised. is_single: whether it has one layer.
+        output: group of variables that its last layer gives; empty: hidden units.
+    """
+
+    of_variables: tuple[str, ...] = ()
+    of_blocks: tuple[str, ...] = ()
+    is_normalised: bool = False
+    is_single: bool = False
+    output: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    """A published network shape.
+
+    Attributes:
+        blocks: by name, in the order of their parameters.
+        admits_physics: whether results may be bounded by other variables and change by soil heat.
+    """
+
+    blocks: Mapping[str, Block]
+    admits_physics: bool = True
+
+    @property
+    def diagnoses_new_state(self) -> bool:
+        """Whether diagnostics are those of the state that comes out, not of the one that goes in."""
+        return "new_state" in self.blocks["diagnostic"].of_variables
+
+
+_EVERYTHING = ("static", "forcing", "state")
+
+#: All that there are, by name.
+ARCHITECTURES: dict[str, Architecture] = {
+    "simple": Architecture(
+        {
+            "trunk": Block(_EVERYTHING),
+            "prognostic": Block(of_blocks=("trunk",), is_single=True, output="state"),
+            "diagnostic": Block(of_blocks=("trunk",), is_single=True, output="diagnostics"),
+        }
+    ),
+    "two_branch": Architecture(
+        {
+            "static": Block(("static",), is_single=True),
+            "dynamic": Block(("forcing", "state"), is_single=True),
+            "combine": Block(of_blocks=("static", "dynamic"), is_single=True),
+            "prognostic": Block(of_blocks=("combine",), output="state"),
+            "diagnostic": Block(of_blocks=("combine",), output="diagnostics"),
+        },
+        admits_physics=False,
+    ),
+    "layer_norm": Architecture(
+        {
+            "trunk": Block(_EVERYTHING, is_normalised=True),
+            "prognostic": Block(of_blocks=("trunk",), is_single=True, output="state"),
+            "diagnostic": Block(("static", "forcing", "new_state"), is_normalised=True, output="diagnostics"),
+        }
+    ),
+}
+
+
 def layer_count(parameters: Mapping[str, np.ndarray], block: str) -> int:
     """Number of linear layers of a block, 0 where the block is absent."""
     layers = {int(name.split(".")[1]) for name in parameters if name.split(".")[0] == block}
@@ -49,22 +114,24 @@ def layer_count(parameters: Mapping[str, np.ndarray], block: str) -> int:
     return len(layers)
 
 
-def blocks(architecture: str) -> dict[str, bool]:
-    """Block names of an architecture; True where the block's hidden layers are layer-normalised.
+def find(architecture: str) -> Architecture:
+    """The architecture of a name.
+
+    Raises:
+        InputError: there is none.
+    """
+    if architecture not in ARCHITECTURES:
+        raise InputError(f"architecture '{architecture}' is unknown; expected one of {', '.join(ARCHITECTURES)}")
+    return ARCHITECTURES[architecture]
+
+
+def blocks(architecture: str) -> Mapping[str, Block]:
+    """The blocks of an architecture by name.
 
     Raises:
         InputError: unknown architecture.
     """
-    table = {
-        "simple": {"trunk": False, "prognostic": False, "diagnostic": False},
-        "two_branch": {"static": False, "dynamic": False, "combine": False, "prognostic": False, "diagnostic": False},
-        "layer_norm": {"trunk": True, "prognostic": False, "diagnostic": True},
-    }
-    if architecture not in table:
-        raise InputError(
-            f"architecture '{architecture}' is unknown; expected one of {', '.join(get_args(ArchitectureName))}"
-        )
-    return table[architecture]
+    return find(architecture).blocks
 
 
 def parameter_shapes(
@@ -78,54 +145,37 @@ def parameter_shapes(
     Raises:
         InputError: unknown architecture, or a block without layers.
     """
-    counts = {block: layer_count(parameters, block) for block in blocks(architecture)}
-    for block, count in counts.items():
-        if count == 0:
-            raise InputError(f"architecture '{architecture}' needs the block '{block}', found no parameter of it")
+    counts = {name: layer_count(parameters, name) for name in blocks(architecture)}
+    for name, block in blocks(architecture).items():
+        if counts[name] == 0:
+            raise InputError(f"architecture '{architecture}' needs the block '{name}', found no parameter of it")
+        if block.is_single and counts[name] != 1:
+            raise InputError(f"architecture '{architecture}': block '{name}' has {counts[name]} layers, expected 1")
 
-    def width(block: str, layer: int) -> int:
-        weight = parameters.get(f"{block}.{layer}.weight")
-        if weight is None or weight.ndim != 2:
-            found = "nothing" if weight is None else f"shape {weight.shape}"
-            raise InputError(f"parameter '{block}.{layer}.weight': found {found}, expected a matrix (n_out, n_in)")
-        return int(weight.shape[0])
-
-    n_input = sizes.static + sizes.forcing + sizes.state
-    last = {block: width(block, count - 1) for block, count in counts.items()}
-    inputs = {
-        "simple": {"trunk": n_input, "prognostic": last.get("trunk", 0), "diagnostic": last.get("trunk", 0)},
-        "two_branch": {
-            "static": sizes.static,
-            "dynamic": sizes.forcing + sizes.state,
-            "combine": last.get("static", 0) + last.get("dynamic", 0),
-            "prognostic": last.get("combine", 0),
-            "diagnostic": last.get("combine", 0),
-        },
-        "layer_norm": {"trunk": n_input, "prognostic": last.get("trunk", 0), "diagnostic": n_input},
-    }[architecture]
-    outputs = {"prognostic": sizes.state, "diagnostic": sizes.diagnostics}
-    single = {
-        "simple": ("prognostic", "diagnostic"),
-        "two_branch": ("static", "dynamic", "combine"),
-        "layer_norm": ("prognostic",),
-    }
-    for block in single[architecture]:
-        if counts[block] != 1:
-            raise InputError(f"architecture '{architecture}': block '{block}' has {counts[block]} layers, expected 1")
-
+    widths = {**sizes._asdict(), "new_state": sizes.state}
     shapes: dict[str, tuple[int, ...]] = {}
-    for block, normalised in blocks(architecture).items():
-        n_in = inputs[block]
-        for layer in range(counts[block]):
-            is_head = block in outputs and layer == counts[block] - 1
-            n_out = outputs[block] if is_head else width(block, layer)
-            shapes[f"{block}.{layer}.weight"] = (n_out, n_in)
-            shapes[f"{block}.{layer}.bias"] = (n_out,)
-            if normalised and not is_head:
-                shapes[f"{block}.{layer}.gain"] = (n_out,)
-                shapes[f"{block}.{layer}.offset"] = (n_out,)
+    last: dict[str, int] = {}
+    for name, block in blocks(architecture).items():
+        n_in = sum(widths[group] for group in block.of_variables) + sum(last[source] for source in block.of_blocks)
+        for layer in range(counts[name]):
+            is_head = bool(block.output) and layer == counts[name] - 1
+            n_out = widths[block.output] if is_head else _width(parameters, f"{name}.{layer}.weight")
+            shapes[f"{name}.{layer}.weight"] = (n_out, n_in)
+            shapes[f"{name}.{layer}.bias"] = (n_out,)
+            if block.is_normalised and not is_head:
+                shapes[f"{name}.{layer}.gain"] = (n_out,)
+                shapes[f"{name}.{layer}.offset"] = (n_out,)
             n_in = n_out
+        last[name] = n_in
     return shapes
+
+
+def _width(parameters: Mapping[str, np.ndarray], name: str) -> int:
+    weight = parameters.get(name)
+    if weight is None or weight.ndim != 2:
+        found = "nothing" if weight is None else f"shape {weight.shape}"
+        raise InputError(f"parameter '{name}': found {found}, expected a matrix (n_out, n_in)")
+    return int(weight.shape[0])
 
 
 def check_parameters(architecture: str, parameters: Mapping[str, np.ndarray], sizes: Sizes) -> None:

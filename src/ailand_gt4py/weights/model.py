@@ -296,8 +296,8 @@ class Model:
                     )
                 if bound.units != variable.units:
                     raise InputError(f"{what} in '{bound.units}', expected its own unit '{variable.units}'")
-                if self.architecture == "two_branch":
-                    raise InputError(f"{what}, expected no such bounds in the architecture 'two_branch'")
+                if not architectures.find(self.architecture).admits_physics:
+                    raise InputError(f"{what}, expected no such bounds in the architecture '{self.architecture}'")
 
     def _check_increments(self) -> None:
         """Whether what changes by heat is a soil temperature of the state, and all that decides the heat is there."""
@@ -309,8 +309,8 @@ class Model:
                 raise InputError(f"{what}, expected none or '{SOIL_HEAT}'")
             if variable not in self.state or variable.units != "K":
                 raise InputError(f"{what} and the unit '{variable.units}', expected them for a state in K")
-            if self.architecture == "two_branch":
-                raise InputError(f"{what}, expected none in the architecture 'two_branch'")
+            if not architectures.find(self.architecture).admits_physics:
+                raise InputError(f"{what}, expected none in the architecture '{self.architecture}'")
             property_positions([variable.name for variable in self.static])
 
     @property

@@ -20,26 +20,21 @@ A prefix that all names share (``model.``, ``module.``, ``_orig_mod.``, as Light
 
 from __future__ import annotations
 
-import hashlib
-import os
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.weights.architectures import Sizes
-from ailand_gt4py.weights.checkpoints.torch_archive import read_state_dict
+from ailand_gt4py.weights.architectures import ARCHITECTURES, Sizes
+from ailand_gt4py.weights.checkpoints.importing import CheckpointKind, Wanted, checkpoint_kind
+from ailand_gt4py.weights.checkpoints.torch_archive import TorchArchive
 from ailand_gt4py.weights.model import Model, TimeMeaning, Variable
-from ailand_gt4py.weights.model_file import read_model
+from ailand_gt4py.weights.schema import GROUPS
 
 #: Forcing variables of the aiLand prototype (ctpf, lwdown, psurf, qair, rainf, swdown, snowf, tair, wind_e, wind_n,
 #: lai_hv, lai_lv): assumed where the tensors show only the sum of static and forcing inputs.
 PROTOTYPE_FORCING = 12
-
-#: The published files do not say their step (the prototype's is 6 h).
-UNKNOWN_STEP = 0.0
 
 #: Bounds in normalised space of the prototype's ``layer_norm`` networks, which have 8 states (swvl1-3, stl1-3, snow
 #: depth, snow temperature) and 4 diagnostics (d2m, t2m, skt, snow cover): (group, index) -> (lower, upper). Its code
@@ -54,74 +49,28 @@ PROTOTYPE_LAYER_NORM_OUTPUTS = (8, 4)
 Arrays = Mapping[str, np.ndarray]
 
 
-def is_checkpoint(path: Path) -> bool:
-    """Whether a file's suffix is one of PyTorch's."""
-    return path.suffix in {".ckpt", ".pt", ".pth"}
-
-
-def read_model_or_checkpoint(path: Path | None) -> Model:
-    """The model in a model file (None: the package's own) or, by the file's suffix, in a published checkpoint.
+def model(archive: TorchArchive, wanted: Wanted) -> Model:
+    """The model in a checkpoint of a published network shape.
 
     Raises:
-        InputError: as `read_model` and `import_checkpoint`.
+        InputError: its tensors fit no published shape, or the variables do not fit the tensors.
     """
-    return import_checkpoint(path) if path is not None and is_checkpoint(path) else read_model(path)
+    architecture, parameters = recognise(without_prefix(archive.state_dict()))
+    given = {group: getattr(wanted, group) for group in GROUPS}
+    lengths = {group: None if variables is None else len(variables) for group, variables in given.items()}
+    sizes = infer_sizes(architecture, parameters, lengths, wanted.n_forcing)
+    groups, normalised_space = _variables(architecture, given, sizes)
+    return Model(
+        architecture=architecture,
+        parameters=parameters,
+        step_seconds=wanted.step_seconds,
+        normalised_space=normalised_space,
+        provenance={f"source_{key.replace('-', '_')}": value for key, value in archive.facts().items()},
+        **groups,
+    )
 
 
-def import_checkpoint(
-    path: str | os.PathLike[str],
-    *,
-    static: Sequence[Variable | str] | None = None,
-    forcing: Sequence[Variable | str] | None = None,
-    state: Sequence[Variable | str] | None = None,
-    diagnostics: Sequence[Variable | str] | None = None,
-    step_seconds: float = UNKNOWN_STEP,
-    n_forcing: int | None = None,
-) -> Model:
-    """Read a PyTorch or Lightning checkpoint of a published network shape; PyTorch itself is not needed.
-
-    Numbers of variables: states and diagnostics are the rows of the heads; ``two_branch`` shows the static inputs too.
-    For the other shapes only the sum of static and forcing inputs is known, and the split is taken, in this order,
-    from ``forcing``, ``static``, ``n_forcing``, or 12 forcing variables as in the prototype. A ``layer_norm`` network
-    with the prototype's numbers of outputs gets the prototype's bounds for those that are not described.
-
-    Args:
-        path: the checkpoint.
-        static, forcing, state, diagnostics: the variables in the network's order, as names or as `Variable` with
-            units, statistics and bounds. None: ``static_0``, ``forcing_0``, ... Where any variable has a
-            normalisation, all four groups must be given as `Variable`, and the model works in physical units; else it
-            works in normalised space and bounds are normalised numbers.
-        step_seconds: the step, 0 where unknown.
-        n_forcing: number of forcing variables, where neither ``forcing`` nor ``static`` tells.
-
-    Returns:
-        The model; parameters in the file's precision (float16 and bfloat16 become float32).
-
-    Raises:
-        InputError: the file is unusable, its tensors fit no published shape, or the variables do not fit the tensors.
-    """
-    label = os.fspath(path)
-    tensors, facts = read_state_dict(path)
-    try:
-        architecture, parameters = recognise(without_prefix(tensors))
-        given = {"static": static, "forcing": forcing, "state": state, "diagnostics": diagnostics}
-        lengths = {group: None if variables is None else len(variables) for group, variables in given.items()}
-        sizes = infer_sizes(architecture, parameters, lengths, n_forcing)
-        groups, normalised_space = _variables(architecture, given, sizes)
-        return Model(
-            architecture=architecture,
-            parameters=parameters,
-            step_seconds=step_seconds,
-            normalised_space=normalised_space,
-            provenance={
-                "source": f"checkpoint {Path(path).name}",
-                "source_sha256": hashlib.sha256(Path(path).read_bytes()).hexdigest(),
-                **{f"source_{key.replace('-', '_')}": value for key, value in facts.items()},
-            },
-            **groups,
-        )
-    except InputError as error:
-        raise InputError(f"checkpoint '{label}': {error}") from error
+checkpoint_kind("prototype", CheckpointKind(recognises=lambda archive: True, model=model))
 
 
 def without_prefix(tensors: Arrays) -> dict[str, np.ndarray]:
@@ -221,7 +170,7 @@ def _variables(
                 "Variable for every input and output, or no normalisation at all"
             )
     # The prototype's networks give diagnostics of the state that goes in, the later shape of the one that comes out.
-    diagnosed: TimeMeaning = "window end" if architecture == "layer_norm" else "window start"
+    diagnosed: TimeMeaning = "window end" if ARCHITECTURES[architecture].diagnoses_new_state else "window start"
     meanings: dict[str, TimeMeaning] = {
         "static": "static",
         "forcing": "window mean",

@@ -8,10 +8,14 @@ hostile one has no effect.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 import struct
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -39,22 +43,143 @@ _LEGACY_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 _LARGEST_PICKLE = 16 * 1024**2
 
 
-def read_state_dict(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """The tensors of a checkpoint, and the plain facts that a Lightning file holds beside them.
+@contextlib.contextmanager
+def _reading(file: BinaryIO) -> Iterator[None]:
+    """Say of a damaged archive what it is."""
+    try:
+        yield
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError, struct.error, OverflowError) as error:
+        raise InputError(
+            f"found {os.fstat(file.fileno()).st_size} bytes that are no complete zip archive ({error}), expected a "
+            "file written by torch.save or Lightning"
+        ) from error
+
+
+class TorchArchive:
+    """An open archive.
 
     Args:
-        path: a file written by ``torch.save`` or Lightning: a state dict, or a dictionary with one as ``state_dict``.
+        file: open as long as this is used.
 
-    Returns:
-        name -> array (float16 and bfloat16 as float32, which is exact; other types as they are), in the file's order;
-        and ``epoch``, ``global_step``, ``pytorch-lightning_version`` where they are there.
+    Attributes:
+        names: of its members.
 
     Raises:
-        InputError: not such a file, damaged, or what should be a tensor is something else.
+        InputError: it is no archive of PyTorch's.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        if file.read(len(_LEGACY_MAGIC)) == _LEGACY_MAGIC:
+            raise InputError(
+                "found the file format that PyTorch wrote before version 1.6, expected the zip archive of later "
+                "versions; load and save it again with a recent PyTorch"
+            )
+        self._file = file
+        with _reading(file):
+            self._archive = zipfile.ZipFile(file)
+        self.names = self._archive.namelist()
+        roots = [
+            name.removesuffix("data.pkl") for name in self.names if name == "data.pkl" or name.endswith("/data.pkl")
+        ]
+        if len(roots) != 1:
+            raise InputError(
+                f"the archive holds {len(roots)} members 'data.pkl', expected 1 as in a file of torch.save"
+            )
+        self._root = roots[0]
+
+    def member(self, name: str) -> bytes:
+        """One member's bytes, verified by the archive's CRC; its name is relative to the root of PyTorch's members.
+
+        Raises:
+            InputError: it is not there, or stored otherwise than PyTorch does.
+        """
+        try:
+            info = self._archive.getinfo(f"{self._root}{name}")
+        except KeyError as error:
+            raise InputError(f"the archive has no member '{self._root}{name}', expected one") from error
+        if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
+            raise InputError(
+                f"the archive's member '{info.filename}' is compressed or encrypted, expected it plain as PyTorch does"
+            )
+        with _reading(self._file):
+            return self._archive.read(info)
+
+    @functools.cached_property
+    def content(self) -> Any:
+        """The saved object, as `inert_pickle.unpickle` gives it.
+
+        Raises:
+            InputError: its pickle is damaged or too large.
+        """
+        if self._archive.getinfo(f"{self._root}data.pkl").file_size > _LARGEST_PICKLE:
+            raise InputError(f"the archive's 'data.pkl' is larger than {_LARGEST_PICKLE} bytes, expected a small one")
+        return unpickle(self.member("data.pkl"))
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """The tensors of a state dict, or of a dictionary with one as ``state_dict``, in the file's order.
+
+        Raises:
+            InputError: what should be a tensor is something else, or does not fit its storage.
+        """
+        is_ordered = f"{self._root}byteorder" in self.names
+        order = self.member("byteorder").decode("ascii", "replace") if is_ordered else "little"
+        if order not in ("little", "big"):
+            raise InputError(f"the archive's byte order is {order[:20]!r}, expected 'little' or 'big'")
+        content = self.content
+        if not isinstance(content, dict):
+            raise InputError(f"found {describe(content)}, expected a dictionary of tensors or one with 'state_dict'")
+        tensors = content.get("state_dict", content)
+        if not isinstance(tensors, dict) or not tensors:
+            raise InputError(f"'state_dict': found {describe(tensors)}, expected a dictionary of tensors")
+        for name, tensor in tensors.items():
+            if not (isinstance(name, str) and isinstance(tensor, Tensor)):
+                raise InputError(f"entry {str(name)[:60]!r}: found {describe(tensor)}, expected a tensor")
+        return {name: self._array(order, name, tensor) for name, tensor in tensors.items()}
+
+    def facts(self) -> dict[str, str]:
+        """``epoch``, ``global_step`` and ``pytorch-lightning_version``, where a Lightning file holds them."""
+        names = ("epoch", "global_step", "pytorch-lightning_version")
+        content = self.content if isinstance(self.content, dict) else {}
+        return {name: str(content[name]) for name in names if isinstance(content.get(name), (int, str))}
+
+    def _array(self, order: str, name: str, tensor: Tensor) -> np.ndarray:
+        """A tensor's numbers as an array of its own."""
+        kind = tensor.storage.kind.removeprefix("torch.")
+        if kind not in STORAGE_TYPES:
+            raise InputError(f"tensor '{name}' is stored as {kind[:60]}, expected one of {', '.join(STORAGE_TYPES)}")
+        dtype = np.dtype(STORAGE_TYPES[kind]).newbyteorder("<" if order == "little" else ">")
+        content = self.member(f"data/{tensor.storage.key}")
+        numbers = np.frombuffer(content, dtype, count=len(content) // dtype.itemsize)
+        size = int(np.prod(tensor.shape, dtype=object))
+        last = tensor.offset + sum((n - 1) * stride for n, stride in zip(tensor.shape, tensor.strides, strict=True))
+        # A view larger than its storage would repeat numbers: no weight is saved so, and it could be made huge.
+        if size == 0 or last >= numbers.size or size > numbers.size:
+            raise InputError(
+                f"tensor '{name}' of the shape {tensor.shape} and strides {tensor.strides} does not fit its storage: "
+                f"found {numbers.size} numbers, expected at least {max(last + 1, size, 1)}"
+            )
+        strides = tuple(stride * numbers.itemsize for stride in tensor.strides)
+        view = np.lib.stride_tricks.as_strided(numbers[tensor.offset :], tensor.shape, strides, writeable=False)
+        array = view.astype(view.dtype.newbyteorder("="), order="C")
+        if kind == "BFloat16Storage":
+            return (array.astype(np.uint32) << np.uint32(16)).view(np.float32)
+        return array.astype(np.float32) if kind == "HalfStorage" else array
+
+
+@contextlib.contextmanager
+def opened(path: str | os.PathLike[str]) -> Iterator[TorchArchive]:
+    """An open checkpoint; what is wrong with it is said with its name.
+
+    Args:
+        path: a file written by ``torch.save`` or Lightning.
+
+    Raises:
+        InputError: not such a file, damaged, or refused by what is done with it.
     """
     label = os.fspath(path)
     try:
-        return _read_archive(Path(path))
+        with Path(path).open("rb") as file:
+            yield TorchArchive(file)
     except FileNotFoundError as error:
         raise InputError(f"checkpoint '{label}' does not exist") from error
     except OSError as error:
@@ -63,82 +188,14 @@ def read_state_dict(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray]
         raise InputError(f"checkpoint '{label}': {error}") from error
 
 
-def _read_archive(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    with path.open("rb") as file:
-        start = file.read(len(_LEGACY_MAGIC))
-        if start == _LEGACY_MAGIC:
-            raise InputError(
-                "found the file format that PyTorch wrote before version 1.6, expected the zip archive of later "
-                "versions; load and save it again with a recent PyTorch"
-            )
-        try:
-            with zipfile.ZipFile(file) as archive:
-                return _state_dict(archive)
-        except InputError:
-            raise
-        except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError, struct.error, OverflowError) as error:
-            raise InputError(
-                f"found {path.stat().st_size} bytes that are no complete zip archive ({error}), expected a file "
-                "written by torch.save or Lightning"
-            ) from error
+def read_state_dict(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """The tensors of a checkpoint, and the plain facts that a Lightning file holds beside them.
 
+    Returns:
+        name -> array (float16 and bfloat16 as float32, which is exact; other types as they are); and the facts.
 
-def _member(archive: zipfile.ZipFile, name: str) -> bytes:
-    """One member's bytes, verified by the archive's CRC."""
-    try:
-        info = archive.getinfo(name)
-    except KeyError as error:
-        raise InputError(f"the archive has no member '{name}', expected one") from error
-    if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
-        raise InputError(f"the archive's member '{name}' is compressed or encrypted, expected it plain as PyTorch does")
-    return archive.read(info)
-
-
-def _state_dict(archive: zipfile.ZipFile) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    names = archive.namelist()
-    roots = [name.removesuffix("data.pkl") for name in names if name == "data.pkl" or name.endswith("/data.pkl")]
-    if len(roots) != 1:
-        raise InputError(f"the archive holds {len(roots)} members 'data.pkl', expected 1 as in a file of torch.save")
-    root = roots[0]
-    order = _member(archive, f"{root}byteorder").decode("ascii", "replace") if f"{root}byteorder" in names else "little"
-    if order not in ("little", "big"):
-        raise InputError(f"the archive's byte order is {order[:20]!r}, expected 'little' or 'big'")
-    if archive.getinfo(f"{root}data.pkl").file_size > _LARGEST_PICKLE:
-        raise InputError(f"the archive's 'data.pkl' is larger than {_LARGEST_PICKLE} bytes, expected a small one")
-
-    content = unpickle(_member(archive, f"{root}data.pkl"))
-    if not isinstance(content, dict):
-        raise InputError(f"found {describe(content)}, expected a dictionary of tensors or one with 'state_dict'")
-    tensors = content.get("state_dict", content)
-    if not isinstance(tensors, dict) or not tensors:
-        raise InputError(f"'state_dict': found {describe(tensors)}, expected a dictionary of tensors")
-    for name, tensor in tensors.items():
-        if not (isinstance(name, str) and isinstance(tensor, Tensor)):
-            raise InputError(f"entry {str(name)[:60]!r}: found {describe(tensor)}, expected a tensor")
-    arrays = {name: _array(archive, root, order, name, tensor) for name, tensor in tensors.items()}
-    facts = ("epoch", "global_step", "pytorch-lightning_version")
-    return arrays, {key: str(content[key]) for key in facts if isinstance(content.get(key), (int, str))}
-
-
-def _array(archive: zipfile.ZipFile, root: str, order: str, name: str, tensor: Tensor) -> np.ndarray:
-    """A tensor's numbers as an array of its own."""
-    kind = tensor.storage.kind.removeprefix("torch.")
-    if kind not in STORAGE_TYPES:
-        raise InputError(f"tensor '{name}' is stored as {kind[:60]}, expected one of {', '.join(STORAGE_TYPES)}")
-    dtype = np.dtype(STORAGE_TYPES[kind]).newbyteorder("<" if order == "little" else ">")
-    content = _member(archive, f"{root}data/{tensor.storage.key}")
-    numbers = np.frombuffer(content, dtype, count=len(content) // dtype.itemsize)
-    size = int(np.prod(tensor.shape, dtype=object))
-    last = tensor.offset + sum((n - 1) * stride for n, stride in zip(tensor.shape, tensor.strides, strict=True))
-    # A view larger than its storage would repeat numbers: no weight is saved so, and it could be made huge.
-    if size == 0 or last >= numbers.size or size > numbers.size:
-        raise InputError(
-            f"tensor '{name}' of the shape {tensor.shape} and strides {tensor.strides} does not fit its storage: found "
-            f"{numbers.size} numbers, expected at least {max(last + 1, size, 1)}"
-        )
-    strides = tuple(stride * numbers.itemsize for stride in tensor.strides)
-    view = np.lib.stride_tricks.as_strided(numbers[tensor.offset :], tensor.shape, strides, writeable=False)
-    array = view.astype(view.dtype.newbyteorder("="), order="C")
-    if kind == "BFloat16Storage":
-        return (array.astype(np.uint32) << np.uint32(16)).view(np.float32)
-    return array.astype(np.float32) if kind == "HalfStorage" else array
+    Raises:
+        InputError: not such a file, damaged, or what should be a tensor is something else.
+    """
+    with opened(path) as archive:
+        return archive.state_dict(), archive.facts()
