@@ -24,7 +24,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 import ailand_gt4py
 import helpers
 from ailand_gt4py.driver.stepping import Stepper
-from ailand_gt4py.io.input import open_input
+from ailand_gt4py.io.sources import open_source
 from ailand_gt4py.weights.architectures import Sizes
 
 pytestmark = [
@@ -137,7 +137,7 @@ def test_driver_step(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
     helpers.small_dataset(DRIVER_STEPS, DRIVER_COLUMNS).to_netcdf(path)
     emulator = ailand_gt4py.Emulator(model, DRIVER_COLUMNS, "dace_cpu", "float32")
     emulator.compile()
-    with open_input(path, model) as source:
+    with open_source(path, model) as source:
         assert source.initial_state is not None
         nothing = np.full((DRIVER_COLUMNS, len(model.diagnostics)), np.nan)
         stepper = Stepper(emulator, source, source.initial_state, nothing)

@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.io.input import open_input
+from ailand_gt4py.io.sources import open_source
 from ailand_gt4py.weights.model import Model, Variable
 
 Change = Callable[[xr.Dataset], xr.Dataset | None]
@@ -130,7 +130,7 @@ def write(data: xr.Dataset, path: Path, **encoding: object) -> Path:
 
 def read_all(path: Path, model: Model | None = None, **options: object) -> np.ndarray:
     """Open, read the forcing step by step, close; returns the forcing."""
-    with open_input(path, model or driver_model(), **options) as source:  # type: ignore[arg-type]
+    with open_source(path, model or driver_model(), **options) as source:  # type: ignore[arg-type]
         return np.concatenate([source.forcing(step, step + 1) for step in range(len(source.times))])
 
 

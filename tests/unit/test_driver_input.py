@@ -34,7 +34,8 @@ from ailand_gt4py.io.annual_wave import read_annual_wave
 from ailand_gt4py.io.blocks import Source
 from ailand_gt4py.io.column_file import ColumnFile
 from ailand_gt4py.io.first_guess import FIRST_GUESSES, FOURTH_LAYER, THIRD_LAYER, wave_below
-from ailand_gt4py.io.input import ColumnInput, open_input
+from ailand_gt4py.io.sources import ColumnSource, open_source
+from ailand_gt4py.io.sources.column_file import ColumnFileSource
 from ailand_gt4py.io.units import conversion
 from ailand_gt4py.weights.architectures import Sizes
 from ailand_gt4py.weights.model import Model, Variable
@@ -51,10 +52,10 @@ def good(tmp_path: Path) -> Path:
 
 def test_values_are_in_model_order_and_units(good: Path) -> None:
     data = dataset()
-    with open_input(good, MODEL) as source:
-        assert isinstance(source, ColumnInput)
+    with open_source(good, MODEL) as source:
+        assert isinstance(source, ColumnFileSource)
         assert source.n_columns == N_COLUMNS
-        assert source.forcing_names == tuple(FORCING_UNITS)
+        assert [variable.name for variable in source.model.forcing if not variable.derived] == list(FORCING_UNITS)
         hours = np.arange(N_TIMES) * np.timedelta64(6, "h")
         np.testing.assert_array_equal(source.times, np.datetime64("2021-01-01") + hours)
         assert source.times.dtype == "datetime64[ns]"
@@ -78,20 +79,20 @@ def test_values_are_in_model_order_and_units(good: Path) -> None:
 
 def test_start_and_end_choose_the_windows_and_the_initial_state(good: Path) -> None:
     data = dataset()
-    with open_input(good, MODEL, start="2021-01-01T12", end="2021-01-02T00:00") as source:
+    with open_source(good, MODEL, start="2021-01-01T12", end="2021-01-02T00:00") as source:
         np.testing.assert_array_equal(source.times, np.array(["2021-01-01T12", "2021-01-01T18"], "datetime64[ns]"))
         np.testing.assert_array_equal(source.forcing(1, 2)[0, :, 0], data["met_ctpf"][3])
         assert source.initial_state is not None
         np.testing.assert_array_equal(source.initial_state[:, 3], data["stl1"][2].astype(float))
-    with open_input(good, MODEL, start=np.datetime64("2021-01-03"), end="2021-01-03T06:00Z") as source:
+    with open_source(good, MODEL, start=np.datetime64("2021-01-03"), end="2021-01-03T06:00Z") as source:
         assert len(source.times) == 1
-    with open_input(good, MODEL, start=datetime.date(2021, 1, 2), end=datetime.datetime(2021, 1, 2, 12)) as source:
+    with open_source(good, MODEL, start=datetime.date(2021, 1, 2), end=datetime.datetime(2021, 1, 2, 12)) as source:
         assert len(source.times) == 2
 
 
 def test_initial_state_may_be_left_out(tmp_path: Path) -> None:
     path = changed(tmp_path, lambda data: data.drop_vars(list(STATE_UNITS)))
-    with open_input(path, MODEL, initial_state="none") as source:
+    with open_source(path, MODEL, initial_state="none") as source:
         assert source.initial_state is None
     assert "'swvl1'" in refusal(path)
 
@@ -130,7 +131,7 @@ def test_other_ways_of_storing_the_same_give_the_same(tmp_path: Path, good: Path
                 archive.write(member, member.relative_to(path))
         path = tmp_path / "other.zip"
     expected = read_all(good)
-    with open_input(path, MODEL) as source, open_input(good, MODEL) as reference:
+    with open_source(path, MODEL) as source, open_source(good, MODEL) as reference:
         found = source.forcing(0, N_TIMES)
         assert found.dtype == (np.float64 if kind == "float64" else np.float32)
         np.testing.assert_allclose(found, expected, rtol=0.0, atol=tolerance)
@@ -165,7 +166,7 @@ def store_layout(data: xr.Dataset) -> xr.Dataset:
 def test_layout_of_the_public_store_is_read_and_told(tmp_path: Path, good: Path) -> None:
     path = tmp_path / "store.zarr"
     store_layout(dataset()).to_zarr(path, zarr_format=2)
-    with open_input(path, MODEL) as source, open_input(good, MODEL) as reference:
+    with open_source(path, MODEL) as source, open_source(good, MODEL) as reference:
         given = [index for index, name in enumerate(STATIC_UNITS) if "theta" not in name and "veg" not in name]
         np.testing.assert_array_equal(source.static[:, given], reference.static[:, given])
         names = list(STATIC_UNITS)
@@ -204,7 +205,7 @@ def test_meaning_of_time_labels_is_told_where_the_file_does_not_agree(tmp_path: 
         del data["lai_hv"].attrs["cell_methods"]
         data["met_qair"].attrs["cell_methods"] = "time: point"
 
-    with open_input(changed(tmp_path, change), MODEL) as source:
+    with open_source(changed(tmp_path, change), MODEL) as source:
         assert source.history[1:] == [
             "Time labels: no cell_methods, taken as means over [t, t + 6 h): met_tair.",
             "Time labels: no cell_methods, taken as values at t: lai_hv.",
@@ -224,7 +225,7 @@ def test_convertible_units_are_converted_and_told(tmp_path: Path, good: Path) ->
         data["clim_sdor"] = data["clim_sdor"] * 100
         data["clim_sdor"].attrs["units"] = "cm"
 
-    with open_input(changed(tmp_path, change), MODEL) as source, open_input(good, MODEL) as reference:
+    with open_source(changed(tmp_path, change), MODEL) as source, open_source(good, MODEL) as reference:
         np.testing.assert_allclose(source.forcing(0, N_TIMES), reference.forcing(0, N_TIMES), rtol=1e-6)
         np.testing.assert_allclose(source.static, reference.static, rtol=1e-6)
         np.testing.assert_allclose(source.initial_state, reference.initial_state, rtol=1e-6)
@@ -237,7 +238,7 @@ def test_missing_type_without_cover_is_no_vegetation(tmp_path: Path) -> None:
         data["clim_tvh"].values[1] = np.nan
         data["clim_cvh"].values[1] = 0.0
 
-    with open_input(changed(tmp_path, change), MODEL) as source:
+    with open_source(changed(tmp_path, change), MODEL) as source:
         np.testing.assert_array_equal(source.static[:, list(STATIC_UNITS).index("clim_tvh")], [3.0, 0.0, 3.0])
         assert any(sentence.startswith("clim_tvh: missing in 1 columns") for sentence in source.history)
 
@@ -248,7 +249,7 @@ def test_snow_cover_of_the_initial_state_is_derived_from_snow_mass(tmp_path: Pat
         data["rsn"] = (("time", "x"), np.full((N_TIMES, N_COLUMNS), 200.0), {"units": "kg m**-3"})
         return data.drop_vars("snowc")
 
-    with open_input(changed(tmp_path, change), MODEL) as source:
+    with open_source(changed(tmp_path, change), MODEL) as source:
         assert source.initial_state is not None
         lake = dataset()["clim_clake"].values.astype(float)
         np.testing.assert_allclose(source.initial_state[:, -1], np.tanh(2.0) * (1.0 - lake), rtol=1e-6)
@@ -281,7 +282,7 @@ def with_snow(data: xr.Dataset) -> xr.Dataset:
     return data
 
 
-def initial_state(source: ColumnInput) -> dict[str, np.ndarray]:
+def initial_state(source: ColumnSource) -> dict[str, np.ndarray]:
     assert source.initial_state is not None
     return {variable.name: source.initial_state[:, k] for k, variable in enumerate(source.model.state)}
 
@@ -289,9 +290,9 @@ def initial_state(source: ColumnInput) -> dict[str, np.ndarray]:
 def test_state_that_is_not_in_the_file_is_guessed_and_told(tmp_path: Path) -> None:
     """A file that is shorter than a year, begun within."""
     data = with_snow(dataset())
-    with open_input(write(data, tmp_path / "in.nc"), large_model(), start="2021-01-01T12") as source:
+    with open_source(write(data, tmp_path / "in.nc"), large_model(), start="2021-01-01T12") as source:
         state, history = initial_state(source), source.history
-        assert source.forcing_names == tuple(FORCING_UNITS)
+        assert [variable.name for variable in source.model.forcing if not variable.derived] == list(FORCING_UNITS)
     row = {name: data[name].values[2].astype(float) for name in ("swvl3", "stl1", "stl2", "stl3", "met_tair", "sd")}
     np.testing.assert_array_equal(state["sd"], row["sd"])
     np.testing.assert_array_equal(state["swvl4"], row["swvl3"])
@@ -314,7 +315,7 @@ def test_state_that_is_in_the_file_is_not_guessed(tmp_path: Path) -> None:
             data[name] = (("time", "x"), np.full((N_TIMES, N_COLUMNS), 0.125 * k, np.float32), {"units": unit})
     data["src"] = data["src"] / 1000.0
     data["src"].attrs["units"] = "m of water equivalent"
-    with open_input(write(data, tmp_path / "in.nc"), large_model()) as source:
+    with open_source(write(data, tmp_path / "in.nc"), large_model()) as source:
         for k, name in enumerate(EXTRA_UNITS):
             if name != "sd":
                 np.testing.assert_allclose(initial_state(source)[name], 0.125 * k, rtol=1e-6)
@@ -385,7 +386,7 @@ def test_mean_of_a_year_that_is_no_whole_number_of_steps_is_no_wave(tmp_path: Pa
 def test_deepest_soil_temperature_takes_the_annual_wave_of_the_air(tmp_path: Path) -> None:
     data = seasons(1461)
     path = write(data, tmp_path / "in.nc")
-    with open_input(path, large_model(), start="2021-02-01") as source:
+    with open_source(path, large_model(), start="2021-02-01") as source:
         state = initial_state(source)
         assert any("the annual wave of met_tair" in line for line in source.history)
         assert any(line.startswith("met_tair: converted from 'degC'") for line in source.history)
@@ -398,10 +399,10 @@ def test_deepest_soil_temperature_takes_the_annual_wave_of_the_air(tmp_path: Pat
     assert otherwise is not None
     for number, spoil in enumerate((lambda d: d.isel(time=slice(0, 1459)), lambda d: d.drop_isel(time=1000))):
         short = write(spoil(data), tmp_path / f"short{number}.nc")
-        with open_input(short, large_model(), start="2021-02-01", end="2021-03-01") as source:
+        with open_source(short, large_model(), start="2021-02-01", end="2021-03-01") as source:
             assert any(otherwise.how in line for line in source.history)
     data["met_tair"].values[1200, 1] = np.nan
-    with open_input(write(data, tmp_path / "hole.nc"), large_model(), end="2021-02-01") as source:
+    with open_source(write(data, tmp_path / "hole.nc"), large_model(), end="2021-02-01") as source:
         assert any(otherwise.how in line for line in source.history)
 
 
@@ -434,7 +435,7 @@ def test_run_on_the_public_store_with_a_large_model(
     ("name", "n_columns", "n_times"), [("ecland_cy49r2_2020_2022.zarr", 10, 4384), ("ecland_real10_6h.nc", 10, 4383)]
 )
 def test_real_files(shared: Path, name: str, n_columns: int, n_times: int) -> None:
-    with open_input(shared / "data" / name, MODEL) as source:
+    with open_source(shared / "data" / name, MODEL) as source:
         assert (source.n_columns, len(source.times)) == (n_columns, n_times)
         total = sum(float(source.forcing(step, step + 1)[0, 0, 0]) for step in range(n_times))
         assert 700.0 < total < 800.0
@@ -444,8 +445,8 @@ def test_real_files(shared: Path, name: str, n_columns: int, n_times: int) -> No
 
 def test_derived_parameters_of_the_public_store_are_those_ecland_ran_with(shared: Path) -> None:
     with (
-        open_input(shared / "data/ecland_cy49r2_2020_2022.zarr", MODEL) as store,
-        open_input(shared / "data/ecland_real10_6h.nc", MODEL) as run,
+        open_source(shared / "data/ecland_cy49r2_2020_2022.zarr", MODEL) as store,
+        open_source(shared / "data/ecland_real10_6h.nc", MODEL) as run,
     ):
         np.testing.assert_allclose(store.static, run.static, rtol=1e-6)
         np.testing.assert_allclose(store.latitude, run.latitude)

@@ -10,7 +10,8 @@ import xarray as xr
 from column_files import DIAGNOSTIC_UNITS, N_COLUMNS, N_TIMES, STATE_UNITS, dataset, driver_model, write
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.io.input import open_input, open_reference
+from ailand_gt4py.io.reference import open_reference
+from ailand_gt4py.io.sources import open_source
 
 MODEL = driver_model()
 VARIABLES = (*MODEL.state, *MODEL.diagnostics)
@@ -60,7 +61,7 @@ def test_missing_values_stay_and_missing_variables_are_listed(tmp_path: Path) ->
 
 def test_input_gives_its_own_reference(path: Path) -> None:
     data = dataset()
-    with open_input(path, MODEL, start=TIMES[3]) as source:
+    with open_source(path, MODEL, start=TIMES[3]) as source:
         found = source.reference(["sshf", "stl1"], 0, 2)
         np.testing.assert_array_equal(found[:, :, 0], data["sshf"].values[3:5])
         np.testing.assert_array_equal(found[:, :, 1], data["stl1"].values[3:5])

@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 from column_files import DIAGNOSTIC_UNITS, STATE_UNITS, driver_model
 
-from ailand_gt4py.io.input import open_input
+from ailand_gt4py.io.sources import open_source
 
 FOLDER = Path(__file__).parents[2] / "examples" / "column_run"
 EXAMPLE = FOLDER / "ecland_columns.nc"
@@ -30,7 +30,7 @@ def script() -> ModuleType:
 
 def test_example_has_all_that_a_run_and_its_scores_need() -> None:
     assert EXAMPLE.stat().st_size < 2e6
-    with open_input(EXAMPLE, MODEL) as source:
+    with open_source(EXAMPLE, MODEL) as source:
         assert (source.n_columns, len(source.times)) == (5, 4384)
         assert source.history == ["snowc: converted from '%' to '1' (multiplied by 0.01)."]
         assert np.isfinite(source.forcing(0, 4384)).all()

@@ -15,8 +15,8 @@ from training_files import columns, write_columns
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.emulator.forcing import ForcingAssembler
-from ailand_gt4py.io.input import open_input
-from ailand_gt4py.training import dataset, sources, windows
+from ailand_gt4py.io.sources import open_source
+from ailand_gt4py.training import dataset, windows
 from ailand_gt4py.training.dataset import line_up, location_groups, read_windows
 from ailand_gt4py.training.statistics import RunningStatistics
 from ailand_gt4py.training.windows import split_columns
@@ -189,7 +189,7 @@ def test_nothing_left_is_an_error(path):
 def test_reading_in_parts_gives_the_same_numbers(path, data, tmp_path, monkeypatch):
     """A few times after the other, into files; the edges of the parts must not show."""
     monkeypatch.setattr(dataset, "READ_VALUES", 7 * 12 * 36)
-    monkeypatch.setattr(sources, "open_input", functools.partial(open_input, block_bytes=12 * 12 * 4 * 5))
+    monkeypatch.setattr(dataset, "open_source", functools.partial(open_source, block_bytes=12 * 12 * 4 * 5))
     found = read_windows([path], DEFAULT, cache=tmp_path)
     assert isinstance(found.forcing, np.memmap)
     assert {item.name for item in tmp_path.iterdir()} == {"forcing.npy", "state.npy", "diagnostics.npy"}
@@ -211,7 +211,7 @@ def test_data_in_files_need_little_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(dataset, "READ_VALUES", 1 << 16)
     for module in (windows, dataset):
         monkeypatch.setattr(module, "COLUMN_BLOCK", 2)
-    monkeypatch.setattr(sources, "open_input", functools.partial(open_input, block_bytes=1 << 18))
+    monkeypatch.setattr(dataset, "open_source", functools.partial(open_source, block_bytes=1 << 18))
     read_windows([path], chosen, exclude_boxes=[(-50.0, 90.0, -180.0, 180.0)])  # what is imported on the way
     tracemalloc.start()
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 
 import numpy as np
@@ -10,10 +9,9 @@ import pytest
 from training_files import columns, needs_anemoi, write_anemoi_store, write_columns, write_public_store
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.io.sources.anemoi import AnemoiSource
 from ailand_gt4py.training import dataset
-from ailand_gt4py.training.anemoi_source import is_anemoi_store
 from ailand_gt4py.training.dataset import read_windows
-from ailand_gt4py.training.sources import open_source
 from ailand_gt4py.weights import variables
 from ailand_gt4py.weights.variables import DEFAULT
 
@@ -72,7 +70,7 @@ def test_the_public_store_itself(shared):
 def test_the_projects_own_files_open(shared, name, lacking):
     """The file with perturbed parameters has no albedo of the snow."""
     chosen = variables.choose([], [], [item.name for item in DEFAULT.state if item.name != lacking], [])
-    with contextlib.closing(open_source(shared / "data" / name, chosen)) as source:
+    with dataset._open(shared / "data" / name, chosen, ()) as source:
         assert source.step == np.timedelta64(6, "h")
         assert source.forcing(0, 2).shape == (2, source.n_columns, 12)
         names = [variable.name for variable in (*chosen.state, *chosen.diagnostics)]
@@ -84,7 +82,7 @@ def test_held_out_columns_of_the_hourly_file_are_found(shared):
     """Its 39 columns are some of the 6-hourly files', 6 of them of the one that is never trained on."""
     held_out = dataset._locations_of([shared / "data" / "ecland_synth_6h_holdout.nc"], DEFAULT, ())
     assert len(held_out) == 85
-    with contextlib.closing(open_source(shared / "data" / "ecland_synth_1h.nc", DEFAULT)) as source:
+    with dataset._open(shared / "data" / "ecland_synth_1h.nc", DEFAULT, ()) as source:
         assert source.step == np.timedelta64(1, "h")
         kept = dataset._kept(source, [], held_out)
         assert len(kept) == 33
@@ -96,12 +94,12 @@ def test_held_out_columns_of_the_hourly_file_are_found(shared):
 
 def test_anemoi_stores_are_known_by_their_attributes(tmp_path):
     data = columns(n_columns=2, n_times=4)
-    assert is_anemoi_store(write_anemoi_store(tmp_path / "anemoi.zarr", data))
+    assert AnemoiSource.recognises(write_anemoi_store(tmp_path / "anemoi.zarr", data))
     data.to_zarr(tmp_path / "plain.zarr", zarr_format=2)
     data.to_netcdf(tmp_path / "a.nc")
     (tmp_path / "empty").mkdir()
     for name in ("plain.zarr", "a.nc", "empty", "none"):
-        assert not is_anemoi_store(tmp_path / name)
+        assert not AnemoiSource.recognises(tmp_path / name)
 
 
 def test_a_missing_package_is_named(tmp_path, monkeypatch):

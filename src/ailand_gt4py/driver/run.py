@@ -23,9 +23,9 @@ from ailand_gt4py.emulator.emulator import Emulator, Precision
 from ailand_gt4py.evaluation.scores.verify import check_reference, score_table
 from ailand_gt4py.io import restart as restarts
 from ailand_gt4py.io.column_file import ColumnFile
-from ailand_gt4py.io.input import ColumnInput, open_input
 from ailand_gt4py.io.output import OutputLayout, global_attributes
 from ailand_gt4py.io.restart import Restart
+from ailand_gt4py.io.sources import ColumnSource, open_source
 from ailand_gt4py.io.time_axis import read_times
 from ailand_gt4py.io.writers import Writer, move_into_place, open_writer, remove
 from ailand_gt4py.weights.model import Model
@@ -55,7 +55,7 @@ def run(options: RunOptions, stdout: TextIO, stderr: TextIO) -> None:
             "expected one that runs in physical units with a known step"
         )
     started = _starting_point(options, model)
-    with open_input(
+    with open_source(
         options.forcing,
         model,
         start=options.start if started is None else started.valid_time,
@@ -102,7 +102,7 @@ def _starting_point(options: RunOptions, model: Model) -> Restart | None:
 
 
 def _announce(
-    options: RunOptions, model: Model, source: ColumnInput, targets: Targets, reference_notes: list[str]
+    options: RunOptions, model: Model, source: ColumnSource, targets: Targets, reference_notes: list[str]
 ) -> None:
     """Say what will be done."""
     logger.info(
@@ -130,7 +130,7 @@ def _now() -> str:
     return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _history(options: RunOptions, model: Model, source: ColumnInput) -> list[str]:
+def _history(options: RunOptions, model: Model, source: ColumnSource) -> list[str]:
     lines = [f"{_now()}: {options.command_line()}", *source.history]
     previous = [variable.name for variable in model.forcing if variable.is_previous]
     derived = [variable.name for variable in model.forcing if variable.derived and not variable.is_previous]
@@ -170,7 +170,7 @@ def _integrate(
     options: RunOptions,
     targets: Targets,
     emulator: Emulator,
-    source: ColumnInput,
+    source: ColumnSource,
     started: Restart | None,
     is_resumed: bool,
     stderr: TextIO,

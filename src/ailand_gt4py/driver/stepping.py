@@ -12,9 +12,9 @@ from ailand_gt4py.core.errors import RunError
 from ailand_gt4py.core.times import time_text
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.emulator.forcing import ForcingAssembler
-from ailand_gt4py.io.input import ColumnInput
 from ailand_gt4py.io.output import FLAG_MASKS, Values, is_at_window_end
 from ailand_gt4py.io.quality import RangeCounter, count_outside_training_range
+from ailand_gt4py.io.sources import ColumnSource
 
 #: Memory for the forcing of the steps that are prepared together, bytes.
 FORCING_BYTES = 8 << 20
@@ -38,7 +38,7 @@ class Stepper:
     def __init__(
         self,
         emulator: Emulator,
-        source: ColumnInput,
+        source: ColumnSource,
         state: Values,
         diagnostics: Values,
         before: Values | None,

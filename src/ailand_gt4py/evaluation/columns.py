@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.io.input import open_input
 from ailand_gt4py.io.period import TIME_BLOCK, read_forcing
+from ailand_gt4py.io.sources import open_source
 from ailand_gt4py.weights.model import Model, Variable
 
 #: Most bytes that the columns may take in memory; verification draws starts all over the period.
@@ -49,16 +49,16 @@ def read_columns(path: str | Path, model: Model, dtype: np.dtype, may_lack: Sequ
     """Read a whole file.
 
     Args:
-        path: as `driver.input.open_input` takes it; it must have all of the model's states and diagnostics.
+        path: as `io.sources.open_source` takes it; it must have all of the model's states and diagnostics.
         model: tells what is needed, in which units and order.
         dtype: of inputs and truth.
         may_lack: states that the file need not have. Where it lacks one, that is at the first label what a run begins
-            with (`driver.first_guess`), and NaN later.
+            with (`io.first_guess`), and NaN later.
 
     Raises:
         InputError: the file does not fit, a value is missing, or it is too large for the memory allowed.
     """
-    with open_input(path, model) as source:
+    with open_source(path, model, may_lack=may_lack) as source:
         n_times, n_columns = len(source.times), source.n_columns
         sizes = model.sizes
         size = n_times * n_columns * (sizes.forcing + sizes.state + sizes.diagnostics) * np.dtype(dtype).itemsize
@@ -68,9 +68,8 @@ def read_columns(path: str | Path, model: Model, dtype: np.dtype, may_lack: Sequ
                 f"expected at most {LARGEST_BYTES / 2**30:.0f}; give a file with fewer columns"
             )
         forcing = read_forcing(source, model, dtype)
-        lacking = source.lacking(may_lack)
         targets = (*model.state, *model.diagnostics)
-        known = [position for position, variable in enumerate(targets) if variable.name not in lacking]
+        known = [position for position, variable in enumerate(targets) if variable.name not in source.lacking]
         names = [targets[position].name for position in known]
         truth = np.full((n_times, n_columns, len(targets)), np.nan, dtype=dtype)
         for first in range(0, n_times, TIME_BLOCK):

@@ -1,16 +1,15 @@
 """A file of columns as it lies on disk: netCDF or zarr, dimensions ``time`` and ``x``.
 
-Opens, finds variables by name, checks their dimensions, reads slabs of them. What the values mean is the business of
-`ailand_gt4py.io.input`.
+Opens, finds variables by name, checks their dimensions, reads slabs of them; `ailand_gt4py.io.sources.column_file`
+makes a source of it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import itertools
 import warnings
 import zipfile
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -21,18 +20,10 @@ import xarray as xr
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.io import units
-from ailand_gt4py.weights.variables import CATALOGUE
+from ailand_gt4py.io.conventions import convention_of
 
 TIME = "time"
 COLUMN = "x"
-
-#: Units that are known to be written wrongly: variable -> (unit as written, unit meant). ec-land-db's store writes
-#: ``-`` for the standard deviations of orography (the same fields are in metres in ecLand's documentation and in its
-#: other files).
-MISWRITTEN_UNITS: dict[str, tuple[str, str]] = {
-    "clim_sdor": ("-", "m"),
-    "clim_sdfor": ("-", "m"),
-}
 
 #: Bytes of a variable's chunks that HDF5 keeps. Its default of 16 MiB for each of a dozen variables would be most of
 #: the reader's memory, for nothing: `blocks` reads whole chunks once.
@@ -78,15 +69,12 @@ class ColumnFile:
 
     Attributes:
         path: of the file.
-        attributes: global attributes.
+        convention: that it follows.
         n_columns, n_times: lengths of the two dimensions.
     """
 
     def __init__(self, path: str | Path) -> None:
-        """Open.
-
-        Args:
-            path: netCDF file, zarr store (directory) or zipped zarr store.
+        """Open a netCDF file, a zarr store (directory) or a zipped one.
 
         Raises:
             InputError: there is no such file, it cannot be read, or a dimension is missing or empty.
@@ -114,14 +102,10 @@ class ColumnFile:
                     raise InputError(f"{self.path}: dimension '{dimension}' has the length 0, expected at least 1")
             self.n_times, self.n_columns = int(sizes[TIME]), int(sizes[COLUMN])
             self._names = {str(name): name for name in self._dataset.variables}
+            self.convention = convention_of(self._dataset)
         except BaseException:
             self._dataset.close()
             raise
-
-    @property
-    def attributes(self) -> Mapping[Any, Any]:
-        """Global attributes."""
-        return self._dataset.attrs
 
     def close(self) -> None:
         """Close the file; reading afterwards is an error."""
@@ -138,15 +122,12 @@ class ColumnFile:
     def find(self, name: str) -> str | None:
         """The file's own name of a variable, None where it has none: exact, else in another case, else an alias.
 
-        Case never counts: ec-land-db's store writes ``clim_CLAKE`` and ``clim_Ctype``.
-
         Raises:
             InputError: two variables of the file answer to the name.
         """
         if name in self._names:
             return name
-        aliases = CATALOGUE[name].aliases.values() if name in CATALOGUE else ()
-        accepted = {alias.lower() for alias in (name, *itertools.chain.from_iterable(aliases))}
+        accepted = self.convention.names(name)
         found = sorted(own for own in self._names if own.lower() in accepted)
         if len(found) > 1:
             raise InputError(
@@ -201,12 +182,13 @@ class ColumnFile:
         """
         found = self.array(own_name).attrs.get("units")
         if self.is_miswritten(own_name, name):
-            found = MISWRITTEN_UNITS[name][1]
+            found = self.convention.units[name][1]
         return units.conversion(found, expected, self.what(own_name))
 
     def is_miswritten(self, own_name: str, name: str) -> bool:
-        """Whether a variable has the wrong unit that it is known to have in some files (`MISWRITTEN_UNITS`)."""
-        return name in MISWRITTEN_UNITS and self.array(own_name).attrs.get("units") == MISWRITTEN_UNITS[name][0]
+        """Whether a variable has the wrong unit that its convention is known for."""
+        known = self.convention.units
+        return name in known and self.array(own_name).attrs.get("units") == known[name][0]
 
     def stored_type(self, own_name: str) -> np.dtype[Any]:
         """The type in which the file holds a variable."""

@@ -15,8 +15,8 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.times import parse_time, time_text
 from ailand_gt4py.emulator.forcing import ForcingAssembler
 from ailand_gt4py.io.column_file import ColumnFile
-from ailand_gt4py.io.input import ColumnInput, open_input
 from ailand_gt4py.io.reference import open_reference
+from ailand_gt4py.io.sources import ColumnSource, open_source
 from ailand_gt4py.io.time_axis import read_times
 from ailand_gt4py.weights.model import Model, ModelVariables, Variable
 
@@ -74,15 +74,15 @@ def read_period(
     """Read the windows from ``start`` to ``end``.
 
     Args:
-        path: as `driver.input.open_input` takes it, with the state at the start.
+        path: as `io.sources.open_source` takes it, with the state at the start.
         model: tells what is needed, in which units and order.
         dtype: of the values.
-        start, end: as of `driver.input.open_input`.
+        start, end: as of `io.sources.open_source`.
 
     Raises:
         InputError: the file does not fit, or the period is too large for the memory allowed.
     """
-    with open_input(path, model, start=start, end=end) as source:
+    with open_source(path, model, start=start, end=end) as source:
         n_steps, n_columns, n_forcing = len(source.times), source.n_columns, len(model.forcing)
         size = n_steps * n_columns * n_forcing * np.dtype(dtype).itemsize
         if size > LARGEST_BYTES:
@@ -106,7 +106,7 @@ def read_period(
         )
 
 
-def read_forcing(source: ColumnInput, model: Model, dtype: np.dtype, previous: np.ndarray | None = None) -> np.ndarray:
+def read_forcing(source: ColumnSource, model: Model, dtype: np.dtype, previous: np.ndarray | None = None) -> np.ndarray:
     """All forcing of a source, complete: (n_times, n_columns, n_forcing).
 
     Args:
@@ -123,16 +123,15 @@ def read_forcing(source: ColumnInput, model: Model, dtype: np.dtype, previous: n
     return forcing
 
 
-def _before(path: str | Path, model: Model, source: ColumnInput, dtype: np.dtype) -> np.ndarray | None:
+def _before(path: str | Path, model: Model, source: ColumnSource, dtype: np.dtype) -> np.ndarray | None:
     """What the first window takes of the window preceding it; None where the file begins there."""
     assembler = ForcingAssembler(model.forcing)
     if not assembler.previous:
         return None
     start = source.times[0] - source.step
-    with ColumnFile(path) as file:
-        if start not in read_times(file):
-            return None
-    with open_input(path, model, start=start, end=source.times[0], initial_state="none") as earlier:
+    if start not in source.labels:
+        return None
+    with open_source(path, model, start=start, end=source.times[0], initial_state="none") as earlier:
         result: np.ndarray = assembler.of_window(read_forcing(earlier, model, dtype)[0])
         return result
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,11 +13,14 @@ import xarray as xr
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.times import parse_time, step_text, time_text
 from ailand_gt4py.io.column_file import TIME, ColumnFile, one_line
+from ailand_gt4py.weights.model import Variable
 
 #: CF names of the calendar that UTC follows (the Julian part of 'standard' ended in 1582).
 CALENDARS = ("standard", "gregorian", "proleptic_gregorian")
 
 Times = np.ndarray[Any, np.dtype[np.datetime64]]
+
+_CELL_METHOD = re.compile(r"\btime:\s*(\w+)")
 
 
 def read_times(file: ColumnFile) -> Times:
@@ -72,7 +77,7 @@ def check_step(times: Times, first: int, count: int, step: np.timedelta64, what:
     index = first + int(wrong[0])
     found = times[index + 1] - times[index]
     raise InputError(
-        f"{what}: times at {index} ({time_text(times[index])}) and {index + 1} ({time_text(times[index + 1])}) "
+        f"{what}: times at index {index} ({time_text(times[index])}) and {index + 1} ({time_text(times[index + 1])}) "
         f"are {step_text(found)} apart, expected the model's step of {step_text(step)}"
     )
 
@@ -122,3 +127,38 @@ def select(
             check_step(times, first, stop - first + 1, step, what)
     check_step(times, first, stop - first, step, what)
     return first, stop - first
+
+
+def label_sentences(file: ColumnFile, forcing: Sequence[Variable], step: np.timedelta64) -> list[str]:
+    """What is taken for granted about the time labels of the forcing.
+
+    Nothing is ever shifted or averaged: a file with another convention is used as it is, and this says so.
+
+    Args:
+        forcing: variables that the file has. step: of the model.
+
+    Returns:
+        Sentences; none where the file's cell_methods agree with the model.
+    """
+    window = step_text(step)
+    if file.convention.time_labels:
+        return [file.convention.time_labels.format(window=window)]
+    silent, other = [], []
+    for variable in forcing:
+        own_name, is_mean = file.find(variable.name), variable.time_meaning == "window mean"
+        methods = str(file.array(own_name).attrs.get("cell_methods", "")) if own_name else ""
+        found = _CELL_METHOD.search(methods)
+        if found is None:
+            silent.append(variable)
+        elif variable.time_meaning != "static" and found[1] != ("mean" if is_mean else "point"):
+            other.append(f"{variable.name} ('{methods}', the model takes a {variable.time_meaning})")
+    means = [variable.name for variable in silent if variable.time_meaning == "window mean"]
+    points = [variable.name for variable in silent if variable.time_meaning != "window mean"]
+    lines = []
+    if means:
+        lines.append(f"Time labels: no cell_methods, taken as means over [t, t + {window}): {', '.join(means)}.")
+    if points:
+        lines.append(f"Time labels: no cell_methods, taken as values at t: {', '.join(points)}.")
+    if other:
+        lines.append(f"Time labels: other cell_methods than the model's, used as they are: {', '.join(other)}.")
+    return lines

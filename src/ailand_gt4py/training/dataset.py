@@ -23,7 +23,7 @@ import numpy as np
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.emulator.forcing import ForcingAssembler
 from ailand_gt4py.io.first_guess import FIRST_GUESSES
-from ailand_gt4py.training.sources import Source, open_source
+from ailand_gt4py.io.sources import ColumnSource, open_source
 from ailand_gt4py.training.windows import COLUMN_BLOCK, Values, WindowData, allocate
 from ailand_gt4py.weights.variables import Specification, VariableSet
 
@@ -61,12 +61,12 @@ def read_windows(
     """Read sources and put their columns one after the other.
 
     Args:
-        paths: of the sources (see `sources.open_source`); their steps must be equal, their times need not.
+        paths: of the sources (see `ailand_gt4py.io.sources`); their steps must be equal, their times need not.
         variables: to read.
         exclude_boxes: (south, north, west, east), degrees: columns inside are left out.
         exclude_locations_of: columns at the locations of these sources' columns are left out, too.
         may_lack: states that a source need not have; what they are is guessed as `ailand-column-run` does for a first
-            state (`driver.first_guess`), by the values of the same label.
+            state (`io.first_guess`), by the values of the same label.
         cache: existing directory for the arrays; None: they are in memory.
 
     Raises:
@@ -74,7 +74,7 @@ def read_windows(
             left, or a value is not finite.
     """
     with contextlib.ExitStack() as stack:
-        sources = [stack.enter_context(contextlib.closing(open_source(path, variables, may_lack))) for path in paths]
+        sources = [stack.enter_context(_open(path, variables, may_lack)) for path in paths]
         first = sources[0]
         for path, source in zip(paths, sources, strict=True):
             if source.step != first.step:
@@ -102,7 +102,12 @@ def read_windows(
     return data
 
 
-def _locations(source: Source) -> list[tuple[int, int]]:
+def _open(path: str | Path, variables: VariableSet, may_lack: Sequence[str]) -> ColumnSource:
+    """A source of any step, with the states and diagnostics to learn from."""
+    return open_source(path, variables.template(0.0), initial_state="none", own_step=True, may_lack=may_lack)
+
+
+def _locations(source: ColumnSource) -> list[tuple[int, int]]:
     """Location of each column to `LOCATION_DIGITS`: the same from float32 and with longitudes from 0 to 360."""
     unit = 10**LOCATION_DIGITS
     latitude = np.rint(source.latitude * unit).astype(np.int64)
@@ -114,12 +119,12 @@ def _locations_of(paths: Sequence[str | Path], variables: VariableSet, may_lack:
     """Locations of all columns of some sources."""
     found: set[tuple[int, int]] = set()
     for path in paths:
-        with contextlib.closing(open_source(path, variables, may_lack)) as source:
+        with _open(path, variables, may_lack) as source:
             found.update(_locations(source))
     return found
 
 
-def _kept(source: Source, boxes: Sequence[Sequence[float]], excluded: set[tuple[int, int]]) -> Values:
+def _kept(source: ColumnSource, boxes: Sequence[Sequence[float]], excluded: set[tuple[int, int]]) -> Values:
     """Numbers of the columns that are not excluded."""
     kept = np.array([location not in excluded for location in _locations(source)], dtype=bool)
     for south, north, west, east in boxes:
@@ -130,7 +135,7 @@ def _kept(source: Source, boxes: Sequence[Sequence[float]], excluded: set[tuple[
 
 
 def _empty(
-    sources: Sequence[Source], taken: Sequence[Values], variables: VariableSet, cache: Path | None
+    sources: Sequence[ColumnSource], taken: Sequence[Values], variables: VariableSet, cache: Path | None
 ) -> WindowData:
     """The arrays of the whole, values not read yet."""
     counts = [len(columns) for columns in taken]
@@ -161,7 +166,7 @@ def _empty(
     )
 
 
-def _read(path: str | Path, source: Source, columns: Values, target: _Target, variables: VariableSet) -> None:
+def _read(path: str | Path, source: ColumnSource, columns: Values, target: _Target, variables: VariableSet) -> None:
     """Read a source's columns into their place, some times after the other."""
     assembler = ForcingAssembler(
         [variable.variable() for variable in variables.forcing], source.latitude[columns], source.longitude[columns]
@@ -195,7 +200,7 @@ def _guess(path: str | Path, name: str, state: Values, variables: VariableSet) -
     """Put the first guess of a state that a source lacks into its position.
 
     Args:
-        name: of the state; one of `driver.first_guess.guessable`.
+        name: of the state; one of `io.first_guess.guessable`.
         state: (n, n_labels, n_state), the others read; written.
     """
     positions = {variable.name: position for position, variable in enumerate(variables.state)}
@@ -231,7 +236,7 @@ def line_up(windows: Values, labelled: Values, first: int, diagnostics: Sequence
 
 
 def _require_finite(
-    path: str | Path, source: Source, targets: Sequence[Specification], labelled: Values, first: int
+    path: str | Path, source: ColumnSource, targets: Sequence[Specification], labelled: Values, first: int
 ) -> None:
     finite = np.isfinite(labelled)
     if finite.all():

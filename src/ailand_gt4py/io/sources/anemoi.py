@@ -1,4 +1,4 @@
-"""Training data from stores that anemoi-datasets made (github.com/ecmwf/anemoi-datasets), read through that package.
+"""Columns from stores that anemoi-datasets made (github.com/ecmwf/anemoi-datasets), read through that package.
 
 Such a store holds one array (dates, variables, members, points) and knows its variables by name. Static fields are in
 it at every date. It says little of units and nothing of what a date stands for: where it is silent, the units are taken
@@ -17,19 +17,16 @@ from typing import Any
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.core.times import time_text
+from ailand_gt4py.core.times import step_of, time_text
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io.column_file import one_line
 from ailand_gt4py.io.derive import DERIVATIONS, Derivation, sentences
-from ailand_gt4py.io.time_axis import check_step
+from ailand_gt4py.io.first_guess import FIRST_GUESSES
+from ailand_gt4py.io.sources import KINDS, ColumnSource, Request
+from ailand_gt4py.io.time_axis import select
 from ailand_gt4py.io.units import Conversion, conversion
-from ailand_gt4py.weights.variables import CATALOGUE, Specification, VariableSet, units_of
-
-
-def is_anemoi_store(path: Path) -> bool:
-    """Whether a directory or zip file is a zarr store in anemoi-datasets' layout, judged by its attributes."""
-    attributes = _attributes(path)
-    return isinstance(attributes.get("variables"), list) and "frequency" in attributes
+from ailand_gt4py.weights.model import Variable
+from ailand_gt4py.weights.variables import CATALOGUE, units_of
 
 
 def _attributes(path: Path) -> Mapping[str, Any]:
@@ -52,26 +49,29 @@ def _attributes(path: Path) -> Mapping[str, Any]:
     return {}
 
 
-class AnemoiSource:
-    """A store of anemoi-datasets as a `sources.Source`; points are columns, labelled by their numbers.
+@KINDS.add
+class AnemoiSource(ColumnSource):
+    """A store of anemoi-datasets; see `ColumnSource`. Points are columns, labelled by their numbers.
 
-    Args:
-        path: of the store. variables: to read, each by its name. may_lack: states among them that it need not have.
+    It must have the model's states and diagnostics, but for those that it may lack.
 
     Raises:
         InputError: the package is missing, the store cannot be opened, a variable is missing or its unit is of another
             quantity, dates are missing or not equally apart, or there is more than one member.
     """
 
-    def __init__(self, path: Path, variables: VariableSet, may_lack: Sequence[str] = ()) -> None:
-        self._path = path
+    def __init__(self, path: Path, request: Request) -> None:
+        model = request.model
+        self.path, self.model = path, model
         self._dataset: Any = _open(path)
-        self._variables = variables
         self._own_names: dict[str, str] = {}
         self._conversions: dict[str, Conversion] = {}
         self._without_units: list[str] = []
         self.history: list[str] = []
-        self.times, self.step = self._time_axis()
+        self.labels = self._read_labels()
+        self.step = self.labels[1] - self.labels[0] if request.own_step else step_of(model.step_seconds)
+        self._first, count = select(self.labels, self.step, request.start, request.end, str(path))
+        self.times = self.labels[self._first : self._first + count]
         members = int(self._dataset.shape[2])
         if members != 1:
             raise InputError(f"{path}: has {members} members, expected 1")
@@ -79,22 +79,25 @@ class AnemoiSource:
         self.longitude = np.asarray(self._dataset.longitudes, dtype=np.float64)
         self.x = np.arange(self.n_columns)
         self.climate = np.full(self.n_columns, "")
-        self._forcing = [variable for variable in variables.forcing if not variable.derived]
-        self.lacking = tuple(name for name in may_lack if self._own_name(name) is None)
-        state = [variable for variable in variables.state if variable.name not in self.lacking]
-        timed = [*self._forcing, *state, *variables.diagnostics]
-        derived = self._find([*variables.static, *timed], [variable.name for variable in variables.static])
+        self._forcing = [variable for variable in model.forcing if not variable.derived]
+        self.lacking = tuple(name for name in request.may_lack if self._own_name(name) is None)
+        state = [variable for variable in model.state if variable.name not in self.lacking]
+        derived = self._find([*model.static, *self._forcing, *state, *model.diagnostics])
+        guessed = {name: FIRST_GUESSES[name].otherwise or FIRST_GUESSES[name] for name in self.lacking}
         self._block_span, self._block = (0, 0), np.empty(0)
-        self._given_static = [variable.name for variable in variables.static if variable.name in self._own_names]
-        self._needed_static = sorted({name for one in derived.values() for name in one.inputs} | {*self._given_static})
+        given = {variable.name for variable in model.static if variable.name in self._own_names}
         first = self._read(0, 1)[0]
-        self._first_static = {name: first[self._position(name)] for name in self._needed_static}
-        self.static = self._static(derived)
-        self._tell(derived)
+        needed = sorted(given.union(*(one.inputs for one in derived.values())))
+        self._first_static = {name: first[self._position(name)] for name in needed}
+        self.static = self._fields(first, model.static, derived)
+        self.initial_state = self._fields(first, model.state, guessed) if request.with_state else None
+        self._tell({**derived, **guessed} if request.with_state else derived)
 
-    @property
-    def n_columns(self) -> int:
-        return len(self._dataset.latitudes)
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Whether a directory or zip file is a zarr store in anemoi-datasets' layout, judged by its attributes."""
+        attributes = _attributes(path)
+        return isinstance(attributes.get("variables"), list) and "frequency" in attributes
 
     def forcing(self, first: int, last: int) -> Values:
         values = self._select([variable.name for variable in self._forcing], first, last)
@@ -102,7 +105,7 @@ class AnemoiSource:
         if not finite.all():
             row, column, position = (int(part) for part in np.argwhere(~finite)[0])
             raise InputError(
-                f"{self._path}: variable '{self._forcing[position].name}' is {values[row, column, position]} at "
+                f"{self.path}: variable '{self._forcing[position].name}' is {values[row, column, position]} at "
                 f"{time_text(self.times[first + row])} in column {column}, expected a finite number"
             )
         return values
@@ -113,26 +116,24 @@ class AnemoiSource:
     def close(self) -> None:
         self._dataset, self._block = None, np.empty(0)
 
-    def _time_axis(self) -> tuple[Values, np.timedelta64]:
+    def _read_labels(self) -> Values:
         times = np.asarray(self._dataset.dates).astype("datetime64[ns]")
         if len(times) < 2:
-            raise InputError(f"{self._path}: {len(times)} dates, expected at least 2")
-        step = times[1] - times[0]
-        check_step(times, 0, len(times), step, str(self._path))
+            raise InputError(f"{self.path}: {len(times)} dates, expected at least 2")
         missing = sorted(int(index) for index in self._dataset.missing)
         if missing:
             raise InputError(
-                f"{self._path}: {len(missing)} dates are missing, the first {time_text(times[missing[0]])}, "
+                f"{self.path}: {len(missing)} dates are missing, the first {time_text(times[missing[0]])}, "
                 "expected none"
             )
-        return times, step
+        return times
 
-    def _find(self, wanted: Sequence[Specification], static: Sequence[str]) -> dict[str, Derivation]:
+    def _find(self, wanted: Sequence[Variable]) -> dict[str, Derivation]:
         """Find names and units of all variables; returns how to derive static ones that the store lacks."""
         derived: dict[str, Derivation] = {}
         missing = []
         for variable in wanted:
-            derivation = DERIVATIONS.get(variable.name) if variable.name in static else None
+            derivation = DERIVATIONS.get(variable.name) if variable in self.model.static else None
             if self._note(variable.name, variable.units):
                 continue
             if derivation is not None and all(
@@ -143,7 +144,7 @@ class AnemoiSource:
                 missing.append(variable.name)
         if missing:
             raise InputError(
-                f"{self._path}: variables missing: {', '.join(missing)}; expected in the store, which has "
+                f"{self.path}: variables missing: {', '.join(missing)}; expected in the store, which has "
                 f"{', '.join(self._dataset.variables)}"
             )
         return derived
@@ -163,22 +164,23 @@ class AnemoiSource:
         stated = (getattr(self._dataset, "variables_metadata", None) or {}).get(own_name, {}).get("units")
         if stated is None:
             self._without_units.append(name)
-        self._conversions[name] = conversion(units if stated is None else stated, units, f"{self._path}: '{own_name}'")
+        self._conversions[name] = conversion(units if stated is None else stated, units, f"{self.path}: '{own_name}'")
         return True
 
     def _position(self, name: str) -> int:
         return int(self._dataset.name_to_index[self._own_names[name]])
 
     def _read(self, first: int, last: int) -> Values:
-        """(last - first, n_variables, n_columns), all the store's variables: they lie together there.
+        """(last - first, n_variables, n_columns) from the first time asked for on, all the store's variables.
 
-        The last block is kept, since forcing and reference of the same times are asked for in turn.
+        They lie together there. The last block is kept: forcing and reference of the same times are asked for in turn.
         """
         if self._block_span != (first, last):
             try:
-                self._block = np.asarray(self._dataset[first:last])[:, :, 0]
+                block = self._dataset[self._first + first : self._first + last]
+                self._block = np.asarray(block)[:, :, 0]
             except Exception as error:  # whatever a damaged store makes zarr or its codecs raise
-                raise InputError(f"{self._path}: cannot be read ({one_line(error)}); expected a whole store") from error
+                raise InputError(f"{self.path}: cannot be read ({one_line(error)}); expected a whole store") from error
             self._block_span = (first, last)
         return self._block
 
@@ -198,21 +200,22 @@ class AnemoiSource:
             if differs.any():
                 row, column = (int(part) for part in np.argwhere(differs)[0])
                 raise InputError(
-                    f"{self._path}: variable '{name}' is {found[row, column]} at {time_text(self.times[first + row])} "
+                    f"{self.path}: variable '{name}' is {found[row, column]} at {time_text(self.times[first + row])} "
                     f"in column {column} and {expected[column]} at the start, expected a static field"
                 )
 
-    def _static(self, derived: Mapping[str, Derivation]) -> Values:
-        """(n_columns, n_static) at the first date."""
+    def _fields(self, first: Values, variables: Sequence[Variable], derived: Mapping[str, Derivation]) -> Values:
+        """(n_columns, n_variables) at the first date, all of whose variables are in ``first``."""
 
         def field(name: str) -> Values:
-            return self._conversions[name].apply(self._first_static[name].astype(np.float64))
+            return self._conversions[name].apply(first[self._position(name)].astype(np.float64))
 
-        result = np.empty((self.n_columns, len(self._variables.static)))
-        for position, variable in enumerate(self._variables.static):
+        result = np.empty((self.n_columns, len(variables)))
+        for position, variable in enumerate(variables):
             if variable.name in derived:
                 one = derived[variable.name]
-                values = one.function({name: field(name) for name in one.inputs}, str(self._path))
+                found = one.function({name: field(name) for name in one.inputs}, str(self.path))
+                values = np.broadcast_to(found, self.n_columns)
                 values = conversion(CATALOGUE[one.name].units, variable.units, variable.name).apply(values)
             else:
                 values = field(variable.name)
@@ -220,7 +223,7 @@ class AnemoiSource:
             if not finite.all():
                 column = int(np.argmin(finite))
                 raise InputError(
-                    f"{self._path}: variable '{variable.name}' is {values[column]} in column {column}, "
+                    f"{self.path}: variable '{variable.name}' is {values[column]} in column {column}, "
                     "expected a finite number"
                 )
             result[:, position] = values

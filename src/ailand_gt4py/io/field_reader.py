@@ -1,0 +1,201 @@
+"""Fields of a column file at one time in the units asked for, derived where the file lacks them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.types import Values
+from ailand_gt4py.io import derive
+from ailand_gt4py.io.annual_wave import read_annual_wave
+from ailand_gt4py.io.blocks import BLOCK_BYTES, Source, tiles
+from ailand_gt4py.io.column_file import ColumnFile
+from ailand_gt4py.io.first_guess import FIRST_GUESSES
+from ailand_gt4py.io.units import conversion
+from ailand_gt4py.weights.model import ModelVariables, Variable
+from ailand_gt4py.weights.variables import CATALOGUE, units_of
+
+#: How to get a variable that a file lacks.
+MODES = {**derive.DERIVATIONS, **FIRST_GUESSES}
+
+
+class FieldReader:
+    """Reads fields of one time from a file, and notes what it did.
+
+    Args:
+        times: all labels of the file. step: of the run, which has ``count`` labels from index ``first`` on.
+    """
+
+    def __init__(self, file: ColumnFile, times: Values, step: np.timedelta64, first: int, count: int) -> None:
+        self._file, self._labels = file, file.labels()
+        self._times, self._step, self._first, self._count = times, step, first, count
+        self._renamed: dict[str, str] = {}
+        self._repeated: list[str] = []
+        self._filled: dict[str, str] = {}
+        self._miswritten: dict[str, str] = {}
+        self._conversions: dict[str, str] = {}
+        self._derived: dict[str, derive.Derivation] = {}
+
+    def field(self, name: str, expected_units: str, *, is_static: bool) -> Values:
+        """A field of the file, float64 (n,), in the units asked for; missing values are NaN."""
+        source = self.source(name, expected_units)
+        own_name = source.own_name
+        if not is_static:
+            self._file.require_timed(own_name)
+        if not self._file.is_timed(own_name):
+            values = self._file.read(own_name)
+        else:
+            values = self._file.read(own_name, slice(self._first, self._first + 1))[0]
+            if is_static and name not in self._repeated:
+                self._require_constant(own_name, values)
+                self._repeated.append(name)
+        return source.conversion.apply(values.astype(np.float64))
+
+    def source(self, name: str, expected_units: str) -> Source:
+        """A variable of the file, unread."""
+        own_name = self._file.find(name)
+        if own_name is None:
+            raise InputError(f"{self._file.path}: variable '{name}' is missing")
+        if own_name != name:
+            self._renamed[name] = own_name
+        straight = self._file.conversion(own_name, name, expected_units)
+        if self._file.is_miswritten(own_name, name):
+            written, meant = self._file.convention.units[name]
+            self._miswritten[name] = (
+                f"{name}: the unit '{written}' is read as '{meant}', which is meant in ec-land-db's store."
+            )
+        if not straight.is_identity:
+            self._conversions[name] = straight.sentence(name)
+        return Source(name, own_name, straight)
+
+    def timed(self, name: str, expected_units: str) -> Source:
+        """A variable of the file that changes in time, unread."""
+        source = self.source(name, expected_units)
+        self._file.require_timed(source.own_name)
+        return source
+
+    def _require_constant(self, own_name: str, values: Values) -> None:
+        for times, columns in tiles(self._file, own_name, self._first, self._count, BLOCK_BYTES):
+            slab = self._file.read(own_name, times, columns)
+            differs = (slab != values[columns]) & ~(np.isnan(slab) & np.isnan(values[columns]))
+            if differs.any():
+                row, column = (int(position) for position in np.argwhere(differs)[0])
+                raise InputError(
+                    f"{self._file.what(own_name)} is {slab[row, column]:g} at time index {times.start + row} in column "
+                    f"{columns.start + column} (x = {self._labels[columns.start + column]}) and "
+                    f"{values[columns.start + column]:g} at "
+                    f"the start, expected a static field to be constant in time"
+                )
+
+    def _require_finite(self, name: str, values: Values, where: str = "") -> Values:
+        """The values, if all are finite numbers."""
+        wrong = np.flatnonzero(~np.isfinite(values))
+        if wrong.size:
+            column = int(wrong[0])
+            own_name = self._file.find(name) or name
+            raise InputError(
+                f"{self._file.what(own_name)} is {values[column]:g}{where} in column {column} (x = "
+                f"{self._labels[column]}; "
+                f"{wrong.size} of {values.size} columns), expected a finite number"
+            )
+        return values
+
+    def get(self, variable: Variable, *, is_static: bool, where: str = "") -> Values:
+        """A variable at the start, from the file or derived; finite, float64 (n,)."""
+        name = variable.name
+        if self._file.find(name) is None:
+            values = self._derive(variable, where)
+        else:
+            values = self.field(name, variable.units, is_static=is_static)
+            cover_name = derive.VEGETATION_COVERS.get(name)
+            if cover_name is not None and np.isnan(values).any() and self._file.find(cover_name) is not None:
+                cover = self.field(cover_name, "1", is_static=True)
+                values, sentence = derive.fill_types(values, cover, name)
+                if sentence:
+                    self._filled[name] = sentence
+        return self._require_finite(name, values, where)
+
+    def _derive(self, variable: Variable, where: str) -> Values:
+        """A variable that the file lacks."""
+        derivation = MODES[variable.name]
+        inputs = self._waves(derivation)
+        if inputs is None:
+            assert derivation.otherwise is not None
+            derivation, inputs = derivation.otherwise, {}
+        for needed, unit in units_of(*derivation.inputs).items():
+            inputs[needed] = self.field(needed, unit, is_static=needed.startswith("clim_"))
+            # A type may be missing where there is no such vegetation: the derivation sees to it.
+            if needed not in derive.VEGETATION_COVERS:
+                self._require_finite(needed, inputs[needed], where)
+        self._derived[variable.name] = derivation
+        values = np.broadcast_to(derivation.function(inputs, str(self._file.path)), self._file.n_columns)
+        return conversion(CATALOGUE[derivation.name].units, variable.units, variable.name).apply(values)
+
+    def _waves(self, derivation: derive.Derivation) -> dict[str, Values] | None:
+        """The annual waves that a derivation takes; None where the file has none for one of them."""
+        waves = {}
+        for needed, unit in units_of(*derivation.waves).items():
+            wave = read_annual_wave(self._file, self.timed(needed, unit), self._times, self._step, self._first)
+            if wave is None:
+                return None
+            waves[derive.wave_key(needed)] = wave
+        return waves
+
+    def coordinate(self, name: str, lowest: float, highest: float) -> Values:
+        """Latitude or longitude, float64 (n,), degrees."""
+        unit = CATALOGUE[name].units
+        if self._file.find(name) is None:
+            raise InputError(
+                f"{self._file.path}: variable '{name}' is missing; expected it with the dimension (x) in {unit}"
+            )
+        values = self._require_finite(name, self.field(name, unit, is_static=True))
+        wrong = np.flatnonzero((values < lowest) | (values > highest))
+        if wrong.size:
+            column = int(wrong[0])
+            raise InputError(
+                f"{self._file.what(name)} is {values[column]:g} in column {column}, expected {lowest:g} to "
+                f"{highest:g} {unit}"
+            )
+        return values
+
+    def sentences(self) -> list[str]:
+        """What was done to the values."""
+        lines = []
+        if self._renamed:
+            pairs = ", ".join(f"{name} from '{own}'" for name, own in self._renamed.items())
+            lines.append(f"Read under another name: {pairs}.")
+        if self._repeated:
+            lines.append(f"Static fields repeated in time, checked to be constant: {', '.join(self._repeated)}.")
+        return [
+            *lines,
+            *self._filled.values(),
+            *self._miswritten.values(),
+            *self._conversions.values(),
+            *derive.sentences(self._derived.values()),
+        ]
+
+
+def require_present(file: ColumnFile, model: ModelVariables, with_state: bool) -> None:
+    """Name all variables that are neither in the file nor derivable."""
+    wanted = [*model.static, *(variable for variable in model.forcing if not variable.derived)]
+    wanted += model.state if with_state else ()
+    forcing = {variable.name for variable in model.forcing}
+    missing = []
+    for variable in wanted:
+        name = variable.name
+        if file.find(name) is not None:
+            continue
+        derivation = MODES.get(name) if name not in forcing else None
+        if derivation is None:
+            missing.append(f"'{name}'")
+            continue
+        lacking = [needed for needed in derivation.needs if file.find(needed) is None]
+        if lacking:
+            missing.append(
+                f"'{name}' (which would follow from {', '.join(derivation.needs)}; missing: {', '.join(lacking)})"
+            )
+    if missing:
+        noun = "variable" if len(missing) == 1 else "variables"
+        raise InputError(
+            f"{file.path}: {noun} missing that cannot be derived: {', '.join(missing)}; expected in the file"
+        )

@@ -1,0 +1,161 @@
+"""Where columns come from: one protocol for files, stores and data sets, and the registry of their kinds.
+
+A new kind of input is one module of this package that adds a `ColumnSource` to `KINDS`; what none of them recognises is
+taken for a column file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, Protocol, Self
+
+import numpy as np
+
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.registry import Registry
+from ailand_gt4py.core.types import Values
+from ailand_gt4py.io.blocks import BLOCK_BYTES
+from ailand_gt4py.weights.model import ModelVariables
+
+Time = str | datetime.date | np.datetime64
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What is wanted of a source; see `open_source`."""
+
+    model: ModelVariables
+    start: Time | None = None
+    end: Time | None = None
+    with_state: bool = True
+    own_step: bool = False
+    may_lack: tuple[str, ...] = ()
+    block_bytes: int = BLOCK_BYTES
+
+
+class ColumnSource(Protocol):
+    """Columns through time, in a model's order and units; forcing and reference are read as they are asked for.
+
+    Attributes:
+        path: of the source. model: whose order and units the values have.
+        x: (n_columns,) labels of the columns. latitude, longitude: float64 (n_columns,), degrees.
+        climate: (n_columns,) class of each column, "" where the source has none.
+        labels: datetime64[ns], all time labels of the source.
+        times: datetime64[ns] (n_steps,), those asked for, starts of the windows. step: their length.
+        static: float64 (n_columns, n_static).
+        initial_state: float64 (n_columns, n_state) at the first of ``times``, None where it was not asked for.
+        lacking: states that it does not have, out of those that it may lack.
+        history: sentences, one for each thing done to the values or taken for granted.
+    """
+
+    path: Path
+    model: ModelVariables
+    x: Values
+    latitude: Values
+    longitude: Values
+    climate: Values
+    labels: Values
+    times: Values
+    step: np.timedelta64
+    static: Values
+    initial_state: Values | None
+    lacking: tuple[str, ...]
+    history: list[str]
+
+    def __init__(self, path: Path, request: Request) -> None: ...
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Whether a file or directory is of this kind."""
+        ...
+
+    @property
+    def n_columns(self) -> int:
+        """Number of columns."""
+        return len(self.latitude)
+
+    def forcing(self, first: int, last: int) -> Values:
+        """Forcing of the windows ``first`` to ``last`` - 1.
+
+        Returns:
+            (last - first, n_columns, n) of the model's forcing that is not derived, finite; float32, or float64 where
+            the source has it. Read-only, and maybe a view of a buffer that the next call replaces: copy what has to
+            stay.
+
+        Raises:
+            InputError: the source is damaged or has a value that is not finite.
+        """
+        ...
+
+    def reference(self, names: Sequence[str], first: int, last: int) -> Values:
+        """States and diagnostics to compare a model's with, at the labels ``first`` to ``last`` - 1.
+
+        Returns:
+            (last - first, n_columns, len(names)); missing values are NaN.
+
+        Raises:
+            InputError: a name is not among the model's state and diagnostics, or not in the source.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give files and buffers back."""
+        ...
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+KINDS: Registry[type[ColumnSource]] = Registry(__name__)
+
+
+def open_source(
+    path: str | Path,
+    model: ModelVariables,
+    *,
+    start: Time | None = None,
+    end: Time | None = None,
+    initial_state: Literal["file", "none"] = "file",
+    own_step: bool = False,
+    may_lack: Sequence[str] = (),
+    block_bytes: int = BLOCK_BYTES,
+) -> ColumnSource:
+    """Open and check columns of any kind.
+
+    Args:
+        path: netCDF file or zarr store (directory or .zip) with the dimensions time and x, ec-land-db's included, or a
+            store of anemoi-datasets.
+        model: tells which variables are needed, in which units and with which step.
+        start: label of the first window, UTC; None: the source's first.
+        end: end of the last window; None: one step after the source's last label, so that N labels make N windows.
+        initial_state: "file": taken from the source at the start; "none": not looked for (a restart has it).
+        own_step: take the source's step instead of the model's.
+        may_lack: states that need not be there as `ColumnSource.reference`.
+        block_bytes: memory for the forcing's buffer.
+
+    Returns:
+        The source; close it or use it as a context manager.
+
+    Raises:
+        InputError: anything about the source that does not fit, on one line.
+    """
+    from ailand_gt4py.io.sources.column_file import ColumnFileSource  # which imports this module
+
+    if model.normalised_space:
+        raise InputError(
+            "the model lives in normalised space (its statistics are unknown); expected a model with units to run on a "
+            "file"
+        )
+    if not (own_step or model.step_seconds > 0.0):
+        raise InputError(
+            f"the model's step is {model.step_seconds:g} s (unknown); expected a positive step to run on a file"
+        )
+    request = Request(model, start, end, initial_state == "file", own_step, tuple(may_lack), block_bytes)
+    kind = next((kind for kind in KINDS.items() if kind.recognises(Path(path))), ColumnFileSource)
+    return kind(Path(path), request)

@@ -1,0 +1,111 @@
+"""Column files as a source: ec-land-db's names with the dimensions (time, x) and (x), netCDF or zarr.
+
+Static fields may be repeated in time, units may be others, and what follows from other fields may be missing, as in
+ec-land-db's public store. Everything done to the values is told in `ColumnFileSource.history`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.times import step_of, time_text
+from ailand_gt4py.core.types import Values
+from ailand_gt4py.io import time_axis
+from ailand_gt4py.io.blocks import BlockReader
+from ailand_gt4py.io.column_file import ColumnFile
+from ailand_gt4py.io.field_reader import FieldReader, require_present
+from ailand_gt4py.io.reference import Reference, open_reference
+from ailand_gt4py.io.sources import ColumnSource, Request
+from ailand_gt4py.weights.model import Variable
+
+#: Of a file with one time only, where its own step is asked for.
+ANY_STEP_SECONDS = 21_600.0
+
+
+class ColumnFileSource(ColumnSource):
+    """A netCDF file or zarr store of columns; see `ColumnSource`."""
+
+    def __init__(self, path: Path, request: Request) -> None:
+        self._file = ColumnFile(path)
+        self._reference: Reference | None = None
+        try:
+            self._prepare(request)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _prepare(self, request: Request) -> None:
+        """Check the file and read all but forcing and reference."""
+        file, model = self._file, request.model
+        self.path, self.model, self._block_bytes = file.path, model, request.block_bytes
+        require_present(file, model, request.with_state)
+        self.labels = time_axis.read_times(file)
+        self.step = step_of(model.step_seconds)
+        if request.own_step:
+            self.step = self.labels[1] - self.labels[0] if len(self.labels) > 1 else step_of(ANY_STEP_SECONDS)
+        first, count = time_axis.select(self.labels, self.step, request.start, request.end, str(file.path))
+        self.times = self.labels[first : first + count]
+        self.x = file.labels()
+        reader = FieldReader(file, self.labels, self.step, first, count)
+        self.latitude = reader.coordinate("lat", -90.0, 90.0)
+        self.longitude = reader.coordinate("lon", -180.0, 360.0)
+        climate = file.texts("climate")
+        self.climate = np.full(self.n_columns, "") if climate is None else climate
+        self.static = self._stack(model.static, lambda variable: reader.get(variable, is_static=True))
+        self.initial_state: Values | None = None
+        if request.with_state:
+            where = f" at {time_text(self.times[0])}"
+            self.initial_state = self._stack(
+                model.state, lambda variable: reader.get(variable, is_static=False, where=where)
+            )
+        self.lacking = tuple(name for name in request.may_lack if file.find(name) is None)
+        given = [variable for variable in model.forcing if not variable.derived]
+        self._forcing = BlockReader(
+            file,
+            [reader.timed(variable.name, variable.units) for variable in given],
+            first,
+            count,
+            block_bytes=request.block_bytes,
+            labels=self.x,
+            times=self.times,
+        )
+        self.history = [*reader.sentences(), *time_axis.label_sentences(file, given, self.step)]
+        if self._forcing.is_spooled:
+            self.history.append(
+                f"Forcing is stored with long stretches of time together; it is copied once to a temporary file of "
+                f"{self._forcing.spool_bytes / 2**30:.3g} GiB in time order."
+            )
+
+    def _stack(self, variables: Sequence[Variable], get: Callable[[Variable], Values]) -> Values:
+        fields = [get(variable) for variable in variables]
+        return np.stack(fields, axis=1) if fields else np.empty((self.n_columns, 0))
+
+    def forcing(self, first: int, last: int) -> Values:
+        return self._forcing.read(first, last)
+
+    def reference(self, names: Sequence[str], first: int, last: int) -> Values:
+        if self._reference is None or self._reference.names != tuple(names):
+            if self._reference is not None:
+                self._reference.close()
+            known = {variable.name: variable for variable in (*self.model.state, *self.model.diagnostics)}
+            for name in names:
+                if name not in known:
+                    raise InputError(
+                        f"reference variable '{name}' is none of the model's: expected one of {', '.join(known)}"
+                    )
+            wanted = [known[name] for name in names]
+            self._reference = open_reference(self.path, wanted, self.times, block_bytes=self._block_bytes)
+            if self._reference.missing:
+                raise InputError(f"{self.path}: reference variables missing: {', '.join(self._reference.missing)}")
+        return self._reference.read(first, last)
+
+    def close(self) -> None:
+        self._forcing.close()
+        if self._reference is not None:
+            self._reference.close()
+            self._reference = None
+        self._file.close()
