@@ -101,7 +101,7 @@ def test_the_program_as_it_is_read_and_fused(architecture: str) -> None:
     arguments = dict(zip(captured.description.caller_fields, (*inputs, *gradients), strict=False))
     found = Interpreter(N_COLUMNS, captured.values | arguments).run(fuse(captured.read()))
     expected = emulator.adjoint(*inputs, *gradients)
-    names = ("static_gradient", "forcing_gradient", "state_gradient")
+    names = ("static_adjoint", "forcing_adjoint", "state_adjoint")
     assert set(found) == set(names)
     for name, wanted in zip(names, expected, strict=True):
         assert relative_norm(found[name], wanted) <= 1e-12

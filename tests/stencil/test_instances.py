@@ -15,9 +15,11 @@ from random_models import random_model
 from ailand_gt4py.core import arrays
 from ailand_gt4py.core.dimensions import Column, ForcingFeature, StateFeature, contraction
 from ailand_gt4py.emulator.operands import network_shape
-from ailand_gt4py.stencils.network.dense import contract, leaky_relu, relu
-from ailand_gt4py.stencils.network.instances import named_field_operator
-from ailand_gt4py.stencils.network.layers import input_layer
+from ailand_gt4py.stencils.fields import contract
+from ailand_gt4py.stencils.instances import named_field_operator
+from ailand_gt4py.stencils.network.activations import leaky_relu, relu
+from ailand_gt4py.stencils.network.layers import layer
+from ailand_gt4py.stencils.network.shapes import INPUTS
 from ailand_gt4py.stencils.network.step import describe_step, make_program
 
 
@@ -178,7 +180,7 @@ def test_networks_of_one_depth_and_different_architectures_live_in_one_process()
     sources = []
     for model in (layered, plain):
         target, kind = network_shape(model).layers["trunk"][0]
-        operator = input_layer(target, kind, np.float32)
+        operator = layer(INPUTS, target, kind, np.float32)
         sources.append(inspect.getsource(operator.definition_stage.definition))
     assert "layer_norm_relu_Units_trunk0" in sources[0]
     assert "layer_norm" not in sources[1]

@@ -27,9 +27,9 @@ from ailand_gt4py.lowering.calls.backends import SCRATCH_PREFIXES
 from ailand_gt4py.lowering.columns.column_program import ColumnProgram
 from ailand_gt4py.lowering.columns.read_gtir import Tables, read_program
 from ailand_gt4py.stencils.network.adjoint import describe_adjoint
-from ailand_gt4py.stencils.network.jacobian_changes import describe_changes
-from ailand_gt4py.stencils.network.jacobian_gradients import describe_gradients
-from ailand_gt4py.stencils.network.state_changes import describe_state_changes
+from ailand_gt4py.stencils.network.jacobian_forward import describe_forward
+from ailand_gt4py.stencils.network.jacobian_reverse import describe_reverse
+from ailand_gt4py.stencils.network.state_tangents import describe_state_tangents
 from ailand_gt4py.stencils.network.step import ProgramDescription, describe_static_part, describe_step, make_program
 from ailand_gt4py.stencils.network.tangent_linear import describe_tangent_linear
 from ailand_gt4py.weights.model import Model
@@ -41,10 +41,10 @@ DESCRIPTIONS = {
     "step": describe_step,
     "static part": describe_static_part,
     "tangent-linear": describe_tangent_linear,
-    "tangent-linear of states": describe_state_changes,
+    "tangent-linear of states": describe_state_tangents,
     "adjoint": describe_adjoint,
-    "jacobian by changes": lambda shape, dtype: describe_changes(shape, _BOTH, dtype),
-    "jacobian by gradients": lambda shape, dtype: describe_gradients(shape, _BOTH, dtype),
+    "jacobian by changes": lambda shape, dtype: describe_forward(shape, _BOTH, dtype),
+    "jacobian by gradients": lambda shape, dtype: describe_reverse(shape, _BOTH, dtype),
 }
 
 

@@ -29,7 +29,7 @@ from ailand_gt4py.lowering.calls import compilation
 from ailand_gt4py.lowering.calls.backends import SCRATCH_PREFIXES
 from ailand_gt4py.lowering.columns.column_program import ColumnProgram
 from ailand_gt4py.lowering.columns.read_gtir import Tables, read_program
-from ailand_gt4py.stencils.network.instances import define
+from ailand_gt4py.stencils.instances import define
 
 Feature, Unit = gtx.Dimension("Feature"), gtx.Dimension("Unit")
 DENSE = contraction(Feature, Unit)

@@ -12,8 +12,8 @@ from ailand_gt4py.emulator.derivatives.jacobian_operands import changes_operands
 from ailand_gt4py.emulator.derivatives.linearisation import CHANGES, INPUTS, RESULT_GRADIENTS, LinearCall, Setting
 from ailand_gt4py.emulator.operands import StepOperands, network_shape, results_of
 from ailand_gt4py.lowering.calls.program_call import ProgramCall
-from ailand_gt4py.stencils.network.jacobian_changes import describe_changes
-from ailand_gt4py.stencils.network.jacobian_gradients import describe_gradients, is_chained
+from ailand_gt4py.stencils.network.jacobian_forward import describe_forward
+from ailand_gt4py.stencils.network.jacobian_reverse import describe_reverse, is_chained
 from ailand_gt4py.weights.model import Model
 
 Way = Literal["changes", "gradients"]
@@ -106,7 +106,7 @@ class JacobianByChanges(_Jacobian):
     def __init__(self, setting: Setting, block: Block) -> None:
         super().__init__(setting)
         model, dtype = setting.model, setting.dtype
-        description = describe_changes(network_shape(model), tuple(groups_of(model, block)), setting.scalar)
+        description = describe_forward(network_shape(model), tuple(groups_of(model, block)), setting.scalar)
         operands = changes_operands(model, setting.operands, dtype, setting.device, block.outputs, block.inputs)
         what = "the Jacobian by changes of inputs"
         self._call = setting.make_call(description, what, operands, self._size)
@@ -138,7 +138,7 @@ class JacobianByGradients(_Jacobian):
         self._bounded = [group for group in self._groups if group in shape.bounded_by_others]
         self._targets = {group: self._positions_in_block(group) for group in self._groups}
         self._kept = self._buffers()
-        description = describe_gradients(shape, tuple(self._groups), setting.scalar)
+        description = describe_reverse(shape, tuple(self._groups), setting.scalar)
         operands = gradients_operands(model, adjoint, dtype, device, self._rows, block.inputs)
         what = "the Jacobian by gradients of results"
         self._call = setting.make_call(description, what, operands, self._size)

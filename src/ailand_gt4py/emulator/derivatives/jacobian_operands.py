@@ -19,9 +19,10 @@ from ailand_gt4py.core.dimensions import (
 )
 from ailand_gt4py.emulator.derivatives.jacobian import input_variables
 from ailand_gt4py.emulator.operands import OperandBuilder, StepOperands, network_shape, results_of
-from ailand_gt4py.stencils.network.jacobian import FEATURES, ROWS, weights
+from ailand_gt4py.stencils.network.jacobian import ROWS, weights
 from ailand_gt4py.stencils.network.shapes import INPUTS
-from ailand_gt4py.stencils.network.state_changes import SLOPES
+from ailand_gt4py.stencils.network.state_tangents import SLOPES
+from ailand_gt4py.stencils.network.step import RESULTS
 from ailand_gt4py.weights.model import Model
 
 
@@ -118,12 +119,12 @@ def changes_operands(
     _add_weights(builder, step)
     for (block, k), values in builder.input_weights().items():
         target = shape.layers[block][k][0]
-        builder.by_name[f"changes_{block}_{k}"] = builder.rows(Change, target, values.T)
+        builder.by_name[f"tangents_{block}_{k}"] = builder.rows(Change, target, values.T)
     last = len(shape.layers["prognostic"]) - 1
-    builder.by_name[f"changes_prognostic_{last}"] = builder.rows(Change, StateFeature, builder.identity().T)
+    builder.by_name[f"tangents_prognostic_{last}"] = builder.rows(Change, StateFeature, builder.identity().T)
     if shape.soil_heat:
         for name, values in builder.soil_properties().items():
-            builder.by_name[f"changes_{name}"] = builder.rows(Change, StateFeature, values.T)
+            builder.by_name[f"tangents_{name}"] = builder.rows(Change, StateFeature, values.T)
     builder.slopes(Change)
     first = 0
     for group, (feature, variables) in results_of(model).items():
@@ -195,14 +196,14 @@ def gradients_operands(
         values = builder.values(block, last)["weight"][list(positions)]
         builder.by_name[f"rows_{group}"] = builder.rows(ROWS[group], dense.source, values)
         chosen: list[int | None] = list(positions)
-        builder.choice(FEATURES[group], ROWS[group], chosen, len(results_of(model)[group][1]))
+        builder.choice(RESULTS[group], ROWS[group], chosen, len(results_of(model)[group][1]))
         extents[ROWS[group]] = len(positions)
         if group == "new_state":
             identity = builder.identity()[list(positions)]
             builder.by_name["identity"] = builder.rows(StateRow, InputFeature, identity)
             if shape.soil_heat:
                 for name, values in builder.soil_properties().items():
-                    builder.by_name[f"gradients_{name}"] = builder.rows(StateRow, InputFeature, values[list(positions)])
+                    builder.by_name[f"adjoints_{name}"] = builder.rows(StateRow, InputFeature, values[list(positions)])
     return builder.operands(extents)
 
 

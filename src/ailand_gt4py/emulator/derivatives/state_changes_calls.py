@@ -9,7 +9,7 @@ from ailand_gt4py.emulator.derivatives.jacobian_calls import columns_at_once, pa
 from ailand_gt4py.emulator.derivatives.jacobian_operands import state_changes_operands
 from ailand_gt4py.emulator.derivatives.linearisation import INPUTS, LinearCall, Setting
 from ailand_gt4py.emulator.operands import network_shape
-from ailand_gt4py.stencils.network.state_changes import describe_state_changes
+from ailand_gt4py.stencils.network.state_tangents import describe_state_tangents
 
 
 class StateChanges:
@@ -20,7 +20,7 @@ class StateChanges:
 
     def __init__(self, setting: Setting, n_directions: int) -> None:
         self._size = columns_at_once(setting)
-        description = describe_state_changes(network_shape(setting.model), setting.scalar)
+        description = describe_state_tangents(network_shape(setting.model), setting.scalar)
         operands = state_changes_operands(setting.model, setting.operands, setting.dtype, setting.device, n_directions)
         what = "the tangent-linear in directions of the state"
         self._call = setting.make_call(description, what, operands, self._size)

@@ -2,7 +2,7 @@
 
 The program runs the statements of the step, as far as their derivatives need their values, and then the adjoint of each
 in reverse order. At the kinks of activations and at bounds it has the derivatives of `tangent_linear`, of which it is
-the transpose there, too. A column whose forward values are NaN has gradients that are NaN.
+the transpose there, too. A column whose forward values are NaN has adjoints that are NaN.
 """
 
 import dataclasses
@@ -11,35 +11,35 @@ from collections.abc import Callable
 
 import gt4py.next as gtx
 
-from ailand_gt4py.core.dimensions import DiagnosticFeature, ForcingFeature, StateFeature, StaticFeature
-from ailand_gt4py.stencils.network.adjoint_layers import (
-    add_gradients,
-    bound_gradient,
-    normalised_relu_adjoint,
-    own_gradient,
-    relu_adjoint,
+from ailand_gt4py.core.dimensions import Column, ForcingFeature, StateFeature, StaticFeature
+from ailand_gt4py.stencils.fields import contract, matrix, plus, times
+from ailand_gt4py.stencils.instances import FieldOperator
+from ailand_gt4py.stencils.network.activations import activation
+from ailand_gt4py.stencils.network.adjoint_layers import bounds_adjoint, unbounded_adjoint
+from ailand_gt4py.stencils.network.linearised import LinearisedDescription
+from ailand_gt4py.stencils.network.shapes import ActivationName, NetworkShape, finishing_type
+from ailand_gt4py.stencils.network.step import (
+    INCREMENT,
+    INPUT_FIELDS,
+    INPUTS,
+    RESULTS,
+    add_step,
+    program_name,
+    property_choice,
 )
-from ailand_gt4py.stencils.network.dense import contract
-from ailand_gt4py.stencils.network.instances import FieldOperator
-from ailand_gt4py.stencils.network.linearised import GROUPS, LinearisedDescription, add_step
-from ailand_gt4py.stencils.network.shapes import Activation, NetworkShape, finishing_type, matrix
-from ailand_gt4py.stencils.network.step import CHANGE, Statement, program_name, property_choice
 from ailand_gt4py.stencils.network.tangent_layers import (
-    activation_tangent,
     finish_tangent,
     normalise_logarithms_tangent,
     normalise_tangent,
 )
-from ailand_gt4py.stencils.physics import soil_heat
 
-_RESULTS = {"new_state": StateFeature, "diagnostics": DiagnosticFeature}
 #: Inputs that may be bounds of results.
 _BOUNDING = {StaticFeature: "static_input", ForcingFeature: "forcing_input"}
 
 
-def gradient_of(name: str) -> str:
-    """The name of the gradient with respect to a field."""
-    return f"{name}_gradient"
+def adjoint_of(name: str) -> str:
+    """The name of the adjoint of a field: the gradient with respect to it."""
+    return f"{name}_adjoint"
 
 
 def transposed(block: str, k: int, position: int) -> str:
@@ -53,189 +53,170 @@ class AdjointDescription(LinearisedDescription):
 
     Attributes:
         backwards: what appends the adjoint of each part of the step.
-        shares: field -> names of the parts of the gradient with respect to it.
+        shares: field -> names of the parts of its adjoint.
     """
 
     backwards: list[Callable[[], None]] = dataclasses.field(default_factory=list)
     shares: dict[str, list[str]] = dataclasses.field(default_factory=dict)
 
     def reverse(self) -> None:
-        """Append the adjoints, last statement first, and what makes the gradients with respect to the inputs."""
+        """The adjoints, last statement first, and what makes those of the inputs."""
         for append in reversed(self.backwards):
             append()
-        for group, feature in GROUPS.items():
-            self._sum_of_shares(f"{group}_input", feature, out=gradient_of(group))
+        for group, feature in INPUTS.items():
+            self._sum_of_shares(f"{group}_input", feature, out=adjoint_of(group))
 
     def normalise(self, group: str, feature: gtx.Dimension) -> str:
         normalised = super().normalise(group, feature)
-        arguments: tuple[str, ...] = (f"scaling_{group}",)
-        operator = normalise_tangent(feature, self.dtype)
-        if self.is_logarithmic(feature):
-            operator = normalise_logarithms_tangent(feature, self.dtype)
 
         def backward() -> None:
-            given = (self._gradient(normalised), *arguments)
+            arguments: tuple[str, ...] = (self._adjoint(normalised), f"scaling_{group}")
+            operator = normalise_tangent(feature, self.dtype)
             if self.is_logarithmic(feature):
-                given = (f"{group}_input", *given)
-            self._share(f"{group}_input", operator, given, feature)
+                arguments = (f"{group}_input", *arguments)
+                operator = normalise_logarithms_tangent(feature, self.dtype)
+            self._share(f"{group}_input", operator, arguments, feature)
 
         self.backwards.append(backward)
         return normalised
 
     def finish(self, group: str, feature: gtx.Dimension, normalised: str) -> None:
-        self.operands[f"finishing_{group}"] = finishing_type(feature, self.dtype)
+        finishing = self.operand(f"finishing_{group}", finishing_type(feature, self.dtype))
         is_bounded = group in self.shape.bounded_by_others
-        results = self.own_results(group, normalised) if is_bounded else group
+        results = self.own_results(group, normalised, f"work_{group}") if is_bounded else group
 
         def backward() -> None:
-            gradient = self._bounded(group, feature, results) if is_bounded else gradient_of(group)
-            arguments = (normalised, gradient, f"finishing_{group}")
-            self._share(normalised, finish_tangent(feature, self.dtype), arguments, feature)
+            adjoint = self._bounded(group, feature, results) if is_bounded else adjoint_of(group)
+            self._share(normalised, finish_tangent(feature, self.dtype), (normalised, adjoint, finishing), feature)
 
         self.backwards.append(backward)
 
     def add_layer(self, block: str, k: int, inputs: tuple[str, ...]) -> str:
         target, kind = self.shape.layers[block][k]
-        sources = tuple(self.buffers[name] for name in inputs)
-        if kind != "layer_norm_relu":
+        entry = activation(kind)
+        if not entry.is_normalised:
             units = super().add_layer(block, k, inputs)
-            self.backwards.append(lambda: self._layer_backward(block, k, inputs, units))
+
+            def backward() -> None:
+                adjoint = self._adjoint(units) if entry.is_linear else self._before_activation(units, kind)
+                self._to_inputs(block, k, inputs, adjoint)
+
+            self.backwards.append(backward)
             return units
-        layer = self.normalised_layer(block, k, inputs)
+        layer, operator = self.normalised_layer(block, k, inputs), entry.adjoint
 
-        def backward() -> None:
-            gradient = self._gradient(layer.units)
-            operands = f"operands_{block}_{k}"
-            arguments = (layer.before, gradient, layer.inverse, layer.units, operands)
-            operator = normalised_relu_adjoint(sources, target, self.dtype)
-            before = self._append(operator, arguments, gradient_of(layer.before), target)
-            self._to_inputs(block, k, inputs, before)
+        def normalised_backward() -> None:
+            arguments = (layer.before, self._adjoint(layer.units), layer.inverse, layer.units, f"operands_{block}_{k}")
+            instance = operator(self.features(inputs), target, self.dtype)
+            self._to_inputs(block, k, inputs, self.append(instance, arguments, adjoint_of(layer.before), target))
 
-        self.backwards.append(backward)
+        self.backwards.append(normalised_backward)
         return layer.units
 
-    def static_part(self, units: str, part: str) -> None:
-        super().static_part(units, part)
-        ((target, _),) = self.shape.layers["combine"]
-        self.buffers[part] = target
-        self.backwards.append(lambda: self._product(units, "combine", 0, 0, self._gradient(part)))
+    def static_part(self, units: str, part: str) -> str:
+        self.backwards.append(lambda: self._product(units, "combine", 0, 0, self._adjoint(part)))
+        return super().static_part(units, part)
 
-    def meet(self, part: str, units: str) -> tuple[str, ...]:
-        (hidden,) = super().meet(part, units)
+    def meet(self, part: str, units: str) -> str:
+        hidden = super().meet(part, units)
 
         def backward() -> None:
-            gradient = self._before_activation(hidden, self.shape.layers["combine"][0][1])
-            self.shares[part] = [gradient]
-            self._product(units, "combine", 0, 1, gradient)
+            adjoint = self._before_activation(hidden, self.shape.layers["combine"][0][1])
+            self.shares[part] = [adjoint]
+            self._product(units, "combine", 0, 1, adjoint)
 
         self.backwards.append(backward)
-        return (hidden,)
+        return hidden
 
     def add_increment(self, inputs: tuple[str, ...]) -> str:
         new_state = super().add_increment(inputs)
-        last = len(self.shape.layers["prognostic"]) - 1
 
         def backward() -> None:
-            gradient = self._gradient(new_state)
+            adjoint = self._adjoint(new_state)
             if self.shape.soil_heat:
-                gradient = self._heated_backward(gradient)
+                adjoint = self._heated_backward(adjoint)
             else:
-                self.shares.setdefault("normalised_state", []).append(gradient)
-            self._to_inputs("prognostic", last, inputs, gradient)
+                self.shares.setdefault("normalised_state", []).append(adjoint)
+            self._to_inputs("prognostic", self.last_prognostic, inputs, adjoint)
 
         self.backwards.append(backward)
         return new_state
 
-    def _heated_backward(self, gradient: str) -> str:
-        """Append the gradients with respect to the state and to the soil's properties; gives that of the change."""
-        by_state, by_change, by_property = self.heat_factors()
-        product = soil_heat.product(self.dtype)
-        self._share("normalised_state", product, (gradient, by_state), StateFeature)
-        for name, by_one in by_property.items():
-            own = self._append(product, (gradient, by_one), gradient_of(name), StateFeature)
+    def _heated_backward(self, adjoint: str) -> str:
+        """The adjoints of the state and of the soil's properties; gives that of the network's output."""
+        factors = self.heat_factors()
+        product = times((Column, StateFeature), (Column, StateFeature), self.dtype)
+        self._share("normalised_state", product, (adjoint, factors.by_state), StateFeature)
+        for name, by_one in factors.by_property.items():
+            own = self.pairwise(times, adjoint, by_one, adjoint_of(name))
             weights = f"transposed_{property_choice(name)}"
-            self.operands[weights] = matrix(StateFeature, StaticFeature, self.dtype)
-            operator = contract(StateFeature, StaticFeature, self.dtype)
-            self._share("static_input", operator, (own, weights), StaticFeature)
-        return self._append(product, (gradient, by_change), gradient_of(CHANGE), StateFeature)
+            self._share_of_product("static_input", own, weights, StaticFeature)
+        return self.pairwise(times, adjoint, factors.by_increment, adjoint_of(INCREMENT))
 
-    def _layer_backward(self, block: str, k: int, inputs: tuple[str, ...], units: str) -> None:
-        _, kind = self.shape.layers[block][k]
-        gradient = self._gradient(units) if kind == "linear" else self._before_activation(units, kind)
-        self._to_inputs(block, k, inputs, gradient)
-
-    def _before_activation(self, units: str, kind: Activation) -> str:
-        """Append the gradient with respect to what an activation is applied to; gives its name."""
-        feature = self.buffers[units]
-        is_relu = kind == "relu"
-        operator = relu_adjoint(feature, self.dtype) if is_relu else activation_tangent(kind, feature, self.dtype)
-        arguments = (units, self._gradient(units))
-        return self._append(operator, arguments, gradient_of(f"{units}_linear"), feature)
+    def _before_activation(self, units: str, kind: ActivationName) -> str:
+        """The adjoint of what an activation is applied to."""
+        feature, entry = self.feature(units), activation(kind)
+        operator, arguments = entry.adjoint(feature, (Column, feature), self.dtype), (units, self._adjoint(units))
+        return self.append(operator, arguments, adjoint_of(f"{units}_linear"), feature)
 
     def _bounded(self, group: str, feature: gtx.Dimension, results: str) -> str:
-        """Append the gradients with respect to bounds and to what they bound; gives the name of the latter."""
+        """The adjoints of bounds and of what they bound; gives the name of the latter."""
         *values, choices = self.bounding(group, feature, results)
-        names = {source: f"transposed_bounding_{group}_{source.value}" for source in (*_BOUNDING, feature)}
-        self.operands |= {name: matrix(feature, source, self.dtype) for source, name in names.items()}
-        given = (*values, gradient_of(group), choices)
-        of_bounds = self._append(bound_gradient(feature, self.dtype), given, f"work_{group}_bounds", feature)
+        arguments = (*values, adjoint_of(group), choices)
+        of_bounds = self.append(bounds_adjoint(feature, self.dtype), arguments, f"work_{group}_bounds", feature)
         for source, field in _BOUNDING.items():
-            self._share(field, contract(feature, source, self.dtype), (of_bounds, names[source]), source)
-        arguments = (gradient_of(group), of_bounds, names[feature])
-        return self._append(own_gradient(feature, self.dtype), arguments, gradient_of(results), feature)
+            self._share_of_product(field, of_bounds, f"transposed_bounding_{group}_{source.value}", source)
+        choice = self.operand(f"transposed_bounding_{group}_{feature.value}", matrix(feature, feature, self.dtype))
+        arguments = (adjoint_of(group), of_bounds, choice)
+        return self.append(unbounded_adjoint(feature, self.dtype), arguments, adjoint_of(results), feature)
 
-    def _to_inputs(self, block: str, k: int, inputs: tuple[str, ...], gradient: str) -> None:
-        """Append the gradients with respect to the inputs of a linear layer, for that with respect to its result."""
+    def _to_inputs(self, block: str, k: int, inputs: tuple[str, ...], adjoint: str) -> None:
+        """The adjoints of the inputs of a linear layer, for that of its result."""
         for position, name in enumerate(inputs):
-            self._product(name, block, k, position, gradient)
+            self._product(name, block, k, position, adjoint)
 
-    def _product(self, name: str, block: str, k: int, position: int, gradient: str) -> None:
-        """Append a gradient times transposed weights, a share of the gradient with respect to ``name``."""
-        source, target = self.buffers[name], self.buffers[gradient]
-        weights = transposed(block, k, position)
-        self.operands[weights] = matrix(target, source, self.dtype)
-        self._share(name, contract(target, source, self.dtype), (gradient, weights), source)
+    def _product(self, name: str, block: str, k: int, position: int, adjoint: str) -> None:
+        """An adjoint times transposed weights, a share of the adjoint of ``name``."""
+        self._share_of_product(name, adjoint, transposed(block, k, position), self.feature(name))
+
+    def _share_of_product(self, name: str, x: str, weights: str, feature: gtx.Dimension) -> None:
+        source = self.feature(x)
+        arguments = (x, self.operand(weights, matrix(source, feature, self.dtype)))
+        self._share(name, contract(source, feature, self.dtype), arguments, feature)
 
     def _share(self, name: str, operator: FieldOperator, arguments: tuple[str, ...], feature: gtx.Dimension) -> None:
-        """Append what makes a share of the gradient with respect to a field."""
+        """What makes a share of the adjoint of a field."""
         shares = self.shares.setdefault(name, [])
-        shares.append(self._append(operator, arguments, f"work_{name}_gradient_{len(shares)}", feature))
+        shares.append(self.append(operator, arguments, f"work_{name}_adjoint_{len(shares)}", feature))
 
-    def _gradient(self, name: str) -> str:
-        """The name of the whole gradient with respect to an inner field."""
+    def _adjoint(self, name: str) -> str:
+        """The name of the whole adjoint of an inner field."""
         shares = self.shares[name]
         if len(shares) == 1:
             return shares[0]
-        self._sum_of_shares(name, self.buffers[name], out=gradient_of(name))
-        self.buffers[gradient_of(name)] = self.buffers[name]
-        return gradient_of(name)
+        self._sum_of_shares(name, self.feature(name), out=adjoint_of(name))
+        return adjoint_of(name)
 
     def _sum_of_shares(self, name: str, feature: gtx.Dimension, out: str) -> None:
-        """Append the sum of all shares of a gradient, written to ``out``; a single one is written there itself."""
+        """The sum of all shares of an adjoint, written to ``out``; a single one is written there itself."""
         total, *others = self.shares[name]
         if not others:
-            (position,) = (position for position, statement in enumerate(self.statements) if statement.out == total)
-            self.statements[position] = dataclasses.replace(self.statements[position], out=out)
-            del self.buffers[total]
-            return
+            self.write_to(total, out)
         for k, share in enumerate(others):
-            last = out if share is others[-1] else f"work_{name}_gradient_sum_{k}"
-            self.statements.append(Statement(add_gradients(feature, self.dtype), (total, share), last))
-            if last != out:
-                self.buffers[last] = feature
-            total = last
+            last = out if share is others[-1] else f"work_{name}_adjoint_sum_{k}"
+            operator = plus((Column, feature), (Column, feature), self.dtype)
+            total = self.append(operator, (total, share), last, feature)
 
 
 @functools.cache
 def describe_adjoint(shape: NetworkShape, dtype: type) -> AdjointDescription:
     """The statements of a step's adjoint for a network's shape, the static branch of ``two_branch`` included.
 
-    Its caller's fields are ``static_input``, ``forcing_input``, ``state_input``, the gradients with respect to the
-    results, ``new_state_gradient`` and ``diagnostics_gradient``, and those with respect to the inputs,
-    ``static_gradient``, ``forcing_gradient`` and ``state_gradient``.
+    Its caller's fields are ``static_input``, ``forcing_input``, ``state_input``, the adjoints of the results,
+    ``new_state_adjoint`` and ``diagnostics_adjoint``, and those of the inputs, ``static_adjoint``, ``forcing_adjoint``
+    and ``state_adjoint``.
     """
-    fields = {f"{group}_input": feature for group, feature in GROUPS.items()}
-    fields |= {gradient_of(group): feature for group, feature in (_RESULTS | GROUPS).items()}
+    fields = INPUT_FIELDS | {adjoint_of(group): feature for group, feature in (RESULTS | INPUTS).items()}
     step = add_step(AdjointDescription(program_name("adjoint", shape, dtype), shape, dtype, fields))
     step.reverse()
     return step

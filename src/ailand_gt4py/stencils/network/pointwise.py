@@ -1,74 +1,63 @@
 """Field operators of the step around the network: normalisation, state update, bounds."""
 
-import functools
+from collections.abc import Callable
+from typing import Any
 
 import gt4py.next as gtx
 from gt4py.next import log, maximum, minimum
 
-from ailand_gt4py.core.dimensions import Column, ForcingFeature, StaticFeature
-from ailand_gt4py.stencils.network.dense import contract
-from ailand_gt4py.stencils.network.instances import FieldOperator, named_field_operator
-from ailand_gt4py.stencils.network.shapes import (
-    bounding_type,
-    columns,
-    finishing_type,
-    logarithmic_scaling_type,
-    scaling_type,
-)
+from ailand_gt4py.core.dimensions import ForcingFeature, StaticFeature
+from ailand_gt4py.stencils.fields import columns, contract
+from ailand_gt4py.stencils.instances import field_operators
+from ailand_gt4py.stencils.network.shapes import bounding_type, finishing_type, logarithmic_scaling_type, scaling_type
+
+Function = Callable[..., Any]
 
 
-@functools.cache
-def normalise(feature: gtx.Dimension, dtype: type) -> FieldOperator:
+@field_operators
+def normalise(feature: gtx.Dimension, dtype: type) -> Function:
     """(value - shift) / scale; operands (shift, scale) of each feature (see `weights.model.Normalisation`)."""
 
-    @named_field_operator(f"normalise_{feature.value}", dtype)
-    def to_network_space(
-        value: gtx.Field[[Column, feature], dtype],
-        scaling: scaling_type(feature, dtype),
-    ) -> gtx.Field[[Column, feature], dtype]:
+    def apply(value: columns(feature, dtype), scaling: scaling_type(feature, dtype)) -> columns(feature, dtype):
         return (value - scaling[0]) / scaling[1]
 
-    return to_network_space
+    return apply
 
 
-@functools.cache
-def normalise_logarithms(feature: gtx.Dimension, dtype: type) -> FieldOperator:
+@field_operators
+def normalise_logarithms(feature: gtx.Dimension, dtype: type) -> Function:
     """`normalise`, of log(max(floor, value)) for some features.
 
     Operands (shift, scale, share of the value, share of its logarithm, floor) of each feature; shares are 0 and 1.
     """
 
-    @named_field_operator(f"normalise_logarithms_{feature.value}", dtype)
-    def to_network_space(
-        value: gtx.Field[[Column, feature], dtype],
-        scaling: logarithmic_scaling_type(feature, dtype),
-    ) -> gtx.Field[[Column, feature], dtype]:
+    def apply(value: columns(feature, dtype), scaling: logarithmic_scaling_type(feature, dtype)) -> columns(
+        feature, dtype
+    ):
         chosen = scaling[2] * value + scaling[3] * log(maximum(scaling[4], value))
         return (chosen - scaling[0]) / scaling[1]
 
-    return to_network_space
+    return apply
 
 
-@functools.cache
-def denormalise_and_bound(feature: gtx.Dimension, dtype: type) -> FieldOperator:
+@field_operators
+def denormalise_and_bound(feature: gtx.Dimension, dtype: type) -> Function:
     """min(upper, max(lower, normalised * scale + shift)); operands (shift, scale, lower, upper).
 
     The prototype clips in normalised space, which is the same but for rounding; in model units a soil without water
     has exactly none, and no negative amount of 1e-9. The order of the arguments lets NaN pass in compiled code.
     """
 
-    @named_field_operator(f"denormalise_and_bound_{feature.value}", dtype)
-    def to_model_units(
-        normalised: gtx.Field[[Column, feature], dtype],
-        finishing: finishing_type(feature, dtype),
-    ) -> gtx.Field[[Column, feature], dtype]:
+    def apply(normalised: columns(feature, dtype), finishing: finishing_type(feature, dtype)) -> columns(
+        feature, dtype
+    ):
         return minimum(finishing[3], maximum(finishing[2], normalised * finishing[1] + finishing[0]))
 
-    return to_model_units
+    return apply
 
 
-@functools.cache
-def bound_of_others(feature: gtx.Dimension, dtype: type) -> FieldOperator:
+@field_operators
+def bound_of_others(feature: gtx.Dimension, dtype: type) -> Function:
     """The upper bound that other variables of a column are to its results, infinite where none is.
 
     Arguments: results, static inputs and forcing in model units; the choice of some of these (`shapes.bounding_type`),
@@ -78,8 +67,7 @@ def bound_of_others(feature: gtx.Dimension, dtype: type) -> FieldOperator:
     of_forcing = contract(ForcingFeature, feature, dtype)
     of_results = contract(feature, feature, dtype)
 
-    @named_field_operator(f"bound_of_others_{feature.value}", dtype)
-    def choose(
+    def apply(
         results: columns(feature, dtype),
         static_input: columns(StaticFeature, dtype),
         forcing_input: columns(ForcingFeature, dtype),
@@ -92,16 +80,15 @@ def bound_of_others(feature: gtx.Dimension, dtype: type) -> FieldOperator:
             + choices[3]
         )
 
-    return choose
+    return apply
 
 
-@functools.cache
-def bound_by_others(feature: gtx.Dimension, dtype: type) -> FieldOperator:
+@field_operators
+def bound_by_others(feature: gtx.Dimension, dtype: type) -> Function:
     """min(bound of others, result); arguments as of `bound_of_others`."""
     bound = bound_of_others(feature, dtype)
 
-    @named_field_operator(f"bound_by_others_{feature.value}", dtype)
-    def limit(
+    def apply(
         results: columns(feature, dtype),
         static_input: columns(StaticFeature, dtype),
         forcing_input: columns(ForcingFeature, dtype),
@@ -109,4 +96,4 @@ def bound_by_others(feature: gtx.Dimension, dtype: type) -> FieldOperator:
     ) -> columns(feature, dtype):
         return minimum(bound(results, static_input, forcing_input, choices), results)
 
-    return limit
+    return apply

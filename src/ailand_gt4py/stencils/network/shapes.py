@@ -8,13 +8,11 @@ The operands of a layer come as nested tuples of fields, made by `ailand_gt4py.e
 """
 
 import dataclasses
-from typing import Any, Literal
+from typing import Literal
 
 import gt4py.next as gtx
 
 from ailand_gt4py.core.dimensions import (
-    Axes,
-    Column,
     Contraction,
     DiagnosticFeature,
     ForcingFeature,
@@ -22,14 +20,14 @@ from ailand_gt4py.core.dimensions import (
     StateFeature,
     StaticFeature,
     contraction,
-    field_dimensions,
     unit_dimension,
 )
+from ailand_gt4py.stencils.fields import Dimensions, matrix, vector
+from ailand_gt4py.stencils.instances import Type
 
-Type = Any
-Activation = Literal["linear", "relu", "leaky_relu", "layer_norm_relu"]
+ActivationName = Literal["linear", "relu", "leaky_relu", "layer_norm_relu"]
 #: The layers of a block in order: the dimension of a layer's units and its activation.
-Layers = tuple[tuple[gtx.Dimension, Activation], ...]
+Layers = tuple[tuple[gtx.Dimension, ActivationName], ...]
 
 INPUTS = (StaticFeature, ForcingFeature, StateFeature)
 
@@ -58,7 +56,7 @@ class NetworkShape:
         heads = {"prognostic": StateFeature, "diagnostic": DiagnosticFeature}
         result: dict[str, Layers] = {}
         for block, depth in self.depths:
-            layers: list[tuple[gtx.Dimension, Activation]] = [
+            layers: list[tuple[gtx.Dimension, ActivationName]] = [
                 (unit_dimension(f"{block}{k}"), self._activation(block, k)) for k in range(depth)
             ]
             if block in heads:
@@ -66,7 +64,7 @@ class NetworkShape:
             result[block] = tuple(layers)
         return result
 
-    def _activation(self, block: str, k: int) -> Activation:
+    def _activation(self, block: str, k: int) -> ActivationName:
         """Of a hidden layer, as `ailand_gt4py.weights.architectures` describes the published networks."""
         if self.architecture == "layer_norm":
             return "layer_norm_relu"
@@ -104,72 +102,36 @@ class NetworkShape:
         )
 
 
-def matrix(source: gtx.Dimension, target: gtx.Dimension, dtype: type) -> Type:
-    """Type of the weights of a contraction."""
-    return gtx.Field[[target, contraction(source, target).local], dtype]
-
-
-def vector(feature: gtx.Dimension, dtype: type) -> Type:
-    """Type of one number for each feature."""
-    return gtx.Field[[feature], dtype]
-
-
-def columns(feature: gtx.Dimension, dtype: type) -> Type:
-    """Type of the features of all columns."""
-    return gtx.Field[[Column, feature], dtype]
-
-
-def directed(direction: gtx.Dimension, feature: gtx.Dimension, dtype: type) -> Type:
-    """Type of the features of all directions of all columns."""
-    return gtx.Field[[Column, direction, feature], dtype]
-
-
-def rows(direction: gtx.Dimension, feature: gtx.Dimension, dtype: type) -> Type:
-    """Type of the features of all directions, the same in every column."""
-    return gtx.Field[[direction, feature], dtype]
-
-
-def over_columns(axes: Axes, dtype: type) -> Type:
-    """Type of a field over columns and these."""
-    return gtx.Field[list(field_dimensions(axes)), dtype]
-
-
-def linear_type(sources: tuple[gtx.Dimension, ...], target: gtx.Dimension, dtype: type) -> Type:
+def linear_type(sources: Dimensions, target: gtx.Dimension, dtype: type) -> Type:
     """Type of the operands of a linear layer on one or more inputs."""
-    if len(sources) == 1:
-        return tuple[matrix(sources[0], target, dtype), vector(target, dtype)]
-    weights = tuple[tuple(matrix(source, target, dtype) for source in sources)]
-    return tuple[weights, vector(target, dtype)]
+    weights = [matrix(source, target, dtype) for source in sources]
+    return _tuple(_tuple(*weights) if len(weights) > 1 else weights[0], vector(target, dtype))
 
 
-def normalised_type(sources: tuple[gtx.Dimension, ...], target: gtx.Dimension, dtype: type) -> Type:
+def normalised_type(sources: Dimensions, target: gtx.Dimension, dtype: type) -> Type:
     """Type of the operands of a layer-normalised layer."""
-    return tuple[
-        linear_type(sources, target, dtype),
-        vector(target, dtype),
-        vector(target, dtype),
-        matrix(target, Moment, dtype),
-    ]
+    averaging = matrix(target, Moment, dtype)
+    return _tuple(linear_type(sources, target, dtype), vector(target, dtype), vector(target, dtype), averaging)
 
 
-def layer_type(sources: tuple[gtx.Dimension, ...], target: gtx.Dimension, kind: Activation, dtype: type) -> Type:
+def layer_type(sources: Dimensions, target: gtx.Dimension, kind: ActivationName, dtype: type) -> Type:
     """Type of a layer's operands."""
     return (normalised_type if kind == "layer_norm_relu" else linear_type)(sources, target, dtype)
 
 
 def scaling_type(feature: gtx.Dimension, dtype: type) -> Type:
     """Type of (shift, scale)."""
-    return tuple[vector(feature, dtype), vector(feature, dtype)]
+    return _tuple(*[vector(feature, dtype)] * 2)
 
 
 def logarithmic_scaling_type(feature: gtx.Dimension, dtype: type) -> Type:
     """Type of (shift, scale, share of the value, share of its logarithm, floor)."""
-    return tuple[(vector(feature, dtype),) * 5]
+    return _tuple(*[vector(feature, dtype)] * 5)
 
 
 def finishing_type(feature: gtx.Dimension, dtype: type) -> Type:
     """Type of (shift, scale, lower bound, upper bound)."""
-    return tuple[vector(feature, dtype), vector(feature, dtype), vector(feature, dtype), vector(feature, dtype)]
+    return _tuple(*[vector(feature, dtype)] * 4)
 
 
 def bounding_type(feature: gtx.Dimension, dtype: type) -> Type:
@@ -179,4 +141,8 @@ def bounding_type(feature: gtx.Dimension, dtype: type) -> Type:
     bound.
     """
     choices = (matrix(source, feature, dtype) for source in (StaticFeature, ForcingFeature, feature))
-    return tuple[(*choices, vector(feature, dtype))]
+    return _tuple(*choices, vector(feature, dtype))
+
+
+def _tuple(*types: Type) -> Type:
+    return tuple[types]  # type: ignore[valid-type]

@@ -1,15 +1,13 @@
 """Between a host's horizontal points and land columns: samples added up, results spread."""
 
 import functools
-from collections.abc import Iterable
-from typing import Any
 
 import gt4py.next as gtx
 import numpy as np
 from gt4py.next import astype
 
 from ailand_gt4py.core.dimensions import Column, HostPoint, LandColumn, LandPoint, OutputFeature
-from ailand_gt4py.stencils.network.instances import FieldOperator, define, named_field_operator
+from ailand_gt4py.stencils.instances import Statement, define, named_field_operator, write_program
 
 Sum = gtx.Field[[Column], gtx.float64]
 
@@ -33,8 +31,8 @@ def accumulate(dtypes: tuple[type, ...]) -> gtx.program:
     types = {host: gtx.Field[[HostPoint], dtype] for host, dtype in zip(hosts, dtypes, strict=True)}
     types |= dict.fromkeys(sums, Sum)
     operator.__annotations__ = dict(types)
-    out = sums[0] if count == 1 else f"({', '.join(sums)})"
-    return _program(f"{name}_program", types, gtx.field_operator(operator), types, out)
+    statement = Statement(gtx.field_operator(operator), tuple(types), sums[0] if count == 1 else tuple(sums))
+    return write_program(f"{name}_program", types, [statement], __file__)
 
 
 @functools.cache
@@ -57,13 +55,5 @@ def spread(dtype: type, host_dtype: type) -> gtx.program:
 
     values, results = gtx.Field[[Column, OutputFeature], dtype], gtx.Field[[HostPoint, OutputFeature], host_dtype]
     types = {"earlier": values, "later": values, "weight": dtype, "result": results}
-    taken = ("earlier", "later", "weight")
-    return _program(f"{spread_values.__name__}_program", types, spread_values, taken, "result")
-
-
-def _program(name: str, types: dict[str, Any], operator: FieldOperator, taken: Iterable[str], out: str) -> gtx.program:
-    """``operator(*taken, out=out)`` as a program with arguments of these types."""
-    source = f"def {name}({', '.join(types)}):\n    {operator.__name__}({', '.join(taken)}, out={out})\n"
-    program = define(name, source, {operator.__name__: operator}, __file__)
-    program.__annotations__ = types
-    return gtx.program(program)
+    statement = Statement(spread_values, ("earlier", "later", "weight"), "result")
+    return write_program(f"{spread_values.__name__}_program", types, [statement], __file__)

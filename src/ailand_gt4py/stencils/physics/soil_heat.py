@@ -25,9 +25,8 @@ from gt4py.next import abs, astype, minimum, where
 
 from ailand_gt4py.core.dimensions import Column, Moment, StateFeature, StaticFeature, broadcast_offset
 from ailand_gt4py.ecland.soil_heat import DRY_SOIL_CAPACITY, N_PARTS, WATER_CAPACITY, melting_shares
-from ailand_gt4py.stencils.network.dense import contract
-from ailand_gt4py.stencils.network.instances import FieldOperator, named_field_operator
-from ailand_gt4py.stencils.network.shapes import Type, matrix, vector
+from ailand_gt4py.stencils.fields import Type, contract, matrix, vector
+from ailand_gt4py.stencils.instances import FieldOperator, named_field_operator
 
 
 def nodes_type(dtype: type) -> Type:
@@ -230,18 +229,6 @@ def inverse(dtype: type) -> FieldOperator:
     @named_field_operator("inverse_of_state", dtype)
     def apply(x: state) -> state:
         return one / x
-
-    return apply
-
-
-@functools.cache
-def product(dtype: type) -> FieldOperator:
-    """x y."""
-    state = _state(dtype)
-
-    @named_field_operator("product_of_states", dtype)
-    def apply(x: state, y: state) -> state:
-        return x * y
 
     return apply
 

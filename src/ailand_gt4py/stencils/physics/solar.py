@@ -15,7 +15,7 @@ from gt4py.eve.utils import FrozenNamespace
 from gt4py.next import arccos, astype, cos, floor, maximum, minimum, sin
 
 from ailand_gt4py.core.dimensions import Column
-from ailand_gt4py.stencils.network.instances import FieldOperator, named_field_operator
+from ailand_gt4py.stencils.instances import FieldOperator, named_field_operator
 
 #: Total solar irradiance at the mean sun-earth distance, W m-2 (Kopp and Lean 2011).
 TOTAL_SOLAR_IRRADIANCE = 1361.0

@@ -7,12 +7,11 @@ fields of the caller between them. All is float64. `ailand_gt4py.integration.cou
 
 import functools
 import itertools
-from typing import NamedTuple
 
 import gt4py.next as gtx
 
 from ailand_gt4py.core.dimensions import Column
-from ailand_gt4py.stencils.network.instances import FieldOperator, define
+from ailand_gt4py.stencils.instances import Statement, write_program
 from ailand_gt4py.stencils.physics import surface_stress, surface_tiles
 
 #: Steps of the fixed-point iteration for the friction velocity. Against ecLand 3, 5 and 25 steps do equally well.
@@ -52,25 +51,15 @@ _SCRATCH = (*_SHARES, *_VEGETATION, "background", *_WEIGHTS, *_FLOW, "friction_a
 WORK_NAMES = tuple(f"work_{name}" for name in _SCRATCH)
 
 
-class _Statement(NamedTuple):
-    """An operator, its arguments and its results, by name."""
-
-    operator: FieldOperator
-    arguments: tuple[str, ...]
-    results: tuple[str, ...]
-
-
-def _statements() -> list[_Statement]:
+def _statements() -> list[Statement]:
     tiles, flow = surface_tiles, surface_stress
     covers = ("lake", "town", "high_cover", "low_cover", "high_density", "low_density")
     by_type = ("low_albedo", "high_albedo", "wet_soil_albedo")
     steps = [("friction", "friction_anew")[k % 2] for k in range(N_ITERATIONS + 1)]
     return [
-        _Statement(tiles.tile_shares, (*covers, "soil_temperature", "snow_cover"), (*_SHARES, *_VEGETATION)),
-        _Statement(
-            tiles.snow_free_albedo, (*_VEGETATION, *by_type, "background_albedo", "soil_water"), ("background",)
-        ),
-        _Statement(
+        Statement(tiles.tile_shares, (*covers, "soil_temperature", "snow_cover"), (*_SHARES, *_VEGETATION)),
+        Statement(tiles.snow_free_albedo, (*_VEGETATION, *by_type, "background_albedo", "soil_water"), ("background",)),
+        Statement(
             tiles.mean_albedo,
             (
                 *(*_SHARES, "high_vegetation", "background", "town", "forest_snow_albedo", "snow_albedo"),
@@ -78,7 +67,7 @@ def _statements() -> list[_Statement]:
             ),
             (_ALBEDO,),
         ),
-        _Statement(
+        Statement(
             tiles.emission_and_evaporation,
             (
                 *(*_SHARES, "background", "field_capacity", "wilting_point", "longwave_down"),
@@ -86,9 +75,9 @@ def _statements() -> list[_Statement]:
             ),
             (_EMISSIVITY, _LONGWAVE_UP, _EVAPORATION),
         ),
-        _Statement(tiles.tile_weights, (*_VEGETATION, "town", "snow_water", "snow_density", *_WIND), _WEIGHTS),
-        _Statement(tiles.momentum_roughness, (*_SHARES, *_WEIGHTS, "high_roughness", "low_roughness"), (_MOMENTUM,)),
-        _Statement(
+        Statement(tiles.tile_weights, (*_VEGETATION, "town", "snow_water", "snow_density", *_WIND), _WEIGHTS),
+        Statement(tiles.momentum_roughness, (*_SHARES, *_WEIGHTS, "high_roughness", "low_roughness"), (_MOMENTUM,)),
+        Statement(
             flow.neutral_flow,
             (
                 *(_MOMENTUM, _EVAPORATION, "air_temperature", "humidity", "pressure", *_WIND),
@@ -96,7 +85,7 @@ def _statements() -> list[_Statement]:
             ),
             _FLOW,
         ),
-        _Statement(
+        Statement(
             tiles.heat_roughness,
             (
                 *(*_SHARES, *_WEIGHTS, "friction", "high_roughness", "low_roughness"),
@@ -105,10 +94,10 @@ def _statements() -> list[_Statement]:
             (_HEAT,),
         ),
         *(
-            _Statement(flow.next_friction, (earlier, *_FLOW[1:4]), (later,))
+            Statement(flow.next_friction, (earlier, *_FLOW[1:4]), (later,))
             for earlier, later in itertools.pairwise(steps)
         ),
-        _Statement(flow.stress, (steps[-1], "speed", "density", *_WIND), (_EAST, _NORTH)),
+        Statement(flow.stress, (steps[-1], "speed", "density", *_WIND), (_EAST, _NORTH)),
     ]
 
 
@@ -120,19 +109,14 @@ def closure_program() -> gtx.program:
     `WORK_NAMES`.
     """
     arguments = (*INPUT_NAMES, *CLOSURE_NAMES, *WORK_NAMES)
-    name = "surface_closures"
 
     def argument(field: str) -> str:
         return f"work_{field}" if field in _SCRATCH else field
 
-    source = f"def {name}({', '.join(arguments)}):\n"
-    namespace: dict[str, FieldOperator] = {}
-    for statement in _statements():
-        operator = statement.operator
-        namespace[operator.__name__] = operator
-        results = [argument(field) for field in statement.results]
-        out = results[0] if len(results) == 1 else f"({', '.join(results)})"
-        source += f"    {operator.__name__}({', '.join(map(argument, statement.arguments))}, out={out})\n"
-    program = define(name, source, namespace, __file__)
-    program.__annotations__ = dict.fromkeys(arguments, gtx.Field[[Column], gtx.float64])
-    return gtx.program(program)
+    def as_arguments(statement: Statement) -> Statement:
+        results = tuple(map(argument, statement.out))
+        out = results if len(results) > 1 else results[0]
+        return Statement(statement.operator, tuple(map(argument, statement.arguments)), out)
+
+    types = dict.fromkeys(arguments, gtx.Field[[Column], gtx.float64])
+    return write_program("surface_closures", types, map(as_arguments, _statements()), __file__)
