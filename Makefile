@@ -98,7 +98,7 @@ train: $(VENV)/.test ## train the default model anew, in two parts (about an hou
 	  --start-from $(OUT)/first.nc --output $(OUT)/default_model.nc
 
 evaluate: $(BIN)/ailand ## score the default model on the hold-out columns in DATA: table in docs, report in OUT
-	$(BIN)/python -m pip install --quiet --editable '.[evaluation]'
+	$(BIN)/python -m pip install --quiet --editable .
 	mkdir -p $(OUT)
 	$(BIN)/ailand evaluate $(DATA)/ecland_synth_6h_holdout.nc -o docs/evaluation_holdout.md -o $(OUT)/evaluation.html \
 	  --transfer docs/studies/transfer_region.json --alternatives docs/studies/alternatives.json

@@ -25,13 +25,15 @@ from ailand_gt4py.evaluation.figures import space as figures_space
 from ailand_gt4py.evaluation.figures import style as figure_style
 from ailand_gt4py.evaluation.figures import time as figures_time
 from ailand_gt4py.evaluation.report import data as report_data
-from ailand_gt4py.evaluation.report import html_page
+from ailand_gt4py.evaluation.report import page as html_page
 from ailand_gt4py.evaluation.runs import Cost
-from ailand_gt4py.evaluation.scores import baselines, groups, metrics
+from ailand_gt4py.evaluation.scores import groups
+from ailand_gt4py.evaluation.scores.climatology import day_of_year_climatology
+from ailand_gt4py.evaluation.scores.definitions import SCORES
+from ailand_gt4py.evaluation.scores.moments import Sample
+from ailand_gt4py.evaluation.scores.uncertainty import alike_ratio
 from ailand_gt4py.weights.model import Normalisation
 from ailand_gt4py.weights.model_file import write_model
-
-pytest.importorskip("scores", reason="reports take their scores from the package 'scores'")
 
 
 class Page(HTMLParser):
@@ -193,16 +195,14 @@ def test_numbers_in_the_page_are_those_beside_it(made, text):
     assert ratio == pytest.approx(inside["rmse"] / outside["rmse"])
     assert low < ratio < high
     data = xr.decode_cf(closing_dataset())
-    usual = baselines.day_of_year_climatology(data["stl1"].values, data["time"].values, 31, leave_year_out=True)
+    usual = day_of_year_climatology(data["stl1"].values, data["time"].values, 31, leave_year_out=True)
     squares = ((data["stl1"].values - usual)[1:].astype(float) ** 2).mean(axis=0)
     in_box = groups.inside_box(data["lat"].values, data["lon"].values)
     assert content["locations"]["in_box"] == in_box.tolist()
     own_squares = np.square(stl1["column_rmse"])
     assert own_squares.mean() == pytest.approx(stl1["free_run"]["rmse"] ** 2)
     regimes = groups.snow_regime(data["snowc"].values / 100.0, data["time"].values).labels
-    assert stl1["box_over_outside"]["snow_regimes_alike"] == pytest.approx(
-        metrics.alike_ratio(own_squares, in_box, regimes)
-    )
+    assert stl1["box_over_outside"]["snow_regimes_alike"] == pytest.approx(alike_ratio(own_squares, in_box, regimes))
     expected = math.sqrt(squares[in_box].mean() / squares[~in_box].mean())
     assert stl1["box_over_outside"]["of_climatology"] == pytest.approx(expected, rel=1e-4)
     ratios = stl1["ratio_to_published_ailand_v1"]
@@ -235,12 +235,7 @@ def test_a_perfect_emulator_closes_both_budgets(directory):
         (("src", "stl4"), {"emulator", "ecLand", "ecLand, same storages"}),
     ):
         own = run.without(lacking)
-        residuals = {"water": study.budgets.water_residual(own), "energy": study.budgets.energy_residual(own)}
-        same = {
-            "water": study.budgets.water_residual(truth.without(residuals["water"].left_out)),
-            "energy": study.budgets.energy_residual(truth.without(residuals["energy"].left_out)),
-        }
-        rows = study._budget_rows(truth, residuals, same)
+        rows = study.budgets.compare(own, truth).rows
         assert {row.whose for row in rows} == whose
         worst = {name: max(row.score.worst for row in rows if row.whose == name) for name in whose}
         assert worst["ecLand"] < 1e-5
@@ -258,7 +253,9 @@ def test_numbers_for_people():
     assert html_page.number(8.014e-6) == "8.01×10⁻⁶"
     assert html_page.number(2.5e7, 2) == "2.5×10⁷"
     assert html_page.number(math.nan) == "–"
-    assert html_page.coefficient(0.98765) == "0.988"
+    bent = Sample.of(np.array([[1.0], [2.0], [4.0]]), np.array([[1.0], [3.0], [4.0]]))
+    assert html_page.score_text(bent, SCORES["correlation"]) == "0.929"
+    assert html_page.score_text(bent, SCORES["acc_centred"]) == "–"
 
 
 def test_shades_are_white_at_one_and_the_same_both_ways():
@@ -277,7 +274,7 @@ def test_cost_line():
 
 def test_monthly_means():
     times = np.array(["2021-01-05", "2021-01-20", "2022-01-01", "2021-03-09"], dtype="datetime64[ns]")
-    found = study.monthly_means(np.array([[1.0], [2.0], [6.0], [8.0]]), times)
+    found = figures_time.monthly_means(np.array([[1.0], [2.0], [6.0], [8.0]]), times)
     assert found[0, 0] == 3.0
     assert found[2, 0] == 8.0
     assert np.isnan(np.delete(found, (0, 2), axis=0)).all()

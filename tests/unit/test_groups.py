@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from evaluation_files import closing_dataset, write_closing
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.evaluation.scores import groups, metrics
+from ailand_gt4py.evaluation.scores import groups
+from ailand_gt4py.evaluation.scores.moments import Sample
+from ailand_gt4py.evaluation.study import summary
 
 
 def times_of(count: int) -> np.ndarray:
@@ -61,16 +65,13 @@ def test_groups_that_a_file_lacks_are_left_out(tmp_path):
 
 def test_scores_by_group_add_up():
     """Squared errors and biases of the classes, weighted with their columns, are those of all."""
-    pytest.importorskip("scores", reason="reports take their scores from the package 'scores'")
     random = np.random.default_rng(1)
     truth = random.normal(size=(50, 9))
     run = truth + random.normal(0.2, 1.0, truth.shape)
     grouping = groups.texts("kind", np.array(list("aababcacc")))
-    whole = metrics.summary(run, truth, truth)
-    parts = [
-        metrics.summary(run[:, chosen], truth[:, chosen], truth[:, chosen])
-        for chosen in map(grouping.members, grouping.classes)
-    ]
+    sample = Sample.of(run, truth, truth)
+    whole = SimpleNamespace(**summary(sample))
+    parts = [SimpleNamespace(**summary(sample[chosen])) for chosen in map(grouping.members, grouping.classes)]
     assert [part.n_columns for part in parts] == [4, 2, 3]
     assert sum(part.n_pairs for part in parts) == whole.n_pairs
     assert sum(part.n_columns * part.rmse**2 for part in parts) / 9 == pytest.approx(whole.rmse**2)

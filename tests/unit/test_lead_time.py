@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 
 import numpy as np
@@ -13,9 +14,12 @@ from hypothesis import strategies as st
 
 from ailand_gt4py.cli import evaluate as command
 from ailand_gt4py.core.errors import InputError, RunError
+from ailand_gt4py.evaluation import runs
 from ailand_gt4py.evaluation.columns import VerificationColumns, read_columns
 from ailand_gt4py.evaluation.report import report
-from ailand_gt4py.evaluation.scores import baselines, lead_time
+from ailand_gt4py.evaluation.scores import climatology, lead_time
+from ailand_gt4py.evaluation.scores.moments import rmse
+from ailand_gt4py.evaluation.study import variable_studies
 from ailand_gt4py.weights.model import Model, Variable
 
 DAY = np.timedelta64(1, "D")
@@ -31,15 +35,15 @@ def _days(first: str, count: int, step: np.timedelta64 = DAY) -> np.ndarray:
 
 def test_day_of_year_and_leap_days():
     times = np.array(["2020-01-01", "2020-02-29", "2020-12-31", "2021-12-31", "2021-03-01"], dtype="datetime64[ns]")
-    assert baselines.day_of_year(times).tolist() == [0, 59, 364, 364, 59]
-    assert baselines.calendar_year(times).tolist() == [2020, 2020, 2020, 2021, 2021]
+    assert climatology.day_of_year(times).tolist() == [0, 59, 364, 364, 59]
+    assert climatology.calendar_year(times).tolist() == [2020, 2020, 2020, 2021, 2021]
 
 
 def test_climatology_of_a_yearly_cycle_is_the_cycle():
     times = _days("2021-01-01", 730)
-    cycle = np.sin(2 * np.pi * baselines.day_of_year(times) / 365)[:, None] * [1.0, 3.0]
-    assert np.allclose(baselines.day_of_year_climatology(cycle, times, 1), cycle)
-    smoothed = baselines.day_of_year_climatology(cycle, times, 31)
+    cycle = np.sin(2 * np.pi * climatology.day_of_year(times) / 365)[:, None] * [1.0, 3.0]
+    assert np.allclose(climatology.day_of_year_climatology(cycle, times, 1), cycle)
+    smoothed = climatology.day_of_year_climatology(cycle, times, 31)
     damping = np.mean(np.cos(2 * np.pi * np.arange(-15, 16) / 365))
     assert np.allclose(smoothed, damping * cycle)
 
@@ -48,16 +52,16 @@ def test_climatology_without_the_verified_year():
     """Three years at 1, 2 and 6: all years give 3, the other years 4, 3.5 and 1.5."""
     times = _days("2021-01-01", 3 * 365)
     values = np.repeat([1.0, 2.0, 6.0], 365)[:, None]
-    assert np.allclose(baselines.day_of_year_climatology(values, times, 31), 3.0)
-    others = baselines.day_of_year_climatology(values, times, 31, leave_year_out=True)
+    assert np.allclose(climatology.day_of_year_climatology(values, times, 31), 3.0)
+    others = climatology.day_of_year_climatology(values, times, 31, leave_year_out=True)
     assert np.allclose(others[:, 0], np.repeat([4.0, 3.5, 1.5], 365))
 
 
 def test_climatology_by_time_of_day():
     times = _days("2021-01-01", 8 * 365, 6 * HOUR)
     values = np.tile([1.0, 2.0, 3.0, 4.0], 730)
-    assert np.allclose(baselines.day_of_year_climatology(values, times, 31), 2.5)
-    assert np.allclose(baselines.day_of_year_climatology(values, times, 31, by_time_of_day=True), values)
+    assert np.allclose(climatology.day_of_year_climatology(values, times, 31), 2.5)
+    assert np.allclose(climatology.day_of_year_climatology(values, times, 31, by_time_of_day=True), values)
 
 
 @given(st.integers(0, 200), st.sampled_from([1, 3, 31]))
@@ -65,8 +69,8 @@ def test_climatology_is_the_mean_over_the_window(start, window):
     """Against a direct sum, over a period that does not begin with a year."""
     times = _days("2020-03-05", 400) + np.timedelta64(start, "D")
     values = np.random.default_rng(start).normal(size=(400, 1))
-    found = baselines.day_of_year_climatology(values, times, window)
-    days = baselines.day_of_year(times)
+    found = climatology.day_of_year_climatology(values, times, window)
+    days = climatology.day_of_year(times)
     distance = np.abs((days[:, None] - days[None] + 182) % 365 - 182)
     near = distance <= window // 2
     assert np.allclose(found[:, 0], (near @ values[:, 0]) / near.sum(axis=1))
@@ -75,16 +79,16 @@ def test_climatology_is_the_mean_over_the_window(start, window):
 @pytest.mark.parametrize("window", [0, 2, 366, 367])
 def test_bad_windows(window):
     with pytest.raises(InputError, match=f"window is {window} days"):
-        baselines.day_of_year_climatology(np.zeros((2, 1)), _days("2021-01-01", 2), window)
+        climatology.day_of_year_climatology(np.zeros((2, 1)), _days("2021-01-01", 2), window)
 
 
 def test_one_year_has_no_other():
     with pytest.raises(InputError, match="1 year found, expected at least 2"):
-        baselines.day_of_year_climatology(np.zeros((9, 1)), _days("2021-01-01", 9), 1, leave_year_out=True)
+        climatology.day_of_year_climatology(np.zeros((9, 1)), _days("2021-01-01", 9), 1, leave_year_out=True)
 
 
 def test_rmse():
-    assert baselines.rmse(np.array([[3.0, 0.0], [4.0, 0.0]]), axis=0).tolist() == [pytest.approx(12.5**0.5), 0.0]
+    assert rmse(np.array([[3.0, 0.0], [4.0, 0.0]]), axis=0).tolist() == [pytest.approx(12.5**0.5), 0.0]
 
 
 # ----------------------------------------------------------------------------------------------- lead-time scores
@@ -137,15 +141,11 @@ def counting_columns(n_times: int = 60) -> VerificationColumns:
 
 @pytest.fixture(scope="module")
 def scored():
-    return lead_time.lead_time_scores(
-        counting_model(),
-        counting_columns(),
-        (1, 2, 5),
-        n_starts=4,
-        window_days=1,
-        backend="embedded",
-        precision="float64",
-    )
+    model, columns, how = counting_model(), counting_columns(), ("embedded", "float64")
+    leads = runs.lead_steps(model, (1, 2, 5))
+    from_starts = runs.run_from_starts(model, columns, leads, 4, *how)
+    done = runs.Runs(model, columns, leads, from_starts, runs.run_free(model, columns, *how))
+    return [score for variable in variable_studies(done, window_days=1) for score in variable.curve]
 
 
 def test_state_is_compared_at_the_end_of_the_last_window(scored):
@@ -162,7 +162,7 @@ def test_state_is_compared_at_the_end_of_the_last_window(scored):
 
 def test_diagnostics_are_compared_with_their_windows_label(scored):
     """The model says 5 and 7 always; from a start s the truth is s + lead, for the mean one label less."""
-    starts = lead_time.start_labels(60, 20, 4)
+    starts = runs.start_labels(60, 20, 4)
     for score in scored:
         steps = round(score.lead_days * 4)
         if score.variable == "end":
@@ -189,19 +189,19 @@ def test_free_run(scored):
 
 
 def test_starts_and_leads():
-    assert lead_time.start_labels(60, 20, 4).tolist() == [1, 14, 26, 39]
-    assert lead_time.start_labels(22, 20, 4).tolist() == [1]
+    assert runs.start_labels(60, 20, 4).tolist() == [1, 14, 26, 39]
+    assert runs.start_labels(22, 20, 4).tolist() == [1]
     with pytest.raises(InputError, match="21 times, expected at least 22"):
-        lead_time.start_labels(21, 20, 4)
-    assert lead_time.lead_steps(counting_model(), [2, 0.25]).tolist() == [1, 8]
+        runs.start_labels(21, 20, 4)
+    assert runs.lead_steps(counting_model(), [2, 0.25]).tolist() == [1, 8]
     for wrong in (0.3, 0.0):
         with pytest.raises(InputError, match=f"lead {wrong} days"):
-            lead_time.lead_steps(counting_model(), [1, wrong])
+            runs.lead_steps(counting_model(), [1, wrong])
 
 
 def test_verdict_needs_both_baselines():
     score = lead_time.LeadScore("s", "K", 1.0, 1.0, 0.0, 2.0, 2.0, 3.0)
-    change = lead_time.dataclasses.replace
+    change = dataclasses.replace
     assert score.verdict == "yes"
     assert change(score, climatology=1.0).verdict == "other years"
     assert change(score, climatology=1.0, climatology_other_years=1.0).verdict == "no"
@@ -253,8 +253,8 @@ def test_command_names_what_is_wrong(tmp_path, monkeypatch, words, message):
 
 def test_a_report_that_cannot_be_written_leaves_nothing(tmp_path):
     (tmp_path / "taken.md").mkdir()
-    with pytest.raises(RunError, match=r"taken\.md: cannot be written"):
-        command._write(tmp_path / "taken.md", "text")
+    with pytest.raises(RunError, match=r"taken\.md: writing the report failed"):
+        command._write_text(tmp_path / "taken.md", "text")
     assert [path.name for path in tmp_path.iterdir()] == ["taken.md"]
 
 

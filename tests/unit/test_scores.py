@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,16 +11,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.evaluation.scores.scores import ScoreAccumulator, climatology, climatology_is_possible, table
+from ailand_gt4py.evaluation.scores.climatology import other_years_climatology
+from ailand_gt4py.evaluation.scores.definitions import SCORES
+from ailand_gt4py.evaluation.scores.moments import Sample
+from ailand_gt4py.evaluation.scores.verify import climatology_is_possible, sample_of, table
 
 STEP = np.timedelta64(6, "h")
 
 
+def sampled(*blocks):
+    """Blocks of run, truth, truth at the first label, and perhaps climatology."""
+    return Sample.joined([sample_of(*block[:3], block[3] if len(block) > 3 else np.array(np.nan)) for block in blocks])
+
+
 def scored(*blocks):
-    accumulator = ScoreAccumulator()
-    for block in blocks:
-        accumulator.add(*block)
-    return accumulator.result()
+    sample = sampled(*blocks)
+    baselines = {f"{name}_rmse": sample.baseline(name) for name in ("persistence", "climatology")}
+    values = {name: score.of(sample) for name, score in SCORES.items()}
+    return SimpleNamespace(n=sample.pairs.n.sum(), acc=values["acc_centred"], **values, **baselines)
 
 
 def years(n_years: int) -> np.ndarray:
@@ -108,7 +117,7 @@ def test_blocks_give_what_the_whole_gives(seed, cut, offset):
 def test_the_climatology_never_knows_its_own_year():
     times = years(3)
     year = (times.astype("datetime64[Y]").astype(int) + 1970 - 2021).astype(float)
-    usual = climatology(year[:, None], times)
+    usual = other_years_climatology(year[:, None], times)
     for own, others in ((0, 1.5), (1, 1.0), (2, 0.5)):
         inner = year == own
         assert np.allclose(usual[inner], others)
@@ -119,7 +128,7 @@ def test_the_climatology_keeps_the_daily_cycle_and_the_season():
     hour = (times - times.astype("datetime64[D]")) / np.timedelta64(1, "h")
     day = (times - times.astype("datetime64[Y]")) / np.timedelta64(1, "D")
     season = np.sin(2 * np.pi * day / 365.0)
-    usual = climatology((10.0 * hour + season)[:, None], times)[:, 0]
+    usual = other_years_climatology((10.0 * hour + season)[:, None], times)[:, 0]
     # 31-day means damp a yearly wave by half of (2 pi 15.5 / 365)^2 / 3, below 2 %.
     assert np.abs(usual - 10.0 * hour - season).max() < 0.03
 
@@ -127,9 +136,9 @@ def test_the_climatology_keeps_the_daily_cycle_and_the_season():
 def test_columns_with_gaps_have_no_climatology_but_spoil_no_other():
     times = years(2)
     values = np.random.default_rng(0).normal(size=(len(times), 3))
-    whole = climatology(values, times)
+    whole = other_years_climatology(values, times)
     values[100, 1] = np.nan
-    usual = climatology(values, times)
+    usual = other_years_climatology(values, times)
     assert np.isnan(usual[:, 1]).all()
     assert np.array_equal(usual[:, [0, 2]], whole[:, [0, 2]])
 
@@ -141,9 +150,9 @@ def test_a_climatology_needs_two_years():
 
 
 def test_table_shows_the_values_and_names_the_definitions():
-    result = scored((np.array([[1.0], [3.0]]), np.array([[0.5], [2.5]]), np.array([1.5])))
-    text = table(["stl1"], ["K"], [result], "the reference has 10 days and a climatology needs 730")
+    result = sampled((np.array([[1.0], [3.0]]), np.array([[0.5], [2.5]]), np.array([1.5])))
+    text = table({"stl1": result}, {"stl1": "K"}, "the reference has 10 days and a climatology needs 730")
     row = next(line for line in text.splitlines() if line.startswith("stl1")).split()
     assert row == ["stl1", "K", "0.5", "0.5", "1.000", "-", "1", "-", "2"]
     assert "the reference has 10 days" in text
-    assert "centred anomaly correlation against the day-of-year climatology" in table(["stl1"], ["K"], [result])
+    assert "centred anomaly correlation against the day-of-year climatology" in table({"stl1": result}, {"stl1": "K"})

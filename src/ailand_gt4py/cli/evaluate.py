@@ -5,18 +5,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.files import whole_file
 from ailand_gt4py.evaluation.report import attachments, report
-
-if TYPE_CHECKING:  # `--help` must not wait for GT4Py
-    from ailand_gt4py.evaluation.columns import VerificationColumns
-    from ailand_gt4py.evaluation.runs import FreeRun
-    from ailand_gt4py.evaluation.study import Study
 
 DESCRIPTION = """\
 Score a model against the truth in a file: runs from many starts, by lead time, against persistence and day-of-year
@@ -67,14 +61,12 @@ def run(arguments: argparse.Namespace) -> int:
 
     Raises:
         InputError: options, model or file are not usable.
-        RunError: the network cannot be compiled, a package for the report is missing, or writing fails.
+        RunError: the network cannot be compiled, or writing fails.
     """
     # Only now: `--help` must not wait for GT4Py.
     from ailand_gt4py.evaluation import runs, study
     from ailand_gt4py.evaluation.columns import read_columns
     from ailand_gt4py.evaluation.report import data as report_data
-    from ailand_gt4py.evaluation.scores import lead_time, metrics
-    from ailand_gt4py.evaluation.scores.groups import read_locations
     from ailand_gt4py.weights.model_file import read_model
 
     leads_days = parse_leads(arguments.leads)
@@ -83,8 +75,6 @@ def run(arguments: argparse.Namespace) -> int:
     transfer = attachments.read_transfer(arguments.transfer) if arguments.transfer else None
     alternatives = attachments.read_alternatives(arguments.alternatives) if arguments.alternatives else None
     is_reported = any(path.suffix == report.HTML for path in outputs)
-    if is_reported:
-        metrics.require_scores()
     model = read_model(arguments.model)
     dtype = np.dtype("float64" if arguments.precision == "float64" else "float32")
     columns = read_columns(arguments.file, model, dtype)
@@ -92,43 +82,22 @@ def run(arguments: argparse.Namespace) -> int:
     how = {"backend": arguments.backend, "precision": arguments.precision}
     kept = study.curve_leads(model, leads) if is_reported else leads
     from_starts = runs.run_from_starts(model, columns, kept, arguments.starts, **how)
-    free = runs.run_free(model, columns, **how)
-    made: Study | None = None
-    if is_reported:
-        locations = read_locations(arguments.file)
-        made = study.make_study(model, arguments.file, columns, locations, leads, from_starts, free, window)
-        asked = set(made.leads_days)
-        by_lead = [s for variable in made.variables for s in variable.curve if s.lead_days in asked]
-        whole = [variable.free_run for variable in made.variables]
-    else:
-        n_outputs = len(model.state) + len(model.diagnostics)
-        by_lead, whole = [], []
-        for output in range(n_outputs):
-            truth = lead_time.truth_of(model, columns, output, window)
-            by_lead += lead_time.lead_scores(truth, from_starts, leads, model.step_seconds)
-            whole.append(lead_time.free_run_score(truth, free, model.step_seconds))
+    done = runs.Runs(model, columns, leads, from_starts, runs.run_free(model, columns, **how))
+    variables = study.variable_studies(done, window)
+    made = study.make_study(done, variables, arguments.file, window) if is_reported else None
+    by_lead = [score for variable in variables for score in variable.asked]
+    whole = [variable.free_run for variable in variables]
     print(report.text_report(by_lead, whole))
     print(f"{report_data.cost_text(from_starts.cost, model.step_seconds)}.")
     for path in outputs:
         if path.suffix == report.HTML and made is not None:
-            _write_text(path, _html(made, columns, free, at, transfer, alternatives))
+            from ailand_gt4py.evaluation.report.page import html_report  # matplotlib takes its time
+
+            _write_text(path, html_report(made, at, transfer, alternatives))
         else:
             extra = None if made is None else report_data.of_study(made)
             _write_text(path, report.file_report(path.suffix, by_lead, whole, extra))
     return 0
-
-
-def _html(
-    made: Study,
-    columns: VerificationColumns,
-    free: FreeRun,
-    at: tuple[float, float] | None,
-    transfer: attachments.Transfer | None,
-    alternatives: attachments.Alternatives | None,
-) -> str:
-    from ailand_gt4py.evaluation.report.html_report import html_report  # matplotlib takes its time
-
-    return html_report(made, columns, free, at, transfer, alternatives)
 
 
 def _checked_options(arguments: argparse.Namespace) -> list[Path]:

@@ -14,8 +14,7 @@ Energy (W m-2, mean over a window):
 What the surface takes up goes into the soil, into the snow, or melts it. Both heats follow ecLand's own definitions:
 
 * soil heat = sum_k dz_k (C T_k - Lf rho_w V theta_cap f(T_k)), as `ailand_gt4py.ecland.soil_heat` says. Nothing
-leaves at the
-  bottom.
+  leaves at the bottom.
 * snow heat = (c_i (T_snow - T_0) - Lf) m_ice, of the frozen part m_ice = 1000 sd - slw of the pack, heat 0 being that
   of liquid water at T_0; snow that falls brings -Lf with it. c_i = 2.05e6 / 920 J kg-1 K-1 (``sussoil_mod``). The pack
   has one temperature here and five layers in ecLand, and rain's heat is left out, as there.
@@ -36,6 +35,7 @@ import math
 
 import numpy as np
 
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.ecland.soil_heat import (
     FUSION_HEAT,
     PROPERTIES,
@@ -45,6 +45,7 @@ from ailand_gt4py.ecland.soil_heat import (
     heat_capacity,
 )
 from ailand_gt4py.evaluation.fields import Fields
+from ailand_gt4py.evaluation.scores.moments import rmse
 
 #: Thickness of ecLand's soil layers, m.
 LAYER_THICKNESS = (0.07, 0.21, 0.72, 1.89)
@@ -77,7 +78,7 @@ class Residual:
 
     budget: str
     units: str
-    values: np.ndarray | None
+    values: Values | None
     missing: tuple[str, ...]
     left_out: tuple[str, ...]
 
@@ -111,7 +112,7 @@ def water_residual(fields: Fields) -> Residual:
     return Residual("water", "mm", supply - np.diff(water_storage(fields), axis=0), (), tuple(left_out))
 
 
-def water_storage(fields: Fields) -> np.ndarray:
+def water_storage(fields: Fields) -> Values:
     """Water in the column of those storages that there are, kg m-2: (n_windows + 1, n_columns)."""
     factors = dict(zip(SOIL_WATER, (WATER_DENSITY * thickness for thickness in LAYER_THICKNESS), strict=True))
     factors |= {"sd": WATER_DENSITY, "src": 1.0}
@@ -134,7 +135,7 @@ def energy_residual(fields: Fields) -> Residual:
     return Residual("energy", "W m-2", residual, (), tuple(left_out))
 
 
-def soil_heat(fields: Fields) -> np.ndarray:
+def soil_heat(fields: Fields) -> Values:
     """Heat in the soil layers that there are, J m-2: (n_windows + 1, n_columns)."""
     values = fields.values
     properties = [values[name] for name in PROPERTIES]
@@ -147,18 +148,72 @@ def soil_heat(fields: Fields) -> np.ndarray:
     return np.sum(layers, axis=0)
 
 
-def snow_heat(fields: Fields) -> np.ndarray:
+def snow_heat(fields: Fields) -> Values:
     """Heat of the snow pack against liquid water at the melting point, J m-2: (n_windows + 1, n_columns).
 
     A pack without ``tsn`` is taken at the melting point, one without ``slw`` as ice throughout.
     """
     ice = WATER_DENSITY * fields.values["sd"] - fields.values.get("slw", 0.0)
     below = fields.values["tsn"] - MELTING_POINT if "tsn" in fields.values else 0.0
-    heat: np.ndarray = (ICE_CAPACITY * below - FUSION_HEAT) * ice
+    heat: Values = (ICE_CAPACITY * below - FUSION_HEAT) * ice
     return heat
 
 
-def land_only(fields: Fields) -> np.ndarray:
+@dataclasses.dataclass(frozen=True)
+class BudgetRow:
+    """Residual of one budget of one model over some columns and windows; score None where it cannot be closed."""
+
+    budget: str
+    whose: str
+    where: str
+    score: ResidualScore | None
+
+
+@dataclasses.dataclass(frozen=True)
+class BudgetComparison:
+    """Residuals of the emulator and of ecLand, by budget.
+
+    Attributes:
+        run: of the emulator. truth: ecLand's, with the same storages left out (none where the emulator's budget cannot
+            be closed).
+        rows: the residuals in numbers.
+    """
+
+    run: dict[str, Residual]
+    truth: dict[str, Residual]
+    rows: tuple[BudgetRow, ...]
+
+
+def compare(run: Fields, truth: Fields) -> BudgetComparison:
+    """Both budgets of an emulator's run beside those of ecLand."""
+    of_run, of_truth, rows = {}, {}, []
+    for budget, residual_of in (("water", water_residual), ("energy", energy_residual)):
+        residual, complete = residual_of(run), residual_of(truth)
+        # Where the emulator's cannot be closed there is nothing to compare with: ecLand's own is shown whole.
+        same = complete if residual.values is None else residual_of(truth.without(residual.left_out))
+        of_run[budget], of_truth[budget] = residual, same
+        shown = {"emulator": residual, "ecLand": complete}
+        if residual.left_out and residual.values is not None:
+            shown["ecLand, same storages"] = same
+        for whose, one in shown.items():
+            rows += _rows(budget, whose, one, truth)
+    return BudgetComparison(of_run, of_truth, tuple(rows))
+
+
+def _rows(budget: str, whose: str, residual: Residual, truth: Fields) -> list[BudgetRow]:
+    if residual.values is None:
+        return [BudgetRow(budget, whose, "all columns", None)]
+    on_land, snowy = np.broadcast_to(land_only(truth), residual.values.shape), is_snowy(truth)
+    subsets = {"all columns": None, "no lake, no town": on_land}
+    if snowy is not None:
+        subsets |= {"no lake, no town, no snow": on_land & ~snowy, "no lake, no town, snow": on_land & snowy}
+    return [
+        BudgetRow(budget, whose, where, score(residual.values, truth.step_seconds, budget == "water", chosen))
+        for where, chosen in subsets.items()
+    ]
+
+
+def land_only(fields: Fields) -> Values:
     """(n_columns,) which columns have neither lake nor town, so that ecLand's budgets should close."""
     n_columns = next(field.shape[-1] for field in fields.values.values())
     chosen = np.ones(n_columns, dtype=bool)
@@ -168,7 +223,7 @@ def land_only(fields: Fields) -> np.ndarray:
     return chosen
 
 
-def is_snowy(fields: Fields) -> np.ndarray | None:
+def is_snowy(fields: Fields) -> Values | None:
     """(n_windows, n_columns) windows with snow on the ground or falling; None where there is no snow depth."""
     snow, falling = fields.values.get("sd"), fields.values.get("met_snowf")
     if snow is None or falling is None:
@@ -176,7 +231,7 @@ def is_snowy(fields: Fields) -> np.ndarray | None:
     return (snow[:-1] > 0.0) | (snow[1:] > 0.0) | (falling > 0.0)
 
 
-def score(residual: np.ndarray, step_seconds: float, is_sum: bool, chosen: np.ndarray | None = None) -> ResidualScore:
+def score(residual: Values, step_seconds: float, is_sum: bool, chosen: Values | None = None) -> ResidualScore:
     """Numbers of a residual.
 
     Args:
@@ -193,13 +248,9 @@ def score(residual: np.ndarray, step_seconds: float, is_sum: bool, chosen: np.nd
     of_day = days.sum(axis=1) if is_sum else days.mean(axis=1)
     of_day = of_day[chosen[: n_days * per_day].reshape(days.shape).all(axis=1)]
     return ResidualScore(
-        rms=_rms(values),
+        rms=float(rmse(values)),
         mean=float(values.mean()) if values.size else math.nan,
-        rms_day=_rms(of_day),
+        rms_day=float(rmse(of_day)),
         worst=float(np.abs(values).max()) if values.size else math.nan,
         n=int(values.size),
     )
-
-
-def _rms(values: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(np.square(values)))) if values.size else math.nan

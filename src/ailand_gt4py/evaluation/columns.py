@@ -44,6 +44,11 @@ class VerificationColumns:
     def n_columns(self) -> int:
         return self.static.shape[0]
 
+    def output(self, position: int) -> np.ndarray:
+        """(n_times, n_columns) of a state or diagnostic, by its position among states, then diagnostics."""
+        n_state = self.state.shape[-1]
+        return self.state[..., position] if position < n_state else self.diagnostics[..., position - n_state]
+
 
 def read_columns(path: str | Path, model: Model, dtype: np.dtype, may_lack: Sequence[str] = ()) -> VerificationColumns:
     """Read a whole file.

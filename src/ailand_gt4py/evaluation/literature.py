@@ -38,3 +38,9 @@ UNITS = units_of(*AILAND_V1_RMSE)
 ECLAND_MICROSECONDS = (91.0, 127.0)
 #: The step that this time is for, seconds.
 ECLAND_STEP_SECONDS = 21_600.0
+
+
+def ecland_microseconds(step_seconds: float) -> tuple[float, float]:
+    """ecLand's CPU time for a column and a step of another length, microseconds: lowest and highest."""
+    low, high = (time * step_seconds / ECLAND_STEP_SECONDS for time in ECLAND_MICROSECONDS)
+    return low, high

@@ -32,7 +32,7 @@ class Cost:
 
     Attributes:
         columns: run at once. steps: that were timed.
-        cpu_seconds: of all threads of the process. wall_seconds: that went by, other processes' doings included.
+        cpu_seconds: of all threads of the process. wall_seconds: elapsed, other processes' share included.
     """
 
     columns: int
@@ -40,20 +40,19 @@ class Cost:
     cpu_seconds: float
     wall_seconds: float
 
-    def per_column_step(self, seconds: float) -> float:
-        """Microseconds for a column and a step; NaN where no step was timed."""
+    def _microseconds(self, seconds: float) -> float:
         done = self.columns * self.steps
         return 1e6 * seconds / done if done else float("nan")
 
     @property
     def cpu_microseconds(self) -> float:
-        """CPU time for a column and a step, microseconds."""
-        return self.per_column_step(self.cpu_seconds)
+        """CPU time for a column and a step, microseconds; NaN where no step was timed."""
+        return self._microseconds(self.cpu_seconds)
 
     @property
     def wall_microseconds(self) -> float:
-        """Time for a column and a step by the clock on the wall, microseconds."""
-        return self.per_column_step(self.wall_seconds)
+        """Elapsed time for a column and a step, microseconds; NaN where no step was timed."""
+        return self._microseconds(self.wall_seconds)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,6 +86,31 @@ class FreeRun:
 
     results: np.ndarray
     cost: Cost
+
+    def labels(self, variable: Variable) -> np.ndarray:
+        """(n_steps,) labels with which a variable's results are compared."""
+        return np.arange(1, len(self.results) + 1) + label_offset(variable)
+
+
+@dataclasses.dataclass(frozen=True)
+class Runs:
+    """A model's runs on the columns of a file.
+
+    Attributes:
+        model, columns: with the same variables.
+        leads: steps asked for; ``from_starts`` has them and may have more.
+        from_starts, free: both kinds of runs.
+    """
+
+    model: Model
+    columns: VerificationColumns
+    leads: np.ndarray
+    from_starts: LeadRuns
+    free: FreeRun
+
+    def days(self, lead: int) -> float:
+        """A lead in steps as days."""
+        return float(lead * self.model.step_seconds / SECONDS_PER_DAY)
 
 
 def label_offset(variable: Variable) -> int:

@@ -4,34 +4,39 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.evaluation import budgets, fields, ranges
-from ailand_gt4py.evaluation.columns import VerificationColumns
-from ailand_gt4py.evaluation.runs import SECONDS_PER_DAY, Cost, FreeRun, LeadRuns, label_offset
-from ailand_gt4py.evaluation.scores import groups, metrics
-from ailand_gt4py.evaluation.scores.groups import ColumnLocations
+from ailand_gt4py.evaluation.budgets import BudgetComparison
+from ailand_gt4py.evaluation.runs import SECONDS_PER_DAY, Runs
+from ailand_gt4py.evaluation.scores.definitions import SCORES, scores_of
+from ailand_gt4py.evaluation.scores.groups import SNOW_REGIME, ColumnLocations, read_locations
 from ailand_gt4py.evaluation.scores.lead_time import (
     FreeRunScore,
     LeadScore,
-    Truth,
+    free_run_sample,
     free_run_score,
-    lead_scores,
+    lead_sample,
+    lead_score,
     truth_of,
+)
+from ailand_gt4py.evaluation.scores.moments import Sample
+from ailand_gt4py.evaluation.scores.uncertainty import (
+    NO_INTERVAL,
+    alike_ratio,
+    ratio_interval,
+    rmse_interval,
+    rmse_ratio,
 )
 from ailand_gt4py.weights.model import Model, Variable
 
 #: Further leads of the curves, days; those above the longest one asked for are left out.
 CURVE_DAYS = (0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 7.0, 10.0, 14.0, 21.0, 30.0, 45.0, 60.0, 75.0, 90.0)
-
-#: Bins along each side of the density of truth and run.
-DENSITY_BINS = 90
-
-MONTHS = 12
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,46 +46,19 @@ class VariableStudy:
     Attributes:
         variable: of the model. is_state: or a diagnostic.
         curve: scores by lead, of `CURVE_DAYS` and the leads asked for.
-        leads: (days, scores) at the leads asked for.
-        free_run: against climatologies, by year, with ranges. free: all scores of the free run.
-        groups: grouping -> class -> scores of the free run.
-        in_box, elsewhere: of the free run in the held-out box and outside; None where one of them has no column.
-        box_interval: of the ratio of their RMSE (`metrics.ratio_interval`); NaN where it cannot be had.
-        box_ratio_alike: ratio of their RMSE as if both had the same shares of snow regimes (`metrics.alike_ratio`); NaN
-            where it cannot be had.
-        box_ratio_climatology: ratio of the RMSE of the climatology of other years: how much more there is to err in.
-        column_rmse, column_bias, column_acc: (n_columns,) of the free run; ACC is NaN where there is none.
-        months: (2, 12, n_columns) means by month of truth and free run, NaN for months that the file lacks.
-        density: (bins, bins) numbers of pairs, truth along the first axis; edges: (bins + 1,) of both.
-        spread: standard deviation of the truth over columns and labels.
+        leads: (days, sample) at the leads asked for.
+        free_run: scores of the free run against climatologies, by year, with ranges. free: its sample.
+        run, truth: (n_steps, n_columns) of the free run and the truth at the same labels.
     """
 
     variable: Variable
     is_state: bool
     curve: tuple[LeadScore, ...]
-    leads: tuple[tuple[float, metrics.Summary], ...]
+    leads: tuple[tuple[float, Sample], ...]
     free_run: FreeRunScore
-    free: metrics.Summary
-    groups: dict[str, dict[str, metrics.Summary]]
-    in_box: metrics.Summary | None
-    elsewhere: metrics.Summary | None
-    box_interval: tuple[float, float]
-    box_ratio_alike: float
-    box_ratio_climatology: float
-    column_rmse: np.ndarray
-    column_bias: np.ndarray
-    column_acc: np.ndarray
-    months: np.ndarray
-    density: np.ndarray
-    edges: np.ndarray
-    spread: float
-
-    @property
-    def box_ratio(self) -> float | None:
-        """RMSE in the held-out box over RMSE elsewhere; None where one of them has no column, or errors are 0."""
-        if self.in_box is None or self.elsewhere is None or self.elsewhere.rmse == 0.0:
-            return None
-        return self.in_box.rmse / self.elsewhere.rmse
+    free: Sample
+    run: Values
+    truth: Values
 
     @property
     def name(self) -> str:
@@ -90,15 +68,63 @@ class VariableStudy:
     def units(self) -> str:
         return self.variable.units
 
+    @property
+    def samples(self) -> list[Sample]:
+        """At the leads asked for, then of the free run."""
+        return [*(sample for _, sample in self.leads), self.free]
+
+    @property
+    def asked(self) -> list[LeadScore]:
+        """Scores at the leads asked for."""
+        days = {days for days, _ in self.leads}
+        return [score for score in self.curve if score.lead_days in days]
+
+    def by_column(self, name: str) -> Values:
+        """(n_columns,) a score of the free run, NaN where a column has none."""
+        return SCORES[name].formula(self.free)
+
+
+def summary(sample: Sample) -> dict[str, Any]:
+    """All scores of a sample, with its size and the interval of its RMSE."""
+    return {
+        "n_columns": len(sample.pairs.n),
+        "n_pairs": int(sample.pairs.n.sum()),
+        "interval": rmse_interval(sample.pairs.mean_square),
+        **scores_of(sample),
+    }
+
 
 @dataclasses.dataclass(frozen=True)
-class BudgetRow:
-    """Residual of one budget of one model over some columns and windows; score None where it cannot be closed."""
+class BoxComparison:
+    """RMSE of the free run in the held-out box over that elsewhere.
 
-    budget: str
-    whose: str
-    where: str
-    score: budgets.ResidualScore | None
+    Attributes:
+        ratio: NaN where errors elsewhere are 0. interval: of it (`scores.uncertainty.ratio_interval`).
+        alike: the ratio as if both had the same shares of snow regimes (`scores.uncertainty.alike_ratio`).
+        climatology: ratio of the RMSE of the climatology of other years: how much more there is to err in.
+    """
+
+    ratio: float
+    interval: tuple[float, float]
+    alike: float
+    climatology: float
+
+    @classmethod
+    def of(cls, sample: Sample, locations: ColumnLocations) -> BoxComparison:
+        """Of the sample of a free run."""
+        inside, regimes = locations.in_box, locations.grouping(SNOW_REGIME)
+        squares = sample.pairs.mean_square
+        usual = sample.baselines["climatology_other_years"].mean_square
+        return cls(
+            ratio=rmse_ratio(squares[inside], squares[~inside]),
+            interval=ratio_interval(squares[inside], squares[~inside]),
+            alike=math.nan if regimes is None else alike_ratio(squares, inside, regimes.labels),
+            climatology=rmse_ratio(usual[inside], usual[~inside]),
+        )
+
+
+#: Of a file whose columns are all on one side.
+NO_COMPARISON = BoxComparison(math.nan, NO_INTERVAL, math.nan, math.nan)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,206 +132,114 @@ class Study:
     """A model on a file.
 
     Attributes:
-        model: evaluated. file: that the truth is from. times: its labels. locations: of its columns.
-        leads_days: asked for. n_starts: per column. window_days: of the climatology.
+        runs: of the model. file: that the truth is from. locations: of its columns.
+        window_days: of the climatology.
         variables: states, then diagnostics.
-        residuals: of the emulator, by budget. truth_residuals: ecLand's, with the same storages
-            left out (none where the emulator's budget cannot be closed).
-        budget_rows: the residuals in numbers.
+        boxes: by variable; empty where all columns are in the held-out box, or none.
+        budgets: residuals of the emulator and of ecLand.
         run_ranges, truth_ranges: checks by name, of the emulator and of ecLand.
-        free_cost, lead_cost: of the emulator.
     """
 
-    model: Model
+    runs: Runs
     file: Path
-    times: np.ndarray
     locations: ColumnLocations
-    leads_days: tuple[float, ...]
-    n_starts: int
     window_days: int
     variables: tuple[VariableStudy, ...]
-    residuals: dict[str, budgets.Residual]
-    truth_residuals: dict[str, budgets.Residual]
-    budget_rows: tuple[BudgetRow, ...]
+    boxes: dict[str, BoxComparison]
+    budgets: BudgetComparison
     run_ranges: tuple[ranges.RangeCount, ...]
     truth_ranges: tuple[ranges.RangeCount, ...]
-    free_cost: Cost
-    lead_cost: Cost
+
+    @property
+    def model(self) -> Model:
+        return self.runs.model
+
+    @property
+    def times(self) -> Values:
+        """(n_times,) labels of the file."""
+        return self.runs.columns.times
+
+    @property
+    def leads_days(self) -> list[float]:
+        """Leads asked for."""
+        return [self.runs.days(lead) for lead in self.runs.leads]
+
+    @property
+    def n_starts(self) -> int:
+        """Starts per column."""
+        return len(self.runs.from_starts.starts)
+
+    @property
+    def years(self) -> float:
+        """Length of the free run."""
+        return float((self.times[-1] - self.times[0]) / np.timedelta64(1, "D")) / 365.25
+
+    def labels_of(self, variable: VariableStudy) -> Values:
+        """(n_steps,) times of a variable's values in the free run."""
+        return self.times[self.runs.free.labels(variable.variable)]
 
     def variable(self, name: str) -> VariableStudy | None:
         """The variable of a name, None where the model has none."""
         return next((study for study in self.variables if study.name == name), None)
 
 
-def curve_leads(model: Model, leads: np.ndarray) -> np.ndarray:
+def curve_leads(model: Model, leads: Values) -> Values:
     """Leads in steps at which runs are kept: those asked for, and those of `CURVE_DAYS` that are whole steps."""
     steps = np.array(CURVE_DAYS) * SECONDS_PER_DAY / model.step_seconds
     whole = steps[(steps >= 1.0) & (np.abs(steps - np.round(steps)) < 1e-6)].round().astype(np.int64)
-    found: np.ndarray = np.union1d(whole[whole <= leads[-1]], leads)
-    return found
+    return np.union1d(whole[whole <= leads[-1]], leads)
 
 
-def make_study(
-    model: Model,
-    path: Path,
-    columns: VerificationColumns,
-    locations: ColumnLocations,
-    leads: np.ndarray,
-    runs: LeadRuns,
-    free_run: FreeRun,
-    window_days: int,
-) -> Study:
-    """Compute all that a report shows.
+def variable_studies(runs: Runs, window_days: int) -> tuple[VariableStudy, ...]:
+    """Scores of all variables, states, then diagnostics.
+
+    Raises:
+        InputError: a window of the climatology that is not odd or not in 1..365.
+    """
+    return tuple(_variable_study(runs, output, window_days) for output in range(runs.free.results.shape[-1]))
+
+
+def _variable_study(runs: Runs, output: int, window_days: int) -> VariableStudy:
+    truth = truth_of(runs.model, runs.columns, output, window_days)
+    by_lead = {int(lead): lead_sample(truth, runs.from_starts, int(lead)) for lead in runs.from_starts.leads}
+    free = free_run_sample(truth, runs.free)
+    return VariableStudy(
+        variable=truth.variable,
+        is_state=output < len(runs.model.state),
+        curve=tuple(lead_score(truth.variable, sample, runs.days(lead)) for lead, sample in by_lead.items()),
+        leads=tuple((runs.days(int(lead)), by_lead[int(lead)]) for lead in runs.leads),
+        free_run=free_run_score(truth, free, runs.free, runs.model.step_seconds),
+        free=free,
+        run=runs.free.results[..., output],
+        truth=runs.columns.output(output)[runs.free.labels(truth.variable)],
+    )
+
+
+def make_study(runs: Runs, variables: tuple[VariableStudy, ...], path: Path, window_days: int) -> Study:
+    """Compute what a report shows beside the variables' scores.
 
     Args:
-        model, columns: with the same variables.
-        path: file that the columns are from.
-        locations: of the same columns.
-        leads: steps asked for; ``runs`` has them and may have more.
-        runs, free_run: of the model on the columns.
+        runs: on the columns of a file. variables: of `variable_studies`.
+        path: the file, for locations, budgets and ranges.
         window_days: running mean of the climatologies.
 
     Raises:
-        InputError: the locations are of other columns.
+        InputError: the file lacks locations, or is of other columns.
     """
-    if len(locations.x) != columns.n_columns:
-        raise InputError(f"{path}: locations of {len(locations.x)} columns, expected those of {columns.n_columns}")
-    n_outputs = len(model.state) + len(model.diagnostics)
-    variables = tuple(
-        _variable_study(
-            model, truth_of(model, columns, output, window_days), columns.times, locations, leads, runs, free_run
-        )
-        for output in range(n_outputs)
-    )
+    locations, model = read_locations(path), runs.model
+    if len(locations.x) != runs.columns.n_columns:
+        raise InputError(f"{path}: locations of {len(locations.x)} columns, expected those of {runs.columns.n_columns}")
+    has_both_sides = locations.in_box.any() and not locations.in_box.all()
     truth = fields.read_truth(path, model.step_seconds)
-    of_run = fields.of_run(model, free_run, truth)
-    residuals = {"water": budgets.water_residual(of_run), "energy": budgets.energy_residual(of_run)}
-    same = {
-        # Where the emulator's cannot be closed there is nothing to compare with: ecLand's own is shown whole.
-        budget: truth if residual.values is None else truth.without(residual.left_out)
-        for budget, residual in residuals.items()
-    }
-    truth_residuals = {
-        "water": budgets.water_residual(same["water"]),
-        "energy": budgets.energy_residual(same["energy"]),
-    }
+    own = fields.of_run(model, runs.free, truth)
     return Study(
-        model=model,
+        runs=runs,
         file=path,
-        times=columns.times,
         locations=locations,
-        leads_days=tuple(float(lead * model.step_seconds / SECONDS_PER_DAY) for lead in leads),
-        n_starts=len(runs.starts),
         window_days=window_days,
         variables=variables,
-        residuals=residuals,
-        truth_residuals=truth_residuals,
-        budget_rows=tuple(_budget_rows(truth, residuals, truth_residuals)),
-        run_ranges=tuple(ranges.count(of_run)),
+        boxes={one.name: BoxComparison.of(one.free, locations) for one in variables} if has_both_sides else {},
+        budgets=budgets.compare(own, truth),
+        run_ranges=tuple(ranges.count(own)),
         truth_ranges=tuple(ranges.count(truth)),
-        free_cost=free_run.cost,
-        lead_cost=runs.cost,
     )
-
-
-def _variable_study(
-    model: Model,
-    truth: Truth,
-    times: np.ndarray,
-    locations: ColumnLocations,
-    leads: np.ndarray,
-    runs: LeadRuns,
-    free_run: FreeRun,
-) -> VariableStudy:
-    offset = label_offset(truth.variable)
-    labels = np.arange(1, len(free_run.results) + 1) + offset
-    run = free_run.results[..., truth.output].astype(np.float64)
-    values, climatology = truth.values[labels], truth.other_years[labels]
-    anomalies = run - climatology, values - climatology
-    has_climatology = bool(np.isfinite(climatology).all())
-    nothing = np.full(run.shape[1], np.nan)
-    squares = np.square(run - values).mean(axis=0)
-    usual_squares = np.square(values - climatology).mean(axis=0)
-    inside, regimes = locations.in_box, locations.grouping(groups.SNOW_REGIME)
-    both_sides = bool(inside.any() and not inside.all())
-    density, edges = _density(values, run)
-    return VariableStudy(
-        variable=truth.variable,
-        is_state=truth.output < len(model.state),
-        curve=tuple(lead_scores(truth, runs, runs.leads, model.step_seconds)),
-        leads=tuple(
-            (float(lead * model.step_seconds / SECONDS_PER_DAY), _lead_summary(truth, runs, int(lead), offset))
-            for lead in leads
-        ),
-        free_run=free_run_score(truth, free_run, model.step_seconds),
-        free=metrics.summary(run, values, climatology),
-        groups={
-            grouping.name: {
-                name: _of_columns(grouping.members(name), run, values, climatology) for name in grouping.classes
-            }
-            for grouping in locations.groupings
-        },
-        in_box=_of_columns(inside, run, values, climatology) if both_sides else None,
-        elsewhere=_of_columns(~inside, run, values, climatology) if both_sides else None,
-        box_interval=metrics.ratio_interval(squares[inside], squares[~inside]),
-        box_ratio_alike=math.nan if regimes is None else metrics.alike_ratio(squares, inside, regimes.labels),
-        box_ratio_climatology=metrics.rmse_ratio(usual_squares[inside], usual_squares[~inside]),
-        column_rmse=np.sqrt(squares),
-        column_bias=(run - values).mean(axis=0),
-        column_acc=metrics.acc_by_column(*anomalies) if has_climatology else nothing,
-        months=np.stack([monthly_means(field, times[labels]) for field in (values, run)]),
-        density=density,
-        edges=edges,
-        spread=float(values.std()),
-    )
-
-
-def _of_columns(chosen: np.ndarray, *values: np.ndarray) -> metrics.Summary:
-    run, truth, climatology = (field[:, chosen] for field in values)
-    return metrics.summary(run, truth, climatology)
-
-
-def _lead_summary(truth: Truth, runs: LeadRuns, lead: int, offset: int) -> metrics.Summary:
-    verified = runs.starts + lead + offset
-    return metrics.summary(runs.of(lead, truth.output), truth.values[verified], truth.other_years[verified])
-
-
-def monthly_means(values: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Means by calendar month of (n_times, n_columns): (12, n_columns), NaN for months without a time."""
-    months = np.asarray(times, dtype="datetime64[M]").astype(np.int64) % MONTHS
-    result = np.full((MONTHS, values.shape[1]), np.nan)
-    for month in np.unique(months):
-        result[month] = values[months == month].mean(axis=0)
-    return result
-
-
-def _density(truth: np.ndarray, run: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    # A handful of extremes must not push all else into one corner.
-    low, high = np.quantile(np.concatenate([truth.ravel(), run.ravel()]), (0.0002, 0.9998))
-    edges = np.linspace(low, high if high > low else low + 1.0, DENSITY_BINS + 1)
-    counts, _, _ = np.histogram2d(truth.ravel(), run.ravel(), bins=(edges, edges))
-    return counts, edges
-
-
-def _budget_rows(
-    truth: fields.Fields, residuals: dict[str, budgets.Residual], truth_residuals: dict[str, budgets.Residual]
-) -> list[BudgetRow]:
-    complete = {"water": budgets.water_residual(truth), "energy": budgets.energy_residual(truth)}
-    land, snowy = budgets.land_only(truth), budgets.is_snowy(truth)
-    rows = []
-    for budget, residual in residuals.items():
-        candidates: Sequence[tuple[str, budgets.Residual]] = [("emulator", residual), ("ecLand", complete[budget])]
-        if residual.left_out and residual.values is not None:
-            candidates = [*candidates, ("ecLand, same storages", truth_residuals[budget])]
-        for whose, of_whom in candidates:
-            if of_whom.values is None:
-                rows.append(BudgetRow(budget, whose, "all columns", None))
-                continue
-            on_land = np.broadcast_to(land, of_whom.values.shape)
-            subsets = {"all columns": np.ones_like(on_land), "no lake, no town": on_land}
-            if snowy is not None:
-                subsets |= {"no lake, no town, no snow": on_land & ~snowy, "no lake, no town, snow": on_land & snowy}
-            for where, chosen in subsets.items():
-                found = budgets.score(of_whom.values, truth.step_seconds, budget == "water", chosen)
-                rows.append(BudgetRow(budget, whose, where, found))
-    return rows

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.evaluation.scores import baselines
+from ailand_gt4py.evaluation.scores.climatology import day_of_year_climatology
 from ailand_gt4py.training.statistics import RunningStatistics
 from ailand_gt4py.training.tensors import Tensors
 from ailand_gt4py.training.windows import Values, WindowData
@@ -169,7 +169,7 @@ def error_scales(data: WindowData, scaling: Scaling, anomaly_factor: float, colu
                 squares[index] += ((state[:, lag:] - state[:, :-lag]) ** 2).sum(axis=(0, 1))
                 counts[index] += state.shape[0] * (state.shape[1] - lag) * known
         by_time = state.transpose(1, 0, 2)
-        climatology = baselines.day_of_year_climatology(by_time, block.times, window_days=1)
+        climatology = day_of_year_climatology(by_time, block.times, window_days=1)
         anomalies += ((by_time - climatology) ** 2).sum(axis=(0, 1))
         n_values += state.shape[0] * state.shape[1] * known
     # A state may be known in short columns only: for longer leads its anomalies alone count.

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from ailand_gt4py.evaluation.scores import baselines
+from ailand_gt4py.evaluation.scores.climatology import day_of_year_climatology
+from ailand_gt4py.evaluation.scores.moments import rmse
 from ailand_gt4py.training.network import LayerNormNetwork
 from ailand_gt4py.training.rollout import free_run
 from ailand_gt4py.training.scaling import Scaling, bounds, scale, shift
@@ -84,7 +85,7 @@ class Validator:
         for block in data.blocks(columns):
             first = np.unique(np.linspace(0, block.forcing.shape[1] - longest, starts).round().astype(int))
             truth = block.state.astype(np.float64)
-            usual = baselines.day_of_year_climatology(truth.transpose(1, 0, 2), block.times, window_days=1)
+            usual = day_of_year_climatology(truth.transpose(1, 0, 2), block.times, window_days=1)
             verified = first[:, None] + self._leads  # (n_starts, n_leads)
             at_leads = truth[:, verified]
             persistence.append((at_leads - truth[:, first][:, :, None]).reshape(-1, *at_leads.shape[2:]))
@@ -93,7 +94,7 @@ class Validator:
         runs_columns, runs_windows = (np.concatenate(parts) for parts in zip(*runs, strict=True))
         self._known, self._whole_known = data.state_known[runs_columns], data.state_known[columns]
         self._persistence, self._climatology = (
-            baselines.rmse(np.concatenate(errors), axis=0, where=self._known[:, None]) * self._state_scale
+            rmse(np.concatenate(errors), axis=0, where=self._known[:, None]) * self._state_scale
             for errors in (persistence, climatology)
         )
         self._columns, self._windows = torch.from_numpy(runs_columns), torch.from_numpy(runs_windows)
@@ -106,10 +107,10 @@ class Validator:
         states, diagnosed = free_run(network, tensors, self._columns, self._windows, longest)
         ends = torch.from_numpy(self._leads)
         truth = tensors.state_at(self._columns, self._windows + ends[:, None])
-        model = baselines.rmse((states[ends - 1] - truth).numpy(), axis=1, where=self._known) * self._state_scale
+        model = rmse((states[ends - 1] - truth).numpy(), axis=1, where=self._known) * self._state_scale
         windows = self._windows + torch.arange(longest)[:, None]
         error = torch.clamp(diagnosed, *self._diagnostic_bounds) - tensors.diagnostics_at(self._columns, windows)
-        diagnostics = baselines.rmse(error.numpy(), axis=(0, 1)) * self._diagnostic_scale
+        diagnostics = rmse(error.numpy(), axis=(0, 1)) * self._diagnostic_scale
         start = torch.zeros(len(self._whole), dtype=torch.int64)
         whole, _ = free_run(network, tensors, self._whole, start, self._whole_length)
         error = whole - tensors.state_at(self._whole, torch.arange(1, self._whole_length + 1)[:, None])
@@ -119,6 +120,6 @@ class Validator:
             persistence=self._persistence,
             climatology=self._climatology,
             diagnostics=diagnostics,
-            whole_run=baselines.rmse(error.numpy(), axis=(0, 1), where=self._whole_known) * self._state_scale,
+            whole_run=rmse(error.numpy(), axis=(0, 1), where=self._whole_known) * self._state_scale,
             whole_run_bounds=reached * self._state_scale + self._state_shift,
         )

@@ -13,11 +13,15 @@ from ailand_gt4py.core.files import whole_file
 from ailand_gt4py.evaluation.figures.style import (
     DIAGNOSTIC_COLOUR,
     STATE_COLOUR,
+    colour_of,
     date_axis,
     location_text,
     nearest_column,
+    new_figure,
+    styled,
     units_text,
 )
+from ailand_gt4py.evaluation.scores.moments import rmse
 from ailand_gt4py.evaluation.scores.verify import read_series
 from ailand_gt4py.io.output import ColumnOutput, Values
 from ailand_gt4py.weights.model import Variable
@@ -39,10 +43,8 @@ def daily_means(times: Values, values: Values) -> tuple[Values, Values]:
 def rmse_text(run: Values, reference: Values, units: str) -> str:
     """RMSE over all labels but the first, as in the score table."""
     error = (run.astype(np.float64) - reference)[1:]
-    error = error[np.isfinite(error)]
-    if error.size == 0:
-        return ""
-    return f"RMSE {math.sqrt(float(np.mean(error**2))):.3g} {units_text(units)}".rstrip()
+    found = float(rmse(error, where=np.isfinite(error)))
+    return "" if math.isnan(found) else f"RMSE {found:.3g} {units_text(units)}".rstrip()
 
 
 def draw_run(
@@ -81,11 +83,7 @@ def draw_run(
 
 
 def draw_columns(
-    variables: Sequence[Variable],
-    times: Values,
-    series: dict[str, Values],
-    truth: dict[str, Values],
-    title: str,
+    variables: Sequence[Variable], times: Values, series: dict[str, Values], truth: dict[str, Values], title: str
 ) -> Any:
     """The figure: a panel for each variable, the reference in dark grey, the emulator in colour.
 
@@ -98,52 +96,48 @@ def draw_columns(
     Returns:
         A matplotlib figure.
     """
-    import matplotlib  # takes its time, and most runs draw nothing
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
-
     is_daily = bool(times[-1] - times[0] >= DAILY_MEANS_FROM)
     n_across = 3 if len(variables) > 4 else min(len(variables), 2)
     n_down = math.ceil(len(variables) / n_across)
-    with matplotlib.rc_context(
-        {
-            "font.size": 8,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.linewidth": 0.6,
-            "svg.hashsalt": "ailand",
-        }
-    ):
-        figure = Figure(figsize=(3.6 * n_across, 1.65 * n_down + 0.7), layout="constrained")
-        FigureCanvasAgg(figure)
-        panels = figure.subplots(n_down, n_across, sharex=True, squeeze=False)
-        for panel, variable in zip(panels.flat, variables, strict=False):
-            name = variable.name
-            colour = STATE_COLOUR if variable.time_meaning == "window start" else DIAGNOSTIC_COLOUR
-            lines = [(series[name], colour, 0.8, "aiLand")]
-            if name in truth:
-                lines.insert(0, (truth[name], REFERENCE_COLOUR, 1.7, "ecLand"))
-                panel.text(
-                    0.995, 1.02, rmse_text(series[name], truth[name], variable.units),
-                    transform=panel.transAxes, ha="right", va="bottom", fontsize=7, color="0.35",
-                )  # fmt: skip
-            for values, line_colour, width, label in lines:
-                x, y = daily_means(times, values) if is_daily else (times, values)
-                panel.plot(x, y, color=line_colour, lw=width, label=label)
-            panel.set_title(name, loc="left", fontsize=9, fontweight="bold", pad=4)
-            panel.set_ylabel(units_text(variable.units))
-            panel.grid(axis="y", lw=0.3, color="0.85")
-            date_axis(panel)
-        for panel in list(panels.flat)[len(variables) :]:
+    with styled():
+        figure = new_figure(3.6 * n_across, 1.65 * n_down + 0.7)
+        panels = list(figure.subplots(n_down, n_across, sharex=True, squeeze=False).flat)
+        for panel, variable in zip(panels, variables, strict=False):
+            _draw_variable(panel, variable, times, series[variable.name], truth.get(variable.name), is_daily)
+        for panel in panels[len(variables) :]:
             panel.set_axis_off()
-        for panel in list(panels.flat)[max(0, len(variables) - n_across) : len(variables)]:
+        for panel in panels[max(0, len(variables) - n_across) : len(variables)]:
             panel.tick_params(labelbottom=True)
-        entries = [Line2D([], [], color=REFERENCE_COLOUR, lw=1.8, label="ecLand")] if truth else []
-        entries.append(Line2D([], [], color=STATE_COLOUR, lw=1.4, label="aiLand, state"))
-        if any(variable.time_meaning != "window start" for variable in variables):
-            entries.append(Line2D([], [], color=DIAGNOSTIC_COLOUR, lw=1.4, label="aiLand, diagnostics"))
-        figure.legend(handles=entries, loc="outside lower center", ncols=len(entries), frameon=False)
+        _legend(figure, variables, has_truth=bool(truth))
         note = "daily means; RMSE of all labels" if is_daily and truth else "daily means" if is_daily else ""
         figure.suptitle(title + (f" ({note})" if note else ""), fontsize=11)
     return figure
+
+
+def _draw_variable(
+    panel: Any, variable: Variable, times: Values, run: Values, truth: Values | None, is_daily: bool
+) -> None:
+    lines = [(run, colour_of(variable.time_meaning == "window start"), 0.8)]
+    if truth is not None:
+        lines.insert(0, (truth, REFERENCE_COLOUR, 1.7))
+        panel.text(
+            0.995, 1.02, rmse_text(run, truth, variable.units),
+            transform=panel.transAxes, ha="right", va="bottom", fontsize=7, color="0.35",
+        )  # fmt: skip
+    for values, colour, width in lines:
+        x, y = daily_means(times, values) if is_daily else (times, values)
+        panel.plot(x, y, color=colour, lw=width)
+    panel.set_title(variable.name, loc="left", fontsize=9, fontweight="bold", pad=4)
+    panel.set_ylabel(units_text(variable.units))
+    panel.grid(axis="y", lw=0.3, color="0.85")
+    date_axis(panel)
+
+
+def _legend(figure: Any, variables: Sequence[Variable], has_truth: bool) -> None:
+    from matplotlib.lines import Line2D
+
+    entries = [Line2D([], [], color=REFERENCE_COLOUR, lw=1.8, label="ecLand")] if has_truth else []
+    entries.append(Line2D([], [], color=STATE_COLOUR, lw=1.4, label="aiLand, state"))
+    if any(variable.time_meaning != "window start" for variable in variables):
+        entries.append(Line2D([], [], color=DIAGNOSTIC_COLOUR, lw=1.4, label="aiLand, diagnostics"))
+    figure.legend(handles=entries, loc="outside lower center", ncols=len(entries), frameon=False)

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.evaluation.figures import style as figure_style
 from ailand_gt4py.evaluation.figures.style import Drawing
+from ailand_gt4py.evaluation.scores.definitions import SCORES
 from ailand_gt4py.evaluation.scores.groups import HELD_OUT_BOX
 from ailand_gt4py.evaluation.study import Study, VariableStudy
 
@@ -20,19 +22,22 @@ COASTLINES = Path(__file__).with_name("coastlines.json")
 #: Variables of the maps, those of them that there are.
 MAPPED = ("swvl1", "swvl3", "stl1", "stl3", "sd", "skt", "sshf", "slhf")
 
+#: Bins along each side of the density of truth and run.
+DENSITY_BINS = 90
+
 #: Degrees around the columns that a map shows at least.
 MARGIN = 6.0
 
 
 @functools.cache
-def coastlines() -> tuple[np.ndarray, ...]:
+def coastlines() -> tuple[Values, ...]:
     """Coastlines, (n_points, 2) longitude and latitude in degrees each."""
     lines = json.loads(COASTLINES.read_text(encoding="utf-8"))["lines"]
     return tuple(np.array(line) for line in lines)
 
 
 @functools.cache
-def _coast() -> np.ndarray:
+def _coast() -> Values:
     """All coastlines as one line with gaps: much quicker to draw than a line each."""
     gap = np.full((1, 2), np.nan)
     return np.concatenate([part for line in coastlines() for part in (line, gap)])
@@ -54,7 +59,7 @@ def map_drawings(study: Study) -> list[Drawing]:
     return drawings
 
 
-def map_extent(longitude: np.ndarray, latitude: np.ndarray) -> tuple[float, float, float, float]:
+def map_extent(longitude: Values, latitude: Values) -> tuple[float, float, float, float]:
     """West, east, south and north of a map that shows all of the locations, degrees."""
     west, east = max(-180.0, longitude.min() - MARGIN), min(180.0, longitude.max() + MARGIN)
     south, north = max(-60.0, latitude.min() - MARGIN), min(85.0, latitude.max() + MARGIN)
@@ -64,7 +69,7 @@ def map_extent(longitude: np.ndarray, latitude: np.ndarray) -> tuple[float, floa
 def _maps(
     study: Study,
     shown: list[VariableStudy],
-    chosen: np.ndarray,
+    chosen: Values,
     extent: tuple[float, float, float, float],
     what: str,
 ) -> Drawing:
@@ -84,14 +89,11 @@ def _maps(
             panel.set_axis_off()
         for position, variable in enumerate(shown):
             pair = panels.flat[2 * position], panels.flat[2 * position + 1]
-            bound = figure_style.symmetric(variable.column_bias[chosen])
-            top = figure_style.upper(variable.column_rmse[chosen])
-            for panel, values, name, colours, limits in (
-                (pair[0], variable.column_rmse, "RMSE", "YlOrRd", (0.0, top)),
-                (pair[1], variable.column_bias, "bias", "RdBu_r", (-bound, bound)),
-            ):
-                title = f"{variable.name} {figure_style.with_units(name, variable.units)}"
-                draw_map(figure, panel, locations, values[chosen], colours, limits, extent, title)
+            for panel, name, colours, is_signed in ((pair[0], "rmse", "YlOrRd", 0), (pair[1], "bias", "RdBu_r", 1)):
+                values = variable.by_column(name)[chosen]
+                bound = figure_style.symmetric(values)
+                title = f"{variable.name} {figure_style.with_units(SCORES[name].title, variable.units)}"
+                draw_map(figure, panel, locations, values, colours, (-bound * is_signed, bound), extent, title)
                 # The scale of colours of the panel to the left is where its latitudes would be.
                 panel.tick_params(labelleft=panel in panels[:, 0])
     return Drawing(
@@ -112,8 +114,8 @@ def map_shrink(extent: tuple[float, float, float, float]) -> float:
 def draw_map(
     figure: Any,
     panel: Any,
-    locations: tuple[np.ndarray, np.ndarray],
-    values: np.ndarray,
+    locations: tuple[Values, Values],
+    values: Values,
     colours: str,
     limits: tuple[float, float],
     extent: tuple[float, float, float, float],
@@ -155,10 +157,18 @@ def draw_map(
     bar.ax.tick_params(labelsize=6, length=2)
 
 
-def _ticks(low: float, high: float) -> np.ndarray:
+def _ticks(low: float, high: float) -> Values:
     step = next((step for step in (5.0, 10.0, 20.0, 30.0, 60.0) if (high - low) / step <= 6.0), 60.0)
     first = np.ceil(low / step) * step
     return np.arange(first, high + 1e-9, step)
+
+
+def density(truth: Values, run: Values) -> tuple[Values, Values]:
+    """Numbers of pairs in `DENSITY_BINS` squared, truth along the first axis, and the edges of the bins of both."""
+    # A handful of extremes must not push all else into one corner.
+    low, high = np.quantile(np.stack([truth, run], dtype=np.float64), (0.0002, 0.9998))
+    edges = np.linspace(low, high if high > low else low + 1.0, DENSITY_BINS + 1)
+    return np.histogram2d(truth.ravel(), run.ravel(), bins=(edges, edges))[0], edges
 
 
 def density_drawing(study: Study) -> Drawing:
@@ -167,17 +177,15 @@ def density_drawing(study: Study) -> Drawing:
 
     with figure_style.styled():
         figure, panels = figure_style.grid(len(study.variables), 5, 2.0)
-        mesh = None
-        highest = max(float(variable.density.max()) for variable in study.variables)
-        for panel, variable in zip(panels, study.variables, strict=True):
-            edges = variable.edges
-            counts = np.where(variable.density > 0, variable.density, np.nan).T
-            norm = LogNorm(1.0, max(highest, 2.0))
-            mesh = panel.pcolormesh(edges, edges, counts, cmap="viridis", norm=norm, rasterized=True)
+        densities = [density(variable.truth, variable.run) for variable in study.variables]
+        norm = LogNorm(1.0, max(2.0, *(float(counts.max()) for counts, _ in densities)))
+        for panel, variable, (counts, edges) in zip(panels, study.variables, densities, strict=True):
+            shown = np.where(counts > 0, counts, np.nan).T
+            mesh = panel.pcolormesh(edges, edges, shown, cmap="viridis", norm=norm, rasterized=True)
             panel.plot(edges[[0, -1]], edges[[0, -1]], color="0.1", lw=0.6, ls="--")
             panel.set_aspect("equal")
             panel.locator_params(nbins=4)
-            title = f"{variable.name}   r = {variable.free.correlation:.3f}"
+            title = f"{variable.name}   r = {SCORES['correlation'].of(variable.free):.3f}"
             panel.set_title(title, loc="left", fontsize=8)
             panel.set_xlabel(figure_style.with_units("ecLand", variable.units), fontsize=7.5)
             panel.set_ylabel(figure_style.with_units("emulator", variable.units), fontsize=7.5)
@@ -194,11 +202,12 @@ def density_drawing(study: Study) -> Drawing:
 
 def box_drawing(study: Study) -> Drawing | None:
     """RMSE in the held-out box over RMSE elsewhere; None where one of them has no columns."""
-    shown = [variable for variable in study.variables if variable.box_ratio is not None]
+    boxes = study.boxes
+    shown = [one for one in study.variables if one.name in boxes and np.isfinite(boxes[one.name].ratio)]
     if not shown:
         return None
-    ratios = np.array([variable.box_ratio for variable in shown])
-    low, high = np.array([variable.box_interval for variable in shown]).T
+    ratios = [boxes[one.name].ratio for one in shown]
+    low, high = np.array([boxes[one.name].interval for one in shown]).T
     with figure_style.styled():
         figure = figure_style.new_figure(6.4, 0.21 * len(shown) + 0.9)
         panel = figure.subplots()

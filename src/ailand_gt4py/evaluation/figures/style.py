@@ -73,7 +73,7 @@ def styled() -> Iterator[None]:
 def new_figure(width: float, height: float, layout: Literal["constrained"] | None = "constrained") -> Any:
     """An empty figure, inches; it needs no display.
 
-    With many panels the constrained layout takes longer than all the drawing: those have their places set.
+    With many panels the constrained layout takes longer than all the drawing: there the panels' positions are set.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -129,15 +129,10 @@ def colour_of(is_state: bool) -> str:
     return STATE_COLOUR if is_state else DIAGNOSTIC_COLOUR
 
 
-def symmetric(values: np.ndarray) -> float:
-    """A bound for a colour scale around zero: the 98th percentile of magnitudes, positive."""
+def symmetric(values: Values) -> float:
+    """A bound for a colour scale: the 98th percentile of magnitudes, positive."""
     finite = np.abs(values[np.isfinite(values)])
     return float(np.quantile(finite, 0.98)) or 1e-12 if finite.size else 1.0
-
-
-def upper(values: np.ndarray) -> float:
-    """A bound for a colour scale from zero: the 98th percentile, positive."""
-    return symmetric(values)
 
 
 def nearest_column(latitude: Values, longitude: Values, at: tuple[float, float] | None) -> int:

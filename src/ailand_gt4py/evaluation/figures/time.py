@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.evaluation import budgets, literature
-from ailand_gt4py.evaluation.columns import VerificationColumns
 from ailand_gt4py.evaluation.figures import style as figure_style
 from ailand_gt4py.evaluation.figures.series import draw_columns
-from ailand_gt4py.evaluation.figures.style import Drawing, location_text, nearest_column, units_text
-from ailand_gt4py.evaluation.runs import FreeRun, label_offset
-from ailand_gt4py.evaluation.study import MONTHS, Study, VariableStudy
-from ailand_gt4py.weights.model import Model
+from ailand_gt4py.evaluation.figures.style import Drawing, location_text, nearest_column
+from ailand_gt4py.evaluation.study import Study, VariableStudy
+
+MONTHS = 12
 
 #: Days of the figure that shows single windows.
 CLOSE_UP_DAYS = 14
@@ -33,7 +33,7 @@ def choose_column(study: Study, at: tuple[float, float] | None) -> int:
     """
     if at is not None:
         return nearest_column(study.locations.latitude, study.locations.longitude, at)
-    errors = np.stack([variable.column_rmse for variable in study.variables])
+    errors = np.stack([variable.by_column("rmse") for variable in study.variables])
     usual = np.median(errors, axis=1, keepdims=True)
     # A variable that does not err in most columns (snow) says nothing about how ordinary one is.
     ratios = (errors / np.where(usual > 0.0, usual, np.nan))[usual[:, 0] > 0.0]
@@ -42,61 +42,53 @@ def choose_column(study: Study, at: tuple[float, float] | None) -> int:
     return int(np.argmin(np.abs(np.log(np.maximum(np.median(ratios, axis=0), 1e-12)))))
 
 
-def column_series(
-    model: Model, columns: VerificationColumns, run: FreeRun, column: int
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+def column_series(study: Study, column: int) -> tuple[dict[str, Values], dict[str, Values]]:
     """Emulator and truth of a column by label: name -> (n_times,) each, NaN at labels that the run does not reach."""
-    n_times, n_state = columns.n_times, len(model.state)
+    columns, run = study.runs.columns, study.runs.free
     series, truth = {}, {}
-    for output, variable in enumerate((*model.state, *model.diagnostics)):
-        source = columns.state if output < n_state else columns.diagnostics
-        own = source[:, column, output if output < n_state else output - n_state].astype(np.float64)
-        values = np.full(n_times, np.nan)
-        labels = np.arange(1, n_times) + label_offset(variable)
-        values[labels] = run.results[:, column, output]
-        if output < n_state:
-            values[0] = own[0]
-        series[variable.name], truth[variable.name] = values, own
+    for output, one in enumerate(study.variables):
+        truth[one.name] = columns.output(output)[:, column].astype(np.float64)
+        values = np.full(columns.n_times, np.nan)
+        values[run.labels(one.variable)] = one.run[:, column]
+        if one.is_state:
+            values[0] = truth[one.name][0]
+        series[one.name] = values
     return series, truth
 
 
-def series_drawings(
-    study: Study, columns: VerificationColumns, run: FreeRun, at: tuple[float, float] | None
-) -> list[Drawing]:
+def series_drawings(study: Study, at: tuple[float, float] | None) -> list[Drawing]:
     """A column through the whole period in daily means, and two weeks of it window by window."""
-    model, column = study.model, choose_column(study, at)
-    series, truth = column_series(model, columns, run, column)
-    variables = (*model.state, *model.diagnostics)
+    column, times = choose_column(study, at), study.times
+    series, truth = column_series(study, column)
+    variables = [one.variable for one in study.variables]
     where = _describe(study, column)
     chosen = "nearest to the location asked for" if at is not None else "whose errors are the most ordinary of all"
-    whole = draw_columns(variables, columns.times, series, truth, f"ecLand and emulator at {where}")
     drawings = [
         Drawing(
-            whole,
+            draw_columns(variables, times, series, truth, f"ecLand and emulator at {where}"),
             "png",
             f"Time series of all states and diagnostics of ecLand and the emulator's free run at {where}.",
             f"Free run and ecLand at {where}: the column {chosen}. The emulator (colour) starts from ecLand's state "
             "(grey) at the first label and is never corrected. Daily means where the period exceeds four months.",
         )
     ]
-    part = close_up(columns.times, float(study.locations.latitude[column]), model.step_seconds)
+    step_seconds = study.model.step_seconds
+    part = close_up(times, float(study.locations.latitude[column]), step_seconds)
     if part is not None:
-        cut = {name: values[part] for name, values in series.items()}
-        cut_truth = {name: values[part] for name, values in truth.items()}
-        figure = draw_columns(variables, columns.times[part], cut, cut_truth, f"Two weeks at {where}")
+        cut, cut_truth = ({name: values[part] for name, values in one.items()} for one in (series, truth))
         drawings.append(
             Drawing(
-                figure,
+                draw_columns(variables, times[part], cut, cut_truth, f"Two weeks at {where}"),
                 "png",
                 f"Two weeks of summer at {where}, every window, ecLand and the emulator's free run.",
                 "The same run in two weeks of the last summer of the file, window by window "
-                f"({model.step_seconds / 3600:g} h): the daily cycle after months without correction.",
+                f"({step_seconds / 3600:g} h): the daily cycle after months without correction.",
             )
         )
     return drawings
 
 
-def close_up(times: np.ndarray, latitude: float, step_seconds: float) -> slice | None:
+def close_up(times: Values, latitude: float, step_seconds: float) -> slice | None:
     """Two weeks in the last summer (January in the south) of the labels; None for a file of less than a month."""
     steps = round(CLOSE_UP_DAYS * 86_400.0 / step_seconds)
     if len(times) < 2 * steps:
@@ -140,7 +132,7 @@ def lead_drawing(study: Study) -> Drawing:
 def _draw_leads(panel: Any, variable: VariableStudy) -> None:
     days = np.array([score.lead_days for score in variable.curve])
 
-    def curve(attribute: str) -> np.ndarray:
+    def curve(attribute: str) -> Values:
         return np.array([getattr(score, attribute) for score in variable.curve])
 
     draw = panel.plot
@@ -164,6 +156,15 @@ def _draw_leads(panel: Any, variable: VariableStudy) -> None:
     panel.set_ylabel(figure_style.with_units("RMSE", variable.units))
 
 
+def monthly_means(values: Values, times: Values) -> Values:
+    """Means by calendar month of (n_times, n_columns): (12, n_columns), NaN for months without a time."""
+    months = np.asarray(times, dtype="datetime64[M]").astype(np.int64) % MONTHS
+    result = np.full((MONTHS, values.shape[1]), np.nan)
+    for month in np.unique(months):
+        result[month] = values[months == month].mean(axis=0, dtype=np.float64)
+    return result
+
+
 def season_drawing(study: Study) -> Drawing | None:
     """Mean seasonal cycles by climate; None where the file has no climates."""
     grouping = study.locations.grouping("climate")
@@ -178,20 +179,21 @@ def season_drawing(study: Study) -> Drawing | None:
         panels = figure.subplots(len(climates), len(shown), squeeze=False, sharex=True, sharey="col")
         figure.subplots_adjust(0.17, 0.6 / total, 0.99, 1.0 - 0.3 / total, wspace=0.42, hspace=0.22)
         months = np.arange(1, MONTHS + 1)
+        means = {
+            one.name: [monthly_means(field, study.labels_of(one)) for field in (one.truth, one.run)] for one in shown
+        }
         for row, climate in enumerate(climates):
             chosen = grouping.members(climate)
             for position, variable in enumerate(shown):
                 panel = panels[row, position]
-                truth, run = (field[:, chosen].mean(axis=1) for field in variable.months)
+                truth, run = (field[:, chosen].mean(axis=1) for field in means[variable.name])
                 panel.plot(months, truth, color=figure_style.TRUTH_COLOUR, lw=2.0, label="ecLand")
                 panel.plot(months, run, color=figure_style.colour_of(variable.is_state), lw=1.1, label="emulator")
                 panel.grid(lw=0.3, color="0.9")
                 panel.set_xticks(months[::3], _MONTH_LETTERS[::3])
                 panel.tick_params(labelsize=6.5, length=2, pad=1.5)
                 if row == 0:
-                    shown_units = units_text(variable.units)
-                    title = variable.name + (f" ({shown_units})" if shown_units else "")
-                    panel.set_title(title, fontweight="bold")
+                    panel.set_title(figure_style.with_units(variable.name, variable.units), fontweight="bold")
             panels[row, 0].set_ylabel(
                 f"{climate}\n{int(chosen.sum())} col.", rotation=0, ha="right", va="center", fontsize=7.0, labelpad=8
             )
@@ -208,13 +210,13 @@ def season_drawing(study: Study) -> Drawing | None:
 
 def budget_drawing(study: Study) -> Drawing | None:
     """Distributions of the residuals of both budgets; None where not even ecLand's can be had."""
-    shown = [name for name, residual in study.truth_residuals.items() if residual.values is not None]
+    shown = [name for name, residual in study.budgets.truth.items() if residual.values is not None]
     if not shown:
         return None
     with figure_style.styled():
         figure, panels = figure_style.grid(len(shown), 2, 2.7)
         for panel, name in zip(panels, shown, strict=True):
-            _draw_residuals(panel, study.residuals[name], study.truth_residuals[name])
+            _draw_residuals(panel, study.budgets.run[name], study.budgets.truth[name])
     return Drawing(
         figure,
         "svg",
@@ -225,7 +227,7 @@ def budget_drawing(study: Study) -> Drawing | None:
 
 
 def _draw_residuals(panel: Any, run: budgets.Residual, truth: budgets.Residual) -> None:
-    both: Sequence[tuple[str, str, np.ndarray | None]] = (
+    both: Sequence[tuple[str, str, Values | None]] = (
         ("ecLand", figure_style.TRUTH_COLOUR, truth.values),
         ("emulator", figure_style.colour_of(is_state=True), run.values),
     )

@@ -28,13 +28,13 @@ Alternatives::
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeVar, get_args
 
-import numpy as np
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, WrapValidator
 
 from ailand_gt4py.core.errors import InputError
 
@@ -42,25 +42,48 @@ TRANSFER_SCHEMA = "ailand-transfer-1"
 ALTERNATIVES_SCHEMA = "ailand-alternatives-1"
 
 
-@dataclasses.dataclass(frozen=True)
-class Transfer:
-    """A transfer matrix for each of some variables.
-
-    Attributes:
-        trained_on, tested_on: names of rows and columns.
-        matrices: (name, units, values (n_rows, n_columns), NaN where there is none).
-    """
-
-    title: str
-    metric: str
-    trained_on: tuple[str, ...]
-    tested_on: tuple[str, ...]
-    matrices: tuple[tuple[str, str, np.ndarray], ...]
-    note: str
+def _distinct(names: list[str]) -> list[str]:
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ValueError(f"found '{repeated[0]}' more than once, expected different names")
+    return names
 
 
-@dataclasses.dataclass(frozen=True)
-class Method:
+Text = Annotated[str, Field(pattern=r"\S")]
+Names = Annotated[list[Text], Field(min_length=1), AfterValidator(_distinct)]
+#: NaN for null.
+Number = Annotated[FiniteFloat, WrapValidator(lambda value, check: math.nan if value is None else check(value))]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class VariableUnits(_Part):
+    """A variable that scores are of."""
+
+    name: Text
+    units: Text
+
+
+class Matrix(VariableUnits):
+    """Scores of a variable, (n_rows, n_columns), NaN where there is none."""
+
+    values: Annotated[list[Annotated[list[Number], Field(min_length=1)]], Field(min_length=1)]
+
+
+class Transfer(_Part):
+    """A transfer matrix for each of some variables; ``trained_on`` and ``tested_on`` name rows and columns."""
+
+    title: Text = "Transfer between regions"
+    metric: Text
+    trained_on: Names
+    tested_on: Names
+    variables: Annotated[list[Matrix], Field(min_length=1)]
+    note: Text = ""
+
+
+class Method(_Part):
     """One alternative; NaN for numbers that are not known.
 
     Attributes:
@@ -68,103 +91,27 @@ class Method:
         training_minutes: of its training.
     """
 
-    name: str
-    scores: dict[str, float]
-    parameters: float
-    microseconds: float
-    training_minutes: float
-    note: str
+    name: Text
+    scores: dict[str, Number]
+    parameters: Number = math.nan
+    microseconds: Number = math.nan
+    training_minutes: Number = math.nan
+    note: Text = ""
 
 
-@dataclasses.dataclass(frozen=True)
-class Alternatives:
-    """A table of alternatives.
+class Alternatives(_Part):
+    """A table of alternatives, whose columns are scores of the variables."""
 
-    Attributes:
-        variables: (name, units), the columns of scores.
-    """
+    title: Text = "Alternatives"
+    metric: Text
+    variables: Annotated[list[VariableUnits], Field(min_length=1)]
+    methods: Annotated[list[Method], Field(min_length=1)]
+    note: Text = ""
 
-    title: str
-    metric: str
-    variables: tuple[tuple[str, str], ...]
-    methods: tuple[Method, ...]
-    note: str
-
-
-class _Node:
-    """A part of a JSON file that knows where it is, for messages."""
-
-    def __init__(self, value: Any, where: str) -> None:
-        self.value, self.where = value, where
-
-    def fail(self, found: str, expected: str) -> InputError:
-        return InputError(f"{self.where}: found {found}, expected {expected}")
-
-    def object(self, required: set[str], optional: set[str]) -> dict[str, _Node]:
-        if not isinstance(self.value, dict):
-            raise self.fail(_kind(self.value), "an object")
-        missing = sorted(required - self.value.keys())
-        if missing:
-            raise self.fail("no " + ", ".join(f"'{key}'" for key in missing), f"the keys {', '.join(sorted(required))}")
-        unknown = sorted(self.value.keys() - required - optional)
-        if unknown:
-            known = ", ".join(sorted(required | optional))
-            raise self.fail("the unknown " + ", ".join(f"'{key}'" for key in unknown), f"none but {known}")
-        return {key: _Node(value, f"{self.where}, {key}") for key, value in self.value.items()}
-
-    def items(self) -> list[_Node]:
-        if not isinstance(self.value, list) or not self.value:
-            raise self.fail(_kind(self.value), "a list with at least one entry")
-        return [_Node(value, f"{self.where}[{index}]") for index, value in enumerate(self.value)]
-
-    def text(self) -> str:
-        if not isinstance(self.value, str) or not self.value.strip():
-            raise self.fail(_kind(self.value), "a text that is not empty")
-        return self.value
-
-    def texts(self) -> tuple[str, ...]:
-        found = tuple(item.text() for item in self.items())
-        repeated = sorted({text for text in found if found.count(text) > 1})
-        if repeated:
-            raise self.fail(f"'{repeated[0]}' more than once", "different names")
-        return found
-
-    def number(self) -> float:
-        if self.value is None:
-            return math.nan
-        if isinstance(self.value, bool) or not isinstance(self.value, (int, float)) or not math.isfinite(self.value):
-            raise self.fail(_kind(self.value), "a finite number or null")
-        return float(self.value)
-
-
-def _kind(value: Any) -> str:
-    if isinstance(value, dict):
-        return "an object"
-    if isinstance(value, list):
-        return "a list" if value else "an empty list"
-    return repr(value)
-
-
-def _read(path: Path, schema: str, required: set[str], optional: set[str]) -> dict[str, _Node]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}; expected a JSON file") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: is no JSON ({error}); expected the schema '{schema}'") from error
-    root = _Node(content, str(path))
-    found = content.get("schema") if isinstance(content, dict) else None
-    if found != schema:
-        raise root.fail(f"the schema {found!r}", f"'{schema}'")
-    return root.object({"schema", *required}, optional)
-
-
-def _text(node: _Node | None) -> str:
-    return node.text() if node is not None else ""
-
-
-def _number(node: _Node | None) -> float:
-    return node.number() if node is not None else math.nan
+    def lowest(self, name: str) -> float:
+        """The lowest score of a variable; NaN where no method has one."""
+        scores = (method.scores.get(name, math.nan) for method in self.methods)
+        return min(filter(math.isfinite, scores), default=math.nan)
 
 
 def read_transfer(path: Path) -> Transfer:
@@ -173,18 +120,16 @@ def read_transfer(path: Path) -> Transfer:
     Raises:
         InputError: the file does not follow the schema; names the position in it.
     """
-    root = _read(path, TRANSFER_SCHEMA, {"metric", "trained_on", "tested_on", "variables"}, {"title", "note"})
-    rows, columns = root["trained_on"].texts(), root["tested_on"].texts()
-    matrices = []
-    for item in root["variables"].items():
-        entry = item.object({"name", "units", "values"}, set())
-        values = [[cell.number() for cell in row.items()] for row in entry["values"].items()]
-        if [len(row) for row in values] != [len(columns)] * len(rows):
-            shape = f"{len(values)} rows of lengths {sorted({len(row) for row in values})}"
-            raise entry["values"].fail(shape, f"{len(rows)} rows of length {len(columns)}")
-        matrices.append((entry["name"].text(), entry["units"].text(), np.array(values)))
-    title = _text(root.get("title")) or "Transfer between regions"
-    return Transfer(title, root["metric"].text(), rows, columns, tuple(matrices), _text(root.get("note")))
+    found = _read(path, TRANSFER_SCHEMA, Transfer)
+    n_rows, n_columns = len(found.trained_on), len(found.tested_on)
+    for index, matrix in enumerate(found.variables):
+        lengths = [len(row) for row in matrix.values]
+        if lengths != [n_columns] * n_rows:
+            raise InputError(
+                f"{path}, variables[{index}], values: found {len(lengths)} rows of lengths {sorted(set(lengths))}, "
+                f"expected {n_rows} rows of length {n_columns}"
+            )
+    return found
 
 
 def read_alternatives(path: Path) -> Alternatives:
@@ -193,24 +138,74 @@ def read_alternatives(path: Path) -> Alternatives:
     Raises:
         InputError: the file does not follow the schema; names the position in it.
     """
-    root = _read(path, ALTERNATIVES_SCHEMA, {"metric", "variables", "methods"}, {"title", "note"})
-    entries = [item.object({"name", "units"}, set()) for item in root["variables"].items()]
-    variables = tuple((entry["name"].text(), entry["units"].text()) for entry in entries)
-    known = {name for name, _ in variables}
-    methods = []
-    for item in root["methods"].items():
-        extra = {"parameters", "microseconds", "training_minutes", "note"}
-        entry = item.object({"name", "scores"}, extra)
-        found = entry["scores"].object(set(), known)
-        methods.append(
-            Method(
-                name=entry["name"].text(),
-                scores={name: found[name].number() if name in found else math.nan for name, _ in variables},
-                parameters=_number(entry.get("parameters")),
-                microseconds=_number(entry.get("microseconds")),
-                training_minutes=_number(entry.get("training_minutes")),
-                note=_text(entry.get("note")),
+    found = _read(path, ALTERNATIVES_SCHEMA, Alternatives)
+    known = [variable.name for variable in found.variables]
+    for index, method in enumerate(found.methods):
+        unknown = sorted(set(method.scores).difference(known))
+        if unknown:
+            raise InputError(
+                f"{path}, methods[{index}], scores: found the unknown '{unknown[0]}', expected none but "
+                f"{', '.join(sorted(known))}"
             )
-        )
-    title = _text(root.get("title")) or "Alternatives"
-    return Alternatives(title, root["metric"].text(), variables, tuple(methods), _text(root.get("note")))
+    return found
+
+
+PartT = TypeVar("PartT", bound=_Part)
+
+
+def _read(path: Path, schema: str, kind: type[PartT]) -> PartT:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}; expected a JSON file") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: is no JSON ({error}); expected the schema '{schema}'") from error
+    found = content.pop("schema", None) if isinstance(content, dict) else None
+    if found != schema:
+        raise InputError(f"{path}: found the schema {found!r}, expected '{schema}'")
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        raise InputError(f"{path}{_complaint(kind, error.errors()[0])}") from error
+
+
+#: What is expected, by the beginning of the name of pydantic's errors.
+_EXPECTED = {
+    "model": "an object",
+    "dict": "an object",
+    "list": "a list with at least one entry",
+    "too_short": "a list with at least one entry",
+    "string": "a text that is not empty",
+    "float": "a finite number or null",
+    "finite": "a finite number or null",
+}
+
+
+def _complaint(kind: type[_Part], error: Mapping[str, Any]) -> str:
+    """Where in a file what is wrong: ", variables[0], name: found 5, expected a text that is not empty"."""
+    what, keys = error["type"], list(error["loc"])
+    last = keys.pop() if what in ("missing", "extra_forbidden") else ""
+    where = "".join(f"[{key}]" if isinstance(key, int) else f", {key}" for key in keys)
+    fields = _part_at(kind, keys).model_fields
+    if what == "missing":
+        required = sorted(name for name, field in fields.items() if field.is_required())
+        return f"{where}: found no '{last}', expected the keys {', '.join(required)}"
+    if what == "extra_forbidden":
+        return f"{where}: found the unknown '{last}', expected none but {', '.join(sorted(fields))}"
+    if what == "value_error":
+        return f"{where}: {error['ctx']['error']}"
+    expected = next((text for name, text in _EXPECTED.items() if what.startswith(name)), error["msg"])
+    value = error["input"]
+    names = {dict: "an object", list: "a list" if value else "an empty list"}
+    found = next((name for type_, name in names.items() if isinstance(value, type_)), repr(value))
+    return f"{where}: found {found}, expected {expected}"
+
+
+def _part_at(kind: type[_Part], keys: Sequence[str | int]) -> type[_Part]:
+    """The innermost part of the schema that a position is in."""
+    for key in keys:
+        inner: list[Any] = [kind.model_fields[key].annotation] if key in kind.model_fields else []
+        while inner and not (isinstance(inner[0], type) and issubclass(inner[0], _Part)):
+            inner = list(get_args(inner[0]))
+        kind = inner[0] if inner else kind
+    return kind

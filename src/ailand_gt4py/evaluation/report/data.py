@@ -10,7 +10,8 @@ import numpy as np
 
 from ailand_gt4py.evaluation import literature
 from ailand_gt4py.evaluation.runs import SECONDS_PER_DAY, Cost
-from ailand_gt4py.evaluation.study import Study, VariableStudy
+from ailand_gt4py.evaluation.scores.definitions import SCORES
+from ailand_gt4py.evaluation.study import NO_COMPARISON, Study, VariableStudy, summary
 
 
 def plain(value: Any) -> Any:
@@ -28,23 +29,22 @@ def plain(value: Any) -> Any:
     return value
 
 
-def published_ratios(variable: VariableStudy) -> tuple[float, float, float] | None:
-    """RMSE over aiLand v1's published one at 1 day, 90 days and in the free run; NaN for leads that were not run.
+def published_ratios(variable: VariableStudy) -> list[float] | None:
+    """RMSE over aiLand v1's published one by `literature.PROTOCOLS`; NaN for leads that were not run.
 
     None for variables without a published number, or in other units.
     """
     published = literature.AILAND_V1_RMSE.get(variable.name)
     if published is None or variable.units != literature.UNITS[variable.name]:
         return None
-    by_days = {days: summary.rmse for days, summary in variable.leads}
-    own = [variable.free.rmse if days == 0.0 else by_days.get(days, math.nan) for _, days in literature.PROTOCOLS]
-    first, second, third = (mine / theirs for mine, theirs in zip(own, published, strict=True))
-    return first, second, third
+    rmse = {days: SCORES["rmse"].of(sample) for days, sample in (*variable.leads, (0.0, variable.free))}
+    pairs = zip(literature.PROTOCOLS, published, strict=True)
+    return [rmse.get(days, math.nan) / theirs for (_, days), theirs in pairs]
 
 
 def cost_text(cost: Cost, step_seconds: float) -> str:
     """A line on what a step costs, beside the physical model's cost for the same time."""
-    low, high = (micro * step_seconds / literature.ECLAND_STEP_SECONDS for micro in literature.ECLAND_MICROSECONDS)
+    low, high = literature.ecland_microseconds(step_seconds)
     own = cost.cpu_microseconds
     ratio = f", {low / own:.0f} to {high / own:.0f} times less" if own > 0.0 and math.isfinite(own) else ""
     return (
@@ -55,6 +55,7 @@ def cost_text(cost: Cost, step_seconds: float) -> str:
 
 def of_study(study: Study) -> dict[str, Any]:
     """All numbers of a study's tables."""
+    runs = study.runs
     return {
         "file": study.file.name,
         "period": [str(study.times[0]), str(study.times[-1])],
@@ -63,13 +64,13 @@ def of_study(study: Study) -> dict[str, Any]:
         "step_days": study.model.step_seconds / SECONDS_PER_DAY,
         "starts_per_column": study.n_starts,
         "climatology_window_days": study.window_days,
-        "variables": {variable.name: _of_variable(variable) for variable in study.variables},
-        "budgets": plain(study.budget_rows),
-        "budgets_lack": {name: plain(residual.missing) for name, residual in study.residuals.items()},
+        "variables": {variable.name: _of_variable(study, variable) for variable in study.variables},
+        "budgets": plain(study.budgets.rows),
+        "budgets_lack": {name: plain(residual.missing) for name, residual in study.budgets.run.items()},
         "ranges": {"emulator": plain(study.run_ranges), "ecLand": plain(study.truth_ranges)},
         "cost": {
-            "free_run": _of_cost(study.free_cost),
-            "from_starts": _of_cost(study.lead_cost),
+            "free_run": _of_cost(runs.free.cost),
+            "from_starts": _of_cost(runs.from_starts.cost),
             "ecland_cpu_microseconds": list(literature.ECLAND_MICROSECONDS),
         },
     }
@@ -80,22 +81,22 @@ def _of_cost(cost: Cost) -> dict[str, Any]:
     return {"columns": cost.columns, "steps": cost.steps, **plain(numbers)}
 
 
-def _of_variable(variable: VariableStudy) -> dict[str, Any]:
+def _of_variable(study: Study, variable: VariableStudy) -> dict[str, Any]:
+    box, inside = study.boxes.get(variable.name), study.locations.in_box
+    names = {"ratio": "ratio", "interval": "interval", "snow_regimes_alike": "alike", "of_climatology": "climatology"}
     return {
         "units": variable.units,
         "state": variable.is_state,
         "curve": plain(variable.curve),
-        "leads": [{"days": days, **plain(summary)} for days, summary in variable.leads],
-        "free_run": {**plain(variable.free_run), **plain(variable.free)},
-        "groups": plain(variable.groups),
-        "column_rmse": plain(variable.column_rmse),
-        "held_out_box": plain(variable.in_box),
-        "outside_the_box": plain(variable.elsewhere),
-        "box_over_outside": {
-            "ratio": variable.box_ratio,
-            "interval": plain(variable.box_interval),
-            "snow_regimes_alike": plain(variable.box_ratio_alike),
-            "of_climatology": plain(variable.box_ratio_climatology),
+        "leads": [{"days": days, **plain(summary(sample))} for days, sample in variable.leads],
+        "free_run": {**plain(variable.free_run), **plain(summary(variable.free))},
+        "groups": {
+            one.name: {name: plain(summary(variable.free[one.members(name)])) for name in one.classes}
+            for one in study.locations.groupings
         },
+        "column_rmse": plain(variable.by_column("rmse")),
+        "held_out_box": None if box is None else plain(summary(variable.free[inside])),
+        "outside_the_box": None if box is None else plain(summary(variable.free[~inside])),
+        "box_over_outside": {key: plain(getattr(box or NO_COMPARISON, name)) for key, name in names.items()},
         "ratio_to_published_ailand_v1": plain(published_ratios(variable)),
     }

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.text_table import aligned
 
 if TYPE_CHECKING:  # `ailand --help` need not wait for GT4Py
     from ailand_gt4py.evaluation.scores.lead_time import FreeRunScore, LeadScore
@@ -27,41 +28,31 @@ NOTE = (
 
 
 def _lead_rows(scores: Sequence[LeadScore]) -> list[list[str]]:
+    """Titles, then a row for each variable and lead."""
     rows = [
         ["variable", "units", "lead (d)", "RMSE", "bias", "persistence", "climatology", "clim. other years", "better"]
     ]
     for score in scores:
         numbers = (score.rmse, score.bias, score.persistence, score.climatology, score.climatology_other_years)
-        cells = [f"{number:.4g}" for number in numbers]
-        rows.append([score.variable, score.units, f"{score.lead_days:g}", *cells, score.verdict])
+        rows.append([score.variable, score.units, f"{score.lead_days:g}", *map(_text, numbers), score.verdict])
     return rows
 
 
 def _free_run_rows(scores: Sequence[FreeRunScore]) -> list[list[str]]:
+    """Titles, then a row for each variable."""
     header = ["variable", "units", "RMSE", "bias", "climatology", "clim. other years", "RMSE by year", "range"]
     rows = [[*header, "range of the truth"]]
     for score in scores:
-        rows.append(
-            [
-                score.variable,
-                score.units,
-                f"{score.rmse:.4g}",
-                f"{score.bias:.4g}",
-                f"{score.climatology:.4g}",
-                f"{score.climatology_other_years:.4g}",
-                " ".join(f"{value:.4g}" for value in score.rmse_by_year),
-                f"{score.lowest:.4g} to {score.highest:.4g}",
-                f"{score.truth_lowest:.4g} to {score.truth_highest:.4g}",
-            ]
-        )
+        numbers = (score.rmse, score.bias, score.climatology, score.climatology_other_years)
+        cells = [*map(_text, numbers), " ".join(map(_text, score.rmse_by_year))]
+        cells += [f"{_text(score.lowest)} to {_text(score.highest)}"]
+        cells += [f"{_text(score.truth_lowest)} to {_text(score.truth_highest)}"]
+        rows.append([score.variable, score.units, *cells])
     return rows
 
 
-def as_text(rows: Sequence[Sequence[str]]) -> str:
-    """Aligned columns for a terminal."""
-    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join(lines)
+def _text(number: float) -> str:
+    return f"{number:.4g}"
 
 
 def as_markdown(rows: Sequence[Sequence[str]]) -> str:
@@ -72,8 +63,9 @@ def as_markdown(rows: Sequence[Sequence[str]]) -> str:
 
 def text_report(leads: Sequence[LeadScore], free_run: Sequence[FreeRunScore]) -> str:
     """Both tables for a terminal."""
-    parts = ["Skill by lead time", as_text(_lead_rows(leads)), "", "Free run through the whole period"]
-    return "\n".join([*parts, as_text(_free_run_rows(free_run)), "", NOTE])
+    (titles, *rows), (free_titles, *free_rows) = _lead_rows(leads), _free_run_rows(free_run)
+    lines = ["Skill by lead time", *aligned(titles, rows, left=2), "", "Free run through the whole period"]
+    return "\n".join([*lines, *aligned(free_titles, free_rows, left=2), "", NOTE])
 
 
 def file_report(

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.ecland.soil_tables import SOILS
 from ailand_gt4py.io.column_file import ColumnFile
 from ailand_gt4py.io.time_axis import read_times
@@ -36,10 +37,10 @@ class Grouping:
     """
 
     name: str
-    labels: np.ndarray
+    labels: Values
     classes: tuple[str, ...]
 
-    def members(self, name: str) -> np.ndarray:
+    def members(self, name: str) -> Values:
         """(n_columns,) which columns are in a class."""
         return self.labels == name
 
@@ -54,18 +55,23 @@ class ColumnLocations:
         in_box: (n_columns,) whether a column is in the held-out box.
     """
 
-    x: np.ndarray
-    latitude: np.ndarray
-    longitude: np.ndarray
+    x: Values
+    latitude: Values
+    longitude: Values
     groupings: tuple[Grouping, ...]
-    in_box: np.ndarray
+    in_box: Values
+
+    @property
+    def outside(self) -> Values:
+        """(n_columns,) whether a column is outside the held-out box."""
+        return ~self.in_box
 
     def grouping(self, name: str) -> Grouping | None:
         """The grouping of a name, None where the file has none."""
         return next((grouping for grouping in self.groupings if grouping.name == name), None)
 
 
-def snow_regime(snow_cover: np.ndarray, times: np.ndarray) -> Grouping:
+def snow_regime(snow_cover: Values, times: Values) -> Grouping:
     """Classes by the mean number of days a year with more than half of the ground under snow.
 
     Args:
@@ -83,7 +89,7 @@ def snow_regime(snow_cover: np.ndarray, times: np.ndarray) -> Grouping:
     return Grouping(SNOW_REGIME, labels, tuple(name for name in SNOW_CLASSES if (labels == name).any()))
 
 
-def soil_types(numbers: np.ndarray) -> Grouping:
+def soil_types(numbers: Values) -> Grouping:
     """Classes by ecLand's soil texture type, (n_columns,) whole numbers 1 to 7."""
     labels = np.array([_soil_name(int(number)) for number in np.rint(numbers)])
     known = [_soil_name(number) for number in sorted({int(number) for number in np.rint(numbers)})]
@@ -94,13 +100,13 @@ def _soil_name(number: int) -> str:
     return f"{number} {SOILS[number].name}" if number in SOILS else str(number)
 
 
-def texts(name: str, labels: np.ndarray) -> Grouping:
+def texts(name: str, labels: Values) -> Grouping:
     """Classes by a text such as the climate, in alphabetical order; underscores become blanks."""
     clean = np.array([str(label).replace("_", " ") for label in labels])
     return Grouping(name, clean, tuple(sorted(set(clean.tolist()))))
 
 
-def inside_box(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
+def inside_box(latitude: Values, longitude: Values) -> Values:
     """Which columns are in `HELD_OUT_BOX`."""
     south, north, west, east = HELD_OUT_BOX
     return (latitude >= south) & (latitude <= north) & (longitude >= west) & (longitude <= east)
@@ -135,12 +141,12 @@ def read_locations(path: str | Path) -> ColumnLocations:
         return ColumnLocations(file.labels(), latitude, longitude, tuple(groupings), inside_box(latitude, longitude))
 
 
-def _fixed(file: ColumnFile, name: str) -> np.ndarray | None:
+def _fixed(file: ColumnFile, name: str) -> Values | None:
     """(n_columns,) of a variable without time, or its first time; None where the file lacks it."""
     own_name = file.find(name)
     if own_name is None:
         return None
     values = file.read(own_name, slice(0, 1)) if file.is_timed(own_name) else file.read(own_name)
     straight = file.conversion(own_name, name, CATALOGUE[name].units)
-    result: np.ndarray = straight.apply(values.reshape(-1).astype(np.float64))
+    result: Values = straight.apply(values.reshape(-1).astype(np.float64))
     return result

@@ -1,4 +1,4 @@
-"""Skill by lead time, and one free run through the whole period, against persistence and day-of-year climatology.
+"""Skill by lead time, and of one free run through the whole period, against persistence and day-of-year climatology.
 
 `ailand_gt4py.evaluation.runs` says which label a result is compared with.
 """
@@ -6,39 +6,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.emulator.emulator import Precision
 from ailand_gt4py.evaluation.columns import VerificationColumns
-from ailand_gt4py.evaluation.runs import (
-    SECONDS_PER_DAY,
-    FreeRun,
-    LeadRuns,
-    label_offset,
-    lead_steps,
-    run_free,
-    run_from_starts,
-    start_labels,
-)
-from ailand_gt4py.evaluation.scores import baselines
+from ailand_gt4py.evaluation.runs import SECONDS_PER_DAY, FreeRun, LeadRuns, label_offset, run_free
+from ailand_gt4py.evaluation.scores.climatology import day_of_year_climatology, other_years_climatology
+from ailand_gt4py.evaluation.scores.definitions import SCORES
+from ailand_gt4py.evaluation.scores.moments import Sample, rmse
 from ailand_gt4py.weights.model import Model, Variable
-
-__all__ = [
-    "FreeRunScore",
-    "LeadScore",
-    "Truth",
-    "free_run_score",
-    "free_run_scores",
-    "label_offset",
-    "lead_scores",
-    "lead_steps",
-    "lead_time_scores",
-    "start_labels",
-    "truth_of",
-]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,9 +89,9 @@ class Truth:
 
     variable: Variable
     output: int
-    values: np.ndarray
-    all_years: np.ndarray
-    other_years: np.ndarray
+    values: Values
+    all_years: Values
+    other_years: Values
 
 
 def truth_of(model: Model, columns: VerificationColumns, output: int, window_days: int) -> Truth:
@@ -126,64 +105,65 @@ def truth_of(model: Model, columns: VerificationColumns, output: int, window_day
     Raises:
         InputError: a window that is not odd or not in 1..365.
     """
-    n_state = len(model.state)
-    source = columns.state if output < n_state else columns.diagnostics
-    values = source[..., output if output < n_state else output - n_state].astype(np.float64)
-    all_years, other_years = _climatologies(values, columns.times, window_days)
+    values = columns.output(output).astype(np.float64)
+    all_years = day_of_year_climatology(values, columns.times, window_days, by_time_of_day=True)
+    other_years = other_years_climatology(values, columns.times, window_days)
     return Truth((*model.state, *model.diagnostics)[output], output, values, all_years, other_years)
 
 
-def lead_time_scores(
-    model: Model,
-    columns: VerificationColumns,
-    leads_days: Sequence[float] = (1, 7, 30, 60, 90),
-    n_starts: int = 24,
-    window_days: int = 31,
-    backend: Any = "dace_cpu",
-    precision: Precision = "float32",
-) -> list[LeadScore]:
-    """Run all columns from many starts at once and score them.
-
-    Args:
-        model, columns: with the same variables.
-        leads_days: multiples of the model's step.
-        n_starts: number of starts, spread over the period.
-        window_days: running mean of the climatologies.
-        backend, precision: of the emulator.
-
-    Returns:
-        one entry per variable (state, then diagnostics) and lead.
-
-    Raises:
-        InputError: leads or period do not fit.
-    """
-    leads = lead_steps(model, leads_days)
-    runs = run_from_starts(model, columns, leads, n_starts, backend, precision)
-    n_outputs = len(model.state) + len(model.diagnostics)
-    truths = (truth_of(model, columns, output, window_days) for output in range(n_outputs))
-    return [score for truth in truths for score in lead_scores(truth, runs, leads, model.step_seconds)]
+def lead_sample(truth: Truth, runs: LeadRuns, lead: int) -> Sample:
+    """One variable after so many steps from all starts."""
+    first = runs.starts + label_offset(truth.variable)
+    verified = first + lead
+    return Sample.of(
+        runs.of(lead, truth.output),
+        truth.values[verified],
+        truth.other_years[verified],
+        persistence=truth.values[first],
+        climatology=truth.all_years[verified],
+        climatology_other_years=truth.other_years[verified],
+    )
 
 
-def lead_scores(truth: Truth, runs: LeadRuns, leads: np.ndarray, step_seconds: float) -> list[LeadScore]:
-    """Scores of one variable at some of the leads (in steps) that were kept."""
-    offset, scores = label_offset(truth.variable), []
-    for lead in leads:
-        verified = runs.starts + int(lead) + offset
-        error = runs.of(int(lead), truth.output) - truth.values[verified]
-        held = truth.values[runs.starts + offset]
-        scores.append(
-            LeadScore(
-                variable=truth.variable.name,
-                units=truth.variable.units,
-                lead_days=float(lead * step_seconds / SECONDS_PER_DAY),
-                rmse=float(baselines.rmse(error)),
-                bias=float(error.mean()),
-                persistence=float(baselines.rmse(held - truth.values[verified])),
-                climatology=float(baselines.rmse((truth.all_years - truth.values)[verified])),
-                climatology_other_years=float(baselines.rmse((truth.other_years - truth.values)[verified])),
-            )
-        )
-    return scores
+def lead_score(variable: Variable, sample: Sample, lead_days: float) -> LeadScore:
+    """Scores of one variable at one lead."""
+    persistence = sample.baseline("persistence")
+    return LeadScore(variable.name, variable.units, lead_days, **_skill(sample), persistence=persistence)
+
+
+def free_run_sample(truth: Truth, run: FreeRun) -> Sample:
+    """One variable in the free run."""
+    labels = run.labels(truth.variable)
+    return Sample.of(
+        run.results[..., truth.output].astype(np.float64),
+        truth.values[labels],
+        truth.other_years[labels],
+        climatology=truth.all_years[labels],
+        climatology_other_years=truth.other_years[labels],
+    )
+
+
+def free_run_score(truth: Truth, sample: Sample, run: FreeRun, step_seconds: float) -> FreeRunScore:
+    """Scores of one variable in the free run."""
+    per_year = round(365 * SECONDS_PER_DAY / step_seconds)
+    years = np.arange(1, max(1, len(run.results) // per_year)) * per_year
+    values = run.results[..., truth.output].astype(np.float64)
+    error = values - truth.values[run.labels(truth.variable)]
+    return FreeRunScore(
+        variable=truth.variable.name,
+        units=truth.variable.units,
+        **_skill(sample),
+        rmse_by_year=tuple(float(rmse(part)) for part in np.split(error, years)),
+        lowest=float(values.min()),
+        highest=float(values.max()),
+        truth_lowest=float(truth.values.min()),
+        truth_highest=float(truth.values.max()),
+    )
+
+
+def _skill(sample: Sample) -> dict[str, Any]:
+    baselines = {name: sample.baseline(name) for name in ("climatology", "climatology_other_years")}
+    return {name: SCORES[name].of(sample) for name in ("rmse", "bias")} | baselines
 
 
 def free_run_scores(
@@ -193,39 +173,7 @@ def free_run_scores(
     backend: Any = "dace_cpu",
     precision: Precision = "float32",
 ) -> list[FreeRunScore]:
-    """One run of all columns from the first label to the last, never corrected; states, then diagnostics."""
+    """Scores of one run of all columns from the first label to the last, never corrected; states, then diagnostics."""
     run = run_free(model, columns, backend, precision)
-    n_outputs = len(model.state) + len(model.diagnostics)
-    truths = (truth_of(model, columns, output, window_days) for output in range(n_outputs))
-    return [free_run_score(truth, run, model.step_seconds) for truth in truths]
-
-
-def free_run_score(truth: Truth, run: FreeRun, step_seconds: float) -> FreeRunScore:
-    """Scores of one variable in the free run."""
-    n_steps = len(run.results)
-    per_year = round(365 * SECONDS_PER_DAY / step_seconds)
-    years = np.arange(1, max(1, n_steps // per_year)) * per_year
-    labels = np.arange(1, n_steps + 1) + label_offset(truth.variable)
-    values = run.results[..., truth.output].astype(np.float64)
-    error = values - truth.values[labels]
-    return FreeRunScore(
-        variable=truth.variable.name,
-        units=truth.variable.units,
-        rmse=float(baselines.rmse(error)),
-        bias=float(error.mean()),
-        climatology=float(baselines.rmse((truth.all_years - truth.values)[labels])),
-        climatology_other_years=float(baselines.rmse((truth.other_years - truth.values)[labels])),
-        rmse_by_year=tuple(float(baselines.rmse(part)) for part in np.split(error, years)),
-        lowest=float(values.min()),
-        highest=float(values.max()),
-        truth_lowest=float(truth.values.min()),
-        truth_highest=float(truth.values.max()),
-    )
-
-
-def _climatologies(values: np.ndarray, times: np.ndarray, window_days: int) -> tuple[np.ndarray, np.ndarray]:
-    """Of all years and of the other years (NaN with one year only), each with a daily cycle."""
-    all_years = baselines.day_of_year_climatology(values, times, window_days, by_time_of_day=True)
-    if np.unique(baselines.calendar_year(times)).size < baselines.MINIMUM_YEARS:
-        return all_years, np.full_like(all_years, np.nan)
-    return all_years, baselines.day_of_year_climatology(values, times, window_days, True, True)
+    truths = (truth_of(model, columns, output, window_days) for output in range(run.results.shape[-1]))
+    return [free_run_score(truth, free_run_sample(truth, run), run, model.step_seconds) for truth in truths]

@@ -1,17 +1,19 @@
-"""Comparing a finished run with a reference file, label by label, within bounded memory."""
+"""The score table of a finished run: compared with a reference file label by label, within bounded memory."""
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from ailand_gt4py.core.text_table import aligned
 from ailand_gt4py.core.times import time_text
 from ailand_gt4py.core.types import Values
-from ailand_gt4py.evaluation.scores.scores import ScoreAccumulator, Scores, climatology, climatology_is_possible, table
+from ailand_gt4py.evaluation.scores.climatology import other_years_climatology
+from ailand_gt4py.evaluation.scores.definitions import SCORES
+from ailand_gt4py.evaluation.scores.moments import Sample
 from ailand_gt4py.io.column_file import ColumnFile
 from ailand_gt4py.io.output import ColumnOutput
 from ailand_gt4py.io.reference import Reference, open_reference
@@ -21,28 +23,19 @@ from ailand_gt4py.weights.model import Variable
 #: Memory for the reference of a block of columns, all labels and variables, bytes.
 BLOCK_BYTES = 64 << 20
 
-
-@dataclasses.dataclass(frozen=True)
-class Labels:
-    """Labels of the reference that are read: the run's, or more where they serve a climatology.
-
-    Attributes:
-        times: datetime64[ns].
-        first: index of the run's first label in them.
-        without_climatology: why there is no climatology, empty where there is one.
-    """
-
-    times: Values
-    first: int
-    without_climatology: str
+#: Shortest reference that a climatology is made from: with less, most days have no second year.
+MINIMUM_SPAN = np.timedelta64(2 * 365, "D")
 
 
-def reference_labels(path: Path, times: Values, step: np.timedelta64) -> Labels:
-    """Which labels of a reference file to read.
+def reference_labels(path: Path, times: Values, step: np.timedelta64) -> tuple[Values, str]:
+    """Which labels of a reference to read: the run's, or all where they serve a climatology.
 
     Args:
         path: of the reference.
         times, step: of the run.
+
+    Returns:
+        labels, datetime64[ns], and why there is no climatology, empty where there is one.
 
     Raises:
         InputError: the file or its times cannot be read.
@@ -51,10 +44,15 @@ def reference_labels(path: Path, times: Values, step: np.timedelta64) -> Labels:
         found = read_times(file)
     if not climatology_is_possible(found, step):
         days = float((found[-1] - found[0] + step) / np.timedelta64(1, "D"))
-        return Labels(times, 0, f"the reference has {days:.0f} days and a climatology needs 730")
+        return times, f"the reference has {days:.0f} days and a climatology needs 730"
     if (np.diff(found) != step).any() or times[0] not in found:
-        return Labels(times, 0, "the reference's labels are not one step apart from its first to its last")
-    return Labels(found, int(np.searchsorted(found, times[0])), "")
+        return times, "the reference's labels are not one step apart from its first to its last"
+    return found, ""
+
+
+def climatology_is_possible(times: Values, step: np.timedelta64) -> bool:
+    """Whether a reference with these labels is long enough for a climatology: two years."""
+    return bool(times[-1] - times[0] + step >= MINIMUM_SPAN)
 
 
 def covered_times(path: Path, times: Values) -> Values:
@@ -68,15 +66,6 @@ def covered_times(path: Path, times: Values) -> Values:
     covered = times[times <= last]
     # Where none is covered, opening the reference says so.
     return covered if len(covered) else times
-
-
-@contextlib.contextmanager
-def opened_reference(
-    path: Path, variables: Sequence[Variable], labels: Labels, latitude: Values, longitude: Values
-) -> Iterator[Reference]:
-    """The reference at the labels, for the run's columns."""
-    with open_reference(path, variables, labels.times, latitude=latitude, longitude=longitude) as reference:
-        yield reference
 
 
 def check_reference(
@@ -117,31 +106,38 @@ def score_table(output: Path, path: Path, variables: Sequence[Variable], step: n
         times = covered_times(path, run.times)
         if len(times) < 2:
             return f"No scores: one label is compared ({time_text(times[0])}), and the first one never counts."
-        labels = reference_labels(path, times, step)
-        with opened_reference(path, variables, labels, run.latitude, run.longitude) as reference:
-            known = {variable.name: variable for variable in variables}
-            scores = _scores(run, len(times), reference, labels)
-            units = [known[name].units for name in reference.names]
-            return table(reference.names, units, scores, labels.without_climatology)
+        labels, without_climatology = reference_labels(path, times, step)
+        with open_reference(path, variables, labels, latitude=run.latitude, longitude=run.longitude) as reference:
+            samples = _samples(run, times, reference, not without_climatology)
+        return table(samples, {variable.name: variable.units for variable in variables}, without_climatology)
 
 
-def _scores(run: ColumnOutput, n_compared: int, reference: Reference, labels: Labels) -> list[Scores]:
-    n_labels, n_columns, n_names = len(labels.times), len(run.latitude), len(reference.names)
+def _samples(run: ColumnOutput, times: Values, reference: Reference, has_climatology: bool) -> dict[str, Sample]:
+    """A sample of each variable of the reference, block by block of columns."""
+    n_labels, n_columns, n_names = len(reference.times), len(run.latitude), len(reference.names)
+    first = int(np.searchsorted(reference.times, times[0]))
+    # Label 0 of the run is the reference's own state: it does not count, for any variable.
+    window = slice(first + 1, first + len(times))
     width = max(1, min(n_columns, BLOCK_BYTES // (4 * n_labels * n_names)))
-    accumulators = [ScoreAccumulator() for _ in reference.names]
+    parts: dict[str, list[Sample]] = {name: [] for name in reference.names}
     for start in range(0, n_columns, width):
         columns = slice(start, min(start + width, n_columns))
-        truth = _read_columns(reference, columns, n_columns)
-        for index, name in enumerate(reference.names):
-            values = truth[index]
-            usual = None if labels.without_climatology else climatology(values, labels.times)
-            # Label 0 of the run is the reference's own state: it does not count, for any variable.
-            window = slice(labels.first + 1, labels.first + n_compared)
-            forecast = run.read(name, slice(1, n_compared), columns)
-            accumulators[index].add(
-                forecast, values[window], values[labels.first], None if usual is None else usual[window]
-            )
-    return [accumulator.result() for accumulator in accumulators]
+        for name, values in zip(reference.names, _read_columns(reference, columns, n_columns), strict=True):
+            usual = other_years_climatology(values, reference.times)[window] if has_climatology else np.array(np.nan)
+            forecast = run.read(name, slice(1, len(times)), columns)
+            parts[name].append(sample_of(forecast, values[window], values[first], usual))
+    return {name: Sample.joined(samples) for name, samples in parts.items()}
+
+
+def sample_of(run: Values, truth: Values, first: Values, climatology: Values) -> Sample:
+    """The sample of one variable of a run.
+
+    Args:
+        run, truth: (n_labels, n_columns) without the first label. first: (n_columns,) the truth there.
+        climatology: of the truth, broadcast against it; NaN for none.
+    """
+    usual = np.broadcast_to(climatology, truth.shape)
+    return Sample.of(run, truth, usual, persistence=first, climatology=usual)
 
 
 def _read_columns(reference: Reference, columns: slice, n_columns: int) -> Values:
@@ -170,3 +166,44 @@ def read_series(
         values = _read_columns(reference, slice(column, column + 1), len(latitude))[:, :, 0]
         padding = ((0, 0), (0, len(times) - len(covered)))
         return dict(zip(reference.names, np.pad(values, padding, constant_values=np.nan), strict=True))
+
+
+def table(samples: Mapping[str, Sample], units: Mapping[str, str], without_climatology: str = "") -> str:
+    """Scores as a table for people, followed by what its columns mean.
+
+    Args:
+        samples: by variable, with the baselines of `sample_of`. units: of the variables.
+        without_climatology: why there is none; empty where there is one.
+    """
+    shown = [score for score in SCORES.values() if score.short]
+    rows = [
+        [
+            name,
+            units[name],
+            *(_text(score.of(sample), score.has_units) for score in shown),
+            *(_text(sample.baseline(baseline)) for baseline in ("persistence", "climatology")),
+            str(int(sample.pairs.n.sum())),
+        ]
+        for name, sample in samples.items()
+    ]
+    notes = [
+        "ACC: centred anomaly correlation against the day-of-year climatology of the reference, pooled over columns "
+        "and times.",
+        "persist.: RMSE of persistence, the reference at the first label, held.",
+        "climat.: RMSE of the climatology, the mean of the reference's other calendar years at the same time of day "
+        "within 15 days of the day of the year.",
+        "The first label is left out: the run has the reference's own state there.",
+    ]
+    if without_climatology:
+        notes[2] = f"climat., ACC: none, because {without_climatology}."
+        del notes[0]
+    titles = ["variable", "units", *(score.short for score in shown), "persist.", "climat.", "n"]
+    return "\n".join([*aligned(titles, rows, left=2), *notes])
+
+
+def _text(value: float, has_units: bool = True) -> str:
+    if math.isnan(value):
+        return "-"
+    if not has_units:
+        return f"{value:.3f}"
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"

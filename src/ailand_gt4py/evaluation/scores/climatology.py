@@ -1,10 +1,11 @@
-"""What a forecast must beat: persistence and day-of-year climatology, each for a column and variable of its own."""
+"""Day-of-year climatology, of each column and variable: what a forecast must beat, and what anomalies are against."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.types import Values
 
 #: Days of the climatological year; 31 December of a leap year shares the entry of the day before.
 DAYS = 365
@@ -13,25 +14,25 @@ DAYS = 365
 MINIMUM_YEARS = 2
 
 
-def day_of_year(times: np.ndarray) -> np.ndarray:
+def day_of_year(times: Values) -> Values:
     """Day of the year, 0 to 364, of datetime64 times."""
     times = np.asarray(times, dtype="datetime64[ns]")
     days = times.astype("datetime64[D]") - times.astype("datetime64[Y]").astype("datetime64[D]")
     return np.minimum(days.astype(np.int64), DAYS - 1)
 
 
-def calendar_year(times: np.ndarray) -> np.ndarray:
+def calendar_year(times: Values) -> Values:
     """Calendar year of datetime64 times."""
     return np.asarray(times, dtype="datetime64[Y]").astype(np.int64) + 1970
 
 
 def day_of_year_climatology(
-    values: np.ndarray,
-    times: np.ndarray,
+    values: Values,
+    times: Values,
     window_days: int = 31,
     leave_year_out: bool = False,
     by_time_of_day: bool = False,
-) -> np.ndarray:
+) -> Values:
     """Mean of all values within a window of days around the same day of the year.
 
     Args:
@@ -51,12 +52,9 @@ def day_of_year_climatology(
     if not (1 <= window_days <= DAYS and window_days % 2 == 1):
         raise InputError(f"climatology window is {window_days} days, expected an odd number from 1 to {DAYS}")
     if by_time_of_day:
-        times = np.asarray(times, dtype="datetime64[ns]")
-        time_of_day = times - times.astype("datetime64[D]")
         result = np.empty(np.shape(values))
-        for moment in np.unique(time_of_day):
-            chosen = time_of_day == moment
-            result[chosen] = day_of_year_climatology(values[chosen], times[chosen], window_days, leave_year_out)
+        for rows in _rows_by_time_of_day(times):
+            result[rows] = day_of_year_climatology(values[rows], times[rows], window_days, leave_year_out)
         return result
     days, years = day_of_year(times), calendar_year(times)
     present = np.unique(years)
@@ -84,32 +82,35 @@ def day_of_year_climatology(
     return result.reshape(np.shape(values))
 
 
-def _running_sum(by_day: np.ndarray, window_days: int) -> np.ndarray:
+def other_years_climatology(values: Values, times: Values, window_days: int = 31) -> Values:
+    """Climatology of each label from the other calendar years, at the same time of day.
+
+    Args:
+        values: (n_times, n_columns); a column with a NaN has no climatology. times: (n_times,) datetime64.
+        window_days: as for `day_of_year_climatology`.
+
+    Returns:
+        (n_times, n_columns) float64, NaN where no other year has the day.
+    """
+    result = np.full(values.shape, np.nan)
+    complete = np.isfinite(values).all(axis=0)
+    for rows in _rows_by_time_of_day(times):
+        if np.unique(calendar_year(times[rows])).size >= MINIMUM_YEARS:
+            chosen = np.ix_(rows, complete)
+            result[chosen] = day_of_year_climatology(values[chosen], times[rows], window_days, leave_year_out=True)
+    return result
+
+
+def _rows_by_time_of_day(times: Values) -> list[Values]:
+    """Indices of the times of each time of day."""
+    times = np.asarray(times, dtype="datetime64[ns]")
+    _, group = np.unique(times - times.astype("datetime64[D]"), return_inverse=True)
+    return [np.flatnonzero(group == number) for number in range(group.max() + 1)]
+
+
+def _running_sum(by_day: Values, window_days: int) -> Values:
     """Sum over a centred window of days, periodic in the year."""
     half = window_days // 2
     padded = np.concatenate([by_day[DAYS - half :], by_day, by_day[:half]])
     cumulated = np.concatenate([np.zeros((1, by_day.shape[1])), np.cumsum(padded, axis=0)])
     return cumulated[window_days:] - cumulated[:-window_days]
-
-
-def persistence(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """The value at each start, kept for all leads: (n_starts, ...) of values (n_times, ...)."""
-    return np.asarray(values, dtype=np.float64)[starts]
-
-
-def rmse(error: np.ndarray, axis: int | tuple[int, ...] | None = None, where: np.ndarray | None = None) -> np.ndarray:
-    """Root of the mean squared error, in double precision.
-
-    Args:
-        error: in any unit, which is that of the result. axis: to take the mean over; None: all.
-        where: booleans, broadcast against the error, of what counts; None: all of it.
-
-    Returns:
-        the axes that are left; NaN where nothing counts.
-    """
-    squares = np.square(np.asarray(error, dtype=np.float64))
-    if where is None:
-        return np.sqrt(np.mean(squares, axis=axis))
-    counts = np.broadcast_to(where, squares.shape)
-    with np.errstate(invalid="ignore"):
-        return np.sqrt(squares.sum(axis=axis, where=counts) / counts.sum(axis=axis))

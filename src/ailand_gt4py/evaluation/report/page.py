@@ -1,0 +1,145 @@
+"""The HTML report of a study: one file that refers to nothing outside itself.
+
+Each file in ``templates/sections`` is a section, in the order of their names; it sets its anchor and title.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+
+import jinja2
+from markupsafe import Markup
+
+import ailand_gt4py
+from ailand_gt4py.evaluation import literature
+from ailand_gt4py.evaluation.figures import space, time
+from ailand_gt4py.evaluation.figures.style import data_uri
+from ailand_gt4py.evaluation.report import data
+from ailand_gt4py.evaluation.report.attachments import Alternatives, Transfer
+from ailand_gt4py.evaluation.scores.definitions import SCORES, Score
+from ailand_gt4py.evaluation.scores.moments import Sample
+from ailand_gt4py.evaluation.scores.uncertainty import rmse_interval
+from ailand_gt4py.evaluation.study import Study
+
+SECTIONS = "sections/"
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def html_report(
+    study: Study,
+    at: tuple[float, float] | None = None,
+    transfer: Transfer | None = None,
+    alternatives: Alternatives | None = None,
+) -> str:
+    """The report as HTML.
+
+    Args:
+        study: what is shown.
+        at: latitude and longitude of the time series; None: the most ordinary column.
+        transfer, alternatives: results of other studies to show.
+    """
+    templates = environment()
+    templates.globals |= {"study": study, "at": at, "transfer": transfer, "alternatives": alternatives}
+    names = [name for name in templates.list_templates(["html"]) if name.startswith(SECTIONS)]
+    first, last = (str(time.astype("datetime64[D]")) for time in (study.times[0], study.times[-1]))
+    # "</" would end the script element early, wherever it stands.
+    kept = json.dumps(data.of_study(study), allow_nan=False).replace("</", "<\\/")
+    return templates.get_template("page.html").render(
+        title=f"Evaluation of {study.model.provenance.get('title', f'a {study.model.architecture} model')}",
+        lead=f"{study.file.name}: {len(study.locations.x)} columns, {first} to {last}, steps of "
+        f"{study.model.step_seconds / 3600.0:g} h, against ecLand",
+        cards=headline(study),
+        sections=[templates.get_template(name).make_module() for name in sorted(names)],
+        data=Markup(kept),
+        footer=f"Made by ailand evaluate (ailand_gt4py {ailand_gt4py.__version__}).",
+    )
+
+
+def environment() -> jinja2.Environment:
+    """The templates, with what they use; text that is put into them is escaped."""
+    found = jinja2.Environment(
+        loader=jinja2.PackageLoader("ailand_gt4py.evaluation.report"),
+        extensions=["jinja2.ext.do"],
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    published = data.published_ratios
+    found.filters |= {
+        "data_uri": data_uri,
+        "cost_text": data.cost_text,
+        "published_ratios": published,
+        "score": score_text,
+    }
+    found.filters |= {"number": number, "span": span, "thousands": thousands, "shade_colour": shade_colour}
+    found.filters |= {"interval": lambda sample: rmse_interval(sample.pairs.mean_square), "lead_title": "{:g} d".format}
+    found.tests["published_ratios"] = lambda variable: published(variable) is not None
+    counter = itertools.count(1)
+    found.globals |= {"SCORES": SCORES, "literature": literature, "space": space, "time": time, "nan": math.nan}
+    found.globals["next_number"] = lambda: next(counter)
+    return found
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A number with some significant digits, a dash for none."""
+    if not math.isfinite(value):
+        return "–"
+    if value == 0.0:
+        return "0"
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+    power = int(exponent)
+    # 0.00042 reads better than 4.2e-04, 31700 better than 3.17e+04; further out powers of ten do.
+    if -5 < power < 6:
+        return f"{float(f'{mantissa}e{exponent}'):.{max(0, digits - 1 - power)}f}"
+    return f"{mantissa}×10{str(power).translate(_SUPERSCRIPTS)}"
+
+
+def score_text(sample: Sample, score: Score) -> str:
+    """A score of a sample; coefficients with three decimals, a dash for none."""
+    value = score.of(sample)
+    return number(value) if score.has_units or not math.isfinite(value) else f"{value:.3f}"
+
+
+def span(interval: tuple[float, float]) -> str:
+    """An interval, a dash for none."""
+    low, high = interval
+    return f"{number(low)} to {number(high)}" if math.isfinite(low) else "–"
+
+
+def thousands(count: float) -> str:
+    """A whole number in groups of three digits, a dash for none."""
+    return f"{count:,.0f}".replace(",", " ") if math.isfinite(count) else "–"
+
+
+def shade_colour(ratio: float) -> str:
+    """A background for a ratio: white at 1, red at 3 and above, blue at a third and below; empty for no number."""
+    if not math.isfinite(ratio) or ratio < 0.0:
+        return ""
+    strength = 1.0 if ratio == 0.0 else min(1.0, abs(math.log(ratio)) / math.log(3.0))
+    red, green, blue = (214, 69, 65) if ratio > 1.0 else (58, 118, 176)
+    mixed = [round(255 + (part - 255) * 0.62 * strength) for part in (red, green, blue)]
+    return "#" + "".join(f"{part:02x}" for part in mixed)
+
+
+def headline(study: Study) -> list[tuple[str, str]]:
+    """Key figures above the first section, and what they are."""
+    beats = [all(score.verdict != "no" for score in variable.asked) for variable in study.variables]
+    wrong, checked = (sum(getattr(count, name) for count in study.run_ranges) for name in ("violations", "n"))
+    low, high = literature.ecland_microseconds(study.model.step_seconds)
+    own = study.runs.from_starts.cost.cpu_microseconds
+    better = "variables below persistence and climatology of the other years at all leads"
+    entries = [
+        (f"{sum(beats)} of {len(beats)}", better),
+        (f"{wrong}", f"of {thousands(checked)} checked values outside the physical range"),
+        (f"{number(own)} µs", f"CPU per column and step; ecLand {low:.0f} to {high:.0f} µs"),
+    ]
+    ratios = [found[2] for variable in study.variables if (found := data.published_ratios(variable))]
+    if ratios:
+        ratio = math.exp(sum(map(math.log, ratios)) / len(ratios)) if min(ratios) > 0.0 else math.nan
+        text = "aiLand v1's published RMSE in the free run (geometric mean, other data)"
+        entries.append((f"{number(ratio, 2)} ×", text))
+    return entries

@@ -1,0 +1,86 @@
+"""How far a score would be another for other columns, and comparisons of two groups of columns.
+
+All take mean squared errors by column, (n_columns,): columns and not pairs are drawn, since the errors of one column
+hang together through its seasons and years.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ailand_gt4py.core.types import Values
+
+#: Samples of columns that an interval is made from, and its coverage.
+BOOTSTRAP_SAMPLES, COVERAGE = 1000, 0.95
+
+#: Where there is no interval.
+NO_INTERVAL = (math.nan, math.nan)
+
+
+def rmse_interval(squares: Values, seed: int = 0) -> tuple[float, float]:
+    """Interval of the RMSE by drawing columns with replacement (bootstrap, Efron 1979).
+
+    Args:
+        seed: of the draws: the same for all variables, so that reports can be repeated.
+
+    Returns:
+        2.5th and 97.5th percentile; NaN for fewer than two columns.
+    """
+    if squares.size < 2:
+        return NO_INTERVAL
+    return _central(np.sqrt(_redrawn_means(squares, np.random.default_rng(seed))))
+
+
+def ratio_interval(squares: Values, reference: Values, seed: int = 0) -> tuple[float, float]:
+    """As `rmse_interval`, of the RMSE of some columns over that of others, whose numbers may differ; both drawn anew.
+
+    Returns:
+        2.5th and 97.5th percentile; NaN for fewer than two columns of either, or where a draw of the reference has no
+        error at all.
+    """
+    if min(squares.size, reference.size) < 2:
+        return NO_INTERVAL
+    generator = np.random.default_rng(seed)
+    drawn, drawn_reference = (_redrawn_means(values, generator) for values in (squares, reference))
+    return _central(np.sqrt(drawn / drawn_reference)) if drawn_reference.all() else NO_INTERVAL
+
+
+def rmse_ratio(squares: Values, reference: Values) -> float:
+    """RMSE of some columns over that of others; NaN without any of either, or where the others do not err."""
+    if not squares.size or not reference.size or not reference.any():
+        return math.nan
+    return float(np.sqrt(squares.mean() / reference.mean()))
+
+
+def alike_ratio(squares: Values, inside: Values, classes: Values) -> float:
+    """RMSE of the columns inside over that of those outside, as if these had the same shares of classes.
+
+    The direct standardisation of epidemiology (Rothman, Greenland and Lash 2008, Modern Epidemiology, chapter 4):
+    outside, each class counts as often as it is there inside. Columns of a class that is on one side only are left out.
+
+    Args:
+        inside: (n_columns,) booleans. classes: (n_columns,) labels.
+
+    Returns:
+        the ratio; NaN where no class is on both sides or those outside err nowhere.
+    """
+    shared = np.intersect1d(classes[inside], classes[~inside])
+    weights = np.array([(classes[inside] == name).sum() for name in shared], dtype=np.float64)
+    of_inside, of_outside = (
+        float(weights @ np.array([squares[side & (classes == name)].mean() for name in shared]))
+        for side in (inside, ~inside)
+    )
+    return math.sqrt(of_inside / of_outside) if of_outside > 0.0 else math.nan
+
+
+def _redrawn_means(values: Values, generator: np.random.Generator) -> Values:
+    """(`BOOTSTRAP_SAMPLES`,) means of as many values, drawn with replacement."""
+    return values[generator.integers(0, values.size, (BOOTSTRAP_SAMPLES, values.size))].mean(axis=1)
+
+
+def _central(samples: Values) -> tuple[float, float]:
+    """Percentiles between which `COVERAGE` of the samples lie."""
+    low, high = np.quantile(samples, (0.5 - COVERAGE / 2.0, 0.5 + COVERAGE / 2.0))
+    return float(low), float(high)
