@@ -28,6 +28,7 @@ from icon4py.model.common import dimension as dims
 from icon4py.model.common.states.tracer_states import TracerConfig
 
 from ailand_gt4py.integration.hosts.icon4py import experiment
+from ailand_gt4py.integration.hosts.icon4py.internals import processes
 from ailand_gt4py.integration.hosts.icon4py.process import couple
 from helpers import small_model
 
@@ -89,9 +90,9 @@ def test_land_gets_the_rain_of_its_step_and_air_with_all_water(driver: Any) -> N
         for position, name in enumerate(("qv", "qc", "qi", "qr", "qs", "qg")):
             getattr(level, name).ndarray[...] = (8e-3, 1e-3, 5e-4, 4e-4, 3e-4, 2e-4)[position]
     coupling = couple(driver, states, model=small_model(), backend="embedded")
-    assert [process.name for process in driver.granules.physics._processes] == ["muphys", "ailand"]
+    assert [process.name for process in processes(driver)] == ["muphys", "ailand"]
     before = states.prognostics.current
-    level = coupling.state.layer.level
+    level = coupling.state.host.layer.level
     virtual = (before.theta_v.ndarray * before.exner.ndarray)[:, level]
     expected = virtual / (1.0 + constants.RV_O_RD_MINUS_1 * 8e-3 - 2.4e-3)
     seen = {}
@@ -110,7 +111,7 @@ def test_land_gets_the_rain_of_its_step_and_air_with_all_water(driver: Any) -> N
     coupling.land.accumulate = Noting(coupling.land)  # type: ignore[method-assign]
     driver.time_integration(states)
     land = coupling.land_mask
-    pattern = driver.granules.physics._processes[0].component.pattern
+    pattern = processes(driver)[0].component.pattern
     np.testing.assert_allclose(seen["met_rainf"][land], 3e-4 * pattern[land], rtol=1e-12)
     np.testing.assert_allclose(seen["met_snowf"][land], 1.7e-4 * pattern[land], rtol=1e-12)
     np.testing.assert_allclose(seen["met_tair"][land], expected[land], rtol=1e-12)

@@ -149,14 +149,14 @@ def test_energy_given_is_energy_received(driver):
 
 def test_vapour_reaches_both_time_levels_of_the_tracers(driver):
     host = Host(driver, implicit=False)
-    cells, level = host.coupling.state.layer.cells, host.coupling.state.layer.level
+    cells, level = host.coupling.state.host.layer.cells.positions, host.coupling.state.host.layer.level
     start = host.states.tracers.current.qv.ndarray.copy()
     given = np.zeros(len(cells))
     host.run()
     outputs = [value[1] for name, value in host.calls if name == "component"]
     for water in [outputs[0][WATER]] * 6 + [outputs[1][WATER]] * 2:
         given += 3600.0 * water[cells]
-    layer = host.coupling.state.layer
+    layer = host.coupling.state.host.layer
     mass = layer.at_land(host.states.prognostics.current.rho) * layer.thickness
     gained = mass * (host.states.tracers.current.qv.ndarray[cells, level] - start[cells, level])
     np.testing.assert_allclose(gained, given, rtol=1e-9, atol=1e-12)
@@ -209,7 +209,7 @@ def test_a_process_that_is_off_changes_nothing(driver):
 def test_the_wind_is_that_of_icon4py(driver):
     """All levels by ICON4Py's own program (at the start, in the driver's diagnostics), the lowest by the adapter."""
     host = Host(driver)
-    layer = host.coupling.state.layer
+    layer = host.coupling.state.host.layer
     eastward, northward = layer.wind(host.states.prognostics.current)
     np.testing.assert_allclose(eastward, layer.at_land(host.states.diagnostic.u), rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(northward, layer.at_land(host.states.diagnostic.v), rtol=1e-12, atol=1e-12)
@@ -234,10 +234,10 @@ def test_fluxes_follow_the_air(driver):
     ranges = {}
     for implicit in (False, True):
         host = Host(driver, implicit=implicit)
-        layer = host.coupling.state.layer
-        before = layer.temperature(host.states.prognostics.current, host.states.tracers.current)
+        layer = host.coupling.state.host.layer
+        before = layer.air(host.states.prognostics.current, host.states.tracers.current).temperature
         host.run()
-        after = layer.temperature(host.states.prognostics.current, host.states.tracers.current)
+        after = layer.air(host.states.prognostics.current, host.states.tracers.current).temperature
         ranges[implicit] = np.abs(after - before).max()
         totals = host.coupling.state.exchange.budget.totals()
         assert abs(totals.residual) <= 1e-12
@@ -247,19 +247,19 @@ def test_fluxes_follow_the_air(driver):
 
 def test_what_the_air_was_given_is_in_the_outputs(driver):
     host = Host(driver)
-    cells, layer = host.coupling.state.layer.cells, host.coupling.state.layer
+    cells, layer = host.coupling.state.host.layer.cells.positions, host.coupling.state.host.layer
     process, prognostics, tracers = host.coupling.process, host.states.prognostics, host.states.tracers
     process.state.gather_from_prognostic(prognostics.current, tracers.current)
     outputs = process.component(process.state.as_component_input(), datetime.datetime(2008, 9, 1))
-    before = layer.temperature(prognostics.current, tracers.current), layer.at_land(tracers.current.qv)
+    before = layer.air(prognostics.current, tracers.current).temperature, layer.at_land(tracers.current.qv)
     process.state.scatter_to_prognostic(prognostics.current, outputs, datetime.timedelta(hours=1))
-    after = layer.temperature(prognostics.current, tracers.current), layer.at_land(tracers.current.qv)
+    after = layer.air(prognostics.current, tracers.current).temperature, layer.at_land(tracers.current.qv)
     for name, first, second in zip(list(GIVEN)[:2], before, after, strict=True):
         values = outputs[name].ndarray
         np.testing.assert_allclose(3600.0 * values[cells], second - first, rtol=1e-6, atol=1e-12)
         assert (values[~host.coupling.land_mask] == 0.0).all()
     totals = host.coupling.state.exchange.budget.totals()
-    given = layer.area @ (outputs[SENSIBLE_GIVEN].ndarray[cells] + outputs[LATENT_GIVEN].ndarray[cells])
+    given = layer.cells.area @ (outputs[SENSIBLE_GIVEN].ndarray[cells] + outputs[LATENT_GIVEN].ndarray[cells])
     assert 3600.0 * given == pytest.approx(totals.given_sensible + totals.given_latent, rel=1e-12)
 
 
@@ -268,7 +268,7 @@ def test_heat_and_vapour_are_mixed_up_to_a_height(driver):
     thickness = driver.static_field_factories.metrics.get(metrics_attributes.DDQZ_Z_FULL).ndarray
     height = float(thickness[0, -1] + thickness[0, -2] + 0.25 * thickness[0, -3])
     host = Host(driver, mixing_height=height)
-    cells = host.coupling.state.layer.cells
+    cells = host.coupling.state.host.layer.cells.positions
     prognostic, tracers = host.states.prognostics.current, host.states.tracers.current
     process = host.coupling.process
 

@@ -12,6 +12,7 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.emulator.emulator import Emulator, Precision
 from ailand_gt4py.emulator.forcing import ForcingAssembler
 from ailand_gt4py.integration.coupling.closures import SurfaceClosures
+from ailand_gt4py.integration.description import CouplingOptions, Ground, HostGrid
 from ailand_gt4py.integration.host_points import HostPoints
 from ailand_gt4py.integration.properties import DERIVATIVES, FluxDerivative, Output, missing_outputs, predicted_outputs
 from ailand_gt4py.lowering.calls import backends
@@ -23,8 +24,7 @@ class LandColumns:
 
     Args:
         model: to run. points: of the host.
-        latitude, longitude, static, initial_state, prescribed, backend, precision, derivatives, reference_height,
-            background_albedo: see `LandComponent`.
+        grid, ground, coupling, backend, precision: see `LandComponent`.
 
     Attributes:
         emulator: None without land.
@@ -41,17 +41,11 @@ class LandColumns:
         self,
         model: Model,
         points: HostPoints,
-        *,
-        latitude: Any,
-        longitude: Any,
-        static: Mapping[str, Any],
-        initial_state: Mapping[str, Any],
-        prescribed: Mapping[str, Any],
+        grid: HostGrid,
+        ground: Ground,
+        coupling: CouplingOptions,
         backend: Any,
         precision: Precision,
-        derivatives: bool,
-        reference_height: float,
-        background_albedo: Any,
     ) -> None:
         self.model, self.precision = model, precision
         self._points = points
@@ -63,13 +57,13 @@ class LandColumns:
         self.emulator = emulator if points.n_land else None
         self._assembler = ForcingAssembler(
             model.forcing,
-            points.land_values(latitude, "latitude", np.dtype(np.float64)),
-            points.land_values(longitude, "longitude", np.dtype(np.float64)),
+            points.land_values(grid.latitude, "latitude", np.dtype(np.float64)),
+            points.land_values(grid.longitude, "longitude", np.dtype(np.float64)),
             backends.make_backend(backend),
             self._device,
         )
-        self._static_values = self._columns_of(static, model.static, "static input")
-        self.state = self._columns_of(initial_state, model.state, "initial state")
+        self._static_values = self._columns_of(ground.static, model.static, "static input")
+        self.state = self._columns_of(ground.initial_state, model.state, "initial state")
         self._new_state = self._xp.empty_like(self.state)
         self.diagnostics = self._xp.full((points.n_land, len(model.diagnostics)), np.nan, dtype=self.dtype)
         self._new_diagnostics = self._xp.empty_like(self.diagnostics)
@@ -79,20 +73,19 @@ class LandColumns:
         self._previous = self._xp.full((len(self._assembler.previous), points.n_land), np.nan, dtype=self.dtype)
         self._forcing_positions = {variable.name: position for position, variable in enumerate(model.forcing)}
         self._prescribed: dict[str, arrays.Array] = {}
-        for name, value in prescribed.items():
+        for name, value in (ground.prescribed or {}).items():
             self._prescribe(name, value)
         self._predicted = predicted_outputs(model)
-        if background_albedo is not None:
-            background_albedo = points.land_values(background_albedo, "background albedo", self.dtype)
+        albedo = ground.background_albedo
         self._closures = SurfaceClosures(
             model,
             points.n_land,
             backend,
             self.dtype,
-            reference_height=reference_height,
-            background_albedo=background_albedo,
+            reference_height=coupling.reference_height,
+            background_albedo=None if albedo is None else points.land_values(albedo, "background albedo", self.dtype),
         )
-        self._derivatives = self._known_derivatives() if derivatives else ()
+        self._derivatives = self._known_derivatives() if coupling.derivatives else ()
         self.outputs: tuple[Output, ...] = (
             *(predicted.output for predicted in self._predicted),
             *self._closures.outputs,

@@ -5,19 +5,26 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
-import gt4py.next as gtx
 import numpy as np
 
 from ailand_gt4py.core import arrays
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.times import step_of
 from ailand_gt4py.emulator.emulator import Emulator, Precision
 from ailand_gt4py.integration import restart
 from ailand_gt4py.integration.accumulation import Accumulation
 from ailand_gt4py.integration.clock import LandClock, time_text
 from ailand_gt4py.integration.columns import LandColumns
-from ailand_gt4py.integration.coupling.closures import REFERENCE_HEIGHT
+from ailand_gt4py.integration.description import (
+    CouplingOptions,
+    Ground,
+    HostClock,
+    HostGrid,
+    check_all_taken,
+    with_keywords,
+)
 from ailand_gt4py.integration.finite_report import FiniteReport
 from ailand_gt4py.integration.host_points import HostPoints
 from ailand_gt4py.integration.outputs import OutputFields
@@ -43,27 +50,11 @@ class LandComponent:
 
     Args:
         model: what to run; None: the default model of the package.
-        land_mask: bool over the host's horizontal dimension(s), halo (False) included; on the backend's device. It may
-            be False everywhere (a rank over the ocean).
-        latitude, longitude: degrees north and east; static: the model's static inputs; initial_state: its state: names
-            to fields of the mask's shape or numbers, in the model's units. Read once.
-        start: of the first host step. host_step: its length, which must divide the emulator's step.
-        state_time: when the initial state is valid, default ``start``; the first window begins then (see `LandClock`).
-        horizontal: the host's dimension(s) for the output fields; None: outputs are plain arrays.
-        levels: dimension -> position, for fields with more dimensions than the mask (see `HostPoints`).
-        prescribed: inputs that the host does not give at every step: name -> number or field (see `prescribe`).
-        units: of the host's fields, by name; checked against the model's.
+        grid, ground, clock, coupling: what the host says of itself, see `ailand_gt4py.integration.description`.
+        keywords: attributes of these four, which stand in the place of a group or replace what is in it:
+            ``LandComponent(land_mask=..., latitude=..., longitude=..., static=..., initial_state=..., start=...,
+            host_step=...)`` and ``LandComponent(grid=grid, ground=ground, clock=clock, derivatives=True)``.
         backend, precision: see `Emulator`.
-        between: ``hold`` keeps outputs until the emulator's next step; ``interpolate`` goes from the last but one to
-            the last linearly in time, without jumps and later by half a window.
-        derivatives: give the derivatives of the fluxes with respect to the forcing, too, and the forcing for which
-            they hold; what was in the previous window is a constant in them.
-        host_dtype: type of the outputs, float32 or float64.
-        ocean_value: of outputs at points that are not land.
-        not_finite: what to do with NaN or infinity from the host: ``raise``, or ``flag``: such columns keep their state
-            and results over the window, are counted in a warning, and marked in `flagged`.
-        reference_height: of the host's temperature, humidity and wind above the ground, m, for the stress.
-        background_albedo: climatology of the albedo without snow, a field of the mask's shape; None: by vegetation.
 
     Attributes:
         model: as given. emulator: None without land. n_land: number of land points.
@@ -84,64 +75,36 @@ class LandComponent:
         self,
         model: Model | None = None,
         *,
-        land_mask: Any,
-        latitude: Any,
-        longitude: Any,
-        static: Mapping[str, Any],
-        initial_state: Mapping[str, Any],
-        start: np.datetime64,
-        host_step: np.timedelta64,
-        state_time: np.datetime64 | None = None,
-        horizontal: gtx.Dimension | tuple[gtx.Dimension, ...] | None = None,
-        levels: Mapping[gtx.Dimension, int] | None = None,
-        prescribed: Mapping[str, Any] | None = None,
-        units: Mapping[str, str] | None = None,
+        grid: HostGrid | None = None,
+        ground: Ground | None = None,
+        clock: HostClock | None = None,
+        coupling: CouplingOptions | None = None,
         backend: Any = "dace_cpu",
         precision: Precision = "float32",
-        between: Literal["hold", "interpolate"] = "hold",
-        derivatives: bool = False,
-        host_dtype: Any = np.float64,
-        ocean_value: float = np.nan,
-        not_finite: Literal["raise", "flag"] = "raise",
-        reference_height: float = REFERENCE_HEIGHT,
-        background_albedo: Any = None,
+        **keywords: Any,
     ) -> None:
+        grid = with_keywords(HostGrid, grid, keywords)
+        ground = with_keywords(Ground, ground, keywords)
+        clock = with_keywords(HostClock, clock, keywords)
+        coupling = self._coupling = with_keywords(CouplingOptions, coupling, keywords)
+        check_all_taken(keywords, "LandComponent", HostGrid, Ground, HostClock, CouplingOptions)
         self.model = read_model() if model is None else model
-        _check_choice("between", between, ("hold", "interpolate"))
-        _check_choice("not_finite", not_finite, ("raise", "flag"))
-        if np.dtype(host_dtype) not in (np.float32, np.float64):
-            raise InputError(f"host_dtype: found {np.dtype(host_dtype)}, expected float32 or float64")
         if self.model.normalised_space or self.model.step_seconds <= 0.0:
             raise InputError("model: found one without statistics or step, expected one that knows its units")
-        self._between, self._not_finite = between, not_finite
         device = backends.device_of(backend)
-        self._points = HostPoints(land_mask, device, levels)
-        window = np.timedelta64(round(self.model.step_seconds * 1e9), "ns")
-        self._clock = LandClock(window, host_step, start, start if state_time is None else state_time)
-        dims = () if horizontal is None else tuple(horizontal) if isinstance(horizontal, tuple) else (horizontal,)
-        if dims and len(dims) != len(self._points.shape):
+        self._points = HostPoints(grid.land_mask, device, grid.levels)
+        if grid.dims and len(grid.dims) != len(self._points.shape):
             raise InputError(
-                f"horizontal: found {len(dims)} dimensions, expected the land mask's {len(self._points.shape)}"
+                f"horizontal: found {len(grid.dims)} dimensions, expected the land mask's {len(self._points.shape)}"
             )
-
-        of_host = [variable for variable in self.model.forcing if not variable.derived]
-        prescribed = dict(prescribed or {})
-        check_units(units or {}, of_host)
-        self._columns = LandColumns(
-            self.model,
-            self._points,
-            latitude=latitude,
-            longitude=longitude,
-            static=static,
-            initial_state=initial_state,
-            prescribed=prescribed,
-            backend=backend,
-            precision=precision,
-            derivatives=derivatives,
-            reference_height=reference_height,
-            background_albedo=background_albedo,
+        start, state_time = clock.start, clock.state_time
+        self._clock = LandClock(
+            step_of(self.model.step_seconds), clock.host_step, start, start if state_time is None else state_time
         )
-        sampled = [variable for variable in of_host if variable.name not in prescribed]
+        of_host = [variable for variable in self.model.forcing if not variable.derived]
+        check_units(grid.units or {}, of_host)
+        self._columns = LandColumns(self.model, self._points, grid, ground, coupling, backend, precision)
+        sampled = [variable for variable in of_host if variable.name not in (ground.prescribed or {})]
         self._positions = [self.model.forcing.index(variable) for variable in sampled]
         gt4py_backend = backends.make_backend(backend)
         n_samples = self._clock.samples_per_window
@@ -149,12 +112,11 @@ class LandComponent:
         self._report = FiniteReport(n_samples, len(sampled), device)
         self._reported_from = start
         self._fields = OutputFields(
-            self._columns.outputs, self._points, dims, np.dtype(self._columns.dtype), np.dtype(host_dtype), ocean_value,
-            gt4py_backend, device,
-        )  # fmt: skip
+            self._columns.outputs, self._points, grid, np.dtype(self._columns.dtype), gt4py_backend, device
+        )
         self.outputs: dict[str, Any] = self._fields.fields
-        self.inputs_properties = input_properties(sampled, dims)
-        self.outputs_properties = output_properties(self._columns.outputs, dims)
+        self.inputs_properties = input_properties(sampled, grid.dims)
+        self.outputs_properties = output_properties(self._columns.outputs, grid.dims)
         self.missing_outputs = self._columns.missing_outputs
         self._has_outputs = False
 
@@ -214,7 +176,7 @@ class LandComponent:
             self._close_window()
         self._accumulation.add(views, clock.n_samples)
         clock.count_sample()
-        if self._points.n_land and self._not_finite == "raise" and self._columns.on_cpu:
+        if self._points.n_land and self._coupling.not_finite == "raise" and self._columns.on_cpu:
             self._look_for_not_finite()
             self._say_what_was_not_finite()
 
@@ -244,7 +206,7 @@ class LandComponent:
             f"{name}: found a number that is not finite at {self._points.location_text(found.column)}{others}, "
             f"{time_text(time)}"
         )
-        if self._not_finite == "raise":
+        if self._coupling.not_finite == "raise":
             raise InputError(f"{message}, expected finite numbers")
         logger.warning("%s; such columns keep their state in this window", message)
 
@@ -275,7 +237,7 @@ class LandComponent:
                 self._columns.provisional_step(clock.window_start, self.window)
                 self._columns.write_outputs(self._fields.later)
                 self._fields.earlier[...] = self._fields.later
-            if self._between == "interpolate":
+            if self._coupling.between == "interpolate":
                 self._fields.write(clock.fraction())
             elif fires or not self._has_outputs:
                 self._fields.write()
@@ -321,7 +283,7 @@ class LandComponent:
         self._has_outputs = bool(position.pop("has_outputs"))
         self._clock.restore(position)
         if self._has_outputs:
-            self._fields.write(self._clock.fraction() if self._between == "interpolate" else 1.0)
+            self._fields.write(self._clock.fraction() if self._coupling.between == "interpolate" else 1.0)
 
     def _memory(self, host_memory: Mapping[str, arrays.Array] | None) -> dict[str, arrays.Array]:
         """Name -> array of all that changes in a run."""
@@ -343,11 +305,6 @@ class LandComponent:
             "host_step_nanoseconds": str(self._clock.host_step.astype(np.int64)),
             "grid": " x ".join(map(str, self._points.shape)),
             "sampled": " ".join(self.inputs_properties),
-            "between": self._between,
+            "between": self._coupling.between,
             "outputs": " ".join(self.outputs_properties),
         }
-
-
-def _check_choice(name: str, found: str, expected: tuple[str, ...]) -> None:
-    if found not in expected:
-        raise InputError(f"{name}: found '{found}', expected one of {', '.join(expected)}")

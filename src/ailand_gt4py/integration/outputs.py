@@ -9,6 +9,7 @@ import numpy as np
 
 from ailand_gt4py.core import arrays
 from ailand_gt4py.core.dimensions import Column, HostPoint, LandColumn, OutputFeature, point_connectivity
+from ailand_gt4py.integration.description import HostGrid
 from ailand_gt4py.integration.host_points import HostPoints
 from ailand_gt4py.integration.properties import Output
 from ailand_gt4py.lowering.calls.operator_call import OperatorCall, RepeatedCall
@@ -20,10 +21,8 @@ class OutputFields:
 
     Args:
         outputs: what there is.
-        points: of the host.
-        dims: the host's horizontal dimensions; empty: plain arrays instead of GT4Py fields.
-        dtype: of the emulator. host_dtype: of the host's fields.
-        ocean_value: at points that are not land.
+        points, grid: of the host.
+        dtype: of the emulator.
         backend: a GT4Py backend; None for embedded execution. device: of the fields.
 
     Attributes:
@@ -35,14 +34,13 @@ class OutputFields:
         self,
         outputs: Sequence[Output],
         points: HostPoints,
-        dims: tuple[Any, ...],
+        grid: HostGrid,
         dtype: np.dtype,
-        host_dtype: np.dtype,
-        ocean_value: float,
         backend: Any,
         device: arrays.Device,
     ) -> None:
         xp = arrays.array_module(device)
+        host_dtype, ocean_value, dims = np.dtype(grid.host_dtype), grid.ocean_value, grid.dims
         self._points = points
         # GT4Py's DaCe lowering drops a dimension of size one; points that are not land share a column, the last one.
         n_rows = max(len(outputs), 2)

@@ -1,43 +1,39 @@
-"""Water in ICON4Py's air: its virtual temperature and its heat capacity, with ICON4Py's own constants."""
+"""Water in a host's air: its virtual temperature and its heat capacity, with the host's own constants."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
-from icon4py.model.common import constants
-
-#: Species that count as water in the air's heat capacity, with their specific heats at constant volume, J kg-1 K-1.
-SPECIFIC_HEATS: dict[str, float] = {
-    "qv": constants.CVV,
-    "qc": constants.SPECIFIC_HEAT_CAPACITY_LIQUID_WATER,
-    "qr": constants.SPECIFIC_HEAT_CAPACITY_LIQUID_WATER,
-    "qi": constants.SPECIFIC_HEAT_CAPACITY_ICE,
-    "qs": constants.SPECIFIC_HEAT_CAPACITY_ICE,
-    "qg": constants.SPECIFIC_HEAT_CAPACITY_ICE,
-}
+from ailand_gt4py.core import arrays
 
 
-def virtual_factor(tracers: Any, at: Callable[[Any], Any]) -> Any:
-    """Tv / T = 1 + (Rv/Rd - 1) qv - qc - qi - qr - qs - qg.
+@dataclasses.dataclass(frozen=True)
+class MoistAir:
+    """A host's constants for air with water in it; water is given as species -> mass over that of the air, kg kg-1.
 
-    Args:
-        tracers: ICON4Py's tracers; None, or a species that is None: there is none of it. at: picks the positions wanted
-            out of a (Cell, K) field.
+    Attributes:
+        vapour: name of the species that is vapour.
+        virtual: gas constant of vapour over that of dry air, less 1.
+        dry_heat, water_heats: specific heats at constant volume of dry air and of the species, J kg-1 K-1.
     """
-    factor: Any = 1.0
-    for name in SPECIFIC_HEATS:
-        field = getattr(tracers, name, None)
-        if field is not None:
-            factor = factor + (constants.RV_O_RD_MINUS_1 if name == "qv" else -1.0) * at(field)
-    return factor
 
+    vapour: str
+    virtual: float
+    dry_heat: float
+    water_heats: Mapping[str, float]
 
-def specific_heat(tracers: Any, at: Callable[[Any], Any]) -> Any:
-    """Of the air at constant volume, J kg-1 K-1; arguments as for `virtual_factor`."""
-    heat: Any = constants.CVD
-    for name, of_species in SPECIFIC_HEATS.items():
-        field = getattr(tracers, name, None)
-        if field is not None:
-            heat = heat + (of_species - constants.CVD) * at(field)
-    return heat
+    def virtual_factor(self, water: Mapping[str, arrays.Array]) -> Any:
+        """Virtual temperature over temperature: 1 + virtual times vapour, less liquid and frozen water."""
+        factor: Any = 1.0
+        for name, content in water.items():
+            factor = factor + (self.virtual if name == self.vapour else -1.0) * content
+        return factor
+
+    def specific_heat(self, water: Mapping[str, arrays.Array]) -> Any:
+        """At constant volume, J kg-1 K-1."""
+        heat: Any = self.dry_heat
+        for name, content in water.items():
+            heat = heat + (self.water_heats[name] - self.dry_heat) * content
+        return heat

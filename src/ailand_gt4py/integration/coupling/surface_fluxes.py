@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from ailand_gt4py.core import arrays
+from ailand_gt4py.integration.coupling.land_cells import LandCells
 from ailand_gt4py.stencils.physics.surface_tiles import TILES
 
 SENSIBLE, LATENT = "surface_upward_sensible_heat_flux", "surface_upward_latent_heat_flux"
@@ -18,8 +18,7 @@ SENSIBLE_SLOPE, LATENT_SLOPE = (
 SENSIBLE_REFERENCE, LATENT_REFERENCE = "sensible_heat_flux_air_temperature", "latent_heat_flux_specific_humidity"
 
 
-@dataclasses.dataclass(frozen=True)
-class SurfaceFluxes:
+class SurfaceFluxes(NamedTuple):
     """Upward fluxes over the land cells, all (n_land,).
 
     Attributes:
@@ -31,24 +30,23 @@ class SurfaceFluxes:
     water: arrays.Array
 
 
-def held(outputs: Mapping[str, Any], cells: arrays.Array, device: arrays.Device) -> SurfaceFluxes:
+def held(outputs: Mapping[str, Any], cells: LandCells) -> SurfaceFluxes:
     """The land component's fluxes as they are.
 
     Args:
-        outputs: of the component, over the host's cells. cells: (n_land,) positions of the land cells.
+        outputs: of the component, over the host's cells.
     """
-    return SurfaceFluxes(*(_at(outputs, name, cells, device) for name in (SENSIBLE, LATENT, WATER)))
+    return SurfaceFluxes(*(cells.of(outputs[name], name) for name in (SENSIBLE, LATENT, WATER)))
 
 
 def for_air_at_end_of_step(
     outputs: Mapping[str, Any],
-    cells: arrays.Array,
+    cells: LandCells,
     temperature: arrays.Array,
     humidity: arrays.Array | None,
     heat_capacity: arrays.Array,
     air_mass: arrays.Array,
     seconds: float,
-    device: arrays.Device,
 ) -> SurfaceFluxes:
     """The component's fluxes as lines in the air's temperature and humidity, solved for the air at the step's end.
 
@@ -58,7 +56,7 @@ def for_air_at_end_of_step(
         F(x) = F0 + s (x - x0),  C (x1 - x) / dt = F(x1)  =>  F(x1) = (F0 + s (x - x0)) / (1 - dt s / C)
 
     x0 is the air that the network's flux F0 and its derivative s belong to, C what the layers need for a change of x by
-    one. So a flux fades as the air comes to what the land tends to, however long it is held. Where the network's
+    one. So a flux fades as the air approaches what the land tends to, however long it is held. Where the network's
     derivative is positive, which would let the air run away, it is taken as 0.
 
     Args:
@@ -66,17 +64,17 @@ def for_air_at_end_of_step(
         temperature, humidity: of the lowest layer at the step's start, K, kg kg-1; humidity None: moisture as held.
         heat_capacity, air_mass: of the layers that take the fluxes, J m-2 K-1, kg m-2. seconds: the step.
     """
-    xp = arrays.array_module(device)
-    given = held(outputs, cells, device)
+    xp = arrays.array_module(cells.device)
+    given = held(outputs, cells)
 
     def solved(flux: Any, slope_name: str, reference_name: str, value: Any, capacity: Any) -> Any:
-        slope = xp.minimum(_at(outputs, slope_name, cells, device), 0.0)
-        excess = value - _at(outputs, reference_name, cells, device)
+        slope = xp.minimum(cells.of(outputs[slope_name], slope_name), 0.0)
+        excess = value - cells.of(outputs[reference_name], reference_name)
         return (flux + slope * excess) / (1.0 - seconds * slope / capacity)
 
     sensible = solved(given.sensible, SENSIBLE_SLOPE, SENSIBLE_REFERENCE, temperature, heat_capacity)
     if humidity is None:
-        return dataclasses.replace(given, sensible=sensible)
+        return given._replace(sensible=sensible)
     lowest, highest = float(TILES.vaporisation), float(TILES.vaporisation + TILES.fusion)
     is_dry = given.water == 0.0
     heat_of_water = xp.where(is_dry, lowest, given.latent / xp.where(is_dry, 1.0, given.water))
@@ -84,7 +82,3 @@ def for_air_at_end_of_step(
     heat_of_water = xp.clip(heat_of_water, lowest, highest)
     latent = solved(given.latent, LATENT_SLOPE, LATENT_REFERENCE, humidity, heat_of_water * air_mass)
     return SurfaceFluxes(sensible, latent, given.water + (latent - given.latent) / heat_of_water)
-
-
-def _at(outputs: Mapping[str, Any], name: str, cells: arrays.Array, device: arrays.Device) -> arrays.Array:
-    return arrays.as_array(outputs[name], device, name)[cells]

@@ -7,29 +7,15 @@ import time
 from typing import Any
 
 import numpy as np
+from icon4py.model.common import dimension as dims
 
+from ailand_gt4py.core import arrays
 from ailand_gt4py.integration.component import LandComponent
+from ailand_gt4py.integration.coupling.exchange import GIVEN, FluxExchange
+from ailand_gt4py.integration.hosts.icon4py.times import as_datetime64
+from ailand_gt4py.weights.variables import CATALOGUE, cf_attributes
 
 _NOTHING = np.timedelta64(0, "ns")
-
-
-def as_datetime64(moment: datetime.datetime) -> np.datetime64:
-    """ICON4Py's date, UTC, with or without a time zone."""
-    if moment.tzinfo is not None:
-        moment = moment.astimezone(datetime.UTC).replace(tzinfo=None)
-    return np.datetime64(moment, "ns")
-
-
-def as_datetime(moment: np.datetime64) -> datetime.datetime:
-    """A date as ICON4Py has it, without a time zone."""
-    result: datetime.datetime = moment.astype("datetime64[us]").item()
-    return result
-
-
-def as_timedelta(duration: np.timedelta64) -> datetime.timedelta:
-    """A duration as ICON4Py has it."""
-    result: datetime.timedelta = duration.astype("timedelta64[us]").item()
-    return result
 
 
 class AilandComponent:
@@ -42,8 +28,7 @@ class AilandComponent:
     and as tendencies of its lowest layer, is written when it is given, in every step of the host.
 
     Args:
-        land: the land component.
-        given: name -> field over the host's cells of what the air was given. given_properties: of these.
+        land: the land component. exchange: what gives its fluxes to the air.
         state_time: when the land's initial state was valid: its windows are counted from there.
 
     Attributes:
@@ -52,25 +37,16 @@ class AilandComponent:
         seconds: (time, whether the emulator's window was full, wall-clock seconds) of every call.
     """
 
-    def __init__(
-        self,
-        land: LandComponent,
-        given: dict[str, Any],
-        given_properties: dict[str, Any],
-        state_time: np.datetime64,
-    ) -> None:
+    def __init__(self, land: LandComponent, exchange: FluxExchange, state_time: np.datetime64) -> None:
         self.land, self.state_time = land, state_time
+        given = {name: arrays.wrap(values, (dims.CellDim,), name) for name, values in exchange.given.items()}
         self._outputs = {**land.outputs, **given}
-        self._outputs_properties = {**land.outputs_properties, **given_properties}
+        self.inputs_properties = land.inputs_properties
+        self.outputs_properties = land.outputs_properties | {
+            name: {"standard_name": name, **cf_attributes(CATALOGUE[name]), "dims": (dims.CellDim,), "origin": "host"}
+            for name in GIVEN
+        }
         self.seconds: list[tuple[np.datetime64, bool, float]] = []
-
-    @property
-    def inputs_properties(self) -> dict[str, Any]:
-        return self.land.inputs_properties
-
-    @property
-    def outputs_properties(self) -> dict[str, Any]:
-        return self._outputs_properties
 
     def __call__(self, state: dict[str, Any], time_step: datetime.datetime) -> dict[str, Any]:
         """Give what `outputs_properties` lists.

@@ -103,7 +103,7 @@ def run(options: RunOptions, out: TextIO | None = None, model: Model | None = No
             if number == 1 or number % max(experiment.n_steps // 10, 1) == 0:
                 _say(out, f"step {number} of {experiment.n_steps}: {recorder.step_seconds[-1]:.3f} s")
 
-        recorder = Recorder(icon, states, coupling, every, report)
+        recorder = Recorder(icon, coupling, every, report)
         icon.time_integration(states)
         if not recorder.is_finite:
             raise RunError("the host's state: found numbers that are not finite, expected none")

@@ -1,41 +1,25 @@
 """A Jablonowski-Williamson run of ICON4Py on a generated grid: configuration, driver and initial states.
 
-ICON4Py's command reads only exported Fortran name lists, so this uses its Python functions. Compiling everything takes
-tens of minutes on two cores. Two things shorten that where the driver runs on the CPU (`short_cuts`): static fields are
-computed by embedded execution but for four that it cannot do, and the dynamical core's programs are compiled only for
-the values of their flags that the run needs.
+ICON4Py's command reads only exported Fortran name lists, so this uses its Python functions.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
-from unittest import mock
 
 from grid_generator import generate_grid
-from icon4py.model.atmosphere.dycore import solve_nonhydro, velocity_advection
 from icon4py.model.common import initial_condition, model_backends, model_options
 from icon4py.model.common.config import config_io
 from icon4py.model.common.decomposition import definitions as decomposition
-from icon4py.model.common.metrics import metrics_attributes
 from icon4py.model.common.states import diagnostic_state, nonhydro_states, prognostic_state, tracer_states
 from icon4py.model.driver import config as driver_config
 from icon4py.model.driver import driver, driver_states, driver_utils
 
 from ailand_gt4py.core.errors import InputError, RunError
 from ailand_gt4py.core.files import whole_file
-
-#: Static fields that embedded execution cannot compute (of ICON4Py 0.4.1).
-COMPILED_STATIC_FIELDS = (
-    metrics_attributes.WGTFAC_C,
-    metrics_attributes.EXNER_EXFAC,
-    metrics_attributes.DDQZ_Z_HALF,
-    metrics_attributes.PG_EXDIST_DSL,
-)
-COMPILING_BACKEND = "gtfn_cpu"
+from ailand_gt4py.integration.hosts.icon4py import internals
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,7 +120,11 @@ def make_driver(experiment: Experiment, grid: Path, output: Path) -> driver.Icon
         allocator=model_backends.get_allocator(backend),
         process_props=process,
     )
-    with short_cuts(experiment.substeps) if model_backends.is_cpu_backend(backend) else contextlib.nullcontext():
+    with (
+        internals.short_cuts(experiment.substeps)
+        if model_backends.is_cpu_backend(backend)
+        else contextlib.nullcontext()
+    ):
         try:
             return driver.initialize_driver(config=config, grid_manager=manager, process_props=process, backend=backend)
         except (ValueError, TypeError) as error:
@@ -181,57 +169,3 @@ def initial_states(icon: driver.Icon4pyDriver) -> driver_states.DriverStates:
     )
     driver_utils.validate_granule_state_consistency(config=icon.config, granules=icon.granules, states=states)
     return states
-
-
-@contextlib.contextmanager
-def short_cuts(substeps: int) -> Iterator[None]:
-    """While this holds, ICON4Py compiles less; see the module's text."""
-    setup = model_options.setup_program
-
-    def setup_needed(*, variants: dict[str, list[Any]] | None = None, **arguments: Any) -> Callable[..., None]:
-        needed = _flags(substeps)
-        kept = {name: needed.get(name, values) for name, values in (variants or {}).items()}
-        return setup(variants=kept, **arguments)
-
-    create = driver_utils.create_static_field_factories
-
-    def create_embedded(*, backend: Any, **arguments: Any) -> Any:
-        compiling = model_options.customize_backend(program=None, backend=model_backends.BACKENDS[COMPILING_BACKEND])
-        factories = create(backend=None, **arguments)
-        for name in COMPILED_STATIC_FIELDS:
-            providers = factories.metrics._providers
-            providers[name] = _OnBackend(providers[name], compiling)
-        return factories
-
-    with (
-        mock.patch.object(solve_nonhydro, "setup_program", setup_needed),
-        mock.patch.object(velocity_advection, "setup_program", setup_needed),
-        mock.patch.object(driver_utils, "create_static_field_factories", create_embedded),
-    ):
-        yield
-
-
-def _flags(substeps: int) -> dict[str, list[bool]]:
-    """Values of the dynamical core's flags in a run without tracer advection, with fourth-order divergence damping."""
-    flags = {
-        "apply_2nd_order_divergence_damping": [False],
-        "apply_4th_order_divergence_damping": [True],
-        "prepare_advection": [False],
-        "lprep_adv": [False],
-    }
-    if substeps == 1:
-        flags |= {"at_first_substep": [True], "at_last_substep": [True]}
-    return flags
-
-
-class _OnBackend:
-    """A provider of a static field that computes on a backend of its own."""
-
-    def __init__(self, provider: Any, backend: Any) -> None:
-        self._provider, self._backend = provider, backend
-
-    def __call__(self, **arguments: Any) -> Any:
-        return self._provider(**{**arguments, "backend": self._backend})
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._provider, name)

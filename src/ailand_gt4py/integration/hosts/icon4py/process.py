@@ -1,4 +1,4 @@
-"""Linking the land into an ICON4Py driver."""
+"""Coupling the land to an ICON4Py driver, as one more process of its physics."""
 
 from __future__ import annotations
 
@@ -9,34 +9,59 @@ from typing import Any
 import numpy as np
 from icon4py.model.atmosphere.subgrid_scale_physics.physics_driver.physics_driver import PhysicsDriver, PhysicsProcess
 from icon4py.model.atmosphere.subgrid_scale_physics.physics_driver.process_time_control import ProcessTimeControl
-from icon4py.model.common import dimension as dims
-from icon4py.model.common import model_backends
-from icon4py.model.common.grid import geometry_attributes
-from icon4py.model.common.grid import horizontal as h_grid
-from icon4py.model.common.interpolation import interpolation_attributes
-from icon4py.model.common.metrics import metrics_attributes
 from icon4py.model.driver.driver import Icon4pyDriver
 from icon4py.model.driver.driver_states import DriverStates
 
 from ailand_gt4py.core import arrays
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.integration.clock import time_text
+from ailand_gt4py.core.times import step_of, time_text
 from ailand_gt4py.integration.component import LandComponent
-from ailand_gt4py.integration.coupling.exchange import GIVEN, FluxExchange
+from ailand_gt4py.integration.coupling.exchange import ExchangeSettings, FluxExchange
 from ailand_gt4py.integration.coupling.mixed_layer import MixedLayer
 from ailand_gt4py.integration.coupling.surface_fluxes import LATENT, SENSIBLE, WATER
-from ailand_gt4py.integration.hosts.icon4py.component import AilandComponent, as_datetime, as_datetime64, as_timedelta
-from ailand_gt4py.integration.hosts.icon4py.lowest_layer import LowestLayer
+from ailand_gt4py.integration.description import HostClock, with_keywords
+from ailand_gt4py.integration.hosts.icon4py import internals
+from ailand_gt4py.integration.hosts.icon4py.component import AilandComponent
+from ailand_gt4py.integration.hosts.icon4py.host import IconHost, device_of
 from ailand_gt4py.integration.hosts.icon4py.provider import IdealisedPlanet, Provider
 from ailand_gt4py.integration.hosts.icon4py.state import AilandState
+from ailand_gt4py.integration.hosts.icon4py.times import as_datetime, as_datetime64, as_timedelta
 from ailand_gt4py.integration.restart import next_time
 from ailand_gt4py.lowering.calls import backends
 from ailand_gt4py.weights.model import Model
 from ailand_gt4py.weights.model_file import read_model
-from ailand_gt4py.weights.variables import CATALOGUE, cf_attributes
 
 #: Name of the process in the physics driver.
 PROCESS_NAME = "ailand"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ProcessSettings:
+    """How the land stands in ICON4Py's physics.
+
+    Attributes:
+        provider: of what ICON4Py lacks; None: `IdealisedPlanet`.
+        state_time: when the land's first state is valid and its first window begins; None: with the run. It may lie
+            before the run's start by less than a window, or after it: the process then begins late.
+        interval: of the component's calls; None: the emulator's step. It must divide that.
+        enable: False: the process is there but off.
+        moisture, implicit: see `ExchangeSettings`.
+        mixing_height: m above the ground, up to which heat and vapour are mixed; 0: the lowest layer takes them.
+        backend: of the land; None: ``dace_cpu`` or ``dace_gpu``, where the driver's fields are.
+    """
+
+    provider: Provider | None = None
+    state_time: np.datetime64 | None = None
+    interval: np.timedelta64 | None = None
+    enable: bool = True
+    moisture: bool = True
+    implicit: bool = True
+    mixing_height: float = 0.0
+    backend: Any = None
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.mixing_height < np.inf:
+            raise InputError(f"mixing height: found {self.mixing_height} m, expected 0 m or more")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,16 +114,9 @@ def couple(
     states: DriverStates,
     *,
     model: Model | None = None,
-    provider: Provider | None = None,
-    state_time: np.datetime64 | None = None,
-    interval: np.timedelta64 | None = None,
-    enable: bool = True,
-    moisture: bool = True,
-    implicit: bool = True,
-    mixing_height: float = 0.0,
+    settings: ProcessSettings | None = None,
     restart: str | os.PathLike[str] | None = None,
-    backend: Any = None,
-    **options: Any,
+    **keywords: Any,
 ) -> Coupling:
     """Add the land to a driver's physics, after the processes that are there.
 
@@ -107,176 +125,82 @@ def couple(
     Args:
         icon: the driver. states: its states, with the initial condition in them.
         model: what to run; None: the default model.
-        provider: of what ICON4Py lacks; None: `IdealisedPlanet`.
-        state_time: when the land's first state is valid and its first window begins; None: with the run. It may lie
-            before the run's start by less than a window, or after it: the process then begins late.
-        interval: of the component's calls; None: the emulator's step. It must divide that.
-        enable: False: the process is there but off.
-        moisture: give evaporation to the host's vapour, if it has any.
-        implicit: take the fluxes for the air at each step's end, by the network's derivatives
-            (`surface_fluxes.for_air_at_end_of_step`); False: as they are held between the emulator's steps.
-        mixing_height: m above the ground, up to which heat and vapour are mixed; 0: the lowest layer takes them.
+        settings: how the land stands in the physics; None: the defaults.
         restart: file of `Coupling.write_restart` to go on from, at the run's start; with the same ``state_time``.
-        backend: of the land; None: ``dace_cpu`` or ``dace_gpu``, where the driver's fields are.
-        options: further arguments of `LandComponent`: ``precision``, ``between``, ``derivatives``, ``not_finite``.
+        keywords: attributes of `ProcessSettings`, which replace those of ``settings``, and further arguments of
+            `LandComponent`: ``precision``, ``between``, ``derivatives``, ``not_finite``.
 
     Raises:
         InputError: an interval that does not divide the emulator's step, a model without surface fluxes, or what
             `LandComponent` finds.
         RunError: see `LandComponent`.
     """
+    settings = with_keywords(ProcessSettings, settings, keywords)
     model = read_model() if model is None else model
-    device: arrays.Device = (
-        "cuda" if icon.backend is not None and model_backends.is_gpu_backend(icon.backend) else "cpu"
+    run_start = as_datetime64(icon.config.driver.start_of_timestepping)
+    state_time = run_start if settings.state_time is None else settings.state_time.astype("datetime64[ns]")
+    control = ProcessTimeControl(
+        interval=as_timedelta(_interval(settings, model)),
+        start_date=as_datetime(state_time),
+        end_date=icon.model_time_variables.simulation_end_datetime,
+        enable_process=settings.enable,
     )
-    xp = arrays.array_module(device)
-    if backend is None:
-        backend = "dace_gpu" if device == "cuda" else "dace_cpu"
-    if provider is None:
-        provider = IdealisedPlanet(device=device, backend=backends.make_backend(backend))
-    driver_config = icon.config.driver
-    step = np.timedelta64(driver_config.dtime, "ns")
-    run_start = as_datetime64(driver_config.start_of_timestepping)
-    state_time = run_start if state_time is None else state_time.astype("datetime64[ns]")
-    window = np.timedelta64(round(model.step_seconds * 1e9), "ns")
-    interval = window if interval is None else interval.astype("timedelta64[ns]")
+    device = device_of(icon)
+    backend = settings.backend or ("dace_gpu" if device == "cuda" else "dace_cpu")
+    provider = settings.provider or IdealisedPlanet(device=device, backend=backends.make_backend(backend))
+    # A restart file brings the clock; without one the land's first window must hold the start.
+    first_window = state_time if restart is None else run_start
+    clock = HostClock(
+        start=max(run_start, first_window),
+        host_step=np.timedelta64(icon.config.driver.dtime, "ns"),
+        state_time=first_window,
+    )
+    host = IconHost(icon, provider, clock, prescribed_at=max(run_start, state_time))
+    host.see(states.prognostics.current, states.tracers.current)
+    land = LandComponent(
+        model,
+        grid=host.grid,
+        ground=host.ground(model),
+        clock=clock,
+        backend=backend,
+        **({"derivatives": settings.implicit} | keywords),
+    )
+    for name in (SENSIBLE, LATENT, WATER):
+        if name not in land.outputs_properties:
+            raise InputError(
+                f"model: it does not give {name} ({land.missing_outputs.get(name, 'unknown')}), expected one that does"
+            )
+    exchange = FluxExchange(
+        host.cells,
+        MixedLayer(host.thickness, settings.mixing_height, device),
+        ExchangeSettings(
+            implicit=settings.implicit,
+            moisture=settings.moisture,
+            vapour_alternates=icon.granules.tracer_advection is None,
+            state_alternates=icon.granules.solve_nonhydro is None,
+        ),
+    )
+    state = AilandState(land, host, exchange, run_start, control)
+    component = AilandComponent(land, exchange, state_time)
+    process = PhysicsProcess(name=PROCESS_NAME, component=component, state=state, time_control=control)
+    coupling = Coupling(land, component, state, process, host.grid.land_mask, host.latitude, host.longitude)
+    if restart is not None:
+        coupling.restore(restart)
+    icon.granules.physics = PhysicsDriver([*internals.processes(icon), process])
+    return coupling
+
+
+def _interval(settings: ProcessSettings, model: Model) -> np.timedelta64:
+    """Of the component's calls.
+
+    Raises:
+        InputError: it does not divide the emulator's step.
+    """
+    window = step_of(model.step_seconds)
+    interval = window if settings.interval is None else settings.interval.astype("timedelta64[ns]")
     if not interval > np.timedelta64(0) or window % interval != np.timedelta64(0):
         raise InputError(
             f"land interval: found {as_timedelta(interval)}, expected one that divides the emulator's step of "
             f"{as_timedelta(window)}"
         )
-
-    geometry, metrics = icon.static_field_factories.geometry, icon.static_field_factories.metrics
-    latitude, longitude = (
-        xp.rad2deg(geometry.get(name).ndarray) for name in (geometry_attributes.CELL_LAT, geometry_attributes.CELL_LON)
-    )
-    if not 0.0 <= mixing_height < np.inf:
-        raise InputError(f"mixing height: found {mixing_height} m, expected 0 m or more")
-    land_mask = provider.land_mask(latitude, longitude) & _owned_cells(icon, xp)
-    layer = lowest_layer(icon, land_mask, device)
-    cells = layer.cells
-    height = metrics.get(metrics_attributes.CELL_HEIGHT_ON_HALF_LEVEL).ndarray[:, -1]
-    air = layer.air(states.prognostics.current, states.tracers.current)
-
-    static = provider.static(latitude[cells], longitude[cells], height[cells])
-    first = provider.initial_state(latitude[cells], longitude[cells], air.temperature, static)
-    prescribed = provider.prescribed(latitude[cells], longitude[cells], max(run_start, state_time))
-
-    def on_cells(values: dict[str, Any], names: list[str]) -> dict[str, Any]:
-        """Fields over all cells from those over land cells; names the model does not have are left out."""
-        result = {}
-        for name in names:
-            if name in values:
-                result[name] = xp.full(len(latitude), np.nan, dtype=np.float64)
-                result[name][cells] = values[name]
-        return result
-
-    # A restart file brings the clock; without one the land's first window must hold the start.
-    first_window = state_time if restart is None else run_start
-    land = LandComponent(
-        model,
-        land_mask=land_mask,
-        latitude=latitude,
-        longitude=longitude,
-        static=on_cells(static, [variable.name for variable in model.static]),
-        initial_state=on_cells(first, [variable.name for variable in model.state]),
-        prescribed=on_cells(prescribed, [variable.name for variable in model.forcing]),
-        start=max(run_start, first_window),
-        host_step=step,
-        state_time=first_window,
-        horizontal=dims.CellDim,
-        levels={dims.KDim: layer.level},
-        backend=backend,
-        **({"derivatives": implicit} | options),
-    )
-    missing = [name for name in (SENSIBLE, LATENT, WATER) if name not in land.outputs_properties]
-    if missing:
-        raise InputError(
-            f"model: it does not give {missing[0]} ({land.missing_outputs.get(missing[0], 'unknown')}), expected one "
-            "that does"
-        )
-    control = ProcessTimeControl(
-        interval=as_timedelta(interval),
-        start_date=as_datetime(state_time),
-        end_date=icon.model_time_variables.simulation_end_datetime,
-        enable_process=enable,
-    )
-    exchange = FluxExchange(
-        layer,
-        MixedLayer(cells, metrics.get(metrics_attributes.DDQZ_Z_FULL).ndarray[cells], mixing_height, device),
-        len(latitude),
-        implicit=implicit,
-        moisture=moisture,
-        tracers_alternate=icon.granules.tracer_advection is None,
-        state_alternates=icon.granules.solve_nonhydro is None,
-        device=device,
-    )
-    existing = [] if icon.granules.physics is None else list(icon.granules.physics._processes)
-    microphysics = next((one for one in existing if one.name == "muphys" and one.time_control.enable_process), None)
-    state = AilandState(
-        land,
-        layer,
-        exchange,
-        provider,
-        latitude=latitude[cells],
-        longitude=longitude[cells],
-        n_cells=len(latitude),
-        start=run_start,
-        step=step,
-        time_control=control,
-        precipitation=None if microphysics is None else lambda: microphysics.state.precip_diagnostics,
-        device=device,
-    )
-    component = AilandComponent(
-        land,
-        {name: arrays.wrap(values, (dims.CellDim,), name) for name, values in exchange.given.items()},
-        {
-            name: {"standard_name": name, **cf_attributes(CATALOGUE[name]), "dims": (dims.CellDim,), "origin": "host"}
-            for name in GIVEN
-        },
-        state_time,
-    )
-    process = PhysicsProcess(name=PROCESS_NAME, component=component, state=state, time_control=control)
-    coupling = Coupling(land, component, state, process, land_mask, latitude, longitude)
-    if restart is not None:
-        coupling.restore(restart)
-    icon.granules.physics = PhysicsDriver([*existing, process])
-    return coupling
-
-
-def lowest_layer(icon: Icon4pyDriver, land_mask: arrays.Array, device: arrays.Device = "cpu") -> LowestLayer:
-    """The lowest layer of a driver's atmosphere over its land cells.
-
-    Args:
-        land_mask: (n_cells,) bool.
-    """
-    xp = arrays.array_module(device)
-    factories = icon.static_field_factories
-    cells = xp.flatnonzero(land_mask)
-    level = int(icon.grid.num_levels) - 1
-    edges = xp.asarray(icon.grid.get_connectivity("C2E2C2E").ndarray)[cells]
-    eastward, northward = (
-        factories.interpolation.get(name).ndarray[cells]
-        for name in (interpolation_attributes.RBF_VEC_COEFF_C1, interpolation_attributes.RBF_VEC_COEFF_C2)
-    )
-    return LowestLayer(
-        cells,
-        level,
-        factories.metrics.get(metrics_attributes.DDQZ_Z_FULL).ndarray[:, level][cells],
-        factories.geometry.get(geometry_attributes.CELL_AREA).ndarray[cells],
-        edges,
-        eastward,
-        northward,
-        device,
-    )
-
-
-def _owned_cells(icon: Icon4pyDriver, xp: Any) -> arrays.Array:
-    """Where ICON applies physics: owned cells from the nudging zone's start to the last local one."""
-    domain = h_grid.domain(dims.CellDim)
-    owned = xp.asarray(icon.decomposition_info.owner_mask(dims.CellDim)).astype(bool)
-    inner = xp.zeros(len(owned), dtype=bool)
-    inner[
-        int(icon.grid.start_index(domain(h_grid.Zone.NUDGING))) : int(icon.grid.end_index(domain(h_grid.Zone.LOCAL)))
-    ] = True
-    return owned & inner
+    return interval

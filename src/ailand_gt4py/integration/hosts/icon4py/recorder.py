@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import xarray as xr
+from icon4py.model.atmosphere.subgrid_scale_physics.physics_driver.physics_driver import PhysicsDriver, PhysicsProcess
 from icon4py.model.driver.driver import Icon4pyDriver
-from icon4py.model.driver.driver_states import DriverStates, DriverTimers
+from icon4py.model.driver.driver_states import DriverTimers
 
 from ailand_gt4py.core.arrays import to_host
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.integration.coupling.budget import COLUMNS
 from ailand_gt4py.integration.coupling.exchange import GIVEN
 from ailand_gt4py.integration.coupling.surface_fluxes import LATENT, SENSIBLE, WATER
-from ailand_gt4py.integration.hosts.icon4py.component import as_datetime64
+from ailand_gt4py.integration.hosts.icon4py import internals
 from ailand_gt4py.integration.hosts.icon4py.process import Coupling
+from ailand_gt4py.integration.hosts.icon4py.times import as_datetime64
 from ailand_gt4py.weights.variables import CATALOGUE, cf_attributes
 
 #: Outputs of the land that are recorded where the model gives them.
@@ -55,46 +58,48 @@ ENERGY_TEXTS = (
 class Recorder:
     """Records a coupled run while ICON4Py's time loop goes on.
 
-    It replaces the driver's method for one step by one that does the same and then records.
+    It is the state of a physics process that is off, behind all others: the driver still shows it the state at every
+    step.
 
     Args:
-        icon, states: the driver and its states. coupling: the land.
+        icon: the driver. coupling: the land.
         every: host steps between two records; the last step is always recorded.
         on_step: called after each step with its number, from 1.
 
     Attributes:
-        step_seconds: wall-clock time of every host step, all in.
+        step_seconds: wall-clock time from one step's end to the next one's; the first from the start.
     """
 
     def __init__(
         self,
         icon: Icon4pyDriver,
-        states: DriverStates,
         coupling: Coupling,
         every: int,
         on_step: Callable[[int], None] | None = None,
     ) -> None:
-        self._icon, self._states, self._coupling = icon, states, coupling
+        self._icon, self._coupling = icon, coupling
         self._every, self._on_step = every, on_step
         self._n_steps = int(icon.model_time_variables.n_time_steps)
         self._times: list[np.datetime64] = []
         self._rows: dict[str, list[Values]] = {}
         self._finite = True
         self.step_seconds: list[float] = []
-        self._one_step = icon._integrate_one_time_step
-        icon._integrate_one_time_step = self._step  # type: ignore[method-assign]
+        control = dataclasses.replace(coupling.process.time_control, enable_process=False)
+        process = PhysicsProcess("ailand recorder", coupling.component, self, control)
+        icon.granules.physics = PhysicsDriver([*internals.processes(icon), process])
+        self._begin = time.perf_counter()
 
-    def _step(self, **arguments: Any) -> None:
-        begin = time.perf_counter()
-        self._one_step(**arguments)
-        self.step_seconds.append(time.perf_counter() - begin)
+    def gather_from_prognostic(self, prognostic: Any, tracers: Any) -> None:
+        """A step is over but for the driver's swap of time levels; called by the physics driver."""
+        self.step_seconds.append(time.perf_counter() - self._begin)
         number = len(self.step_seconds)
         if number % self._every == 0 or number == self._n_steps:
-            self._record()
+            self._record(prognostic)
         if self._on_step is not None:
             self._on_step(number)
+        self._begin = time.perf_counter()
 
-    def _record(self) -> None:
+    def _record(self, prognostic: Any) -> None:
         coupling = self._coupling
         land, fields = coupling.land, coupling.state.fields
         self._times.append(as_datetime64(self._icon.model_time_variables.simulation_current_datetime))
@@ -111,7 +116,6 @@ class Recorder:
                 values = np.full(len(coupling.land_mask), np.nan)
                 values[to_host(coupling.land_mask)] = to_host(land.state[:, position])
                 self._append(variable.name, values)
-        prognostic = self._states.prognostics.current
         self._finite &= all(
             bool(np.isfinite(to_host(getattr(prognostic, name).ndarray)).all())
             for name in ("rho", "exner", "theta_v", "vn", "w")

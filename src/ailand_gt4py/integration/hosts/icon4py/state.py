@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,8 @@ from ailand_gt4py.core import arrays
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.integration.component import LandComponent
 from ailand_gt4py.integration.coupling.exchange import FluxExchange
-from ailand_gt4py.integration.hosts.icon4py.component import as_datetime, as_timedelta
-from ailand_gt4py.integration.hosts.icon4py.lowest_layer import LowestLayer
-from ailand_gt4py.integration.hosts.icon4py.provider import Provider
+from ailand_gt4py.integration.hosts.icon4py.host import IconHost
+from ailand_gt4py.integration.hosts.icon4py.times import as_datetime, as_timedelta
 
 
 class AilandState:
@@ -29,23 +29,16 @@ class AilandState:
     Time. The driver does not say in `gather_from_prognostic` which step it is in, so the steps are counted from
     ``start``; a component call at another time than that is an error, and so is a step of another length.
 
-    Time levels. The dycore swaps two of them, so no field of the host's state is used beyond the step in which it was
-    given. What the last step added to the other level only is made up for when gathering, so that the land sees it.
-
-    Memory. Vapour is read where it is. All else the land needs is diagnosed into buffers of this object; they are NaN
-    at cells that are not land.
+    Time levels. The dycore swaps two of them. What the last step added to the other level only is made up for when
+    gathering, so that the land sees it.
 
     Args:
-        land: the land component. layer: the host's lowest layer over its land cells. exchange: gives the fluxes to it.
-        provider: of what the host lacks.
-        latitude, longitude: (n_land,) of these cells, degrees.
-        n_cells: of the host's fields.
-        start: of the host's first step. step: its length.
+        land: the land component. host: ICON4Py as it sees it. exchange: gives the fluxes to the air.
+        start: of the host's first step.
         time_control: of the process. Outside its window, or where it is off, nothing is accumulated.
-        precipitation: gives muphys' ``precip_diagnostics``; None: the provider's rain and snow.
 
     Attributes:
-        land, layer, exchange, time_control: as given.
+        land, host, exchange, time_control: as given.
         time: start of the step that comes next.
         fields: name -> the forcing of the last step, as it went to the land.
         seconds: name -> wall-clock seconds of every step.
@@ -54,27 +47,13 @@ class AilandState:
     def __init__(
         self,
         land: LandComponent,
-        layer: LowestLayer,
+        host: IconHost,
         exchange: FluxExchange,
-        provider: Provider,
-        *,
-        latitude: Any,
-        longitude: Any,
-        n_cells: int,
         start: np.datetime64,
-        step: np.timedelta64,
         time_control: ProcessTimeControl,
-        precipitation: Callable[[], Mapping[str, Any]] | None = None,
-        device: arrays.Device = "cpu",
     ) -> None:
-        self.land, self.layer, self.exchange, self.time_control = land, layer, exchange, time_control
-        self._provider, self._latitude, self._longitude = provider, latitude, longitude
-        self.time, self._step = start, step
-        self._precipitation = precipitation
-        self._device = device
-        self._xp = arrays.array_module(device)
-        # Those that the land takes and that are not read from the host where they are.
-        self._buffers = {name: self._xp.full(n_cells, np.nan, dtype=np.float64) for name in land.inputs_properties}
+        self.land, self.host, self.exchange, self.time_control = land, host, exchange, time_control
+        self.time, self._step = start, host.clock.host_step
         self.fields: dict[str, Any] = {}
         self._tracers: Any = None
         self.seconds: dict[str, list[float]] = {"diagnose": [], "accumulate": [], "scatter": []}
@@ -91,17 +70,17 @@ class AilandState:
         Raises:
             InputError: a number that is not finite, or a window that is full and was not advanced.
         """
-        begin = time.perf_counter()
         self._tracers = tracers
-        self.exchange.catch_up(prognostic, tracers)
+        self.host.see(prognostic, tracers)
         if self.process_is_on:
-            self._diagnose(prognostic, tracers)
-            self._synchronise()
-            middle = time.perf_counter()
-            self.land.accumulate(self.fields, self.time)
-            self._synchronise()
-            self.seconds["diagnose"].append(middle - begin)
-            self.seconds["accumulate"].append(time.perf_counter() - middle)
+            with self._timed("diagnose"):
+                self.exchange.catch_up(self.host.air())
+                forcing = self.host.forcing(self.time)
+                self.fields = {name: forcing[name] for name in self.land.inputs_properties}
+            with self._timed("accumulate"):
+                self.land.accumulate(self.fields, self.time)
+        else:
+            self.exchange.catch_up(self.host.air())
         self.time = self.time + self._step
 
     def as_component_input(self) -> dict[str, Any]:
@@ -126,46 +105,15 @@ class AilandState:
         """
         if dtime != as_timedelta(self._step):
             raise InputError(f"step: found {dtime}, expected {as_timedelta(self._step)}, that of the land component")
+        with self._timed("scatter"):
+            self.host.see(prognostic, self._tracers)
+            self.exchange.give(outputs, self.host.air(), dtime.total_seconds())
+
+    @contextlib.contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
+        """Note the seconds of the block's work; the device is waited for, so that they are those of the work."""
         begin = time.perf_counter()
-        self.exchange.give(outputs, prognostic, self._tracers, dtime.total_seconds())
-        self._synchronise()
-        self.seconds["scatter"].append(time.perf_counter() - begin)
-
-    def _diagnose(self, prognostic: Any, tracers: Any) -> None:
-        """Fill `fields` for the step that begins at `time`."""
-        air = self.layer.air(prognostic, tracers)
-        eastward, northward = self.layer.wind(prognostic)
-        humidity = self._provider.humidity(air.temperature, air.pressure) if air.humidity is None else air.humidity
-        rain, snow = self._rain_and_snow()
-        shortwave, longwave = self._provider.radiation(
-            self._latitude, self._longitude, self.time, self._step, air.temperature, humidity, air.pressure
-        )
-        values = {
-            "met_tair": air.temperature,
-            "met_psurf": air.surface_pressure,
-            "met_wind_e": eastward,
-            "met_wind_n": northward,
-            "met_swdown": shortwave,
-            "met_lwdown": longwave,
-            "met_rainf": rain,
-            "met_snowf": snow,
-        }
-        if air.humidity is None:
-            values["met_qair"] = humidity
-        else:
-            self.fields["met_qair"] = tracers.qv
-        for name, buffer in self._buffers.items():
-            if name in values:
-                buffer[self.layer.cells] = values[name]
-                self.fields[name] = buffer
-
-    def _rain_and_snow(self) -> tuple[Any, Any]:
-        if self._precipitation is None:
-            return self._provider.precipitation(self._latitude, self._longitude, self.time)
-        rates = {name: self.layer.at_land(field) for name, field in self._precipitation().items() if name != "pre"}
-        return rates["pr"], rates["ps"] + rates["pi"] + rates["pg"]
-
-    def _synchronise(self) -> None:
-        """Wait for the device, so that the seconds are those of the work."""
-        if self._device == "cuda":
-            self._xp.cuda.get_current_stream().synchronize()
+        yield
+        if self.host.cells.device == "cuda":
+            arrays.array_module("cuda").cuda.get_current_stream().synchronize()
+        self.seconds[name].append(time.perf_counter() - begin)
