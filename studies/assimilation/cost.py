@@ -25,10 +25,11 @@ from ailand_gt4py.assimilation.filters import SimplifiedExtendedKalmanFilter
 from ailand_gt4py.assimilation.screening import Bounds
 from ailand_gt4py.assimilation.sensitivity import WAYS, by_finite_differences
 from ailand_gt4py.assimilation.settings import Errors
-from ailand_gt4py.assimilation.twin import TwinSettings, is_seen, make_operator
+from ailand_gt4py.assimilation.twin import TwinSettings, is_observed
 from ailand_gt4py.assimilation.window import Schedule, Sight, equivalents, run_window
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.evaluation.columns import read_columns
+from ailand_gt4py.observations.registry import Columns, make_operator
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "column_run" / "ecland_columns.nc"
 STEPS = 4
@@ -77,13 +78,13 @@ def main() -> None:
     wrong = np.clip(control.of(state) + 0.02 * random.standard_normal((n_columns, control.size)), 0.02, 0.4)
     emulator = Emulator(model, n_columns)
     prepared = emulator.prepare_static(static)
-    operators = {kind: make_operator(kind, model, static, None) for kind in settings.observations}
+    operators = {kind: make_operator(kind, Columns(model, static)) for kind in settings.observations}
     schedule = Schedule(
         tuple(
             Sight(step, operator)
             for step in range(1, STEPS + 1)
             for kind, operator in operators.items()
-            if is_seen(kind, step, model.step_seconds)
+            if is_observed(kind, step, model.step_seconds)
         )
     )
     truth = run_window(emulator, prepared, forcing, state)

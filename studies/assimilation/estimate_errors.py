@@ -20,7 +20,8 @@ from ailand_gt4py.assimilation.control import UNITS
 from ailand_gt4py.assimilation.settings import FREEZING_BEGINS
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.evaluation.columns import read_columns
-from ailand_gt4py.observations.operators import ScreenHumidity, ScreenTemperature, Situation
+from ailand_gt4py.observations.operators import Situation
+from ailand_gt4py.observations.screen import ScreenHumidity, ScreenTemperature
 
 STEPS_PER_DAY = 4
 DAYS = 360

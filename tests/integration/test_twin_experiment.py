@@ -16,7 +16,7 @@ from linear_land import LinearLand, land_model, make_columns
 from ailand_gt4py.assimilation import twin_scores
 from ailand_gt4py.assimilation.screening import REASONS
 from ailand_gt4py.assimilation.settings import Errors, Limits, Screening
-from ailand_gt4py.assimilation.twin import Twin, TwinResult, TwinSettings, is_seen
+from ailand_gt4py.assimilation.twin import Twin, TwinResult, TwinSettings, is_observed
 from ailand_gt4py.assimilation.window import run_window
 from ailand_gt4py.cli import main as cli
 from ailand_gt4py.core.errors import InputError
@@ -141,8 +141,8 @@ def test_without_weather_errors_the_weather_is_that_of_the_file() -> None:
     assert right._forcing.shape == (48, 4, 1)
 
 
-def test_how_often_something_is_seen() -> None:
-    seen = {kind: [step for step in range(1, 13) if is_seen(kind, step, 21_600.0)] for kind in ("t2m", "ssm", "tb")}
+def test_how_often_something_is_observed() -> None:
+    seen = {kind: [step for step in range(1, 13) if is_observed(kind, step, 21_600.0)] for kind in ("t2m", "ssm", "tb")}
     assert seen == {"t2m": list(range(1, 13)), "ssm": [1, 3, 5, 7, 9, 11], "tb": [1, 9]}
 
 

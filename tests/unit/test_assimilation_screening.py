@@ -11,7 +11,7 @@ from ailand_gt4py.assimilation.screening import REASONS, Bounds, screened, with_
 from ailand_gt4py.assimilation.settings import Limits, Screening
 from ailand_gt4py.assimilation.window import Schedule, Sight, Trajectory
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.observations.operators import SurfaceSoilMoisture
+from ailand_gt4py.observations.soil_moisture import SurfaceSoilMoisture
 
 MODEL = land_model()
 SCHEDULE = Schedule((Sight(1, SurfaceSoilMoisture(MODEL)), Sight(2, SurfaceSoilMoisture(MODEL))))

@@ -17,7 +17,8 @@ from ailand_gt4py.assimilation.sekf import analyse
 from ailand_gt4py.assimilation.settings import Errors, Limits, Screening
 from ailand_gt4py.assimilation.window import Schedule, Sight
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.observations.operators import ScreenTemperature, SurfaceSoilMoisture
+from ailand_gt4py.observations.screen import ScreenTemperature
+from ailand_gt4py.observations.soil_moisture import SurfaceSoilMoisture
 
 JACOBIAN = np.array([[1.0, 0.3, 0.0], [0.2, 0.5, 0.4]])
 ERRORS = np.array([0.4, 0.7])

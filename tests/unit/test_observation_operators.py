@@ -11,10 +11,12 @@ import pytest
 
 import ailand_gt4py
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.observations import microwave
+from ailand_gt4py.observations import microwave, registry
 from ailand_gt4py.observations.brightness import BrightnessTemperature
 from ailand_gt4py.observations.microwave import CLAY_FRACTIONS, Radiometer
-from ailand_gt4py.observations.operators import ScreenHumidity, ScreenTemperature, Situation, SurfaceSoilMoisture
+from ailand_gt4py.observations.operators import ObservationOperator, Situation, model_variables
+from ailand_gt4py.observations.screen import ScreenHumidity, ScreenTemperature
+from ailand_gt4py.observations.soil_moisture import SurfaceSoilMoisture
 from ailand_gt4py.weights.model import Model
 
 MODEL = ailand_gt4py.read_model()
@@ -323,3 +325,40 @@ def without(group: str, name: str) -> Model:
 def test_what_does_not_fit_is_named(make, message: str) -> None:
     with pytest.raises(InputError, match=message):
         make()
+
+
+def test_kinds_of_observations_are_found_in_the_files_of_the_room() -> None:
+    assert list(registry.kinds()) == ["t2m", "rh2m", "ssm", "tb"]
+    for name, kind in registry.kinds().items():
+        operator = registry.make_operator(name, registry.Columns(MODEL, covered(), np.full(N, 0.2)))
+        assert list(kind.errors) == [observable.name for observable in operator.observables]
+    with pytest.raises(InputError, match="found 'lai', expected some of t2m, rh2m, ssm, tb"):
+        registry.make_operator("lai", registry.Columns(MODEL, covered()))
+    with pytest.raises(InputError, match="found no clay fraction of the columns"):
+        registry.make_operator("tb", registry.Columns(MODEL, covered()))
+    with pytest.raises(InputError, match="'ssm' is registered already"):
+        registry.register("ssm", 1.0, {})(lambda columns: ScreenTemperature(MODEL))
+
+
+def test_a_kind_that_registers_itself_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_KINDS", dict(registry.kinds()))
+
+    @registry.register("stl1", hours=24.0, errors={"stl1": 1.0})
+    def make(columns: registry.Columns) -> ObservationOperator:
+        return model_variables(columns.model, ("stl1", "t2m"))
+
+    assert list(registry.kinds()) == ["t2m", "rh2m", "ssm", "stl1", "tb"]
+    operator, at = registry.make_operator("stl1", registry.Columns(MODEL, covered())), situation()
+    found = operator.values(at)
+    np.testing.assert_array_equal(found[:, 0], at.state[:, position("state", "stl1")])
+    np.testing.assert_array_equal(found[:, 1], at.diagnostics[:, position("diagnostics", "t2m")])
+    assert [observable.units for observable in operator.observables] == ["K", "K"]
+
+
+def test_several_changes_of_each_column_go_through_at_once() -> None:
+    at = situation()
+    d_state, d_diagnostics = (np.stack(pair, axis=1) for pair in zip(changes(5), changes(6), strict=True))
+    for make in OPERATORS.values():
+        found = make().tangent(at, d_state, d_diagnostics)
+        for k in range(2):
+            np.testing.assert_allclose(found[:, k], make().tangent(at, d_state[:, k], d_diagnostics[:, k]), rtol=1e-14)

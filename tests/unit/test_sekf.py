@@ -15,7 +15,8 @@ from ailand_gt4py.assimilation.sensitivity import WAYS, by_finite_differences, b
 from ailand_gt4py.assimilation.settings import Errors, Limits, Screening
 from ailand_gt4py.assimilation.window import Schedule, Sight, equivalents, run_window
 from ailand_gt4py.core.errors import InputError, RunError
-from ailand_gt4py.observations.operators import ScreenHumidity, ScreenTemperature, SurfaceSoilMoisture
+from ailand_gt4py.observations.screen import ScreenHumidity, ScreenTemperature
+from ailand_gt4py.observations.soil_moisture import SurfaceSoilMoisture
 
 MODEL = land_model()
 CONTROL = make_control(MODEL)

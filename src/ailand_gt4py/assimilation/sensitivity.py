@@ -57,9 +57,8 @@ def by_tangent_linear(
         )
         for sight in at_steps(schedule.sights, step):
             operator, situation = schedule.sights[sight].operator, trajectory.situation(step)
-            for number in range(control.size):
-                seen = operator.tangent(situation, changes[:, number], d_diagnostics[:, number])
-                result.observations[:, positions[sight], number] = seen
+            response = operator.tangent(situation, changes, d_diagnostics)
+            result.observations[:, positions[sight]] = response.swapaxes(1, 2)
     result.end[...] = control.of(changes).swapaxes(1, 2)
     return result
 

@@ -30,16 +30,8 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.evaluation.columns import VerificationColumns
-from ailand_gt4py.observations.brightness import BrightnessTemperature
-from ailand_gt4py.observations.operators import (
-    Observable,
-    ObservationOperator,
-    ScreenHumidity,
-    ScreenTemperature,
-    Situation,
-    SurfaceSoilMoisture,
-    position_of,
-)
+from ailand_gt4py.observations.operators import Observable, ObservationOperator, Situation, position_of
+from ailand_gt4py.observations.registry import Columns, make_operator
 from ailand_gt4py.weights.model import Model
 
 #: Kinds of observations, and the hours between two of a kind.
@@ -127,27 +119,7 @@ class TwinResult:
         return len(self.times) // len(self.windows)
 
 
-def make_operator(kind: str, model: Model, static: Values, clay: Values | None) -> ObservationOperator:
-    """The operator of a kind of observation.
-
-    Args:
-        kind: of `KINDS`. static: (n_columns, n_static). clay: (n_columns,) fraction, needed for brightness temperature.
-
-    Raises:
-        InputError: the model lacks a variable, or there is no clay fraction.
-    """
-    if kind == "t2m":
-        return ScreenTemperature(model)
-    if kind == "rh2m":
-        return ScreenHumidity(model)
-    if kind == "ssm":
-        return SurfaceSoilMoisture(model)
-    if clay is None:
-        raise InputError("observation tb: found no clay fraction of the columns, expected clim_sotype or --clay")
-    return BrightnessTemperature(model, static, clay)
-
-
-def is_seen(kind: str, step: int, step_seconds: float) -> bool:
+def is_observed(kind: str, step: int, step_seconds: float) -> bool:
     """Whether a kind of observation is made at the end of a step, counted from 1 at the experiment's start."""
     every = max(1, round(KINDS[kind] * 3600.0 / step_seconds))
     return (step - 1) % every == 0
@@ -311,9 +283,9 @@ class Twin:
         return covariance
 
     def _operators(self, repeat: int) -> dict[str, ObservationOperator]:
-        static = np.tile(self._static, (repeat, 1))
         clay = None if self._clay is None else np.tile(self._clay, repeat)
-        return {kind: make_operator(kind, self.model, static, clay) for kind in self.settings.observations}
+        columns = Columns(self.model, np.tile(self._static, (repeat, 1)), clay)
+        return {kind: make_operator(kind, columns) for kind in self.settings.observations}
 
     def _schedule(self, operators: Mapping[str, ObservationOperator], begin: int) -> Schedule:
         """What is observed in the window that begins after ``begin`` steps."""
@@ -323,7 +295,7 @@ class Twin:
                 Sight(step, operator)
                 for step in steps
                 for kind, operator in operators.items()
-                if is_seen(kind, begin + step, self.model.step_seconds)
+                if is_observed(kind, begin + step, self.model.step_seconds)
             )
         )
 

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.types import Values
+from ailand_gt4py.stencils.physics.brightness import Canopy, Soil, View
 
 #: Permittivity of the vacuum, F m-1, and of water at infinite frequency, 1 (Mironov et al. 2009).
 _VACUUM, _WATER_HIGH_FREQUENCY = 8.854e-12, 4.9
@@ -41,7 +42,7 @@ CLAY_FRACTIONS: dict[int, float] = {
 }
 
 
-class Canopy(NamedTuple):
+class Vegetation(NamedTuple):
     """Optical properties of vegetation at 1.4 GHz.
 
     Attributes:
@@ -57,38 +58,18 @@ class Canopy(NamedTuple):
     vertical: float = 1.0
 
 
-_NONE = Canopy(0.0, 0.0, 0.0)
-_GRASS = Canopy(0.0375, 0.05, 0.05)
-_CROPS = Canopy(0.05, 0.0, 0.0, 1.0, 2.0)
-# Branches, not leaves, make most of a forest's optical depth, which hardly follows LAI (Grant et al. 2008).
-_DECIDUOUS = Canopy(0.0, 0.70, 0.07, 0.49, 0.46)
-_CONIFEROUS = Canopy(0.0, 0.69, 0.08, 0.80, 0.80)
-_RAIN_FOREST = Canopy(0.0, 0.70, 0.095)
-
-#: By type 0..20, as in ``clim_tvh`` and ``clim_tvl``; crops are C3, as in CMEM.
-CANOPIES: tuple[Canopy, ...] = (
-    _NONE,
-    _CROPS,
-    _GRASS,
-    _CONIFEROUS,
-    _CONIFEROUS,
-    _DECIDUOUS,
-    _RAIN_FOREST,
-    _GRASS,
-    _NONE,
-    _GRASS,
-    _CROPS,
-    _GRASS,
-    _NONE,
-    _GRASS,
-    _NONE,
-    _NONE,
-    _GRASS,
-    _GRASS,
-    _DECIDUOUS,
-    _DECIDUOUS,
-    _NONE,
-)
+#: By types of ``clim_tvh`` and ``clim_tvl``, 0..20; crops are C3, as in CMEM. The other types are bare or water.
+VEGETATION: dict[tuple[int, ...], Vegetation] = {
+    (1, 10): Vegetation(0.05, 0.0, 0.0, 1.0, 2.0),  # crops
+    (2, 7, 9, 11, 13, 16, 17): Vegetation(0.0375, 0.05, 0.05),  # grass
+    # Branches, not leaves, make most of a forest's optical depth, which hardly follows LAI (Grant et al. 2008).
+    (3, 4): Vegetation(0.0, 0.69, 0.08, 0.80, 0.80),  # coniferous trees
+    (5, 18, 19): Vegetation(0.0, 0.70, 0.07, 0.49, 0.46),  # deciduous trees
+    (6,): Vegetation(0.0, 0.70, 0.095),  # rain forest
+}
+_BY_TYPE = np.tile(Vegetation(0.0, 0.0, 0.0), (21, 1))
+for _types, _vegetation in VEGETATION.items():
+    _BY_TYPE[list(_types)] = _vegetation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,13 +100,12 @@ class Radiometer:
                 f"frequency: found {self.frequency:g} Hz, expected 0.3e9 to 26.5e9 (the dielectric model's)"
             )
 
-    def scalars(self) -> tuple[np.float64, ...]:
-        """cos, sin^2, Q, exp(-h cos^N_H), exp(-h cos^N_V), C, in the order in which the operators take them."""
+    def view(self) -> View:
+        """As the field operators take it."""
         angle = math.radians(self.incidence)
         cosine = math.cos(angle)
         damping = (math.exp(-self.roughness * cosine**n) for n in (self.exponent_h, self.exponent_v))
-        numbers = (cosine, math.sin(angle) ** 2, self.mixing, *damping, self.surface_weight)
-        return tuple(np.float64(number) for number in numbers)
+        return View(*map(np.float64, (cosine, math.sin(angle) ** 2, self.mixing, *damping, self.surface_weight)))
 
 
 def clay_fraction(soil_type: Values) -> Values:
@@ -146,15 +126,11 @@ def clay_fraction(soil_type: Values) -> Values:
     return fractions
 
 
-def soil_coefficients(clay: Values, frequency: float) -> tuple[Values, ...]:
-    """Coefficients of the soil's refractive index and attenuation, linear in bound and free water.
+def soil_coefficients(clay: Values, frequency: float) -> Soil:
+    """Coefficients of the soil's refractive index and attenuation, linear in bound and free water, (n,) each.
 
     Args:
         clay: (n,) mass fraction, 0..1; NaN gives NaN. frequency: Hz.
-
-    Returns:
-        Transition water content (m3 m-3); dry value and rates for bound and free water (per m3 m-3) of the index, then
-        of the attenuation, as `stencils.brightness` takes them: (n,) each.
 
     Raises:
         InputError: a fraction out of range.
@@ -174,10 +150,12 @@ def soil_coefficients(clay: Values, frequency: float) -> tuple[Values, ...]:
     )
     free = _refraction(np.full_like(percent, 100.0), 8.5e-12, 0.3631 + 1.217e-2 * percent, frequency)
     # Water takes the place of air, whose index is 1 and whose attenuation is 0.
-    return transition, dry_index, bound[0] - 1.0, free[0] - 1.0, dry_attenuation, bound[1], free[1]
+    return Soil(transition, dry_index, bound[0] - 1.0, free[0] - 1.0, dry_attenuation, bound[1], free[1])
 
 
-def _refraction(static: Values, relaxation: Values | float, conductivity: Values, frequency: float) -> tuple[Any, Any]:
+def _refraction(
+    static: Values, relaxation: Values | float, conductivity: Values, frequency: float
+) -> tuple[Values, Values]:
     """Index and attenuation of water with one relaxation (Debye) and ohmic conductivity.
 
     Args:
@@ -193,38 +171,34 @@ def _refraction(static: Values, relaxation: Values | float, conductivity: Values
 
 def canopy_coefficients(
     radiometer: Radiometer,
-    high_cover: Values,
-    low_cover: Values,
-    high_type: Values,
-    low_type: Values,
-    high_leaf_area: Values,
-    low_leaf_area: Values,
-) -> tuple[Values, ...]:
+    covers: tuple[Values, Values],
+    types: tuple[Values, Values],
+    leaf_areas: tuple[Values, Values],
+) -> tuple[Canopy, Canopy]:
     """Terms of the tau-omega model, summed over bare soil, low and high vegetation with their shares.
 
     Args:
-        high_cover, low_cover: (n,) share of the ground under the vegetation; high goes before low where they overlap.
-        high_type, low_type: (n,) 0..20. high_leaf_area, low_leaf_area: (n,) m2 m-2.
+        covers: (n,) share of the ground under high and under low vegetation; high goes before low where they overlap.
+        types: (n,) of each, 0..20. leaf_areas: (n,) of each, m2 m-2.
 
     Returns:
-        Transmissivity G, (1 - omega)(1 - G) and (1 - omega)(1 - G) G, H, then V polarised, (n,) each.
+        H, then V polarised, (n,) each.
     """
     angle = math.radians(radiometer.incidence)
     cosine_squared, sine_squared = math.cos(angle) ** 2, math.sin(angle) ** 2
-    high_share = np.clip(high_cover, 0.0, 1.0)
-    low_share = np.minimum(np.clip(low_cover, 0.0, 1.0), 1.0 - high_share)
-    table = np.array(CANOPIES)
-    sums = []
+    high = np.clip(covers[0], 0.0, 1.0)
+    shares = (high, np.minimum(np.clip(covers[1], 0.0, 1.0), 1.0 - high))
+    canopies = []
     for polarisation in (3, 4):
-        through, own, returned = 1.0 - high_share - low_share, 0.0, 0.0
-        for share, kind, leaf_area in ((high_share, high_type, high_leaf_area), (low_share, low_type, low_leaf_area)):
-            canopy = table[np.clip(np.rint(np.nan_to_num(kind)), 0, len(CANOPIES) - 1).astype(np.int64)]
-            depth = canopy[:, 0] * leaf_area + canopy[:, 1]
-            slant = depth * (cosine_squared + canopy[:, polarisation] * sine_squared) / math.cos(angle)
+        through, own, returned = 1.0 - shares[0] - shares[1], np.zeros_like(high), np.zeros_like(high)
+        for share, kind, leaf_area in zip(shares, types, leaf_areas, strict=True):
+            vegetation = _BY_TYPE[np.clip(np.rint(np.nan_to_num(kind)), 0, len(_BY_TYPE) - 1).astype(np.int64)]
+            depth = vegetation[:, 0] * leaf_area + vegetation[:, 1]
+            slant = depth * (cosine_squared + vegetation[:, polarisation] * sine_squared) / math.cos(angle)
             passed = np.exp(-slant)
-            emitted = (1.0 - canopy[:, 2]) * (1.0 - passed)
+            emitted = (1.0 - vegetation[:, 2]) * (1.0 - passed)
             through = through + share * passed
             own = own + share * emitted
             returned = returned + share * emitted * passed
-        sums += [through, own, returned]
-    return tuple(np.asarray(value, dtype=np.float64) for value in sums)
+        canopies.append(Canopy(through, own, returned))
+    return canopies[0], canopies[1]

@@ -1,11 +1,11 @@
-"""Relative humidity from temperature and dew point: field operator, tangent-linear and adjoint, written by hand.
+"""Relative humidity from temperature and dew point: field operator and its derivatives, written by hand.
 
 The saturation vapour pressure is that of the IFS over water (IFS documentation CY48R1, part IV, chapter 12, with
 the parameters of Buck 1981, doi:10.1175/1520-0450(1981)020<1527:NEFCVP>2.0.CO;2): a1 exp(a3 (T - T0) / (T - a4)) with
 a1 = 611.21 Pa, a3 = 17.502, a4 = 32.19 K, T0 = 273.16 K. The pressure of the dew point over that of the temperature
 needs no a1.
 
-All is float64; `ailand_gt4py.observations.operators` calls the operators on arrays.
+All is float64; `ailand_gt4py.observations.screen` calls the operators on arrays.
 """
 
 import gt4py.next as gtx
@@ -46,20 +46,10 @@ def relative_humidity(temperature: Values, dew_point: Values) -> Values:
 
 
 @gtx.field_operator
-def relative_humidity_tangent(
-    temperature: Values, dew_point: Values, d_temperature: Values, d_dew_point: Values
-) -> Values:
-    """Change of `relative_humidity`, %, for changes of temperature and dew point, K."""
-    return relative_humidity(temperature, dew_point) * (
-        saturation_exponent_slope(dew_point) * d_dew_point - saturation_exponent_slope(temperature) * d_temperature
-    )
-
-
-@gtx.field_operator
-def relative_humidity_adjoint(temperature: Values, dew_point: Values, g_humidity: Values) -> tuple[Values, Values]:
-    """Gradients to temperature and dew point, per K, of something whose gradient to the relative humidity is given."""
+def relative_humidity_slopes(temperature: Values, dew_point: Values) -> tuple[Values, Values]:
+    """Derivatives of `relative_humidity` by temperature and dew point, % K-1."""
     humidity = relative_humidity(temperature, dew_point)
     return (
-        0.0 - humidity * saturation_exponent_slope(temperature) * g_humidity,
-        humidity * saturation_exponent_slope(dew_point) * g_humidity,
+        0.0 - humidity * saturation_exponent_slope(temperature),
+        humidity * saturation_exponent_slope(dew_point),
     )
