@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ailand_gt4py.core.errors import AilandError as AilandError
     from ailand_gt4py.core.errors import InputError as InputError
     from ailand_gt4py.core.errors import RunError as RunError
+    from ailand_gt4py.driver.run import run as run
     from ailand_gt4py.emulator.derivatives.jacobian import labelled as labelled
     from ailand_gt4py.emulator.emulator import Emulator as Emulator
     from ailand_gt4py.emulator.forcing import derived_forcing as derived_forcing
@@ -41,6 +42,7 @@ _HOMES = {
     "import_checkpoint": "weights.checkpoints.importing",
     "labelled": "emulator.derivatives.jacobian",
     "read_model": "weights.model_file",
+    "run": "driver.run",
     "write_model": "weights.model_file",
 }
 

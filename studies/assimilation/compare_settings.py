@@ -9,17 +9,15 @@ columns without snow or frost, over all labels.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from pathlib import Path
 
 import numpy as np
 
 from ailand_gt4py import read_model
 from ailand_gt4py.assimilation import twin_scores
-from ailand_gt4py.assimilation.overrides import with_overrides
-from ailand_gt4py.assimilation.settings import Errors
-from ailand_gt4py.assimilation.twin import Twin, TwinSettings
-from ailand_gt4py.cli.assimilate import first_label
+from ailand_gt4py.assimilation.settings import Errors, Limits, TwinSettings
+from ailand_gt4py.assimilation.twin import Twin
+from ailand_gt4py.core.times import index_of, parse_time
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.evaluation.columns import VerificationColumns, read_columns
 from ailand_gt4py.weights.model import Model
@@ -27,15 +25,15 @@ from ailand_gt4py.weights.model import Model
 DEFAULT = TwinSettings()
 SETTINGS = {
     "defaults": DEFAULT,
-    "emulator errors 1.1 K, 6.5 %": with_overrides(DEFAULT, ["errors.emulator.t2m=1.1", "errors.emulator.rh2m=6.5"]),
-    "emulator errors 2.5 K, 14 %": with_overrides(DEFAULT, ["errors.emulator.t2m=2.5", "errors.emulator.rh2m=14"]),
-    "windows of 12 h": dataclasses.replace(DEFAULT, window_hours=12.0),
-    "bounds of the plants' range from layer 3 on": with_overrides(DEFAULT, ["limits.plant_range_from=3"]),
-    "no such bounds": with_overrides(DEFAULT, ["limits.plant_range_from=4"]),
-    "B constant": dataclasses.replace(DEFAULT, errors=Errors(covariance="constant")),
-    "ETKF, 24 members": dataclasses.replace(DEFAULT, method="etkf"),
-    "ETKF, 24 members, no relaxation": dataclasses.replace(DEFAULT, method="etkf", relaxation=0.0),
-    "ETKF, 48 members, relaxation 0.2": dataclasses.replace(DEFAULT, method="etkf", n_members=48, relaxation=0.2),
+    "emulator errors 1.1 K, 6.5 %": DEFAULT.replace(errors=Errors(emulator={"t2m": 1.1, "rh2m": 6.5})),
+    "emulator errors 2.5 K, 14 %": DEFAULT.replace(errors=Errors(emulator={"t2m": 2.5, "rh2m": 14.0})),
+    "windows of 12 h": DEFAULT.replace(window_hours=12.0),
+    "bounds of the plants' range from layer 3 on": DEFAULT.replace(limits=Limits(plant_range_from=3.0)),
+    "no such bounds": DEFAULT.replace(limits=Limits(plant_range_from=4.0)),
+    "B constant": DEFAULT.replace(errors=Errors(covariance="constant")),
+    "ETKF, 24 members": DEFAULT.replace(method="etkf"),
+    "ETKF, 24 members, no relaxation": DEFAULT.replace(method="etkf", relaxation=0.0),
+    "ETKF, 48 members, relaxation 0.2": DEFAULT.replace(method="etkf", n_members=48, relaxation=0.2),
 }
 
 
@@ -74,8 +72,8 @@ def main() -> None:
             twin = Twin(
                 model,
                 columns,
-                dataclasses.replace(settings, days=arguments.days),
-                first_label(columns.times, start),
+                settings.replace(days=arguments.days),
+                index_of(parse_time(start), columns.times, "--starts"),
                 make_emulator=emulator,
             )
             score = twin_scores.score(twin.run()).score(twin_scores.ROOT_ZONE, "snow-free")

@@ -28,7 +28,7 @@ from ailand_gt4py.calibration import report as parameter_report
 from ailand_gt4py.calibration.case import Case, make_case
 from ailand_gt4py.calibration.estimation import Estimate, Progress, by_gauss_newton
 from ailand_gt4py.calibration.misfit import Misfit, Observations
-from ailand_gt4py.cli.option_texts import interval
+from ailand_gt4py.core.times import parse_interval, whole_steps
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.evaluation.figures import style as figure_style
 from ailand_gt4py.evaluation.scores.groups import inside_box
@@ -71,7 +71,7 @@ def absolute_case(model: Model, path: Path, first_guess: np.ndarray, error: floa
         (error,) * len(OBSERVED),
         first_guess,
         search=0.5,
-        every=interval(every, period.step, "--every"),
+        every=whole_steps(parse_interval(every), period.step, "--every"),
         background=BACKGROUND,
     )
 

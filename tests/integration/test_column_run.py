@@ -226,7 +226,7 @@ def test_a_restart_that_does_not_fit_is_refused(whole, bench, capsys):
         assert not (bench.path / "b.nc").exists()
         assert not (bench.path / "b.nc.partial").exists()
 
-    refused("is valid at 2021-01-01T12:00, expected --start 2021-01-01T18:00", "--start", "2021-01-01T18:00")
+    refused("is valid at 2021-01-01T12:00, expected the start 2021-01-01T18:00", "--start", "2021-01-01T18:00")
     refused("was written in float32, expected this run's precision float64", "--precision", "float64")
     write_model(small_model(seed=1), bench.path / "other.nc")
     refused("was written by the model with the checksum", "--model", bench.path / "other.nc")

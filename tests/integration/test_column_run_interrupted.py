@@ -18,7 +18,7 @@ import pytest
 
 from ailand_gt4py.driver import run as driver_run
 from ailand_gt4py.driver.stepping import Stepper
-from ailand_gt4py.io import writers
+from ailand_gt4py.io import provenance, writers
 from ailand_gt4py.io.restart import write_restart
 from ailand_gt4py.io.writers import NetcdfWriter, ZarrWriter
 from ailand_gt4py.weights.model_file import write_model
@@ -176,7 +176,7 @@ def test_stopped_by_a_signal_and_resumed(bench, whole, monkeypatch, capsys, numb
 def test_the_resumed_file_is_the_same_to_the_byte(bench, monkeypatch):
     """With the clock stopped, so that the history's time is the same."""
 
-    monkeypatch.setattr(driver_run, "_now", lambda: "2026-01-01T00:00:00Z")
+    monkeypatch.setattr(provenance, "now", lambda: "2026-01-01T00:00:00Z")
     assert bench.run(*OFTEN) == 0
     expected = (bench.path / "out.nc").read_bytes()
     (bench.path / "out.nc").unlink()
@@ -301,7 +301,7 @@ def test_no_room_for_the_restart_file_leaves_nothing_half_written(bench, monkeyp
         (None, ("--model", "{path}/none.nc"), "out.nc", "none.nc"),
         (None, ("--restart", "{path}/none.nc"), "out.nc", "none.nc: no such file"),
         (None, ("--reference", "{path}/none.nc"), "out.nc", "none.nc: no such file"),
-        (None, ("--start", "2031-01-01"), "out.nc", "--start is 2031-01-01"),
+        (None, ("--start", "2031-01-01"), "out.nc", "start: found 2031-01-01"),
     ],
 )
 def test_what_cannot_work_is_refused_before_anything_is_computed(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import io
 import json
 from pathlib import Path
@@ -104,10 +103,10 @@ def test_observations_are_the_truth_with_noise_of_their_size(result: TwinResult)
 
 
 def test_seeds_make_the_noise_and_other_observations_do_not_change_it(result: TwinResult) -> None:
-    same, other = run(), run(dataclasses.replace(SETTINGS, seed=2))
+    same, other = run(), run(SETTINGS.replace(seed=2))
     np.testing.assert_array_equal(same.analysis, result.analysis)
     assert not np.array_equal(other.open_loop, result.open_loop)
-    fewer = run(dataclasses.replace(SETTINGS, observations=("ssm",)))
+    fewer = run(SETTINGS.replace(observations=("ssm",)))
     np.testing.assert_array_equal(fewer.open_loop, result.open_loop)
     whole = result.observations[0][
         :, [position for position, name in enumerate(result.observables[0]) if name == "ssm"]
@@ -117,19 +116,19 @@ def test_seeds_make_the_noise_and_other_observations_do_not_change_it(result: Tw
 
 @pytest.mark.parametrize("jacobian", ["adjoint", "finite-differences"])
 def test_all_ways_to_the_jacobian_find_about_the_same(jacobian: str, result: TwinResult) -> None:
-    found = run(dataclasses.replace(SETTINGS, jacobian=jacobian))
+    found = run(SETTINGS.replace(jacobian=jacobian))
     tolerance = 1e-9 if jacobian == "adjoint" else 3e-3
     np.testing.assert_allclose(found.analysis[..., :3], result.analysis[..., :3], atol=tolerance)
 
 
 def test_the_ensemble_finds_the_truth_about_as_well(result: TwinResult) -> None:
-    found = run(dataclasses.replace(SETTINGS, method="etkf", n_members=40, relaxation=0.0))
+    found = run(SETTINGS.replace(method="etkf", n_members=40, relaxation=0.0))
     ratios = [twin_scores.score(each).score("root zone", "all").ratio for each in (found, result)]
     assert ratios[0] < 1.3 * ratios[1]
 
 
 def test_cycled_errors_do_better_than_constant_ones(result: TwinResult) -> None:
-    constant = run(dataclasses.replace(SETTINGS, errors=dataclasses.replace(PERFECT, covariance="constant")))
+    constant = run(SETTINGS.replace(errors=PERFECT.replace(covariance="constant")))
     ratios = [twin_scores.score(each).score("root zone", "all").ratio for each in (result, constant)]
     assert ratios[0] < ratios[1] < 1.0
 
@@ -152,17 +151,20 @@ def test_how_often_something_is_observed() -> None:
         ({"days": 100.0}, "has 61 times from the start on, expected at least 401"),
         ({"days": 1.5}, "length of the experiment: found 1.5 days, expected a multiple of the window of 24 h"),
         ({"window_hours": 5.0}, "window: found 5 h, expected a multiple of the model's step of 21600 s"),
-        ({"observations": ("t2m", "lai")}, "observation: found 'lai', expected some of t2m, rh2m, ssm, tb"),
-        ({"observations": ()}, "observations: found 0"),
+        ({"observations": ("t2m", "lai")}, "option 'observations': found 'lai', expected some of t2m, rh2m, ssm, tb"),
+        ({"observations": ()}, "option 'observations': found 0"),
         ({"observations": ("ssm", "ssm")}, "each once"),
-        ({"days": -1.0}, "days: found -1, expected more than 0"),
-        ({"initial_error": -0.1}, "found one below 0"),
-        ({"observations": ("tb",)}, "found no clay fraction of the columns, expected clim_sotype or --clay"),
+        ({"days": -1.0}, "option 'days': found -1, expected more than 0"),
+        ({"initial_error": -0.1}, "option 'initial_error': found -0.1, expected at least 0"),
+        (
+            {"observations": ("tb",)},
+            "found no clay fraction of the columns, expected clim_sotype, or one of all columns",
+        ),
     ],
 )
 def test_experiments_that_cannot_be_made_are_refused(change: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        run(dataclasses.replace(SETTINGS, **change))
+        run(SETTINGS.replace(**change))
 
 
 def command(*arguments: object) -> int:
@@ -256,20 +258,26 @@ def test_ensemble_and_options_of_the_command(small: tuple, tmp_path: Path, capsy
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--start", "2019-01-01"), "--start is 2019-01-01T00:00; the file has the times 2021-01-01T00:00 to"),
-        (("--start", "soon"), "--start is 'soon', expected a time"),
-        (("--observations", "lai"), "observation: found 'lai'"),
-        (("--precision", "bf16"), "option --precision is 'bf16'"),
-        (("-o", "out.txt"), "option -o: 'out.txt' ends in '.txt', expected one of .nc"),
-        (("-o", "/nowhere/out.nc"), "option -o: '/nowhere' is no directory, expected an existing one"),
-        (("--plot", "figure.xyz"), "option --plot: 'figure.xyz' ends in '.xyz'"),
-        (("--clay", "3"), "option --clay is 3, expected 0 to 1"),
-        (("--set", "errors.nothing=1"), "found 'errors.nothing', expected one of observation, emulator"),
-        (("--config", "nowhere.yaml"), "nowhere.yaml: cannot be read as YAML"),
+        (
+            ("--start", "2019-01-01"),
+            "option --start: found 2019-01-01T00:00, expected one of the times of the file, 2021-01-01T00:00 to",
+        ),
+        (("--start", "soon"), "option --start: found 'soon', expected a time"),
+        (("--observations", "lai"), "option --observations: found 'lai'"),
+        (("--precision", "bf16"), "option --precision: found 'bf16'"),
+        (("-o", "out.txt"), "option --output: found 'out.txt', expected a file name that ends in .nc"),
+        (
+            ("-o", "/nowhere/out.nc"),
+            "/nowhere/out.nc: cannot be written: '/nowhere' is no directory, expected an existing one",
+        ),
+        (("--plot", "figure.xyz"), "option --plot: found 'figure.xyz', expected a file name that ends in .png"),
+        (("--clay", "3"), "option --clay: found 3, expected at most 1"),
+        (("--set", "errors.nothing=1"), "option 'errors.nothing' is unknown; expected one of observation, emulator"),
+        (("--config", "nowhere.yaml"), "nowhere.yaml: cannot be read: No such file"),
         (("--control", "swvl4"), "control variable: found 'swvl4'"),
         (("--days", "3"), "has 12 times from the start on, expected at least 13"),
         (("--observations", "tb"), "variable 'clim_sotype' is missing, from which the clay fraction follows"),
-        (("--method", "3dvar"), "invalid choice"),
+        (("--method", "3dvar"), "option --method: found '3dvar', expected 'sekf' or 'etkf'"),
     ],
 )
 def test_wrong_usage_is_one_line_and_a_status(
@@ -283,7 +291,7 @@ def test_wrong_usage_is_one_line_and_a_status(
 
 def test_a_device_that_is_not_the_hosts_is_refused(small: tuple, capsys: pytest.CaptureFixture) -> None:
     assert cli.main(["assimilate", *map(str, small), "--backend", "dace_gpu"]) == 2
-    assert "option --backend is 'dace_gpu', expected embedded or dace_cpu" in capsys.readouterr().err
+    assert "option --backend: found 'dace_gpu', expected 'embedded' or 'dace_cpu'" in capsys.readouterr().err
 
 
 def test_the_emulators_adjoint_assimilates_as_its_tangent_linear(small: tuple, tmp_path: Path) -> None:

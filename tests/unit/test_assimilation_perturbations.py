@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 
-from ailand_gt4py.assimilation.overrides import PARTS, with_file, with_overrides
 from ailand_gt4py.assimilation.perturbations import (
     WEATHER_CORRELATION,
     WeatherErrors,
@@ -18,8 +16,9 @@ from ailand_gt4py.assimilation.perturbations import (
     perturbed_weather,
     weather_noise,
 )
-from ailand_gt4py.assimilation.settings import OBSERVATION_ERRORS
-from ailand_gt4py.assimilation.twin import TwinSettings
+from ailand_gt4py.assimilation.settings import OBSERVATION_ERRORS, Limits, Screening, TwinSettings
+from ailand_gt4py.cli.assimilate import Options
+from ailand_gt4py.cli.options import parse
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.emulator.forcing import ForcingAssembler
 from helpers import small_model
@@ -102,70 +101,80 @@ def test_initial_errors_have_their_sizes_and_correlation_and_a_seed() -> None:
         initial_errors(np.random.default_rng(1), 4, (0.1, -0.1))
 
 
+def changed(*words: str) -> TwinSettings:
+    return parse(Options, ["file.nc", *words]).part(TwinSettings)
+
+
 def test_settings_are_changed_by_name_and_nothing_else() -> None:
-    changed = with_overrides(
-        TwinSettings(),
-        ["errors.observation.ssm=0.03", "limits.plant_range_from=3", "screening.largest_departure=4"],
-    )
-    assert changed.errors.observation == {**OBSERVATION_ERRORS, "ssm": 0.03}
-    assert changed.limits.plant_range_from == 3.0
-    assert changed.screening.largest_departure == 4.0
-    assert changed.errors.model == TwinSettings().errors.model
+    found = changed(
+        "--set", "errors.observation.ssm=0.03", "--set", "limits.plant_range_from=3", "--set",
+        "screening.largest_departure=4",
+    )  # fmt: skip
+    assert found.errors.observation == {**OBSERVATION_ERRORS, "ssm": 0.03}
+    assert found.limits.plant_range_from == 3.0
+    assert found.screening.largest_departure == 4.0
+    assert found.errors.model == TwinSettings().errors.model
     assert TwinSettings().errors.observation["ssm"] == OBSERVATION_ERRORS["ssm"]
+    assert found.replace(errors=TwinSettings().errors, limits=Limits(), screening=Screening()) == TwinSettings()
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ("errors.observation.ssm", "found 'errors.observation.ssm', expected NAME=VALUE"),
-        ("seed=3", "found 'seed', expected one of errors, screening, limits"),
-        ("errors.observation.lai=3", "found 'errors.observation.lai', expected one of t2m, rh2m"),
-        ("errors.observation.ssm.more=3", "found parts of 'errors.observation.ssm', expected a value"),
-        ("errors.observation=3", "found a value for 'errors.observation', expected the name of a number"),
-        ("errors.covariance=constant", "found a value for 'errors.covariance', expected the name of a number"),
-        ("errors.observation.ssm=small", "found 'small' for 'errors.observation.ssm', expected a number"),
-        ("errors.background.swvl1=-0.1", "background error of 'swvl1': found -0.1, expected a standard deviation"),
-        ("errors.observation.t2m=nan", "observation error of 't2m': found nan"),
-        ("screening.largest_departure=-1", "largest departure: found -1"),
-        ("limits.largest_increment=0", "largest increment: found 0, expected more than 0"),
+        ("sede=3", "option 'sede' is unknown; did you mean 'seed'?"),
+        ("errors.observation.lai=3", "option 'errors.observation': found 'lai'; expected one of t2m, rh2m"),
+        ("errors.observation.ssm.more=3", "option 'errors.observation.ssm': found .*, expected a number"),
+        ("errors.observation=3", "option 'errors.observation': found 3, expected names with values"),
+        (
+            "errors.covariance=sometimes",
+            "option 'errors.covariance': found 'sometimes', expected 'cycled' or 'constant'",
+        ),
+        ("errors.observation.ssm=small", "option 'errors.observation.ssm': found 'small', expected a number"),
+        ("errors.background.swvl1=-0.1", "option 'errors.background.swvl1': found -0.1, expected at least 0"),
+        ("errors.observation.t2m=nan", "option 'errors.observation.t2m': found nan, expected a finite number"),
+        ("screening.largest_departure=-1", "option 'screening.largest_departure': found -1, expected more than 0"),
+        ("limits.largest_increment=0", "option 'limits.largest_increment': found 0, expected more than 0"),
     ],
 )
 def test_unusable_changes_are_named(change: str, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        with_overrides(TwinSettings(), [change])
+    with pytest.raises(InputError, match=f"option --set: .*{message}"):
+        changed("--set", change)
 
 
 def test_a_file_changes_what_it_names_and_the_command_line_wins(tmp_path: Path) -> None:
     path = tmp_path / "settings.yaml"
     path.write_text("errors: {observation: {ssm: 0.03, t2m: 2}}\nlimits:\n  driest: 0.02\n", encoding="utf-8")
-    changed = with_overrides(with_file(TwinSettings(), path), ["errors.observation.t2m=1.5"])
-    assert changed.errors.observation == {**OBSERVATION_ERRORS, "ssm": 0.03, "t2m": 1.5}
-    assert changed.limits == dataclasses.replace(TwinSettings().limits, driest=0.02)
-    assert changed.screening == TwinSettings().screening
+    found = changed("--config", str(path), "--set", "errors.observation.t2m=1.5", "--background-error", "constant")
+    assert found.errors.observation == {**OBSERVATION_ERRORS, "ssm": 0.03, "t2m": 1.5}
+    assert found.errors.covariance == "constant"
+    assert found.limits == TwinSettings().limits.replace(driest=0.02)
+    assert found.screening == TwinSettings().screening
 
 
 def test_the_file_that_ships_holds_every_number_with_its_default() -> None:
     path = Path(__file__).parents[2] / "configs" / "assimilation.yaml"
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    defaults = dataclasses.asdict(TwinSettings())
+    defaults = TwinSettings().model_dump()
     del defaults["errors"]["covariance"]
-    assert content == {part: defaults[part] for part in PARTS}
-    assert with_file(TwinSettings(), path) == TwinSettings()
+    assert content == {part: defaults[part] for part in ("errors", "screening", "limits")}
+    assert changed("--config", str(path)) == TwinSettings()
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("- errors", "found no mapping, expected one with some of errors, screening, limits"),
-        ("errors: {observation: {lai: 1.0}}", "found 'errors.observation.lai', expected one of t2m"),
-        ("errors: {observation: {ssm: yes}}", "found 'True' for 'errors.observation.ssm', expected a number"),
-        ("errors: {observation: {ssm: }}", "found 'None' for 'errors.observation.ssm', expected a number"),
-        ("errors: [", "cannot be read as YAML"),
+        ("- errors", "found a list at the top, expected options with values"),
+        ("errors: {observation: {lai: 1.0}}", "option 'errors.observation': found 'lai'; expected one of t2m"),
+        ("errors: {observation: {ssm: yes}}", "option 'errors.observation.ssm': found True, expected a number"),
+        ("errors: {observation: {ssm: }}", "option 'errors.observation.ssm': found nothing, expected a number"),
+        ("errors: {observatoin: {ssm: 1.0}}", "option 'errors.observatoin' is unknown; did you mean 'observation'?"),
+        ("errors: [", "is not YAML in line 1"),
     ],
 )
 def test_unusable_files_are_named(content: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "wrong.yaml"
     path.write_text(content, encoding="utf-8")
     with pytest.raises(InputError, match="wrong.yaml") as found:
-        with_file(TwinSettings(), path)
+        changed("--config", str(path))
     assert message in str(found.value)

@@ -47,7 +47,7 @@ def test_departures_are_judged_by_what_is_expected_of_them() -> None:
     np.testing.assert_array_equal(reasons([[0.29, -0.31]]), [[0, large]])
     np.testing.assert_array_equal(reasons([[0.29, -0.31]], expected=0.2), 0)
     np.testing.assert_array_equal(reasons([[0.29, -0.31]], screening=Screening(largest_departure=2.0)), large)
-    with pytest.raises(InputError, match="largest departure: found 0"):
+    with pytest.raises(InputError, match="option 'largest_departure': found 0, expected more than 0"):
         Screening(largest_departure=0.0)
 
 

@@ -1,5 +1,6 @@
 """The command ``ailand`` and the package's own names."""
 
+import importlib
 import pathlib
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from random_models import random_model
 
 import ailand_gt4py
 from ailand_gt4py.cli import main as cli
+from ailand_gt4py.cli.options import fields_of, flags_of
 
 
 def test_model_show_prints_what_a_file_holds(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture) -> None:
@@ -59,10 +61,15 @@ def test_import_takes_names_from_another_model(
     ("arguments", "status", "message"),
     [
         (["model", "show", "nowhere.nc"], 2, "does not exist"),
-        (["nonsense"], 2, "invalid choice"),
-        ([], 2, "required"),
+        (["nonsense"], 2, "found 'nonsense'; expected one of model show, model import, compile"),
+        (["asimilate", "f.nc"], 2, "did you mean 'assimilate'?"),
+        ([], 2, "COMMAND is missing"),
+        (["evaluate"], 2, "FILE is missing"),
+        (["estimate", "f.nc"], 2, "option --parameters is missing"),
+        (["jacobian", "f.nc", "--evry", "6h"], 2, "option '--evry' is unknown; did you mean '--every'?"),
+        (["evaluate", "f.nc", "--starts", "few"], 2, "option --starts: found 'few', expected an integer"),
         (["compile", "nowhere.nc"], 2, "nowhere.nc"),
-        (["compile", "--backend", "embedded"], 2, "not compiled"),
+        (["compile", "--backend", "embedded"], 2, "found 'embedded', expected 'dace_cpu' or 'dace_gpu'"),
         (["evaluate", "nowhere.nc"], 2, "nowhere.nc"),
         (["train", "nowhere.yaml"], 2, "nowhere.yaml"),
     ],
@@ -73,14 +80,51 @@ def test_errors_are_one_line_and_a_status(
     assert cli.main(arguments) == status
     error = capsys.readouterr().err
     assert message in error
-    assert "Traceback" not in error
+    assert error.startswith("ailand: error: ")
+    assert error.count("\n") == 1
 
 
-def test_help_is_quick_because_gt4py_is_not_imported() -> None:
+@pytest.mark.parametrize("command", ["--help", *cli.COMMANDS])
+def test_help_is_quick_because_gt4py_is_not_imported(command: str) -> None:
+    words = [command] if command == "--help" else [*command.split(), "--help"]
     code = (
-        "import sys, ailand_gt4py.cli.main as c; c.make_parser(); sys.exit(bool({'gt4py', 'torch'} & set(sys.modules)))"
+        f"import sys, ailand_gt4py.cli.main as c; assert c.main({words}) == 0; "
+        "sys.exit(bool({'gt4py', 'torch', 'xarray', 'matplotlib'} & set(sys.modules)))"
     )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], check=False, stdout=subprocess.DEVNULL).returncode == 0
+
+
+def test_help_of_every_command_says_every_option(capsys: pytest.CaptureFixture) -> None:
+    for command in cli.COMMANDS:
+        options = importlib.import_module(f"ailand_gt4py.cli.{command.replace(' ', '_')}").Options
+        assert cli.main([*command.split(), "--help"]) == 0
+        shown = capsys.readouterr().out
+        for path, field in fields_of(options):
+            assert field.description, path
+            for flag in flags_of(path, field):
+                assert flag in shown
+
+
+def test_an_unforeseen_error_is_one_line_too(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    def fail(path: object) -> None:
+        raise ZeroDivisionError("by\nnothing")
+
+    monkeypatch.setattr("ailand_gt4py.weights.model_file.read_model", fail)
+    assert cli.main(["model", "show"]) == 1
+    assert capsys.readouterr().err == "ailand: error: ZeroDivisionError: by nothing (--debug shows where)\n"
+    assert cli.main(["--debug", "model", "show"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+    assert cli.main(["model", "show", "--debug"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_an_interrupted_command_ends_with_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    def interrupt(path: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ailand_gt4py.weights.model_file.read_model", interrupt)
+    assert cli.main(["model", "show"]) == 130
+    assert capsys.readouterr().err == "ailand: interrupted\n"
 
 
 def test_package_names_resolve_and_unknown_ones_do_not() -> None:

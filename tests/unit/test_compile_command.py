@@ -40,9 +40,12 @@ def test_the_program_is_found_in_the_directory_that_is_named(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--backend", "embedded"], "option --backend is 'embedded', which is not compiled; expected dace_cpu or"),
-        (["--backend", "gtfn"], "backend: found 'gtfn', expected one of embedded, dace_cpu, dace_gpu"),
-        (["--precision", "float16"], "precision: found 'float16', expected one of float32, float64"),
+        (["--backend", "embedded"], "option --backend: found 'embedded', expected 'dace_cpu' or 'dace_gpu'"),
+        (["--backend", "gtfn"], "option --backend: found 'gtfn', expected 'dace_cpu' or 'dace_gpu'"),
+        (
+            ["--precision", "float16"],
+            "option --precision: found 'float16', expected 'float32', 'float64', 'tf32' or 'bf16'",
+        ),
         (["--precision", "bf16"], "precision: found 'bf16' on 'dace_cpu', expected one of float32, float64"),
     ],
 )

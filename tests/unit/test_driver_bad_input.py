@@ -187,15 +187,15 @@ def test_time_axis(tmp_path: Path, change: Change, says: str) -> None:
 @pytest.mark.parametrize(
     ("start", "end", "says"),
     [
-        ("2020-12-31", None, "--start is 2020-12-31T00:00; "),
-        ("2021-01-01T03", None, "--start is 2021-01-01T03:00; "),
+        ("2020-12-31", None, "start: found 2020-12-31T00:00; "),
+        ("2021-01-01T03", None, "start: found 2021-01-01T03:00; "),
         ("2021-02-01", None, "has the times 2021-01-01T00:00 to 2021-01-03T00:00, expected one of them"),
-        (None, "2021-01-04", "--end is 2021-01-04T00:00; "),
+        (None, "2021-01-04", "end: found 2021-01-04T00:00; "),
         (None, "2021-01-01T07", "expected one of them or 2021-01-03T06:00"),
-        ("2021-01-02", "2021-01-01", "--end is 2021-01-01T00:00, expected a time after the start 2021-01-02T00:00"),
+        ("2021-01-02", "2021-01-01", "end: found 2021-01-01T00:00, expected a time after the start 2021-01-02T00:00"),
         ("2021-01-02", "2021-01-02", "expected a time after the start"),
-        ("yesterday", None, "--start is 'yesterday', expected a time such as"),
-        (None, "", "--end is '', expected a time such as"),
+        ("yesterday", None, "found 'yesterday', expected a time (UTC) such as"),
+        (None, "", "found '', expected a time (UTC) such as"),
     ],
 )
 def test_start_and_end_outside_the_file(good: Path, start: str | None, end: str | None, says: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import base64
 import dataclasses
 import json
@@ -19,6 +18,7 @@ from evaluation_files import N_COLUMNS, closing_dataset, full_model, perfect_run
 from test_attachments import ALTERNATIVES, TRANSFER
 
 from ailand_gt4py.cli import evaluate as command
+from ailand_gt4py.cli.options import parse
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.evaluation import literature, study
 from ailand_gt4py.evaluation.figures import space as figures_space
@@ -64,10 +64,8 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
 
-def parsed(*words: object) -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
-    return parser.parse_args([str(word) for word in words])
+def run(*words: object) -> None:
+    command.run(parse(command.Options, [str(word) for word in words]))
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +97,7 @@ def made(directory) -> Path:
     words = ["--model", directory / "model.nc", "--backend", "embedded", "--leads", "1,7,90", "--starts", "3"]
     words += ["-o", directory / "report.html", "-o", directory / "tables.json", "-o", directory / "tables.md"]
     words += ["--transfer", directory / "transfer.json", "--alternatives", directory / "alternatives.json"]
-    assert command.run(parsed(directory / "data.nc", *words, "--point", "45,10")) == 0
+    run(directory / "data.nc", *words, "--point", "45,10")
     return directory
 
 
@@ -303,16 +301,16 @@ def test_coastlines_are_lines_on_the_globe():
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--point", "95,3", "-o", "a.html"], "option --point: '95,3', expected latitude and longitude"),
-        (["--point", "here", "-o", "a.html"], "option --point: 'here'"),
+        (["--point", "95,3", "-o", "a.html"], "option --point: found '95,3', expected LAT,LON in degrees"),
+        (["--point", "here", "-o", "a.html"], "option --point: found 'here'"),
         (["--point", "45,10"], r"option --point is for a report: found no output \.html"),
         (["--transfer", "t.json", "-o", "a.md"], "option --transfer is for a report"),
         (["--alternatives", "none.json", "-o", "a.html"], r"none\.json: cannot be read"),
-        (["-o", "a.htm"], r"output a\.htm: suffix '\.htm', expected one of \.html"),
-        (["-o", "a.html", "-o", "nowhere/b.json"], r"output nowhere/b\.json: cannot be written"),
+        (["-o", "a.htm"], r"option --output: found 'a\.htm', expected a file name that ends in \.html"),
+        (["-o", "a.html", "-o", "nowhere/b.json"], r"nowhere/b\.json: cannot be written"),
     ],
 )
 def test_options_that_are_refused(tmp_path, monkeypatch, words, message):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=message):
-        command.run(parsed("data.nc", *words))
+        run("data.nc", *words)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 
@@ -13,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ailand_gt4py.cli import evaluate as command
+from ailand_gt4py.cli.options import parse
 from ailand_gt4py.core.errors import InputError, RunError
 from ailand_gt4py.evaluation import runs
 from ailand_gt4py.evaluation.columns import VerificationColumns, read_columns
@@ -227,34 +227,32 @@ def test_reports(scored):
         report.file_report(".txt", scored, free_run)
 
 
-def _arguments(*words):
-    parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
-    return parser.parse_args([str(word) for word in words])
+def _run(*words):
+    command.run(parse(command.Options, [str(word) for word in words]))
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--leads", "1,x"], "option --leads: 'x'"),
-        (["--leads", "-1"], "option --leads: '-1'"),
-        (["--starts", "0"], "option --starts is 0"),
-        (["--precision", "half"], "option --precision is 'half'"),
-        (["-o", "a.txt"], "output a.txt: suffix '.txt', expected one of .html"),
-        (["-o", "nowhere/a.md"], "output nowhere/a.md: cannot be written"),
+        (["--leads", "1,x"], "option --leads: found '1,x', expected numbers"),
+        (["--leads", "-1"], "option --leads: found -1, expected more than 0"),
+        (["--starts", "0"], "option --starts: found 0"),
+        (["--precision", "half"], "option --precision: found 'half'"),
+        (["-o", "a.txt"], "option --output: found 'a.txt', expected a file name that ends in .html"),
+        (["-o", "nowhere/a.md"], "nowhere/a.md: cannot be written"),
         (["--model", "none.nc"], "none.nc"),
     ],
 )
 def test_command_names_what_is_wrong(tmp_path, monkeypatch, words, message):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=message):
-        command.run(_arguments("data.nc", *words))
+        _run("data.nc", *words)
 
 
 def test_a_report_that_cannot_be_written_leaves_nothing(tmp_path):
     (tmp_path / "taken.md").mkdir()
-    with pytest.raises(RunError, match=r"taken\.md: writing the report failed"):
-        command._write_text(tmp_path / "taken.md", "text")
+    with pytest.raises(RunError, match=r"taken\.md: writing the report failed: Is a directory"):
+        command.write_text(tmp_path / "taken.md", "text")
     assert [path.name for path in tmp_path.iterdir()] == ["taken.md"]
 
 
@@ -331,7 +329,7 @@ def test_command_prints_and_writes_the_tables(trained, tmp_path, capsys):
         "-o",
         tmp_path / "t.json",
     )
-    assert command.run(_arguments(path, *words)) == 0
+    _run(path, *words)
     printed = capsys.readouterr().out
     assert "Skill by lead time" in printed
     assert "Free run" in printed

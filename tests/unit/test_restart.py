@@ -170,7 +170,7 @@ def test_must_fit_the_run(tmp_path):
         (columns, (relabelled, latitude, longitude), "column 1 is x = 8"),
         (model, ("cd" * 32, "float32"), "checksum abababababab"),
         (model, ("ab" * 32, "float64"), "was written in float32, expected"),
-        (start, (np.datetime64("2021-03-02", "ns"),), "expected --start 2021-03-02T00:00"),
+        (start, (np.datetime64("2021-03-02", "ns"),), "expected the start 2021-03-02T00:00"),
     ):
         with pytest.raises(InputError) as error:
             check(path, restart, *arguments)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 from pathlib import Path
 
@@ -10,9 +9,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from ailand_gt4py.cli import jacobian as command
 from ailand_gt4py.cli import main as cli
-from ailand_gt4py.cli.option_texts import interval
+from ailand_gt4py.cli.options import parse
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.times import parse_interval, whole_steps
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.io.period import read_period
 from ailand_gt4py.sensitivity import composites, derivatives, figure, masks, quantities, summary
@@ -291,16 +292,16 @@ def test_period_has_the_previous_window_its_start(bench: Bench) -> None:
         (["--outputs", "swvl9"], "option --outputs: found 'swvl9', expected some of state, diagnostics, swvl1"),
         (["--outputs", "skt,skt"], "option --outputs: found 'skt' more than once"),
         (["--inputs", "clim_tvh"], "option --inputs: 'clim_tvh' is the number of a class, expected a quantity"),
-        (["--every", "7h"], "option --every is '7h', expected a multiple of the model's step of 6 h"),
-        (["--every", "soon"], "option --every is 'soon'"),
-        (["-o", "out.zarr"], "option -o: 'out.zarr' ends in '.zarr', expected one of .nc"),
-        (["-o", "nowhere/out.nc"], "option -o: 'nowhere' is no directory"),
-        (["--plot", "figure.jpg"], "option --plot: 'figure.jpg' ends in '.jpg'"),
+        (["--every", "7h"], "option --every: found 7 h, expected a multiple of the model's step of 6 h"),
+        (["--every", "soon"], "option --every: found 'soon', expected a length of time such as 6h"),
+        (["-o", "out.zarr"], "option --output: found 'out.zarr', expected a file name that ends in .nc"),
+        (["-o", "nowhere/out.nc"], "nowhere/out.nc: cannot be written: 'nowhere' is no directory"),
+        (["--plot", "figure.jpg"], "option --plot: found 'figure.jpg', expected a file name that ends in .png"),
         (["--at", "51,5"], "option --at is given without --plot"),
-        (["--at", "95,5", "--plot", "figure.png"], "option --at is '95,5', expected latitude and longitude"),
-        (["--precision", "half"], "option --precision is 'half'"),
-        (["--backend", "dace_gpu"], "option --backend is 'dace_gpu', expected embedded or dace_cpu"),
-        (["--start", "2031-01-01"], "--start is 2031-01-01T00:00"),
+        (["--at", "95,5", "--plot", "figure.png"], "option --at: found '95,5', expected LAT,LON in degrees"),
+        (["--precision", "half"], "option --precision: found 'half'"),
+        (["--backend", "dace_gpu"], "option --backend: found 'dace_gpu', expected 'embedded' or 'dace_cpu'"),
+        (["--start", "2031-01-01"], "start: found 2031-01-01T00:00"),
     ],
 )
 def test_options_that_are_refused(
@@ -333,9 +334,12 @@ def test_too_many_derivatives_are_refused(monkeypatch: pytest.MonkeyPatch, bench
 
 
 def test_intervals() -> None:
-    assert [interval(text, STEP, "--every") for text in ("6h", "30h", "1d", "0.5d")] == [1, 5, 4, 2]
-    with pytest.raises(InputError, match="--every is '', expected a multiple"):
-        interval("", STEP, "--every")
+    texts = ("6h", "30h", "1d", "0.5d")
+    assert [whole_steps(parse_interval(text), STEP, "--every") for text in texts] == [1, 5, 4, 2]
+    with pytest.raises(InputError, match="--every: found 7 h, expected a multiple"):
+        whole_steps(parse_interval("7h"), STEP, "--every")
+    with pytest.raises(InputError, match="found '', expected a length of time"):
+        parse_interval("")
 
 
 def test_default_inputs_are_weather_state_and_two_of_the_soil() -> None:
@@ -350,10 +354,6 @@ def test_default_inputs_are_weather_state_and_two_of_the_soil() -> None:
     ]
 
 
-def test_namespace_of_the_command_has_the_documented_defaults() -> None:
-    parser = argparse.ArgumentParser()
-    from ailand_gt4py.cli import jacobian as command
-
-    command.add_arguments(parser)
-    found = parser.parse_args(["file.nc"])
-    assert (found.every, found.trajectory, found.backend) == ("30h", "file", "dace_cpu")
+def test_options_of_the_command_have_the_documented_defaults() -> None:
+    found = parse(command.Options, ["file.nc"])
+    assert (found.every, found.trajectory, found.backend) == (parse_interval("30h"), "file", "dace_cpu")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
 import dataclasses
 import importlib.util
@@ -20,6 +19,7 @@ torch.set_num_threads(1)
 from training_files import write_columns  # noqa: E402
 
 from ailand_gt4py.cli import train as command  # noqa: E402
+from ailand_gt4py.cli.options import parse  # noqa: E402
 from ailand_gt4py.core.errors import InputError, RunError  # noqa: E402
 from ailand_gt4py.training import configuration, loop, scaling, session  # noqa: E402
 from ailand_gt4py.training.curves import Curves  # noqa: E402
@@ -313,10 +313,8 @@ def test_rollouts_longer_than_the_data_are_refused(prepared, tmp_path):
         _trainer(prepared, tmp_path, stages=stages)
 
 
-def _arguments(*words):
-    parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
-    return parser.parse_args([str(word) for word in words])
+def _run(*words):
+    command.run(parse(command.Options, [str(word) for word in words]))
 
 
 def test_command_trains_and_writes_a_model(path, tmp_path, monkeypatch):
@@ -325,7 +323,7 @@ def test_command_trains_and_writes_a_model(path, tmp_path, monkeypatch):
     options.write_text(json.dumps(OPTIONS))
     output = tmp_path / "model.nc"
     words = (options, "--data", path.parent, "-o", output, "--directory", tmp_path / "run")
-    assert command.run(_arguments(*words)) == 0
+    _run(*words)
     model = read_model(output)
     assert model.architecture == "layer_norm"
     assert model.step_seconds == 21600.0
@@ -341,7 +339,7 @@ def test_command_trains_and_writes_a_model(path, tmp_path, monkeypatch):
     assert "1.2.3" in model.provenance["code_version"]
     assert str(tmp_path) not in " ".join(model.provenance.values())
     first = output.read_bytes()
-    assert command.run(_arguments(*words, "--resume")) == 0, "a finished run is only exported again"
+    _run(*words, "--resume")  # a finished run is only exported again
     again = read_model(output)
     assert all(np.array_equal(again.parameters[name], array) for name, array in model.parameters.items())
     assert first
@@ -353,11 +351,11 @@ def test_command_begins_with_the_model_it_is_given(path, tmp_path):
     options.write_text(json.dumps(OPTIONS | {"run": {"start_from": "nowhere.nc"}}))
     words = (options, "--data", path.parent, "--directory", tmp_path / "run", "-o", tmp_path / "model.nc")
     with pytest.raises(InputError, match=r"nowhere\.nc"):
-        command.run(_arguments(*words))
+        _run(*words)
     (tmp_path / "first.yaml").write_text(json.dumps(OPTIONS))
     first = tmp_path / "first.nc"
-    command.run(_arguments(tmp_path / "first.yaml", "--data", path.parent, "--directory", tmp_path / "a", "-o", first))
-    command.run(_arguments(*words, "--start-from", first))
+    _run(tmp_path / "first.yaml", "--data", path.parent, "--directory", tmp_path / "a", "-o", first)
+    _run(*words, "--start-from", first)
     provenance = read_model(tmp_path / "model.nc").provenance
     assert checksum(read_model(first)) in provenance["start"]
     assert "--start-from first.nc" in provenance["command"]
@@ -368,8 +366,9 @@ def test_command_begins_with_the_model_it_is_given(path, tmp_path):
     [
         (["--data", "nowhere"], "data directory nowhere: no such directory"),
         (["--data", "."], "data file a.nc: no such file"),
-        (["-o", "nowhere/model.nc"], "output nowhere/model.nc: cannot be written"),
-        (["--threads", "0"], "option --threads is 0"),
+        (["-o", "nowhere/model.nc"], "nowhere/model.nc: cannot be written"),
+        (["--set", "network.widht=3"], "option --set: option 'network.widht' is unknown; did you mean 'width'"),
+        (["--threads", "0"], "option --threads: found 0, expected more than 0"),
     ],
 )
 def test_command_names_what_is_wrong(path, tmp_path, monkeypatch, words, message):
@@ -377,7 +376,7 @@ def test_command_names_what_is_wrong(path, tmp_path, monkeypatch, words, message
     (tmp_path / "options.yaml").write_text(json.dumps(OPTIONS))
     given = words if "--data" in words else ["--data", path.parent, *words]
     with pytest.raises(InputError, match=message):
-        command.run(_arguments("options.yaml", *given))
+        _run("options.yaml", *given)
 
 
 def test_columns_that_are_all_alike_are_refused(tmp_path):
@@ -412,7 +411,7 @@ def test_training_from_files_and_from_a_store_gives_the_same_model(path, tmp_pat
     assert (tmp_path / "files" / "data" / "forcing.npy").exists()
     assert "a.zarr sha256:" in other.provenance["data_files"]
     named = configuration.parse_configuration(OPTIONS | {"data": {"train": ["a.zarr"]}}, "x")
-    assert command.data_files(named, tmp_path) == [tmp_path / "a.zarr"]
+    assert command.data_files(named.replace(data=named.data.replace(directory=str(tmp_path)))) == [tmp_path / "a.zarr"]
     said.clear()
     without = trained("without", path, exclude_boxes=[[-90.0, -30.0, -180.0, 180.0]])
     assert "7 columns for training, 2 for validation, 553 windows to learn from" in said

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from linear_models import linear_model, linear_period
 
+from ailand_gt4py.core.amounts import Amount
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.io.period import Period
 from ailand_gt4py.uncertainty import linearity
 from ailand_gt4py.uncertainty import report as uncertainty_report
-from ailand_gt4py.uncertainty.amount import Amount
 from ailand_gt4py.uncertainty.monte_carlo import CONDITIONS, MonteCarlo, run_members
 from ailand_gt4py.uncertainty.propagation import SOURCES, Errors, ErrorSizes, propagate
 

@@ -11,14 +11,18 @@ What is not ECMWF's is marked "this project's"; ``docs/assimilation.md`` says ho
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
+from pydantic import AfterValidator, Field, field_validator
 
-from ailand_gt4py.assimilation.control import Control
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.option_types import NameList
+from ailand_gt4py.core.settings import Settings, nearest, option
+
+if TYPE_CHECKING:
+    from ailand_gt4py.assimilation.control import Control
 
 #: Standard deviation of what instrument and location add to an observation, by observable.
 OBSERVATION_ERRORS: Mapping[str, float] = {"t2m": 1.0, "rh2m": 4.0, "ssm": 0.05, "tbh": 4.0, "tbv": 4.0}
@@ -37,76 +41,85 @@ BACKGROUND_ERRORS: Mapping[str, float] = {"swvl1": 0.01, "swvl2": 0.01, "swvl3":
 #: layer rounded up: 60 days of it would be less than the error of a free run of 60 days.
 MODEL_ERRORS: Mapping[str, float] = {"swvl1": 0.006, "swvl2": 0.0023, "swvl3": 0.001, "stl1": 0.55}
 
+#: Kinds of observations, and the hours between two of a kind. Screen-level observations come with every step of six
+#: hours; a mid-latitude location is observed about twice a day by two scatterometers (ASCAT on Metop-A and -B) and
+#: every two to three days by SMAP.
+KINDS: Mapping[str, float] = {"t2m": 6.0, "rh2m": 6.0, "ssm": 12.0, "tb": 48.0}
+
 #: Below it ecLand lets soil water freeze, K (Viterbo et al. 1999, doi:10.1002/qj.49712555904).
 FREEZING_BEGINS = 274.16
 
 
-@dataclasses.dataclass(frozen=True)
-class Screening:
-    """Which observations take part.
+def _completed(defaults: Mapping[str, float]) -> AfterValidator:
+    """Standard deviations by name: the default ones where others are not given."""
 
-    Attributes:
-        largest_snow_cover: of the background, 1; ECMWF takes none over snow, a network's zero is not quite zero.
-        coldest_soil: temperature of the background's uppermost layer, K.
-        largest_departure: of an observation from the background, in standard deviations that B and R let expect. The
-            test is the IFS's (Jarvinen and Unden 1997, ECMWF Technical Memorandum 236), its size this project's.
-    """
+    def complete(given: Mapping[str, float]) -> Mapping[str, float]:
+        unknown = [name for name in given if name not in defaults]
+        if unknown:
+            raise InputError(f"found '{unknown[0]}'; {nearest(unknown[0], defaults)}")
+        return {**defaults, **given}
 
-    largest_snow_cover: float = 0.01
-    coldest_soil: float = FREEZING_BEGINS
-    largest_departure: float = 3.0
-
-    def __post_init__(self) -> None:
-        if not self.largest_departure > 0.0:
-            raise InputError(f"largest departure: found {self.largest_departure:g}, expected more than 0")
+    return AfterValidator(complete)
 
 
-@dataclasses.dataclass(frozen=True)
-class Limits:
-    """How far an analysis may go.
-
-    Attributes:
-        largest_increment: of soil moisture in one analysis, m3 m-3: this project's, against departures that screening
-            let pass.
-        largest_warming: the same of temperature, K.
-        driest: soil moisture is not analysed below it, m3 m-3.
-        plant_range_from: layers from this one down are not analysed below the wilting point or above the field
-            capacity; those above are not analysed above the porosity. 2 at ECMWF; 4: no layer.
-    """
-
-    largest_increment: float = 0.1
-    largest_warming: float = 5.0
-    driest: float = 0.01
-    plant_range_from: float = 2.0
-
-    def __post_init__(self) -> None:
-        for name in ("largest_increment", "largest_warming"):
-            if not getattr(self, name) > 0.0:
-                raise InputError(f"{name.replace('_', ' ')}: found {getattr(self, name):g}, expected more than 0")
+def _sizes(defaults: Mapping[str, float], meaning: str) -> Any:
+    return option(..., meaning, default_factory=lambda: dict(defaults))
 
 
-@dataclasses.dataclass(frozen=True)
-class Errors:
-    """Standard deviations.
+Size = Annotated[float, Field(ge=0.0)]
 
-    Attributes:
-        observation: by observable: of instrument and location. emulator: by observable: of the model compared with.
-        background: by control variable, of constant B. model: by control variable, in a day.
-        covariance: "constant": B is the same in every window, as at ECMWF; "cycled": it is what the analysis left,
-            carried on by the tangent-linear, and Q.
-    """
 
-    observation: Mapping[str, float] = dataclasses.field(default_factory=lambda: dict(OBSERVATION_ERRORS))
-    emulator: Mapping[str, float] = dataclasses.field(default_factory=lambda: dict(EMULATOR_ERRORS))
-    background: Mapping[str, float] = dataclasses.field(default_factory=lambda: dict(BACKGROUND_ERRORS))
-    model: Mapping[str, float] = dataclasses.field(default_factory=lambda: dict(MODEL_ERRORS))
-    covariance: Literal["cycled", "constant"] = "cycled"
+class Screening(Settings):
+    """Which observations take part."""
 
-    def __post_init__(self) -> None:
-        for kind in ("observation", "emulator", "background", "model"):
-            for name, size in getattr(self, kind).items():
-                if not 0.0 <= size < np.inf:
-                    raise InputError(f"{kind} error of '{name}': found {size:g}, expected a standard deviation")
+    largest_snow_cover: float = option(
+        0.01, "of the background, 1; ECMWF takes none over snow, a network's zero is not quite zero"
+    )
+    coldest_soil: float = option(FREEZING_BEGINS, "temperature of the background's uppermost layer, K")
+    #: The test is the IFS's (Jarvinen and Unden 1997, ECMWF Technical Memorandum 236), its size this project's.
+    largest_departure: float = option(
+        3.0,
+        "of an observation from the background, in standard deviations expected from B and R",
+        gt=0.0,
+        allow_inf_nan=True,
+    )
+
+
+class Limits(Settings):
+    """How far an analysis may go."""
+
+    #: This project's, against departures that screening lets pass.
+    largest_increment: float = option(0.1, "of soil moisture in one analysis, m3 m-3", gt=0.0)
+    largest_warming: float = option(5.0, "the same of temperature, K", gt=0.0)
+    driest: float = option(0.01, "soil moisture is not analysed below it, m3 m-3")
+    plant_range_from: float = option(
+        2.0,
+        "layers from this one down are not analysed below the wilting point or above the field capacity; those above "
+        "are not analysed above the porosity. 2 at ECMWF; 4: no layer",
+    )
+
+
+class Errors(Settings):
+    """Standard deviations."""
+
+    observation: Annotated[Mapping[str, Size], _completed(OBSERVATION_ERRORS)] = _sizes(
+        OBSERVATION_ERRORS, "by observable: of instrument and location"
+    )
+    emulator: Annotated[Mapping[str, Size], _completed(EMULATOR_ERRORS)] = _sizes(
+        EMULATOR_ERRORS, "by observable: of the model compared with"
+    )
+    background: Annotated[Mapping[str, Size], _completed(BACKGROUND_ERRORS)] = _sizes(
+        BACKGROUND_ERRORS, "by control variable, of constant B"
+    )
+    model: Annotated[Mapping[str, Size], _completed(MODEL_ERRORS)] = _sizes(
+        MODEL_ERRORS, "by control variable, in a day"
+    )
+    covariance: Literal["cycled", "constant"] = option(
+        "cycled",
+        "background error of the SEKF: what the analysis left, carried on by the tangent-linear, and Q; or the same in "
+        "every window, as at ECMWF (default: cycled)",
+        "--background-error",
+    )
 
     def of_observations(self, names: list[str]) -> np.ndarray:
         """(n_names,) standard deviations of R: instrument, location and emulator together."""
@@ -119,3 +132,43 @@ class Errors:
     def of_model(self, control: Control, days: float) -> np.ndarray:
         """(n_control, n_control) Q of a window, diagonal: variance grows with its length."""
         return np.diag([days * self.model[name] ** 2 for name in control.names])
+
+
+class TwinSettings(Settings):
+    """An experiment."""
+
+    method: Literal["sekf", "etkf"] = option("sekf", "simplified extended or ensemble transform Kalman filter")
+    jacobian: Literal["tangent-linear", "adjoint", "finite-differences"] = option(
+        "tangent-linear", "how the SEKF's Jacobians are computed"
+    )
+    observations: NameList = option(
+        ("t2m", "rh2m", "ssm"),
+        "of t2m, rh2m, ssm (surface soil moisture) and tb (L-band brightness temperature)",
+        metavar="KIND,...",
+    )
+    days: float = option(60.0, "length of the experiment", gt=0.0)
+    window_hours: float = option(24.0, "length of a window, 12 or 24, say", metavar="HOURS", gt=0.0)
+    seed: int = option(1, "of all random numbers", ge=0)
+    control: NameList = option(("swvl1", "swvl2", "swvl3"), "of swvl1-3 and stl1", metavar="NAME,...")
+    n_members: int = option(24, "members of the ensemble", "--members")
+    relaxation: float = option(0.5, "inflation: relaxation of the analysed spread to the background's", metavar="SHARE")
+    #: This project's, about that of a state of another season (README: persistence over 90 days).
+    initial_error: float = option(
+        0.08, "standard deviation of the error in soil moisture at the start, m3 m-3", metavar="M3M-3", ge=0.0
+    )
+    weather_error: float = option(
+        0.0, "errors of precipitation and radiation, as a share of usual ones", metavar="SHARE", ge=0.0
+    )
+    errors: Errors = option(..., "standard deviations", default_factory=Errors)
+    screening: Screening = option(..., "which observations take part", default_factory=Screening)
+    limits: Limits = option(..., "how far an analysis may go", default_factory=Limits)
+
+    @field_validator("observations")
+    @classmethod
+    def _check_observations(cls, kinds: tuple[str, ...]) -> tuple[str, ...]:
+        for kind in kinds:
+            if kind not in KINDS:
+                raise InputError(f"found '{kind}', expected some of {', '.join(KINDS)}")
+        if not kinds or len(set(kinds)) != len(kinds):
+            raise InputError(f"found {len(kinds)}, expected some of {', '.join(KINDS)}, each once")
+        return kinds

@@ -23,8 +23,7 @@ from ailand_gt4py.assimilation.perturbations import (
     weather_noise,
 )
 from ailand_gt4py.assimilation.screening import Bounds
-from ailand_gt4py.assimilation.sensitivity import Method
-from ailand_gt4py.assimilation.settings import Errors, Limits, Screening
+from ailand_gt4py.assimilation.settings import KINDS, TwinSettings
 from ailand_gt4py.assimilation.window import Schedule, Sight, run_window
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.types import Values
@@ -34,57 +33,8 @@ from ailand_gt4py.observations.operators import Observable, ObservationOperator,
 from ailand_gt4py.observations.registry import Columns, make_operator
 from ailand_gt4py.weights.model import Model
 
-#: Kinds of observations, and the hours between two of a kind.
-#: Screen-level observations come with every step of six hours; a mid-latitude location is seen about twice a day by two
-#: scatterometers (ASCAT on Metop-A and -B) and every two to three days by SMAP.
-KINDS: Mapping[str, float] = {"t2m": 6.0, "rh2m": 6.0, "ssm": 12.0, "tb": 48.0}
-
 #: Streams of random numbers.
 _STATE, _WEATHER, _MEMBERS, _OBSERVATIONS = range(4)
-
-
-@dataclasses.dataclass(frozen=True)
-class TwinSettings:
-    """An experiment.
-
-    Attributes:
-        method: filter. jacobian: way to the Jacobians of the SEKF. observations: of `KINDS`.
-        days: length. window_hours: of a window. seed: of all random numbers.
-        control: variables that are analysed. n_members, relaxation: of the ensemble.
-        initial_error: standard deviation of the error in soil moisture of the first three layers at the start, m3 m-3:
-            this project's, about that of a state of another season (README: persistence over 90 days).
-        weather_error: share of `perturbations.WeatherErrors` that the weather of open loop and assimilation has.
-        errors, screening, limits: of the filter.
-    """
-
-    method: Literal["sekf", "etkf"] = "sekf"
-    jacobian: Method = "tangent-linear"
-    observations: tuple[str, ...] = ("t2m", "rh2m", "ssm")
-    days: float = 60.0
-    window_hours: float = 24.0
-    seed: int = 1
-    control: tuple[str, ...] = SOIL_WATER
-    n_members: int = 24
-    relaxation: float = 0.5
-    initial_error: float = 0.08
-    weather_error: float = 0.0
-    errors: Errors = dataclasses.field(default_factory=Errors)
-    screening: Screening = dataclasses.field(default_factory=Screening)
-    limits: Limits = dataclasses.field(default_factory=Limits)
-
-    def __post_init__(self) -> None:
-        for kind in self.observations:
-            if kind not in KINDS:
-                raise InputError(f"observation: found '{kind}', expected some of {', '.join(KINDS)}")
-        if not self.observations or len(set(self.observations)) != len(self.observations):
-            raise InputError(
-                f"observations: found {len(self.observations)}, expected some of {', '.join(KINDS)}, each once"
-            )
-        for name in ("days", "window_hours"):
-            if not 0.0 < getattr(self, name) < np.inf:
-                raise InputError(f"{name.replace('_', ' ')}: found {getattr(self, name):g}, expected more than 0")
-        if self.weather_error < 0.0 or self.initial_error < 0.0:
-            raise InputError("errors of an experiment: found one below 0, expected at least 0")
 
 
 @dataclasses.dataclass(frozen=True)

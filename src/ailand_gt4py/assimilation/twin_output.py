@@ -80,7 +80,7 @@ def dataset(
         "source": f"ailand_gt4py; {result.model.provenance.get('title', result.model.architecture)}",
         "history": history,
         "references": "doi:10.1002/qj.2023 (SEKF), doi:10.1016/j.physd.2006.11.008 (ETKF), doi:10.1256/qj.05.108",
-        "settings": json.dumps(dataclasses.asdict(result.settings)),
+        "settings": json.dumps(result.settings.model_dump()),
         "scores": json.dumps(dataclasses.asdict(scores)),
     }
     return data

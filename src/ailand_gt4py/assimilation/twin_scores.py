@@ -10,6 +10,7 @@ from ailand_gt4py.assimilation.consistency import Consistency, chi_square, consi
 from ailand_gt4py.assimilation.control import SOIL_WATER, root_zone
 from ailand_gt4py.assimilation.twin import TwinResult
 from ailand_gt4py.core.text_table import aligned
+from ailand_gt4py.core.times import time_text
 from ailand_gt4py.observations.operators import position_of
 
 ROOT_ZONE = "root zone"
@@ -153,3 +154,16 @@ def text(scores: TwinScores) -> str:
 
 def _rms(values: np.ndarray) -> float:
     return float(np.sqrt(np.mean(values.astype(np.float64) ** 2))) if values.size else float("nan")
+
+
+def headline(result: TwinResult) -> str:
+    """What was run, in two lines."""
+    settings = result.settings
+    how = settings.jacobian if settings.method == "sekf" else f"{settings.n_members} members"
+    covariance = f", {settings.errors.covariance} background error" if settings.method == "sekf" else ""
+    return (
+        f"Twin experiment: {settings.method.upper()} ({how}{covariance}), {settings.days:g} days from "
+        f"{time_text(result.times[0])} in windows of {settings.window_hours:g} h, {result.truth.shape[1]} columns\n"
+        f"  observations: {', '.join(settings.observations)}; seed {settings.seed}; initial error "
+        f"{settings.initial_error:g} m3 m-3; weather errors {settings.weather_error:g}"
+    )

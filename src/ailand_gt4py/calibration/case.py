@@ -7,12 +7,13 @@ file's parameters: then the truth is known and the model perfect.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from ailand_gt4py.calibration.estimation import Bounds
 from ailand_gt4py.calibration.misfit import Background, Misfit, Observations
+from ailand_gt4py.core.amounts import Amount
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.evaluation.runs import label_offset
@@ -25,6 +26,9 @@ from ailand_gt4py.weights.model import Model, Variable
 #: Field capacity and wilting point are not above porosity.
 POROSITY = "clim_theta_sat"
 BELOW_POROSITY = ("clim_theta_cap", "clim_theta_pwp")
+
+#: Standard deviations of observations by their units, unless others are given: this project's assumption.
+USUAL_ERRORS = {"m3 m-3": 0.01, "K": 1.0, "W m-2": 20.0}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,3 +175,22 @@ def first_guess_of_file(period: Period, model: Model, parameters: Sequence[str],
             values = file.read(own_name, slice(0, 1)) if file.is_timed(own_name) else file.read(own_name)
             columns.append(straight.apply(values.reshape(-1).astype(np.float64)))
     return np.stack(columns, axis=1)
+
+
+def observation_errors(observed: Sequence[Variable], given: Mapping[str, Amount]) -> list[float]:
+    """Standard deviations of observations: those given, otherwise `USUAL_ERRORS`.
+
+    Raises:
+        InputError: one is neither given nor usual, is relative, or is not above 0.
+    """
+    result = []
+    for variable in observed:
+        amount = given.get(variable.name)
+        size = USUAL_ERRORS.get(variable.units) if amount is None else amount.value
+        if size is None or not size > 0.0 or (amount is not None and amount.is_relative):
+            raise InputError(
+                f"errors of observations: found no standard deviation above 0 of '{variable.name}' in "
+                f"{variable.units}, expected one such as {variable.name}=0.01"
+            )
+        result.append(size)
+    return result

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import argparse
 import time
-from pathlib import Path
+from typing import ClassVar, Literal
 
-from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.option_types import File
+from ailand_gt4py.core.settings import CommandOptions, option
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's options to a parser."""
-    parser.add_argument(
-        "model", type=Path, nargs="?", metavar="MODEL", help="model file or checkpoint (default: the package's model)"
+class Options(CommandOptions):
+    """Compile a model's programs ahead of time and keep them; they serve any number of columns."""
+
+    program: ClassVar[str] = "ailand compile"
+
+    model: File | None = option(
+        None, "model file or checkpoint (default: the package's model)", positional=True, metavar="MODEL"
     )
-    parser.add_argument("--backend", default="dace_cpu", help="dace_cpu or dace_gpu (default: %(default)s)")
-    parser.add_argument(
-        "--precision",
-        action="append",
-        metavar="PRECISION",
-        help="float32 (default) or float64, on dace_gpu also tf32 or bf16; may be given several times",
+    backend: Literal["dace_cpu", "dace_gpu"] = option("dace_cpu", "GT4Py backend")
+    precision: tuple[Literal["float32", "float64", "tf32", "bf16"], ...] = option(
+        ("float32",), "tf32 and bf16 on dace_gpu only; may be given several times", repeated=True
     )
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Compile, and print one line for each precision; returns the exit status.
-
-    The number of columns is no part of a program: what is compiled here serves any.
+def run(options: Options) -> None:
+    """Compile, and print one line for each precision.
 
     Raises:
         InputError: options or model are not usable.
@@ -37,14 +35,11 @@ def run(arguments: argparse.Namespace) -> int:
     from ailand_gt4py.lowering.calls.compilation import cache_directory
     from ailand_gt4py.weights.checkpoints.importing import read_model_or_checkpoint
 
-    if arguments.backend == "embedded":
-        raise InputError("option --backend is 'embedded', which is not compiled; expected dace_cpu or dace_gpu")
-    model = read_model_or_checkpoint(arguments.model)
-    for precision in arguments.precision or ["float32"]:
+    model = read_model_or_checkpoint(options.model)
+    for precision in options.precision:
         start = time.perf_counter()
-        Emulator(model, 1, arguments.backend, precision).compile()
+        Emulator(model, 1, options.backend, precision).compile()
         print(
-            f"{model.architecture} network of {arguments.model or 'the package'}, {arguments.backend}, {precision}: "
+            f"{model.architecture} network of {options.model or 'the package'}, {options.backend}, {precision}: "
             f"ready after {time.perf_counter() - start:.1f} s, kept in {cache_directory()}"
         )
-    return 0

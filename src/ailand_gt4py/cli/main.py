@@ -1,50 +1,41 @@
-"""The command ``ailand``: model files, compiling, training, evaluation, derivatives, assimilation.
-
-``ailand-column-run`` is its own command.
-"""
+"""The command ``ailand``: model files, compiling, training, evaluation, derivatives, assimilation."""
 
 from __future__ import annotations
 
-import argparse
-import shlex
+import importlib
 import sys
 from collections.abc import Sequence
 
 import ailand_gt4py
-from ailand_gt4py.cli import assimilate as assimilation_command
-from ailand_gt4py.cli import compile as compile_command
-from ailand_gt4py.cli import estimate as parameter_command
-from ailand_gt4py.cli import evaluate as evaluation_command
-from ailand_gt4py.cli import jacobian as sensitivity_command
-from ailand_gt4py.cli import model as model_command
-from ailand_gt4py.cli import train as training_command
-from ailand_gt4py.cli import uncertainty as uncertainty_command
-from ailand_gt4py.core.errors import AilandError
-from ailand_gt4py.driver.options import join_location
+from ailand_gt4py.cli.status import execute, failed
+from ailand_gt4py.core.settings import nearest
 
-PROGRAM = "ailand"
+#: Each is a module of its name here, with ``Options`` and ``run``, imported when it is called.
+COMMANDS = {
+    "model show": "print what a model file holds",
+    "model import": "make a model file from a published checkpoint",
+    "compile": "compile a model ahead of time",
+    "train": "train a model",
+    "evaluate": "score a model by lead time against persistence and climatology",
+    "jacobian": "derivatives of a step's results by its inputs along a trajectory",
+    "uncertainty": "carry errors of state, weather and parameters through a run",
+    "estimate": "estimate soil and vegetation parameters from observations",
+    "assimilate": "find soil moisture from observations, in a twin experiment",
+}
 
+HELP = f"""\
+usage: ailand [-h] [--version] [--debug] COMMAND ...
 
-def make_parser() -> argparse.ArgumentParser:
-    """The command's parser; every subcommand sets ``function``, which takes the parsed arguments."""
-    parser = argparse.ArgumentParser(prog=PROGRAM, description=__doc__)
-    parser.add_argument("--version", action="version", version=f"{PROGRAM} {ailand_gt4py.__version__}")
-    parser.add_argument("--debug", action="store_true", help="show where an error was raised")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for name, module, summary in (
-        ("model", model_command, "show a model file, or make one from a published checkpoint"),
-        ("compile", compile_command, "compile a model ahead of time"),
-        ("train", training_command, "train a model"),
-        ("evaluate", evaluation_command, "score a model by lead time against persistence and climatology"),
-        ("jacobian", sensitivity_command, "derivatives of a step's results by its inputs along a trajectory"),
-        ("uncertainty", uncertainty_command, "carry errors of state, weather and parameters through a run"),
-        ("estimate", parameter_command, "estimate soil and vegetation parameters from observations"),
-        ("assimilate", assimilation_command, "find soil moisture from observations, in a twin experiment"),
-    ):
-        command = commands.add_parser(name, help=summary)
-        command.set_defaults(function=module.run)
-        module.add_arguments(command)
-    return parser
+{__doc__}
+
+commands:
+{"".join(f"  {name:<14}{summary}" + chr(10) for name, summary in COMMANDS.items())}
+options:
+  -h, --help    show this help; after a command, its options
+  --version     show the version
+  --debug       show the traceback of an error
+
+The stand-alone run is ailand-column-run, the run coupled with ICON4Py ailand-icon4py-run."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,26 +47,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         Exit status: 0 done, 1 failed while running, 2 input or usage is wrong, 130 interrupted.
     """
-    words = join_location(sys.argv[1:] if argv is None else argv)
-    try:
-        arguments = make_parser().parse_args(words)
-    except SystemExit as request:  # --help, --version, wrong usage
-        return int(request.code or 0)
-    arguments.command_line = shlex.join([PROGRAM, *words])  # for the history of what is written
-    try:
-        return int(arguments.function(arguments))
-    except KeyboardInterrupt:
-        print(f"{PROGRAM}: interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        # The reader of the output (head, less) has gone.
-        sys.stderr.close()
+    words = list(sys.argv[1:] if argv is None else argv)
+    debug = words[:1] == ["--debug"]
+    words = words[debug:]
+    if words[:1] in (["-h"], ["--help"]):
+        print(HELP)
         return 0
-    except AilandError as error:
-        if arguments.debug:
-            raise
-        print(f"{PROGRAM}: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return error.exit_status
+    if words[:1] == ["--version"]:
+        print(f"ailand {ailand_gt4py.__version__}")
+        return 0
+    name = " ".join(words[: 2 if words[:1] == ["model"] else 1])
+    if name not in COMMANDS:
+        found = f"found '{name}'; {nearest(name, COMMANDS)}" if name else "is missing"
+        return failed("ailand", f"error: COMMAND {found}; see ailand --help", 2)
+    module = importlib.import_module(f"ailand_gt4py.cli.{name.replace(' ', '_')}")
+    return execute(module.Options, module.run, words[len(name.split()) :], debug)
 
 
 if __name__ == "__main__":

@@ -1,70 +1,90 @@
-"""Options that the commands on a period of a column file have in common, and what is checked of them."""
+"""What the commands on a period of a column file have in common."""
 
 from __future__ import annotations
 
-import argparse
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+
+from pydantic import model_validator
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.files import check_target
+from ailand_gt4py.core.option_types import FigureFile, File, Location, Time, suffixed
+from ailand_gt4py.core.settings import CommandOptions, option
 
-PRECISIONS = ("float32", "float64")
-FIGURES = (".png", ".pdf", ".svg")
+if TYPE_CHECKING:  # `--help` must not wait for GT4Py
+    import numpy as np
+
+    from ailand_gt4py.driver.progress import Progress
+    from ailand_gt4py.io.period import Period
+    from ailand_gt4py.weights.model import Model
 
 
-def add_arguments(parser: argparse.ArgumentParser, description: str) -> None:
-    """Add the options that all of these commands have."""
-    parser.description = description
-    parser.add_argument(
-        "file", type=Path, metavar="FILE", help="netCDF file or zarr store that ailand-column-run reads"
+class PeriodOptions(CommandOptions):
+    """Options of a command on a period of a column file."""
+
+    file: File = option(..., "netCDF file or zarr store that ailand-column-run reads", positional=True, metavar="FILE")
+    model: File | None = option(None, "model file (default: the model in the package)", metavar="MODEL.nc")
+    start: Time | None = option(None, "start of the first window, UTC (default: the file's first)", metavar="TIME")
+    output: Annotated[File, suffixed(".nc")] | None = option(
+        None, "write all numbers to this file", "-o", metavar="OUT.nc"
     )
-    parser.add_argument("--model", type=Path, metavar="MODEL.nc", help="model file (default: the model in the package)")
-    parser.add_argument("--start", metavar="TIME", help="start of the first window, UTC (default: the file's first)")
-    parser.add_argument("-o", "--output", type=Path, metavar="OUT.nc", help="write all numbers to this file")
-    parser.add_argument("--plot", type=Path, metavar="FIGURE", help="write a figure (.png, .pdf or .svg)")
-    parser.add_argument("--at", metavar="LAT,LON", help="location whose column the figure shows (default: the first)")
-    parser.add_argument("--backend", default="dace_cpu", help="embedded or dace_cpu (default: %(default)s)")
-    parser.add_argument("--precision", default="float32", help="float32 or float64 (default: %(default)s)")
-    parser.add_argument("--quiet", action="store_true", help="no progress on standard error")
+    plot: FigureFile | None = option(None, "write a figure (.png, .pdf or .svg)", metavar="FIGURE")
+    at: Location | None = option(None, "location whose column the figure shows (default: the first)", metavar="LAT,LON")
+    backend: Literal["embedded", "dace_cpu"] = option("dace_cpu", "GT4Py backend")
+    precision: Literal["float32", "float64"] = option("float32", "precision of the computation")
+    quiet: bool = option(False, "no progress on standard error")
 
+    @model_validator(mode="after")
+    def _check_figure(self) -> Self:
+        if self.at is not None and self.plot is None:
+            raise InputError("option --at is given without --plot, which it belongs to")
+        return self
 
-def check(arguments: argparse.Namespace) -> tuple[float, float] | None:
-    """Check these options before anything is read or computed; returns the location of ``--at``.
+    def check_targets(self) -> None:
+        """Check the files to write before anything is read or computed.
 
-    Raises:
-        InputError: one of them is not usable.
-    """
-    # Only now: `--help` must not wait for what reads files.
-    from ailand_gt4py.cli.option_texts import location
+        Raises:
+            InputError: one of them cannot be written.
+        """
+        for path in (self.output, self.plot):
+            if path is not None:
+                check_target(path, (self.file, self.model))
 
-    check_device_and_targets(arguments)
-    at = location(arguments.at, "--at")
-    if at is not None and arguments.plot is None:
-        raise InputError("option --at is given without --plot, which it belongs to")
-    return at
+    def read(self, model: Model, end: np.datetime64 | None) -> Period:
+        """The period from the start to an end.
 
+        Raises:
+            InputError: the file does not fit.
+        """
+        import numpy as np
 
-def check_device_and_targets(arguments: argparse.Namespace) -> None:
-    """Check precision, backend, and the files to write, before anything is read or computed.
+        from ailand_gt4py.io.period import read_period
 
-    Raises:
-        InputError: one of them is not usable.
-    """
-    from ailand_gt4py.io.whole_files import check_target
+        return read_period(self.file, model, np.dtype(self.precision), self.start, end)
 
-    if arguments.precision not in PRECISIONS:
-        raise InputError(f"option --precision is '{arguments.precision}', expected {' or '.join(PRECISIONS)}")
-    if arguments.backend not in ("embedded", "dace_cpu"):
-        raise InputError(f"option --backend is '{arguments.backend}', expected embedded or dace_cpu")
-    inputs = (arguments.file, arguments.model)
-    if arguments.output is not None:
-        check_target(arguments.output, (".nc",), "-o", inputs)
-    if arguments.plot is not None:
-        check_target(arguments.plot, FIGURES, "--plot", inputs)
+    def describe(self, period: Period, more: str = "") -> None:
+        """Say what is computed from, on standard error, unless ``--quiet``."""
+        from ailand_gt4py.core.times import time_text
 
+        self.say(
+            f"{self.file}: {period.n_columns} columns, {period.n_steps} steps from {time_text(period.times[0])} to "
+            f"{time_text(period.ends[-1])}{more}"
+        )
 
-def say(arguments: argparse.Namespace, text: str) -> None:
-    """A line on standard error, unless ``--quiet``."""
-    if not arguments.quiet:
-        sys.stderr.write(f"{text}\n")
-        sys.stderr.flush()
+    def say(self, text: str) -> None:
+        """A line on standard error, unless ``--quiet``."""
+        if not self.quiet:
+            print(text, file=sys.stderr, flush=True)
+
+    def progress(self, n_steps: int, n_columns: int) -> Progress:
+        """A bar on standard error, unless ``--quiet``."""
+        from ailand_gt4py.driver.progress import Progress
+
+        return Progress(n_steps, n_columns, sys.stderr, quiet=self.quiet)
+
+    def attributes(self, model: Model, title: str, notes: tuple[str, ...]) -> dict[str, str]:
+        """Global attributes of the file of numbers."""
+        from ailand_gt4py.io.provenance import attributes
+
+        return attributes(model, title, self.command_line(), notes, self.backend, self.precision)

@@ -2,156 +2,116 @@
 
 from __future__ import annotations
 
-import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Self
 
-from ailand_gt4py.cli import period as period_command
+from pydantic import model_validator
+
+from ailand_gt4py.cli.period import PeriodOptions
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.names import listed_names
+from ailand_gt4py.core.option_types import Amounts
+from ailand_gt4py.core.settings import option
 
 if TYPE_CHECKING:  # `--help` must not wait for GT4Py
     from ailand_gt4py.uncertainty.propagation import Errors
     from ailand_gt4py.weights.model import Model
 
-DESCRIPTION = """\
-Carry the covariance of errors of the initial state, the weather, soil and vegetation parameters and the model through
-the steps of a run by the emulator's derivatives, for states and fluxes, and compare it with many runs of the emulator
-itself. docs/uncertainty.md says how everything is defined."""
-
-#: Standard deviations of a land analysis: 0.01 m3 m-3 of soil water as in ECMWF's soil moisture analysis (de Rosnay et
-#: al. 2013, doi:10.1002/qj.2023); those of temperature are this project's assumption.
-STATE_ERRORS = "swvl1=0.01,swvl2=0.01,swvl3=0.01,swvl4=0.01,stl1=1,stl2=1,stl3=0.5,stl4=0.5"
+_SIZES = "NAME=SIZE,..., SIZE in units or percent of the value"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's options to a parser."""
-    period_command.add_arguments(parser, DESCRIPTION)
-    parser.add_argument("--days", type=float, default=30.0, help="length of the run (default: %(default)s)")
-    sizes = "NAME=SIZE,..., SIZE in units or percent of the value"
-    parser.add_argument(
-        "--state-errors",
-        default=None,
+class Options(PeriodOptions):
+    """
+    Carry the covariance of errors of the initial state, the weather, soil and vegetation parameters and the model
+    through the steps of a run by the emulator's derivatives, for states and fluxes, and compare it with many runs of
+    the emulator itself. docs/uncertainty.md says how everything is defined.
+    """
+
+    program: ClassVar[str] = "ailand uncertainty"
+
+    days: float = option(30.0, "length of the run", gt=0.0)
+    state_errors: Amounts | None = option(
+        None,
+        f"standard deviations of the initial state: {_SIZES} (default: 0.01 of soil water, 1 of stl1 and stl2, 0.5 of "
+        "stl3 and stl4)",
         metavar="SIZES",
-        help=f"standard deviations of the initial state: {sizes} (default: those of {STATE_ERRORS} that the model has)",
     )
-    parser.add_argument("--forcing-errors", default="", metavar="SIZES", help="of the weather (default: none)")
-    parser.add_argument(
-        "--forcing-hours",
-        type=float,
-        default=24.0,
-        help="correlation time of errors of the weather (default: %(default)s)",
-    )
-    parser.add_argument("--parameter-errors", default="", metavar="SIZES", help="of static inputs (default: none)")
-    parser.add_argument(
-        "--model-errors", default="", metavar="SIZES", help="that each step adds to the state (default: none)"
-    )
-    parser.add_argument(
-        "--scale", type=float, default=1.0, help="multiply all errors: the smaller, the better first order is"
-    )
-    parser.add_argument(
-        "--members", type=int, default=1000, help="members of the Monte Carlo run; 0: none (default: %(default)s)"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of its random numbers (default: %(default)s)")
+    forcing_errors: Amounts = option({}, "of the weather (default: none)", metavar="SIZES")
+    forcing_hours: float = option(24.0, "correlation time of errors of the weather", metavar="HOURS", ge=0.0)
+    parameter_errors: Amounts = option({}, "of static inputs (default: none)", metavar="SIZES")
+    model_errors: Amounts = option({}, "that each step adds to the state (default: none)", metavar="SIZES")
+    scale: float = option(1.0, "multiply all errors: the smaller, the better first order is", gt=0.0)
+    members: int = option(1000, "members of the Monte Carlo run; 0: none", ge=0)
+    seed: int = option(0, "of its random numbers", ge=0)
+
+    @model_validator(mode="after")
+    def _check_members(self) -> Self:
+        if self.members == 1:
+            raise InputError("option --members: found 1, expected 0 for none, or at least 2")
+        return self
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Carry errors through a run, print the tables, write what is asked for; returns the exit status.
+def run(options: Options) -> None:
+    """Carry errors through a run, print the tables, write what is asked for.
 
     Raises:
         InputError: options, model or file are not usable.
         RunError: the network cannot be compiled, or writing fails.
     """
-    import sys
-
-    import numpy as np
-
-    from ailand_gt4py.core.times import time_text
-    from ailand_gt4py.driver.progress import Progress
-    from ailand_gt4py.emulator.emulator import Emulator
-    from ailand_gt4py.io.period import end_after, read_period
-    from ailand_gt4py.io.provenance import attributes
-    from ailand_gt4py.io.whole_files import write_figure
-    from ailand_gt4py.uncertainty import figure as uncertainty_figure
-
     # Only now: `--help` must not wait for GT4Py.
-    from ailand_gt4py.uncertainty import linearity, monte_carlo
-    from ailand_gt4py.uncertainty import propagation as uncertainty
-    from ailand_gt4py.uncertainty import report as uncertainty_report
+    from ailand_gt4py.emulator.emulator import Emulator
+    from ailand_gt4py.io.period import end_after
+    from ailand_gt4py.io.whole_files import write_figure
+    from ailand_gt4py.uncertainty import figure, linearity, monte_carlo, propagation, report
     from ailand_gt4py.weights.model_file import read_model
 
-    at = period_command.check(arguments)
-    _check(arguments)
-    model = read_model(arguments.model)
-    errors = _errors(arguments, model)
-    end = end_after(arguments.file, arguments.days, arguments.start, model)
-    period = read_period(arguments.file, model, np.dtype(arguments.precision), arguments.start, end)
-    sizes = uncertainty.ErrorSizes(errors, model, period)
-    period_command.say(
-        arguments,
-        f"{arguments.file}: {period.n_columns} columns, {period.n_steps} steps from {time_text(period.times[0])} to "
-        f"{time_text(period.ends[-1])}",
-    )
-
-    def progress(n_columns: int) -> Progress:
-        return Progress(period.n_steps, n_columns, sys.stderr, quiet=arguments.quiet)
-
-    emulator = Emulator(model, period.n_columns, arguments.backend, arguments.precision)
-    with progress(period.n_columns) as bar:
-        linear = uncertainty.propagate(emulator, period, sizes, lambda done: bar.advance(done, period.ends[done - 1]))
-    print(uncertainty_report.table(model, period, linear))
+    options.check_targets()
+    model = read_model(options.model)
+    errors = _errors(options, model)
+    period = options.read(model, end_after(options.file, options.days, options.start, model))
+    sizes = propagation.ErrorSizes(errors, model, period)
+    options.describe(period)
+    emulator = Emulator(model, period.n_columns, options.backend, options.precision)
+    with options.progress(period.n_steps, period.n_columns) as bar:
+        linear = propagation.propagate(emulator, period, sizes, lambda done: bar.advance(done, period.ends[done - 1]))
+    print(report.table(model, period, linear))
     members = None
-    if arguments.members:
-        with progress(period.n_columns * arguments.members) as bar:
+    if options.members:
+        with options.progress(period.n_steps, period.n_columns * options.members) as bar:
             members = monte_carlo.run_members(
-                model, period, sizes, arguments.members, arguments.seed, arguments.backend, arguments.precision,
+                model, period, sizes, options.members, options.seed, options.backend, options.precision,
                 lambda done: bar.advance(done, period.ends[done - 1]),
             )  # fmt: skip
-        print()
-        print(linearity.table(linearity.agreements(model, linear, members), arguments.members))
-    if arguments.output is not None:
-        header = attributes(
-            model,
-            uncertainty_report.TITLE,
-            arguments.command_line,
-            period.history,
-            arguments.backend,
-            arguments.precision,
-        )
-        uncertainty_report.write(arguments.output, model, period, linear, members, header)
-    if arguments.plot is not None:
-        write_figure(arguments.plot, uncertainty_figure.draw(model, period, linear, members, at))
-    return 0
+        print(f"\n{linearity.table(linearity.agreements(model, linear, members), options.members)}")
+    if options.output is not None:
+        header = options.attributes(model, report.TITLE, period.history)
+        report.write(options.output, model, period, linear, members, header)
+    if options.plot is not None:
+        write_figure(options.plot, figure.draw(model, period, linear, members, options.at))
 
 
-def _check(arguments: argparse.Namespace) -> None:
-    if arguments.members == 1 or arguments.members < 0:
-        raise InputError(f"option --members is {arguments.members}, expected 0 for none, or at least 2")
-    if not 0.0 < arguments.scale < float("inf"):
-        raise InputError(f"option --scale is {arguments.scale:g}, expected a positive number")
-    if not 0.0 <= arguments.forcing_hours < float("inf"):
-        raise InputError(f"option --forcing-hours is {arguments.forcing_hours:g}, expected a number of at least 0")
-    if arguments.seed < 0:
-        raise InputError(f"option --seed is {arguments.seed}, expected a number of at least 0")
-
-
-def _errors(arguments: argparse.Namespace, model: Model) -> Errors:
-    from ailand_gt4py.cli.option_texts import amounts
+def _errors(options: Options, model: Model) -> Errors:
+    """The errors that are asked for, of variables that the model has."""
     from ailand_gt4py.sensitivity.quantities import TYPES
-    from ailand_gt4py.uncertainty.propagation import Errors
+    from ailand_gt4py.uncertainty.propagation import STATE_ERRORS, Errors
 
     states = [variable.name for variable in model.state]
     weather = [variable.name for variable in model.forcing if not variable.derived]
     parameters = [variable.name for variable in model.static if variable.name not in TYPES]
-    given = arguments.state_errors
-    if given is None:
-        known = [part for part in STATE_ERRORS.split(",") if part.partition("=")[0] in states]
-        given = ",".join(known)
-    errors = Errors(
-        state=amounts(given, states, "--state-errors"),
-        forcing=amounts(arguments.forcing_errors, weather, "--forcing-errors"),
-        parameters=amounts(arguments.parameter_errors, parameters, "--parameter-errors"),
-        model=amounts(arguments.model_errors, states, "--model-errors"),
-        correlation_seconds=3600.0 * arguments.forcing_hours,
-    ).scaled(arguments.scale)
-    if not (errors.state or errors.forcing or errors.parameters or errors.model):
+    of_state = options.state_errors
+    if of_state is None:
+        of_state = {name: amount for name, amount in STATE_ERRORS.items() if name in states}
+    for given, known, name in (
+        (of_state, states, "--state-errors"),
+        (options.forcing_errors, weather, "--forcing-errors"),
+        (options.parameter_errors, parameters, "--parameter-errors"),
+        (options.model_errors, states, "--model-errors"),
+    ):
+        if given:
+            listed_names(",".join(given), known, name)
+    if not (of_state or options.forcing_errors or options.parameter_errors or options.model_errors):
         raise InputError("found no errors to carry, expected some by --state-errors, --forcing-errors or others")
-    return errors
+    errors = Errors(
+        dict(of_state), dict(options.forcing_errors), dict(options.parameter_errors), dict(options.model_errors),
+        correlation_seconds=3600.0 * options.forcing_hours,
+    )  # fmt: skip
+    return errors.scaled(options.scale)

@@ -6,10 +6,11 @@ import contextlib
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ailand_gt4py.core.errors import RunError
+from ailand_gt4py.core.errors import InputError, RunError
 
 
 @contextlib.contextmanager
@@ -66,3 +67,27 @@ def whole_file(path: Path, doing: str) -> Iterator[Path]:
             sync_path(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_target(path: Path, inputs: Sequence[Path | None] = ()) -> None:
+    """Check, before anything is computed, that a file can be written, by making one beside it.
+
+    Args:
+        inputs: files that it must not replace.
+
+    Raises:
+        InputError: naming the file, what is wrong with it and what was expected.
+    """
+    if any(given is not None and os.path.realpath(path) == os.path.realpath(given) for given in inputs):
+        raise InputError(f"{path}: is both an input and to be written, expected another name for what is written")
+    if path.is_dir() and path.suffix.lower() != ".zarr":
+        raise InputError(f"{path}: exists and is a directory, expected a file name")
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: cannot be written: '{path.parent}' is no directory, expected an existing one")
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be written: {error.strerror}, expected a directory that can be written to"
+        ) from error

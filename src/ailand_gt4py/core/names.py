@@ -1,4 +1,4 @@
-"""Names chosen from a list of known ones."""
+"""Names chosen from a list of known ones, and values by name."""
 
 from __future__ import annotations
 
@@ -24,3 +24,22 @@ def listed_names(text: str, known: Iterable[str], option: str) -> list[str]:
     if not found:
         raise InputError(f"option {option}: found no name in '{text}', expected some of {', '.join(known)}")
     return found
+
+
+def named_values(given: object) -> object:
+    """Values by name from a list such as ``NAME=VALUE,NAME=VALUE``; what is no text as it is.
+
+    Raises:
+        InputError: a name without a value, or one that is there twice.
+    """
+    if not isinstance(given, str):
+        return given
+    result: dict[str, str] = {}
+    for part in given.split(","):
+        name, _, value = (word.strip() for word in part.partition("="))
+        if not part.strip():
+            continue
+        if not name or not value or name in result:
+            raise InputError(f"found '{part.strip()}', expected NAME=VALUE, each name once")
+        result[name] = value
+    return result

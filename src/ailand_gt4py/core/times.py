@@ -26,20 +26,63 @@ def step_of(seconds: float) -> np.timedelta64:
     return np.timedelta64(round(seconds * 1e9), "ns")
 
 
-def parse_time(value: str | datetime.date | np.datetime64, option: str) -> np.datetime64:
-    """A time that the user gave, UTC: ISO text, with or without a Z, or what YAML makes of it.
+def parse_time(value: object) -> np.datetime64:
+    """A time that the user gave, UTC unless it says otherwise: ISO text, or what YAML makes of it.
 
     Raises:
         InputError: it is not a time.
     """
-    time: np.datetime64
+    if isinstance(value, np.datetime64) and not np.isnat(value):
+        return value.astype("datetime64[ns]")
     try:
-        if isinstance(value, str):
-            time = np.datetime64(value.removesuffix("Z") or "NaT", "ns")
-        else:
-            time = np.datetime64(value).astype("datetime64[ns]")
-    except (ValueError, TypeError):
-        time = np.datetime64("NaT", "ns")
-    if np.isnat(time):
-        raise InputError(f"{option} is '{value}', expected a time such as 2021-01-01T06:00")
-    return time
+        time = datetime.datetime.fromisoformat(str(value).strip())
+        if time.tzinfo is not None:
+            time = time.astimezone(datetime.UTC).replace(tzinfo=None)
+        return np.datetime64(time, "ns")
+    except ValueError:
+        raise InputError(f"found '{value}', expected a time (UTC) such as 2021-01-01 or 2021-01-01T06:00") from None
+
+
+def parse_interval(text: str) -> np.timedelta64:
+    """A length of time such as ``6h`` or ``0.5d``.
+
+    Raises:
+        InputError: it is none.
+    """
+    try:
+        seconds = float(text[:-1]) * {"h": 3600.0, "d": 86_400.0}[text[-1:]]
+        if 0.0 < seconds < 1e9:
+            return step_of(seconds)
+    except (ValueError, KeyError):
+        pass
+    raise InputError(f"found '{text}', expected a length of time such as 6h, 30h or 1d")
+
+
+def whole_steps(interval: np.timedelta64, step: np.timedelta64, option: str) -> int:
+    """An interval in steps of the model.
+
+    Raises:
+        InputError: it is no positive multiple of the step.
+    """
+    steps = interval / step
+    if not steps >= 1.0 or abs(steps - round(steps)) > 1e-6:
+        raise InputError(
+            f"option {option}: found {step_text(interval)}, expected a multiple of the model's step of "
+            f"{step_text(step)} such as 6h, 30h or 1d"
+        )
+    return round(steps)
+
+
+def index_of(wanted: np.datetime64, times: np.ndarray, option: str) -> int:
+    """Where a time is among labels.
+
+    Raises:
+        InputError: it is none of them.
+    """
+    found = np.flatnonzero(times == wanted)
+    if not found.size:
+        raise InputError(
+            f"option {option}: found {time_text(wanted)}, expected one of the times of the file, "
+            f"{time_text(times[0])} to {time_text(times[-1])}"
+        )
+    return int(found[0])

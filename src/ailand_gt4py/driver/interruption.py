@@ -16,8 +16,8 @@ class Interrupted(Exception):  # noqa: N818  # nothing went wrong
         signal_number: which one.
     """
 
-    def __init__(self, signal_number: int) -> None:
-        super().__init__(signal_number)
+    def __init__(self, signal_number: int, where: str = "there") -> None:
+        super().__init__(f"interrupted; the same command with --resume continues {where}")
         self.signal_number = signal_number
 
 

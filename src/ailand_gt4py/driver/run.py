@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
+import dataclasses
 import logging
+import sys
 import time
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -19,11 +20,12 @@ from ailand_gt4py.driver.options import RunOptions
 from ailand_gt4py.driver.progress import Progress, duration
 from ailand_gt4py.driver.stepping import Stepper
 from ailand_gt4py.driver.targets import Targets
-from ailand_gt4py.emulator.emulator import Emulator, Precision
+from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.evaluation.scores.verify import check_reference, score_table
 from ailand_gt4py.io import restart as restarts
 from ailand_gt4py.io.column_file import ColumnFile
-from ailand_gt4py.io.output import OutputLayout, global_attributes
+from ailand_gt4py.io.output import OutputLayout
+from ailand_gt4py.io.provenance import attributes
 from ailand_gt4py.io.restart import Restart
 from ailand_gt4py.io.sources import ColumnSource, open_source
 from ailand_gt4py.io.time_axis import read_times
@@ -38,13 +40,32 @@ logger = logging.getLogger(__name__)
 BLOCK_BYTES, BLOCK_STEPS = 64 << 20, 512
 
 
-def run(options: RunOptions, stdout: TextIO, stderr: TextIO) -> None:
-    """Do all that the options ask for; the score table goes to `stdout`, progress to `stderr`.
+def run(forcing: str | Path, **options: Any) -> Path:
+    """Run the emulator over the columns of a forcing file and write its output, as ``ailand-column-run`` does.
+
+    Args:
+        forcing: forcing, static fields and initial state: netCDF file or zarr store.
+        options: fields of `driver.options.RunOptions`, such as ``start``, ``end``, ``output`` and ``backend``; each
+            means what it does on the command line.
+
+    Returns:
+        The output file. Progress goes to standard error, the score table of ``reference`` to standard output.
 
     Raises:
         InputError: something given is not usable; nothing was computed.
         RunError: something failed on the way; what was computed can be resumed if a checkpoint had been written.
         Interrupted: a signal came; what was computed can be resumed.
+    """
+    checked = RunOptions(forcing=Path(forcing), **options)
+    run_with(checked, sys.stdout, sys.stderr)
+    return checked.output_path
+
+
+def run_with(options: RunOptions, stdout: TextIO, stderr: TextIO) -> None:
+    """Do all that the options ask for; the score table goes to `stdout`, progress to `stderr`.
+
+    Raises:
+        InputError, RunError, Interrupted: as `run`.
     """
     targets = Targets.of(options)
     is_resumed = targets.check(options)
@@ -65,17 +86,16 @@ def run(options: RunOptions, stdout: TextIO, stderr: TextIO) -> None:
         if started is not None and options.restart is not None:
             restarts.check_columns(options.restart, started, source.x, source.latitude, source.longitude)
         variables = model.state + model.diagnostics
-        position = (source.latitude, source.longitude)
+        where = (source.latitude, source.longitude)
         reference = options.reference_path
-        notes = [] if reference is None else check_reference(reference, variables, source.times, *position)
+        notes = [] if reference is None else check_reference(reference, variables, source.times, *where)
         _announce(options, model, source, targets, notes)
-        emulator = Emulator(model, source.n_columns, options.backend, cast(Precision, options.precision))
+        emulator = Emulator(model, source.n_columns, options.backend, options.precision)
         emulator.compile()
         _integrate(options, targets, emulator, source, started, is_resumed, stderr)
         times, step = source.times, source.step
     if reference is not None:
-        stdout.write(f"{score_table(targets.output, reference, variables, step)}\n")
-        stdout.flush()
+        print(score_table(targets.output, reference, variables, step), file=stdout, flush=True)
     if targets.plot is not None:
         from ailand_gt4py.evaluation.figures.series import draw_run  # matplotlib takes its time
 
@@ -126,35 +146,37 @@ def _announce(
     logger.info("output: %s, restart file: %s", targets.output, targets.restart)
 
 
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _history(options: RunOptions, model: Model, source: ColumnSource) -> list[str]:
-    lines = [f"{_now()}: {options.command_line()}", *source.history]
-    previous = [variable.name for variable in model.forcing if variable.is_previous]
-    derived = [variable.name for variable in model.forcing if variable.derived and not variable.is_previous]
-    if derived:
-        lines.append(f"Computed from time and location: {', '.join(derived)}.")
-    if previous:
-        lines.append(f"Of the previous window, of the first window its own: {', '.join(previous)}.")
+def _layout(options: RunOptions, emulator: Emulator, source: ColumnSource) -> OutputLayout:
+    """The output, with its history."""
+    model, itemsize = emulator.model, emulator.dtype.itemsize
+    derived = {name: names for name, names in (
+        ("Computed from time and location", [v.name for v in model.forcing if v.derived and not v.is_previous]),
+        ("Of the previous window, of the first window its own", [v.name for v in model.forcing if v.is_previous]),
+    ) if names}  # fmt: skip
+    notes = [*source.history, *(f"{what}: {', '.join(names)}." for what, names in derived.items())]
     if options.restart is not None:
-        lines.append(f"Started from the restart file {options.restart}.")
-    return lines
-
-
-def _block_steps(options: RunOptions, n_steps: int, row_bytes: int) -> int:
+        notes.append(f"Started from the restart file {options.restart}.")
+    row_bytes = source.n_columns * (len(model.state) + len(model.diagnostics)) * itemsize
     fitting = max(1, min(BLOCK_BYTES // row_bytes, BLOCK_STEPS))
-    return min(options.block_steps or fitting, n_steps)
+    return OutputLayout(
+        state=model.state,
+        diagnostics=model.diagnostics,
+        times=source.times,
+        step=source.step,
+        latitude=source.latitude,
+        longitude=source.longitude,
+        x=source.x.astype(source.x.dtype.newbyteorder("=")),
+        dtype=emulator.dtype,
+        block_steps=min(options.block_steps or fitting, len(source.times)),
+        attributes=attributes(model, None, options.command_line(), notes, options.backend, options.precision),
+    )
 
 
-def _identity(
-    options: RunOptions, layout: OutputLayout, model_checksum: str, version: str, started: Restart | None
-) -> dict[str, str]:
+def _identity(options: RunOptions, layout: OutputLayout, started: Restart | None) -> dict[str, str]:
     """What must be the same for a run to be resumed, in words for people."""
     return {
-        "the model's checksum": model_checksum,
-        "the version of ailand_gt4py": version,
+        "the model's checksum": layout.attributes["model_checksum"],
+        "the version of ailand_gt4py": ailand_gt4py.__version__,
         "the forcing file": restarts.file_identity(options.forcing),
         "the restart file's content": "none" if started is None else started.digest(),
         "--precision": options.precision,
@@ -164,6 +186,36 @@ def _identity(
         "the number of columns": str(layout.shape[1]),
         "--block-steps": str(layout.block_steps),
     }
+
+
+def _resumed(
+    targets: Targets, emulator: Emulator, source: ColumnSource, identity: dict[str, str]
+) -> tuple[Stepper, int]:
+    """A run as its checkpoint left it, and its next step.
+
+    Raises:
+        InputError: the checkpoint is of another run.
+    """
+    point = restarts.read_restart(targets.checkpoint, emulator.model)
+    restarts.check_identity(targets.checkpoint, point.extra["identity"], identity)
+    first = int(point.extra["next_step"])
+    logger.info("resuming at step %d of %d, %s", first, len(source.times), time_text(point.valid_time))
+    stepper = Stepper(emulator, source, point.state, point.diagnostics, point.before)
+    for group, counter in stepper.counters.items():
+        counter.restore(point.extra["outside"][group])
+    return stepper, first
+
+
+def _begun(emulator: Emulator, source: ColumnSource, started: Restart | None) -> Stepper:
+    """A run at its first step."""
+    if started is not None:
+        stepper = Stepper(emulator, source, started.state, started.diagnostics, started.before)
+    else:
+        assert source.initial_state is not None  # it was asked for
+        nothing = np.full((source.n_columns, len(emulator.model.diagnostics)), np.nan)
+        stepper = Stepper(emulator, source, source.initial_state, nothing, None)
+    stepper.count_static()
+    return stepper
 
 
 def _integrate(
@@ -176,47 +228,16 @@ def _integrate(
     stderr: TextIO,
 ) -> None:
     """Make all steps and leave the finished output and restart file."""
-    model = emulator.model
-    version, model_checksum = ailand_gt4py.__version__, checksum(model)
-    n_values = len(model.state) + len(model.diagnostics)
-    layout = OutputLayout(
-        state=model.state,
-        diagnostics=model.diagnostics,
-        times=source.times,
-        step=source.step,
-        latitude=source.latitude,
-        longitude=source.longitude,
-        x=source.x.astype(source.x.dtype.newbyteorder("=")),
-        dtype=emulator.dtype,
-        block_steps=_block_steps(options, len(source.times), source.n_columns * n_values * emulator.dtype.itemsize),
-        attributes=global_attributes(
-            model, model_checksum, version, _history(options, model, source), options.backend, options.precision
-        ),
-    )
-    identity = _identity(options, layout, model_checksum, version, started)
-    first = 0
+    layout, first = _layout(options, emulator, source), 0
+    identity = _identity(options, layout, started)
     if is_resumed:
-        point = restarts.read_restart(targets.checkpoint, model)
-        restarts.check_identity(targets.checkpoint, point.extra["identity"], identity)
-        first = int(point.extra["next_step"])
-        logger.info("resuming at step %d of %d, %s", first, len(source.times), time_text(point.valid_time))
-        stepper = Stepper(emulator, source, point.state, point.diagnostics, point.before)
-        for group, counter in stepper.counters.items():
-            counter.restore(point.extra["outside"][group])
+        stepper, first = _resumed(targets, emulator, source, identity)
     else:
         if options.resume:
             logger.info("nothing to resume: starting at the first step")
         targets.remove_partial()
-        nothing = np.full((source.n_columns, len(model.diagnostics)), np.nan)
-        if started is not None:
-            stepper = Stepper(emulator, source, started.state, started.diagnostics, started.before)
-        else:
-            assert source.initial_state is not None  # it was asked for
-            stepper = Stepper(emulator, source, source.initial_state, nothing, None)
-        stepper.count_static()
-    recorder = _Recorder(
-        targets, layout, identity, stepper, model, f"ailand_gt4py {version}", options.checkpoint_seconds
-    )
+        stepper = _begun(emulator, source, started)
+    recorder = _Recorder(targets, layout, identity, stepper, emulator.model, options.checkpoint_seconds)
     begin = time.perf_counter()
     try:
         writer = open_writer(targets.partial, targets.output.suffix, layout, create=not is_resumed)
@@ -225,7 +246,7 @@ def _integrate(
             Progress(len(source.times), source.n_columns, stderr, n_done=first, quiet=options.quiet) as progress,
         ):
             _steps(layout, stepper, writer, recorder, progress, first)
-        recorder.save(targets.restart, len(layout.times), is_checkpoint=False)
+        recorder.save(targets.restart, len(layout.times))
         move_into_place(targets.partial, targets.output)
         remove(targets.checkpoint)
     except BaseException as error:
@@ -234,8 +255,7 @@ def _integrate(
         elif isinstance(error, AilandError):
             logger.error("what was computed is kept: the same command with --resume continues there")
         raise
-    n_made = len(layout.times) - first
-    seconds = time.perf_counter() - begin
+    n_made, seconds = len(layout.times) - first, time.perf_counter() - begin
     logger.info(
         "done: %d steps of %d columns in %s (%.3g column-steps/s)",
         n_made, source.n_columns, duration(seconds), n_made * source.n_columns / max(seconds, 1e-9),
@@ -247,40 +267,33 @@ def _integrate(
     logger.info("output: %s, restart file: %s", targets.output, targets.restart)
 
 
+@dataclasses.dataclass
 class _Recorder:
     """Writes where the run stands: checkpoints on the way, the restart file at the end."""
 
-    def __init__(
-        self,
-        targets: Targets,
-        layout: OutputLayout,
-        identity: dict[str, str],
-        stepper: Stepper,
-        model: Model,
-        source: str,
-        seconds: float,
-    ) -> None:
-        self._targets, self._layout, self._identity, self._stepper = targets, layout, identity, stepper
-        self._model, self._source, self._seconds = model, source, seconds
-        self._last = time.monotonic()
+    targets: Targets
+    layout: OutputLayout
+    identity: dict[str, str]
+    stepper: Stepper
+    model: Model
+    seconds: float
+    last: float = dataclasses.field(default_factory=time.monotonic)
 
     def is_due(self) -> bool:
         """Whether enough time has gone by since the last checkpoint."""
-        return time.monotonic() - self._last >= self._seconds
+        return time.monotonic() - self.last >= self.seconds
 
     def checkpoint(self, writer: Writer, next_step: int) -> None:
         """Make sure that all rows before `next_step` are on the disk, and only then say so in the checkpoint."""
         writer.flush()
-        self.save(self._targets.checkpoint, next_step, is_checkpoint=True)
-        self._last = time.monotonic()
+        outside = {group: counter.as_json() for group, counter in self.stepper.counters.items()}
+        extra = {"next_step": next_step, "identity": self.identity, "outside": outside}
+        self.save(self.targets.checkpoint, next_step, extra)
+        self.last = time.monotonic()
 
-    def save(self, path: Path, next_step: int, *, is_checkpoint: bool) -> None:
+    def save(self, path: Path, next_step: int, extra: dict[str, Any] | None = None) -> None:
         """Write the state before step `next_step`."""
-        layout, stepper = self._layout, self._stepper
-        extra: dict[str, Any] = {}
-        if is_checkpoint:
-            outside = {group: counter.as_json() for group, counter in stepper.counters.items()}
-            extra = {"next_step": next_step, "identity": self._identity, "outside": outside}
+        layout, stepper = self.layout, self.stepper
         content = Restart(
             state=stepper.state,
             diagnostics=stepper.diagnostics,
@@ -291,9 +304,9 @@ class _Recorder:
             x=layout.x,
             model_checksum=layout.attributes["model_checksum"],
             precision=layout.attributes["precision"],
-            extra=extra,
+            extra=extra or {},
         )
-        restarts.write_restart(path, content, self._model, self._source)
+        restarts.write_restart(path, content, self.model, f"ailand_gt4py {ailand_gt4py.__version__}")
 
 
 def _steps(

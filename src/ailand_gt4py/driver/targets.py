@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import os
-import tempfile
 from pathlib import Path
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.files import check_target
 from ailand_gt4py.driver.options import RunOptions
 from ailand_gt4py.io.writers import remove
 
@@ -52,18 +52,12 @@ class Targets:
         """
         inputs = [options.forcing, options.model, options.restart, options.reference_path]
         written = [path for path in (self.output, self.restart, self.plot) if path is not None]
-        for index, path in enumerate(written):
-            for other in written[:index]:
-                if _same(path, other):
-                    raise InputError(
-                        f"{path}: is to be written twice, expected different names for output, restart and plot"
-                    )
-            for given in inputs:
-                if given is not None and _same(path, given):
-                    raise InputError(
-                        f"{path}: is both an input and to be written, expected another name for what is written"
-                    )
-            _check_directory(path)
+        if len({os.path.realpath(path) for path in written}) < len(written):
+            raise InputError(
+                f"{written[-1]}: is to be written twice, expected different names for output, restart and plot"
+            )
+        for path in written:
+            check_target(path, inputs)
         is_resumed = options.resume and self.checkpoint.is_file() and self.partial.exists()
         _check_kind(self.output)
         if options.resume and self.output.exists() and not self.partial.exists() and not options.overwrite:
@@ -84,24 +78,6 @@ class Targets:
         remove(self.partial)
 
 
-def _same(first: Path, second: Path) -> bool:
-    return os.path.realpath(first) == os.path.realpath(second)
-
-
-def _check_directory(path: Path) -> None:
-    """Check that a file can be made beside `path`, by making one."""
-    directory = path.parent
-    if not directory.is_dir():
-        raise InputError(f"{path}: cannot be written: '{directory}' is no directory, expected an existing one")
-    try:
-        with tempfile.TemporaryFile(dir=directory):
-            pass
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be written: {error.strerror}, expected a directory that can be written to"
-        ) from error
-
-
 def _check_kind(output: Path) -> None:
     """Never replace a directory by a file, nor a directory that is no zarr store; and write a store only if we can."""
     if output.suffix.lower() == ".zarr":
@@ -114,5 +90,3 @@ def _check_kind(output: Path) -> None:
     if output.suffix.lower() == ".zarr":
         if not any((output / name).exists() for name in (".zgroup", "zarr.json")):
             raise InputError(f"{output}: exists and is no zarr store, expected a new name")
-    elif not output.is_file():
-        raise InputError(f"{output}: exists and is a directory, expected a file name")

@@ -190,10 +190,10 @@ def end_after(path: str | Path, days: float, start: str | np.datetime64 | None, 
     steps = days * 86_400.0 / model.step_seconds if model.step_seconds > 0.0 else 0.0
     if not steps >= 1.0 or abs(steps - round(steps)) > 1e-6:
         raise InputError(
-            f"option --days is {days:g}, expected a positive multiple of the model's step of {model.step_seconds:g} s"
+            f"days: found {days:g}, expected a positive multiple of the model's step of {model.step_seconds:g} s"
         )
     with ColumnFile(path) as file:
         first = read_times(file)[0]
-    begin = first if start is None else parse_time(start, "--start")
+    begin = first if start is None else parse_time(start)
     end: np.datetime64 = begin + np.timedelta64(round(steps * model.step_seconds), "s")
     return end

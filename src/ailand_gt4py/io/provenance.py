@@ -11,15 +11,19 @@ from ailand_gt4py.weights.model import Model
 from ailand_gt4py.weights.schema import checksum
 
 
+def now() -> str:
+    """The time of day as in the attribute ``history``."""
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def attributes(
-    model: Model, title: str, command: str, notes: Sequence[str], backend: str, precision: str
+    model: Model, title: str | None, command: str, notes: Sequence[str], backend: str, precision: str
 ) -> dict[str, str]:
     """Global attributes of a file that was computed with a model.
 
     Args:
-        title: of the file. command: that made it. notes: sentences on the input.
+        title: of the file; None: that of a run. command: that made it. notes: sentences on the input.
     """
-    now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    history = [f"{now}: {command}", *notes]
+    history = [f"{now()}: {command}", *notes]
     result = global_attributes(model, checksum(model), ailand_gt4py.__version__, history, backend, precision)
-    return {**result, "title": title}
+    return result if title is None else {**result, "title": title}

@@ -202,7 +202,7 @@ def check_start(path: Path, restart: Restart, start: np.datetime64 | None) -> No
         InputError: naming both times.
     """
     if start is not None and start != restart.valid_time:
-        raise InputError(f"{path}: is valid at {time_text(restart.valid_time)}, expected --start {time_text(start)}")
+        raise InputError(f"{path}: is valid at {time_text(restart.valid_time)}, expected the start {time_text(start)}")
 
 
 def check_columns(path: Path, restart: Restart, x: Values, latitude: Values, longitude: Values) -> None:

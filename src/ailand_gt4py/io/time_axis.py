@@ -108,20 +108,22 @@ def select(
     span = f"{what} has the times {time_text(times[0])} to {time_text(times[-1])}"
     first = 0
     if start is not None:
-        wanted = parse_time(start, "--start")
+        wanted = parse_time(start)
         first = int(np.searchsorted(times, wanted))
         if first == len(times) or times[first] != wanted:
-            raise InputError(f"--start is {time_text(wanted)}; {span}, expected one of them")
+            raise InputError(f"start: found {time_text(wanted)}; {span}, expected one of them")
     stop = len(times)
     if end is not None:
-        wanted = parse_time(end, "--end")
+        wanted = parse_time(end)
         if wanted <= times[first]:
-            raise InputError(f"--end is {time_text(wanted)}, expected a time after the start {time_text(times[first])}")
+            raise InputError(
+                f"end: found {time_text(wanted)}, expected a time after the start {time_text(times[first])}"
+            )
         if wanted != times[-1] + step:
             stop = int(np.searchsorted(times, wanted))
             if stop == len(times) or times[stop] != wanted:
                 raise InputError(
-                    f"--end is {time_text(wanted)}; {span}, expected one of them or {time_text(times[-1] + step)}"
+                    f"end: found {time_text(wanted)}; {span}, expected one of them or {time_text(times[-1] + step)}"
                 )
             # The label at the end is not used, but it must be where the last window ends.
             check_step(times, first, stop - first + 1, step, what)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,6 @@ from typing import Any
 import netCDF4
 import numpy as np
 
-from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.files import whole_file
 from ailand_gt4py.io.output import CALENDAR, TIME_UNITS
 from ailand_gt4py.weights.variables import CATALOGUE, cf_attributes
@@ -21,34 +18,6 @@ LEAST_COMPRESSED = 4096
 
 #: Pixels per inch of figures that are pictures.
 RESOLUTION = 160
-
-
-def check_target(path: Path, suffixes: Sequence[str], option: str, inputs: Sequence[Path | None] = ()) -> None:
-    """Check, before anything is computed, that a file can be written.
-
-    Args:
-        suffixes: that its name may end with. inputs: files that it must not replace.
-
-    Raises:
-        InputError: naming the option, the file and what was expected.
-    """
-    if path.suffix.lower() not in suffixes:
-        raise InputError(f"option {option}: '{path}' ends in '{path.suffix}', expected one of {', '.join(suffixes)}")
-    for given in inputs:
-        if given is not None and os.path.realpath(path) == os.path.realpath(given):
-            raise InputError(f"option {option}: '{path}' is an input too, expected another name")
-    if path.is_dir():
-        raise InputError(f"option {option}: '{path}' is a directory, expected the name of a file")
-    if not path.parent.is_dir():
-        raise InputError(f"option {option}: '{path.parent}' is no directory, expected an existing one")
-    try:
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-    except OSError as error:
-        raise InputError(
-            f"option {option}: '{path}' cannot be written: {error.strerror}, expected a directory that can be written "
-            "to"
-        ) from error
 
 
 def write_netcdf(path: Path, fill: Callable[[Any], None]) -> None:

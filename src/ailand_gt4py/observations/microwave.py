@@ -14,12 +14,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.types import Values
+from ailand_gt4py.io.column_file import ColumnFile
 from ailand_gt4py.stencils.physics.brightness import Canopy, Soil, View
 
 #: Permittivity of the vacuum, F m-1, and of water at infinite frequency, 1 (Mironov et al. 2009).
@@ -124,6 +126,22 @@ def clay_fraction(soil_type: Values) -> Values:
     table = np.array([math.nan, *CLAY_FRACTIONS.values()])
     fractions: Values = table[rounded]
     return fractions
+
+
+def clay_of_file(path: Path) -> Values:
+    """(n_columns,) clay fraction by the texture classes ``clim_sotype`` of a column file.
+
+    Raises:
+        InputError: they are not there.
+    """
+    with ColumnFile(path) as file:
+        own_name = file.find("clim_sotype")
+        if own_name is None:
+            raise InputError(
+                f"{path}: variable 'clim_sotype' is missing, from which the clay fraction follows; expected it, or a "
+                "clay fraction of all columns"
+            )
+        return clay_fraction(file.read(own_name, slice(0, 1)).reshape(-1).astype(np.float64))
 
 
 def soil_coefficients(clay: Values, frequency: float) -> Soil:

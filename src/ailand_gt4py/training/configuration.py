@@ -1,151 +1,203 @@
-"""The training configuration: every option with its type, read from YAML, unknown ones refused.
+"""The training configuration: every option with its type, bounds and meaning, read from YAML, unknown ones refused.
 
-What each option means is written beside its default in ``configs/default_model.yaml``.
+``configs/default_model.yaml`` says at more length what they mean.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Self
 
-import yaml
+from pydantic import AfterValidator, Field, model_validator
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.settings import Settings, option, read_settings, read_yaml, spelled
 from ailand_gt4py.io.first_guess import guessable
-from ailand_gt4py.weights.variables import VariableSet, choose
-
-Section = TypeVar("Section")
+from ailand_gt4py.weights.variables import Specification, VariableSet, choose
 
 
-@dataclasses.dataclass(frozen=True)
-class Data:
+def _interval(ends: tuple[float, float]) -> tuple[float, float]:
+    if not ends[0] < ends[1]:
+        raise ValueError("an increasing pair")
+    return ends
+
+
+def _box(box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    south, north, west, east = box
+    if not (south < north and west < east):
+        raise ValueError("south, north, west, east, each pair increasing")
+    return box
+
+
+Positive = Annotated[float, Field(gt=0.0)]
+Deviation = Annotated[float, Field(ge=0.0)]
+Frequency = Annotated[int, Field(ge=1)]
+Box = Annotated[tuple[float, float, float, float], AfterValidator(_box)]
+Names = tuple[str, ...]
+
+
+class Data(Settings):
     """Files and columns to learn from."""
 
-    train: tuple[str, ...]
-    directory: str = "."
-    exclude_boxes: tuple[tuple[float, float, float, float], ...] = ()
-    exclude_locations_of: tuple[str, ...] = ()
-    may_lack: tuple[str, ...] = ()
-    frequency: Mapping[str, int] = dataclasses.field(default_factory=dict)
-    frequency_above: Mapping[str, tuple[float, int]] = dataclasses.field(default_factory=dict)
-    in_files: bool = False
-    validation_fraction: float = 0.1
-    clip: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
+    train: Names = option(..., "files and stores in the directory to learn from", min_length=1)
+    directory: str = option(".", "directory of the data files (default: as configured)", "--data", metavar="DIR")
+    exclude_boxes: tuple[Box, ...] = option((), "boxes left out: [south, north, west, east] in degrees, eastward")
+    exclude_locations_of: Names = option((), "files at the locations of whose columns nothing is learnt")
+    may_lack: Names = option((), "states that a source need not have: guessed at the start")
+    frequency: Mapping[str, Frequency] = option({}, "how many times as often a source's windows are drawn")
+    frequency_above: Mapping[str, tuple[float, Frequency]] = option(
+        {}, "the same of columns in which a static input is above a value: [value, times]"
+    )
+    in_files: bool = option(False, "put data into mapped files instead of memory")
+    validation_fraction: float = option(0.1, "of the locations of every climate", ge=0.0, le=0.5)
+    clip: Mapping[str, Annotated[tuple[float, float], AfterValidator(_interval)]] = option(
+        {}, "outputs of training columns clipped to [lowest, highest]"
+    )
 
 
-@dataclasses.dataclass(frozen=True)
-class Variables:
-    """Names of the variables of each group; an empty list: the default ones of `training.variables`."""
+class Variables(Settings):
+    """Names of the variables of each group; an empty list: the default ones of `weights.variables`."""
 
-    static: tuple[str, ...] = ()
-    forcing: tuple[str, ...] = ()
-    state: tuple[str, ...] = ()
-    diagnostics: tuple[str, ...] = ()
-    soil_heat: bool = False
+    static: Names = option((), "soil, vegetation and orography")
+    forcing: Names = option((), "weather; with _before: of the previous window")
+    state: Names = option((), "what the model remembers from step to step")
+    diagnostics: Names = option((), "what it gives beside that")
+    soil_heat: bool = option(False, "soil temperatures by way of the layers' heat, freezing included")
 
 
-@dataclasses.dataclass(frozen=True)
-class Network:
+class Network(Settings):
     """Size of the network."""
 
-    width: int = 192
-    depth: int = 4
-    diagnostic_width: int = 128
-    diagnostic_depth: int = 2
+    width: int = option(192, "units of a hidden layer of the trunk", gt=0)
+    depth: int = option(4, "hidden layers of the trunk", gt=0)
+    diagnostic_width: int = option(128, "units of a hidden layer of the diagnostic block", gt=0)
+    diagnostic_depth: int = option(2, "hidden layers of the diagnostic block", gt=0)
 
 
-@dataclasses.dataclass(frozen=True)
-class Loss:
+class Loss(Settings):
     """Scales and weights of the loss's terms."""
 
-    weights: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    diagnostic_scale: float = 0.1
-    anomaly_factor: float = 2.0
-    mean_error_weight: float = 0.0
-    freezing_weight: float = 0.0
+    weights: Mapping[str, Deviation] = option({}, "of the outputs, 1 where not named")
+    diagnostic_scale: float = option(0.1, "errors of diagnostics count by this part of their deviation", gt=0.0)
+    anomaly_factor: float = option(2.0, "largest scale of the state's errors, in deviations from climatology", gt=0.0)
+    mean_error_weight: float = option(0.0, "of the loss of each run's mean error", ge=0.0)
+    freezing_weight: float = option(0.0, "share of the heat's error in that of soil temperatures", ge=0.0, le=1.0)
 
 
-@dataclasses.dataclass(frozen=True)
-class Stage:
+class Stage(Settings):
     """One part of the curriculum."""
 
-    iterations: int
-    steps: int
-    batch: int
-    restart_probability: float = 1.0
+    iterations: int = option(..., "of the optimiser", gt=0)
+    steps: int = option(..., "of a rollout, with gradients through all of them", gt=0)
+    batch: int = option(..., "rollouts in an iteration", gt=0)
+    restart_probability: float = option(1.0, "of a rollout beginning with the truth", ge=0.0, le=1.0)
 
 
-@dataclasses.dataclass(frozen=True)
-class Optimiser:
+class Optimiser(Settings):
     """AdamW, its learning rate over the iterations, and the averaging of weights."""
 
-    learning_rate: float = 2e-3
-    final_fraction: float = 0.01
-    warmup_iterations: int = 500
-    weight_decay: float = 0.01
-    gradient_clip: float = 5.0
-    average_decay: float = 0.999
+    learning_rate: float = option(2e-3, "largest one", gt=0.0)
+    final_fraction: float = option(0.01, "of it at the end", ge=0.0, le=1.0)
+    warmup_iterations: int = option(500, "until it is reached", ge=0)
+    weight_decay: float = option(0.01, "of matrices", ge=0.0)
+    gradient_clip: float = option(5.0, "largest norm of gradients", gt=0.0)
+    average_decay: float = option(0.999, "per iteration, of the average of the weights", ge=0.0, le=1.0)
 
 
-@dataclasses.dataclass(frozen=True)
-class Augmentation:
+class Augmentation(Settings):
     """Noise that keeps the network from learning columns by heart."""
 
-    static_noise: float = 0.05
-    static_noise_of: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    forcing_offset_of: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    static_noise: float = option(0.05, "standard deviation, of normalised static inputs", ge=0.0)
+    static_noise_of: Mapping[str, Deviation] = option({}, "another one for some of them")
+    forcing_offset_of: Mapping[str, Deviation] = option({}, "standard deviation of a forcing input's offset")
 
 
-@dataclasses.dataclass(frozen=True)
-class Validation:
+class Validation(Settings):
     """Free runs of the validation columns during training."""
 
-    interval: int = 2000
-    starts: int = 12
-    leads_days: tuple[float, ...] = (1.0, 7.0, 30.0, 60.0, 90.0)
-    patience: int = 0
+    interval: int = option(2000, "iterations between validations", gt=0)
+    starts: int = option(12, "of each column", gt=0)
+    leads_days: tuple[Positive, ...] = option((1.0, 7.0, 30.0, 60.0, 90.0), "lead times", min_length=1)
+    patience: int = option(0, "validations without a better one before training ends; 0: it goes on", ge=0)
 
 
-@dataclasses.dataclass(frozen=True)
-class Run:
+class Run(Settings):
     """Seed, device and files of the run."""
 
-    seed: int = 1
-    device: Literal["cpu", "cuda"] = "cpu"
-    threads: int = 1
-    checkpoint_interval: int = 2000
-    directory: str = "training"
-    start_from: str = ""
-    tensorboard: bool = False
+    seed: int = option(1, "of weights, column split, batches and noise", ge=0, lt=2**31)
+    device: Literal["cpu", "cuda"] = option("cpu", "another one changes the last digits")
+    threads: int = option(1, "processor threads (default: as configured)", "--threads", gt=0)
+    checkpoint_interval: int = option(2000, "iterations between checkpoints", gt=0)
+    directory: str = option("training", "for checkpoint and log (default: as configured)", "--directory", metavar="DIR")
+    start_from: str = option(
+        "", "model whose weights training begins with (default: as configured)", "--start-from", metavar="MODEL.nc"
+    )
+    tensorboard: bool = option(False, "whether curves are written for TensorBoard, too")
 
 
-@dataclasses.dataclass(frozen=True)
-class Configuration:
+class Configuration(Settings):
     """All options of a training run."""
 
-    data: Data
-    stages: tuple[Stage, ...]
-    variables: Variables = dataclasses.field(default_factory=Variables)
-    network: Network = dataclasses.field(default_factory=Network)
-    loss: Loss = dataclasses.field(default_factory=Loss)
-    optimiser: Optimiser = dataclasses.field(default_factory=Optimiser)
-    augmentation: Augmentation = dataclasses.field(default_factory=Augmentation)
-    validation: Validation = dataclasses.field(default_factory=Validation)
-    run: Run = dataclasses.field(default_factory=Run)
-    provenance: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    data: Data = option(..., "files and columns to learn from")
+    stages: tuple[Stage, ...] = option(..., "the curriculum", only_yaml=True, min_length=1)
+    variables: Variables = option(Variables(), "of the model")
+    network: Network = option(Network(), "its size")
+    loss: Loss = option(Loss(), "scales and weights")
+    optimiser: Optimiser = option(Optimiser(), "of the weights")
+    augmentation: Augmentation = option(Augmentation(), "noise")
+    validation: Validation = option(Validation(), "free runs during training")
+    run: Run = option(Run(), "seed, device and files")
+    provenance: Mapping[str, str] = option({}, "texts that go into the model file", only_yaml=True)
 
     @property
     def variable_set(self) -> VariableSet:
         """The variables to train with."""
-        return choose(**dataclasses.asdict(self.variables))
+        return choose(**dict(self.variables))
 
     @property
     def iterations(self) -> int:
         """Number of optimiser steps of all stages."""
         return sum(stage.iterations for stage in self.stages)
+
+    @model_validator(mode="after")
+    def _check_names(self) -> Self:
+        """Names of sources and variables."""
+        try:
+            chosen = self.variable_set
+        except InputError as error:
+            raise InputError(f"option '{error}") from error
+        can_be_guessed = guessable(variable.name for variable in chosen.state)
+        for name in self.data.may_lack:
+            if name not in can_be_guessed:
+                raise InputError(
+                    f"option 'data.may_lack': '{name}' is no state that can be guessed; expected some of "
+                    f"{', '.join(can_be_guessed) or 'none'}"
+                )
+        data, noise = self.data, self.augmentation
+        static, forcing = _names(chosen.static), _names(chosen.forcing)
+        outputs = (*chosen.state, *chosen.diagnostics)
+        for path, given, known, what in (
+            ("data.frequency", data.frequency, data.train, "source"),
+            ("data.frequency_above", data.frequency_above, static, "static input"),
+            ("augmentation.static_noise_of", noise.static_noise_of, static, "static input"),
+            (
+                "augmentation.forcing_offset_of",
+                noise.forcing_offset_of,
+                forcing,
+                "forcing input",
+            ),
+            ("loss.weights", self.loss.weights, _names(outputs), "output"),
+            ("data.clip", data.clip, _names(outputs), "output"),
+        ):
+            for name in given:
+                if name not in known:
+                    raise InputError(f"option '{path}.{name}': no such {what}; expected one of {', '.join(known)}")
+        return self
+
+
+def _names(variables: Iterable[Specification]) -> list[str]:
+    return [variable.name for variable in variables]
 
 
 def read_configuration(path: str | Path) -> Configuration:
@@ -154,188 +206,13 @@ def read_configuration(path: str | Path) -> Configuration:
     Raises:
         InputError: the file cannot be read, is no YAML, or an option is unknown, missing or of the wrong type or range.
     """
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"configuration {path}: cannot be read: {error.strerror or error}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"configuration {path}: is not valid YAML: {' '.join(str(error).split())}") from error
-    return parse_configuration(content, str(path))
+    return parse_configuration(read_yaml(Path(path)), str(path))
 
 
-def parse_configuration(content: object, where: str) -> Configuration:
+def parse_configuration(content: Mapping[str, Any], where: str) -> Configuration:
     """Build the configuration from nested mappings; ``where`` is named in errors.
 
     Raises:
         InputError: as `read_configuration`.
     """
-    configuration = _build(Configuration, content, f"configuration {where}", "")
-    _check(configuration, f"configuration {where}")
-    return configuration
-
-
-def _build(section: type[Section], content: object, where: str, prefix: str) -> Section:
-    """A section's dataclass from its mapping."""
-    if not isinstance(content, Mapping):
-        raise InputError(
-            f"{where}: {prefix.rstrip('.') or 'the file'} is {_kind(content)}, expected options with values"
-        )
-    hints = get_type_hints(section)
-    fields = {field.name: field for field in dataclasses.fields(section)}  # type: ignore[arg-type]
-    unknown = [str(key) for key in content if key not in fields]
-    if unknown:
-        raise InputError(f"{where}: option '{prefix}{unknown[0]}' is unknown; expected one of {', '.join(fields)}")
-    values = {}
-    for name, field in fields.items():
-        if name in content:
-            values[name] = _convert(hints[name], content[name], where, f"{prefix}{name}")
-        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            raise InputError(f"{where}: option '{prefix}{name}' is missing")
-    return section(**values)
-
-
-def _convert(hint: Any, value: object, where: str, name: str) -> Any:
-    """A value of the type that the option has."""
-    if dataclasses.is_dataclass(hint):
-        return _build(hint, value, where, f"{name}.")  # type: ignore[arg-type]
-    arguments = get_args(hint)
-    if get_origin(hint) is tuple:
-        variable_length = len(arguments) == 2 and arguments[1] is Ellipsis
-        if not isinstance(value, list) or not (variable_length or len(value) == len(arguments)):
-            expected = "a list" if variable_length else f"a list of {len(arguments)} values"
-            raise InputError(f"{where}: option '{name}' is {_kind(value)}, expected {expected}")
-        kinds = [arguments[0]] * len(value) if variable_length else list(arguments)
-        return tuple(
-            _convert(kind, item, where, f"{name}[{i}]") for i, (kind, item) in enumerate(zip(kinds, value, strict=True))
-        )
-    if get_origin(hint) is Mapping:
-        if not isinstance(value, Mapping):
-            raise InputError(f"{where}: option '{name}' is {_kind(value)}, expected names with values")
-        return {str(key): _convert(arguments[1], item, where, f"{name}.{key}") for key, item in value.items()}
-    if get_origin(hint) is Literal:
-        if value not in arguments:
-            raise InputError(f"{where}: option '{name}' is {_kind(value)}, expected one of {', '.join(arguments)}")
-        return value
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
-        raise InputError(f"{where}: option '{name}' is {_kind(value)}, expected {_KINDS[hint]}")
-    return value
-
-
-_KINDS = {bool: "true or false", int: "an integer", float: "a number (write 1.0e-3, not 1e-3)", str: "text"}
-
-
-def _kind(value: object) -> str:
-    return "empty" if value is None else f"{value!r}"
-
-
-def _check(configuration: Configuration, where: str) -> None:
-    """Ranges of the options."""
-    positive = (
-        ("network.width", configuration.network.width),
-        ("network.depth", configuration.network.depth),
-        ("network.diagnostic_width", configuration.network.diagnostic_width),
-        ("network.diagnostic_depth", configuration.network.diagnostic_depth),
-        ("loss.diagnostic_scale", configuration.loss.diagnostic_scale),
-        ("loss.anomaly_factor", configuration.loss.anomaly_factor),
-        ("optimiser.learning_rate", configuration.optimiser.learning_rate),
-        ("optimiser.gradient_clip", configuration.optimiser.gradient_clip),
-        ("validation.interval", configuration.validation.interval),
-        ("validation.starts", configuration.validation.starts),
-        ("validation.patience + 1", configuration.validation.patience + 1),
-        ("run.threads", configuration.run.threads),
-        ("run.checkpoint_interval", configuration.run.checkpoint_interval),
-        *((f"validation.leads_days[{i}]", lead) for i, lead in enumerate(configuration.validation.leads_days)),
-        *((f"stages[{i}].iterations", stage.iterations) for i, stage in enumerate(configuration.stages)),
-        *((f"stages[{i}].steps", stage.steps) for i, stage in enumerate(configuration.stages)),
-        *((f"stages[{i}].batch", stage.batch) for i, stage in enumerate(configuration.stages)),
-    )
-    for name, value in positive:
-        if not (value > 0 and math.isfinite(value)):
-            raise InputError(f"{where}: option '{name}' is {value}, expected more than 0")
-    fractions = (
-        ("data.validation_fraction", configuration.data.validation_fraction, 0.0, 0.5),
-        ("optimiser.final_fraction", configuration.optimiser.final_fraction, 0.0, 1.0),
-        ("optimiser.average_decay", configuration.optimiser.average_decay, 0.0, 1.0),
-        ("optimiser.weight_decay", configuration.optimiser.weight_decay, 0.0, math.inf),
-        ("optimiser.warmup_iterations", configuration.optimiser.warmup_iterations, 0, math.inf),
-        ("loss.mean_error_weight", configuration.loss.mean_error_weight, 0.0, math.inf),
-        ("loss.freezing_weight", configuration.loss.freezing_weight, 0.0, 1.0),
-        ("augmentation.static_noise", configuration.augmentation.static_noise, 0.0, math.inf),
-        ("run.seed", configuration.run.seed, 0, 2**31 - 1),
-        *(
-            (f"stages[{i}].restart_probability", stage.restart_probability, 0.0, 1.0)
-            for i, stage in enumerate(configuration.stages)
-        ),
-        *((f"loss.weights.{name}", weight, 0.0, math.inf) for name, weight in configuration.loss.weights.items()),
-        *(
-            (f"augmentation.static_noise_of.{name}", deviation, 0.0, math.inf)
-            for name, deviation in configuration.augmentation.static_noise_of.items()
-        ),
-        *(
-            (f"augmentation.forcing_offset_of.{name}", deviation, 0.0, math.inf)
-            for name, deviation in configuration.augmentation.forcing_offset_of.items()
-        ),
-    )
-    for name, value, low, high in fractions:
-        if not low <= value <= high:
-            raise InputError(f"{where}: option '{name}' is {value}, expected {low} to {high}")
-    if not configuration.stages:
-        raise InputError(f"{where}: option 'stages' is empty, expected at least one stage")
-    if not configuration.validation.leads_days:
-        raise InputError(f"{where}: option 'validation.leads_days' is empty, expected at least one lead")
-    for name, factor in configuration.data.frequency.items():
-        if name not in configuration.data.train:
-            raise InputError(
-                f"{where}: option 'data.frequency.{name}': no such source; expected one of "
-                f"{', '.join(configuration.data.train)}"
-            )
-        if factor < 1:
-            raise InputError(f"{where}: option 'data.frequency.{name}' is {factor}, expected at least 1")
-    if not configuration.data.train:
-        raise InputError(f"{where}: option 'data.train' is empty, expected at least one file")
-    for position, (south, north, west, east) in enumerate(configuration.data.exclude_boxes):
-        if not (south < north and west < east):
-            raise InputError(
-                f"{where}: option 'data.exclude_boxes[{position}]' is [{south}, {north}, {west}, {east}], expected "
-                "south, north, west, east, each pair increasing"
-            )
-    try:
-        chosen = configuration.variable_set
-    except InputError as error:
-        raise InputError(f"{where}: option '{error}") from error
-    can_be_guessed = guessable(variable.name for variable in chosen.state)
-    for name in configuration.data.may_lack:
-        if name not in can_be_guessed:
-            raise InputError(
-                f"{where}: option 'data.may_lack': '{name}' is no state that can be guessed; expected some of "
-                f"{', '.join(can_be_guessed) or 'none'}"
-            )
-    augmentation = configuration.augmentation
-    for option, of_inputs, kind in (
-        ("data.frequency_above", configuration.data.frequency_above, "static"),
-        ("augmentation.static_noise_of", augmentation.static_noise_of, "static"),
-        ("augmentation.forcing_offset_of", augmentation.forcing_offset_of, "forcing"),
-    ):
-        inputs = [variable.name for variable in chosen.groups[kind]]
-        for name in of_inputs:
-            if name not in inputs:
-                raise InputError(
-                    f"{where}: option '{option}.{name}': no such {kind} input; expected one of {', '.join(inputs)}"
-                )
-    for name, (_, factor) in configuration.data.frequency_above.items():
-        if factor < 1:
-            raise InputError(
-                f"{where}: option 'data.frequency_above.{name}' has the frequency {factor}, expected at least 1"
-            )
-    outputs = [variable.name for variable in chosen.state + chosen.diagnostics]
-    for option, names in (("loss.weights", configuration.loss.weights), ("data.clip", configuration.data.clip)):
-        for name in names:
-            if name not in outputs:
-                raise InputError(
-                    f"{where}: option '{option}.{name}': no such output; expected one of {', '.join(outputs)}"
-                )
-    for name, (low, high) in configuration.data.clip.items():
-        if not low < high:
-            raise InputError(f"{where}: option 'data.clip.{name}' is [{low}, {high}], expected an increasing pair")
+    return read_settings(Configuration, content, lambda path: f"configuration {where}: {spelled(path)}")

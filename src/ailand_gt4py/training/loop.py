@@ -290,7 +290,7 @@ class Trainer:
         )
 
     def _configuration_text(self) -> str:
-        return json.dumps(dataclasses.asdict(self.configuration), sort_keys=True)
+        return json.dumps(self.configuration.model_dump(), sort_keys=True)
 
     def _normalisation(self) -> dict[str, list[float]]:
         """Shift and scale of each variable by name."""

@@ -21,15 +21,22 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from ailand_gt4py.core.amounts import Amount
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.emulator.forcing import ForcingAssembler
 from ailand_gt4py.io.period import Period
-from ailand_gt4py.uncertainty.amount import Amount
 from ailand_gt4py.weights.model import Model, Variable
+
+#: Standard deviations of a land analysis: 0.01 m3 m-3 of soil water as in ECMWF's soil moisture analysis (de Rosnay et
+#: al. 2013, doi:10.1002/qj.2023); those of temperature are this project's assumption.
+STATE_ERRORS: Mapping[str, Amount] = {
+    **dict.fromkeys(("swvl1", "swvl2", "swvl3", "swvl4"), Amount(0.01)),
+    **{"stl1": Amount(1.0), "stl2": Amount(1.0), "stl3": Amount(0.5), "stl4": Amount(0.5)},
+}
 
 #: Where errors come from, in the order of `Propagation.state_variance` and others.
 SOURCES = ("initial state", "forcing", "parameters", "model error")

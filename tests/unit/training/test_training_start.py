@@ -1,7 +1,5 @@
 """Training that goes on from a model: the same network in the same statistics, whatever the new data's are."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 import xarray as xr
@@ -111,4 +109,4 @@ def test_a_file_that_is_no_model(tmp_path):
     (tmp_path / "no.nc").write_text("no model")
     with pytest.raises(InputError, match=r"no\.nc"):
         trained(tmp_path, write_columns(tmp_path / "a.nc"), tmp_path / "no.nc")
-    assert dataclasses.asdict(configuration.parse_configuration(OPTIONS, "test").run)["start_from"] == ""
+    assert configuration.parse_configuration(OPTIONS, "test").run.start_from == ""

@@ -7,7 +7,6 @@ import dataclasses
 import io
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ailand_gt4py.core.errors import InputError
@@ -17,8 +16,6 @@ if TYPE_CHECKING:  # `ailand --help` need not wait for GT4Py
     from ailand_gt4py.evaluation.scores.lead_time import FreeRunScore, LeadScore
 
 SUFFIXES = (".csv", ".json", ".md")
-#: Suffix of the report with figures, which `html_report` makes.
-HTML = ".html"
 
 NOTE = (
     "RMSE over all columns and starts. Climatology: mean by day of the year and time of day of each column, smoothed, "
@@ -100,15 +97,3 @@ def file_report(
         writer.writerows(dataclasses.astuple(score) for score in leads)
         return stream.getvalue()
     raise InputError(f"report file: suffix '{suffix}', expected one of {', '.join(SUFFIXES)}")
-
-
-def check_path(path: Path) -> None:
-    """Find out before the run that a report cannot be written.
-
-    Raises:
-        InputError: another suffix, or a directory that is not there.
-    """
-    if path.suffix not in (HTML, *SUFFIXES):
-        raise InputError(f"output {path}: suffix '{path.suffix}', expected one of {', '.join((HTML, *SUFFIXES))}")
-    if path.is_dir() or not path.resolve().parent.is_dir():
-        raise InputError(f"output {path}: cannot be written, expected a file name in an existing directory")

@@ -1,0 +1,57 @@
+"""How a command ends: its exit status, and one line for people whatever went wrong."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from ailand_gt4py.cli.options import parse
+from ailand_gt4py.core.errors import AilandError
+from ailand_gt4py.core.settings import CommandOptions
+from ailand_gt4py.driver.interruption import Interrupted
+
+Kind = TypeVar("Kind", bound=CommandOptions)
+
+#: Exit status of a process that a signal ended is this and the signal's number.
+SIGNAL_STATUS = 128
+
+
+def execute(kind: type[Kind], run: Callable[[Kind], None], words: Sequence[str], debug: bool = False) -> int:
+    """Read a command's options and run it.
+
+    Args:
+        words: of the command line, without the program's name. debug: show tracebacks, as ``--debug`` does.
+
+    Returns:
+        Exit status: 0 done, 1 failed while running, 2 input or usage is wrong, 130 or 143 interrupted.
+    """
+    program, debug = kind.program.split()[0], debug or "--debug" in words
+    try:
+        options = parse(kind, words)
+        debug = debug or options.debug
+        run(options)
+    except SystemExit as request:  # --help and --version
+        return int(request.code or 0)
+    except Interrupted as interruption:
+        return failed(program, str(interruption), SIGNAL_STATUS + interruption.signal_number)
+    except KeyboardInterrupt:
+        return failed(program, "interrupted", SIGNAL_STATUS + signal.SIGINT)
+    except BrokenPipeError:  # the reader of the output (head, less) has gone
+        sys.stderr.close()
+        return 0
+    except AilandError as error:
+        return failed(program, f"error: {error}", error.exit_status, debug)
+    except Exception as error:  # the last line of defence: one line for people, all of it with --debug
+        return failed(program, f"error: {type(error).__name__}: {error} (--debug shows where)", 1, debug)
+    return 0
+
+
+def failed(program: str, message: str, status: int, debug: bool = False) -> int:
+    """Say why, in one line; returns the status."""
+    if debug:
+        traceback.print_exc()
+    print(f"{program}: {' '.join(message.split())}", file=sys.stderr)
+    return status

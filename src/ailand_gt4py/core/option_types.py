@@ -1,0 +1,88 @@
+"""Types of options: each reads the text of a command line and what YAML holds, and is written as that text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator
+
+from ailand_gt4py.core.amounts import Amount, parse_amounts
+from ailand_gt4py.core.times import parse_interval, parse_time, step_of, time_text
+
+
+def _location(value: object) -> tuple[float, float]:
+    """Latitude and longitude from "LAT,LON" or two numbers."""
+    parts = value.split(",") if isinstance(value, str) else value
+    try:
+        latitude, longitude = (float(part) for part in parts)  # type: ignore[attr-defined]
+    except (TypeError, ValueError):
+        latitude = longitude = np.nan
+    if not (-90.0 <= latitude <= 90.0 and -180.0 <= longitude <= 360.0):
+        raise ValueError("LAT,LON in degrees north and east, such as 51.6,4.9")
+    return latitude, longitude
+
+
+def _file(value: object) -> object:
+    if not isinstance(value, str | Path) or not str(value):
+        raise ValueError("a file name")
+    return str(Path(value).expanduser())
+
+
+def suffixed(*suffixes: str) -> AfterValidator:
+    """A check that a file's name ends in one of these."""
+
+    def check(path: Path) -> Path:
+        if path.suffix.lower() not in suffixes:
+            raise ValueError(f"a file name that ends in {' or '.join(suffixes)}")
+        return path
+
+    return AfterValidator(check)
+
+
+def _interval(value: object) -> np.timedelta64:
+    return value if isinstance(value, np.timedelta64) else parse_interval(str(value))
+
+
+def _names(value: object) -> object:
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else value
+
+
+def _split(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _numbers(value: object) -> object:
+    try:
+        return tuple(map(float, value.split(","))) if isinstance(value, str) else value
+    except ValueError:
+        raise ValueError("numbers such as 1,7,30") from None
+
+
+File = Annotated[Path, BeforeValidator(_file)]
+FigureFile = Annotated[File, suffixed(".png", ".pdf", ".svg")]
+#: Degrees north and east.
+Location = Annotated[
+    tuple[float, float], PlainValidator(_location), PlainSerializer(lambda at: f"{at[0]:g},{at[1]:g}", return_type=str)
+]
+#: A time, UTC.
+Time = Annotated[np.datetime64, PlainValidator(parse_time), PlainSerializer(time_text, return_type=str)]
+#: A length of time such as 6h or 1d.
+Interval = Annotated[
+    np.timedelta64,
+    PlainValidator(_interval),
+    PlainSerializer(lambda one: f"{one / step_of(3600.0):g}h", return_type=str),
+]
+#: Names with commas between them, or a list of them.
+Names = Annotated[str, BeforeValidator(_names)]
+#: Sizes of errors by variable: swvl1=0.02,met_rainf=20%.
+Amounts = Annotated[
+    Mapping[str, Amount],
+    PlainValidator(parse_amounts),
+    PlainSerializer(lambda sizes: ",".join(f"{name}={size}" for name, size in sizes.items()), return_type=str),
+]
+NameList = Annotated[tuple[str, ...], BeforeValidator(_split)]
+#: Numbers above 0.
+Numbers = Annotated[tuple[Annotated[float, Field(gt=0.0)], ...], BeforeValidator(_numbers)]

@@ -1,0 +1,247 @@
+"""Options: each declared once, with type, default, bounds and meaning, for Python, YAML and the command line alike.
+
+A class of options derives from `Settings`, its fields are made by `option`. `read_settings` builds one from what YAML
+or a command line gives and says in one line what is wrong: the option, what was found and what is expected.
+"""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+import json
+import math
+import shlex
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Self, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic.fields import FieldInfo
+
+from ailand_gt4py.core.errors import InputError
+
+Kind = TypeVar("Kind", bound="Settings")
+
+#: What an option may be, by the type of pydantic's error; filled in from its context.
+_EXPECTED = {
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "int_type": "an integer",
+    "int_parsing": "an integer",
+    "int_from_float": "an integer",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a finite number",
+    "string_type": "text",
+    "path_type": "a file name",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": "names with values",
+    "mapping_type": "names with values",
+    "model_type": "options with values",
+    "model_attributes_type": "options with values",
+    "too_short": "at least {min_length} of them",
+    "too_long": "at most {max_length} of them",
+    "string_too_short": "some text",
+    "greater_than": "more than {gt:g}",
+    "greater_than_equal": "at least {ge:g}",
+    "less_than": "less than {lt:g}",
+    "less_than_equal": "at most {le:g}",
+}
+
+
+def option(
+    default: Any,
+    meaning: str,
+    *flags: str,
+    metavar: str = "",
+    positional: bool = False,
+    repeated: bool = False,
+    only_yaml: bool = False,
+    **constraints: Any,
+) -> Any:
+    """A field of `Settings`.
+
+    Args:
+        default: ``...`` where the option must be given.
+        meaning: for ``--help``, which adds the default.
+        flags: how the command line calls it: ``-o`` beside ``--name-of-the-field``, ``--other-name`` in its place;
+            settings within settings have no name of the field.
+        metavar: what stands for the value in the help. positional: whether the value stands alone.
+        repeated: whether it may be given several times, of a tuple. only_yaml: not on the command line.
+        constraints: as of ``pydantic.Field``: ``gt``, ``ge``, ``lt``, ``le``, ``min_length``, ``default_factory``.
+    """
+    own: dict[str, Any] = {
+        "flags": flags,
+        "metavar": metavar,
+        "positional": positional,
+        "repeated": repeated,
+        "only_yaml": only_yaml,
+    }
+    if "default_factory" not in constraints:
+        constraints["default"] = default
+    return Field(description=meaning, json_schema_extra=own, **constraints)
+
+
+class Settings(BaseModel):
+    """Options that belong together: frozen, checked when made, names that are not known refused.
+
+    Raises:
+        InputError: naming the option, what was found and what is expected.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True)
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise InputError(_problem(error, type(self), spelled)) from None
+
+    # Pydantic calls an ``__init__`` that it takes for ours for settings within settings, too, and loses their names.
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
+
+    def replace(self, **changes: Any) -> Self:
+        """The same with other values, checked again."""
+        return type(self)(**{**dict(self), **changes})
+
+    def part(self, kind: type[Kind]) -> Kind:
+        """Those of these options that another class has."""
+        return kind(**{name: getattr(self, name) for name in kind.model_fields})
+
+
+class CommandOptions(Settings):
+    """Options of a command, whose help is the docstring of the class and `epilog`."""
+
+    program: ClassVar[str]
+    epilog: ClassVar[str] = ""
+    #: How the command line calls the YAML file with any of these options; without dashes, it must be there.
+    config: ClassVar[str] = "--config"
+
+    debug: bool = option(False, "show the traceback of an error")
+
+    _given: Mapping[str, Any] = PrivateAttr({})
+
+    @property
+    def given(self) -> Mapping[str, Any]:
+        """What stood on the command line, by the option's path; nothing where there was none."""
+        return self._given
+
+    def command_line(self) -> str:
+        """The command that gives these options: those that differ from the default, less how the run is watched."""
+        words = self.program.split()
+        for name, value in self.model_dump(mode="json", exclude_defaults=True).items():
+            own = type(self).model_fields[name].json_schema_extra
+            if isinstance(own, Mapping) and own["positional"]:
+                words.append(str(value))
+            elif isinstance(value, bool) and name not in ("quiet", "debug", "resume", "overwrite"):
+                words.append(f"--{'' if value else 'no-'}{name.replace('_', '-')}")
+            elif not isinstance(value, bool):
+                words += [
+                    f"--{name.replace('_', '-')}={one}" for one in (value if isinstance(value, list) else [value])
+                ]
+        return shlex.join(words)
+
+
+def settings_within(field: FieldInfo) -> type[Settings] | None:
+    """The class of a field's value if that is a group of options itself."""
+    annotation = field.annotation
+    return annotation if isinstance(annotation, type) and issubclass(annotation, Settings) else None
+
+
+def read_settings(
+    kind: type[Kind], content: Mapping[str, Any], name: Callable[[tuple[int | str, ...]], str] | None = None
+) -> Kind:
+    """Settings from nested mappings as YAML gives them; text is not taken for a number.
+
+    Args:
+        name: how messages call the option at a path of keys and indices; of the empty path: where the content is from.
+
+    Raises:
+        InputError: as `Settings`.
+    """
+    text = json.dumps(content, default=lambda one: one.isoformat() if isinstance(one, datetime.date) else str(one))
+    try:
+        return kind.model_validate_json(text, strict=True)
+    except ValidationError as error:
+        raise InputError(_problem(error, kind, name or spelled)) from None
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file; empty for an empty file.
+
+    Raises:
+        InputError: it cannot be read, is not YAML, or holds something else.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = "" if mark is None else f" in line {mark.line + 1}"
+        raise InputError(f"{path}: is not YAML{where}: {getattr(error, 'problem', None) or error}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, Mapping):
+        raise InputError(f"{path}: found a {type(content).__name__} at the top, expected options with values")
+    return {str(key): value for key, value in content.items()}
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The end of a message on a name that is not known."""
+    known = list(known)
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"did you mean '{near[0]}'?" if near else f"expected one of {', '.join(known)}"
+
+
+def spelled(path: tuple[int | str, ...]) -> str:
+    """A path as ``option 'stages[0].steps'``."""
+    return f"option '{dotted(path)}'" if path else ""
+
+
+def dotted(path: tuple[int | str, ...]) -> str:
+    """A path as ``stages[0].steps``."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
+
+
+def _problem(error: ValidationError, kind: type[BaseModel], name: Callable[[tuple[int | str, ...]], str]) -> str:
+    """The first of what is wrong, in one line."""
+    # A name that is not known explains why another one is missing.
+    first = min(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
+    path, found, context = first["loc"], first["input"], first.get("ctx", {})
+    last = path[-1] if path else ""
+    if first["type"] == "missing" and isinstance(last, int):
+        path, expected = path[:-1], f"at least {last + 1} of them"
+    elif first["type"] == "missing":
+        return f"{name(path)} is missing"
+    elif first["type"] == "extra_forbidden":
+        return f"{name(path)} is unknown; {nearest(str(last), _names_at(kind, path[:-1]))}"
+    elif first["type"] == "value_error":
+        expected = str(context["error"])
+        if isinstance(context["error"], InputError):  # a whole sentence; of an option, it begins with what was found
+            return f"{name(path)}: {expected}" if expected.startswith("found ") else f"{name(())}{expected}"
+    else:
+        known = _EXPECTED.get(first["type"])
+        expected = known.format(**context) if known else first["msg"].removeprefix("Input should be ")
+        if expected == "a number" and _is_number(found):
+            expected = "a number (in YAML 1.0e-3, not 1e-3)"
+    shown = "nothing" if found is None else f"{found:g}" if isinstance(found, float) else repr(found)
+    return f"{name(path)}: found {shown}, expected {expected}"
+
+
+def _is_number(found: Any) -> bool:
+    try:
+        return isinstance(found, str) and math.isfinite(float(found))
+    except ValueError:
+        return False
+
+
+def _names_at(kind: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
+    """Names of the options of the settings at a path."""
+    for part in path:
+        if isinstance(part, str):
+            annotation = kind.model_fields[part].annotation
+            kind = next(one for one in (annotation, *get_args(annotation)) if hasattr(one, "model_fields"))
+    return list(kind.model_fields)
