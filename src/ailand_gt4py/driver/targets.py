@@ -59,7 +59,7 @@ class Targets:
         for path in written:
             check_target(path, inputs)
         is_resumed = options.resume and self.checkpoint.is_file() and self.partial.exists()
-        _check_kind(self.output)
+        _check_store(self.output)
         if options.resume and self.output.exists() and not self.partial.exists() and not options.overwrite:
             raise InputError(f"{self.output}: is complete, nothing to resume; expected --overwrite to run again")
         if self.partial.exists() and not (options.resume or options.overwrite):
@@ -78,15 +78,13 @@ class Targets:
         remove(self.partial)
 
 
-def _check_kind(output: Path) -> None:
-    """Never replace a directory by a file, nor a directory that is no zarr store; and write a store only if we can."""
-    if output.suffix.lower() == ".zarr":
-        # anemoi-datasets holds zarr at version 2: stores are read with it, not written.
-        found = importlib.metadata.version("zarr")
-        if int(found.partition(".")[0]) < 3:
-            raise InputError(f"{output}: found zarr {found}, expected zarr 3 to write a store, or a name ending in .nc")
-    if not output.exists():
+def _check_store(output: Path) -> None:
+    """Never replace a directory that is no zarr store; and write a store only if we can."""
+    if output.suffix.lower() != ".zarr":
         return
-    if output.suffix.lower() == ".zarr":
-        if not any((output / name).exists() for name in (".zgroup", "zarr.json")):
-            raise InputError(f"{output}: exists and is no zarr store, expected a new name")
+    # anemoi-datasets holds zarr at version 2: stores are read with it, not written.
+    found = importlib.metadata.version("zarr")
+    if int(found.partition(".")[0]) < 3:
+        raise InputError(f"{output}: found zarr {found}, expected zarr 3 to write a store, or a name ending in .nc")
+    if output.exists() and not any((output / name).exists() for name in (".zgroup", "zarr.json")):
+        raise InputError(f"{output}: exists and is no zarr store, expected a new name")
