@@ -218,7 +218,7 @@ def test_the_same_figure_gives_the_same_text(kind):
         with figure_style.styled():
             figure = figure_style.new_figure(2.0, 1.0)
             figure.subplots().plot([1.0, 2.0], [1.0, 3.0])
-        return figure_style.data_uri(figure_style.Drawing(figure, kind, "a line", "a line"))
+        return figure_style.data_uri(figure, kind)
 
     assert drawn() == drawn()
 

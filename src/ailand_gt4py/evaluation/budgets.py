@@ -102,14 +102,12 @@ class ResidualScore:
 
 def water_residual(fields: Fields) -> Residual:
     """Residual of the water budget, mm in a window (see the module)."""
-    missing, left_out = fields.missing(WATER_FLUXES), fields.missing(WATER_STORAGES)
-    if len(fields.missing(SOIL_WATER)) == len(SOIL_WATER):
-        missing += list(SOIL_WATER)
+    missing, left_out = _missing(fields, WATER_FLUXES, SOIL_WATER), tuple(fields.missing(WATER_STORAGES))
     if missing:
-        return Residual("water", "mm", None, tuple(missing), tuple(left_out))
+        return Residual("water", "mm", None, missing, left_out)
     rain, snow, evaporation, surface, deep = (fields.values[name] for name in WATER_FLUXES)
     supply = (rain + snow + evaporation - surface - deep) * fields.step_seconds
-    return Residual("water", "mm", supply - np.diff(water_storage(fields), axis=0), (), tuple(left_out))
+    return Residual("water", "mm", supply - np.diff(water_storage(fields), axis=0), (), left_out)
 
 
 def water_storage(fields: Fields) -> Values:
@@ -121,18 +119,23 @@ def water_storage(fields: Fields) -> Values:
 
 def energy_residual(fields: Fields) -> Residual:
     """Residual of the surface energy budget, W m-2 over a window (see the module)."""
-    missing, left_out = fields.missing((*ENERGY_FLUXES, *PROPERTIES)), fields.missing(ENERGY_STORAGES)
-    if len(fields.missing(SOIL_HEAT)) == len(SOIL_HEAT):
-        missing += list(SOIL_HEAT)
+    missing = _missing(fields, (*ENERGY_FLUXES, *PROPERTIES), SOIL_HEAT)
+    left_out = tuple(fields.missing(ENERGY_STORAGES))
     if missing:
-        return Residual("energy", "W m-2", None, tuple(missing), tuple(left_out))
+        return Residual("energy", "W m-2", None, missing, left_out)
     solar, thermal, sensible, latent, snowfall = (fields.values[name] for name in ENERGY_FLUXES)
     supply, stored = solar + thermal + sensible + latent, soil_heat(fields)
     if "sd" in fields.values:
         supply = supply - FUSION_HEAT * snowfall
         stored = stored + snow_heat(fields)
     residual = supply - np.diff(stored, axis=0) / fields.step_seconds
-    return Residual("energy", "W m-2", residual, (), tuple(left_out))
+    return Residual("energy", "W m-2", residual, (), left_out)
+
+
+def _missing(fields: Fields, needed: tuple[str, ...], soil: tuple[str, ...]) -> tuple[str, ...]:
+    """What a budget cannot be closed without: one of some fields, or soil in every layer."""
+    without_soil = len(fields.missing(soil)) == len(soil)
+    return (*fields.missing(needed), *(soil if without_soil else ()))
 
 
 def soil_heat(fields: Fields) -> Values:

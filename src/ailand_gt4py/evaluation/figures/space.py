@@ -11,7 +11,6 @@ import numpy as np
 
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.evaluation.figures import style as figure_style
-from ailand_gt4py.evaluation.figures.style import Drawing
 from ailand_gt4py.evaluation.scores.definitions import SCORES
 from ailand_gt4py.evaluation.scores.groups import HELD_OUT_BOX
 from ailand_gt4py.evaluation.study import Study, VariableStudy
@@ -43,20 +42,20 @@ def _coast() -> Values:
     return np.concatenate([part for line in coastlines() for part in (line, gap)])
 
 
-def map_drawings(study: Study) -> list[Drawing]:
-    """Maps of RMSE and bias at the columns: of the world, and of the held-out box where it has many of the columns."""
+def mapped(study: Study) -> list[VariableStudy]:
+    """Variables that maps show."""
     shown = [variable for variable in (study.variable(name) for name in MAPPED) if variable is not None]
-    shown = shown or list(study.variables[:4])
-    locations = study.locations
-    everywhere = np.ones(len(locations.x), dtype=bool)
-    extent = map_extent(locations.longitude, locations.latitude)
-    drawings = [_maps(study, shown, everywhere, extent, "all columns")]
-    inside = locations.in_box
+    return shown or list(study.variables[:4])
+
+
+def map_regions(study: Study) -> dict[str, tuple[Values, tuple[float, float, float, float]]]:
+    """Columns (booleans) and extents of maps: of all, and of the held-out box where it has many of the columns."""
+    locations, inside = study.locations, study.locations.in_box
+    regions = {"all columns": (np.ones_like(inside), map_extent(locations.longitude, locations.latitude))}
     if inside.sum() >= 5 and not inside.all():
         south, north, west, east = HELD_OUT_BOX
-        extent = (west - 2.0, east + 2.0, south - 1.5, north + 1.5)
-        drawings.append(_maps(study, shown, inside, extent, "the held-out box"))
-    return drawings
+        regions["the held-out box"] = (inside, (west - 2.0, east + 2.0, south - 1.5, north + 1.5))
+    return regions
 
 
 def map_extent(longitude: Values, latitude: Values) -> tuple[float, float, float, float]:
@@ -66,13 +65,9 @@ def map_extent(longitude: Values, latitude: Values) -> tuple[float, float, float
     return (-180.0, 180.0, -60.0, 85.0) if east - west > 200.0 else (west, east, south, north)
 
 
-def _maps(
-    study: Study,
-    shown: list[VariableStudy],
-    chosen: Values,
-    extent: tuple[float, float, float, float],
-    what: str,
-) -> Drawing:
+def map_figure(study: Study, chosen: Values, extent: tuple[float, float, float, float]) -> Any:
+    """Maps of RMSE and bias of the free run at some of the columns."""
+    shown = mapped(study)
     west, east, south, north = extent
     shrink = map_shrink(extent)
     locations = study.locations.longitude[chosen], study.locations.latitude[chosen]
@@ -96,13 +91,7 @@ def _maps(
                 draw_map(figure, panel, locations, values, colours, (-bound * is_signed, bound), extent, title)
                 # The scale of colours of the panel to the left is where its latitudes would be.
                 panel.tick_params(labelleft=panel in panels[:, 0])
-    return Drawing(
-        figure,
-        "png",
-        f"Maps of RMSE and bias of the free run at {what}, for {', '.join(variable.name for variable in shown)}.",
-        f"RMSE and bias (emulator minus ecLand) of the free run at each column; {what}. Colours end at the 98th "
-        "percentile. Coastlines: Natural Earth, public domain.",
-    )
+    return figure
 
 
 def map_shrink(extent: tuple[float, float, float, float]) -> float:
@@ -171,7 +160,7 @@ def density(truth: Values, run: Values) -> tuple[Values, Values]:
     return np.histogram2d(truth.ravel(), run.ravel(), bins=(edges, edges))[0], edges
 
 
-def density_drawing(study: Study) -> Drawing:
+def density_figure(study: Study) -> Any:
     """Density of truth and run for every variable."""
     from matplotlib.colors import LogNorm
 
@@ -191,16 +180,10 @@ def density_drawing(study: Study) -> Drawing:
             panel.set_ylabel(figure_style.with_units("emulator", variable.units), fontsize=7.5)
         bar = figure.colorbar(mesh, ax=panels, fraction=0.012, pad=0.01, aspect=60)
         bar.set_label("pairs in a bin")
-    return Drawing(
-        figure,
-        "png",
-        "Two-dimensional histograms of ecLand's values and the free run's, one panel for each variable.",
-        "ecLand and the free run at the same column and label, all pairs; dashed: equality. The outermost 0.02 % at "
-        "either end are not shown.",
-    )
+    return figure
 
 
-def box_drawing(study: Study) -> Drawing | None:
+def box_figure(study: Study) -> Any | None:
     """RMSE in the held-out box over RMSE elsewhere; None where one of them has no columns."""
     boxes = study.boxes
     shown = [one for one in study.variables if one.name in boxes and np.isfinite(boxes[one.name].ratio)]
@@ -220,11 +203,4 @@ def box_drawing(study: Study) -> Drawing | None:
         panel.set_xlabel("RMSE in the box / RMSE elsewhere")
         panel.grid(axis="x", lw=0.3, color="0.88")
         panel.margins(y=0.06)
-    return Drawing(
-        figure,
-        "svg",
-        "Ratio of the RMSE in the held-out box to that elsewhere, a dot and its interval for each variable.",
-        "RMSE of the free run in the held-out box over that at the columns elsewhere; lines: 95 % interval for other "
-        "draws of columns. Left of 1: smaller errors in the box. Climates differ between the two, so compare with the "
-        "spread between climates below.",
-    )
+    return figure

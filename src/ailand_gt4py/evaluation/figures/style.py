@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import dataclasses
 import io
 import math
 from collections.abc import Iterator
@@ -46,21 +45,6 @@ STYLE: Any = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class Drawing:
-    """A figure in a report.
-
-    Attributes:
-        figure: of matplotlib. kind: how it is stored: "svg" for lines and few points, "png" for many.
-        alt: what it shows, for those who cannot see it. caption: below it.
-    """
-
-    figure: Any
-    kind: Literal["svg", "png"]
-    alt: str
-    caption: str
-
-
 @contextlib.contextmanager
 def styled() -> Iterator[None]:
     """Draw within this: the settings hold for figures made inside and change nothing else."""
@@ -94,16 +78,14 @@ def grid(n_panels: int, across: int, panel_height: float, **options: Any) -> tup
     return figure, panels[:n_panels]
 
 
-def data_uri(drawing: Drawing) -> str:
-    """The figure as a data URI; the same figure gives the same text."""
+def data_uri(figure: Any, kind: Literal["svg", "png"]) -> str:
+    """The figure as a data URI, svg for lines and few points, png for many; the same figure gives the same text."""
     stream = io.BytesIO()
+    metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
     with styled():
-        if drawing.kind == "svg":
-            drawing.figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
-        else:
-            drawing.figure.savefig(stream, format="png", dpi=RESOLUTION, metadata={"Software": None})
-    media = "image/svg+xml" if drawing.kind == "svg" else "image/png"
-    return f"data:{media};base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"
+        figure.savefig(stream, format=kind, dpi=RESOLUTION, metadata=metadata)
+    media = "svg+xml" if kind == "svg" else "png"
+    return f"data:image/{media};base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"
 
 
 def units_text(units: str) -> str:

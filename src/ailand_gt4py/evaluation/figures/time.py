@@ -11,7 +11,7 @@ from ailand_gt4py.core.types import Values
 from ailand_gt4py.evaluation import budgets, literature
 from ailand_gt4py.evaluation.figures import style as figure_style
 from ailand_gt4py.evaluation.figures.series import draw_columns
-from ailand_gt4py.evaluation.figures.style import Drawing, location_text, nearest_column
+from ailand_gt4py.evaluation.figures.style import location_text, nearest_column
 from ailand_gt4py.evaluation.study import Study, VariableStudy
 
 MONTHS = 12
@@ -56,36 +56,21 @@ def column_series(study: Study, column: int) -> tuple[dict[str, Values], dict[st
     return series, truth
 
 
-def series_drawings(study: Study, at: tuple[float, float] | None) -> list[Drawing]:
-    """A column through the whole period in daily means, and two weeks of it window by window."""
-    column, times = choose_column(study, at), study.times
-    series, truth = column_series(study, column)
+def series_figure(study: Study, column: int) -> Any:
+    """A column through the whole period, in daily means where it is long."""
+    return _series(study, column, slice(None), "ecLand and emulator at ")
+
+
+def close_up_figure(study: Study, column: int) -> Any | None:
+    """Two weeks of a column window by window; None for a short file."""
+    part = close_up(study.times, float(study.locations.latitude[column]), study.model.step_seconds)
+    return None if part is None else _series(study, column, part, "Two weeks at ")
+
+
+def _series(study: Study, column: int, part: slice, title: str) -> Any:
+    series, truth = ({name: values[part] for name, values in one.items()} for one in column_series(study, column))
     variables = [one.variable for one in study.variables]
-    where = _describe(study, column)
-    chosen = "nearest to the location asked for" if at is not None else "whose errors are the most ordinary of all"
-    drawings = [
-        Drawing(
-            draw_columns(variables, times, series, truth, f"ecLand and emulator at {where}"),
-            "png",
-            f"Time series of all states and diagnostics of ecLand and the emulator's free run at {where}.",
-            f"Free run and ecLand at {where}: the column {chosen}. The emulator (colour) starts from ecLand's state "
-            "(grey) at the first label and is never corrected. Daily means where the period exceeds four months.",
-        )
-    ]
-    step_seconds = study.model.step_seconds
-    part = close_up(times, float(study.locations.latitude[column]), step_seconds)
-    if part is not None:
-        cut, cut_truth = ({name: values[part] for name, values in one.items()} for one in (series, truth))
-        drawings.append(
-            Drawing(
-                draw_columns(variables, times[part], cut, cut_truth, f"Two weeks at {where}"),
-                "png",
-                f"Two weeks of summer at {where}, every window, ecLand and the emulator's free run.",
-                "The same run in two weeks of the last summer of the file, window by window "
-                f"({step_seconds / 3600:g} h): the daily cycle after months without correction.",
-            )
-        )
-    return drawings
+    return draw_columns(variables, study.times[part], series, truth, title + describe(study, column))
 
 
 def close_up(times: Values, latitude: float, step_seconds: float) -> slice | None:
@@ -101,14 +86,15 @@ def close_up(times: Values, latitude: float, step_seconds: float) -> slice | Non
     return slice(first, first + steps)
 
 
-def _describe(study: Study, column: int) -> str:
+def describe(study: Study, column: int) -> str:
+    """Where a column is, and its climate where that is known."""
     locations = study.locations
     text = location_text(float(locations.latitude[column]), float(locations.longitude[column]))
     climate = locations.grouping("climate")
     return text if climate is None else f"{text}, {climate.labels[column]}"
 
 
-def lead_drawing(study: Study) -> Drawing:
+def lead_figure(study: Study) -> Any:
     """RMSE by lead time of all variables, with what a forecast must beat."""
     with figure_style.styled():
         figure, panels = figure_style.grid(len(study.variables), 4, 1.95, sharex=True)
@@ -119,14 +105,7 @@ def lead_drawing(study: Study) -> Drawing:
             panel.tick_params(labelbottom=True)
         handles, names = panels[0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower center", ncols=len(names))
-    return Drawing(
-        figure,
-        "svg",
-        "Curves of RMSE against lead time for each variable: emulator, persistence, climatologies, aiLand v1.",
-        f"RMSE by lead time over all columns and {study.n_starts} starts each. Persistence holds the value at the "
-        "start. Climatology: each column's mean by day of the year and time of day; dashed with the verified year in "
-        "it, dotted without. Diamonds: aiLand v1 against ecLand on its own columns and weather (Raoult et al. 2026).",
-    )
+    return figure
 
 
 def _draw_leads(panel: Any, variable: VariableStudy) -> None:
@@ -165,7 +144,7 @@ def monthly_means(values: Values, times: Values) -> Values:
     return result
 
 
-def season_drawing(study: Study) -> Drawing | None:
+def season_figure(study: Study) -> Any | None:
     """Mean seasonal cycles by climate; None where the file has no climates."""
     grouping = study.locations.grouping("climate")
     shown = [variable for variable in (study.variable(name) for name in SEASONAL) if variable is not None]
@@ -199,16 +178,10 @@ def season_drawing(study: Study) -> Drawing | None:
             )
         handles, names = panels[0, 0].get_legend_handles_labels()
         figure.legend(handles, names, loc="lower center", ncols=2)
-    return Drawing(
-        figure,
-        "svg",
-        "Mean seasonal cycles of ecLand and the emulator's free run, one row for each climate.",
-        "Seasonal cycles of ecLand (dark) and of the free run (colour): means by calendar month over all years and the "
-        "columns of a climate.",
-    )
+    return figure
 
 
-def budget_drawing(study: Study) -> Drawing | None:
+def budget_figure(study: Study) -> Any | None:
     """Distributions of the residuals of both budgets; None where not even ecLand's can be had."""
     shown = [name for name, residual in study.budgets.truth.items() if residual.values is not None]
     if not shown:
@@ -217,13 +190,7 @@ def budget_drawing(study: Study) -> Drawing | None:
         figure, panels = figure_style.grid(len(shown), 2, 2.7)
         for panel, name in zip(panels, shown, strict=True):
             _draw_residuals(panel, study.budgets.run[name], study.budgets.truth[name])
-    return Drawing(
-        figure,
-        "svg",
-        "Distributions of the residuals of the water and energy budgets of ecLand and of the emulator.",
-        "Residuals of the budgets in single windows over all columns: share of windows in each bin (logarithmic). "
-        "ecLand's own spread is the limit of the method: rounding in the file, lakes and towns, melt and frost.",
-    )
+    return figure
 
 
 def _draw_residuals(panel: Any, run: budgets.Residual, truth: budgets.Residual) -> None:
