@@ -358,7 +358,7 @@ def test_a_full_disk_is_a_run_error_and_leaves_nothing(path: Path, monkeypatch: 
 
     before = path.read_bytes()
     monkeypatch.setattr(model_file.os, "fsync", full)
-    with pytest.raises(RunError, match=r"writing the model file .* failed: No space left on device") as caught:
+    with pytest.raises(RunError, match=r"model.nc: writing the model file failed: No space left on device") as caught:
         write_model(random_model("simple"), path)
     assert caught.value.exit_status == 1
     assert (list(path.parent.iterdir()), path.read_bytes()) == ([path], before)

@@ -12,6 +12,9 @@ from pathlib import Path
 
 from ailand_gt4py.core.errors import InputError, RunError
 
+#: What is raised where the path is to blame, not the disk.
+_UNWRITABLE = (PermissionError, FileNotFoundError, NotADirectoryError, IsADirectoryError)
+
 
 @contextlib.contextmanager
 def writing(path: Path, what: str) -> Iterator[None]:
@@ -56,6 +59,7 @@ def whole_file(path: Path, doing: str) -> Iterator[Path]:
         doing: what the block does, for the message.
 
     Raises:
+        InputError: the path cannot be written to.
         RunError: writing failed; there is no file then, or the older one.
     """
     temporary = path.with_name(f".{path.stem[:100]}.{os.getpid()}.partial{path.suffix}")
@@ -65,8 +69,14 @@ def whole_file(path: Path, doing: str) -> Iterator[Path]:
             sync_path(temporary)
             temporary.replace(path)
             sync_path(path.parent)
+    except RunError as error:
+        if isinstance(error.__cause__, _UNWRITABLE):
+            reason = error.__cause__.strerror or type(error.__cause__).__name__
+            raise InputError(f"{path}: cannot be written: {reason}; expected a writable path") from error
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 def check_target(path: Path, inputs: Sequence[Path | None] = ()) -> None:

@@ -16,12 +16,10 @@ by other netCDF tools, and breaks when a name, a statistic or a weight changes. 
 
 from __future__ import annotations
 
-import contextlib
 import importlib.resources
 import os
 import re
 import tempfile
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +28,7 @@ import netCDF4
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError, RunError
+from ailand_gt4py.core.files import whole_file
 from ailand_gt4py.weights import architectures
 from ailand_gt4py.weights.model import Model, Normalisation, Variable
 from ailand_gt4py.weights.schema import (
@@ -71,23 +70,9 @@ def write_model(model: Model, path: str | os.PathLike[str]) -> None:
     _check_texts(model)
     content = _encode(model)
     if target.is_dir():
-        raise InputError(f"model file '{target}' cannot be written: found a directory, expected a file name")
-    temporary = target.with_name(f".{target.name[:100]}.{uuid.uuid4().hex}.part")
-    try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        if not isinstance(error, OSError):
-            raise
-        reason = error.strerror or type(error).__name__
-        if isinstance(error, (PermissionError, FileNotFoundError, NotADirectoryError, IsADirectoryError)):
-            raise InputError(f"model file '{target}' cannot be written: {reason}; expected a writable path") from error
-        raise RunError(f"writing the model file '{target}' ({len(content)} bytes) failed: {reason}") from error
+        raise InputError(f"{target}: cannot be written: found a directory, expected a file name")
+    with whole_file(target, "writing the model file") as temporary:
+        temporary.write_bytes(content)
 
 
 def read_model(path: str | os.PathLike[str] | None = None) -> Model:
@@ -218,24 +203,16 @@ def _encode_parameter(dataset: netCDF4.Dataset, model: Model, name: str, array: 
 def _parameter_dimensions(model: Model, name: str) -> tuple[str, ...]:
     """Dimension names of a parameter: heads have those of the variables, hidden layers ``<block>_<layer>``."""
     block, layer = name.split(".")[0], int(name.split(".")[1])
-    last = architectures.layer_count(model.parameters, block) - 1
-    heads = {"prognostic": "state", "diagnostic": "diagnostics"}
-    output = heads[block] if block in heads and layer == last else f"{block}_{layer}"
+    definition = architectures.blocks(model.architecture)[block]
+
+    def last(name: str) -> int:
+        return architectures.layer_count(model.parameters, name) - 1
+
+    is_head = bool(definition.output) and layer == last(block)
+    output = definition.output if is_head else f"{block}_{layer}"
     if not name.endswith(".weight"):
         return (output,)
-    trunk_end = f"trunk_{architectures.layer_count(model.parameters, 'trunk') - 1}"
-    everything = "static_forcing_state"
-    first = {
-        "simple": {"trunk": everything, "prognostic": trunk_end, "diagnostic": trunk_end},
-        "two_branch": {
-            "static": "static",
-            "dynamic": "forcing_state",
-            "combine": "static_0_dynamic_0",
-            "prognostic": "combine_0",
-            "diagnostic": "combine_0",
-        },
-        "layer_norm": {"trunk": everything, "prognostic": trunk_end, "diagnostic": "static_forcing_new_state"},
-    }[model.architecture][block]
+    first = "_".join((*definition.of_variables, *(f"{source}_{last(source)}" for source in definition.of_blocks)))
     return (output, f"{block}_{layer - 1}" if layer else first)
 
 

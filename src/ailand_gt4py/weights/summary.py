@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from ailand_gt4py.core.text_table import aligned
 from ailand_gt4py.weights import architectures
-from ailand_gt4py.weights.model import Model, Normalisation, Variable
+from ailand_gt4py.weights.model import REQUIRED_STATISTICS, Model, Normalisation, Variable
 from ailand_gt4py.weights.model_file import stored_checksum
 from ailand_gt4py.weights.schema import GROUPS, checksum
 
@@ -128,13 +128,8 @@ def _cell(text: str, widest: int) -> str:
 
 def _normalisation(normalisation: Normalisation) -> str:
     """Method and what it works with: ``mean-std 285.3, 10.2``."""
-    statistics = {
-        "mean-std": (normalisation.mean, normalisation.std),
-        "max": (normalisation.maximum,),
-        "std": (normalisation.std,),
-        "min-max": (normalisation.minimum, normalisation.maximum),
-        "log": (normalisation.mean, normalisation.std),
-    }.get(normalisation.method, ())
+    # Of the logarithm its floor is left out.
+    statistics = [getattr(normalisation, name) for name in REQUIRED_STATISTICS[normalisation.method][:2]]
     return " ".join([normalisation.method, ", ".join(f"{value:.4g}" for value in statistics)]).strip()
 
 
