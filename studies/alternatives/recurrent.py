@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional
 
 from ailand_gt4py.training.loop import learning_rate_factor
-from ailand_gt4py.training.rollout import LossScales
+from ailand_gt4py.training.losses import LossScales
 from ailand_gt4py.training.scaling import Scaling, scale, shift
 from ailand_gt4py.weights.model import Variable
 

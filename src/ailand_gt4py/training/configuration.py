@@ -82,6 +82,7 @@ class Loss(Settings):
     diagnostic_scale: float = option(0.1, "errors of diagnostics count by this part of their deviation", gt=0.0)
     anomaly_factor: float = option(2.0, "largest scale of the state's errors, in deviations from climatology", gt=0.0)
     mean_error_weight: float = option(0.0, "of the loss of each run's mean error", ge=0.0)
+    terms: Mapping[str, Deviation] = option({}, "weights of further terms by name (`training.losses`)")
     freezing_weight: float = option(0.0, "share of the heat's error in that of soil temperatures", ge=0.0, le=1.0)
 
 

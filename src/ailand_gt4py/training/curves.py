@@ -41,7 +41,7 @@ class Curves:
             # The columns may be others.
             self._table.unlink(missing_ok=True)
 
-    def write(self, iteration: int, record: Mapping[str, Any], values: Mapping[str, float]) -> None:
+    def write(self, iteration: int, record: Mapping[str, object], values: Mapping[str, float]) -> None:
         """Add a row.
 
         Args:

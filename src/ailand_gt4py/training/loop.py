@@ -7,9 +7,9 @@ import json
 import math
 import pickle
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -18,8 +18,10 @@ from ailand_gt4py.core.errors import InputError, RunError
 from ailand_gt4py.core.files import whole_file
 from ailand_gt4py.training.configuration import Configuration, Stage
 from ailand_gt4py.training.curves import Curves
+from ailand_gt4py.training.losses import LossScales
 from ailand_gt4py.training.network import LayerNormNetwork
-from ailand_gt4py.training.rollout import LossScales, RunPool, batch_loss
+from ailand_gt4py.training.noise import Noise
+from ailand_gt4py.training.rollout import RunPool, batch_loss
 from ailand_gt4py.training.scaling import Scaling
 from ailand_gt4py.training.soil_heat import soil_heat_of
 from ailand_gt4py.training.tensors import Tensors
@@ -69,6 +71,28 @@ def torch_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+#: What a checkpoint holds beside the parts.
+_COUNTERS = ("iteration", "seconds", "is_stopped", "best_iteration", "best_skill")
+
+
+class _Part(Protocol):
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> object: ...
+
+
+def made_directory(directory: Path) -> Path:
+    """A directory of the training, made if need be.
+
+    Raises:
+        InputError: it cannot be made.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"training directory {directory}: cannot be made: {error.strerror or error}") from error
+    return directory
+
+
 class Trainer:
     """One training run that can stop and go on as if it never had.
 
@@ -104,23 +128,17 @@ class Trainer:
         report: Callable[[str], None] = print,
         frequencies: np.ndarray | None = None,
     ) -> None:
-        self.configuration = configuration
-        self._tensors, self._validator, self._report = tensors, validator, report
-        self._directory = directory
+        self.configuration, run = configuration, configuration.run
+        self._tensors, self._validator, self._report, self._scaling = tensors, validator, report, scaling
         shortest, longest = int(tensors.n_windows[columns].min()), max(s.steps for s in configuration.stages)
         if longest > shortest:
             raise InputError(
                 f"option 'stages': rollouts of {longest} steps, but a column has {shortest} windows only; "
                 f"expected at most {shortest} steps"
             )
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"training directory {directory}: cannot be made: {error.strerror or error}") from error
-        self._device = torch_device(configuration.run.device)
-        self.network, self.average, self.best = (
-            build_network(configuration, scaling).to(self._device) for _ in range(3)
-        )
+        self._directory = made_directory(directory)
+        self._device = device = torch_device(run.device)
+        self.network, self.average, self.best = (build_network(configuration, scaling).to(device) for _ in range(3))
         self.best_iteration, self.best_skill = 0, math.inf
         options = configuration.optimiser
         matrices = [p for p in self.network.parameters() if p.ndim == 2]
@@ -129,32 +147,13 @@ class Trainer:
             [{"params": matrices, "weight_decay": options.weight_decay}, {"params": vectors, "weight_decay": 0.0}],
             lr=options.learning_rate,
         )
-        self._diagnostic = list(self.network.diagnostic.parameters())
-        self._trunk = [*self.network.trunk.parameters(), *self.network.prognostic.parameters()]
-        self._generator = np.random.default_rng(configuration.run.seed)
-        self._noise = torch.Generator().manual_seed(configuration.run.seed)
-        augmentation = configuration.augmentation
-        self._noise_scale = torch.tensor(
-            [augmentation.static_noise_of.get(v.name, augmentation.static_noise) for v in scaling.static]
-        )
-        offsets = augmentation.forcing_offset_of
-        self._offset_scale = torch.tensor([offsets.get(v.name, 0.0) for v in scaling.forcing]) if offsets else None
-        weights = configuration.loss.weights
-        self._scales = LossScales(
-            torch.tensor([weights.get(variable.name, 1.0) for variable in scaling.state]).to(self._device),
-            torch.tensor([weights.get(variable.name, 1.0) for variable in scaling.diagnostics]).to(self._device),
-            configuration.loss.diagnostic_scale,
-            torch.as_tensor(error_scales, dtype=torch.float32).to(self._device),
-            configuration.loss.mean_error_weight,
-            configuration.loss.freezing_weight,
-        )
+        self._generator = np.random.default_rng(run.seed)
+        self._noise = Noise(configuration.augmentation, scaling, run.seed, device)
+        self._scales = LossScales.of(configuration.loss, scaling, error_scales, device)
         largest = max(stage.batch for stage in configuration.stages)
         self._pool = RunPool(tensors, columns, POOL_BATCHES * largest, self._generator, frequencies)
-        self._scaling = scaling
-        self._curves = Curves(directory, configuration.run.tensorboard)
-        self.iteration = 0
-        self.seconds = 0.0
-        self.is_stopped = False
+        self._curves = Curves(directory, run.tensorboard)
+        self.iteration, self.seconds, self.is_stopped = 0, 0.0, False
 
     @property
     def checkpoint_path(self) -> Path:
@@ -181,10 +180,8 @@ class Trainer:
         for group in self._optimiser.param_groups:
             group["lr"] = options.learning_rate * factor
         taken = self._pool.take(stage.batch, stage.steps, stage.restart_probability)
-        noise = self._drawn(len(taken), self._noise_scale)
-        # Without an offset nothing is drawn for it: the noise of other configurations stays what it was.
-        offset = None if self._offset_scale is None else self._drawn(len(taken), self._offset_scale)
-        losses = batch_loss(self.network, self._tensors, self._pool, taken, stage.steps, self._scales, noise, offset)
+        noise = self._noise.draw(len(taken))
+        losses = batch_loss(self.network, self._tensors, self._pool, taken, stage.steps, self._scales, *noise)
         state_loss, diagnostic_loss, states = losses
         total = state_loss + diagnostic_loss
         if not torch.isfinite(total):
@@ -192,17 +189,15 @@ class Trainer:
         self._optimiser.zero_grad(set_to_none=True)
         total.backward()
         # Apart, because the two blocks share no gradient: the larger one must not shrink the other's steps.
-        torch.nn.utils.clip_grad_norm_(self._trunk, options.gradient_clip)
-        torch.nn.utils.clip_grad_norm_(self._diagnostic, options.gradient_clip)
+        network = self.network
+        for blocks in ((network.trunk, network.prognostic), (network.diagnostic,)):
+            parameters = [parameter for block in blocks for parameter in block.parameters()]
+            torch.nn.utils.clip_grad_norm_(parameters, options.gradient_clip)
         self._optimiser.step()
         self._pool.put(taken, states, stage.steps)
         self._update_average(options.average_decay)
         self.iteration += 1
         return float(state_loss.detach()), float(diagnostic_loss.detach())
-
-    def _drawn(self, count: int, deviations: torch.Tensor) -> torch.Tensor:
-        """(count, n) normal numbers with (n,) standard deviations, on the network's device."""
-        return (torch.randn(count, len(deviations), generator=self._noise) * deviations).to(self._device)
 
     @torch.no_grad()
     def _update_average(self, decay: float) -> None:
@@ -213,7 +208,8 @@ class Trainer:
 
     def run(self, until: int | None = None) -> None:
         """Train to the end (or to an iteration); validates and writes checkpoints on the way."""
-        end = self.configuration.iterations if until is None else min(until, self.configuration.iterations)
+        options, total = self.configuration, self.configuration.iterations
+        end = total if until is None else min(until, total)
         if self.is_stopped:
             return
         if self.iteration == 0:
@@ -225,23 +221,28 @@ class Trainer:
             losses.append(self.step())
             steps_done += stage.steps * stage.batch
             # Not at `until`: a run in parts must not validate oftener than one in a piece.
-            last = self.iteration == self.configuration.iterations
-            if self._validator is not None and (self.iteration % self.configuration.validation.interval == 0 or last):
-                now = time.perf_counter()
-                rate, self.seconds = steps_done / (now - begun), self.seconds + now - begun
-                scores = self._validator.scores(self.average)
-                self._log(scores, np.mean(losses, axis=0), rate)
-                if scores.skill < self.best_skill:
-                    self.best.load_state_dict(self.average.state_dict())
-                    self.best_iteration, self.best_skill = self.iteration, scores.skill
-                if self._is_out_of_patience():
-                    self._report(f"no better than iteration {self.best_iteration} for long: stopped")
-                    self.is_stopped, end = True, self.iteration
+            is_due = self.iteration % options.validation.interval == 0 or self.iteration == total
+            if self._validator is not None and is_due:
+                taken = time.perf_counter() - begun
+                self.seconds += taken
+                self._validate(self._validator, np.mean(losses, axis=0), steps_done / taken)
+                end = self.iteration if self.is_stopped else end
                 losses, steps_done, begun = [], 0, time.perf_counter()
-            if self.iteration % self.configuration.run.checkpoint_interval == 0 or self.iteration == end:
+            if self.iteration % options.run.checkpoint_interval == 0 or self.iteration == end:
                 self.seconds += time.perf_counter() - begun
                 begun = time.perf_counter()
                 self.save()
+
+    def _validate(self, validator: Validator, losses: np.ndarray, rate: float) -> None:
+        """Score the averaged network, write it down, and keep it if it is the best so far."""
+        scores = validator.scores(self.average)
+        self._log(scores, losses, rate)
+        if scores.skill < self.best_skill:
+            self.best.load_state_dict(self.average.state_dict())
+            self.best_iteration, self.best_skill = self.iteration, scores.skill
+        if self._is_out_of_patience():
+            self._report(f"no better than iteration {self.best_iteration} for long: stopped")
+            self.is_stopped = True
 
     def _is_out_of_patience(self) -> bool:
         """Whether the last stage has gone on for long without a better network."""
@@ -267,27 +268,15 @@ class Trainer:
             f"{rate:.0f} column steps/s, rollout {stage.steps}: loss {losses[0]:.4f} + {losses[1]:.4f}, "
             f"skill {scores.skill:.3f}; worst RMSE over better baseline: {worst}"
         )
-        record: dict[str, Any] = {"iteration": self.iteration, "seconds": self.seconds, "loss": losses.tolist()}
+        record = {"seconds": self.seconds, "loss": losses.tolist()}
         record |= {name: value.tolist() for name, value in dataclasses.asdict(scores).items()}
-        self._curves.write(
-            self.iteration,
-            record,
-            {
-                "loss/state": losses[0],
-                "loss/diagnostics": losses[1],
-                "skill": scores.skill,
-                "column_steps_per_second": rate,
-                **{
-                    f"rmse_{lead:g}d/{name}": value
-                    for lead, row in zip(self.configuration.validation.leads_days, scores.model, strict=True)
-                    for name, value in zip(names, row, strict=True)
-                },
-                **{
-                    f"rmse/{variable.name}": value
-                    for variable, value in zip(self._scaling.diagnostics, scores.diagnostics, strict=True)
-                },
-            },
-        )
+        values = {"loss/state": losses[0], "loss/diagnostics": losses[1], "skill": scores.skill}
+        values["column_steps_per_second"] = rate
+        for lead, row in zip(self.configuration.validation.leads_days, scores.model, strict=True):
+            values |= {f"rmse_{lead:g}d/{name}": value for name, value in zip(names, row, strict=True)}
+        diagnostics = zip(self._scaling.diagnostics, scores.diagnostics, strict=True)
+        values |= {f"rmse/{variable.name}": value for variable, value in diagnostics}
+        self._curves.write(self.iteration, record, values)
 
     def _configuration_text(self) -> str:
         return json.dumps(self.configuration.model_dump(), sort_keys=True)
@@ -302,21 +291,18 @@ class Trainer:
         content = {
             "configuration": self._configuration_text(),
             "normalisation": self._normalisation(),
-            "iteration": self.iteration,
-            "seconds": self.seconds,
-            "is_stopped": self.is_stopped,
-            "network": self.network.state_dict(),
-            "average": self.average.state_dict(),
-            "best": self.best.state_dict(),
-            "best_iteration": self.best_iteration,
-            "best_skill": self.best_skill,
-            "optimiser": self._optimiser.state_dict(),
             "generator": json.dumps(self._generator.bit_generator.state),
-            "noise": self._noise.get_state(),
-            "pool": self._pool.state_dict(),
+            "noise": self._noise.generator.get_state(),
+            **{name: part.state_dict() for name, part in self._parts().items()},
+            **{name: getattr(self, name) for name in _COUNTERS},
         }
         with whole_file(self.checkpoint_path, "writing the checkpoint") as temporary:
             torch.save(content, temporary)
+
+    def _parts(self) -> dict[str, _Part]:
+        """What a checkpoint holds that keeps its own state."""
+        networks: dict[str, _Part] = {"network": self.network, "average": self.average, "best": self.best}
+        return networks | {"optimiser": self._optimiser, "pool": self._pool}
 
     def resume(self) -> None:
         """Go on from the checkpoint in the directory.
@@ -332,6 +318,18 @@ class Trainer:
             content = torch.load(path, weights_only=True, map_location=self._device)
         except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
             raise InputError(f"checkpoint {path}: cannot be read: {str(error).splitlines()[0]}") from error
+        self._check_fits(content)
+        for name, part in self._parts().items():
+            part.load_state_dict(content[name])
+        for name in _COUNTERS:
+            setattr(self, name, ({"is_stopped": False} | content)[name])
+        self._generator.bit_generator.state = json.loads(content["generator"])
+        self._noise.generator.set_state(content["noise"].cpu())
+        self._curves.forget_after(self.iteration)
+
+    def _check_fits(self, content: Mapping[str, Any]) -> None:
+        """Whether a checkpoint is of this configuration and these statistics."""
+        path = self.checkpoint_path
         mine, theirs = (_decisive(json.loads(text)) for text in (self._configuration_text(), content["configuration"]))
         for name in mine:
             if mine[name] != theirs.get(name):
@@ -345,17 +343,6 @@ class Trainer:
                     f"checkpoint {path}: found the normalisation {found} (shift, scale) of '{name}', expected {own} of "
                     "the training columns, or of the model that training began with (--start-from)"
                 )
-        self.network.load_state_dict(content["network"])
-        self.average.load_state_dict(content["average"])
-        self.best.load_state_dict(content["best"])
-        self.best_iteration, self.best_skill = content["best_iteration"], content["best_skill"]
-        self._optimiser.load_state_dict(content["optimiser"])
-        self._generator.bit_generator.state = json.loads(content["generator"])
-        self._noise.set_state(content["noise"].cpu())
-        self._pool.load_state_dict(content["pool"])
-        self.iteration, self.seconds = content["iteration"], content["seconds"]
-        self.is_stopped = content.get("is_stopped", False)
-        self._curves.forget_after(self.iteration)
 
 
 def _decisive(configuration: dict[str, Any]) -> dict[str, Any]:
@@ -363,4 +350,6 @@ def _decisive(configuration: dict[str, Any]) -> dict[str, Any]:
     data = {key: value for key, value in configuration["data"].items() if key not in ("directory", "in_files")}
     sections = ("stages", "variables", "network", "loss", "optimiser", "augmentation")
     kept = {name: configuration[name] for name in sections}
+    # Checkpoints of before there were further terms had none.
+    kept["loss"] = {"terms": {}} | kept["loss"]
     return {"data": data, **kept, "run.seed": configuration["run"]["seed"]}

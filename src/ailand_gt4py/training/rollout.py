@@ -8,12 +8,10 @@ gradient goes back through those few steps only, yet the states seen are those o
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import torch
-from torch.nn import functional
 
+from ailand_gt4py.training.losses import Errors, LossScales
 from ailand_gt4py.training.network import LayerNormNetwork
 from ailand_gt4py.training.tensors import Tensors
 
@@ -79,40 +77,14 @@ class RunPool:
 
     def state_dict(self) -> dict[str, object]:
         """All that is needed to go on exactly here."""
-        return {
-            "columns": self.columns.tolist(),
-            "windows": self.windows.tolist(),
-            "ages": self.ages.tolist(),
-            "states": self.states.clone(),
-        }
+        places = {name: getattr(self, name).tolist() for name in ("columns", "windows", "ages")}
+        return {**places, "states": self.states.clone()}
 
     def load_state_dict(self, stored: dict[str, object]) -> None:
         """Go on where `state_dict` was taken."""
         for name in ("columns", "windows", "ages"):
             setattr(self, name, np.array(stored[name], dtype=np.int64))
         self.states = stored["states"].clone()  # type: ignore[attr-defined]
-
-
-@dataclasses.dataclass(frozen=True)
-class LossScales:
-    """What errors are divided by and how the variables count.
-
-    Attributes:
-        state_weights: (n_state,).
-        diagnostic_weights: (n_diagnostics,).
-        diagnostic_scale: in standard deviations of the diagnostics.
-        by_lead: (n_leads, n_state) what the state's error is divided by, row k for a lead of k + 1 steps; the last row
-            for longer ones. Normalised space. See `scaling.error_scales`.
-        mean_error_weight: of the loss of each run's mean error over its steps: what does not average out.
-        freezing_weight: see `LayerNormNetwork.difference`.
-    """
-
-    state_weights: torch.Tensor
-    diagnostic_weights: torch.Tensor
-    diagnostic_scale: float
-    by_lead: torch.Tensor
-    mean_error_weight: float = 0.0
-    freezing_weight: float = 0.0
 
 
 def batch_loss(
@@ -125,7 +97,7 @@ def batch_loss(
     static_noise: torch.Tensor,
     forcing_offset: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Smooth-L1 loss (beta 1) of some runs' next steps.
+    """The loss of some runs' next steps.
 
     The state's error is divided by what is usual at the run's age, which for the first step is the standard deviation
     of the increments (see `scaling.error_scales`). The diagnostic block learns from the states as they come: its
@@ -152,22 +124,15 @@ def batch_loss(
     bounded, unbounded = network.rollout(static, forcing, pool.states[taken].to(device), physics)
     leads = (torch.from_numpy(pool.ages[taken])[None, :] + offsets).to(device)
     difference = network.difference(bounded, truth, physics, scales.freezing_weight)
-    error = difference / scales.by_lead[leads.clamp(max=len(scales.by_lead) - 1)]
-    # What is only guessed is not learnt.
-    weights = scales.state_weights * tensors.state_known[columns].to(device)
-    state_loss = _weighted_smooth_l1(error, weights)
-    if scales.mean_error_weight > 0.0:
-        mean_loss = _weighted_smooth_l1(error.mean(dim=0), weights)
-        state_loss = state_loss + scales.mean_error_weight * mean_loss
     diagnosed = network.diagnose(static, forcing, unbounded.detach())
-    error = (diagnosed - tensors.diagnostics_at(columns, windows).to(device)) / scales.diagnostic_scale
-    diagnostic_loss = _weighted_smooth_l1(error, scales.diagnostic_weights)
-    return state_loss, diagnostic_loss, bounded[-1].detach().cpu()
-
-
-def _weighted_smooth_l1(error: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    loss = functional.smooth_l1_loss(error, torch.zeros_like(error), reduction="none", beta=1.0)
-    return (loss * weights).mean()
+    errors = Errors(
+        state=difference / scales.by_lead[leads.clamp(max=len(scales.by_lead) - 1)],
+        # What is only guessed is not learnt.
+        state_weights=scales.state_weights * tensors.state_known[columns].to(device),
+        diagnostics=(diagnosed - tensors.diagnostics_at(columns, windows).to(device)) / scales.diagnostic_scale,
+        diagnostic_weights=scales.diagnostic_weights,
+    )
+    return *scales.parts(errors), bounded[-1].detach().cpu()
 
 
 @torch.inference_mode()

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.text_table import aligned
 from ailand_gt4py.training.configuration import Configuration
 from ailand_gt4py.training.dataset import location_groups, read_windows
 from ailand_gt4py.training.export import describe_training, to_model
-from ailand_gt4py.training.loop import Trainer
-from ailand_gt4py.training.scaling import clip_targets, error_scales, measure, normalised_tensors
+from ailand_gt4py.training.loop import Trainer, made_directory
+from ailand_gt4py.training.scaling import Scaling, clip_targets, error_scales, measure, normalised_tensors
 from ailand_gt4py.training.start import described, load_weights, scaling_of
 from ailand_gt4py.training.validation import Scores, Validator
 from ailand_gt4py.training.windows import Values, WindowData, split_columns
@@ -50,70 +51,24 @@ def train(
         InputError: data, checkpoint or paths are not usable.
         RunError: the loss is not a number, or writing fails.
     """
-    torch.set_num_threads(threads)
-    # Denormal numbers, which dead units produce, take a hundred times as long. The setting is the whole thread's.
-    torch.set_flush_denormal(True)
-    try:
-        return _train(configuration, files, output, directory, resume, command, code_version, report)
-    finally:
-        torch.set_flush_denormal(False)
-
-
-def _train(
-    configuration: Configuration,
-    files: Sequence[Path],
-    output: Path,
-    directory: Path,
-    resume: bool,
-    command: str,
-    code_version: str,
-    report: Callable[[str], None],
-) -> Model:
     start = configuration.run.start_from
     beginning = read_model(start) if start else None
-    report(f"reading {', '.join(path.name for path in files)}")
-    variables, options = configuration.variable_set, configuration.data
-    data = read_windows(
-        files,
-        variables,
-        exclude_boxes=options.exclude_boxes,
-        exclude_locations_of=[files[0].parent / name for name in options.exclude_locations_of],
-        may_lack=options.may_lack,
-        cache=_cache(directory) if options.in_files else None,
-    )
-    for sentence in data.history:
-        report(f"  {sentence}")
-    training, validation = split_columns(location_groups(data), options.validation_fraction, configuration.run.seed)
-    for name, count in clip_targets(data, variables, options.clip, training).items():
-        report(f"{name}: {count} of {int(data.n_windows[training].sum())} values clipped")
-    scaling = measure(data, variables, training)
-    if beginning is not None:
-        scaling = scaling_of(beginning, scaling)
-    scales = error_scales(data, scaling, configuration.loss.anomaly_factor, training)
-    frequencies = column_frequencies(configuration, data)
-    tensors = normalised_tensors(data, scaling)
-    validator = None
-    if validation.size:
-        leads = configuration.validation.leads_days
-        validator = Validator(data, tensors, validation, scaling, leads, configuration.validation.starts)
-    report(
-        f"{training.size} columns for training, {validation.size} for validation, "
-        f"{int(data.n_windows[training].sum())} windows to learn from"
-    )
-    trainer = Trainer(configuration, scaling, tensors, training, validator, directory, scales, report, frequencies)
-    if beginning is not None:
-        for network in (trainer.network, trainer.average, trainer.best):
-            load_weights(network, beginning)
-        report(f"beginning with the weights of {start}")
-    if resume:
-        trainer.resume()
-        report(f"going on from iteration {trainer.iteration}")
-    trainer.run()
-    network, iteration = trainer.chosen
-    if validator is not None:
-        report(f"the network of iteration {iteration} did best on the validation columns")
-        for line in score_table(validator.scores(network), scaling.state, scaling.diagnostics, leads):
-            report(line)
+    with _torch_settings(threads):
+        data = _read(configuration, files, directory, report)
+        training, validation = split_columns(
+            location_groups(data), configuration.data.validation_fraction, configuration.run.seed
+        )
+        trainer, validator, scaling = _prepared(configuration, data, training, validation, beginning, directory, report)
+        if resume:
+            trainer.resume()
+            report(f"going on from iteration {trainer.iteration}")
+        trainer.run()
+        network, iteration = trainer.chosen
+        if validator is not None:
+            report(f"the network of iteration {iteration} did best on the validation columns")
+            leads = configuration.validation.leads_days
+            for line in score_table(validator.scores(network), scaling.state, scaling.diagnostics, leads):
+                report(line)
     provenance = describe_training(
         configuration,
         files,
@@ -132,6 +87,68 @@ def _train(
     return model
 
 
+@contextlib.contextmanager
+def _torch_settings(threads: int) -> Iterator[None]:
+    torch.set_num_threads(threads)
+    # Denormal numbers, which dead units produce, take a hundred times as long. The setting is the whole thread's.
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+
+
+def _read(
+    configuration: Configuration, files: Sequence[Path], directory: Path, report: Callable[[str], None]
+) -> WindowData:
+    """The data, in model units."""
+    options = configuration.data
+    report(f"reading {', '.join(path.name for path in files)}")
+    data = read_windows(
+        files,
+        configuration.variable_set,
+        exclude_boxes=options.exclude_boxes,
+        exclude_locations_of=[files[0].parent / name for name in options.exclude_locations_of],
+        may_lack=options.may_lack,
+        cache=made_directory(directory / "data") if options.in_files else None,
+    )
+    for sentence in data.history:
+        report(f"  {sentence}")
+    return data
+
+
+def _prepared(
+    configuration: Configuration,
+    data: WindowData,
+    training: Values,
+    validation: Values,
+    beginning: Model | None,
+    directory: Path,
+    report: Callable[[str], None],
+) -> tuple[Trainer, Validator | None, Scaling]:
+    """What trains and what validates, with the statistics; the data are normalised in place."""
+    variables, options = configuration.variable_set, configuration.validation
+    n_windows = int(data.n_windows[training].sum())
+    for name, count in clip_targets(data, variables, configuration.data.clip, training).items():
+        report(f"{name}: {count} of {n_windows} values clipped")
+    scaling = measure(data, variables, training)
+    if beginning is not None:
+        scaling = scaling_of(beginning, scaling)
+    scales = error_scales(data, scaling, configuration.loss.anomaly_factor, training)
+    frequencies = column_frequencies(configuration, data)
+    tensors = normalised_tensors(data, scaling)
+    validator = None
+    if validation.size:
+        validator = Validator(data, tensors, validation, scaling, options.leads_days, options.starts)
+    report(f"{training.size} columns for training, {validation.size} for validation, {n_windows} windows to learn from")
+    trainer = Trainer(configuration, scaling, tensors, training, validator, directory, scales, report, frequencies)
+    if beginning is not None:
+        for network in (trainer.network, trainer.average, trainer.best):
+            load_weights(network, beginning)
+        report(f"beginning with the weights of {configuration.run.start_from}")
+    return trainer, validator, scaling
+
+
 def column_frequencies(configuration: Configuration, data: WindowData) -> Values:
     """(n_columns,) how many times as often as elsewhere a column's windows are drawn; data in model units."""
     options = configuration.data
@@ -142,32 +159,26 @@ def column_frequencies(configuration: Configuration, data: WindowData) -> Values
     return frequencies
 
 
-def _cache(directory: Path) -> Path:
-    """The directory for the data's arrays.
-
-    Raises:
-        InputError: it cannot be made.
-    """
-    cache = directory / "data"
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"training directory {directory}: cannot be made: {error.strerror or error}") from error
-    return cache
-
-
 def score_table(
     scores: Scores, state: Sequence[Variable], diagnostics: Sequence[Variable], leads_days: Sequence[float]
 ) -> list[str]:
     """Lines with the RMSE on the validation columns by variable and lead: model / persistence / climatology."""
-    lines = ["RMSE on validation columns, model / persistence / climatology of the verified years, by lead in days"]
-    lines.append(f"{'':8}" + "".join(f"{lead:>32g}" for lead in leads_days) + f"{'whole run':>12}")
-    for index, variable in enumerate(state):
-        cells = "".join(
-            f"{' / '.join(f'{float(values[index]):.4g}' for values in triple):>32}"
-            for triple in zip(scores.model, scores.persistence, scores.climatology, strict=True)
-        )
-        lines.append(f"{variable.name:8}{cells}{scores.whole_run[index]:>12.4g} {variable.units}")
+    rows = [
+        [
+            variable.name,
+            *(
+                " / ".join(f"{float(values[index]):.4g}" for values in triple)
+                for triple in zip(scores.model, scores.persistence, scores.climatology, strict=True)
+            ),
+            f"{scores.whole_run[index]:.4g}",
+            variable.units,
+        ]
+        for index, variable in enumerate(state)
+    ]
+    titles = ["", *(f"{lead:g}" for lead in leads_days), "whole run", "units"]
     listed = zip(diagnostics, np.asarray(scores.diagnostics), strict=True)
-    lines.append("diagnostics: " + ", ".join(f"{v.name} {float(value):.4g} {v.units}" for v, value in listed))
-    return lines
+    return [
+        "RMSE on validation columns, model / persistence / climatology of the verified years, by lead in days",
+        *aligned(titles, rows, left=1),
+        "diagnostics: " + ", ".join(f"{v.name} {float(value):.4g} {v.units}" for v, value in listed),
+    ]

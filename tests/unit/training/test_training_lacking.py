@@ -16,7 +16,8 @@ from ailand_gt4py.core.errors import InputError  # noqa: E402
 from ailand_gt4py.io.first_guess import guessable  # noqa: E402
 from ailand_gt4py.training import configuration, loop, scaling  # noqa: E402
 from ailand_gt4py.training.dataset import read_windows  # noqa: E402
-from ailand_gt4py.training.rollout import LossScales, RunPool, batch_loss  # noqa: E402
+from ailand_gt4py.training.losses import LossScales  # noqa: E402
+from ailand_gt4py.training.rollout import RunPool, batch_loss  # noqa: E402
 from ailand_gt4py.training.validation import Validator  # noqa: E402
 from ailand_gt4py.weights.variables import DEFAULT  # noqa: E402
 
@@ -123,7 +124,7 @@ def gradient_of_bias(prepared, columns):
     pool = RunPool(tensors, columns, 6, np.random.default_rng(0))
     taken = pool.take(6, 1, 1.0)
     ones = (torch.ones(len(STATE)), torch.ones(len(DEFAULT.diagnostics)))
-    scales = LossScales(*ones, 0.1, torch.ones(1, len(STATE)), mean_error_weight=0.5)
+    scales = LossScales(*ones, 0.1, torch.ones(1, len(STATE)), terms={"mean_error": 0.5})
     # So that the network's albedo is not the guess, which hardly changes, either.
     network.prognostic[0].bias.data.fill_(0.3)
     network.zero_grad()

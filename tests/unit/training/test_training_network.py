@@ -18,7 +18,8 @@ from ailand_gt4py.emulator.emulator import Emulator  # noqa: E402
 from ailand_gt4py.emulator.forcing import ForcingAssembler  # noqa: E402
 from ailand_gt4py.training import configuration, loop, scaling  # noqa: E402
 from ailand_gt4py.training.export import to_model  # noqa: E402
-from ailand_gt4py.training.rollout import LossScales, RunPool, batch_loss, free_run  # noqa: E402
+from ailand_gt4py.training.losses import LossScales  # noqa: E402
+from ailand_gt4py.training.rollout import RunPool, batch_loss, free_run  # noqa: E402
 from ailand_gt4py.training.tensors import Tensors  # noqa: E402
 from ailand_gt4py.weights.model_file import read_model, write_model  # noqa: E402
 from ailand_gt4py.weights.variables import DEFAULT  # noqa: E402
@@ -160,7 +161,7 @@ def _loss(network, tensors, age, mean_error_weight=0.0, forcing_offset=None):
     pool.states[taken] = tensors.state_at(torch.from_numpy(pool.columns[taken]), torch.from_numpy(pool.windows[taken]))
     by_lead = torch.tensor([0.1, 0.2, 0.4, 0.8])[:, None].expand(-1, N_STATE)
     weights = torch.linspace(0.5, 1.5, N_STATE), torch.linspace(1.0, 2.0, N_DIAGNOSTICS)
-    scales = LossScales(*weights, 0.1, by_lead, mean_error_weight)
+    scales = LossScales(*weights, 0.1, by_lead, {"mean_error": mean_error_weight})
     return batch_loss(network, tensors, pool, taken, 3, scales, torch.zeros(4, N_STATIC), forcing_offset), pool, taken
 
 

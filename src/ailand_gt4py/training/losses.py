@@ -1,0 +1,129 @@
+"""The loss of training, a weighted sum of terms; a new term is one function here, and a weight in ``loss.terms``."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.training.configuration import Loss
+from ailand_gt4py.training.scaling import Scaling
+
+
+class Errors(NamedTuple):
+    """Errors of a batch of rollouts, divided by what is usual.
+
+    Attributes:
+        state: (n_steps, n, n_state). state_weights: (n, n_state), 0 where the state is only guessed.
+        diagnostics: (n_steps, n, n_diagnostics). diagnostic_weights: (n_diagnostics,).
+    """
+
+    state: torch.Tensor
+    state_weights: torch.Tensor
+    diagnostics: torch.Tensor
+    diagnostic_weights: torch.Tensor
+
+
+class Term(NamedTuple):
+    """One term: which part of the loss it belongs to, and what it makes of errors."""
+
+    part: Literal["state", "diagnostics"]
+    function: Callable[[Errors], torch.Tensor]
+
+
+#: By name.
+TERMS: dict[str, Term] = {}
+
+
+def term(
+    part: Literal["state", "diagnostics"],
+) -> Callable[[Callable[[Errors], torch.Tensor]], Callable[[Errors], torch.Tensor]]:
+    """Register a function as a term of its own name."""
+
+    def registered(function: Callable[[Errors], torch.Tensor]) -> Callable[[Errors], torch.Tensor]:
+        TERMS[function.__name__] = Term(part, function)
+        return function
+
+    return registered
+
+
+def smooth_l1(error: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Mean of weighted smooth-L1 losses (beta 1)."""
+    loss = functional.smooth_l1_loss(error, torch.zeros_like(error), reduction="none", beta=1.0)
+    return (loss * weights).mean()
+
+
+@term("state")
+def state(errors: Errors) -> torch.Tensor:
+    """Of the state at the end of every step."""
+    return smooth_l1(errors.state, errors.state_weights)
+
+
+@term("state")
+def mean_error(errors: Errors) -> torch.Tensor:
+    """Of each rollout's mean error over its steps: what does not average out."""
+    return smooth_l1(errors.state.mean(dim=0), errors.state_weights)
+
+
+@term("diagnostics")
+def diagnostics(errors: Errors) -> torch.Tensor:
+    """Of the diagnostics of every step."""
+    return smooth_l1(errors.diagnostics, errors.diagnostic_weights)
+
+
+@dataclasses.dataclass(frozen=True)
+class LossScales:
+    """What errors are divided by and how variables and terms count.
+
+    Attributes:
+        state_weights: (n_state,).
+        diagnostic_weights: (n_diagnostics,).
+        diagnostic_scale: in standard deviations of the diagnostics.
+        by_lead: (n_leads, n_state) what the state's error is divided by, row k for a lead of k + 1 steps; the last row
+            for longer ones. Normalised space. See `scaling.error_scales`.
+        terms: weights of the terms besides ``state`` and ``diagnostics``.
+        freezing_weight: see `LayerNormNetwork.difference`.
+    """
+
+    state_weights: torch.Tensor
+    diagnostic_weights: torch.Tensor
+    diagnostic_scale: float
+    by_lead: torch.Tensor
+    terms: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    freezing_weight: float = 0.0
+
+    @classmethod
+    def of(cls, options: Loss, scaling: Scaling, by_lead: np.ndarray, device: torch.device) -> LossScales:
+        """As configured.
+
+        Raises:
+            InputError: a weight of a term that is not there.
+        """
+        for name in options.terms:
+            if name not in TERMS:
+                raise InputError(f"option 'loss.terms.{name}': no such term; expected one of {', '.join(TERMS)}")
+        of_state, of_diagnostics = (
+            torch.tensor([options.weights.get(variable.name, 1.0) for variable in group]).to(device)
+            for group in (scaling.state, scaling.diagnostics)
+        )
+        return cls(
+            of_state,
+            of_diagnostics,
+            options.diagnostic_scale,
+            torch.as_tensor(by_lead, dtype=torch.float32).to(device),
+            {"mean_error": options.mean_error_weight, **options.terms},
+            options.freezing_weight,
+        )
+
+    def parts(self, errors: Errors) -> tuple[torch.Tensor, torch.Tensor]:
+        """Losses of state and diagnostics."""
+        sums: dict[str, torch.Tensor | float] = {"state": 0.0, "diagnostics": 0.0}
+        for name, weight in ({"state": 1.0, "diagnostics": 1.0} | dict(self.terms)).items():
+            if weight > 0.0:
+                sums[TERMS[name].part] = sums[TERMS[name].part] + weight * TERMS[name].function(errors)
+        return torch.as_tensor(sums["state"]), torch.as_tensor(sums["diagnostics"])
