@@ -9,6 +9,8 @@ import pytest
 from training_files import columns, needs_anemoi, write_anemoi_store, write_columns, write_public_store
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.io.period import read_period
+from ailand_gt4py.io.sources import open_source
 from ailand_gt4py.io.sources.anemoi import AnemoiSource
 from ailand_gt4py.training import dataset
 from ailand_gt4py.training.dataset import read_windows
@@ -120,6 +122,26 @@ def test_a_store_of_anemoi_datasets(tmp_path, data):
     assert "does not say their units, taken as the model's: clim_clake" in history
     assert "stl1" not in history
     assert "windows of 6 h" in history
+
+
+@needs_anemoi
+def test_whoever_reads_columns_reads_a_store_of_anemoi_datasets(tmp_path):
+    """A period with its start in the store and the window before it, and a state that the store lacks."""
+    model, start, end = DEFAULT.template(21600.0), "2021-03-02T00:00", "2021-03-04T06:00"
+    data = columns(n_times=30)
+    file = read_period(write_columns(tmp_path / "a.nc", n_times=30), model, np.dtype(np.float64), start, end)
+    store = read_period(write_anemoi_store(tmp_path / "a.zarr", data), model, np.dtype(np.float64), start, end)
+    assert store.n_steps == file.n_steps == 9
+    for name in ("static", "forcing", "initial_state", "latitude", "longitude"):
+        np.testing.assert_allclose(getattr(store, name), getattr(file, name), rtol=2e-7, err_msg=name)
+    assert np.array_equal(store.times, file.times)
+    lacking = write_anemoi_store(tmp_path / "b.zarr", data.drop_vars(["swvl4", "stl4"]))
+    with open_source(lacking, model, may_lack=["swvl4", "stl4", "asn"]) as source:
+        assert source.lacking == ("swvl4", "stl4")
+        state = {variable.name: source.initial_state[:, k] for k, variable in enumerate(model.state)}
+    np.testing.assert_array_equal(state["swvl4"], state["swvl3"])
+    np.testing.assert_allclose(state["stl4"], 2.0 * state["stl3"] - state["stl2"])
+    assert "first guess" in "\n".join(source.history)
 
 
 @needs_anemoi

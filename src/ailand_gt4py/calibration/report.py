@@ -5,15 +5,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from ailand_gt4py.calibration.case import Case
 from ailand_gt4py.calibration.estimation import Estimate
 from ailand_gt4py.core.text_table import aligned
 from ailand_gt4py.evaluation.scores.groups import Grouping
-from ailand_gt4py.io.whole_files import define, define_columns, define_texts, write_netcdf
+from ailand_gt4py.io.whole_files import columns, field, texts, write_netcdf
 
 TITLE = "soil and vegetation parameters estimated with aiLand, an emulator of ecLand"
 
@@ -154,48 +154,46 @@ def write(path: Path, case: Case, found: Estimate, known: Quality, attributes: d
     """
     period = case.period
 
-    def fill(dataset: Any) -> None:
-        dataset.setncatts(attributes)
-        define_columns(dataset, period.x, period.latitude, period.longitude)
-        for k, variable in enumerate(case.parameters):
-            text = variable.long_name or variable.name
-            for suffix, values, what in (
-                ("", found.values, "estimate"),
-                ("_first_guess", case.first_guess, "first guess"),
-                ("_file", case.file_values, "value in the input file"),
-                ("_error", known.deviations, "standard deviation of the estimate by the observations alone"),
-            ):
-                finite = np.where(np.isfinite(values[:, k]), values[:, k], np.nan)
-                define(dataset, f"{variable.name}{suffix}", ("x",), finite, f"{text}: {what}", variable.units)
-            for suffix, flags, what in (
-                ("_determined", known.determined, "whether the observations determine it"),
-                ("_at_bound", known.at_bound, "whether the estimate is at the edge of the search"),
-                ("_outside_training_range", known.outside, "whether the estimate is outside the range of the training"),
-            ):
-                define(
-                    dataset, f"{variable.name}{suffix}", ("x",), flags[:, k].astype(np.uint8), f"{text}: {what}", "1",
-                    flag_values=np.array([0, 1], np.uint8), flag_meanings="no yes",
-                )  # fmt: skip
-        for name, values, what in (
-            ("misfit_first_guess", found.first_misfit, "misfit of the run with the first guess"),
-            ("misfit", found.misfit, "misfit of the run with the estimate"),
-            ("observations", case.misfit.counts.astype(np.float64), "number of observed values"),
+    data = xr.Dataset(attrs=attributes)
+    data.update(columns(period.x, period.latitude, period.longitude))
+    for k, variable in enumerate(case.parameters):
+        text = variable.long_name or variable.name
+        for suffix, values, what in (
+            ("", found.values, "estimate"),
+            ("_first_guess", case.first_guess, "first guess"),
+            ("_file", case.file_values, "value in the input file"),
+            ("_error", known.deviations, "standard deviation of the estimate by the observations alone"),
         ):
-            define(dataset, name, ("x",), values, what, "1")
-        define(
-            dataset, "converged", ("x",), found.converged.astype(np.uint8), "whether the search ended by itself", "1",
-            flag_values=np.array([0, 1], np.uint8), flag_meanings="no yes",
-        )  # fmt: skip
-        names = [variable.name for variable in case.parameters]
-        define_texts(dataset, "parameter", "parameter", names, "name of a parameter")
-        define_texts(dataset, "other_parameter", "other_parameter", names, "name of a parameter")
-        scaled = found.information * case.bounds.scale[:, :, None] * case.bounds.scale[:, None, :]
-        define(
-            dataset, "information", ("x", "parameter", "other_parameter"), scaled,
-            "Fisher information of the observations about the parameters in units of their first guesses", "1",
-        )  # fmt: skip
-
-    write_netcdf(path, fill)
+            finite = np.where(np.isfinite(values[:, k]), values[:, k], np.nan)
+            data[f"{variable.name}{suffix}"] = field(("x",), finite, f"{text}: {what}", variable.units)
+        for suffix, flags, what in (
+            ("_determined", known.determined, "whether the observations determine it"),
+            ("_at_bound", known.at_bound, "whether the estimate is at the edge of the search"),
+            ("_outside_training_range", known.outside, "whether the estimate is outside the range of the training"),
+        ):
+            data[f"{variable.name}{suffix}"] = field(
+                ("x",), flags[:, k].astype(np.uint8), f"{text}: {what}", "1",
+                flag_values=np.array([0, 1], np.uint8), flag_meanings="no yes",
+            )  # fmt: skip
+    for name, values, what in (
+        ("misfit_first_guess", found.first_misfit, "misfit of the run with the first guess"),
+        ("misfit", found.misfit, "misfit of the run with the estimate"),
+        ("observations", case.misfit.counts.astype(np.float64), "number of observed values"),
+    ):
+        data[name] = field(("x",), values, what, "1")
+    data["converged"] = field(
+        ("x",), found.converged.astype(np.uint8), "whether the search ended by itself", "1",
+        flag_values=np.array([0, 1], np.uint8), flag_meanings="no yes",
+    )  # fmt: skip
+    names = [variable.name for variable in case.parameters]
+    for dimension in ("parameter", "other_parameter"):
+        data[dimension] = texts(dimension, names, "name of a parameter")
+    scaled = found.information * case.bounds.scale[:, :, None] * case.bounds.scale[:, None, :]
+    data["information"] = field(
+        ("x", "parameter", "other_parameter"), scaled,
+        "Fisher information of the observations about the parameters in units of their first guesses", "1",
+    )  # fmt: skip
+    write_netcdf(path, data)
 
 
 def groupings_of(path: Path, wanted: Sequence[str] = ("climate",)) -> list[Grouping]:

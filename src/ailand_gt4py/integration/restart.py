@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import netCDF4
 import numpy as np
+import xarray as xr
 
 from ailand_gt4py.core import arrays
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.core.files import whole_file
+from ailand_gt4py.core.types import Values
+from ailand_gt4py.io.whole_files import plain, read_netcdf, write_netcdf
 
 FORMAT = "ailand_gt4py land component 1"
+_WHAT = "a restart file of a land component"
 
 
 def write(
@@ -33,25 +33,13 @@ def write(
     Raises:
         RunError: writing failed.
     """
-    with (
-        whole_file(Path(path), "writing the restart file") as temporary,
-        netCDF4.Dataset(temporary, "w", format="NETCDF4") as dataset,
-    ):
-        dataset.setncatts({"format": FORMAT, **{f"identity_{key}": value for key, value in identity.items()}})
-        dataset.setncattr("clock", json.dumps({key: int(value) for key, value in position.items()}))
-        for name, array in memory.items():
-            _write_array(dataset, name, arrays.to_host(array))
-
-
-def _write_array(dataset: Any, name: str, array: np.ndarray) -> None:
-    dimensions = [f"{name}_{axis}" for axis in range(array.ndim)]
-    for dimension, extent in zip(dimensions, array.shape, strict=True):
-        # netCDF takes 0 for an unlimited dimension.
-        dataset.createDimension(dimension, extent or None)
-    stored = array.astype(np.uint8) if array.dtype == np.bool_ else array
-    variable = dataset.createVariable(name, stored.dtype, dimensions, fill_value=False)
-    if array.size:
-        variable[...] = stored
+    data = xr.Dataset(attrs={"format": FORMAT, **{f"identity_{key}": value for key, value in identity.items()}})
+    data.attrs["clock"] = json.dumps({key: int(value) for key, value in position.items()})
+    for name, array in memory.items():
+        values = arrays.to_host(array)
+        stored = values.astype(np.uint8) if values.dtype == np.bool_ else values
+        data[name] = plain([f"{name}_{axis}" for axis in range(array.ndim)], stored, {})
+    write_netcdf(Path(path), data, "writing the restart file")
 
 
 def read(
@@ -69,11 +57,13 @@ def read(
         InputError: no such file, not a restart file, or of another run; names what differs.
     """
     path = Path(path)
-    with _opened(path) as dataset:
-        found = {key: dataset.getncattr(key) for key in dataset.ncattrs()}
-        _check_identity(path, found, identity)
-        values = {name: _read_array(path, dataset, name, array) for name, array in memory.items()}
-        position = {key: int(value) for key, value in json.loads(found["clock"]).items()}
+    data = read_netcdf(path, FORMAT, _WHAT)
+    for key, expected in identity.items():
+        found = data.attrs.get(f"identity_{key}")
+        if found != expected:
+            raise InputError(f"{path}: {key.replace('_', ' ')}: found '{found}', expected '{expected}'")
+    values = {name: _values(path, data, name, array) for name, array in memory.items()}
+    position = _clock(path, data)
     points = "land_points"
     if not np.array_equal(values[points], arrays.to_host(memory[points])):
         raise InputError(f"{path}: has other land points, expected those of this component's land mask")
@@ -89,39 +79,20 @@ def next_time(path: str | os.PathLike[str]) -> np.datetime64:
     Raises:
         InputError: no such file, or not a restart file.
     """
-    with _opened(Path(path)) as dataset:
-        _check_identity(Path(path), {"format": getattr(dataset, "format", None)}, {})
-        return np.datetime64(int(json.loads(dataset.getncattr("clock"))["next_time"]), "ns")
+    return np.datetime64(_clock(Path(path), read_netcdf(Path(path), FORMAT, _WHAT))["next_time"], "ns")
 
 
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """The file as a netCDF4 data set whose values come as they are stored; errors meanwhile are an InputError."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such file, expected a restart file of a land component")
+def _clock(path: Path, data: xr.Dataset) -> dict[str, int]:
     try:
-        with contextlib.closing(netCDF4.Dataset(path, "r")) as dataset:
-            dataset.set_auto_maskandscale(False)
-            yield dataset
-    except InputError:
-        raise
-    except (OSError, RuntimeError, ValueError, KeyError, AttributeError) as error:
-        raise InputError(f"{path}: cannot be read ({' '.join(str(error).split())}), expected a restart file") from error
+        return {key: int(value) for key, value in json.loads(data.attrs["clock"]).items()}
+    except (KeyError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); expected {_WHAT}") from error
 
 
-def _check_identity(path: Path, found: Mapping[str, Any], identity: Mapping[str, str]) -> None:
-    if found.get("format") != FORMAT:
-        raise InputError(f"{path}: attribute 'format': found '{found.get('format')}', expected '{FORMAT}'")
-    for key, expected in identity.items():
-        value = found.get(f"identity_{key}")
-        if value != expected:
-            raise InputError(f"{path}: {key.replace('_', ' ')}: found '{value}', expected '{expected}'")
-
-
-def _read_array(path: Path, dataset: Any, name: str, array: arrays.Array) -> np.ndarray:
-    if name not in dataset.variables:
+def _values(path: Path, data: xr.Dataset, name: str, array: arrays.Array) -> Values:
+    if name not in data.variables:
         raise InputError(f"{path}: '{name}' is missing, expected all that the component remembers")
-    values = np.asarray(dataset[name][...])
+    values = data[name].values
     stored = np.dtype(np.uint8) if array.dtype == np.bool_ else array.dtype
     if values.shape != tuple(array.shape) or values.dtype != stored:
         raise InputError(

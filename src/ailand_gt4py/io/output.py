@@ -15,8 +15,9 @@ import xarray as xr
 
 from ailand_gt4py.core.errors import RunError
 from ailand_gt4py.core.types import Values
+from ailand_gt4py.io.whole_files import columns, plain, seconds, time_labels
 from ailand_gt4py.weights.model import Model, Variable
-from ailand_gt4py.weights.variables import CATALOGUE, cf_attributes
+from ailand_gt4py.weights.variables import cf_attributes
 
 #: Bits of `quality_flag`: which inputs of the step that starts at the row's label are outside the training range.
 FLAG_MASKS = {
@@ -25,9 +26,6 @@ FLAG_MASKS = {
     "state_outside_training_range": 4,
 }
 QUALITY_FLAG = "quality_flag"
-
-TIME_UNITS = "seconds since 1970-01-01 00:00:00"
-CALENDAR = "proleptic_gregorian"
 
 #: Bytes of a chunk: large enough for fast reading, small enough to read one column without reading everything.
 CHUNK_BYTES = 1 << 20
@@ -73,10 +71,6 @@ class OutputLayout:
         rows = min(self.block_steps, self.shape[0])
         return rows, max(1, min(self.shape[1], CHUNK_BYTES // (rows * self.dtype.itemsize)))
 
-    def seconds(self) -> Values:
-        """The labels as int64 in `TIME_UNITS`."""
-        return self.times.astype("datetime64[s]").astype(np.int64)
-
 
 def is_at_window_end(variable: Variable) -> bool:
     """Whether a diagnostic of the step [t, t + step) belongs to the label t + step."""
@@ -94,9 +88,12 @@ def variable_attributes(variable: Variable) -> dict[str, str]:
     return attributes
 
 
-def flag_attributes() -> dict[str, Any]:
-    """CF attributes of the quality flag."""
-    return {
+def values_of(layout: OutputLayout) -> dict[str, tuple[np.dtype[Any], float | None, dict[str, Any]]]:
+    """State, diagnostics and quality flag, (time, x) each: name -> type, number for a missing value, attributes."""
+    values: dict[str, tuple[np.dtype[Any], float | None, dict[str, Any]]] = {
+        variable.name: (layout.dtype, np.nan, dict(variable_attributes(variable))) for variable in layout.variables
+    }
+    flag = {
         "long_name": "inputs of the step that starts at the label outside the range seen in training",
         "standard_name": "quality_flag",
         "flag_masks": np.array(list(FLAG_MASKS.values()), dtype=np.uint8),
@@ -104,30 +101,17 @@ def flag_attributes() -> dict[str, Any]:
         "comment": "0: all inputs are within the ranges that the model was trained on",
         "coordinates": "lat lon",
     }
+    return {**values, QUALITY_FLAG: (np.dtype(np.uint8), None, flag)}
 
 
-def coordinates(layout: OutputLayout) -> dict[str, tuple[tuple[str, ...], Values, dict[str, str]]]:
-    """Coordinate variables: name -> dimensions, values, attributes."""
-    seconds = layout.seconds()
-    length = round(float(layout.step / np.timedelta64(1, "s")))
-    time_attributes = {
-        "standard_name": "time",
-        "long_name": "time (UTC), start of the step",
-        "units": TIME_UNITS,
-        "calendar": CALENDAR,
-        "axis": "T",
-        "bounds": "time_bnds",
-    }
-    label_attributes = {"long_name": "label of the column"}
-    if layout.x.dtype.kind in "iuf":
-        label_attributes["units"] = "1"
+def coordinates(layout: OutputLayout) -> dict[str, xr.Variable]:
+    """Coordinate variables and the bounds of the times."""
+    start, length = seconds(layout.times), round(float(layout.step / np.timedelta64(1, "s")))
     return {
-        "time": (("time",), seconds, time_attributes),
+        "time": time_labels(layout.times, "start of the step", bounds="time_bnds"),
         # Bounds take units and calendar from their variable (CF 7.1).
-        "time_bnds": (("time", "nv"), np.stack([seconds, seconds + length], axis=1), {}),
-        "x": (("x",), layout.x, label_attributes),
-        "lat": (("x",), layout.latitude, cf_attributes(CATALOGUE["lat"])),
-        "lon": (("x",), layout.longitude, cf_attributes(CATALOGUE["lon"])),
+        "time_bnds": plain(("time", "nv"), np.stack([start, start + length], axis=1), {}),
+        **columns(layout.x, layout.latitude, layout.longitude),
     }
 
 

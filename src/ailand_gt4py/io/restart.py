@@ -8,7 +8,6 @@ added.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import json
@@ -16,15 +15,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import netCDF4
 import numpy as np
+import xarray as xr
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.core.files import whole_file
 from ailand_gt4py.core.times import time_text
-from ailand_gt4py.io.output import Values, variable_attributes
+from ailand_gt4py.core.types import Values
+from ailand_gt4py.io.output import variable_attributes
+from ailand_gt4py.io.whole_files import CALENDAR, columns, plain, read_netcdf, write_netcdf
 from ailand_gt4py.weights.model import ModelVariables, Variable
-from ailand_gt4py.weights.variables import CATALOGUE, cf_attributes
 
 FORMAT = "ailand_gt4py restart 1"
 
@@ -76,22 +75,9 @@ def write_restart(path: Path, restart: Restart, model: ModelVariables, source: s
     Raises:
         RunError: writing failed.
     """
-    with (
-        whole_file(path, "writing the restart file") as temporary,
-        netCDF4.Dataset(temporary, "w", format="NETCDF4") as dataset,
-    ):
-        _fill(dataset, restart, model, source)
-
-
-def _groups(model: ModelVariables) -> tuple[tuple[str, Sequence[Variable]], ...]:
-    """The values of a `Restart` by name, and the variables that they are of."""
-    before = [variable for variable in model.forcing if variable.is_previous]
-    return ("state", model.state), ("diagnostics", model.diagnostics), ("before", before)
-
-
-def _fill(dataset: Any, restart: Restart, model: ModelVariables, source: str) -> None:
-    dataset.setncatts(
-        {
+    data = xr.Dataset(
+        columns(restart.x, restart.latitude, restart.longitude),
+        attrs={
             "Conventions": "CF-1.11",
             "title": "restart file of ailand-column-run",
             "source": source,
@@ -99,23 +85,11 @@ def _fill(dataset: Any, restart: Restart, model: ModelVariables, source: str) ->
             "model_checksum": restart.model_checksum,
             "precision": restart.precision,
             "extra": json.dumps(restart.extra, sort_keys=True),
-        }
+        },
     )
-    dataset.createDimension("x", len(restart.x))
-    time = dataset.createVariable("time", "i8", ())
     # Nanoseconds: the time must come back exactly whatever the model's step is.
-    time.setncatts(
-        {"standard_name": "time", "units": "nanoseconds since 1970-01-01", "calendar": "proleptic_gregorian"}
-    )
-    time[...] = restart.valid_time.astype("datetime64[ns]").astype(np.int64)
-    is_text = restart.x.dtype.kind in "UO"
-    dataset.createVariable("x", str if is_text else restart.x.dtype, ("x",))[:] = (
-        restart.x.astype(object) if is_text else restart.x
-    )
-    for name, values in (("lat", restart.latitude), ("lon", restart.longitude)):
-        variable = dataset.createVariable(name, "f8", ("x",))
-        variable.setncatts(cf_attributes(CATALOGUE[name]))
-        variable[:] = values
+    time = {"standard_name": "time", "units": "nanoseconds since 1970-01-01", "calendar": CALENDAR}
+    data["time"] = plain((), restart.valid_time.astype("datetime64[ns]").astype(np.int64), time)
     for name, group in _groups(model):
         values = getattr(restart, name)
         for index, variable in enumerate(group):
@@ -124,9 +98,14 @@ def _fill(dataset: Any, restart: Restart, model: ModelVariables, source: str) ->
             attributes["coordinates"] = "time lat lon"
             if variable.time_meaning == "window mean":
                 attributes["comment"] = "mean over the step that ended at time"
-            created = dataset.createVariable(variable.name, values.dtype, ("x",), fill_value=np.nan)
-            created.setncatts(attributes)
-            created[:] = values[:, index]
+            data[variable.name] = xr.Variable(("x",), values[:, index], attributes, {"_FillValue": np.nan})
+    write_netcdf(path, data, "writing the restart file")
+
+
+def _groups(model: ModelVariables) -> tuple[tuple[str, Sequence[Variable]], ...]:
+    """The values of a `Restart` by name, and the variables that they are of."""
+    before = [variable for variable in model.forcing if variable.is_previous]
+    return ("state", model.state), ("diagnostics", model.diagnostics), ("before", before)
 
 
 def read_restart(path: Path, model: ModelVariables) -> Restart:
@@ -135,49 +114,39 @@ def read_restart(path: Path, model: ModelVariables) -> Restart:
     Raises:
         InputError: missing or damaged file, not a restart file, or one without a variable that is needed.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; expected a restart file of ailand-column-run")
+    data = read_netcdf(path, FORMAT, "a restart file of ailand-column-run")
     try:
-        with contextlib.closing(netCDF4.Dataset(path, "r")) as dataset:
-            dataset.set_auto_maskandscale(False)
-            return _content(path, dataset, model)
-    except (OSError, RuntimeError, ValueError, AttributeError) as error:
-        if isinstance(error, InputError):
-            raise
+        return Restart(
+            **{name: _values(path, data, name, group) for name, group in _groups(model)},
+            valid_time=np.datetime64(int(data["time"]), "ns"),
+            latitude=data["lat"].values,
+            longitude=data["lon"].values,
+            x=data["x"].values,
+            model_checksum=data.attrs["model_checksum"],
+            precision=data.attrs["precision"],
+            extra=json.loads(data.attrs["extra"]),
+        )
+    except (KeyError, json.JSONDecodeError) as error:
         raise InputError(f"{path}: cannot be read ({' '.join(str(error).split())}); expected a restart file") from error
 
 
-def _content(path: Path, dataset: Any, model: ModelVariables) -> Restart:
-    found = getattr(dataset, "format", "")
-    if found != FORMAT:
-        raise InputError(f"{path}: attribute 'format': found '{found}', expected '{FORMAT}'")
-    groups = {}
-    for name, group in _groups(model):
-        missing = [variable.name for variable in group if variable.name not in dataset.variables]
-        if missing:
-            raise InputError(f"{path}: variable '{missing[0]}' is missing, expected all that the model remembers")
-        fields = [np.asarray(dataset[variable.name][:]) for variable in group]
-        groups[name] = np.stack(fields, axis=1) if fields else np.empty((len(dataset["x"]), 0))
-    restart = Restart(
-        **groups,
-        valid_time=np.datetime64(int(dataset["time"][...]), "ns"),
-        latitude=np.asarray(dataset["lat"][:]),
-        longitude=np.asarray(dataset["lon"][:]),
-        x=np.asarray(dataset["x"][:]),
-        model_checksum=dataset.model_checksum,
-        precision=dataset.precision,
-        extra=json.loads(dataset.extra),
-    )
-    for name, group in _groups(model):
-        # Diagnostics may be missing: no step was made.
-        wrong = np.argwhere(~np.isfinite(groups[name])) if name != "diagnostics" else np.empty(0)
-        if wrong.size:
-            column, index = (int(part) for part in wrong[0])
-            raise InputError(
-                f"{path}: variable '{group[index].name}' is {groups[name][column, index]} in column {column}, "
-                "expected a finite number"
-            )
-    return restart
+def _values(path: Path, data: xr.Dataset, name: str, group: Sequence[Variable]) -> Values:
+    """(n_columns, n_variables) of one of the `_groups`."""
+    missing = [variable.name for variable in group if variable.name not in data.variables]
+    if missing:
+        raise InputError(f"{path}: variable '{missing[0]}' is missing, expected all that the model remembers")
+    if not group:
+        return np.empty((data.sizes["x"], 0))
+    values = np.stack([data[variable.name].values for variable in group], axis=1)
+    # Diagnostics may be missing: no step was made.
+    wrong = np.argwhere(~np.isfinite(values)) if name != "diagnostics" else np.empty(0)
+    if wrong.size:
+        column, index = (int(part) for part in wrong[0])
+        raise InputError(
+            f"{path}: variable '{group[index].name}' is {values[column, index]} in column {column}, "
+            "expected a finite number"
+        )
+    return values
 
 
 def check_model(path: Path, restart: Restart, model_checksum: str, precision: str) -> None:

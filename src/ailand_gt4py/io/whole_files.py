@@ -1,39 +1,60 @@
-"""Files that are there whole or not at all: written under a temporary name and renamed."""
+"""Files that are there whole or not at all: netCDF by xarray, what is in it with CF attributes, and figures."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import netCDF4
 import numpy as np
+import xarray as xr
 
 from ailand_gt4py.core.files import whole_file
-from ailand_gt4py.io.output import CALENDAR, TIME_UNITS
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.weights.variables import CATALOGUE, cf_attributes
 
 #: Values from which on a variable is compressed: a chunk costs more than it saves in small ones.
 LEAST_COMPRESSED = 4096
 
+TIME_UNITS = "seconds since 1970-01-01 00:00:00"
+CALENDAR = "proleptic_gregorian"
+
 #: Pixels per inch of figures that are pictures.
 RESOLUTION = 160
 
 
-def write_netcdf(path: Path, fill: Callable[[Any], None]) -> None:
+def write_netcdf(path: Path, data: xr.Dataset | xr.DataTree, doing: str = "writing the output") -> None:
     """Write a netCDF-4 file; an older one of the name is replaced by the whole new one only.
 
     Args:
-        fill: puts everything into the ``netCDF4.Dataset`` that it is given.
+        doing: for the message.
 
     Raises:
         RunError: writing failed.
     """
-    with (
-        whole_file(path, "writing the output") as temporary,
-        netCDF4.Dataset(temporary, "w", format="NETCDF4") as dataset,
-    ):
-        fill(dataset)
+    with whole_file(path, doing) as temporary:
+        data.to_netcdf(temporary, engine="netcdf4", format="NETCDF4")
+
+
+def read_netcdf(path: Path, file_format: str, what: str) -> xr.Dataset:
+    """Read a whole netCDF file, values as they are stored.
+
+    Args:
+        file_format: what its attribute ``format`` must say. what: what is expected, in words.
+
+    Raises:
+        InputError: no such file, a damaged one, or one of another format.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; expected {what}")
+    try:
+        data = xr.load_dataset(path, engine="netcdf4", decode_cf=False)
+    except (OSError, RuntimeError, ValueError, KeyError, AttributeError) as error:
+        raise InputError(f"{path}: cannot be read ({' '.join(str(error).split())}); expected {what}") from error
+    found = data.attrs.get("format", "")
+    if found != file_format:
+        raise InputError(f"{path}: attribute 'format': found '{found}', expected '{file_format}'")
+    return data
 
 
 def write_figure(path: Path, figure: Any) -> None:
@@ -46,62 +67,52 @@ def write_figure(path: Path, figure: Any) -> None:
         figure.savefig(temporary, dpi=RESOLUTION)
 
 
-def define_columns(dataset: Any, x: np.ndarray, latitude: np.ndarray, longitude: np.ndarray) -> None:
-    """Define the dimension x with the labels and locations of the columns."""
-    dataset.createDimension("x", len(x))
-    is_text = x.dtype.kind in "UO"
-    labels = dataset.createVariable("x", str if is_text else x.dtype.newbyteorder("="), ("x",))
-    labels.long_name = "label of the column"
-    labels[:] = x.astype(object) if is_text else x
-    for name, values in (("lat", latitude), ("lon", longitude)):
-        location = dataset.createVariable(name, "f8", ("x",))
-        location.setncatts(cf_attributes(CATALOGUE[name]))
-        location[:] = values
+def plain(dimensions: Sequence[str], values: Values, attributes: Mapping[str, Any]) -> xr.Variable:
+    """A variable as it is: nothing stands for missing values, nothing is compressed."""
+    values = np.asarray(values)
+    values = values.astype(object) if values.dtype.kind in "UO" else values.astype(values.dtype.newbyteorder("="))
+    return xr.Variable(tuple(dimensions), values, dict(attributes), {"_FillValue": None})
 
 
-def define_times(dataset: Any, times: np.ndarray, meaning: str) -> None:
-    """Define the dimension time with its labels.
+def columns(x: Values, latitude: Values, longitude: Values) -> dict[str, xr.Variable]:
+    """Labels and locations of columns, (n_columns,) each."""
+    attributes = {"long_name": "label of the column", **({"units": "1"} if x.dtype.kind in "iuf" else {})}
+    return {
+        "x": plain(("x",), x, attributes),
+        "lat": plain(("x",), latitude, cf_attributes(CATALOGUE["lat"])),
+        "lon": plain(("x",), longitude, cf_attributes(CATALOGUE["lon"])),
+    }
+
+
+def time_labels(times: Values, meaning: str, **more: str) -> xr.Variable:
+    """The coordinate time.
 
     Args:
-        times: datetime64. meaning: what the label stands for, for people.
+        times: datetime64. meaning: what the label stands for, for people. more: further attributes.
     """
-    dataset.createDimension("time", len(times))
-    variable = dataset.createVariable("time", "i8", ("time",))
-    variable.setncatts(
-        {
-            "standard_name": "time",
-            "long_name": f"time (UTC), {meaning}",
-            "units": TIME_UNITS,
-            "calendar": CALENDAR,
-            "axis": "T",
-        }
-    )
-    variable[:] = np.asarray(times).astype("datetime64[s]").astype(np.int64)
+    attributes = {"standard_name": "time", "long_name": f"time (UTC), {meaning}", "units": TIME_UNITS}
+    return plain(("time",), seconds(times), {**attributes, "calendar": CALENDAR, "axis": "T", **more})
 
 
-def define(
-    dataset: Any, name: str, dimensions: Sequence[str], values: np.ndarray, long_name: str, units: str, **more: Any
-) -> None:
-    """Define a variable over columns, compressed if it is large, NaN where missing.
+def seconds(times: Values) -> Values:
+    """Times as int64 in `TIME_UNITS`."""
+    return np.asarray(times).astype("datetime64[s]").astype(np.int64)
+
+
+def texts(dimension: str, names: Sequence[str], long_name: str) -> xr.Variable:
+    """Names of the indices of a dimension."""
+    return plain((dimension,), np.array(names, dtype=object), {"long_name": long_name})
+
+
+def field(dimensions: Sequence[str], values: Values, long_name: str, units: str, **more: Any) -> xr.Variable:
+    """A variable over columns, compressed if it is large, NaN where missing.
 
     Args:
         more: further attributes; empty ones are left out.
     """
-    is_real = values.dtype.kind == "f"
-    created = dataset.createVariable(
-        name, values.dtype, tuple(dimensions), zlib=values.size >= LEAST_COMPRESSED, complevel=2,
-        fill_value=np.nan if is_real else None,
-    )  # fmt: skip
-    attributes = {"long_name": long_name, "units": units, **more}
-    if "x" in dimensions:
-        attributes["coordinates"] = "lat lon"
-    created.setncatts({key: value for key, value in attributes.items() if not (isinstance(value, str) and not value)})
-    created[...] = values
-
-
-def define_texts(dataset: Any, name: str, dimension: str, texts: Sequence[str], long_name: str) -> None:
-    """Define a dimension whose places have names."""
-    dataset.createDimension(dimension, len(texts))
-    created = dataset.createVariable(name, str, (dimension,))
-    created.long_name = long_name
-    created[:] = np.array(texts, dtype=object)
+    location = {"coordinates": "lat lon"} if "x" in dimensions else {}
+    attributes = {"long_name": long_name, "units": units, **more, **location}
+    attributes = {key: value for key, value in attributes.items() if not (isinstance(value, str) and not value)}
+    fill_value = np.nan if values.dtype.kind == "f" else None
+    encoding = {"_FillValue": fill_value, "zlib": values.size >= LEAST_COMPRESSED, "complevel": 2}
+    return xr.Variable(tuple(dimensions), values, attributes, encoding)

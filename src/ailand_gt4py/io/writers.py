@@ -8,80 +8,105 @@ small shows before anything is computed.
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import errno
 import os
 import shutil
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import netCDF4
 import numpy as np
 
 from ailand_gt4py.core.files import sync_path, writing
-from ailand_gt4py.io.output import QUALITY_FLAG, OutputLayout, Values, coordinates, flag_attributes, variable_attributes
+from ailand_gt4py.core.types import Values
+from ailand_gt4py.io.output import OutputLayout, coordinates, values_of
 
 
-class Writer(Protocol):
-    """An output under way."""
+class Writer(abc.ABC):
+    """An output under way.
+
+    Args:
+        path: temporary name of the file. create: make a new file; False: continue one of the same layout.
+
+    Raises:
+        RunError: the file cannot be made or opened.
+    """
+
+    #: State, diagnostics and quality flag in the file, each (n_steps, n_columns).
+    _values: list[Any]
+
+    def __init__(self, path: Path, layout: OutputLayout, *, create: bool) -> None:
+        self._path, self._layout = path, layout
+        with writing(path, "creating the output" if create else "opening the partial output"):
+            self._open(create)
+
+    @abc.abstractmethod
+    def _open(self, create: bool) -> None:
+        """Open the file and find the variables, with ``create`` after defining all and reserving its space."""
 
     def write(self, first: int, values: Values, flags: Values) -> None:
         """Write rows from `first` on: values (n_rows, n_variables, n_columns), flags uint8 (n_rows, n_columns)."""
+        last = first + len(values)
+        with writing(self._path, f"writing the rows {first} to {last - 1}"):
+            for index, variable in enumerate(self._values[:-1]):
+                variable[first:last] = values[:, index]
+            self._values[-1][first:last] = flags
 
+    @abc.abstractmethod
     def flush(self) -> None:
         """Return when all rows written so far are on the disk."""
 
     def close(self) -> None:
         """Flush and close."""
+        self.flush()
 
 
-class NetcdfWriter:
+class NetcdfWriter(Writer):
     """Output as one netCDF-4 file; see the module for how it survives being killed."""
 
-    def __init__(self, path: Path, layout: OutputLayout, *, create: bool) -> None:
-        self._path, self._names = path, [variable.name for variable in layout.variables]
-        with writing(path, "creating the output" if create else "opening the partial output"):
-            self._dataset = netCDF4.Dataset(path, "w" if create else "r+", format="NETCDF4")
-            try:
-                self._dataset.set_auto_maskandscale(False)
-                if create:
-                    self._define(layout)
-                self._values = [self._dataset[name] for name in [*self._names, QUALITY_FLAG]]
-                for variable in self._values:
-                    # No chunk cache: a block is written as it comes, and memory does not grow.
-                    variable.set_var_chunk_cache(size=1, nelems=1)
-                if create:
-                    self._reserve(layout)
-            except BaseException:
-                with contextlib.suppress(RuntimeError):  # the first error is the one to report
-                    self._dataset.close()
-                raise
+    def _open(self, create: bool) -> None:
+        self._dataset = netCDF4.Dataset(self._path, "w" if create else "r+", format="NETCDF4")
+        try:
+            self._dataset.set_auto_maskandscale(False)
+            if create:
+                self._define()
+            self._values = [self._dataset[name] for name in values_of(self._layout)]
+            for variable in self._values:
+                # No chunk cache: a block is written as it comes, and memory does not grow.
+                variable.set_var_chunk_cache(size=1, nelems=1)
+            if create:
+                self._reserve()
+        except BaseException:
+            with contextlib.suppress(RuntimeError):  # the first error is the one to report
+                self._dataset.close()
+            raise
 
-    def _define(self, layout: OutputLayout) -> None:
-        dataset: Any = self._dataset
+    def _define(self) -> None:
+        dataset, layout = self._dataset, self._layout
         dataset.set_fill_off()  # every value is written; filling would write everything twice
         dataset.setncatts(layout.attributes)
         for name, length in (("time", layout.shape[0]), ("x", layout.shape[1]), ("nv", 2)):
             dataset.createDimension(name, length)
-        for name, (dimensions, values, attributes) in coordinates(layout).items():
-            kind: Any = str if values.dtype.kind in "UO" else values.dtype
-            coordinate = dataset.createVariable(name, kind, dimensions, contiguous=kind is not str)
-            coordinate.setncatts(attributes)
-            coordinate[...] = values.astype(object) if kind is str else values
-        for variable in layout.variables:
-            created = dataset.createVariable(
-                variable.name, layout.dtype, ("time", "x"), chunksizes=layout.chunks, fill_value=np.nan
+        for name, variable in coordinates(layout).items():
+            kind: Any = str if variable.dtype == object else variable.dtype
+            coordinate = dataset.createVariable(name, kind, tuple(map(str, variable.dims)), contiguous=kind is not str)
+            coordinate.setncatts(variable.attrs)
+            coordinate[...] = variable.values
+        for name, (dtype, fill_value, attributes) in values_of(layout).items():
+            created: Any = dataset.createVariable(
+                name, dtype, ("time", "x"), chunksizes=layout.chunks, fill_value=fill_value
             )
-            created.setncatts(variable_attributes(variable))
-        flag = dataset.createVariable(QUALITY_FLAG, np.uint8, ("time", "x"), chunksizes=layout.chunks)
-        flag.setncatts(flag_attributes())
+            created.setncatts(attributes)
         dataset.set_auto_maskandscale(False)
 
-    def _reserve(self, layout: OutputLayout) -> None:
+    def _reserve(self) -> None:
         """Give every chunk its place: touch each of them, then ask the file system for all the bytes."""
+        (n_rows, n_columns), chunks = self._layout.shape, self._layout.chunks
         for variable in self._values:
-            for row in range(0, layout.shape[0], layout.chunks[0]):
-                for column in range(0, layout.shape[1], layout.chunks[1]):
+            for row in range(0, n_rows, chunks[0]):
+                for column in range(0, n_columns, chunks[1]):
                     variable[row, column] = 0
         self._dataset.sync()
         descriptor = os.open(self._path, os.O_RDWR)
@@ -92,13 +117,6 @@ class NetcdfWriter:
                 raise
         finally:
             os.close(descriptor)
-
-    def write(self, first: int, values: Values, flags: Values) -> None:
-        last = first + len(values)
-        with writing(self._path, f"writing the rows {first} to {last - 1}"):
-            for index, variable in enumerate(self._values[:-1]):
-                variable[first:last] = values[:, index]
-            self._values[-1][first:last] = flags
 
     def flush(self) -> None:
         with writing(self._path, "writing"):
@@ -112,54 +130,44 @@ class NetcdfWriter:
                 sync_path(self._path)
 
 
-class ZarrWriter:
+class ZarrWriter(Writer):
     """Output as a zarr store (format 2, consolidated metadata): one file for each chunk, written whole."""
 
-    def __init__(self, path: Path, layout: OutputLayout, *, create: bool) -> None:
+    def _open(self, create: bool) -> None:
         import zarr  # takes its time, and most runs write netCDF
 
-        self._path, self._layout = path, layout
         self._chunks_to_sync: set[int] = set()
-        with writing(path, "creating the output" if create else "opening the partial output"):
-            self._group = zarr.open_group(str(path), mode="w" if create else "r+", zarr_format=2)
-            if create:
-                self._define(layout)
-                zarr.consolidate_metadata(self._group.store, zarr_format=2)
-            for leftover in path.glob("*/*.partial"):  # of a process that was killed while it wrote a chunk
-                leftover.unlink()
-            names = [*(variable.name for variable in layout.variables), QUALITY_FLAG]
-            self._values: list[Any] = [self._group[name] for name in names]
+        self._group = zarr.open_group(str(self._path), mode="w" if create else "r+", zarr_format=2)
+        if create:
+            self._define()
+            zarr.consolidate_metadata(self._group.store, zarr_format=2)
+        for leftover in self._path.glob("*/*.partial"):  # of a process that was killed while it wrote a chunk
+            leftover.unlink()
+        self._values = [self._group[name] for name in values_of(self._layout)]
 
-    def _define(self, layout: OutputLayout) -> None:
+    def _define(self) -> None:
+        layout = self._layout
         self._group.update_attributes(layout.attributes)
-        for name, (dimensions, values, attributes) in coordinates(layout).items():
-            fixed = values.astype(str) if values.dtype.kind == "O" else values
+        for name, variable in coordinates(layout).items():
+            fixed = variable.values.astype(str) if variable.dtype == object else variable.values
             array = self._group.create_array(
                 name, shape=fixed.shape, chunks=fixed.shape, dtype=fixed.dtype, fill_value=None,
-                attributes={"_ARRAY_DIMENSIONS": list(dimensions), **attributes},
+                attributes={"_ARRAY_DIMENSIONS": list(variable.dims), **variable.attrs},
             )  # fmt: skip
             array[...] = fixed
-        for variable in layout.variables:
+        for name, (dtype, fill_value, attributes) in values_of(layout).items():
+            plain = {
+                key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in attributes.items()
+            }
             self._group.create_array(
-                variable.name, shape=layout.shape, chunks=layout.chunks, dtype=layout.dtype, fill_value=np.nan,
-                attributes={"_ARRAY_DIMENSIONS": ["time", "x"], **variable_attributes(variable)},
+                name, shape=layout.shape, chunks=layout.chunks, dtype=dtype, fill_value=fill_value,
+                attributes={"_ARRAY_DIMENSIONS": ["time", "x"], **plain},
             )  # fmt: skip
-        flag = {
-            name: value.tolist() if isinstance(value, np.ndarray) else value
-            for name, value in flag_attributes().items()
-        }
-        self._group.create_array(
-            QUALITY_FLAG, shape=layout.shape, chunks=layout.chunks, dtype=np.uint8, fill_value=None,
-            attributes={"_ARRAY_DIMENSIONS": ["time", "x"], **flag},
-        )  # fmt: skip
 
     def write(self, first: int, values: Values, flags: Values) -> None:
-        last, rows = first + len(values), self._layout.chunks[0]
-        with writing(self._path, f"writing the rows {first} to {last - 1}"):
-            for index, array in enumerate(self._values[:-1]):
-                array[first:last] = values[:, index]
-            self._values[-1][first:last] = flags
-        self._chunks_to_sync.update(range(first // rows, (last - 1) // rows + 1))
+        super().write(first, values, flags)
+        rows = self._layout.chunks[0]
+        self._chunks_to_sync.update(range(first // rows, (first + len(values) - 1) // rows + 1))
 
     def flush(self) -> None:
         with writing(self._path, "writing"):
@@ -171,9 +179,6 @@ class ZarrWriter:
                         sync_path(file)
                 sync_path(directory)
         self._chunks_to_sync.clear()
-
-    def close(self) -> None:
-        self.flush()
 
 
 def open_writer(path: Path, suffix: str, layout: OutputLayout, *, create: bool) -> Writer:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from ailand_gt4py.io.period import Period
-from ailand_gt4py.io.whole_files import define, define_columns, define_texts, define_times, write_netcdf
+from ailand_gt4py.io.whole_files import columns, field, texts, time_labels, write_netcdf
 from ailand_gt4py.sensitivity.composites import HEMISPHERES, SEASONS, by_hemisphere, by_season
 from ailand_gt4py.sensitivity.derivatives import Derivatives
 from ailand_gt4py.sensitivity.quantities import Quantity, derivative_name, units_of_derivative
@@ -28,43 +28,49 @@ def write(path: Path, found: Derivatives, period: Period, attributes: dict[str, 
         RunError: writing failed.
     """
 
-    def fill(dataset: Any) -> None:
-        dataset.setncatts(attributes)
-        define_columns(dataset, period.x, period.latitude, period.longitude)
-        define_times(dataset, found.times, "start of the step")
-        define(
-            dataset, "outside_training_range", ("time", "x"), found.outside.astype(np.uint8),
-            "inputs of the step outside the range seen in training", "1",
-            comment="1: some input is outside; 0: none",
-        )  # fmt: skip
-        seasons = _group(dataset, SEASON_GROUP, "means over the times of a season, of each column")
-        hemispheres = _group(dataset, HEMISPHERE_GROUP, "means over the times of a season and a hemisphere's columns")
-        define_texts(hemispheres, "hemisphere", "hemisphere", HEMISPHERES, "hemisphere of the columns")
-        for output, one in enumerate(found.outputs):
-            for by, other in enumerate(found.inputs):
-                values, name = found.values[output, by], derivative_name(one.name, other.name)
-                text, units = _long_name(one, other), units_of_derivative(one.units, other.units)
-                define(
-                    dataset, name, ("time", "x"), values, text, units,
-                    output_spread=one.spread, input_spread=other.spread,
-                    comment=_SPREAD_OF_LOGARITHM if other.variable.normalisation.is_logarithmic else "",
-                )  # fmt: skip
-                mean = by_season(values, found.times).astype(values.dtype)
-                define(seasons, name, ("season", "x"), mean, f"{text}, mean", units, cell_methods="time: mean")
-                mean = by_hemisphere(values, found.times, found.latitude).astype(values.dtype)
-                define(hemispheres, name, ("hemisphere", "season"), mean, f"{text}, mean", units)
-
-    write_netcdf(path, fill)
+    data = xr.Dataset(attrs=attributes)
+    data.update(columns(period.x, period.latitude, period.longitude))
+    data["time"] = time_labels(found.times, "start of the step")
+    data["outside_training_range"] = field(
+        ("time", "x"),
+        found.outside.astype(np.uint8),
+        "inputs of the step outside the range seen in training",
+        "1",
+        comment="1: some input is outside; 0: none",
+    )
+    seasons = _group("means over the times of a season, of each column")
+    hemispheres = _group("means over the times of a season and a hemisphere's columns")
+    hemispheres["hemisphere"] = texts("hemisphere", HEMISPHERES, "hemisphere of the columns")
+    for output, one in enumerate(found.outputs):
+        for by, other in enumerate(found.inputs):
+            values, name = found.values[output, by], derivative_name(one.name, other.name)
+            text, units = _long_name(one, other), units_of_derivative(one.units, other.units)
+            is_logarithmic = other.variable.normalisation.is_logarithmic
+            data[name] = field(
+                ("time", "x"),
+                values,
+                text,
+                units,
+                output_spread=one.spread,
+                input_spread=other.spread,
+                comment=_SPREAD_OF_LOGARITHM if is_logarithmic else "",
+            )
+            mean = by_season(values, found.times).astype(values.dtype)
+            seasons[name] = field(("season", "x"), mean, f"{text}, mean", units, cell_methods="time: mean")
+            mean = by_hemisphere(values, found.times, found.latitude).astype(values.dtype)
+            hemispheres[name] = field(("hemisphere", "season"), mean, f"{text}, mean", units)
+    groups = {"/": data, f"/{SEASON_GROUP}": seasons, f"/{HEMISPHERE_GROUP}": hemispheres}
+    write_netcdf(path, xr.DataTree.from_dict(groups))
 
 
 _SPREAD_OF_LOGARITHM = "input_spread is of the logarithm of the input: a relative change"
 
 
-def _group(dataset: Any, name: str, what: str) -> Any:
-    group = dataset.createGroup(name)
-    group.comment = f"{what}; missing where no derivative of the season has a meaning"
-    define_texts(group, "season", "season", SEASONS, "months of the season")
-    return group
+def _group(what: str) -> xr.Dataset:
+    return xr.Dataset(
+        {"season": texts("season", SEASONS, "months of the season")},
+        attrs={"comment": f"{what}; missing where no derivative of the season has a meaning"},
+    )
 
 
 def _long_name(output: Quantity, by: Quantity) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from ailand_gt4py.core.text_table import aligned
 from ailand_gt4py.io.period import Period
-from ailand_gt4py.io.whole_files import define, define_columns, define_texts, define_times, write_netcdf
+from ailand_gt4py.io.whole_files import columns, field, texts, time_labels, write_netcdf
 from ailand_gt4py.uncertainty.linearity import CLASSES, classes
 from ailand_gt4py.uncertainty.monte_carlo import MonteCarlo
 from ailand_gt4py.uncertainty.propagation import SOURCES, Propagation
@@ -41,48 +41,52 @@ def write(
     run = np.concatenate([linear.states, linear.diagnostics], axis=2)
     deviations = linear.deviations
     over = ("time", "x")
-
-    def fill(dataset: Any) -> None:
-        dataset.setncatts(attributes)
-        define_columns(dataset, period.x, period.latitude, period.longitude)
-        define_times(dataset, period.ends, "end of the step; fluxes are means over the step")
-        define_texts(dataset, "source", "source", SOURCES, "source of errors")
-        for position, variable in enumerate((*model.state, *model.diagnostics)):
-            name, units, text = variable.name, variable.units, variable.long_name or variable.name
-            define(dataset, name, over, _single(run[..., position]), text, units, standard_name=variable.standard_name)
-            define(
-                dataset, f"{name}_error", over, _single(deviations[..., position]),
-                f"standard deviation of the error of {name}, to first order", units,
-            )  # fmt: skip
-            define(
-                dataset, f"{name}_error_share", ("source", *over), _single(_shares(variances[..., position])),
-                f"part of the variance of the error of {name}, by source", "1",
-            )  # fmt: skip
-            if members is not None:
-                define(
-                    dataset, f"{name}_member_error", over, _single(members.deviation[..., position]),
-                    f"standard deviation of {name} over the members of a Monte Carlo run", units,
-                )  # fmt: skip
-                define(
-                    dataset, f"{name}_member_mean", over, _single(members.mean[..., position]),
-                    f"mean of {name} over the members of a Monte Carlo run", units,
-                )  # fmt: skip
+    data = xr.Dataset(attrs=attributes)
+    data.update(columns(period.x, period.latitude, period.longitude))
+    data["time"] = time_labels(period.ends, "end of the step; fluxes are means over the step")
+    data["source"] = texts("source", SOURCES, "source of errors")
+    for position, variable in enumerate((*model.state, *model.diagnostics)):
+        name, units, text = variable.name, variable.units, variable.long_name or variable.name
+        data[name] = field(over, _single(run[..., position]), text, units, standard_name=variable.standard_name)
+        data[f"{name}_error"] = field(
+            over,
+            _single(deviations[..., position]),
+            f"standard deviation of the error of {name}, to first order",
+            units,
+        )
+        data[f"{name}_error_share"] = field(
+            ("source", *over),
+            _single(_shares(variances[..., position])),
+            f"part of the variance of the error of {name}, by source",
+            "1",
+        )
         if members is not None:
-            dataset.members = np.int32(members.n_members)
-            define(
-                dataset, "condition", over, classes(members).astype(np.uint8), "condition of the members", "1",
-                flag_values=np.arange(len(CLASSES), dtype=np.uint8),
-                flag_meanings=" ".join(name.replace(" ", "_") for name in CLASSES),
-            )  # fmt: skip
-        names = [variable.name for variable in model.state]
-        define_texts(dataset, "state", "state", names, "name of a state")
-        define_texts(dataset, "other_state", "other_state", names, "name of a state")
-        define(
-            dataset, "error_correlation", ("x", "state", "other_state"), _single(correlations(linear.covariance)),
-            "correlation of the errors of two states after the last step, to first order", "1",
-        )  # fmt: skip
-
-    write_netcdf(path, fill)
+            for suffix, values, what in (
+                ("error", members.deviation, "standard deviation"),
+                ("mean", members.mean, "mean"),
+            ):
+                text = f"{what} of {name} over the members of a Monte Carlo run"
+                data[f"{name}_member_{suffix}"] = field(over, _single(values[..., position]), text, units)
+    if members is not None:
+        data.attrs["members"] = np.int32(members.n_members)
+        data["condition"] = field(
+            over,
+            classes(members).astype(np.uint8),
+            "condition of the members",
+            "1",
+            flag_values=np.arange(len(CLASSES), dtype=np.uint8),
+            flag_meanings=" ".join(name.replace(" ", "_") for name in CLASSES),
+        )
+    names = [variable.name for variable in model.state]
+    for dimension in ("state", "other_state"):
+        data[dimension] = texts(dimension, names, "name of a state")
+    data["error_correlation"] = field(
+        ("x", "state", "other_state"),
+        _single(correlations(linear.covariance)),
+        "correlation of the errors of two states after the last step, to first order",
+        "1",
+    )
+    write_netcdf(path, data)
 
 
 def _single(values: np.ndarray) -> np.ndarray:
