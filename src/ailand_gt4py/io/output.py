@@ -16,7 +16,7 @@ import xarray as xr
 from ailand_gt4py.core.errors import RunError
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io.whole_files import columns, plain, seconds, time_labels
-from ailand_gt4py.weights.model import Model, Variable
+from ailand_gt4py.weights.model import Variable
 from ailand_gt4py.weights.variables import cf_attributes
 
 #: Bits of `quality_flag`: which inputs of the step that starts at the row's label are outside the training range.
@@ -112,31 +112,6 @@ def coordinates(layout: OutputLayout) -> dict[str, xr.Variable]:
         # Bounds take units and calendar from their variable (CF 7.1).
         "time_bnds": plain(("time", "nv"), np.stack([start, start + length], axis=1), {}),
         **columns(layout.x, layout.latitude, layout.longitude),
-    }
-
-
-def global_attributes(
-    model: Model, checksum: str, version: str, history: list[str], backend: str, precision: str
-) -> dict[str, str]:
-    """Global attributes of an output file.
-
-    Args:
-        history: lines; the first says when and with which command.
-    """
-    name = model.provenance.get("title") or model.provenance.get("name") or f"{model.architecture} network"
-    references = ["doi:10.5194/gmd-18-921-2025 (aiLand)", model.provenance.get("citation", "")]
-    return {
-        "Conventions": "CF-1.11",
-        "title": "land surface simulated by aiLand, an emulator of ecLand",
-        "source": (
-            f"ailand_gt4py {version}; model: {name}, architecture {model.architecture}, "
-            f"{model.parameter_count} parameters, checksum {checksum}"
-        ),
-        "history": "\n".join(history),
-        "references": "; ".join(text for text in references if text),
-        "backend": backend,
-        "precision": precision,
-        "model_checksum": checksum,
     }
 
 

@@ -6,7 +6,6 @@ import datetime
 from collections.abc import Sequence
 
 import ailand_gt4py
-from ailand_gt4py.io.output import global_attributes
 from ailand_gt4py.weights.model import Model
 from ailand_gt4py.weights.schema import checksum
 
@@ -24,6 +23,19 @@ def attributes(
     Args:
         title: of the file; None: that of a run. command: that made it. notes: sentences on the input.
     """
-    history = [f"{now()}: {command}", *notes]
-    result = global_attributes(model, checksum(model), ailand_gt4py.__version__, history, backend, precision)
-    return result if title is None else {**result, "title": title}
+    name = model.provenance.get("title") or model.provenance.get("name") or f"{model.architecture} network"
+    references = ["doi:10.5194/gmd-18-921-2025 (aiLand)", model.provenance.get("citation", "")]
+    found = checksum(model)
+    return {
+        "Conventions": "CF-1.11",
+        "title": title or "land surface simulated by aiLand, an emulator of ecLand",
+        "source": (
+            f"ailand_gt4py {ailand_gt4py.__version__}; model: {name}, architecture {model.architecture}, "
+            f"{model.parameter_count} parameters, checksum {found}"
+        ),
+        "history": "\n".join([f"{now()}: {command}", *notes]),
+        "references": "; ".join(text for text in references if text),
+        "backend": backend,
+        "precision": precision,
+        "model_checksum": found,
+    }

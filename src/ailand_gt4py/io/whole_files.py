@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.files import whole_file
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.weights.variables import CATALOGUE, cf_attributes
