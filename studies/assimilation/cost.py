@@ -1,10 +1,10 @@
-"""What one analysis of the extended Kalman filter costs, by the way to its Jacobian.
+"""What one analysis of the extended Kalman filter costs, by the mode of its Jacobian.
 
     python -m studies.assimilation.cost
 
 One window of 24 h: the run of the background, the Jacobians for swvl1-3 of 2 m temperature and humidity every six hours
 and of soil moisture every twelve, the analysis, and the run from it. The columns are those of the example, repeated,
-with errors in soil moisture. All ways take turns; printed are medians, and their ratio to finite differences. Beside
+with errors in soil moisture. All modes take turns; printed are medians, and their ratio to finite differences. Beside
 the tangent-linear of all control variables at once is that of one after another. With --all-states the control
 variables are the whole state of the model, which no analysis takes: then the Jacobians alone are timed.
 """
@@ -21,12 +21,12 @@ import numpy as np
 
 from ailand_gt4py import read_model
 from ailand_gt4py.assimilation.control import Control, make_control
-from ailand_gt4py.assimilation.filters import SimplifiedExtendedKalmanFilter
+from ailand_gt4py.assimilation.filters import Setup, SimplifiedExtendedKalmanFilter
+from ailand_gt4py.assimilation.jacobians import MODES, by_finite_differences
 from ailand_gt4py.assimilation.screening import Bounds
-from ailand_gt4py.assimilation.sensitivity import WAYS, by_finite_differences
 from ailand_gt4py.assimilation.settings import Errors
 from ailand_gt4py.assimilation.twin import TwinSettings, is_observed
-from ailand_gt4py.assimilation.window import Schedule, Sight, equivalents, run_window
+from ailand_gt4py.assimilation.window import Observation, Schedule, equivalents, run_window
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.evaluation.columns import read_columns
 from ailand_gt4py.observations.registry import Columns, make_operator
@@ -81,7 +81,7 @@ def main() -> None:
     operators = {kind: make_operator(kind, Columns(model, static)) for kind in settings.observations}
     schedule = Schedule(
         tuple(
-            Sight(step, operator)
+            Observation(step, operator)
             for step in range(1, STEPS + 1)
             for kind, operator in operators.items()
             if is_observed(kind, step, model.step_seconds)
@@ -92,14 +92,13 @@ def main() -> None:
     background = control.put(state, wrong)
     covariance = np.tile(settings.errors.of_background(control), (n_columns, 1, 1))
     bounds = Bounds(model, static, control, settings.limits)
-    ways = [*WAYS, ONE_BY_ONE]
+    setup = Setup(control, Errors(), settings.screening, bounds)
+    modes = [*MODES, ONE_BY_ONE]
     one_by_one = OneByOne(emulator)
 
-    def window(way: str) -> float:
-        runner, name = (one_by_one, "tangent-linear") if way == ONE_BY_ONE else (emulator, way)
-        run = SimplifiedExtendedKalmanFilter(
-            runner, prepared, background, control, covariance, Errors(), settings.screening, bounds, name
-        )
+    def window(mode: str) -> float:
+        runner, name = (one_by_one, "tangent-linear") if mode == ONE_BY_ONE else (emulator, mode)
+        run = SimplifiedExtendedKalmanFilter(runner, prepared, background, setup, covariance, name)
         begin = time.perf_counter()
         run.run(forcing, schedule, observations)
         return time.perf_counter() - begin
@@ -111,14 +110,14 @@ def main() -> None:
         wanted = Control(tuple(variable.name for variable in model.state), tuple(range(len(model.state))))
         extra = {variable.name: PERTURBATION * variable.normalisation.scale for variable in model.state}
 
-    def jacobian(way: str) -> float:
+    def jacobian(mode: str) -> float:
         begin = time.perf_counter()
-        if way == ONE_BY_ONE:
-            WAYS["tangent-linear"](one_by_one, prepared, trajectory, schedule, wanted)
-        elif way == BASE and extra:
+        if mode == ONE_BY_ONE:
+            MODES["tangent-linear"](one_by_one, prepared, trajectory, schedule, wanted)
+        elif mode == BASE and extra:
             by_finite_differences(emulator, prepared, trajectory, schedule, wanted, extra)
         else:
-            WAYS[way](emulator, prepared, trajectory, schedule, wanted)
+            MODES[mode](emulator, prepared, trajectory, schedule, wanted)
         return time.perf_counter() - begin
 
     def step() -> float:
@@ -132,7 +131,7 @@ def main() -> None:
     times: dict[tuple[str, str], list[float]] = {}
     steps = []
     for number in range(arguments.repeat + 1):
-        found = {(part, way): what(way) for way in ways for part, (_, what) in parts.items()}
+        found = {(part, mode): what(mode) for mode in modes for part, (_, what) in parts.items()}
         own_step = step()
         if number:  # the first round compiles and warms up
             steps.append(own_step)
@@ -140,10 +139,10 @@ def main() -> None:
                 times.setdefault(key, []).append(seconds)
     print(f"{n_columns} columns, {schedule.size} observations in each; one step of the model {median(steps)}")
     for part, (words, _) in parts.items():
-        for way in ways:
-            seconds = np.array(times[part, way])
+        for mode in modes:
+            seconds = np.array(times[part, mode])
             ratio, of_steps = np.median(seconds / np.array(times[part, BASE])), np.median(seconds / np.array(steps))
-            print(f"{words}, {way}: {median(times[part, way])}, {ratio:.2f} of {BASE}, {of_steps:.1f} steps")
+            print(f"{words}, {mode}: {median(times[part, mode])}, {ratio:.2f} of {BASE}, {of_steps:.1f} steps")
 
 
 def median(seconds: list[float]) -> str:

@@ -16,7 +16,7 @@ from ailand_gt4py.assimilation.perturbations import (
     perturbed_weather,
     weather_noise,
 )
-from ailand_gt4py.assimilation.settings import OBSERVATION_ERRORS, Limits, Screening, TwinSettings
+from ailand_gt4py.assimilation.settings import Limits, Screening, TwinSettings, observation_errors
 from ailand_gt4py.cli.assimilate import Options
 from ailand_gt4py.cli.options import parse
 from ailand_gt4py.core.errors import InputError
@@ -110,11 +110,11 @@ def test_settings_are_changed_by_name_and_nothing_else() -> None:
         "--set", "errors.observation.ssm=0.03", "--set", "limits.plant_range_from=3", "--set",
         "screening.largest_departure=4",
     )  # fmt: skip
-    assert found.errors.observation == {**OBSERVATION_ERRORS, "ssm": 0.03}
+    assert found.errors.observation == {**observation_errors(), "ssm": 0.03}
     assert found.limits.plant_range_from == 3.0
     assert found.screening.largest_departure == 4.0
     assert found.errors.model == TwinSettings().errors.model
-    assert TwinSettings().errors.observation["ssm"] == OBSERVATION_ERRORS["ssm"]
+    assert TwinSettings().errors.observation["ssm"] == observation_errors()["ssm"]
     assert found.replace(errors=TwinSettings().errors, limits=Limits(), screening=Screening()) == TwinSettings()
 
 
@@ -146,7 +146,7 @@ def test_a_file_changes_what_it_names_and_the_command_line_wins(tmp_path: Path) 
     path = tmp_path / "settings.yaml"
     path.write_text("errors: {observation: {ssm: 0.03, t2m: 2}}\nlimits:\n  driest: 0.02\n", encoding="utf-8")
     found = changed("--config", str(path), "--set", "errors.observation.t2m=1.5", "--background-error", "constant")
-    assert found.errors.observation == {**OBSERVATION_ERRORS, "ssm": 0.03, "t2m": 1.5}
+    assert found.errors.observation == {**observation_errors(), "ssm": 0.03, "t2m": 1.5}
     assert found.errors.covariance == "constant"
     assert found.limits == TwinSettings().limits.replace(driest=0.02)
     assert found.screening == TwinSettings().screening

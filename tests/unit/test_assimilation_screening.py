@@ -9,12 +9,12 @@ from linear_land import land_model
 from ailand_gt4py.assimilation.control import make_control
 from ailand_gt4py.assimilation.screening import REASONS, Bounds, screened, with_missing
 from ailand_gt4py.assimilation.settings import Limits, Screening
-from ailand_gt4py.assimilation.window import Schedule, Sight, Trajectory
+from ailand_gt4py.assimilation.window import Observation, Schedule, Trajectory
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.observations.soil_moisture import SurfaceSoilMoisture
 
 MODEL = land_model()
-SCHEDULE = Schedule((Sight(1, SurfaceSoilMoisture(MODEL)), Sight(2, SurfaceSoilMoisture(MODEL))))
+SCHEDULE = Schedule((Observation(1, SurfaceSoilMoisture(MODEL)), Observation(2, SurfaceSoilMoisture(MODEL))))
 
 
 def reasons(departures, expected=0.1, soil=290.0, snow=0.0, screening: Screening | None = None) -> np.ndarray:

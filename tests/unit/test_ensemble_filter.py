@@ -10,12 +10,12 @@ from linear_land import LinearLand, land_model, make_land
 
 from ailand_gt4py.assimilation.control import make_control
 from ailand_gt4py.assimilation.ensemble_filter import analyse_ensemble
-from ailand_gt4py.assimilation.filters import EnsembleFilter, SimplifiedExtendedKalmanFilter
+from ailand_gt4py.assimilation.filters import EnsembleFilter, Setup, SimplifiedExtendedKalmanFilter
 from ailand_gt4py.assimilation.perturbations import WeatherErrors
 from ailand_gt4py.assimilation.screening import Bounds
 from ailand_gt4py.assimilation.sekf import analyse
 from ailand_gt4py.assimilation.settings import Errors, Limits, Screening
-from ailand_gt4py.assimilation.window import Schedule, Sight
+from ailand_gt4py.assimilation.window import Observation, Schedule
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.observations.screen import ScreenTemperature
 from ailand_gt4py.observations.soil_moisture import SurfaceSoilMoisture
@@ -118,8 +118,8 @@ def make_filter(n_members: int, n_columns: int, weather: WeatherErrors, model_er
     )
     bounds = Bounds(model, land.static, control, Limits(plant_range_from=4.0))
     return EnsembleFilter(
-        LinearLand(model, n_members * n_columns), land.static, members, control, errors,
-        Screening(largest_departure=np.inf), bounds, weather, random, relaxation=0.0,
+        LinearLand(model, n_members * n_columns), land.static, members,
+        Setup(control, errors, Screening(largest_departure=np.inf), bounds), weather, random, relaxation=0.0,
     )  # fmt: skip
 
 
@@ -133,11 +133,11 @@ def test_a_window_of_the_ensemble_is_one_of_the_extended_filter_with_the_samples
     errors = Errors(emulator=dict.fromkeys(("t2m", "ssm"), 0.0))
     bounds = Bounds(model, land.static, control, Limits(plant_range_from=4.0))
     extended = SimplifiedExtendedKalmanFilter(
-        LinearLand(model, n_columns), land.static, members.mean(axis=0), control, covariance_of(members[..., :3]),
-        errors, Screening(largest_departure=np.inf), bounds,
+        LinearLand(model, n_columns), land.static, members.mean(axis=0),
+        Setup(control, errors, Screening(largest_departure=np.inf), bounds), covariance_of(members[..., :3]),
     )  # fmt: skip
     operators = (ScreenTemperature(model), SurfaceSoilMoisture(model))
-    schedule = Schedule(tuple(Sight(step, operator) for step in (2, 4) for operator in operators))
+    schedule = Schedule(tuple(Observation(step, operator) for step in (2, 4) for operator in operators))
     result = run.run(land.forcing, schedule, np.tile([288.0, 0.3, 288.0, 0.3], (n_columns, 1)))
     expected = extended.run(land.forcing, schedule, np.tile([288.0, 0.3, 288.0, 0.3], (n_columns, 1)))
     assert np.abs(expected.increment).max() > 1e-3

@@ -8,12 +8,12 @@ from linear_land import SEEN, STEP, LinearLand, land_model, make_land
 
 import ailand_gt4py
 from ailand_gt4py.assimilation.control import make_control, root_zone
-from ailand_gt4py.assimilation.filters import SimplifiedExtendedKalmanFilter
+from ailand_gt4py.assimilation.filters import Setup, SimplifiedExtendedKalmanFilter
+from ailand_gt4py.assimilation.jacobians import MODES, by_finite_differences, by_tangent_linear
 from ailand_gt4py.assimilation.screening import Bounds
 from ailand_gt4py.assimilation.sekf import analyse, forecast_covariance
-from ailand_gt4py.assimilation.sensitivity import WAYS, by_finite_differences, by_tangent_linear
 from ailand_gt4py.assimilation.settings import Errors, Limits, Screening
-from ailand_gt4py.assimilation.window import Schedule, Sight, equivalents, run_window
+from ailand_gt4py.assimilation.window import Observation, Schedule, equivalents, run_window
 from ailand_gt4py.core.errors import InputError, RunError
 from ailand_gt4py.observations.screen import ScreenHumidity, ScreenTemperature
 from ailand_gt4py.observations.soil_moisture import SurfaceSoilMoisture
@@ -117,7 +117,7 @@ def test_chi_square_is_one_where_the_errors_are_right_and_only_there(believed: f
 
 def schedule_of(steps: tuple[int, ...]) -> Schedule:
     operators = (ScreenTemperature(MODEL), ScreenHumidity(MODEL), SurfaceSoilMoisture(MODEL))
-    return Schedule(tuple(Sight(step, operator) for step in steps for operator in operators))
+    return Schedule(tuple(Observation(step, operator) for step in steps for operator in operators))
 
 
 @pytest.mark.parametrize("names", [("swvl1", "swvl2", "swvl3"), ("swvl3", "stl1")])
@@ -125,7 +125,7 @@ def test_all_ways_give_one_jacobian(names: tuple[str, ...]) -> None:
     land, control = make_land(6, 4), make_control(MODEL, names)
     emulator, schedule = LinearLand(MODEL, 6), schedule_of((1, 3, 4))
     trajectory = run_window(emulator, land.static, land.forcing, land.state)
-    found = {name: way(emulator, land.static, trajectory, schedule, control) for name, way in WAYS.items()}
+    found = {name: way(emulator, land.static, trajectory, schedule, control) for name, way in MODES.items()}
     by_hand = np.linalg.matrix_power(STEP, 4)[np.ix_(control.positions, control.positions)]
     for result in found.values():
         np.testing.assert_allclose(result.end, np.tile(by_hand, (6, 1, 1)), rtol=1e-9, atol=1e-12)
@@ -154,7 +154,7 @@ def real_case(steps: int = 2):
     forcing = np.stack([ordinary(model.forcing) for _ in range(steps)])
     emulator = ailand_gt4py.Emulator(model, 5, "embedded", "float64")
     operators = (ScreenTemperature(model), ScreenHumidity(model), SurfaceSoilMoisture(model))
-    schedule = Schedule(tuple(Sight(step, operator) for step in (1, steps) for operator in operators))
+    schedule = Schedule(tuple(Observation(step, operator) for step in (1, steps) for operator in operators))
     return emulator, static, run_window(emulator, static, forcing, state), schedule, make_control(model)
 
 
@@ -172,7 +172,7 @@ def test_adjoint_of_the_shipped_model_gives_the_tangent_linears_jacobian() -> No
     case = real_case()
     if not hasattr(case[0], "adjoint"):
         pytest.skip("Emulator.adjoint is not there yet")
-    exact, found = by_tangent_linear(*case), WAYS["adjoint"](*case)
+    exact, found = by_tangent_linear(*case), MODES["adjoint"](*case)
     np.testing.assert_allclose(found.observations, exact.observations, rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(found.end, exact.end, rtol=1e-9, atol=1e-12)
 
@@ -184,14 +184,14 @@ def test_an_emulator_without_adjoint_is_an_error_and_no_fallback() -> None:
     land = make_land(2, 1)
     trajectory = run_window(LinearLand(MODEL, 2), land.static, land.forcing, land.state)
     with pytest.raises(RunError, match="found an emulator without adjoint"):
-        WAYS["adjoint"](WithoutAdjoint(), land.static, trajectory, schedule_of((1,)), CONTROL)
+        MODES["adjoint"](WithoutAdjoint(), land.static, trajectory, schedule_of((1,)), CONTROL)
 
 
 def make_filter(land, errors: Errors, covariance: np.ndarray, jacobian: str = "tangent-linear", limits: Limits = FREE):
     bounds = Bounds(MODEL, land.static, CONTROL, limits)
     return SimplifiedExtendedKalmanFilter(
-        LinearLand(MODEL, len(land.state)), land.static, land.state, CONTROL, covariance, errors,
-        Screening(largest_departure=np.inf), bounds, jacobian,
+        LinearLand(MODEL, len(land.state)), land.static, land.state,
+        Setup(CONTROL, errors, Screening(largest_departure=np.inf), bounds), covariance, jacobian,
     )  # fmt: skip
 
 
@@ -202,7 +202,7 @@ def test_cycling_is_kalmans_filter(jacobian: str, covariance: str) -> None:
     n_columns, n_windows, n_steps = 3, 4, 4
     land = make_land(n_columns, n_windows * n_steps)
     operators = (ScreenTemperature(MODEL), SurfaceSoilMoisture(MODEL))
-    schedule = Schedule(tuple(Sight(step, operator) for step in (1, 4) for operator in operators))
+    schedule = Schedule(tuple(Observation(step, operator) for step in (1, 4) for operator in operators))
     errors = Errors(emulator=dict.fromkeys(("t2m", "rh2m", "ssm"), 0.0), covariance=covariance)
     first = np.tile(0.0025 * np.array([[1.0, 0.5, 0.2], [0.5, 1.0, 0.5], [0.2, 0.5, 1.0]]), (n_columns, 1, 1))
     run = make_filter(land, errors, first, jacobian)
@@ -240,7 +240,7 @@ def test_cycling_is_kalmans_filter(jacobian: str, covariance: str) -> None:
 
 def test_increments_that_are_made_are_the_limited_ones() -> None:
     land = make_land(3, 4)
-    schedule = Schedule((Sight(1, SurfaceSoilMoisture(MODEL)),))
+    schedule = Schedule((Observation(1, SurfaceSoilMoisture(MODEL)),))
     covariance = np.tile(0.01 * np.eye(3), (3, 1, 1))
     run = make_filter(land, Errors(), covariance, limits=Limits(largest_increment=0.02))
     result = run.run(land.forcing, schedule, np.full((3, 1), 0.6))

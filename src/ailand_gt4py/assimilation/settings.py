@@ -1,9 +1,8 @@
 """What an assimilation can be told, with ECMWF's values as defaults where there are any.
 
-* Errors of background and observations, and no observations over snow or frozen ground: de Rosnay et al. 2013
+* Errors of the background, and no observations over snow or frozen ground: de Rosnay et al. 2013
   (doi:10.1002/qj.2023), after Drusch et al. 2009 (doi:10.1029/2009GL037716).
-* Brightness temperature: 4 K, of instrument and forward model together, as in NASA's level-4 soil moisture of SMAP
-  (Reichle et al. 2017, doi:10.1175/JHM-D-17-0063.1).
+* Errors of observations: with their operators in `observations`.
 * Bounds of analysed soil moisture: ECMWF's forecast user guide, section 9.2.1.3.
 
 What is not ECMWF's is marked "this project's"; ``docs/assimilation.md`` says how it was found.
@@ -11,7 +10,7 @@ What is not ECMWF's is marked "this project's"; ``docs/assimilation.md`` says ho
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -23,47 +22,57 @@ from ailand_gt4py.core.settings import Settings, nearest, option
 
 if TYPE_CHECKING:
     from ailand_gt4py.assimilation.control import Control
-
-#: Standard deviation of what instrument and location add to an observation, by observable.
-OBSERVATION_ERRORS: Mapping[str, float] = {"t2m": 1.0, "rh2m": 4.0, "ssm": 0.05, "tbh": 4.0, "tbv": 4.0}
+    from ailand_gt4py.observations.registry import Kind
 
 #: Standard deviation of the emulator's own error in what is observed, where soil moisture is right: this project's.
 #: Twice the RMSE against ecLand on training columns (0.77 K and 4.6 %, without snow and frost, within a day of ecLand's
 #: state), rounded up, because these errors last: their mean over 60 days is twice that of independent errors. Found by
 #: ``studies/assimilation/estimate_errors.py``.
-EMULATOR_ERRORS: Mapping[str, float] = {"t2m": 1.6, "rh2m": 9.2, "ssm": 0.0, "tbh": 0.0, "tbv": 0.0}
+EMULATOR_ERRORS: Mapping[str, float] = {"t2m": 1.6, "rh2m": 9.2}
 
 #: Standard deviation of the background error: of a cycle with constant B.
-BACKGROUND_ERRORS: Mapping[str, float] = {"swvl1": 0.01, "swvl2": 0.01, "swvl3": 0.01, "stl1": 1.0}
+BACKGROUND_ERRORS: dict[str, float] = {"swvl1": 0.01, "swvl2": 0.01, "swvl3": 0.01, "stl1": 1.0}
 
 #: Standard deviation of what the model adds to the error of the control variables in a day: this project's, RMSE of
 #: runs of 24 h from ecLand's state on training columns (``studies/assimilation/estimate_errors.py``), that of the third
 #: layer rounded up: 60 days of it would be less than the error of a free run of 60 days.
-MODEL_ERRORS: Mapping[str, float] = {"swvl1": 0.006, "swvl2": 0.0023, "swvl3": 0.001, "stl1": 0.55}
-
-#: Kinds of observations, and the hours between two of a kind. Screen-level observations come with every step of six
-#: hours; a mid-latitude location is observed about twice a day by two scatterometers (ASCAT on Metop-A and -B) and
-#: every two to three days by SMAP.
-KINDS: Mapping[str, float] = {"t2m": 6.0, "rh2m": 6.0, "ssm": 12.0, "tb": 48.0}
+MODEL_ERRORS: dict[str, float] = {"swvl1": 0.006, "swvl2": 0.0023, "swvl3": 0.001, "stl1": 0.55}
 
 #: Below it ecLand lets soil water freeze, K (Viterbo et al. 1999, doi:10.1002/qj.49712555904).
 FREEZING_BEGINS = 274.16
 
 
-def _completed(defaults: Mapping[str, float]) -> AfterValidator:
+def _kinds() -> Mapping[str, Kind]:
+    from ailand_gt4py.observations.registry import kinds  # only now: `--help` must not wait for GT4Py
+
+    return kinds()
+
+
+def observation_errors() -> dict[str, float]:
+    """Standard deviation of what instrument and location add to an observation, by observable."""
+    return {name: size for kind in _kinds().values() for name, size in kind.errors.items()}
+
+
+def emulator_errors() -> dict[str, float]:
+    """Standard deviation of the emulator's own error, by observable; none where it is not known."""
+    return {name: EMULATOR_ERRORS.get(name, 0.0) for name in observation_errors()}
+
+
+def _completed(defaults: Callable[[], Mapping[str, float]]) -> AfterValidator:
     """Standard deviations by name: the default ones where others are not given."""
 
     def complete(given: Mapping[str, float]) -> Mapping[str, float]:
-        unknown = [name for name in given if name not in defaults]
+        known = defaults()
+        unknown = [name for name in given if name not in known]
         if unknown:
-            raise InputError(f"found '{unknown[0]}'; {nearest(unknown[0], defaults)}")
-        return {**defaults, **given}
+            raise InputError(f"found '{unknown[0]}'; {nearest(unknown[0], known)}")
+        return {**known, **given}
 
     return AfterValidator(complete)
 
 
-def _sizes(defaults: Mapping[str, float], meaning: str) -> Any:
-    return option(..., meaning, default_factory=lambda: dict(defaults))
+def _sizes(defaults: Callable[[], Mapping[str, float]], meaning: str) -> Any:
+    return option(..., meaning, default_factory=lambda: dict(defaults()))
 
 
 Size = Annotated[float, Field(ge=0.0)]
@@ -102,17 +111,17 @@ class Limits(Settings):
 class Errors(Settings):
     """Standard deviations."""
 
-    observation: Annotated[Mapping[str, Size], _completed(OBSERVATION_ERRORS)] = _sizes(
-        OBSERVATION_ERRORS, "by observable: of instrument and location"
+    observation: Annotated[Mapping[str, Size], _completed(observation_errors)] = _sizes(
+        observation_errors, "by observable: of instrument and location"
     )
-    emulator: Annotated[Mapping[str, Size], _completed(EMULATOR_ERRORS)] = _sizes(
-        EMULATOR_ERRORS, "by observable: of the model compared with"
+    emulator: Annotated[Mapping[str, Size], _completed(emulator_errors)] = _sizes(
+        emulator_errors, "by observable: of the model compared with"
     )
-    background: Annotated[Mapping[str, Size], _completed(BACKGROUND_ERRORS)] = _sizes(
-        BACKGROUND_ERRORS, "by control variable, of constant B"
+    background: Annotated[Mapping[str, Size], _completed(BACKGROUND_ERRORS.copy)] = _sizes(
+        BACKGROUND_ERRORS.copy, "by control variable, of constant B"
     )
-    model: Annotated[Mapping[str, Size], _completed(MODEL_ERRORS)] = _sizes(
-        MODEL_ERRORS, "by control variable, in a day"
+    model: Annotated[Mapping[str, Size], _completed(MODEL_ERRORS.copy)] = _sizes(
+        MODEL_ERRORS.copy, "by control variable, in a day"
     )
     covariance: Literal["cycled", "constant"] = option(
         "cycled",
@@ -166,9 +175,10 @@ class TwinSettings(Settings):
     @field_validator("observations")
     @classmethod
     def _check_observations(cls, kinds: tuple[str, ...]) -> tuple[str, ...]:
+        known = _kinds()
         for kind in kinds:
-            if kind not in KINDS:
-                raise InputError(f"found '{kind}', expected some of {', '.join(KINDS)}")
+            if kind not in known:
+                raise InputError(f"found '{kind}', expected some of {', '.join(known)}")
         if not kinds or len(set(kinds)) != len(kinds):
-            raise InputError(f"found {len(kinds)}, expected some of {', '.join(KINDS)}, each once")
+            raise InputError(f"found {len(kinds)}, expected some of {', '.join(known)}, each once")
         return kinds

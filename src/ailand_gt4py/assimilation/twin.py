@@ -8,13 +8,20 @@ stream of its own, so that one more kind of observation leaves the noise of the 
 from __future__ import annotations
 
 import dataclasses
+import zlib
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import numpy as np
 
 from ailand_gt4py.assimilation.control import SOIL_WATER, Control, make_control
-from ailand_gt4py.assimilation.filters import EnsembleFilter, Filter, SimplifiedExtendedKalmanFilter, WindowResult
+from ailand_gt4py.assimilation.filters import (
+    EnsembleFilter,
+    Filter,
+    Setup,
+    SimplifiedExtendedKalmanFilter,
+    WindowResult,
+)
 from ailand_gt4py.assimilation.perturbations import (
     WeatherErrors,
     initial_errors,
@@ -23,14 +30,14 @@ from ailand_gt4py.assimilation.perturbations import (
     weather_noise,
 )
 from ailand_gt4py.assimilation.screening import Bounds
-from ailand_gt4py.assimilation.settings import KINDS, TwinSettings
-from ailand_gt4py.assimilation.window import Schedule, Sight, run_window
+from ailand_gt4py.assimilation.settings import TwinSettings
+from ailand_gt4py.assimilation.window import Observation, Schedule, run_window
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.evaluation.columns import VerificationColumns
 from ailand_gt4py.observations.operators import Observable, ObservationOperator, Situation, position_of
-from ailand_gt4py.observations.registry import Columns, make_operator
+from ailand_gt4py.observations.registry import Columns, kinds, make_operator
 from ailand_gt4py.weights.model import Model
 
 #: Streams of random numbers.
@@ -71,7 +78,7 @@ class TwinResult:
 
 def is_observed(kind: str, step: int, step_seconds: float) -> bool:
     """Whether a kind of observation is made at the end of a step, counted from 1 at the experiment's start."""
-    every = max(1, round(KINDS[kind] * 3600.0 / step_seconds))
+    every = max(1, round(kinds()[kind].hours * 3600.0 / step_seconds))
     return (step - 1) % every == 0
 
 
@@ -119,6 +126,7 @@ class Twin:
             )
         self._make_emulator = make_emulator or (lambda m, n: Emulator(m, n, backend, precision))
         self._soil_water = [position_of(model.state, name, "m3 m-3", "twin experiment") for name in SOIL_WATER]
+        self._weather_errors = WeatherErrors().scaled(settings.weather_error)
         self._forcing = self._wrong_weather(n_steps)
         self._start = self._wrong_state()
 
@@ -161,7 +169,7 @@ class Twin:
             np.concatenate([result.background[:-1] for result in kept]),
             np.concatenate([result.analysis[:-1] for result in kept]),
             tuple(kept),
-            tuple(tuple(observable.name for observable in schedule.observables) for schedule in schedules),
+            tuple(schedule.names for schedule in schedules),
             tuple(schedule.steps for schedule in schedules),
             tuple(observed),
         )
@@ -176,11 +184,10 @@ class Twin:
 
     def _wrong_weather(self, n_steps: int) -> Values:
         forcing = self._columns.forcing[self.first : self.first + n_steps]
-        errors = WeatherErrors().scaled(self.settings.weather_error)
-        if errors.are_none:
+        if self._weather_errors.are_none:
             return forcing
         noise = weather_noise(self._random(_WEATHER), n_steps, self._columns.n_columns, self.model.step_seconds)
-        return perturbed_weather(self.model, forcing, noise, errors)
+        return perturbed_weather(self.model, forcing, noise, self._weather_errors)
 
     def _wrong_state(self) -> Values:
         """The truth at the start with an error in soil moisture, held between none and the porosity."""
@@ -197,31 +204,21 @@ class Twin:
 
     def _make_filter(self, emulator: Any) -> tuple[Filter, int]:
         """The filter, and how many columns of its emulator stand for one of the experiment's."""
-        settings, model = self.settings, self.model
-        bounds = Bounds(model, self._static, self.control, settings.limits)
-        n_columns = self._columns.n_columns
+        settings, n_columns = self.settings, self._columns.n_columns
+        bounds = Bounds(self.model, self._static, self.control, settings.limits)
+        setup = Setup(self.control, settings.errors, settings.screening, bounds)
         if settings.method == "sekf":
             covariance = np.tile(self._initial_covariance(), (n_columns, 1, 1))
-            return (
-                SimplifiedExtendedKalmanFilter(
-                    emulator, self._static, self._start, self.control, covariance, settings.errors,
-                    settings.screening, bounds, settings.jacobian,
-                ),
-                1,
-            )  # fmt: skip
-        random = self._random(_MEMBERS)
-        n_members = settings.n_members
+            state = self._start
+            return SimplifiedExtendedKalmanFilter(
+                emulator, self._static, state, setup, covariance, settings.jacobian
+            ), 1
+        random, n_members = self._random(_MEMBERS), settings.n_members
         sizes = [settings.initial_error] * len(SOIL_WATER)
         spread = initial_errors(random, n_members * n_columns, sizes).reshape(n_members, n_columns, len(SOIL_WATER))
         members = self._with_errors(np.tile(self._start, (n_members, 1, 1)), spread - spread.mean(axis=0))
-        return (
-            EnsembleFilter(
-                self._make_emulator(model, n_members * n_columns), self._static, members, self.control,
-                settings.errors, settings.screening, bounds, WeatherErrors().scaled(settings.weather_error), random,
-                settings.relaxation,
-            ),
-            n_members,
-        )  # fmt: skip
+        many, weather = self._make_emulator(self.model, n_members * n_columns), self._weather_errors
+        return EnsembleFilter(many, self._static, members, setup, weather, random, settings.relaxation), n_members
 
     def _initial_covariance(self) -> Values:
         """(n_control, n_control): of the initial error; of a soil temperature, which has none here, B's."""
@@ -242,7 +239,7 @@ class Twin:
         steps = range(1, self.steps_per_window + 1)
         return Schedule(
             tuple(
-                Sight(step, operator)
+                Observation(step, operator)
                 for step in steps
                 for kind, operator in operators.items()
                 if is_observed(kind, begin + step, self.model.step_seconds)
@@ -251,17 +248,23 @@ class Twin:
 
     def _simulated(self, schedule: Schedule, begin: int) -> Values:
         """Observations of the truth in a window, with noise: (n_columns, n_observations)."""
-        columns, parts = self._columns, []
-        for sight in schedule.sights:
-            label = self.first + begin + sight.step
-            situation = Situation(columns.forcing[label - 1], columns.state[label], columns.diagnostics[label])
-            seen = sight.operator.values(situation)
-            for output, observable in enumerate(sight.operator.observables):
-                kind = list(self.settings.errors.observation).index(observable.name)
-                random = self._random(_OBSERVATIONS, kind, begin + sight.step)
-                seen[:, output] += self.settings.errors.observation[observable.name] * random.standard_normal(len(seen))
-            parts.append(seen)
-        return np.concatenate(parts, axis=1) if parts else np.empty((columns.n_columns, 0))
+        columns, errors, parts = self._columns, self.settings.errors.observation, []
+        for one in schedule.observations:
+            label = self.first + begin + one.step
+            values = one.operator.values(
+                Situation(columns.forcing[label - 1], columns.state[label], columns.diagnostics[label])
+            )
+            for output, name in enumerate(observable.name for observable in one.operator.observables):
+                random = self._random(_OBSERVATIONS, _noise_stream(name), begin + one.step)
+                values[:, output] += errors[name] * random.standard_normal(len(values))
+            parts.append(values)
+        return np.concatenate([np.empty((columns.n_columns, 0)), *parts], axis=1)
+
+
+def _noise_stream(observable: str) -> int:
+    """Number of an observable's stream of noise, whatever other observables there are."""
+    first = ("t2m", "rh2m", "ssm", "tbh", "tbv")
+    return first.index(observable) if observable in first else zlib.crc32(observable.encode())
 
 
 def _whole_steps(days: float, step_seconds: float, what: str) -> int:

@@ -1,10 +1,9 @@
-"""One run through an assimilation window, and what observations within it would see."""
+"""One run through an assimilation window, and its equivalents of the observations in it."""
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -53,8 +52,8 @@ class Trajectory:
 
 
 @dataclasses.dataclass(frozen=True)
-class Sight:
-    """An operator that looks at the end of a step, 1 to the window's number of steps."""
+class Observation:
+    """An observation at the end of a step, 1 to the window's number of steps, of as many numbers as its operator's."""
 
     step: int
     operator: ObservationOperator
@@ -62,43 +61,44 @@ class Sight:
 
 @dataclasses.dataclass(frozen=True)
 class Schedule:
-    """The observations of a window: those of each sight one after the other.
+    """The observations of a window, in any order; n_observations of arrays counts the numbers of all of them."""
 
-    Attributes:
-        sights: in any order.
-    """
-
-    sights: tuple[Sight, ...]
+    observations: tuple[Observation, ...]
 
     @property
     def observables(self) -> tuple[Observable, ...]:
-        """What the observations are, in order."""
-        return tuple(observable for sight in self.sights for observable in sight.operator.observables)
+        """What is observed, in order."""
+        return tuple(observable for one in self.observations for observable in one.operator.observables)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the observables."""
+        return tuple(observable.name for observable in self.observables)
 
     @property
     def steps(self) -> Values:
         """(n_observations,) steps at whose ends they are."""
-        return np.array([s.step for s in self.sights for _ in s.operator.observables], dtype=np.int64)
+        return np.array([one.step for one in self.observations for _ in one.operator.observables], dtype=np.int64)
 
     @property
     def size(self) -> int:
-        """Number of observations of a column."""
+        """Numbers observed of a column."""
         return len(self.observables)
 
     def positions(self) -> list[slice]:
-        """Where the observations of each sight are among all."""
-        ends = itertools.accumulate((len(sight.operator.observables) for sight in self.sights), initial=0)
+        """Where the numbers of each observation are among all."""
+        ends = itertools.accumulate((len(one.operator.observables) for one in self.observations), initial=0)
         return [slice(first, last) for first, last in itertools.pairwise(ends)]
 
     def require_within(self, n_steps: int) -> None:
-        """Check that all sights are within a window.
+        """Check that all observations are within a window.
 
         Raises:
             InputError: one is not.
         """
-        for sight in self.sights:
-            if not 1 <= sight.step <= n_steps:
-                raise InputError(f"observation: found it at the end of step {sight.step}, expected 1 to {n_steps}")
+        for one in self.observations:
+            if not 1 <= one.step <= n_steps:
+                raise InputError(f"observation: found it at the end of step {one.step}, expected 1 to {n_steps}")
 
 
 def run_window(emulator: Stepper, static: Any, forcing: Values, state: Values) -> Trajectory:
@@ -108,21 +108,15 @@ def run_window(emulator: Stepper, static: Any, forcing: Values, state: Values) -
         static: (n_columns, n_static), or what `Emulator.prepare_static` made.
         forcing: (n_steps, n_columns, n_forcing). state: (n_columns, n_state) at the start, of the emulator's type.
     """
-    states, diagnostics = [state], []
+    states, all_diagnostics = [state], []
     for weather in forcing:
-        new_state, seen = emulator.step(static, weather, states[-1])
-        states.append(new_state)
-        diagnostics.append(seen)
-    return Trajectory(forcing, np.stack(states), np.stack(diagnostics))
+        state, diagnostics = emulator.step(static, weather, state)
+        states.append(state)
+        all_diagnostics.append(diagnostics)
+    return Trajectory(forcing, np.stack(states), np.stack(all_diagnostics))
 
 
 def equivalents(trajectory: Trajectory, schedule: Schedule) -> Values:
     """What the observations would be on a trajectory, float64 (n_columns, n_observations)."""
-    n_columns = trajectory.states.shape[1]
-    parts = [sight.operator.values(trajectory.situation(sight.step)) for sight in schedule.sights]
-    return np.concatenate(parts, axis=1) if parts else np.empty((n_columns, 0))
-
-
-def at_steps(sights: Sequence[Sight], step: int) -> list[int]:
-    """Which sights look at the end of a step."""
-    return [number for number, sight in enumerate(sights) if sight.step == step]
+    parts = [one.operator.values(trajectory.situation(one.step)) for one in schedule.observations]
+    return np.concatenate([np.empty((trajectory.states.shape[1], 0)), *parts], axis=1)

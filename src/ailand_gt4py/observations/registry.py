@@ -11,12 +11,11 @@ Its observables are entries of the catalogue of variables, or `Observable` objec
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.registry import Registry
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.observations.operators import ObservationOperator
 from ailand_gt4py.weights.model import Model
@@ -39,39 +38,30 @@ class Kind(NamedTuple):
     """A kind of observation.
 
     Attributes:
-        make: of its operator; raises `InputError` where the model or the columns lack something.
-        hours: usual time between two observations of a location.
+        name: short. hours: usual time between two observations of a location.
         errors: standard deviation of what instrument and location add, by observable, in its units.
+        make: the operator; raises `InputError` where the model or the columns lack something.
     """
 
-    make: Callable[[Columns], ObservationOperator]
+    name: str
     hours: float
     errors: Mapping[str, float]
+    make: Callable[[Columns], ObservationOperator]
 
 
-_KINDS: dict[str, Kind] = {}
+KINDS: Registry[Kind] = Registry("ailand_gt4py.observations")
 
 
 def register(
     name: str, hours: float, errors: Mapping[str, float]
-) -> Callable[[Callable[[Columns], ObservationOperator]], Callable[[Columns], ObservationOperator]]:
+) -> Callable[[Callable[[Columns], ObservationOperator]], Kind]:
     """Register the function below as that which makes the operator of a kind; arguments as of `Kind`."""
-
-    def registered(make: Callable[[Columns], ObservationOperator]) -> Callable[[Columns], ObservationOperator]:
-        if name in _KINDS:
-            raise InputError(f"observation: '{name}' is registered already, expected another name")
-        _KINDS[name] = Kind(make, hours, errors)
-        return make
-
-    return registered
+    return lambda make: KINDS.add(Kind(name, hours, errors, make))
 
 
 def kinds() -> dict[str, Kind]:
     """All kinds by name, the most frequent first."""
-    package = importlib.import_module(__package__ or "")
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package.__name__}.{module.name}")
-    return dict(sorted(_KINDS.items(), key=lambda item: item[1].hours))
+    return {kind.name: kind for kind in sorted(KINDS.items(), key=lambda kind: kind.hours)}
 
 
 def make_operator(kind: str, columns: Columns) -> ObservationOperator:

@@ -1,7 +1,7 @@
-"""How observations in a window, and the state at its end, answer to the control variables at its start.
+"""How observations in a window, and the state at its end, respond to the control variables at its start.
 
-Three ways to the same Jacobians: the tangent-linear carried through the steps, one sweep for all control variables; the
-adjoint, one sweep backwards for each observation; and one-sided finite differences, one run more for each control
+The same Jacobians in three modes: the tangent-linear carried through the steps, one sweep for all control variables;
+the adjoint, one sweep backwards for each observation; and one-sided finite differences, one run more for each control
 variable, as ECMWF does it (Drusch et al. 2009, doi:10.1029/2009GL037716; de Rosnay et al. 2013, doi:10.1002/qj.2023).
 """
 
@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ailand_gt4py.assimilation.control import Control
-from ailand_gt4py.assimilation.window import Schedule, Stepper, Trajectory, at_steps, equivalents, run_window
+from ailand_gt4py.assimilation.window import Schedule, Stepper, Trajectory, equivalents, run_window
 from ailand_gt4py.core.errors import InputError, RunError
 from ailand_gt4py.core.types import Values
 
@@ -26,7 +26,7 @@ PERTURBATIONS: Mapping[str, float] = {"swvl1": 0.01, "swvl2": 0.01, "swvl3": 0.0
 
 
 @dataclasses.dataclass(frozen=True)
-class Sensitivity:
+class WindowJacobian:
     """Derivatives by the control variables at the window's start, float64.
 
     Attributes:
@@ -40,7 +40,7 @@ class Sensitivity:
 
 def by_tangent_linear(
     emulator: Stepper, static: Any, trajectory: Trajectory, schedule: Schedule, control: Control
-) -> Sensitivity:
+) -> WindowJacobian:
     """The exact derivatives, of the model's and the operators' tangent-linear.
 
     Args:
@@ -48,22 +48,22 @@ def by_tangent_linear(
     """
     _, n_columns, n_state = trajectory.states.shape
     result = _empty(n_columns, schedule, control)
-    positions = schedule.positions()
-    changes = np.zeros((n_columns, control.size, n_state), dtype=trajectory.states.dtype)
-    changes[:, np.arange(control.size), control.positions] = 1.0
+    tangents = np.zeros((n_columns, control.size, n_state), dtype=trajectory.states.dtype)
+    tangents[:, np.arange(control.size), control.positions] = 1.0
     for step in range(1, trajectory.n_steps + 1):
-        changes, d_diagnostics = emulator.tangent_linear_of_states(
-            static, trajectory.forcing[step - 1], trajectory.states[step - 1], changes
-        )
-        for sight in at_steps(schedule.sights, step):
-            operator, situation = schedule.sights[sight].operator, trajectory.situation(step)
-            response = operator.tangent(situation, changes, d_diagnostics)
-            result.observations[:, positions[sight]] = response.swapaxes(1, 2)
-    result.end[...] = control.of(changes).swapaxes(1, 2)
+        forcing, state = trajectory.forcing[step - 1], trajectory.states[step - 1]
+        tangents, diagnostics = emulator.tangent_linear_of_states(static, forcing, state, tangents)
+        for one, where in zip(schedule.observations, schedule.positions(), strict=True):
+            if one.step == step:
+                response = one.operator.tangent(trajectory.situation(step), tangents, diagnostics)
+                result.observations[:, where] = response.swapaxes(1, 2)
+    result.end[...] = control.of(tangents).swapaxes(1, 2)
     return result
 
 
-def by_adjoint(emulator: Any, static: Any, trajectory: Trajectory, schedule: Schedule, control: Control) -> Sensitivity:
+def by_adjoint(
+    emulator: Any, static: Any, trajectory: Trajectory, schedule: Schedule, control: Control
+) -> WindowJacobian:
     """The exact derivatives, of the model's and the operators' adjoint.
 
     Args:
@@ -78,30 +78,21 @@ def by_adjoint(emulator: Any, static: Any, trajectory: Trajectory, schedule: Sch
             "Jacobian 'adjoint': found an emulator without adjoint, expected tangent-linear or finite-differences"
         )
     result = _empty(trajectory.states.shape[1], schedule, control)
-    positions = schedule.positions()
 
     def back(step: int, g_state: Values, g_diagnostics: Values) -> Values:
         """Gradients to the control variables at the start for gradients at the end of a step."""
-        for earlier in range(step, 0, -1):
-            _, _, g_state = emulator.adjoint(
-                static,
-                trajectory.forcing[earlier - 1],
-                trajectory.states[earlier - 1],
-                g_state.astype(emulator.dtype),
-                g_diagnostics.astype(emulator.dtype),
-            )
+        for earlier in range(step - 1, -1, -1):
+            forcing, state = trajectory.forcing[earlier], trajectory.states[earlier]
+            gradients = (g_state.astype(emulator.dtype), g_diagnostics.astype(emulator.dtype))
+            _, _, g_state = emulator.adjoint(static, forcing, state, *gradients)
             g_diagnostics = np.zeros_like(g_diagnostics)
         return control.of(g_state)
 
-    for sight, where in zip(schedule.sights, positions, strict=True):
-        situation = trajectory.situation(sight.step)
-        n_outputs = len(sight.operator.observables)
-        for output in range(n_outputs):
-            gradient = np.zeros((len(situation.state), n_outputs))
-            gradient[:, output] = 1.0
-            result.observations[:, where.start + output] = back(
-                sight.step, *sight.operator.adjoint(situation, gradient)
-            )
+    for one, where in zip(schedule.observations, schedule.positions(), strict=True):
+        situation = trajectory.situation(one.step)
+        for output, direction in enumerate(np.eye(where.stop - where.start)):
+            gradient = np.tile(direction, (len(situation.state), 1))
+            result.observations[:, where.start + output] = back(one.step, *one.operator.adjoint(situation, gradient))
     for number, position in enumerate(control.positions):
         g_state = np.zeros_like(trajectory.states[0])
         g_state[:, position] = 1.0
@@ -116,7 +107,7 @@ def by_finite_differences(
     schedule: Schedule,
     control: Control,
     perturbations: Mapping[str, float] = PERTURBATIONS,
-) -> Sensitivity:
+) -> WindowJacobian:
     """Differences of runs from a state with one control variable larger, over the size of the perturbation.
 
     Args:
@@ -125,11 +116,10 @@ def by_finite_differences(
     result = _empty(trajectory.states.shape[1], schedule, control)
     start, base = trajectory.states[0], equivalents(trajectory, schedule)
     for number, (name, position) in enumerate(zip(control.names, control.positions, strict=True)):
-        size = perturbations[name]
-        if size == 0.0:
+        if perturbations[name] == 0.0:
             raise InputError(f"perturbation of '{name}': found 0, expected another number")
         moved = start.copy()
-        moved[:, position] += size
+        moved[:, position] += perturbations[name]
         # What the type of the state made of the perturbation.
         exact = (moved[:, position].astype(np.float64) - start[:, position])[:, None]
         run = run_window(emulator, static, trajectory.forcing, moved)
@@ -138,14 +128,13 @@ def by_finite_differences(
     return result
 
 
-WAYS: Mapping[str, Callable[..., Sensitivity]] = {
+MODES: Mapping[str, Callable[..., WindowJacobian]] = {
     "tangent-linear": by_tangent_linear,
     "adjoint": by_adjoint,
     "finite-differences": by_finite_differences,
 }
 
 
-def _empty(n_columns: int, schedule: Schedule, control: Control) -> Sensitivity:
-    return Sensitivity(
-        np.empty((n_columns, schedule.size, control.size)), np.empty((n_columns, control.size, control.size))
-    )
+def _empty(n_columns: int, schedule: Schedule, control: Control) -> WindowJacobian:
+    shapes = ((n_columns, size, control.size) for size in (schedule.size, control.size))
+    return WindowJacobian(*map(np.empty, shapes))
