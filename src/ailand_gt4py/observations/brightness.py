@@ -74,5 +74,5 @@ class BrightnessTemperature(OfResults):
 @register("tb", hours=48.0, errors={"tbh": 4.0, "tbv": 4.0})
 def _make(columns: Columns) -> BrightnessTemperature:
     if columns.clay is None:
-        raise InputError(f"{_WHAT}: found no clay fraction of the columns, expected clim_sotype or --clay")
+        raise InputError(f"{_WHAT}: found no clay fraction of the columns, expected clim_sotype, or one of all columns")
     return BrightnessTemperature(columns.model, columns.static, columns.clay)
