@@ -32,6 +32,7 @@ from ailand_gt4py.core.times import parse_interval, whole_steps
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.evaluation.figures import style as figure_style
 from ailand_gt4py.evaluation.scores.groups import inside_box
+from ailand_gt4py.evaluation.scores.moments import rmse
 from ailand_gt4py.io.period import last_label, read_period
 from ailand_gt4py.io.whole_files import write_figure
 from ailand_gt4py.weights.model import Model
@@ -126,8 +127,8 @@ def table(found: dict[str, Found], about: xr.Dataset) -> list[str]:
                     way,
                     where,
                     str(truth.size),
-                    f"{_rms(truth):.4f} ({_rms(truth / used):.1%})",
-                    f"{_rms(change - truth):.4f} ({_rms(value / used - 1.0):.1%})",
+                    f"{rmse(truth):.4f} ({rmse(truth / used):.1%})",
+                    f"{rmse(change - truth):.4f} ({rmse(value / used - 1.0):.1%})",
                     f"{np.corrcoef(change, truth)[0, 1]:.2f}",
                     f"{slope:.2f}",
                     *(f"{(np.abs(one / used - 1.0) <= NEAR).mean():.0%}" for one in (first, value)),
@@ -135,10 +136,6 @@ def table(found: dict[str, Found], about: xr.Dataset) -> list[str]:
                 ]
                 lines.append(f"| {' | '.join(cells)} |")
     return lines
-
-
-def _rms(values: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(np.square(values))))
 
 
 def figure(found: dict[str, Found], about: xr.Dataset) -> Any:

@@ -17,6 +17,7 @@ import numpy as np
 
 from ailand_gt4py.evaluation.columns import VerificationColumns, read_columns
 from ailand_gt4py.evaluation.runs import label_offset, run_free
+from ailand_gt4py.evaluation.scores import moments
 from ailand_gt4py.io.derive import VEGETATION_COVERS
 from ailand_gt4py.weights.model import Model
 from ailand_gt4py.weights.model_file import read_model
@@ -58,7 +59,7 @@ def truth(model: Model, columns: VerificationColumns) -> np.ndarray:
 
 def rmse(error: np.ndarray) -> np.ndarray:
     """By output, over all else."""
-    return np.sqrt(np.mean(error**2, axis=tuple(range(error.ndim - 1))))
+    return moments.rmse(error, axis=tuple(range(error.ndim - 1)))
 
 
 def main() -> int:

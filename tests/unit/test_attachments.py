@@ -73,7 +73,7 @@ def test_alternatives(tmp_path):
     found = attachments.read_alternatives(written(tmp_path / "a.json", ALTERNATIVES))
     assert [method.name for method in found.methods] == ["aiLand <4 x 256>", "LSTM"]
     assert found.methods[0].parameters == 300000
-    assert "swvl1" not in found.methods[1].scores
+    assert math.isnan(found.methods[1].scores["swvl1"])
     assert math.isnan(found.methods[1].parameters)
     page = section("140_alternatives", alternatives=found)
     assert "aiLand &lt;4 x 256&gt;" in page

@@ -21,6 +21,7 @@ from ailand_gt4py.evaluation.figures.style import (
     styled,
     units_text,
 )
+from ailand_gt4py.evaluation.scores.moments import rmse
 
 #: Run -> colour, width of the line, name.
 _LINES = {
@@ -108,7 +109,7 @@ def _draw_errors(panel: Any, result: TwinResult) -> None:
     for run, (colour, width, label) in _LINES.items():
         if run != "truth":
             error = soil_water(result, getattr(result, run))[:, chosen, 3] - truth
-            panel.plot(result.times, np.sqrt((error**2).mean(axis=1)), color=colour, lw=width, label=label)
+            panel.plot(result.times, rmse(error, axis=1), color=colour, lw=width, label=label)
     panel.set_ylim(bottom=0.0)
     panel.set_title(f"RMSE of the {ROOT_ZONE}, {int(chosen.sum())} columns", loc="left", fontweight="bold")
     panel.set_ylabel(units_text("m3 m-3"))
@@ -135,5 +136,4 @@ def _draw_ratios(panel: Any, scores: TwinScores) -> None:
 def _column_rmse(result: TwinResult, run: str) -> Values:
     """(n_columns,) RMSE of the root zone."""
     error = soil_water(result, getattr(result, run))[..., 3] - soil_water(result, result.truth)[..., 3]
-    rmse: Values = np.sqrt((error**2).mean(axis=0))
-    return rmse
+    return rmse(error, axis=0)

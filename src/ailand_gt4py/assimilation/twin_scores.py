@@ -11,6 +11,7 @@ from ailand_gt4py.assimilation.control import SOIL_WATER, root_zone
 from ailand_gt4py.assimilation.twin import TwinResult
 from ailand_gt4py.core.text_table import aligned
 from ailand_gt4py.core.times import time_text
+from ailand_gt4py.evaluation.scores.moments import rmse
 from ailand_gt4py.observations.operators import position_of
 
 ROOT_ZONE = "root zone"
@@ -83,13 +84,13 @@ def score(result: TwinResult) -> TwinScores:
     scores = []
     for columns, chosen in (("snow-free", free), ("all", np.ones_like(free))):
         for number, name in enumerate((*SOIL_WATER, ROOT_ZONE)):
-            rmse = [_rms(error[:, chosen, number]) for error in errors]
-            scores.append(Score(name, columns, int(chosen.sum()), *rmse))
+            found = (float(rmse(error[:, chosen, number])) for error in errors)
+            scores.append(Score(name, columns, int(chosen.sum()), *found))
     first, last = result.windows[0], result.windows[-1]
     spreads = [first.background_spread, first.analysis_spread, last.background_spread, last.analysis_spread]
     spread = {}
     for number, name in enumerate(result.control.names):
-        before, after, last_before, last_after = (_rms(values[:, number]) for values in spreads)
+        before, after, last_before, last_after = (float(rmse(values[:, number])) for values in spreads)
         spread[name] = (before, after, last_before, last_after)
     names = list(dict.fromkeys(name for own in result.observables for name in own))
     believed = result.settings.errors.of_observations(names)
@@ -150,10 +151,6 @@ def text(scores: TwinScores) -> str:
         ),
     ]  # fmt: skip
     return "\n".join(lines)
-
-
-def _rms(values: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(values.astype(np.float64) ** 2))) if values.size else float("nan")
 
 
 def headline(result: TwinResult) -> str:

@@ -13,6 +13,7 @@ from ailand_gt4py.calibration.case import Case
 from ailand_gt4py.calibration.estimation import Estimate
 from ailand_gt4py.core.text_table import aligned
 from ailand_gt4py.evaluation.scores.groups import Grouping
+from ailand_gt4py.evaluation.scores.moments import rmse
 from ailand_gt4py.io.whole_files import columns, field, texts, write_netcdf
 
 TITLE = "soil and vegetation parameters estimated with aiLand, an emulator of ecLand"
@@ -94,7 +95,7 @@ def table(case: Case, found: Estimate, known: Quality, tolerance: float) -> str:
                     variable.units,
                     where,
                     str(int(chosen.sum())),
-                    *(f"{_rms(one[chosen] - truth[chosen]):.3g}" for one in (first, value)),
+                    *(f"{rmse(one[chosen] - truth[chosen]):.3g}" for one in (first, value)),
                     _correlation((value - first)[chosen], (truth - first)[chosen]),
                     f"{near.mean():.0%}",
                     f"{np.median(known.relative[chosen, k]):.1%}",
@@ -113,10 +114,6 @@ def table(case: Case, found: Estimate, known: Quality, tolerance: float) -> str:
             f"determined: where that is at most {tolerance:.0%} of the value; untrained: outside the training's range.",
         ]
     )
-
-
-def _rms(values: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(np.square(values))))
 
 
 def _correlation(one: np.ndarray, other: np.ndarray) -> str:

@@ -13,6 +13,7 @@ import dataclasses
 import numpy as np
 
 from ailand_gt4py.core.text_table import aligned
+from ailand_gt4py.evaluation.scores.moments import rmse
 from ailand_gt4py.uncertainty.monte_carlo import CONDITIONS, MonteCarlo
 from ailand_gt4py.uncertainty.propagation import Propagation
 from ailand_gt4py.weights.meaning import SNOW_PROPERTIES, snow_of_state
@@ -85,8 +86,8 @@ def _agreement(variable: Variable, name: str, first: np.ndarray, members: np.nda
         units=variable.units,
         of_class=name,
         count=int(first.size),
-        first_order=float(np.sqrt(np.mean(first**2))),
-        members=float(np.sqrt(np.mean(members**2))),
+        first_order=float(rmse(first)),
+        members=float(rmse(members)),
         ratio=float(np.median(ratio)),
         same=float((np.abs(ratio - 1.0) <= SAME_WITHIN).mean()),
         shift=float(np.median(shift / members)),

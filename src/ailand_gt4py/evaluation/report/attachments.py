@@ -87,7 +87,8 @@ class Method(_Part):
     """One alternative; NaN for numbers that are not known.
 
     Attributes:
-        scores: by variable. parameters: trained numbers. microseconds: CPU time for a column and a step.
+        scores: by variable; once read, of all variables. parameters: trained numbers.
+        microseconds: CPU time for a column and a step.
         training_minutes: of its training.
     """
 
@@ -110,7 +111,7 @@ class Alternatives(_Part):
 
     def lowest(self, name: str) -> float:
         """The lowest score of a variable; NaN where no method has one."""
-        scores = (method.scores.get(name, math.nan) for method in self.methods)
+        scores = (method.scores[name] for method in self.methods)
         return min(filter(math.isfinite, scores), default=math.nan)
 
 
@@ -147,6 +148,7 @@ def read_alternatives(path: Path) -> Alternatives:
                 f"{path}, methods[{index}], scores: found the unknown '{unknown[0]}', expected none but "
                 f"{', '.join(sorted(known))}"
             )
+        method.scores.update({name: math.nan for name in known if name not in method.scores})
     return found
 
 
