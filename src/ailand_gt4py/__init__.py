@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ailand_gt4py.emulator.forcing import derived_forcing as derived_forcing
     from ailand_gt4py.emulator.rollout import Rollout as Rollout
     from ailand_gt4py.integration.component import LandComponent as LandComponent
-    from ailand_gt4py.weights.checkpoints.importing import import_checkpoint as import_checkpoint
+    from ailand_gt4py.weights.checkpoints import import_checkpoint as import_checkpoint
     from ailand_gt4py.weights.model import Model as Model
     from ailand_gt4py.weights.model import Normalisation as Normalisation
     from ailand_gt4py.weights.model import Variable as Variable
@@ -39,7 +39,7 @@ _HOMES = {
     "RunError": "core.errors",
     "Variable": "weights.model",
     "derived_forcing": "emulator.forcing",
-    "import_checkpoint": "weights.checkpoints.importing",
+    "import_checkpoint": "weights.checkpoints",
     "labelled": "emulator.derivatives.jacobian",
     "read_model": "weights.model_file",
     "run": "driver.run",

@@ -9,7 +9,7 @@ from network_reference import forward
 from random_models import ARCHITECTURES, random_model
 
 from ailand_gt4py.emulator.emulator import Emulator
-from ailand_gt4py.weights.checkpoints.importing import import_checkpoint
+from ailand_gt4py.weights.checkpoints import import_checkpoint
 from ailand_gt4py.weights.model import Model
 
 PUBLISHED = ("ailand_v1_simple_172", "ailand_v1_two_branch_128", "ailand_v2_layernorm_256x4_random")

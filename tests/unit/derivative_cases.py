@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from random_models import random_model
 
-from ailand_gt4py.weights.checkpoints.importing import import_checkpoint
+from ailand_gt4py.weights.checkpoints import import_checkpoint
 from ailand_gt4py.weights.model import Model, Variable
 from ailand_gt4py.weights.model_file import read_model
 

@@ -1,11 +1,15 @@
 """The catalogue of variables: each quantity once, complete, and looked up by all who name one."""
 
+import dataclasses
 import math
+import typing
 
 import numpy as np
+import pydantic
 import pytest
 import xarray as xr
 
+from ailand_gt4py.ecland.soil_tables import SOILS
 from ailand_gt4py.evaluation.fields import UNITS
 from ailand_gt4py.evaluation.ranges import CHECKS
 from ailand_gt4py.integration.properties import PREDICTED, catalogued
@@ -13,8 +17,7 @@ from ailand_gt4py.io.column_file import ColumnFile
 from ailand_gt4py.io.derive import DERIVATIONS
 from ailand_gt4py.io.first_guess import FIRST_GUESSES
 from ailand_gt4py.io.units import conversion
-from ailand_gt4py.weights.variables import CATALOGUE, DEFAULT, cf_attributes, choose, of_kind
-from ailand_gt4py.weights.variables.catalogue import LARGEST_POROSITY
+from ailand_gt4py.weights.variables import CATALOGUE, DEFAULT, Specification, cf_attributes, choose, of_kind
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
@@ -26,6 +29,14 @@ def test_entry_is_complete(name: str) -> None:
     assert low < high
     assert entry.lower_bound < entry.upper_bound
     assert set(cf_attributes(entry)) >= {"long_name", "units"}
+
+
+def test_types_of_an_entry_are_as_declared() -> None:
+    hints = typing.get_type_hints(Specification)
+    for entry in CATALOGUE.values():
+        pydantic.TypeAdapter(Specification).validate_python(dataclasses.asdict(entry), strict=False)
+        assert entry.time_meaning in typing.get_args(hints["time_meaning"])
+        assert entry.method in typing.get_args(hints["method"])
 
 
 def test_meaning_in_time_by_kind() -> None:
@@ -60,7 +71,8 @@ def test_what_is_derived_and_guessed_is_in_the_catalogue() -> None:
 
 
 def test_bounds_of_soil_water_are_those_of_soils() -> None:
-    assert CATALOGUE["swvl1"].valid_range == (0.0, LARGEST_POROSITY)
+    largest = max(soil.saturation for soil in SOILS.values())
+    assert {CATALOGUE[f"swvl{layer}"].valid_range for layer in (1, 2, 3, 4)} == {(0.0, largest)}
 
 
 def test_files_answer_to_aliases(tmp_path) -> None:

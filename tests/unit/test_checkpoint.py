@@ -19,7 +19,15 @@ from random_models import ARCHITECTURES, random_model, random_parameters
 from torch_files import Raw, View, attack, pickled, write_archive
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.weights import Model, Normalisation, Variable, import_checkpoint, read_model, write_model
+from ailand_gt4py.weights import (
+    Model,
+    Normalisation,
+    Variable,
+    checkpoints,
+    import_checkpoint,
+    read_model,
+    write_model,
+)
 from ailand_gt4py.weights.architectures import Sizes, layer_count
 from ailand_gt4py.weights.checkpoints import torch_archive
 from ailand_gt4py.weights.checkpoints.inert_pickle import unpickle
@@ -652,3 +660,27 @@ def test_parameters_and_old_files_of_pytorch(tmp_path: Path) -> None:
     torch.save(network, tmp_path / "module.pt")
     with pytest.raises(InputError, match=r"an object 'torch.nn.modules.module.Module', which is not admitted"):
         import_checkpoint(tmp_path / "module.pt")
+
+
+# ----------------------------------------------------------------------------------------- other kinds of checkpoints
+
+
+def test_a_new_kind_of_checkpoint_registers_and_is_asked_before_the_prototype(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.ckpt"
+    write_archive(path, {"network": "of another kind", "state_dict": some_tensors()})
+    assert import_checkpoint(path).architecture == "simple"
+    monkeypatch.setattr(checkpoints.KINDS, "_items", list(checkpoints.KINDS.items()))
+    seen: list[checkpoints.Wanted] = []
+
+    def model(archive: torch_archive.TorchArchive, wanted: checkpoints.Wanted) -> Model:
+        seen.append(wanted)
+        return random_model("layer_norm", SIZES)
+
+    checkpoints.KINDS.add(checkpoints.CheckpointKind(lambda archive: "network" in archive.content, model))
+    imported = import_checkpoint(path, step_seconds=3600.0)
+    assert imported.architecture == "layer_norm"
+    assert seen == [checkpoints.Wanted(step_seconds=3600.0)]
+    assert imported.provenance["source"] == "checkpoint a.ckpt"
+    assert import_checkpoint(write_archive(path, some_tensors())).architecture == "simple"

@@ -34,7 +34,7 @@ def run(options: Options) -> None:
         InputError: the checkpoint does not fit, or there is a file of the output's name.
         RunError: writing fails.
     """
-    from ailand_gt4py.weights.checkpoints.importing import import_checkpoint
+    from ailand_gt4py.weights.checkpoints import import_checkpoint
     from ailand_gt4py.weights.model_file import read_model, write_model
     from ailand_gt4py.weights.summary import summarise
 

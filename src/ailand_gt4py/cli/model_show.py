@@ -24,7 +24,7 @@ def run(options: Options) -> None:
     Raises:
         InputError: the file is not usable.
     """
-    from ailand_gt4py.weights.checkpoints.importing import import_checkpoint, is_checkpoint
+    from ailand_gt4py.weights.checkpoints import import_checkpoint, is_checkpoint
     from ailand_gt4py.weights.model_file import read_model
     from ailand_gt4py.weights.summary import summarise
 

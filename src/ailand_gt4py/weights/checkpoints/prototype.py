@@ -27,7 +27,7 @@ import numpy as np
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.weights.architectures import ARCHITECTURES, Sizes
-from ailand_gt4py.weights.checkpoints.importing import CheckpointKind, Wanted, checkpoint_kind
+from ailand_gt4py.weights.checkpoints import KINDS, CheckpointKind, Wanted
 from ailand_gt4py.weights.checkpoints.torch_archive import TorchArchive
 from ailand_gt4py.weights.model import Model, TimeMeaning, Variable
 from ailand_gt4py.weights.schema import GROUPS
@@ -70,7 +70,7 @@ def model(archive: TorchArchive, wanted: Wanted) -> Model:
     )
 
 
-checkpoint_kind("prototype", CheckpointKind(recognises=lambda archive: True, model=model))
+PROTOTYPE = KINDS.add(CheckpointKind(recognises=None, model=model))
 
 
 def without_prefix(tensors: Arrays) -> dict[str, np.ndarray]:

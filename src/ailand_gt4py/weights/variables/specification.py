@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from ailand_gt4py.weights.model import Normalisation, NormalisationMethod, TimeMeaning, Variable
@@ -29,7 +29,7 @@ class Specification:
         lower_bound, upper_bound: bounds that a model's step clips its results to, in units.
         bounded_by: name of a variable of the column that is another upper bound, where the model has that one.
         increment_of: as in `weights.model.Variable`.
-        valid: what is physically possible, in units, where that differs from the bounds (see `valid_range`).
+        valid: smallest and largest value that is physically possible, in units, where that differs from the bounds.
         aliases: convention -> the names it uses; they are accepted in files.
         component_name: name of the land component's output, empty where the component gives none.
         component_factor: by which that output is multiplied: -1 where a dycore counts upward.
@@ -50,15 +50,16 @@ class Specification:
     derived: str = ""
     bounded_by: str = ""
     increment_of: str = ""
-    valid: tuple[float, float] | None = None
-    aliases: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    valid: Sequence[float] | None = None
+    aliases: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
     component_name: str = ""
     component_factor: float = 1.0
 
     @property
     def valid_range(self) -> tuple[float, float]:
         """Smallest and largest value that is physically possible, in units; infinite where there is no such limit."""
-        return (self.lower_bound, self.upper_bound) if self.valid is None else self.valid
+        low, high = (self.lower_bound, self.upper_bound) if self.valid is None else self.valid
+        return low, high
 
     def variable(
         self, normalisation: Normalisation | None = None, minimum: float = math.nan, maximum: float = math.nan
