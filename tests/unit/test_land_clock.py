@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.integration.clock import LandClock, time_text
+from ailand_gt4py.core.times import time_text
+from ailand_gt4py.integration.clock import LandClock
 
 START = np.datetime64("2020-01-01T00:00", "ns")
 HOUR = np.timedelta64(3_600_000_000_000, "ns")

@@ -13,18 +13,12 @@ from __future__ import annotations
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.times import time_text
+
+_NOTHING = np.timedelta64(0, "ns")
 
 
-def time_text(time: np.datetime64) -> str:
-    """A time as people write it, without needless digits."""
-    text = np.datetime_as_string(time.astype("datetime64[ns]"), unit="ns")
-    seconds, _, fraction = text.partition(".")
-    seconds = seconds if fraction.strip("0") == "" else text.rstrip("0")
-    return seconds[:16] if seconds.endswith(":00") else seconds
-
-
-def duration_text(duration: np.timedelta64) -> str:
-    """A duration in seconds."""
+def _seconds_text(duration: np.timedelta64) -> str:
     return f"{duration / np.timedelta64(1, 's'):g} s"
 
 
@@ -53,31 +47,27 @@ class LandClock:
     def __init__(
         self, window: np.timedelta64, host_step: np.timedelta64, start: np.datetime64, state_time: np.datetime64
     ) -> None:
-        zero = np.timedelta64(0, "ns")
         self.window, self.host_step = (step.astype("timedelta64[ns]") for step in (window, host_step))
-        if not self.host_step > zero:
-            raise InputError(f"host step: found {duration_text(self.host_step)}, expected more than 0 s")
-        if self.window % self.host_step != zero:
+        step_text, window_text = _seconds_text(self.host_step), _seconds_text(self.window)
+        if not self.host_step > _NOTHING:
+            raise InputError(f"host step: found {step_text}, expected more than 0 s")
+        if self.window % self.host_step != _NOTHING:
             raise InputError(
-                f"host step: found {duration_text(self.host_step)}, expected one that divides the emulator's step of "
-                f"{duration_text(self.window)}"
+                f"host step: found {step_text}, expected one that divides the emulator's step of {window_text}"
             )
-        self.window_start = state_time.astype("datetime64[ns]")
-        self.next_time = start.astype("datetime64[ns]")
+        self.window_start, self.next_time = (time.astype("datetime64[ns]") for time in (state_time, start))
         elapsed = self.next_time - self.window_start
-        if not zero <= elapsed < self.window:
+        found, state_text = f"start: found {time_text(self.next_time)}", time_text(self.window_start)
+        if not _NOTHING <= elapsed < self.window:
             raise InputError(
-                f"start: found {time_text(self.next_time)}, expected a time in the window of "
-                f"{duration_text(self.window)} that begins with the state at {time_text(self.window_start)}"
+                f"{found}, expected a time in the window of {window_text} that begins with the state at {state_text}"
             )
-        if elapsed % self.host_step != zero:
+        if elapsed % self.host_step != _NOTHING:
             raise InputError(
-                f"start: found {time_text(self.next_time)}, expected a whole number of host steps of "
-                f"{duration_text(self.host_step)} after the state at {time_text(self.window_start)}"
+                f"{found}, expected a whole number of host steps of {step_text} after the state at {state_text}"
             )
-        self.n_samples = 0
+        self.n_samples = self.n_windows = 0
         self.is_full = False
-        self.n_windows = 0
 
     @property
     def samples_per_window(self) -> int:
@@ -131,12 +121,11 @@ class LandClock:
         """
         time = np.datetime64(time).astype("datetime64[ns]")
         last = self.next_time - self.host_step
+        found = f"time: 'advance' to {time_text(time)}"
         if self.n_samples == 0:
-            raise InputError(
-                f"time: 'advance' to {time_text(time)}, expected a sample of {time_text(self.next_time)} first"
-            )
+            raise InputError(f"{found}, expected a sample of {time_text(self.next_time)} first")
         if time != last:
-            raise InputError(f"time: 'advance' to {time_text(time)}, expected {time_text(last)}, the last sample's")
+            raise InputError(f"{found}, expected {time_text(last)}, the last sample's")
 
     def fired(self) -> None:
         """The emulator has made its step through the full window."""
@@ -149,17 +138,13 @@ class LandClock:
 
     def as_dict(self) -> dict[str, int]:
         """The clock's position, for a restart: nanoseconds since 1970 and counts."""
-        return {
-            "window_start": int(self.window_start.astype(np.int64)),
-            "next_time": int(self.next_time.astype(np.int64)),
-            "n_samples": self.n_samples,
-            "is_full": int(self.is_full),
-            "n_windows": self.n_windows,
-        }
+        times = {name: int(getattr(self, name).astype(np.int64)) for name in ("window_start", "next_time")}
+        return times | {"n_samples": self.n_samples, "is_full": int(self.is_full), "n_windows": self.n_windows}
 
     def restore(self, position: dict[str, int]) -> None:
         """Take the position of `as_dict`."""
-        self.window_start = np.datetime64(position["window_start"], "ns")
-        self.next_time = np.datetime64(position["next_time"], "ns")
+        self.window_start, self.next_time = (
+            np.datetime64(position[name], "ns") for name in ("window_start", "next_time")
+        )
         self.n_samples, self.n_windows = position["n_samples"], position["n_windows"]
         self.is_full = bool(position["is_full"])

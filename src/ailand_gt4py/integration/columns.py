@@ -14,7 +14,7 @@ from ailand_gt4py.emulator.forcing import ForcingAssembler
 from ailand_gt4py.integration.coupling.closures import SurfaceClosures
 from ailand_gt4py.integration.description import CouplingOptions, Ground, HostGrid
 from ailand_gt4py.integration.host_points import HostPoints
-from ailand_gt4py.integration.properties import DERIVATIVES, FluxDerivative, Output, missing_outputs, predicted_outputs
+from ailand_gt4py.integration.properties import DERIVATIVES, FluxDerivative, Output, predicted_outputs
 from ailand_gt4py.lowering.calls import backends
 from ailand_gt4py.weights.model import Model, Variable
 
@@ -65,17 +65,18 @@ class LandColumns:
         self._static_values = self._columns_of(ground.static, model.static, "static input")
         self.state = self._columns_of(ground.initial_state, model.state, "initial state")
         self._new_state = self._xp.empty_like(self.state)
-        self.diagnostics = self._xp.full((points.n_land, len(model.diagnostics)), np.nan, dtype=self.dtype)
+        full, empty = self._xp.full, self._xp.empty
+        self.diagnostics = full((points.n_land, len(model.diagnostics)), np.nan, dtype=self.dtype)
         self._new_diagnostics = self._xp.empty_like(self.diagnostics)
-        self.forcing = self._xp.zeros((points.n_land, len(model.forcing)), dtype=self.dtype)
+        self.forcing = full((points.n_land, len(model.forcing)), 0.0, dtype=self.dtype)
         self.flagged = self._xp.zeros(points.n_land, dtype=bool)
         #: (n_previous, n_land), NaN where there was no such window or its number was not finite: forgotten with it.
-        self._previous = self._xp.full((len(self._assembler.previous), points.n_land), np.nan, dtype=self.dtype)
+        self._previous = full((len(self._assembler.previous), points.n_land), np.nan, dtype=self.dtype)
         self._forcing_positions = {variable.name: position for position, variable in enumerate(model.forcing)}
         self._prescribed: dict[str, arrays.Array] = {}
         for name, value in (ground.prescribed or {}).items():
             self._prescribe(name, value)
-        self._predicted = predicted_outputs(model)
+        self._predicted, not_predicted = predicted_outputs(model)
         albedo = ground.background_albedo
         self._closures = SurfaceClosures(
             model,
@@ -91,10 +92,8 @@ class LandColumns:
             *self._closures.outputs,
             *(output for derivative in self._derivatives for output in (derivative.output, derivative.reference)),
         )
-        self.missing_outputs = (
-            missing_outputs(model, [output.name for output in self.outputs]) | self._closures.missing_outputs
-        )
-        self._jacobian = self._xp.empty((points.n_land, len(self._derivatives), len(self._derivatives)), self.dtype)
+        self.missing_outputs = not_predicted | self._closures.missing_outputs
+        self._jacobian = empty((points.n_land, len(self._derivatives), len(self._derivatives)), dtype=self.dtype)
         if self.emulator is not None:
             self.emulator.compile()
             self._static = self.emulator.prepare_static(self._static_values)
@@ -117,18 +116,16 @@ class LandColumns:
         self._prescribe(name, value)
 
     def _prescribe(self, name: str, value: Any) -> None:
-        derived = name in self._forcing_positions and self.model.forcing[self._forcing_positions[name]].derived
-        if name not in self._forcing_positions or derived:
-            names = [variable.name for variable in self.model.forcing if not variable.derived]
-            raise InputError(f"prescribed '{name}': expected an input that a host gives: {', '.join(names)}")
+        of_host = [variable.name for variable in self.model.forcing if not variable.derived]
+        if name not in of_host:
+            raise InputError(f"prescribed '{name}': expected an input that a host gives: {', '.join(of_host)}")
         self._prescribed[name] = self._points.land_values(value, name, self.dtype)
 
     def _columns_of(self, given: Mapping[str, Any], variables: Sequence[Variable], what: str) -> arrays.Array:
         """Fields of the host as (n_land, n_variables)."""
-        unknown = sorted(given.keys() - {variable.name for variable in variables})
-        if unknown:
-            names = ", ".join(variable.name for variable in variables)
-            raise InputError(f"{unknown[0]}: is no {what} of the model, expected {names}")
+        names = [variable.name for variable in variables]
+        for unknown in sorted(given.keys() - set(names)):
+            raise InputError(f"{unknown}: is no {what} of the model, expected {', '.join(names)}")
         result = self._xp.empty((self._points.n_land, len(variables)), dtype=self.dtype)
         for position, variable in enumerate(variables):
             if variable.name not in given:
@@ -154,17 +151,13 @@ class LandColumns:
                 )
         return DERIVATIVES
 
-    def _complete_forcing(self, window_start: np.datetime64, window: np.timedelta64) -> None:
-        """Fill in prescribed and derived inputs, then those of the previous window, which may be of any of these."""
+    def _run(self, window_start: np.datetime64, window: np.timedelta64) -> None:
+        """The emulator's step and the derivatives, into the arrays of new values."""
+        assert self.emulator is not None
         for name, values in self._prescribed.items():
             self.forcing[:, self._forcing_positions[name]] = values
         seconds = float(window / np.timedelta64(1, "s"))
         self._assembler.assemble(self.forcing[None], None, np.array([window_start]), seconds, self._previous.T)
-
-    def _run(self, window_start: np.datetime64, window: np.timedelta64) -> None:
-        """The emulator's step and the derivatives, into the arrays of new values."""
-        assert self.emulator is not None
-        self._complete_forcing(window_start, window)
         self.emulator.step(self._static, self.forcing, self.state, out=(self._new_state, self._new_diagnostics))
         self._differentiate()
 
@@ -203,11 +196,10 @@ class LandColumns:
 
     def _output_rows(self) -> Iterator[arrays.Array]:
         """(n_land,) of each of ``outputs``."""
-        state = {variable.name: self.state[:, k] for k, variable in enumerate(self.model.state)}
-        diagnostics = {variable.name: self.diagnostics[:, k] for k, variable in enumerate(self.model.diagnostics)}
-        known = state | diagnostics
-        for predicted in self._predicted:
-            yield predicted.factor * known[predicted.variable]
+        results = ((self.model.state, self.state), (self.model.diagnostics, self.diagnostics))
+        known = {one.name: values[:, k] for variables, values in results for k, one in enumerate(variables)}
+        for _, variable, factor in self._predicted:
+            yield factor * known[variable]
         closures = self._closures(self._static_values, self.forcing, self.state, self.diagnostics)
         for output in self._closures.outputs:
             yield closures[output.name]
@@ -217,13 +209,7 @@ class LandColumns:
 
     def memory(self) -> dict[str, arrays.Array]:
         """Name -> array of all that changes in a run."""
-        prescribed = {f"prescribed_{name}": values for name, values in self._prescribed.items()}
-        before = {"forcing_before": self._previous} if len(self._previous) else {}
-        return {
-            "state": self.state,
-            "diagnostics": self.diagnostics,
-            "forcing": self.forcing,
-            "flagged": self.flagged,
-            **before,
-            **prescribed,
-        }
+        memory = {name: getattr(self, name) for name in ("state", "diagnostics", "forcing", "flagged")}
+        if len(self._previous):
+            memory["forcing_before"] = self._previous
+        return memory | {f"prescribed_{name}": values for name, values in self._prescribed.items()}

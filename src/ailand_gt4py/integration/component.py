@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +14,7 @@ from ailand_gt4py.core.times import step_of
 from ailand_gt4py.emulator.emulator import Emulator, Precision
 from ailand_gt4py.integration import restart
 from ailand_gt4py.integration.accumulation import Accumulation
-from ailand_gt4py.integration.clock import LandClock, time_text
+from ailand_gt4py.integration.clock import LandClock
 from ailand_gt4py.integration.columns import LandColumns
 from ailand_gt4py.integration.description import (
     CouplingOptions,
@@ -33,8 +32,6 @@ from ailand_gt4py.lowering.calls import backends
 from ailand_gt4py.weights.model import Model
 from ailand_gt4py.weights.model_file import read_model
 from ailand_gt4py.weights.schema import checksum
-
-logger = logging.getLogger(__name__)
 
 
 class LandComponent:
@@ -107,10 +104,10 @@ class LandComponent:
         sampled = [variable for variable in of_host if variable.name not in (ground.prescribed or {})]
         self._positions = [self.model.forcing.index(variable) for variable in sampled]
         gt4py_backend = backends.make_backend(backend)
-        n_samples = self._clock.samples_per_window
-        self._accumulation = Accumulation(self._points, sampled, gt4py_backend, device, n_samples)
-        self._report = FiniteReport(n_samples, len(sampled), device)
-        self._reported_from = start
+        self._accumulation = Accumulation(self._points, sampled, gt4py_backend, device, self._clock.samples_per_window)
+        self._report = FiniteReport(
+            self._accumulation, self._clock, self._points, device, raises=coupling.not_finite == "raise"
+        )
         self._fields = OutputFields(
             self._columns.outputs, self._points, grid, np.dtype(self._columns.dtype), gt4py_backend, device
         )
@@ -168,7 +165,7 @@ class LandComponent:
                 one host step after the window's end, so that the host never waits for the device; such columns have
                 then kept their state.
         """
-        self._say_what_was_not_finite()
+        self._report.tell()
         clock = self._clock
         clock.check_sample(time)
         views = self._accumulation.views(fields)
@@ -177,38 +174,17 @@ class LandComponent:
         self._accumulation.add(views, clock.n_samples)
         clock.count_sample()
         if self._points.n_land and self._coupling.not_finite == "raise" and self._columns.on_cpu:
-            self._look_for_not_finite()
-            self._say_what_was_not_finite()
+            self._report.take()
+            self._report.tell()
 
     def _close_window(self) -> None:
         if self._points.n_land:
-            self._look_for_not_finite()
+            self._report.take()
             if self._columns.on_cpu:
-                self._say_what_was_not_finite()
+                self._report.tell()
             self._accumulation.means(self._columns.forcing, self._positions, self._clock.n_samples)
         self._accumulation.clear()
         self._clock.close_window()
-
-    def _look_for_not_finite(self) -> None:
-        """Among the samples of the window so far; on a GPU the answer comes while the host goes on."""
-        self._report.take(self._accumulation.sums, self._accumulation.finite, self._clock.n_samples)
-        self._reported_from = self._clock.next_time - self._clock.n_samples * self._clock.host_step
-
-    def _say_what_was_not_finite(self) -> None:
-        """Raise or warn if the samples looked through last had numbers that are not finite."""
-        found = self._report.read()
-        if found is None:
-            return
-        name = self._accumulation.names[found.variable]
-        time = self._reported_from + found.sample * self._clock.host_step
-        others = f" and {found.count - 1} more land points" if found.count > 1 else ""
-        message = (
-            f"{name}: found a number that is not finite at {self._points.location_text(found.column)}{others}, "
-            f"{time_text(time)}"
-        )
-        if self._coupling.not_finite == "raise":
-            raise InputError(f"{message}, expected finite numbers")
-        logger.warning("%s; such columns keep their state in this window", message)
 
     def advance(self, time: np.datetime64) -> dict[str, Any]:
         """Let the emulator make its step if its window is full, and give the outputs at a time.
@@ -266,7 +242,7 @@ class LandComponent:
             InputError: on a GPU, numbers that are not finite in the previous window, which were not yet told.
             RunError: writing failed; an older file of that name is then still there.
         """
-        self._say_what_was_not_finite()
+        self._report.tell()
         position = self._clock.as_dict() | {"has_outputs": int(self._has_outputs)}
         restart.write(path, self._memory(host_memory), self._identity(), position)
 

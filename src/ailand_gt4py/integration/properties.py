@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.weights.model import Model, Variable
@@ -13,14 +12,13 @@ from ailand_gt4py.weights.variables import CATALOGUE, Specification, cf_attribut
 Origin = Literal["model", "closure", "derivative", "forcing"]
 
 
-@dataclasses.dataclass(frozen=True)
-class Output:
+class Output(NamedTuple):
     """A field that the component gives.
 
     Attributes:
         name: key in the component's outputs. standard_name: of CF, empty where there is none. units: UDUNITS.
-        origin: ``model`` predicted by the network, ``closure`` from formulas (`stencils.surface`), ``derivative`` of
-            the network, ``forcing`` the host's own over the window.
+        origin: ``model`` predicted by the network, ``closure`` from formulas (`stencils.physics.surface`),
+            ``derivative`` of the network, ``forcing`` the host's own over the window.
         long_name: for people.
     """
 
@@ -31,8 +29,7 @@ class Output:
     long_name: str
 
 
-@dataclasses.dataclass(frozen=True)
-class Predicted:
+class Predicted(NamedTuple):
     """An output that is a variable of the model but for its sign.
 
     Attributes:
@@ -41,7 +38,23 @@ class Predicted:
 
     output: Output
     variable: str
-    factor: float = 1.0
+    factor: float
+
+
+class FluxDerivative(NamedTuple):
+    """The derivative of an upward flux with respect to a forcing variable, and that variable's value where it holds.
+
+    With them a host has the flux as a line: flux + derivative * (its air now - reference).
+
+    Attributes:
+        output: the derivative. reference: the forcing of the window that gave flux and derivative.
+        flux: the model's downward flux. forcing: the variable.
+    """
+
+    output: Output
+    reference: Output
+    flux: str
+    forcing: str
 
 
 def catalogued(name: str, origin: Origin) -> Output:
@@ -60,66 +73,35 @@ def _predicted(entry: Specification) -> Predicted:
 
 #: Of all variables to which the catalogue gives a name among the component's outputs.
 PREDICTED = tuple(_predicted(entry) for entry in CATALOGUE.values() if entry.component_name)
-
-
-@dataclasses.dataclass(frozen=True)
-class FluxDerivative:
-    """The derivative of an upward flux with respect to a forcing variable, and that variable's value where it holds.
-
-    With them a host has the flux as a line: flux + derivative * (its air now - reference).
-
-    Attributes:
-        output: the derivative. reference: the forcing of the window that gave flux and derivative.
-        flux: the model's downward flux. forcing: the variable.
-    """
-
-    output: Output
-    reference: Output
-    flux: str
-    forcing: str
-
-
-DERIVATIVES = (
-    FluxDerivative(
-        catalogued("sensible_heat_flux_derivative_by_air_temperature", "derivative"),
-        catalogued("sensible_heat_flux_air_temperature", "forcing"),
-        "sshf",
-        "met_tair",
-    ),
-    FluxDerivative(
-        catalogued("latent_heat_flux_derivative_by_specific_humidity", "derivative"),
-        catalogued("latent_heat_flux_specific_humidity", "forcing"),
-        "slhf",
-        "met_qair",
-    ),
+DERIVATIVES = tuple(
+    FluxDerivative(catalogued(derivative, "derivative"), catalogued(reference, "forcing"), flux, forcing)
+    for derivative, reference, flux, forcing in (
+        (
+            "sensible_heat_flux_derivative_by_air_temperature",
+            "sensible_heat_flux_air_temperature",
+            "sshf",
+            "met_tair",
+        ),
+        (
+            "latent_heat_flux_derivative_by_specific_humidity",
+            "latent_heat_flux_specific_humidity",
+            "slhf",
+            "met_qair",
+        ),
+    )
 )
 
 
-def predicted_outputs(model: Model) -> tuple[Predicted, ...]:
-    """Those that the model has, in its units."""
-    known = {variable.name: variable for variable in (*model.state, *model.diagnostics)}
-    return tuple(
-        predicted
-        for predicted in PREDICTED
-        if predicted.variable in known and known[predicted.variable].units == predicted.output.units
-    )
-
-
-def missing_outputs(model: Model, available: Sequence[str]) -> dict[str, str]:
-    """Outputs that the model cannot give -> why."""
-    known = {variable.name: variable for variable in (*model.state, *model.diagnostics)}
+def predicted_outputs(model: Model) -> tuple[tuple[Predicted, ...], dict[str, str]]:
+    """Those that the model has in their units, and of the others name -> why it does not give it."""
+    units = {variable.name: variable.units for variable in (*model.state, *model.diagnostics)}
     reasons = {}
-    for predicted in PREDICTED:
-        name, variable = predicted.output.name, known.get(predicted.variable)
-        if name in available:
-            continue
-        if variable is None:
-            reasons[name] = f"the model does not predict '{predicted.variable}'"
-        else:
-            reasons[name] = (
-                f"the model gives '{predicted.variable}' in '{variable.units}', expected '{predicted.output.units}'"
-            )
-    return reasons
+    for output, variable, _ in PREDICTED:
+        if variable not in units:
+            reasons[output.name] = f"the model does not predict '{variable}'"
+        elif units[variable] != output.units:
+            reasons[output.name] = f"the model gives '{variable}' in '{units[variable]}', expected '{output.units}'"
+    return tuple(predicted for predicted in PREDICTED if predicted.output.name not in reasons), reasons
 
 
 def input_properties(variables: Sequence[Variable], dims: tuple[Any, ...]) -> dict[str, dict[str, Any]]:
@@ -144,9 +126,9 @@ def check_units(declared: Mapping[str, str], variables: Sequence[Variable]) -> N
     Raises:
         InputError: a field that the model does not take, or another unit than the model's.
     """
-    known = {variable.name: variable for variable in variables}
+    known = {variable.name: variable.units for variable in variables}
     for name, units in declared.items():
         if name not in known:
             raise InputError(f"{name}: the model takes no such field, expected one of {', '.join(known)}")
-        if units != known[name].units:
-            raise InputError(f"{name}: found the unit '{units}', expected '{known[name].units}'")
+        if units != known[name]:
+            raise InputError(f"{name}: found the unit '{units}', expected '{known[name]}'")
