@@ -29,7 +29,7 @@ def model_of(architecture: str) -> Model:
 def adjoint_backend(model: Model, precision: str) -> Any:
     """The host's, which also knows the tables of transposed weights."""
     dtype = np.dtype(precision)
-    operands = adjoint_operands(model, step_operands(model, dtype, "cpu"), dtype, "cpu")
+    operands = adjoint_operands(step_operands(model, dtype, "cpu"))
     return backend_of(operands.complete_tables, operands.broadcast_tables)
 
 

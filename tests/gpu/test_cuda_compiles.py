@@ -94,7 +94,7 @@ def test_adjoint_compiles_and_links(empty_cache: pathlib.Path) -> None:
     """With every kind of bound, and soil heat; the matrices that choose bounds are products, too."""
     model = random_model("layer_norm", (8, 4, 4, 3), width=24, depth=2, bounded_by_others=True, soil_heat=True)
     dtype = np.dtype("float32")
-    operands = adjoint_operands(model, step_operands(model, dtype, "cpu"), dtype, "cpu")
+    operands = adjoint_operands(step_operands(model, dtype, "cpu"))
     program = make_program(describe_adjoint(network_shape(model), dtype.type))
     backend = backends.dace_backend(True, operands.complete_tables, operands.broadcast_tables)
     with compilation.in_this_process():

@@ -180,7 +180,7 @@ def test_networks_of_one_depth_and_different_architectures_live_in_one_process()
     sources = []
     for model in (layered, plain):
         target, kind = network_shape(model).layers["trunk"][0]
-        operator = layer(INPUTS, target, kind, np.float32)
+        operator = layer(tuple(INPUTS.values()), target, kind, np.float32)
         sources.append(inspect.getsource(operator.definition_stage.definition))
     assert "layer_norm_relu_Units_trunk0" in sources[0]
     assert "layer_norm" not in sources[1]

@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_models import forget_column, random_model
 from tangent_reference import jacobian, tangent_linear
-from test_jacobian import WAYS, in_own_units, made
+from test_jacobian import MODES, in_own_units, made
 from test_networks import physical_reference, relative_norm
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.ecland import soil_heat
 from ailand_gt4py.emulator.derivatives.jacobian import block_of
-from ailand_gt4py.emulator.derivatives.jacobian_calls import Way
+from ailand_gt4py.emulator.derivatives.jacobian_calls import Mode
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.emulator.operands import network_shape
 from ailand_gt4py.lowering.calls.backends import SCRATCH_PREFIXES
@@ -164,8 +164,8 @@ def test_derivatives_are_those_of_complex_steps(architecture: str) -> None:
     exact = in_own_units(model, jacobian(model, inputs))
     for property_position in soil_heat.property_positions([variable.name for variable in model.static]):
         assert np.abs(exact[:, POSITION, property_position]).max() > 1e-3
-    for way in WAYS:
-        assert relative_norm(in_own_units(model, made(emulator, inputs, way)), exact) <= 1e-12
+    for mode in MODES:
+        assert relative_norm(in_own_units(model, made(emulator, inputs, mode)), exact) <= 1e-12
     changes = changes_of(inputs)
     for found, expected in zip(
         emulator.tangent_linear(*inputs, *changes), tangent_linear(model, inputs, changes), strict=True
@@ -193,16 +193,16 @@ def test_the_adjoint_is_the_transpose_also_at_nodes(temperature: float, seed: in
     assert dot_product_error(changes, forward, gradients, backward).max() <= 1e-12
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_block_has_the_numbers_of_the_whole(way: Way) -> None:
+@pytest.mark.parametrize("mode", MODES)
+def test_a_block_has_the_numbers_of_the_whole(mode: Mode) -> None:
     """Rows and inputs in another order, the soil's properties among them."""
     emulator = emulator_of("layer_norm", "embedded", "float64")
     model = emulator.model
     inputs = inputs_of(model, N_COLUMNS)
-    whole = made(emulator, inputs, way)
+    whole = made(emulator, inputs, mode)
     outputs = [model.state[POSITION].name, model.diagnostics[0].name, model.state[0].name]
     block = block_of(model, outputs, ["clim_theta_sat", model.state[POSITION].name, "clim_cvl", model.forcing[0].name])
-    part = made(emulator, inputs, way, block)
+    part = made(emulator, inputs, mode, block)
     np.testing.assert_allclose(part, whole[:, block.outputs][:, :, block.inputs], rtol=1e-12, atol=1e-12)
 
 

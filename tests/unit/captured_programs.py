@@ -16,13 +16,13 @@ from small_programs import leaves
 
 from ailand_gt4py.core import arrays
 from ailand_gt4py.core.dimensions import DIRECTIONS, N_MOMENTS, Axes, Column, Moment, field_dimensions
-from ailand_gt4py.emulator.derivatives.jacobian import block_of
-from ailand_gt4py.emulator.derivatives.jacobian_operands import (
-    changes_operands,
-    gradients_operands,
-    state_changes_operands,
+from ailand_gt4py.emulator.derivatives.directed_operands import (
+    forward_operands,
+    reverse_operands,
+    state_tangent_operands,
 )
-from ailand_gt4py.emulator.operands import StepOperands, adjoint_operands, feature_extent, network_shape, step_operands
+from ailand_gt4py.emulator.derivatives.jacobian import block_of
+from ailand_gt4py.emulator.operands import Operands, adjoint_operands, feature_extent, network_shape, step_operands
 from ailand_gt4py.lowering.calls.backends import SCRATCH_PREFIXES
 from ailand_gt4py.lowering.columns.column_program import ColumnProgram
 from ailand_gt4py.lowering.columns.read_gtir import Tables, read_program
@@ -43,8 +43,8 @@ DESCRIPTIONS = {
     "tangent-linear": describe_tangent_linear,
     "tangent-linear of states": describe_state_tangents,
     "adjoint": describe_adjoint,
-    "jacobian by changes": lambda shape, dtype: describe_forward(shape, _BOTH, dtype),
-    "jacobian by gradients": lambda shape, dtype: describe_reverse(shape, _BOTH, dtype),
+    "jacobian in forward mode": lambda shape, dtype: describe_forward(shape, _BOTH, dtype),
+    "jacobian in reverse mode": lambda shape, dtype: describe_reverse(shape, _BOTH, dtype),
 }
 
 
@@ -65,7 +65,7 @@ class CapturedStep:
 
     model: Model
     description: ProgramDescription
-    operands: StepOperands
+    operands: Operands
     gtir: ir.Program
     shapes: dict[str, tuple[int, ...]]
     values: dict[str, np.ndarray]
@@ -80,22 +80,22 @@ class CapturedStep:
         return read_program(self.gtir, self.shapes, Column.value, tables, SCRATCH_PREFIXES, directions)
 
 
-def operands_of(model: Model, precision: str, what: str) -> StepOperands:
+def operands_of(model: Model, precision: str, what: str) -> Operands:
     """Of a program of `DESCRIPTIONS`; of a Jacobian, of the whole of it."""
     dtype = np.dtype(precision)
     step = step_operands(model, dtype, "cpu")
     block = block_of(model)
-    if what == "jacobian by changes":
-        return changes_operands(model, step, dtype, "cpu", block.outputs, block.inputs)
+    if what == "jacobian in forward mode":
+        return forward_operands(step, block)
     if what == "tangent-linear of states":
-        return state_changes_operands(model, step, dtype, "cpu", N_DIRECTIONS)
-    if what not in ("adjoint", "jacobian by gradients"):
+        return state_tangent_operands(step, N_DIRECTIONS)
+    if what not in ("adjoint", "jacobian in reverse mode"):
         return step
-    adjoint = adjoint_operands(model, step, dtype, "cpu")
+    adjoint = adjoint_operands(step)
     if what == "adjoint":
         return adjoint
     rows = {"new_state": tuple(range(len(model.state))), "diagnostics": tuple(range(len(model.diagnostics)))}
-    return gradients_operands(model, adjoint, dtype, "cpu", rows, block.inputs)
+    return reverse_operands(adjoint, rows, block.inputs)
 
 
 @functools.cache

@@ -8,6 +8,7 @@ from ailand_gt4py.core.dimensions import StateFeature, unit_dimension
 from ailand_gt4py.core.errors import InputError, RunError
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.emulator.operands import feature_extent
+from ailand_gt4py.emulator.programs import Programs
 
 UNITS = unit_dimension("combine0")
 
@@ -97,10 +98,10 @@ def test_precisions_of_a_gpu_are_refused_elsewhere(backend: str, precision: str)
 
 @pytest.mark.parametrize("backend", ["embedded", "dace_cpu"])
 def test_intermediate_fields_take_memory_only_where_they_are_written(backend: str) -> None:
-    emulator = Emulator(random_model("two_branch", (4, 3, 2, 2)), 6, backend)
+    programs = Programs(random_model("two_branch", (4, 3, 2, 2)), 6, backend, "float32")
     for feature in (UNITS, StateFeature):
-        buffer = emulator._buffer("units", feature, emulator._operands, emulator.n_columns)
-        assert buffer.ndarray.shape == (6, feature_extent(emulator.model, feature))
+        buffer = programs._buffer("units", feature, programs.operands, programs.n_columns)
+        assert buffer.ndarray.shape == (6, feature_extent(programs.model, feature))
         assert (buffer.ndarray.strides == (0, 0)) == (backend == "dace_cpu")
         assert (buffer.ndarray == 0).all()
 

@@ -1,41 +1,29 @@
-"""One model on one device: the step that everything else calls."""
+"""One model on one device: the step that everything else calls, and its derivatives."""
 
 from __future__ import annotations
 
 import dataclasses
 import operator
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, TypeAlias
 
-import gt4py.next as gtx
 import numpy as np
 
 from ailand_gt4py.core import arrays
-from ailand_gt4py.core.dimensions import N_MOMENTS, Axes, Moment, field_dimensions
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.emulator.arrays import EmulatorArrays
 from ailand_gt4py.emulator.derivatives.derivatives import Derivatives
 from ailand_gt4py.emulator.derivatives.jacobian import block_of
-from ailand_gt4py.emulator.derivatives.linearisation import (
-    CHANGES,
-    GRADIENTS,
-    INPUTS,
-    RESULT_CHANGES,
-    RESULT_GRADIENTS,
-    Setting,
-)
-from ailand_gt4py.emulator.operands import StepOperands, feature_extent, network_shape, step_operands
-from ailand_gt4py.lowering.calls import backends
-from ailand_gt4py.lowering.calls.program_call import ProgramCall
-from ailand_gt4py.lowering.gpu.device_code import Products
-from ailand_gt4py.stencils.network.step import ProgramDescription, describe_static_part, describe_step, make_program
+from ailand_gt4py.emulator.derivatives.linear import ADJOINTS, INPUTS, RESULT_ADJOINTS, RESULT_TANGENTS, TANGENTS
+from ailand_gt4py.emulator.operands import feature_extent
+from ailand_gt4py.emulator.programs import Precision as Precision
+from ailand_gt4py.emulator.programs import Programs
+from ailand_gt4py.stencils.network.step import describe_static_part, describe_step
 from ailand_gt4py.weights.model import Model
 
-Precision = Literal["float32", "float64", "tf32", "bf16"]
-_DTYPES: dict[str, type] = {"float32": np.float32, "float64": np.float64, "tf32": np.float32, "bf16": np.float32}
-_NAMES = (*INPUTS, "new state", "diagnostics")
-#: Of a precision that rounds the operands of matrix products; all else is float32.
-_PRODUCTS: dict[str, Products] = {"tf32": "tf32", "bf16": "bf16"}
+#: An array of the caller on the device: NumPy, CuPy, or anything with DLPack or ``__cuda_array_interface__``.
+ArrayLike: TypeAlias = Any
+_RESULTS = ("new state", "diagnostics")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,48 +70,22 @@ class Emulator:
     def __init__(
         self, model: Model, n_columns: int, backend: Any = "dace_cpu", precision: Precision = "float32"
     ) -> None:
-        of_gpu = backend == "dace_gpu"
-        if precision not in _DTYPES or (precision in _PRODUCTS and not of_gpu):
-            expected = ", ".join(name for name in _DTYPES if of_gpu or name not in _PRODUCTS)
-            note = f"; {' and '.join(_PRODUCTS)} are modes of dace_gpu" if precision in _PRODUCTS else ""
-            where = f" on '{backend if isinstance(backend, str) else backend.name}'" if note else ""
-            raise InputError(f"precision: found '{precision}'{where}, expected one of {expected}{note}")
-        if n_columns < 1:
-            raise InputError(f"number of columns: found {n_columns}, expected at least 1")
-        self.model = model
-        self.n_columns = int(n_columns)
-        self.precision = precision
-        self.device = backends.device_of(backend)
-        self.dtype = np.dtype(_DTYPES[precision])
+        programs = Programs(model, n_columns, backend, precision)
+        self.model, self.precision = model, precision
+        self.n_columns, self.device, self.dtype = programs.n_columns, programs.device, programs.dtype
         self._xp = arrays.array_module(self.device)
-        self._operands = step_operands(model, self.dtype, self.device)
-        self._given_backend = backend
-        self._backend_name = backend if isinstance(backend, str) else str(backend.name)
-        self._compiled_here = isinstance(backend, str) and backend != "embedded"
-        if backend != "embedded":
-            self._check_extents()
-        shape = network_shape(model)
-        self._network = f"the {model.architecture} network"
-        self._step = self._program_call(describe_step(shape, _DTYPES[precision]), self._network, self._operands)
-        of_static = describe_static_part(shape, _DTYPES[precision])
-        self._static_part = (
-            None
-            if of_static is None
-            else self._program_call(of_static, f"the static part of {self._network}", self._operands)
-        )
+        self._step = programs.call(describe_step(programs.shape, programs.scalar))
+        of_static = describe_static_part(programs.shape, programs.scalar)
+        self._static_part = None if of_static is None else programs.call(of_static, "the static part of ")
         self._n_part = 0 if of_static is None else feature_extent(model, of_static.caller_fields["static_part"])
         self._kept: PreparedStatic | None = None
         self._last: tuple[Any, ...] = ()
         sizes = model.sizes
         extents = (sizes.static, sizes.forcing, sizes.state, sizes.state, sizes.diagnostics)
-        shapes = {name: (self.n_columns, extent) for name, extent in zip(_NAMES, extents, strict=True)}
-        shapes |= {f"{kind}_{name.replace(' ', '_')}": shapes[name] for kind in "dg" for name in _NAMES}
+        shapes = {name: (self.n_columns, extent) for name, extent in zip((*INPUTS, *_RESULTS), extents, strict=True)}
+        shapes |= {f"{kind}_{name.replace(' ', '_')}": shape for kind in "dg" for name, shape in shapes.items()}
         self._arrays = EmulatorArrays(self.device, self.dtype, shapes)
-        is_embedded = self._backend_name == "embedded"
-        setting = Setting(
-            model, self.n_columns, self.dtype, self.device, self._operands, self._derivative_call, is_embedded
-        )
-        self._derivatives = Derivatives(setting, shapes, self._backend_name in ("embedded", "dace_cpu"))
+        self._derivatives = Derivatives(programs, shapes)
 
     def allocate(self, n_features: int) -> arrays.Array:
         """An uninitialised array (n_columns, n_features) of the emulator's type on its device."""
@@ -180,7 +142,7 @@ class Emulator:
                 return given[3], given[4]
         self._last = ()
         inputs = self._checked_inputs(static, forcing, state)
-        new_state, diagnostics = self._arrays.results(out, inputs, ("new state", "diagnostics"))
+        new_state, diagnostics = self._arrays.results(out, inputs, _RESULTS)
         part = static.part if isinstance(static, PreparedStatic) else self._part_of(inputs["static"])
         self._step((part, inputs["forcing"], inputs["state"], new_state, diagnostics))
         if len(given) == 5 and all(isinstance(array, (self._xp.ndarray, PreparedStatic)) for array in given):
@@ -217,8 +179,8 @@ class Emulator:
             InputError, RunError: as for `step`.
         """
         inputs = self._checked_inputs(static, forcing, state)
-        inputs |= self._arrays.given(CHANGES, (d_static, d_forcing, d_state))
-        results = self._arrays.results(out, inputs, RESULT_CHANGES)
+        inputs |= self._arrays.given(TANGENTS, (d_static, d_forcing, d_state))
+        results = self._arrays.results(out, inputs, RESULT_TANGENTS)
         self._derivatives.tangent_linear(inputs, results)
         return results[0], results[1]
 
@@ -284,8 +246,8 @@ class Emulator:
             InputError, RunError: as for `step`.
         """
         inputs = self._checked_inputs(static, forcing, state)
-        inputs |= self._arrays.given(RESULT_GRADIENTS, (g_new_state, g_diagnostics))
-        results = self._arrays.results(out, inputs, GRADIENTS)
+        inputs |= self._arrays.given(RESULT_ADJOINTS, (g_new_state, g_diagnostics))
+        results = self._arrays.results(out, inputs, ADJOINTS)
         self._derivatives.adjoint(inputs, results)
         return results[0], results[1], results[2]
 
@@ -357,7 +319,7 @@ class Emulator:
 
         Args:
             tangent_linear, adjoint, tangent_linear_of_states: those of the methods of these names, too.
-            jacobian: those of Jacobians that have rows of the state and of diagnostics, both ways.
+            jacobian: those of Jacobians that have rows of the state and of diagnostics, in both modes.
         """
         zeros = [self._xp.zeros(self._arrays.shapes[name], dtype=self.dtype) for name in INPUTS]
         if not all(call.is_compiled for call in (self._step, self._static_part) if call is not None):
@@ -383,65 +345,3 @@ class Emulator:
             self._kept.values[...] = static
             self._static_part((self._kept.values, self._kept.part))
         return self._kept.part
-
-    def _derivative_call(
-        self, description: ProgramDescription, what: str, operands: StepOperands, n_columns: int
-    ) -> ProgramCall:
-        return self._program_call(description, f"{what} of {self._network}", operands, n_columns)
-
-    def _program_call(
-        self, description: ProgramDescription, what: str, operands: StepOperands, n_columns: int | None = None
-    ) -> ProgramCall:
-        """A program of the model with its operands, and with buffers for so many columns (None: all)."""
-        program = make_program(description)
-        backend = backends.make_backend(
-            self._given_backend,
-            operands.complete_tables,
-            operands.broadcast_tables,
-            _PRODUCTS.get(self.precision, "full"),
-        )
-        fields = [operands.by_name[name] for name in description.operands]
-        fields += [
-            self._buffer(name, axes, operands, n_columns or self.n_columns)
-            for name, axes in description.buffers.items()
-        ]
-        return ProgramCall(
-            program if backend is None else program.with_backend(backend),
-            description.caller_fields,
-            fields,
-            operands.offset_provider,
-            f"{what} for {self._backend_name} in {self.precision}",
-            self._compiled_here,
-        )
-
-    def _buffer(self, name: str, axes: Axes, operands: StepOperands, n_columns: int) -> gtx.Field:
-        """An intermediate field of a program.
-
-        Programs compiled here keep these values in rooms of their own and write none of them: there they are fields
-        without memory.
-        """
-        dimensions = field_dimensions(axes)
-        extents = {**operands.extents, Moment: N_MOMENTS}
-        shape = (n_columns, *(extents.get(axis) or feature_extent(self.model, axis) for axis in dimensions[1:]))
-        if self._compiled_here:
-            array = self._xp.broadcast_to(self._xp.zeros(1, dtype=self.dtype), shape)
-        else:
-            array = self._xp.zeros(shape, dtype=self.dtype)
-        return arrays.wrap(array, dimensions, name)
-
-    def _check_extents(self) -> None:
-        """GT4Py's DaCe lowering drops dimensions of size one and then fails to index them."""
-        extents = {name: size for name, size in self.model.sizes._asdict().items() if name != "diagnostics"}
-        outputs = {
-            f"{block}.{count - 1}.bias"
-            for block, count in network_shape(self.model).depths
-            if block in ("prognostic", "diagnostic")
-        }
-        extents |= {
-            f"layer '{name.removesuffix('.bias')}'": len(array)
-            for name, array in self.model.parameters.items()
-            if name.endswith(".bias") and name not in outputs
-        }
-        for name, extent in extents.items():
-            if extent < 2:
-                raise InputError(f"{name}: found {extent} feature, expected at least 2 on a compiled backend")

@@ -9,92 +9,96 @@ from typing import get_args
 from ailand_gt4py.core import arrays
 from ailand_gt4py.emulator.derivatives.jacobian import Block, output_variables
 from ailand_gt4py.emulator.derivatives.jacobian_calls import (
-    JacobianByChanges,
-    JacobianByGradients,
+    ForwardJacobian,
     JacobianOneByOne,
-    Way,
-    cheaper_way,
+    Mode,
+    ReverseJacobian,
+    cheaper_mode,
 )
-from ailand_gt4py.emulator.derivatives.linearisation import CHANGES, RESULT_GRADIENTS, LinearCall, Setting
-from ailand_gt4py.emulator.derivatives.state_changes_calls import StateChanges, StateChangesOneByOne
-from ailand_gt4py.emulator.operands import StepOperands, adjoint_operands, network_shape
+from ailand_gt4py.emulator.derivatives.linear import (
+    RESULT_ADJOINTS,
+    TANGENTS,
+    LinearCall,
+    StateTangents,
+    StateTangentsOneByOne,
+)
+from ailand_gt4py.emulator.operands import Operands, adjoint_operands
+from ailand_gt4py.emulator.programs import Programs
 from ailand_gt4py.stencils.network.adjoint import describe_adjoint
 from ailand_gt4py.stencils.network.step import ProgramDescription
 from ailand_gt4py.stencils.network.tangent_linear import describe_tangent_linear
 
-Jacobian = JacobianByChanges | JacobianByGradients | JacobianOneByOne
+Jacobian = ForwardJacobian | ReverseJacobian | JacobianOneByOne
 
 
 class Derivatives:
     """Makes the calls and keeps them.
 
     Args:
-        setting: of the emulator.
-        shapes: (n_columns, n_features) of all changes and gradients.
-        has_directions: whether its backend's code can have several directions for each column.
+        shapes: (n_columns, n_features) of all tangents and adjoints.
     """
 
-    def __init__(self, setting: Setting, shapes: Mapping[str, tuple[int, int]], has_directions: bool) -> None:
-        self._setting, self._shapes, self._has_directions = setting, shapes, has_directions
-        self._jacobians: dict[tuple[Block, Way], Jacobian] = {}
-        self._state_changes: dict[int, StateChanges] = {}
+    def __init__(self, programs: Programs, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        self._programs, self._shapes = programs, shapes
+        self._jacobians: dict[tuple[Block, Mode], Jacobian] = {}
+        self._of_states: dict[int, StateTangents] = {}
 
     @functools.cached_property
     def tangent_linear(self) -> LinearCall:
         """Of the step."""
-        description = describe_tangent_linear(network_shape(self._setting.model), self._setting.scalar)
-        return self._linear(description, "the tangent-linear", self._setting.operands, CHANGES)
-
-    def of_states(self, n_directions: int) -> StateChanges | StateChangesOneByOne:
-        """The tangent-linear in so many directions of the state."""
-        if not self._has_directions:
-            return StateChangesOneByOne(self.tangent_linear)
-        if n_directions not in self._state_changes:
-            self._state_changes[n_directions] = StateChanges(self._setting, n_directions)
-        return self._state_changes[n_directions]
+        description = describe_tangent_linear(self._programs.shape, self._programs.scalar)
+        return self._linear(description, "the tangent-linear of ", self._programs.operands, TANGENTS)
 
     @functools.cached_property
     def adjoint(self) -> LinearCall:
         """Of the step."""
-        description = describe_adjoint(network_shape(self._setting.model), self._setting.scalar)
-        return self._linear(description, "the adjoint", self._adjoint_operands, RESULT_GRADIENTS)
+        description = describe_adjoint(self._programs.shape, self._programs.scalar)
+        return self._linear(description, "the adjoint of ", self._adjoint_operands, RESULT_ADJOINTS)
 
-    def jacobian(self, block: Block, way: Way | None = None) -> Jacobian:
-        """Of a block, by the way that takes less arithmetic, or by the one that is given."""
-        way = way or cheaper_way(self._setting.model, block)
-        if (block, way) not in self._jacobians:
-            self._jacobians[block, way] = self._make_jacobian(block, way)
-        return self._jacobians[block, way]
+    def of_states(self, n_directions: int) -> StateTangents | StateTangentsOneByOne:
+        """The tangent-linear in so many directions of the state."""
+        if not self._programs.has_directions:
+            return StateTangentsOneByOne(self.tangent_linear)
+        if n_directions not in self._of_states:
+            self._of_states[n_directions] = StateTangents(self._programs, n_directions)
+        return self._of_states[n_directions]
+
+    def jacobian(self, block: Block, mode: Mode | None = None) -> Jacobian:
+        """Of a block, in the mode that takes less arithmetic, or in the one that is given."""
+        mode = mode or cheaper_mode(self._programs.model, block)
+        if (block, mode) not in self._jacobians:
+            self._jacobians[block, mode] = self._make_jacobian(block, mode)
+        return self._jacobians[block, mode]
 
     def compile_jacobian(self, zeros: Sequence[arrays.Array]) -> None:
         """Compile the programs of blocks that have rows of both groups of results, where they are not, at zero inputs.
 
         A program does not depend on which rows and columns of a group there are.
         """
-        n_outputs, n_state = len(output_variables(self._setting.model)), len(self._setting.model.state)
+        programs = self._programs
+        n_outputs, n_state = len(output_variables(programs.model)), len(programs.model.state)
         block = Block((n_state - 1, n_outputs - 1), (0,))
-        for way in get_args(Way):
-            call = self.jacobian(block, way)
+        for mode in get_args(Mode):
+            call = self.jacobian(block, mode)
             if not call.is_compiled:
-                shape = (self._setting.n_columns, len(block.outputs), len(block.inputs))
-                call(zeros, arrays.array_module(self._setting.device).empty(shape, dtype=self._setting.dtype))
+                shape = (programs.n_columns, len(block.outputs), len(block.inputs))
+                call(zeros, arrays.array_module(programs.device).empty(shape, dtype=programs.dtype))
 
-    def _make_jacobian(self, block: Block, way: Way) -> Jacobian:
-        if not self._has_directions:
-            linear = self.tangent_linear if way == "changes" else self.adjoint
-            return JacobianOneByOne(self._setting, block, linear, way)
-        if way == "changes":
-            return JacobianByChanges(self._setting, block)
-        return JacobianByGradients(self._setting, block, self._adjoint_operands)
+    def _make_jacobian(self, block: Block, mode: Mode) -> Jacobian:
+        if not self._programs.has_directions:
+            linear = self.tangent_linear if mode == "forward" else self.adjoint
+            return JacobianOneByOne(self._programs, block, linear, mode)
+        if mode == "forward":
+            return ForwardJacobian(self._programs, block)
+        return ReverseJacobian(self._programs, block, self._adjoint_operands)
 
     @functools.cached_property
-    def _adjoint_operands(self) -> StepOperands:
-        setting = self._setting
-        return adjoint_operands(setting.model, setting.operands, setting.dtype, setting.device)
+    def _adjoint_operands(self) -> Operands:
+        return adjoint_operands(self._programs.operands)
 
     def _linear(
-        self, description: ProgramDescription, what: str, operands: StepOperands, directions: Sequence[str]
+        self, description: ProgramDescription, what: str, operands: Operands, directions: Sequence[str]
     ) -> LinearCall:
-        setting = self._setting
-        call = setting.make_call(description, what, operands, setting.n_columns)
-        return LinearCall(call, directions, self._shapes, setting.dtype, setting.device)
+        call = self._programs.call(description, what, operands)
+        shapes = {name: self._shapes[name] for name in directions}
+        return LinearCall(call, shapes, self._programs.dtype, self._programs.device)

@@ -17,16 +17,8 @@ from ailand_gt4py.stencils.instances import FieldOperator
 from ailand_gt4py.stencils.network.activations import activation
 from ailand_gt4py.stencils.network.adjoint_layers import bounds_adjoint, unbounded_adjoint
 from ailand_gt4py.stencils.network.linearised import LinearisedDescription
-from ailand_gt4py.stencils.network.shapes import ActivationName, NetworkShape, finishing_type
-from ailand_gt4py.stencils.network.step import (
-    INCREMENT,
-    INPUT_FIELDS,
-    INPUTS,
-    RESULTS,
-    add_step,
-    program_name,
-    property_choice,
-)
+from ailand_gt4py.stencils.network.shapes import INPUTS, RESULTS, ActivationName, NetworkShape, finishing_type
+from ailand_gt4py.stencils.network.step import INCREMENT, INPUT_FIELDS, add_step, program_name, property_choice
 from ailand_gt4py.stencils.network.tangent_layers import (
     finish_tangent,
     normalise_logarithms_tangent,

@@ -18,8 +18,8 @@ from ailand_gt4py.stencils.fields import contract, field, matrix, plus, vector
 from ailand_gt4py.stencils.network import directed_layers as operators
 from ailand_gt4py.stencils.network.activations import Activation, activation
 from ailand_gt4py.stencils.network.linearised import LinearisedDescription
-from ailand_gt4py.stencils.network.shapes import NetworkShape, finishing_type
-from ailand_gt4py.stencils.network.step import INPUTS, RESULTS, program_name
+from ailand_gt4py.stencils.network.shapes import INPUTS, RESULTS, NetworkShape, finishing_type
+from ailand_gt4py.stencils.network.step import program_name
 
 #: The direction of adjoints of each group of results.
 ROWS = {"new_state": StateRow, "diagnostics": DiagnosticRow}
@@ -49,11 +49,11 @@ class JacobianDescription(LinearisedDescription):
     # --- the step, and what is to be known of it ---
 
     def results(self, inputs: tuple[str, ...], hidden: tuple[str, ...]) -> None:
-        is_layer_norm = self.shape.architecture == "layer_norm"
-        if is_layer_norm or "new_state" in self.groups:
+        of_new_state = self.shape.diagnoses_new_state
+        if of_new_state or "new_state" in self.groups:
             self.new_state(hidden)
         if "diagnostics" in self.groups:
-            self.diagnostics((*inputs[:2], NEW_STATE) if is_layer_norm else hidden)
+            self.diagnostics((*inputs[:2], NEW_STATE) if of_new_state else hidden)
 
     def add_layer(self, block: str, k: int, inputs: tuple[str, ...]) -> str:
         is_normalised = activation(self.shape.layers[block][k][1]).is_normalised

@@ -13,8 +13,8 @@ from ailand_gt4py.stencils.network.jacobian import (
     jacobian_name,
     weights,
 )
-from ailand_gt4py.stencils.network.shapes import NetworkShape
-from ailand_gt4py.stencils.network.step import INPUT_FIELDS, RESULTS, add_step
+from ailand_gt4py.stencils.network.shapes import RESULTS, NetworkShape
+from ailand_gt4py.stencils.network.step import INPUT_FIELDS, add_step
 
 
 @dataclasses.dataclass

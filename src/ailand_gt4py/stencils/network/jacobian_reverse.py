@@ -14,15 +14,15 @@ from ailand_gt4py.stencils.network.jacobian import (
     JacobianDescription,
     jacobian_name,
 )
-from ailand_gt4py.stencils.network.shapes import NetworkShape
-from ailand_gt4py.stencils.network.step import INPUT_FIELDS, RESULTS, add_step
+from ailand_gt4py.stencils.network.shapes import RESULTS, NetworkShape
+from ailand_gt4py.stencils.network.step import INPUT_FIELDS, add_step
 
 
 class ReverseDescription(JacobianDescription):
     """The Jacobian by adjoints of results, ``jacobian_<group>`` (Column, rows of the group, InputFeature).
 
-    In ``layer_norm`` diagnostics depend on the new state. Their adjoints do not go back through it, which would be as
-    much work again: ``diagnostics_by_state`` (Column, DiagnosticRow, StateFeature) times ``new_state_by_inputs``
+    Where diagnostics are those of the new state, their adjoints do not go back through it, which would be
+    as much work again: ``diagnostics_by_state`` (Column, DiagnosticRow, StateFeature) times ``new_state_by_inputs``
     (Column, StateRow, InputFeature), the latter in the network's space and of all of the state, is to be added.
     Bounds by other variables are not applied: ``is_below_<group>`` says where results are below them.
     """
@@ -110,7 +110,7 @@ class ReverseDescription(JacobianDescription):
 
 def is_chained(shape: NetworkShape, groups: tuple[str, ...]) -> bool:
     """Whether adjoints of diagnostics end at the new state."""
-    return shape.architecture == "layer_norm" and "diagnostics" in groups
+    return shape.diagnoses_new_state and "diagnostics" in groups
 
 
 @functools.cache

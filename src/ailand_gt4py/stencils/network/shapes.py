@@ -8,6 +8,7 @@ The operands of a layer come as nested tuples of fields, made by `ailand_gt4py.e
 """
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Literal
 
 import gt4py.next as gtx
@@ -24,12 +25,16 @@ from ailand_gt4py.core.dimensions import (
 )
 from ailand_gt4py.stencils.fields import Dimensions, matrix, vector
 from ailand_gt4py.stencils.instances import Type
+from ailand_gt4py.weights import architectures
 
 ActivationName = Literal["linear", "relu", "leaky_relu", "layer_norm_relu"]
 #: The layers of a block in order: the dimension of a layer's units and its activation.
 Layers = tuple[tuple[gtx.Dimension, ActivationName], ...]
 
-INPUTS = (StaticFeature, ForcingFeature, StateFeature)
+#: The inputs of a step in the network's order, and its results.
+INPUTS: dict[str, gtx.Dimension] = {"static": StaticFeature, "forcing": ForcingFeature, "state": StateFeature}
+RESULTS: dict[str, gtx.Dimension] = {"new_state": StateFeature, "diagnostics": DiagnosticFeature}
+_FEATURES = INPUTS | RESULTS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,53 +58,44 @@ class NetworkShape:
     @property
     def layers(self) -> dict[str, Layers]:
         """The layers of each block; the last ones of ``prognostic`` and ``diagnostic`` are the outputs."""
-        heads = {"prognostic": StateFeature, "diagnostic": DiagnosticFeature}
         result: dict[str, Layers] = {}
         for block, depth in self.depths:
             layers: list[tuple[gtx.Dimension, ActivationName]] = [
                 (unit_dimension(f"{block}{k}"), self._activation(block, k)) for k in range(depth)
             ]
-            if block in heads:
-                layers[-1] = (heads[block], "linear")
+            if output := self._blocks[block].output:
+                layers[-1] = (_FEATURES[output], "linear")
             result[block] = tuple(layers)
         return result
-
-    def _activation(self, block: str, k: int) -> ActivationName:
-        """Of a hidden layer, as `ailand_gt4py.weights.architectures` describes the published networks."""
-        if self.architecture == "layer_norm":
-            return "layer_norm_relu"
-        first_on_inputs = block in ("trunk", "static", "dynamic") and k == 0
-        return "relu" if first_on_inputs else "leaky_relu"
 
     @property
     def contractions(self) -> tuple[tuple[str, int, tuple[Contraction, ...]], ...]:
         """(block, layer, one contraction for each input) of every linear layer."""
-        first_inputs: dict[str, tuple[gtx.Dimension, ...]] = {"trunk": INPUTS}
-        layers = self.layers
-        if self.architecture == "two_branch":
-            combined = (layers["combine"][0][0],)
-            first_inputs |= {
-                "static": (StaticFeature,),
-                "dynamic": (ForcingFeature, StateFeature),
-                "combine": (layers["static"][0][0], layers["dynamic"][0][0]),
-                "prognostic": combined,
-                "diagnostic": combined,
-            }
-        else:
-            trunk = (layers["trunk"][-1][0],)
-            first_inputs |= {"prognostic": trunk, "diagnostic": trunk if self.architecture == "simple" else INPUTS}
-        return tuple(
-            (
-                block,
-                k,
-                tuple(
-                    contraction(source, target)
-                    for source in (first_inputs[block] if k == 0 else (layers[block][k - 1][0],))
-                ),
-            )
-            for block, _ in self.depths
-            for k, (target, _) in enumerate(layers[block])
-        )
+        layers, found = self.layers, []
+        for block, _ in self.depths:
+            described = self._blocks[block]
+            sources = [_FEATURES[name] for name in described.of_variables]
+            sources += [layers[name][-1][0] for name in described.of_blocks]
+            for k, (target, _) in enumerate(layers[block]):
+                found.append((block, k, tuple(contraction(source, target) for source in sources)))
+                sources = [target]
+        return tuple(found)
+
+    @property
+    def diagnoses_new_state(self) -> bool:
+        """Whether diagnostics are those of the new state, before its bounds."""
+        return architectures.find(self.architecture).diagnoses_new_state
+
+    @property
+    def _blocks(self) -> Mapping[str, architectures.Block]:
+        return architectures.blocks(self.architecture)
+
+    def _activation(self, block: str, k: int) -> ActivationName:
+        """Of a hidden layer, as `ailand_gt4py.weights.architectures` describes the published networks."""
+        described = self._blocks[block]
+        if described.is_normalised:
+            return "layer_norm_relu"
+        return "relu" if described.of_variables and k == 0 else "leaky_relu"
 
 
 def linear_type(sources: Dimensions, target: gtx.Dimension, dtype: type) -> Type:

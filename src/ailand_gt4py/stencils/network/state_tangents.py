@@ -12,8 +12,8 @@ from ailand_gt4py.stencils.fields import times, vector
 from ailand_gt4py.stencils.network import directed_layers as operators
 from ailand_gt4py.stencils.network.jacobian import NEW_STATE
 from ailand_gt4py.stencils.network.jacobian_forward import ForwardDescription
-from ailand_gt4py.stencils.network.shapes import NetworkShape
-from ailand_gt4py.stencils.network.step import INPUT_FIELDS, RESULTS, add_step, program_name
+from ailand_gt4py.stencils.network.shapes import RESULTS, NetworkShape
+from ailand_gt4py.stencils.network.step import INPUT_FIELDS, add_step, program_name
 from ailand_gt4py.stencils.network.tangent_linear import tangent_of
 
 _STATE = "normalised_state"

@@ -30,6 +30,8 @@ from ailand_gt4py.stencils.network.pointwise import (
     normalise_logarithms,
 )
 from ailand_gt4py.stencils.network.shapes import (
+    INPUTS,
+    RESULTS,
     NetworkShape,
     bounding_type,
     finishing_type,
@@ -47,10 +49,8 @@ LATENT, MELTED, MELTED_AFTER = "work_latent_heat", "work_melted", "work_melted_a
 LATENT_SCALE, NODES, IS_HEATED = "latent_scale", "heat_nodes", "is_heated"
 
 
-#: The inputs of a step in the network's order, the fields that hold them, and its results.
-INPUTS: dict[str, gtx.Dimension] = {"static": StaticFeature, "forcing": ForcingFeature, "state": StateFeature}
+#: The fields that hold a step's inputs.
 INPUT_FIELDS: dict[str, Axes] = {f"{group}_input": feature for group, feature in INPUTS.items()}
-RESULTS: dict[str, gtx.Dimension] = {"new_state": StateFeature, "diagnostics": DiagnosticFeature}
 
 
 def property_choice(name: str) -> str:
@@ -216,12 +216,11 @@ class ProgramDescription:
         """All that makes the new state and the diagnostics.
 
         Args:
-            inputs: the normalised inputs, of which ``layer_norm`` needs the static ones and the forcing.
+            inputs: the normalised inputs, of which diagnostics of the new state need the static ones and the forcing.
             hidden: what the layers before come to.
         """
         new_state = self.new_state(hidden)
-        # In `layer_norm` the diagnostic block sees the new state, before its bounds.
-        self.diagnostics((*inputs[:2], new_state) if self.shape.architecture == "layer_norm" else hidden)
+        self.diagnostics((*inputs[:2], new_state) if self.shape.diagnoses_new_state else hidden)
 
     def new_state(self, hidden: tuple[str, ...]) -> str:
         """The new state; gives its name before its bounds."""

@@ -21,8 +21,8 @@ import gt4py.next as gtx
 from ailand_gt4py.core.dimensions import Column, StateFeature
 from ailand_gt4py.stencils.network.activations import activation
 from ailand_gt4py.stencils.network.linearised import LinearisedDescription
-from ailand_gt4py.stencils.network.shapes import ActivationName, NetworkShape, finishing_type
-from ailand_gt4py.stencils.network.step import INCREMENT, INPUT_FIELDS, INPUTS, RESULTS, add_step, program_name
+from ailand_gt4py.stencils.network.shapes import INPUTS, RESULTS, ActivationName, NetworkShape, finishing_type
+from ailand_gt4py.stencils.network.step import INCREMENT, INPUT_FIELDS, add_step, program_name
 from ailand_gt4py.stencils.network.tangent_layers import (
     added_linear_tangent,
     bound_tangent,

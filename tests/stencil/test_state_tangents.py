@@ -12,7 +12,7 @@ from test_networks import relative_norm
 from test_tangent_linear import kinked_model
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.emulator.derivatives.state_changes_calls import StateChangesOneByOne
+from ailand_gt4py.emulator.derivatives.linear import StateTangentsOneByOne
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.lowering.columns.fuse import fuse
 from ailand_gt4py.weights.model import Model
@@ -112,7 +112,7 @@ def test_one_by_one_as_on_a_gpu(architecture: str) -> None:
     d_states = directions_of(emulator.model, 12, 4)
     expected = one_by_one(emulator, inputs, d_states)
     found = [np.full(one.shape, np.nan) for one in expected]
-    StateChangesOneByOne(emulator._derivatives.tangent_linear)(inputs, d_states, found)
+    StateTangentsOneByOne(emulator._derivatives.tangent_linear)(inputs, d_states, found)
     for one, wanted in zip(found, expected, strict=True):
         np.testing.assert_array_equal(one, wanted)
 

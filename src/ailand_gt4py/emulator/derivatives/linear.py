@@ -1,0 +1,130 @@
+"""The tangent-linear and the adjoint of an emulator's step, in one direction of each column and in many."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from ailand_gt4py.core import arrays
+from ailand_gt4py.emulator.derivatives.directed_operands import state_tangent_operands
+from ailand_gt4py.emulator.programs import Programs
+from ailand_gt4py.lowering.calls.program_call import ProgramCall
+from ailand_gt4py.stencils.network.state_tangents import describe_state_tangents
+
+#: The inputs of a step in the order in which the programs take them, their tangents and those of the results.
+INPUTS = ("static", "forcing", "state")
+TANGENTS = ("d_static", "d_forcing", "d_state")
+RESULT_TANGENTS = ("d_new_state", "d_diagnostics")
+#: Adjoints of the results, and of the inputs.
+RESULT_ADJOINTS = ("g_new_state", "g_diagnostics")
+ADJOINTS = ("g_static", "g_forcing", "g_state")
+
+#: Columns of one call of a program with directions: so few that what is to be kept beside its results stays in the
+#: cache.
+_COLUMNS_AT_ONCE = 1024
+#: The same for embedded execution, whose products of a layer's weights with all its inputs are fields of their own.
+_EMBEDDED_COLUMNS_AT_ONCE = 16
+
+
+class Call:
+    """Calls of a program, or of another call."""
+
+    _call: ProgramCall | Call
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether calls run compiled code already."""
+        return self._call.is_compiled
+
+
+class LinearCall(Call):
+    """A program that is linear in some of its arguments: the tangent-linear or the adjoint of one emulator's step.
+
+    Args:
+        call: the program.
+        directions: (n_columns, n_features) of what it is linear in, by name: `TANGENTS` or `RESULT_ADJOINTS`.
+        dtype, device: of all arrays.
+    """
+
+    _call: ProgramCall
+
+    def __init__(
+        self, call: ProgramCall, directions: Mapping[str, tuple[int, ...]], dtype: np.dtype, device: arrays.Device
+    ) -> None:
+        self._call = call
+        xp = arrays.array_module(device)
+        # One zero each, which is read for every column and feature.
+        self._zeros = {name: xp.broadcast_to(xp.zeros(1, dtype=dtype), shape) for name, shape in directions.items()}
+
+    def __call__(self, given: Mapping[str, arrays.Array], results: Sequence[arrays.Array]) -> None:
+        """Write the results.
+
+        Args:
+            given: checked arrays of `INPUTS`, and of those of the directions that are not zero.
+
+        Raises:
+            RunError: the program cannot be compiled.
+        """
+        directions = (given.get(name, zero) for name, zero in self._zeros.items())
+        self._call([*(given[name] for name in INPUTS), *directions, *results])
+
+
+class CallInParts(Call):
+    """A program with directions, some columns after others."""
+
+    _call: ProgramCall
+
+    def __init__(self, programs: Programs) -> None:
+        self.size = min(programs.n_columns, _EMBEDDED_COLUMNS_AT_ONCE if programs.is_embedded else _COLUMNS_AT_ONCE)
+
+    def parts(self, n_columns: int) -> Iterator[slice]:
+        """The columns of one call after another: the last ones are those of the call before in part."""
+        for first in range(0, n_columns, self.size):
+            yield slice(min(first, n_columns - self.size), min(first + self.size, n_columns))
+
+
+class StateTangents(CallInParts):
+    """The tangent-linear in so many directions of the state at once.
+
+    The compiled program does not depend on their number.
+    """
+
+    def __init__(self, programs: Programs, n_directions: int) -> None:
+        super().__init__(programs)
+        description = describe_state_tangents(programs.shape, programs.scalar)
+        operands = state_tangent_operands(programs.operands, n_directions)
+        self._call = programs.call(
+            description, "the tangent-linear in directions of the state of ", operands, self.size
+        )
+
+    def __call__(self, inputs: Sequence[arrays.Array], d_states: arrays.Array, results: Sequence[arrays.Array]) -> None:
+        """Write the results.
+
+        Args:
+            inputs: checked: static, forcing, state. d_states: (n_columns, n_directions, n_state).
+            results: tangents of the new state and of the diagnostics, (n_columns, n_directions, n_features).
+
+        Raises:
+            RunError: the program cannot be compiled.
+        """
+        for part in self.parts(len(d_states)):
+            self._call([values[part] for values in (*inputs, d_states, *results)])
+
+
+class StateTangentsOneByOne(Call):
+    """The same by one call of the tangent-linear for each direction.
+
+    For backends whose code has no directions: a GPU, and those of a caller.
+    """
+
+    _call: LinearCall
+
+    def __init__(self, tangent_linear: LinearCall) -> None:
+        self._call = tangent_linear
+
+    def __call__(self, inputs: Sequence[arrays.Array], d_states: arrays.Array, results: Sequence[arrays.Array]) -> None:
+        """As of `StateTangents`."""
+        given = dict(zip(INPUTS, inputs, strict=True))
+        for k in range(d_states.shape[1]):
+            self._call(given | {"d_state": d_states[:, k]}, [result[:, k] for result in results])

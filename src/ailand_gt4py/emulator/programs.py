@@ -1,0 +1,124 @@
+"""The programs of one emulator: where and in which precision they run, and what they hold for it."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import gt4py.next as gtx
+import numpy as np
+
+from ailand_gt4py.core import arrays
+from ailand_gt4py.core.dimensions import N_MOMENTS, Axes, Moment, field_dimensions
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.emulator.operands import Operands, feature_extent, step_operands
+from ailand_gt4py.lowering.calls import backends
+from ailand_gt4py.lowering.calls.program_call import ProgramCall
+from ailand_gt4py.lowering.gpu.device_code import Products
+from ailand_gt4py.stencils.network.step import ProgramDescription, make_program
+from ailand_gt4py.weights.model import Model
+
+Precision = Literal["float32", "float64", "tf32", "bf16"]
+_DTYPES: dict[str, type] = {"float32": np.float32, "float64": np.float64, "tf32": np.float32, "bf16": np.float32}
+#: Of a precision that rounds the factors of matrix products; all else is float32.
+_PRODUCTS: dict[str, Products] = {"tf32": "tf32", "bf16": "bf16"}
+
+
+class Programs:
+    """Makes the calls of one emulator's programs.
+
+    Args: as of `ailand_gt4py.emulator.emulator.Emulator`.
+
+    Attributes:
+        model, n_columns, precision: as given.
+        device, dtype: of all arrays. scalar: the type of their elements.
+        operands: of the step.
+        is_embedded: by GT4Py's NumPy execution.
+        has_directions: whether its backend's code can have several directions for each column.
+
+    Raises: as `Emulator`.
+    """
+
+    def __init__(self, model: Model, n_columns: int, backend: Any, precision: Precision) -> None:
+        on_gpu = backend == "dace_gpu"
+        self._backend_name = backend if isinstance(backend, str) else str(getattr(backend, "name", backend))
+        if precision not in _DTYPES or (precision in _PRODUCTS and not on_gpu):
+            expected = ", ".join(name for name in _DTYPES if on_gpu or name not in _PRODUCTS)
+            note = f"; {' and '.join(_PRODUCTS)} are modes of dace_gpu" if precision in _PRODUCTS else ""
+            where = f" on '{self._backend_name}'" if note else ""
+            raise InputError(f"precision: found '{precision}'{where}, expected one of {expected}{note}")
+        if n_columns < 1:
+            raise InputError(f"number of columns: found {n_columns}, expected at least 1")
+        self.model, self.n_columns, self.precision = model, int(n_columns), precision
+        self.device = backends.device_of(backend)
+        self.scalar = _DTYPES[precision]
+        self.dtype = np.dtype(self.scalar)
+        self.operands = step_operands(model, self.dtype, self.device)
+        self.shape = self.operands.shape
+        self.is_embedded = backend == "embedded"
+        self.has_directions = self._backend_name in ("embedded", "dace_cpu")
+        self._backend = backend
+        self._compiled_here = isinstance(backend, str) and not self.is_embedded
+        self._xp = arrays.array_module(self.device)
+        if not self.is_embedded:
+            self._check_extents()
+
+    def call(
+        self,
+        description: ProgramDescription,
+        what: str = "",
+        operands: Operands | None = None,
+        n_columns: int | None = None,
+    ) -> ProgramCall:
+        """The call of a program.
+
+        Args:
+            what: the program is of the network, for messages: "the adjoint of "; empty: the network itself.
+            operands: what it takes; None: those of the step.
+            n_columns: of every call; None: all.
+        """
+        operands, program = operands or self.operands, make_program(description)
+        backend = backends.make_backend(
+            self._backend,
+            operands.complete_tables,
+            operands.broadcast_tables,
+            _PRODUCTS.get(self.precision, "full"),
+        )
+        fields = [operands.by_name[name] for name in description.operands]
+        fields += [
+            self._buffer(name, axes, operands, n_columns or self.n_columns)
+            for name, axes in description.buffers.items()
+        ]
+        return ProgramCall(
+            program if backend is None else program.with_backend(backend),
+            description.caller_fields,
+            fields,
+            operands.offset_provider,
+            f"{what}the {self.model.architecture} network for {self._backend_name} in {self.precision}",
+            self._compiled_here,
+        )
+
+    def _buffer(self, name: str, axes: Axes, operands: Operands, n_columns: int) -> gtx.Field:
+        """An intermediate field of a program.
+
+        Programs compiled here keep these values in memory of their own and write none of them: there they are fields
+        without memory.
+        """
+        dimensions = field_dimensions(axes)
+        extents = {**operands.extents, Moment: N_MOMENTS}
+        shape = (n_columns, *(extents.get(axis) or feature_extent(self.model, axis) for axis in dimensions[1:]))
+        if self._compiled_here:
+            array = self._xp.broadcast_to(self._xp.zeros(1, dtype=self.dtype), shape)
+        else:
+            array = self._xp.zeros(shape, dtype=self.dtype)
+        return arrays.wrap(array, dimensions, name)
+
+    def _check_extents(self) -> None:
+        """GT4Py's DaCe lowering drops dimensions of size one and then fails to index them."""
+        extents = {name: size for name, size in self.model.sizes._asdict().items() if name != "diagnostics"}
+        for block, layers in self.shape.layers.items():
+            for k, (units, kind) in enumerate(layers):
+                if kind != "linear":
+                    extents[f"layer '{block}.{k}'"] = feature_extent(self.model, units)
+        for name, extent in extents.items():
+            if extent < 2:
+                raise InputError(f"{name}: found {extent} feature, expected at least 2 on a compiled backend")
