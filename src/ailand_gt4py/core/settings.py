@@ -128,6 +128,11 @@ class CommandOptions(Settings):
         """What stood on the command line, by the option's path; nothing where there was none."""
         return self._given
 
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and dict(self) == dict(other)  # type: ignore[call-overload]
+
+    __hash__ = None  # type: ignore[assignment]
+
     def command_line(self) -> str:
         """The command that gives these options: those that differ from the default, less how the run is watched."""
         words = self.program.split()

@@ -149,11 +149,13 @@ def _announce(
 def _layout(options: RunOptions, emulator: Emulator, source: ColumnSource) -> OutputLayout:
     """The output, with its history."""
     model, itemsize = emulator.model, emulator.dtype.itemsize
-    derived = {name: names for name, names in (
+    notes = list(source.history)
+    for what, names in (
         ("Computed from time and location", [v.name for v in model.forcing if v.derived and not v.is_previous]),
         ("Of the previous window, of the first window its own", [v.name for v in model.forcing if v.is_previous]),
-    ) if names}  # fmt: skip
-    notes = [*source.history, *(f"{what}: {', '.join(names)}." for what, names in derived.items())]
+    ):
+        if names:
+            notes.append(f"{what}: {', '.join(names)}.")
     if options.restart is not None:
         notes.append(f"Started from the restart file {options.restart}.")
     row_bytes = source.n_columns * (len(model.state) + len(model.diagnostics)) * itemsize
