@@ -29,7 +29,7 @@ def draw(case: Case, found: Estimate, known: Quality, at: tuple[float, float] | 
     heights = (2.6 * n_parameters, 1.6 * n_observed + 0.6)
     with figure_style.styled():
         figure = figure_style.new_figure(figure_style.WIDTH, sum(heights))
-        upper, lower = figure.subfigures(2, 1, height_ratios=heights)
+        upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=heights)[:, 0]
         panels = upper.subplots(n_parameters, 3, squeeze=False)
         for k in range(n_parameters):
             _values(panels[k, 0], case, found, known, k)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -84,7 +83,7 @@ class VariableStudy:
         return SCORES[name].formula(self.free)
 
 
-def summary(sample: Sample) -> dict[str, Any]:
+def summary(sample: Sample) -> dict[str, object]:
     """All scores of a sample, with its size and the interval of its RMSE."""
     return {
         "n_columns": len(sample.pairs.n),

@@ -54,7 +54,7 @@ def draw(found: Derivatives, at: tuple[float, float] | None) -> Any:
         heights.append((min(map_height, 3.2) + 0.35) * -(-len(shown) // 3) + 0.1)
     with figure_style.styled():
         figure = figure_style.new_figure(max(width, 0.2 * n_columns + 2.0), sum(heights))
-        parts = figure.subfigures(len(heights), 1, height_ratios=heights)
+        parts = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
         _matrix(parts[0], found)
         _series(parts[1], found, shown, nearest_column(found.latitude, found.longitude, at))
         if has_maps:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,6 +25,10 @@ from ailand_gt4py.evaluation.scores.moments import rmse
 from ailand_gt4py.evaluation.scores.verify import read_series
 from ailand_gt4py.io.output import ColumnOutput, Values
 from ailand_gt4py.weights.model import Variable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 REFERENCE_COLOUR = "0.25"
 
@@ -84,7 +88,7 @@ def draw_run(
 
 def draw_columns(
     variables: Sequence[Variable], times: Values, series: dict[str, Values], truth: dict[str, Values], title: str
-) -> Any:
+) -> Figure:
     """The figure: a panel for each variable, the reference in dark grey, the emulator in colour.
 
     Args:
@@ -115,7 +119,7 @@ def draw_columns(
 
 
 def _draw_variable(
-    panel: Any, variable: Variable, times: Values, run: Values, truth: Values | None, is_daily: bool
+    panel: Axes, variable: Variable, times: Values, run: Values, truth: Values | None, is_daily: bool
 ) -> None:
     lines = [(run, colour_of(variable.time_meaning == "window start"), 0.8)]
     if truth is not None:
@@ -133,7 +137,7 @@ def _draw_variable(
     date_axis(panel)
 
 
-def _legend(figure: Any, variables: Sequence[Variable], has_truth: bool) -> None:
+def _legend(figure: Figure, variables: Sequence[Variable], has_truth: bool) -> None:
     from matplotlib.lines import Line2D
 
     entries = [Line2D([], [], color=REFERENCE_COLOUR, lw=1.8, label="ecLand")] if has_truth else []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +14,10 @@ from ailand_gt4py.evaluation.figures import style as figure_style
 from ailand_gt4py.evaluation.scores.definitions import SCORES
 from ailand_gt4py.evaluation.scores.groups import HELD_OUT_BOX
 from ailand_gt4py.evaluation.study import Study, VariableStudy
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 #: Coastlines: Natural Earth 1:110m (public domain); the file says where it is from.
 COASTLINES = Path(__file__).with_name("coastlines.json")
@@ -65,7 +69,7 @@ def map_extent(longitude: Values, latitude: Values) -> tuple[float, float, float
     return (-180.0, 180.0, -60.0, 85.0) if east - west > 200.0 else (west, east, south, north)
 
 
-def map_figure(study: Study, chosen: Values, extent: tuple[float, float, float, float]) -> Any:
+def map_figure(study: Study, chosen: Values, extent: tuple[float, float, float, float]) -> Figure:
     """Maps of RMSE and bias of the free run at some of the columns."""
     shown = mapped(study)
     west, east, south, north = extent
@@ -101,8 +105,8 @@ def map_shrink(extent: tuple[float, float, float, float]) -> float:
 
 
 def draw_map(
-    figure: Any,
-    panel: Any,
+    figure: Figure,
+    panel: Axes,
     locations: tuple[Values, Values],
     values: Values,
     colours: str,
@@ -160,7 +164,7 @@ def density(truth: Values, run: Values) -> tuple[Values, Values]:
     return np.histogram2d(truth.ravel(), run.ravel(), bins=(edges, edges))[0], edges
 
 
-def density_figure(study: Study) -> Any:
+def density_figure(study: Study) -> Figure:
     """Density of truth and run for every variable."""
     from matplotlib.colors import LogNorm
 
@@ -183,7 +187,7 @@ def density_figure(study: Study) -> Any:
     return figure
 
 
-def box_figure(study: Study) -> Any | None:
+def box_figure(study: Study) -> Figure | None:
     """RMSE in the held-out box over RMSE elsewhere; None where one of them has no columns."""
     boxes = study.boxes
     shown = [one for one in study.variables if one.name in boxes and np.isfinite(boxes[one.name].ratio)]

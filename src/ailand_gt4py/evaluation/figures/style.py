@@ -7,11 +7,15 @@ import contextlib
 import io
 import math
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from ailand_gt4py.core.types import Values
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 STATE_COLOUR, DIAGNOSTIC_COLOUR = "#d1495b", "#1f77b4"
 TRUTH_COLOUR = "0.15"
@@ -54,7 +58,7 @@ def styled() -> Iterator[None]:
         yield
 
 
-def new_figure(width: float, height: float, layout: Literal["constrained"] | None = "constrained") -> Any:
+def new_figure(width: float, height: float, layout: Literal["constrained"] | None = "constrained") -> Figure:
     """An empty figure, inches; it needs no display.
 
     With many panels the constrained layout takes longer than all the drawing: there the panels' positions are set.
@@ -67,18 +71,18 @@ def new_figure(width: float, height: float, layout: Literal["constrained"] | Non
     return figure
 
 
-def grid(n_panels: int, across: int, panel_height: float, **options: Any) -> tuple[Any, list[Any]]:
+def grid(n_panels: int, across: int, panel_height: float, sharex: bool = False) -> tuple[Figure, list[Axes]]:
     """A figure with panels in rows; those left over in the last row are hidden."""
     across = max(1, min(across, n_panels))
     down = math.ceil(n_panels / across)
     figure = new_figure(WIDTH * min(1.0, across / 3.0 + 0.2) if across < 3 else WIDTH, panel_height * down + 0.45)
-    panels = list(figure.subplots(down, across, squeeze=False, **options).flat)
+    panels = list(figure.subplots(down, across, squeeze=False, sharex=sharex).flat)
     for panel in panels[n_panels:]:
         panel.set_axis_off()
     return figure, panels[:n_panels]
 
 
-def data_uri(figure: Any, kind: Literal["svg", "png"]) -> str:
+def data_uri(figure: Figure, kind: Literal["svg", "png"]) -> str:
     """The figure as a data URI, svg for lines and few points, png for many; the same figure gives the same text."""
     stream = io.BytesIO()
     metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
@@ -140,7 +144,7 @@ def location_text(latitude: float, longitude: float) -> str:
     return f"{abs(latitude):.2f}° {'N' if latitude >= 0 else 'S'}, {abs(east):.2f}° {'E' if east >= 0 else 'W'}"
 
 
-def date_axis(panel: Any, most_ticks: int = 7) -> None:
+def date_axis(panel: Axes, most_ticks: int = 7) -> None:
     """Dates along the horizontal axis of a panel that is filled from side to side."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 

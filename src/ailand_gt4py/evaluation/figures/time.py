@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +13,10 @@ from ailand_gt4py.evaluation.figures import style as figure_style
 from ailand_gt4py.evaluation.figures.series import draw_columns
 from ailand_gt4py.evaluation.figures.style import location_text, nearest_column
 from ailand_gt4py.evaluation.study import Study, VariableStudy
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 MONTHS = 12
 
@@ -56,18 +60,18 @@ def column_series(study: Study, column: int) -> tuple[dict[str, Values], dict[st
     return series, truth
 
 
-def series_figure(study: Study, column: int) -> Any:
+def series_figure(study: Study, column: int) -> Figure:
     """A column through the whole period, in daily means where it is long."""
     return _series(study, column, slice(None), "ecLand and emulator at ")
 
 
-def close_up_figure(study: Study, column: int) -> Any | None:
+def close_up_figure(study: Study, column: int) -> Figure | None:
     """Two weeks of a column window by window; None for a short file."""
     part = close_up(study.times, float(study.locations.latitude[column]), study.model.step_seconds)
     return None if part is None else _series(study, column, part, "Two weeks at ")
 
 
-def _series(study: Study, column: int, part: slice, title: str) -> Any:
+def _series(study: Study, column: int, part: slice, title: str) -> Figure:
     series, truth = ({name: values[part] for name, values in one.items()} for one in column_series(study, column))
     variables = [one.variable for one in study.variables]
     return draw_columns(variables, study.times[part], series, truth, title + describe(study, column))
@@ -94,7 +98,7 @@ def describe(study: Study, column: int) -> str:
     return text if climate is None else f"{text}, {climate.labels[column]}"
 
 
-def lead_figure(study: Study) -> Any:
+def lead_figure(study: Study) -> Figure:
     """RMSE by lead time of all variables, with what a forecast must beat."""
     with figure_style.styled():
         figure, panels = figure_style.grid(len(study.variables), 4, 1.95, sharex=True)
@@ -108,7 +112,7 @@ def lead_figure(study: Study) -> Any:
     return figure
 
 
-def _draw_leads(panel: Any, variable: VariableStudy) -> None:
+def _draw_leads(panel: Axes, variable: VariableStudy) -> None:
     days = np.array([score.lead_days for score in variable.curve])
 
     def curve(attribute: str) -> Values:
@@ -144,7 +148,7 @@ def monthly_means(values: Values, times: Values) -> Values:
     return result
 
 
-def season_figure(study: Study) -> Any | None:
+def season_figure(study: Study) -> Figure | None:
     """Mean seasonal cycles by climate; None where the file has no climates."""
     grouping = study.locations.grouping("climate")
     shown = [variable for variable in (study.variable(name) for name in SEASONAL) if variable is not None]
@@ -181,7 +185,7 @@ def season_figure(study: Study) -> Any | None:
     return figure
 
 
-def budget_figure(study: Study) -> Any | None:
+def budget_figure(study: Study) -> Figure | None:
     """Distributions of the residuals of both budgets; None where not even ecLand's can be had."""
     shown = [name for name, residual in study.budgets.truth.items() if residual.values is not None]
     if not shown:
@@ -193,7 +197,7 @@ def budget_figure(study: Study) -> Any | None:
     return figure
 
 
-def _draw_residuals(panel: Any, run: budgets.Residual, truth: budgets.Residual) -> None:
+def _draw_residuals(panel: Axes, run: budgets.Residual, truth: budgets.Residual) -> None:
     both: Sequence[tuple[str, str, Values | None]] = (
         ("ecLand", figure_style.TRUTH_COLOUR, truth.values),
         ("emulator", figure_style.colour_of(is_state=True), run.values),

@@ -30,11 +30,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Annotated, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, WrapValidator
+from pydantic_core import ErrorDetails
 
 from ailand_gt4py.core.errors import InputError
 
@@ -183,7 +184,7 @@ _EXPECTED = {
 }
 
 
-def _complaint(kind: type[_Part], error: Mapping[str, Any]) -> str:
+def _complaint(kind: type[_Part], error: ErrorDetails) -> str:
     """Where in a file what is wrong: ", variables[0], name: found 5, expected a text that is not empty"."""
     what, keys = error["type"], list(error["loc"])
     last = keys.pop() if what in ("missing", "extra_forbidden") else ""
@@ -206,8 +207,10 @@ def _complaint(kind: type[_Part], error: Mapping[str, Any]) -> str:
 def _part_at(kind: type[_Part], keys: Sequence[str | int]) -> type[_Part]:
     """The innermost part of the schema that a position is in."""
     for key in keys:
-        inner: list[Any] = [kind.model_fields[key].annotation] if key in kind.model_fields else []
-        while inner and not (isinstance(inner[0], type) and issubclass(inner[0], _Part)):
+        inner: list[object] = [kind.model_fields[key].annotation] if key in kind.model_fields else []
+        while inner:
+            if isinstance(inner[0], type) and issubclass(inner[0], _Part):
+                kind = inner[0]
+                break
             inner = list(get_args(inner[0]))
-        kind = inner[0] if inner else kind
     return kind

@@ -53,7 +53,7 @@ def cost_text(cost: Cost, step_seconds: float) -> str:
     )
 
 
-def of_study(study: Study) -> dict[str, Any]:
+def of_study(study: Study) -> dict[str, object]:
     """All numbers of a study's tables."""
     runs = study.runs
     return {
@@ -76,12 +76,12 @@ def of_study(study: Study) -> dict[str, Any]:
     }
 
 
-def _of_cost(cost: Cost) -> dict[str, Any]:
+def _of_cost(cost: Cost) -> dict[str, object]:
     numbers = {"cpu_microseconds": cost.cpu_microseconds, "wall_microseconds": cost.wall_microseconds}
     return {"columns": cost.columns, "steps": cost.steps, **plain(numbers)}
 
 
-def _of_variable(study: Study, variable: VariableStudy) -> dict[str, Any]:
+def _of_variable(study: Study, variable: VariableStudy) -> dict[str, object]:
     box, inside = study.boxes.get(variable.name), study.locations.in_box
     names = {"ratio": "ratio", "interval": "interval", "snow_regimes_alike": "alike", "of_climatology": "climatology"}
     return {

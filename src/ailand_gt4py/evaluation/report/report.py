@@ -7,7 +7,7 @@ import dataclasses
 import io
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.text_table import aligned
@@ -66,7 +66,7 @@ def text_report(leads: Sequence[LeadScore], free_run: Sequence[FreeRunScore]) ->
 
 
 def file_report(
-    suffix: str, leads: Sequence[LeadScore], free_run: Sequence[FreeRunScore], more: dict[str, Any] | None = None
+    suffix: str, leads: Sequence[LeadScore], free_run: Sequence[FreeRunScore], more: dict[str, object] | None = None
 ) -> str:
     """The content of a report file: Markdown and JSON hold both tables, CSV the one by lead time.
 
@@ -82,7 +82,7 @@ def file_report(
         tables = (as_markdown(_lead_rows(leads)), as_markdown(_free_run_rows(free_run)))
         return f"## Skill by lead time\n\n{tables[0]}\n\n## Free run\n\n{tables[1]}\n\n{NOTE}\n"
     if suffix == ".json":
-        content: dict[str, Any] = {
+        content: dict[str, object] = {
             "lead_time": [dataclasses.asdict(score) for score in leads],
             "free_run": [dataclasses.asdict(score) for score in free_run],
             "note": NOTE,

@@ -161,7 +161,7 @@ def free_run_score(truth: Truth, sample: Sample, run: FreeRun, step_seconds: flo
     )
 
 
-def _skill(sample: Sample) -> dict[str, Any]:
+def _skill(sample: Sample) -> dict[str, float]:
     baselines = {name: sample.baseline(name) for name in ("climatology", "climatology_other_years")}
     return {name: SCORES[name].of(sample) for name in ("rmse", "bias")} | baselines
 
