@@ -385,10 +385,11 @@ def test_columns_that_are_all_alike_are_refused(tmp_path):
         one = dataset.load().isel(x=[0, 0])
     one.to_netcdf(tmp_path / "b.nc")
     options = configuration.parse_configuration(
-        OPTIONS | {"data": {"train": ["b.nc"], "validation_fraction": 0.5}}, "x"
+        OPTIONS | {"data": {"train": ["b.nc"], "validation_fraction": 0.5}, "run": {"directory": str(tmp_path)}},
+        "x",
     )
     with pytest.raises(InputError, match=r"'clim_clake' has the standard deviation 0\.0"):
-        session.train(options, [tmp_path / "b.nc"], tmp_path / "m.nc", tmp_path, False, 1, "", "", print)
+        session.train(options, [tmp_path / "b.nc"], tmp_path / "m.nc", False, "", "", print)
 
 
 def test_training_from_files_and_from_a_store_gives_the_same_model(path, tmp_path):
@@ -397,9 +398,9 @@ def test_training_from_files_and_from_a_store_gives_the_same_model(path, tmp_pat
 
     def trained(name, file, **data):
         content = OPTIONS | {"data": {"train": [file.name], "validation_fraction": 0.2} | data}
+        content["run"] = OPTIONS["run"] | {"directory": str(tmp_path / name)}
         options = configuration.parse_configuration(content, "x")
-        words = (options, [file], tmp_path / f"{name}.nc", tmp_path / name, False, 1, "", "", said.append)
-        return session.train(*words)
+        return session.train(options, [file], tmp_path / f"{name}.nc", False, "", "", said.append)
 
     with xr.open_dataset(path) as dataset:
         dataset.load().to_zarr(tmp_path / "a.zarr")

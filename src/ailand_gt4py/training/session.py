@@ -26,9 +26,7 @@ def train(
     configuration: Configuration,
     files: Sequence[Path],
     output: Path,
-    directory: Path,
     resume: bool,
-    threads: int,
     command: str,
     code_version: str,
     report: Callable[[str], None],
@@ -38,9 +36,7 @@ def train(
     Args:
         files: existing data files.
         output: model file.
-        directory: for checkpoint and log.
-        resume: go on from the checkpoint there.
-        threads: for PyTorch.
+        resume: go on from the checkpoint in the configured directory.
         command, code_version: for the provenance.
         report: called with each line of progress.
 
@@ -53,12 +49,12 @@ def train(
     """
     start = configuration.run.start_from
     beginning = read_model(start) if start else None
-    with _torch_settings(threads):
-        data = _read(configuration, files, directory, report)
+    with _torch_settings(configuration.run.threads):
+        data = _read(configuration, files, report)
         training, validation = split_columns(
             location_groups(data), configuration.data.validation_fraction, configuration.run.seed
         )
-        trainer, validator, scaling = _prepared(configuration, data, training, validation, beginning, directory, report)
+        trainer, validator, scaling = _prepared(configuration, data, training, validation, beginning, report)
         if resume:
             trainer.resume()
             report(f"going on from iteration {trainer.iteration}")
@@ -98,9 +94,7 @@ def _torch_settings(threads: int) -> Iterator[None]:
         torch.set_flush_denormal(False)
 
 
-def _read(
-    configuration: Configuration, files: Sequence[Path], directory: Path, report: Callable[[str], None]
-) -> WindowData:
+def _read(configuration: Configuration, files: Sequence[Path], report: Callable[[str], None]) -> WindowData:
     """The data, in model units."""
     options = configuration.data
     report(f"reading {', '.join(path.name for path in files)}")
@@ -110,7 +104,7 @@ def _read(
         exclude_boxes=options.exclude_boxes,
         exclude_locations_of=[files[0].parent / name for name in options.exclude_locations_of],
         may_lack=options.may_lack,
-        cache=made_directory(directory / "data") if options.in_files else None,
+        cache=made_directory(Path(configuration.run.directory, "data")) if options.in_files else None,
     )
     for sentence in data.history:
         report(f"  {sentence}")
@@ -123,7 +117,6 @@ def _prepared(
     training: Values,
     validation: Values,
     beginning: Model | None,
-    directory: Path,
     report: Callable[[str], None],
 ) -> tuple[Trainer, Validator | None, Scaling]:
     """What trains and what validates, with the statistics; the data are normalised in place."""
@@ -141,6 +134,7 @@ def _prepared(
     if validation.size:
         validator = Validator(data, tensors, validation, scaling, options.leads_days, options.starts)
     report(f"{training.size} columns for training, {validation.size} for validation, {n_windows} windows to learn from")
+    directory = Path(configuration.run.directory)
     trainer = Trainer(configuration, scaling, tensors, training, validator, directory, scales, report, frequencies)
     if beginning is not None:
         for network in (trainer.network, trainer.average, trainer.best):

@@ -24,10 +24,9 @@ def path(tmp_path_factory):
 
 def first_layer(directory, path, **augmentation):
     """The trunk's first weights, which read the static inputs, after training."""
-    chosen = configuration.parse_configuration(OPTIONS | {"augmentation": augmentation}, "test")
-    model = session.train(
-        chosen, [path], directory / "model.nc", directory / "run", False, 1, "", "", lambda line: None
-    )
+    run = {"directory": str(directory / "run")}
+    chosen = configuration.parse_configuration(OPTIONS | {"augmentation": augmentation, "run": run}, "test")
+    model = session.train(chosen, [path], directory / "model.nc", False, "", "", lambda line: None)
     return next(array for name, array in sorted(model.parameters.items()) if name.startswith("trunk")).tolist()
 
 

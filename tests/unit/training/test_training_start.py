@@ -24,9 +24,9 @@ OPTIONS = {
 
 
 def trained(directory, path, begin="", resume=False, **options):
-    chosen = configuration.parse_configuration(OPTIONS | {"run": {"start_from": str(begin)}} | options, "test")
-    arguments = (chosen, [path], directory / "model.nc", directory / "run", resume, 1, "ailand train", "", print)
-    return session.train(*arguments)
+    run = {"start_from": str(begin), "directory": str(directory / "run")}
+    chosen = configuration.parse_configuration(OPTIONS | {"run": run} | options, "test")
+    return session.train(chosen, [path], directory / "model.nc", resume, "ailand train", "", print)
 
 
 @pytest.fixture(scope="module")
