@@ -33,7 +33,9 @@ from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.evaluation.figures import style as figure_style
 from ailand_gt4py.evaluation.scores.groups import inside_box
 from ailand_gt4py.evaluation.scores.moments import rmse
-from ailand_gt4py.io.period import last_label, read_period
+from ailand_gt4py.io.column_file import ColumnFile
+from ailand_gt4py.io.period import read_period
+from ailand_gt4py.io.time_axis import read_times
 from ailand_gt4py.io.whole_files import write_figure
 from ailand_gt4py.weights.model import Model
 from ailand_gt4py.weights.model_file import read_model
@@ -63,7 +65,9 @@ class Found:
 
 def absolute_case(model: Model, path: Path, first_guess: np.ndarray, error: float, every: str) -> Case:
     """The whole year, observed every so often."""
-    period = read_period(path, model, np.dtype(np.float32), end=last_label(path))
+    with ColumnFile(path) as file:
+        last = read_times(file)[-1]
+    period = read_period(path, model, np.dtype(np.float32), end=last)
     return make_case(
         Emulator(model, period.n_columns),
         period,

@@ -9,12 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.io.period import TIME_BLOCK, read_forcing
+from ailand_gt4py.io.period import TIME_BLOCK, read_forcing, require_memory
 from ailand_gt4py.io.sources import open_source
 from ailand_gt4py.weights.model import Model, Variable
-
-#: Most bytes that the columns may take in memory; verification draws starts all over the period.
-LARGEST_BYTES = 8 * 2**30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,12 +63,8 @@ def read_columns(path: str | Path, model: Model, dtype: np.dtype, may_lack: Sequ
     with open_source(path, model, may_lack=may_lack) as source:
         n_times, n_columns = len(source.times), source.n_columns
         sizes = model.sizes
-        size = n_times * n_columns * (sizes.forcing + sizes.state + sizes.diagnostics) * np.dtype(dtype).itemsize
-        if size > LARGEST_BYTES:
-            raise InputError(
-                f"{path}: {n_columns} columns at {n_times} times need {size / 2**30:.1f} GiB, "
-                f"expected at most {LARGEST_BYTES / 2**30:.0f}; give a file with fewer columns"
-            )
+        n_variables = sizes.forcing + sizes.state + sizes.diagnostics
+        require_memory(source, n_variables, dtype, "give a file with fewer columns")
         forcing = read_forcing(source, model, dtype)
         targets = (*model.state, *model.diagnostics)
         known = [position for position, variable in enumerate(targets) if variable.name not in source.lacking]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.io.blocks import BLOCK_BYTES, Source, tiles
 from ailand_gt4py.io.column_file import ColumnFile
 
@@ -14,8 +14,8 @@ YEAR = np.timedelta64(365 * 86_400_000_000_000, "ns")
 
 
 def read_annual_wave(
-    file: ColumnFile, source: Source, times: np.ndarray[Any, Any], step: np.timedelta64, start: int
-) -> np.ndarray[Any, Any] | None:
+    file: ColumnFile, source: Source, times: Values, step: np.timedelta64, start: int
+) -> Values | None:
     """The first harmonic of a year that has the start in it: from the start on, or the last year of the file.
 
     Every chunk of that year is read once, a slab of bounded size at a time.
@@ -44,5 +44,5 @@ def read_annual_wave(
     # The mean is taken out, as a year need not be a whole number of steps.
     mean_weights = weights[1:, first : first + count].mean(axis=1, keepdims=True)
     real, imaginary = 2.0 * (sums[1:] - mean_weights * sums[0]) / count
-    wave: np.ndarray[Any, Any] = real + 1j * imaginary
+    wave: Values = real + 1j * imaginary
     return wave

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError, RunError
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.io.column_file import ColumnFile
 from ailand_gt4py.io.units import Conversion
 
@@ -107,14 +108,14 @@ class _Spool:
     def _offset(self, index: int, time: int, column: int) -> int:
         return ((index * self._shape[1] + time) * self._shape[2] + column) * self._dtype.itemsize
 
-    def _write(self, values: np.ndarray[Any, Any], offset: int) -> None:
+    def _write(self, values: Values, offset: int) -> None:
         self._handle.seek(offset)
         view, done = values.view(np.uint8).data, 0
         # On a full disk the last bytes that fit are written without an error; the next call has it.
         while done < len(view):
             done += self._handle.write(view[done:])
 
-    def read(self, index: int, start: int, stop: int) -> np.ndarray[Any, Any]:
+    def read(self, index: int, start: int, stop: int) -> Values:
         values = np.empty((stop - start, self._shape[2]), dtype=self._dtype)
         self._handle.seek(self._offset(index, start, 0))
         view, done = values.reshape(-1).view(np.uint8).data, 0
@@ -149,8 +150,8 @@ class BlockReader:
         count: int,
         *,
         block_bytes: int = BLOCK_BYTES,
-        labels: np.ndarray[Any, Any] | None = None,
-        times: np.ndarray[Any, np.dtype[np.datetime64]] | None = None,
+        labels: Values | None = None,
+        times: Values | None = None,
     ) -> None:
         """Prepare; nothing is read yet.
 
@@ -178,10 +179,10 @@ class BlockReader:
         # Blocks begin where the file's chunks do: `_phase` is where the first window lies in its block.
         self._phase = 0 if self.is_spooled else first % self._block_times
         self._spool: _Spool | None = None
-        self._block: np.ndarray[Any, Any] | None = None
+        self._block: Values | None = None
         self._start = self._stop = 0
 
-    def _read_source(self, index: int, start: int, stop: int) -> np.ndarray[Any, Any]:
+    def _read_source(self, index: int, start: int, stop: int) -> Values:
         source = self._sources[index]
         if self.is_spooled:
             if self._spool is None:
@@ -211,7 +212,7 @@ class BlockReader:
         block.flags.writeable = False
         self._block, self._start, self._stop = block, start, stop
 
-    def _require_finite(self, index: int, values: np.ndarray[Any, Any], start: int) -> None:
+    def _require_finite(self, index: int, values: Values, start: int) -> None:
         if self._labels is None or self._times is None:
             return
         finite = np.isfinite(values)
@@ -225,7 +226,7 @@ class BlockReader:
             f"the {values.shape[0]} times read together), expected a finite number"
         )
 
-    def read(self, first: int, last: int) -> np.ndarray[Any, Any]:
+    def read(self, first: int, last: int) -> Values:
         """Values at times `first` to `last` - 1, relative to the first time of the reader.
 
         Returns:

@@ -11,7 +11,6 @@ import warnings
 import zipfile
 from collections.abc import Hashable
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import netCDF4
@@ -19,6 +18,7 @@ import numpy as np
 import xarray as xr
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.io import units
 from ailand_gt4py.io.conventions import convention_of
 
@@ -114,9 +114,7 @@ class ColumnFile:
     def __enter__(self) -> ColumnFile:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def find(self, name: str) -> str | None:
@@ -206,7 +204,7 @@ class ColumnFile:
         lengths = dict(zip(array.dims, chunks, strict=True))
         return int(lengths.get(TIME, 1)), int(lengths[COLUMN])
 
-    def read(self, own_name: str, times: slice | None = None, columns: slice | None = None) -> np.ndarray[Any, Any]:
+    def read(self, own_name: str, times: slice | None = None, columns: slice | None = None) -> Values:
         """Read a slab.
 
         Args:
@@ -242,7 +240,7 @@ class ColumnFile:
             values = np.where(values == values.dtype.type(missing), np.nan, values)
         return np.ascontiguousarray(values)
 
-    def texts(self, name: str) -> np.ndarray[Any, Any] | None:
+    def texts(self, name: str) -> Values | None:
         """A text for each column, such as its climate; None where the file has no such variable over the columns."""
         own_name = self.find(name)
         if own_name is None or self.array(own_name).dims != (COLUMN,) or self.array(own_name).dtype.kind not in "OSU":
@@ -264,7 +262,7 @@ class ColumnFile:
             )
         return self._dataset[[TIME]]
 
-    def labels(self) -> np.ndarray[Any, Any]:
+    def labels(self) -> Values:
         """The columns' labels: the coordinate ``x``, or 0..n-1 where the file has none."""
         if COLUMN in self._names and self.array(COLUMN).dims == (COLUMN,):
             return np.asarray(self.array(COLUMN).values)

@@ -1,4 +1,4 @@
-"""What the output of a run looks like: variables, attributes, chunks; reading it back. `writers` puts it on disk.
+"""What the output of a run looks like: variables, attributes, chunks. `writers` puts it on disk.
 
 Rows carry the labels of the forcing. Row t holds what is instantaneous AT t: the state, and the diagnostics of the
 step that ENDED at t; and the fluxes meaned over [t, t + step). So it is compared with ecLand's output label by label.
@@ -7,13 +7,11 @@ step that ENDED at t; and the fluxes meaned over [t, t + step). So it is compare
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from ailand_gt4py.core.errors import RunError
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io.whole_files import columns, plain, seconds, time_labels
 from ailand_gt4py.weights.model import Variable
@@ -113,39 +111,3 @@ def coordinates(layout: OutputLayout) -> dict[str, xr.Variable]:
         "time_bnds": plain(("time", "nv"), np.stack([start, start + length], axis=1), {}),
         **columns(layout.x, layout.latitude, layout.longitude),
     }
-
-
-class ColumnOutput:
-    """A finished output file, read back by rows and columns.
-
-    Attributes:
-        path: of the file.
-        times: labels of the rows, datetime64[ns].
-        latitude, longitude: (n_columns,) degrees.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        engine = "zarr" if path.is_dir() else "netcdf4"
-        try:
-            # Values are read slab by slab: no cache that would grow with the run.
-            self._dataset = xr.open_dataset(path, engine=engine, chunks=None, cache=False)  # type: ignore[arg-type]
-        except (OSError, RuntimeError, ValueError) as error:
-            raise RunError(f"{path}: the output cannot be read back: {error}") from error
-        self.times: Values = self._dataset["time"].values.astype("datetime64[ns]")
-        self.latitude: Values = self._dataset["lat"].values
-        self.longitude: Values = self._dataset["lon"].values
-
-    def read(self, name: str, rows: slice, columns: slice | int) -> Values:
-        """Values of a variable, (n_rows, n_columns) or (n_rows,); NaN where missing."""
-        return np.asarray(self._dataset[name][rows, columns].values)
-
-    def close(self) -> None:
-        """Close the file."""
-        self._dataset.close()
-
-    def __enter__(self) -> ColumnOutput:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()

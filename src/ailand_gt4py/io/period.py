@@ -13,9 +13,10 @@ import numpy as np
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.times import parse_time, time_text
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.emulator.forcing import ForcingAssembler
 from ailand_gt4py.io.column_file import ColumnFile
-from ailand_gt4py.io.reference import open_reference
+from ailand_gt4py.io.reference import Reference
 from ailand_gt4py.io.sources import ColumnSource, open_source
 from ailand_gt4py.io.time_axis import read_times
 from ailand_gt4py.weights.model import Model, ModelVariables, Variable
@@ -23,7 +24,7 @@ from ailand_gt4py.weights.model import Model, ModelVariables, Variable
 #: Times read at once.
 TIME_BLOCK = 256
 
-#: Most bytes that the forcing may take in memory.
+#: Most bytes that the columns may take in memory.
 LARGEST_BYTES = 8 * 2**30
 
 
@@ -40,14 +41,14 @@ class Period:
     """
 
     path: Path
-    x: np.ndarray
-    latitude: np.ndarray
-    longitude: np.ndarray
-    times: np.ndarray
+    x: Values
+    latitude: Values
+    longitude: Values
+    times: Values
     step: np.timedelta64
-    static: np.ndarray
-    forcing: np.ndarray
-    initial_state: np.ndarray
+    static: Values
+    forcing: Values
+    initial_state: Values
     history: tuple[str, ...]
 
     @property
@@ -59,7 +60,7 @@ class Period:
         return len(self.x)
 
     @property
-    def ends(self) -> np.ndarray:
+    def ends(self) -> Values:
         """(n_steps,) datetime64[ns], ends of the windows."""
         return self.times + self.step
 
@@ -83,13 +84,7 @@ def read_period(
         InputError: the file does not fit, or the period is too large for the memory allowed.
     """
     with open_source(path, model, start=start, end=end) as source:
-        n_steps, n_columns, n_forcing = len(source.times), source.n_columns, len(model.forcing)
-        size = n_steps * n_columns * n_forcing * np.dtype(dtype).itemsize
-        if size > LARGEST_BYTES:
-            raise InputError(
-                f"{path}: {n_columns} columns over {n_steps} windows need {size / 2**30:.1f} GiB, "
-                f"expected at most {LARGEST_BYTES / 2**30:.0f}; give fewer columns or a shorter period"
-            )
+        require_memory(source, len(model.forcing), dtype, "give fewer columns or a shorter period")
         forcing = read_forcing(source, model, dtype, _before(path, model, source, dtype))
         assert source.initial_state is not None  # it is what open_input gives if not told otherwise
         return Period(
@@ -106,7 +101,22 @@ def read_period(
         )
 
 
-def read_forcing(source: ColumnSource, model: Model, dtype: np.dtype, previous: np.ndarray | None = None) -> np.ndarray:
+def require_memory(source: ColumnSource, n_variables: int, dtype: np.dtype, advice: str) -> None:
+    """Check that so many variables of all columns and windows fit `LARGEST_BYTES`.
+
+    Raises:
+        InputError: they do not.
+    """
+    n_windows, n_columns = len(source.times), source.n_columns
+    size = n_windows * n_columns * n_variables * np.dtype(dtype).itemsize
+    if size > LARGEST_BYTES:
+        raise InputError(
+            f"{source.path}: {n_columns} columns over {n_windows} windows need {size / 2**30:.1f} GiB, "
+            f"expected at most {LARGEST_BYTES / 2**30:.0f}; {advice}"
+        )
+
+
+def read_forcing(source: ColumnSource, model: Model, dtype: np.dtype, previous: Values | None = None) -> Values:
     """All forcing of a source, complete: (n_times, n_columns, n_forcing).
 
     Args:
@@ -123,7 +133,7 @@ def read_forcing(source: ColumnSource, model: Model, dtype: np.dtype, previous: 
     return forcing
 
 
-def _before(path: str | Path, model: Model, source: ColumnSource, dtype: np.dtype) -> np.ndarray | None:
+def _before(path: str | Path, model: Model, source: ColumnSource, dtype: np.dtype) -> Values | None:
     """What the first window takes of the window preceding it; None where the file begins there."""
     assembler = ForcingAssembler(model.forcing)
     if not assembler.previous:
@@ -132,13 +142,13 @@ def _before(path: str | Path, model: Model, source: ColumnSource, dtype: np.dtyp
     if start not in source.labels:
         return None
     with open_source(path, model, start=start, end=source.times[0], initial_state="none") as earlier:
-        result: np.ndarray = assembler.of_window(read_forcing(earlier, model, dtype)[0])
+        result: Values = assembler.of_window(read_forcing(earlier, model, dtype)[0])
         return result
 
 
 def read_values(
-    path: str | Path, variables: Sequence[Variable], times: np.ndarray, period: Period, dtype: np.dtype
-) -> np.ndarray:
+    path: str | Path, variables: Sequence[Variable], times: Values, period: Period, dtype: np.dtype
+) -> Values:
     """Values of states or diagnostics at labels of a file.
 
     Args:
@@ -150,7 +160,7 @@ def read_values(
     Raises:
         InputError: the file lacks a variable, a label or a value.
     """
-    with open_reference(path, variables, times, latitude=period.latitude, longitude=period.longitude) as reference:
+    with Reference(path, variables, times, latitude=period.latitude, longitude=period.longitude) as reference:
         if reference.missing:
             raise InputError(f"{path}: variable '{reference.missing[0]}' is missing, expected it at every label")
         result = np.empty((len(times), period.n_columns, len(variables)), dtype=dtype)
@@ -165,17 +175,6 @@ def read_values(
             f"at {time_text(times[time])} in column {column} (x = {period.x[column]}), expected a finite number"
         )
     return result
-
-
-def last_label(path: str | Path) -> np.datetime64:
-    """The last time of a file: a run that is compared with it ends there.
-
-    Raises:
-        InputError: the file cannot be read.
-    """
-    with ColumnFile(path) as file:
-        label: np.datetime64 = read_times(file)[-1]
-        return label
 
 
 def end_after(path: str | Path, days: float, start: str | np.datetime64 | None, model: ModelVariables) -> np.datetime64:

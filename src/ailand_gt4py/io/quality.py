@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.weights.model import Variable
 
 #: Part of the training range by which a value may be outside it and still count as inside: the ranges were
@@ -24,13 +25,13 @@ class OutsideRange:
         flag: (n_columns,) True where any variable is outside its range or not finite.
     """
 
-    below: np.ndarray[Any, np.dtype[np.int64]]
-    above: np.ndarray[Any, np.dtype[np.int64]]
-    not_finite: np.ndarray[Any, np.dtype[np.int64]]
-    flag: np.ndarray[Any, np.dtype[np.bool_]]
+    below: Values
+    above: Values
+    not_finite: Values
+    flag: Values
 
 
-def _limits(variables: Sequence[Variable]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def _limits(variables: Sequence[Variable]) -> tuple[Values, Values]:
     """Lower and upper limits, (n_variables,) each, infinite where the model does not know its training range."""
     lower = np.array([variable.training_minimum for variable in variables], dtype=np.float64)
     upper = np.array([variable.training_maximum for variable in variables], dtype=np.float64)
@@ -39,7 +40,7 @@ def _limits(variables: Sequence[Variable]) -> tuple[np.ndarray[Any, Any], np.nda
     return np.where(known, lower - slack, -np.inf), np.where(known, upper + slack, np.inf)
 
 
-def count_outside_training_range(values: np.ndarray[Any, Any], variables: Sequence[Variable]) -> OutsideRange:
+def count_outside_training_range(values: Values, variables: Sequence[Variable]) -> OutsideRange:
     """Compare values with the training ranges of their variables.
 
     Args:
@@ -53,9 +54,8 @@ def count_outside_training_range(values: np.ndarray[Any, Any], variables: Sequen
     below, above, not_finite = values < lower, values > upper, ~np.isfinite(values)
     below &= ~not_finite
     above &= ~not_finite
-    return OutsideRange(
-        below.sum(axis=0), above.sum(axis=0), not_finite.sum(axis=0), (below | above | not_finite).any(axis=1)
-    )
+    flag = np.asarray((below | above | not_finite).any(axis=1))
+    return OutsideRange(below.sum(axis=0), above.sum(axis=0), not_finite.sum(axis=0), flag)
 
 
 class RangeCounter:
@@ -71,7 +71,7 @@ class RangeCounter:
         self.below, self.above, self.not_finite = np.zeros((3, len(self._variables)), dtype=np.int64)
         self.n_values = 0
 
-    def add(self, values: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    def add(self, values: Values) -> Values:
         """Count values, (n_rows, n_variables); returns a flag per row."""
         outside = count_outside_training_range(values, self._variables)
         self.below += outside.below

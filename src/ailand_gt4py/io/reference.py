@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 
@@ -22,12 +21,12 @@ LOCATION_TOLERANCE = 0.01
 
 
 def _require_same_locations(file: ColumnFile, latitude: Values | None, longitude: Values | None) -> None:
+    if latitude is not None and file.n_columns != len(latitude):
+        raise InputError(f"{file.path}: has {file.n_columns} columns, expected the run's {len(latitude)}")
     for name, expected in (("lat", latitude), ("lon", longitude)):
         own_name, unit = file.find(name), CATALOGUE[name].units
         if expected is None or own_name is None:
             continue
-        if file.n_columns != len(expected):
-            raise InputError(f"{file.path}: has {file.n_columns} columns, expected the run's {len(expected)}")
         is_timed = file.is_timed(own_name)
         found = file.read(own_name, slice(0, 1))
         found = file.conversion(own_name, name, unit).apply((found[0] if is_timed else found).astype(np.float64))
@@ -43,27 +42,45 @@ def _require_same_locations(file: ColumnFile, latitude: Values | None, longitude
 
 
 class Reference:
-    """Reference values at a run's time labels; read as they are asked for.
+    """Reference values at a run's time labels; read as they are asked for. Close it, or use it as a context manager.
+
+    Args:
+        path: netCDF file or zarr store with the dimensions time and x.
+        variables: those wanted, usually the model's state and diagnostics; those that the file lacks are left out.
+        times: the run's labels, datetime64, at least one; all must be in the file, with no others between.
+        latitude, longitude: (n,) of the run's columns, degrees; where given, the file's must be the same.
+        block_bytes: memory for the buffer.
 
     Attributes:
         path: of the file. names: variables it has, in the order asked for. missing: those it lacks.
         times: labels, datetime64[ns].
         history: sentences, one for each conversion.
+
+    Raises:
+        InputError: the file cannot be used: other columns, times missing, none of the variables, unknown units.
     """
 
     def __init__(
         self,
-        file: ColumnFile,
+        path: str | Path,
         variables: Sequence[Variable],
         times: Values,
-        latitude: Values | None,
-        longitude: Values | None,
-        block_bytes: int,
+        *,
+        latitude: Values | None = None,
+        longitude: Values | None = None,
+        block_bytes: int = BLOCK_BYTES,
     ) -> None:
-        self.path, self._file, self.times = file.path, file, np.asarray(times).astype("datetime64[ns]")
-        if latitude is not None and file.n_columns != len(latitude):
-            raise InputError(f"{file.path}: has {file.n_columns} columns, expected the run's {len(latitude)}")
-        _require_same_locations(file, latitude, longitude)
+        self._file = ColumnFile(path)
+        self.path, self.times = self._file.path, np.asarray(times).astype("datetime64[ns]")
+        try:
+            _require_same_locations(self._file, latitude, longitude)
+            self._reader = self._open(variables, block_bytes)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _open(self, variables: Sequence[Variable], block_bytes: int) -> BlockReader:
+        file = self._file
         first = self._first_index(time_axis.read_times(file))
         self.history: list[str] = []
         sources, missing = [], []
@@ -83,7 +100,7 @@ class Reference:
             )
         self.names = tuple(source.name for source in sources)
         self.missing = tuple(missing)
-        self._reader = BlockReader(file, sources, first, len(self.times), block_bytes=block_bytes)
+        return BlockReader(file, sources, first, len(self.times), block_bytes=block_bytes)
 
     def _first_index(self, found: Values) -> int:
         """Index of the run's first label in the file; all the run's labels must follow from there."""
@@ -118,11 +135,6 @@ class Reference:
         """
         return self._reader.read(first, last)
 
-    def read_column(self, name: str, column: int, first: int, last: int) -> Values:
-        """One variable of one column at labels `first` to `last` - 1, (last - first,), its own copy."""
-        index = self.names.index(name)
-        return np.array(self.read(first, last)[:, column, index])
-
     def close(self) -> None:
         """Close the file and give the buffer back."""
         self._reader.close()
@@ -131,39 +143,5 @@ class Reference:
     def __enter__(self) -> Reference:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def open_reference(
-    path: str | Path,
-    variables: Sequence[Variable],
-    times: Values,
-    *,
-    latitude: Values | None = None,
-    longitude: Values | None = None,
-    block_bytes: int = BLOCK_BYTES,
-) -> Reference:
-    """Open reference values for a run.
-
-    Args:
-        path: netCDF file or zarr store with the dimensions time and x.
-        variables: those wanted, usually the model's state and diagnostics; those that the file lacks are left out.
-        times: the run's labels, datetime64, at least one; all must be in the file, with no others between.
-        latitude, longitude: (n,) of the run's columns, degrees; where given, the file's must be the same.
-        block_bytes: memory for the buffer.
-
-    Returns:
-        The reference; close it or use it as a context manager.
-
-    Raises:
-        InputError: the file cannot be used: other columns, times missing, none of the variables, unknown units.
-    """
-    file = ColumnFile(path)
-    try:
-        return Reference(file, variables, times, latitude, longitude, block_bytes)
-    except BaseException:
-        file.close()
-        raise

@@ -5,20 +5,20 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.times import parse_time, step_text, time_text
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.io.column_file import TIME, ColumnFile, one_line
 from ailand_gt4py.weights.model import Variable
 
 #: CF names of the calendar that UTC follows (the Julian part of 'standard' ended in 1582).
 CALENDARS = ("standard", "gregorian", "proleptic_gregorian")
 
-Times = np.ndarray[Any, np.dtype[np.datetime64]]
+Times = Values
 
 _CELL_METHOD = re.compile(r"\btime:\s*(\w+)")
 

@@ -156,9 +156,7 @@ class ZarrWriter(Writer):
             )  # fmt: skip
             array[...] = fixed
         for name, (dtype, fill_value, attributes) in values_of(layout).items():
-            plain = {
-                key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in attributes.items()
-            }
+            plain = {key: np.asarray(value).tolist() for key, value in attributes.items()}
             self._group.create_array(
                 name, shape=layout.shape, chunks=layout.chunks, dtype=dtype, fill_value=fill_value,
                 attributes={"_ARRAY_DIMENSIONS": ["time", "x"], **plain},

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ailand_gt4py.core.files import whole_file
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.evaluation.figures.style import (
     DIAGNOSTIC_COLOUR,
     STATE_COLOUR,
@@ -23,7 +24,7 @@ from ailand_gt4py.evaluation.figures.style import (
 )
 from ailand_gt4py.evaluation.scores.moments import rmse
 from ailand_gt4py.evaluation.scores.verify import read_series
-from ailand_gt4py.io.output import ColumnOutput, Values
+from ailand_gt4py.io.column_file import ColumnFile
 from ailand_gt4py.weights.model import Variable
 
 if TYPE_CHECKING:
@@ -73,11 +74,12 @@ def draw_run(
         InputError: the reference cannot be used.
         RunError: the figure cannot be written.
     """
-    with ColumnOutput(output) as run:
-        column = nearest_column(run.latitude, run.longitude, at)
-        location = location_text(float(run.latitude[column]), float(run.longitude[column]))
-        series = {variable.name: run.read(variable.name, slice(None), column) for variable in variables}
-        latitude, longitude = run.latitude, run.longitude
+    with ColumnFile(output) as run:
+        latitude, longitude = run.read("lat"), run.read("lon")
+        column = nearest_column(latitude, longitude, at)
+        location = location_text(float(latitude[column]), float(longitude[column]))
+        here = slice(column, column + 1)
+        series = {variable.name: run.read(variable.name, columns=here)[:, 0] for variable in variables}
     truth = {} if reference is None else read_series(reference, variables, times, column, latitude, longitude)
     figure = draw_columns(
         variables, times, series, truth, f"aiLand at {location}" if not truth else f"ecLand and aiLand at {location}"

@@ -15,8 +15,7 @@ from ailand_gt4py.evaluation.scores.climatology import other_years_climatology
 from ailand_gt4py.evaluation.scores.definitions import SCORES
 from ailand_gt4py.evaluation.scores.moments import Sample
 from ailand_gt4py.io.column_file import ColumnFile
-from ailand_gt4py.io.output import ColumnOutput
-from ailand_gt4py.io.reference import Reference, open_reference
+from ailand_gt4py.io.reference import Reference
 from ailand_gt4py.io.time_axis import read_times
 from ailand_gt4py.weights.model import Variable
 
@@ -80,7 +79,7 @@ def check_reference(
         InputError: it cannot be used.
     """
     covered = covered_times(path, times)
-    with open_reference(path, variables, covered, latitude=latitude, longitude=longitude) as reference:
+    with Reference(path, variables, covered, latitude=latitude, longitude=longitude) as reference:
         sentences = list(reference.history)
         if len(covered) < len(times):
             part = f"{len(covered)} of the run's {len(times)} labels"
@@ -102,19 +101,19 @@ def score_table(output: Path, path: Path, variables: Sequence[Variable], step: n
     Raises:
         InputError: the reference cannot be used.
     """
-    with ColumnOutput(output) as run:
-        times = covered_times(path, run.times)
+    with ColumnFile(output) as run:
+        times = covered_times(path, read_times(run))
         if len(times) < 2:
             return f"No scores: one label is compared ({time_text(times[0])}), and the first one never counts."
         labels, without_climatology = reference_labels(path, times, step)
-        with open_reference(path, variables, labels, latitude=run.latitude, longitude=run.longitude) as reference:
+        with Reference(path, variables, labels, latitude=run.read("lat"), longitude=run.read("lon")) as reference:
             samples = _samples(run, times, reference, not without_climatology)
         return table(samples, {variable.name: variable.units for variable in variables}, without_climatology)
 
 
-def _samples(run: ColumnOutput, times: Values, reference: Reference, has_climatology: bool) -> dict[str, Sample]:
+def _samples(run: ColumnFile, times: Values, reference: Reference, has_climatology: bool) -> dict[str, Sample]:
     """A sample of each variable of the reference, block by block of columns."""
-    n_labels, n_columns, n_names = len(reference.times), len(run.latitude), len(reference.names)
+    n_labels, n_columns, n_names = len(reference.times), run.n_columns, len(reference.names)
     first = int(np.searchsorted(reference.times, times[0]))
     # Label 0 of the run is the reference's own state: it does not count, for any variable.
     window = slice(first + 1, first + len(times))
@@ -162,7 +161,7 @@ def read_series(
         InputError: the reference cannot be used.
     """
     covered = covered_times(path, times)
-    with open_reference(path, variables, covered, latitude=latitude, longitude=longitude) as reference:
+    with Reference(path, variables, covered, latitude=latitude, longitude=longitude) as reference:
         values = _read_columns(reference, slice(column, column + 1), len(latitude))[:, :, 0]
         padding = ((0, 0), (0, len(times) - len(covered)))
         return dict(zip(reference.names, np.pad(values, padding, constant_values=np.nan), strict=True))

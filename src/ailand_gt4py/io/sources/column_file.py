@@ -18,7 +18,7 @@ from ailand_gt4py.io import time_axis
 from ailand_gt4py.io.blocks import BlockReader
 from ailand_gt4py.io.column_file import ColumnFile
 from ailand_gt4py.io.field_reader import FieldReader, require_present
-from ailand_gt4py.io.reference import Reference, open_reference
+from ailand_gt4py.io.reference import Reference
 from ailand_gt4py.io.sources import ColumnSource, Request
 from ailand_gt4py.weights.model import Variable
 
@@ -98,7 +98,7 @@ class ColumnFileSource(ColumnSource):
                         f"reference variable '{name}' is none of the model's: expected one of {', '.join(known)}"
                     )
             wanted = [known[name] for name in names]
-            self._reference = open_reference(self.path, wanted, self.times, block_bytes=self._block_bytes)
+            self._reference = Reference(self.path, wanted, self.times, block_bytes=self._block_bytes)
             if self._reference.missing:
                 raise InputError(f"{self.path}: reference variables missing: {', '.join(self._reference.missing)}")
         return self._reference.read(first, last)
