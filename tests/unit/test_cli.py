@@ -94,6 +94,13 @@ def test_help_is_quick_because_gt4py_is_not_imported(command: str) -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False, stdout=subprocess.DEVNULL).returncode == 0
 
 
+@pytest.mark.parametrize("words", [["--help"], ["-h"], ["model", "--help"]])
+def test_help_lists_every_command(words: list[str], capsys: pytest.CaptureFixture) -> None:
+    assert cli.main(words) == 0
+    shown = capsys.readouterr().out
+    assert all(command in shown and summary in shown for command, summary in cli.COMMANDS.items())
+
+
 def test_help_of_every_command_says_every_option(capsys: pytest.CaptureFixture) -> None:
     for command in cli.COMMANDS:
         options = importlib.import_module(f"ailand_gt4py.cli.{command.replace(' ', '_')}").Options

@@ -50,13 +50,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     debug = words[:1] == ["--debug"]
     words = words[debug:]
-    if words[:1] in (["-h"], ["--help"]):
-        print(HELP)
-        return 0
     if words[:1] == ["--version"]:
         print(f"ailand {ailand_gt4py.__version__}")
         return 0
     name = " ".join(words[: 2 if words[:1] == ["model"] else 1])
+    if name not in COMMANDS and {"-h", "--help"} & {*words[:2]}:
+        print(HELP)
+        return 0
     if name not in COMMANDS:
         found = f"found '{name}'; {nearest(name, COMMANDS)}" if name else "is missing"
         return failed("ailand", f"error: COMMAND {found}; see ailand --help", 2)
