@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ailand_gt4py.assimilation.filters import WindowResult
+from ailand_gt4py.core.types import Values
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,29 +51,25 @@ def consistency(
         windows: results. names: of the observations of each window. name: of the observable.
         believed_observation_error: standard deviation of R.
     """
-    positions = [[position for position, found in enumerate(own) if found == name] for own in names]
-    parts = [
-        (window.departures[:, own], window.residuals[:, own], window.expected[:, own], window.reasons[:, own])
-        for window, own in zip(windows, positions, strict=True)
-    ]
-    departures, residuals, expected, reasons = (
-        np.concatenate([part[number].ravel() for part in parts]) for number in range(4)
-    )
-    used = reasons == 0
-    there = np.isfinite(departures)
-    d_ob, d_oa, believed = departures[used], residuals[used], expected[used]
-    believed_variance = float(np.mean(believed**2)) if used.any() else float("nan")
+    mine = [[position for position, found in enumerate(own) if found == name] for own in names]
+
+    def gathered(attribute: str) -> Values:
+        parts = (getattr(window, attribute)[:, own] for window, own in zip(windows, mine, strict=True))
+        return np.concatenate([part.ravel() for part in parts])
+
+    used, there = gathered("reasons") == 0, np.isfinite(gathered("departures"))
+    d_ob, d_oa, believed = (gathered(attribute)[used] for attribute in ("departures", "residuals", "expected"))
     return Consistency(
-        name,
-        int(used.sum()),
-        int((there & ~used).sum()),
-        _mean(d_ob),
-        _root(_mean(d_ob**2)),
-        _root(believed_variance),
-        _root(_mean(d_oa * d_ob)),
-        believed_observation_error,
-        _root(_mean((d_ob - d_oa) * d_ob)),
-        _root(believed_variance - believed_observation_error**2),
+        name=name,
+        count=int(used.sum()),
+        screened=int((there & ~used).sum()),
+        bias=_mean(d_ob),
+        departure=_root(_mean(d_ob**2)),
+        believed=_root(_mean(believed**2)),
+        observation_error=_root(_mean(d_oa * d_ob)),
+        believed_observation_error=believed_observation_error,
+        background_error=_root(_mean((d_ob - d_oa) * d_ob)),
+        believed_background_error=_root(_mean(believed**2) - believed_observation_error**2),
     )
 
 
@@ -82,7 +79,7 @@ def chi_square(windows: Sequence[WindowResult]) -> float:
     return sum(float(window.chi_square.sum()) for window in windows) / count if count else float("nan")
 
 
-def _mean(values: np.ndarray) -> float:
+def _mean(values: Values) -> float:
     return float(values.mean()) if values.size else float("nan")
 
 

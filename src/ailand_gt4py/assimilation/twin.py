@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import zlib
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -29,7 +29,7 @@ from ailand_gt4py.assimilation.perturbations import (
     perturbed_weather,
     weather_noise,
 )
-from ailand_gt4py.assimilation.screening import Bounds
+from ailand_gt4py.assimilation.screening import REASONS, Bounds
 from ailand_gt4py.assimilation.settings import TwinSettings
 from ailand_gt4py.assimilation.window import Observation, Schedule, run_window
 from ailand_gt4py.core.errors import InputError
@@ -42,6 +42,20 @@ from ailand_gt4py.weights.model import Model
 
 #: Streams of random numbers.
 _STATE, _WEATHER, _MEMBERS, _OBSERVATIONS = range(4)
+
+
+class Observed(NamedTuple):
+    """The observations of an observable at the end of each step, (n_steps, n_columns).
+
+    Attributes:
+        values, departures, residuals: see `WindowResult`; NaN where there is none.
+        reasons: uint8, why it took no part.
+    """
+
+    values: Values
+    departures: Values
+    residuals: Values
+    reasons: Values
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +88,19 @@ class TwinResult:
     @property
     def steps_per_window(self) -> int:
         return len(self.times) // len(self.windows)
+
+    def observed(self, name: str) -> Observed:
+        """What became of the observations of an observable."""
+        shape = self.truth.shape[:2]
+        values, departures, residuals = np.full((3, *shape), np.nan)
+        found = Observed(values, departures, residuals, np.full(shape, REASONS["missing"], np.uint8))
+        for number, window in enumerate(self.windows):
+            parts = (self.observations[number], window.departures, window.residuals, window.reasons)
+            for position, step in enumerate(self.observation_steps[number]):
+                if self.observables[number][position] == name:
+                    for field, part in zip(found, parts, strict=True):
+                        field[number * self.steps_per_window + step - 1] = part[:, position]
+        return found
 
 
 def is_observed(kind: str, step: int, step_seconds: float) -> bool:

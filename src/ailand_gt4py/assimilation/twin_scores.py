@@ -11,6 +11,7 @@ from ailand_gt4py.assimilation.control import SOIL_WATER, root_zone
 from ailand_gt4py.assimilation.twin import TwinResult
 from ailand_gt4py.core.text_table import aligned
 from ailand_gt4py.core.times import time_text
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.evaluation.scores.moments import rmse
 from ailand_gt4py.observations.operators import position_of
 
@@ -60,7 +61,7 @@ class TwinScores:
         return next(score for score in self.scores if (score.name, score.columns) == (name, columns))
 
 
-def snow_free(result: TwinResult) -> np.ndarray:
+def snow_free(result: TwinResult) -> Values:
     """(n_columns,) which columns the truth has without snow and frost at all labels: those observed throughout."""
     screening = result.settings.screening
     snow = result.truth[..., position_of(result.model.state, "snowc", "1", "scores")]
@@ -69,7 +70,7 @@ def snow_free(result: TwinResult) -> np.ndarray:
     return np.asarray(is_bare.all(axis=0))
 
 
-def soil_water(result: TwinResult, states: np.ndarray) -> np.ndarray:
+def soil_water(result: TwinResult, states: Values) -> Values:
     """(..., 4) float64: soil water of the first three layers, and of the root zone."""
     positions = [position_of(result.model.state, name, "m3 m-3", "scores") for name in SOIL_WATER]
     layers = states[..., positions].astype(np.float64)
@@ -84,7 +85,7 @@ def score(result: TwinResult) -> TwinScores:
     scores = []
     for columns, chosen in (("snow-free", free), ("all", np.ones_like(free))):
         for number, name in enumerate((*SOIL_WATER, ROOT_ZONE)):
-            found = (float(rmse(error[:, chosen, number])) for error in errors)
+            found = [float(rmse(error[:, chosen, number])) for error in errors]
             scores.append(Score(name, columns, int(chosen.sum()), *found))
     first, last = result.windows[0], result.windows[-1]
     spreads = [first.background_spread, first.analysis_spread, last.background_spread, last.analysis_spread]
@@ -107,50 +108,40 @@ def score(result: TwinResult) -> TwinScores:
 
 def text(scores: TwinScores) -> str:
     """The scores as tables for people."""
-    free = scores.scores[0].n_columns
-    lines = [
-        "RMSE of soil water against the truth, m3 m-3, over all labels",
-        f"  snow-free: {free} columns without snow or frost in the period; all: {scores.scores[-1].n_columns} columns",
-        *aligned(
-            ("quantity", "columns", "open loop", "background", "analysis", "analysis / open loop"),
-            [
-                (s.name, s.columns, f"{s.open_loop:.4f}", f"{s.background:.4f}", f"{s.analysis:.4f}", f"{s.ratio:.3f}")
-                for s in scores.scores
-            ],
-            left=1,
-            indent=2,
-        ),
-        "",
-        "Standard deviation that the filter believes, root mean square over all columns",
-        *aligned(
-            ("control", "first background", "first analysis", "last background", "last analysis"),
-            [(name, *(f"{value:.4f}" for value in values)) for name, values in scores.spread.items()],
-            left=1,
-            indent=2,
-        ),
-        "",
-        f"Chi-square of the departures over their number: {scores.chi_square:.3f}",
-        "Departures used, and error standard deviations after Desroziers et al. 2005 beside those believed",
-        *aligned(
-            ("observation", "used", "screened", "bias", "RMS", "believed", "R est.", "R", "HBH est.", "HBH"),
-            [
-                (
-                    c.name, str(c.count), str(c.screened),
-                    *(
-                        f"{value:.3g}"
-                        for value in (
-                            c.bias, c.departure, c.believed, c.observation_error, c.believed_observation_error,
-                            c.background_error, c.believed_background_error,
-                        )
-                    ),
-                )
-                for c in scores.consistency
-            ],
-            left=1,
-            indent=2,
-        ),
-    ]  # fmt: skip
-    return "\n".join(lines)
+    free, every = scores.scores[0].n_columns, scores.scores[-1].n_columns
+    rows = [
+        (
+            one.name,
+            one.columns,
+            *(f"{value:.4f}" for value in (one.open_loop, one.background, one.analysis)),
+            f"{one.ratio:.3f}",
+        )
+        for one in scores.scores
+    ]
+    spread = [(name, *(f"{value:.4f}" for value in values)) for name, values in scores.spread.items()]
+    departures = [
+        tuple(f"{value:.3g}" if isinstance(value, float) else str(value) for value in vars(one).values())
+        for one in scores.consistency
+    ]
+    names = ("observation", "used", "screened", "bias", "RMS", "believed", "R est.", "R", "HBH est.", "HBH")
+    return "\n".join(
+        [
+            "RMSE of soil water against the truth, m3 m-3, over all labels",
+            f"  snow-free: {free} columns without snow or frost in the period; all: {every} columns",
+            *_table(("quantity", "columns", "open loop", "background", "analysis", "analysis / open loop"), rows),
+            "",
+            "Standard deviation that the filter believes, root mean square over all columns",
+            *_table(("control", "first background", "first analysis", "last background", "last analysis"), spread),
+            "",
+            f"Chi-square of the departures over their number: {scores.chi_square:.3f}",
+            "Departures used, and error standard deviations after Desroziers et al. 2005 beside those believed",
+            *_table(names, departures),
+        ]
+    )
+
+
+def _table(titles: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+    return aligned(titles, rows, left=1, indent=2)
 
 
 def headline(result: TwinResult) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import ClassVar
 
 from ailand_gt4py.assimilation.settings import TwinSettings
@@ -47,7 +46,6 @@ def run(options: Options) -> None:
     from ailand_gt4py.assimilation.twin import Twin
     from ailand_gt4py.evaluation.columns import read_columns
     from ailand_gt4py.evaluation.scores.groups import read_locations
-    from ailand_gt4py.io.provenance import now
     from ailand_gt4py.io.whole_files import write_figure
     from ailand_gt4py.observations.microwave import clay_of_file
     from ailand_gt4py.weights.model_file import read_model
@@ -68,9 +66,9 @@ def run(options: Options) -> None:
     print(twin_scores.headline(result))
     print(twin_scores.text(scores))
     if options.output is not None:
-        history = f"{now()} ailand assimilate {shlex.quote(str(options.file))}, with the attribute 'settings'"
         where = (locations.x, locations.latitude, locations.longitude)
-        twin_output.write(options.output, twin_output.dataset(result, scores, twin.observables(), where, history))
+        header = options.attributes(model, twin_output.TITLE, ())
+        twin_output.write(options.output, result, scores, twin.observables(), where, header)
     if options.plot is not None:
         column = twin_figure.choose_column(result, locations.latitude, locations.longitude, options.at)
         write_figure(options.plot, twin_figure.draw(result, scores, locations.latitude, locations.longitude, column))

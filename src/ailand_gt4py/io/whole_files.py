@@ -85,14 +85,14 @@ def columns(x: Values, latitude: Values, longitude: Values) -> dict[str, xr.Vari
     }
 
 
-def time_labels(times: Values, meaning: str, **more: str) -> xr.Variable:
-    """The coordinate time.
+def time_labels(times: Values, meaning: str, dimension: str = "time", **more: str) -> xr.Variable:
+    """A coordinate of times.
 
     Args:
         times: datetime64. meaning: what the label stands for, for people. more: further attributes.
     """
     attributes = {"standard_name": "time", "long_name": f"time (UTC), {meaning}", "units": TIME_UNITS}
-    return plain(("time",), seconds(times), {**attributes, "calendar": CALENDAR, "axis": "T", **more})
+    return plain((dimension,), seconds(times), {**attributes, "calendar": CALENDAR, "axis": "T", **more})
 
 
 def seconds(times: Values) -> Values:
