@@ -9,18 +9,16 @@ import numpy as np
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.types import Values
+from ailand_gt4py.ecland.soil_tables import LAYER_THICKNESS
 from ailand_gt4py.observations.operators import position_of
 from ailand_gt4py.weights.model import Model
 from ailand_gt4py.weights.variables import units_of
 
-#: ecLand's soil layers that hold roots, m: 0-7, 7-28 and 28-100 cm.
-LAYER_THICKNESS = {"swvl1": 0.07, "swvl2": 0.21, "swvl3": 0.72}
+#: ECMWF's control vector (Drusch et al. 2009, doi:10.1029/2009GL037716).
+SOIL_WATER = ("swvl1", "swvl2", "swvl3")
 
 #: What may be controlled, and its units.
-UNITS = units_of(*LAYER_THICKNESS, "stl1")
-
-#: ECMWF's control vector (Drusch et al. 2009, doi:10.1029/2009GL037716).
-SOIL_WATER = tuple(LAYER_THICKNESS)
+UNITS = units_of(*SOIL_WATER, "stl1")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +40,7 @@ class Control:
     @property
     def of_soil_water(self) -> Values:
         """(size,) which of them are soil water."""
-        return np.array([name in LAYER_THICKNESS for name in self.names])
+        return np.array([name in SOIL_WATER for name in self.names])
 
     def of(self, state: Values) -> Values:
         """(..., size) float64 of states (..., n_state); a copy."""
@@ -83,6 +81,6 @@ def root_zone(soil_water: Values) -> Values:
     Returns:
         (...,) weighted by the layers' thickness.
     """
-    thickness = np.array(list(LAYER_THICKNESS.values()))
+    thickness = np.array(LAYER_THICKNESS[: len(SOIL_WATER)])
     mean: Values = soil_water @ thickness / thickness.sum()
     return mean

@@ -21,6 +21,9 @@ import numpy as np
 
 from ailand_gt4py.core.types import Values
 
+#: Thickness of the soil layers, m: 0-7, 7-28, 28-100 and 100-289 cm. The upper three hold roots.
+LAYER_THICKNESS = (0.07, 0.21, 0.72, 1.89)
+
 #: Pressure of one bar, Pa.
 _BAR = 1.0e5
 #: Acceleration of gravity (m s-2) and density of water (kg m-3) in ecLand's conversion of pressure to water head.

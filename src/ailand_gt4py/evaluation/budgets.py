@@ -44,11 +44,10 @@ from ailand_gt4py.ecland.soil_heat import (
     frozen_fraction,
     heat_capacity,
 )
+from ailand_gt4py.ecland.soil_tables import LAYER_THICKNESS
 from ailand_gt4py.evaluation.fields import Fields
 from ailand_gt4py.evaluation.scores.moments import rmse
 
-#: Thickness of ecLand's soil layers, m.
-LAYER_THICKNESS = (0.07, 0.21, 0.72, 1.89)
 #: Heat capacity of ice, J kg-1 K-1.
 ICE_CAPACITY = 2.05e6 / 920.0
 #: Melting point, K.

@@ -11,11 +11,12 @@ import numpy as np
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.names import listed_names
 from ailand_gt4py.weights.model import Model, Variable
+from ailand_gt4py.weights.variables import CATALOGUE
 
 Group = Literal["static", "forcing", "state", "diagnostics"]
 
-#: Inputs that are numbers of a class: there is nothing between two of them.
-TYPES = frozenset(("clim_ctype", "clim_sotype", "clim_tvh", "clim_tvl"))
+#: Inputs that are numbers of a class.
+TYPES = frozenset(name for name, entry in CATALOGUE.items() if entry.is_class)
 
 #: Static inputs that are shown if no others are asked for, those of them that the model has.
 STATIC_SHOWN = ("clim_theta_cap", "clim_theta_pwp")

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol, get_args
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, NamedTuple, Protocol, get_args
 
 import numpy as np
 
@@ -26,13 +26,22 @@ TimeMeaning = Literal["static", "window mean", "window start", "window end"]
 #: is meant; the spelling is that of model files.
 PREVIOUS = "before:"
 
-REQUIRED_STATISTICS: dict[str, tuple[str, ...]] = {
-    "mean-std": ("mean", "std"),
-    "max": ("maximum",),
-    "std": ("std",),
-    "min-max": ("minimum", "maximum"),
-    "log": ("mean", "std", "minimum"),
-    "none": (),
+
+class _Method(NamedTuple):
+    """A normalisation method: the statistics that it needs, the one that is subtracted, and what is divided by."""
+
+    needs: tuple[str, ...]
+    shift: str
+    scale: Callable[[Normalisation], float]
+
+
+METHODS: dict[str, _Method] = {
+    "mean-std": _Method(("mean", "std"), "mean", lambda one: one.std + one.epsilon),
+    "max": _Method(("maximum",), "", lambda one: one.maximum),
+    "std": _Method(("std",), "", lambda one: one.std),
+    "min-max": _Method(("minimum", "maximum"), "minimum", lambda one: one.maximum - one.minimum),
+    "log": _Method(("mean", "std", "minimum"), "mean", lambda one: one.std),
+    "none": _Method((), "", lambda one: 1.0),
 }
 
 
@@ -72,12 +81,9 @@ class Normalisation:
     epsilon: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.method not in get_args(NormalisationMethod):
-            raise InputError(
-                f"normalisation method '{self.method}' is unknown; expected one of "
-                f"{', '.join(get_args(NormalisationMethod))}"
-            )
-        for statistic in REQUIRED_STATISTICS[self.method]:
+        if self.method not in METHODS:
+            raise InputError(f"normalisation method '{self.method}' is unknown; expected one of {', '.join(METHODS)}")
+        for statistic in METHODS[self.method].needs:
             value = getattr(self, statistic)
             if not math.isfinite(value):
                 raise InputError(f"normalisation '{self.method}' needs the statistic '{statistic}', found {value}")
@@ -95,18 +101,13 @@ class Normalisation:
     @property
     def shift(self) -> float:
         """What is subtracted, in the variable's units."""
-        return {"mean-std": self.mean, "min-max": self.minimum, "log": self.mean}.get(self.method, 0.0)
+        statistic = METHODS[self.method].shift
+        return float(getattr(self, statistic)) if statistic else 0.0
 
     @property
     def scale(self) -> float:
         """What is divided by, in the variable's units; positive."""
-        return {
-            "mean-std": self.std + self.epsilon,
-            "max": self.maximum,
-            "std": self.std,
-            "min-max": self.maximum - self.minimum,
-            "log": self.std,
-        }.get(self.method, 1.0)
+        return METHODS[self.method].scale(self)
 
     @property
     def is_logarithmic(self) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from ailand_gt4py.core.text_table import aligned
 from ailand_gt4py.weights import architectures
-from ailand_gt4py.weights.model import REQUIRED_STATISTICS, Model, Normalisation, Variable
+from ailand_gt4py.weights.model import METHODS, Model, Normalisation, Variable
 from ailand_gt4py.weights.model_file import stored_checksum
 from ailand_gt4py.weights.schema import GROUPS, checksum
 
@@ -129,7 +129,7 @@ def _cell(text: str, widest: int) -> str:
 def _normalisation(normalisation: Normalisation) -> str:
     """Method and what it works with: ``mean-std 285.3, 10.2``."""
     # Of the logarithm its floor is left out.
-    statistics = [getattr(normalisation, name) for name in REQUIRED_STATISTICS[normalisation.method][:2]]
+    statistics = [getattr(normalisation, name) for name in METHODS[normalisation.method].needs[:2]]
     return " ".join([normalisation.method, ", ".join(f"{value:.4g}" for value in statistics)]).strip()
 
 

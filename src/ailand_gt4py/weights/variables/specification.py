@@ -22,6 +22,7 @@ class Specification:
         name, units, long_name, standard_name, time_meaning, derived: as in `weights.model.Variable`.
         kind: see `Kind`.
         is_default: whether a model has it that is trained without a choice of variables.
+        is_class: whether it is the number of a class: there is nothing between two of them.
         method: normalisation method.
         wet_only: the statistics are taken over values above zero. For precipitation, whose standard deviation over
             all samples is so small that a storm would be a hundred of it.
@@ -42,6 +43,7 @@ class Specification:
     time_meaning: TimeMeaning = "window mean"
     kind: Kind = "diagnostic"
     is_default: bool = True
+    is_class: bool = False
     method: NormalisationMethod = "mean-std"
     wet_only: bool = False
     floor: float = math.nan
