@@ -97,17 +97,6 @@ def derived_forcing(
     if not names or n_columns == 0:
         return
     xp = arrays.array_module(device)
-    day_angle, greenwich_hour_angle, window_angle = time_angles(times, step_seconds)
-
-    def for_each_time(values: np.ndarray) -> arrays.Array:
-        return xp.tile(xp.asarray(values, dtype=xp.float64), len(times))
-
-    def for_each_column(values: np.ndarray) -> arrays.Array:
-        if len(values) == 1:
-            # On a GPU the number goes with the kernel's arguments: no copy that would wait for the device.
-            return xp.full(n_columns, float(values[0]))
-        return xp.repeat(xp.asarray(values, dtype=xp.float64), n_columns)
-
     flat = out.reshape(len(times) * n_columns, len(names))
     if not xp.shares_memory(flat, out) if device == "cpu" else flat.data.ptr != out.data.ptr:
         raise InputError(
@@ -117,12 +106,14 @@ def derived_forcing(
         flat[:, names.index(name)] if name in names else xp.empty(len(flat), dtype=out.dtype)
         for name in solar.DERIVED_NAMES
     ]
-    inputs = (
-        for_each_time(latitude),
-        for_each_time(longitude),
-        for_each_column(day_angle),
-        for_each_column(greenwich_hour_angle),
-    )
+    day_angle, greenwich_hour_angle, window_angle = time_angles(times, step_seconds)
+    inputs = [xp.tile(xp.asarray(values, dtype=xp.float64), len(times)) for values in (latitude, longitude)]
+    for values in (day_angle, greenwich_hour_angle):
+        # On a GPU a single number goes with the kernel's arguments: no copy that would wait for the device.
+        is_one = len(values) == 1
+        inputs.append(
+            xp.full(n_columns, float(values[0])) if is_one else xp.repeat(xp.asarray(values, xp.float64), n_columns)
+        )
     with warnings.catch_warnings() if backend is None else contextlib.nullcontext():
         if backend is None:  # embedded execution is meant
             warnings.filterwarnings("ignore", message=".*Using Python execution", category=UserWarning)
@@ -173,7 +164,7 @@ class ForcingAssembler:
         self._xp = arrays.array_module(device)
         self._device_positions = self._xp.asarray(self.derived, dtype=np.int64)
         self._values: arrays.Array = None  # kept between calls of the same size, as is the next
-        self._is_unknown: arrays.Array = None
+        self._is_known: arrays.Array = None
 
     def assemble(
         self,
@@ -214,16 +205,15 @@ class ForcingAssembler:
             previous: (..., n_previous), of the window preceding the first as `of_window` gives it. Where there is none
                 (None, or a number that is not finite) the first window has its own, as if nothing had changed.
         """
-        self.spread(forcing, previous)
+        self.spread(forcing)
         if previous is None or len(forcing) == 0:
             return
         shape = forcing.shape[1:-1]
-        if self._is_unknown is None or self._is_unknown.shape != shape:
-            self._is_unknown = self._xp.empty(shape, dtype=bool)
-        for position, source in zip(self.previous, self.previous_of, strict=True):
-            self._xp.isfinite(forcing[0, ..., position], out=self._is_unknown)
-            self._xp.logical_not(self._is_unknown, out=self._is_unknown)
-            self._xp.copyto(forcing[0, ..., position], forcing[0, ..., source], where=self._is_unknown)
+        if self._is_known is None or self._is_known.shape != shape:
+            self._is_known = self._xp.empty(shape, dtype=bool)
+        for k, position in enumerate(self.previous):
+            self._xp.isfinite(previous[..., k], out=self._is_known)
+            self._xp.copyto(forcing[0, ..., position], previous[..., k], where=self._is_known)
 
     def of_window(self, forcing: arrays.Array, out: arrays.Array | None = None) -> arrays.Array:
         """What the next window takes as that of the previous one.

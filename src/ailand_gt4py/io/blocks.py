@@ -90,9 +90,8 @@ class _Spool:
         try:
             for index, source in enumerate(sources):
                 for times, columns in tiles(file, source.own_name, first, count, n_bytes):
-                    values = source.conversion.apply(file.read(source.own_name, times, columns)).astype(
-                        dtype, copy=False
-                    )
+                    values = source.conversion.apply(file.read(source.own_name, times, columns))
+                    values = values.astype(dtype, copy=False)
                     for row, time in enumerate(range(times.start - first, times.stop - first)):
                         self._write(values[row], self._offset(index, time, columns.start))
         except OSError as error:
@@ -197,11 +196,8 @@ class BlockReader:
         """Make the block that holds `time` the current one."""
         if self._block is not None and self._start <= time < self._stop:
             return
-        start = max((time + self._phase) // self._block_times * self._block_times - self._phase, 0)
-        stop = min(
-            (time + self._phase) // self._block_times * self._block_times - self._phase + self._block_times,
-            self.n_times,
-        )
+        edge = (time + self._phase) // self._block_times * self._block_times - self._phase
+        start, stop = max(edge, 0), min(edge + self._block_times, self.n_times)
         # Given back before the next is allocated: two blocks would be twice the memory.
         self._block = None
         block = np.empty((stop - start, self._file.n_columns, len(self._sources)), dtype=self.dtype)

@@ -62,7 +62,7 @@ class FieldReader:
         if self._file.is_miswritten(own_name, name):
             written, meant = self._file.convention.units[name]
             self._miswritten[name] = (
-                f"{name}: the unit '{written}' is read as '{meant}', which is meant in ec-land-db's store."
+                f"{name}: the unit '{written}' is read as '{meant}', which is meant in {self._file.convention.name}."
             )
         if not straight.is_identity:
             self._conversions[name] = straight.sentence(name)

@@ -1,0 +1,83 @@
+"""A new kind of input is one module: a convention, or a source of columns, that registers itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from column_files import FORCING_UNITS, N_COLUMNS, dataset, driver_model, write
+
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.types import Values
+from ailand_gt4py.io.conventions import CONVENTIONS, Convention
+from ailand_gt4py.io.conventions.ec_land_db import LAYOUT, STORE
+from ailand_gt4py.io.period import read_period
+from ailand_gt4py.io.sources import KINDS, ColumnSource, Request, open_source
+from ailand_gt4py.io.sources.anemoi import AnemoiSource
+
+MODEL = driver_model()
+
+
+def test_what_there_is() -> None:
+    assert LAYOUT in CONVENTIONS.items()
+    assert STORE in CONVENTIONS.items()
+    assert AnemoiSource in KINDS.items()
+
+
+def test_a_convention_has_its_own_names_units_and_time_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CONVENTIONS, "_items", list(CONVENTIONS.items()))
+    CONVENTIONS.add(
+        Convention(
+            "files of CLASSIC",
+            recognises=lambda data: data.attrs.get("title") == "CLASSIC",
+            aliases={"met_tair": ("tas",)},
+            units={"met_qair": ("kg/cm3", "kg kg-1")},
+            time_labels="Time labels: taken as starts of windows of {window}.",
+        )
+    )
+    data = dataset().rename({"met_tair": "TAS"})
+    data["met_qair"].attrs["units"] = "kg/cm3"
+    with pytest.raises(InputError, match="'met_tair'"):
+        open_source(write(data, tmp_path / "other.nc"), MODEL)
+    with (
+        open_source(write(data.assign_attrs(title="CLASSIC"), tmp_path / "in.nc"), MODEL) as source,
+        open_source(write(dataset(), tmp_path / "good.nc"), MODEL) as good,
+    ):
+        np.testing.assert_array_equal(source.forcing(0, 9), good.forcing(0, 9))
+        assert "Read under another name: met_tair from 'TAS'." in source.history
+        told = "met_qair: the unit 'kg/cm3' is read as 'kg kg-1', which is meant in files of CLASSIC."
+        assert told in source.history
+        assert source.history[-1] == "Time labels: taken as starts of windows of 6 h."
+
+
+class Constant(ColumnSource):
+    """Columns in which nothing changes, out of a text file with one number."""
+
+    def __init__(self, path: Path, request: Request) -> None:
+        self.path, self.model, self.history, self.lacking = path, request.model, [], ()
+        self._value, n = float(path.read_text()), N_COLUMNS
+        self.x, self.latitude, self.longitude = np.arange(n), np.zeros(n), np.zeros(n)
+        self.climate = np.full(n, "")
+        self.step = np.timedelta64(6, "h")
+        self.times = self.labels = np.datetime64("2020-01-01", "ns") + np.arange(4) * self.step
+        self.static = np.full((n, len(request.model.static)), self._value)
+        self.initial_state = np.full((n, len(request.model.state)), self._value)
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        return path.suffix == ".number"
+
+    def forcing(self, first: int, last: int) -> Values:
+        return np.full((last - first, self.n_columns, len(FORCING_UNITS)), self._value, np.float32)
+
+
+def test_a_source_is_taken_by_whoever_reads_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(KINDS, "_items", list(KINDS.items()))
+    KINDS.add(Constant)
+    (tmp_path / "in.number").write_text("0.5")
+    period = read_period(tmp_path / "in.number", MODEL, np.dtype(np.float32))
+    given = [position for position, variable in enumerate(MODEL.forcing) if not variable.derived]
+    assert period.forcing.shape == (4, N_COLUMNS, len(MODEL.forcing))
+    np.testing.assert_array_equal(period.forcing[..., given], 0.5)
+    assert np.ptp(period.forcing[..., 0]) > 0.5, "the cosine of the time of day is derived"
