@@ -1,0 +1,64 @@
+"""What CONTRIBUTING.md shows is enough: its examples are run as they stand there."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from ailand_gt4py.evaluation.scores import definitions
+from ailand_gt4py.evaluation.scores.moments import Sample
+from ailand_gt4py.io import conventions
+from ailand_gt4py.weights.variables.specification import Specification
+
+PAGE = Path(__file__).parents[2] / "CONTRIBUTING.md"
+
+
+def example(kind: str, containing: str) -> str:
+    blocks = re.findall(rf"```{kind}\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+    (block,) = [block for block in blocks if containing in block]
+    return block
+
+
+@pytest.fixture
+def registries() -> Iterator[None]:
+    """As they are, again after the test."""
+    scores, known = dict(definitions.SCORES), list(conventions.CONVENTIONS.items())
+    yield
+    definitions.SCORES.clear()
+    definitions.SCORES.update(scores)
+    conventions.CONVENTIONS._items[:] = known
+
+
+def test_a_variable_is_an_entry_of_the_catalogue() -> None:
+    (kind, entries), *others = tomllib.loads(example("toml", "diagnostic")).items()
+    ((name, entry),) = entries.items()
+    made = Specification(name=name, kind=kind, time_meaning="window end", **entry)
+    assert (made.name, made.units, others) == ("ustar", "m s-1", [])
+
+
+@pytest.mark.usefixtures("registries")
+def test_a_convention_is_one_registration() -> None:
+    mine = xr.Dataset(attrs={"project": "mine"})
+    before = conventions.convention_of(mine).name
+    exec(example("python", "CONVENTIONS.add"), {})
+    found = conventions.convention_of(mine)
+    assert found.name == "tower files of my project" != before
+    assert "ta" in found.names("met_tair")
+    assert conventions.convention_of(xr.Dataset()).name == before
+
+
+@pytest.mark.usefixtures("registries")
+def test_a_score_is_one_function() -> None:
+    exec(example("python", "nash_sutcliffe"), vars(definitions) | {})
+    random = np.random.default_rng(0)
+    truth = random.normal(size=(50, 3))
+    run = truth + random.normal(size=truth.shape)
+    sample = Sample.of(run, truth)
+    expected = 1.0 - ((run - truth) ** 2).sum() / ((truth - truth.mean()) ** 2).sum()
+    assert definitions.scores_of(sample)["nash_sutcliffe"] == pytest.approx(expected, rel=1e-12)
