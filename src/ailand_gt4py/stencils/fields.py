@@ -4,16 +4,13 @@ GT4Py has no matrix product. A dense layer is a reduction over a local dimension
 (`ailand_gt4py.core.dimensions.contraction`); on the DaCe backends `ailand_gt4py.lowering` turns it into a GEMM.
 """
 
-from collections.abc import Callable
-from typing import Any
-
 import gt4py.next as gtx
 from gt4py.next import neighbor_sum
 from gt4py.next.common import promote_dims
 from gt4py.next.type_system import type_translation
 
 from ailand_gt4py.core.dimensions import Axes, Column, contraction, field_dimensions
-from ailand_gt4py.stencils.instances import Type, field_operators
+from ailand_gt4py.stencils.instances import Function, Type, field_operators
 
 Dimensions = tuple[gtx.Dimension, ...]
 
@@ -54,7 +51,7 @@ def axes_of(kind: Type) -> Dimensions:
 
 
 @field_operators
-def contract(source: gtx.Dimension, target: gtx.Dimension, dtype: type) -> Callable[..., Any]:
+def contract(source: gtx.Dimension, target: gtx.Dimension, dtype: type) -> Function:
     """``weight @ x`` for every column: x (Column, source), weight (target, source) -> (Column, target)."""
     local, offset = contraction(source, target).local, contraction(source, target).offset
 
@@ -65,7 +62,7 @@ def contract(source: gtx.Dimension, target: gtx.Dimension, dtype: type) -> Calla
 
 
 @field_operators
-def plus(x_axes: Dimensions, y_axes: Dimensions, dtype: type) -> Callable[..., Any]:
+def plus(x_axes: Dimensions, y_axes: Dimensions, dtype: type) -> Function:
     """x + y."""
 
     def apply(x: field(x_axes, dtype), y: field(y_axes, dtype)) -> field(together(x_axes, y_axes), dtype):
@@ -75,7 +72,7 @@ def plus(x_axes: Dimensions, y_axes: Dimensions, dtype: type) -> Callable[..., A
 
 
 @field_operators
-def times(x_axes: Dimensions, y_axes: Dimensions, dtype: type) -> Callable[..., Any]:
+def times(x_axes: Dimensions, y_axes: Dimensions, dtype: type) -> Function:
     """x y."""
 
     def apply(x: field(x_axes, dtype), y: field(y_axes, dtype)) -> field(together(x_axes, y_axes), dtype):

@@ -21,6 +21,8 @@ import numpy as np
 
 FieldOperator = Any
 Type = Any
+#: What GT4Py makes an operator of.
+Function = Callable[..., Any]
 
 
 class Statement(NamedTuple):
@@ -57,7 +59,7 @@ class _Substitution(ast.NodeTransformer):
         return ast.copy_location(ast.Name(name, node.ctx), node)
 
 
-def define(name: str, source: str, namespace: dict[str, Any], origin: str) -> Callable[..., Any]:
+def define(name: str, source: str, namespace: dict[str, Any], origin: str) -> Function:
     """The function ``name`` that ``source`` defines, which GT4Py can read.
 
     GT4Py reads a function's source through linecache, by file name. The name made here contains a digest of the source:
@@ -75,7 +77,7 @@ def define(name: str, source: str, namespace: dict[str, Any], origin: str) -> Ca
     return namespace[name]
 
 
-def named_field_operator(prefix: str, dtype: type) -> Callable[[Callable[..., Any]], FieldOperator]:
+def named_field_operator(prefix: str, dtype: type) -> Callable[[Function], FieldOperator]:
     """Decorator: as ``gtx.field_operator``, for one instance of a function that captures its dimensions and type.
 
     Args:
@@ -85,7 +87,7 @@ def named_field_operator(prefix: str, dtype: type) -> Callable[[Callable[..., An
     return functools.partial(_instance, f"{prefix}_{dtype.__name__}")
 
 
-def field_operators(factory: Callable[..., Callable[..., Any]]) -> Callable[..., FieldOperator]:
+def field_operators(factory: Callable[..., Function]) -> Callable[..., FieldOperator]:
     """Decorator: a factory of functions becomes one of field operators, the same for the same arguments.
 
     An operator's name is the factory's, which is unique among those that meet in one program, and its arguments':
@@ -102,7 +104,7 @@ def field_operators(factory: Callable[..., Callable[..., Any]]) -> Callable[...,
 
 def written(
     arguments: Mapping[str, Type], result: Type, expression: str, called: Iterable[FieldOperator] = ()
-) -> Callable[..., Any]:
+) -> Function:
     """A function for `field_operators` whose number of arguments varies.
 
     Args:
@@ -133,7 +135,7 @@ def write_program(name: str, types: Mapping[str, Type], statements: Iterable[Sta
     return gtx.program(program)
 
 
-def _instance(name: str, function: Callable[..., Any]) -> FieldOperator:
+def _instance(name: str, function: Function) -> FieldOperator:
     """A field operator of this name."""
     definition = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
     assert isinstance(definition, ast.FunctionDef)

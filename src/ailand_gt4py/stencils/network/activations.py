@@ -14,10 +14,8 @@ from ailand_gt4py.core.constants import LAYER_NORM_EPSILON, LEAKY_RELU_SLOPE
 from ailand_gt4py.core.dimensions import Column, Moment, broadcast_offset
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.stencils.fields import Dimensions, columns, contract, field, matrix, together, vector
-from ailand_gt4py.stencils.instances import FieldOperator, field_operators
+from ailand_gt4py.stencils.instances import FieldOperator, Function, field_operators
 from ailand_gt4py.stencils.network.shapes import ActivationName, normalised_type
-
-Function = Callable[..., Any]
 
 
 @field_operators

@@ -6,19 +6,14 @@ gives that of what it reads. Operators that change each number by itself are the
 transposed weights; those of activations are in `activations`.
 """
 
-from collections.abc import Callable
-from typing import Any
-
 import gt4py.next as gtx
 from gt4py.next import astype
 
 from ailand_gt4py.core.dimensions import ForcingFeature, StaticFeature
 from ailand_gt4py.stencils.fields import columns, contract, matrix
-from ailand_gt4py.stencils.instances import field_operators
+from ailand_gt4py.stencils.instances import Function, field_operators
 from ailand_gt4py.stencils.network.pointwise import bound_of_others
 from ailand_gt4py.stencils.network.shapes import bounding_type
-
-Function = Callable[..., Any]
 
 
 @field_operators

@@ -5,15 +5,12 @@ values. Most operators serve both modes: that of an activation is diagonal (`act
 symmetric. Values of directions are over ``axes``, with columns, or without them where they are the same in all.
 """
 
-from collections.abc import Callable
-from typing import Any
-
 import gt4py.next as gtx
 from gt4py.next import astype, maximum, minimum, neighbor_sum
 
 from ailand_gt4py.core.dimensions import Column, ForcingFeature, Moment, StaticFeature, broadcast_offset, contraction
 from ailand_gt4py.stencils.fields import Dimensions, columns, field, matrix
-from ailand_gt4py.stencils.instances import field_operators
+from ailand_gt4py.stencils.instances import Function, field_operators
 from ailand_gt4py.stencils.network.pointwise import bound_of_others
 from ailand_gt4py.stencils.network.shapes import (
     bounding_type,
@@ -21,8 +18,6 @@ from ailand_gt4py.stencils.network.shapes import (
     logarithmic_scaling_type,
     normalised_type,
 )
-
-Function = Callable[..., Any]
 
 
 @field_operators

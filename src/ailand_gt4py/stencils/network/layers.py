@@ -1,17 +1,12 @@
 """The layers of the networks as field operators; `step` puts them together."""
 
-from collections.abc import Callable
-from typing import Any
-
 import gt4py.next as gtx
 
 from ailand_gt4py.core.dimensions import StateFeature
 from ailand_gt4py.stencils.fields import Dimensions, columns, contract, matrix
-from ailand_gt4py.stencils.instances import FieldOperator, Type, field_operators, written
+from ailand_gt4py.stencils.instances import FieldOperator, Function, Type, field_operators, written
 from ailand_gt4py.stencils.network.activations import activation
 from ailand_gt4py.stencils.network.shapes import ActivationName, layer_type, linear_type, normalised_type
-
-Function = Callable[..., Any]
 
 
 def on_inputs(sources: Dimensions, operands: Type, dtype: type) -> dict[str, Type]:

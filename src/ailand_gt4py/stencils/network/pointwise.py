@@ -1,17 +1,12 @@
 """Field operators of the step around the network: normalisation, state update, bounds."""
 
-from collections.abc import Callable
-from typing import Any
-
 import gt4py.next as gtx
 from gt4py.next import log, maximum, minimum
 
 from ailand_gt4py.core.dimensions import ForcingFeature, StaticFeature
 from ailand_gt4py.stencils.fields import columns, contract
-from ailand_gt4py.stencils.instances import field_operators
+from ailand_gt4py.stencils.instances import Function, field_operators
 from ailand_gt4py.stencils.network.shapes import bounding_type, finishing_type, logarithmic_scaling_type, scaling_type
-
-Function = Callable[..., Any]
 
 
 @field_operators

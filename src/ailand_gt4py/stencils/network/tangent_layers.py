@@ -4,15 +4,12 @@ Each takes tangents of what an operator of `layers` or `pointwise` reads (argume
 much of its forward values as the derivative depends on. What holds at kinks is said in `tangent_linear`.
 """
 
-from collections.abc import Callable
-from typing import Any
-
 import gt4py.next as gtx
 from gt4py.next import astype, maximum, minimum
 
 from ailand_gt4py.core.dimensions import ForcingFeature, StateFeature, StaticFeature
 from ailand_gt4py.stencils.fields import Dimensions, columns, contract, matrix
-from ailand_gt4py.stencils.instances import field_operators, written
+from ailand_gt4py.stencils.instances import Function, field_operators, written
 from ailand_gt4py.stencils.network.layers import on_inputs, sum_of_products
 from ailand_gt4py.stencils.network.pointwise import bound_of_others
 from ailand_gt4py.stencils.network.shapes import (
@@ -24,8 +21,6 @@ from ailand_gt4py.stencils.network.shapes import (
     logarithmic_scaling_type,
     scaling_type,
 )
-
-Function = Callable[..., Any]
 
 
 @field_operators

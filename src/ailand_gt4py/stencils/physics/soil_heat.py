@@ -17,16 +17,14 @@ The derivatives, s(x) = 1 + L dM/dx being the heat's slope:
 At a node M has the slope of the part that is farther from the middle.
 """
 
-import functools
-
 import gt4py.next as gtx
 import numpy as np
 from gt4py.next import abs, astype, minimum, where
 
 from ailand_gt4py.core.dimensions import Column, Moment, StateFeature, StaticFeature, broadcast_offset
 from ailand_gt4py.ecland.soil_heat import DRY_SOIL_CAPACITY, N_PARTS, WATER_CAPACITY, melting_shares
-from ailand_gt4py.stencils.fields import Type, contract, matrix, vector
-from ailand_gt4py.stencils.instances import FieldOperator, named_field_operator
+from ailand_gt4py.stencils.fields import contract, matrix, vector
+from ailand_gt4py.stencils.instances import Function, Type, field_operators
 
 
 def nodes_type(dtype: type) -> Type:
@@ -49,8 +47,8 @@ def _lines(dtype: type) -> list[np.floating]:
 # --- the latent heat of a column ---
 
 
-@functools.cache
-def property_of_states(dtype: type) -> FieldOperator:
+@field_operators
+def property_of_states(dtype: type) -> Function:
     """One static input of a column, for every state variable that changes by heat; 0 for the others.
 
     As a sum over the row it is no matrix product of its own, which a GPU would have to launch.
@@ -60,7 +58,6 @@ def property_of_states(dtype: type) -> FieldOperator:
     chosen = contract(StaticFeature, Moment, dtype)
     to_states = broadcast_offset(StateFeature)
 
-    @named_field_operator("property_of_states", dtype)
     def apply(
         static_input: gtx.Field[[Column, StaticFeature], dtype],
         choice: matrix(StaticFeature, Moment, dtype),
@@ -72,33 +69,31 @@ def property_of_states(dtype: type) -> FieldOperator:
     return apply
 
 
-@functools.cache
-def vegetated_part(dtype: type) -> FieldOperator:
+@field_operators
+def vegetated_part(dtype: type) -> Function:
     """Of the ground: cover times density of low vegetation, and of high vegetation."""
     state = _state(dtype)
 
-    @named_field_operator("vegetated_part", dtype)
     def apply(low: state, low_density: state, high: state, high_density: state) -> state:
         return low * low_density + high * high_density
 
     return apply
 
 
-@functools.cache
-def heat_capacity(dtype: type) -> FieldOperator:
+@field_operators
+def heat_capacity(dtype: type) -> Function:
     """(1 - porosity) C_dry + field capacity C_water, J m-3 K-1."""
     one, dry, water = dtype(1.0), dtype(DRY_SOIL_CAPACITY), dtype(WATER_CAPACITY)
     state = _state(dtype)
 
-    @named_field_operator("heat_capacity", dtype)
     def apply(field_capacity: state, porosity: state) -> state:
         return (one - porosity) * dry + field_capacity * water
 
     return apply
 
 
-@functools.cache
-def latent_heat(dtype: type) -> FieldOperator:
+@field_operators
+def latent_heat(dtype: type) -> Function:
     """Heat of freezing over the heat capacity; ``scale`` is rho_w Lf over the normalisation's scale (J m-3 K-1).
 
     Also its derivative with respect to a cover or density, if it is given the other of both in the place of the
@@ -106,31 +101,28 @@ def latent_heat(dtype: type) -> FieldOperator:
     """
     state = _state(dtype)
 
-    @named_field_operator("latent_heat", dtype)
     def apply(vegetated: state, field_capacity: state, capacity: state, scale: vector(StateFeature, dtype)) -> state:
         return scale * vegetated * field_capacity / capacity
 
     return apply
 
 
-@functools.cache
-def latent_heat_by_field_capacity(dtype: type) -> FieldOperator:
+@field_operators
+def latent_heat_by_field_capacity(dtype: type) -> Function:
     """The derivative of `latent_heat`."""
     water, state = dtype(WATER_CAPACITY), _state(dtype)
 
-    @named_field_operator("latent_heat_by_field_capacity", dtype)
     def apply(vegetated: state, latent: state, capacity: state, scale: vector(StateFeature, dtype)) -> state:
         return (scale * vegetated - latent * water) / capacity
 
     return apply
 
 
-@functools.cache
-def latent_heat_by_porosity(dtype: type) -> FieldOperator:
+@field_operators
+def latent_heat_by_porosity(dtype: type) -> Function:
     """The derivative of `latent_heat`."""
     dry, state = dtype(DRY_SOIL_CAPACITY), _state(dtype)
 
-    @named_field_operator("latent_heat_by_porosity", dtype)
     def apply(latent: state, capacity: state) -> state:
         return latent * dry / capacity
 
@@ -140,12 +132,11 @@ def latent_heat_by_porosity(dtype: type) -> FieldOperator:
 # --- the step ---
 
 
-@functools.cache
-def _from_middle(dtype: type) -> FieldOperator:
+@field_operators
+def _from_middle(dtype: type) -> Function:
     """M by the distance from the middle, of either sign, and the four lines at its magnitude."""
     zero, half, state = dtype(0.0), dtype(0.5), _state(dtype)
 
-    @named_field_operator("melted_from_middle", dtype)
     def apply(distance: state, line0: state, line1: state, line2: state, line3: state) -> state:
         difference = minimum(half, minimum(minimum(line0, line1), minimum(line2, line3)))
         return where(distance >= zero, half + difference, half - difference)
@@ -153,13 +144,12 @@ def _from_middle(dtype: type) -> FieldOperator:
     return apply
 
 
-@functools.cache
-def melted(dtype: type) -> FieldOperator:
+@field_operators
+def melted(dtype: type) -> Function:
     """M: the part of the ice that has melted, by the temperature."""
     from_middle, state = _from_middle(dtype), _state(dtype)
     c0, c1, c2, m0, m1, m2, m3 = _lines(dtype)
 
-    @named_field_operator("melted", dtype)
     def apply(temperature: state, nodes: nodes_type(dtype)) -> state:
         position = (temperature - nodes[0]) / nodes[1]
         u = abs(position)
@@ -168,13 +158,12 @@ def melted(dtype: type) -> FieldOperator:
     return apply
 
 
-@functools.cache
-def melted_by_heat(dtype: type) -> FieldOperator:
+@field_operators
+def melted_by_heat(dtype: type) -> Function:
     """M after a change of heat. Arguments: temperature; change; latent heat; M before; nodes."""
     from_middle, half, state = _from_middle(dtype), dtype(0.5), _state(dtype)
     c0, c1, c2, m0, m1, m2, m3 = _lines(dtype)
 
-    @named_field_operator("melted_by_heat", dtype)
     def apply(temperature: state, change: state, latent: state, melted: state, nodes: nodes_type(dtype)) -> state:
         heat = temperature - nodes[0] + change + latent * (melted - half)
         v = abs(heat)
@@ -189,12 +178,11 @@ def melted_by_heat(dtype: type) -> FieldOperator:
     return apply
 
 
-@functools.cache
-def heated(dtype: type) -> FieldOperator:
+@field_operators
+def heated(dtype: type) -> Function:
     """x + change - L (M after - M before). Arguments: x; change; L; M before; M after."""
     state = _state(dtype)
 
-    @named_field_operator("heated", dtype)
     def apply(temperature: state, change: state, latent: state, melted: state, melted_after: state) -> state:
         return temperature + change - latent * (melted_after - melted)
 
@@ -204,14 +192,13 @@ def heated(dtype: type) -> FieldOperator:
 # --- its derivatives ---
 
 
-@functools.cache
-def heat_slope(dtype: type) -> FieldOperator:
+@field_operators
+def heat_slope(dtype: type) -> Function:
     """s = 1 + L dM/dx. Arguments: x; L; nodes."""
     one, state = dtype(1.0), _state(dtype)
     n2, n3, n4 = dtype(2.0), dtype(3.0), dtype(4.0)
     _, _, _, m0, m1, m2, m3 = _lines(dtype)
 
-    @named_field_operator("heat_slope", dtype)
     def apply(temperature: state, latent: state, nodes: nodes_type(dtype)) -> state:
         u = abs((temperature - nodes[0]) / nodes[1])
         inner = m3 + (m2 - m3) * astype(u >= one, dtype) + (m1 - m2) * astype(u >= n2, dtype)
@@ -221,24 +208,22 @@ def heat_slope(dtype: type) -> FieldOperator:
     return apply
 
 
-@functools.cache
-def inverse(dtype: type) -> FieldOperator:
+@field_operators
+def inverse(dtype: type) -> Function:
     """1 / x."""
     one, state = dtype(1.0), _state(dtype)
 
-    @named_field_operator("inverse_of_state", dtype)
     def apply(x: state) -> state:
         return one / x
 
     return apply
 
 
-@functools.cache
-def sum_of_products(dtype: type) -> FieldOperator:
+@field_operators
+def sum_of_products(dtype: type) -> Function:
     """The change of `heated`: of the state, of the network's output and of the six properties, times derivatives."""
     state = _state(dtype)
 
-    @named_field_operator("sum_of_products", dtype)
     def apply(
         x0: state,
         y0: state,
@@ -262,12 +247,11 @@ def sum_of_products(dtype: type) -> FieldOperator:
     return apply
 
 
-@functools.cache
-def by_latent_heat(dtype: type) -> FieldOperator:
+@field_operators
+def by_latent_heat(dtype: type) -> Function:
     """The derivative of `heated` with respect to L. Arguments: 1 / s after the step; M before; M after."""
     state = _state(dtype)
 
-    @named_field_operator("by_latent_heat", dtype)
     def apply(by_change: state, melted: state, melted_after: state) -> state:
         return by_change * (melted - melted_after)
 
