@@ -112,7 +112,7 @@ def test_one_by_one_as_on_a_gpu(architecture: str) -> None:
     d_states = directions_of(emulator.model, 12, 4)
     expected = one_by_one(emulator, inputs, d_states)
     found = [np.full(one.shape, np.nan) for one in expected]
-    StateTangentsOneByOne(emulator._derivatives.tangent_linear)(inputs, d_states, found)
+    StateTangentsOneByOne(emulator._derivatives.tangent_linear)(inputs, d_states, *found)
     for one, wanted in zip(found, expected, strict=True):
         np.testing.assert_array_equal(one, wanted)
 

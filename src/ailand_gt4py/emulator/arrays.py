@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from ailand_gt4py.core import arrays
 from ailand_gt4py.core.errors import InputError
+
+#: An array of the caller on the device: NumPy, CuPy, or anything with DLPack or ``__cuda_array_interface__``.
+ArrayLike: TypeAlias = Any
 
 
 class EmulatorArrays:
@@ -27,7 +30,7 @@ class EmulatorArrays:
         """The same for arrays of other names."""
         return EmulatorArrays(self.device, self.dtype, shapes)
 
-    def checked(self, value: Any, name: str) -> arrays.Array:
+    def checked(self, value: ArrayLike, name: str) -> arrays.Array:
         """A caller's array.
 
         Raises:
@@ -37,7 +40,7 @@ class EmulatorArrays:
         arrays.check(array, name, self.shapes[name], self.dtype)
         return array
 
-    def n_directions(self, value: Any, name: str) -> int:
+    def n_directions(self, value: ArrayLike, name: str) -> int:
         """How many directions for each column a caller's array (n_columns, n_directions, n_features) has.
 
         Raises:
@@ -51,7 +54,9 @@ class EmulatorArrays:
             )
         return int(shape[1])
 
-    def given(self, names: Sequence[str], values: Sequence[Any], may_lack: bool = True) -> dict[str, arrays.Array]:
+    def given(
+        self, names: Sequence[str], values: Sequence[ArrayLike], may_lack: bool = True
+    ) -> dict[str, arrays.Array]:
         """The caller's arrays by name, without those that are None if these may be lacking.
 
         Raises:
@@ -61,7 +66,7 @@ class EmulatorArrays:
         return {name: self.checked(value, name) for name, value in pairs if value is not None or not may_lack}
 
     def results(
-        self, out: Sequence[Any] | None, inputs: Mapping[str, arrays.Array], names: Sequence[str]
+        self, out: Sequence[ArrayLike] | None, inputs: Mapping[str, arrays.Array], names: Sequence[str]
     ) -> list[arrays.Array]:
         """Arrays for results of these names, the caller's if there are any.
 

@@ -5,24 +5,21 @@ from __future__ import annotations
 import dataclasses
 import operator
 from collections.abc import Sequence
-from typing import Any, TypeAlias
 
 import numpy as np
 
 from ailand_gt4py.core import arrays
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.emulator.arrays import EmulatorArrays
+from ailand_gt4py.emulator.arrays import ArrayLike, EmulatorArrays
 from ailand_gt4py.emulator.derivatives.derivatives import Derivatives
 from ailand_gt4py.emulator.derivatives.jacobian import block_of
 from ailand_gt4py.emulator.derivatives.linear import ADJOINTS, INPUTS, RESULT_ADJOINTS, RESULT_TANGENTS, TANGENTS
 from ailand_gt4py.emulator.operands import feature_extent
+from ailand_gt4py.emulator.programs import Backend, Programs
 from ailand_gt4py.emulator.programs import Precision as Precision
-from ailand_gt4py.emulator.programs import Programs
 from ailand_gt4py.stencils.network.step import describe_static_part, describe_step
 from ailand_gt4py.weights.model import Model
 
-#: An array of the caller on the device: NumPy, CuPy, or anything with DLPack or ``__cuda_array_interface__``.
-ArrayLike: TypeAlias = Any
 _RESULTS = ("new state", "diagnostics")
 
 
@@ -33,7 +30,7 @@ class PreparedStatic:
     Attributes:
         emulator: the one that made it and takes it.
         values: a copy of the static inputs (n_columns, n_static).
-        part: what the step reads in their place: of ``two_branch`` the static branch's result, else the copy.
+        part: what the step reads instead of them: of ``two_branch`` the static branch's result, else the copy.
     """
 
     emulator: Emulator
@@ -68,7 +65,7 @@ class Emulator:
     """
 
     def __init__(
-        self, model: Model, n_columns: int, backend: Any = "dace_cpu", precision: Precision = "float32"
+        self, model: Model, n_columns: int, backend: Backend = "dace_cpu", precision: Precision = "float32"
     ) -> None:
         programs = Programs(model, n_columns, backend, precision)
         self.model, self.precision = model, precision
@@ -79,7 +76,7 @@ class Emulator:
         self._static_part = None if of_static is None else programs.call(of_static, "the static part of ")
         self._n_part = 0 if of_static is None else feature_extent(model, of_static.caller_fields["static_part"])
         self._kept: PreparedStatic | None = None
-        self._last: tuple[Any, ...] = ()
+        self._last: tuple[ArrayLike, ...] = ()
         sizes = model.sizes
         extents = (sizes.static, sizes.forcing, sizes.state, sizes.state, sizes.diagnostics)
         shapes = {name: (self.n_columns, extent) for name, extent in zip((*INPUTS, *_RESULTS), extents, strict=True)}
@@ -91,10 +88,10 @@ class Emulator:
         """An uninitialised array (n_columns, n_features) of the emulator's type on its device."""
         return self._xp.empty((self.n_columns, n_features), dtype=self.dtype)
 
-    def prepare_static(self, static: Any) -> PreparedStatic:
+    def prepare_static(self, static: ArrayLike) -> PreparedStatic:
         """Compute what depends on the static inputs alone, once for all steps that are given the result.
 
-        `step` takes the result in the place of the static inputs. It holds a copy of them: where they change, prepare
+        `step` takes the result instead of the static inputs. It holds a copy of them: where they change, prepare
         them again. Without it, `step` compares the static inputs of every call with the last ones, or, on a GPU,
         computes anew what depends on them.
 
@@ -114,7 +111,7 @@ class Emulator:
         return prepared
 
     def step(
-        self, static: Any, forcing: Any, state: Any, *, out: tuple[Any, Any] | None = None
+        self, static: ArrayLike, forcing: ArrayLike, state: ArrayLike, *, out: tuple[ArrayLike, ArrayLike] | None = None
     ) -> tuple[arrays.Array, arrays.Array]:
         """One step of the emulator: (static, forcing over [t, t + step), state at t) -> state and diagnostics.
 
@@ -151,28 +148,27 @@ class Emulator:
 
     def tangent_linear(
         self,
-        static: Any,
-        forcing: Any,
-        state: Any,
-        d_static: Any = None,
-        d_forcing: Any = None,
-        d_state: Any = None,
+        static: ArrayLike,
+        forcing: ArrayLike,
+        state: ArrayLike,
+        d_static: ArrayLike = None,
+        d_forcing: ArrayLike = None,
+        d_state: ArrayLike = None,
         *,
-        out: tuple[Any, Any] | None = None,
+        out: tuple[ArrayLike, ArrayLike] | None = None,
     ) -> tuple[arrays.Array, arrays.Array]:
-        """What a step's results change by, to first order, for changes of its inputs.
+        """The tangent-linear of `step`: tangents of its results for those of its inputs.
 
-        The exact derivative of `step`, bounds included, by a program that is compiled at its first use, or by
-        `compile`. `ailand_gt4py.stencils.network.tangent_linear` says what holds at the kinks of activations and at
-        bounds.
+        The exact derivative, bounds included, by a program that is compiled at its first use, or by `compile`.
+        `ailand_gt4py.stencils.network.tangent_linear` says what holds at the kinks of activations and at bounds.
 
         Args:
             static, forcing, state: as for `step`: where the derivative is taken.
-            d_static, d_forcing, d_state: changes of these, of the same shapes and units; None: no change.
+            d_static, d_forcing, d_state: tangents of these, of the same shapes and units; None: zero.
             out: arrays for the results; they must not share memory with the inputs.
 
         Returns:
-            Changes of the state at t + step (n_columns, n_state) and of the diagnostics (n_columns, n_diagnostics), in
+            Tangents of the state at t + step (n_columns, n_state) and of the diagnostics (n_columns, n_diagnostics), in
             model units; NaN in columns where the step itself is not finite. On a GPU as for `step`.
 
         Raises:
@@ -185,21 +181,27 @@ class Emulator:
         return results[0], results[1]
 
     def tangent_linear_of_states(
-        self, static: Any, forcing: Any, state: Any, d_states: Any, *, out: tuple[Any, Any] | None = None
+        self,
+        static: ArrayLike,
+        forcing: ArrayLike,
+        state: ArrayLike,
+        d_states: ArrayLike,
+        *,
+        out: tuple[ArrayLike, ArrayLike] | None = None,
     ) -> tuple[arrays.Array, arrays.Array]:
-        """`tangent_linear` for many changes of each column's state at once; static inputs and forcing do not change.
+        """`tangent_linear` for many tangents of each column's state at once, with none of static inputs and forcing.
 
-        All changes of a column share its forward values, and skip what a ReLU switched off; on a GPU one after another.
-        The program is compiled at its first use, or by `compile`, and serves any number of changes; the first call with
-        another number takes the seconds that GT4Py needs to find it again.
+        All tangents of a column share its forward values, and skip what a ReLU switched off; on a GPU one after
+        another. The program is compiled at its first use, or by `compile`, and serves any number of tangents; the first
+        call with another number takes the seconds that GT4Py needs to find it again.
 
         Args:
             static, forcing, state: as for `step`: where the derivative is taken.
-            d_states: changes of the state (n_columns, n_directions, n_state), at least one for each column.
+            d_states: tangents of the state (n_columns, n_directions, n_state), at least one for each column.
             out: arrays for the results; they must not share memory with the inputs.
 
         Returns:
-            Changes of the state at t + step (n_columns, n_directions, n_state) and of the diagnostics (n_columns,
+            Tangents of the state at t + step (n_columns, n_directions, n_state) and of the diagnostics (n_columns,
             n_directions, n_diagnostics), as of `tangent_linear`.
 
         Raises:
@@ -213,34 +215,33 @@ class Emulator:
         of_states = self._arrays.with_shapes(shapes)
         given = of_states.given(("d_states",), (d_states,), may_lack=False)
         results = of_states.results(out, inputs | given, ("d_new_states", "d_diagnostics"))
-        self._derivatives.of_states(n_directions)(list(inputs.values()), given["d_states"], results)
+        self._derivatives.of_states(n_directions)(list(inputs.values()), given["d_states"], *results)
         return results[0], results[1]
 
     def adjoint(
         self,
-        static: Any,
-        forcing: Any,
-        state: Any,
-        g_new_state: Any = None,
-        g_diagnostics: Any = None,
+        static: ArrayLike,
+        forcing: ArrayLike,
+        state: ArrayLike,
+        g_new_state: ArrayLike = None,
+        g_diagnostics: ArrayLike = None,
         *,
-        out: tuple[Any, Any, Any] | None = None,
+        out: tuple[ArrayLike, ArrayLike, ArrayLike] | None = None,
     ) -> tuple[arrays.Array, arrays.Array, arrays.Array]:
-        """The gradient of a number with respect to a step's inputs, for its gradient with respect to the results.
+        """The adjoint of `step`: adjoints of its inputs, the gradient of a number, for those of its results.
 
-        The exact transpose of `tangent_linear`, at kinks and bounds as well: for any changes d and gradients g of a
+        The exact transpose of `tangent_linear`, at kinks and bounds as well: for any tangents d and adjoints g of a
         column, the sum of g_new_state * d_new_state and g_diagnostics * d_diagnostics is that of g_static * d_static,
         g_forcing * d_forcing and g_state * d_state. The program is compiled at its first use, or by `compile`.
 
         Args:
             static, forcing, state: as for `step`: where the derivative is taken.
-            g_new_state, g_diagnostics: the gradient with respect to the results (n_columns, n_features), per model
-                unit; None: zero.
+            g_new_state, g_diagnostics: adjoints of the results (n_columns, n_features), per model unit; None: zero.
             out: arrays for the results; they must not share memory with the inputs.
 
         Returns:
-            The gradient with respect to static inputs, forcing and state, (n_columns, n_features) each, per model unit;
-            NaN in columns where the step itself is not finite. On a GPU as for `step`.
+            Adjoints of static inputs, forcing and state, (n_columns, n_features) each, per model unit; NaN in columns
+            where the step itself is not finite. On a GPU as for `step`.
 
         Raises:
             InputError, RunError: as for `step`.
@@ -253,13 +254,13 @@ class Emulator:
 
     def jacobian(
         self,
-        static: Any,
-        forcing: Any,
-        state: Any,
+        static: ArrayLike,
+        forcing: ArrayLike,
+        state: ArrayLike,
         outputs: Sequence[str] | None = None,
         inputs: Sequence[str] | None = None,
         *,
-        out: Any = None,
+        out: ArrayLike = None,
     ) -> arrays.Array:
         """The derivatives of a step's results with respect to its inputs, in every column.
 
@@ -288,7 +289,7 @@ class Emulator:
         self._derivatives.jacobian(block)(list(given.values()), jacobian)
         return jacobian
 
-    def _checked_inputs(self, static: Any, forcing: Any, state: Any) -> dict[str, arrays.Array]:
+    def _checked_inputs(self, static: ArrayLike, forcing: ArrayLike, state: ArrayLike) -> dict[str, arrays.Array]:
         """The arrays of a step's inputs.
 
         Raises:
@@ -300,7 +301,7 @@ class Emulator:
             static = static.values
         return self._arrays.given(INPUTS, (static, forcing, state), may_lack=False)
 
-    def _is_repeated(self, given: tuple[Any, ...]) -> bool:
+    def _is_repeated(self, given: tuple[ArrayLike, ...]) -> bool:
         """Whether these are the very objects of the last step, which have been checked and whose memory is bound.
 
         The emulator holds on to them meanwhile, so none of them can have been freed and its identity given away.
@@ -335,7 +336,7 @@ class Emulator:
             self.tangent_linear_of_states(static, forcing, state, state[:, None])
 
     def _part_of(self, static: arrays.Array) -> arrays.Array:
-        """What the step reads in the place of the static inputs; on the CPU kept as long as their values stay."""
+        """What the step reads instead of the static inputs; on the CPU kept as long as their values stay."""
         if self._static_part is None:
             return static
         if self._kept is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import gt4py.next as gtx
 import numpy as np
@@ -17,6 +17,8 @@ from ailand_gt4py.lowering.gpu.device_code import Products
 from ailand_gt4py.stencils.network.step import ProgramDescription, make_program
 from ailand_gt4py.weights.model import Model
 
+#: A name of `backends.BACKEND_NAMES` or a GT4Py backend.
+Backend: TypeAlias = Any
 Precision = Literal["float32", "float64", "tf32", "bf16"]
 _DTYPES: dict[str, type] = {"float32": np.float32, "float64": np.float64, "tf32": np.float32, "bf16": np.float32}
 #: Of a precision that rounds the factors of matrix products; all else is float32.
@@ -38,7 +40,7 @@ class Programs:
     Raises: as `Emulator`.
     """
 
-    def __init__(self, model: Model, n_columns: int, backend: Any, precision: Precision) -> None:
+    def __init__(self, model: Model, n_columns: int, backend: Backend, precision: Precision) -> None:
         on_gpu = backend == "dace_gpu"
         self._backend_name = backend if isinstance(backend, str) else str(getattr(backend, "name", backend))
         if precision not in _DTYPES or (precision in _PRODUCTS and not on_gpu):

@@ -1,9 +1,9 @@
-"""Derivatives of a run of many steps: how a change goes forward in time, and where a gradient comes from.
+"""Runs of many steps and their derivatives: tangents forward in time, adjoints back.
 
 A run takes the state of one step to the next. Its tangent-linear goes along with it. Its adjoint goes back from the
 last step and needs the states in reverse order: every so many of them are kept, and those between are computed again
 from the one before. With about the square root of the number of steps as the distance, as many states are kept as are
-computed again at a time (the first stage of Griewank 1992, doi:10.1080/10556789208805505), and a gradient costs one or
+computed again at a time (the first stage of Griewank 1992, doi:10.1080/10556789208805505), and an adjoint costs one or
 two steps for each step of the run besides its adjoint.
 """
 
@@ -11,20 +11,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TypeAlias
 
 from ailand_gt4py.core import arrays
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.emulator.arrays import ArrayLike
 from ailand_gt4py.emulator.emulator import Emulator, PreparedStatic
+
+#: One array for each step, or for some steps by their numbers.
+BySteps: TypeAlias = Sequence[ArrayLike] | Mapping[int, ArrayLike]
 
 
 class Rollout:
     """Runs of one emulator, and their derivatives.
 
-    Forcing and its changes are given for each step: one array (n_steps, n_columns, n_forcing), or any sequence of
+    Forcing and its tangents are given for each step: one array (n_steps, n_columns, n_forcing), or any sequence of
     arrays (n_columns, n_forcing), which may read them when they are asked for; the adjoint asks for each of them two or
-    three times. Where the forcing of a step is also an input of the next one, changes are spread and gradients gathered
-    by `ailand_gt4py.emulator.forcing.ForcingAssembler`.
+    three times. Where the forcing of a step is also an input of the next one, tangents are spread and adjoints
+    gathered by `ailand_gt4py.emulator.forcing.ForcingAssembler`.
 
     Args:
         emulator: makes the steps.
@@ -42,7 +46,9 @@ class Rollout:
         self.distance = distance
         self._xp = arrays.array_module(emulator.device)
 
-    def run(self, static: Any, forcing: Sequence[Any], state: Any) -> tuple[arrays.Array, arrays.Array]:
+    def run(
+        self, static: ArrayLike, forcing: Sequence[ArrayLike], state: ArrayLike
+    ) -> tuple[arrays.Array, arrays.Array]:
         """The results of all steps.
 
         Args:
@@ -64,26 +70,26 @@ class Rollout:
 
     def tangent_linear(
         self,
-        static: Any,
-        forcing: Sequence[Any],
-        state: Any,
-        d_static: Any = None,
-        d_forcing: Sequence[Any] | None = None,
-        d_state: Any = None,
+        static: ArrayLike,
+        forcing: Sequence[ArrayLike],
+        state: ArrayLike,
+        d_static: ArrayLike = None,
+        d_forcing: Sequence[ArrayLike] | None = None,
+        d_state: ArrayLike = None,
     ) -> tuple[arrays.Array, arrays.Array]:
-        """What the results of all steps change by, to first order, for changes of the inputs.
+        """The tangents of the results of all steps for those of the inputs.
 
         Args:
             static, forcing, state: as for `run`: where the derivative is taken.
-            d_static, d_state: changes of static inputs, the same in all steps, and of the state at the start.
-            d_forcing: changes of the forcing of each step. None: no change.
+            d_static, d_state: tangents of static inputs, the same in all steps, and of the state at the start.
+            d_forcing: tangents of the forcing of each step. None: zero.
 
         Returns:
-            Changes of the states after each step (n_steps, n_columns, n_state) and of its diagnostics (n_steps,
+            Tangents of the states after each step (n_steps, n_columns, n_state) and of its diagnostics (n_steps,
             n_columns, n_diagnostics).
 
         Raises:
-            InputError, RunError: as for `run`; changes of another number of steps.
+            InputError, RunError: as for `run`; tangents of another number of steps.
         """
         n_steps = _count(forcing)
         if d_forcing is not None and len(d_forcing) != n_steps:
@@ -91,8 +97,8 @@ class Rollout:
         d_states, d_diagnostics = self._results(n_steps)
         prepared = self._prepared(static)
         for step, results in enumerate(zip(d_states, d_diagnostics, strict=True)):
-            change = None if d_forcing is None else d_forcing[step]
-            self.emulator.tangent_linear(prepared, forcing[step], state, d_static, change, d_state, out=results)
+            tangent = None if d_forcing is None else d_forcing[step]
+            self.emulator.tangent_linear(prepared, forcing[step], state, d_static, tangent, d_state, out=results)
             d_state, _ = results
             if step + 1 < n_steps:
                 state, _ = self.emulator.step(prepared, forcing[step], state)
@@ -100,31 +106,31 @@ class Rollout:
 
     def adjoint(
         self,
-        static: Any,
-        forcing: Sequence[Any],
-        state: Any,
-        g_states: Sequence[Any] | Mapping[int, Any] | None = None,
-        g_diagnostics: Sequence[Any] | Mapping[int, Any] | None = None,
+        static: ArrayLike,
+        forcing: Sequence[ArrayLike],
+        state: ArrayLike,
+        g_states: BySteps | None = None,
+        g_diagnostics: BySteps | None = None,
         *,
-        g_forcing: Any = None,
+        g_forcing: ArrayLike = None,
     ) -> tuple[arrays.Array, arrays.Array, arrays.Array]:
-        """The gradient of a number with respect to a run's inputs, for its gradient with respect to the results.
+        """The adjoints of a run's inputs, the gradient of a number, for those of its results.
 
         Args:
             static, forcing, state: as for `run`: where the derivative is taken.
-            g_states, g_diagnostics: the gradient with respect to the state after each step and to its diagnostics:
-                (n_steps, n_columns, n_features), a sequence of (n_columns, n_features), or these by the number of the
-                step, 0 for the first, for those steps whose results count. None: zero.
-            g_forcing: where to put that with respect to the forcing, if not in a new array: anything that takes
-                ``g_forcing[step] = values``, for each step once, the last one first.
+            g_states, g_diagnostics: adjoints of the state after each step and of its diagnostics: (n_steps, n_columns,
+                n_features), a sequence of (n_columns, n_features), or these by the number of the step, 0 for the
+                first, for those steps whose results count. None: zero.
+            g_forcing: where to put that of the forcing, if not in a new array: anything that takes ``g_forcing[step] =
+                values``, for each step once, the last one first.
 
         Returns:
-            The gradient with respect to static inputs (n_columns, n_static), summed over the steps; to the forcing of
-            each step (n_steps, n_columns, n_forcing), or ``g_forcing`` as given; and to the state at the start
-            (n_columns, n_state).
+            Adjoints of static inputs (n_columns, n_static), summed over the steps; of the forcing of each step
+            (n_steps, n_columns, n_forcing), or ``g_forcing`` as given; and of the state at the start (n_columns,
+            n_state).
 
         Raises:
-            InputError, RunError: as for `run`; gradients of other numbers of steps, or of steps that there are not.
+            InputError, RunError: as for `run`; adjoints of other numbers of steps, or of steps that there are not.
         """
         n_steps = _count(forcing)
         of_states = _by_step("g_states", g_states, n_steps)
@@ -151,17 +157,17 @@ class Rollout:
         assert g_state is not None
         return g_static, g_forcing, g_state
 
-    def _checked(self, name: str, gradient: Any) -> arrays.Array | None:
-        """A gradient with respect to one state. NumPy would add any shape that broadcasts to that from later steps."""
-        if gradient is None:
+    def _checked(self, name: str, adjoint: ArrayLike) -> arrays.Array | None:
+        """The adjoint of one state. NumPy would add any shape that broadcasts to that from later steps."""
+        if adjoint is None:
             return None
         emulator = self.emulator
-        array = arrays.as_array(gradient, emulator.device, name)
+        array = arrays.as_array(adjoint, emulator.device, name)
         arrays.check(array, name, (emulator.n_columns, emulator.model.sizes.state), emulator.dtype)
         return array
 
     def _kept_states(
-        self, prepared: PreparedStatic, forcing: Sequence[Any], state: Any, distance: int
+        self, prepared: PreparedStatic, forcing: Sequence[ArrayLike], state: ArrayLike, distance: int
     ) -> list[arrays.Array]:
         """The states at the start of every so many steps."""
         kept = [state]
@@ -171,7 +177,7 @@ class Rollout:
                 kept.append(state)
         return kept
 
-    def _prepared(self, static: Any) -> PreparedStatic:
+    def _prepared(self, static: ArrayLike) -> PreparedStatic:
         return static if isinstance(static, PreparedStatic) else self.emulator.prepare_static(static)
 
     def _results(self, n_steps: int) -> tuple[arrays.Array, arrays.Array]:
@@ -182,22 +188,22 @@ class Rollout:
         return states, diagnostics
 
 
-def _count(forcing: Sequence[Any]) -> int:
+def _count(forcing: Sequence[ArrayLike]) -> int:
     """The number of steps."""
     if len(forcing) == 0:
         raise InputError("forcing: found no step, expected at least one")
     return len(forcing)
 
 
-def _by_step(name: str, gradients: Sequence[Any] | Mapping[int, Any] | None, n_steps: int) -> dict[int, Any]:
-    """Step -> gradient, of those steps that have one."""
-    if gradients is None:
+def _by_step(name: str, adjoints: BySteps | None, n_steps: int) -> dict[int, ArrayLike]:
+    """Step -> adjoint, of those steps that have one."""
+    if adjoints is None:
         return {}
-    if isinstance(gradients, Mapping):
-        unknown = [step for step in gradients if step not in range(n_steps)]
+    if isinstance(adjoints, Mapping):
+        unknown = [step for step in adjoints if step not in range(n_steps)]
         if unknown:
             raise InputError(f"{name}: found the step {unknown[0]}, expected 0 to {n_steps - 1}")
-        return dict(gradients)
-    if len(gradients) != n_steps:
-        raise InputError(f"{name}: found {len(gradients)} steps, expected {n_steps} as of the forcing")
-    return dict(enumerate(gradients))
+        return dict(adjoints)
+    if len(adjoints) != n_steps:
+        raise InputError(f"{name}: found {len(adjoints)} steps, expected {n_steps} as of the forcing")
+    return dict(enumerate(adjoints))

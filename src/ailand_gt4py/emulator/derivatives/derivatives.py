@@ -25,7 +25,6 @@ from ailand_gt4py.emulator.derivatives.linear import (
 from ailand_gt4py.emulator.operands import Operands, adjoint_operands
 from ailand_gt4py.emulator.programs import Programs
 from ailand_gt4py.stencils.network.adjoint import describe_adjoint
-from ailand_gt4py.stencils.network.step import ProgramDescription
 from ailand_gt4py.stencils.network.tangent_linear import describe_tangent_linear
 
 Jacobian = ForwardJacobian | ReverseJacobian | JacobianOneByOne
@@ -46,14 +45,16 @@ class Derivatives:
     @functools.cached_property
     def tangent_linear(self) -> LinearCall:
         """Of the step."""
-        description = describe_tangent_linear(self._programs.shape, self._programs.scalar)
-        return self._linear(description, "the tangent-linear of ", self._programs.operands, TANGENTS)
+        programs, shapes = self._programs, {name: self._shapes[name] for name in TANGENTS}
+        description = describe_tangent_linear(programs.shape, programs.scalar)
+        return LinearCall(programs, description, "the tangent-linear of ", programs.operands, shapes)
 
     @functools.cached_property
     def adjoint(self) -> LinearCall:
         """Of the step."""
-        description = describe_adjoint(self._programs.shape, self._programs.scalar)
-        return self._linear(description, "the adjoint of ", self._adjoint_operands, RESULT_ADJOINTS)
+        programs, shapes = self._programs, {name: self._shapes[name] for name in RESULT_ADJOINTS}
+        description = describe_adjoint(programs.shape, programs.scalar)
+        return LinearCall(programs, description, "the adjoint of ", self._adjoint_operands, shapes)
 
     def of_states(self, n_directions: int) -> StateTangents | StateTangentsOneByOne:
         """The tangent-linear in so many directions of the state."""
@@ -95,10 +96,3 @@ class Derivatives:
     @functools.cached_property
     def _adjoint_operands(self) -> Operands:
         return adjoint_operands(self._programs.operands)
-
-    def _linear(
-        self, description: ProgramDescription, what: str, operands: Operands, directions: Sequence[str]
-    ) -> LinearCall:
-        call = self._programs.call(description, what, operands)
-        shapes = {name: self._shapes[name] for name in directions}
-        return LinearCall(call, shapes, self._programs.dtype, self._programs.device)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.weights.model import ModelVariables, Variable
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def _positions(kind: str, variables: Sequence[Variable], names: Sequence[str] | 
 
 def labelled(
     model: ModelVariables,
-    values: Any,
+    values: Values,
     outputs: Sequence[str] | None = None,
     inputs: Sequence[str] | None = None,
 ) -> xr.DataArray:

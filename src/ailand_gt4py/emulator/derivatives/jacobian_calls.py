@@ -42,8 +42,8 @@ def cheaper_mode(model: Model, block: Block) -> Mode:
     """In which of them a block takes less arithmetic.
 
     Behind a ReLU that is off nothing is to be done: about half of the products. Going back through layer normalisations
-    takes one product of each layer besides (`stencils.network.jacobian`), and the way from diagnostics through the new
-    state is that of the new state.
+    takes one product of each layer besides (`stencils.network.jacobian`), and adjoints of diagnostics that go through
+    the new state are those of the new state.
     """
     groups = groups_of(model, block)
     sizes: dict[str, float] = defaultdict(float)
@@ -63,28 +63,8 @@ def cheaper_mode(model: Model, block: Block) -> Mode:
     return "forward" if forward <= reverse else "reverse"
 
 
-class _Jacobian(CallInParts):
-    """A block of an emulator's Jacobian."""
-
-    def __call__(self, inputs: Sequence[arrays.Array], jacobian: arrays.Array) -> None:
-        """Write the block at checked inputs (static, forcing, state).
-
-        Args:
-            jacobian: (n_columns, n_outputs, n_inputs).
-
-        Raises:
-            RunError: the program cannot be compiled.
-        """
-        for part in self.parts(len(jacobian)):
-            self._write([values[part] for values in inputs], jacobian[part])
-
-    def _write(self, inputs: Sequence[arrays.Array], jacobian: arrays.Array) -> None:
-        """The same for the columns of one call of the program."""
-        raise NotImplementedError
-
-
-class ForwardJacobian(_Jacobian):
-    """By tangents of the inputs."""
+class ForwardJacobian(CallInParts):
+    """A block of an emulator's Jacobian by tangents of the inputs; called with (n_columns, n_outputs, n_inputs)."""
 
     def __init__(self, programs: Programs, block: Block) -> None:
         super().__init__(programs)
@@ -92,12 +72,13 @@ class ForwardJacobian(_Jacobian):
         operands = forward_operands(programs.operands, block)
         self._call = programs.call(description, "the Jacobian in forward mode of ", operands, self.size)
 
-    def _write(self, inputs: Sequence[arrays.Array], jacobian: arrays.Array) -> None:
+    def _run(self, inputs: Sequence[arrays.Array], *fields: arrays.Array) -> None:
+        (jacobian,) = fields
         self._call([*inputs, jacobian.transpose(0, 2, 1)])
 
 
-class ReverseJacobian(_Jacobian):
-    """By adjoints of the results.
+class ReverseJacobian(CallInParts):
+    """A block of an emulator's Jacobian by adjoints of the results; called with (n_columns, n_outputs, n_inputs).
 
     Args:
         adjoint: operands of the adjoint.
@@ -143,7 +124,8 @@ class ReverseJacobian(_Jacobian):
         shapes |= {f"is_below_{group}": (len(self._variables[group]),) for group in self._bounded}
         return {name: np.empty((self.size, *shape), dtype=self._dtype) for name, shape in shapes.items()}
 
-    def _write(self, inputs: Sequence[arrays.Array], jacobian: arrays.Array) -> None:
+    def _run(self, inputs: Sequence[arrays.Array], *fields: arrays.Array) -> None:
+        (jacobian,) = fields
         found = {
             f"jacobian_{group}": jacobian[:, targets[0] : targets[-1] + 1] for group, targets in self._targets.items()
         } | self._kept

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-
-import numpy as np
+from collections.abc import Mapping, Sequence
 
 from ailand_gt4py.core import arrays
 from ailand_gt4py.emulator.derivatives.directed_operands import state_tangent_operands
+from ailand_gt4py.emulator.operands import Operands
 from ailand_gt4py.emulator.programs import Programs
 from ailand_gt4py.lowering.calls.program_call import ProgramCall
 from ailand_gt4py.stencils.network.state_tangents import describe_state_tangents
+from ailand_gt4py.stencils.network.step import ProgramDescription
 
 #: The inputs of a step in the order in which the programs take them, their tangents and those of the results.
 INPUTS = ("static", "forcing", "state")
@@ -42,19 +42,24 @@ class LinearCall(Call):
     """A program that is linear in some of its arguments: the tangent-linear or the adjoint of one emulator's step.
 
     Args:
-        call: the program.
+        what, operands: of the program, as for `Programs.call`.
         directions: (n_columns, n_features) of what it is linear in, by name: `TANGENTS` or `RESULT_ADJOINTS`.
-        dtype, device: of all arrays.
     """
 
     _call: ProgramCall
 
     def __init__(
-        self, call: ProgramCall, directions: Mapping[str, tuple[int, ...]], dtype: np.dtype, device: arrays.Device
+        self,
+        programs: Programs,
+        description: ProgramDescription,
+        what: str,
+        operands: Operands,
+        directions: Mapping[str, tuple[int, ...]],
     ) -> None:
-        self._call = call
-        xp = arrays.array_module(device)
+        self._call = programs.call(description, what, operands)
+        xp = arrays.array_module(programs.device)
         # One zero each, which is read for every column and feature.
+        dtype = programs.dtype
         self._zeros = {name: xp.broadcast_to(xp.zeros(1, dtype=dtype), shape) for name, shape in directions.items()}
 
     def __call__(self, given: Mapping[str, arrays.Array], results: Sequence[arrays.Array]) -> None:
@@ -78,38 +83,41 @@ class CallInParts(Call):
     def __init__(self, programs: Programs) -> None:
         self.size = min(programs.n_columns, _EMBEDDED_COLUMNS_AT_ONCE if programs.is_embedded else _COLUMNS_AT_ONCE)
 
-    def parts(self, n_columns: int) -> Iterator[slice]:
-        """The columns of one call after another: the last ones are those of the call before in part."""
+    def __call__(self, inputs: Sequence[arrays.Array], *fields: arrays.Array) -> None:
+        """Write the results.
+
+        Args:
+            inputs: checked: static, forcing, state.
+            fields: of all columns: tangents that are given, then results.
+
+        Raises:
+            RunError: the program cannot be compiled.
+        """
+        n_columns = len(inputs[0])
         for first in range(0, n_columns, self.size):
-            yield slice(min(first, n_columns - self.size), min(first + self.size, n_columns))
+            # The columns of the last call are those of the call before in part.
+            part = slice(min(first, n_columns - self.size), min(first + self.size, n_columns))
+            self._run([values[part] for values in inputs], *(values[part] for values in fields))
+
+    def _run(self, inputs: Sequence[arrays.Array], *fields: arrays.Array) -> None:
+        """The same for the columns of one call of the program."""
+        self._call([*inputs, *fields])
 
 
 class StateTangents(CallInParts):
-    """The tangent-linear in so many directions of the state at once.
+    """The tangent-linear in so many directions of the state at once; the compiled program does not depend on their
+    number.
 
-    The compiled program does not depend on their number.
+    Called with tangents of the state (n_columns, n_directions, n_state), and arrays for those of the new state and of
+    the diagnostics, (n_columns, n_directions, n_features).
     """
 
     def __init__(self, programs: Programs, n_directions: int) -> None:
         super().__init__(programs)
         description = describe_state_tangents(programs.shape, programs.scalar)
         operands = state_tangent_operands(programs.operands, n_directions)
-        self._call = programs.call(
-            description, "the tangent-linear in directions of the state of ", operands, self.size
-        )
-
-    def __call__(self, inputs: Sequence[arrays.Array], d_states: arrays.Array, results: Sequence[arrays.Array]) -> None:
-        """Write the results.
-
-        Args:
-            inputs: checked: static, forcing, state. d_states: (n_columns, n_directions, n_state).
-            results: tangents of the new state and of the diagnostics, (n_columns, n_directions, n_features).
-
-        Raises:
-            RunError: the program cannot be compiled.
-        """
-        for part in self.parts(len(d_states)):
-            self._call([values[part] for values in (*inputs, d_states, *results)])
+        what = "the tangent-linear in directions of the state of "
+        self._call = programs.call(description, what, operands, self.size)
 
 
 class StateTangentsOneByOne(Call):
@@ -123,7 +131,7 @@ class StateTangentsOneByOne(Call):
     def __init__(self, tangent_linear: LinearCall) -> None:
         self._call = tangent_linear
 
-    def __call__(self, inputs: Sequence[arrays.Array], d_states: arrays.Array, results: Sequence[arrays.Array]) -> None:
+    def __call__(self, inputs: Sequence[arrays.Array], d_states: arrays.Array, *results: arrays.Array) -> None:
         """As of `StateTangents`."""
         given = dict(zip(INPUTS, inputs, strict=True))
         for k in range(d_states.shape[1]):
