@@ -105,12 +105,10 @@ class Operands:
 
     # --- fields and tables ---
 
-    def vector(self, feature: gtx.Dimension, values: Values | list[float]) -> gtx.Field:
-        return arrays.wrap(self._xp.asarray(np.asarray(values, dtype=self.dtype)), (feature,), feature.value)
-
-    def rows(self, direction: gtx.Dimension, feature: gtx.Dimension, values: Values) -> gtx.Field:
+    def field(self, values: Values | list[float], *axes: gtx.Dimension) -> gtx.Field:
+        """The same in every column: a number for each feature, or for each direction and feature."""
         array = self._xp.asarray(np.ascontiguousarray(values, dtype=self.dtype))
-        return arrays.wrap(array, (direction, feature), f"{direction.value} of {feature.value}")
+        return arrays.wrap(array, axes, " of ".join(axis.value for axis in axes))
 
     def matrix(self, source: gtx.Dimension, target: gtx.Dimension, values: Values) -> gtx.Field:
         """Weights (target, source).
@@ -179,13 +177,13 @@ class Operands:
         values, units = self.parameters(block, k), dense[0].target
         parts = zip(dense, self.parts(dense, values["weight"]), strict=True)
         weights = tuple(self.matrix(one.source, units, part) for one, part in parts)
-        linear = (weights if len(weights) > 1 else weights[0], self.vector(units, values["bias"]))
+        linear = (weights if len(weights) > 1 else weights[0], self.field(values["bias"], units))
         if "gain" not in values:
             return linear
         n_units = len(values["bias"])
         self.broadcast(units, n_units)
         averaging = self.matrix(units, Moment, np.full((N_MOMENTS, n_units), 1.0 / n_units))
-        return (linear, self.vector(units, values["gain"]), self.vector(units, values["offset"]), averaging)
+        return (linear, self.field(values["gain"], units), self.field(values["offset"], units), averaging)
 
     def scaling(self, feature: gtx.Dimension, variables: tuple[Variable, ...]) -> tuple[gtx.Field, ...]:
         """(shift, scale) of the normalisation; where logarithms are taken, also their shares and floors."""
@@ -195,12 +193,12 @@ class Operands:
             shares = [float(method.is_logarithmic) for method in methods]
             floors = [method.minimum if method.is_logarithmic else 1.0 for method in methods]
             vectors += [[1.0 - share for share in shares], shares, floors]
-        return tuple(self.vector(feature, values) for values in vectors)
+        return tuple(self.field(values, feature) for values in vectors)
 
     def finishing(self, feature: gtx.Dimension, variables: tuple[Variable, ...]) -> tuple[gtx.Field, ...]:
         """(shift, scale, lower bound, upper bound)."""
         bounds = ([variable.lower_bound for variable in variables], [variable.upper_bound for variable in variables])
-        return (*self.scaling(feature, variables), *(self.vector(feature, bound) for bound in bounds))
+        return (*self.scaling(feature, variables), *(self.field(bound, feature) for bound in bounds))
 
     def bounding(self, feature: gtx.Dimension, variables: tuple[Variable, ...]) -> tuple[gtx.Field, ...]:
         """What `shapes.bounding_type` says."""
@@ -208,7 +206,7 @@ class Operands:
         none = np.where(sum(choice.sum(axis=1) for choice in choices.values()) > 0.0, 0.0, np.inf)
         return (
             *(self.matrix(source, feature, choice) for source, choice in choices.items()),
-            self.vector(feature, none),
+            self.field(none, feature),
         )
 
     def soil_heat(self) -> dict[str, Operand]:
@@ -223,9 +221,9 @@ class Operands:
         self.broadcast(StateFeature, len(self.model.state))
         rows = np.eye(len(self.model.static))[self._property_positions()]
         return {
-            LATENT_SCALE: self.vector(StateFeature, latent_scale),
-            NODES: (self.vector(StateFeature, middle), self.vector(StateFeature, spacing)),
-            IS_HEATED: self.vector(StateFeature, is_heated),
+            LATENT_SCALE: self.field(latent_scale, StateFeature),
+            NODES: (self.field(middle, StateFeature), self.field(spacing, StateFeature)),
+            IS_HEATED: self.field(is_heated, StateFeature),
         } | {
             property_choice(name): self.matrix(StaticFeature, Moment, np.tile(row, (N_MOMENTS, 1)))
             for name, row in zip(HEAT_PROPERTIES, rows, strict=True)

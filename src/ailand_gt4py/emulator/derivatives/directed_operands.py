@@ -39,7 +39,7 @@ class DirectedOperands:
 
     def rows(self, name: str, direction: gtx.Dimension, feature: gtx.Dimension, values: Values) -> None:
         """What is of every direction, the same in every column."""
-        self.by_name[name] = self.operands.rows(direction, feature, values)
+        self.by_name[name] = self.operands.field(values, direction, feature)
 
     def weights(self) -> None:
         """The weights of each input of each layer as operands of their own, the step's fields."""
@@ -101,7 +101,7 @@ class DirectedOperands:
         forcing = {variable.name: position for position, variable in enumerate(self.model.forcing)}
         scalings = [variable.normalisation for variable in self.variables]
         values = [0.0 if scaling.is_logarithmic else 1.0 / scaling.scale for scaling in scalings]
-        self.by_name[f"slopes_{target.value}"] = self.operands.vector(target, values)
+        self.by_name[f"slopes_{target.value}"] = self.operands.field(values, target)
         if self.shape.logarithmic_forcing:
             positions = [
                 forcing[variable.name] if variable.normalisation.is_logarithmic else None for variable in self.variables
@@ -172,6 +172,6 @@ def state_tangent_operands(step: Operands, n_directions: int) -> Operands:
     added = DirectedOperands(step)
     added.weights()
     scales = np.array([variable.normalisation.scale for variable in step.model.state])
-    added.by_name[SLOPES] = added.operands.vector(StateFeature, 1.0 / scales)
+    added.by_name[SLOPES] = added.operands.field(1.0 / scales, StateFeature)
     added.operands.extents = {Change: n_directions}
     return added.operands
