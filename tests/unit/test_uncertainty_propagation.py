@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from ailand_gt4py.uncertainty import linearity
 from ailand_gt4py.uncertainty import report as uncertainty_report
 from ailand_gt4py.uncertainty.monte_carlo import CONDITIONS, MonteCarlo, run_members
 from ailand_gt4py.uncertainty.propagation import SOURCES, Errors, ErrorSizes, propagate
+from ailand_gt4py.weights.model import Model
 
 ERRORS = Errors(
     state={"swvl1": Amount(0.3), "stl1": Amount(0.2, is_relative=True)},
@@ -30,6 +32,10 @@ ERRORS = Errors(
 @functools.cache
 def emulator_for(n_columns: int, bound: float = -np.inf) -> Emulator:
     return Emulator(linear_model(bound=bound), n_columns, "embedded", "float64")
+
+
+def embedded(model: Model) -> Callable[[int], Emulator]:
+    return lambda n_columns: Emulator(model, n_columns, "embedded", "float64")
 
 
 def trajectory(period: Period, noise: np.ndarray) -> np.ndarray:
@@ -106,8 +112,12 @@ def test_variances_and_covariance_are_what_the_responses_to_single_sources_say(c
     for position, source in enumerate(SOURCES):
         variance = np.square(expected[source]).sum(axis=0)
         assert variance.max() > 1e-3
-        np.testing.assert_allclose(found.state_variance[position], variance[..., :n_state], rtol=1e-9, atol=1e-14)
-        np.testing.assert_allclose(found.diagnostics_variance[position], variance[..., n_state:], rtol=1e-9, atol=1e-14)
+        np.testing.assert_allclose(
+            found.variances[position, ..., :n_state], variance[..., :n_state], rtol=1e-9, atol=1e-14
+        )
+        np.testing.assert_allclose(
+            found.variances[position, ..., n_state:], variance[..., n_state:], rtol=1e-9, atol=1e-14
+        )
     last = np.concatenate(list(expected.values()))[:, -1, :, :n_state]
     np.testing.assert_allclose(found.covariance, np.einsum("sci,scj->cij", last, last), rtol=1e-9)
     correlation = uncertainty_report.correlations(found.covariance)
@@ -118,20 +128,20 @@ def test_variances_and_covariance_are_what_the_responses_to_single_sources_say(c
 def test_run_is_the_emulators_own(case):
     _, period, _, found = case
     run = trajectory(period, np.zeros((period.n_steps, *period.initial_state.shape)))
-    np.testing.assert_array_equal(np.concatenate([found.states, found.diagnostics], axis=2), run)
+    np.testing.assert_array_equal(found.results, run)
 
 
 def test_members_have_the_same_standard_deviations_within_sampling(case):
     model, period, sizes, found = case
     n_members = 4000
-    members = run_members(model, period, sizes, n_members, seed=3, backend="embedded", precision="float64")
+    members = run_members(embedded(model), period, sizes, n_members, seed=3)
     sampling = 1.0 / np.sqrt(2.0 * (n_members - 1))
     assert np.abs(members.deviation / found.deviations - 1.0).max() < 4.5 * sampling
-    run = np.concatenate([found.states, found.diagnostics], axis=2)
+    run = found.results
     assert (np.abs(members.mean - run) / found.deviations).max() < 4.5 / np.sqrt(n_members)
     assert not members.conditions.any()
-    again = run_members(model, period, sizes, 50, seed=3, backend="embedded", precision="float64")
-    same = run_members(model, period, sizes, 50, seed=3, backend="embedded", precision="float64")
+    again = run_members(embedded(model), period, sizes, 50, seed=3)
+    same = run_members(embedded(model), period, sizes, 50, seed=3)
     np.testing.assert_array_equal(again.deviation, same.deviation)
 
 
@@ -149,7 +159,7 @@ def test_bound_is_where_first_order_fails():
     period = linear_period(model)
     sizes = ErrorSizes(ERRORS, model, period)
     linear = propagate(emulator_for(period.n_columns, 0.3), period, sizes)
-    members = run_members(model, period, sizes, 500, backend="embedded", precision="float64")
+    members = run_members(embedded(model), period, sizes, 500)
     at_bound = members.conditions[CONDITIONS.index("bounds")]
     assert at_bound.any()
     assert not at_bound.all()
@@ -173,4 +183,4 @@ def test_classes_say_what_is_now_what_was_and_what_never():
 def test_members_that_cannot_be_run(case, n_members):
     model, period, sizes, _ = case
     with pytest.raises(InputError, match=f"{n_members} members of 3 columns, expected at least 2"):
-        run_members(model, period, sizes, n_members, backend="embedded", precision="float64")
+        run_members(embedded(model), period, sizes, n_members)

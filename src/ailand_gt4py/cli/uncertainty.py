@@ -70,7 +70,11 @@ def run(options: Options) -> None:
     period = options.read(model, end_after(options.file, options.days, options.start, model))
     sizes = propagation.ErrorSizes(errors, model, period)
     options.describe(period)
-    emulator = Emulator(model, period.n_columns, options.backend, options.precision)
+
+    def make_emulator(n_columns: int) -> Emulator:
+        return Emulator(model, n_columns, options.backend, options.precision)
+
+    emulator = make_emulator(period.n_columns)
     with options.progress(period.n_steps, period.n_columns) as bar:
         linear = propagation.propagate(emulator, period, sizes, lambda done: bar.advance(done, period.ends[done - 1]))
     print(report.table(model, period, linear))
@@ -78,7 +82,7 @@ def run(options: Options) -> None:
     if options.members:
         with options.progress(period.n_steps, period.n_columns * options.members) as bar:
             members = monte_carlo.run_members(
-                model, period, sizes, options.members, options.seed, options.backend, options.precision,
+                make_emulator, period, sizes, options.members, options.seed,
                 lambda done: bar.advance(done, period.ends[done - 1]),
             )  # fmt: skip
         print(f"\n{linearity.table(linearity.agreements(model, linear, members), options.members)}")

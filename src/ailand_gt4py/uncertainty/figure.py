@@ -11,7 +11,7 @@ from ailand_gt4py.evaluation.figures.style import date_axis, location_text, near
 from ailand_gt4py.io.period import Period
 from ailand_gt4py.uncertainty.linearity import CLASSES, classes
 from ailand_gt4py.uncertainty.monte_carlo import MonteCarlo
-from ailand_gt4py.uncertainty.propagation import SOURCES, Propagation
+from ailand_gt4py.uncertainty.propagation import SOURCES, Propagation, shares
 from ailand_gt4py.weights.model import Model
 
 #: Variables that are shown, those of them that the model has.
@@ -71,10 +71,9 @@ def _through_time(
 
 
 def _sources(panel: Any, period: Period, linear: Propagation, position: int) -> None:
-    variances = np.concatenate([linear.state_variance, linear.diagnostics_variance], axis=3)[..., position].mean(axis=2)
-    total = variances.sum(axis=0)
+    variances = linear.variances[..., position].mean(axis=2)
     # Parts of the variance, drawn as parts of the standard deviation.
-    parts = variances / np.where(total > 0.0, total, 1.0) * np.sqrt(total)
+    parts = np.nan_to_num(shares(variances)) * np.sqrt(variances.sum(axis=0))
     panel.stackplot(period.ends, parts, colors=SOURCE_COLOURS, labels=SOURCES, lw=0.0)
     panel.set_ylim(bottom=0.0)
     date_axis(panel)

@@ -13,6 +13,7 @@ import dataclasses
 import numpy as np
 
 from ailand_gt4py.core.text_table import aligned
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.evaluation.scores.moments import rmse
 from ailand_gt4py.uncertainty.monte_carlo import CONDITIONS, MonteCarlo
 from ailand_gt4py.uncertainty.propagation import Propagation
@@ -51,7 +52,7 @@ class Agreement:
     shift: float
 
 
-def classes(found: MonteCarlo) -> np.ndarray:
+def classes(found: MonteCarlo) -> Values:
     """(n_steps, n_columns) positions in `CLASSES`."""
     some = found.conditions.any(axis=0)
     ever = np.logical_or.accumulate(some, axis=0)
@@ -64,11 +65,10 @@ def classes(found: MonteCarlo) -> np.ndarray:
 def agreements(model: Model, linear: Propagation, found: MonteCarlo) -> list[Agreement]:
     """Rows for each variable: all classes together (``of_class`` "all"), then those that occur."""
     of_class = classes(found)
-    run = np.concatenate([linear.states, linear.diagnostics], axis=2)
-    deviations, snowy, rows = linear.deviations, snow_of_state(model, linear.states), []
+    deviations, snowy, rows = linear.deviations, snow_of_state(model, linear.results), []
     for position, variable in enumerate((*model.state, *model.diagnostics)):
         first, members = deviations[..., position], found.deviation[..., position]
-        shift = np.abs(found.mean[..., position] - run[..., position])
+        shift = np.abs(found.mean[..., position] - linear.results[..., position])
         known = members > LEAST * variable.normalisation.scale
         if variable.name in SNOW_PROPERTIES and snowy is not None:
             known &= snowy
@@ -79,7 +79,7 @@ def agreements(model: Model, linear: Propagation, found: MonteCarlo) -> list[Agr
     return rows
 
 
-def _agreement(variable: Variable, name: str, first: np.ndarray, members: np.ndarray, shift: np.ndarray) -> Agreement:
+def _agreement(variable: Variable, name: str, first: Values, members: Values, shift: Values) -> Agreement:
     ratio = first / members
     return Agreement(
         name=variable.name,

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.emulator.emulator import Emulator, Precision
+from ailand_gt4py.core.types import Values
+from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.io.period import Period
 from ailand_gt4py.uncertainty.propagation import ErrorSizes
 from ailand_gt4py.weights.meaning import snow_of_state
@@ -44,24 +44,23 @@ class MonteCarlo:
     """
 
     n_members: int
-    mean: np.ndarray
-    deviation: np.ndarray
-    conditions: np.ndarray
+    mean: Values
+    deviation: Values
+    conditions: Values
 
 
 def run_members(
-    model: Model,
+    make_emulator: Callable[[int], Emulator],
     period: Period,
     sizes: ErrorSizes,
     n_members: int,
     seed: int = 0,
-    backend: Any = "dace_cpu",
-    precision: Precision = "float32",
     after_step: Callable[[int], None] = lambda done: None,
 ) -> MonteCarlo:
     """Run members through a period.
 
     Args:
+        make_emulator: for a number of columns.
         n_members: of each column, at least 2. seed: of the random numbers.
         after_step: called with the number of steps that are done.
 
@@ -76,7 +75,8 @@ def run_members(
             "columns in all"
         )
     random = np.random.default_rng(seed)
-    emulator = Emulator(model, n_columns * n_members, backend, precision)
+    emulator = make_emulator(n_columns * n_members)
+    model = emulator.model
     draws = _Draws(random, n_columns, n_members)
     static = draws.repeated(period.static)
     static[..., sizes.parameter_positions] += draws.normal(sizes.parameters)
@@ -110,16 +110,16 @@ class _Draws:
     def __init__(self, random: np.random.Generator, n_columns: int, n_members: int) -> None:
         self._random, self._shape = random, (n_columns, n_members)
 
-    def repeated(self, values: np.ndarray) -> np.ndarray:
+    def repeated(self, values: Values) -> Values:
         """(n_columns, n_features) for every member, float64, a copy."""
         return np.repeat(values[:, None].astype(np.float64), self._shape[1], axis=1)
 
-    def normal(self, deviations: np.ndarray) -> np.ndarray:
+    def normal(self, deviations: Values) -> Values:
         """Errors of these standard deviations (n_columns, n_features)."""
-        result: np.ndarray = self._random.standard_normal((*self._shape, deviations.shape[1])) * deviations[:, None]
+        result: Values = self._random.standard_normal((*self._shape, deviations.shape[1])) * deviations[:, None]
         return result
 
-    def standard(self, count: int) -> np.ndarray:
+    def standard(self, count: int) -> Values:
         """(n_columns, n_members, count) of standard deviation 1."""
         return self._random.standard_normal((*self._shape, count))
 
@@ -135,12 +135,12 @@ class _Weather:
         self._positions_before = np.array(sizes.before_positions, dtype=np.int64)
         self._never_below = np.array([variable.training_minimum >= 0.0 for variable in model.forcing])
 
-    def _next(self, errors: np.ndarray) -> np.ndarray:
+    def _next(self, errors: Values) -> Values:
         phi = self._sizes.phi
-        result: np.ndarray = phi * errors + np.sqrt(1.0 - phi**2) * self._draws.standard(self._sizes.n_forcing)
+        result: Values = phi * errors + np.sqrt(1.0 - phi**2) * self._draws.standard(self._sizes.n_forcing)
         return result
 
-    def of(self, step: int) -> np.ndarray:
+    def of(self, step: int) -> Values:
         """(n_columns, n_members, n_forcing) of a window; to be asked for in their order."""
         forcing = self._draws.repeated(self._period.forcing[step])
         if not self._sizes.n_forcing:
@@ -154,11 +154,11 @@ class _Weather:
         return forcing
 
 
-def _flat(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+def _flat(values: Values, dtype: np.dtype) -> Values:
     return np.ascontiguousarray(values.reshape(-1, values.shape[2]), dtype=dtype)
 
 
-def _cut(state: np.ndarray, variables: Sequence[Variable], static: np.ndarray, model: Model) -> None:
+def _cut(state: Values, variables: Sequence[Variable], static: Values, model: Model) -> None:
     """Bring states within their bounds; those that are static inputs hold too."""
     names = [variable.name for variable in model.static]
     for position, variable in enumerate(variables):
@@ -168,7 +168,7 @@ def _cut(state: np.ndarray, variables: Sequence[Variable], static: np.ndarray, m
             np.minimum(values, static[..., names.index(variable.bounded_by)], out=values)
 
 
-def _conditions(model: Model, static: np.ndarray, state: np.ndarray) -> np.ndarray:
+def _conditions(model: Model, static: Values, state: Values) -> Values:
     """(n_conditions, n_columns) of members (n_columns, n_members, n_state)."""
     names, inputs = [one.name for one in model.state], [one.name for one in model.static]
     nowhere = np.zeros(state.shape[:2], dtype=bool)
@@ -183,6 +183,6 @@ def _conditions(model: Model, static: np.ndarray, state: np.ndarray) -> np.ndarr
     return np.stack([_differ(nowhere if snow is None else snow), _differ(frozen), at_bound.mean(axis=1) >= FEW])
 
 
-def _differ(has_it: np.ndarray) -> np.ndarray:
+def _differ(has_it: Values) -> Values:
     part = has_it.mean(axis=1)
     return np.asarray((part >= FEW) & (part <= 1.0 - FEW))

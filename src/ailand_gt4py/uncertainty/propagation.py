@@ -26,6 +26,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from ailand_gt4py.core.amounts import Amount
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.emulator.forcing import ForcingAssembler
 from ailand_gt4py.io.period import Period
@@ -38,7 +39,7 @@ STATE_ERRORS: Mapping[str, Amount] = {
     **{"stl1": Amount(1.0), "stl2": Amount(1.0), "stl3": Amount(0.5), "stl4": Amount(0.5)},
 }
 
-#: Where errors come from, in the order of `Propagation.state_variance` and others.
+#: Where errors come from, in the order of `Propagation.variances`.
 SOURCES = ("initial state", "forcing", "parameters", "model error")
 
 
@@ -101,7 +102,7 @@ class ErrorSizes:
     def n_forcing(self) -> int:
         return len(self.forcing_positions)
 
-    def forcing(self, step: int) -> np.ndarray:
+    def forcing(self, step: int) -> Values:
         """(n_columns, n_forcing) standard deviations of the forcing of a window; -1: of that before the first."""
         is_before = step < 0
         result = np.zeros((self._period.n_columns, self.n_forcing))
@@ -111,7 +112,7 @@ class ErrorSizes:
                 result[:, k] = amount.of(self._period.forcing[max(step, 0), :, position].astype(np.float64))
         return result
 
-    def model_error(self, state: np.ndarray) -> np.ndarray:
+    def model_error(self, state: Values) -> Values:
         """(n_columns, n_state) standard deviations of what a step to this state adds."""
         result = np.zeros(state.shape)
         for name, amount in self._errors.model.items():
@@ -129,22 +130,25 @@ class Propagation:
     """A run and the variances of its errors, to first order.
 
     Attributes:
-        states, diagnostics: (n_steps, n_columns, n_features) of the run itself, after each step.
-        state_variance, diagnostics_variance: (n_sources, n_steps, n_columns, n_features), in the order of `SOURCES`.
+        results: (n_steps, n_columns, n_state + n_diagnostics) of the run itself, after each step.
+        variances: (n_sources, n_steps, n_columns, n_state + n_diagnostics), in the order of `SOURCES`.
         covariance: (n_columns, n_state, n_state) of the state after the last step, all sources together.
     """
 
-    states: np.ndarray
-    diagnostics: np.ndarray
-    state_variance: np.ndarray
-    diagnostics_variance: np.ndarray
-    covariance: np.ndarray
+    results: Values
+    variances: Values
+    covariance: Values
 
     @property
-    def deviations(self) -> np.ndarray:
+    def deviations(self) -> Values:
         """(n_steps, n_columns, n_state + n_diagnostics) standard deviations, all sources together."""
-        variances = np.concatenate([self.state_variance.sum(axis=0), self.diagnostics_variance.sum(axis=0)], axis=-1)
-        return np.sqrt(np.maximum(variances, 0.0))
+        return np.sqrt(np.maximum(self.variances.sum(axis=0), 0.0))
+
+
+def shares(variances: Values) -> Values:
+    """Parts of the sum over the sources, the first axis; NaN where it is zero."""
+    total = variances.sum(axis=0)
+    return np.where(total > 0.0, variances / np.where(total > 0.0, total, 1.0), np.nan)
 
 
 def propagate(
@@ -159,37 +163,33 @@ def propagate(
     Raises:
         RunError: the network cannot be compiled.
     """
-    model, n_steps, n_columns = emulator.model, period.n_steps, period.n_columns
-    n_state, n_diagnostics = len(model.state), len(model.diagnostics)
-    covariances = _first_covariances(sizes, n_columns, n_state)
-    states = np.empty((n_steps, n_columns, n_state))
-    diagnostics = np.empty((n_steps, n_columns, n_diagnostics))
-    state_variance = np.empty((len(SOURCES), *states.shape))
-    diagnostics_variance = np.empty((len(SOURCES), *diagnostics.shape))
+    model, shape = emulator.model, (period.n_steps, period.n_columns)
+    n_state = len(model.state)
+    covariances = _first_covariances(sizes, period.n_columns, n_state)
+    results = np.empty((*shape, n_state + len(model.diagnostics)))
+    variances = np.empty((len(SOURCES), *results.shape))
     state, before, inputs = period.initial_state, sizes.forcing(-1), _inputs(sizes, model)
     static = emulator.prepare_static(period.static)
-    for step in range(n_steps):
+    for step in range(period.n_steps):
         forcing, now = period.forcing[step], sizes.forcing(step)
         jacobian = emulator.jacobian(static, forcing, state, inputs=inputs)
-        state, diagnostics[step] = emulator.step(static, forcing, state)
-        states[step] = state
+        state, diagnostics = emulator.step(static, forcing, state)
+        results[step, :, :n_state], results[step, :, n_state:] = state, diagnostics
         rows = _of_uncertain(jacobian, sizes, now, before)
         to_diagnostics = rows[:, n_state:]
-        diagnostics_variance[:, step] = np.einsum(
+        variances[:, step, :, n_state:] = np.einsum(
             "cij,scjk,cik->sci", to_diagnostics, covariances, to_diagnostics, optimize=True
         )
         matrix = _step_matrix(rows[:, :n_state], sizes)
         covariances = matrix @ covariances @ np.swapaxes(matrix, 1, 2)
         _add_errors(covariances, sizes, state)
-        state_variance[:, step] = np.diagonal(covariances, axis1=2, axis2=3)[..., :n_state]
+        variances[:, step, :, :n_state] = np.diagonal(covariances, axis1=2, axis2=3)[..., :n_state]
         before = now
         after_step(step + 1)
-    return Propagation(
-        states, diagnostics, state_variance, diagnostics_variance, covariances.sum(axis=0)[:, :n_state, :n_state]
-    )
+    return Propagation(results, variances, covariances.sum(axis=0)[:, :n_state, :n_state])
 
 
-def _first_covariances(sizes: ErrorSizes, n_columns: int, n_state: int) -> np.ndarray:
+def _first_covariances(sizes: ErrorSizes, n_columns: int, n_state: int) -> Values:
     """(n_sources, n_columns, n, n) of all that is uncertain, at the start."""
     n_parameters, n_forcing = len(sizes.parameter_positions), sizes.n_forcing
     n = n_state + n_parameters + 2 * n_forcing
@@ -216,7 +216,7 @@ def _inputs(sizes: ErrorSizes, model: Model) -> list[str]:
     ]
 
 
-def _of_uncertain(jacobian: np.ndarray, sizes: ErrorSizes, now: np.ndarray, before: np.ndarray) -> np.ndarray:
+def _of_uncertain(jacobian: Values, sizes: ErrorSizes, now: Values, before: Values) -> Values:
     """(n_columns, n_outputs, n): the derivative of a step's results by all that is uncertain.
 
     Args:
@@ -231,7 +231,7 @@ def _of_uncertain(jacobian: np.ndarray, sizes: ErrorSizes, now: np.ndarray, befo
     return rows
 
 
-def _step_matrix(rows: np.ndarray, sizes: ErrorSizes) -> np.ndarray:
+def _step_matrix(rows: Values, sizes: ErrorSizes) -> Values:
     """(n_columns, n, n): how all that is uncertain is carried on, from the rows for the new state."""
     n_columns, n_state, n = rows.shape
     n_parameters, n_forcing = len(sizes.parameter_positions), sizes.n_forcing
@@ -245,7 +245,7 @@ def _step_matrix(rows: np.ndarray, sizes: ErrorSizes) -> np.ndarray:
     return result
 
 
-def _add_errors(covariances: np.ndarray, sizes: ErrorSizes, state: np.ndarray) -> None:
+def _add_errors(covariances: Values, sizes: ErrorSizes, state: Values) -> None:
     n_state, n_parameters = state.shape[1], len(sizes.parameter_positions)
     own = np.arange(n_state)
     covariances[SOURCES.index("model error"), :, own, own] += np.square(sizes.model_error(state)).T
