@@ -94,7 +94,7 @@ def made_directory(directory: Path) -> Path:
 
 
 class Trainer:
-    """One training run that can stop and go on as if it never had.
+    """One training run, which continues after an interruption as if there had been none.
 
     Args:
         configuration: all options.
@@ -220,7 +220,7 @@ class Trainer:
             stage = self.stage(self.iteration)
             losses.append(self.step())
             steps_done += stage.steps * stage.batch
-            # Not at `until`: a run in parts must not validate oftener than one in a piece.
+            # Not at `until`: a run in parts must not validate more often than an uninterrupted one.
             is_due = self.iteration % options.validation.interval == 0 or self.iteration == total
             if self._validator is not None and is_due:
                 taken = time.perf_counter() - begun
@@ -245,7 +245,7 @@ class Trainer:
             self.is_stopped = True
 
     def _is_out_of_patience(self) -> bool:
-        """Whether the last stage has gone on for long without a better network."""
+        """Whether the last stage has run for `patience` validations without a better network."""
         options, last_stage = self.configuration.validation, self.configuration.stages[-1]
         if options.patience == 0 or self.stage(self.iteration) is not last_stage:
             return False
@@ -305,7 +305,7 @@ class Trainer:
         return networks | {"optimiser": self._optimiser, "pool": self._pool}
 
     def resume(self) -> None:
-        """Go on from the checkpoint in the directory.
+        """Continue from the checkpoint in the directory.
 
         Raises:
             InputError: there is none, or it was made with other options, or in other statistics (of other data, or of a

@@ -1,8 +1,8 @@
 """Rollouts that continue the network's own runs, and their loss.
 
 A network trained only from true states is accurate for a day and then drifts: it never saw the states it brings itself
-into. Here a pool holds many free runs at different ages. Each iteration takes some of them, lets them go on for a few
-steps, compares these with the truth, and puts the reached states back; some runs are begun anew from the truth. The
+into. Here a pool holds many free runs at different ages. Each iteration continues some of them for a few steps,
+compares these with the truth, and stores the states reached; some runs are restarted from the truth. The
 gradient goes back through those few steps only, yet the states seen are those of runs that are months old.
 """
 
@@ -47,9 +47,9 @@ class RunPool:
         self.states = torch.zeros(size, tensors.state.shape[-1])
 
     def take(self, count: int, steps: int, restart_probability: float) -> np.ndarray:
-        """Draw runs to go on with, beginning some anew from the truth.
+        """Draw runs to continue, restarting some from the truth.
 
-        A run begins anew by chance, where it never began, and where the data end before the steps do.
+        A run is restarted at random, where it has not begun yet, and where the data end before the steps do.
 
         Returns:
             (count,) indices of different runs.
@@ -76,12 +76,12 @@ class RunPool:
         self.ages[taken] += steps
 
     def state_dict(self) -> dict[str, object]:
-        """All that is needed to go on exactly here."""
+        """All that is needed to continue exactly here."""
         places = {name: getattr(self, name).tolist() for name in ("columns", "windows", "ages")}
         return {**places, "states": self.states.clone()}
 
     def load_state_dict(self, stored: dict[str, object]) -> None:
-        """Go on where `state_dict` was taken."""
+        """Continue where `state_dict` was taken."""
         for name in ("columns", "windows", "ages"):
             setattr(self, name, np.array(stored[name], dtype=np.int64))
         self.states = stored["states"].clone()  # type: ignore[attr-defined]

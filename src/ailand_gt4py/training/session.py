@@ -36,7 +36,7 @@ def train(
     Args:
         files: existing data files.
         output: model file.
-        resume: go on from the checkpoint in the configured directory.
+        resume: continue from the checkpoint in the configured directory.
         command, code_version: for the provenance.
         report: called with each line of progress.
 

@@ -1,4 +1,4 @@
-"""Training that goes on from a model: its weights and its statistics, perhaps on other data (fine-tuning)."""
+"""Training that starts from a model's weights and statistics, perhaps on other data (fine-tuning)."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ METHODS: dict[str, _Method] = {
 def _same(first: object, second: object) -> bool:
     """Equality of two dataclass instances of one type in which an unknown number (NaN) equals another.
 
-    What ``==`` makes of NaN in generated comparisons is not the same in all versions of Python.
+    Versions of Python differ in what ``==`` of generated comparisons makes of NaN.
     """
     if type(first) is not type(second):
         return False
@@ -139,7 +139,7 @@ class Variable:
         increment_of: empty, or `ailand_gt4py.ecland.soil_heat.SOIL_HEAT`: what the network adds to this state
             variable is a change of the layer's heat over its capacity, in K.
         derived: empty, or what fills this input, which then need not be in a file: a quantity computed from time and
-            position (see `ailand_gt4py.stencils.physics.solar`), or another variable's value of the previous window
+            location (see `ailand_gt4py.stencils.physics.solar`), or another variable's value of the previous window
             (`ailand_gt4py.emulator.forcing`).
     """
 

@@ -85,7 +85,7 @@ def import_checkpoint(
             normalisation, all four groups must be given as `Variable`, and the model works in physical units; else it
             works in normalised space and bounds are normalised numbers.
         step_seconds: the step, 0 where unknown.
-        n_forcing: number of forcing variables, where neither ``forcing`` nor ``static`` tells.
+        n_forcing: number of forcing variables, where it follows from neither ``forcing`` nor ``static``.
 
     Returns:
         The model; parameters in the file's precision (float16 and bfloat16 become float32).

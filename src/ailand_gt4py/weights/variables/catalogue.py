@@ -27,7 +27,7 @@ _CONTENT: dict[str, Any] = tomllib.loads(
     importlib.resources.files(__package__).joinpath("catalogue.toml").read_text(encoding="utf-8")
 )
 
-#: Forcing of which the previous window tells, too.
+#: Forcing whose mean over the previous window is an input as well.
 PREVIOUS_WINDOW: tuple[str, ...] = tuple(_CONTENT["previous_window"])
 
 
