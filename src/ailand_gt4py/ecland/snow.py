@@ -6,6 +6,7 @@ the season at the latest.
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ LEAST_WATER = 1e-6
 MIDDLE_DENSITY = 250.0
 
 
-def density(water: Values, xp: Any = np) -> Values:
+def density(water: Values, xp: ModuleType = np) -> Values:
     """Guess of the density, kg m-3.
 
     Args:
@@ -35,7 +36,7 @@ def density(water: Values, xp: Any = np) -> Values:
     return xp.where(water > LEAST_WATER, MIDDLE_DENSITY, NO_SNOW["rsn"])
 
 
-def albedo(water: Values, xp: Any = np) -> Values:
+def albedo(water: Values, xp: ModuleType = np) -> Values:
     """Guess of the albedo: the middle between ecLand's limits under snow, see `ecland_surface_tables`.
 
     Args:
@@ -44,7 +45,7 @@ def albedo(water: Values, xp: Any = np) -> Values:
     return xp.where(water > LEAST_WATER, MIDDLE_SNOW_ALBEDO, NO_SNOW["asn"])
 
 
-def temperature(water: Values, soil: Values, air: Values, xp: Any = np) -> Values:
+def temperature(water: Values, soil: Values, air: Values, xp: ModuleType = np) -> Values:
     """Guess of the temperature, K: snow lies between soil and air, and does not get warmer than its melting point.
 
     Args:
@@ -55,7 +56,7 @@ def temperature(water: Values, soil: Values, air: Values, xp: Any = np) -> Value
     return xp.where(water > LEAST_WATER, xp.minimum(0.5 * (soil + air), melting), melting)
 
 
-def water_under(cover: Values, most: float, xp: Any = np) -> Values:
+def water_under(cover: Values, most: float, xp: ModuleType = np) -> Values:
     """Snow of `MIDDLE_DENSITY` that makes a cover: ecLand's formula (``surfbc_ctl_mod``) solved for the water, m.
 
     The cover is tanh(4000 d / rho), d the depth of the snow in m and rho its density in kg m-3, and so hardly tells

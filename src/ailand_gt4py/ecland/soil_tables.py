@@ -15,7 +15,7 @@ vegetation.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -122,7 +122,7 @@ def van_genuchten_water(soil: Soil, suction_bar: float) -> float:
     return soil.residual + (soil.saturation - soil.residual) * saturation_degree
 
 
-def soil_values(quantity: str, soil_type: np.ndarray[Any, Any]) -> Values:
+def soil_values(quantity: str, soil_type: Values) -> Values:
     """A soil quantity for columns of given soil types.
 
     Args:
@@ -140,7 +140,7 @@ def soil_values(quantity: str, soil_type: np.ndarray[Any, Any]) -> Values:
     return values
 
 
-def vegetation_values(quantity: str, vegetation_type: np.ndarray[Any, Any]) -> Values:
+def vegetation_values(quantity: str, vegetation_type: Values) -> Values:
     """A vegetation parameter for columns of given vegetation types.
 
     Args:

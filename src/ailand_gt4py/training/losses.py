@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -29,24 +29,18 @@ class Errors(NamedTuple):
     diagnostic_weights: torch.Tensor
 
 
-class Term(NamedTuple):
-    """One term: which part of the loss it belongs to, and what it makes of errors."""
+Function = Callable[[Errors], torch.Tensor]
+Part = Literal["state", "diagnostics"]
 
-    part: Literal["state", "diagnostics"]
-    function: Callable[[Errors], torch.Tensor]
-
-
-#: By name.
-TERMS: dict[str, Term] = {}
+#: Terms by name: the part of the loss that each belongs to, and what it makes of errors.
+TERMS: dict[str, tuple[Part, Function]] = {}
 
 
-def term(
-    part: Literal["state", "diagnostics"],
-) -> Callable[[Callable[[Errors], torch.Tensor]], Callable[[Errors], torch.Tensor]]:
+def term(part: Part) -> Callable[[Function], Function]:
     """Register a function as a term of its own name."""
 
-    def registered(function: Callable[[Errors], torch.Tensor]) -> Callable[[Errors], torch.Tensor]:
-        TERMS[function.__name__] = Term(part, function)
+    def registered(function: Function) -> Function:
+        TERMS[function.__name__] = (part, function)
         return function
 
     return registered
@@ -122,8 +116,9 @@ class LossScales:
 
     def parts(self, errors: Errors) -> tuple[torch.Tensor, torch.Tensor]:
         """Losses of state and diagnostics."""
-        sums: dict[str, torch.Tensor | float] = {"state": 0.0, "diagnostics": 0.0}
-        for name, weight in ({"state": 1.0, "diagnostics": 1.0} | dict(self.terms)).items():
+        sums = dict.fromkeys(get_args(Part), torch.zeros(()))
+        for name, weight in {"state": 1.0, "diagnostics": 1.0, **self.terms}.items():
             if weight > 0.0:
-                sums[TERMS[name].part] = sums[TERMS[name].part] + weight * TERMS[name].function(errors)
-        return torch.as_tensor(sums["state"]), torch.as_tensor(sums["diagnostics"])
+                part, function = TERMS[name]
+                sums[part] = sums[part] + weight * function(errors)
+        return sums["state"], sums["diagnostics"]

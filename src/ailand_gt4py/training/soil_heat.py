@@ -96,7 +96,7 @@ class _Advance(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,
+        ctx: torch.autograd.function.FunctionCtx,
         temperature: torch.Tensor,
         change: torch.Tensor,
         part: torch.Tensor,

@@ -334,8 +334,7 @@ def _decode_group(dataset: netCDF4.Dataset, group: str) -> tuple[Variable, ...]:
     numbers = {key: column(key, float) for key in NUMBER_COLUMNS}
     variables = []
     for row, name in enumerate(texts["name"]):
-        method: Any = texts["normalisation"][row]
-        meaning: Any = texts["time_meaning"][row]
+        method, meaning = texts["normalisation"][row], texts["time_meaning"][row]
         try:
             normalisation = Normalisation(method, **{key: numbers[key][row] for key in STATISTICS})
         except InputError as error:

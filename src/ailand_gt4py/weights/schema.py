@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
 
 import numpy as np
 
@@ -90,9 +89,8 @@ def _exact(value: float) -> str:
 
 def text_row(variable: Variable) -> dict[str, str]:
     """The variable's texts, by column; the name too."""
-    row: dict[str, Any] = {key: getattr(variable, key) for key in ("name", *TEXT_COLUMNS)}
-    row["normalisation"] = variable.normalisation.method
-    return row
+    row: dict[str, str] = {key: getattr(variable, key) for key in ("name", *TEXT_COLUMNS)}
+    return row | {"normalisation": variable.normalisation.method}
 
 
 def number_row(variable: Variable) -> dict[str, float]:

@@ -58,7 +58,7 @@ class Tensor(NamedTuple):
     strides: tuple[int, ...]
 
 
-class Entries(dict[Any, Any]):
+class Entries(dict[object, object]):
     """A dictionary; a key that is no plain number or text becomes one of a kind, and state is not set."""
 
     def __setitem__(self, key: object, value: object) -> None:
@@ -68,7 +68,7 @@ class Entries(dict[Any, Any]):
         pass
 
     @classmethod
-    def of(cls, items: list[Any]) -> Entries:
+    def of(cls, items: list[object]) -> Entries:
         """From keys and values in turn."""
         entries = cls()
         for key, value in zip(items[::2], items[1::2], strict=True):
@@ -79,7 +79,7 @@ class Entries(dict[Any, Any]):
 class _OrderedDict(Unknown):
     name = "collections.OrderedDict"
 
-    def __new__(cls, *arguments: Any) -> Any:
+    def __new__(cls, *arguments: object) -> Any:
         pairs = arguments[0] if len(arguments) == 1 else []
         if isinstance(pairs, list) and all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in pairs):
             return Entries.of([item for pair in pairs for item in pair])
@@ -101,7 +101,7 @@ class _RebuiltTensor(Unknown):
 class _RebuiltParameter(Unknown):
     name = "torch._utils._rebuild_parameter"
 
-    def __new__(cls, *arguments: Any) -> Any:
+    def __new__(cls, *arguments: object) -> Any:
         return arguments[0] if arguments and isinstance(arguments[0], Tensor) else super().__new__(cls)
 
 
@@ -142,7 +142,7 @@ class _InertUnpickler(pickle._Unpickler):
     def get_extension(self, code: int) -> None:
         self.append(self._placeholder(f"copyreg extension {code}"))  # type: ignore[attr-defined]
 
-    def persistent_load(self, identifier: Any) -> Storage | Unknown:
+    def persistent_load(self, identifier: object) -> Storage | Unknown:
         """PyTorch's identifier of a storage: ("storage", class, key, device, number of elements)."""
         if isinstance(identifier, tuple) and len(identifier) == 5 and identifier[0] == "storage":
             kind, key = identifier[1:3]
@@ -159,7 +159,7 @@ class _InertUnpickler(pickle._Unpickler):
         return self._names[name]
 
 
-def unpickle(program: bytes) -> Any:
+def unpickle(program: bytes) -> object:
     """The value that a pickle describes, with `Unknown` for all but plain containers, numbers, texts and tensors.
 
     Raises:

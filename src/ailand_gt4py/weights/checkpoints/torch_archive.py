@@ -15,7 +15,7 @@ import struct
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
@@ -105,7 +105,7 @@ class TorchArchive:
             return self._archive.read(info)
 
     @functools.cached_property
-    def content(self) -> Any:
+    def content(self) -> object:
         """The saved object, as `inert_pickle.unpickle` gives it.
 
         Raises:
