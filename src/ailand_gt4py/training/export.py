@@ -15,9 +15,6 @@ from ailand_gt4py.training.network import LayerNormNetwork
 from ailand_gt4py.training.scaling import Scaling
 from ailand_gt4py.weights.model import Model
 
-#: Bytes hashed at a time.
-HASH_BLOCK = 1 << 20
-
 
 def to_model(
     network: LayerNormNetwork,
@@ -55,8 +52,7 @@ def sha256(path: Path) -> str:
         if file != path:
             digest.update(f"{file.relative_to(path).as_posix()}\n{file.stat().st_size}\n".encode())
         with file.open("rb") as stream:
-            while block := stream.read(HASH_BLOCK):
-                digest.update(block)
+            hashlib.file_digest(stream, lambda: digest)
     return digest.hexdigest()
 
 
