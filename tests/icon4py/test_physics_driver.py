@@ -19,10 +19,10 @@ from icon4py.model.common.metrics import metrics_attributes
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.integration.coupling.exchange import GIVEN, LATENT_GIVEN, SENSIBLE_GIVEN
 from ailand_gt4py.integration.coupling.surface_fluxes import LATENT, SENSIBLE, WATER
-from ailand_gt4py.integration.hosts.icon4py.component import as_datetime
 from ailand_gt4py.integration.hosts.icon4py.coupled_run import RunOptions, run
 from ailand_gt4py.integration.hosts.icon4py.experiment import Experiment, grid_file, initial_states, make_driver
 from ailand_gt4py.integration.hosts.icon4py.process import couple
+from ailand_gt4py.integration.hosts.icon4py.times import as_datetime
 from helpers import small_model
 
 HOUR = np.timedelta64(1, "h")

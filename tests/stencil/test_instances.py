@@ -1,6 +1,8 @@
 """Operators from factories: names, literals, and what GT4Py makes of them."""
 
+import functools
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import gt4py.next as gtx
@@ -16,11 +18,16 @@ from ailand_gt4py.core import arrays
 from ailand_gt4py.core.dimensions import Column, ForcingFeature, StateFeature, contraction
 from ailand_gt4py.emulator.operands import network_shape
 from ailand_gt4py.stencils.fields import contract
-from ailand_gt4py.stencils.instances import named_field_operator
+from ailand_gt4py.stencils.instances import _instance
 from ailand_gt4py.stencils.network.activations import leaky_relu, relu
 from ailand_gt4py.stencils.network.layers import layer
 from ailand_gt4py.stencils.network.shapes import INPUTS
 from ailand_gt4py.stencils.network.step import describe_step, make_program
+
+
+def named_field_operator(prefix: str, dtype: type) -> Callable[[Callable[..., Any]], Any]:
+    """An instance by a name of our own; those of `field_operators` get theirs from the factory."""
+    return functools.partial(_instance, f"{prefix}_{dtype.__name__}")
 
 
 def make_scaling(feature: gtx.Dimension, dtype: type, number: float, prefix: str = "scale") -> Any:

@@ -2,7 +2,7 @@
 
 A factory's inner function stands for many operators: one for each layer and precision. GT4Py identifies an operator in
 a program by its function's name in the source, and calls to other operators by theirs; an offset must go by its tag;
-and it takes no numbers from closures. `named_field_operator` therefore rewrites the function's syntax tree: the
+and it takes no numbers from closures. `field_operators` therefore rewrites the function's syntax tree: the
 function gets its instance's name, a captured operator or offset goes by its own name, a captured NumPy number becomes
 a literal of its type.
 """
@@ -75,16 +75,6 @@ def define(name: str, source: str, namespace: dict[str, Any], origin: str) -> Fu
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
     exec(compile(source, filename, "exec"), namespace)
     return namespace[name]
-
-
-def named_field_operator(prefix: str, dtype: type) -> Callable[[Function], FieldOperator]:
-    """Decorator: as ``gtx.field_operator``, for one instance of a function that captures its dimensions and type.
-
-    Args:
-        prefix: a Python identifier, unique among the operators that meet in one program.
-        dtype: the instance's type, added to the name: GT4Py keeps what it has parsed by name and source.
-    """
-    return functools.partial(_instance, f"{prefix}_{dtype.__name__}")
 
 
 def field_operators(factory: Callable[..., Function]) -> Callable[..., FieldOperator]:

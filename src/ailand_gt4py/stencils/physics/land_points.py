@@ -7,7 +7,7 @@ import numpy as np
 from gt4py.next import astype
 
 from ailand_gt4py.core.dimensions import Column, HostPoint, LandColumn, LandPoint, OutputFeature
-from ailand_gt4py.stencils.instances import Statement, define, named_field_operator, write_program
+from ailand_gt4py.stencils.instances import Function, Statement, define, field_operators, write_program
 
 Sum = gtx.Field[[Column], gtx.float64]
 
@@ -35,6 +35,17 @@ def accumulate(dtypes: tuple[type, ...]) -> gtx.program:
     return write_program(f"{name}_program", types, [statement], __file__)
 
 
+@field_operators
+def spread_values(dtype: type, host_dtype: type) -> Function:
+    """(1 - weight) earlier + weight later, at the host's points in its type."""
+    one, values = dtype(1.0), gtx.Field[[Column, OutputFeature], dtype]
+
+    def apply(earlier: values, later: values, weight: dtype) -> gtx.Field[[HostPoint, OutputFeature], host_dtype]:
+        return astype((one - weight) * earlier(LandColumn[0]) + weight * later(LandColumn[0]), host_dtype)
+
+    return apply
+
+
 @functools.cache
 def spread(dtype: type, host_dtype: type) -> gtx.program:
     """Values of land columns at the host's points, between two times.
@@ -43,17 +54,8 @@ def spread(dtype: type, host_dtype: type) -> gtx.program:
     (1 gives them exactly), and the results over `HostPoint` and `OutputFeature`. Every point has a column; those that
     are not land share one.
     """
-    one = dtype(1.0)
-
-    @named_field_operator(f"spread_{dtype.__name__}_as", host_dtype)
-    def spread_values(
-        earlier: gtx.Field[[Column, OutputFeature], dtype],
-        later: gtx.Field[[Column, OutputFeature], dtype],
-        weight: dtype,
-    ) -> gtx.Field[[HostPoint, OutputFeature], host_dtype]:
-        return astype((one - weight) * earlier(LandColumn[0]) + weight * later(LandColumn[0]), host_dtype)
-
+    operator = spread_values(dtype, host_dtype)
     values, results = gtx.Field[[Column, OutputFeature], dtype], gtx.Field[[HostPoint, OutputFeature], host_dtype]
     types = {"earlier": values, "later": values, "weight": dtype, "result": results}
-    statement = Statement(spread_values, ("earlier", "later", "weight"), "result")
-    return write_program(f"{spread_values.__name__}_program", types, [statement], __file__)
+    statement = Statement(operator, ("earlier", "later", "weight"), "result")
+    return write_program(f"{operator.__name__}_program", types, [statement], __file__)

@@ -7,15 +7,13 @@ The solar irradiance at the mean distance is 1361 W m-2 (Kopp and Lean 2011, doi
 `ailand_gt4py.emulator.forcing` calls the operator on arrays.
 """
 
-import functools
-
 import gt4py.next as gtx
 import numpy as np
 from gt4py.eve.utils import FrozenNamespace
 from gt4py.next import arccos, astype, cos, floor, maximum, minimum, sin
 
 from ailand_gt4py.core.dimensions import Column
-from ailand_gt4py.stencils.instances import FieldOperator, named_field_operator
+from ailand_gt4py.stencils.instances import Function, field_operators
 
 #: Total solar irradiance at the mean sun-earth distance, W m-2 (Kopp and Lean 2011).
 TOTAL_SOLAR_IRRADIANCE = 1361.0
@@ -141,41 +139,41 @@ def solar_inputs(
     )
 
 
-@functools.cache
-def solar_operator(dtype: type) -> FieldOperator:
+@field_operators
+def rounded(dtype: type) -> Function:
+    """A float64 field in another type."""
+
+    def apply(field: ColumnField) -> gtx.Field[[Column], dtype]:
+        return astype(field, dtype)
+
+    return apply
+
+
+@field_operators
+def solar_operator(dtype: type) -> Function:
     """`solar_inputs` with results of the given type (float32 or float64).
 
     The angles are computed in float64 whatever the type of the results: differences of sines over the window lose
     digits that float32 does not have to spare.
     """
+    result = tuple[(gtx.Field[[Column], dtype],) * len(DERIVED_NAMES)]
+    to_type = rounded(dtype)
 
-    @named_field_operator("rounded", dtype)
-    def rounded(field: ColumnField) -> gtx.Field[[Column], dtype]:
-        return astype(field, dtype)
-
-    @named_field_operator("solar_inputs", dtype)
-    def rounded_inputs(
+    def apply(
         latitude: ColumnField,
         longitude: ColumnField,
         day_angle: ColumnField,
         greenwich_hour_angle: ColumnField,
         window_angle: gtx.float64,
-    ) -> tuple[
-        gtx.Field[[Column], dtype],
-        gtx.Field[[Column], dtype],
-        gtx.Field[[Column], dtype],
-        gtx.Field[[Column], dtype],
-        gtx.Field[[Column], dtype],
-        gtx.Field[[Column], dtype],
-    ]:
+    ) -> result:
         exact = solar_inputs(latitude, longitude, day_angle, greenwich_hour_angle, window_angle)
         return (
-            rounded(exact[0]),
-            rounded(exact[1]),
-            rounded(exact[2]),
-            rounded(exact[3]),
-            rounded(exact[4]),
-            rounded(exact[5]),
+            to_type(exact[0]),
+            to_type(exact[1]),
+            to_type(exact[2]),
+            to_type(exact[3]),
+            to_type(exact[4]),
+            to_type(exact[5]),
         )
 
-    return rounded_inputs
+    return apply

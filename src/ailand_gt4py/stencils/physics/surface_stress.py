@@ -28,6 +28,8 @@ FLOW = FrozenNamespace(
     least_wind=np.float64(0.1),
     half_pi=np.float64(math.pi / 2.0),
     tiny=np.float64(1e-12),
+    # Paulson 1970 and Dyer 1974: (1 - 16 zeta)^(1/4).
+    unstable=np.float64(16.0),
     # Holtslag and De Bruin 1988: a, b, c, d.
     stable_a=np.float64(1.0),
     stable_b=np.float64(2.0 / 3.0),
@@ -51,7 +53,7 @@ def wind_speed(eastward_wind: Values, northward_wind: Values) -> Values:
 def profile_momentum(zeta: Values) -> Values:
     """Psi_m, the integrated profile function for momentum, at height over Obukhov length."""
     stable = maximum(0.0, zeta)
-    root = sqrt(sqrt(1.0 - 16.0 * minimum(0.0, zeta)))
+    root = sqrt(sqrt(1.0 - FLOW.unstable * minimum(0.0, zeta)))
     unstable_psi = 2.0 * log(0.5 * (1.0 + root)) + log(0.5 * (1.0 + root * root)) - 2.0 * arctan(root) + FLOW.half_pi
     stable_psi = (
         0.0

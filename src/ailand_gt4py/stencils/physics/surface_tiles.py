@@ -60,6 +60,44 @@ TILES = FrozenNamespace(
     exchange_town=neutral_exchange(tables.URBAN_ROUGHNESS),
     heat_exchange_town=neutral_exchange(tables.URBAN_HEAT_ROUGHNESS),
     exchange_ice=neutral_exchange(tables.ICE_ROUGHNESS),
+    # Roughness lengths that ``vupdz0_mod`` allows, m.
+    least_roughness=np.float64(1.0e-5),
+    most_roughness=np.float64(5.0),
+)
+
+#: Albedo of soil and ice (``surfrad_ctl_mod`` and the tables it reads).
+ALBEDO = FrozenNamespace(
+    # Visible albedo of dry soil over that of saturated soil, and its decrease with volumetric soil water: BATS1e.
+    dry_excess=np.float64(0.11),
+    by_water=np.float64(0.40),
+    # Bare soil that is brighter is desert; over how small a difference one becomes the other.
+    desert=np.float64(0.3),
+    desert_sharpness=np.float64(1.0e6),
+    # Lake ice: cold, how much less when melting, and its fall with (T - T0) / T0 (Mironov and Ritter 2004).
+    ice_cold=np.float64(0.7),
+    ice_melting=np.float64(0.3),
+    ice_by_coldness=np.float64(95.6),
+)
+
+#: Roughness of water and snow (``vupdz0_mod``).
+ROUGHNESS = FrozenNamespace(
+    # Snow is deep from 0.25 m on: density of water over that depth, kg m-4.
+    per_deep_snow=np.float64(4000.0),
+    # Root of the drag coefficient over water, 0.0012.
+    root_of_drag=np.float64(0.0346),
+    # Smooth water: 0.11 (momentum) and 0.40 (heat) times the kinematic viscosity of air, 1.5e-5 m2 s-1, over the
+    # friction velocity; rough water: Charnock's coefficient (IFS documentation, part IV, chapter 3).
+    viscous=np.float64(1.65e-6),
+    viscous_heat=np.float64(6.0e-6),
+    charnock=np.float64(0.018),
+    # Andreas 2002: viscosity, m2 s-1, the Reynolds numbers that it holds for, and ln(z_heat / z) by their logarithm.
+    andreas_viscosity=np.float64(1.35e-5),
+    andreas_least=np.float64(0.01),
+    andreas_most=np.float64(1000.0),
+    andreas_0=np.float64(0.25344),
+    andreas_1=np.float64(-0.66267),
+    andreas_2=np.float64(-0.12756),
+    andreas_3=np.float64(-0.0061586),
 )
 
 Values = gtx.Field[[Column], gtx.float64]
@@ -76,6 +114,12 @@ def blended(share: Values, roughness: Values) -> Values:
     """A tile's part of the neutral exchange coefficient at the blending height (ecLand's mean of roughness lengths)."""
     logarithm = log(TILES.blending_height / roughness)
     return share / (logarithm * logarithm)
+
+
+@gtx.field_operator
+def allowed(roughness: Values) -> Values:
+    """A roughness length by type within ecLand's bounds, m."""
+    return minimum(TILES.most_roughness, maximum(TILES.least_roughness, roughness))
 
 
 @gtx.field_operator
@@ -146,7 +190,7 @@ def snow_free_albedo(
     A drying soil brightens: below 0.7 micrometres its albedo is the saturated one plus 0.11 - 0.40 times its volumetric
     water content, at most twice the saturated one, and above 0.7 micrometres twice that.
     """
-    drying = maximum(0.0, minimum(wet_soil_albedo, 0.11 - 0.40 * soil_water))
+    drying = maximum(0.0, minimum(wet_soil_albedo, ALBEDO.dry_excess - ALBEDO.by_water * soil_water))
     soil_albedo = TILES.solar_spectrum * (wet_soil_albedo + drying)
     bare = 1.0 - low_vegetation - high_vegetation
     by_type = low_vegetation * low_albedo + high_vegetation * high_albedo + bare * soil_albedo
@@ -188,7 +232,7 @@ def mean_albedo(
         + shaded_snow * (forest_snow_albedo + swept)
         + streets * TILES.albedo_town
         + open_lake * TILES.albedo_water
-        + frozen_lake * (0.7 - 0.3 * exp(95.6 * coldness))
+        + frozen_lake * (ALBEDO.ice_cold - ALBEDO.ice_melting * exp(ALBEDO.ice_by_coldness * coldness))
     )
 
 
@@ -220,7 +264,7 @@ def emission_and_evaporation(
     moisture = unit_interval((soil_water - wilting_point) / maximum(TILES.tiny, field_capacity - wilting_point))
     land = TILES.emissivity_desert + moisture * (TILES.emissivity_land - TILES.emissivity_desert)
     # Bare soil with an albedo above 0.3 is desert; written without a branch.
-    desert = unit_interval(1.0e6 * (background - 0.3))
+    desert = unit_interval(ALBEDO.desert_sharpness * (background - ALBEDO.desert))
     bare = land + desert * (TILES.emissivity_desert - land)
     emissivity = (
         (low + high + shaded_snow) * land
@@ -256,10 +300,10 @@ def tile_weights(
         low vegetation against soil; of towns against forests; friction velocity over water (drag coefficient 0.0012).
     """
     return (
-        unit_interval(4000.0 * snow_water / snow_density),
+        unit_interval(ROUGHNESS.per_deep_snow * snow_water / snow_density),
         unit_interval(low_vegetation / maximum(TILES.tiny, 1.0 - high_vegetation)),
         town / maximum(TILES.tiny, high_vegetation + town),
-        0.0346 * wind_speed(eastward_wind, northward_wind),
+        ROUGHNESS.root_of_drag * wind_speed(eastward_wind, northward_wind),
     )
 
 
@@ -281,11 +325,11 @@ def momentum_roughness(
     low_roughness: Values,
 ) -> Values:
     """Roughness length of the grid box for momentum, m: arguments of `tile_shares`, `tile_weights`, and by type (m)."""
-    high_z0 = minimum(5.0, maximum(1.0e-5, high_roughness))
-    low_z0 = minimum(5.0, maximum(1.0e-5, low_roughness))
+    high_z0 = allowed(high_roughness)
+    low_z0 = allowed(low_roughness)
     short_z0 = low_weight * low_z0 + (1.0 - low_weight) * TILES.roughness_soil
-    # Viscous and Charnock roughness.
-    water_z0 = 1.65e-6 / water_friction + 0.018 * water_friction * water_friction / TILES.gravity
+    smooth = ROUGHNESS.viscous / water_friction
+    water_z0 = smooth + ROUGHNESS.charnock * water_friction * water_friction / TILES.gravity
     return roughness_of(
         blended(low, low_z0)
         + blended(high, high_z0)
@@ -301,8 +345,10 @@ def momentum_roughness(
 @gtx.field_operator
 def snow_heat_roughness(friction: Values) -> Values:
     """Roughness length for heat of deep snow, m (Andreas 2002), at a friction velocity."""
-    reynolds = log(minimum(1000.0, maximum(0.01, TILES.roughness_snow * friction / 1.35e-5)))
-    return TILES.roughness_snow * exp(0.25344 + reynolds * (-0.66267 + reynolds * (-0.12756 - 0.0061586 * reynolds)))
+    reynolds = TILES.roughness_snow * friction / ROUGHNESS.andreas_viscosity
+    x = log(minimum(ROUGHNESS.andreas_most, maximum(ROUGHNESS.andreas_least, reynolds)))
+    by_x = ROUGHNESS.andreas_1 + x * (ROUGHNESS.andreas_2 + x * ROUGHNESS.andreas_3)
+    return TILES.roughness_snow * exp(ROUGHNESS.andreas_0 + x * by_x)
 
 
 @gtx.field_operator
@@ -329,8 +375,8 @@ def heat_roughness(
 
     Arguments as for `momentum_roughness`; friction: velocity of neutral flow, m s-1; ratios: momentum over heat.
     """
-    high_z0h = minimum(5.0, maximum(1.0e-5, high_roughness)) / high_roughness_ratio
-    low_z0h = minimum(5.0, maximum(1.0e-5, low_roughness)) / low_roughness_ratio
+    high_z0h = allowed(high_roughness) / high_roughness_ratio
+    low_z0h = allowed(low_roughness) / low_roughness_ratio
     short_z0h = low_weight * low_z0h + (1.0 - low_weight) * TILES.heat_roughness_soil
     return roughness_of(
         blended(low, low_z0h)
@@ -339,6 +385,6 @@ def heat_roughness(
         + blended(open_snow, short_z0h + deep * (snow_heat_roughness(friction) - short_z0h))
         + blended(shaded_snow, high_z0h + town_weight * (TILES.heat_roughness_town - high_z0h))
         + streets * TILES.heat_exchange_town
-        + blended(open_lake, 6.0e-6 / water_friction)
+        + blended(open_lake, ROUGHNESS.viscous_heat / water_friction)
         + frozen_lake * TILES.exchange_ice
     )
