@@ -86,7 +86,7 @@ def read_period(
     with open_source(path, model, start=start, end=end) as source:
         require_memory(source, len(model.forcing), dtype, "give fewer columns or a shorter period")
         forcing = read_forcing(source, model, dtype, _before(path, model, source, dtype))
-        assert source.initial_state is not None  # it is what open_input gives if not told otherwise
+        assert source.initial_state is not None  # it was asked for
         return Period(
             path=Path(path),
             x=source.x,

@@ -168,9 +168,7 @@ def _empty(
 
 def _read(path: str | Path, source: ColumnSource, columns: Values, target: _Target, variables: VariableSet) -> None:
     """Read a source's columns into their place, some times after the other."""
-    assembler = ForcingAssembler(
-        [variable.variable() for variable in variables.forcing], source.latitude[columns], source.longitude[columns]
-    )
+    assembler = ForcingAssembler(source.model.forcing, source.latitude[columns], source.longitude[columns])
     previous: Values | None = None
     known = [position for position, variable in enumerate(variables.state) if variable.name not in source.lacking]
     targets = (*(variables.state[position] for position in known), *variables.diagnostics)
