@@ -15,7 +15,8 @@ from ailand_gt4py.ecland.snow import MIDDLE_DENSITY
 from ailand_gt4py.integration.properties import catalogued
 from ailand_gt4py.lowering.calls import backends
 from ailand_gt4py.lowering.calls.operator_call import OperatorCall, RepeatedCall
-from ailand_gt4py.stencils.physics.surface import CLOSURE_NAMES, INPUT_NAMES, WORK_NAMES, closure_program
+from ailand_gt4py.stencils.physics.surface import CLOSURE_NAMES, closure_program
+from ailand_gt4py.stencils.physics.surface_fields import Surface
 from ailand_gt4py.weights.model import Model, Variable
 from ailand_gt4py.weights.variables import units_of
 
@@ -141,7 +142,7 @@ class SurfaceClosures:
         reasons = {name: self._reason(needed, groups) for name, needed in _NEEDED.items()}
         self.missing_outputs = {name: reason for name, reason in reasons.items() if reason}
         self.outputs = tuple(catalogued(name, "closure") for name in _NEEDED if name not in self.missing_outputs)
-        self._inputs = {name: self._xp.zeros(self._n_land, dtype=np.float64) for name in INPUT_NAMES}
+        self._inputs = {name: self._xp.zeros(self._n_land, dtype=np.float64) for name in Surface._fields}
         for name, value in (*_SUBSTITUTES.items(), ("reference_height", reference_height)):
             self._inputs[name][...] = value
         self._background_albedo: arrays.Array = None
@@ -161,10 +162,7 @@ class SurfaceClosures:
         """The program on this object's own arrays."""
         compiled = isinstance(backend, str) and backend != "embedded"
         of_columns = backends.column_backend(self._device == "cuda") if compiled else None
-        nothing = self._xp.broadcast_to(self._xp.zeros(1), (self._n_land,))
-        work = {name: nothing if compiled else self._xp.zeros(self._n_land) for name in WORK_NAMES}
-        own = self._inputs | self._results | work
-        fields = {name: arrays.wrap(array, (Column,), name) for name, array in own.items()}
+        fields = {name: arrays.wrap(array, (Column,), name) for name, array in (self._inputs | self._results).items()}
         return RepeatedCall(OperatorCall(closure_program(), of_columns, "the coupling closures"), fields, {}, (), {})
 
     def __call__(self, static: Any, forcing: Any, state: Any, diagnostics: Any) -> dict[str, arrays.Array]:

@@ -9,6 +9,7 @@ All is float64; `ailand_gt4py.stencils.physics.surface` puts the parts together.
 """
 
 import math
+from typing import NamedTuple
 
 import gt4py.next as gtx
 import numpy as np
@@ -16,7 +17,7 @@ from gt4py.eve.utils import FrozenNamespace
 from gt4py.next import arctan, exp, log, maximum, minimum, sqrt
 
 from ailand_gt4py.core.constants import GRAVITY
-from ailand_gt4py.core.dimensions import Column
+from ailand_gt4py.stencils.physics.surface_fields import Surface, Values
 
 FLOW = FrozenNamespace(
     karman=np.float64(0.4),
@@ -38,8 +39,6 @@ FLOW = FrozenNamespace(
     # Above 5 Obukhov lengths ecLand takes profiles to be uniform.
     most_stable=np.float64(5.0),
 )
-
-Values = gtx.Field[[Column], gtx.float64]
 
 
 @gtx.field_operator
@@ -65,65 +64,54 @@ def profile_momentum(zeta: Values) -> Values:
     return stable_psi + unstable_psi
 
 
-@gtx.field_operator
-def neutral_flow(
-    roughness: Values,
-    evaporation: Values,
-    air_temperature: Values,
-    humidity: Values,
-    pressure: Values,
-    eastward_wind: Values,
-    northward_wind: Values,
-    skin_temperature: Values,
-    sensible_heat: Values,
-    reference_height: Values,
-) -> tuple[Values, Values, Values, Values, Values]:
-    """What the iteration for the friction velocity starts from.
+class Flow(NamedTuple):
+    """What the iteration for the friction velocity starts from and needs.
 
-    Args:
-        roughness: for momentum, m. evaporation: positive upward, kg m-2 s-1.
-        air_temperature, humidity, eastward_wind, northward_wind: at the reference height, K, kg kg-1, m s-1.
-        pressure: at the surface, Pa. skin_temperature: K. sensible_heat: positive downward, W m-2.
-        reference_height: m.
-
-    Returns:
-        Friction velocity of neutral flow and wind speed with gusts (m s-1), upward buoyancy flux (m2 s-3) times the
-        height, roughness length over (height + roughness length), density of the air (kg m-3).
+    Attributes:
+        friction: velocity of neutral flow. speed: of the wind with its gusts; m s-1.
+        buoyant_work: upward buoyancy flux times height, m3 s-3.
+        roughness_share: roughness length over (height + roughness length). density: of the air, kg m-3.
     """
-    density = pressure / (FLOW.gas * air_temperature * (1.0 + FLOW.virtual * humidity))
+
+    friction: Values
+    speed: Values
+    buoyant_work: Values
+    roughness_share: Values
+    density: Values
+
+
+@gtx.field_operator
+def neutral_flow(x: Surface, roughness: Values, evaporation: Values) -> Flow:
+    """Neutral flow over a roughness length for momentum, m; evaporation: positive upward, kg m-2 s-1."""
+    density = x.pressure / (FLOW.gas * x.air_temperature * (1.0 + FLOW.virtual * x.humidity))
     buoyancy = (FLOW.gravity / density) * (
-        FLOW.virtual * evaporation - sensible_heat / (FLOW.heat_capacity * skin_temperature)
+        FLOW.virtual * evaporation - x.sensible_heat / (FLOW.heat_capacity * x.skin_temperature)
     )
     rising = maximum(FLOW.tiny, buoyancy * FLOW.convection_depth)
     gusts = exp(log(rising) * (2.0 / 3.0))
-    wind = wind_speed(eastward_wind, northward_wind)
+    wind = wind_speed(x.eastward_wind, x.northward_wind)
     speed = sqrt(wind * wind + gusts)
-    share = roughness / (reference_height + roughness)
+    share = roughness / (x.reference_height + roughness)
     friction = FLOW.karman * speed / (0.0 - log(share))
-    return friction, speed, buoyancy * reference_height, share, density
+    return Flow(friction, speed, buoyancy * x.reference_height, share, density)
 
 
 @gtx.field_operator
-def next_friction(friction: Values, speed: Values, buoyant_work: Values, roughness_share: Values) -> Values:
-    """One step of the iteration for the friction velocity, m s-1.
-
-    Args:
-        friction: the last value. speed, buoyant_work (buoyancy flux times height), roughness_share: of `neutral_flow`.
+def next_friction(flow: Flow, friction: Values) -> Values:
+    """One step of the iteration for the friction velocity, m s-1, from its last value.
 
     Under downward buoyancy flux the sequence that starts with the neutral value falls, the faster the larger the flux:
     results are monotone in stability after any number of steps. Where the given fluxes are more than turbulence at this
     wind can carry there is no solution, and ``most_stable`` bounds the result.
     """
     cube = maximum(FLOW.tiny, friction * friction * friction)
-    zeta = minimum(FLOW.most_stable, (0.0 - FLOW.karman) * buoyant_work / cube)
-    profile = profile_momentum(zeta * roughness_share) - profile_momentum(zeta) - log(roughness_share)
-    return FLOW.karman * speed / profile
+    zeta = minimum(FLOW.most_stable, (0.0 - FLOW.karman) * flow.buoyant_work / cube)
+    share = flow.roughness_share
+    return FLOW.karman * flow.speed / (profile_momentum(zeta * share) - profile_momentum(zeta) - log(share))
 
 
 @gtx.field_operator
-def stress(
-    friction: Values, speed: Values, density: Values, eastward_wind: Values, northward_wind: Values
-) -> tuple[Values, Values]:
+def stress(x: Surface, flow: Flow, friction: Values) -> tuple[Values, Values]:
     """Eastward and northward stress on the ground, Pa: along the wind, which has the ``speed`` only with its gusts."""
-    drag = density * friction * friction / speed
-    return drag * eastward_wind, drag * northward_wind
+    drag = flow.density * friction * friction / flow.speed
+    return drag * x.eastward_wind, drag * x.northward_wind

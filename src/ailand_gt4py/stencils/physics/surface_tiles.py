@@ -13,6 +13,7 @@ All is float64; `ailand_gt4py.stencils.physics.surface` puts the parts together.
 """
 
 import math
+from typing import NamedTuple
 
 import gt4py.next as gtx
 import numpy as np
@@ -20,8 +21,8 @@ from gt4py.eve.utils import FrozenNamespace
 from gt4py.next import exp, log, maximum, minimum, sqrt
 
 from ailand_gt4py.core.constants import GRAVITY
-from ailand_gt4py.core.dimensions import Column
 from ailand_gt4py.ecland import surface_tables as tables
+from ailand_gt4py.stencils.physics.surface_fields import Surface, Values
 from ailand_gt4py.stencils.physics.surface_stress import wind_speed
 
 #: Where the profiles above all tiles of a grid box have become one, m.
@@ -100,7 +101,38 @@ ROUGHNESS = FrozenNamespace(
     andreas_3=np.float64(-0.0061586),
 )
 
-Values = gtx.Field[[Column], gtx.float64]
+
+class Tiles(NamedTuple):
+    """Shares of the grid box, which add up to 1; then low and high vegetation of what is neither lake nor town.
+
+    ``shaded_snow`` lies in forests and towns; lakes bear none.
+    """
+
+    low: Values
+    high: Values
+    soil: Values
+    open_snow: Values
+    shaded_snow: Values
+    streets: Values
+    open_lake: Values
+    frozen_lake: Values
+    low_vegetation: Values
+    high_vegetation: Values
+
+
+class Mixture(NamedTuple):
+    """What roughness lengths are mixed with.
+
+    Attributes:
+        deep: weight of deep snow against the low vegetation and soil that rise out of a shallow one.
+        low: of low vegetation against soil. town: of towns against forests.
+        water_friction: friction velocity over water, m s-1.
+    """
+
+    deep: Values
+    low: Values
+    town: Values
+    water_friction: Values
 
 
 @gtx.field_operator
@@ -129,46 +161,27 @@ def roughness_of(exchange: Values) -> Values:
 
 
 @gtx.field_operator
-def tile_shares(
-    lake: Values,
-    town: Values,
-    high_cover: Values,
-    low_cover: Values,
-    high_density: Values,
-    low_density: Values,
-    soil_temperature: Values,
-    snow_cover: Values,
-) -> tuple[Values, Values, Values, Values, Values, Values, Values, Values, Values, Values]:
-    """Shares of the tiles in the grid box, which add up to 1, and of the canopies.
-
-    Args:
-        lake, town, high_cover, low_cover: covers. high_density, low_density: of the canopies within their covers.
-        soil_temperature: of the uppermost layer, K: a lake is taken to freeze as it falls to 1 K below freezing.
-        snow_cover: share of the grid box; lakes bear no snow.
-
-    Returns:
-        Low vegetation, high vegetation, bare soil, snow in the open, snow in forests and towns, towns, open lake,
-        frozen lake; then low and high vegetation within the part that is neither lake nor town.
-    """
-    high_vegetation = unit_interval(high_cover * high_density)
-    low_vegetation = minimum(1.0 - high_vegetation, unit_interval(low_cover * low_density))
-    lake_share = unit_interval(lake)
-    town_share = minimum(1.0 - lake_share, unit_interval(town))
-    rest = 1.0 - lake_share - town_share
+def tiles_of(x: Surface) -> Tiles:
+    """The tiles. A lake is taken to freeze as the uppermost soil layer falls to 1 K below freezing."""
+    high_vegetation = unit_interval(x.high_cover * x.high_density)
+    low_vegetation = minimum(1.0 - high_vegetation, unit_interval(x.low_cover * x.low_density))
+    lake = unit_interval(x.lake)
+    town = minimum(1.0 - lake, unit_interval(x.town))
+    rest = 1.0 - lake - town
     low = low_vegetation * rest
     high = high_vegetation * rest
     soil = rest - low - high
-    snow = unit_interval(snow_cover / maximum(TILES.tiny, 1.0 - lake_share))
+    snow = unit_interval(x.snow_cover / maximum(TILES.tiny, 1.0 - lake))
     free = 1.0 - snow
-    frozen = lake_share * unit_interval(TILES.melting - soil_temperature)
-    return (
+    frozen = lake * unit_interval(TILES.melting - x.soil_temperature)
+    return Tiles(
         free * low,
         free * high,
         free * soil,
         snow * (low + soil),
-        snow * (high + town_share),
-        free * town_share,
-        lake_share - frozen,
+        snow * (high + town),
+        free * town,
+        lake - frozen,
         frozen,
         low_vegetation,
         high_vegetation,
@@ -176,169 +189,93 @@ def tile_shares(
 
 
 @gtx.field_operator
-def snow_free_albedo(
-    low_vegetation: Values,
-    high_vegetation: Values,
-    low_albedo: Values,
-    high_albedo: Values,
-    wet_soil_albedo: Values,
-    background_albedo: Values,
-    soil_water: Values,
-) -> Values:
-    """Of vegetation and soil: the host's climatology, or, where that is -1 (unknown), by type (BATS1e).
+def snow_free_albedo(x: Surface, tiles: Tiles) -> Values:
+    """Of vegetation and soil: the host's climatology, or, where that is unknown, by type (BATS1e).
 
     A drying soil brightens: below 0.7 micrometres its albedo is the saturated one plus 0.11 - 0.40 times its volumetric
     water content, at most twice the saturated one, and above 0.7 micrometres twice that.
     """
-    drying = maximum(0.0, minimum(wet_soil_albedo, ALBEDO.dry_excess - ALBEDO.by_water * soil_water))
-    soil_albedo = TILES.solar_spectrum * (wet_soil_albedo + drying)
-    bare = 1.0 - low_vegetation - high_vegetation
-    by_type = low_vegetation * low_albedo + high_vegetation * high_albedo + bare * soil_albedo
-    known = unit_interval(1.0 + background_albedo)
-    return by_type + known * (background_albedo - by_type)
+    drying = maximum(0.0, minimum(x.wet_soil_albedo, ALBEDO.dry_excess - ALBEDO.by_water * x.soil_water))
+    soil_albedo = TILES.solar_spectrum * (x.wet_soil_albedo + drying)
+    bare = 1.0 - tiles.low_vegetation - tiles.high_vegetation
+    by_type = tiles.low_vegetation * x.low_albedo + tiles.high_vegetation * x.high_albedo + bare * soil_albedo
+    known = unit_interval(1.0 + x.background_albedo)
+    return by_type + known * (x.background_albedo - by_type)
 
 
 @gtx.field_operator
-def mean_albedo(
-    low: Values,
-    high: Values,
-    soil: Values,
-    open_snow: Values,
-    shaded_snow: Values,
-    streets: Values,
-    open_lake: Values,
-    frozen_lake: Values,
-    high_vegetation: Values,
-    background: Values,
-    town: Values,
-    forest_snow_albedo: Values,
-    snow_albedo: Values,
-    soil_temperature: Values,
-) -> Values:
-    """Albedo of the grid box for diffuse radiation.
+def mean_albedo(x: Surface, tiles: Tiles, background: Values) -> Values:
+    """Albedo of the grid box for diffuse radiation; background: of `snow_free_albedo`.
 
-    Args:
-        low ... frozen_lake, high_vegetation: of `tile_shares`. background: of `snow_free_albedo`.
-        forest_snow_albedo: by vegetation type (`ecland_surface_tables`).
-        snow_albedo: of snow in the open. soil_temperature: of the uppermost layer, K, taken for that of lake ice.
+    The uppermost soil layer's temperature is taken for that of lake ice.
     """
     # Half of a town's snow is as that of forests, half is swept.
-    forest = high_vegetation * (1.0 - town)
-    swept = 0.5 * (TILES.albedo_town - forest_snow_albedo) * town / maximum(TILES.tiny, forest + town)
-    coldness = (minimum(TILES.melting, soil_temperature) - TILES.melting) / TILES.melting
+    forest = tiles.high_vegetation * (1.0 - x.town)
+    swept = 0.5 * (TILES.albedo_town - x.forest_snow_albedo) * x.town / maximum(TILES.tiny, forest + x.town)
+    coldness = (minimum(TILES.melting, x.soil_temperature) - TILES.melting) / TILES.melting
     return (
-        (low + high + soil) * background
-        + open_snow * snow_albedo
-        + shaded_snow * (forest_snow_albedo + swept)
-        + streets * TILES.albedo_town
-        + open_lake * TILES.albedo_water
-        + frozen_lake * (ALBEDO.ice_cold - ALBEDO.ice_melting * exp(ALBEDO.ice_by_coldness * coldness))
+        (tiles.low + tiles.high + tiles.soil) * background
+        + tiles.open_snow * x.snow_albedo
+        + tiles.shaded_snow * (x.forest_snow_albedo + swept)
+        + tiles.streets * TILES.albedo_town
+        + tiles.open_lake * TILES.albedo_water
+        + tiles.frozen_lake * (ALBEDO.ice_cold - ALBEDO.ice_melting * exp(ALBEDO.ice_by_coldness * coldness))
     )
 
 
 @gtx.field_operator
-def emission_and_evaporation(
-    low: Values,
-    high: Values,
-    soil: Values,
-    open_snow: Values,
-    shaded_snow: Values,
-    streets: Values,
-    open_lake: Values,
-    frozen_lake: Values,
-    background: Values,
-    field_capacity: Values,
-    wilting_point: Values,
-    longwave_down: Values,
-    soil_water: Values,
-    skin_temperature: Values,
-    latent_heat: Values,
-) -> tuple[Values, Values, Values]:
+def emission_and_evaporation(x: Surface, tiles: Tiles, background: Values) -> tuple[Values, Values, Values]:
     """Emissivity, upwelling long-wave radiation (W m-2) and evaporation (kg m-2 s-1, positive upward).
 
     Args:
-        low ... frozen_lake: of `tile_shares`. background: of `snow_free_albedo`.
-        field_capacity, wilting_point, soil_water: volumetric, m3 m-3, soil_water of the uppermost layer.
-        longwave_down: W m-2. skin_temperature: K. latent_heat: positive downward, W m-2.
+        background: of `snow_free_albedo`.
     """
-    moisture = unit_interval((soil_water - wilting_point) / maximum(TILES.tiny, field_capacity - wilting_point))
+    available = (x.soil_water - x.wilting_point) / maximum(TILES.tiny, x.field_capacity - x.wilting_point)
+    moisture = unit_interval(available)
     land = TILES.emissivity_desert + moisture * (TILES.emissivity_land - TILES.emissivity_desert)
-    # Bare soil with an albedo above 0.3 is desert; written without a branch.
+    # Written without a branch.
     desert = unit_interval(ALBEDO.desert_sharpness * (background - ALBEDO.desert))
     bare = land + desert * (TILES.emissivity_desert - land)
     emissivity = (
-        (low + high + shaded_snow) * land
-        + soil * bare
-        + (open_snow + frozen_lake) * TILES.emissivity_snow
-        + streets * TILES.emissivity_town
-        + open_lake * TILES.emissivity_water
+        (tiles.low + tiles.high + tiles.shaded_snow) * land
+        + tiles.soil * bare
+        + (tiles.open_snow + tiles.frozen_lake) * TILES.emissivity_snow
+        + tiles.streets * TILES.emissivity_town
+        + tiles.open_lake * TILES.emissivity_water
     )
-    squared = skin_temperature * skin_temperature
-    longwave_up = emissivity * TILES.stefan_boltzmann * squared * squared + (1.0 - emissivity) * longwave_down
+    squared = x.skin_temperature * x.skin_temperature
+    longwave_up = emissivity * TILES.stefan_boltzmann * squared * squared + (1.0 - emissivity) * x.longwave_down
     # Snow and ice sublimate, the rest evaporates, taken in proportion to their shares: ecLand does so by tile.
-    latent = TILES.vaporisation + (open_snow + shaded_snow + frozen_lake) * TILES.fusion
-    return emissivity, longwave_up, (0.0 - latent_heat) / latent
+    latent = TILES.vaporisation + (tiles.open_snow + tiles.shaded_snow + tiles.frozen_lake) * TILES.fusion
+    return emissivity, longwave_up, (0.0 - x.latent_heat) / latent
 
 
 @gtx.field_operator
-def tile_weights(
-    low_vegetation: Values,
-    high_vegetation: Values,
-    town: Values,
-    snow_water: Values,
-    snow_density: Values,
-    eastward_wind: Values,
-    northward_wind: Values,
-) -> tuple[Values, Values, Values, Values]:
-    """What roughness lengths are mixed with.
-
-    Args:
-        snow_water: m of water, mean over the grid box. snow_density: kg m-3.
-
-    Returns:
-        Weight of deep snow against the low vegetation and soil that rise out of a shallow one (1 from 0.25 m on); of
-        low vegetation against soil; of towns against forests; friction velocity over water (drag coefficient 0.0012).
-    """
-    return (
-        unit_interval(ROUGHNESS.per_deep_snow * snow_water / snow_density),
-        unit_interval(low_vegetation / maximum(TILES.tiny, 1.0 - high_vegetation)),
-        town / maximum(TILES.tiny, high_vegetation + town),
-        ROUGHNESS.root_of_drag * wind_speed(eastward_wind, northward_wind),
+def mixture(x: Surface, tiles: Tiles) -> Mixture:
+    """What roughness lengths are mixed with."""
+    return Mixture(
+        unit_interval(ROUGHNESS.per_deep_snow * x.snow_water / x.snow_density),
+        unit_interval(tiles.low_vegetation / maximum(TILES.tiny, 1.0 - tiles.high_vegetation)),
+        x.town / maximum(TILES.tiny, tiles.high_vegetation + x.town),
+        ROUGHNESS.root_of_drag * wind_speed(x.eastward_wind, x.northward_wind),
     )
 
 
 @gtx.field_operator
-def momentum_roughness(
-    low: Values,
-    high: Values,
-    soil: Values,
-    open_snow: Values,
-    shaded_snow: Values,
-    streets: Values,
-    open_lake: Values,
-    frozen_lake: Values,
-    deep: Values,
-    low_weight: Values,
-    town_weight: Values,
-    water_friction: Values,
-    high_roughness: Values,
-    low_roughness: Values,
-) -> Values:
-    """Roughness length of the grid box for momentum, m: arguments of `tile_shares`, `tile_weights`, and by type (m)."""
-    high_z0 = allowed(high_roughness)
-    low_z0 = allowed(low_roughness)
-    short_z0 = low_weight * low_z0 + (1.0 - low_weight) * TILES.roughness_soil
-    smooth = ROUGHNESS.viscous / water_friction
-    water_z0 = smooth + ROUGHNESS.charnock * water_friction * water_friction / TILES.gravity
+def momentum_roughness(x: Surface, tiles: Tiles, mixed: Mixture) -> Values:
+    """Roughness length of the grid box for momentum, m."""
+    high = allowed(x.high_roughness)
+    short = mixed.low * allowed(x.low_roughness) + (1.0 - mixed.low) * TILES.roughness_soil
+    rough_water = ROUGHNESS.charnock * mixed.water_friction * mixed.water_friction / TILES.gravity
     return roughness_of(
-        blended(low, low_z0)
-        + blended(high, high_z0)
-        + soil * TILES.exchange_soil
-        + blended(open_snow, short_z0 + deep * (TILES.roughness_snow - short_z0))
-        + blended(shaded_snow, high_z0 + town_weight * (TILES.roughness_town - high_z0))
-        + streets * TILES.exchange_town
-        + blended(open_lake, water_z0)
-        + frozen_lake * TILES.exchange_ice
+        blended(tiles.low, allowed(x.low_roughness))
+        + blended(tiles.high, high)
+        + tiles.soil * TILES.exchange_soil
+        + blended(tiles.open_snow, short + mixed.deep * (TILES.roughness_snow - short))
+        + blended(tiles.shaded_snow, high + mixed.town * (TILES.roughness_town - high))
+        + tiles.streets * TILES.exchange_town
+        + blended(tiles.open_lake, ROUGHNESS.viscous / mixed.water_friction + rough_water)
+        + tiles.frozen_lake * TILES.exchange_ice
     )
 
 
@@ -352,39 +289,18 @@ def snow_heat_roughness(friction: Values) -> Values:
 
 
 @gtx.field_operator
-def heat_roughness(
-    low: Values,
-    high: Values,
-    soil: Values,
-    open_snow: Values,
-    shaded_snow: Values,
-    streets: Values,
-    open_lake: Values,
-    frozen_lake: Values,
-    deep: Values,
-    low_weight: Values,
-    town_weight: Values,
-    water_friction: Values,
-    friction: Values,
-    high_roughness: Values,
-    low_roughness: Values,
-    high_roughness_ratio: Values,
-    low_roughness_ratio: Values,
-) -> Values:
-    """Roughness length of the grid box for heat, m.
-
-    Arguments as for `momentum_roughness`; friction: velocity of neutral flow, m s-1; ratios: momentum over heat.
-    """
-    high_z0h = allowed(high_roughness) / high_roughness_ratio
-    low_z0h = allowed(low_roughness) / low_roughness_ratio
-    short_z0h = low_weight * low_z0h + (1.0 - low_weight) * TILES.heat_roughness_soil
+def heat_roughness(x: Surface, tiles: Tiles, mixed: Mixture, friction: Values) -> Values:
+    """Roughness length of the grid box for heat, m, at the friction velocity of neutral flow, m s-1."""
+    high = allowed(x.high_roughness) / x.high_roughness_ratio
+    low = allowed(x.low_roughness) / x.low_roughness_ratio
+    short = mixed.low * low + (1.0 - mixed.low) * TILES.heat_roughness_soil
     return roughness_of(
-        blended(low, low_z0h)
-        + blended(high, high_z0h)
-        + soil * TILES.heat_exchange_soil
-        + blended(open_snow, short_z0h + deep * (snow_heat_roughness(friction) - short_z0h))
-        + blended(shaded_snow, high_z0h + town_weight * (TILES.heat_roughness_town - high_z0h))
-        + streets * TILES.heat_exchange_town
-        + blended(open_lake, ROUGHNESS.viscous_heat / water_friction)
-        + frozen_lake * TILES.exchange_ice
+        blended(tiles.low, low)
+        + blended(tiles.high, high)
+        + tiles.soil * TILES.heat_exchange_soil
+        + blended(tiles.open_snow, short + mixed.deep * (snow_heat_roughness(friction) - short))
+        + blended(tiles.shaded_snow, high + mixed.town * (TILES.heat_roughness_town - high))
+        + tiles.streets * TILES.heat_exchange_town
+        + blended(tiles.open_lake, ROUGHNESS.viscous_heat / mixed.water_friction)
+        + tiles.frozen_lake * TILES.exchange_ice
     )
