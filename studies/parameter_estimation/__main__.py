@@ -25,9 +25,9 @@ import numpy as np
 import xarray as xr
 
 from ailand_gt4py.calibration import report as parameter_report
-from ailand_gt4py.calibration.case import Case, make_case
+from ailand_gt4py.calibration.case import Case, FirstGuess, make_case
 from ailand_gt4py.calibration.estimation import Estimate, Progress, by_gauss_newton
-from ailand_gt4py.calibration.misfit import Misfit, Observations
+from ailand_gt4py.calibration.misfit import Misfit
 from ailand_gt4py.core.times import parse_interval, whole_steps
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.evaluation.figures import style as figure_style
@@ -72,12 +72,9 @@ def absolute_case(model: Model, path: Path, first_guess: np.ndarray, error: floa
         Emulator(model, period.n_columns),
         period,
         tuple(PARAMETERS),
-        OBSERVED,
-        (error,) * len(OBSERVED),
-        first_guess,
-        search=0.5,
+        dict.fromkeys(OBSERVED, error),
+        FirstGuess(first_guess, search=0.5, background=BACKGROUND),
         every=whole_steps(parse_interval(every), period.step, "--every"),
-        background=BACKGROUND,
     )
 
 
@@ -87,7 +84,7 @@ def relative_case(case: Case, site: np.ndarray, member: np.ndarray) -> Case:
     _, run = case.misfit.run(case.first_guess)
     unperturbed = np.array([np.flatnonzero((site == one) & (member == 0))[0] for one in site])
     values = whole.values - whole.values[:, unperturbed] + run[:, unperturbed]
-    observations = Observations(whole.positions, values, whole.errors)
+    observations = dataclasses.replace(whole, values=values)
     given = case.misfit
     misfit = Misfit(given.emulator, case.period, case.positions, observations, given.background, given.sought)
     return dataclasses.replace(case, misfit=misfit)

@@ -11,12 +11,14 @@ from linear_models import linear_model, linear_period
 from random_models import ARCHITECTURES, random_model
 
 from ailand_gt4py.calibration import report as parameter_report
-from ailand_gt4py.calibration.case import Case, make_case
+from ailand_gt4py.calibration.case import Case, FirstGuess, Twin, make_case
 from ailand_gt4py.calibration.estimation import Bounds, Estimate, by_gauss_newton, by_lbfgs
 from ailand_gt4py.calibration.misfit import Background, Misfit, Observations
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.io.period import Period
+from ailand_gt4py.observations.operators import ObservationOperator, model_variables
+from ailand_gt4py.weights.model import Model
 from helpers import small_model
 
 PARAMETERS = ("clim_theta_cap", "clim_theta_pwp")
@@ -31,9 +33,18 @@ def twin(factor: float = 0.8, n_columns: int = 3, **options: object) -> Case:
     model = linear_model()
     period = linear_period(model, n_steps=4, n_columns=n_columns)
     guess = factor * period.static[:, :2]
-    given = {"search": 0.5, "twin_noise": 0.0} | options
-    observed = ("stl1", "slhf", "swvl1")
-    return make_case(emulator_for(model, period), period, PARAMETERS, observed, (0.1, 0.2, 0.3), guess, **given)  # type: ignore[arg-type]
+    given = {"search": 0.5, "background": None, "twin_noise": 0.0, "seed": 0} | options
+    observed = {"stl1": 0.1, "slhf": 0.2, "swvl1": 0.3}
+    first_guess, noise = (
+        FirstGuess(guess, given["search"], given["background"]),
+        Twin(given["twin_noise"], given["seed"]),
+    )
+    return make_case(emulator_for(model, period), period, PARAMETERS, observed, first_guess, twin=noise)
+
+
+def results(model: Model, *positions: int) -> ObservationOperator:
+    """The operator of some states and diagnostics."""
+    return model_variables(model, [(*model.state, *model.diagnostics)[position].name for position in positions])
 
 
 def random_misfit(architecture: str, with_background: bool) -> tuple[Misfit, np.ndarray]:
@@ -56,7 +67,7 @@ def random_misfit(architecture: str, with_background: bool) -> tuple[Misfit, np.
     values = random.normal(size=(n_steps, n_columns, 3))
     values[1, :, 0] = values[3, 2:4] = np.nan
     # Positions 1 and 2 are states, 3 is the first diagnostic.
-    observations = Observations((1, 2, 3), values, np.array([0.5, 0.8, 0.3]))
+    observations = Observations(results(model, 1, 2, 3), values, np.array([0.5, 0.8, 0.3]))
     at = period.static[:, [2, 0]] + 0.1
     background = Background(at + 0.3, np.full_like(at, 0.7)) if with_background else None
     return Misfit(Emulator(model, n_columns, "embedded", "float64"), period, (2, 0), observations, background), at
@@ -159,7 +170,7 @@ def test_parameter_without_effect_is_not_determined_and_does_not_move() -> None:
     names = ("clim_theta_cap", "clim_veg_rsminl")
     guess = 0.8 * period.static[:, [0, 2]]
     case = make_case(
-        emulator_for(model, period), period, names, ("swvl1", "stl1"), (0.1, 0.1), guess, 0.5, twin_noise=0.0
+        emulator_for(model, period), period, names, {"swvl1": 0.1, "stl1": 0.1}, FirstGuess(guess, 0.5), twin=Twin(0.0)
     )
     found = by_gauss_newton(case.misfit, guess, case.bounds)
     known = parameter_report.quality(case, found, 0.02)
@@ -200,11 +211,9 @@ def test_parameter_of_vegetation_that_is_not_there_is_not_sought() -> None:
         emulator_for(model, period),
         period,
         ("clim_veg_rsminh",),
-        ("skt", "slhf"),
-        (0.1, 0.1),
-        guess,
-        0.5,
-        twin_noise=0.0,
+        {"skt": 0.1, "slhf": 0.1},
+        FirstGuess(guess, 0.5),
+        twin=Twin(0.0),
     )
     found = by_gauss_newton(case.misfit, guess, case.bounds, 3)
     known = parameter_report.quality(case, found, 1e9)
@@ -242,7 +251,9 @@ def test_first_guess_must_be_positive_and_sizes_must_fit() -> None:
     period = linear_period(model)
     guess = np.zeros((3, 1))
     with pytest.raises(InputError, match=r"linear\.nc: first guess of 'clim_theta_cap' is 0, expected above 0"):
-        make_case(emulator_for(model, period), period, PARAMETERS[:1], ("swvl1",), (0.1,), guess, 0.5, twin_noise=0.0)
-    few = Observations((0,), np.zeros((2, 3, 1)), np.ones(1))
+        make_case(
+            emulator_for(model, period), period, PARAMETERS[:1], {"swvl1": 0.1}, FirstGuess(guess, 0.5), twin=Twin(0.0)
+        )
+    few = Observations(results(model, 0), np.zeros((2, 3, 1)), np.ones(1))
     with pytest.raises(InputError, match=r"observations: found the shape \(2, 3, 1\), expected \(6, 3, 1\)"):
         Misfit(emulator_for(model, period), period, (0,), few)

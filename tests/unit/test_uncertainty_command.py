@@ -173,7 +173,7 @@ def test_estimate_refuses(bench: Bench, tmp_path: Path, monkeypatch, capsys, wor
 
 def test_observations_of_the_file_are_at_its_labels(bench: Bench) -> None:
     """States at the end of each step, fluxes with the label of its start."""
-    from ailand_gt4py.calibration.case import make_case
+    from ailand_gt4py.calibration.case import FirstGuess, make_case
     from ailand_gt4py.emulator.emulator import Emulator
     from ailand_gt4py.io.period import read_period
     from ailand_gt4py.weights.model_file import read_model
@@ -181,7 +181,9 @@ def test_observations_of_the_file_are_at_its_labels(bench: Bench) -> None:
     model, data = read_model(bench.model), small_dataset(N_TIMES)
     period = read_period(bench.forcing, model, np.dtype("f8"), end=data.time.values[8])
     emulator, guess = Emulator(model, 3, "embedded", "float64"), 0.5 * np.ones((3, 1))
-    case = make_case(emulator, period, ("clim_theta_cap",), ("slhf", "swvl2"), (2.0, 0.1), guess, 0.5, every=2)
+    case = make_case(
+        emulator, period, ("clim_theta_cap",), {"slhf": 2.0, "swvl2": 0.1}, FirstGuess(guess, 0.5), every=2
+    )
     values = case.misfit.observations.values
     assert [one.name for one in case.observed] == ["swvl2", "slhf"]
     assert case.misfit.observations.errors.tolist() == [0.1, 2.0]

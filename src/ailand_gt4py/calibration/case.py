@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,11 +16,13 @@ from ailand_gt4py.calibration.estimation import Bounds
 from ailand_gt4py.calibration.misfit import Background, Misfit, Observations
 from ailand_gt4py.core.amounts import Amount
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.evaluation.runs import label_offset
 from ailand_gt4py.io.column_file import ColumnFile
 from ailand_gt4py.io.period import Period, read_values
 from ailand_gt4py.io.quality import count_outside_training_range
+from ailand_gt4py.observations.operators import model_variables
 from ailand_gt4py.weights.meaning import meaningful_static
 from ailand_gt4py.weights.model import Model, Variable
 
@@ -47,15 +50,15 @@ class Case:
     observed: tuple[Variable, ...]
     misfit: Misfit
     bounds: Bounds
-    file_values: np.ndarray
-    first_guess: np.ndarray
+    file_values: Values
+    first_guess: Values
 
     @property
     def positions(self) -> list[int]:
         """Of the parameters among the static inputs."""
         return self.misfit.parameters
 
-    def outside_training_range(self, values: np.ndarray) -> np.ndarray:
+    def outside_training_range(self, values: Values) -> Values:
         """(n_columns, n_parameters): which of some parameters the model has not been trained on."""
         flags = [
             count_outside_training_range(values[:, k : k + 1], [variable]).flag
@@ -64,84 +67,92 @@ class Case:
         return np.stack(flags, axis=1)
 
 
+class FirstGuess(NamedTuple):
+    """From where parameters are sought.
+
+    Attributes:
+        values: (n_columns, n_parameters), positive.
+        search: parameters are sought within this part of the values below and above them.
+        background: standard deviation of the values, as a part of them; None: the observations alone count.
+    """
+
+    values: Values
+    search: float
+    background: float | None = None
+
+
+class Twin(NamedTuple):
+    """Observations that are the emulator's own, with noise of this part of their errors from this seed."""
+
+    noise: float
+    seed: int = 0
+
+
 def make_case(
     emulator: Emulator,
     period: Period,
     parameters: Sequence[str],
-    observed: Sequence[str],
-    errors: Sequence[float],
-    first_guess: np.ndarray,
-    search: float,
+    observed: Mapping[str, float],
+    first_guess: FirstGuess,
     every: int = 1,
-    background: float | None = None,
-    twin_noise: float | None = None,
-    seed: int = 0,
+    twin: Twin | None = None,
 ) -> Case:
     """Set up an estimation.
 
     Args:
         emulator: for the period's columns. period: the file's; its last window ends at a label of the file.
-        parameters: names of static inputs. observed: names of states or diagnostics.
-        errors: (n_observed,) standard deviations of the observations.
-        first_guess: (n_columns, n_parameters).
-        search: parameters are sought within this part of the first guess below and above it.
-        every: one in so many steps is observed.
-        background: standard deviation of the first guess, as a part of it; None: the observations alone count.
-        twin_noise: None: observations of the file. Otherwise the emulator's own, with noise of this part of ``errors``.
-        seed: of that noise.
+        parameters: names of static inputs.
+        observed: standard deviations of the observations, by name of a state or diagnostic.
+        first_guess: see there. every: one in so many steps is observed.
+        twin: None: observations of the file.
 
     Raises:
         InputError: the file lacks an observed value, or a first guess is not positive.
         RunError: the network cannot be compiled.
     """
-    model = emulator.model
+    model, guess = emulator.model, first_guess.values
     static_names = [variable.name for variable in model.static]
-    results = (*model.state, *model.diagnostics)
-    result_names = [variable.name for variable in results]
     positions = [static_names.index(name) for name in parameters]
-    found = tuple(sorted(result_names.index(name) for name in observed))
-    order = [list(observed).index(result_names[position]) for position in found]
-    sizes = np.asarray(errors, dtype=np.float64)[order]
+    variables = tuple(one for one in (*model.state, *model.diagnostics) if one.name in observed)
+    operator = model_variables(model, [one.name for one in variables])
+    sizes = np.array([observed[one.name] for one in variables], dtype=np.float64)
     file_values = period.static[:, positions].astype(np.float64)
     for k, name in enumerate(parameters):
-        if not (first_guess[:, k] > 0.0).all():
-            raise InputError(f"{period.path}: first guess of '{name}' is {first_guess[:, k].min():g}, expected above 0")
-    nothing = np.full((period.n_steps, period.n_columns, len(found)), np.nan)
-    if twin_noise is None:
-        values = _of_file(period, [results[position] for position in found])
+        if not (guess[:, k] > 0.0).all():
+            raise InputError(f"{period.path}: first guess of '{name}' is {guess[:, k].min():g}, expected above 0")
+    used = np.full((period.n_steps, period.n_columns, len(variables)), np.nan)
+    if twin is None:
+        values = _of_file(period, variables)
     else:
-        _, values = Misfit(emulator, period, positions, Observations(found, nothing, sizes)).run(file_values)
-        values += twin_noise * sizes * np.random.default_rng(seed).standard_normal(values.shape)
-    used = nothing
+        _, values = Misfit(emulator, period, positions, Observations(operator, used, sizes)).run(file_values)
+        values += twin.noise * sizes * np.random.default_rng(twin.seed).standard_normal(values.shape)
     used[every - 1 :: every] = values[every - 1 :: every]
-    scale = np.abs(first_guess)
-    lower, upper = first_guess - search * scale, first_guess + search * scale
-    for k, name in enumerate(parameters):
-        if name in BELOW_POROSITY and POROSITY in static_names:
-            porosity = period.static[:, static_names.index(POROSITY)].astype(np.float64)
-            upper[:, k] = np.minimum(upper[:, k], porosity)
-            lower[:, k] = np.minimum(lower[:, k], porosity)
-    before = None if background is None else Background(first_guess, background * scale)
+    scale = np.abs(guess)
+    background = None if first_guess.background is None else Background(guess, first_guess.background * scale)
+    sought = meaningful_static(model, period.static, parameters)
     return Case(
         model=model,
         period=period,
         parameters=tuple(model.static[position] for position in positions),
-        observed=tuple(results[position] for position in found),
-        misfit=Misfit(
-            emulator,
-            period,
-            positions,
-            Observations(found, used, sizes),
-            before,
-            meaningful_static(model, period.static, parameters),
-        ),
-        bounds=Bounds(lower, upper, scale),
+        observed=variables,
+        misfit=Misfit(emulator, period, positions, Observations(operator, used, sizes), background, sought),
+        bounds=_bounds(period, static_names, parameters, guess, first_guess.search * scale),
         file_values=file_values,
-        first_guess=first_guess,
+        first_guess=guess,
     )
 
 
-def _of_file(period: Period, observed: Sequence[Variable]) -> np.ndarray:
+def _bounds(period: Period, static: Sequence[str], parameters: Sequence[str], guess: Values, reach: Values) -> Bounds:
+    """Within reach of the first guess, and not above porosity where a parameter cannot be."""
+    lower, upper = guess - reach, guess + reach
+    below = [k for k, name in enumerate(parameters) if name in BELOW_POROSITY]
+    if POROSITY in static:
+        porosity = period.static[:, [static.index(POROSITY)]].astype(np.float64)
+        upper[:, below], lower[:, below] = (np.minimum(one[:, below], porosity) for one in (upper, lower))
+    return Bounds(lower, upper, np.abs(guess))
+
+
+def _of_file(period: Period, observed: Sequence[Variable]) -> Values:
     """(n_steps, n_columns, n_observed) of the results of the steps, at the labels that a file keeps them with."""
     fields = [
         read_values(
@@ -152,7 +163,7 @@ def _of_file(period: Period, observed: Sequence[Variable]) -> np.ndarray:
     return np.concatenate(fields, axis=2)
 
 
-def first_guess_of_file(period: Period, model: Model, parameters: Sequence[str], names: dict[str, str]) -> np.ndarray:
+def first_guess_of_file(period: Period, model: Model, parameters: Sequence[str], names: dict[str, str]) -> Values:
     """(n_columns, n_parameters) from a file: a parameter's own values, or those of the variable named for it.
 
     Raises:
@@ -177,13 +188,13 @@ def first_guess_of_file(period: Period, model: Model, parameters: Sequence[str],
     return np.stack(columns, axis=1)
 
 
-def observation_errors(observed: Sequence[Variable], given: Mapping[str, Amount]) -> list[float]:
-    """Standard deviations of observations: those given, otherwise `USUAL_ERRORS`.
+def observation_errors(observed: Sequence[Variable], given: Mapping[str, Amount]) -> dict[str, float]:
+    """Standard deviations of observations by name: those given, otherwise `USUAL_ERRORS`.
 
     Raises:
         InputError: one is neither given nor usual, is relative, or is not above 0.
     """
-    result = []
+    result = {}
     for variable in observed:
         amount = given.get(variable.name)
         size = USUAL_ERRORS.get(variable.units) if amount is None else amount.value
@@ -192,5 +203,5 @@ def observation_errors(observed: Sequence[Variable], given: Mapping[str, Amount]
                 f"errors of observations: found no standard deviation above 0 of '{variable.name}' in "
                 f"{variable.units}, expected one such as {variable.name}=0.01"
             )
-        result.append(size)
+        result[variable.name] = size
     return result

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ailand_gt4py.calibration.misfit import Misfit
+from ailand_gt4py.core.types import Values
 
 #: A column has converged where no parameter moves by more than this part of its scale ...
 MOVES_LESS = 1e-4
@@ -30,11 +31,11 @@ DAMPING_UP, DAMPING_DOWN = 10.0, 5.0
 class Bounds:
     """Within which parameters are sought, and the scale of their changes, (n_columns, n_parameters) each."""
 
-    lower: np.ndarray
-    upper: np.ndarray
-    scale: np.ndarray
+    lower: Values
+    upper: Values
+    scale: Values
 
-    def clip(self, values: np.ndarray) -> np.ndarray:
+    def clip(self, values: Values) -> Values:
         """The values brought within."""
         return np.clip(values, self.lower, self.upper)
 
@@ -50,11 +51,11 @@ class Estimate:
         evaluations: runs of all columns that were made, those backward and of the tangent-linear counted too.
     """
 
-    values: np.ndarray
-    first_misfit: np.ndarray
-    misfit: np.ndarray
-    information: np.ndarray
-    converged: np.ndarray
+    values: Values
+    first_misfit: Values
+    misfit: Values
+    information: Values
+    converged: Values
     evaluations: int
 
 
@@ -84,7 +85,7 @@ def _ignore(progress: Progress) -> None:
 
 def by_gauss_newton(
     misfit: Misfit,
-    first_guess: np.ndarray,
+    first_guess: Values,
     bounds: Bounds,
     iterations: int = 30,
     after_iteration: Callable[[Progress], None] = _ignore,
@@ -124,7 +125,7 @@ def by_gauss_newton(
     return Estimate(values, first, now, information, converged, evaluations)
 
 
-def _progress(done: int, now: np.ndarray, first: np.ndarray, converged: np.ndarray) -> Progress:
+def _progress(done: int, now: Values, first: Values, converged: Values) -> Progress:
     at_first = float(first.sum())
     part = float(now.sum()) / at_first if at_first > 0.0 else 0.0
     return Progress(done, part, int(converged.sum()), len(converged))
@@ -132,12 +133,12 @@ def _progress(done: int, now: np.ndarray, first: np.ndarray, converged: np.ndarr
 
 def _damped_step(
     misfit: Misfit,
-    values: np.ndarray,
-    gradient: np.ndarray,
-    information: np.ndarray,
-    damping: np.ndarray,
+    values: Values,
+    gradient: Values,
+    information: Values,
+    damping: Values,
     bounds: Bounds,
-) -> np.ndarray:
+) -> Values:
     """(n_columns, n_parameters): the step of least misfit of a quadratic with a damped matrix, in scaled parameters."""
     scaled_gradient = gradient * bounds.scale
     matrix = information * bounds.scale[:, :, None] * bounds.scale[:, None, :]
@@ -153,13 +154,13 @@ def _damped_step(
     matrix[held[:, :, None] | held[:, None, :]] = 0.0
     matrix[:, own, own] = np.where(held, 1.0, matrix[:, own, own])
     right = np.where(held, 0.0, -scaled_gradient)
-    step: np.ndarray = np.linalg.solve(matrix, right[:, :, None])[:, :, 0] * bounds.scale
+    step: Values = np.linalg.solve(matrix, right[:, :, None])[:, :, 0] * bounds.scale
     return step
 
 
 def by_lbfgs(
     misfit: Misfit,
-    first_guess: np.ndarray,
+    first_guess: Values,
     bounds: Bounds,
     iterations: int = 200,
     after_iteration: Callable[[Progress], None] = _ignore,
@@ -172,13 +173,13 @@ def by_lbfgs(
     first = now = misfit.value(start)
     runs, done, unfinished = 1, 0, np.zeros(shape[0], dtype=bool)
 
-    def evaluate(scaled: np.ndarray) -> tuple[float, np.ndarray]:
+    def evaluate(scaled: Values) -> tuple[float, Values]:
         nonlocal runs, now
         runs += 2
         now, gradient = misfit.gradient(start + scaled.reshape(shape) * bounds.scale)
         return float(now.sum()), (gradient * bounds.scale).ravel()
 
-    def after(scaled: np.ndarray) -> None:
+    def after(scaled: Values) -> None:
         nonlocal done
         done += 1
         after_iteration(_progress(done, now, first, unfinished))

@@ -9,6 +9,7 @@ import numpy as np
 from ailand_gt4py.calibration.case import Case
 from ailand_gt4py.calibration.estimation import Estimate
 from ailand_gt4py.calibration.report import Quality
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.evaluation.figures import style as figure_style
 from ailand_gt4py.evaluation.figures.style import date_axis, location_text, nearest_column, units_text
 
@@ -39,7 +40,7 @@ def draw(case: Case, found: Estimate, known: Quality, at: tuple[float, float] | 
     return figure
 
 
-def _groups(known: Quality, k: int) -> tuple[tuple[np.ndarray, str, str], ...]:
+def _groups(known: Quality, k: int) -> tuple[tuple[Values, str, str], ...]:
     determined = known.determined[:, k]
     return (determined, DETERMINED_COLOUR, "determined"), (~determined, OTHER_COLOUR, "not determined")
 

@@ -19,9 +19,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.emulator.rollout import Rollout
 from ailand_gt4py.io.period import Period
+from ailand_gt4py.observations.operators import ObservationOperator, Situation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,22 +31,22 @@ class Observations:
     """What runs are compared with.
 
     Attributes:
-        positions: (n_observed,) of the observed variables among states and diagnostics, ascending.
-        values: (n_steps, n_columns, n_observed), of the results of each step; NaN where there is none.
+        operator: from the results of a step to what is observed of them.
+        values: (n_steps, n_columns, n_observed), at the end of each step; NaN where there is none.
         errors: (n_observed,) standard deviations.
     """
 
-    positions: tuple[int, ...]
-    values: np.ndarray
-    errors: np.ndarray
+    operator: ObservationOperator
+    values: Values
+    errors: Values
 
 
 @dataclasses.dataclass(frozen=True)
 class Background:
     """What is known of parameters before: values and standard deviations, (n_columns, n_parameters) each."""
 
-    values: np.ndarray
-    errors: np.ndarray
+    values: Values
+    errors: Values
 
 
 class Misfit:
@@ -70,9 +72,9 @@ class Misfit:
         parameters: Sequence[int],
         observations: Observations,
         background: Background | None = None,
-        sought: np.ndarray | None = None,
+        sought: Values | None = None,
     ) -> None:
-        expected = (period.n_steps, period.n_columns, len(observations.positions))
+        expected = (period.n_steps, period.n_columns, len(observations.operator.observables))
         if observations.values.shape != expected:
             raise InputError(f"observations: found the shape {observations.values.shape}, expected {expected}")
         shape = (period.n_columns, len(parameters))
@@ -81,99 +83,92 @@ class Misfit:
         self.emulator, self.period, self.observations, self.background = emulator, period, observations, background
         self.parameters = list(parameters)
         self.sought = np.ones(shape, dtype=bool) if sought is None else sought
-        self._n_state = len(emulator.model.state)
         self._known = np.isfinite(observations.values)
         self._rollout, self._forcing = Rollout(emulator), list(period.forcing)
 
     @property
-    def counts(self) -> np.ndarray:
+    def counts(self) -> Values:
         """(n_columns,) numbers of observations."""
-        result: np.ndarray = self._known.sum(axis=(0, 2))
+        result: Values = self._known.sum(axis=(0, 2))
         return result
 
-    def static(self, values: np.ndarray) -> np.ndarray:
+    def static(self, values: Values) -> Values:
         """The static inputs with these parameters, of the emulator's type."""
         static = self.period.static.copy()
         static[:, self.parameters] = values
         return static
 
-    def run(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def run(self, values: Values) -> tuple[Values, Values]:
         """States after all steps, (n_steps, n_columns, n_state), and what is compared, as observations."""
         period = self.period
         states, diagnostics = self._rollout.run(self.static(values), self._forcing, period.initial_state)
-        return states, self._observed(states, diagnostics)
+        situations = map(Situation, self._forcing, states, diagnostics)
+        return states, np.stack([self.observations.operator.values(one) for one in situations])
 
-    def value(self, values: np.ndarray) -> np.ndarray:
+    def value(self, values: Values) -> Values:
         """(n_columns,) misfits."""
         _, compared = self.run(values)
         return self._value(compared, values)
 
-    def gradient(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def gradient(self, values: Values) -> tuple[Values, Values]:
         """Misfits (n_columns,) and their gradients (n_columns, n_parameters), by one run and one back through it."""
-        period, static = self.period, self.static(values)
+        period, static, operator = self.period, self.static(values), self.observations.operator
         states, diagnostics = self._rollout.run(static, self._forcing, period.initial_state)
-        compared = self._observed(states, diagnostics)
+        situations = list(map(Situation, self._forcing, states, diagnostics))
+        compared = np.stack([operator.values(one) for one in situations])
         g_states, g_diagnostics = np.zeros_like(states), np.zeros_like(diagnostics)
-        weighted = self._residuals(compared) / self.observations.errors
-        for k, position in enumerate(self.observations.positions):
-            is_state = position < self._n_state
-            (g_states if is_state else g_diagnostics)[:, :, position - (0 if is_state else self._n_state)] = weighted[
-                ..., k
-            ]
+        for step, weighted in enumerate(self._residuals(compared) / self.observations.errors):
+            g_states[step], g_diagnostics[step] = operator.adjoint(situations[step], weighted)
         g_static, _, _ = self._rollout.adjoint(
             static, self._forcing, period.initial_state, g_states, g_diagnostics, g_forcing=_Forgotten()
         )
-        result = np.where(self.sought, g_static[:, self.parameters], 0.0)
-        if self.background is not None:
-            result += (values - self.background.values) / self.background.errors**2
+        result = np.where(self.sought, g_static[:, self.parameters], 0.0) + self._pull(values)
         return self._value(compared, values), result
 
-    def curvature(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def curvature(self, values: Values) -> tuple[Values, Values, Values]:
         """Misfits, gradients and the Fisher information of the observations (n_columns, n_parameters, n_parameters).
 
         By one run, and one of its tangent-linear for each parameter. The background is in misfits and gradients, not in
         the information.
         """
-        emulator, period = self.emulator, self.period
+        emulator, period, observations = self.emulator, self.period, self.observations
         prepared = emulator.prepare_static(self.static(values))
         n_columns, n_parameters = values.shape
+        sizes = emulator.model.sizes
         d_static = np.zeros((n_parameters, *period.static.shape), emulator.dtype)
         d_static[np.arange(n_parameters), :, self.parameters] = 1.0
-        d_state = np.zeros((n_parameters, *period.initial_state.shape), emulator.dtype)
-        compared = np.empty(self.observations.values.shape)
+        d_state = np.zeros((n_columns, n_parameters, sizes.state), emulator.dtype)
+        d_diagnostics = np.zeros((n_columns, n_parameters, sizes.diagnostics), emulator.dtype)
+        compared = np.empty(observations.values.shape)
         gradient = np.zeros(values.shape)
         information = np.zeros((n_columns, n_parameters, n_parameters))
-        sensitivity = np.empty((n_columns, len(self.observations.positions), n_parameters))
         state = period.initial_state
         # All parameters go along with one run; `Rollout.tangent_linear` would make it anew for each.
         for step, forcing in enumerate(self._forcing):
             for k in range(n_parameters):
-                d_state[k], d_diagnostics = emulator.tangent_linear(
-                    prepared, forcing, state, d_static[k], None, d_state[k]
+                d_state[:, k], d_diagnostics[:, k] = emulator.tangent_linear(
+                    prepared, forcing, state, d_static[k], None, d_state[:, k]
                 )
-                sensitivity[:, :, k] = self._observed(d_state[k], d_diagnostics) * self.sought[:, k, None]
             state, diagnostics = emulator.step(prepared, forcing, state)
-            compared[step] = self._observed(state, diagnostics)
-            scaled = sensitivity / self.observations.errors[:, None]
-            scaled[~self._known[step]] = 0.0
-            gradient += np.einsum("cok,co->ck", scaled, self._residuals(compared[step], step))
-            information += np.einsum("coj,cok->cjk", scaled, scaled)
-        if self.background is not None:
-            gradient += (values - self.background.values) / self.background.errors**2
-        return self._value(compared, values), gradient, information
+            situation = Situation(forcing, state, diagnostics)
+            compared[step] = observations.operator.values(situation)
+            sensitivity = observations.operator.tangent(situation, d_state, d_diagnostics) * self.sought[:, :, None]
+            scaled = np.where(self._known[step][:, None], sensitivity, 0.0) / observations.errors
+            gradient += np.einsum("cko,co->ck", scaled, self._residuals(compared[step], step))
+            information += np.einsum("cjo,cko->cjk", scaled, scaled)
+        return self._value(compared, values), gradient + self._pull(values), information
 
-    def _observed(self, state: np.ndarray, diagnostics: np.ndarray) -> np.ndarray:
-        positions = [position for position in self.observations.positions if position < self._n_state]
-        rest = [position - self._n_state for position in self.observations.positions if position >= self._n_state]
-        return np.concatenate([state[..., positions], diagnostics[..., rest]], axis=-1, dtype=np.float64)
+    def _pull(self, values: Values) -> Values | float:
+        """The gradient of the distance from the background."""
+        return 0.0 if self.background is None else (values - self.background.values) / self.background.errors**2
 
-    def _residuals(self, compared: np.ndarray, step: int | slice = slice(None)) -> np.ndarray:
+    def _residuals(self, compared: Values, step: int | slice = slice(None)) -> Values:
         """Run minus observations in standard deviations, of one step or all; 0 where there is none."""
         difference = compared - self.observations.values[step]
-        result: np.ndarray = np.where(self._known[step], difference, 0.0) / self.observations.errors
+        result: Values = np.where(self._known[step], difference, 0.0) / self.observations.errors
         return result
 
-    def _value(self, compared: np.ndarray, values: np.ndarray) -> np.ndarray:
+    def _value(self, compared: Values, values: Values) -> Values:
         result = 0.5 * np.square(self._residuals(compared)).sum(axis=(0, 2))
         if self.background is not None:
             distance = (values - self.background.values) / self.background.errors
@@ -184,5 +179,5 @@ class Misfit:
 class _Forgotten:
     """Takes the gradient with respect to the forcing, which nobody asks for."""
 
-    def __setitem__(self, step: int, values: np.ndarray) -> None:
+    def __setitem__(self, step: int, values: Values) -> None:
         pass

@@ -12,6 +12,7 @@ import xarray as xr
 from ailand_gt4py.calibration.case import Case
 from ailand_gt4py.calibration.estimation import Estimate
 from ailand_gt4py.core.text_table import aligned
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.evaluation.scores.groups import Grouping
 from ailand_gt4py.evaluation.scores.moments import rmse
 from ailand_gt4py.io.whole_files import columns, field, texts, write_netcdf
@@ -36,14 +37,14 @@ class Quality:
         outside: where the estimate is outside the range of the training. at_bound: at the edge of what was sought.
     """
 
-    deviations: np.ndarray
-    relative: np.ndarray
-    determined: np.ndarray
-    outside: np.ndarray
-    at_bound: np.ndarray
+    deviations: Values
+    relative: Values
+    determined: Values
+    outside: Values
+    at_bound: Values
 
 
-def deviations(information: np.ndarray, scale: np.ndarray) -> np.ndarray:
+def deviations(information: Values, scale: Values) -> Values:
     """Standard deviations from Fisher information: square roots of the diagonal of its inverse.
 
     Args:
@@ -116,7 +117,7 @@ def table(case: Case, found: Estimate, known: Quality, tolerance: float) -> str:
     )
 
 
-def _correlation(one: np.ndarray, other: np.ndarray) -> str:
+def _correlation(one: Values, other: Values) -> str:
     if one.size < 3 or one.std() == 0.0 or other.std() == 0.0:
         return "-"
     return f"{np.corrcoef(one, other)[0, 1]:.3f}"

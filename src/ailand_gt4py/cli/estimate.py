@@ -90,7 +90,7 @@ def run(options: Options) -> None:
 
 
 def _case(options: Options, model: Model, period: Period) -> Case:
-    from ailand_gt4py.calibration.case import first_guess_of_file, make_case, observation_errors
+    from ailand_gt4py.calibration.case import FirstGuess, Twin, first_guess_of_file, make_case, observation_errors
     from ailand_gt4py.emulator.emulator import Emulator
     from ailand_gt4py.sensitivity.quantities import TYPES
 
@@ -109,12 +109,8 @@ def _case(options: Options, model: Model, period: Period) -> Case:
         Emulator(model, period.n_columns, options.backend, options.precision),
         period,
         parameters,
-        observed,
         observation_errors([results[name] for name in observed], options.observe_errors),
-        guess * options.first_guess_factor,
-        options.search,
+        FirstGuess(guess * options.first_guess_factor, options.search, options.background),
         whole_steps(options.every, period.step, "--every"),
-        options.background,
-        options.noise if options.observations == "twin" else None,
-        options.seed,
+        Twin(options.noise, options.seed) if options.observations == "twin" else None,
     )
