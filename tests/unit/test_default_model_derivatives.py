@@ -5,6 +5,7 @@ In one file, so that what they compile is compiled once.
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,8 @@ def of_file(path: Path, every: int) -> tuple[derivatives.Derivatives, np.ndarray
     states = derivatives.states_of_file(period, model, steps)
     chosen = quantities.choose_outputs(model, None), quantities.choose_inputs(model, INPUTS)
     rain = period.forcing[steps][..., [variable.name for variable in model.forcing].index("met_rainf")]
-    return derivatives.derivatives(period, model, steps, states, *chosen), rain > 0.0
+    found = derivatives.derivatives(functools.partial(ailand_gt4py.Emulator, model), period, steps, states, *chosen)
+    return found, rain > 0.0
 
 
 def check_physics(found: derivatives.Derivatives, rains: np.ndarray) -> None:

@@ -120,7 +120,7 @@ def test_run_starts_from_the_file_and_leaves_it(bench: Bench) -> None:
     assert steps.tolist() == [0, 3, 6, 9]
     of_file = derivatives.states_of_file(period, model, steps)
     done: list[int] = []
-    of_run = derivatives.states_of_run(period, model, steps, "embedded", "float32", done.append)
+    of_run = derivatives.states_of_run(Emulator(model, 3, "embedded"), period, steps, done.append)
     assert done == list(range(1, 11))
     np.testing.assert_array_equal(of_run[0], of_file[0])
     emulator = Emulator(model, period.n_columns, "embedded")
@@ -137,10 +137,13 @@ def test_blocks_do_not_change_the_values(bench: Bench, monkeypatch: pytest.Monke
     steps = derivatives.sampled(period.n_steps, 1)
     states = derivatives.states_of_file(period, model, steps)
     chosen = quantities.choose_outputs(model, "stl1,skt"), quantities.choose_inputs(model, "stl1,met_tair")
-    how = {"backend": "embedded", "precision": "float64"}
-    whole = derivatives.derivatives(period, model, steps, states, *chosen, **how)
+
+    def make_emulator(n_columns: int) -> Emulator:
+        return Emulator(model, n_columns, "embedded", "float64")
+
+    whole = derivatives.derivatives(make_emulator, period, steps, states, *chosen)
     monkeypatch.setattr(derivatives, "BLOCK_COLUMNS", 15)  # 5 points at once, 12 in all
-    parts = derivatives.derivatives(period, model, steps, states, *chosen, **how)
+    parts = derivatives.derivatives(make_emulator, period, steps, states, *chosen)
     np.testing.assert_allclose(parts.values, whole.values, rtol=1e-12)
     np.testing.assert_array_equal(parts.outside, whole.outside)
     np.testing.assert_allclose(

@@ -53,8 +53,7 @@ def deviations(information: Values, scale: Values) -> Values:
     Returns:
         (n_columns, n); infinite for a parameter that has part in a direction without information.
     """
-    scaled = information * scale[:, :, None] * scale[:, None, :]
-    values, vectors = np.linalg.eigh(scaled)
+    values, vectors = np.linalg.eigh(_scaled(information, scale))
     is_empty = values <= LEAST_INFORMATION * np.maximum(values[:, -1:], 1e-300)
     variances = np.einsum("cij,cj->ci", vectors**2, 1.0 / np.where(is_empty, np.inf, values))
     touched = (vectors**2 * is_empty[:, None]).sum(axis=2) > 1e-6
@@ -151,7 +150,6 @@ def write(path: Path, case: Case, found: Estimate, known: Quality, attributes: d
         RunError: writing failed.
     """
     period = case.period
-
     data = xr.Dataset(attrs=attributes)
     data.update(columns(period.x, period.latitude, period.longitude))
     for k, variable in enumerate(case.parameters):
@@ -169,29 +167,31 @@ def write(path: Path, case: Case, found: Estimate, known: Quality, attributes: d
             ("_at_bound", known.at_bound, "whether the estimate is at the edge of the search"),
             ("_outside_training_range", known.outside, "whether the estimate is outside the range of the training"),
         ):
-            data[f"{variable.name}{suffix}"] = field(
-                ("x",), flags[:, k].astype(np.uint8), f"{text}: {what}", "1",
-                flag_values=np.array([0, 1], np.uint8), flag_meanings="no yes",
-            )  # fmt: skip
+            data[f"{variable.name}{suffix}"] = _flag(flags[:, k], f"{text}: {what}")
     for name, values, what in (
         ("misfit_first_guess", found.first_misfit, "misfit of the run with the first guess"),
         ("misfit", found.misfit, "misfit of the run with the estimate"),
         ("observations", case.misfit.counts.astype(np.float64), "number of observed values"),
     ):
         data[name] = field(("x",), values, what, "1")
-    data["converged"] = field(
-        ("x",), found.converged.astype(np.uint8), "whether the search ended by itself", "1",
-        flag_values=np.array([0, 1], np.uint8), flag_meanings="no yes",
-    )  # fmt: skip
-    names = [variable.name for variable in case.parameters]
+    data["converged"] = _flag(found.converged, "whether the search ended by itself")
     for dimension in ("parameter", "other_parameter"):
-        data[dimension] = texts(dimension, names, "name of a parameter")
-    scaled = found.information * case.bounds.scale[:, :, None] * case.bounds.scale[:, None, :]
+        data[dimension] = texts(dimension, [variable.name for variable in case.parameters], "name of a parameter")
     data["information"] = field(
-        ("x", "parameter", "other_parameter"), scaled,
+        ("x", "parameter", "other_parameter"), _scaled(found.information, case.bounds.scale),
         "Fisher information of the observations about the parameters in units of their first guesses", "1",
     )  # fmt: skip
     write_netcdf(path, data)
+
+
+def _flag(flags: Values, long_name: str) -> xr.Variable:
+    meaning = {"flag_values": np.array([0, 1], np.uint8), "flag_meanings": "no yes"}
+    return field(("x",), flags.astype(np.uint8), long_name, "1", **meaning)
+
+
+def _scaled(information: Values, scale: Values) -> Values:
+    """Information about parameters in units of their scales."""
+    return information * scale[:, :, None] * scale[:, None, :]
 
 
 def groupings_of(path: Path, wanted: Sequence[str] = ("climate",)) -> list[Grouping]:

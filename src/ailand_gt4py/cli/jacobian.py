@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from ailand_gt4py.cli.period import PeriodOptions
 from ailand_gt4py.core.option_types import Interval, Names, Time
@@ -48,6 +48,7 @@ def run(options: Options) -> None:
         RunError: the network cannot be compiled, or writing fails.
     """
     # Only now: `--help` must not wait for GT4Py.
+    from ailand_gt4py.emulator.emulator import Emulator
     from ailand_gt4py.io.whole_files import write_figure
     from ailand_gt4py.sensitivity import derivatives, figure, output, quantities, summary
     from ailand_gt4py.weights.model_file import read_model
@@ -59,7 +60,10 @@ def run(options: Options) -> None:
     every = whole_steps(options.every, step_of(model.step_seconds), "--every")
     period = options.read(model, options.end)
     steps = derivatives.sampled(period.n_steps, every)
-    how: dict[str, Any] = {"backend": options.backend, "precision": options.precision}
+
+    def make_emulator(n_columns: int) -> Emulator:
+        return Emulator(model, n_columns, options.backend, options.precision)
+
     options.say(
         f"{options.file}: {period.n_columns} columns, {len(steps)} steps from {time_text(period.times[steps[0]])} to "
         f"{time_text(period.times[steps[-1]])}; {len(outputs)} outputs by {len(inputs)} inputs"
@@ -69,12 +73,12 @@ def run(options: Options) -> None:
     else:
         with options.progress(int(steps[-1]) + 1, period.n_columns) as bar:
             states = derivatives.states_of_run(
-                period, model, steps, **how, after_step=lambda done: bar.advance(done, period.ends[done - 1])
+                make_emulator(period.n_columns), period, steps, lambda done: bar.advance(done, period.ends[done - 1])
             )
     with options.progress(len(steps), period.n_columns) as bar:
         found = derivatives.derivatives(
-            period, model, steps, states, outputs, inputs, **how,
-            after_points=lambda done: bar.advance(done, period.times[steps[done - 1]]),
+            make_emulator, period, steps, states, outputs, inputs,
+            lambda done: bar.advance(done, period.times[steps[done - 1]]),
         )  # fmt: skip
     print(summary.table(summary.strongest(found)))
     if options.output is not None:

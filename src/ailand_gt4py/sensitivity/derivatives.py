@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.emulator.emulator import Emulator, Precision
+from ailand_gt4py.core.types import Values
+from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.io.period import Period, read_values
 from ailand_gt4py.io.quality import count_outside_training_range
 from ailand_gt4py.sensitivity.masks import meaningful
@@ -37,14 +37,14 @@ class Derivatives:
 
     outputs: tuple[Quantity, ...]
     inputs: tuple[Quantity, ...]
-    times: np.ndarray
-    latitude: np.ndarray
-    longitude: np.ndarray
-    values: np.ndarray
-    input_spread: np.ndarray
-    outside: np.ndarray
+    times: Values
+    latitude: Values
+    longitude: Values
+    values: Values
+    input_spread: Values
+    outside: Values
 
-    def of(self, output: str, by: str) -> np.ndarray:
+    def of(self, output: str, by: str) -> Values:
         """(n_points, n_columns) of one pair.
 
         Raises:
@@ -53,7 +53,7 @@ class Derivatives:
         position = self.positions(output, by)
         if position is None:
             raise InputError(f"derivative of '{output}' by '{by}': expected a pair that was computed")
-        result: np.ndarray = self.values[position]
+        result: Values = self.values[position]
         return result
 
     def positions(self, output: str, by: str) -> tuple[int, int] | None:
@@ -61,18 +61,18 @@ class Derivatives:
         outputs, inputs = [one.name for one in self.outputs], [one.name for one in self.inputs]
         return (outputs.index(output), inputs.index(by)) if output in outputs and by in inputs else None
 
-    def normalised(self, output: int, by: int) -> np.ndarray:
+    def normalised(self, output: int, by: int) -> Values:
         """(n_points, n_columns) of one pair, by positions: standard deviations per standard deviation."""
-        result: np.ndarray = self.values[output, by] * self.input_spread[by] / self.outputs[output].spread
+        result: Values = self.values[output, by] * self.input_spread[by] / self.outputs[output].spread
         return result
 
 
-def sampled(n_steps: int, every: int) -> np.ndarray:
+def sampled(n_steps: int, every: int) -> Values:
     """Steps at which derivatives are taken."""
     return np.arange(0, n_steps, every)
 
 
-def states_of_file(period: Period, model: Model, steps: np.ndarray) -> np.ndarray:
+def states_of_file(period: Period, model: Model, steps: Values) -> Values:
     """(n_points, n_columns, n_state): the file's own states at the starts of some steps.
 
     Raises:
@@ -84,19 +84,13 @@ def states_of_file(period: Period, model: Model, steps: np.ndarray) -> np.ndarra
 
 
 def states_of_run(
-    period: Period,
-    model: Model,
-    steps: np.ndarray,
-    backend: Any,
-    precision: Precision,
-    after_step: Callable[[int], None],
-) -> np.ndarray:
+    emulator: Emulator, period: Period, steps: Values, after_step: Callable[[int], None] = lambda done: None
+) -> Values:
     """(n_points, n_columns, n_state): states of the emulator's own run from the file's first state.
 
     Args:
-        after_step: called with the number of steps that are done.
+        emulator: for the period's columns. after_step: called with the number of steps that are done.
     """
-    emulator = Emulator(model, period.n_columns, backend, precision)
     prepared = emulator.prepare_static(period.static)
     state, kept = period.initial_state, np.empty((len(steps), *period.initial_state.shape), period.forcing.dtype)
     positions = {int(step): position for position, step in enumerate(steps)}
@@ -109,19 +103,18 @@ def states_of_run(
 
 
 def derivatives(
+    make_emulator: Callable[[int], Emulator],
     period: Period,
-    model: Model,
-    steps: np.ndarray,
-    states: np.ndarray,
+    steps: Values,
+    states: Values,
     outputs: Sequence[Quantity],
     inputs: Sequence[Quantity],
-    backend: Any = "dace_cpu",
-    precision: Precision = "float32",
     after_points: Callable[[int], None] = lambda done: None,
 ) -> Derivatives:
     """Derivatives at some steps of all columns.
 
     Args:
+        make_emulator: for a number of columns.
         steps: (n_points,) of the period. states: (n_points, n_columns, n_state) at their starts.
         outputs, inputs: wanted.
         after_points: called with the number of points in time that are done.
@@ -132,45 +125,23 @@ def derivatives(
     """
     n_points, n_columns = states.shape[:2]
     shape = (len(outputs), len(inputs), n_points, n_columns)
-    size = float(np.prod(shape, dtype=np.float64)) * states.dtype.itemsize
-    if size > LARGEST_BYTES:
-        raise InputError(
-            f"{len(outputs)} x {len(inputs)} derivatives of {n_columns} columns at {n_points} times need "
-            f"{size / 2**30:.1f} GiB, expected at most {LARGEST_BYTES / 2**30:.0f}; choose outputs and inputs "
-            "(--outputs, --inputs) or fewer times (--every)"
-        )
+    _require_memory(shape, states.dtype.itemsize)
     values = np.empty(shape, states.dtype)
     spread = np.empty(shape[1:], states.dtype)
     outside = np.empty(shape[2:], dtype=bool)
     at_once = max(1, min(n_points, BLOCK_COLUMNS // n_columns))
-    emulator = Emulator(model, n_columns * at_once, backend, precision)
+    emulator = make_emulator(n_columns * at_once)
     static = np.tile(period.static, (at_once, 1))
-    outside_static = count_outside_training_range(period.static, model.static).flag
     for first in range(0, n_points, at_once):
         # The last block is filled up with its own last point.
         points = np.minimum(np.arange(first, first + at_once), n_points - 1)
-        count = min(at_once, n_points - first)
         forcing = period.forcing[steps[points]].reshape(len(static), -1)
-        state = states[points].reshape(len(static), -1)
-        new_state, _ = emulator.step(static, forcing, state)
-        jacobian = emulator.jacobian(
-            static, forcing, state, [one.name for one in outputs], [one.name for one in inputs]
-        )
-        block = np.moveaxis(jacobian, 0, 2)
-        of_output, of_input = meaningful(outputs, inputs, model, static, forcing, state, new_state)
-        block[~(of_output[:, None] & of_input[None]) | ~np.isfinite(block)] = np.nan
-        shaped = block.reshape(len(outputs), len(inputs), at_once, n_columns)
-        values[:, :, first : first + count] = shaped[:, :, :count]
-        groups = {"static": static, "forcing": forcing, "state": state}
-        for position, one in enumerate(inputs):
-            at = one.spread_at(groups[one.group][:, one.position]).reshape(at_once, n_columns)
-            spread[position, first : first + count] = at[:count]
-        flags = (
-            count_outside_training_range(forcing, model.forcing).flag
-            | count_outside_training_range(state, model.state).flag
-        ).reshape(at_once, n_columns)
-        outside[first : first + count] = flags[:count] | outside_static
-        after_points(first + count)
+        block = _block(emulator, (static, forcing, states[points].reshape(len(static), -1)), outputs, inputs)
+        here = slice(first, min(first + at_once, n_points))
+        for target, found in zip((values, spread, outside), block, strict=True):
+            by_point = found.reshape(*found.shape[:-1], at_once, n_columns)
+            target[..., here, :] = by_point[..., : here.stop - first, :]
+        after_points(here.stop)
     return Derivatives(
         outputs=tuple(outputs),
         inputs=tuple(inputs),
@@ -181,3 +152,37 @@ def derivatives(
         input_spread=spread,
         outside=outside,
     )
+
+
+def _require_memory(shape: tuple[int, ...], itemsize: int) -> None:
+    size = float(np.prod(shape, dtype=np.float64)) * itemsize
+    if size > LARGEST_BYTES:
+        n_outputs, n_inputs, n_points, n_columns = shape
+        raise InputError(
+            f"{n_outputs} x {n_inputs} derivatives of {n_columns} columns at {n_points} times need "
+            f"{size / 2**30:.1f} GiB, expected at most {LARGEST_BYTES / 2**30:.0f}; choose outputs and inputs "
+            "(--outputs, --inputs) or fewer times (--every)"
+        )
+
+
+def _block(
+    emulator: Emulator,
+    arrays: tuple[Values, Values, Values],
+    outputs: Sequence[Quantity],
+    inputs: Sequence[Quantity],
+) -> tuple[Values, Values, Values]:
+    """Derivatives, spreads of the inputs, and which columns are out of the training's range; columns last.
+
+    Args:
+        arrays: static inputs, forcing and state of the emulator's columns.
+    """
+    model, (static, forcing, state) = emulator.model, arrays
+    new_state, _ = emulator.step(static, forcing, state)
+    jacobian = emulator.jacobian(static, forcing, state, [one.name for one in outputs], [one.name for one in inputs])
+    values = np.moveaxis(jacobian, 0, 2)
+    of_output, of_input = meaningful(outputs, inputs, model, static, forcing, state, new_state)
+    values[~(of_output[:, None] & of_input[None]) | ~np.isfinite(values)] = np.nan
+    groups = {"static": static, "forcing": forcing, "state": state}
+    spread = np.stack([one.spread_at(groups[one.group][:, one.position]) for one in inputs])
+    flags = [count_outside_training_range(groups[name], getattr(model, name)).flag for name in groups]
+    return values, spread, np.logical_or.reduce(flags)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.evaluation.figures import style as figure_style
 from ailand_gt4py.evaluation.figures.space import draw_map, map_extent, map_shrink
 from ailand_gt4py.evaluation.figures.style import date_axis, location_text, nearest_column, units_text
@@ -118,7 +119,7 @@ def _edges(groups: Sequence[str]) -> list[float]:
     return [position - 0.5 for position in range(1, len(groups)) if groups[position] != groups[position - 1]]
 
 
-def running_mean(times: np.ndarray, values: np.ndarray, days: float) -> np.ndarray:
+def running_mean(times: Values, values: Values, days: float) -> Values:
     """Means of what is finite within half of ``days`` of each time; NaN where nothing is."""
     when = (times - times[0]) / np.timedelta64(1, "D")
     known = np.isfinite(values)
@@ -126,7 +127,7 @@ def running_mean(times: np.ndarray, values: np.ndarray, days: float) -> np.ndarr
     count = np.concatenate([[0], np.cumsum(known)])
     first, last = np.searchsorted(when, when - 0.5 * days), np.searchsorted(when, when + 0.5 * days, side="right")
     number = count[last] - count[first]
-    result: np.ndarray = np.where(number > 0, (total[last] - total[first]) / np.maximum(number, 1), np.nan)
+    result: Values = np.where(number > 0, (total[last] - total[first]) / np.maximum(number, 1), np.nan)
     return result
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.names import listed_names
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.weights.model import Model, Variable
 from ailand_gt4py.weights.variables import CATALOGUE
 
@@ -51,7 +52,7 @@ class Quantity:
         """
         return self.variable.normalisation.scale
 
-    def spread_at(self, values: np.ndarray) -> np.ndarray:
+    def spread_at(self, values: Values) -> Values:
         """The scale in the variable's units where it has these values."""
         one = np.full_like(values, self.spread)
         return one * np.abs(values) if self.variable.normalisation.is_logarithmic else one

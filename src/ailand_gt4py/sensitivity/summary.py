@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 
 from ailand_gt4py.core.text_table import aligned
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.sensitivity.composites import mean
 from ailand_gt4py.sensitivity.derivatives import Derivatives
 from ailand_gt4py.sensitivity.quantities import units_of_derivative
@@ -38,7 +39,7 @@ class PairSummary:
     count: int
 
 
-def normalised_means(found: Derivatives) -> np.ndarray:
+def normalised_means(found: Derivatives) -> Values:
     """(n_outputs, n_inputs) means of normalised derivatives; NaN where there is no value."""
     result = np.empty((len(found.outputs), len(found.inputs)))
     for output in range(len(found.outputs)):
