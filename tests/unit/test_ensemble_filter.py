@@ -98,7 +98,7 @@ def test_relaxation_gives_spread_back_and_leaves_the_mean(relaxation: float) -> 
 def test_arguments_that_do_not_fit_are_named(change: dict, message: str) -> None:
     arguments = {
         "members": np.ones((4, 2, 3)),
-        "seen": np.ones((4, 2, 2)),
+        "equivalents": np.ones((4, 2, 2)),
         "observations": np.ones((2, 2)),
         "errors": np.ones(2),
         "used": np.ones((2, 2), dtype=bool),

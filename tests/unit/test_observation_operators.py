@@ -77,6 +77,13 @@ OPERATORS = {
     ),
 }
 
+# Every other kind that there is.
+for _kind in registry.kinds():
+    OPERATORS.setdefault(
+        _kind,
+        lambda kind=_kind: registry.make_operator(kind, registry.Columns(MODEL, covered(), np.full(N, 0.2))),
+    )
+
 
 def changes(seed: int = 5) -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(seed)

@@ -39,13 +39,13 @@ class EnsembleAnalysis:
 
 
 def analyse_ensemble(
-    members: Values, seen: Values, observations: Values, errors: Values, used: Values, relaxation: float = 0.0
+    members: Values, equivalents: Values, observations: Values, errors: Values, used: Values, relaxation: float = 0.0
 ) -> EnsembleAnalysis:
     """One analysis of every column.
 
     Args:
         members: (n_members, n_columns, n_control) of the background.
-        seen: (n_members, n_columns, n_observations) their equivalents of the observations.
+        equivalents: (n_members, n_columns, n_observations) of the observations.
         observations: (n_columns, n_observations); those not used may be NaN.
         errors: (n_observations,) standard deviations of the observation error.
         used: (n_columns, n_observations) whether an observation takes part.
@@ -62,9 +62,9 @@ def analyse_ensemble(
     if not 0.0 <= relaxation <= 1.0:
         raise InputError(f"relaxation of the spread: found {relaxation:g}, expected 0 to 1")
     mean, perturbations = _split(members)
-    seen_mean, seen_perturbations = _split(np.where(used, seen, 0.0))
-    departures = np.where(used, observations, 0.0) - seen_mean
-    by_column = seen_perturbations.transpose(1, 0, 2)
+    equivalent_mean, equivalent_perturbations = _split(np.where(used, equivalents, 0.0))
+    departures = np.where(used, observations, 0.0) - equivalent_mean
+    by_column = equivalent_perturbations.transpose(1, 0, 2)
     weights = used / errors**2
     weighted = by_column * weights[:, None, :]
     pulled = np.einsum("cmo,co->cm", weighted, departures)

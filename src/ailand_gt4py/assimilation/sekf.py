@@ -60,10 +60,10 @@ def analyse(covariance: Values, jacobian: Values, departures: Values, errors: Va
     if not (errors > 0.0).all():
         raise InputError(f"observation error: found {errors.min():g}, expected more than 0")
     weights = used / errors**2
-    seen = np.where(used[:, :, None], jacobian, 0.0)
+    taken = np.where(used[:, :, None], jacobian, 0.0)
     innovation = np.where(used, departures, 0.0)
-    pulled = np.einsum("cok,co->ck", seen, weights * innovation)
-    information = seen.swapaxes(1, 2) @ (weights[:, :, None] * seen)
+    pulled = np.einsum("cok,co->ck", taken, weights * innovation)
+    information = taken.swapaxes(1, 2) @ (weights[:, :, None] * taken)
     # (B^-1 + G)^-1 = (I + B G)^-1 B: B need not be invertible.
     analysed = np.linalg.solve(np.eye(n_control) + covariance @ information, covariance)
     analysed = 0.5 * (analysed + analysed.swapaxes(1, 2))

@@ -93,10 +93,10 @@ def _distances(panel: Any, case: Case, found: Estimate, known: Quality, k: int) 
 def _runs(part: Any, case: Case, found: Estimate, column: int) -> None:
     _, first = case.misfit.run(case.bounds.clip(case.first_guess))
     _, last = case.misfit.run(found.values)
-    seen = case.misfit.observations.values[:, column]
+    observed = case.misfit.observations.values[:, column]
     panels = part.subplots(len(case.observed), 1, squeeze=False, sharex=True)[:, 0]
     for k, (panel, variable) in enumerate(zip(panels, case.observed, strict=True)):
-        panel.plot(case.period.ends, seen[:, k], ".", ms=3.0, color="0.1", label="observed", zorder=3)
+        panel.plot(case.period.ends, observed[:, k], ".", ms=3.0, color="0.1", label="observed", zorder=3)
         panel.plot(case.period.ends, first[:, column, k], color=FIRST_COLOUR, lw=1.0, label="run with the first guess")
         panel.plot(case.period.ends, last[:, column, k], color=DETERMINED_COLOUR, lw=1.0, label="with the estimate")
         panel.set_ylabel(f"{variable.name} ({units_text(variable.units) or '1'})")

@@ -34,7 +34,7 @@ def write(path: Path, found: Derivatives, period: Period, attributes: dict[str, 
     data["outside_training_range"] = field(
         ("time", "x"),
         found.outside.astype(np.uint8),
-        "inputs of the step outside the range seen in training",
+        "inputs of the step out of the range of the training",
         "1",
         comment="1: some input is outside; 0: none",
     )

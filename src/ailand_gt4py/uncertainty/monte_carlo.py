@@ -7,7 +7,7 @@ column of its own. What cannot be is cut off: a state beyond its bounds, a forci
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -81,7 +81,7 @@ def run_members(
     static = draws.repeated(period.static)
     static[..., sizes.parameter_positions] += draws.normal(sizes.parameters)
     state = draws.repeated(period.initial_state) + draws.normal(sizes.state)
-    _cut(state, model.state, static, model)
+    _cut(state, static, model)
     weather = _Weather(draws, sizes, period, model)
     prepared = emulator.prepare_static(_flat(static, emulator.dtype))
     n_outputs = len(model.state) + len(model.diagnostics)
@@ -95,7 +95,7 @@ def run_members(
         noise = sizes.model_error(state.mean(axis=1))
         if noise.any():
             state = state + draws.normal(noise)
-            _cut(state, model.state, static, model)
+            _cut(state, static, model)
             flat = _flat(state, emulator.dtype)
         results = np.concatenate([state, diagnostics.reshape(n_columns, n_members, -1)], axis=2, dtype=np.float64)
         mean[step], deviation[step] = results.mean(axis=1), results.std(axis=1, ddof=1)
@@ -158,27 +158,28 @@ def _flat(values: Values, dtype: np.dtype) -> Values:
     return np.ascontiguousarray(values.reshape(-1, values.shape[2]), dtype=dtype)
 
 
-def _cut(state: Values, variables: Sequence[Variable], static: Values, model: Model) -> None:
-    """Bring states within their bounds; those that are static inputs hold too."""
+def _bounds(model: Model, static: Values) -> Iterator[tuple[Variable, float, Values]]:
+    """State variables with their bounds; an upper one that is a static input is that of the column."""
     names = [variable.name for variable in model.static]
-    for position, variable in enumerate(variables):
-        values = state[..., position]
-        np.clip(values, variable.lower_bound, variable.upper_bound, out=values)
-        if variable.bounded_by in names:
-            np.minimum(values, static[..., names.index(variable.bounded_by)], out=values)
+    for variable in model.state:
+        other = static[..., names.index(variable.bounded_by)] if variable.bounded_by in names else np.inf
+        yield variable, variable.lower_bound, np.minimum(variable.upper_bound, other)
+
+
+def _cut(state: Values, static: Values, model: Model) -> None:
+    """Bring states within their bounds."""
+    for position, (_, lower, upper) in enumerate(_bounds(model, static)):
+        np.clip(state[..., position], lower, upper, out=state[..., position])
 
 
 def _conditions(model: Model, static: Values, state: Values) -> Values:
     """(n_conditions, n_columns) of members (n_columns, n_members, n_state)."""
-    names, inputs = [one.name for one in model.state], [one.name for one in model.static]
+    names = [one.name for one in model.state]
     nowhere = np.zeros(state.shape[:2], dtype=bool)
     snow, at_bound = snow_of_state(model, state), nowhere.copy()
-    for position, variable in enumerate(model.state):
+    for position, (variable, lower, upper) in enumerate(_bounds(model, static)):
         if variable.name.startswith("swvl"):
-            values = state[..., position]
-            at_bound |= (values <= variable.lower_bound) | (values >= variable.upper_bound)
-            if variable.bounded_by in inputs:
-                at_bound |= values >= static[..., inputs.index(variable.bounded_by)]
+            at_bound |= (state[..., position] <= lower) | (state[..., position] >= upper)
     frozen = state[..., names.index("stl1")] < FREEZING if "stl1" in names else nowhere
     return np.stack([_differ(nowhere if snow is None else snow), _differ(frozen), at_bound.mean(axis=1) >= FEW])
 
