@@ -74,20 +74,16 @@ _HIGH_TYPE, _LOW_TYPE = "clim_tvh", "clim_tvl"
 
 _COVERS = ("high_cover", "low_cover", "high_density", "low_density", "snow_cover")
 _SURFACE = (*_COVERS, "soil_water", "soil_temperature")
-_EMISSION = (*_SURFACE, "field_capacity", "wilting_point", "longwave_down", "skin_temperature")
-_ROUGHNESS = (
-    *_COVERS,
-    *("soil_temperature", "high_roughness", "low_roughness", "snow_water", "eastward_wind", "northward_wind"),
-)
-_STRESS = (
-    *_ROUGHNESS,
-    *("air_temperature", "humidity", "pressure", "skin_temperature", "sensible_heat", "latent_heat"),
-)
+_EMISSIVITY = (*_SURFACE, "field_capacity", "wilting_point")
+_WIND = ("eastward_wind", "northward_wind")
+_ROUGHNESS = (*_COVERS, "soil_temperature", "high_roughness", "low_roughness", "snow_water", *_WIND)
+_AIR = ("air_temperature", "humidity", "pressure")
+_STRESS = (*_ROUGHNESS, *_AIR, "skin_temperature", "sensible_heat", "latent_heat")
 #: Arguments without which a closure cannot be given. Types of vegetation are needed by all.
 _NEEDED: dict[str, tuple[str, ...]] = {
     "surface_albedo": _SURFACE,
-    "surface_longwave_emissivity": (*_SURFACE, "field_capacity", "wilting_point"),
-    "surface_upwelling_longwave_flux_in_air": _EMISSION,
+    "surface_longwave_emissivity": _EMISSIVITY,
+    "surface_upwelling_longwave_flux_in_air": (*_EMISSIVITY, "longwave_down", "skin_temperature"),
     "water_evapotranspiration_flux": (*_COVERS, "soil_temperature", "latent_heat"),
     "surface_roughness_length_for_momentum": _ROUGHNESS,
     "surface_roughness_length_for_heat": _ROUGHNESS,
@@ -136,10 +132,9 @@ class SurfaceClosures:
         self._device = backends.device_of(backend)
         self._xp = arrays.array_module(self._device)
         self._n_land = int(n_land)
-        groups = (model.static, model.forcing, model.state, model.diagnostics)
-        self._shapes = [(self._n_land, len(group)) for group in groups]
-        self._positions = _positions(groups)
-        reasons = {name: self._reason(needed, groups) for name, needed in _NEEDED.items()}
+        self._groups = {name: getattr(model, name) for name in ("static", "forcing", "state", "diagnostics")}
+        self._positions = _positions(self._groups)
+        reasons = {name: self._reason(needed) for name, needed in _NEEDED.items()}
         self.missing_outputs = {name: reason for name, reason in reasons.items() if reason}
         self.outputs = tuple(catalogued(name, "closure") for name in _NEEDED if name not in self.missing_outputs)
         self._inputs = {name: self._xp.zeros(self._n_land, dtype=np.float64) for name in Surface._fields}
@@ -182,27 +177,21 @@ class SurfaceClosures:
         results = {output.name: self._results[output.name] for output in self.outputs}
         if not results or self._call is None:
             return results
-        given = []
-        for value, name, shape in zip(
-            (static, forcing, state, diagnostics),
-            ("static", "forcing", "state", "diagnostics"),
-            self._shapes,
-            strict=True,
-        ):
-            array = arrays.as_array(value, self._device, name)
-            arrays.check(array, name, shape, self._dtype)
-            given.append(array)
+        given = {"static": static, "forcing": forcing, "state": state, "diagnostics": diagnostics}
+        for name, group in self._groups.items():
+            given[name] = arrays.as_array(given[name], self._device, name)
+            arrays.check(given[name], name, (self._n_land, len(group)), self._dtype)
         for name, variable in _VARIABLES.items():
             if variable in self._positions:
-                group, position, factor = self._positions[variable]
-                self._xp.multiply(given[group][:, position], factor, out=self._inputs[name])
+                kind, position, factor = self._positions[variable]
+                self._xp.multiply(given[kind][:, position], factor, out=self._inputs[name])
         if self._background_albedo is not None:
             self._inputs["background_albedo"][...] = self._background_albedo
         self._look_up(given)
         self._call([])
         return results
 
-    def _look_up(self, given: Sequence[arrays.Array]) -> None:
+    def _look_up(self, given: Mapping[str, arrays.Array]) -> None:
         """Values by type of vegetation, into own buffers."""
         types = []
         for variable in (_HIGH_TYPE, _LOW_TYPE):
@@ -216,9 +205,9 @@ class SurfaceClosures:
         # A column without low vegetation has the soil under its high vegetation; without either, that of a desert.
         self._inputs["wet_soil_albedo"][...] = self._soil_table[self._xp.where(low > 0, low, high)]
 
-    def _reason(self, needed: Sequence[str], groups: Sequence[Sequence[Variable]]) -> str:
+    def _reason(self, needed: Sequence[str]) -> str:
         """Why a closure cannot be given; empty where it can."""
-        known = {variable.name: variable for group in groups for variable in group}
+        known = {variable.name: variable for group in self._groups.values() for variable in group}
         wanted = [*(_VARIABLES[argument] for argument in needed), _HIGH_TYPE, _LOW_TYPE]
         for name, units in units_of(*wanted).items():
             if name not in known:
@@ -228,14 +217,14 @@ class SurfaceClosures:
         return ""
 
 
-def _positions(groups: Sequence[Sequence[Variable]]) -> Mapping[str, tuple[int, int, float]]:
+def _positions(groups: Mapping[str, Sequence[Variable]]) -> dict[str, tuple[str, int, float]]:
     """Variable -> its array, its position there, and the factor that brings it to the closures' units."""
     units = units_of(*_VARIABLES.values(), _HIGH_TYPE, _LOW_TYPE)
     result = {}
-    for number, group in enumerate(groups):
+    for kind, group in groups.items():
         for position, variable in enumerate(group):
             if variable.units == units.get(variable.name):
-                result[variable.name] = (number, position, 1.0)
+                result[variable.name] = (kind, position, 1.0)
             elif variable.name in units and (variable.units, units[variable.name]) == ("%", "1"):
-                result[variable.name] = (number, position, 0.01)
+                result[variable.name] = (kind, position, 0.01)
     return result

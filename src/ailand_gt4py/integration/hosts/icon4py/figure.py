@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,17 @@ MAPS = (
     (SENSIBLE_GIVEN, "sensible heat flux, upward", "W m$^{-2}$", "RdBu_r"),
     (LATENT_GIVEN, "latent heat flux, upward", "W m$^{-2}$", "RdBu_r"),
 )
-GIVEN_COLOUR, RECEIVED_COLOUR = "0.25", "#d1495b"
+TEMPERATURES = (
+    ("surface_temperature", "#d1495b", "skin"),
+    ("air_temperature_lowest_level", "#1f77b4", "lowest level"),
+    ("stl1", "0.4", "soil, first layer", "--"),
+)
+FLUXES = (
+    (SENSIBLE_GIVEN, "#d1495b", "sensible, upward"),
+    (LATENT_GIVEN, "#1f77b4", "latent, upward"),
+    ("surface_downwelling_shortwave_flux_in_air", "#e0a100", "short-wave, downward"),
+    ("surface_downwelling_longwave_flux_in_air", "0.5", "long-wave, downward"),
+)
 
 
 def draw(path: Path, data: xr.Dataset, longitude: Values, latitude: Values) -> None:
@@ -41,10 +52,11 @@ def draw(path: Path, data: xr.Dataset, longitude: Values, latitude: Values) -> N
         FigureCanvasAgg(figure)
         panels = figure.subplots(3, 2)
         for panel, (name, title, unit, colours) in zip(panels.flat, MAPS, strict=False):
-            _map(figure, panel, data, longitude, latitude, name, title, unit, colours)
+            _map(panel, data, (longitude, latitude), name, unit, colours)
+            panel.set_title(title, loc="left", fontsize=9, fontweight="bold")
         cell = _sunniest_cell(data)
-        _temperatures(panels[1, 1], data, cell)
-        _fluxes(panels[2, 0], data, cell)
+        _at_cell(panels[1, 1], data, cell, TEMPERATURES, "temperatures", "K")
+        _at_cell(panels[2, 0], data, cell, FLUXES, "fluxes", "W m$^{-2}$")
         _energy(panels[2, 1], data)
         figure.suptitle(
             f"aiLand in ICON4Py: {Path(data.attrs['experiment_grid']).stem}, {data.attrs['n_cells']} cells, "
@@ -56,21 +68,12 @@ def draw(path: Path, data: xr.Dataset, longitude: Values, latitude: Values) -> N
             figure.savefig(temporary, dpi=160)
 
 
-def _map(
-    figure: Any,
-    panel: Any,
-    data: xr.Dataset,
-    longitude: Values,
-    latitude: Values,
-    name: str,
-    title: str,
-    unit: str,
-    colours: str,
-) -> None:
+def _map(panel: Any, data: xr.Dataset, vertices: tuple[Values, Values], name: str, unit: str, colours: str) -> None:
     """Triangles of the land cells; those that lie across the date line are left out."""
     from matplotlib.collections import PolyCollection
 
     values = data[name].values[-1]
+    longitude, latitude = vertices
     x = (longitude + 180.0) % 360.0 - 180.0
     drawn = (data["land_mask"].values == 1) & (np.ptp(x, axis=1) < 180.0)
     triangles = np.stack([x[drawn], latitude[drawn]], axis=-1)
@@ -79,14 +82,9 @@ def _map(
         largest = float(np.nanmax(np.abs(values))) or 1.0
         collection.set_clim(-largest, largest)
     panel.add_collection(collection)
-    panel.set_xlim(-180, 180)
-    panel.set_ylim(-90, 90)
-    panel.set_aspect("equal")
-    panel.set_xticks([-120, -60, 0, 60, 120])
-    panel.set_yticks([-60, -30, 0, 30, 60])
-    panel.set_facecolor("0.94")
-    panel.set_title(title, loc="left", fontsize=9, fontweight="bold")
-    figure.colorbar(collection, ax=panel, label=unit, shrink=0.9)
+    ticks = {"xticks": [-120, -60, 0, 60, 120], "yticks": [-60, -30, 0, 30, 60]}
+    panel.set(xlim=(-180, 180), ylim=(-90, 90), aspect="equal", facecolor="0.94", **ticks)
+    panel.figure.colorbar(collection, ax=panel, label=unit, shrink=0.9)
 
 
 def _sunniest_cell(data: xr.Dataset) -> int:
@@ -95,11 +93,10 @@ def _sunniest_cell(data: xr.Dataset) -> int:
     return int(np.nanargmax(np.where(data["land_mask"].values == 1, sun, np.nan)))
 
 
-def _axis(panel: Any, data: xr.Dataset, cell: int, title: str, unit: str) -> None:
+def _axis(panel: Any, title: str, unit: str) -> None:
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
-    location = f"{float(data['lat'][cell]):.1f}° N, {float(data['lon'][cell]):.1f}° E"
-    panel.set_title(f"{title} at {location}", loc="left", fontsize=9, fontweight="bold")
+    panel.set_title(title, loc="left", fontsize=9, fontweight="bold")
     panel.set_ylabel(unit)
     panel.grid(axis="y", lw=0.3, color="0.85")
     locator = AutoDateLocator(minticks=3, maxticks=7)
@@ -108,45 +105,23 @@ def _axis(panel: Any, data: xr.Dataset, cell: int, title: str, unit: str) -> Non
     panel.legend(frameon=False, fontsize=7)
 
 
-def _temperatures(panel: Any, data: xr.Dataset, cell: int) -> None:
-    times = data["time"].values
-    panel.plot(times, data["surface_temperature"].values[:, cell], color="#d1495b", lw=1.2, label="skin")
-    panel.plot(
-        times, data["air_temperature_lowest_level"].values[:, cell], color="#1f77b4", lw=1.2, label="lowest level"
-    )
-    if "stl1" in data:
-        panel.plot(times, data["stl1"].values[:, cell], color="0.4", lw=1.0, ls="--", label="soil, first layer")
-    _axis(panel, data, cell, "temperatures", "K")
-
-
-def _fluxes(panel: Any, data: xr.Dataset, cell: int) -> None:
-    times = data["time"].values
-    lines = (
-        (SENSIBLE_GIVEN, "#d1495b", "sensible, upward"),
-        (LATENT_GIVEN, "#1f77b4", "latent, upward"),
-        ("surface_downwelling_shortwave_flux_in_air", "#e0a100", "short-wave, downward"),
-        ("surface_downwelling_longwave_flux_in_air", "0.5", "long-wave, downward"),
-    )
-    for name, colour, label in lines:
-        panel.plot(times, data[name].values[:, cell], color=colour, lw=1.2, label=label)
-    _axis(panel, data, cell, "fluxes", "W m$^{-2}$")
+def _at_cell(panel: Any, data: xr.Dataset, cell: int, lines: Sequence[tuple[Any, ...]], title: str, unit: str) -> None:
+    """Lines of one cell: name, colour, label and style of each; those that were not recorded are left out."""
+    for name, colour, label, *style in lines:
+        if name in data:
+            panel.plot(data["time"].values, data[name].values[:, cell], *style, color=colour, lw=1.2, label=label)
+    _axis(panel, f"{title} at {float(data['lat'][cell]):.1f}° N, {float(data['lon'][cell]):.1f}° E", unit)
 
 
 def _energy(panel: Any, data: xr.Dataset) -> None:
     times = data["step_time"].values
-    given = np.cumsum(data["energy_given_sensible"].values + data["energy_given_latent"].values)
-    received = np.cumsum(data["energy_received_sensible"].values + data["energy_received_latent"].values)
-    panel.plot(times, given, color=GIVEN_COLOUR, lw=2.4, label="given by land")
-    panel.plot(times, received, color=RECEIVED_COLOUR, lw=1.0, label="received by the air")
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-
-    locator = AutoDateLocator(minticks=3, maxticks=7)
-    panel.xaxis.set_major_locator(locator)
-    panel.xaxis.set_major_formatter(ConciseDateFormatter(locator))
-    panel.set_title("energy since the start", loc="left", fontsize=9, fontweight="bold")
-    panel.set_ylabel("J")
-    panel.grid(axis="y", lw=0.3, color="0.85")
-    panel.legend(frameon=False, fontsize=7)
+    for kind, colour, width, label in (
+        ("given", "0.25", 2.4, "given by land"),
+        ("received", "#d1495b", 1.0, "received by the air"),
+    ):
+        energy = np.cumsum(data[f"energy_{kind}_sensible"].values + data[f"energy_{kind}_latent"].values)
+        panel.plot(times, energy, color=colour, lw=width, label=label)
+    _axis(panel, "energy since the start", "J")
     panel.text(
         0.98, 0.04, f"residual {data.attrs['energy_residual']:.1e} of what was exchanged",
         transform=panel.transAxes, ha="right", fontsize=7, color="0.35",

@@ -171,12 +171,6 @@ class IdealisedPlanet:
         zeros = xp.zeros(len(latitude), dtype=np.float64)
         belt = self._belt(latitude)
 
-        def of_belts(values: Any) -> Values:
-            return xp.asarray(values, dtype=np.float64)[belt]
-
-        kinds = {"h": "high", "l": "low"}
-        types = {kind: np.array([getattr(b, f"{word}_type") for b in BELTS]) for kind, word in kinds.items()}
-        soils = np.array([b.soil for b in BELTS])
         result = {
             "clim_clake": zeros,
             "clim_ctype": zeros,
@@ -184,14 +178,15 @@ class IdealisedPlanet:
             "clim_geopot": GRAVITY * height,
             "clim_sdor": zeros + 20.0,
         }
-        for kind, word in kinds.items():
-            result[f"clim_cv{kind}"] = of_belts([getattr(b, f"{word}_cover") for b in BELTS])
-            result[f"clim_tv{kind}"] = of_belts(types[kind])
+        by_belt: dict[str, Any] = {}
+        for kind, word in (("h", "high"), ("l", "low")):
+            types = _of_belts(f"{word}_type").astype(int)
+            by_belt |= {f"clim_cv{kind}": _of_belts(f"{word}_cover"), f"clim_tv{kind}": types}
             for name, quantity in (("cov", "coverage"), ("z0m", "roughness"), ("rsmin", "stomatal_resistance")):
-                result[f"clim_veg_{name}{kind}"] = of_belts(soil_tables.vegetation_values(quantity, types[kind]))
+                by_belt[f"clim_veg_{name}{kind}"] = soil_tables.vegetation_values(quantity, types)
         for name, quantity in (("cap", "field_capacity"), ("pwp", "wilting_point"), ("sat", "saturation")):
-            result[f"clim_theta_{name}"] = of_belts(soil_tables.soil_values(quantity, soils))
-        return result
+            by_belt[f"clim_theta_{name}"] = soil_tables.soil_values(quantity, _of_belts("soil").astype(int))
+        return result | {name: xp.asarray(values, dtype=np.float64)[belt] for name, values in by_belt.items()}
 
     def initial_state(
         self, latitude: Values, longitude: Values, temperature: Values, static: dict[str, Values]
@@ -221,10 +216,7 @@ class IdealisedPlanet:
         fraction = float((time - year) / ((year + np.timedelta64(1, "Y")).astype("datetime64[D]") - year))
         # Leaves are fullest in July north and in January south of the equator, and do not change in the tropics.
         season = xp.cos(2.0 * np.pi * (fraction - 0.54)) * xp.sign(latitude) * xp.minimum(xp.abs(latitude) / 60.0, 1.0)
-        high, low = (
-            xp.asarray([getattr(b, name) for b in BELTS], dtype=np.float64)[belt]
-            for name in ("high_leaves", "low_leaves")
-        )
+        high, low = (xp.asarray(_of_belts(name))[belt] for name in ("high_leaves", "low_leaves"))
         growth = 0.75 + 0.25 * season
         return {"lai_hv": high * growth, "lai_lv": low * growth, "met_ctpf": 0.5}
 
@@ -259,5 +251,10 @@ class IdealisedPlanet:
 
     def _belt(self, latitude: Values) -> Values:
         """Number of the belt."""
-        starts = self._xp.asarray([belt.from_latitude for belt in BELTS], dtype=np.float64)
+        starts = self._xp.asarray(_of_belts("from_latitude"))
         return self._xp.searchsorted(starts, self._xp.abs(latitude), side="right") - 1
+
+
+def _of_belts(name: str) -> np.ndarray:
+    """An attribute of all belts."""
+    return np.array([getattr(belt, name) for belt in BELTS], dtype=np.float64)
