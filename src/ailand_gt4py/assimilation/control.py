@@ -82,5 +82,4 @@ def root_zone(soil_water: Values) -> Values:
         (...,) weighted by the layers' thickness.
     """
     thickness = np.array(LAYER_THICKNESS[: len(SOIL_WATER)])
-    mean: Values = soil_water @ thickness / thickness.sum()
-    return mean
+    return soil_water @ thickness / thickness.sum()

@@ -114,5 +114,4 @@ def initial_errors(random: np.random.Generator, n_columns: int, sizes: Sequence[
 def layer_correlation(n_layers: int) -> Values:
     """(n_layers, n_layers) correlation of the initial errors: `LAYER_CORRELATION` to the power of the distance."""
     layer = np.arange(n_layers)
-    correlation: Values = LAYER_CORRELATION ** np.abs(layer[:, None] - layer[None, :])
-    return correlation
+    return LAYER_CORRELATION ** np.abs(layer[:, None] - layer[None, :])

@@ -58,8 +58,7 @@ def with_missing(reasons: Values, observations: Values, equivalents: Values) -> 
         reasons: uint8 (n_columns, n_observations). observations, equivalents: the same shape, NaN where there is none.
     """
     marked = reasons | np.uint8(REASONS["missing"]) * np.isnan(observations)
-    result: Values = marked | np.uint8(REASONS["operator_not_valid"]) * np.isnan(equivalents)
-    return result
+    return marked | np.uint8(REASONS["operator_not_valid"]) * np.isnan(equivalents)
 
 
 class Bounds:

@@ -83,8 +83,7 @@ def _draw_column(panels: Any, result: TwinResult, column: int) -> None:
 
 def _root_zone_error(result: TwinResult, run: str) -> Values:
     """(n_steps, n_columns)."""
-    error: Values = soil_water(result, getattr(result, run))[..., 3] - soil_water(result, result.truth)[..., 3]
-    return error
+    return soil_water(result, getattr(result, run))[..., 3] - soil_water(result, result.truth)[..., 3]
 
 
 def _draw_errors(panel: Any, result: TwinResult) -> None:

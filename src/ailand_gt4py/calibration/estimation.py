@@ -154,8 +154,7 @@ def _damped_step(
     matrix[held[:, :, None] | held[:, None, :]] = 0.0
     matrix[:, own, own] = np.where(held, 1.0, matrix[:, own, own])
     right = np.where(held, 0.0, -scaled_gradient)
-    step: Values = np.linalg.solve(matrix, right[:, :, None])[:, :, 0] * bounds.scale
-    return step
+    return np.linalg.solve(matrix, right[:, :, None])[:, :, 0] * bounds.scale
 
 
 def by_lbfgs(

@@ -89,8 +89,7 @@ class Misfit:
     @property
     def counts(self) -> Values:
         """(n_columns,) numbers of observations."""
-        result: Values = self._known.sum(axis=(0, 2))
-        return result
+        return self._known.sum(axis=(0, 2))
 
     def static(self, values: Values) -> Values:
         """The static inputs with these parameters, of the emulator's type."""
@@ -165,8 +164,7 @@ class Misfit:
     def _residuals(self, compared: Values, step: int | slice = slice(None)) -> Values:
         """Run minus observations in standard deviations, of one step or all; 0 where there is none."""
         difference = compared - self.observations.values[step]
-        result: Values = np.where(self._known[step], difference, 0.0) / self.observations.errors
-        return result
+        return np.where(self._known[step], difference, 0.0) / self.observations.errors
 
     def _value(self, compared: Values, values: Values) -> Values:
         result = 0.5 * np.square(self._residuals(compared)).sum(axis=(0, 2))

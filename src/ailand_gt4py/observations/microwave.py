@@ -124,8 +124,7 @@ def clay_fraction(soil_type: Values) -> Values:
             f"soil type: found {soil_type[column]:g} in column {column}, expected 1 to {max(CLAY_FRACTIONS)}"
         )
     table = np.array([math.nan, *CLAY_FRACTIONS.values()])
-    fractions: Values = table[rounded]
-    return fractions
+    return table[rounded]
 
 
 def clay_of_file(path: Path) -> Values:

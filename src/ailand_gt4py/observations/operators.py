@@ -88,8 +88,7 @@ class OfResults:
     def tangent(self, situation: Situation, d_state: Values, d_diagnostics: Values) -> Values:
         changes = self._gathered(d_state, d_diagnostics)
         slopes = np.broadcast_to(self.slopes(situation), (len(changes), len(self.observables), len(self._inputs)))
-        result: Values = np.einsum("coi,c...i->c...o", slopes, changes)
-        return result
+        return np.einsum("coi,c...i->c...o", slopes, changes)
 
     def adjoint(self, situation: Situation, gradient: Values) -> tuple[Values, Values]:
         found = {"state": np.zeros(situation.state.shape), "diagnostics": np.zeros(situation.diagnostics.shape)}

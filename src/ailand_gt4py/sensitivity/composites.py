@@ -13,8 +13,7 @@ HEMISPHERES = ("northern", "southern")
 def season_of(times: Values) -> Values:
     """(n_times,) position in `SEASONS` of each time, by its month."""
     month = np.asarray(times, dtype="datetime64[M]").astype(np.int64) % 12
-    result: Values = (month + 1) % 12 // 3
-    return result
+    return (month + 1) % 12 // 3
 
 
 def hemisphere_of(latitude: Values) -> Values:
@@ -27,8 +26,7 @@ def mean(values: Values, axis: int | tuple[int, ...]) -> Values:
     known = np.isfinite(values)
     count = known.sum(axis=axis)
     total = np.where(known, values, 0.0).sum(axis=axis, dtype=np.float64)
-    result: Values = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-    return result
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 def by_season(values: Values, times: Values) -> Values:

@@ -53,8 +53,7 @@ class Derivatives:
         position = self.positions(output, by)
         if position is None:
             raise InputError(f"derivative of '{output}' by '{by}': expected a pair that was computed")
-        result: Values = self.values[position]
-        return result
+        return self.values[position]
 
     def positions(self, output: str, by: str) -> tuple[int, int] | None:
         """Positions of a pair; None where it is not there."""
@@ -63,8 +62,7 @@ class Derivatives:
 
     def normalised(self, output: int, by: int) -> Values:
         """(n_points, n_columns) of one pair, by positions: standard deviations per standard deviation."""
-        result: Values = self.values[output, by] * self.input_spread[by] / self.outputs[output].spread
-        return result
+        return self.values[output, by] * self.input_spread[by] / self.outputs[output].spread
 
 
 def sampled(n_steps: int, every: int) -> Values:

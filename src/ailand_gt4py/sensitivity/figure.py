@@ -127,8 +127,7 @@ def running_mean(times: Values, values: Values, days: float) -> Values:
     count = np.concatenate([[0], np.cumsum(known)])
     first, last = np.searchsorted(when, when - 0.5 * days), np.searchsorted(when, when + 0.5 * days, side="right")
     number = count[last] - count[first]
-    result: Values = np.where(number > 0, (total[last] - total[first]) / np.maximum(number, 1), np.nan)
-    return result
+    return np.where(number > 0, (total[last] - total[first]) / np.maximum(number, 1), np.nan)
 
 
 def _series(part: Any, found: Derivatives, shown: list[tuple[int, int]], column: int) -> None:

@@ -116,8 +116,7 @@ class _Draws:
 
     def normal(self, deviations: Values) -> Values:
         """Errors of these standard deviations (n_columns, n_features)."""
-        result: Values = self._random.standard_normal((*self._shape, deviations.shape[1])) * deviations[:, None]
-        return result
+        return self._random.standard_normal((*self._shape, deviations.shape[1])) * deviations[:, None]
 
     def standard(self, count: int) -> Values:
         """(n_columns, n_members, count) of standard deviation 1."""
@@ -137,8 +136,7 @@ class _Weather:
 
     def _next(self, errors: Values) -> Values:
         phi = self._sizes.phi
-        result: Values = phi * errors + np.sqrt(1.0 - phi**2) * self._draws.standard(self._sizes.n_forcing)
-        return result
+        return phi * errors + np.sqrt(1.0 - phi**2) * self._draws.standard(self._sizes.n_forcing)
 
     def of(self, step: int) -> Values:
         """(n_columns, n_members, n_forcing) of a window; to be asked for in their order."""
