@@ -29,10 +29,11 @@ from icon4py.model.common.states.tracer_states import TracerConfig
 
 from ailand_gt4py.integration.hosts.icon4py import experiment
 from ailand_gt4py.integration.hosts.icon4py.internals import processes
+from ailand_gt4py.integration.hosts.icon4py.options import RunOptions
 from ailand_gt4py.integration.hosts.icon4py.process import couple
 from helpers import small_model
 
-EXPERIMENT = experiment.Experiment(n_steps=7, step_seconds=3600, levels=10, dynamics=False, backend="embedded")
+OPTIONS = RunOptions(hours=7, dtime=3600, levels=10, dynamics=False)
 #: Rates at the ground, kg m-2 s-1, by muphys' names; ``pre`` is an energy flux.
 RATES = {"pr": 3e-4, "ps": 1e-4, "pi": 2e-5, "pg": 5e-5, "pflx": 4.7e-4, "pre": 7.0}
 
@@ -68,7 +69,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(experiment, "configuration", with_all_tracers)
-        icon = experiment.make_driver(EXPERIMENT, experiment.grid_file("R2B2", directory), Path(directory) / "out")
+        icon = experiment.make_driver(OPTIONS, experiment.grid_file("R2B2", directory), Path(directory) / "out")
     timing = icon.config.driver
     muphys = PhysicsProcess(
         name="muphys",

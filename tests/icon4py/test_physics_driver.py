@@ -19,8 +19,9 @@ from icon4py.model.common.metrics import metrics_attributes
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.integration.coupling.exchange import GIVEN, LATENT_GIVEN, SENSIBLE_GIVEN
 from ailand_gt4py.integration.coupling.surface_fluxes import LATENT, SENSIBLE, WATER
-from ailand_gt4py.integration.hosts.icon4py.coupled_run import RunOptions, run
-from ailand_gt4py.integration.hosts.icon4py.experiment import Experiment, grid_file, initial_states, make_driver
+from ailand_gt4py.integration.hosts.icon4py.coupled_run import run
+from ailand_gt4py.integration.hosts.icon4py.experiment import grid_file, initial_states, make_driver
+from ailand_gt4py.integration.hosts.icon4py.options import RunOptions
 from ailand_gt4py.integration.hosts.icon4py.process import couple
 from ailand_gt4py.integration.hosts.icon4py.times import as_datetime
 from helpers import small_model
@@ -28,7 +29,7 @@ from helpers import small_model
 HOUR = np.timedelta64(1, "h")
 START = np.datetime64("2008-09-01T00:00:00", "ns")
 #: Steps of an hour, so that the emulator's window of six hours is six steps.
-EXPERIMENT = Experiment(n_steps=8, step_seconds=3600, levels=10, dynamics=False, backend="embedded")
+OPTIONS = RunOptions(hours=8, dtime=3600, levels=10, dynamics=False, land_backend="embedded")
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
@@ -41,7 +42,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def driver(directory: Path) -> Any:
     """A driver; tests put a physics driver of their own into it and reset its clock."""
-    return make_driver(EXPERIMENT, grid_file("R2B2", directory), directory / "out")
+    return make_driver(OPTIONS, grid_file("R2B2", directory), directory / "out")
 
 
 class Host:
@@ -315,9 +316,10 @@ def test_restart_is_exact_to_the_bit(driver, tmp_path, n_first):
 
 
 def test_a_run_writes_its_file_and_figure(directory, tmp_path):
-    experiment = dataclasses.replace(EXPERIMENT, grid=str(grid_file("R2B2", directory)))
-    options = RunOptions(experiment, land_backend="embedded", output=tmp_path / "run.nc", plot=tmp_path / "run.png")
-    data = run(options, model=small_model()).data
+    grid = str(grid_file("R2B2", directory))
+    data = run(
+        OPTIONS.replace(grid=grid, output=tmp_path / "run.nc", plot=tmp_path / "run.png"), model=small_model()
+    ).data
     assert abs(data.attrs["energy_residual"]) <= 1e-12
     assert data.attrs["all_finite"] == 1
     assert data["surface_temperature"].shape == (8, 1280)

@@ -48,11 +48,9 @@ def run(options: Options) -> None:
     from ailand_gt4py.evaluation.scores.groups import read_locations
     from ailand_gt4py.io.whole_files import write_figure
     from ailand_gt4py.observations.microwave import clay_of_file
-    from ailand_gt4py.weights.model_file import read_model
 
-    options.check_targets()
     settings = options.part(TwinSettings)
-    model = read_model(options.model)
+    model = options.read_model()
     columns = read_columns(options.file, model, np.dtype(options.precision))
     locations = read_locations(options.file)
     first = 0 if options.start is None else index_of(options.start, columns.times, "--start")

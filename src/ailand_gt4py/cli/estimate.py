@@ -66,13 +66,10 @@ def run(options: Options) -> None:
     # Only now: `--help` must not wait for GT4Py.
     from ailand_gt4py.calibration import figure, report
     from ailand_gt4py.calibration.estimation import by_gauss_newton, by_lbfgs
-    from ailand_gt4py.io.period import end_after
     from ailand_gt4py.io.whole_files import write_figure
-    from ailand_gt4py.weights.model_file import read_model
 
-    options.check_targets()
-    model = read_model(options.model)
-    period = options.read(model, end_after(options.file, options.days, options.start, model))
+    model = options.read_model()
+    period = options.read(model, days=options.days)
     case = _case(options, model, period)
     options.describe(period, f"; {case.misfit.counts.sum()} observed values")
     search = by_gauss_newton if options.method == "gauss-newton" else by_lbfgs
@@ -91,7 +88,6 @@ def run(options: Options) -> None:
 
 def _case(options: Options, model: Model, period: Period) -> Case:
     from ailand_gt4py.calibration.case import FirstGuess, Twin, first_guess_of_file, make_case, observation_errors
-    from ailand_gt4py.emulator.emulator import Emulator
     from ailand_gt4py.sensitivity.quantities import TYPES
 
     results = {variable.name: variable for variable in (*model.state, *model.diagnostics)}
@@ -106,7 +102,7 @@ def _case(options: Options, model: Model, period: Period) -> Case:
             listed_names(",".join(given), known, name)
     guess = first_guess_of_file(period, model, parameters, options.first_guess)
     return make_case(
-        Emulator(model, period.n_columns, options.backend, options.precision),
+        options.emulator(model, period.n_columns),
         period,
         parameters,
         observation_errors([results[name] for name in observed], options.observe_errors),

@@ -4,67 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import ClassVar, Self
-
-import numpy as np
-from pydantic import model_validator
 
 from ailand_gt4py.cli.status import execute
-from ailand_gt4py.core.errors import InputError, RunError
+from ailand_gt4py.core.errors import RunError
 from ailand_gt4py.core.files import check_target
-from ailand_gt4py.core.option_types import FigureFile, File, Time
-from ailand_gt4py.core.settings import CommandOptions, option
+from ailand_gt4py.integration.hosts.icon4py.options import RunOptions
 
 
-class Options(CommandOptions):
-    """
-    Run ICON4Py from a Jablonowski-Williamson start with aiLand as its land surface on idealised continents, and write
-    what land and atmosphere exchange.
-    """
-
-    program: ClassVar[str] = "ailand-icon4py-run"
-    epilog: ClassVar[str] = f"""\
-examples:
-  {program} --grid R2B3 --hours 24 -o coupled.nc --plot coupled.png
-  {program} --grid R2B2 --hours 12 --no-dynamics -o coupled.nc      # no dynamical core: little to compile
-
-With the dynamical core the first run on a grid compiles for a long while (tens of minutes on two cores). GT4Py keeps
-what it compiled if GT4PY_BUILD_CACHE_LIFETIME=persistent is set, in GT4PY_BUILD_CACHE_DIR.
-
-exit status: 0 done; 1 failed while running; 2 input or usage is wrong; 130 interrupted.
-"""
-
-    grid: str = option("R2B3", "name of a global grid, which is generated, or an ICON grid file")
-    hours: float = option(24.0, "simulated time", gt=0.0)
-    dtime: int = option(300, "the host's time step", metavar="SECONDS", gt=0)
-    substeps: int = option(1, "steps of the dynamics in each", gt=0)
-    levels: int = option(20, "levels of the atmosphere", gt=0)
-    dynamics: bool = option(True, "run the dynamical core (default: yes)")
-    moisture: bool = option(True, "water vapour, not advected (default: yes)")
-    backend: str | None = option(None, "ICON4Py's backend (default: gtfn_cpu; embedded without dynamics)")
-    land_backend: str | None = option(None, "the land's backend (default: dace_cpu)")
-    land_interval: float | None = option(
-        None, "between calls of the land (default: its own step)", metavar="HOURS", gt=0.0
-    )
-    implicit: bool = option(True, "fluxes follow the air (default: yes)")
-    mixing_height: float = option(1000.0, "of heat and vapour in the air", metavar="M", ge=0.0)
-    record: int = option(3600, "simulated time between records", metavar="SECONDS", gt=0)
-    start: Time = option(np.datetime64("2008-09-01", "ns"), "date and time, UTC (default: 2008-09-01)", metavar="TIME")
-    model: File | None = option(None, "model file (default: the model in the package)", metavar="MODEL.nc")
-    grids: File | None = option(None, "where generated grids are kept (default: nowhere)", metavar="DIRECTORY")
-    output: File | None = option(None, "netCDF file", "-o", metavar="OUT.nc")
-    plot: FigureFile | None = option(None, "figure, .png, .pdf or .svg", metavar="FIGURE")
-
-    @model_validator(mode="after")
-    def _check_steps(self) -> Self:
-        if round(self.hours * 3600) <= 0 or round(self.hours * 3600) % self.dtime:
-            raise InputError(
-                f"option --hours: found {self.hours:g}, expected a whole number of steps of {self.dtime} s"
-            )
-        return self
-
-
-def run(options: Options) -> None:
+def run(options: RunOptions) -> None:
     """Make the run.
 
     Raises:
@@ -76,34 +23,8 @@ def run(options: Options) -> None:
             check_target(path, (options.model,))
     _need_icon4py()
     from ailand_gt4py.integration.hosts.icon4py import coupled_run
-    from ailand_gt4py.integration.hosts.icon4py.experiment import Experiment
 
-    experiment = Experiment(
-        grid=options.grid,
-        n_steps=round(options.hours * 3600) // options.dtime,
-        step_seconds=options.dtime,
-        substeps=options.substeps,
-        levels=options.levels,
-        dynamics=options.dynamics,
-        moisture=options.moisture,
-        backend=options.backend or ("gtfn_cpu" if options.dynamics else "embedded"),
-        start=np.datetime_as_string(options.start, unit="s"),
-    )
-    coupled_run.run(
-        coupled_run.RunOptions(
-            experiment=experiment,
-            model=options.model,
-            interval_hours=options.land_interval,
-            record_seconds=options.record,
-            land_backend=options.land_backend,
-            implicit=options.implicit,
-            mixing_height=options.mixing_height,
-            output=options.output,
-            plot=options.plot,
-            grids=options.grids,
-        ),
-        sys.stdout,
-    )
+    coupled_run.run(options, sys.stdout)
 
 
 def _need_icon4py() -> None:
@@ -126,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         Exit status: 0 done, 1 failed while running, 2 input or usage is wrong, 130 interrupted.
     """
-    return execute(Options, run, sys.argv[1:] if argv is None else argv)
+    return execute(RunOptions, run, sys.argv[1:] if argv is None else argv)
 
 
 if __name__ == "__main__":

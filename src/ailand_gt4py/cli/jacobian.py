@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import ClassVar, Literal
 
 from ailand_gt4py.cli.period import PeriodOptions
@@ -48,22 +49,16 @@ def run(options: Options) -> None:
         RunError: the network cannot be compiled, or writing fails.
     """
     # Only now: `--help` must not wait for GT4Py.
-    from ailand_gt4py.emulator.emulator import Emulator
     from ailand_gt4py.io.whole_files import write_figure
     from ailand_gt4py.sensitivity import derivatives, figure, output, quantities, summary
-    from ailand_gt4py.weights.model_file import read_model
 
-    options.check_targets()
-    model = read_model(options.model)
+    model = options.read_model()
     outputs = quantities.choose_outputs(model, options.outputs)
     inputs = quantities.choose_inputs(model, options.inputs)
     every = whole_steps(options.every, step_of(model.step_seconds), "--every")
     period = options.read(model, options.end)
     steps = derivatives.sampled(period.n_steps, every)
-
-    def make_emulator(n_columns: int) -> Emulator:
-        return Emulator(model, n_columns, options.backend, options.precision)
-
+    make_emulator = functools.partial(options.emulator, model)
     options.say(
         f"{options.file}: {period.n_columns} columns, {len(steps)} steps from {time_text(period.times[steps[0]])} to "
         f"{time_text(period.times[steps[-1]])}; {len(outputs)} outputs by {len(inputs)} inputs"

@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # `--help` must not wait for GT4Py
     import numpy as np
 
     from ailand_gt4py.driver.progress import Progress
+    from ailand_gt4py.emulator.emulator import Emulator
     from ailand_gt4py.io.period import Period
     from ailand_gt4py.weights.model import Model
 
@@ -41,27 +42,38 @@ class PeriodOptions(CommandOptions):
             raise InputError("option --at is given without --plot, which it belongs to")
         return self
 
-    def check_targets(self) -> None:
-        """Check the files to write before anything is read or computed.
+    def read_model(self) -> Model:
+        """The model, once the files to write are checked.
 
         Raises:
-            InputError: one of them cannot be written.
+            InputError: one of them cannot be written, or the model cannot be read.
         """
+        from ailand_gt4py.weights.model_file import read_model
+
         for path in (self.output, self.plot):
             if path is not None:
                 check_target(path, (self.file, self.model))
+        return read_model(self.model)
 
-    def read(self, model: Model, end: np.datetime64 | None) -> Period:
-        """The period from the start to an end.
+    def read(self, model: Model, end: np.datetime64 | None = None, days: float | None = None) -> Period:
+        """The period from the start to an end, or of a length.
 
         Raises:
             InputError: the file does not fit.
         """
         import numpy as np
 
-        from ailand_gt4py.io.period import read_period
+        from ailand_gt4py.io.period import end_after, read_period
 
+        if days is not None:
+            end = end_after(self.file, days, self.start, model)
         return read_period(self.file, model, np.dtype(self.precision), self.start, end)
+
+    def emulator(self, model: Model, n_columns: int) -> Emulator:
+        """Of the model on the backend, in the precision."""
+        from ailand_gt4py.emulator.emulator import Emulator
+
+        return Emulator(model, n_columns, self.backend, self.precision)
 
     def describe(self, period: Period, more: str = "") -> None:
         """Say what is computed from, on standard error, unless ``--quiet``."""

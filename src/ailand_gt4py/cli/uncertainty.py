@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from pydantic import model_validator
@@ -58,22 +59,15 @@ def run(options: Options) -> None:
         RunError: the network cannot be compiled, or writing fails.
     """
     # Only now: `--help` must not wait for GT4Py.
-    from ailand_gt4py.emulator.emulator import Emulator
-    from ailand_gt4py.io.period import end_after
     from ailand_gt4py.io.whole_files import write_figure
     from ailand_gt4py.uncertainty import figure, linearity, monte_carlo, propagation, report
-    from ailand_gt4py.weights.model_file import read_model
 
-    options.check_targets()
-    model = read_model(options.model)
+    model = options.read_model()
     errors = _errors(options, model)
-    period = options.read(model, end_after(options.file, options.days, options.start, model))
+    period = options.read(model, days=options.days)
     sizes = propagation.ErrorSizes(errors, model, period)
     options.describe(period)
-
-    def make_emulator(n_columns: int) -> Emulator:
-        return Emulator(model, n_columns, options.backend, options.precision)
-
+    make_emulator = functools.partial(options.emulator, model)
     emulator = make_emulator(period.n_columns)
     with options.progress(period.n_steps, period.n_columns) as bar:
         linear = propagation.propagate(emulator, period, sizes, lambda done: bar.advance(done, period.ends[done - 1]))

@@ -13,41 +13,12 @@ import xarray as xr
 from ailand_gt4py import __version__
 from ailand_gt4py.core.errors import InputError, RunError
 from ailand_gt4py.core.files import whole_file
-from ailand_gt4py.integration.hosts.icon4py.experiment import Experiment, grid_file, initial_states, make_driver
+from ailand_gt4py.integration.hosts.icon4py.experiment import grid_file, initial_states, make_driver
+from ailand_gt4py.integration.hosts.icon4py.options import RunOptions
 from ailand_gt4py.integration.hosts.icon4py.process import Coupling, couple
 from ailand_gt4py.integration.hosts.icon4py.recorder import Recorder
 from ailand_gt4py.weights.model import Model
 from ailand_gt4py.weights.model_file import read_model
-
-#: Of a typical boundary layer by day, m; ICON4Py has no turbulence that would make one.
-MIXING_HEIGHT = 1000.0
-
-
-@dataclasses.dataclass(frozen=True)
-class RunOptions:
-    """Options of ``ailand-icon4py-run``.
-
-    Attributes:
-        experiment: of ICON4Py.
-        model: model file; None: the default model.
-        interval_hours: between calls of the land; None: the emulator's step.
-        record_seconds: of simulated time between two records.
-        land_backend: None: ``dace_cpu``.
-        implicit, mixing_height: see `process.couple`.
-        output, plot: files; None: not written.
-        grids: directory in which generated grids are kept; None: a temporary one.
-    """
-
-    experiment: Experiment = dataclasses.field(default_factory=Experiment)
-    model: Path | None = None
-    interval_hours: float | None = None
-    record_seconds: int = 3600
-    land_backend: str | None = None
-    implicit: bool = True
-    mixing_height: float = MIXING_HEIGHT
-    output: Path | None = None
-    plot: Path | None = None
-    grids: Path | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,34 +45,32 @@ def run(options: RunOptions, out: TextIO | None = None, model: Model | None = No
         InputError: an option that cannot be used.
         RunError: a state that is not finite, or a file that cannot be written.
     """
-    experiment = options.experiment
-    if options.record_seconds % experiment.step_seconds:
+    if options.record % options.dtime:
         raise InputError(
-            f"record interval: found {options.record_seconds} s, expected a multiple of the step, "
-            f"{experiment.step_seconds} s"
+            f"record interval: found {options.record} s, expected a multiple of the step, {options.dtime} s"
         )
     with tempfile.TemporaryDirectory() as temporary:
-        grid = grid_file(experiment.grid, options.grids or Path(temporary))
-        _say(out, f"ICON4Py on {grid.name}: setting up ({experiment.backend})")
-        icon = make_driver(experiment, grid, Path(temporary) / "icon4py")
+        grid = grid_file(options.grid, options.grids or Path(temporary))
+        _say(out, f"ICON4Py on {grid.name}: setting up ({options.host_backend})")
+        icon = make_driver(options, grid, Path(temporary) / "icon4py")
         states = initial_states(icon)
-        interval = options.interval_hours
+        interval = options.land_interval
         coupling = couple(
             icon,
             states,
             model=read_model(options.model) if model is None else model,
             interval=None if interval is None else np.timedelta64(round(interval * 3600), "s"),
-            moisture=experiment.moisture,
+            moisture=options.moisture,
             implicit=options.implicit,
             mixing_height=options.mixing_height,
             backend=options.land_backend,
         )
-        _say(out, f"{len(coupling.land_mask)} cells, {coupling.land.n_land} of them land; {experiment.n_steps} steps")
-        every = options.record_seconds // experiment.step_seconds
+        _say(out, f"{len(coupling.land_mask)} cells, {coupling.land.n_land} of them land; {options.n_steps} steps")
+        every = options.record // options.dtime
 
         def report(number: int) -> None:
-            if number == 1 or number % max(experiment.n_steps // 10, 1) == 0:
-                _say(out, f"step {number} of {experiment.n_steps}: {recorder.step_seconds[-1]:.3f} s")
+            if number == 1 or number % max(options.n_steps // 10, 1) == 0:
+                _say(out, f"step {number} of {options.n_steps}: {recorder.step_seconds[-1]:.3f} s")
 
         recorder = Recorder(icon, coupling, every, report)
         icon.time_integration(states)
@@ -153,15 +122,19 @@ def cell_vertices(grid: Path) -> tuple[Any, Any]:
 
 
 def _attributes(options: RunOptions, coupling: Coupling) -> dict[str, Any]:
-    experiment = options.experiment
     return {
         "Conventions": "CF-1.11",
         "title": "aiLand as the land surface of ICON4Py, Jablonowski-Williamson start, idealised continents",
         "source": f"ailand_gt4py {__version__}; model: {coupling.land.model.provenance.get('title', 'unnamed')}",
-        **{
-            f"experiment_{name}": int(value) if isinstance(value, bool) else value
-            for name, value in dataclasses.asdict(experiment).items()
-        },
+        "experiment_grid": options.grid,
+        "experiment_n_steps": options.n_steps,
+        "experiment_step_seconds": options.dtime,
+        "experiment_substeps": options.substeps,
+        "experiment_levels": options.levels,
+        "experiment_dynamics": int(options.dynamics),
+        "experiment_moisture": int(options.moisture),
+        "experiment_backend": options.host_backend,
+        "experiment_start": options.start_text,
         "implicit_fluxes": int(options.implicit),
         "mixing_height_m": options.mixing_height,
         "n_cells": len(coupling.land_mask),

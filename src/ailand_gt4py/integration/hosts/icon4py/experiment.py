@@ -6,7 +6,6 @@ ICON4Py's command reads only exported Fortran name lists, so this uses its Pytho
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 from pathlib import Path
 
 from grid_generator import generate_grid
@@ -20,30 +19,7 @@ from icon4py.model.driver import driver, driver_states, driver_utils
 from ailand_gt4py.core.errors import InputError, RunError
 from ailand_gt4py.core.files import whole_file
 from ailand_gt4py.integration.hosts.icon4py import internals
-
-
-@dataclasses.dataclass(frozen=True)
-class Experiment:
-    """What to run.
-
-    Attributes:
-        grid: name as in R2B3, or path of an ICON grid file.
-        n_steps: of the host. step_seconds: length of one. substeps: of the dynamics in each.
-        levels: number of full levels; the model top is at 35 km.
-        dynamics: whether the dynamical core runs. moisture: whether there is water vapour (not advected).
-        backend: ICON4Py's name of the driver's backend: ``embedded``, ``gtfn_cpu``, ``dace_cpu``, ...
-        start: date and time, UTC, ISO.
-    """
-
-    grid: str = "R2B3"
-    n_steps: int = 288
-    step_seconds: int = 300
-    substeps: int = 1
-    levels: int = 20
-    dynamics: bool = True
-    moisture: bool = True
-    backend: str = "gtfn_cpu"
-    start: str = "2008-09-01T00:00:00"
+from ailand_gt4py.integration.hosts.icon4py.options import RunOptions
 
 
 def grid_file(grid: str, directory: Path) -> Path:
@@ -67,7 +43,7 @@ def grid_file(grid: str, directory: Path) -> Path:
     return path
 
 
-def configuration(experiment: Experiment, output: Path) -> driver_config.ExperimentConfig:
+def configuration(options: RunOptions, output: Path) -> driver_config.ExperimentConfig:
     """ICON4Py's configuration, its own defaults filled in.
 
     Args:
@@ -78,7 +54,7 @@ geometry: {{}}
 metrics: {{rayleigh_coeff: 0.1}}
 interpolation: {{}}
 vertical_grid:
-  num_levels: {experiment.levels}
+  num_levels: {options.levels}
   model_top_height: 35000.0
   flat_height: 16000.0
   stretch_factor: 0.85
@@ -89,30 +65,32 @@ prescribed_tendencies: {{}}
 driver:
   experiment_name: ailand_jablonowski_williamson
   profiling_options: null
-  dtime: {experiment.step_seconds}
-  ndyn_substeps: {experiment.substeps}
-  start_of_simulation: '{experiment.start}'
-  start_of_timestepping: '{experiment.start}'
-  end_of_simulation: {{type: numsteps, value: {experiment.n_steps}}}
+  dtime: {options.dtime}
+  ndyn_substeps: {options.substeps}
+  start_of_simulation: '{options.start_text}'
+  start_of_timestepping: '{options.start_text}'
+  end_of_simulation: {{type: numsteps, value: {options.n_steps}}}
   output_path: {output}
-nonhydrostatic: {"{}" if experiment.dynamics else "null"}
+nonhydrostatic: {"{}" if options.dynamics else "null"}
 diffusion: null
-tracer_config: {"{qv: true}" if experiment.moisture else "null"}
+tracer_config: {"{qv: true}" if options.moisture else "null"}
 """
     return config_io.read_yaml_str(text, driver_config.ExperimentConfig)
 
 
-def make_driver(experiment: Experiment, grid: Path, output: Path) -> driver.Icon4pyDriver:
+def make_driver(options: RunOptions, grid: Path, output: Path) -> driver.Icon4pyDriver:
     """The driver, everything compiled.
 
     Raises:
         InputError: an unknown backend.
         RunError: ICON4Py cannot set it up.
     """
-    if experiment.backend not in model_backends.BACKENDS:
-        raise InputError(f"backend: found '{experiment.backend}', expected one of {', '.join(model_backends.BACKENDS)}")
-    backend = model_options.customize_backend(program=None, backend=model_backends.BACKENDS[experiment.backend])
-    config = configuration(experiment, output)
+    if options.host_backend not in model_backends.BACKENDS:
+        raise InputError(
+            f"backend: found '{options.host_backend}', expected one of {', '.join(model_backends.BACKENDS)}"
+        )
+    backend = model_options.customize_backend(program=None, backend=model_backends.BACKENDS[options.host_backend])
+    config = configuration(options, output)
     process = decomposition.get_process_properties(decomposition.get_runtype(with_mpi=False))
     manager = driver_utils.create_grid_manager(
         grid_file_path=grid,
@@ -120,11 +98,7 @@ def make_driver(experiment: Experiment, grid: Path, output: Path) -> driver.Icon
         allocator=model_backends.get_allocator(backend),
         process_props=process,
     )
-    with (
-        internals.short_cuts(experiment.substeps)
-        if model_backends.is_cpu_backend(backend)
-        else contextlib.nullcontext()
-    ):
+    with internals.short_cuts(options.substeps) if model_backends.is_cpu_backend(backend) else contextlib.nullcontext():
         try:
             return driver.initialize_driver(config=config, grid_manager=manager, process_props=process, backend=backend)
         except (ValueError, TypeError) as error:
