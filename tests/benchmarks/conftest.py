@@ -1,4 +1,4 @@
-"""When benchmarks run, and what is noted of the machine beside their times."""
+"""How large benchmarks are, and what is noted of the machine beside their times."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from typing import Any
 
 import machine
 import pytest
+import scale
 
 _START = time.time()
 
 
-@pytest.fixture(scope="session")
-def benchmarks_enabled(pytestconfig: pytest.Config) -> None:
-    """Skip where benchmarks are not asked for: they take many minutes, and a machine with nothing else to do."""
-    if pytestconfig.getoption("benchmark_disable") and not pytestconfig.getoption("benchmark_enable"):
-        pytest.skip("a benchmark: runs with --benchmark-enable (make bench)")
+def pytest_configure(config: pytest.Config) -> None:
+    """Toys, unless benchmarks are asked for: those take many minutes, and a machine with nothing else to do."""
+    scale.TOY = config.getoption("benchmark_disable") and not config.getoption("benchmark_enable")
 
 
 @pytest.fixture(autouse=True, scope="module")

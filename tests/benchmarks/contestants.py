@@ -37,6 +37,7 @@ from typing import Any
 
 import machine
 import numpy as np
+import scale
 
 from ailand_gt4py.core.errors import AilandError
 from ailand_gt4py.emulator.emulator import Emulator
@@ -45,9 +46,9 @@ from ailand_gt4py.weights.model import Model
 Arrays = tuple[Any, Any]
 
 #: Columns of a call of the contestants ``..._blocks``, and of NumPy.
-PEER_BLOCK, NUMPY_BLOCK = 2000, 1024
+PEER_BLOCK, NUMPY_BLOCK = scale.of((2000, 1024), (16, 16))
 #: From how many columns on blocks are tried.
-MANY_COLUMNS = 10_000
+MANY_COLUMNS = scale.of(10_000, 40)
 
 #: Bars of the relative error by precision, for peers.
 TOLERANCE = {"float32": 1e-5, "tf32": 5e-3, "bf16": 5e-2}
@@ -177,7 +178,10 @@ def _torch(kind: str, model: Model, inputs: Sequence[np.ndarray], device: str, p
     network: Any = TorchStep(model).eval().to(device)
     n_columns = len(inputs[0])
     tensors = [torch.from_numpy(array).to(device) for array in inputs]
-    if kind == "torch_compile":
+    if scale.TOY and kind != "torch_eager":
+        # All but what takes the time: the search for code and its compilation.
+        network = torch.compile(network, fullgraph=True, dynamic=n_columns > 1, backend="eager")
+    elif kind == "torch_compile":
         # On a GPU with CUDA graphs, without which a few columns would only show the cost of the launches.
         network = torch.compile(
             network, fullgraph=True, dynamic=False, mode="max-autotune" if device == "cuda" else None

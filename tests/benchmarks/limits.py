@@ -12,11 +12,12 @@ from typing import Any
 
 import machine
 import numpy as np
+import scale
 from contestants import Contestant, UnavailableError, require, require_cuda
 from networks import Network
 
 #: Columns of a product.
-BLOCK = 10_000
+BLOCK = scale.of(10_000, 40)
 
 Products = Callable[[], tuple[Any, Any]]
 

@@ -21,16 +21,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import scale
 from contestants import Contestant
 from pytest_benchmark.fixture import BenchmarkFixture
 
 #: A round of each rival makes so many calls that they take this long, seconds.
-ROUND_SECONDS = 0.03
+ROUND_SECONDS = scale.of(0.03, 0.0)
 #: Rounds: at least, at most, and how long a race may take within these, seconds.
-MINIMUM_ROUNDS, MAXIMUM_ROUNDS, RACE_SECONDS = 7, 21, 12.0
+MINIMUM_ROUNDS, MAXIMUM_ROUNDS, RACE_SECONDS = scale.of((7, 21, 12.0), (1, 1, 0.0))
 #: Before a rival's turn: the longest wait for other threads to sleep, the time they are watched for, seconds, and the
 #: share of it that the whole process may work.
-LONGEST_REST, WATCHED, QUIET_SHARE = 0.5, 0.01, 0.05
+LONGEST_REST, WATCHED, QUIET_SHARE = scale.of(0.5, 0.0), 0.01, 0.05
 
 
 @dataclasses.dataclass(frozen=True)

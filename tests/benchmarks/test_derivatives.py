@@ -16,6 +16,7 @@ import networks
 import numpy as np
 import pytest
 import race
+import scale
 from contestants import Contestant
 from pytest_benchmark.fixture import BenchmarkFixture
 
@@ -25,12 +26,13 @@ from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.weights.model import Model
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.benchmark(timer=race.CLOCK.read),
     pytest.mark.skipif(machine.device() != "cpu", reason="measured on the CPU"),
 ]
-COLUMNS = 10_000
+COLUMNS = scale.of(10_000, 200)
 #: Blocks of the Jacobian are timed of the first alone.
-NETWORKS = ("default", "simple_172", "layer_norm_4x256")
+NETWORKS = scale.of(("default", "simple_172", "layer_norm_4x256"), ("default",))
 #: Size of finite differences, in standard deviations of the input.
 DIFFERENCE = 1e-2
 #: Of the inputs' spread about their means, in standard deviations: all independent, farther away they lead to 200 K.
@@ -142,7 +144,6 @@ def show(benchmark: BenchmarkFixture, network: str, threads: int, timings: dict[
 
 @pytest.mark.parametrize("threads", thread_counts())
 @pytest.mark.parametrize("network", NETWORKS)
-@pytest.mark.usefixtures("benchmarks_enabled")
 def test_tangent_linear_and_adjoint(benchmark: BenchmarkFixture, network: str, threads: int) -> None:
     emulator, inputs = prepared(network)
     sizes = emulator.model.sizes
@@ -169,7 +170,6 @@ def test_tangent_linear_and_adjoint(benchmark: BenchmarkFixture, network: str, t
     "what", ["state by state", "three soil waters by all inputs", "all results by three soil waters"]
 )
 @pytest.mark.parametrize("network", NETWORKS[:1])
-@pytest.mark.usefixtures("benchmarks_enabled")
 def test_block_of_the_jacobian(benchmark: BenchmarkFixture, network: str, what: str, threads: int) -> None:
     emulator, inputs = prepared(network)
     block = blocks_of(emulator.model)[what]

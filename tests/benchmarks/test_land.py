@@ -6,6 +6,7 @@ import machine
 import numpy as np
 import pytest
 import race
+import scale
 from contestants import Contestant
 from land_hosts import HOUR, START, Host
 from pytest_benchmark.fixture import BenchmarkFixture
@@ -14,9 +15,9 @@ from ailand_gt4py import read_model
 from ailand_gt4py.integration.component import LandComponent
 
 #: Cells of the grid R2B3, all of them land.
-R2B3_CELLS = 5120
+R2B3_CELLS = scale.of(5120, 20)
 #: Points of the comparison of land masks, and the share of land in one of them.
-POINTS, LAND_SHARE = 100_000, 0.3
+POINTS, LAND_SHARE = scale.of(100_000, 50), 0.3
 #: Samples of a window in the comparison: hourly.
 SAMPLES = 6
 
@@ -33,8 +34,8 @@ def component(
     return land, host.weather(START)
 
 
+@pytest.mark.slow
 @pytest.mark.benchmark(timer=race.CLOCK.read)
-@pytest.mark.usefixtures("benchmarks_enabled")
 @pytest.mark.skipif(machine.device() != "cpu", reason="measured on the CPU")
 def test_accumulation(benchmark: BenchmarkFixture) -> None:
     """A host step on R2B3 in which the emulator does not make its step."""
@@ -53,8 +54,8 @@ def test_accumulation(benchmark: BenchmarkFixture) -> None:
     race.CLOCK.show(benchmark, timing.seconds, "the land component", extra)
 
 
+@pytest.mark.slow
 @pytest.mark.benchmark(timer=race.CLOCK.read)
-@pytest.mark.usefixtures("benchmarks_enabled")
 @pytest.mark.skipif(machine.device() != "cpu", reason="measured on the CPU")
 def test_firing(benchmark: BenchmarkFixture) -> None:
     """A host step on R2B3 in which the emulator makes its step: with and without the derivatives of the fluxes."""
@@ -80,8 +81,8 @@ def test_firing(benchmark: BenchmarkFixture) -> None:
     race.CLOCK.show(benchmark, timings["plain"].seconds, "the land component", extra)
 
 
+@pytest.mark.slow
 @pytest.mark.benchmark(timer=race.CLOCK.read)
-@pytest.mark.usefixtures("benchmarks_enabled")
 @pytest.mark.skipif(machine.device() != "cpu", reason="measured on the CPU")
 def test_only_land_is_computed(benchmark: BenchmarkFixture) -> None:
     """A whole window, samples and the emulator's step, with some land and with nothing but land."""

@@ -15,6 +15,7 @@ import networks
 import numpy as np
 import pytest
 import race
+import scale
 from contestants import Contestant, UnavailableError
 from networks import NETWORKS, Network
 from pytest_benchmark.fixture import BenchmarkFixture
@@ -22,13 +23,12 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from ailand_gt4py.weights.architectures import Sizes
 
 #: Of the copied array: much more than any cache.
-COPIED_BYTES = 512 << 20
+COPIED_BYTES = scale.of(512 << 20, 1 << 20)
 #: Of the square matrices of one layer.
-LARGE = 2048
+LARGE = scale.of(2048, 32)
 
 
 @pytest.mark.benchmark(timer=race.CLOCK.read)
-@pytest.mark.usefixtures("benchmarks_enabled")
 @pytest.mark.skipif(machine.device() != "cpu", reason="measured on the CPU")
 def test_copy_rate(benchmark: BenchmarkFixture) -> None:
     """By PyTorch, which copies with all threads, or by NumPy, which has one; bytes read and written."""
@@ -59,7 +59,6 @@ def test_copy_rate(benchmark: BenchmarkFixture) -> None:
 
 
 @pytest.mark.benchmark(timer=race.CLOCK.read)
-@pytest.mark.usefixtures("benchmarks_enabled")
 def test_large_product(benchmark: BenchmarkFixture) -> None:
     """One product of many columns with a large square matrix, by the fastest BLAS: as fast as products get here."""
     network = Network("simple", Sizes(LARGE, 0, 0, 0), {"trunk": (LARGE,)})
@@ -79,7 +78,6 @@ def test_large_product(benchmark: BenchmarkFixture) -> None:
 
 
 @pytest.mark.benchmark(timer=race.CLOCK.read)
-@pytest.mark.usefixtures("benchmarks_enabled")
 @pytest.mark.skipif(machine.device() != "cpu", reason="measured on the CPU")
 def test_multiply_adds(benchmark: BenchmarkFixture) -> None:
     """Operations that wait for no memory: a limit, so the fastest round counts."""

@@ -22,6 +22,8 @@ def _sleeper(name: str, seconds: float, log: list[str]) -> Contestant:
 def test_rivals_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(race, "ROUND_SECONDS", 0.004)
     monkeypatch.setattr(race, "RACE_SECONDS", 0.0)
+    monkeypatch.setattr(race, "MINIMUM_ROUNDS", 7)
+    monkeypatch.setattr(race, "MAXIMUM_ROUNDS", 21)
     log: list[str] = []
     timings = race.run([_sleeper(name, seconds, log) for name, seconds in (("slow", 0.004), ("fast", 0.001))], rest=0.0)
     assert timings["slow"].median > timings["fast"].median >= 0.001

@@ -83,5 +83,5 @@ def backend_of(
 
 def allocations(emulator: Emulator) -> int:
     """How often the emulator's step has allocated device memory."""
-    compiled = compiled_dace_program(emulator._step._program).sdfg_program
+    compiled = compiled_dace_program(emulator._step._call.program).sdfg_program
     return int(compiled.get_exported_function("host_cuda_allocations", restype=ctypes.c_int)())

@@ -25,7 +25,8 @@ from ailand_gt4py.emulator.derivatives.jacobian import block_of
 from ailand_gt4py.emulator.operands import Operands, adjoint_operands, feature_extent, network_shape, step_operands
 from ailand_gt4py.lowering.calls.backends import SCRATCH_PREFIXES
 from ailand_gt4py.lowering.columns.column_program import ColumnProgram
-from ailand_gt4py.lowering.columns.read_gtir import Tables, read_program
+from ailand_gt4py.lowering.columns.fields import Tables
+from ailand_gt4py.lowering.columns.read_gtir import read_program
 from ailand_gt4py.stencils.network.adjoint import describe_adjoint
 from ailand_gt4py.stencils.network.jacobian_forward import describe_forward
 from ailand_gt4py.stencils.network.jacobian_reverse import describe_reverse

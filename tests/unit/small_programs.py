@@ -28,7 +28,8 @@ from ailand_gt4py.core.dimensions import (
 from ailand_gt4py.lowering.calls import compilation
 from ailand_gt4py.lowering.calls.backends import SCRATCH_PREFIXES
 from ailand_gt4py.lowering.columns.column_program import ColumnProgram
-from ailand_gt4py.lowering.columns.read_gtir import Tables, read_program
+from ailand_gt4py.lowering.columns.fields import Tables
+from ailand_gt4py.lowering.columns.read_gtir import read_program
 from ailand_gt4py.stencils.instances import define
 
 Feature, Unit = gtx.Dimension("Feature"), gtx.Dimension("Unit")

@@ -15,7 +15,7 @@ from ailand_gt4py.lowering.columns.column_program import (
     Product,
     Sum,
 )
-from ailand_gt4py.lowering.cpu.block_code import BlockCode
+from ailand_gt4py.lowering.cpu.block_code import block_code
 
 N_COLUMNS, N_FEATURES = 5, 4
 ON = Definition("on", N_FEATURES, Operation("max", (Number(0), Load("x", ROW))))
@@ -38,7 +38,7 @@ def text_of(*definitions: Definition, with_blas: bool = False) -> str:
     arrays |= {name: dace.data.Array(dace.float64, (N_FEATURES, N_FEATURES)) for name in weights}
     inner = {definition.result for definition in definitions} - {"y", "dy"}
     program = ColumnProgram("program", list(definitions), inner, N_COLUMNS)
-    return BlockCode(program, arrays, {name: name for name in arrays}, with_blas).text()
+    return block_code(program, arrays, {name: name for name in arrays}, with_blas)
 
 
 def test_a_value_and_its_change_are_multiplied_together_where_the_value_is_on() -> None:

@@ -12,6 +12,7 @@ from ailand_gt4py.core.dimensions import N_MOMENTS, Axes, Moment, field_dimensio
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.emulator.operands import Operands, feature_extent, step_operands
 from ailand_gt4py.lowering.calls import backends
+from ailand_gt4py.lowering.calls.operator_call import OperatorCall
 from ailand_gt4py.lowering.calls.program_call import ProgramCall
 from ailand_gt4py.lowering.gpu.device_code import Products
 from ailand_gt4py.stencils.network.step import ProgramDescription, make_program
@@ -90,14 +91,9 @@ class Programs:
             self._buffer(name, axes, operands, n_columns or self.n_columns)
             for name, axes in description.buffers.items()
         ]
-        return ProgramCall(
-            program if backend is None else program.with_backend(backend),
-            description.caller_fields,
-            fields,
-            operands.offset_provider,
-            f"{what}the {self.model.architecture} network for {self._backend_name} in {self.precision}",
-            self._compiled_here,
-        )
+        name = f"{what}the {self.model.architecture} network for {self._backend_name} in {self.precision}"
+        call = OperatorCall(program, backend, name)
+        return ProgramCall(call, description.caller_fields, fields, operands.offset_provider, self._compiled_here)
 
     def _buffer(self, name: str, axes: Axes, operands: Operands, n_columns: int) -> gtx.Field:
         """An intermediate field of a program.

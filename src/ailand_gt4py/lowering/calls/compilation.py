@@ -87,6 +87,14 @@ def build_tools() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Do not show GT4Py's remarks on a program: that embedded execution is slow, above all, where it was asked for."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", category=UserWarning)
+        yield
+
+
+@contextlib.contextmanager
 def announced(description: str) -> Iterator[None]:
     """Around a first call, which compiles: `in_this_process`, with a word to the user and failure in one line.
 
@@ -123,8 +131,7 @@ def in_this_process() -> Iterator[None]:
     runners.reset_default_runner()
     config.BUILD_JOBS_MODE = config.BuildJobsMode.SERIAL
     try:
-        with kept_programs(), build_tools(), warnings.catch_warnings():
-            warnings.simplefilter("ignore", category=UserWarning)
+        with kept_programs(), build_tools(), quiet():
             yield
     finally:
         config.BUILD_JOBS_MODE = mode

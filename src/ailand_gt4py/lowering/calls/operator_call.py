@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -26,15 +25,16 @@ class OperatorCall:
     Attributes:
         program: what is called, on its backend.
         is_dace: compiled by GT4Py's DaCe backend.
+        is_compiled: calls compile nothing.
     """
 
     def __init__(self, definition: Any, backend: Any, description: str) -> None:
         self.is_dace = backend is not None and "dace" in backend.name
         self.program = definition if backend is None else definition.with_backend(backend)
+        self.is_compiled = backend is None
         self._description = description
         self._is_embedded = backend is None
         self._on_gpu = backend is not None and backends.device_of(backend) == "cuda"
-        self._is_compiled = False
 
     def __call__(self, *arguments: Any, **keywords: Any) -> None:
         """As GT4Py's call; on a GPU in the caller's stream's order.
@@ -43,24 +43,24 @@ class OperatorCall:
             RunError: it cannot be compiled.
         """
         with self.in_turn():
-            self._run(*arguments, **keywords)
+            self.run(*arguments, **keywords)
 
     def in_turn(self) -> contextlib.AbstractContextManager[None]:
         """Around work of the program: on a GPU in the caller's stream's order."""
         return device_stream.in_turn() if self._on_gpu else contextlib.nullcontext()
 
-    def _run(self, *arguments: Any, **keywords: Any) -> None:
-        if self._is_compiled:
+    def run(self, *arguments: Any, **keywords: Any) -> None:
+        """As GT4Py's call.
+
+        Raises:
+            RunError: it cannot be compiled.
+        """
+        if self.is_compiled and not self._is_embedded:
             self.program(*arguments, **keywords)
-        elif self._is_embedded:
-            with warnings.catch_warnings():
-                # GT4Py remarks on every call that embedded execution is slow; here it was asked for.
-                warnings.simplefilter("ignore", category=UserWarning)
-                self.program(*arguments, **keywords)
-        else:
-            with compilation.announced(self._description):
-                self.program(*arguments, **keywords)
-            self._is_compiled = True
+            return
+        with compilation.quiet() if self.is_compiled else compilation.announced(self._description):
+            self.program(*arguments, **keywords)
+        self.is_compiled = True
 
 
 class RepeatedCall:

@@ -6,12 +6,12 @@ import dataclasses
 import functools
 import hashlib
 import pathlib
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import dace
 from dace.sdfg import nodes
 
-from ailand_gt4py.lowering.columns.column_program import ROW, ColumnProgram, loads
+from ailand_gt4py.lowering.columns.column_program import ROW, ColumnProgram, Extent
 
 #: The room of all that generates code, and what code is made of.
 _LOWERING = pathlib.Path(__file__).parents[1]
@@ -48,11 +48,11 @@ class CallerArray(NamedTuple):
     """An array of the caller's.
 
     Attributes:
-        dtype: DaCe's. strides: of columns and features, or of features alone; numbers or DaCe's expressions.
+        dtype: DaCe's. strides: of columns and features, or of features alone.
     """
 
-    dtype: Any
-    strides: tuple[Any, ...]
+    dtype: dace.typeclass
+    strides: tuple[Extent, ...]
 
 
 class Interface(NamedTuple):
@@ -75,11 +75,17 @@ class Interface(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class ColumnNode:
-    """How a program becomes a node; a value object, part of the key of compiled programs."""
+    """How a program becomes a node; a value object, part of the key of compiled programs.
 
-    #: How the program is run, for messages.
-    way: ClassVar[str]
+    Attributes:
+        mode: how the program is run, for messages.
+        digest: of the code that generates.
+    """
+
+    mode: ClassVar[str]
     on_gpu: ClassVar[bool]
+
+    digest: str = dataclasses.field(default_factory=code_digest, kw_only=True)
 
     def make(self, sdfg: dace.SDFG, program: ColumnProgram, interface: Interface) -> nodes.Node:
         """The node that does all that the program does, its connectors those of the interface.
@@ -100,27 +106,21 @@ def put_into(sdfg: dace.SDFG, program: ColumnProgram, kind: ColumnNode) -> None:
     node = kind.make(sdfg, program, interface)
     state = sdfg.start_block
     state.add_node(node)
+    whole = {name: dace.Memlet.from_array(name, sdfg.arrays[name]) for name in interface.connectors}
     for name, connector in interface.inputs.items():
-        whole = dace.Memlet.from_array(name, sdfg.arrays[name])
-        state.add_edge(state.add_read(name), None, node, connector, whole)
+        state.add_edge(state.add_read(name), None, node, connector, whole[name])
     for name, connector in interface.outputs.items():
-        whole = dace.Memlet.from_array(name, sdfg.arrays[name])
-        state.add_edge(node, connector, state.add_write(name), None, whole)
+        state.add_edge(node, connector, state.add_write(name), None, whole[name])
 
 
 def interface_of(sdfg: dace.SDFG, program: ColumnProgram) -> Interface:
     """What a program reads and writes of the arrays of a graph."""
-    computed = {definition.result for definition in program.definitions}
     read = dict.fromkeys(
-        name for definition in program.definitions for name in definition.arrays() if name not in computed
+        name for definition in program.definitions for name in definition.arrays() if name not in program.computed
     )
     arrays = {}
     over_columns = {
-        load.array
-        for definition in program.definitions
-        for expression in definition.expressions()
-        for load in loads(expression)
-        if load.index[0] == ROW[0]
+        load.array for definition in program.definitions for load in definition.loads() if load.index[0] == ROW[0]
     }
     for name in (*read, *program.results):
         array = sdfg.arrays[name]

@@ -10,7 +10,7 @@ depends on rows of the same direction and on those of the column that have none.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 from dace.symbolic import symstr
@@ -29,6 +29,21 @@ INFIX = frozenset({"+", "-", "*", "/", ">", ">=", "<", "<=", "==", "!="})
 def cpp(extent: Extent) -> str:
     """An extent or a stride as C++."""
     return str(extent) if isinstance(extent, int) else symstr(extent, cpp_mode=True)
+
+
+def operation_in_cpp(name: str, parts: Sequence[str]) -> str | None:
+    """An operation of C++ itself, applied to its arguments; None for functions."""
+    if name in INFIX:
+        return f"({parts[0]} {name} {parts[1]})"
+    if name == "neg":
+        return f"(-{parts[0]})"
+    return f"({parts[0]} ? {parts[1]} : {parts[2]})" if name == "select" else None
+
+
+def is_about(size: int, other: int) -> bool:
+    """Whether rows of one size may hold those of another without much waste."""
+    size, other = max(size, 8), max(other, 8)
+    return size <= 2 * other and other <= 2 * size
 
 
 class RefusedError(Exception):
@@ -113,14 +128,26 @@ class Definition:
         """Whether each row has one sum: then it is no matrix product but one reduction over the row."""
         return len(self.products) == 1 and self.extent == 1
 
+    @property
+    def is_layer(self) -> bool:
+        """Whether it has matrix products."""
+        return bool(self.products) and not self.by_row
+
     def expressions(self) -> tuple[Expression, ...]:
         """Value and factors."""
         return (self.value, *(product.x for product in self.products))
 
+    def loads(self) -> list[Load]:
+        """All loads in value and factors."""
+        return [load for expression in self.expressions() for load in loads(expression)]
+
     def arrays(self) -> list[str]:
         """All arrays that are read, weights among them."""
-        read = [load.array for expression in self.expressions() for load in loads(expression)]
-        return [*read, *(product.weight for product in self.products)]
+        return [*(load.array for load in self.loads()), *(product.weight for product in self.products)]
+
+    def factors(self) -> list[str]:
+        """The arrays that are contracted, each once."""
+        return list(dict.fromkeys(load.array for product in self.products for load in loads(product.x)))
 
 
 @dataclasses.dataclass
@@ -145,6 +172,16 @@ class ColumnProgram:
     def results(self) -> list[str]:
         """The caller's arrays that are written."""
         return [definition.result for definition in self.definitions if definition.result not in self.inner]
+
+    @property
+    def computed(self) -> set[str]:
+        """All arrays that are written."""
+        return {definition.result for definition in self.definitions}
+
+    @property
+    def unequal(self) -> str:
+        """C++: whether numbers of columns or features differ that have to be equal."""
+        return " || ".join(f"({cpp(one)}) != ({cpp(other)})" for one, other in self.equal_extents) or "false"
 
 
 def loads(expression: Expression) -> Iterator[Load]:

@@ -38,46 +38,41 @@ def fuse(program: ColumnProgram) -> ColumnProgram:
     return dataclasses.replace(program, definitions=definitions)
 
 
-def _uses(definitions: list[Definition]) -> dict[str, list[Load]]:
-    """All loads, by array."""
-    uses: dict[str, list[Load]] = collections.defaultdict(list)
+#: All loads of an array, each with the definition that it stands in.
+_Uses = dict[str, list[tuple[Load, Definition]]]
+
+
+def _uses(definitions: list[Definition]) -> _Uses:
+    """Array -> all loads of it."""
+    uses: _Uses = collections.defaultdict(list)
     for definition in definitions:
-        for expression in definition.expressions():
-            for load in loads(expression):
-                uses[load.array].append(load)
+        for load in definition.loads():
+            uses[load.array].append((load, definition))
     return uses
 
 
 def _narrow(program: ColumnProgram) -> list[Definition]:
     """Drop what nobody reads, and keep only the first feature where only that is read (a row's statistics)."""
     result: list[Definition] = []
+    uses: dict[str, list[Load]] = collections.defaultdict(list)
     for definition in reversed(program.definitions):
-        uses = _uses(result)[definition.result]
         if definition.result in program.inner:
-            if not uses:
+            loads_of_it = uses[definition.result]
+            if not loads_of_it:
                 continue
-            if all(load.index[0] == "column" and load.index[-1] == 0 for load in uses):
-                definition = _first_feature(definition)
+            if all(load.index[0] == "column" and load.index[-1] == 0 for load in loads_of_it):
+                # Loads of the row then are of its feature 0, too.
+                definition = dataclasses.replace(definition, extent=1, value=at_feature(definition.value, 0))
+        for load in definition.loads():
+            uses[load.array].append(load)
         result.insert(0, definition)
     return result
 
 
-def _first_feature(definition: Definition) -> Definition:
-    """The definition of feature 0 alone. Loads of the row then are of its feature 0, too."""
-
-    return dataclasses.replace(definition, extent=1, value=at_feature(definition.value, 0))
-
-
 def _inline(definitions: list[Definition], inner: set[str]) -> list[Definition]:
     """Put an element-wise value where it is used, if that is one position."""
-    users: dict[str, list[tuple[Load, Definition]]] = collections.defaultdict(list)
-    multiplied = set()
-    for definition in definitions:
-        for expression in definition.expressions():
-            for load in loads(expression):
-                users[load.array].append((load, definition))
-        if not definition.by_row:
-            multiplied |= {load.array for product in definition.products for load in loads(product.x)}
+    users = _uses(definitions)
+    multiplied = {name for definition in definitions if not definition.by_row for name in definition.factors()}
 
     def can_move(definition: Definition) -> bool:
         if definition.result not in inner or definition.products or definition.result in multiplied:
@@ -133,15 +128,13 @@ def _terms(expression: Expression) -> list[Expression]:
 
 def _join_products(definitions: list[Definition], inner: set[str]) -> list[Definition]:
     """Take matrix products into the one element-wise definition that uses them, and add them up there."""
-    users: dict[str, set[str]] = collections.defaultdict(set)
-    for definition in definitions:
-        for expression in definition.expressions():
-            for load in loads(expression):
-                users[load.array].add(definition.result)
+    uses = _uses(definitions)
     products = {
         definition.result: definition
         for definition in definitions
-        if definition.value == Sum() and definition.result in inner and len(users[definition.result]) == 1
+        if definition.value == Sum()
+        and definition.result in inner
+        and len({user.result for _, user in uses[definition.result]}) == 1
     }
     joined: set[str] = set()
     result: list[Definition] = []
@@ -170,13 +163,12 @@ def side_by_side(definitions: list[Definition]) -> list[Definition]:
 
 def may_be_beside(definition: Definition, layers: list[Definition]) -> bool:
     """Whether a layer of columns may be made together with others, output by output: it reads no more of theirs."""
-    if any(one.directions is not None or one.by_row or not one.products for one in (definition, *layers)):
+    if any(one.directions is not None or not one.is_layer for one in (definition, *layers)):
         return False
     results = {layer.result for layer in layers}
-    multiplied = {load.array for product in definition.products for load in loads(product.x)}
     read = [load.index for load in loads(definition.value) if load.array in results]
     weights = {tuple(product.weight for product in one.products) for one in (definition, *layers)}
-    return len(weights) == 1 and not results & multiplied and all(index == ROW for index in read)
+    return len(weights) == 1 and results.isdisjoint(definition.factors()) and all(index == ROW for index in read)
 
 
 def _accumulate(definition: Definition, products: dict[str, Definition]) -> tuple[Expression, list[str]]:

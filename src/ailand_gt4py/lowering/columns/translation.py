@@ -22,8 +22,9 @@ from gt4py.next.program_processors.runners.dace.workflow import translation
 from ailand_gt4py.core.errors import RunError
 from ailand_gt4py.lowering.columns.column_node import ColumnNode, put_into
 from ailand_gt4py.lowering.columns.column_program import RefusedError
+from ailand_gt4py.lowering.columns.fields import Tables
 from ailand_gt4py.lowering.columns.fuse import fuse
-from ailand_gt4py.lowering.columns.read_gtir import Tables, read_program
+from ailand_gt4py.lowering.columns.read_gtir import read_program
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +74,7 @@ class ColumnTranslator(translation.DaCeTranslator):
             put_into(sdfg, fuse(read), self.node)
         except RefusedError as refusal:
             raise RunError(
-                f"program '{sdfg.name}' cannot be run {self.node.way}: {refusal}; expected dense layers and "
+                f"program '{sdfg.name}' cannot be run {self.node.mode}: {refusal}; expected dense layers and "
                 "element-wise operations in which each column depends on itself alone"
             ) from None
         on_gpu = self.node.on_gpu

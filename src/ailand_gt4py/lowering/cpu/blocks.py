@@ -10,10 +10,10 @@ from typing import ClassVar
 import dace
 from dace.sdfg import nodes
 
-from ailand_gt4py.lowering.columns.column_node import CallerArray, ColumnNode, Interface, code_digest, source_text
+from ailand_gt4py.lowering.columns.column_node import CallerArray, ColumnNode, Interface, source_text
 from ailand_gt4py.lowering.columns.column_program import ColumnProgram
 from ailand_gt4py.lowering.cpu import blas
-from ailand_gt4py.lowering.cpu.block_code import BlockCode
+from ailand_gt4py.lowering.cpu.block_code import block_code
 from ailand_gt4py.lowering.cpu.column_entry import call_of_entry, entry_code
 
 _HEADERS = tuple(pathlib.Path(__file__).with_name(name) for name in ("threads.hpp", "kernels.hpp"))
@@ -27,29 +27,30 @@ class ColumnBlocks(ColumnNode):
 
     Attributes:
         blas_prefix: of the functions of the BLAS for the matrix products; None for this package's kernels.
-        digest: of the code that generates.
     """
 
-    way: ClassVar[str] = "in blocks of columns"
+    mode: ClassVar[str] = "in blocks of columns"
     on_gpu: ClassVar[bool] = False
 
     blas_prefix: str | None = None
-    digest: str = dataclasses.field(default_factory=code_digest)
 
     def make(self, sdfg: dace.SDFG, program: ColumnProgram, interface: Interface) -> nodes.Node:
         """A tasklet."""
         arrays, connectors = interface.arrays, interface.connectors
-        code = BlockCode(program, arrays, connectors, self.blas_prefix is not None).text()
+        code = block_code(program, arrays, connectors, self.blas_prefix is not None)
         numbers = _symbols(program, arrays)
         described = {
             name: (connector, arrays[name].dtype.ctype, name in interface.outputs)
             for name, connector in connectors.items()
         }
         library = "" if self.blas_prefix is None else blas.declaration(self.blas_prefix)
+        types = [
+            {connector: dace.pointer(arrays[name].dtype) for name, connector in names.items()}
+            for names in (interface.inputs, interface.outputs)
+        ]
         return nodes.Tasklet(
             "column_blocks",
-            {connector: dace.pointer(arrays[name].dtype) for name, connector in interface.inputs.items()},
-            {connector: dace.pointer(arrays[name].dtype) for name, connector in interface.outputs.items()},
+            *types,
             call_of_entry(sdfg.name, list(connectors.values()), numbers),
             language=dace.Language.CPP,
             code_global=source_text(*_HEADERS) + library + entry_code(sdfg.name, described, numbers, code),

@@ -7,111 +7,75 @@ once for all directions. What is left out are products with zero.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ailand_gt4py.lowering.columns.column_program import (
     ColumnProgram,
     Definition,
     Expression,
-    Load,
     Number,
     Operation,
     cpp,
     loads,
 )
-
-if TYPE_CHECKING:
-    from ailand_gt4py.lowering.cpu.block_code import BlockCode
+from ailand_gt4py.lowering.cpu.element_code import ElementCode
 
 
 class DirectedCode:
-    """Of one program.
+    """Of one program, which is fused."""
 
-    Args:
-        block: the code of the whole program.
-        program: fused.
-    """
-
-    def __init__(self, block: BlockCode, program: ColumnProgram) -> None:
-        self.block = block
-        multiplied = {
-            load.array
-            for definition in program.definitions
-            if definition.directions is not None and not definition.by_row
-            for product in definition.products
-            for load in loads(product.x)
-        }
+    def __init__(self, elements: ElementCode, program: ColumnProgram) -> None:
+        self._elements = elements
+        layers = (one for one in program.definitions if one.directions is not None and one.is_layer)
+        multiplied = set().union(*(layer.factors() for layer in layers))
         #: Condition of a column -> name of the list of features where it holds, and its extent.
-        self.lists: dict[Expression, tuple[str, str]] = {}
+        self._lists: dict[Expression, tuple[str, str]] = {}
         #: Array -> condition without which it is zero.
-        self.conditions: dict[str, Expression] = {}
+        self._conditions: dict[str, Expression] = {}
         for definition in program.definitions:
             condition = _condition(definition)
             if condition is not None and definition.result in multiplied:
-                self.conditions[definition.result] = condition
-                self.lists.setdefault(condition, (f"positions{len(self.lists)}", cpp(definition.extent)))
-        self.made: set[Expression] = set()
+                self._conditions[definition.result] = condition
+                self._lists.setdefault(condition, (f"positions{len(self._lists)}", cpp(definition.extent)))
+        self._made: set[Expression] = set()
 
     def setup(self) -> list[str]:
         """Room for the lists of a part of a block: for each column a number and then positions, and some to spare."""
-        if not self.lists:
+        if not self._lists:
             return []
-        sizes = [f"few * {list_size(extent)}" for _, extent in self.lists.values()]
+        sizes = [f"few * {list_size(extent)}" for _, extent in self._lists.values()]
         lines = [f"int* const all_positions = ailand::workspace<int, 3>({' + '.join(sizes)});"]
-        for k, (name, _) in enumerate(self.lists.values()):
+        for k, (name, _) in enumerate(self._lists.values()):
             lines.append(f"int* const {name} = all_positions + {' + '.join(['0', *sizes[:k]])};")
         return lines
 
     def positions_of_row(self, definition: Definition) -> list[str]:
         """What lists, for row r, the positions of a definition, where products are to run over these alone."""
-        condition = self.conditions.get(definition.result)
-        if condition is None or condition in self.made:
+        condition = self._conditions.get(definition.result)
+        if condition is None or condition in self._made:
             return []
-        self.made.add(condition)
-        name, extent = self.lists[condition]
-        holds = self.block.expression(condition, definition.extent)
-        return list_positions(name, extent, holds)
+        self._made.add(condition)
+        name, extent = self._lists[condition]
+        return list_positions(name, extent, self._elements.expression(condition, definition.extent))
 
     def layer(self, definition: Definition) -> list[str]:
         """A definition with matrix products."""
-        directions = self.block.directions_of[definition.result]
+        directions = self._elements.directions_of[definition.result]
         positions = self.positions_of_row(definition)
         terms = ", ".join(self._term(definition, position) for position in range(len(definition.products)))
-        value = self.block.expression(definition.value, definition.extent, directions)
         sizes = f"{len(definition.products)}, row, end, {directions}, {cpp(definition.extent)}"
         return [
             *(["for (long r = row; r < end; ++r) {", *positions, "}"] if positions else []),
             f"{{ const ailand::DirectedTerm<T> terms[] = {{{terms}}};",
             f"ailand::dense_directed<T>(terms, {sizes}, [=](auto sums, long r, long d, long j) {{",
-            f"using V = decltype(sums); ailand::store<V>({self.block.target(definition)}, {value}); }}); }}",
+            f"using V = decltype(sums); {self._elements.store(definition)} }}); }}",
         ]
 
     def _term(self, definition: Definition, position: int) -> str:
-        product = definition.products[position]
-        assert isinstance(product.x, Load)
-        slot = self.block.slot_of[product.x.array]
-        weight = self.block.kept.weight(product.weight, definition.extent, product.inputs)
+        (factor,) = (load.array for load in loads(definition.products[position].x))
         positions = "nullptr, 0"
-        if product.x.array in self.conditions:
-            name, extent = self.lists[self.conditions[product.x.array]]
+        if factor in self._conditions:
+            name, extent = self._lists[self._conditions[factor]]
             positions = f"{name}, {list_size(extent)}"
-        return f"{{s{slot}, stride{slot}, {weight}.data, {weight}.stride, {cpp(product.inputs)}, {positions}}}"
-
-    def copy_in(self, name: str, features: str) -> str:
-        """What reads a caller's array of directions into its slot, for the rows of a part of a block."""
-        slot = self.block.slot_of[name]
-        s0, s1, s2 = self.block.strides(name)
-        source = f"{self.block.pointers[name]} + (first + row) * ({s0})"
-        sizes = f"end - row, {self.block.directions_of[name]}, {features}"
-        return f"ailand::copy_in_directed<T>(s{slot}, stride{slot}, {source}, {s0}, {s1}, {s2}, {sizes});"
-
-    def copy_out(self, definition: Definition) -> str:
-        """What writes the caller's array of a definition's result."""
-        slot = self.block.slot_of[definition.result]
-        s0, s1, s2 = self.block.strides(definition.result)
-        target = f"{self.block.pointers[definition.result]} + (first + row) * ({s0})"
-        sizes = f"end - row, {self.block.directions_of[definition.result]}, {cpp(definition.extent)}"
-        return f"ailand::copy_out_directed<T>({target}, {s0}, {s1}, {s2}, s{slot}, stride{slot}, {sizes});"
+        return f"{{{self._elements.term(definition, position)}, {positions}}}"
 
 
 def list_size(extent: str) -> str:
@@ -137,7 +101,7 @@ def zero_unless(definition: Definition) -> Expression | None:
 
 def _condition(definition: Definition) -> Expression | None:
     """The condition of the column without which a definition of directions is zero; None where there is no such."""
-    condition = zero_unless(definition)
-    if condition is None or definition.directions is None:
+    condition = None if definition.directions is None else zero_unless(definition)
+    if condition is None:
         return None
     return None if any("direction" in load.index for load in loads(condition)) else condition

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
-from ailand_gt4py.lowering.columns.column_program import cpp
+from ailand_gt4py.lowering.columns.column_node import CallerArray
+from ailand_gt4py.lowering.columns.column_program import Extent, cpp
 
 
 class KeptOperands:
@@ -19,23 +20,23 @@ class KeptOperands:
         lines: C++ that keeps it, each under ``outer_`` and its name. room: how much memory each takes.
     """
 
-    def __init__(self, arrays: dict[str, Any], pointers: dict[str, str]) -> None:
+    def __init__(self, arrays: Mapping[str, CallerArray], pointers: Mapping[str, str]) -> None:
         self._arrays, self._pointers = arrays, pointers
         self.names: dict[tuple[str, str], str] = {}
         self.lines: list[str] = []
         self.room: list[str] = []
 
-    def weight(self, array: str, outputs: Any, inputs: Any) -> str:
+    def weight(self, array: str, outputs: Extent, inputs: Extent) -> str:
         """The name of weights, with ``data`` and the ``stride`` from one input to the next."""
         sizes = f"{self._strides(array)}, {cpp(outputs)}, {cpp(inputs)}"
         return self._keep("w", "const auto", "keep_weight", array, sizes, f"ailand::room_for_weight<T>({sizes})")
 
-    def vector(self, array: str, stride: str, extent: Any) -> str:
+    def vector(self, array: str, stride: str, extent: Extent) -> str:
         """The name of a vector, padded to whole ones of the processor's."""
         room = f"ailand::padded<T>({cpp(extent)})"
         return self._keep("v", "const T* const", "keep_vector", array, f"{stride}, {cpp(extent)}", room)
 
-    def rows(self, array: str, extent: Any, directions: str) -> str:
+    def rows(self, array: str, extent: Extent, directions: str) -> str:
         """The name of a matrix with a padded row for each of so many directions."""
         sizes = f"{self._strides(array)}, outer_{directions}, {cpp(extent)}"
         room = f"outer_{directions} * ailand::padded<T>({cpp(extent)})"

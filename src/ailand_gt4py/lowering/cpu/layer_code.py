@@ -7,13 +7,9 @@ listed for each column. What is left out are products with zero, so that all sum
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ailand_gt4py.lowering.columns.column_program import ROW, ColumnProgram, Definition, Load, Number, Operation, cpp
 from ailand_gt4py.lowering.cpu.directed_code import list_positions, list_size, zero_unless
-
-if TYPE_CHECKING:
-    from ailand_gt4py.lowering.cpu.block_code import BlockCode
+from ailand_gt4py.lowering.cpu.element_code import ElementCode
 
 #: Vectors of sums of one row of each of two layers: enough of them that none waits for the last, and a panel of weights
 #: that stays in the first-level cache.
@@ -21,16 +17,11 @@ _VECTORS_OF_BOTH = 4
 
 
 class LayerCode:
-    """Of one program.
+    """Of one program, which is fused."""
 
-    Args:
-        block: the code of the whole program.
-        program: fused.
-    """
-
-    def __init__(self, block: BlockCode, program: ColumnProgram) -> None:
-        self.block = block
-        self.definitions = {definition.result: definition for definition in program.definitions}
+    def __init__(self, elements: ElementCode, program: ColumnProgram, with_blas: bool) -> None:
+        self._elements, self._with_blas = elements, with_blas
+        self._definitions = {definition.result: definition for definition in program.definitions}
 
     def text(self, layers: list[Definition], are_followed: bool) -> list[str]:
         """Definitions with matrix products by the same weights, in a loop over parts of the rows that is still open.
@@ -46,17 +37,14 @@ class LayerCode:
             "for (long row = 0; row < rows; row += part) { const long end = std::min(rows, row + part);",
         ]
         for k, layer in enumerate(layers):
-            terms = ", ".join(self._term(layer, position) for position in range(len(first.products)))
+            terms = ", ".join(f"{{{self._elements.term(layer, position)}}}" for position in range(len(first.products)))
             lines.append(f"const ailand::Term<T> terms{k}[] = {{{terms}}};")
-        zero_together = [self._are_zero_together(layers, position) for position in range(len(first.products))]
-        if self.block.with_blas:
+        if self._with_blas:
             return lines + [line for k, layer in enumerate(layers) for line in self._by_blas(k, layer)]
+        zero_together = [self._are_zero_together(layers, position) for position in range(len(first.products))]
         if any(zero_together):
             return lines + self._where_on(layers, zero_together)
-        return [*lines, *self._panels([line for k, layer in enumerate(layers) for line in self._panel(k, layer)])]
-
-    def _panels(self, lines: list[str], most: str = "ailand::tile_vectors") -> list[str]:
-        return [f"ailand::dense<T, {most}>(outputs, [&]<int vectors>(long output) {{", *lines, "});"]
+        return [*lines, *_panels([line for k, layer in enumerate(layers) for line in self._panel(k, layer)])]
 
     def _panel(self, k: int, layer: Definition) -> list[str]:
         count = len(layer.products)
@@ -79,14 +67,12 @@ class LayerCode:
         value, change = layers
         lines, lists = [], []
         sizes = ["0"]
-        for position, is_listed in enumerate(zero_together):
+        for product, is_listed in zip(value.products, zero_together, strict=True):
             if not is_listed:
                 lists.append("{nullptr, 0}")
                 continue
-            product = value.products[position]
-            assert isinstance(product.x, Load)
             size = list_size(cpp(product.inputs))
-            x = self.block.expression(product.x, product.inputs)
+            x = self._elements.expression(product.x, product.inputs)
             here = f"all_positions + {' + '.join(sizes)}"
             sizes.append(f"part * {size}")
             lists.append(f"{{{here}, {size}}}")
@@ -101,7 +87,7 @@ class LayerCode:
             f"int* const all_positions = ailand::workspace<int, 4>({' + '.join(sizes)});",
             *lines,
             f"const ailand::Positions positions[] = {{{', '.join(lists)}}};",
-            *self._panels(call, str(_VECTORS_OF_BOTH)),
+            *_panels(call, str(_VECTORS_OF_BOTH)),
         ]
 
     def _are_zero_together(self, layers: list[Definition], position: int) -> bool:
@@ -111,7 +97,7 @@ class LayerCode:
         on, change = (layer.products[position].x for layer in layers)
         if not (isinstance(on, Load) and isinstance(change, Load) and on.index == change.index == ROW):
             return False
-        of_on, of_change = (self.definitions.get(load.array) for load in (on, change))
+        of_on, of_change = (self._definitions.get(load.array) for load in (on, change))
         if of_on is None or of_change is None:
             return False
         match of_on.value:
@@ -120,13 +106,8 @@ class LayerCode:
         return False
 
     def _finish(self, layer: Definition) -> str:
-        value = self.block.expression(layer.value, layer.extent)
-        store = f"ailand::store<V>({self.block.target(layer)}, {value});"
-        return f"[=](auto sums, long r, long j) {{ using V = decltype(sums); {store} }}"
+        return f"[=](auto sums, long r, long j) {{ using V = decltype(sums); {self._elements.store(layer)} }}"
 
-    def _term(self, layer: Definition, position: int) -> str:
-        product = layer.products[position]
-        assert isinstance(product.x, Load)
-        slot = self.block.slot_of[product.x.array]
-        weight = self.block.kept.weight(product.weight, layer.extent, product.inputs)
-        return f"{{s{slot}, stride{slot}, {weight}.data, {weight}.stride, {cpp(product.inputs)}}}"
+
+def _panels(lines: list[str], most: str = "ailand::tile_vectors") -> list[str]:
+    return [f"ailand::dense<T, {most}>(outputs, [&]<int vectors>(long output) {{", *lines, "});"]

@@ -5,10 +5,12 @@ What the code is made of is in ``device_kernels.cuh``.
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Literal
 
-from ailand_gt4py.lowering.columns.column_program import ColumnProgram, Definition, RefusedError, cpp
+from ailand_gt4py.lowering.columns.column_node import CallerArray
+from ailand_gt4py.lowering.columns.column_program import ColumnProgram, RefusedError
+from ailand_gt4py.lowering.gpu.device_arguments import DeviceArguments
 from ailand_gt4py.lowering.gpu.device_kernel import KernelCode
 from ailand_gt4py.lowering.gpu.device_plan import DevicePlan
 
@@ -23,19 +25,6 @@ _COMPUTE = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class HostCall:
-    """What the program's host code needs.
-
-    Attributes:
-        declaration: of the arguments' struct and of the function.
-        body: the call; reads the arrays' connectors and the program's symbols.
-    """
-
-    declaration: str
-    body: str
-
-
 class DeviceCode:
     """The CUDA of one program.
 
@@ -45,12 +34,20 @@ class DeviceCode:
         pointers: name of each caller's array in the host code.
         products: how matrix products are computed.
 
+    Attributes:
+        declaration: of the arguments' struct and of the functions, for device and host.
+        call: C++ of the host's call; it reads the arrays' connectors and the program's symbols.
+
     Raises:
         RefusedError: the program has something that cannot be run so.
     """
 
     def __init__(
-        self, program: ColumnProgram, arrays: dict[str, Any], pointers: dict[str, str], products: Products
+        self,
+        program: ColumnProgram,
+        arrays: Mapping[str, CallerArray],
+        pointers: Mapping[str, str],
+        products: Products,
     ) -> None:
         self.real = str(arrays[program.results[0]].dtype.ctype)
         if (self.real, products) not in _COMPUTE:
@@ -58,58 +55,25 @@ class DeviceCode:
         self.compute = _COMPUTE[self.real, products]
         self.operand = "__nv_bfloat16" if products == "bf16" else self.real
         self.plan = DevicePlan(program, self.operand != self.real)
-        self.program = self.plan.program
-        self.arrays = arrays
-        self.pointers = pointers
-        self.positions = {name: position for position, name in enumerate(pointers)}
         self.name = f"{program.name}_on_device"
-        self.extents: list[str] = []
-        self.weights: list[tuple[str, str]] = []  # parts, outputs
-        kernels = [KernelCode(self, kernel, position) for position, kernel in enumerate(self.plan.kernels)]
+        self._arguments = arguments = DeviceArguments(arrays, pointers)
+        kernels = [KernelCode(self.plan, arguments, kernel, k) for k, kernel in enumerate(self.plan.kernels)]
         self._kernels = "\n".join(kernel.struct() for kernel in kernels)
-        self._row_extents = [list(dict.fromkeys(map(self.extent, rows.extents))) for rows in self.plan.rows]
+        self._row_extents = [list(dict.fromkeys(map(arguments.extent, rows.extents))) for rows in self.plan.rows]
         self._steps = [line for kernel in kernels for line in (*kernel.products(), *kernel.launch())]
-
-    def extent(self, extent: Any) -> str:
-        """A number of features in the device's host code: a literal, or an entry of the arguments."""
-        text = cpp(extent)
-        if text.isdecimal():
-            return text
-        if text not in self.extents:
-            self.extents.append(text)
-        return f"a.extents[{self.extents.index(text)}]"
-
-    def strides(self, name: str) -> tuple[str, ...]:
-        """Of a caller's array, in the same position."""
-        return tuple(f"a.strides[{self.positions[name]}][{axis}]" for axis in range(len(self.arrays[name].strides)))
-
-    def call(self) -> HostCall:
-        """The host's part."""
-        unequal = " || ".join(f"({cpp(one)}) != ({cpp(other)})" for one, other in self.program.equal_extents)
-        lines = [f"{self.name}_arguments a;", f"a.columns = {cpp(self.program.columns)};"]
-        lines.append(f"a.unequal = {unequal or 'false'};")
-        lines += [f"a.extents[{position}] = {extent};" for position, extent in enumerate(self.extents)]
-        for name, position in self.positions.items():
-            lines.append(f"a.arrays[{position}] = (const void*){self.pointers[name]};")
-            strides = [cpp(stride) for stride in self.arrays[name].strides]
-            lines += [f"a.strides[{position}][{axis}] = {stride};" for axis, stride in enumerate(strides)]
-        lines += [
-            f"if ({self.name}(&__state->ailand_device, a, __state->gpu_context->streams[0]) != 0)",
-            "    __state->gpu_context->record_error((gpuError_t)999);",
-        ]
-        return HostCall(self._declaration(), "\n".join(lines))
-
-    def _declaration(self) -> str:
-        return f"""
-struct {self.name}_arguments {{
-    long columns, extents[{max(len(self.extents), 1)}];
-    bool unequal;
-    const void* arrays[{len(self.positions)}];
-    long strides[{len(self.positions)}][2];
-}};
+        self.declaration = f"""
+struct {self.name}_arguments {{{arguments.members()}}};
 extern "C" int {self.name}(void** kept, const {self.name}_arguments& a, cudaStream_t stream);
 extern "C" void {self.name}_release(void* kept);
 """
+        self.call = "\n".join(
+            [
+                f"{self.name}_arguments a;",
+                *arguments.filled(self.plan.program),
+                f"if ({self.name}(&__state->ailand_device, a, __state->gpu_context->streams[0]) != 0)",
+                "    __state->gpu_context->record_error((gpuError_t)999);",
+            ]
+        )
 
     def text(self) -> str:
         """The device code, which follows ``device_kernels.cuh``."""
@@ -127,7 +91,7 @@ extern "C" void {self.name}_release(void* kept);
         takes = "\n        ".join(
             f"{kind}* const s{position} = room.take<{kind}>(chunk, t{position});" for kind, position in rooms
         )
-        return f"""{self._declaration()}
+        return f"""{self.declaration}
 namespace {self.name}_code {{
 using T = {self.real};
 using O = {self.operand};
@@ -136,7 +100,7 @@ constexpr cublasComputeType_t compute = {self.compute};
 void run(void** kept, const {self.name}_arguments& a, cudaStream_t stream) {{
     ailand::require(!a.unequal, "its arrays differ in columns or features");
     if (a.columns == 0) return;
-    ailand::Device& device = ailand::device_of(kept, {len(self.weights)});
+    ailand::Device& device = ailand::device_of(kept, {len(self._arguments.weights)});
     device.use(stream);
         {setup}
     const long chunk = device.chunk(a.columns, {" + ".join(bytes_) or "1"});
@@ -154,27 +118,15 @@ int {self.name}(void** kept, const {self.name}_arguments& a, cudaStream_t stream
         {self.name}_code::run(kept, a, stream);
         return 0;
     }} catch (const std::exception& error) {{
-        std::fprintf(stderr, "{self.program.name} on the GPU: %s\\n", error.what());
+        std::fprintf(stderr, "{self.plan.program.name} on the GPU: %s\\n", error.what());
         return 1;
     }}
 }}
 void {self.name}_release(void* kept) {{ delete static_cast<ailand::Device*>(kept); }}
 """
 
-    def weight(self, definition: Definition, positions: list[int]) -> str:
-        """The name of the weights of products that are computed as one."""
-        parts = []
-        for position in positions:
-            product = definition.products[position]
-            pointer = f"(const T*)a.arrays[{self.positions[product.weight]}]"
-            parts.append(f"{{{pointer}, {', '.join(self.strides(product.weight))}, {self.extent(product.inputs)}}}")
-        key = (", ".join(parts), self.extent(definition.extent))
-        if key not in self.weights:
-            self.weights.append(key)
-        return f"w{self.weights.index(key)}"
-
     def _weight_lines(self) -> list[str]:
         return [
             f"const ailand::Weight w{position} = device.weight<T, O>({position}, {{{parts}}}, {outputs}, stream);"
-            for position, (parts, outputs) in enumerate(self.weights)
+            for position, (parts, outputs) in enumerate(self._arguments.weights)
         ]

@@ -12,7 +12,7 @@ from dace import properties
 from dace.sdfg import nodes
 from dace.transformation.transformation import ExpandTransformation
 
-from ailand_gt4py.lowering.columns.column_node import ColumnNode, Interface, code_digest, source_text
+from ailand_gt4py.lowering.columns.column_node import ColumnNode, Interface, source_text
 from ailand_gt4py.lowering.columns.column_program import ColumnProgram, RefusedError
 from ailand_gt4py.lowering.gpu import cublas
 from ailand_gt4py.lowering.gpu.device_code import DeviceCode, Products
@@ -72,24 +72,21 @@ class DeviceColumns(ColumnNode):
 
     Attributes:
         products: how matrix products are computed.
-        digest: of the code that generates.
     """
 
-    way: ClassVar[str] = "column by column on a GPU"
+    mode: ClassVar[str] = "column by column on a GPU"
     on_gpu: ClassVar[bool] = True
 
     products: Products = "full"
-    digest: str = dataclasses.field(default_factory=code_digest)
 
     def make(self, sdfg: dace.SDFG, program: ColumnProgram, interface: Interface) -> nodes.Node:
         """A call of a function in the program's device code."""
         if any(definition.directions is not None for definition in program.definitions):
             raise RefusedError("it has several directions for each column, which is written for the CPU only")
         code = DeviceCode(program, interface.arrays, interface.connectors, self.products)
-        call = code.call()
         sdfg.append_global_code(kernels() + code.text(), "cuda")
         node = DeviceProgram(
             "device_columns", inputs=set(interface.inputs.values()), outputs=set(interface.outputs.values())
         )
-        node.body, node.declaration, node.release = call.body, call.declaration, f"{code.name}_release"
+        node.body, node.declaration, node.release = code.call, code.declaration, f"{code.name}_release"
         return node

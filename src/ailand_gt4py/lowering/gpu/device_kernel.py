@@ -2,57 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
-
 from ailand_gt4py.lowering.columns.column_program import (
-    INFIX,
     ROW,
-    ColumnProgram,
     Definition,
     Expression,
+    Index,
     Load,
     Number,
     Operation,
     Sum,
     loads,
+    operation_in_cpp,
 )
-from ailand_gt4py.lowering.gpu.device_plan import DevicePlan, Kernel, Pass, is_product, is_scalar
+from ailand_gt4py.lowering.gpu.device_arguments import DeviceArguments
+from ailand_gt4py.lowering.gpu.device_plan import DevicePlan, Kernel, Pass, is_scalar
 
 _NAMED = {"max": "ailand::maximum<T>", "min": "ailand::minimum<T>", "abs": "fabs"}
 #: Values that a lane reads ahead at most.
 _MOST_AHEAD = 128
 
 
-class Caller(Protocol):
-    """What a kernel's code needs to know of the program's (`device_code.DeviceCode`).
-
-    Attributes:
-        plan, program: the plan and its program.
-        arrays: the caller's.
-        positions: of the caller's arrays among the arguments.
-    """
-
-    plan: DevicePlan
-    program: ColumnProgram
-    arrays: dict[str, Any]
-    positions: dict[str, int]
-
-    def extent(self, extent: Any) -> str:
-        """A number of features in the device's host code."""
-
-    def strides(self, name: str) -> tuple[str, ...]:
-        """Strides of a caller's array in the device's host code."""
-
-    def weight(self, definition: Definition, positions: list[int]) -> str:
-        """The name of the weights of products that are computed as one."""
-
-
 class KernelCode:
     """One kernel: its struct, the matrix products before it, and its launch."""
 
-    def __init__(self, program: Caller, kernel: Kernel, position: int) -> None:
-        self.program = program
-        self.plan = program.plan
+    def __init__(self, plan: DevicePlan, arguments: DeviceArguments, kernel: Kernel, position: int) -> None:
+        self.plan = plan
+        self.arguments = arguments
         self.kernel = kernel
         self.name = f"Kernel{position}"
         #: Declared members of the struct and what they are set to, by name.
@@ -75,11 +50,13 @@ class KernelCode:
             rows = self.plan.operand_rows if self.plan.separate_operands else self.plan.value_rows
             for positions in self.plan.terms(definition):
                 (name,) = (load.array for load in loads(definition.products[positions[0]].x))
-                inputs = " + ".join(self.program.extent(definition.products[position].inputs) for position in positions)
+                inputs = " + ".join(
+                    self.arguments.extent(definition.products[position].inputs) for position in positions
+                )
                 lines.append(
-                    f"device.product<T, O>(compute, {self.program.weight(definition, positions)}, "
+                    f"device.product<T, O>(compute, {self.arguments.weight(definition, positions)}, "
                     f"s{rows[name]} + {self.plan.offsets.get(name, 0)}, t{rows[name]}, s{sums}, t{sums}, rows, "
-                    f"{self.program.extent(definition.extent)}, {inputs}, {'true' if positions[0] else 'false'});"
+                    f"{self.arguments.extent(definition.extent)}, {inputs}, {'true' if positions[0] else 'false'});"
                 )
         return lines
 
@@ -117,8 +94,8 @@ struct {self.name} {{
 
     def _own(self, name: str, written: bool = False) -> tuple[str, ...]:
         """Pointer to a caller's array, from the first column of the chunk on, and its strides."""
-        position = self.program.positions[name]
-        strides = self.program.strides(name)
+        position = self.arguments.positions[name]
+        strides = self.arguments.strides(name)
         offset = f" + first * {strides[0]}" if len(strides) == 2 else ""
         kind = "T*" if written else "const T*"
         pointer = self._member(f"p{position}", kind, f"({'' if written else 'const '}T*)a.arrays[{position}]{offset}")
@@ -163,7 +140,7 @@ struct {self.name} {{
         lines = [f"T {self._held_name(d.result)}[{count}];" for d in part.elements if d.result in self.held]
         if size is None:
             extent = part.elements[0].extent if part.elements else part.sums[0].products[0].inputs
-            end = self._member(f"end{number}", "long", self.program.extent(extent))
+            end = self._member(f"end{number}", "long", self.arguments.extent(extent))
             head = [f"for (long j = lane; j < {end}; j += lanes) {{"]
         else:
             head = [
@@ -186,9 +163,9 @@ struct {self.name} {{
         for definition in part.sums:
             (product,) = definition.products
             term = self._expression(product.x, number, definition)
-            position = self.program.positions[product.weight]
+            position = self.arguments.positions[product.weight]
             weight = self._member(f"p{position}", "const T*", f"(const T*)a.arrays[{position}]")
-            stride = self._member(f"p{position}_1", "long", self.program.strides(product.weight)[1])
+            stride = self._member(f"p{position}_1", "long", self.arguments.strides(product.weight)[1])
             lines.append(f"v{self.here[definition.result]} += {term} * ailand::read({weight} + j * {stride});")
         for definition in part.elements:
             lines += self._stores(definition, f"v{self.here[definition.result]}", "j")
@@ -201,7 +178,7 @@ struct {self.name} {{
         """What the loop reads from rows in memory: name -> element j."""
         reads: dict[str, str] = {}
         for definition in part.elements:
-            if is_product(definition):
+            if definition.is_layer:
                 row, stride = self._rows(self.plan.sum_rows[definition.result])
                 reads[f"sums{self.here[definition.result]}"] = f"{row}[r * {stride} + j]"
         for definition in (*part.elements, *part.sums):
@@ -211,7 +188,7 @@ struct {self.name} {{
         return reads
 
     def _read_name(self, array: str) -> str:
-        own = self.program.positions.get(array)
+        own = self.arguments.positions.get(array)
         if array not in self.plan.value_rows:
             return f"x{own}"
         return f"row{self.plan.value_rows[array]}_{self.plan.offsets.get(array, 0)}"
@@ -237,7 +214,7 @@ struct {self.name} {{
         if name in self.plan.operand_rows:
             element = self._element_of_rows(name, self.plan.operand_rows[name], feature)
             lines.append(f"{element} = static_cast<O>({value});")
-        if name not in self.program.program.inner:
+        if name not in self.plan.program.inner:
             pointer, column_stride, feature_stride = self._own(name, written=True)
             lines.append(f"{pointer}[r * {column_stride} + {feature} * {feature_stride}] = {value};")
         return lines
@@ -263,16 +240,10 @@ struct {self.name} {{
                 return f"ailand::read({pointer} + {position} * {stride})"
             case Operation(name=name, arguments=arguments):
                 parts = [self._value(argument, number, of, looped) for argument in arguments]
-                if name in INFIX:
-                    return f"({parts[0]} {name} {parts[1]})"
-                if name == "neg":
-                    return f"(-{parts[0]})"
-                if name == "select":
-                    return f"({parts[0]} ? {parts[1]} : {parts[2]})"
-                return f"{_NAMED.get(name, name)}({', '.join(parts)})"
+                return operation_in_cpp(name, parts) or f"{_NAMED.get(name, name)}({', '.join(parts)})"
         raise AssertionError(expression)
 
-    def _row_value(self, array: str, index: tuple[Any, ...], number: int, looped: bool) -> str:
+    def _row_value(self, array: str, index: tuple[Index, ...], number: int, looped: bool) -> str:
         """An element of a row: of this column, and of the feature at hand or a fixed one."""
         position = index[1] if index != ROW else "j" if looped else 0
         if array in self.here:

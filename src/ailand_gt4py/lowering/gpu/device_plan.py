@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from ailand_gt4py.lowering.columns.column_program import ROW, ColumnProgram, Definition, Load, loads
+from ailand_gt4py.lowering.columns.column_program import ROW, ColumnProgram, Definition, Extent, Load, is_about, loads
 
 #: Threads of a warp, which can exchange values without memory.
 _WARP = 32
@@ -56,7 +56,7 @@ class Kernel:
     @property
     def products(self) -> list[Definition]:
         """Definitions whose matrix products run before the kernel."""
-        return [definition for definition in self.definitions if is_product(definition)]
+        return [definition for definition in self.definitions if definition.is_layer]
 
 
 @dataclasses.dataclass
@@ -65,32 +65,27 @@ class Rows:
 
     Attributes:
         operand: whether they are in the type of the products' operands, not in that of the arrays.
-        extents: lengths of the arrays (DaCe's expressions).
+        extents: lengths of the arrays.
         size: the largest length as far as it is known.
     """
 
     operand: bool
-    extents: list[object]
+    extents: list[Extent]
     size: int
-
-
-def is_product(definition: Definition) -> bool:
-    """Whether a definition has matrix products, and not one sum over the row."""
-    return bool(definition.products) and not definition.by_row
 
 
 def is_scalar(definition: Definition) -> bool:
     """Whether a definition is one value for each column."""
-    return definition.extent == 1 and not is_product(definition)
+    return definition.extent == 1 and not definition.is_layer
 
 
 def with_copies(program: ColumnProgram) -> ColumnProgram:
     """The program with a row of its own for each of the caller's arrays that a matrix product reads directly."""
-    computed = {definition.result for definition in program.definitions}
+    computed = program.computed
     copies: dict[str, Definition] = {}
     definitions: list[Definition] = []
     for definition in program.definitions:
-        if is_product(definition):
+        if definition.is_layer:
             products = []
             for product in definition.products:
                 assert isinstance(product.x, Load)
@@ -221,9 +216,7 @@ class DevicePlan:
     def _joins(self, kernel: Kernel, definition: Definition) -> bool:
         """Whether a definition can be made in a kernel that has some already."""
         here = {other.result: other for other in kernel.definitions}
-        if is_product(definition) and any(
-            load.array in here for product in definition.products for load in loads(product.x)
-        ):
+        if definition.is_layer and not here.keys().isdisjoint(definition.factors()):
             return False
         last = kernel.passes[-1]
         for load, inside in self._loads(definition):
@@ -255,7 +248,7 @@ class DevicePlan:
             for definition in kernel.definitions
         }
         joint: dict[str, tuple[str, ...]] = {}
-        for definition in filter(is_product, self.program.definitions):
+        for definition in (one for one in self.program.definitions if one.is_layer):
             names = tuple(load.array for product in definition.products for load in loads(product.x))
             sizes = [self.size(self._class_of[name]) for name in names]
             alike = len({made_in[name] for name in names}) == 1 and len(set(names)) == len(names)
@@ -337,10 +330,10 @@ class DevicePlan:
         size = self.size(self._class_of[definition.result]) or 1
         return self._take_rows(size, definition.extent, operand, free)
 
-    def _take_rows(self, size: int, extent: object, operand: bool, free: list[int]) -> int:
+    def _take_rows(self, size: int, extent: Extent, operand: bool, free: list[int]) -> int:
         for position in free:
             rows = self.rows[position]
-            if rows.operand == operand and max(size, 8) <= 2 * max(rows.size, 8) <= 4 * max(size, 8):
+            if rows.operand == operand and is_about(size, rows.size):
                 free.remove(position)
                 rows.extents.append(extent)
                 rows.size = max(rows.size, size)
@@ -363,11 +356,9 @@ class DevicePlan:
         for position, kernel in enumerate(self.kernels):
             here = {definition.result for definition in kernel.definitions}
             for definition in kernel.definitions:
-                for product in definition.products if is_product(definition) else ():
-                    for load in loads(product.x):
-                        use(factors, load.array, 2 * position)
-                inside = definition.expressions() if not is_product(definition) else (definition.value,)
-                for load in (load for expression in inside for load in loads(expression)):
+                for name in definition.factors() if definition.is_layer else ():
+                    use(factors, name, 2 * position)
+                for load in loads(definition.value) if definition.is_layer else definition.loads():
                     if load.array in self.by_name and load.array not in here:
                         use("values", load.array, 2 * position + 1)
         return uses

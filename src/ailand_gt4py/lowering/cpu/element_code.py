@@ -1,0 +1,144 @@
+"""C++ of one element of a block: where the arrays of a program are, and expressions of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ailand_gt4py.lowering.columns.column_node import CallerArray
+from ailand_gt4py.lowering.columns.column_program import (
+    DIRECTED_ROW,
+    ColumnProgram,
+    Definition,
+    Expression,
+    Extent,
+    Load,
+    Number,
+    Operation,
+    RefusedError,
+    Sum,
+    cpp,
+    operation_in_cpp,
+)
+from ailand_gt4py.lowering.cpu.kept_operands import KeptOperands
+
+_NAMED = {"max": "ailand::maximum", "min": "ailand::minimum"}
+_EACH = {
+    "sqrt": "std::sqrt",
+    "exp": "std::exp",
+    "log": "std::log",
+    "tanh": "std::tanh",
+    "atan": "std::atan",
+    "abs": "std::abs",
+}
+
+
+class ElementCode:
+    """The arrays of one program, in the caller's memory and in the slots of a block, and elements of them.
+
+    Args:
+        program: fused.
+        arrays: the caller's.
+        pointers: name of each caller's array in the code.
+
+    Attributes:
+        slot_of: array -> its slot in the block, filled as slots are given.
+        numbers_of_directions: those numbers, as C++ -> their names in the code.
+        directions_of: array -> the name of the number of its directions; of the caller's arrays, that of those who read
+            them.
+        kept: the operands that are kept for all blocks.
+    """
+
+    def __init__(self, program: ColumnProgram, arrays: Mapping[str, CallerArray], pointers: Mapping[str, str]) -> None:
+        self.pointers = pointers
+        self._arrays = arrays
+        self.slot_of: dict[str, int] = {}
+        self.numbers_of_directions: dict[str, str] = {}
+        self.directions_of: dict[str, str] = {}
+        for definition in program.definitions:
+            if definition.directions is not None:
+                number = self.numbers_of_directions.setdefault(
+                    cpp(definition.directions), f"directions{len(self.numbers_of_directions)}"
+                )
+                names = (definition.result, *(load.array for load in definition.loads() if _is_directed(load)))
+                self.directions_of |= dict.fromkeys(names, number)
+        self.kept = KeptOperands(arrays, pointers)
+
+    def strides(self, name: str) -> tuple[str, ...]:
+        """Of a caller's array."""
+        return tuple(cpp(stride) for stride in self._arrays[name].strides)
+
+    def pointer(self, name: str, row: str) -> str:
+        """Pointer to a row of the block in a caller's array."""
+        return f"{self.pointers[name]} + {row} * ({self.strides(name)[0]})"
+
+    def row_of(self, name: str) -> str:
+        """Where the row of an array of the block begins, for row r and direction d."""
+        slot = self.slot_of[name]
+        directions = self.directions_of.get(name)
+        row = "r" if directions is None else f"((r - row) * {directions} + d)"
+        return f"s{slot} + {row} * stride{slot}"
+
+    def store(self, definition: Definition) -> str:
+        """What stores the value of a definition, for row r, direction d and feature j."""
+        value = self.expression(definition.value, definition.extent, self.directions_of.get(definition.result))
+        return f"ailand::store<V>({self.row_of(definition.result)} + j, {value});"
+
+    def term(self, definition: Definition, position: int) -> str:
+        """The factor and the weights of a matrix product."""
+        product = definition.products[position]
+        assert isinstance(product.x, Load)
+        slot = self.slot_of[product.x.array]
+        weight = self.kept.weight(product.weight, definition.extent, product.inputs)
+        return f"s{slot}, stride{slot}, {weight}.data, {weight}.stride, {cpp(product.inputs)}"
+
+    def expression(self, expression: Expression, extent: Extent, directions: str | None = None) -> str:
+        """C++ of an element of row r (direction d) and feature j.
+
+        Args:
+            extent: number of features of the loop. directions: number of directions, as C++; None where there are none.
+        """
+        match expression:
+            case Number(value=value):
+                return f"ailand::splat<V>(T({value!r}))"
+            case Sum():
+                return "sums"
+            case Load():
+                return self._load(expression, extent, directions)
+            case Operation(name=name, arguments=arguments):
+                parts = [self.expression(argument, extent, directions) for argument in arguments]
+                return operation_in_cpp(name, parts) or _function(name, parts)
+        raise AssertionError(expression)
+
+    def _load(self, load: Load, extent: Extent, directions: str | None) -> str:
+        array = load.array
+        match load.index:
+            case ("column", "feature") | ("column", "direction", "feature"):
+                return f"ailand::load<V>({self.row_of(array)} + j)"
+            case ("column", "direction"):
+                return f"ailand::splat<V>(({self.row_of(array)})[d])"
+            case ("column", position) | ("column", "direction", position):
+                return f"ailand::splat<V>(({self.row_of(array)})[{position}])"
+            case ("direction", "feature"):
+                kept = self.kept.rows(array, extent, directions or "")
+                return f"ailand::load<V>({kept} + d * ailand::padded<T>({cpp(extent)}) + j)"
+            case ("feature",):
+                (stride,) = self.strides(array)
+                return f"ailand::load<V>({self.kept.vector(array, stride, extent)} + j)"
+            case ("direction" | int() as position,):
+                (stride,) = self.strides(array)
+                element = "d" if position == "direction" else str(position)
+                return f"ailand::splat<V>({self.pointers[array]}[{element} * ({stride})])"
+        raise AssertionError(load)
+
+
+def _function(name: str, parts: Sequence[str]) -> str:
+    if name in _NAMED:
+        return f"{_NAMED[name]}({parts[0]}, {parts[1]})"
+    if name in _EACH:
+        return f"ailand::each({parts[0]}, [](T value) {{ return {_EACH[name]}(value); }})"
+    raise RefusedError(f"it has the operation '{name}'")
+
+
+def _is_directed(load: Load) -> bool:
+    """Whether an element is of one direction of a column, of an array with features."""
+    return load.index[:2] == DIRECTED_ROW[:2] and len(load.index) == len(DIRECTED_ROW)
