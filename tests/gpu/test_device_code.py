@@ -59,7 +59,7 @@ def run(code: DeviceCode, arrays: Arrays, columns: int, directory: pathlib.Path)
     source.write_text(on_host(kernels() + code.text()))
     command = [compiler, "-std=c++20", "-O1", "-pthread", "-shared", "-fPIC", "-o", str(library), str(source)]
     subprocess.run(command, check=True)
-    assert not code.extents, "all extents are literals here"
+    assert not code.arguments.extents, "all extents are literals here"
 
     class Arguments(ctypes.Structure):
         _fields_ = (

@@ -75,7 +75,7 @@ OTHER_PROCESS = textwrap.dedent("""
     import hashlib, os, sys
     import numpy as np
     from random_models import random_model
-    from ailand_gt4py.emulator import Emulator
+    from ailand_gt4py import Emulator
 
     emulator = Emulator(random_model("simple", (5, 4, 3, 2), seed=7, width=24), 20_000, "dace_cpu")
     random = np.random.default_rng(0)
@@ -158,7 +158,7 @@ MEMORY = textwrap.dedent("""
     import resource
     import numpy as np
     from random_models import random_model
-    from ailand_gt4py.emulator import Emulator
+    from ailand_gt4py import Emulator
 
     n_columns = 300_000
     model = random_model("simple", (5, 4, 3, 2), seed=7, width=24)

@@ -151,8 +151,8 @@ def test_compilation_in_this_process_leaves_no_trace(monkeypatch: pytest.MonkeyP
 OTHER_PROCESS = textwrap.dedent("""
     import numpy as np
     from random_models import random_model
-    from ailand_gt4py.emulator import Emulator
-    from ailand_gt4py.errors import RunError
+    from ailand_gt4py import Emulator
+    from ailand_gt4py.core.errors import RunError
 
     emulator = Emulator(random_model("simple", depth=1), 3, "dace_cpu")
     inputs = [np.ones((3, size), dtype=np.float32) for size in emulator.model.sizes[:3]]

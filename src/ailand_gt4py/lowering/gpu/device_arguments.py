@@ -17,13 +17,14 @@ class DeviceArguments:
 
     Attributes:
         positions: of the caller's arrays.
+        extents: numbers of features that are no literals, in the order in which they are asked for.
         weights: of products, in the order in which they are asked for: parts and number of outputs.
     """
 
     def __init__(self, arrays: Mapping[str, CallerArray], pointers: Mapping[str, str]) -> None:
         self._arrays, self._pointers = arrays, pointers
         self.positions = {name: position for position, name in enumerate(pointers)}
-        self._extents: list[str] = []
+        self.extents: list[str] = []
         self.weights: list[tuple[str, str]] = []
 
     def extent(self, extent: Extent) -> str:
@@ -31,9 +32,9 @@ class DeviceArguments:
         text = cpp(extent)
         if text.isdecimal():
             return text
-        if text not in self._extents:
-            self._extents.append(text)
-        return f"a.extents[{self._extents.index(text)}]"
+        if text not in self.extents:
+            self.extents.append(text)
+        return f"a.extents[{self.extents.index(text)}]"
 
     def strides(self, name: str) -> tuple[str, ...]:
         """Of a caller's array."""
@@ -54,7 +55,7 @@ class DeviceArguments:
     def members(self) -> str:
         """C++ of the struct's members."""
         return f"""
-    long columns, extents[{max(len(self._extents), 1)}];
+    long columns, extents[{max(len(self.extents), 1)}];
     bool unequal;
     const void* arrays[{len(self.positions)}];
     long strides[{len(self.positions)}][2];
@@ -63,7 +64,7 @@ class DeviceArguments:
     def filled(self, program: ColumnProgram) -> list[str]:
         """C++ of the host that fills the struct ``a``; it reads the arrays' connectors and the program's symbols."""
         lines = [f"a.columns = {cpp(program.columns)};", f"a.unequal = {program.unequal};"]
-        lines += [f"a.extents[{position}] = {extent};" for position, extent in enumerate(self._extents)]
+        lines += [f"a.extents[{position}] = {extent};" for position, extent in enumerate(self.extents)]
         for name, position in self.positions.items():
             lines.append(f"a.arrays[{position}] = (const void*){self._pointers[name]};")
             strides = [cpp(stride) for stride in self._arrays[name].strides]

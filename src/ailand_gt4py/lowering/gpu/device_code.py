@@ -35,6 +35,7 @@ class DeviceCode:
         products: how matrix products are computed.
 
     Attributes:
+        arguments: what the code is given.
         declaration: of the arguments' struct and of the functions, for device and host.
         call: C++ of the host's call; it reads the arrays' connectors and the program's symbols.
 
@@ -56,7 +57,7 @@ class DeviceCode:
         self.operand = "__nv_bfloat16" if products == "bf16" else self.real
         self.plan = DevicePlan(program, self.operand != self.real)
         self.name = f"{program.name}_on_device"
-        self._arguments = arguments = DeviceArguments(arrays, pointers)
+        self.arguments = arguments = DeviceArguments(arrays, pointers)
         kernels = [KernelCode(self.plan, arguments, kernel, k) for k, kernel in enumerate(self.plan.kernels)]
         self._kernels = "\n".join(kernel.struct() for kernel in kernels)
         self._row_extents = [list(dict.fromkeys(map(arguments.extent, rows.extents))) for rows in self.plan.rows]
@@ -100,7 +101,7 @@ constexpr cublasComputeType_t compute = {self.compute};
 void run(void** kept, const {self.name}_arguments& a, cudaStream_t stream) {{
     ailand::require(!a.unequal, "its arrays differ in columns or features");
     if (a.columns == 0) return;
-    ailand::Device& device = ailand::device_of(kept, {len(self._arguments.weights)});
+    ailand::Device& device = ailand::device_of(kept, {len(self.arguments.weights)});
     device.use(stream);
         {setup}
     const long chunk = device.chunk(a.columns, {" + ".join(bytes_) or "1"});
@@ -128,5 +129,5 @@ void {self.name}_release(void* kept) {{ delete static_cast<ailand::Device*>(kept
     def _weight_lines(self) -> list[str]:
         return [
             f"const ailand::Weight w{position} = device.weight<T, O>({position}, {{{parts}}}, {outputs}, stream);"
-            for position, (parts, outputs) in enumerate(self._arguments.weights)
+            for position, (parts, outputs) in enumerate(self.arguments.weights)
         ]
