@@ -37,11 +37,11 @@ NETWORKS = scale.of(("default", "simple_172", "layer_norm_4x256"), ("default",))
 DIFFERENCE = 1e-2
 #: Of the inputs' spread about their means, in standard deviations: all independent, farther away they lead to 200 K.
 NEARNESS = 0.2
-#: Of a block of the Jacobian and finite differences of the step in float64: norm of the difference over norm. The kinks
-#: between both points cost about this much; a wrong row, column or unit would cost more.
+#: Of a block of the Jacobian and finite differences of the step in float64: norm of the difference over norm. The
+#: kinks between both points cost about this much; a wrong row, column or unit would cost more.
 AGREEMENT = 0.1
-#: Of the largest finite difference of a result: where it is fewer roundings of that result, it tells nothing. In float32
-#: that is so of every second one of the default model.
+#: Of the largest finite difference of a result: where it is fewer roundings of that result, it tells nothing. In
+#: float32 that is so of every second one of the default model.
 ROUNDINGS = 100.0
 
 
