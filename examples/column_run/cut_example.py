@@ -3,7 +3,7 @@
     python cut_example.py ecland_synth_6h_holdout.nc [ecland_columns.nc]
 
 The source is the hold-out file of this project's ecLand runs on synthetic weather, so nothing in the example was
-seen in training. It is not part of the repository; the file made from it, ``ecland_columns.nc``, is.
+trained on. It is not part of the repository; the file made from it, ``ecland_columns.nc``, is.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def cut(source: xr.Dataset) -> xr.Dataset:
         "time_convention": source.attrs["time_convention"],
         "references": source.attrs["references"],
         "history": f"{source.attrs['history']}; cut by examples/column_run/cut_example.py from the hold-out columns "
-        f"(seen neither in training nor in validation): "
+        f"(used neither in training nor in validation): "
         + "; ".join(f"x = {label}: {reason}" for label, reason in COLUMNS.items()),
         "license": "Apache-2.0",
     }

@@ -2,7 +2,7 @@
 
     python held_out_columns.py ecland_synth_1h.nc ecland_synth_6h_holdout.nc OUT.nc
 
-They are those at positions of the hold-out file, which training leaves out (``exclude_places_of`` in
+They are those at locations of the hold-out file, which training leaves out (``exclude_locations_of`` in
 ``configs/hourly_model.yaml``). ``ailand evaluate OUT.nc --model hourly_model.nc`` then gives the README's table.
 """
 
@@ -14,15 +14,15 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-#: Degrees within which two columns are at the same position; files keep coordinates in single precision.
-SAME_POSITION = 1e-3
+#: Degrees within which two columns are at the same location; files keep coordinates in single precision.
+SAME_LOCATION = 1e-3
 
 
 def held_out(hourly: xr.Dataset, hold_out: xr.Dataset) -> np.ndarray:
-    """Numbers of the columns of one data set that are at positions of the other."""
+    """Numbers of the columns of one data set that are at locations of the other."""
     latitude = np.abs(hourly["lat"].values[:, None] - hold_out["lat"].values)
     longitude = (hourly["lon"].values[:, None] - hold_out["lon"].values + 180.0) % 360.0 - 180.0
-    return np.flatnonzero(((latitude < SAME_POSITION) & (np.abs(longitude) < SAME_POSITION)).any(axis=1))
+    return np.flatnonzero(((latitude < SAME_LOCATION) & (np.abs(longitude) < SAME_LOCATION)).any(axis=1))
 
 
 def main() -> None:

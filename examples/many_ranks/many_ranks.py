@@ -59,7 +59,7 @@ class Cells:
         }
 
     def component(self, backend: str) -> ailand_gt4py.LandComponent:
-        """The land of these cells: all in the middle of what the model has seen, but no snow, and dry leaves."""
+        """The land of these cells: all at the means of the training data, but no snow, and dry leaves."""
         model = ailand_gt4py.read_model()
         known = NO_SNOW | {"src": 0.0}
 

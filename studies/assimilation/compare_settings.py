@@ -2,8 +2,8 @@
 
     python -m studies.assimilation.compare_settings ecland_synth_6h_train.nc
 
-Printed is, for every start and setting, RMSE of the analysis over that of the open loop, of the root zone (0-100 cm) in
-columns without snow or frost, over all labels.
+Prints, for every start and choice of settings, RMSE of the analysis over that of the open loop, of the root zone
+(0-100 cm) in columns without snow or frost, over all labels.
 """
 
 from __future__ import annotations

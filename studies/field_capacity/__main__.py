@@ -30,7 +30,7 @@ import matplotlib.pyplot as plt
 
 FILE = "ecland_perturbed_params_6h.nc"
 LAYERS = ("swvl1", "swvl2", "swvl3")
-#: Factors on field capacity and wilting point of the sweep; training has seen 0.8 to 1.2.
+#: Factors on field capacity and wilting point of the sweep; the training data have 0.8 to 1.2.
 FACTORS = np.linspace(0.5, 1.5, 11)
 TRAINED = (0.8, 1.2)
 
@@ -182,8 +182,8 @@ def main() -> int:
         "point at each of 44 sites, in the same weather of 2021; the emulator ran freely from each run's first state.",
         "An answer is the difference of the second half-year's mean from the unperturbed run's. Slope: of the",
         "emulator's answers on ecLand's, through zero. The sweep multiplies field capacity (never above porosity), or",
-        "it and the wilting point, at the unperturbed members; training has seen factors from 0.8 to 1.2, and columns",
-        "out of the training range are counted as a run's quality flag counts them.",
+        "it and the wilting point, at the unperturbed members; the training data have factors from 0.8 to 1.2, and",
+        "columns out of the training range are counted as a run's quality flag counts them.",
         "",
         f"![answers and sweep]({options.output.with_suffix('.png').name})",
         "",

@@ -4,7 +4,7 @@
 
 ecLand was run at 44 sites with five sets of field capacity and wilting point each, in the same weather. First guess is
 what the unperturbed member of a site has; sought is what each member has, by the soil water of its three upper layers
-over a year, from the member's own first state. Two ways:
+over a year, from the member's own first state. Two methods:
 
 * absolute: the member's soil water as it is. The emulator's own errors are taken for changes of parameters.
 * relative: the member's difference from the unperturbed member, added to the emulator's run with the first guess.
@@ -51,12 +51,12 @@ BACKGROUND = 0.2 / np.sqrt(3.0)
 #: Part of the value that ecLand used, within which an estimate counts as near it.
 NEAR = 0.05
 
-WAYS = ("absolute", "relative")
+METHODS = ("absolute", "relative")
 
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """The estimates of one way. quality: by the observations alone."""
+    """The estimates of one method. quality: by the observations alone."""
 
     case: Case
     estimate: Estimate
@@ -110,12 +110,12 @@ def groups(about: xr.Dataset) -> dict[str, np.ndarray]:
 def table(found: dict[str, Found], about: xr.Dataset) -> list[str]:
     """Rows of Markdown."""
     lines = [
-        "| parameter | way | sites | runs | RMSE of the first guess | RMSE of the estimate | correlation | slope "
+        "| parameter | method | sites | runs | RMSE of the first guess | RMSE of the estimate | correlation | slope "
         "| within 5 %: first guess | within 5 %: estimate | out of training range |",
         "|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for k, name in enumerate(PARAMETERS):
-        for way, one in found.items():
+        for method, one in found.items():
             case, estimate = one.case, one.estimate
             for where, chosen in groups(about).items():
                 used, first, value = (
@@ -125,7 +125,7 @@ def table(found: dict[str, Found], about: xr.Dataset) -> list[str]:
                 slope = (change * truth).sum() / (truth**2).sum()
                 cells = [
                     name,
-                    way,
+                    method,
                     where,
                     str(truth.size),
                     f"{rmse(truth):.4f} ({rmse(truth / used):.1%})",
@@ -143,9 +143,9 @@ def figure(found: dict[str, Found], about: xr.Dataset) -> Any:
     """Changes found against changes made."""
     with figure_style.styled():
         result = figure_style.new_figure(8.4, 7.6)
-        panels = result.subplots(len(PARAMETERS), len(WAYS), squeeze=False, sharex="row", sharey="row")
+        panels = result.subplots(len(PARAMETERS), len(METHODS), squeeze=False, sharex="row", sharey="row")
         for k, name in enumerate(PARAMETERS):
-            for panel, (way, one) in zip(panels[k], found.items(), strict=True):
+            for panel, (method, one) in zip(panels[k], found.items(), strict=True):
                 for (where, chosen), colour, marker in zip(
                     groups(about).items(), ("#1f77b4", "#d1495b"), "o^", strict=True
                 ):
@@ -154,7 +154,7 @@ def figure(found: dict[str, Found], about: xr.Dataset) -> Any:
                     panel.plot(truth, change, marker, ms=3.5, color=colour, alpha=0.75, label=where)
                 limit = 1.05 * np.abs((one.case.file_values - one.case.first_guess)[:, k]).max()
                 panel.plot((-limit, limit), (-limit, limit), color="0.6", lw=0.8)
-                panel.set_title(f"{name}, {way}", loc="left")
+                panel.set_title(f"{name}, {method}", loc="left")
                 panel.set_xlabel("change that ecLand was run with (m³ m⁻³)")
             panels[k, 0].set_ylabel("change found (m³ m⁻³)")
         panels[0, 0].legend()
@@ -171,7 +171,7 @@ def write(output: Path, found: dict[str, Found], about: xr.Dataset, model: Model
     picture = output.with_suffix(".png")
     write_figure(picture, figure(found, about))
     model_name = model.provenance.get("title", "") or str(options.model)
-    converged = ", ".join(f"{way} {int(one.estimate.converged.sum())}" for way, one in found.items())
+    converged = ", ".join(f"{method} {int(one.estimate.converged.sum())}" for method, one in found.items())
     text = [
         "# Field capacity and wilting point found again from ecLand's soil water",
         "",
@@ -213,7 +213,7 @@ def main() -> int:
     first_guess = np.stack([about[name].values for name in PARAMETERS.values()], axis=1).astype(np.float64)
     case = absolute_case(model, path, first_guess, options.error, options.every)
     cases = (case, relative_case(case, about.site.values, about.member.values))
-    found = {way: find(one, options.iterations, way) for way, one in zip(WAYS, cases, strict=True)}
+    found = {method: find(one, options.iterations, method) for method, one in zip(METHODS, cases, strict=True)}
     write(options.output, found, about, model, options)
     return 0
 

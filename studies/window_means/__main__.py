@@ -4,9 +4,9 @@
 
 2 m temperature, dew point and skin temperature are those at the end of a window of six hours, the forcing is the mean
 over it. Boosted trees learn them, from the hourly file, twice: from what the emulator reads (the forcing's means over
-the window and the one before, the state, the position, time of day and of year), and from the forcing of the last hour
-beside it. Three columns in four are learnt from, the others tested on. The difference between both errors is the share
-of the diagnostics that no model sees which is given means.
+the window and the previous one, the state, the location, time of day and of year), and from the forcing of the last
+hour beside it. Three columns in four are learnt from, the others tested on. The difference between both errors is the
+share of the diagnostics that no model that is given means can learn.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def inputs(data: xr.Dataset, n_hours: int) -> tuple[np.ndarray, np.ndarray]:
     state = [hourly(data, name, n_hours)[:, 0] for name in STATE]
     hours = np.arange(shape[0])[:, None] * HOURS
     solar = (hours + data.lon.values / 15.0) % 24.0
-    position = [data[name].values for name in data.data_vars if str(name).startswith("clim_")]
-    others = [*state, solar, hours, data.lat.values, *position]
+    where = [data[name].values for name in data.data_vars if str(name).startswith("clim_")]
+    others = [*state, solar, hours, data.lat.values, *where]
     beside = np.stack([np.broadcast_to(values, shape) for values in others], axis=-1)
     return np.concatenate([means[1:], means[:-1], beside[1:]], axis=-1), last[1:]
 

@@ -242,7 +242,7 @@ def with_tensor(name: str, array: np.ndarray) -> Callable[[dict[str, np.ndarray]
         (
             "simple",
             lambda t: {**t, "fc9.weight": t["fc1.weight"], "fc9.bias": t["fc1.bias"]},
-            "layer 'fc9' has no position in it",
+            "layer 'fc9' does not belong to it",
         ),
         ("two_branch", with_tensor("fc2.weight", np.zeros((18, 9), np.float32)), "chain in 0 ways"),
         ("layer_norm", lambda t: without("model.1.bias")(without("model.1.weight")(t)), "'model' has 3 layers"),

@@ -80,19 +80,19 @@ def by_adjoint(
     result = _empty(trajectory.states.shape[1], schedule, control)
 
     def back(step: int, g_state: Values, g_diagnostics: Values) -> Values:
-        """Gradients to the control variables at the start for gradients at the end of a step."""
+        """Adjoints of the control variables at the start for adjoints of the results of a step."""
         for earlier in range(step - 1, -1, -1):
             forcing, state = trajectory.forcing[earlier], trajectory.states[earlier]
-            gradients = (g_state.astype(emulator.dtype), g_diagnostics.astype(emulator.dtype))
-            _, _, g_state = emulator.adjoint(static, forcing, state, *gradients)
+            adjoints = (g_state.astype(emulator.dtype), g_diagnostics.astype(emulator.dtype))
+            _, _, g_state = emulator.adjoint(static, forcing, state, *adjoints)
             g_diagnostics = np.zeros_like(g_diagnostics)
         return control.of(g_state)
 
     for one, where in zip(schedule.observations, schedule.positions(), strict=True):
         situation = trajectory.situation(one.step)
         for output, direction in enumerate(np.eye(where.stop - where.start)):
-            gradient = np.tile(direction, (len(situation.state), 1))
-            result.observations[:, where.start + output] = back(one.step, *one.operator.adjoint(situation, gradient))
+            g_values = np.tile(direction, (len(situation.state), 1))
+            result.observations[:, where.start + output] = back(one.step, *one.operator.adjoint(situation, g_values))
     for number, position in enumerate(control.positions):
         g_state = np.zeros_like(trajectory.states[0])
         g_state[:, position] = 1.0

@@ -25,7 +25,7 @@ _NAMES = (*SOIL_WATER, ROOT_ZONE)
 
 
 def choose_column(result: TwinResult, latitude: Values, longitude: Values, at: tuple[float, float] | None) -> int:
-    """The column that is drawn: the one nearest to a location, or the most ordinary one.
+    """The column that is drawn: the one nearest to a location, or the most typical one.
 
     Most ordinary: of those without snow and frost, where there are any, the one whose error in the root zone goes down
     by the median share.

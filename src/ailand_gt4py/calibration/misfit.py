@@ -175,7 +175,7 @@ class Misfit:
 
 
 class _Forgotten:
-    """Takes the gradient with respect to the forcing, which nobody asks for."""
+    """Takes the adjoint of the forcing, which nobody asks for."""
 
     def __setitem__(self, step: int, values: Values) -> None:
         pass

@@ -34,7 +34,7 @@ class Quality:
         deviations: standard deviations of the estimate by the observations alone, in the parameters' units;
             infinite where they say nothing. relative: the same as parts of the estimates.
         determined: where the deviation is at most the tolerance.
-        outside: where the estimate is outside the range of the training. at_bound: at the edge of what was sought.
+        outside: where the estimate is out of the training range. at_bound: at the edge of what was sought.
     """
 
     deviations: Values

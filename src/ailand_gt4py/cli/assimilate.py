@@ -22,7 +22,7 @@ class Options(PeriodOptions, TwinSettings):
 
     program: ClassVar[str] = "ailand assimilate"
 
-    at: Location | None = option(None, "location of the figure's column (default: an ordinary one)", metavar="LAT,LON")
+    at: Location | None = option(None, "location of the figure's column (default: a typical one)", metavar="LAT,LON")
     clay: float | None = option(
         None,
         "clay fraction of all columns' soils (default: from clim_sotype, where tb needs it)",

@@ -32,22 +32,28 @@ class Options(PeriodOptions):
     parameters: Names = option(..., "static inputs to estimate", metavar="NAME,...")
     observe: Names = option("swvl1,swvl2,swvl3", "observed states and diagnostics", metavar="NAME,...")
     observe_errors: Amounts = option({}, "their standard deviations, NAME=SIZE,... in units", metavar="SIZES")
-    observations: Literal["file", "twin"] = option("file", "of the file, or of a run with its parameters")
-    noise: float = option(0.0, "of a twin, in standard deviations of the observations", ge=0.0)
-    seed: int = option(0, "of the noise", ge=0)
+    observations: Literal["file", "twin"] = option(
+        "file", "those in the file, or those of a run with the file's parameters"
+    )
+    noise: float = option(0.0, "noise on a twin's observations, in their standard deviations", ge=0.0)
+    seed: int = option(0, "seed of the noise", ge=0)
     every: Interval = option(parse_interval("1d"), "time between observations (default: 1d)", metavar="TIME")
     days: float = option(180.0, "length of the run", gt=0.0)
     first_guess_factor: float = option(1.0, "factor on the first guess", gt=0.0)
     first_guess: Annotated[dict[str, str], BeforeValidator(named_values)] = option(
-        {}, "variables of the file (default: the parameters)", metavar="NAME=VARIABLE,..."
+        {}, "variables of the file that hold first guesses (default: the parameters)", metavar="NAME=VARIABLE,..."
     )
-    search: float = option(0.5, "part of the first guess to search below and above", gt=0.0, lt=1.0)
+    search: float = option(
+        0.5, "how far to search below and above the first guess, as a fraction of it", gt=0.0, lt=1.0
+    )
     background: float | None = option(
-        None, "hold the estimate by the first guess, known to this part of it", metavar="PART", gt=0.0
+        None, "weigh in the first guess, with this fraction of it as standard deviation", metavar="PART", gt=0.0
     )
-    method: Literal["gauss-newton", "lbfgs"] = option("gauss-newton", "how the minimum is searched for")
-    iterations: int = option(30, "most iterations", ge=1)
-    tolerance: float = option(0.02, "part of a value that counts as determined", gt=0.0)
+    method: Literal["gauss-newton", "lbfgs"] = option("gauss-newton", "minimisation")
+    iterations: int = option(30, "largest number of iterations", ge=1)
+    tolerance: float = option(
+        0.02, "largest relative standard deviation of a parameter that counts as determined", gt=0.0
+    )
 
     @model_validator(mode="after")
     def _check_noise(self) -> Self:

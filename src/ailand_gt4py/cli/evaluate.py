@@ -40,7 +40,7 @@ class Options(CommandOptions):
         repeated=True,
     )
     point: Location | None = option(
-        None, "location of the report's time series (default: the most ordinary column)", metavar="LAT,LON"
+        None, "location of the report's time series (default: the most typical column)", metavar="LAT,LON"
     )
     transfer: File | None = option(
         None, "transfer matrix to show in the report (docs/evaluation.md)", metavar="FILE.json"

@@ -17,7 +17,7 @@ COMMANDS = {
     "compile": "compile a model ahead of time",
     "train": "train a model",
     "evaluate": "score a model by lead time against persistence and climatology",
-    "jacobian": "derivatives of a step's results by its inputs along a trajectory",
+    "jacobian": "derivatives of a step's results with respect to its inputs along a trajectory",
     "uncertainty": "carry errors of state, weather and parameters through a run",
     "estimate": "estimate soil and vegetation parameters from observations",
     "assimilate": "find soil moisture from observations, in a twin experiment",

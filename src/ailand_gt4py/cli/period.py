@@ -28,7 +28,7 @@ class PeriodOptions(CommandOptions):
     model: File | None = option(None, "model file (default: the model in the package)", metavar="MODEL.nc")
     start: Time | None = option(None, "start of the first window, UTC (default: the file's first)", metavar="TIME")
     output: Annotated[File, suffixed(".nc")] | None = option(
-        None, "write all numbers to this file", "-o", metavar="OUT.nc"
+        None, "write all results to this file", "-o", metavar="OUT.nc"
     )
     plot: FigureFile | None = option(None, "write a figure (.png, .pdf or .svg)", metavar="FIGURE")
     at: Location | None = option(None, "location whose column the figure shows (default: the first)", metavar="LAT,LON")

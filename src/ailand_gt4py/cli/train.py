@@ -21,15 +21,15 @@ class Options(Configuration, CommandOptions):
     Train a model on ecLand runs, with PyTorch on the processor, and write it as a model file.
 
     The configuration is a YAML file; configs/default_model.yaml documents every option and repeats the training of the
-    model that ships with the package. An interrupted run goes on from its last checkpoint with --resume and gives the
-    same numbers as one that was never interrupted.
+    model that ships with the package. An interrupted run continues from its last checkpoint with --resume and gives the
+    same results as one that was never interrupted.
     """
 
     program: ClassVar[str] = "ailand train"
     config: ClassVar[str] = "CONFIGURATION"
 
     output: File = option(Path("model.nc"), "model file to write", "-o", metavar="MODEL.nc")
-    resume: bool = option(False, "go on from the checkpoint in the directory")
+    resume: bool = option(False, "continue from the checkpoint in the directory")
 
 
 def run(options: Options) -> None:

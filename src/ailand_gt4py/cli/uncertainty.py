@@ -32,17 +32,19 @@ class Options(PeriodOptions):
     days: float = option(30.0, "length of the run", gt=0.0)
     state_errors: Amounts | None = option(
         None,
-        f"standard deviations of the initial state: {_SIZES} (default: 0.01 of soil water, 1 of stl1 and stl2, 0.5 of "
-        "stl3 and stl4)",
+        f"standard deviations of errors of the initial state: {_SIZES} (default: 0.01 of soil water, 1 of stl1 and "
+        "stl2, 0.5 of stl3 and stl4)",
         metavar="SIZES",
     )
-    forcing_errors: Amounts = option({}, "of the weather (default: none)", metavar="SIZES")
+    forcing_errors: Amounts = option({}, "likewise, of the weather (default: none)", metavar="SIZES")
     forcing_hours: float = option(24.0, "correlation time of errors of the weather", metavar="HOURS", ge=0.0)
-    parameter_errors: Amounts = option({}, "of static inputs (default: none)", metavar="SIZES")
-    model_errors: Amounts = option({}, "that each step adds to the state (default: none)", metavar="SIZES")
+    parameter_errors: Amounts = option({}, "likewise, of static inputs (default: none)", metavar="SIZES")
+    model_errors: Amounts = option(
+        {}, "likewise, of errors that each step adds to the state (default: none)", metavar="SIZES"
+    )
     scale: float = option(1.0, "multiply all errors: the smaller, the better first order is", gt=0.0)
     members: int = option(1000, "members of the Monte Carlo run; 0: none", ge=0)
-    seed: int = option(0, "of its random numbers", ge=0)
+    seed: int = option(0, "seed of its random numbers", ge=0)
 
     @model_validator(mode="after")
     def _check_members(self) -> Self:

@@ -1,7 +1,7 @@
-"""Arrays of the caller, seen as arrays of the emulator's device and as GT4Py fields, without copying.
+"""Arrays of the caller, wrapped as arrays of the emulator's device and as GT4Py fields, without copying.
 
-GT4Py's public ``as_field`` always copies. The constructor that does not is private to GT4Py; `wrap` is the only
-position that uses it.
+GT4Py's public ``as_field`` always copies. The constructor that does not is private to GT4Py; Only `wrap` uses
+it.
 """
 
 from __future__ import annotations

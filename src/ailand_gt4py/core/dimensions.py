@@ -21,7 +21,7 @@ DiagnosticFeature = gtx.Dimension("DiagnosticFeature")
 #: dimensions of size one and then cannot index them.
 Moment = gtx.Dimension("Moment")
 N_MOMENTS = 2
-#: Directions of derivatives, several for each column: inputs that are changed, and results whose gradient is taken.
+#: Directions of derivatives, several for each column: inputs that are perturbed, and results whose adjoint is taken.
 #: GT4Py sorts the dimensions of a field by their names, and these have to come between the column's and the features'.
 Change = gtx.Dimension("ColumnChange")
 StateRow = gtx.Dimension("ColumnStateRow")

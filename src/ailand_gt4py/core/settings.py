@@ -66,7 +66,7 @@ def option(
     Args:
         default: ``...`` where the option must be given.
         meaning: for ``--help``, which adds the default.
-        flags: how the command line calls it: ``-o`` beside ``--name-of-the-field``, ``--other-name`` in its place;
+        flags: how the command line calls it: ``-o`` beside ``--name-of-the-field``, ``--other-name`` instead of it;
             settings within settings have no name of the field.
         metavar: what stands for the value in the help. positional: whether the value stands alone.
         repeated: whether it may be given several times, of a tuple. only_yaml: not on the command line.

@@ -53,7 +53,7 @@ def run(forcing: str | Path, **options: Any) -> Path:
 
     Raises:
         InputError: something given is not usable; nothing was computed.
-        RunError: something failed on the way; what was computed can be resumed if a checkpoint had been written.
+        RunError: something failed during the run; what was computed can be resumed if a checkpoint had been written.
         Interrupted: a signal came; what was computed can be resumed.
     """
     checked = RunOptions(forcing=Path(forcing), **options)
@@ -271,7 +271,7 @@ def _integrate(
 
 @dataclasses.dataclass
 class _Recorder:
-    """Writes where the run stands: checkpoints on the way, the restart file at the end."""
+    """Writes where the run stands: checkpoints during the run, the restart file at the end."""
 
     targets: Targets
     layout: OutputLayout

@@ -32,7 +32,7 @@ class Stepper:
         forcing_bytes: memory for forcing prepared together.
 
     Attributes:
-        counters: of static inputs, forcing and state outside the training range.
+        counters: of static inputs, forcing and state out of the training range.
     """
 
     def __init__(

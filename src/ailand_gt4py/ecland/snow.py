@@ -37,7 +37,7 @@ def density(water: Values, xp: ModuleType = np) -> Values:
 
 
 def albedo(water: Values, xp: ModuleType = np) -> Values:
-    """Guess of the albedo: the middle between ecLand's limits under snow, see `ecland_surface_tables`.
+    """Guess of the albedo: the middle between ecLand's limits under snow, see `surface_tables`.
 
     Args:
         water: snow mass as depth of water, m. xp: NumPy or CuPy.

@@ -1,4 +1,4 @@
-"""The arrays that an emulator is given and gives, checked."""
+"""The arrays that an emulator takes and returns, checked."""
 
 from __future__ import annotations
 

@@ -228,7 +228,7 @@ class Emulator:
         *,
         out: tuple[ArrayLike, ArrayLike, ArrayLike] | None = None,
     ) -> tuple[arrays.Array, arrays.Array, arrays.Array]:
-        """The adjoint of `step`: adjoints of its inputs, the gradient of a number, for those of its results.
+        """The adjoint of `step`: adjoints of its inputs, for those of its results.
 
         The exact transpose of `tangent_linear`, at kinks and bounds as well: for any tangents d and adjoints g of a
         column, the sum of g_new_state * d_new_state and g_diagnostics * d_diagnostics is that of g_static * d_static,

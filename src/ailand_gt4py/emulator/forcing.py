@@ -27,7 +27,7 @@ _DAY = np.timedelta64(86_400_000_000_000, "ns")
 
 
 def time_angles(time: np.ndarray, step_seconds: float) -> tuple[np.ndarray, np.ndarray, float]:
-    """Day angle, Greenwich hour angle and the window's angle, in radians (see `stencils.solar.solar_inputs`).
+    """Day angle, Greenwich hour angle and the window's angle, in radians (see `stencils.physics.solar.solar_inputs`).
 
     Args:
         time: datetime64, starts of the windows, UTC.
@@ -78,7 +78,7 @@ def derived_forcing(
         latitude, longitude: (n,) degrees north and east.
         time: start of the window, UTC: one time for all n columns, or (n_times,) for n_times rows of columns.
         step_seconds: length of the window.
-        names: from `stencils.solar.DERIVED_NAMES`; may be empty.
+        names: from `stencils.physics.solar.DERIVED_NAMES`; may be empty.
         out: (n, n_names) or, for n_times times, (n_times, n, n_names), float32 or float64, on ``device``; written in
             place. It may be a slice of a larger forcing array as long as times and columns have one common stride.
         backend: a GT4Py backend; None for embedded execution.

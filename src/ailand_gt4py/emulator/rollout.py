@@ -114,7 +114,7 @@ class Rollout:
         *,
         g_forcing: ArrayLike = None,
     ) -> tuple[arrays.Array, arrays.Array, arrays.Array]:
-        """The adjoints of a run's inputs, the gradient of a number, for those of its results.
+        """The adjoints of a run's inputs, for those of its results.
 
         Args:
             static, forcing, state: as for `run`: where the derivative is taken.

@@ -22,7 +22,7 @@ class RangeCheck:
     Attributes:
         name: what is checked, for people.
         needs: fields that the check takes.
-        excess: of these fields: how far outside, positive where violated, in `units`.
+        excess: of these fields: how far out of range, positive where violated, in `units`.
         scale: what `TOLERANCE` is relative to, in `units`.
     """
 
@@ -38,7 +38,7 @@ class RangeCount:
     """Result of a check.
 
     Attributes:
-        violations: values outside by more than rounding. n: values checked.
+        violations: values out of range by more than rounding. n: values checked.
         worst: largest finite excess, 0 where there is none. columns: with a violation.
     """
 
@@ -121,7 +121,7 @@ def count(fields: Fields) -> list[RangeCount]:
         if fields.missing(check.needs):
             continue
         excess = np.asarray(check.excess(*(fields.values[name] for name in check.needs)))
-        wrong = ~(excess <= TOLERANCE * check.scale)  # NaN is outside
+        wrong = ~(excess <= TOLERANCE * check.scale)  # NaN is out of range
         counts.append(
             RangeCount(
                 name=check.name,

@@ -48,7 +48,7 @@ class LandComponent:
     Args:
         model: what to run; None: the default model of the package.
         grid, ground, clock, coupling: what the host says of itself, see `ailand_gt4py.integration.description`.
-        keywords: attributes of these four, which stand in the place of a group or replace what is in it:
+        keywords: attributes of these four, given instead of a group or replacing what is in it:
             ``LandComponent(land_mask=..., latitude=..., longitude=..., static=..., initial_state=..., start=...,
             host_step=...)`` and ``LandComponent(grid=grid, ground=ground, clock=clock, derivatives=True)``.
         backend, precision: see `Emulator`.
@@ -233,13 +233,13 @@ class LandComponent:
     def write_restart(
         self, path: str | os.PathLike[str], host_memory: Mapping[str, arrays.Array] | None = None
     ) -> None:
-        """Write all that the component remembers, to the bit, at any time between two calls; netCDF-4.
+        """Write all that the component remembers, bit for bit, at any time between two calls; netCDF-4.
 
         Args:
             host_memory: name -> array of what a host's adapter remembers, too.
 
         Raises:
-            InputError: on a GPU, numbers that are not finite in the previous window, which were not yet told.
+            InputError: on a GPU, values that are not finite in the previous window and were not yet reported.
             RunError: writing failed; an older file of that name is then still there.
         """
         self._report.tell()

@@ -56,7 +56,7 @@ class HostGrid:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Ground:
-    """What the land is and how it starts. Fields have the mask's shape or are numbers, in the model's units.
+    """What the land is and how it starts. Fields have the mask's shape or are scalars, in the model's units.
 
     Attributes:
         static: the model's static inputs by name. initial_state: its state by name. Both are read once.

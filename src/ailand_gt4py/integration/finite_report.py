@@ -1,4 +1,4 @@
-"""Which of the host's numbers in a window were not finite, told without making the host wait for the device."""
+"""Which of the host's values in a window were not finite, reported without making the host wait for the device."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """A host's horizontal grid: where land is in its fields, and how they are read where they are.
 
 GT4Py gathers from a field of one horizontal dimension. A host's field may have one (cells) or two (I, J), be one level
-of a field with more, and lie in memory with any strides. Each is seen here as a field over `HostPoint`, the
-positions of the memory between its first and its last element, and a table says at which of them the land columns
+of a field with more, and lie in memory with any strides. Each is viewed here as a field over `HostPoint`, the
+positions in memory between its first and its last element, and a table says at which of them the land columns
 are. The table depends on the strides alone, so that fields of one layout share it.
 """
 
@@ -81,7 +81,7 @@ class HostPoints:
                 mask's shape once the levels are chosen, float32 or float64, of any non-negative strides.
 
         Raises:
-            InputError: another device, shape or type, a level outside the field, or unusable strides.
+            InputError: another device, shape or type, a level out of the field's range, or unusable strides.
         """
         array = self._level_of(field, arrays.as_array(field, self._device, name), name)
         if tuple(array.shape) != self.shape:

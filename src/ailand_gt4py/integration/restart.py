@@ -1,4 +1,4 @@
-"""Restart files of a land component: netCDF-4, exact to the bit."""
+"""Restart files of a land component: netCDF-4, bit-for-bit reproducible."""
 
 from __future__ import annotations
 

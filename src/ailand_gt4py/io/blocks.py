@@ -98,7 +98,7 @@ class _Spool:
             self._handle.close()
             raise RunError(
                 f"{tempfile.gettempdir()}: {size / 2**30:.3g} GiB cannot be written for the forcing in time order "
-                f"({error.strerror}); expected that much space (the variable TMPDIR chooses another place)"
+                f"({error.strerror}); expected that much space (the variable TMPDIR chooses another directory)"
             ) from error
         except BaseException:
             self._handle.close()

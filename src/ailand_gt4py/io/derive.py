@@ -29,17 +29,17 @@ _VEGETATION_SOURCE = "ecLand's table by vegetation type (susveg_mod; github.com/
 
 @dataclasses.dataclass(frozen=True)
 class Derivation:
-    """One way to get a variable.
+    """How a variable that a file lacks is derived.
 
     Attributes:
         name: of the result, in the catalogue's units.
         inputs: names of what the function takes, in the catalogue's units.
         function: (inputs by name, text that names the file) -> float64 (n,), or (1,) where all columns have the same.
         how: what is done and its source, completing "derived from ... by".
-        detail: what tells this variable from others derived in the same way; may be empty.
+        detail: what tells this variable from others derived likewise; may be empty.
         waves: names of the variables whose annual wave (`ailand_gt4py.io.annual_wave`) the function takes,
             too, under the name that `wave_key` gives it.
-        otherwise: how to get the variable from a file that has no year of these; there must be one if there are any.
+        otherwise: how to derive the variable from a file that has no year of these; there must be one if there are any.
         is_first_guess: whether it is no more than that.
     """
 

@@ -46,7 +46,7 @@ def _fourth_layer_by_wave(inputs: Mapping[str, Values], what: str) -> Values:
 
 
 def _fourth_layer_by_profile(inputs: Mapping[str, Values], what: str) -> Values:
-    """A wave that is damped on its way down changes from the third layer to the fourth about as before."""
+    """A damped wave changes from the third layer to the fourth about as from the second to the third."""
     return inputs["stl3"] + (inputs["stl3"] - inputs["stl2"])
 
 

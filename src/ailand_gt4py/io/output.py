@@ -1,7 +1,7 @@
 """What the output of a run looks like: variables, attributes, chunks. `writers` puts it on disk.
 
 Rows carry the labels of the forcing. Row t holds what is instantaneous AT t: the state, and the diagnostics of the
-step that ENDED at t; and the fluxes meaned over [t, t + step). So it is compared with ecLand's output label by label.
+step that ENDED at t; and the fluxes averaged over [t, t + step). So it is compared with ecLand's output label by label.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where the numbers in an output file come from: its global attributes."""
+"""Where the values in an output file come from: its global attributes."""
 
 from __future__ import annotations
 

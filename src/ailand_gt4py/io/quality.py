@@ -18,7 +18,7 @@ RELATIVE_SLACK = 1e-5
 
 @dataclasses.dataclass(frozen=True)
 class OutsideRange:
-    """How many values are outside the training range.
+    """How many values are out of the training range.
 
     Attributes:
         below, above, not_finite: (n_variables,) counts of columns.

@@ -1,4 +1,4 @@
-"""Restart files: the state and the last diagnostics of a run, exact to the bit, with what they belong to.
+"""Restart files: the state and the last diagnostics of a run, bit for bit, with what they belong to.
 
 A restart file is netCDF-4: one variable (x) for each state and diagnostic variable, and for each input of the previous
 window, in the emulator's precision, with location, valid time, model checksum and precision. The checkpoint of an

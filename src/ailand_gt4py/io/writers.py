@@ -2,7 +2,7 @@
 
 Both writers reserve the whole file when it is created; writing rows then changes nothing but values. So whatever
 happens while rows are written, all rows that were flushed before are intact and the file can be opened again. For
-netCDF that rules compression out: every chunk has its place in the file from the beginning, and a disk that is too
+netCDF that rules compression out: every chunk is allocated in the file from the beginning, and a disk that is too
 small shows before anything is computed.
 """
 
@@ -25,7 +25,7 @@ from ailand_gt4py.io.output import OutputLayout, coordinates, values_of
 
 
 class Writer(abc.ABC):
-    """An output under way.
+    """An output being written.
 
     Args:
         path: temporary name of the file. create: make a new file; False: continue one of the same layout.
@@ -102,7 +102,7 @@ class NetcdfWriter(Writer):
         dataset.set_auto_maskandscale(False)
 
     def _reserve(self) -> None:
-        """Give every chunk its place: touch each of them, then ask the file system for all the bytes."""
+        """Allocate every chunk: touch each of them, then ask the file system for all the bytes."""
         (n_rows, n_columns), chunks = self._layout.shape, self._layout.chunks
         for variable in self._values:
             for row in range(0, n_rows, chunks[0]):

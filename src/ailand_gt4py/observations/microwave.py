@@ -166,7 +166,7 @@ def soil_coefficients(clay: Values, frequency: float) -> Soil:
         frequency,
     )
     free = _refraction(np.full_like(percent, 100.0), 8.5e-12, 0.3631 + 1.217e-2 * percent, frequency)
-    # Water takes the place of air, whose index is 1 and whose attenuation is 0.
+    # Water replaces air, whose index is 1 and whose attenuation is 0.
     return Soil(transition, dry_index, bound[0] - 1.0, free[0] - 1.0, dry_attenuation, bound[1], free[1])
 
 

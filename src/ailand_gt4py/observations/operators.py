@@ -1,7 +1,7 @@
 """Observation operators: what an instrument would measure of a model's state and diagnostics, and its derivatives.
 
-Every operator has three faces: `values`, `tangent` (what they change by, to first order) and `adjoint` (gradients back
-to state and diagnostics), on all columns at once. Arithmetic is float64 whatever the model's type. Where there is a
+Every operator has three faces: `values`, `tangent` (what they change by, to first order) and `adjoint` (adjoints of
+state and diagnostics), on all columns at once. Arithmetic is float64 whatever the model's type. Where there is a
 formula, it and its derivatives are GT4Py field operators (`stencils.physics.humidity`, `stencils.physics.brightness`),
 executed embedded: the work of an observation time is small beside that of a step of the network, and nothing is to
 compile.
@@ -62,15 +62,15 @@ class ObservationOperator(Protocol):
             (n_columns, n_outputs), or (n_columns, n, n_outputs).
         """
 
-    def adjoint(self, situation: Situation, gradient: Values) -> tuple[Values, Values]:
-        """Gradients to state and diagnostics, float64 (n_columns, n_features), for gradients to `values`."""
+    def adjoint(self, situation: Situation, g_values: Values) -> tuple[Values, Values]:
+        """Adjoints of state and diagnostics, float64 (n_columns, n_features), for adjoints of `values`."""
 
 
 class OfResults:
     """An operator of a few of a step's results, by its values and their derivatives by each of these results.
 
     Args:
-        inputs: of each result the group, "state" or "diagnostics", and the position there.
+        inputs: of each result the group, "state" or "diagnostics", and the position in it.
     """
 
     observables: Sequence[Observable]
@@ -86,19 +86,19 @@ class OfResults:
         raise NotImplementedError
 
     def tangent(self, situation: Situation, d_state: Values, d_diagnostics: Values) -> Values:
-        changes = self._gathered(d_state, d_diagnostics)
-        slopes = np.broadcast_to(self.slopes(situation), (len(changes), len(self.observables), len(self._inputs)))
-        return np.einsum("coi,c...i->c...o", slopes, changes)
+        tangents = self._gathered(d_state, d_diagnostics)
+        slopes = np.broadcast_to(self.slopes(situation), (len(tangents), len(self.observables), len(self._inputs)))
+        return np.einsum("coi,c...i->c...o", slopes, tangents)
 
-    def adjoint(self, situation: Situation, gradient: Values) -> tuple[Values, Values]:
+    def adjoint(self, situation: Situation, g_values: Values) -> tuple[Values, Values]:
         found = {"state": np.zeros(situation.state.shape), "diagnostics": np.zeros(situation.diagnostics.shape)}
-        slopes = np.broadcast_to(self.slopes(situation), (*gradient.shape, len(self._inputs)))
-        for (group, position), values in zip(self._inputs, np.einsum("coi,co->ic", slopes, gradient), strict=True):
+        slopes = np.broadcast_to(self.slopes(situation), (*g_values.shape, len(self._inputs)))
+        for (group, position), values in zip(self._inputs, np.einsum("coi,co->ic", slopes, g_values), strict=True):
             found[group][:, position] = values
         return found["state"], found["diagnostics"]
 
     def _gathered(self, state: Values, diagnostics: Values) -> Values:
-        """(..., n_inputs) float64 of results or their changes."""
+        """(..., n_inputs) float64 of results or their tangents."""
         groups = {"state": state, "diagnostics": diagnostics}
         return np.stack([groups[group][..., position] for group, position in self._inputs], axis=-1, dtype=np.float64)
 
@@ -174,7 +174,7 @@ def on_columns(operator: Any, inputs: Sequence[Any], n_results: tuple[int, ...])
     """A field operator over columns, executed embedded.
 
     Args:
-        inputs: float64 arrays (n_columns,), numbers, and named tuples of them; an array first.
+        inputs: float64 arrays (n_columns,), scalars, and named tuples of them; an array first.
         n_results: numbers of results: of its tuple, and of the tuples in that.
 
     Returns:

@@ -32,7 +32,7 @@ class Derivatives:
         times: (n_points,) starts of the steps. latitude, longitude: (n_columns,).
         values: (n_outputs, n_inputs, n_points, n_columns), output units / input units; NaN where there is no meaning.
         input_spread: (n_inputs, n_points, n_columns), what a normalised derivative is per, input units.
-        outside: (n_points, n_columns) whether an input of the step is outside the range of the training.
+        outside: (n_points, n_columns) whether an input of the step is out of the training range.
     """
 
     outputs: tuple[Quantity, ...]

@@ -36,7 +36,7 @@ def write(path: Path, found: Derivatives, period: Period, attributes: dict[str, 
         found.outside.astype(np.uint8),
         "inputs of the step out of the range of the training",
         "1",
-        comment="1: some input is outside; 0: none",
+        comment="1: some input is out of range; 0: none",
     )
     seasons = _group("means over the times of a season, of each column")
     hemispheres = _group("means over the times of a season and a hemisphere's columns")

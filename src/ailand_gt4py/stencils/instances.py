@@ -2,8 +2,8 @@
 
 A factory's inner function stands for many operators: one for each layer and precision. GT4Py identifies an operator in
 a program by its function's name in the source, and calls to other operators by theirs; an offset must go by its tag;
-and it takes no numbers from closures. `field_operators` therefore rewrites the function's syntax tree: the
-function gets its instance's name, a captured operator or offset goes by its own name, a captured NumPy number becomes
+and it takes no scalars from closures. `field_operators` therefore rewrites the function's syntax tree: the
+function gets its instance's name, a captured operator or offset goes by its own name, a captured NumPy scalar becomes
 a literal of its type.
 """
 

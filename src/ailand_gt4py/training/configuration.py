@@ -63,7 +63,7 @@ class Variables(Settings):
     forcing: Names = option((), "weather; with _before: of the previous window")
     state: Names = option((), "what the model remembers from step to step")
     diagnostics: Names = option((), "what it gives beside that")
-    soil_heat: bool = option(False, "soil temperatures by way of the layers' heat, freezing included")
+    soil_heat: bool = option(False, "soil temperatures through the layers' heat, freezing included")
 
 
 class Network(Settings):

@@ -167,7 +167,7 @@ def _empty(
 
 
 def _read(path: str | Path, source: ColumnSource, columns: Values, target: _Target, variables: VariableSet) -> None:
-    """Read a source's columns into their place, some times after the other."""
+    """Read a source's columns into the target, a block of times at once."""
     assembler = ForcingAssembler(source.model.forcing, source.latitude[columns], source.longitude[columns])
     previous: Values | None = None
     known = [position for position, variable in enumerate(variables.state) if variable.name not in source.lacking]
@@ -195,7 +195,7 @@ def _read(path: str | Path, source: ColumnSource, columns: Values, target: _Targ
 
 
 def _guess(path: str | Path, name: str, state: Values, variables: VariableSet) -> None:
-    """Put the first guess of a state that a source lacks into its position.
+    """Fill in the first guess of a state that a source lacks.
 
     Args:
         name: of the state; one of `io.first_guess.guessable`.

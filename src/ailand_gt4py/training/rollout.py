@@ -3,7 +3,7 @@
 A network trained only from true states is accurate for a day and then drifts: it never saw the states it brings itself
 into. Here a pool holds many free runs at different ages. Each iteration continues some of them for a few steps,
 compares these with the truth, and stores the states reached; some runs are restarted from the truth. The
-gradient goes back through those few steps only, yet the states seen are those of runs that are months old.
+gradient goes back through those few steps only, yet the states learnt from are those of runs that are months old.
 """
 
 from __future__ import annotations
@@ -77,8 +77,8 @@ class RunPool:
 
     def state_dict(self) -> dict[str, object]:
         """All that is needed to continue exactly here."""
-        places = {name: getattr(self, name).tolist() for name in ("columns", "windows", "ages")}
-        return {**places, "states": self.states.clone()}
+        counters = {name: getattr(self, name).tolist() for name in ("columns", "windows", "ages")}
+        return {**counters, "states": self.states.clone()}
 
     def load_state_dict(self, stored: dict[str, object]) -> None:
         """Continue where `state_dict` was taken."""

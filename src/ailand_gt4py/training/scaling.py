@@ -200,7 +200,7 @@ def _normalise(values: Values, variables: Sequence[Variable]) -> None:
 def clip_targets(
     data: WindowData, variables: VariableSet, limits: Mapping[str, tuple[float, float]], columns: Values
 ) -> dict[str, int]:
-    """Clip outputs of some columns in place to the limits given; returns how many values of each were outside."""
+    """Clip outputs of some columns in place to the limits given; returns how many values of each were out of range."""
     changed: dict[str, int] = {}
     for block in data.blocks(columns):
         for group, members in (("state", variables.state), ("diagnostics", variables.diagnostics)):
@@ -208,7 +208,7 @@ def clip_targets(
                 if member.name in limits:
                     values = getattr(block, group)[..., index]
                     low, high = limits[member.name]
-                    outside = int(((values < low) | (values > high)).sum())
-                    changed[member.name] = changed.get(member.name, 0) + outside
+                    n_clipped = int(((values < low) | (values > high)).sum())
+                    changed[member.name] = changed.get(member.name, 0) + n_clipped
                     np.clip(values, low, high, out=values)
     return changed

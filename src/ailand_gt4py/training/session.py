@@ -86,7 +86,7 @@ def train(
 @contextlib.contextmanager
 def _torch_settings(threads: int) -> Iterator[None]:
     torch.set_num_threads(threads)
-    # Denormal numbers, which dead units produce, take a hundred times as long. The setting is the whole thread's.
+    # Denormal numbers, which dead units produce, take a hundred times as long. This holds for the whole thread.
     torch.set_flush_denormal(True)
     try:
         yield

@@ -2,7 +2,7 @@
 `ailand_gt4py.ecland.soil_heat`).
 
 The heat h is a function of the temperature that is linear between the nodes of the frozen fraction, with the slope 1
-outside; what it is at the nodes depends on the column's latent heat.
+beyond them; what it is at the nodes depends on the column's latent heat.
 """
 
 from __future__ import annotations

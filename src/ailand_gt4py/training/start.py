@@ -18,7 +18,7 @@ def scaling_of(model: Model, measured: Scaling) -> Scaling:
     """The statistics to train with: the model's normalisation, without which its weights mean nothing.
 
     Args:
-        measured: of the training columns; what they have seen is added to the ranges that the model has seen.
+        measured: of the training columns; their ranges extend those that the model was trained on.
 
     Raises:
         InputError: other variables, or in another order, or increments of something else.

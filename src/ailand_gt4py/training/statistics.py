@@ -14,7 +14,7 @@ class RunningStatistics:
     not lose digits where the mean is large against the standard deviation (temperatures in kelvin).
 
     Attributes:
-        count: number of values seen, per variable.
+        count: number of values, per variable.
         mean: per variable.
         minimum, maximum: per variable.
     """
@@ -57,6 +57,6 @@ class RunningStatistics:
 
     @property
     def std(self) -> np.ndarray:
-        """Standard deviation (divided by the count), per variable; NaN where nothing was seen."""
+        """Standard deviation (divided by the count), per variable; NaN where there was no value."""
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.sqrt(self._squares / self.count)

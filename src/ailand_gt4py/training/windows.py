@@ -54,7 +54,7 @@ class WindowData:
         step_seconds: length of a window.
         latitude, longitude: (n_columns,) degrees. climate: (n_columns,) class, "" where the source has none.
         x: (n_columns,) labels in the source.
-        state_known: (n_columns, n_state) whether the source has a state; elsewhere there is a guess in its place, for
+        state_known: (n_columns, n_state) whether the source has a state; elsewhere there is a guess instead, for
             runs to begin with, not to learn from.
         history: sentences, one for each thing done to the values or taken for granted.
     """

@@ -131,7 +131,7 @@ class Variable:
         long_name, standard_name: for people and for CF; ``standard_name`` may be empty.
         time_meaning: what the value stands for in a step over the window [t, t + step).
         normalisation: see `Normalisation`.
-        training_minimum, training_maximum: range seen in training, model units; NaN where unknown.
+        training_minimum, training_maximum: range in the training data, model units; NaN where unknown.
         lower_bound, upper_bound: the step's result is clipped to them (state and diagnostics), model units;
             infinite where there is none.
         bounded_by: empty, or the name of another variable that the step's result does not exceed either, in each column
@@ -237,7 +237,7 @@ class ModelVariables(Protocol):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Model:
-    """An aiLand network with all that gives its numbers a meaning.
+    """An aiLand network with all that gives its inputs and outputs a meaning.
 
     Attributes:
         architecture: ``simple``, ``two_branch`` or ``layer_norm`` (see `architectures`).
@@ -326,5 +326,5 @@ class Model:
 
     @property
     def parameter_count(self) -> int:
-        """Number of trained numbers."""
+        """Number of trained parameters."""
         return sum(int(array.size) for array in self.parameters.values())

@@ -64,7 +64,7 @@ def write_model(model: Model, path: str | os.PathLike[str]) -> None:
 
     Raises:
         InputError: the path cannot be written to, or a text of the model cannot be stored.
-        RunError: writing failed on the way (disk full).
+        RunError: writing failed (disk full).
     """
     target = Path(path)
     _check_texts(model)

@@ -31,7 +31,7 @@ _MONTH_LETTERS = "JFMAMJJASOND"
 
 
 def choose_column(study: Study, at: tuple[float, float] | None) -> int:
-    """The column of the time series: the one nearest to a location, or the most ordinary one.
+    """The column of the time series: the one nearest to a location, or the most typical one.
 
     Most ordinary: the median over variables of the RMSE, each against the median of all columns, is nearest to 1.
     """

@@ -88,7 +88,7 @@ class Method(_Part):
     """One alternative; NaN for numbers that are not known.
 
     Attributes:
-        scores: by variable; once read, of all variables. parameters: trained numbers.
+        scores: by variable; once read, of all variables. parameters: number of trained ones.
         microseconds: CPU time for a column and a step.
         training_minutes: of its training.
     """

@@ -1,4 +1,4 @@
-"""The HTML report of a study: one file that refers to nothing outside itself.
+"""The HTML report of a study: one self-contained file.
 
 Each file in ``templates/sections`` is a section, in the order of their names; it sets its anchor and title.
 """
@@ -37,7 +37,7 @@ def html_report(
 
     Args:
         study: what is shown.
-        at: latitude and longitude of the time series; None: the most ordinary column.
+        at: latitude and longitude of the time series; None: the most typical column.
         transfer, alternatives: results of other studies to show.
     """
     templates = environment()

@@ -28,7 +28,7 @@ DAYS_PER_YEAR = 365.25
 
 @dataclasses.dataclass(frozen=True)
 class Grouping:
-    """One way to divide the columns.
+    """A division of the columns into classes.
 
     Attributes:
         name: of the grouping, for people.

@@ -5,7 +5,7 @@ it: all layers below warm and moisten equally, as in a well-mixed boundary layer
 
 Heat is added at constant density, as ICON's physics does: pressure follows, and the dynamics turns the excess into
 work. So the heat capacity is that at constant volume, and the layers' internal energy grows by just the heat given.
-Vapour takes the place of as much dry air and has the layer's temperature.
+Vapour replaces as much dry air and has the layer's temperature.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Fields of (I, J, K) models, gt4py.cartesian storages and PyFV3's quantities, as `LandComponent` takes them.
 
 Such a model's field has two horizontal dimensions with halo, and perhaps a vertical one. What the land needs of it is
-one level, which is seen here in the memory where it is; the component's mask has the halo, False there.
+one level, which is viewed in the host's own memory; the component's mask has the halo, False there.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The adjoint of a step: the gradient of a number with respect to the inputs, for its gradient with respect to results.
+"""The adjoint of a step: adjoints of the inputs for given adjoints of the results.
 
 The program runs the statements of the step, as far as their derivatives need their values, and then the adjoint of each
 in reverse order. At the kinks of activations and at bounds it has the derivatives of `tangent_linear`, of which it is
@@ -30,7 +30,7 @@ _BOUNDING = {StaticFeature: "static_input", ForcingFeature: "forcing_input"}
 
 
 def adjoint_of(name: str) -> str:
-    """The name of the adjoint of a field: the gradient with respect to it."""
+    """The name of the adjoint of a field."""
     return f"{name}_adjoint"
 
 

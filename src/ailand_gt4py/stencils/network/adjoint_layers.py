@@ -1,7 +1,7 @@
 """The adjoints of the step's operators, by hand; `adjoint` puts them together.
 
 Each takes the adjoint of what an operator of `layers` or `pointwise` gives (arguments that end in ``_adjoint``) and
-gives that of what it reads. Operators that change each number by itself are their own adjoints and stand in
+gives that of what it reads. Operators that act on each value by itself are their own adjoints and stand in
 `tangent_layers`: normalisation, the bounds of a variable. The adjoint of a matrix product is `fields.contract` with the
 transposed weights; those of activations are in `activations`.
 """

@@ -1,8 +1,9 @@
 """Derivatives of the step's operators in several directions of a column at once; `jacobian` puts them together.
 
-A direction is an input that changes, or a result whose adjoint is taken. All directions of a column share its forward
-values. Most operators serve both modes: that of an activation is diagonal (`activations`), that of layer normalisation
-symmetric. Values of directions are over ``axes``, with columns, or without them where they are the same in all.
+A direction is an input that is perturbed, or a result whose adjoint is taken. All directions of a column share its
+forward values. Most operators serve both modes: that of an activation is diagonal (`activations`), that of layer
+normalisation symmetric. Values of directions are over ``axes``, with columns, or without them where they are the same
+in all.
 """
 
 import gt4py.next as gtx

@@ -1,6 +1,6 @@
 """Jacobians of a step, many of their columns or rows at once: the forward values, and what all directions share.
 
-In forward mode (`jacobian_forward`) every direction is an input that changes by one, and its tangent goes through the
+In forward mode (`jacobian_forward`) every direction is an input perturbed by one, and its tangent goes through the
 network as in `tangent_linear`. The first layer is no product then: its tangents are columns of its weights. In reverse
 mode (`jacobian_reverse`) every direction is a result, and its adjoint goes back through the network as in `adjoint`,
 beginning with a row of the last layer's weights.

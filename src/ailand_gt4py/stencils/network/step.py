@@ -7,7 +7,7 @@ architecture and its depths. One program, and thus one call of compiled code, ma
 In ``two_branch`` the static inputs have a branch of their own, a fifth of the network's work. It and its share of the
 layer where the branches meet are a program of their own, `describe_static_part`, which need not run as long as the
 static inputs stay. The other networks mix static and other inputs in a first layer. There 18 or 20 multiplications for
-each of its units could be saved by keeping a number of four bytes for each unit and column. That pays only where a byte
+each of its units could be saved by keeping a value of four bytes for each unit and column. That pays only where a byte
 of memory takes longer than some ten flops, which is about where processors are.
 """
 
@@ -89,7 +89,7 @@ class ProgramDescription:
         return out
 
     def write_to(self, buffer: str, out: str) -> None:
-        """Let a field of the caller be written in the place of a buffer."""
+        """Let a field of the caller be written instead of a buffer."""
         (position,) = (position for position, statement in enumerate(self.statements) if statement.out == buffer)
         self.statements[position] = self.statements[position]._replace(out=out)
         del self.buffers[buffer]

@@ -1,4 +1,4 @@
-"""The tangent-linear of a step: what the results change by, to first order, for given changes of the inputs.
+"""The tangent-linear of a step: tangents of the results for given tangents of the inputs.
 
 The program runs each statement of the step and, after it, its derivative on the tangent of what it reads. Both are in
 one program because the derivatives of an activation, of a layer normalisation and of a bound need forward values.

@@ -96,7 +96,7 @@ def heat_capacity(dtype: type) -> Function:
 def latent_heat(dtype: type) -> Function:
     """Heat of freezing over the heat capacity; ``scale`` is rho_w Lf over the normalisation's scale (J m-3 K-1).
 
-    Also its derivative with respect to a cover or density, if it is given the other of both in the place of the
+    Also its derivative with respect to a cover or density, if it is given the other of the two instead of the
     vegetated part.
     """
     state = _state(dtype)

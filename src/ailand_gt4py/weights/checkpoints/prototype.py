@@ -12,7 +12,7 @@ two_branch
     prognostic chain (fc1-fc3 in the published file) and after it the diagnostic one (fc4, fc5), both from the
     combined layer.
 layer_norm
-    ``model.<i>`` linear layers and layer normalisations in turn (the numbers in between are activations without
+    ``model.<i>`` linear layers and layer normalisations in turn (the indices in between are activations without
     parameters), ``output_proj`` the prognostic head, ``model_diag.<i>`` and ``output_proj_diag`` the diagnostic block.
 
 A prefix that all names share (``model.``, ``module.``, ``_orig_mod.``, as Lightning and torch.compile add) is dropped.
@@ -227,7 +227,7 @@ def _renamed(layers: Mapping[str, Arrays], table: Mapping[str, str]) -> dict[str
     """
     surplus = sorted(layers.keys() - table.keys())
     if surplus:
-        raise _no_shape(_flat(layers), f"layer '{surplus[0]}' has no position in it")
+        raise _no_shape(_flat(layers), f"layer '{surplus[0]}' does not belong to it")
     parameters = {}
     for layer, name in table.items():
         is_normalisation = name.endswith(".gain")

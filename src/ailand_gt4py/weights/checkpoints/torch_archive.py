@@ -1,7 +1,7 @@
 """Reads the tensors of a PyTorch or Lightning checkpoint without PyTorch and without running anything in the file.
 
 PyTorch (since 1.6) writes a zip archive, uncompressed: ``<root>/data.pkl`` is a pickle of the saved object, in which
-each tensor names its storage ``<root>/data/<key>``, raw numbers in the order that ``<root>/byteorder`` says. The pickle
+each tensor names its storage ``<root>/data/<key>``, raw values whose byte order ``<root>/byteorder`` names. The pickle
 is read by `inert_pickle`: a Lightning file with callbacks or optimiser states of whatever classes is readable, and a
 hostile one has no effect.
 """
@@ -143,7 +143,7 @@ class TorchArchive:
         return {name: str(content[name]) for name in names if isinstance(content.get(name), (int, str))}
 
     def _array(self, order: str, name: str, tensor: Tensor) -> np.ndarray:
-        """A tensor's numbers as an array of its own."""
+        """A tensor's values as an array of its own."""
         kind = tensor.storage.kind.removeprefix("torch.")
         if kind not in STORAGE_TYPES:
             raise InputError(f"tensor '{name}' is stored as {kind[:60]}, expected one of {', '.join(STORAGE_TYPES)}")

@@ -33,23 +33,27 @@ exit status: 0 done; 1 failed while running; 2 input or usage is wrong; 130 inte
     grid: str = option("R2B3", "name of a global grid, which is generated, or an ICON grid file")
     hours: float = option(24.0, "simulated time", gt=0.0)
     dtime: int = option(300, "the host's time step", metavar="SECONDS", gt=0)
-    substeps: int = option(1, "steps of the dynamics in each", gt=0)
-    levels: int = option(20, "levels of the atmosphere", gt=0)
+    substeps: int = option(1, "dynamics substeps in each time step", gt=0)
+    levels: int = option(20, "atmospheric levels", gt=0)
     dynamics: bool = option(True, "run the dynamical core (default: yes)")
-    moisture: bool = option(True, "water vapour, not advected (default: yes)")
+    moisture: bool = option(True, "carry water vapour, which is not advected (default: yes)")
     backend: str | None = option(None, "ICON4Py's backend (default: gtfn_cpu; embedded without dynamics)")
     land_backend: str | None = option(None, "the land's backend (default: dace_cpu)")
     land_interval: float | None = option(
-        None, "between calls of the land (default: its own step)", metavar="HOURS", gt=0.0
+        None, "interval between calls of the land (default: its own step)", metavar="HOURS", gt=0.0
     )
-    implicit: bool = option(True, "fluxes follow the air (default: yes)")
-    mixing_height: float = option(1000.0, "of heat and vapour in the air", metavar="M", ge=0.0)
+    implicit: bool = option(True, "couple implicitly: fluxes respond to the air within a window (default: yes)")
+    mixing_height: float = option(
+        1000.0, "height up to which the land's heat and vapour are mixed into the air", metavar="M", ge=0.0
+    )
     record: int = option(3600, "simulated time between records", metavar="SECONDS", gt=0)
-    start: Time = option(np.datetime64("2008-09-01", "ns"), "date and time, UTC (default: 2008-09-01)", metavar="TIME")
+    start: Time = option(
+        np.datetime64("2008-09-01", "ns"), "start of the run, UTC (default: 2008-09-01)", metavar="TIME"
+    )
     model: File | None = option(None, "model file (default: the model in the package)", metavar="MODEL.nc")
-    grids: File | None = option(None, "where generated grids are kept (default: nowhere)", metavar="DIRECTORY")
-    output: File | None = option(None, "netCDF file", "-o", metavar="OUT.nc")
-    plot: FigureFile | None = option(None, "figure, .png, .pdf or .svg", metavar="FIGURE")
+    grids: File | None = option(None, "where generated grids are kept (default: not kept)", metavar="DIRECTORY")
+    output: File | None = option(None, "write the records to this netCDF file", "-o", metavar="OUT.nc")
+    plot: FigureFile | None = option(None, "write a figure (.png, .pdf or .svg)", metavar="FIGURE")
 
     @model_validator(mode="after")
     def _check_steps(self) -> Self:

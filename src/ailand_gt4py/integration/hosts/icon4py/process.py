@@ -83,7 +83,7 @@ class Coupling:
     longitude: arrays.Array
 
     def write_restart(self, path: str | os.PathLike[str]) -> None:
-        """Write all that land and adapter remember, to the bit, between two steps of the host; netCDF-4.
+        """Write all that land and adapter remember, bit for bit, between two steps of the host; netCDF-4.
 
         ICON4Py's own state is not in it. `couple` takes the file for a run that starts where this one stands.
 
@@ -126,7 +126,7 @@ def couple(
         icon: the driver. states: its states, with the initial condition in them.
         model: what to run; None: the default model.
         settings: how the land stands in the physics; None: the defaults.
-        restart: file of `Coupling.write_restart` to go on from, at the run's start; with the same ``state_time``.
+        restart: file of `Coupling.write_restart` to continue from, at the run's start; with the same ``state_time``.
         keywords: attributes of `ProcessSettings`, which replace those of ``settings``, and further arguments of
             `LandComponent`: ``precision``, ``between``, ``derivatives``, ``not_finite``.
 

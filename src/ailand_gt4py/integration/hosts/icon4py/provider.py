@@ -2,7 +2,7 @@
 
 `Provider` is what the adapter asks for; a host with a radiation scheme or external parameters writes its own.
 `IdealisedPlanet` is the default: round continents, belts of vegetation, the sun's geometry, grey long-wave radiation.
-Its numbers are typical, no climatology.
+Its values are typical, not a climatology.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ CONTINENTS = (
 
 
 class Belt(NamedTuple):
-    """Soil and vegetation poleward of a latitude; types are ecLand's (`ecland_tables`).
+    """Soil and vegetation poleward of a latitude; types are ecLand's (`ecland.soil_tables`).
 
     Attributes:
         from_latitude: degrees, of either hemisphere.
@@ -191,7 +191,7 @@ class IdealisedPlanet:
     def initial_state(
         self, latitude: Values, longitude: Values, temperature: Values, static: dict[str, Values]
     ) -> dict[str, Values]:
-        """The host's temperature all the way down, moist soil, dry leaves, and snow where it is cold."""
+        """The host's temperature in all layers, moist soil, dry leaves, and snow where it is cold."""
         xp = self._xp
         cap, pwp = static["clim_theta_cap"], static["clim_theta_pwp"]
         cover = xp.clip((SNOW_FREE - temperature) / (SNOW_FREE - SNOW_COVERED), 0.0, 1.0)
