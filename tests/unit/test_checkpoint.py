@@ -31,7 +31,7 @@ from ailand_gt4py.weights import (
 from ailand_gt4py.weights.architectures import Sizes, layer_count
 from ailand_gt4py.weights.checkpoints import torch_archive
 from ailand_gt4py.weights.checkpoints.inert_pickle import unpickle
-from ailand_gt4py.weights.checkpoints.torch_archive import read_state_dict
+from ailand_gt4py.weights.checkpoints.torch_archive import opened
 
 SIZES = Sizes(static=4, forcing=12, state=3, diagnostics=2)
 
@@ -282,11 +282,16 @@ def test_a_long_list_of_tensors_is_shortened(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------------ the archive
 
 
+def read_state_dict(path: Path) -> dict[str, np.ndarray]:
+    with opened(path) as archive:
+        return archive.state_dict()
+
+
 @pytest.mark.parametrize("order", ["little", "big"])
 @pytest.mark.parametrize("kind", ["float64", "float32", "float16", "int64", "int32", "uint8", "bool"])
 def test_types_and_byte_orders_are_read(tmp_path: Path, kind: str, order: str) -> None:
     array = np.array([[0, 1, 2], [3, 4, 5]]).astype(kind)
-    tensors, _ = read_state_dict(write_archive(tmp_path / "a.pt", {"x": array}, order=order))
+    tensors = read_state_dict(write_archive(tmp_path / "a.pt", {"x": array}, order=order))
     expected = np.float32 if kind == "float16" else np.dtype(kind)
     assert tensors["x"].dtype == expected
     np.testing.assert_array_equal(tensors["x"], array)
@@ -295,7 +300,7 @@ def test_types_and_byte_orders_are_read(tmp_path: Path, kind: str, order: str) -
 def test_bfloat16_is_read_exactly(tmp_path: Path) -> None:
     numbers = np.array([1.0, -2.5, 3.140625, 1e30, 0.0], dtype=np.float32)
     bits = (numbers.view(np.uint32) >> 16).astype(np.uint16)
-    tensors, _ = read_state_dict(write_archive(tmp_path / "a.pt", {"x": View.of(bits, kind="BFloat16Storage")}))
+    tensors = read_state_dict(write_archive(tmp_path / "a.pt", {"x": View.of(bits, kind="BFloat16Storage")}))
     np.testing.assert_array_equal(tensors["x"], (bits.astype(np.uint32) << 16).view(np.float32))
     assert tensors["x"].dtype == np.float32
     assert tensors["x"][1] == -2.5
@@ -304,7 +309,7 @@ def test_bfloat16_is_read_exactly(tmp_path: Path) -> None:
 def test_views_are_read_with_offset_and_strides(tmp_path: Path) -> None:
     storage = np.arange(20, dtype=np.float32)
     views = {"part": View(storage, 4, (2, 3), (5, 1)), "transposed": View(storage, 0, (4, 5), (1, 4))}
-    tensors, _ = read_state_dict(write_archive(tmp_path / "a.pt", views))
+    tensors = read_state_dict(write_archive(tmp_path / "a.pt", views))
     np.testing.assert_array_equal(tensors["part"], [[4, 5, 6], [9, 10, 11]])
     np.testing.assert_array_equal(tensors["transposed"], storage.reshape(5, 4).T)
     assert tensors["transposed"].flags.c_contiguous
@@ -486,7 +491,7 @@ def test_a_tensor_cannot_be_changed_once_it_was_checked(tmp_path: Path, state: b
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("a/data.pkl", b"\x80\x02}X\x01\x00\x00\x00x" + FLOATS + b"s.")
         archive.writestr("a/data/0", np.zeros(2, np.float32).tobytes())
-    assert read_state_dict(path)[0]["x"].shape == (2,)
+    assert read_state_dict(path)["x"].shape == (2,)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.weights.model import Model, Variable
+from ailand_gt4py.weights.model import Described, Model, Variable
 from ailand_gt4py.weights.variables import CATALOGUE, Specification, cf_attributes
 
 Origin = Literal["model", "closure", "derivative", "forcing"]
@@ -115,7 +115,12 @@ def input_properties(variables: Sequence[Variable], dims: tuple[Any, ...]) -> di
 def output_properties(outputs: Sequence[Output], dims: tuple[Any, ...]) -> dict[str, dict[str, Any]]:
     """Of the component's outputs."""
     return {
-        output.name: {"standard_name": output.name, **cf_attributes(output), "dims": dims, "origin": output.origin}
+        output.name: {
+            "standard_name": output.name,
+            **cf_attributes(Described(output.name, output.units, output.long_name, output.standard_name)),
+            "dims": dims,
+            "origin": output.origin,
+        }
         for output in outputs
     }
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, NamedTuple, Protocol, get_args
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 
@@ -122,16 +122,14 @@ class Normalisation:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Variable:
-    """One input or output of the model.
+class Described:
+    """What is decided about a variable before its statistics are known.
 
     Attributes:
         name: the name in ec-land-db and in files (``met_tair``, ``clim_cvh``, ``swvl1``).
         units: of the values that the model takes and gives, UDUNITS spelling (``K``, ``m3 m-3``, ``1``).
         long_name, standard_name: for people and for CF; ``standard_name`` may be empty.
         time_meaning: what the value stands for in a step over the window [t, t + step).
-        normalisation: see `Normalisation`.
-        training_minimum, training_maximum: range in the training data, model units; NaN where unknown.
         lower_bound, upper_bound: the step's result is clipped to them (state and diagnostics), model units;
             infinite where there is none.
         bounded_by: empty, or the name of another variable that the step's result does not exceed either, in each column
@@ -148,14 +146,25 @@ class Variable:
     long_name: str = ""
     standard_name: str = ""
     time_meaning: TimeMeaning = "window mean"
-    normalisation: Normalisation = dataclasses.field(default_factory=Normalisation)
-    training_minimum: float = math.nan
-    training_maximum: float = math.nan
     lower_bound: float = -math.inf
     upper_bound: float = math.inf
     derived: str = ""
     bounded_by: str = ""
     increment_of: str = ""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Variable(Described):
+    """One input or output of the model.
+
+    Attributes:
+        normalisation: see `Normalisation`.
+        training_minimum, training_maximum: range in the training data, model units; NaN where unknown.
+    """
+
+    normalisation: Normalisation = dataclasses.field(default_factory=Normalisation)
+    training_minimum: float = math.nan
+    training_maximum: float = math.nan
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -213,26 +222,16 @@ def previous_positions(forcing: Sequence[Variable]) -> tuple[list[int], list[int
     return positions, sources
 
 
-class ModelVariables(Protocol):
-    """The variables that a model reads and gives, without its network.
+@dataclasses.dataclass(frozen=True)
+class Template:
+    """The variables of a model that does not exist yet; attributes as of `Model`."""
 
-    Attributes:
-        static, forcing, state, diagnostics: in the model's order. step_seconds: length of its step; 0 where unknown.
-        normalised_space: whether no statistics are known.
-    """
-
-    @property
-    def static(self) -> tuple[Variable, ...]: ...
-    @property
-    def forcing(self) -> tuple[Variable, ...]: ...
-    @property
-    def state(self) -> tuple[Variable, ...]: ...
-    @property
-    def diagnostics(self) -> tuple[Variable, ...]: ...
-    @property
-    def step_seconds(self) -> float: ...
-    @property
-    def normalised_space(self) -> bool: ...
+    static: tuple[Variable, ...]
+    forcing: tuple[Variable, ...]
+    state: tuple[Variable, ...]
+    diagnostics: tuple[Variable, ...]
+    step_seconds: float
+    normalised_space: bool = False
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -328,3 +327,7 @@ class Model:
     def parameter_count(self) -> int:
         """Number of trained parameters."""
         return sum(int(array.size) for array in self.parameters.values())
+
+
+#: What has the variables that a model reads and gives, its step, and whether no statistics are known.
+ModelVariables: TypeAlias = Model | Template

@@ -24,7 +24,7 @@ from gt4py.next import abs, astype, minimum, where
 from ailand_gt4py.core.dimensions import Column, Moment, StateFeature, StaticFeature, broadcast_offset
 from ailand_gt4py.ecland.soil_heat import DRY_SOIL_CAPACITY, N_PARTS, WATER_CAPACITY, melting_shares
 from ailand_gt4py.stencils.fields import contract, matrix, vector
-from ailand_gt4py.stencils.instances import Function, Type, field_operators
+from ailand_gt4py.stencils.instances import Function, Type, field_operators, written
 
 
 def nodes_type(dtype: type) -> Type:
@@ -222,29 +222,8 @@ def inverse(dtype: type) -> Function:
 @field_operators
 def sum_of_products(dtype: type) -> Function:
     """The change of `heated`: of the state, of the network's output and of the six properties, times derivatives."""
-    state = _state(dtype)
-
-    def apply(
-        x0: state,
-        y0: state,
-        x1: state,
-        y1: state,
-        x2: state,
-        y2: state,
-        x3: state,
-        y3: state,
-        x4: state,
-        y4: state,
-        x5: state,
-        y5: state,
-        x6: state,
-        y6: state,
-        x7: state,
-        y7: state,
-    ) -> state:
-        return x0 * y0 + x1 * y1 + x2 * y2 + x3 * y3 + x4 * y4 + x5 * y5 + x6 * y6 + x7 * y7
-
-    return apply
+    arguments = {f"{name}{k}": _state(dtype) for k in range(8) for name in "xy"}
+    return written(arguments, _state(dtype), " + ".join(f"x{k} * y{k}" for k in range(8)))
 
 
 @field_operators

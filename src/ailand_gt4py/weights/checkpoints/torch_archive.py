@@ -186,16 +186,3 @@ def opened(path: str | os.PathLike[str]) -> Iterator[TorchArchive]:
         raise InputError(f"checkpoint '{label}' cannot be read: {error.strerror or error}") from error
     except InputError as error:
         raise InputError(f"checkpoint '{label}': {error}") from error
-
-
-def read_state_dict(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """The tensors of a checkpoint, and the plain facts that a Lightning file holds beside them.
-
-    Returns:
-        name -> array (float16 and bfloat16 as float32, which is exact; other types as they are); and the facts.
-
-    Raises:
-        InputError: not such a file, damaged, or what should be a tensor is something else.
-    """
-    with opened(path) as archive:
-        return archive.state_dict(), archive.facts()

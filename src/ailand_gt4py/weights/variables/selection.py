@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.ecland.soil_heat import SOIL_HEAT, property_positions
-from ailand_gt4py.weights.model import Variable, previous_positions
+from ailand_gt4py.weights.model import Template, previous_positions
 from ailand_gt4py.weights.variables.catalogue import SOIL_TEMPERATURES, of_kind
 from ailand_gt4py.weights.variables.specification import Kind, Specification
 
@@ -44,18 +44,6 @@ class VariableSet:
     def groups(self) -> dict[str, tuple[Specification, ...]]:
         """The groups by name."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-
-
-@dataclasses.dataclass(frozen=True)
-class Template:
-    """`weights.model.ModelVariables` of a model that does not exist yet."""
-
-    static: tuple[Variable, ...]
-    forcing: tuple[Variable, ...]
-    state: tuple[Variable, ...]
-    diagnostics: tuple[Variable, ...]
-    step_seconds: float
-    normalised_space: bool = False
 
 
 DEFAULT = VariableSet(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
-from ailand_gt4py.weights.model import Normalisation, NormalisationMethod, TimeMeaning, Variable
+from ailand_gt4py.weights.model import Described, Normalisation, NormalisationMethod, Variable
 
 #: What a quantity is to this package: coordinates of columns; the four groups of a model's variables; ``observable``
 #: what only an observation operator gives; ``coupling`` what only a land component gives to its host.
@@ -15,11 +15,10 @@ Kind = Literal["coordinate", "static", "forcing", "state", "diagnostic", "observ
 
 
 @dataclasses.dataclass(frozen=True)
-class Specification:
-    """What is decided about a variable before its statistics are known.
+class Specification(Described):
+    """An entry of the catalogue.
 
     Attributes:
-        name, units, long_name, standard_name, time_meaning, derived: as in `weights.model.Variable`.
         kind: see `Kind`.
         is_default: whether a model has it that is trained without a choice of variables.
         is_class: whether it is the number of a class: there is nothing between two of them.
@@ -27,31 +26,18 @@ class Specification:
         wet_only: the statistics are taken over values above zero. For precipitation, whose standard deviation over
             all samples is so small that a storm would be a hundred of it.
         floor: for the method ``log``: what smaller values are taken for.
-        lower_bound, upper_bound: bounds that a model's step clips its results to, in units.
-        bounded_by: name of a variable of the column that is another upper bound, where the model has that one.
-        increment_of: as in `weights.model.Variable`.
         valid: smallest and largest value that is physically possible, in units, where that differs from the bounds.
         aliases: convention -> the names it uses; they are accepted in files.
         component_name: name of the land component's output, empty where the component gives none.
         component_factor: by which that output is multiplied: -1 where a dycore counts upward.
     """
 
-    name: str
-    units: str
-    long_name: str
-    standard_name: str = ""
-    time_meaning: TimeMeaning = "window mean"
     kind: Kind = "diagnostic"
     is_default: bool = True
     is_class: bool = False
     method: NormalisationMethod = "mean-std"
     wet_only: bool = False
     floor: float = math.nan
-    lower_bound: float = -math.inf
-    upper_bound: float = math.inf
-    derived: str = ""
-    bounded_by: str = ""
-    increment_of: str = ""
     valid: Sequence[float] | None = None
     aliases: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
     component_name: str = ""
@@ -71,25 +57,13 @@ class Specification:
         Args:
             normalisation: with statistics; None: unknown. minimum, maximum: of the training data.
         """
-        own = {field.name for field in dataclasses.fields(self)}
-        shared: dict[str, Any] = {
-            field.name: getattr(self, field.name) for field in dataclasses.fields(Variable) if field.name in own
-        }
+        shared: dict[str, Any] = {field.name: getattr(self, field.name) for field in dataclasses.fields(Described)}
         return Variable(
             normalisation=normalisation or Normalisation(), training_minimum=minimum, training_maximum=maximum, **shared
         )
 
 
-class _Described(Protocol):
-    @property
-    def units(self) -> str: ...
-    @property
-    def long_name(self) -> str: ...
-    @property
-    def standard_name(self) -> str: ...
-
-
-def cf_attributes(quantity: _Described) -> dict[str, str]:
+def cf_attributes(quantity: Described) -> dict[str, str]:
     """CF attributes of a quantity, of the catalogue or a model: standard name where there is one, long name, units."""
     found = {"standard_name": quantity.standard_name, "long_name": quantity.long_name, "units": quantity.units}
     return {key: text for key, text in found.items() if text}
