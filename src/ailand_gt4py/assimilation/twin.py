@@ -162,11 +162,11 @@ class Twin:
         """Steps of the experiment."""
         return self.n_windows * self.steps_per_window
 
-    def run(self, report: Callable[[int, np.datetime64], None] | None = None) -> TwinResult:
+    def run(self, after_window: Callable[[int], None] = lambda done: None) -> TwinResult:
         """Run open loop and assimilation.
 
         Args:
-            report: called with the number of windows done and the time reached.
+            after_window: called with the number of steps that are done.
         """
         n_columns, labels = self._columns.n_columns, self.first + np.arange(self.n_steps)
         emulator = self._make_emulator(self.model, n_columns)
@@ -184,8 +184,7 @@ class Twin:
             kept.append(assimilation.run(forcing, schedule, observations))
             schedules.append(schedule)
             observed.append(observations)
-            if report is not None:
-                report(window + 1, self._columns.times[self.first + begin + self.steps_per_window])
+            after_window(begin + self.steps_per_window)
         return TwinResult(
             self.settings,
             self.model,

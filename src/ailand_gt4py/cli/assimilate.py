@@ -58,8 +58,8 @@ def run(options: Options) -> None:
     if "tb" in settings.observations:
         clay = clay_of_file(options.file) if options.clay is None else np.full(columns.n_columns, options.clay)
     twin = Twin(model, columns, settings, first, clay, options.backend, options.precision)
-    with options.progress(twin.n_steps, columns.n_columns) as progress:
-        result = twin.run(lambda windows, time: progress.advance(windows * twin.steps_per_window, time))
+    with options.progress(columns.times[first + 1 :][: twin.n_steps], columns.n_columns) as after_step:
+        result = twin.run(after_step)
     scores = twin_scores.score(result)
     print(twin_scores.headline(result))
     print(twin_scores.text(scores))

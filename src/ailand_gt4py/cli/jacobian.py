@@ -66,15 +66,10 @@ def run(options: Options) -> None:
     if options.trajectory == "file":
         states = derivatives.states_of_file(period, model, steps)
     else:
-        with options.progress(int(steps[-1]) + 1, period.n_columns) as bar:
-            states = derivatives.states_of_run(
-                make_emulator(period.n_columns), period, steps, lambda done: bar.advance(done, period.ends[done - 1])
-            )
-    with options.progress(len(steps), period.n_columns) as bar:
-        found = derivatives.derivatives(
-            make_emulator, period, steps, states, outputs, inputs,
-            lambda done: bar.advance(done, period.times[steps[done - 1]]),
-        )  # fmt: skip
+        with options.progress(period.ends[: steps[-1] + 1], period.n_columns) as after_step:
+            states = derivatives.states_of_run(make_emulator(period.n_columns), period, steps, after_step)
+    with options.progress(period.times[steps], period.n_columns) as after_step:
+        found = derivatives.derivatives(make_emulator, period, steps, states, outputs, inputs, after_step)
     print(summary.table(summary.strongest(found)))
     if options.output is not None:
         notes = (*period.history, f"States: of the {options.trajectory}.")

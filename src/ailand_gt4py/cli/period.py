@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import model_validator
@@ -15,7 +17,7 @@ from ailand_gt4py.core.settings import CommandOptions, option
 if TYPE_CHECKING:  # `--help` must not wait for GT4Py
     import numpy as np
 
-    from ailand_gt4py.driver.progress import Progress
+    from ailand_gt4py.core.types import Values
     from ailand_gt4py.emulator.emulator import Emulator
     from ailand_gt4py.io.period import Period
     from ailand_gt4py.weights.model import Model
@@ -89,11 +91,17 @@ class PeriodOptions(CommandOptions):
         if not self.quiet:
             print(text, file=sys.stderr, flush=True)
 
-    def progress(self, n_steps: int, n_columns: int) -> Progress:
-        """A bar on standard error, unless ``--quiet``."""
+    @contextlib.contextmanager
+    def progress(self, times: Values, n_columns: int) -> Iterator[Callable[[int], None]]:
+        """A bar on standard error, unless ``--quiet``; gives what is called with the number of steps that are done.
+
+        Args:
+            times: (n_steps,) at which the run stands after each step.
+        """
         from ailand_gt4py.driver.progress import Progress
 
-        return Progress(n_steps, n_columns, sys.stderr, quiet=self.quiet)
+        with Progress(len(times), n_columns, sys.stderr, quiet=self.quiet) as bar:
+            yield lambda done: bar.advance(done, times[done - 1])
 
     def attributes(self, model: Model, title: str, notes: tuple[str, ...]) -> dict[str, str]:
         """Global attributes of the file of numbers."""

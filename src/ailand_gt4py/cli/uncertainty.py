@@ -71,16 +71,13 @@ def run(options: Options) -> None:
     options.describe(period)
     make_emulator = functools.partial(options.emulator, model)
     emulator = make_emulator(period.n_columns)
-    with options.progress(period.n_steps, period.n_columns) as bar:
-        linear = propagation.propagate(emulator, period, sizes, lambda done: bar.advance(done, period.ends[done - 1]))
+    with options.progress(period.ends, period.n_columns) as after_step:
+        linear = propagation.propagate(emulator, period, sizes, after_step)
     print(report.table(model, period, linear))
     members = None
     if options.members:
-        with options.progress(period.n_steps, period.n_columns * options.members) as bar:
-            members = monte_carlo.run_members(
-                make_emulator, period, sizes, options.members, options.seed,
-                lambda done: bar.advance(done, period.ends[done - 1]),
-            )  # fmt: skip
+        with options.progress(period.ends, period.n_columns * options.members) as after_step:
+            members = monte_carlo.run_members(make_emulator, period, sizes, options.members, options.seed, after_step)
         print(f"\n{linearity.table(linearity.agreements(model, linear, members), options.members)}")
     if options.output is not None:
         header = options.attributes(model, report.TITLE, period.history)

@@ -75,9 +75,9 @@ class ErrorSizes:
 
     Attributes:
         state: (n_columns, n_state) standard deviations of the initial state.
-        parameters: (n_columns, n_parameters), and parameter_places: of them among the static inputs.
-        forcing_places: of the uncertain forcing. before_places: of the inputs that are the same of the previous window,
-            -1 where there is none.
+        parameters: (n_columns, n_parameters), and parameter_positions: of them among the static inputs.
+        forcing_positions: of the uncertain forcing.
+        before_positions: of the inputs that are the same of the previous window, -1 where there is none.
         phi: correlation of the forcing's errors in successive windows.
     """
 
