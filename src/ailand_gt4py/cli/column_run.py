@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from ailand_gt4py.cli.status import execute
 from ailand_gt4py.driver.interruption import Interrupted
 from ailand_gt4py.driver.options import RunOptions
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Args:
-        argv: arguments without the program's name; None: those of the process.
-
-    Returns:
-        Exit status: 0 done, 1 failed while running, 2 input or usage is wrong, 130 or 143 interrupted.
-    """
-    return execute(RunOptions, _run, sys.argv[1:] if argv is None else argv)
 
 
 def _run(options: RunOptions) -> None:
@@ -52,3 +41,6 @@ def _messages(level: int) -> Iterator[None]:
         logger.removeHandler(handler)
         logger.setLevel(before[0])
         logger.propagate = before[1]
+
+
+main = functools.partial(execute, RunOptions, _run)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import sys
-from collections.abc import Sequence
 
 from ailand_gt4py.cli.status import execute
 from ailand_gt4py.core.errors import RunError
@@ -38,16 +38,7 @@ def _need_icon4py() -> None:
         ) from error
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Args:
-        argv: arguments without the program's name; None: those of the process.
-
-    Returns:
-        Exit status: 0 done, 1 failed while running, 2 input or usage is wrong, 130 interrupted.
-    """
-    return execute(RunOptions, run, sys.argv[1:] if argv is None else argv)
+main = functools.partial(execute, RunOptions, run)
 
 
 if __name__ == "__main__":

@@ -19,15 +19,19 @@ Kind = TypeVar("Kind", bound=CommandOptions)
 SIGNAL_STATUS = 128
 
 
-def execute(kind: type[Kind], run: Callable[[Kind], None], words: Sequence[str], debug: bool = False) -> int:
+def execute(
+    kind: type[Kind], run: Callable[[Kind], None], words: Sequence[str] | None = None, debug: bool = False
+) -> int:
     """Read a command's options and run it.
 
     Args:
-        words: of the command line, without the program's name. debug: show tracebacks, as ``--debug`` does.
+        words: of the command line, without the program's name; None: those of the process.
+        debug: show tracebacks, as ``--debug`` does.
 
     Returns:
         Exit status: 0 done, 1 failed while running, 2 input or usage is wrong, 130 or 143 interrupted.
     """
+    words = sys.argv[1:] if words is None else words
     program, debug = kind.program.split()[0], debug or "--debug" in words
     try:
         options = parse(kind, words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -12,21 +13,16 @@ from ailand_gt4py.weights.variables import CATALOGUE, Specification, cf_attribut
 Origin = Literal["model", "closure", "derivative", "forcing"]
 
 
-class Output(NamedTuple):
-    """A field that the component gives.
+@dataclasses.dataclass(frozen=True)
+class Output(Described):
+    """A field that the component gives; ``name`` is its key in the component's outputs.
 
     Attributes:
-        name: key in the component's outputs. standard_name: of CF, empty where there is none. units: UDUNITS.
         origin: ``model`` predicted by the network, ``closure`` from formulas (`stencils.physics.surface`),
             ``derivative`` of the network, ``forcing`` the host's own over the window.
-        long_name: for people.
     """
 
-    name: str
-    standard_name: str
-    units: str
-    origin: Origin
-    long_name: str
+    origin: Origin = "model"
 
 
 class Predicted(NamedTuple):
@@ -60,14 +56,14 @@ class FluxDerivative(NamedTuple):
 def catalogued(name: str, origin: Origin) -> Output:
     """The output that the catalogue has under a name."""
     entry = CATALOGUE[name]
-    return Output(name, entry.standard_name, entry.units, origin, entry.long_name)
+    return Output(name, entry.units, entry.long_name, entry.standard_name, origin=origin)
 
 
 def _predicted(entry: Specification) -> Predicted:
     standard_name, long_name = entry.standard_name, entry.long_name
     if entry.component_factor < 0.0:
         standard_name, long_name = (text.replace("downward", "upward") for text in (standard_name, long_name))
-    output = Output(entry.component_name, standard_name, entry.units, "model", long_name)
+    output = Output(entry.component_name, entry.units, long_name, standard_name)
     return Predicted(output, entry.name, entry.component_factor)
 
 
@@ -115,12 +111,7 @@ def input_properties(variables: Sequence[Variable], dims: tuple[Any, ...]) -> di
 def output_properties(outputs: Sequence[Output], dims: tuple[Any, ...]) -> dict[str, dict[str, Any]]:
     """Of the component's outputs."""
     return {
-        output.name: {
-            "standard_name": output.name,
-            **cf_attributes(Described(output.name, output.units, output.long_name, output.standard_name)),
-            "dims": dims,
-            "origin": output.origin,
-        }
+        output.name: {"standard_name": output.name, **cf_attributes(output), "dims": dims, "origin": output.origin}
         for output in outputs
     }
 
