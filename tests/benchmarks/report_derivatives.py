@@ -28,7 +28,11 @@ def tables(results: Results) -> list[str]:
             ],
         )
     if blocks:
-        lines += ["", "Blocks of the Jacobian, and one-sided finite differences of the step for the same numbers.", ""]
+        lines += [
+            "",
+            "Blocks of the Jacobian, and one-sided finite differences of the step for the same derivatives.",
+            "",
+        ]
         lines += _table(
             ("network", "columns", "threads", "block", "Jacobian", "finite differences", "differences / Jacobian"),
             [(*_location(entry), *_block(entry)) for entry in blocks],

@@ -2,8 +2,8 @@
 
 Drusch et al. 2009 (doi:10.1029/2009GL037716) and de Rosnay et al. 2013 (doi:10.1002/qj.2023): columns are independent,
 the analysis is x + K (y - H(x)) with K = (B^-1 + H^T R^-1 H)^-1 H^T R^-1, and H the Jacobian of the observations in the
-window by the control variables at its start. Here with diagonal R; where nothing is observed the analysis is the
-background, exactly.
+window with respect to the control variables at its start. Here with diagonal R; where nothing is observed the analysis
+is the background, exactly.
 """
 
 from __future__ import annotations

@@ -82,7 +82,8 @@ class Screening(Settings):
     """Which observations take part."""
 
     largest_snow_cover: float = option(
-        0.01, "of the background, 1; ECMWF takes none over snow, a network's zero is not quite zero"
+        0.01,
+        "fraction, of the background; ECMWF takes no observation over snow; a network's zero is not quite zero",
     )
     coldest_soil: float = option(FREEZING_BEGINS, "temperature of the background's uppermost layer, K")
     #: The test is the IFS's (Jarvinen and Unden 1997, ECMWF Technical Memorandum 236), its size this project's.
@@ -99,7 +100,7 @@ class Limits(Settings):
 
     #: This project's, against departures that screening lets pass.
     largest_increment: float = option(0.1, "of soil moisture in one analysis, m3 m-3", gt=0.0)
-    largest_warming: float = option(5.0, "the same of temperature, K", gt=0.0)
+    largest_warming: float = option(5.0, "of soil temperature in one analysis, K", gt=0.0)
     driest: float = option(0.01, "soil moisture is not analysed below it, m3 m-3")
     plant_range_from: float = option(
         2.0,
@@ -152,13 +153,15 @@ class TwinSettings(Settings):
     )
     observations: NameList = option(
         ("t2m", "rh2m", "ssm"),
-        "of t2m, rh2m, ssm (surface soil moisture) and tb (L-band brightness temperature)",
+        "kinds to assimilate, of t2m, rh2m, ssm (surface soil moisture) and tb (L-band brightness temperature)",
         metavar="KIND,...",
     )
     days: float = option(60.0, "length of the experiment", gt=0.0)
     window_hours: float = option(24.0, "length of a window, 12 or 24, say", metavar="HOURS", gt=0.0)
-    seed: int = option(1, "of all random numbers", ge=0)
-    control: NameList = option(("swvl1", "swvl2", "swvl3"), "of swvl1-3 and stl1", metavar="NAME,...")
+    seed: int = option(1, "seed of all random numbers", ge=0)
+    control: NameList = option(
+        ("swvl1", "swvl2", "swvl3"), "control variables, of swvl1-3 and stl1", metavar="NAME,..."
+    )
     n_members: int = option(24, "members of the ensemble", "--members")
     relaxation: float = option(0.5, "inflation: relaxation of the analysed spread to the background's", metavar="SHARE")
     #: This project's, about that of a state of another season (README: persistence over 90 days).

@@ -35,7 +35,7 @@ def write(
     locations: tuple[Values, Values, Values],
     attributes: Mapping[str, str],
 ) -> None:
-    """Write all numbers.
+    """Write all results.
 
     Args:
         observables: name -> what is observed, of all observations of the experiment.

@@ -1,4 +1,4 @@
-"""Scores of a twin experiment: errors against the truth, spread, consistency; as numbers and as text."""
+"""Scores of a twin experiment: errors against the truth, spread, consistency; as values and as text."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def score(result: TwinResult) -> TwinScores:
 
 
 def text(scores: TwinScores) -> str:
-    """The scores as tables for people."""
+    """The scores as tables in plain text."""
     free, every = scores.scores[0].n_columns, scores.scores[-1].n_columns
     rows = [
         (

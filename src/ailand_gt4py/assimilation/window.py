@@ -53,7 +53,7 @@ class Trajectory:
 
 @dataclasses.dataclass(frozen=True)
 class Observation:
-    """An observation at the end of a step, 1 to the window's number of steps, of as many numbers as its operator's."""
+    """An observation at the end of a step, 1 to the window's number of steps, of as many values as its operator's."""
 
     step: int
     operator: ObservationOperator
@@ -61,7 +61,7 @@ class Observation:
 
 @dataclasses.dataclass(frozen=True)
 class Schedule:
-    """The observations of a window, in any order; n_observations of arrays counts the numbers of all of them."""
+    """The observations of a window, in any order; n_observations of arrays counts the values of all of them."""
 
     observations: tuple[Observation, ...]
 
@@ -82,11 +82,11 @@ class Schedule:
 
     @property
     def size(self) -> int:
-        """Numbers observed of a column."""
+        """Number of values observed in a column."""
         return len(self.observables)
 
     def positions(self) -> list[slice]:
-        """Where the numbers of each observation are among all."""
+        """Where the values of each observation are among all."""
         ends = itertools.accumulate((len(one.operator.observables) for one in self.observations), initial=0)
         return [slice(first, last) for first, last in itertools.pairwise(ends)]
 

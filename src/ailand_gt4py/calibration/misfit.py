@@ -88,7 +88,7 @@ class Misfit:
 
     @property
     def counts(self) -> Values:
-        """(n_columns,) numbers of observations."""
+        """(n_columns,) how many observations there are."""
         return self._known.sum(axis=(0, 2))
 
     def static(self, values: Values) -> Values:

@@ -111,7 +111,7 @@ def table(case: Case, found: Estimate, known: Quality, tolerance: float) -> str:
             f"{len(found.converged)} columns converged; {found.evaluations} runs.",
             "first guess, estimate: RMS distance from the file's parameters; corr: of the estimated and the file's",
             "change of the first guess; std: median standard deviation by the Fisher information of the observations;",
-            f"determined: where that is at most {tolerance:.0%} of the value; untrained: outside the training's range.",
+            f"determined: where that is at most {tolerance:.0%} of the value; untrained: out of the training range.",
         ]
     )
 
@@ -141,7 +141,7 @@ def group_table(case: Case, known: Quality, grouping: Grouping) -> str:
 
 
 def write(path: Path, case: Case, found: Estimate, known: Quality, attributes: dict[str, str]) -> None:
-    """Write all numbers.
+    """Write all results.
 
     Args:
         attributes: global ones.
@@ -165,7 +165,7 @@ def write(path: Path, case: Case, found: Estimate, known: Quality, attributes: d
         for suffix, flags, what in (
             ("_determined", known.determined, "whether the observations determine it"),
             ("_at_bound", known.at_bound, "whether the estimate is at the edge of the search"),
-            ("_outside_training_range", known.outside, "whether the estimate is outside the range of the training"),
+            ("_outside_training_range", known.outside, "whether the estimate is out of the training range"),
         ):
             data[f"{variable.name}{suffix}"] = _flag(flags[:, k], f"{text}: {what}")
     for name, values, what in (

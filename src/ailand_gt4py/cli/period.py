@@ -104,7 +104,7 @@ class PeriodOptions(CommandOptions):
             yield lambda done: bar.advance(done, times[done - 1])
 
     def attributes(self, model: Model, title: str, notes: tuple[str, ...]) -> dict[str, str]:
-        """Global attributes of the file of numbers."""
+        """Global attributes of the file of results."""
         from ailand_gt4py.io.provenance import attributes
 
         return attributes(model, title, self.command_line(), notes, self.backend, self.precision)

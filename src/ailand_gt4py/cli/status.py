@@ -1,4 +1,4 @@
-"""How a command ends: its exit status, and one line for people whatever went wrong."""
+"""How a command ends: its exit status, and a one-line message whatever went wrong."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def execute(
         return 0
     except AilandError as error:
         return failed(program, f"error: {error}", error.exit_status, debug)
-    except Exception as error:  # the last line of defence: one line for people, all of it with --debug
+    except Exception as error:  # the last line of defence: one line, all of it with --debug
         return failed(program, f"error: {type(error).__name__}: {error} (--debug shows where)", 1, debug)
     return 0
 

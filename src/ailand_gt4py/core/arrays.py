@@ -121,7 +121,7 @@ def wrap(array: Array, dimensions: Sequence[gtx.Dimension], name: str = "array")
 
 
 def to_host(array: Array) -> np.ndarray:
-    """The values in host memory; a NumPy array is given back as it is."""
+    """The values in host memory; a NumPy array is returned as it is."""
     return array if isinstance(array, np.ndarray) else array.get()
 
 

@@ -1,4 +1,4 @@
-"""Tables for people, in plain text."""
+"""Tables in plain text."""
 
 from __future__ import annotations
 

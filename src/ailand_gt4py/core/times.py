@@ -10,7 +10,7 @@ from ailand_gt4py.core.errors import InputError
 
 
 def time_text(time: np.datetime64) -> str:
-    """A time as people write it, without needless zeros."""
+    """A time in ISO form, without needless zeros."""
     seconds, _, fraction = np.datetime_as_string(time.astype("datetime64[ns]"), unit="ns").partition(".")
     if fraction := fraction.rstrip("0"):
         return f"{seconds}.{fraction}"

@@ -175,7 +175,7 @@ def _layout(options: RunOptions, emulator: Emulator, source: ColumnSource) -> Ou
 
 
 def _identity(options: RunOptions, layout: OutputLayout, started: Restart | None) -> dict[str, str]:
-    """What must be the same for a run to be resumed, in words for people."""
+    """What must be the same for a run to be resumed, in words."""
     return {
         "the model's checksum": layout.attributes["model_checksum"],
         "the version of ailand_gt4py": ailand_gt4py.__version__,

@@ -1,1 +1,1 @@
-"""ecLand's numbers and formulas: tables of soil and vegetation, snow, the heat of freezing soil. Knows no model."""
+"""ecLand's parameters and formulas: tables of soil and vegetation, snow, the heat of freezing soil. Knows no model."""

@@ -76,7 +76,7 @@ def saturated_soil_albedo() -> np.ndarray:
 
 
 def forest_snow_albedo() -> np.ndarray:
-    """Of snow under high vegetation, seen from above, by type: (21,), 1."""
+    """Of snow under high vegetation, viewed from above, by type: (21,), 1."""
     return np.array([_broadband(*_FOREST_SNOW_ALBEDO.get(number, _OTHER_SNOW_ALBEDO)) for number in range(N_TYPES)])
 
 

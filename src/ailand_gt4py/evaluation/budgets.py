@@ -84,7 +84,7 @@ class Residual:
 
 @dataclasses.dataclass(frozen=True)
 class ResidualScore:
-    """A residual in numbers, over some columns and windows.
+    """Statistics of a residual over some columns and windows.
 
     Attributes:
         rms, mean: of the windows. rms_day: of means over 24 hours (energy) or sums (water); NaN without a whole day.
@@ -178,7 +178,7 @@ class BudgetComparison:
     Attributes:
         run: of the emulator. truth: ecLand's, with the same storages left out (none where the emulator's budget cannot
             be closed).
-        rows: the residuals in numbers.
+        rows: statistics of the residuals.
     """
 
     run: dict[str, Residual]
@@ -234,7 +234,7 @@ def is_snowy(fields: Fields) -> Values | None:
 
 
 def score(residual: Values, step_seconds: float, is_sum: bool, chosen: Values | None = None) -> ResidualScore:
-    """Numbers of a residual.
+    """Statistics of a residual.
 
     Args:
         residual: (n_windows, n_columns).

@@ -1,9 +1,9 @@
 """What others published, to compare with: aiLand v1's errors against ecLand, and ecLand's own cost.
 
 aiLand v1: Raoult et al. 2026 (EGUsphere 2026-3620), RMSE against ecLand over the land of the globe, at 1 and 90 days of
-lead time and over a free run of four years. The numbers are those collected in this project's design notes. Beware:
+lead time and over a free run of four years. The values are those collected in this project's design notes. Beware:
 their columns, weather (ERA5) and period are others than those of a file evaluated here, so a ratio says how far the two
-are apart on different examinations, not which emulator is better on the same one.
+are apart on different tests, not which emulator is better on the same one.
 
 ecLand's cost: measured for this project with the version that made its data (github.com/ecmwf-ifs/ecland b9fee10,
 offline, six hourly steps, 80 columns on one core, without start-up and output; four runs).

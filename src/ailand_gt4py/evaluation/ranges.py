@@ -20,7 +20,7 @@ class RangeCheck:
     """One thing that must hold.
 
     Attributes:
-        name: what is checked, for people.
+        name: what is checked, as shown.
         needs: fields that the check takes.
         excess: of these fields: how far out of range, positive where violated, in `units`.
         scale: what `TOLERANCE` is relative to, in `units`.

@@ -274,7 +274,7 @@ class LandComponent:
         }
 
     def _identity(self) -> dict[str, str]:
-        """What must be the same where a run goes on."""
+        """What must be the same where a run continues."""
         return {
             "model_checksum": checksum(self.model),
             "precision": self._columns.precision,

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 class FiniteReport:
-    """Looks through a window's sums; on a GPU the answer comes while the host goes on.
+    """Looks through a window's sums; on a GPU the answer comes while the host continues.
 
     Args:
         accumulation, clock, points: of the component. device: of the sums.

@@ -28,7 +28,7 @@ def write(
     """Write a restart file, completely or not at all.
 
     Args:
-        memory: name -> array. identity: what a run that goes on must share. position: of the clock.
+        memory: name -> array. identity: what a run that continues must share. position: of the clock.
 
     Raises:
         RunError: writing failed.
@@ -48,7 +48,7 @@ def read(
     """Read a restart file into the arrays of a component; nothing is changed where the file does not fit.
 
     Args:
-        memory: name -> array to fill. identity: of the run that goes on.
+        memory: name -> array to fill. identity: of the run that continues.
 
     Returns:
         Position of the clock.
@@ -74,7 +74,7 @@ def read(
 
 
 def next_time(path: str | os.PathLike[str]) -> np.datetime64:
-    """Of the host step with which a restart file's run goes on.
+    """Of the host step with which a restart file's run continues.
 
     Raises:
         InputError: no such file, or not a restart file.

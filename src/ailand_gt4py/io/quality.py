@@ -11,7 +11,7 @@ import numpy as np
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.weights.model import Variable
 
-#: Part of the training range by which a value may be outside it and still count as inside: the ranges were
+#: Part of the training range by which a value may be out of it and still count as inside: the ranges were
 #: stored in other precision than the values come in.
 RELATIVE_SLACK = 1e-5
 
@@ -22,7 +22,7 @@ class OutsideRange:
 
     Attributes:
         below, above, not_finite: (n_variables,) counts of columns.
-        flag: (n_columns,) True where any variable is outside its range or not finite.
+        flag: (n_columns,) True where any variable is out of its range or not finite.
     """
 
     below: Values
@@ -93,7 +93,7 @@ class RangeCounter:
         self.n_values = int(counts["n_values"])
 
     def sentences(self) -> list[str]:
-        """One sentence for each variable that was ever outside its training range."""
+        """One sentence for each variable that was ever out of its training range."""
         lines = []
         for index, variable in enumerate(self._variables):
             counts = {

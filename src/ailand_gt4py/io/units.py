@@ -4,8 +4,8 @@ Land-surface files spell units in many ways (``W m-2``, ``W/m2``, ``m**3 m**-3``
 `conversion` gives the straight line from one unit to another, and refuses what is not a plain conversion (another
 quantity, an accumulation instead of a rate).
 
-pint's own list of units is not used: it takes angles for numbers and knows constants of physics as units, so that many
-a wrong unit would pass. `DEFINITIONS` are those that land-surface data come in; the factors are those of the SI
+pint's own list of units is not used: it takes angles as dimensionless and knows constants of physics as units, so that
+many a wrong unit would pass. `DEFINITIONS` are those that land-surface data come in; the factors are those of the SI
 brochure (9th edition, tables 2, 4, 8) and, for Fahrenheit, knot and bar, of NIST Special Publication 811, appendix B.
 Water is taken as 1000 kg m-3, as in ecLand.
 """

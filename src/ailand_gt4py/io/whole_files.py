@@ -89,7 +89,7 @@ def time_labels(times: Values, meaning: str, dimension: str = "time", **more: st
     """A coordinate of times.
 
     Args:
-        times: datetime64. meaning: what the label stands for, for people. more: further attributes.
+        times: datetime64. meaning: what the label stands for, in words. more: further attributes.
     """
     attributes = {"standard_name": "time", "long_name": f"time (UTC), {meaning}", "units": TIME_UNITS}
     return plain((dimension,), seconds(times), {**attributes, "calendar": CALENDAR, "axis": "T", **more})

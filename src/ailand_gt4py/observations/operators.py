@@ -1,6 +1,6 @@
 """Observation operators: what an instrument would measure of a model's state and diagnostics, and its derivatives.
 
-Every operator has three faces: `values`, `tangent` (what they change by, to first order) and `adjoint` (adjoints of
+Every operator has three faces: `values`, `tangent` (tangents of the values) and `adjoint` (adjoints of
 state and diagnostics), on all columns at once. Arithmetic is float64 whatever the model's type. Where there is a
 formula, it and its derivatives are GT4Py field operators (`stencils.physics.humidity`, `stencils.physics.brightness`),
 executed embedded: the work of an observation time is small beside that of a step of the network, and nothing is to
@@ -53,7 +53,7 @@ class ObservationOperator(Protocol):
         """Float64 (n_columns, n_outputs), in the observables' units."""
 
     def tangent(self, situation: Situation, d_state: Values, d_diagnostics: Values) -> Values:
-        """Changes of `values` for changes of state and diagnostics, float64.
+        """Tangents of `values` for tangents of state and diagnostics, float64.
 
         Args:
             d_state, d_diagnostics: (n_columns, n_features), or several of each column (n_columns, n, n_features).
@@ -67,7 +67,7 @@ class ObservationOperator(Protocol):
 
 
 class OfResults:
-    """An operator of a few of a step's results, by its values and their derivatives by each of these results.
+    """An operator of a few of a step's results: its values and their derivatives with respect to these results.
 
     Args:
         inputs: of each result the group, "state" or "diagnostics", and the position in it.

@@ -25,7 +25,7 @@ LARGEST_BYTES = 4 * 2**30
 
 @dataclasses.dataclass(frozen=True)
 class Derivatives:
-    """Derivatives of the results of steps by their inputs.
+    """Derivatives of the results of steps with respect to their inputs.
 
     Attributes:
         outputs, inputs: of the steps.
@@ -52,7 +52,7 @@ class Derivatives:
         """
         position = self.positions(output, by)
         if position is None:
-            raise InputError(f"derivative of '{output}' by '{by}': expected a pair that was computed")
+            raise InputError(f"derivative of '{output}' with respect to '{by}': expected a pair that was computed")
         return self.values[position]
 
     def positions(self, output: str, by: str) -> tuple[int, int] | None:

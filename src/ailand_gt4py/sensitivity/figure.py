@@ -105,7 +105,7 @@ def _matrix(part: Any, found: Derivatives) -> None:
         panel.spines[side].set_visible(True)
     panel.tick_params(length=2)
     panel.set_title(
-        "mean derivative of a step's result (rows) by its input (columns), "
+        "mean derivative of a step's result (rows) with respect to its input (columns), "
         "standard deviations per standard deviation of the training data",
         loc="left",
     )

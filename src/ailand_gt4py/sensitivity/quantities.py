@@ -16,7 +16,7 @@ from ailand_gt4py.weights.variables import CATALOGUE
 
 Group = Literal["static", "forcing", "state", "diagnostics"]
 
-#: Inputs that are numbers of a class.
+#: Inputs that are indices of classes.
 TYPES = frozenset(name for name, entry in CATALOGUE.items() if entry.is_class)
 
 #: Static inputs that are shown if no others are asked for, those of them that the model has.

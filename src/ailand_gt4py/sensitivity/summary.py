@@ -78,7 +78,7 @@ def strongest(found: Derivatives, count: int = SHOWN) -> list[PairSummary]:
 
 
 def table(rows: list[PairSummary]) -> str:
-    """A table for people, and what its columns mean."""
+    """A table in plain text, and what its columns mean."""
     titles = ("output", "input", "units", "mean", "5 %", "95 %", "> 0", "per std", "n")
     cells = [
         (
@@ -95,7 +95,8 @@ def table(rows: list[PairSummary]) -> str:
     return "\n".join(
         [
             *aligned(titles, cells, left=3),
-            "Derivatives of a step's results by its inputs, over all times and columns where they have a meaning.",
+            "Derivatives of a step's results with respect to its inputs, over all times and columns where they have a "
+            "meaning.",
             "per std: mean, in standard deviations of the output per standard deviation of the input, both of the",
             "training data.",
         ]

@@ -258,7 +258,7 @@ class Trainer:
         return (self.average, self.iteration) if self._validator is None else (self.best, self.best_iteration)
 
     def _log(self, scores: Scores, losses: np.ndarray, rate: float) -> None:
-        """One line for people and one JSON record for figures."""
+        """One line of text and one JSON record for figures."""
         stage = self.stage(self.iteration - 1)
         names = [variable.name for variable in self._scaling.state]
         ratios = zip(names, scores.ratio.T, strict=True)

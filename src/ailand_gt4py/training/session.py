@@ -57,7 +57,7 @@ def train(
         trainer, validator, scaling = _prepared(configuration, data, training, validation, beginning, report)
         if resume:
             trainer.resume()
-            report(f"going on from iteration {trainer.iteration}")
+            report(f"continuing from iteration {trainer.iteration}")
         trainer.run()
         network, iteration = trainer.chosen
         if validator is not None:

@@ -95,7 +95,7 @@ def _agreement(variable: Variable, name: str, first: Values, members: Values, sh
 
 
 def table(rows: list[Agreement], n_members: int) -> str:
-    """A table for people, and what its columns mean."""
+    """A table in plain text, and what its columns mean."""
     found = {(row.name, row.of_class): row for row in rows}
     where = [name for name in CLASSES if any(row.of_class == name for row in rows)]
     titles = ("variable", "units", "1st order", "members", "ratio", "shift", "same", *where)

@@ -217,7 +217,7 @@ def _inputs(sizes: ErrorSizes, model: Model) -> list[str]:
 
 
 def _of_uncertain(jacobian: Values, sizes: ErrorSizes, now: Values, before: Values) -> Values:
-    """(n_columns, n_outputs, n): the derivative of a step's results by all that is uncertain.
+    """(n_columns, n_outputs, n): the derivative of a step's results with respect to all that is uncertain.
 
     Args:
         jacobian: (n_columns, n_outputs, ...) by `_inputs`. now, before: sizes of the forcing's errors.

@@ -30,7 +30,7 @@ def write(
     members: MonteCarlo | None,
     attributes: dict[str, str],
 ) -> None:
-    """Write all numbers.
+    """Write all results.
 
     Args:
         members: None: there are none. attributes: global ones.
@@ -90,7 +90,7 @@ def correlations(covariance: Values) -> Values:
 
 
 def table(model: Model, period: Period, linear: Propagation) -> str:
-    """Errors after some days and where they come from, as a table for people."""
+    """Errors after some days and where they come from, as a table in plain text."""
     step_days = float(period.step / np.timedelta64(1, "D"))
     leads = sorted({round(days / step_days) for days in SHOWN_DAYS if 0 < round(days / step_days) <= period.n_steps})
     leads = leads or [period.n_steps]

@@ -128,7 +128,7 @@ class Described:
     Attributes:
         name: the name in ec-land-db and in files (``met_tair``, ``clim_cvh``, ``swvl1``).
         units: of the values that the model takes and gives, UDUNITS spelling (``K``, ``m3 m-3``, ``1``).
-        long_name, standard_name: for people and for CF; ``standard_name`` may be empty.
+        long_name, standard_name: as shown, and of CF; ``standard_name`` may be empty.
         time_meaning: what the value stands for in a step over the window [t, t + step).
         lower_bound, upper_bound: the step's result is clipped to them (state and diagnostics), model units;
             infinite where there is none.
@@ -244,7 +244,7 @@ class Model:
         parameters: the network's arrays by name, ``architectures.parameter_shapes`` says which and how large.
             Weights are (n_out, n_in). Float32 or float64.
         step_seconds: length of the emulator's step; 0 where unknown (published checkpoints).
-        normalised_space: True where no statistics are known: inputs and outputs are then normalised numbers.
+        normalised_space: True where no statistics are known: inputs and outputs are then normalised values.
         provenance: free text by key: data, command, code version, licence, citation, ...
     """
 

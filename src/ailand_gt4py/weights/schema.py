@@ -32,7 +32,7 @@ TEXT_COLUMNS = {
 #: Text columns that older files lack; an empty text, which stands for nothing there, leaves the checksum as it was.
 LATER_COLUMNS = ("bounded_by", "increment_of")
 
-#: Columns of numbers in the variable's units, float64.
+#: Columns of values in the variable's units, float64.
 NUMBER_COLUMNS = {
     "mean": "mean, for the normalisation",
     "std": "standard deviation, for the normalisation",
@@ -94,7 +94,7 @@ def text_row(variable: Variable) -> dict[str, str]:
 
 
 def number_row(variable: Variable) -> dict[str, float]:
-    """The variable's numbers, by column."""
+    """The variable's values, by column."""
     return {
         key: float(getattr(variable.normalisation if key in STATISTICS else variable, key)) for key in NUMBER_COLUMNS
     }

@@ -1,4 +1,4 @@
-"""A model in words and tables, for people (``ailand model show FILE``)."""
+"""A model in words and tables (``ailand model show FILE``)."""
 
 from __future__ import annotations
 

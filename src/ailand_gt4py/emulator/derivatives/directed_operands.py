@@ -77,7 +77,7 @@ class DirectedOperands:
         return np.array([[float(one.name == state.name) for one in self.variables] for state in self.model.state])
 
     def soil_properties(self) -> dict[str, Values]:
-        """Soil property -> (state, wanted inputs): its derivative by an input, in the network's space of that."""
+        """Soil property -> (state, wanted inputs): derivative with respect to an input in its network's space."""
         if not self.shape.soil_heat:
             return {}
         sizes = self.model.sizes

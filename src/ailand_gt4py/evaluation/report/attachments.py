@@ -1,7 +1,7 @@
 """Results of other studies that a report takes in from JSON files: a transfer matrix, and a table of alternatives.
 
 ``--transfer FILE.json``: how models trained in one region do in another. ``--alternatives FILE.json``: other methods on
-the same task. Both are checked before anything runs. Numbers may be null where there is none.
+the same task. Both are checked before anything runs. Values may be null where there is none.
 
 Transfer::
 
@@ -85,7 +85,7 @@ class Transfer(_Part):
 
 
 class Method(_Part):
-    """One alternative; NaN for numbers that are not known.
+    """One alternative; NaN for values that are not known.
 
     Attributes:
         scores: by variable; once read, of all variables. parameters: number of trained ones.

@@ -54,7 +54,7 @@ def cost_text(cost: Cost, step_seconds: float) -> str:
 
 
 def of_study(study: Study) -> dict[str, object]:
-    """All numbers of a study's tables."""
+    """All values of a study's tables."""
     runs = study.runs
     return {
         "file": study.file.name,

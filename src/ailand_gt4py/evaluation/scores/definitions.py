@@ -39,7 +39,7 @@ class Score:
     """A score.
 
     Attributes:
-        name: in JSON. title: in tables. definition: what it is, for people.
+        name: in JSON. title: in tables. definition: what it is, as shown.
         short: title in the table of a run, which has little room; empty: not shown there.
         has_units: those of the variable; otherwise it is a coefficient.
         by_column: first of each column, then the mean over those that have one; otherwise of all pairs.

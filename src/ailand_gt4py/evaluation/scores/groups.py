@@ -31,7 +31,7 @@ class Grouping:
     """A division of the columns into classes.
 
     Attributes:
-        name: of the grouping, for people.
+        name: of the grouping, as shown.
         labels: (n_columns,) the class of each column.
         classes: in the order in which they are shown.
     """
@@ -90,7 +90,7 @@ def snow_regime(snow_cover: Values, times: Values) -> Grouping:
 
 
 def soil_types(numbers: Values) -> Grouping:
-    """Classes by ecLand's soil texture type, (n_columns,) whole numbers 1 to 7."""
+    """Classes by ecLand's soil texture type, (n_columns,) integers 1 to 7."""
     labels = np.array([_soil_name(int(number)) for number in np.rint(numbers)])
     known = [_soil_name(number) for number in sorted({int(number) for number in np.rint(numbers)})]
     return Grouping("soil type", labels, tuple(known))

@@ -1,4 +1,4 @@
-"""How far a score would be another for other columns, and comparisons of two groups of columns.
+"""How far a score would differ for other columns, and comparisons of two groups of columns.
 
 All take mean squared errors by column, (n_columns,): columns and not pairs are drawn, since the errors of one column
 hang together through its seasons and years.
@@ -34,7 +34,7 @@ def rmse_interval(squares: Values, seed: int = 0) -> tuple[float, float]:
 
 
 def ratio_interval(squares: Values, reference: Values, seed: int = 0) -> tuple[float, float]:
-    """As `rmse_interval`, of the RMSE of some columns over that of others, whose numbers may differ; both drawn anew.
+    """As `rmse_interval`, of the RMSE of some columns over that of others, which may be more or fewer; both resampled.
 
     Returns:
         2.5th and 97.5th percentile; NaN for fewer than two columns of either, or where a draw of the reference has no

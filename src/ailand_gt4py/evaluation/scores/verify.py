@@ -168,7 +168,7 @@ def read_series(
 
 
 def table(samples: Mapping[str, Sample], units: Mapping[str, str], without_climatology: str = "") -> str:
-    """Scores as a table for people, followed by what its columns mean.
+    """Scores as a table in plain text, followed by what its columns mean.
 
     Args:
         samples: by variable, with the baselines of `sample_of`. units: of the variables.

@@ -135,14 +135,14 @@ class JacobianDescription(LinearisedDescription):
     # --- factors at the end ---
 
     def slopes_of_results(self, group: str) -> str:
-        """The derivatives of results by themselves in the network's space."""
+        """The derivatives of results with respect to themselves in the network's space."""
         feature = RESULTS[group]
         finishing = self.operand(f"finishing_{group}", finishing_type(feature, self.dtype))
         operator = operators.finish_slope(feature, self.dtype)
         return self.append(operator, (self.normalised[group], finishing), f"work_{group}_slopes", feature)
 
     def slopes_of_inputs(self, target: gtx.Dimension) -> str:
-        """The derivatives of inputs in the network's space by themselves.
+        """The derivatives of inputs in the network's space with respect to themselves.
 
         Where no logarithm is taken they are the same in every column: then it is an operand's name.
         """

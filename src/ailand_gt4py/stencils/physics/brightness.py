@@ -107,7 +107,7 @@ def reflected_share(ahead: Values, aside: Values, normal: Values, damped: Values
 
 
 @gtx.field_operator
-def reflected_share_change(
+def reflected_share_tangent(
     ahead: Values,
     aside: Values,
     normal: Values,
@@ -117,7 +117,7 @@ def reflected_share_change(
     d_normal: Values,
     d_damped: Values,
 ) -> Values:
-    """Change of `reflected_share` for changes of its four arguments."""
+    """The tangent of `reflected_share` for tangents of its four arguments."""
     share, denominator = reflected_share(ahead, aside, normal, damped)
     along = (ahead - normal) * (d_ahead - d_normal) + (aside - damped) * (d_aside - d_damped)
     across = (ahead + normal) * (d_ahead + d_normal) + (aside + damped) * (d_aside + d_damped)
@@ -145,7 +145,7 @@ def reflectivities(water: Values, soil: Soil, view: View) -> tuple[Values, Value
 
 @gtx.field_operator
 def reflectivity_slopes(water: Values, soil: Soil, view: View) -> tuple[Values, Values]:
-    """Derivatives of `reflectivities` by the water content, those of bound water at the transition."""
+    """Derivatives of `reflectivities` with respect to the water content, those of bound water at the transition."""
     index, attenuation = refractive_index(water, soil)
     real, imaginary, normal, damped = refracted(index, attenuation, view)
     is_free = water > soil.transition
@@ -160,8 +160,8 @@ def reflectivity_slopes(water: Values, soil: Soil, view: View) -> tuple[Values, 
     none = 0.0 * real
     cosine = view.cosine
     return rough(
-        reflected_share_change(cosine + none, none, normal, damped, none, none, d_normal, d_damped),
-        reflected_share_change(
+        reflected_share_tangent(cosine + none, none, normal, damped, none, none, d_normal, d_damped),
+        reflected_share_tangent(
             cosine * real, cosine * imaginary, normal, damped, cosine * d_real, cosine * d_imaginary, d_normal, d_damped
         ),
         view,
@@ -191,7 +191,7 @@ def brightness_temperature(
 def emission_slopes(
     land: Land, canopy: Canopy, view: View, reflectivity: Values, d_reflectivity: Values
 ) -> tuple[Values, Values, Values]:
-    """Derivatives of one polarisation by water, surface and deep temperature."""
+    """Derivatives of one polarisation with respect to water, surface and deep temperature."""
     of_soil = (1.0 - reflectivity) * canopy.through
     of_canopy = canopy.own + reflectivity * canopy.returned
     return (

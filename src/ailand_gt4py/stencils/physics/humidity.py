@@ -47,7 +47,7 @@ def relative_humidity(temperature: Values, dew_point: Values) -> Values:
 
 @gtx.field_operator
 def relative_humidity_slopes(temperature: Values, dew_point: Values) -> tuple[Values, Values]:
-    """Derivatives of `relative_humidity` by temperature and dew point, % K-1."""
+    """Derivatives of `relative_humidity` with respect to temperature and dew point, % K-1."""
     humidity = relative_humidity(temperature, dew_point)
     return (
         0.0 - humidity * saturation_exponent_slope(temperature),

@@ -221,7 +221,7 @@ def inverse(dtype: type) -> Function:
 
 @field_operators
 def sum_of_products(dtype: type) -> Function:
-    """The change of `heated`: of the state, of the network's output and of the six properties, times derivatives."""
+    """The tangent of `heated`: of the state, of the network's output and of the six properties, times derivatives."""
     arguments = {f"{name}{k}": _state(dtype) for k in range(8) for name in "xy"}
     return written(arguments, _state(dtype), " + ".join(f"x{k} * y{k}" for k in range(8)))
 

@@ -76,14 +76,14 @@ def import_checkpoint(
     Numbers of variables: states and diagnostics are the rows of the heads; ``two_branch`` shows the static inputs too.
     For the other shapes only the sum of static and forcing inputs is known, and the split is taken, in this order,
     from ``forcing``, ``static``, ``n_forcing``, or 12 forcing variables as in the prototype. A ``layer_norm`` network
-    with the prototype's numbers of outputs gets the prototype's bounds for those that are not described.
+    with as many outputs as the prototype gets the prototype's bounds for those that are not described.
 
     Args:
         path: the checkpoint.
         static, forcing, state, diagnostics: the variables in the network's order, as names or as `Variable` with
             units, statistics and bounds. None: ``static_0``, ``forcing_0``, ... Where any variable has a
             normalisation, all four groups must be given as `Variable`, and the model works in physical units; else it
-            works in normalised space and bounds are normalised numbers.
+            works in normalised space and bounds are normalised values.
         step_seconds: the step, 0 where unknown.
         n_forcing: number of forcing variables, where it follows from neither ``forcing`` nor ``static``.
 

@@ -43,7 +43,7 @@ class Unknown:
 
 
 class Storage(NamedTuple):
-    """Numbers in the archive: the storage class's name and the member's key."""
+    """Values in the archive: the storage class's name and the member's key."""
 
     kind: str
     key: str

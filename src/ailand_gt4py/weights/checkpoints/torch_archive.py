@@ -22,7 +22,7 @@ import numpy as np
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.weights.checkpoints.inert_pickle import Tensor, describe, unpickle
 
-#: Storage classes of PyTorch -> type of the numbers in the file; bfloat16 is read as its bits.
+#: Storage classes of PyTorch -> type of the values in the file; bfloat16 is read as its bits.
 STORAGE_TYPES = {
     "DoubleStorage": "f8",
     "FloatStorage": "f4",

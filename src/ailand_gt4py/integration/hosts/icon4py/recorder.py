@@ -56,7 +56,7 @@ ENERGY_TEXTS = (
 
 
 class Recorder:
-    """Records a coupled run while ICON4Py's time loop goes on.
+    """Records a coupled run during ICON4Py's time loop.
 
     It is the state of a physics process that is off, behind all others: the driver still shows it the state at every
     step.
