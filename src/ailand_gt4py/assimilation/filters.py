@@ -51,7 +51,7 @@ class Filter(Protocol):
     """A cycling assimilation of all columns."""
 
     def run(self, forcing: Values, schedule: Schedule, observations: Values) -> WindowResult:
-        """Go through a window and stand at its end.
+        """Run through a window, to its end.
 
         Args:
             forcing: (n_steps, n_columns, n_forcing) as it is known. schedule: what is observed when.
@@ -61,7 +61,7 @@ class Filter(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Setup:
-    """What every filter is told.
+    """What every filter needs.
 
     Attributes:
         control: what is analysed. errors: of background, observations and model.

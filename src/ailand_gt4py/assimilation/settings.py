@@ -1,4 +1,4 @@
-"""What an assimilation can be told, with ECMWF's values as defaults where there are any.
+"""Settings of an assimilation, with ECMWF's values as defaults where there are any.
 
 * Errors of the background, and no observations over snow or frozen ground: de Rosnay et al. 2013
   (doi:10.1002/qj.2023), after Drusch et al. 2009 (doi:10.1029/2009GL037716).

@@ -10,7 +10,7 @@ def aligned(titles: Sequence[str], rows: Sequence[Sequence[str]], left: int, ind
 
     Args:
         titles, rows: cells of each line.
-        left: how many columns stand at their left edge; the others stand at their right one.
+        left: how many columns are aligned left; the others are aligned right.
         indent: blanks before each line.
     """
     widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]

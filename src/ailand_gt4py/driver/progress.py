@@ -64,7 +64,7 @@ class Progress:
             )  # fmt: skip
 
     def advance(self, done: int, simulated: np.datetime64) -> None:
-        """`done` steps of the run are done; the run stands at the time `simulated`."""
+        """`done` steps of the run are done; the run has reached the time `simulated`."""
         new, self._done = done - self._done, done
         if self._quiet:
             return

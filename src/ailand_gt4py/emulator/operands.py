@@ -106,7 +106,7 @@ class Operands:
     # --- fields and tables ---
 
     def field(self, values: Values | list[float], *axes: gtx.Dimension) -> gtx.Field:
-        """The same in every column: a number for each feature, or for each direction and feature."""
+        """The same in every column: a scalar for each feature, or for each direction and feature."""
         array = self._xp.asarray(np.ascontiguousarray(values, dtype=self.dtype))
         return arrays.wrap(array, axes, " of ".join(axis.value for axis in axes))
 

@@ -18,7 +18,7 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.emulator.arrays import ArrayLike
 from ailand_gt4py.emulator.emulator import Emulator, PreparedStatic
 
-#: One array for each step, or for some steps by their numbers.
+#: One array for each step, or for some steps by index.
 BySteps: TypeAlias = Sequence[ArrayLike] | Mapping[int, ArrayLike]
 
 

@@ -137,12 +137,12 @@ class LandClock:
         return float((self.next_time - self.host_step - self.window_start) / self.window)
 
     def as_dict(self) -> dict[str, int]:
-        """The clock's position, for a restart: nanoseconds since 1970 and counts."""
+        """The clock's state, for a restart: nanoseconds since 1970 and counts."""
         times = {name: int(getattr(self, name).astype(np.int64)) for name in ("window_start", "next_time")}
         return times | {"n_samples": self.n_samples, "is_full": int(self.is_full), "n_windows": self.n_windows}
 
     def restore(self, position: dict[str, int]) -> None:
-        """Take the position of `as_dict`."""
+        """Take over the state of `as_dict`."""
         self.window_start, self.next_time = (
             np.datetime64(position[name], "ns") for name in ("window_start", "next_time")
         )

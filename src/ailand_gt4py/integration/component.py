@@ -161,7 +161,7 @@ class LandComponent:
 
         Raises:
             InputError: a field that is missing or cannot be read; a repeated or missed call, a time that jumps, or a
-                full window that was not advanced; a number that is not finite at a land point. On a GPU that is told
+                full window that was not advanced; a value that is not finite at a land point. On a GPU that is told
                 one host step after the window's end, so that the host never waits for the device; such columns have
                 then kept their state.
         """
@@ -223,7 +223,7 @@ class LandComponent:
         return self.outputs
 
     def prescribe(self, name: str, value: Any) -> None:
-        """Change an input that was given as ``prescribed``; it holds from the window that is being added up on.
+        """Change an input that was given as ``prescribed``; it holds from the window now being accumulated.
 
         Raises:
             InputError: another input, or a field that cannot be read.
@@ -247,7 +247,7 @@ class LandComponent:
         restart.write(path, self._memory(host_memory), self._identity(), position)
 
     def restore(self, path: str | os.PathLike[str], host_memory: Mapping[str, arrays.Array] | None = None) -> None:
-        """Go on where a restart file's component stood; this one must be made with the same arguments.
+        """Continue where a restart file's component stopped; this one must be made with the same arguments.
 
         Args:
             host_memory: name -> array of the names, shapes and types of those written; they are filled.

@@ -86,7 +86,7 @@ class HostClock:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CouplingOptions:
-    """How the land answers.
+    """How the land is coupled.
 
     Attributes:
         between: ``hold`` keeps outputs until the emulator's next step; ``interpolate`` goes from the last but one to

@@ -80,7 +80,7 @@ class FiniteReport:
 
 
 def _host_memory(shape: tuple[int, ...], dtype: Any, device: arrays.Device) -> np.ndarray[Any, Any]:
-    """Memory of the host, for a GPU such that it can be copied to while both go on."""
+    """Memory of the host, for a GPU such that it can be copied to while both continue."""
     if device == "cpu":
         return np.empty(shape, dtype=dtype)
     import cupyx

@@ -106,7 +106,7 @@ class HostPoints:
         return self._tables[layout]
 
     def land_values(self, value: Any, name: str, dtype: np.dtype) -> arrays.Array:
-        """A copy of a host's field at the land points, or of one number for all of them: (n_land,) of a type.
+        """A copy of a host's field at the land points, or of one scalar for all of them: (n_land,) of a type.
 
         Raises:
             InputError: as `view`, or a value that is not finite at a land point.

@@ -87,7 +87,7 @@ def variable_attributes(variable: Variable) -> dict[str, str]:
 
 
 def values_of(layout: OutputLayout) -> dict[str, tuple[np.dtype[Any], float | None, dict[str, Any]]]:
-    """State, diagnostics and quality flag, (time, x) each: name -> type, number for a missing value, attributes."""
+    """State, diagnostics and quality flag, (time, x) each: name -> type, fill value, attributes."""
     values: dict[str, tuple[np.dtype[Any], float | None, dict[str, Any]]] = {
         variable.name: (layout.dtype, np.nan, dict(variable_attributes(variable))) for variable in layout.variables
     }

@@ -2,7 +2,7 @@
 
 A restart file is netCDF-4: one variable (x) for each state and diagnostic variable, and for each input of the previous
 window, in the emulator's precision, with location, valid time, model checksum and precision. The checkpoint of an
-interrupted run is the same file with the number of the next step, the identity of the run's inputs and its counts
+interrupted run is the same file with the index of the next step, the identity of the run's inputs and its counts
 added.
 """
 

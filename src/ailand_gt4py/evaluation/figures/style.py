@@ -111,7 +111,7 @@ def with_units(text: str, units: str) -> str:
 
 
 def colour_of(is_state: bool) -> str:
-    """The emulator's colour: states and diagnostics are told apart throughout."""
+    """The emulator's colour: states and diagnostics differ throughout."""
     return STATE_COLOUR if is_state else DIAGNOSTIC_COLOUR
 
 

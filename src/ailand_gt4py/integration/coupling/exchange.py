@@ -133,7 +133,7 @@ class FluxExchange:
         }
 
     def remember(self, memory: Mapping[str, Any]) -> None:
-        """Go on from `memory`."""
+        """Continue from `memory`."""
         self._owed_heat[...] = self._xp.asarray(memory["owed_heat"])
         self._owed_water[...] = self._xp.asarray(memory["owed_water"])
         self._owes = bool(memory["owes"][0])

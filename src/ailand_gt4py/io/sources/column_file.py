@@ -1,7 +1,7 @@
 """Column files as a source: ec-land-db's names with the dimensions (time, x) and (x), netCDF or zarr.
 
 Static fields may be repeated in time, units may be others, and what follows from other fields may be missing, as in
-ec-land-db's public store. Everything done to the values is told in `ColumnFileSource.history`.
+ec-land-db's public store. Everything done to the values is recorded in `ColumnFileSource.history`.
 """
 
 from __future__ import annotations

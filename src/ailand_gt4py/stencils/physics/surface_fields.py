@@ -1,4 +1,4 @@
-"""What the coupling closures know of the columns."""
+"""Fields of the columns that the coupling closures take."""
 
 from typing import NamedTuple
 

@@ -88,7 +88,7 @@ def _map(panel: Any, data: xr.Dataset, vertices: tuple[Values, Values], name: st
 
 
 def _sunniest_cell(data: xr.Dataset) -> int:
-    """The land cell that gets most sun: where land has most to do."""
+    """The land cell with most sunshine."""
     sun = data["surface_downwelling_shortwave_flux_in_air"].values.mean(axis=0)
     return int(np.nanargmax(np.where(data["land_mask"].values == 1, sun, np.nan)))
 

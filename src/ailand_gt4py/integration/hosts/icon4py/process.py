@@ -37,7 +37,7 @@ PROCESS_NAME = "ailand"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ProcessSettings:
-    """How the land stands in ICON4Py's physics.
+    """How the land takes part in ICON4Py's physics.
 
     Attributes:
         provider: of what ICON4Py lacks; None: `IdealisedPlanet`.
@@ -93,7 +93,7 @@ class Coupling:
         self.land.write_restart(path, self.state.exchange.memory())
 
     def restore(self, path: str | os.PathLike[str]) -> None:
-        """Go on where a restart file's run stood.
+        """Continue where a restart file's run stopped.
 
         Raises:
             InputError: a file that cannot be read, of another model, grid or step, or that ends at another time than
