@@ -33,7 +33,7 @@ SETTINGS = {
     "B constant": DEFAULT.replace(errors=Errors(covariance="constant")),
     "ETKF, 24 members": DEFAULT.replace(method="etkf"),
     "ETKF, 24 members, no relaxation": DEFAULT.replace(method="etkf", relaxation=0.0),
-    "ETKF, 48 members, relaxation 0.2": DEFAULT.replace(method="etkf", n_members=48, relaxation=0.2),
+    "ETKF, 48 members, relaxation 0.2": DEFAULT.replace(method="etkf", members=48, relaxation=0.2),
 }
 
 

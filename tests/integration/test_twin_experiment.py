@@ -122,7 +122,7 @@ def test_all_ways_to_the_jacobian_find_about_the_same(jacobian: str, result: Twi
 
 
 def test_the_ensemble_finds_the_truth_about_as_well(result: TwinResult) -> None:
-    found = run(SETTINGS.replace(method="etkf", n_members=40, relaxation=0.0))
+    found = run(SETTINGS.replace(method="etkf", members=40, relaxation=0.0))
     ratios = [twin_scores.score(each).score("root zone", "all").ratio for each in (found, result)]
     assert ratios[0] < 1.3 * ratios[1]
 

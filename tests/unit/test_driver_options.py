@@ -203,3 +203,12 @@ def test_a_store_needs_zarr_3_to_be_written(tmp_path, monkeypatch, capsys):
     assert "run.zarr: found zarr 2.18.7, expected zarr 3 to write a store" in capsys.readouterr().err
     assert main([forcing, "-o", str(tmp_path / "run.nc")]) == 2
     assert "zarr 3" not in capsys.readouterr().err
+
+
+def test_a_whole_number_in_yaml_may_have_a_point(tmp_path: Path) -> None:
+    config = tmp_path / "run.yaml"
+    config.write_text("forcing: in.nc\nblock-steps: 2.0\n")
+    assert parse(RunOptions, ["--config", str(config)]).block_steps == 2
+    config.write_text("forcing: in.nc\nblock-steps: 2.5\n")
+    with pytest.raises(InputError, match=r"block_steps.*found 2\.5, expected an integer"):
+        parse(RunOptions, ["--config", str(config)])

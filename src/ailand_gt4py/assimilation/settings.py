@@ -162,7 +162,7 @@ class TwinSettings(Settings):
     control: NameList = option(
         ("swvl1", "swvl2", "swvl3"), "control variables, of swvl1-3 and stl1", metavar="NAME,..."
     )
-    n_members: int = option(24, "members of the ensemble", "--members")
+    members: int = option(24, "members of the ensemble")
     relaxation: float = option(0.5, "inflation: relaxation of the analysed spread to the background's", metavar="SHARE")
     #: This project's, about that of a state of another season (README: persistence over 90 days).
     initial_error: float = option(

@@ -239,7 +239,7 @@ class Twin:
             return SimplifiedExtendedKalmanFilter(
                 emulator, self._static, state, setup, covariance, settings.jacobian
             ), 1
-        random, n_members = self._random(_MEMBERS), settings.n_members
+        random, n_members = self._random(_MEMBERS), settings.members
         sizes = [settings.initial_error] * len(SOIL_WATER)
         spread = initial_errors(random, n_members * n_columns, sizes).reshape(n_members, n_columns, len(SOIL_WATER))
         members = self._with_errors(np.tile(self._start, (n_members, 1, 1)), spread - spread.mean(axis=0))

@@ -147,7 +147,7 @@ def _table(titles: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
 def headline(result: TwinResult) -> str:
     """What was run, in two lines."""
     settings = result.settings
-    how = settings.jacobian if settings.method == "sekf" else f"{settings.n_members} members"
+    how = settings.jacobian if settings.method == "sekf" else f"{settings.members} members"
     covariance = f", {settings.errors.covariance} background error" if settings.method == "sekf" else ""
     return (
         f"Twin experiment: {settings.method.upper()} ({how}{covariance}), {settings.days:g} days from "

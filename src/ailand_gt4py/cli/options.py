@@ -159,7 +159,8 @@ def _help(path: str, field: FieldInfo) -> str:
     values = field.default if isinstance(field.default, tuple) else (field.default,)
     shown = ",".join(f"{one:g}" if isinstance(one, float) else str(one) for one in values)
     is_said = "." not in path and all(type(one) in _SHOWN for one in values)
-    return f"{field.description}{f' (default: {shown})' if is_said and shown else ''}".replace("%", "%%")
+    note = " (required)" if field.is_required() else f" (default: {shown})" if is_said and shown else ""
+    return f"{field.description}{note}".replace("%", "%%")
 
 
 def _bare(annotation: Any) -> Any:

@@ -158,7 +158,7 @@ def settings_within(field: FieldInfo) -> type[Settings] | None:
 def read_settings(
     kind: type[Kind], content: Mapping[str, Any], name: Callable[[tuple[int | str, ...]], str] | None = None
 ) -> Kind:
-    """Settings from nested mappings as YAML gives them; text is not taken for a number.
+    """Settings from nested mappings as YAML gives them; text is not taken for a number, 2.0 is taken for 2.
 
     Args:
         name: how messages call the option at a path of keys and indices; of the empty path: where the content is from.
@@ -166,11 +166,22 @@ def read_settings(
     Raises:
         InputError: as `Settings`.
     """
-    text = json.dumps(content, default=lambda one: one.isoformat() if isinstance(one, datetime.date) else str(one))
+    text = json.dumps(
+        _with_integers(content), default=lambda one: one.isoformat() if isinstance(one, datetime.date) else str(one)
+    )
     try:
         return kind.model_validate_json(text, strict=True)
     except ValidationError as error:
         raise InputError(_problem(error, kind, name or spelled)) from None
+
+
+def _with_integers(content: Any) -> Any:
+    """The same with whole numbers as integers, which an option of any type of number takes."""
+    if isinstance(content, Mapping):
+        return {str(key): _with_integers(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_with_integers(value) for value in content]
+    return int(content) if isinstance(content, float) and content.is_integer() else content
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -197,8 +208,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def nearest(word: str, known: Iterable[str]) -> str:
     """The end of a message on a name that is not known."""
     known = list(known)
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"did you mean '{near[0]}'?" if near else f"expected one of {', '.join(known)}"
+    bare = {name.lstrip("-"): name for name in known}
+    near = difflib.get_close_matches(word.lstrip("-"), bare, n=1)
+    return f"did you mean '{bare[near[0]]}'?" if near else f"expected one of {', '.join(known)}"
 
 
 def spelled(path: tuple[int | str, ...]) -> str:
@@ -220,7 +232,8 @@ def _problem(error: ValidationError, kind: type[BaseModel], name: Callable[[tupl
     if first["type"] == "missing" and isinstance(last, int):
         path, expected = path[:-1], f"at least {last + 1} of them"
     elif first["type"] == "missing":
-        return f"{name(path)} is missing"
+        help_of = f"; see {kind.program} --help" if issubclass(kind, CommandOptions) else ""
+        return f"{name(path)} is missing{help_of}"
     elif first["type"] == "extra_forbidden":
         return f"{name(path)} is unknown; {nearest(str(last), _names_at(kind, path[:-1]))}"
     elif first["type"] == "value_error":
