@@ -6,12 +6,13 @@ import subprocess
 import sys
 import textwrap
 import warnings
+from typing import Any
 
 import pytest
 from gt4py.next import config
 from gt4py.next.otf import runners
 
-from ailand_gt4py.lowering.calls import compilation
+from ailand_gt4py.lowering.calls import backends, compilation
 
 
 @pytest.fixture
@@ -120,6 +121,21 @@ def test_a_build_finds_the_cmake_beside_this_python(monkeypatch: pytest.MonkeyPa
     with compilation.build_tools():
         assert os.environ["PATH"].split(os.pathsep) == [str(python.parent), "/somewhere"]
     assert os.environ["PATH"] == "/somewhere"
+
+
+def test_code_in_vectors_is_compiled_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its own flags, which are part of the key of compiled programs; the user's come first."""
+
+    def flags(backend: Any) -> str:
+        return backend.executor.compilation.dace_config_nondefaults["compiler"]["cpu"]["args"]
+
+    monkeypatch.delenv("CXXFLAGS", raising=False)
+    assert "-fno-tree-vectorize" in flags(backends.column_backend(False))
+    assert "CXXFLAGS" not in os.environ
+    assert "-fno-tree-vectorize" not in flags(backends.dace_backend(False, ()))
+    monkeypatch.setenv("CXXFLAGS", "-O1 -fPIC")
+    assert flags(backends.column_backend(False)) == "-O1 -fPIC"
+    assert os.environ["CXXFLAGS"] == "-O1 -fPIC"
 
 
 @pytest.mark.parametrize("fails", [False, True])

@@ -114,9 +114,9 @@ def column_backend(
         library = blas.load(blas.chosen())
         node = ColumnBlocks(None if library is None else library.prefix)
     plain = _plain_backend(on_gpu, {})
-    cached = plain.executor.translation  # type: ignore[attr-defined]
+    executor: Any = plain.executor
     translator = ColumnTranslator(
-        **{field.name: getattr(cached.step, field.name) for field in dataclasses.fields(cached.step)},
+        **_arguments_of(executor.translation.step),
         node=node,
         complete_tables=tuple(sorted(complete_tables)),
         broadcast_tables=tuple(sorted(broadcast_tables)),
@@ -124,8 +124,16 @@ def column_backend(
         scratch_prefixes=SCRATCH_PREFIXES,
         directions=tuple(dimension.value for dimension in DIRECTIONS),
     )
-    translation = dataclasses.replace(cached, step=translator)
-    return dataclasses.replace(plain, executor=dataclasses.replace(plain.executor, translation=translation))  # type: ignore[type-var]
+    compiler = executor.compilation if on_gpu else compilation.ColumnCompiler(**_arguments_of(executor.compilation))
+    translation = dataclasses.replace(executor.translation, step=translator)
+    return dataclasses.replace(
+        plain, executor=dataclasses.replace(executor, translation=translation, compilation=compiler)
+    )
+
+
+def _arguments_of(step: Any) -> dict[str, Any]:
+    """What one of GT4Py's steps was made with."""
+    return {field.name: getattr(step, field.name) for field in dataclasses.fields(step) if field.init}
 
 
 def _plain_backend(on_gpu: bool, hooks: dict[GT4PyAutoOptHook, Any]) -> gtx.backend.Backend:

@@ -428,7 +428,7 @@ template <class T, int which> T* workspace(long size) {
 // Operands of all columns are kept behind each other in whole vectors.
 template <class T> const T* keep_vector(T*& room, const T* from, long stride, long extent) {
     T* const kept = room;
-    for (long i = 0; i < extent; ++i) kept[i] = from[i * stride];
+    copy_in(kept, 0L, from, 0L, stride, 1L, extent);
     room += padded<T>(extent);
     return kept;
 }
