@@ -108,9 +108,9 @@ def put_into(sdfg: dace.SDFG, program: ColumnProgram, kind: ColumnNode) -> None:
     state.add_node(node)
     whole = {name: dace.Memlet.from_array(name, sdfg.arrays[name]) for name in interface.connectors}
     for name, connector in interface.inputs.items():
-        state.add_edge(state.add_read(name), None, node, connector, whole[name])
+        state.add_edge(nodes.AccessNode(name), None, node, connector, whole[name])
     for name, connector in interface.outputs.items():
-        state.add_edge(node, connector, state.add_write(name), None, whole[name])
+        state.add_edge(node, connector, nodes.AccessNode(name), None, whole[name])
 
 
 def interface_of(sdfg: dace.SDFG, program: ColumnProgram) -> Interface:

@@ -12,6 +12,7 @@ does not know is refused.
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import math
 import textwrap
@@ -157,10 +158,10 @@ class _Reader:
         """A function's result. What it uses more than once is computed once."""
         given: dict[str, Symbol] = {}
         values = [self._value(argument, names) for argument in arguments]
+        uses = collections.Counter(map(_name, function.node.expr.pre_walk_values().if_isinstance(ir.SymRef)))
         for parameter, value in zip(function.node.params, values, strict=True):
             name = str(parameter.id)
-            uses = sum(str(node.id) == name for node in function.node.expr.pre_walk_values().if_isinstance(ir.SymRef))
-            given[name] = self._fields.once(value) if uses > 1 else value
+            given[name] = self._fields.once(value) if uses[name] > 1 else value
         return self._value(function.node.expr, {**function.names, **given})
 
     def _number(self, node: ir.Literal) -> Number:

@@ -10,21 +10,41 @@ compilation, cache, and the call.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import dace
 from gt4py.next import common as gtx_common
 from gt4py.next.iterator import ir
-from gt4py.next.program_processors.runners.dace import lowering as gtx_dace_lowering
-from gt4py.next.program_processors.runners.dace import transformations
+from gt4py.next.program_processors.runners.dace import sdfg_args, transformations
+from gt4py.next.program_processors.runners.dace.lowering import gtir_to_sdfg
 from gt4py.next.program_processors.runners.dace.workflow import translation
 
 from ailand_gt4py.core.errors import RunError
 from ailand_gt4py.lowering.columns.column_node import ColumnNode, put_into
-from ailand_gt4py.lowering.columns.column_program import RefusedError
+from ailand_gt4py.lowering.columns.column_program import Extent, RefusedError
 from ailand_gt4py.lowering.columns.fields import Tables
 from ailand_gt4py.lowering.columns.fuse import fuse
 from ailand_gt4py.lowering.columns.read_gtir import read_program
+
+
+class _Arguments(gtir_to_sdfg.GTIRToSDFG):
+    """GT4Py's graph of a program, of fields that begin at 0 (`arrays.wrap` makes no others).
+
+    GT4Py puts zeros in the place of symbols afterwards, which takes longer than all else that is done here.
+    """
+
+    def _make_array_shape_and_strides(
+        self, name: str, dims: Sequence[gtx_common.Dimension]
+    ) -> tuple[list[Extent], list[Extent]]:
+        tables = sdfg_args.filter_connectivity_types(self.offset_provider_type)
+        shape = [
+            tables[dim.value].max_neighbors
+            if dim.kind == gtx_common.DimensionKind.LOCAL
+            else sdfg_args.range_stop_symbol(name, dim)
+            for dim in dims
+        ]
+        return shape, [sdfg_args.field_stride_symbol(name, dim, tables) for dim in dims]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,15 +78,7 @@ class ColumnTranslator(translation.DaCeTranslator):
         types = gtx_common.offset_provider_to_type(offset_provider)
         # The same program without statements: a graph of nothing but the arguments, under GT4Py's names.
         signature = ir.Program(id=program.id, function_definitions=[], params=program.params, declarations=[], body=[])
-        sdfg = gtx_dace_lowering.build_sdfg_from_gtir(signature, types, column_axis)
-        constants = translation.find_constant_symbols(
-            signature,
-            sdfg,
-            types,
-            self.disable_field_origin_on_program_arguments,
-            self.unstructured_horizontal_has_unit_stride,
-        )
-        transformations.gt_substitute_compiletime_symbols(sdfg, constants, validate=True)
+        sdfg = _Arguments(types, column_axis).visit(signature)
         shapes = {name: tuple(array.shape) for name, array in sdfg.arrays.items()}
         tables = Tables(frozenset(self.complete_tables), frozenset(self.broadcast_tables), types)
         try:
