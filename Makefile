@@ -12,7 +12,7 @@ EXAMPLE := examples/column_run/ecland_columns.nc
 ICON4PY_PYTHON ?= python3.12
 ICON4PY_VENV ?= .venv-icon4py
 
-.PHONY: help install run compile test test-quick test-icon4py lint types bench bench-land bench-derivatives coupled-run train evaluate clean
+.PHONY: help install run compile test test-studies test-quick test-icon4py lint types bench bench-land bench-derivatives coupled-run train evaluate clean
 
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 14
@@ -40,11 +40,14 @@ run: $(BIN)/ailand ## run the example: forcing in, states and fluxes out, score 
 compile: $(BIN)/ailand ## compile the model that ships ahead of time (MODEL=FILE: another one)
 	$(BIN)/ailand compile $(MODEL)
 
-test: $(VENV)/.test ## run all tests
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+test: $(VENV)/.test ## run all tests but the studies
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not study"
+
+test-studies: $(VENV)/.test ## run the tests that look at the model that ships, minutes each
+	$(BIN)/python -m pytest --numprocesses auto --dist load -m study
 
 test-quick: $(VENV)/.test ## run the tests that need no long compilation
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not slow"
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not slow and not study"
 
 $(ICON4PY_VENV)/.test: pyproject.toml
 	$(ICON4PY_PYTHON) -m venv $(ICON4PY_VENV)

@@ -132,7 +132,7 @@ def test_compiled(architecture: str, precision: str, mode: Mode) -> None:
     np.testing.assert_array_equal(np.delete(found, 3, axis=0), np.delete(clean, 3, axis=0))
 
 
-@pytest.mark.slow
+@pytest.mark.study
 @pytest.mark.parametrize("mode", MODES)
 def test_compiled_blocks_of_the_default_model(mode: Mode) -> None:
     """Of some rows and columns of both groups of results; all by one program.

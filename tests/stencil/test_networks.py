@@ -113,7 +113,7 @@ def test_random_network_compiled_agrees_with_reference_and_embedded(architecture
             assert relative_norm(found, other) <= ONE_STEP[precision]
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_ailand_v1_depth_compiled() -> None:
     """aiLand v1's six layers; its width of 512 differs only in the size of the matrices."""
     emulator = compiled(("layer_norm", (19, 18, 7, 5), 3, 64, 6), 33, "float32")

@@ -17,7 +17,7 @@ from ailand_gt4py.cli import main as cli
 from ailand_gt4py.io.period import read_period
 from ailand_gt4py.sensitivity import derivatives, quantities
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.study
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "column_run" / "ecland_columns.nc"
 
