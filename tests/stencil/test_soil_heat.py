@@ -21,7 +21,7 @@ from ailand_gt4py.emulator.derivatives.jacobian import block_of
 from ailand_gt4py.emulator.derivatives.jacobian_calls import Mode
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.emulator.operands import network_shape
-from ailand_gt4py.lowering.calls.backends import SCRATCH_PREFIXES
+from ailand_gt4py.lowering.columns.read_gtir import SCRATCH_PREFIXES
 from ailand_gt4py.weights.model import Model, Normalisation
 from ailand_gt4py.weights.model_file import read_model, write_model
 

@@ -15,7 +15,7 @@ from random_models import random_model
 from small_programs import leaves
 
 from ailand_gt4py.core import arrays
-from ailand_gt4py.core.dimensions import DIRECTIONS, N_MOMENTS, Axes, Column, Moment, field_dimensions
+from ailand_gt4py.core.dimensions import N_MOMENTS, Axes, Moment, field_dimensions
 from ailand_gt4py.emulator.derivatives.directed_operands import (
     forward_operands,
     reverse_operands,
@@ -23,7 +23,6 @@ from ailand_gt4py.emulator.derivatives.directed_operands import (
 )
 from ailand_gt4py.emulator.derivatives.jacobian import block_of
 from ailand_gt4py.emulator.operands import Operands, adjoint_operands, feature_extent, network_shape, step_operands
-from ailand_gt4py.lowering.calls.backends import SCRATCH_PREFIXES
 from ailand_gt4py.lowering.columns.column_program import ColumnProgram
 from ailand_gt4py.lowering.columns.fields import Tables
 from ailand_gt4py.lowering.columns.read_gtir import read_program
@@ -77,8 +76,7 @@ class CapturedStep:
             frozenset(names) for names in (self.operands.complete_tables, self.operands.broadcast_tables)
         )
         tables = Tables(complete, broadcast, gtx_common.offset_provider_to_type(dict(self.operands.offset_provider)))
-        directions = tuple(direction.value for direction in DIRECTIONS)
-        return read_program(self.gtir, self.shapes, Column.value, tables, SCRATCH_PREFIXES, directions)
+        return read_program(self.gtir, self.shapes, tables)
 
 
 def operands_of(model: Model, precision: str, what: str) -> Operands:

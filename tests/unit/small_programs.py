@@ -26,7 +26,6 @@ from ailand_gt4py.core.dimensions import (
     contraction,
 )
 from ailand_gt4py.lowering.calls import compilation
-from ailand_gt4py.lowering.calls.backends import SCRATCH_PREFIXES
 from ailand_gt4py.lowering.columns.column_program import ColumnProgram
 from ailand_gt4py.lowering.columns.fields import Tables
 from ailand_gt4py.lowering.columns.read_gtir import read_program
@@ -280,7 +279,7 @@ class SmallProgram:
         """
         types = gtx_common.offset_provider_to_type(provider())
         tables = Tables(frozenset(complete), frozenset(broadcast), types)
-        return read_program(program or self.program.gtir, shapes or self.shapes, Column.value, tables, SCRATCH_PREFIXES)
+        return read_program(program or self.program.gtir, shapes or self.shapes, tables)
 
     def interpreted(self, program: ColumnProgram, arguments: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """The results of the program as it was read."""

@@ -11,7 +11,6 @@ from gt4py.next.program_processors.runners.dace import make_dace_backend
 from gt4py.next.program_processors.runners.dace.transformations import GT4PyAutoOptHook
 
 from ailand_gt4py.core import arrays
-from ailand_gt4py.core.dimensions import DIRECTIONS, Column
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.lowering.calls import compilation
 from ailand_gt4py.lowering.columns.column_node import ColumnNode
@@ -23,9 +22,6 @@ from ailand_gt4py.lowering.gpu import cublas
 from ailand_gt4py.lowering.gpu.device import DeviceMaps
 from ailand_gt4py.lowering.gpu.device_code import Products
 from ailand_gt4py.lowering.gpu.device_columns import DeviceColumns
-
-#: Arguments of such names are a program's own intermediate fields.
-SCRATCH_PREFIXES = ("normalised_", "units_", "work_")
 
 #: ``embedded``: GT4Py's NumPy execution, no compilation, slow: the reference. ``dace_cpu``, ``dace_gpu``: compiled,
 #: dense layers as GEMM.
@@ -72,12 +68,9 @@ def make_backend(
         InputError: an unknown name.
         RunError: no BLAS, no CuPy, no CUDA device or no cuBLAS.
     """
-    device = device_of(backend)
-    if not isinstance(backend, str):
-        return backend
-    if backend == "embedded":
-        return None
-    on_gpu = device == "cuda"
+    on_gpu = device_of(backend) == "cuda"
+    if not isinstance(backend, str) or backend == "embedded":
+        return None if backend == "embedded" else backend
     if on_gpu:
         arrays.array_module("cuda")
         cublas.load()
@@ -120,15 +113,11 @@ def column_backend(
         node=node,
         complete_tables=tuple(sorted(complete_tables)),
         broadcast_tables=tuple(sorted(broadcast_tables)),
-        column=Column.value,
-        scratch_prefixes=SCRATCH_PREFIXES,
-        directions=tuple(dimension.value for dimension in DIRECTIONS),
     )
     compiler = executor.compilation if on_gpu else compilation.ColumnCompiler(**_arguments_of(executor.compilation))
     translation = dataclasses.replace(executor.translation, step=translator)
-    return dataclasses.replace(
-        plain, executor=dataclasses.replace(executor, translation=translation, compilation=compiler)
-    )
+    executor = dataclasses.replace(executor, translation=translation, compilation=compiler)
+    return dataclasses.replace(plain, executor=executor)
 
 
 def _arguments_of(step: Any) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import TypeVar
 from gt4py.next import common as gtx_common
 from gt4py.next.type_system import type_specifications as ts
 
+from ailand_gt4py.core.dimensions import DIRECTIONS, Column
 from ailand_gt4py.lowering.columns.column_program import (
     DIRECTED_ROW,
     ROW,
@@ -126,12 +127,8 @@ def expected(kind: type[_Value] | tuple[type[_Value], ...], value: object, reaso
 class Fields:
     """The fields and definitions of one program.
 
-    Args:
-        column: name of the column dimension.
-        directions: names of the dimensions of a column's directions.
-        tables: the program's connectivities.
-
     Attributes:
+        tables: the program's connectivities.
         dims: of the program's own fields.
         dtype: of all of them.
         extents: of their dimensions.
@@ -139,9 +136,8 @@ class Fields:
         definitions: in order.
     """
 
-    def __init__(self, column: str, directions: tuple[str, ...], tables: Tables) -> None:
-        self.column, self.tables = column, tables
-        self._directions = directions
+    def __init__(self, tables: Tables) -> None:
+        self.tables = tables
         self.dims: dict[str, Dimensions] = {}
         self.dtype = ""
         self.extents: dict[gtx_common.Dimension, Extent] = {}
@@ -160,17 +156,17 @@ class Fields:
         refuse_unless(str(kind.dtype) == self.dtype, f"'{name}' is of type {kind.dtype}, others of {self.dtype}")
         for dim, extent in zip(dims, shapes[name], strict=True):
             self._extent_is(dim, extent)
-        if len(dims) == 2 and dims[1].kind == gtx_common.DimensionKind.LOCAL and dims[0].value != self.column:
+        if len(dims) == 2 and dims[1].kind == gtx_common.DimensionKind.LOCAL and dims[0] != Column:
             return Parameter(name, *dims)
         known = len(dims) > 0 and all(dim.kind == gtx_common.DimensionKind.HORIZONTAL for dim in dims)
-        known = known and self._are_indexed(dims)
+        known = known and _are_indexed(dims)
         refuse_unless(known, f"'{name}' is over {', '.join(dim.value for dim in dims) or 'no dimension'}")
         return self._load(name, dims)
 
     def set(self, name: str, values: Values, is_new: bool) -> Values:
         """Define one of the program's fields, or, where it is set anew, another field that stands for it from then."""
         dims = self.dims[name]
-        refuse_unless(dims[0].value == self.column, f"'{name}' is not over columns")
+        refuse_unless(dims[0] == Column, f"'{name}' is not over columns")
         return self._define(name if is_new else next(self._fresh), values.element, dims)
 
     def once(self, value: Symbol) -> Symbol:
@@ -179,13 +175,13 @@ class Fields:
             return tuple(self.once(part) for part in value)
         if not (isinstance(value, Values) and isinstance(value.element, Operation)):
             return value
-        return self._field(value) if self.column in [dim.value for dim in value.dims] else value
+        return self._field(value) if Column in value.dims else value
 
     def operation(self, name: str, arguments: Sequence[Values]) -> Values:
         """A function of GTIR applied to fields."""
         found = dict.fromkeys(dim for argument in arguments for dim in argument.dims)
-        dims = tuple(sorted(found, key=lambda dim: DIRECTED_ROW.index(self._role(dim))))
-        refuse_unless(self._are_indexed(dims), f"'{name}' has arguments over {', '.join(dim.value for dim in dims)}")
+        dims = tuple(sorted(found, key=lambda dim: DIRECTED_ROW.index(_role(dim))))
+        refuse_unless(_are_indexed(dims), f"'{name}' has arguments over {', '.join(dim.value for dim in dims)}")
         elements = [as_number(argument.element) for argument in arguments]
         if name == "if_":
             elements[0] = _as_condition(arguments[0].element)
@@ -197,7 +193,7 @@ class Fields:
         refuse_unless(read.offset in self.tables.broadcast, f"{through}, which is not one that broadcasts")
         table = self.tables.types[read.offset]
         of = self.once(read.values)
-        if not (isinstance(of, Values) and self._is_row(of, table.codomain)):
+        if not (isinstance(of, Values) and _is_row(of, table.codomain)):
             raise RefusedError(f"{through} from what is no row of a column")
         return Values(at_feature(of.element, 0), (*of.dims[:-1], table.source_dim))
 
@@ -215,14 +211,14 @@ class Fields:
         if not (isinstance(neighbours, Neighbours) and neighbours.weights is not None):
             raise RefusedError("it sums a list that is not weights times all elements of a row")
         x, weights, table = neighbours.values, neighbours.weights, self.tables.types[neighbours.offset]
-        refuse_unless(self._is_row(x, table.codomain), "it multiplies weights with what is no row of a column")
+        refuse_unless(_is_row(x, table.codomain), "it multiplies weights with what is no row of a column")
         for dim in (table.codomain, weights.local):
             self._extent_is(dim, table.max_neighbors)
         if not (isinstance(x.element, Load) and x.element.index in (ROW, DIRECTED_ROW)):
             x = self._field(x)
         dims = (*x.dims[:-1], weights.target)
         name = next(self._fresh)
-        refuse_unless(self._are_indexed(dims), f"it multiplies '{weights.array}' with what has directions already")
+        refuse_unless(_are_indexed(dims), f"it multiplies '{weights.array}' with what has directions already")
         return self._define(name, Sum(), dims, Product(x.element, weights.array, table.max_neighbors))
 
     def _field(self, values: Values) -> Values:
@@ -242,30 +238,33 @@ class Fields:
 
     def _load(self, name: str, dims: Dimensions) -> Values:
         """A field in memory; one over columns alone has one feature."""
-        roles = tuple(self._role(dim) for dim in dims)
+        roles = tuple(map(_role, dims))
         return Values(Load(name, ("column", 0) if roles == ("column",) else roles), dims)
-
-    def _role(self, dim: gtx_common.Dimension) -> Index:
-        """What a dimension's index stands for."""
-        if dim.value == self.column:
-            return "column"
-        return "direction" if dim.value in self._directions else "feature"
-
-    def _are_indexed(self, dims: Dimensions) -> bool:
-        """Whether there is at most one dimension of each role, in order."""
-        roles = [self._role(dim) for dim in dims]
-        return roles == [role for role in DIRECTED_ROW if role in roles]
-
-    def _is_row(self, values: Values, feature: gtx_common.Dimension) -> bool:
-        """Whether these are values of a feature dimension for every column, or every direction of it."""
-        is_field = len(values.dims) > 1 and self._role(values.dims[0]) == "column"
-        return is_field and values.dims[-1] == feature and self._role(feature) == "feature"
 
     def _extent_is(self, dim: gtx_common.Dimension, extent: Extent) -> None:
         """All parts of the program must agree on a dimension's extent: what is read and written follows from one."""
         known = self.extents.setdefault(dim, extent)
         if extent != known and (known, extent) not in self.equal_extents:
             self.equal_extents.append((known, extent))
+
+
+def _role(dim: gtx_common.Dimension) -> Index:
+    """What a dimension's index stands for."""
+    if dim == Column:
+        return "column"
+    return "direction" if dim in DIRECTIONS else "feature"
+
+
+def _are_indexed(dims: Dimensions) -> bool:
+    """Whether there is at most one dimension of each role, in order."""
+    roles = list(map(_role, dims))
+    return roles == [role for role in DIRECTED_ROW if role in roles]
+
+
+def _is_row(values: Values, feature: gtx_common.Dimension) -> bool:
+    """Whether these are values of a feature dimension for every column, or every direction of it."""
+    is_field = len(values.dims) > 1 and values.dims[0] == Column
+    return is_field and values.dims[-1] == feature and _role(feature) == "feature"
 
 
 def as_number(expression: Expression) -> Expression:

@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 
 from gt4py.next.iterator import ir
 
+from ailand_gt4py.core.dimensions import Column
 from ailand_gt4py.lowering.columns.column_program import ColumnProgram, Extent, Number, RefusedError
 from ailand_gt4py.lowering.columns.fields import (
     FUNCTIONS,
@@ -33,6 +34,9 @@ from ailand_gt4py.lowering.columns.fields import (
     expected,
     refuse_unless,
 )
+
+#: Arguments of such names are a program's own intermediate fields: they hold nothing that the caller reads.
+SCRATCH_PREFIXES = ("normalised_", "units_", "work_")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +63,7 @@ class _Reader:
         for parameter in program.params:
             self._names[str(parameter.id)] = fields.parameter(str(parameter.id), parameter.type, shapes)
 
-    def read(self, scratch_prefixes: tuple[str, ...]) -> None:
+    def read(self) -> None:
         """All statements, in order."""
         written: set[str] = set()
         for statement in self._program.body:
@@ -71,7 +75,7 @@ class _Reader:
             for target, value in zip(targets, _flat(self._value(statement.expr, self._names)), strict=True):
                 name = _name(target)
                 is_new = name not in written
-                refuse_unless(is_new or name.startswith(scratch_prefixes), f"'{name}' is written more than once")
+                refuse_unless(is_new or name.startswith(SCRATCH_PREFIXES), f"'{name}' is written more than once")
                 written.add(name)
                 results[name] = self._fields.set(name, value, is_new)
             # All values of a statement are of before it.
@@ -220,35 +224,28 @@ def _flat(value: Symbol) -> list[Values]:
 def read_program(
     program: ir.Program,
     shapes: Mapping[str, tuple[Extent, ...]],
-    column: str,
     tables: Tables,
-    scratch_prefixes: tuple[str, ...],
-    directions: tuple[str, ...] = (),
 ) -> ColumnProgram:
     """The program over columns that a GT4Py program is.
 
     Args:
         program: of GT4Py's front end, no transformation applied.
         shapes: of its fields, those in tuples by GT4Py's names for them.
-        column: name of the column dimension.
         tables: its connectivities.
-        scratch_prefixes: fields of such names hold nothing that the caller reads.
-        directions: names of the dimensions of a column's directions.
 
     Raises:
         RefusedError: the program does something else than computing each column from itself.
     """
-    fields = Fields(column, directions, tables)
-    _Reader(program, shapes, fields).read(scratch_prefixes)
+    fields = Fields(tables)
+    _Reader(program, shapes, fields).read()
     results = {definition.result for definition in fields.definitions}
     known: set[str] = set()
     for definition in fields.definitions:
         for name in definition.arrays():
-            is_scratch = name.startswith(scratch_prefixes)
+            is_scratch = name.startswith(SCRATCH_PREFIXES)
             refuse_unless(name in known or not is_scratch, f"'{name}' is read before it is set")
             refuse_unless(name in known or name not in results, f"'{name}' is read and written")
         known.add(definition.result)
-    inner = {name for name in results if name not in fields.dims or name.startswith(scratch_prefixes)}
+    inner = {name for name in results if name not in fields.dims or name.startswith(SCRATCH_PREFIXES)}
     refuse_unless(inner != results, "it computes nothing")
-    columns = next(extent for dim, extent in fields.extents.items() if dim.value == column)
-    return ColumnProgram(str(program.id), fields.definitions, inner, columns, fields.equal_extents)
+    return ColumnProgram(str(program.id), fields.definitions, inner, fields.extents[Column], fields.equal_extents)

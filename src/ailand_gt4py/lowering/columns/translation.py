@@ -55,17 +55,11 @@ class ColumnTranslator(translation.DaCeTranslator):
         node: how the program becomes a node of the graph.
         complete_tables: names of the offsets whose connectivity is complete.
         broadcast_tables: names of the offsets whose connectivity points to elements that are all alike.
-        column: name of the column dimension.
-        scratch_prefixes: arguments of such names hold nothing that the caller reads; they are not written.
-        directions: names of the dimensions of a column's directions.
     """
 
     node: ColumnNode = dataclasses.field(kw_only=True)
     complete_tables: tuple[str, ...] = dataclasses.field(kw_only=True)
     broadcast_tables: tuple[str, ...] = dataclasses.field(kw_only=True)
-    column: str = dataclasses.field(kw_only=True)
-    scratch_prefixes: tuple[str, ...] = dataclasses.field(kw_only=True)
-    directions: tuple[str, ...] = dataclasses.field(kw_only=True)
 
     def _generate_sdfg_without_configuring_dace(
         self, program: ir.Program, offset_provider: Any, column_axis: Any
@@ -82,15 +76,16 @@ class ColumnTranslator(translation.DaCeTranslator):
         shapes = {name: tuple(array.shape) for name, array in sdfg.arrays.items()}
         tables = Tables(frozenset(self.complete_tables), frozenset(self.broadcast_tables), types)
         try:
-            read = read_program(program, shapes, self.column, tables, self.scratch_prefixes, self.directions)
-            put_into(sdfg, fuse(read), self.node)
+            put_into(sdfg, fuse(read_program(program, shapes, tables)), self.node)
         except RefusedError as refusal:
             raise RunError(
                 f"program '{sdfg.name}' cannot be run {self.node.mode}: {refusal}; expected dense layers and "
                 "element-wise operations in which each column depends on itself alone"
             ) from None
         on_gpu = self.node.on_gpu
-        transformations.gt_auto_optimize(sdfg, gpu=on_gpu, constant_symbols={}, **(self.auto_optimize_args or {}))
+        # On the CPU there is nothing left to optimise.
+        if on_gpu:
+            transformations.gt_auto_optimize(sdfg, gpu=on_gpu, constant_symbols={}, **(self.auto_optimize_args or {}))
         if self.async_sdfg_call:
             translation.make_sdfg_call_async(sdfg, on_gpu)
         else:
