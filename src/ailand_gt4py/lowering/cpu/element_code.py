@@ -22,14 +22,8 @@ from ailand_gt4py.lowering.columns.column_program import (
 from ailand_gt4py.lowering.cpu.kept_operands import KeptOperands
 
 _NAMED = {"max": "ailand::maximum", "min": "ailand::minimum"}
-_EACH = {
-    "sqrt": "std::sqrt",
-    "exp": "std::exp",
-    "log": "std::log",
-    "tanh": "std::tanh",
-    "atan": "std::atan",
-    "abs": "std::abs",
-}
+#: Functions of C++'s standard library, which know no vectors.
+_EACH = frozenset({"sqrt", "exp", "log", "tanh", "atan", "abs"})
 
 
 class ElementCode:
@@ -135,7 +129,7 @@ def _function(name: str, parts: Sequence[str]) -> str:
     if name in _NAMED:
         return f"{_NAMED[name]}({parts[0]}, {parts[1]})"
     if name in _EACH:
-        return f"ailand::each({parts[0]}, [](T value) {{ return {_EACH[name]}(value); }})"
+        return f"ailand::each({parts[0]}, [](T value) {{ return std::{name}(value); }})"
     raise RefusedError(f"it has the operation '{name}'")
 
 

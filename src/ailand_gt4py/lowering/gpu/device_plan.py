@@ -302,7 +302,8 @@ class DevicePlan:
                     rows = self.operand_rows if self.separate_operands else self.value_rows
                     if name not in rows:
                         names = self._joint[name]
-                        rows |= dict.fromkeys(names, self._take_joint(names, free))
+                        size = sum(self.size(self._class_of[each]) or 0 for each in names)
+                        rows |= dict.fromkeys(names, self._take_rows(size, size, self.separate_operands, free))
                 if ("values", name) in last_use and name not in self.value_rows:
                     self.value_rows[name] = self._own_or_new(definition, own, last_use, free)
                 if ("operands", name) in last_use and name not in self.operand_rows:
@@ -321,10 +322,6 @@ class DevicePlan:
                 self.rows[rows].extents.append(definition.extent)
                 return rows
         return self._take(definition, False, free)
-
-    def _take_joint(self, names: tuple[str, ...], free: list[int]) -> int:
-        size = sum(self.size(self._class_of[name]) or 0 for name in names)
-        return self._take_rows(size, size, self.separate_operands, free)
 
     def _take(self, definition: Definition, operand: bool, free: list[int]) -> int:
         size = self.size(self._class_of[definition.result]) or 1
