@@ -4,6 +4,8 @@ import faulthandler
 import os
 import re
 import signal
+import subprocess
+import sys
 
 import dace
 import numpy as np
@@ -48,6 +50,35 @@ def test_the_step_of_a_network_becomes_one_node_that_touches_no_scratch_field() 
     backend = backends.dace_backend(False, operands.complete_tables, operands.broadcast_tables)
     names = arrays_of_one_node(generated_sdfg(captured.gtir, dict(operands.offset_provider), backend))
     assert names == {"static_input", "forcing_input", "state_input", "new_state", "diagnostics", *captured.values}
+
+
+CODE_OF_ADJOINT = """
+import hashlib, sys
+from captured_programs import captured_step, generated_sdfg
+from ailand_gt4py.lowering.calls import backends
+
+captured = captured_step("layer_norm", 2, what="adjoint")
+backend = backends.column_backend(False, captured.operands.complete_tables, captured.operands.broadcast_tables)
+sdfg = generated_sdfg(captured.gtir, dict(captured.operands.offset_provider), backend)
+print(hashlib.sha256(sdfg.generate_code()[0].clean_code.encode()).hexdigest())
+"""
+
+
+@pytest.mark.slow
+def test_every_process_generates_the_same_code() -> None:
+    """Else processes that start together would each compile a program of their own, and keep all of them."""
+    path = os.pathsep.join(path for path in sys.path if path)
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", CODE_OF_ADJOINT],
+            env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(found) == 1
 
 
 def test_a_backend_for_columns_is_asked_for_by_complete_tables() -> None:
