@@ -102,7 +102,7 @@ def cut(source: xr.Dataset) -> xr.Dataset:
         "time_convention": source.attrs["time_convention"],
         "references": source.attrs["references"],
         "history": f"{source.attrs['history']}; cut by examples/column_run/cut_example.py from the hold-out columns "
-        f"(used neither in training nor in validation): "
+        f"(seen neither in training nor in validation): "
         + "; ".join(f"x = {label}: {reason}" for label, reason in COLUMNS.items()),
         "license": "Apache-2.0",
     }
