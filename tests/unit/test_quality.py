@@ -50,6 +50,6 @@ def test_counter_adds_up_and_tells() -> None:
     np.testing.assert_array_equal(flag, [False, True])
     assert counter.sentences() == [
         "a: 1 below 200 K of 4 values (25 %) outside the training range.",
-        "b: 2 above 1 1 of 4 values (50 %) outside the training range.",
-        "c: 1 not finite m of 4 values (25 %) outside the training range.",
+        "b: 2 above 1 of 4 values (50 %) outside the training range.",
+        "c: 1 not finite of 4 values (25 %) outside the training range.",
     ]

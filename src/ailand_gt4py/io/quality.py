@@ -96,16 +96,17 @@ class RangeCounter:
         """One sentence for each variable that was ever out of its training range."""
         lines = []
         for index, variable in enumerate(self._variables):
+            units = "" if variable.units == "1" else f" {variable.units}"
             counts = {
-                f"below {variable.training_minimum:.6g}": self.below[index],
-                f"above {variable.training_maximum:.6g}": self.above[index],
+                f"below {variable.training_minimum:.6g}{units}": self.below[index],
+                f"above {variable.training_maximum:.6g}{units}": self.above[index],
                 "not finite": self.not_finite[index],
             }
             parts = [f"{count} {kind}" for kind, count in counts.items() if count]
             if parts:
                 percent = 100.0 * float(self.below[index] + self.above[index] + self.not_finite[index]) / self.n_values
                 lines.append(
-                    f"{variable.name}: {', '.join(parts)} {variable.units} of {self.n_values} values ({percent:.2g} %) "
+                    f"{variable.name}: {', '.join(parts)} of {self.n_values} values ({percent:.2g} %) "
                     f"outside the training range."
                 )
         return lines
