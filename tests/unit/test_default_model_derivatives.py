@@ -29,7 +29,7 @@ def of_file(path: Path, every: int) -> tuple[derivatives.Derivatives, np.ndarray
     """Along ecLand's own states, at one step in so many of a year; and where it rains, (n_points, n_columns)."""
     model = ailand_gt4py.read_model()
     period = read_period(path, model, np.dtype("f4"), end="2021-01-01")
-    steps = derivatives.sampled(period.n_steps, every)
+    steps = np.arange(0, period.n_steps, every)
     states = derivatives.states_of_file(period, model, steps)
     chosen = quantities.choose_outputs(model, None), quantities.choose_inputs(model, INPUTS)
     rain = period.forcing[steps][..., [variable.name for variable in model.forcing].index("met_rainf")]
@@ -41,10 +41,10 @@ def check_physics(found: derivatives.Derivatives, rains: np.ndarray) -> None:
     """What physics says of the mean over all columns and times, and of how much of them."""
 
     def mean(output: str, by: str) -> float:
-        return float(np.nanmean(found.of(output, by)))
+        return float(np.nanmean(found.values[found.positions(output, by)]))
 
     def positive(output: str, by: str, where: np.ndarray | bool = True) -> float:
-        values = np.where(where, found.of(output, by), np.nan)
+        values = np.where(where, found.values[found.positions(output, by)], np.nan)
         return float((values[np.isfinite(values)] > 0.0).mean())
 
     memory = [[mean(f"{kind}{layer}", f"{kind}{layer}") for layer in (1, 2, 3, 4)] for kind in ("swvl", "stl")]
@@ -52,7 +52,7 @@ def check_physics(found: derivatives.Derivatives, rains: np.ndarray) -> None:
         assert np.all(np.diff(of_layers) > 0.0), "deeper layers remember better"
         assert 0.99 < of_layers[-1] < 1.01
     assert 0.8 < memory[0][0] < 1.0, "a quarter of a day changes little of the uppermost layer's water"
-    assert np.nanmedian(found.of("swvl1", "swvl1")) > 0.9
+    assert np.nanmedian(found.values[found.positions("swvl1", "swvl1")]) > 0.9
     assert mean("skt", "stl1") > 0.0
     assert positive("skt", "stl1") > 0.6
     # All rain of six hours in the uppermost 7 cm: 21600 s / (1000 kg m-3 * 0.07 m).

@@ -49,15 +49,17 @@ def run(options: Options) -> None:
         RunError: the network cannot be compiled, or writing fails.
     """
     # Only now: `--help` must not wait for GT4Py.
+    import numpy as np
+
     from ailand_gt4py.io.whole_files import write_figure
     from ailand_gt4py.sensitivity import derivatives, figure, output, quantities, summary
 
     model = options.read_model()
-    outputs = quantities.choose_outputs(model, options.outputs)
-    inputs = quantities.choose_inputs(model, options.inputs)
+    outputs = quantities.choose_outputs(model, options.outputs, "--outputs")
+    inputs = quantities.choose_inputs(model, options.inputs, "--inputs")
     every = whole_steps(options.every, step_of(model.step_seconds), "--every")
     period = options.read(model, options.end)
-    steps = derivatives.sampled(period.n_steps, every)
+    steps = np.arange(0, period.n_steps, every)
     make_emulator = functools.partial(options.emulator, model)
     options.say(
         f"{options.file}: {period.n_columns} columns, {len(steps)} steps from {time_text(period.times[steps[0]])} to "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -28,7 +29,6 @@ class Derivatives:
     """Derivatives of the results of steps with respect to their inputs.
 
     Attributes:
-        outputs, inputs: of the steps.
         times: (n_points,) starts of the steps. latitude, longitude: (n_columns,).
         values: (n_outputs, n_inputs, n_points, n_columns), output units / input units; NaN where there is no meaning.
         input_spread: (n_inputs, n_points, n_columns), what a normalised derivative is per, input units.
@@ -44,17 +44,6 @@ class Derivatives:
     input_spread: Values
     outside: Values
 
-    def of(self, output: str, by: str) -> Values:
-        """(n_points, n_columns) of one pair.
-
-        Raises:
-            InputError: there is no such pair.
-        """
-        position = self.positions(output, by)
-        if position is None:
-            raise InputError(f"derivative of '{output}' with respect to '{by}': expected a pair that was computed")
-        return self.values[position]
-
     def positions(self, output: str, by: str) -> tuple[int, int] | None:
         """Positions of a pair; None where it is not there."""
         outputs, inputs = [one.name for one in self.outputs], [one.name for one in self.inputs]
@@ -65,17 +54,8 @@ class Derivatives:
         return self.values[output, by] * self.input_spread[by] / self.outputs[output].spread
 
 
-def sampled(n_steps: int, every: int) -> Values:
-    """Steps at which derivatives are taken."""
-    return np.arange(0, n_steps, every)
-
-
 def states_of_file(period: Period, model: Model, steps: Values) -> Values:
-    """(n_points, n_columns, n_state): the file's own states at the starts of some steps.
-
-    Raises:
-        InputError: the file lacks a state or a value of it.
-    """
+    """(n_points, n_columns, n_state): the file's own states at the starts of some steps."""
     # Labels follow one another where a file is read, so all between are read too.
     states = read_values(period.path, model.state, period.times[: steps[-1] + 1], period, period.forcing.dtype)
     return states[steps]
@@ -84,11 +64,7 @@ def states_of_file(period: Period, model: Model, steps: Values) -> Values:
 def states_of_run(
     emulator: Emulator, period: Period, steps: Values, after_step: Callable[[int], None] = lambda done: None
 ) -> Values:
-    """(n_points, n_columns, n_state): states of the emulator's own run from the file's first state.
-
-    Args:
-        emulator: for the period's columns. after_step: called with the number of steps that are done.
-    """
+    """(n_points, n_columns, n_state): states of the emulator's own run from the file's first state."""
     prepared = emulator.prepare_static(period.static)
     state, kept = period.initial_state, np.empty((len(steps), *period.initial_state.shape), period.forcing.dtype)
     positions = {int(step): position for position, step in enumerate(steps)}
@@ -114,73 +90,49 @@ def derivatives(
     Args:
         make_emulator: for a number of columns.
         steps: (n_points,) of the period. states: (n_points, n_columns, n_state) at their starts.
-        outputs, inputs: wanted.
         after_points: called with the number of points in time that are done.
 
     Raises:
         InputError: too many for the memory allowed.
-        RunError: the network cannot be compiled.
     """
     n_points, n_columns = states.shape[:2]
     shape = (len(outputs), len(inputs), n_points, n_columns)
-    _require_memory(shape, states.dtype.itemsize)
-    values = np.empty(shape, states.dtype)
-    spread = np.empty(shape[1:], states.dtype)
+    size = math.prod(shape) * states.dtype.itemsize
+    if size > LARGEST_BYTES:
+        raise InputError(
+            f"{shape[0]} x {shape[1]} derivatives of {n_columns} columns at {n_points} times need "
+            f"{size / 2**30:.1f} GiB, expected at most {LARGEST_BYTES / 2**30:.0f}; "
+            "ask for fewer outputs, inputs or times"
+        )
+    values, spread = np.empty(shape, states.dtype), np.empty(shape[1:], states.dtype)
     outside = np.empty(shape[2:], dtype=bool)
     at_once = max(1, min(n_points, BLOCK_COLUMNS // n_columns))
-    emulator = make_emulator(n_columns * at_once)
-    static = np.tile(period.static, (at_once, 1))
+    emulator, static = make_emulator(n_columns * at_once), np.tile(period.static, (at_once, 1))
     for first in range(0, n_points, at_once):
-        # The last block is filled up with its own last point.
-        points = np.minimum(np.arange(first, first + at_once), n_points - 1)
-        forcing = period.forcing[steps[points]].reshape(len(static), -1)
-        block = _block(emulator, (static, forcing, states[points].reshape(len(static), -1)), outputs, inputs)
-        here = slice(first, min(first + at_once, n_points))
-        for target, found in zip((values, spread, outside), block, strict=True):
-            by_point = found.reshape(*found.shape[:-1], at_once, n_columns)
-            target[..., here, :] = by_point[..., : here.stop - first, :]
-        after_points(here.stop)
-    return Derivatives(
-        outputs=tuple(outputs),
-        inputs=tuple(inputs),
-        times=period.times[steps],
-        latitude=period.latitude,
-        longitude=period.longitude,
-        values=values,
-        input_spread=spread,
-        outside=outside,
-    )
-
-
-def _require_memory(shape: tuple[int, ...], itemsize: int) -> None:
-    size = float(np.prod(shape, dtype=np.float64)) * itemsize
-    if size > LARGEST_BYTES:
-        n_outputs, n_inputs, n_points, n_columns = shape
-        raise InputError(
-            f"{n_outputs} x {n_inputs} derivatives of {n_columns} columns at {n_points} times need "
-            f"{size / 2**30:.1f} GiB, expected at most {LARGEST_BYTES / 2**30:.0f}; choose outputs and inputs "
-            "(--outputs, --inputs) or fewer times (--every)"
-        )
+        # The last block overlaps the one preceding it: all are of one size.
+        points = np.arange(at_once) + min(first, n_points - at_once)
+        groups = {
+            "static": static,
+            "forcing": period.forcing[steps[points]].reshape(len(static), -1),
+            "state": states[points].reshape(len(static), -1),
+        }
+        for target, found in zip((values, spread, outside), _block(emulator, groups, outputs, inputs), strict=True):
+            target[..., points, :] = found.reshape(*found.shape[:-1], at_once, n_columns)
+        after_points(int(points[-1]) + 1)
+    located = (period.times[steps], period.latitude, period.longitude)
+    return Derivatives(tuple(outputs), tuple(inputs), *located, values, spread, outside)
 
 
 def _block(
-    emulator: Emulator,
-    arrays: tuple[Values, Values, Values],
-    outputs: Sequence[Quantity],
-    inputs: Sequence[Quantity],
+    emulator: Emulator, groups: dict[str, Values], outputs: Sequence[Quantity], inputs: Sequence[Quantity]
 ) -> tuple[Values, Values, Values]:
-    """Derivatives, spreads of the inputs, and which columns are out of the training's range; columns last.
-
-    Args:
-        arrays: static inputs, forcing and state of the emulator's columns.
-    """
-    model, (static, forcing, state) = emulator.model, arrays
+    """Derivatives, spreads of the inputs, and which columns are out of the training's range; columns last."""
+    model, (static, forcing, state) = emulator.model, groups.values()
     new_state, _ = emulator.step(static, forcing, state)
     jacobian = emulator.jacobian(static, forcing, state, [one.name for one in outputs], [one.name for one in inputs])
     values = np.moveaxis(jacobian, 0, 2)
     of_output, of_input = meaningful(outputs, inputs, model, static, forcing, state, new_state)
     values[~(of_output[:, None] & of_input[None]) | ~np.isfinite(values)] = np.nan
-    groups = {"static": static, "forcing": forcing, "state": state}
     spread = np.stack([one.spread_at(groups[one.group][:, one.position]) for one in inputs])
     flags = [count_outside_training_range(groups[name], getattr(model, name)).flag for name in groups]
     return values, spread, np.logical_or.reduce(flags)

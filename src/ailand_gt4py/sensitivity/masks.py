@@ -23,8 +23,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.sensitivity.quantities import Quantity
-from ailand_gt4py.weights.meaning import SNOW_AMOUNTS, SNOW_PROPERTIES, VEGETATION, Lookup, Values, has_snow, lookup
+from ailand_gt4py.weights.meaning import SNOW_AMOUNTS, SNOW_PROPERTIES, VEGETATION, Lookup, has_snow, lookup
 from ailand_gt4py.weights.model import PREVIOUS, Model, previous_name
 
 #: Quantiles of the air's temperature over windows with precipitation in this project's ecLand runs (training columns):
@@ -32,46 +33,39 @@ from ailand_gt4py.weights.model import PREVIOUS, Model, previous_name
 WARMEST_SNOWFALL, COLDEST_RAINFALL = 278.15, 267.15
 
 
+def _within(values: Values | None, low: float, high: float) -> Values | None:
+    return None if values is None else np.asarray((values >= low) & (values <= high))
+
+
+def _is_positive(values: Values | None) -> Values | None:
+    return None if values is None else np.asarray(values > 0.0)
+
+
 def _of_input(quantity: Quantity, model: Model, get: Lookup) -> Values | None:
-    name = quantity.name
+    """Where the derivative with respect to an input has a meaning; None: everywhere."""
+    name, air = quantity.name, "met_tair"
     if name in (*SNOW_PROPERTIES, *SNOW_AMOUNTS):
         return has_snow(get)
     if name in VEGETATION:
-        cover = get(VEGETATION[name])
-        return None if cover is None else np.asarray(cover > 0.0)
-    is_before = quantity.variable.is_previous
-    plain = quantity.variable.derived.removeprefix(PREVIOUS) if is_before else name
-    if plain == "met_swdown":
-        values = get(name)
-        return None if values is None else np.asarray(values > 0.0)
-    if plain in ("met_snowf", "met_rainf"):
-        air = get(_name_before(model, "met_tair") if is_before else "met_tair")
-        if air is None:
-            return None
-        return np.asarray(air <= WARMEST_SNOWFALL if plain == "met_snowf" else air >= COLDEST_RAINFALL)
-    return None
-
-
-def _name_before(model: Model, name: str) -> str:
-    """Name of the input that is a variable's value of the previous window; empty where the model has none."""
-    return next((one.name for one in model.forcing if one.derived == previous_name(name)), "")
+        return _is_positive(get(VEGETATION[name]))
+    if quantity.variable.is_previous:
+        name = quantity.variable.derived.removeprefix(PREVIOUS)
+        air = next((one.name for one in model.forcing if one.derived == previous_name(air)), "")
+    if name == "met_swdown":
+        return _is_positive(get(quantity.name))
+    if name == "met_snowf":
+        return _within(get(air), -np.inf, WARMEST_SNOWFALL)
+    return _within(get(air), COLDEST_RAINFALL, np.inf) if name == "met_rainf" else None
 
 
 def _of_output(name: str, at_start: Lookup, at_end: Lookup) -> Values | None:
+    """Where the derivative of an output has a meaning; None: everywhere."""
     if name == "ssr":
-        sun = at_start("met_swdown")
-        return None if sun is None else np.asarray(sun > 0.0)
+        return _is_positive(at_start("met_swdown"))
     if name not in (*SNOW_PROPERTIES, *SNOW_AMOUNTS):
         return None
     before, after = has_snow(at_start), has_snow(at_end)
-    if before is None or after is None or name in SNOW_PROPERTIES:
-        return after
-    return np.asarray(before | after)
-
-
-def _stacked(found: Sequence[Values | None], shape: tuple[int, ...]) -> Values:
-    everywhere = np.ones(shape, dtype=bool)
-    return np.stack([everywhere if one is None else np.broadcast_to(one, shape) for one in found])
+    return after if before is None or after is None or name in SNOW_PROPERTIES else np.asarray(before | after)
 
 
 def meaningful(
@@ -91,10 +85,12 @@ def meaningful(
     Returns:
         (n_outputs, ...) and (n_inputs, ...), bool; a derivative has one where both are true.
     """
-    at_start = lookup(model, static, forcing, state)
-    at_end = lookup(model, static, forcing, new_state)
+    at_start, at_end = (lookup(model, static, forcing, values) for values in (state, new_state))
+    of_outputs = [_of_output(one.name, at_start, at_end) for one in outputs]
+    of_inputs = [_of_input(one, model, at_start) for one in inputs]
     shape = state.shape[:-1]
-    return (
-        _stacked([_of_output(one.name, at_start, at_end) for one in outputs], shape),
-        _stacked([_of_input(one, model, at_start) for one in inputs], shape),
+    of_output, of_input = (
+        np.stack([np.broadcast_to(True if one is None else one, shape) for one in found])
+        for found in (of_outputs, of_inputs)
     )
+    return of_output, of_input

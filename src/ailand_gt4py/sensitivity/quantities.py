@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 
@@ -13,8 +13,6 @@ from ailand_gt4py.core.names import listed_names
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.weights.model import Model, Variable
 from ailand_gt4py.weights.variables import CATALOGUE
-
-Group = Literal["static", "forcing", "state", "diagnostics"]
 
 #: Inputs that are indices of classes.
 TYPES = frozenset(name for name, entry in CATALOGUE.items() if entry.is_class)
@@ -25,14 +23,10 @@ STATIC_SHOWN = ("clim_theta_cap", "clim_theta_pwp")
 
 @dataclasses.dataclass(frozen=True)
 class Quantity:
-    """An input or an output of a step.
-
-    Attributes:
-        variable: of the model. group: which of the model's it is one of. position: in that group.
-    """
+    """An input or an output of a step: a variable of the model, at a position in one of its groups."""
 
     variable: Variable
-    group: Group
+    group: str
     position: int
 
     @property
@@ -58,29 +52,24 @@ class Quantity:
         return one * np.abs(values) if self.variable.normalisation.is_logarithmic else one
 
 
-def _quantities(model: Model, group: Group) -> list[Quantity]:
+def _quantities(model: Model, group: str) -> list[Quantity]:
     return [Quantity(variable, group, position) for position, variable in enumerate(getattr(model, group))]
 
 
-def _chosen(blocks: dict[str, list[Quantity]], others: Sequence[Quantity], text: str, option: str) -> list[Quantity]:
-    known = {quantity.name: quantity for quantity in (*(q for block in blocks.values() for q in block), *others)}
-    found: list[Quantity] = []
-    for name in listed_names(text, [*blocks, *known], option):
-        found += [one for one in blocks.get(name, [known[name]] if name in known else []) if one not in found]
-    return found
+def _chosen(blocks: dict[str, list[Quantity]], others: Sequence[Quantity], text: str, called: str) -> list[Quantity]:
+    """Those of a list of names, of quantities and of blocks of them; each once."""
+    known = blocks | {one.name: [one] for one in itertools.chain(*blocks.values(), others)}
+    chosen = [one for name in listed_names(text, known, called) for one in known[name]]
+    return list(dict.fromkeys(chosen))
 
 
-def choose_outputs(model: Model, text: str | None) -> list[Quantity]:
-    """Outputs from a list of names, ``state`` and ``diagnostics`` among them; all for none.
-
-    Raises:
-        InputError: an unknown name.
-    """
-    blocks = {"state": _quantities(model, "state"), "diagnostics": _quantities(model, "diagnostics")}
-    return _chosen(blocks, (), text or "state,diagnostics", "--outputs")
+def choose_outputs(model: Model, text: str | None, called: str = "outputs") -> list[Quantity]:
+    """Outputs from a list of names, ``state`` and ``diagnostics`` among them; all for none. ``called``: in messages."""
+    blocks = {group: _quantities(model, group) for group in ("state", "diagnostics")}
+    return _chosen(blocks, (), text or "state,diagnostics", called)
 
 
-def choose_inputs(model: Model, text: str | None) -> list[Quantity]:
+def choose_inputs(model: Model, text: str | None, called: str = "inputs") -> list[Quantity]:
     """Inputs from a list of names, ``static``, ``forcing`` and ``state`` among them.
 
     ``forcing`` is the weather, that of the previous window included; inputs of time and location alone are only had
@@ -90,25 +79,17 @@ def choose_inputs(model: Model, text: str | None) -> list[Quantity]:
         InputError: an unknown name, or the number of a class.
     """
     static = [one for one in _quantities(model, "static") if one.name not in TYPES]
-    forcing = _quantities(model, "forcing")
+    forcing, state = _quantities(model, "forcing"), _quantities(model, "state")
     weather = [one for one in forcing if not one.variable.derived or one.variable.is_previous]
-    blocks = {"static": static, "forcing": weather, "state": _quantities(model, "state")}
     if text is None:
-        shown = [one for one in static if one.name in STATIC_SHOWN]
-        return [*blocks["state"], *weather, *shown]
-    types = [variable.name for variable in model.static if variable.name in TYPES]
+        return [*state, *weather, *(one for one in static if one.name in STATIC_SHOWN)]
     asked = {part.strip() for part in text.split(",")}
-    for name in types:
-        if name in asked:
-            raise InputError(f"option --inputs: '{name}' is the number of a class, expected a quantity")
-    return _chosen(blocks, forcing, text, "--inputs")
+    for variable in model.static:
+        if variable.name in TYPES & asked:
+            raise InputError(f"option {called}: '{variable.name}' is the number of a class, expected a quantity")
+    return _chosen({"static": static, "forcing": weather, "state": state}, forcing, text, called)
 
 
 def units_of_derivative(output: str, by: str) -> str:
     """Units of a derivative in UDUNITS spelling."""
     return output if by in ("1", "") else f"{output or '1'} / ({by})"
-
-
-def derivative_name(output: str, by: str) -> str:
-    """Name of a derivative's variable in a file."""
-    return f"d_{output}_d_{by}"

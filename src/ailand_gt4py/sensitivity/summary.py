@@ -1,4 +1,4 @@
-"""Derivatives in a few numbers: for each pair its mean and spread, and what matters most for each output."""
+"""Derivatives in a few numbers: means by season and hemisphere, and what matters most for each output."""
 
 from __future__ import annotations
 
@@ -8,12 +8,43 @@ import numpy as np
 
 from ailand_gt4py.core.text_table import aligned
 from ailand_gt4py.core.types import Values
-from ailand_gt4py.sensitivity.composites import mean
 from ailand_gt4py.sensitivity.derivatives import Derivatives
 from ailand_gt4py.sensitivity.quantities import units_of_derivative
 
+SEASONS = ("DJF", "MAM", "JJA", "SON")
+HEMISPHERES = ("northern", "southern")
+
 #: Inputs that the table shows for each output.
 SHOWN = 3
+
+
+def mean(values: Values, axis: int | tuple[int, ...]) -> Values:
+    """Mean of what is finite; NaN where nothing is."""
+    known = np.isfinite(values)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(values.sum(axis=axis, where=known, dtype=np.float64) / known.sum(axis=axis))
+
+
+def season_of(times: Values) -> Values:
+    """(n_times,) position in `SEASONS` of each time, by its month."""
+    month = np.asarray(times, dtype="datetime64[M]").astype(np.int64) % 12
+    return (month + 1) % 12 // 3
+
+
+def by_season(values: Values, times: Values) -> Values:
+    """Means by season of (n_times, n_columns): (n_seasons, n_columns), NaN for seasons without a value."""
+    position = season_of(times)
+    return np.stack([mean(values[position == season], axis=0) for season in range(len(SEASONS))])
+
+
+def by_hemisphere(values: Values, times: Values, latitude: Values) -> Values:
+    """Means by hemisphere and season of (n_times, n_columns): (n_hemispheres, n_seasons); the equator is northern."""
+    position, is_northern = season_of(times), np.asarray(latitude) >= 0.0
+    rows = [
+        [mean(values[np.ix_(position == season, half)], axis=(0, 1)) for season in range(len(SEASONS))]
+        for half in (is_northern, ~is_northern)
+    ]
+    return np.array(rows)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,11 +52,8 @@ class PairSummary:
     """A derivative over all points and columns where it has a meaning.
 
     Attributes:
-        output, by: names. units: of the derivative.
-        mean, low, high: mean, 5th and 95th percentile.
-        positive: part of the values above zero.
-        normalised: mean of the normalised derivative.
-        count: of values.
+        mean, low, high: mean, 5th and 95th percentile. positive: part of the values above zero.
+        normalised: mean of the normalised derivative. count: of values.
     """
 
     output: str
@@ -41,27 +69,25 @@ class PairSummary:
 
 def normalised_means(found: Derivatives) -> Values:
     """(n_outputs, n_inputs) means of normalised derivatives; NaN where there is no value."""
-    result = np.empty((len(found.outputs), len(found.inputs)))
-    for output in range(len(found.outputs)):
-        for by in range(len(found.inputs)):
-            result[output, by] = mean(found.normalised(output, by), axis=(0, 1))
-    return result
+    inputs = range(len(found.inputs))
+    return np.array(
+        [[mean(found.normalised(output, by), axis=(0, 1)) for by in inputs] for output in range(len(found.outputs))]
+    )
 
 
 def pair_summary(found: Derivatives, output: int, by: int) -> PairSummary:
     """Summary of one pair, by positions."""
-    values = found.values[output, by]
+    values, one, other = found.values[output, by], found.outputs[output], found.inputs[by]
     known = values[np.isfinite(values)].astype(np.float64)
-    one, other = found.outputs[output], found.inputs[by]
     low, high = np.quantile(known, (0.05, 0.95)) if known.size else (np.nan, np.nan)
     return PairSummary(
         output=one.name,
         by=other.name,
         units=units_of_derivative(one.units, other.units),
-        mean=float(known.mean()) if known.size else float("nan"),
+        mean=float(mean(known, axis=0)),
         low=float(low),
         high=float(high),
-        positive=float((known > 0.0).mean()) if known.size else float("nan"),
+        positive=float(mean(known > 0.0, axis=0)),
         normalised=float(mean(found.normalised(output, by), axis=(0, 1))),
         count=int(known.size),
     )
@@ -69,29 +95,21 @@ def pair_summary(found: Derivatives, output: int, by: int) -> PairSummary:
 
 def strongest(found: Derivatives, count: int = SHOWN) -> list[PairSummary]:
     """For each output the inputs with the largest mean normalised derivatives, the largest first."""
-    means = np.abs(normalised_means(found))
     rows = []
-    for output in range(len(found.outputs)):
-        order = np.argsort(-np.nan_to_num(means[output], nan=-1.0), kind="stable")
-        rows += [pair_summary(found, output, int(by)) for by in order[:count] if np.isfinite(means[output, by])]
+    for output, means in enumerate(np.abs(normalised_means(found))):
+        order = np.argsort(-np.nan_to_num(means, nan=-1.0), kind="stable")
+        rows += [pair_summary(found, output, int(by)) for by in order[:count] if np.isfinite(means[by])]
     return rows
 
 
 def table(rows: list[PairSummary]) -> str:
     """A table in plain text, and what its columns mean."""
     titles = ("output", "input", "units", "mean", "5 %", "95 %", "> 0", "per std", "n")
-    cells = [
-        (
-            row.output,
-            row.by,
-            row.units,
-            *(f"{value:.3g}" for value in (row.mean, row.low, row.high)),
-            f"{100.0 * row.positive:.0f} %",
-            f"{row.normalised:.3f}",
-            str(row.count),
-        )
-        for row in rows
-    ]
+    cells = []
+    for row in rows:
+        numbers = (f"{value:.3g}" for value in (row.mean, row.low, row.high))
+        more = (f"{100.0 * row.positive:.0f} %", f"{row.normalised:.3f}", str(row.count))
+        cells.append((row.output, row.by, row.units, *numbers, *more))
     return "\n".join(
         [
             *aligned(titles, cells, left=3),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ailand_gt4py.core.types import Values
-from ailand_gt4py.evaluation.figures import style as figure_style
+from ailand_gt4py.evaluation.figures import style
 from ailand_gt4py.evaluation.scores.definitions import SCORES
 from ailand_gt4py.evaluation.scores.groups import HELD_OUT_BOX
 from ailand_gt4py.evaluation.study import Study, VariableStudy
@@ -18,6 +19,9 @@ from ailand_gt4py.evaluation.study import Study, VariableStudy
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+#: West, east, south and north of a map, degrees.
+Extent = tuple[float, float, float, float]
 
 #: Coastlines: Natural Earth 1:110m (public domain); the file says where it is from.
 COASTLINES = Path(__file__).with_name("coastlines.json")
@@ -32,11 +36,9 @@ DENSITY_BINS = 90
 MARGIN = 6.0
 
 
-@functools.cache
 def coastlines() -> tuple[Values, ...]:
     """Coastlines, (n_points, 2) longitude and latitude in degrees each."""
-    lines = json.loads(COASTLINES.read_text(encoding="utf-8"))["lines"]
-    return tuple(np.array(line) for line in lines)
+    return tuple(map(np.array, json.loads(COASTLINES.read_text(encoding="utf-8"))["lines"]))
 
 
 @functools.cache
@@ -48,11 +50,10 @@ def _coast() -> Values:
 
 def mapped(study: Study) -> list[VariableStudy]:
     """Variables that maps show."""
-    shown = [variable for variable in (study.variable(name) for name in MAPPED) if variable is not None]
-    return shown or list(study.variables[:4])
+    return study.those(MAPPED) or list(study.variables[:4])
 
 
-def map_regions(study: Study) -> dict[str, tuple[Values, tuple[float, float, float, float]]]:
+def map_regions(study: Study) -> dict[str, tuple[Values, Extent]]:
     """Columns (booleans) and extents of maps: of all, and of the held-out box where it has many of the columns."""
     locations, inside = study.locations, study.locations.in_box
     regions = {"all columns": (np.ones_like(inside), map_extent(locations.longitude, locations.latitude))}
@@ -62,46 +63,45 @@ def map_regions(study: Study) -> dict[str, tuple[Values, tuple[float, float, flo
     return regions
 
 
-def map_extent(longitude: Values, latitude: Values) -> tuple[float, float, float, float]:
-    """West, east, south and north of a map that shows all of the locations, degrees."""
+def map_extent(longitude: Values, latitude: Values) -> Extent:
+    """Extent of a map that shows all of the locations, degrees."""
     west, east = max(-180.0, longitude.min() - MARGIN), min(180.0, longitude.max() + MARGIN)
     south, north = max(-60.0, latitude.min() - MARGIN), min(85.0, latitude.max() + MARGIN)
     return (-180.0, 180.0, -60.0, 85.0) if east - west > 200.0 else (west, east, south, north)
 
 
-def map_figure(study: Study, chosen: Values, extent: tuple[float, float, float, float]) -> Figure:
-    """Maps of RMSE and bias of the free run at some of the columns."""
-    shown = mapped(study)
-    west, east, south, north = extent
-    shrink = map_shrink(extent)
-    locations = study.locations.longitude[chosen], study.locations.latitude[chosen]
-    with figure_style.styled():
-        across = 4
-        width = figure_style.WIDTH / across - 0.75
-        height = min(2.6, width * (north - south) / ((east - west) * shrink))
-        rows = -(-len(shown) * 2 // across)
-        total = rows * (height + 0.42) + 0.1
-        figure = figure_style.new_figure(figure_style.WIDTH, total, layout=None)
-        panels = figure.subplots(rows, across, squeeze=False)
-        figure.subplots_adjust(0.03, 0.25 / total, 0.955, 1.0 - 0.25 / total, wspace=0.2, hspace=0.42 / height)
-        for panel in panels.flat:
-            panel.set_axis_off()
-        for position, variable in enumerate(shown):
-            pair = panels.flat[2 * position], panels.flat[2 * position + 1]
-            for panel, name, colours, is_signed in ((pair[0], "rmse", "YlOrRd", 0), (pair[1], "bias", "RdBu_r", 1)):
-                values = variable.by_column(name)[chosen]
-                bound = figure_style.symmetric(values)
-                title = f"{variable.name} {figure_style.with_units(SCORES[name].title, variable.units)}"
-                draw_map(figure, panel, locations, values, colours, (-bound * is_signed, bound), extent, title)
-                # The scale of colours of the panel to the left is where its latitudes would be.
-                panel.tick_params(labelleft=panel in panels[:, 0])
-    return figure
-
-
-def map_shrink(extent: tuple[float, float, float, float]) -> float:
+def map_shrink(extent: Extent) -> float:
     """How much shorter a degree of longitude is than one of latitude; 1 on maps of the world."""
     west, east, south, north = extent
-    return 1.0 if east - west > 200.0 else float(np.cos(np.deg2rad(0.5 * (south + north))))
+    return 1.0 if east - west > 200.0 else math.cos(math.radians(0.5 * (south + north)))
+
+
+def map_aspect(extent: Extent) -> float:
+    """Height of a map over its width."""
+    west, east, south, north = extent
+    return (north - south) / ((east - west) * map_shrink(extent))
+
+
+@style.styled()
+def map_figure(study: Study, chosen: Values, extent: Extent) -> Figure:
+    """Maps of RMSE and bias of the free run at some of the columns."""
+    shown, across = mapped(study), 4
+    locations = study.locations.longitude[chosen], study.locations.latitude[chosen]
+    height = min(2.6, (style.WIDTH / across - 0.75) * map_aspect(extent))
+    total = math.ceil(2 * len(shown) / across) * (height + 0.42) + 0.1
+    figure = style.new_figure(style.WIDTH, total, layout=None)
+    panels = style.panels_of(figure, 2 * len(shown), across)
+    figure.subplots_adjust(0.03, 0.25 / total, 0.955, 1.0 - 0.25 / total, wspace=0.2, hspace=0.42 / height)
+    for position, panel in enumerate(panels):
+        variable, is_bias = shown[position // 2], position % 2
+        name, colours = ("bias", "RdBu_r") if is_bias else ("rmse", "YlOrRd")
+        values = variable.by_column(name)[chosen]
+        bound = style.symmetric(values)
+        title = f"{variable.name} {style.with_units(SCORES[name].title, variable.units)}"
+        draw_map(figure, panel, locations, values, colours, (-bound * is_bias, bound), extent, title)
+        # The scale of colours of the panel to the left is where its latitudes would be.
+        panel.tick_params(labelleft=position % across == 0)
+    return figure
 
 
 def draw_map(
@@ -111,49 +111,32 @@ def draw_map(
     values: Values,
     colours: str,
     limits: tuple[float, float],
-    extent: tuple[float, float, float, float],
+    extent: Extent,
     title: str,
 ) -> None:
-    """Draw columns on a map.
-
-    Args:
-        locations: longitude and latitude of the columns, degrees. values: (n_columns,).
-        colours, limits: of the scale. extent: as of `map_extent`.
-    """
-    panel.set_axis_on()
+    """Draw columns, (n_columns,) values at longitudes and latitudes in degrees, on a map."""
     panel.plot(*_coast().T, color="0.62", lw=0.45, zorder=1)
     order = np.argsort(np.abs(values))  # the large ones on top
+    longitude, latitude = (axis[order] for axis in locations)
     points = panel.scatter(
-        locations[0][order],
-        locations[1][order],
-        c=values[order],
-        s=15.0,
-        cmap=colours,
-        vmin=limits[0],
-        vmax=limits[1],
-        edgecolors="0.25",
-        linewidths=0.35,
-        zorder=3,
-    )
-    panel.set_xlim(extent[0], extent[1])
-    panel.set_ylim(extent[2], extent[3])
+        longitude, latitude, 15.0, values[order], cmap=colours, vmin=limits[0], vmax=limits[1],
+        edgecolors="0.25", linewidths=0.35, zorder=3,
+    )  # fmt: skip
     panel.set_aspect(1.0 / map_shrink(extent))
-    panel.set_xticks(_ticks(extent[0], extent[1]))
-    panel.set_yticks(_ticks(extent[2], extent[3]))
+    for low, high, limit, tick in (
+        (*extent[:2], panel.set_xlim, panel.set_xticks),
+        (*extent[2:], panel.set_ylim, panel.set_yticks),
+    ):
+        step = next((step for step in (5.0, 10.0, 20.0, 30.0) if (high - low) / step <= 6.0), 60.0)
+        tick(np.arange(math.ceil(low / step) * step, high + 1e-9, step))
+        limit(low, high)
     panel.grid(lw=0.25, color="0.9", zorder=0)
     panel.tick_params(labelsize=6, length=2)
-    for side in ("top", "right"):
-        panel.spines[side].set_visible(True)
+    panel.spines[["top", "right"]].set_visible(True)
     panel.set_title(title, loc="left", fontsize=8, pad=3)
     bar = figure.colorbar(points, ax=panel, fraction=0.05, pad=0.02, aspect=22)
-    bar.outline.set_linewidth(0.4)
+    bar.outline.set_linewidth(0.4)  # type: ignore[operator]
     bar.ax.tick_params(labelsize=6, length=2)
-
-
-def _ticks(low: float, high: float) -> Values:
-    step = next((step for step in (5.0, 10.0, 20.0, 30.0, 60.0) if (high - low) / step <= 6.0), 60.0)
-    first = np.ceil(low / step) * step
-    return np.arange(first, high + 1e-9, step)
 
 
 def density(truth: Values, run: Values) -> tuple[Values, Values]:
@@ -164,47 +147,45 @@ def density(truth: Values, run: Values) -> tuple[Values, Values]:
     return np.histogram2d(truth.ravel(), run.ravel(), bins=(edges, edges))[0], edges
 
 
+@style.styled()
 def density_figure(study: Study) -> Figure:
     """Density of truth and run for every variable."""
     from matplotlib.colors import LogNorm
 
-    with figure_style.styled():
-        figure, panels = figure_style.grid(len(study.variables), 5, 2.0)
-        densities = [density(variable.truth, variable.run) for variable in study.variables]
-        norm = LogNorm(1.0, max(2.0, *(float(counts.max()) for counts, _ in densities)))
-        for panel, variable, (counts, edges) in zip(panels, study.variables, densities, strict=True):
-            shown = np.where(counts > 0, counts, np.nan).T
-            mesh = panel.pcolormesh(edges, edges, shown, cmap="viridis", norm=norm, rasterized=True)
-            panel.plot(edges[[0, -1]], edges[[0, -1]], color="0.1", lw=0.6, ls="--")
-            panel.set_aspect("equal")
-            panel.locator_params(nbins=4)
-            title = f"{variable.name}   r = {SCORES['correlation'].of(variable.free):.3f}"
-            panel.set_title(title, loc="left", fontsize=8)
-            panel.set_xlabel(figure_style.with_units("ecLand", variable.units), fontsize=7.5)
-            panel.set_ylabel(figure_style.with_units("emulator", variable.units), fontsize=7.5)
-        bar = figure.colorbar(mesh, ax=panels, fraction=0.012, pad=0.01, aspect=60)
-        bar.set_label("pairs in a bin")
+    figure, panels = style.grid(len(study.variables), 5, 2.0)
+    densities = [density(variable.truth, variable.run) for variable in study.variables]
+    norm = LogNorm(1.0, max(2.0, *(float(counts.max()) for counts, _ in densities)))
+    for panel, variable, (counts, edges) in zip(panels, study.variables, densities, strict=True):
+        shown = np.where(counts > 0, counts, np.nan).T
+        mesh = panel.pcolormesh(edges, edges, shown, cmap="viridis", norm=norm, rasterized=True)
+        panel.plot(edges[[0, -1]], edges[[0, -1]], color="0.1", lw=0.6, ls="--")
+        panel.set_aspect("equal")
+        panel.locator_params(nbins=4)
+        title = f"{variable.name}   r = {SCORES['correlation'].of(variable.free):.3f}"
+        panel.set_title(title, loc="left", fontsize=8)
+        panel.set_xlabel(style.with_units("ecLand", variable.units), fontsize=7.5)
+        panel.set_ylabel(style.with_units("emulator", variable.units), fontsize=7.5)
+    bar = figure.colorbar(mesh, ax=panels, fraction=0.012, pad=0.01, aspect=60)
+    bar.set_label("pairs in a bin")
     return figure
 
 
+@style.styled()
 def box_figure(study: Study) -> Figure | None:
     """RMSE in the held-out box over RMSE elsewhere; None where one of them has no columns."""
     boxes = study.boxes
-    shown = [one for one in study.variables if one.name in boxes and np.isfinite(boxes[one.name].ratio)]
+    shown = [one for one in study.variables if one.name in boxes and math.isfinite(boxes[one.name].ratio)]
     if not shown:
         return None
-    ratios = [boxes[one.name].ratio for one in shown]
+    figure = style.new_figure(6.4, 0.21 * len(shown) + 0.9)
+    panel, height = figure.subplots(), np.arange(len(shown))[::-1]
+    colours = [style.colour_of(variable.is_state) for variable in shown]
     low, high = np.array([boxes[one.name].interval for one in shown]).T
-    with figure_style.styled():
-        figure = figure_style.new_figure(6.4, 0.21 * len(shown) + 0.9)
-        panel = figure.subplots()
-        height = np.arange(len(shown))[::-1]
-        colours = [figure_style.colour_of(variable.is_state) for variable in shown]
-        panel.axvline(1.0, color="0.4", lw=0.8)
-        panel.hlines(height, low, high, color=colours, lw=1.4, alpha=0.6)
-        panel.scatter(ratios, height, color=colours, s=26, zorder=3)
-        panel.set_yticks(height, [variable.name for variable in shown])
-        panel.set_xlabel("RMSE in the box / RMSE elsewhere")
-        panel.grid(axis="x", lw=0.3, color="0.88")
-        panel.margins(y=0.06)
+    panel.axvline(1.0, color="0.4", lw=0.8)
+    panel.hlines(height, low, high, color=colours, lw=1.4, alpha=0.6)
+    panel.scatter([boxes[one.name].ratio for one in shown], height, color=colours, s=26, zorder=3)
+    panel.set_yticks(height, [variable.name for variable in shown])
+    panel.set_xlabel("RMSE in the box / RMSE elsewhere")
+    panel.grid(axis="x", lw=0.3, color="0.88")
+    panel.margins(y=0.06)
     return figure

@@ -6,6 +6,7 @@ import base64
 import contextlib
 import io
 import math
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -51,7 +52,7 @@ STYLE: Any = {
 
 @contextlib.contextmanager
 def styled() -> Iterator[None]:
-    """Draw within this: the settings hold for figures made inside and change nothing else."""
+    """Draw within this, or in a function decorated with it: the settings change nothing else."""
     import matplotlib
 
     with matplotlib.rc_context(STYLE):
@@ -71,15 +72,26 @@ def new_figure(width: float, height: float, layout: Literal["constrained"] | Non
     return figure
 
 
-def grid(n_panels: int, across: int, panel_height: float, sharex: bool = False) -> tuple[Figure, list[Axes]]:
-    """A figure with panels in rows; those left over in the last row are hidden."""
-    across = max(1, min(across, n_panels))
-    down = math.ceil(n_panels / across)
-    figure = new_figure(WIDTH * min(1.0, across / 3.0 + 0.2) if across < 3 else WIDTH, panel_height * down + 0.45)
-    panels = list(figure.subplots(down, across, squeeze=False, sharex=sharex).flat)
+def panels_of(part: Any, n_panels: int, across: int, **how: Any) -> list[Axes]:
+    """Panels of a figure or a part of one, in rows; those left over in the last row are hidden."""
+    panels = list(part.subplots(-(-n_panels // across), across, squeeze=False, **how).flat)
     for panel in panels[n_panels:]:
         panel.set_axis_off()
-    return figure, panels[:n_panels]
+    return panels[:n_panels]
+
+
+def grid(n_panels: int, across: int, panel_height: float, **how: Any) -> tuple[Figure, list[Axes]]:
+    """A figure with panels in rows."""
+    across = max(1, min(across, n_panels))
+    width = WIDTH * min(1.0, across / 3.0 + 0.2) if across < 3 else WIDTH
+    figure = new_figure(width, panel_height * math.ceil(n_panels / across) + 0.45)
+    return figure, panels_of(figure, n_panels, across, **how)
+
+
+def legend_below(figure: Figure, panel: Axes) -> None:
+    """What the lines of a panel are, below all panels of a figure."""
+    handles, names = panel.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=len(names))
 
 
 def data_uri(figure: Figure, kind: Literal["svg", "png"]) -> str:
@@ -94,14 +106,7 @@ def data_uri(figure: Figure, kind: Literal["svg", "png"]) -> str:
 
 def units_text(units: str) -> str:
     """Units for a figure, exponents raised."""
-    if units in ("1", ""):
-        return ""
-    words = []
-    for word in units.split():
-        base = word.rstrip("-0123456789")
-        exponent = word[len(base) :]
-        words.append(f"{base}$^{{{exponent}}}$" if base and exponent else word)
-    return " ".join(words)
+    return "" if units == "1" else re.sub(r"(?<=[A-Za-z])-?\d+", r"$^{\g<0>}$", units)
 
 
 def with_units(text: str, units: str) -> str:
@@ -124,9 +129,7 @@ def symmetric(values: Values) -> float:
 def nearest_column(latitude: Values, longitude: Values, at: tuple[float, float] | None) -> int:
     """Index of the column with the least great-circle distance to a location (haversine); the first for no location.
 
-    Args:
-        latitude, longitude: (n_columns,) degrees.
-        at: latitude and longitude, degrees.
+    All are latitudes and longitudes in degrees.
     """
     if at is None:
         return 0
