@@ -18,7 +18,7 @@ from ailand_gt4py.evaluation.scores.moments import rmse
 from ailand_gt4py.uncertainty.monte_carlo import CONDITIONS, MonteCarlo
 from ailand_gt4py.uncertainty.propagation import Propagation
 from ailand_gt4py.weights.meaning import SNOW_PROPERTIES, snow_of_state
-from ailand_gt4py.weights.model import Model, Variable
+from ailand_gt4py.weights.model import Model
 
 CLASSES = ("none", *CONDITIONS, "earlier")
 
@@ -35,7 +35,7 @@ class Agreement:
     """How first order and Monte Carlo agree on one variable in one class.
 
     Attributes:
-        name, units: of the variable. of_class: one of `CLASSES`.
+        of_class: one of `CLASSES`, or "all".
         count: of steps and columns. first_order, members: root mean squares of the standard deviations.
         ratio: median of first order over Monte Carlo. same: part of them within `SAME_WITHIN` of each other.
         shift: median of the distance of the members' mean from the run, in the members' standard deviations.
@@ -54,12 +54,9 @@ class Agreement:
 
 def classes(found: MonteCarlo) -> Values:
     """(n_steps, n_columns) positions in `CLASSES`."""
-    some = found.conditions.any(axis=0)
-    ever = np.logical_or.accumulate(some, axis=0)
-    result = np.where(ever, CLASSES.index("earlier"), CLASSES.index("none"))
-    for position in reversed(range(len(CONDITIONS))):
-        result[found.conditions[position]] = CLASSES.index(CONDITIONS[position])
-    return result
+    ever = np.logical_or.accumulate(found.conditions.any(axis=0), axis=0)
+    otherwise = np.where(ever, CLASSES.index("earlier"), CLASSES.index("none"))
+    return np.select(list(found.conditions), [CLASSES.index(name) for name in CONDITIONS], otherwise)
 
 
 def agreements(model: Model, linear: Propagation, found: MonteCarlo) -> list[Agreement]:
@@ -75,45 +72,35 @@ def agreements(model: Model, linear: Propagation, found: MonteCarlo) -> list[Agr
         for name in ("all", *CLASSES):
             chosen = known if name == "all" else known & (of_class == CLASSES.index(name))
             if chosen.any():
-                rows.append(_agreement(variable, name, first[chosen], members[chosen], shift[chosen]))
+                ratio = first[chosen] / members[chosen]
+                rows.append(
+                    Agreement(
+                        name=variable.name,
+                        units=variable.units,
+                        of_class=name,
+                        count=int(ratio.size),
+                        first_order=float(rmse(first[chosen])),
+                        members=float(rmse(members[chosen])),
+                        ratio=float(np.median(ratio)),
+                        same=float((np.abs(ratio - 1.0) <= SAME_WITHIN).mean()),
+                        shift=float(np.median(shift[chosen] / members[chosen])),
+                    )
+                )
     return rows
-
-
-def _agreement(variable: Variable, name: str, first: Values, members: Values, shift: Values) -> Agreement:
-    ratio = first / members
-    return Agreement(
-        name=variable.name,
-        units=variable.units,
-        of_class=name,
-        count=int(first.size),
-        first_order=float(rmse(first)),
-        members=float(rmse(members)),
-        ratio=float(np.median(ratio)),
-        same=float((np.abs(ratio - 1.0) <= SAME_WITHIN).mean()),
-        shift=float(np.median(shift / members)),
-    )
 
 
 def table(rows: list[Agreement], n_members: int) -> str:
     """A table in plain text, and what its columns mean."""
-    found = {(row.name, row.of_class): row for row in rows}
-    where = [name for name in CLASSES if any(row.of_class == name for row in rows)]
+    same = {(row.name, row.of_class): f"{row.same:.0%}" for row in rows}
+    counts = {name: max((row.count for row in rows if row.of_class == name), default=0) for name in CLASSES}
+    where = [name for name in CLASSES if counts[name]]
     titles = ("variable", "units", "1st order", "members", "ratio", "shift", "same", *where)
     cells = []
-    for row in (one for one in rows if one.of_class == "all"):
-        parts = [found.get((row.name, name)) for name in where]
-        cells.append(
-            (
-                row.name,
-                row.units,
-                *(f"{value:.3g}" for value in (row.first_order, row.members)),
-                f"{row.ratio:.3f}",
-                f"{row.shift:.2f}",
-                f"{row.same:.0%}",
-                *("-" if part is None else f"{part.same:.0%}" for part in parts),
-            )
-        )
-    counts = {name: max(row.count for row in rows if row.of_class == name) for name in where}
+    for row in rows:
+        if row.of_class == "all":
+            numbers = (f"{row.first_order:.3g}", f"{row.members:.3g}", f"{row.ratio:.3f}", f"{row.shift:.2f}")
+            parts = (same.get((row.name, name), "-") for name in ("all", *where))
+            cells.append((row.name, row.units, *numbers, *parts))
     cells.append(("(steps x columns)", *("",) * 6, *(str(counts[name]) for name in where)))
     sampling = 1.0 / np.sqrt(2.0 * (n_members - 1))
     return "\n".join(

@@ -17,7 +17,7 @@ from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.io.period import Period
 from ailand_gt4py.uncertainty.propagation import ErrorSizes
 from ailand_gt4py.weights.meaning import snow_of_state
-from ailand_gt4py.weights.model import Model, Variable
+from ailand_gt4py.weights.model import Model
 
 #: ecLand's freezing point (``RTT``), K.
 FREEZING = 273.16
@@ -66,7 +66,6 @@ def run_members(
 
     Raises:
         InputError: too few members, or too many columns with them.
-        RunError: the network cannot be compiled.
     """
     n_columns, n_steps = period.n_columns, period.n_steps
     if n_members < 2 or n_members * n_columns > LARGEST:
@@ -74,32 +73,32 @@ def run_members(
             f"{n_members} members of {n_columns} columns, expected at least 2 members and at most {LARGEST} "
             "columns in all"
         )
-    random = np.random.default_rng(seed)
     emulator = make_emulator(n_columns * n_members)
-    model = emulator.model
-    draws = _Draws(random, n_columns, n_members)
+    model, draws = emulator.model, _Draws(np.random.default_rng(seed), n_columns, n_members)
+
+    def flat(values: Values) -> Values:
+        return np.ascontiguousarray(values.reshape(len(values) * n_members, -1), dtype=emulator.dtype)
+
     static = draws.repeated(period.static)
     static[..., sizes.parameter_positions] += draws.normal(sizes.parameters)
     state = draws.repeated(period.initial_state) + draws.normal(sizes.state)
-    _cut(state, static, model)
-    weather = _Weather(draws, sizes, period, model)
-    prepared = emulator.prepare_static(_flat(static, emulator.dtype))
-    n_outputs = len(model.state) + len(model.diagnostics)
-    mean = np.empty((n_steps, n_columns, n_outputs))
+    bounds = _bounds(model, static)
+    state = np.clip(state, *bounds)
+    weather = _weather(draws, sizes, period, model)
+    prepared, columns = emulator.prepare_static(flat(static)), flat(state)
+    mean = np.empty((n_steps, n_columns, len(model.state) + len(model.diagnostics)))
     deviation = np.empty_like(mean)
     conditions = np.empty((len(CONDITIONS), n_steps, n_columns), dtype=bool)
-    flat = _flat(state, emulator.dtype)
-    for step in range(n_steps):
-        flat, diagnostics = emulator.step(prepared, _flat(weather.of(step), emulator.dtype), flat)
-        state = flat.reshape(n_columns, n_members, -1)
+    for step, forcing in enumerate(weather):
+        columns, diagnostics = emulator.step(prepared, flat(forcing), columns)
+        state = columns.reshape(n_columns, n_members, -1)
         noise = sizes.model_error(state.mean(axis=1))
         if noise.any():
-            state = state + draws.normal(noise)
-            _cut(state, static, model)
-            flat = _flat(state, emulator.dtype)
+            state = np.clip(state + draws.normal(noise), *bounds)
+            columns = flat(state)
         results = np.concatenate([state, diagnostics.reshape(n_columns, n_members, -1)], axis=2, dtype=np.float64)
         mean[step], deviation[step] = results.mean(axis=1), results.std(axis=1, ddof=1)
-        conditions[:, step] = _conditions(model, static, state)
+        conditions[:, step] = _conditions(model, state, *bounds)
         after_step(step + 1)
     return MonteCarlo(n_members, mean, deviation, conditions)
 
@@ -114,71 +113,55 @@ class _Draws:
         """(n_columns, n_features) for every member, float64, a copy."""
         return np.repeat(values[:, None].astype(np.float64), self._shape[1], axis=1)
 
-    def normal(self, deviations: Values) -> Values:
-        """Errors of these standard deviations (n_columns, n_features)."""
-        return self._random.standard_normal((*self._shape, deviations.shape[1])) * deviations[:, None]
-
     def standard(self, count: int) -> Values:
         """(n_columns, n_members, count) of standard deviation 1."""
         return self._random.standard_normal((*self._shape, count))
 
-
-class _Weather:
-    """Forcing of all members: errors of successive windows are an autoregressive process (see `uncertainty`)."""
-
-    def __init__(self, draws: _Draws, sizes: ErrorSizes, period: Period, model: Model) -> None:
-        self._draws, self._sizes, self._period = draws, sizes, period
-        self._before = draws.standard(sizes.n_forcing)
-        self._now = self._next(self._before)
-        self._positions = np.array(sizes.forcing_positions, dtype=np.int64)
-        self._positions_before = np.array(sizes.before_positions, dtype=np.int64)
-        self._never_below = np.array([variable.training_minimum >= 0.0 for variable in model.forcing])
-
-    def _next(self, errors: Values) -> Values:
-        phi = self._sizes.phi
-        return phi * errors + np.sqrt(1.0 - phi**2) * self._draws.standard(self._sizes.n_forcing)
-
-    def of(self, step: int) -> Values:
-        """(n_columns, n_members, n_forcing) of a window; to be asked for in their order."""
-        forcing = self._draws.repeated(self._period.forcing[step])
-        if not self._sizes.n_forcing:
-            return forcing
-        forcing[..., self._positions] += self._sizes.forcing(step)[:, None] * self._now
-        has_before = self._positions_before >= 0
-        before = self._sizes.forcing(step - 1)[:, None] * self._before
-        forcing[..., self._positions_before[has_before]] += before[..., has_before]
-        forcing[..., self._never_below] = np.maximum(forcing[..., self._never_below], 0.0)
-        self._before, self._now = self._now, self._next(self._now)
-        return forcing
+    def normal(self, deviations: Values) -> Values:
+        """Errors of these standard deviations (n_columns, n_features)."""
+        return self.standard(deviations.shape[1]) * deviations[:, None]
 
 
-def _flat(values: Values, dtype: np.dtype) -> Values:
-    return np.ascontiguousarray(values.reshape(-1, values.shape[2]), dtype=dtype)
+def _weather(draws: _Draws, sizes: ErrorSizes, period: Period, model: Model) -> Iterator[Values]:
+    """Forcing of all members by window: errors of successive windows are an autoregressive process (`propagation`)."""
+    has_before = np.flatnonzero(np.array(sizes.before_positions, dtype=np.int64) >= 0)
+    positions_before = [sizes.before_positions[k] for k in has_before]
+    never_below = [variable.training_minimum >= 0.0 for variable in model.forcing]
+
+    def following(errors: Values) -> Values:
+        return sizes.phi * errors + np.sqrt(1.0 - sizes.phi**2) * draws.standard(sizes.n_forcing)
+
+    before = draws.standard(sizes.n_forcing)
+    now = following(before)
+    for step in range(period.n_steps):
+        forcing = draws.repeated(period.forcing[step])
+        forcing[..., sizes.forcing_positions] += sizes.forcing(step)[:, None] * now
+        forcing[..., positions_before] += (sizes.forcing(step - 1)[:, None] * before)[..., has_before]
+        if sizes.n_forcing:
+            forcing[..., never_below] = np.maximum(forcing[..., never_below], 0.0)
+        before, now = now, following(now)
+        yield forcing
 
 
-def _bounds(model: Model, static: Values) -> Iterator[tuple[Variable, float, Values]]:
-    """State variables with their bounds; an upper one that is a static input is that of the column."""
+def _bounds(model: Model, static: Values) -> tuple[Values, Values]:
+    """Lower and upper bounds of the state, broadcast to it; an upper one that is a static input is the column's."""
     names = [variable.name for variable in model.static]
-    for variable in model.state:
-        other = static[..., names.index(variable.bounded_by)] if variable.bounded_by in names else np.inf
-        yield variable, variable.lower_bound, np.minimum(variable.upper_bound, other)
+    own = np.array([[variable.lower_bound, variable.upper_bound] for variable in model.state]).T
+    upper = np.broadcast_to(own[1], (*static.shape[:-1], len(model.state))).copy()
+    for position, variable in enumerate(model.state):
+        if variable.bounded_by in names:
+            upper[..., position] = np.minimum(upper[..., position], static[..., names.index(variable.bounded_by)])
+    return own[0], upper
 
 
-def _cut(state: Values, static: Values, model: Model) -> None:
-    """Bring states within their bounds."""
-    for position, (_, lower, upper) in enumerate(_bounds(model, static)):
-        np.clip(state[..., position], lower, upper, out=state[..., position])
-
-
-def _conditions(model: Model, static: Values, state: Values) -> Values:
+def _conditions(model: Model, state: Values, lower: Values, upper: Values) -> Values:
     """(n_conditions, n_columns) of members (n_columns, n_members, n_state)."""
-    names = [one.name for one in model.state]
-    nowhere = np.zeros(state.shape[:2], dtype=bool)
-    snow, at_bound = snow_of_state(model, state), nowhere.copy()
-    for position, (variable, lower, upper) in enumerate(_bounds(model, static)):
-        if variable.name.startswith("swvl"):
-            at_bound |= (state[..., position] <= lower) | (state[..., position] >= upper)
+    names = [variable.name for variable in model.state]
+    water = [position for position, name in enumerate(names) if name.startswith("swvl")]
+    snow, nowhere = snow_of_state(model, state), np.zeros(state.shape[:2], dtype=bool)
     frozen = state[..., names.index("stl1")] < FREEZING if "stl1" in names else nowhere
+    of_water = state[..., water]
+    at_bound = ((of_water <= lower[water]) | (of_water >= upper[..., water])).any(axis=-1)
     return np.stack([_differ(nowhere if snow is None else snow), _differ(frozen), at_bound.mean(axis=1) >= FEW])
 
 

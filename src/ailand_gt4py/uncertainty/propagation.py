@@ -21,16 +21,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
 from ailand_gt4py.core.amounts import Amount
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.emulator.emulator import Emulator
-from ailand_gt4py.emulator.forcing import ForcingAssembler
 from ailand_gt4py.io.period import Period
-from ailand_gt4py.weights.model import Model, Variable
+from ailand_gt4py.weights.model import Model, Variable, previous_positions
 
 #: Standard deviations of a land analysis: 0.01 m3 m-3 of soil water as in ECMWF's soil moisture analysis (de Rosnay et
 #: al. 2013, doi:10.1002/qj.2023); those of temperature are this project's assumption.
@@ -65,9 +64,8 @@ class Errors:
         def times(amounts: dict[str, Amount]) -> dict[str, Amount]:
             return {name: Amount(one.value * factor, one.is_relative) for name, one in amounts.items()}
 
-        return Errors(
-            times(self.state), times(self.forcing), times(self.parameters), times(self.model), self.correlation_seconds
-        )
+        state, forcing, parameters, model = map(times, (self.state, self.forcing, self.parameters, self.model))
+        return Errors(state, forcing, parameters, model, self.correlation_seconds)
 
 
 class ErrorSizes:
@@ -82,19 +80,16 @@ class ErrorSizes:
     """
 
     def __init__(self, errors: Errors, model: Model, period: Period) -> None:
-        self._errors, self._model, self._period = errors, model, period
-        self.state = np.zeros(period.initial_state.shape)
-        for name, amount in errors.state.items():
-            position = _position(model.state, name)
-            self.state[:, position] = amount.of(period.initial_state[:, position].astype(np.float64))
-        self.parameter_positions = [_position(model.static, name) for name in errors.parameters]
-        self.parameters = np.zeros((period.n_columns, len(self.parameter_positions)))
-        for k, (position, amount) in enumerate(zip(self.parameter_positions, errors.parameters.values(), strict=True)):
-            self.parameters[:, k] = amount.of(period.static[:, position].astype(np.float64))
-        self.forcing_positions = [_position(model.forcing, name) for name in errors.forcing]
-        assembler = ForcingAssembler(model.forcing)
-        before = dict(zip(assembler.previous_of, assembler.previous, strict=True))
+        self._errors, self._period = errors, period
+        self._model_error_positions = _positions(model.state, errors.model)
+        self.parameter_positions = _positions(model.static, errors.parameters)
+        self.forcing_positions = _positions(model.forcing, errors.forcing)
+        previous, previous_of = previous_positions(model.forcing)
+        before = dict(zip(previous_of, previous, strict=True))
         self.before_positions = [before.get(position, -1) for position in self.forcing_positions]
+        self.state, state_positions = np.zeros(period.initial_state.shape), _positions(model.state, errors.state)
+        self.state[:, state_positions] = _sizes(errors.state, state_positions, period.initial_state)
+        self.parameters = _sizes(errors.parameters, self.parameter_positions, period.static)
         step = float(period.step / np.timedelta64(1, "s"))
         self.phi = math.exp(-step / errors.correlation_seconds) if errors.correlation_seconds > 0.0 else 0.0
 
@@ -104,25 +99,28 @@ class ErrorSizes:
 
     def forcing(self, step: int) -> Values:
         """(n_columns, n_forcing) standard deviations of the forcing of a window; -1: of that before the first."""
-        is_before = step < 0
-        result = np.zeros((self._period.n_columns, self.n_forcing))
-        positions = self.before_positions if is_before else self.forcing_positions
-        for k, (position, amount) in enumerate(zip(positions, self._errors.forcing.values(), strict=True)):
-            if position >= 0:
-                result[:, k] = amount.of(self._period.forcing[max(step, 0), :, position].astype(np.float64))
-        return result
+        positions = self.before_positions if step < 0 else self.forcing_positions
+        return _sizes(self._errors.forcing, positions, self._period.forcing[max(step, 0)])
 
     def model_error(self, state: Values) -> Values:
         """(n_columns, n_state) standard deviations of what a step to this state adds."""
         result = np.zeros(state.shape)
-        for name, amount in self._errors.model.items():
-            position = _position(self._model.state, name)
-            result[:, position] = amount.of(state[:, position].astype(np.float64))
+        result[:, self._model_error_positions] = _sizes(self._errors.model, self._model_error_positions, state)
         return result
 
 
-def _position(variables: Sequence[Variable], name: str) -> int:
-    return [variable.name for variable in variables].index(name)
+def _positions(variables: Sequence[Variable], names: Iterable[str]) -> list[int]:
+    known = [variable.name for variable in variables]
+    return [known.index(name) for name in names]
+
+
+def _sizes(amounts: Mapping[str, Amount], positions: Sequence[int], values: Values) -> Values:
+    """(n_columns, n_amounts) sizes for values at these positions; 0 where the position is -1."""
+    result = np.zeros((len(values), len(positions)))
+    for k, (position, amount) in enumerate(zip(positions, amounts.values(), strict=True)):
+        if position >= 0:
+            result[:, k] = amount.of(values[:, position].astype(np.float64))
+    return result
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,7 +146,7 @@ class Propagation:
 def shares(variances: Values) -> Values:
     """Parts of the sum over the sources, the first axis; NaN where it is zero."""
     total = variances.sum(axis=0)
-    return np.where(total > 0.0, variances / np.where(total > 0.0, total, 1.0), np.nan)
+    return variances / np.where(total > 0.0, total, np.nan)
 
 
 def propagate(
@@ -156,98 +154,65 @@ def propagate(
 ) -> Propagation:
     """Run through a period and carry the covariances of its errors along.
 
-    Args:
-        emulator: for the period's columns; in float64 where the last digits matter.
-        after_step: called with the number of steps that are done.
-
-    Raises:
-        RunError: the network cannot be compiled.
+    The emulator is for the period's columns, in float64 where the last digits matter.
     """
-    model, shape = emulator.model, (period.n_steps, period.n_columns)
+    model, n_columns = emulator.model, period.n_columns
     n_state = len(model.state)
-    covariances = _first_covariances(sizes, period.n_columns, n_state)
-    results = np.empty((*shape, n_state + len(model.diagnostics)))
+    # All that is uncertain: the state, the parameters, and the errors of the weather now and in the previous window.
+    ends = np.cumsum([n_state, len(sizes.parameter_positions), sizes.n_forcing, sizes.n_forcing])
+    parts = np.split(np.arange(ends[-1]), ends[:-1])
+    own, parameters, now, before = parts
+    covariances, matrix = _start(sizes, n_columns, *parts)
+    has_before = [k for k, position in enumerate(sizes.before_positions) if position >= 0]
+    weather = [*sizes.forcing_positions, *(sizes.before_positions[k] for k in has_before)]
+    inputs = [variable.name for variable in model.state]
+    inputs += [model.static[position].name for position in sizes.parameter_positions]
+    inputs += [model.forcing[position].name for position in weather]
+    positions = np.concatenate([own, parameters, now, before[has_before]])
+    results = np.empty((period.n_steps, n_columns, n_state + len(model.diagnostics)))
     variances = np.empty((len(SOURCES), *results.shape))
-    state, before, inputs = period.initial_state, sizes.forcing(-1), _inputs(sizes, model)
-    static = emulator.prepare_static(period.static)
+    derivative = np.zeros((n_columns, results.shape[-1], ends[-1]))
+    state, static = period.initial_state, emulator.prepare_static(period.static)
     for step in range(period.n_steps):
-        forcing, now = period.forcing[step], sizes.forcing(step)
-        jacobian = emulator.jacobian(static, forcing, state, inputs=inputs)
+        forcing = period.forcing[step]
+        derivative[:, :, positions] = emulator.jacobian(static, forcing, state, inputs=inputs)
+        derivative[:, :, now] *= sizes.forcing(step)[:, None]
+        derivative[:, :, before] *= sizes.forcing(step - 1)[:, None]
         state, diagnostics = emulator.step(static, forcing, state)
         results[step, :, :n_state], results[step, :, n_state:] = state, diagnostics
-        rows = _of_uncertain(jacobian, sizes, now, before)
-        to_diagnostics = rows[:, n_state:]
+        to_diagnostics = derivative[:, n_state:]
         variances[:, step, :, n_state:] = np.einsum(
             "cij,scjk,cik->sci", to_diagnostics, covariances, to_diagnostics, optimize=True
         )
-        matrix = _step_matrix(rows[:, :n_state], sizes)
+        matrix[:, :n_state] = derivative[:, :n_state]
         covariances = matrix @ covariances @ np.swapaxes(matrix, 1, 2)
-        _add_errors(covariances, sizes, state)
+        covariances[SOURCES.index("model error"), :, own, own] += np.square(sizes.model_error(state)).T
+        covariances[SOURCES.index("forcing"), :, now, now] += 1.0 - sizes.phi**2
         variances[:, step, :, :n_state] = np.diagonal(covariances, axis1=2, axis2=3)[..., :n_state]
-        before = now
         after_step(step + 1)
     return Propagation(results, variances, covariances.sum(axis=0)[:, :n_state, :n_state])
 
 
-def _first_covariances(sizes: ErrorSizes, n_columns: int, n_state: int) -> Values:
-    """(n_sources, n_columns, n, n) of all that is uncertain, at the start."""
-    n_parameters, n_forcing = len(sizes.parameter_positions), sizes.n_forcing
-    n = n_state + n_parameters + 2 * n_forcing
-    result = np.zeros((len(SOURCES), n_columns, n, n))
-    own = np.arange(n_state)
-    result[SOURCES.index("initial state"), :, own, own] = np.square(sizes.state).T
-    parameters = n_state + np.arange(n_parameters)
-    result[SOURCES.index("parameters"), :, parameters, parameters] = np.square(sizes.parameters).T
-    now = n_state + n_parameters + np.arange(n_forcing)
-    before, weather = now + n_forcing, SOURCES.index("forcing")
-    for rows, columns, value in ((now, now, 1.0), (before, before, 1.0), (now, before, sizes.phi)):
-        result[weather, :, rows, columns] = value
-        result[weather, :, columns, rows] = value
-    return result
-
-
-def _inputs(sizes: ErrorSizes, model: Model) -> list[str]:
-    """Names of the inputs that are uncertain: states, parameters, forcing, and what there is of the previous window."""
-    positions = [*sizes.forcing_positions, *(position for position in sizes.before_positions if position >= 0)]
-    return [
-        *(variable.name for variable in model.state),
-        *(model.static[position].name for position in sizes.parameter_positions),
-        *(model.forcing[position].name for position in positions),
-    ]
-
-
-def _of_uncertain(jacobian: Values, sizes: ErrorSizes, now: Values, before: Values) -> Values:
-    """(n_columns, n_outputs, n): the derivative of a step's results with respect to all that is uncertain.
+def _start(
+    sizes: ErrorSizes, n_columns: int, own: Values, parameters: Values, now: Values, before: Values
+) -> tuple[Values, Values]:
+    """Covariances of all that is uncertain at the start, by source, and the part of a step's matrix that stays.
 
     Args:
-        jacobian: (n_columns, n_outputs, ...) by `_inputs`. now, before: sizes of the forcing's errors.
+        own, parameters, now, before: positions of the state, parameters and errors of the weather.
     """
-    n_own = jacobian.shape[2] - sum(position >= 0 for position in sizes.before_positions)
-    rows = np.zeros((*jacobian.shape[:2], n_own + sizes.n_forcing))
-    rows[:, :, :n_own] = jacobian[:, :, :n_own]
-    rows[:, :, n_own - sizes.n_forcing : n_own] *= now[:, None]
-    has_before = np.flatnonzero(np.array(sizes.before_positions, dtype=np.int64) >= 0)
-    rows[:, :, n_own + has_before] = jacobian[:, :, n_own:] * before[:, None, has_before]
-    return rows
-
-
-def _step_matrix(rows: Values, sizes: ErrorSizes) -> Values:
-    """(n_columns, n, n): how all that is uncertain is carried on, from the rows for the new state."""
-    n_columns, n_state, n = rows.shape
-    n_parameters, n_forcing = len(sizes.parameter_positions), sizes.n_forcing
-    result = np.zeros((n_columns, n, n))
-    result[:, :n_state] = rows
-    parameters = n_state + np.arange(n_parameters)
-    result[:, parameters, parameters] = 1.0
-    now = n_state + n_parameters + np.arange(n_forcing)
-    result[:, now, now] = sizes.phi
-    result[:, now + n_forcing, now] = 1.0  # what is now, is before in the next window
-    return result
-
-
-def _add_errors(covariances: Values, sizes: ErrorSizes, state: Values) -> None:
-    n_state, n_parameters = state.shape[1], len(sizes.parameter_positions)
-    own = np.arange(n_state)
-    covariances[SOURCES.index("model error"), :, own, own] += np.square(sizes.model_error(state)).T
-    now = n_state + n_parameters + np.arange(sizes.n_forcing)
-    covariances[SOURCES.index("forcing"), :, now, now] += 1.0 - sizes.phi**2
+    n = len(own) + len(parameters) + len(now) + len(before)
+    covariances, matrix = np.zeros((len(SOURCES), n_columns, n, n)), np.zeros((n_columns, n, n))
+    covariances[SOURCES.index("initial state"), :, own, own] = np.square(sizes.state).T
+    covariances[SOURCES.index("parameters"), :, parameters, parameters] = np.square(sizes.parameters).T
+    for rows, columns, value in (
+        (now, now, 1.0),
+        (before, before, 1.0),
+        (now, before, sizes.phi),
+        (before, now, sizes.phi),
+    ):
+        covariances[SOURCES.index("forcing"), :, rows, columns] = value
+    matrix[:, parameters, parameters] = 1.0
+    matrix[:, now, now] = sizes.phi
+    matrix[:, before, now] = 1.0  # what is now, is before in the next window
+    return covariances, matrix

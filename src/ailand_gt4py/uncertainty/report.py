@@ -30,38 +30,28 @@ def write(
     members: MonteCarlo | None,
     attributes: dict[str, str],
 ) -> None:
-    """Write all results.
-
-    Args:
-        members: None: there are none. attributes: global ones.
-
-    Raises:
-        RunError: writing failed.
-    """
+    """Write all results."""
     data = xr.Dataset(attrs=attributes)
     data.update(columns(period.x, period.latitude, period.longitude))
     data["time"] = time_labels(period.ends, "end of the step; fluxes are means over the step")
     data["source"] = texts("source", SOURCES, "source of errors")
     over, deviations = ("time", "x"), linear.deviations
     for position, variable in enumerate((*model.state, *model.diagnostics)):
-        name, units, text = variable.name, variable.units, variable.long_name or variable.name
-        rows = [
-            ("", linear.results, text),
-            ("_error", deviations, f"standard deviation of the error of {name}, to first order"),
-        ]
+        name, text = variable.name, variable.long_name or variable.name
+        rows = [("_error", deviations, f"standard deviation of the error of {name}, to first order")]
         if members is not None:
             words = f"of {name} over the members of a Monte Carlo run"
             rows.append(("_member_error", members.deviation, f"standard deviation {words}"))
             rows.append(("_member_mean", members.mean, f"mean {words}"))
+        own = _single(linear.results[..., position])
+        data[name] = field(over, own, text, variable.units, standard_name=variable.standard_name)
         for suffix, values, words in rows:
-            standard_name = "" if suffix else variable.standard_name
-            data[f"{name}{suffix}"] = field(
-                over, _single(values[..., position]), words, units, standard_name=standard_name
-            )
-        data[f"{name}_error_share"] = field(
-            ("source", *over), _single(shares(linear.variances[..., position])),
-            f"part of the variance of the error of {name}, by source", "1",
-        )  # fmt: skip
+            data[f"{name}{suffix}"] = field(over, _single(values[..., position]), words, variable.units)
+        parts, words = (
+            shares(linear.variances[..., position]),
+            f"part of the variance of the error of {name}, by source",
+        )
+        data[f"{name}_error_share"] = field(("source", *over), _single(parts), words, "1")
     if members is not None:
         data.attrs["members"] = np.int32(members.n_members)
         data["condition"] = field(
@@ -86,28 +76,22 @@ def correlations(covariance: Values) -> Values:
     """(n_columns, n, n); NaN where a variance is zero."""
     deviation = np.sqrt(np.maximum(np.diagonal(covariance, axis1=1, axis2=2), 0.0))
     scale = deviation[:, :, None] * deviation[:, None, :]
-    return np.where(scale > 0.0, covariance / np.where(scale > 0.0, scale, 1.0), np.nan)
+    return covariance / np.where(scale > 0.0, scale, np.nan)
 
 
 def table(model: Model, period: Period, linear: Propagation) -> str:
     """Errors after some days and where they come from, as a table in plain text."""
     step_days = float(period.step / np.timedelta64(1, "D"))
-    leads = sorted({round(days / step_days) for days in SHOWN_DAYS if 0 < round(days / step_days) <= period.n_steps})
-    leads = leads or [period.n_steps]
+    steps = {round(days / step_days) for days in SHOWN_DAYS}
+    leads = sorted(steps & set(range(1, period.n_steps + 1))) or [period.n_steps]
     variances = linear.variances.mean(axis=2)
-    total = variances.sum(axis=0)
+    deviations, parts = np.sqrt(variances.sum(axis=0)), shares(variances[:, leads[-1] - 1])
     titles = ("variable", "units", *(f"{lead * step_days:g} d" for lead in leads), *SOURCES)
     cells = []
     for position, variable in enumerate((*model.state, *model.diagnostics)):
-        parts = shares(variances[:, leads[-1] - 1, position])
-        cells.append(
-            (
-                variable.name,
-                variable.units,
-                *(f"{np.sqrt(total[lead - 1, position]):.3g}" for lead in leads),
-                *("-" if np.isnan(part) else f"{100.0 * part:.0f} %" for part in parts),
-            )
-        )
+        errors = (f"{deviations[lead - 1, position]:.3g}" for lead in leads)
+        percents = ("-" if np.isnan(part) else f"{100.0 * part:.0f} %" for part in parts[:, position])
+        cells.append((variable.name, variable.units, *errors, *percents))
     return "\n".join(
         [
             *aligned(titles, cells, left=2),
