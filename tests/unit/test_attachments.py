@@ -92,21 +92,25 @@ def test_without_files_the_sections_say_how_to_give_one():
     [
         (("schema",), "ailand-transfer-9", "found the schema 'ailand-transfer-9', expected 'ailand-transfer-1'"),
         (("schema",), None, "found the schema None"),
-        (("metric",), None, "found no 'metric'"),
-        (("metric",), "  ", "metric: found '  ', expected a text"),
-        (("colour",), "red", "found the unknown 'colour', expected none but"),
-        (("trained_on",), [], "trained_on: found an empty list"),
+        (("metric",), None, "metric is missing"),
+        (("metric",), "  ", "metric: found '  ', expected some text"),
+        (("colour",), "red", "colour is unknown; expected one of title, metric, trained_on"),
+        (("trained_on",), [], r"trained_on: found \[\], expected at least 1"),
         (("trained_on",), ["asia", "asia"], "found 'asia' more than once"),
         (("tested_on",), "asia", "tested_on: found 'asia', expected a list"),
         (
             ("variables", 0, "values", 0, 1),
             "x",
-            r"variables\[0\], values\[0\]\[1\]: found 'x', expected a finite number",
+            r"variables\[0\]\.values\[0\]\[1\]: found 'x', expected a number",
         ),
-        (("variables", 0, "values", 0, 1), True, "found True, expected a finite number"),
-        (("variables", 0, "values", 0), [1.0], r"2 rows of lengths \[1, 3\], expected 2 rows of length 3"),
+        (("variables", 0, "values", 0, 1), True, "found True, expected a number"),
+        (
+            ("variables", 0, "values", 0),
+            [1.0],
+            r"variables\[0\]\.values: found 2 rows of lengths \[1, 3\], expected 2 rows of length 3",
+        ),
         (("variables", 0, "values", 1), None, "1 rows of lengths"),
-        (("variables", 0), 5, r"variables\[0\]: found 5, expected an object"),
+        (("variables", 0), 5, r"variables\[0\]: found 5, expected options with values"),
     ],
 )
 def test_bad_transfer(tmp_path, keys, value, message):
@@ -119,14 +123,14 @@ def test_bad_transfer(tmp_path, keys, value, message):
 @pytest.mark.parametrize(
     ("keys", "value", "message"),
     [
-        (("methods", 1, "name"), None, r"methods\[1\]: found no 'name'"),
+        (("methods", 1, "name"), None, r"methods\[1\]\.name is missing"),
         (
             ("methods", 0, "scores", "t2m"),
             1.0,
-            r"methods\[0\], scores: found the unknown 't2m', expected none but stl1",
+            r"methods\[0\]\.scores: found the unknown 't2m', expected none but stl1",
         ),
         (("methods", 0, "microseconds"), "fast", "microseconds: found 'fast'"),
-        (("variables", 0, "units"), None, "found no 'units'"),
+        (("variables", 0, "units"), None, r"variables\[0\]\.units is missing"),
     ],
 )
 def test_bad_alternatives(tmp_path, keys, value, message):

@@ -19,7 +19,6 @@ from ailand_gt4py.evaluation.columns import VerificationColumns, read_columns
 from ailand_gt4py.evaluation.report import report
 from ailand_gt4py.evaluation.scores import climatology, lead_time
 from ailand_gt4py.evaluation.scores.moments import rmse
-from ailand_gt4py.evaluation.study import variable_studies
 from ailand_gt4py.weights.model import Model, Variable
 
 DAY = np.timedelta64(1, "D")
@@ -145,7 +144,7 @@ def scored():
     leads = runs.lead_steps(model, (1, 2, 5))
     from_starts = runs.run_from_starts(model, columns, leads, 4, *how)
     done = runs.Runs(model, columns, leads, from_starts, runs.run_free(model, columns, *how))
-    return [score for variable in variable_studies(done, window_days=1) for score in variable.curve]
+    return [score for variable in lead_time.variable_studies(done, window_days=1) for score in variable.curve]
 
 
 def test_state_is_compared_at_the_end_of_the_last_window(scored):

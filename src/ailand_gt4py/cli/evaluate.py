@@ -74,6 +74,7 @@ def run(options: Options) -> None:
     from ailand_gt4py.evaluation.columns import read_columns
     from ailand_gt4py.evaluation.report import attachments, report
     from ailand_gt4py.evaluation.report import data as report_data
+    from ailand_gt4py.evaluation.scores.lead_time import variable_studies
     from ailand_gt4py.weights.model_file import read_model
 
     for path in options.output:
@@ -87,7 +88,7 @@ def run(options: Options) -> None:
     kept = study.curve_leads(model, leads) if options.is_reported else leads
     from_starts = runs.run_from_starts(model, columns, kept, options.starts, **how)
     done = runs.Runs(model, columns, leads, from_starts, runs.run_free(model, columns, **how))
-    variables = study.variable_studies(done, window)
+    variables = variable_studies(done, window)
     made = study.make_study(done, variables, options.file, window) if options.is_reported else None
     by_lead = [score for variable in variables for score in variable.asked]
     whole = [variable.free_run for variable in variables]

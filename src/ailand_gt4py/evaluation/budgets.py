@@ -32,6 +32,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -66,13 +67,11 @@ LAND_ONLY = 1e-3
 
 @dataclasses.dataclass(frozen=True)
 class Residual:
-    """Residuals of one budget.
+    """Residuals of one budget, "water" or "energy".
 
     Attributes:
-        budget: "water" or "energy". units: of the values: mm in a window, or W m-2.
-        values: (n_windows, n_columns); None where the budget cannot be closed.
-        missing: fluxes and properties without which it cannot be closed.
-        left_out: storages that are not counted.
+        values: (n_windows, n_columns), mm in a window, or W m-2; None where the budget cannot be closed.
+        missing: fluxes and properties without which it cannot be closed. left_out: storages that are not counted.
     """
 
     budget: str
@@ -88,8 +87,7 @@ class ResidualScore:
 
     Attributes:
         rms, mean: of the windows. rms_day: of means over 24 hours (energy) or sums (water); NaN without a whole day.
-        worst: the largest magnitude.
-        n: windows times columns.
+        worst: the largest magnitude. n: windows times columns.
     """
 
     rms: float
@@ -97,68 +95,6 @@ class ResidualScore:
     rms_day: float
     worst: float
     n: int
-
-
-def water_residual(fields: Fields) -> Residual:
-    """Residual of the water budget, mm in a window (see the module)."""
-    missing, left_out = _missing(fields, WATER_FLUXES, SOIL_WATER), tuple(fields.missing(WATER_STORAGES))
-    if missing:
-        return Residual("water", "mm", None, missing, left_out)
-    rain, snow, evaporation, surface, deep = (fields.values[name] for name in WATER_FLUXES)
-    supply = (rain + snow + evaporation - surface - deep) * fields.step_seconds
-    return Residual("water", "mm", supply - np.diff(water_storage(fields), axis=0), (), left_out)
-
-
-def water_storage(fields: Fields) -> Values:
-    """Water in the column of those storages that there are, kg m-2: (n_windows + 1, n_columns)."""
-    factors = dict(zip(SOIL_WATER, (WATER_DENSITY * thickness for thickness in LAYER_THICKNESS), strict=True))
-    factors |= {"sd": WATER_DENSITY, "src": 1.0}
-    return np.sum([factor * fields.values[name] for name, factor in factors.items() if name in fields.values], axis=0)
-
-
-def energy_residual(fields: Fields) -> Residual:
-    """Residual of the surface energy budget, W m-2 over a window (see the module)."""
-    missing = _missing(fields, (*ENERGY_FLUXES, *PROPERTIES), SOIL_HEAT)
-    left_out = tuple(fields.missing(ENERGY_STORAGES))
-    if missing:
-        return Residual("energy", "W m-2", None, missing, left_out)
-    solar, thermal, sensible, latent, snowfall = (fields.values[name] for name in ENERGY_FLUXES)
-    supply, stored = solar + thermal + sensible + latent, soil_heat(fields)
-    if "sd" in fields.values:
-        supply = supply - FUSION_HEAT * snowfall
-        stored = stored + snow_heat(fields)
-    residual = supply - np.diff(stored, axis=0) / fields.step_seconds
-    return Residual("energy", "W m-2", residual, (), left_out)
-
-
-def _missing(fields: Fields, needed: tuple[str, ...], soil: tuple[str, ...]) -> tuple[str, ...]:
-    """What a budget cannot be closed without: one of some fields, or soil in every layer."""
-    without_soil = len(fields.missing(soil)) == len(soil)
-    return (*fields.missing(needed), *(soil if without_soil else ()))
-
-
-def soil_heat(fields: Fields) -> Values:
-    """Heat in the soil layers that there are, J m-2: (n_windows + 1, n_columns)."""
-    values = fields.values
-    properties = [values[name] for name in PROPERTIES]
-    capacity, freezing = heat_capacity(properties), freezing_heat(properties)
-    layers = [
-        thickness * (capacity * (values[name] - MELTING_POINT) - freezing * frozen_fraction(values[name]))
-        for name, thickness in zip(SOIL_HEAT, LAYER_THICKNESS, strict=True)
-        if name in values
-    ]
-    return np.sum(layers, axis=0)
-
-
-def snow_heat(fields: Fields) -> Values:
-    """Heat of the snow pack against liquid water at the melting point, J m-2: (n_windows + 1, n_columns).
-
-    A pack without ``tsn`` is taken at the melting point, one without ``slw`` as ice throughout.
-    """
-    ice = WATER_DENSITY * fields.values["sd"] - fields.values.get("slw", 0.0)
-    below = fields.values["tsn"] - MELTING_POINT if "tsn" in fields.values else 0.0
-    heat: Values = (ICE_CAPACITY * below - FUSION_HEAT) * ice
-    return heat
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,56 +109,108 @@ class BudgetRow:
 
 @dataclasses.dataclass(frozen=True)
 class BudgetComparison:
-    """Residuals of the emulator and of ecLand, by budget.
-
-    Attributes:
-        run: of the emulator. truth: ecLand's, with the same storages left out (none where the emulator's budget cannot
-            be closed).
-        rows: statistics of the residuals.
-    """
+    """Residuals of the emulator and of ecLand by budget, with the same storages left out, and their statistics."""
 
     run: dict[str, Residual]
     truth: dict[str, Residual]
-    rows: tuple[BudgetRow, ...]
+    rows: list[BudgetRow]
+
+
+def water_residual(fields: Fields) -> Residual:
+    """Residual of the water budget, mm in a window (see the module)."""
+
+    def closed() -> Values:
+        rain, snow, evaporation, surface, deep = (fields.values[name] for name in WATER_FLUXES)
+        supply = (rain + snow + evaporation - surface - deep) * fields.step_seconds
+        factors = dict(zip(SOIL_WATER, WATER_DENSITY * np.array(LAYER_THICKNESS), strict=True))
+        factors |= {"sd": WATER_DENSITY, "src": 1.0}
+        stored = np.sum([factor * fields.values[name] for name, factor in factors.items() if name in fields.values], 0)
+        return supply - np.diff(stored, axis=0)
+
+    return _residual("water", "mm", fields, WATER_FLUXES, WATER_STORAGES, closed)
+
+
+def energy_residual(fields: Fields) -> Residual:
+    """Residual of the surface energy budget, W m-2 over a window (see the module)."""
+
+    def closed() -> Values:
+        solar, thermal, sensible, latent, snowfall = (fields.values[name] for name in ENERGY_FLUXES)
+        supply, stored = solar + thermal + sensible + latent, soil_heat(fields)
+        if "sd" in fields.values:
+            supply = supply - FUSION_HEAT * snowfall
+            stored = stored + snow_heat(fields)
+        return supply - np.diff(stored, axis=0) / fields.step_seconds
+
+    return _residual("energy", "W m-2", fields, (*ENERGY_FLUXES, *PROPERTIES), ENERGY_STORAGES, closed)
+
+
+def _residual(
+    budget: str,
+    units: str,
+    fields: Fields,
+    needed: tuple[str, ...],
+    storages: tuple[str, ...],
+    closed: Callable[[], Values],
+) -> Residual:
+    """The residual, where there are the fields that it needs and one of the layers of soil, the first of storages."""
+    missing, left_out, soil = fields.missing(needed), fields.missing(storages), storages[: len(LAYER_THICKNESS)]
+    if not set(soil) - set(left_out):
+        missing += soil
+    return Residual(budget, units, None if missing else closed(), tuple(missing), tuple(left_out))
+
+
+def soil_heat(fields: Fields) -> Values:
+    """Heat in the soil layers that there are, J m-2: (n_windows + 1, n_columns)."""
+    properties = [fields.values[name] for name in PROPERTIES]
+    capacity, freezing = heat_capacity(properties), freezing_heat(properties)
+    heat = np.zeros(())
+    for name, thickness in zip(SOIL_HEAT, LAYER_THICKNESS, strict=True):
+        if name in fields.values:
+            warmth = capacity * (fields.values[name] - MELTING_POINT)
+            heat = heat + thickness * (warmth - freezing * frozen_fraction(fields.values[name]))
+    return heat
+
+
+def snow_heat(fields: Fields) -> Values:
+    """Heat of the snow pack against liquid water at the melting point, J m-2: (n_windows + 1, n_columns).
+
+    A pack without ``tsn`` is taken at the melting point, one without ``slw`` as ice throughout.
+    """
+    ice = WATER_DENSITY * fields.values["sd"] - fields.values.get("slw", 0.0)
+    below = fields.values["tsn"] - MELTING_POINT if "tsn" in fields.values else 0.0
+    heat: Values = (ICE_CAPACITY * below - FUSION_HEAT) * ice
+    return heat
 
 
 def compare(run: Fields, truth: Fields) -> BudgetComparison:
     """Both budgets of an emulator's run beside those of ecLand."""
-    of_run, of_truth, rows = {}, {}, []
+    found = BudgetComparison({}, {}, [])
+    on_land, snowy = land_only(truth), is_snowy(truth)
+    subsets: dict[str, Values | bool] = {"all columns": True, "no lake, no town": on_land}
+    if snowy is not None:
+        subsets |= {"no lake, no town, no snow": on_land & ~snowy, "no lake, no town, snow": on_land & snowy}
     for budget, residual_of in (("water", water_residual), ("energy", energy_residual)):
         residual, complete = residual_of(run), residual_of(truth)
         # Where the emulator's cannot be closed there is nothing to compare with: ecLand's own is shown whole.
         same = complete if residual.values is None else residual_of(truth.without(residual.left_out))
-        of_run[budget], of_truth[budget] = residual, same
+        found.run[budget], found.truth[budget] = residual, same
         shown = {"emulator": residual, "ecLand": complete}
         if residual.left_out and residual.values is not None:
             shown["ecLand, same storages"] = same
         for whose, one in shown.items():
-            rows += _rows(budget, whose, one, truth)
-    return BudgetComparison(of_run, of_truth, tuple(rows))
-
-
-def _rows(budget: str, whose: str, residual: Residual, truth: Fields) -> list[BudgetRow]:
-    if residual.values is None:
-        return [BudgetRow(budget, whose, "all columns", None)]
-    on_land, snowy = np.broadcast_to(land_only(truth), residual.values.shape), is_snowy(truth)
-    subsets = {"all columns": None, "no lake, no town": on_land}
-    if snowy is not None:
-        subsets |= {"no lake, no town, no snow": on_land & ~snowy, "no lake, no town, snow": on_land & snowy}
-    return [
-        BudgetRow(budget, whose, where, score(residual.values, truth.step_seconds, budget == "water", chosen))
-        for where, chosen in subsets.items()
-    ]
+            if one.values is None:
+                found.rows.append(BudgetRow(budget, whose, "all columns", None))
+                continue
+            for where, chosen in subsets.items():
+                statistics = score(one.values, truth.step_seconds, budget == "water", chosen)
+                found.rows.append(BudgetRow(budget, whose, where, statistics))
+    return found
 
 
 def land_only(fields: Fields) -> Values:
     """(n_columns,) which columns have neither lake nor town, so that ecLand's budgets should close."""
-    n_columns = next(field.shape[-1] for field in fields.values.values())
-    chosen = np.ones(n_columns, dtype=bool)
-    for name in ("clim_clake", "clim_cu"):
-        if name in fields.values:
-            chosen &= fields.values[name] <= LAND_ONLY
-    return chosen
+    covers = [fields.values[name] for name in ("clim_clake", "clim_cu") if name in fields.values]
+    return np.all([cover <= LAND_ONLY for cover in covers], axis=0)
 
 
 def is_snowy(fields: Fields) -> Values | None:
@@ -233,16 +221,14 @@ def is_snowy(fields: Fields) -> Values | None:
     return (snow[:-1] > 0.0) | (snow[1:] > 0.0) | (falling > 0.0)
 
 
-def score(residual: Values, step_seconds: float, is_sum: bool, chosen: Values | None = None) -> ResidualScore:
-    """Statistics of a residual.
+def score(residual: Values, step_seconds: float, is_sum: bool, chosen: Values | bool = True) -> ResidualScore:
+    """Statistics of a residual, (n_windows, n_columns).
 
     Args:
-        residual: (n_windows, n_columns).
-        step_seconds: length of a window.
         is_sum: whether days are sums of their windows (water) or means (energy).
-        chosen: (n_windows, n_columns) windows that count; days count where all of theirs do. None: all.
+        chosen: broadcast to the residual: windows that count; days count where all of theirs do.
     """
-    chosen = np.ones(residual.shape, dtype=bool) if chosen is None else chosen
+    chosen = np.broadcast_to(chosen, residual.shape)
     values = residual[chosen]
     per_day = max(1, round(86_400.0 / step_seconds))
     n_days = len(residual) // per_day

@@ -11,7 +11,7 @@ import numpy as np
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.io.period import TIME_BLOCK, read_forcing, require_memory
 from ailand_gt4py.io.sources import open_source
-from ailand_gt4py.weights.model import Model, Variable
+from ailand_gt4py.weights.model import Model
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,8 +19,7 @@ class VerificationColumns:
     """Forcing and truth of some columns.
 
     Attributes:
-        times: (n_times,) datetime64, labels.
-        static: (n_columns, n_static).
+        times: (n_times,) datetime64, labels. static: (n_columns, n_static).
         forcing: (n_times, n_columns, n_forcing), of the window that starts at the label, derived inputs included.
         state: (n_times, n_columns, n_state) at the label.
         diagnostics: (n_times, n_columns, n_diagnostics) with the label that the file gives them: "window end" ones at
@@ -52,8 +51,7 @@ def read_columns(path: str | Path, model: Model, dtype: np.dtype, may_lack: Sequ
 
     Args:
         path: as `io.sources.open_source` takes it; it must have all of the model's states and diagnostics.
-        model: tells what is needed, in which units and order.
-        dtype: of inputs and truth.
+        model: tells what is needed, in which units and order. dtype: of inputs and truth.
         may_lack: states that the file need not have. Where it lacks one, that is at the first label what a run begins
             with (`io.first_guess`), and NaN later.
 
@@ -61,32 +59,22 @@ def read_columns(path: str | Path, model: Model, dtype: np.dtype, may_lack: Sequ
         InputError: the file does not fit, a value is missing, or it is too large for the memory allowed.
     """
     with open_source(path, model, may_lack=may_lack) as source:
-        n_times, n_columns = len(source.times), source.n_columns
-        sizes = model.sizes
-        n_variables = sizes.forcing + sizes.state + sizes.diagnostics
-        require_memory(source, n_variables, dtype, "give a file with fewer columns")
+        n_times, sizes, targets = len(source.times), model.sizes, (*model.state, *model.diagnostics)
+        require_memory(source, sizes.forcing + len(targets), dtype, "give a file with fewer columns")
         forcing = read_forcing(source, model, dtype)
-        targets = (*model.state, *model.diagnostics)
         known = [position for position, variable in enumerate(targets) if variable.name not in source.lacking]
         names = [targets[position].name for position in known]
-        truth = np.full((n_times, n_columns, len(targets)), np.nan, dtype=dtype)
+        truth = np.full((n_times, source.n_columns, len(targets)), np.nan, dtype=dtype)
         for first in range(0, n_times, TIME_BLOCK):
             last = min(first + TIME_BLOCK, n_times)
             truth[first:last, :, known] = source.reference(names, first, last)
-        for index in known:
-            _require_finite(path, targets[index], truth[..., index])
-        for index in set(range(len(targets))).difference(known):
-            truth[0, :, index] = source.initial_state[:, index]  # type: ignore[index]
-        return VerificationColumns(
-            times=source.times,
-            static=source.static.astype(dtype),
-            forcing=forcing,
-            state=truth[..., : sizes.state],
-            diagnostics=truth[..., sizes.state :],
-        )
-
-
-def _require_finite(path: str | Path, variable: Variable, values: np.ndarray) -> None:
-    missing = int((~np.isfinite(values)).sum())
-    if missing:
-        raise InputError(f"{path}: variable '{variable.name}' lacks {missing} values, expected none for verification")
+        for position, variable in enumerate(targets):
+            missing = int((~np.isfinite(truth[..., position])).sum())
+            if position not in known:
+                truth[0, :, position] = source.initial_state[:, position]  # type: ignore[index]
+            elif missing:
+                raise InputError(
+                    f"{path}: variable '{variable.name}' lacks {missing} values, expected none for verification"
+                )
+        state, diagnostics = truth[..., : sizes.state], truth[..., sizes.state :]
+        return VerificationColumns(source.times, source.static.astype(dtype), forcing, state, diagnostics)

@@ -49,46 +49,32 @@ class Fields:
 
 
 def read_truth(path: str | Path, step_seconds: float) -> Fields:
-    """All of `UNITS` that a file has, over the windows from its first label to its last.
-
-    Raises:
-        InputError: the file cannot be read, or a unit is unknown.
-    """
+    """All of `UNITS` that a file has, over the windows from its first label to its last."""
     values: dict[str, np.ndarray] = {}
     with ColumnFile(path) as file:
         for name, units in UNITS.items():
-            own_name = file.find(name)
+            own_name, entry = file.find(name), CATALOGUE[name]
             if own_name is None:
                 continue
-            straight = file.conversion(own_name, name, units)
-            is_static = CATALOGUE[name].kind == "static"
-            field = file.read(own_name, slice(0, 1)) if is_static and file.is_timed(own_name) else file.read(own_name)
+            straight, is_static = file.conversion(own_name, name, units), entry.kind == "static"
+            field = file.read(own_name, slice(0, 1) if is_static else None)
             field = straight.apply(field.astype(np.float64))
             if is_static:
                 values[name] = field.reshape(-1)
             elif field.ndim == 2:
-                is_mean = CATALOGUE[name].time_meaning == "window mean"
-                values[name] = field[:-1] if is_mean else field
+                values[name] = field[:-1] if entry.time_meaning == "window mean" else field
     return Fields(values, step_seconds)
 
 
 def of_run(model: Model, run: FreeRun, truth: Fields) -> Fields:
-    """The run's own fields, with the truth's static ones and forcing, and its state where the run starts.
-
-    Args:
-        model: whose states and diagnostics the results are; those that are not in `UNITS` are left out.
-        run: through all windows.
-        truth: of the same windows.
-    """
+    """The run's own fields in `UNITS`, the truth's static ones and forcing, and its state where the run starts."""
     values = {name: field for name, field in truth.values.items() if name.startswith(("clim_", "met_"))}
     for output, variable in enumerate((*model.state, *model.diagnostics)):
         name = variable.name
-        if name not in UNITS or name not in truth.values:
-            continue
-        straight = conversion(variable.units, UNITS[name], name)
-        field = straight.apply(run.results[..., output].astype(np.float64))
-        if label_offset(variable) == 0:
+        if name in UNITS and name in truth.values:
+            straight = conversion(variable.units, UNITS[name], name)
+            field = straight.apply(run.results[..., output].astype(np.float64))
             # What the run has at its first label is the truth's.
-            field = np.concatenate([truth.values[name][:1], field])
-        values[name] = field
+            is_mean = label_offset(variable) < 0
+            values[name] = field if is_mean else np.concatenate([truth.values[name][:1], field])
     return Fields(values, truth.step_seconds)

@@ -16,7 +16,7 @@ from ailand_gt4py.weights.variables import units_of
 #: Protocols of the table: (name, lead in days; 0 for the free run).
 PROTOCOLS = (("1 day", 1.0), ("90 days", 90.0), ("free run, 4 years", 0.0))
 
-#: variable -> RMSE (1 day, 90 days, free run) in `UNITS`.
+#: variable -> RMSE (1 day, 90 days, free run) in the catalogue's units.
 AILAND_V1_RMSE: dict[str, tuple[float, float, float]] = {
     "stl1": (0.92, 1.19, 1.72),
     "stl2": (0.17, 0.71, 1.32),
@@ -32,7 +32,7 @@ AILAND_V1_RMSE: dict[str, tuple[float, float, float]] = {
     "slhf": (10.1, 11.1, 10.4),
 }
 
-UNITS = units_of(*AILAND_V1_RMSE)
+_UNITS = units_of(*AILAND_V1_RMSE)
 
 #: ecLand's CPU time for a column and six hours, microseconds: lowest and highest of four runs.
 ECLAND_MICROSECONDS = (91.0, 127.0)
@@ -44,3 +44,8 @@ def ecland_microseconds(step_seconds: float) -> tuple[float, float]:
     """ecLand's CPU time for a column and a step of another length, microseconds: lowest and highest."""
     low, high = (time * step_seconds / ECLAND_STEP_SECONDS for time in ECLAND_MICROSECONDS)
     return low, high
+
+
+def published_rmse(name: str, units: str) -> tuple[float, float, float] | None:
+    """aiLand v1's RMSE by `PROTOCOLS`; None for variables without one, or in other units."""
+    return AILAND_V1_RMSE.get(name) if _UNITS.get(name) == units else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 
@@ -20,10 +20,8 @@ class RangeCheck:
     """One thing that must hold.
 
     Attributes:
-        name: what is checked, as shown.
-        needs: fields that the check takes.
-        excess: of these fields: how far out of range, positive where violated, in `units`.
-        scale: what `TOLERANCE` is relative to, in `units`.
+        needs: fields that ``excess`` takes: how far out of range, positive where violated, in the first one's units.
+        scale: what `TOLERANCE` is relative to, in these units.
     """
 
     name: str
@@ -54,62 +52,51 @@ class RangeCount:
 _SCALES = {"K": 100.0, "1": 1.0, "m": 0.1, "kg m-3": 100.0, "kg m-2": 1.0, "kg m-2 s-1": 1e-3, "m3 m-3": 1.0}
 
 
-def _within(low: float, high: float) -> Callable[..., np.ndarray]:
-    return lambda values: np.maximum(low - values, values - high)
-
-
-def _range_text(entry: Specification) -> str:
-    low, high = entry.valid_range
-    units = "" if entry.units == "1" else f" {entry.units}"
+def _of_catalogue(entry: Specification) -> RangeCheck:
+    """The check of the valid range of a variable."""
+    (low, high), units = entry.valid_range, "" if entry.units == "1" else f" {entry.units}"
     if math.isfinite(low) and math.isfinite(high):
-        return f"within {low:g} and {high:g}{units}"
-    if math.isfinite(high):
-        return f"not above {high:g}{units}"
-    return "not negative" if low == 0.0 else f"not below {low:g}{units}"
+        text = f"within {low:g} and {high:g}{units}"
+    elif math.isfinite(high):
+        text = f"not above {high:g}{units}"
+    else:
+        text = "not negative" if low == 0.0 else f"not below {low:g}{units}"
+    scale = _SCALES[entry.units]
+    return RangeCheck(
+        f"{entry.name} {text}",
+        (entry.name,),
+        entry.units,
+        scale,
+        lambda values: np.maximum(low - values, values - high),
+    )
 
 
-def _by_catalogue(entries: Iterable[Specification]) -> Iterator[RangeCheck]:
-    """Checks of the valid ranges of those that have one."""
-    for entry in entries:
-        if any(map(math.isfinite, entry.valid_range)):
-            name = f"{entry.name} {_range_text(entry)}"
-            yield RangeCheck(name, (entry.name,), entry.units, _SCALES[entry.units], _within(*entry.valid_range))
+def _between(name: str, upper: str, text: str, scale: float, factor: float = 1.0) -> RangeCheck:
+    """That a variable is within 0 and another one, which is multiplied by a factor."""
+    units = CATALOGUE[name].units
+    return RangeCheck(
+        f"{name} within 0 and {text}", (name, upper), units, scale,
+        lambda values, bound: np.maximum(-values, values - factor * bound),
+    )  # fmt: skip
 
 
 #: What holds between variables; each of these is also the only check of its first variable.
 _BETWEEN_VARIABLES = (
-    *(
-        RangeCheck(
-            f"{name} within 0 and porosity",
-            (name, "clim_theta_sat"),
-            "m3 m-3",
-            1.0,
-            lambda water, porosity: np.maximum(-water, water - porosity),
-        )
-        for name in ("swvl1", "swvl2", "swvl3", "swvl4")
-    ),
-    RangeCheck(
-        "slw within 0 and the snow's mass",
-        ("slw", "sd"),
-        "kg m-2",
-        10.0,
-        lambda liquid, snow: np.maximum(-liquid, liquid - 1000.0 * snow),
-    ),
-    RangeCheck(
-        "ssr within 0 and the incoming",
-        ("ssr", "met_swdown"),
-        "W m-2",
-        1000.0,
-        lambda net, down: np.maximum(-net, net - down),
-    ),
+    *(_between(f"swvl{layer}", "clim_theta_sat", "porosity", 1.0) for layer in (1, 2, 3, 4)),
+    _between("slw", "sd", "the snow's mass", 10.0, 1000.0),
+    _between("ssr", "met_swdown", "the incoming", 1000.0),
 )
 _COVERED = {check.needs[0] for check in _BETWEEN_VARIABLES}
 
 CHECKS: tuple[RangeCheck, ...] = (
     *_BETWEEN_VARIABLES,
     RangeCheck("d2m not above t2m", ("d2m", "t2m"), "K", 100.0, lambda dew, air: dew - air),
-    *_by_catalogue(
-        entry for entry in CATALOGUE.values() if entry.kind in ("state", "diagnostic") and entry.name not in _COVERED
+    *(
+        _of_catalogue(entry)
+        for entry in CATALOGUE.values()
+        if entry.kind in ("state", "diagnostic")
+        and entry.name not in _COVERED
+        and any(map(math.isfinite, entry.valid_range))
     ),
 )
 

@@ -17,13 +17,12 @@ from typing import Any
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.emulator.emulator import Emulator, Precision
 from ailand_gt4py.evaluation.columns import VerificationColumns
 from ailand_gt4py.weights.model import Model, Variable
 
 SECONDS_PER_DAY = 86_400.0
-
-Keep = Callable[[int, np.ndarray, np.ndarray], None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,19 +39,18 @@ class Cost:
     cpu_seconds: float
     wall_seconds: float
 
-    def _microseconds(self, seconds: float) -> float:
-        done = self.columns * self.steps
-        return 1e6 * seconds / done if done else float("nan")
-
     @property
     def cpu_microseconds(self) -> float:
         """CPU time for a column and a step, microseconds; NaN where no step was timed."""
-        return self._microseconds(self.cpu_seconds)
+        return self._per_step(self.cpu_seconds)
 
     @property
     def wall_microseconds(self) -> float:
         """Elapsed time for a column and a step, microseconds; NaN where no step was timed."""
-        return self._microseconds(self.wall_seconds)
+        return self._per_step(self.wall_seconds)
+
+    def _per_step(self, seconds: float) -> float:
+        return 1e6 * seconds / (self.columns * self.steps) if self.steps else float("nan")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,50 +59,34 @@ class LeadRuns:
 
     Attributes:
         starts: (n_starts,) labels. leads: (n_leads,) steps, ascending.
-        results: (n_leads, n_starts, n_columns, n_outputs) states, then diagnostics, of the emulator's type.
-        cost: of the steps.
+        results: (n_leads, n_starts, n_columns, n_outputs) states, then diagnostics.
     """
 
-    starts: np.ndarray
-    leads: np.ndarray
-    results: np.ndarray
+    starts: Values
+    leads: Values
+    results: Values
     cost: Cost
-
-    def of(self, lead: int, output: int) -> np.ndarray:
-        """(n_starts, n_columns) float64 of an output after ``lead`` steps."""
-        return self.results[int(np.searchsorted(self.leads, lead)), :, :, output].astype(np.float64)
 
 
 @dataclasses.dataclass(frozen=True)
 class FreeRun:
-    """One run of all columns from the first label to the last, never corrected.
+    """One run of all columns from the first label to the last, never corrected: (n_steps, n_columns, n_outputs)."""
 
-    Attributes:
-        results: (n_steps, n_columns, n_outputs) states, then diagnostics, of the emulator's type.
-        cost: of the steps.
-    """
-
-    results: np.ndarray
+    results: Values
     cost: Cost
 
-    def labels(self, variable: Variable) -> np.ndarray:
+    def labels(self, variable: Variable) -> Values:
         """(n_steps,) labels with which a variable's results are compared."""
         return np.arange(1, len(self.results) + 1) + label_offset(variable)
 
 
 @dataclasses.dataclass(frozen=True)
 class Runs:
-    """A model's runs on the columns of a file.
-
-    Attributes:
-        model, columns: with the same variables.
-        leads: steps asked for; ``from_starts`` has them and may have more.
-        from_starts, free: both kinds of runs.
-    """
+    """A model's runs on the columns of a file; ``from_starts`` has all leads asked for, in steps, and may have more."""
 
     model: Model
     columns: VerificationColumns
-    leads: np.ndarray
+    leads: Values
     from_starts: LeadRuns
     free: FreeRun
 
@@ -118,7 +100,7 @@ def label_offset(variable: Variable) -> int:
     return -1 if variable.time_meaning == "window mean" else 0
 
 
-def start_labels(n_times: int, longest: int, count: int) -> np.ndarray:
+def start_labels(n_times: int, longest: int, count: int) -> Values:
     """Labels of the starts, evenly spread and shifted through the times of day.
 
     The first label is left out: persistence of a "window mean" needs the previous window.
@@ -134,7 +116,7 @@ def start_labels(n_times: int, longest: int, count: int) -> np.ndarray:
     return np.unique(np.linspace(1, last, count).round().astype(np.int64))
 
 
-def lead_steps(model: Model, leads_days: Sequence[float]) -> np.ndarray:
+def lead_steps(model: Model, leads_days: Sequence[float]) -> Values:
     """Leads in steps.
 
     Raises:
@@ -153,75 +135,45 @@ def lead_steps(model: Model, leads_days: Sequence[float]) -> np.ndarray:
 def run_from_starts(
     model: Model,
     columns: VerificationColumns,
-    leads: np.ndarray,
+    leads: Values,
     n_starts: int,
     backend: Any = "dace_cpu",
     precision: Precision = "float32",
 ) -> LeadRuns:
-    """Run all columns from many starts at once.
-
-    Args:
-        model, columns: with the same variables.
-        leads: steps after which results are kept, ascending, as of `lead_steps`.
-        n_starts: number of starts, spread over the period.
-        backend, precision: of the emulator.
-
-    Raises:
-        InputError: the period is shorter than the longest lead.
-    """
+    """Run all columns from many starts, spread over the period, at once; leads as of `lead_steps`."""
     starts = start_labels(columns.n_times, int(leads[-1]), n_starts)
-    emulator = Emulator(model, columns.n_columns * starts.size, backend=backend, precision=precision)
+    n_columns = columns.n_columns * starts.size
+    emulator = Emulator(model, n_columns, backend=backend, precision=precision)
+
+    def forcing(step: int) -> Values:
+        return columns.forcing[starts + step].reshape(n_columns, -1)
+
     static = np.tile(columns.static, (starts.size, 1))
-    n_state, n_outputs = len(model.state), len(model.state) + len(model.diagnostics)
-    results = np.empty((len(leads), starts.size, columns.n_columns, n_outputs), dtype=columns.state.dtype)
-    positions = {int(lead): position for position, lead in enumerate(leads)}
-
-    def forcing(step: int) -> np.ndarray:
-        return columns.forcing[starts + step].reshape(len(static), -1)
-
-    def keep(step: int, state: np.ndarray, diagnostics: np.ndarray) -> None:
-        position = positions.get(step + 1)
-        if position is not None:
-            flat = results[position].reshape(len(static), n_outputs)
-            flat[:, :n_state], flat[:, n_state:] = state, diagnostics
-
-    first = columns.state[starts].reshape(len(static), -1)
-    cost = _run(emulator, static, forcing, first, int(leads[-1]), keep)
-    return LeadRuns(starts, leads, results, cost)
+    results, cost = _run(emulator, static, forcing, columns.state[starts].reshape(n_columns, -1), leads)
+    return LeadRuns(starts, leads, results.reshape(len(leads), starts.size, columns.n_columns, -1), cost)
 
 
 def run_free(
     model: Model, columns: VerificationColumns, backend: Any = "dace_cpu", precision: Precision = "float32"
 ) -> FreeRun:
     """Run all columns from the first label to the last."""
-    n_steps, n_state = columns.n_times - 1, len(model.state)
     emulator = Emulator(model, columns.n_columns, backend=backend, precision=precision)
-    results = np.empty((n_steps, columns.n_columns, n_state + len(model.diagnostics)), dtype=columns.state.dtype)
-
-    def keep(step: int, state: np.ndarray, diagnostics: np.ndarray) -> None:
-        results[step, :, :n_state], results[step, :, n_state:] = state, diagnostics
-
-    cost = _run(emulator, columns.static, lambda step: columns.forcing[step], columns.state[0], n_steps, keep)
-    return FreeRun(results, cost)
+    steps = np.arange(1, columns.n_times)
+    return FreeRun(*_run(emulator, columns.static, lambda step: columns.forcing[step], columns.state[0], steps))
 
 
 def _run(
-    emulator: Emulator,
-    static: np.ndarray,
-    forcing: Callable[[int], np.ndarray],
-    state: np.ndarray,
-    n_steps: int,
-    keep: Keep,
-) -> Cost:
-    """Step on, handing every result to ``keep(step, new state, diagnostics)``; it must copy what it keeps.
+    emulator: Emulator, static: Values, forcing: Callable[[int], Values], state: Values, kept: Values
+) -> tuple[Values, Cost]:
+    """Results after numbers of steps, ascending, (n_kept, n_columns, n_outputs), and what the steps cost.
 
     Results go into two pairs of buffers in turn, since a result may not be written over the state it is made from.
     Only the emulator's own work is timed, not the gathering of forcing and the keeping of results.
     """
-    buffers = [
-        (emulator.allocate(len(emulator.model.state)), emulator.allocate(len(emulator.model.diagnostics)))
-        for _ in range(2)
-    ]
+    sizes, n_steps = emulator.model.sizes, int(kept[-1]) if len(kept) else 0
+    results = np.empty((len(kept), emulator.n_columns, sizes.state + sizes.diagnostics), dtype=state.dtype)
+    positions = {int(number): position for position, number in enumerate(kept)}
+    buffers = [(emulator.allocate(sizes.state), emulator.allocate(sizes.diagnostics)) for _ in range(2)]
     prepared = emulator.prepare_static(static)
     cpu = wall = 0.0
     for step in range(n_steps):
@@ -231,5 +183,6 @@ def _run(
         if step > 0:
             cpu += time.process_time() - cpu_before
             wall += time.perf_counter() - wall_before
-        keep(step, state, diagnostics)
-    return Cost(emulator.n_columns, max(0, n_steps - 1), cpu, wall)
+        if step + 1 in positions:
+            np.concatenate([state, diagnostics], axis=1, out=results[positions[step + 1]])
+    return results, Cost(emulator.n_columns, max(0, n_steps - 1), cpu, wall)

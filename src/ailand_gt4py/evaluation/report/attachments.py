@@ -30,14 +30,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, TypeVar, get_args
+from typing import Annotated, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, WrapValidator
-from pydantic_core import ErrorDetails
+from pydantic import AfterValidator, Field, FiniteFloat, StringConstraints, WrapValidator, model_validator
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.settings import Settings, dotted, read_settings
 
 TRANSFER_SCHEMA = "ailand-transfer-1"
 ALTERNATIVES_SCHEMA = "ailand-alternatives-1"
@@ -46,21 +45,17 @@ ALTERNATIVES_SCHEMA = "ailand-alternatives-1"
 def _distinct(names: list[str]) -> list[str]:
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
-        raise ValueError(f"found '{repeated[0]}' more than once, expected different names")
+        raise InputError(f"found '{repeated[0]}' more than once, expected different names")
     return names
 
 
-Text = Annotated[str, Field(pattern=r"\S")]
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Names = Annotated[list[Text], Field(min_length=1), AfterValidator(_distinct)]
 #: NaN for null.
 Number = Annotated[FiniteFloat, WrapValidator(lambda value, check: math.nan if value is None else check(value))]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class VariableUnits(_Part):
+class VariableUnits(Settings):
     """A variable that scores are of."""
 
     name: Text
@@ -73,7 +68,7 @@ class Matrix(VariableUnits):
     values: Annotated[list[Annotated[list[Number], Field(min_length=1)]], Field(min_length=1)]
 
 
-class Transfer(_Part):
+class Transfer(Settings):
     """A transfer matrix for each of some variables; ``trained_on`` and ``tested_on`` name rows and columns."""
 
     title: Text = "Transfer between regions"
@@ -83,15 +78,21 @@ class Transfer(_Part):
     variables: Annotated[list[Matrix], Field(min_length=1)]
     note: Text = ""
 
+    @model_validator(mode="after")
+    def _check_shapes(self) -> Self:
+        n_rows, n_columns = len(self.trained_on), len(self.tested_on)
+        for index, matrix in enumerate(self.variables):
+            lengths = [len(row) for row in matrix.values]
+            if lengths != [n_columns] * n_rows:
+                raise InputError(
+                    f"variables[{index}].values: found {len(lengths)} rows of lengths {sorted(set(lengths))}, "
+                    f"expected {n_rows} rows of length {n_columns}"
+                )
+        return self
 
-class Method(_Part):
-    """One alternative; NaN for values that are not known.
 
-    Attributes:
-        scores: by variable; once read, of all variables. parameters: number of trained ones.
-        microseconds: CPU time for a column and a step.
-        training_minutes: of its training.
-    """
+class Method(Settings):
+    """One alternative; NaN for values that are not known; once read, ``scores`` has all variables."""
 
     name: Text
     scores: dict[str, Number]
@@ -101,7 +102,7 @@ class Method(_Part):
     note: Text = ""
 
 
-class Alternatives(_Part):
+class Alternatives(Settings):
     """A table of alternatives, whose columns are scores of the variables."""
 
     title: Text = "Alternatives"
@@ -110,53 +111,39 @@ class Alternatives(_Part):
     methods: Annotated[list[Method], Field(min_length=1)]
     note: Text = ""
 
+    @model_validator(mode="after")
+    def _check_scores(self) -> Self:
+        known = [variable.name for variable in self.variables]
+        for index, method in enumerate(self.methods):
+            unknown = sorted(set(method.scores).difference(known))
+            if unknown:
+                raise InputError(
+                    f"methods[{index}].scores: found the unknown '{unknown[0]}', expected none but "
+                    f"{', '.join(sorted(known))}"
+                )
+            method.scores.update({name: math.nan for name in known if name not in method.scores})
+        return self
+
     def lowest(self, name: str) -> float:
         """The lowest score of a variable; NaN where no method has one."""
         scores = (method.scores[name] for method in self.methods)
         return min(filter(math.isfinite, scores), default=math.nan)
 
 
-def read_transfer(path: Path) -> Transfer:
-    """Read a transfer matrix.
+Attachment = TypeVar("Attachment", Transfer, Alternatives)
 
-    Raises:
-        InputError: the file does not follow the schema; names the position in it.
-    """
-    found = _read(path, TRANSFER_SCHEMA, Transfer)
-    n_rows, n_columns = len(found.trained_on), len(found.tested_on)
-    for index, matrix in enumerate(found.variables):
-        lengths = [len(row) for row in matrix.values]
-        if lengths != [n_columns] * n_rows:
-            raise InputError(
-                f"{path}, variables[{index}], values: found {len(lengths)} rows of lengths {sorted(set(lengths))}, "
-                f"expected {n_rows} rows of length {n_columns}"
-            )
-    return found
+
+def read_transfer(path: Path) -> Transfer:
+    """Read a transfer matrix; an InputError says where in the file it does not follow the schema."""
+    return _read(path, TRANSFER_SCHEMA, Transfer)
 
 
 def read_alternatives(path: Path) -> Alternatives:
-    """Read a table of alternatives.
-
-    Raises:
-        InputError: the file does not follow the schema; names the position in it.
-    """
-    found = _read(path, ALTERNATIVES_SCHEMA, Alternatives)
-    known = [variable.name for variable in found.variables]
-    for index, method in enumerate(found.methods):
-        unknown = sorted(set(method.scores).difference(known))
-        if unknown:
-            raise InputError(
-                f"{path}, methods[{index}], scores: found the unknown '{unknown[0]}', expected none but "
-                f"{', '.join(sorted(known))}"
-            )
-        method.scores.update({name: math.nan for name in known if name not in method.scores})
-    return found
+    """Read a table of alternatives; an InputError says where in the file it does not follow the schema."""
+    return _read(path, ALTERNATIVES_SCHEMA, Alternatives)
 
 
-PartT = TypeVar("PartT", bound=_Part)
-
-
-def _read(path: Path, schema: str, kind: type[PartT]) -> PartT:
+def _read(path: Path, schema: str, kind: type[Attachment]) -> Attachment:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -166,51 +153,4 @@ def _read(path: Path, schema: str, kind: type[PartT]) -> PartT:
     found = content.pop("schema", None) if isinstance(content, dict) else None
     if found != schema:
         raise InputError(f"{path}: found the schema {found!r}, expected '{schema}'")
-    try:
-        return kind.model_validate(content)
-    except ValidationError as error:
-        raise InputError(f"{path}{_complaint(kind, error.errors()[0])}") from error
-
-
-#: What is expected, by the beginning of the name of pydantic's errors.
-_EXPECTED = {
-    "model": "an object",
-    "dict": "an object",
-    "list": "a list with at least one entry",
-    "too_short": "a list with at least one entry",
-    "string": "a text that is not empty",
-    "float": "a finite number or null",
-    "finite": "a finite number or null",
-}
-
-
-def _complaint(kind: type[_Part], error: ErrorDetails) -> str:
-    """Where in a file what is wrong: ", variables[0], name: found 5, expected a text that is not empty"."""
-    what, keys = error["type"], list(error["loc"])
-    last = keys.pop() if what in ("missing", "extra_forbidden") else ""
-    where = "".join(f"[{key}]" if isinstance(key, int) else f", {key}" for key in keys)
-    fields = _part_at(kind, keys).model_fields
-    if what == "missing":
-        required = sorted(name for name, field in fields.items() if field.is_required())
-        return f"{where}: found no '{last}', expected the keys {', '.join(required)}"
-    if what == "extra_forbidden":
-        return f"{where}: found the unknown '{last}', expected none but {', '.join(sorted(fields))}"
-    if what == "value_error":
-        return f"{where}: {error['ctx']['error']}"
-    expected = next((text for name, text in _EXPECTED.items() if what.startswith(name)), error["msg"])
-    value = error["input"]
-    names = {dict: "an object", list: "a list" if value else "an empty list"}
-    found = next((name for type_, name in names.items() if isinstance(value, type_)), repr(value))
-    return f"{where}: found {found}, expected {expected}"
-
-
-def _part_at(kind: type[_Part], keys: Sequence[str | int]) -> type[_Part]:
-    """The innermost part of the schema that a position is in."""
-    for key in keys:
-        inner: list[object] = [kind.model_fields[key].annotation] if key in kind.model_fields else []
-        while inner:
-            if isinstance(inner[0], type) and issubclass(inner[0], _Part):
-                kind = inner[0]
-                break
-            inner = list(get_args(inner[0]))
-    return kind
+    return read_settings(kind, content, lambda at: f"{path}: {dotted(at)}")

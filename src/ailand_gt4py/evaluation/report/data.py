@@ -4,29 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
 
-import numpy as np
+from pydantic_core import to_jsonable_python
 
 from ailand_gt4py.evaluation import literature
 from ailand_gt4py.evaluation.runs import SECONDS_PER_DAY, Cost
 from ailand_gt4py.evaluation.scores.definitions import SCORES
-from ailand_gt4py.evaluation.study import NO_COMPARISON, Study, VariableStudy, summary
-
-
-def plain(value: Any) -> Any:
-    """Data classes, arrays and numbers as JSON takes them; what is not finite becomes null."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return [plain(item) for item in value]
-    if isinstance(value, (float, np.floating)):
-        return float(value) if math.isfinite(value) else None
-    if isinstance(value, np.generic):
-        return value.item()
-    return value
+from ailand_gt4py.evaluation.study import BoxComparison, Study, VariableStudy, summary
 
 
 def published_ratios(variable: VariableStudy) -> list[float] | None:
@@ -34,8 +18,8 @@ def published_ratios(variable: VariableStudy) -> list[float] | None:
 
     None for variables without a published number, or in other units.
     """
-    published = literature.AILAND_V1_RMSE.get(variable.name)
-    if published is None or variable.units != literature.UNITS[variable.name]:
+    published = literature.published_rmse(variable.name, variable.units)
+    if published is None:
         return None
     rmse = {days: SCORES["rmse"].of(sample) for days, sample in (*variable.leads, (0.0, variable.free))}
     pairs = zip(literature.PROTOCOLS, published, strict=True)
@@ -54,49 +38,44 @@ def cost_text(cost: Cost, step_seconds: float) -> str:
 
 
 def of_study(study: Study) -> dict[str, object]:
-    """All values of a study's tables."""
-    runs = study.runs
-    return {
+    """All values of a study's tables as JSON takes them; what is not finite becomes null."""
+    costs = {"free_run": study.runs.free.cost, "from_starts": study.runs.from_starts.cost}
+    numbers = ("columns", "steps", "cpu_microseconds", "wall_microseconds")
+    content = {
         "file": study.file.name,
         "period": [str(study.times[0]), str(study.times[-1])],
         "columns": len(study.locations.x),
-        "locations": {name: plain(getattr(study.locations, name)) for name in ("x", "latitude", "longitude", "in_box")},
+        "locations": {name: getattr(study.locations, name) for name in ("x", "latitude", "longitude", "in_box")},
         "step_days": study.model.step_seconds / SECONDS_PER_DAY,
         "starts_per_column": study.n_starts,
         "climatology_window_days": study.window_days,
         "variables": {variable.name: _of_variable(study, variable) for variable in study.variables},
-        "budgets": plain(study.budgets.rows),
-        "budgets_lack": {name: plain(residual.missing) for name, residual in study.budgets.run.items()},
-        "ranges": {"emulator": plain(study.run_ranges), "ecLand": plain(study.truth_ranges)},
+        "budgets": study.budgets.rows,
+        "budgets_lack": {name: residual.missing for name, residual in study.budgets.run.items()},
+        "ranges": {"emulator": study.run_ranges, "ecLand": study.truth_ranges},
         "cost": {
-            "free_run": _of_cost(runs.free.cost),
-            "from_starts": _of_cost(runs.from_starts.cost),
-            "ecland_cpu_microseconds": list(literature.ECLAND_MICROSECONDS),
+            **{name: {number: getattr(cost, number) for number in numbers} for name, cost in costs.items()},
+            "ecland_cpu_microseconds": literature.ECLAND_MICROSECONDS,
         },
     }
-
-
-def _of_cost(cost: Cost) -> dict[str, object]:
-    numbers = {"cpu_microseconds": cost.cpu_microseconds, "wall_microseconds": cost.wall_microseconds}
-    return {"columns": cost.columns, "steps": cost.steps, **plain(numbers)}
+    return to_jsonable_python(content, inf_nan_mode="null", fallback=lambda value: value.tolist())
 
 
 def _of_variable(study: Study, variable: VariableStudy) -> dict[str, object]:
     box, inside = study.boxes.get(variable.name), study.locations.in_box
-    names = {"ratio": "ratio", "interval": "interval", "snow_regimes_alike": "alike", "of_climatology": "climatology"}
     return {
         "units": variable.units,
         "state": variable.is_state,
-        "curve": plain(variable.curve),
-        "leads": [{"days": days, **plain(summary(sample))} for days, sample in variable.leads],
-        "free_run": {**plain(variable.free_run), **plain(summary(variable.free))},
+        "curve": variable.curve,
+        "leads": [{"days": days, **summary(sample)} for days, sample in variable.leads],
+        "free_run": {**dataclasses.asdict(variable.free_run), **summary(variable.free)},
         "groups": {
-            one.name: {name: plain(summary(variable.free[one.members(name)])) for name in one.classes}
+            one.name: {name: summary(variable.free[one.members(name)]) for name in one.classes}
             for one in study.locations.groupings
         },
-        "column_rmse": plain(variable.by_column("rmse")),
-        "held_out_box": None if box is None else plain(summary(variable.free[inside])),
-        "outside_the_box": None if box is None else plain(summary(variable.free[~inside])),
-        "box_over_outside": {key: plain(getattr(box or NO_COMPARISON, name)) for key, name in names.items()},
-        "ratio_to_published_ailand_v1": plain(published_ratios(variable)),
+        "column_rmse": variable.by_column("rmse"),
+        "held_out_box": None if box is None else summary(variable.free[inside]),
+        "outside_the_box": None if box is None else summary(variable.free[~inside]),
+        "box_over_outside": box or BoxComparison(),
+        "ratio_to_published_ailand_v1": published_ratios(variable),
     }

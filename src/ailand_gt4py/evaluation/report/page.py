@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import statistics
 
 import jinja2
 from markupsafe import Markup
@@ -36,9 +37,7 @@ def html_report(
     """The report as HTML.
 
     Args:
-        study: what is shown.
         at: latitude and longitude of the time series; None: the most typical column.
-        transfer, alternatives: results of other studies to show.
     """
     templates = environment()
     templates.globals |= {"study": study, "at": at, "transfer": transfer, "alternatives": alternatives}
@@ -68,19 +67,13 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    published = data.published_ratios
-    found.filters |= {
-        "data_uri": data_uri,
-        "cost_text": data.cost_text,
-        "published_ratios": published,
-        "score": score_text,
-    }
-    found.filters |= {"number": number, "span": span, "thousands": thousands, "shade_colour": shade_colour}
-    found.filters |= {"interval": lambda sample: rmse_interval(sample.pairs.mean_square), "lead_title": "{:g} d".format}
-    found.tests["published_ratios"] = lambda variable: published(variable) is not None
-    counter = itertools.count(1)
+    own = (data_uri, data.cost_text, data.published_ratios, number, span, thousands, shade_colour)
+    found.filters |= {function.__name__: function for function in own}
+    found.filters |= {"score": score_text, "lead_title": "{:g} d".format}
+    found.filters["interval"] = lambda sample: rmse_interval(sample.pairs.mean_square)
+    found.tests["published_ratios"] = lambda variable: data.published_ratios(variable) is not None
     found.globals |= {"SCORES": SCORES, "literature": literature, "space": space, "time": time, "nan": math.nan}
-    found.globals["next_number"] = lambda: next(counter)
+    found.globals["next_number"] = itertools.count(1).__next__
     return found
 
 
@@ -130,16 +123,16 @@ def headline(study: Study) -> list[tuple[str, str]]:
     beats = [all(score.verdict != "no" for score in variable.asked) for variable in study.variables]
     wrong, checked = (sum(getattr(count, name) for count in study.run_ranges) for name in ("violations", "n"))
     low, high = literature.ecland_microseconds(study.model.step_seconds)
-    own = study.runs.from_starts.cost.cpu_microseconds
+    own = number(study.runs.from_starts.cost.cpu_microseconds)
     better = "variables below persistence and climatology of the other years at all leads"
     entries = [
         (f"{sum(beats)} of {len(beats)}", better),
         (f"{wrong}", f"of {thousands(checked)} checked values outside the physical range"),
-        (f"{number(own)} µs", f"CPU per column and step; ecLand {low:.0f} to {high:.0f} µs"),
+        (f"{own} µs", f"CPU per column and step; ecLand {low:.0f} to {high:.0f} µs"),
     ]
     ratios = [found[2] for variable in study.variables if (found := data.published_ratios(variable))]
     if ratios:
-        ratio = math.exp(sum(map(math.log, ratios)) / len(ratios)) if min(ratios) > 0.0 else math.nan
+        ratio = statistics.geometric_mean(ratios) if min(ratios) > 0.0 else math.nan
         text = "aiLand v1's published RMSE in the free run (geometric mean, other data)"
         entries.append((f"{number(ratio, 2)} ×", text))
     return entries

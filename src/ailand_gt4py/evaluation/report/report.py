@@ -23,46 +23,38 @@ NOTE = (
     "climatology of all years (yes), or only that of the other years, or neither (no)."
 )
 
+Rows = list[list[str]]
 
-def _lead_rows(scores: Sequence[LeadScore]) -> list[list[str]]:
-    """Titles, then a row for each variable and lead."""
-    rows = [
-        ["variable", "units", "lead (d)", "RMSE", "bias", "persistence", "climatology", "clim. other years", "better"]
-    ]
-    for score in scores:
+
+def _tables(leads: Sequence[LeadScore], free_run: Sequence[FreeRunScore]) -> tuple[Rows, Rows]:
+    """Titles, then a row for each variable and lead; likewise for each variable in the free run."""
+    baselines = ["climatology", "clim. other years"]
+    by_lead = [["variable", "units", "lead (d)", "RMSE", "bias", "persistence", *baselines, "better"]]
+    for score in leads:
         numbers = (score.rmse, score.bias, score.persistence, score.climatology, score.climatology_other_years)
-        rows.append([score.variable, score.units, f"{score.lead_days:g}", *map(_text, numbers), score.verdict])
-    return rows
-
-
-def _free_run_rows(scores: Sequence[FreeRunScore]) -> list[list[str]]:
-    """Titles, then a row for each variable."""
-    header = ["variable", "units", "RMSE", "bias", "climatology", "clim. other years", "RMSE by year", "range"]
-    rows = [[*header, "range of the truth"]]
-    for score in scores:
-        numbers = (score.rmse, score.bias, score.climatology, score.climatology_other_years)
-        cells = [*map(_text, numbers), " ".join(map(_text, score.rmse_by_year))]
-        cells += [f"{_text(score.lowest)} to {_text(score.highest)}"]
-        cells += [f"{_text(score.truth_lowest)} to {_text(score.truth_highest)}"]
-        rows.append([score.variable, score.units, *cells])
-    return rows
+        by_lead.append([score.variable, score.units, f"{score.lead_days:g}", *map(_text, numbers), score.verdict])
+    free = [["variable", "units", "RMSE", "bias", *baselines, "RMSE by year", "range", "range of the truth"]]
+    for one in free_run:
+        skill = (one.rmse, one.bias, one.climatology, one.climatology_other_years)
+        cells = [*map(_text, skill), " ".join(map(_text, one.rmse_by_year))]
+        ranges = ((one.lowest, one.highest), (one.truth_lowest, one.truth_highest))
+        free.append([one.variable, one.units, *cells, *(f"{_text(low)} to {_text(high)}" for low, high in ranges)])
+    return by_lead, free
 
 
 def _text(number: float) -> str:
     return f"{number:.4g}"
 
 
-def as_markdown(rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
+def _markdown(rows: Rows) -> str:
+    titles, *others = ("| " + " | ".join(row) + " |" for row in rows)
+    return "\n".join([titles, "|" + "---|" * len(rows[0]), *others])
 
 
 def text_report(leads: Sequence[LeadScore], free_run: Sequence[FreeRunScore]) -> str:
     """Both tables for a terminal."""
-    (titles, *rows), (free_titles, *free_rows) = _lead_rows(leads), _free_run_rows(free_run)
-    lines = ["Skill by lead time", *aligned(titles, rows, left=2), "", "Free run through the whole period"]
-    return "\n".join([*lines, *aligned(free_titles, free_rows, left=2), "", NOTE])
+    by_lead, free = (aligned(rows[0], rows[1:], left=2) for rows in _tables(leads, free_run))
+    return "\n".join(["Skill by lead time", *by_lead, "", "Free run through the whole period", *free, "", NOTE])
 
 
 def file_report(
@@ -71,24 +63,21 @@ def file_report(
     """The content of a report file: Markdown and JSON hold both tables, CSV the one by lead time.
 
     Args:
-        suffix: one of `SUFFIXES`.
-        leads, free_run: scores.
         more: for JSON: all numbers of a report with figures that is made as well, kept as ``report``.
 
     Raises:
         InputError: a suffix that is none of `SUFFIXES`.
     """
     if suffix == ".md":
-        tables = (as_markdown(_lead_rows(leads)), as_markdown(_free_run_rows(free_run)))
-        return f"## Skill by lead time\n\n{tables[0]}\n\n## Free run\n\n{tables[1]}\n\n{NOTE}\n"
+        by_lead, free = map(_markdown, _tables(leads, free_run))
+        return f"## Skill by lead time\n\n{by_lead}\n\n## Free run\n\n{free}\n\n{NOTE}\n"
     if suffix == ".json":
-        content: dict[str, object] = {
-            "lead_time": [dataclasses.asdict(score) for score in leads],
-            "free_run": [dataclasses.asdict(score) for score in free_run],
+        content = {
+            "lead_time": list(map(dataclasses.asdict, leads)),
+            "free_run": list(map(dataclasses.asdict, free_run)),
             "note": NOTE,
+            **({} if more is None else {"report": more}),
         }
-        if more is not None:
-            content["report"] = more
         return json.dumps(content, indent=1) + "\n"
     if suffix == ".csv":
         stream = io.StringIO()

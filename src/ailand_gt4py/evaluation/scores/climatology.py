@@ -57,40 +57,30 @@ def day_of_year_climatology(
             result[rows] = day_of_year_climatology(values[rows], times[rows], window_days, leave_year_out)
         return result
     days, years = day_of_year(times), calendar_year(times)
-    present = np.unique(years)
+    present, position = np.unique(years, return_inverse=True)
     if leave_year_out and present.size < MINIMUM_YEARS:
         raise InputError(
             f"climatology without the verified year: {present.size} year found, expected at least {MINIMUM_YEARS}"
         )
     flat = np.asarray(values, dtype=np.float64).reshape(len(days), -1)
-    sums = np.zeros((present.size, DAYS, flat.shape[1]))
-    counts = np.zeros((present.size, DAYS))
-    position = np.searchsorted(present, years)
+    sums, counts = np.zeros((present.size, DAYS, flat.shape[1])), np.zeros((present.size, DAYS, 1))
     np.add.at(sums, (position, days), flat)
     np.add.at(counts, (position, days), 1.0)
     result = np.empty_like(flat)
     for index in range(present.size if leave_year_out else 1):
-        used = np.ones(present.size, dtype=bool)
-        verified = np.ones(len(days), dtype=bool)
-        if leave_year_out:
-            used[index] = False
-            verified = position == index
-        total = _running_sum(sums[used].sum(axis=0), window_days)
-        count = _running_sum(counts[used].sum(axis=0)[:, None], window_days)
+        used = np.arange(present.size) != index if leave_year_out else slice(None)
+        verified = position == index if leave_year_out else slice(None)
+        total, count = (_running_sum(parts[used].sum(axis=0), window_days) for parts in (sums, counts))
         with np.errstate(invalid="ignore", divide="ignore"):
             result[verified] = (total / count)[days[verified]]
     return result.reshape(np.shape(values))
 
 
 def other_years_climatology(values: Values, times: Values, window_days: int = 31) -> Values:
-    """Climatology of each label from the other calendar years, at the same time of day.
-
-    Args:
-        values: (n_times, n_columns); a column with a NaN has no climatology. times: (n_times,) datetime64.
-        window_days: as for `day_of_year_climatology`.
+    """Climatology of each label from the other calendar years, at the same time of day, of (n_times, n_columns).
 
     Returns:
-        (n_times, n_columns) float64, NaN where no other year has the day.
+        (n_times, n_columns) float64, NaN where no other year has the day, and for a column with a NaN.
     """
     result = np.full(values.shape, np.nan)
     complete = np.isfinite(values).all(axis=0)

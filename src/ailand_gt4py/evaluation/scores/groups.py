@@ -28,13 +28,7 @@ DAYS_PER_YEAR = 365.25
 
 @dataclasses.dataclass(frozen=True)
 class Grouping:
-    """A division of the columns into classes.
-
-    Attributes:
-        name: of the grouping, as shown.
-        labels: (n_columns,) the class of each column.
-        classes: in the order in which they are shown.
-    """
+    """A division of the columns into classes, in the order in which they are shown; labels: (n_columns,)."""
 
     name: str
     labels: Values
@@ -52,14 +46,17 @@ class ColumnLocations:
     Attributes:
         x: (n_columns,) labels of the columns. latitude, longitude: degrees, longitude from -180 to 180.
         groupings: those that the file has the variables for.
-        in_box: (n_columns,) whether a column is in the held-out box.
     """
 
     x: Values
     latitude: Values
     longitude: Values
     groupings: tuple[Grouping, ...]
-    in_box: Values
+
+    @property
+    def in_box(self) -> Values:
+        """(n_columns,) whether a column is in the held-out box."""
+        return inside_box(self.latitude, self.longitude)
 
     @property
     def outside(self) -> Values:
@@ -75,29 +72,20 @@ def snow_regime(snow_cover: Values, times: Values) -> Grouping:
     """Classes by the mean number of days a year with more than half of the ground under snow.
 
     Args:
-        snow_cover: (n_times, n_columns) of the truth, 0 to 1.
-        times: (n_times,) datetime64, evenly spaced.
-
-    Returns:
-        "no snow" for columns never covered, otherwise below 30, 30 to 120 and above 120 days.
+        snow_cover: (n_times, n_columns) of the truth, 0 to 1. times: (n_times,) datetime64, evenly spaced.
     """
     if len(times) < 1:
         raise InputError("snow regime: found no times, expected at least 1")
     days = (snow_cover > SNOW_COVERED).mean(axis=0) * DAYS_PER_YEAR
-    position = np.where(days == 0.0, 0, 1 + np.digitize(days, SNOW_EDGES))
-    labels = np.array(SNOW_CLASSES)[position]
+    labels = np.array(SNOW_CLASSES)[np.where(days == 0.0, 0, 1 + np.digitize(days, SNOW_EDGES))]
     return Grouping(SNOW_REGIME, labels, tuple(name for name in SNOW_CLASSES if (labels == name).any()))
 
 
 def soil_types(numbers: Values) -> Grouping:
     """Classes by ecLand's soil texture type, (n_columns,) integers 1 to 7."""
-    labels = np.array([_soil_name(int(number)) for number in np.rint(numbers)])
-    known = [_soil_name(number) for number in sorted({int(number) for number in np.rint(numbers)})]
-    return Grouping("soil type", labels, tuple(known))
-
-
-def _soil_name(number: int) -> str:
-    return f"{number} {SOILS[number].name}" if number in SOILS else str(number)
+    types = np.rint(numbers).astype(int)
+    names = {number: f"{number} {SOILS[number].name}" if number in SOILS else str(number) for number in sorted(types)}
+    return Grouping("soil type", np.array([names[number] for number in types]), tuple(names.values()))
 
 
 def texts(name: str, labels: Values) -> Grouping:
@@ -124,12 +112,8 @@ def read_locations(path: str | Path) -> ColumnLocations:
         latitude, longitude = _fixed(file, "lat"), _fixed(file, "lon")
         if latitude is None or longitude is None:
             raise InputError(f"{path}: variable 'lat' or 'lon' is missing; expected both over the columns")
-        longitude = (longitude + 180.0) % 360.0 - 180.0
-        groupings = []
-        for name in ("region", "climate"):
-            labels = file.texts(name)
-            if labels is not None:
-                groupings.append(texts(name, labels))
+        named = {name: file.texts(name) for name in ("region", "climate")}
+        groupings = [texts(name, labels) for name, labels in named.items() if labels is not None]
         soil = _fixed(file, "clim_sotype")
         if soil is not None and np.isfinite(soil).all():
             groupings.append(soil_types(soil))
@@ -138,7 +122,7 @@ def read_locations(path: str | Path) -> ColumnLocations:
             straight = file.conversion(own_name, "snowc", "1")
             cover = straight.apply(file.read(own_name).astype(np.float64))
             groupings.append(snow_regime(cover, read_times(file)))
-        return ColumnLocations(file.labels(), latitude, longitude, tuple(groupings), inside_box(latitude, longitude))
+        return ColumnLocations(file.labels(), latitude, (longitude + 180.0) % 360.0 - 180.0, tuple(groupings))
 
 
 def _fixed(file: ColumnFile, name: str) -> Values | None:
@@ -146,7 +130,7 @@ def _fixed(file: ColumnFile, name: str) -> Values | None:
     own_name = file.find(name)
     if own_name is None:
         return None
-    values = file.read(own_name, slice(0, 1)) if file.is_timed(own_name) else file.read(own_name)
+    values = file.read(own_name, slice(0, 1))
     straight = file.conversion(own_name, name, CATALOGUE[name].units)
     result: Values = straight.apply(values.reshape(-1).astype(np.float64))
     return result

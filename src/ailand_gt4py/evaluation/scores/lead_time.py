@@ -13,7 +13,7 @@ import numpy as np
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.emulator.emulator import Precision
 from ailand_gt4py.evaluation.columns import VerificationColumns
-from ailand_gt4py.evaluation.runs import SECONDS_PER_DAY, FreeRun, LeadRuns, label_offset, run_free
+from ailand_gt4py.evaluation.runs import SECONDS_PER_DAY, LeadRuns, Runs, label_offset, run_free
 from ailand_gt4py.evaluation.scores.climatology import day_of_year_climatology, other_years_climatology
 from ailand_gt4py.evaluation.scores.definitions import SCORES
 from ailand_gt4py.evaluation.scores.moments import Sample, rmse
@@ -77,92 +77,96 @@ class FreeRunScore:
 
 
 @dataclasses.dataclass(frozen=True)
-class Truth:
-    """What a variable's results are compared with.
+class VariableStudy:
+    """All scores of one variable, a state or a diagnostic.
 
     Attributes:
-        variable: whose values these are. output: its position among states and diagnostics.
-        values: (n_times, n_columns) float64 by label.
-        all_years, other_years: (n_times, n_columns) day-of-year climatologies with a daily cycle: of all years, and of
-            all but the label's own (NaN where the file has one year).
+        curve: scores by lead, of the leads asked for and those that runs were kept at beside.
+        leads: (days, sample) at the leads asked for. free: sample of the free run.
+        run, truth: (n_steps, n_columns) of the free run and the truth at the same labels.
     """
 
     variable: Variable
-    output: int
-    values: Values
-    all_years: Values
-    other_years: Values
+    is_state: bool
+    curve: tuple[LeadScore, ...]
+    leads: tuple[tuple[float, Sample], ...]
+    free_run: FreeRunScore
+    free: Sample
+    run: Values
+    truth: Values
+
+    @property
+    def name(self) -> str:
+        return self.variable.name
+
+    @property
+    def units(self) -> str:
+        return self.variable.units
+
+    @property
+    def samples(self) -> list[Sample]:
+        """At the leads asked for, then of the free run."""
+        return [*(sample for _, sample in self.leads), self.free]
+
+    @property
+    def asked(self) -> list[LeadScore]:
+        """Scores at the leads asked for."""
+        days = {days for days, _ in self.leads}
+        return [score for score in self.curve if score.lead_days in days]
+
+    def by_column(self, name: str) -> Values:
+        """(n_columns,) a score of the free run, NaN where a column has none."""
+        return SCORES[name].formula(self.free)
 
 
-def truth_of(model: Model, columns: VerificationColumns, output: int, window_days: int) -> Truth:
-    """The truth of a state or diagnostic with its climatologies.
-
-    Args:
-        model, columns: with the same variables.
-        output: position among states and diagnostics.
-        window_days: running mean of the climatologies.
-
-    Raises:
-        InputError: a window that is not odd or not in 1..365.
-    """
-    values = columns.output(output).astype(np.float64)
-    all_years = day_of_year_climatology(values, columns.times, window_days, by_time_of_day=True)
-    other_years = other_years_climatology(values, columns.times, window_days)
-    return Truth((*model.state, *model.diagnostics)[output], output, values, all_years, other_years)
+def variable_studies(runs: Runs, window_days: int) -> tuple[VariableStudy, ...]:
+    """Scores of all variables, states, then diagnostics; climatologies are running means over so many days."""
+    return tuple(_variable_study(runs, output, window_days) for output in range(runs.free.results.shape[-1]))
 
 
-def lead_sample(truth: Truth, runs: LeadRuns, lead: int) -> Sample:
-    """One variable after so many steps from all starts."""
-    first = runs.starts + label_offset(truth.variable)
-    verified = first + lead
-    return Sample.of(
-        runs.of(lead, truth.output),
-        truth.values[verified],
-        truth.other_years[verified],
-        persistence=truth.values[first],
-        climatology=truth.all_years[verified],
-        climatology_other_years=truth.other_years[verified],
+def _variable_study(runs: Runs, output: int, window_days: int) -> VariableStudy:
+    model, times, starts, free = runs.model, runs.columns.times, runs.from_starts, runs.free
+    variable = (*model.state, *model.diagnostics)[output]
+    truth = runs.columns.output(output).astype(np.float64)
+    all_years = day_of_year_climatology(truth, times, window_days, by_time_of_day=True)
+    other_years = other_years_climatology(truth, times, window_days)
+
+    def sample(results: Values, labels: Values, **persistence: Values) -> Sample:
+        usual = {"climatology": all_years[labels], "climatology_other_years": other_years[labels]}
+        return Sample.of(results, truth[labels], other_years[labels], **persistence, **usual)
+
+    first = starts.starts + label_offset(variable)
+    samples = {
+        runs.days(lead): sample(results[..., output].astype(np.float64), first + lead, persistence=truth[first])
+        for lead, results in zip(starts.leads, starts.results, strict=True)
+    }
+    labels, run = free.labels(variable), free.results[..., output].astype(np.float64)
+    of_run, per_year = sample(run, labels), round(365 * SECONDS_PER_DAY / model.step_seconds)
+    years = np.split(run - truth[labels], np.arange(1, max(1, len(run) // per_year)) * per_year)
+    extremes = {"lowest": run.min(), "highest": run.max(), "truth_lowest": truth.min(), "truth_highest": truth.max()}
+    return VariableStudy(
+        variable=variable,
+        is_state=output < len(model.state),
+        curve=tuple(
+            LeadScore(variable.name, variable.units, days, **_skill(one, "persistence"))
+            for days, one in samples.items()
+        ),
+        leads=tuple((days, samples[days]) for days in map(runs.days, runs.leads)),
+        free_run=FreeRunScore(
+            variable=variable.name,
+            units=variable.units,
+            **_skill(of_run),
+            rmse_by_year=tuple(float(rmse(error)) for error in years),
+            **{name: float(value) for name, value in extremes.items()},
+        ),
+        free=of_run,
+        run=free.results[..., output],
+        truth=runs.columns.output(output)[labels],
     )
 
 
-def lead_score(variable: Variable, sample: Sample, lead_days: float) -> LeadScore:
-    """Scores of one variable at one lead."""
-    persistence = sample.baseline("persistence")
-    return LeadScore(variable.name, variable.units, lead_days, **_skill(sample), persistence=persistence)
-
-
-def free_run_sample(truth: Truth, run: FreeRun) -> Sample:
-    """One variable in the free run."""
-    labels = run.labels(truth.variable)
-    return Sample.of(
-        run.results[..., truth.output].astype(np.float64),
-        truth.values[labels],
-        truth.other_years[labels],
-        climatology=truth.all_years[labels],
-        climatology_other_years=truth.other_years[labels],
-    )
-
-
-def free_run_score(truth: Truth, sample: Sample, run: FreeRun, step_seconds: float) -> FreeRunScore:
-    """Scores of one variable in the free run."""
-    per_year = round(365 * SECONDS_PER_DAY / step_seconds)
-    years = np.arange(1, max(1, len(run.results) // per_year)) * per_year
-    values = run.results[..., truth.output].astype(np.float64)
-    error = values - truth.values[run.labels(truth.variable)]
-    return FreeRunScore(
-        variable=truth.variable.name,
-        units=truth.variable.units,
-        **_skill(sample),
-        rmse_by_year=tuple(float(rmse(part)) for part in np.split(error, years)),
-        lowest=float(values.min()),
-        highest=float(values.max()),
-        truth_lowest=float(truth.values.min()),
-        truth_highest=float(truth.values.max()),
-    )
-
-
-def _skill(sample: Sample) -> dict[str, float]:
-    baselines = {name: sample.baseline(name) for name in ("climatology", "climatology_other_years")}
+def _skill(sample: Sample, *more: str) -> dict[str, float]:
+    baselines = {name: sample.baseline(name) for name in ("climatology", "climatology_other_years", *more)}
     return {name: SCORES[name].of(sample) for name in ("rmse", "bias")} | baselines
 
 
@@ -174,6 +178,6 @@ def free_run_scores(
     precision: Precision = "float32",
 ) -> list[FreeRunScore]:
     """Scores of one run of all columns from the first label to the last, never corrected; states, then diagnostics."""
-    run = run_free(model, columns, backend, precision)
-    truths = (truth_of(model, columns, output, window_days) for output in range(run.results.shape[-1]))
-    return [free_run_score(truth, free_run_sample(truth, run), run, model.step_seconds) for truth in truths]
+    free, none = run_free(model, columns, backend, precision), np.arange(0)
+    runs = Runs(model, columns, none, LeadRuns(none, none, free.results[:0], free.cost), free)
+    return [variable.free_run for variable in variable_studies(runs, window_days)]

@@ -7,7 +7,7 @@ one formula whether it is of a column, of a group, of a lead time or of a run th
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Self
 
 import numpy as np
@@ -17,14 +17,10 @@ from ailand_gt4py.core.types import Values
 
 
 def rmse(error: Values, axis: int | tuple[int, ...] | None = None, where: Values | None = None) -> Values:
-    """Root of the mean squared error, in double precision.
+    """Root of the mean squared error, in double precision; NaN where nothing counts.
 
     Args:
-        error: in any unit, which is that of the result. axis: to take the mean over; None: all.
-        where: booleans, broadcast against the error, of what counts; None: all of it.
-
-    Returns:
-        the axes that are left; NaN where nothing counts.
+        axis: to take the mean over; None: all. where: booleans, broadcast against the error, of what counts; None: all.
     """
     squares = np.square(np.asarray(error, dtype=np.float64))
     counts = np.broadcast_to(True if where is None else where, squares.shape)
@@ -49,11 +45,7 @@ class Moments:
 
     @classmethod
     def of(cls, run: Values, truth: Values) -> Self:
-        """Moments by column of (n_samples, n_columns) each; pairs with a NaN are left out.
-
-        Raises:
-            InputError: the shapes differ.
-        """
+        """Moments by column of (n_samples, n_columns) each; pairs with a NaN are left out."""
         if run.shape != truth.shape:
             raise InputError(f"scores: run has the shape {run.shape}, expected the reference's {truth.shape}")
         pairs = np.stack([run, truth], dtype=np.float64)
@@ -104,7 +96,6 @@ class Sample:
     """A run and the truth, by column: what every score takes.
 
     Attributes:
-        pairs: of run and truth.
         anomalies: of both less the climatology, where there is one.
         baselines: of what a run has to beat and the truth, by name, for the pairs of the run.
     """
@@ -115,14 +106,9 @@ class Sample:
 
     @classmethod
     def of(cls, run: Values, truth: Values, climatology: Values | None = None, /, **baselines: Values) -> Self:
-        """A sample of (n_samples, n_columns) each, NaN for gaps.
+        """A sample of (n_samples, n_columns) each, NaN for gaps, with baselines that are broadcast against the truth.
 
-        Args:
-            climatology: of the truth at the same label; None: none at all.
-            baselines: broadcast against the truth.
-
-        Raises:
-            InputError: the shapes differ.
+        The climatology is of the truth at the same label; None: none at all.
         """
         pairs = Moments.of(run, truth)
         usual = np.full(truth.shape, np.nan) if climatology is None else climatology
@@ -130,15 +116,17 @@ class Sample:
         others = {name: Moments.of(np.broadcast_to(one, truth.shape), truth) for name, one in baselines.items()}
         return cls(pairs, Moments.of(run - usual, truth - usual), others)
 
+    def _each(self, change: Callable[[Moments], Moments]) -> Self:
+        baselines = {name: change(one) for name, one in self.baselines.items()}
+        return type(self)(change(self.pairs), change(self.anomalies), baselines)
+
     def __getitem__(self, columns: Values) -> Self:
         """That of some columns."""
-        baselines = {name: one[columns] for name, one in self.baselines.items()}
-        return type(self)(self.pairs[columns], self.anomalies[columns], baselines)
+        return self._each(lambda moments: moments[columns])
 
     def pooled(self) -> Self:
         """All columns together."""
-        baselines = {name: one.pooled() for name, one in self.baselines.items()}
-        return type(self)(self.pairs.pooled(), self.anomalies.pooled(), baselines)
+        return self._each(Moments.pooled)
 
     @staticmethod
     def joined(parts: Sequence[Sample]) -> Sample:

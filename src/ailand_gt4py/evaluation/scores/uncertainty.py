@@ -15,34 +15,31 @@ from ailand_gt4py.core.types import Values
 #: Samples of columns that an interval is made from, and its coverage.
 BOOTSTRAP_SAMPLES, COVERAGE = 1000, 0.95
 
+#: Of the draws: the same for all variables, so that reports can be repeated.
+SEED = 0
+
 #: Where there is no interval.
 NO_INTERVAL = (math.nan, math.nan)
 
 
-def rmse_interval(squares: Values, seed: int = 0) -> tuple[float, float]:
-    """Interval of the RMSE by drawing columns with replacement (bootstrap, Efron 1979).
+def rmse_interval(squares: Values) -> tuple[float, float]:
+    """2.5th and 97.5th percentile of the RMSE by drawing columns with replacement (bootstrap, Efron 1979).
 
-    Args:
-        seed: of the draws: the same for all variables, so that reports can be repeated.
-
-    Returns:
-        2.5th and 97.5th percentile; NaN for fewer than two columns.
+    NaN for fewer than two columns.
     """
     if squares.size < 2:
         return NO_INTERVAL
-    return _central(np.sqrt(_redrawn_means(squares, np.random.default_rng(seed))))
+    return _central(np.sqrt(_redrawn_means(squares, np.random.default_rng(SEED))))
 
 
-def ratio_interval(squares: Values, reference: Values, seed: int = 0) -> tuple[float, float]:
+def ratio_interval(squares: Values, reference: Values) -> tuple[float, float]:
     """As `rmse_interval`, of the RMSE of some columns over that of others, which may be more or fewer; both resampled.
 
-    Returns:
-        2.5th and 97.5th percentile; NaN for fewer than two columns of either, or where a draw of the reference has no
-        error at all.
+    NaN for fewer than two columns of either, or where a draw of the reference has no error at all.
     """
     if min(squares.size, reference.size) < 2:
         return NO_INTERVAL
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(SEED)
     drawn, drawn_reference = (_redrawn_means(values, generator) for values in (squares, reference))
     return _central(np.sqrt(drawn / drawn_reference)) if drawn_reference.all() else NO_INTERVAL
 
@@ -58,20 +55,17 @@ def alike_ratio(squares: Values, inside: Values, classes: Values) -> float:
     """RMSE of the columns inside over that of those outside, as if these had the same shares of classes.
 
     The direct standardisation of epidemiology (Rothman, Greenland and Lash 2008, Modern Epidemiology, chapter 4):
-    outside, each class counts as often as it is there inside. Columns of a class that is on one side only are left out.
+    outside, each class counts as often as it is there inside. Columns of a class that is on one side only are left out;
+    NaN where no class is on both sides or those outside err nowhere.
 
     Args:
         inside: (n_columns,) booleans. classes: (n_columns,) labels.
-
-    Returns:
-        the ratio; NaN where no class is on both sides or those outside err nowhere.
     """
-    shared = np.intersect1d(classes[inside], classes[~inside])
-    weights = np.array([(classes[inside] == name).sum() for name in shared], dtype=np.float64)
-    of_inside, of_outside = (
-        float(weights @ np.array([squares[side & (classes == name)].mean() for name in shared]))
-        for side in (inside, ~inside)
-    )
+    of_inside = of_outside = 0.0
+    for name in np.intersect1d(classes[inside], classes[~inside]):
+        members = classes == name
+        of_inside += float(squares[inside & members].sum())
+        of_outside += float(squares[~inside & members].mean()) * int((inside & members).sum())
     return math.sqrt(of_inside / of_outside) if of_outside > 0.0 else math.nan
 
 

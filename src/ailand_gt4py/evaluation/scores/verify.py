@@ -26,27 +26,19 @@ BLOCK_BYTES = 64 << 20
 MINIMUM_SPAN = np.timedelta64(2 * 365, "D")
 
 
-def reference_labels(path: Path, times: Values, step: np.timedelta64) -> tuple[Values, str]:
-    """Which labels of a reference to read: the run's, or all where they serve a climatology.
-
-    Args:
-        path: of the reference.
-        times, step: of the run.
-
-    Returns:
-        labels, datetime64[ns], and why there is no climatology, empty where there is one.
-
-    Raises:
-        InputError: the file or its times cannot be read.
-    """
+def _times_of(path: Path) -> Values:
     with ColumnFile(path) as file:
-        found = read_times(file)
-    if not climatology_is_possible(found, step):
-        days = float((found[-1] - found[0] + step) / np.timedelta64(1, "D"))
-        return times, f"the reference has {days:.0f} days and a climatology needs 730"
-    if (np.diff(found) != step).any() or times[0] not in found:
-        return times, "the reference's labels are not one step apart from its first to its last"
-    return found, ""
+        return read_times(file)
+
+
+def why_no_climatology(labels: Values, times: Values, step: np.timedelta64) -> str:
+    """Why a reference with these labels gives no climatology for a run's; empty where it does."""
+    if not climatology_is_possible(labels, step):
+        days = float((labels[-1] - labels[0] + step) / np.timedelta64(1, "D"))
+        return f"the reference has {days:.0f} days and a climatology needs 730"
+    if (np.diff(labels) != step).any() or times[0] not in labels:
+        return "the reference's labels are not one step apart from its first to its last"
+    return ""
 
 
 def climatology_is_possible(times: Values, step: np.timedelta64) -> bool:
@@ -54,15 +46,9 @@ def climatology_is_possible(times: Values, step: np.timedelta64) -> bool:
     return bool(times[-1] - times[0] + step >= MINIMUM_SPAN)
 
 
-def covered_times(path: Path, times: Values) -> Values:
-    """The run's labels up to the reference's last one; a reference that ends earlier than the run still serves.
-
-    Raises:
-        InputError: the file or its times cannot be read.
-    """
-    with ColumnFile(path) as file:
-        last = read_times(file)[-1]
-    covered = times[times <= last]
+def _covered(times: Values, labels: Values) -> Values:
+    """The run's labels up to the reference's last one; a reference that ends earlier than the run still serves."""
+    covered = times[times <= labels[-1]]
     # Where none is covered, opening the reference says so.
     return covered if len(covered) else times
 
@@ -70,15 +56,12 @@ def covered_times(path: Path, times: Values) -> Values:
 def check_reference(
     path: Path, variables: Sequence[Variable], times: Values, latitude: Values, longitude: Values
 ) -> list[str]:
-    """Check before a run that it can be compared with a reference.
-
-    Returns:
-        Sentences on how it is read.
+    """Check before a run that it can be compared with a reference; sentences on how that is read.
 
     Raises:
         InputError: it cannot be used.
     """
-    covered = covered_times(path, times)
+    covered = _covered(times, _times_of(path))
     with Reference(path, variables, covered, latitude=latitude, longitude=longitude) as reference:
         sentences = list(reference.history)
         if len(covered) < len(times):
@@ -90,22 +73,15 @@ def check_reference(
 
 
 def score_table(output: Path, path: Path, variables: Sequence[Variable], step: np.timedelta64) -> str:
-    """The score table of a finished run.
-
-    Args:
-        output: file of the run.
-        path: of the reference.
-        variables: those to compare; those the reference lacks are left out.
-        step: of the run.
-
-    Raises:
-        InputError: the reference cannot be used.
-    """
+    """The score table of a finished run, the file ``output``, against a reference, for those variables that it has."""
     with ColumnFile(output) as run:
-        times = covered_times(path, read_times(run))
+        found = _times_of(path)
+        times = _covered(read_times(run), found)
         if len(times) < 2:
             return f"No scores: one label is compared ({time_text(times[0])}), and the first one never counts."
-        labels, without_climatology = reference_labels(path, times, step)
+        without_climatology = why_no_climatology(found, times, step)
+        # A climatology takes all of the reference.
+        labels = times if without_climatology else found
         with Reference(path, variables, labels, latitude=run.read("lat"), longitude=run.read("lon")) as reference:
             samples = _samples(run, times, reference, not without_climatology)
         return table(samples, {variable.name: variable.units for variable in variables}, without_climatology)
@@ -132,7 +108,7 @@ def sample_of(run: Values, truth: Values, first: Values, climatology: Values) ->
     """The sample of one variable of a run.
 
     Args:
-        run, truth: (n_labels, n_columns) without the first label. first: (n_columns,) the truth there.
+        run, truth: (n_labels, n_columns) without the first label, the truth there being ``first``, (n_columns,).
         climatology: of the truth, broadcast against it; NaN for none.
     """
     usual = np.broadcast_to(climatology, truth.shape)
@@ -156,11 +132,8 @@ def read_series(
     """The reference's values through time in one column: name -> (n_labels,), for the variables that it has.
 
     NaN at labels after the reference's last one.
-
-    Raises:
-        InputError: the reference cannot be used.
     """
-    covered = covered_times(path, times)
+    covered = _covered(times, _times_of(path))
     with Reference(path, variables, covered, latitude=latitude, longitude=longitude) as reference:
         values = _read_columns(reference, slice(column, column + 1), len(latitude))[:, :, 0]
         padding = ((0, 0), (0, len(times) - len(covered)))
