@@ -5,7 +5,6 @@ A method is a `Stepper`: it is given a static description and a state, and then 
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,9 +15,9 @@ import numpy as np
 from ailand_gt4py.evaluation.columns import VerificationColumns, read_columns
 from ailand_gt4py.evaluation.runs import label_offset, start_labels
 from ailand_gt4py.evaluation.scores.groups import HELD_OUT_BOX
-from ailand_gt4py.training.dataset import location_groups, read_windows
-from ailand_gt4py.training.scaling import Scaling, clip_targets, error_scales, measure, normalised_tensors
-from ailand_gt4py.training.tensors import Tensors
+from ailand_gt4py.training.dataset import read_windows
+from ailand_gt4py.training.scaling import clip_targets, error_scales, measure
+from ailand_gt4py.training.tensors import TrainingData, normalised_tensors
 from ailand_gt4py.training.windows import split_columns
 from ailand_gt4py.weights.model import Model, Variable
 from ailand_gt4py.weights.variables import VariableSet
@@ -40,28 +39,14 @@ class Stepper(Protocol):
         """New state (n, n_state) and diagnostics (n, n_diagnostics) of a window with this weather (n, n_forcing)."""
 
 
-@dataclasses.dataclass(frozen=True)
-class TrainingData:
-    """What every method learns from.
-
-    Attributes:
-        tensors: normalised. scaling: statistics. columns: to learn from. error_scales: see `scaling.error_scales`.
-    """
-
-    tensors: Tensors
-    scaling: Scaling
-    columns: np.ndarray
-    error_scales: np.ndarray
-
-
 def training_data(files: list[Path], variables: VariableSet, validation_fraction: float, seed: int) -> TrainingData:
     """Read and normalise the training files as ``ailand train`` does."""
     data = read_windows(files, variables, exclude_boxes=[HELD_OUT_BOX])
-    columns, _ = split_columns(location_groups(data), validation_fraction, seed)
+    columns, _ = split_columns(data.locations, validation_fraction, seed)
     clip_targets(data, variables, CLIP, columns)
     scaling = measure(data, variables, columns)
     scales = error_scales(data, scaling, 3.0, columns)
-    return TrainingData(normalised_tensors(data, scaling), scaling, columns, scales)
+    return TrainingData(normalised_tensors(data, scaling), columns, scaling, scales)
 
 
 def normalised(values: np.ndarray, variables: Sequence[Variable]) -> np.ndarray:

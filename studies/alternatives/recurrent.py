@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from ailand_gt4py.training.loop import learning_rate_factor
 from ailand_gt4py.training.losses import LossScales
-from ailand_gt4py.training.scaling import Scaling, scale, shift
+from ailand_gt4py.training.scaling import Scaling, bounds, scale, shift
 from ailand_gt4py.weights.model import Variable
 
 from .protocol import TrainingData, normalised
@@ -45,7 +45,7 @@ class RecurrentNetwork(nn.Module):
         )
         nn.init.zeros_(self.increment.weight)
         nn.init.zeros_(self.increment.bias)
-        lower, upper = scaling.bounds()
+        lower, upper = bounds(scaling.state)
         for name, values in (("scale", scaling.increment_scale), ("lower", lower), ("upper", upper)):
             self.register_buffer(name, torch.as_tensor(values, dtype=torch.float32))
 

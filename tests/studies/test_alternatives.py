@@ -16,8 +16,8 @@ from training_files import write_columns  # noqa: E402
 from ailand_gt4py.evaluation.columns import VerificationColumns  # noqa: E402
 from ailand_gt4py.evaluation.report.attachments import read_alternatives  # noqa: E402
 from ailand_gt4py.evaluation.runs import start_labels  # noqa: E402
-from ailand_gt4py.training.export import to_model  # noqa: E402
-from ailand_gt4py.training.loop import build_network  # noqa: E402
+from ailand_gt4py.training.models import to_model  # noqa: E402
+from ailand_gt4py.training.network import LayerNormNetwork  # noqa: E402
 from ailand_gt4py.weights.model import Model  # noqa: E402
 from ailand_gt4py.weights.variables import DEFAULT  # noqa: E402
 
@@ -32,14 +32,16 @@ def data(tmp_path_factory) -> protocol.TrainingData:
 
 @pytest.fixture(scope="module")
 def model(data) -> Model:
-    from ailand_gt4py.training.configuration import parse_configuration
+    from ailand_gt4py.core.settings import read_settings
+    from ailand_gt4py.training.configuration import Configuration
 
     options = {
         "data": {"train": ["a.nc"]},
         "stages": [{"iterations": 1, "steps": 1, "batch": 1}],
         "network": {"width": 6, "depth": 1, "diagnostic_width": 6, "diagnostic_depth": 1},
     }
-    return to_model(build_network(parse_configuration(options, "test"), data.scaling), data.scaling, 21600.0, {})
+    network = LayerNormNetwork(read_settings(Configuration, options).network, data.scaling, seed=1)
+    return to_model(network, data.scaling, 21600.0, {})
 
 
 @pytest.fixture(scope="module")

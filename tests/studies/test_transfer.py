@@ -82,8 +82,9 @@ def test_inputs_that_do_not_vary_are_not_learnt_from(tmp_path) -> None:
 
 
 def test_the_configuration_is_one_that_training_takes() -> None:
-    from ailand_gt4py.training.configuration import read_configuration
+    from ailand_gt4py.core.settings import read_settings, read_yaml
+    from ailand_gt4py.training.configuration import Configuration
 
-    configuration = read_configuration(study.CONFIGURATION)
+    configuration = read_settings(Configuration, read_yaml(study.CONFIGURATION))
     outputs = {variable.name for variable in configuration.variable_set.state + configuration.variable_set.diagnostics}
     assert set(study.VARIABLES) <= outputs

@@ -265,9 +265,11 @@ def trained(tmp_path_factory):
     torch.set_num_threads(1)
     from training_files import write_columns
 
-    from ailand_gt4py.training import configuration, loop, scaling
+    from ailand_gt4py.training import scaling
+    from ailand_gt4py.training.configuration import Network
     from ailand_gt4py.training.dataset import read_windows
-    from ailand_gt4py.training.export import to_model
+    from ailand_gt4py.training.models import to_model
+    from ailand_gt4py.training.network import LayerNormNetwork
     from ailand_gt4py.weights.model_file import write_model
     from ailand_gt4py.weights.variables import DEFAULT
 
@@ -275,9 +277,8 @@ def trained(tmp_path_factory):
     path = write_columns(directory / "data.nc", n_columns=3, n_times=40)
     data = read_windows([path], DEFAULT)
     measured = scaling.measure(data, DEFAULT)
-    content = {"data": {"train": ["data.nc"]}, "stages": [{"iterations": 1, "steps": 1, "batch": 1}]}
-    content["network"] = {"width": 4, "depth": 1, "diagnostic_width": 4, "diagnostic_depth": 1}
-    network = loop.build_network(configuration.parse_configuration(content, "test"), measured)
+    sizes = Network(width=4, depth=1, diagnostic_width=4, diagnostic_depth=1)
+    network = LayerNormNetwork(sizes, measured, seed=1)
     write_model(to_model(network, measured, data.step_seconds, {}), directory / "model.nc")
     return path, directory / "model.nc", data
 

@@ -17,8 +17,8 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.emulator.forcing import ForcingAssembler
 from ailand_gt4py.io.sources import open_source
 from ailand_gt4py.training import dataset, windows
-from ailand_gt4py.training.dataset import line_up, location_groups, read_windows
-from ailand_gt4py.training.statistics import RunningStatistics
+from ailand_gt4py.training.dataset import line_up, read_windows
+from ailand_gt4py.training.scaling import Statistics, error_scales, measure
 from ailand_gt4py.training.windows import split_columns
 from ailand_gt4py.weights import variables
 from ailand_gt4py.weights.variables import DEFAULT
@@ -200,7 +200,7 @@ def test_reading_in_parts_gives_the_same_numbers(path, data, tmp_path, monkeypat
 def test_data_in_files_need_little_memory(tmp_path, monkeypatch):
     """Reading, statistics and normalisation take a fraction of what the data are."""
     pytest.importorskip("torch", reason="training needs PyTorch")
-    from ailand_gt4py.training.scaling import error_scales, measure, normalised_tensors
+    from ailand_gt4py.training.tensors import normalised_tensors
 
     # Without what is computed from time and location, which is slow in small parts.
     solar = [
@@ -209,8 +209,7 @@ def test_data_in_files_need_little_memory(tmp_path, monkeypatch):
     chosen = variables.choose([], [name for name in FORCING if name not in solar], [], [])
     path = write_columns(tmp_path / "large.nc", n_columns=40, n_times=600)
     monkeypatch.setattr(dataset, "READ_VALUES", 1 << 16)
-    for module in (windows, dataset):
-        monkeypatch.setattr(module, "COLUMN_BLOCK", 2)
+    monkeypatch.setattr(windows, "COLUMN_BLOCK", 2)
     monkeypatch.setattr(dataset, "open_source", functools.partial(open_source, block_bytes=1 << 18))
     read_windows([path], chosen, exclude_boxes=[(-50.0, 90.0, -180.0, 180.0)])  # what is imported on the way
     tracemalloc.start()
@@ -281,9 +280,8 @@ def test_other_time_meanings_are_no_diagnostics():
 
 
 def test_locations_are_told_apart_by_class_and_position(data):
-    groups = location_groups(data)
-    assert groups[0] == "wet/-60.0000,-120.0000"
-    assert len(set(groups)) == 12
+    assert data.locations[0] == "wet/-60.0000,-120.0000"
+    assert len(set(data.locations)) == 12
 
 
 @given(st.integers(0, 5), st.floats(0.05, 0.5))
@@ -315,37 +313,36 @@ def test_split_depends_on_the_seed_and_hardly_on_more_data():
 
 
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=6), st.integers(0, 2**16))
-def test_streaming_statistics_are_the_direct_ones(lengths, seed):
+def test_pooled_statistics_are_the_direct_ones(lengths, seed):
     rng = np.random.default_rng(seed)
     blocks = [rng.normal([280.0, 1e-5], [0.1, 1e-6], (length, 2)) for length in lengths]
-    streaming = RunningStatistics(2)
-    for block in blocks:
-        streaming.update(block)
+    pooled = Statistics.pooled([Statistics.of(block, np.ones(2, dtype=bool)) for block in blocks])
     everything = np.concatenate(blocks)
-    assert np.allclose(streaming.mean, everything.mean(axis=0), rtol=1e-13)
-    assert np.allclose(streaming.std, everything.std(axis=0), rtol=1e-8, atol=1e-16)
-    assert np.array_equal(streaming.minimum, everything.min(axis=0))
-    assert np.array_equal(streaming.maximum, everything.max(axis=0))
+    assert np.allclose(pooled.mean, everything.mean(axis=0), rtol=1e-13)
+    assert np.allclose(pooled.std, everything.std(axis=0), rtol=1e-8, atol=1e-16)
+    assert np.array_equal(pooled.minimum, everything.min(axis=0))
+    assert np.array_equal(pooled.maximum, everything.max(axis=0))
 
 
 @given(st.lists(st.integers(1, 20), min_size=1, max_size=5), st.integers(0, 2**16))
-def test_streaming_statistics_of_selected_values(lengths, seed):
+def test_pooled_statistics_of_values_that_count(lengths, seed):
     rng = np.random.default_rng(seed)
     blocks = [np.maximum(rng.normal(size=(length, 1)), 0.0) for length in lengths]
-    streaming = RunningStatistics(1)
-    for block in blocks:
-        streaming.update(block, block > 0.0)
+    pooled = Statistics.pooled([Statistics.of(block, block > 0.0) for block in blocks])
     everything = np.concatenate(blocks)
     wet = everything[everything > 0.0]
-    assert streaming.count == wet.size
-    assert streaming.maximum == everything.max()
-    assert streaming.minimum == everything.min()
+    assert pooled.n == wet.size
+    assert pooled.maximum == everything.max()
+    assert pooled.minimum == everything.min()
     if wet.size:
-        assert np.allclose([streaming.mean[0], streaming.std[0]], [wet.mean(), wet.std()], rtol=1e-9, atol=1e-12)
+        assert np.allclose([pooled.mean[0], pooled.std[0]], [wet.mean(), wet.std()], rtol=1e-9, atol=1e-12)
     else:
-        assert np.isnan(streaming.std[0])
+        assert np.isnan(pooled.std[0])
 
 
-def test_statistics_refuse_nan():
-    with pytest.raises(InputError, match="1 NaN"):
-        RunningStatistics(1).update(np.array([[np.nan]]))
+@pytest.mark.parametrize("name", ["met_qair", "met_snowf"])  # of all values, and of those above zero
+def test_statistics_refuse_nan(data, name):
+    broken = dataclasses.replace(data, forcing=data.forcing.copy())
+    broken.forcing[3, FORCING.index(name)] = np.nan
+    with pytest.raises(InputError, match=rf"variable '{name}' has the standard deviation .*\(nan to nan\)"):
+        measure(broken, DEFAULT)

@@ -21,9 +21,13 @@ from training_files import write_columns  # noqa: E402
 from ailand_gt4py.cli import train as command  # noqa: E402
 from ailand_gt4py.cli.options import parse  # noqa: E402
 from ailand_gt4py.core.errors import InputError, RunError  # noqa: E402
-from ailand_gt4py.training import configuration, loop, scaling, session  # noqa: E402
+from ailand_gt4py.core.settings import read_settings  # noqa: E402
+from ailand_gt4py.training import loop, scaling, session  # noqa: E402
+from ailand_gt4py.training.configuration import Configuration  # noqa: E402
 from ailand_gt4py.training.curves import Curves  # noqa: E402
 from ailand_gt4py.training.dataset import read_windows  # noqa: E402
+from ailand_gt4py.training.network import LayerNormNetwork  # noqa: E402
+from ailand_gt4py.training.tensors import TrainingData, normalised_tensors  # noqa: E402
 from ailand_gt4py.training.validation import Scores, Validator  # noqa: E402
 from ailand_gt4py.weights.model_file import read_model  # noqa: E402
 from ailand_gt4py.weights.schema import checksum  # noqa: E402
@@ -55,23 +59,27 @@ TRAINING, VALIDATION = np.arange(10), np.array([10, 11])
 
 @pytest.fixture(scope="module")
 def prepared(path):
-    """Data, statistics, tensors and error scales; nothing changes them after this."""
-    data = read_windows([path], DEFAULT)
-    measured = scaling.measure(data, DEFAULT, TRAINING)
-    scales = scaling.error_scales(data, measured, 2.0, TRAINING)
-    return data, measured, scaling.normalised_tensors(data, measured), scales
+    """Windows, normalised, and what to learn from; nothing changes them after this."""
+    windows = read_windows([path], DEFAULT)
+    measured = scaling.measure(windows, DEFAULT, TRAINING)
+    scales = scaling.error_scales(windows, measured, 2.0, TRAINING)
+    return windows, TrainingData(normalised_tensors(windows, measured), TRAINING, measured, scales)
 
 
 def _validator(prepared):
-    data, measured, tensors, _ = prepared
-    return Validator(data, tensors, VALIDATION, measured, (1, 4), 3)
+    windows, data = prepared
+    return Validator(windows, data.tensors, VALIDATION, data.scaling, (1, 4), 3)
 
 
-def _trainer(prepared, directory, validates=False, report=lambda line: None, **changes):
-    options = configuration.parse_configuration(OPTIONS | changes, "test")
-    _, measured, tensors, scales = prepared
-    validator = _validator(prepared) if validates else None
-    return loop.Trainer(options, measured, tensors, TRAINING, validator, directory, scales, report)
+def _trainer(prepared, directory, validates=False, report=lambda line: None, run=OPTIONS["run"], **changes):
+    changes["run"] = run | {"directory": str(directory)}
+    options = read_settings(Configuration, OPTIONS | changes)
+    return loop.Trainer(options, prepared[1], _validator(prepared) if validates else None, report)
+
+
+def _untrained(prepared):
+    options = read_settings(Configuration, OPTIONS)
+    return LayerNormNetwork(options.network, prepared[1].scaling, options.run.seed)
 
 
 def _same(first, second):
@@ -255,7 +263,7 @@ def test_a_checkpoint_of_other_options_is_refused(prepared, tmp_path, changes, n
 
 def test_no_or_broken_checkpoint(prepared, tmp_path):
     trainer = _trainer(prepared, tmp_path)
-    with pytest.raises(InputError, match="no such file; start without --resume"):
+    with pytest.raises(InputError, match="no such file, expected that of a training to continue"):
         trainer.resume()
     trainer.checkpoint_path.write_bytes(b"not a checkpoint")
     with pytest.raises(InputError, match="cannot be read"):
@@ -273,8 +281,7 @@ def test_learning_rate_warms_up_and_decays():
 
 def test_validation_of_persistence_is_persistence(prepared):
     """The untrained network keeps the state: its scores are the baseline's."""
-    options = configuration.parse_configuration(OPTIONS, "test")
-    scores = _validator(prepared).scores(loop.build_network(options, prepared[1]))
+    scores = _validator(prepared).scores(_untrained(prepared))
     assert np.allclose(scores.model, scores.persistence, rtol=1e-4)
     assert scores.skill >= 1.0 - 1e-4
     assert (scores.persistence > 0.0).all()
@@ -282,9 +289,7 @@ def test_validation_of_persistence_is_persistence(prepared):
 
 def test_baselines_of_the_validation_are_of_its_columns(path, prepared):
     """From the file: runs of columns 10 and 11 that begin at the period's start, middle and end."""
-    scores = _validator(prepared).scores(
-        loop.build_network(configuration.parse_configuration(OPTIONS, "test"), prepared[1])
-    )
+    scores = _validator(prepared).scores(_untrained(prepared))
     with xr.open_dataset(path) as file:
         state = np.stack([file[variable.name].values[:, VALIDATION] for variable in DEFAULT.state], axis=-1)
     state = state.astype(float)
@@ -384,9 +389,9 @@ def test_columns_that_are_all_alike_are_refused(tmp_path):
     with xr.open_dataset(path) as dataset:
         one = dataset.load().isel(x=[0, 0])
     one.to_netcdf(tmp_path / "b.nc")
-    options = configuration.parse_configuration(
+    options = read_settings(
+        Configuration,
         OPTIONS | {"data": {"train": ["b.nc"], "validation_fraction": 0.5}, "run": {"directory": str(tmp_path)}},
-        "x",
     )
     with pytest.raises(InputError, match=r"'clim_clake' has the standard deviation 0\.0"):
         session.train(options, [tmp_path / "b.nc"], tmp_path / "m.nc", False, "", "", print)
@@ -399,7 +404,7 @@ def test_training_from_files_and_from_a_store_gives_the_same_model(path, tmp_pat
     def trained(name, file, **data):
         content = OPTIONS | {"data": {"train": [file.name], "validation_fraction": 0.2} | data}
         content["run"] = OPTIONS["run"] | {"directory": str(tmp_path / name)}
-        options = configuration.parse_configuration(content, "x")
+        options = read_settings(Configuration, content)
         return session.train(options, [file], tmp_path / f"{name}.nc", False, "", "", said.append)
 
     with xr.open_dataset(path) as dataset:
@@ -411,7 +416,7 @@ def test_training_from_files_and_from_a_store_gives_the_same_model(path, tmp_pat
         assert other.forcing == first.forcing
     assert (tmp_path / "files" / "data" / "forcing.npy").exists()
     assert "a.zarr sha256:" in other.provenance["data_files"]
-    named = configuration.parse_configuration(OPTIONS | {"data": {"train": ["a.zarr"]}}, "x")
+    named = read_settings(Configuration, OPTIONS | {"data": {"train": ["a.zarr"]}})
     assert command.data_files(named.replace(data=named.data.replace(directory=str(tmp_path)))) == [tmp_path / "a.zarr"]
     said.clear()
     without = trained("without", path, exclude_boxes=[[-90.0, -30.0, -180.0, 180.0]])

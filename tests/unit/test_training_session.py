@@ -7,7 +7,8 @@ pytest.importorskip("torch", reason="PyTorch is not installed; training needs it
 
 from training_files import write_columns
 
-from ailand_gt4py.training.configuration import parse_configuration
+from ailand_gt4py.core.settings import read_settings
+from ailand_gt4py.training.configuration import Configuration
 from ailand_gt4py.training.dataset import read_windows
 from ailand_gt4py.training.session import column_frequencies
 
@@ -22,7 +23,7 @@ def test_sources_and_static_inputs_decide_together(tmp_path):
         },
         "stages": [{"iterations": 1, "steps": 1, "batch": 1}],
     }
-    configuration = parse_configuration(options, "test")
+    configuration = read_settings(Configuration, options)
     data = read_windows(paths, configuration.variable_set)
     names = [variable.name for variable in configuration.variable_set.static]
     found = column_frequencies(configuration, data)

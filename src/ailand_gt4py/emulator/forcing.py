@@ -27,7 +27,7 @@ _DAY = np.timedelta64(86_400_000_000_000, "ns")
 
 
 def time_angles(time: np.ndarray, step_seconds: float) -> tuple[np.ndarray, np.ndarray, float]:
-    """Day angle, Greenwich hour angle and the window's angle, in radians (see `stencils.physics.solar.solar_inputs`).
+    """Day angle, Greenwich hour angle and the window's angle, in radians (see `stencils.physics.solar.solar_operator`).
 
     Args:
         time: datetime64, starts of the windows, UTC.

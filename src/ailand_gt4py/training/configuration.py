@@ -1,20 +1,19 @@
-"""The training configuration: every option with its type, bounds and meaning, read from YAML, unknown ones refused.
+"""The training configuration: every option with its type, bounds and meaning.
 
 ``configs/default_model.yaml`` says at more length what they mean.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.core.settings import Settings, option, read_settings, read_yaml, spelled
+from ailand_gt4py.core.settings import Settings, option
 from ailand_gt4py.io.first_guess import guessable
-from ailand_gt4py.weights.variables import Specification, VariableSet, choose
+from ailand_gt4py.weights.variables import VariableSet, choose
 
 
 def _interval(ends: tuple[float, float]) -> tuple[float, float]:
@@ -40,30 +39,30 @@ Names = tuple[str, ...]
 class Data(Settings):
     """Files and columns to learn from."""
 
-    train: Names = option(..., "files and stores in the directory to learn from", min_length=1)
+    train: Names = option(..., "files and stores to learn from, in the directory", min_length=1)
     directory: str = option(".", "directory of the data files (default: as configured)", "--data", metavar="DIR")
     exclude_boxes: tuple[Box, ...] = option((), "boxes left out: [south, north, west, east] in degrees, eastward")
     exclude_locations_of: Names = option((), "files at the locations of whose columns nothing is learnt")
-    may_lack: Names = option((), "states that a source need not have: guessed at the start")
+    may_lack: Names = option((), "states that a source need not have: guessed where a run begins")
     frequency: Mapping[str, Frequency] = option({}, "how many times as often a source's windows are drawn")
     frequency_above: Mapping[str, tuple[float, Frequency]] = option(
-        {}, "the same of columns in which a static input is above a value: [value, times]"
+        {}, "how many times as often columns are drawn in which a static input is above a value: [value, times]"
     )
-    in_files: bool = option(False, "put data into mapped files instead of memory")
-    validation_fraction: float = option(0.1, "of the locations of every climate", ge=0.0, le=0.5)
+    in_files: bool = option(False, "put the data into mapped files instead of memory")
+    validation_fraction: float = option(0.1, "part of every climate's locations for validation", ge=0.0, le=0.5)
     clip: Mapping[str, Annotated[tuple[float, float], AfterValidator(_interval)]] = option(
-        {}, "outputs of training columns clipped to [lowest, highest]"
+        {}, "range to which an output of the training columns is clipped: [lowest, highest]"
     )
 
 
 class Variables(Settings):
     """Names of the variables of each group; an empty list: the default ones of `weights.variables`."""
 
-    static: Names = option((), "soil, vegetation and orography")
-    forcing: Names = option((), "weather; with _before: of the previous window")
-    state: Names = option((), "what the model remembers from step to step")
-    diagnostics: Names = option((), "what it gives beside that")
-    soil_heat: bool = option(False, "soil temperatures through the layers' heat, freezing included")
+    static: Names = option((), "names of the static inputs: soil, vegetation and orography")
+    forcing: Names = option((), "names of the weather's variables; with _before: of the previous window")
+    state: Names = option((), "names of what the model remembers from step to step")
+    diagnostics: Names = option((), "names of what the model gives beside its state")
+    soil_heat: bool = option(False, "let soil temperatures change by the layers' heat, freezing included")
 
 
 class Network(Settings):
@@ -78,10 +77,10 @@ class Network(Settings):
 class Loss(Settings):
     """Scales and weights of the loss's terms."""
 
-    weights: Mapping[str, Deviation] = option({}, "of the outputs, 1 where not named")
-    diagnostic_scale: float = option(0.1, "errors of diagnostics count by this part of their deviation", gt=0.0)
-    anomaly_factor: float = option(2.0, "largest scale of the state's errors, in deviations from climatology", gt=0.0)
-    mean_error_weight: float = option(0.0, "of the loss of each run's mean error", ge=0.0)
+    weights: Mapping[str, Deviation] = option({}, "weights of the outputs, 1 where not named")
+    diagnostic_scale: float = option(0.1, "standard deviations of a diagnostic that its errors are divided by", gt=0.0)
+    anomaly_factor: float = option(2.0, "largest scale of a state's errors, in deviations from climatology", gt=0.0)
+    mean_error_weight: float = option(0.0, "weight of the loss of each run's mean error", ge=0.0)
     terms: Mapping[str, Deviation] = option({}, "weights of further terms by name (`training.losses`)")
     freezing_weight: float = option(0.0, "share of the heat's error in that of soil temperatures", ge=0.0, le=1.0)
 
@@ -89,28 +88,28 @@ class Loss(Settings):
 class Stage(Settings):
     """One part of the curriculum."""
 
-    iterations: int = option(..., "of the optimiser", gt=0)
-    steps: int = option(..., "of a rollout, with gradients through all of them", gt=0)
-    batch: int = option(..., "rollouts in an iteration", gt=0)
-    restart_probability: float = option(1.0, "of a rollout beginning with the truth", ge=0.0, le=1.0)
+    iterations: int = option(..., "iterations of the optimiser", gt=0)
+    steps: int = option(..., "steps of a rollout, with gradients through all of them", gt=0)
+    batch: int = option(..., "number of rollouts in an iteration", gt=0)
+    restart_probability: float = option(1.0, "probability that a rollout begins with the truth", ge=0.0, le=1.0)
 
 
 class Optimiser(Settings):
     """AdamW, its learning rate over the iterations, and the averaging of weights."""
 
-    learning_rate: float = option(2e-3, "largest one", gt=0.0)
-    final_fraction: float = option(0.01, "of it at the end", ge=0.0, le=1.0)
-    warmup_iterations: int = option(500, "until it is reached", ge=0)
-    weight_decay: float = option(0.01, "of matrices", ge=0.0)
-    gradient_clip: float = option(5.0, "largest norm of gradients", gt=0.0)
-    average_decay: float = option(0.999, "per iteration, of the average of the weights", ge=0.0, le=1.0)
+    learning_rate: float = option(2e-3, "largest learning rate", gt=0.0)
+    final_fraction: float = option(0.01, "learning rate at the end over the largest", ge=0.0, le=1.0)
+    warmup_iterations: int = option(500, "iterations until the largest learning rate is reached", ge=0)
+    weight_decay: float = option(0.01, "decay of the weights of matrices", ge=0.0)
+    gradient_clip: float = option(5.0, "largest norm of the gradients", gt=0.0)
+    average_decay: float = option(0.999, "decay per iteration of the average of the weights", ge=0.0, le=1.0)
 
 
 class Augmentation(Settings):
     """Noise that keeps the network from learning columns by heart."""
 
-    static_noise: float = option(0.05, "standard deviation, of normalised static inputs", ge=0.0)
-    static_noise_of: Mapping[str, Deviation] = option({}, "another one for some of them")
+    static_noise: float = option(0.05, "standard deviation of the noise on normalised static inputs", ge=0.0)
+    static_noise_of: Mapping[str, Deviation] = option({}, "another standard deviation for some static inputs")
     forcing_offset_of: Mapping[str, Deviation] = option({}, "standard deviation of a forcing input's offset")
 
 
@@ -118,16 +117,16 @@ class Validation(Settings):
     """Free runs of the validation columns during training."""
 
     interval: int = option(2000, "iterations between validations", gt=0)
-    starts: int = option(12, "of each column", gt=0)
-    leads_days: tuple[Positive, ...] = option((1.0, 7.0, 30.0, 60.0, 90.0), "lead times", min_length=1)
-    patience: int = option(0, "validations without a better one before training ends; 0: it goes on", ge=0)
+    starts: int = option(12, "number of runs of each column", gt=0)
+    leads_days: tuple[Positive, ...] = option((1.0, 7.0, 30.0, 60.0, 90.0), "lead times in days", min_length=1)
+    patience: int = option(0, "validations without a better network before training ends; 0: it never does", ge=0)
 
 
 class Run(Settings):
     """Seed, device and files of the run."""
 
-    seed: int = option(1, "of weights, column split, batches and noise", ge=0, lt=2**31)
-    device: Literal["cpu", "cuda"] = option("cpu", "another one changes the last digits")
+    seed: int = option(1, "seed of weights, column split, batches and noise", ge=0, lt=2**31)
+    device: Literal["cpu", "cuda"] = option("cpu", "processor or GPU; another device changes the last digits")
     threads: int = option(1, "processor threads (default: as configured)", "--threads", gt=0)
     checkpoint_interval: int = option(2000, "iterations between checkpoints", gt=0)
     directory: str = option("training", "for checkpoint and log (default: as configured)", "--directory", metavar="DIR")
@@ -142,13 +141,13 @@ class Configuration(Settings):
 
     data: Data = option(..., "files and columns to learn from")
     stages: tuple[Stage, ...] = option(..., "the curriculum", only_yaml=True, min_length=1)
-    variables: Variables = option(Variables(), "of the model")
-    network: Network = option(Network(), "its size")
-    loss: Loss = option(Loss(), "scales and weights")
-    optimiser: Optimiser = option(Optimiser(), "of the weights")
-    augmentation: Augmentation = option(Augmentation(), "noise")
+    variables: Variables = option(Variables(), "variables of the model")
+    network: Network = option(Network(), "size of the network")
+    loss: Loss = option(Loss(), "scales and weights of the loss's terms")
+    optimiser: Optimiser = option(Optimiser(), "optimiser of the weights")
+    augmentation: Augmentation = option(Augmentation(), "noise on the inputs")
     validation: Validation = option(Validation(), "free runs during training")
-    run: Run = option(Run(), "seed, device and files")
+    run: Run = option(Run(), "seed, device and files of the run")
     provenance: Mapping[str, str] = option({}, "texts that go into the model file", only_yaml=True)
 
     @property
@@ -175,45 +174,17 @@ class Configuration(Settings):
                     f"option 'data.may_lack': '{name}' is no state that can be guessed; expected some of "
                     f"{', '.join(can_be_guessed) or 'none'}"
                 )
-        data, noise = self.data, self.augmentation
-        static, forcing = _names(chosen.static), _names(chosen.forcing)
-        outputs = (*chosen.state, *chosen.diagnostics)
+        data, noise, weights = self.data, self.augmentation, self.loss.weights
+        static, forcing, state, diagnostics = ([one.name for one in group] for group in chosen.groups.values())
         for path, given, known, what in (
             ("data.frequency", data.frequency, data.train, "source"),
             ("data.frequency_above", data.frequency_above, static, "static input"),
             ("augmentation.static_noise_of", noise.static_noise_of, static, "static input"),
-            (
-                "augmentation.forcing_offset_of",
-                noise.forcing_offset_of,
-                forcing,
-                "forcing input",
-            ),
-            ("loss.weights", self.loss.weights, _names(outputs), "output"),
-            ("data.clip", data.clip, _names(outputs), "output"),
+            ("augmentation.forcing_offset_of", noise.forcing_offset_of, forcing, "forcing input"),
+            ("loss.weights", weights, state + diagnostics, "output"),
+            ("data.clip", data.clip, state + diagnostics, "output"),
         ):
             for name in given:
                 if name not in known:
                     raise InputError(f"option '{path}.{name}': no such {what}; expected one of {', '.join(known)}")
         return self
-
-
-def _names(variables: Iterable[Specification]) -> list[str]:
-    return [variable.name for variable in variables]
-
-
-def read_configuration(path: str | Path) -> Configuration:
-    """Read a YAML file.
-
-    Raises:
-        InputError: the file cannot be read, is no YAML, or an option is unknown, missing or of the wrong type or range.
-    """
-    return parse_configuration(read_yaml(Path(path)), str(path))
-
-
-def parse_configuration(content: Mapping[str, Any], where: str) -> Configuration:
-    """Build the configuration from nested mappings; ``where`` is named in errors.
-
-    Raises:
-        InputError: as `read_configuration`.
-    """
-    return read_settings(Configuration, content, lambda path: f"configuration {where}: {spelled(path)}")

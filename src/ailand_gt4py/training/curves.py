@@ -16,9 +16,6 @@ from ailand_gt4py.core.files import whole_file
 class Curves:
     """Writes one row for every validation: to ``log.csv``, and with more detail to ``log.jsonl``.
 
-    Args:
-        directory: existing. tensorboard: write events for it, too.
-
     Raises:
         InputError: TensorBoard is asked for and not installed.
     """

@@ -16,7 +16,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -24,29 +23,13 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.emulator.forcing import ForcingAssembler
 from ailand_gt4py.io.first_guess import FIRST_GUESSES
 from ailand_gt4py.io.sources import ColumnSource, open_source
-from ailand_gt4py.training.windows import COLUMN_BLOCK, Values, WindowData, allocate
+from ailand_gt4py.training.windows import Block, Values, WindowData, allocate
 from ailand_gt4py.weights.variables import Specification, VariableSet
 
 #: Values that are read at once, of all variables.
 READ_VALUES = 32 << 20
 #: Digits of a degree, after the point, to which locations are compared.
 LOCATION_DIGITS = 4
-
-
-class _Target:
-    """Where one source's columns lie in the arrays of the whole."""
-
-    def __init__(self, data: WindowData, columns: slice, times: Values) -> None:
-        self.data, self.columns, self.times = data, columns, times
-        n, length = columns.stop - columns.start, len(times) - 1
-        row = int(data.first_row[columns.start])
-        rows, state_rows = (
-            slice(row, row + n * length),
-            slice(row + columns.start, row + columns.start + n * (length + 1)),
-        )
-        self.forcing = data.forcing[rows].reshape(n, length, data.forcing.shape[1])
-        self.state = data.state[state_rows].reshape(n, length + 1, data.state.shape[1])
-        self.diagnostics = data.diagnostics[rows].reshape(n, length, data.diagnostics.shape[1])
 
 
 def read_windows(
@@ -62,7 +45,6 @@ def read_windows(
 
     Args:
         paths: of the sources (see `ailand_gt4py.io.sources`); their steps must be equal, their times need not.
-        variables: to read.
         exclude_boxes: (south, north, west, east), degrees: columns inside are left out.
         exclude_locations_of: columns at the locations of these sources' columns are left out, too.
         may_lack: states that a source need not have; what they are is guessed as `ailand-column-run` does for a first
@@ -75,30 +57,28 @@ def read_windows(
     """
     with contextlib.ExitStack() as stack:
         sources = [stack.enter_context(_open(path, variables, may_lack)) for path in paths]
-        first = sources[0]
         for path, source in zip(paths, sources, strict=True):
-            if source.step != first.step:
-                raise InputError(f"{path}: its step is {source.step}, expected that of {paths[0]}, {first.step}")
+            if source.step != sources[0].step:
+                raise InputError(f"{path}: its step is {source.step}, expected that of {paths[0]}, {sources[0].step}")
             if len(source.times) < 2:
                 raise InputError(f"{path}: {len(source.times)} times, expected at least 2")
         excluded = _locations_of(exclude_locations_of, variables, may_lack)
         taken = [_kept(source, exclude_boxes, excluded) for source in sources]
-        if not any(len(columns) for columns in taken):
+        if not any(map(len, taken)):
             raise InputError(
                 f"{', '.join(map(str, paths))}: no column is left, expected some outside of what is excluded"
             )
         data = _empty(sources, taken, variables, cache)
-        data.history = tuple(
-            f"{Path(path).name}: {line}"
-            for path, source in zip(paths, sources, strict=True)
-            for line in (*source.history, *map(_guess_sentence, source.lacking))
-        )
-        start = 0
-        for path, source, columns in zip(paths, sources, taken, strict=True):
-            stop = start + len(columns)
-            if stop > start:
-                _read(path, source, columns, _Target(data, slice(start, stop), source.times), variables)
-            start = stop
+        for number, (path, source, columns) in enumerate(zip(paths, sources, taken, strict=True)):
+            data.history += tuple(f"{Path(path).name}: {line}" for line in source.history)
+            data.history += tuple(
+                f"{Path(path).name}: {name} is not there: not learnt, where runs begin guessed by "
+                f"{FIRST_GUESSES[name].how}"
+                for name in source.lacking
+            )
+            if len(columns):
+                _read(path, source, columns, data.block(np.flatnonzero(data.source == number)), variables)
+        _guess(data, paths, sources, variables)
     return data
 
 
@@ -107,26 +87,25 @@ def _open(path: str | Path, variables: VariableSet, may_lack: Sequence[str]) -> 
     return open_source(path, variables.template(0.0), initial_state="none", own_step=True, may_lack=may_lack)
 
 
-def _locations(source: ColumnSource) -> list[tuple[int, int]]:
-    """Location of each column to `LOCATION_DIGITS`: the same from float32 and with longitudes from 0 to 360."""
+def _locations(source: ColumnSource) -> Values:
+    """(n_columns,) a number of each location to `LOCATION_DIGITS`: the same from float32 and with 0 to 360 degrees."""
     unit = 10**LOCATION_DIGITS
-    latitude = np.rint(source.latitude * unit).astype(np.int64)
-    longitude = np.rint(source.longitude * unit).astype(np.int64) % (360 * unit)
-    return list(zip(latitude.tolist(), longitude.tolist(), strict=True))
+    latitude, longitude = (np.rint(one * unit).astype(np.int64) for one in (source.latitude, source.longitude))
+    return latitude * (360 * unit) + longitude % (360 * unit)
 
 
-def _locations_of(paths: Sequence[str | Path], variables: VariableSet, may_lack: Sequence[str]) -> set[tuple[int, int]]:
-    """Locations of all columns of some sources."""
-    found: set[tuple[int, int]] = set()
+def _locations_of(paths: Sequence[str | Path], variables: VariableSet, may_lack: Sequence[str]) -> Values:
+    """Different locations of all columns of some sources."""
+    found = np.empty(0, dtype=np.int64)
     for path in paths:
         with _open(path, variables, may_lack) as source:
-            found.update(_locations(source))
+            found = np.union1d(found, _locations(source))
     return found
 
 
-def _kept(source: ColumnSource, boxes: Sequence[Sequence[float]], excluded: set[tuple[int, int]]) -> Values:
+def _kept(source: ColumnSource, boxes: Sequence[Sequence[float]], excluded: Values) -> Values:
     """Numbers of the columns that are not excluded."""
-    kept = np.array([location not in excluded for location in _locations(source)], dtype=bool)
+    kept = ~np.isin(_locations(source), excluded)
     for south, north, west, east in boxes:
         # Eastward from the western edge: right across the date line and for longitudes from 0 to 360, too.
         from_west = (source.longitude - west) % 360.0
@@ -138,42 +117,39 @@ def _empty(
     sources: Sequence[ColumnSource], taken: Sequence[Values], variables: VariableSet, cache: Path | None
 ) -> WindowData:
     """The arrays of the whole, values not read yet."""
-    counts = [len(columns) for columns in taken]
-    n_windows = np.repeat([len(source.times) - 1 for source in sources], counts).astype(np.int64)
-    n_rows, n_columns = int(n_windows.sum()), len(n_windows)
+    source = np.repeat(np.arange(len(sources)), [len(columns) for columns in taken])
+    n_windows = np.array([len(one.times) - 1 for one in sources])[source]
+    n_rows = int(n_windows.sum())
+    known = [[variable.name not in one.lacking for variable in variables.state] for one in sources]
 
     def joined(name: str) -> Values:
-        return np.concatenate([getattr(source, name)[columns] for source, columns in zip(sources, taken, strict=True)])
+        return np.concatenate([getattr(one, name)[columns] for one, columns in zip(sources, taken, strict=True)])
 
     return WindowData(
         static=joined("static").astype(np.float32),
         forcing=allocate((n_rows, len(variables.forcing)), cache, "forcing"),
-        state=allocate((n_rows + n_columns, len(variables.state)), cache, "state"),
+        state=allocate((n_rows + len(n_windows), len(variables.state)), cache, "state"),
         diagnostics=allocate((n_rows, len(variables.diagnostics)), cache, "diagnostics"),
         n_windows=n_windows,
-        source=np.repeat(np.arange(len(sources)), counts),
-        times=tuple(source.times for source in sources),
+        source=source,
+        times=tuple(one.times for one in sources),
         step_seconds=float(sources[0].step / np.timedelta64(1, "s")),
         latitude=joined("latitude"),
         longitude=joined("longitude"),
         climate=joined("climate").astype(str),
-        x=joined("x").astype(str),
-        state_known=np.repeat(
-            [[variable.name not in source.lacking for variable in variables.state] for source in sources],
-            counts,
-            axis=0,
-        ),
+        state_known=np.array(known)[source],
     )
 
 
-def _read(path: str | Path, source: ColumnSource, columns: Values, target: _Target, variables: VariableSet) -> None:
+def _read(path: str | Path, source: ColumnSource, columns: Values, target: Block, variables: VariableSet) -> None:
     """Read a source's columns into the target, a block of times at once."""
     assembler = ForcingAssembler(source.model.forcing, source.latitude[columns], source.longitude[columns])
+    step_seconds = float(source.step / np.timedelta64(1, "s"))
     previous: Values | None = None
-    known = [position for position, variable in enumerate(variables.state) if variable.name not in source.lacking]
-    targets = (*(variables.state[position] for position in known), *variables.diagnostics)
-    n_known, n_labels = len(known), len(source.times)
-    per_time = max(source.n_columns * (len(assembler.given) + len(targets)), 1)
+    known = np.flatnonzero(target.state_known)
+    wanted = (*(variables.state[position] for position in known), *variables.diagnostics)
+    n_labels = len(source.times)
+    per_time = max(source.n_columns * (len(assembler.given) + len(wanted)), 1)
     step = max(1, READ_VALUES // per_time)
     for start in range(0, n_labels, step):
         stop = min(start + step, n_labels)
@@ -182,33 +158,32 @@ def _read(path: str | Path, source: ColumnSource, columns: Values, target: _Targ
         given = source.forcing(start, stop)[:count, columns]
         if count:
             forcing = target.forcing[:, windows].transpose(1, 0, 2)
-            assembler.assemble(forcing, given, source.times[windows], target.data.step_seconds, previous)
+            assembler.assemble(forcing, given, source.times[windows], step_seconds, previous)
             previous = assembler.of_window(forcing[-1])
-        labelled = source.reference([variable.name for variable in targets], start, stop)[:, columns]
-        _require_finite(path, source, targets, labelled, start)
+        labelled = source.reference([variable.name for variable in wanted], start, stop)[:, columns]
+        missing = ~np.isfinite(labelled)
+        if missing.any():
+            row, column, position = np.argwhere(missing)[0].tolist()
+            raise InputError(
+                f"{path}: variable '{wanted[position].name}' has {int(missing[..., position].sum())} values that are "
+                f"not finite, the first at {str(source.times[start + row])[:16]} in column {column}; "
+                "expected all it is to learn from"
+            )
         by_column = labelled.transpose(1, 0, 2)
-        target.state[:, start:stop][..., known] = by_column[..., :n_known]
-        line_up(target.diagnostics, by_column[..., n_known:], start, variables.diagnostics)
-    for first in range(0, len(columns), COLUMN_BLOCK):
-        for name in source.lacking:
-            _guess(path, name, target.state[first : first + COLUMN_BLOCK], variables)
+        target.state[:, start:stop][..., known] = by_column[..., : known.size]
+        line_up(target.diagnostics, by_column[..., known.size :], start, variables.diagnostics)
 
 
-def _guess(path: str | Path, name: str, state: Values, variables: VariableSet) -> None:
-    """Fill in the first guess of a state that a source lacks.
-
-    Args:
-        name: of the state; one of `io.first_guess.guessable`.
-        state: (n, n_labels, n_state), the others read; written.
-    """
+def _guess(
+    data: WindowData, paths: Sequence[str | Path], sources: Sequence[ColumnSource], variables: VariableSet
+) -> None:
+    """Fill in the first guess of the states that a source lacks."""
     positions = {variable.name: position for position, variable in enumerate(variables.state)}
-    guess = FIRST_GUESSES[name]
-    inputs = {one: state[..., positions[one]] for one in guess.inputs}
-    state[..., positions[name]] = guess.function(inputs, str(path))
-
-
-def _guess_sentence(name: str) -> str:
-    return f"{name} is not there: not learnt, where runs begin guessed by {FIRST_GUESSES[name].how}"
+    for block in data.blocks():
+        for name in sources[block.source].lacking:
+            guess = FIRST_GUESSES[name]
+            inputs = {one: block.state[..., positions[one]] for one in guess.inputs}
+            block.state[..., positions[name]] = guess.function(inputs, str(paths[block.source]))
 
 
 def line_up(windows: Values, labelled: Values, first: int, diagnostics: Sequence[Specification]) -> None:
@@ -231,23 +206,3 @@ def line_up(windows: Values, labelled: Values, first: int, diagnostics: Sequence
             )
         begin, end = max(first - shift, 0), min(last - shift, n_windows)
         windows[:, begin:end, position] = labelled[:, begin + shift - first : end + shift - first, position]
-
-
-def _require_finite(
-    path: str | Path, source: ColumnSource, targets: Sequence[Specification], labelled: Values, first: int
-) -> None:
-    finite = np.isfinite(labelled)
-    if finite.all():
-        return
-    row, column, position = (int(part) for part in np.argwhere(~finite)[0])
-    raise InputError(
-        f"{path}: variable '{targets[position].name}' has {int((~finite[..., position]).sum())} values that are "
-        f"not finite, the first at {str(source.times[first + row])[:16]} in column {column}; "
-        "expected all it is to learn from"
-    )
-
-
-def location_groups(data: WindowData) -> Any:
-    """(n_columns,) "class/location" of each column, for `windows.split_columns`."""
-    locations = zip(data.climate, data.latitude, data.longitude, strict=True)
-    return np.array([f"{climate}/{latitude:.4f},{longitude:.4f}" for climate, latitude, longitude in locations])

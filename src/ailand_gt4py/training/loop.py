@@ -7,49 +7,26 @@ import json
 import math
 import pickle
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
 import torch
 
 from ailand_gt4py.core.errors import InputError, RunError
 from ailand_gt4py.core.files import whole_file
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.training.configuration import Configuration, Stage
 from ailand_gt4py.training.curves import Curves
 from ailand_gt4py.training.losses import LossScales
 from ailand_gt4py.training.network import LayerNormNetwork
-from ailand_gt4py.training.noise import Noise
 from ailand_gt4py.training.rollout import RunPool, batch_loss
-from ailand_gt4py.training.scaling import Scaling
-from ailand_gt4py.training.soil_heat import soil_heat_of
-from ailand_gt4py.training.tensors import Tensors
+from ailand_gt4py.training.tensors import Noise, TrainingData
 from ailand_gt4py.training.validation import Scores, Validator
-from ailand_gt4py.weights.architectures import Sizes
 from ailand_gt4py.weights.schema import GROUPS
 
 #: The pool holds so many runs for each one in a batch.
 POOL_BATCHES = 8
-
-
-def build_network(configuration: Configuration, scaling: Scaling) -> LayerNormNetwork:
-    """An untrained network of the configured size."""
-    options = configuration.network
-    lower, upper = scaling.bounds()
-    return LayerNormNetwork(
-        Sizes(len(scaling.static), len(scaling.forcing), len(scaling.state), len(scaling.diagnostics)),
-        options.width,
-        options.depth,
-        options.diagnostic_width,
-        options.diagnostic_depth,
-        scaling.increment_scale,
-        lower,
-        upper,
-        scaling.bounds_by_static(),
-        configuration.run.seed,
-        soil_heat_of(scaling),
-    )
 
 
 def learning_rate_factor(iteration: int, total: int, warmup: int, final_fraction: float) -> float:
@@ -75,11 +52,6 @@ def torch_device(name: str) -> torch.device:
 _COUNTERS = ("iteration", "seconds", "is_stopped", "best_iteration", "best_skill")
 
 
-class _Part(Protocol):
-    def state_dict(self) -> dict[str, Any]: ...
-    def load_state_dict(self, state_dict: dict[str, Any], /) -> object: ...
-
-
 def made_directory(directory: Path) -> Path:
     """A directory of the training, made if need be.
 
@@ -97,14 +69,7 @@ class Trainer:
     """One training run, which continues after an interruption as if there had been none.
 
     Args:
-        configuration: all options.
-        scaling: statistics of the training columns.
-        tensors: the data, normalised. columns: those to train on.
-        validator: validation columns, or None for none.
-        directory: for the checkpoint and the log; made if need be.
-        frequencies: (n_columns,) see `RunPool`; None: every window as often as any other.
-        error_scales: (n_leads, n_state) from `scaling.error_scales`.
-        report: called with each line of progress.
+        data: to learn from. validator: validation columns, or None for none. report: called with each line of progress.
 
     Attributes:
         network, average, best: as trained, its averaged weights, and the averaged weights of `best_iteration`.
@@ -119,26 +84,24 @@ class Trainer:
     def __init__(
         self,
         configuration: Configuration,
-        scaling: Scaling,
-        tensors: Tensors,
-        columns: np.ndarray,
+        data: TrainingData,
         validator: Validator | None,
-        directory: Path,
-        error_scales: np.ndarray,
         report: Callable[[str], None] = print,
-        frequencies: np.ndarray | None = None,
     ) -> None:
-        self.configuration, run = configuration, configuration.run
-        self._tensors, self._validator, self._report, self._scaling = tensors, validator, report, scaling
-        shortest, longest = int(tensors.n_windows[columns].min()), max(s.steps for s in configuration.stages)
+        self.configuration, run, stages = configuration, configuration.run, configuration.stages
+        self._scaling, self._validator, self._report = data.scaling, validator, report
+        shortest, longest = int(data.tensors.n_windows[data.columns].min()), max(stage.steps for stage in stages)
         if longest > shortest:
             raise InputError(
                 f"option 'stages': rollouts of {longest} steps, but a column has {shortest} windows only; "
                 f"expected at most {shortest} steps"
             )
-        self._directory = made_directory(directory)
+        directory = made_directory(Path(run.directory))
+        self.checkpoint_path, self._curves = directory / "checkpoint.pt", Curves(directory, run.tensorboard)
         self._device = device = torch_device(run.device)
-        self.network, self.average, self.best = (build_network(configuration, scaling).to(device) for _ in range(3))
+        self.network, self.average, self.best = (
+            LayerNormNetwork(configuration.network, data.scaling, run.seed).to(device) for _ in range(3)
+        )
         self.best_iteration, self.best_skill = 0, math.inf
         options = configuration.optimiser
         matrices = [p for p in self.network.parameters() if p.ndim == 2]
@@ -148,16 +111,11 @@ class Trainer:
             lr=options.learning_rate,
         )
         self._generator = np.random.default_rng(run.seed)
-        self._noise = Noise(configuration.augmentation, scaling, run.seed, device)
-        self._scales = LossScales.of(configuration.loss, scaling, error_scales, device)
-        largest = max(stage.batch for stage in configuration.stages)
-        self._pool = RunPool(tensors, columns, POOL_BATCHES * largest, self._generator, frequencies)
-        self._curves = Curves(directory, run.tensorboard)
+        self._noise = Noise(configuration.augmentation, data.scaling, run.seed, device)
+        self._scales = LossScales.of(configuration.loss, data.scaling, data.error_scales, device)
+        size = POOL_BATCHES * max(stage.batch for stage in stages)
+        self._pool = RunPool(data.tensors, data.columns, size, self._generator, data.frequencies)
         self.iteration, self.seconds, self.is_stopped = 0, 0.0, False
-
-    @property
-    def checkpoint_path(self) -> Path:
-        return self._directory / "checkpoint.pt"
 
     def stage(self, iteration: int) -> Stage:
         """The stage of the curriculum that an iteration belongs to."""
@@ -173,7 +131,7 @@ class Trainer:
         Raises:
             RunError: the loss is not finite.
         """
-        options, stage = self.configuration.optimiser, self.stage(self.iteration)
+        options, stage, network = self.configuration.optimiser, self.stage(self.iteration), self.network
         factor = learning_rate_factor(
             self.iteration, self.configuration.iterations, options.warmup_iterations, options.final_fraction
         )
@@ -181,84 +139,69 @@ class Trainer:
             group["lr"] = options.learning_rate * factor
         taken = self._pool.take(stage.batch, stage.steps, stage.restart_probability)
         noise = self._noise.draw(len(taken))
-        losses = batch_loss(self.network, self._tensors, self._pool, taken, stage.steps, self._scales, *noise)
-        state_loss, diagnostic_loss, states = losses
+        state_loss, diagnostic_loss, states = batch_loss(network, self._pool, taken, stage.steps, self._scales, *noise)
         total = state_loss + diagnostic_loss
         if not torch.isfinite(total):
             raise RunError(f"training: the loss is {float(total)} at iteration {self.iteration}, expected a number")
         self._optimiser.zero_grad(set_to_none=True)
         total.backward()
         # Apart, because the two blocks share no gradient: the larger one must not shrink the other's steps.
-        network = self.network
         for blocks in ((network.trunk, network.prognostic), (network.diagnostic,)):
             parameters = [parameter for block in blocks for parameter in block.parameters()]
             torch.nn.utils.clip_grad_norm_(parameters, options.gradient_clip)
         self._optimiser.step()
         self._pool.put(taken, states, stage.steps)
-        self._update_average(options.average_decay)
+        # At the beginning a plain mean, so that the random start is forgotten.
+        decay = min(options.average_decay, (1.0 + self.iteration) / (10.0 + self.iteration))
+        with torch.no_grad():
+            for mean, parameter in zip(self.average.parameters(), network.parameters(), strict=True):
+                mean.lerp_(parameter, 1.0 - decay)
         self.iteration += 1
         return float(state_loss.detach()), float(diagnostic_loss.detach())
-
-    @torch.no_grad()
-    def _update_average(self, decay: float) -> None:
-        """Exponential average; at the beginning a plain mean, so that the random start is forgotten."""
-        decay = min(decay, (1.0 + self.iteration) / (10.0 + self.iteration))
-        for mean, parameter in zip(self.average.parameters(), self.network.parameters(), strict=True):
-            mean.lerp_(parameter, 1.0 - decay)
 
     def run(self, until: int | None = None) -> None:
         """Train to the end (or to an iteration); validates and writes checkpoints on the way."""
         options, total = self.configuration, self.configuration.iterations
         end = total if until is None else min(until, total)
-        if self.is_stopped:
-            return
         if self.iteration == 0:
             self._curves.forget_after(0)
-        losses: list[tuple[float, float]] = []
-        begun, steps_done = time.perf_counter(), 0
-        while self.iteration < end:
-            stage = self.stage(self.iteration)
-            losses.append(self.step())
-            steps_done += stage.steps * stage.batch
+        done: list[tuple[float, ...]] = []
+        while self.iteration < end and not self.is_stopped:
+            stage, begun = self.stage(self.iteration), time.perf_counter()
+            losses = self.step()
+            spent = time.perf_counter() - begun
+            self.seconds += spent
+            done.append((*losses, stage.steps * stage.batch, spent))
             # Not at `until`: a run in parts must not validate more often than an uninterrupted one.
             is_due = self.iteration % options.validation.interval == 0 or self.iteration == total
             if self._validator is not None and is_due:
-                taken = time.perf_counter() - begun
-                self.seconds += taken
-                self._validate(self._validator, np.mean(losses, axis=0), steps_done / taken)
-                end = self.iteration if self.is_stopped else end
-                losses, steps_done, begun = [], 0, time.perf_counter()
-            if self.iteration % options.run.checkpoint_interval == 0 or self.iteration == end:
-                self.seconds += time.perf_counter() - begun
-                begun = time.perf_counter()
+                state, diagnostics, column_steps, seconds = np.mean(done, axis=0)
+                self._validate(self._validator, np.array([state, diagnostics]), column_steps / seconds)
+                done = []
+            if self.iteration % options.run.checkpoint_interval == 0 or self.iteration == end or self.is_stopped:
                 self.save()
 
-    def _validate(self, validator: Validator, losses: np.ndarray, rate: float) -> None:
-        """Score the averaged network, write it down, and keep it if it is the best so far."""
+    def _validate(self, validator: Validator, losses: Values, rate: float) -> None:
+        """Score the averaged network, keep it if it is the best so far, and stop if none was for long."""
         scores = validator.scores(self.average)
         self._log(scores, losses, rate)
         if scores.skill < self.best_skill:
             self.best.load_state_dict(self.average.state_dict())
             self.best_iteration, self.best_skill = self.iteration, scores.skill
-        if self._is_out_of_patience():
+        options, last_stage = self.configuration.validation, self.configuration.stages[-1]
+        # The last stage is given its time.
+        begun = max(self.best_iteration, self.configuration.iterations - last_stage.iterations)
+        if 0 < options.patience * options.interval <= self.iteration - begun:
             self._report(f"no better than iteration {self.best_iteration} for long: stopped")
             self.is_stopped = True
-
-    def _is_out_of_patience(self) -> bool:
-        """Whether the last stage has run for `patience` validations without a better network."""
-        options, last_stage = self.configuration.validation, self.configuration.stages[-1]
-        if options.patience == 0 or self.stage(self.iteration) is not last_stage:
-            return False
-        begun = max(self.best_iteration, self.configuration.iterations - last_stage.iterations)
-        return self.iteration - begun >= options.patience * options.interval
 
     @property
     def chosen(self) -> tuple[LayerNormNetwork, int]:
         """The averaged network that did best on the validation columns and its iteration; the last without them."""
         return (self.average, self.iteration) if self._validator is None else (self.best, self.best_iteration)
 
-    def _log(self, scores: Scores, losses: np.ndarray, rate: float) -> None:
-        """One line of text and one JSON record for figures."""
+    def _log(self, scores: Scores, losses: Values, rate: float) -> None:
+        """One line of text and one record for figures."""
         stage = self.stage(self.iteration - 1)
         names = [variable.name for variable in self._scaling.state]
         ratios = zip(names, scores.ratio.T, strict=True)
@@ -278,19 +221,32 @@ class Trainer:
         values |= {f"rmse/{variable.name}": value for variable, value in diagnostics}
         self._curves.write(self.iteration, record, values)
 
-    def _configuration_text(self) -> str:
-        return json.dumps(self.configuration.model_dump(), sort_keys=True)
+    def _conditions(self) -> dict[str, object]:
+        """What the numbers depend on, by name: not where files are, nor texts, threads and intervals."""
+        options = self.configuration.model_dump(mode="json")
+        data = {name: value for name, value in options["data"].items() if name not in ("directory", "in_files")}
+        sections = ("stages", "variables", "network", "loss", "optimiser", "augmentation")
+        found = {"data": data, **{name: options[name] for name in sections}, "run.seed": options["run"]["seed"]}
+        for variable in (one for group in GROUPS for one in getattr(self._scaling, group)):
+            # Of the training columns, or of the model that training began with.
+            normalisation = variable.normalisation
+            found[f"the normalisation (shift, scale) of '{variable.name}'"] = [normalisation.shift, normalisation.scale]
+        return found
 
-    def _normalisation(self) -> dict[str, list[float]]:
-        """Shift and scale of each variable by name."""
-        groups = (getattr(self._scaling, name) for name in GROUPS)
-        return {v.name: [v.normalisation.shift, v.normalisation.scale] for group in groups for v in group}
+    def _parts(self) -> dict[str, torch.nn.Module | torch.optim.Optimizer | RunPool]:
+        """What a checkpoint holds that keeps its own state."""
+        return {
+            "network": self.network,
+            "average": self.average,
+            "best": self.best,
+            "optimiser": self._optimiser,
+            "pool": self._pool,
+        }
 
     def save(self) -> None:
         """Write the checkpoint completely or not at all."""
         content = {
-            "configuration": self._configuration_text(),
-            "normalisation": self._normalisation(),
+            "conditions": self._conditions(),
             "generator": json.dumps(self._generator.bit_generator.state),
             "noise": self._noise.generator.get_state(),
             **{name: part.state_dict() for name, part in self._parts().items()},
@@ -298,11 +254,6 @@ class Trainer:
         }
         with whole_file(self.checkpoint_path, "writing the checkpoint") as temporary:
             torch.save(content, temporary)
-
-    def _parts(self) -> dict[str, _Part]:
-        """What a checkpoint holds that keeps its own state."""
-        networks: dict[str, _Part] = {"network": self.network, "average": self.average, "best": self.best}
-        return networks | {"optimiser": self._optimiser, "pool": self._pool}
 
     def resume(self) -> None:
         """Continue from the checkpoint in the directory.
@@ -313,43 +264,18 @@ class Trainer:
         """
         path = self.checkpoint_path
         if not path.exists():
-            raise InputError(f"checkpoint {path}: no such file; start without --resume")
+            raise InputError(f"checkpoint {path}: no such file, expected that of a training to continue")
         try:
             content = torch.load(path, weights_only=True, map_location=self._device)
         except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
             raise InputError(f"checkpoint {path}: cannot be read: {str(error).splitlines()[0]}") from error
-        self._check_fits(content)
+        for name, own in self._conditions().items():
+            if (found := content.get("conditions", {}).get(name)) != own:
+                raise InputError(f"checkpoint {path}: was made with {name} = {found}, expected that of this run, {own}")
         for name, part in self._parts().items():
             part.load_state_dict(content[name])
         for name in _COUNTERS:
-            setattr(self, name, ({"is_stopped": False} | content)[name])
+            setattr(self, name, content[name])
         self._generator.bit_generator.state = json.loads(content["generator"])
         self._noise.generator.set_state(content["noise"].cpu())
         self._curves.forget_after(self.iteration)
-
-    def _check_fits(self, content: Mapping[str, Any]) -> None:
-        """Whether a checkpoint is of this configuration and these statistics."""
-        path = self.checkpoint_path
-        mine, theirs = (_decisive(json.loads(text)) for text in (self._configuration_text(), content["configuration"]))
-        for name in mine:
-            if mine[name] != theirs.get(name):
-                raise InputError(
-                    f"checkpoint {path}: was made with {name} = {theirs.get(name)}, the configuration says {mine[name]}"
-                )
-        for name, own in self._normalisation().items():
-            found = content.get("normalisation", {}).get(name)
-            if found != own:
-                raise InputError(
-                    f"checkpoint {path}: found the normalisation {found} (shift, scale) of '{name}', expected {own} of "
-                    "the training columns, or of the model that training began with (--start-from)"
-                )
-
-
-def _decisive(configuration: dict[str, Any]) -> dict[str, Any]:
-    """The options that the numbers depend on, by name: not where files are, nor texts, threads and intervals."""
-    data = {key: value for key, value in configuration["data"].items() if key not in ("directory", "in_files")}
-    sections = ("stages", "variables", "network", "loss", "optimiser", "augmentation")
-    kept = {name: configuration[name] for name in sections}
-    # Checkpoints of before there were further terms had none.
-    kept["loss"] = {"terms": {}} | kept["loss"]
-    return {"data": data, **kept, "run.seed": configuration["run"]["seed"]}

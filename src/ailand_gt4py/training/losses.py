@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, Self, get_args
 
-import numpy as np
 import torch
 from torch.nn import functional
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.training.configuration import Loss
 from ailand_gt4py.training.scaling import Scaling
 
@@ -75,11 +75,9 @@ class LossScales:
     """What errors are divided by and how variables and terms count.
 
     Attributes:
-        state_weights: (n_state,).
-        diagnostic_weights: (n_diagnostics,).
+        state_weights: (n_state,). diagnostic_weights: (n_diagnostics,).
         diagnostic_scale: in standard deviations of the diagnostics.
-        by_lead: (n_leads, n_state) what the state's error is divided by, row k for a lead of k + 1 steps; the last row
-            for longer ones. Normalised space. See `scaling.error_scales`.
+        by_lead: (n_leads, n_state) of `scaling.error_scales`; the last row also for longer leads.
         terms: weights of the terms besides ``state`` and ``diagnostics``.
         freezing_weight: see `LayerNormNetwork.difference`.
     """
@@ -92,7 +90,7 @@ class LossScales:
     freezing_weight: float = 0.0
 
     @classmethod
-    def of(cls, options: Loss, scaling: Scaling, by_lead: np.ndarray, device: torch.device) -> LossScales:
+    def of(cls, options: Loss, scaling: Scaling, by_lead: Values, device: torch.device) -> Self:
         """As configured.
 
         Raises:

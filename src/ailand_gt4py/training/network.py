@@ -7,17 +7,16 @@ forward passes. Everything here is in normalised space.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
 from ailand_gt4py.core.constants import LAYER_NORM_EPSILON
+from ailand_gt4py.training.configuration import Network
+from ailand_gt4py.training.scaling import Scaling, bounds
 from ailand_gt4py.training.soil_heat import SoilHeat
-from ailand_gt4py.weights.architectures import Sizes
 
 
 class _Linear(nn.Module):
@@ -28,6 +27,9 @@ class _Linear(nn.Module):
         limit = 0.0 if zero else n_in**-0.5
         self.weight = nn.Parameter((torch.rand(n_out, n_in, generator=generator) * 2.0 - 1.0) * limit)
         self.bias = nn.Parameter((torch.rand(n_out, generator=generator) * 2.0 - 1.0) * limit)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return functional.linear(x, self.weight, self.bias)
 
 
 class _NormalisedLinear(_Linear):
@@ -45,19 +47,7 @@ class _NormalisedLinear(_Linear):
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.finish(functional.linear(x, self.weight, self.bias))
-
-
-class _Clip(torch.autograd.Function):
-    """Clip whose gradient passes as if nothing had been clipped."""
-
-    @staticmethod
-    def forward(ctx: object, x: torch.Tensor, lower: torch.Tensor, upper: torch.Tensor) -> torch.Tensor:
-        return torch.minimum(torch.maximum(x, lower), upper)
-
-    @staticmethod
-    def backward(ctx: object, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None]:
-        return gradients[0], None, None
+        return self.finish(super().forward(x))
 
 
 class ColumnPhysics(NamedTuple):
@@ -76,45 +66,35 @@ class LayerNormNetwork(nn.Module):
     """Trunk, increment of the state, bounds, and the diagnostic block on the new unbounded state.
 
     Args:
-        sizes: numbers of variables.
-        width, depth: of the trunk.
-        diagnostic_width, diagnostic_depth: of the diagnostic block's hidden layers.
+        options: sizes of the layers. scaling: the variables. seed: of the initial weights.
+
+    Attributes:
         increment_scale: (n_state,) what the last layer's output is multiplied with: standard deviation of a step's
             increment, in normalised space. Folded into the weights at export.
         lower, upper: (n_state,) bounds in normalised space, infinite where there is none.
-        by_static: upper bounds that static inputs are (see `scaling.Scaling.bounds_by_static`).
-        seed: of the initial weights.
+        bound_weight, bound_constant: of upper bounds that static inputs are (see `Scaling.bounds_by_static`).
         soil_heat: what changes by its heat; None: nothing.
     """
 
-    def __init__(
-        self,
-        sizes: Sizes,
-        width: int,
-        depth: int,
-        diagnostic_width: int,
-        diagnostic_depth: int,
-        increment_scale: np.ndarray,
-        lower: np.ndarray,
-        upper: np.ndarray,
-        by_static: tuple[np.ndarray, np.ndarray],
-        seed: int,
-        soil_heat: SoilHeat | None = None,
-    ) -> None:
+    def __init__(self, options: Network, scaling: Scaling, seed: int) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
-        self.sizes, self.soil_heat = sizes, soil_heat
-        n_input = sizes.static + sizes.forcing + sizes.state
-        widths = [n_input] + [width] * depth
+        self.n_static, self.n_state = len(scaling.static), len(scaling.state)
+        n_input = self.n_static + len(scaling.forcing) + self.n_state
+        widths = [n_input] + [options.width] * options.depth
         self.trunk = nn.ModuleList(_NormalisedLinear(i, o, generator) for i, o in itertools.pairwise(widths))
         # Zero weights: the untrained network is persistence, from which training sets out calmly.
-        self.prognostic = nn.ModuleList([_Linear(width, sizes.state, generator, zero=True)])
-        widths = [n_input] + [diagnostic_width] * diagnostic_depth
+        self.prognostic = nn.ModuleList([_Linear(options.width, self.n_state, generator, zero=True)])
+        widths = [n_input] + [options.diagnostic_width] * options.diagnostic_depth
         hidden = [_NormalisedLinear(i, o, generator) for i, o in itertools.pairwise(widths)]
-        self.diagnostic = nn.ModuleList([*hidden, _Linear(diagnostic_width, sizes.diagnostics, generator)])
-        arrays = {"increment_scale": increment_scale, "lower": lower, "upper": upper}
-        for name, array in (arrays | {"bound_weight": by_static[0], "bound_constant": by_static[1]}).items():
+        self.diagnostic = nn.ModuleList([*hidden, _Linear(widths[-1], len(scaling.diagnostics), generator)])
+        arrays = {"increment_scale": scaling.increment_scale}
+        arrays["lower"], arrays["upper"] = bounds(scaling.state)
+        arrays["bound_weight"], arrays["bound_constant"] = scaling.bounds_by_static()
+        for name, array in arrays.items():
             self.register_buffer(name, torch.as_tensor(array, dtype=torch.float32), persistent=False)
+        is_heated = any(variable.changes_by_heat for variable in scaling.state)
+        self.soil_heat = SoilHeat(scaling) if is_heated else None
 
     def physics(self, static: torch.Tensor) -> ColumnPhysics:
         """What is prescribed of columns with these static inputs (n, n_static), as they are, without noise."""
@@ -134,39 +114,32 @@ class LayerNormNetwork(nn.Module):
         return difference.index_copy(-1, positions, mixed)
 
     def input_product(self, static: torch.Tensor, forcing: torch.Tensor) -> torch.Tensor:
-        """The state-independent part of the first layer, for all steps of a rollout at once.
-
-        Args:
-            static: (n, n_static); forcing: (n_steps, n, n_forcing). Returns: (n_steps, n, width).
-        """
+        """(n_steps, n, width) the state-independent part of the first layer, for all steps of a rollout at once."""
         first = self.trunk[0]
-        n_static, n_forcing = self.sizes.static, self.sizes.forcing
-        by_static = functional.linear(static, first.weight[:, :n_static], first.bias)
-        return functional.linear(forcing, first.weight[:, n_static : n_static + n_forcing]) + by_static
+        by_static = functional.linear(static, first.weight[:, : self.n_static], first.bias)
+        return functional.linear(forcing, first.weight[:, self.n_static : -self.n_state]) + by_static
 
     def advance(
         self, product: torch.Tensor, state: torch.Tensor, physics: ColumnPhysics
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """One step from the first layer's state-independent part; returns the bounded and the unbounded new state."""
         first = self.trunk[0]
-        x = first.finish(product + functional.linear(state, first.weight[:, -self.sizes.state :]))
-        for layer in list(self.trunk)[1:]:
+        x = first.finish(product + functional.linear(state, first.weight[:, -self.n_state :]))
+        for layer in self.trunk[1:]:
             x = layer(x)
-        head = self.prognostic[0]
-        increment = functional.linear(x, head.weight, head.bias) * self.increment_scale
+        increment = self.prognostic[0](x) * self.increment_scale
         if self.soil_heat is None or physics.heat_nodes is None:
             unbounded = state + increment
         else:
             unbounded = self.soil_heat.advance(state, increment, physics.heat_nodes)
-        return torch.minimum(torch.maximum(unbounded, self.lower), physics.upper), unbounded
+        return self._bounded(unbounded, physics), unbounded
 
     def diagnose(self, static: torch.Tensor, forcing: torch.Tensor, unbounded: torch.Tensor) -> torch.Tensor:
         """Diagnostics (..., n_diagnostics) from inputs (..., n) and the new unbounded state."""
         x = torch.cat([static.expand(*forcing.shape[:-1], -1), forcing, unbounded], dim=-1)
-        layers = list(self.diagnostic)
-        for layer in layers[:-1]:
+        for layer in self.diagnostic:
             x = layer(x)
-        return functional.linear(x, layers[-1].weight, layers[-1].bias)
+        return x
 
     def forward(
         self, static: torch.Tensor, forcing: torch.Tensor, state: torch.Tensor
@@ -197,12 +170,7 @@ class LayerNormNetwork(nn.Module):
             state, free = self.advance(product, state, physics)
             unbounded.append(free)
         free = torch.stack(unbounded)
-        return _Clip.apply(free, self.lower, physics.upper), free
+        return self._bounded(free, physics).detach() + (free - free.detach()), free
 
-    def exported_parameters(self) -> Mapping[str, np.ndarray]:
-        """Parameters under the architecture's names, the increment scale folded into the prognostic layer."""
-        parameters = {name: tensor.detach().double().cpu().numpy().copy() for name, tensor in self.state_dict().items()}
-        scale = self.increment_scale.double().cpu().numpy()
-        parameters["prognostic.0.weight"] *= scale[:, None]
-        parameters["prognostic.0.bias"] *= scale
-        return parameters
+    def _bounded(self, state: torch.Tensor, physics: ColumnPhysics) -> torch.Tensor:
+        return torch.minimum(torch.maximum(state, self.lower), physics.upper)

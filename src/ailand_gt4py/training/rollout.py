@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.training.losses import Errors, LossScales
 from ailand_gt4py.training.network import LayerNormNetwork
 from ailand_gt4py.training.tensors import Tensors
@@ -20,21 +21,19 @@ class RunPool:
     """Free runs of the network: where each is and what state it has reached.
 
     Args:
-        tensors: the data. columns: those to run through.
-        size: number of runs.
-        frequencies: (n_columns,) whole numbers: how many times as often a column's windows are drawn.
-        generator: for all that is drawn.
+        columns: those to run through. size: number of runs. generator: for all that is drawn.
+        frequencies: see `TrainingData`.
     """
 
     def __init__(
         self,
         tensors: Tensors,
-        columns: np.ndarray,
+        columns: Values,
         size: int,
         generator: np.random.Generator,
-        frequencies: np.ndarray | None = None,
+        frequencies: Values | None = None,
     ) -> None:
-        self._tensors = tensors
+        self.tensors = tensors
         self._generator = generator
         self._choice = np.asarray(columns, dtype=np.int64)
         self._lengths = tensors.n_windows.numpy()
@@ -46,13 +45,10 @@ class RunPool:
         self.ages = np.full(size, -1, dtype=np.int64)
         self.states = torch.zeros(size, tensors.state.shape[-1])
 
-    def take(self, count: int, steps: int, restart_probability: float) -> np.ndarray:
-        """Draw runs to continue, restarting some from the truth.
+    def take(self, count: int, steps: int, restart_probability: float) -> Values:
+        """Draw (count,) indices of different runs to continue.
 
-        A run is restarted at random, where it has not begun yet, and where the data end before the steps do.
-
-        Returns:
-            (count,) indices of different runs.
+        A run restarts from the truth at random, where it has not begun yet, and where the data end before the steps do.
         """
         size = self.columns.size
         taken = self._generator.choice(size, min(count, size), replace=False, shuffle=False)
@@ -64,12 +60,10 @@ class RunPool:
         self.columns[runs] = self._choice[drawn]
         self.windows[runs] = self._generator.integers(0, self._lengths[self.columns[runs]] - steps + 1)
         self.ages[runs] = 0
-        self.states[runs] = self._tensors.state_at(
-            torch.from_numpy(self.columns[runs]), torch.from_numpy(self.windows[runs])
-        )
+        self.states[runs] = self.tensors.state_at(*map(torch.from_numpy, (self.columns[runs], self.windows[runs])))
         return taken
 
-    def put(self, taken: np.ndarray, states: torch.Tensor, steps: int) -> None:
+    def put(self, taken: Values, states: torch.Tensor, steps: int) -> None:
         """Store the states that runs have reached after some steps."""
         self.states[taken] = states
         self.windows[taken] += steps
@@ -89,9 +83,8 @@ class RunPool:
 
 def batch_loss(
     network: LayerNormNetwork,
-    tensors: Tensors,
     pool: RunPool,
-    taken: np.ndarray,
+    taken: Values,
     steps: int,
     scales: LossScales,
     static_noise: torch.Tensor,
@@ -104,13 +97,12 @@ def batch_loss(
     gradient does not reach the trunk, so it costs the prognostic variables nothing.
 
     Args:
-        static_noise: (count, n_static) added to the normalised static inputs; on the network's device.
-        forcing_offset: (count, n_forcing) added to the normalised forcing of all steps; None: nothing.
+        static_noise, forcing_offset: see `Noise.draw`; on the network's device.
 
     Returns:
         loss of the state, loss of the diagnostics, and the reached states (detached).
     """
-    device = static_noise.device
+    device, tensors = static_noise.device, pool.tensors
     columns = torch.from_numpy(pool.columns[taken])
     offsets = torch.arange(steps)[:, None]
     windows = torch.from_numpy(pool.windows[taken]) + offsets
@@ -139,20 +131,17 @@ def batch_loss(
 def free_run(
     network: LayerNormNetwork, tensors: Tensors, columns: torch.Tensor, windows: torch.Tensor, steps: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """States and diagnostics of free runs begun from the truth.
-
-    Args:
-        columns, windows: (n,) where the runs begin.
+    """Free runs begun from the truth at (n,) windows of columns, normalised.
 
     Returns:
-        states (steps, n, n_state) at the windows' ends and diagnostics (steps, n, n_diagnostics), normalised.
+        states (steps, n, n_state) at the windows' ends and diagnostics (steps, n, n_diagnostics).
     """
     device = next(network.parameters()).device
     static = tensors.static[columns].to(device)
     state = tensors.state_at(columns, windows).to(device)
-    states, diagnostics = [], []
+    results = []
     for step in range(steps):
         state, diagnosed = network(static, tensors.forcing_at(columns, windows + step).to(device), state)
-        states.append(state.cpu())
-        diagnostics.append(diagnosed.cpu())
-    return torch.stack(states), torch.stack(diagnostics)
+        results.append((state.cpu(), diagnosed.cpu()))
+    states, diagnostics = map(torch.stack, zip(*results, strict=True))
+    return states, diagnostics

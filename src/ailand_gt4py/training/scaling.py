@@ -1,21 +1,58 @@
-"""Statistics of the training columns and what follows from them: normalised tensors, variables with statistics."""
+"""Statistics of the training columns, and the variables and yardsticks that follow from them."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Self
 
 import numpy as np
-import torch
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.evaluation.scores.climatology import day_of_year_climatology
-from ailand_gt4py.training.statistics import RunningStatistics
-from ailand_gt4py.training.tensors import Tensors
 from ailand_gt4py.training.windows import Values, WindowData
 from ailand_gt4py.weights.model import Normalisation, Variable
 from ailand_gt4py.weights.variables import Specification, VariableSet
+
+
+class Statistics(NamedTuple):
+    """Number, mean, sum of squared deviations from it (Chan et al. 1983) of the values that count; range of all.
+
+    Each (n_variables,), in double precision.
+    """
+
+    n: Values
+    mean: Values
+    squares: Values
+    minimum: Values
+    maximum: Values
+
+    @classmethod
+    def of(cls, values: Values, counted: Values) -> Self:
+        """Of (..., n_variables) values, those that count by booleans that are broadcast against them."""
+        values = values.reshape(-1, values.shape[-1]).astype(np.float64)
+        counted = np.broadcast_to(counted.reshape(-1, values.shape[-1]), values.shape)
+        n = counted.sum(axis=0)
+        mean = values.sum(axis=0, where=counted) / np.maximum(n, 1)
+        squares = np.square(values - mean).sum(axis=0, where=counted)
+        return cls(n, mean, squares, values.min(axis=0), values.max(axis=0))
+
+    @classmethod
+    def pooled(cls, parts: Sequence[Self]) -> Self:
+        """Of the values of all parts together."""
+        counts, means, squares, lowest, highest = map(np.stack, zip(*parts, strict=True))
+        n = counts.sum(axis=0)
+        mean = means[0] + (counts * (means - means[0])).sum(axis=0) / np.maximum(n, 1)
+        squares = (squares + counts * np.square(means - mean)).sum(axis=0)
+        return cls(n, mean, squares, lowest.min(axis=0), highest.max(axis=0))
+
+    @property
+    def std(self) -> Values:
+        """Standard deviation (divided by the count); NaN where nothing counts."""
+        with np.errstate(invalid="ignore"):
+            return np.sqrt(self.squares / self.n)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,10 +74,6 @@ class Scaling:
     def increment_scale(self) -> Values:
         """(n_state,) the increments' standard deviation in normalised space."""
         return self.increment_std / scale(self.state)
-
-    def bounds(self) -> tuple[Values, Values]:
-        """Lower and upper bounds of the state in normalised space, each (n_state,)."""
-        return bounds(self.state)
 
     def bounds_by_static(self) -> tuple[Values, Values]:
         """Upper bounds of the state that static inputs are, in normalised space.
@@ -81,57 +114,47 @@ def measure(data: WindowData, variables: VariableSet, columns: Values | None = N
     """Statistics of training columns in one pass over them.
 
     Args:
-        data: model units. variables: of the data. columns: to take; None: all.
+        data: model units. columns: to take; None: all.
 
     Raises:
-        InputError: a variable that does not vary, so that it cannot be normalised and could not be learnt, or a state
-            that never changes.
+        InputError: a variable that is not finite or does not vary, so that it cannot be normalised and could not be
+            learnt, or a state that never changes.
     """
-    statistics = {group: RunningStatistics(len(members)) for group, members in variables.groups.items()}
-    increments = RunningStatistics(len(variables.state))
+    parts: dict[str, list[Statistics]] = {group: [] for group in (*variables.groups, "increments")}
     for block in data.blocks(columns):
         for group, members in variables.groups.items():
-            values = _logarithms(getattr(block, group), members)
-            wet_only = np.array([variable.wet_only for variable in members])
-            selected = ~wet_only | (values > 0.0)
-            if group == "state":
-                selected &= block.state_known
-            statistics[group].update(values, selected)
+            values = getattr(block, group).astype(np.float64)
+            for position, member in enumerate(members):
+                if member.method == "log":
+                    values[..., position] = np.log(np.maximum(values[..., position], member.floor))
+            counted = (values > 0.0) | ~np.array([member.wet_only for member in members])
+            parts[group].append(Statistics.of(values, counted & block.state_known if group == "state" else counted))
         changes = np.diff(block.state.astype(np.float64), axis=1)
-        increments.update(changes, np.broadcast_to(block.state_known, changes.shape))
+        parts["increments"].append(Statistics.of(changes, block.state_known))
+    pooled = {group: Statistics.pooled(of_group) for group, of_group in parts.items()}
     finished = {
-        group: tuple(_variable(member, statistics[group], index) for index, member in enumerate(members))
+        group: tuple(_variable(member, pooled[group], position) for position, member in enumerate(members))
         for group, members in variables.groups.items()
     }
-    for member, std in zip(variables.state, increments.std, strict=True):
+    increment_std = pooled["increments"].std
+    for member, std in zip(variables.state, increment_std, strict=True):
         if not std > 0.0:
             raise InputError(
                 f"state '{member.name}': its changes over one step have the standard deviation {std} over the training "
                 "columns, expected a state that changes"
             )
-    return Scaling(**finished, increment_std=increments.std)
+    return Scaling(**finished, increment_std=increment_std)
 
 
-def _logarithms(values: Values, members: Sequence[Specification]) -> Values:
-    """The values, of those with the method ``log`` their logarithm."""
-    logarithmic = [position for position, member in enumerate(members) if member.method == "log"]
-    if not logarithmic:
-        return values
-    values = values.astype(np.float64)
-    floors = np.array([members[position].floor for position in logarithmic])
-    values[..., logarithmic] = np.log(np.maximum(values[..., logarithmic], floors))
-    return values
-
-
-def _variable(specification: Specification, statistics: RunningStatistics, index: int) -> Variable:
-    std = float(statistics.std[index])
-    minimum, maximum = float(statistics.minimum[index]), float(statistics.maximum[index])
-    if not (math.isfinite(std) and std > 0.0):
+def _variable(specification: Specification, statistics: Statistics, position: int) -> Variable:
+    values = statistics.mean, statistics.std, statistics.minimum, statistics.maximum
+    mean, std, minimum, maximum = (float(value[position]) for value in values)
+    if not (std > 0.0 and minimum < maximum):
         raise InputError(
             f"variable '{specification.name}' has the standard deviation {std} over the training columns "
             f"({minimum} to {maximum}), expected one that varies"
         )
-    mean, lowest = float(statistics.mean[index]), minimum
+    lowest = minimum
     if specification.method == "log":
         minimum, maximum, lowest = math.exp(minimum), math.exp(maximum), specification.floor
     normalisation = Normalisation(specification.method, mean=mean, std=std, minimum=lowest, maximum=maximum)
@@ -147,19 +170,17 @@ def error_scales(data: WindowData, scaling: Scaling, anomaly_factor: float, colu
     weighs each lead against what a forecast has to beat there.
 
     Args:
-        data: model units. columns: to take; None: all.
-        scaling: of the same columns.
+        data: model units. columns: to take; None: all. scaling: of the same columns.
         anomaly_factor: above 0; the larger, the less old runs count and the more their large errors do.
 
     Returns:
         (n_leads, n_state) in normalised space, rows for 1, 2, ... steps up to the last one that differs by more than
         rounding: 2^k steps with 2^k <= half of the windows.
     """
-    n_state = len(scaling.state)
-    lengths = data.n_windows if columns is None else data.n_windows[columns]
-    lags = 2 ** np.arange(int(math.log2(max(int(lengths.max()) // 2, 1))) + 1)
-    squares, counts = np.zeros((lags.size, n_state)), np.zeros((lags.size, n_state))
-    anomalies, n_values = np.zeros(n_state), np.zeros(n_state)
+    longest = int(data.n_windows[slice(None) if columns is None else columns].max())
+    lags = 2 ** np.arange(int(math.log2(max(longest // 2, 1))) + 1)
+    squares, counts = np.zeros((2, lags.size, len(scaling.state)))
+    anomalies, n_values = np.zeros((2, len(scaling.state)))
     for block in data.blocks(columns):
         known = block.state_known
         # What is only guessed does not count: nothing in squares and counts.
@@ -169,8 +190,8 @@ def error_scales(data: WindowData, scaling: Scaling, anomaly_factor: float, colu
                 squares[index] += ((state[:, lag:] - state[:, :-lag]) ** 2).sum(axis=(0, 1))
                 counts[index] += state.shape[0] * (state.shape[1] - lag) * known
         by_time = state.transpose(1, 0, 2)
-        climatology = day_of_year_climatology(by_time, block.times, window_days=1)
-        anomalies += ((by_time - climatology) ** 2).sum(axis=(0, 1))
+        usual = day_of_year_climatology(by_time, block.times, window_days=1)
+        anomalies += ((by_time - usual) ** 2).sum(axis=(0, 1))
         n_values += state.shape[0] * state.shape[1] * known
     # A state may be known in short columns only: for longer leads its anomalies alone count.
     change = np.divide(squares, counts, out=np.full_like(squares, np.inf), where=counts > 0.0)
@@ -182,17 +203,8 @@ def error_scales(data: WindowData, scaling: Scaling, anomaly_factor: float, colu
     return np.exp(-0.5 * by_lead) / scale(scaling.state)
 
 
-def normalised_tensors(data: WindowData, scaling: Scaling) -> Tensors:
-    """Normalise data in place (to keep one copy) and hand it over as tensors."""
-    _normalise(data.static, scaling.static)
-    for block in data.blocks():
-        for group in ("forcing", "state", "diagnostics"):
-            _normalise(getattr(block, group), getattr(scaling, group))
-    arrays = (data.static, data.forcing, data.state, data.diagnostics, data.n_windows, data.state_known)
-    return Tensors(*map(torch.from_numpy, arrays))
-
-
-def _normalise(values: Values, variables: Sequence[Variable]) -> None:
+def normalise(values: Values, variables: Sequence[Variable]) -> None:
+    """Bring (..., n_variables) values to the network's space, in place."""
     for position, variable in enumerate(variables):
         values[..., position] = variable.normalisation.apply(values[..., position].astype(np.float64))
 
@@ -201,14 +213,13 @@ def clip_targets(
     data: WindowData, variables: VariableSet, limits: Mapping[str, tuple[float, float]], columns: Values
 ) -> dict[str, int]:
     """Clip outputs of some columns in place to the limits given; returns how many values of each were out of range."""
-    changed: dict[str, int] = {}
+    n_clipped: Counter[str] = Counter()
     for block in data.blocks(columns):
-        for group, members in (("state", variables.state), ("diagnostics", variables.diagnostics)):
-            for index, member in enumerate(members):
+        for group in ("state", "diagnostics"):
+            for position, member in enumerate(variables.groups[group]):
                 if member.name in limits:
-                    values = getattr(block, group)[..., index]
-                    low, high = limits[member.name]
-                    n_clipped = int(((values < low) | (values > high)).sum())
-                    changed[member.name] = changed.get(member.name, 0) + n_clipped
-                    np.clip(values, low, high, out=values)
-    return changed
+                    values = getattr(block, group)[..., position]
+                    clipped = np.clip(values, *limits[member.name])
+                    n_clipped[member.name] += int((clipped != values).sum())
+                    values[...] = clipped
+    return n_clipped

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import platform
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -11,14 +12,14 @@ import torch
 
 from ailand_gt4py.core.text_table import aligned
 from ailand_gt4py.training.configuration import Configuration
-from ailand_gt4py.training.dataset import location_groups, read_windows
-from ailand_gt4py.training.export import describe_training, to_model
+from ailand_gt4py.training.dataset import read_windows
 from ailand_gt4py.training.loop import Trainer, made_directory
-from ailand_gt4py.training.scaling import Scaling, clip_targets, error_scales, measure, normalised_tensors
-from ailand_gt4py.training.start import described, load_weights, scaling_of
+from ailand_gt4py.training.models import described, file_digest, load_weights, scaling_of, to_model
+from ailand_gt4py.training.scaling import Scaling, clip_targets, error_scales, measure
+from ailand_gt4py.training.tensors import TrainingData, normalised_tensors
 from ailand_gt4py.training.validation import Scores, Validator
 from ailand_gt4py.training.windows import Values, WindowData, split_columns
-from ailand_gt4py.weights.model import Model, Variable
+from ailand_gt4py.weights.model import Model
 from ailand_gt4py.weights.model_file import read_model, write_model
 
 
@@ -31,30 +32,27 @@ def train(
     code_version: str,
     report: Callable[[str], None],
 ) -> Model:
-    """Train on files and write the model.
+    """Train on existing files and write the model.
 
     Args:
-        files: existing data files.
-        output: model file.
         resume: continue from the checkpoint in the configured directory.
-        command, code_version: for the provenance.
-        report: called with each line of progress.
-
-    Returns:
-        the model written.
+        command, code_version: for the provenance. report: called with each line of progress.
 
     Raises:
         InputError: data, checkpoint or paths are not usable.
         RunError: the loss is not a number, or writing fails.
     """
-    start = configuration.run.start_from
-    beginning = read_model(start) if start else None
-    with _torch_settings(configuration.run.threads):
-        data = _read(configuration, files, report)
-        training, validation = split_columns(
-            location_groups(data), configuration.data.validation_fraction, configuration.run.seed
-        )
-        trainer, validator, scaling = _prepared(configuration, data, training, validation, beginning, report)
+    run = configuration.run
+    beginning = read_model(run.start_from) if run.start_from else None
+    with _torch_settings(run.threads):
+        windows = _read(configuration, files, report)
+        split = split_columns(windows.locations, configuration.data.validation_fraction, run.seed)
+        data, validator = _prepared(configuration, windows, *split, beginning, report)
+        trainer = Trainer(configuration, data, validator, report)
+        if beginning is not None:
+            for network in (trainer.network, trainer.average, trainer.best):
+                load_weights(network, beginning)
+            report(f"beginning with the weights of {run.start_from}")
         if resume:
             trainer.resume()
             report(f"continuing from iteration {trainer.iteration}")
@@ -62,22 +60,21 @@ def train(
         network, iteration = trainer.chosen
         if validator is not None:
             report(f"the network of iteration {iteration} did best on the validation columns")
-            leads = configuration.validation.leads_days
-            for line in score_table(validator.scores(network), scaling.state, scaling.diagnostics, leads):
+            for line in score_table(validator.scores(network), data.scaling, configuration.validation.leads_days):
                 report(line)
-    provenance = describe_training(
-        configuration,
-        files,
-        training.size,
-        validation.size,
-        (iteration, trainer.iteration),
-        trainer.seconds,
-        command,
-        code_version,
-    )
+    provenance = {
+        **configuration.provenance,
+        "data_files": "; ".join(f"{path.name} sha256:{file_digest(path)}" for path in files),
+        "columns": "{} columns for training, {} other columns for validation".format(*map(len, split)),
+        "command": command,
+        "code_version": f"ailand_gt4py {code_version}, PyTorch {torch.__version__}",
+        "seed": str(run.seed),
+        "training": _length(trainer, validator is not None),
+        "normalisation_note": _normalisation_note(configuration),
+    }
     if beginning is not None:
         provenance["start"] = described(beginning)
-    model = to_model(network, scaling, data.step_seconds, provenance)
+    model = to_model(network, data.scaling, windows.step_seconds, provenance)
     write_model(model, output)
     report(f"wrote {output}: {model.parameter_count} parameters")
     return model
@@ -98,7 +95,7 @@ def _read(configuration: Configuration, files: Sequence[Path], report: Callable[
     """The data, in model units."""
     options = configuration.data
     report(f"reading {', '.join(path.name for path in files)}")
-    data = read_windows(
+    windows = read_windows(
         files,
         configuration.variable_set,
         exclude_boxes=options.exclude_boxes,
@@ -106,73 +103,83 @@ def _read(configuration: Configuration, files: Sequence[Path], report: Callable[
         may_lack=options.may_lack,
         cache=made_directory(Path(configuration.run.directory, "data")) if options.in_files else None,
     )
-    for sentence in data.history:
+    for sentence in windows.history:
         report(f"  {sentence}")
-    return data
+    return windows
 
 
 def _prepared(
     configuration: Configuration,
-    data: WindowData,
+    windows: WindowData,
     training: Values,
     validation: Values,
     beginning: Model | None,
     report: Callable[[str], None],
-) -> tuple[Trainer, Validator | None, Scaling]:
-    """What trains and what validates, with the statistics; the data are normalised in place."""
+) -> tuple[TrainingData, Validator | None]:
+    """What to learn from and what validates; the windows are clipped and normalised in place."""
     variables, options = configuration.variable_set, configuration.validation
-    n_windows = int(data.n_windows[training].sum())
-    for name, count in clip_targets(data, variables, configuration.data.clip, training).items():
+    n_windows = int(windows.n_windows[training].sum())
+    for name, count in clip_targets(windows, variables, configuration.data.clip, training).items():
         report(f"{name}: {count} of {n_windows} values clipped")
-    scaling = measure(data, variables, training)
+    scaling = measure(windows, variables, training)
     if beginning is not None:
         scaling = scaling_of(beginning, scaling)
-    scales = error_scales(data, scaling, configuration.loss.anomaly_factor, training)
-    frequencies = column_frequencies(configuration, data)
-    tensors = normalised_tensors(data, scaling)
+    scales = error_scales(windows, scaling, configuration.loss.anomaly_factor, training)
+    frequencies = column_frequencies(configuration, windows)
+    data = TrainingData(normalised_tensors(windows, scaling), training, scaling, scales, frequencies)
     validator = None
     if validation.size:
-        validator = Validator(data, tensors, validation, scaling, options.leads_days, options.starts)
+        validator = Validator(windows, data.tensors, validation, scaling, options.leads_days, options.starts)
     report(f"{training.size} columns for training, {validation.size} for validation, {n_windows} windows to learn from")
-    directory = Path(configuration.run.directory)
-    trainer = Trainer(configuration, scaling, tensors, training, validator, directory, scales, report, frequencies)
-    if beginning is not None:
-        for network in (trainer.network, trainer.average, trainer.best):
-            load_weights(network, beginning)
-        report(f"beginning with the weights of {configuration.run.start_from}")
-    return trainer, validator, scaling
+    return data, validator
 
 
-def column_frequencies(configuration: Configuration, data: WindowData) -> Values:
+def column_frequencies(configuration: Configuration, windows: WindowData) -> Values:
     """(n_columns,) how many times as often as elsewhere a column's windows are drawn; data in model units."""
     options = configuration.data
-    frequencies = np.array([options.frequency.get(name, 1) for name in options.train])[data.source]
+    frequencies = np.array([options.frequency.get(name, 1) for name in options.train])[windows.source]
     names = [variable.name for variable in configuration.variable_set.static]
     for name, (threshold, factor) in options.frequency_above.items():
-        frequencies = np.where(data.static[:, names.index(name)] > threshold, frequencies * factor, frequencies)
+        frequencies[windows.static[:, names.index(name)] > threshold] *= factor
     return frequencies
 
 
-def score_table(
-    scores: Scores, state: Sequence[Variable], diagnostics: Sequence[Variable], leads_days: Sequence[float]
-) -> list[str]:
+def score_table(scores: Scores, scaling: Scaling, leads_days: Sequence[float]) -> list[str]:
     """Lines with the RMSE on the validation columns by variable and lead: model / persistence / climatology."""
+    by_lead = np.stack([scores.model, scores.persistence, scores.climatology], axis=-1)
     rows = [
         [
             variable.name,
-            *(
-                " / ".join(f"{float(values[index]):.4g}" for values in triple)
-                for triple in zip(scores.model, scores.persistence, scores.climatology, strict=True)
-            ),
+            *(" / ".join(f"{value:.4g}" for value in values) for values in by_lead[:, index]),
             f"{scores.whole_run[index]:.4g}",
             variable.units,
         ]
-        for index, variable in enumerate(state)
+        for index, variable in enumerate(scaling.state)
     ]
-    titles = ["", *(f"{lead:g}" for lead in leads_days), "whole run", "units"]
-    listed = zip(diagnostics, np.asarray(scores.diagnostics), strict=True)
+    listed = zip(scaling.diagnostics, scores.diagnostics, strict=True)
     return [
         "RMSE on validation columns, model / persistence / climatology of the verified years, by lead in days",
-        *aligned(titles, rows, left=1),
-        "diagnostics: " + ", ".join(f"{v.name} {float(value):.4g} {v.units}" for v, value in listed),
+        *aligned(["", *(f"{lead:g}" for lead in leads_days), "whole run", "units"], rows, left=1),
+        "diagnostics: " + ", ".join(f"{variable.name} {value:.4g} {variable.units}" for variable, value in listed),
     ]
+
+
+def _length(trainer: Trainer, validates: bool) -> str:
+    """How long training took, resumed parts included, and on what."""
+    iteration, last = trainer.chosen[1], trainer.iteration
+    length = (
+        f"iteration {iteration} of {last}, the best on the validation columns," if validates else f"{last} iterations"
+    )
+    capability = torch.backends.cpu.get_cpu_capability()
+    device = (
+        f"{torch.get_num_threads()} thread(s) of a {platform.machine()} processor ({capability})"
+        if trainer.configuration.run.device == "cpu"
+        else f"one {torch.cuda.get_device_name()}"
+    )
+    return f"{length} in {trainer.seconds / 60.0:.0f} minutes on {device}"
+
+
+def _normalisation_note(configuration: Configuration) -> str:
+    groups = configuration.variable_set.groups.values()
+    wet = ", ".join(variable.name for group in groups for variable in group if variable.wet_only)
+    return "statistics are of the training columns" + (f"; those of {wet} are of the values above zero" if wet else "")

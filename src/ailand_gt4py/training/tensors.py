@@ -1,15 +1,20 @@
-"""Normalised data as tensors."""
+"""What a network learns from, in normalised space: tensors of the data, and noise on the inputs."""
 
 from __future__ import annotations
 
 import dataclasses
+from typing import NamedTuple
 
 import torch
+
+from ailand_gt4py.training.configuration import Augmentation
+from ailand_gt4py.training.scaling import Scaling, normalise
+from ailand_gt4py.training.windows import Values, WindowData
 
 
 @dataclasses.dataclass
 class Tensors:
-    """Rows as in `windows.WindowData`, in normalised space; on the processor, perhaps in mapped files.
+    """Rows as in `windows.WindowData`; on the processor, perhaps in mapped files.
 
     Attributes:
         static: (n_columns, n_static). forcing: (n_rows, n_forcing). state: (n_rows + n_columns, n_state).
@@ -28,10 +33,6 @@ class Tensors:
         self._first = torch.cumsum(self.n_windows, 0) - self.n_windows
         self._first_state = self._first + torch.arange(len(self.n_windows))
 
-    @property
-    def n_columns(self) -> int:
-        return len(self.n_windows)
-
     def forcing_at(self, columns: torch.Tensor, windows: torch.Tensor) -> torch.Tensor:
         """(..., n_forcing) of these windows; columns and windows (...) are broadcast."""
         return self.forcing[self._first[columns] + windows]
@@ -43,3 +44,54 @@ class Tensors:
     def diagnostics_at(self, columns: torch.Tensor, windows: torch.Tensor) -> torch.Tensor:
         """(..., n_diagnostics) that these windows should give."""
         return self.diagnostics[self._first[columns] + windows]
+
+
+class TrainingData(NamedTuple):
+    """What every method of learning takes.
+
+    Attributes:
+        tensors: of all columns. columns: those to learn from. scaling: their statistics.
+        error_scales: (n_leads, n_state) from `scaling.error_scales`.
+        frequencies: (n_columns,) whole numbers: how many times as often a column's windows are drawn; None: all alike.
+    """
+
+    tensors: Tensors
+    columns: Values
+    scaling: Scaling
+    error_scales: Values
+    frequencies: Values | None = None
+
+
+def normalised_tensors(data: WindowData, scaling: Scaling) -> Tensors:
+    """Normalise data in place (to keep one copy) and hand it over as tensors."""
+    normalise(data.static, scaling.static)
+    for block in data.blocks():
+        for group in ("forcing", "state", "diagnostics"):
+            normalise(getattr(block, group), getattr(scaling, group))
+    arrays = (data.static, data.forcing, data.state, data.diagnostics, data.n_windows, data.state_known)
+    return Tensors(*map(torch.from_numpy, arrays))
+
+
+class Noise:
+    """Normal numbers for static inputs and forcing, so that the network does not learn columns by heart.
+
+    Args:
+        seed: of the numbers. device: where they are wanted; they are drawn on the processor.
+    """
+
+    def __init__(self, options: Augmentation, scaling: Scaling, seed: int, device: torch.device) -> None:
+        self.generator = torch.Generator().manual_seed(seed)
+        self._device = device
+        self._static = torch.tensor([options.static_noise_of.get(v.name, options.static_noise) for v in scaling.static])
+        offsets = options.forcing_offset_of
+        self._forcing = torch.tensor([offsets.get(v.name, 0.0) for v in scaling.forcing]) if offsets else None
+
+    def draw(self, count: int) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """(count, n_static) noise of static inputs and (count, n_forcing) offsets of a whole rollout's forcing.
+
+        Without an offset nothing is drawn for it: the noise of other configurations stays what it was.
+        """
+        return self._drawn(count, self._static), None if self._forcing is None else self._drawn(count, self._forcing)
+
+    def _drawn(self, count: int, deviations: torch.Tensor) -> torch.Tensor:
+        return (torch.randn(count, len(deviations), generator=self.generator) * deviations).to(self._device)

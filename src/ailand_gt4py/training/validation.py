@@ -55,9 +55,7 @@ class Validator:
     """Holds the validation columns' baselines and where their runs begin.
 
     Args:
-        data: of which `tensors` are, normalised. tensors: the data.
-        columns: for validation.
-        scaling: of the training columns.
+        data: normalised. tensors: of the same. columns: for validation. scaling: of the training columns.
         leads_days: leads of the scores.
         starts: number of runs per column, spread over the period and the hours of the day.
     """
@@ -71,35 +69,31 @@ class Validator:
         leads_days: Sequence[float],
         starts: int,
     ) -> None:
-        per_day = 86_400.0 / data.step_seconds
         shortest = int(data.n_windows[columns].min())
-        longest = min(max(1, round(max(leads_days) * per_day)), shortest)
-        self._leads = np.minimum([max(1, round(lead * per_day)) for lead in leads_days], longest)
-        self._tensors = tensors
+        leads = np.rint(np.multiply(leads_days, 86_400.0 / data.step_seconds)).astype(np.int64)
+        self._leads = np.clip(leads, 1, shortest)
+        longest = int(self._leads.max())
+        self._tensors, self._shortest = tensors, shortest
         self._state_scale, self._state_shift = scale(scaling.state), shift(scaling.state)
         self._diagnostic_scale = scale(scaling.diagnostics)
         # Training leaves diagnostics as they come; the exported model holds them within their bounds.
         self._diagnostic_bounds = [torch.from_numpy(bound).float() for bound in bounds(scaling.diagnostics)]
-        runs: list[tuple[Values, Values]] = []
-        persistence, climatology = [], []
+        runs: list[tuple[Values, ...]] = []
         for block in data.blocks(columns):
             first = np.unique(np.linspace(0, block.forcing.shape[1] - longest, starts).round().astype(int))
             truth = block.state.astype(np.float64)
             usual = day_of_year_climatology(truth.transpose(1, 0, 2), block.times, window_days=1)
             verified = first[:, None] + self._leads  # (n_starts, n_leads)
             at_leads = truth[:, verified]
-            persistence.append((at_leads - truth[:, first][:, :, None]).reshape(-1, *at_leads.shape[2:]))
-            climatology.append((usual[verified].transpose(2, 0, 1, 3) - at_leads).reshape(-1, *at_leads.shape[2:]))
-            runs.append((np.repeat(block.columns, first.size), np.tile(first, len(block.columns))))
-        runs_columns, runs_windows = (np.concatenate(parts) for parts in zip(*runs, strict=True))
-        self._known, self._whole_known = data.state_known[runs_columns], data.state_known[columns]
+            change, anomaly = at_leads - truth[:, first][:, :, None], at_leads - usual[verified].transpose(2, 0, 1, 3)
+            errors = (values.reshape(-1, *at_leads.shape[2:]) for values in (change, anomaly))
+            runs.append((np.repeat(block.columns, first.size), np.tile(first, len(block.columns)), *errors))
+        of_runs, windows, changes, anomalies = (np.concatenate(parts) for parts in zip(*runs, strict=True))
+        self._known, self._whole_known = data.state_known[of_runs], data.state_known[columns]
         self._persistence, self._climatology = (
-            rmse(np.concatenate(errors), axis=0, where=self._known[:, None]) * self._state_scale
-            for errors in (persistence, climatology)
+            rmse(errors, axis=0, where=self._known[:, None]) * self._state_scale for errors in (changes, anomalies)
         )
-        self._columns, self._windows = torch.from_numpy(runs_columns), torch.from_numpy(runs_windows)
-        self._whole = torch.from_numpy(np.asarray(columns))
-        self._whole_length = shortest
+        self._columns, self._windows, self._whole = map(torch.from_numpy, (of_runs, windows, columns))
 
     def scores(self, network: LayerNormNetwork) -> Scores:
         """Run the network freely and compare."""
@@ -107,19 +101,17 @@ class Validator:
         states, diagnosed = free_run(network, tensors, self._columns, self._windows, longest)
         ends = torch.from_numpy(self._leads)
         truth = tensors.state_at(self._columns, self._windows + ends[:, None])
-        model = rmse((states[ends - 1] - truth).numpy(), axis=1, where=self._known) * self._state_scale
-        windows = self._windows + torch.arange(longest)[:, None]
-        error = torch.clamp(diagnosed, *self._diagnostic_bounds) - tensors.diagnostics_at(self._columns, windows)
-        diagnostics = rmse(error.numpy(), axis=(0, 1)) * self._diagnostic_scale
-        start = torch.zeros(len(self._whole), dtype=torch.int64)
-        whole, _ = free_run(network, tensors, self._whole, start, self._whole_length)
-        error = whole - tensors.state_at(self._whole, torch.arange(1, self._whole_length + 1)[:, None])
+        model = rmse((states[ends - 1] - truth).numpy(), axis=1, where=self._known)
+        expected = tensors.diagnostics_at(self._columns, self._windows + torch.arange(longest)[:, None])
+        diagnostics = rmse((torch.clamp(diagnosed, *self._diagnostic_bounds) - expected).numpy(), axis=(0, 1))
+        whole, _ = free_run(network, tensors, self._whole, torch.zeros_like(self._whole), self._shortest)
+        truth = tensors.state_at(self._whole, torch.arange(1, self._shortest + 1)[:, None])
         reached = np.stack([whole.amin((0, 1)).numpy(), whole.amax((0, 1)).numpy()])
         return Scores(
-            model=model,
+            model=model * self._state_scale,
             persistence=self._persistence,
             climatology=self._climatology,
-            diagnostics=diagnostics,
-            whole_run=rmse(error.numpy(), axis=(0, 1), where=self._whole_known) * self._state_scale,
+            diagnostics=diagnostics * self._diagnostic_scale,
+            whole_run=rmse((whole - truth).numpy(), axis=(0, 1), where=self._whole_known) * self._state_scale,
             whole_run_bounds=reached * self._state_scale + self._state_shift,
         )

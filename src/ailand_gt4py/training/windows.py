@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,18 +20,18 @@ from ailand_gt4py.core.types import Values
 COLUMN_BLOCK = 32
 
 
-@dataclasses.dataclass(frozen=True)
-class Block:
+class Block(NamedTuple):
     """Some columns of one source, side by side: views of the data.
 
     Attributes:
-        columns: (n,) their numbers.
+        columns: (n,) their numbers. source: number of their source.
         static: (n, n_static), a copy. forcing: (n, n_windows, n_forcing). state: (n, n_windows + 1, n_state).
         diagnostics: (n, n_windows, n_diagnostics). times: (n_windows + 1,).
         state_known: (n_state,) whether the source has each state.
     """
 
     columns: Values
+    source: int
     static: Values
     forcing: Values
     state: Values
@@ -53,7 +54,6 @@ class WindowData:
             one's end.
         step_seconds: length of a window.
         latitude, longitude: (n_columns,) degrees. climate: (n_columns,) class, "" where the source has none.
-        x: (n_columns,) labels in the source.
         state_known: (n_columns, n_state) whether the source has a state; elsewhere there is a guess instead, for
             runs to begin with, not to learn from.
         history: sentences, one for each thing done to the values or taken for granted.
@@ -70,7 +70,6 @@ class WindowData:
     latitude: Values
     longitude: Values
     climate: Values
-    x: Values
     state_known: Values
     history: tuple[str, ...] = ()
 
@@ -79,36 +78,34 @@ class WindowData:
         return len(self.n_windows)
 
     @property
-    def first_row(self) -> Values:
-        """(n_columns,) of each column, in ``forcing`` and ``diagnostics``; in ``state`` one more for each before it."""
-        return np.cumsum(self.n_windows) - self.n_windows
+    def locations(self) -> list[str]:
+        """(n_columns,) "class/location" of each column, for `split_columns`."""
+        columns = zip(self.climate, self.latitude, self.longitude, strict=True)
+        return [f"{climate}/{latitude:.4f},{longitude:.4f}" for climate, latitude, longitude in columns]
 
     def blocks(self, columns: Values | None = None) -> Iterator[Block]:
-        """All columns, or some, in blocks of neighbours.
-
-        Args:
-            columns: ascending numbers; None: all.
-        """
+        """All columns, or those of ascending numbers, in blocks of neighbours."""
         columns = np.arange(self.n_columns) if columns is None else np.asarray(columns)
         apart = (np.diff(columns) != 1) | (np.diff(self.source[columns]) != 0)
         for run in np.split(columns, np.flatnonzero(apart) + 1):
             for start in range(0, len(run), COLUMN_BLOCK):
-                yield self._block(run[start : start + COLUMN_BLOCK])
+                yield self.block(run[start : start + COLUMN_BLOCK])
 
-    def _block(self, columns: Values) -> Block:
-        count, length = len(columns), int(self.n_windows[columns[0]])
-        row = int(self.first_row[columns[0]])
-        rows = slice(row, row + count * length)
-        state_row = row + int(columns[0])
-        state_rows = slice(state_row, state_row + count * (length + 1))
+    def block(self, columns: Values) -> Block:
+        """Neighbouring columns of one source."""
+        first, count = int(columns[0]), len(columns)
+        length, source = int(self.n_windows[first]), int(self.source[first])
+        row = int(self.n_windows[:first].sum())
+        rows, state_rows = slice(row, row + count * length), slice(row + first, row + first + count * (length + 1))
         return Block(
             columns,
+            source,
             self.static[columns],
-            self.forcing[rows].reshape(count, length, -1),
-            self.state[state_rows].reshape(count, length + 1, -1),
-            self.diagnostics[rows].reshape(count, length, -1),
-            self.times[int(self.source[columns[0]])],
-            self.state_known[int(columns[0])],
+            self.forcing[rows].reshape(count, length, self.forcing.shape[1]),
+            self.state[state_rows].reshape(count, length + 1, self.state.shape[1]),
+            self.diagnostics[rows].reshape(count, length, self.diagnostics.shape[1]),
+            self.times[source],
+            self.state_known[first],
         )
 
 
@@ -120,34 +117,30 @@ def allocate(shape: tuple[int, ...], directory: Path | None, name: str) -> Value
     return mapped
 
 
-def split_columns(groups: Sequence[str], fraction: float, seed: int) -> tuple[Values, Values]:
+def split_columns(locations: Sequence[str], fraction: float, seed: int) -> tuple[Values, Values]:
     """Numbers of the columns for training and for validation, both ascending.
 
-    Whole columns are kept apart, not times: a column's weather repeats itself from year to year. The fraction is taken
-    of every class, so that all are in both.
+    Whole columns are kept apart, not times: a column's weather repeats itself from year to year.
 
     Args:
-        groups: (n_columns,) "class/location" of each column. Columns of one location (runs with several parameters)
-            stay together.
+        locations: (n_columns,) "class/location" of each column. Columns of one location (runs with several
+            parameters) stay together.
         fraction: of each class for validation, rounded, at least one location where it is above 0 and the class has
             two.
         seed: for the draw.
     """
-    texts = np.asarray(groups).astype(str)
+    texts = np.asarray(locations).astype(str)
     classes = np.array([text.partition("/")[0] for text in texts])
     chosen: list[str] = []
     for name in np.unique(classes):
-        # An order of locations that does not depend on which others there are: more data leave the split nearly as
-        # it was.
-        members = sorted(set(texts[classes == name].tolist()), key=lambda text: _draw(text, seed))
+        # By digest, which is the same on every machine, an order of locations that does not depend on which others
+        # there are: more data leave the split nearly as it was.
+        members = sorted(
+            set(texts[classes == name].tolist()), key=lambda text: hashlib.sha256(f"{seed}:{text}".encode()).digest()
+        )
         count = round(fraction * len(members))
         if fraction > 0.0 and len(members) > 1:
             count = max(count, 1)
         chosen += members[:count]
     validation = np.isin(texts, chosen)
     return np.flatnonzero(~validation), np.flatnonzero(validation)
-
-
-def _draw(text: str, seed: int) -> bytes:
-    """What a text draws: as good as random, the same on every machine."""
-    return hashlib.sha256(f"{seed}:{text}".encode()).digest()

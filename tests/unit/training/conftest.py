@@ -29,6 +29,6 @@ def measured(data):
 
 @pytest.fixture(scope="module")
 def tensors(data, measured):
-    from ailand_gt4py.training import scaling
+    from ailand_gt4py.training.tensors import normalised_tensors
 
-    return scaling.normalised_tensors(copy.deepcopy(data), measured)
+    return normalised_tensors(copy.deepcopy(data), measured)

@@ -14,10 +14,13 @@ from training_files import columns, needs_anemoi, write_anemoi_store, write_colu
 
 from ailand_gt4py.core.errors import InputError  # noqa: E402
 from ailand_gt4py.io.first_guess import guessable  # noqa: E402
-from ailand_gt4py.training import configuration, loop, scaling  # noqa: E402
+from ailand_gt4py.training import scaling  # noqa: E402
+from ailand_gt4py.training.configuration import Network  # noqa: E402
 from ailand_gt4py.training.dataset import read_windows  # noqa: E402
 from ailand_gt4py.training.losses import LossScales  # noqa: E402
+from ailand_gt4py.training.network import LayerNormNetwork  # noqa: E402
 from ailand_gt4py.training.rollout import RunPool, batch_loss  # noqa: E402
+from ailand_gt4py.training.tensors import normalised_tensors  # noqa: E402
 from ailand_gt4py.training.validation import Validator  # noqa: E402
 from ailand_gt4py.weights.variables import DEFAULT  # noqa: E402
 
@@ -107,15 +110,9 @@ def test_statistics_are_of_what_is_known(data):
 @pytest.fixture(scope="module")
 def prepared(data):
     measured = scaling.measure(data, DEFAULT)
-    options = configuration.parse_configuration(
-        {
-            "data": {"train": ["a"]},
-            "network": {"width": 8, "depth": 1, "diagnostic_width": 4, "diagnostic_depth": 1},
-            "stages": [{"iterations": 1, "steps": 1, "batch": 1}],
-        },
-        "test",
-    )
-    return measured, scaling.normalised_tensors(copy.deepcopy(data), measured), loop.build_network(options, measured)
+    sizes = Network(width=8, depth=1, diagnostic_width=4, diagnostic_depth=1)
+    network = LayerNormNetwork(sizes, measured, seed=1)
+    return measured, normalised_tensors(copy.deepcopy(data), measured), network
 
 
 def gradient_of_bias(prepared, columns):
@@ -128,7 +125,7 @@ def gradient_of_bias(prepared, columns):
     # So that the network's albedo is not the guess, which hardly changes, either.
     network.prognostic[0].bias.data.fill_(0.3)
     network.zero_grad()
-    loss, _, _ = batch_loss(network, tensors, pool, taken, 1, scales, torch.zeros(6, len(DEFAULT.static)))
+    loss, _, _ = batch_loss(network, pool, taken, 1, scales, torch.zeros(6, len(DEFAULT.static)))
     loss.backward()
     return network.prognostic[0].bias.grad.numpy().copy()
 

@@ -6,7 +6,9 @@ torch = pytest.importorskip("torch", reason="training needs PyTorch")
 
 from training_files import write_columns  # noqa: E402
 
-from ailand_gt4py.training import configuration, session  # noqa: E402
+from ailand_gt4py.core.settings import read_settings  # noqa: E402
+from ailand_gt4py.training import session  # noqa: E402
+from ailand_gt4py.training.configuration import Configuration  # noqa: E402
 from ailand_gt4py.weights.variables import DEFAULT  # noqa: E402
 
 OPTIONS = {
@@ -25,7 +27,7 @@ def path(tmp_path_factory):
 def first_layer(directory, path, **augmentation):
     """The trunk's first weights, which read the static inputs, after training."""
     run = {"directory": str(directory / "run")}
-    chosen = configuration.parse_configuration(OPTIONS | {"augmentation": augmentation, "run": run}, "test")
+    chosen = read_settings(Configuration, OPTIONS | {"augmentation": augmentation, "run": run})
     model = session.train(chosen, [path], directory / "model.nc", False, "", "", lambda line: None)
     return next(array for name, array in sorted(model.parameters.items()) if name.startswith("trunk")).tolist()
 

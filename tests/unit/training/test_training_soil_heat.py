@@ -6,9 +6,11 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs PyTorch")
 
 from ailand_gt4py.core.errors import InputError  # noqa: E402
+from ailand_gt4py.core.settings import read_settings  # noqa: E402
 from ailand_gt4py.ecland import soil_heat  # noqa: E402
-from ailand_gt4py.training import configuration, loop  # noqa: E402
-from ailand_gt4py.training.soil_heat import soil_heat_of  # noqa: E402
+from ailand_gt4py.training.configuration import Configuration, Network  # noqa: E402
+from ailand_gt4py.training.network import LayerNormNetwork  # noqa: E402
+from ailand_gt4py.training.soil_heat import SoilHeat  # noqa: E402
 from ailand_gt4py.weights.variables import choose  # noqa: E402
 
 N = 400
@@ -19,7 +21,7 @@ OPTIONS = {"data": {"train": ["a.nc"]}, "stages": [{"iterations": 1, "steps": 1,
 def columns(measured):
     """Normalised static inputs, states about freezing, and increments of some Kelvin; in double precision."""
     rng = np.random.default_rng(4)
-    heat = soil_heat_of(measured)
+    heat = SoilHeat(measured)
     static = rng.normal(size=(N, len(measured.static)))
     for position in heat.property_positions.tolist():
         scaling = measured.static[position].normalisation
@@ -81,7 +83,7 @@ def test_the_gradient_is_that_of_differences(columns):
 def test_what_is_frozen_counts_before_it_shows(measured, columns):
     """Two temperatures close together: where water freezes, they differ far more by their heat."""
     heat, static, state, _ = columns
-    network = loop.build_network(configuration.parse_configuration(OPTIONS, "test"), measured).double()
+    network = LayerNormNetwork(Network(), measured, seed=1).double()
     physics = network.physics(static)
     position = int(heat.positions[0])
     warm, cold = state.clone(), state.clone()
@@ -101,4 +103,4 @@ def test_models_without_it_or_what_it_needs():
     assert heated == ["stl1", "stl2", "stl3", "stl4"]
     options = OPTIONS | {"variables": {"soil_heat": True, "static": ["clim_cvl", "clim_theta_cap"]}}
     with pytest.raises(InputError, match=r"option 'variables.soil_heat: .* missing: clim_veg_covl, clim_cvh"):
-        configuration.parse_configuration(options, "test")
+        read_settings(Configuration, options)

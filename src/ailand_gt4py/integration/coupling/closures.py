@@ -16,7 +16,7 @@ from ailand_gt4py.integration.properties import catalogued
 from ailand_gt4py.lowering.calls import backends
 from ailand_gt4py.lowering.calls.operator_call import OperatorCall, RepeatedCall
 from ailand_gt4py.stencils.physics.surface import CLOSURE_NAMES, closure_program
-from ailand_gt4py.stencils.physics.surface_fields import Surface
+from ailand_gt4py.stencils.physics.surface_tiles import Surface
 from ailand_gt4py.weights.model import Model, Variable
 from ailand_gt4py.weights.variables import units_of
 

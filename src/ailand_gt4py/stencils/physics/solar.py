@@ -92,17 +92,11 @@ def sunlit_integral(
     return constant * (upper - lower) + amplitude * (sin(upper) - sin(lower))
 
 
-@gtx.field_operator
-def solar_inputs(
-    latitude: ColumnField,
-    longitude: ColumnField,
-    day_angle: ColumnField,
-    greenwich_hour_angle: ColumnField,
-    window_angle: gtx.float64,
-) -> tuple[ColumnField, ColumnField, ColumnField, ColumnField, ColumnField, ColumnField]:
-    """The derived inputs of one step, in the order of `DERIVED_NAMES`.
+@field_operators
+def solar_operator(dtype: type) -> Function:
+    """The derived inputs of one step in the given type (float32 or float64), in the order of `DERIVED_NAMES`.
 
-    Args:
+    Arguments:
         latitude, longitude: degrees north and east.
         day_angle: 2 pi times the fraction of the year gone by at the middle of the window, radians.
         greenwich_hour_angle: mean solar hour angle at longitude 0 and the window's start, radians, 0 at noon.
@@ -114,50 +108,9 @@ def solar_inputs(
         zenith angle at the end of the window, 0 at night.
 
     The window's mean of the cosine of the zenith angle sin(lat) sin(dec) + cos(lat) cos(dec) cos(h) is taken over its
-    sunlit part analytically (for instance Hogan and Hirahara 2016, doi:10.1002/2015GL066868).
+    sunlit part analytically (for instance Hogan and Hirahara 2016, doi:10.1002/2015GL066868), and in float64 whatever
+    the type: differences of sines over the window lose digits that float32 does not have to spare.
     """
-    delta = declination(day_angle)
-    start_unwrapped = greenwich_hour_angle + CONSTANTS.degree * longitude + equation_of_time(day_angle)
-    # In [-pi, pi), so that the window meets at most the sunlit arcs around 0 and around 2 pi.
-    start = start_unwrapped - CONSTANTS.two_pi * floor((start_unwrapped + CONSTANTS.pi) / CONSTANTS.two_pi)
-    end = start + window_angle
-    constant = sin(CONSTANTS.degree * latitude) * sin(delta)
-    amplitude = cos(CONSTANTS.degree * latitude) * cos(delta)
-    # Polar day gives pi, polar night 0; at the poles the amplitude vanishes.
-    half_day = arccos(maximum(minimum(0.0 - constant / maximum(amplitude, CONSTANTS.tiny), 1.0), -1.0))
-    sunlit = sunlit_integral(constant, amplitude, 0.0 - half_day, half_day, start, end) + sunlit_integral(
-        constant, amplitude, CONSTANTS.two_pi - half_day, CONSTANTS.two_pi + half_day, start, end
-    )
-    insolation = CONSTANTS.irradiance * inverse_square_distance(day_angle) * sunlit / window_angle
-    return (
-        cos(start),
-        sin(start),
-        cos(day_angle),
-        sin(day_angle),
-        maximum(insolation, 0.0),
-        maximum(constant + amplitude * cos(end), 0.0),
-    )
-
-
-@field_operators
-def rounded(dtype: type) -> Function:
-    """A float64 field in another type."""
-
-    def apply(field: ColumnField) -> gtx.Field[[Column], dtype]:
-        return astype(field, dtype)
-
-    return apply
-
-
-@field_operators
-def solar_operator(dtype: type) -> Function:
-    """`solar_inputs` with results of the given type (float32 or float64).
-
-    The angles are computed in float64 whatever the type of the results: differences of sines over the window lose
-    digits that float32 does not have to spare.
-    """
-    result = tuple[(gtx.Field[[Column], dtype],) * len(DERIVED_NAMES)]
-    to_type = rounded(dtype)
 
     def apply(
         latitude: ColumnField,
@@ -165,15 +118,28 @@ def solar_operator(dtype: type) -> Function:
         day_angle: ColumnField,
         greenwich_hour_angle: ColumnField,
         window_angle: gtx.float64,
-    ) -> result:
-        exact = solar_inputs(latitude, longitude, day_angle, greenwich_hour_angle, window_angle)
-        return (
-            to_type(exact[0]),
-            to_type(exact[1]),
-            to_type(exact[2]),
-            to_type(exact[3]),
-            to_type(exact[4]),
-            to_type(exact[5]),
+    ) -> tuple[(gtx.Field[[Column], dtype],) * len(DERIVED_NAMES)]:
+        delta = declination(day_angle)
+        start_unwrapped = greenwich_hour_angle + CONSTANTS.degree * longitude + equation_of_time(day_angle)
+        # In [-pi, pi), so that the window meets at most the sunlit arcs around 0 and around 2 pi.
+        start = start_unwrapped - CONSTANTS.two_pi * floor((start_unwrapped + CONSTANTS.pi) / CONSTANTS.two_pi)
+        end = start + window_angle
+        constant = sin(CONSTANTS.degree * latitude) * sin(delta)
+        amplitude = cos(CONSTANTS.degree * latitude) * cos(delta)
+        # Polar day gives pi, polar night 0; at the poles the amplitude vanishes.
+        half_day = arccos(maximum(minimum(0.0 - constant / maximum(amplitude, CONSTANTS.tiny), 1.0), -1.0))
+        sunlit = sunlit_integral(constant, amplitude, 0.0 - half_day, half_day, start, end) + sunlit_integral(
+            constant, amplitude, CONSTANTS.two_pi - half_day, CONSTANTS.two_pi + half_day, start, end
         )
+        insolation = CONSTANTS.irradiance * inverse_square_distance(day_angle) * sunlit / window_angle
+        exact = (
+            cos(start),
+            sin(start),
+            cos(day_angle),
+            sin(day_angle),
+            maximum(insolation, 0.0),
+            maximum(constant + amplitude * cos(end), 0.0),
+        )
+        return astype(exact, dtype)
 
     return apply

@@ -9,7 +9,7 @@ The formulas are ecLand's, which the network learned from, applied to the mean o
 * roughness by tile and its mean at a blending height of 10 m: ecLand's ``vupdz0_mod`` and ``surfexcdriver_ctl_mod``;
   roughness for heat of snow after Andreas 2002 (doi:10.1175/1525-7541(2002)003<0417:PSTOSA>2.0.CO;2).
 
-All is float64; `ailand_gt4py.stencils.physics.surface` puts the parts together.
+All is float64.
 """
 
 import math
@@ -21,9 +21,10 @@ from gt4py.eve.utils import FrozenNamespace
 from gt4py.next import exp, log, maximum, minimum, sqrt
 
 from ailand_gt4py.core.constants import GRAVITY
+from ailand_gt4py.core.dimensions import Column
 from ailand_gt4py.ecland import surface_tables as tables
-from ailand_gt4py.stencils.physics.surface_fields import Surface, Values
-from ailand_gt4py.stencils.physics.surface_stress import wind_speed
+
+Values = gtx.Field[[Column], gtx.float64]
 
 #: Where the profiles above all tiles of a grid box have become one, m.
 BLENDING_HEIGHT = 10.0
@@ -41,6 +42,7 @@ TILES = FrozenNamespace(
     stefan_boltzmann=np.float64(5.670374419e-8),
     melting=np.float64(273.16),
     blending_height=np.float64(BLENDING_HEIGHT),
+    least_wind=np.float64(0.1),
     tiny=np.float64(1e-12),
     emissivity_land=np.float64(tables.emissivity("land")),
     emissivity_desert=np.float64(tables.emissivity("desert")),
@@ -53,7 +55,6 @@ TILES = FrozenNamespace(
     roughness_soil=np.float64(tables.BARE_SOIL_ROUGHNESS),
     heat_roughness_soil=np.float64(tables.BARE_SOIL_ROUGHNESS / 100.0),
     roughness_snow=np.float64(tables.SNOW_ROUGHNESS),
-    roughness_ice=np.float64(tables.ICE_ROUGHNESS),
     roughness_town=np.float64(tables.URBAN_ROUGHNESS),
     heat_roughness_town=np.float64(tables.URBAN_HEAT_ROUGHNESS),
     exchange_soil=neutral_exchange(tables.BARE_SOIL_ROUGHNESS),
@@ -100,6 +101,56 @@ ROUGHNESS = FrozenNamespace(
     andreas_2=np.float64(-0.12756),
     andreas_3=np.float64(-0.0061586),
 )
+
+
+class Surface(NamedTuple):
+    """Inputs of the closures, in order.
+
+    Attributes:
+        lake, town, high_cover, low_cover: covers. high_density, low_density: of the canopies within their covers.
+        high_roughness, low_roughness: for momentum, by type of vegetation, m; their _ratio: momentum over heat.
+        high_albedo, low_albedo, forest_snow_albedo: by type of vegetation. wet_soil_albedo: saturated, visible.
+        background_albedo: climatology without snow, or -1: unknown. snow_albedo: of snow in the open.
+        field_capacity, wilting_point, soil_water: volumetric, m3 m-3. soil_temperature: K; both of the uppermost layer.
+        snow_cover: share of the grid box. snow_water: m of water, its mean. snow_density: kg m-3.
+        air_temperature, humidity, eastward_wind, northward_wind: at the reference height (m), K, kg kg-1, m s-1.
+        pressure: at the surface, Pa. longwave_down: W m-2. skin_temperature: K.
+        sensible_heat, latent_heat: positive downward, W m-2.
+    """
+
+    lake: Values
+    town: Values
+    high_cover: Values
+    low_cover: Values
+    high_density: Values
+    low_density: Values
+    high_roughness: Values
+    low_roughness: Values
+    field_capacity: Values
+    wilting_point: Values
+    high_roughness_ratio: Values
+    low_roughness_ratio: Values
+    high_albedo: Values
+    low_albedo: Values
+    wet_soil_albedo: Values
+    forest_snow_albedo: Values
+    background_albedo: Values
+    snow_albedo: Values
+    air_temperature: Values
+    humidity: Values
+    pressure: Values
+    eastward_wind: Values
+    northward_wind: Values
+    longwave_down: Values
+    soil_water: Values
+    soil_temperature: Values
+    snow_cover: Values
+    snow_water: Values
+    snow_density: Values
+    skin_temperature: Values
+    sensible_heat: Values
+    latent_heat: Values
+    reference_height: Values
 
 
 class Tiles(NamedTuple):
@@ -158,6 +209,13 @@ def allowed(roughness: Values) -> Values:
 def roughness_of(exchange: Values) -> Values:
     """The roughness length with a neutral exchange coefficient at the blending height, m."""
     return TILES.blending_height * exp(0.0 - 1.0 / sqrt(maximum(TILES.tiny, exchange)))
+
+
+@gtx.field_operator
+def wind_speed(eastward_wind: Values, northward_wind: Values) -> Values:
+    """At least 0.1 m s-1, as in ecLand."""
+    squared = eastward_wind * eastward_wind + northward_wind * northward_wind
+    return sqrt(maximum(TILES.least_wind * TILES.least_wind, squared))
 
 
 @gtx.field_operator

@@ -9,8 +9,11 @@ torch = pytest.importorskip("torch", reason="training needs PyTorch")
 from training_files import write_columns  # noqa: E402
 
 from ailand_gt4py.core.errors import InputError  # noqa: E402
-from ailand_gt4py.training import configuration, loop, session, start  # noqa: E402
-from ailand_gt4py.training.export import to_model  # noqa: E402
+from ailand_gt4py.core.settings import read_settings  # noqa: E402
+from ailand_gt4py.training import session  # noqa: E402
+from ailand_gt4py.training.configuration import Configuration, Network  # noqa: E402
+from ailand_gt4py.training.models import load_weights, to_model  # noqa: E402
+from ailand_gt4py.training.network import LayerNormNetwork  # noqa: E402
 from ailand_gt4py.weights.model_file import read_model  # noqa: E402
 from ailand_gt4py.weights.schema import checksum  # noqa: E402
 
@@ -25,7 +28,7 @@ OPTIONS = {
 
 def trained(directory, path, begin="", resume=False, **options):
     run = {"start_from": str(begin), "directory": str(directory / "run")}
-    chosen = configuration.parse_configuration(OPTIONS | {"run": run} | options, "test")
+    chosen = read_settings(Configuration, OPTIONS | {"run": run} | options)
     return session.train(chosen, [path], directory / "model.nc", resume, "ailand train", "", print)
 
 
@@ -39,9 +42,9 @@ def first(tmp_path_factory):
 
 def test_weights_there_and_back(first, measured):
     model, _ = first
-    network = loop.build_network(configuration.parse_configuration(OPTIONS, "test"), measured)
-    start.load_weights(network, model)
-    back = to_model(network, measured, model.step_seconds, {}, dtype=np.float64).parameters
+    network = LayerNormNetwork(Network(**SIZES), measured, seed=1)
+    load_weights(network, model)
+    back = to_model(network, measured, model.step_seconds, {}).parameters
     for name, array in model.parameters.items():
         np.testing.assert_allclose(back[name], array, rtol=1e-6, atol=1e-12)
 
@@ -80,7 +83,9 @@ def test_a_run_goes_on_only_as_it_began(first, tmp_path):
     """Without the model's statistics, its weights would mean something else."""
     data = write_columns(tmp_path / "a.nc", seed=5)
     before = trained(tmp_path, data, first[1])
-    with pytest.raises(InputError, match=r"checkpoint .*: found the normalisation .* of 'clim_clake', expected "):
+    with pytest.raises(
+        InputError, match=r"checkpoint .*: was made with the normalisation .* of 'clim_clake' = .*, expected "
+    ):
         trained(tmp_path, data, resume=True)
     again = trained(tmp_path, data, first[1], resume=True)
     assert all(np.array_equal(again.parameters[name], array) for name, array in before.parameters.items())
@@ -109,4 +114,4 @@ def test_a_file_that_is_no_model(tmp_path):
     (tmp_path / "no.nc").write_text("no model")
     with pytest.raises(InputError, match=r"no\.nc"):
         trained(tmp_path, write_columns(tmp_path / "a.nc"), tmp_path / "no.nc")
-    assert configuration.parse_configuration(OPTIONS, "test").run.start_from == ""
+    assert read_settings(Configuration, OPTIONS).run.start_from == ""
