@@ -73,8 +73,8 @@ def main() -> None:
                 model,
                 columns,
                 settings.replace(days=arguments.days),
+                emulator,
                 index_of(parse_time(start), columns.times, "--starts"),
-                make_emulator=emulator,
             )
             score = twin_scores.score(twin.run()).score(twin_scores.ROOT_ZONE, "snow-free")
             print(f"{start}  {words}: {score.ratio:.3f} ({score.n_columns} columns)", flush=True)

@@ -90,7 +90,7 @@ def main() -> None:
     truth = run_window(emulator, prepared, forcing, state)
     observations = equivalents(truth, schedule)
     background = control.put(state, wrong)
-    covariance = np.tile(settings.errors.of_background(control), (n_columns, 1, 1))
+    covariance = np.tile(settings.errors.of_background(control.names), (n_columns, 1, 1))
     bounds = Bounds(model, static, control, settings.limits)
     setup = Setup(control, Errors(), settings.screening, bounds)
     modes = [*MODES, ONE_BY_ONE]
@@ -137,7 +137,7 @@ def main() -> None:
             steps.append(own_step)
             for key, seconds in found.items():
                 times.setdefault(key, []).append(seconds)
-    print(f"{n_columns} columns, {schedule.size} observations in each; one step of the model {median(steps)}")
+    print(f"{n_columns} columns, {len(schedule.names)} observations in each; one step of the model {median(steps)}")
     for part, (words, _) in parts.items():
         for mode in modes:
             seconds = np.array(times[part, mode])

@@ -81,12 +81,12 @@ def absolute_case(model: Model, path: Path, first_guess: np.ndarray, error: floa
 def relative_case(case: Case, site: np.ndarray, member: np.ndarray) -> Case:
     """The same with differences from the unperturbed member of each site."""
     whole = case.misfit.observations
-    _, run = case.misfit.run(case.first_guess)
+    run = case.misfit.run(case.first_guess)
     unperturbed = np.array([np.flatnonzero((site == one) & (member == 0))[0] for one in site])
     values = whole.values - whole.values[:, unperturbed] + run[:, unperturbed]
     observations = dataclasses.replace(whole, values=values)
     given = case.misfit
-    misfit = Misfit(given.emulator, case.period, case.positions, observations, given.background, given.sought)
+    misfit = Misfit(given.emulator, case.period, given.parameters, observations, given.background, given.sought)
     return dataclasses.replace(case, misfit=misfit)
 
 

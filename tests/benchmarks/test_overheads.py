@@ -138,8 +138,7 @@ def test_driver_step(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
     emulator.compile()
     with open_source(path, model) as source:
         assert source.initial_state is not None
-        nothing = np.full((DRIVER_COLUMNS, len(model.diagnostics)), np.nan)
-        stepper = Stepper(emulator, source, source.initial_state, nothing, None)
+        stepper = Stepper(emulator, source, None)
         n_variables = len(model.state) + len(model.diagnostics)
         values = np.empty((DRIVER_STEPS, n_variables, DRIVER_COLUMNS), dtype=np.float32)
         flags = np.empty((DRIVER_STEPS, DRIVER_COLUMNS), dtype=np.uint8)

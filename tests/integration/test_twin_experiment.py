@@ -39,7 +39,7 @@ SETTINGS = TwinSettings(
 
 def run(settings: TwinSettings = SETTINGS, n_columns: int = 30) -> TwinResult:
     columns = make_columns(n_columns, 60)
-    return Twin(MODEL, columns, settings, make_emulator=LinearLand).run()
+    return Twin(MODEL, columns, settings, LinearLand).run()
 
 
 @pytest.fixture(scope="module")
@@ -89,9 +89,9 @@ def test_runs_stand_at_their_labels(result: TwinResult) -> None:
 def test_observations_are_the_truth_with_noise_of_their_size(result: TwinResult) -> None:
     columns = make_columns(30, 60)
     noise: dict[str, list[np.ndarray]] = {"t2m": [], "ssm": []}
-    for number, names in enumerate(result.observables):
-        for position, name in enumerate(names):
-            label = number * result.steps_per_window + result.observation_steps[number][position]
+    for number, schedule in enumerate(result.schedules):
+        for position, name in enumerate(schedule.names):
+            label = number * result.steps_per_window + schedule.steps[position]
             if name in noise:
                 truth = columns.diagnostics[label, :, 0] if name == "t2m" else columns.state[label, :, 0]
                 noise[name].append(result.observations[number][:, position] - truth)
@@ -108,9 +108,8 @@ def test_seeds_make_the_noise_and_other_observations_do_not_change_it(result: Tw
     assert not np.array_equal(other.open_loop, result.open_loop)
     fewer = run(SETTINGS.replace(observations=("ssm",)))
     np.testing.assert_array_equal(fewer.open_loop, result.open_loop)
-    whole = result.observations[0][
-        :, [position for position, name in enumerate(result.observables[0]) if name == "ssm"]
-    ]
+    own = [position for position, name in enumerate(result.schedules[0].names) if name == "ssm"]
+    whole = result.observations[0][:, own]
     np.testing.assert_array_equal(fewer.observations[0], whole)
 
 
@@ -135,7 +134,7 @@ def test_cycled_errors_do_better_than_constant_ones(result: TwinResult) -> None:
 
 def test_without_weather_errors_the_weather_is_that_of_the_file() -> None:
     columns = make_columns(4, 60)
-    right = Twin(MODEL, columns, SETTINGS, make_emulator=LinearLand)
+    right = Twin(MODEL, columns, SETTINGS, LinearLand)
     np.testing.assert_array_equal(right._forcing, columns.forcing[:48])
     assert right._forcing.shape == (48, 4, 1)
 
@@ -152,7 +151,9 @@ def test_how_often_something_is_observed() -> None:
         ({"days": 1.5}, "length of the experiment: found 1.5 days, expected a multiple of the window of 24 h"),
         ({"window_hours": 5.0}, "window: found 5 h, expected a multiple of the model's step of 21600 s"),
         ({"observations": ("t2m", "lai")}, "option 'observations': found 'lai', expected some of t2m, rh2m, ssm, tb"),
-        ({"observations": ()}, "option 'observations': found 0"),
+        ({"observations": ()}, r"option 'observations': found \(\), expected some of t2m"),
+        ({"control": ("swvl4",)}, "option 'control': found 'swvl4', expected some of swvl1, swvl2, swvl3, stl1"),
+        ({"control": ("swvl1", "swvl1")}, "option 'control': found .*each once"),
         ({"observations": ("ssm", "ssm")}, "each once"),
         ({"days": -1.0}, "option 'days': found -1, expected more than 0"),
         ({"initial_error": -0.1}, "option 'initial_error': found -0.1, expected at least 0"),
@@ -274,7 +275,8 @@ def test_ensemble_and_options_of_the_command(small: tuple, tmp_path: Path, capsy
         (("--clay", "3"), "option --clay: found 3, expected at most 1"),
         (("--set", "errors.nothing=1"), "option 'errors.nothing' is unknown; expected one of observation, emulator"),
         (("--config", "nowhere.yaml"), "nowhere.yaml: cannot be read: No such file"),
-        (("--control", "swvl4"), "control variable: found 'swvl4'"),
+        (("--control", "swvl4"), "option --control: found 'swvl4', expected some of swvl1, swvl2, swvl3, stl1"),
+        (("--members", "1"), "option --members: found 1, expected at least 2"),
         (("--days", "3"), "has 12 times from the start on, expected at least 13"),
         (("--observations", "tb"), "variable 'clim_sotype' is missing, from which the clay fraction follows"),
         (("--method", "3dvar"), "option --method: found '3dvar', expected 'sekf' or 'etkf'"),

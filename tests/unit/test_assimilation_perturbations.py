@@ -10,7 +10,7 @@ import yaml
 
 from ailand_gt4py.assimilation.perturbations import (
     WEATHER_CORRELATION,
-    WeatherErrors,
+    WEATHER_ERRORS,
     initial_errors,
     layer_correlation,
     perturbed_weather,
@@ -54,8 +54,9 @@ def weather(n_steps: int = 40, n_columns: int = 1500) -> np.ndarray:
 
 
 def test_rain_and_sun_get_factors_of_mean_one_and_long_wave_an_addition() -> None:
-    errors = WeatherErrors(0.5, 0.3, 20.0)
-    found = perturbed_weather(MODEL, weather(), noise(40, 1500), errors)
+    sizes = np.array([0.5, 0.3, 20.0])
+    found, last = perturbed_weather(np.random.default_rng(0), MODEL, weather(), sizes)
+    np.testing.assert_array_equal(last, noise(40, 1500)[-1])
     for name, mean, size in (
         ("met_rainf", 1.0, 0.5),
         ("met_snowf", 1.0, 0.5),
@@ -79,26 +80,23 @@ def test_inputs_of_the_previous_window_follow_the_perturbed_weather() -> None:
     assert assembler.previous
     forcing = weather(5, 3)
     forcing[0][..., assembler.previous] = 7.0
-    found = perturbed_weather(MODEL, forcing, noise(5, 3), WeatherErrors())
+    found, _ = perturbed_weather(np.random.default_rng(0), MODEL, forcing, WEATHER_ERRORS)
     np.testing.assert_array_equal(found[1:, ..., assembler.previous], found[:-1, ..., assembler.previous_of])
     np.testing.assert_array_equal(found[0][..., assembler.previous], 7.0)
 
 
 def test_no_errors_leave_the_weather_as_it_is() -> None:
-    none = WeatherErrors().scaled(0.0)
-    assert none.are_none
     forcing = weather(5, 3)
-    ForcingAssembler(MODEL.forcing).fill_previous(forcing)
-    np.testing.assert_allclose(perturbed_weather(MODEL, forcing, noise(5, 3), none), forcing, rtol=1e-12)
+    found, last = perturbed_weather(np.random.default_rng(0), MODEL, forcing, 0.0 * WEATHER_ERRORS)
+    np.testing.assert_array_equal(found, forcing)
+    assert last is None
 
 
 def test_initial_errors_have_their_sizes_and_correlation_and_a_seed() -> None:
-    found = initial_errors(np.random.default_rng(1), 40_000, (0.05, 0.03, 0.01))
-    np.testing.assert_allclose(found.std(axis=0), (0.05, 0.03, 0.01), rtol=0.02)
+    found = initial_errors(np.random.default_rng(1), 40_000, 0.05, 3)
+    np.testing.assert_allclose(found.std(axis=0), 0.05, rtol=0.02)
     np.testing.assert_allclose(np.corrcoef(found.T), layer_correlation(3), atol=0.02)
-    np.testing.assert_array_equal(found, initial_errors(np.random.default_rng(1), 40_000, (0.05, 0.03, 0.01)))
-    with pytest.raises(InputError, match="initial error: found -0.1"):
-        initial_errors(np.random.default_rng(1), 4, (0.1, -0.1))
+    np.testing.assert_array_equal(found, initial_errors(np.random.default_rng(1), 40_000, 0.05, 3))
 
 
 def changed(*words: str) -> TwinSettings:

@@ -7,7 +7,7 @@ import pytest
 from linear_land import land_model
 
 from ailand_gt4py.assimilation.control import make_control
-from ailand_gt4py.assimilation.screening import REASONS, Bounds, screened, with_missing
+from ailand_gt4py.assimilation.screening import REASONS, Bounds, screened
 from ailand_gt4py.assimilation.settings import Limits, Screening
 from ailand_gt4py.assimilation.window import Observation, Schedule, Trajectory
 from ailand_gt4py.core.errors import InputError
@@ -17,15 +17,19 @@ MODEL = land_model()
 SCHEDULE = Schedule((Observation(1, SurfaceSoilMoisture(MODEL)), Observation(2, SurfaceSoilMoisture(MODEL))))
 
 
-def reasons(departures, expected=0.1, soil=290.0, snow=0.0, screening: Screening | None = None) -> np.ndarray:
+def reasons(
+    departures, expected=0.1, soil=290.0, snow=0.0, screening: Screening | None = None, equivalents=0.0
+) -> np.ndarray:
     """Of two observations, at the ends of two steps, in columns of these departures; snow and soil by step."""
     departures = np.asarray(departures, dtype=float)
+    equivalents = np.broadcast_to(equivalents, departures.shape)
     states = np.zeros((3, len(departures), 5))
     states[..., 3] = np.reshape(np.broadcast_to(soil, 3), (3, 1))
     states[..., 4] = np.reshape(np.broadcast_to(snow, 3), (3, 1))
     trajectory = Trajectory(np.zeros((2, len(departures), 1)), states, np.zeros((2, len(departures), 2)))
     spread = np.full(departures.shape, expected)
-    return screened(MODEL, trajectory, SCHEDULE, departures, spread, screening or Screening())
+    observations = departures + np.nan_to_num(equivalents)
+    return screened(MODEL, trajectory, SCHEDULE, observations, equivalents, spread, screening or Screening())
 
 
 def test_ordinary_observations_take_part() -> None:
@@ -52,8 +56,7 @@ def test_departures_are_judged_by_what_is_expected_of_them() -> None:
 
 
 def test_what_is_not_there_is_marked_and_not_judged() -> None:
-    observations, equivalents = np.array([[np.nan, 0.2]]), np.array([[0.2, np.nan]])
-    found = with_missing(reasons(observations - equivalents), observations, equivalents)
+    found = reasons(np.array([[np.nan, 0.2]]), equivalents=np.array([[0.2, np.nan]]))
     np.testing.assert_array_equal(found, [[REASONS["missing"], REASONS["operator_not_valid"]]])
 
 

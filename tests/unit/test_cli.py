@@ -1,6 +1,8 @@
 """The command ``ailand`` and the package's own names."""
 
+import contextlib
 import importlib
+import importlib.util
 import pathlib
 import subprocess
 import sys
@@ -10,8 +12,11 @@ import pytest
 from random_models import random_model
 
 import ailand_gt4py
+from ailand_gt4py.cli import column_run
 from ailand_gt4py.cli import main as cli
 from ailand_gt4py.cli.options import fields_of, flags_of
+from ailand_gt4py.lowering.calls import compilation
+from helpers import Bench
 
 
 def test_model_show_prints_what_a_file_holds(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture) -> None:
@@ -132,6 +137,54 @@ def test_an_interrupted_command_ends_with_130(monkeypatch: pytest.MonkeyPatch, c
     monkeypatch.setattr("ailand_gt4py.weights.model_file.read_model", interrupt)
     assert cli.main(["model", "show"]) == 130
     assert capsys.readouterr().err == "ailand: interrupted\n"
+
+
+@pytest.mark.parametrize(
+    "command", ["jacobian", "uncertainty --days 1", "estimate --parameters clim_theta_cap --days 1"]
+)
+def test_commands_say_that_they_compile_unless_they_are_to_be_quiet(
+    command: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """Embedded execution is not announced: that is done here in its stead."""
+
+    def told() -> contextlib.AbstractContextManager[None]:
+        compilation.logger.info("preparing the network")
+        return contextlib.nullcontext()
+
+    monkeypatch.setattr(compilation, "quiet", told)
+    bench = Bench(tmp_path, n_times=8)
+    name, *more = command.split()
+    words = [name, str(bench.forcing), "--model", str(bench.model), "--backend", "embedded", *more]
+    assert cli.main(words) == 0
+    assert "preparing the network\n" in capsys.readouterr().err
+    assert cli.main([*words, "--quiet"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("command", [["evaluate"], ["column-run"]])
+@pytest.mark.parametrize(
+    ("words", "status", "message"),
+    [
+        (
+            ["--precision", "bf16"],
+            2,
+            "option --precision: found 'bf16' on 'dace_cpu', expected float32 or float64; tf32 and bf16 are modes of",
+        ),
+        (["--backend", "dace_gpu"], 1, "CuPy, which is not installed"),
+    ],
+)
+def test_a_device_that_is_not_there_is_said_before_input_is_read(
+    command: list[str], words: list[str], status: int, message: str, capsys: pytest.CaptureFixture
+) -> None:
+    main = column_run.main if command == ["column-run"] else lambda own: cli.main([*command, *own])
+    if status == 1 and importlib.util.find_spec("cupy"):
+        pytest.skip("CuPy is there")
+    assert main(["nowhere.nc", *words]) == status
+    assert message in capsys.readouterr().err
+
+
+def test_the_package_shows_its_own_names_only() -> None:
+    assert dir(ailand_gt4py) == sorted([*ailand_gt4py.__all__, "__version__"])
 
 
 def test_package_names_resolve_and_unknown_ones_do_not() -> None:

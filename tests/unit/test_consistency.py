@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ailand_gt4py.assimilation.consistency import chi_square, consistency
 from ailand_gt4py.assimilation.filters import WindowResult
+from ailand_gt4py.assimilation.screening import REASONS
 from ailand_gt4py.assimilation.sekf import analyse
+from ailand_gt4py.assimilation.twin import Observed
+from ailand_gt4py.assimilation.twin_scores import chi_square, consistency
 
 JACOBIAN = np.array([[1.0, 0.5], [0.2, 1.0]])
 COVARIANCE = np.array([[0.5, 0.2], [0.2, 0.4]])
@@ -23,21 +25,30 @@ def window(seed: int, believed: np.ndarray = ERRORS, n_columns: int = 20_000) ->
     used = np.ones((n_columns, 2), dtype=bool)
     used[: n_columns // 10, 1] = False
     covariance, jacobian = (np.tile(matrix, (n_columns, 1, 1)) for matrix in (COVARIANCE, JACOBIAN))
-    result = analyse(covariance, jacobian, departures, believed, used)
-    residuals = departures - result.increment @ JACOBIAN.T
+    increment, _, chi_square = analyse(covariance, jacobian, departures, believed, used)
+    residuals = departures - increment @ JACOBIAN.T
     expected = np.sqrt(np.diag(JACOBIAN @ COVARIANCE @ JACOBIAN.T) + believed**2)
     nothing = np.zeros((1, n_columns, 2))
     return WindowResult(
-        nothing, nothing, result.increment, nothing[0], nothing[0], departures, residuals,
-        np.tile(expected, (n_columns, 1)), (~used).astype(np.uint8), result.chi_square, result.count,
+        nothing, nothing, increment, nothing[0], nothing[0], departures, residuals,
+        np.tile(expected, (n_columns, 1)), (~used).astype(np.uint8), chi_square,
     )  # fmt: skip
+
+
+def observed(windows: list[WindowResult], name: str) -> Observed:
+    """One observable of all windows, which an experiment gathers; what was observed itself does not matter."""
+    parts = (
+        np.stack([getattr(one, part)[:, NAMES.index(name)] for one in windows])
+        for part in ("departures", "departures", "residuals", "expected", "reasons")
+    )
+    return Observed(*parts)
 
 
 def test_right_errors_are_found_right() -> None:
     windows = [window(seed) for seed in range(3)]
     assert chi_square(windows) == pytest.approx(1.0, abs=0.02)
     for number, name in enumerate(NAMES):
-        found = consistency(windows, [NAMES] * 3, name, float(ERRORS[number]))
+        found = consistency(name, observed(windows, name), float(ERRORS[number]))
         in_observations = float(np.sqrt((JACOBIAN @ COVARIANCE @ JACOBIAN.T)[number, number]))
         assert found.bias == pytest.approx(0.0, abs=0.02)
         assert found.departure == pytest.approx(found.believed, rel=0.02)
@@ -51,16 +62,16 @@ def test_an_observation_error_that_is_believed_too_large_is_found_smaller() -> N
     believed = 2.0 * ERRORS
     windows = [window(5, believed)]
     assert chi_square(windows) < 0.7
-    found = consistency(windows, [NAMES], "ssm", float(believed[0]))
+    found = consistency("ssm", observed(windows, "ssm"), float(believed[0]))
     assert found.departure < 0.85 * found.believed
     assert ERRORS[0] < found.observation_error < 0.8 * found.believed_observation_error
 
 
 def test_an_observable_that_never_took_part_has_no_diagnostics() -> None:
-    found = consistency([window(1)], [NAMES], "tbh", 4.0)
+    nothing = np.full((4, 3, 5), np.nan)
+    found = consistency("tbh", Observed(*nothing, np.full((3, 5), REASONS["missing"], np.uint8)), 4.0)
     assert (found.count, found.screened) == (0, 0)
     assert np.isnan(found.departure)
     assert np.isnan(found.observation_error)
-    nothing = window(1)
-    empty = WindowResult(*[*vars(nothing).values()][:-1], np.zeros_like(nothing.count))
-    assert np.isnan(chi_square([empty]))
+    one = window(1)
+    assert np.isnan(chi_square([one._replace(reasons=np.full_like(one.reasons, REASONS["snow"]))]))

@@ -124,7 +124,7 @@ def test_times_are_utc_whatever_they_are_written_in(tmp_path: Path) -> None:
         path.write_text(f"file: f.nc\nstart: {text}\n")
         assert parse(jacobian.Options, ["--config", str(path)]).start == expected, text
     for text in ("soon", "2021", "2021-01", "2021-02-30", "", "NaT"):
-        with pytest.raises(InputError, match=f"found '{text}', expected a time"):
+        with pytest.raises(InputError, match=f"found {text!r}, expected a time"):
             parse_time(text)
 
 
@@ -182,5 +182,7 @@ def test_a_run_from_python_is_that_of_the_command(tmp_path: Path) -> None:
     first, again = bench.open(), bench.open("again.nc")
     for name in first.variables:
         assert first[name].values.tobytes() == again[name].values.tobytes(), name
+    with pytest.raises(InputError, match=r"option 'start': found 3, expected a time \(UTC\)"):
+        ailand_gt4py.run(bench.forcing, start=3)
     with pytest.raises(InputError, match="option 'bakend' is unknown; did you mean 'backend'"):
         ailand_gt4py.run(bench.forcing, bakend="embedded")

@@ -384,6 +384,14 @@ def test_command_names_what_is_wrong(path, tmp_path, monkeypatch, words, message
         _run("options.yaml", *given)
 
 
+def test_a_missing_checkpoint_is_said_before_data_is_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "options.yaml").write_text(json.dumps(OPTIONS))
+    (tmp_path / "a.nc").write_text("nobody reads this")
+    with pytest.raises(InputError, match=r"checkpoint run/checkpoint\.pt: no such file; start without --resume"):
+        _run("options.yaml", "--data", ".", "--directory", "run", "--resume")
+
+
 def test_columns_that_are_all_alike_are_refused(tmp_path):
     path = write_columns(tmp_path / "a.nc", n_columns=2)
     with xr.open_dataset(path) as dataset:

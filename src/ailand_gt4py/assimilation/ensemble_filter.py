@@ -15,52 +15,28 @@ equation 2).
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 
-from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.types import Values
-
-
-@dataclasses.dataclass(frozen=True)
-class EnsembleAnalysis:
-    """What an analysis of an ensemble gives, float64.
-
-    Attributes:
-        members: (n_members, n_columns, n_control) analysed.
-        chi_square: (n_columns,) d^T (Y Y^T / (N - 1) + R)^-1 d of the mean's departures.
-        count: (n_columns,) number of observations used.
-    """
-
-    members: Values
-    chi_square: Values
-    count: Values
 
 
 def analyse_ensemble(
     members: Values, equivalents: Values, observations: Values, errors: Values, used: Values, relaxation: float = 0.0
-) -> EnsembleAnalysis:
+) -> tuple[Values, Values]:
     """One analysis of every column.
 
     Args:
-        members: (n_members, n_columns, n_control) of the background.
+        members: (n_members, n_columns, n_control) of the background, at least two.
         equivalents: (n_members, n_columns, n_observations) of the observations.
         observations: (n_columns, n_observations); those not used may be NaN.
-        errors: (n_observations,) standard deviations of the observation error.
+        errors: (n_observations,) standard deviations of the observation error, above 0.
         used: (n_columns, n_observations) whether an observation takes part.
         relaxation: of the analysed spread to the background's, 0 (none) to 1 (all).
 
-    Raises:
-        InputError: fewer members than two, an error that is not positive, or a relaxation out of range.
+    Returns:
+        The analysed members; and (n_columns,) chi-square d^T (Y Y^T / (N - 1) + R)^-1 d of the mean's departures.
     """
     n_members = len(members)
-    if n_members < 2:
-        raise InputError(f"ensemble: found {n_members} members, expected at least 2")
-    if not (errors > 0.0).all():
-        raise InputError(f"observation error: found {errors.min():g}, expected more than 0")
-    if not 0.0 <= relaxation <= 1.0:
-        raise InputError(f"relaxation of the spread: found {relaxation:g}, expected 0 to 1")
     mean, perturbations = _split(members)
     equivalent_mean, equivalent_perturbations = _split(np.where(used, equivalents, 0.0))
     departures = np.where(used, observations, 0.0) - equivalent_mean
@@ -80,7 +56,7 @@ def analyse_ensemble(
         analysed *= 1.0 + relaxation * (ratio - 1.0)
     chi_square = (weights * departures**2).sum(axis=1) - (pulled * shift).sum(axis=1)
     moved = mean + np.einsum("mcj,cm->cj", perturbations, shift)
-    return EnsembleAnalysis(moved + analysed, chi_square, used.sum(axis=1))
+    return moved + analysed, chi_square
 
 
 def _split(members: Values) -> tuple[Values, Values]:

@@ -7,26 +7,22 @@ variable, as ECMWF does it (Drusch et al. 2009, doi:10.1029/2009GL037716; de Ros
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ailand_gt4py.assimilation.control import Control
-from ailand_gt4py.assimilation.window import Schedule, Stepper, Trajectory, equivalents, run_window
-from ailand_gt4py.core.errors import InputError, RunError
+from ailand_gt4py.assimilation.window import Schedule, Trajectory, equivalents, run_window
 from ailand_gt4py.core.types import Values
-
-Method = Literal["tangent-linear", "adjoint", "finite-differences"]
+from ailand_gt4py.emulator.emulator import Emulator
 
 #: Perturbations of finite differences: soil moisture as at ECMWF (de Rosnay et al. 2013), m3 m-3; temperature, K, of a
 #: size that single precision resolves.
 PERTURBATIONS: Mapping[str, float] = {"swvl1": 0.01, "swvl2": 0.01, "swvl3": 0.01, "stl1": 0.1}
 
 
-@dataclasses.dataclass(frozen=True)
-class WindowJacobian:
+class WindowJacobian(NamedTuple):
     """Derivatives with respect to the control variables at the window's start, float64.
 
     Attributes:
@@ -39,13 +35,9 @@ class WindowJacobian:
 
 
 def by_tangent_linear(
-    emulator: Stepper, static: Any, trajectory: Trajectory, schedule: Schedule, control: Control
+    emulator: Emulator, static: Any, trajectory: Trajectory, schedule: Schedule, control: Control
 ) -> WindowJacobian:
-    """The exact derivatives, of the model's and the operators' tangent-linear.
-
-    Args:
-        emulator, static: that made the trajectory.
-    """
+    """The exact derivatives, of the tangent-linear of the operators and the model, which made the trajectory."""
     _, n_columns, n_state = trajectory.states.shape
     result = _empty(n_columns, schedule, control)
     tangents = np.zeros((n_columns, control.size, n_state), dtype=trajectory.states.dtype)
@@ -62,21 +54,9 @@ def by_tangent_linear(
 
 
 def by_adjoint(
-    emulator: Any, static: Any, trajectory: Trajectory, schedule: Schedule, control: Control
+    emulator: Emulator, static: Any, trajectory: Trajectory, schedule: Schedule, control: Control
 ) -> WindowJacobian:
-    """The exact derivatives, of the model's and the operators' adjoint.
-
-    Args:
-        emulator, static: that made the trajectory; the emulator must have ``adjoint(static, forcing, state,
-            g_new_state, g_diagnostics) -> (g_static, g_forcing, g_state)``.
-
-    Raises:
-        RunError: it has none.
-    """
-    if not hasattr(emulator, "adjoint"):
-        raise RunError(
-            "Jacobian 'adjoint': found an emulator without adjoint, expected tangent-linear or finite-differences"
-        )
+    """The exact derivatives, of the adjoint of the operators and the model, which made the trajectory."""
     result = _empty(trajectory.states.shape[1], schedule, control)
 
     def back(step: int, g_state: Values, g_diagnostics: Values) -> Values:
@@ -101,23 +81,17 @@ def by_adjoint(
 
 
 def by_finite_differences(
-    emulator: Stepper,
+    emulator: Emulator,
     static: Any,
     trajectory: Trajectory,
     schedule: Schedule,
     control: Control,
     perturbations: Mapping[str, float] = PERTURBATIONS,
 ) -> WindowJacobian:
-    """Differences of runs from a state with one control variable larger, over the size of the perturbation.
-
-    Args:
-        emulator, static: that made the trajectory. perturbations: of each control variable, in its units.
-    """
+    """Differences of runs from a state with one control variable larger, over the size of the perturbation."""
     result = _empty(trajectory.states.shape[1], schedule, control)
     start, base = trajectory.states[0], equivalents(trajectory, schedule)
     for number, (name, position) in enumerate(zip(control.names, control.positions, strict=True)):
-        if perturbations[name] == 0.0:
-            raise InputError(f"perturbation of '{name}': found 0, expected another number")
         moved = start.copy()
         moved[:, position] += perturbations[name]
         # What the type of the state made of the perturbation.
@@ -136,5 +110,5 @@ MODES: Mapping[str, Callable[..., WindowJacobian]] = {
 
 
 def _empty(n_columns: int, schedule: Schedule, control: Control) -> WindowJacobian:
-    shapes = ((n_columns, size, control.size) for size in (schedule.size, control.size))
+    shapes = ((n_columns, size, control.size) for size in (len(schedule.steps), control.size))
     return WindowJacobian(*map(np.empty, shapes))

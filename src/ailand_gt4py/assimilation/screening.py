@@ -19,7 +19,8 @@ def screened(
     model: Model,
     trajectory: Trajectory,
     schedule: Schedule,
-    departures: Values,
+    observations: Values,
+    equivalents: Values,
     expected: Values,
     screening: Screening,
 ) -> Values:
@@ -27,9 +28,8 @@ def screened(
 
     Args:
         trajectory: of the background.
-        departures: (n_columns, n_observations) observation minus background; NaN where there is no observation, or
-            where an operator gives none.
-        expected: (n_columns, n_observations) standard deviation that background and observation errors let expect.
+        observations: (n_columns, n_observations), NaN where there is none. equivalents: of the background, NaN where an
+            operator gives none. expected: standard deviation of their difference by background and observation errors.
 
     Returns:
         Uint8 (n_columns, n_observations): bits of `REASONS`; 0 where an observation takes part.
@@ -41,32 +41,20 @@ def screened(
     snow_cover = at_observation[..., position_of(model.state, "snowc", "1", "screening")]
     soil_temperature = at_observation[..., position_of(model.state, "stl1", "K", "screening")]
     found = {
+        "missing": np.isnan(observations),
         "snow": snow_cover > screening.largest_snow_cover,
         "frozen_soil": soil_temperature < screening.coldest_soil,
-        "departure_too_large": np.abs(departures) > screening.largest_departure * expected,
+        "departure_too_large": np.abs(observations - equivalents) > screening.largest_departure * expected,
+        "operator_not_valid": np.isnan(equivalents),
     }
-    reasons = np.zeros(departures.shape, dtype=np.uint8)
+    reasons = np.zeros(observations.shape, dtype=np.uint8)
     for reason, applies in found.items():
         reasons |= np.uint8(REASONS[reason]) * applies
     return reasons
 
 
-def with_missing(reasons: Values, observations: Values, equivalents: Values) -> Values:
-    """The reasons, with those of observations that are not there or that an operator cannot make.
-
-    Args:
-        reasons: uint8 (n_columns, n_observations). observations, equivalents: the same shape, NaN where there is none.
-    """
-    marked = reasons | np.uint8(REASONS["missing"]) * np.isnan(observations)
-    return marked | np.uint8(REASONS["operator_not_valid"]) * np.isnan(equivalents)
-
-
 class Bounds:
-    """Limits of an analysis for the columns of a model.
-
-    Args:
-        model, static: with porosity, field capacity and wilting point of the columns.
-        control: what is analysed. limits: how far it may go.
+    """Limits of an analysis for the columns of a model, by their porosity, field capacity and wilting point.
 
     Raises:
         InputError: the model lacks one of these.
@@ -77,28 +65,21 @@ class Bounds:
             return static[:, position_of(model.static, name, "m3 m-3", "bounds of the analysis")].astype(np.float64)
 
         porosity = soil("clim_theta_sat")
-        columns = []
+        free = np.full_like(porosity, np.inf)
+        bounds = []
         for name in control.names:
             if name == "stl1":
-                columns.append(
-                    (np.full_like(porosity, -np.inf), np.full_like(porosity, np.inf), limits.largest_warming)
-                )
+                bounds.append((-free, free, limits.largest_warming))
             elif int(name.removeprefix("swvl")) < limits.plant_range_from:
-                columns.append((np.full_like(porosity, limits.driest), porosity, limits.largest_increment))
+                bounds.append((np.full_like(porosity, limits.driest), porosity, limits.largest_increment))
             else:
-                columns.append((soil("clim_theta_pwp"), soil("clim_theta_cap"), limits.largest_increment))
-        self._lower = np.stack([lower for lower, _, _ in columns], axis=-1)
-        self._upper = np.stack([upper for _, upper, _ in columns], axis=-1)
-        self._largest = np.array([largest for _, _, largest in columns])
+                bounds.append((soil("clim_theta_pwp"), soil("clim_theta_cap"), limits.largest_increment))
+        self._lower, self._upper, self._largest = (np.stack(values, axis=-1) for values in zip(*bounds, strict=True))
 
     def limited(self, background: Values, increment: Values) -> Values:
-        """The increment that is made.
+        """The increment that is made, (..., n_columns, n_control): not too large, and within the bounds.
 
-        None beyond its largest size, and none that leads out of the bounds. A background that is out of them already
-        may come back, but gets no farther.
-
-        Args:
-            background, increment: (..., n_columns, n_control).
+        A background that is out of them already may come back, but gets no farther.
         """
         wanted = background + np.clip(increment, -self._largest, self._largest)
         analysed = np.clip(wanted, np.minimum(self._lower, background), np.maximum(self._upper, background))

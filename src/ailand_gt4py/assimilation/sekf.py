@@ -8,69 +8,39 @@ is the background, exactly.
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 
-from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.types import Values
 
 
-@dataclasses.dataclass(frozen=True)
-class Analysis:
-    """What an analysis gives, float64.
-
-    Attributes:
-        increment: (n_columns, n_control), to be added to the background.
-        covariance: (n_columns, n_control, n_control) of the analysis error, (I - K H) B.
-        chi_square: (n_columns,) d^T (H B H^T + R)^-1 d of the departures d. Its expectation is `count` where B and R
-            are right.
-        count: (n_columns,) number of observations used.
-    """
-
-    increment: Values
-    covariance: Values
-    chi_square: Values
-    count: Values
-
-
-def analyse(covariance: Values, jacobian: Values, departures: Values, errors: Values, used: Values) -> Analysis:
+def analyse(
+    covariance: Values, jacobian: Values, departures: Values, errors: Values, used: Values
+) -> tuple[Values, Values, Values]:
     """One analysis of every column.
 
     Args:
         covariance: (n_columns, n_control, n_control) B, of the background error.
         jacobian: (n_columns, n_observations, n_control) H.
         departures: (n_columns, n_observations) observation minus background; those not used may be NaN.
-        errors: (n_observations,) standard deviations of the observation error.
+        errors: (n_observations,) standard deviations of the observation error, above 0.
         used: (n_columns, n_observations) whether an observation takes part.
 
-    Raises:
-        InputError: shapes that do not fit, or an error that is not positive.
+    Returns:
+        The increment (n_columns, n_control) to the background; the covariance (I - K H) B of the analysis error; and
+        (n_columns,) chi-square d^T (H B H^T + R)^-1 d of the departures d.
     """
-    n_columns, n_observations, n_control = jacobian.shape
-    expected = {
-        "covariance": (covariance.shape, (n_columns, n_control, n_control)),
-        "departures": (departures.shape, (n_columns, n_observations)),
-        "errors": (errors.shape, (n_observations,)),
-        "used": (used.shape, (n_columns, n_observations)),
-    }
-    for name, (found, wanted) in expected.items():
-        if found != wanted:
-            raise InputError(f"{name} of an analysis: found the shape {found}, expected {wanted}")
-    if not (errors > 0.0).all():
-        raise InputError(f"observation error: found {errors.min():g}, expected more than 0")
     weights = used / errors**2
     taken = np.where(used[:, :, None], jacobian, 0.0)
     innovation = np.where(used, departures, 0.0)
     pulled = np.einsum("cok,co->ck", taken, weights * innovation)
     information = taken.swapaxes(1, 2) @ (weights[:, :, None] * taken)
     # (B^-1 + G)^-1 = (I + B G)^-1 B: B need not be invertible.
-    analysed = np.linalg.solve(np.eye(n_control) + covariance @ information, covariance)
+    analysed = np.linalg.solve(np.eye(jacobian.shape[2]) + covariance @ information, covariance)
     analysed = 0.5 * (analysed + analysed.swapaxes(1, 2))
     increment = np.einsum("cjk,ck->cj", analysed, pulled)
     # The inverse of H B H^T + R by Woodbury's identity.
     chi_square = (weights * innovation**2).sum(axis=1) - (pulled * increment).sum(axis=1)
-    return Analysis(increment, analysed, chi_square, used.sum(axis=1))
+    return increment, analysed, chi_square
 
 
 def forecast_covariance(covariance: Values, end: Values, model_error: Values) -> Values:

@@ -10,18 +10,17 @@ What is not ECMWF's is marked "this project's"; ``docs/assimilation.md`` says ho
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.option_types import NameList
 from ailand_gt4py.core.settings import Settings, nearest, option
 
 if TYPE_CHECKING:
-    from ailand_gt4py.assimilation.control import Control
     from ailand_gt4py.observations.registry import Kind
 
 #: Standard deviation of the emulator's own error in what is observed, where soil moisture is right: this project's.
@@ -58,21 +57,17 @@ def emulator_errors() -> dict[str, float]:
     return {name: EMULATOR_ERRORS.get(name, 0.0) for name in observation_errors()}
 
 
-def _completed(defaults: Callable[[], Mapping[str, float]]) -> AfterValidator:
+def _sizes(defaults: Callable[[], Mapping[str, float]]) -> AfterValidator:
     """Standard deviations by name: the default ones where others are not given."""
 
-    def complete(given: Mapping[str, float]) -> Mapping[str, float]:
+    def completed(given: Mapping[str, float]) -> Mapping[str, float]:
         known = defaults()
-        unknown = [name for name in given if name not in known]
-        if unknown:
-            raise InputError(f"found '{unknown[0]}'; {nearest(unknown[0], known)}")
+        for name in given:
+            if name not in known:
+                raise InputError(f"found '{name}'; {nearest(name, known)}")
         return {**known, **given}
 
-    return AfterValidator(complete)
-
-
-def _sizes(defaults: Callable[[], Mapping[str, float]], meaning: str) -> Any:
-    return option(..., meaning, default_factory=lambda: dict(defaults()))
+    return AfterValidator(completed)
 
 
 Size = Annotated[float, Field(ge=0.0)]
@@ -82,8 +77,7 @@ class Screening(Settings):
     """Which observations take part."""
 
     largest_snow_cover: float = option(
-        0.01,
-        "fraction, of the background; ECMWF takes no observation over snow; a network's zero is not quite zero",
+        0.01, "fraction, of the background; ECMWF takes no observation over snow; a network's zero is not quite zero"
     )
     coldest_soil: float = option(FREEZING_BEGINS, "temperature of the background's uppermost layer, K")
     #: The test is the IFS's (Jarvinen and Unden 1997, ECMWF Technical Memorandum 236), its size this project's.
@@ -112,17 +106,17 @@ class Limits(Settings):
 class Errors(Settings):
     """Standard deviations."""
 
-    observation: Annotated[Mapping[str, Size], _completed(observation_errors)] = _sizes(
-        observation_errors, "by observable: of instrument and location"
+    observation: Annotated[Mapping[str, Size], _sizes(observation_errors)] = option(
+        {}, "by observable: of instrument and location", validate_default=True
     )
-    emulator: Annotated[Mapping[str, Size], _completed(emulator_errors)] = _sizes(
-        emulator_errors, "by observable: of the model compared with"
+    emulator: Annotated[Mapping[str, Size], _sizes(emulator_errors)] = option(
+        {}, "by observable: of the model compared with", validate_default=True
     )
-    background: Annotated[Mapping[str, Size], _completed(BACKGROUND_ERRORS.copy)] = _sizes(
-        BACKGROUND_ERRORS.copy, "by control variable, of constant B"
+    background: Annotated[Mapping[str, Size], _sizes(BACKGROUND_ERRORS.copy)] = option(
+        {}, "by control variable, of constant B", validate_default=True
     )
-    model: Annotated[Mapping[str, Size], _completed(MODEL_ERRORS.copy)] = _sizes(
-        MODEL_ERRORS.copy, "by control variable, in a day"
+    model: Annotated[Mapping[str, Size], _sizes(MODEL_ERRORS.copy)] = option(
+        {}, "by control variable, in a day", validate_default=True
     )
     covariance: Literal["cycled", "constant"] = option(
         "cycled",
@@ -131,17 +125,25 @@ class Errors(Settings):
         "--background-error",
     )
 
-    def of_observations(self, names: list[str]) -> np.ndarray:
-        """(n_names,) standard deviations of R: instrument, location and emulator together."""
-        return np.array([np.hypot(self.observation[name], self.emulator[name]) for name in names])
+    def of_observations(self, names: Iterable[str]) -> np.ndarray:
+        """(n_names,) standard deviations of R: instrument, location and emulator together.
 
-    def of_background(self, control: Control) -> np.ndarray:
+        Raises:
+            InputError: one of them is 0.
+        """
+        sizes = {name: np.hypot(self.observation[name], self.emulator[name]) for name in names}
+        for name, size in sizes.items():
+            if not size > 0.0:
+                raise InputError(f"observation error of '{name}': found {size:g}, expected more than 0")
+        return np.array([sizes[name] for name in names])
+
+    def of_background(self, names: Iterable[str]) -> np.ndarray:
         """(n_control, n_control) constant B, diagonal."""
-        return np.diag([self.background[name] ** 2 for name in control.names])
+        return np.diag([self.background[name] ** 2 for name in names])
 
-    def of_model(self, control: Control, days: float) -> np.ndarray:
+    def of_model(self, names: Iterable[str], days: float) -> np.ndarray:
         """(n_control, n_control) Q of a window, diagonal: variance grows with its length."""
-        return np.diag([days * self.model[name] ** 2 for name in control.names])
+        return np.diag([days * self.model[name] ** 2 for name in names])
 
 
 class TwinSettings(Settings):
@@ -162,8 +164,10 @@ class TwinSettings(Settings):
     control: NameList = option(
         ("swvl1", "swvl2", "swvl3"), "control variables, of swvl1-3 and stl1", metavar="NAME,..."
     )
-    members: int = option(24, "members of the ensemble")
-    relaxation: float = option(0.5, "inflation: relaxation of the analysed spread to the background's", metavar="SHARE")
+    members: int = option(24, "members of the ensemble", ge=2)
+    relaxation: float = option(
+        0.5, "inflation: relaxation of the analysed spread to the background's", metavar="SHARE", ge=0.0, le=1.0
+    )
     #: This project's, about that of a state of another season (README: persistence over 90 days).
     initial_error: float = option(
         0.08, "standard deviation of the error in soil moisture at the start, m3 m-3", metavar="M3M-3", ge=0.0
@@ -175,13 +179,13 @@ class TwinSettings(Settings):
     screening: Screening = option(..., "which observations take part", default_factory=Screening)
     limits: Limits = option(..., "how far an analysis may go", default_factory=Limits)
 
-    @field_validator("observations")
+    @field_validator("observations", "control")
     @classmethod
-    def _check_observations(cls, kinds: tuple[str, ...]) -> tuple[str, ...]:
-        known = _kinds()
-        for kind in kinds:
-            if kind not in known:
-                raise InputError(f"found '{kind}', expected some of {', '.join(known)}")
-        if not kinds or len(set(kinds)) != len(kinds):
-            raise InputError(f"found {len(kinds)}, expected some of {', '.join(known)}, each once")
-        return kinds
+    def _check_names(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        known = _kinds() if info.field_name == "observations" else BACKGROUND_ERRORS
+        for name in names:
+            if name not in known:
+                raise InputError(f"found '{name}', expected some of {', '.join(known)}")
+        if not names or len(set(names)) != len(names):
+            raise InputError(f"found ({', '.join(names)}), expected some of {', '.join(known)}, each once")
+        return names

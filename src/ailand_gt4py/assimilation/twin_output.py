@@ -31,14 +31,12 @@ def write(
     path: Path,
     result: TwinResult,
     scores: TwinScores,
-    observables: Mapping[str, Observable],
     locations: tuple[Values, Values, Values],
     attributes: Mapping[str, str],
 ) -> None:
     """Write all results.
 
     Args:
-        observables: name -> what is observed, of all observations of the experiment.
         locations: (n_columns,) each: labels, latitudes and longitudes of the columns, degrees.
         attributes: global ones; references, settings and scores are added.
 
@@ -67,7 +65,7 @@ def write(
                 standard_name=water.standard_name,
             )  # fmt: skip
     _add_windows(data, result)
-    for name, observable in observables.items():
+    for name, observable in result.observables.items():
         _add_observations(data, result, name, observable)
     write_netcdf(path, data)
 
@@ -87,7 +85,7 @@ def _add_windows(data: xr.Dataset, result: TwinResult) -> None:
             text = f"{words} {name} at the window's start"
             data[f"{attribute}_{name}"] = field(over, values[..., number], text, UNITS[name])
     data["chi_square"] = field(over, _single(of_windows("chi_square")), "chi-square of the departures used", "1")
-    data["observation_count"] = field(over, of_windows("count").astype(np.int32), "observations used", "1")
+    data["observation_count"] = field(over, of_windows("n_used").astype(np.int32), "observations used", "1")
 
 
 def _add_observations(data: xr.Dataset, result: TwinResult, name: str, observable: Observable) -> None:

@@ -1,14 +1,25 @@
-"""Scores of a twin experiment: errors against the truth, spread, consistency; as values and as text."""
+"""Scores of a twin experiment: errors against the truth, spread, consistency; as values and as text.
+
+Whether the errors that a filter believes fit its departures is told by
+
+* Chi-square: the mean of d^T (H B H^T + R)^-1 d over the number of observations is 1 where B and R are right (for
+  instance Talagrand 1999, in Proceedings of the ECMWF Workshop on Diagnosis of Data Assimilation Systems).
+* Desroziers et al. 2005 (doi:10.1256/qj.05.108): with d_ob the departures from the background, d_oa those from the
+  analysis and d_ab = d_ob - d_oa, in an optimal linear analysis E[d_oa d_ob] = R (their equation 2), E[d_ab d_ob] =
+  H B H^T (equation 1) and E[d_ob d_ob] their sum. Here d_oa is taken from the run from the analysis, limits and all.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
+from collections.abc import Sequence
 
 import numpy as np
 
-from ailand_gt4py.assimilation.consistency import Consistency, chi_square, consistency
-from ailand_gt4py.assimilation.control import SOIL_WATER, root_zone
-from ailand_gt4py.assimilation.twin import TwinResult
+from ailand_gt4py.assimilation.control import SOIL_WATER, make_control, root_zone
+from ailand_gt4py.assimilation.filters import WindowResult
+from ailand_gt4py.assimilation.twin import Observed, TwinResult
 from ailand_gt4py.core.text_table import aligned
 from ailand_gt4py.core.times import time_text
 from ailand_gt4py.core.types import Values
@@ -23,7 +34,7 @@ class Score:
     """Errors of one quantity over some columns and all labels, m3 m-3.
 
     Attributes:
-        name: of the quantity. columns: the columns, in words. n_columns: their number.
+        columns: in words. n_columns: their number.
         open_loop, background, analysis: RMSE against the truth; NaN where there are no columns.
     """
 
@@ -41,6 +52,30 @@ class Score:
 
 
 @dataclasses.dataclass(frozen=True)
+class Consistency:
+    """Diagnostics of one observable over all windows and columns where it took part.
+
+    Attributes:
+        count: observations used. screened: observations there but not used.
+        bias: mean departure from the background. departure: RMS of it. believed: what the filter expects of that.
+        observation_error, believed_observation_error: standard deviation by Desroziers et al., and that of R.
+        background_error, believed_background_error: of the background in observation space, likewise. NaN where the
+            estimate of a variance is negative.
+    """
+
+    name: str
+    count: int
+    screened: int
+    bias: float
+    departure: float
+    believed: float
+    observation_error: float
+    believed_observation_error: float
+    background_error: float
+    believed_background_error: float
+
+
+@dataclasses.dataclass(frozen=True)
 class TwinScores:
     """All scores of an experiment.
 
@@ -52,7 +87,7 @@ class TwinScores:
     """
 
     scores: tuple[Score, ...]
-    spread: dict[str, tuple[float, float, float, float]]
+    spread: dict[str, tuple[float, ...]]
     chi_square: float
     consistency: tuple[Consistency, ...]
 
@@ -72,9 +107,39 @@ def snow_free(result: TwinResult) -> Values:
 
 def soil_water(result: TwinResult, states: Values) -> Values:
     """(..., 4) float64: soil water of the first three layers, and of the root zone."""
-    positions = [position_of(result.model.state, name, "m3 m-3", "scores") for name in SOIL_WATER]
-    layers = states[..., positions].astype(np.float64)
+    layers = make_control(result.model).of(states)
     return np.concatenate([layers, root_zone(layers)[..., None]], axis=-1)
+
+
+def consistency(name: str, found: Observed, believed_error: float) -> Consistency:
+    """Diagnostics of one observable, whose standard deviation of R is `believed_error`."""
+
+    def mean(values: Values) -> float:
+        return float(values.mean()) if values.size else float("nan")
+
+    def root(variance: float) -> float:
+        return float(np.sqrt(variance)) if variance >= 0.0 else float("nan")
+
+    used = found.reasons == 0
+    d_ob, d_oa, expected = found.departures[used], found.residuals[used], found.expected[used]
+    return Consistency(
+        name=name,
+        count=int(used.sum()),
+        screened=int((np.isfinite(found.departures) & ~used).sum()),
+        bias=mean(d_ob),
+        departure=root(mean(d_ob**2)),
+        believed=root(mean(expected**2)),
+        observation_error=root(mean(d_oa * d_ob)),
+        believed_observation_error=believed_error,
+        background_error=root(mean((d_ob - d_oa) * d_ob)),
+        believed_background_error=root(mean(expected**2) - believed_error**2),
+    )
+
+
+def chi_square(windows: Sequence[WindowResult]) -> float:
+    """Chi-square of all departures used over their number; NaN where there is none."""
+    count = sum(int(window.n_used.sum()) for window in windows)
+    return sum(float(window.chi_square.sum()) for window in windows) / count if count else float("nan")
 
 
 def score(result: TwinResult) -> TwinScores:
@@ -88,20 +153,18 @@ def score(result: TwinResult) -> TwinScores:
             found = [float(rmse(error[:, chosen, number])) for error in errors]
             scores.append(Score(name, columns, int(chosen.sum()), *found))
     first, last = result.windows[0], result.windows[-1]
-    spreads = [first.background_spread, first.analysis_spread, last.background_spread, last.analysis_spread]
-    spread = {}
-    for number, name in enumerate(result.control.names):
-        before, after, last_before, last_after = (float(rmse(values[:, number])) for values in spreads)
-        spread[name] = (before, after, last_before, last_after)
-    names = list(dict.fromkeys(name for own in result.observables for name in own))
+    spreads = (first.background_spread, first.analysis_spread, last.background_spread, last.analysis_spread)
+    names = list(result.observables)
     believed = result.settings.errors.of_observations(names)
     return TwinScores(
         tuple(scores),
-        spread,
+        {
+            name: tuple(float(rmse(values[:, number])) for values in spreads)
+            for number, name in enumerate(result.control.names)
+        },
         chi_square(result.windows),
         tuple(
-            consistency(result.windows, result.observables, name, float(error))
-            for name, error in zip(names, believed, strict=True)
+            consistency(name, result.observed(name), float(error)) for name, error in zip(names, believed, strict=True)
         ),
     )
 
@@ -109,39 +172,31 @@ def score(result: TwinResult) -> TwinScores:
 def text(scores: TwinScores) -> str:
     """The scores as tables in plain text."""
     free, every = scores.scores[0].n_columns, scores.scores[-1].n_columns
-    rows = [
-        (
-            one.name,
-            one.columns,
-            *(f"{value:.4f}" for value in (one.open_loop, one.background, one.analysis)),
-            f"{one.ratio:.3f}",
-        )
-        for one in scores.scores
-    ]
+    rows = []
+    for one in scores.scores:
+        errors = (f"{value:.4f}" for value in (one.open_loop, one.background, one.analysis))
+        rows.append((one.name, one.columns, *errors, f"{one.ratio:.3f}"))
     spread = [(name, *(f"{value:.4f}" for value in values)) for name, values in scores.spread.items()]
     departures = [
         tuple(f"{value:.3g}" if isinstance(value, float) else str(value) for value in vars(one).values())
         for one in scores.consistency
     ]
     names = ("observation", "used", "screened", "bias", "RMS", "believed", "R est.", "R", "HBH est.", "HBH")
+    table = functools.partial(aligned, left=1, indent=2)
     return "\n".join(
         [
             "RMSE of soil water against the truth, m3 m-3, over all labels",
             f"  snow-free: {free} columns without snow or frost in the period; all: {every} columns",
-            *_table(("quantity", "columns", "open loop", "background", "analysis", "analysis / open loop"), rows),
+            *table(("quantity", "columns", "open loop", "background", "analysis", "analysis / open loop"), rows),
             "",
             "Standard deviation that the filter believes, root mean square over all columns",
-            *_table(("control", "first background", "first analysis", "last background", "last analysis"), spread),
+            *table(("control", "first background", "first analysis", "last background", "last analysis"), spread),
             "",
             f"Chi-square of the departures over their number: {scores.chi_square:.3f}",
             "Departures used, and error standard deviations after Desroziers et al. 2005 beside those believed",
-            *_table(names, departures),
+            *table(names, departures),
         ]
     )
-
-
-def _table(titles: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
-    return aligned(titles, rows, left=1, indent=2)
 
 
 def headline(result: TwinResult) -> str:

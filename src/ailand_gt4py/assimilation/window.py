@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.types import Values
+from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.observations.operators import Observable, ObservationOperator, Situation
-from ailand_gt4py.weights.model import Model
 
 
-class Stepper(Protocol):
-    """What an analysis needs of an `Emulator`."""
-
-    model: Model
-    n_columns: int
-    dtype: np.dtype
-
-    def step(self, static: Any, forcing: Any, state: Any) -> tuple[Values, Values]:
-        """As `Emulator.step`."""
-
-    def tangent_linear_of_states(self, static: Any, forcing: Any, state: Any, d_states: Any) -> tuple[Values, Values]:
-        """As `Emulator.tangent_linear_of_states`."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Trajectory:
+class Trajectory(NamedTuple):
     """A run through a window.
 
     Attributes:
@@ -51,57 +34,39 @@ class Trajectory:
         return Situation(self.forcing[step - 1], self.states[step], self.diagnostics[step - 1])
 
 
-@dataclasses.dataclass(frozen=True)
-class Observation:
+class Observation(NamedTuple):
     """An observation at the end of a step, 1 to the window's number of steps, of as many values as its operator's."""
 
     step: int
     operator: ObservationOperator
 
 
-@dataclasses.dataclass(frozen=True)
-class Schedule:
+class Schedule(NamedTuple):
     """The observations of a window, in any order; n_observations of arrays counts the values of all of them."""
 
     observations: tuple[Observation, ...]
 
     @property
-    def observables(self) -> tuple[Observable, ...]:
-        """What is observed, in order."""
-        return tuple(observable for one in self.observations for observable in one.operator.observables)
+    def observables(self) -> list[Observable]:
+        return [observable for one in self.observations for observable in one.operator.observables]
 
     @property
-    def names(self) -> tuple[str, ...]:
+    def names(self) -> list[str]:
         """Of the observables."""
-        return tuple(observable.name for observable in self.observables)
+        return [observable.name for observable in self.observables]
 
     @property
-    def steps(self) -> Values:
-        """(n_observations,) steps at whose ends they are."""
-        return np.array([one.step for one in self.observations for _ in one.operator.observables], dtype=np.int64)
-
-    @property
-    def size(self) -> int:
-        """Number of values observed in a column."""
-        return len(self.observables)
+    def steps(self) -> list[int]:
+        """At whose ends the values are observed."""
+        return [one.step for one in self.observations for _ in one.operator.observables]
 
     def positions(self) -> list[slice]:
         """Where the values of each observation are among all."""
         ends = itertools.accumulate((len(one.operator.observables) for one in self.observations), initial=0)
         return [slice(first, last) for first, last in itertools.pairwise(ends)]
 
-    def require_within(self, n_steps: int) -> None:
-        """Check that all observations are within a window.
 
-        Raises:
-            InputError: one is not.
-        """
-        for one in self.observations:
-            if not 1 <= one.step <= n_steps:
-                raise InputError(f"observation: found it at the end of step {one.step}, expected 1 to {n_steps}")
-
-
-def run_window(emulator: Stepper, static: Any, forcing: Values, state: Values) -> Trajectory:
+def run_window(emulator: Emulator, static: Any, forcing: Values, state: Values) -> Trajectory:
     """Run through a window.
 
     Args:

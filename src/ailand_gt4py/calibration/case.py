@@ -21,7 +21,6 @@ from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.evaluation.runs import label_offset
 from ailand_gt4py.io.column_file import ColumnFile
 from ailand_gt4py.io.period import Period, read_values
-from ailand_gt4py.io.quality import count_outside_training_range
 from ailand_gt4py.observations.operators import model_variables
 from ailand_gt4py.weights.meaning import meaningful_static
 from ailand_gt4py.weights.model import Model, Variable
@@ -36,15 +35,8 @@ USUAL_ERRORS = {"m3 m-3": 0.01, "K": 1.0, "W m-2": 20.0}
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """What an estimation starts from.
+    """What an estimation starts from; file_values and first_guess: (n_columns, n_parameters)."""
 
-    Attributes:
-        model, period: run. parameters: sought. observed: variables.
-        misfit: to the observations. bounds: of the parameters.
-        file_values, first_guess: (n_columns, n_parameters).
-    """
-
-    model: Model
     period: Period
     parameters: tuple[Variable, ...]
     observed: tuple[Variable, ...]
@@ -53,27 +45,11 @@ class Case:
     file_values: Values
     first_guess: Values
 
-    @property
-    def positions(self) -> list[int]:
-        """Of the parameters among the static inputs."""
-        return self.misfit.parameters
-
-    def outside_training_range(self, values: Values) -> Values:
-        """(n_columns, n_parameters): which of some parameters the model has not been trained on."""
-        flags = [
-            count_outside_training_range(values[:, k : k + 1], [variable]).flag
-            for k, variable in enumerate(self.parameters)
-        ]
-        return np.stack(flags, axis=1)
-
 
 class FirstGuess(NamedTuple):
-    """From where parameters are sought.
+    """From where parameters are sought: values (n_columns, n_parameters), positive.
 
-    Attributes:
-        values: (n_columns, n_parameters), positive.
-        search: parameters are sought within this part of the values below and above them.
-        background: standard deviation of the values, as a part of them; None: the observations alone count.
+    Sought is within the part `search` of them; `background`: their standard deviation as a part of them, if they count.
     """
 
     values: Values
@@ -100,15 +76,13 @@ def make_case(
     """Set up an estimation.
 
     Args:
-        emulator: for the period's columns. period: the file's; its last window ends at a label of the file.
+        emulator: for the columns of the period, whose last window ends at a label of its file.
         parameters: names of static inputs.
         observed: standard deviations of the observations, by name of a state or diagnostic.
-        first_guess: see there. every: one in so many steps is observed.
-        twin: None: observations of the file.
+        every: one in so many steps is observed. twin: None: observations of the file.
 
     Raises:
         InputError: the file lacks an observed value, or a first guess is not positive.
-        RunError: the network cannot be compiled.
     """
     model, guess = emulator.model, first_guess.values
     static_names = [variable.name for variable in model.static]
@@ -124,14 +98,13 @@ def make_case(
     if twin is None:
         values = _of_file(period, variables)
     else:
-        _, values = Misfit(emulator, period, positions, Observations(operator, used, sizes)).run(file_values)
+        values = Misfit(emulator, period, positions, Observations(operator, used, sizes)).run(file_values)
         values += twin.noise * sizes * np.random.default_rng(twin.seed).standard_normal(values.shape)
     used[every - 1 :: every] = values[every - 1 :: every]
     scale = np.abs(guess)
     background = None if first_guess.background is None else Background(guess, first_guess.background * scale)
     sought = meaningful_static(model, period.static, parameters)
     return Case(
-        model=model,
         period=period,
         parameters=tuple(model.static[position] for position in positions),
         observed=variables,
@@ -154,21 +127,16 @@ def _bounds(period: Period, static: Sequence[str], parameters: Sequence[str], gu
 
 def _of_file(period: Period, observed: Sequence[Variable]) -> Values:
     """(n_steps, n_columns, n_observed) of the results of the steps, at the labels that a file keeps them with."""
-    fields = [
-        read_values(
-            period.path, [variable], period.times if label_offset(variable) else period.ends, period, np.dtype("f8")
-        )
-        for variable in observed
-    ]
-    return np.concatenate(fields, axis=2)
+    labels = [period.times if label_offset(variable) else period.ends for variable in observed]
+    fields = (
+        read_values(period.path, [variable], times, period, np.dtype("f8"))
+        for variable, times in zip(observed, labels, strict=True)
+    )
+    return np.concatenate(list(fields), axis=2)
 
 
 def first_guess_of_file(period: Period, model: Model, parameters: Sequence[str], names: dict[str, str]) -> Values:
-    """(n_columns, n_parameters) from a file: a parameter's own values, or those of the variable named for it.
-
-    Raises:
-        InputError: the file lacks a variable, or its unit is unknown.
-    """
+    """(n_columns, n_parameters) from a file: a parameter's own values, or those of the variable named for it."""
     static = [variable.name for variable in model.static]
     columns = []
     with ColumnFile(period.path) as file:
@@ -189,11 +157,7 @@ def first_guess_of_file(period: Period, model: Model, parameters: Sequence[str],
 
 
 def observation_errors(observed: Sequence[Variable], given: Mapping[str, Amount]) -> dict[str, float]:
-    """Standard deviations of observations by name: those given, otherwise `USUAL_ERRORS`.
-
-    Raises:
-        InputError: one is neither given nor usual, is relative, or is not above 0.
-    """
+    """Standard deviations of observations by name: those given, otherwise `USUAL_ERRORS`; not relative, above 0."""
     result = {}
     for variable in observed:
         amount = given.get(variable.name)

@@ -36,7 +36,6 @@ class Bounds:
     scale: Values
 
     def clip(self, values: Values) -> Values:
-        """The values brought within."""
         return np.clip(values, self.lower, self.upper)
 
 
@@ -60,27 +59,24 @@ class Estimate:
 
 
 class Progress(NamedTuple):
-    """Where a search is.
-
-    Attributes:
-        iteration: how many are done. misfit: of all columns together, as a part of that of the first guess.
-        converged: number of columns. n_columns: of all.
-    """
+    """Where a search is: iterations done; of each column its misfit, the first one, and whether it converged."""
 
     iteration: int
-    misfit: float
-    converged: int
-    n_columns: int
+    misfits: Values
+    first_misfits: Values
+    converged: Values
+
+    @property
+    def misfit(self) -> float:
+        """Of all columns together, as a part of that of the first guess."""
+        first = float(self.first_misfits.sum())
+        return float(self.misfits.sum()) / first if first > 0.0 else 0.0
 
     def __str__(self) -> str:
         return (
-            f"iteration {self.iteration}: misfit {self.misfit:.3g} of the first guess's, {self.converged} of "
-            f"{self.n_columns} columns converged"
+            f"iteration {self.iteration}: misfit {self.misfit:.3g} of the first guess's, "
+            f"{int(self.converged.sum())} of {len(self.converged)} columns converged"
         )
-
-
-def _ignore(progress: Progress) -> None:
-    pass
 
 
 def by_gauss_newton(
@@ -88,18 +84,9 @@ def by_gauss_newton(
     first_guess: Values,
     bounds: Bounds,
     iterations: int = 30,
-    after_iteration: Callable[[Progress], None] = _ignore,
+    after_iteration: Callable[[Progress], object] = str,
 ) -> Estimate:
-    """Search in every column by itself.
-
-    Args:
-        first_guess: (n_columns, n_parameters); brought within the bounds.
-        iterations: most of them.
-        after_iteration: called after each of them.
-
-    Raises:
-        RunError: the network cannot be compiled.
-    """
+    """Search in every column by itself, from a first guess (n_columns, n_parameters) that is brought within bounds."""
     values, n_parameters = bounds.clip(first_guess.astype(np.float64)), first_guess.shape[1]
     damping = np.full(len(values), FIRST_DAMPING)
     converged = np.zeros(len(values), dtype=bool)
@@ -119,25 +106,14 @@ def by_gauss_newton(
         information = np.where(better[:, None, None], trial_information, information)
         damping = np.clip(np.where(better, damping / DAMPING_DOWN, damping * DAMPING_UP), LEAST_DAMPING, MOST_DAMPING)
         converged |= (moved < MOVES_LESS) | ((moved < MOVES_LITTLE) & (change <= SAME_MISFIT * now))
-        after_iteration(_progress(done, now, first, converged))
+        after_iteration(Progress(done, now, first, converged))
         if converged.all():
             break
     return Estimate(values, first, now, information, converged, evaluations)
 
 
-def _progress(done: int, now: Values, first: Values, converged: Values) -> Progress:
-    at_first = float(first.sum())
-    part = float(now.sum()) / at_first if at_first > 0.0 else 0.0
-    return Progress(done, part, int(converged.sum()), len(converged))
-
-
 def _damped_step(
-    misfit: Misfit,
-    values: Values,
-    gradient: Values,
-    information: Values,
-    damping: Values,
-    bounds: Bounds,
+    misfit: Misfit, values: Values, gradient: Values, information: Values, damping: Values, bounds: Bounds
 ) -> Values:
     """(n_columns, n_parameters): the step of least misfit of a quadratic with a damped matrix, in scaled parameters."""
     scaled_gradient = gradient * bounds.scale
@@ -162,9 +138,9 @@ def by_lbfgs(
     first_guess: Values,
     bounds: Bounds,
     iterations: int = 200,
-    after_iteration: Callable[[Progress], None] = _ignore,
+    after_iteration: Callable[[Progress], object] = str,
 ) -> Estimate:
-    """Search in all columns at once; arguments and errors as of `by_gauss_newton`."""
+    """Search in all columns at once; arguments as of `by_gauss_newton`."""
     from scipy.optimize import minimize
 
     shape = first_guess.shape
@@ -181,7 +157,7 @@ def by_lbfgs(
     def after(scaled: Values) -> None:
         nonlocal done
         done += 1
-        after_iteration(_progress(done, now, first, unfinished))
+        after_iteration(Progress(done, now, first, unfinished))
 
     limits = np.stack([(bounds.lower - start) / bounds.scale, (bounds.upper - start) / bounds.scale], axis=-1)
     found = minimize(

@@ -19,12 +19,7 @@ SHOWN_DEVIATIONS = (1e-4, 10.0)
 
 
 def draw(case: Case, found: Estimate, known: Quality, at: tuple[float, float] | None, tolerance: float) -> Any:
-    """The figure.
-
-    Args:
-        at: latitude and longitude of the location whose nearest column is shown through time; None: the first.
-        tolerance: of what counts as determined.
-    """
+    """The figure; through time the column nearest to a location (latitude, longitude), or the first."""
     n_parameters, n_observed = len(case.parameters), len(case.observed)
     column = nearest_column(case.period.latitude, case.period.longitude, at)
     heights = (2.6 * n_parameters, 1.6 * n_observed + 0.6)
@@ -45,6 +40,12 @@ def _groups(known: Quality, k: int) -> tuple[tuple[Values, str, str], ...]:
     return (determined, DETERMINED_COLOUR, "determined"), (~determined, OTHER_COLOUR, "not determined")
 
 
+def _label(panel: Any, title: str, x: str, y: str) -> None:
+    panel.set_title(title, loc="left", fontsize=8)
+    panel.set_xlabel(x, fontsize=7)
+    panel.set_ylabel(y, fontsize=7)
+
+
 def _values(panel: Any, case: Case, found: Estimate, known: Quality, k: int) -> None:
     variable, truth = case.parameters[k], case.file_values[:, k]
     drawn = np.stack([truth, found.values[:, k], case.first_guess[:, k]])
@@ -57,9 +58,7 @@ def _values(panel: Any, case: Case, found: Estimate, known: Quality, k: int) -> 
     margin = 0.05 * (edges[1] - edges[0]) or 0.05
     panel.set_ylim(edges[0] - margin, edges[1] + margin)
     units = units_text(variable.units)
-    panel.set_title(f"{variable.name}{f' ({units})' if units else ''}", loc="left", fontsize=8)
-    panel.set_xlabel("in the file", fontsize=7)
-    panel.set_ylabel("estimate", fontsize=7)
+    _label(panel, f"{variable.name}{f' ({units})' if units else ''}", "in the file", "estimate")
     if k == 0:
         panel.legend(fontsize=6.5)
 
@@ -71,9 +70,8 @@ def _deviations(panel: Any, known: Quality, k: int, tolerance: float) -> None:
     panel.axvline(tolerance, color=DETERMINED_COLOUR, lw=0.8, ls="--")
     panel.set_xscale("log")
     panel.set_ylim(0.0, 1.02)
-    panel.set_title("how well the observations determine it", loc="left", fontsize=8)
-    panel.set_xlabel("standard deviation / value", fontsize=7)
-    panel.set_ylabel("part of the columns below", fontsize=7)
+    title = "how well the observations determine it"
+    _label(panel, title, "standard deviation / value", "part of the columns below")
 
 
 def _distances(panel: Any, case: Case, found: Estimate, known: Quality, k: int) -> None:
@@ -85,14 +83,13 @@ def _distances(panel: Any, case: Case, found: Estimate, known: Quality, k: int) 
         panel.plot(np.clip(known.relative[chosen, k], *limits), distance[chosen], ".", ms=4, color=colour, label=label)
     panel.set_xscale("log")
     panel.set_yscale("log")
-    panel.set_title("distance from the file's value", loc="left", fontsize=8)
-    panel.set_xlabel("standard deviation / value", fontsize=7)
-    panel.set_ylabel(f"distance / value (at least {limits[0]:g})", fontsize=7)
+    distance_label = f"distance / value (at least {limits[0]:g})"
+    _label(panel, "distance from the file's value", "standard deviation / value", distance_label)
 
 
 def _runs(part: Any, case: Case, found: Estimate, column: int) -> None:
-    _, first = case.misfit.run(case.bounds.clip(case.first_guess))
-    _, last = case.misfit.run(found.values)
+    first = case.misfit.run(case.bounds.clip(case.first_guess))
+    last = case.misfit.run(found.values)
     observed = case.misfit.observations.values[:, column]
     panels = part.subplots(len(case.observed), 1, squeeze=False, sharex=True)[:, 0]
     for k, (panel, variable) in enumerate(zip(panels, case.observed, strict=True)):

@@ -18,7 +18,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.emulator.rollout import Rollout
@@ -56,13 +55,9 @@ class Misfit:
         emulator: for the period's columns.
         period: with the static inputs that are no parameters, weather, and the state at the start.
         parameters: positions of the parameters among the static inputs.
-        observations: of the period's steps.
-        background: None: the observations alone count.
+        observations: of the period's steps. background: None: the observations alone count.
         sought: (n_columns, n_parameters), bool: where a parameter has a meaning; elsewhere the network's response to it
             is an artefact and counts as none. None: everywhere.
-
-    Raises:
-        InputError: observations or a background of other sizes.
     """
 
     def __init__(
@@ -74,15 +69,9 @@ class Misfit:
         background: Background | None = None,
         sought: Values | None = None,
     ) -> None:
-        expected = (period.n_steps, period.n_columns, len(observations.operator.observables))
-        if observations.values.shape != expected:
-            raise InputError(f"observations: found the shape {observations.values.shape}, expected {expected}")
-        shape = (period.n_columns, len(parameters))
-        if background is not None and not background.values.shape == background.errors.shape == shape:
-            raise InputError(f"background: found the shape {background.values.shape}, expected {shape}")
         self.emulator, self.period, self.observations, self.background = emulator, period, observations, background
         self.parameters = list(parameters)
-        self.sought = np.ones(shape, dtype=bool) if sought is None else sought
+        self.sought = np.ones((period.n_columns, len(parameters)), dtype=bool) if sought is None else sought
         self._known = np.isfinite(observations.values)
         self._rollout, self._forcing = Rollout(emulator), list(period.forcing)
 
@@ -97,29 +86,29 @@ class Misfit:
         static[:, self.parameters] = values
         return static
 
-    def run(self, values: Values) -> tuple[Values, Values]:
-        """States after all steps, (n_steps, n_columns, n_state), and what is compared, as observations."""
-        period = self.period
-        states, diagnostics = self._rollout.run(self.static(values), self._forcing, period.initial_state)
-        situations = map(Situation, self._forcing, states, diagnostics)
-        return states, np.stack([self.observations.operator.values(one) for one in situations])
+    def run(self, values: Values) -> Values:
+        """What is compared, as observations, of the run with these parameters."""
+        return self._run(self.static(values))[1]
+
+    def _run(self, static: Values) -> tuple[list[Situation], Values]:
+        results = self._rollout.run(static, self._forcing, self.period.initial_state)
+        situations = list(map(Situation, self._forcing, *results))
+        return situations, np.stack([self.observations.operator.values(one) for one in situations])
 
     def value(self, values: Values) -> Values:
         """(n_columns,) misfits."""
-        _, compared = self.run(values)
-        return self._value(compared, values)
+        return self._value(self.run(values), values)
 
     def gradient(self, values: Values) -> tuple[Values, Values]:
         """Misfits (n_columns,) and their gradients (n_columns, n_parameters), by one run and one back through it."""
-        period, static, operator = self.period, self.static(values), self.observations.operator
-        states, diagnostics = self._rollout.run(static, self._forcing, period.initial_state)
-        situations = list(map(Situation, self._forcing, states, diagnostics))
-        compared = np.stack([operator.values(one) for one in situations])
-        g_states, g_diagnostics = np.zeros_like(states), np.zeros_like(diagnostics)
-        for step, weighted in enumerate(self._residuals(compared) / self.observations.errors):
-            g_states[step], g_diagnostics[step] = operator.adjoint(situations[step], weighted)
+        static = self.static(values)
+        situations, compared = self._run(static)
+        weighted = self._residuals(compared) / self.observations.errors
+        adjoints = map(self.observations.operator.adjoint, situations, weighted)
+        dtype = self.emulator.dtype
+        g_states, g_diagnostics = ([one.astype(dtype) for one in group] for group in zip(*adjoints, strict=True))
         g_static, _, _ = self._rollout.adjoint(
-            static, self._forcing, period.initial_state, g_states, g_diagnostics, g_forcing=_Forgotten()
+            static, self._forcing, self.period.initial_state, g_states, g_diagnostics, g_forcing=_Forgotten()
         )
         result = np.where(self.sought, g_static[:, self.parameters], 0.0) + self._pull(values)
         return self._value(compared, values), result

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +14,10 @@ from ailand_gt4py.core.text_table import aligned
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.evaluation.scores.groups import Grouping
 from ailand_gt4py.evaluation.scores.moments import rmse
+from ailand_gt4py.io.quality import count_outside_training_range
 from ailand_gt4py.io.whole_files import columns, field, texts, write_netcdf
 
 TITLE = "soil and vegetation parameters estimated with aiLand, an emulator of ecLand"
-
-#: A standard deviation where the observations say nothing.
-UNKNOWN = np.inf
 
 #: Directions whose information is below this part of the largest one count as without any.
 LEAST_INFORMATION = 1e-12
@@ -57,22 +54,22 @@ def deviations(information: Values, scale: Values) -> Values:
     is_empty = values <= LEAST_INFORMATION * np.maximum(values[:, -1:], 1e-300)
     variances = np.einsum("cij,cj->ci", vectors**2, 1.0 / np.where(is_empty, np.inf, values))
     touched = (vectors**2 * is_empty[:, None]).sum(axis=2) > 1e-6
-    return np.where(touched, UNKNOWN, np.sqrt(variances)) * scale
+    return np.where(touched, np.inf, np.sqrt(variances)) * scale
 
 
 def quality(case: Case, found: Estimate, tolerance: float) -> Quality:
-    """How well the parameters are known.
-
-    Args:
-        tolerance: part of a parameter's value up to which its standard deviation counts as determined.
-    """
+    """How well the parameters are known; determined: with a deviation of up to that part of their value."""
     deviation = deviations(found.information, case.bounds.scale)
+    outside = [
+        count_outside_training_range(found.values[:, k : k + 1], [variable]).flag
+        for k, variable in enumerate(case.parameters)
+    ]
     edge, relative = 1e-6 * case.bounds.scale, deviation / np.abs(found.values)
     return Quality(
         deviations=deviation,
         relative=relative,
         determined=relative <= tolerance,
-        outside=case.outside_training_range(found.values),
+        outside=np.stack(outside, axis=1),
         at_bound=(found.values <= case.bounds.lower + edge) | (found.values >= case.bounds.upper - edge),
     )
 
@@ -89,20 +86,12 @@ def table(case: Case, found: Estimate, known: Quality, tolerance: float) -> str:
             if not chosen.any():
                 continue
             near = np.abs(value - truth)[chosen] <= tolerance * np.abs(truth[chosen])
-            rows.append(
-                (
-                    variable.name,
-                    variable.units,
-                    where,
-                    str(int(chosen.sum())),
-                    *(f"{rmse(one[chosen] - truth[chosen]):.3g}" for one in (first, value)),
-                    _correlation((value - first)[chosen], (truth - first)[chosen]),
-                    f"{near.mean():.0%}",
-                    f"{np.median(known.relative[chosen, k]):.1%}",
-                    str(int(known.at_bound[chosen, k].sum())),
-                    str(int(known.outside[chosen, k].sum())),
-                )
-            )
+            distances = (f"{rmse(one[chosen] - truth[chosen]):.3g}" for one in (first, value))
+            correlation = _correlation((value - first)[chosen], (truth - first)[chosen])
+            parts = (f"{near.mean():.0%}", f"{np.median(known.relative[chosen, k]):.1%}")
+            counts = (str(int(flags[chosen, k].sum())) for flags in (known.at_bound, known.outside))
+            n_chosen = str(int(chosen.sum()))
+            rows.append((variable.name, variable.units, where, n_chosen, *distances, correlation, *parts, *counts))
     done = int(found.converged.sum())
     return "\n".join(
         [
@@ -141,14 +130,7 @@ def group_table(case: Case, known: Quality, grouping: Grouping) -> str:
 
 
 def write(path: Path, case: Case, found: Estimate, known: Quality, attributes: dict[str, str]) -> None:
-    """Write all results.
-
-    Args:
-        attributes: global ones.
-
-    Raises:
-        RunError: writing failed.
-    """
+    """Write all results."""
     period = case.period
     data = xr.Dataset(attrs=attributes)
     data.update(columns(period.x, period.latitude, period.longitude))
@@ -192,11 +174,3 @@ def _flag(flags: Values, long_name: str) -> xr.Variable:
 def _scaled(information: Values, scale: Values) -> Values:
     """Information about parameters in units of their scales."""
     return information * scale[:, :, None] * scale[:, None, :]
-
-
-def groupings_of(path: Path, wanted: Sequence[str] = ("climate",)) -> list[Grouping]:
-    """Those of the groupings of a file's columns that it has."""
-    from ailand_gt4py.evaluation.scores.groups import read_locations
-
-    locations = read_locations(path)
-    return [grouping for grouping in (locations.grouping(name) for name in wanted) if grouping is not None]

@@ -33,12 +33,7 @@ class Options(PeriodOptions, TwinSettings):
 
 
 def run(options: Options) -> None:
-    """Run the experiment and print its tables.
-
-    Raises:
-        InputError: options, model or file are not usable.
-        RunError: the network cannot be compiled, or writing fails.
-    """
+    """Run the experiment and print its tables."""
     # Only now: `--help` must not wait for GT4Py.
     import numpy as np
 
@@ -57,7 +52,7 @@ def run(options: Options) -> None:
     clay = None
     if "tb" in settings.observations:
         clay = clay_of_file(options.file) if options.clay is None else np.full(columns.n_columns, options.clay)
-    twin = Twin(model, columns, settings, first, clay, options.backend, options.precision)
+    twin = Twin(model, columns, settings, options.emulator, first, clay)
     with options.progress(columns.times[first + 1 :][: twin.n_steps], columns.n_columns) as after_step:
         result = twin.run(after_step)
     scores = twin_scores.score(result)
@@ -66,7 +61,7 @@ def run(options: Options) -> None:
     if options.output is not None:
         where = (locations.x, locations.latitude, locations.longitude)
         header = options.attributes(model, twin_output.TITLE, ())
-        twin_output.write(options.output, result, scores, twin.observables(), where, header)
+        twin_output.write(options.output, result, scores, where, header)
     if options.plot is not None:
         column = twin_figure.choose_column(result, locations.latitude, locations.longitude, options.at)
         write_figure(options.plot, twin_figure.draw(result, scores, locations.latitude, locations.longitude, column))

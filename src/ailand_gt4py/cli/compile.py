@@ -24,12 +24,7 @@ class Options(CommandOptions):
 
 
 def run(options: Options) -> None:
-    """Compile, and print one line for each precision.
-
-    Raises:
-        InputError: options or model are not usable.
-        RunError: the backend cannot be had, or the network cannot be compiled.
-    """
+    """Compile, and print one line for each precision."""
     # Only now: `--help` must not wait for GT4Py.
     from ailand_gt4py.emulator.emulator import Emulator
     from ailand_gt4py.lowering.calls.compilation import cache_directory

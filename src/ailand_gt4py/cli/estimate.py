@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, model_validator
@@ -17,6 +18,8 @@ if TYPE_CHECKING:  # `--help` must not wait for GT4Py
     from ailand_gt4py.calibration.case import Case
     from ailand_gt4py.io.period import Period
     from ailand_gt4py.weights.model import Model
+
+logger = logging.getLogger(__name__)
 
 
 class Options(PeriodOptions):
@@ -63,15 +66,11 @@ class Options(PeriodOptions):
 
 
 def run(options: Options) -> None:
-    """Estimate parameters, print the table, write what is asked for.
-
-    Raises:
-        InputError: options, model or file are not usable.
-        RunError: the network cannot be compiled, or writing fails.
-    """
+    """Estimate parameters, print the table, write what is asked for."""
     # Only now: `--help` must not wait for GT4Py.
     from ailand_gt4py.calibration import figure, report
     from ailand_gt4py.calibration.estimation import by_gauss_newton, by_lbfgs
+    from ailand_gt4py.evaluation.scores.groups import read_locations
     from ailand_gt4py.io.whole_files import write_figure
 
     model = options.read_model()
@@ -79,13 +78,12 @@ def run(options: Options) -> None:
     case = _case(options, model, period)
     options.describe(period, f"; {case.misfit.counts.sum()} observed values")
     search = by_gauss_newton if options.method == "gauss-newton" else by_lbfgs
-    found = search(
-        case.misfit, case.first_guess, case.bounds, options.iterations, lambda now: options.say(str(now))
-    )  # fmt: skip
+    found = search(case.misfit, case.first_guess, case.bounds, options.iterations, logger.info)
     known = report.quality(case, found, options.tolerance)
     print(report.table(case, found, known, options.tolerance))
-    for grouping in report.groupings_of(options.file):
-        print(f"\n{report.group_table(case, known, grouping)}")
+    climates = read_locations(options.file).grouping("climate")
+    if climates is not None:
+        print(f"\n{report.group_table(case, known, climates)}")
     if options.output is not None:
         report.write(options.output, case, found, known, options.attributes(model, report.TITLE, period.history))
     if options.plot is not None:

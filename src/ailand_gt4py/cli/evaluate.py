@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import model_validator
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.files import check_target, whole_file
 from ailand_gt4py.core.option_types import File, Location, Numbers, suffixed
-from ailand_gt4py.core.settings import CommandOptions, option
+from ailand_gt4py.core.settings import option
+from ailand_gt4py.driver.options import EmulatorOptions
 
 
-class Options(CommandOptions):
+class Options(EmulatorOptions):
     """
     Score a model against the truth in a file: runs from many starts, by lead time, against persistence and day-of-year
     climatology, and one free run through the whole period. The file has forcing, states and diagnostics in the layout
@@ -24,14 +25,9 @@ class Options(CommandOptions):
     program: ClassVar[str] = "ailand evaluate"
 
     file: File = option(..., "netCDF file or zarr store with forcing and truth", positional=True, metavar="FILE")
-    model: File | None = option(None, "model file (default: the model in the package)", metavar="MODEL.nc")
     leads: Numbers = option((1.0, 7.0, 30.0, 60.0, 90.0), "lead times in days", metavar="DAYS,...")
     starts: int = option(24, "starts per column", ge=1)
     climatology_window: int = option(31, "running mean of the climatology", metavar="DAYS")
-    backend: Literal["embedded", "dace_cpu", "dace_gpu"] = option("dace_cpu", "GT4Py backend")
-    precision: Literal["float32", "float64", "tf32", "bf16"] = option(
-        "float32", "precision of the computation; tf32 and bf16 on dace_gpu only"
-    )
     output: tuple[Annotated[File, suffixed(".html", ".csv", ".json", ".md")], ...] = option(
         (),
         "write a report (.html), or the tables: .md or .json (both), or .csv (by lead time); may be repeated",
@@ -61,12 +57,7 @@ class Options(CommandOptions):
 
 
 def run(options: Options) -> None:
-    """Evaluate, print the tables, and write what is asked for.
-
-    Raises:
-        InputError: options, model or file are not usable.
-        RunError: the network cannot be compiled, or writing fails.
-    """
+    """Evaluate, print the tables, and write what is asked for."""
     # Only now: `--help` must not wait for GT4Py.
     import numpy as np
 
@@ -79,6 +70,7 @@ def run(options: Options) -> None:
 
     for path in options.output:
         check_target(path, (options.file, options.model, options.transfer, options.alternatives))
+    options.check_device()
     transfer = attachments.read_transfer(options.transfer) if options.transfer else None
     alternatives = attachments.read_alternatives(options.alternatives) if options.alternatives else None
     model = read_model(options.model)

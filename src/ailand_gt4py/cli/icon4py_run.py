@@ -12,22 +12,10 @@ from ailand_gt4py.integration.hosts.icon4py.options import RunOptions
 
 
 def run(options: RunOptions) -> None:
-    """Make the run.
-
-    Raises:
-        InputError: an option that cannot be used.
-        RunError: ICON4Py is not installed, a state is not finite, or a file cannot be written.
-    """
+    """Make the run."""
     for path in (options.output, options.plot):
         if path is not None:
             check_target(path, (options.model,))
-    _need_icon4py()
-    from ailand_gt4py.integration.hosts.icon4py import coupled_run
-
-    coupled_run.run(options, sys.stdout)
-
-
-def _need_icon4py() -> None:
     try:
         import grid_generator  # noqa: F401
         import icon4py.model.driver  # noqa: F401
@@ -36,6 +24,9 @@ def _need_icon4py() -> None:
             f"ICON4Py: '{error.name}' is not installed, expected the extra 'icon4py' on Python 3.12 or newer "
             "(pip install 'ailand_gt4py[icon4py]')"
         ) from error
+    from ailand_gt4py.integration.hosts.icon4py import coupled_run
+
+    coupled_run.run(options, sys.stdout)
 
 
 main = functools.partial(execute, RunOptions, run)

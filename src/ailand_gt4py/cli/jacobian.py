@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import functools
+import logging
 from typing import ClassVar, Literal
 
 from ailand_gt4py.cli.period import PeriodOptions
 from ailand_gt4py.core.option_types import Interval, Names, Time
 from ailand_gt4py.core.settings import option
 from ailand_gt4py.core.times import parse_interval, step_of, time_text, whole_steps
+
+logger = logging.getLogger(__name__)
 
 
 class Options(PeriodOptions):
@@ -42,12 +45,7 @@ class Options(PeriodOptions):
 
 
 def run(options: Options) -> None:
-    """Compute derivatives, print the table, write what is asked for.
-
-    Raises:
-        InputError: options, model or file are not usable.
-        RunError: the network cannot be compiled, or writing fails.
-    """
+    """Compute derivatives, print the table, write what is asked for."""
     # Only now: `--help` must not wait for GT4Py.
     import numpy as np
 
@@ -61,10 +59,11 @@ def run(options: Options) -> None:
     period = options.read(model, options.end)
     steps = np.arange(0, period.n_steps, every)
     make_emulator = functools.partial(options.emulator, model)
-    options.say(
-        f"{options.file}: {period.n_columns} columns, {len(steps)} steps from {time_text(period.times[steps[0]])} to "
-        f"{time_text(period.times[steps[-1]])}; {len(outputs)} outputs by {len(inputs)} inputs"
-    )
+    logger.info(
+        "%s: %d columns, %d steps from %s to %s; %d outputs by %d inputs",
+        options.file, period.n_columns, len(steps), time_text(period.times[steps[0]]),
+        time_text(period.times[steps[-1]]), len(outputs), len(inputs),
+    )  # fmt: skip
     if options.trajectory == "file":
         states = derivatives.states_of_file(period, model, steps)
     else:

@@ -28,30 +28,18 @@ class Options(CommandOptions):
 
 
 def run(options: Options) -> None:
-    """Read the checkpoint, write the model file and print its summary.
-
-    Raises:
-        InputError: the checkpoint does not fit, or there is a file of the output's name.
-        RunError: writing fails.
-    """
+    """Read the checkpoint, write the model file and print its summary."""
     from ailand_gt4py.weights.checkpoints import import_checkpoint
     from ailand_gt4py.weights.model_file import read_model, write_model
     from ailand_gt4py.weights.summary import summarise
 
     if options.output.exists():
         raise InputError(f"output {options.output} exists, expected a name that is free")
-    if options.variables is None:
-        model = import_checkpoint(options.checkpoint)
-    else:
+    taken = {}
+    if options.variables is not None:
         like = read_model(options.variables)
-        model = import_checkpoint(
-            options.checkpoint,
-            static=like.static,
-            forcing=like.forcing,
-            state=like.state,
-            diagnostics=like.diagnostics,
-            step_seconds=like.step_seconds,
-        )
+        taken = {name: getattr(like, name) for name in ("static", "forcing", "state", "diagnostics", "step_seconds")}
+    model = import_checkpoint(options.checkpoint, **taken)
     given = {key: getattr(options, key) for key in ("licence", "citation") if getattr(options, key)}
     model = dataclasses.replace(model, provenance={**model.provenance, **given})
     write_model(model, options.output)

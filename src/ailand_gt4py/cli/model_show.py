@@ -19,11 +19,7 @@ class Options(CommandOptions):
 
 
 def run(options: Options) -> None:
-    """Print the summary.
-
-    Raises:
-        InputError: the file is not usable.
-    """
+    """Print the summary."""
     from ailand_gt4py.weights.checkpoints import import_checkpoint, is_checkpoint
     from ailand_gt4py.weights.model_file import read_model
     from ailand_gt4py.weights.summary import summarise

@@ -71,7 +71,7 @@ def parse(kind: type[Kind], words: Sequence[str]) -> Kind:
             raise InputError(f"option --set: found '{change}', expected NAME=VALUE")
         _put(content, path, _scalar(text))
     for path, value in given.items():
-        _put(content, path, _number(value, fields[path].annotation))
+        _put(content, path, _number(value, [one for one in (int, float) if _bare(fields[path].annotation) is one]))
     changed = {change.partition("=")[0] for change in changes}
 
     def name(parts: tuple[int | str, ...]) -> str:
@@ -202,20 +202,16 @@ def _put(content: dict[str, Any], path: str, value: Any) -> None:
     content[last] = value
 
 
-def _number(value: Any, annotation: Any) -> Any:
-    """What stands on the command line as the number that an option is, or as it is."""
-    for number in (int, float):
-        if _bare(annotation) is number:
-            with contextlib.suppress(ValueError):
-                return number(value)
+def _number(value: Any, kinds: Sequence[type] = (int, float)) -> Any:
+    """What stands on the command line as a number of these kinds, or as it is."""
+    for number in kinds:
+        with contextlib.suppress(ValueError):
+            return number(value)
     return value
 
 
 def _scalar(text: str) -> Any:
-    for number in (int, float):
-        with contextlib.suppress(ValueError):
-            return number(text)
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        return text
+    number = _number(text)
+    with contextlib.suppress(yaml.YAMLError):
+        return yaml.safe_load(text) if number is text else number
+    return text

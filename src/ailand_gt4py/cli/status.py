@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
+
+from tqdm import tqdm
 
 from ailand_gt4py.cli.options import parse
 from ailand_gt4py.core.errors import AilandError
@@ -36,7 +40,8 @@ def execute(
     try:
         options = parse(kind, words)
         debug = debug or options.debug
-        run(options)
+        with _messages(logging.ERROR if getattr(options, "quiet", False) else logging.INFO):
+            run(options)
     except SystemExit as request:  # --help and --version
         return int(request.code or 0)
     except Interrupted as interruption:
@@ -51,6 +56,22 @@ def execute(
     except Exception as error:  # the last line of defence: one line, all of it with --debug
         return failed(program, f"error: {type(error).__name__}: {error} (--debug shows where)", 1, debug)
     return 0
+
+
+@contextlib.contextmanager
+def _messages(level: int) -> Iterator[None]:
+    """The package's messages go to standard error as they are, above a bar of progress."""
+    logger, handler = logging.getLogger("ailand_gt4py"), logging.Handler()
+    handler.emit = lambda record: tqdm.write(record.getMessage(), file=sys.stderr)  # type: ignore[method-assign]
+    before = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(level)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.level, logger.propagate = before
 
 
 def failed(program: str, message: str, status: int, debug: bool = False) -> int:

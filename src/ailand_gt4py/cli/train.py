@@ -33,20 +33,18 @@ class Options(Configuration, CommandOptions):
 
 
 def run(options: Options) -> None:
-    """Train and write the model.
-
-    Raises:
-        InputError: PyTorch is missing, or configuration, data, paths or checkpoint are not usable.
-        RunError: the loss is not a number, or writing fails.
-    """
+    """Train and write the model."""
     files = data_files(options)
     check_target(options.output, files)
     if importlib.util.find_spec("torch") is None:
         raise InputError(
             "training needs PyTorch, which is not installed; expected: pip install 'ailand_gt4py[training]'"
         )
-    from ailand_gt4py.training import session
+    from ailand_gt4py.training import loop, session
 
+    checkpoint = Path(options.run.directory) / loop.CHECKPOINT
+    if options.resume and not checkpoint.exists():
+        raise InputError(f"checkpoint {checkpoint}: no such file; start without --resume")
     session.train(
         options.part(Configuration),
         files,

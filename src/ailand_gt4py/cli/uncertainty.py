@@ -54,12 +54,7 @@ class Options(PeriodOptions):
 
 
 def run(options: Options) -> None:
-    """Carry errors through a run, print the tables, write what is asked for.
-
-    Raises:
-        InputError: options, model or file are not usable.
-        RunError: the network cannot be compiled, or writing fails.
-    """
+    """Carry errors through a run, print the tables, write what is asked for."""
     # Only now: `--help` must not wait for GT4Py.
     from ailand_gt4py.io.whole_files import write_figure
     from ailand_gt4py.uncertainty import figure, linearity, monte_carlo, propagation, report
@@ -97,18 +92,13 @@ def _errors(options: Options, model: Model) -> Errors:
     of_state = options.state_errors
     if of_state is None:
         of_state = {name: amount for name, amount in STATE_ERRORS.items() if name in states}
-    for given, known, name in (
-        (of_state, states, "--state-errors"),
-        (options.forcing_errors, weather, "--forcing-errors"),
-        (options.parameter_errors, parameters, "--parameter-errors"),
-        (options.model_errors, states, "--model-errors"),
+    given = (of_state, options.forcing_errors, options.parameter_errors, options.model_errors)
+    for sizes, known, name in zip(
+        given, (states, weather, parameters, states), ("state", "forcing", "parameter", "model"), strict=True
     ):
-        if given:
-            listed_names(",".join(given), known, name)
-    if not (of_state or options.forcing_errors or options.parameter_errors or options.model_errors):
+        if sizes:
+            listed_names(",".join(sizes), known, f"--{name}-errors")
+    if not any(given):
         raise InputError("found no errors to carry, expected some by --state-errors, --forcing-errors or others")
-    errors = Errors(
-        dict(of_state), dict(options.forcing_errors), dict(options.parameter_errors), dict(options.model_errors),
-        correlation_seconds=3600.0 * options.forcing_hours,
-    )  # fmt: skip
-    return errors.scaled(options.scale)
+    state, forcing, parameter, of_model = map(dict, given)
+    return Errors(state, forcing, parameter, of_model, 3600.0 * options.forcing_hours).scaled(options.scale)

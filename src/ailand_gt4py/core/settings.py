@@ -139,7 +139,7 @@ class CommandOptions(Settings):
         for name, value in self.model_dump(mode="json", exclude_defaults=True).items():
             own = type(self).model_fields[name].json_schema_extra
             if isinstance(own, Mapping) and own["positional"]:
-                words.append(str(value))
+                words.insert(len(self.program.split()), str(value))
             elif isinstance(value, bool) and name not in ("quiet", "debug", "resume", "overwrite"):
                 words.append(f"--{'' if value else 'no-'}{name.replace('_', '-')}")
             elif not isinstance(value, bool):

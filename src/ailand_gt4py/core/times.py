@@ -42,7 +42,7 @@ def parse_time(value: object) -> np.datetime64:
             time = time.astimezone(datetime.UTC).replace(tzinfo=None)
         return np.datetime64(time, "ns")
     except ValueError:
-        raise InputError(f"found '{value}', expected a time (UTC) such as 2021-01-01 or 2021-01-01T06:00") from None
+        raise InputError(f"found {value!r}, expected a time (UTC) such as 2021-01-01 or 2021-01-01T06:00") from None
 
 
 def parse_interval(text: str) -> np.timedelta64:

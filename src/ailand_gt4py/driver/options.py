@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import model_validator
 
@@ -12,11 +13,71 @@ from ailand_gt4py.core.option_types import FigureFile, File, Location, Time, suf
 from ailand_gt4py.core.settings import CommandOptions, option
 from ailand_gt4py.core.times import time_text
 
+if TYPE_CHECKING:  # `--help` must not wait for GT4Py
+    from ailand_gt4py.emulator.emulator import Emulator
+    from ailand_gt4py.weights.model import Model
+
 #: Stands for the forcing file where ``--reference`` names a file.
 SAME_FILE = "same"
 
 
-class RunOptions(CommandOptions):
+class EmulatorOptions(CommandOptions):
+    """Options of a command that runs the emulator on any backend."""
+
+    model: File | None = option(None, "model file (default: the model in the package)", metavar="MODEL.nc")
+    backend: Literal["embedded", "dace_cpu", "dace_gpu"] = option("dace_cpu", "GT4Py backend")
+    precision: Literal["float32", "float64", "tf32", "bf16"] = option(
+        "float32", "precision of the computation; tf32 and bf16 on dace_gpu only"
+    )
+
+    @model_validator(mode="after")
+    def _check_precision(self) -> Self:
+        if self.precision in ("tf32", "bf16") and self.backend != "dace_gpu":
+            raise InputError(
+                f"option --precision: found '{self.precision}' on '{self.backend}', expected float32 or float64; "
+                "tf32 and bf16 are modes of dace_gpu"
+            )
+        return self
+
+    def check_device(self) -> None:
+        """Refuse a backend whose device cannot be had, before input is read.
+
+        Raises:
+            RunError: there is no CuPy, or no device.
+        """
+        from ailand_gt4py.core.arrays import array_module  # only now: `--help` must not wait for GT4Py
+
+        array_module("cuda" if self.backend == "dace_gpu" else "cpu")
+
+    def emulator(self, model: Model, n_columns: int) -> Emulator:
+        """Of the model on the backend, in the precision."""
+        from ailand_gt4py.emulator.emulator import Emulator
+
+        return Emulator(model, n_columns, self.backend, self.precision)
+
+    def attributes(self, model: Model, title: str | None, notes: Sequence[str]) -> dict[str, str]:
+        """Global attributes of the file of results."""
+        from ailand_gt4py.io.provenance import attributes
+
+        return attributes(model, title, self.command_line(), notes, self.backend, self.precision)
+
+
+class FigureOptions(CommandOptions):
+    """Options of a command that draws one column."""
+
+    plot: FigureFile | None = option(None, "draw a figure (.png, .pdf or .svg)", metavar="FIGURE")
+    at: Location | None = option(
+        None, "draw the column nearest to this location (default: the first)", metavar="LAT,LON"
+    )
+
+    @model_validator(mode="after")
+    def _check_figure(self) -> Self:
+        if self.at is not None and self.plot is None:
+            raise InputError("option --at is given without --plot, which it belongs to")
+        return self
+
+
+class RunOptions(EmulatorOptions, FigureOptions):
     """
     Run aiLand, an emulator of the land-surface model ecLand, over the columns of a forcing file: from the state in the
     file at the start time (or in a restart file) through all its time steps.
@@ -46,11 +107,6 @@ exit status: 0 done; 1 failed while running; 2 input or usage is wrong; 130, 143
     forcing: File = option(
         ..., "forcing, static fields and initial state: netCDF file or zarr store", positional=True, metavar="FORCING"
     )
-    model: File | None = option(None, "model file (default: the model shipped with the package)", metavar="MODEL")
-    backend: Literal["embedded", "dace_cpu", "dace_gpu"] = option("dace_cpu", "GT4Py backend")
-    precision: Literal["float32", "float64", "tf32", "bf16"] = option(
-        "float32", "precision of the computation; tf32 and bf16 on dace_gpu only"
-    )
     start: Time | None = option(
         None, "label of the first step, UTC (default: first of the file, or the restart's time)", metavar="TIME"
     )
@@ -73,12 +129,6 @@ exit status: 0 done; 1 failed while running; 2 input or usage is wrong; 130, 143
     reference: File | None = option(
         None, f"print scores against ecLand in this file; '{SAME_FILE}': the forcing file holds it", metavar="REF"
     )
-    plot: FigureFile | None = option(
-        None, "draw states and fluxes of one column through time (.png, .pdf, .svg)", metavar="FIG"
-    )
-    at: Location | None = option(
-        None, "column to draw: the one nearest to this location (default: the first)", metavar="LAT,LON"
-    )
     overwrite: bool = option(False, "replace existing output, restart and figure files")
     block_steps: int | None = option(
         None, "steps held in memory and written at once (default: as many as fit 64 MiB, at most 512)", ge=1
@@ -89,26 +139,32 @@ exit status: 0 done; 1 failed while running; 2 input or usage is wrong; 130, 143
     quiet: bool = option(False, "print only errors and the score table")
 
     @model_validator(mode="after")
-    def _check_pairs(self) -> Self:
+    def _check_period(self) -> Self:
         if self.start is not None and self.end is not None and not self.start < self.end:
             raise InputError(
                 f"--end: found {time_text(self.end)}, expected a time after --start {time_text(self.start)}"
             )
-        if self.at is not None and self.plot is None:
-            raise InputError("--at is given without --plot, which it belongs to")
         return self
 
     @property
     def output_path(self) -> Path:
-        """Where the output goes, given or by default."""
-        return self.output if self.output is not None else Path(f"{self.forcing.stem}.ailand.nc")
+        """The output, given or by default."""
+        return self.output or Path(f"{self.forcing.stem}.ailand.nc")
 
     @property
     def restart_out_path(self) -> Path:
-        """Where the restart file goes, given or by default."""
-        if self.restart_out is not None:
-            return self.restart_out
-        return self.output_path.with_name(f"{self.output_path.stem}.restart.nc")
+        """The restart file, given or by default."""
+        return self.restart_out or self.output_path.with_name(f"{self.output_path.stem}.restart.nc")
+
+    @property
+    def partial_path(self) -> Path:
+        """The output while it is written."""
+        return self.output_path.with_name(f"{self.output_path.name}.partial")
+
+    @property
+    def checkpoint_path(self) -> Path:
+        """Where an interrupted run continues."""
+        return self.output_path.with_name(f"{self.output_path.name}.resume")
 
     @property
     def reference_path(self) -> Path | None:

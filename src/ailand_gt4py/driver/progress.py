@@ -22,15 +22,7 @@ BAR_FORMAT = "{percentage:3.0f} % |{bar}| {n_fmt}/{total_fmt} steps, {rate_fmt},
 
 
 class Progress:
-    """Reports steps of a run as they are done.
-
-    Args:
-        n_steps: of the whole run. n_done: of them already done (resumed run).
-        n_columns: columns in a step.
-        stream: where to write, usually standard error.
-        quiet: write nothing.
-        clock: seconds, for the rate.
-    """
+    """Reports steps of a run as they are done; `n_done` of them were done before. The clock gives seconds."""
 
     def __init__(
         self,
@@ -42,17 +34,10 @@ class Progress:
         quiet: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._n_steps, self._n_columns, self._stream, self._quiet, self._clock = (
-            n_steps,
-            n_columns,
-            stream,
-            quiet,
-            clock,
-        )
-        self._first = self._done = n_done
-        self._start = self._last_time = clock()
-        self._last_line = n_done
-        self._bar = None
+        self._n_steps, self._n_columns, self._stream, self._quiet = n_steps, n_columns, stream, quiet
+        self._first = self._done = self._last_line = n_done
+        self._clock, self._start, self._bar = clock, clock(), None
+        self._last_time = self._start
         if not quiet and stream.isatty():
             knows_width = _width(stream) > 0
             self._bar = tqdm(
@@ -76,29 +61,20 @@ class Progress:
         is_due = done - self._last_line >= LINE_FRACTION * self._n_steps or now - self._last_time >= LINE_SECONDS
         if is_due or done == self._n_steps:
             self._last_line, self._last_time = done, now
-            self._stream.write(f"{self._line(now, simulated)}\n")
-            self._stream.flush()
-
-    def _line(self, now: float, simulated: np.datetime64) -> str:
-        seconds, steps = now - self._start, self._done - self._first
-        rate = steps / seconds if seconds > 0 else float("inf")
-        left = (self._n_steps - self._done) / rate
-        percent = 100.0 * self._done / self._n_steps
-        return (
-            f"{percent:5.1f} %  {self._done}/{self._n_steps} steps, at {time_text(simulated)}, "
-            f"{_short(rate * self._n_columns)} column-steps/s, {duration(left)} left"
-        )
-
-    def close(self) -> None:
-        """Leave the last state of the bar standing."""
-        if self._bar is not None:
-            self._bar.close()
+            seconds = now - self._start
+            rate = (done - self._first) / seconds if seconds > 0 else float("inf")
+            line = (
+                f"{100.0 * done / self._n_steps:5.1f} %  {done}/{self._n_steps} steps, at {time_text(simulated)}, "
+                f"{_short(rate * self._n_columns)} column-steps/s, {duration((self._n_steps - done) / rate)} left"
+            )
+            print(line, file=self._stream, flush=True)
 
     def __enter__(self) -> Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        if self._bar is not None:
+            self._bar.close()
 
 
 def _width(stream: TextIO) -> int:

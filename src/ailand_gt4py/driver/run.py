@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import logging
 import sys
 import time
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 
 import ailand_gt4py
+from ailand_gt4py.core.arrays import to_host
 from ailand_gt4py.core.errors import AilandError, InputError
 from ailand_gt4py.core.times import step_text, time_text
 from ailand_gt4py.driver.interruption import Interrupted, stop_signals
 from ailand_gt4py.driver.options import RunOptions
 from ailand_gt4py.driver.progress import Progress, duration
 from ailand_gt4py.driver.stepping import Stepper
-from ailand_gt4py.driver.targets import Targets
+from ailand_gt4py.driver.targets import check_targets
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.evaluation.scores.verify import check_reference, score_table
 from ailand_gt4py.io import restart as restarts
 from ailand_gt4py.io.column_file import ColumnFile
 from ailand_gt4py.io.output import OutputLayout
-from ailand_gt4py.io.provenance import attributes
 from ailand_gt4py.io.restart import Restart
 from ailand_gt4py.io.sources import ColumnSource, open_source
 from ailand_gt4py.io.time_axis import read_times
@@ -57,18 +56,18 @@ def run(forcing: str | Path, **options: Any) -> Path:
         Interrupted: a signal came; what was computed can be resumed.
     """
     checked = RunOptions(forcing=Path(forcing), **options)
-    run_with(checked, sys.stdout, sys.stderr)
+    run_with(checked)
     return checked.output_path
 
 
-def run_with(options: RunOptions, stdout: TextIO, stderr: TextIO) -> None:
-    """Do all that the options ask for; the score table goes to `stdout`, progress to `stderr`.
+def run_with(options: RunOptions) -> None:
+    """Do all that the options ask for; the score table goes to standard output, progress to standard error.
 
     Raises:
         InputError, RunError, Interrupted: as `run`.
     """
-    targets = Targets.of(options)
-    is_resumed = targets.check(options)
+    is_resumed = check_targets(options)
+    options.check_device()
     model = read_model(options.model)
     if model.normalised_space or not model.step_seconds > 0.0:
         raise InputError(
@@ -89,18 +88,18 @@ def run_with(options: RunOptions, stdout: TextIO, stderr: TextIO) -> None:
         where = (source.latitude, source.longitude)
         reference = options.reference_path
         notes = [] if reference is None else check_reference(reference, variables, source.times, *where)
-        _announce(options, model, source, targets, notes)
-        emulator = Emulator(model, source.n_columns, options.backend, options.precision)
+        _announce(options, model, source, notes)
+        emulator = options.emulator(model, source.n_columns)
         emulator.compile()
-        _integrate(options, targets, emulator, source, started, is_resumed, stderr)
+        _integrate(options, emulator, source, started, is_resumed)
         times, step = source.times, source.step
     if reference is not None:
-        print(score_table(targets.output, reference, variables, step), file=stdout, flush=True)
-    if targets.plot is not None:
+        print(score_table(options.output_path, reference, variables, step), flush=True)
+    if options.plot is not None:
         from ailand_gt4py.evaluation.figures.series import draw_run  # matplotlib takes its time
 
-        draw_run(targets.plot, targets.output, variables, times, reference, options.at)
-        logger.info("figure: %s", targets.plot)
+        draw_run(options.plot, options.output_path, variables, times, reference, options.at)
+        logger.info("figure: %s", options.plot)
 
 
 def _starting_point(options: RunOptions, model: Model) -> Restart | None:
@@ -121,9 +120,7 @@ def _starting_point(options: RunOptions, model: Model) -> Restart | None:
     return restart
 
 
-def _announce(
-    options: RunOptions, model: Model, source: ColumnSource, targets: Targets, reference_notes: list[str]
-) -> None:
+def _announce(options: RunOptions, model: Model, source: ColumnSource, reference_notes: list[str]) -> None:
     """Say what will be done."""
     logger.info(
         "model: %s (%s, %d parameters, step %s), checksum %s",
@@ -143,7 +140,7 @@ def _announce(
             logger.info("  %s", sentence)
     logger.info("start: %s", f"restart file {options.restart}" if options.restart else "state in the input file")
     logger.info("backend: %s, %s", options.backend, options.precision)
-    logger.info("output: %s, restart file: %s", targets.output, targets.restart)
+    logger.info("output: %s, restart file: %s", options.output_path, options.restart_out_path)
 
 
 def _layout(options: RunOptions, emulator: Emulator, source: ColumnSource) -> OutputLayout:
@@ -170,7 +167,7 @@ def _layout(options: RunOptions, emulator: Emulator, source: ColumnSource) -> Ou
         x=source.x.astype(source.x.dtype.newbyteorder("=")),
         dtype=emulator.dtype,
         block_steps=min(options.block_steps or fitting, len(source.times)),
-        attributes=attributes(model, None, options.command_line(), notes, options.backend, options.precision),
+        attributes=options.attributes(model, None, notes),
     )
 
 
@@ -190,70 +187,42 @@ def _identity(options: RunOptions, layout: OutputLayout, started: Restart | None
     }
 
 
-def _resumed(
-    targets: Targets, emulator: Emulator, source: ColumnSource, identity: dict[str, str]
-) -> tuple[Stepper, int]:
-    """A run as its checkpoint left it, and its next step.
-
-    Raises:
-        InputError: the checkpoint is of another run.
-    """
-    point = restarts.read_restart(targets.checkpoint, emulator.model)
-    restarts.check_identity(targets.checkpoint, point.extra["identity"], identity)
-    first = int(point.extra["next_step"])
-    logger.info("resuming at step %d of %d, %s", first, len(source.times), time_text(point.valid_time))
-    stepper = Stepper(emulator, source, point.state, point.diagnostics, point.before)
-    for group, counter in stepper.counters.items():
-        counter.restore(point.extra["outside"][group])
-    return stepper, first
-
-
-def _begun(emulator: Emulator, source: ColumnSource, started: Restart | None) -> Stepper:
-    """A run at its first step."""
-    if started is not None:
-        stepper = Stepper(emulator, source, started.state, started.diagnostics, started.before)
-    else:
-        assert source.initial_state is not None  # it was asked for
-        nothing = np.full((source.n_columns, len(emulator.model.diagnostics)), np.nan)
-        stepper = Stepper(emulator, source, source.initial_state, nothing, None)
-    stepper.count_static()
-    return stepper
-
-
 def _integrate(
-    options: RunOptions,
-    targets: Targets,
-    emulator: Emulator,
-    source: ColumnSource,
-    started: Restart | None,
-    is_resumed: bool,
-    stderr: TextIO,
+    options: RunOptions, emulator: Emulator, source: ColumnSource, started: Restart | None, is_resumed: bool
 ) -> None:
     """Make all steps and leave the finished output and restart file."""
-    layout, first = _layout(options, emulator, source), 0
+    layout, first, output = _layout(options, emulator, source), 0, options.output_path
     identity = _identity(options, layout, started)
+    point = started
     if is_resumed:
-        stepper, first = _resumed(targets, emulator, source, identity)
+        point = restarts.read_restart(options.checkpoint_path, emulator.model)
+        restarts.check_identity(options.checkpoint_path, point.extra["identity"], identity)
+        first = int(point.extra["next_step"])
+        logger.info("resuming at step %d of %d, %s", first, len(source.times), time_text(point.valid_time))
     else:
         if options.resume:
             logger.info("nothing to resume: starting at the first step")
-        targets.remove_partial()
-        stepper = _begun(emulator, source, started)
-    recorder = _Recorder(targets, layout, identity, stepper, emulator.model, options.checkpoint_seconds)
+        _remove_partial(options)
+    stepper = Stepper(emulator, source, point)
+    if point is not None and is_resumed:
+        for group, counter in stepper.counters.items():
+            counter.restore(point.extra["outside"][group])
+    else:
+        stepper.counters["static"].add(source.static)
     begin = time.perf_counter()
     try:
-        writer = open_writer(targets.partial, targets.output.suffix, layout, create=not is_resumed)
+        writer = open_writer(options.partial_path, output.suffix, layout, create=not is_resumed)
         with (
             contextlib.closing(writer),
-            Progress(len(source.times), source.n_columns, stderr, n_done=first, quiet=options.quiet) as progress,
+            Progress(len(source.times), source.n_columns, sys.stderr, n_done=first, quiet=options.quiet) as progress,
         ):
-            _steps(layout, stepper, writer, recorder, progress, first)
-        recorder.save(targets.restart, len(layout.times))
-        move_into_place(targets.partial, targets.output)
-        remove(targets.checkpoint)
+            _steps(options, layout, stepper, writer, progress, identity, first)
+        _save(options.restart_out_path, layout, stepper, len(layout.times), {})
+        move_into_place(options.partial_path, output)
+        remove(options.checkpoint_path)
     except BaseException as error:
-        if not targets.checkpoint.is_file():
-            targets.remove_partial()
+        if not options.checkpoint_path.is_file():
+            _remove_partial(options)
         elif isinstance(error, AilandError):
             logger.error("what was computed is kept: the same command with --resume continues there")
         raise
@@ -266,53 +235,23 @@ def _integrate(
     logger.info("inputs outside the training range: %s", "see below, and quality_flag" if outside else "none")
     for sentence in outside:
         logger.info("  %s", sentence)
-    logger.info("output: %s, restart file: %s", targets.output, targets.restart)
+    logger.info("output: %s, restart file: %s", output, options.restart_out_path)
 
 
-@dataclasses.dataclass
-class _Recorder:
-    """Writes where the run stands: checkpoints during the run, the restart file at the end."""
-
-    targets: Targets
-    layout: OutputLayout
-    identity: dict[str, str]
-    stepper: Stepper
-    model: Model
-    seconds: float
-    last: float = dataclasses.field(default_factory=time.monotonic)
-
-    def is_due(self) -> bool:
-        """Whether enough time has gone by since the last checkpoint."""
-        return time.monotonic() - self.last >= self.seconds
-
-    def checkpoint(self, writer: Writer, next_step: int) -> None:
-        """Make sure that all rows before `next_step` are on the disk, and only then say so in the checkpoint."""
-        writer.flush()
-        outside = {group: counter.as_json() for group, counter in self.stepper.counters.items()}
-        extra = {"next_step": next_step, "identity": self.identity, "outside": outside}
-        self.save(self.targets.checkpoint, next_step, extra)
-        self.last = time.monotonic()
-
-    def save(self, path: Path, next_step: int, extra: dict[str, Any] | None = None) -> None:
-        """Write the state before step `next_step`."""
-        layout, stepper = self.layout, self.stepper
-        content = Restart(
-            state=stepper.state,
-            diagnostics=stepper.diagnostics,
-            before=stepper.before,
-            valid_time=layout.times[0] + next_step * layout.step,
-            latitude=layout.latitude,
-            longitude=layout.longitude,
-            x=layout.x,
-            model_checksum=layout.attributes["model_checksum"],
-            precision=layout.attributes["precision"],
-            extra=extra or {},
-        )
-        restarts.write_restart(path, content, self.model, f"ailand_gt4py {ailand_gt4py.__version__}")
+def _remove_partial(options: RunOptions) -> None:
+    """Remove what an unfinished run has left."""
+    remove(options.checkpoint_path)
+    remove(options.partial_path)
 
 
 def _steps(
-    layout: OutputLayout, stepper: Stepper, writer: Writer, recorder: _Recorder, progress: Progress, first: int
+    options: RunOptions,
+    layout: OutputLayout,
+    stepper: Stepper,
+    writer: Writer,
+    progress: Progress,
+    identity: dict[str, str],
+    first: int,
 ) -> None:
     """The loop over blocks of rows. Blocks begin at multiples of their length also after a resume."""
     n_steps, n_columns = layout.shape
@@ -324,13 +263,36 @@ def _steps(
             progress.advance(done, layout.times[0] + done * layout.step)
             return bool(received)
 
-        row = first
+        row, last = first, time.monotonic()
         while row < n_steps:
             stop = min((row // layout.block_steps + 1) * layout.block_steps, n_steps)
             made = stepper.fill(row, values[: stop - row], flags[: stop - row], after_step)
             writer.write(row, values[:made], flags[:made])
             row += made
-            if received or (recorder.is_due() and row < n_steps):
-                recorder.checkpoint(writer, row)
+            is_due = row < n_steps and time.monotonic() - last >= options.checkpoint_seconds
+            if received or is_due:
+                writer.flush()  # all rows before are on the disk, only then does the checkpoint say so
+                outside = {group: counter.as_json() for group, counter in stepper.counters.items()}
+                extra = {"next_step": row, "identity": identity, "outside": outside}
+                _save(options.checkpoint_path, layout, stepper, row, extra)
+                last = time.monotonic()
             if received:
                 raise Interrupted(received[0])
+
+
+def _save(path: Path, layout: OutputLayout, stepper: Stepper, next_step: int, extra: dict[str, Any]) -> None:
+    """Write the state before step `next_step`."""
+    assert stepper.before is not None  # a step was made
+    content = Restart(
+        state=to_host(stepper.state),
+        diagnostics=stepper.diagnostics,
+        before=stepper.before,
+        valid_time=layout.times[0] + next_step * layout.step,
+        latitude=layout.latitude,
+        longitude=layout.longitude,
+        x=layout.x,
+        model_checksum=layout.attributes["model_checksum"],
+        precision=layout.attributes["precision"],
+        extra=extra,
+    )
+    restarts.write_restart(path, content, stepper.model, f"ailand_gt4py {ailand_gt4py.__version__}")

@@ -14,6 +14,7 @@ from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.emulator.forcing import ForcingAssembler
 from ailand_gt4py.io.output import FLAG_MASKS, Values, is_at_window_end
 from ailand_gt4py.io.quality import RangeCounter, count_outside_training_range
+from ailand_gt4py.io.restart import Restart
 from ailand_gt4py.io.sources import ColumnSource
 
 #: Memory for the forcing of the steps that are prepared together, bytes.
@@ -25,60 +26,37 @@ class Stepper:
 
     Args:
         emulator: for the columns of the input.
-        source: input of the run.
-        state: (n_columns, n_state) at the first step to be made, emulator's type.
-        diagnostics: (n_columns, n_diagnostics) of the step before it, NaN where there was none.
-        before: (n_columns, n_previous) of that step's forcing; None where there was none.
-        forcing_bytes: memory for forcing prepared together.
+        point: where the run stands; None: at the initial state of its input.
 
     Attributes:
+        state: (n_columns, n_state) reached, on the device. diagnostics: (n_columns, n_diagnostics) of the last step.
+        before: (n_columns, n_previous) of the forcing that the next step takes as that of the previous window.
         counters: of static inputs, forcing and state out of the training range.
     """
 
-    def __init__(
-        self,
-        emulator: Emulator,
-        source: ColumnSource,
-        state: Values,
-        diagnostics: Values,
-        before: Values | None,
-        forcing_bytes: int = FORCING_BYTES,
-    ) -> None:
+    def __init__(self, emulator: Emulator, source: ColumnSource, point: Restart | None) -> None:
         model, n_columns, dtype = source.model, source.n_columns, emulator.dtype
-        self._emulator, self._source, self._model = emulator, source, model
+        self._emulator, self._source, self.model = emulator, source, model
+        if point is None:
+            assert source.initial_state is not None  # it was asked for
+            nothing = np.full((n_columns, len(model.diagnostics)), np.nan)
+            state, diagnostics, before = source.initial_state, nothing, None
+        else:
+            state, diagnostics, before = point.state, point.diagnostics, point.before
         self._static = emulator.prepare_static(self._on_device(source.static.astype(dtype)))
-        self._state = self._on_device(state.astype(dtype))
+        self.state = self._on_device(state.astype(dtype))
         self._new_state = emulator.allocate(len(model.state))
         self._device_diagnostics = emulator.allocate(len(model.diagnostics))
-        self._diagnostics = diagnostics.astype(dtype)
-        self._diagnostics_known = bool(np.isfinite(self._diagnostics).all())
+        self.diagnostics = diagnostics.astype(dtype)
+        self._diagnostics_known = bool(np.isfinite(self.diagnostics).all())
         self._assembler = ForcingAssembler(model.forcing, source.latitude, source.longitude)
-        self._before = before
+        self.before = before
         self._at_end = np.array([is_at_window_end(variable) for variable in model.diagnostics], dtype=bool)
         row_bytes = n_columns * max(len(model.forcing), 1) * dtype.itemsize
-        self._steps_together = max(1, forcing_bytes // row_bytes)
+        self._steps_together = max(1, FORCING_BYTES // row_bytes)
         self.counters = {group: RangeCounter(getattr(model, group)) for group in ("static", "forcing", "state")}
         outside = count_outside_training_range(source.static, model.static).flag
         self._static_flag = outside * np.uint8(FLAG_MASKS["static_outside_training_range"])
-
-    @property
-    def state(self) -> Values:
-        """The state reached, (n_columns, n_state) in host memory."""
-        return to_host(self._state).copy()
-
-    @property
-    def diagnostics(self) -> Values:
-        """The diagnostics of the last step, (n_columns, n_diagnostics) in host memory."""
-        return self._diagnostics.copy()
-
-    @property
-    def before(self) -> Values:
-        """What the next step takes as the forcing of the previous window, (n_columns, n_previous)."""
-        return np.empty((self._source.n_columns, 0)) if self._before is None else self._before
-
-    def count_static(self) -> None:
-        """Count the static inputs: once for a run, not again when it is resumed."""
-        self.counters["static"].add(self._source.static)
 
     def fill(self, first: int, values: Values, flags: Values, after_step: Callable[[int], bool]) -> int:
         """Make the steps from `first` on and write the rows of their labels.
@@ -94,7 +72,7 @@ class Stepper:
         Raises:
             RunError: a result is not finite.
         """
-        n_state, n_rows = len(self._model.state), len(values)
+        n_state, n_rows = len(self.model.state), len(values)
         row = 0
         while row < n_rows:
             stop = min(row + self._steps_together, n_rows)
@@ -102,12 +80,12 @@ class Stepper:
             forcing_flags = self._flags("forcing", forcing.reshape(-1, forcing.shape[-1])).reshape(stop - row, -1)
             device_forcing = self._on_device(forcing)
             for own_forcing, step_forcing, step_flags in zip(forcing, device_forcing, forcing_flags, strict=True):
-                values[row, :n_state] = to_host(self._state).T
+                values[row, :n_state] = to_host(self.state).T
                 flags[row] = self._static_flag | step_flags | self._flags("state", values[row, :n_state].T)
-                values[row, n_state:][self._at_end] = self._diagnostics.T[self._at_end]
+                values[row, n_state:][self._at_end] = self.diagnostics.T[self._at_end]
                 self._step(step_forcing)
-                self._before = self._assembler.of_window(own_forcing)
-                values[row, n_state:][~self._at_end] = self._diagnostics.T[~self._at_end]
+                self.before = self._assembler.of_window(own_forcing)
+                values[row, n_state:][~self._at_end] = self.diagnostics.T[~self._at_end]
                 row += 1
                 if after_step(first + row):
                     self._require_finite(first, values[:row])
@@ -116,16 +94,16 @@ class Stepper:
         return n_rows
 
     def _step(self, forcing: Any) -> None:
-        self._emulator.step(self._static, forcing, self._state, out=(self._new_state, self._device_diagnostics))
-        self._state, self._new_state = self._new_state, self._state
-        self._diagnostics[...] = to_host(self._device_diagnostics)
+        self._emulator.step(self._static, forcing, self.state, out=(self._new_state, self._device_diagnostics))
+        self.state, self._new_state = self._new_state, self.state
+        self.diagnostics[...] = to_host(self._device_diagnostics)
 
     def _forcing(self, first: int, last: int) -> Values:
         """(n_steps, n_columns, n_forcing) in host memory, model order."""
         source = self._source
-        result = np.empty((last - first, source.n_columns, len(self._model.forcing)), dtype=self._emulator.dtype)
+        result = np.empty((last - first, source.n_columns, len(self.model.forcing)), dtype=self._emulator.dtype)
         self._assembler.assemble(
-            result, source.forcing(first, last), source.times[first:last], self._model.step_seconds, self._before
+            result, source.forcing(first, last), source.times[first:last], self.model.step_seconds, self.before
         )
         return result
 
@@ -134,13 +112,13 @@ class Stepper:
 
     def _require_finite(self, first: int, values: Values) -> None:
         """Check rows of results, and the state and diagnostics that follow them."""
-        variables = self._model.state + self._model.diagnostics
+        variables = self.model.state + self.model.diagnostics
         checked = values
         if first == 0 and not self._diagnostics_known:
             # Row 0 has no diagnostics of a step before: a missing value, not a wrong one.
             checked = values.copy()
-            checked[0, len(self._model.state) :][self._at_end] = 0.0
-        after = np.concatenate([to_host(self._state), self._diagnostics], axis=1).T
+            checked[0, len(self.model.state) :][self._at_end] = 0.0
+        after = np.concatenate([to_host(self.state), self.diagnostics], axis=1).T
         if np.isfinite(checked).all() and np.isfinite(after).all():
             return
         found = np.argwhere(~np.isfinite(np.concatenate([checked, after[None]])))

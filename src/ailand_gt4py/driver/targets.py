@@ -1,8 +1,7 @@
-"""The files that a run writes: checked before anything is computed, under temporary names until they are complete."""
+"""The files that a run writes: checked before anything is computed."""
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.metadata
 import os
 from pathlib import Path
@@ -10,72 +9,36 @@ from pathlib import Path
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.files import check_target
 from ailand_gt4py.driver.options import RunOptions
-from ailand_gt4py.io.writers import remove
 
 
-@dataclasses.dataclass(frozen=True)
-class Targets:
-    """Names of the files of a run.
+def check_targets(options: RunOptions) -> bool:
+    """Check that all files of a run can be written; returns whether it continues an interrupted one.
 
-    Attributes:
-        output, restart: what is left at the end.
-        plot: the figure, if there is one.
-        partial: the output while it is written. checkpoint: where an interrupted run continues.
+    Raises:
+        InputError: naming the file, what is wrong with it and what was expected.
     """
-
-    output: Path
-    restart: Path
-    plot: Path | None
-    partial: Path
-    checkpoint: Path
-
-    @classmethod
-    def of(cls, options: RunOptions) -> Targets:
-        """The files of a run with these options."""
-        output = options.output_path
-        return cls(
-            output=output,
-            restart=options.restart_out_path,
-            plot=options.plot,
-            partial=output.with_name(f"{output.name}.partial"),
-            checkpoint=output.with_name(f"{output.name}.resume"),
+    output, partial = options.output_path, options.partial_path
+    inputs = [options.forcing, options.model, options.restart, options.reference_path]
+    written = [path for path in (output, options.restart_out_path, options.plot) if path is not None]
+    if len({os.path.realpath(path) for path in written}) < len(written):
+        raise InputError(
+            f"{written[-1]}: is to be written twice, expected different names for output, restart and plot"
         )
-
-    def check(self, options: RunOptions) -> bool:
-        """Check that all files can be written.
-
-        Returns:
-            Whether the run continues an interrupted one.
-
-        Raises:
-            InputError: naming the file, what is wrong with it and what was expected.
-        """
-        inputs = [options.forcing, options.model, options.restart, options.reference_path]
-        written = [path for path in (self.output, self.restart, self.plot) if path is not None]
-        if len({os.path.realpath(path) for path in written}) < len(written):
-            raise InputError(
-                f"{written[-1]}: is to be written twice, expected different names for output, restart and plot"
-            )
-        for path in written:
-            check_target(path, inputs)
-        is_resumed = options.resume and self.checkpoint.is_file() and self.partial.exists()
-        _check_store(self.output)
-        if options.resume and self.output.exists() and not self.partial.exists() and not options.overwrite:
-            raise InputError(f"{self.output}: is complete, nothing to resume; expected --overwrite to run again")
-        if self.partial.exists() and not (options.resume or options.overwrite):
-            raise InputError(
-                f"{self.partial}: an unfinished run; expected --resume to continue it, or --overwrite to start anew"
-            )
-        # The restart file and the figure of a run that is resumed at its very end may be its own.
-        for path in written[:1] if is_resumed else written:
-            if path.exists() and not options.overwrite:
-                raise InputError(f"{path}: exists; expected a new name, or --overwrite")
-        return is_resumed
-
-    def remove_partial(self) -> None:
-        """Remove what an unfinished run has left."""
-        remove(self.checkpoint)
-        remove(self.partial)
+    for path in written:
+        check_target(path, inputs)
+    is_resumed = options.resume and options.checkpoint_path.is_file() and partial.exists()
+    _check_store(output)
+    if options.resume and output.exists() and not partial.exists() and not options.overwrite:
+        raise InputError(f"{output}: is complete, nothing to resume; expected --overwrite to run again")
+    if partial.exists() and not (options.resume or options.overwrite):
+        raise InputError(
+            f"{partial}: an unfinished run; expected --resume to continue it, or --overwrite to start anew"
+        )
+    # The restart file and the figure of a run that is resumed at its very end may be its own.
+    for path in written[:1] if is_resumed else written:
+        if path.exists() and not options.overwrite:
+            raise InputError(f"{path}: exists; expected a new name, or --overwrite")
+    return is_resumed
 
 
 def _check_store(output: Path) -> None:

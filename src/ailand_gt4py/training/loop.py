@@ -51,6 +51,9 @@ def torch_device(name: str) -> torch.device:
 #: What a checkpoint holds beside the parts.
 _COUNTERS = ("iteration", "seconds", "is_stopped", "best_iteration", "best_skill")
 
+#: Name of the checkpoint in the directory of a training.
+CHECKPOINT = "checkpoint.pt"
+
 
 def made_directory(directory: Path) -> Path:
     """A directory of the training, made if need be.
@@ -97,7 +100,7 @@ class Trainer:
                 f"expected at most {shortest} steps"
             )
         directory = made_directory(Path(run.directory))
-        self.checkpoint_path, self._curves = directory / "checkpoint.pt", Curves(directory, run.tensorboard)
+        self.checkpoint_path, self._curves = directory / CHECKPOINT, Curves(directory, run.tensorboard)
         self._device = device = torch_device(run.device)
         self.network, self.average, self.best = (
             LayerNormNetwork(configuration.network, data.scaling, run.seed).to(device) for _ in range(3)
