@@ -28,23 +28,19 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 # Imported at first use: GT4Py takes seconds to import, which `ailand-column-run --help` need not wait for.
-_HOMES = {
-    "AilandError": "core.errors",
-    "Emulator": "emulator.emulator",
-    "InputError": "core.errors",
-    "LandComponent": "integration.component",
-    "Model": "weights.model",
-    "Normalisation": "weights.model",
-    "Rollout": "emulator.rollout",
-    "RunError": "core.errors",
-    "Variable": "weights.model",
-    "derived_forcing": "emulator.forcing",
-    "import_checkpoint": "weights.checkpoints",
-    "labelled": "emulator.derivatives.jacobian",
-    "read_model": "weights.model_file",
-    "run": "driver.run",
-    "write_model": "weights.model_file",
+_NAMES = {
+    "core.errors": ("AilandError", "InputError", "RunError"),
+    "driver.run": ("run",),
+    "emulator.derivatives.jacobian": ("labelled",),
+    "emulator.emulator": ("Emulator",),
+    "emulator.forcing": ("derived_forcing",),
+    "emulator.rollout": ("Rollout",),
+    "integration.component": ("LandComponent",),
+    "weights.checkpoints": ("import_checkpoint",),
+    "weights.model": ("Model", "Normalisation", "Variable"),
+    "weights.model_file": ("read_model", "write_model"),
 }
+_HOMES = {name: module for module, names in _NAMES.items() for name in names}
 
 __all__ = list(_HOMES)
 

@@ -20,13 +20,12 @@ from typing import Any
 import numpy as np
 
 from ailand_gt4py import read_model
-from ailand_gt4py.assimilation.control import Control, make_control
-from ailand_gt4py.assimilation.filters import Setup, SimplifiedExtendedKalmanFilter
+from ailand_gt4py.assimilation.control import Bounds, Control, make_control
 from ailand_gt4py.assimilation.jacobians import MODES, by_finite_differences
-from ailand_gt4py.assimilation.screening import Bounds
+from ailand_gt4py.assimilation.sekf import SimplifiedExtendedKalmanFilter
 from ailand_gt4py.assimilation.settings import Errors
 from ailand_gt4py.assimilation.twin import TwinSettings, is_observed
-from ailand_gt4py.assimilation.window import Observation, Schedule, equivalents, run_window
+from ailand_gt4py.assimilation.window import Observation, Schedule, Setup, equivalents, run_window
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.evaluation.columns import read_columns
 from ailand_gt4py.observations.registry import Columns, make_operator

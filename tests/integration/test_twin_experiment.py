@@ -13,10 +13,9 @@ import xarray as xr
 from linear_land import LinearLand, land_model, make_columns
 
 from ailand_gt4py.assimilation import twin_scores
-from ailand_gt4py.assimilation.screening import REASONS
 from ailand_gt4py.assimilation.settings import Errors, Limits, Screening
 from ailand_gt4py.assimilation.twin import Twin, TwinResult, TwinSettings, is_observed
-from ailand_gt4py.assimilation.window import run_window
+from ailand_gt4py.assimilation.window import REASONS, run_window
 from ailand_gt4py.cli import main as cli
 from ailand_gt4py.core.errors import InputError
 from helpers import Bench

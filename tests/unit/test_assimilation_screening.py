@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from linear_land import land_model
 
-from ailand_gt4py.assimilation.control import make_control
-from ailand_gt4py.assimilation.screening import REASONS, Bounds, screened
+from ailand_gt4py.assimilation.control import Bounds, make_control
 from ailand_gt4py.assimilation.settings import Limits, Screening
-from ailand_gt4py.assimilation.window import Observation, Schedule, Trajectory
+from ailand_gt4py.assimilation.window import REASONS, Observation, Schedule, Trajectory, screened
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.observations.soil_moisture import SurfaceSoilMoisture
 

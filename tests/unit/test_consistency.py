@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ailand_gt4py.assimilation.filters import WindowResult
-from ailand_gt4py.assimilation.screening import REASONS
 from ailand_gt4py.assimilation.sekf import analyse
 from ailand_gt4py.assimilation.twin import Observed
 from ailand_gt4py.assimilation.twin_scores import chi_square, consistency
+from ailand_gt4py.assimilation.window import REASONS, WindowResult
 
 JACOBIAN = np.array([[1.0, 0.5], [0.2, 1.0]])
 COVARIANCE = np.array([[0.5, 0.2], [0.2, 0.4]])

@@ -6,13 +6,11 @@ import numpy as np
 import pytest
 from linear_land import LinearLand, land_model, make_land
 
-from ailand_gt4py.assimilation.control import make_control
-from ailand_gt4py.assimilation.ensemble_filter import analyse_ensemble
-from ailand_gt4py.assimilation.filters import EnsembleFilter, Setup, SimplifiedExtendedKalmanFilter
-from ailand_gt4py.assimilation.screening import Bounds
-from ailand_gt4py.assimilation.sekf import analyse
+from ailand_gt4py.assimilation.control import Bounds, make_control
+from ailand_gt4py.assimilation.ensemble_filter import EnsembleFilter, analyse_ensemble
+from ailand_gt4py.assimilation.sekf import SimplifiedExtendedKalmanFilter, analyse
 from ailand_gt4py.assimilation.settings import Errors, Limits, Screening, TwinSettings
-from ailand_gt4py.assimilation.window import Observation, Schedule
+from ailand_gt4py.assimilation.window import Observation, Schedule, Setup
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.observations.screen import ScreenTemperature
 from ailand_gt4py.observations.soil_moisture import SurfaceSoilMoisture

@@ -7,13 +7,11 @@ import pytest
 from linear_land import SEEN, STEP, LinearLand, land_model, make_land
 
 import ailand_gt4py
-from ailand_gt4py.assimilation.control import make_control, root_zone
-from ailand_gt4py.assimilation.filters import Setup, SimplifiedExtendedKalmanFilter
+from ailand_gt4py.assimilation.control import Bounds, make_control, root_zone
 from ailand_gt4py.assimilation.jacobians import MODES, by_finite_differences, by_tangent_linear
-from ailand_gt4py.assimilation.screening import Bounds
-from ailand_gt4py.assimilation.sekf import analyse, forecast_covariance
+from ailand_gt4py.assimilation.sekf import SimplifiedExtendedKalmanFilter, analyse, forecast_covariance
 from ailand_gt4py.assimilation.settings import Errors, Limits, Screening
-from ailand_gt4py.assimilation.window import Observation, Schedule, equivalents, run_window
+from ailand_gt4py.assimilation.window import Observation, Schedule, Setup, equivalents, run_window
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.observations.screen import ScreenHumidity, ScreenTemperature
 from ailand_gt4py.observations.soil_moisture import SurfaceSoilMoisture

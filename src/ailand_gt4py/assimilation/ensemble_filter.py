@@ -17,7 +17,18 @@ from __future__ import annotations
 
 import numpy as np
 
+from ailand_gt4py.assimilation.perturbations import perturbed_weather
+from ailand_gt4py.assimilation.window import (
+    Schedule,
+    Setup,
+    Trajectory,
+    WindowResult,
+    equivalents,
+    run_window,
+    screened,
+)
 from ailand_gt4py.core.types import Values
+from ailand_gt4py.emulator.emulator import Emulator
 
 
 def analyse_ensemble(
@@ -28,9 +39,8 @@ def analyse_ensemble(
     Args:
         members: (n_members, n_columns, n_control) of the background, at least two.
         equivalents: (n_members, n_columns, n_observations) of the observations.
-        observations: (n_columns, n_observations); those not used may be NaN.
+        observations, used: (n_columns, n_observations), and whether they take part; those that do not may be NaN.
         errors: (n_observations,) standard deviations of the observation error, above 0.
-        used: (n_columns, n_observations) whether an observation takes part.
         relaxation: of the analysed spread to the background's, 0 (none) to 1 (all).
 
     Returns:
@@ -63,3 +73,77 @@ def _split(members: Values) -> tuple[Values, Values]:
     """Mean and perturbations of an ensemble along the first axis."""
     mean = members.mean(axis=0)
     return mean, members - mean
+
+
+class EnsembleFilter:
+    """`analyse_ensemble` from window to window; members are further columns of one emulator.
+
+    Members get weather with errors of their own, and the model's error as noise at the end of every window.
+
+    Args:
+        emulator: for n_members * n_columns columns. static: (n_columns, n_static).
+        state: (n_members, n_columns, n_state) at the first window's start, of the emulator's type.
+        weather: sizes of the errors of the members' forcing, as `WEATHER_ERRORS`. random: of the members' noise.
+    """
+
+    def __init__(
+        self,
+        emulator: Emulator,
+        static: Values,
+        state: Values,
+        setup: Setup,
+        weather: Values,
+        random: np.random.Generator,
+        relaxation: float = 0.5,
+    ) -> None:
+        self._emulator, self._state, self._setup = emulator, state, setup
+        self._n_members, self._n_columns = state.shape[:2]
+        self._static = np.tile(static, (self._n_members, 1))
+        self._weather, self._random, self._relaxation = weather, random, relaxation
+        self._noise: Values | None = None
+
+    def run(self, forcing: Values, schedule: Schedule, observations: Values) -> WindowResult:
+        """As of `SimplifiedExtendedKalmanFilter`."""
+        emulator, setup, control = self._emulator, self._setup, self._setup.control
+        errors = setup.errors.of_observations(schedule.names)
+        tiled = np.tile(forcing, (1, self._n_members, 1))
+        weather, self._noise = perturbed_weather(self._random, emulator.model, tiled, self._weather, self._noise)
+        background, of_members, _ = self._forecast(weather, self._state, schedule)
+        found, expected = of_members.mean(axis=0), np.sqrt(of_members.var(axis=0, ddof=1) + errors**2)
+        reasons = screened(emulator.model, background, schedule, observations, found, expected, setup.screening)
+        start = control.of(self._state)
+        analysed, chi_square = analyse_ensemble(start, of_members, observations, errors, reasons == 0, self._relaxation)
+        increments = setup.bounds.limited(start, analysed - start)
+        members = control.put(self._state, start + increments)
+        run, of_analysis, end = self._forecast(weather, members, schedule)
+        self._state = self._with_model_error(end, setup.model_error(emulator, run))
+        return WindowResult(
+            background=background.states,
+            analysis=run.states,
+            increment=increments.mean(axis=0),
+            background_spread=start.std(axis=0, ddof=1),
+            analysis_spread=(start + increments).std(axis=0, ddof=1),
+            departures=observations - found,
+            residuals=observations - of_analysis.mean(axis=0),
+            expected=expected,
+            reasons=reasons,
+            chi_square=chi_square,
+        )
+
+    def _forecast(self, weather: Values, state: Values, schedule: Schedule) -> tuple[Trajectory, Values, Values]:
+        """The mean of all members' runs; of each its equivalents of the observations and its state at the end."""
+        flat = np.ascontiguousarray(state.reshape(-1, state.shape[-1]))
+        run = run_window(self._emulator, self._static, weather, flat)
+
+        def of_members(values: Values) -> Values:
+            return values.reshape(*values.shape[:-2], self._n_members, self._n_columns, values.shape[-1])
+
+        mean = Trajectory(*(of_members(values).mean(axis=1) for values in run))
+        return mean, of_members(equivalents(run, schedule)), of_members(run.states[-1])
+
+    def _with_model_error(self, state: Values, covariance: Values) -> Values:
+        """Members' states with the model's error, whose mean over the members is zero, within the bounds."""
+        control = self._setup.control
+        start = control.of(state)
+        noise = self._random.standard_normal(start.shape) * np.sqrt(np.diagonal(covariance))
+        return control.put(state, start + self._setup.bounds.limited(start, noise - noise.mean(axis=0)))

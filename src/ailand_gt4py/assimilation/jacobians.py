@@ -25,9 +25,7 @@ PERTURBATIONS: Mapping[str, float] = {"swvl1": 0.01, "swvl2": 0.01, "swvl3": 0.0
 class WindowJacobian(NamedTuple):
     """Derivatives with respect to the control variables at the window's start, float64.
 
-    Attributes:
-        observations: (n_columns, n_observations, n_control). end: (n_columns, n_control, n_control), of the control
-            variables at the window's end.
+    Of the observations (n_columns, n_observations, n_control), of the control variables at the window's end.
     """
 
     observations: Values

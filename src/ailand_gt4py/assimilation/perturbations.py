@@ -29,11 +29,7 @@ LAYER_CORRELATION = 0.8
 def weather_noise(
     random: np.random.Generator, n_steps: int, n_columns: int, step_seconds: float, before: Values | None = None
 ) -> Values:
-    """Red noise of unit variance, (n_steps, n_columns, 3), correlated as `WEATHER_CORRELATION`.
-
-    Args:
-        before: (n_columns, 3) noise of the step before the first; None: there is none.
-    """
+    """Red noise of unit variance, (n_steps, n_columns, 3), correlated as `WEATHER_CORRELATION`, after that `before`."""
     root = np.linalg.cholesky(WEATHER_CORRELATION)
     noise = random.standard_normal((n_steps, n_columns, 3)) @ root.T
     memory = np.exp(-step_seconds / WEATHER_MEMORY)
@@ -47,14 +43,11 @@ def weather_noise(
 def perturbed_weather(
     random: np.random.Generator, model: Model, forcing: Values, sizes: Values, before: Values | None = None
 ) -> tuple[Values, Values | None]:
-    """Forcing with errors; inputs of the previous window follow.
+    """Forcing with errors of these sizes, as `WEATHER_ERRORS`, and the noise of its last step.
 
     Args:
-        forcing: (n_steps, n_columns, n_forcing) of windows that follow one another.
-        sizes: as `WEATHER_ERRORS`. before: (n_columns, 3) noise of the step before the first.
-
-    Returns:
-        The forcing, of its type; the previous window of the first keeps its weather. Noise of the last step.
+        forcing: (n_steps, n_columns, n_forcing) of windows that follow one another; that of the window preceding the
+            first stays as it is. before: (n_columns, 3) noise of the step before the first.
     """
     if not np.any(sizes):
         return forcing, before

@@ -1,4 +1,4 @@
-"""The simplified extended Kalman filter: one analysis of the control variables of all columns.
+"""The simplified extended Kalman filter: analyses of the control variables of all columns, from window to window.
 
 Drusch et al. 2009 (doi:10.1029/2009GL037716) and de Rosnay et al. 2013 (doi:10.1002/qj.2023): columns are independent,
 the analysis is x + K (y - H(x)) with K = (B^-1 + H^T R^-1 H)^-1 H^T R^-1, and H the Jacobian of the observations in the
@@ -8,9 +8,14 @@ is the background, exactly.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from ailand_gt4py.assimilation.jacobians import MODES
+from ailand_gt4py.assimilation.window import Schedule, Setup, WindowResult, equivalents, run_window, screened
 from ailand_gt4py.core.types import Values
+from ailand_gt4py.emulator.emulator import Emulator
 
 
 def analyse(
@@ -19,11 +24,10 @@ def analyse(
     """One analysis of every column.
 
     Args:
-        covariance: (n_columns, n_control, n_control) B, of the background error.
-        jacobian: (n_columns, n_observations, n_control) H.
-        departures: (n_columns, n_observations) observation minus background; those not used may be NaN.
+        covariance: (n_columns, n_control, n_control) B. jacobian: (n_columns, n_observations, n_control) H.
+        departures, used: (n_columns, n_observations) observation minus background, and whether an observation takes
+            part; those that do not may be NaN.
         errors: (n_observations,) standard deviations of the observation error, above 0.
-        used: (n_columns, n_observations) whether an observation takes part.
 
     Returns:
         The increment (n_columns, n_control) to the background; the covariance (I - K H) B of the analysis error; and
@@ -44,11 +48,69 @@ def analyse(
 
 
 def forecast_covariance(covariance: Values, end: Values, model_error: Values) -> Values:
-    """Covariance at a window's end: M P M^T + Q.
+    """Covariance at a window's end, M P M^T + Q, of P at its start (n_columns, n_control, n_control).
 
-    Args:
-        covariance: (n_columns, n_control, n_control) P at its start. end: the same shape, M, derivatives of the control
-            variables at the end by those at the start. model_error: (n_control, n_control) Q, of one window.
+    `end` is M, derivatives of the control variables at the end by those at the start, `model_error` Q of one window.
     """
     moved = end @ covariance @ end.swapaxes(1, 2)
     return 0.5 * (moved + moved.swapaxes(1, 2)) + model_error
+
+
+class SimplifiedExtendedKalmanFilter:
+    """`analyse` from window to window.
+
+    Args:
+        emulator: for the columns. static: (n_columns, n_static).
+        state: (n_columns, n_state) at the first window's start, of the emulator's type.
+        covariance: (n_columns, n_control, n_control) of its error; not used where the errors say "constant".
+        jacobian: mode of the Jacobians, of `MODES`.
+    """
+
+    def __init__(
+        self,
+        emulator: Emulator,
+        static: Any,
+        state: Values,
+        setup: Setup,
+        covariance: Values,
+        jacobian: str = "tangent-linear",
+    ) -> None:
+        self._emulator, self._static, self._state, self._setup = emulator, static, state, setup
+        self._jacobian = MODES[jacobian]
+        self._is_constant = setup.errors.covariance == "constant"
+        constant = np.broadcast_to(setup.errors.of_background(setup.control.names), covariance.shape)
+        self._covariance = constant if self._is_constant else covariance
+
+    def run(self, forcing: Values, schedule: Schedule, observations: Values) -> WindowResult:
+        """Run through a window, to its end, with forcing (n_steps, n_columns, n_forcing) as it is known.
+
+        Observations are (n_columns, n_observations), in the order of the schedule; NaN where there is none.
+        """
+        emulator, setup, control = self._emulator, self._setup, self._setup.control
+        errors = setup.errors.of_observations(schedule.names)
+        background = run_window(emulator, self._static, forcing, self._state)
+        found = equivalents(background, schedule)
+        jacobian, end = self._jacobian(emulator, self._static, background, schedule, control)
+        variance = np.einsum("coj,cjk,cok->co", jacobian, self._covariance, jacobian)
+        expected = np.sqrt(variance + errors**2)
+        reasons = screened(emulator.model, background, schedule, observations, found, expected, setup.screening)
+        wanted, analysed, chi_square = analyse(self._covariance, jacobian, observations - found, errors, reasons == 0)
+        start = control.of(self._state)
+        increment = setup.bounds.limited(start, wanted)
+        run = run_window(emulator, self._static, forcing, control.put(self._state, start + increment))
+        spreads = [np.sqrt(np.diagonal(matrix, axis1=1, axis2=2)) for matrix in (self._covariance, analysed)]
+        if not self._is_constant:
+            self._covariance = forecast_covariance(analysed, end, setup.model_error(emulator, run))
+        self._state = run.states[-1]
+        return WindowResult(
+            background=background.states,
+            analysis=run.states,
+            increment=increment,
+            background_spread=spreads[0],
+            analysis_spread=spreads[1],
+            departures=observations - found,
+            residuals=observations - equivalents(run, schedule),
+            expected=expected,
+            reasons=reasons,
+            chi_square=chi_square,
+        )

@@ -126,11 +126,7 @@ class Errors(Settings):
     )
 
     def of_observations(self, names: Iterable[str]) -> np.ndarray:
-        """(n_names,) standard deviations of R: instrument, location and emulator together.
-
-        Raises:
-            InputError: one of them is 0.
-        """
+        """(n_names,) standard deviations of R, above 0: instrument, location and emulator together."""
         sizes = {name: np.hypot(self.observation[name], self.emulator[name]) for name in names}
         for name, size in sizes.items():
             if not size > 0.0:

@@ -14,12 +14,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ailand_gt4py.assimilation.control import SOIL_WATER, Control, make_control
-from ailand_gt4py.assimilation.filters import EnsembleFilter, Setup, SimplifiedExtendedKalmanFilter, WindowResult
+from ailand_gt4py.assimilation.control import SOIL_WATER, Bounds, Control, make_control
+from ailand_gt4py.assimilation.ensemble_filter import EnsembleFilter
 from ailand_gt4py.assimilation.perturbations import WEATHER_ERRORS, initial_errors, layer_correlation, perturbed_weather
-from ailand_gt4py.assimilation.screening import REASONS, Bounds
+from ailand_gt4py.assimilation.sekf import SimplifiedExtendedKalmanFilter
 from ailand_gt4py.assimilation.settings import TwinSettings
-from ailand_gt4py.assimilation.window import Observation, Schedule, Trajectory, equivalents, run_window
+from ailand_gt4py.assimilation.window import (
+    REASONS,
+    Observation,
+    Schedule,
+    Setup,
+    Trajectory,
+    WindowResult,
+    equivalents,
+    run_window,
+)
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.evaluation.columns import VerificationColumns
@@ -32,10 +41,7 @@ _STATE, _WEATHER, _MEMBERS, _OBSERVATIONS = range(4)
 
 
 class Observed(NamedTuple):
-    """The observations of an observable at the end of each step, and what became of them, as in `WindowResult`.
-
-    (n_steps, n_columns) each; NaN where there is none.
-    """
+    """Observations of one kind at the end of each step, (n_steps, n_columns) as in `WindowResult`; NaN: none."""
 
     values: Values
     departures: Values
@@ -97,10 +103,9 @@ def is_observed(kind: str, step: int, step_seconds: float) -> bool:
 
 
 class Twin:
-    """An experiment, ready to run.
+    """An experiment, ready to run; states and diagnostics of the columns are the truth.
 
     Args:
-        columns: with the model's variables; their states and diagnostics are the truth.
         make_emulator: of the model for a number of columns, on the host.
         first: label of the columns where it starts.
         clay: (n_columns,) clay fraction, or None where no brightness temperature is observed.

@@ -27,8 +27,8 @@ _NAMES = (*SOIL_WATER, ROOT_ZONE)
 def choose_column(result: TwinResult, latitude: Values, longitude: Values, at: tuple[float, float] | None) -> int:
     """The column that is drawn: the one nearest to a location, or the most typical one.
 
-    Most ordinary: of those without snow and frost, where there are any, the one whose error in the root zone goes down
-    by the median share.
+    That is, of those without snow and frost if there are any, the one whose error in the root zone goes down by the
+    median share.
     """
     if at is not None:
         return style.nearest_column(latitude, longitude, at)

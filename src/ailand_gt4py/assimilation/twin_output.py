@@ -11,9 +11,9 @@ import numpy as np
 import xarray as xr
 
 from ailand_gt4py.assimilation.control import SOIL_WATER, UNITS
-from ailand_gt4py.assimilation.screening import REASONS
 from ailand_gt4py.assimilation.twin import TwinResult
 from ailand_gt4py.assimilation.twin_scores import ROOT_ZONE, TwinScores, soil_water
+from ailand_gt4py.assimilation.window import REASONS
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io.whole_files import columns, field, time_labels, write_netcdf
 from ailand_gt4py.observations.operators import Observable
@@ -34,15 +34,7 @@ def write(
     locations: tuple[Values, Values, Values],
     attributes: Mapping[str, str],
 ) -> None:
-    """Write all results.
-
-    Args:
-        locations: (n_columns,) each: labels, latitudes and longitudes of the columns, degrees.
-        attributes: global ones; references, settings and scores are added.
-
-    Raises:
-        RunError: writing failed.
-    """
+    """Write all results; locations: labels, latitudes and longitudes of the columns, degrees, (n_columns,) each."""
     data = xr.Dataset(attrs=dict(attributes))
     data.attrs["references"] = "; ".join(text for text in (attributes.get("references"), REFERENCES) if text)
     data.attrs["settings"] = json.dumps(result.settings.model_dump())

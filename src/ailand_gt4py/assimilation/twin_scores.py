@@ -18,8 +18,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ailand_gt4py.assimilation.control import SOIL_WATER, make_control, root_zone
-from ailand_gt4py.assimilation.filters import WindowResult
 from ailand_gt4py.assimilation.twin import Observed, TwinResult
+from ailand_gt4py.assimilation.window import WindowResult
 from ailand_gt4py.core.text_table import aligned
 from ailand_gt4py.core.times import time_text
 from ailand_gt4py.core.types import Values
@@ -31,12 +31,7 @@ ROOT_ZONE = "root zone"
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """Errors of one quantity over some columns and all labels, m3 m-3.
-
-    Attributes:
-        columns: in words. n_columns: their number.
-        open_loop, background, analysis: RMSE against the truth; NaN where there are no columns.
-    """
+    """RMSE of one quantity against the truth over some columns, in words and their number, and all labels, m3 m-3."""
 
     name: str
     columns: str
@@ -81,9 +76,8 @@ class TwinScores:
 
     Attributes:
         scores: of the columns without snow or frost, then of all columns.
-        spread: by control variable: (first background, first analysis, last background, last analysis) standard
-            deviations that the filter believes, root mean square over all columns.
-        chi_square: of the departures over their number. consistency: by observable.
+        spread: by control variable, that the filter believes, of the first background, the first analysis, the last
+            background and the last analysis, root mean square over all columns. consistency: by observable.
     """
 
     scores: tuple[Score, ...]

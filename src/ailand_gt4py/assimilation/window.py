@@ -1,4 +1,4 @@
-"""One run through an assimilation window, and its equivalents of the observations in it."""
+"""One window of a cycling assimilation: the run through it, its observations, and what an analysis gives."""
 
 from __future__ import annotations
 
@@ -7,18 +7,23 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ailand_gt4py.assimilation.control import Bounds, Control
+from ailand_gt4py.assimilation.settings import Errors, Screening
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.emulator.emulator import Emulator
-from ailand_gt4py.observations.operators import Observable, ObservationOperator, Situation
+from ailand_gt4py.observations.operators import Observable, ObservationOperator, Situation, position_of
+from ailand_gt4py.weights.model import Model
+
+#: Bits of why an observation takes no part.
+REASONS = {"missing": 1, "snow": 2, "frozen_soil": 4, "departure_too_large": 8, "operator_not_valid": 16}
 
 
 class Trajectory(NamedTuple):
     """A run through a window.
 
     Attributes:
-        forcing: (n_steps, n_columns, n_forcing).
-        states: (n_steps + 1, n_columns, n_state), the first at the window's start.
-        diagnostics: (n_steps, n_columns, n_diagnostics).
+        forcing: (n_steps, n_columns, n_forcing). states: (n_steps + 1, n_columns, n_state), the first at the window's
+            start. diagnostics: (n_steps, n_columns, n_diagnostics).
     """
 
     forcing: Values
@@ -67,12 +72,7 @@ class Schedule(NamedTuple):
 
 
 def run_window(emulator: Emulator, static: Any, forcing: Values, state: Values) -> Trajectory:
-    """Run through a window.
-
-    Args:
-        static: (n_columns, n_static), or what `Emulator.prepare_static` made.
-        forcing: (n_steps, n_columns, n_forcing). state: (n_columns, n_state) at the start, of the emulator's type.
-    """
+    """Run through a window with forcing (n_steps, n_columns, n_forcing) from a state (n_columns, n_state)."""
     states, all_diagnostics = [state], []
     for weather in forcing:
         state, diagnostics = emulator.step(static, weather, state)
@@ -85,3 +85,79 @@ def equivalents(trajectory: Trajectory, schedule: Schedule) -> Values:
     """What the observations would be on a trajectory, float64 (n_columns, n_observations)."""
     parts = [one.operator.values(trajectory.situation(one.step)) for one in schedule.observations]
     return np.concatenate([np.empty((trajectory.states.shape[1], 0)), *parts], axis=1)
+
+
+def screened(
+    model: Model,
+    trajectory: Trajectory,
+    schedule: Schedule,
+    observations: Values,
+    equivalents: Values,
+    expected: Values,
+    screening: Screening,
+) -> Values:
+    """Why observations take no part: uint8 (n_columns, n_observations), bits of `REASONS`; 0 where one does.
+
+    Args:
+        trajectory: of the background.
+        observations: (n_columns, n_observations), NaN where there is none. equivalents: of the background, NaN where an
+            operator gives none. expected: standard deviation of their difference by background and observation errors.
+    """
+    at_observation = trajectory.states[schedule.steps].swapaxes(0, 1)
+    snow_cover = at_observation[..., position_of(model.state, "snowc", "1", "screening")]
+    soil_temperature = at_observation[..., position_of(model.state, "stl1", "K", "screening")]
+    found = {
+        "missing": np.isnan(observations),
+        "snow": snow_cover > screening.largest_snow_cover,
+        "frozen_soil": soil_temperature < screening.coldest_soil,
+        "departure_too_large": np.abs(observations - equivalents) > screening.largest_departure * expected,
+        "operator_not_valid": np.isnan(equivalents),
+    }
+    reasons = np.zeros(observations.shape, dtype=np.uint8)
+    for reason, applies in found.items():
+        reasons |= np.uint8(REASONS[reason]) * applies
+    return reasons
+
+
+class WindowResult(NamedTuple):
+    """What a window gave; of an ensemble the background and the analysis are means.
+
+    Attributes:
+        background, analysis: runs from the background and from the analysis, states (n_steps + 1, n_columns, n_state).
+        increment: (n_columns, n_control) made at the window's start.
+        background_spread, analysis_spread: (n_columns, n_control) standard deviations that the filter believes.
+        departures, residuals: (n_columns, n_observations) observation minus background and minus the run from the
+            analysis; NaN where there is none.
+        expected: (n_columns, n_observations) standard deviation of the departures that the filter believes.
+        reasons: uint8 (n_columns, n_observations) why an observation took no part (`REASONS`).
+        chi_square: (n_columns,) of the departures used.
+    """
+
+    background: Values
+    analysis: Values
+    increment: Values
+    background_spread: Values
+    analysis_spread: Values
+    departures: Values
+    residuals: Values
+    expected: Values
+    reasons: Values
+    chi_square: Values
+
+    @property
+    def n_used(self) -> Values:
+        """(n_columns,) number of observations used."""
+        return (self.reasons == 0).sum(axis=1)
+
+
+class Setup(NamedTuple):
+    """What every filter needs: control variables, errors, which observations take part, how far an analysis may go."""
+
+    control: Control
+    errors: Errors
+    screening: Screening
+    bounds: Bounds
+
+    def model_error(self, emulator: Emulator, run: Trajectory) -> Values:
+        """(n_control, n_control) Q of a window."""
+        return self.errors.of_model(self.control.names, run.n_steps * emulator.model.step_seconds / 86_400.0)

@@ -77,12 +77,8 @@ def make_case(
 
     Args:
         emulator: for the columns of the period, whose last window ends at a label of its file.
-        parameters: names of static inputs.
-        observed: standard deviations of the observations, by name of a state or diagnostic.
+        parameters: names of static inputs. observed: standard deviations by name of a state or diagnostic.
         every: one in so many steps is observed. twin: None: observations of the file.
-
-    Raises:
-        InputError: the file lacks an observed value, or a first guess is not positive.
     """
     model, guess = emulator.model, first_guess.values
     static_names = [variable.name for variable in model.static]

@@ -27,12 +27,10 @@ from ailand_gt4py.observations.operators import ObservationOperator, Situation
 
 @dataclasses.dataclass(frozen=True)
 class Observations:
-    """What runs are compared with.
+    """What runs are compared with, by an operator on the results of a step.
 
-    Attributes:
-        operator: from the results of a step to what is observed of them.
-        values: (n_steps, n_columns, n_observed), at the end of each step; NaN where there is none.
-        errors: (n_observed,) standard deviations.
+    Values are (n_steps, n_columns, n_observed), at the end of each step, NaN where there is none; errors (n_observed,)
+    standard deviations.
     """
 
     operator: ObservationOperator

@@ -42,13 +42,9 @@ class Quality:
 
 
 def deviations(information: Values, scale: Values) -> Values:
-    """Standard deviations from Fisher information: square roots of the diagonal of its inverse.
+    """Standard deviations (n_columns, n) from Fisher information (n_columns, n, n): roots of its inverse's diagonal.
 
-    Args:
-        information: (n_columns, n, n). scale: (n_columns, n), to make parameters of unlike units comparable.
-
-    Returns:
-        (n_columns, n); infinite for a parameter that has part in a direction without information.
+    Infinite for a parameter that has part in a direction without information. Scales make unlike units comparable.
     """
     values, vectors = np.linalg.eigh(_scaled(information, scale))
     is_empty = values <= LEAST_INFORMATION * np.maximum(values[:, -1:], 1e-300)

@@ -39,14 +39,7 @@ The stand-alone run is ailand-column-run, the run coupled with ICON4Py ailand-ic
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Args:
-        argv: arguments without the program's name; None: those of the process.
-
-    Returns:
-        Exit status: 0 done, 1 failed while running, 2 input or usage is wrong, 130 interrupted.
-    """
+    """Run the command of these words, or of the process; returns the exit status, as `execute`."""
     words = list(sys.argv[1:] if argv is None else argv)
     debug = words[:1] == ["--debug"]
     words = words[debug:]

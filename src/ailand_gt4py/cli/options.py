@@ -46,12 +46,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parse(kind: type[Kind], words: Sequence[str]) -> Kind:
-    """Options from a command line, completed from its YAML file.
-
-    Raises:
-        InputError: an option that is not known or missing, or an unusable value.
-        SystemExit: ``--help`` or ``--version``.
-    """
+    """Options from a command line, completed from its YAML file."""
     parser, fields = make_parser(kind), dict(fields_of(kind))
     known, unknown = parser.parse_known_args(_joined(words))
     if unknown:

@@ -64,11 +64,7 @@ class PeriodOptions(EmulatorOptions, FigureOptions):
 
     @contextlib.contextmanager
     def progress(self, times: Values, n_columns: int) -> Iterator[Callable[[int], None]]:
-        """A bar on standard error, unless ``--quiet``; gives what is called with the number of steps that are done.
-
-        Args:
-            times: (n_steps,) at which the run stands after each step.
-        """
+        """A bar, unless ``--quiet``; gives what is called with the number of steps done; `times`: after each."""
         from ailand_gt4py.driver.progress import Progress
 
         with Progress(len(times), n_columns, sys.stderr, quiet=self.quiet) as bar:

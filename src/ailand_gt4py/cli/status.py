@@ -26,11 +26,7 @@ SIGNAL_STATUS = 128
 def execute(
     kind: type[Kind], run: Callable[[Kind], None], words: Sequence[str] | None = None, debug: bool = False
 ) -> int:
-    """Read a command's options and run it.
-
-    Args:
-        words: of the command line, without the program's name; None: those of the process.
-        debug: show tracebacks, as ``--debug`` does.
+    """Run a command with the options of these words, or of the process; `debug`: as ``--debug``.
 
     Returns:
         Exit status: 0 done, 1 failed while running, 2 input or usage is wrong, 130 or 143 interrupted.

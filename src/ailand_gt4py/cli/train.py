@@ -57,11 +57,7 @@ def run(options: Options) -> None:
 
 
 def data_files(configuration: Configuration) -> list[Path]:
-    """Paths of the training files.
-
-    Raises:
-        InputError: the directory or a file is not there.
-    """
+    """Paths of the training files, which must be there."""
     directory = Path(configuration.data.directory)
     if not directory.is_dir():
         raise InputError(f"data directory {directory}: no such directory; give it with --data")

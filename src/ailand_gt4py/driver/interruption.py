@@ -10,11 +10,7 @@ from types import FrameType
 
 
 class Interrupted(Exception):  # noqa: N818  # nothing went wrong
-    """The run was stopped by a signal, after it was saved.
-
-    Attributes:
-        signal_number: which one.
-    """
+    """The run was stopped by a signal of this number, after it was saved."""
 
     def __init__(self, signal_number: int, where: str = "there") -> None:
         super().__init__(f"interrupted; the same command with --resume continues {where}")

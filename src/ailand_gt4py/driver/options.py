@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 from pydantic import model_validator
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.files import check_target
 from ailand_gt4py.core.option_types import FigureFile, File, Location, Time, suffixed
 from ailand_gt4py.core.settings import CommandOptions, option
 from ailand_gt4py.core.times import time_text
@@ -40,11 +43,7 @@ class EmulatorOptions(CommandOptions):
         return self
 
     def check_device(self) -> None:
-        """Refuse a backend whose device cannot be had, before input is read.
-
-        Raises:
-            RunError: there is no CuPy, or no device.
-        """
+        """Refuse, before input is read, a backend whose device or library cannot be had."""
         from ailand_gt4py.core.arrays import array_module  # only now: `--help` must not wait for GT4Py
 
         array_module("cuda" if self.backend == "dace_gpu" else "cpu")
@@ -170,3 +169,40 @@ exit status: 0 done; 1 failed while running; 2 input or usage is wrong; 130, 143
     def reference_path(self) -> Path | None:
         """The reference file, if there is one."""
         return self.forcing if self.reference == Path(SAME_FILE) else self.reference
+
+    def check_targets(self) -> bool:
+        """Check that all files of the run can be written; returns whether it continues an interrupted one."""
+        output, partial = self.output_path, self.partial_path
+        inputs = [self.forcing, self.model, self.restart, self.reference_path]
+        written = [path for path in (output, self.restart_out_path, self.plot) if path is not None]
+        if len({os.path.realpath(path) for path in written}) < len(written):
+            raise InputError(
+                f"{written[-1]}: is to be written twice, expected different names for output, restart and plot"
+            )
+        for path in written:
+            check_target(path, inputs)
+        is_resumed = self.resume and self.checkpoint_path.is_file() and partial.exists()
+        _check_store(output)
+        if self.resume and output.exists() and not partial.exists() and not self.overwrite:
+            raise InputError(f"{output}: is complete, nothing to resume; expected --overwrite to run again")
+        if partial.exists() and not (self.resume or self.overwrite):
+            raise InputError(
+                f"{partial}: an unfinished run; expected --resume to continue it, or --overwrite to start anew"
+            )
+        # The restart file and the figure of a run that is resumed at its very end may be its own.
+        for path in written[:1] if is_resumed else written:
+            if path.exists() and not self.overwrite:
+                raise InputError(f"{path}: exists; expected a new name, or --overwrite")
+        return is_resumed
+
+
+def _check_store(output: Path) -> None:
+    """Never replace a directory that is no zarr store; and write a store only if we can."""
+    if output.suffix.lower() != ".zarr":
+        return
+    # anemoi-datasets holds zarr at version 2: stores are read with it, not written.
+    found = importlib.metadata.version("zarr")
+    if int(found.partition(".")[0]) < 3:
+        raise InputError(f"{output}: found zarr {found}, expected zarr 3 to write a store, or a name ending in .nc")
+    if output.exists() and not any((output / name).exists() for name in (".zgroup", "zarr.json")):
+        raise InputError(f"{output}: exists and is no zarr store, expected a new name")

@@ -19,7 +19,6 @@ from ailand_gt4py.driver.interruption import Interrupted, stop_signals
 from ailand_gt4py.driver.options import RunOptions
 from ailand_gt4py.driver.progress import Progress, duration
 from ailand_gt4py.driver.stepping import Stepper
-from ailand_gt4py.driver.targets import check_targets
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.evaluation.scores.verify import check_reference, score_table
 from ailand_gt4py.io import restart as restarts
@@ -61,12 +60,8 @@ def run(forcing: str | Path, **options: Any) -> Path:
 
 
 def run_with(options: RunOptions) -> None:
-    """Do all that the options ask for; the score table goes to standard output, progress to standard error.
-
-    Raises:
-        InputError, RunError, Interrupted: as `run`.
-    """
-    is_resumed = check_targets(options)
+    """Do all that the options ask for; the score table goes to standard output, progress to standard error."""
+    is_resumed = options.check_targets()
     options.check_device()
     model = read_model(options.model)
     if model.normalised_space or not model.step_seconds > 0.0:

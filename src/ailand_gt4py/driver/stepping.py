@@ -22,11 +22,7 @@ FORCING_BYTES = 8 << 20
 
 
 class Stepper:
-    """A run's state and the buffers of its steps.
-
-    Args:
-        emulator: for the columns of the input.
-        point: where the run stands; None: at the initial state of its input.
+    """A run's state and the buffers of its steps, from a point or from the initial state of its input.
 
     Attributes:
         state: (n_columns, n_state) reached, on the device. diagnostics: (n_columns, n_diagnostics) of the last step.
@@ -59,18 +55,12 @@ class Stepper:
         self._static_flag = outside * np.uint8(FLAG_MASKS["static_outside_training_range"])
 
     def fill(self, first: int, values: Values, flags: Values, after_step: Callable[[int], bool]) -> int:
-        """Make the steps from `first` on and write the rows of their labels.
+        """Make the steps from `first` on and write the rows of their labels; returns the number of rows written.
 
         Args:
             values: (n_rows, n_variables, n_columns), state then diagnostics; written.
             flags: uint8 (n_rows, n_columns); written.
             after_step: called with the number of steps of the run that are done; True: stop now.
-
-        Returns:
-            Number of rows written: all, or fewer where it was to stop.
-
-        Raises:
-            RunError: a result is not finite.
         """
         n_state, n_rows = len(self.model.state), len(values)
         row = 0
