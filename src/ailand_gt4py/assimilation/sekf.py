@@ -63,7 +63,7 @@ class SimplifiedExtendedKalmanFilter:
         emulator: for the columns. static: (n_columns, n_static).
         state: (n_columns, n_state) at the first window's start, of the emulator's type.
         covariance: (n_columns, n_control, n_control) of its error; not used where the errors say "constant".
-        jacobian: mode of the Jacobians, of `MODES`.
+        mode: of the Jacobians, of `MODES`.
     """
 
     def __init__(
@@ -73,10 +73,10 @@ class SimplifiedExtendedKalmanFilter:
         state: Values,
         setup: Setup,
         covariance: Values,
-        jacobian: str = "tangent-linear",
+        mode: str = "tangent-linear",
     ) -> None:
         self._emulator, self._static, self._state, self._setup = emulator, static, state, setup
-        self._jacobian = MODES[jacobian]
+        self._jacobian = MODES[mode]
         self._is_constant = setup.errors.covariance == "constant"
         constant = np.broadcast_to(setup.errors.of_background(setup.control.names), covariance.shape)
         self._covariance = constant if self._is_constant else covariance

@@ -30,14 +30,16 @@ from ailand_gt4py.assimilation.window import (
     run_window,
 )
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.times import step_of, whole_steps
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.evaluation.columns import VerificationColumns
 from ailand_gt4py.observations.operators import Observable, ObservationOperator, position_of
 from ailand_gt4py.observations.registry import Columns, kinds, make_operator
 from ailand_gt4py.weights.model import Model
 
-#: Streams of random numbers.
+#: Streams of random numbers, and of the noise of observables, whatever other observables there are.
 _STATE, _WEATHER, _MEMBERS, _OBSERVATIONS = range(4)
+_FIRST = ("t2m", "rh2m", "ssm", "tbh", "tbv")
 
 
 class Observed(NamedTuple):
@@ -126,8 +128,9 @@ class Twin:
         self.model, self.settings, self.first = model, settings, first
         self._columns, self._static, self._clay, self._make_emulator = columns, columns.static, clay, make_emulator
         self.control = make_control(model, settings.control)
-        self.steps_per_window = _whole_steps(settings.window_hours / 24.0, model.step_seconds, "window")
-        self.n_steps = _whole_steps(settings.days, model.step_seconds, "length of the experiment")
+        step, window = step_of(model.step_seconds), step_of(3600.0 * settings.window_hours)
+        self.steps_per_window = whole_steps(window, step, "--window-hours")
+        self.n_steps = whole_steps(step_of(86_400.0 * settings.days), step, "--days")
         if self.n_steps % self.steps_per_window:
             raise InputError(
                 f"length of the experiment: found {settings.days:g} days, expected a multiple of the window of "
@@ -190,7 +193,13 @@ class Twin:
         bounds = Bounds(self.model, self._static, self.control, settings.limits)
         setup = Setup(self.control, settings.errors, settings.screening, bounds)
         if settings.method == "sekf":
-            covariance = np.tile(self._initial_covariance(), (n_columns, 1, 1))
+            # Of the initial error; of a soil temperature, which has none here, B's.
+            covariance = settings.errors.of_background(self.control.names)
+            water = [number for number, name in enumerate(self.control.names) if name in SOIL_WATER]
+            layers = [SOIL_WATER.index(self.control.names[number]) for number in water]
+            correlation = layer_correlation(len(SOIL_WATER))[np.ix_(layers, layers)]
+            covariance[np.ix_(water, water)] = settings.initial_error**2 * correlation
+            covariance = np.tile(covariance, (n_columns, 1, 1))
             return SimplifiedExtendedKalmanFilter(
                 emulator, self._static, self._start, setup, covariance, settings.jacobian
             ), 1
@@ -199,15 +208,6 @@ class Twin:
         members = self._with_errors(np.tile(self._start, (n_members, 1, 1)), spread - spread.mean(axis=0))
         many, weather = self._make_emulator(self.model, n_members * n_columns), self._weather_errors
         return EnsembleFilter(many, self._static, members, setup, weather, random, settings.relaxation), n_members
-
-    def _initial_covariance(self) -> Values:
-        """(n_control, n_control): of the initial error; of a soil temperature, which has none here, B's."""
-        covariance = self.settings.errors.of_background(self.control.names)
-        water = [number for number, name in enumerate(self.control.names) if name in SOIL_WATER]
-        layers = [SOIL_WATER.index(self.control.names[number]) for number in water]
-        correlation = layer_correlation(len(SOIL_WATER))[np.ix_(layers, layers)]
-        covariance[np.ix_(water, water)] = self.settings.initial_error**2 * correlation
-        return covariance
 
     def _operators(self, repeat: int) -> dict[str, ObservationOperator]:
         clay = None if self._clay is None else np.tile(self._clay, repeat)
@@ -231,22 +231,7 @@ class Twin:
         truth = Trajectory(columns.forcing[labels], columns.state[labels], columns.diagnostics[labels][1:])
         values = equivalents(truth, schedule)
         for position, (step, name) in enumerate(zip(schedule.steps, schedule.names, strict=True)):
-            random = self._random(_OBSERVATIONS, _noise_stream(name), begin + step)
+            stream = _FIRST.index(name) if name in _FIRST else zlib.crc32(name.encode())
+            random = self._random(_OBSERVATIONS, stream, begin + step)
             values[:, position] += self.settings.errors.observation[name] * random.standard_normal(len(values))
         return values
-
-
-def _noise_stream(observable: str) -> int:
-    """Number of an observable's stream of noise, whatever other observables there are."""
-    first = ("t2m", "rh2m", "ssm", "tbh", "tbv")
-    return first.index(observable) if observable in first else zlib.crc32(observable.encode())
-
-
-def _whole_steps(days: float, step_seconds: float, what: str) -> int:
-    """Days in steps of a model, which must be a positive multiple."""
-    steps = days * 86_400.0 / step_seconds
-    if steps < 1.0 or abs(steps - round(steps)) > 1e-6:
-        raise InputError(
-            f"{what}: found {24.0 * days:g} h, expected a multiple of the model's step of {step_seconds:g} s"
-        )
-    return round(steps)

@@ -84,7 +84,7 @@ def by_gauss_newton(
     first_guess: Values,
     bounds: Bounds,
     iterations: int = 30,
-    after_iteration: Callable[[Progress], object] = str,
+    report: Callable[[Progress], object] = str,
 ) -> Estimate:
     """Search in every column by itself, from a first guess (n_columns, n_parameters) that is brought within bounds."""
     values, n_parameters = bounds.clip(first_guess.astype(np.float64)), first_guess.shape[1]
@@ -106,7 +106,7 @@ def by_gauss_newton(
         information = np.where(better[:, None, None], trial_information, information)
         damping = np.clip(np.where(better, damping / DAMPING_DOWN, damping * DAMPING_UP), LEAST_DAMPING, MOST_DAMPING)
         converged |= (moved < MOVES_LESS) | ((moved < MOVES_LITTLE) & (change <= SAME_MISFIT * now))
-        after_iteration(Progress(done, now, first, converged))
+        report(Progress(done, now, first, converged))
         if converged.all():
             break
     return Estimate(values, first, now, information, converged, evaluations)
@@ -138,7 +138,7 @@ def by_lbfgs(
     first_guess: Values,
     bounds: Bounds,
     iterations: int = 200,
-    after_iteration: Callable[[Progress], object] = str,
+    report: Callable[[Progress], object] = str,
 ) -> Estimate:
     """Search in all columns at once; arguments as of `by_gauss_newton`."""
     from scipy.optimize import minimize
@@ -157,7 +157,7 @@ def by_lbfgs(
     def after(scaled: Values) -> None:
         nonlocal done
         done += 1
-        after_iteration(Progress(done, now, first, unfinished))
+        report(Progress(done, now, first, unfinished))
 
     limits = np.stack([(bounds.lower - start) / bounds.scale, (bounds.upper - start) / bounds.scale], axis=-1)
     found = minimize(

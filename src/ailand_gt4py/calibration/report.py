@@ -117,12 +117,8 @@ def group_table(case: Case, known: Quality, grouping: Grouping) -> str:
         for k in range(len(case.parameters)):
             cells += [f"{known.determined[chosen, k].mean():.0%}", f"{np.median(known.relative[chosen, k]):.1%}"]
         rows.append(tuple(cells))
-    return "\n".join(
-        [
-            *aligned(titles, rows, left=1),
-            "Parts of the columns in which each parameter is determined, and its median std.",
-        ]
-    )
+    note = "Parts of the columns in which each parameter is determined, and its median std."
+    return "\n".join([*aligned(titles, rows, left=1), note])
 
 
 def write(path: Path, case: Case, found: Estimate, known: Quality, attributes: dict[str, str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import model_validator
@@ -90,13 +89,9 @@ def run(options: Options) -> None:
         if path.suffix == ".html" and made is not None:
             from ailand_gt4py.evaluation.report.page import html_report  # matplotlib takes its time
 
-            write_text(path, html_report(made, options.point, transfer, alternatives))
+            content = html_report(made, options.point, transfer, alternatives)
         else:
             extra = None if made is None else report_data.of_study(made)
-            write_text(path, report.file_report(path.suffix, by_lead, whole, extra))
-
-
-def write_text(path: Path, content: str) -> None:
-    """Write a file of the report."""
-    with whole_file(path, "writing the report") as temporary:
-        temporary.write_text(content, encoding="utf-8")
+            content = report.file_report(path.suffix, by_lead, whole, extra)
+        with whole_file(path, "writing the report") as temporary:
+            temporary.write_text(content, encoding="utf-8")

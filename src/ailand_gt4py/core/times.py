@@ -70,7 +70,7 @@ def whole_steps(interval: np.timedelta64, step: np.timedelta64, option: str) -> 
     if not steps >= 1.0 or abs(steps - round(steps)) > 1e-6:
         raise InputError(
             f"option {option}: found {step_text(interval)}, expected a multiple of the model's step of "
-            f"{step_text(step)} such as 6h, 30h or 1d"
+            f"{step_text(step)}"
         )
     return round(steps)
 
