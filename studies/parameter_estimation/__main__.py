@@ -96,7 +96,7 @@ def find(case: Case, iterations: int, what: str) -> Found:
     def after(now: Progress) -> None:
         print(f"{what}, {now}", file=sys.stderr)
 
-    estimate = by_gauss_newton(case.misfit, case.first_guess, case.bounds, iterations, after)
+    estimate = by_gauss_newton(case, iterations, after)
     return Found(case, estimate, parameter_report.quality(case, estimate, NEAR))
 
 

@@ -11,8 +11,8 @@ from linear_models import linear_model, linear_period
 from random_models import ARCHITECTURES, random_model
 
 from ailand_gt4py.calibration import report as parameter_report
-from ailand_gt4py.calibration.case import Case, FirstGuess, Twin, make_case
-from ailand_gt4py.calibration.estimation import Bounds, Estimate, by_gauss_newton, by_lbfgs
+from ailand_gt4py.calibration.case import Bounds, Case, FirstGuess, Twin, make_case
+from ailand_gt4py.calibration.estimation import Estimate, by_gauss_newton, by_lbfgs
 from ailand_gt4py.calibration.misfit import Background, Misfit, Observations
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.emulator.emulator import Emulator
@@ -106,7 +106,7 @@ def test_information_is_that_of_finite_differences() -> None:
 @pytest.mark.parametrize("search", [by_gauss_newton, by_lbfgs])
 def test_parameters_of_a_linear_network_are_found_exactly(search) -> None:
     case = twin()
-    found = search(case.misfit, case.first_guess, case.bounds)
+    found = search(case)
     np.testing.assert_allclose(found.values, case.file_values, rtol=1e-4 if search is by_lbfgs else 1e-9)
     assert found.converged.all()
     assert (found.misfit < 1e-6 * found.first_misfit).all()
@@ -114,14 +114,14 @@ def test_parameters_of_a_linear_network_are_found_exactly(search) -> None:
 
 def test_gauss_newton_needs_few_iterations_where_all_is_linear() -> None:
     case, misfits = twin(), []
-    by_gauss_newton(case.misfit, case.first_guess, case.bounds, 2, lambda now: misfits.append(now.misfit))
+    by_gauss_newton(case, 2, lambda now: misfits.append(now.misfit))
     assert misfits[0] < 1e-4
 
 
 def test_estimate_scatters_as_the_information_says() -> None:
     """Noise in the observations: errors of the estimates over their standard deviations have a variance of one."""
     case = twin(n_columns=400, twin_noise=1.0, seed=4)
-    found = by_gauss_newton(case.misfit, case.first_guess, Bounds(*_wide(case)), 5)
+    found = by_gauss_newton(dataclasses.replace(case, bounds=Bounds(*_wide(case))), 5)
     known = parameter_report.quality(case, found, 0.02)
     scores = (found.values - case.file_values) / known.deviations
     # The standard deviation of 400 numbers has an error of 3.5 %.
@@ -137,7 +137,7 @@ def test_background_holds_the_estimate_with_its_weight() -> None:
     """Of a linear network, the minimum is that of the normal equations."""
     case = twin(background=0.1, search=0.9)
     assert case.misfit.background is not None
-    found = by_gauss_newton(case.misfit, case.first_guess, case.bounds)
+    found = by_gauss_newton(case)
     inverse = np.zeros_like(found.information)
     own = np.arange(2)
     inverse[:, own, own] = case.misfit.background.errors**-2.0
@@ -153,7 +153,7 @@ def test_background_holds_the_estimate_with_its_weight() -> None:
 @pytest.mark.parametrize("search", [by_gauss_newton, by_lbfgs])
 def test_search_stays_within_its_bounds_and_says_where_it_is_held(search) -> None:
     case = twin(search=0.1)
-    found = search(case.misfit, case.first_guess, case.bounds)
+    found = search(case)
     assert (found.values <= case.bounds.upper * (1.0 + 1e-12)).all()
     assert (found.values >= case.bounds.lower * (1.0 - 1e-12)).all()
     assert parameter_report.quality(case, found, 0.02).at_bound.any()
@@ -172,7 +172,7 @@ def test_parameter_without_effect_is_not_determined_and_does_not_move() -> None:
     case = make_case(
         emulator_for(model, period), period, names, {"swvl1": 0.1, "stl1": 0.1}, FirstGuess(guess, 0.5), twin=Twin(0.0)
     )
-    found = by_gauss_newton(case.misfit, guess, case.bounds)
+    found = by_gauss_newton(case)
     known = parameter_report.quality(case, found, 0.02)
     assert np.isinf(known.deviations[:, 1]).all()
     assert not known.determined[:, 1].any()
@@ -215,7 +215,7 @@ def test_parameter_of_vegetation_that_is_not_there_is_not_sought() -> None:
         FirstGuess(guess, 0.5),
         twin=Twin(0.0),
     )
-    found = by_gauss_newton(case.misfit, guess, case.bounds, 3)
+    found = by_gauss_newton(case, 3)
     known = parameter_report.quality(case, found, 1e9)
     assert known.determined[:, 0].tolist() == [True, False, False, True]
     assert (found.values == guess)[:, 0].tolist() == [False, True, True, False]

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.option_types import NameList
@@ -70,7 +70,7 @@ def _sizes(defaults: Callable[[], Mapping[str, float]]) -> AfterValidator:
     return AfterValidator(completed)
 
 
-Size = Annotated[float, Field(ge=0.0)]
+Sizes = Mapping[str, Annotated[float, Field(ge=0.0)]]
 
 
 class Screening(Settings):
@@ -82,10 +82,7 @@ class Screening(Settings):
     coldest_soil: float = option(FREEZING_BEGINS, "temperature of the background's uppermost layer, K")
     #: The test is the IFS's (Jarvinen and Unden 1997, ECMWF Technical Memorandum 236), its size this project's.
     largest_departure: float = option(
-        3.0,
-        "of an observation from the background, in standard deviations expected from B and R",
-        gt=0.0,
-        allow_inf_nan=True,
+        3.0, "from the background, in standard deviations expected from B and R", gt=0.0, allow_inf_nan=True
     )
 
 
@@ -104,20 +101,14 @@ class Limits(Settings):
 
 
 class Errors(Settings):
-    """Standard deviations."""
+    """Standard deviations, by observable or control variable."""
 
-    observation: Annotated[Mapping[str, Size], _sizes(observation_errors)] = option(
-        {}, "by observable: of instrument and location", validate_default=True
-    )
-    emulator: Annotated[Mapping[str, Size], _sizes(emulator_errors)] = option(
-        {}, "by observable: of the model compared with", validate_default=True
-    )
-    background: Annotated[Mapping[str, Size], _sizes(BACKGROUND_ERRORS.copy)] = option(
-        {}, "by control variable, of constant B", validate_default=True
-    )
-    model: Annotated[Mapping[str, Size], _sizes(MODEL_ERRORS.copy)] = option(
-        {}, "by control variable, in a day", validate_default=True
-    )
+    model_config = ConfigDict(validate_default=True)
+
+    observation: Annotated[Sizes, _sizes(observation_errors)] = option({}, "of instrument and location")
+    emulator: Annotated[Sizes, _sizes(emulator_errors)] = option({}, "of the model compared with")
+    background: Annotated[Sizes, _sizes(BACKGROUND_ERRORS.copy)] = option({}, "of constant B")
+    model: Annotated[Sizes, _sizes(MODEL_ERRORS.copy)] = option({}, "in a day")
     covariance: Literal["cycled", "constant"] = option(
         "cycled",
         "background error of the SEKF: what the analysis left, carried on by the tangent-linear, and Q; or the same in "
@@ -161,16 +152,12 @@ class TwinSettings(Settings):
         ("swvl1", "swvl2", "swvl3"), "control variables, of swvl1-3 and stl1", metavar="NAME,..."
     )
     members: int = option(24, "members of the ensemble", ge=2)
-    relaxation: float = option(
-        0.5, "inflation: relaxation of the analysed spread to the background's", metavar="SHARE", ge=0.0, le=1.0
-    )
+    relaxation: float = option(0.5, "inflation: relaxation to the background's spread", metavar="SHARE", ge=0.0, le=1.0)
     #: This project's, about that of a state of another season (README: persistence over 90 days).
     initial_error: float = option(
         0.08, "standard deviation of the error in soil moisture at the start, m3 m-3", metavar="M3M-3", ge=0.0
     )
-    weather_error: float = option(
-        0.0, "errors of precipitation and radiation, as a share of usual ones", metavar="SHARE", ge=0.0
-    )
+    weather_error: float = option(0.0, "errors of rain, snow, radiation, in usual ones", metavar="SHARE", ge=0.0)
     errors: Errors = option(..., "standard deviations", default_factory=Errors)
     screening: Screening = option(..., "which observations take part", default_factory=Screening)
     limits: Limits = option(..., "how far an analysis may go", default_factory=Limits)

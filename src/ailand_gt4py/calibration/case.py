@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ailand_gt4py.calibration.estimation import Bounds
 from ailand_gt4py.calibration.misfit import Background, Misfit, Observations
 from ailand_gt4py.core.amounts import Amount
 from ailand_gt4py.core.errors import InputError
@@ -31,6 +30,18 @@ BELOW_POROSITY = ("clim_theta_cap", "clim_theta_pwp")
 
 #: Standard deviations of observations by their units, unless others are given: this project's assumption.
 USUAL_ERRORS = {"m3 m-3": 0.01, "K": 1.0, "W m-2": 20.0}
+
+
+@dataclasses.dataclass(frozen=True)
+class Bounds:
+    """Within which parameters are sought, and the scale of their changes, (n_columns, n_parameters) each."""
+
+    lower: Values
+    upper: Values
+    scale: Values
+
+    def clip(self, values: Values) -> Values:
+        return np.clip(values, self.lower, self.upper)
 
 
 @dataclasses.dataclass(frozen=True)

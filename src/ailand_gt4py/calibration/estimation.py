@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ailand_gt4py.calibration.misfit import Misfit
+from ailand_gt4py.calibration.case import Case
 from ailand_gt4py.core.types import Values
 
 #: A column has converged where no parameter moves by more than this part of its scale ...
@@ -25,18 +25,6 @@ MOVES_LITTLE, SAME_MISFIT = 1e-2, 1e-6
 
 FIRST_DAMPING, LEAST_DAMPING, MOST_DAMPING = 1e-3, 1e-7, 1e7
 DAMPING_UP, DAMPING_DOWN = 10.0, 5.0
-
-
-@dataclasses.dataclass(frozen=True)
-class Bounds:
-    """Within which parameters are sought, and the scale of their changes, (n_columns, n_parameters) each."""
-
-    lower: Values
-    upper: Values
-    scale: Values
-
-    def clip(self, values: Values) -> Values:
-        return np.clip(values, self.lower, self.upper)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,21 +67,17 @@ class Progress(NamedTuple):
         )
 
 
-def by_gauss_newton(
-    misfit: Misfit,
-    first_guess: Values,
-    bounds: Bounds,
-    iterations: int = 30,
-    report: Callable[[Progress], object] = str,
-) -> Estimate:
-    """Search in every column by itself, from a first guess (n_columns, n_parameters) that is brought within bounds."""
-    values, n_parameters = bounds.clip(first_guess.astype(np.float64)), first_guess.shape[1]
+def by_gauss_newton(case: Case, iterations: int = 30, report: Callable[[Progress], object] = str) -> Estimate:
+    """Search in every column by itself, from the first guess brought within the bounds."""
+    misfit, bounds = case.misfit, case.bounds
+    values = bounds.clip(case.first_guess)
+    n_parameters = values.shape[1]
     damping = np.full(len(values), FIRST_DAMPING)
     converged = np.zeros(len(values), dtype=bool)
     now, gradient, information = misfit.curvature(values)
     first, evaluations = now, 1 + n_parameters
     for done in range(1, iterations + 1):
-        move = _damped_step(misfit, values, gradient, information, damping, bounds)
+        move = _damped_step(case, values, gradient, information, damping)
         trial = bounds.clip(values + move)
         trial_now, trial_gradient, trial_information = misfit.curvature(trial)
         evaluations += 1 + n_parameters
@@ -112,15 +96,13 @@ def by_gauss_newton(
     return Estimate(values, first, now, information, converged, evaluations)
 
 
-def _damped_step(
-    misfit: Misfit, values: Values, gradient: Values, information: Values, damping: Values, bounds: Bounds
-) -> Values:
+def _damped_step(case: Case, values: Values, gradient: Values, information: Values, damping: Values) -> Values:
     """(n_columns, n_parameters): the step of least misfit of a quadratic with a damped matrix, in scaled parameters."""
-    scaled_gradient = gradient * bounds.scale
+    bounds, background = case.bounds, case.misfit.background
     matrix = information * bounds.scale[:, :, None] * bounds.scale[:, None, :]
     own = np.arange(values.shape[1])
-    if misfit.background is not None:
-        matrix[:, own, own] += np.square(bounds.scale / misfit.background.errors)
+    if background is not None:
+        matrix[:, own, own] += np.square(bounds.scale / background.errors)
     # A parameter at a bound that the misfit would push beyond stays there.
     held = ((values <= bounds.lower) & (gradient > 0.0)) | ((values >= bounds.upper) & (gradient < 0.0))
     diagonal = matrix[:, own, own].copy()
@@ -129,22 +111,17 @@ def _damped_step(
     matrix[:, own, own] += damping[:, None] * diagonal + 1e-12 * largest
     matrix[held[:, :, None] | held[:, None, :]] = 0.0
     matrix[:, own, own] = np.where(held, 1.0, matrix[:, own, own])
-    right = np.where(held, 0.0, -scaled_gradient)
+    right = np.where(held, 0.0, -gradient * bounds.scale)
     return np.linalg.solve(matrix, right[:, :, None])[:, :, 0] * bounds.scale
 
 
-def by_lbfgs(
-    misfit: Misfit,
-    first_guess: Values,
-    bounds: Bounds,
-    iterations: int = 200,
-    report: Callable[[Progress], object] = str,
-) -> Estimate:
-    """Search in all columns at once; arguments as of `by_gauss_newton`."""
+def by_lbfgs(case: Case, iterations: int = 200, report: Callable[[Progress], object] = str) -> Estimate:
+    """Search in all columns at once."""
     from scipy.optimize import minimize
 
-    shape = first_guess.shape
-    start = bounds.clip(first_guess.astype(np.float64))
+    misfit, bounds = case.misfit, case.bounds
+    start = bounds.clip(case.first_guess)
+    shape = start.shape
     first = now = misfit.value(start)
     runs, done, unfinished = 1, 0, np.zeros(shape[0], dtype=bool)
 

@@ -24,11 +24,7 @@ class Options(PeriodOptions, TwinSettings):
 
     at: Location | None = option(None, "location of the figure's column (default: a typical one)", metavar="LAT,LON")
     clay: float | None = option(
-        None,
-        "clay fraction of all columns' soils (default: from clim_sotype, where tb needs it)",
-        metavar="FRACTION",
-        ge=0.0,
-        le=1.0,
+        None, "clay fraction of all soils (default: from clim_sotype, for tb)", metavar="FRACTION", ge=0.0, le=1.0
     )
 
 

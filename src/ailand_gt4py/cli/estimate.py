@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, model_validator
 
@@ -13,11 +13,6 @@ from ailand_gt4py.core.names import listed_names, named_values
 from ailand_gt4py.core.option_types import Amounts, Interval, Names
 from ailand_gt4py.core.settings import option
 from ailand_gt4py.core.times import parse_interval, whole_steps
-
-if TYPE_CHECKING:  # `--help` must not wait for GT4Py
-    from ailand_gt4py.calibration.case import Case
-    from ailand_gt4py.io.period import Period
-    from ailand_gt4py.weights.model import Model
 
 logger = logging.getLogger(__name__)
 
@@ -35,9 +30,7 @@ class Options(PeriodOptions):
     parameters: Names = option(..., "static inputs to estimate", metavar="NAME,...")
     observe: Names = option("swvl1,swvl2,swvl3", "observed states and diagnostics", metavar="NAME,...")
     observe_errors: Amounts = option({}, "their standard deviations, NAME=SIZE,... in units", metavar="SIZES")
-    observations: Literal["file", "twin"] = option(
-        "file", "those in the file, or those of a run with the file's parameters"
-    )
+    observations: Literal["file", "twin"] = option("file", "those in the file, or of a run with its parameters")
     noise: float = option(0.0, "noise on a twin's observations, in their standard deviations", ge=0.0)
     seed: int = option(0, "seed of the noise", ge=0)
     every: Interval = option(parse_interval("1d"), "time between observations (default: 1d)", metavar="TIME")
@@ -46,17 +39,13 @@ class Options(PeriodOptions):
     first_guess: Annotated[dict[str, str], BeforeValidator(named_values)] = option(
         {}, "variables of the file that hold first guesses (default: the parameters)", metavar="NAME=VARIABLE,..."
     )
-    search: float = option(
-        0.5, "how far to search below and above the first guess, as a fraction of it", gt=0.0, lt=1.0
-    )
+    search: float = option(0.5, "fraction of the first guess to search below and above it", gt=0.0, lt=1.0)
     background: float | None = option(
         None, "weigh in the first guess, with this fraction of it as standard deviation", metavar="PART", gt=0.0
     )
     method: Literal["gauss-newton", "lbfgs"] = option("gauss-newton", "minimisation")
     iterations: int = option(30, "largest number of iterations", ge=1)
-    tolerance: float = option(
-        0.02, "largest relative standard deviation of a parameter that counts as determined", gt=0.0
-    )
+    tolerance: float = option(0.02, "largest relative standard deviation of a determined parameter", gt=0.0)
 
     @model_validator(mode="after")
     def _check_noise(self) -> Self:
@@ -68,17 +57,36 @@ class Options(PeriodOptions):
 def run(options: Options) -> None:
     """Estimate parameters, print the table, write what is asked for."""
     # Only now: `--help` must not wait for GT4Py.
+    from ailand_gt4py.calibration import case as cases
     from ailand_gt4py.calibration import figure, report
     from ailand_gt4py.calibration.estimation import by_gauss_newton, by_lbfgs
     from ailand_gt4py.evaluation.scores.groups import read_locations
     from ailand_gt4py.io.whole_files import write_figure
+    from ailand_gt4py.sensitivity.quantities import TYPES
 
     model = options.read_model()
+    results = {variable.name: variable for variable in (*model.state, *model.diagnostics)}
+    static = [variable.name for variable in model.static if variable.name not in TYPES]
+    parameters = listed_names(options.parameters, static, "--parameters")
+    observed = listed_names(options.observe, results, "--observe")
+    if options.first_guess:
+        listed_names(",".join(options.first_guess), parameters, "--first-guess")
+    if options.observe_errors:
+        listed_names(",".join(options.observe_errors), observed, "--observe-errors")
     period = options.read(model, days=options.days)
-    case = _case(options, model, period)
+    guess = cases.first_guess_of_file(period, model, parameters, options.first_guess) * options.first_guess_factor
+    case = cases.make_case(
+        options.emulator(model, period.n_columns),
+        period,
+        parameters,
+        cases.observation_errors([results[name] for name in observed], options.observe_errors),
+        cases.FirstGuess(guess, options.search, options.background),
+        whole_steps(options.every, period.step, "--every"),
+        cases.Twin(options.noise, options.seed) if options.observations == "twin" else None,
+    )
     options.describe(period, f"; {case.misfit.counts.sum()} observed values")
     search = by_gauss_newton if options.method == "gauss-newton" else by_lbfgs
-    found = search(case.misfit, case.first_guess, case.bounds, options.iterations, logger.info)
+    found = search(case, options.iterations, logger.info)
     known = report.quality(case, found, options.tolerance)
     print(report.table(case, found, known, options.tolerance))
     climates = read_locations(options.file).grouping("climate")
@@ -88,29 +96,3 @@ def run(options: Options) -> None:
         report.write(options.output, case, found, known, options.attributes(model, report.TITLE, period.history))
     if options.plot is not None:
         write_figure(options.plot, figure.draw(case, found, known, options.at, options.tolerance))
-
-
-def _case(options: Options, model: Model, period: Period) -> Case:
-    from ailand_gt4py.calibration.case import FirstGuess, Twin, first_guess_of_file, make_case, observation_errors
-    from ailand_gt4py.sensitivity.quantities import TYPES
-
-    results = {variable.name: variable for variable in (*model.state, *model.diagnostics)}
-    static = [variable.name for variable in model.static if variable.name not in TYPES]
-    parameters = listed_names(options.parameters, static, "--parameters")
-    observed = listed_names(options.observe, results, "--observe")
-    for name, given, known in (
-        ("--first-guess", options.first_guess, parameters),
-        ("--observe-errors", options.observe_errors, observed),
-    ):
-        if given:
-            listed_names(",".join(given), known, name)
-    guess = first_guess_of_file(period, model, parameters, options.first_guess)
-    return make_case(
-        options.emulator(model, period.n_columns),
-        period,
-        parameters,
-        observation_errors([results[name] for name in observed], options.observe_errors),
-        FirstGuess(guess * options.first_guess_factor, options.search, options.background),
-        whole_steps(options.every, period.step, "--every"),
-        Twin(options.noise, options.seed) if options.observations == "twin" else None,
-    )

@@ -27,8 +27,7 @@ class Options(PeriodOptions):
     end: Time | None = option(None, "end of the last window (default: as far as the file goes)", metavar="TIME")
     every: Interval = option(
         parse_interval("30h"),
-        "time between the steps whose derivatives are taken, such as 6h or 1d (default: 30h, which goes through all "
-        "times of day)",
+        "time between steps, such as 6h or 1d (default: 30h, through all times of day)",
         metavar="TIME",
     )
     outputs: Names | None = option(

@@ -20,9 +20,7 @@ class Options(CommandOptions):
 
     checkpoint: File = option(..., "PyTorch or Lightning checkpoint", positional=True, metavar="CHECKPOINT")
     output: File = option(..., "model file to write", "-o", metavar="MODEL.nc")
-    variables: File | None = option(
-        None, "take names, units, statistics, bounds and step from this model file", metavar="MODEL.nc"
-    )
+    variables: File | None = option(None, "model with names, units, statistics, bounds, step", metavar="MODEL.nc")
     licence: str = option("", "licence of the weights, kept in the model file")
     citation: str = option("", "how to cite the weights, kept in the model file")
 

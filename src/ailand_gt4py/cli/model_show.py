@@ -13,9 +13,7 @@ class Options(CommandOptions):
 
     program: ClassVar[str] = "ailand model show"
 
-    file: File | None = option(
-        None, "model file or published checkpoint (default: the package's model)", positional=True, metavar="FILE"
-    )
+    file: File | None = option(None, "model or checkpoint (default: the package's)", positional=True, metavar="FILE")
 
 
 def run(options: Options) -> None:

@@ -29,9 +29,7 @@ class PeriodOptions(EmulatorOptions, FigureOptions):
 
     file: File = option(..., "netCDF file or zarr store that ailand-column-run reads", positional=True, metavar="FILE")
     start: Time | None = option(None, "start of the first window, UTC (default: the file's first)", metavar="TIME")
-    output: Annotated[File, suffixed(".nc")] | None = option(
-        None, "write all results to this file", "-o", metavar="OUT.nc"
-    )
+    output: Annotated[File, suffixed(".nc")] | None = option(None, "file for all results", "-o", metavar="OUT.nc")
     backend: Literal["embedded", "dace_cpu"] = option("dace_cpu", "GT4Py backend")
     precision: Literal["float32", "float64"] = option("float32", "precision of the computation")
     quiet: bool = option(False, "no progress on standard error")

@@ -65,9 +65,7 @@ class FigureOptions(CommandOptions):
     """Options of a command that draws one column."""
 
     plot: FigureFile | None = option(None, "draw a figure (.png, .pdf or .svg)", metavar="FIGURE")
-    at: Location | None = option(
-        None, "draw the column nearest to this location (default: the first)", metavar="LAT,LON"
-    )
+    at: Location | None = option(None, "draw the column nearest to it (default: the first)", metavar="LAT,LON")
 
     @model_validator(mode="after")
     def _check_figure(self) -> Self:
@@ -106,21 +104,12 @@ exit status: 0 done; 1 failed while running; 2 input or usage is wrong; 130, 143
     forcing: File = option(
         ..., "forcing, static fields and initial state: netCDF file or zarr store", positional=True, metavar="FORCING"
     )
-    start: Time | None = option(
-        None, "label of the first step, UTC (default: first of the file, or the restart's time)", metavar="TIME"
-    )
-    end: Time | None = option(
-        None, "time at which the run ends: the end of its last step (default: end of the file)", metavar="TIME"
-    )
+    start: Time | None = option(None, "first step's label, UTC (default: the file's or restart's)", metavar="TIME")
+    end: Time | None = option(None, "end of the last step (default: the end of the file)", metavar="TIME")
     output: Annotated[File, suffixed(".nc", ".zarr")] | None = option(
-        None,
-        "output, .nc (netCDF-4) or .zarr (default: <forcing's name>.ailand.nc in the current directory)",
-        "-o",
-        metavar="OUT",
+        None, "output, .nc or .zarr (default: <forcing's name>.ailand.nc in this directory)", "-o", metavar="OUT"
     )
-    restart: File | None = option(
-        None, "start from this restart file of an earlier run, not from the state in FORCING", metavar="FILE"
-    )
+    restart: File | None = option(None, "start from this restart file, not from the state in FORCING", metavar="FILE")
     restart_out: Annotated[File, suffixed(".nc")] | None = option(
         None, "restart file written at the end (default: <output's name>.restart.nc beside it)", metavar="FILE"
     )
