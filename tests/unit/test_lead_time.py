@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from ailand_gt4py.cli import evaluate as command
 from ailand_gt4py.cli.options import parse
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.files import whole_file
 from ailand_gt4py.evaluation import runs
 from ailand_gt4py.evaluation.columns import VerificationColumns, read_columns
 from ailand_gt4py.evaluation.report import report
@@ -251,7 +252,8 @@ def test_command_names_what_is_wrong(tmp_path, monkeypatch, words, message):
 def test_a_report_that_cannot_be_written_leaves_nothing(tmp_path):
     (tmp_path / "taken.md").mkdir()
     with pytest.raises(InputError, match=r"taken\.md: cannot be written: Is a directory"):
-        command.write_text(tmp_path / "taken.md", "text")
+        with whole_file(tmp_path / "taken.md", "writing the report") as temporary:
+            temporary.write_text("text")
     assert [path.name for path in tmp_path.iterdir()] == ["taken.md"]
 
 

@@ -26,9 +26,7 @@ class Options(PeriodOptions):
 
     end: Time | None = option(None, "end of the last window (default: as far as the file goes)", metavar="TIME")
     every: Interval = option(
-        parse_interval("30h"),
-        "time between steps, such as 6h or 1d (default: 30h, through all times of day)",
-        metavar="TIME",
+        parse_interval("30h"), "time between steps, such as 6h (default: 30h, all times of day)", metavar="TIME"
     )
     outputs: Names | None = option(
         None, "results: names, or 'state', 'diagnostics' (default: all of both)", metavar="NAME,..."
