@@ -251,9 +251,9 @@ def test_command_names_what_is_wrong(tmp_path, monkeypatch, words, message):
 
 def test_a_report_that_cannot_be_written_leaves_nothing(tmp_path):
     (tmp_path / "taken.md").mkdir()
-    with pytest.raises(InputError, match=r"taken\.md: cannot be written: Is a directory"):
-        with whole_file(tmp_path / "taken.md", "writing the report") as temporary:
-            temporary.write_text("text")
+    refused = pytest.raises(InputError, match=r"taken\.md: cannot be written: Is a directory")
+    with refused, whole_file(tmp_path / "taken.md", "writing the report") as temporary:
+        temporary.write_text("text")
     assert [path.name for path in tmp_path.iterdir()] == ["taken.md"]
 
 
