@@ -154,10 +154,10 @@ def test_defaults_and_conversions():
             r"'data.exclude_boxes\[0\]': found .*increasing",
         ),
         ({"data": {"train": ["a"], "in_files": 1}}, "'data.in_files': found 1, expected true or false"),
-        ({"variables": {"state": ["stl9"]}}, "'variables.state: 'stl9' is unknown, expected some of swvl1"),
+        ({"variables": {"state": ["stl9"]}}, "^variables.state: 'stl9' is unknown, expected some of swvl1"),
         (
             {"variables": {"forcing": ["met_tair_before"]}},
-            "'variables.forcing: forcing 'met_tair_before' is 'met_tair'",
+            "^variables.forcing: forcing 'met_tair_before' is 'met_tair'",
         ),
         ({"validation": {"patience": -1}}, r"'validation.patience': found -1, expected at least 0"),
         ({"validation": {"leads_days": []}}, "'validation.leads_days': found \\[\\], expected at least 1"),

@@ -163,10 +163,7 @@ class Configuration(Settings):
     @model_validator(mode="after")
     def _check_names(self) -> Self:
         """Names of sources and variables."""
-        try:
-            chosen = self.variable_set
-        except InputError as error:
-            raise InputError(f"option '{error}") from error
+        chosen = self.variable_set
         can_be_guessed = guessable(variable.name for variable in chosen.state)
         for name in self.data.may_lack:
             if name not in can_be_guessed:

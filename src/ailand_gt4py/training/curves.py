@@ -7,7 +7,6 @@ import importlib.util
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.files import whole_file
@@ -23,8 +22,7 @@ class Curves:
     def __init__(self, directory: Path, tensorboard: bool = False) -> None:
         self._directory = directory
         self._table, self._records = directory / "log.csv", directory / "log.jsonl"
-        self._has_events = tensorboard
-        self._events: Any = None
+        self._has_events, self._events = tensorboard, None
         if tensorboard and importlib.util.find_spec("tensorboard") is None:
             raise InputError(
                 "option 'run.tensorboard': the package 'tensorboard' is not installed; expected it, or false"
@@ -39,12 +37,7 @@ class Curves:
             self._table.unlink(missing_ok=True)
 
     def write(self, iteration: int, record: Mapping[str, object], values: Mapping[str, float]) -> None:
-        """Add a row.
-
-        Args:
-            record: with the iteration, for ``log.jsonl``: anything JSON has.
-            values: for table and events; the names must be the same in every call.
-        """
+        """Add a record of anything JSON has, and a row of values, of the same names in every call."""
         row = {"iteration": str(iteration)} | {name: f"{value:.6g}" for name, value in values.items()}
         is_new = not self._table.exists()
         with self._table.open("a", newline="", encoding="utf-8") as stream:
@@ -55,17 +48,13 @@ class Curves:
         with self._records.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps({"iteration": iteration} | dict(record)) + "\n")
         if self._has_events:
-            self._write_events(iteration, values)
-
-    def _write_events(self, iteration: int, values: Mapping[str, float]) -> None:
-        if self._events is None:
             from torch.utils.tensorboard import SummaryWriter
 
             # What an earlier run or part of this one wrote from here on is hidden.
-            self._events = SummaryWriter(str(self._directory), purge_step=iteration)
-        for name, value in values.items():
-            self._events.add_scalar(name, value, iteration)
-        self._events.flush()
+            self._events = self._events or SummaryWriter(str(self._directory), purge_step=iteration)
+            for name, value in values.items():
+                self._events.add_scalar(name, value, iteration)
+            self._events.flush()
 
 
 def _keep_lines(path: Path, is_kept: Callable[[str], bool]) -> None:

@@ -71,9 +71,6 @@ def made_directory(directory: Path) -> Path:
 class Trainer:
     """One training run, which continues after an interruption as if there had been none.
 
-    Args:
-        data: to learn from. validator: validation columns, or None for none. report: called with each line of progress.
-
     Attributes:
         network, average, best: as trained, its averaged weights, and the averaged weights of `best_iteration`.
         iteration: number of optimiser steps done. seconds: spent on them.

@@ -76,10 +76,8 @@ class LossScales:
 
     Attributes:
         state_weights: (n_state,). diagnostic_weights: (n_diagnostics,).
-        diagnostic_scale: in standard deviations of the diagnostics.
         by_lead: (n_leads, n_state) of `scaling.error_scales`; the last row also for longer leads.
         terms: weights of the terms besides ``state`` and ``diagnostics``.
-        freezing_weight: see `LayerNormNetwork.difference`.
     """
 
     state_weights: torch.Tensor

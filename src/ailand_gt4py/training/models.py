@@ -59,10 +59,7 @@ def _scale_increments(parameters: dict[str, np.ndarray], scale: np.ndarray) -> N
 
 
 def scaling_of(model: Model, measured: Scaling) -> Scaling:
-    """The statistics to train with: the model's normalisation, without which its weights mean nothing.
-
-    Args:
-        measured: of the training columns; their ranges extend those that the model was trained on.
+    """The statistics to train with: the model's normalisation, without which its weights mean nothing, and all ranges.
 
     Raises:
         InputError: other variables, or in another order, or increments of something else.
@@ -81,10 +78,10 @@ def scaling_of(model: Model, measured: Scaling) -> Scaling:
 
 
 def _merged(of_model: Variable, of_data: Variable) -> Variable:
-    if of_model.increment_of != of_data.increment_of:
-        theirs, own = (
-            f"'{one.increment_of}'" if one.increment_of else "the variable itself" for one in (of_model, of_data)
-        )
+    theirs, own = (
+        f"'{one.increment_of}'" if one.increment_of else "the variable itself" for one in (of_model, of_data)
+    )
+    if theirs != own:
         raise InputError(
             f"option 'run.start_from': the model's increments of '{of_data.name}' are of {theirs}, those of the "
             f"configuration of {own} (variables.soil_heat), expected the same"

@@ -14,9 +14,9 @@ from torch import nn
 from torch.nn import functional
 
 from ailand_gt4py.core.constants import LAYER_NORM_EPSILON
+from ailand_gt4py.ecland import soil_heat
 from ailand_gt4py.training.configuration import Network
-from ailand_gt4py.training.scaling import Scaling, bounds
-from ailand_gt4py.training.soil_heat import SoilHeat
+from ailand_gt4py.training.scaling import Scaling, bounds, scale, shift
 
 
 class _Linear(nn.Module):
@@ -50,30 +50,85 @@ class _NormalisedLinear(_Linear):
         return self.finish(super().forward(x))
 
 
-class ColumnPhysics(NamedTuple):
-    """What is prescribed of some columns, in normalised space.
+class ColumnHeat(NamedTuple):
+    """Heat of some columns by soil temperature, in normalised space (see `ecland.soil_heat`).
+
+    It is linear between nodes, the outermost included, with slope 1 beyond them.
 
     Attributes:
-        upper: (n, n_state) upper bounds of the state.
-        heat_nodes: see `SoilHeat.nodes`; None where nothing changes by heat.
+        positions: (n_heated,) of the states that change by heat. temperatures: (n_heated, n_nodes).
+        heats: (n, n_heated, n_nodes) at these temperatures, by the columns' latent heat.
     """
 
+    positions: torch.Tensor
+    temperatures: torch.Tensor
+    heats: torch.Tensor
+
+    def of(self, state: torch.Tensor) -> torch.Tensor:
+        """(..., n_heated) the heat of a state (..., n_state)."""
+        return _interpolated(state[..., self.positions], self.temperatures, self.heats)
+
+    def advance(self, state: torch.Tensor, increment: torch.Tensor) -> torch.Tensor:
+        """The state plus an increment, which of some variables is one of heat; each (n, n_state)."""
+        after = _interpolated(self.of(state) + increment[:, self.positions], self.heats, self.temperatures)
+        return (state + increment).index_copy(1, self.positions, after)
+
+
+def _interpolated(x: torch.Tensor, x_nodes: torch.Tensor, y_nodes: torch.Tensor) -> torch.Tensor:
+    """y(x) (..., n) by its nodes (..., n, n_nodes)."""
+    part = (x.detach()[..., None] >= x_nodes[..., 1:-1]).sum(dim=-1, keepdim=True)
+    x_low, x_high, y_low, y_high = (
+        torch.gather(nodes.expand(*x.shape, nodes.shape[-1]), -1, part + k)[..., 0]
+        for nodes in (x_nodes, y_nodes)
+        for k in (0, 1)
+    )
+    inside = torch.clamp(x, x_low, x_high)
+    return y_low + (inside - x_low) * ((y_high - y_low) / (x_high - x_low)) + (x - inside)
+
+
+class SoilHeat(nn.Module):
+    """Which of the state's variables change by heat, and how, by static inputs."""
+
+    def __init__(self, scaling: Scaling) -> None:
+        super().__init__()
+        heated = [position for position, variable in enumerate(scaling.state) if variable.changes_by_heat]
+        property_positions = soil_heat.property_positions([variable.name for variable in scaling.static])
+        properties = [scaling.static[position] for position in property_positions]
+        shifts, scales = shift(scaling.state)[heated], scale(scaling.state)[heated]
+        numbers = {
+            "temperatures": (soil_heat.node_temperatures() - shifts[:, None]) / scales[:, None],
+            "frozen": soil_heat.frozen_fraction(soil_heat.node_temperatures()),
+            "scale": scales,
+            "property_shift": shift(properties),
+            "property_scale": scale(properties),
+        }
+        for name, values in numbers.items():
+            # In double precision, rounded where they are used: a network in double precision is the reference.
+            self.register_buffer(name, torch.as_tensor(values, dtype=torch.float64), persistent=False)
+        for name, indices in (("positions", heated), ("property_positions", property_positions)):
+            self.register_buffer(name, torch.tensor(indices), persistent=False)
+
+    def forward(self, static: torch.Tensor) -> ColumnHeat:
+        """Of columns with these static inputs (n, n_static)."""
+        properties = static[:, self.property_positions].double() * self.property_scale + self.property_shift
+        values = properties.unbind(dim=1)
+        latent = soil_heat.freezing_heat(values) / soil_heat.heat_capacity(values)
+        heats = self.temperatures - (latent[:, None] / self.scale)[:, :, None] * self.frozen
+        return ColumnHeat(self.positions, self.temperatures.to(static.dtype), heats.to(static.dtype))
+
+
+class ColumnPhysics(NamedTuple):
+    """What is prescribed of columns: (n, n_state) upper bounds of the state, and heat where some of it changes by that."""
+
     upper: torch.Tensor
-    heat_nodes: torch.Tensor | None
+    heat: ColumnHeat | None
 
 
 class LayerNormNetwork(nn.Module):
     """Trunk, increment of the state, bounds, and the diagnostic block on the new unbounded state.
 
-    Args:
-        options: sizes of the layers. scaling: the variables. seed: of the initial weights.
-
-    Attributes:
-        increment_scale: (n_state,) what the last layer's output is multiplied with: standard deviation of a step's
-            increment, in normalised space. Folded into the weights at export.
-        lower, upper: (n_state,) bounds in normalised space, infinite where there is none.
-        bound_weight, bound_constant: of upper bounds that static inputs are (see `Scaling.bounds_by_static`).
-        soil_heat: what changes by its heat; None: nothing.
+    The last layer's output is multiplied with the standard deviation of a step's increment, ``increment_scale``
+    (n_state,), which is folded into the weights at export.
     """
 
     def __init__(self, options: Network, scaling: Scaling, seed: int) -> None:
@@ -99,19 +154,18 @@ class LayerNormNetwork(nn.Module):
     def physics(self, static: torch.Tensor) -> ColumnPhysics:
         """What is prescribed of columns with these static inputs (n, n_static), as they are, without noise."""
         upper = torch.minimum(self.upper, functional.linear(static, self.bound_weight) + self.bound_constant)
-        return ColumnPhysics(upper, None if self.soil_heat is None else self.soil_heat.nodes(static))
+        return ColumnPhysics(upper, None if self.soil_heat is None else self.soil_heat(static))
 
     def difference(
         self, state: torch.Tensor, other: torch.Tensor, physics: ColumnPhysics, freezing_weight: float
     ) -> torch.Tensor:
         """state - other, of what changes by heat (1 - freezing_weight) of that and the rest of that of the heat."""
         difference = state - other
-        if self.soil_heat is None or physics.heat_nodes is None or freezing_weight == 0.0:
+        if physics.heat is None or freezing_weight == 0.0:
             return difference
-        of_heat = self.soil_heat.heat(state, physics.heat_nodes) - self.soil_heat.heat(other, physics.heat_nodes)
-        positions = self.soil_heat.positions
-        mixed = (1.0 - freezing_weight) * difference[..., positions] + freezing_weight * of_heat
-        return difference.index_copy(-1, positions, mixed)
+        of_heat = physics.heat.of(state) - physics.heat.of(other)
+        mixed = (1.0 - freezing_weight) * difference[..., physics.heat.positions] + freezing_weight * of_heat
+        return difference.index_copy(-1, physics.heat.positions, mixed)
 
     def input_product(self, static: torch.Tensor, forcing: torch.Tensor) -> torch.Tensor:
         """(n_steps, n, width) the state-independent part of the first layer, for all steps of a rollout at once."""
@@ -128,10 +182,7 @@ class LayerNormNetwork(nn.Module):
         for layer in self.trunk[1:]:
             x = layer(x)
         increment = self.prognostic[0](x) * self.increment_scale
-        if self.soil_heat is None or physics.heat_nodes is None:
-            unbounded = state + increment
-        else:
-            unbounded = self.soil_heat.advance(state, increment, physics.heat_nodes)
+        unbounded = state + increment if physics.heat is None else physics.heat.advance(state, increment)
         return self._bounded(unbounded, physics), unbounded
 
     def diagnose(self, static: torch.Tensor, forcing: torch.Tensor, unbounded: torch.Tensor) -> torch.Tensor:
@@ -152,10 +203,6 @@ class LayerNormNetwork(nn.Module):
         self, static: torch.Tensor, forcing: torch.Tensor, state: torch.Tensor, physics: ColumnPhysics
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Steps in sequence, each from the bounded state of the one before.
-
-        Args:
-            static: (n, n_static); forcing: (n_steps, n, n_forcing); state: (n, n_state) at the first window's start.
-            physics: of the columns, from `physics`.
 
         Returns:
             bounded and unbounded states at the windows' ends, each (n_steps, n, n_state).

@@ -18,12 +18,7 @@ from ailand_gt4py.training.tensors import Tensors
 
 
 class RunPool:
-    """Free runs of the network: where each is and what state it has reached.
-
-    Args:
-        columns: those to run through. size: number of runs. generator: for all that is drawn.
-        frequencies: see `TrainingData`.
-    """
+    """Free runs of the network through columns: where each is and what state it has reached."""
 
     def __init__(
         self,
@@ -90,17 +85,11 @@ def batch_loss(
     static_noise: torch.Tensor,
     forcing_offset: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """The loss of some runs' next steps.
+    """Losses of state and diagnostics in the next steps of runs, and the states reached (detached).
 
-    The state's error is divided by what is usual at the run's age, which for the first step is the standard deviation
-    of the increments (see `scaling.error_scales`). The diagnostic block learns from the states as they come: its
-    gradient does not reach the trunk, so it costs the prognostic variables nothing.
-
-    Args:
-        static_noise, forcing_offset: see `Noise.draw`; on the network's device.
-
-    Returns:
-        loss of the state, loss of the diagnostics, and the reached states (detached).
+    The state's error is divided by what is usual at the run's age (see `scaling.error_scales`). The diagnostic block
+    learns from the states as they come: its gradient does not reach the trunk, so it costs the prognostic variables
+    nothing. Noise and offset are those of `Noise.draw`.
     """
     device, tensors = static_noise.device, pool.tensors
     columns = torch.from_numpy(pool.columns[taken])
@@ -131,11 +120,7 @@ def batch_loss(
 def free_run(
     network: LayerNormNetwork, tensors: Tensors, columns: torch.Tensor, windows: torch.Tensor, steps: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Free runs begun from the truth at (n,) windows of columns, normalised.
-
-    Returns:
-        states (steps, n, n_state) at the windows' ends and diagnostics (steps, n, n_diagnostics).
-    """
+    """States at the windows' ends and diagnostics, (steps, n, ...), of runs begun from the truth at (n,) windows."""
     device = next(network.parameters()).device
     static = tensors.static[columns].to(device)
     state = tensors.state_at(columns, windows).to(device)

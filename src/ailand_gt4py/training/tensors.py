@@ -14,13 +14,7 @@ from ailand_gt4py.training.windows import Values, WindowData
 
 @dataclasses.dataclass
 class Tensors:
-    """Rows as in `windows.WindowData`; on the processor, perhaps in mapped files.
-
-    Attributes:
-        static: (n_columns, n_static). forcing: (n_rows, n_forcing). state: (n_rows + n_columns, n_state).
-        diagnostics: (n_rows, n_diagnostics). n_windows: (n_columns,).
-        state_known: (n_columns, n_state) whether a state is known, not guessed.
-    """
+    """Rows and columns as in `windows.WindowData`; on the processor, perhaps in mapped files."""
 
     static: torch.Tensor
     forcing: torch.Tensor
@@ -73,11 +67,7 @@ def normalised_tensors(data: WindowData, scaling: Scaling) -> Tensors:
 
 
 class Noise:
-    """Normal numbers for static inputs and forcing, so that the network does not learn columns by heart.
-
-    Args:
-        seed: of the numbers. device: where they are wanted; they are drawn on the processor.
-    """
+    """Normal numbers, drawn on the processor, so that the network does not learn columns by heart."""
 
     def __init__(self, options: Augmentation, scaling: Scaling, seed: int, device: torch.device) -> None:
         self.generator = torch.Generator().manual_seed(seed)

@@ -52,12 +52,10 @@ class Scores:
 
 
 class Validator:
-    """Holds the validation columns' baselines and where their runs begin.
+    """Baselines of the validation columns, and where their runs begin.
 
     Args:
-        data: normalised. tensors: of the same. columns: for validation. scaling: of the training columns.
-        leads_days: leads of the scores.
-        starts: number of runs per column, spread over the period and the hours of the day.
+        data: normalised. tensors: of the same. starts: number of runs per column, spread over period and hours.
     """
 
     def __init__(

@@ -9,8 +9,7 @@ from ailand_gt4py.core.errors import InputError  # noqa: E402
 from ailand_gt4py.core.settings import read_settings  # noqa: E402
 from ailand_gt4py.ecland import soil_heat  # noqa: E402
 from ailand_gt4py.training.configuration import Configuration, Network  # noqa: E402
-from ailand_gt4py.training.network import LayerNormNetwork  # noqa: E402
-from ailand_gt4py.training.soil_heat import SoilHeat  # noqa: E402
+from ailand_gt4py.training.network import LayerNormNetwork, SoilHeat  # noqa: E402
 from ailand_gt4py.weights.variables import choose  # noqa: E402
 
 N = 400
@@ -48,7 +47,7 @@ def by_table(measured, static):
 
 def test_temperatures_follow_from_the_heat(measured, columns):
     heat, static, state, increment = columns
-    found = heat.advance(state, increment, heat.nodes(static))
+    found = heat(static).advance(state, increment)
     others = [k for k in range(state.shape[1]) if k not in heat.positions]
     assert torch.equal(found[:, others], (state + increment)[:, others])
     nodes, of_nodes = by_table(measured, static)
@@ -63,17 +62,17 @@ def test_temperatures_follow_from_the_heat(measured, columns):
 
 def test_the_gradient_is_that_of_differences(columns):
     heat, static, state, increment = columns
-    nodes = heat.nodes(static)
+    heat = heat(static)
     given = [values.clone().requires_grad_() for values in (state, increment)]
     weights = torch.randn(state.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    gradients = torch.autograd.grad((heat.advance(*given, nodes) * weights).sum(), given)
+    gradients = torch.autograd.grad((heat.advance(*given) * weights).sum(), given)
     step, agree = 1e-7, []
     for which, gradient in enumerate(gradients):
         moved = []
         for sign in (1.0, -1.0):
             values = [state, increment]
             values[which] = values[which] + sign * step
-            moved.append(heat.advance(*values, nodes) * weights)
+            moved.append(heat.advance(*values) * weights)
         difference = (moved[0] - moved[1]) / (2.0 * step)
         agree.append(torch.isclose(difference, gradient, rtol=1e-6, atol=1e-6))
     # All but those few with a node between both.
@@ -102,5 +101,5 @@ def test_models_without_it_or_what_it_needs():
     heated = [variable.name for variable in choose([], [], [], [], soil_heat=True).state if variable.increment_of]
     assert heated == ["stl1", "stl2", "stl3", "stl4"]
     options = OPTIONS | {"variables": {"soil_heat": True, "static": ["clim_cvl", "clim_theta_cap"]}}
-    with pytest.raises(InputError, match=r"option 'variables.soil_heat: .* missing: clim_veg_covl, clim_cvh"):
+    with pytest.raises(InputError, match=r"^variables.soil_heat: .* missing: clim_veg_covl, clim_cvh"):
         read_settings(Configuration, options)
