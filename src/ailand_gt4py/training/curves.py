@@ -7,6 +7,7 @@ import importlib.util
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.files import whole_file
@@ -22,7 +23,8 @@ class Curves:
     def __init__(self, directory: Path, tensorboard: bool = False) -> None:
         self._directory = directory
         self._table, self._records = directory / "log.csv", directory / "log.jsonl"
-        self._has_events, self._events = tensorboard, None
+        self._has_events = tensorboard
+        self._events: Any = None
         if tensorboard and importlib.util.find_spec("tensorboard") is None:
             raise InputError(
                 "option 'run.tensorboard': the package 'tensorboard' is not installed; expected it, or false"

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.times import step_text, time_text
 from ailand_gt4py.emulator.forcing import ForcingAssembler
 from ailand_gt4py.io.first_guess import FIRST_GUESSES
 from ailand_gt4py.io.sources import ColumnSource, open_source
@@ -57,11 +58,13 @@ def read_windows(
     """
     with contextlib.ExitStack() as stack:
         sources = [stack.enter_context(_open(path, variables, may_lack)) for path in paths]
-        for path, source in zip(paths, sources, strict=True):
-            if source.step != sources[0].step:
-                raise InputError(f"{path}: its step is {source.step}, expected that of {paths[0]}, {sources[0].step}")
+        first = sources[0]
+        for source in sources:
+            if source.step != first.step:
+                steps = step_text(source.step), step_text(first.step)
+                raise InputError(f"{source.path}: its step is {steps[0]}, expected that of {first.path}, {steps[1]}")
             if len(source.times) < 2:
-                raise InputError(f"{path}: {len(source.times)} times, expected at least 2")
+                raise InputError(f"{source.path}: {len(source.times)} times, expected at least 2")
         excluded = _locations_of(exclude_locations_of, variables, may_lack)
         taken = [_kept(source, exclude_boxes, excluded) for source in sources]
         if not any(map(len, taken)):
@@ -69,16 +72,15 @@ def read_windows(
                 f"{', '.join(map(str, paths))}: no column is left, expected some outside of what is excluded"
             )
         data = _empty(sources, taken, variables, cache)
-        for number, (path, source, columns) in enumerate(zip(paths, sources, taken, strict=True)):
-            data.history += tuple(f"{Path(path).name}: {line}" for line in source.history)
-            data.history += tuple(
-                f"{Path(path).name}: {name} is not there: not learnt, where runs begin guessed by "
-                f"{FIRST_GUESSES[name].how}"
+        for number, (source, columns) in enumerate(zip(sources, taken, strict=True)):
+            guessed = (
+                f"{name} is not there: not learnt, where runs begin guessed by {FIRST_GUESSES[name].how}"
                 for name in source.lacking
             )
+            data.history += tuple(f"{Path(source.path).name}: {line}" for line in (*source.history, *guessed))
             if len(columns):
-                _read(path, source, columns, data.block(np.flatnonzero(data.source == number)), variables)
-        _guess(data, paths, sources, variables)
+                _read(source, columns, data.block(np.flatnonzero(data.source == number)), variables)
+        _guess(data, sources, variables)
     return data
 
 
@@ -141,7 +143,7 @@ def _empty(
     )
 
 
-def _read(path: str | Path, source: ColumnSource, columns: Values, target: Block, variables: VariableSet) -> None:
+def _read(source: ColumnSource, columns: Values, target: Block, variables: VariableSet) -> None:
     """Read a source's columns into the target, a block of times at once."""
     assembler = ForcingAssembler(source.model.forcing, source.latitude[columns], source.longitude[columns])
     step_seconds = float(source.step / np.timedelta64(1, "s"))
@@ -165,25 +167,23 @@ def _read(path: str | Path, source: ColumnSource, columns: Values, target: Block
         if missing.any():
             row, column, position = np.argwhere(missing)[0].tolist()
             raise InputError(
-                f"{path}: variable '{wanted[position].name}' has {int(missing[..., position].sum())} values that are "
-                f"not finite, the first at {str(source.times[start + row])[:16]} in column {column}; "
-                "expected all it is to learn from"
+                f"{source.path}: variable '{wanted[position].name}' has {missing[..., position].sum()} values that are "
+                f"not finite, the first at {time_text(source.times[start + row])} in column {column}; expected all to be"
             )
         by_column = labelled.transpose(1, 0, 2)
         target.state[:, start:stop][..., known] = by_column[..., : known.size]
         line_up(target.diagnostics, by_column[..., known.size :], start, variables.diagnostics)
 
 
-def _guess(
-    data: WindowData, paths: Sequence[str | Path], sources: Sequence[ColumnSource], variables: VariableSet
-) -> None:
+def _guess(data: WindowData, sources: Sequence[ColumnSource], variables: VariableSet) -> None:
     """Fill in the first guess of the states that a source lacks."""
     positions = {variable.name: position for position, variable in enumerate(variables.state)}
     for block in data.blocks():
-        for name in sources[block.source].lacking:
+        source = sources[block.source]
+        for name in source.lacking:
             guess = FIRST_GUESSES[name]
             inputs = {one: block.state[..., positions[one]] for one in guess.inputs}
-            block.state[..., positions[name]] = guess.function(inputs, str(paths[block.source]))
+            block.state[..., positions[name]] = guess.function(inputs, str(source.path))
 
 
 def line_up(windows: Values, labelled: Values, first: int, diagnostics: Sequence[Specification]) -> None:

@@ -118,7 +118,7 @@ class SoilHeat(nn.Module):
 
 
 class ColumnPhysics(NamedTuple):
-    """What is prescribed of columns: (n, n_state) upper bounds of the state, and heat where some of it changes by that."""
+    """What is prescribed of some columns: (n, n_state) upper bounds; heat, where some state changes by it."""
 
     upper: torch.Tensor
     heat: ColumnHeat | None
