@@ -168,7 +168,7 @@ def _read(source: ColumnSource, columns: Values, target: Block, variables: Varia
             row, column, position = np.argwhere(missing)[0].tolist()
             raise InputError(
                 f"{source.path}: variable '{wanted[position].name}' has {missing[..., position].sum()} values that are "
-                f"not finite, the first at {time_text(source.times[start + row])} in column {column}; expected all to be"
+                f"not finite, the first at {time_text(source.times[start + row])} in column {column}; expected none"
             )
         by_column = labelled.transpose(1, 0, 2)
         target.state[:, start:stop][..., known] = by_column[..., : known.size]

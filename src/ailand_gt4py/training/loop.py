@@ -25,6 +25,8 @@ from ailand_gt4py.training.tensors import Noise, TrainingData
 from ailand_gt4py.training.validation import Scores, Validator
 from ailand_gt4py.weights.schema import GROUPS
 
+#: Called with each line of progress.
+Report = Callable[[str], None]
 #: The pool holds so many runs for each one in a batch.
 POOL_BATCHES = 8
 
@@ -82,11 +84,7 @@ class Trainer:
     """
 
     def __init__(
-        self,
-        configuration: Configuration,
-        data: TrainingData,
-        validator: Validator | None,
-        report: Callable[[str], None] = print,
+        self, configuration: Configuration, data: TrainingData, validator: Validator | None, report: Report = print
     ) -> None:
         self.configuration, run, stages = configuration, configuration.run, configuration.stages
         self._scaling, self._validator, self._report = data.scaling, validator, report

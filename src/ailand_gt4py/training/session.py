@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import platform
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ import torch
 from ailand_gt4py.core.text_table import aligned
 from ailand_gt4py.training.configuration import Configuration
 from ailand_gt4py.training.dataset import read_windows
-from ailand_gt4py.training.loop import Trainer, made_directory
+from ailand_gt4py.training.loop import Report, Trainer, made_directory
 from ailand_gt4py.training.models import described, file_digest, load_weights, scaling_of, to_model
 from ailand_gt4py.training.scaling import Scaling, clip_targets, error_scales, measure
 from ailand_gt4py.training.tensors import TrainingData, normalised_tensors
@@ -30,13 +30,13 @@ def train(
     resume: bool,
     command: str,
     code_version: str,
-    report: Callable[[str], None],
+    report: Report,
 ) -> Model:
     """Train on existing files and write the model.
 
     Args:
         resume: continue from the checkpoint in the configured directory.
-        command, code_version: for the provenance. report: called with each line of progress.
+        command, code_version: for the provenance.
 
     Raises:
         InputError: data, checkpoint or paths are not usable.
@@ -91,7 +91,7 @@ def _torch_settings(threads: int) -> Iterator[None]:
         torch.set_flush_denormal(False)
 
 
-def _read(configuration: Configuration, files: Sequence[Path], report: Callable[[str], None]) -> WindowData:
+def _read(configuration: Configuration, files: Sequence[Path], report: Report) -> WindowData:
     """The data, in model units."""
     options = configuration.data
     report(f"reading {', '.join(path.name for path in files)}")
@@ -114,7 +114,7 @@ def _prepared(
     training: Values,
     validation: Values,
     beginning: Model | None,
-    report: Callable[[str], None],
+    report: Report,
 ) -> tuple[TrainingData, Validator | None]:
     """What to learn from and what validates; the windows are clipped and normalised in place."""
     variables, options = configuration.variable_set, configuration.validation

@@ -36,11 +36,11 @@ CONSTANTS = FrozenNamespace(
     tiny=np.float64(1e-12),
 )
 
-ColumnField = gtx.Field[[Column], gtx.float64]
+Values = gtx.Field[[Column], gtx.float64]
 
 
 @gtx.field_operator
-def declination(day_angle: ColumnField) -> ColumnField:
+def declination(day_angle: Values) -> Values:
     """Declination of the sun in radians (Spencer 1971, eq. for delta); day angle in radians."""
     return (
         0.006918
@@ -54,7 +54,7 @@ def declination(day_angle: ColumnField) -> ColumnField:
 
 
 @gtx.field_operator
-def equation_of_time(day_angle: ColumnField) -> ColumnField:
+def equation_of_time(day_angle: Values) -> Values:
     """True minus mean solar time as an angle in radians (Spencer 1971)."""
     return (
         0.000075
@@ -66,7 +66,7 @@ def equation_of_time(day_angle: ColumnField) -> ColumnField:
 
 
 @gtx.field_operator
-def inverse_square_distance(day_angle: ColumnField) -> ColumnField:
+def inverse_square_distance(day_angle: Values) -> Values:
     """(mean over actual sun-earth distance) squared (Spencer 1971)."""
     return (
         1.000110
@@ -79,13 +79,8 @@ def inverse_square_distance(day_angle: ColumnField) -> ColumnField:
 
 @gtx.field_operator
 def sunlit_integral(
-    constant: ColumnField,
-    amplitude: ColumnField,
-    sunrise: ColumnField,
-    sunset: ColumnField,
-    start: ColumnField,
-    end: ColumnField,
-) -> ColumnField:
+    constant: Values, amplitude: Values, sunrise: Values, sunset: Values, start: Values, end: Values
+) -> Values:
     """Integral of (constant + amplitude cos h) over the hour angles [start, end], as far as the sun is up."""
     lower = maximum(start, sunrise)
     upper = maximum(minimum(end, sunset), lower)
@@ -113,11 +108,7 @@ def solar_operator(dtype: type) -> Function:
     """
 
     def apply(
-        latitude: ColumnField,
-        longitude: ColumnField,
-        day_angle: ColumnField,
-        greenwich_hour_angle: ColumnField,
-        window_angle: gtx.float64,
+        latitude: Values, longitude: Values, day_angle: Values, greenwich_hour_angle: Values, window_angle: gtx.float64
     ) -> tuple[(gtx.Field[[Column], dtype],) * len(DERIVED_NAMES)]:
         delta = declination(day_angle)
         start_unwrapped = greenwich_hour_angle + CONSTANTS.degree * longitude + equation_of_time(day_angle)
