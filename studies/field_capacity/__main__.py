@@ -21,7 +21,7 @@ import xarray as xr
 from ailand_gt4py.evaluation.columns import VerificationColumns, read_columns
 from ailand_gt4py.evaluation.runs import run_free
 from ailand_gt4py.evaluation.scores.groups import inside_box
-from ailand_gt4py.io.quality import count_outside_training_range
+from ailand_gt4py.io.quality import outside_training_range
 from ailand_gt4py.weights.model import Model
 from ailand_gt4py.weights.model_file import read_model
 
@@ -88,7 +88,7 @@ def sweep(model: Model, columns: VerificationColumns, about: xr.Dataset) -> dict
             )
             results = run_free(model, changed).results.astype(np.float64)[when]
             rows.append([results[..., position_of(model, name)].mean() for name in LAYERS])
-            outside.append(int(count_outside_training_range(static, model.static).flag.sum()))
+            outside.append(int(outside_training_range(static, model.static).any(axis=(0, 2)).sum()))
         found[what] = {"values": np.array(rows), "outside": np.array(outside), "n": len(chosen)}
     return found
 

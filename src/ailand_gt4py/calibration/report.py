@@ -14,7 +14,7 @@ from ailand_gt4py.core.text_table import aligned
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.evaluation.scores.groups import Grouping
 from ailand_gt4py.evaluation.scores.moments import rmse
-from ailand_gt4py.io.quality import count_outside_training_range
+from ailand_gt4py.io.quality import outside_training_range
 from ailand_gt4py.io.whole_files import columns, field, texts, write_netcdf
 
 TITLE = "soil and vegetation parameters estimated with aiLand, an emulator of ecLand"
@@ -56,16 +56,12 @@ def deviations(information: Values, scale: Values) -> Values:
 def quality(case: Case, found: Estimate, tolerance: float) -> Quality:
     """How well the parameters are known; determined: with a deviation of up to that part of their value."""
     deviation = deviations(found.information, case.bounds.scale)
-    outside = [
-        count_outside_training_range(found.values[:, k : k + 1], [variable]).flag
-        for k, variable in enumerate(case.parameters)
-    ]
     edge, relative = 1e-6 * case.bounds.scale, deviation / np.abs(found.values)
     return Quality(
         deviations=deviation,
         relative=relative,
         determined=relative <= tolerance,
-        outside=np.stack(outside, axis=1),
+        outside=np.asarray(outside_training_range(found.values, case.parameters).any(axis=0)),
         at_bound=(found.values <= case.bounds.lower + edge) | (found.values >= case.bounds.upper - edge),
     )
 

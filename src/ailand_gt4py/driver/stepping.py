@@ -13,7 +13,7 @@ from ailand_gt4py.core.times import time_text
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.emulator.forcing import ForcingAssembler
 from ailand_gt4py.io.output import FLAG_MASKS, Values, is_at_window_end
-from ailand_gt4py.io.quality import RangeCounter, count_outside_training_range
+from ailand_gt4py.io.quality import RangeCounter, outside_training_range
 from ailand_gt4py.io.restart import Restart
 from ailand_gt4py.io.sources import ColumnSource
 
@@ -51,7 +51,7 @@ class Stepper:
         row_bytes = n_columns * max(len(model.forcing), 1) * dtype.itemsize
         self._steps_together = max(1, FORCING_BYTES // row_bytes)
         self.counters = {group: RangeCounter(getattr(model, group)) for group in ("static", "forcing", "state")}
-        outside = count_outside_training_range(source.static, model.static).flag
+        outside = outside_training_range(source.static, model.static).any(axis=(0, 2))
         self._static_flag = outside * np.uint8(FLAG_MASKS["static_outside_training_range"])
 
     def fill(self, first: int, values: Values, flags: Values, after_step: Callable[[int], bool]) -> int:

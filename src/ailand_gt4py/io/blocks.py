@@ -8,11 +8,11 @@ copied once, columns by columns, to a temporary file in time order, which is del
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
+import math
 import tempfile
 from collections.abc import Iterator, Sequence
-from io import FileIO
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,22 +21,15 @@ from ailand_gt4py.core.types import Values
 from ailand_gt4py.io.column_file import ColumnFile
 from ailand_gt4py.io.units import Conversion
 
-#: Bytes that a reader keeps (default). Another part of this size, one variable's share, is needed while a block is
-#: read.
+#: Bytes that a reader keeps (default). One variable's share of them is needed beside while a block is read.
 BLOCK_BYTES = 64 * 2**20
 
 #: How often a chunk may be decompressed in a run before the file is rather copied in time order.
 MAXIMUM_REREADS = 2
 
 
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """A variable of a file and how to convert it.
-
-    Attributes:
-        name: the model's. own_name: the file's.
-        conversion: to the model's unit.
-    """
+class Source(NamedTuple):
+    """A variable: the model's name, the file's, and how to get from the file's unit to the model's."""
 
     name: str
     own_name: str
@@ -44,15 +37,10 @@ class Source:
 
 
 def tiles(file: ColumnFile, own_name: str, first: int, count: int, n_bytes: int) -> Iterator[tuple[slice, slice]]:
-    """Slabs of a variable, so that going through them reads every chunk of the file once.
+    """Times and columns of slabs of a variable, so that going through them reads every chunk of the file once.
 
     Args:
-        file: open. own_name: of a variable with time, as the file has it.
-        first, count: the times to cover.
-        n_bytes: a slab is not larger, unless a single chunk is.
-
-    Yields:
-        Times and columns of a slab.
+        first, count: the times to cover. n_bytes: a slab is not larger, unless a single chunk is.
     """
     itemsize = max(file.array(own_name).dtype.itemsize, 4)
     chunk_times, chunk_columns = file.chunk_lengths(own_name)
@@ -79,53 +67,45 @@ class _Spool:
     def __init__(
         self, file: ColumnFile, sources: Sequence[Source], first: int, count: int, dtype: np.dtype[Any], n_bytes: int
     ) -> None:
-        self._shape = (len(sources), count, file.n_columns)
-        self._dtype = dtype
-        size = len(sources) * count * file.n_columns * dtype.itemsize
+        self._shape, self._dtype = (len(sources), count, file.n_columns), dtype
+        folder = tempfile.gettempdir()
         try:
             # It lives as long as the reader, so no context manager.
-            self._handle: FileIO = tempfile.TemporaryFile(prefix="ailand-", buffering=0)  # noqa: SIM115
+            self._handle = tempfile.TemporaryFile(prefix="ailand-")  # noqa: SIM115
         except OSError as error:
-            raise RunError(f"{tempfile.gettempdir()}: a temporary file cannot be made ({error.strerror})") from error
+            raise RunError(f"{folder}: a temporary file cannot be made ({error.strerror})") from error
         try:
             for index, source in enumerate(sources):
                 for times, columns in tiles(file, source.own_name, first, count, n_bytes):
                     values = source.conversion.apply(file.read(source.own_name, times, columns))
-                    values = values.astype(dtype, copy=False)
-                    for row, time in enumerate(range(times.start - first, times.stop - first)):
-                        self._write(values[row], self._offset(index, time, columns.start))
-        except OSError as error:
-            self._handle.close()
+                    for time, row in enumerate(values.astype(dtype, copy=False), times.start - first):
+                        self._seek(index, time, columns.start)
+                        self._handle.write(row)
+            self._handle.flush()
+        except BaseException as error:
+            with contextlib.suppress(OSError):  # what is still buffered has no room either
+                self._handle.close()
+            if not isinstance(error, OSError):
+                raise
+            size = math.prod(self._shape) * dtype.itemsize
             raise RunError(
-                f"{tempfile.gettempdir()}: {size / 2**30:.3g} GiB cannot be written for the forcing in time order "
+                f"{folder}: {size / 2**30:.3g} GiB cannot be written for the forcing in time order "
                 f"({error.strerror}); expected that much space (the variable TMPDIR chooses another directory)"
             ) from error
-        except BaseException:
-            self._handle.close()
-            raise
 
-    def _offset(self, index: int, time: int, column: int) -> int:
-        return ((index * self._shape[1] + time) * self._shape[2] + column) * self._dtype.itemsize
-
-    def _write(self, values: Values, offset: int) -> None:
-        self._handle.seek(offset)
-        view, done = values.view(np.uint8).data, 0
-        # On a full disk the last bytes that fit are written without an error; the next call has it.
-        while done < len(view):
-            done += self._handle.write(view[done:])
+    def _seek(self, index: int, time: int, column: int) -> None:
+        _, n_times, n_columns = self._shape
+        self._handle.seek(((index * n_times + time) * n_columns + column) * self._dtype.itemsize)
 
     def read(self, index: int, start: int, stop: int) -> Values:
         values = np.empty((stop - start, self._shape[2]), dtype=self._dtype)
-        self._handle.seek(self._offset(index, start, 0))
-        view, done = values.reshape(-1).view(np.uint8).data, 0
-        while done < len(view):
-            received = self._handle.readinto(view[done:])
-            if not received:
-                raise RunError(
-                    f"{tempfile.gettempdir()}: the temporary file of the forcing ended at byte {done} of a block, "
-                    f"expected {len(view)}"
-                )
-            done += received
+        self._seek(index, start, 0)
+        n_bytes = self._handle.readinto(values.reshape(-1).view(np.uint8))
+        if n_bytes < values.nbytes:
+            raise RunError(
+                f"{tempfile.gettempdir()}: the temporary file of the forcing ended at byte {n_bytes} of a block, "
+                f"expected {values.nbytes}"
+            )
         return values
 
     def close(self) -> None:
@@ -133,12 +113,16 @@ class _Spool:
 
 
 class BlockReader:
-    """Values of some variables, in time order, without ever holding more than a block of them.
+    """Values of some variables with time, in time order, without ever holding more than a block of them.
+
+    Args:
+        file: open; stays the caller's. first, count: the times to read. block_bytes: size of the buffer.
+        labels, times: of the columns and of the `count` times; where given, a value that is not finite is an error
+            that names them.
 
     Attributes:
         dtype: of the values: float64 where the file has a float64 variable among them, else float32.
-        is_spooled: whether the file is copied to a temporary file at the first reading.
-        spool_bytes: how large that will be.
+        spool_bytes: size of the temporary file to which all is copied at the first reading, 0 where there is none.
     """
 
     def __init__(
@@ -152,16 +136,6 @@ class BlockReader:
         labels: Values | None = None,
         times: Values | None = None,
     ) -> None:
-        """Prepare; nothing is read yet.
-
-        Args:
-            file: open; stays the caller's.
-            sources: the variables, in the order wanted. All must have the time dimension.
-            first, count: the times to read.
-            block_bytes: size of the buffer.
-            labels, times: of the columns and of the `count` times; where given, a value that is not finite is an error
-                that names them.
-        """
         self._file, self._sources, self._first, self.n_times = file, tuple(sources), first, count
         self._block_bytes, self._labels, self._times = block_bytes, labels, times
         # A packed variable is decoded to float64 although it has few digits: only stored float64 asks for float64.
@@ -170,24 +144,22 @@ class BlockReader:
         per_time = max(file.n_columns * len(self._sources) * self.dtype.itemsize, 1)
         self._block_times = max(1, min(count, block_bytes // per_time))
         chunk_times = max((file.chunk_lengths(source.own_name)[0] for source in self._sources), default=1)
-        rereads = min(chunk_times, count) / self._block_times
-        self.is_spooled = rereads > MAXIMUM_REREADS
-        self.spool_bytes = per_time * count if self.is_spooled else 0
-        if not self.is_spooled and self._block_times > chunk_times:
+        is_spooled = min(chunk_times, count) / self._block_times > MAXIMUM_REREADS
+        self.spool_bytes = per_time * count if is_spooled else 0
+        if not is_spooled and self._block_times > chunk_times:
             self._block_times -= self._block_times % chunk_times
         # Blocks begin where the file's chunks do: `_phase` is where the first window lies in its block.
-        self._phase = 0 if self.is_spooled else first % self._block_times
+        self._phase = 0 if is_spooled else first % self._block_times
         self._spool: _Spool | None = None
         self._block: Values | None = None
         self._start = self._stop = 0
 
     def _read_source(self, index: int, start: int, stop: int) -> Values:
         source = self._sources[index]
-        if self.is_spooled:
-            if self._spool is None:
-                self._spool = _Spool(
-                    self._file, self._sources, self._first, self.n_times, self.dtype, self._block_bytes
-                )
+        if self.spool_bytes:
+            self._spool = self._spool or _Spool(
+                self._file, self._sources, self._first, self.n_times, self.dtype, self._block_bytes
+            )
             return self._spool.read(index, start, stop)
         values = self._file.read(source.own_name, slice(self._first + start, self._first + stop))
         return source.conversion.apply(values)
@@ -209,17 +181,14 @@ class BlockReader:
         self._block, self._start, self._stop = block, start, stop
 
     def _require_finite(self, index: int, values: Values, start: int) -> None:
-        if self._labels is None or self._times is None:
+        if self._labels is None or self._times is None or np.isfinite(values).all():
             return
-        finite = np.isfinite(values)
-        if finite.all():
-            return
-        row, column = (int(position) for position in np.argwhere(~finite)[0])
+        wrong = np.argwhere(~np.isfinite(values))
+        row, column = (int(position) for position in wrong[0])
         raise InputError(
             f"{self._file.what(self._sources[index].own_name)} is {values[row, column]:g} at "
-            f"{str(self._times[start + row])[:16]} "
-            f"in column {column} (x = {self._labels[column]}; {int((~finite).sum())} such values in "
-            f"the {values.shape[0]} times read together), expected a finite number"
+            f"{str(self._times[start + row])[:16]} in column {column} (x = {self._labels[column]}; {len(wrong)} such "
+            f"values in the {len(values)} times read together), expected a finite number"
         )
 
     def read(self, first: int, last: int) -> Values:
@@ -235,11 +204,10 @@ class BlockReader:
         """
         if not 0 <= first <= last <= self.n_times:
             raise ValueError(f"times {first} to {last} were asked for, expected 0 <= first <= last <= {self.n_times}")
-        if first == last:
-            return np.empty((0, self._file.n_columns, len(self._sources)), dtype=self.dtype)
-        self._load(first)
-        if last <= self._stop and self._block is not None:
-            return self._block[first - self._start : last - self._start]
+        if first < last:
+            self._load(first)
+            if self._block is not None and last <= self._stop:
+                return self._block[first - self._start : last - self._start]
         values = np.empty((last - first, self._file.n_columns, len(self._sources)), dtype=self.dtype)
         time = first
         while time < last:
@@ -254,7 +222,6 @@ class BlockReader:
     def close(self) -> None:
         """Give the buffer and the temporary file back."""
         self._block = None
-        self._start = self._stop = 0
         if self._spool is not None:
             self._spool.close()
             self._spool = None

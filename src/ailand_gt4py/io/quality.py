@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,95 +15,63 @@ from ailand_gt4py.weights.model import Variable
 RELATIVE_SLACK = 1e-5
 
 
-@dataclasses.dataclass(frozen=True)
-class OutsideRange:
-    """How many values are out of the training range.
-
-    Attributes:
-        below, above, not_finite: (n_variables,) counts of columns.
-        flag: (n_columns,) True where any variable is out of its range or not finite.
-    """
-
-    below: Values
-    above: Values
-    not_finite: Values
-    flag: Values
-
-
-def _limits(variables: Sequence[Variable]) -> tuple[Values, Values]:
-    """Lower and upper limits, (n_variables,) each, infinite where the model does not know its training range."""
-    lower = np.array([variable.training_minimum for variable in variables], dtype=np.float64)
-    upper = np.array([variable.training_maximum for variable in variables], dtype=np.float64)
-    known = np.isfinite(lower) & np.isfinite(upper)
-    slack = np.where(known, RELATIVE_SLACK * (upper - lower), 0.0)
-    return np.where(known, lower - slack, -np.inf), np.where(known, upper + slack, np.inf)
-
-
-def count_outside_training_range(values: Values, variables: Sequence[Variable]) -> OutsideRange:
-    """Compare values with the training ranges of their variables.
+def outside_training_range(values: Values, variables: Sequence[Variable]) -> Values:
+    """Which values are below, above the training ranges of their variables, or not finite.
 
     Args:
-        values: (n_columns, n_variables), model units.
-        variables: the n_variables variables; one whose range is unknown (NaN) is only checked for being finite.
+        values: (n_columns, n_variables), model units. A variable whose range is unknown (NaN) need only be finite.
 
     Returns:
-        Counts per variable and a flag per column.
+        bool (3, n_columns, n_variables), at most one of the three true.
     """
-    lower, upper = _limits(variables)
-    below, above, not_finite = values < lower, values > upper, ~np.isfinite(values)
-    below &= ~not_finite
-    above &= ~not_finite
-    flag = np.asarray((below | above | not_finite).any(axis=1))
-    return OutsideRange(below.sum(axis=0), above.sum(axis=0), not_finite.sum(axis=0), flag)
+    lower = np.array([variable.training_minimum for variable in variables], dtype=np.float64)
+    upper = np.array([variable.training_maximum for variable in variables], dtype=np.float64)
+    slack = RELATIVE_SLACK * (upper - lower)
+    outside = np.empty((3, *values.shape), dtype=bool)
+    np.less(values, lower - slack, out=outside[0])
+    np.greater(values, upper + slack, out=outside[1])
+    np.logical_not(np.isfinite(values), out=outside[2])
+    outside[:2] &= ~outside[2]
+    return outside
 
 
 class RangeCounter:
-    """Adds up `count_outside_training_range` over the steps of a run.
+    """Adds up `outside_training_range` over the steps of a run.
 
     Attributes:
-        below, above, not_finite: (n_variables,) counts of values so far.
-        n_values: number of values of each variable so far.
+        counts: (3, n_variables), values so far that are below, above, not finite. n_values: values of each variable.
     """
 
     def __init__(self, variables: Sequence[Variable]) -> None:
         self._variables = tuple(variables)
-        self.below, self.above, self.not_finite = np.zeros((3, len(self._variables)), dtype=np.int64)
-        self.n_values = 0
+        self.counts, self.n_values = np.zeros((3, len(self._variables)), dtype=np.int64), 0
 
     def add(self, values: Values) -> Values:
         """Count values, (n_rows, n_variables); returns a flag per row."""
-        outside = count_outside_training_range(values, self._variables)
-        self.below += outside.below
-        self.above += outside.above
-        self.not_finite += outside.not_finite
+        outside = outside_training_range(values, self._variables)
+        self.counts += outside.sum(axis=1)
         self.n_values += len(values)
-        return outside.flag
+        flag: Values = outside.any(axis=(0, 2))
+        return flag
 
     def as_json(self) -> dict[str, Any]:
         """The counts, for a checkpoint."""
-        counts = {name: getattr(self, name).tolist() for name in ("below", "above", "not_finite")}
-        return {**counts, "n_values": self.n_values}
+        return {"counts": self.counts.tolist(), "n_values": self.n_values}
 
-    def restore(self, counts: Mapping[str, Any]) -> None:
+    def restore(self, found: Mapping[str, Any]) -> None:
         """Take the counts of a checkpoint."""
-        self.below, self.above, self.not_finite = (
-            np.array(counts[name], dtype=np.int64) for name in ("below", "above", "not_finite")
-        )
-        self.n_values = int(counts["n_values"])
+        self.counts, self.n_values = np.array(found["counts"], dtype=np.int64), int(found["n_values"])
 
     def sentences(self) -> list[str]:
         """One sentence for each variable that was ever out of its training range."""
         lines = []
-        for index, variable in enumerate(self._variables):
+        for variable, counts in zip(self._variables, self.counts.T, strict=True):
+            low, high = variable.training_minimum, variable.training_maximum
             units = "" if variable.units == "1" else f" {variable.units}"
-            counts = {
-                f"below {variable.training_minimum:.6g}{units}": self.below[index],
-                f"above {variable.training_maximum:.6g}{units}": self.above[index],
-                "not finite": self.not_finite[index],
-            }
-            parts = [f"{count} {kind}" for kind, count in counts.items() if count]
+            kinds = (f"below {low:.6g}{units}", f"above {high:.6g}{units}", "not finite")
+            parts = [f"{count} {kind}" for count, kind in zip(counts, kinds, strict=True) if count]
             if parts:
-                percent = 100.0 * float(self.below[index] + self.above[index] + self.not_finite[index]) / self.n_values
+                percent = 100.0 * float(counts.sum()) / self.n_values
                 lines.append(
                     f"{variable.name}: {', '.join(parts)} of {self.n_values} values ({percent:.2g} %) "
                     f"outside the training range."

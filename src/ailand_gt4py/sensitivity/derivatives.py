@@ -12,7 +12,7 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.io.period import Period, read_values
-from ailand_gt4py.io.quality import count_outside_training_range
+from ailand_gt4py.io.quality import outside_training_range
 from ailand_gt4py.sensitivity.masks import meaningful
 from ailand_gt4py.sensitivity.quantities import Quantity
 from ailand_gt4py.weights.model import Model
@@ -134,5 +134,5 @@ def _block(
     of_output, of_input = meaningful(outputs, inputs, model, static, forcing, state, new_state)
     values[~(of_output[:, None] & of_input[None]) | ~np.isfinite(values)] = np.nan
     spread = np.stack([one.spread_at(groups[one.group][:, one.position]) for one in inputs])
-    flags = [count_outside_training_range(groups[name], getattr(model, name)).flag for name in groups]
+    flags = [outside_training_range(groups[name], getattr(model, name)).any(axis=(0, 2)) for name in groups]
     return values, spread, np.logical_or.reduce(flags)

@@ -74,7 +74,7 @@ class ColumnFileSource(ColumnSource):
             times=self.times,
         )
         self.history = [*reader.sentences(), *time_axis.label_sentences(file, given, self.step)]
-        if self._forcing.is_spooled:
+        if self._forcing.spool_bytes:
             self.history.append(
                 f"Forcing is stored with long stretches of time together; it is copied once to a temporary file of "
                 f"{self._forcing.spool_bytes / 2**30:.3g} GiB in time order."
