@@ -21,6 +21,7 @@ from ailand_gt4py.io.column_file import ColumnFile
 from ailand_gt4py.io.derive import wave_key
 from ailand_gt4py.io.first_guess import FIRST_GUESSES
 from ailand_gt4py.io.time_axis import read_times
+from ailand_gt4py.weights.variables import units_of
 
 PAGE = pathlib.Path(__file__).resolve().parents[2] / "docs" / "first_guesses"
 FILES = {
@@ -58,7 +59,7 @@ def errors(path: pathlib.Path, variable: str, instead: str | None) -> tuple[np.n
             return file.read(name, slice(start, start + 1))[0].astype(np.float64)
 
         inputs = {name: at_start(name) for name in guess.inputs}
-        for name, unit in guess.waves.items():
+        for name, unit in units_of(*guess.waves).items():
             source = Source(name, name, file.conversion(name, name, unit))
             wave = read_annual_wave(file, source, times, step, start)
             assert wave is not None

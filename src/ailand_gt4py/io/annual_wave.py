@@ -18,8 +18,6 @@ def read_annual_wave(
 ) -> Values | None:
     """The first harmonic of a year that has the start in it: from the start on, or the last year of the file.
 
-    Every chunk of that year is read once, a slab of bounded size at a time.
-
     Args:
         source: a variable with time. times: datetime64[ns], all of the file. step: between them in the year.
         start: index of the time at which the phase is counted from 0.

@@ -1,15 +1,9 @@
-"""A file of columns as it lies on disk: netCDF or zarr, dimensions ``time`` and ``x``.
-
-Opens, finds variables by name, checks their dimensions, reads slabs of them; `ailand_gt4py.io.sources.column_file`
-makes a source of it.
-"""
+"""A file of columns as it lies on disk: netCDF or zarr, dimensions ``time`` and ``x``."""
 
 from __future__ import annotations
 
-import contextlib
 import warnings
 import zipfile
-from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +34,6 @@ def one_line(error: BaseException) -> str:
 
 
 def _open(path: Path) -> xr.Dataset:
-    """Open a netCDF file or a zarr store without reading data or decoding time."""
     options: dict[str, Any] = {"decode_times": False, "cache": False}
     is_zip = path.is_file() and zipfile.is_zipfile(path)
     if not (path.is_dir() or is_zip):
@@ -58,27 +51,21 @@ def _open(path: Path) -> xr.Dataset:
         raise InputError(f"{path}: reading a zarr store needs the package 'zarr', which is not installed") from error
     store = zarr.storage.ZipStore(path, mode="r") if is_zip else path
     with warnings.catch_warnings():
-        # Stores without consolidated metadata are slower to open, not wrong.
-        warnings.simplefilter("ignore", RuntimeWarning)
-        warnings.simplefilter("ignore", FutureWarning)
+        warnings.simplefilter("ignore")  # stores without consolidated metadata are slower to open, not wrong
         return xr.open_dataset(store, engine="zarr", chunks=None, **options)  # type: ignore[arg-type]
 
 
 class ColumnFile:
-    """A netCDF file or zarr store with the dimensions ``time`` and ``x``.
+    """A netCDF file, a zarr store (directory) or a zipped one; variables go by the file's own names, as `find` gives.
 
     Attributes:
-        path: of the file.
-        convention: that it follows.
-        n_columns, n_times: lengths of the two dimensions.
+        path: of the file. convention: that it follows. n_columns, n_times: lengths of the two dimensions.
+
+    Raises:
+        InputError: there is no such file, it cannot be read, or a dimension is missing or empty.
     """
 
     def __init__(self, path: str | Path) -> None:
-        """Open a netCDF file, a zarr store (directory) or a zipped one.
-
-        Raises:
-            InputError: there is no such file, it cannot be read, or a dimension is missing or empty.
-        """
         self.path = Path(path)
         if not self.path.exists():
             raise InputError(f"{self.path}: no such file; expected a netCDF file or a zarr store")
@@ -101,14 +88,12 @@ class ColumnFile:
                 if sizes[dimension] == 0:
                     raise InputError(f"{self.path}: dimension '{dimension}' has the length 0, expected at least 1")
             self.n_times, self.n_columns = int(sizes[TIME]), int(sizes[COLUMN])
-            self._names = {str(name): name for name in self._dataset.variables}
             self.convention = convention_of(self._dataset)
         except BaseException:
             self._dataset.close()
             raise
 
     def close(self) -> None:
-        """Close the file; reading afterwards is an error."""
         self._dataset.close()
 
     def __enter__(self) -> ColumnFile:
@@ -118,15 +103,11 @@ class ColumnFile:
         self.close()
 
     def find(self, name: str) -> str | None:
-        """The file's own name of a variable, None where it has none: exact, else in another case, else an alias.
-
-        Raises:
-            InputError: two variables of the file answer to the name.
-        """
-        if name in self._names:
+        """The file's own name of a variable, None where it has none: exact, else in another case, else an alias."""
+        if name in self._dataset.variables:
             return name
         accepted = self.convention.names(name)
-        found = sorted(own for own in self._names if own.lower() in accepted)
+        found = sorted(own for own in map(str, self._dataset.variables) if own.lower() in accepted)
         if len(found) > 1:
             raise InputError(
                 f"{self.path}: variable '{name}' is there more than once ({', '.join(found)}); expected it once"
@@ -134,38 +115,28 @@ class ColumnFile:
         return found[0] if found else None
 
     def array(self, own_name: str) -> xr.DataArray:
-        """The variable, unread; `own_name` as `find` gives it."""
-        key: Hashable = self._names[own_name]
-        return self._dataset[key]
+        """The variable, unread."""
+        return self._dataset[own_name]
 
     def what(self, own_name: str) -> str:
         """Names file and variable, for messages."""
         return f"{self.path}: variable '{own_name}'"
 
     def is_timed(self, own_name: str) -> bool:
-        """Whether a variable has the time dimension.
-
-        Raises:
-            InputError: its dimensions are neither (x) nor (time, x) in either order, or it does not hold numbers.
-        """
+        """Whether a variable is of time and columns, in either order, not of columns alone."""
         array = self.array(own_name)
         if set(array.dims) not in ({COLUMN}, {TIME, COLUMN}) or len(array.dims) > 2:
             found = ", ".join(f"{dimension}: {size}" for dimension, size in array.sizes.items()) or "none"
             raise InputError(
                 f"{self.what(own_name)} has the dimensions ({found}), expected (time: {self.n_times}, x: "
-                f"{self.n_columns}) "
-                f"or (x: {self.n_columns})"
+                f"{self.n_columns}) or (x: {self.n_columns})"
             )
         if array.dtype.kind not in "fiu":
             raise InputError(f"{self.what(own_name)} is of type {array.dtype}, expected numbers")
         return TIME in array.dims
 
     def require_timed(self, own_name: str) -> None:
-        """Check that a variable changes in time.
-
-        Raises:
-            InputError: it has no time dimension, or dimensions that no variable may have.
-        """
+        """Check that a variable has the time dimension."""
         if not self.is_timed(own_name):
             raise InputError(
                 f"{self.what(own_name)} has the dimensions (x: {self.n_columns}), "
@@ -173,11 +144,7 @@ class ColumnFile:
             )
 
     def conversion(self, own_name: str, name: str, expected: str) -> units.Conversion:
-        """How to bring a variable to a unit.
-
-        Raises:
-            InputError: the unit is missing, unknown or of another quantity.
-        """
+        """How to bring a variable to a unit; raises `InputError` as `units.conversion`."""
         found = self.array(own_name).attrs.get("units")
         if self.is_miswritten(own_name, name):
             found = self.convention.units[name][1]
@@ -189,7 +156,7 @@ class ColumnFile:
         return name in known and self.array(own_name).attrs.get("units") == known[name][0]
 
     def stored_type(self, own_name: str) -> np.dtype[Any]:
-        """The type in which the file holds a variable."""
+        """The type in which the file holds a variable, maybe packed."""
         array = self.array(own_name)
         stored: np.dtype[Any] = np.dtype(array.encoding.get("dtype", array.dtype))
         return stored
@@ -205,25 +172,16 @@ class ColumnFile:
         return int(lengths.get(TIME, 1)), int(lengths[COLUMN])
 
     def read(self, own_name: str, times: slice | None = None, columns: slice | None = None) -> Values:
-        """Read a slab.
+        """A slab, (time, x) or (x,) floating-point, C order; missing values are NaN.
 
         Args:
-            own_name: as `find` gives it.
-            times: of the time dimension; None: all. Does not count for a variable without time.
-            columns: of the columns; None: all.
-
-        Returns:
-            (time, x) or (x,) floating-point, C order; missing values are NaN.
-
-        Raises:
-            InputError: the file is damaged.
+            times: None: all; does not count for a variable without time. columns: None: all.
         """
         array = self.array(own_name)
         selection = {COLUMN: columns or slice(None)}
         if TIME in array.dims:
             selection[TIME] = times or slice(None)
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(warnings.catch_warnings())
+        with warnings.catch_warnings():
             # A packed or integer variable with missing values makes xarray warn about the cast it does for us.
             warnings.simplefilter("ignore")
             try:
@@ -245,17 +203,12 @@ class ColumnFile:
         own_name = self.find(name)
         if own_name is None or self.array(own_name).dims != (COLUMN,) or self.array(own_name).dtype.kind not in "OSU":
             return None
-        return np.array(
-            [text.decode() if isinstance(text, bytes) else str(text) for text in self.array(own_name).values]
-        )
+        found = self.array(own_name).values
+        return np.array([text.decode() if isinstance(text, bytes) else str(text) for text in found])
 
     def time_variable(self) -> xr.Dataset:
-        """The time coordinate alone, undecoded.
-
-        Raises:
-            InputError: there is none.
-        """
-        if TIME not in self._names:
+        """The time coordinate alone, undecoded."""
+        if TIME not in self._dataset.variables:
             raise InputError(
                 f"{self.path}: variable 'time' is missing; expected time labels with 'units' such as 'hours since "
                 "2020-01-01'"
@@ -264,6 +217,6 @@ class ColumnFile:
 
     def labels(self) -> Values:
         """The columns' labels: the coordinate ``x``, or 0..n-1 where the file has none."""
-        if COLUMN in self._names and self.array(COLUMN).dims == (COLUMN,):
+        if COLUMN in self._dataset.variables and self.array(COLUMN).dims == (COLUMN,):
             return np.asarray(self.array(COLUMN).values)
         return np.arange(self.n_columns)

@@ -27,25 +27,24 @@ _SOIL_SOURCE = (
 _VEGETATION_SOURCE = "ecLand's table by vegetation type (susveg_mod; github.com/ecmwf-ifs/ecland)"
 
 
+#: Inputs by name, text that names the file -> float64 (n,), or (1,) where all columns have the same.
+Function = Callable[[Mapping[str, Values], str], Values]
+
+
 @dataclasses.dataclass(frozen=True)
 class Derivation:
-    """How a variable that a file lacks is derived.
+    """How a variable that a file lacks is derived, from inputs and to a result in the catalogue's units.
 
     Attributes:
-        name: of the result, in the catalogue's units.
-        inputs: names of what the function takes, in the catalogue's units.
-        function: (inputs by name, text that names the file) -> float64 (n,), or (1,) where all columns have the same.
         how: what is done and its source, completing "derived from ... by".
         detail: what tells this variable from others derived likewise; may be empty.
-        waves: names of the variables whose annual wave (`ailand_gt4py.io.annual_wave`) the function takes,
-            too, under the name that `wave_key` gives it.
+        waves: variables whose annual wave (`io.annual_wave`) the function takes, too, by `wave_key`.
         otherwise: how to derive the variable from a file that has no year of these; there must be one if there are any.
-        is_first_guess: whether it is no more than that.
     """
 
     name: str
     inputs: tuple[str, ...]
-    function: Callable[[Mapping[str, Values], str], Values]
+    function: Function
     how: str
     detail: str = ""
     waves: tuple[str, ...] = ()
@@ -57,11 +56,6 @@ class Derivation:
         """Names of all variables that a file must have."""
         others = () if self.otherwise is None else self.otherwise.needs
         return tuple(dict.fromkeys((*self.inputs, *self.waves, *others)))
-
-    @property
-    def is_from(self) -> str:
-        """What it is derived from, in words; empty if from nothing."""
-        return " and ".join((*self.inputs, *map(wave_key, self.waves)))
 
 
 def wave_key(name: str) -> str:
@@ -75,50 +69,32 @@ def sentences(derivations: Iterable[Derivation]) -> list[str]:
     for derivation in derivations:
         label = f"{derivation.name} ({derivation.detail})" if derivation.detail else derivation.name
         start = "Not in the file, first guess" if derivation.is_first_guess else "Not in the file, derived"
-        source = f" from {derivation.is_from}" if derivation.is_from else ""
-        groups.setdefault(f"{start}{source} by {derivation.how}", []).append(label)
+        inputs = " and ".join((*derivation.inputs, *map(wave_key, derivation.waves)))
+        groups.setdefault(f"{start}{inputs and f' from {inputs}'} by {derivation.how}", []).append(label)
     return [f"{text}: {', '.join(names)}." for text, names in groups.items()]
 
 
 def whole_types(values: Values, name: str, highest: int, lowest: int, what: str) -> Values:
-    """Types as integers.
-
-    Args:
-        values: (n,), as stored (ECMWF stores types as floating-point numbers).
-        name: of the variable. what: names the file.
-        lowest, highest: permitted types.
-
-    Returns:
-        int64 (n,).
+    """Types of soil or vegetation as integers; ECMWF stores them as floating-point numbers.
 
     Raises:
         InputError: a value that is no whole number (types must not be interpolated) or is out of range.
     """
     rounded = np.rint(np.nan_to_num(values, nan=-1.0, posinf=-1.0, neginf=-1.0))
-    wrong = np.flatnonzero(
-        (np.abs(values - rounded) > 1e-4) | ~np.isfinite(values) | (rounded < lowest) | (rounded > highest)
-    )
+    wrong = np.flatnonzero(~(np.abs(values - rounded) <= 1e-4) | (rounded < lowest) | (rounded > highest))
     if wrong.size:
-        column = int(wrong[0])
         raise InputError(
-            f"{what}: variable '{name}' is {values[column]:g} in column {column} ({wrong.size} of {values.size} "
-            "columns are not "
-            f"usable), expected a whole number from {lowest} to {highest}"
+            f"{what}: variable '{name}' is {values[wrong[0]]:g} in column {wrong[0]} ({wrong.size} of {values.size} "
+            f"columns are not usable), expected a whole number from {lowest} to {highest}"
         )
     types: Values = rounded.astype(np.int64)
     return types
 
 
 def fill_types(types: Values, cover: Values, name: str) -> tuple[Values, str]:
-    """Give type 0 (no vegetation) to columns that have neither a type nor cover.
+    """Types, those that are missing (NaN) where there is no cover as 0 (no vegetation), and a sentence where any was.
 
-    Args:
-        types, cover: (n,) of one kind of vegetation; a missing type is NaN.
-        name: of the type variable.
-
-    Returns:
-        The types, and a sentence saying in how many columns this was done, empty if in none. A missing type under
-        vegetation that is there stays missing.
+    A missing type under vegetation that is there stays missing.
     """
     empty = np.isnan(types) & (cover == 0.0)
     if not empty.any():
@@ -127,7 +103,7 @@ def fill_types(types: Values, cover: Values, name: str) -> tuple[Values, str]:
     return np.where(empty, 0.0, types), sentence
 
 
-def _soil(quantity: str) -> Callable[[Mapping[str, Values], str], Values]:
+def _soil(quantity: str) -> Function:
     def function(inputs: Mapping[str, Values], what: str) -> Values:
         types = whole_types(inputs["clim_sotype"], "clim_sotype", max(soil_tables.SOILS), 1, what)
         return soil_tables.soil_values(quantity, types)
@@ -135,7 +111,7 @@ def _soil(quantity: str) -> Callable[[Mapping[str, Values], str], Values]:
     return function
 
 
-def _vegetation(quantity: str, type_name: str) -> Callable[[Mapping[str, Values], str], Values]:
+def _vegetation(quantity: str, type_name: str) -> Function:
     cover_name = VEGETATION_COVERS[type_name]
 
     def function(inputs: Mapping[str, Values], what: str) -> Values:
@@ -144,33 +120,23 @@ def _vegetation(quantity: str, type_name: str) -> Callable[[Mapping[str, Values]
         types = whole_types(filled, type_name, max(soil_tables.VEGETATIONS), 0, what)
         bare = np.flatnonzero((types == 0) & (cover > 0.0))
         if bare.size:
-            column = int(bare[0])
             raise InputError(
-                f"{what}: variable '{type_name}' is 0 (no vegetation) in column {column} where {cover_name} is "
-                f"{cover[column]:g}, expected a type from 1 to {max(soil_tables.VEGETATIONS)}"
+                f"{what}: variable '{type_name}' is 0 (no vegetation) in column {bare[0]} where {cover_name} is "
+                f"{cover[bare[0]]:g}, expected a type from 1 to {max(soil_tables.VEGETATIONS)}"
             )
         return soil_tables.vegetation_values(quantity, types)
 
     return function
 
 
-def _geopotential(inputs: Mapping[str, Values], what: str) -> Values:
-    return GRAVITY * inputs["clim_orog"]
-
-
 def snow_cover(water: Values, density: Values, lake_cover: Values) -> Values:
-    """ecLand's snow cover from the mass of snow (``surfbc_ctl_mod``; as in the metadata of the project's ecLand runs).
+    """ecLand's snow cover, a fraction of the column, from the mass of snow (``surfbc_ctl_mod``).
 
     tanh(4000 d / rho), d the depth of the snow in m and rho its density in kg m-3 held within 100 to 400; 1 from 0.99
     on; times the part of the column that is not lake.
 
     Args:
-        water: snow mass as depth of water, m. Below zero (GRIB packing) counts as none.
-        density: of the snow, kg m-3.
-        lake_cover: fraction.
-
-    Returns:
-        Fraction of the column, 0..1.
+        water: snow mass as depth of water, m; below zero (GRIB packing) counts as none. density: kg m-3.
     """
     depth = np.maximum(water, 0.0) * 1000.0 / density
     fraction = np.tanh(4000.0 * depth / np.clip(density, 100.0, 400.0))
@@ -181,32 +147,35 @@ def _snow_cover(inputs: Mapping[str, Values], what: str) -> Values:
     density = inputs["rsn"]
     wrong = np.flatnonzero(~(density > 0.0))
     if wrong.size:
-        column = int(wrong[0])
         raise InputError(
-            f"{what}: variable 'rsn' is {density[column]:g} kg m-3 in column {column}, expected a positive density"
+            f"{what}: variable 'rsn' is {density[wrong[0]]:g} kg m-3 in column {wrong[0]}, expected a positive density"
         )
     return snow_cover(inputs["sd"], density, inputs["clim_clake"])
 
 
-def _table() -> dict[str, Derivation]:
-    soil = [
-        ("clim_theta_sat", "saturation", "porosity"),
-        ("clim_theta_cap", "field_capacity", f"at -{soil_tables.FIELD_CAPACITY_BAR:g} bar"),
-        ("clim_theta_pwp", "wilting_point", f"at -{soil_tables.WILTING_POINT_BAR:g} bar"),
-    ]
-    found = [
-        Derivation(name, ("clim_sotype",), _soil(quantity), _SOIL_SOURCE, detail) for name, quantity, detail in soil
-    ]
-    for suffix, quantity in (("cov", "coverage"), ("z0m", "roughness"), ("rsmin", "stomatal_resistance")):
-        for type_name, cover_name in VEGETATION_COVERS.items():
-            name = f"clim_veg_{suffix}{type_name[-1]}"
-            found.append(
-                Derivation(name, (type_name, cover_name), _vegetation(quantity, type_name), _VEGETATION_SOURCE)
-            )
-    found.append(Derivation("clim_geopot", ("clim_orog",), _geopotential, f"multiplication with {GRAVITY} m s-2"))
-    found.append(Derivation("snowc", ("sd", "rsn", "clim_clake"), _snow_cover, "ecLand's formula (surfbc_ctl_mod)"))
-    return {derivation.name: derivation for derivation in found}
-
-
 #: Name of the variable -> how it is derived.
-DERIVATIONS: dict[str, Derivation] = _table()
+DERIVATIONS: dict[str, Derivation] = {
+    one.name: one
+    for one in (
+        *(
+            Derivation(name, ("clim_sotype",), _soil(quantity), _SOIL_SOURCE, detail)
+            for name, quantity, detail in (
+                ("clim_theta_sat", "saturation", "porosity"),
+                ("clim_theta_cap", "field_capacity", f"at -{soil_tables.FIELD_CAPACITY_BAR:g} bar"),
+                ("clim_theta_pwp", "wilting_point", f"at -{soil_tables.WILTING_POINT_BAR:g} bar"),
+            )
+        ),
+        *(
+            Derivation(f"clim_veg_{name}{kind[-1]}", (kind, cover), _vegetation(quantity, kind), _VEGETATION_SOURCE)
+            for name, quantity in (("cov", "coverage"), ("z0m", "roughness"), ("rsmin", "stomatal_resistance"))
+            for kind, cover in VEGETATION_COVERS.items()
+        ),
+        Derivation(
+            "clim_geopot",
+            ("clim_orog",),
+            lambda inputs, what: GRAVITY * inputs["clim_orog"],
+            f"multiplication with {GRAVITY} m s-2",
+        ),
+        Derivation("snowc", ("sd", "rsn", "clim_clake"), _snow_cover, "ecLand's formula (surfbc_ctl_mod)"),
+    )
+}

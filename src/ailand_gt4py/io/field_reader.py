@@ -31,17 +31,16 @@ class FieldReader:
         self._times, self._step, self._first, self._count = times, step, first, count
         self._renamed: dict[str, str] = {}
         self._repeated: list[str] = []
+        # Sentences by variable.
         self._filled: dict[str, str] = {}
         self._miswritten: dict[str, str] = {}
-        self._conversions: dict[str, str] = {}
+        self._converted: dict[str, str] = {}
         self._derived: dict[str, derive.Derivation] = {}
 
-    def field(self, name: str, expected_units: str, *, is_static: bool) -> Values:
+    def field(self, name: str, units: str, *, is_static: bool) -> Values:
         """A field of the file, float64 (n,), in the units asked for; missing values are NaN."""
-        source = self.source(name, expected_units)
+        source = self.source(name, units, is_timed=not is_static)
         own_name = source.own_name
-        if not is_static:
-            self._file.require_timed(own_name)
         if not self._file.is_timed(own_name):
             values = self._file.read(own_name)
         else:
@@ -51,52 +50,45 @@ class FieldReader:
                 self._repeated.append(name)
         return source.conversion.apply(values.astype(np.float64))
 
-    def source(self, name: str, expected_units: str) -> Source:
-        """A variable of the file, unread."""
-        own_name = self._file.find(name)
+    def source(self, name: str, units: str, *, is_timed: bool = True) -> Source:
+        """A variable of the file, unread; ``is_timed``: that must have the time dimension."""
+        file, own_name = self._file, self._file.find(name)
         if own_name is None:
-            raise InputError(f"{self._file.path}: variable '{name}' is missing")
+            raise InputError(f"{file.path}: variable '{name}' is missing")
         if own_name != name:
             self._renamed[name] = own_name
-        straight = self._file.conversion(own_name, name, expected_units)
-        if self._file.is_miswritten(own_name, name):
-            written, meant = self._file.convention.units[name]
+        straight = file.conversion(own_name, name, units)
+        if file.is_miswritten(own_name, name):
+            written, meant = file.convention.units[name]
             self._miswritten[name] = (
-                f"{name}: the unit '{written}' is read as '{meant}', which is meant in {self._file.convention.name}."
+                f"{name}: the unit '{written}' is read as '{meant}', which is meant in {file.convention.name}."
             )
         if not straight.is_identity:
-            self._conversions[name] = straight.sentence(name)
+            self._converted[name] = straight.sentence(name)
+        if is_timed:
+            file.require_timed(own_name)
         return Source(name, own_name, straight)
-
-    def timed(self, name: str, expected_units: str) -> Source:
-        """A variable of the file that changes in time, unread."""
-        source = self.source(name, expected_units)
-        self._file.require_timed(source.own_name)
-        return source
 
     def _require_constant(self, own_name: str, values: Values) -> None:
         for times, columns in tiles(self._file, own_name, self._first, self._count, BLOCK_BYTES):
             slab = self._file.read(own_name, times, columns)
             differs = (slab != values[columns]) & ~(np.isnan(slab) & np.isnan(values[columns]))
             if differs.any():
-                row, column = (int(position) for position in np.argwhere(differs)[0])
+                row, offset = np.argwhere(differs)[0]
+                column = columns.start + offset
                 raise InputError(
-                    f"{self._file.what(own_name)} is {slab[row, column]:g} at time index {times.start + row} in column "
-                    f"{columns.start + column} (x = {self._labels[columns.start + column]}) and "
-                    f"{values[columns.start + column]:g} at "
-                    f"the start, expected a static field to be constant in time"
+                    f"{self._file.what(own_name)} is {slab[row, offset]:g} at time index {times.start + row} in column "
+                    f"{column} (x = {self._labels[column]}) and {values[column]:g} at the start, expected a static "
+                    "field to be constant in time"
                 )
 
     def _require_finite(self, name: str, values: Values, where: str = "") -> Values:
-        """The values, if all are finite numbers."""
         wrong = np.flatnonzero(~np.isfinite(values))
         if wrong.size:
-            column = int(wrong[0])
-            own_name = self._file.find(name) or name
+            column = wrong[0]
             raise InputError(
-                f"{self._file.what(own_name)} is {values[column]:g}{where} in column {column} (x = "
-                f"{self._labels[column]}; "
-                f"{wrong.size} of {values.size} columns), expected a finite number"
+                f"{self._file.what(self._file.find(name) or name)} is {values[column]:g}{where} in column {column} "
+                f"(x = {self._labels[column]}; {wrong.size} of {values.size} columns), expected a finite number"
             )
         return values
 
@@ -118,10 +110,14 @@ class FieldReader:
     def _derive(self, variable: Variable, where: str) -> Values:
         """A variable that the file lacks."""
         derivation = MODES[variable.name]
-        inputs = self._waves(derivation)
-        if inputs is None:
-            assert derivation.otherwise is not None
-            derivation, inputs = derivation.otherwise, {}
+        inputs: dict[str, Values] = {}
+        for needed, unit in units_of(*derivation.waves).items():
+            wave = read_annual_wave(self._file, self.source(needed, unit), self._times, self._step, self._first)
+            if wave is None:
+                assert derivation.otherwise is not None
+                derivation, inputs = derivation.otherwise, {}
+                break
+            inputs[derive.wave_key(needed)] = wave
         for needed, unit in units_of(*derivation.inputs).items():
             inputs[needed] = self.field(needed, unit, is_static=needed.startswith("clim_"))
             # A type may be missing where there is no such vegetation: the derivation sees to it.
@@ -130,16 +126,6 @@ class FieldReader:
         self._derived[variable.name] = derivation
         values = np.broadcast_to(derivation.function(inputs, str(self._file.path)), self._file.n_columns)
         return conversion(CATALOGUE[derivation.name].units, variable.units, variable.name).apply(values)
-
-    def _waves(self, derivation: derive.Derivation) -> dict[str, Values] | None:
-        """The annual waves that a derivation takes; None where the file has none for one of them."""
-        waves = {}
-        for needed, unit in units_of(*derivation.waves).items():
-            wave = read_annual_wave(self._file, self.timed(needed, unit), self._times, self._step, self._first)
-            if wave is None:
-                return None
-            waves[derive.wave_key(needed)] = wave
-        return waves
 
     def coordinate(self, name: str, lowest: float, highest: float) -> Values:
         """Latitude or longitude, float64 (n,), degrees."""
@@ -151,9 +137,8 @@ class FieldReader:
         values = self._require_finite(name, self.field(name, unit, is_static=True))
         wrong = np.flatnonzero((values < lowest) | (values > highest))
         if wrong.size:
-            column = int(wrong[0])
             raise InputError(
-                f"{self._file.what(name)} is {values[column]:g} in column {column}, expected {lowest:g} to "
+                f"{self._file.what(name)} is {values[wrong[0]]:g} in column {wrong[0]}, expected {lowest:g} to "
                 f"{highest:g} {unit}"
             )
         return values
@@ -166,34 +151,28 @@ class FieldReader:
             lines.append(f"Read under another name: {pairs}.")
         if self._repeated:
             lines.append(f"Static fields repeated in time, checked to be constant: {', '.join(self._repeated)}.")
+        notes = (self._filled, self._miswritten, self._converted)
         return [
             *lines,
-            *self._filled.values(),
-            *self._miswritten.values(),
-            *self._conversions.values(),
+            *(text for by_name in notes for text in by_name.values()),
             *derive.sentences(self._derived.values()),
         ]
 
 
 def require_present(file: ColumnFile, model: ModelVariables, with_state: bool) -> None:
     """Name all variables that are neither in the file nor derivable."""
-    wanted = [*model.static, *(variable for variable in model.forcing if not variable.derived)]
-    wanted += model.state if with_state else ()
-    forcing = {variable.name for variable in model.forcing}
+    forcing = [variable for variable in model.forcing if not variable.derived]
     missing = []
-    for variable in wanted:
+    for variable in (*model.static, *forcing, *(model.state if with_state else ())):
         name = variable.name
         if file.find(name) is not None:
             continue
-        derivation = MODES.get(name) if name not in forcing else None
-        if derivation is None:
+        needs = MODES[name].needs if name in MODES and variable not in forcing else None
+        lacking = [needed for needed in needs or () if file.find(needed) is None]
+        if needs is None:
             missing.append(f"'{name}'")
-            continue
-        lacking = [needed for needed in derivation.needs if file.find(needed) is None]
-        if lacking:
-            missing.append(
-                f"'{name}' (which would follow from {', '.join(derivation.needs)}; missing: {', '.join(lacking)})"
-            )
+        elif lacking:
+            missing.append(f"'{name}' (which would follow from {', '.join(needs)}; missing: {', '.join(lacking)})")
     if missing:
         noun = "variable" if len(missing) == 1 else "variables"
         raise InputError(

@@ -8,15 +8,16 @@ from ecLand's state: ``docs/first_guesses``.
 
 from __future__ import annotations
 
-import dataclasses
-import math
-from collections.abc import Callable, Iterable, Mapping
+import cmath
+import functools
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.ecland import snow
 from ailand_gt4py.ecland.surface_tables import MIDDLE_SNOW_ALBEDO
-from ailand_gt4py.io.derive import Derivation, Values, wave_key
+from ailand_gt4py.io.derive import Derivation, wave_key
 
 #: Middles of ecLand's third and fourth soil layers (28-100 and 100-289 cm), m.
 THIRD_LAYER, FOURTH_LAYER = 0.64, 1.945
@@ -25,18 +26,16 @@ THIRD_LAYER, FOURTH_LAYER = 0.64, 1.945
 #: the thermal diffusivity D = 4.8e-7 m2 s-1, as mineral soils have it (Hillel 1982, Introduction to Soil Physics).
 DAMPING_DEPTH = 2.2
 
+_Guess = functools.partial(Derivation, is_first_guess=True)
+
 
 def wave_below(depth: float) -> complex:
-    """What the ground makes of the annual wave of the temperature at its surface: damping and delay.
+    """What the ground makes of the annual wave of the temperature at its surface, in a depth in m: damping and delay.
 
     exp(-(1 + i) z / d) at the depth z, d the damping depth: heat conduction in a uniform half-space (Carslaw and Jaeger
     1959, Conduction of Heat in Solids, section 2.6).
-
-    Args:
-        depth: m.
     """
-    damping = depth / DAMPING_DEPTH
-    return math.exp(-damping) * complex(math.cos(damping), -math.sin(damping))
+    return cmath.exp(-(1 + 1j) * depth / DAMPING_DEPTH)
 
 
 def _fourth_layer_by_wave(inputs: Mapping[str, Values], what: str) -> Values:
@@ -45,67 +44,47 @@ def _fourth_layer_by_wave(inputs: Mapping[str, Values], what: str) -> Values:
     return inputs["stl3"] + change.real
 
 
-def _fourth_layer_by_profile(inputs: Mapping[str, Values], what: str) -> Values:
-    """A damped wave changes from the third layer to the fourth about as from the second to the third."""
-    return inputs["stl3"] + (inputs["stl3"] - inputs["stl2"])
-
-
-def _same(name: str) -> Callable[[Mapping[str, Values], str], Values]:
-    return lambda inputs, what: inputs[name]
-
-
-def _dry(inputs: Mapping[str, Values], what: str) -> Values:
-    return np.zeros(1)
-
-
-def _snow_temperature(inputs: Mapping[str, Values], what: str) -> Values:
-    return snow.temperature(inputs["sd"], inputs["stl1"], inputs["met_tair"])
-
-
-def _table() -> dict[str, Derivation]:
-    by_profile = Derivation(
-        "stl4",
-        ("stl2", "stl3"),
-        _fourth_layer_by_profile,
-        "going on from the second layer over the third, there being no whole year of met_tair",
-        is_first_guess=True,
-    )
-    none = snow.NO_SNOW
-    found = [
-        Derivation("swvl4", ("swvl3",), _same("swvl3"), "taking the third layer's"),
-        Derivation(
+_NONE = snow.NO_SNOW
+#: Name of the variable -> how it is guessed.
+FIRST_GUESSES: dict[str, Derivation] = {
+    guess.name: guess
+    for guess in (
+        _Guess("swvl4", ("swvl3",), lambda inputs, what: inputs["swvl3"], "taking the third layer's"),
+        _Guess(
             "stl4",
             ("stl3",),
             _fourth_layer_by_wave,
             f"damping and delay of the wave in the ground (Carslaw and Jaeger 1959; damping depth {DAMPING_DEPTH:g} m)",
             waves=("met_tair",),
-            otherwise=by_profile,
+            # A damped wave changes from the third layer to the fourth about as from the second to the third.
+            otherwise=_Guess(
+                "stl4",
+                ("stl2", "stl3"),
+                lambda inputs, what: inputs["stl3"] + (inputs["stl3"] - inputs["stl2"]),
+                "going on from the second layer over the third, there being no whole year of met_tair",
+            ),
         ),
-        Derivation(
+        _Guess(
             "tsn",
             ("sd", "stl1", "met_tair"),
-            _snow_temperature,
-            f"taking the mean of soil and air, and {none['tsn']} K where it is above that or there is no snow",
+            lambda inputs, what: snow.temperature(inputs["sd"], inputs["stl1"], inputs["met_tair"]),
+            f"taking the mean of soil and air, and {_NONE['tsn']} K where it is above that or there is no snow",
         ),
-        Derivation(
+        _Guess(
             "rsn",
             ("sd",),
             lambda inputs, what: snow.density(inputs["sd"]),
-            f"taking {snow.MIDDLE_DENSITY:g} kg m-3, and {none['rsn']:g} kg m-3 where there is no snow",
+            f"taking {snow.MIDDLE_DENSITY:g} kg m-3, and {_NONE['rsn']:g} kg m-3 where there is no snow",
         ),
-        Derivation(
+        _Guess(
             "asn",
             ("sd",),
             lambda inputs, what: snow.albedo(inputs["sd"]),
-            f"taking {MIDDLE_SNOW_ALBEDO:g}, and {none['asn']:g} (new snow's) where there is no snow",
+            f"taking {MIDDLE_SNOW_ALBEDO:g}, and {_NONE['asn']:g} (new snow's) where there is no snow",
         ),
-        Derivation("src", (), _dry, "taking leaves and soil as dry"),
-    ]
-    return {guess.name: dataclasses.replace(guess, is_first_guess=True) for guess in found}
-
-
-#: Name of the variable -> how it is guessed.
-FIRST_GUESSES: dict[str, Derivation] = _table()
+        _Guess("src", (), lambda inputs, what: np.zeros(1), "taking leaves and soil as dry"),
+    )
+}
 
 
 def guessable(state: Iterable[str]) -> tuple[str, ...]:

@@ -34,12 +34,8 @@ class OutputLayout:
     """Everything about an output file but its values.
 
     Attributes:
-        state, diagnostics: the variables of the model, in its order.
-        times: (n_steps,) datetime64[ns], labels of the rows. step: length of a step.
-        latitude, longitude, x: (n_columns,) of the columns.
-        dtype: of the values, float32 or float64.
-        block_steps: rows that are written at once.
-        attributes: global attributes.
+        times: (n_steps,) datetime64[ns], labels of the rows. latitude, longitude, x: (n_columns,).
+        block_steps: rows that are written at once. attributes: global ones.
     """
 
     state: tuple[Variable, ...]

@@ -72,13 +72,7 @@ def read_period(
     start: str | np.datetime64 | None = None,
     end: str | np.datetime64 | None = None,
 ) -> Period:
-    """Read the windows from ``start`` to ``end``.
-
-    Args:
-        path: as `io.sources.open_source` takes it, with the state at the start.
-        model: tells what is needed, in which units and order.
-        dtype: of the values.
-        start, end: as of `io.sources.open_source`.
+    """Read the windows from ``start`` to ``end``, arguments as of `io.sources.open_source`.
 
     Raises:
         InputError: the file does not fit, or the period is too large for the memory allowed.
@@ -102,11 +96,7 @@ def read_period(
 
 
 def require_memory(source: ColumnSource, n_variables: int, dtype: np.dtype, advice: str) -> None:
-    """Check that so many variables of all columns and windows fit `LARGEST_BYTES`.
-
-    Raises:
-        InputError: they do not.
-    """
+    """Check that so many variables of all columns and windows fit `LARGEST_BYTES`."""
     n_windows, n_columns = len(source.times), source.n_columns
     size = n_windows * n_columns * n_variables * np.dtype(dtype).itemsize
     if size > LARGEST_BYTES:
@@ -117,17 +107,12 @@ def require_memory(source: ColumnSource, n_variables: int, dtype: np.dtype, advi
 
 
 def read_forcing(source: ColumnSource, model: Model, dtype: np.dtype, previous: Values | None = None) -> Values:
-    """All forcing of a source, complete: (n_times, n_columns, n_forcing).
-
-    Args:
-        previous: see `ForcingAssembler.fill_previous`.
-    """
+    """All forcing of a source, complete: (n_times, n_columns, n_forcing); ``previous``: of the window before it."""
     assembler = ForcingAssembler(model.forcing, source.latitude, source.longitude)
-    n_times = len(source.times)
-    forcing = np.empty((n_times, source.n_columns, len(model.forcing)), dtype=dtype)
-    for first in range(0, n_times, TIME_BLOCK):
-        last = min(first + TIME_BLOCK, n_times)
-        block = forcing[first:last]
+    forcing = np.empty((len(source.times), source.n_columns, len(model.forcing)), dtype=dtype)
+    for first in range(0, len(forcing), TIME_BLOCK):
+        block = forcing[first : first + TIME_BLOCK]
+        last = first + len(block)
         assembler.assemble(block, source.forcing(first, last), source.times[first:last], model.step_seconds, previous)
         previous = assembler.of_window(block[-1])
     return forcing
@@ -149,13 +134,7 @@ def _before(path: str | Path, model: Model, source: ColumnSource, dtype: np.dtyp
 def read_values(
     path: str | Path, variables: Sequence[Variable], times: Values, period: Period, dtype: np.dtype
 ) -> Values:
-    """Values of states or diagnostics at labels of a file.
-
-    Args:
-        path: with the columns of ``period``. times: (n_times,) labels, one step apart.
-
-    Returns:
-        (n_times, n_columns, n_variables), model units.
+    """States or diagnostics at labels of a file with the columns of a period: (n_times, n_columns, n_variables).
 
     Raises:
         InputError: the file lacks a variable, a label or a value.
@@ -165,11 +144,11 @@ def read_values(
             raise InputError(f"{path}: variable '{reference.missing[0]}' is missing, expected it at every label")
         result = np.empty((len(times), period.n_columns, len(variables)), dtype=dtype)
         for first in range(0, len(times), TIME_BLOCK):
-            last = min(first + TIME_BLOCK, len(times))
-            result[first:last] = reference.read(first, last)
+            block = result[first : first + TIME_BLOCK]
+            block[:] = reference.read(first, first + len(block))
     wrong = np.argwhere(~np.isfinite(result))
     if wrong.size:
-        time, column, position = (int(part) for part in wrong[0])
+        time, column, position = wrong[0]
         raise InputError(
             f"{path}: variable '{variables[position].name}' is {result[time, column, position]} "
             f"at {time_text(times[time])} in column {column} (x = {period.x[column]}), expected a finite number"
@@ -178,14 +157,7 @@ def read_values(
 
 
 def end_after(path: str | Path, days: float, start: str | np.datetime64 | None, model: ModelVariables) -> np.datetime64:
-    """End of a run of some days from a start.
-
-    Args:
-        days: a multiple of the model's step. start: None: the file's first label.
-
-    Raises:
-        InputError: the file cannot be read, or the days are no positive multiple of the model's step.
-    """
+    """End of a run of some days, a multiple of the model's step, from a start; None: from the file's first label."""
     steps = days * 86_400.0 / model.step_seconds if model.step_seconds > 0.0 else 0.0
     if not steps >= 1.0 or abs(steps - round(steps)) > 1e-6:
         raise InputError(

@@ -18,10 +18,10 @@ def now() -> str:
 def attributes(
     model: Model, title: str | None, command: str, notes: Sequence[str], backend: str, precision: str
 ) -> dict[str, str]:
-    """Global attributes of a file that was computed with a model.
+    """Global attributes of a file that a command computed with a model.
 
     Args:
-        title: of the file; None: that of a run. command: that made it. notes: sentences on the input.
+        title: of the file; None: that of a run. notes: sentences on the input.
     """
     name = model.provenance.get("title") or model.provenance.get("name") or f"{model.architecture} network"
     references = ["doi:10.5194/gmd-18-921-2025 (aiLand)", model.provenance.get("citation", "")]

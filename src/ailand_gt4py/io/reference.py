@@ -27,17 +27,15 @@ def _require_same_locations(file: ColumnFile, latitude: Values | None, longitude
         own_name, unit = file.find(name), CATALOGUE[name].units
         if expected is None or own_name is None:
             continue
-        is_timed = file.is_timed(own_name)
-        found = file.read(own_name, slice(0, 1))
-        found = file.conversion(own_name, name, unit).apply((found[0] if is_timed else found).astype(np.float64))
+        found = file.read(own_name, slice(0, 1)).reshape(-1) if file.is_timed(own_name) else file.read(own_name)
+        found = file.conversion(own_name, name, unit).apply(found.astype(np.float64))
         difference = np.abs((found - expected + 180.0) % 360.0 - 180.0)
         wrong = np.flatnonzero(~(difference <= LOCATION_TOLERANCE))
         if wrong.size:
-            column = int(wrong[0])
+            column = wrong[0]
             raise InputError(
                 f"{file.what(own_name)} is {found[column]:.4f} in column {column}, expected the run's "
-                f"{expected[column]:.4f} {unit} "
-                f"(the same columns in the same order)"
+                f"{expected[column]:.4f} {unit} (the same columns in the same order)"
             )
 
 
@@ -45,15 +43,13 @@ class Reference:
     """Reference values at a run's time labels; read as they are asked for. Close it, or use it as a context manager.
 
     Args:
-        path: netCDF file or zarr store with the dimensions time and x.
-        variables: those wanted, usually the model's state and diagnostics; those that the file lacks are left out.
+        path: of a column file. variables: those wanted; those that the file lacks are left out.
         times: the run's labels, datetime64, at least one; all must be in the file, with no others between.
         latitude, longitude: (n,) of the run's columns, degrees; where given, the file's must be the same.
         block_bytes: memory for the buffer.
 
     Attributes:
-        path: of the file. names: variables it has, in the order asked for. missing: those it lacks.
-        times: labels, datetime64[ns].
+        times: datetime64[ns]. names: variables it has, in the order asked for. missing: those it lacks.
         history: sentences, one for each conversion.
 
     Raises:
@@ -71,7 +67,7 @@ class Reference:
         block_bytes: int = BLOCK_BYTES,
     ) -> None:
         self._file = ColumnFile(path)
-        self.path, self.times = self._file.path, np.asarray(times).astype("datetime64[ns]")
+        self.times = np.asarray(times).astype("datetime64[ns]")
         try:
             _require_same_locations(self._file, latitude, longitude)
             self._reader = self._open(variables, block_bytes)
@@ -104,39 +100,31 @@ class Reference:
 
     def _first_index(self, found: Values) -> int:
         """Index of the run's first label in the file; all the run's labels must follow from there."""
-        first = int(np.searchsorted(found, self.times[0]))
-        part = found[first : first + len(self.times)]
-        if part.shape == self.times.shape and (part == self.times).all():
+        times = self.times
+        first = int(np.searchsorted(found, times[0]))
+        if np.array_equal(found[first : first + len(times)], times):
             return first
-        lacking = self.times[~np.isin(self.times, found)]
+        lacking = times[~np.isin(times, found)]
         if lacking.size:
             raise InputError(
-                f"{self.path}: reference has no time {time_text(lacking[0])} ({lacking.size} of the run's "
-                f"{self.times.size} times are "
-                f"missing; it has {time_text(found[0])} to {time_text(found[-1])}); expected all times of "
-                "the run"
+                f"{self._file.path}: reference has no time {time_text(lacking[0])} ({lacking.size} of the run's "
+                f"{times.size} times are missing; it has {time_text(found[0])} to {time_text(found[-1])}); expected "
+                "all times of the run"
             )
         # All labels are there with others between them: means over its shorter windows are not means over the run's.
-        shortest = np.diff(found[first:]).min()
         raise InputError(
-            f"{self.path}: reference has a step of {step_text(shortest)}, expected the run's "
-            f"{step_text(self.times[1] - self.times[0])}"
+            f"{self._file.path}: reference has a step of {step_text(np.diff(found[first:]).min())}, expected the run's "
+            f"{step_text(times[1] - times[0])}"
         )
 
     def read(self, first: int, last: int) -> Values:
-        """Values at labels `first` to `last` - 1.
+        """Values at labels `first` to `last` - 1, (last - first, n_columns, len(names)) in the variables' units.
 
-        Returns:
-            (last - first, n_columns, len(names)), model units, read-only; NaN where missing. A view of a buffer that
-            the next call may replace.
-
-        Raises:
-            InputError: the file is damaged.
+        Read-only, NaN where missing; a view of a buffer that the next call may replace.
         """
         return self._reader.read(first, last)
 
     def close(self) -> None:
-        """Close the file and give the buffer back."""
         self._reader.close()
         self._file.close()
 

@@ -1,9 +1,8 @@
 """Restart files: the state and the last diagnostics of a run, bit for bit, with what they belong to.
 
 A restart file is netCDF-4: one variable (x) for each state and diagnostic variable, and for each input of the previous
-window, in the emulator's precision, with location, valid time, model checksum and precision. The checkpoint of an
-interrupted run is the same file with the index of the next step, the identity of the run's inputs and its counts
-added.
+window, in the emulator's precision. The checkpoint of an interrupted run is the same with the index of the next step,
+the identity of the run's inputs and its counts added.
 """
 
 from __future__ import annotations
@@ -36,13 +35,8 @@ class Restart:
     """Where a run stands.
 
     Attributes:
-        state: (n_columns, n_state), diagnostics: (n_columns, n_diagnostics) of the step that ended at `valid_time`;
-            NaN where no step was made. Model order and units, the emulator's type.
-        before: (n_columns, n_previous) of the forcing of that step what the model's next step takes as that of the
-            previous window.
-        valid_time: datetime64[ns].
-        latitude, longitude, x: of the columns.
-        model_checksum, precision: of the run.
+        state: (n_columns, n_state). diagnostics: (n_columns, n_diagnostics) of the step that ended at `valid_time`,
+            NaN where no step was made. before: (n_columns, n_previous), that step's forcing that the next one takes.
         extra: what a checkpoint has beyond that; plain JSON values.
     """
 
@@ -66,15 +60,7 @@ class Restart:
 
 
 def write_restart(path: Path, restart: Restart, model: ModelVariables, source: str) -> None:
-    """Write a restart file, completely or not at all; an older one of that name is replaced.
-
-    Args:
-        model: whose variables they are.
-        source: what made it, for the attribute ``source``.
-
-    Raises:
-        RunError: writing failed.
-    """
+    """Write a restart file, completely or not at all; an older one of that name is replaced."""
     data = xr.Dataset(
         columns(restart.x, restart.latitude, restart.longitude),
         attrs={
@@ -109,11 +95,7 @@ def _groups(model: ModelVariables) -> tuple[tuple[str, Sequence[Variable]], ...]
 
 
 def read_restart(path: Path, model: ModelVariables) -> Restart:
-    """Read a restart file of a model.
-
-    Raises:
-        InputError: missing or damaged file, not a restart file, or one without a variable that is needed.
-    """
+    """Read a restart file of a model; `InputError` says what is wrong with it."""
     data = read_netcdf(path, FORMAT, "a restart file of ailand-column-run")
     try:
         return Restart(
@@ -141,7 +123,7 @@ def _values(path: Path, data: xr.Dataset, name: str, group: Sequence[Variable]) 
     # Diagnostics may be missing: no step was made.
     wrong = np.argwhere(~np.isfinite(values)) if name != "diagnostics" else np.empty(0)
     if wrong.size:
-        column, index = (int(part) for part in wrong[0])
+        column, index = wrong[0]
         raise InputError(
             f"{path}: variable '{group[index].name}' is {values[column, index]} in column {column}, "
             "expected a finite number"
@@ -150,11 +132,7 @@ def _values(path: Path, data: xr.Dataset, name: str, group: Sequence[Variable]) 
 
 
 def check_model(path: Path, restart: Restart, model_checksum: str, precision: str) -> None:
-    """Check that a restart was made by the same model in the same precision.
-
-    Raises:
-        InputError: naming what differs.
-    """
+    """Check that a restart was made by the same model in the same precision."""
     if restart.model_checksum != model_checksum:
         raise InputError(
             f"{path}: was written by the model with the checksum {restart.model_checksum[:12]}..., "
@@ -165,21 +143,13 @@ def check_model(path: Path, restart: Restart, model_checksum: str, precision: st
 
 
 def check_start(path: Path, restart: Restart, start: np.datetime64 | None) -> None:
-    """Check that a run starts where the restart stands.
-
-    Raises:
-        InputError: naming both times.
-    """
+    """Check that a run starts where the restart stands."""
     if start is not None and start != restart.valid_time:
         raise InputError(f"{path}: is valid at {time_text(restart.valid_time)}, expected the start {time_text(start)}")
 
 
 def check_columns(path: Path, restart: Restart, x: Values, latitude: Values, longitude: Values) -> None:
-    """Check that a restart has the columns of the run, in the same order.
-
-    Raises:
-        InputError: naming the first column that differs.
-    """
+    """Check that a restart has the columns of the run, in the same order."""
     if len(restart.x) != len(x):
         raise InputError(f"{path}: has {len(restart.x)} columns, expected the run's {len(x)}")
     same_label = np.array([str(a) == str(b) for a, b in zip(restart.x, x, strict=True)])
@@ -194,10 +164,7 @@ def check_columns(path: Path, restart: Restart, x: Values, latitude: Values, lon
 
 
 def file_identity(path: Path) -> str:
-    """What tells a file from a changed one without reading it: name, size and time of change.
-
-    For a zarr store: those of its metadata files and the times of change of its directories.
-    """
+    """What tells a file from a changed one without reading it: name, size, time of change; of a store, its parts'."""
 
     def stamp(item: Path) -> str:
         status = item.stat()
@@ -210,11 +177,7 @@ def file_identity(path: Path) -> str:
 
 
 def check_identity(path: Path, found: Mapping[str, str], expected: Mapping[str, str]) -> None:
-    """Check that an interrupted run and the run that would resume it are the same.
-
-    Raises:
-        InputError: naming the first thing that differs.
-    """
+    """Check that an interrupted run and the run that would resume it are the same."""
     for name in sorted(found.keys() | expected.keys()):
         if found.get(name) != expected.get(name):
             raise InputError(

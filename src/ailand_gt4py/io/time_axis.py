@@ -18,21 +18,11 @@ from ailand_gt4py.weights.model import Variable
 #: CF names of the calendar that UTC follows (the Julian part of 'standard' ended in 1582).
 CALENDARS = ("standard", "gregorian", "proleptic_gregorian")
 
-Times = Values
-
 _CELL_METHOD = re.compile(r"\btime:\s*(\w+)")
 
 
-def read_times(file: ColumnFile) -> Times:
-    """All time labels of a file.
-
-    Returns:
-        datetime64[ns] (n_times,), strictly increasing.
-
-    Raises:
-        InputError: no time variable, wrong dimension, undecodable or foreign calendar, a missing label, a repeated one,
-            one that is before its predecessor.
-    """
+def read_times(file: ColumnFile) -> Values:
+    """All time labels of a file, datetime64[ns] (n_times,), strictly increasing."""
     dataset = file.time_variable()
     variable = dataset[TIME]
     what = file.what(TIME)
@@ -51,59 +41,41 @@ def read_times(file: ColumnFile) -> Times:
         raise InputError(f"{what} cannot be decoded ({one_line(error)}); expected times in '{unit}'") from error
     if np.isnat(times).any():
         raise InputError(f"{what} has no value at index {int(np.isnat(times).argmax())}, expected a time")
-    differences = np.diff(times)
-    wrong = np.flatnonzero(differences <= np.timedelta64(0, "ns"))
+    wrong = np.flatnonzero(times[1:] <= times[:-1])
     if wrong.size:
-        index = int(wrong[0]) + 1
-        kind = "repeats" if differences[index - 1] == np.timedelta64(0, "ns") else "is before"
+        before, after = times[wrong[0] : wrong[0] + 2]
         raise InputError(
-            f"{what} at index {index} ({time_text(times[index])}) {kind} the one at index {index - 1} "
-            f"({time_text(times[index - 1])}); "
-            f"expected strictly increasing times"
+            f"{what} at index {wrong[0] + 1} ({time_text(after)}) {'repeats' if after == before else 'is before'} the "
+            f"one at index {wrong[0]} ({time_text(before)}); expected strictly increasing times"
         )
     return times
 
 
-def check_step(times: Times, first: int, count: int, step: np.timedelta64, what: str) -> None:
-    """Check that `count` labels from index `first` are one step apart.
-
-    Raises:
-        InputError: naming the index, the labels and the step.
-    """
-    window = times[first : first + count]
-    wrong = np.flatnonzero(np.diff(window) != step)
-    if wrong.size == 0:
-        return
-    index = first + int(wrong[0])
-    found = times[index + 1] - times[index]
-    raise InputError(
-        f"{what}: times at index {index} ({time_text(times[index])}) and {index + 1} ({time_text(times[index + 1])}) "
-        f"are {step_text(found)} apart, expected the model's step of {step_text(step)}"
-    )
+def check_step(times: Values, first: int, count: int, step: np.timedelta64, what: str) -> None:
+    """Check that `count` labels from index `first` are one step apart."""
+    wrong = np.flatnonzero(np.diff(times[first : first + count]) != step)
+    if wrong.size:
+        index = first + wrong[0]
+        one, other = times[index : index + 2]
+        raise InputError(
+            f"{what}: times at index {index} ({time_text(one)}) and {index + 1} ({time_text(other)}) "
+            f"are {step_text(other - one)} apart, expected the model's step of {step_text(step)}"
+        )
 
 
 def select(
-    times: Times,
+    times: Values,
     step: np.timedelta64,
     start: str | datetime.date | np.datetime64 | None,
     end: str | datetime.date | np.datetime64 | None,
     what: str,
 ) -> tuple[int, int]:
-    """The windows of a run: those from `start` on that end by `end`.
+    """Index of the first window of a run and number of windows: those from `start` on that end by `end`.
 
     Args:
-        times: all labels of the file, increasing.
-        step: of the model.
+        times: all labels of the file, increasing. step: of the model. what: names the file.
         start: label of the first window; None: the file's first.
         end: end of the last window; None: one step after the file's last label.
-        what: names the file.
-
-    Returns:
-        Index of the first window and number of windows.
-
-    Raises:
-        InputError: `start` or `end` is not in the file, they are in the wrong order, or the labels between are not one
-            step apart.
     """
     span = f"{what} has the times {time_text(times[0])} to {time_text(times[-1])}"
     first = 0
@@ -132,15 +104,9 @@ def select(
 
 
 def label_sentences(file: ColumnFile, forcing: Sequence[Variable], step: np.timedelta64) -> list[str]:
-    """What is taken for granted about the time labels of the forcing.
+    """What is taken for granted about the time labels of the forcing; nothing where cell_methods agree with the model.
 
     Nothing is ever shifted or averaged: a file with another convention is used as it is, and this says so.
-
-    Args:
-        forcing: variables that the file has. step: of the model.
-
-    Returns:
-        Sentences; none where the file's cell_methods agree with the model.
     """
     window = step_text(step)
     if file.convention.time_labels:

@@ -82,13 +82,7 @@ _SEPARATED_FACTOR = re.compile(f"({_SEPARATOR})?{_FACTOR}")
 
 @dataclasses.dataclass(frozen=True)
 class Conversion:
-    """``expected value = scale * found value + offset``.
-
-    Attributes:
-        found, expected: the units' spellings.
-        scale, offset: the straight line.
-        remark: what more the conversion takes for granted, empty if nothing.
-    """
+    """``expected value = scale * found value + offset``; ``remark``: what more it takes for granted."""
 
     found: str
     expected: str
@@ -98,16 +92,13 @@ class Conversion:
 
     @property
     def is_identity(self) -> bool:
-        """True where only the spelling differs."""
         return self.scale == 1.0 and self.offset == 0.0
 
     def apply(self, values: Values) -> Values:
-        """Values in the expected unit; the same array where nothing changes, else a new one of the same type.
-
-        Computed in float64: 273.15 added in float32 would cost a digit.
-        """
+        """Values in the expected unit; the same array where nothing changes, else a new one of the same type."""
         if self.is_identity:
             return values
+        # In float64: 273.15 added in float32 would cost a digit.
         dtype = values.dtype if np.issubdtype(values.dtype, np.floating) else np.dtype(np.float64)
         return (values.astype(np.float64) * self.scale + self.offset).astype(dtype)
 
@@ -162,11 +153,7 @@ def conversion(found: object, expected: str, what: str) -> Conversion:
         found: the file's ``units`` attribute, None where it has none. Surrounding quotation marks and blanks do not
             count; powers may be written ``m2``, ``m-2``, ``m^2``, ``m**2``, ``m²``; factors are separated by a blank,
             ``.`` or ``*``; ``/`` divides by the one factor after it.
-        expected: the unit needed.
         what: names file and variable in messages.
-
-    Returns:
-        The straight line between the two.
 
     Raises:
         InputError: the attribute is missing, cannot be read, is of another quantity, or is an accumulation over an

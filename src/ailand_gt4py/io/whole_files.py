@@ -25,27 +25,13 @@ RESOLUTION = 160
 
 
 def write_netcdf(path: Path, data: xr.Dataset | xr.DataTree, doing: str = "writing the output") -> None:
-    """Write a netCDF-4 file; an older one of the name is replaced by the whole new one only.
-
-    Args:
-        doing: for the message.
-
-    Raises:
-        RunError: writing failed.
-    """
+    """Write a netCDF-4 file; an older one of the name is replaced by the whole new one only."""
     with whole_file(path, doing) as temporary:
         data.to_netcdf(temporary, engine="netcdf4", format="NETCDF4")
 
 
 def read_netcdf(path: Path, file_format: str, what: str) -> xr.Dataset:
-    """Read a whole netCDF file, values as they are stored.
-
-    Args:
-        file_format: what its attribute ``format`` must say. what: what is expected, in words.
-
-    Raises:
-        InputError: no such file, a damaged one, or one of another format.
-    """
+    """A whole netCDF file, values as they are stored; ``what`` is expected, by its attribute ``format``."""
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected {what}")
     try:
@@ -59,11 +45,7 @@ def read_netcdf(path: Path, file_format: str, what: str) -> xr.Dataset:
 
 
 def write_figure(path: Path, figure: Any) -> None:
-    """Write a figure of matplotlib; an older one of the name is replaced by the whole new one only.
-
-    Raises:
-        RunError: writing failed.
-    """
+    """Write a figure of matplotlib; an older one of the name is replaced by the whole new one only."""
     with whole_file(path, "writing the figure") as temporary:
         figure.savefig(temporary, dpi=RESOLUTION)
 
@@ -86,11 +68,7 @@ def columns(x: Values, latitude: Values, longitude: Values) -> dict[str, xr.Vari
 
 
 def time_labels(times: Values, meaning: str, dimension: str = "time", **more: str) -> xr.Variable:
-    """A coordinate of times.
-
-    Args:
-        times: datetime64. meaning: what the label stands for, in words. more: further attributes.
-    """
+    """A coordinate of times, datetime64; ``meaning``: what a label stands for. ``more``: further attributes."""
     attributes = {"standard_name": "time", "long_name": f"time (UTC), {meaning}", "units": TIME_UNITS}
     return plain((dimension,), seconds(times), {**attributes, "calendar": CALENDAR, "axis": "T", **more})
 
@@ -106,11 +84,7 @@ def texts(dimension: str, names: Sequence[str], long_name: str) -> xr.Variable:
 
 
 def field(dimensions: Sequence[str], values: Values, long_name: str, units: str, **more: Any) -> xr.Variable:
-    """A variable over columns, compressed if it is large, NaN where missing.
-
-    Args:
-        more: further attributes; empty ones are left out.
-    """
+    """A variable over columns, compressed if it is large, NaN where missing; empty attributes are left out."""
     location = {"coordinates": "lat lon"} if "x" in dimensions else {}
     attributes = {"long_name": long_name, "units": units, **more, **location}
     attributes = {key: value for key, value in attributes.items() if not (isinstance(value, str) and not value)}

@@ -25,14 +25,7 @@ from ailand_gt4py.io.output import OutputLayout, coordinates, values_of
 
 
 class Writer(abc.ABC):
-    """An output being written.
-
-    Args:
-        path: temporary name of the file. create: make a new file; False: continue one of the same layout.
-
-    Raises:
-        RunError: the file cannot be made or opened.
-    """
+    """An output being written, under a temporary name; not ``create``: continue one of the same layout."""
 
     #: State, diagnostics and quality flag in the file, each (n_steps, n_columns).
     _values: list[Any]
@@ -180,16 +173,7 @@ class ZarrWriter(Writer):
 
 
 def open_writer(path: Path, suffix: str, layout: OutputLayout, *, create: bool) -> Writer:
-    """The writer for a kind of file.
-
-    Args:
-        path: the temporary name to write to.
-        suffix: of the final name, ``.nc`` or ``.zarr``.
-        create: make a new file; False: continue one that was made with the same layout.
-
-    Raises:
-        RunError: the file cannot be made or opened.
-    """
+    """The writer for a kind of file, by the suffix of its final name."""
     return (ZarrWriter if suffix.lower() == ".zarr" else NetcdfWriter)(path, layout, create=create)
 
 
@@ -202,11 +186,7 @@ def remove(path: Path) -> None:
 
 
 def move_into_place(temporary: Path, target: Path) -> None:
-    """Give a finished file its name; an older one of that name is replaced.
-
-    Raises:
-        RunError: the file system refuses.
-    """
+    """Give a finished file its name; an older one of that name is replaced."""
     with writing(target, "renaming the finished output"):
         if target.is_dir():
             # A directory cannot be replaced in one step: the old one goes aside and is removed last.

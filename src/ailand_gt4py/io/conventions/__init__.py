@@ -20,7 +20,6 @@ class Convention:
     """How files of one kind are to be read.
 
     Attributes:
-        name: as shown in messages.
         recognises: whether a file, unread, follows it; None: what no other convention recognises does.
         aliases: variable -> names it has in such files, beyond its own and those of the catalogue. Case never counts.
         units: variable -> (unit as written, unit meant), where such files are known to have it wrong.

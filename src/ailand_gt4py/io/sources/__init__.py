@@ -40,7 +40,6 @@ class ColumnSource(Protocol):
     """Columns through time, in a model's order and units; forcing and reference are read as they are asked for.
 
     Attributes:
-        path: of the source. model: whose order and units the values have.
         x: (n_columns,) labels of the columns. latitude, longitude: float64 (n_columns,), degrees.
         climate: (n_columns,) class of each column, "" where the source has none.
         labels: datetime64[ns], all time labels of the source.
@@ -74,36 +73,24 @@ class ColumnSource(Protocol):
 
     @property
     def n_columns(self) -> int:
-        """Number of columns."""
         return len(self.latitude)
 
     def forcing(self, first: int, last: int) -> Values:
-        """Forcing of the windows ``first`` to ``last`` - 1.
+        """Forcing of the windows ``first`` to ``last`` - 1 that is not derived, (last - first, n_columns, n), finite.
 
-        Returns:
-            (last - first, n_columns, n) of the model's forcing that is not derived, finite; float32, or float64 where
-            the source has it. Read-only, and maybe a view of a buffer that the next call replaces: copy what has to
-            stay.
-
-        Raises:
-            InputError: the source is damaged or has a value that is not finite.
+        Float32, or float64 where the source has it. Read-only, and maybe a view of a buffer that the next call
+        replaces: copy what has to stay.
         """
         ...
 
     def reference(self, names: Sequence[str], first: int, last: int) -> Values:
         """States and diagnostics to compare a model's with, at the labels ``first`` to ``last`` - 1.
 
-        Returns:
-            (last - first, n_columns, len(names)); missing values are NaN.
-
-        Raises:
-            InputError: a name is not among the model's state and diagnostics, or not in the source.
+        (last - first, n_columns, len(names)); missing values are NaN. `InputError` where the source lacks one.
         """
         ...
 
-    def close(self) -> None:
-        """Give files and buffers back."""
-        ...
+    def close(self) -> None: ...
 
     def __enter__(self) -> Self:
         return self
@@ -149,8 +136,7 @@ def open_source(
 
     if model.normalised_space:
         raise InputError(
-            "the model lives in normalised space (its statistics are unknown); expected a model with units to run on a "
-            "file"
+            "the model lives in normalised space (its statistics are unknown); expected one with units to run on a file"
         )
     if not (own_step or model.step_seconds > 0.0):
         raise InputError(

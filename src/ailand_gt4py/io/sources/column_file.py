@@ -1,8 +1,4 @@
-"""Column files as a source: ec-land-db's names with the dimensions (time, x) and (x), netCDF or zarr.
-
-Static fields may be repeated in time, units may be others, and what follows from other fields may be missing, as in
-ec-land-db's public store. Everything done to the values is recorded in `ColumnFileSource.history`.
-"""
+"""Column files as a source. Static fields may be repeated in time, and what follows from others may be missing."""
 
 from __future__ import annotations
 
@@ -39,7 +35,6 @@ class ColumnFileSource(ColumnSource):
             raise
 
     def _prepare(self, request: Request) -> None:
-        """Check the file and read all but forcing and reference."""
         file, model = self._file, request.model
         self.path, self.model, self._block_bytes = file.path, model, request.block_bytes
         require_present(file, model, request.with_state)
@@ -66,7 +61,7 @@ class ColumnFileSource(ColumnSource):
         given = [variable for variable in model.forcing if not variable.derived]
         self._forcing = BlockReader(
             file,
-            [reader.timed(variable.name, variable.units) for variable in given],
+            [reader.source(variable.name, variable.units) for variable in given],
             first,
             count,
             block_bytes=request.block_bytes,
@@ -89,23 +84,25 @@ class ColumnFileSource(ColumnSource):
 
     def reference(self, names: Sequence[str], first: int, last: int) -> Values:
         if self._reference is None or self._reference.names != tuple(names):
-            if self._reference is not None:
-                self._reference.close()
+            self._close_reference()
             known = {variable.name: variable for variable in (*self.model.state, *self.model.diagnostics)}
-            for name in names:
-                if name not in known:
-                    raise InputError(
-                        f"reference variable '{name}' is none of the model's: expected one of {', '.join(known)}"
-                    )
+            unknown = [name for name in names if name not in known]
+            if unknown:
+                raise InputError(
+                    f"reference variable '{unknown[0]}' is none of the model's: expected one of {', '.join(known)}"
+                )
             wanted = [known[name] for name in names]
             self._reference = Reference(self.path, wanted, self.times, block_bytes=self._block_bytes)
             if self._reference.missing:
                 raise InputError(f"{self.path}: reference variables missing: {', '.join(self._reference.missing)}")
         return self._reference.read(first, last)
 
-    def close(self) -> None:
-        self._forcing.close()
+    def _close_reference(self) -> None:
         if self._reference is not None:
             self._reference.close()
             self._reference = None
+
+    def close(self) -> None:
+        self._forcing.close()
+        self._close_reference()
         self._file.close()
