@@ -14,18 +14,12 @@ from ailand_gt4py.core.names import named_values
 
 @dataclasses.dataclass(frozen=True)
 class Amount:
-    """A size that is given for a variable.
-
-    Attributes:
-        value: positive or zero; of the variable itself, or a fraction of it.
-        is_relative: whether it is a fraction of the variable's value.
-    """
+    """A size that is given for a variable: positive or zero, in its units or as a fraction of its value."""
 
     value: float
     is_relative: bool = False
 
     def of(self, values: np.ndarray) -> np.ndarray:
-        """The size for values of the variable, in its units."""
         return self.value * np.abs(values) if self.is_relative else np.full_like(values, self.value)
 
     def __str__(self) -> str:
@@ -33,23 +27,19 @@ class Amount:
 
 
 def parse_amounts(given: object) -> dict[str, Amount]:
-    """Sizes for variables from a list such as ``swvl1=0.02,met_rainf=20%``, or from a mapping.
-
-    Raises:
-        InputError: what is no number of at least zero, or a variable that is there twice.
-    """
+    """Sizes for variables from a list such as ``swvl1=0.02,met_rainf=20%``, or from a mapping."""
     pairs = named_values(given)
     if not isinstance(pairs, Mapping):
         raise InputError(f"found {given!r}, expected sizes such as swvl1=0.02,met_rainf=20%")
-    return {name: size if isinstance(size, Amount) else _amount(name, str(size)) for name, size in pairs.items()}
-
-
-def _amount(name: str, size: str) -> Amount:
-    is_relative = size.endswith("%")
-    try:
-        value = float(size.removesuffix("%")) * (0.01 if is_relative else 1.0)
-    except ValueError:
-        value = math.nan
-    if not 0.0 <= value < math.inf:
-        raise InputError(f"found '{name}={size}', expected a number such as {name}=0.02 or 10%")
-    return Amount(value, is_relative)
+    amounts = {}
+    for name, size in pairs.items():
+        text = str(size)
+        is_relative = text.endswith("%")
+        try:
+            value = float(text.removesuffix("%")) * (0.01 if is_relative else 1.0)
+        except ValueError:
+            value = math.nan
+        if not 0.0 <= value < math.inf:
+            raise InputError(f"found '{name}={size}', expected a number such as {name}=0.02 or 10%")
+        amounts[name] = size if isinstance(size, Amount) else Amount(value, is_relative)
+    return amounts

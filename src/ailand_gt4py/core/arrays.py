@@ -1,8 +1,4 @@
-"""Arrays of the caller, wrapped as arrays of the emulator's device and as GT4Py fields, without copying.
-
-GT4Py's public ``as_field`` always copies. The constructor that does not is private to GT4Py; Only `wrap` uses
-it.
-"""
+"""Arrays of the caller, wrapped as arrays of the emulator's device and as GT4Py fields, without copying."""
 
 from __future__ import annotations
 
@@ -24,11 +20,7 @@ Array = Any  # numpy.ndarray or cupy.ndarray: CuPy is optional, so the type cann
 
 
 def array_module(device: Device) -> Any:
-    """NumPy for ``cpu``, CuPy for ``cuda``.
-
-    Raises:
-        RunError: CuPy is not installed, or there is no CUDA device.
-    """
+    """NumPy for ``cpu``, CuPy for ``cuda``; `RunError` where it is not installed or there is no CUDA device."""
     if device == "cpu":
         return np
     try:
@@ -48,15 +40,14 @@ def array_module(device: Device) -> Any:
 
 
 def as_array(value: object, device: Device, name: str) -> Array:
-    """The array behind ``value``, on ``device``, sharing its memory.
+    """The array behind ``value``, on ``device``, sharing its memory; nothing is copied between devices silently.
 
     Args:
         value: a NumPy or CuPy array, a GT4Py field, or anything with ``__cuda_array_interface__`` or ``__dlpack__``.
-        device: where the array must be.
         name: what to call it in an error.
 
     Raises:
-        InputError: not an array, or on the other device. Nothing is copied between devices silently.
+        InputError: not an array, or on the other device.
     """
     if isinstance(value, np.ndarray):
         if device != "cpu":
@@ -85,11 +76,7 @@ def as_array(value: object, device: Device, name: str) -> Array:
 
 
 def check(array: Array, name: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
-    """Check what a compiled program takes for granted about an array.
-
-    Raises:
-        InputError: another shape or type, or strides that are negative or no multiple of the item size.
-    """
+    """Check what a compiled program takes for granted about an array: shape, type, usable strides."""
     if array.shape != shape:
         raise InputError(f"{name}: found the shape {tuple(array.shape)}, expected {shape}")
     if array.dtype != dtype:
@@ -104,11 +91,6 @@ def check(array: Array, name: str, shape: tuple[int, ...], dtype: np.dtype) -> N
 def wrap(array: Array, dimensions: Sequence[gtx.Dimension], name: str = "array") -> gtx.Field:
     """A GT4Py field over the memory of ``array``, with the domain (0, n) along each dimension.
 
-    Args:
-        array: NumPy or CuPy array of any non-negative strides.
-        dimensions: one for each axis.
-        name: what to call it in an error.
-
     Raises:
         InputError: another number of axes than dimensions, or unusable strides.
     """
@@ -117,7 +99,7 @@ def wrap(array: Array, dimensions: Sequence[gtx.Dimension], name: str = "array")
         raise InputError(f"{name}: found {array.ndim} axes, expected {len(dimensions)} ({names})")
     check(array, name, tuple(array.shape), array.dtype)
     domain = gtx_common.domain(dict(zip(dimensions, array.shape, strict=True)))
-    return gtx_common._field(array, domain=domain)
+    return gtx_common._field(array, domain=domain)  # private to GT4Py, whose public ``as_field`` always copies
 
 
 def to_host(array: Array) -> np.ndarray:
@@ -126,11 +108,7 @@ def to_host(array: Array) -> np.ndarray:
 
 
 def aligned_zeros(xp: Any, shape: tuple[int, ...], dtype: np.dtype) -> Array:
-    """Zeros in memory that starts with a cache line, so that no vector of a row of whole vectors lies in two.
-
-    Args:
-        xp: NumPy or CuPy.
-    """
+    """Zeros in memory that starts with a cache line, so that no vector of a row of whole vectors lies in two."""
     if xp is not np:
         return xp.zeros(shape, dtype=dtype)  # CuPy's memory starts at multiples of 512 bytes
     n_bytes = math.prod(shape) * dtype.itemsize

@@ -42,11 +42,7 @@ def field_dimensions(axes: Axes) -> tuple[gtx.Dimension, ...]:
 
 @functools.cache
 def unit_dimension(layer: str) -> gtx.Dimension:
-    """Dimension of the units (neurons) of one layer.
-
-    Args:
-        layer: the layer's name, letters and digits; the same name gives the same dimension.
-    """
+    """Dimension of the units (neurons) of the layer of a name, letters and digits; the same one every time."""
     return gtx.Dimension(f"Units_{layer}")
 
 
@@ -111,11 +107,7 @@ LandColumn = gtx.FieldOffset(
 
 
 def point_connectivity(offset: gtx.FieldOffset, positions: Any, xp: Any) -> gtx.Connectivity:
-    """The connectivity of `LandPoint` or `LandColumn`.
-
-    Args:
-        positions: (n,) integers on the program's device. xp: NumPy or CuPy, the device's.
-    """
+    """The connectivity of `LandPoint` or `LandColumn`; positions (n,): integers on the device of ``xp``."""
     # Two columns, both alike, for the reason given at `Moment`.
     table = xp.stack([positions, positions], axis=1).astype(xp.int32)
     return gtx.as_connectivity(list(offset.target), offset.source, table, allocator=xp)

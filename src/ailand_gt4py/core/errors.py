@@ -1,7 +1,4 @@
-"""The package's exceptions; the command line turns them into exit statuses.
-
-Messages name the thing, what was found and what was expected, in one line.
-"""
+"""The package's exceptions. Messages name the thing, what was found and what was expected, in one line."""
 
 
 class AilandError(Exception):

@@ -18,11 +18,7 @@ _UNWRITABLE = (PermissionError, FileNotFoundError, NotADirectoryError, IsADirect
 
 @contextlib.contextmanager
 def writing(path: Path, what: str) -> Iterator[None]:
-    """Turn what goes wrong with a file into one clear line.
-
-    Raises:
-        RunError: writing failed.
-    """
+    """Turn what goes wrong with a file into one clear line of a `RunError`."""
     try:
         yield
     except (OSError, RuntimeError) as error:  # netCDF4 raises RuntimeError for what HDF5 reports
@@ -55,9 +51,6 @@ def sync_path(path: Path) -> None:
 def whole_file(path: Path, doing: str) -> Iterator[Path]:
     """A temporary name for a file that gets its own name once the block has written it.
 
-    Args:
-        doing: what the block does, for the message.
-
     Raises:
         InputError: the path cannot be written to.
         RunError: writing failed; there is no file then, or the older one.
@@ -80,14 +73,7 @@ def whole_file(path: Path, doing: str) -> Iterator[Path]:
 
 
 def check_target(path: Path, inputs: Sequence[Path | None] = ()) -> None:
-    """Check, before anything is computed, that a file can be written, by making one beside it.
-
-    Args:
-        inputs: files that it must not replace.
-
-    Raises:
-        InputError: naming the file, what is wrong with it and what was expected.
-    """
+    """Check, before anything is computed, that a file can be written and replaces none of the inputs."""
     if any(given is not None and os.path.realpath(path) == os.path.realpath(given) for given in inputs):
         raise InputError(f"{path}: is both an input and to be written, expected another name for what is written")
     if path.is_dir() and path.suffix.lower() != ".zarr":

@@ -8,30 +8,21 @@ from ailand_gt4py.core.errors import InputError
 
 
 def listed_names(text: str, known: Iterable[str], option: str) -> list[str]:
-    """Names from a comma-separated list, in its order.
-
-    Raises:
-        InputError: none, one that is not known, or one that is there twice.
-    """
+    """Names from a comma-separated list, in its order: at least one, all known, each once."""
     known = list(known)
     found = [part.strip() for part in text.split(",") if part.strip()]
     for name in found:
         if name not in known:
             raise InputError(f"option {option}: found '{name}', expected some of {', '.join(known)}")
-    repeated = [name for name in found if found.count(name) > 1]
-    if repeated:
-        raise InputError(f"option {option}: found '{repeated[0]}' more than once, expected it once")
+        if found.count(name) > 1:
+            raise InputError(f"option {option}: found '{name}' more than once, expected it once")
     if not found:
         raise InputError(f"option {option}: found no name in '{text}', expected some of {', '.join(known)}")
     return found
 
 
 def named_values(given: object) -> object:
-    """Values by name from a list such as ``NAME=VALUE,NAME=VALUE``; what is no text as it is.
-
-    Raises:
-        InputError: a name without a value, or one that is there twice.
-    """
+    """Values by name from a list such as ``NAME=VALUE,NAME=VALUE``, each name once; what is no text as it is."""
     if not isinstance(given, str):
         return given
     result: dict[str, str] = {}

@@ -10,11 +10,7 @@ Item = TypeVar("Item")
 
 
 class Registry(Generic[Item]):
-    """Items of one kind, in the order of their modules' names.
-
-    Args:
-        package: name of the package whose modules call `add`; they are imported when the items are first asked for.
-    """
+    """Items of one kind, in the order of the modules of a package that call `add`; imported when first asked for."""
 
     def __init__(self, package: str) -> None:
         self._package, self._items, self._is_complete = package, list[Item](), False
@@ -25,7 +21,6 @@ class Registry(Generic[Item]):
         return item
 
     def items(self) -> tuple[Item, ...]:
-        """All that are registered."""
         if not self._is_complete:
             self._is_complete = True
             for module in pkgutil.iter_modules(importlib.import_module(self._package).__path__):

@@ -1,8 +1,4 @@
-"""Options: each declared once, with type, default, bounds and meaning, for Python, YAML and the command line alike.
-
-A class of options derives from `Settings`, its fields are made by `option`. `read_settings` builds one from what YAML
-or a command line gives and says in one line what is wrong: the option, what was found and what is expected.
-"""
+"""Options: each declared once, with type, default, bounds and meaning, for Python, YAML and the command line alike."""
 
 from __future__ import annotations
 
@@ -25,22 +21,15 @@ Kind = TypeVar("Kind", bound="Settings")
 
 #: What an option may be, by the type of pydantic's error; filled in from its context.
 _EXPECTED = {
-    "bool_type": "true or false",
-    "bool_parsing": "true or false",
-    "int_type": "an integer",
-    "int_parsing": "an integer",
-    "int_from_float": "an integer",
-    "float_type": "a number",
-    "float_parsing": "a number",
+    **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "an integer"),
+    **dict.fromkeys(("float_type", "float_parsing"), "a number"),
+    **dict.fromkeys(("tuple_type", "list_type"), "a list"),
+    **dict.fromkeys(("dict_type", "mapping_type"), "names with values"),
+    **dict.fromkeys(("model_type", "model_attributes_type"), "options with values"),
     "finite_number": "a finite number",
     "string_type": "text",
     "path_type": "a file name",
-    "tuple_type": "a list",
-    "list_type": "a list",
-    "dict_type": "names with values",
-    "mapping_type": "names with values",
-    "model_type": "options with values",
-    "model_attributes_type": "options with values",
     "too_short": "at least {min_length} of them",
     "too_long": "at most {max_length} of them",
     "string_too_short": "some text",
@@ -72,16 +61,10 @@ def option(
         repeated: whether it may be given several times, of a tuple. only_yaml: not on the command line.
         constraints: as of ``pydantic.Field``: ``gt``, ``ge``, ``lt``, ``le``, ``min_length``, ``default_factory``.
     """
-    own: dict[str, Any] = {
-        "flags": flags,
-        "metavar": metavar,
-        "positional": positional,
-        "repeated": repeated,
-        "only_yaml": only_yaml,
-    }
     if "default_factory" not in constraints:
         constraints["default"] = default
-    return Field(description=meaning, json_schema_extra=own, **constraints)
+    own = {"flags": flags, "metavar": metavar, "positional": positional, "repeated": repeated, "only_yaml": only_yaml}
+    return Field(description=meaning, json_schema_extra=own, **constraints)  # type: ignore[arg-type]
 
 
 class Settings(BaseModel):
@@ -162,9 +145,6 @@ def read_settings(
 
     Args:
         name: how messages call the option at a path of keys and indices; of the empty path: where the content is from.
-
-    Raises:
-        InputError: as `Settings`.
     """
     text = json.dumps(
         _with_integers(content), default=lambda one: one.isoformat() if isinstance(one, datetime.date) else str(one)
@@ -185,11 +165,7 @@ def _with_integers(content: Any) -> Any:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file; empty for an empty file.
-
-    Raises:
-        InputError: it cannot be read, is not YAML, or holds something else.
-    """
+    """The mapping in a YAML file; empty for an empty file."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -6,20 +6,12 @@ from collections.abc import Sequence
 
 
 def aligned(titles: Sequence[str], rows: Sequence[Sequence[str]], left: int, indent: int = 0) -> list[str]:
-    """Lines of a table: titles, a rule, and the rows.
-
-    Args:
-        titles, rows: cells of each line.
-        left: how many columns are aligned left; the others are aligned right.
-        indent: blanks before each line.
-    """
+    """Lines of a table: titles, a rule, and the rows; the first ``left`` columns are aligned left, the others right."""
     widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
 
     def line(cells: Sequence[str]) -> str:
-        words = [
-            cell.ljust(width) if k < left else cell.rjust(width)
-            for k, (cell, width) in enumerate(zip(cells, widths, strict=True))
-        ]
+        sides = "<" * left + ">" * (len(cells) - left)
+        words = [f"{cell:{side}{width}}" for cell, side, width in zip(cells, sides, widths, strict=True)]
         return (" " * indent + "  ".join(words)).rstrip()
 
     return [line(titles), line(["-" * width for width in widths]), *map(line, rows)]

@@ -29,11 +29,7 @@ def step_of(seconds: float) -> np.timedelta64:
 
 
 def parse_time(value: object) -> np.datetime64:
-    """A time that the user gave, UTC unless it says otherwise: ISO text, or what YAML makes of it.
-
-    Raises:
-        InputError: it is not a time.
-    """
+    """A time that the user gave, UTC unless it says otherwise: ISO text, or what YAML makes of it."""
     if isinstance(value, np.datetime64) and not np.isnat(value):
         return value.astype("datetime64[ns]")
     try:
@@ -46,11 +42,7 @@ def parse_time(value: object) -> np.datetime64:
 
 
 def parse_interval(text: str) -> np.timedelta64:
-    """A length of time such as ``6h`` or ``0.5d``.
-
-    Raises:
-        InputError: it is none.
-    """
+    """A length of time such as ``6h`` or ``0.5d``."""
     try:
         seconds = float(text[:-1]) * {"h": 3600.0, "d": 86_400.0}[text[-1:]]
         if 0.0 < seconds < 1e9:
@@ -61,11 +53,7 @@ def parse_interval(text: str) -> np.timedelta64:
 
 
 def whole_steps(interval: np.timedelta64, step: np.timedelta64, option: str) -> int:
-    """An interval in steps of the model.
-
-    Raises:
-        InputError: it is no positive multiple of the step.
-    """
+    """An interval, which must be a positive multiple of the model's step, in steps."""
     steps = interval / step
     if not steps >= 1.0 or abs(steps - round(steps)) > 1e-6:
         raise InputError(
@@ -76,11 +64,7 @@ def whole_steps(interval: np.timedelta64, step: np.timedelta64, option: str) -> 
 
 
 def index_of(wanted: np.datetime64, times: np.ndarray, option: str) -> int:
-    """Where a time is among labels.
-
-    Raises:
-        InputError: it is none of them.
-    """
+    """Where a time is among labels; `InputError` where it is none of them."""
     found = np.flatnonzero(times == wanted)
     if not found.size:
         raise InputError(

@@ -12,7 +12,7 @@ from ailand_gt4py.core.errors import RunError
 from ailand_gt4py.core.times import time_text
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.emulator.forcing import ForcingAssembler
-from ailand_gt4py.io.output import FLAG_MASKS, Values, is_at_window_end
+from ailand_gt4py.io.output import FLAG_MASKS, Values
 from ailand_gt4py.io.quality import RangeCounter, outside_training_range
 from ailand_gt4py.io.restart import Restart
 from ailand_gt4py.io.sources import ColumnSource
@@ -47,7 +47,8 @@ class Stepper:
         self._diagnostics_known = bool(np.isfinite(self.diagnostics).all())
         self._assembler = ForcingAssembler(model.forcing, source.latitude, source.longitude)
         self.before = before
-        self._at_end = np.array([is_at_window_end(variable) for variable in model.diagnostics], dtype=bool)
+        # A diagnostic of the end of the step [t, t + step) belongs to the label t + step.
+        self._at_end = np.array([variable.time_meaning == "window end" for variable in model.diagnostics], dtype=bool)
         row_bytes = n_columns * max(len(model.forcing), 1) * dtype.itemsize
         self._steps_together = max(1, FORCING_BYTES // row_bytes)
         self.counters = {group: RangeCounter(getattr(model, group)) for group in ("static", "forcing", "state")}

@@ -1,7 +1,7 @@
 """What ecLand's snow variables are where there is no snow, and guesses of them where only the amount of snow is known.
 
-The guesses are for the start of a run. Snow forgets its density, temperature and albedo within days to weeks, or with
-the season at the latest.
+The guesses are for the start of a run, with ``xp`` NumPy or CuPy. Snow forgets its density, temperature and albedo
+within days to weeks, or with the season at the latest.
 """
 
 from __future__ import annotations
@@ -28,20 +28,12 @@ MIDDLE_DENSITY = 250.0
 
 
 def density(water: Values, xp: ModuleType = np) -> Values:
-    """Guess of the density, kg m-3.
-
-    Args:
-        water: snow mass as depth of water, m. xp: NumPy or CuPy.
-    """
+    """Guess of the density, kg m-3, of snow of this mass as depth of water, m."""
     return xp.where(water > LEAST_WATER, MIDDLE_DENSITY, NO_SNOW["rsn"])
 
 
 def albedo(water: Values, xp: ModuleType = np) -> Values:
-    """Guess of the albedo: the middle between ecLand's limits under snow, see `surface_tables`.
-
-    Args:
-        water: snow mass as depth of water, m. xp: NumPy or CuPy.
-    """
+    """Guess of the albedo: the middle between ecLand's limits under snow, see `surface_tables`."""
     return xp.where(water > LEAST_WATER, MIDDLE_SNOW_ALBEDO, NO_SNOW["asn"])
 
 
@@ -50,7 +42,6 @@ def temperature(water: Values, soil: Values, air: Values, xp: ModuleType = np) -
 
     Args:
         water: snow mass as depth of water, m. soil, air: temperature of the uppermost layer and of the air, K.
-        xp: NumPy or CuPy.
     """
     melting = NO_SNOW["tsn"]
     return xp.where(water > LEAST_WATER, xp.minimum(0.5 * (soil + air), melting), melting)
@@ -63,7 +54,7 @@ def water_under(cover: Values, most: float, xp: ModuleType = np) -> Values:
     depths that make it nearly 1.
 
     Args:
-        cover: fraction of the ground that is no lake. most: the largest result, m. xp: NumPy or CuPy.
+        cover: fraction of the ground that is no lake. most: the largest result, m.
     """
     depth = xp.arctanh(xp.minimum(cover, 0.999)) * (MIDDLE_DENSITY / 4000.0)
     return xp.minimum(depth * (MIDDLE_DENSITY / 1000.0), most)

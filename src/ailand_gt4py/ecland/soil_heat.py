@@ -41,14 +41,7 @@ PART_WIDTH = (LIQUID_ABOVE - FROZEN_BELOW) / N_PARTS
 
 #: The static inputs that decide the heat, by the names of ec-land-db: cover and density of low vegetation, of high
 #: vegetation, field capacity, porosity.
-PROPERTIES = (
-    "clim_cvl",
-    "clim_veg_covl",
-    "clim_cvh",
-    "clim_veg_covh",
-    "clim_theta_cap",
-    "clim_theta_sat",
-)
+PROPERTIES = ("clim_cvl", "clim_veg_covl", "clim_cvh", "clim_veg_covh", "clim_theta_cap", "clim_theta_sat")
 
 
 def frozen_fraction(temperature: np.ndarray) -> np.ndarray:
@@ -80,11 +73,7 @@ def freezing_heat(properties: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def property_positions(static: Sequence[str]) -> list[int]:
-    """Positions of `PROPERTIES` among the names of static inputs.
-
-    Raises:
-        InputError: one is not there.
-    """
+    """Positions of `PROPERTIES` among the names of static inputs; `InputError` where one is not there."""
     missing = [name for name in PROPERTIES if name not in static]
     if missing:
         raise InputError(

@@ -36,13 +36,7 @@ WILTING_POINT_BAR = 15.0
 
 
 class Soil(NamedTuple):
-    """Van Genuchten parameters of a texture class.
-
-    Attributes:
-        name: of the class.
-        alpha: 1/m. n: dimensionless.
-        saturation, residual: volumetric water content, m3 m-3.
-    """
+    """Van Genuchten parameters of a texture class: alpha 1/m, n 1, volumetric water contents m3 m-3."""
 
     name: str
     alpha: float
@@ -67,9 +61,7 @@ class Vegetation(NamedTuple):
     """Parameters of a vegetation type.
 
     Attributes:
-        name: of the type.
-        coverage: fraction of the vegetated part that is covered (RVCOV), 1.
-        roughness: for momentum (RVZ0M), m.
+        coverage: fraction of the vegetated part that is covered (RVCOV), 1. roughness: for momentum (RVZ0M), m.
         stomatal_resistance: minimum (RVRSMIN), s m-1.
     """
 
@@ -106,16 +98,9 @@ VEGETATIONS: dict[int, Vegetation] = {
 
 
 def van_genuchten_water(soil: Soil, suction_bar: float) -> float:
-    """Volumetric soil water at a suction.
+    """Volumetric soil water, m3 m-3, at a suction: matric pressure below atmospheric, bar, positive.
 
     Van Genuchten 1980 (doi:10.2136/sssaj1980.03615995004400050002x) with m = 1 - 1/n.
-
-    Args:
-        soil: parameters.
-        suction_bar: matric pressure below atmospheric, bar, positive.
-
-    Returns:
-        m3 m-3, between residual and saturation.
     """
     head = suction_bar * _BAR / (_WATER_DENSITY * _HEAD_GRAVITY)
     saturation_degree: float = (1.0 + (soil.alpha * head) ** soil.n) ** (1.0 / soil.n - 1.0)
@@ -123,33 +108,15 @@ def van_genuchten_water(soil: Soil, suction_bar: float) -> float:
 
 
 def soil_values(quantity: str, soil_type: Values) -> Values:
-    """A soil quantity for columns of given soil types.
-
-    Args:
-        quantity: ``saturation``, ``field_capacity`` or ``wilting_point``.
-        soil_type: (n,), integers 1..7.
-
-    Returns:
-        float64 (n,), m3 m-3.
-    """
+    """``saturation``, ``field_capacity`` or ``wilting_point`` by soil type, integers 1..7 (n,): float64 (n,), m3 m-3."""
     suction = {"field_capacity": FIELD_CAPACITY_BAR, "wilting_point": WILTING_POINT_BAR, "saturation": 0.0}[quantity]
-    table = np.full(max(SOILS) + 1, np.nan)
-    for number, soil in SOILS.items():
-        table[number] = van_genuchten_water(soil, suction)
+    table = np.array([np.nan, *(van_genuchten_water(soil, suction) for soil in SOILS.values())])
     values: Values = table[soil_type]
     return values
 
 
 def vegetation_values(quantity: str, vegetation_type: Values) -> Values:
-    """A vegetation parameter for columns of given vegetation types.
-
-    Args:
-        quantity: ``coverage`` (1), ``roughness`` (m) or ``stomatal_resistance`` (s m-1).
-        vegetation_type: (n,), integers 0..20.
-
-    Returns:
-        float64 (n,).
-    """
-    table = np.array([getattr(VEGETATIONS[number], quantity) for number in range(len(VEGETATIONS))], dtype=np.float64)
+    """A number of `Vegetation` by vegetation type, integers 0..20 (n,): float64 (n,)."""
+    table = np.array([getattr(vegetation, quantity) for vegetation in VEGETATIONS.values()], dtype=np.float64)
     values: Values = table[vegetation_type]
     return values

@@ -37,12 +37,8 @@ _SATURATED_SOIL_ALBEDO = (0.12, 0.11, 0.10, 0.09, 0.08, 0.07, 0.06, 0.05)
 #: Of snow-covered forest below and above 0.7 micrometres: Moody et al. 2007 (doi:10.1016/j.rse.2007.03.011), as in
 #: ecLand; other types have ecLand's 0.15 (Viterbo and Betts 1999), spread over its two bands.
 _FOREST_SNOW_ALBEDO = {
-    3: (0.31, 0.24),
-    4: (0.39, 0.27),
-    5: (0.35, 0.27),
-    6: (0.44, 0.33),
-    18: (0.32, 0.25),
-    19: (0.32, 0.25),
+    **{3: (0.31, 0.24), 4: (0.39, 0.27), 5: (0.35, 0.27), 6: (0.44, 0.33)},
+    **dict.fromkeys((18, 19), (0.32, 0.25)),
 }
 _OTHER_SNOW_ALBEDO = (0.15 * 1.10598, 0.15 * 0.90981)
 
@@ -86,11 +82,7 @@ def roughness_ratio() -> np.ndarray:
 
 
 def emissivity(surface: str) -> float:
-    """Of the whole thermal spectrum.
-
-    Args:
-        surface: ``land`` (moist soil and vegetation), ``desert`` (dry soil), ``snow`` (also ice) or ``water``.
-    """
+    """Of the whole thermal spectrum: ``land`` (moist soil, vegetation), ``desert`` (dry soil), ``snow``, ``water``."""
     return float(np.dot(_EMISSIVITY[surface], _EMISSION_SHARES))
 
 

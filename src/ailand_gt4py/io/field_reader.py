@@ -151,12 +151,9 @@ class FieldReader:
             lines.append(f"Read under another name: {pairs}.")
         if self._repeated:
             lines.append(f"Static fields repeated in time, checked to be constant: {', '.join(self._repeated)}.")
-        notes = (self._filled, self._miswritten, self._converted)
-        return [
-            *lines,
-            *(text for by_name in notes for text in by_name.values()),
-            *derive.sentences(self._derived.values()),
-        ]
+        for notes in (self._filled, self._miswritten, self._converted):
+            lines += notes.values()
+        return [*lines, *derive.sentences(self._derived.values())]
 
 
 def require_present(file: ColumnFile, model: ModelVariables, with_state: bool) -> None:

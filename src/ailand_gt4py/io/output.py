@@ -66,11 +66,6 @@ class OutputLayout:
         return rows, max(1, min(self.shape[1], CHUNK_BYTES // (rows * self.dtype.itemsize)))
 
 
-def is_at_window_end(variable: Variable) -> bool:
-    """Whether a diagnostic of the step [t, t + step) belongs to the label t + step."""
-    return variable.time_meaning == "window end"
-
-
 def variable_attributes(variable: Variable) -> dict[str, str]:
     """CF attributes of a variable of the output."""
     attributes = {"long_name": variable.name, **cf_attributes(variable)}
@@ -84,8 +79,9 @@ def variable_attributes(variable: Variable) -> dict[str, str]:
 
 def values_of(layout: OutputLayout) -> dict[str, tuple[np.dtype[Any], float | None, dict[str, Any]]]:
     """State, diagnostics and quality flag, (time, x) each: name -> type, fill value, attributes."""
-    values: dict[str, tuple[np.dtype[Any], float | None, dict[str, Any]]] = {
-        variable.name: (layout.dtype, np.nan, dict(variable_attributes(variable))) for variable in layout.variables
+    values = {
+        variable.name: (layout.dtype, np.nan, dict[str, Any](variable_attributes(variable)))
+        for variable in layout.variables
     }
     flag = {
         "long_name": "inputs of the step that starts at the label outside the range seen in training",

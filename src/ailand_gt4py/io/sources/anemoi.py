@@ -8,6 +8,7 @@ so.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -30,22 +31,14 @@ from ailand_gt4py.weights.variables import CATALOGUE, units_of
 
 
 def _attributes(path: Path) -> Mapping[str, Any]:
-    """Global attributes of a zarr store; empty where there are none or it is no such store."""
-    for name, key in ((".zattrs", None), ("zarr.json", "attributes")):
-        try:
-            if path.is_dir():
-                content = (path / name).read_bytes()
-            elif zipfile.is_zipfile(path):
-                with zipfile.ZipFile(path) as archive:
-                    content = archive.read(name)
-            else:
-                return {}
-            found = json.loads(content)
-            found = found if key is None else found.get(key)
-        except (OSError, KeyError, ValueError, AttributeError, zipfile.BadZipFile):
-            continue
-        if isinstance(found, Mapping):
-            return found
+    """Global attributes of a zarr store (format 2, or 3); empty where there are none or it is no such store."""
+    for name in (".zattrs", "zarr.json"):
+        with contextlib.suppress(OSError, KeyError, ValueError, AttributeError, zipfile.BadZipFile):
+            root = path if path.is_dir() else zipfile.Path(path)
+            found = json.loads((root / name).read_bytes())
+            found = found if name == ".zattrs" else found["attributes"]
+            if isinstance(found, Mapping):
+                return found
     return {}
 
 
@@ -88,7 +81,7 @@ class AnemoiSource(ColumnSource):
         given = {variable.name for variable in model.static if variable.name in self._own_names}
         first = self._read(0, 1)[0]
         needed = sorted(given.union(*(one.inputs for one in derived.values())))
-        self._first_static = {name: first[self._position(name)] for name in needed}
+        self._first_static = {name: self._values(first, name) for name in needed}
         self.static = self._fields(first, model.static, derived)
         self.initial_state = self._fields(first, model.state, guessed) if request.with_state else None
         self._tell({**derived, **guessed} if request.with_state else derived)
@@ -103,7 +96,7 @@ class AnemoiSource(ColumnSource):
         values = self._select([variable.name for variable in self._forcing], first, last)
         finite = np.isfinite(values)
         if not finite.all():
-            row, column, position = (int(part) for part in np.argwhere(~finite)[0])
+            row, column, position = np.argwhere(~finite)[0]
             raise InputError(
                 f"{self.path}: variable '{self._forcing[position].name}' is {values[row, column, position]} at "
                 f"{time_text(self.times[first + row])} in column {column}, expected a finite number"
@@ -167,8 +160,14 @@ class AnemoiSource(ColumnSource):
         self._conversions[name] = conversion(units if stated is None else stated, units, f"{self.path}: '{own_name}'")
         return True
 
-    def _position(self, name: str) -> int:
-        return int(self._dataset.name_to_index[self._own_names[name]])
+    def _values(self, block: Values, name: str) -> Values:
+        """Those of a variable in what `_read` gives, as the store has them."""
+        values: Values = block[..., self._dataset.name_to_index[self._own_names[name]], :]
+        return values
+
+    def _converted(self, block: Values, name: str) -> Values:
+        """The same in the model's units, float64."""
+        return self._conversions[name].apply(self._values(block, name).astype(np.float64))
 
     def _read(self, first: int, last: int) -> Values:
         """(last - first, n_variables, n_columns) from the first time asked for on, all the store's variables.
@@ -190,15 +189,15 @@ class AnemoiSource(ColumnSource):
         self._require_constant(block, first)
         values = np.empty((last - first, self.n_columns, len(names)), dtype=np.float32)
         for position, name in enumerate(names):
-            values[..., position] = self._conversions[name].apply(block[:, self._position(name)].astype(np.float64))
+            values[..., position] = self._converted(block, name)
         return values
 
     def _require_constant(self, block: Values, first: int) -> None:
         for name, expected in self._first_static.items():
-            found = block[:, self._position(name)]
+            found = self._values(block, name)
             differs = (found != expected) & ~(np.isnan(found) & np.isnan(expected))
             if differs.any():
-                row, column = (int(part) for part in np.argwhere(differs)[0])
+                row, column = np.argwhere(differs)[0]
                 raise InputError(
                     f"{self.path}: variable '{name}' is {found[row, column]} at {time_text(self.times[first + row])} "
                     f"in column {column} and {expected[column]} at the start, expected a static field"
@@ -206,24 +205,19 @@ class AnemoiSource(ColumnSource):
 
     def _fields(self, first: Values, variables: Sequence[Variable], derived: Mapping[str, Derivation]) -> Values:
         """(n_columns, n_variables) at the first date, all of whose variables are in ``first``."""
-
-        def field(name: str) -> Values:
-            return self._conversions[name].apply(first[self._position(name)].astype(np.float64))
-
         result = np.empty((self.n_columns, len(variables)))
         for position, variable in enumerate(variables):
             if variable.name in derived:
                 one = derived[variable.name]
-                found = one.function({name: field(name) for name in one.inputs}, str(self.path))
+                found = one.function({name: self._converted(first, name) for name in one.inputs}, str(self.path))
                 values = np.broadcast_to(found, self.n_columns)
                 values = conversion(CATALOGUE[one.name].units, variable.units, variable.name).apply(values)
             else:
-                values = field(variable.name)
-            finite = np.isfinite(values)
-            if not finite.all():
-                column = int(np.argmin(finite))
+                values = self._converted(first, variable.name)
+            wrong = np.flatnonzero(~np.isfinite(values))
+            if wrong.size:
                 raise InputError(
-                    f"{self.path}: variable '{variable.name}' is {values[column]} in column {column}, "
+                    f"{self.path}: variable '{variable.name}' is {values[wrong[0]]} in column {wrong[0]}, "
                     "expected a finite number"
                 )
             result[:, position] = values
