@@ -108,7 +108,7 @@ def van_genuchten_water(soil: Soil, suction_bar: float) -> float:
 
 
 def soil_values(quantity: str, soil_type: Values) -> Values:
-    """``saturation``, ``field_capacity`` or ``wilting_point`` by soil type, integers 1..7 (n,): float64 (n,), m3 m-3."""
+    """``saturation``, ``field_capacity`` or ``wilting_point``, m3 m-3, by soil type, integers 1..7 (n,)."""
     suction = {"field_capacity": FIELD_CAPACITY_BAR, "wilting_point": WILTING_POINT_BAR, "saturation": 0.0}[quantity]
     table = np.array([np.nan, *(van_genuchten_water(soil, suction) for soil in SOILS.values())])
     values: Values = table[soil_type]

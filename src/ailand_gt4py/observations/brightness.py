@@ -33,10 +33,6 @@ class BrightnessTemperature(OfResults):
         model: with ``swvl1``, ``stl1``, ``stl2``, leaf areas, covers and types of vegetation.
         static: (n_columns, n_static) in the model's order and units.
         clay: (n_columns,) mass fraction of clay in the soil, 0..1; see `microwave.clay_fraction`.
-        radiometer: instrument and surface.
-
-    Raises:
-        InputError: the model lacks a variable, or arrays that do not fit.
     """
 
     observables = (CATALOGUE["tbh"], CATALOGUE["tbv"])

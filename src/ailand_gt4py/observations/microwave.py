@@ -22,6 +22,7 @@ import numpy as np
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io.column_file import ColumnFile
+from ailand_gt4py.io.derive import whole_types
 from ailand_gt4py.stencils.physics.brightness import Canopy, Soil, View
 
 #: Permittivity of the vacuum, F m-1, and of water at infinite frequency, 1 (Mironov et al. 2009).
@@ -33,15 +34,7 @@ _VACUUM, _WATER_HIGH_FREQUENCY = 8.854e-12, 4.9
 #: coarse; medium-fine less than 35 % clay and 15 % sand; fine 35 to 60 % clay; very fine more. Each class has here the
 #: mean over its area in the texture triangle: this project knows no measured mean. Organic soils (6, 7) have none: the
 #: dielectric model is one of mineral soils.
-CLAY_FRACTIONS: dict[int, float] = {
-    1: 0.080,
-    2: 0.180,
-    3: 0.175,
-    4: 0.465,
-    5: 0.733,
-    6: math.nan,
-    7: math.nan,
-}
+CLAY_FRACTIONS = {1: 0.080, 2: 0.180, 3: 0.175, 4: 0.465, 5: 0.733, 6: math.nan, 7: math.nan}
 
 
 class Vegetation(NamedTuple):
@@ -110,29 +103,14 @@ class Radiometer:
         return View(*map(np.float64, (cosine, math.sin(angle) ** 2, self.mixing, *damping, self.surface_weight)))
 
 
-def clay_fraction(soil_type: Values) -> Values:
-    """Clay fraction of texture classes (n,), 1..7; NaN for organic soils.
-
-    Raises:
-        InputError: a class that does not exist.
-    """
-    rounded = np.rint(np.nan_to_num(soil_type, nan=-1.0)).astype(np.int64)
-    wrong = np.flatnonzero((rounded < 1) | (rounded > max(CLAY_FRACTIONS)))
-    if wrong.size:
-        column = int(wrong[0])
-        raise InputError(
-            f"soil type: found {soil_type[column]:g} in column {column}, expected 1 to {max(CLAY_FRACTIONS)}"
-        )
+def clay_fraction(soil_type: Values, what: str = "soil types") -> Values:
+    """Clay fraction of texture classes (n,), 1..7; NaN for organic soils. ``what``: names them in an error."""
     table = np.array([math.nan, *CLAY_FRACTIONS.values()])
-    return table[rounded]
+    return table[whole_types(soil_type, "clim_sotype", max(CLAY_FRACTIONS), 1, what)]
 
 
 def clay_of_file(path: Path) -> Values:
-    """(n_columns,) clay fraction by the texture classes ``clim_sotype`` of a column file.
-
-    Raises:
-        InputError: they are not there.
-    """
+    """(n_columns,) clay fraction by the texture classes ``clim_sotype`` of a column file."""
     with ColumnFile(path) as file:
         own_name = file.find("clim_sotype")
         if own_name is None:
@@ -140,7 +118,7 @@ def clay_of_file(path: Path) -> Values:
                 f"{path}: variable 'clim_sotype' is missing, from which the clay fraction follows; expected it, or a "
                 "clay fraction of all columns"
             )
-        return clay_fraction(file.read(own_name, slice(0, 1)).reshape(-1).astype(np.float64))
+        return clay_fraction(file.read(own_name, slice(0, 1)).reshape(-1).astype(np.float64), str(path))
 
 
 def soil_coefficients(clay: Values, frequency: float) -> Soil:
@@ -148,9 +126,6 @@ def soil_coefficients(clay: Values, frequency: float) -> Soil:
 
     Args:
         clay: (n,) mass fraction, 0..1; NaN gives NaN. frequency: Hz.
-
-    Raises:
-        InputError: a fraction out of range.
     """
     clay = np.asarray(clay, dtype=np.float64)
     if ((clay < 0.0) | (clay > 1.0)).any():
@@ -202,20 +177,19 @@ def canopy_coefficients(
         H, then V polarised, (n,) each.
     """
     angle = math.radians(radiometer.incidence)
-    cosine_squared, sine_squared = math.cos(angle) ** 2, math.sin(angle) ** 2
     high = np.clip(covers[0], 0.0, 1.0)
     shares = (high, np.minimum(np.clip(covers[1], 0.0, 1.0), 1.0 - high))
-    canopies = []
-    for polarisation in (3, 4):
-        through, own, returned = 1.0 - shares[0] - shares[1], np.zeros_like(high), np.zeros_like(high)
-        for share, kind, leaf_area in zip(shares, types, leaf_areas, strict=True):
-            vegetation = _BY_TYPE[np.clip(np.rint(np.nan_to_num(kind)), 0, len(_BY_TYPE) - 1).astype(np.int64)]
-            depth = vegetation[:, 0] * leaf_area + vegetation[:, 1]
-            slant = depth * (cosine_squared + vegetation[:, polarisation] * sine_squared) / math.cos(angle)
-            passed = np.exp(-slant)
-            emitted = (1.0 - vegetation[:, 2]) * (1.0 - passed)
-            through = through + share * passed
-            own = own + share * emitted
-            returned = returned + share * emitted * passed
-        canopies.append(Canopy(through, own, returned))
-    return canopies[0], canopies[1]
+    # (2, n_columns), H and V polarised.
+    through, own, returned = np.zeros((3, 2, len(high)))
+    through += 1.0 - shares[0] - shares[1]
+    for share, kind, leaf_area in zip(shares, types, leaf_areas, strict=True):
+        number = np.clip(np.rint(np.nan_to_num(kind)), 0, len(_BY_TYPE) - 1).astype(np.int64)
+        by_leaf_area, constant, albedo, *tilts = _BY_TYPE[number].T
+        depth = by_leaf_area * leaf_area + constant
+        slant = depth * (math.cos(angle) ** 2 + np.stack(tilts) * math.sin(angle) ** 2) / math.cos(angle)
+        passed = np.exp(-slant)
+        emitted = (1.0 - albedo) * (1.0 - passed)
+        through += share * passed
+        own += share * emitted
+        returned += share * emitted * passed
+    return Canopy(through[0], own[0], returned[0]), Canopy(through[1], own[1], returned[1])

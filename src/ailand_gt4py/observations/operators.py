@@ -1,12 +1,8 @@
 """Observation operators: what an instrument would measure of a model's state and diagnostics, and its derivatives.
 
-Every operator has three faces: `values`, `tangent` (tangents of the values) and `adjoint` (adjoints of
-state and diagnostics), on all columns at once. Arithmetic is float64 whatever the model's type. Where there is a
-formula, it and its derivatives are GT4Py field operators (`stencils.physics.humidity`, `stencils.physics.brightness`),
-executed embedded: the work of an observation time is small beside that of a step of the network, and nothing is to
-compile.
-
-`registry` tells which kinds of observations there are and how a new one is added.
+Arithmetic is float64 whatever the model's type. Where there is a formula, it and its derivatives are GT4Py field
+operators (`stencils.physics.humidity`, `stencils.physics.brightness`), executed embedded: the work of an observation
+time is small beside that of a step of the network, and nothing is to compile.
 """
 
 from __future__ import annotations
@@ -43,7 +39,7 @@ Observable = Specification | Variable
 
 
 class ObservationOperator(Protocol):
-    """See the module's docstring; n_outputs is the number of `observables`."""
+    """What an instrument measures of all columns at once; n_outputs is the number of `observables`."""
 
     @property
     def observables(self) -> Sequence[Observable]:
@@ -108,18 +104,10 @@ class OfResults:
 
 
 class Direct(OfResults):
-    """Some of the results themselves, times a factor.
-
-    Args:
-        observables: what they stand for. inputs: as of `OfResults`, as many.
-        factor: one, or (n_columns, 1).
-    """
+    """Some of the results themselves, times a factor: one, or (n_columns, 1)."""
 
     def __init__(
-        self,
-        observables: Sequence[Observable],
-        inputs: Sequence[tuple[str, int]],
-        factor: Values | float = 1.0,
+        self, observables: Sequence[Observable], inputs: Sequence[tuple[str, int]], factor: Values | float = 1.0
     ) -> None:
         super().__init__(inputs)
         self.observables, self._factor = observables, factor
@@ -139,11 +127,7 @@ def model_variables(model: Model, names: Sequence[str]) -> Direct:
 
 
 def position_of(variables: Sequence[Variable], name: str, units: str, what: str) -> int:
-    """Where a variable is among those of a group.
-
-    Raises:
-        InputError: it is not there, or in other units.
-    """
+    """Where a variable is among those of a group; `InputError` where it is not there, or in other units."""
     for position, variable in enumerate(variables):
         if variable.name == name:
             if variable.units != units:
@@ -152,17 +136,13 @@ def position_of(variables: Sequence[Variable], name: str, units: str, what: str)
     raise InputError(f"{what}: the model has no variable '{name}'; found {', '.join(v.name for v in variables)}")
 
 
-def diagnostic_position(model: Model, name: str, what: str) -> int:
-    """Where a diagnostic at the end of the step is among the model's.
-
-    Raises:
-        InputError: it is not there, or means another time.
-    """
+def diagnostic(model: Model, name: str, what: str) -> tuple[str, int]:
+    """Group and position of a diagnostic; `InputError` where it is not there, or not of the end of the step."""
     position = position_of(model.diagnostics, name, CATALOGUE[name].units, what)
     meaning = model.diagnostics[position].time_meaning
     if meaning != "window end":
         raise InputError(f"{what}: the model's '{name}' is of the time '{meaning}', expected 'window end'")
-    return position
+    return "diagnostics", position
 
 
 def column_of(values: Values, position: int) -> Values:
@@ -171,14 +151,11 @@ def column_of(values: Values, position: int) -> Values:
 
 
 def on_columns(operator: Any, inputs: Sequence[Any], n_results: tuple[int, ...]) -> Values:
-    """A field operator over columns, executed embedded.
+    """A field operator over columns, executed embedded: float64 (*n_results, n_columns).
 
     Args:
         inputs: float64 arrays (n_columns,), scalars, and named tuples of them; an array first.
         n_results: numbers of results: of its tuple, and of the tuples in that.
-
-    Returns:
-        Float64 (*n_results, n_columns).
     """
     first = inputs[0][0] if isinstance(inputs[0], tuple) else inputs[0]
     results = np.empty((*n_results, len(first)))

@@ -1,13 +1,4 @@
-"""Which kinds of observations there are.
-
-A new kind is one file of this room that registers how its operator is made; `kinds` finds it there::
-
-    @register("fapar", hours=240.0, errors={"fapar": 0.1})
-    def make(columns: Columns) -> ObservationOperator:
-        return FractionOfRadiation(columns.model, columns.static)
-
-Its observables are entries of the catalogue of variables, or `Observable` objects of its own.
-"""
+"""Which kinds of observations there are; a new one is one file of this room that registers how it is made."""
 
 from __future__ import annotations
 
@@ -22,12 +13,7 @@ from ailand_gt4py.weights.model import Model
 
 
 class Columns(NamedTuple):
-    """What an operator is made for.
-
-    Attributes:
-        model: whose results are compared. static: (n_columns, n_static) in its order and units.
-        clay: (n_columns,) mass fraction of clay in the soil, 0..1; None where it is not known.
-    """
+    """What an operator is made for: static inputs (n_columns, n_static), and mass fraction of clay 0..1 if known."""
 
     model: Model
     static: Values
@@ -38,7 +24,7 @@ class Kind(NamedTuple):
     """A kind of observation.
 
     Attributes:
-        name: short. hours: usual time between two observations of a location.
+        hours: usual time between two observations of a location.
         errors: standard deviation of what instrument and location add, by observable, in its units.
         make: the operator; raises `InputError` where the model or the columns lack something.
     """
@@ -65,11 +51,7 @@ def kinds() -> dict[str, Kind]:
 
 
 def make_operator(kind: str, columns: Columns) -> ObservationOperator:
-    """The operator of a kind of observation.
-
-    Raises:
-        InputError: there is no such kind, or the model or the columns lack something.
-    """
+    """The operator of a kind of observation."""
     known = kinds()
     if kind not in known:
         raise InputError(f"observation: found '{kind}', expected some of {', '.join(known)}")

@@ -7,7 +7,7 @@ Errors of instrument and location: de Rosnay et al. 2013 (doi:10.1002/qj.2023), 
 from __future__ import annotations
 
 from ailand_gt4py.core.types import Values
-from ailand_gt4py.observations.operators import Direct, OfResults, Situation, diagnostic_position, on_columns
+from ailand_gt4py.observations.operators import Direct, OfResults, Situation, diagnostic, on_columns
 from ailand_gt4py.observations.registry import Columns, register
 from ailand_gt4py.stencils.physics import humidity
 from ailand_gt4py.weights.model import Model
@@ -15,29 +15,19 @@ from ailand_gt4py.weights.variables import CATALOGUE
 
 
 class ScreenTemperature(Direct):
-    """Temperature 2 m above the ground: the model's diagnostic itself.
-
-    Raises:
-        InputError: the model has none at the end of the step.
-    """
+    """Temperature 2 m above the ground: the model's diagnostic itself."""
 
     def __init__(self, model: Model) -> None:
-        position = diagnostic_position(model, "t2m", "observation t2m")
-        super().__init__((CATALOGUE["t2m"],), [("diagnostics", position)])
+        super().__init__((CATALOGUE["t2m"],), [diagnostic(model, "t2m", "observation t2m")])
 
 
 class ScreenHumidity(OfResults):
-    """Relative humidity 2 m above the ground, over water, from the model's temperature and dew point.
-
-    Raises:
-        InputError: the model lacks one of them at the end of the step.
-    """
+    """Relative humidity 2 m above the ground, over water, from the model's temperature and dew point."""
 
     observables = (CATALOGUE["rh2m"],)
 
     def __init__(self, model: Model) -> None:
-        names = ("t2m", "d2m")
-        super().__init__([("diagnostics", diagnostic_position(model, name, "observation rh2m")) for name in names])
+        super().__init__([diagnostic(model, name, "observation rh2m") for name in ("t2m", "d2m")])
 
     def values(self, situation: Situation) -> Values:
         return on_columns(humidity.relative_humidity, self._columns(situation), ())[:, None]

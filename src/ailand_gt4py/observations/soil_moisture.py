@@ -24,9 +24,6 @@ class SurfaceSoilMoisture(Direct):
         porosity: (n_columns,) m3 m-3, for the relative saturation (1), or None for the volumetric water content itself
             (m3 m-3). ECMWF rescales the instrument's index to the model's climatology (de Rosnay et al. 2013), so there
             the operator is the layer itself.
-
-    Raises:
-        InputError: the model has no ``swvl1`` in m3 m-3, or a porosity that is not positive.
     """
 
     def __init__(self, model: Model, porosity: Values | None = None) -> None:
