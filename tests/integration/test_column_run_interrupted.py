@@ -34,7 +34,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     """Input, and the outputs of runs that nobody stopped."""
     bench = Bench(tmp_path_factory.mktemp("whole"), n_times=N_TIMES)
     for output in ("out.nc", "out.zarr"):
-        assert bench.run(*OFTEN, "--restart-out", bench.path / f"{output}.restart.nc", output=output) == 0
+        assert bench.run(*OFTEN, output=output) == 0
     return bench
 
 
@@ -84,7 +84,8 @@ def same_as_whole(bench: Bench, whole: Bench, output: str = "out.nc") -> None:
     assert set(found.variables) == set(expected.variables)
     for name in expected.variables:
         assert found[name].values.tobytes() == expected[name].values.tobytes(), name
-    restart, expected_restart = bench.open(f"{Path(output).stem}.restart.nc"), whole.open(f"{output}.restart.nc")
+    name = f"{output.removesuffix('.nc')}.restart.nc"
+    restart, expected_restart = bench.open(name), whole.open(name)
     for name in expected_restart.variables:
         assert restart[name].values.tobytes() == expected_restart[name].values.tobytes(), name
 

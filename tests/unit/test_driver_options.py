@@ -32,6 +32,13 @@ def test_defaults():
     assert found.reference_path is None
 
 
+def test_outputs_in_one_directory_have_restart_files_of_their_own():
+    outputs = ("a/run.nc", "a/run.zarr", "a/run.NC", "a/run.ZARR", "a/run.2.nc")
+    restarts = {options("f.nc", "-o", output).restart_out_path for output in outputs}
+    assert len(restarts) == len(outputs)
+    assert options("f.nc", "-o", "a/run.nc").restart_out_path == Path("a/run.restart.nc")
+
+
 def test_everything_on_the_command_line():
     found = options(
         "f.nc", "--model", "m.nc", "--backend", "embedded", "--precision", "float64", "--start", "2021-01-01",
@@ -43,7 +50,7 @@ def test_everything_on_the_command_line():
     assert found.end == np.datetime64("2021-02-01T06")
     assert found.at == (-12.5, 30.0)
     assert found.reference_path == Path("f.nc")
-    assert found.restart_out_path == Path("a/run.restart.nc")
+    assert found.restart_out_path == Path("a/run.zarr.restart.nc")
     assert found.overwrite
     assert found.resume
     assert found.quiet

@@ -221,7 +221,7 @@ def replaced_parameter(dataset: netCDF4.Dataset, kind: str, shape: tuple[int, ..
 @pytest.mark.parametrize(
     ("damage", "expected"),
     [
-        (without_attribute("format"), ["attribute 'format'", "found nothing, expected text"]),
+        (without_attribute("format"), ["is netCDF, but no model file: attribute 'format': found nothing"]),
         (without_attribute("architecture"), ["attribute 'architecture'", "found nothing, expected text"]),
         (without_attribute("checksum"), ["attribute 'checksum'", "found nothing, expected text"]),
         (without_attribute("format_version"), ["attribute 'format_version'", "found nothing, expected a number"]),
@@ -303,8 +303,12 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is not readable"):
         read_model(other)
     xr.Dataset({"a": ("x", [1.0])}).to_netcdf(tmp_path / "data.nc")
-    with pytest.raises(InputError, match="attribute 'format': found nothing"):
+    with pytest.raises(InputError) as caught:
         read_model(tmp_path / "data.nc")
+    assert str(caught.value) == (
+        f"model file '{tmp_path / 'data.nc'}': is netCDF, but no model file: attribute 'format': found nothing, "
+        "expected 'ailand-gt4py-model', as 'ailand train' and 'ailand model import' write it"
+    )
     with pytest.raises(InputError, match="does not exist"):
         read_model(tmp_path / "absent.nc")
     with pytest.raises(InputError, match="cannot be read: Is a directory"):

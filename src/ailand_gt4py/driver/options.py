@@ -111,7 +111,7 @@ exit status: 0 done; 1 failed while running; 2 input or usage is wrong; 130, 143
     )
     restart: File | None = option(None, "start from this restart file, not from the state in FORCING", metavar="FILE")
     restart_out: Annotated[File, suffixed(".nc")] | None = option(
-        None, "restart file written at the end (default: <output's name>.restart.nc beside it)", metavar="FILE"
+        None, "restart file written at the end (default: OUT.restart.nc, of a store OUT.zarr.restart.nc)", metavar="FILE"
     )
     resume: bool = option(False, "continue an interrupted run; starts a new one where there is none")
     reference: File | None = option(
@@ -142,7 +142,9 @@ exit status: 0 done; 1 failed while running; 2 input or usage is wrong; 130, 143
     @property
     def restart_out_path(self) -> Path:
         """The restart file, given or by default."""
-        return self.restart_out or self.output_path.with_name(f"{self.output_path.stem}.restart.nc")
+        # A store keeps its suffix: out.nc and out.zarr are two outputs.
+        name = f"{self.output_path.name.removesuffix('.nc')}.restart.nc"
+        return self.restart_out or self.output_path.with_name(name)
 
     @property
     def partial_path(self) -> Path:

@@ -153,8 +153,7 @@ def _layout(options: RunOptions, emulator: Emulator, source: ColumnSource) -> Ou
     row_bytes = source.n_columns * (len(model.state) + len(model.diagnostics)) * itemsize
     fitting = max(1, min(BLOCK_BYTES // row_bytes, BLOCK_STEPS))
     return OutputLayout(
-        state=model.state,
-        diagnostics=model.diagnostics,
+        variables=model.state + model.diagnostics,
         times=source.times,
         step=source.step,
         latitude=source.latitude,

@@ -34,12 +34,12 @@ class OutputLayout:
     """Everything about an output file but its values.
 
     Attributes:
+        variables: state, then diagnostics: the order of the rows that a writer takes.
         times: (n_steps,) datetime64[ns], labels of the rows. latitude, longitude, x: (n_columns,).
         block_steps: rows that are written at once. attributes: global ones.
     """
 
-    state: tuple[Variable, ...]
-    diagnostics: tuple[Variable, ...]
+    variables: tuple[Variable, ...]
     times: Values
     step: np.timedelta64
     latitude: Values
@@ -48,11 +48,6 @@ class OutputLayout:
     dtype: np.dtype[Any]
     block_steps: int
     attributes: dict[str, str]
-
-    @property
-    def variables(self) -> tuple[Variable, ...]:
-        """State, then diagnostics: the order of the rows that a writer takes."""
-        return self.state + self.diagnostics
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -59,10 +59,9 @@ class Block(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
-    """A published network shape.
+    """A published network shape: its blocks by name, in the order of their parameters.
 
     Attributes:
-        blocks: by name, in the order of their parameters.
         admits_physics: whether results may be bounded by other variables and change by soil heat.
     """
 
@@ -115,50 +114,33 @@ def layer_count(parameters: Mapping[str, np.ndarray], block: str) -> int:
 
 
 def find(architecture: str) -> Architecture:
-    """The architecture of a name.
-
-    Raises:
-        InputError: there is none.
-    """
+    """The architecture of a name; `InputError` where there is none."""
     if architecture not in ARCHITECTURES:
         raise InputError(f"architecture '{architecture}' is unknown; expected one of {', '.join(ARCHITECTURES)}")
     return ARCHITECTURES[architecture]
 
 
 def blocks(architecture: str) -> Mapping[str, Block]:
-    """The blocks of an architecture by name.
-
-    Raises:
-        InputError: unknown architecture.
-    """
+    """The blocks of an architecture by name."""
     return find(architecture).blocks
 
 
 def parameter_shapes(
     architecture: str, parameters: Mapping[str, np.ndarray], sizes: Sizes
 ) -> dict[str, tuple[int, ...]]:
-    """The shapes that all parameters must have, given the widths that the weights' rows show.
-
-    Returns:
-        name -> shape, for every parameter that the architecture needs at the depth found.
-
-    Raises:
-        InputError: unknown architecture, or a block without layers.
-    """
-    counts = {name: layer_count(parameters, name) for name in blocks(architecture)}
-    for name, block in blocks(architecture).items():
-        if counts[name] == 0:
-            raise InputError(f"architecture '{architecture}' needs the block '{name}', found no parameter of it")
-        if block.is_single and counts[name] != 1:
-            raise InputError(f"architecture '{architecture}': block '{name}' has {counts[name]} layers, expected 1")
-
+    """The shapes that all parameters must have by name, given the widths that the weights' rows show."""
     widths = {**sizes._asdict(), "new_state": sizes.state}
     shapes: dict[str, tuple[int, ...]] = {}
     last: dict[str, int] = {}
     for name, block in blocks(architecture).items():
+        count = layer_count(parameters, name)
+        if count == 0:
+            raise InputError(f"architecture '{architecture}' needs the block '{name}', found no parameter of it")
+        if block.is_single and count != 1:
+            raise InputError(f"architecture '{architecture}': block '{name}' has {count} layers, expected 1")
         n_in = sum(widths[group] for group in block.of_variables) + sum(last[source] for source in block.of_blocks)
-        for layer in range(counts[name]):
-            is_head = bool(block.output) and layer == counts[name] - 1
+        for layer in range(count):
+            is_head = bool(block.output) and layer == count - 1
             n_out = widths[block.output] if is_head else _width(parameters, f"{name}.{layer}.weight")
             shapes[f"{name}.{layer}.weight"] = (n_out, n_in)
             shapes[f"{name}.{layer}.bias"] = (n_out,)
@@ -179,11 +161,7 @@ def _width(parameters: Mapping[str, np.ndarray], name: str) -> int:
 
 
 def check_parameters(architecture: str, parameters: Mapping[str, np.ndarray], sizes: Sizes) -> None:
-    """Check that parameters are complete, of the right shapes, floating-point and finite.
-
-    Raises:
-        InputError: naming the parameter, what was found and what was expected.
-    """
+    """Check that parameters are complete, of the right shapes, floating-point and finite."""
     shapes = parameter_shapes(architecture, parameters, sizes)
     missing = sorted(shapes.keys() - parameters.keys())
     surplus = sorted(parameters.keys() - shapes.keys())

@@ -20,24 +20,10 @@ Lookup = Callable[[str], "Values | None"]
 
 
 def lookup(model: Model, static: Values, forcing: Values, state: Values) -> Lookup:
-    """A function that gives the values of an input by its name, (...,), None where the model has none of it.
-
-    Args:
-        static, forcing, state: (..., n_features) each, all of one shape but for the last axis.
-    """
-    positions = {
-        variable.name: (values, position)
-        for variables, values in ((model.static, static), (model.forcing, forcing), (model.state, state))
-        for position, variable in enumerate(variables)
-    }
-
-    def get(name: str) -> Values | None:
-        if name not in positions:
-            return None
-        values, position = positions[name]
-        return values[..., position]
-
-    return get
+    """A function that gives the values (...,) of an input (..., n_features) by its name, None where there is none."""
+    groups = ((model.static, static), (model.forcing, forcing), (model.state, state))
+    found = {one.name: values[..., k] for variables, values in groups for k, one in enumerate(variables)}
+    return found.get
 
 
 def has_snow(get: Lookup) -> Values | None:

@@ -1,8 +1,4 @@
-"""The model in memory: named variables, their statistics, the network's parameters and its provenance.
-
-Everything needed to use an emulator in physical units is here; nothing here knows how it is stored
-(`model_file`) or run (`ailand_gt4py.emulator.emulator`).
-"""
+"""The model in memory: named variables, their statistics, the network's parameters and its provenance."""
 
 from __future__ import annotations
 
@@ -46,18 +42,17 @@ METHODS: dict[str, _Method] = {
 
 
 def _same(first: object, second: object) -> bool:
-    """Equality of two dataclass instances of one type in which an unknown number (NaN) equals another.
+    """Equality of two dataclass instances in which an unknown number (NaN) equals another.
 
     Versions of Python differ in what ``==`` of generated comparisons makes of NaN.
     """
     if type(first) is not type(second):
         return False
-    for field in dataclasses.fields(first):  # type: ignore[arg-type]
-        one, other = getattr(first, field.name), getattr(second, field.name)
-        both_unknown = isinstance(one, float) and isinstance(other, float) and math.isnan(one) and math.isnan(other)
-        if not (both_unknown or one == other):
-            return False
-    return True
+    known = [
+        {name: value for name, value in vars(one).items() if not (isinstance(value, float) and math.isnan(value))}
+        for one in (first, second)
+    ]
+    return known[0] == known[1]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -202,12 +197,7 @@ def previous_name(name: str) -> str:
 
 
 def previous_positions(forcing: Sequence[Variable]) -> tuple[list[int], list[int]]:
-    """Positions of the forcing inputs that are of the previous window, and of the inputs that each of them repeats.
-
-    Raises:
-        InputError: an input of the previous window whose variable is no forcing of the model, or itself of the previous
-            window.
-    """
+    """Positions of the forcing inputs that are of the previous window, and of the inputs that each of them repeats."""
     own = {variable.name: position for position, variable in enumerate(forcing) if not variable.is_previous}
     positions = [position for position, variable in enumerate(forcing) if variable.is_previous]
     sources = []

@@ -47,9 +47,6 @@ from ailand_gt4py.weights.schema import (
 #: Name of the model that ships in this package.
 DEFAULT_MODEL = "default_model.nc"
 
-#: Texts of a variable that are not handed to it under their column's name.
-_OWN_ARGUMENTS = ("name", "normalisation", "time_meaning")
-
 _PROVENANCE_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,99}", re.ASCII)
 _LAYER_MEANING = {
     "weight": "weights, (outputs, inputs)",
@@ -96,15 +93,8 @@ def read_model(path: str | os.PathLike[str] | None = None) -> Model:
 
 
 def stored_checksum(path: str | os.PathLike[str]) -> str:
-    """The checksum that a model file carries, whether or not it fits the contents.
-
-    Raises:
-        InputError: the file is not a readable model file.
-    """
+    """The checksum that a model file carries, whether or not it fits the contents."""
     return _read(path)[1]
-
-
-# ---------------------------------------------------------------------------------------------------- writing
 
 
 def _check_texts(model: Model) -> None:
@@ -188,35 +178,26 @@ def _column(group: str, key: str) -> str:
 
 
 def _encode_parameter(dataset: netCDF4.Dataset, model: Model, name: str, array: np.ndarray) -> None:
-    dimensions = _parameter_dimensions(model, name)
-    for dimension, size in zip(dimensions, array.shape, strict=True):
-        if dimension not in dataset.dimensions:
-            dataset.createDimension(dimension, size)
-    variable = dataset.createVariable(name.replace(".", "_"), array.dtype.newbyteorder("="), dimensions)
-    block, layer, kind = name.split(".")
-    variable.setncattr_string("parameter_name", name)
-    variable.setncattr_string("long_name", f"block '{block}', layer {layer}: {_LAYER_MEANING[kind]}")
-    if array.size:
-        variable[...] = array
-
-
-def _parameter_dimensions(model: Model, name: str) -> tuple[str, ...]:
-    """Dimension names of a parameter: heads have those of the variables, hidden layers ``<block>_<layer>``."""
-    block, layer = name.split(".")[0], int(name.split(".")[1])
-    definition = architectures.blocks(model.architecture)[block]
+    block, number, kind = name.split(".")
+    layer, definition = int(number), architectures.blocks(model.architecture)[block]
 
     def last(name: str) -> int:
         return architectures.layer_count(model.parameters, name) - 1
 
+    # Heads have the dimensions of the variables, hidden layers ``<block>_<layer>``.
     is_head = bool(definition.output) and layer == last(block)
-    output = definition.output if is_head else f"{block}_{layer}"
-    if not name.endswith(".weight"):
-        return (output,)
-    first = "_".join((*definition.of_variables, *(f"{source}_{last(source)}" for source in definition.of_blocks)))
-    return (output, f"{block}_{layer - 1}" if layer else first)
-
-
-# ---------------------------------------------------------------------------------------------------- reading
+    dimensions = [definition.output if is_head else f"{block}_{layer}"]
+    if kind == "weight":
+        sources = (*definition.of_variables, *(f"{source}_{last(source)}" for source in definition.of_blocks))
+        dimensions.append(f"{block}_{layer - 1}" if layer else "_".join(sources))
+    for dimension, size in zip(dimensions, array.shape, strict=True):
+        if dimension not in dataset.dimensions:
+            dataset.createDimension(dimension, size)
+    variable = dataset.createVariable(name.replace(".", "_"), array.dtype.newbyteorder("="), dimensions)
+    variable.setncattr_string("parameter_name", name)
+    variable.setncattr_string("long_name", f"block '{block}', layer {layer}: {_LAYER_MEANING[kind]}")
+    if array.size:
+        variable[...] = array
 
 
 def _label(path: str | os.PathLike[str] | None) -> str:
@@ -225,7 +206,7 @@ def _label(path: str | os.PathLike[str] | None) -> str:
 
 def _shown(value: object) -> str:
     """A value in a message: one line, not long."""
-    text = repr(value)
+    text = "nothing" if value is None else repr(value)
     return text if len(text) <= 100 else text[:97] + "..."
 
 
@@ -234,7 +215,6 @@ def _one_line(message: object) -> str:
 
 
 def _bytes(path: str | os.PathLike[str] | None) -> bytes:
-    """The file's bytes."""
     if path is None:
         resource = importlib.resources.files("ailand_gt4py.weights").joinpath(DEFAULT_MODEL)
         if not resource.is_file():
@@ -270,23 +250,26 @@ def _read(path: str | os.PathLike[str] | None) -> tuple[Model, str]:
 
 
 def _decode(dataset: netCDF4.Dataset) -> tuple[Model, str]:
-    """The model in an open file."""
     attributes = {key: dataset.getncattr(key) for key in dataset.ncattrs()}
+    found = attributes.get("format")
+    if not isinstance(found, str) or found != FORMAT_NAME:
+        raise InputError(
+            f"is netCDF, but no model file: attribute 'format': found {_shown(found)}, expected '{FORMAT_NAME}', as "
+            "'ailand train' and 'ailand model import' write it"
+        )
 
     def text(key: str) -> str:
         value = attributes.get(key)
         if not isinstance(value, str):
-            raise InputError(f"attribute '{key}': found {_missing(value)}, expected text")
+            raise InputError(f"attribute '{key}': found {_shown(value)}, expected text")
         return value
 
     def number(key: str) -> float:
         value = attributes.get(key)
         if not isinstance(value, (int, float, np.integer, np.floating)):
-            raise InputError(f"attribute '{key}': found {_missing(value)}, expected a number")
+            raise InputError(f"attribute '{key}': found {_shown(value)}, expected a number")
         return float(value)
 
-    if text("format") != FORMAT_NAME:
-        raise InputError(f"attribute 'format': found {_shown(text('format'))}, expected '{FORMAT_NAME}'")
     if number("format_version") != FORMAT_VERSION:
         raise InputError(
             f"attribute 'format_version': found {number('format_version'):g}, expected {FORMAT_VERSION}; "
@@ -308,10 +291,6 @@ def _decode(dataset: netCDF4.Dataset) -> tuple[Model, str]:
     return model, text("checksum")
 
 
-def _missing(value: object) -> str:
-    return "nothing" if value is None else _shown(value)
-
-
 def _decode_group(dataset: netCDF4.Dataset, group: str) -> tuple[Variable, ...]:
     """The variables of one group, in order."""
 
@@ -330,18 +309,17 @@ def _decode_group(dataset: netCDF4.Dataset, group: str) -> tuple[Variable, ...]:
             )
         return [kind(value) for value in variable[:]] if variable.size else []
 
-    texts = {key: column(key, str) for key in ("name", *TEXT_COLUMNS)}
-    numbers = {key: column(key, float) for key in NUMBER_COLUMNS}
+    kinds = {**dict.fromkeys(("name", *TEXT_COLUMNS), str), **dict.fromkeys(NUMBER_COLUMNS, float)}
+    columns = {key: column(key, kind) for key, kind in kinds.items()}
     variables = []
-    for row, name in enumerate(texts["name"]):
-        method, meaning = texts["normalisation"][row], texts["time_meaning"][row]
+    for values in zip(*columns.values(), strict=True):
+        row: dict[str, Any] = dict(zip(columns, values, strict=True))
         try:
-            normalisation = Normalisation(method, **{key: numbers[key][row] for key in STATISTICS})
+            statistics = {key: row.pop(key) for key in STATISTICS}
+            normalisation = Normalisation(row.pop("normalisation"), **statistics)
         except InputError as error:
-            raise InputError(f"variable '{name}': {error}") from error
-        others = {key: numbers[key][row] for key in NUMBER_COLUMNS if key not in STATISTICS}
-        fields = {key: texts[key][row] for key in texts if key not in _OWN_ARGUMENTS}
-        variables.append(Variable(name, time_meaning=meaning, normalisation=normalisation, **fields, **others))
+            raise InputError(f"variable '{row['name']}': {error}") from error
+        variables.append(Variable(**row, normalisation=normalisation))
     return tuple(variables)
 
 

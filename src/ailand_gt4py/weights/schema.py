@@ -1,7 +1,4 @@
-"""What a model file holds, format version 1: names, columns, and the checksum of a model's contents.
-
-`model_file` stores it as netCDF-4; nothing here knows about files.
-"""
+"""What a model file holds, format version 1: names, columns, and the checksum of a model's contents."""
 
 from __future__ import annotations
 
@@ -55,17 +52,17 @@ def checksum(model: Model) -> str:
     Numbers enter exactly (not as decimal text), parameters as little-endian bytes with type and shape; all NaNs of
     the metadata count as equal.
     """
+
+    def row(variable: Variable) -> dict[str, str]:
+        texts = {key: text for key, text in text_row(variable).items() if text or key not in LATER_COLUMNS}
+        return texts | {key: number.hex() for key, number in number_row(variable).items()}
+
     metadata = {
         "architecture": model.architecture,
-        "step_seconds": _exact(model.step_seconds),
+        "step_seconds": float(model.step_seconds).hex(),
         "normalised_space": bool(model.normalised_space),
         "provenance": dict(model.provenance),
-        "variables": {
-            group: [
-                _known(text_row(v)) | {k: _exact(x) for k, x in number_row(v).items()} for v in getattr(model, group)
-            ]
-            for group in GROUPS
-        },
+        "variables": {group: [row(variable) for variable in getattr(model, group)] for group in GROUPS},
         "parameters": {
             name: [np.dtype(array.dtype).newbyteorder("<").str, list(array.shape)]
             for name, array in model.parameters.items()
@@ -77,14 +74,6 @@ def checksum(model: Model) -> str:
         array = model.parameters[name]
         digest.update(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).tobytes())
     return digest.hexdigest()
-
-
-def _known(row: dict[str, str]) -> dict[str, str]:
-    return {key: text for key, text in row.items() if text or key not in LATER_COLUMNS}
-
-
-def _exact(value: float) -> str:
-    return float(value).hex()
 
 
 def text_row(variable: Variable) -> dict[str, str]:

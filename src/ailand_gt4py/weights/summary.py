@@ -19,8 +19,8 @@ _HEADINGS = {
     "diagnostics": "Diagnostics (output)",
 }
 
-#: Marks of inputs that are computed from time and location, and of those of the previous window.
-_COMPUTED, _PREVIOUS = "*", "+"
+#: Marks of inputs that need not be in the forcing file.
+_MARKS = {"*": "computed from time and location", "+": "of the previous window"}
 
 #: Longest text of a cell by column; with usual names and numbers the lines stay within 120 characters.
 _WIDEST = {"name": 28, "units": 12, "normalisation": 25, "training range": 22, "bounds": 27}
@@ -30,7 +30,6 @@ def summarise(model: Model, path: str | os.PathLike[str] | None = None) -> str:
     """Plain text that says what a model is: network, step, variables with units and statistics, provenance, checksum.
 
     Args:
-        model: the model.
         path: the file it was read from; its stored checksum is then compared with the model's.
 
     Raises:
@@ -38,38 +37,38 @@ def summarise(model: Model, path: str | os.PathLike[str] | None = None) -> str:
     """
     lines = [f"aiLand model{f' {os.fspath(path)}' if path is not None else ''}", ""]
     types = {str(array.dtype) for array in model.parameters.values()}
+    if path is None:
+        verdict = "of the model in memory"
+    else:
+        stored = stored_checksum(path)
+        verdict = "verified" if stored == checksum(model) else f"DOES NOT MATCH the file's, {stored}"
+    seconds = model.step_seconds
     facts = {
         "network": model.architecture,
         "layers": _layers(model),
         "parameters": f"{model.parameter_count} ({', '.join(sorted(types))})",
-        "step": _step(model.step_seconds),
-        "space": _space(model),
-        "checksum": f"sha256 {checksum(model)} ({_verdict(model, path)})",
+        "step": f"{seconds:g} s ({seconds / 3600:g} h)" if seconds else "unknown (the source does not say)",
+        "space": "NORMALISED: no statistics are known; inputs and outputs are not in physical units"
+        if model.normalised_space
+        else "physical units; the statistics below normalise inputs and bring outputs back",
+        "checksum": f"sha256 {checksum(model)} ({verdict})",
     }
     lines += [f"{key + ':':<13}{text}" for key, text in facts.items()]
     for group in GROUPS:
         variables = getattr(model, group)
         lines += ["", f"{_HEADINGS[group]}: {len(variables)}", *_table(variables)]
-    lines += _remarks(model)
+    marks = {_mark(variable) for variable in model.variables} - {""}
+    if marks:
+        lines += ["", *(f"{mark} {_MARKS[mark]}; need not be in the forcing file" for mark in sorted(marks))]
     if model.provenance:
         lines += ["", "Provenance"]
         lines += [f"  {key + ':':<22} {' '.join(model.provenance[key].split())}" for key in sorted(model.provenance)]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
-def _remarks(model: Model) -> list[str]:
-    """What the marks behind names mean."""
-    marks = {_mark(variable) for variable in model.variables}
-    texts = {_COMPUTED: "computed from time and location", _PREVIOUS: "of the previous window"}
-    lines = [f"{mark} {text}; need not be in the forcing file" for mark, text in texts.items() if mark in marks]
-    return ["", *lines] if lines else []
-
-
 def _mark(variable: Variable) -> str:
     """A sign at the end of the name of what need not be in the forcing file."""
-    if not variable.derived:
-        return ""
-    return _PREVIOUS if variable.is_previous else _COMPUTED
+    return "" if not variable.derived else "+" if variable.is_previous else "*"
 
 
 def _layers(model: Model) -> str:
@@ -80,25 +79,6 @@ def _layers(model: Model) -> str:
         shapes = [model.parameters[f"{block}.{layer}.weight"].shape for layer in range(count)]
         texts.append(f"{block} " + "-".join(str(n) for n in (shapes[0][1], *(shape[0] for shape in shapes))))
     return "; ".join(texts)
-
-
-def _step(seconds: float) -> str:
-    if seconds == 0.0:
-        return "unknown (the source does not say)"
-    return f"{seconds:g} s ({seconds / 3600:g} h)"
-
-
-def _space(model: Model) -> str:
-    if model.normalised_space:
-        return "NORMALISED: no statistics are known; inputs and outputs are not in physical units"
-    return "physical units; the statistics below normalise inputs and bring outputs back"
-
-
-def _verdict(model: Model, path: str | os.PathLike[str] | None) -> str:
-    if path is None:
-        return "of the model in memory"
-    stored = stored_checksum(path)
-    return "verified" if stored == checksum(model) else f"DOES NOT MATCH the file's, {stored}"
 
 
 def _table(variables: Sequence[Variable]) -> list[str]:
@@ -127,8 +107,7 @@ def _cell(text: str, widest: int) -> str:
 
 
 def _normalisation(normalisation: Normalisation) -> str:
-    """Method and what it works with: ``mean-std 285.3, 10.2``."""
-    # Of the logarithm its floor is left out.
+    """Method and what it works with, of the logarithm without its floor: ``mean-std 285.3, 10.2``."""
     statistics = [getattr(normalisation, name) for name in METHODS[normalisation.method].needs[:2]]
     return " ".join([normalisation.method, ", ".join(f"{value:.4g}" for value in statistics)]).strip()
 

@@ -53,11 +53,7 @@ def is_checkpoint(path: Path) -> bool:
 
 
 def read_model_or_checkpoint(path: Path | None) -> Model:
-    """The model in a model file (None: the package's own) or, by the file's suffix, in a published checkpoint.
-
-    Raises:
-        InputError: as `read_model` and `import_checkpoint`.
-    """
+    """The model in a model file (None: the package's own) or, by the file's suffix, in a published checkpoint."""
     return import_checkpoint(path) if path is not None and is_checkpoint(path) else read_model(path)
 
 
@@ -79,7 +75,6 @@ def import_checkpoint(
     with as many outputs as the prototype gets the prototype's bounds for those that are not described.
 
     Args:
-        path: the checkpoint.
         static, forcing, state, diagnostics: the variables in the network's order, as names or as `Variable` with
             units, statistics and bounds. None: ``static_0``, ``forcing_0``, ... Where any variable has a
             normalisation, all four groups must be given as `Variable`, and the model works in physical units; else it

@@ -25,11 +25,7 @@ MOST_NAMES = 10_000
 
 
 class Unknown:
-    """Stands for a class or function that is not admitted, its instances for what it would have made.
-
-    Attributes:
-        name: of the class or function, for messages.
-    """
+    """Stands for a class or function of a name that is not admitted, its instances for what it would have made."""
 
     name: ClassVar[str] = "?"
 
@@ -160,11 +156,7 @@ class _InertUnpickler(pickle._Unpickler):
 
 
 def unpickle(program: bytes) -> object:
-    """The value that a pickle describes, with `Unknown` for all but plain containers, numbers, texts and tensors.
-
-    Raises:
-        InputError: the bytes are no complete pickle.
-    """
+    """The value that a pickle describes, with `Unknown` for all but plain containers, numbers, texts and tensors."""
     try:
         return _InertUnpickler(program).load()
     except InputError:

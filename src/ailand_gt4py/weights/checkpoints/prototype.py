@@ -46,15 +46,14 @@ PROTOTYPE_LAYER_NORM_BOUNDS = {
 }
 PROTOTYPE_LAYER_NORM_OUTPUTS = (8, 4)
 
+#: Tensors that a message lists.
+MOST_LISTED = 12
+
 Arrays = Mapping[str, np.ndarray]
 
 
 def model(archive: TorchArchive, wanted: Wanted) -> Model:
-    """The model in a checkpoint of a published network shape.
-
-    Raises:
-        InputError: its tensors fit no published shape, or the variables do not fit the tensors.
-    """
+    """The model in a checkpoint of a published network shape."""
     architecture, parameters = recognise(without_prefix(archive.state_dict()))
     given = {group: getattr(wanted, group) for group in GROUPS}
     lengths = {group: None if variables is None else len(variables) for group, variables in given.items()}
@@ -84,20 +83,24 @@ def without_prefix(tensors: Arrays) -> dict[str, np.ndarray]:
 
 
 def recognise(tensors: Arrays) -> tuple[str, dict[str, np.ndarray]]:
-    """The architecture that the tensors are of, and the parameters under this package's names.
-
-    Raises:
-        InputError: they fit no published shape.
-    """
+    """The architecture that the tensors are of, and the parameters under this package's names."""
     layers = _layers(tensors)
-    if layers is not None:
-        if {"layer_clim", "layer_met_state", "combine_layer"} <= layers.keys():
+    try:
+        if layers is None:
+            pass
+        elif {"layer_clim", "layer_met_state", "combine_layer"} <= layers.keys():
             return "two_branch", _renamed(layers, _two_branch(layers))
-        if "output_proj" in layers and "output_proj_diag" in layers:
+        elif "output_proj" in layers and "output_proj_diag" in layers:
             return "layer_norm", _renamed(layers, _layer_norm(layers))
-        if layers.keys() >= {"fc1", "fc2", "fc3"}:
+        elif layers.keys() >= {"fc1", "fc2", "fc3"}:
             return "simple", _renamed(layers, _simple(layers))
-    raise _no_shape(tensors, "no layer names of a published shape (fc1.., layer_clim.., model.0.. with output_proj)")
+        raise _NoShapeError("no layer names of a published shape (fc1.., layer_clim.., model.0.. with output_proj)")
+    except _NoShapeError as reason:
+        listed = [f"{name[:60]} {tuple(array.shape)}" for name, array in list(tensors.items())[:MOST_LISTED]]
+        rest = f" and {len(tensors) - MOST_LISTED} more" if len(tensors) > MOST_LISTED else ""
+        raise InputError(
+            f"the tensors fit no published network shape: {reason}; found {', '.join(listed)}{rest}"
+        ) from None
 
 
 def infer_sizes(
@@ -107,9 +110,6 @@ def infer_sizes(
 
     Args:
         given: number of variables that the caller named, by group; None where not named.
-
-    Raises:
-        InputError: what is given contradicts the tensors.
     """
 
     def rows(block: str) -> int:
@@ -192,13 +192,8 @@ def _variables(
     return groups, not scaled
 
 
-# ------------------------------------------------------------------------------------------------- the shapes
-
-
-def _no_shape(tensors: Arrays, reason: str, most: int = 12) -> InputError:
-    listed = [f"{name[:60]} {tuple(array.shape)}" for name, array in list(tensors.items())[:most]]
-    rest = f" and {len(tensors) - most} more" if len(tensors) > most else ""
-    return InputError(f"the tensors fit no published network shape: {reason}; found {', '.join(listed)}{rest}")
+class _NoShapeError(Exception):
+    """Why tensors are of no published shape."""
 
 
 def _layers(tensors: Arrays) -> dict[str, dict[str, np.ndarray]] | None:
@@ -210,37 +205,28 @@ def _layers(tensors: Arrays) -> dict[str, dict[str, np.ndarray]] | None:
             return None
         layers.setdefault(layer, {})[kind] = array
     for arrays in layers.values():
-        if (
-            len(arrays) != 2
-            or arrays["weight"].ndim not in (1, 2)
-            or arrays["bias"].shape != arrays["weight"].shape[:1]
-        ):
+        if len(arrays) != 2:
+            return None
+        shape = arrays["weight"].shape
+        if len(shape) not in (1, 2) or arrays["bias"].shape != shape[:1]:
             return None
     return layers
 
 
 def _renamed(layers: Mapping[str, Arrays], table: Mapping[str, str]) -> dict[str, np.ndarray]:
-    """Parameters under this package's names.
-
-    Args:
-        table: layer -> ``<block>.<k>``, for a layer normalisation ``<block>.<k>.gain``.
-    """
+    """Parameters under this package's names: layer -> ``<block>.<k>``, ``<block>.<k>.gain`` of a normalisation."""
     surplus = sorted(layers.keys() - table.keys())
     if surplus:
-        raise _no_shape(_flat(layers), f"layer '{surplus[0]}' does not belong to it")
+        raise _NoShapeError(f"layer '{surplus[0]}' does not belong to it")
     parameters = {}
     for layer, name in table.items():
-        is_normalisation = name.endswith(".gain")
-        weight, bias = ("gain", "offset") if is_normalisation else ("weight", "bias")
-        if (layers[layer]["weight"].ndim == 1) != is_normalisation:
-            raise _no_shape(_flat(layers), f"layer '{layer}' has {layers[layer]['weight'].ndim}-dimensional weights")
-        parameters[f"{name.removesuffix('.gain')}.{weight}"] = layers[layer]["weight"]
-        parameters[f"{name.removesuffix('.gain')}.{bias}"] = layers[layer]["bias"]
+        own_name = name.removesuffix(".gain")
+        weight, bias = ("weight", "bias") if own_name == name else ("gain", "offset")
+        if layers[layer]["weight"].ndim != (2 if own_name == name else 1):
+            raise _NoShapeError(f"layer '{layer}' has {layers[layer]['weight'].ndim}-dimensional weights")
+        parameters[f"{own_name}.{weight}"] = layers[layer]["weight"]
+        parameters[f"{own_name}.{bias}"] = layers[layer]["bias"]
     return parameters
-
-
-def _flat(layers: Mapping[str, Arrays]) -> dict[str, np.ndarray]:
-    return {f"{layer}.{kind}": array for layer, arrays in layers.items() for kind, array in arrays.items()}
 
 
 def _numbered(layers: Mapping[str, Arrays]) -> list[str]:
@@ -254,10 +240,8 @@ def _numbered(layers: Mapping[str, Arrays]) -> list[str]:
 def _simple(layers: Mapping[str, Arrays]) -> dict[str, str]:
     """The last two layers are the heads, both on the last hidden layer."""
     names = _numbered(layers)
-    return {name: f"trunk.{i}" for i, name in enumerate(names[:-2])} | {
-        names[-2]: "prognostic.0",
-        names[-1]: "diagnostic.0",
-    }
+    table = {name: f"trunk.{i}" for i, name in enumerate(names[:-2])}
+    return table | {names[-2]: "prognostic.0", names[-1]: "diagnostic.0"}
 
 
 def _two_branch(layers: Mapping[str, Arrays]) -> dict[str, str]:
@@ -272,8 +256,8 @@ def _two_branch(layers: Mapping[str, Arrays]) -> dict[str, str]:
 
     starts = [k for k in range(1, len(names)) if is_chain(matrices[:k]) and is_chain(matrices[k:])]
     if len(starts) != 1:
-        raise _no_shape(
-            _flat(layers), f"fc1 .. fc{len(names)} split into a prognostic and a diagnostic chain in {len(starts)} ways"
+        raise _NoShapeError(
+            f"fc1 .. fc{len(names)} split into a prognostic and a diagnostic chain in {len(starts)} ways"
         )
     table = {"layer_clim": "static.0", "layer_met_state": "dynamic.0", "combine_layer": "combine.0"}
     table |= {name: f"prognostic.{i}" for i, name in enumerate(names[: starts[0]])}
@@ -288,7 +272,7 @@ def _layer_norm(layers: Mapping[str, Arrays]) -> dict[str, str]:
         for i, number in enumerate(numbers):
             table[f"{sequence}.{number}"] = f"{block}.{i // 2}" + (".gain" if i % 2 else "")
         if len(numbers) % 2:
-            raise _no_shape(_flat(layers), f"'{sequence}' has {len(numbers)} layers, expected pairs")
+            raise _NoShapeError(f"'{sequence}' has {len(numbers)} layers, expected pairs")
         if block == "diagnostic":
             table["output_proj_diag"] = f"diagnostic.{len(numbers) // 2}"
     return table | {"output_proj": "prognostic.0"}

@@ -56,17 +56,7 @@ def _reading(file: BinaryIO) -> Iterator[None]:
 
 
 class TorchArchive:
-    """An open archive.
-
-    Args:
-        file: open as long as this is used.
-
-    Attributes:
-        names: of its members.
-
-    Raises:
-        InputError: it is no archive of PyTorch's.
-    """
+    """An archive in a file that is open as long as this is used; ``names``: of its members."""
 
     def __init__(self, file: BinaryIO) -> None:
         if file.read(len(_LEGACY_MAGIC)) == _LEGACY_MAGIC:
@@ -88,11 +78,7 @@ class TorchArchive:
         self._root = roots[0]
 
     def member(self, name: str) -> bytes:
-        """One member's bytes, verified by the archive's CRC; its name is relative to the root of PyTorch's members.
-
-        Raises:
-            InputError: it is not there, or stored otherwise than PyTorch does.
-        """
+        """One member's bytes, verified by the archive's CRC; its name is relative to the root of PyTorch's members."""
         try:
             info = self._archive.getinfo(f"{self._root}{name}")
         except KeyError as error:
@@ -106,21 +92,13 @@ class TorchArchive:
 
     @functools.cached_property
     def content(self) -> object:
-        """The saved object, as `inert_pickle.unpickle` gives it.
-
-        Raises:
-            InputError: its pickle is damaged or too large.
-        """
+        """The saved object, as `inert_pickle.unpickle` gives it."""
         if self._archive.getinfo(f"{self._root}data.pkl").file_size > _LARGEST_PICKLE:
             raise InputError(f"the archive's 'data.pkl' is larger than {_LARGEST_PICKLE} bytes, expected a small one")
         return unpickle(self.member("data.pkl"))
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """The tensors of a state dict, or of a dictionary with one as ``state_dict``, in the file's order.
-
-        Raises:
-            InputError: what should be a tensor is something else, or does not fit its storage.
-        """
+        """The tensors of a state dict, or of a dictionary with one as ``state_dict``, in the file's order."""
         is_ordered = f"{self._root}byteorder" in self.names
         order = self.member("byteorder").decode("ascii", "replace") if is_ordered else "little"
         if order not in ("little", "big"):
@@ -168,14 +146,7 @@ class TorchArchive:
 
 @contextlib.contextmanager
 def opened(path: str | os.PathLike[str]) -> Iterator[TorchArchive]:
-    """An open checkpoint; what is wrong with it is said with its name.
-
-    Args:
-        path: a file written by ``torch.save`` or Lightning.
-
-    Raises:
-        InputError: not such a file, damaged, or refused by what is done with it.
-    """
+    """An open checkpoint; what is wrong with it, also with what is done with it, is an `InputError` with its name."""
     label = os.fspath(path)
     try:
         with Path(path).open("rb") as file:

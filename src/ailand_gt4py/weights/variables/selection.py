@@ -22,11 +22,7 @@ GROUP_KINDS: dict[str, Kind] = {
 
 @dataclasses.dataclass(frozen=True)
 class VariableSet:
-    """The variables of a model to be trained, in its order.
-
-    Attributes:
-        static, forcing, state, diagnostics: of each group.
-    """
+    """The variables of a model to be trained, in its order."""
 
     static: tuple[Specification, ...]
     forcing: tuple[Specification, ...]
@@ -65,10 +61,6 @@ def choose(
 
     Args:
         soil_heat: whether soil temperatures change by their heat (`ailand_gt4py.ecland.soil_heat`).
-
-    Raises:
-        InputError: a name that is not in the catalogue, or twice in a list, or a forcing of the previous window without
-            that of the window itself, or soil heat without what decides it.
     """
     chosen = {}
     for group, names in (("static", static), ("forcing", forcing), ("state", state), ("diagnostics", diagnostics)):
