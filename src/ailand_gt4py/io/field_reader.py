@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.times import time_text
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io import derive
 from ailand_gt4py.io.annual_wave import read_annual_wave
@@ -92,8 +95,15 @@ class FieldReader:
             )
         return values
 
-    def get(self, variable: Variable, *, is_static: bool, where: str = "") -> Values:
-        """A variable at the start, from the file or derived; finite, float64 (n,)."""
+    def fields(self, variables: Sequence[Variable], *, is_static: bool) -> Values:
+        """Variables at the start, from the file or derived; finite, float64 (n, n_variables)."""
+        where = "" if is_static else f" at {time_text(self._times[self._first])}"
+        result = np.empty((self._file.n_columns, len(variables)))
+        for position, variable in enumerate(variables):
+            result[:, position] = self._get(variable, is_static, where)
+        return result
+
+    def _get(self, variable: Variable, is_static: bool, where: str) -> Values:
         name = variable.name
         if self._file.find(name) is None:
             values = self._derive(variable, where)

@@ -62,9 +62,9 @@ class NetcdfWriter(Writer):
     def _open(self, create: bool) -> None:
         self._dataset = netCDF4.Dataset(self._path, "w" if create else "r+", format="NETCDF4")
         try:
-            self._dataset.set_auto_maskandscale(False)
             if create:
                 self._define()
+            self._dataset.set_auto_maskandscale(False)
             self._values = [self._dataset[name] for name in values_of(self._layout)]
             for variable in self._values:
                 # No chunk cache: a block is written as it comes, and memory does not grow.
@@ -92,7 +92,6 @@ class NetcdfWriter(Writer):
                 name, dtype, ("time", "x"), chunksizes=layout.chunks, fill_value=fill_value
             )
             created.setncatts(attributes)
-        dataset.set_auto_maskandscale(False)
 
     def _reserve(self) -> None:
         """Allocate every chunk: touch each of them, then ask the file system for all the bytes."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.core.times import step_of, time_text
+from ailand_gt4py.core.times import step_of
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io import time_axis
 from ailand_gt4py.io.blocks import BlockReader
@@ -16,7 +16,6 @@ from ailand_gt4py.io.column_file import ColumnFile
 from ailand_gt4py.io.field_reader import FieldReader, require_present
 from ailand_gt4py.io.reference import Reference
 from ailand_gt4py.io.sources import ColumnSource, Request
-from ailand_gt4py.weights.model import Variable
 
 #: Of a file with one time only, where its own step is asked for.
 ANY_STEP_SECONDS = 21_600.0
@@ -50,23 +49,13 @@ class ColumnFileSource(ColumnSource):
         self.longitude = reader.coordinate("lon", -180.0, 360.0)
         climate = file.texts("climate")
         self.climate = np.full(self.n_columns, "") if climate is None else climate
-        self.static = self._stack(model.static, lambda variable: reader.get(variable, is_static=True))
-        self.initial_state: Values | None = None
-        if request.with_state:
-            where = f" at {time_text(self.times[0])}"
-            self.initial_state = self._stack(
-                model.state, lambda variable: reader.get(variable, is_static=False, where=where)
-            )
+        self.static = reader.fields(model.static, is_static=True)
+        self.initial_state = reader.fields(model.state, is_static=False) if request.with_state else None
         self.lacking = tuple(name for name in request.may_lack if file.find(name) is None)
         given = [variable for variable in model.forcing if not variable.derived]
+        sources = [reader.source(variable.name, variable.units) for variable in given]
         self._forcing = BlockReader(
-            file,
-            [reader.source(variable.name, variable.units) for variable in given],
-            first,
-            count,
-            block_bytes=request.block_bytes,
-            labels=self.x,
-            times=self.times,
+            file, sources, first, count, block_bytes=request.block_bytes, labels=self.x, times=self.times
         )
         self.history = [*reader.sentences(), *time_axis.label_sentences(file, given, self.step)]
         if self._forcing.spool_bytes:
@@ -74,10 +63,6 @@ class ColumnFileSource(ColumnSource):
                 f"Forcing is stored with long stretches of time together; it is copied once to a temporary file of "
                 f"{self._forcing.spool_bytes / 2**30:.3g} GiB in time order."
             )
-
-    def _stack(self, variables: Sequence[Variable], get: Callable[[Variable], Values]) -> Values:
-        fields = [get(variable) for variable in variables]
-        return np.stack(fields, axis=1) if fields else np.empty((self.n_columns, 0))
 
     def forcing(self, first: int, last: int) -> Values:
         return self._forcing.read(first, last)

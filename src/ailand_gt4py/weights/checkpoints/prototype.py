@@ -143,16 +143,6 @@ def infer_sizes(
     return sizes
 
 
-_UNBOUNDED = (-np.inf, np.inf)
-
-
-def _bounds(architecture: str, sizes: Sizes, group: str, index: int) -> tuple[float, float]:
-    """The prototype's bounds of an output that is not described."""
-    if architecture != "layer_norm" or (sizes.state, sizes.diagnostics) != PROTOTYPE_LAYER_NORM_OUTPUTS:
-        return _UNBOUNDED
-    return PROTOTYPE_LAYER_NORM_BOUNDS.get((group, index), _UNBOUNDED)
-
-
 def _variables(
     architecture: str, given: Mapping[str, Sequence[Variable | str] | None], sizes: Sizes
 ) -> tuple[dict[str, tuple[Variable, ...]], bool]:
@@ -171,23 +161,21 @@ def _variables(
             )
     # The prototype's networks give diagnostics of the state that goes in, the later shape of the one that comes out.
     diagnosed: TimeMeaning = "window end" if ARCHITECTURES[architecture].diagnoses_new_state else "window start"
-    meanings: dict[str, TimeMeaning] = {
-        "static": "static",
-        "forcing": "window mean",
-        "state": "window start",
-        "diagnostics": diagnosed,
-    }
+    meanings: tuple[TimeMeaning, ...] = ("static", "window mean", "window start", diagnosed)
+    is_known = architecture == "layer_norm" and (sizes.state, sizes.diagnostics) == PROTOTYPE_LAYER_NORM_OUTPUTS
+    bounds = PROTOTYPE_LAYER_NORM_BOUNDS if is_known else {}
     groups = {}
-    for group, size in sizes._asdict().items():
+    for (group, size), meaning in zip(sizes._asdict().items(), meanings, strict=True):
         names = given[group]
         if names is None:
-            names = [f"{'diagnostic' if group == 'diagnostics' else group}_{i}" for i in range(size)]
-        bounds = [_bounds(architecture, sizes, group, i) if given[group] is None else _UNBOUNDED for i in range(size)]
+            prefix = "diagnostic" if group == "diagnostics" else group
+            limits = [bounds.get((group, i), (-np.inf, np.inf)) for i in range(size)]
+            names = [
+                Variable(f"{prefix}_{i}", "1", time_meaning=meaning, lower_bound=lower, upper_bound=upper)
+                for i, (lower, upper) in enumerate(limits)
+            ]
         groups[group] = tuple(
-            name
-            if isinstance(name, Variable)
-            else Variable(name, "1", time_meaning=meanings[group], lower_bound=lower, upper_bound=upper)
-            for name, (lower, upper) in zip(names, bounds, strict=True)
+            Variable(one, "1", time_meaning=meaning) if isinstance(one, str) else one for one in names
         )
     return groups, not scaled
 
