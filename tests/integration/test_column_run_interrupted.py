@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import errno
 import io
@@ -10,11 +11,13 @@ import resource
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import zarr
 
 from ailand_gt4py.driver import run as driver_run
 from ailand_gt4py.driver.stepping import Stepper
@@ -269,6 +272,25 @@ def test_a_disk_that_is_too_small_shows_before_anything_is_computed(bench, whole
         return status if f"{output}.partial: creating the output failed" in last else 50
 
     assert in_child(run) == 1
+    assert names(bench) == set()
+
+
+@pytest.mark.parametrize("fails", [".zattrs", "stl1/0.0"])
+def test_a_store_that_fails_is_removed_only_when_nothing_writes_into_it_any_more(bench, monkeypatch, capsys, fails):
+    """Zarr writes the files of a store side by side; the others are slow here."""
+    original = zarr.storage.LocalStore.set
+
+    async def some_fail(self, key, value):
+        if key == fails:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        await asyncio.sleep(0.05)
+        await original(self, key, value)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(zarr.storage.LocalStore, "set", some_fail)
+        assert bench.run("--block-steps", 2, output="out.zarr") == 1
+        time.sleep(0.3)
+    assert "No space left on device" in capsys.readouterr().err.splitlines()[-1]
     assert names(bench) == set()
 
 

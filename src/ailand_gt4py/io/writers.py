@@ -9,10 +9,12 @@ small shows before anything is computed.
 from __future__ import annotations
 
 import abc
+import asyncio
 import contextlib
 import errno
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -122,9 +124,28 @@ class NetcdfWriter(Writer):
                 sync_path(self._path)
 
 
+async def _others_done() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    if others:
+        await asyncio.wait(others)
+
+
+@contextlib.contextmanager
+def _all_done() -> Iterator[None]:
+    """Zarr writes files side by side and raises once one fails: wait for the others, lest they follow `remove`."""
+    try:
+        yield
+    except BaseException:
+        from zarr.core.sync import sync
+
+        sync(_others_done())
+        raise
+
+
 class ZarrWriter(Writer):
     """Output as a zarr store (format 2, consolidated metadata): one file for each chunk, written whole."""
 
+    @_all_done()
     def _open(self, create: bool) -> None:
         import zarr  # takes its time, and most runs write netCDF
 
@@ -154,6 +175,7 @@ class ZarrWriter(Writer):
                 attributes={"_ARRAY_DIMENSIONS": ["time", "x"], **plain},
             )  # fmt: skip
 
+    @_all_done()
     def write(self, first: int, values: Values, flags: Values) -> None:
         super().write(first, values, flags)
         rows = self._layout.chunks[0]
