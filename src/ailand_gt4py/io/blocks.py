@@ -141,7 +141,7 @@ class BlockReader:
         # A packed variable is decoded to float64 although it has few digits: only stored float64 asks for float64.
         stored = {file.stored_type(source.own_name) for source in self._sources}
         self.dtype = np.dtype(np.float64 if np.dtype(np.float64) in stored else np.float32)
-        per_time = max(file.n_columns * len(self._sources) * self.dtype.itemsize, 1)
+        per_time = max(file.n_columns * max(len(self._sources), file.n_together) * self.dtype.itemsize, 1)
         self._block_times = max(1, min(count, block_bytes // per_time))
         chunk_times = max((file.chunk_lengths(source.own_name)[0] for source in self._sources), default=1)
         is_spooled = min(chunk_times, count) / self._block_times > MAXIMUM_REREADS

@@ -33,7 +33,23 @@ def one_line(error: BaseException) -> str:
     return text if len(text) <= 200 else f"{text[:197]}..."
 
 
+def require_constant(
+    what: str, values: Values, slab: Values, first: int, labels: Values, columns: slice = slice(None)
+) -> None:
+    """Check that a slab (time, x) of a static field, from a time index on, has the values (x,) at the start."""
+    differs = (slab != values[columns]) & ~(np.isnan(slab) & np.isnan(values[columns]))
+    if differs.any():
+        row, offset = np.argwhere(differs)[0]
+        column = (columns.start or 0) + offset
+        raise InputError(
+            f"{what} is {slab[row, offset]:g} at time index {first + row} in column {column} (x = {labels[column]}) "
+            f"and {values[column]:g} at the start, expected a static field to be constant in time"
+        )
+
+
 def _open(path: Path) -> xr.Dataset:
+    if not path.exists():
+        raise InputError(f"{path}: no such file; expected a netCDF file or a zarr store")
     options: dict[str, Any] = {"decode_times": False, "cache": False}
     is_zip = path.is_file() and zipfile.is_zipfile(path)
     if not (path.is_dir() or is_zip):
@@ -58,19 +74,23 @@ def _open(path: Path) -> xr.Dataset:
 class ColumnFile:
     """A netCDF file, a zarr store (directory) or a zipped one; variables go by the file's own names, as `find` gives.
 
+    Args:
+        dataset: what is in the file, where it is open already.
+
     Attributes:
         path: of the file. convention: that it follows. n_columns, n_times: lengths of the two dimensions.
+        n_together: number of variables that are read whenever one of them is.
 
     Raises:
         InputError: there is no such file, it cannot be read, or a dimension is missing or empty.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    n_together = 1
+
+    def __init__(self, path: str | Path, dataset: xr.Dataset | None = None) -> None:
         self.path = Path(path)
-        if not self.path.exists():
-            raise InputError(f"{self.path}: no such file; expected a netCDF file or a zarr store")
         try:
-            self._dataset = _open(self.path)
+            self._dataset = _open(self.path) if dataset is None else dataset
         except InputError:
             raise
         except _READ_ERRORS as error:
@@ -142,6 +162,10 @@ class ColumnFile:
                 f"{self.what(own_name)} has the dimensions (x: {self.n_columns}), "
                 f"expected (time: {self.n_times}, x: {self.n_columns})"
             )
+
+    def stays_constant(self, own_name: str, values: Values) -> bool:
+        """Whether the file itself sees to it, as it is read, that a variable keeps these values through time."""
+        return False
 
     def conversion(self, own_name: str, name: str, expected: str) -> units.Conversion:
         """How to bring a variable to a unit; raises `InputError` as `units.conversion`."""

@@ -12,7 +12,7 @@ from ailand_gt4py.core.types import Values
 from ailand_gt4py.io import derive
 from ailand_gt4py.io.annual_wave import read_annual_wave
 from ailand_gt4py.io.blocks import BLOCK_BYTES, Source, tiles
-from ailand_gt4py.io.column_file import ColumnFile
+from ailand_gt4py.io.column_file import ColumnFile, require_constant
 from ailand_gt4py.io.first_guess import FIRST_GUESSES
 from ailand_gt4py.io.units import conversion
 from ailand_gt4py.weights.model import ModelVariables, Variable
@@ -49,7 +49,8 @@ class FieldReader:
         else:
             values = self._file.read(own_name, slice(self._first, self._first + 1))[0]
             if is_static and name not in self._repeated:
-                self._require_constant(own_name, values)
+                if not self._file.stays_constant(own_name, values):
+                    self._require_constant(own_name, values)
                 self._repeated.append(name)
         return source.conversion.apply(values.astype(np.float64))
 
@@ -75,15 +76,7 @@ class FieldReader:
     def _require_constant(self, own_name: str, values: Values) -> None:
         for times, columns in tiles(self._file, own_name, self._first, self._count, BLOCK_BYTES):
             slab = self._file.read(own_name, times, columns)
-            differs = (slab != values[columns]) & ~(np.isnan(slab) & np.isnan(values[columns]))
-            if differs.any():
-                row, offset = np.argwhere(differs)[0]
-                column = columns.start + offset
-                raise InputError(
-                    f"{self._file.what(own_name)} is {slab[row, offset]:g} at time index {times.start + row} in column "
-                    f"{column} (x = {self._labels[column]}) and {values[column]:g} at the start, expected a static "
-                    "field to be constant in time"
-                )
+            require_constant(self._file.what(own_name), values, slab, times.start, self._labels, columns)
 
     def _require_finite(self, name: str, values: Values, where: str = "") -> Values:
         wrong = np.flatnonzero(~np.isfinite(values))

@@ -14,7 +14,6 @@ from ailand_gt4py.io import time_axis
 from ailand_gt4py.io.blocks import BlockReader
 from ailand_gt4py.io.column_file import ColumnFile
 from ailand_gt4py.io.field_reader import FieldReader, require_present
-from ailand_gt4py.io.reference import Reference
 from ailand_gt4py.io.sources import ColumnSource, Request
 
 #: Of a file with one time only, where its own step is asked for.
@@ -24,9 +23,10 @@ ANY_STEP_SECONDS = 21_600.0
 class ColumnFileSource(ColumnSource):
     """A netCDF file or zarr store of columns; see `ColumnSource`."""
 
-    def __init__(self, path: Path, request: Request) -> None:
-        self._file = ColumnFile(path)
-        self._reference: Reference | None = None
+    def __init__(self, path: Path, request: Request, file: ColumnFile | None = None) -> None:
+        self._file = file or ColumnFile(path)
+        self._reference: BlockReader | None = None
+        self._reference_names: tuple[str, ...] = ()
         try:
             self._prepare(request)
         except BaseException:
@@ -42,9 +42,9 @@ class ColumnFileSource(ColumnSource):
         if request.own_step:
             self.step = self.labels[1] - self.labels[0] if len(self.labels) > 1 else step_of(ANY_STEP_SECONDS)
         first, count = time_axis.select(self.labels, self.step, request.start, request.end, str(file.path))
-        self.times = self.labels[first : first + count]
+        self._first, self.times = first, self.labels[first : first + count]
         self.x = file.labels()
-        reader = FieldReader(file, self.labels, self.step, first, count)
+        self._reader = reader = FieldReader(file, self.labels, self.step, first, count)
         self.latitude = reader.coordinate("lat", -90.0, 90.0)
         self.longitude = reader.coordinate("lon", -180.0, 360.0)
         climate = file.texts("climate")
@@ -68,7 +68,7 @@ class ColumnFileSource(ColumnSource):
         return self._forcing.read(first, last)
 
     def reference(self, names: Sequence[str], first: int, last: int) -> Values:
-        if self._reference is None or self._reference.names != tuple(names):
+        if self._reference is None or self._reference_names != tuple(names):
             self._close_reference()
             known = {variable.name: variable for variable in (*self.model.state, *self.model.diagnostics)}
             unknown = [name for name in names if name not in known]
@@ -76,10 +76,14 @@ class ColumnFileSource(ColumnSource):
                 raise InputError(
                     f"reference variable '{unknown[0]}' is none of the model's: expected one of {', '.join(known)}"
                 )
-            wanted = [known[name] for name in names]
-            self._reference = Reference(self.path, wanted, self.times, block_bytes=self._block_bytes)
-            if self._reference.missing:
-                raise InputError(f"{self.path}: reference variables missing: {', '.join(self._reference.missing)}")
+            missing = [name for name in names if self._file.find(name) is None]
+            if missing:
+                raise InputError(f"{self.path}: reference variables missing: {', '.join(missing)}")
+            sources = [self._reader.source(name, known[name].units) for name in names]
+            self._reference = BlockReader(
+                self._file, sources, self._first, len(self.times), block_bytes=self._block_bytes
+            )
+            self._reference_names = tuple(names)
         return self._reference.read(first, last)
 
     def _close_reference(self) -> None:
