@@ -21,7 +21,8 @@ import zarr
 
 from ailand_gt4py.driver import run as driver_run
 from ailand_gt4py.driver.stepping import Stepper
-from ailand_gt4py.io import provenance, writers
+from ailand_gt4py.io import output as outputs
+from ailand_gt4py.io import writers
 from ailand_gt4py.io.restart import write_restart
 from ailand_gt4py.io.writers import NetcdfWriter, ZarrWriter
 from ailand_gt4py.weights.model_file import write_model
@@ -180,7 +181,7 @@ def test_stopped_by_a_signal_and_resumed(bench, whole, monkeypatch, capsys, numb
 def test_the_resumed_file_is_the_same_to_the_byte(bench, monkeypatch):
     """With the clock stopped, so that the history's time is the same."""
 
-    monkeypatch.setattr(provenance, "now", lambda: "2026-01-01T00:00:00Z")
+    monkeypatch.setattr(outputs, "now", lambda: "2026-01-01T00:00:00Z")
     assert bench.run(*OFTEN) == 0
     expected = (bench.path / "out.nc").read_bytes()
     (bench.path / "out.nc").unlink()

@@ -14,8 +14,8 @@ import pytest
 import ailand_gt4py
 from ailand_gt4py.cli import evaluate, jacobian, main, uncertainty
 from ailand_gt4py.cli.options import parse
-from ailand_gt4py.core.amounts import Amount
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.option_types import Amount
 from ailand_gt4py.core.settings import CommandOptions, Settings, option, read_settings
 from ailand_gt4py.core.times import parse_time
 from helpers import Bench

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from linear_models import linear_model, linear_period
 
-from ailand_gt4py.core.amounts import Amount
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.option_types import Amount
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.io.period import Period
 from ailand_gt4py.uncertainty import linearity

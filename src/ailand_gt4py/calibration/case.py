@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ailand_gt4py.calibration.misfit import Background, Misfit, Observations
-from ailand_gt4py.core.amounts import Amount
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.option_types import Amount
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.evaluation.runs import label_offset

@@ -9,8 +9,7 @@ from pydantic import BeforeValidator, model_validator
 
 from ailand_gt4py.cli.period import PeriodOptions
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.core.names import listed_names, named_values
-from ailand_gt4py.core.option_types import Amounts, Interval, Names
+from ailand_gt4py.core.option_types import Amounts, Interval, Names, listed_names, named_values
 from ailand_gt4py.core.settings import option
 from ailand_gt4py.core.times import parse_interval, whole_steps
 

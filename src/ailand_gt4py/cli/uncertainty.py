@@ -9,8 +9,7 @@ from pydantic import model_validator
 
 from ailand_gt4py.cli.period import PeriodOptions
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.core.names import listed_names
-from ailand_gt4py.core.option_types import Amounts
+from ailand_gt4py.core.option_types import Amounts, listed_names
 from ailand_gt4py.core.settings import option
 
 if TYPE_CHECKING:  # `--help` must not wait for GT4Py

@@ -1,16 +1,80 @@
-"""Types of options: each reads the text of a command line and what YAML holds, and is written as that text."""
+"""Types of options, and what reads their values from the text of a command line and from what YAML holds."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator
 
-from ailand_gt4py.core.amounts import Amount, parse_amounts
+from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.times import parse_interval, parse_time, step_of, time_text
+
+
+@dataclasses.dataclass(frozen=True)
+class Amount:
+    """A size that is given for a variable: positive or zero, in its units or as a fraction of its value."""
+
+    value: float
+    is_relative: bool = False
+
+    def of(self, values: np.ndarray) -> np.ndarray:
+        return self.value * np.abs(values) if self.is_relative else np.full_like(values, self.value)
+
+    def __str__(self) -> str:
+        return f"{100.0 * self.value:g}%" if self.is_relative else f"{self.value:g}"
+
+
+def parse_amounts(given: object) -> dict[str, Amount]:
+    """Sizes for variables from a list such as ``swvl1=0.02,met_rainf=20%``, or from a mapping."""
+    pairs = named_values(given)
+    if not isinstance(pairs, Mapping):
+        raise InputError(f"found {given!r}, expected sizes such as swvl1=0.02,met_rainf=20%")
+    amounts = {}
+    for name, size in pairs.items():
+        text = str(size)
+        is_relative = text.endswith("%")
+        try:
+            value = float(text.removesuffix("%")) * (0.01 if is_relative else 1.0)
+        except ValueError:
+            value = math.nan
+        if not 0.0 <= value < math.inf:
+            raise InputError(f"found '{name}={size}', expected a number such as {name}=0.02 or 10%")
+        amounts[name] = size if isinstance(size, Amount) else Amount(value, is_relative)
+    return amounts
+
+
+def listed_names(text: str, known: Iterable[str], option: str) -> list[str]:
+    """Names from a comma-separated list, in its order: at least one, all known, each once."""
+    known = list(known)
+    found = [part.strip() for part in text.split(",") if part.strip()]
+    for name in found:
+        if name not in known:
+            raise InputError(f"option {option}: found '{name}', expected some of {', '.join(known)}")
+        if found.count(name) > 1:
+            raise InputError(f"option {option}: found '{name}' more than once, expected it once")
+    if not found:
+        raise InputError(f"option {option}: found no name in '{text}', expected some of {', '.join(known)}")
+    return found
+
+
+def named_values(given: object) -> object:
+    """Values by name from a list such as ``NAME=VALUE,NAME=VALUE``, each name once; what is no text as it is."""
+    if not isinstance(given, str):
+        return given
+    result: dict[str, str] = {}
+    for part in given.split(","):
+        name, _, value = (word.strip() for word in part.partition("="))
+        if not part.strip():
+            continue
+        if not name or not value or name in result:
+            raise InputError(f"found '{part.strip()}', expected NAME=VALUE, each name once")
+        result[name] = value
+    return result
 
 
 def _location(value: object) -> tuple[float, float]:

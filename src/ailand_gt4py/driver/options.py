@@ -56,7 +56,7 @@ class EmulatorOptions(CommandOptions):
 
     def attributes(self, model: Model, title: str | None, notes: Sequence[str]) -> dict[str, str]:
         """Global attributes of the file of results."""
-        from ailand_gt4py.io.provenance import attributes
+        from ailand_gt4py.io.output import attributes
 
         return attributes(model, title, self.command_line(), notes, self.backend, self.precision)
 
@@ -111,7 +111,7 @@ exit status: 0 done; 1 failed while running; 2 input or usage is wrong; 130, 143
     )
     restart: File | None = option(None, "start from this restart file, not from the state in FORCING", metavar="FILE")
     restart_out: Annotated[File, suffixed(".nc")] | None = option(
-        None, "restart file written at the end (default: OUT.restart.nc, of a store OUT.zarr.restart.nc)", metavar="FILE"
+        None, "restart file written at the end (default: OUT.restart.nc, of OUT.zarr OUT.zarr.restart.nc)", metavar="FILE"
     )
     resume: bool = option(False, "continue an interrupted run; starts a new one where there is none")
     reference: File | None = option(

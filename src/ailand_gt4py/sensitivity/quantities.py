@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.core.names import listed_names
+from ailand_gt4py.core.option_types import listed_names
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.weights.model import Model, Variable
 from ailand_gt4py.weights.variables import CATALOGUE

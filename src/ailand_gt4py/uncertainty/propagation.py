@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from ailand_gt4py.core.amounts import Amount
+from ailand_gt4py.core.option_types import Amount
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.io.period import Period

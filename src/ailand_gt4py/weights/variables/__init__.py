@@ -1,7 +1,6 @@
 """The catalogue of variables, and the choice of those that a model to be trained has."""
 
-from ailand_gt4py.weights.variables.catalogue import CATALOGUE, of_kind, units_of
+from ailand_gt4py.weights.variables.catalogue import CATALOGUE, Specification, cf_attributes, of_kind, units_of
 from ailand_gt4py.weights.variables.selection import DEFAULT, VariableSet, choose
-from ailand_gt4py.weights.variables.specification import Specification, cf_attributes
 
 __all__ = ["CATALOGUE", "DEFAULT", "Specification", "VariableSet", "cf_attributes", "choose", "of_kind", "units_of"]

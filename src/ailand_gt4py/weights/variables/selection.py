@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.ecland.soil_heat import SOIL_HEAT, property_positions
 from ailand_gt4py.weights.model import Template, previous_positions
-from ailand_gt4py.weights.variables.catalogue import SOIL_TEMPERATURES, of_kind
-from ailand_gt4py.weights.variables.specification import Kind, Specification
+from ailand_gt4py.weights.variables.catalogue import SOIL_TEMPERATURES, Kind, Specification, of_kind
 
 #: Group of a model's variables -> their kind in the catalogue.
 GROUP_KINDS: dict[str, Kind] = {
