@@ -111,7 +111,7 @@ exit status: 0 done; 1 failed while running; 2 input or usage is wrong; 130, 143
     )
     restart: File | None = option(None, "start from this restart file, not from the state in FORCING", metavar="FILE")
     restart_out: Annotated[File, suffixed(".nc")] | None = option(
-        None, "restart file written at the end (default: OUT.restart.nc, of OUT.zarr OUT.zarr.restart.nc)", metavar="FILE"
+        None, "restart file written at the end (default: OUT.restart.nc, OUT.zarr.restart.nc)", metavar="FILE"
     )
     resume: bool = option(False, "continue an interrupted run; starts a new one where there is none")
     reference: File | None = option(

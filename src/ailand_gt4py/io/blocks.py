@@ -100,7 +100,7 @@ class _Spool:
     def read(self, index: int, start: int, stop: int) -> Values:
         values = np.empty((stop - start, self._shape[2]), dtype=self._dtype)
         self._seek(index, start, 0)
-        n_bytes = self._handle.readinto(values.reshape(-1).view(np.uint8))
+        n_bytes = self._handle.readinto(values.reshape(-1).view(np.uint8).data)
         if n_bytes < values.nbytes:
             raise RunError(
                 f"{tempfile.gettempdir()}: the temporary file of the forcing ended at byte {n_bytes} of a block, "

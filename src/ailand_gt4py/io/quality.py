@@ -51,8 +51,7 @@ class RangeCounter:
         outside = outside_training_range(values, self._variables)
         self.counts += outside.sum(axis=1)
         self.n_values += len(values)
-        flag: Values = outside.any(axis=(0, 2))
-        return flag
+        return np.asarray(outside.any(axis=(0, 2)))
 
     def as_json(self) -> dict[str, Any]:
         """The counts, for a checkpoint."""
