@@ -136,6 +136,10 @@ class AnemoiSource(ColumnFileSource):
     def __init__(self, path: Path, request: Request) -> None:
         file = AnemoiFile(path, request.block_bytes)
         super().__init__(path, request, file)
+        for variable in (*self.model.state, *self.model.diagnostics):
+            if file.find(variable.name) is not None:
+                self._reader.source(variable.name, variable.units)
+        self.history = self._sentences()
         if file.without_units:
             self.history.append(
                 f"The store does not say their units, taken as the model's: {', '.join(file.without_units)}."

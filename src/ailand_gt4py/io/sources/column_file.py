@@ -52,17 +52,22 @@ class ColumnFileSource(ColumnSource):
         self.static = reader.fields(model.static, is_static=True)
         self.initial_state = reader.fields(model.state, is_static=False) if request.with_state else None
         self.lacking = tuple(name for name in request.may_lack if file.find(name) is None)
-        given = [variable for variable in model.forcing if not variable.derived]
-        sources = [reader.source(variable.name, variable.units) for variable in given]
+        sources = [reader.source(one.name, one.units) for one in model.forcing if not one.derived]
         self._forcing = BlockReader(
             file, sources, first, count, block_bytes=request.block_bytes, labels=self.x, times=self.times
         )
-        self.history = [*reader.sentences(), *time_axis.label_sentences(file, given, self.step)]
+        self.history = self._sentences()
+
+    def _sentences(self) -> list[str]:
+        """What was done to the values or taken for granted."""
+        given = [variable for variable in self.model.forcing if not variable.derived]
+        lines = [*self._reader.sentences(), *time_axis.label_sentences(self._file, given, self.step)]
         if self._forcing.spool_bytes:
-            self.history.append(
+            lines.append(
                 f"Forcing is stored with long stretches of time together; it is copied once to a temporary file of "
                 f"{self._forcing.spool_bytes / 2**30:.3g} GiB in time order."
             )
+        return lines
 
     def forcing(self, first: int, last: int) -> Values:
         return self._forcing.read(first, last)
