@@ -24,8 +24,8 @@ from ailand_gt4py.evaluation import literature, study
 from ailand_gt4py.evaluation.figures import space as figures_space
 from ailand_gt4py.evaluation.figures import style as figure_style
 from ailand_gt4py.evaluation.figures import time as figures_time
-from ailand_gt4py.evaluation.report import data as report_data
 from ailand_gt4py.evaluation.report import page as html_page
+from ailand_gt4py.evaluation.report import report as report_data
 from ailand_gt4py.evaluation.runs import Cost
 from ailand_gt4py.evaluation.scores import groups
 from ailand_gt4py.evaluation.scores.climatology import day_of_year_climatology

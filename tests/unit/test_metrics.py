@@ -12,7 +12,7 @@ import xarray as xr
 from ailand_gt4py.evaluation.scores import definitions, uncertainty
 from ailand_gt4py.evaluation.scores.definitions import SCORES
 from ailand_gt4py.evaluation.scores.moments import Sample
-from ailand_gt4py.evaluation.scores.verify import sample_of, table
+from ailand_gt4py.evaluation.scores.verify import table
 from ailand_gt4py.evaluation.study import summary
 
 # Two columns and three labels of anomalies.
@@ -153,7 +153,8 @@ def test_a_score_is_one_function():
         return 1.0 - sample.pairs.squares / sample.pairs.products[1, 1]
 
     try:
-        sample = sample_of(RUN, TRUTH, TRUTH[0], np.array(np.nan))
+        nowhere = np.full(TRUTH.shape, np.nan)
+        sample = Sample.of(RUN, TRUTH, nowhere, persistence=TRUTH[0], climatology=nowhere)
         expected = 1.0 - np.sum((RUN - TRUTH) ** 2) / np.sum((TRUTH - TRUTH.mean()) ** 2)
         assert summary(sample)["nse"] == pytest.approx(expected)
         header, _, row, *_ = table({"stl1": sample}, {"stl1": "K"}).splitlines()

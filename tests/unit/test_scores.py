@@ -14,14 +14,19 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.evaluation.scores.climatology import other_years_climatology
 from ailand_gt4py.evaluation.scores.definitions import SCORES
 from ailand_gt4py.evaluation.scores.moments import Sample
-from ailand_gt4py.evaluation.scores.verify import climatology_is_possible, sample_of, table
+from ailand_gt4py.evaluation.scores.verify import table, why_no_climatology
 
 STEP = np.timedelta64(6, "h")
 
 
 def sampled(*blocks):
     """Blocks of run, truth, truth at the first label, and perhaps climatology."""
-    return Sample.joined([sample_of(*block[:3], block[3] if len(block) > 3 else np.array(np.nan)) for block in blocks])
+    usual = [block[3] if len(block) > 3 else np.full(block[1].shape, np.nan) for block in blocks]
+    samples = [
+        Sample.of(*block[:2], climatology, persistence=block[2], climatology=climatology)
+        for block, climatology in zip(blocks, usual, strict=True)
+    ]
+    return Sample.joined(samples)
 
 
 def scored(*blocks):
@@ -144,9 +149,9 @@ def test_columns_with_gaps_have_no_climatology_but_spoil_no_other():
 
 
 def test_a_climatology_needs_two_years():
-    assert climatology_is_possible(years(2), STEP)
-    assert not climatology_is_possible(years(1), STEP)
-    assert not climatology_is_possible(years(2)[:-10], STEP)
+    assert not why_no_climatology(years(2), years(2), STEP)
+    for few in (years(1), years(2)[:-10]):
+        assert "a climatology needs 730" in why_no_climatology(few, few, STEP)
 
 
 def test_table_shows_the_values_and_names_the_definitions():

@@ -17,7 +17,7 @@ from ailand_gt4py.core.times import parse_interval, whole_steps
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.evaluation.figures.style import units_text
 from ailand_gt4py.io.period import read_period
-from ailand_gt4py.sensitivity import derivatives, figure, masks, quantities, summary
+from ailand_gt4py.sensitivity import derivatives, figure, masks, quantities, report
 from ailand_gt4py.weights.model_file import write_model
 from helpers import Bench, small_dataset, small_model
 
@@ -106,11 +106,11 @@ def test_composites_of_a_year() -> None:
     times = np.datetime64("2021-01-15", "ns") + np.arange(12) * np.timedelta64(30, "D")
     values = np.arange(24.0).reshape(12, 2)
     values[0, 0] = np.nan
-    seasons = summary.by_season(values, times)
+    seasons = report.by_season(values, times)
     months = times.astype("datetime64[M]").astype(int) % 12 + 1
     assert seasons[2, 0] == values[np.isin(months, (6, 7, 8)), 0].mean()
     assert seasons[0, 0] == values[np.isin(months, (12, 1, 2)), 0][1:].mean()
-    halves = summary.by_hemisphere(values, times, np.array([0.0, -0.1]))
+    halves = report.by_hemisphere(values, times, np.array([0.0, -0.1]))
     np.testing.assert_array_equal(halves, seasons.T)
 
 
@@ -231,7 +231,7 @@ def some_derivatives(n_points: int = 30, n_columns: int = 9) -> derivatives.Deri
 
 def test_summary_of_a_pair() -> None:
     found = some_derivatives()
-    row = summary.pair_summary(found, 1, 1)
+    row = report.pair_summary(found, 1, 1)
     values = np.delete(found.values[1, 1], 4, axis=1)
     assert row.count == values.size
     assert row.mean == pytest.approx(values.mean())
@@ -239,9 +239,9 @@ def test_summary_of_a_pair() -> None:
     assert row.positive == 1.0
     assert row.normalised == pytest.approx(0.5, abs=0.05)
     assert row.units == "K / (Pa)"
-    rows = summary.strongest(found, 1)
+    rows = report.strongest(found, 1)
     assert (rows[0].output, rows[0].by) == ("stl2", "stl3")
-    assert "stl2" in summary.table(rows)
+    assert "stl2" in report.table(rows)
 
 
 def test_figure_of_pairs_that_are_not_the_usual_ones_has_maps_for_many_columns() -> None:

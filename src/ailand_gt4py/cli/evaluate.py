@@ -56,7 +56,6 @@ def run(options: Options) -> None:
     from ailand_gt4py.evaluation import runs, study
     from ailand_gt4py.evaluation.columns import read_columns
     from ailand_gt4py.evaluation.report import attachments, report
-    from ailand_gt4py.evaluation.report import data as report_data
     from ailand_gt4py.evaluation.scores.lead_time import variable_studies
     from ailand_gt4py.weights.model_file import read_model
 
@@ -69,7 +68,7 @@ def run(options: Options) -> None:
     columns = read_columns(options.file, model, np.dtype("float64" if options.precision == "float64" else "float32"))
     window, leads = options.climatology_window, runs.lead_steps(model, list(options.leads))
     how: dict[str, Any] = {"backend": options.backend, "precision": options.precision}
-    kept = study.curve_leads(model, leads) if options.is_reported else leads
+    kept = runs.curve_leads(model, leads) if options.is_reported else leads
     from_starts = runs.run_from_starts(model, columns, kept, options.starts, **how)
     done = runs.Runs(model, columns, leads, from_starts, runs.run_free(model, columns, **how))
     variables = variable_studies(done, window)
@@ -77,14 +76,14 @@ def run(options: Options) -> None:
     by_lead = [score for variable in variables for score in variable.asked]
     whole = [variable.free_run for variable in variables]
     print(report.text_report(by_lead, whole))
-    print(f"{report_data.cost_text(from_starts.cost, model.step_seconds)}.")
+    print(f"{report.cost_text(from_starts.cost, model.step_seconds)}.")
     for path in options.output:
         if path.suffix == ".html" and made is not None:
             from ailand_gt4py.evaluation.report.page import html_report  # matplotlib takes its time
 
             content = html_report(made, options.point, transfer, alternatives)
         else:
-            extra = None if made is None else report_data.of_study(made)
+            extra = None if made is None else report.of_study(made)
             content = report.file_report(path.suffix, by_lead, whole, extra)
         with whole_file(path, "writing the report") as temporary:
             temporary.write_text(content, encoding="utf-8")

@@ -47,7 +47,7 @@ def run(options: Options) -> None:
     import numpy as np
 
     from ailand_gt4py.io.whole_files import write_figure
-    from ailand_gt4py.sensitivity import derivatives, figure, output, quantities, summary
+    from ailand_gt4py.sensitivity import derivatives, figure, quantities, report
 
     model = options.read_model()
     outputs = quantities.choose_outputs(model, options.outputs, "--outputs")
@@ -68,9 +68,9 @@ def run(options: Options) -> None:
             states = derivatives.states_of_run(make_emulator(period.n_columns), period, steps, after_step)
     with options.progress(period.times[steps], period.n_columns) as after_step:
         found = derivatives.derivatives(make_emulator, period, steps, states, outputs, inputs, after_step)
-    print(summary.table(summary.strongest(found)))
+    print(report.table(report.strongest(found)))
     if options.output is not None:
         notes = (*period.history, f"States: of the {options.trajectory}.")
-        output.write(options.output, found, period, options.attributes(model, output.TITLE, notes))
+        report.write(options.output, found, period, options.attributes(model, report.TITLE, notes))
     if options.plot is not None:
         write_figure(options.plot, figure.draw(found, options.at))

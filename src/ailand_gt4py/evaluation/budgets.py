@@ -60,7 +60,6 @@ SOIL_WATER = tuple(f"swvl{layer}" for layer in range(1, 5))
 SOIL_HEAT = tuple(f"stl{layer}" for layer in range(1, 5))
 WATER_STORAGES = (*SOIL_WATER, "sd", "src")
 ENERGY_STORAGES = (*SOIL_HEAT, "sd", "tsn", "slw")
-
 #: Lake and urban cover up to which a column counts as land only, 1.
 LAND_ONLY = 1e-3
 

@@ -8,21 +8,17 @@ from pathlib import Path
 
 import numpy as np
 
+from ailand_gt4py.ecland.soil_heat import PROPERTIES
 from ailand_gt4py.evaluation.runs import FreeRun, label_offset
 from ailand_gt4py.io.column_file import ColumnFile
 from ailand_gt4py.io.units import conversion
 from ailand_gt4py.weights.model import Model
 from ailand_gt4py.weights.variables import CATALOGUE, of_kind, units_of
 
-_STATIC = (
-    *("clim_theta_sat", "clim_theta_cap"),
-    *("clim_clake", "clim_cu", "clim_cvh", "clim_cvl", "clim_veg_covh", "clim_veg_covl"),
-)
-_FORCING = ("met_swdown", "met_rainf", "met_snowf")
-
+_INPUTS = ("met_swdown", "met_rainf", "met_snowf", *PROPERTIES, "clim_clake", "clim_cu")
 #: Variables that budgets and ranges know, with the units they are taken in: all results that the catalogue has, and of
 #: the inputs those that budgets need.
-UNITS: dict[str, str] = units_of(*of_kind("state"), *of_kind("diagnostic"), *_FORCING, *_STATIC)
+UNITS: dict[str, str] = units_of(*of_kind("state"), *of_kind("diagnostic"), *_INPUTS)
 
 
 @dataclasses.dataclass(frozen=True)

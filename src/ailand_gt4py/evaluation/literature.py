@@ -33,7 +33,6 @@ AILAND_V1_RMSE: dict[str, tuple[float, float, float]] = {
 }
 
 _UNITS = units_of(*AILAND_V1_RMSE)
-
 #: ecLand's CPU time for a column and six hours, microseconds: lowest and highest of four runs.
 ECLAND_MICROSECONDS = (91.0, 127.0)
 #: The step that this time is for, seconds.

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ailand_gt4py.evaluation.fields import Fields
+from ailand_gt4py.evaluation.fields import UNITS, Fields
 from ailand_gt4py.weights.variables import CATALOGUE, Specification
 
 #: Excess that rounding of files and single precision may cause, relative to the scale of a check.
@@ -26,7 +26,6 @@ class RangeCheck:
 
     name: str
     needs: tuple[str, ...]
-    units: str
     scale: float
     excess: Callable[..., np.ndarray]
 
@@ -61,21 +60,16 @@ def _of_catalogue(entry: Specification) -> RangeCheck:
         text = f"not above {high:g}{units}"
     else:
         text = "not negative" if low == 0.0 else f"not below {low:g}{units}"
-    scale = _SCALES[entry.units]
     return RangeCheck(
-        f"{entry.name} {text}",
-        (entry.name,),
-        entry.units,
-        scale,
+        f"{entry.name} {text}", (entry.name,), _SCALES[entry.units],
         lambda values: np.maximum(low - values, values - high),
-    )
+    )  # fmt: skip
 
 
 def _between(name: str, upper: str, text: str, scale: float, factor: float = 1.0) -> RangeCheck:
     """That a variable is within 0 and another one, which is multiplied by a factor."""
-    units = CATALOGUE[name].units
     return RangeCheck(
-        f"{name} within 0 and {text}", (name, upper), units, scale,
+        f"{name} within 0 and {text}", (name, upper), scale,
         lambda values, bound: np.maximum(-values, values - factor * bound),
     )  # fmt: skip
 
@@ -90,7 +84,7 @@ _COVERED = {check.needs[0] for check in _BETWEEN_VARIABLES}
 
 CHECKS: tuple[RangeCheck, ...] = (
     *_BETWEEN_VARIABLES,
-    RangeCheck("d2m not above t2m", ("d2m", "t2m"), "K", 100.0, lambda dew, air: dew - air),
+    RangeCheck("d2m not above t2m", ("d2m", "t2m"), 100.0, lambda dew, air: dew - air),
     *(
         _of_catalogue(entry)
         for entry in CATALOGUE.values()
@@ -112,7 +106,7 @@ def count(fields: Fields) -> list[RangeCount]:
         counts.append(
             RangeCount(
                 name=check.name,
-                units=check.units,
+                units=UNITS[check.needs[0]],
                 violations=int(wrong.sum()),
                 n=int(excess.size),
                 worst=float(np.max(excess[wrong & np.isfinite(excess)], initial=0.0)),

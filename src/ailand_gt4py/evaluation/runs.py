@@ -23,6 +23,8 @@ from ailand_gt4py.evaluation.columns import VerificationColumns
 from ailand_gt4py.weights.model import Model, Variable
 
 SECONDS_PER_DAY = 86_400.0
+#: Further leads of the curves, days; those above the longest one asked for are left out.
+CURVE_DAYS = (0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 7.0, 10.0, 14.0, 21.0, 30.0, 45.0, 60.0, 75.0, 90.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,14 +124,26 @@ def lead_steps(model: Model, leads_days: Sequence[float]) -> Values:
     Raises:
         InputError: no leads, or one that is no positive multiple of the model's step.
     """
-    steps = np.array(leads_days, dtype=np.float64) * SECONDS_PER_DAY / model.step_seconds
-    wrong = [lead for lead, step in zip(leads_days, steps, strict=True) if step < 1.0 or abs(step - round(step)) > 1e-6]
+    steps, is_whole = _steps(model, leads_days)
+    wrong = [f"{lead}" for lead, fits in zip(leads_days, is_whole, strict=True) if not fits]
     if wrong or not len(steps):
         raise InputError(
             f"lead {wrong[0] if wrong else '(none)'} days: expected positive multiples of the model's step of "
             f"{model.step_seconds:g} s"
         )
-    return np.unique(steps.round().astype(np.int64))
+    return np.unique(steps)
+
+
+def curve_leads(model: Model, leads: Values) -> Values:
+    """Leads in steps at which runs are kept: those asked for, and those of `CURVE_DAYS` that are whole steps."""
+    steps, is_whole = _steps(model, CURVE_DAYS)
+    return np.union1d(steps[is_whole & (steps <= leads[-1])], leads)
+
+
+def _steps(model: Model, days: Sequence[float]) -> tuple[Values, Values]:
+    """Steps that make so many days, and whether they do so exactly."""
+    steps = np.array(days, dtype=np.float64) * SECONDS_PER_DAY / model.step_seconds
+    return steps.round().astype(np.int64), (steps >= 1.0) & (np.abs(steps - steps.round()) <= 1e-6)
 
 
 def run_from_starts(

@@ -12,8 +12,8 @@ import numpy as np
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.evaluation import budgets, fields, ranges
-from ailand_gt4py.evaluation.runs import SECONDS_PER_DAY, Runs
-from ailand_gt4py.evaluation.scores.definitions import scores_of
+from ailand_gt4py.evaluation.runs import Runs
+from ailand_gt4py.evaluation.scores.definitions import SCORES
 from ailand_gt4py.evaluation.scores.groups import SNOW_REGIME, ColumnLocations, read_locations
 from ailand_gt4py.evaluation.scores.lead_time import VariableStudy
 from ailand_gt4py.evaluation.scores.moments import Sample
@@ -26,9 +26,6 @@ from ailand_gt4py.evaluation.scores.uncertainty import (
 )
 from ailand_gt4py.weights.model import Model
 
-#: Further leads of the curves, days; those above the longest one asked for are left out.
-CURVE_DAYS = (0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 7.0, 10.0, 14.0, 21.0, 30.0, 45.0, 60.0, 75.0, 90.0)
-
 
 def summary(sample: Sample) -> dict[str, object]:
     """All scores of a sample, with its size and the interval of its RMSE."""
@@ -36,7 +33,7 @@ def summary(sample: Sample) -> dict[str, object]:
         "n_columns": len(sample.pairs.n),
         "n_pairs": int(sample.pairs.n.sum()),
         "interval": rmse_interval(sample.pairs.mean_square),
-        **scores_of(sample),
+        **{name: score.of(sample) for name, score in SCORES.items()},
     }
 
 
@@ -98,11 +95,6 @@ class Study:
         return self.runs.columns.times
 
     @property
-    def leads_days(self) -> list[float]:
-        """Leads asked for."""
-        return [self.runs.days(lead) for lead in self.runs.leads]
-
-    @property
     def n_starts(self) -> int:
         """Starts per column."""
         return len(self.runs.from_starts.starts)
@@ -116,13 +108,6 @@ class Study:
         """The variables of some names, in their order; names that the model does not have are left out."""
         known = {variable.name: variable for variable in self.variables}
         return [known[name] for name in names if name in known]
-
-
-def curve_leads(model: Model, leads: Values) -> Values:
-    """Leads in steps at which runs are kept: those asked for, and those of `CURVE_DAYS` that are whole steps."""
-    steps = np.array(CURVE_DAYS) * SECONDS_PER_DAY / model.step_seconds
-    whole = steps[(steps >= 1.0) & (np.abs(steps - np.round(steps)) < 1e-6)].round().astype(np.int64)
-    return np.union1d(whole[whole <= leads[-1]], leads)
 
 
 def make_study(runs: Runs, variables: tuple[VariableStudy, ...], path: Path, window_days: int) -> Study:

@@ -19,7 +19,6 @@ from ailand_gt4py.weights.model import Model
 
 #: Columns that the emulator takes at once, about: enough to be quick, few enough for the caches.
 BLOCK_COLUMNS = 1024
-
 #: Most bytes of derivatives in memory.
 LARGEST_BYTES = 4 * 2**30
 
@@ -65,15 +64,13 @@ def states_of_run(
     emulator: Emulator, period: Period, steps: Values, after_step: Callable[[int], None] = lambda done: None
 ) -> Values:
     """(n_points, n_columns, n_state): states of the emulator's own run from the file's first state."""
-    prepared = emulator.prepare_static(period.static)
-    state, kept = period.initial_state, np.empty((len(steps), *period.initial_state.shape), period.forcing.dtype)
-    positions = {int(step): position for position, step in enumerate(steps)}
+    prepared, state, kept = emulator.prepare_static(period.static), period.initial_state, []
     for step in range(int(steps[-1]) + 1):
-        if step in positions:
-            kept[positions[step]] = state
+        if step in steps:
+            kept.append(state.copy())
         state, _ = emulator.step(prepared, period.forcing[step], state)
         after_step(step + 1)
-    return kept
+    return np.stack(kept)
 
 
 def derivatives(

@@ -13,7 +13,7 @@ from ailand_gt4py.evaluation.figures import style
 from ailand_gt4py.evaluation.figures.space import draw_map, map_aspect, map_extent
 from ailand_gt4py.sensitivity.derivatives import Derivatives
 from ailand_gt4py.sensitivity.quantities import units_of_derivative
-from ailand_gt4py.sensitivity.summary import HEMISPHERES, SEASONS, by_hemisphere, mean, normalised_means
+from ailand_gt4py.sensitivity.report import HEMISPHERES, SEASONS, by_hemisphere, mean, normalised_means
 
 #: Pairs that are shown through time and on maps, those of them that were computed.
 SHOWN = (
@@ -25,10 +25,8 @@ SHOWN = (
     ("e", "met_qair"),
 )
 MOST_SHOWN = 6
-
 #: Columns from which on maps are drawn.
 MAPS_FROM = 8
-
 #: Normalised derivatives below this are shown on a linear scale, the others on a logarithmic one.
 LINEAR_BELOW = 0.01
 

@@ -16,7 +16,6 @@ from ailand_gt4py.weights.variables import CATALOGUE
 
 #: Inputs that are indices of classes.
 TYPES = frozenset(name for name, entry in CATALOGUE.items() if entry.is_class)
-
 #: Static inputs that are shown if no others are asked for, those of them that the model has.
 STATIC_SHOWN = ("clim_theta_cap", "clim_theta_pwp")
 

@@ -25,6 +25,9 @@ def draw(
     model: Model, period: Period, linear: Propagation, members: MonteCarlo | None, at: tuple[float, float] | None
 ) -> Any:
     """The figure; through time, of the column nearest to ``at``, latitude and longitude, or of the first."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
     variables = (*model.state, *model.diagnostics)
     chosen = [position for position, one in enumerate(variables) if one.name in SHOWN] or list(range(len(variables)))
     chosen = chosen[: len(SHOWN)]
@@ -51,7 +54,11 @@ def draw(
         for panel in (through_time, sources):
             panel.set_ylim(bottom=0.0)
             style.date_axis(panel)
-    _legends(figure, panels[0, 0], members is not None)
+    panels[0, 0].legend(fontsize=6.5, loc="best")
+    handles: list[Any] = [Patch(color=colour, label=name) for colour, name in zip(SOURCE_COLOURS, SOURCES, strict=True)]
+    for colour, name in zip(CLASS_COLOURS, CLASSES, strict=True) if members is not None else ():
+        handles.append(Line2D([], [], ls="", marker=".", color=colour, label=f"condition: {name}"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=5, fontsize=7)
     return figure
 
 
@@ -66,14 +73,3 @@ def _against(panel: Any, linear: Propagation, members: MonteCarlo, position: int
     panel.set(xlim=(0.0, top), ylim=(0.0, top))
     panel.set_xlabel("members", fontsize=7, labelpad=1)
     panel.set_ylabel("first order", fontsize=7, labelpad=1)
-
-
-def _legends(figure: Any, panel: Any, has_members: bool) -> None:
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
-
-    panel.legend(fontsize=6.5, loc="best")
-    handles: list[Any] = [Patch(color=colour, label=name) for colour, name in zip(SOURCE_COLOURS, SOURCES, strict=True)]
-    for colour, name in zip(CLASS_COLOURS, CLASSES, strict=True) if has_members else ():
-        handles.append(Line2D([], [], ls="", marker=".", color=colour, label=f"condition: {name}"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=5, fontsize=7)

@@ -21,11 +21,9 @@ from ailand_gt4py.weights.meaning import SNOW_PROPERTIES, snow_of_state
 from ailand_gt4py.weights.model import Model
 
 CLASSES = ("none", *CONDITIONS, "earlier")
-
 #: Standard deviations that differ by at most this part count as the same; one of 1000 members has a sampling error of
 #: 2.2 % (1 / sqrt(2 (n - 1)), normal distribution).
 SAME_WITHIN = 0.1
-
 #: Deviations below this part of the model's spread of a variable are no errors to compare: they are rounding.
 LEAST = 1e-5
 

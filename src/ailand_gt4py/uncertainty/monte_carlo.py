@@ -21,13 +21,10 @@ from ailand_gt4py.weights.model import Model
 
 #: ecLand's freezing point (``RTT``), K.
 FREEZING = 273.16
-
 #: Most columns that are run at once.
 LARGEST = 4_000_000
-
 #: Members differ in something where at least this part of them has it, and at most one minus this.
 FEW = 0.01
-
 #: Conditions under which a step is far from a straight line, in the order in which a class is given.
 CONDITIONS = ("snow line", "freezing", "bounds")
 
@@ -67,77 +64,68 @@ def run_members(
     Raises:
         InputError: too few members, or too many columns with them.
     """
-    n_columns, n_steps = period.n_columns, period.n_steps
+    n_columns = period.n_columns
     if n_members < 2 or n_members * n_columns > LARGEST:
         raise InputError(
             f"{n_members} members of {n_columns} columns, expected at least 2 members and at most {LARGEST} "
             "columns in all"
         )
     emulator = make_emulator(n_columns * n_members)
-    model, draws = emulator.model, _Draws(np.random.default_rng(seed), n_columns, n_members)
+    model, random = emulator.model, np.random.default_rng(seed)
+
+    def draw(deviations: Values) -> Values:
+        """Errors of these standard deviations (n_columns, n_features), of all members."""
+        return random.standard_normal((n_columns, n_members, deviations.shape[1])) * deviations[:, None]
 
     def flat(values: Values) -> Values:
         return np.ascontiguousarray(values.reshape(len(values) * n_members, -1), dtype=emulator.dtype)
 
-    static = draws.repeated(period.static)
-    static[..., sizes.parameter_positions] += draws.normal(sizes.parameters)
-    state = draws.repeated(period.initial_state) + draws.normal(sizes.state)
+    static = _repeated(period.static, n_members)
+    static[..., sizes.parameter_positions] += draw(sizes.parameters)
+    state = _repeated(period.initial_state, n_members) + draw(sizes.state)
     bounds = _bounds(model, static)
     state = np.clip(state, *bounds)
-    weather = _weather(draws, sizes, period, model)
+    weather = _weather(random, n_members, sizes, period, model)
     prepared, columns = emulator.prepare_static(flat(static)), flat(state)
-    mean = np.empty((n_steps, n_columns, len(model.state) + len(model.diagnostics)))
-    deviation = np.empty_like(mean)
-    conditions = np.empty((len(CONDITIONS), n_steps, n_columns), dtype=bool)
+    rows = []
     for step, forcing in enumerate(weather):
         columns, diagnostics = emulator.step(prepared, flat(forcing), columns)
         state = columns.reshape(n_columns, n_members, -1)
         noise = sizes.model_error(state.mean(axis=1))
         if noise.any():
-            state = np.clip(state + draws.normal(noise), *bounds)
+            state = np.clip(state + draw(noise), *bounds)
             columns = flat(state)
         results = np.concatenate([state, diagnostics.reshape(n_columns, n_members, -1)], axis=2, dtype=np.float64)
-        mean[step], deviation[step] = results.mean(axis=1), results.std(axis=1, ddof=1)
-        conditions[:, step] = _conditions(model, state, *bounds)
+        rows.append((results.mean(axis=1), results.std(axis=1, ddof=1), _conditions(model, state, *bounds)))
         after_step(step + 1)
-    return MonteCarlo(n_members, mean, deviation, conditions)
+    mean, deviation, conditions = (np.stack(values) for values in zip(*rows, strict=True))
+    return MonteCarlo(n_members, mean, deviation, np.moveaxis(conditions, 1, 0))
 
 
-class _Draws:
-    """Values of all members, (n_columns, n_members, ...)."""
-
-    def __init__(self, random: np.random.Generator, n_columns: int, n_members: int) -> None:
-        self._random, self._shape = random, (n_columns, n_members)
-
-    def repeated(self, values: Values) -> Values:
-        """(n_columns, n_features) for every member, float64, a copy."""
-        return np.repeat(values[:, None].astype(np.float64), self._shape[1], axis=1)
-
-    def standard(self, count: int) -> Values:
-        """(n_columns, n_members, count) of standard deviation 1."""
-        return self._random.standard_normal((*self._shape, count))
-
-    def normal(self, deviations: Values) -> Values:
-        """Errors of these standard deviations (n_columns, n_features)."""
-        return self.standard(deviations.shape[1]) * deviations[:, None]
+def _repeated(values: Values, n_members: int) -> Values:
+    """(n_columns, n_members, n_features), float64, a copy of (n_columns, n_features) for every member."""
+    return np.repeat(values[:, None].astype(np.float64), n_members, axis=1)
 
 
-def _weather(draws: _Draws, sizes: ErrorSizes, period: Period, model: Model) -> Iterator[Values]:
+def _weather(
+    random: np.random.Generator, n_members: int, sizes: ErrorSizes, period: Period, model: Model
+) -> Iterator[Values]:
     """Forcing of all members by window: errors of successive windows are an autoregressive process (`propagation`)."""
+    shape = (period.n_columns, n_members, len(sizes.forcing_positions))
     has_before = np.flatnonzero(np.array(sizes.before_positions, dtype=np.int64) >= 0)
     positions_before = [sizes.before_positions[k] for k in has_before]
     never_below = [variable.training_minimum >= 0.0 for variable in model.forcing]
 
     def following(errors: Values) -> Values:
-        return sizes.phi * errors + np.sqrt(1.0 - sizes.phi**2) * draws.standard(sizes.n_forcing)
+        return sizes.phi * errors + np.sqrt(1.0 - sizes.phi**2) * random.standard_normal(shape)
 
-    before = draws.standard(sizes.n_forcing)
+    before = random.standard_normal(shape)
     now = following(before)
     for step in range(period.n_steps):
-        forcing = draws.repeated(period.forcing[step])
+        forcing = _repeated(period.forcing[step], n_members)
         forcing[..., sizes.forcing_positions] += sizes.forcing(step)[:, None] * now
         forcing[..., positions_before] += (sizes.forcing(step - 1)[:, None] * before)[..., has_before]
-        if sizes.n_forcing:
+        if sizes.forcing_positions:
             forcing[..., never_below] = np.maximum(forcing[..., never_below], 0.0)
         before, now = now, following(now)
         yield forcing

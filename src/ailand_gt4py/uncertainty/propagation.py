@@ -93,10 +93,6 @@ class ErrorSizes:
         step = float(period.step / np.timedelta64(1, "s"))
         self.phi = math.exp(-step / errors.correlation_seconds) if errors.correlation_seconds > 0.0 else 0.0
 
-    @property
-    def n_forcing(self) -> int:
-        return len(self.forcing_positions)
-
     def forcing(self, step: int) -> Values:
         """(n_columns, n_forcing) standard deviations of the forcing of a window; -1: of that before the first."""
         positions = self.before_positions if step < 0 else self.forcing_positions
@@ -159,7 +155,9 @@ def propagate(
     model, n_columns = emulator.model, period.n_columns
     n_state = len(model.state)
     # All that is uncertain: the state, the parameters, and the errors of the weather now and in the previous window.
-    ends = np.cumsum([n_state, len(sizes.parameter_positions), sizes.n_forcing, sizes.n_forcing])
+    ends = np.cumsum(
+        [n_state, len(sizes.parameter_positions), len(sizes.forcing_positions), len(sizes.forcing_positions)]
+    )
     parts = np.split(np.arange(ends[-1]), ends[:-1])
     own, parameters, now, before = parts
     covariances, matrix = _start(sizes, n_columns, *parts)

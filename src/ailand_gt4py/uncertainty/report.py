@@ -17,7 +17,6 @@ from ailand_gt4py.uncertainty.propagation import SOURCES, Propagation, shares
 from ailand_gt4py.weights.model import Model
 
 TITLE = "errors of aiLand, an emulator of ecLand, carried through its steps"
-
 #: Days at which the table shows the errors.
 SHOWN_DAYS = (1.0, 7.0, 30.0, 90.0)
 
@@ -43,15 +42,15 @@ def write(
             words = f"of {name} over the members of a Monte Carlo run"
             rows.append(("_member_error", members.deviation, f"standard deviation {words}"))
             rows.append(("_member_mean", members.mean, f"mean {words}"))
-        own = _single(linear.results[..., position])
+        own = linear.results[..., position].astype(np.float32)
         data[name] = field(over, own, text, variable.units, standard_name=variable.standard_name)
         for suffix, values, words in rows:
-            data[f"{name}{suffix}"] = field(over, _single(values[..., position]), words, variable.units)
+            data[f"{name}{suffix}"] = field(over, values[..., position].astype(np.float32), words, variable.units)
         parts, words = (
             shares(linear.variances[..., position]),
             f"part of the variance of the error of {name}, by source",
         )
-        data[f"{name}_error_share"] = field(("source", *over), _single(parts), words, "1")
+        data[f"{name}_error_share"] = field(("source", *over), parts.astype(np.float32), words, "1")
     if members is not None:
         data.attrs["members"] = np.int32(members.n_members)
         data["condition"] = field(
@@ -62,14 +61,10 @@ def write(
     for dimension in ("state", "other_state"):
         data[dimension] = texts(dimension, [variable.name for variable in model.state], "name of a state")
     data["error_correlation"] = field(
-        ("x", "state", "other_state"), _single(correlations(linear.covariance)),
+        ("x", "state", "other_state"), correlations(linear.covariance).astype(np.float32),
         "correlation of the errors of two states after the last step, to first order", "1",
     )  # fmt: skip
     write_netcdf(path, data)
-
-
-def _single(values: Values) -> Values:
-    return values.astype(np.float32)
 
 
 def correlations(covariance: Values) -> Values:

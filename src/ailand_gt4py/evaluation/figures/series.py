@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 REFERENCE_COLOUR = "0.25"
-
 #: Longer runs are drawn as daily means: the daily cycle would fill the panels.
 DAILY_MEANS_FROM = np.timedelta64(120, "D")
 

@@ -25,13 +25,10 @@ Extent = tuple[float, float, float, float]
 
 #: Coastlines: Natural Earth 1:110m (public domain); the file says where it is from.
 COASTLINES = Path(__file__).with_name("coastlines.json")
-
 #: Variables of the maps, those of them that there are.
 MAPPED = ("swvl1", "swvl3", "stl1", "stl3", "sd", "skt", "sshf", "slhf")
-
 #: Bins along each side of the density of truth and run.
 DENSITY_BINS = 90
-
 #: Degrees around the columns that a map shows at least.
 MARGIN = 6.0
 

@@ -21,13 +21,10 @@ if TYPE_CHECKING:
 STATE_COLOUR, DIAGNOSTIC_COLOUR = "#d1495b", "#1f77b4"
 TRUTH_COLOUR = "0.15"
 PERSISTENCE_COLOUR, CLIMATOLOGY_COLOUR, PUBLISHED_COLOUR = "#8a8a8a", "#3a7d44", "#7b3f9d"
-
 #: What stands at the end of the time axis whose ticks are years, months, days, hours, minutes, seconds.
 OFFSET_FORMATS = ["", "%Y", "%Y", "%Y-%m-%d", "%Y-%m-%d", "%Y-%m-%d %H:%M"]
-
 #: Pixels per inch of figures that are stored as pictures.
 RESOLUTION = 150
-
 #: Width of a figure, inches.
 WIDTH = 10.2
 
@@ -86,12 +83,6 @@ def grid(n_panels: int, across: int, panel_height: float, **how: Any) -> tuple[F
     width = WIDTH * min(1.0, across / 3.0 + 0.2) if across < 3 else WIDTH
     figure = new_figure(width, panel_height * math.ceil(n_panels / across) + 0.45)
     return figure, panels_of(figure, n_panels, across, **how)
-
-
-def legend_below(figure: Figure, panel: Axes) -> None:
-    """What the lines of a panel are, below all panels of a figure."""
-    handles, names = panel.get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=len(names))
 
 
 def data_uri(figure: Figure, kind: Literal["svg", "png"]) -> str:

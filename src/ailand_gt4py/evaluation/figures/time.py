@@ -17,10 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MONTHS = 12
-
 #: Days of the figure that shows single windows.
 CLOSE_UP_DAYS = 14
-
 #: Variables of the seasonal cycles, those of them that there are.
 SEASONAL = ("swvl1", "swvl3", "stl1", "snowc", "sshf", "slhf", "e", "sro", "skt", "t2m")
 MOST_SEASONAL = 7
@@ -90,7 +88,8 @@ def lead_figure(study: Study) -> Figure:
     for panel in panels[-4:]:
         panel.set_xlabel("lead time (days)")
         panel.tick_params(labelbottom=True)
-    style.legend_below(figure, panels[0])
+    handles, names = panels[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=len(names))
     return figure
 
 

@@ -6,18 +6,16 @@ Each file in ``templates/sections`` is a section, in the order of their names; i
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import statistics
 
 import jinja2
-from markupsafe import Markup
 
 import ailand_gt4py
 from ailand_gt4py.evaluation import literature
 from ailand_gt4py.evaluation.figures import space, time
 from ailand_gt4py.evaluation.figures.style import data_uri
-from ailand_gt4py.evaluation.report import data
+from ailand_gt4py.evaluation.report import report
 from ailand_gt4py.evaluation.report.attachments import Alternatives, Transfer
 from ailand_gt4py.evaluation.scores.definitions import SCORES, Score
 from ailand_gt4py.evaluation.scores.moments import Sample
@@ -43,15 +41,13 @@ def html_report(
     templates.globals |= {"study": study, "at": at, "transfer": transfer, "alternatives": alternatives}
     names = [name for name in templates.list_templates(["html"]) if name.startswith(SECTIONS)]
     first, last = (str(time.astype("datetime64[D]")) for time in (study.times[0], study.times[-1]))
-    # "</" would end the script element early, wherever it stands.
-    kept = json.dumps(data.of_study(study), allow_nan=False).replace("</", "<\\/")
     return templates.get_template("page.html").render(
         title=f"Evaluation of {study.model.provenance.get('title', f'a {study.model.architecture} model')}",
         lead=f"{study.file.name}: {len(study.locations.x)} columns, {first} to {last}, steps of "
         f"{study.model.step_seconds / 3600.0:g} h, against ecLand",
         cards=headline(study),
         sections=[templates.get_template(name).make_module() for name in sorted(names)],
-        data=Markup(kept),
+        data=report.of_study(study),
         footer=f"Made by ailand evaluate (ailand_gt4py {ailand_gt4py.__version__}).",
     )
 
@@ -67,11 +63,11 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    own = (data_uri, data.cost_text, data.published_ratios, number, span, thousands, shade_colour)
+    own = (data_uri, report.cost_text, report.published_ratios, number, span, thousands, shade_colour)
     found.filters |= {function.__name__: function for function in own}
     found.filters |= {"score": score_text, "lead_title": "{:g} d".format}
     found.filters["interval"] = lambda sample: rmse_interval(sample.pairs.mean_square)
-    found.tests["published_ratios"] = lambda variable: data.published_ratios(variable) is not None
+    found.tests["published_ratios"] = lambda variable: report.published_ratios(variable) is not None
     found.globals |= {"SCORES": SCORES, "literature": literature, "space": space, "time": time, "nan": math.nan}
     found.globals["next_number"] = itertools.count(1).__next__
     return found
@@ -130,7 +126,7 @@ def headline(study: Study) -> list[tuple[str, str]]:
         (f"{wrong}", f"of {thousands(checked)} checked values outside the physical range"),
         (f"{own} µs", f"CPU per column and step; ecLand {low:.0f} to {high:.0f} µs"),
     ]
-    ratios = [found[2] for variable in study.variables if (found := data.published_ratios(variable))]
+    ratios = [found[2] for variable in study.variables if (found := report.published_ratios(variable))]
     if ratios:
         ratio = statistics.geometric_mean(ratios) if min(ratios) > 0.0 else math.nan
         text = "aiLand v1's published RMSE in the free run (geometric mean, other data)"

@@ -121,8 +121,3 @@ def acc_uncentred(sample: Sample) -> Values:
 )
 def acc_temporal(sample: Sample) -> Values:
     return sample.anomalies.correlation
-
-
-def scores_of(sample: Sample) -> dict[str, float]:
-    """All scores of a sample by name."""
-    return {name: one.of(sample) for name, one in SCORES.items()}

@@ -16,7 +16,6 @@ from ailand_gt4py.weights.variables import CATALOGUE
 
 #: The Europe-like box that aiLand's training data here hold out: south, north, west, east, degrees.
 HELD_OUT_BOX = (35.5, 71.5, -11.0, 32.5)
-
 #: Snow cover above which a time counts as snow-covered, 1.
 SNOW_COVERED = 0.5
 #: Upper edges of the mean number of snow-covered days a year, and the names of the grouping and its classes.
@@ -57,11 +56,6 @@ class ColumnLocations:
     def in_box(self) -> Values:
         """(n_columns,) whether a column is in the held-out box."""
         return inside_box(self.latitude, self.longitude)
-
-    @property
-    def outside(self) -> Values:
-        """(n_columns,) whether a column is outside the held-out box."""
-        return ~self.in_box
 
     def grouping(self, name: str) -> Grouping | None:
         """The grouping of a name, None where the file has none."""

@@ -14,10 +14,8 @@ from ailand_gt4py.core.types import Values
 
 #: Samples of columns that an interval is made from, and its coverage.
 BOOTSTRAP_SAMPLES, COVERAGE = 1000, 0.95
-
 #: Of the draws: the same for all variables, so that reports can be repeated.
 SEED = 0
-
 #: Where there is no interval.
 NO_INTERVAL = (math.nan, math.nan)
 

@@ -21,7 +21,6 @@ from ailand_gt4py.weights.model import Variable
 
 #: Memory for the reference of a block of columns, all labels and variables, bytes.
 BLOCK_BYTES = 64 << 20
-
 #: Shortest reference that a climatology is made from: with less, most days have no second year.
 MINIMUM_SPAN = np.timedelta64(2 * 365, "D")
 
@@ -33,17 +32,12 @@ def _times_of(path: Path) -> Values:
 
 def why_no_climatology(labels: Values, times: Values, step: np.timedelta64) -> str:
     """Why a reference with these labels gives no climatology for a run's; empty where it does."""
-    if not climatology_is_possible(labels, step):
-        days = float((labels[-1] - labels[0] + step) / np.timedelta64(1, "D"))
-        return f"the reference has {days:.0f} days and a climatology needs 730"
+    span = labels[-1] - labels[0] + step
+    if span < MINIMUM_SPAN:
+        return f"the reference has {span / np.timedelta64(1, 'D'):.0f} days and a climatology needs 730"
     if (np.diff(labels) != step).any() or times[0] not in labels:
         return "the reference's labels are not one step apart from its first to its last"
     return ""
-
-
-def climatology_is_possible(times: Values, step: np.timedelta64) -> bool:
-    """Whether a reference with these labels is long enough for a climatology: two years."""
-    return bool(times[-1] - times[0] + step >= MINIMUM_SPAN)
 
 
 def _covered(times: Values, labels: Values) -> Values:
@@ -98,21 +92,12 @@ def _samples(run: ColumnFile, times: Values, reference: Reference, has_climatolo
     for start in range(0, n_columns, width):
         columns = slice(start, min(start + width, n_columns))
         for name, values in zip(reference.names, _read_columns(reference, columns, n_columns), strict=True):
-            usual = other_years_climatology(values, reference.times)[window] if has_climatology else np.array(np.nan)
+            truth, usual = values[window], np.full(values[window].shape, np.nan)
+            if has_climatology:
+                usual = other_years_climatology(values, reference.times)[window]
             forecast = run.read(name, slice(1, len(times)), columns)
-            parts[name].append(sample_of(forecast, values[window], values[first], usual))
+            parts[name].append(Sample.of(forecast, truth, usual, persistence=values[first], climatology=usual))
     return {name: Sample.joined(samples) for name, samples in parts.items()}
-
-
-def sample_of(run: Values, truth: Values, first: Values, climatology: Values) -> Sample:
-    """The sample of one variable of a run.
-
-    Args:
-        run, truth: (n_labels, n_columns) without the first label, the truth there being ``first``, (n_columns,).
-        climatology: of the truth, broadcast against it; NaN for none.
-    """
-    usual = np.broadcast_to(climatology, truth.shape)
-    return Sample.of(run, truth, usual, persistence=first, climatology=usual)
 
 
 def _read_columns(reference: Reference, columns: slice, n_columns: int) -> Values:
@@ -144,7 +129,7 @@ def table(samples: Mapping[str, Sample], units: Mapping[str, str], without_clima
     """Scores as a table in plain text, followed by what its columns mean.
 
     Args:
-        samples: by variable, with the baselines of `sample_of`. units: of the variables.
+        samples: by variable, with the baselines persistence and climatology. units: of the variables.
         without_climatology: why there is none; empty where there is one.
     """
     shown = [score for score in SCORES.values() if score.short]
