@@ -154,27 +154,23 @@ class BlockReader:
         self._block: Values | None = None
         self._start = self._stop = 0
 
-    def _read_source(self, index: int, start: int, stop: int) -> Values:
-        source = self._sources[index]
-        if self.spool_bytes:
-            self._spool = self._spool or _Spool(
-                self._file, self._sources, self._first, self.n_times, self.dtype, self._block_bytes
-            )
-            return self._spool.read(index, start, stop)
-        values = self._file.read(source.own_name, slice(self._first + start, self._first + stop))
-        return source.conversion.apply(values)
-
     def _load(self, time: int) -> None:
         """Make the block that holds `time` the current one."""
         if self._block is not None and self._start <= time < self._stop:
             return
         edge = (time + self._phase) // self._block_times * self._block_times - self._phase
         start, stop = max(edge, 0), min(edge + self._block_times, self.n_times)
+        if self.spool_bytes and self._spool is None:
+            self._spool = _Spool(self._file, self._sources, self._first, self.n_times, self.dtype, self._block_bytes)
         # Given back before the next is allocated: two blocks would be twice the memory.
         self._block = None
         block = np.empty((stop - start, self._file.n_columns, len(self._sources)), dtype=self.dtype)
-        for index in range(len(self._sources)):
-            values = self._read_source(index, start, stop)
+        for index, source in enumerate(self._sources):
+            if self._spool is not None:
+                values = self._spool.read(index, start, stop)
+            else:
+                found = self._file.read(source.own_name, slice(self._first + start, self._first + stop))
+                values = source.conversion.apply(found)
             self._require_finite(index, values, start)
             block[:, :, index] = values
         block.flags.writeable = False

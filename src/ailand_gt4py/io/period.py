@@ -142,10 +142,7 @@ def read_values(
     with Reference(path, variables, times, latitude=period.latitude, longitude=period.longitude) as reference:
         if reference.missing:
             raise InputError(f"{path}: variable '{reference.missing[0]}' is missing, expected it at every label")
-        result = np.empty((len(times), period.n_columns, len(variables)), dtype=dtype)
-        for first in range(0, len(times), TIME_BLOCK):
-            block = result[first : first + TIME_BLOCK]
-            block[:] = reference.read(first, first + len(block))
+        result = np.array(reference.read(0, len(times)), dtype=dtype)
     wrong = np.argwhere(~np.isfinite(result))
     if wrong.size:
         time, column, position = wrong[0]

@@ -11,7 +11,7 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.times import step_text, time_text
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io import time_axis
-from ailand_gt4py.io.blocks import BLOCK_BYTES, BlockReader, Source
+from ailand_gt4py.io.blocks import BlockReader, Source
 from ailand_gt4py.io.column_file import ColumnFile
 from ailand_gt4py.weights.model import Variable
 from ailand_gt4py.weights.variables import CATALOGUE
@@ -39,14 +39,32 @@ def _require_same_locations(file: ColumnFile, latitude: Values | None, longitude
             )
 
 
-class Reference:
-    """Reference values at a run's time labels; read as they are asked for. Close it, or use it as a context manager.
+def _first_index(file: ColumnFile, times: Values) -> int:
+    """Index of the run's first label in the file; all the run's labels must follow from there."""
+    found = time_axis.read_times(file)
+    first = int(np.searchsorted(found, times[0]))
+    if np.array_equal(found[first : first + len(times)], times):
+        return first
+    lacking = times[~np.isin(times, found)]
+    if lacking.size:
+        raise InputError(
+            f"{file.path}: reference has no time {time_text(lacking[0])} ({lacking.size} of the run's {times.size} "
+            f"times are missing; it has {time_text(found[0])} to {time_text(found[-1])}); expected all times of the run"
+        )
+    # All labels are there with others between them: means over its shorter windows are not means over the run's.
+    raise InputError(
+        f"{file.path}: reference has a step of {step_text(np.diff(found[first:]).min())}, expected the run's "
+        f"{step_text(times[1] - times[0])}"
+    )
+
+
+class Reference(BlockReader):
+    """Reference values at a run's time labels; NaN where missing. Close it, or use it as a context manager.
 
     Args:
         path: of a column file. variables: those wanted; those that the file lacks are left out.
         times: the run's labels, datetime64, at least one; all must be in the file, with no others between.
         latitude, longitude: (n,) of the run's columns, degrees; where given, the file's must be the same.
-        block_bytes: memory for the buffer.
 
     Attributes:
         times: datetime64[ns]. names: variables it has, in the order asked for. missing: those it lacks.
@@ -64,68 +82,32 @@ class Reference:
         *,
         latitude: Values | None = None,
         longitude: Values | None = None,
-        block_bytes: int = BLOCK_BYTES,
     ) -> None:
-        self._file = ColumnFile(path)
+        file = ColumnFile(path)
         self.times = np.asarray(times).astype("datetime64[ns]")
         try:
-            _require_same_locations(self._file, latitude, longitude)
-            self._reader = self._open(variables, block_bytes)
+            _require_same_locations(file, latitude, longitude)
+            first = _first_index(file, self.times)
+            self.missing = tuple(variable.name for variable in variables if file.find(variable.name) is None)
+            sources = []
+            for variable in variables:
+                own_name = file.find(variable.name)
+                if own_name is not None:
+                    straight = file.conversion(own_name, variable.name, variable.units)
+                    file.require_timed(own_name)
+                    sources.append(Source(variable.name, own_name, straight))
+            if not sources:
+                missing = ", ".join(self.missing)
+                raise InputError(f"{file.path}: has none of the reference variables {missing}; expected at least one")
+            self.names = tuple(source.name for source in sources)
+            self.history = [one.conversion.sentence(one.name) for one in sources if not one.conversion.is_identity]
+            super().__init__(file, sources, first, len(self.times))
         except BaseException:
-            self._file.close()
+            file.close()
             raise
 
-    def _open(self, variables: Sequence[Variable], block_bytes: int) -> BlockReader:
-        file = self._file
-        first = self._first_index(time_axis.read_times(file))
-        self.history: list[str] = []
-        sources, missing = [], []
-        for variable in variables:
-            own_name = file.find(variable.name)
-            if own_name is None:
-                missing.append(variable.name)
-                continue
-            straight = file.conversion(own_name, variable.name, variable.units)
-            file.require_timed(own_name)
-            if not straight.is_identity:
-                self.history.append(straight.sentence(variable.name))
-            sources.append(Source(variable.name, own_name, straight))
-        if not sources:
-            raise InputError(
-                f"{file.path}: has none of the reference variables {', '.join(missing)}; expected at least one"
-            )
-        self.names = tuple(source.name for source in sources)
-        self.missing = tuple(missing)
-        return BlockReader(file, sources, first, len(self.times), block_bytes=block_bytes)
-
-    def _first_index(self, found: Values) -> int:
-        """Index of the run's first label in the file; all the run's labels must follow from there."""
-        times = self.times
-        first = int(np.searchsorted(found, times[0]))
-        if np.array_equal(found[first : first + len(times)], times):
-            return first
-        lacking = times[~np.isin(times, found)]
-        if lacking.size:
-            raise InputError(
-                f"{self._file.path}: reference has no time {time_text(lacking[0])} ({lacking.size} of the run's "
-                f"{times.size} times are missing; it has {time_text(found[0])} to {time_text(found[-1])}); expected "
-                "all times of the run"
-            )
-        # All labels are there with others between them: means over its shorter windows are not means over the run's.
-        raise InputError(
-            f"{self._file.path}: reference has a step of {step_text(np.diff(found[first:]).min())}, expected the run's "
-            f"{step_text(times[1] - times[0])}"
-        )
-
-    def read(self, first: int, last: int) -> Values:
-        """Values at labels `first` to `last` - 1, (last - first, n_columns, len(names)) in the variables' units.
-
-        Read-only, NaN where missing; a view of a buffer that the next call may replace.
-        """
-        return self._reader.read(first, last)
-
     def close(self) -> None:
-        self._reader.close()
+        super().close()
         self._file.close()
 
     def __enter__(self) -> Reference:

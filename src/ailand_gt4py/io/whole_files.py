@@ -40,7 +40,7 @@ def read_netcdf(path: Path, file_format: str, what: str) -> xr.Dataset:
         raise InputError(f"{path}: cannot be read ({' '.join(str(error).split())}); expected {what}") from error
     found = data.attrs.get("format", "")
     if found != file_format:
-        raise InputError(f"{path}: attribute 'format': found '{found}', expected '{file_format}'")
+        raise InputError(f"{path}: is not {what}: attribute 'format': found '{found}', expected '{file_format}'")
     return data
 
 

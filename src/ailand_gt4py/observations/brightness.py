@@ -14,7 +14,7 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.observations import microwave
 from ailand_gt4py.observations.microwave import Radiometer
-from ailand_gt4py.observations.operators import OfResults, Situation, column_of, on_columns, position_of
+from ailand_gt4py.observations.operators import ObservationOperator, Situation, column_of, on_columns, position_of
 from ailand_gt4py.observations.registry import Columns, register
 from ailand_gt4py.stencils.physics import brightness
 from ailand_gt4py.weights.model import Model
@@ -23,7 +23,7 @@ from ailand_gt4py.weights.variables import CATALOGUE, units_of
 _WHAT = "observation tb"
 
 
-class BrightnessTemperature(OfResults):
+class BrightnessTemperature(ObservationOperator):
     """Brightness temperature above the canopy at L-band, H and V polarised.
 
     Neither the sky's reflection nor the atmosphere, a few K together, are in it. Snow, frozen soil, water and towns are

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -38,35 +38,17 @@ class Situation(NamedTuple):
 Observable = Specification | Variable
 
 
-class ObservationOperator(Protocol):
-    """What an instrument measures of all columns at once; n_outputs is the number of `observables`."""
+class ObservationOperator:
+    """What an instrument measures of all columns at once, here of a few of a step's results.
 
-    @property
-    def observables(self) -> Sequence[Observable]:
-        """What it gives, in order: names and units."""
-
-    def values(self, situation: Situation) -> Values:
-        """Float64 (n_columns, n_outputs), in the observables' units."""
-
-    def tangent(self, situation: Situation, d_state: Values, d_diagnostics: Values) -> Values:
-        """Tangents of `values` for tangents of state and diagnostics, float64.
-
-        Args:
-            d_state, d_diagnostics: (n_columns, n_features), or several of each column (n_columns, n, n_features).
-
-        Returns:
-            (n_columns, n_outputs), or (n_columns, n, n_outputs).
-        """
-
-    def adjoint(self, situation: Situation, g_values: Values) -> tuple[Values, Values]:
-        """Adjoints of state and diagnostics, float64 (n_columns, n_features), for adjoints of `values`."""
-
-
-class OfResults:
-    """An operator of a few of a step's results: its values and their derivatives with respect to these results.
+    A kind gives `values` and `slopes`; one that depends on more than some results gives `tangent` and `adjoint` itself.
+    n_outputs is the number of `observables`.
 
     Args:
         inputs: of each result the group, "state" or "diagnostics", and the position in it.
+
+    Attributes:
+        observables: what it gives, in order: names and units.
     """
 
     observables: Sequence[Observable]
@@ -75,18 +57,24 @@ class OfResults:
         self._inputs = tuple(inputs)
 
     def values(self, situation: Situation) -> Values:
+        """Float64 (n_columns, n_outputs), in the observables' units."""
         raise NotImplementedError
 
     def slopes(self, situation: Situation) -> Values:
-        """Derivatives (n_columns or 1, n_outputs, n_inputs)."""
+        """Derivatives of `values` with respect to the inputs, (n_columns or 1, n_outputs, n_inputs)."""
         raise NotImplementedError
 
     def tangent(self, situation: Situation, d_state: Values, d_diagnostics: Values) -> Values:
+        """Tangents of `values`, float64 (n_columns, n_outputs), for tangents of state and diagnostics.
+
+        Of several tangents of each column (n_columns, n, n_features): (n_columns, n, n_outputs).
+        """
         tangents = self._gathered(d_state, d_diagnostics)
         slopes = np.broadcast_to(self.slopes(situation), (len(tangents), len(self.observables), len(self._inputs)))
         return np.einsum("coi,c...i->c...o", slopes, tangents)
 
     def adjoint(self, situation: Situation, g_values: Values) -> tuple[Values, Values]:
+        """Adjoints of state and diagnostics, float64 (n_columns, n_features), for adjoints of `values`."""
         found = {"state": np.zeros(situation.state.shape), "diagnostics": np.zeros(situation.diagnostics.shape)}
         slopes = np.broadcast_to(self.slopes(situation), (*g_values.shape, len(self._inputs)))
         for (group, position), values in zip(self._inputs, np.einsum("coi,co->ic", slopes, g_values), strict=True):
@@ -103,7 +91,7 @@ class OfResults:
         return list(np.ascontiguousarray(self._gathered(situation.state, situation.diagnostics).T))
 
 
-class Direct(OfResults):
+class Direct(ObservationOperator):
     """Some of the results themselves, times a factor: one, or (n_columns, 1)."""
 
     def __init__(

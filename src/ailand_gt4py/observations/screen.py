@@ -7,7 +7,7 @@ Errors of instrument and location: de Rosnay et al. 2013 (doi:10.1002/qj.2023), 
 from __future__ import annotations
 
 from ailand_gt4py.core.types import Values
-from ailand_gt4py.observations.operators import Direct, OfResults, Situation, diagnostic, on_columns
+from ailand_gt4py.observations.operators import Direct, ObservationOperator, Situation, diagnostic, on_columns
 from ailand_gt4py.observations.registry import Columns, register
 from ailand_gt4py.stencils.physics import humidity
 from ailand_gt4py.weights.model import Model
@@ -21,7 +21,7 @@ class ScreenTemperature(Direct):
         super().__init__((CATALOGUE["t2m"],), [diagnostic(model, "t2m", "observation t2m")])
 
 
-class ScreenHumidity(OfResults):
+class ScreenHumidity(ObservationOperator):
     """Relative humidity 2 m above the ground, over water, from the model's temperature and dew point."""
 
     observables = (CATALOGUE["rh2m"],)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 
 import numpy as np
 import pytest
@@ -100,7 +99,7 @@ def test_a_constant_variable_is_refused(data):
     constant = copy.deepcopy(data)
     constant.state[:] = constant.state[np.arange(N_COLUMNS).repeat(N_WINDOWS + 1) * (N_WINDOWS + 1)]
     constant.state[:, STATE.index("stl4")] += np.arange(N_COLUMNS).repeat(N_WINDOWS + 1)
-    chosen = dataclasses.replace(DEFAULT, state=(DEFAULT.state[STATE.index("stl4")],))
+    chosen = DEFAULT._replace(state=(DEFAULT.state[STATE.index("stl4")],))
     constant.state = constant.state[:, [STATE.index("stl4")]]
     constant.state_known = constant.state_known[:, [STATE.index("stl4")]]
     with pytest.raises(InputError, match=r"state 'stl4': its changes over one step have the standard deviation 0\.0"):

@@ -86,14 +86,13 @@ def recognise(tensors: Arrays) -> tuple[str, dict[str, np.ndarray]]:
     """The architecture that the tensors are of, and the parameters under this package's names."""
     layers = _layers(tensors)
     try:
-        if layers is None:
-            pass
-        elif {"layer_clim", "layer_met_state", "combine_layer"} <= layers.keys():
-            return "two_branch", _renamed(layers, _two_branch(layers))
-        elif "output_proj" in layers and "output_proj_diag" in layers:
-            return "layer_norm", _renamed(layers, _layer_norm(layers))
-        elif layers.keys() >= {"fc1", "fc2", "fc3"}:
-            return "simple", _renamed(layers, _simple(layers))
+        for architecture, marks, table in (
+            ("two_branch", {"layer_clim", "layer_met_state", "combine_layer"}, _two_branch),
+            ("layer_norm", {"output_proj", "output_proj_diag"}, _layer_norm),
+            ("simple", {"fc1", "fc2", "fc3"}, _simple),
+        ):
+            if marks <= layers.keys():
+                return architecture, _renamed(layers, table(layers))
         raise _NoShapeError("no layer names of a published shape (fc1.., layer_clim.., model.0.. with output_proj)")
     except _NoShapeError as reason:
         listed = [f"{name[:60]} {tuple(array.shape)}" for name, array in list(tensors.items())[:MOST_LISTED]]
@@ -184,20 +183,18 @@ class _NoShapeError(Exception):
     """Why tensors are of no published shape."""
 
 
-def _layers(tensors: Arrays) -> dict[str, dict[str, np.ndarray]] | None:
-    """Tensors by layer, ``weight`` and ``bias`` of matching sizes; None where a name or shape is no layer's."""
+def _layers(tensors: Arrays) -> dict[str, dict[str, np.ndarray]]:
+    """Tensors by layer, ``weight`` and ``bias`` of matching sizes; empty where a name or shape is no layer's."""
     layers: dict[str, dict[str, np.ndarray]] = {}
     for name, array in tensors.items():
         layer, _, kind = name.rpartition(".")
         if not layer or kind not in ("weight", "bias") or array.dtype not in (np.float32, np.float64):
-            return None
+            return {}
         layers.setdefault(layer, {})[kind] = array
     for arrays in layers.values():
-        if len(arrays) != 2:
-            return None
-        shape = arrays["weight"].shape
+        shape = arrays["weight"].shape if len(arrays) == 2 else ()
         if len(shape) not in (1, 2) or arrays["bias"].shape != shape[:1]:
-            return None
+            return {}
     return layers
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.ecland.soil_heat import SOIL_HEAT, property_positions
@@ -19,8 +20,7 @@ GROUP_KINDS: dict[str, Kind] = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class VariableSet:
+class VariableSet(NamedTuple):
     """The variables of a model to be trained, in its order."""
 
     static: tuple[Specification, ...]
@@ -30,15 +30,12 @@ class VariableSet:
 
     def template(self, step_seconds: float) -> Template:
         """The variables as those of a model with this step, statistics unknown."""
-        static, forcing, state, diagnostics = (
-            tuple(variable.variable() for variable in group) for group in self.groups.values()
-        )
+        static, forcing, state, diagnostics = (tuple(variable.variable() for variable in group) for group in self)
         return Template(static, forcing, state, diagnostics, step_seconds)
 
     @property
     def groups(self) -> dict[str, tuple[Specification, ...]]:
-        """The groups by name."""
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return self._asdict()
 
 
 DEFAULT = VariableSet(
