@@ -69,7 +69,7 @@ def test_neutral_stress_follows_the_logarithmic_profile(height: float) -> None:
 def test_black_body_and_grey_body() -> None:
     found = close(met_lwdown=np.array([0.0, STEFAN_BOLTZMANN * 293.15**4]))
     emissivity = found["surface_longwave_emissivity"]
-    assert emissivity[0] == pytest.approx(tables.emissivity("land"), abs=1e-12)
+    assert emissivity[0] == pytest.approx(tables.EMISSIVITY["land"], abs=1e-12)
     emitted = STEFAN_BOLTZMANN * 293.15**4
     # In a cavity of its own temperature a grey body sends back what it gets.
     np.testing.assert_allclose(
@@ -145,7 +145,7 @@ def test_albedo_emissivity_and_roughness_stay_in_their_bounds(
         skt=temperature,
     )
     assert 0.03 < found["surface_albedo"][0] < max(0.81, snow_albedo + 1e-9)
-    assert tables.emissivity("water") - 1e-9 <= found["surface_longwave_emissivity"][0] < 1.0
+    assert tables.EMISSIVITY["water"] - 1e-9 <= found["surface_longwave_emissivity"][0] < 1.0
     assert 1e-6 < found["surface_roughness_length_for_momentum"][0] <= 2.0 + 1e-9
     assert 0.0 < found["surface_roughness_length_for_heat"][0] <= 2.0 + 1e-9
 
@@ -156,7 +156,7 @@ def test_snow_brightens_open_ground_more_than_forest() -> None:
     forest = close(snowc=cover, asn=0.72, clim_cvl=0.0, clim_cvh=1.0, clim_veg_covh=1.0)["surface_albedo"]
     assert (np.diff(meadow) > 0.0).all()
     assert meadow[-1] == pytest.approx(0.72), "the state's"
-    assert forest[-1] == pytest.approx(tables.forest_snow_albedo()[3])
+    assert forest[-1] == pytest.approx(tables.FOREST_SNOW_ALBEDO[3])
     assert forest[-1] < meadow[-1]
 
 

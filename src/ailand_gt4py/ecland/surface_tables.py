@@ -42,9 +42,13 @@ _FOREST_SNOW_ALBEDO = {
 }
 _OTHER_SNOW_ALBEDO = (0.15 * 1.10598, 0.15 * 0.90981)
 
-#: Roughness length for momentum over that for heat: ecLand.
-_ROUGHNESS_RATIO = (100.0, *(100.0, 100.0, 1.0, 10.0, 1.0, 1.0, 100.0, 100.0, 100.0, 100.0), 100.0, 10.0, 100.0, 10.0,
-                    10.0, *(100.0, 100.0, 100.0, 100.0), 10.0)  # fmt: skip
+#: Roughness length for momentum over that for heat, by type: (21,), 1: ecLand.
+ROUGHNESS_RATIO = np.array(
+    [
+        *(100.0, 100.0, 100.0, 1.0, 10.0, 1.0, 1.0, 100.0, 100.0, 100.0, 100.0),
+        *(100.0, 10.0, 100.0, 10.0, 10.0, 100.0, 100.0, 100.0, 100.0, 10.0),
+    ]
+)
 
 #: Emissivity in six spectral intervals, from Feldman et al. 2014 (doi:10.1073/pnas.1413640111), and the intervals'
 #: shares of the emission at 15 degrees Celsius: ecLand.
@@ -57,34 +61,16 @@ _EMISSIVITY = {
 _EMISSION_SHARES = (0.149, 0.111, 0.126, 0.190, 0.290, 0.134)
 
 
-def _broadband(visible: float, near_infrared: float) -> float:
-    return SOLAR_WEIGHTS[0] * visible + SOLAR_WEIGHTS[1] * near_infrared
-
-
-def vegetation_albedo() -> np.ndarray:
-    """Of the whole solar spectrum, by type: (21,), 1."""
-    return np.array([_broadband(*bands) for bands in zip(_ALBEDO_VISIBLE, _ALBEDO_NEAR_INFRARED, strict=True)])
-
-
-def saturated_soil_albedo() -> np.ndarray:
-    """Of wet soil below 0.7 micrometres, under the vegetation of a type: (21,), 1."""
-    return np.array([_SATURATED_SOIL_ALBEDO[colour - 1] for colour in _SOIL_COLOUR])
-
-
-def forest_snow_albedo() -> np.ndarray:
-    """Of snow under high vegetation, viewed from above, by type: (21,), 1."""
-    return np.array([_broadband(*_FOREST_SNOW_ALBEDO.get(number, _OTHER_SNOW_ALBEDO)) for number in range(N_TYPES)])
-
-
-def roughness_ratio() -> np.ndarray:
-    """Roughness length for momentum over that for heat, by type: (21,), 1."""
-    return np.array(_ROUGHNESS_RATIO)
-
-
-def emissivity(surface: str) -> float:
-    """Of the whole thermal spectrum: ``land`` (moist soil, vegetation), ``desert`` (dry soil), ``snow``, ``water``."""
-    return float(np.dot(_EMISSIVITY[surface], _EMISSION_SHARES))
-
+#: Of the vegetation over the whole solar spectrum, by type: (21,), 1.
+VEGETATION_ALBEDO = SOLAR_WEIGHTS[0] * np.array(_ALBEDO_VISIBLE) + SOLAR_WEIGHTS[1] * np.array(_ALBEDO_NEAR_INFRARED)
+#: Of wet soil below 0.7 micrometres, under the vegetation of a type: (21,), 1.
+SATURATED_SOIL_ALBEDO = np.array([_SATURATED_SOIL_ALBEDO[colour - 1] for colour in _SOIL_COLOUR])
+#: Of snow under high vegetation, viewed from above, by type: (21,), 1.
+FOREST_SNOW_ALBEDO = np.multiply(
+    SOLAR_WEIGHTS, [_FOREST_SNOW_ALBEDO.get(number, _OTHER_SNOW_ALBEDO) for number in range(N_TYPES)]
+).sum(axis=1)
+#: Of the whole thermal spectrum: moist soil and vegetation ("land"), dry soil, snow (also ice), water.
+EMISSIVITY = {surface: float(np.dot(bands, _EMISSION_SHARES)) for surface, bands in _EMISSIVITY.items()}
 
 #: Of bare soil for momentum, and of snow deeper than 0.25 m (ice caps), m: ecLand.
 BARE_SOIL_ROUGHNESS, SNOW_ROUGHNESS = 0.013, 0.0013

@@ -61,14 +61,14 @@ def _open(path: Path) -> xr.Dataset:
             netCDF4.set_chunk_cache(*default)
     if path.is_dir() and not any((path / name).exists() for name in (".zgroup", ".zmetadata", "zarr.json")):
         raise InputError(f"{path}: is a directory without zarr metadata; expected a netCDF file or a zarr store")
-    try:
+    store: Any = path
+    if is_zip:
         import zarr
-    except ImportError as error:
-        raise InputError(f"{path}: reading a zarr store needs the package 'zarr', which is not installed") from error
-    store = zarr.storage.ZipStore(path, mode="r") if is_zip else path
+
+        store = zarr.storage.ZipStore(path, mode="r")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # stores without consolidated metadata are slower to open, not wrong
-        return xr.open_dataset(store, engine="zarr", chunks=None, **options)  # type: ignore[arg-type]
+        return xr.open_dataset(store, engine="zarr", chunks=None, **options)
 
 
 class ColumnFile:

@@ -65,11 +65,11 @@ _SUBSTITUTES: dict[str, float] = {
 
 #: Arguments looked up by type of vegetation: high vegetation, low vegetation.
 _BY_HIGH_TYPE = {
-    "high_roughness_ratio": tables.roughness_ratio,
-    "high_albedo": tables.vegetation_albedo,
-    "forest_snow_albedo": tables.forest_snow_albedo,
+    "high_roughness_ratio": tables.ROUGHNESS_RATIO,
+    "high_albedo": tables.VEGETATION_ALBEDO,
+    "forest_snow_albedo": tables.FOREST_SNOW_ALBEDO,
 }
-_BY_LOW_TYPE = {"low_roughness_ratio": tables.roughness_ratio, "low_albedo": tables.vegetation_albedo}
+_BY_LOW_TYPE = {"low_roughness_ratio": tables.ROUGHNESS_RATIO, "low_albedo": tables.VEGETATION_ALBEDO}
 _HIGH_TYPE, _LOW_TYPE = "clim_tvh", "clim_tvl"
 
 _COVERS = ("high_cover", "low_cover", "high_density", "low_density", "snow_cover")
@@ -147,10 +147,9 @@ class SurfaceClosures:
             self._background_albedo = given
         self._results = {name: self._xp.zeros(self._n_land, dtype=np.float64) for name in CLOSURE_NAMES}
         self._tables = {
-            name: self._xp.asarray(table().astype(np.float64))
-            for name, table in (*_BY_HIGH_TYPE.items(), *_BY_LOW_TYPE.items())
+            name: self._xp.asarray(table) for name, table in (*_BY_HIGH_TYPE.items(), *_BY_LOW_TYPE.items())
         }
-        self._soil_table = self._xp.asarray(tables.saturated_soil_albedo().astype(np.float64))
+        self._soil_table = self._xp.asarray(tables.SATURATED_SOIL_ALBEDO)
         self._call = self._program_call(backend) if self._n_land else None
 
     def _program_call(self, backend: Any) -> RepeatedCall:
