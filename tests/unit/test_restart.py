@@ -156,21 +156,20 @@ def test_must_fit_the_run(tmp_path):
     path, restart = tmp_path / "r.nc", some_restart()
     x, latitude, longitude = restart.x, restart.latitude, restart.longitude
     restarts.check_columns(path, restart, x, latitude, longitude + 360.0)
-    restarts.check_model(path, restart, "ab" * 32, "float32")
-    restarts.check_start(path, restart, restart.valid_time)
-    restarts.check_start(path, restart, None)
+    restarts.check_run(path, restart, "ab" * 32, "float32", restart.valid_time)
+    restarts.check_run(path, restart, "ab" * 32, "float32", None)
     moved, relabelled = latitude.copy(), x.copy()
     moved[2] += 0.1
     relabelled[1] = 99
-    columns, model, start = restarts.check_columns, restarts.check_model, restarts.check_start
+    columns, run, later = restarts.check_columns, restarts.check_run, np.datetime64("2021-03-02", "ns")
     for check, arguments, message in (
         (columns, (x[:3], latitude[:3], longitude[:3]), "has 4 columns, expected the run's 3"),
         (columns, (x, moved, longitude), "column 2 is x = 9 at 30.0000 N"),
         (columns, (x, latitude, longitude[::-1]), "column 0 is"),
         (columns, (relabelled, latitude, longitude), "column 1 is x = 8"),
-        (model, ("cd" * 32, "float32"), "checksum abababababab"),
-        (model, ("ab" * 32, "float64"), "was written in float32, expected"),
-        (start, (np.datetime64("2021-03-02", "ns"),), "expected the start 2021-03-02T00:00"),
+        (run, ("cd" * 32, "float32", None), "checksum abababababab"),
+        (run, ("ab" * 32, "float64", None), "was written in float32, expected"),
+        (run, ("ab" * 32, "float32", later), "expected the start 2021-03-02T00:00"),
     ):
         with pytest.raises(InputError) as error:
             check(path, restart, *arguments)

@@ -96,7 +96,7 @@ def test_without_members_there_are_none(bench: Bench, tmp_path: Path, capsys) ->
         (["--scale", 0], "option --scale: found 0, expected more than 0"),
         (["--forcing-hours", -1], "option --forcing-hours: found -1"),
         (["--seed", -1], "option --seed: found -1"),
-        (["--days", 0.1], "days: found 0.1, expected a positive multiple of the model's step of 21600 s"),
+        (["--days", 0.1], "option --days: found 2.4 h, expected a multiple of the model's step of 6 h"),
         (["--days", 30], "end: found 2021-01-31T00:00"),
         (["--state-errors", "swvl9=1"], "option --state-errors: found 'swvl9', expected some of swvl1"),
         (["--state-errors", "swvl1=wet"], "option --state-errors: found 'swvl1=wet', expected a number"),

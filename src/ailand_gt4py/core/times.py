@@ -54,7 +54,7 @@ def parse_interval(text: str) -> np.timedelta64:
 
 def whole_steps(interval: np.timedelta64, step: np.timedelta64, option: str) -> int:
     """An interval, which must be a positive multiple of the model's step, in steps."""
-    steps = interval / step
+    steps = interval / step if step else 0.0
     if not steps >= 1.0 or abs(steps - round(steps)) > 1e-6:
         raise InputError(
             f"option {option}: found {step_text(interval)}, expected a multiple of the model's step of "

@@ -103,8 +103,7 @@ def _starting_point(options: RunOptions, model: Model) -> Restart | None:
     if path is None:
         return None
     restart = restarts.read_restart(path, model)
-    restarts.check_model(path, restart, checksum(model), options.precision)
-    restarts.check_start(path, restart, options.start)
+    restarts.check_run(path, restart, checksum(model), options.precision, options.start)
     with ColumnFile(options.forcing) as file:
         times = read_times(file)
     if restart.valid_time not in times:

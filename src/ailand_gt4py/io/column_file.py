@@ -222,6 +222,12 @@ class ColumnFile:
             values = np.where(values == values.dtype.type(missing), np.nan, values)
         return np.ascontiguousarray(values)
 
+    def field(self, own_name: str, time: int = 0) -> Values:
+        """(x,) of a variable: at an index of time, or through all time."""
+        return (
+            self.read(own_name, slice(time, time + 1)).reshape(-1) if self.is_timed(own_name) else self.read(own_name)
+        )
+
     def texts(self, name: str) -> Values | None:
         """A text for each column, such as its climate; None where the file has no such variable over the columns."""
         own_name = self.find(name)

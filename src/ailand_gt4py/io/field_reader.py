@@ -44,14 +44,11 @@ class FieldReader:
         """A field of the file, float64 (n,), in the units asked for; missing values are NaN."""
         source = self.source(name, units, is_timed=not is_static)
         own_name = source.own_name
-        if not self._file.is_timed(own_name):
-            values = self._file.read(own_name)
-        else:
-            values = self._file.read(own_name, slice(self._first, self._first + 1))[0]
-            if is_static and name not in self._repeated:
-                if not self._file.stays_constant(own_name, values):
-                    self._require_constant(own_name, values)
-                self._repeated.append(name)
+        values = self._file.field(own_name, self._first)
+        if is_static and self._file.is_timed(own_name) and name not in self._repeated:
+            if not self._file.stays_constant(own_name, values):
+                self._require_constant(own_name, values)
+            self._repeated.append(name)
         return source.conversion.apply(values.astype(np.float64))
 
     def source(self, name: str, units: str, *, is_timed: bool = True) -> Source:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.core.times import parse_time, time_text
+from ailand_gt4py.core.times import parse_time, step_of, time_text, whole_steps
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.emulator.forcing import ForcingAssembler
 from ailand_gt4py.io.column_file import ColumnFile
@@ -155,13 +155,9 @@ def read_values(
 
 def end_after(path: str | Path, days: float, start: str | np.datetime64 | None, model: ModelVariables) -> np.datetime64:
     """End of a run of some days, a multiple of the model's step, from a start; None: from the file's first label."""
-    steps = days * 86_400.0 / model.step_seconds if model.step_seconds > 0.0 else 0.0
-    if not steps >= 1.0 or abs(steps - round(steps)) > 1e-6:
-        raise InputError(
-            f"days: found {days:g}, expected a positive multiple of the model's step of {model.step_seconds:g} s"
-        )
+    step = step_of(model.step_seconds)
+    length = whole_steps(step_of(86_400.0 * days), step, "--days") * step
     with ColumnFile(path) as file:
-        first = read_times(file)[0]
-    begin = first if start is None else parse_time(start)
-    end: np.datetime64 = begin + np.timedelta64(round(steps * model.step_seconds), "s")
+        begin = read_times(file)[0] if start is None else parse_time(start)
+    end: np.datetime64 = begin + length
     return end

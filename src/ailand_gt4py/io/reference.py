@@ -27,8 +27,7 @@ def _require_same_locations(file: ColumnFile, latitude: Values | None, longitude
         own_name, unit = file.find(name), CATALOGUE[name].units
         if expected is None or own_name is None:
             continue
-        found = file.read(own_name, slice(0, 1)).reshape(-1) if file.is_timed(own_name) else file.read(own_name)
-        found = file.conversion(own_name, name, unit).apply(found.astype(np.float64))
+        found = file.conversion(own_name, name, unit).apply(file.field(own_name).astype(np.float64))
         difference = np.abs((found - expected + 180.0) % 360.0 - 180.0)
         wrong = np.flatnonzero(~(difference <= LOCATION_TOLERANCE))
         if wrong.size:

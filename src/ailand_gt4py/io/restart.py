@@ -131,8 +131,8 @@ def _values(path: Path, data: xr.Dataset, name: str, group: Sequence[Variable]) 
     return values
 
 
-def check_model(path: Path, restart: Restart, model_checksum: str, precision: str) -> None:
-    """Check that a restart was made by the same model in the same precision."""
+def check_run(path: Path, restart: Restart, model_checksum: str, precision: str, start: np.datetime64 | None) -> None:
+    """Check that a restart was made by the same model in the same precision, and stands where a run starts."""
     if restart.model_checksum != model_checksum:
         raise InputError(
             f"{path}: was written by the model with the checksum {restart.model_checksum[:12]}..., "
@@ -140,10 +140,6 @@ def check_model(path: Path, restart: Restart, model_checksum: str, precision: st
         )
     if restart.precision != precision:
         raise InputError(f"{path}: was written in {restart.precision}, expected this run's precision {precision}")
-
-
-def check_start(path: Path, restart: Restart, start: np.datetime64 | None) -> None:
-    """Check that a run starts where the restart stands."""
     if start is not None and start != restart.valid_time:
         raise InputError(f"{path}: is valid at {time_text(restart.valid_time)}, expected the start {time_text(start)}")
 

@@ -118,7 +118,7 @@ def clay_of_file(path: Path) -> Values:
                 f"{path}: variable 'clim_sotype' is missing, from which the clay fraction follows; expected it, or a "
                 "clay fraction of all columns"
             )
-        return clay_fraction(file.read(own_name, slice(0, 1)).reshape(-1).astype(np.float64), str(path))
+        return clay_fraction(file.field(own_name).astype(np.float64), str(path))
 
 
 def soil_coefficients(clay: Values, frequency: float) -> Soil:
