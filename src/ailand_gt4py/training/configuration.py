@@ -129,7 +129,9 @@ class Run(Settings):
     device: Literal["cpu", "cuda"] = option("cpu", "processor or GPU; another device changes the last digits")
     threads: int = option(1, "processor threads (default: as configured)", "--threads", gt=0)
     checkpoint_interval: int = option(2000, "iterations between checkpoints", gt=0)
-    directory: str = option("training", "for checkpoint and log (default: as configured)", "--directory", metavar="DIR")
+    directory: str = option(
+        "training", "directory of checkpoint and log (default: as configured)", "--directory", metavar="DIR"
+    )
     start_from: str = option(
         "", "model whose weights training begins with (default: as configured)", "--start-from", metavar="MODEL.nc"
     )

@@ -29,6 +29,9 @@ from ailand_gt4py.weights.schema import GROUPS
 Report = Callable[[str], None]
 #: The pool holds so many runs for each one in a batch.
 POOL_BATCHES = 8
+#: Name of the checkpoint in the directory of a training, and what it holds beside the parts.
+CHECKPOINT = "checkpoint.pt"
+COUNTERS = ("iteration", "seconds", "is_stopped", "best_iteration", "best_skill")
 
 
 def learning_rate_factor(iteration: int, total: int, warmup: int, final_fraction: float) -> float:
@@ -48,13 +51,6 @@ def torch_device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise InputError("option 'run.device' is 'cuda', but PyTorch finds no CUDA device; expected 'cpu' here")
     return torch.device(name)
-
-
-#: What a checkpoint holds beside the parts.
-_COUNTERS = ("iteration", "seconds", "is_stopped", "best_iteration", "best_skill")
-
-#: Name of the checkpoint in the directory of a training.
-CHECKPOINT = "checkpoint.pt"
 
 
 def made_directory(directory: Path) -> Path:
@@ -220,7 +216,7 @@ class Trainer:
         self._curves.write(self.iteration, record, values)
 
     def _conditions(self) -> dict[str, object]:
-        """What the numbers depend on, by name: not where files are, nor texts, threads and intervals."""
+        """What the results depend on, by name: not where files are, nor texts, threads and intervals."""
         options = self.configuration.model_dump(mode="json")
         data = {name: value for name, value in options["data"].items() if name not in ("directory", "in_files")}
         sections = ("stages", "variables", "network", "loss", "optimiser", "augmentation")
@@ -248,7 +244,7 @@ class Trainer:
             "generator": json.dumps(self._generator.bit_generator.state),
             "noise": self._noise.generator.get_state(),
             **{name: part.state_dict() for name, part in self._parts().items()},
-            **{name: getattr(self, name) for name in _COUNTERS},
+            **{name: getattr(self, name) for name in COUNTERS},
         }
         with whole_file(self.checkpoint_path, "writing the checkpoint") as temporary:
             torch.save(content, temporary)
@@ -261,18 +257,17 @@ class Trainer:
                 model that training began with), in which its weights mean something else.
         """
         path = self.checkpoint_path
-        if not path.exists():
-            raise InputError(f"checkpoint {path}: no such file, expected that of a training to continue")
         try:
             content = torch.load(path, weights_only=True, map_location=self._device)
         except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
-            raise InputError(f"checkpoint {path}: cannot be read: {str(error).splitlines()[0]}") from error
+            reason = str(error).splitlines()[0]
+            raise InputError(f"checkpoint {path}: cannot be read: {reason}; expected that of a training") from error
         for name, own in self._conditions().items():
             if (found := content.get("conditions", {}).get(name)) != own:
                 raise InputError(f"checkpoint {path}: was made with {name} = {found}, expected that of this run, {own}")
         for name, part in self._parts().items():
             part.load_state_dict(content[name])
-        for name in _COUNTERS:
+        for name in COUNTERS:
             setattr(self, name, content[name])
         self._generator.bit_generator.state = json.loads(content["generator"])
         self._noise.generator.set_state(content["noise"].cpu())

@@ -8,6 +8,8 @@ gradient goes back through those few steps only, yet the states learnt from are 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 
@@ -15,6 +17,9 @@ from ailand_gt4py.core.types import Values
 from ailand_gt4py.training.losses import Errors, LossScales
 from ailand_gt4py.training.network import LayerNormNetwork
 from ailand_gt4py.training.tensors import Tensors
+
+#: What a pool keeps of each run.
+OF_RUNS = ("columns", "windows", "ages", "states")
 
 
 class RunPool:
@@ -64,16 +69,14 @@ class RunPool:
         self.windows[taken] += steps
         self.ages[taken] += steps
 
-    def state_dict(self) -> dict[str, object]:
+    def state_dict(self) -> dict[str, torch.Tensor]:
         """All that is needed to continue exactly here."""
-        counters = {name: getattr(self, name).tolist() for name in ("columns", "windows", "ages")}
-        return {**counters, "states": self.states.clone()}
+        return {name: torch.as_tensor(getattr(self, name)).clone() for name in OF_RUNS}
 
-    def load_state_dict(self, stored: dict[str, object]) -> None:
+    def load_state_dict(self, stored: Mapping[str, torch.Tensor]) -> None:
         """Continue where `state_dict` was taken."""
-        for name in ("columns", "windows", "ages"):
-            setattr(self, name, np.array(stored[name], dtype=np.int64))
-        self.states = stored["states"].clone()  # type: ignore[attr-defined]
+        for name in OF_RUNS:
+            getattr(self, name)[:] = stored[name].cpu()
 
 
 def batch_loss(
