@@ -107,16 +107,20 @@ class Oracle:
         return Scores(model, ones, ones, np.ones(N_DIAGNOSTICS), np.ones(N_STATE), np.ones((2, N_STATE)))
 
 
-def test_resumed_training_is_the_uninterrupted_one_to_the_bit(prepared, tmp_path):
-    """Stopped at iteration 11, the checkpoint of iteration 7 in between, in another stage; and what is logged, too."""
+def test_resumed_training_is_the_uninterrupted_one_to_the_bit(prepared, tmp_path, monkeypatch):
+    """Killed after iteration 11, when the last checkpoint is that of iteration 7; and what is logged, too."""
     whole = _trainer(prepared, tmp_path / "whole", validates=True)
     whole.run()
     first = _trainer(prepared, tmp_path / "parts", validates=True)
-    first.run(until=11)
+    step = first.step
+    monkeypatch.setattr(first, "step", lambda: step() if first.iteration < 11 else pytest.fail("killed"))
+    with pytest.raises(pytest.fail.Exception, match="killed"):
+        first.run()
+    assert first.iteration == 11
     second = _trainer(prepared, tmp_path / "parts", validates=True)
     assert not _same(second.network, first.network)
     second.resume()
-    assert second.iteration == 11
+    assert second.iteration == 7
     second.run()
     assert second.iteration == 20
     assert _same(whole.network, second.network)

@@ -80,7 +80,7 @@ class Trainer:
     """
 
     def __init__(
-        self, configuration: Configuration, data: TrainingData, validator: Validator | None, report: Report = print
+        self, configuration: Configuration, data: TrainingData, validator: Validator | None, report: Report
     ) -> None:
         self.configuration, run, stages = configuration, configuration.run, configuration.stages
         self._scaling, self._validator, self._report = data.scaling, validator, report
@@ -153,10 +153,9 @@ class Trainer:
         self.iteration += 1
         return float(state_loss.detach()), float(diagnostic_loss.detach())
 
-    def run(self, until: int | None = None) -> None:
-        """Train to the end (or to an iteration); validates and writes checkpoints on the way."""
-        options, total = self.configuration, self.configuration.iterations
-        end = total if until is None else min(until, total)
+    def run(self) -> None:
+        """Train to the end; validates and writes checkpoints on the way."""
+        options, end = self.configuration, self.configuration.iterations
         if self.iteration == 0:
             self._curves.forget_after(0)
         done: list[tuple[float, ...]] = []
@@ -166,8 +165,7 @@ class Trainer:
             spent = time.perf_counter() - begun
             self.seconds += spent
             done.append((*losses, stage.steps * stage.batch, spent))
-            # Not at `until`: a run in parts must not validate more often than an uninterrupted one.
-            is_due = self.iteration % options.validation.interval == 0 or self.iteration == total
+            is_due = self.iteration % options.validation.interval == 0 or self.iteration == end
             if self._validator is not None and is_due:
                 state, diagnostics, column_steps, seconds = np.mean(done, axis=0)
                 self._validate(self._validator, np.array([state, diagnostics]), column_steps / seconds)
