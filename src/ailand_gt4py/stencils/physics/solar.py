@@ -40,40 +40,18 @@ Values = gtx.Field[[Column], gtx.float64]
 
 
 @gtx.field_operator
-def declination(day_angle: Values) -> Values:
-    """Declination of the sun in radians (Spencer 1971, eq. for delta); day angle in radians."""
+def position_of_the_sun(day_angle: Values) -> tuple[Values, Values, Values]:
+    """Declination and equation of time (true minus mean solar time), radians; (mean over actual distance) squared."""
+    c1 = cos(day_angle)
+    s1 = sin(day_angle)
+    c2 = cos(2.0 * day_angle)
+    s2 = sin(2.0 * day_angle)
+    c3 = cos(3.0 * day_angle)
+    s3 = sin(3.0 * day_angle)
     return (
-        0.006918
-        - 0.399912 * cos(day_angle)
-        + 0.070257 * sin(day_angle)
-        - 0.006758 * cos(2.0 * day_angle)
-        + 0.000907 * sin(2.0 * day_angle)
-        - 0.002697 * cos(3.0 * day_angle)
-        + 0.00148 * sin(3.0 * day_angle)
-    )
-
-
-@gtx.field_operator
-def equation_of_time(day_angle: Values) -> Values:
-    """True minus mean solar time as an angle in radians (Spencer 1971)."""
-    return (
-        0.000075
-        + 0.001868 * cos(day_angle)
-        - 0.032077 * sin(day_angle)
-        - 0.014615 * cos(2.0 * day_angle)
-        - 0.040849 * sin(2.0 * day_angle)
-    )
-
-
-@gtx.field_operator
-def inverse_square_distance(day_angle: Values) -> Values:
-    """(mean over actual sun-earth distance) squared (Spencer 1971)."""
-    return (
-        1.000110
-        + 0.034221 * cos(day_angle)
-        + 0.001280 * sin(day_angle)
-        + 0.000719 * cos(2.0 * day_angle)
-        + 0.000077 * sin(2.0 * day_angle)
+        0.006918 - 0.399912 * c1 + 0.070257 * s1 - 0.006758 * c2 + 0.000907 * s2 - 0.002697 * c3 + 0.00148 * s3,
+        0.000075 + 0.001868 * c1 - 0.032077 * s1 - 0.014615 * c2 - 0.040849 * s2,
+        1.000110 + 0.034221 * c1 + 0.001280 * s1 + 0.000719 * c2 + 0.000077 * s2,
     )
 
 
@@ -110,19 +88,19 @@ def solar_operator(dtype: type) -> Function:
     def apply(
         latitude: Values, longitude: Values, day_angle: Values, greenwich_hour_angle: Values, window_angle: gtx.float64
     ) -> tuple[(gtx.Field[[Column], dtype],) * len(DERIVED_NAMES)]:
-        delta = declination(day_angle)
-        start_unwrapped = greenwich_hour_angle + CONSTANTS.degree * longitude + equation_of_time(day_angle)
+        declination, equation_of_time, inverse_square_distance = position_of_the_sun(day_angle)
+        start_unwrapped = greenwich_hour_angle + CONSTANTS.degree * longitude + equation_of_time
         # In [-pi, pi), so that the window meets at most the sunlit arcs around 0 and around 2 pi.
         start = start_unwrapped - CONSTANTS.two_pi * floor((start_unwrapped + CONSTANTS.pi) / CONSTANTS.two_pi)
         end = start + window_angle
-        constant = sin(CONSTANTS.degree * latitude) * sin(delta)
-        amplitude = cos(CONSTANTS.degree * latitude) * cos(delta)
+        constant = sin(CONSTANTS.degree * latitude) * sin(declination)
+        amplitude = cos(CONSTANTS.degree * latitude) * cos(declination)
         # Polar day gives pi, polar night 0; at the poles the amplitude vanishes.
         half_day = arccos(maximum(minimum(0.0 - constant / maximum(amplitude, CONSTANTS.tiny), 1.0), -1.0))
         sunlit = sunlit_integral(constant, amplitude, 0.0 - half_day, half_day, start, end) + sunlit_integral(
             constant, amplitude, CONSTANTS.two_pi - half_day, CONSTANTS.two_pi + half_day, start, end
         )
-        insolation = CONSTANTS.irradiance * inverse_square_distance(day_angle) * sunlit / window_angle
+        insolation = CONSTANTS.irradiance * inverse_square_distance * sunlit / window_angle
         exact = (
             cos(start),
             sin(start),

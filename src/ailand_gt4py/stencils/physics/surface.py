@@ -128,13 +128,6 @@ def next_friction(flow: Flow, friction: Values) -> Values:
 
 
 @gtx.field_operator
-def stress(x: Surface, flow: Flow, friction: Values) -> tuple[Values, Values]:
-    """Eastward and northward stress on the ground, Pa: along the wind, which has the ``speed`` only with its gusts."""
-    drag = flow.density * friction * friction / flow.speed
-    return drag * x.eastward_wind, drag * x.northward_wind
-
-
-@gtx.field_operator
 def closures(x: Surface) -> Closures:
     """All of them, in the order of `CLOSURE_NAMES`."""
     tiles = tiles_of(x)
@@ -145,7 +138,8 @@ def closures(x: Surface) -> Closures:
     flow = neutral_flow(x, roughness, evaporation)
     # A fixed-point iteration: against ecLand 3, 5 and 25 steps do equally well.
     friction = next_friction(flow, next_friction(flow, next_friction(flow, flow.friction)))
-    eastward, northward = stress(x, flow, friction)
+    # The stress is along the wind, which has the flow's speed only with its gusts.
+    drag = flow.density * friction * friction / flow.speed
     return (
         mean_albedo(x, tiles, background),
         emissivity,
@@ -153,8 +147,8 @@ def closures(x: Surface) -> Closures:
         evaporation,
         roughness,
         heat_roughness(x, tiles, mixed, flow.friction),
-        eastward,
-        northward,
+        drag * x.eastward_wind,
+        drag * x.northward_wind,
     )
 
 
