@@ -26,7 +26,7 @@ import xarray as xr
 
 from ailand_gt4py.calibration import report as parameter_report
 from ailand_gt4py.calibration.case import Case, FirstGuess, make_case
-from ailand_gt4py.calibration.estimation import Estimate, Progress, by_gauss_newton
+from ailand_gt4py.calibration.estimation import Estimate, by_gauss_newton
 from ailand_gt4py.calibration.misfit import Misfit
 from ailand_gt4py.core.times import parse_interval, whole_steps
 from ailand_gt4py.emulator.emulator import Emulator
@@ -93,7 +93,7 @@ def relative_case(case: Case, site: np.ndarray, member: np.ndarray) -> Case:
 def find(case: Case, iterations: int, what: str) -> Found:
     """Search, with a line for each iteration."""
 
-    def after(now: Progress) -> None:
+    def after(now: str) -> None:
         print(f"{what}, {now}", file=sys.stderr)
 
     estimate = by_gauss_newton(case, iterations, after)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 
@@ -46,28 +45,7 @@ class Estimate:
     evaluations: int
 
 
-class Progress(NamedTuple):
-    """Where a search is: iterations done; of each column its misfit, the first one, and whether it converged."""
-
-    iteration: int
-    misfits: Values
-    first_misfits: Values
-    converged: Values
-
-    @property
-    def misfit(self) -> float:
-        """Of all columns together, as a part of that of the first guess."""
-        first = float(self.first_misfits.sum())
-        return float(self.misfits.sum()) / first if first > 0.0 else 0.0
-
-    def __str__(self) -> str:
-        return (
-            f"iteration {self.iteration}: misfit {self.misfit:.3g} of the first guess's, "
-            f"{int(self.converged.sum())} of {len(self.converged)} columns converged"
-        )
-
-
-def by_gauss_newton(case: Case, iterations: int = 30, report: Callable[[Progress], object] = str) -> Estimate:
+def by_gauss_newton(case: Case, iterations: int = 30, report: Callable[[str], object] = str) -> Estimate:
     """Search in every column by itself, from the first guess brought within the bounds."""
     misfit, bounds = case.misfit, case.bounds
     values = bounds.clip(case.first_guess)
@@ -90,10 +68,19 @@ def by_gauss_newton(case: Case, iterations: int = 30, report: Callable[[Progress
         information = np.where(better[:, None, None], trial_information, information)
         damping = np.clip(np.where(better, damping / DAMPING_DOWN, damping * DAMPING_UP), LEAST_DAMPING, MOST_DAMPING)
         converged |= (moved < MOVES_LESS) | ((moved < MOVES_LITTLE) & (change <= SAME_MISFIT * now))
-        report(Progress(done, now, first, converged))
+        report(_progress(done, now, first, converged))
         if converged.all():
             break
     return Estimate(values, first, now, information, converged, evaluations)
+
+
+def _progress(iteration: int, misfits: Values, first: Values, converged: Values) -> str:
+    """Where a search is; the misfit of all columns together, as a part of that of the first guess."""
+    part = misfits.sum() / max(first.sum(), np.finfo(np.float64).tiny)
+    return (
+        f"iteration {iteration}: misfit {part:.3g} of the first guess's, {converged.sum()} of {len(converged)} "
+        "columns converged"
+    )
 
 
 def _damped_step(case: Case, values: Values, gradient: Values, information: Values, damping: Values) -> Values:
@@ -115,7 +102,7 @@ def _damped_step(case: Case, values: Values, gradient: Values, information: Valu
     return np.linalg.solve(matrix, right[:, :, None])[:, :, 0] * bounds.scale
 
 
-def by_lbfgs(case: Case, iterations: int = 200, report: Callable[[Progress], object] = str) -> Estimate:
+def by_lbfgs(case: Case, iterations: int = 200, report: Callable[[str], object] = str) -> Estimate:
     """Search in all columns at once."""
     from scipy.optimize import minimize
 
@@ -134,7 +121,7 @@ def by_lbfgs(case: Case, iterations: int = 200, report: Callable[[Progress], obj
     def after(scaled: Values) -> None:
         nonlocal done
         done += 1
-        report(Progress(done, now, first, unfinished))
+        report(_progress(done, now, first, unfinished))
 
     limits = np.stack([(bounds.lower - start) / bounds.scale, (bounds.upper - start) / bounds.scale], axis=-1)
     found = minimize(

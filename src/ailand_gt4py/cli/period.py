@@ -32,7 +32,6 @@ class PeriodOptions(EmulatorOptions, FigureOptions):
     output: Annotated[File, suffixed(".nc")] | None = option(None, "file for all results", "-o", metavar="OUT.nc")
     backend: Literal["embedded", "dace_cpu"] = option("dace_cpu", "GT4Py backend")
     precision: Literal["float32", "float64"] = option("float32", "precision of the computation")
-    quiet: bool = option(False, "no progress on standard error")
 
     def read_model(self) -> Model:
         """The model, once the files to write are checked."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import ClassVar, Self
 
 from pydantic import model_validator
 
@@ -11,10 +11,6 @@ from ailand_gt4py.cli.period import PeriodOptions
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.option_types import Amounts, listed_names
 from ailand_gt4py.core.settings import option
-
-if TYPE_CHECKING:  # `--help` must not wait for GT4Py
-    from ailand_gt4py.uncertainty.propagation import Errors
-    from ailand_gt4py.weights.model import Model
 
 _SIZES = "NAME=SIZE,..., SIZE in units or percent of the value"
 
@@ -56,12 +52,27 @@ def run(options: Options) -> None:
     """Carry errors through a run, print the tables, write what is asked for."""
     # Only now: `--help` must not wait for GT4Py.
     from ailand_gt4py.io.whole_files import write_figure
+    from ailand_gt4py.sensitivity.quantities import TYPES
     from ailand_gt4py.uncertainty import figure, linearity, monte_carlo, propagation, report
 
     model = options.read_model()
-    errors = _errors(options, model)
+    states = [variable.name for variable in model.state]
+    weather = [variable.name for variable in model.forcing if not variable.derived]
+    parameters = [variable.name for variable in model.static if variable.name not in TYPES]
+    of_state = options.state_errors
+    if of_state is None:
+        of_state = {name: amount for name, amount in propagation.STATE_ERRORS.items() if name in states}
+    given = (of_state, options.forcing_errors, options.parameter_errors, options.model_errors)
+    names = ("--state-errors", "--forcing-errors", "--parameter-errors", "--model-errors")
+    for name, amounts, known in zip(names, given, (states, weather, parameters, states), strict=True):
+        if amounts:
+            listed_names(",".join(amounts), known, name)
+    if not any(given):
+        raise InputError("found no errors to carry, expected some by --state-errors, --forcing-errors or others")
+    state, forcing, parameter, of_model = map(dict, given)
+    errors = propagation.Errors(state, forcing, parameter, of_model, 3600.0 * options.forcing_hours)
     period = options.read(model, days=options.days)
-    sizes = propagation.ErrorSizes(errors, model, period)
+    sizes = propagation.ErrorSizes(errors.scaled(options.scale), model, period)
     options.describe(period)
     make_emulator = functools.partial(options.emulator, model)
     emulator = make_emulator(period.n_columns)
@@ -78,26 +89,3 @@ def run(options: Options) -> None:
         report.write(options.output, model, period, linear, members, header)
     if options.plot is not None:
         write_figure(options.plot, figure.draw(model, period, linear, members, options.at))
-
-
-def _errors(options: Options, model: Model) -> Errors:
-    """The errors that are asked for, of variables that the model has."""
-    from ailand_gt4py.sensitivity.quantities import TYPES
-    from ailand_gt4py.uncertainty.propagation import STATE_ERRORS, Errors
-
-    states = [variable.name for variable in model.state]
-    weather = [variable.name for variable in model.forcing if not variable.derived]
-    parameters = [variable.name for variable in model.static if variable.name not in TYPES]
-    of_state = options.state_errors
-    if of_state is None:
-        of_state = {name: amount for name, amount in STATE_ERRORS.items() if name in states}
-    given = (of_state, options.forcing_errors, options.parameter_errors, options.model_errors)
-    for sizes, known, name in zip(
-        given, (states, weather, parameters, states), ("state", "forcing", "parameter", "model"), strict=True
-    ):
-        if sizes:
-            listed_names(",".join(sizes), known, f"--{name}-errors")
-    if not any(given):
-        raise InputError("found no errors to carry, expected some by --state-errors, --forcing-errors or others")
-    state, forcing, parameter, of_model = map(dict, given)
-    return Errors(state, forcing, parameter, of_model, 3600.0 * options.forcing_hours).scaled(options.scale)

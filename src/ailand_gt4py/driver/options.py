@@ -32,6 +32,7 @@ class EmulatorOptions(CommandOptions):
     precision: Literal["float32", "float64", "tf32", "bf16"] = option(
         "float32", "precision of the computation; tf32 and bf16 on dace_gpu only"
     )
+    quiet: bool = option(False, "print results and errors only")
 
     @model_validator(mode="after")
     def _check_precision(self) -> Self:
@@ -124,7 +125,6 @@ exit status: 0 done; 1 failed while running; 2 input or usage is wrong; 130, 143
     checkpoint_seconds: float = option(
         30.0, "least time between two resume checkpoints; 0: one with every block", metavar="SECONDS", ge=0.0
     )
-    quiet: bool = option(False, "print only errors and the score table")
 
     @model_validator(mode="after")
     def _check_period(self) -> Self:

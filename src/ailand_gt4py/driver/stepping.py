@@ -63,11 +63,14 @@ class Stepper:
             flags: uint8 (n_rows, n_columns); written.
             after_step: called with the number of steps of the run that are done; True: stop now.
         """
-        n_state, n_rows = len(self.model.state), len(values)
+        source, n_state, n_rows = self._source, len(self.model.state), len(values)
         row = 0
         while row < n_rows:
             stop = min(row + self._steps_together, n_rows)
-            forcing = self._forcing(first + row, first + stop)
+            steps = slice(first + row, first + stop)
+            given, times = source.forcing(steps.start, steps.stop), source.times[steps]
+            forcing = np.empty((stop - row, source.n_columns, len(self.model.forcing)), self._emulator.dtype)
+            self._assembler.assemble(forcing, given, times, self.model.step_seconds, self.before)
             forcing_flags = self._flags("forcing", forcing.reshape(-1, forcing.shape[-1])).reshape(stop - row, -1)
             device_forcing = self._on_device(forcing)
             for own_forcing, step_forcing, step_flags in zip(forcing, device_forcing, forcing_flags, strict=True):
@@ -88,15 +91,6 @@ class Stepper:
         self._emulator.step(self._static, forcing, self.state, out=(self._new_state, self._device_diagnostics))
         self.state, self._new_state = self._new_state, self.state
         self.diagnostics[...] = to_host(self._device_diagnostics)
-
-    def _forcing(self, first: int, last: int) -> Values:
-        """(n_steps, n_columns, n_forcing) in host memory, model order."""
-        source = self._source
-        result = np.empty((last - first, source.n_columns, len(self.model.forcing)), dtype=self._emulator.dtype)
-        self._assembler.assemble(
-            result, source.forcing(first, last), source.times[first:last], self.model.step_seconds, self.before
-        )
-        return result
 
     def _flags(self, group: str, values: Values) -> Values:
         return self.counters[group].add(values) * np.uint8(FLAG_MASKS[f"{group}_outside_training_range"])
