@@ -74,7 +74,7 @@ def main() -> None:
     state = np.ascontiguousarray(example.state[FIRST][own])
     control, settings = make_control(model), TwinSettings()
     random = np.random.default_rng(1)
-    wrong = np.clip(control.of(state) + 0.02 * random.standard_normal((n_columns, control.size)), 0.02, 0.4)
+    wrong = np.clip(control.of(state) + 0.02 * random.standard_normal((n_columns, len(control.names))), 0.02, 0.4)
     emulator = Emulator(model, n_columns)
     prepared = emulator.prepare_static(static)
     operators = {kind: make_operator(kind, Columns(model, static)) for kind in settings.observations}

@@ -8,12 +8,10 @@ from linear_land import land_model
 
 from ailand_gt4py.assimilation.control import Bounds, make_control
 from ailand_gt4py.assimilation.settings import Limits, Screening
-from ailand_gt4py.assimilation.window import REASONS, Observation, Schedule, Trajectory, screened
+from ailand_gt4py.assimilation.window import REASONS, screened
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.observations.soil_moisture import SurfaceSoilMoisture
 
 MODEL = land_model()
-SCHEDULE = Schedule((Observation(1, SurfaceSoilMoisture(MODEL)), Observation(2, SurfaceSoilMoisture(MODEL))))
 
 
 def reasons(
@@ -25,10 +23,9 @@ def reasons(
     states = np.zeros((3, len(departures), 5))
     states[..., 3] = np.reshape(np.broadcast_to(soil, 3), (3, 1))
     states[..., 4] = np.reshape(np.broadcast_to(snow, 3), (3, 1))
-    trajectory = Trajectory(np.zeros((2, len(departures), 1)), states, np.zeros((2, len(departures), 2)))
     spread = np.full(departures.shape, expected)
     observations = departures + np.nan_to_num(equivalents)
-    return screened(MODEL, trajectory, SCHEDULE, observations, equivalents, spread, screening or Screening())
+    return screened(MODEL, states[1:], observations, equivalents, spread, screening or Screening())
 
 
 def test_ordinary_observations_take_part() -> None:

@@ -27,10 +27,6 @@ class Control(NamedTuple):
     names: tuple[str, ...]
     positions: tuple[int, ...]
 
-    @property
-    def size(self) -> int:
-        return len(self.names)
-
     def of(self, state: Values) -> Values:
         """(..., size) float64 of states (..., n_state); a copy."""
         return state[..., list(self.positions)].astype(np.float64)

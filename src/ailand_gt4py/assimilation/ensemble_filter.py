@@ -110,7 +110,8 @@ class EnsembleFilter:
         weather, self._noise = perturbed_weather(self._random, emulator.model, tiled, self._weather, self._noise)
         background, of_members, _ = self._forecast(weather, self._state, schedule)
         found, expected = of_members.mean(axis=0), np.sqrt(of_members.var(axis=0, ddof=1) + errors**2)
-        reasons = screened(emulator.model, background, schedule, observations, found, expected, setup.screening)
+        states = background.states[schedule.steps]
+        reasons = screened(emulator.model, states, observations, found, expected, setup.screening)
         start = control.of(self._state)
         analysed, chi_square = analyse_ensemble(start, of_members, observations, errors, reasons == 0, self._relaxation)
         increments = setup.bounds.limited(start, analysed - start)

@@ -38,9 +38,9 @@ def by_tangent_linear(
     """The exact derivatives, of the tangent-linear of the operators and the model, which made the trajectory."""
     _, n_columns, n_state = trajectory.states.shape
     result = _empty(n_columns, schedule, control)
-    tangents = np.zeros((n_columns, control.size, n_state), dtype=trajectory.states.dtype)
-    tangents[:, np.arange(control.size), control.positions] = 1.0
-    for step in range(1, trajectory.n_steps + 1):
+    tangents = np.zeros((n_columns, len(control.names), n_state), dtype=trajectory.states.dtype)
+    tangents[:, np.arange(len(control.names)), control.positions] = 1.0
+    for step in range(1, len(trajectory.forcing) + 1):
         forcing, state = trajectory.forcing[step - 1], trajectory.states[step - 1]
         tangents, diagnostics = emulator.tangent_linear_of_states(static, forcing, state, tangents)
         for one, where in zip(schedule.observations, schedule.positions(), strict=True):
@@ -74,7 +74,7 @@ def by_adjoint(
     for number, position in enumerate(control.positions):
         g_state = np.zeros_like(trajectory.states[0])
         g_state[:, position] = 1.0
-        result.end[:, number] = back(trajectory.n_steps, g_state, np.zeros_like(trajectory.diagnostics[0]))
+        result.end[:, number] = back(len(trajectory.forcing), g_state, np.zeros_like(trajectory.diagnostics[0]))
     return result
 
 
@@ -108,5 +108,5 @@ MODES: Mapping[str, Callable[..., WindowJacobian]] = {
 
 
 def _empty(n_columns: int, schedule: Schedule, control: Control) -> WindowJacobian:
-    shapes = ((n_columns, size, control.size) for size in (len(schedule.steps), control.size))
+    shapes = ((n_columns, size, len(control.names)) for size in (len(schedule.steps), len(control.names)))
     return WindowJacobian(*map(np.empty, shapes))

@@ -93,7 +93,8 @@ class SimplifiedExtendedKalmanFilter:
         jacobian, end = self._jacobian(emulator, self._static, background, schedule, control)
         variance = np.einsum("coj,cjk,cok->co", jacobian, self._covariance, jacobian)
         expected = np.sqrt(variance + errors**2)
-        reasons = screened(emulator.model, background, schedule, observations, found, expected, setup.screening)
+        states = background.states[schedule.steps]
+        reasons = screened(emulator.model, states, observations, found, expected, setup.screening)
         wanted, analysed, chi_square = analyse(self._covariance, jacobian, observations - found, errors, reasons == 0)
         start = control.of(self._state)
         increment = setup.bounds.limited(start, wanted)

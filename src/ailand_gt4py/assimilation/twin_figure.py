@@ -11,6 +11,7 @@ from ailand_gt4py.assimilation.twin import TwinResult
 from ailand_gt4py.assimilation.twin_scores import ROOT_ZONE, TwinScores, snow_free, soil_water
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.evaluation.figures import style
+from ailand_gt4py.evaluation.scores.groups import ColumnLocations
 from ailand_gt4py.evaluation.scores.moments import rmse
 
 #: Run -> colour, width of the line, name.
@@ -24,23 +25,24 @@ _OBSERVATION_COLOUR = "#3a7d44"
 _NAMES = (*SOIL_WATER, ROOT_ZONE)
 
 
-def choose_column(result: TwinResult, latitude: Values, longitude: Values, at: tuple[float, float] | None) -> int:
+def _column(result: TwinResult, where: ColumnLocations, at: tuple[float, float] | None) -> int:
     """The column that is drawn: the one nearest to a location, or the most typical one.
 
     That is, of those without snow and frost if there are any, the one whose error in the root zone goes down by the
     median share.
     """
     if at is not None:
-        return style.nearest_column(latitude, longitude, at)
+        return style.nearest_column(where.latitude, where.longitude, at)
     candidates = np.flatnonzero(snow_free(result))
-    candidates = candidates if candidates.size else np.arange(len(latitude))
+    candidates = candidates if candidates.size else np.arange(len(where.latitude))
     analysis, open_loop = (rmse(_root_zone_error(result, run), axis=0) for run in ("analysis", "open_loop"))
     ratios = (analysis / np.maximum(open_loop, 1e-12))[candidates]
     return int(candidates[np.argmin(np.abs(ratios - np.median(ratios)))])
 
 
-def draw(result: TwinResult, scores: TwinScores, latitude: Values, longitude: Values, column: int) -> Any:
-    """A matplotlib figure of an experiment."""
+def draw(result: TwinResult, scores: TwinScores, where: ColumnLocations, at: tuple[float, float] | None) -> Any:
+    """A matplotlib figure of an experiment; upper panels: of the column nearest to a location, or of a typical one."""
+    column = _column(result, where, at)
     with style.styled():
         figure = style.new_figure(style.WIDTH, 7.2)
         panels = figure.subplots(3, 2)
@@ -53,7 +55,8 @@ def draw(result: TwinResult, scores: TwinScores, latitude: Values, longitude: Va
             panel.grid(axis="y", lw=0.3, color="0.85")
         handles, labels = panels[0, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
-        settings, location = result.settings, style.location_text(float(latitude[column]), float(longitude[column]))
+        settings = result.settings
+        location = style.location_text(float(where.latitude[column]), float(where.longitude[column]))
         figure.suptitle(
             f"{settings.method.upper()}, windows of {settings.window_hours:g} h, {', '.join(settings.observations)}; "
             f"upper four panels: the column at {location}",

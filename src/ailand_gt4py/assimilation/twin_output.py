@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from ailand_gt4py.assimilation.twin import TwinResult
 from ailand_gt4py.assimilation.twin_scores import ROOT_ZONE, TwinScores, soil_water
 from ailand_gt4py.assimilation.window import REASONS
 from ailand_gt4py.core.types import Values
+from ailand_gt4py.evaluation.scores.groups import ColumnLocations
 from ailand_gt4py.io.whole_files import columns, field, time_labels, write_netcdf
 from ailand_gt4py.observations.operators import Observable
 from ailand_gt4py.weights.variables import CATALOGUE
@@ -27,19 +27,13 @@ _RUNS = {"truth": "ecLand, the truth", "open_loop": "open loop", "background": "
 _LAYERS = {**dict(zip(SOIL_WATER, SOIL_DEPTHS, strict=False)), ROOT_ZONE: "0-100 cm"}
 
 
-def write(
-    path: Path,
-    result: TwinResult,
-    scores: TwinScores,
-    locations: tuple[Values, Values, Values],
-    attributes: Mapping[str, str],
-) -> None:
-    """Write all results; locations: labels, latitudes and longitudes of the columns, degrees, (n_columns,) each."""
-    data = xr.Dataset(attrs=dict(attributes))
-    data.attrs["references"] = "; ".join(text for text in (attributes.get("references"), REFERENCES) if text)
+def write(path: Path, result: TwinResult, scores: TwinScores, where: ColumnLocations, header: dict[str, str]) -> None:
+    """Write all results of an experiment on columns at these locations."""
+    data = xr.Dataset(attrs=header)
+    data.attrs["references"] = "; ".join(text for text in (header.get("references"), REFERENCES) if text)
     data.attrs["settings"] = json.dumps(result.settings.model_dump())
     data.attrs["scores"] = json.dumps(dataclasses.asdict(scores))
-    data.update(columns(*locations))
+    data.update(columns(where.x, where.latitude, where.longitude))
     step = np.timedelta64(round(result.model.step_seconds * 1e9), "ns")
     starts = result.times[:: result.steps_per_window]
     for name, times, meaning in (

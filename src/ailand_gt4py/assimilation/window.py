@@ -30,12 +30,8 @@ class Trajectory(NamedTuple):
     states: Values
     diagnostics: Values
 
-    @property
-    def n_steps(self) -> int:
-        return len(self.forcing)
-
     def situation(self, step: int) -> Situation:
-        """What is known at the end of a step, 1 to `n_steps`."""
+        """What is known at the end of a step, from 1 on."""
         return Situation(self.forcing[step - 1], self.states[step], self.diagnostics[step - 1])
 
 
@@ -88,24 +84,17 @@ def equivalents(trajectory: Trajectory, schedule: Schedule) -> Values:
 
 
 def screened(
-    model: Model,
-    trajectory: Trajectory,
-    schedule: Schedule,
-    observations: Values,
-    equivalents: Values,
-    expected: Values,
-    screening: Screening,
+    model: Model, states: Values, observations: Values, equivalents: Values, expected: Values, screening: Screening
 ) -> Values:
     """Why observations take no part: uint8 (n_columns, n_observations), bits of `REASONS`; 0 where one does.
 
     Args:
-        trajectory: of the background.
+        states: (n_observations, n_columns, n_state) of the background at the observations.
         observations: (n_columns, n_observations), NaN where there is none. equivalents: of the background, NaN where an
             operator gives none. expected: standard deviation of their difference by background and observation errors.
     """
-    at_observation = trajectory.states[schedule.steps].swapaxes(0, 1)
-    snow_cover = at_observation[..., position_of(model.state, "snowc", "1", "screening")]
-    soil_temperature = at_observation[..., position_of(model.state, "stl1", "K", "screening")]
+    snow_cover = states[..., position_of(model.state, "snowc", "1", "screening")].T
+    soil_temperature = states[..., position_of(model.state, "stl1", "K", "screening")].T
     found = {
         "missing": np.isnan(observations),
         "snow": snow_cover > screening.largest_snow_cover,
@@ -160,4 +149,4 @@ class Setup(NamedTuple):
 
     def model_error(self, emulator: Emulator, run: Trajectory) -> Values:
         """(n_control, n_control) Q of a window."""
-        return self.errors.of_model(self.control.names, run.n_steps * emulator.model.step_seconds / 86_400.0)
+        return self.errors.of_model(self.control.names, len(run.forcing) * emulator.model.step_seconds / 86_400.0)

@@ -55,9 +55,7 @@ def run(options: Options) -> None:
     print(twin_scores.headline(result))
     print(twin_scores.text(scores))
     if options.output is not None:
-        where = (locations.x, locations.latitude, locations.longitude)
         header = options.attributes(model, twin_output.TITLE, ())
-        twin_output.write(options.output, result, scores, where, header)
+        twin_output.write(options.output, result, scores, locations, header)
     if options.plot is not None:
-        column = twin_figure.choose_column(result, locations.latitude, locations.longitude, options.at)
-        write_figure(options.plot, twin_figure.draw(result, scores, locations.latitude, locations.longitude, column))
+        write_figure(options.plot, twin_figure.draw(result, scores, locations, options.at))

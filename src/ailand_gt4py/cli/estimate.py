@@ -83,7 +83,8 @@ def run(options: Options) -> None:
         whole_steps(options.every, period.step, "--every"),
         cases.Twin(options.noise, options.seed) if options.observations == "twin" else None,
     )
-    options.describe(period, f"; {case.misfit.counts.sum()} observed values")
+    more = f"; {case.misfit.counts.sum()} observed values"
+    options.describe(period.n_columns, period.n_steps, period.times[0], period.ends[-1], more)
     search = by_gauss_newton if options.method == "gauss-newton" else by_lbfgs
     found = search(case, options.iterations, logger.info)
     known = report.quality(case, found, options.tolerance)

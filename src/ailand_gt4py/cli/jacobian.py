@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import functools
-import logging
 from typing import ClassVar, Literal
 
 from ailand_gt4py.cli.period import PeriodOptions
 from ailand_gt4py.core.option_types import Interval, Names, Time
 from ailand_gt4py.core.settings import option
-from ailand_gt4py.core.times import parse_interval, step_of, time_text, whole_steps
-
-logger = logging.getLogger(__name__)
+from ailand_gt4py.core.times import parse_interval, step_of, whole_steps
 
 
 class Options(PeriodOptions):
@@ -56,11 +53,8 @@ def run(options: Options) -> None:
     period = options.read(model, options.end)
     steps = np.arange(0, period.n_steps, every)
     make_emulator = functools.partial(options.emulator, model)
-    logger.info(
-        "%s: %d columns, %d steps from %s to %s; %d outputs by %d inputs",
-        options.file, period.n_columns, len(steps), time_text(period.times[steps[0]]),
-        time_text(period.times[steps[-1]]), len(outputs), len(inputs),
-    )  # fmt: skip
+    more = f"; {len(outputs)} outputs by {len(inputs)} inputs"
+    options.describe(period.n_columns, len(steps), period.times[steps[0]], period.times[steps[-1]], more)
     if options.trajectory == "file":
         states = derivatives.states_of_file(period, model, steps)
     else:

@@ -52,12 +52,10 @@ class PeriodOptions(EmulatorOptions, FigureOptions):
             end = end_after(self.file, days, self.start, model)
         return read_period(self.file, model, np.dtype(self.precision), self.start, end)
 
-    def describe(self, period: Period, more: str = "") -> None:
+    def describe(self, n_columns: int, n_steps: int, first: np.datetime64, last: np.datetime64, more: str = "") -> None:
         """Say what is computed from."""
-        logger.info(
-            "%s: %d columns, %d steps from %s to %s%s",
-            self.file, period.n_columns, period.n_steps, time_text(period.times[0]), time_text(period.ends[-1]), more,
-        )  # fmt: skip
+        period = f"{n_steps} steps from {time_text(first)} to {time_text(last)}"
+        logger.info("%s: %d columns, %s%s", self.file, n_columns, period, more)
 
     @contextlib.contextmanager
     def progress(self, times: Values, n_columns: int) -> Iterator[Callable[[int], None]]:

@@ -73,7 +73,7 @@ def run(options: Options) -> None:
     errors = propagation.Errors(state, forcing, parameter, of_model, 3600.0 * options.forcing_hours)
     period = options.read(model, days=options.days)
     sizes = propagation.ErrorSizes(errors.scaled(options.scale), model, period)
-    options.describe(period)
+    options.describe(period.n_columns, period.n_steps, period.times[0], period.ends[-1])
     make_emulator = functools.partial(options.emulator, model)
     emulator = make_emulator(period.n_columns)
     with options.progress(period.ends, period.n_columns) as after_step:

@@ -66,7 +66,7 @@ class FigureOptions(CommandOptions):
     """Options of a command that draws one column."""
 
     plot: FigureFile | None = option(None, "draw a figure (.png, .pdf or .svg)", metavar="FIGURE")
-    at: Location | None = option(None, "draw the column nearest to it (default: the first)", metavar="LAT,LON")
+    at: Location | None = option(None, "location whose column is drawn (default: the first)", metavar="LAT,LON")
 
     @model_validator(mode="after")
     def _check_figure(self) -> Self:
