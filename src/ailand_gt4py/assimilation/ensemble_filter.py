@@ -47,10 +47,10 @@ def analyse_ensemble(
         The analysed members; and (n_columns,) chi-square d^T (Y Y^T / (N - 1) + R)^-1 d of the mean's departures.
     """
     n_members = len(members)
-    mean, perturbations = _split(members)
-    equivalent_mean, equivalent_perturbations = _split(np.where(used, equivalents, 0.0))
+    mean, equivalents = members.mean(axis=0), np.where(used, equivalents, 0.0)
+    perturbations, equivalent_mean = members - mean, equivalents.mean(axis=0)
     departures = np.where(used, observations, 0.0) - equivalent_mean
-    by_column = equivalent_perturbations.transpose(1, 0, 2)
+    by_column = (equivalents - equivalent_mean).transpose(1, 0, 2)
     weights = used / errors**2
     weighted = by_column * weights[:, None, :]
     pulled = np.einsum("cmo,co->cm", weighted, departures)
@@ -67,12 +67,6 @@ def analyse_ensemble(
     chi_square = (weights * departures**2).sum(axis=1) - (pulled * shift).sum(axis=1)
     moved = mean + np.einsum("mcj,cm->cj", perturbations, shift)
     return moved + analysed, chi_square
-
-
-def _split(members: Values) -> tuple[Values, Values]:
-    """Mean and perturbations of an ensemble along the first axis."""
-    mean = members.mean(axis=0)
-    return mean, members - mean
 
 
 class EnsembleFilter:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import model_validator
 
@@ -67,10 +67,10 @@ def run(options: Options) -> None:
     model = read_model(options.model)
     columns = read_columns(options.file, model, np.dtype("float64" if options.precision == "float64" else "float32"))
     window, leads = options.climatology_window, runs.lead_steps(model, list(options.leads))
-    how: dict[str, Any] = {"backend": options.backend, "precision": options.precision}
     kept = runs.curve_leads(model, leads) if options.is_reported else leads
-    from_starts = runs.run_from_starts(model, columns, kept, options.starts, **how)
-    done = runs.Runs(model, columns, leads, from_starts, runs.run_free(model, columns, **how))
+    from_starts = runs.run_from_starts(model, columns, kept, options.starts, options.backend, options.precision)
+    free = runs.run_free(model, columns, options.backend, options.precision)
+    done = runs.Runs(model, columns, leads, from_starts, free)
     variables = variable_studies(done, window)
     made = study.make_study(done, variables, options.file, window) if options.is_reported else None
     by_lead = [score for variable in variables for score in variable.asked]

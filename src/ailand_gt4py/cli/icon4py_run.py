@@ -30,7 +30,3 @@ def run(options: RunOptions) -> None:
 
 
 main = functools.partial(execute, RunOptions, run)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

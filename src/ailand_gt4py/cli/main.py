@@ -55,7 +55,3 @@ def main(argv: Sequence[str] | None = None) -> int:
         return failed("ailand", f"error: COMMAND {found}; see ailand --help", 2)
     module = importlib.import_module(f"ailand_gt4py.cli.{name.replace(' ', '_')}")
     return execute(module.Options, module.run, words[len(name.split()) :], debug)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
