@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from ailand_gt4py.driver.progress import Progress, duration
+from ailand_gt4py.driver.progress import duration, progress
 
 START, STEP = np.datetime64("2021-01-01", "ns"), np.timedelta64(6, "h")
 
@@ -32,10 +32,10 @@ class Clock:
 
 def watched(stream, n_steps=40, tick=1.0, **options) -> str:
     clock = Clock(tick)
-    with Progress(n_steps, 3, stream, clock=clock, **options) as progress:
+    with progress(n_steps, 3, stream, clock=clock, **options) as advance:
         for done in range(options.get("n_done", 0) + 1, n_steps + 1):
             clock.now += tick
-            progress.advance(done, START + done * STEP)
+            advance(done, START + done * STEP)
     return stream.getvalue()
 
 
@@ -75,8 +75,8 @@ def test_a_terminal_that_does_not_tell_its_size_gets_a_bar_too(monkeypatch):
     with os.fdopen(follower, "w") as stream, os.fdopen(leader, "rb") as screen:
         assert os.get_terminal_size(follower).columns == 0
         monkeypatch.setattr(sys, "stderr", stream)  # tqdm asks for the size of this one
-        with Progress(2, 3, stream) as progress:
-            progress.advance(2, START)
+        with progress(2, 3, stream) as advance:
+            advance(2, START)
         stream.flush()
         shown = b""
         while b"2/2 steps" not in shown and select.select([screen], [], [], 5.0)[0]:

@@ -13,6 +13,7 @@ from ailand_gt4py.core.option_types import File, Time, suffixed
 from ailand_gt4py.core.settings import option
 from ailand_gt4py.core.times import time_text
 from ailand_gt4py.driver.options import EmulatorOptions, FigureOptions
+from ailand_gt4py.driver.progress import progress
 
 if TYPE_CHECKING:  # `--help` must not wait for GT4Py
     import numpy as np
@@ -60,7 +61,5 @@ class PeriodOptions(EmulatorOptions, FigureOptions):
     @contextlib.contextmanager
     def progress(self, times: Values, n_columns: int) -> Iterator[Callable[[int], None]]:
         """A bar, unless ``--quiet``; gives what is called with the number of steps done; `times`: after each."""
-        from ailand_gt4py.driver.progress import Progress
-
-        with Progress(len(times), n_columns, sys.stderr, quiet=self.quiet) as bar:
-            yield lambda done: bar.advance(done, times[done - 1])
+        with progress(len(times), n_columns, sys.stderr, quiet=self.quiet) as advance:
+            yield lambda done: advance(done, times[done - 1])

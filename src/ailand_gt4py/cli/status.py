@@ -54,11 +54,17 @@ def execute(
     return 0
 
 
+class _AboveProgress(logging.Handler):
+    """Messages go to standard error as they are, above a bar of progress."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm.write(record.getMessage(), file=sys.stderr)
+
+
 @contextlib.contextmanager
 def _messages(level: int) -> Iterator[None]:
-    """The package's messages go to standard error as they are, above a bar of progress."""
-    logger, handler = logging.getLogger("ailand_gt4py"), logging.Handler()
-    handler.emit = lambda record: tqdm.write(record.getMessage(), file=sys.stderr)  # type: ignore[method-assign]
+    """The package's messages from this level on are shown."""
+    logger, handler = logging.getLogger("ailand_gt4py"), _AboveProgress()
     before = logger.level, logger.propagate
     logger.addHandler(handler)
     logger.setLevel(level)
@@ -67,7 +73,8 @@ def _messages(level: int) -> Iterator[None]:
         yield
     finally:
         logger.removeHandler(handler)
-        logger.level, logger.propagate = before
+        logger.setLevel(before[0])
+        logger.propagate = before[1]
 
 
 def failed(program: str, message: str, status: int, debug: bool = False) -> int:

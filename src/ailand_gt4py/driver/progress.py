@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TextIO
 
 import numpy as np
@@ -21,60 +22,59 @@ DEFAULT_WIDTH = 100
 BAR_FORMAT = "{percentage:3.0f} % |{bar}| {n_fmt}/{total_fmt} steps, {rate_fmt}, {remaining} left{postfix}"
 
 
-class Progress:
+#: To be called with the number of steps that are done and the time that a run has reached.
+Advance = Callable[[int, np.datetime64], None]
+
+
+@contextlib.contextmanager
+def progress(
+    n_steps: int,
+    n_columns: int,
+    stream: TextIO,
+    n_done: int = 0,
+    quiet: bool = False,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[Advance]:
     """Reports steps of a run as they are done; `n_done` of them were done before. The clock gives seconds."""
+    if quiet:
+        yield lambda done, simulated: None
+    elif not stream.isatty():
+        yield _lines(n_steps, n_columns, stream, n_done, clock)
+    else:
+        knows_width = _width(stream) > 0
+        with tqdm(
+            total=n_steps, initial=n_done, file=stream, unit=" steps", dynamic_ncols=knows_width,
+            ncols=None if knows_width else DEFAULT_WIDTH,
+            nrows=None if knows_width else 20,  # tqdm hides bars below the last line of the screen
+            mininterval=0.2,
+            bar_format=BAR_FORMAT,
+        ) as bar:  # fmt: skip
 
-    def __init__(
-        self,
-        n_steps: int,
-        n_columns: int,
-        stream: TextIO,
-        *,
-        n_done: int = 0,
-        quiet: bool = False,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._n_steps, self._n_columns, self._stream, self._quiet = n_steps, n_columns, stream, quiet
-        self._first = self._done = self._last_line = n_done
-        self._clock, self._start, self._bar = clock, clock(), None
-        self._last_time = self._start
-        if not quiet and stream.isatty():
-            knows_width = _width(stream) > 0
-            self._bar = tqdm(
-                total=n_steps, initial=n_done, file=stream, unit=" steps", dynamic_ncols=knows_width,
-                ncols=None if knows_width else DEFAULT_WIDTH,
-                nrows=None if knows_width else 20,  # tqdm hides bars below the last line of the screen
-                mininterval=0.2,
-                bar_format=BAR_FORMAT,
-            )  # fmt: skip
+            def advance(done: int, simulated: np.datetime64) -> None:
+                bar.set_postfix_str(f"at {time_text(simulated)}", refresh=False)
+                bar.update(done - bar.n)
 
-    def advance(self, done: int, simulated: np.datetime64) -> None:
-        """`done` steps of the run are done; the run has reached the time `simulated`."""
-        new, self._done = done - self._done, done
-        if self._quiet:
-            return
-        if self._bar is not None:
-            self._bar.set_postfix_str(f"at {time_text(simulated)}", refresh=False)
-            self._bar.update(new)
-            return
-        now = self._clock()
-        is_due = done - self._last_line >= LINE_FRACTION * self._n_steps or now - self._last_time >= LINE_SECONDS
-        if is_due or done == self._n_steps:
-            self._last_line, self._last_time = done, now
-            seconds = now - self._start
-            rate = (done - self._first) / seconds if seconds > 0 else float("inf")
+            yield advance
+
+
+def _lines(n_steps: int, n_columns: int, stream: TextIO, n_done: int, clock: Callable[[], float]) -> Advance:
+    """Writes a line now and then."""
+    start = last_time = clock()
+    last = n_done
+
+    def advance(done: int, simulated: np.datetime64) -> None:
+        nonlocal last, last_time
+        now = clock()
+        if done - last >= LINE_FRACTION * n_steps or now - last_time >= LINE_SECONDS or done == n_steps:
+            last, last_time = done, now
+            rate = (done - n_done) / (now - start) if now > start else float("inf")
             line = (
-                f"{100.0 * done / self._n_steps:5.1f} %  {done}/{self._n_steps} steps, at {time_text(simulated)}, "
-                f"{_short(rate * self._n_columns)} column-steps/s, {duration((self._n_steps - done) / rate)} left"
+                f"{100.0 * done / n_steps:5.1f} %  {done}/{n_steps} steps, at {time_text(simulated)}, "
+                f"{_short(rate * n_columns)} column-steps/s, {duration((n_steps - done) / rate)} left"
             )
-            print(line, file=self._stream, flush=True)
+            print(line, file=stream, flush=True)
 
-    def __enter__(self) -> Progress:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
+    return advance
 
 
 def _width(stream: TextIO) -> int:

@@ -17,7 +17,7 @@ from ailand_gt4py.core.errors import AilandError, InputError
 from ailand_gt4py.core.times import step_text, time_text
 from ailand_gt4py.driver.interruption import Interrupted, stop_signals
 from ailand_gt4py.driver.options import RunOptions
-from ailand_gt4py.driver.progress import Progress, duration
+from ailand_gt4py.driver.progress import Advance, duration, progress
 from ailand_gt4py.driver.stepping import Stepper
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.evaluation.scores.verify import check_reference, score_table
@@ -207,9 +207,9 @@ def _integrate(
         writer = open_writer(options.partial_path, output.suffix, layout, create=not is_resumed)
         with (
             contextlib.closing(writer),
-            Progress(len(source.times), source.n_columns, sys.stderr, n_done=first, quiet=options.quiet) as progress,
+            progress(len(source.times), source.n_columns, sys.stderr, first, options.quiet) as advance,
         ):
-            _steps(options, layout, stepper, writer, progress, identity, first)
+            _steps(options, layout, stepper, writer, advance, identity, first)
         _save(options.restart_out_path, layout, stepper, len(layout.times), {})
         move_into_place(options.partial_path, output)
         remove(options.checkpoint_path)
@@ -242,7 +242,7 @@ def _steps(
     layout: OutputLayout,
     stepper: Stepper,
     writer: Writer,
-    progress: Progress,
+    advance: Advance,
     identity: dict[str, str],
     first: int,
 ) -> None:
@@ -253,7 +253,7 @@ def _steps(
     with stop_signals() as received:
 
         def after_step(done: int) -> bool:
-            progress.advance(done, layout.times[0] + done * layout.step)
+            advance(done, layout.times[0] + done * layout.step)
             return bool(received)
 
         row, last = first, time.monotonic()
