@@ -157,7 +157,7 @@ class TwinSettings(Settings):
     initial_error: float = option(
         0.08, "standard deviation of the error in soil moisture at the start, m3 m-3", metavar="M3M-3", ge=0.0
     )
-    weather_error: float = option(0.0, "errors of rain, snow, radiation, in usual ones", metavar="SHARE", ge=0.0)
+    weather_error: float = option(0.0, "errors of rain, snow, radiation, in usual sizes", metavar="SHARE", ge=0.0)
     errors: Errors = option(..., "standard deviations", default_factory=Errors)
     screening: Screening = option(..., "which observations take part", default_factory=Screening)
     limits: Limits = option(..., "how far an analysis may go", default_factory=Limits)
