@@ -74,16 +74,12 @@ Sizes = Mapping[str, Annotated[float, Field(ge=0.0)]]
 
 
 class Screening(Settings):
-    """Which observations take part."""
+    """Which observations take part, by the background."""
 
-    largest_snow_cover: float = option(
-        0.01, "fraction, of the background; ECMWF takes no observation over snow; a network's zero is not quite zero"
-    )
+    largest_snow_cover: float = option(0.01, "fraction; ECMWF takes none over snow; a network's zero is not quite zero")
     coldest_soil: float = option(FREEZING_BEGINS, "temperature of the background's uppermost layer, K")
     #: The test is the IFS's (Jarvinen and Unden 1997, ECMWF Technical Memorandum 236), its size this project's.
-    largest_departure: float = option(
-        3.0, "from the background, in standard deviations expected from B and R", gt=0.0, allow_inf_nan=True
-    )
+    largest_departure: float = option(3.0, "in standard deviations expected from B and R", gt=0.0, allow_inf_nan=True)
 
 
 class Limits(Settings):
@@ -154,9 +150,7 @@ class TwinSettings(Settings):
     members: int = option(24, "members of the ensemble", ge=2)
     relaxation: float = option(0.5, "inflation: relaxation to the background's spread", metavar="SHARE", ge=0.0, le=1.0)
     #: This project's, about that of a state of another season (README: persistence over 90 days).
-    initial_error: float = option(
-        0.08, "standard deviation of the error in soil moisture at the start, m3 m-3", metavar="M3M-3", ge=0.0
-    )
+    initial_error: float = option(0.08, "standard deviation of soil moisture's initial error", metavar="M3M-3", ge=0.0)
     weather_error: float = option(0.0, "errors of rain, snow, radiation, in usual sizes", metavar="SHARE", ge=0.0)
     errors: Errors = option(..., "standard deviations", default_factory=Errors)
     screening: Screening = option(..., "which observations take part", default_factory=Screening)

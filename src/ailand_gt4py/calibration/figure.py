@@ -11,7 +11,7 @@ from ailand_gt4py.calibration.estimation import Estimate
 from ailand_gt4py.calibration.report import Quality
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.evaluation.figures import style as figure_style
-from ailand_gt4py.evaluation.figures.style import date_axis, location_text, nearest_column, units_text
+from ailand_gt4py.evaluation.figures.style import date_axis, location_text, nearest_column, units_text, with_units
 
 DETERMINED_COLOUR, OTHER_COLOUR, FIRST_COLOUR = "#1f77b4", "#d1495b", "0.65"
 #: Relative deviations and distances beyond these are drawn at the edge.
@@ -57,8 +57,7 @@ def _values(panel: Any, case: Case, found: Estimate, known: Quality, k: int) -> 
         panel.errorbar(truth[chosen], found.values[chosen, k], bars, fmt=".", ms=4, lw=0.5, color=colour, label=label)
     margin = 0.05 * (edges[1] - edges[0]) or 0.05
     panel.set_ylim(edges[0] - margin, edges[1] + margin)
-    units = units_text(variable.units)
-    _label(panel, f"{variable.name}{f' ({units})' if units else ''}", "in the file", "estimate")
+    _label(panel, with_units(variable.name, variable.units), "in the file", "estimate")
     if k == 0:
         panel.legend(fontsize=6.5)
 

@@ -25,17 +25,13 @@ class Options(PeriodOptions):
     every: Interval = option(
         parse_interval("30h"), "time between steps, such as 6h (default: 30h, all times of day)", metavar="TIME"
     )
-    outputs: Names | None = option(
-        None, "results: names, or 'state', 'diagnostics' (default: all of both)", metavar="NAME,..."
-    )
+    outputs: Names | None = option(None, "results: names, 'state' or 'diagnostics' (default: both)", metavar="NAME,...")
     inputs: Names | None = option(
         None,
         "inputs: names, or 'state', 'forcing', 'static' (default: state, forcing, field capacity, wilting point)",
         metavar="NAME,...",
     )
-    trajectory: Literal["file", "run"] = option(
-        "file", "states: those in the file, or those of the emulator's run from the first of them"
-    )
+    trajectory: Literal["file", "run"] = option("file", "states: in the file, or of the emulator's run from the first")
 
 
 def run(options: Options) -> None:

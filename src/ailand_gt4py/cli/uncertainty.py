@@ -34,9 +34,7 @@ class Options(PeriodOptions):
     forcing_errors: Amounts = option({}, "likewise, of the weather (default: none)", metavar="SIZES")
     forcing_hours: float = option(24.0, "correlation time of errors of the weather", metavar="HOURS", ge=0.0)
     parameter_errors: Amounts = option({}, "likewise, of static inputs (default: none)", metavar="SIZES")
-    model_errors: Amounts = option(
-        {}, "likewise, of errors that each step adds to the state (default: none)", metavar="SIZES"
-    )
+    model_errors: Amounts = option({}, "likewise, that each step adds to the state (default: none)", metavar="SIZES")
     scale: float = option(1.0, "multiply all errors: the smaller, the better first order is", gt=0.0)
     members: int = option(1000, "members of the Monte Carlo run; 0: none", ge=0)
     seed: int = option(0, "seed of its random numbers", ge=0)

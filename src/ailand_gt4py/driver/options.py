@@ -102,9 +102,7 @@ precedence. File names in it are relative to the current directory:
 exit status: 0 done; 1 failed while running; 2 input or usage is wrong; 130, 143 interrupted.
 """
 
-    forcing: File = option(
-        ..., "forcing, static fields and initial state: netCDF file or zarr store", positional=True, metavar="FORCING"
-    )
+    forcing: File = option(..., "forcing, static fields, state: netCDF or zarr", positional=True, metavar="FORCING")
     start: Time | None = option(None, "first step's label, UTC (default: the file's or restart's)", metavar="TIME")
     end: Time | None = option(None, "end of the last step (default: the end of the file)", metavar="TIME")
     output: Annotated[File, suffixed(".nc", ".zarr")] | None = option(
@@ -115,16 +113,10 @@ exit status: 0 done; 1 failed while running; 2 input or usage is wrong; 130, 143
         None, "restart file written at the end (default: OUT.restart.nc, OUT.zarr.restart.nc)", metavar="FILE"
     )
     resume: bool = option(False, "continue an interrupted run; starts a new one where there is none")
-    reference: File | None = option(
-        None, f"print scores against ecLand in this file; '{SAME_FILE}': the forcing file holds it", metavar="REF"
-    )
+    reference: File | None = option(None, f"scores against ecLand in this file; '{SAME_FILE}': FORCING", metavar="REF")
     overwrite: bool = option(False, "replace existing output, restart and figure files")
-    block_steps: int | None = option(
-        None, "steps held in memory and written at once (default: as many as fit 64 MiB, at most 512)", ge=1
-    )
-    checkpoint_seconds: float = option(
-        30.0, "least time between two resume checkpoints; 0: one with every block", metavar="SECONDS", ge=0.0
-    )
+    block_steps: int | None = option(None, "steps written at once (default: as fit 64 MiB, at most 512)", ge=1)
+    checkpoint_seconds: float = option(30.0, "least time between checkpoints; 0: each block", metavar="SECONDS", ge=0.0)
 
     @model_validator(mode="after")
     def _check_period(self) -> Self:
