@@ -105,31 +105,21 @@ def derivatives(
     outside = np.empty(shape[2:], dtype=bool)
     at_once = max(1, min(n_points, BLOCK_COLUMNS // n_columns))
     emulator, static = make_emulator(n_columns * at_once), np.tile(period.static, (at_once, 1))
+    model, names = emulator.model, [[one.name for one in chosen] for chosen in (outputs, inputs)]
     for first in range(0, n_points, at_once):
         # The last block overlaps the one preceding it: all are of one size.
         points = np.arange(at_once) + min(first, n_points - at_once)
-        groups = {
-            "static": static,
-            "forcing": period.forcing[steps[points]].reshape(len(static), -1),
-            "state": states[points].reshape(len(static), -1),
-        }
-        for target, found in zip((values, spread, outside), _block(emulator, groups, outputs, inputs), strict=True):
-            target[..., points, :] = found.reshape(*found.shape[:-1], at_once, n_columns)
+        forcing = period.forcing[steps[points]].reshape(len(static), -1)
+        state = states[points].reshape(len(static), -1)
+        new_state, _ = emulator.step(static, forcing, state)
+        found = np.moveaxis(emulator.jacobian(static, forcing, state, *names), 0, 2)
+        of_output, of_input = meaningful(outputs, inputs, model, static, forcing, state, new_state)
+        found[~(of_output[:, None] & of_input[None]) | ~np.isfinite(found)] = np.nan
+        groups = {"static": static, "forcing": forcing, "state": state}
+        spreads = np.stack([one.spread_at(groups[one.group][:, one.position]) for one in inputs])
+        flags = [outside_training_range(groups[name], getattr(model, name)).any(axis=(0, 2)) for name in groups]
+        for target, block in ((values, found), (spread, spreads), (outside, np.logical_or.reduce(flags))):
+            target[..., points, :] = block.reshape(*block.shape[:-1], at_once, n_columns)
         after_points(int(points[-1]) + 1)
     located = (period.times[steps], period.latitude, period.longitude)
     return Derivatives(tuple(outputs), tuple(inputs), *located, values, spread, outside)
-
-
-def _block(
-    emulator: Emulator, groups: dict[str, Values], outputs: Sequence[Quantity], inputs: Sequence[Quantity]
-) -> tuple[Values, Values, Values]:
-    """Derivatives, spreads of the inputs, and which columns are out of the training's range; columns last."""
-    model, (static, forcing, state) = emulator.model, groups.values()
-    new_state, _ = emulator.step(static, forcing, state)
-    jacobian = emulator.jacobian(static, forcing, state, [one.name for one in outputs], [one.name for one in inputs])
-    values = np.moveaxis(jacobian, 0, 2)
-    of_output, of_input = meaningful(outputs, inputs, model, static, forcing, state, new_state)
-    values[~(of_output[:, None] & of_input[None]) | ~np.isfinite(values)] = np.nan
-    spread = np.stack([one.spread_at(groups[one.group][:, one.position]) for one in inputs])
-    flags = [outside_training_range(groups[name], getattr(model, name)).any(axis=(0, 2)) for name in groups]
-    return values, spread, np.logical_or.reduce(flags)

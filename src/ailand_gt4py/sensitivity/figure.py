@@ -48,9 +48,8 @@ def draw(found: Derivatives, at: tuple[float, float] | None) -> Any:
     if len(parts) == 3:
         for panel, pair in zip(style.panels_of(parts[2], len(shown), 3), shown, strict=True):
             values = mean(found.values[pair], axis=0)
-            bound, title = style.symmetric(values), f"mean {_title(found, pair)}"
-            locations = found.longitude, found.latitude
-            draw_map(parts[2], panel, locations, values, "RdBu_r", (-bound, bound), extent, title)
+            locations, title = (found.longitude, found.latitude), f"mean {_title(found, pair)}"
+            draw_map(parts[2], panel, locations, values, extent, title)
     return figure
 
 

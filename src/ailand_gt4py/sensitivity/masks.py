@@ -77,14 +77,7 @@ def meaningful(
     state: Values,
     new_state: Values,
 ) -> tuple[Values, Values]:
-    """Where derivatives have a meaning, by the rules above but the last.
-
-    Args:
-        static, forcing, state, new_state: (..., n_features), inputs of the steps and the states after them.
-
-    Returns:
-        (n_outputs, ...) and (n_inputs, ...), bool; a derivative has one where both are true.
-    """
+    """(n_outputs, ...) and (n_inputs, ...), where outputs and inputs have a meaning by the rules above but the last."""
     at_start, at_end = (lookup(model, static, forcing, values) for values in (state, new_state))
     of_outputs = [_of_output(one.name, at_start, at_end) for one in outputs]
     of_inputs = [_of_input(one, model, at_start) for one in inputs]

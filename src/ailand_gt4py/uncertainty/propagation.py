@@ -194,11 +194,7 @@ def propagate(
 def _start(
     sizes: ErrorSizes, n_columns: int, own: Values, parameters: Values, now: Values, before: Values
 ) -> tuple[Values, Values]:
-    """Covariances of all that is uncertain at the start, by source, and the part of a step's matrix that stays.
-
-    Args:
-        own, parameters, now, before: positions of the state, parameters and errors of the weather.
-    """
+    """Covariances at the start, by source, and the part of a step's matrix that stays, for positions in both."""
     n = len(own) + len(parameters) + len(now) + len(before)
     covariances, matrix = np.zeros((len(SOURCES), n_columns, n, n)), np.zeros((n_columns, n, n))
     covariances[SOURCES.index("initial state"), :, own, own] = np.square(sizes.state).T

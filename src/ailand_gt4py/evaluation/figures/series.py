@@ -18,7 +18,6 @@ from ailand_gt4py.io.column_file import ColumnFile
 from ailand_gt4py.weights.model import Variable
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 REFERENCE_COLOUR = "0.25"
@@ -72,11 +71,7 @@ def draw_run(
 def draw_columns(
     variables: Sequence[Variable], times: Values, series: dict[str, Values], truth: dict[str, Values], title: str
 ) -> Figure:
-    """A panel for each variable: the reference in dark grey, the emulator in colour.
-
-    Args:
-        series, truth: name -> (n_times,) of the run and of the reference; `truth` may lack some.
-    """
+    """A panel for each variable by name: the reference, which may lack some, in dark grey, the emulator in colour."""
     from matplotlib.lines import Line2D
 
     is_daily = bool(times[-1] - times[0] >= DAILY_MEANS_FROM)
@@ -84,7 +79,18 @@ def draw_columns(
     figure = style.new_figure(3.6 * n_across, 1.65 * math.ceil(len(variables) / n_across) + 0.7)
     panels = style.panels_of(figure, len(variables), n_across, sharex=True)
     for panel, variable in zip(panels, variables, strict=True):
-        _draw_variable(panel, variable, times, series[variable.name], truth.get(variable.name), is_daily)
+        lines = [(series[variable.name], style.colour_of(variable.time_meaning == "window start"), 0.8)]
+        if variable.name in truth:
+            lines.insert(0, (truth[variable.name], REFERENCE_COLOUR, 1.7))
+            text = rmse_text(series[variable.name], truth[variable.name], variable.units)
+            panel.set_title(text, loc="right", fontsize=7, color="0.35")
+        for values, colour, width in lines:
+            x, y = daily_means(times, values) if is_daily else (times, values)
+            panel.plot(x, y, color=colour, lw=width)
+        panel.set_title(variable.name, loc="left", fontsize=9, fontweight="bold", pad=4)
+        panel.set_ylabel(style.units_text(variable.units))
+        panel.grid(axis="y", lw=0.3, color="0.85")
+        style.date_axis(panel)
     for panel in panels[-n_across:]:
         panel.tick_params(labelbottom=True)
     entries = [Line2D([], [], color=REFERENCE_COLOUR, lw=1.8, label="ecLand")] if truth else []
@@ -95,22 +101,3 @@ def draw_columns(
     note = "daily means; RMSE of all labels" if is_daily and truth else "daily means" if is_daily else ""
     figure.suptitle(title + (f" ({note})" if note else ""), fontsize=11)
     return figure
-
-
-def _draw_variable(
-    panel: Axes, variable: Variable, times: Values, run: Values, truth: Values | None, is_daily: bool
-) -> None:
-    lines = [(run, style.colour_of(variable.time_meaning == "window start"), 0.8)]
-    if truth is not None:
-        lines.insert(0, (truth, REFERENCE_COLOUR, 1.7))
-        panel.text(
-            0.995, 1.02, rmse_text(run, truth, variable.units),
-            transform=panel.transAxes, ha="right", va="bottom", fontsize=7, color="0.35",
-        )  # fmt: skip
-    for values, colour, width in lines:
-        x, y = daily_means(times, values) if is_daily else (times, values)
-        panel.plot(x, y, color=colour, lw=width)
-    panel.set_title(variable.name, loc="left", fontsize=9, fontweight="bold", pad=4)
-    panel.set_ylabel(style.units_text(variable.units))
-    panel.grid(axis="y", lw=0.3, color="0.85")
-    style.date_axis(panel)

@@ -90,12 +90,11 @@ def map_figure(study: Study, chosen: Values, extent: Extent) -> Figure:
     panels = style.panels_of(figure, 2 * len(shown), across)
     figure.subplots_adjust(0.03, 0.25 / total, 0.955, 1.0 - 0.25 / total, wspace=0.2, hspace=0.42 / height)
     for position, panel in enumerate(panels):
-        variable, is_bias = shown[position // 2], position % 2
-        name, colours = ("bias", "RdBu_r") if is_bias else ("rmse", "YlOrRd")
-        values = variable.by_column(name)[chosen]
-        bound = style.symmetric(values)
-        title = f"{variable.name} {style.with_units(SCORES[name].title, variable.units)}"
-        draw_map(figure, panel, locations, values, colours, (-bound * is_bias, bound), extent, title)
+        variable, is_bias = shown[position // 2], bool(position % 2)
+        score = SCORES["bias" if is_bias else "rmse"]
+        values = score.formula(variable.free)[chosen]
+        title = f"{variable.name} {style.with_units(score.title, variable.units)}"
+        draw_map(figure, panel, locations, values, extent, title, is_signed=is_bias)
         # The scale of colours of the panel to the left is where its latitudes would be.
         panel.tick_params(labelleft=position % across == 0)
     return figure
@@ -106,17 +105,17 @@ def draw_map(
     panel: Axes,
     locations: tuple[Values, Values],
     values: Values,
-    colours: str,
-    limits: tuple[float, float],
     extent: Extent,
     title: str,
+    is_signed: bool = True,
 ) -> None:
     """Draw columns, (n_columns,) values at longitudes and latitudes in degrees, on a map."""
+    bound, colours = style.symmetric(values), "RdBu_r" if is_signed else "YlOrRd"
     panel.plot(*_coast().T, color="0.62", lw=0.45, zorder=1)
     order = np.argsort(np.abs(values))  # the large ones on top
     longitude, latitude = (axis[order] for axis in locations)
     points = panel.scatter(
-        longitude, latitude, 15.0, values[order], cmap=colours, vmin=limits[0], vmax=limits[1],
+        longitude, latitude, 15.0, values[order], cmap=colours, vmin=-bound * is_signed, vmax=bound,
         edgecolors="0.25", linewidths=0.35, zorder=3,
     )  # fmt: skip
     panel.set_aspect(1.0 / map_shrink(extent))

@@ -118,10 +118,7 @@ def symmetric(values: Values) -> float:
 
 
 def nearest_column(latitude: Values, longitude: Values, at: tuple[float, float] | None) -> int:
-    """Index of the column with the least great-circle distance to a location (haversine); the first for no location.
-
-    All are latitudes and longitudes in degrees.
-    """
+    """Column nearest to a location on the globe (haversine), all in degrees; the first for no location."""
     if at is None:
         return 0
     phi, theta = np.deg2rad(np.asarray(latitude, np.float64)), np.deg2rad(np.asarray(longitude, np.float64))

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ailand_gt4py.core.types import Values
-from ailand_gt4py.evaluation import budgets, literature
+from ailand_gt4py.evaluation import literature
 from ailand_gt4py.evaluation.figures import style
 from ailand_gt4py.evaluation.figures.series import draw_columns
-from ailand_gt4py.evaluation.study import Study, VariableStudy
+from ailand_gt4py.evaluation.study import Study
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 MONTHS = 12
@@ -22,6 +21,8 @@ CLOSE_UP_DAYS = 14
 #: Variables of the seasonal cycles, those of them that there are.
 SEASONAL = ("swvl1", "swvl3", "stl1", "snowc", "sshf", "slhf", "e", "sro", "skt", "t2m")
 MOST_SEASONAL = 7
+#: Errors that are drawn by lead time.
+CURVES = ("persistence", "climatology", "climatology_other_years", "rmse")
 
 
 def choose_column(study: Study, at: tuple[float, float] | None) -> int:
@@ -83,38 +84,35 @@ def describe(study: Study, column: int) -> str:
 def lead_figure(study: Study) -> Figure:
     """RMSE by lead time of all variables, with what a forecast must beat."""
     figure, panels = style.grid(len(study.variables), 4, 1.95, sharex=True)
+    green, purple = style.CLIMATOLOGY_COLOUR, style.PUBLISHED_COLOUR
     for panel, variable in zip(panels, study.variables, strict=True):
-        _draw_leads(panel, variable)
+        draw, own = panel.plot, style.colour_of(variable.is_state)
+        days = [score.lead_days for score in variable.curve]
+        curves = {name: [getattr(score, name) for score in variable.curve] for name in CURVES}
+        draw(days, curves["persistence"], color=style.PERSISTENCE_COLOUR, lw=1.0, label="persistence")
+        draw(days, curves["climatology"], color=green, lw=1.0, ls="--", label="climatology, all years")
+        draw(days, curves["climatology_other_years"], color=green, lw=1.0, ls=":", label="climatology, other years")
+        draw(
+            days, curves["rmse"], color=own, lw=1.8, marker="o", ms=2.6, label="emulator (states red, diagnostics blue)"
+        )
+        published = literature.published_rmse(variable.name, variable.units)
+        if published is not None:
+            text = "aiLand v1, published"
+            draw([1.0, 90.0], published[:2], "D", color=purple, ms=4.5, mfc="white", mew=1.1, label=text)
+        panel.set_xscale("log")
+        panel.set_ylim(bottom=0.0)
+        ticks = [day for day in (0.25, 1.0, 7.0, 30.0, 90.0) if days[0] <= day <= days[-1]]
+        panel.set_xticks(ticks, [f"{day:g}" for day in ticks])
+        panel.minorticks_off()
+        panel.grid(lw=0.3, color="0.88")
+        panel.set_title(variable.name, loc="left", fontweight="bold")
+        panel.set_ylabel(style.with_units("RMSE", variable.units))
     for panel in panels[-4:]:
         panel.set_xlabel("lead time (days)")
         panel.tick_params(labelbottom=True)
-    handles, names = panels[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=len(names))
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
     return figure
-
-
-def _draw_leads(panel: Axes, variable: VariableStudy) -> None:
-    days, green = [score.lead_days for score in variable.curve], style.CLIMATOLOGY_COLOUR
-    own = {"color": style.colour_of(variable.is_state), "lw": 1.8, "marker": "o", "ms": 2.6}
-    for name, label, look in (
-        ("persistence", "persistence", {"color": style.PERSISTENCE_COLOUR, "lw": 1.0}),
-        ("climatology", "climatology, all years", {"color": green, "lw": 1.0, "ls": "--"}),
-        ("climatology_other_years", "climatology, other years", {"color": green, "lw": 1.0, "ls": ":"}),
-        ("rmse", "emulator (states red, diagnostics blue)", own),
-    ):
-        panel.plot(days, [getattr(score, name) for score in variable.curve], label=label, **look)  # type: ignore[arg-type]
-    published = literature.published_rmse(variable.name, variable.units)
-    if published is not None:
-        look = {"color": style.PUBLISHED_COLOUR, "ms": 4.5, "mfc": "white", "mew": 1.1}
-        panel.plot([1.0, 90.0], published[:2], "D", label="aiLand v1, published", **look)  # type: ignore[arg-type]
-    panel.set_xscale("log")
-    panel.set_ylim(bottom=0.0)
-    ticks = [day for day in (0.25, 1.0, 7.0, 30.0, 90.0) if days[0] <= day <= days[-1]]
-    panel.set_xticks(ticks, [f"{day:g}" for day in ticks])
-    panel.minorticks_off()
-    panel.grid(lw=0.3, color="0.88")
-    panel.set_title(variable.name, loc="left", fontweight="bold")
-    panel.set_ylabel(style.with_units("RMSE", variable.units))
 
 
 def monthly_means(values: Values, times: Values) -> Values:
@@ -164,23 +162,20 @@ def budget_figure(study: Study) -> Figure | None:
         return None
     figure, panels = style.grid(len(shown), 2, 2.7)
     for panel, name in zip(panels, shown, strict=True):
-        _draw_residuals(panel, study.budgets.run[name], study.budgets.truth[name])
+        run = study.budgets.run[name]
+        residuals = {"ecLand": study.budgets.truth[name].values, "emulator": run.values}
+        known = {label: values for label, values in residuals.items() if values is not None}
+        bound = max(float(np.quantile(np.abs(values), 0.9995)) for values in known.values()) or 1.0
+        for label, values in known.items():
+            (share, edges), is_truth = np.histogram(values, np.linspace(-bound, bound, 82)), label == "ecLand"
+            colour = style.TRUTH_COLOUR if is_truth else style.STATE_COLOUR
+            panel.stairs(share / values.size, edges, color=colour, lw=1.3, label=label, fill=is_truth, alpha=0.55)
+        if run.values is None:
+            panel.set_title(f"emulator lacks {', '.join(run.missing)}", loc="right", fontsize=7.5, color="0.35")
+        panel.set_yscale("log")
+        panel.set_title(f"{run.budget} budget", loc="left", fontweight="bold")
+        panel.set_xlabel(style.with_units("residual in a window", run.units))
+        panel.set_ylabel("share of windows")
+        panel.legend(loc="upper right")
+        panel.grid(lw=0.3, color="0.88")
     return figure
-
-
-def _draw_residuals(panel: Axes, run: budgets.Residual, truth: budgets.Residual) -> None:
-    whose = {"ecLand": (truth.values, style.TRUTH_COLOUR), "emulator": (run.values, style.STATE_COLOUR)}
-    known = {label: (values, colour) for label, (values, colour) in whose.items() if values is not None}
-    bound = max(float(np.quantile(np.abs(values), 0.9995)) for values, _ in known.values()) or 1.0
-    edges = np.linspace(-bound, bound, 82)
-    for label, (values, colour) in known.items():
-        share = np.histogram(values, edges)[0] / values.size
-        panel.stairs(share, edges, color=colour, lw=1.3, label=label, fill=label == "ecLand", alpha=0.55)
-    if run.values is None:
-        panel.set_title(f"emulator lacks {', '.join(run.missing)}", loc="right", fontsize=7.5, color="0.35")
-    panel.set_yscale("log")
-    panel.set_title(f"{run.budget} budget", loc="left", fontweight="bold")
-    panel.set_xlabel(style.with_units("residual in a window", run.units))
-    panel.set_ylabel("share of windows")
-    panel.legend(loc="upper right")
-    panel.grid(lw=0.3, color="0.88")

@@ -32,11 +32,7 @@ def html_report(
     transfer: Transfer | None = None,
     alternatives: Alternatives | None = None,
 ) -> str:
-    """The report as HTML.
-
-    Args:
-        at: latitude and longitude of the time series; None: the most typical column.
-    """
+    """The report as HTML; its time series are of the column nearest to ``at``, or, without, of the most typical one."""
     templates = environment()
     templates.globals |= {"study": study, "at": at, "transfer": transfer, "alternatives": alternatives}
     names = [name for name in templates.list_templates(["html"]) if name.startswith(SECTIONS)]

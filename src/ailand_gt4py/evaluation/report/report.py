@@ -93,10 +93,7 @@ def file_report(
 
 
 def published_ratios(variable: VariableStudy) -> list[float] | None:
-    """RMSE over aiLand v1's published one by `literature.PROTOCOLS`; NaN for leads that were not run.
-
-    None for variables without a published number, or in other units.
-    """
+    """RMSE over aiLand v1's published one, if any, by `literature.PROTOCOLS`; NaN for leads that were not run."""
     published = literature.published_rmse(variable.name, variable.units)
     if published is None:
         return None

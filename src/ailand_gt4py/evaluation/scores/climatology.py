@@ -83,14 +83,10 @@ def _climatology(values: Values, times: Values, window_days: int, leave_year_out
     sums = np.zeros((years.size, DAYS, counted.shape[1]))
     np.add.at(sums, (position, days), counted)
     all_years = sums.sum(axis=0, keepdims=True)
-    total = _running_sum(all_years - sums if leave_year_out else all_years, window_days)
-    means = total[..., :-1] / np.where(total[..., -1:] > 0.0, total[..., -1:], np.nan)
-    return means[position if leave_year_out else 0, days].reshape(np.shape(values))
-
-
-def _running_sum(by_day: Values, window_days: int) -> Values:
-    """Sum of (n_years, `DAYS`, ...) over a centred window of days, periodic in the year."""
-    half = window_days // 2
+    by_day, half = all_years - sums if leave_year_out else all_years, window_days // 2
+    # The window runs through the end of the year.
     padded = np.concatenate([by_day[:, DAYS - half :], by_day, by_day[:, :half]], axis=1)
     cumulated = np.pad(np.cumsum(padded, axis=1), ((0, 0), (1, 0), (0, 0)))
-    return cumulated[:, window_days:] - cumulated[:, :-window_days]
+    total = cumulated[:, window_days:] - cumulated[:, :-window_days]
+    means = total[..., :-1] / np.where(total[..., -1:] > 0.0, total[..., -1:], np.nan)
+    return means[position if leave_year_out else 0, days].reshape(np.shape(values))

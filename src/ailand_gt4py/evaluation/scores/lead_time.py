@@ -44,8 +44,8 @@ class LeadScore:
     def verdict(self) -> str:
         """Whether the model beats the baselines.
 
-        ``yes``: it is below persistence and the climatology of all years, which knows the verified year; ``other
-        years``: below persistence and only the climatology that does not know it; ``no``.
+        ``yes``: persistence and the climatology of all years, which knows the verified year; ``other years``:
+        persistence and only the climatology that does not know it; ``no``.
         """
         if self.rmse < min(self.persistence, self.climatology):
             return "yes"
@@ -102,11 +102,6 @@ class VariableStudy:
     @property
     def units(self) -> str:
         return self.variable.units
-
-    @property
-    def samples(self) -> list[Sample]:
-        """At the leads asked for, then of the free run."""
-        return [*(sample for _, sample in self.leads), self.free]
 
     @property
     def asked(self) -> list[LeadScore]:

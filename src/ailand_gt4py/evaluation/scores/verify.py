@@ -126,12 +126,7 @@ def read_series(
 
 
 def table(samples: Mapping[str, Sample], units: Mapping[str, str], without_climatology: str = "") -> str:
-    """Scores as a table in plain text, followed by what its columns mean.
-
-    Args:
-        samples: by variable, with the baselines persistence and climatology. units: of the variables.
-        without_climatology: why there is none; empty where there is one.
-    """
+    """Scores by variable, with the baselines persistence and climatology, as a plain table, and what it means."""
     shown = [score for score in SCORES.values() if score.short]
     rows = [
         [
