@@ -155,9 +155,8 @@ def propagate(
     model, n_columns = emulator.model, period.n_columns
     n_state = len(model.state)
     # All that is uncertain: the state, the parameters, and the errors of the weather now and in the previous window.
-    ends = np.cumsum(
-        [n_state, len(sizes.parameter_positions), len(sizes.forcing_positions), len(sizes.forcing_positions)]
-    )
+    n_forcing = len(sizes.forcing_positions)
+    ends = np.cumsum([n_state, len(sizes.parameter_positions), n_forcing, n_forcing])
     parts = np.split(np.arange(ends[-1]), ends[:-1])
     own, parameters, now, before = parts
     covariances, matrix = _start(sizes, n_columns, *parts)
@@ -199,13 +198,9 @@ def _start(
     covariances, matrix = np.zeros((len(SOURCES), n_columns, n, n)), np.zeros((n_columns, n, n))
     covariances[SOURCES.index("initial state"), :, own, own] = np.square(sizes.state).T
     covariances[SOURCES.index("parameters"), :, parameters, parameters] = np.square(sizes.parameters).T
-    for rows, columns, value in (
-        (now, now, 1.0),
-        (before, before, 1.0),
-        (now, before, sizes.phi),
-        (before, now, sizes.phi),
-    ):
-        covariances[SOURCES.index("forcing"), :, rows, columns] = value
+    of_weather = covariances[SOURCES.index("forcing")]
+    of_weather[:, now, now] = of_weather[:, before, before] = 1.0
+    of_weather[:, now, before] = of_weather[:, before, now] = sizes.phi
     matrix[:, parameters, parameters] = 1.0
     matrix[:, now, now] = sizes.phi
     matrix[:, before, now] = 1.0  # what is now, is before in the next window
