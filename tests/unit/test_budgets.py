@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from evaluation_files import STEP_SECONDS, closing_dataset, full_model, perfect_run, write_closing
 
+from ailand_gt4py.ecland.soil_heat import frozen_fraction
 from ailand_gt4py.evaluation import budgets, fields, ranges
 
 N_WINDOWS = 39
@@ -45,7 +46,7 @@ def test_closing_columns_have_no_residual(truth):
     assert np.abs(truth.values["ssro"]).max() * STEP_SECONDS > 1.0
     assert np.abs(truth.values["slhf"]).max() > 100.0
     assert (budgets.is_snowy(truth)).any()
-    assert (budgets.frozen_fraction(truth.values["stl1"]) % 1.0 > 0.0).any()
+    assert (frozen_fraction(truth.values["stl1"]) % 1.0 > 0.0).any()
 
 
 def test_a_wrong_flux_or_storage_shows_with_its_size_and_sign(truth):
@@ -93,7 +94,7 @@ def test_storages_that_are_left_out(truth):
 
 
 def test_frozen_fraction():
-    found = budgets.frozen_fraction(np.array([250.0, 272.16, 272.66, 273.16, 274.16, 290.0]))
+    found = frozen_fraction(np.array([250.0, 272.16, 272.66, 273.16, 274.16, 290.0]))
     assert found == pytest.approx([1.0, 1.0, 0.5 * (1.0 + math.sqrt(0.5)), 0.5, 0.0, 0.0])
 
 

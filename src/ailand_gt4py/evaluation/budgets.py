@@ -37,14 +37,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ailand_gt4py.core.types import Values
-from ailand_gt4py.ecland.soil_heat import (
-    FUSION_HEAT,
-    PROPERTIES,
-    WATER_DENSITY,
-    freezing_heat,
-    frozen_fraction,
-    heat_capacity,
-)
+from ailand_gt4py.ecland import soil_heat as soil
 from ailand_gt4py.ecland.soil_tables import LAYER_THICKNESS
 from ailand_gt4py.evaluation.fields import Fields
 from ailand_gt4py.evaluation.scores.moments import rmse
@@ -121,8 +114,8 @@ def water_residual(fields: Fields) -> Residual:
     def closed() -> Values:
         rain, snow, evaporation, surface, deep = (fields.values[name] for name in WATER_FLUXES)
         supply = (rain + snow + evaporation - surface - deep) * fields.step_seconds
-        factors = dict(zip(SOIL_WATER, WATER_DENSITY * np.array(LAYER_THICKNESS), strict=True))
-        factors |= {"sd": WATER_DENSITY, "src": 1.0}
+        factors = dict(zip(SOIL_WATER, soil.WATER_DENSITY * np.array(LAYER_THICKNESS), strict=True))
+        factors |= {"sd": soil.WATER_DENSITY, "src": 1.0}
         stored = np.sum([factor * fields.values[name] for name, factor in factors.items() if name in fields.values], 0)
         return supply - np.diff(stored, axis=0)
 
@@ -136,11 +129,11 @@ def energy_residual(fields: Fields) -> Residual:
         solar, thermal, sensible, latent, snowfall = (fields.values[name] for name in ENERGY_FLUXES)
         supply, stored = solar + thermal + sensible + latent, soil_heat(fields)
         if "sd" in fields.values:
-            supply = supply - FUSION_HEAT * snowfall
+            supply = supply - soil.FUSION_HEAT * snowfall
             stored = stored + snow_heat(fields)
         return supply - np.diff(stored, axis=0) / fields.step_seconds
 
-    return _residual("energy", "W m-2", fields, (*ENERGY_FLUXES, *PROPERTIES), ENERGY_STORAGES, closed)
+    return _residual("energy", "W m-2", fields, (*ENERGY_FLUXES, *soil.PROPERTIES), ENERGY_STORAGES, closed)
 
 
 def _residual(
@@ -152,21 +145,21 @@ def _residual(
     closed: Callable[[], Values],
 ) -> Residual:
     """The residual, where there are the fields that it needs and one of the layers of soil, the first of storages."""
-    missing, left_out, soil = fields.missing(needed), fields.missing(storages), storages[: len(LAYER_THICKNESS)]
-    if not set(soil) - set(left_out):
-        missing += soil
+    missing, left_out, layers = fields.missing(needed), fields.missing(storages), storages[: len(LAYER_THICKNESS)]
+    if not set(layers) - set(left_out):
+        missing += layers
     return Residual(budget, units, None if missing else closed(), tuple(missing), tuple(left_out))
 
 
 def soil_heat(fields: Fields) -> Values:
     """Heat in the soil layers that there are, J m-2: (n_windows + 1, n_columns)."""
-    properties = [fields.values[name] for name in PROPERTIES]
-    capacity, freezing = heat_capacity(properties), freezing_heat(properties)
+    properties = [fields.values[name] for name in soil.PROPERTIES]
+    capacity, freezing = soil.heat_capacity(properties), soil.freezing_heat(properties)
     heat = np.zeros(())
     for name, thickness in zip(SOIL_HEAT, LAYER_THICKNESS, strict=True):
         if name in fields.values:
             warmth = capacity * (fields.values[name] - MELTING_POINT)
-            heat = heat + thickness * (warmth - freezing * frozen_fraction(fields.values[name]))
+            heat = heat + thickness * (warmth - freezing * soil.frozen_fraction(fields.values[name]))
     return heat
 
 
@@ -175,9 +168,9 @@ def snow_heat(fields: Fields) -> Values:
 
     A pack without ``tsn`` is taken at the melting point, one without ``slw`` as ice throughout.
     """
-    ice = WATER_DENSITY * fields.values["sd"] - fields.values.get("slw", 0.0)
+    ice = soil.WATER_DENSITY * fields.values["sd"] - fields.values.get("slw", 0.0)
     below = fields.values["tsn"] - MELTING_POINT if "tsn" in fields.values else 0.0
-    heat: Values = (ICE_CAPACITY * below - FUSION_HEAT) * ice
+    heat: Values = (ICE_CAPACITY * below - soil.FUSION_HEAT) * ice
     return heat
 
 

@@ -13,17 +13,11 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.evaluation import budgets, fields, ranges
 from ailand_gt4py.evaluation.runs import Runs
+from ailand_gt4py.evaluation.scores import uncertainty
 from ailand_gt4py.evaluation.scores.definitions import SCORES
 from ailand_gt4py.evaluation.scores.groups import SNOW_REGIME, ColumnLocations, read_locations
 from ailand_gt4py.evaluation.scores.lead_time import VariableStudy
 from ailand_gt4py.evaluation.scores.moments import Sample
-from ailand_gt4py.evaluation.scores.uncertainty import (
-    NO_INTERVAL,
-    alike_ratio,
-    ratio_interval,
-    rmse_interval,
-    rmse_ratio,
-)
 from ailand_gt4py.weights.model import Model
 
 
@@ -32,7 +26,7 @@ def summary(sample: Sample) -> dict[str, object]:
     return {
         "n_columns": len(sample.pairs.n),
         "n_pairs": int(sample.pairs.n.sum()),
-        "interval": rmse_interval(sample.pairs.mean_square),
+        "interval": uncertainty.rmse_interval(sample.pairs.mean_square),
         **{name: score.of(sample) for name, score in SCORES.items()},
     }
 
@@ -48,7 +42,7 @@ class BoxComparison:
     """
 
     ratio: float = math.nan
-    interval: tuple[float, float] = NO_INTERVAL
+    interval: tuple[float, float] = uncertainty.NO_INTERVAL
     snow_regimes_alike: float = math.nan
     of_climatology: float = math.nan
 
@@ -59,10 +53,10 @@ class BoxComparison:
         squares = sample.pairs.mean_square
         usual = sample.baselines["climatology_other_years"].mean_square
         return cls(
-            rmse_ratio(squares[inside], squares[~inside]),
-            ratio_interval(squares[inside], squares[~inside]),
-            math.nan if regimes is None else alike_ratio(squares, inside, regimes.labels),
-            rmse_ratio(usual[inside], usual[~inside]),
+            uncertainty.rmse_ratio(squares[inside], squares[~inside]),
+            uncertainty.ratio_interval(squares[inside], squares[~inside]),
+            math.nan if regimes is None else uncertainty.alike_ratio(squares, inside, regimes.labels),
+            uncertainty.rmse_ratio(usual[inside], usual[~inside]),
         )
 
 
