@@ -23,7 +23,7 @@ from ailand_gt4py.cli.options import parse  # noqa: E402
 from ailand_gt4py.core.errors import InputError, RunError  # noqa: E402
 from ailand_gt4py.core.settings import read_settings  # noqa: E402
 from ailand_gt4py.training import loop, scaling, session  # noqa: E402
-from ailand_gt4py.training.configuration import Configuration  # noqa: E402
+from ailand_gt4py.training.configuration import Configuration, Validation  # noqa: E402
 from ailand_gt4py.training.curves import Curves  # noqa: E402
 from ailand_gt4py.training.dataset import read_windows  # noqa: E402
 from ailand_gt4py.training.network import LayerNormNetwork  # noqa: E402
@@ -67,8 +67,7 @@ def prepared(path):
 
 
 def _validator(prepared):
-    windows, data = prepared
-    return Validator(windows, data.tensors, VALIDATION, data.scaling, (1, 4), 3)
+    return Validator(Validation(leads_days=(1, 4), starts=3), *prepared, VALIDATION)
 
 
 def _trainer(prepared, directory, validates=False, report=lambda line: None, run=OPTIONS["run"], **changes):

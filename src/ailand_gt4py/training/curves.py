@@ -14,11 +14,7 @@ from ailand_gt4py.core.files import whole_file
 
 
 class Curves:
-    """Writes one row for every validation: to ``log.csv``, and with more detail to ``log.jsonl``.
-
-    Raises:
-        InputError: TensorBoard is asked for and not installed.
-    """
+    """Writes one row for every validation: to ``log.csv``, and with more detail to ``log.jsonl``."""
 
     def __init__(self, directory: Path, tensorboard: bool = False) -> None:
         self._directory = directory

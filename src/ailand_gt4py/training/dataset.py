@@ -53,8 +53,7 @@ def read_windows(
         cache: existing directory for the arrays; None: they are in memory.
 
     Raises:
-        InputError: a source or variable is missing, a dimension, unit or time axis is not what is needed, no column is
-            left, or a value is not finite.
+        InputError: a source, variable, dimension, unit, time axis or value is not what is needed, or no column is left.
     """
     with contextlib.ExitStack() as stack:
         sources = [stack.enter_context(_open(path, variables, may_lack)) for path in paths]
@@ -187,15 +186,7 @@ def _guess(data: WindowData, sources: Sequence[ColumnSource], variables: Variabl
 
 
 def line_up(windows: Values, labelled: Values, first: int, diagnostics: Sequence[Specification]) -> None:
-    """Put diagnostics by label where their windows are.
-
-    Args:
-        windows: (n_columns, n_windows, n_diagnostics), window k from label k to label k + 1; written.
-        labelled: (n_columns, n_labels, n_diagnostics) of the labels from ``first`` on.
-
-    Raises:
-        InputError: a time meaning other than ``window end`` or ``window mean``.
-    """
+    """Put diagnostics by label, from ``first`` on, where their windows are; both (n_columns, ..., n_diagnostics)."""
     n_windows, last = windows.shape[1], first + labelled.shape[1]
     for position, variable in enumerate(diagnostics):
         shift = {"window end": 1, "window mean": 0}.get(variable.time_meaning)

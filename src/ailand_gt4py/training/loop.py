@@ -43,22 +43,14 @@ def learning_rate_factor(iteration: int, total: int, warmup: int, final_fraction
 
 
 def torch_device(name: str) -> torch.device:
-    """PyTorch's device of a name.
-
-    Raises:
-        InputError: CUDA is asked for and PyTorch has none.
-    """
+    """PyTorch's device of a name; that it is there."""
     if name == "cuda" and not torch.cuda.is_available():
         raise InputError("option 'run.device' is 'cuda', but PyTorch finds no CUDA device; expected 'cpu' here")
     return torch.device(name)
 
 
 def made_directory(directory: Path) -> Path:
-    """A directory of the training, made if need be.
-
-    Raises:
-        InputError: it cannot be made.
-    """
+    """A directory of the training, made if need be."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -73,10 +65,6 @@ class Trainer:
         network, average, best: as trained, its averaged weights, and the averaged weights of `best_iteration`.
         iteration: number of optimiser steps done. seconds: spent on them.
         is_stopped: whether the run came to an end before its last iteration, out of patience.
-
-    Raises:
-        InputError: no CUDA device or TensorBoard where asked for, a directory that cannot be made, or rollouts that are
-            longer than a column.
     """
 
     def __init__(
@@ -108,7 +96,7 @@ class Trainer:
         self._noise = Noise(configuration.augmentation, data.scaling, run.seed, device)
         self._scales = LossScales.of(configuration.loss, data.scaling, data.error_scales, device)
         size = POOL_BATCHES * max(stage.batch for stage in stages)
-        self._pool = RunPool(data.tensors, data.columns, size, self._generator, data.frequencies)
+        self._pool = RunPool(data, size, self._generator)
         self.iteration, self.seconds, self.is_stopped = 0, 0.0, False
 
     def stage(self, iteration: int) -> Stage:
@@ -120,11 +108,7 @@ class Trainer:
         return self.configuration.stages[-1]
 
     def step(self) -> tuple[float, float]:
-        """One iteration; returns the losses of state and diagnostics.
-
-        Raises:
-            RunError: the loss is not finite.
-        """
+        """One iteration; returns the losses of state and diagnostics, which must be finite."""
         options, stage, network = self.configuration.optimiser, self.stage(self.iteration), self.network
         factor = learning_rate_factor(
             self.iteration, self.configuration.iterations, options.warmup_iterations, options.final_fraction
@@ -248,12 +232,7 @@ class Trainer:
             torch.save(content, temporary)
 
     def resume(self) -> None:
-        """Continue from the checkpoint in the directory.
-
-        Raises:
-            InputError: there is none, or it was made with other options, or in other statistics (of other data, or of a
-                model that training began with), in which its weights mean something else.
-        """
+        """Continue from the checkpoint in the directory, if its weights mean the same in this run."""
         path = self.checkpoint_path
         try:
             content = torch.load(path, weights_only=True, map_location=self._device)

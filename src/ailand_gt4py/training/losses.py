@@ -89,11 +89,7 @@ class LossScales:
 
     @classmethod
     def of(cls, options: Loss, scaling: Scaling, by_lead: Values, device: torch.device) -> Self:
-        """As configured.
-
-        Raises:
-            InputError: a weight of a term that is not there.
-        """
+        """As configured, of terms that are there."""
         for name in options.terms:
             if name not in TERMS:
                 raise InputError(f"option 'loss.terms.{name}': no such term; expected one of {', '.join(TERMS)}")

@@ -33,11 +33,7 @@ def to_model(network: LayerNormNetwork, scaling: Scaling, step_seconds: float, p
 
 @torch.no_grad()
 def load_weights(network: LayerNormNetwork, model: Model) -> None:
-    """Give a network the weights of a model; the reverse of `to_model`.
-
-    Raises:
-        InputError: a network of another kind or size.
-    """
+    """Give a network the weights of a model of its kind and size; the reverse of `to_model`."""
     own = network.state_dict()
     shapes = {name: tuple(tensor.shape) for name, tensor in own.items()}
     given = {name: array.shape for name, array in model.parameters.items()}
@@ -59,11 +55,7 @@ def _scale_increments(parameters: dict[str, np.ndarray], scale: np.ndarray) -> N
 
 
 def scaling_of(model: Model, measured: Scaling) -> Scaling:
-    """The statistics to train with: the model's normalisation, without which its weights mean nothing, and all ranges.
-
-    Raises:
-        InputError: other variables, or in another order, or increments of something else.
-    """
+    """The statistics to train with: the model's normalisation, without which its weights mean nothing; all ranges."""
     groups = {}
     for group in GROUPS:
         of_model, of_data = getattr(model, group), getattr(measured, group)

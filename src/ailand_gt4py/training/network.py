@@ -51,9 +51,7 @@ class _NormalisedLinear(_Linear):
 
 
 class ColumnHeat(NamedTuple):
-    """Heat of some columns by soil temperature, in normalised space (see `ecland.soil_heat`).
-
-    It is linear between nodes, the outermost included, with slope 1 beyond them.
+    """Heat of some columns by soil temperature (see `ecland.soil_heat`): linear between nodes, beyond with slope 1.
 
     Attributes:
         positions: (n_heated,) of the states that change by heat. temperatures: (n_heated, n_nodes).

@@ -16,7 +16,7 @@ import torch
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.training.losses import Errors, LossScales
 from ailand_gt4py.training.network import LayerNormNetwork
-from ailand_gt4py.training.tensors import Tensors
+from ailand_gt4py.training.tensors import Tensors, TrainingData
 
 #: What a pool keeps of each run.
 OF_RUNS = ("columns", "windows", "ages", "states")
@@ -25,25 +25,17 @@ OF_RUNS = ("columns", "windows", "ages", "states")
 class RunPool:
     """Free runs of the network through columns: where each is and what state it has reached."""
 
-    def __init__(
-        self,
-        tensors: Tensors,
-        columns: Values,
-        size: int,
-        generator: np.random.Generator,
-        frequencies: Values | None = None,
-    ) -> None:
-        self.tensors = tensors
-        self._generator = generator
-        self._choice = np.asarray(columns, dtype=np.int64)
-        self._lengths = tensors.n_windows.numpy()
-        counts = self._lengths[self._choice]
-        self._edges = np.cumsum(counts if frequencies is None else counts * frequencies[self._choice])
+    def __init__(self, data: TrainingData, size: int, generator: np.random.Generator) -> None:
+        self.tensors, self._generator = data.tensors, generator
+        self._choice = np.asarray(data.columns, dtype=np.int64)
+        self._lengths = self.tensors.n_windows.numpy()
+        times = 1 if data.frequencies is None else data.frequencies[self._choice]
+        self._edges = np.cumsum(self._lengths[self._choice] * times)
         self.columns = self._choice[generator.integers(0, len(self._choice), size)]
         # The first windows are redrawn when a run is taken, since its age is "no run yet".
         self.windows = np.zeros(size, dtype=np.int64)
         self.ages = np.full(size, -1, dtype=np.int64)
-        self.states = torch.zeros(size, tensors.state.shape[-1])
+        self.states = torch.zeros(size, self.tensors.state.shape[-1])
 
     def take(self, count: int, steps: int, restart_probability: float) -> Values:
         """Draw (count,) indices of different runs to continue.

@@ -57,12 +57,7 @@ class Statistics(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Scaling:
-    """The model's variables with statistics and ranges, and the scale of one step's increments.
-
-    Attributes:
-        static, forcing, state, diagnostics: in the model's order.
-        increment_std: (n_state,) standard deviation of the change over one step, model units.
-    """
+    """The model's variables with statistics and ranges; (n_state,) deviations of one step's changes, model units."""
 
     static: tuple[Variable, ...]
     forcing: tuple[Variable, ...]
@@ -76,11 +71,9 @@ class Scaling:
         return self.increment_std / scale(self.state)
 
     def bounds_by_static(self) -> tuple[Values, Values]:
-        """Upper bounds of the state that static inputs are, in normalised space.
+        """Weight (n_state, n_static) and constant (n_state,) of the bounds weight @ static + constant, or infinity.
 
-        Returns:
-            weight (n_state, n_static) and constant (n_state,): the bound is weight @ static input + constant, infinite
-            where there is none.
+        These are the upper bounds of the state that static inputs are, in normalised space.
         """
         weight, constant = np.zeros((len(self.state), len(self.static))), np.full(len(self.state), np.inf)
         names = [variable.name for variable in self.static]
@@ -111,14 +104,10 @@ def bounds(variables: Sequence[Variable]) -> tuple[Values, Values]:
 
 
 def measure(data: WindowData, variables: VariableSet, columns: Values | None = None) -> Scaling:
-    """Statistics of training columns in one pass over them.
-
-    Args:
-        data: model units. columns: to take; None: all.
+    """Statistics, in model units, of columns (None: all) in one pass over them.
 
     Raises:
-        InputError: a variable that is not finite or does not vary, so that it cannot be normalised and could not be
-            learnt, or a state that never changes.
+        InputError: a variable that is not finite or does not vary, or a state that never changes.
     """
     parts: dict[str, list[Statistics]] = {group: [] for group in (*variables.groups, "increments")}
     for block in data.blocks(columns):

@@ -32,11 +32,7 @@ def train(
     code_version: str,
     report: Report,
 ) -> Model:
-    """Train on existing files and write the model.
-
-    Args:
-        resume: continue from the checkpoint in the configured directory.
-        command, code_version: for the provenance.
+    """Train on existing files, or go on from the checkpoint in the directory, and write the model.
 
     Raises:
         InputError: data, checkpoint or paths are not usable.
@@ -117,7 +113,7 @@ def _prepared(
     report: Report,
 ) -> tuple[TrainingData, Validator | None]:
     """What to learn from and what validates; the windows are clipped and normalised in place."""
-    variables, options = configuration.variable_set, configuration.validation
+    variables = configuration.variable_set
     n_windows = int(windows.n_windows[training].sum())
     for name, count in clip_targets(windows, variables, configuration.data.clip, training).items():
         report(f"{name}: {count} of {n_windows} values clipped")
@@ -127,9 +123,7 @@ def _prepared(
     scales = error_scales(windows, scaling, configuration.loss.anomaly_factor, training)
     frequencies = column_frequencies(configuration, windows)
     data = TrainingData(normalised_tensors(windows, scaling), training, scaling, scales, frequencies)
-    validator = None
-    if validation.size:
-        validator = Validator(windows, data.tensors, validation, scaling, options.leads_days, options.starts)
+    validator = Validator(configuration.validation, windows, data, validation) if validation.size else None
     report(f"{training.size} columns for training, {validation.size} for validation, {n_windows} windows to learn from")
     return data, validator
 

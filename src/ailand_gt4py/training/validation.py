@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 
 import numpy as np
 import torch
 
 from ailand_gt4py.evaluation.scores.climatology import day_of_year_climatology
 from ailand_gt4py.evaluation.scores.moments import rmse
+from ailand_gt4py.training.configuration import Validation
 from ailand_gt4py.training.network import LayerNormNetwork
 from ailand_gt4py.training.rollout import free_run
-from ailand_gt4py.training.scaling import Scaling, bounds, scale, shift
-from ailand_gt4py.training.tensors import Tensors
+from ailand_gt4py.training.scaling import bounds, scale, shift
+from ailand_gt4py.training.tensors import TrainingData
 from ailand_gt4py.training.windows import Values, WindowData
 
 
@@ -52,23 +52,12 @@ class Scores:
 
 
 class Validator:
-    """Baselines of the validation columns, and where their runs begin.
+    """Baselines of validation columns of normalised data, and where their runs begin: spread over period and hours."""
 
-    Args:
-        data: normalised. tensors: of the same. starts: number of runs per column, spread over period and hours.
-    """
-
-    def __init__(
-        self,
-        data: WindowData,
-        tensors: Tensors,
-        columns: Values,
-        scaling: Scaling,
-        leads_days: Sequence[float],
-        starts: int,
-    ) -> None:
-        shortest = int(data.n_windows[columns].min())
-        leads = np.rint(np.multiply(leads_days, 86_400.0 / data.step_seconds)).astype(np.int64)
+    def __init__(self, options: Validation, windows: WindowData, data: TrainingData, columns: Values) -> None:
+        tensors, scaling = data.tensors, data.scaling
+        shortest = int(windows.n_windows[columns].min())
+        leads = np.rint(np.multiply(options.leads_days, 86_400.0 / windows.step_seconds)).astype(np.int64)
         self._leads = np.clip(leads, 1, shortest)
         longest = int(self._leads.max())
         self._tensors, self._shortest = tensors, shortest
@@ -77,8 +66,8 @@ class Validator:
         # Training leaves diagnostics as they come; the exported model holds them within their bounds.
         self._diagnostic_bounds = [torch.from_numpy(bound).float() for bound in bounds(scaling.diagnostics)]
         runs: list[tuple[Values, ...]] = []
-        for block in data.blocks(columns):
-            first = np.unique(np.linspace(0, block.forcing.shape[1] - longest, starts).round().astype(int))
+        for block in windows.blocks(columns):
+            first = np.unique(np.linspace(0, block.forcing.shape[1] - longest, options.starts).round().astype(int))
             truth = block.state.astype(np.float64)
             usual = day_of_year_climatology(truth.transpose(1, 0, 2), block.times, window_days=1)
             verified = first[:, None] + self._leads  # (n_starts, n_leads)
@@ -86,12 +75,12 @@ class Validator:
             change, anomaly = at_leads - truth[:, first][:, :, None], at_leads - usual[verified].transpose(2, 0, 1, 3)
             errors = (values.reshape(-1, *at_leads.shape[2:]) for values in (change, anomaly))
             runs.append((np.repeat(block.columns, first.size), np.tile(first, len(block.columns)), *errors))
-        of_runs, windows, changes, anomalies = (np.concatenate(parts) for parts in zip(*runs, strict=True))
-        self._known, self._whole_known = data.state_known[of_runs], data.state_known[columns]
+        of_runs, firsts, changes, anomalies = (np.concatenate(parts) for parts in zip(*runs, strict=True))
+        self._known, self._whole_known = windows.state_known[of_runs], windows.state_known[columns]
         self._persistence, self._climatology = (
             rmse(errors, axis=0, where=self._known[:, None]) * self._state_scale for errors in (changes, anomalies)
         )
-        self._columns, self._windows, self._whole = map(torch.from_numpy, (of_runs, windows, columns))
+        self._columns, self._windows, self._whole = map(torch.from_numpy, (of_runs, firsts, columns))
 
     def scores(self, network: LayerNormNetwork) -> Scores:
         """Run the network freely and compare."""

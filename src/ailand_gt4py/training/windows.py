@@ -24,9 +24,8 @@ class Block(NamedTuple):
     """Some columns of one source, side by side: views of the data.
 
     Attributes:
-        columns: (n,) their numbers. source: number of their source.
-        static: (n, n_static), a copy. forcing: (n, n_windows, n_forcing). state: (n, n_windows + 1, n_state).
-        diagnostics: (n, n_windows, n_diagnostics). times: (n_windows + 1,).
+        columns: (n,) their numbers. static: (n, n_static), a copy.
+        forcing, diagnostics: (n, n_windows, ...). state: (n, n_windows + 1, n_state). times: (n_windows + 1,).
         state_known: (n_state,) whether the source has each state.
     """
 
@@ -45,14 +44,11 @@ class WindowData:
     """What a network reads and what it should give, for every window of every column; float32.
 
     Attributes:
-        static: (n_columns, n_static).
-        forcing: (n_rows, n_forcing) of the window [t, t + step), derived inputs included.
+        static: (n_columns, n_static). forcing: (n_rows, n_forcing) of the window [t, t + step), all inputs.
         state: (n_rows + n_columns, n_state): a column has one more, entry k is the state at the start of its window k.
-        diagnostics: (n_rows, n_diagnostics): what the window should give.
-        n_windows: (n_columns,) of each column.
+        diagnostics: (n_rows, n_diagnostics): what the window should give. n_windows: (n_columns,).
         source: (n_columns,) number of the source. times: by source, (n_windows + 1,) starts of the windows and the last
-            one's end.
-        step_seconds: length of a window.
+            one's end. step_seconds: length of a window.
         latitude, longitude: (n_columns,) degrees. climate: (n_columns,) class, "" where the source has none.
         state_known: (n_columns, n_state) whether the source has a state; elsewhere there is a guess instead, for
             runs to begin with, not to learn from.
@@ -123,11 +119,8 @@ def split_columns(locations: Sequence[str], fraction: float, seed: int) -> tuple
     Whole columns are kept apart, not times: a column's weather repeats itself from year to year.
 
     Args:
-        locations: (n_columns,) "class/location" of each column. Columns of one location (runs with several
-            parameters) stay together.
-        fraction: of each class for validation, rounded, at least one location where it is above 0 and the class has
-            two.
-        seed: for the draw.
+        locations: (n_columns,) "class/location"; columns of one location (runs with several parameters) stay together.
+        fraction: of each class for validation, rounded; if above 0, at least one location of a class that has two.
     """
     texts = np.asarray(locations).astype(str)
     classes = np.array([text.partition("/")[0] for text in texts])

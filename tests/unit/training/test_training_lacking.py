@@ -15,12 +15,12 @@ from training_files import columns, needs_anemoi, write_anemoi_store, write_colu
 from ailand_gt4py.core.errors import InputError  # noqa: E402
 from ailand_gt4py.io.first_guess import guessable  # noqa: E402
 from ailand_gt4py.training import scaling  # noqa: E402
-from ailand_gt4py.training.configuration import Network  # noqa: E402
+from ailand_gt4py.training.configuration import Network, Validation  # noqa: E402
 from ailand_gt4py.training.dataset import read_windows  # noqa: E402
 from ailand_gt4py.training.losses import LossScales  # noqa: E402
 from ailand_gt4py.training.network import LayerNormNetwork  # noqa: E402
 from ailand_gt4py.training.rollout import RunPool, batch_loss  # noqa: E402
-from ailand_gt4py.training.tensors import normalised_tensors  # noqa: E402
+from ailand_gt4py.training.tensors import TrainingData, normalised_tensors  # noqa: E402
 from ailand_gt4py.training.validation import Validator  # noqa: E402
 from ailand_gt4py.weights.variables import DEFAULT  # noqa: E402
 
@@ -118,7 +118,7 @@ def prepared(data):
 def gradient_of_bias(prepared, columns):
     """Of the loss of one step from the truth, with respect to each state's bias."""
     _, tensors, network = prepared
-    pool = RunPool(tensors, columns, 6, np.random.default_rng(0))
+    pool = RunPool(TrainingData(tensors, columns, None, None), 6, np.random.default_rng(0))
     taken = pool.take(6, 1, 1.0)
     ones = (torch.ones(len(STATE)), torch.ones(len(DEFAULT.diagnostics)))
     scales = LossScales(*ones, 0.1, torch.ones(1, len(STATE)), terms={"mean_error": 0.5})
@@ -141,8 +141,9 @@ def test_nothing_is_learnt_from_a_guess(prepared):
 
 def test_scores_are_of_what_is_known(data, prepared):
     measured, tensors, network = prepared
+    options = Validation(leads_days=(1, 4), starts=3)
     both, whole, lacking = (
-        Validator(data, tensors, columns, measured, (1, 4), 3).scores(network)
+        Validator(options, data, TrainingData(tensors, columns, measured, None), columns).scores(network)
         for columns in (np.array([0, 1, 9, 10]), np.array([0, 1]), np.array([9, 10]))
     )
     for name in ("model", "persistence", "climatology", "whole_run"):

@@ -22,7 +22,7 @@ from ailand_gt4py.training.losses import LossScales  # noqa: E402
 from ailand_gt4py.training.models import to_model  # noqa: E402
 from ailand_gt4py.training.network import LayerNormNetwork  # noqa: E402
 from ailand_gt4py.training.rollout import RunPool, batch_loss, free_run  # noqa: E402
-from ailand_gt4py.training.tensors import Tensors  # noqa: E402
+from ailand_gt4py.training.tensors import Tensors, TrainingData  # noqa: E402
 from ailand_gt4py.weights.model_file import read_model, write_model  # noqa: E402
 from ailand_gt4py.weights.variables import DEFAULT  # noqa: E402
 
@@ -53,6 +53,11 @@ def _start(tensors):
 def _forcing(tensors, steps):
     """(steps, N_COLUMNS, n_forcing) of the first windows."""
     return tensors.forcing_at(torch.arange(N_COLUMNS), torch.arange(steps)[:, None])
+
+
+def _pool(tensors, columns, size, seed, frequencies=None):
+    """Statistics and scales of the data do not matter to it."""
+    return RunPool(TrainingData(tensors, columns, None, None, frequencies), size, np.random.default_rng(seed))
 
 
 def _rollout(network, tensors, state, steps):
@@ -154,7 +159,7 @@ def test_rows_are_found_in_columns_of_different_lengths():
 
 def _loss(network, tensors, age, mean_error_weight=0.0, forcing_offset=None):
     """Loss of three steps of a pool whose runs are at the truth, and the pool."""
-    pool = RunPool(tensors, np.arange(N_COLUMNS), 4, np.random.default_rng(0))
+    pool = _pool(tensors, np.arange(N_COLUMNS), 4, 0)
     taken = pool.take(4, 3, 1.0)
     pool.ages[taken] = age
     pool.windows[taken] = np.array([3, 9, 20, 30])
@@ -218,7 +223,7 @@ def test_an_offset_to_the_forcing_is_other_forcing_in_all_steps(network, tensors
 def test_soil_water_stays_within_the_column_s_own_porosity(network, measured, tensors):
     """Whatever noise the network sees on its static inputs: the bound is of the inputs as they are."""
     network.prognostic[0].bias.data[:] = 1e6
-    pool = RunPool(tensors, np.arange(N_COLUMNS), 4, np.random.default_rng(0))
+    pool = _pool(tensors, np.arange(N_COLUMNS), 4, 0)
     taken = pool.take(4, 3, 1.0)
     scales = LossScales(torch.ones(N_STATE), torch.ones(N_DIAGNOSTICS), 0.1, torch.ones(1, N_STATE))
     _, _, states = batch_loss(network, pool, taken, 3, scales, torch.full((4, N_STATIC), 2.0))
@@ -232,7 +237,7 @@ def test_soil_water_stays_within_the_column_s_own_porosity(network, measured, te
 
 
 def test_pool_goes_on_where_runs_are(tensors):
-    pool = RunPool(tensors, np.array([2, 5, 6, 9]), 6, np.random.default_rng(1))
+    pool = _pool(tensors, np.array([2, 5, 6, 9]), 6, 1)
     first = pool.take(6, 4, 0.0)
     assert (pool.ages == 0).all(), "a run that never began begins from the truth"
     assert set(pool.columns) <= {2, 5, 6, 9}
@@ -250,7 +255,7 @@ def test_pool_goes_on_where_runs_are(tensors):
     assert (pool.ages[others] == 4).all()
     assert (pool.columns[others] == columns[others]).all()
     assert (pool.states[others] == 0.5).all()
-    other = RunPool(tensors, np.array([2, 5, 6, 9]), 6, np.random.default_rng(2))
+    other = _pool(tensors, np.array([2, 5, 6, 9]), 6, 2)
     other.load_state_dict(pool.state_dict())
     assert np.array_equal(other.windows, pool.windows)
     assert torch.equal(other.states, pool.states)
@@ -264,7 +269,7 @@ def test_pool_draws_windows_as_often_as_it_should(frequencies, expected):
     lengths = torch.tensor([10, 90, 50])
     empty = torch.zeros(153, 1)
     tensors = Tensors(torch.zeros(3, 1), empty[:150], empty, empty[:150], lengths, torch.ones(3, 1, dtype=torch.bool))
-    pool = RunPool(tensors, np.array([0, 1]), 4000, np.random.default_rng(0), frequencies)
+    pool = _pool(tensors, np.array([0, 1]), 4000, 0, frequencies)
     pool.take(4000, 10, 1.0)
     assert set(pool.columns) == {0, 1}
     assert (pool.columns == 1).mean() == pytest.approx(expected, abs=0.02)

@@ -37,11 +37,7 @@ def saturation_exponent_slope(temperature: Values) -> Values:
 
 @gtx.field_operator
 def relative_humidity(temperature: Values, dew_point: Values) -> Values:
-    """Relative humidity over water, %; above 100 where the dew point is above the temperature.
-
-    Args:
-        temperature, dew_point: at the same height, K.
-    """
+    """Relative humidity over water, %, of temperature and dew point at one height, K; above 100 beyond saturation."""
     return SATURATION.percent * exp(saturation_exponent(dew_point) - saturation_exponent(temperature))
 
 

@@ -16,9 +16,8 @@ Sum = gtx.Field[[Column], gtx.float64]
 def accumulate(dtypes: tuple[type, ...]) -> gtx.program:
     """``sum + host`` at the land points for fields of these types; the sums are float64 and written in place.
 
-    Arguments of the program: the host's fields over `HostPoint`, then the sums over `Column`. The one conversion of a
-    host's number happens here, where it is read. Written out for a number of fields, since one call for all of them
-    costs the host little more than one for each.
+    Arguments: the host's fields over `HostPoint`, then the sums over `Column`. A host's number is converted here only,
+    where it is read. One program for all fields, since its call costs the host little more than one for each.
     """
     count = len(dtypes)
     name = "accumulate_" + "_".join(np.dtype(dtype).name for dtype in dtypes)

@@ -283,11 +283,7 @@ def mean_albedo(x: Surface, tiles: Tiles, background: Values) -> Values:
 
 @gtx.field_operator
 def emission_and_evaporation(x: Surface, tiles: Tiles, background: Values) -> tuple[Values, Values, Values]:
-    """Emissivity, upwelling long-wave radiation (W m-2) and evaporation (kg m-2 s-1, positive upward).
-
-    Args:
-        background: of `snow_free_albedo`.
-    """
+    """Emissivity, upwelling long-wave radiation (W m-2) and evaporation (kg m-2 s-1, positive upward)."""
     available = (x.soil_water - x.wilting_point) / maximum(TILES.tiny, x.field_capacity - x.wilting_point)
     moisture = unit_interval(available)
     land = TILES.emissivity_desert + moisture * (TILES.emissivity_land - TILES.emissivity_desert)
