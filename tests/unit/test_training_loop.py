@@ -18,6 +18,7 @@ torch.set_num_threads(1)
 
 from training_files import write_columns  # noqa: E402
 
+import ailand_gt4py  # noqa: E402
 from ailand_gt4py.cli import train as command  # noqa: E402
 from ailand_gt4py.cli.options import parse  # noqa: E402
 from ailand_gt4py.core.errors import InputError, RunError  # noqa: E402
@@ -326,7 +327,7 @@ def _run(*words):
 
 
 def test_command_trains_and_writes_a_model(path, tmp_path, monkeypatch):
-    monkeypatch.setattr(command.ailand_gt4py, "__version__", "1.2.3")
+    monkeypatch.setattr(ailand_gt4py, "__version__", "1.2.3")
     options = tmp_path / "options.yaml"
     options.write_text(json.dumps(OPTIONS))
     output = tmp_path / "model.nc"
@@ -405,7 +406,7 @@ def test_columns_that_are_all_alike_are_refused(tmp_path):
         OPTIONS | {"data": {"train": ["b.nc"], "validation_fraction": 0.5}, "run": {"directory": str(tmp_path)}},
     )
     with pytest.raises(InputError, match=r"'clim_clake' has the standard deviation 0\.0"):
-        session.train(options, [tmp_path / "b.nc"], tmp_path / "m.nc", False, "", "", print)
+        session.train(options, [tmp_path / "b.nc"], tmp_path / "m.nc", False, "", print)
 
 
 def test_training_from_files_and_from_a_store_gives_the_same_model(path, tmp_path):
@@ -416,7 +417,7 @@ def test_training_from_files_and_from_a_store_gives_the_same_model(path, tmp_pat
         content = OPTIONS | {"data": {"train": [file.name], "validation_fraction": 0.2} | data}
         content["run"] = OPTIONS["run"] | {"directory": str(tmp_path / name)}
         options = read_settings(Configuration, content)
-        return session.train(options, [file], tmp_path / f"{name}.nc", False, "", "", said.append)
+        return session.train(options, [file], tmp_path / f"{name}.nc", False, "", said.append)
 
     with xr.open_dataset(path) as dataset:
         dataset.load().to_zarr(tmp_path / "a.zarr")

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from typing import ClassVar
 
-import ailand_gt4py
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.files import check_target
 from ailand_gt4py.core.option_types import File
@@ -51,7 +50,6 @@ def run(options: Options) -> None:
         output=options.output,
         resume=options.resume,
         command=_command(options),
-        code_version=ailand_gt4py.__version__,
         report=lambda text: print(text, file=sys.stderr, flush=True),
     )
 

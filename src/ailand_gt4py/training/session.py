@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+import ailand_gt4py
 from ailand_gt4py.core.text_table import aligned
 from ailand_gt4py.training.configuration import Configuration
 from ailand_gt4py.training.dataset import read_windows
@@ -24,13 +25,7 @@ from ailand_gt4py.weights.model_file import read_model, write_model
 
 
 def train(
-    configuration: Configuration,
-    files: Sequence[Path],
-    output: Path,
-    resume: bool,
-    command: str,
-    code_version: str,
-    report: Report,
+    configuration: Configuration, files: Sequence[Path], output: Path, resume: bool, command: str, report: Report
 ) -> Model:
     """Train on existing files, or go on from the checkpoint in the directory, and write the model.
 
@@ -58,16 +53,7 @@ def train(
             report(f"the network of iteration {iteration} did best on the validation columns")
             for line in score_table(validator.scores(network), data.scaling, configuration.validation.leads_days):
                 report(line)
-    provenance = {
-        **configuration.provenance,
-        "data_files": "; ".join(f"{path.name} sha256:{file_digest(path)}" for path in files),
-        "columns": "{} columns for training, {} other columns for validation".format(*map(len, split)),
-        "command": command,
-        "code_version": f"ailand_gt4py {code_version}, PyTorch {torch.__version__}",
-        "seed": str(run.seed),
-        "training": _length(trainer, validator is not None),
-        "normalisation_note": _normalisation_note(configuration),
-    }
+    provenance = _provenance(trainer, files, split, command)
     if beginning is not None:
         provenance["start"] = described(beginning)
     model = to_model(network, data.scaling, windows.step_seconds, provenance)
@@ -158,22 +144,26 @@ def score_table(scores: Scores, scaling: Scaling, leads_days: Sequence[float]) -
     ]
 
 
-def _length(trainer: Trainer, validates: bool) -> str:
-    """How long training took, resumed parts included, and on what."""
-    iteration, last = trainer.chosen[1], trainer.iteration
-    length = (
-        f"iteration {iteration} of {last}, the best on the validation columns," if validates else f"{last} iterations"
-    )
+def _provenance(trainer: Trainer, files: Sequence[Path], split: Sequence[Values], command: str) -> dict[str, str]:
+    """The configuration's own texts and what the run itself knows: its length, resumed parts included, and the rest."""
+    configuration, (n_training, n_validation) = trainer.configuration, map(len, split)
+    length = f"{trainer.iteration} iterations"
+    if n_validation:
+        length = f"iteration {trainer.chosen[1]} of {trainer.iteration}, the best on the validation columns,"
     capability = torch.backends.cpu.get_cpu_capability()
-    device = (
-        f"{torch.get_num_threads()} thread(s) of a {platform.machine()} processor ({capability})"
-        if trainer.configuration.run.device == "cpu"
-        else f"one {torch.cuda.get_device_name()}"
-    )
-    return f"{length} in {trainer.seconds / 60.0:.0f} minutes on {device}"
-
-
-def _normalisation_note(configuration: Configuration) -> str:
+    device = f"{torch.get_num_threads()} thread(s) of a {platform.machine()} processor ({capability})"
+    if configuration.run.device != "cpu":
+        device = f"one {torch.cuda.get_device_name()}"
     groups = configuration.variable_set.groups.values()
     wet = ", ".join(variable.name for group in groups for variable in group if variable.wet_only)
-    return "statistics are of the training columns" + (f"; those of {wet} are of the values above zero" if wet else "")
+    return {
+        **configuration.provenance,
+        "data_files": "; ".join(f"{path.name} sha256:{file_digest(path)}" for path in files),
+        "columns": f"{n_training} columns for training, {n_validation} other columns for validation",
+        "command": command,
+        "code_version": f"ailand_gt4py {ailand_gt4py.__version__}, PyTorch {torch.__version__}",
+        "seed": str(configuration.run.seed),
+        "training": f"{length} in {trainer.seconds / 60.0:.0f} minutes on {device}",
+        "normalisation_note": "statistics are of the training columns"
+        + (f"; those of {wet} are of the values above zero" if wet else ""),
+    }

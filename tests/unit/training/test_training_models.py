@@ -29,7 +29,7 @@ OPTIONS = {
 def trained(directory, path, begin="", resume=False, **options):
     run = {"start_from": str(begin), "directory": str(directory / "run")}
     chosen = read_settings(Configuration, OPTIONS | {"run": run} | options)
-    return session.train(chosen, [path], directory / "model.nc", resume, "ailand train", "", print)
+    return session.train(chosen, [path], directory / "model.nc", resume, "ailand train", print)
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ def first_layer(directory, path, **augmentation):
     """The trunk's first weights, which read the static inputs, after training."""
     run = {"directory": str(directory / "run")}
     chosen = read_settings(Configuration, OPTIONS | {"augmentation": augmentation, "run": run})
-    model = session.train(chosen, [path], directory / "model.nc", False, "", "", lambda line: None)
+    model = session.train(chosen, [path], directory / "model.nc", False, "", lambda line: None)
     return next(array for name, array in sorted(model.parameters.items()) if name.startswith("trunk")).tolist()
 
 
