@@ -25,7 +25,7 @@ import numpy as np
 import xarray as xr
 
 from ailand_gt4py.calibration import report as parameter_report
-from ailand_gt4py.calibration.case import Case, FirstGuess, make_case
+from ailand_gt4py.calibration.case import Case, make_case, observe
 from ailand_gt4py.calibration.estimation import Estimate, by_gauss_newton
 from ailand_gt4py.calibration.misfit import Misfit
 from ailand_gt4py.core.times import parse_interval, whole_steps
@@ -68,14 +68,9 @@ def absolute_case(model: Model, path: Path, first_guess: np.ndarray, error: floa
     with ColumnFile(path) as file:
         last = read_times(file)[-1]
     period = read_period(path, model, np.dtype(np.float32), end=last)
-    return make_case(
-        Emulator(model, period.n_columns),
-        period,
-        tuple(PARAMETERS),
-        dict.fromkeys(OBSERVED, error),
-        FirstGuess(first_guess, search=0.5, background=BACKGROUND),
-        every=whole_steps(parse_interval(every), period.step, "--every"),
-    )
+    emulator, steps = Emulator(model, period.n_columns), whole_steps(parse_interval(every), period.step, "--every")
+    observations = observe(emulator, period, dict.fromkeys(OBSERVED, error), steps)
+    return make_case(emulator, period, tuple(PARAMETERS), observations, first_guess, search=0.5, background=BACKGROUND)
 
 
 def relative_case(case: Case, site: np.ndarray, member: np.ndarray) -> Case:

@@ -11,10 +11,9 @@ from linear_models import linear_model, linear_period
 from random_models import ARCHITECTURES, random_model
 
 from ailand_gt4py.calibration import report as parameter_report
-from ailand_gt4py.calibration.case import Bounds, Case, FirstGuess, Twin, make_case
+from ailand_gt4py.calibration.case import Bounds, Case, make_case, observe
 from ailand_gt4py.calibration.estimation import Estimate, by_gauss_newton, by_lbfgs
 from ailand_gt4py.calibration.misfit import Background, Misfit, Observations
-from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.io.period import Period
 from ailand_gt4py.observations.operators import ObservationOperator, model_variables
@@ -35,11 +34,9 @@ def twin(factor: float = 0.8, n_columns: int = 3, **options: object) -> Case:
     guess = factor * period.static[:, :2]
     given = {"search": 0.5, "background": None, "twin_noise": 0.0, "seed": 0} | options
     observed = {"stl1": 0.1, "slhf": 0.2, "swvl1": 0.3}
-    first_guess, noise = (
-        FirstGuess(guess, given["search"], given["background"]),
-        Twin(given["twin_noise"], given["seed"]),
-    )
-    return make_case(emulator_for(model, period), period, PARAMETERS, observed, first_guess, twin=noise)
+    emulator = emulator_for(model, period)
+    observations = observe(emulator, period, observed, noise=given["twin_noise"], seed=given["seed"])
+    return make_case(emulator, period, PARAMETERS, observations, guess, given["search"], given["background"])
 
 
 def results(model: Model, *positions: int) -> ObservationOperator:
@@ -171,8 +168,9 @@ def test_parameter_without_effect_is_not_determined_and_does_not_move() -> None:
     period = linear_period(model, n_steps=4)
     names = ("clim_theta_cap", "clim_veg_rsminl")
     guess = 0.8 * period.static[:, [0, 2]]
+    emulator = emulator_for(model, period)
     case = make_case(
-        emulator_for(model, period), period, names, {"swvl1": 0.1, "stl1": 0.1}, FirstGuess(guess, 0.5), twin=Twin(0.0)
+        emulator, period, names, observe(emulator, period, {"swvl1": 0.1, "stl1": 0.1}, noise=0.0), guess, 0.5
     )
     found = by_gauss_newton(case)
     known = parameter_report.quality(case, found, 0.02)
@@ -209,14 +207,9 @@ def test_parameter_of_vegetation_that_is_not_there_is_not_sought() -> None:
     )
     period.static[1:3, cover] = 0.0
     guess = 0.9 * period.static[:, [resistance]]
-    case = make_case(
-        emulator_for(model, period),
-        period,
-        ("clim_veg_rsminh",),
-        {"skt": 0.1, "slhf": 0.1},
-        FirstGuess(guess, 0.5),
-        twin=Twin(0.0),
-    )
+    emulator = emulator_for(model, period)
+    observations = observe(emulator, period, {"skt": 0.1, "slhf": 0.1}, noise=0.0)
+    case = make_case(emulator, period, ("clim_veg_rsminh",), observations, guess, 0.5)
     found = by_gauss_newton(case, 3)
     known = parameter_report.quality(case, found, 1e9)
     assert known.determined[:, 0].tolist() == [True, False, False, True]
@@ -246,13 +239,3 @@ def test_estimates_out_of_the_training_range_are_flagged() -> None:
     estimate = Estimate(values, nothing, nothing, np.tile(np.eye(2), (3, 1, 1)), nothing > 0, 1)
     outside = parameter_report.quality(case, estimate, 0.02).outside
     assert outside.tolist() == [[False, False], [True, False], [False, True]]
-
-
-def test_first_guess_must_be_positive() -> None:
-    model = linear_model()
-    period = linear_period(model)
-    guess = np.zeros((3, 1))
-    with pytest.raises(InputError, match=r"linear\.nc: first guess of 'clim_theta_cap' is 0, expected above 0"):
-        make_case(
-            emulator_for(model, period), period, PARAMETERS[:1], {"swvl1": 0.1}, FirstGuess(guess, 0.5), twin=Twin(0.0)
-        )

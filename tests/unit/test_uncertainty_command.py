@@ -171,9 +171,20 @@ def test_estimate_refuses(bench: Bench, tmp_path: Path, monkeypatch, capsys, wor
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_first_guess_must_be_positive(bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    data = small_dataset(N_TIMES)
+    data["guess"] = data["clim_theta_cap"].copy()
+    data["guess"][1] = 0.0
+    data.to_netcdf(tmp_path / "zero.nc")
+    words = ["estimate", tmp_path / "zero.nc", "--model", bench.model, "--backend", "embedded", "--days", 1]
+    words += ["--parameters", "clim_theta_cap", "--first-guess", "clim_theta_cap=guess"]
+    assert cli.main([str(word) for word in words]) == 2
+    assert "zero.nc: first guess of 'clim_theta_cap' is 0, expected above 0" in capsys.readouterr().err
+
+
 def test_observations_of_the_file_are_at_its_labels(bench: Bench) -> None:
     """States at the end of each step, fluxes with the label of its start."""
-    from ailand_gt4py.calibration.case import FirstGuess, make_case
+    from ailand_gt4py.calibration.case import make_case, observe
     from ailand_gt4py.emulator.emulator import Emulator
     from ailand_gt4py.io.period import read_period
     from ailand_gt4py.weights.model_file import read_model
@@ -181,11 +192,10 @@ def test_observations_of_the_file_are_at_its_labels(bench: Bench) -> None:
     model, data = read_model(bench.model), small_dataset(N_TIMES)
     period = read_period(bench.forcing, model, np.dtype("f8"), end=data.time.values[8])
     emulator, guess = Emulator(model, 3, "embedded", "float64"), 0.5 * np.ones((3, 1))
-    case = make_case(
-        emulator, period, ("clim_theta_cap",), {"slhf": 2.0, "swvl2": 0.1}, FirstGuess(guess, 0.5), every=2
-    )
+    observations = observe(emulator, period, {"slhf": 2.0, "swvl2": 0.1}, every=2)
+    case = make_case(emulator, period, ("clim_theta_cap",), observations, guess, 0.5)
     values = case.misfit.observations.values
-    assert [one.name for one in case.observed] == ["swvl2", "slhf"]
+    assert [one.name for one in case.misfit.observations.operator.observables] == ["swvl2", "slhf"]
     assert case.misfit.observations.errors.tolist() == [0.1, 2.0]
     np.testing.assert_array_equal(values[1::2, :, 0], data.swvl2.values[2:9:2])
     np.testing.assert_array_equal(values[1::2, :, 1], data.slhf.values[1:8:2])

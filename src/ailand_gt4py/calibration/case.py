@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
@@ -50,96 +49,80 @@ class Case:
 
     period: Period
     parameters: tuple[Variable, ...]
-    observed: tuple[Variable, ...]
     misfit: Misfit
     bounds: Bounds
     file_values: Values
     first_guess: Values
 
 
-class FirstGuess(NamedTuple):
-    """From where parameters are sought: values (n_columns, n_parameters), positive.
+def observe(
+    emulator: Emulator,
+    period: Period,
+    observed: Mapping[str, float],
+    every: int = 1,
+    noise: float | None = None,
+    seed: int = 0,
+) -> Observations:
+    """Observations at the end of one in so many steps: those of the file, or a twin's, with this part of their errors.
 
-    Sought is within the part `search` of them; `background`: their standard deviation as a part of them, if they count.
+    Args:
+        emulator: for the columns of the period, whose last window ends at a label of its file.
+        observed: standard deviations by name of a state or diagnostic.
     """
-
-    values: Values
-    search: float
-    background: float | None = None
-
-
-class Twin(NamedTuple):
-    """Observations that are the emulator's own, with noise of this part of their errors from this seed."""
-
-    noise: float
-    seed: int = 0
+    model = emulator.model
+    variables = [one for one in (*model.state, *model.diagnostics) if one.name in observed]
+    operator = model_variables(model, [one.name for one in variables])
+    sizes = np.array([observed[one.name] for one in variables], dtype=np.float64)
+    used = np.full((period.n_steps, period.n_columns, len(variables)), np.nan)
+    if noise is None:
+        # The results of a step, at the labels that a file keeps them with.
+        labels = [period.times if label_offset(one) else period.ends for one in variables]
+        fields = (
+            read_values(period.path, [one], times, period, np.dtype("f8"))
+            for one, times in zip(variables, labels, strict=True)
+        )
+        values = np.concatenate(list(fields), axis=2)
+    else:
+        misfit = Misfit(emulator, period, [], Observations(operator, used, sizes))
+        values = misfit.run(np.empty((period.n_columns, 0)))
+        values += noise * sizes * np.random.default_rng(seed).standard_normal(values.shape)
+    used[every - 1 :: every] = values[every - 1 :: every]
+    return Observations(operator, used, sizes)
 
 
 def make_case(
     emulator: Emulator,
     period: Period,
     parameters: Sequence[str],
-    observed: Mapping[str, float],
-    first_guess: FirstGuess,
-    every: int = 1,
-    twin: Twin | None = None,
+    observations: Observations,
+    guess: Values,
+    search: float,
+    background: float | None = None,
 ) -> Case:
-    """Set up an estimation.
+    """Set up an estimation of static inputs of these names.
 
     Args:
-        emulator: for the columns of the period, whose last window ends at a label of its file.
-        parameters: names of static inputs. observed: standard deviations by name of a state or diagnostic.
-        every: one in so many steps is observed. twin: None: observations of the file.
+        guess: (n_columns, n_parameters), above 0. search: how far below and above it, as a part of it.
+        background: standard deviation of the guess, as a part of it; None: the observations alone count.
     """
-    model, guess = emulator.model, first_guess.values
-    static_names = [variable.name for variable in model.static]
-    positions = [static_names.index(name) for name in parameters]
-    variables = tuple(one for one in (*model.state, *model.diagnostics) if one.name in observed)
-    operator = model_variables(model, [one.name for one in variables])
-    sizes = np.array([observed[one.name] for one in variables], dtype=np.float64)
-    file_values = period.static[:, positions].astype(np.float64)
-    for k, name in enumerate(parameters):
-        if not (guess[:, k] > 0.0).all():
-            raise InputError(f"{period.path}: first guess of '{name}' is {guess[:, k].min():g}, expected above 0")
-    used = np.full((period.n_steps, period.n_columns, len(variables)), np.nan)
-    if twin is None:
-        values = _of_file(period, variables)
-    else:
-        values = Misfit(emulator, period, positions, Observations(operator, used, sizes)).run(file_values)
-        values += twin.noise * sizes * np.random.default_rng(twin.seed).standard_normal(values.shape)
-    used[every - 1 :: every] = values[every - 1 :: every]
-    scale = np.abs(guess)
-    background = None if first_guess.background is None else Background(guess, first_guess.background * scale)
+    model = emulator.model
+    static = [variable.name for variable in model.static]
+    positions = [static.index(name) for name in parameters]
+    known = None if background is None else Background(guess, background * guess)
     sought = meaningful_static(model, period.static, parameters)
-    return Case(
-        period=period,
-        parameters=tuple(model.static[position] for position in positions),
-        observed=variables,
-        misfit=Misfit(emulator, period, positions, Observations(operator, used, sizes), background, sought),
-        bounds=_bounds(period, static_names, parameters, guess, first_guess.search * scale),
-        file_values=file_values,
-        first_guess=guess,
-    )
-
-
-def _bounds(period: Period, static: Sequence[str], parameters: Sequence[str], guess: Values, reach: Values) -> Bounds:
-    """Within reach of the first guess, and not above porosity where a parameter cannot be."""
-    lower, upper = guess - reach, guess + reach
+    lower, upper = guess - search * guess, guess + search * guess
     below = [k for k, name in enumerate(parameters) if name in BELOW_POROSITY]
     if POROSITY in static:
         porosity = period.static[:, [static.index(POROSITY)]].astype(np.float64)
         upper[:, below], lower[:, below] = (np.minimum(one[:, below], porosity) for one in (upper, lower))
-    return Bounds(lower, upper, np.abs(guess))
-
-
-def _of_file(period: Period, observed: Sequence[Variable]) -> Values:
-    """(n_steps, n_columns, n_observed) of the results of the steps, at the labels that a file keeps them with."""
-    labels = [period.times if label_offset(variable) else period.ends for variable in observed]
-    fields = (
-        read_values(period.path, [variable], times, period, np.dtype("f8"))
-        for variable, times in zip(observed, labels, strict=True)
+    return Case(
+        period=period,
+        parameters=tuple(model.static[position] for position in positions),
+        misfit=Misfit(emulator, period, positions, observations, known, sought),
+        bounds=Bounds(lower, upper, guess),
+        file_values=period.static[:, positions].astype(np.float64),
+        first_guess=guess,
     )
-    return np.concatenate(list(fields), axis=2)
 
 
 def first_guess_of_file(period: Period, model: Model, parameters: Sequence[str], names: dict[str, str]) -> Values:
@@ -149,17 +132,19 @@ def first_guess_of_file(period: Period, model: Model, parameters: Sequence[str],
     with ColumnFile(period.path) as file:
         for name in parameters:
             position = static.index(name)
-            if name not in names:
-                columns.append(period.static[:, position].astype(np.float64))
-                continue
-            own_name = file.find(names[name])
-            if own_name is None:
-                raise InputError(
-                    f"{period.path}: variable '{names[name]}' is missing, expected a first guess of {name}"
-                )
-            straight = file.conversion(own_name, name, model.static[position].units)
-            values = file.read(own_name, slice(0, 1)) if file.is_timed(own_name) else file.read(own_name)
-            columns.append(straight.apply(values.reshape(-1).astype(np.float64)))
+            values = period.static[:, position].astype(np.float64)
+            if name in names:
+                own_name = file.find(names[name])
+                if own_name is None:
+                    raise InputError(
+                        f"{period.path}: variable '{names[name]}' is missing, expected a first guess of {name}"
+                    )
+                straight = file.conversion(own_name, name, model.static[position].units)
+                given = file.read(own_name, slice(0, 1)) if file.is_timed(own_name) else file.read(own_name)
+                values = straight.apply(given.reshape(-1).astype(np.float64))
+            if not (values > 0.0).all():
+                raise InputError(f"{period.path}: first guess of '{name}' is {values.min():g}, expected above 0")
+            columns.append(values)
     return np.stack(columns, axis=1)
 
 

@@ -20,7 +20,7 @@ SHOWN_DEVIATIONS = (1e-4, 10.0)
 
 def draw(case: Case, found: Estimate, known: Quality, at: tuple[float, float] | None, tolerance: float) -> Any:
     """The figure; through time the column nearest to a location (latitude, longitude), or the first."""
-    n_parameters, n_observed = len(case.parameters), len(case.observed)
+    n_parameters, n_observed = len(case.parameters), len(case.misfit.observations.errors)
     column = nearest_column(case.period.latitude, case.period.longitude, at)
     heights = (2.6 * n_parameters, 1.6 * n_observed + 0.6)
     with figure_style.styled():
@@ -90,8 +90,9 @@ def _runs(part: Any, case: Case, found: Estimate, column: int) -> None:
     first = case.misfit.run(case.bounds.clip(case.first_guess))
     last = case.misfit.run(found.values)
     observed = case.misfit.observations.values[:, column]
-    panels = part.subplots(len(case.observed), 1, squeeze=False, sharex=True)[:, 0]
-    for k, (panel, variable) in enumerate(zip(panels, case.observed, strict=True)):
+    variables = case.misfit.observations.operator.observables
+    panels = part.subplots(len(variables), 1, squeeze=False, sharex=True)[:, 0]
+    for k, (panel, variable) in enumerate(zip(panels, variables, strict=True)):
         panel.plot(case.period.ends, observed[:, k], ".", ms=3.0, color="0.1", label="observed", zorder=3)
         panel.plot(case.period.ends, first[:, column, k], color=FIRST_COLOUR, lw=1.0, label="run with the first guess")
         panel.plot(case.period.ends, last[:, column, k], color=DETERMINED_COLOUR, lw=1.0, label="with the estimate")

@@ -74,15 +74,11 @@ def run(options: Options) -> None:
         listed_names(",".join(options.observe_errors), observed, "--observe-errors")
     period = options.read(model, days=options.days)
     guess = cases.first_guess_of_file(period, model, parameters, options.first_guess) * options.first_guess_factor
-    case = cases.make_case(
-        options.emulator(model, period.n_columns),
-        period,
-        parameters,
-        cases.observation_errors([results[name] for name in observed], options.observe_errors),
-        cases.FirstGuess(guess, options.search, options.background),
-        whole_steps(options.every, period.step, "--every"),
-        cases.Twin(options.noise, options.seed) if options.observations == "twin" else None,
-    )
+    emulator, every = options.emulator(model, period.n_columns), whole_steps(options.every, period.step, "--every")
+    errors = cases.observation_errors([results[name] for name in observed], options.observe_errors)
+    noise = options.noise if options.observations == "twin" else None
+    observations = cases.observe(emulator, period, errors, every, noise, options.seed)
+    case = cases.make_case(emulator, period, parameters, observations, guess, options.search, options.background)
     more = f"; {case.misfit.counts.sum()} observed values"
     options.describe(period.n_columns, period.n_steps, period.times[0], period.ends[-1], more)
     search = by_gauss_newton if options.method == "gauss-newton" else by_lbfgs
