@@ -9,6 +9,7 @@ import numpy as np
 from ailand_gt4py.assimilation.control import SOIL_WATER
 from ailand_gt4py.assimilation.twin import TwinResult
 from ailand_gt4py.assimilation.twin_scores import ROOT_ZONE, TwinScores, snow_free, soil_water
+from ailand_gt4py.core.times import step_of
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.evaluation.figures import style
 from ailand_gt4py.evaluation.scores.groups import ColumnLocations
@@ -69,7 +70,7 @@ def _draw_column(panels: Any, result: TwinResult, column: int) -> None:
     """All runs of one column by layer, and the observations of the uppermost one."""
     found = result.observed("ssm")
     values, reasons = found.values[:, column], found.reasons[:, column]
-    times = result.times + np.timedelta64(round(result.model.step_seconds * 1e9), "ns")
+    times = result.times + step_of(result.model.step_seconds)
     for chosen, marker, size, label in (
         (reasons == 0, ".", 3.5, "observation of soil moisture"),
         (np.isfinite(values) & (reasons != 0), "x", 3.0, None),

@@ -13,6 +13,7 @@ from ailand_gt4py.assimilation.control import SOIL_WATER, UNITS
 from ailand_gt4py.assimilation.twin import TwinResult
 from ailand_gt4py.assimilation.twin_scores import ROOT_ZONE, TwinScores, soil_water
 from ailand_gt4py.assimilation.window import REASONS
+from ailand_gt4py.core.times import step_of
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.evaluation.scores.groups import ColumnLocations
 from ailand_gt4py.io.whole_files import columns, field, time_labels, write_netcdf
@@ -34,12 +35,10 @@ def write(path: Path, result: TwinResult, scores: TwinScores, where: ColumnLocat
     data.attrs["settings"] = json.dumps(result.settings.model_dump())
     data.attrs["scores"] = json.dumps(dataclasses.asdict(scores))
     data.update(columns(where.x, where.latitude, where.longitude))
-    step = np.timedelta64(round(result.model.step_seconds * 1e9), "ns")
-    starts = result.times[:: result.steps_per_window]
     for name, times, meaning in (
         ("time", result.times, "of a state"),
-        ("observation_time", result.times + step, "of observation"),
-        ("window", starts, "start of the window"),
+        ("observation_time", result.times + step_of(result.model.step_seconds), "of observation"),
+        ("window", result.times[:: result.steps_per_window], "start of the window"),
     ):
         data[name] = time_labels(times, meaning, name)
     water = CATALOGUE["swvl1"]
