@@ -61,4 +61,4 @@ def test_a_score_is_one_function() -> None:
     run = truth + random.normal(size=truth.shape)
     sample = Sample.of(run, truth)
     expected = 1.0 - ((run - truth) ** 2).sum() / ((truth - truth.mean()) ** 2).sum()
-    assert definitions.scores_of(sample)["nash_sutcliffe"] == pytest.approx(expected, rel=1e-12)
+    assert definitions.SCORES["nash_sutcliffe"].of(sample) == pytest.approx(expected, rel=1e-12)
