@@ -192,12 +192,6 @@ def error_scales(data: WindowData, scaling: Scaling, anomaly_factor: float, colu
     return np.exp(-0.5 * by_lead) / scale(scaling.state)
 
 
-def normalise(values: Values, variables: Sequence[Variable]) -> None:
-    """Bring (..., n_variables) values to the network's space, in place."""
-    for position, variable in enumerate(variables):
-        values[..., position] = variable.normalisation.apply(values[..., position].astype(np.float64))
-
-
 def clip_targets(
     data: WindowData, variables: VariableSet, limits: Mapping[str, tuple[float, float]], columns: Values
 ) -> dict[str, int]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from ailand_gt4py.training.configuration import Augmentation
-from ailand_gt4py.training.scaling import Scaling, normalise
+from ailand_gt4py.training.scaling import Scaling
 from ailand_gt4py.training.windows import Values, WindowData
+from ailand_gt4py.weights.schema import GROUPS
 
 
 @dataclasses.dataclass
@@ -58,10 +60,11 @@ class TrainingData(NamedTuple):
 
 def normalised_tensors(data: WindowData, scaling: Scaling) -> Tensors:
     """Normalise data in place (to keep one copy) and hand it over as tensors."""
-    normalise(data.static, scaling.static)
     for block in data.blocks():
-        for group in ("forcing", "state", "diagnostics"):
-            normalise(getattr(block, group), getattr(scaling, group))
+        for group in GROUPS:
+            for position, variable in enumerate(getattr(scaling, group)):
+                values = getattr(block, group)[..., position]
+                values[...] = variable.normalisation.apply(values.astype(np.float64))
     arrays = (data.static, data.forcing, data.state, data.diagnostics, data.n_windows, data.state_known)
     return Tensors(*map(torch.from_numpy, arrays))
 

@@ -24,7 +24,7 @@ class Block(NamedTuple):
     """Some columns of one source, side by side: views of the data.
 
     Attributes:
-        columns: (n,) their numbers. static: (n, n_static), a copy.
+        columns: (n,) their numbers. static: (n, n_static).
         forcing, diagnostics: (n, n_windows, ...). state: (n, n_windows + 1, n_state). times: (n_windows + 1,).
         state_known: (n_state,) whether the source has each state.
     """
@@ -70,10 +70,6 @@ class WindowData:
     history: tuple[str, ...] = ()
 
     @property
-    def n_columns(self) -> int:
-        return len(self.n_windows)
-
-    @property
     def locations(self) -> list[str]:
         """(n_columns,) "class/location" of each column, for `split_columns`."""
         columns = zip(self.climate, self.latitude, self.longitude, strict=True)
@@ -81,7 +77,7 @@ class WindowData:
 
     def blocks(self, columns: Values | None = None) -> Iterator[Block]:
         """All columns, or those of ascending numbers, in blocks of neighbours."""
-        columns = np.arange(self.n_columns) if columns is None else np.asarray(columns)
+        columns = np.arange(len(self.n_windows)) if columns is None else np.asarray(columns)
         apart = (np.diff(columns) != 1) | (np.diff(self.source[columns]) != 0)
         for run in np.split(columns, np.flatnonzero(apart) + 1):
             for start in range(0, len(run), COLUMN_BLOCK):
@@ -96,7 +92,7 @@ class WindowData:
         return Block(
             columns,
             source,
-            self.static[columns],
+            self.static[first : first + count],
             self.forcing[rows].reshape(count, length, self.forcing.shape[1]),
             self.state[state_rows].reshape(count, length + 1, self.state.shape[1]),
             self.diagnostics[rows].reshape(count, length, self.diagnostics.shape[1]),
