@@ -24,7 +24,7 @@ from ailand_gt4py.core.times import step_text, time_text
 from ailand_gt4py.emulator.forcing import ForcingAssembler
 from ailand_gt4py.io.first_guess import FIRST_GUESSES
 from ailand_gt4py.io.sources import ColumnSource, open_source
-from ailand_gt4py.training.windows import Block, Values, WindowData, allocate
+from ailand_gt4py.training.windows import Block, Values, WindowData
 from ailand_gt4py.weights.variables import Specification, VariableSet
 
 #: Values that are read at once, of all variables.
@@ -126,11 +126,17 @@ def _empty(
     def joined(name: str) -> Values:
         return np.concatenate([getattr(one, name)[columns] for one, columns in zip(sources, taken, strict=True)])
 
+    def allocated(group: str, n_rows: int) -> Values:
+        shape = (n_rows, len(variables.groups[group]))
+        if cache is None:
+            return np.empty(shape, dtype=np.float32)
+        return np.lib.format.open_memmap(cache / f"{group}.npy", mode="w+", dtype=np.float32, shape=shape)
+
     return WindowData(
         static=joined("static").astype(np.float32),
-        forcing=allocate((n_rows, len(variables.forcing)), cache, "forcing"),
-        state=allocate((n_rows + len(n_windows), len(variables.state)), cache, "state"),
-        diagnostics=allocate((n_rows, len(variables.diagnostics)), cache, "diagnostics"),
+        forcing=allocated("forcing", n_rows),
+        state=allocated("state", n_rows + len(n_windows)),
+        diagnostics=allocated("diagnostics", n_rows),
         n_windows=n_windows,
         source=source,
         times=tuple(one.times for one in sources),

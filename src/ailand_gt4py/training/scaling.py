@@ -156,11 +156,8 @@ def error_scales(data: WindowData, scaling: Scaling, anomaly_factor: float, colu
     With D(k) the standard deviation of the change over k steps (persistence's error) and A the standard deviation about
     the column's day-of-year climatology, it is 1 / sqrt(1 / D(k)^2 + 1 / (anomaly_factor A)^2): the standard
     deviation of the increments at first, and nearly the climatology's error for runs that are weeks old. So the loss
-    weighs each lead against what a forecast has to beat there.
-
-    Args:
-        data: model units. columns: to take; None: all. scaling: of the same columns.
-        anomaly_factor: above 0; the larger, the less old runs count and the more their large errors do.
+    weighs each lead against what a forecast has to beat there. The larger the factor, the less old runs count and the
+    more their large errors do.
 
     Returns:
         (n_leads, n_state) in normalised space, rows for 1, 2, ... steps up to the last one that differs by more than

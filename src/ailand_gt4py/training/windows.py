@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -99,14 +98,6 @@ class WindowData:
             self.times[source],
             self.state_known[first],
         )
-
-
-def allocate(shape: tuple[int, ...], directory: Path | None, name: str) -> Values:
-    """A float32 array, in memory or, with a directory, in a file there."""
-    if directory is None:
-        return np.empty(shape, dtype=np.float32)
-    mapped: Values = np.lib.format.open_memmap(directory / f"{name}.npy", mode="w+", dtype=np.float32, shape=shape)
-    return mapped
 
 
 def split_columns(locations: Sequence[str], fraction: float, seed: int) -> tuple[Values, Values]:
