@@ -224,9 +224,8 @@ class ColumnFile:
 
     def field(self, own_name: str, time: int = 0) -> Values:
         """(x,) of a variable: at an index of time, or through all time."""
-        return (
-            self.read(own_name, slice(time, time + 1)).reshape(-1) if self.is_timed(own_name) else self.read(own_name)
-        )
+        is_timed, values = self.is_timed(own_name), self.read(own_name, slice(time, time + 1))
+        return values[0] if is_timed else values
 
     def texts(self, name: str) -> Values | None:
         """A text for each column, such as its climate; None where the file has no such variable over the columns."""

@@ -32,6 +32,7 @@ from ailand_gt4py.core.files import whole_file
 from ailand_gt4py.weights import architectures
 from ailand_gt4py.weights.model import Model, Normalisation, Variable
 from ailand_gt4py.weights.schema import (
+    COLUMNS,
     FORMAT_NAME,
     FORMAT_VERSION,
     GROUPS,
@@ -40,8 +41,7 @@ from ailand_gt4py.weights.schema import (
     STATISTICS,
     TEXT_COLUMNS,
     checksum,
-    number_row,
-    text_row,
+    row,
 )
 
 #: Name of the model that ships in this package.
@@ -99,7 +99,8 @@ def stored_checksum(path: str | os.PathLike[str]) -> str:
 
 def _check_texts(model: Model) -> None:
     """Refuse what netCDF cannot hold: texts with NUL or half a surrogate pair, keys that are no attribute names."""
-    texts = {f"{key} of variable '{v.name}'": text for v in model.variables for key, text in text_row(v).items()}
+    keys = ("name", *TEXT_COLUMNS)
+    texts = {f"{key} of variable '{one.name}'": row(one)[key] for one in model.variables for key in keys}
     texts |= {f"provenance '{key}'": text for key, text in model.provenance.items()}
     for what, text in texts.items():
         if not isinstance(text, str) or "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
@@ -152,24 +153,23 @@ def _encode_model(dataset: netCDF4.Dataset, model: Model) -> None:
     dataset.setncattr("step_seconds", np.float64(model.step_seconds))
     dataset.setncattr("normalised_space", np.int32(model.normalised_space))
     for group in GROUPS:
-        _encode_group(dataset, group, getattr(model, group))
+        rows = [row(variable) for variable in getattr(model, group)]
+        # A group without variables gets netCDF's dimension of length 0, which is an unlimited one.
+        dataset.createDimension(group, len(rows))
+        for key, meaning in {"name": f"names of the {group} variables, in order", **COLUMNS}.items():
+            values = np.array([one[key] for one in rows], dtype=np.float64 if key in NUMBER_COLUMNS else object)
+            _add(dataset, _column(group, key), values, (group,), long_name=meaning)
     for name, array in model.parameters.items():
         _encode_parameter(dataset, model, name, array)
 
 
-def _encode_group(dataset: netCDF4.Dataset, group: str, variables: Sequence[Variable]) -> None:
-    # A group without variables gets netCDF's dimension of length 0, which is an unlimited one.
-    dataset.createDimension(group, len(variables))
-    for key, meaning in {"name": f"names of the {group} variables, in order", **TEXT_COLUMNS}.items():
-        column = dataset.createVariable(_column(group, key), str, (group,))
-        column.setncattr_string("long_name", meaning)
-        if variables:
-            column[:] = np.array([text_row(variable)[key] for variable in variables], dtype=object)
-    for key, meaning in NUMBER_COLUMNS.items():
-        numbers = dataset.createVariable(_column(group, key), np.float64, (group,))
-        numbers.setncattr_string("long_name", meaning)
-        if variables:
-            numbers[:] = np.array([number_row(variable)[key] for variable in variables])
+def _add(dataset: netCDF4.Dataset, name: str, values: np.ndarray, dimensions: Sequence[str], **texts: str) -> None:
+    kind = str if values.dtype == object else values.dtype.newbyteorder("=")
+    variable = dataset.createVariable(name, kind, dimensions)
+    for key, text in texts.items():
+        variable.setncattr_string(key, text)
+    if values.size:
+        variable[...] = values
 
 
 def _column(group: str, key: str) -> str:
@@ -193,11 +193,8 @@ def _encode_parameter(dataset: netCDF4.Dataset, model: Model, name: str, array: 
     for dimension, size in zip(dimensions, array.shape, strict=True):
         if dimension not in dataset.dimensions:
             dataset.createDimension(dimension, size)
-    variable = dataset.createVariable(name.replace(".", "_"), array.dtype.newbyteorder("="), dimensions)
-    variable.setncattr_string("parameter_name", name)
-    variable.setncattr_string("long_name", f"block '{block}', layer {layer}: {_LAYER_MEANING[kind]}")
-    if array.size:
-        variable[...] = array
+    meaning = f"block '{block}', layer {layer}: {_LAYER_MEANING[kind]}"
+    _add(dataset, name.replace(".", "_"), array, dimensions, parameter_name=name, long_name=meaning)
 
 
 def _label(path: str | os.PathLike[str] | None) -> str:
@@ -294,8 +291,8 @@ def _decode(dataset: netCDF4.Dataset) -> tuple[Model, str]:
 def _decode_group(dataset: netCDF4.Dataset, group: str) -> tuple[Variable, ...]:
     """The variables of one group, in order."""
 
-    def column(key: str, kind: type) -> list[Any]:
-        name = _column(group, key)
+    def column(key: str) -> list[Any]:
+        name, kind = _column(group, key), float if key in NUMBER_COLUMNS else str
         variable = dataset.variables.get(name)
         if variable is None and key in LATER_COLUMNS:
             return [""] * dataset.dimensions[group].size
@@ -309,17 +306,16 @@ def _decode_group(dataset: netCDF4.Dataset, group: str) -> tuple[Variable, ...]:
             )
         return [kind(value) for value in variable[:]] if variable.size else []
 
-    kinds = {**dict.fromkeys(("name", *TEXT_COLUMNS), str), **dict.fromkeys(NUMBER_COLUMNS, float)}
-    columns = {key: column(key, kind) for key, kind in kinds.items()}
+    columns = {key: column(key) for key in ("name", *COLUMNS)}
     variables = []
     for values in zip(*columns.values(), strict=True):
-        row: dict[str, Any] = dict(zip(columns, values, strict=True))
+        found: dict[str, Any] = dict(zip(columns, values, strict=True))
         try:
-            statistics = {key: row.pop(key) for key in STATISTICS}
-            normalisation = Normalisation(row.pop("normalisation"), **statistics)
+            statistics = {key: found.pop(key) for key in STATISTICS}
+            normalisation = Normalisation(found.pop("normalisation"), **statistics)
         except InputError as error:
-            raise InputError(f"variable '{row['name']}': {error}") from error
-        variables.append(Variable(**row, normalisation=normalisation))
+            raise InputError(f"variable '{found['name']}': {error}") from error
+        variables.append(Variable(**found, normalisation=normalisation))
     return tuple(variables)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from typing import Any
 
 import numpy as np
 
@@ -42,6 +43,8 @@ NUMBER_COLUMNS = {
     "upper_bound": "values above are clipped to it, infinity where there is none",
 }
 
+COLUMNS = {**TEXT_COLUMNS, **NUMBER_COLUMNS}
+
 #: The columns of numbers that belong to `Normalisation`; the others belong to `Variable`.
 STATISTICS = ("mean", "std", "minimum", "maximum", "epsilon")
 
@@ -53,16 +56,16 @@ def checksum(model: Model) -> str:
     the metadata count as equal.
     """
 
-    def row(variable: Variable) -> dict[str, str]:
-        texts = {key: text for key, text in text_row(variable).items() if text or key not in LATER_COLUMNS}
-        return texts | {key: number.hex() for key, number in number_row(variable).items()}
+    def exact(variable: Variable) -> dict[str, str]:
+        known = {key: value for key, value in row(variable).items() if value != "" or key not in LATER_COLUMNS}
+        return {key: value.hex() if key in NUMBER_COLUMNS else value for key, value in known.items()}
 
     metadata = {
         "architecture": model.architecture,
         "step_seconds": float(model.step_seconds).hex(),
         "normalised_space": bool(model.normalised_space),
         "provenance": dict(model.provenance),
-        "variables": {group: [row(variable) for variable in getattr(model, group)] for group in GROUPS},
+        "variables": {group: [exact(variable) for variable in getattr(model, group)] for group in GROUPS},
         "parameters": {
             name: [np.dtype(array.dtype).newbyteorder("<").str, list(array.shape)]
             for name, array in model.parameters.items()
@@ -76,14 +79,8 @@ def checksum(model: Model) -> str:
     return digest.hexdigest()
 
 
-def text_row(variable: Variable) -> dict[str, str]:
-    """The variable's texts, by column; the name too."""
-    row: dict[str, str] = {key: getattr(variable, key) for key in ("name", *TEXT_COLUMNS)}
-    return row | {"normalisation": variable.normalisation.method}
-
-
-def number_row(variable: Variable) -> dict[str, float]:
-    """The variable's values, by column."""
-    return {
-        key: float(getattr(variable.normalisation if key in STATISTICS else variable, key)) for key in NUMBER_COLUMNS
-    }
+def row(variable: Variable) -> dict[str, Any]:
+    """What a variable's columns hold, the name first: texts, and values as float."""
+    texts = {key: getattr(variable, key) for key in ("name", *TEXT_COLUMNS)}
+    numbers = {key: getattr(variable.normalisation if key in STATISTICS else variable, key) for key in NUMBER_COLUMNS}
+    return {**texts, "normalisation": variable.normalisation.method, **{key: float(numbers[key]) for key in numbers}}
