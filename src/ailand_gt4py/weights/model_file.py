@@ -29,20 +29,8 @@ import numpy as np
 
 from ailand_gt4py.core.errors import InputError, RunError
 from ailand_gt4py.core.files import whole_file
-from ailand_gt4py.weights import architectures
+from ailand_gt4py.weights import architectures, schema
 from ailand_gt4py.weights.model import Model, Normalisation, Variable
-from ailand_gt4py.weights.schema import (
-    COLUMNS,
-    FORMAT_NAME,
-    FORMAT_VERSION,
-    GROUPS,
-    LATER_COLUMNS,
-    NUMBER_COLUMNS,
-    STATISTICS,
-    TEXT_COLUMNS,
-    checksum,
-    row,
-)
 
 #: Name of the model that ships in this package.
 DEFAULT_MODEL = "default_model.nc"
@@ -83,7 +71,7 @@ def read_model(path: str | os.PathLike[str] | None = None) -> Model:
             checksum that does not fit the contents.
     """
     model, stored = _read(path)
-    actual = checksum(model)
+    actual = schema.checksum(model)
     if stored != actual:
         raise InputError(
             f"model file '{_label(path)}': attribute 'checksum': found {_shown(stored)}, expected '{actual}' for the "
@@ -99,8 +87,8 @@ def stored_checksum(path: str | os.PathLike[str]) -> str:
 
 def _check_texts(model: Model) -> None:
     """Refuse what netCDF cannot hold: texts with NUL or half a surrogate pair, keys that are no attribute names."""
-    keys = ("name", *TEXT_COLUMNS)
-    texts = {f"{key} of variable '{one.name}'": row(one)[key] for one in model.variables for key in keys}
+    keys = ("name", *schema.TEXT_COLUMNS)
+    texts = {f"{key} of variable '{one.name}'": schema.row(one)[key] for one in model.variables for key in keys}
     texts |= {f"provenance '{key}'": text for key, text in model.provenance.items()}
     for what, text in texts.items():
         if not isinstance(text, str) or "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
@@ -142,22 +130,22 @@ def _encode_model(dataset: netCDF4.Dataset, model: Model) -> None:
         "Conventions": "CF-1.11",
         "title": f"aiLand land-surface emulator, network '{model.architecture}'",
         "comment": space,
-        "format": FORMAT_NAME,
+        "format": schema.FORMAT_NAME,
         "architecture": model.architecture,
-        "checksum": checksum(model),
+        "checksum": schema.checksum(model),
         **{f"provenance_{key}": text for key, text in model.provenance.items()},
     }
     for key, text in attributes.items():
         dataset.setncattr_string(key, text)
-    dataset.setncattr("format_version", np.int32(FORMAT_VERSION))
+    dataset.setncattr("format_version", np.int32(schema.FORMAT_VERSION))
     dataset.setncattr("step_seconds", np.float64(model.step_seconds))
     dataset.setncattr("normalised_space", np.int32(model.normalised_space))
-    for group in GROUPS:
-        rows = [row(variable) for variable in getattr(model, group)]
+    for group in schema.GROUPS:
+        rows = [schema.row(variable) for variable in getattr(model, group)]
         # A group without variables gets netCDF's dimension of length 0, which is an unlimited one.
         dataset.createDimension(group, len(rows))
-        for key, meaning in {"name": f"names of the {group} variables, in order", **COLUMNS}.items():
-            values = np.array([one[key] for one in rows], dtype=np.float64 if key in NUMBER_COLUMNS else object)
+        for key, meaning in {"name": f"names of the {group} variables, in order", **schema.COLUMNS}.items():
+            values = np.array([one[key] for one in rows], dtype=np.float64 if key in schema.NUMBER_COLUMNS else object)
             _add(dataset, _column(group, key), values, (group,), long_name=meaning)
     for name, array in model.parameters.items():
         _encode_parameter(dataset, model, name, array)
@@ -249,10 +237,10 @@ def _read(path: str | os.PathLike[str] | None) -> tuple[Model, str]:
 def _decode(dataset: netCDF4.Dataset) -> tuple[Model, str]:
     attributes = {key: dataset.getncattr(key) for key in dataset.ncattrs()}
     found = attributes.get("format")
-    if not isinstance(found, str) or found != FORMAT_NAME:
+    if not isinstance(found, str) or found != schema.FORMAT_NAME:
         raise InputError(
-            f"is netCDF, but no model file: attribute 'format': found {_shown(found)}, expected '{FORMAT_NAME}', as "
-            "'ailand train' and 'ailand model import' write it"
+            f"is netCDF, but no model file: attribute 'format': found {_shown(found)}, expected "
+            f"'{schema.FORMAT_NAME}', as 'ailand train' and 'ailand model import' write it"
         )
 
     def text(key: str) -> str:
@@ -267,15 +255,15 @@ def _decode(dataset: netCDF4.Dataset) -> tuple[Model, str]:
             raise InputError(f"attribute '{key}': found {_shown(value)}, expected a number")
         return float(value)
 
-    if number("format_version") != FORMAT_VERSION:
+    if number("format_version") != schema.FORMAT_VERSION:
         raise InputError(
-            f"attribute 'format_version': found {number('format_version'):g}, expected {FORMAT_VERSION}; "
+            f"attribute 'format_version': found {number('format_version'):g}, expected {schema.FORMAT_VERSION}; "
             "the file comes from another version of ailand_gt4py"
         )
     architectures.blocks(text("architecture"))
     if number("normalised_space") not in (0.0, 1.0):
         raise InputError(f"attribute 'normalised_space': found {number('normalised_space'):g}, expected 0 or 1")
-    groups = {group: _decode_group(dataset, group) for group in GROUPS}
+    groups = {group: _decode_group(dataset, group) for group in schema.GROUPS}
     prefix = "provenance_"
     model = Model(
         architecture=text("architecture"),
@@ -292,9 +280,9 @@ def _decode_group(dataset: netCDF4.Dataset, group: str) -> tuple[Variable, ...]:
     """The variables of one group, in order."""
 
     def column(key: str) -> list[Any]:
-        name, kind = _column(group, key), float if key in NUMBER_COLUMNS else str
+        name, kind = _column(group, key), float if key in schema.NUMBER_COLUMNS else str
         variable = dataset.variables.get(name)
-        if variable is None and key in LATER_COLUMNS:
+        if variable is None and key in schema.LATER_COLUMNS:
             return [""] * dataset.dimensions[group].size
         if variable is None:
             raise InputError(f"array '{name}': found nothing, expected one {kind.__name__} per {group} variable")
@@ -306,12 +294,12 @@ def _decode_group(dataset: netCDF4.Dataset, group: str) -> tuple[Variable, ...]:
             )
         return [kind(value) for value in variable[:]] if variable.size else []
 
-    columns = {key: column(key) for key in ("name", *COLUMNS)}
+    columns = {key: column(key) for key in ("name", *schema.COLUMNS)}
     variables = []
     for values in zip(*columns.values(), strict=True):
         found: dict[str, Any] = dict(zip(columns, values, strict=True))
         try:
-            statistics = {key: found.pop(key) for key in STATISTICS}
+            statistics = {key: found.pop(key) for key in schema.STATISTICS}
             normalisation = Normalisation(found.pop("normalisation"), **statistics)
         except InputError as error:
             raise InputError(f"variable '{found['name']}': {error}") from error
