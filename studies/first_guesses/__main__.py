@@ -16,7 +16,6 @@ import numpy as np
 
 from ailand_gt4py.ecland import snow
 from ailand_gt4py.io.annual_wave import read_annual_wave
-from ailand_gt4py.io.blocks import Source
 from ailand_gt4py.io.column_file import ColumnFile
 from ailand_gt4py.io.derive import wave_key
 from ailand_gt4py.io.first_guess import FIRST_GUESSES
@@ -60,7 +59,8 @@ def errors(path: pathlib.Path, variable: str, instead: str | None) -> tuple[np.n
 
         inputs = {name: at_start(name) for name in guess.inputs}
         for name, unit in units_of(*guess.waves).items():
-            source = Source(name, name, file.conversion(name, name, unit))
+            source = file.source(name, unit)
+            assert source is not None
             wave = read_annual_wave(file, source, times, step, start)
             assert wave is not None
             inputs[wave_key(name)] = wave

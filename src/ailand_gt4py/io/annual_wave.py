@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 from ailand_gt4py.core.types import Values
-from ailand_gt4py.io.blocks import BLOCK_BYTES, Source, tiles
-from ailand_gt4py.io.column_file import ColumnFile
+from ailand_gt4py.io.blocks import BLOCK_BYTES, tiles
+from ailand_gt4py.io.column_file import ColumnFile, Source
 
 YEAR = np.timedelta64(365 * 86_400_000_000_000, "ns")
 

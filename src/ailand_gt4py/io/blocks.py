@@ -12,28 +12,19 @@ import contextlib
 import math
 import tempfile
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError, RunError
 from ailand_gt4py.core.types import Values
-from ailand_gt4py.io.column_file import ColumnFile
-from ailand_gt4py.io.units import Conversion
+from ailand_gt4py.io.column_file import ColumnFile, Source
 
 #: Bytes that a reader keeps (default). One variable's share of them is needed beside while a block is read.
 BLOCK_BYTES = 64 * 2**20
 
 #: How often a chunk may be decompressed in a run before the file is rather copied in time order.
 MAXIMUM_REREADS = 2
-
-
-class Source(NamedTuple):
-    """A variable: the model's name, the file's, and how to get from the file's unit to the model's."""
-
-    name: str
-    own_name: str
-    conversion: Conversion
 
 
 def tiles(file: ColumnFile, own_name: str, first: int, count: int, n_bytes: int) -> Iterator[tuple[slice, slice]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import netCDF4
 import numpy as np
@@ -69,6 +69,14 @@ def _open(path: Path) -> xr.Dataset:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # stores without consolidated metadata are slower to open, not wrong
         return xr.open_dataset(store, engine="zarr", chunks=None, **options)
+
+
+class Source(NamedTuple):
+    """A variable: the model's name, the file's, and how to get from the file's unit to the model's."""
+
+    name: str
+    own_name: str
+    conversion: units.Conversion
 
 
 class ColumnFile:
@@ -173,6 +181,16 @@ class ColumnFile:
         if self.is_miswritten(own_name, name):
             found = self.convention.units[name][1]
         return units.conversion(found, expected, self.what(own_name))
+
+    def source(self, name: str, expected: str, *, is_timed: bool = True) -> Source | None:
+        """A variable, which must have the time dimension if `is_timed`, in a unit, unread; None where there is none."""
+        own_name = self.find(name)
+        if own_name is None:
+            return None
+        conversion = self.conversion(own_name, name, expected)
+        if is_timed:
+            self.require_timed(own_name)
+        return Source(name, own_name, conversion)
 
     def is_miswritten(self, own_name: str, name: str) -> bool:
         """Whether a variable has the wrong unit that its convention is known for."""

@@ -11,8 +11,8 @@ from ailand_gt4py.core.times import time_text
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io import derive
 from ailand_gt4py.io.annual_wave import read_annual_wave
-from ailand_gt4py.io.blocks import BLOCK_BYTES, Source, tiles
-from ailand_gt4py.io.column_file import ColumnFile, require_constant
+from ailand_gt4py.io.blocks import BLOCK_BYTES, tiles
+from ailand_gt4py.io.column_file import ColumnFile, Source, require_constant
 from ailand_gt4py.io.first_guess import FIRST_GUESSES
 from ailand_gt4py.io.units import conversion
 from ailand_gt4py.weights.model import ModelVariables, Variable
@@ -53,22 +53,19 @@ class FieldReader:
 
     def source(self, name: str, units: str, *, is_timed: bool = True) -> Source:
         """A variable of the file, unread; ``is_timed``: that must have the time dimension."""
-        file, own_name = self._file, self._file.find(name)
-        if own_name is None:
+        file, source = self._file, self._file.source(name, units, is_timed=is_timed)
+        if source is None:
             raise InputError(f"{file.path}: variable '{name}' is missing")
-        if own_name != name:
-            self._renamed[name] = own_name
-        straight = file.conversion(own_name, name, units)
-        if file.is_miswritten(own_name, name):
+        if source.own_name != name:
+            self._renamed[name] = source.own_name
+        if file.is_miswritten(source.own_name, name):
             written, meant = file.convention.units[name]
             self._miswritten[name] = (
                 f"{name}: the unit '{written}' is read as '{meant}', which is meant in {file.convention.name}."
             )
-        if not straight.is_identity:
-            self._converted[name] = straight.sentence(name)
-        if is_timed:
-            file.require_timed(own_name)
-        return Source(name, own_name, straight)
+        if not source.conversion.is_identity:
+            self._converted[name] = source.conversion.sentence(name)
+        return source
 
     def _require_constant(self, own_name: str, values: Values) -> None:
         for times, columns in tiles(self._file, own_name, self._first, self._count, BLOCK_BYTES):

@@ -11,7 +11,7 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.times import step_text, time_text
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io import time_axis
-from ailand_gt4py.io.blocks import BlockReader, Source
+from ailand_gt4py.io.blocks import BlockReader
 from ailand_gt4py.io.column_file import ColumnFile
 from ailand_gt4py.weights.model import Variable
 from ailand_gt4py.weights.variables import CATALOGUE
@@ -87,14 +87,9 @@ class Reference(BlockReader):
         try:
             _require_same_locations(file, latitude, longitude)
             first = _first_index(file, self.times)
-            self.missing = tuple(variable.name for variable in variables if file.find(variable.name) is None)
-            sources = []
-            for variable in variables:
-                own_name = file.find(variable.name)
-                if own_name is not None:
-                    straight = file.conversion(own_name, variable.name, variable.units)
-                    file.require_timed(own_name)
-                    sources.append(Source(variable.name, own_name, straight))
+            found = {variable.name: file.source(variable.name, variable.units) for variable in variables}
+            self.missing = tuple(name for name, source in found.items() if source is None)
+            sources = [source for source in found.values() if source is not None]
             if not sources:
                 missing = ", ".join(self.missing)
                 raise InputError(f"{file.path}: has none of the reference variables {missing}; expected at least one")
