@@ -130,7 +130,8 @@ class BlockReader:
         self._file, self._sources, self._first, self.n_times = file, tuple(sources), first, count
         self._block_bytes, self._labels, self._times = block_bytes, labels, times
         # A packed variable is decoded to float64 although it has few digits: only stored float64 asks for float64.
-        stored = {file.stored_type(source.own_name) for source in self._sources}
+        arrays = [file.array(source.own_name) for source in self._sources]
+        stored = {np.dtype(array.encoding.get("dtype", array.dtype)) for array in arrays}
         self.dtype = np.dtype(np.float64 if np.dtype(np.float64) in stored else np.float32)
         per_time = max(file.n_columns * max(len(self._sources), file.n_together) * self.dtype.itemsize, 1)
         self._block_times = max(1, min(count, block_bytes // per_time))

@@ -86,7 +86,8 @@ class ColumnFile:
         dataset: what is in the file, where it is open already.
 
     Attributes:
-        path: of the file. convention: that it follows. n_columns, n_times: lengths of the two dimensions.
+        path: of the file. dataset: what is in it, unread, times undecoded. convention: that it follows.
+        n_columns, n_times: lengths of the two dimensions.
         n_together: number of variables that are read whenever one of them is.
 
     Raises:
@@ -98,7 +99,7 @@ class ColumnFile:
     def __init__(self, path: str | Path, dataset: xr.Dataset | None = None) -> None:
         self.path = Path(path)
         try:
-            self._dataset = _open(self.path) if dataset is None else dataset
+            self.dataset = _open(self.path) if dataset is None else dataset
         except InputError:
             raise
         except _READ_ERRORS as error:
@@ -106,7 +107,7 @@ class ColumnFile:
                 f"{self.path}: cannot be opened ({one_line(error)}); expected a netCDF file or a zarr store"
             ) from error
         try:
-            sizes = self._dataset.sizes
+            sizes = self.dataset.sizes
             for dimension in (TIME, COLUMN):
                 if dimension not in sizes:
                     found = ", ".join(str(name) for name in sizes) or "none"
@@ -116,13 +117,13 @@ class ColumnFile:
                 if sizes[dimension] == 0:
                     raise InputError(f"{self.path}: dimension '{dimension}' has the length 0, expected at least 1")
             self.n_times, self.n_columns = int(sizes[TIME]), int(sizes[COLUMN])
-            self.convention = convention_of(self._dataset)
+            self.convention = convention_of(self.dataset)
         except BaseException:
-            self._dataset.close()
+            self.dataset.close()
             raise
 
     def close(self) -> None:
-        self._dataset.close()
+        self.dataset.close()
 
     def __enter__(self) -> ColumnFile:
         return self
@@ -132,10 +133,10 @@ class ColumnFile:
 
     def find(self, name: str) -> str | None:
         """The file's own name of a variable, None where it has none: exact, else in another case, else an alias."""
-        if name in self._dataset.variables:
+        if name in self.dataset.variables:
             return name
         accepted = self.convention.names(name)
-        found = sorted(own for own in map(str, self._dataset.variables) if own.lower() in accepted)
+        found = sorted(own for own in map(str, self.dataset.variables) if own.lower() in accepted)
         if len(found) > 1:
             raise InputError(
                 f"{self.path}: variable '{name}' is there more than once ({', '.join(found)}); expected it once"
@@ -144,7 +145,7 @@ class ColumnFile:
 
     def array(self, own_name: str) -> xr.DataArray:
         """The variable, unread."""
-        return self._dataset[own_name]
+        return self.dataset[own_name]
 
     def what(self, own_name: str) -> str:
         """Names file and variable, for messages."""
@@ -197,12 +198,6 @@ class ColumnFile:
         known = self.convention.units
         return name in known and self.array(own_name).attrs.get("units") == known[name][0]
 
-    def stored_type(self, own_name: str) -> np.dtype[Any]:
-        """The type in which the file holds a variable, maybe packed."""
-        array = self.array(own_name)
-        stored: np.dtype[Any] = np.dtype(array.encoding.get("dtype", array.dtype))
-        return stored
-
     def chunk_lengths(self, own_name: str) -> tuple[int, int]:
         """Lengths along time and columns of what is read at once to get one value; (1, n) for plain arrays."""
         array = self.array(own_name)
@@ -253,17 +248,8 @@ class ColumnFile:
         found = self.array(own_name).values
         return np.array([text.decode() if isinstance(text, bytes) else str(text) for text in found])
 
-    def time_variable(self) -> xr.Dataset:
-        """The time coordinate alone, undecoded."""
-        if TIME not in self._dataset.variables:
-            raise InputError(
-                f"{self.path}: variable 'time' is missing; expected time labels with 'units' such as 'hours since "
-                "2020-01-01'"
-            )
-        return self._dataset[[TIME]]
-
     def labels(self) -> Values:
         """The columns' labels: the coordinate ``x``, or 0..n-1 where the file has none."""
-        if COLUMN in self._dataset.variables and self.array(COLUMN).dims == (COLUMN,):
+        if COLUMN in self.dataset.variables and self.array(COLUMN).dims == (COLUMN,):
             return np.asarray(self.array(COLUMN).values)
         return np.arange(self.n_columns)

@@ -23,7 +23,12 @@ _CELL_METHOD = re.compile(r"\btime:\s*(\w+)")
 
 def read_times(file: ColumnFile) -> Values:
     """All time labels of a file, datetime64[ns] (n_times,), strictly increasing."""
-    dataset = file.time_variable()
+    if TIME not in file.dataset.variables:
+        raise InputError(
+            f"{file.path}: variable 'time' is missing; expected time labels with 'units' such as 'hours since "
+            "2020-01-01'"
+        )
+    dataset = file.dataset[[TIME]]
     variable = dataset[TIME]
     what = file.what(TIME)
     if variable.dims != (TIME,):
