@@ -28,9 +28,8 @@ class Options(EmulatorOptions):
     starts: int = option(24, "starts per column", ge=1)
     climatology_window: int = option(31, "running mean of the climatology", metavar="DAYS")
     output: tuple[Annotated[File, suffixed(".html", ".csv", ".json", ".md")], ...] = option(
-        (), "a report (.html), or tables: .md, .json, .csv (by lead time); may be repeated", "-o", metavar="FILE",
-        repeated=True,
-    )  # fmt: skip
+        (), "report (.html) or tables: .md, .json, .csv (by lead time); repeatable", "-o", metavar="FILE", repeated=True
+    )
     point: Location | None = option(None, "of the report's time series (default: a typical one)", metavar="LAT,LON")
     transfer: File | None = option(None, "transfer matrix for the report (docs/evaluation.md)", metavar="FILE.json")
     alternatives: File | None = option(None, "other methods' scores to show in the report", metavar="FILE.json")
