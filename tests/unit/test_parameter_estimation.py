@@ -11,7 +11,7 @@ from linear_models import linear_model, linear_period
 from random_models import ARCHITECTURES, random_model
 
 from ailand_gt4py.calibration import report as parameter_report
-from ailand_gt4py.calibration.case import Bounds, Case, make_case, observe
+from ailand_gt4py.calibration.case import Case, make_case, observe
 from ailand_gt4py.calibration.estimation import Estimate, by_gauss_newton, by_lbfgs
 from ailand_gt4py.calibration.misfit import Background, Misfit, Observations
 from ailand_gt4py.emulator.emulator import Emulator
@@ -120,16 +120,12 @@ def test_gauss_newton_needs_few_iterations_where_all_is_linear() -> None:
 def test_estimate_scatters_as_the_information_says() -> None:
     """Noise in the observations: errors of the estimates over their standard deviations have a variance of one."""
     case = twin(n_columns=400, twin_noise=1.0, seed=4)
-    found = by_gauss_newton(dataclasses.replace(case, bounds=Bounds(*_wide(case))), 5)
+    found = by_gauss_newton(dataclasses.replace(case, lower=case.lower - 1e3, upper=case.upper + 1e3), 5)
     known = parameter_report.quality(case, found, 0.02)
     scores = (found.values - case.file_values) / known.deviations
     # The standard deviation of 400 numbers has an error of 3.5 %.
     np.testing.assert_allclose(scores.std(axis=0), 1.0, atol=0.15)
     np.testing.assert_allclose(scores.mean(axis=0), 0.0, atol=0.2)
-
-
-def _wide(case: Case) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return case.bounds.lower - 1e3, case.bounds.upper + 1e3, case.bounds.scale
 
 
 def test_background_holds_the_estimate_with_its_weight() -> None:
@@ -153,8 +149,8 @@ def test_background_holds_the_estimate_with_its_weight() -> None:
 def test_search_stays_within_its_bounds_and_says_where_it_is_held(search) -> None:
     case = twin(search=0.1)
     found = search(case)
-    assert (found.values <= case.bounds.upper * (1.0 + 1e-12)).all()
-    assert (found.values >= case.bounds.lower * (1.0 - 1e-12)).all()
+    assert (found.values <= case.upper * (1.0 + 1e-12)).all()
+    assert (found.values >= case.lower * (1.0 - 1e-12)).all()
     assert parameter_report.quality(case, found, 0.02).at_bound.any()
     assert (found.misfit < found.first_misfit).all()
 

@@ -200,4 +200,4 @@ def test_observations_of_the_file_are_at_its_labels(bench: Bench) -> None:
     np.testing.assert_array_equal(values[1::2, :, 0], data.swvl2.values[2:9:2])
     np.testing.assert_array_equal(values[1::2, :, 1], data.slhf.values[1:8:2])
     assert np.isnan(values[::2]).all()
-    assert (case.bounds.upper[:, 0] == np.minimum(0.75, data.clim_theta_sat.values)).all()
+    assert (case.upper[:, 0] == np.minimum(0.75, data.clim_theta_sat.values)).all()

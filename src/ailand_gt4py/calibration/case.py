@@ -32,27 +32,22 @@ USUAL_ERRORS = {"m3 m-3": 0.01, "K": 1.0, "W m-2": 20.0}
 
 
 @dataclasses.dataclass(frozen=True)
-class Bounds:
-    """Within which parameters are sought, and the scale of their changes, (n_columns, n_parameters) each."""
-
-    lower: Values
-    upper: Values
-    scale: Values
-
-    def clip(self, values: Values) -> Values:
-        return np.clip(values, self.lower, self.upper)
-
-
-@dataclasses.dataclass(frozen=True)
 class Case:
-    """What an estimation starts from; file_values and first_guess: (n_columns, n_parameters)."""
+    """What an estimation starts from; arrays (n_columns, n_parameters).
+
+    Parameters are sought from the first guess, which is the scale of their changes, and between lower and upper.
+    """
 
     period: Period
     parameters: tuple[Variable, ...]
     misfit: Misfit
-    bounds: Bounds
     file_values: Values
     first_guess: Values
+    lower: Values
+    upper: Values
+
+    def clip(self, values: Values) -> Values:
+        return np.clip(values, self.lower, self.upper)
 
 
 def observe(
@@ -119,9 +114,10 @@ def make_case(
         period=period,
         parameters=tuple(model.static[position] for position in positions),
         misfit=Misfit(emulator, period, positions, observations, known, sought),
-        bounds=Bounds(lower, upper, guess),
         file_values=period.static[:, positions].astype(np.float64),
         first_guess=guess,
+        lower=lower,
+        upper=upper,
     )
 
 

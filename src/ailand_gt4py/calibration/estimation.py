@@ -47,8 +47,8 @@ class Estimate:
 
 def by_gauss_newton(case: Case, iterations: int = 30, report: Callable[[str], object] = str) -> Estimate:
     """Search in every column by itself, from the first guess brought within the bounds."""
-    misfit, bounds = case.misfit, case.bounds
-    values = bounds.clip(case.first_guess)
+    misfit, scale = case.misfit, case.first_guess
+    values = case.clip(scale)
     n_parameters = values.shape[1]
     damping = np.full(len(values), FIRST_DAMPING)
     converged = np.zeros(len(values), dtype=bool)
@@ -56,11 +56,11 @@ def by_gauss_newton(case: Case, iterations: int = 30, report: Callable[[str], ob
     first, evaluations = now, 1 + n_parameters
     for done in range(1, iterations + 1):
         move = _damped_step(case, values, gradient, information, damping)
-        trial = bounds.clip(values + move)
+        trial = case.clip(values + move)
         trial_now, trial_gradient, trial_information = misfit.curvature(trial)
         evaluations += 1 + n_parameters
         better = (trial_now <= now) & ~converged
-        moved = np.abs((trial - values) / bounds.scale).max(axis=1)
+        moved = np.abs((trial - values) / scale).max(axis=1)
         change = np.abs(trial_now - now)
         values = np.where(better[:, None], trial, values)
         now = np.where(better, trial_now, now)
@@ -85,29 +85,29 @@ def _progress(iteration: int, misfits: Values, first: Values, converged: Values)
 
 def _damped_step(case: Case, values: Values, gradient: Values, information: Values, damping: Values) -> Values:
     """(n_columns, n_parameters): the step of least misfit of a quadratic with a damped matrix, in scaled parameters."""
-    bounds, background = case.bounds, case.misfit.background
-    matrix = information * bounds.scale[:, :, None] * bounds.scale[:, None, :]
+    scale, background = case.first_guess, case.misfit.background
+    matrix = information * scale[:, :, None] * scale[:, None, :]
     own = np.arange(values.shape[1])
     if background is not None:
-        matrix[:, own, own] += np.square(bounds.scale / background.errors)
+        matrix[:, own, own] += np.square(scale / background.errors)
     # A parameter at a bound that the misfit would push beyond stays there.
-    held = ((values <= bounds.lower) & (gradient > 0.0)) | ((values >= bounds.upper) & (gradient < 0.0))
+    held = ((values <= case.lower) & (gradient > 0.0)) | ((values >= case.upper) & (gradient < 0.0))
     diagonal = matrix[:, own, own].copy()
     largest = np.maximum(diagonal.max(axis=1, keepdims=True), 1e-30)
     # Of a parameter without any effect the diagonal is zero: it must not move.
     matrix[:, own, own] += damping[:, None] * diagonal + 1e-12 * largest
     matrix[held[:, :, None] | held[:, None, :]] = 0.0
     matrix[:, own, own] = np.where(held, 1.0, matrix[:, own, own])
-    right = np.where(held, 0.0, -gradient * bounds.scale)
-    return np.linalg.solve(matrix, right[:, :, None])[:, :, 0] * bounds.scale
+    right = np.where(held, 0.0, -gradient * scale)
+    return np.linalg.solve(matrix, right[:, :, None])[:, :, 0] * scale
 
 
 def by_lbfgs(case: Case, iterations: int = 200, report: Callable[[str], object] = str) -> Estimate:
     """Search in all columns at once."""
     from scipy.optimize import minimize
 
-    misfit, bounds = case.misfit, case.bounds
-    start = bounds.clip(case.first_guess)
+    misfit, scale = case.misfit, case.first_guess
+    start = case.clip(scale)
     shape = start.shape
     first = now = misfit.value(start)
     runs, done, unfinished = 1, 0, np.zeros(shape[0], dtype=bool)
@@ -115,20 +115,20 @@ def by_lbfgs(case: Case, iterations: int = 200, report: Callable[[str], object] 
     def evaluate(scaled: Values) -> tuple[float, Values]:
         nonlocal runs, now
         runs += 2
-        now, gradient = misfit.gradient(start + scaled.reshape(shape) * bounds.scale)
-        return float(now.sum()), (gradient * bounds.scale).ravel()
+        now, gradient = misfit.gradient(start + scaled.reshape(shape) * scale)
+        return float(now.sum()), (gradient * scale).ravel()
 
     def after(scaled: Values) -> None:
         nonlocal done
         done += 1
         report(_progress(done, now, first, unfinished))
 
-    limits = np.stack([(bounds.lower - start) / bounds.scale, (bounds.upper - start) / bounds.scale], axis=-1)
+    limits = np.stack([(case.lower - start) / scale, (case.upper - start) / scale], axis=-1)
     found = minimize(
         evaluate, np.zeros(start.size), jac=True, method="L-BFGS-B", bounds=limits.reshape(-1, 2), callback=after,
         options={"maxiter": iterations, "maxfun": 4 * iterations},
     )  # fmt: skip
-    values = bounds.clip(start + found.x.reshape(shape) * bounds.scale)
+    values = case.clip(start + found.x.reshape(shape) * scale)
     last, _, information = misfit.curvature(values)
     converged = np.full(shape[0], bool(found.success))
     return Estimate(values, first, last, information, converged, runs + 1 + shape[1])

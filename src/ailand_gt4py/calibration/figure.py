@@ -87,7 +87,7 @@ def _distances(panel: Any, case: Case, found: Estimate, known: Quality, k: int) 
 
 
 def _runs(part: Any, case: Case, found: Estimate, column: int) -> None:
-    first = case.misfit.run(case.bounds.clip(case.first_guess))
+    first = case.misfit.run(case.clip(case.first_guess))
     last = case.misfit.run(found.values)
     observed = case.misfit.observations.values[:, column]
     variables = case.misfit.observations.operator.observables

@@ -55,14 +55,14 @@ def deviations(information: Values, scale: Values) -> Values:
 
 def quality(case: Case, found: Estimate, tolerance: float) -> Quality:
     """How well the parameters are known; determined: with a deviation of up to that part of their value."""
-    deviation = deviations(found.information, case.bounds.scale)
-    edge, relative = 1e-6 * case.bounds.scale, deviation / np.abs(found.values)
+    deviation = deviations(found.information, case.first_guess)
+    edge, relative = 1e-6 * case.first_guess, deviation / np.abs(found.values)
     return Quality(
         deviations=deviation,
         relative=relative,
         determined=relative <= tolerance,
         outside=np.asarray(outside_training_range(found.values, case.parameters).any(axis=0)),
-        at_bound=(found.values <= case.bounds.lower + edge) | (found.values >= case.bounds.upper - edge),
+        at_bound=(found.values <= case.lower + edge) | (found.values >= case.upper - edge),
     )
 
 
@@ -148,7 +148,7 @@ def write(path: Path, case: Case, found: Estimate, known: Quality, attributes: d
     for dimension in ("parameter", "other_parameter"):
         data[dimension] = texts(dimension, [variable.name for variable in case.parameters], "name of a parameter")
     data["information"] = field(
-        ("x", "parameter", "other_parameter"), _scaled(found.information, case.bounds.scale),
+        ("x", "parameter", "other_parameter"), _scaled(found.information, case.first_guess),
         "Fisher information of the observations about the parameters in units of their first guesses", "1",
     )  # fmt: skip
     write_netcdf(path, data)
