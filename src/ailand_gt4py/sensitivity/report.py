@@ -68,18 +68,16 @@ def write(path: Path, found: Derivatives, period: Period, attributes: dict[str, 
         when = "mean over the step" if one.variable.time_meaning == "window mean" else "at the end of the step"
         for by, other in enumerate(found.inputs):
             values, name = found.values[output, by], f"d_{one.name}_d_{other.name}"
-            text, units = (
-                f"derivative of {one.name} ({when}) by {other.name}",
-                units_of_derivative(one.units, other.units),
-            )
+            text = f"derivative of {one.name} ({when}) by {other.name}"
+            units = units_of_derivative(one.units, other.units)
             is_logarithmic = other.variable.normalisation.is_logarithmic
             comment = "input_spread is of the logarithm of the input: a relative change" if is_logarithmic else ""
             spreads = {"output_spread": one.spread, "input_spread": other.spread}
             data[name] = field(("time", "x"), values, text, units, **spreads, comment=comment)
-            mean = by_season(values, found.times).astype(values.dtype)
-            seasons[name] = field(("season", "x"), mean, f"{text}, mean", units, cell_methods="time: mean")
-            mean = by_hemisphere(values, found.times, found.latitude).astype(values.dtype)
-            hemispheres[name] = field(("hemisphere", "season"), mean, f"{text}, mean", units)
+            of_columns = by_season(values, found.times).astype(values.dtype)
+            seasons[name] = field(("season", "x"), of_columns, f"{text}, mean", units, cell_methods="time: mean")
+            of_halves = by_hemisphere(values, found.times, found.latitude).astype(values.dtype)
+            hemispheres[name] = field(("hemisphere", "season"), of_halves, f"{text}, mean", units)
     write_netcdf(path, xr.DataTree.from_dict({"/": data, "/by_season": seasons, "/by_hemisphere": hemispheres}))
 
 
@@ -112,10 +110,8 @@ class PairSummary:
 
 def normalised_means(found: Derivatives) -> Values:
     """(n_outputs, n_inputs) means of normalised derivatives; NaN where there is no value."""
-    inputs = range(len(found.inputs))
-    return np.array(
-        [[mean(found.normalised(output, by), axis=(0, 1)) for by in inputs] for output in range(len(found.outputs))]
-    )
+    outputs, inputs = range(len(found.outputs)), range(len(found.inputs))
+    return np.array([[mean(found.normalised(output, by), axis=(0, 1)) for by in inputs] for output in outputs])
 
 
 def pair_summary(found: Derivatives, output: int, by: int) -> PairSummary:
