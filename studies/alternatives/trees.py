@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import xgboost
 
-from ailand_gt4py.training.scaling import Scaling, scale, shift
+from ailand_gt4py.training.scaling import Scaling, bounds, scale, shift
 
 from .protocol import TrainingData, normalised
 
@@ -72,7 +72,7 @@ class TreeStepper:
 
     def __init__(self, boosters: list[xgboost.Booster], scaling: Scaling) -> None:
         self._boosters, self._scaling = boosters, scaling
-        self._lower, self._upper = scaling.bounds()
+        self._lower, self._upper = bounds(scaling.state)
 
     def begin(self, static: np.ndarray, state: np.ndarray) -> None:
         self._static, self._state = normalised(static, self._scaling.static), normalised(state, self._scaling.state)
