@@ -86,12 +86,9 @@ class Trainer:
         )
         self.best_iteration, self.best_skill = 0, math.inf
         options = configuration.optimiser
-        matrices = [p for p in self.network.parameters() if p.ndim == 2]
-        vectors = [p for p in self.network.parameters() if p.ndim == 1]
-        self._optimiser = torch.optim.AdamW(
-            [{"params": matrices, "weight_decay": options.weight_decay}, {"params": vectors, "weight_decay": 0.0}],
-            lr=options.learning_rate,
-        )
+        matrices, vectors = ([p for p in self.network.parameters() if p.ndim == n_axes] for n_axes in (2, 1))
+        groups = [{"params": matrices, "weight_decay": options.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+        self._optimiser = torch.optim.AdamW(groups, lr=options.learning_rate)
         self._generator = np.random.default_rng(run.seed)
         self._noise = Noise(configuration.augmentation, data.scaling, run.seed, device)
         self._scales = LossScales.of(configuration.loss, data.scaling, data.error_scales, device)
@@ -125,8 +122,7 @@ class Trainer:
         total.backward()
         # Apart, because the two blocks share no gradient: the larger one must not shrink the other's steps.
         for blocks in ((network.trunk, network.prognostic), (network.diagnostic,)):
-            parameters = [parameter for block in blocks for parameter in block.parameters()]
-            torch.nn.utils.clip_grad_norm_(parameters, options.gradient_clip)
+            torch.nn.utils.clip_grad_norm_(torch.nn.ModuleList(blocks).parameters(), options.gradient_clip)
         self._optimiser.step()
         self._pool.put(taken, states, stage.steps)
         # At the beginning a plain mean, so that the random start is forgotten.
