@@ -21,7 +21,7 @@ from ailand_gt4py.training.curves import Curves
 from ailand_gt4py.training.losses import LossScales
 from ailand_gt4py.training.network import LayerNormNetwork
 from ailand_gt4py.training.rollout import RunPool, batch_loss
-from ailand_gt4py.training.tensors import Noise, TrainingData
+from ailand_gt4py.training.tensors import TrainingData, noise_deviations
 from ailand_gt4py.training.validation import Scores, Validator
 from ailand_gt4py.weights.schema import GROUPS
 
@@ -90,7 +90,8 @@ class Trainer:
         groups = [{"params": matrices, "weight_decay": options.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
         self._optimiser = torch.optim.AdamW(groups, lr=options.learning_rate)
         self._generator = np.random.default_rng(run.seed)
-        self._noise = Noise(configuration.augmentation, data.scaling, run.seed, device)
+        self._noise = torch.Generator().manual_seed(run.seed)
+        self._deviations = noise_deviations(configuration.augmentation, data.scaling)
         self._scales = LossScales.of(configuration.loss, data.scaling, data.error_scales, device)
         size = POOL_BATCHES * max(stage.batch for stage in stages)
         self._pool = RunPool(data, size, self._generator)
@@ -113,7 +114,8 @@ class Trainer:
         for group in self._optimiser.param_groups:
             group["lr"] = options.learning_rate * factor
         taken = self._pool.take(stage.batch, stage.steps, stage.restart_probability)
-        noise = self._noise.draw(len(taken))
+        drawn = (torch.randn(len(taken), len(one), generator=self._noise) * one for one in self._deviations)
+        noise = [one.to(self._device) for one in drawn]
         state_loss, diagnostic_loss, states = batch_loss(network, self._pool, taken, stage.steps, self._scales, *noise)
         total = state_loss + diagnostic_loss
         if not torch.isfinite(total):
@@ -220,7 +222,7 @@ class Trainer:
         content = {
             "conditions": self._conditions(),
             "generator": json.dumps(self._generator.bit_generator.state),
-            "noise": self._noise.generator.get_state(),
+            "noise": self._noise.get_state(),
             **{name: part.state_dict() for name, part in self._parts().items()},
             **{name: getattr(self, name) for name in COUNTERS},
         }
@@ -243,5 +245,5 @@ class Trainer:
         for name in COUNTERS:
             setattr(self, name, content[name])
         self._generator.bit_generator.state = json.loads(content["generator"])
-        self._noise.generator.set_state(content["noise"].cpu())
+        self._noise.set_state(content["noise"].cpu())
         self._curves.forget_after(self.iteration)

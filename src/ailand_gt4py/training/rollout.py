@@ -84,7 +84,7 @@ def batch_loss(
 
     The state's error is divided by what is usual at the run's age (see `scaling.error_scales`). The diagnostic block
     learns from the states as they come: its gradient does not reach the trunk, so it costs the prognostic variables
-    nothing. Noise and offset are those of `Noise.draw`.
+    nothing. Noise (n, n_static) is added to static inputs, an offset (n, n_forcing) to the forcing of all steps.
     """
     device, tensors = static_noise.device, pool.tensors
     columns = torch.from_numpy(pool.columns[taken])

@@ -1,4 +1,4 @@
-"""What a network learns from, in normalised space: tensors of the data, and noise on the inputs."""
+"""What a network learns from, in normalised space: tensors of the data, and the noise on its inputs."""
 
 from __future__ import annotations
 
@@ -69,22 +69,9 @@ def normalised_tensors(data: WindowData, scaling: Scaling) -> Tensors:
     return Tensors(*map(torch.from_numpy, arrays))
 
 
-class Noise:
-    """Normal numbers, drawn on the processor, so that the network does not learn columns by heart."""
-
-    def __init__(self, options: Augmentation, scaling: Scaling, seed: int, device: torch.device) -> None:
-        self.generator = torch.Generator().manual_seed(seed)
-        self._device = device
-        self._static = torch.tensor([options.static_noise_of.get(v.name, options.static_noise) for v in scaling.static])
-        offsets = options.forcing_offset_of
-        self._forcing = torch.tensor([offsets.get(v.name, 0.0) for v in scaling.forcing]) if offsets else None
-
-    def draw(self, count: int) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """(count, n_static) noise of static inputs and (count, n_forcing) offsets of a whole rollout's forcing.
-
-        Without an offset nothing is drawn for it: the noise of other configurations stays what it was.
-        """
-        return self._drawn(count, self._static), None if self._forcing is None else self._drawn(count, self._forcing)
-
-    def _drawn(self, count: int, deviations: torch.Tensor) -> torch.Tensor:
-        return (torch.randn(count, len(deviations), generator=self.generator) * deviations).to(self._device)
+def noise_deviations(options: Augmentation, scaling: Scaling) -> list[torch.Tensor]:
+    """Of static inputs' noise and forcing's offsets, which keep the network from learning columns by heart."""
+    static = [options.static_noise_of.get(variable.name, options.static_noise) for variable in scaling.static]
+    offsets = [options.forcing_offset_of.get(variable.name, 0.0) for variable in scaling.forcing]
+    # Without an offset nothing is drawn for it: the noise of other configurations stays what it was.
+    return [torch.tensor(one) for one in ([static, offsets] if options.forcing_offset_of else [static])]
