@@ -21,8 +21,8 @@ from ailand_gt4py.core.dimensions import LandColumn, LandPoint, point_connectivi
 from ailand_gt4py.core.errors import RunError
 from ailand_gt4py.emulator.operands import adjoint_operands, network_shape, step_operands
 from ailand_gt4py.lowering.calls import backends, compilation
+from ailand_gt4py.lowering.calls.maps import DeviceMaps
 from ailand_gt4py.lowering.gpu import cublas
-from ailand_gt4py.lowering.gpu.device import DeviceMaps
 from ailand_gt4py.stencils.network.adjoint import describe_adjoint
 from ailand_gt4py.stencils.network.step import describe_step, make_program
 from ailand_gt4py.stencils.physics.land_points import accumulate, spread

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from host_cuda import on_host
 
-from ailand_gt4py.lowering.columns.column_node import CallerArray
+from ailand_gt4py.lowering.columns.column_node import CallerArray, Interface, source_text
 from ailand_gt4py.lowering.columns.column_program import (
     ROW,
     ColumnProgram,
@@ -27,7 +27,7 @@ from ailand_gt4py.lowering.columns.column_program import (
     Sum,
 )
 from ailand_gt4py.lowering.gpu.device_code import DeviceCode
-from ailand_gt4py.lowering.gpu.device_columns import kernels
+from ailand_gt4py.lowering.gpu.device_columns import HEADER
 
 Arrays = dict[str, np.ndarray]
 
@@ -47,7 +47,9 @@ def device_code(program: ColumnProgram, arrays: Arrays, products: Any = "full") 
         )
         for name, array in arrays.items()
     }
-    return DeviceCode(program, described, {name: name for name in arrays}, products)
+    outputs = {name: f"_{name}" for name in arrays if name in program.results}
+    inputs = {name: f"_{name}" for name in arrays if name not in outputs}
+    return DeviceCode(program, Interface(described, inputs, outputs), products)
 
 
 def run(code: DeviceCode, arrays: Arrays, columns: int, directory: pathlib.Path) -> None:
@@ -56,29 +58,16 @@ def run(code: DeviceCode, arrays: Arrays, columns: int, directory: pathlib.Path)
     if compiler is None:
         pytest.skip("no C++ compiler on the path")
     source, library = directory / "program.cpp", directory / "program.so"
-    source.write_text(on_host(kernels() + code.text()))
+    source.write_text(on_host(source_text(HEADER) + code.text))
     command = [compiler, "-std=c++20", "-O1", "-pthread", "-shared", "-fPIC", "-o", str(library), str(source)]
     subprocess.run(command, check=True)
-    assert not code.arguments.extents, "all extents are literals here"
-
-    class Arguments(ctypes.Structure):
-        _fields_ = (
-            ("columns", ctypes.c_long),
-            ("extents", ctypes.c_long * 1),
-            ("unequal", ctypes.c_bool),
-            ("arrays", ctypes.c_void_p * len(arrays)),
-            ("strides", ctypes.c_long * 2 * len(arrays)),
-        )
-
-    arguments = Arguments(columns=columns, unequal=False)
-    for position, array in enumerate(arrays.values()):
-        arguments.arrays[position] = array.ctypes.data
-        for axis, stride in enumerate(array.strides):
-            arguments.strides[position][axis] = stride // array.itemsize
+    assert code.numbers == ["n"], "all extents and strides are literals here"
+    pointers = (ctypes.c_void_p * len(arrays))(*(array.ctypes.data for array in arrays.values()))
     functions = ctypes.CDLL(str(library))
     kept = ctypes.c_void_p(None)
-    assert functions[code.name](ctypes.byref(kept), ctypes.byref(arguments), None) == 0
-    functions[f"{code.name}_release"](kept)
+    numbers = ctypes.byref(ctypes.c_longlong(columns))
+    assert functions[code.name](ctypes.byref(kept), ctypes.byref(pointers), numbers, None) == 0
+    functions[code.release](kept)
 
 
 def program_of(definitions: list[Definition], results: set[str], name: str = "program") -> ColumnProgram:
@@ -228,8 +217,8 @@ def test_rows_are_used_again() -> None:
         definitions.append(Definition(f"layer{k}", 8, value, (Product(row(f"layer{k - 1}"), f"w{k}", 8),)))
     definitions.append(Definition("result", 8, row("layer6")))
     program = program_of(definitions, {"result"})
-    assert [rows.operand for rows in device_code(program, arrays).plan.rows] == [False, False]
-    assert sorted(rows.operand for rows in device_code(program, arrays, "bf16").plan.rows) == [False, True]
+    assert [rows.kind for rows in device_code(program, arrays).plan.rows.all] == ["T", "T"]
+    assert sorted(rows.kind for rows in device_code(program, arrays, "bf16").plan.rows.all) == ["O", "T"]
 
 
 def test_rounded_products_need_single_precision() -> None:

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <memory>
 #include <type_traits>
+#include <vector>
 #include <unistd.h>
 #if defined(__FMA__) || defined(__AVX512F__)
 #include <immintrin.h>
@@ -57,16 +58,18 @@ template <class T> void naive_gemm(long m, long n, long k, const T* a, long lda,
     /* Two layers with the weights of `first`; inputs that are zero in its first term's rows are left out. */             \
     void name##_dense_of_both(const void* first, const void* second, int count, long row, long end, long outputs,      \
                               T* out, T* other_out, long stride) {                                                     \
-        const auto one = static_cast<const ailand::Term<T>*>(first);                                                   \
+        const auto given = static_cast<const ailand::Term<T>*>(first);                                                 \
         const auto other = static_cast<const ailand::Term<T>*>(second);                                                \
-        const long inputs = one[0].inputs, size = ailand::list_size<T>(inputs);                                        \
+        const long inputs = given[0].inputs, size = ailand::list_size<T>(inputs);                                      \
         int* const list = ailand::workspace<int, 4>((end - row) * size);                                               \
         for (long r = row; r < end; ++r)                                                                               \
-            ailand::list_positions<T>(list + (r - row) * size, inputs, [&](long j) {                                      \
+            ailand::list_positions<T>(list + (r - row) * size, inputs, [&](long j) {                                   \
                 using V = ailand::vector_of<T>;                                                                        \
-                return ailand::load<V>(one[0].x + r * one[0].x_stride + j) != V{};                                     \
+                return ailand::load<V>(given[0].x + r * given[0].x_stride + j) != V{};                                 \
             });                                                                                                        \
-        ailand::Positions positions[4] = {{list, size}};                                                                     \
+        std::vector<ailand::Term<T>> one(given, given + count);                                                        \
+        one[0].positions = list;                                                                                       \
+        one[0].positions_stride = size;                                                                                \
         ailand::dense<T, 4>(outputs, [&]<int vectors>(long output) {                                                   \
             const auto into = [=](T* to) {                                                                             \
                 return [=](auto sums, long r, long j) {                                                                \
@@ -74,8 +77,7 @@ template <class T> void naive_gemm(long m, long n, long k, const T* a, long lda,
                     ailand::store<V>(to + r * stride + j, sums);                                                       \
                 };                                                                                                     \
             };                                                                                                         \
-            ailand::multiply_both<T, vectors>(one, other, positions, count, row, end, output, into(out),                  \
-                                              into(other_out));                                                        \
+            ailand::multiply_both<T, vectors>(one.data(), other, count, row, end, output, into(out), into(other_out)); \
         });                                                                                                            \
     }                                                                                                                  \
     T name##_reduce_squares(long inputs, const T* weight, const T* x) {                                                \
@@ -84,11 +86,13 @@ template <class T> void naive_gemm(long m, long n, long k, const T* a, long lda,
             return value * value;                                                                                      \
         });                                                                                                            \
     }                                                                                                                  \
-    void name##_copy_in(T* to, long stride, const T* from, long s0, long s1, long rows, long features) {               \
-        ailand::copy_in<T>(to, stride, from, s0, s1, rows, features);                                                  \
+    void name##_copy_in(T* to, long stride, const T* from, long s0, long s1, long s2, long rows, long directions,      \
+                        long features) {                                                                               \
+        ailand::copy_in<T>(to, stride, from, s0, s1, s2, rows, directions, features);                                  \
     }                                                                                                                  \
-    void name##_copy_out(T* to, long s0, long s1, const T* from, long stride, long rows, long features) {              \
-        ailand::copy_out<T>(to, s0, s1, from, stride, rows, features);                                                 \
+    void name##_copy_out(T* to, long s0, long s1, long s2, const T* from, long stride, long rows, long directions,     \
+                         long features) {                                                                              \
+        ailand::copy_out<T>(to, s0, s1, s2, from, stride, rows, directions, features);                                 \
     }                                                                                                                  \
     long name##_room_for_weight(long output_stride, long input_stride, long outputs, long inputs) {                    \
         return ailand::room_for_weight<T>(output_stride, input_stride, outputs, inputs);                               \
@@ -102,9 +106,9 @@ template <class T> void naive_gemm(long m, long n, long k, const T* a, long lda,
         *stride = weight.stride;                                                                                       \
         return end - room;                                                                                             \
     }                                                                                                                  \
-    long name##_keep_vector(T* room, const T* from, long stride, long extent) {                                        \
+    long name##_keep_rows(T* room, const T* from, long s0, long s1, long rows, long extent) {                          \
         T* end = room;                                                                                                 \
-        if (ailand::keep_vector<T>(end, from, stride, extent) != room) return -1;                                      \
+        if (ailand::keep_rows<T>(end, from, s0, s1, rows, extent) != room) return -1;                                  \
         return end - room;                                                                                             \
     }                                                                                                                  \
     /* which: 0 maximum, 1 minimum, 2 square root element by element, 3 a constant in every lane */                    \

@@ -75,11 +75,11 @@ def test_a_library_without_the_functions_is_named(tmp_path: pathlib.Path) -> Non
 
 def test_one_thread_for_each_call() -> None:
     """The programs share their blocks among threads of their own."""
-    found = blas.load("openblas")
-    assert found is not None
-    library = ctypes.CDLL(found.path)
-    number = getattr(library, found.prefix + "openblas_get_num_threads")
-    getattr(library, found.prefix + "openblas_set_num_threads")(2)
+    prefix = blas.load("openblas")
+    assert prefix is not None
+    library = ctypes.CDLL(str(blas.openblas()))
+    number = getattr(library, prefix + "openblas_get_num_threads")
+    getattr(library, prefix + "openblas_set_num_threads")(2)
     try:
         assert number() == 2, "the library cannot count, or was built without threads"
     finally:
@@ -90,18 +90,18 @@ def test_one_thread_for_each_call() -> None:
 def test_a_library_can_be_given_by_its_path() -> None:
     by_name = blas.load("openblas")
     assert by_name is not None
-    assert blas.load(by_name.path) == by_name
+    assert blas.load(str(blas.openblas())) == by_name
 
 
 def test_the_functions_are_global_symbols_of_the_process() -> None:
     """Compiled programs look them up there, not in the wheel's directory."""
-    found = blas.load("openblas")
-    assert found is not None
+    prefix = blas.load("openblas")
+    assert prefix is not None
     everything = ctypes.CDLL(None)
-    declared = blas.declaration(found.prefix)
+    declared = blas.declaration(prefix)
     for function in ("cblas_sgemm", "cblas_dgemm"):
-        assert hasattr(everything, found.prefix + function)
-        assert f"void {found.prefix}{function}(" in declared
+        assert hasattr(everything, prefix + function)
+        assert f"void {prefix}{function}(" in declared
 
 
 def translator() -> ColumnTranslator:

@@ -12,7 +12,7 @@ from random_models import random_model
 
 from ailand_gt4py.core.errors import InputError, RunError
 from ailand_gt4py.emulator.emulator import Emulator
-from ailand_gt4py.lowering.calls import bound_call, entry_call
+from ailand_gt4py.lowering.calls import bound_call
 
 SIZES = (5, 4, 3, 2)
 
@@ -186,7 +186,7 @@ def program_with(**variants: Any) -> Any:
     )
 
 
-@pytest.mark.parametrize("call", [bound_call.BoundCall, entry_call.EntryCall])
+@pytest.mark.parametrize("call", [bound_call.BoundCall, bound_call.EntryCall])
 @pytest.mark.parametrize(
     ("program", "count"), [(program_with(), 0), (program_with(a=1, b=2), 2), (program_with(a=lambda: None), 1)]
 )

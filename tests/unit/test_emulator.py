@@ -110,7 +110,7 @@ def test_intermediate_fields_take_memory_only_where_they_are_written(backend: st
 def test_only_the_static_branch_of_two_branch_is_a_program_of_its_own(architecture: str) -> None:
     emulator = Emulator(random_model(architecture, (4, 3, 2, 2)), 6, "embedded")
     assert (emulator._static_part is not None) == (architecture == "two_branch")
-    first = next(iter(emulator._step._varying))
+    first = next(iter(emulator._step._fields))
     assert first == ("static_part" if architecture == "two_branch" else "static_input")
 
 

@@ -36,6 +36,8 @@ class _Term(ctypes.Structure):
         ("weight", ctypes.c_void_p),
         ("weight_stride", ctypes.c_long),
         ("inputs", ctypes.c_long),
+        ("positions", ctypes.c_void_p),
+        ("positions_stride", ctypes.c_long),
     )
 
 
@@ -256,12 +258,12 @@ def test_copies_take_any_strides_and_write_nothing_else(kernels: Kernels, layout
     view[...] = values
     s0, s1 = (stride // view.itemsize for stride in view.strides)
     block = np.full((rows, features + gap), -7.0, kernels.dtype)
-    kernels.call("copy_in", block, features + gap, view, s0, s1, rows, features, result=None)
+    kernels.call("copy_in", block, features + gap, view, s0, 0, s1, rows, 1, features, result=None)
     np.testing.assert_array_equal(block[:, :features], values)
     assert (block[:, features:] == -7.0).all()
 
     memory[...] = -5.0
-    kernels.call("copy_out", view, s0, s1, block, features + gap, rows, features, result=None)
+    kernels.call("copy_out", view, s0, 0, s1, block, features + gap, rows, 1, features, result=None)
     np.testing.assert_array_equal(view, values)
     view[...] = -5.0
     assert (memory == -5.0).all(), "written elsewhere"
@@ -272,7 +274,7 @@ def test_copies_read_an_array_that_is_broadcast(kernels: Kernels) -> None:
     for strides in ((0, 0), (0, 1)):
         row = np.full(6, 3.0, kernels.dtype) if strides[1] else value
         block = np.zeros((5, 8), kernels.dtype)
-        kernels.call("copy_in", block, 8, row, *strides, 5, 6, result=None)
+        kernels.call("copy_in", block, 8, row, strides[0], 0, strides[1], 5, 1, 6, result=None)
         np.testing.assert_array_equal(block, [[3.0] * 6 + [0.0] * 2] * 5)
 
 
@@ -317,7 +319,7 @@ def test_weights_are_kept_from_both_layouts(
 def test_vectors_are_kept_in_whole_vectors(kernels: Kernels, extent: int, stride: int) -> None:
     source = np.arange(extent * max(stride, 1), dtype=kernels.dtype)
     room = np.full(kernels.padded(extent) + 4, -7.0, kernels.dtype)
-    assert kernels.call("keep_vector", room, source, stride, extent) == kernels.padded(extent)
+    assert kernels.call("keep_rows", room, source, 0, stride, 1, extent) == kernels.padded(extent)
     np.testing.assert_array_equal(room[:extent], source[np.arange(extent) * stride])
     assert (room[extent:] == -7.0).all()
 

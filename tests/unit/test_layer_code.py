@@ -5,6 +5,7 @@ import dataclasses
 import dace
 import pytest
 
+from ailand_gt4py.lowering.columns.column_node import Interface
 from ailand_gt4py.lowering.columns.column_program import (
     ROW,
     ColumnProgram,
@@ -38,7 +39,9 @@ def text_of(*definitions: Definition, with_blas: bool = False) -> str:
     arrays |= {name: dace.data.Array(dace.float64, (N_FEATURES, N_FEATURES)) for name in weights}
     inner = {definition.result for definition in definitions} - {"y", "dy"}
     program = ColumnProgram("program", list(definitions), inner, N_COLUMNS)
-    return block_code(program, arrays, {name: name for name in arrays}, with_blas)
+    outputs = {name: name for name in ("y", "dy")}
+    inputs = {name: name for name in arrays if name not in outputs}
+    return block_code(program, Interface(arrays, inputs, outputs), with_blas)
 
 
 def test_a_value_and_its_change_are_multiplied_together_where_the_value_is_on() -> None:

@@ -12,8 +12,7 @@ from ailand_gt4py.core.dimensions import N_MOMENTS, Axes, Moment, field_dimensio
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.emulator.operands import Operands, feature_extent, step_operands
 from ailand_gt4py.lowering.calls import backends
-from ailand_gt4py.lowering.calls.operator_call import OperatorCall
-from ailand_gt4py.lowering.calls.program_call import ProgramCall
+from ailand_gt4py.lowering.calls.operator_call import OperatorCall, RepeatedCall
 from ailand_gt4py.lowering.gpu.device_code import Products
 from ailand_gt4py.stencils.network.step import ProgramDescription, make_program
 from ailand_gt4py.weights.model import Model
@@ -71,7 +70,7 @@ class Programs:
         what: str = "",
         operands: Operands | None = None,
         n_columns: int | None = None,
-    ) -> ProgramCall:
+    ) -> RepeatedCall:
         """The call of a program.
 
         Args:
@@ -86,14 +85,13 @@ class Programs:
             operands.broadcast_tables,
             _PRODUCTS.get(self.precision, "full"),
         )
-        fields = [operands.by_name[name] for name in description.operands]
-        fields += [
-            self._buffer(name, axes, operands, n_columns or self.n_columns)
-            for name, axes in description.buffers.items()
-        ]
+        constant = {name: operands.by_name[name] for name in description.operands}
+        for name, axes in description.buffers.items():
+            constant[name] = self._buffer(name, axes, operands, n_columns or self.n_columns)
+        varying = {name: field_dimensions(axes) for name, axes in description.caller_fields.items()}
         name = f"{what}the {self.model.architecture} network for {self._backend_name} in {self.precision}"
         call = OperatorCall(program, backend, name)
-        return ProgramCall(call, description.caller_fields, fields, operands.offset_provider, self._compiled_here)
+        return RepeatedCall(call, constant, varying, (), operands.offset_provider, self._compiled_here)
 
     def _buffer(self, name: str, axes: Axes, operands: Operands, n_columns: int) -> gtx.Field:
         """An intermediate field of a program.

@@ -8,7 +8,7 @@ from ailand_gt4py.core import arrays
 from ailand_gt4py.emulator.derivatives.directed_operands import state_tangent_operands
 from ailand_gt4py.emulator.operands import Operands
 from ailand_gt4py.emulator.programs import Programs
-from ailand_gt4py.lowering.calls.program_call import ProgramCall
+from ailand_gt4py.lowering.calls.operator_call import RepeatedCall
 from ailand_gt4py.stencils.network.state_tangents import describe_state_tangents
 from ailand_gt4py.stencils.network.step import ProgramDescription
 
@@ -30,7 +30,7 @@ _EMBEDDED_COLUMNS_AT_ONCE = 16
 class Call:
     """Calls of a program, or of another call."""
 
-    _call: ProgramCall | Call
+    _call: RepeatedCall | Call
 
     @property
     def is_compiled(self) -> bool:
@@ -46,7 +46,7 @@ class LinearCall(Call):
         directions: (n_columns, n_features) of what it is linear in, by name: `TANGENTS` or `RESULT_ADJOINTS`.
     """
 
-    _call: ProgramCall
+    _call: RepeatedCall
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class LinearCall(Call):
 class CallInParts(Call):
     """A program with directions, some columns after others."""
 
-    _call: ProgramCall
+    _call: RepeatedCall
 
     def __init__(self, programs: Programs) -> None:
         self.size = min(programs.n_columns, _EMBEDDED_COLUMNS_AT_ONCE if programs.is_embedded else _COLUMNS_AT_ONCE)

@@ -13,13 +13,11 @@ from gt4py.next.program_processors.runners.dace.transformations import GT4PyAuto
 from ailand_gt4py.core import arrays
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.lowering.calls import compilation
-from ailand_gt4py.lowering.columns.column_node import ColumnNode
+from ailand_gt4py.lowering.calls.maps import DeviceMaps, SequentialMaps
 from ailand_gt4py.lowering.columns.translation import ColumnTranslator
 from ailand_gt4py.lowering.cpu import blas
 from ailand_gt4py.lowering.cpu.blocks import ColumnBlocks
-from ailand_gt4py.lowering.cpu.schedule import SequentialMaps
 from ailand_gt4py.lowering.gpu import cublas
-from ailand_gt4py.lowering.gpu.device import DeviceMaps
 from ailand_gt4py.lowering.gpu.device_code import Products
 from ailand_gt4py.lowering.gpu.device_columns import DeviceColumns
 
@@ -37,15 +35,12 @@ def device_of(backend: Any) -> arrays.Device:
     Raises:
         InputError: neither of the two.
     """
-    if isinstance(backend, str):
-        _check_name(backend)
+    if backend in BACKEND_NAMES:
         return "cuda" if backend == "dace_gpu" else "cpu"
-    allocator = getattr(backend, "allocator", None)
-    device_type = getattr(allocator, "__gt_device_type__", None)
+    device_type = getattr(getattr(backend, "allocator", None), "__gt_device_type__", None)
     if device_type is None:
-        raise InputError(
-            f"backend: found {type(backend).__name__}, expected one of {', '.join(BACKEND_NAMES)} or a GT4Py backend"
-        )
+        found = f"'{backend}'" if isinstance(backend, str) else type(backend).__name__
+        raise InputError(f"backend: found {found}, expected one of {', '.join(BACKEND_NAMES)} or a GT4Py backend")
     return "cpu" if device_type.name == "CPU" else "cuda"
 
 
@@ -69,8 +64,10 @@ def make_backend(
         RunError: no BLAS, no CuPy, no CUDA device or no cuBLAS.
     """
     on_gpu = device_of(backend) == "cuda"
-    if not isinstance(backend, str) or backend == "embedded":
-        return None if backend == "embedded" else backend
+    if backend == "embedded":
+        return None
+    if not isinstance(backend, str):
+        return backend
     if on_gpu:
         arrays.array_module("cuda")
         cublas.load()
@@ -100,17 +97,11 @@ def column_backend(
 
     Args: as for `make_backend`.
     """
-    node: ColumnNode
-    if on_gpu:
-        node = DeviceColumns(products)
-    else:
-        library = blas.load(blas.chosen())
-        node = ColumnBlocks(None if library is None else library.prefix)
     plain = _plain_backend(on_gpu, {})
     executor: Any = plain.executor
     translator = ColumnTranslator(
         **_arguments_of(executor.translation.step),
-        node=node,
+        node=DeviceColumns(products) if on_gpu else ColumnBlocks(blas.load(blas.chosen())),
         complete_tables=tuple(sorted(complete_tables)),
         broadcast_tables=tuple(sorted(broadcast_tables)),
     )
@@ -118,6 +109,11 @@ def column_backend(
     translation = dataclasses.replace(executor.translation, step=translator)
     executor = dataclasses.replace(executor, translation=translation, compilation=compiler)
     return dataclasses.replace(plain, executor=executor)
+
+
+def is_for_columns(backend: gtx.backend.Backend) -> bool:
+    """Whether a DaCe backend is one of `column_backend`."""
+    return isinstance(getattr(backend.executor.translation, "step", None), ColumnTranslator)
 
 
 def _arguments_of(step: Any) -> dict[str, Any]:
@@ -139,8 +135,3 @@ def _plain_backend(on_gpu: bool, hooks: dict[GT4PyAutoOptHook, Any]) -> gtx.back
             # Reads the clock twice a call.
             use_metrics=False,
         )
-
-
-def _check_name(name: str) -> None:
-    if name not in BACKEND_NAMES:
-        raise InputError(f"backend: found '{name}', expected one of {', '.join(BACKEND_NAMES)} or a GT4Py backend")

@@ -2,18 +2,25 @@
 
 GT4Py looks at every argument of a program in every call: types, dimensions, extents. A step has dozens of operands that
 never change, and that costs many times more than a small step itself. After a first call through GT4Py, which compiles
-and checks everything, DaCe's vector of C arguments is at hand; `BoundCall` keeps it and exchanges the pointers and
+and checks everything, DaCe's vector of C arguments is at hand; what is here keeps it and exchanges the pointers and
 strides of the fields that do change. It uses parts of GT4Py that are not public; this module is the only place.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 from collections.abc import Sequence
 from typing import Any
 
+import dace
+
 from ailand_gt4py.core.errors import RunError
 from ailand_gt4py.lowering.gpu import device_stream
+
+#: For each field that changes, where its pointer is among the arguments, and where its strides are; None where the
+#: program does not use it.
+_Positions = list[tuple[int | None, list[int | None]]]
 
 
 def compiled_dace_program(program: Any) -> Any:
@@ -33,36 +40,43 @@ def compiled_dace_program(program: Any) -> Any:
     )
 
 
+def _positions(sdfg: dace.SDFG, names: Sequence[str], pointers: Sequence[str], numbers: Sequence[str]) -> _Positions:
+    result: _Positions = []
+    for name in names:
+        if name in pointers:
+            strides = [str(stride) for stride in sdfg.arrays[name].strides]
+            of_strides = [numbers.index(stride) if stride in numbers else None for stride in strides]
+            result.append((pointers.index(name), of_strides))
+        else:
+            result.append((None, []))
+    return result
+
+
 class BoundCall:
     """Calls a compiled program on other arrays of the same shapes.
 
     Args:
         program: a GT4Py program on a DaCe backend that was called once, with all operands that are to stay.
         names: the fields that change from call to call. scalars: the numbers that do.
+        on_default_stream: it has work that DaCe gives to CUDA's default stream, whatever stream is set.
 
     Raises:
         RunError: the program's compiled form cannot be found, or its first call failed on the device.
     """
 
-    def __init__(self, program: Any, names: Sequence[str], scalars: Sequence[str] = ()) -> None:
+    def __init__(
+        self, program: Any, names: Sequence[str], scalars: Sequence[str] = (), on_default_stream: bool = False
+    ) -> None:
         compiled = compiled_dace_program(program)
         sdfg = compiled.sdfg_program.sdfg
-        positions = {name: position for position, name in enumerate(sdfg.arglist())}
+        known = list(sdfg.arglist())
         self._program = compiled.sdfg_program
         self._initial = compiled.csdfg_init_argv
         self._arguments = list(compiled.csdfg_argv)
-        # Pointer and strides among the arguments; None where the program does not use it.
-        self._positions: list[tuple[int | None, tuple[tuple[int, Any] | None, ...]]] = []
-        for name in names:
-            strides = sdfg.arrays[name].strides if name in positions else ()
-            of_strides = tuple(
-                (positions[str(stride)], type(self._arguments[positions[str(stride)]]))
-                if str(stride) in positions
-                else None
-                for stride in strides
-            )
-            self._positions.append((positions.get(name), of_strides))
-        self._scalars = [(positions[name], type(self._arguments[positions[name]])) for name in scalars]
+        self._types = [type(argument) for argument in self._arguments]
+        self._positions = _positions(sdfg, names, known, known)
+        self._scalars = [known.index(name) for name in scalars]
+        self._in_turn = device_stream.in_turn if on_default_stream else contextlib.nullcontext
         # Programs for the CPU have neither.
         self._set_streams = self._program.get_exported_function("__dace_gpu_set_all_streams")
         self._last_error = self._program.get_exported_function("__dace_gpu_last_error", restype=ctypes.c_int)
@@ -70,14 +84,14 @@ class BoundCall:
         self._check()
 
     def __call__(
-        self, pointers: Sequence[int], strides: Sequence[tuple[int, ...]], numbers: Sequence[float] = ()
+        self, pointers: Sequence[int], strides: Sequence[tuple[int, ...]], numbers: Sequence[Any] = ()
     ) -> None:
         """Run on the arrays at these addresses.
 
         Args:
             pointers: address of each named field, in order.
             strides: of each, in elements.
-            numbers: of each named scalar.
+            numbers: NumPy's, of each named scalar.
 
         Raises:
             RunError: work could not be given to the device.
@@ -88,9 +102,9 @@ class BoundCall:
                 arguments[position] = ctypes.c_void_p(pointer)
                 for found, stride in zip(of_strides, own_strides, strict=True):
                     if found is not None:
-                        arguments[found[0]] = found[1](stride)
-        for (position, kind), number in zip(self._scalars, numbers, strict=True):
-            arguments[position] = kind(number)
+                        arguments[found] = self._types[found](stride)
+        for position, number in zip(self._scalars, numbers, strict=True):
+            arguments[position] = self._types[position](number.item())
         self.again()
 
     def again(self) -> None:
@@ -104,7 +118,8 @@ class BoundCall:
             if stream != self._stream:
                 self._set_streams(self._program._libhandle, ctypes.c_void_p(stream))
                 self._stream = stream
-        self._program.fast_call(self._arguments, self._initial, do_gpu_check=False)
+        with self._in_turn():
+            self._program.fast_call(self._arguments, self._initial, do_gpu_check=False)
         self._check()
 
     def _check(self) -> None:
@@ -112,3 +127,35 @@ class BoundCall:
             raise RunError(
                 f"program '{self._program.sdfg.name}' failed on the CUDA device: see its line on standard error"
             )
+
+
+class EntryCall:
+    """The same for a program over columns on the CPU, by its own entry (`lowering.entry`)."""
+
+    def __init__(self, program: Any, names: Sequence[str]) -> None:
+        compiled = compiled_dace_program(program)
+        sdfg = compiled.sdfg_program.sdfg
+        known = {name: argument.value for name, argument in zip(sdfg.arglist(), compiled.csdfg_argv, strict=True)}
+        exported = compiled.sdfg_program.get_exported_function
+        described = exported(f"{sdfg.name}_arguments", restype=ctypes.c_char_p)().decode()
+        arrays, numbers = (part.split(",") for part in described.split(";"))
+        self._compiled = compiled  # the library stays as long as this
+        self._arrays = (ctypes.c_void_p * len(arrays))(*(known[name] for name in arrays))
+        self._numbers = (ctypes.c_longlong * len(numbers))(*(int(known[name]) for name in numbers))
+        self._function = exported(f"{sdfg.name}_columns")
+        self._arguments = (ctypes.byref(self._arrays), ctypes.byref(self._numbers))
+        self._positions = _positions(sdfg, names, arrays, numbers)
+
+    def __call__(self, pointers: Sequence[int], strides: Sequence[tuple[int, ...]], _: Sequence[Any] = ()) -> None:
+        """Run on the arrays at these addresses, as `BoundCall`; there are no scalars."""
+        for (position, of_strides), pointer, own_strides in zip(self._positions, pointers, strides, strict=True):
+            if position is not None:
+                self._arrays[position] = pointer
+                for found, stride in zip(of_strides, own_strides, strict=True):
+                    if found is not None:
+                        self._numbers[found] = stride
+        self._function(*self._arguments)
+
+    def again(self) -> None:
+        """Run on the arrays of the last call."""
+        self._function(*self._arguments)

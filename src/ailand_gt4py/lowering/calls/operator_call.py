@@ -10,7 +10,7 @@ import gt4py.next as gtx
 
 from ailand_gt4py.core import arrays
 from ailand_gt4py.lowering.calls import backends, compilation
-from ailand_gt4py.lowering.calls.bound_call import BoundCall
+from ailand_gt4py.lowering.calls.bound_call import BoundCall, EntryCall
 from ailand_gt4py.lowering.gpu import device_stream
 
 
@@ -24,17 +24,17 @@ class OperatorCall:
 
     Attributes:
         program: what is called, on its backend.
-        is_dace: compiled by GT4Py's DaCe backend.
+        backend: as given.
+        on_gpu: GT4Py gives its work to CUDA's default stream.
         is_compiled: calls compile nothing.
     """
 
     def __init__(self, definition: Any, backend: Any, description: str) -> None:
-        self.is_dace = backend is not None and "dace" in backend.name
+        self.backend = backend
         self.program = definition if backend is None else definition.with_backend(backend)
         self.is_compiled = backend is None
+        self.on_gpu = backend is not None and backends.device_of(backend) == "cuda"
         self._description = description
-        self._is_embedded = backend is None
-        self._on_gpu = backend is not None and backends.device_of(backend) == "cuda"
 
     def __call__(self, *arguments: Any, **keywords: Any) -> None:
         """As GT4Py's call; on a GPU in the caller's stream's order.
@@ -42,23 +42,12 @@ class OperatorCall:
         Raises:
             RunError: it cannot be compiled.
         """
-        with self.in_turn():
-            self.run(*arguments, **keywords)
-
-    def in_turn(self) -> contextlib.AbstractContextManager[None]:
-        """Around work of the program: on a GPU in the caller's stream's order."""
-        return device_stream.in_turn() if self._on_gpu else contextlib.nullcontext()
-
-    def run(self, *arguments: Any, **keywords: Any) -> None:
-        """As GT4Py's call.
-
-        Raises:
-            RunError: it cannot be compiled.
-        """
-        if self.is_compiled and not self._is_embedded:
-            self.program(*arguments, **keywords)
-            return
-        with compilation.quiet() if self.is_compiled else compilation.announced(self._description):
+        around: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
+        if self.backend is None:
+            around = compilation.quiet()
+        elif not self.is_compiled:
+            around = compilation.announced(self._description)
+        with around, device_stream.in_turn() if self.on_gpu else contextlib.nullcontext():
             self.program(*arguments, **keywords)
         self.is_compiled = True
 
@@ -74,6 +63,7 @@ class RepeatedCall:
         constant: name -> field or scalar of the arguments that stay.
         fields: name -> dimensions of the fields that change. scalars: the numbers that do.
         tables: offset provider.
+        may_bind: the compiled program takes arrays of any layout, or always has the same.
     """
 
     def __init__(
@@ -83,10 +73,17 @@ class RepeatedCall:
         fields: Mapping[str, tuple[gtx.Dimension, ...]],
         scalars: Sequence[str],
         tables: Mapping[str, Any],
+        may_bind: bool = True,
     ) -> None:
         self._call, self._constant, self._tables = call, dict(constant), dict(tables)
         self._fields, self._scalars = dict(fields), tuple(scalars)
-        self._bound: BoundCall | None = None
+        self._binds = may_bind and call.backend is not None and "dace" in call.backend.name
+        self._bound: BoundCall | EntryCall | None = None
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether calls compile nothing."""
+        return self._call.is_compiled
 
     def __call__(self, buffers: Sequence[arrays.Array], numbers: Sequence[Any] = ()) -> None:
         """Run it.
@@ -98,16 +95,25 @@ class RepeatedCall:
             RunError: it cannot be compiled, or failed on the device.
         """
         if self._bound is not None:
-            with self._call.in_turn():
-                self._bound(
-                    [arrays.address(buffer) for buffer in buffers],
-                    [arrays.element_strides(buffer) for buffer in buffers],
-                    [number.item() for number in numbers],
-                )
+            strides = [arrays.element_strides(buffer) for buffer in buffers]
+            self._bound([arrays.address(buffer) for buffer in buffers], strides, numbers)
             return
         changed: dict[str, Any] = dict(zip(self._scalars, numbers, strict=True))
         for (name, dims), buffer in zip(self._fields.items(), buffers, strict=True):
             changed[name] = arrays.wrap(buffer, dims, name)
         self._call(**self._constant, **changed, offset_provider=self._tables)
-        if self._call.is_dace:
-            self._bound = BoundCall(self._call.program, list(self._fields), self._scalars)
+        if not self._binds:
+            return
+        over_columns = backends.is_for_columns(self._call.backend)
+        if over_columns and not self._call.on_gpu:
+            self._bound = EntryCall(self._call.program, list(self._fields))
+        else:
+            on_default_stream = self._call.on_gpu and not over_columns
+            self._bound = BoundCall(self._call.program, list(self._fields), self._scalars, on_default_stream)
+
+    def again(self) -> bool:
+        """Run on the arrays of the last call; False, and nothing done, where the program is not bound to them."""
+        if self._bound is None:
+            return False
+        self._bound.again()
+        return True

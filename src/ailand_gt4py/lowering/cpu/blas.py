@@ -12,7 +12,6 @@ from __future__ import annotations
 import ctypes
 import os
 import pathlib
-from typing import NamedTuple
 
 from ailand_gt4py.core.errors import RunError
 
@@ -27,38 +26,26 @@ _PREFIXES = ("", "scipy_")
 _THREAD_FUNCTIONS = ("openblas_set_num_threads", "MKL_Set_Num_Threads", "bli_thread_set_num_threads")
 
 
-class Blas(NamedTuple):
-    """A loaded BLAS.
-
-    Attributes:
-        path: what was loaded.
-        prefix: of its functions' names.
-    """
-
-    path: str
-    prefix: str
-
-
 def chosen() -> str:
     """The value of ``AILAND_BLAS``, or ``builtin``."""
     return os.environ.get(VARIABLE) or BUILTIN
 
 
-def load(name: str) -> Blas | None:
+def load(name: str) -> str | None:
     """Load a BLAS and make its functions visible to compiled programs; each call of them then runs in one thread.
 
     Args:
         name: as for ``AILAND_BLAS``.
 
     Returns:
-        The library; None for ``builtin``.
+        Prefix of its functions' names; None for ``builtin``.
 
     Raises:
         RunError: it is not installed, cannot be loaded, or has no CBLAS functions.
     """
     if name == BUILTIN:
         return None
-    path = str(_openblas()) if name == "openblas" else name
+    path = str(openblas()) if name == "openblas" else name
     try:
         library = ctypes.CDLL(path, mode=ctypes.RTLD_GLOBAL)
     except OSError as error:
@@ -69,21 +56,25 @@ def load(name: str) -> Blas | None:
     for function in _THREAD_FUNCTIONS:
         if hasattr(library, prefix + function):
             getattr(library, prefix + function)(1)
-    return Blas(path, prefix)
+    return prefix
 
 
 _AVAILABLE = f"expected '{BUILTIN}', 'openblas' or a library with the CBLAS interface"
 
 
-def _openblas() -> pathlib.Path:
-    """The library in the wheel."""
+def openblas() -> pathlib.Path:
+    """The library in the wheel.
+
+    Raises:
+        RunError: it is not there.
+    """
     try:
         import scipy_openblas32
     except ImportError as error:
         raise RunError("BLAS 'openblas': found no package 'scipy-openblas32', expected it to be installed") from error
     directory = pathlib.Path(scipy_openblas32.get_lib_dir())
-    for pattern in ("libscipy_openblas*.so", "libscipy_openblas*.dylib"):
-        for path in sorted(directory.glob(pattern)):
+    for path in sorted(directory.glob("libscipy_openblas*")):
+        if path.suffix in (".so", ".dylib"):
             return path
     raise RunError(f"BLAS 'openblas': found no libscipy_openblas in {directory}, expected one from 'scipy-openblas32'")
 

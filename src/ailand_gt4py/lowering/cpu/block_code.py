@@ -6,25 +6,30 @@ What the code is made of is in ``kernels.hpp``. Values of a block stay in its ro
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator
 
-from ailand_gt4py.lowering.columns.column_node import CallerArray
-from ailand_gt4py.lowering.columns.column_program import ColumnProgram, cpp
-from ailand_gt4py.lowering.columns.fuse import side_by_side
-from ailand_gt4py.lowering.cpu.body_code import BodyCode
+from ailand_gt4py.lowering.columns.column_node import Interface
+from ailand_gt4py.lowering.columns.column_program import (
+    DIRECTED_ROW,
+    ROW,
+    ColumnProgram,
+    Definition,
+    Extent,
+    Load,
+    cpp,
+    loads,
+)
+from ailand_gt4py.lowering.columns.fuse import may_be_beside, side_by_side
 from ailand_gt4py.lowering.cpu.element_code import ElementCode
-from ailand_gt4py.lowering.cpu.slots import largest
+from ailand_gt4py.lowering.cpu.layer_code import LayerCode
+from ailand_gt4py.lowering.rows import RowPool, largest
 
 
-def block_code(
-    program: ColumnProgram, arrays: Mapping[str, CallerArray], pointers: Mapping[str, str], with_blas: bool
-) -> str:
-    """The C++ of one program.
+def block_code(program: ColumnProgram, interface: Interface, with_blas: bool) -> str:
+    """The C++ of one program, which is fused.
 
     Args:
-        program: fused.
-        arrays: the caller's.
-        pointers: name of each caller's array in the code.
         with_blas: whether matrix products are calls of ``ailand::gemm`` (see `blas.declaration`).
 
     Raises:
@@ -33,30 +38,32 @@ def block_code(
     # A stable order: what a column has once needs nothing of what its directions have.
     definitions = sorted(program.definitions, key=lambda definition: definition.directions is not None)
     program = dataclasses.replace(program, definitions=side_by_side(definitions))
-    elements = ElementCode(program, arrays, pointers)
-    body = BodyCode(program, elements, with_blas)
-    slots, directions = body.slots.all, elements.numbers_of_directions
-    once = [k for k, slot in enumerate(slots) if not slot.directions]
-    several = [k for k, slot in enumerate(slots) if slot.directions]
+    elements = ElementCode(program, interface)
+    body = _BodyCode(program, elements, with_blas)
+    slots = list(enumerate(body.slots.all))
+    once = [k for k, slot in slots if slot.kind == "once"]
     row = " + ".join(["0", *(f"outer_stride{k}" for k in once)])
-    copies = {k: largest([f"outer_{name}" for name in slots[k].directions]) for k in several}
-    directed_row = " + ".join(["0", *(f"outer_stride{k} * {copies[k]}" for k in several)])
-    captured = (*(f"stride{k}" for k in range(len(slots))), *directions.values(), *elements.kept.names.values())
+    # In each slot, the largest number of directions of the arrays that it holds.
+    copies = {
+        k: largest([f"outer_{elements.directions_of[name]}" for name, of in elements.slot_of.items() if of == k])
+        for k, slot in slots
+        if slot.kind == "directed"
+    }
+    directed_row = " + ".join(["0", *(f"outer_stride{k} * {number}" for k, number in copies.items())])
+    directions = elements.numbers_of_directions
+    captured = (*(f"stride{k}" for k, _ in slots), *directions.values(), *elements.kept.values())
     return "\n".join(
         [
-            f"using T = {arrays[program.results[0]].dtype.ctype};",
+            f"using T = {interface.arrays[program.results[0]].dtype.ctype};",
             f"const long columns = {cpp(program.columns)};",
             f"if ({program.unequal}) {{",
             f'    std::fprintf(stderr, "{program.name}: its arrays differ in columns or features\\n");',
             "    std::abort();",
             "}",
-            *(
-                f"const long outer_stride{k} = ailand::row_stride<T>({largest(slot.extents)});"
-                for k, slot in enumerate(slots)
-            ),
+            *(f"const long outer_stride{k} = ailand::row_stride<T>({slot.longest});" for k, slot in slots),
             *(f"const long outer_{name} = {count};" for count, name in directions.items()),
-            f"T* room = ailand::workspace<T, 0>({' + '.join(['0', *elements.kept.room])});",
-            *elements.kept.lines,
+            f"T* room = ailand::workspace<T, 0>({' + '.join(['0', *elements.kept_room])});",
+            *elements.kept_lines,
             f"const long row = {row}, directed_row = {directed_row};",
             "const long few = ailand::few_rows(directed_row * sizeof(T));",
             f"const ailand::Plan plan = ailand::plan(columns, row * sizeof(T), {_flops(program)});",
@@ -66,7 +73,7 @@ def block_code(
             *(f"const auto {name} = outer_{name};" for name in captured),
             "T* free = ailand::workspace<T, 1>(plan.rows * row + few * directed_row);",
             *(f"T* const s{k} = free; free += plan.rows * stride{k};" for k in once),
-            *(f"T* const s{k} = free; free += few * {largest(slots[k].directions)} * stride{k};" for k in several),
+            *(f"T* const s{k} = free; free += few * {number} * stride{k};" for k, number in copies.items()),
             *body.lines,
             "});",
         ]
@@ -81,3 +88,194 @@ def _flops(program: ColumnProgram) -> str:
         for product in definition.products
     ]
     return " + ".join(["1.0", *products])
+
+
+class _BodyCode:
+    """What is done with one block: all definitions in order, on the rows of its slots.
+
+    Args:
+        program: fused, what has directions behind what has none.
+        elements: its arrays, whose slots are given here.
+        with_blas: whether matrix products are calls of ``ailand::gemm``.
+
+    Attributes:
+        lines: C++.
+        slots: rows of the block; of columns that have directions, one for each of these.
+    """
+
+    def __init__(self, program: ColumnProgram, elements: ElementCode, with_blas: bool) -> None:
+        self._program, self._elements = program, elements
+        self.lines: list[str] = []
+        self.slots = RowPool()
+        self._layer = LayerCode(elements, program, with_blas)
+        self._last_use = {definition.result: position for position, definition in enumerate(program.definitions)}
+        for position, definition in enumerate(program.definitions):
+            self._last_use |= {load.array: position for load in _row_loads(definition)}
+        #: Slots that may be written again when the layers at hand are made.
+        self._held: list[int] = []
+        #: Layers side by side, and what is made row by row of what they give, with the directions it is made for.
+        self._layers: list[Definition] = []
+        self._row_by_row: list[tuple[str | None, str]] = []
+        self._is_directed = False
+        self.lines += self._layer.setup()
+        for position, definition in enumerate(program.definitions):
+            self._add(position, definition)
+        self._end_of_rows()
+        self.lines += ["}"] if self._is_directed else []
+
+    def _add(self, position: int, definition: Definition) -> None:
+        if definition.directions is not None and not self._is_directed:
+            self._begin_directions(position)
+        row_loads = _row_loads(definition)
+        for name in self._not_there(load.array for load in row_loads):
+            self._end_of_rows()
+            self._copy_in(name)
+        is_beside = bool(self._layers) and not self._row_by_row and may_be_beside(definition, self._layers)
+        if not is_beside:
+            self.slots.free += self._held
+            self._held = []
+        names = dict.fromkeys(load.array for load in row_loads)
+        dying = [name for name in names if self._last_use[name] == position]
+        # What a layer multiplies is read as a whole; of all else, each element just before it is replaced.
+        together = (*self._layers, definition) if is_beside else (definition,)
+        multiplied = set().union(*(one.factors() for one in together))
+        slot_of = self._elements.slot_of
+        here = [
+            slot_of[name]
+            for name in dying
+            if name not in multiplied and all(load.index == definition.row for load in row_loads if load.array == name)
+        ]
+        self._take(definition.result, [cpp(definition.extent)], here)
+        self._make(definition, is_beside)
+        if definition.result not in self._program.inner:
+            self._end_of_rows()
+            self._copy_out(definition)
+        slot = slot_of[definition.result]
+        no_longer = [slot_of[name] for name in dying if slot_of[name] != slot]
+        # What a layer multiplies, one beside it must not write over.
+        (self._held if self._layers and not self._row_by_row else self.slots.free).extend(no_longer)
+        if self._last_use[definition.result] == position:
+            self.slots.free.append(slot)
+
+    def _not_there(self, names: Iterator[str]) -> Iterator[str]:
+        """Those of the caller's arrays that have not been read."""
+        computed = self._program.computed
+        return (name for name in dict.fromkeys(names) if name not in computed and name not in self._elements.slot_of)
+
+    def _begin_directions(self, position: int) -> None:
+        """From here on, some rows at a time, with all of their directions; what columns have once is read before."""
+        self._end_of_rows()
+        later = (load.array for other in self._program.definitions[position:] for load in _row_loads(other))
+        for name in self._not_there(name for name in later if name not in self._elements.directions_of):
+            self._copy_in(name)
+        self._is_directed = True
+        self.lines.append("for (long row = 0; row < rows; row += few) { const long end = std::min(rows, row + few);")
+
+    def _take(self, name: str, extents: list[str], preferred: list[int]) -> None:
+        kind = "directed" if name in self._elements.directions_of else "once"
+        self._elements.slot_of[name] = self.slots.take(kind, _size(self._program, name), extents, preferred)
+
+    def _make(self, definition: Definition, is_beside: bool) -> None:
+        directions = self._elements.directions_of.get(definition.result)
+        if not definition.is_layer:
+            # First, so that what follows is one loop over the directions.
+            self._row_by_row[:0] = [(None, line) for line in self._layer.positions_of_row(definition)]
+            self._row_by_row += [(directions, line) for line in self._of_one_row(definition)]
+            return
+        if not is_beside:
+            self._end_of_rows()
+        if directions is None:
+            self._layers.append(definition)
+        else:
+            self.lines += self._layer.of_directions(definition)
+
+    def _end_of_rows(self) -> None:
+        """Layers, and what is made row by row of what they give, are made together while the rows are in reach."""
+        row_loop = ["for (long r = row; r < end; ++r) {", *_looped(self._row_by_row), "}"] if self._row_by_row else []
+        if self._layers:
+            self.lines += [*self._layer.of_columns(self._layers, bool(row_loop)), *row_loop, "} }"]
+        elif row_loop and self._is_directed:
+            self.lines += row_loop
+        elif row_loop:
+            self.lines += ["{ const long row = 0, end = rows;", *row_loop, "}"]
+        self._layers.clear()
+        self._row_by_row.clear()
+
+    def _of_one_row(self, definition: Definition) -> list[str]:
+        """A definition that is no layer, for row r."""
+        elements, extent = self._elements, definition.extent
+        store = elements.store(definition)
+        if definition.by_row:
+            (product,) = definition.products
+            stride = elements.strides(product.weight)[1]
+            weight = elements.kept_rows(product.weight, ("0", stride), "1", product.inputs)
+            factor = elements.expression(product.x, product.inputs, elements.directions_of.get(definition.result))
+            return [
+                f"{{ const T sums = ailand::reduce_row<T>({cpp(product.inputs)}, {weight}, [&](long j) {{",
+                f"using V = ailand::vector_of<T>; return {factor}; }});",
+                f"using V = T; const long j = 0; {store} }}",
+            ]
+        if extent == 1:
+            return [f"{{ using V = T; const long j = 0; {store} }}"]
+        loop = f"for (long j = 0; j < {cpp(extent)}; j += ailand::lanes<T>)"
+        return [f"{{ using V = ailand::vector_of<T>; {loop} {store} }}"]
+
+    def _copy_in(self, name: str) -> None:
+        extents = _features_read(self._program, name)
+        self._take(name, extents, [])
+        array, slot, rows = self._both_sides(name)
+        self.lines.append(f"ailand::copy_in<T>({slot}, {array}, {rows}, {largest(extents)});")
+
+    def _copy_out(self, definition: Definition) -> None:
+        array, slot, rows = self._both_sides(definition.result)
+        self.lines.append(f"ailand::copy_out<T>({array}, {slot}, {rows}, {cpp(definition.extent)});")
+
+    def _both_sides(self, name: str) -> tuple[str, str, str]:
+        """Arguments of copies: a caller's array and its strides, its slot, numbers of rows and of directions."""
+        elements = self._elements
+        slot, directions = elements.slot_of[name], elements.directions_of.get(name)
+        row, rows = ("first", "rows, 1") if directions is None else ("(first + row)", f"end - row, {directions}")
+        first, *others = elements.strides(name)
+        strides = (first, "0", *others) if directions is None else (first, *others)
+        return f"{elements.pointer(name, row)}, {', '.join(strides)}", f"s{slot}, stride{slot}", rows
+
+
+def _size(program: ColumnProgram, name: str) -> int:
+    """The number of an array's features where the program fixes it, else a small one."""
+    definitions = program.definitions
+    products = [product for definition in definitions for product in definition.products]
+    known = [product.inputs for product in products if product.x in (Load(name, ROW), Load(name, DIRECTED_ROW))]
+    known += [definition.extent for definition in definitions if definition.result == name]
+    for extent in known:
+        parts = (extent, *getattr(extent, "args", ()))
+        numbers = [int(part) for part in parts if isinstance(part, int) or part.is_Integer]
+        if numbers:
+            return numbers[0]
+    return 1
+
+
+def _features_read(program: ColumnProgram, name: str) -> list[str]:
+    """The numbers of features, as C++, that a program reads of a caller's array; the largest of them are all."""
+    extents: list[Extent] = []
+    for definition in program.definitions:
+        parts = [(definition.value, definition.extent), *((one.x, one.inputs) for one in definition.products)]
+        for expression, extent in parts:
+            for load in loads(expression):
+                if load.array == name:
+                    known = {"feature": extent, "direction": definition.directions}
+                    extents.append(known[index] if isinstance(index := load.index[-1], str) else index + 1)
+    return list(dict.fromkeys(cpp(extent) for extent in extents))
+
+
+def _row_loads(definition: Definition) -> list[Load]:
+    return [load for load in definition.loads() if load.index[:1] == ("column",)]
+
+
+def _looped(lines: list[tuple[str | None, str]]) -> list[str]:
+    """Lines for one row, those of directions in loops over these."""
+    result: list[str] = []
+    for directions, group in itertools.groupby(lines, key=lambda pair: pair[0]):
+        texts = [text for _, text in group]
+        loop = [] if directions is None else [f"for (long d = 0; d < {directions}; ++d) {{"]
+        result += [*loop, *texts, *("}" for _ in loop)]
+    return result

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from ailand_gt4py.lowering.columns.column_node import CallerArray
+from ailand_gt4py.lowering.columns.column_node import Interface
 from ailand_gt4py.lowering.columns.column_program import (
     DIRECTED_ROW,
     ColumnProgram,
@@ -19,7 +19,6 @@ from ailand_gt4py.lowering.columns.column_program import (
     cpp,
     operation_in_cpp,
 )
-from ailand_gt4py.lowering.cpu.kept_operands import KeptOperands
 
 _NAMED = {"max": "ailand::maximum", "min": "ailand::minimum"}
 #: Functions of C++'s standard library, which know no vectors.
@@ -29,33 +28,31 @@ _EACH = frozenset({"sqrt", "exp", "log", "tanh", "atan", "abs"})
 class ElementCode:
     """The arrays of one program, in the caller's memory and in the slots of a block, and elements of them.
 
-    Args:
-        program: fused.
-        arrays: the caller's.
-        pointers: name of each caller's array in the code.
-
     Attributes:
         slot_of: array -> its slot in the block, filled as slots are given.
         numbers_of_directions: those numbers, as C++ -> their names in the code.
         directions_of: array -> the name of the number of its directions; of the caller's arrays, that of those who read
             them.
-        kept: the operands that are kept for all blocks.
+        kept: operands that are kept for all blocks -> their names in the code.
+        kept_lines: C++ that keeps each under ``outer_`` and its name. kept_room: how much memory each takes.
     """
 
-    def __init__(self, program: ColumnProgram, arrays: Mapping[str, CallerArray], pointers: Mapping[str, str]) -> None:
-        self.pointers = pointers
-        self._arrays = arrays
+    def __init__(self, program: ColumnProgram, interface: Interface) -> None:
+        self._arrays, self.pointers = interface.arrays, interface.connectors
         self.slot_of: dict[str, int] = {}
         self.numbers_of_directions: dict[str, str] = {}
         self.directions_of: dict[str, str] = {}
+        self.kept: dict[tuple[str, str], str] = {}
+        self.kept_lines: list[str] = []
+        self.kept_room: list[str] = []
         for definition in program.definitions:
             if definition.directions is not None:
                 number = self.numbers_of_directions.setdefault(
                     cpp(definition.directions), f"directions{len(self.numbers_of_directions)}"
                 )
-                names = (definition.result, *(load.array for load in definition.loads() if _is_directed(load)))
-                self.directions_of |= dict.fromkeys(names, number)
-        self.kept = KeptOperands(arrays, pointers)
+                read = (load for load in definition.loads() if load.index[:2] == DIRECTED_ROW[:2])
+                directed = (load.array for load in read if len(load.index) == len(DIRECTED_ROW))
+                self.directions_of |= dict.fromkeys((definition.result, *directed), number)
 
     def strides(self, name: str) -> tuple[str, ...]:
         """Of a caller's array."""
@@ -78,12 +75,30 @@ class ElementCode:
         return f"ailand::store<V>({self.row_of(definition.result)} + j, {value});"
 
     def term(self, definition: Definition, position: int) -> str:
-        """The factor and the weights of a matrix product."""
+        """The factor and the weights, with ``data`` and the ``stride`` from input to input, of a matrix product."""
         product = definition.products[position]
         assert isinstance(product.x, Load)
         slot = self.slot_of[product.x.array]
-        weight = self.kept.weight(product.weight, definition.extent, product.inputs)
-        return f"s{slot}, stride{slot}, {weight}.data, {weight}.stride, {cpp(product.inputs)}"
+        outputs, inputs = cpp(definition.extent), cpp(product.inputs)
+        sizes = f"{', '.join(self.strides(product.weight))}, {outputs}, {inputs}"
+        room = f"ailand::room_for_weight<T>({sizes})"
+        weight = self._keep("w", "const auto", "keep_weight", product.weight, sizes, room)
+        return f"s{slot}, stride{slot}, {weight}.data, {weight}.stride, {inputs}"
+
+    def kept_rows(self, array: str, strides: Sequence[str], rows: str, extent: Extent) -> str:
+        """The name of a kept matrix with padded rows, or of a vector as one row."""
+        sizes = f"{', '.join(strides)}, {rows}, {cpp(extent)}"
+        room = f"{rows} * ailand::padded<T>({cpp(extent)})"
+        return self._keep("v", "const T* const", "keep_rows", array, sizes, room)
+
+    def _keep(self, prefix: str, kind: str, function: str, array: str, sizes: str, room: str) -> str:
+        key = (array, sizes)
+        if key not in self.kept:
+            name = self.kept[key] = f"{prefix}{len(self.kept)}"
+            self.kept_room.append(room)
+            line = f"{kind} outer_{name} = ailand::{function}<T>(room, {self.pointers[array]}, {sizes});"
+            self.kept_lines.append(line)
+        return self.kept[key]
 
     def expression(self, expression: Expression, extent: Extent, directions: str | None = None) -> str:
         """C++ of an element of row r (direction d) and feature j.
@@ -106,18 +121,16 @@ class ElementCode:
     def _load(self, load: Load, extent: Extent, directions: str | None) -> str:
         array = load.array
         match load.index:
-            case ("column", "feature") | ("column", "direction", "feature"):
+            case ("column", *_, "feature"):
                 return f"ailand::load<V>({self.row_of(array)} + j)"
-            case ("column", "direction"):
-                return f"ailand::splat<V>(({self.row_of(array)})[d])"
-            case ("column", position) | ("column", "direction", position):
-                return f"ailand::splat<V>(({self.row_of(array)})[{position}])"
+            case ("column", *_, position):
+                return f"ailand::splat<V>(({self.row_of(array)})[{'d' if position == 'direction' else position}])"
             case ("direction", "feature"):
-                kept = self.kept.rows(array, extent, directions or "")
+                kept = self.kept_rows(array, self.strides(array), f"outer_{directions}", extent)
                 return f"ailand::load<V>({kept} + d * ailand::padded<T>({cpp(extent)}) + j)"
             case ("feature",):
-                (stride,) = self.strides(array)
-                return f"ailand::load<V>({self.kept.vector(array, stride, extent)} + j)"
+                kept = self.kept_rows(array, ("0", *self.strides(array)), "1", extent)
+                return f"ailand::load<V>({kept} + j)"
             case ("direction" | int() as position,):
                 (stride,) = self.strides(array)
                 element = "d" if position == "direction" else str(position)
@@ -131,8 +144,3 @@ def _function(name: str, parts: Sequence[str]) -> str:
     if name in _EACH:
         return f"ailand::each({parts[0]}, [](T value) {{ return std::{name}(value); }})"
     raise RefusedError(f"it has the operation '{name}'")
-
-
-def _is_directed(load: Load) -> bool:
-    """Whether an element is of one direction of a column, of an array with features."""
-    return load.index[:2] == DIRECTED_ROW[:2] and len(load.index) == len(DIRECTED_ROW)

@@ -98,27 +98,35 @@ template <class V, class F> inline V each(V value, F function) {
 template <class T> constexpr long padded(long extent) { return (extent + lanes<T> - 1) / lanes<T> * lanes<T>; }
 template <class T> constexpr long row_stride(long extent) { return padded<T>(extent) + lanes<T>; }
 
-// One factor of a layer's sums: x (columns, inputs) with its row stride, weights (inputs, outputs) with theirs.
+// One factor of a layer's sums: x (rows, inputs) with its row stride, weights (inputs, outputs) with theirs; `positions`,
+// if any, say for each column how many and which inputs are not zero.
 template <class T> struct Term {
     const T* x;
     long x_stride;
     const T* weight;
     long weight_stride;
     long inputs;
+    const int* positions = nullptr;
+    long positions_stride = 0;
 };
 
-// sums[row][output] = sum over the terms and their inputs, of R columns and V vectors of outputs.
-template <class T, int R, int V>
-inline void multiply(const Term<T>* terms, int count, long row, long output, vector_of<T> (&sums)[R][V]) {
+// tile[r][output] = sum over the terms and their inputs, of R rows from `row` on and V vectors of outputs. The rows are
+// those of R columns, or, `of_one`, of `column`, whose inputs may be listed; the second may be one of `other` terms.
+template <class T, int R, int V, bool of_one = false>
+[[gnu::noinline]] void multiply(const Term<T>* terms, int count, long row, long output, T* tile, long column = 0,
+                                const Term<T>* other = nullptr) {
     using vector = vector_of<T>;
+    vector sums[R][V];
     for (int r = 0; r < R; ++r)
         for (int v = 0; v < V; ++v) sums[r][v] = vector{};
-    for (int term = 0; term < count; ++term) {
-        const long stride = terms[term].x_stride, weight_stride = terms[term].weight_stride, inputs = terms[term].inputs;
-        const T* x = terms[term].x + row * stride;
-        const T* weight = terms[term].weight + output;
-        for (long k = 0; k < inputs; ++k, weight += weight_stride) {
-            if constexpr (R == 1)
+    for (int t = 0; t < count; ++t) {
+        const long weight_stride = terms[t].weight_stride, inputs = terms[t].inputs;
+        const T* const x = terms[t].x + row * terms[t].x_stride;
+        const long stride = other ? other[t].x + row * other[t].x_stride - x : terms[t].x_stride;
+        const T* const panel = terms[t].weight + output;
+        const auto add = [&](long k) {
+            const T* const weight = panel + k * weight_stride;
+            if constexpr (R == 1 && !of_one)
                 for (int v = 0; v < V; ++v) __builtin_prefetch(weight + rows_ahead * weight_stride + v * lanes<T>);
             vector weights[V];
             for (int v = 0; v < V; ++v) weights[v] = load<vector>(weight + v * lanes<T>);
@@ -126,14 +134,14 @@ inline void multiply(const Term<T>* terms, int count, long row, long output, vec
                 const vector input = splat<vector>(x[r * stride + k]);
                 for (int v = 0; v < V; ++v) sums[r][v] = multiply_add<T>(input, weights[v], sums[r][v]);
             }
+        };
+        if (of_one && terms[t].positions) {
+            const int* const list = terms[t].positions + column * terms[t].positions_stride;
+            for (int k = 1; k <= list[0]; ++k) add(list[k]);
+        } else {
+            for (long k = 0; k < inputs; ++k) add(k);
         }
     }
-}
-
-template <class T, int R, int V>
-[[gnu::noinline]] void multiply_tile(const Term<T>* terms, int count, long row, long output, T* tile) {
-    vector_of<T> sums[R][V];
-    multiply<T, R, V>(terms, count, row, output, sums);
     for (int r = 0; r < R; ++r)
         for (int v = 0; v < V; ++v) store(tile + (r * V + v) * lanes<T>, sums[r][v]);
 }
@@ -147,13 +155,26 @@ void multiply_panel(const Term<T>* terms, int count, long row, long end, long ou
     while (row < end) {
         const long left = end - row;
         const int size = left >= most ? most : left >= 2 ? 2 : 1;
-        if (size == most) multiply_tile<T, most, V>(terms, count, row, output, tile);
-        else if (size == 2) multiply_tile<T, 2, V>(terms, count, row, output, tile);
-        else multiply_tile<T, 1, V>(terms, count, row, output, tile);
+        if (size == most) multiply<T, most, V>(terms, count, row, output, tile);
+        else if (size == 2) multiply<T, 2, V>(terms, count, row, output, tile);
+        else multiply<T, 1, V>(terms, count, row, output, tile);
         for (int r = 0; r < size; ++r)
             for (int v = 0; v < V; ++v)
                 finish(load<vector_of<T>>(tile + (r * V + v) * lanes<T>), row + r, output + v * lanes<T>);
         row += size;
+    }
+}
+
+// The same for two layers by the same weights, over the inputs that are not zero in both.
+template <class T, int V, class Finish, class FinishOther>
+void multiply_both(const Term<T>* terms, const Term<T>* other, int count, long row, long end, long output,
+                   Finish finish, FinishOther finish_other) {
+    alignas(vector_bytes) T tile[2 * V * lanes<T>];
+    for (long r = row; r < end; ++r) {
+        multiply<T, 2, V, true>(terms, count, r, output, tile, r - row, other);
+        for (int v = 0; v < V; ++v) finish(load<vector_of<T>>(tile + v * lanes<T>), r, output + v * lanes<T>);
+        for (int v = V; v < 2 * V; ++v)
+            finish_other(load<vector_of<T>>(tile + v * lanes<T>), r, output + (v - V) * lanes<T>);
     }
 }
 
@@ -181,18 +202,6 @@ void dense_by(Gemm gemm, const Term<T>* terms, int count, long row, long end, lo
         for (long output = 0; output < outputs; output += lanes<T>)
             finish(load<vector_of<T>>(sums + (r - row) * stride + output), r, output);
 }
-
-// One factor of the sums of a column's directions, whose rows lie one after another. `positions`, if any, lists for each
-// column how many and which inputs are not zero.
-template <class T> struct DirectedTerm {
-    const T* x;
-    long x_stride;
-    const T* weight;
-    long weight_stride;
-    long inputs;
-    const int* positions;
-    long positions_stride;
-};
 
 #if defined(__AVX2__)
 // For every eight bits, the positions of those that are set, one byte each.
@@ -230,102 +239,21 @@ template <class T, class Holds> inline void list_positions(int* list, long featu
     list[0] = count;
 }
 
-// Of each row, from `first` on, how many and which of a layer's inputs are not zero; none: all may be.
-struct Positions {
-    const int* first;
-    long stride;
-};
-
-// As `multiply`, of one row of two layers with the same inputs that are not zero, and the same weights.
-template <class T, int V>
-[[gnu::noinline]] void multiply_row_of_both(const Term<T>* one, const Term<T>* other, const Positions* positions, int count,
-                                            long row, long first, long output, T* tile) {
-    using vector = vector_of<T>;
-    vector sums[2][V];
-    for (int layer = 0; layer < 2; ++layer)
-        for (int v = 0; v < V; ++v) sums[layer][v] = vector{};
-    for (int term = 0; term < count; ++term) {
-        const long weight_stride = one[term].weight_stride;
-        const T* const x = one[term].x + row * one[term].x_stride;
-        const T* const y = other[term].x + row * other[term].x_stride;
-        const T* const weight = one[term].weight + output;
-        const auto add = [&](long k) {
-            const vector of_one = splat<vector>(x[k]), of_other = splat<vector>(y[k]);
-            for (int v = 0; v < V; ++v) {
-                const vector weights = load<vector>(weight + k * weight_stride + v * lanes<T>);
-                sums[0][v] = multiply_add<T>(of_one, weights, sums[0][v]);
-                sums[1][v] = multiply_add<T>(of_other, weights, sums[1][v]);
-            }
-        };
-        if (positions[term].first) {
-            const int* const list = positions[term].first + (row - first) * positions[term].stride;
-            for (int k = 1; k <= list[0]; ++k) add(list[k]);
-        } else {
-            for (long k = 0; k < one[term].inputs; ++k) add(k);
-        }
-    }
-    for (int layer = 0; layer < 2; ++layer)
-        for (int v = 0; v < V; ++v) store(tile + (layer * V + v) * lanes<T>, sums[layer][v]);
-}
-
-template <class T, int V, class Finish, class FinishOther>
-void multiply_both(const Term<T>* one, const Term<T>* other, const Positions* positions, int count, long row, long end,
-                   long output, Finish finish, FinishOther finish_other) {
-    alignas(vector_bytes) T tile[2 * V * lanes<T>];
-    for (long r = row; r < end; ++r) {
-        multiply_row_of_both<T, V>(one, other, positions, count, r, row, output, tile);
-        for (int v = 0; v < V; ++v) finish(load<vector_of<T>>(tile + v * lanes<T>), r, output + v * lanes<T>);
-        for (int v = 0; v < V; ++v)
-            finish_other(load<vector_of<T>>(tile + (V + v) * lanes<T>), r, output + v * lanes<T>);
-    }
-}
-
-// As `multiply`, of R directions of one column.
-template <class T, int R, int V>
-[[gnu::noinline]] void multiply_directed(const DirectedTerm<T>* terms, int count, long row, long first, long output,
-                                         T* tile) {
-    using vector = vector_of<T>;
-    vector sums[R][V];
-    for (int r = 0; r < R; ++r)
-        for (int v = 0; v < V; ++v) sums[r][v] = vector{};
-    for (int term = 0; term < count; ++term) {
-        const long stride = terms[term].x_stride, weight_stride = terms[term].weight_stride;
-        const T* x = terms[term].x + first * stride;
-        const T* weight = terms[term].weight + output;
-        const auto add = [&](long k) {
-            vector weights[V];
-            for (int v = 0; v < V; ++v) weights[v] = load<vector>(weight + k * weight_stride + v * lanes<T>);
-            for (int r = 0; r < R; ++r) {
-                const vector input = splat<vector>(x[r * stride + k]);
-                for (int v = 0; v < V; ++v) sums[r][v] = multiply_add<T>(input, weights[v], sums[r][v]);
-            }
-        };
-        if (terms[term].positions) {
-            const int* list = terms[term].positions + row * terms[term].positions_stride;
-            for (int k = 1; k <= list[0]; ++k) add(list[k]);
-        } else {
-            for (long k = 0; k < terms[term].inputs; ++k) add(k);
-        }
-    }
-    for (int r = 0; r < R; ++r)
-        for (int v = 0; v < V; ++v) store(tile + (r * V + v) * lanes<T>, sums[r][v]);
-}
-
 template <class T, int V, class Finish>
-void directed_panel(const DirectedTerm<T>* terms, int count, long row, long end, long directions, long output,
-                    Finish finish) {
+[[gnu::noinline]] void directed_panel(const Term<T>* terms, int count, long row, long end, long directions, long output,
+                                      Finish finish) {
     alignas(vector_bytes) T tile[tile_rows * V * lanes<T>];
     const long tiles = (directions + tile_rows - 1) / tile_rows;
     for (long r = row; r < end; ++r)
         for (long t = 0; t < tiles; ++t) {
             const long begin = directions * t / tiles, size = directions * (t + 1) / tiles - begin;
             const long here = r - row, first = here * directions + begin;
-            if (size == 1) multiply_directed<T, 1, V>(terms, count, here, first, output, tile);
-            else if (size == 2) multiply_directed<T, 2, V>(terms, count, here, first, output, tile);
-            else if (size == 3) multiply_directed<T, 3, V>(terms, count, here, first, output, tile);
-            else if (size == 4) multiply_directed<T, 4, V>(terms, count, here, first, output, tile);
-            else if (size == 5) multiply_directed<T, 5, V>(terms, count, here, first, output, tile);
-            else multiply_directed<T, 6, V>(terms, count, here, first, output, tile);
+            if (size == 1) multiply<T, 1, V, true>(terms, count, first, output, tile, here);
+            else if (size == 2) multiply<T, 2, V, true>(terms, count, first, output, tile, here);
+            else if (size == 3) multiply<T, 3, V, true>(terms, count, first, output, tile, here);
+            else if (size == 4) multiply<T, 4, V, true>(terms, count, first, output, tile, here);
+            else if (size == 5) multiply<T, 5, V, true>(terms, count, first, output, tile, here);
+            else multiply<T, 6, V, true>(terms, count, first, output, tile, here);
             for (long d = 0; d < size; ++d)
                 for (int v = 0; v < V; ++v)
                     finish(load<vector_of<T>>(tile + (d * V + v) * lanes<T>), r, begin + d, output + v * lanes<T>);
@@ -335,18 +263,13 @@ void directed_panel(const DirectedTerm<T>* terms, int count, long row, long end,
 // A dense layer on all directions of some rows of a block; of few directions with more outputs at a time, as far as
 // there are registers. The directions' own rows begin with those of `row`.
 template <class T, class Finish>
-void dense_directed(const DirectedTerm<T>* terms, int count, long row, long end, long directions, long outputs,
-                    Finish finish) {
-    const long last = padded<T>(outputs);
-    long output = 0;
-    const auto panels = [&]<int V>() {
-        for (; output + V * lanes<T> <= last; output += V * lanes<T>)
-            directed_panel<T, V>(terms, count, row, end, directions, output, finish);
+void dense_directed(const Term<T>* terms, int count, long row, long end, long directions, long outputs, Finish finish) {
+    const auto panel = [&]<int V>(long output) {
+        directed_panel<T, V>(terms, count, row, end, directions, output, finish);
     };
-    if (tile_vectors == 4 || directions <= 2) panels.template operator()<4>();
-    else if (directions == 3) panels.template operator()<3>();
-    panels.template operator()<2>();
-    panels.template operator()<1>();
+    if (tile_vectors == 4 || directions <= 2) dense<T, 4>(outputs, panel);
+    else if (directions == 3) dense<T, 3>(outputs, panel);
+    else dense<T, 2>(outputs, panel);
 }
 
 // The sum over k of value(k) * weight[k] of one row; value gives a vector from k on, garbage behind the last input.
@@ -371,33 +294,24 @@ template <class T, class Value> inline T reduce_row(long inputs, const T* weight
     return part[0];
 }
 
-template <class T> void copy_in(T* to, long stride, const T* from, long s0, long s1, long rows, long features) {
-    if (s1 == 1)
-        for (long r = 0; r < rows; ++r) std::memcpy(to + r * stride, from + r * s0, features * sizeof(T));
+template <class T> void copy(T* to, long t0, long t1, const T* from, long f0, long f1, long rows, long features) {
+    if (t1 == 1 && f1 == 1)
+        for (long r = 0; r < rows; ++r) std::memcpy(to + r * t0, from + r * f0, features * sizeof(T));
     else
         for (long f = 0; f < features; ++f)
-            for (long r = 0; r < rows; ++r) to[r * stride + f] = from[r * s0 + f * s1];
+            for (long r = 0; r < rows; ++r) to[r * t0 + f * t1] = from[r * f0 + f * f1];
 }
+// Between the caller's array (columns, directions, features) and rows of a block, a column's directions together.
 template <class T>
-void copy_in_directed(T* to, long stride, const T* from, long s0, long s1, long s2, long rows, long directions,
-                      long features) {
+void copy_in(T* to, long stride, const T* from, long s0, long s1, long s2, long rows, long directions, long features) {
     for (long d = 0; d < directions; ++d)
-        copy_in(to + d * stride, directions * stride, from + d * s1, s0, s2, rows, features);
+        copy(to + d * stride, directions * stride, 1L, from + d * s1, s0, s2, rows, features);
 }
-template <class T> void copy_out(T* to, long s0, long s1, const T* from, long stride, long rows, long features) {
-    if (s1 == 1)
-        for (long r = 0; r < rows; ++r) std::memcpy(to + r * s0, from + r * stride, features * sizeof(T));
-    else
-        for (long f = 0; f < features; ++f)
-            for (long r = 0; r < rows; ++r) to[r * s0 + f * s1] = from[r * stride + f];
-}
-
 template <class T>
-void copy_out_directed(T* to, long s0, long s1, long s2, const T* from, long stride, long rows, long directions,
-                       long features) {
+void copy_out(T* to, long s0, long s1, long s2, const T* from, long stride, long rows, long directions, long features) {
     if (s2 == 1 || s1 != 1)
         for (long d = 0; d < directions; ++d)
-            copy_out(to + d * s1, s0, s2, from + d * stride, directions * stride, rows, features);
+            copy(to + d * s1, s0, s2, from + d * stride, directions * stride, 1L, rows, features);
     else
         for (long r = 0; r < rows; ++r)
             for (long f = 0; f < features; ++f)
@@ -425,16 +339,11 @@ template <class T, int which> T* workspace(long size) {
     return memory.get();
 }
 
-// Operands of all columns are kept behind each other in whole vectors.
-template <class T> const T* keep_vector(T*& room, const T* from, long stride, long extent) {
-    T* const kept = room;
-    copy_in(kept, 0L, from, 0L, stride, 1L, extent);
-    room += padded<T>(extent);
-    return kept;
-}
+// Operands of all columns are kept behind each other in rows of whole vectors.
 template <class T> const T* keep_rows(T*& room, const T* from, long s0, long s1, long rows, long extent) {
     const T* const kept = room;
-    for (long r = 0; r < rows; ++r) keep_vector<T>(room, from + r * s0, s1, extent);
+    copy(room, padded<T>(extent), 1L, from, s0, s1, rows, extent);
+    room += rows * padded<T>(extent);
     return kept;
 }
 // Weights (outputs, inputs) whose outputs lie side by side in padded rows are used as they are; others are copied.

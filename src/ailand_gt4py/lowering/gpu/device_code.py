@@ -5,12 +5,11 @@ What the code is made of is in ``device_kernels.cuh``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Literal
 
-from ailand_gt4py.lowering.columns.column_node import CallerArray
-from ailand_gt4py.lowering.columns.column_program import ColumnProgram, RefusedError
-from ailand_gt4py.lowering.gpu.device_arguments import DeviceArguments
+from ailand_gt4py.lowering.columns.column_node import Interface
+from ailand_gt4py.lowering.columns.column_program import ColumnProgram, Definition, RefusedError, cpp, loads
+from ailand_gt4py.lowering.entry import PARAMETERS, numbers_of, packed, unpacked
 from ailand_gt4py.lowering.gpu.device_kernel import KernelCode
 from ailand_gt4py.lowering.gpu.device_plan import DevicePlan
 
@@ -26,108 +25,111 @@ _COMPUTE = {
 
 
 class DeviceCode:
-    """The CUDA of one program.
-
-    Args:
-        program: fused.
-        arrays: the caller's.
-        pointers: name of each caller's array in the host code.
-        products: how matrix products are computed.
+    """The CUDA of one program, which is fused.
 
     Attributes:
-        arguments: what the code is given.
-        declaration: of the arguments' struct and of the functions, for device and host.
+        plan: what it runs.
+        numbers: names of the numbers that it is given beside the pointers to the caller's arrays (`entry`).
+        declaration: of the functions, for device and host.
+        release: the function that releases what a program keeps.
         call: C++ of the host's call; it reads the arrays' connectors and the program's symbols.
+        text: the device code, which follows ``device_kernels.cuh``.
 
     Raises:
         RefusedError: the program has something that cannot be run so.
     """
 
-    def __init__(
-        self,
-        program: ColumnProgram,
-        arrays: Mapping[str, CallerArray],
-        pointers: Mapping[str, str],
-        products: Products,
-    ) -> None:
-        self.real = str(arrays[program.results[0]].dtype.ctype)
-        if (self.real, products) not in _COMPUTE:
-            raise RefusedError(f"products in {products} need arrays of type float, not {self.real}")
-        self.compute = _COMPUTE[self.real, products]
-        self.operand = "__nv_bfloat16" if products == "bf16" else self.real
-        self.plan = DevicePlan(program, self.operand != self.real)
+    def __init__(self, program: ColumnProgram, interface: Interface, products: Products) -> None:
+        real = str(interface.arrays[program.results[0]].dtype.ctype)
+        if (real, products) not in _COMPUTE:
+            raise RefusedError(f"products in {products} need arrays of type float, not {real}")
+        operand = "__nv_bfloat16" if products == "bf16" else real
+        self.plan = DevicePlan(program, operand != real)
+        self._interface = interface
+        self.numbers = numbers_of(program, interface)
         self.name = f"{program.name}_on_device"
-        self.arguments = arguments = DeviceArguments(arrays, pointers)
-        kernels = [KernelCode(self.plan, arguments, kernel, k) for k, kernel in enumerate(self.plan.kernels)]
-        self._kernels = "\n".join(kernel.struct() for kernel in kernels)
-        self._row_extents = [list(dict.fromkeys(map(arguments.extent, rows.extents))) for rows in self.plan.rows]
-        self._steps = [line for kernel in kernels for line in (*kernel.products(), *kernel.launch())]
-        self.declaration = f"""
-struct {self.name}_arguments {{{arguments.members()}}};
-extern "C" int {self.name}(void** kept, const {self.name}_arguments& a, cudaStream_t stream);
-extern "C" void {self.name}_release(void* kept);
-"""
-        self.call = "\n".join(
-            [
-                f"{self.name}_arguments a;",
-                *arguments.filled(self.plan.program),
-                f"if ({self.name}(&__state->ailand_device, a, __state->gpu_context->streams[0]) != 0)",
-                "    __state->gpu_context->record_error((gpuError_t)999);",
-            ]
-        )
-
-    def text(self) -> str:
-        """The device code, which follows ``device_kernels.cuh``."""
-        types = {False: "T", True: "O"}
-        strides, bytes_, rooms = [], [], []
-        for position, (rows, extents) in enumerate(zip(self.plan.rows, self._row_extents, strict=True)):
-            kind = types[rows.operand]
-            longest = f"std::max<long>({{{', '.join(extents)}}})"
-            strides.append(f"const long t{position} = ailand::row_stride<{kind}>({longest});")
-            bytes_.append(f"t{position} * (long)sizeof({kind})")
-            rooms.append((kind, position))
-        wanted = " + ".join(f"ailand::Room::bytes<{kind}>(chunk, t{position})" for kind, position in rooms) or "1"
-        steps = "\n        ".join(self._steps)
-        setup = "\n        ".join([*strides, *self._weight_lines()])
-        takes = "\n        ".join(
-            f"{kind}* const s{position} = room.take<{kind}>(chunk, t{position});" for kind, position in rooms
-        )
-        return f"""{self.declaration}
+        self.release = f"{self.name}_release"
+        function = f"int {self.name}(void** kept, {PARAMETERS}, cudaStream_t stream)"
+        self.declaration = f'extern "C" {function};\nextern "C" void {self.release}(void* kept);\n'
+        self.call = f"""{packed(interface, self.numbers)}
+if ({self.name}(&__state->ailand_device, arrays, numbers, __state->gpu_context->streams[0]) != 0)
+    __state->gpu_context->record_error((gpuError_t)999);"""
+        kernels = [KernelCode(self.plan, interface, kernel, k) for k, kernel in enumerate(self.plan.kernels)]
+        structs = "\n".join(kernel.struct for kernel in kernels)
+        run = "\n    ".join(self._run(kernels))
+        self.text = f"""{self.declaration}
 namespace {self.name}_code {{
-using T = {self.real};
-using O = {self.operand};
-constexpr cublasComputeType_t compute = {self.compute};
-{self._kernels}
-void run(void** kept, const {self.name}_arguments& a, cudaStream_t stream) {{
-    ailand::require(!a.unequal, "its arrays differ in columns or features");
-    if (a.columns == 0) return;
-    ailand::Device& device = ailand::device_of(kept, {len(self.arguments.weights)});
-    device.use(stream);
-        {setup}
-    const long chunk = device.chunk(a.columns, {" + ".join(bytes_) or "1"});
-    ailand::Room room{{device.reserve({wanted})}};
-        {takes}
-    for (long first = 0; first < a.columns; first += chunk) {{
-        const long rows = std::min(chunk, a.columns - first);
-        {steps}
-    }}
+using T = {real};
+using O = {operand};
+constexpr cublasComputeType_t compute = {_COMPUTE[real, products]};
+{structs}
+void run(void** kept, {PARAMETERS}, cudaStream_t stream) {{
+    {run}
 }}
 }}  // namespace {self.name}_code
 
-int {self.name}(void** kept, const {self.name}_arguments& a, cudaStream_t stream) {{
+{function} {{
     try {{
-        {self.name}_code::run(kept, a, stream);
+        {self.name}_code::run(kept, arrays, numbers, stream);
         return 0;
     }} catch (const std::exception& error) {{
-        std::fprintf(stderr, "{self.plan.program.name} on the GPU: %s\\n", error.what());
+        std::fprintf(stderr, "{program.name} on the GPU: %s\\n", error.what());
         return 1;
     }}
 }}
-void {self.name}_release(void* kept) {{ delete static_cast<ailand::Device*>(kept); }}
+void {self.release}(void* kept) {{ delete static_cast<ailand::Device*>(kept); }}
 """
 
-    def _weight_lines(self) -> list[str]:
+    def _run(self, kernels: list[KernelCode]) -> list[str]:
+        """What is done in one step, chunk after chunk of columns."""
+        #: Weights of products, parts behind each other, and number of outputs -> position among them.
+        weights: dict[tuple[str, str], int] = {}
+        steps: list[str] = []
+        for kernel, code in zip(self.plan.kernels, kernels, strict=True):
+            for definition in kernel.products:
+                steps += self._products(definition, weights)
+            steps.append(code.launch)
+        rows = list(enumerate(self.plan.rows.all))
+        bytes_of_a_column = " + ".join(f"t{k} * (long)sizeof({each.kind})" for k, each in rows) or "1"
+        room = " + ".join(f"ailand::Room::bytes<{each.kind}>(chunk, t{k})" for k, each in rows) or "1"
         return [
-            f"const ailand::Weight w{position} = device.weight<T, O>({position}, {{{parts}}}, {outputs}, stream);"
-            for position, (parts, outputs) in enumerate(self.arguments.weights)
+            *unpacked(self._interface, self.numbers),
+            f'ailand::require(!({self.plan.program.unequal}), "its arrays differ in columns or features");',
+            f"const long columns = {cpp(self.plan.program.columns)};",
+            "if (columns == 0) return;",
+            f"ailand::Device& device = ailand::device_of(kept, {len(weights)});",
+            "device.use(stream);",
+            *(f"const long t{k} = ailand::row_stride<{each.kind}>({each.longest});" for k, each in rows),
+            *(
+                f"const ailand::Weight w{k} = device.weight<T, O>({k}, {{{parts}}}, {outputs}, stream);"
+                for (parts, outputs), k in weights.items()
+            ),
+            f"const long chunk = device.chunk(columns, {bytes_of_a_column});",
+            f"ailand::Room room{{device.reserve({room})}};",
+            *(f"{each.kind}* const s{k} = room.take<{each.kind}>(chunk, t{k});" for k, each in rows),
+            "for (long first = 0; first < columns; first += chunk) {",
+            "const long rows = std::min(chunk, columns - first);",
+            *steps,
+            "}",
         ]
+
+    def _products(self, definition: Definition, weights: dict[tuple[str, str], int]) -> list[str]:
+        """Calls of the matrix products of a layer; their weights are added to those of the program."""
+        plan, arrays, pointers = self.plan, self._interface.arrays, self._interface.connectors
+        sums, outputs = plan.row_of["sums", definition.result], cpp(definition.extent)
+        lines = []
+        for positions in plan.terms(definition):
+            products = [definition.products[position] for position in positions]
+            parts = [
+                f"{{{pointers[one.weight]}, {', '.join(map(cpp, arrays[one.weight].strides))}, {cpp(one.inputs)}}}"
+                for one in products
+            ]
+            weight = weights.setdefault((", ".join(parts), outputs), len(weights))
+            (name,) = (load.array for load in loads(products[0].x))
+            factor = plan.row_of[plan.factors, name]
+            inputs = " + ".join(cpp(one.inputs) for one in products)
+            lines.append(
+                f"device.product<T, O>(compute, w{weight}, s{factor} + {plan.offsets.get(name, 0)}, t{factor}, "
+                f"s{sums}, t{sums}, rows, {outputs}, {inputs}, {'true' if positions[0] else 'false'});"
+            )
+        return lines

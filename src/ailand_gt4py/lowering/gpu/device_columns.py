@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import dace
 import dace.library
@@ -17,12 +17,8 @@ from ailand_gt4py.lowering.columns.column_program import ColumnProgram, RefusedE
 from ailand_gt4py.lowering.gpu import cublas
 from ailand_gt4py.lowering.gpu.device_code import DeviceCode, Products
 
-_HEADERS = (pathlib.Path(__file__).with_name("device_kernels.cuh"),)
-
-
-def kernels() -> str:
-    """The CUDA that generated code builds on."""
-    return source_text(*_HEADERS)
+#: The CUDA that generated code builds on.
+HEADER = pathlib.Path(__file__).with_name("device_kernels.cuh")
 
 
 @dace.library.expansion
@@ -42,13 +38,10 @@ class ExpandToCall(ExpandTransformation):
             language=dace.Language.CPP,
             code_global=node.declaration,
             state_fields=["void* ailand_device;"],
-            code_init=f"__state->ailand_device = nullptr;\n{_OWN_STREAM}",
+            # CuPy's default stream, until another one is set by ``__dace_gpu_set_all_streams``.
+            code_init="__state->ailand_device = nullptr;\n__state->gpu_context->streams[0] = nullptr;",
             code_exit=f"{node.release}(__state->ailand_device);",
         )
-
-
-#: CuPy's default stream, until another one is set by ``__dace_gpu_set_all_streams``.
-_OWN_STREAM = "__state->gpu_context->streams[0] = nullptr;"
 
 
 @dace.library.node
@@ -61,9 +54,6 @@ class DeviceProgram(nodes.LibraryNode):
     body = properties.Property(dtype=str, default="", desc="the call, in C++")
     declaration = properties.Property(dtype=str, default="", desc="of the function")
     release = properties.Property(dtype=str, default="", desc="name of the function that releases what is kept")
-
-    def __init__(self, name: str, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(name, *arguments, **keywords)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,10 +73,9 @@ class DeviceColumns(ColumnNode):
         """A call of a function in the program's device code."""
         if any(definition.directions is not None for definition in program.definitions):
             raise RefusedError("it has several directions for each column, which is written for the CPU only")
-        code = DeviceCode(program, interface.arrays, interface.connectors, self.products)
-        sdfg.append_global_code(kernels() + code.text(), "cuda")
-        node = DeviceProgram(
-            "device_columns", inputs=set(interface.inputs.values()), outputs=set(interface.outputs.values())
-        )
-        node.body, node.declaration, node.release = code.call, code.declaration, f"{code.name}_release"
+        code = DeviceCode(program, interface, self.products)
+        sdfg.append_global_code(source_text(HEADER) + code.text, "cuda")
+        inputs, outputs = set(interface.inputs.values()), set(interface.outputs.values())
+        node = DeviceProgram("device_columns", inputs=inputs, outputs=outputs)
+        node.body, node.declaration, node.release = code.call, code.declaration, code.release
         return node

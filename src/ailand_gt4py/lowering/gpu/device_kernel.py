@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ailand_gt4py.lowering.columns.column_node import Interface
 from ailand_gt4py.lowering.columns.column_program import (
     ROW,
     Definition,
@@ -11,10 +12,10 @@ from ailand_gt4py.lowering.columns.column_program import (
     Number,
     Operation,
     Sum,
+    cpp,
     loads,
     operation_in_cpp,
 )
-from ailand_gt4py.lowering.gpu.device_arguments import DeviceArguments
 from ailand_gt4py.lowering.gpu.device_plan import DevicePlan, Kernel, Pass, is_scalar
 
 _NAMED = {"max": "ailand::maximum<T>", "min": "ailand::minimum<T>", "abs": "fabs"}
@@ -23,58 +24,42 @@ _MOST_AHEAD = 128
 
 
 class KernelCode:
-    """One kernel: its struct, the matrix products before it, and its launch."""
+    """One kernel.
 
-    def __init__(self, plan: DevicePlan, arguments: DeviceArguments, kernel: Kernel, position: int) -> None:
-        self.plan = plan
-        self.arguments = arguments
-        self.kernel = kernel
-        self.name = f"Kernel{position}"
+    Attributes:
+        launch: C++ of the launch.
+        struct: of the kernel's data and its work on one column by one of its lanes.
+    """
+
+    def __init__(self, plan: DevicePlan, interface: Interface, kernel: Kernel, position: int) -> None:
+        self._plan, self._kernel = plan, kernel
+        self._arrays, self._pointers, self._results = interface.arrays, interface.connectors, interface.outputs
         #: Declared members of the struct and what they are set to, by name.
-        self.members: dict[str, tuple[str, str]] = {}
-        self.here = {definition.result: k for k, definition in enumerate(kernel.definitions)}
-        self.by_name = {definition.result: definition for definition in kernel.definitions}
-        self.pass_of = {
+        self._members: dict[str, tuple[str, str]] = {}
+        self._here = {definition.result: k for k, definition in enumerate(kernel.definitions)}
+        self._by_name = {definition.result: definition for definition in kernel.definitions}
+        self._pass_of = {
             definition.result: number
             for number, part in enumerate(kernel.passes)
             for definition in (*part.elements, *part.after)
         }
-        self.held = self._held()
-        self._body = [line for number, part in enumerate(kernel.passes) for line in self._pass(number, part)]
-
-    def products(self) -> list[str]:
-        """Calls of the matrix products."""
-        lines = []
-        for definition in self.kernel.products:
-            sums = self.plan.sum_rows[definition.result]
-            rows = self.plan.operand_rows if self.plan.separate_operands else self.plan.value_rows
-            for positions in self.plan.terms(definition):
-                (name,) = (load.array for load in loads(definition.products[positions[0]].x))
-                inputs = " + ".join(
-                    self.arguments.extent(definition.products[position].inputs) for position in positions
-                )
-                lines.append(
-                    f"device.product<T, O>(compute, {self.arguments.weight(definition, positions)}, "
-                    f"s{rows[name]} + {self.plan.offsets.get(name, 0)}, t{rows[name]}, s{sums}, t{sums}, rows, "
-                    f"{self.arguments.extent(definition.extent)}, {inputs}, {'true' if positions[0] else 'false'});"
-                )
-        return lines
-
-    def launch(self) -> list[str]:
-        """The launch."""
-        values = ", ".join(["rows", *(value for _, value in self.members.values())])
-        return [f"ailand::launch({self.name}{{{values}}}, stream);"]
-
-    def struct(self) -> str:
-        """The kernel's data and its work on one column by one of its lanes."""
-        members = "\n    ".join(f"{kind} {name};" for name, (kind, _) in self.members.items())
-        body = "\n        ".join(self._body)
-        made = ", ".join(definition.result for definition in self.kernel.definitions)
-        return f"""
-// Makes {made}.
-struct {self.name} {{
-    static constexpr int lanes = {self.kernel.lanes};
-    static const char* name() {{ return "{self.name}"; }}
+        #: What a later loop of the kernel reads, so that it stays in registers.
+        self._held = {
+            load.array
+            for number, part in enumerate(kernel.passes)
+            for definition in (*part.elements, *part.sums)
+            for load in _looped(definition)
+            if self._is_row_here(load.array) and self._pass_of[load.array] != number
+        }
+        body = "\n        ".join(line for number, part in enumerate(kernel.passes) for line in self._pass(number, part))
+        members = "\n    ".join(f"{kind} {name};" for name, (kind, _) in self._members.items())
+        values = [value for _, value in self._members.values()]
+        self.launch = f"ailand::launch(Kernel{position}{{{', '.join(['rows', *values])}}}, stream);"
+        self.struct = f"""
+// Makes {", ".join(self._here)}.
+struct Kernel{position} {{
+    static constexpr int lanes = {kernel.lanes};
+    static const char* name() {{ return "Kernel{position}"; }}
     long rows;
     {members}
     __device__ void operator()(long r, int lane) const {{
@@ -82,154 +67,116 @@ struct {self.name} {{
     }}
 }};"""
 
+    def _is_row_here(self, array: str) -> bool:
+        return array in self._here and not is_scalar(self._by_name[array])
+
     def _member(self, name: str, kind: str, value: str) -> str:
-        self.members.setdefault(name, (kind, value))
+        self._members.setdefault(name, (kind, value))
         return name
 
-    def _rows(self, position: int) -> tuple[str, str]:
-        """Pointer to a row of the work space, and its name for the row's stride."""
-        kind = "O" if self.plan.rows[position].operand else "T"
-        stride = self._member(f"t{position}", "long", f"t{position}")
-        return self._member(f"s{position}", f"{kind}*", f"s{position}"), stride
-
-    def _own(self, name: str, written: bool = False) -> tuple[str, ...]:
+    def _own(self, name: str) -> tuple[str, ...]:
         """Pointer to a caller's array, from the first column of the chunk on, and its strides."""
-        position = self.arguments.positions[name]
-        strides = self.arguments.strides(name)
+        pointer, strides = self._pointers[name], [f"({cpp(stride)})" for stride in self._arrays[name].strides]
         offset = f" + first * {strides[0]}" if len(strides) == 2 else ""
-        kind = "T*" if written else "const T*"
-        pointer = self._member(f"p{position}", kind, f"({'' if written else 'const '}T*)a.arrays[{position}]{offset}")
-        return pointer, *(self._member(f"p{position}_{axis}", "long", stride) for axis, stride in enumerate(strides))
+        self._member(pointer, "T*" if name in self._results else "const T*", f"{pointer}{offset}")
+        return pointer, *(self._member(f"{pointer}_{axis}", "long", stride) for axis, stride in enumerate(strides))
 
-    def _held(self) -> set[str]:
-        """What a later loop of the kernel reads, so that it stays in registers."""
-        held = set()
-        for number, part in enumerate(self.kernel.passes):
-            for definition in (*part.elements, *part.sums):
-                for load in self._looped(definition):
-                    is_row = load.array in self.here and not is_scalar(self.by_name[load.array])
-                    if is_row and self.pass_of[load.array] != number:
-                        held.add(load.array)
-        return held
+    def _element(self, kind: str, name: str, feature: str) -> str:
+        """An element of rows of the work space."""
+        position = self._plan.row_of[kind, name]
+        stride = self._member(f"t{position}", "long", f"t{position}")
+        row = self._member(f"s{position}", f"{self._plan.rows.all[position].kind}*", f"s{position}")
+        offset = self._plan.offsets.get(name, 0) if kind == self._plan.factors else 0
+        return f"{row}[r * {stride} + {f'{offset} + ' if offset else ''}{feature}]"
 
-    @staticmethod
-    def _looped(definition: Definition) -> list[Load]:
-        return list(loads(definition.products[0].x if definition.by_row else definition.value))
+    def _read(self, array: str, feature: str) -> str:
+        """An element of an array of rows in memory."""
+        if ("values", array) in self._plan.row_of:
+            return self._element("values", array, feature)
+        pointer, column_stride, feature_stride = self._own(array)
+        return f"ailand::read({pointer} + r * {column_stride} + {feature} * {feature_stride})"
+
+    def _stores(self, definition: Definition, value: str, feature: str) -> list[str]:
+        lines, name = [], definition.result
+        if ("values", name) in self._plan.row_of:
+            lines.append(f"{self._element('values', name, feature)} = {value};")
+        if ("operands", name) in self._plan.row_of:
+            lines.append(f"{self._element('operands', name, feature)} = static_cast<O>({value});")
+        if name not in self._plan.program.inner:
+            pointer, column_stride, feature_stride = self._own(name)
+            lines.append(f"{pointer}[r * {column_stride} + {feature} * {feature_stride}] = {value};")
+        return lines
 
     def _pass(self, number: int, part: Pass) -> list[str]:
-        lines = [f"T v{self.here[definition.result]} = 0;" for definition in part.sums]
-        lines += self._loop(number, part) if part.rows is not None else []
+        lines = [f"T v{self._here[definition.result]} = 0;" for definition in part.sums]
+        lines += [] if part.length is None else self._loop(number, part, part.length)
         for definition in part.after:
-            value = f"v{self.here[definition.result]}"
+            k = self._here[definition.result]
+            value = self._value(definition.value, number, definition, looped=False)
             if definition.by_row:
-                total = f"sum{self.here[definition.result]}"
-                lines.append(f"const T {total} = ailand::sum_of_lanes<lanes>({value});")
-                lines.append(f"{value} = {self._expression(definition.value, number, definition)};")
+                lines += [f"const T sum{k} = ailand::sum_of_lanes<lanes>(v{k});", f"v{k} = {value};"]
             else:
-                lines.append(f"const T {value} = {self._expression(definition.value, number, definition)};")
-            stores = self._stores(definition, value, "0")
+                lines.append(f"const T v{k} = {value};")
+            stores = self._stores(definition, f"v{k}", "0")
             lines += [f"if (lane == 0) {{ {' '.join(stores)} }}"] if stores else []
         return lines
 
-    def _loop(self, number: int, part: Pass) -> list[str]:
-        """The loop over a row; where its size is known, rows are read before any is written."""
-        size = self.plan.size(part.rows)
-        count = 0 if size is None else -(-size // self.kernel.lanes)
-        reads = self._row_reads(number, part)
-        ahead = size is not None and count * len(reads) <= _MOST_AHEAD
-        lines = [f"T {self._held_name(d.result)}[{count}];" for d in part.elements if d.result in self.held]
-        if size is None:
-            extent = part.elements[0].extent if part.elements else part.sums[0].products[0].inputs
-            end = self._member(f"end{number}", "long", self.arguments.extent(extent))
-            head = [f"for (long j = lane; j < {end}; j += lanes) {{"]
+    def _loop(self, number: int, part: Pass, length: int | str) -> list[str]:
+        """The loop over a row; where its length is known, rows are read before any is written."""
+        if isinstance(length, str):
+            count = 0
+            head = [f"for (long j = lane; j < {self._member(f'end{number}', 'long', length)}; j += lanes) {{"]
         else:
-            head = [
-                "#pragma unroll",
-                f"for (int i = 0; i < {count}; ++i) {{ const int j = lane + i * lanes;",
-            ]
-            if size % self.kernel.lanes:
-                head.append(f"if (j >= {size}) break;")
-        lines.append("{")
-        if ahead and reads:
+            count = -(-length // self._kernel.lanes)
+            head = ["#pragma unroll", f"for (int i = 0; i < {count}; ++i) {{ const int j = lane + i * lanes;"]
+            head += [f"if (j >= {length}) break;"] if length % self._kernel.lanes else []
+        reads = self._row_reads(part)
+        ahead = 0 < count * len(reads) <= _MOST_AHEAD
+        held = {d.result: f"held{self._here[d.result]}" for d in part.elements if d.result in self._held}
+        lines = [*(f"T {name}[{count}];" for name in held.values()), "{"]
+        if ahead:
             lines += [f"T {name}[{count}];" for name in reads]
             lines += [*head, *(f"{name}[i] = {source};" for name, source in reads.items()), "}"]
         lines += head
         lines += [f"const T {name}_j = {name + '[i]' if ahead else source};" for name, source in reads.items()]
         for definition in part.elements:
-            value = f"v{self.here[definition.result]}"
-            lines.append(f"const T {value} = {self._expression(definition.value, number, definition)};")
-            if definition.result in self.held:
-                lines.append(f"{self._held_name(definition.result)}[i] = {value};")
+            k = self._here[definition.result]
+            lines.append(f"const T v{k} = {self._value(definition.value, number, definition, looped=True)};")
+            lines += [f"held{k}[i] = v{k};"] if definition.result in held else []
         for definition in part.sums:
             (product,) = definition.products
-            term = self._expression(product.x, number, definition)
-            position = self.arguments.positions[product.weight]
-            weight = self._member(f"p{position}", "const T*", f"(const T*)a.arrays[{position}]")
-            stride = self._member(f"p{position}_1", "long", self.arguments.strides(product.weight)[1])
-            lines.append(f"v{self.here[definition.result]} += {term} * ailand::read({weight} + j * {stride});")
+            term = self._value(product.x, number, definition, looped=True)
+            weight = self._member(name := self._pointers[product.weight], "const T*", name)
+            stride = self._member(f"{name}_1", "long", cpp(self._arrays[product.weight].strides[1]))
+            lines.append(f"v{self._here[definition.result]} += {term} * ailand::read({weight} + j * {stride});")
         for definition in part.elements:
-            lines += self._stores(definition, f"v{self.here[definition.result]}", "j")
+            lines += self._stores(definition, f"v{self._here[definition.result]}", "j")
         return [*lines, "}", "}"]
 
-    def _held_name(self, result: str) -> str:
-        return f"held{self.here[result]}"
-
-    def _row_reads(self, number: int, part: Pass) -> dict[str, str]:
+    def _row_reads(self, part: Pass) -> dict[str, str]:
         """What the loop reads from rows in memory: name -> element j."""
         reads: dict[str, str] = {}
         for definition in part.elements:
             if definition.is_layer:
-                row, stride = self._rows(self.plan.sum_rows[definition.result])
-                reads[f"sums{self.here[definition.result]}"] = f"{row}[r * {stride} + j]"
+                reads[f"sums{self._here[definition.result]}"] = self._element("sums", definition.result, "j")
         for definition in (*part.elements, *part.sums):
-            for load in self._looped(definition):
-                if load.index == ROW and load.array not in self.here:
-                    reads[self._read_name(load.array)] = self._element(load.array, "j")
+            for load in _looped(definition):
+                if load.index == ROW and load.array not in self._here:
+                    reads[self._read_name(load.array)] = self._read(load.array, "j")
         return reads
 
     def _read_name(self, array: str) -> str:
-        own = self.arguments.positions.get(array)
-        if array not in self.plan.value_rows:
-            return f"x{own}"
-        return f"row{self.plan.value_rows[array]}_{self.plan.offsets.get(array, 0)}"
-
-    def _element(self, array: str, feature: str) -> str:
-        """An element of an array of rows in memory."""
-        if array in self.plan.value_rows:
-            return self._element_of_rows(array, self.plan.value_rows[array], feature)
-        pointer, column_stride, feature_stride = self._own(array)
-        return f"ailand::read({pointer} + r * {column_stride} + {feature} * {feature_stride})"
-
-    def _element_of_rows(self, array: str, position: int, feature: str) -> str:
-        row, stride = self._rows(position)
-        is_factor = self.plan.rows[position].operand == self.plan.separate_operands
-        offset = self.plan.offsets.get(array, 0) if is_factor else 0
-        return f"{row}[r * {stride} + {f'{offset} + ' if offset else ''}{feature}]"
-
-    def _stores(self, definition: Definition, value: str, feature: str) -> list[str]:
-        lines = []
-        name = definition.result
-        if name in self.plan.value_rows:
-            lines.append(f"{self._element_of_rows(name, self.plan.value_rows[name], feature)} = {value};")
-        if name in self.plan.operand_rows:
-            element = self._element_of_rows(name, self.plan.operand_rows[name], feature)
-            lines.append(f"{element} = static_cast<O>({value});")
-        if name not in self.plan.program.inner:
-            pointer, column_stride, feature_stride = self._own(name, written=True)
-            lines.append(f"{pointer}[r * {column_stride} + {feature} * {feature_stride}] = {value};")
-        return lines
-
-    def _expression(self, expression: Expression, number: int, of: Definition) -> str:
-        """In the loop or after it; ``number`` is the pass."""
-        looped = expression is of.products[0].x if of.by_row else not is_scalar(of)
-        return self._value(expression, number, of, looped)
+        if ("values", array) not in self._plan.row_of:
+            return f"x{self._pointers[array]}"
+        return f"row{self._plan.row_of['values', array]}_{self._plan.offsets.get(array, 0)}"
 
     def _value(self, expression: Expression, number: int, of: Definition, looped: bool) -> str:
+        """In the loop or after it; ``number`` is the pass."""
         match expression:
             case Number(value=value):
                 return f"T({value!r})"
             case Sum():
-                return f"sum{self.here[of.result]}" if of.by_row else f"sums{self.here[of.result]}_j"
+                return f"sum{self._here[of.result]}" if of.by_row else f"sums{self._here[of.result]}_j"
             case Load(array=array, index=index) if index[:1] == ("column",):
                 return self._row_value(array, index, number, looped)
             case Load(array=array, index=("feature",)) if looped:
@@ -245,11 +192,14 @@ struct {self.name} {{
 
     def _row_value(self, array: str, index: tuple[Index, ...], number: int, looped: bool) -> str:
         """An element of a row: of this column, and of the feature at hand or a fixed one."""
-        position = index[1] if index != ROW else "j" if looped else 0
-        if array in self.here:
-            if is_scalar(self.by_name[array]):
-                return f"v{self.here[array]}"
-            return f"{self._held_name(array)}[i]" if self.pass_of[array] != number else f"v{self.here[array]}"
-        if position == "j":
+        if array in self._here:
+            is_earlier = self._is_row_here(array) and self._pass_of[array] != number
+            return f"held{self._here[array]}[i]" if is_earlier else f"v{self._here[array]}"
+        if index == ROW and looped:
             return f"{self._read_name(array)}_j"
-        return self._element(array, str(position))
+        return self._read(array, str(0 if index == ROW else index[1]))
+
+
+def _looped(definition: Definition) -> list[Load]:
+    """What a definition reads in a loop."""
+    return list(loads(definition.products[0].x if definition.by_row else definition.value))

@@ -8,8 +8,10 @@ later loops need is still in the lane's registers. A loop over a row (`Pass`) en
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
-from ailand_gt4py.lowering.columns.column_program import ROW, ColumnProgram, Definition, Extent, Load, is_about, loads
+from ailand_gt4py.lowering.columns.column_program import ROW, ColumnProgram, Definition, Extent, Load, cpp, loads
+from ailand_gt4py.lowering.rows import RowPool
 
 #: Threads of a warp, which can exchange values without memory.
 _WARP = 32
@@ -24,13 +26,13 @@ class Pass:
     """One loop over a row, and what follows it.
 
     Attributes:
-        rows: the class of equally long rows that the loop is over; None where there is no loop.
+        length: of the rows that the loop is over (`DevicePlan.length`); None where there is no loop.
         elements: definitions that are made for each feature, in order.
         sums: definitions by row whose terms are added up in this loop.
         after: those and other definitions of one value for each column, in order, made after the loop.
     """
 
-    rows: str | None
+    length: int | str | None
     elements: list[Definition] = dataclasses.field(default_factory=list)
     sums: list[Definition] = dataclasses.field(default_factory=list)
     after: list[Definition] = dataclasses.field(default_factory=list)
@@ -59,21 +61,6 @@ class Kernel:
         return [definition for definition in self.definitions if definition.is_layer]
 
 
-@dataclasses.dataclass
-class Rows:
-    """Rows of the work space that hold one array after another.
-
-    Attributes:
-        operand: whether they are in the type of the products' operands, not in that of the arrays.
-        extents: lengths of the arrays.
-        size: the largest length as far as it is known.
-    """
-
-    operand: bool
-    extents: list[Extent]
-    size: int
-
-
 def is_scalar(definition: Definition) -> bool:
     """Whether a definition is one value for each column."""
     return definition.extent == 1 and not definition.is_layer
@@ -81,25 +68,18 @@ def is_scalar(definition: Definition) -> bool:
 
 def with_copies(program: ColumnProgram) -> ColumnProgram:
     """The program with a row of its own for each of the caller's arrays that a matrix product reads directly."""
-    computed = program.computed
-    copies: dict[str, Definition] = {}
-    definitions: list[Definition] = []
+    definitions: dict[str, Definition] = {}
     for definition in program.definitions:
-        if definition.is_layer:
-            products = []
-            for product in definition.products:
-                assert isinstance(product.x, Load)
-                name = product.x.array
-                if name not in computed:
-                    if name not in copies:
-                        copies[name] = Definition(f"{name}__rows", product.inputs, product.x)
-                        definitions.append(copies[name])
-                    product = dataclasses.replace(product, x=Load(copies[name].result, ROW))
-                products.append(product)
-            definition = dataclasses.replace(definition, products=tuple(products))
-        definitions.append(definition)
-    inner = program.inner | {copy.result for copy in copies.values()}
-    return dataclasses.replace(program, definitions=definitions, inner=inner)
+        products = list(definition.products)
+        for position, product in enumerate(products if definition.is_layer else ()):
+            assert isinstance(product.x, Load)
+            if product.x.array not in program.computed:
+                copy = Definition(f"{product.x.array}__rows", product.inputs, product.x)
+                definitions.setdefault(copy.result, copy)
+                products[position] = dataclasses.replace(product, x=Load(copy.result, ROW))
+        definitions[definition.result] = dataclasses.replace(definition, products=tuple(products))
+    inner = program.inner | (definitions.keys() - program.computed)
+    return dataclasses.replace(program, definitions=list(definitions.values()), inner=inner)
 
 
 class DevicePlan:
@@ -112,22 +92,22 @@ class DevicePlan:
     Attributes:
         program: with copies of inputs that products read.
         kernels: in order.
-        rows: of the work space.
-        value_rows, operand_rows, sum_rows: array or result -> its position in ``rows``.
+        rows: of the work space, of the types ``T`` (arrays) and ``O`` (the products' operands).
+        row_of: (``sums``, ``values`` or ``operands``, result) -> its position in ``rows``.
+        factors: what products read: ``operands``, or ``values`` where these have the same type.
         offsets: factor of a product -> where it begins in its row, which it may share with others.
     """
 
     def __init__(self, program: ColumnProgram, separate_operands: bool) -> None:
         self.program = with_copies(program)
-        self.by_name = {definition.result: definition for definition in self.program.definitions}
-        self.separate_operands = separate_operands
-        self.rows: list[Rows] = []
-        self.value_rows: dict[str, int] = {}
-        self.operand_rows: dict[str, int] = {}
-        self.sum_rows: dict[str, int] = {}
+        self.rows = RowPool()
+        self.row_of: dict[tuple[str, str], int] = {}
+        self.factors = "operands" if separate_operands else "values"
         self.offsets: dict[str, int] = {}
-        self._class_of = self._classes()
-        self._sizes = self._known_sizes()
+        self._factor_type = "O" if separate_operands else "T"
+        self._by_name = {definition.result: definition for definition in self.program.definitions}
+        both_ways = [pair for one in program.equal_extents for pair in (one, one[::-1])]
+        self._numbers = {cpp(extent): number for extent, number in both_ways if isinstance(number, int)}
         self.kernels: list[Kernel] = []
         for definition in self.program.definitions:
             self._add(definition)
@@ -136,49 +116,13 @@ class DevicePlan:
         self._joint = self._joint_rows()
         self._give_rows()
 
-    def rows_class(self, definition: Definition) -> str:
-        """The class of equally long rows that a definition, or its one sum, runs over."""
-        name = definition.result
-        if definition.by_row:
-            name = next((load.array for load in loads(definition.products[0].x) if load.index == ROW), f"{name}__terms")
-        return self._class_of.get(name, name)
+    def length(self, extent: Extent) -> int | str:
+        """A number of features; as C++ where it is known at run time only."""
+        text = cpp(extent)
+        return int(text) if text.isdecimal() else self._numbers.get(text, text)
 
-    def size(self, rows_class: str | None) -> int | None:
-        """The length of the rows of a class; None where it is known at run time only."""
-        return self._sizes.get(rows_class or "")
-
-    def _classes(self) -> dict[str, str]:
-        """Array -> a name that it shares with all arrays of the same length."""
-        parent: dict[str, str] = {}
-
-        def root(name: str) -> str:
-            while parent.setdefault(name, name) != name:
-                name = parent[name]
-            return name
-
-        for definition in self.program.definitions:
-            for product in definition.products:
-                linked = [load.array for load in loads(product.x) if load.index == ROW]
-                for name in linked[1:]:
-                    parent[root(name)] = root(linked[0])
-            root(definition.result)
-            if not is_scalar(definition):
-                for load in loads(definition.value):
-                    if load.index == ROW:
-                        parent[root(load.array)] = root(definition.result)
-        return {name: root(name) for name in parent}
-
-    def _known_sizes(self) -> dict[str, int]:
-        """Class -> length, where the number of a product's inputs says it."""
-        sizes: dict[str, int] = {}
-        for definition in self.program.definitions:
-            for product in definition.products:
-                first = next((load.array for load in loads(product.x) if load.index == ROW), None)
-                if first is not None and str(product.inputs).isdecimal():
-                    sizes[self._class_of[first]] = int(str(product.inputs))
-            if str(definition.extent).isdecimal():
-                sizes.setdefault(self._class_of[definition.result], int(str(definition.extent)))
-        return sizes
+    def _length_of(self, name: str) -> int | str:
+        return self.length(self._by_name[name].extent)
 
     def _add(self, definition: Definition) -> None:
         if not (self.kernels and self._joins(self.kernels[-1], definition)):
@@ -191,13 +135,17 @@ class DevicePlan:
             return
         last = kernel.passes[-1] if kernel.passes else None
         if last is None or self._needs_new_pass(last, definition):
-            last = Pass(self.rows_class(definition))
+            last = Pass(self._loop_length(definition))
             kernel.passes.append(last)
         if definition.by_row:
             last.sums.append(definition)
             last.after.append(definition)
         else:
             last.elements.append(definition)
+
+    def _loop_length(self, definition: Definition) -> int | str:
+        """The length of the rows that a definition, or its one sum, runs over."""
+        return self.length(definition.products[0].inputs if definition.by_row else definition.extent)
 
     def _loads(self, definition: Definition) -> list[tuple[Load, bool]]:
         """What a definition reads beside the factors of matrix products, and whether it does so inside of its loop."""
@@ -206,9 +154,9 @@ class DevicePlan:
             return [*((load, True) for load in loads(inside)), *((load, False) for load in loads(outside))]
         return [(load, not is_scalar(definition)) for load in loads(definition.value)]
 
-    def _needs_new_pass(self, last: Pass | None, definition: Definition) -> bool:
+    def _needs_new_pass(self, last: Pass, definition: Definition) -> bool:
         """Whether a definition for each feature, or a sum over them, cannot be made in a loop that is there already."""
-        if last is None or last.rows != self.rows_class(definition):
+        if last.length != self._loop_length(definition):
             return True
         scalars = {other.result for other in last.after}
         return any(load.array in scalars for load, inside in self._loads(definition) if inside)
@@ -225,8 +173,8 @@ class DevicePlan:
             # Another lane may have the row's other features.
             if load.index != ROW or not inside:
                 return False
-            size = self.size(self._class_of[load.array])
-            if size is None or size > _MOST_HELD * _WARP:
+            size = self._length_of(load.array)
+            if isinstance(size, str) or size > _MOST_HELD * _WARP:
                 # It cannot be kept in registers from one loop to the next, so both must be in one.
                 in_last = any(other.result == load.array for other in last.elements)
                 if not in_last or self._needs_new_pass(last, definition):
@@ -234,30 +182,21 @@ class DevicePlan:
         return True
 
     def _lanes(self, kernel: Kernel) -> int:
-        sizes = [self.size(part.rows) or _LANES_FOR_UNKNOWN for part in kernel.passes if part.rows is not None]
-        lanes = 1
-        while lanes < min(max(sizes, default=1), _WARP):
-            lanes *= 2
-        return lanes
+        lengths = [part.length for part in kernel.passes if part.length is not None]
+        sizes = [_LANES_FOR_UNKNOWN if isinstance(length, str) else length for length in lengths]
+        return 1 << (min(max(sizes, default=1), _WARP) - 1).bit_length()
 
     def _joint_rows(self) -> dict[str, tuple[str, ...]]:
         """Factor -> the factors that lie side by side in one row with it, so that one product takes them all."""
-        made_in = {
-            definition.result: position
-            for position, kernel in enumerate(self.kernels)
-            for definition in kernel.definitions
-        }
+        made_in = {one.result: position for position, kernel in enumerate(self.kernels) for one in kernel.definitions}
         joint: dict[str, tuple[str, ...]] = {}
         for definition in (one for one in self.program.definitions if one.is_layer):
             names = tuple(load.array for product in definition.products for load in loads(product.x))
-            sizes = [self.size(self._class_of[name]) for name in names]
-            alike = len({made_in[name] for name in names}) == 1 and len(set(names)) == len(names)
-            if len(names) > 1 and alike and None not in sizes and not joint.keys() & names:
-                offset = 0
-                for name, size in zip(names, sizes, strict=True):
-                    joint[name] = names
-                    self.offsets[name] = offset
-                    offset += size or 0
+            sizes = [size for name in names if isinstance(size := self._length_of(name), int)]
+            alike = len({made_in[name] for name in names}) == 1 and len(set(names)) == len(names) == len(sizes)
+            if len(names) > 1 and alike and not joint.keys() & names:
+                joint |= dict.fromkeys(names, names)
+                self.offsets |= zip(names, itertools.accumulate(sizes[:-1], initial=0), strict=True)
         return joint
 
     def terms(self, definition: Definition) -> list[list[int]]:
@@ -277,85 +216,62 @@ class DevicePlan:
     def _give_rows(self) -> None:
         """Positions in the work space: rows are used again for another array when nobody reads them any more."""
         last_use = self._last_uses()
-        factors = "operands" if self.separate_operands else "values"
-        for names in set(self._joint.values()):
-            last = max(last_use[factors, name] for name in names)
-            last_use |= {(factors, name): last for name in names}
-        free: list[int] = []
-
-        def release(moment: int) -> None:
-            for (kind, name), last in last_use.items():
-                first_of_joint = kind != factors or self._joint.get(name, (name,))[0] == name
-                if last == moment and first_of_joint:
-                    free.append((self.value_rows if kind == "values" else self.operand_rows)[name])
-
+        for names in self._joint.values():
+            last = max(last_use[self.factors, name] for name in names)
+            last_use |= {(self.factors, name): last for name in names}
         for position, kernel in enumerate(self.kernels):
-            own: dict[str, int] = {}
             for definition in kernel.products:
-                self.sum_rows[definition.result] = self._take(definition, False, free)
-            release(2 * position)
+                self.row_of["sums", definition.result] = self._take("T", definition)
+            self._release(last_use, 2 * position)
+            own: dict[str, int] = {}
             for definition in kernel.definitions:
                 name = definition.result
-                if name in self.sum_rows:
-                    own[name] = self.sum_rows[name]
-                if name in self._joint:
-                    rows = self.operand_rows if self.separate_operands else self.value_rows
-                    if name not in rows:
-                        names = self._joint[name]
-                        size = sum(self.size(self._class_of[each]) or 0 for each in names)
-                        rows |= dict.fromkeys(names, self._take_rows(size, size, self.separate_operands, free))
-                if ("values", name) in last_use and name not in self.value_rows:
-                    self.value_rows[name] = self._own_or_new(definition, own, last_use, free)
-                if ("operands", name) in last_use and name not in self.operand_rows:
-                    self.operand_rows[name] = self._take(definition, True, free)
-            free += own.values()
-            release(2 * position + 1)
+                if definition.is_layer:
+                    own[name] = self.row_of["sums", name]
+                if name in self._joint and (self.factors, name) not in self.row_of:
+                    names = self._joint[name]
+                    size = sum(int(self._length_of(each)) for each in names)
+                    rows = self.rows.take(self._factor_type, size, [str(size)])
+                    self.row_of |= {(self.factors, each): rows for each in names}
+                for kind, kind_of_rows in (("values", "T"), ("operands", "O")):
+                    if (kind, name) in last_use and (kind, name) not in self.row_of:
+                        taken = self._own(definition, own, last_use) if kind == "values" else None
+                        self.row_of[kind, name] = self._take(kind_of_rows, definition) if taken is None else taken
+            self.rows.free += own.values()
+            self._release(last_use, 2 * position + 1)
 
-    def _own_or_new(
-        self, definition: Definition, own: dict[str, int], last_use: dict[tuple[str, str], int], free: list[int]
-    ) -> int:
-        """Rows of sums that the same kernel has read by then, each lane those that it writes; else other rows."""
+    def _release(self, last_use: dict[tuple[str, str], int], moment: int) -> None:
+        # Arrays that lie side by side have one row, which is released once.
+        self.rows.free += dict.fromkeys(self.row_of[key] for key, last in last_use.items() if last == moment)
+
+    def _own(self, definition: Definition, own: dict[str, int], last_use: dict[tuple[str, str], int]) -> int | None:
+        """Rows of sums that the same kernel has read by then, each lane those that it writes; None: there are none."""
         for name in own:
             is_kept = name != definition.result and ("values", name) in last_use
-            if not is_kept and self._class_of[name] == self._class_of[definition.result]:
-                rows = own.pop(name)
-                self.rows[rows].extents.append(definition.extent)
-                return rows
-        return self._take(definition, False, free)
+            if not is_kept and self._length_of(name) == self._length_of(definition.result):
+                self.rows.all[own[name]].extents.append(cpp(definition.extent))
+                return own.pop(name)
+        return None
 
-    def _take(self, definition: Definition, operand: bool, free: list[int]) -> int:
-        size = self.size(self._class_of[definition.result]) or 1
-        return self._take_rows(size, definition.extent, operand, free)
-
-    def _take_rows(self, size: int, extent: Extent, operand: bool, free: list[int]) -> int:
-        for position in free:
-            rows = self.rows[position]
-            if rows.operand == operand and is_about(size, rows.size):
-                free.remove(position)
-                rows.extents.append(extent)
-                rows.size = max(rows.size, size)
-                return position
-        self.rows.append(Rows(operand, [extent], size))
-        return len(self.rows) - 1
+    def _take(self, kind: str, definition: Definition) -> int:
+        length = self.length(definition.extent)
+        return self.rows.take(kind, length if isinstance(length, int) else 1, [cpp(definition.extent)])
 
     def _last_uses(self) -> dict[tuple[str, str], int]:
-        """(``values`` or ``operands``, array) -> when it is read from memory for the last time; others need no rows.
+        """(``values`` or ``operands``, result) -> when it is read from memory for the last time; others need no rows.
 
-        The products of kernel k run at time 2 k, the kernel itself at 2 k + 1. Operands are ``values`` where they have
-        the arrays' type.
+        The products of kernel k run at time 2 k, the kernel itself at 2 k + 1.
         """
         uses: dict[tuple[str, str], int] = {}
-        factors = "operands" if self.separate_operands else "values"
-
-        def use(kind: str, name: str, moment: int) -> None:
-            uses[kind, name] = max(moment, uses.get((kind, name), 0))
-
         for position, kernel in enumerate(self.kernels):
             here = {definition.result for definition in kernel.definitions}
             for definition in kernel.definitions:
-                for name in definition.factors() if definition.is_layer else ():
-                    use(factors, name, 2 * position)
-                for load in loads(definition.value) if definition.is_layer else definition.loads():
-                    if load.array in self.by_name and load.array not in here:
-                        use("values", load.array, 2 * position + 1)
+                read = definition.loads()
+                if definition.is_layer:
+                    read = list(loads(definition.value))
+                    for name in definition.factors():
+                        uses[self.factors, name] = max(2 * position, uses.get((self.factors, name), 0))
+                for load in read:
+                    if load.array in self._by_name and load.array not in here:
+                        uses["values", load.array] = 2 * position + 1
         return uses

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
 
 
 def current_stream() -> int:
@@ -33,14 +32,3 @@ def in_turn() -> Iterator[None]:
     default.wait_event(stream.record())
     yield
     stream.wait_event(default.record())
-
-
-def wait_for_device(value: Any) -> None:
-    """Wait until all streams have done their work, if ``value`` is an array on a device.
-
-    Around a program's first call, which GT4Py makes on the default stream.
-    """
-    if hasattr(value, "__cuda_array_interface__"):
-        import cupy
-
-        cupy.cuda.runtime.deviceSynchronize()

@@ -34,7 +34,7 @@ def relu_tangent(units: gtx.Dimension, axes: Dimensions, dtype: type) -> Functio
     """Arguments: the result of ReLU; the tangent of what it is applied to, over ``axes``.
 
     What is off is set to zero by a condition instead of being multiplied by zero: products on it may then leave it out
-    (`ailand_gt4py.lowering.cpu.directed_code`).
+    (`ailand_gt4py.lowering.cpu.layer_code`).
     """
     zero = dtype(0.0)
 

@@ -1,4 +1,8 @@
-"""How the element-wise maps of a program are run on a GPU."""
+"""How the maps of element-wise programs are run: hooks of GT4Py's DaCe auto-optimiser.
+
+They are for its stage ``TopLevelDataFlowPost``; `revision` is part of the key of GT4Py's cache, to be raised with every
+change of what a hook does.
+"""
 
 from __future__ import annotations
 
@@ -27,17 +31,31 @@ class _PassNaN(ast.NodeTransformer):
 
 
 @dataclasses.dataclass(frozen=True)
+class SequentialMaps:
+    """On the CPU: no thread team for each map.
+
+    A step has dozens of short element-wise maps. Starting and joining threads for each costs more than the maps
+    themselves, and hundreds of times more where another process has one of the cores.
+    """
+
+    revision: int = 1
+
+    def __call__(self, sdfg: dace.SDFG) -> None:
+        """Transform in place."""
+        for node, _ in sdfg.all_nodes_recursive():
+            if isinstance(node, nodes.MapEntry):
+                node.map.schedule = dace.ScheduleType.Sequential
+
+
+@dataclasses.dataclass(frozen=True)
 class DeviceMaps:
-    """A hook for GT4Py's DaCe auto-optimiser (stage ``TopLevelDataFlowPost``) on a GPU.
+    """On a GPU.
 
     * Neighbouring threads get neighbouring columns or points. GT4Py orders a map by kinds of dimensions only, and
       features are horizontal ones too: their blocks of threads would read with a stride, and the columns would be the
       grid's second dimension, which CUDA limits to 65535 blocks: 524 280 columns.
     * ``max`` and ``min`` become comparisons. In device code they are CUDA's ``fmaxf`` and ``fminf``, which drop a NaN:
       a column with a missing input would get numbers that look right.
-
-    Attributes:
-        revision: part of the key of GT4Py's cache; to be raised with every change of what this does.
     """
 
     revision: int = 2
