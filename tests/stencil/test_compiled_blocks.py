@@ -147,7 +147,7 @@ def test_intermediate_fields_have_no_memory(architecture: str) -> None:
     for call in (emulator._step, emulator._static_part):
         if call is None:
             continue
-        for operand in call._operands:
+        for operand in call._constant.values():
             if not isinstance(operand, tuple) and operand.ndarray.shape[0] == 7 and operand.ndarray.ndim == 2:
                 names.append(operand.domain.dims[1].value)
                 assert operand.ndarray.strides == (0, 0)
