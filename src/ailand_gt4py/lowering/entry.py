@@ -13,7 +13,7 @@ from ailand_gt4py.lowering.columns.column_node import Interface
 from ailand_gt4py.lowering.columns.column_program import ColumnProgram
 
 #: Parameters of the functions of a program, as C++.
-PARAMETERS = "const void* const* arrays, const long long* numbers"
+PARAMETERS = "void* const* arrays, const long long* numbers"
 
 
 def numbers_of(program: ColumnProgram, interface: Interface) -> list[str]:
@@ -29,20 +29,16 @@ def unpacked(interface: Interface, numbers: Sequence[str]) -> list[str]:
     """C++ of the names of arrays and numbers, from the packed vectors."""
     lines = []
     for position, (array, name) in enumerate(interface.connectors.items()):
-        real = interface.arrays[array].dtype.ctype
-        if array in interface.outputs:
-            lines.append(f"{real}* const {name} = static_cast<{real}*>(const_cast<void*>(arrays[{position}]));")
-        else:
-            lines.append(f"const {real}* const {name} = static_cast<const {real}*>(arrays[{position}]);")
+        kind = ("" if array in interface.outputs else "const ") + interface.arrays[array].dtype.ctype
+        lines.append(f"{kind}* const {name} = static_cast<{kind}*>(arrays[{position}]);")
     return [*lines, *(f"const long {name} = (long)numbers[{position}];" for position, name in enumerate(numbers))]
 
 
 def packed(interface: Interface, numbers: Sequence[str]) -> str:
     """C++ of the packed vectors, from the names of arrays and numbers."""
-    return (
-        f"const void* const arrays[] = {{{', '.join(interface.connectors.values())}}};\n"
-        f"const long long numbers[] = {{{', '.join(f'(long long)({number})' for number in numbers)}}};"
-    )
+    pointers = ", ".join(f"(void*){name}" for name in interface.connectors.values())
+    values = ", ".join(f"(long long)({number})" for number in numbers)
+    return f"void* const arrays[] = {{{pointers}}};\nconst long long numbers[] = {{{values}}};"
 
 
 def entry_code(program: str, interface: Interface, numbers: Sequence[str], body: str) -> str:

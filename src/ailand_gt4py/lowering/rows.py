@@ -22,11 +22,6 @@ class Rows:
     extents: list[str]
     size: int
 
-    @property
-    def longest(self) -> str:
-        """The largest extent, as C++."""
-        return largest(self.extents)
-
 
 class RowPool:
     """Those of one program.

@@ -14,7 +14,7 @@ import shutil
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from typing import Any
 
 from gt4py.next import config
@@ -53,33 +53,28 @@ def _machine() -> str:
 
 
 @contextlib.contextmanager
-def kept_programs() -> Iterator[None]:
+def _temporarily(settings: MutableMapping[str, Any], **values: Any) -> Iterator[None]:
+    """Settings of GT4Py (``vars(config)``), or variables of the environment, which builds inherit."""
+    before = {name: settings[name] for name in values if name in settings}
+    settings.update(values)
+    try:
+        yield
+    finally:
+        settings.update(before)
+        for name in values.keys() - before.keys():
+            del settings[name]
+
+
+def kept_programs() -> contextlib.AbstractContextManager[None]:
     """Programs that are made and compiled inside are kept between processes.
 
     GT4Py's own settings come first where they are set: ``GT4PY_BUILD_CACHE_LIFETIME`` and ``GT4PY_BUILD_CACHE_DIR``.
     Other programs of the process keep theirs.
     """
-    lifetime, directory = config.BUILD_CACHE_LIFETIME, config.BUILD_CACHE_DIR
+    values: dict[str, Any] = {"BUILD_CACHE_DIR": cache_directory()}
     if "GT4PY_BUILD_CACHE_LIFETIME" not in os.environ:
-        config.BUILD_CACHE_LIFETIME = config.BuildCacheLifetime.PERSISTENT
-    config.BUILD_CACHE_DIR = cache_directory()
-    try:
-        yield
-    finally:
-        config.BUILD_CACHE_LIFETIME, config.BUILD_CACHE_DIR = lifetime, directory
-
-
-@contextlib.contextmanager
-def _with_variable(name: str, value: str) -> Iterator[None]:
-    """A variable of the environment, which builds inherit."""
-    before = os.environ.get(name)
-    os.environ[name] = value
-    try:
-        yield
-    finally:
-        del os.environ[name]
-        if before is not None:
-            os.environ[name] = before
+        values["BUILD_CACHE_LIFETIME"] = config.BuildCacheLifetime.PERSISTENT
+    return _temporarily(vars(config), **values)
 
 
 def build_tools() -> contextlib.AbstractContextManager[None]:
@@ -91,7 +86,7 @@ def build_tools() -> contextlib.AbstractContextManager[None]:
     directory = str(pathlib.Path(sys.executable).parent)
     if shutil.which("cmake", path=directory) is None:
         return contextlib.nullcontext()
-    return _with_variable("PATH", os.pathsep.join((directory, os.environ.get("PATH", os.defpath))))
+    return _temporarily(os.environ, PATH=os.pathsep.join((directory, os.environ.get("PATH", os.defpath))))
 
 
 #: GT4Py's flags for C++, without the compiler's own vectorisation: what generated code computes is in vectors already.
@@ -112,7 +107,7 @@ class ColumnCompiler(DaCeCompiler):
 
     def _flags(self) -> contextlib.AbstractContextManager[None]:
         has_own = "CXXFLAGS" in os.environ or self.cmake_build_type is not config.CMakeBuildType.RELEASE
-        return contextlib.nullcontext() if has_own else _with_variable("CXXFLAGS", _FLAGS)
+        return contextlib.nullcontext() if has_own else _temporarily(os.environ, CXXFLAGS=_FLAGS)
 
 
 @contextlib.contextmanager
@@ -156,12 +151,10 @@ def in_this_process() -> Iterator[None]:
     GT4Py's default pool of spawned processes runs the caller's script again in each worker, which is wrong for scripts
     without a main guard, and gains nothing for one program.
     """
-    mode = config.BUILD_JOBS_MODE
     runners.reset_default_runner()
-    config.BUILD_JOBS_MODE = config.BuildJobsMode.SERIAL
     try:
-        with kept_programs(), build_tools(), quiet():
+        serially = _temporarily(vars(config), BUILD_JOBS_MODE=config.BuildJobsMode.SERIAL)
+        with serially, kept_programs(), build_tools(), quiet():
             yield
     finally:
-        config.BUILD_JOBS_MODE = mode
         runners.reset_default_runner()

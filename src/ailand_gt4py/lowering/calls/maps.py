@@ -58,14 +58,12 @@ class DeviceMaps:
       a column with a missing input would get numbers that look right.
     """
 
-    revision: int = 2
+    revision: int = 3
 
     def __call__(self, sdfg: dace.SDFG) -> None:
         """Transform in place."""
         gt_set_iteration_order(sdfg, unit_strides_dim=[Column, HostPoint], validate=False)
         for node, _ in sdfg.all_nodes_recursive():
             if isinstance(node, nodes.Tasklet) and node.language == dace.Language.Python:
-                tree = ast.parse(node.code.as_string)
-                new = ast.unparse(ast.fix_missing_locations(_PassNaN().visit(tree)))
-                if new != ast.unparse(ast.parse(node.code.as_string)):
-                    node.code = CodeBlock(new, dace.Language.Python)
+                code = ast.fix_missing_locations(_PassNaN().visit(ast.parse(node.code.as_string)))
+                node.code = CodeBlock(ast.unparse(code), dace.Language.Python)

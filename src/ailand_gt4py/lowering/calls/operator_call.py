@@ -47,7 +47,7 @@ class OperatorCall:
             around = compilation.quiet()
         elif not self.is_compiled:
             around = compilation.announced(self._description)
-        with around, device_stream.in_turn() if self.on_gpu else contextlib.nullcontext():
+        with device_stream.in_turn() if self.on_gpu else contextlib.nullcontext(), around:
             self.program(*arguments, **keywords)
         self.is_compiled = True
 

@@ -60,7 +60,7 @@ def block_code(program: ColumnProgram, interface: Interface, with_blas: bool) ->
             f'    std::fprintf(stderr, "{program.name}: its arrays differ in columns or features\\n");',
             "    std::abort();",
             "}",
-            *(f"const long outer_stride{k} = ailand::row_stride<T>({slot.longest});" for k, slot in slots),
+            *(f"const long outer_stride{k} = ailand::row_stride<T>({largest(slot.extents)});" for k, slot in slots),
             *(f"const long outer_{name} = {count};" for count, name in directions.items()),
             f"T* room = ailand::workspace<T, 0>({' + '.join(['0', *elements.kept_room])});",
             *elements.kept_lines,

@@ -64,22 +64,20 @@ def find_wheel() -> Wheel | None:
     return None
 
 
-def load() -> ctypes.CDLL | None:
+def load() -> None:
     """Load the wheel's library, so that kept programs run although it was moved since they were linked.
 
-    Returns:
-        The library; None where there is no wheel and the system's loader is to find the toolkit's.
+    Where there is no wheel, the system's loader is to find the toolkit's.
 
     Raises:
         RunError: no CuPy, or the wheel's library cannot be loaded.
     """
     wheel = find_wheel()
-    if wheel is None:
-        return None
-    try:
-        return ctypes.CDLL(str(wheel.library), mode=ctypes.RTLD_GLOBAL)
-    except OSError as error:
-        raise RunError(f"cuBLAS: {wheel.library} cannot be loaded: {error}") from error
+    if wheel is not None:
+        try:
+            ctypes.CDLL(str(wheel.library), mode=ctypes.RTLD_GLOBAL)
+        except OSError as error:
+            raise RunError(f"cuBLAS: {wheel.library} cannot be loaded: {error}") from error
 
 
 @dace.library.environment

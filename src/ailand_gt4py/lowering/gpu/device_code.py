@@ -12,6 +12,7 @@ from ailand_gt4py.lowering.columns.column_program import ColumnProgram, Definiti
 from ailand_gt4py.lowering.entry import PARAMETERS, numbers_of, packed, unpacked
 from ailand_gt4py.lowering.gpu.device_kernel import KernelCode
 from ailand_gt4py.lowering.gpu.device_plan import DevicePlan
+from ailand_gt4py.lowering.rows import largest
 
 #: How matrix products are computed: in the arrays' own type, or for float32 with operands rounded to TF32 or bfloat16.
 Products = Literal["full", "tf32", "bf16"]
@@ -99,7 +100,7 @@ void {self.release}(void* kept) {{ delete static_cast<ailand::Device*>(kept); }}
             "if (columns == 0) return;",
             f"ailand::Device& device = ailand::device_of(kept, {len(weights)});",
             "device.use(stream);",
-            *(f"const long t{k} = ailand::row_stride<{each.kind}>({each.longest});" for k, each in rows),
+            *(f"const long t{k} = ailand::row_stride<{each.kind}>({largest(each.extents)});" for k, each in rows),
             *(
                 f"const ailand::Weight w{k} = device.weight<T, O>({k}, {{{parts}}}, {outputs}, stream);"
                 for (parts, outputs), k in weights.items()

@@ -43,13 +43,8 @@ class KernelCode:
             for number, part in enumerate(kernel.passes)
             for definition in (*part.elements, *part.after)
         }
-        #: What a later loop of the kernel reads, so that it stays in registers.
         self._held = {
-            load.array
-            for number, part in enumerate(kernel.passes)
-            for definition in (*part.elements, *part.sums)
-            for load in _looped(definition)
-            if self._is_row_here(load.array) and self._pass_of[load.array] != number
+            load.array for one in kernel.definitions for load in _looped(one) if self._is_held(load.array, one)
         }
         body = "\n        ".join(line for number, part in enumerate(kernel.passes) for line in self._pass(number, part))
         members = "\n    ".join(f"{kind} {name};" for name, (kind, _) in self._members.items())
@@ -67,8 +62,10 @@ struct Kernel{position} {{
     }}
 }};"""
 
-    def _is_row_here(self, array: str) -> bool:
-        return array in self._here and not is_scalar(self._by_name[array])
+    def _is_held(self, array: str, reader: Definition) -> bool:
+        """Whether a definition reads a row of an earlier loop of the kernel, so that it stays in registers."""
+        is_row_here = array in self._here and not is_scalar(self._by_name[array])
+        return is_row_here and self._pass_of[array] != self._pass_of[reader.result]
 
     def _member(self, name: str, kind: str, value: str) -> str:
         self._members.setdefault(name, (kind, value))
@@ -112,7 +109,7 @@ struct Kernel{position} {{
         lines += [] if part.length is None else self._loop(number, part, part.length)
         for definition in part.after:
             k = self._here[definition.result]
-            value = self._value(definition.value, number, definition, looped=False)
+            value = self._value(definition.value, definition, looped=False)
             if definition.by_row:
                 lines += [f"const T sum{k} = ailand::sum_of_lanes<lanes>(v{k});", f"v{k} = {value};"]
             else:
@@ -141,11 +138,11 @@ struct Kernel{position} {{
         lines += [f"const T {name}_j = {name + '[i]' if ahead else source};" for name, source in reads.items()]
         for definition in part.elements:
             k = self._here[definition.result]
-            lines.append(f"const T v{k} = {self._value(definition.value, number, definition, looped=True)};")
+            lines.append(f"const T v{k} = {self._value(definition.value, definition, looped=True)};")
             lines += [f"held{k}[i] = v{k};"] if definition.result in held else []
         for definition in part.sums:
             (product,) = definition.products
-            term = self._value(product.x, number, definition, looped=True)
+            term = self._value(product.x, definition, looped=True)
             weight = self._member(name := self._pointers[product.weight], "const T*", name)
             stride = self._member(f"{name}_1", "long", cpp(self._arrays[product.weight].strides[1]))
             lines.append(f"v{self._here[definition.result]} += {term} * ailand::read({weight} + j * {stride});")
@@ -170,15 +167,15 @@ struct Kernel{position} {{
             return f"x{self._pointers[array]}"
         return f"row{self._plan.row_of['values', array]}_{self._plan.offsets.get(array, 0)}"
 
-    def _value(self, expression: Expression, number: int, of: Definition, looped: bool) -> str:
-        """In the loop or after it; ``number`` is the pass."""
+    def _value(self, expression: Expression, of: Definition, looped: bool) -> str:
+        """An expression of a definition, in its loop or after it."""
         match expression:
             case Number(value=value):
                 return f"T({value!r})"
             case Sum():
                 return f"sum{self._here[of.result]}" if of.by_row else f"sums{self._here[of.result]}_j"
             case Load(array=array, index=index) if index[:1] == ("column",):
-                return self._row_value(array, index, number, looped)
+                return self._row_value(array, index, of, looped)
             case Load(array=array, index=("feature",)) if looped:
                 pointer, stride = self._own(array)
                 return f"ailand::read({pointer} + j * {stride})"
@@ -186,15 +183,14 @@ struct Kernel{position} {{
                 pointer, stride = self._own(array)
                 return f"ailand::read({pointer} + {position} * {stride})"
             case Operation(name=name, arguments=arguments):
-                parts = [self._value(argument, number, of, looped) for argument in arguments]
+                parts = [self._value(argument, of, looped) for argument in arguments]
                 return operation_in_cpp(name, parts) or f"{_NAMED.get(name, name)}({', '.join(parts)})"
         raise AssertionError(expression)
 
-    def _row_value(self, array: str, index: tuple[Index, ...], number: int, looped: bool) -> str:
+    def _row_value(self, array: str, index: tuple[Index, ...], of: Definition, looped: bool) -> str:
         """An element of a row: of this column, and of the feature at hand or a fixed one."""
         if array in self._here:
-            is_earlier = self._is_row_here(array) and self._pass_of[array] != number
-            return f"held{self._here[array]}[i]" if is_earlier else f"v{self._here[array]}"
+            return f"held{self._here[array]}[i]" if self._is_held(array, of) else f"v{self._here[array]}"
         if index == ROW and looped:
             return f"{self._read_name(array)}_j"
         return self._read(array, str(0 if index == ROW else index[1]))

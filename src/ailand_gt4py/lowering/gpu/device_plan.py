@@ -44,11 +44,9 @@ class Kernel:
 
     Attributes:
         passes: the kernel's loops.
-        lanes: how many threads share a column, a power of two.
     """
 
     passes: list[Pass] = dataclasses.field(default_factory=list)
-    lanes: int = 1
 
     @property
     def definitions(self) -> list[Definition]:
@@ -59,6 +57,13 @@ class Kernel:
     def products(self) -> list[Definition]:
         """Definitions whose matrix products run before the kernel."""
         return [definition for definition in self.definitions if definition.is_layer]
+
+    @property
+    def lanes(self) -> int:
+        """How many threads share a column, a power of two."""
+        lengths = [part.length for part in self.passes if part.length is not None]
+        sizes = [_LANES_FOR_UNKNOWN if isinstance(length, str) else length for length in lengths]
+        return 1 << (min(max(sizes, default=1), _WARP) - 1).bit_length()
 
 
 def is_scalar(definition: Definition) -> bool:
@@ -111,8 +116,6 @@ class DevicePlan:
         self.kernels: list[Kernel] = []
         for definition in self.program.definitions:
             self._add(definition)
-        for kernel in self.kernels:
-            kernel.lanes = self._lanes(kernel)
         self._joint = self._joint_rows()
         self._give_rows()
 
@@ -180,11 +183,6 @@ class DevicePlan:
                 if not in_last or self._needs_new_pass(last, definition):
                     return False
         return True
-
-    def _lanes(self, kernel: Kernel) -> int:
-        lengths = [part.length for part in kernel.passes if part.length is not None]
-        sizes = [_LANES_FOR_UNKNOWN if isinstance(length, str) else length for length in lengths]
-        return 1 << (min(max(sizes, default=1), _WARP) - 1).bit_length()
 
     def _joint_rows(self) -> dict[str, tuple[str, ...]]:
         """Factor -> the factors that lie side by side in one row with it, so that one product takes them all."""
