@@ -93,7 +93,7 @@ def test_land_gets_the_rain_of_its_step_and_air_with_all_water(driver: Any) -> N
     coupling = couple(driver, states, model=small_model(), backend="embedded")
     assert [process.name for process in processes(driver)] == ["muphys", "ailand"]
     before = states.prognostics.current
-    level = coupling.state.host.layer.level
+    level = coupling.host.level
     virtual = (before.theta_v.ndarray * before.exner.ndarray)[:, level]
     expected = virtual / (1.0 + constants.RV_O_RD_MINUS_1 * 8e-3 - 2.4e-3)
     seen = {}
@@ -111,10 +111,10 @@ def test_land_gets_the_rain_of_its_step_and_air_with_all_water(driver: Any) -> N
 
     coupling.land.accumulate = Noting(coupling.land)  # type: ignore[method-assign]
     driver.time_integration(states)
-    land = coupling.land_mask
+    land = coupling.host.grid.land_mask
     pattern = processes(driver)[0].component.pattern
     np.testing.assert_allclose(seen["met_rainf"][land], 3e-4 * pattern[land], rtol=1e-12)
     np.testing.assert_allclose(seen["met_snowf"][land], 1.7e-4 * pattern[land], rtol=1e-12)
     np.testing.assert_allclose(seen["met_tair"][land], expected[land], rtol=1e-12)
-    assert abs(coupling.state.exchange.budget.totals().residual) <= 1e-12
+    assert abs(coupling.exchange.budget.totals().residual) <= 1e-12
     assert np.isfinite(states.prognostics.current.theta_v.ndarray).all()

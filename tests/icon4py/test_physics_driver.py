@@ -21,15 +21,20 @@ from ailand_gt4py.integration.coupling.exchange import GIVEN, LATENT_GIVEN, SENS
 from ailand_gt4py.integration.coupling.surface_fluxes import LATENT, SENSIBLE, WATER
 from ailand_gt4py.integration.hosts.icon4py.coupled_run import run
 from ailand_gt4py.integration.hosts.icon4py.experiment import grid_file, initial_states, make_driver
+from ailand_gt4py.integration.hosts.icon4py.host import IconAir
 from ailand_gt4py.integration.hosts.icon4py.options import RunOptions
 from ailand_gt4py.integration.hosts.icon4py.process import couple
-from ailand_gt4py.integration.hosts.icon4py.times import as_datetime
 from helpers import small_model
 
 HOUR = np.timedelta64(1, "h")
 START = np.datetime64("2008-09-01T00:00:00", "ns")
 #: Steps of an hour, so that the emulator's window of six hours is six steps.
 OPTIONS = RunOptions(hours=8, dtime=3600, levels=10, dynamics=False, land_backend="embedded")
+
+#: The lowest layer.
+LOWEST = slice(-1, None)
+#: Those of the component, by whether the emulator made its step.
+CALLS = ("emulator_step", "other_calls")
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
@@ -55,7 +60,7 @@ class Host:
         driver.granules.physics = None
         end = type(driver.config.driver.end_of_simulation)(n_steps)
         timing = dataclasses.replace(
-            driver.config.driver, start_of_timestepping=as_datetime(start), end_of_simulation=end
+            driver.config.driver, start_of_timestepping=start.astype("datetime64[us]").item(), end_of_simulation=end
         )
         driver.config = dataclasses.replace(driver.config, driver=timing)
         driver.model_time_variables.reset(timing)
@@ -69,6 +74,11 @@ class Host:
 
     def run(self) -> None:
         self.driver.time_integration(self.states)
+
+    def air(self) -> IconAir:
+        """Over the land cells, as it stands."""
+        cells = self.coupling.host.cells.positions
+        return IconAir(cells, self.states.prognostics.current, self.states.tracers.current)
 
     def names(self) -> list[str]:
         return [name for name, _ in self.calls]
@@ -126,7 +136,7 @@ def test_call_sequence_and_recycled_outputs(driver):
     assert levels[0] != levels[1], "the host swaps two time levels"
     assert levels[0] == levels[2]
     first, second = (value[1] for name, value in host.calls if name == "component")
-    land = host.coupling.land_mask
+    land = host.coupling.host.grid.land_mask
     assert (first[SENSIBLE][land] != second[SENSIBLE][land]).all(), "the emulator made its step at 6 h"
     assert np.isfinite(second[SENSIBLE][land]).all()
 
@@ -138,7 +148,7 @@ def test_energy_given_is_energy_received(driver):
     host.states.tracers.next.qv.ndarray[...] = 0.0
     before = host.layer_energy()
     host.run()
-    totals = host.coupling.state.exchange.budget.totals()
+    totals = host.coupling.exchange.budget.totals()
     assert totals.exchanged > 0.0
     assert abs(totals.residual) <= 1e-12
     gained = host.layer_energy() - before
@@ -150,18 +160,18 @@ def test_energy_given_is_energy_received(driver):
 
 def test_vapour_reaches_both_time_levels_of_the_tracers(driver):
     host = Host(driver, implicit=False)
-    cells, level = host.coupling.state.host.layer.cells.positions, host.coupling.state.host.layer.level
+    seen = host.coupling.host
+    cells, level = seen.cells.positions, seen.level
     start = host.states.tracers.current.qv.ndarray.copy()
     given = np.zeros(len(cells))
     host.run()
     outputs = [value[1] for name, value in host.calls if name == "component"]
     for water in [outputs[0][WATER]] * 6 + [outputs[1][WATER]] * 2:
         given += 3600.0 * water[cells]
-    layer = host.coupling.state.host.layer
-    mass = layer.at_land(host.states.prognostics.current.rho) * layer.thickness
+    mass = host.states.prognostics.current.rho.ndarray[cells, level] * seen.thickness[:, level]
     gained = mass * (host.states.tracers.current.qv.ndarray[cells, level] - start[cells, level])
     np.testing.assert_allclose(gained, given, rtol=1e-9, atol=1e-12)
-    assert abs(host.coupling.state.exchange.budget.totals().residual) <= 1e-12
+    assert abs(host.coupling.exchange.budget.totals().residual) <= 1e-12
     above = host.states.tracers.current.qv.ndarray[:, :level]
     assert np.array_equal(above, start[:, :level]), "only the lowest layer"
 
@@ -171,7 +181,7 @@ def test_cells_that_are_not_land_keep_their_air(driver):
     prognostic = host.states.prognostics.current
     before = {name: getattr(prognostic, name).ndarray.copy() for name in ("rho", "exner", "theta_v", "vn", "w")}
     host.run()
-    ocean = ~host.coupling.land_mask
+    ocean = ~host.coupling.host.grid.land_mask
     assert 0.1 < ocean.mean() < 0.9
     after = host.states.prognostics.current
     for name in ("rho", "exner", "theta_v"):
@@ -188,7 +198,8 @@ def test_start_in_the_middle_of_a_window(driver):
     host.run()
     times = [value[0].hour for name, value in host.calls if name == "component"]
     assert times == [0, 2], "nothing cached at first; then at the end of the window that began four hours earlier"
-    assert [fired for _, fired, _ in host.coupling.component.seconds] == [False, True]
+    calls = {name: len(seconds) for name, seconds in host.coupling.seconds.items() if name in CALLS}
+    assert list(calls.items()) == [("other_calls", 1), ("emulator_step", 1)], "in the order of the calls"
 
 
 def test_a_process_that_begins_late(driver):
@@ -210,10 +221,10 @@ def test_a_process_that_is_off_changes_nothing(driver):
 def test_the_wind_is_that_of_icon4py(driver):
     """All levels by ICON4Py's own program (at the start, in the driver's diagnostics), the lowest by the adapter."""
     host = Host(driver)
-    layer = host.coupling.state.host.layer
-    eastward, northward = layer.wind(host.states.prognostics.current)
-    np.testing.assert_allclose(eastward, layer.at_land(host.states.diagnostic.u), rtol=1e-12, atol=1e-12)
-    np.testing.assert_allclose(northward, layer.at_land(host.states.diagnostic.v), rtol=1e-12, atol=1e-12)
+    lowest = (host.coupling.host.cells.positions, host.coupling.host.level)
+    eastward, northward = host.coupling.host.wind()
+    np.testing.assert_allclose(eastward, host.states.diagnostic.u.ndarray[lowest], rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(northward, host.states.diagnostic.v.ndarray[lowest], rtol=1e-12, atol=1e-12)
     assert np.ptp(eastward) > 1.0
 
 
@@ -221,13 +232,13 @@ def test_errors_say_what_does_not_fit(driver):
     with pytest.raises(InputError, match="land interval: found 4:00:00, expected one that divides"):
         Host(driver, interval=4 * HOUR)
     host = Host(driver)
-    state = host.coupling.state
+    state = host.coupling
     state.gather_from_prognostic(host.states.prognostics.next, host.states.tracers.next)
-    outputs = host.coupling.component(state.as_component_input(), datetime.datetime(2008, 9, 1))
+    outputs = host.coupling(state.as_component_input(), datetime.datetime(2008, 9, 1))
     with pytest.raises(InputError, match="step: found 0:10:00, expected 1:00:00"):
         state.scatter_to_prognostic(host.states.prognostics.next, outputs, datetime.timedelta(minutes=10))
     with pytest.raises(InputError, match="2008-09-01T01:00"):
-        host.coupling.component(state.as_component_input(), datetime.datetime(2008, 9, 1, 1))
+        host.coupling(state.as_component_input(), datetime.datetime(2008, 9, 1, 1))
 
 
 def test_fluxes_follow_the_air(driver):
@@ -235,12 +246,11 @@ def test_fluxes_follow_the_air(driver):
     ranges = {}
     for implicit in (False, True):
         host = Host(driver, implicit=implicit)
-        layer = host.coupling.state.host.layer
-        before = layer.air(host.states.prognostics.current, host.states.tracers.current).temperature
+        before = host.air().temperature(LOWEST)
         host.run()
-        after = layer.air(host.states.prognostics.current, host.states.tracers.current).temperature
+        after = host.air().temperature(LOWEST)
         ranges[implicit] = np.abs(after - before).max()
-        totals = host.coupling.state.exchange.budget.totals()
+        totals = host.coupling.exchange.budget.totals()
         assert abs(totals.residual) <= 1e-12
         assert (totals.adjusted != 0.0) == implicit
     assert ranges[True] < ranges[False]
@@ -248,19 +258,21 @@ def test_fluxes_follow_the_air(driver):
 
 def test_what_the_air_was_given_is_in_the_outputs(driver):
     host = Host(driver)
-    cells, layer = host.coupling.state.host.layer.cells.positions, host.coupling.state.host.layer
+    cells = host.coupling.host.cells.positions
     process, prognostics, tracers = host.coupling.process, host.states.prognostics, host.states.tracers
     process.state.gather_from_prognostic(prognostics.current, tracers.current)
     outputs = process.component(process.state.as_component_input(), datetime.datetime(2008, 9, 1))
-    before = layer.air(prognostics.current, tracers.current).temperature, layer.at_land(tracers.current.qv)
+    before = host.air().temperature(LOWEST)[:, 0], host.air().vapour(LOWEST)[:, 0]
     process.state.scatter_to_prognostic(prognostics.current, outputs, datetime.timedelta(hours=1))
-    after = layer.air(prognostics.current, tracers.current).temperature, layer.at_land(tracers.current.qv)
+    after = host.air().temperature(LOWEST)[:, 0], host.air().vapour(LOWEST)[:, 0]
     for name, first, second in zip(list(GIVEN)[:2], before, after, strict=True):
         values = outputs[name].ndarray
         np.testing.assert_allclose(3600.0 * values[cells], second - first, rtol=1e-6, atol=1e-12)
-        assert (values[~host.coupling.land_mask] == 0.0).all()
-    totals = host.coupling.state.exchange.budget.totals()
-    given = layer.cells.area @ (outputs[SENSIBLE_GIVEN].ndarray[cells] + outputs[LATENT_GIVEN].ndarray[cells])
+        assert (values[~host.coupling.host.grid.land_mask] == 0.0).all()
+    totals = host.coupling.exchange.budget.totals()
+    given = host.coupling.host.cells.area @ (
+        outputs[SENSIBLE_GIVEN].ndarray[cells] + outputs[LATENT_GIVEN].ndarray[cells]
+    )
     assert 3600.0 * given == pytest.approx(totals.given_sensible + totals.given_latent, rel=1e-12)
 
 
@@ -269,7 +281,7 @@ def test_heat_and_vapour_are_mixed_up_to_a_height(driver):
     thickness = driver.static_field_factories.metrics.get(metrics_attributes.DDQZ_Z_FULL).ndarray
     height = float(thickness[0, -1] + thickness[0, -2] + 0.25 * thickness[0, -3])
     host = Host(driver, mixing_height=height)
-    cells = host.coupling.state.host.layer.cells.positions
+    cells = host.coupling.host.cells.positions
     prognostic, tracers = host.states.prognostics.current, host.states.tracers.current
     process = host.coupling.process
 
@@ -289,7 +301,7 @@ def test_heat_and_vapour_are_mixed_up_to_a_height(driver):
         change = second - first
         np.testing.assert_allclose(change, share * change[:, -1:], rtol=1e-6, atol=1e-9 * np.abs(first).max())
         assert (change[:, :-4] == 0.0).all()
-    assert abs(host.coupling.state.exchange.budget.totals().residual) <= 1e-12
+    assert abs(host.coupling.exchange.budget.totals().residual) <= 1e-12
 
 
 @pytest.mark.parametrize("n_first", [2, 6, 7])
@@ -310,16 +322,14 @@ def test_restart_is_exact_to_the_bit(driver, tmp_path, n_first):
         assert expected.tobytes() == found.tobytes(), name
     assert whole.states.tracers.current.qv.ndarray.tobytes() == second.states.tracers.current.qv.ndarray.tobytes()
     assert whole.coupling.land.state.tobytes() == second.coupling.land.state.tobytes()
-    assert whole.coupling.state.exchange.budget.totals() == second.coupling.state.exchange.budget.totals()
+    assert whole.coupling.exchange.budget.totals() == second.coupling.exchange.budget.totals()
     with pytest.raises(InputError, match="expected 2008-09-01T00:00, the run's start"):
         Host(driver, restart=tmp_path / "land.nc")
 
 
 def test_a_run_writes_its_file_and_figure(directory, tmp_path):
     grid = str(grid_file("R2B2", directory))
-    data = run(
-        OPTIONS.replace(grid=grid, output=tmp_path / "run.nc", plot=tmp_path / "run.png"), model=small_model()
-    ).data
+    data = run(OPTIONS.replace(grid=grid, output=tmp_path / "run.nc", plot=tmp_path / "run.png"), model=small_model())
     assert abs(data.attrs["energy_residual"]) <= 1e-12
     assert data.attrs["all_finite"] == 1
     assert data["surface_temperature"].shape == (8, 1280)

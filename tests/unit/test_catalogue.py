@@ -12,7 +12,7 @@ import xarray as xr
 from ailand_gt4py.ecland.soil_tables import SOILS
 from ailand_gt4py.evaluation.fields import UNITS
 from ailand_gt4py.evaluation.ranges import CHECKS
-from ailand_gt4py.integration.properties import PREDICTED, catalogued
+from ailand_gt4py.integration.outputs import PREDICTED, catalogued, predicted
 from ailand_gt4py.io.column_file import ColumnFile
 from ailand_gt4py.io.derive import DERIVATIONS
 from ailand_gt4py.io.first_guess import FIRST_GUESSES
@@ -56,13 +56,13 @@ def test_a_diagnostic_is_known_to_ranges_budgets_and_component_by_its_entry_alon
     for name, entry in {**of_kind("state"), **of_kind("diagnostic")}.items():
         assert UNITS[name] == entry.units
         assert (name in checked) == any(map(math.isfinite, entry.valid_range))
-    given = {one.output.name: one for one in PREDICTED}
-    assert {one.variable for one in PREDICTED} == {entry.name for entry in CATALOGUE.values() if entry.component_name}
+    given = {entry.component_name: entry for entry in PREDICTED}
+    assert {entry.name for entry in PREDICTED} == {name for name, entry in CATALOGUE.items() if entry.component_name}
     upward = given["surface_upward_latent_heat_flux"]
-    assert upward.factor == -1.0
-    assert upward.output.standard_name == "surface_upward_latent_heat_flux"
-    assert upward.output.long_name == "latent heat flux, positive upward"
-    assert catalogued("surface_albedo", "closure").standard_name == "surface_albedo"
+    assert upward.component_factor == -1.0
+    assert predicted(upward)["standard_name"] == "surface_upward_latent_heat_flux"
+    assert predicted(upward)["long_name"] == "latent heat flux, positive upward"
+    assert catalogued("surface_albedo", "closure")["standard_name"] == "surface_albedo"
 
 
 def test_what_is_derived_and_guessed_is_in_the_catalogue() -> None:

@@ -11,11 +11,10 @@ from land_hosts import HOUR, PRESCRIBED, START, WEATHER, small_model
 from land_hosts import Host as Weather
 
 import ailand_gt4py
-from ailand_gt4py.integration.coupling.exchange import ExchangeSettings, FluxExchange
-from ailand_gt4py.integration.coupling.land_cells import LandCells
-from ailand_gt4py.integration.coupling.mixed_layer import MixedLayer
-from ailand_gt4py.integration.coupling.moist_air import MoistAir
-from ailand_gt4py.integration.description import Ground, HostClock, HostGrid
+from ailand_gt4py.integration.coupling.exchange import FluxExchange
+from ailand_gt4py.integration.coupling.mixed_layer import MixedLayer, MoistAir
+from ailand_gt4py.integration.coupling.surface_fluxes import LandCells
+from ailand_gt4py.integration.description import CouplingOptions, Ground, HostClock, HostGrid
 from ailand_gt4py.integration.hosts.host import Host, step
 from ailand_gt4py.weights.model import Model
 
@@ -77,9 +76,7 @@ class Columns:
 
 
 def coupled(host: Columns, height: float = 0.0, **settings: bool) -> tuple[ailand_gt4py.LandComponent, FluxExchange]:
-    exchange = FluxExchange(
-        host.cells, MixedLayer(np.full((4, N_LEVELS), THICKNESS), height), ExchangeSettings(**settings)
-    )
+    exchange = FluxExchange(host.cells, MixedLayer(np.full((4, N_LEVELS), THICKNESS), height), **settings)
     land = ailand_gt4py.LandComponent(
         MODEL,
         grid=host.grid,
@@ -165,6 +162,22 @@ def test_keywords_that_no_group_has_and_groups_that_are_incomplete_are_named() -
         ailand_gt4py.LandComponent(MODEL, **groups, lats=1.0)
     with pytest.raises(TypeError, match="HostGrid.* missing .* 'latitude' and 'longitude'"):
         ailand_gt4py.LandComponent(MODEL, **(groups | {"grid": None}), land_mask=MASK)
+
+
+@pytest.mark.parametrize(
+    ("group", "keyword", "value"),
+    [
+        ("grid", "latitude", 0.0),
+        ("ground", "prescribed", {}),
+        ("clock", "start", START),
+        ("coupling", "derivatives", True),
+    ],
+)
+def test_keywords_beside_the_group_that_has_them_are_refused(group: str, keyword: str, value: Any) -> None:
+    host = Columns()
+    groups = {"grid": host.grid, "ground": host.ground(MODEL), "clock": host.clock, "coupling": CouplingOptions()}
+    with pytest.raises(TypeError, match=f"found '{keyword}' beside the group '{group}' that has it, expected one of"):
+        ailand_gt4py.LandComponent(MODEL, **groups, **{keyword: value})
 
 
 def test_only_one_module_goes_past_icon4py_s_interface() -> None:

@@ -14,6 +14,7 @@ from ailand_gt4py.cli.icon4py_run import main
         (["--dtime", "0"], "--dtime: found 0, expected more than 0"),
         (["--substeps", "-1"], "--substeps: found -1, expected more than 0"),
         (["--record", "0"], "--record: found 0, expected more than 0"),
+        (["--record", "400"], "--record: found 400, expected a multiple of the step of 300 s"),
         (["--hours", "0.01"], "--hours: found 0.01, expected a whole number of steps of 300 s"),
         (["--hours", "0"], "--hours: found 0, expected more than 0"),
         (

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ailand_gt4py.integration.coupling.land_cells import LandCells
 from ailand_gt4py.integration.coupling.surface_fluxes import (
     LATENT,
     LATENT_REFERENCE,
@@ -16,6 +15,7 @@ from ailand_gt4py.integration.coupling.surface_fluxes import (
     SENSIBLE_REFERENCE,
     SENSIBLE_SLOPE,
     WATER,
+    LandCells,
     SurfaceFluxes,
     for_air_at_end_of_step,
     held,

@@ -18,21 +18,14 @@ from ailand_gt4py.core.times import time_text
 _NOTHING = np.timedelta64(0, "ns")
 
 
-def _seconds_text(duration: np.timedelta64) -> str:
-    return f"{duration / np.timedelta64(1, 's'):g} s"
-
-
 class LandClock:
     """Which sample comes next, and when a window is full.
 
     Args:
-        window: the emulator's step.
-        host_step: the host's step.
-        start: of the first sample.
-        state_time: when the initial state is valid: the start of the first window.
+        window: the emulator's step. host_step: the host's. start: of the first sample.
+        state_time: when the initial state is valid: the start of the first window; None: ``start``.
 
     Attributes:
-        window, host_step: as given.
         window_start: of the window whose samples are being added up.
         next_time: of the sample to come.
         n_samples: in the window so far.
@@ -45,17 +38,23 @@ class LandClock:
     """
 
     def __init__(
-        self, window: np.timedelta64, host_step: np.timedelta64, start: np.datetime64, state_time: np.datetime64
+        self,
+        window: np.timedelta64,
+        host_step: np.timedelta64,
+        start: np.datetime64,
+        state_time: np.datetime64 | None = None,
     ) -> None:
         self.window, self.host_step = (step.astype("timedelta64[ns]") for step in (window, host_step))
-        step_text, window_text = _seconds_text(self.host_step), _seconds_text(self.window)
+        step_text, window_text = (f"{step / np.timedelta64(1, 's'):g} s" for step in (self.host_step, self.window))
         if not self.host_step > _NOTHING:
             raise InputError(f"host step: found {step_text}, expected more than 0 s")
         if self.window % self.host_step != _NOTHING:
             raise InputError(
                 f"host step: found {step_text}, expected one that divides the emulator's step of {window_text}"
             )
-        self.window_start, self.next_time = (time.astype("datetime64[ns]") for time in (state_time, start))
+        self.samples_per_window = int(self.window // self.host_step)
+        self.next_time = start.astype("datetime64[ns]")
+        self.window_start = self.next_time if state_time is None else state_time.astype("datetime64[ns]")
         elapsed = self.next_time - self.window_start
         found, state_text = f"start: found {time_text(self.next_time)}", time_text(self.window_start)
         if not _NOTHING <= elapsed < self.window:
@@ -68,11 +67,6 @@ class LandClock:
             )
         self.n_samples = self.n_windows = 0
         self.is_full = False
-
-    @property
-    def samples_per_window(self) -> int:
-        """Of a window that is not cut by the start."""
-        return int(self.window // self.host_step)
 
     def next_closes_window(self) -> bool:
         """Whether the window must be closed before the next sample is added: that belongs to another one."""
@@ -109,7 +103,6 @@ class LandClock:
         self.is_full = True
 
     def count_sample(self) -> None:
-        """A sample was added."""
         self.n_samples += 1
         self.next_time = self.next_time + self.host_step
 

@@ -11,10 +11,10 @@ from ailand_gt4py.core import arrays
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.emulator.emulator import Emulator, Precision
 from ailand_gt4py.emulator.forcing import ForcingAssembler
+from ailand_gt4py.integration import outputs
 from ailand_gt4py.integration.coupling.closures import SurfaceClosures
 from ailand_gt4py.integration.description import CouplingOptions, Ground, HostGrid
 from ailand_gt4py.integration.host_points import HostPoints
-from ailand_gt4py.integration.properties import DERIVATIVES, FluxDerivative, Output, predicted_outputs
 from ailand_gt4py.lowering.calls import backends
 from ailand_gt4py.weights.model import Model, Variable
 
@@ -22,19 +22,13 @@ from ailand_gt4py.weights.model import Model, Variable
 class LandColumns:
     """State, forcing and results of the land columns.
 
-    Args:
-        model: to run. points: of the host.
-        grid, ground, coupling, backend, precision: see `LandComponent`.
-
     Attributes:
         emulator: None without land.
         forcing: (n_land, n_forcing) of the window; filled by the accumulation but for derived and prescribed inputs.
         state: (n_land, n_state), diagnostics: (n_land, n_diagnostics), NaN before the first step.
         flagged: (n_land,) bool, columns that were not stepped in the last window.
-        outputs: what `write_outputs` gives, in order. missing_outputs: name -> why the model cannot give it.
-
-    Raises:
-        InputError: see `LandComponent`.
+        outputs: name -> properties of what `write_outputs` gives, in order.
+        missing_outputs: name -> why the model cannot give it.
     """
 
     def __init__(
@@ -47,36 +41,32 @@ class LandColumns:
         backend: Any,
         precision: Precision,
     ) -> None:
-        self.model, self.precision = model, precision
-        self._points = points
+        self.model, self.precision, self._points = model, precision, points
         self._device = backends.device_of(backend)
-        self._xp = arrays.array_module(self._device)
+        self._xp = xp = arrays.array_module(self._device)
         # An emulator has at least one column; without land it checks backend and precision.
         emulator = Emulator(model, max(points.n_land, 1), backend, precision)
         self.dtype = emulator.dtype
         self.emulator = emulator if points.n_land else None
-        self._assembler = ForcingAssembler(
-            model.forcing,
-            points.land_values(grid.latitude, "latitude", np.dtype(np.float64)),
-            points.land_values(grid.longitude, "longitude", np.dtype(np.float64)),
-            backends.make_backend(backend),
-            self._device,
+        latitude, longitude = (
+            points.land_values(degrees, name, np.dtype(np.float64))
+            for name, degrees in (("latitude", grid.latitude), ("longitude", grid.longitude))
         )
+        gt4py_backend = backends.make_backend(backend)
+        self._assembler = ForcingAssembler(model.forcing, latitude, longitude, gt4py_backend, self._device)
         self._static_values = self._columns_of(ground.static, model.static, "static input")
         self.state = self._columns_of(ground.initial_state, model.state, "initial state")
-        self._new_state = self._xp.empty_like(self.state)
-        full, empty = self._xp.full, self._xp.empty
-        self.diagnostics = full((points.n_land, len(model.diagnostics)), np.nan, dtype=self.dtype)
-        self._new_diagnostics = self._xp.empty_like(self.diagnostics)
-        self.forcing = full((points.n_land, len(model.forcing)), 0.0, dtype=self.dtype)
-        self.flagged = self._xp.zeros(points.n_land, dtype=bool)
+        self.diagnostics = xp.full((points.n_land, len(model.diagnostics)), np.nan, dtype=self.dtype)
+        self._new_state, self._new_diagnostics = xp.empty_like(self.state), xp.empty_like(self.diagnostics)
+        self.forcing = xp.zeros((points.n_land, len(model.forcing)), dtype=self.dtype)
+        self.flagged = xp.zeros(points.n_land, dtype=bool)
         #: (n_previous, n_land), NaN where there was no such window or its number was not finite: forgotten with it.
-        self._previous = full((len(self._assembler.previous), points.n_land), np.nan, dtype=self.dtype)
+        self._previous = xp.full((len(self._assembler.previous), points.n_land), np.nan, dtype=self.dtype)
         self._forcing_positions = {variable.name: position for position, variable in enumerate(model.forcing)}
         self._prescribed: dict[str, arrays.Array] = {}
         for name, value in (ground.prescribed or {}).items():
             self._prescribe(name, value)
-        self._predicted, not_predicted = predicted_outputs(model)
+        self._predicted, self.missing_outputs = outputs.predicted_by(model)
         albedo = ground.background_albedo
         self._closures = SurfaceClosures(
             model,
@@ -86,14 +76,14 @@ class LandColumns:
             reference_height=coupling.reference_height,
             background_albedo=None if albedo is None else points.land_values(albedo, "background albedo", self.dtype),
         )
-        self._derivatives = self._known_derivatives() if coupling.derivatives else ()
-        self.outputs: tuple[Output, ...] = (
-            *(predicted.output for predicted in self._predicted),
-            *self._closures.outputs,
-            *(output for derivative in self._derivatives for output in (derivative.output, derivative.reference)),
-        )
-        self.missing_outputs = not_predicted | self._closures.missing_outputs
-        self._jacobian = empty((points.n_land, len(self._derivatives), len(self._derivatives)), dtype=self.dtype)
+        self.missing_outputs |= self._closures.missing_outputs
+        self._derivatives = outputs.derivatives_by(model) if coupling.derivatives else ()
+        self.outputs = {entry.component_name: outputs.predicted(entry) for entry in self._predicted}
+        self.outputs |= {name: outputs.catalogued(name, "closure") for name in self._closures.outputs}
+        for one in self._derivatives:
+            self.outputs[one.derivative] = outputs.catalogued(one.derivative, "derivative")
+            self.outputs[one.reference] = outputs.catalogued(one.reference, "forcing")
+        self._jacobian = xp.empty((points.n_land, len(self._derivatives), len(self._derivatives)), dtype=self.dtype)
         if self.emulator is not None:
             self.emulator.compile()
             self._static = self.emulator.prepare_static(self._static_values)
@@ -104,11 +94,7 @@ class LandColumns:
         return self._device == "cpu"
 
     def prescribe(self, name: str, value: Any) -> None:
-        """Change a prescribed input.
-
-        Raises:
-            InputError: an input that was not prescribed at the start, or a field that cannot be read.
-        """
+        """Change an input that was prescribed at the start."""
         if name not in self._prescribed:
             raise InputError(
                 f"{name}: is not prescribed, expected one of {', '.join(self._prescribed) or 'none: none was'}"
@@ -136,73 +122,46 @@ class LandColumns:
             result[:, position] = self._points.land_values(given[variable.name], variable.name, self.dtype)
         return result
 
-    def _known_derivatives(self) -> tuple[FluxDerivative, ...]:
-        """Derivatives of the fluxes.
-
-        Raises:
-            InputError: the model lacks a flux or its forcing.
-        """
-        fluxes = {variable.name for variable in self.model.diagnostics}
-        for derivative in DERIVATIVES:
-            if derivative.flux not in fluxes or derivative.forcing not in self._forcing_positions:
-                raise InputError(
-                    f"derivatives: the model has no '{derivative.flux}' or no '{derivative.forcing}', "
-                    f"expected both for '{derivative.output.name}'"
-                )
-        return DERIVATIVES
-
-    def _run(self, window_start: np.datetime64, window: np.timedelta64) -> None:
-        """The emulator's step and the derivatives, into the arrays of new values."""
-        assert self.emulator is not None
-        for name, values in self._prescribed.items():
-            self.forcing[:, self._forcing_positions[name]] = values
-        seconds = float(window / np.timedelta64(1, "s"))
-        self._assembler.assemble(self.forcing[None], None, np.array([window_start]), seconds, self._previous.T)
-        self.emulator.step(self._static, self.forcing, self.state, out=(self._new_state, self._new_diagnostics))
-        self._differentiate()
-
     def _differentiate(self) -> None:
-        """The derivatives of the fluxes with respect to their forcing, into this object's buffer.
-
-        What a variable was in the previous window stays as it was.
-        """
+        """The derivatives of the fluxes with respect to their forcing; that of the previous window is a constant."""
         if self._derivatives and self.emulator is not None:
             fluxes = [derivative.flux for derivative in self._derivatives]
             forcing = [derivative.forcing for derivative in self._derivatives]
             self.emulator.jacobian(self._static, self.forcing, self.state, fluxes, forcing, out=self._jacobian)
 
-    def step(self, window_start: np.datetime64, window: np.timedelta64) -> None:
-        """The emulator's step through a window whose forcing is there.
+    def step(self, window_start: np.datetime64, is_provisional: bool = False) -> None:
+        """The emulator's step through a window whose forcing is there; flagged columns keep state and diagnostics.
 
-        Columns whose forcing is not finite keep state and diagnostics.
+        Args:
+            is_provisional: only the diagnostics change.
         """
-        self._run(window_start, window)
-        self._assembler.of_window(self.forcing, out=self._previous.T)
-        self.flagged[...] = ~self._xp.isfinite(self.forcing).all(axis=1)
-        for new, old in ((self._new_state, self.state), (self._new_diagnostics, self.diagnostics)):
-            new[...] = self._xp.where(self.flagged[:, None], old, new)
-        self.state, self._new_state = self._new_state, self.state
-        self.diagnostics, self._new_diagnostics = self._new_diagnostics, self.diagnostics
-
-    def provisional_step(self, window_start: np.datetime64, window: np.timedelta64) -> None:
-        """Diagnostics of a step on the forcing that is there; the state stays."""
-        self._run(window_start, window)
+        assert self.emulator is not None
+        for name, values in self._prescribed.items():
+            self.forcing[:, self._forcing_positions[name]] = values
+        times, seconds = np.array([window_start]), self.model.step_seconds
+        self._assembler.assemble(self.forcing[None], None, times, seconds, self._previous.T)
+        self.emulator.step(self._static, self.forcing, self.state, out=(self._new_state, self._new_diagnostics))
+        self._differentiate()
+        if not is_provisional:
+            self._assembler.of_window(self.forcing, out=self._previous.T)
+            self.flagged[...] = ~self._xp.isfinite(self.forcing).all(axis=1)
+            for new, old in ((self._new_state, self.state), (self._new_diagnostics, self.diagnostics)):
+                new[...] = self._xp.where(self.flagged[:, None], old, new)
+            self.state, self._new_state = self._new_state, self.state
         self.diagnostics, self._new_diagnostics = self._new_diagnostics, self.diagnostics
 
     def write_outputs(self, out: arrays.Array) -> None:
         """Write (n_outputs, n_land) of the state and the diagnostics; flagged columns keep what is there."""
-        for row, values in enumerate(self._output_rows()):
-            out[row] = self._xp.where(self.flagged, out[row], values)
+        for row, values in zip(out, self._output_rows(), strict=True):
+            row[...] = self._xp.where(self.flagged, row, values)
 
     def _output_rows(self) -> Iterator[arrays.Array]:
         """(n_land,) of each of ``outputs``."""
         results = ((self.model.state, self.state), (self.model.diagnostics, self.diagnostics))
         known = {one.name: values[:, k] for variables, values in results for k, one in enumerate(variables)}
-        for _, variable, factor in self._predicted:
-            yield factor * known[variable]
-        closures = self._closures(self._static_values, self.forcing, self.state, self.diagnostics)
-        for output in self._closures.outputs:
-            yield closures[output.name]
+        for entry in self._predicted:
+            yield entry.component_factor * known[entry.name]
+        yield from self._closures(self._static_values, self.forcing, self.state, self.diagnostics).values()
         for k, derivative in enumerate(self._derivatives):
             yield -self._jacobian[:, k, k]
             yield self.forcing[:, self._forcing_positions[derivative.forcing]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -11,27 +12,20 @@ import numpy as np
 from ailand_gt4py.core import arrays
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.times import step_of
-from ailand_gt4py.emulator.emulator import Emulator, Precision
+from ailand_gt4py.emulator.emulator import Precision
 from ailand_gt4py.integration import restart
 from ailand_gt4py.integration.accumulation import Accumulation
 from ailand_gt4py.integration.clock import LandClock
 from ailand_gt4py.integration.columns import LandColumns
-from ailand_gt4py.integration.description import (
-    CouplingOptions,
-    Ground,
-    HostClock,
-    HostGrid,
-    check_all_taken,
-    with_keywords,
-)
-from ailand_gt4py.integration.finite_report import FiniteReport
+from ailand_gt4py.integration.description import CouplingOptions, Ground, HostClock, HostGrid, group_of, names_of
 from ailand_gt4py.integration.host_points import HostPoints
 from ailand_gt4py.integration.outputs import OutputFields
-from ailand_gt4py.integration.properties import check_units, input_properties, output_properties
 from ailand_gt4py.lowering.calls import backends
 from ailand_gt4py.weights.model import Model
 from ailand_gt4py.weights.model_file import read_model
 from ailand_gt4py.weights.schema import checksum
+
+logger = logging.getLogger(__name__)
 
 
 class LandComponent:
@@ -48,9 +42,9 @@ class LandComponent:
     Args:
         model: what to run; None: the default model of the package.
         grid, ground, clock, coupling: what the host says of itself, see `ailand_gt4py.integration.description`.
-        keywords: attributes of these four, given instead of a group or replacing what is in it:
-            ``LandComponent(land_mask=..., latitude=..., longitude=..., static=..., initial_state=..., start=...,
-            host_step=...)`` and ``LandComponent(grid=grid, ground=ground, clock=clock, derivatives=True)``.
+        keywords: attributes of these four, each instead of its group: ``LandComponent(land_mask=..., latitude=...,
+            longitude=..., static=..., initial_state=..., start=..., host_step=...)`` and ``LandComponent(grid=grid,
+            ground=ground, clock=clock, derivatives=True)``.
         backend, precision: see `Emulator`.
 
     Attributes:
@@ -60,11 +54,12 @@ class LandComponent:
             ``closure``, ``derivative`` or ``forcing``).
         missing_outputs: name -> why the model does not give it.
         state, diagnostics: (n_land, n_features), model order and units.
-        flagged: (n_land,) bool: columns that were not stepped in the last window.
+        flagged: (n_land,) bool: columns that were not stepped in the last window. window: the emulator's step.
 
     Raises:
         InputError: a missing or unknown field, a wrong shape, type, unit or device, a number that is not finite, or
             times that do not fit.
+        TypeError: a keyword that no group has, or that stands beside its group.
         RunError: a backend that cannot be had, or a program that cannot be compiled.
     """
 
@@ -80,11 +75,13 @@ class LandComponent:
         precision: Precision = "float32",
         **keywords: Any,
     ) -> None:
-        grid = with_keywords(HostGrid, grid, keywords)
-        ground = with_keywords(Ground, ground, keywords)
-        clock = with_keywords(HostClock, clock, keywords)
-        coupling = self._coupling = with_keywords(CouplingOptions, coupling, keywords)
-        check_all_taken(keywords, "LandComponent", HostGrid, Ground, HostClock, CouplingOptions)
+        grid = group_of(HostGrid, "grid", grid, keywords)
+        ground = group_of(Ground, "ground", ground, keywords)
+        clock = group_of(HostClock, "clock", clock, keywords)
+        coupling = self._coupling = group_of(CouplingOptions, "coupling", coupling, keywords)
+        for name in keywords:
+            names = ", ".join(key for group in (grid, ground, clock, coupling) for key in names_of(group))
+            raise TypeError(f"LandComponent got an unexpected keyword argument '{name}', expected some of {names}")
         self.model = read_model() if model is None else model
         if self.model.normalised_space or self.model.step_seconds <= 0.0:
             raise InputError("model: found one without statistics or step, expected one that knows its units")
@@ -94,36 +91,28 @@ class LandComponent:
             raise InputError(
                 f"horizontal: found {len(grid.dims)} dimensions, expected the land mask's {len(self._points.shape)}"
             )
-        start, state_time = clock.start, clock.state_time
-        self._clock = LandClock(
-            step_of(self.model.step_seconds), clock.host_step, start, start if state_time is None else state_time
-        )
+        self._clock = LandClock(step_of(self.model.step_seconds), clock.host_step, clock.start, clock.state_time)
         of_host = [variable for variable in self.model.forcing if not variable.derived]
-        check_units(grid.units or {}, of_host)
+        known = {variable.name: variable.units for variable in of_host}
+        for name, units in (grid.units or {}).items():
+            if name not in known:
+                raise InputError(f"{name}: the model takes no such field, expected one of {', '.join(known)}")
+            if units != known[name]:
+                raise InputError(f"{name}: found the unit '{units}', expected '{known[name]}'")
         self._columns = LandColumns(self.model, self._points, grid, ground, coupling, backend, precision)
         sampled = [variable for variable in of_host if variable.name not in (ground.prescribed or {})]
         self._positions = [self.model.forcing.index(variable) for variable in sampled]
         gt4py_backend = backends.make_backend(backend)
-        self._accumulation = Accumulation(self._points, sampled, gt4py_backend, device, self._clock.samples_per_window)
-        self._report = FiniteReport(
-            self._accumulation, self._clock, self._points, device, raises=coupling.not_finite == "raise"
-        )
+        self._accumulation = Accumulation(self._points, sampled, self._clock, gt4py_backend, device)
         self._fields = OutputFields(
-            self._columns.outputs, self._points, grid, np.dtype(self._columns.dtype), gt4py_backend, device
+            list(self._columns.outputs), self._points, grid, np.dtype(self._columns.dtype), gt4py_backend, device
         )
         self.outputs: dict[str, Any] = self._fields.fields
-        self.inputs_properties = input_properties(sampled, grid.dims)
-        self.outputs_properties = output_properties(self._columns.outputs, grid.dims)
-        self.missing_outputs = self._columns.missing_outputs
+        self.inputs_properties = self._accumulation.properties(grid.dims)
+        self.outputs_properties = {name: one | {"dims": grid.dims} for name, one in self._columns.outputs.items()}
+        self.missing_outputs, self.emulator = self._columns.missing_outputs, self._columns.emulator
+        self.n_land, self.flagged, self.window = self._points.n_land, self._columns.flagged, self._clock.window
         self._has_outputs = False
-
-    @property
-    def n_land(self) -> int:
-        return self._points.n_land
-
-    @property
-    def emulator(self) -> Emulator | None:
-        return self._columns.emulator
 
     @property
     def state(self) -> arrays.Array:
@@ -134,18 +123,14 @@ class LandComponent:
         return self._columns.diagnostics
 
     @property
-    def flagged(self) -> arrays.Array:
-        return self._columns.flagged
-
-    @property
-    def window(self) -> np.timedelta64:
-        """The emulator's step."""
-        return self._clock.window
-
-    @property
     def time(self) -> np.datetime64:
         """Of the sample to come."""
         return self._clock.next_time
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the emulator makes its step in the next `advance`."""
+        return self._clock.is_full
 
     def __call__(self, fields: Mapping[str, Any], time: np.datetime64) -> dict[str, Any]:
         """`accumulate`, then `advance`."""
@@ -165,26 +150,33 @@ class LandComponent:
                 one host step after the window's end, so that the host never waits for the device; such columns have
                 then kept their state.
         """
-        self._report.tell()
-        clock = self._clock
-        clock.check_sample(time)
+        self._tell_what_is_not_finite()
+        self._clock.check_sample(time)
         views = self._accumulation.views(fields)
-        if clock.next_closes_window():
-            self._close_window()
-        self._accumulation.add(views, clock.n_samples)
-        clock.count_sample()
-        if self._points.n_land and self._coupling.not_finite == "raise" and self._columns.on_cpu:
-            self._report.take()
-            self._report.tell()
+        if self._clock.next_closes_window():
+            self._look()
+            if self.n_land:
+                self._accumulation.means(self._columns.forcing, self._positions)
+            self._accumulation.clear()
+            self._clock.close_window()
+        self._accumulation.add(views)
+        self._clock.count_sample()
+        if self._coupling.not_finite == "raise" and self._columns.on_cpu:
+            self._look()
 
-    def _close_window(self) -> None:
-        if self._points.n_land:
-            self._report.take()
+    def _look(self) -> None:
+        """Look for numbers that are not finite; what is found on a GPU is told later."""
+        if self.n_land:
+            self._accumulation.look()
             if self._columns.on_cpu:
-                self._report.tell()
-            self._accumulation.means(self._columns.forcing, self._positions, self._clock.n_samples)
-        self._accumulation.clear()
-        self._clock.close_window()
+                self._tell_what_is_not_finite()
+
+    def _tell_what_is_not_finite(self) -> None:
+        message = self._accumulation.found()
+        if message and self._coupling.not_finite == "raise":
+            raise InputError(f"{message}, expected finite numbers")
+        if message:
+            logger.warning("%s; such columns keep their state in this window", message)
 
     def advance(self, time: np.datetime64) -> dict[str, Any]:
         """Let the emulator make its step if its window is full, and give the outputs at a time.
@@ -199,28 +191,27 @@ class LandComponent:
             InputError: another time than the last sample's.
             RunError: a program cannot be compiled.
         """
-        clock = self._clock
+        clock, columns, fields = self._clock, self._columns, self._fields
         clock.check_advance(time)
-        fires = clock.is_full
-        if self._points.n_land:
-            if fires:
-                window_start = clock.window_start - clock.window
-                self._columns.step(window_start, self.window)
-                self._fields.earlier[...] = self._fields.later
-                self._columns.write_outputs(self._fields.later)
-            elif not self._has_outputs:
-                self._accumulation.means(self._columns.forcing, self._positions, clock.n_samples)
-                self._columns.provisional_step(clock.window_start, self.window)
-                self._columns.write_outputs(self._fields.later)
-                self._fields.earlier[...] = self._fields.later
-            if self._coupling.between == "interpolate":
-                self._fields.write(clock.fraction())
-            elif fires or not self._has_outputs:
-                self._fields.write()
+        fires, first = clock.is_full, not self._has_outputs
+        if self.n_land and fires:
+            columns.step(clock.window_start - clock.window)
+            fields.earlier[...] = fields.later
+            columns.write_outputs(fields.later)
+        elif self.n_land and first:
+            self._accumulation.means(columns.forcing, self._positions)
+            columns.step(clock.window_start, is_provisional=True)
+            columns.write_outputs(fields.later)
+            fields.earlier[...] = fields.later
+        if fires or first or self._coupling.between == "interpolate":
+            self._write_outputs()
         self._has_outputs = True
         if fires:
             clock.fired()
         return self.outputs
+
+    def _write_outputs(self) -> None:
+        self._fields.write(self._clock.fraction() if self._coupling.between == "interpolate" else 1.0)
 
     def prescribe(self, name: str, value: Any) -> None:
         """Change an input that was given as ``prescribed``; it holds from the window now being accumulated.
@@ -242,7 +233,7 @@ class LandComponent:
             InputError: on a GPU, values that are not finite in the previous window and were not yet reported.
             RunError: writing failed; an older file of that name is then still there.
         """
-        self._report.tell()
+        self._tell_what_is_not_finite()
         position = self._clock.as_dict() | {"has_outputs": int(self._has_outputs)}
         restart.write(path, self._memory(host_memory), self._identity(), position)
 
@@ -259,7 +250,7 @@ class LandComponent:
         self._has_outputs = bool(position.pop("has_outputs"))
         self._clock.restore(position)
         if self._has_outputs:
-            self._fields.write(self._clock.fraction() if self._coupling.between == "interpolate" else 1.0)
+            self._write_outputs()
 
     def _memory(self, host_memory: Mapping[str, arrays.Array] | None) -> dict[str, arrays.Array]:
         """Name -> array of all that changes in a run."""

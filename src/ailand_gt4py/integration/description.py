@@ -27,7 +27,8 @@ class HostGrid:
             be False everywhere (a rank over the ocean).
         latitude, longitude: degrees north and east, fields of the mask's shape.
         horizontal: the host's dimension(s) for the output fields; None: outputs are plain arrays.
-        levels: dimension -> position, for fields with more dimensions than the mask (see `HostPoints`).
+        levels: dimension -> position in the field's own numbering, for GT4Py fields with more dimensions than the
+            mask; for instance {KDim: num_levels - 1}.
         units: of the host's fields, by name; checked against the model's.
         host_dtype: type of the outputs, float32 or float64.
         ocean_value: of outputs at points that are not land.
@@ -109,22 +110,20 @@ class CouplingOptions:
                 raise InputError(f"{name}: found '{getattr(self, name)}', expected one of {', '.join(expected)}")
 
 
-def with_keywords(group: type[Group], given: Group | None, keywords: dict[str, Any]) -> Group:
-    """A group as given, or as its defaults, with those of the keywords that are its attributes; these are removed."""
-    own = {name: keywords.pop(name) for name in _names(group) if name in keywords}
-    return group(**own) if given is None else dataclasses.replace(given, **own)  # type: ignore[type-var]
-
-
-def check_all_taken(keywords: Mapping[str, Any], what: str, *groups: type) -> None:
-    """Check that no keyword is left over.
+def group_of(kind: type[Group], name: str, given: Group | None, keywords: dict[str, Any]) -> Group:
+    """A group of this name as given, or made of the keywords that are its attributes, which are removed.
 
     Raises:
-        TypeError: one that is an attribute of no group.
+        TypeError: a keyword beside the group that has it, or one that is missing.
     """
-    if keywords:
-        names = ", ".join(name for group in groups for name in _names(group))
-        raise TypeError(f"{what} got an unexpected keyword argument '{next(iter(keywords))}', expected some of {names}")
+    own = {key: keywords.pop(key) for key in names_of(kind) if key in keywords}
+    if given is None:
+        return kind(**own)
+    if own:
+        raise TypeError(f"found '{next(iter(own))}' beside the group '{name}' that has it, expected one of the two")
+    return given
 
 
-def _names(group: Any) -> list[str]:
-    return [field.name for field in dataclasses.fields(group)]
+def names_of(kind: Any) -> list[str]:
+    """Attributes of a group."""
+    return [field.name for field in dataclasses.fields(kind)]

@@ -8,10 +8,9 @@ are. The table depends on the strides alone, so that fields of one layout share 
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import gt4py.next as gtx
 import numpy as np
@@ -25,14 +24,8 @@ from ailand_gt4py.core.errors import InputError
 Layout = tuple[int, ...]
 
 
-@dataclasses.dataclass(frozen=True)
-class HostView:
-    """A host's field as positions in memory.
-
-    Attributes:
-        points: the same memory over `HostPoint`, one-dimensional.
-        layout: key of the table that says where land is in it.
-    """
+class HostView(NamedTuple):
+    """A host's field: the same memory over `HostPoint`, and the key of the table that says where land is in it."""
 
     points: arrays.Array
     layout: Layout
@@ -43,12 +36,10 @@ class HostPoints:
 
     Args:
         land_mask: bool, over the host's one or two horizontal dimensions, halo (False) included where fields have it.
-        device: where the mask is and all fields must be.
-        levels: dimension -> position in the field's own numbering, for GT4Py fields with more dimensions than the
-            mask; for instance {KDim: num_levels - 1}.
+        device: where the mask is and all fields must be. levels: see `HostGrid`.
 
     Attributes:
-        shape: of the mask. n_land: number of land points. is_land: the mask, flat and in C order.
+        shape: of the mask. is_land: the mask, flat and in C order.
         columns: (n_land,) positions of the land points in ``is_land``, ascending.
 
     Raises:
@@ -106,11 +97,7 @@ class HostPoints:
         return self._tables[layout]
 
     def land_values(self, value: Any, name: str, dtype: np.dtype) -> arrays.Array:
-        """A copy of a host's field at the land points, or of one scalar for all of them: (n_land,) of a type.
-
-        Raises:
-            InputError: as `view`, or a value that is not finite at a land point.
-        """
+        """A copy of a host's field at the land points, or of one scalar for all of them: (n_land,), all finite."""
         if isinstance(value, (int, float, np.number)):
             result = self._xp.full(self.n_land, value, dtype=dtype)
         else:

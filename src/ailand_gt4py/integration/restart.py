@@ -29,16 +29,12 @@ def write(
 
     Args:
         memory: name -> array. identity: what a run that continues must share. position: of the clock.
-
-    Raises:
-        RunError: writing failed.
     """
     data = xr.Dataset(attrs={"format": FORMAT, **{f"identity_{key}": value for key, value in identity.items()}})
-    data.attrs["clock"] = json.dumps({key: int(value) for key, value in position.items()})
+    data.attrs["clock"] = json.dumps(dict(position))
     for name, array in memory.items():
-        values = arrays.to_host(array)
-        stored = values.astype(np.uint8) if values.dtype == np.bool_ else values
-        data[name] = plain([f"{name}_{axis}" for axis in range(array.ndim)], stored, {})
+        values = _stored(arrays.to_host(array))
+        data[name] = plain([f"{name}_{axis}" for axis in range(array.ndim)], values, {})
     write_netcdf(Path(path), data, "writing the restart file")
 
 
@@ -46,9 +42,6 @@ def read(
     path: str | os.PathLike[str], memory: Mapping[str, arrays.Array], identity: Mapping[str, str]
 ) -> dict[str, int]:
     """Read a restart file into the arrays of a component; nothing is changed where the file does not fit.
-
-    Args:
-        memory: name -> array to fill. identity: of the run that continues.
 
     Returns:
         Position of the clock.
@@ -62,23 +55,26 @@ def read(
         found = data.attrs.get(f"identity_{key}")
         if found != expected:
             raise InputError(f"{path}: {key.replace('_', ' ')}: found '{found}', expected '{expected}'")
-    values = {name: _values(path, data, name, array) for name, array in memory.items()}
     position = _clock(path, data)
-    points = "land_points"
-    if not np.array_equal(values[points], arrays.to_host(memory[points])):
+    for name, array in memory.items():
+        if name not in data.variables:
+            raise InputError(f"{path}: '{name}' is missing, expected all that the component remembers")
+        stored, like = data[name], _stored(arrays.to_host(array))
+        if (stored.shape, stored.dtype) != (like.shape, like.dtype):
+            raise InputError(
+                f"{path}: '{name}': found {stored.dtype} {stored.shape}, expected {like.dtype} {like.shape}"
+            )
+    if not np.array_equal(data["land_points"].values, arrays.to_host(memory["land_points"])):
         raise InputError(f"{path}: has other land points, expected those of this component's land mask")
     for name, array in memory.items():
-        if name != points:
-            array[...] = _on_device(values[name], array)
+        # A CuPy array takes values from its own device only.
+        values = data[name].values
+        array[...] = values if isinstance(array, np.ndarray) else arrays.array_module("cuda").asarray(values)
     return position
 
 
 def next_time(path: str | os.PathLike[str]) -> np.datetime64:
-    """Of the host step with which a restart file's run continues.
-
-    Raises:
-        InputError: no such file, or not a restart file.
-    """
+    """Of the host step with which a restart file's run continues."""
     return np.datetime64(_clock(Path(path), read_netcdf(Path(path), FORMAT, _WHAT))["next_time"], "ns")
 
 
@@ -89,17 +85,6 @@ def _clock(path: Path, data: xr.Dataset) -> dict[str, int]:
         raise InputError(f"{path}: cannot be read ({error}); expected {_WHAT}") from error
 
 
-def _values(path: Path, data: xr.Dataset, name: str, array: arrays.Array) -> Values:
-    if name not in data.variables:
-        raise InputError(f"{path}: '{name}' is missing, expected all that the component remembers")
-    values = data[name].values
-    stored = np.dtype(np.uint8) if array.dtype == np.bool_ else array.dtype
-    if values.shape != tuple(array.shape) or values.dtype != stored:
-        raise InputError(
-            f"{path}: '{name}': found {values.dtype} {values.shape}, expected {stored} {tuple(array.shape)}"
-        )
-    return values.astype(array.dtype)
-
-
-def _on_device(values: np.ndarray, like: arrays.Array) -> arrays.Array:
-    return values if isinstance(like, np.ndarray) else arrays.array_module("cuda").asarray(values)
+def _stored(values: Values) -> Values:
+    """As a file has them, which has no booleans."""
+    return values.astype(np.uint8) if values.dtype == np.bool_ else values

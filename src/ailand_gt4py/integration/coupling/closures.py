@@ -10,9 +10,9 @@ import numpy as np
 from ailand_gt4py.core import arrays
 from ailand_gt4py.core.dimensions import Column
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.ecland import surface_tables as tables
 from ailand_gt4py.ecland.snow import MIDDLE_DENSITY
-from ailand_gt4py.integration.properties import catalogued
 from ailand_gt4py.lowering.calls import backends
 from ailand_gt4py.lowering.calls.operator_call import OperatorCall, RepeatedCall
 from ailand_gt4py.stencils.physics.surface import CLOSURE_NAMES, closure_program
@@ -63,14 +63,17 @@ _SUBSTITUTES: dict[str, float] = {
     "snow_density": MIDDLE_DENSITY,
 }
 
-#: Arguments looked up by type of vegetation: high vegetation, low vegetation.
-_BY_HIGH_TYPE = {
-    "high_roughness_ratio": tables.ROUGHNESS_RATIO,
-    "high_albedo": tables.VEGETATION_ALBEDO,
-    "forest_snow_albedo": tables.FOREST_SNOW_ALBEDO,
-}
-_BY_LOW_TYPE = {"low_roughness_ratio": tables.ROUGHNESS_RATIO, "low_albedo": tables.VEGETATION_ALBEDO}
 _HIGH_TYPE, _LOW_TYPE = "clim_tvh", "clim_tvl"
+_SOIL = "soil under the vegetation"
+#: Arguments looked up by type of vegetation.
+_BY_TYPE: dict[str, tuple[str, Values]] = {
+    "high_roughness_ratio": (_HIGH_TYPE, tables.ROUGHNESS_RATIO),
+    "high_albedo": (_HIGH_TYPE, tables.VEGETATION_ALBEDO),
+    "forest_snow_albedo": (_HIGH_TYPE, tables.FOREST_SNOW_ALBEDO),
+    "low_roughness_ratio": (_LOW_TYPE, tables.ROUGHNESS_RATIO),
+    "low_albedo": (_LOW_TYPE, tables.VEGETATION_ALBEDO),
+    "wet_soil_albedo": (_SOIL, tables.SATURATED_SOIL_ALBEDO),
+}
 
 _COVERS = ("high_cover", "low_cover", "high_density", "low_density", "snow_cover")
 _SURFACE = (*_COVERS, "soil_water", "soil_temperature")
@@ -103,10 +106,10 @@ class SurfaceClosures:
         dtype: of the model's arrays, float32 or float64; the closures are computed in float64.
         reference_height: of the forcing's temperature, humidity and wind above the ground, m.
         background_albedo: (n_land,) climatology of the albedo without snow for diffuse radiation, on the device; None:
-            from the types of vegetation. It may be written to between calls.
+            from the types of vegetation.
 
     Attributes:
-        outputs: what is given, in order. missing_outputs: name -> why it cannot be given.
+        outputs: names of what is given, in order. missing_outputs: name -> why it cannot be given.
 
     Raises:
         InputError: another type, a height that is not positive, or a climatology of another shape,
@@ -124,40 +127,35 @@ class SurfaceClosures:
         reference_height: float = REFERENCE_HEIGHT,
         background_albedo: Any = None,
     ) -> None:
-        self._dtype = np.dtype(dtype)
+        self._dtype, self._n_land = np.dtype(dtype), int(n_land)
         if self._dtype not in (np.float32, np.float64):
             raise InputError(f"type of the closures: found {self._dtype}, expected float32 or float64")
         if not 0.0 < reference_height < np.inf:
             raise InputError(f"reference height: found {reference_height} m, expected more than 0 m")
         self._device = backends.device_of(backend)
-        self._xp = arrays.array_module(self._device)
-        self._n_land = int(n_land)
+        self._xp = xp = arrays.array_module(self._device)
         self._groups = {name: getattr(model, name) for name in ("static", "forcing", "state", "diagnostics")}
-        self._positions = _positions(self._groups)
-        reasons = {name: self._reason(needed) for name, needed in _NEEDED.items()}
-        self.missing_outputs = {name: reason for name, reason in reasons.items() if reason}
-        self.outputs = tuple(catalogued(name, "closure") for name in _NEEDED if name not in self.missing_outputs)
-        self._inputs = {name: self._xp.zeros(self._n_land, dtype=np.float64) for name in Surface._fields}
+        self._sources, problems = _sources(self._groups)
+        self.missing_outputs: dict[str, str] = {}
+        for output, arguments in _NEEDED.items():
+            for variable in (*(_VARIABLES[argument] for argument in arguments), _HIGH_TYPE, _LOW_TYPE):
+                if variable in problems:
+                    self.missing_outputs.setdefault(output, problems[variable])
+        self.outputs = tuple(name for name in _NEEDED if name not in self.missing_outputs)
+        self._inputs = {name: xp.zeros(self._n_land) for name in Surface._fields}
         for name, value in (*_SUBSTITUTES.items(), ("reference_height", reference_height)):
             self._inputs[name][...] = value
-        self._background_albedo: arrays.Array = None
         if background_albedo is not None:
             given = arrays.as_array(background_albedo, self._device, "background albedo")
             arrays.check(given, "background albedo", (self._n_land,), self._dtype)
-            self._background_albedo = given
-        self._results = {name: self._xp.zeros(self._n_land, dtype=np.float64) for name in CLOSURE_NAMES}
-        self._tables = {
-            name: self._xp.asarray(table) for name, table in (*_BY_HIGH_TYPE.items(), *_BY_LOW_TYPE.items())
-        }
-        self._soil_table = self._xp.asarray(tables.SATURATED_SOIL_ALBEDO)
-        self._call = self._program_call(backend) if self._n_land else None
-
-    def _program_call(self, backend: Any) -> RepeatedCall:
-        """The program on this object's own arrays."""
+            self._inputs["background_albedo"][...] = given
+        self._results = {name: xp.zeros(self._n_land) for name in CLOSURE_NAMES}
+        self._tables = {name: xp.asarray(table) for name, (_, table) in _BY_TYPE.items()}
         compiled = isinstance(backend, str) and backend != "embedded"
         of_columns = backends.column_backend(self._device == "cuda") if compiled else None
         fields = {name: arrays.wrap(array, (Column,), name) for name, array in (self._inputs | self._results).items()}
-        return RepeatedCall(OperatorCall(closure_program(), of_columns, "the coupling closures"), fields, {}, (), {})
+        operator = OperatorCall(closure_program(), of_columns, "the coupling closures")
+        self._call = RepeatedCall(operator, fields, {}, (), {})
 
     def __call__(self, static: Any, forcing: Any, state: Any, diagnostics: Any) -> dict[str, arrays.Array]:
         """The closures for the model's inputs and results.
@@ -173,57 +171,42 @@ class SurfaceClosures:
         Raises:
             InputError: an array of another shape, type or device.
         """
-        results = {output.name: self._results[output.name] for output in self.outputs}
-        if not results or self._call is None:
+        results = {name: self._results[name] for name in self.outputs}
+        if not results or not self._n_land:
             return results
+        xp = self._xp
         given = {"static": static, "forcing": forcing, "state": state, "diagnostics": diagnostics}
         for name, group in self._groups.items():
             given[name] = arrays.as_array(given[name], self._device, name)
             arrays.check(given[name], name, (self._n_land, len(group)), self._dtype)
+        values = {name: given[group][:, position] for name, (group, position, _) in self._sources.items()}
         for name, variable in _VARIABLES.items():
-            if variable in self._positions:
-                kind, position, factor = self._positions[variable]
-                self._xp.multiply(given[kind][:, position], factor, out=self._inputs[name])
-        if self._background_albedo is not None:
-            self._inputs["background_albedo"][...] = self._background_albedo
-        self._look_up(given)
+            if variable in values:
+                xp.multiply(values[variable], self._sources[variable][2], out=self._inputs[name])
+        types = {
+            name: xp.clip(xp.rint(xp.nan_to_num(values[name])), 0, tables.N_TYPES - 1).astype(np.int32)
+            for name in (_HIGH_TYPE, _LOW_TYPE)
+        }
+        # A column without low vegetation has the soil under its high vegetation; without either, that of a desert.
+        types[_SOIL] = xp.where(types[_LOW_TYPE] > 0, types[_LOW_TYPE], types[_HIGH_TYPE])
+        for name, (kind, _) in _BY_TYPE.items():
+            self._inputs[name][...] = self._tables[name][types[kind]]
         self._call([])
         return results
 
-    def _look_up(self, given: Mapping[str, arrays.Array]) -> None:
-        """Values by type of vegetation, into own buffers."""
-        types = []
-        for variable in (_HIGH_TYPE, _LOW_TYPE):
-            group, position, _ = self._positions[variable]
-            rounded = self._xp.rint(self._xp.nan_to_num(given[group][:, position]))
-            types.append(self._xp.clip(rounded, 0, tables.N_TYPES - 1).astype(np.int32))
-        high, low = types
-        for names, numbers in ((_BY_HIGH_TYPE, high), (_BY_LOW_TYPE, low)):
-            for name in names:
-                self._inputs[name][...] = self._tables[name][numbers]
-        # A column without low vegetation has the soil under its high vegetation; without either, that of a desert.
-        self._inputs["wet_soil_albedo"][...] = self._soil_table[self._xp.where(low > 0, low, high)]
 
-    def _reason(self, needed: Sequence[str]) -> str:
-        """Why a closure cannot be given; empty where it can."""
-        known = {variable.name: variable for group in self._groups.values() for variable in group}
-        wanted = [*(_VARIABLES[argument] for argument in needed), _HIGH_TYPE, _LOW_TYPE]
-        for name, units in units_of(*wanted).items():
-            if name not in known:
-                return f"the model has no variable '{name}'"
-            if name not in self._positions:
-                return f"the model has '{name}' in '{known[name].units}', expected '{units}'"
-        return ""
-
-
-def _positions(groups: Mapping[str, Sequence[Variable]]) -> dict[str, tuple[str, int, float]]:
-    """Variable -> its array, its position there, and the factor that brings it to the closures' units."""
-    units = units_of(*_VARIABLES.values(), _HIGH_TYPE, _LOW_TYPE)
-    result = {}
-    for kind, group in groups.items():
-        for position, variable in enumerate(group):
-            if variable.units == units.get(variable.name):
-                result[variable.name] = (kind, position, 1.0)
-            elif variable.name in units and (variable.units, units[variable.name]) == ("%", "1"):
-                result[variable.name] = (kind, position, 0.01)
-    return result
+def _sources(
+    groups: Mapping[str, Sequence[Variable]],
+) -> tuple[dict[str, tuple[str, int, float]], dict[str, str]]:
+    """Variable -> its array, its position there, and the factor that brings it to the closures' units, or why not."""
+    known = {one.name: (kind, k, one.units) for kind, group in groups.items() for k, one in enumerate(group)}
+    sources, problems = {}, {}
+    for name, units in units_of(*_VARIABLES.values(), _HIGH_TYPE, _LOW_TYPE).items():
+        kind, position, found = known.get(name, ("", 0, ""))
+        if not kind:
+            problems[name] = f"the model has no variable '{name}'"
+        elif found == units or (found, units) == ("%", "1"):
+            sources[name] = kind, position, 1.0 if found == units else 0.01
+        else:
+            problems[name] = f"the model has '{name}' in '{found}', expected '{units}'"
+    return sources, problems

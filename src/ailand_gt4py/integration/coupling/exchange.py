@@ -1,18 +1,16 @@
-"""Putting the land's fluxes into a host's air, on whichever of its time levels is at hand."""
+"""Putting the land's fluxes into a host's air, on whichever of its time levels is at hand, and the account of it."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ailand_gt4py.core import arrays
-from ailand_gt4py.integration.coupling.budget import Budget
-from ailand_gt4py.integration.coupling.land_cells import LandCells
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.integration.coupling.mixed_layer import Air, MixedLayer
-from ailand_gt4py.integration.coupling.surface_fluxes import SurfaceFluxes, for_air_at_end_of_step, held
+from ailand_gt4py.integration.coupling.surface_fluxes import LandCells, for_air_at_end_of_step, held
 
 #: What was given in the host's last step; the catalogue describes it.
 GIVEN = (
@@ -23,49 +21,115 @@ GIVEN = (
 )
 _, _, SENSIBLE_GIVEN, LATENT_GIVEN = GIVEN
 
+#: What is added up, J -> what it is.
+ENTRIES = {
+    "given_sensible": "upward sensible heat flux into the air, summed over area and step",
+    "received_sensible": "internal energy that the air gained in the step's coupling",
+    "given_latent": "upward latent heat flux that the host's vapour takes, summed over area and step",
+    "received_latent": "latent heat of the vapour that the air gained in the step's coupling",
+    "withheld_latent": "upward latent heat flux that the host has no vapour to take",
+    "adjusted": "what the fluxes for the air at the step's end give more than those that the land holds",
+    "exchanged": "amounts of all fluxes into the air, summed over area and step",
+}
 
-@dataclasses.dataclass(frozen=True)
-class ExchangeSettings:
-    """How fluxes go into the air.
 
-    The dynamics may swap two time levels. A level that nothing carries forward lacks what was added to the other one:
-    with ``vapour_alternates`` (no advection) the vapour of the last step is added to the level that comes next, too,
-    and with ``state_alternates`` (no dynamics) heat as well.
+class Totals(NamedTuple):
+    """Sums of `ENTRIES` over all land cells and the steps so far, J."""
+
+    given_sensible: float
+    received_sensible: float
+    given_latent: float
+    received_latent: float
+    withheld_latent: float
+    adjusted: float
+    exchanged: float
+
+    @property
+    def residual(self) -> float:
+        """What was received less what was given, over what was exchanged."""
+        difference = self.received_sensible + self.received_latent - self.given_sensible - self.given_latent
+        return difference / self.exchanged if self.exchanged else 0.0
+
+
+class Budget:
+    """Adds up energy, one row for each host step; rows stay on the device until they are asked for.
+
+    Args:
+        area: (n_land,) m2. device: of the arrays.
 
     Attributes:
-        implicit: take the fluxes for the air at the step's end (`surface_fluxes.for_air_at_end_of_step`); False: as the
-            land component holds them.
-        moisture: give evaporation to the host's vapour; False: to no one, even where the host has it.
-        vapour_alternates, state_alternates: see above.
+        sums: (n_entries,) on the device, over all steps, those before a restart included.
     """
 
-    implicit: bool = True
-    moisture: bool = True
-    vapour_alternates: bool = False
-    state_alternates: bool = False
+    def __init__(self, area: arrays.Array, device: arrays.Device = "cpu") -> None:
+        self._xp = arrays.array_module(device)
+        self._area = area
+        self._rows: list[arrays.Array] = []
+        self.sums = self._xp.zeros(len(ENTRIES))
+
+    def add(self, **amounts: arrays.Array) -> None:
+        """Add a step: all of `ENTRIES` but ``exchanged``, by name; all J m-2, (n_land,)."""
+        sums: dict[str, Any] = {name: self._area.dot(values) for name, values in amounts.items()}
+        given = (amounts["given_sensible"], amounts["given_latent"])
+        sums["exchanged"] = sum(self._area.dot(self._xp.abs(values)) for values in given)
+        self._rows.append(self._xp.stack([sums[name] for name in ENTRIES]))
+        self.sums += self._rows[-1]
+
+    def steps(self) -> Values:
+        """(n_steps, n_entries) of this run, J."""
+        return np.array([arrays.to_host(row) for row in self._rows]).reshape(-1, len(ENTRIES))
+
+    def totals(self) -> Totals:
+        """Over all steps, those before a restart included."""
+        return Totals(*arrays.to_host(self.sums).tolist())
 
 
 class FluxExchange:
     """Gives the land's heat and vapour to the air above, and keeps the account.
 
+    The dynamics may swap two time levels. A level that nothing carries forward lacks what was added to the other one:
+    with ``vapour_alternates`` (no advection) the vapour of the last step is added to the level that comes next, too,
+    and with ``state_alternates`` (no dynamics) heat as well.
+
     Args:
         cells: where land is. mixed: the layers that take heat and vapour.
+        implicit: take the fluxes for the air at the step's end (`surface_fluxes.for_air_at_end_of_step`); False: as the
+            land component holds them.
+        moisture: give evaporation to the host's vapour; False: to no one, even where the host has it.
+        vapour_alternates, state_alternates: see above.
 
     Attributes:
         cells: as given.
         given: `GIVEN` -> (n_cells,) of the last step, 0 where there is no land; the same arrays in every step.
         budget: energy given and received.
+        memory: name -> array of all that goes from step to step, for a restart, which writes into them.
     """
 
-    def __init__(self, cells: LandCells, mixed: MixedLayer, settings: ExchangeSettings | None = None) -> None:
+    def __init__(
+        self,
+        cells: LandCells,
+        mixed: MixedLayer,
+        *,
+        implicit: bool = True,
+        moisture: bool = True,
+        vapour_alternates: bool = False,
+        state_alternates: bool = False,
+    ) -> None:
         self.cells, self._mixed = cells, mixed
-        self._settings = settings or ExchangeSettings()
+        self._implicit, self._moisture = implicit, moisture
+        self._vapour_alternates, self._state_alternates = vapour_alternates, state_alternates
         self._xp = arrays.array_module(cells.device)
         self.given = {name: cells.filled(0.0) for name in GIVEN}
         self.budget = Budget(cells.area, cells.device)
         # What the last step gave and the other time level lacks: J m-2 and kg m-2.
-        self._owed_heat, self._owed_water = (self._xp.zeros(cells.n_land, dtype=np.float64) for _ in range(2))
-        self._owes = False
+        self._owed_heat, self._owed_water = (self._xp.zeros(cells.n_land) for _ in range(2))
+        self._owes = np.zeros(1, dtype=bool)
+        self.memory = {
+            "owed_heat": self._owed_heat,
+            "owed_water": self._owed_water,
+            "owes": self._owes,
+            "energy": self.budget.sums,
+        }
 
     def give(self, outputs: Mapping[str, Any], air: Air, seconds: float) -> None:
         """Put a step's fluxes into the time level at hand.
@@ -73,19 +137,29 @@ class FluxExchange:
         Args:
             outputs: of the land component, over the host's cells. seconds: the step.
         """
-        takes_vapour = self._settings.moisture and air.has_vapour
-        emulated = held(outputs, self.cells)
-        fluxes = self._at_end_of_step(outputs, air, takes_vapour, seconds) if self._settings.implicit else emulated
+        xp, mixed = self._xp, self._mixed
+        takes_vapour = self._moisture and air.has_vapour
+        fluxes = emulated = held(outputs, self.cells)
+        if self._implicit:
+            fluxes = for_air_at_end_of_step(
+                outputs,
+                self.cells,
+                air.temperature(mixed.lowest)[:, 0],
+                air.vapour(mixed.lowest)[:, 0] if takes_vapour else None,
+                mixed.heat_capacity(air),
+                mixed.air_mass(air),
+                seconds,
+            )
         heat, latent, water = (seconds * flux for flux in fluxes)
-        gain = self._mixed.add(air, heat, water if takes_vapour else None)
+        gain = mixed.add(air, heat, water if takes_vapour else None)
         is_dry = water == 0.0
-        nothing = self._xp.zeros_like(heat)
+        nothing = xp.zeros_like(heat)
         taken, withheld = (latent, nothing) if takes_vapour else (nothing, latent)
         self.budget.add(
             given_sensible=heat,
             received_sensible=gain.heat,
             given_latent=taken,
-            received_latent=self._xp.where(is_dry, 0.0, latent * gain.water / self._xp.where(is_dry, 1.0, water)),
+            received_latent=xp.where(is_dry, 0.0, latent * gain.water / xp.where(is_dry, 1.0, water)),
             withheld_latent=withheld,
             adjusted=heat + latent - seconds * (emulated.sensible + emulated.latent),
         )
@@ -94,47 +168,16 @@ class FluxExchange:
             self.given[name][self.cells.positions] = values
         self._owed_heat[...] = heat
         self._owed_water[...] = water if takes_vapour else nothing
-        self._owes = True
-
-    def _at_end_of_step(
-        self, outputs: Mapping[str, Any], air: Air, takes_vapour: bool, seconds: float
-    ) -> SurfaceFluxes:
-        lowest = self._mixed.lowest
-        return for_air_at_end_of_step(
-            outputs,
-            self.cells,
-            air.temperature(lowest)[:, 0],
-            air.vapour(lowest)[:, 0] if takes_vapour else None,
-            self._mixed.heat_capacity(air),
-            self._mixed.air_mass(air),
-            seconds,
-        )
+        self._owes[0] = True
 
     def catch_up(self, air: Air) -> None:
         """Add to the time level at hand what the last step added to the other one only; before the land looks at it."""
-        if not self._owes:
+        if not self._owes[0]:
             return
-        self._owes = False
-        settings = self._settings
-        water = self._owed_water if settings.vapour_alternates and settings.moisture and air.has_vapour else None
-        if settings.state_alternates:
+        self._owes[0] = False
+        water = self._owed_water if self._vapour_alternates and self._moisture and air.has_vapour else None
+        if self._state_alternates:
             self._mixed.add(air, self._owed_heat, water)
         elif water is not None:
             # The dynamics has carried the virtual temperature forward; only the vapour is late.
             self._mixed.add_water(air, water)
-
-    def memory(self) -> dict[str, arrays.Array]:
-        """Name -> array of all that goes from step to step, for a restart; `remember` takes it."""
-        return {
-            "owed_heat": self._owed_heat,
-            "owed_water": self._owed_water,
-            "owes": np.array([self._owes]),
-            "energy": self.budget.sums(),
-        }
-
-    def remember(self, memory: Mapping[str, Any]) -> None:
-        """Continue from `memory`."""
-        self._owed_heat[...] = self._xp.asarray(memory["owed_heat"])
-        self._owed_water[...] = self._xp.asarray(memory["owed_water"])
-        self._owes = bool(memory["owes"][0])
-        self.budget.go_on_from(arrays.to_host(memory["energy"]))

@@ -10,7 +10,9 @@ Vapour replaces as much dry air and has the layer's temperature.
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -29,27 +31,51 @@ class Air(Protocol):
 
     def density(self, levels: slice) -> arrays.Array:
         """kg m-3."""
-        ...
 
     def temperature(self, levels: slice) -> arrays.Array:
         """K, diagnosed from the host's own variables."""
-        ...
 
     def specific_heat(self, levels: slice) -> arrays.Array | float:
         """At constant volume, J kg-1 K-1."""
-        ...
 
     def vapour(self, levels: slice) -> arrays.Array:
         """Specific humidity, kg kg-1; asked for where `has_vapour`."""
-        ...
 
     def set_temperature(self, levels: slice, temperature: arrays.Array) -> None:
         """At constant density and composition."""
-        ...
 
     def set_vapour(self, levels: slice, vapour: arrays.Array) -> None:
         """At constant density; the host's other variables stay."""
-        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class MoistAir:
+    """A host's constants for air with water in it; water is given as species -> mass over that of the air, kg kg-1.
+
+    Attributes:
+        vapour: name of the species that is vapour.
+        virtual: gas constant of vapour over that of dry air, less 1.
+        dry_heat, water_heats: specific heats at constant volume of dry air and of the species, J kg-1 K-1.
+    """
+
+    vapour: str
+    virtual: float
+    dry_heat: float
+    water_heats: Mapping[str, float]
+
+    def virtual_factor(self, water: Mapping[str, arrays.Array]) -> Any:
+        """Virtual temperature over temperature: 1 + virtual times vapour, less liquid and frozen water."""
+        factor: Any = 1.0
+        for name, content in water.items():
+            factor = factor + (self.virtual if name == self.vapour else -1.0) * content
+        return factor
+
+    def specific_heat(self, water: Mapping[str, arrays.Array]) -> Any:
+        """At constant volume, J kg-1 K-1."""
+        heat: Any = self.dry_heat
+        for name, content in water.items():
+            heat = heat + (self.water_heats[name] - self.dry_heat) * content
+        return heat
 
 
 class Gain(NamedTuple):

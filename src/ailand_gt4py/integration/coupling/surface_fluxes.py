@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from ailand_gt4py.core import arrays
-from ailand_gt4py.integration.coupling.land_cells import LandCells
 from ailand_gt4py.stencils.physics.surface_tiles import TILES
 
 SENSIBLE, LATENT = "surface_upward_sensible_heat_flux", "surface_upward_latent_heat_flux"
@@ -16,6 +18,43 @@ SENSIBLE_SLOPE, LATENT_SLOPE = (
     "latent_heat_flux_derivative_by_specific_humidity",
 )
 SENSIBLE_REFERENCE, LATENT_REFERENCE = "sensible_heat_flux_air_temperature", "latent_heat_flux_specific_humidity"
+
+
+@dataclasses.dataclass(frozen=True)
+class LandCells:
+    """Where a host has land.
+
+    Attributes:
+        positions: (n_land,) of the land cells among the host's, flat. area: (n_land,) m2.
+        n_cells: of the host's fields. device: of all arrays.
+    """
+
+    positions: arrays.Array
+    area: arrays.Array
+    n_cells: int
+    device: arrays.Device = "cpu"
+
+    @property
+    def n_land(self) -> int:
+        return len(self.positions)
+
+    def of(self, field: Any, name: str) -> arrays.Array:
+        """(n_land,), a copy of what a field over the host's cells has at land.
+
+        Raises:
+            InputError: no array, or one on another device.
+        """
+        return arrays.as_array(field, self.device, name)[self.positions]
+
+    def filled(self, value: float) -> arrays.Array:
+        """A field over the host's cells."""
+        return arrays.array_module(self.device).full(self.n_cells, value)
+
+    def spread(self, values: Any) -> arrays.Array:
+        """A field over the host's cells from values (n_land,), or one for all; NaN elsewhere."""
+        field = self.filled(np.nan)
+        field[self.positions] = values
+        return field
 
 
 class SurfaceFluxes(NamedTuple):

@@ -34,15 +34,12 @@ class Host(Protocol):
 
     def ground(self, model: Model) -> Ground:
         """The model's static inputs, its first state and what is prescribed."""
-        ...
 
     def forcing(self, time: np.datetime64) -> Mapping[str, Any]:
         """The fields of `LandComponent.inputs_properties` for the host's step that begins at a time."""
-        ...
 
     def air(self) -> Air:
         """At land, of the time level at hand."""
-        ...
 
 
 def step(host: Host, land: LandComponent, exchange: FluxExchange, time: np.datetime64) -> Mapping[str, Any]:

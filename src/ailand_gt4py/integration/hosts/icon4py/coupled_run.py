@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import tempfile
 from pathlib import Path
 from typing import Any, TextIO
@@ -11,47 +10,41 @@ import numpy as np
 import xarray as xr
 
 from ailand_gt4py import __version__
-from ailand_gt4py.core.errors import InputError, RunError
-from ailand_gt4py.core.files import whole_file
 from ailand_gt4py.integration.hosts.icon4py.experiment import grid_file, initial_states, make_driver
 from ailand_gt4py.integration.hosts.icon4py.options import RunOptions
 from ailand_gt4py.integration.hosts.icon4py.process import Coupling, couple
 from ailand_gt4py.integration.hosts.icon4py.recorder import Recorder
+from ailand_gt4py.io.whole_files import write_netcdf
 from ailand_gt4py.weights.model import Model
 from ailand_gt4py.weights.model_file import read_model
 
 
-@dataclasses.dataclass(frozen=True)
-class Result:
-    """A finished run.
-
-    Attributes:
-        data: the records. coupling: the land as it stands. grid: file of the grid.
-    """
-
-    data: xr.Dataset
-    coupling: Coupling
-    grid: Path
-
-
-def run(options: RunOptions, out: TextIO | None = None, model: Model | None = None) -> Result:
+def run(options: RunOptions, out: TextIO | None = None, model: Model | None = None) -> xr.Dataset:
     """Make the run.
 
     Args:
         options: what to do. out: for progress and the closing figures; None: nothing is printed.
         model: to run; None: that of the options.
 
+    Returns:
+        The records.
+
     Raises:
         InputError: an option that cannot be used.
         RunError: a state that is not finite, or a file that cannot be written.
     """
-    if options.record % options.dtime:
-        raise InputError(
-            f"record interval: found {options.record} s, expected a multiple of the step, {options.dtime} s"
-        )
+
+    def say(text: str) -> None:
+        if out is not None:
+            print(text, file=out, flush=True)
+
+    def report(number: int) -> None:
+        if number == 1 or number % max(options.n_steps // 10, 1) == 0:
+            say(f"step {number} of {options.n_steps}: {recorder.step_seconds[-1]:.3f} s")
+
     with tempfile.TemporaryDirectory() as temporary:
         grid = grid_file(options.grid, options.grids or Path(temporary))
-        _say(out, f"ICON4Py on {grid.name}: setting up ({options.host_backend})")
+        say(f"ICON4Py on {grid.name}: setting up ({options.host_backend})")
         icon = make_driver(options, grid, Path(temporary) / "icon4py")
         states = initial_states(icon)
         interval = options.land_interval
@@ -65,27 +58,20 @@ def run(options: RunOptions, out: TextIO | None = None, model: Model | None = No
             mixing_height=options.mixing_height,
             backend=options.land_backend,
         )
-        _say(out, f"{len(coupling.land_mask)} cells, {coupling.land.n_land} of them land; {options.n_steps} steps")
-        every = options.record // options.dtime
-
-        def report(number: int) -> None:
-            if number == 1 or number % max(options.n_steps // 10, 1) == 0:
-                _say(out, f"step {number} of {options.n_steps}: {recorder.step_seconds[-1]:.3f} s")
-
-        recorder = Recorder(icon, coupling, every, report)
+        cells = coupling.host.cells
+        say(f"{cells.n_cells} cells, {cells.n_land} of them land; {options.n_steps} steps")
+        recorder = Recorder(icon, coupling, options.record // options.dtime, report)
         icon.time_integration(states)
-        if not recorder.is_finite:
-            raise RunError("the host's state: found numbers that are not finite, expected none")
         data = recorder.dataset(_attributes(options, coupling))
-        vertices = cell_vertices(grid)
-        _write(data, options.output)
+        if options.output is not None:
+            write_netcdf(options.output, data)
         if options.plot is not None:
             from ailand_gt4py.integration.hosts.icon4py.figure import draw  # Matplotlib takes its time
 
-            draw(options.plot, data, *vertices)
+            draw(options.plot, data, grid)
     for line in summary(data):
-        _say(out, line)
-    return Result(data, coupling, grid)
+        say(line)
+    return data
 
 
 def summary(data: xr.Dataset) -> list[str]:
@@ -96,8 +82,9 @@ def summary(data: xr.Dataset) -> list[str]:
         seconds = data.attrs[f"seconds_{name}"]
         return f"  {label:<34}{1e3 * seconds:10.3f} ms{100 * seconds / step:9.2f} % of a step"
 
-    given = float(data["energy_given_sensible"].sum() + data["energy_given_latent"].sum())
-    received = float(data["energy_received_sensible"].sum() + data["energy_received_latent"].sum())
+    given, received = (
+        float((data[f"energy_{kind}_sensible"] + data[f"energy_{kind}_latent"]).sum()) for kind in ("given", "received")
+    )
     air = data["air_temperature_lowest_level"].values[:, data["land_mask"].values == 1]
     spread = np.ptp(air, axis=0)
     return [
@@ -113,12 +100,6 @@ def summary(data: xr.Dataset) -> list[str]:
         of_step("fluxes_into_the_air", "fluxes into the air"),
         of_step("emulator_step", "land: emulator, where it is due"),
     ]
-
-
-def cell_vertices(grid: Path) -> tuple[Any, Any]:
-    """Longitudes and latitudes of the cells' vertices, degrees, (n_cells, 3)."""
-    with xr.open_dataset(grid) as data:
-        return np.rad2deg(data["clon_vertices"].values), np.rad2deg(data["clat_vertices"].values)
 
 
 def _attributes(options: RunOptions, coupling: Coupling) -> dict[str, Any]:
@@ -137,17 +118,6 @@ def _attributes(options: RunOptions, coupling: Coupling) -> dict[str, Any]:
         "experiment_start": options.start_text,
         "implicit_fluxes": int(options.implicit),
         "mixing_height_m": options.mixing_height,
-        "n_cells": len(coupling.land_mask),
+        "n_cells": coupling.host.cells.n_cells,
         "n_land": coupling.land.n_land,
     }
-
-
-def _write(data: xr.Dataset, path: Path | None) -> None:
-    if path is not None:
-        with whole_file(path, "writing the output") as temporary:
-            data.to_netcdf(temporary, engine="netcdf4")
-
-
-def _say(out: TextIO | None, text: str) -> None:
-    if out is not None:
-        print(text, file=out, flush=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
+from typing import Any
 
 from grid_generator import generate_grid
 from icon4py.model.common import initial_condition, model_backends, model_options
@@ -44,11 +45,7 @@ def grid_file(grid: str, directory: Path) -> Path:
 
 
 def configuration(options: RunOptions, output: Path) -> driver_config.ExperimentConfig:
-    """ICON4Py's configuration, its own defaults filled in.
-
-    Args:
-        output: directory that ICON4Py makes; one that is there makes it choose another name.
-    """
+    """ICON4Py's configuration, its own defaults filled in; where ``output`` is there it chooses another directory."""
     text = f"""
 geometry: {{}}
 metrics: {{rayleigh_coeff: 0.1}}
@@ -117,29 +114,26 @@ def initial_states(icon: driver.Icon4pyDriver) -> driver_states.DriverStates:
         if icon.config.nonhydrostatic is not None
         else None
     )
+    of_both: dict[str, Any] = {
+        "grid": icon.grid,
+        "static_fields": icon.static_field_factories,
+        "prognostic_state_now": prognostic,
+        "tracer_state_now": tracers,
+        "solve_nonhydro_diagnostic_state": nonhydro,
+        "backend": icon.backend,
+        "exchange": icon.exchange,
+    }
     initial_condition.create(
         config=icon.config.initial_condition,
         vertical_config=icon.config.vertical_grid,
-        grid=icon.grid,
-        static_fields=icon.static_field_factories,
-        prognostic_state_now=prognostic,
-        tracer_state_now=tracers,
-        solve_nonhydro_diagnostic_state=nonhydro,
-        backend=icon.backend,
-        exchange=icon.exchange,
         global_reductions=icon.global_reductions,
+        **of_both,
     )
     states = driver_states.assemble_driver_states(
-        grid=icon.grid,
         allocator=allocator,
-        backend=icon.backend,
-        exchange=icon.exchange,
-        static_fields=icon.static_field_factories,
-        prognostic_state_now=prognostic,
-        tracer_state_now=tracers,
         diagnostic_state=diagnostic_state.initialize_diagnostic_state(grid=icon.grid, allocator=allocator),
         experiment_config=icon.config,
-        solve_nonhydro_diagnostic_state=nonhydro,
+        **of_both,
     )
     driver_utils.validate_granule_state_consistency(config=icon.config, granules=icon.granules, states=states)
     return states

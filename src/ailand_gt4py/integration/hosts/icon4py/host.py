@@ -1,13 +1,22 @@
-"""ICON4Py as a host of the land: its grid, what the land is made of, and the lowest layer's weather."""
+"""ICON4Py as a host of the land: its grid, what the land is made of, its air and the lowest layer's weather.
+
+Only land cells are computed. Fields are (Cell, K) and the lowest layer is the last level. Constants and formulas are
+ICON4Py's (`icon4py.model.common.constants`), so that the thermodynamics are those of the host:
+
+    Tv = theta_v exner,  T = Tv / (1 + (Rv/Rd - 1) qv - qc - qi - qr - qs - qg)
+    p = p0 exner^(cpd/Rd),  exner = (Rd rho Tv / p0)^(Rd/cpd)
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import collections
+import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from icon4py.model.common import constants, model_backends
 from icon4py.model.common import dimension as dims
-from icon4py.model.common import model_backends
 from icon4py.model.common.grid import geometry_attributes
 from icon4py.model.common.grid import horizontal as h_grid
 from icon4py.model.common.interpolation import interpolation_attributes
@@ -15,12 +24,83 @@ from icon4py.model.common.metrics import metrics_attributes
 from icon4py.model.driver.driver import Icon4pyDriver
 
 from ailand_gt4py.core import arrays
-from ailand_gt4py.integration.coupling.land_cells import LandCells
+from ailand_gt4py.integration.coupling.mixed_layer import MoistAir
+from ailand_gt4py.integration.coupling.surface_fluxes import LandCells
 from ailand_gt4py.integration.description import Ground, HostClock, HostGrid
 from ailand_gt4py.integration.hosts.icon4py import internals
-from ailand_gt4py.integration.hosts.icon4py.air import IconAir, LowestLayer
-from ailand_gt4py.integration.hosts.icon4py.provider import Provider
+from ailand_gt4py.integration.hosts.icon4py.provider import IdealisedPlanet
 from ailand_gt4py.weights.model import Model, Variable
+
+MOIST_AIR = MoistAir(
+    vapour="qv",
+    virtual=constants.RV_O_RD_MINUS_1,
+    dry_heat=constants.CVD,
+    water_heats={
+        "qv": constants.CVV,
+        "qc": constants.SPECIFIC_HEAT_CAPACITY_LIQUID_WATER,
+        "qr": constants.SPECIFIC_HEAT_CAPACITY_LIQUID_WATER,
+        "qi": constants.SPECIFIC_HEAT_CAPACITY_ICE,
+        "qs": constants.SPECIFIC_HEAT_CAPACITY_ICE,
+        "qg": constants.SPECIFIC_HEAT_CAPACITY_ICE,
+    },
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class IconAir:
+    """The air over the land cells at one time level: an `ailand_gt4py.integration.coupling.mixed_layer.Air`.
+
+    Attributes:
+        positions: (n_land,) of the land cells. prognostic, tracers: ICON4Py's states; tracers None: no water.
+    """
+
+    positions: arrays.Array
+    prognostic: Any
+    tracers: Any
+
+    @property
+    def has_vapour(self) -> bool:
+        return getattr(self.tracers, "qv", None) is not None
+
+    def _at(self, field: Any, levels: slice) -> arrays.Array:
+        return field.ndarray[:, levels][self.positions]
+
+    def _put(self, field: Any, levels: slice, values: arrays.Array) -> None:
+        field.ndarray[:, levels][self.positions] = values
+
+    def _water(self, levels: slice) -> dict[str, arrays.Array]:
+        """Species that the host has, in one order."""
+        fields = {name: getattr(self.tracers, name, None) for name in MOIST_AIR.water_heats}
+        return {name: self._at(field, levels) for name, field in fields.items() if field is not None}
+
+    def density(self, levels: slice) -> arrays.Array:
+        return self._at(self.prognostic.rho, levels)
+
+    def pressure(self, levels: slice) -> arrays.Array:
+        """Pa."""
+        return constants.P0REF * self._at(self.prognostic.exner, levels) ** constants.CPD_O_RD
+
+    def virtual_temperature(self, levels: slice) -> arrays.Array:
+        """K."""
+        return self._at(self.prognostic.theta_v, levels) * self._at(self.prognostic.exner, levels)
+
+    def temperature(self, levels: slice) -> arrays.Array:
+        return self.virtual_temperature(levels) / MOIST_AIR.virtual_factor(self._water(levels))
+
+    def specific_heat(self, levels: slice) -> arrays.Array | float:
+        return MOIST_AIR.specific_heat(self._water(levels))
+
+    def vapour(self, levels: slice) -> arrays.Array:
+        return self._at(self.tracers.qv, levels)
+
+    def set_temperature(self, levels: slice, temperature: arrays.Array) -> None:
+        virtual_temperature = temperature * MOIST_AIR.virtual_factor(self._water(levels))
+        exner = (constants.RD_O_P0REF * self.density(levels) * virtual_temperature) ** constants.RD_O_CPD
+        self._put(self.prognostic.exner, levels, exner)
+        self._put(self.prognostic.theta_v, levels, virtual_temperature / exner)
+
+    def set_vapour(self, levels: slice, vapour: arrays.Array) -> None:
+        self._put(self.tracers.qv, levels, vapour)
 
 
 def device_of(icon: Icon4pyDriver) -> arrays.Device:
@@ -35,53 +115,46 @@ class IconHost:
     Vapour is read where it is. All else that the land needs is diagnosed into buffers of this object; they are NaN at
     cells that are not land.
 
-    Args:
-        icon: the driver. provider: of what ICON4Py lacks.
-        clock: of the land component. prescribed_at: time for which the provider prescribes.
-
     Attributes:
-        grid: of the land component. clock: as given.
-        cells: owned land cells. layer: the lowest layer over them. thickness: (n_land, n_levels) of all layers, m.
-        latitude, longitude: (n_cells,) degrees.
+        grid, clock: of the land component.
+        cells: owned land cells. thickness: (n_land, n_levels) of all layers, m. level: index of the lowest.
     """
 
-    def __init__(self, icon: Icon4pyDriver, provider: Provider, clock: HostClock, prescribed_at: np.datetime64) -> None:
+    def __init__(
+        self, icon: Icon4pyDriver, provider: IdealisedPlanet, clock: HostClock, prescribed_at: np.datetime64
+    ) -> None:
         device = device_of(icon)
         self._xp = xp = arrays.array_module(device)
         self._provider, self.clock, self._prescribed_at = provider, clock, prescribed_at
         fields = icon.static_field_factories
-        self.latitude, self.longitude = (
+        latitude, longitude = (
             xp.rad2deg(fields.geometry.get(name).ndarray)
             for name in (geometry_attributes.CELL_LAT, geometry_attributes.CELL_LON)
         )
-        land_mask = provider.land_mask(self.latitude, self.longitude) & _owned_cells(icon, xp)
+        land_mask = provider.land_mask(latitude, longitude) & _owned_cells(icon, xp)
         positions = xp.flatnonzero(land_mask)
         area = fields.geometry.get(geometry_attributes.CELL_AREA).ndarray[positions]
         self.cells = LandCells(positions, area, len(land_mask), device)
         self.thickness = fields.metrics.get(metrics_attributes.DDQZ_Z_FULL).ndarray[positions]
-        height = fields.metrics.get(metrics_attributes.CELL_HEIGHT_ON_HALF_LEVEL).ndarray[:, -1]
-        self._height = height[positions]
-        self._coordinates = self.latitude[positions], self.longitude[positions]
-        level = int(icon.grid.num_levels) - 1
-        self.layer = LowestLayer(
-            self.cells,
-            level,
-            self.thickness[:, level],
-            xp.asarray(icon.grid.get_connectivity("C2E2C2E").ndarray)[positions],
-            *(
-                fields.interpolation.get(name).ndarray[positions]
-                for name in (interpolation_attributes.RBF_VEC_COEFF_C1, interpolation_attributes.RBF_VEC_COEFF_C2)
-            ),
-        )
+        self._height = fields.metrics.get(metrics_attributes.CELL_HEIGHT_ON_HALF_LEVEL).ndarray[positions, -1]
+        self._coordinates = latitude[positions], longitude[positions]
+        self._edges = xp.asarray(icon.grid.get_connectivity("C2E2C2E").ndarray)[positions]
+        self._wind_coefficients = [
+            fields.interpolation.get(name).ndarray[positions]
+            for name in (interpolation_attributes.RBF_VEC_COEFF_C1, interpolation_attributes.RBF_VEC_COEFF_C2)
+        ]
+        self.level = int(icon.grid.num_levels) - 1
+        self._lowest = slice(self.level, self.level + 1)
         self.grid = HostGrid(
             land_mask=land_mask,
-            latitude=self.latitude,
-            longitude=self.longitude,
+            latitude=latitude,
+            longitude=longitude,
             horizontal=dims.CellDim,
-            levels={dims.KDim: level},
+            levels={dims.KDim: self.level},
         )
-        self._precipitation = _microphysics(icon)
-        self._buffers: dict[str, arrays.Array] = {}
+        running = {one.name: one.state for one in internals.processes(icon) if one.time_control.enable_process}
+        self._microphysics: Any = running.get("muphys")
+        self._buffers = collections.defaultdict[str, arrays.Array](lambda: self.cells.filled(np.nan))
         self._prognostic: Any = None
         self._tracers: Any = None
 
@@ -93,13 +166,20 @@ class IconHost:
         """At land, of the time level at hand."""
         return IconAir(self.cells.positions, self._prognostic, self._tracers)
 
+    def wind(self) -> list[arrays.Array]:
+        """Eastward and northward wind of the lowest layer, m s-1, (n_land,), interpolated from the edges' vn.
+
+        The same sum as ICON4Py's program ``edge_2_cell_vector_rbf_interpolation``, at land cells of one level.
+        """
+        normal = self._prognostic.vn.ndarray[:, self.level][self._edges]
+        return [(normal * coefficients).sum(axis=1) for coefficients in self._wind_coefficients]
+
     def ground(self, model: Model) -> Ground:
         """What the provider says of the land, with a first state for the time level at hand."""
-        latitude, longitude = self._coordinates
-        static = self._provider.static(latitude, longitude, self._height)
-        temperature = self.layer.air(self._prognostic, self._tracers).temperature
-        state = self._provider.initial_state(latitude, longitude, temperature, static)
-        prescribed = self._provider.prescribed(latitude, longitude, self._prescribed_at)
+        static = self._provider.static(*self._coordinates, self._height)
+        temperature = self.air().temperature(self._lowest)[:, 0]
+        state = self._provider.initial_state(*self._coordinates, temperature, static)
+        prescribed = self._provider.prescribed(*self._coordinates, self._prescribed_at)
         return Ground(
             static=self._on_cells(static, model.static),
             initial_state=self._on_cells(state, model.state),
@@ -108,59 +188,49 @@ class IconHost:
 
     def _on_cells(self, values: Mapping[str, Any], variables: Sequence[Variable]) -> dict[str, Any]:
         """Fields over all cells from those over land cells; names the model does not have are left out."""
-        result = {variable.name: self.cells.filled(np.nan) for variable in variables if variable.name in values}
-        for name, field in result.items():
-            field[self.cells.positions] = values[name]
-        return result
+        known = [variable.name for variable in variables if variable.name in values]
+        return {name: self.cells.spread(values[name]) for name in known}
 
     def forcing(self, time: np.datetime64) -> dict[str, Any]:
         """The weather of the step that begins at a time, from the time level at hand."""
-        air, provider = self.layer.air(self._prognostic, self._tracers), self._provider
-        humidity = provider.humidity(air.temperature, air.pressure) if air.humidity is None else air.humidity
-        eastward, northward = self.layer.wind(self._prognostic)
+        air, provider = self.air(), self._provider
+        temperature, virtual_temperature, pressure = (
+            diagnose(self._lowest)[:, 0] for diagnose in (air.temperature, air.virtual_temperature, air.pressure)
+        )
+        half_layer = constants.GRAV_O_RD * 0.5 * self.thickness[:, self.level] / virtual_temperature
+        has_vapour = air.has_vapour
+        humidity = air.vapour(self._lowest)[:, 0] if has_vapour else provider.humidity(temperature, pressure)
+        eastward, northward = self.wind()
         rain, snow = self._rain_and_snow(time)
         shortwave, longwave = provider.radiation(
-            *self._coordinates, time, self.clock.host_step, air.temperature, humidity, air.pressure
+            *self._coordinates, time, self.clock.host_step, temperature, humidity, pressure
         )
         values = {
-            "met_tair": air.temperature,
-            "met_psurf": air.surface_pressure,
+            "met_tair": temperature,
+            "met_psurf": pressure * self._xp.exp(half_layer),
             "met_wind_e": eastward,
             "met_wind_n": northward,
             "met_swdown": shortwave,
             "met_lwdown": longwave,
             "met_rainf": rain,
             "met_snowf": snow,
-        }
-        if air.humidity is None:
-            values["met_qair"] = humidity
+        } | ({} if has_vapour else {"met_qair": humidity})
         for name, field in values.items():
-            if name not in self._buffers:
-                self._buffers[name] = self.cells.filled(np.nan)
             self._buffers[name][self.cells.positions] = field
-        return self._buffers if air.humidity is None else {**self._buffers, "met_qair": self._tracers.qv}
+        return {**self._buffers, "met_qair": self._tracers.qv} if has_vapour else self._buffers
 
     def _rain_and_snow(self, time: np.datetime64) -> tuple[Any, Any]:
-        if self._precipitation is None:
+        if self._microphysics is None:
             return self._provider.precipitation(*self._coordinates, time)
-        rates = {name: self.layer.at_land(field) for name, field in self._precipitation().items() if name != "pre"}
-        return rates["pr"], rates["ps"] + rates["pi"] + rates["pg"]
-
-
-def _microphysics(icon: Icon4pyDriver) -> Callable[[], Mapping[str, Any]] | None:
-    """What gives muphys' ``precip_diagnostics``; None without it."""
-    for process in internals.processes(icon):
-        if process.name == "muphys" and process.time_control.enable_process:
-            state: Any = process.state
-            return lambda: state.precip_diagnostics
-    return None
+        fields = self._microphysics.precip_diagnostics
+        rain, *frozen = (fields[name].ndarray[self.cells.positions, self.level] for name in ("pr", "ps", "pi", "pg"))
+        return rain, sum(frozen)
 
 
 def _owned_cells(icon: Icon4pyDriver, xp: Any) -> arrays.Array:
     """Where ICON applies physics: owned cells from the nudging zone's start to the last local one."""
     domain = h_grid.domain(dims.CellDim)
-    owned = xp.asarray(icon.decomposition_info.owner_mask(dims.CellDim)).astype(bool)
-    first, end = icon.grid.start_index(domain(h_grid.Zone.NUDGING)), icon.grid.end_index(domain(h_grid.Zone.LOCAL))
-    inner = xp.zeros(len(owned), dtype=bool)
-    inner[int(first) : int(end)] = True
-    return owned & inner
+    owned = xp.array(icon.decomposition_info.owner_mask(dims.CellDim), dtype=bool)
+    owned[: int(icon.grid.start_index(domain(h_grid.Zone.NUDGING)))] = False
+    owned[int(icon.grid.end_index(domain(h_grid.Zone.LOCAL))) :] = False
+    return owned

@@ -43,7 +43,15 @@ def processes(icon: Icon4pyDriver) -> list[PhysicsProcess]:
 def short_cuts(substeps: int) -> Iterator[None]:
     """While this holds, ICON4Py compiles less; see the module's text."""
     setup, create = model_options.setup_program, driver_utils.create_static_field_factories
-    flags = _flags(substeps)
+    # Of a run without tracer advection, with fourth-order divergence damping.
+    flags = {
+        "apply_2nd_order_divergence_damping": [False],
+        "apply_4th_order_divergence_damping": [True],
+        "prepare_advection": [False],
+        "lprep_adv": [False],
+    }
+    if substeps == 1:
+        flags |= {"at_first_substep": [True], "at_last_substep": [True]}
 
     def setup_needed(*, variants: dict[str, list[Any]] | None = None, **arguments: Any) -> Callable[..., None]:
         kept = {name: flags.get(name, values) for name, values in (variants or {}).items()}
@@ -63,17 +71,6 @@ def short_cuts(substeps: int) -> Iterator[None]:
         mock.patch.object(driver_utils, "create_static_field_factories", create_embedded),
     ):
         yield
-
-
-def _flags(substeps: int) -> dict[str, list[bool]]:
-    """Values of the dynamical core's flags in a run without tracer advection, with fourth-order divergence damping."""
-    flags = {
-        "apply_2nd_order_divergence_damping": [False],
-        "apply_4th_order_divergence_damping": [True],
-        "prepare_advection": [False],
-        "lprep_adv": [False],
-    }
-    return flags | ({"at_first_substep": [True], "at_last_substep": [True]} if substeps == 1 else {})
 
 
 class _OnBackend:

@@ -61,6 +61,8 @@ exit status: 0 done; 1 failed while running; 2 input or usage is wrong; 130 inte
             raise InputError(
                 f"option --hours: found {self.hours:g}, expected a whole number of steps of {self.dtime} s"
             )
+        if self.record % self.dtime:
+            raise InputError(f"option --record: found {self.record}, expected a multiple of the step of {self.dtime} s")
         return self
 
     @property

@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
+import collections
+import contextlib
 import dataclasses
+import datetime
 import os
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from icon4py.model.atmosphere.subgrid_scale_physics.physics_driver.physics_driver import PhysicsDriver, PhysicsProcess
 from icon4py.model.atmosphere.subgrid_scale_physics.physics_driver.process_time_control import ProcessTimeControl
+from icon4py.model.common import dimension as dims
 from icon4py.model.driver.driver import Icon4pyDriver
 from icon4py.model.driver.driver_states import DriverStates
 
 from ailand_gt4py.core import arrays
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.core.times import step_of, time_text
+from ailand_gt4py.core.times import parse_time, step_of, time_text
 from ailand_gt4py.integration.component import LandComponent
-from ailand_gt4py.integration.coupling.exchange import ExchangeSettings, FluxExchange
+from ailand_gt4py.integration.coupling.exchange import GIVEN, FluxExchange
 from ailand_gt4py.integration.coupling.mixed_layer import MixedLayer
 from ailand_gt4py.integration.coupling.surface_fluxes import LATENT, SENSIBLE, WATER
-from ailand_gt4py.integration.description import HostClock, with_keywords
+from ailand_gt4py.integration.description import HostClock, group_of
 from ailand_gt4py.integration.hosts.icon4py import internals
-from ailand_gt4py.integration.hosts.icon4py.component import AilandComponent
 from ailand_gt4py.integration.hosts.icon4py.host import IconHost, device_of
-from ailand_gt4py.integration.hosts.icon4py.provider import IdealisedPlanet, Provider
-from ailand_gt4py.integration.hosts.icon4py.state import AilandState
-from ailand_gt4py.integration.hosts.icon4py.times import as_datetime, as_datetime64, as_timedelta
+from ailand_gt4py.integration.hosts.icon4py.provider import IdealisedPlanet
+from ailand_gt4py.integration.outputs import catalogued
 from ailand_gt4py.integration.restart import next_time
 from ailand_gt4py.lowering.calls import backends
 from ailand_gt4py.weights.model import Model
 from ailand_gt4py.weights.model_file import read_model
-
-#: Name of the process in the physics driver.
-PROCESS_NAME = "ailand"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,12 +46,12 @@ class ProcessSettings:
             before the run's start by less than a window, or after it: the process then begins late.
         interval: of the component's calls; None: the emulator's step. It must divide that.
         enable: False: the process is there but off.
-        moisture, implicit: see `ExchangeSettings`.
+        moisture, implicit: see `FluxExchange`.
         mixing_height: m above the ground, up to which heat and vapour are mixed; 0: the lowest layer takes them.
         backend: of the land; None: ``dace_cpu`` or ``dace_gpu``, where the driver's fields are.
     """
 
-    provider: Provider | None = None
+    provider: IdealisedPlanet | None = None
     state_time: np.datetime64 | None = None
     interval: np.timedelta64 | None = None
     enable: bool = True
@@ -63,50 +64,134 @@ class ProcessSettings:
         if not 0.0 <= self.mixing_height < np.inf:
             raise InputError(f"mixing height: found {self.mixing_height} m, expected 0 m or more")
 
+    def interval_within(self, window: np.timedelta64) -> datetime.timedelta:
+        """Of the component's calls, which must divide the emulator's window."""
+        interval = window if self.interval is None else self.interval.astype("timedelta64[ns]")
+        if not interval > np.timedelta64(0) or window % interval != np.timedelta64(0):
+            raise InputError(
+                f"land interval: found {_timedelta(interval)}, expected one that divides the emulator's step of "
+                f"{_timedelta(window)}"
+            )
+        return _timedelta(interval)
 
-@dataclasses.dataclass(frozen=True)
+
 class Coupling:
-    """What `couple` made.
+    """The land as a process of ICON4Py's physics: its ``Component`` and its ``PhysicsState``.
+
+    The physics driver gathers in every step of the dycore: the lowest layer is diagnosed and the step's forcing added
+    to the land's window. At the process's interval it calls the component, which lets the emulator make its step if its
+    window is full. It then scatters, in every step: the fluxes of the last outputs go into the lowest layers, as heat
+    at constant volume, and as vapour where the host has ``qv``.
+
+    The outputs are buffers of the land component and of the exchange, the same objects in every call: the driver holds
+    on to them between calls. The land's are those that hold from now on; what the air was given, as fluxes and as
+    tendencies of its lowest layer, is written when it is given.
+
+    The driver does not say when gathering which step it is in, so the steps are counted from the first one's ``start``;
+    a component call at another time than that is an error, and so is a step of another length. The dycore swaps two
+    time levels. What the last step added to the other level only is made up for when gathering, so that the land sees
+    it. Outside the time control's window, or where the process is off, nothing is accumulated.
 
     Attributes:
-        land: the land component. component, state: its ICON4Py faces. process: as it stands in the physics driver.
-        land_mask: (n_cells,) bool, owned cells only.
-        latitude, longitude: (n_cells,) degrees.
+        land: the land component. host: ICON4Py as it sees it. exchange: gives the fluxes to the air.
+        process: as it stands in the physics driver.
+        inputs_properties, outputs_properties: name -> standard_name, units, dims.
+        time: start of the step that comes next.
+        fields: name -> the forcing of the last step, as it went to the land.
+        seconds: name -> wall-clock seconds of every step, or of every call of the component with and without the
+            emulator's step.
     """
 
-    land: LandComponent
-    component: AilandComponent
-    state: AilandState
-    process: PhysicsProcess
-    land_mask: arrays.Array
-    latitude: arrays.Array
-    longitude: arrays.Array
+    def __init__(
+        self,
+        land: LandComponent,
+        host: IconHost,
+        exchange: FluxExchange,
+        start: np.datetime64,
+        time_control: ProcessTimeControl,
+    ) -> None:
+        self.land, self.host, self.exchange, self.time = land, host, exchange, start
+        self.process = PhysicsProcess(name="ailand", component=self, state=self, time_control=time_control)
+        self.inputs_properties = land.inputs_properties
+        self.outputs_properties = land.outputs_properties | {
+            name: catalogued(name, "host") | {"dims": (dims.CellDim,)} for name in GIVEN
+        }
+        self._outputs = land.outputs | {
+            name: arrays.wrap(values, (dims.CellDim,), name) for name, values in exchange.given.items()
+        }
+        self._time_control, self._step = time_control, host.clock.host_step
+        self._tracers: Any = None
+        self.fields: dict[str, Any] = {}
+        self.seconds = collections.defaultdict[str, list[float]](list)
+
+    def gather_from_prognostic(self, prognostic: Any, tracers: Any) -> None:
+        """Diagnose the lowest layer and add the step's forcing to the land's window."""
+        self._tracers = tracers
+        self.host.see(prognostic, tracers)
+        control = self._time_control
+        if control.enable_process and control.is_in_window(_datetime(self.time)):
+            with self._timed("diagnosis_and_radiation"):
+                self.exchange.catch_up(self.host.air())
+                forcing = self.host.forcing(self.time)
+                self.fields = {name: forcing[name] for name in self.inputs_properties}
+            with self._timed("accumulation"):
+                self.land.accumulate(self.fields, self.time)
+        else:
+            self.exchange.catch_up(self.host.air())
+        self.time = self.time + self._step
+
+    def as_component_input(self) -> dict[str, Any]:
+        """The forcing of the last step by name; it has been added to the land's window."""
+        if not self.fields:
+            raise RuntimeError("as_component_input called before gather_from_prognostic")
+        return self.fields
+
+    def __call__(self, state: dict[str, Any], time_step: datetime.datetime) -> dict[str, Any]:
+        """Give what `outputs_properties` lists.
+
+        Args:
+            state: of `as_component_input`; added up already, and not read here. time_step: start of the host's step.
+        """
+        with self._timed("emulator_step" if self.land.is_due else "other_calls"):
+            self.land.advance(parse_time(time_step))
+        return self._outputs
+
+    def scatter_to_prognostic(self, prognostic: Any, outputs: dict[str, Any], dtime: datetime.timedelta) -> None:
+        """Put the fluxes of the component's last call, perhaps of an earlier step, into the time level at hand."""
+        if dtime != _timedelta(self._step):
+            raise InputError(f"step: found {dtime}, expected {_timedelta(self._step)}, that of the land component")
+        with self._timed("fluxes_into_the_air"):
+            self.host.see(prognostic, self._tracers)
+            self.exchange.give(outputs, self.host.air(), dtime.total_seconds())
 
     def write_restart(self, path: str | os.PathLike[str]) -> None:
         """Write all that land and adapter remember, bit for bit, between two steps of the host; netCDF-4.
 
         ICON4Py's own state is not in it. `couple` takes the file for a run that starts where this one stands.
-
-        Raises:
-            RunError: writing failed; an older file of that name is then still there.
         """
-        self.land.write_restart(path, self.state.exchange.memory())
+        self.land.write_restart(path, self.exchange.memory)
 
     def restore(self, path: str | os.PathLike[str]) -> None:
         """Continue where a restart file's run stopped.
 
         Raises:
-            InputError: a file that cannot be read, of another model, grid or step, or that ends at another time than
-                this run starts.
+            InputError: as `LandComponent.restore`, or a run that stopped at another time than this one starts.
         """
-        memory = self.state.exchange.memory()
-        time = next_time(path)
-        if time != self.state.time:
+        found = next_time(path)
+        if found != self.time:
             raise InputError(
-                f"{path}: found the land at {time_text(time)}, expected {time_text(self.state.time)}, the run's start"
+                f"{path}: found the land at {time_text(found)}, expected {time_text(self.time)}, the run's start"
             )
-        self.land.restore(path, memory)
-        self.state.exchange.remember(memory)
+        self.land.restore(path, self.exchange.memory)
+
+    @contextlib.contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
+        """Note the seconds of the block's work; the device is waited for, so that they are those of the work."""
+        begin = time.perf_counter()
+        yield
+        if self.host.cells.device == "cuda":
+            arrays.array_module("cuda").cuda.get_current_stream().synchronize()
+        self.seconds[name].append(time.perf_counter() - begin)
 
 
 def couple(
@@ -127,27 +212,27 @@ def couple(
         model: what to run; None: the default model.
         settings: how the land stands in the physics; None: the defaults.
         restart: file of `Coupling.write_restart` to continue from, at the run's start; with the same ``state_time``.
-        keywords: attributes of `ProcessSettings`, which replace those of ``settings``, and further arguments of
-            `LandComponent`: ``precision``, ``between``, ``derivatives``, ``not_finite``.
+        keywords: attributes of `ProcessSettings` instead of ``settings``, and further arguments of `LandComponent`:
+            ``precision``, ``between``, ``derivatives``, ``not_finite``.
 
     Raises:
         InputError: an interval that does not divide the emulator's step, a model without surface fluxes, or what
             `LandComponent` finds.
         RunError: see `LandComponent`.
     """
-    settings = with_keywords(ProcessSettings, settings, keywords)
+    settings = group_of(ProcessSettings, "settings", settings, keywords)
     model = read_model() if model is None else model
-    run_start = as_datetime64(icon.config.driver.start_of_timestepping)
+    run_start = parse_time(icon.config.driver.start_of_timestepping)
     state_time = run_start if settings.state_time is None else settings.state_time.astype("datetime64[ns]")
     control = ProcessTimeControl(
-        interval=as_timedelta(_interval(settings, model)),
-        start_date=as_datetime(state_time),
+        interval=settings.interval_within(step_of(model.step_seconds)),
+        start_date=_datetime(state_time),
         end_date=icon.model_time_variables.simulation_end_datetime,
         enable_process=settings.enable,
     )
     device = device_of(icon)
     backend = settings.backend or ("dace_gpu" if device == "cuda" else "dace_cpu")
-    provider = settings.provider or IdealisedPlanet(device=device, backend=backends.make_backend(backend))
+    provider = settings.provider or IdealisedPlanet(device, backends.make_backend(backend))
     # A restart file brings the clock; without one the land's first window must hold the start.
     first_window = state_time if restart is None else run_start
     clock = HostClock(
@@ -157,14 +242,8 @@ def couple(
     )
     host = IconHost(icon, provider, clock, prescribed_at=max(run_start, state_time))
     host.see(states.prognostics.current, states.tracers.current)
-    land = LandComponent(
-        model,
-        grid=host.grid,
-        ground=host.ground(model),
-        clock=clock,
-        backend=backend,
-        **({"derivatives": settings.implicit} | keywords),
-    )
+    keywords = {"derivatives": settings.implicit} | keywords
+    land = LandComponent(model, grid=host.grid, ground=host.ground(model), clock=clock, backend=backend, **keywords)
     for name in (SENSIBLE, LATENT, WATER):
         if name not in land.outputs_properties:
             raise InputError(
@@ -173,34 +252,23 @@ def couple(
     exchange = FluxExchange(
         host.cells,
         MixedLayer(host.thickness, settings.mixing_height, device),
-        ExchangeSettings(
-            implicit=settings.implicit,
-            moisture=settings.moisture,
-            vapour_alternates=icon.granules.tracer_advection is None,
-            state_alternates=icon.granules.solve_nonhydro is None,
-        ),
+        implicit=settings.implicit,
+        moisture=settings.moisture,
+        vapour_alternates=icon.granules.tracer_advection is None,
+        state_alternates=icon.granules.solve_nonhydro is None,
     )
-    state = AilandState(land, host, exchange, run_start, control)
-    component = AilandComponent(land, exchange, state_time)
-    process = PhysicsProcess(name=PROCESS_NAME, component=component, state=state, time_control=control)
-    coupling = Coupling(land, component, state, process, host.grid.land_mask, host.latitude, host.longitude)
+    coupling = Coupling(land, host, exchange, run_start, control)
     if restart is not None:
         coupling.restore(restart)
-    icon.granules.physics = PhysicsDriver([*internals.processes(icon), process])
+    icon.granules.physics = PhysicsDriver([*internals.processes(icon), coupling.process])
     return coupling
 
 
-def _interval(settings: ProcessSettings, model: Model) -> np.timedelta64:
-    """Of the component's calls.
+def _datetime(moment: np.datetime64) -> datetime.datetime:
+    """A date as ICON4Py has it, without a time zone."""
+    return moment.astype("datetime64[us]").item()
 
-    Raises:
-        InputError: it does not divide the emulator's step.
-    """
-    window = step_of(model.step_seconds)
-    interval = window if settings.interval is None else settings.interval.astype("timedelta64[ns]")
-    if not interval > np.timedelta64(0) or window % interval != np.timedelta64(0):
-        raise InputError(
-            f"land interval: found {as_timedelta(interval)}, expected one that divides the emulator's step of "
-            f"{as_timedelta(window)}"
-        )
-    return interval
+
+def _timedelta(duration: np.timedelta64) -> datetime.timedelta:
+    """A duration as ICON4Py has it."""
+    return duration.astype("timedelta64[us]").item()

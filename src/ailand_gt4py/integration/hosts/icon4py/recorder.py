@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,13 +14,13 @@ from icon4py.model.driver.driver import Icon4pyDriver
 from icon4py.model.driver.driver_states import DriverTimers
 
 from ailand_gt4py.core.arrays import to_host
+from ailand_gt4py.core.errors import RunError
+from ailand_gt4py.core.times import parse_time, time_text
 from ailand_gt4py.core.types import Values
-from ailand_gt4py.integration.coupling.budget import COLUMNS
-from ailand_gt4py.integration.coupling.exchange import GIVEN
+from ailand_gt4py.integration.coupling.exchange import ENTRIES
 from ailand_gt4py.integration.coupling.surface_fluxes import LATENT, SENSIBLE, WATER
 from ailand_gt4py.integration.hosts.icon4py import internals
 from ailand_gt4py.integration.hosts.icon4py.process import Coupling
-from ailand_gt4py.integration.hosts.icon4py.times import as_datetime64
 from ailand_gt4py.weights.variables import CATALOGUE, cf_attributes
 
 #: Outputs of the land that are recorded where the model gives them.
@@ -42,153 +42,109 @@ AIR_FIELDS = {
     "met_lwdown": "surface_downwelling_longwave_flux_in_air",
 }
 STATE_PREFIXES = ("stl", "swvl")
-
-#: In the order of `budget.COLUMNS`.
-ENERGY_TEXTS = (
-    "upward sensible heat flux into the air, summed over area and step",
-    "internal energy that the air gained in the step's coupling",
-    "upward latent heat flux that the host's vapour takes, summed over area and step",
-    "latent heat of the vapour that the air gained in the step's coupling",
-    "upward latent heat flux that the host has no vapour to take",
-    "what the fluxes for the air at the step's end give more than those that the land holds",
-    "amounts of all fluxes into the air, summed over area and step",
-)
+PROGNOSTIC_FIELDS = ("rho", "exner", "theta_v", "vn", "w")
 
 
 class Recorder:
     """Records a coupled run during ICON4Py's time loop.
 
     It is the state of a physics process that is off, behind all others: the driver still shows it the state at every
-    step.
-
-    Args:
-        icon: the driver. coupling: the land.
-        every: host steps between two records; the last step is always recorded.
-        on_step: called after each step with its number, from 1.
+    step. Every so many steps it makes a record, and of the last one; after each it calls ``on_step`` with its number.
 
     Attributes:
         step_seconds: wall-clock time from one step's end to the next one's; the first from the start.
     """
 
-    def __init__(
-        self,
-        icon: Icon4pyDriver,
-        coupling: Coupling,
-        every: int,
-        on_step: Callable[[int], None] | None = None,
-    ) -> None:
+    def __init__(self, icon: Icon4pyDriver, coupling: Coupling, every: int, on_step: Callable[[int], None]) -> None:
         self._icon, self._coupling = icon, coupling
         self._every, self._on_step = every, on_step
-        self._n_steps = int(icon.model_time_variables.n_time_steps)
-        self._times: list[np.datetime64] = []
-        self._rows: dict[str, list[Values]] = {}
-        self._finite = True
+        self._records: dict[np.datetime64, dict[str, Values]] = {}
         self.step_seconds: list[float] = []
         control = dataclasses.replace(coupling.process.time_control, enable_process=False)
-        process = PhysicsProcess("ailand recorder", coupling.component, self, control)
+        process = PhysicsProcess("ailand recorder", coupling, self, control)
         icon.granules.physics = PhysicsDriver([*internals.processes(icon), process])
         self._begin = time.perf_counter()
 
     def gather_from_prognostic(self, prognostic: Any, tracers: Any) -> None:
-        """A step is over but for the driver's swap of time levels; called by the physics driver."""
+        """A step is over but for the driver's swap of time levels; called by the physics driver.
+
+        Raises:
+            RunError: the host's state is not finite.
+        """
         self.step_seconds.append(time.perf_counter() - self._begin)
-        number = len(self.step_seconds)
-        if number % self._every == 0 or number == self._n_steps:
-            self._record(prognostic)
-        if self._on_step is not None:
-            self._on_step(number)
+        number, clock = len(self.step_seconds), self._icon.model_time_variables
+        if number % self._every == 0 or number == clock.n_time_steps:
+            moment = parse_time(clock.simulation_current_datetime)
+            for name in PROGNOSTIC_FIELDS:
+                if not np.isfinite(to_host(getattr(prognostic, name).ndarray)).all():
+                    raise RunError(
+                        f"the host's state: found numbers in '{name}' that are not finite at {time_text(moment)}, "
+                        "expected none"
+                    )
+            # A copy of each, since the fields are written to in the next step.
+            self._records[moment] = {name: to_host(field).astype(np.float32) for name, field in self._fields().items()}
+        self._on_step(number)
         self._begin = time.perf_counter()
 
-    def _record(self, prognostic: Any) -> None:
-        coupling = self._coupling
-        land, fields = coupling.land, coupling.state.fields
-        self._times.append(as_datetime64(self._icon.model_time_variables.simulation_current_datetime))
-        for name in LAND_FIELDS:
-            if name in land.outputs:
-                self._append(name, land.outputs[name].ndarray)
-        for name in GIVEN:
-            self._append(name, coupling.state.exchange.given[name])
-        for name, label in AIR_FIELDS.items():
-            if name in fields:
-                self._append(label, fields[name])
-        for position, variable in enumerate(land.model.state):
-            if variable.name.startswith(STATE_PREFIXES):
-                values = np.full(len(coupling.land_mask), np.nan)
-                values[to_host(coupling.land_mask)] = to_host(land.state[:, position])
-                self._append(variable.name, values)
-        self._finite &= all(
-            bool(np.isfinite(to_host(getattr(prognostic, name).ndarray)).all())
-            for name in ("rho", "exner", "theta_v", "vn", "w")
+    def _fields(self) -> dict[str, Any]:
+        """Name -> (n_cells,) of all that is recorded."""
+        land, cells = self._coupling.land, self._coupling.host.cells
+        forcing = self._coupling.fields
+        return (
+            {name: land.outputs[name].ndarray for name in LAND_FIELDS if name in land.outputs}
+            | self._coupling.exchange.given
+            | {label: forcing[name] for name, label in AIR_FIELDS.items() if name in forcing}
+            | {
+                variable.name: cells.spread(land.state[:, position])
+                for position, variable in enumerate(land.model.state)
+                if variable.name.startswith(STATE_PREFIXES)
+            }
         )
-
-    def _append(self, name: str, values: Any) -> None:
-        self._rows.setdefault(name, []).append(to_host(values).copy())
 
     def seconds(self) -> dict[str, float]:
         """Wall-clock seconds of the parts of a step: medians over the steps after the first."""
-        state, calls = self._coupling.state, self._coupling.component.seconds
-        dynamics = [
-            timer.elapsed()
-            for timer in self._icon.timer_collection.timers[DriverTimers.SOLVE_NH.value].results
-            if timer.finish
-        ]
+        seconds = self._coupling.seconds
+        parts = {name: seconds[name][1:] for name in ("diagnosis_and_radiation", "accumulation", "fluxes_into_the_air")}
+        parts |= {"step": self.step_seconds[1:], "emulator_step": seconds["emulator_step"]}
+        dynamics = self._icon.timer_collection.timers[DriverTimers.SOLVE_NH.value].results
         n_rest = max(len(self.step_seconds) - 1, 1)
-        firing = [seconds for _, fired, seconds in calls if fired]
         return {
-            "step": _median(self.step_seconds[1:]),
-            "dynamics": sum(dynamics) / n_rest,
-            "diagnosis_and_radiation": _median(state.seconds["diagnose"][1:]),
-            "accumulation": _median(state.seconds["accumulate"][1:]),
-            "fluxes_into_the_air": _median(state.seconds["scatter"][1:]),
-            "emulator_step": _median(firing),
+            **{name: float(np.median(values)) if values else float("nan") for name, values in parts.items()},
+            "dynamics": sum(timer.elapsed() for timer in dynamics if timer.finish) / n_rest,
         }
 
-    def dataset(self, attributes: dict[str, Any]) -> xr.Dataset:
+    def dataset(self, attributes: Mapping[str, Any]) -> xr.Dataset:
         """The records as they go into the output file."""
-        coupling = self._coupling
-        properties = coupling.component.outputs_properties
-        known = {label: cf_attributes(CATALOGUE[name]) for name, label in AIR_FIELDS.items()}
-        known |= {variable.name: cf_attributes(variable) for variable in coupling.land.model.state}
+        grid, budget = self._coupling.host.grid, self._coupling.exchange.budget
+        times, steps = np.array(list(self._records)), budget.steps()
+        step = np.timedelta64(self._icon.config.driver.dtime, "ns")
         data = xr.Dataset(
             coords={
-                "time": ("time", np.array(self._times)),
-                "lat": ("cell", to_host(coupling.latitude), cf_attributes(CATALOGUE["lat"])),
-                "lon": ("cell", to_host(coupling.longitude), cf_attributes(CATALOGUE["lon"])),
+                "time": ("time", times),
+                "lat": ("cell", to_host(grid.latitude), cf_attributes(CATALOGUE["lat"])),
+                "lon": ("cell", to_host(grid.longitude), cf_attributes(CATALOGUE["lon"])),
+                "step_time": ("step_time", times[-1] - np.arange(len(steps))[::-1] * step),
             }
         )
-        data["land_mask"] = ("cell", to_host(coupling.land_mask).astype(np.int8), {"long_name": "1 over land"})
-        for name, rows in self._rows.items():
-            if name in properties:
-                attrs = {key: properties[name][key] for key in ("standard_name", "long_name", "units", "origin")}
-            else:
-                attrs = known[name]
-            data[name] = (("time", "cell"), np.stack(rows).astype(np.float32), {**attrs, "coordinates": "lat lon"})
-        budget = coupling.state.exchange.budget
-        steps = budget.steps()
-        ends = self._times[-1] - np.arange(len(steps))[::-1] * _step_of(self._icon)
-        data = data.assign_coords(step_time=("step_time", ends))
-        for name, text, values in zip(COLUMNS, ENERGY_TEXTS, steps.T, strict=True):
+        data["land_mask"] = ("cell", to_host(grid.land_mask).astype(np.int8), {"long_name": "1 over land"})
+        known = {label: cf_attributes(CATALOGUE[name]) for name, label in AIR_FIELDS.items()}
+        known |= {variable.name: cf_attributes(variable) for variable in self._coupling.land.model.state}
+        for name, properties in self._coupling.outputs_properties.items():
+            known[name] = {key: text for key, text in properties.items() if key != "dims"}
+        first, *_ = self._records.values()
+        for name in first:
+            rows = np.stack([record[name] for record in self._records.values()])
+            data[name] = (("time", "cell"), rows, {**known[name], "coordinates": "lat lon"})
+        for (name, text), values in zip(ENTRIES.items(), steps.T, strict=True):
             data[f"energy_{name}"] = ("step_time", values, {"units": "J", "long_name": text})
-        data.attrs = {
-            **attributes,
-            "energy_residual": budget.totals().residual,
-            "energy_residual_comment": "(received - given) / exchanged, over all steps and land cells",
-            "all_finite": int(self._finite),
-            **{f"seconds_{name}": value for name, value in self.seconds().items()},
-            "seconds_comment": "wall-clock medians over the host's steps after the first; emulator_step: of the calls "
-            "in which the emulator made its step; dynamics: mean per step",
-        }
-        return data
-
-    @property
-    def is_finite(self) -> bool:
-        """Whether the host's state was finite at all records."""
-        return self._finite
-
-
-def _step_of(icon: Icon4pyDriver) -> np.timedelta64:
-    return np.timedelta64(icon.config.driver.dtime, "ns")
-
-
-def _median(values: list[float]) -> float:
-    return float(np.median(values)) if values else float("nan")
+        return data.assign_attrs(
+            {
+                **attributes,
+                "energy_residual": budget.totals().residual,
+                "energy_residual_comment": "(received - given) / exchanged, over all steps and land cells",
+                "all_finite": 1,
+                **{f"seconds_{name}": value for name, value in self.seconds().items()},
+                "seconds_comment": "wall-clock medians over the host's steps after the first; emulator_step: of the "
+                "calls in which the emulator made its step; dynamics: mean per step",
+            }
+        )
