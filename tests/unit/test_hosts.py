@@ -12,7 +12,7 @@ from land_hosts import Host as Weather
 
 import ailand_gt4py
 from ailand_gt4py.integration.coupling.exchange import FluxExchange
-from ailand_gt4py.integration.coupling.mixed_layer import MixedLayer, MoistAir
+from ailand_gt4py.integration.coupling.mixed_layer import MixedLayer
 from ailand_gt4py.integration.coupling.surface_fluxes import LandCells
 from ailand_gt4py.integration.description import CouplingOptions, Ground, HostClock, HostGrid
 from ailand_gt4py.integration.hosts.host import Host, step
@@ -20,7 +20,7 @@ from ailand_gt4py.weights.model import Model
 
 MODEL = small_model()
 MASK = np.array([True, False, True, True, False, True, False])
-MOIST_AIR = MoistAir("qv", 0.608, 717.0, {"qv": 1410.0})
+VIRTUAL, DRY_HEAT, VAPOUR_HEAT = 0.608, 717.0, 1410.0
 THICKNESS, N_LEVELS = 100.0, 4
 
 
@@ -40,13 +40,13 @@ class Box:
         return self.qv[:, levels].copy()
 
     def temperature(self, levels: slice) -> np.ndarray:
-        return self.virtual[:, levels] / MOIST_AIR.virtual_factor({"qv": self.qv[:, levels]})
+        return self.virtual[:, levels] / (1.0 + VIRTUAL * self.qv[:, levels])
 
     def specific_heat(self, levels: slice) -> Any:
-        return MOIST_AIR.specific_heat({"qv": self.qv[:, levels]})
+        return DRY_HEAT + (VAPOUR_HEAT - DRY_HEAT) * self.qv[:, levels]
 
     def set_temperature(self, levels: slice, temperature: np.ndarray) -> None:
-        self.virtual[:, levels] = temperature * MOIST_AIR.virtual_factor({"qv": self.qv[:, levels]})
+        self.virtual[:, levels] = temperature * (1.0 + VIRTUAL * self.qv[:, levels])
 
     def set_vapour(self, levels: slice, vapour: np.ndarray) -> None:
         self.qv[:, levels] = vapour
@@ -92,7 +92,7 @@ def coupled(host: Columns, height: float = 0.0, **settings: bool) -> tuple[ailan
 def energy(host: Columns) -> np.ndarray:
     """Internal energy of the air, J m-2, by its state alone."""
     levels = slice(None)
-    heat = MOIST_AIR.specific_heat({"qv": 6e-3})
+    heat = DRY_HEAT + (VAPOUR_HEAT - DRY_HEAT) * 6e-3
     return (host.box.rho * THICKNESS * heat * host.box.temperature(levels)).sum(axis=1)
 
 

@@ -22,7 +22,7 @@ class LandClock:
     """Which sample comes next, and when a window is full.
 
     Args:
-        window: the emulator's step. host_step: the host's. start: of the first sample.
+        window: the emulator's step. start: of the first sample.
         state_time: when the initial state is valid: the start of the first window; None: ``start``.
 
     Attributes:
@@ -31,10 +31,6 @@ class LandClock:
         n_samples: in the window so far.
         is_full: a window has ended and the emulator has not made its step yet; its samples are closed.
         n_windows: that the emulator has gone through.
-
-    Raises:
-        InputError: steps that are not positive, a host step that does not divide the window, or a start that is not in
-            the first window or not a whole number of host steps after its start.
     """
 
     def __init__(
@@ -73,28 +69,25 @@ class LandClock:
         return self.next_time == self.window_start + self.window
 
     def check_sample(self, time: np.datetime64) -> None:
-        """Check that a sample is the next one.
-
-        Raises:
-            InputError: a repeated or missed call, a time that jumps, or a full window that was not advanced.
-        """
+        """Check that a sample is the next one: no call was repeated or missed, and a full window was advanced."""
         time = np.datetime64(time).astype("datetime64[ns]")
-        expected = f"expected the sample of {time_text(self.next_time)}"
+        shown, steps = time_text(time), (time - self.next_time) / self.host_step
         if self.is_full:
             raise InputError(
-                f"time: found the sample of {time_text(time)}, expected a call of 'advance' first: the window that "
+                f"time: found the sample of {shown}, expected a call of 'advance' first: the window that "
                 f"ended at {time_text(self.window_start)} is full"
             )
-        if time == self.next_time:
+        if steps == 0.0:
             return
         if np.isnat(time):
-            raise InputError(f"time: found no time, {expected}")
-        steps = (time - self.next_time) / self.host_step
-        if steps == -1.0:
-            raise InputError(f"time: found the sample of {time_text(time)} a second time, {expected}")
-        if steps > 0.0 and steps == int(steps):
-            raise InputError(f"time: found {time_text(time)}, {int(steps)} calls were missed, {expected}")
-        raise InputError(f"time: the clock jumped to {time_text(time)}, {expected}")
+            problem = "found no time"
+        elif steps == -1.0:
+            problem = f"found the sample of {shown} a second time"
+        elif steps > 0.0 and steps.is_integer():
+            problem = f"found {shown}, {steps:.0f} calls were missed"
+        else:
+            problem = f"the clock jumped to {shown}"
+        raise InputError(f"time: {problem}, expected the sample of {time_text(self.next_time)}")
 
     def close_window(self) -> None:
         """The samples so far are the window's; the next one begins."""
@@ -107,11 +100,7 @@ class LandClock:
         self.next_time = self.next_time + self.host_step
 
     def check_advance(self, time: np.datetime64) -> None:
-        """Check that ``advance`` is called for the last sample's time.
-
-        Raises:
-            InputError: another time.
-        """
+        """Check that ``advance`` is called for the last sample's time."""
         time = np.datetime64(time).astype("datetime64[ns]")
         last = self.next_time - self.host_step
         found = f"time: 'advance' to {time_text(time)}"

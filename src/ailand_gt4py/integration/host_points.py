@@ -41,9 +41,6 @@ class HostPoints:
     Attributes:
         shape: of the mask. is_land: the mask, flat and in C order.
         columns: (n_land,) positions of the land points in ``is_land``, ascending.
-
-    Raises:
-        InputError: a mask of another type, without elements, or with more than two dimensions.
     """
 
     def __init__(
@@ -70,9 +67,6 @@ class HostPoints:
         Args:
             field: GT4Py field, NumPy or CuPy array, or anything with ``__cuda_array_interface__`` or DLPack; of the
                 mask's shape once the levels are chosen, float32 or float64, of any non-negative strides.
-
-        Raises:
-            InputError: another device, shape or type, a level out of the field's range, or unusable strides.
         """
         array = self._level_of(field, arrays.as_array(field, self._device, name), name)
         if tuple(array.shape) != self.shape:
@@ -122,16 +116,12 @@ class HostPoints:
         # GT4Py's ``Field`` is a protocol, which takes long to look for in an object that is none.
         if isinstance(field, self._xp.ndarray) or not isinstance(field, gtx_common.Field):
             return array
-        positions: list[Any] = []
-        for dimension in field.domain.dims:
-            if dimension not in self._levels:
-                positions.append(slice(None))
-                continue
-            extent = field.domain[dimension].unit_range
-            level = self._levels[dimension]
-            if not extent.start <= level < extent.stop:
-                raise InputError(
-                    f"{name}: found level {level} of {dimension.value}, expected {extent.start} to {extent.stop - 1}"
-                )
-            positions.append(level - extent.start)
-        return array[tuple(positions)]
+        index: list[Any] = [slice(None)] * array.ndim
+        for axis, dimension in enumerate(field.domain.dims):
+            if dimension in self._levels:
+                extent, level = field.domain[dimension].unit_range, self._levels[dimension]
+                if not extent.start <= level < extent.stop:
+                    found = f"level {level} of {dimension.value}"
+                    raise InputError(f"{name}: found {found}, expected {extent.start} to {extent.stop - 1}")
+                index[axis] = level - extent.start
+        return array[tuple(index)]

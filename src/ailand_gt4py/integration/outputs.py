@@ -27,13 +27,11 @@ Properties = dict[str, Any]
 
 
 class FluxDerivative(NamedTuple):
-    """The derivative of an upward flux with respect to a forcing variable, and that variable's value where it holds.
-
-    With them a host has the flux as a line: flux + derivative * (its air now - reference).
+    """The outputs by which a host has an upward flux as a line: flux + derivative * (its air now - reference).
 
     Attributes:
-        derivative, reference: outputs; the latter is the forcing of the window that gave flux and derivative.
-        flux: the model's downward flux. forcing: the variable.
+        derivative: of the flux. reference: the forcing of the window that gave flux and derivative.
+        flux: the model's downward flux. forcing: the variable with respect to which the derivative is.
     """
 
     derivative: str

@@ -52,10 +52,7 @@ class Totals(NamedTuple):
 
 
 class Budget:
-    """Adds up energy, one row for each host step; rows stay on the device until they are asked for.
-
-    Args:
-        area: (n_land,) m2. device: of the arrays.
+    """Adds up energy over areas (m2, (n_land,)), one row for each host step; rows stay on the device until asked for.
 
     Attributes:
         sums: (n_entries,) on the device, over all steps, those before a restart included.
@@ -119,10 +116,10 @@ class FluxExchange:
         self._implicit, self._moisture = implicit, moisture
         self._vapour_alternates, self._state_alternates = vapour_alternates, state_alternates
         self._xp = arrays.array_module(cells.device)
-        self.given = {name: cells.filled(0.0) for name in GIVEN}
+        self.given = {name: cells.spread(0.0, elsewhere=0.0) for name in GIVEN}
         self.budget = Budget(cells.area, cells.device)
         # What the last step gave and the other time level lacks: J m-2 and kg m-2.
-        self._owed_heat, self._owed_water = (self._xp.zeros(cells.n_land) for _ in range(2))
+        self._owed_heat, self._owed_water = (self._xp.zeros(len(cells.area)) for _ in range(2))
         self._owes = np.zeros(1, dtype=bool)
         self.memory = {
             "owed_heat": self._owed_heat,
@@ -132,11 +129,7 @@ class FluxExchange:
         }
 
     def give(self, outputs: Mapping[str, Any], air: Air, seconds: float) -> None:
-        """Put a step's fluxes into the time level at hand.
-
-        Args:
-            outputs: of the land component, over the host's cells. seconds: the step.
-        """
+        """Put the fluxes of the land component's outputs over a step into the time level at hand."""
         xp, mixed = self._xp, self._mixed
         takes_vapour = self._moisture and air.has_vapour
         fluxes = emulated = held(outputs, self.cells)
@@ -151,19 +144,19 @@ class FluxExchange:
                 seconds,
             )
         heat, latent, water = (seconds * flux for flux in fluxes)
-        gain = mixed.add(air, heat, water if takes_vapour else None)
+        received_heat, received_water, warming, moistening = mixed.add(air, heat, water if takes_vapour else None)
         is_dry = water == 0.0
         nothing = xp.zeros_like(heat)
         taken, withheld = (latent, nothing) if takes_vapour else (nothing, latent)
         self.budget.add(
             given_sensible=heat,
-            received_sensible=gain.heat,
+            received_sensible=received_heat,
             given_latent=taken,
-            received_latent=xp.where(is_dry, 0.0, latent * gain.water / xp.where(is_dry, 1.0, water)),
+            received_latent=xp.where(is_dry, 0.0, latent * received_water / xp.where(is_dry, 1.0, water)),
             withheld_latent=withheld,
             adjusted=heat + latent - seconds * (emulated.sensible + emulated.latent),
         )
-        given = (gain.temperature / seconds, gain.humidity / seconds, fluxes.sensible, taken / seconds)
+        given = (warming / seconds, moistening / seconds, fluxes.sensible, taken / seconds)
         for name, values in zip(GIVEN, given, strict=True):
             self.given[name][self.cells.positions] = values
         self._owed_heat[...] = heat

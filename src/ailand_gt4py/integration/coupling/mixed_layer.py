@@ -10,9 +10,7 @@ Vapour replaces as much dry air and has the layer's temperature.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -46,50 +44,6 @@ class Air(Protocol):
 
     def set_vapour(self, levels: slice, vapour: arrays.Array) -> None:
         """At constant density; the host's other variables stay."""
-
-
-@dataclasses.dataclass(frozen=True)
-class MoistAir:
-    """A host's constants for air with water in it; water is given as species -> mass over that of the air, kg kg-1.
-
-    Attributes:
-        vapour: name of the species that is vapour.
-        virtual: gas constant of vapour over that of dry air, less 1.
-        dry_heat, water_heats: specific heats at constant volume of dry air and of the species, J kg-1 K-1.
-    """
-
-    vapour: str
-    virtual: float
-    dry_heat: float
-    water_heats: Mapping[str, float]
-
-    def virtual_factor(self, water: Mapping[str, arrays.Array]) -> Any:
-        """Virtual temperature over temperature: 1 + virtual times vapour, less liquid and frozen water."""
-        factor: Any = 1.0
-        for name, content in water.items():
-            factor = factor + (self.virtual if name == self.vapour else -1.0) * content
-        return factor
-
-    def specific_heat(self, water: Mapping[str, arrays.Array]) -> Any:
-        """At constant volume, J kg-1 K-1."""
-        heat: Any = self.dry_heat
-        for name, content in water.items():
-            heat = heat + (self.water_heats[name] - self.dry_heat) * content
-        return heat
-
-
-class Gain(NamedTuple):
-    """What the layers were found to have gained, from their fields before and after; all (n_land,).
-
-    Attributes:
-        heat: J m-2. water: kg m-2.
-        temperature, humidity: of the lowest layer, K and kg kg-1.
-    """
-
-    heat: arrays.Array
-    water: arrays.Array
-    temperature: arrays.Array
-    humidity: arrays.Array
 
 
 class MixedLayer:
@@ -127,11 +81,12 @@ class MixedLayer:
         increase = self._share * (water / self.air_mass(air))[:, None]
         air.set_vapour(self.levels, air.vapour(self.levels) + increase)
 
-    def add(self, air: Air, heat: arrays.Array, water: arrays.Array | None) -> Gain:
+    def add(self, air: Air, heat: arrays.Array, water: arrays.Array | None) -> tuple[arrays.Array, ...]:
         """Add heat (J m-2) and vapour (kg m-2; None: none), both (n_land,).
 
         Returns:
-            What the layers then hold more than before, diagnosed from the host's own variables.
+            What the layers then hold more than before, diagnosed from the host's own variables: heat (J m-2) and water
+            (kg m-2), and temperature (K) and humidity (kg kg-1) of the lowest layer, all (n_land,).
         """
         mass = self._mass(air)
         capacity = mass * air.specific_heat(self.levels)
@@ -143,7 +98,7 @@ class MixedLayer:
         air.set_temperature(self.levels, before + warming)
         warmed = air.temperature(self.levels) - before
         moistened = self._xp.zeros_like(warmed) if vapour_before is None else air.vapour(self.levels) - vapour_before
-        return Gain((capacity * warmed).sum(axis=1), (mass * moistened).sum(axis=1), warmed[:, -1], moistened[:, -1])
+        return (capacity * warmed).sum(axis=1), (mass * moistened).sum(axis=1), warmed[:, -1], moistened[:, -1]
 
     def _mass(self, air: Air) -> arrays.Array:
         return air.density(self.levels) * self._thickness

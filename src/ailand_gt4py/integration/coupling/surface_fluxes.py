@@ -34,10 +34,6 @@ class LandCells:
     n_cells: int
     device: arrays.Device = "cpu"
 
-    @property
-    def n_land(self) -> int:
-        return len(self.positions)
-
     def of(self, field: Any, name: str) -> arrays.Array:
         """(n_land,), a copy of what a field over the host's cells has at land.
 
@@ -46,23 +42,15 @@ class LandCells:
         """
         return arrays.as_array(field, self.device, name)[self.positions]
 
-    def filled(self, value: float) -> arrays.Array:
-        """A field over the host's cells."""
-        return arrays.array_module(self.device).full(self.n_cells, value)
-
-    def spread(self, values: Any) -> arrays.Array:
-        """A field over the host's cells from values (n_land,), or one for all; NaN elsewhere."""
-        field = self.filled(np.nan)
+    def spread(self, values: Any, elsewhere: float = np.nan) -> arrays.Array:
+        """A field over the host's cells from values (n_land,), or one for all."""
+        field = arrays.array_module(self.device).full(self.n_cells, elsewhere)
         field[self.positions] = values
         return field
 
 
 class SurfaceFluxes(NamedTuple):
-    """Upward fluxes over the land cells, all (n_land,).
-
-    Attributes:
-        sensible, latent: W m-2. water: kg m-2 s-1.
-    """
+    """Upward fluxes over the land cells, all (n_land,): sensible and latent W m-2, water kg m-2 s-1."""
 
     sensible: arrays.Array
     latent: arrays.Array
@@ -70,11 +58,7 @@ class SurfaceFluxes(NamedTuple):
 
 
 def held(outputs: Mapping[str, Any], cells: LandCells) -> SurfaceFluxes:
-    """The land component's fluxes as they are.
-
-    Args:
-        outputs: of the component, over the host's cells.
-    """
+    """The fluxes of a land component's outputs as they are."""
     return SurfaceFluxes(*(cells.of(outputs[name], name) for name in (SENSIBLE, LATENT, WATER)))
 
 
@@ -99,7 +83,7 @@ def for_air_at_end_of_step(
     derivative is positive, which would let the air run away, it is taken as 0.
 
     Args:
-        outputs, cells: as for `held`; outputs of a component with ``derivatives``.
+        outputs: of a component with ``derivatives``.
         temperature, humidity: of the lowest layer at the step's start, K, kg kg-1; humidity None: moisture as held.
         heat_capacity, air_mass: of the layers that take the fluxes, J m-2 K-1, kg m-2. seconds: the step.
     """

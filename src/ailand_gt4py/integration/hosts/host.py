@@ -43,16 +43,10 @@ class Host(Protocol):
 
 
 def step(host: Host, land: LandComponent, exchange: FluxExchange, time: np.datetime64) -> Mapping[str, Any]:
-    """One step of the host with its land: forcing to the land, its fluxes into the air.
-
-    Args:
-        time: start of the step.
+    """The step of the host that begins at a time: forcing to the land, its fluxes into the air.
 
     Returns:
         The land's outputs.
-
-    Raises:
-        InputError, RunError: as `LandComponent`.
     """
     air = host.air()
     exchange.catch_up(air)

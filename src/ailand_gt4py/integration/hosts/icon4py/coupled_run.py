@@ -58,8 +58,8 @@ def run(options: RunOptions, out: TextIO | None = None, model: Model | None = No
             mixing_height=options.mixing_height,
             backend=options.land_backend,
         )
-        cells = coupling.host.cells
-        say(f"{cells.n_cells} cells, {cells.n_land} of them land; {options.n_steps} steps")
+        n_cells, n_land = coupling.host.cells.n_cells, coupling.land.n_land
+        say(f"{n_cells} cells, {n_land} of them land; {options.n_steps} steps")
         recorder = Recorder(icon, coupling, options.record // options.dtime, report)
         icon.time_integration(states)
         data = recorder.dataset(_attributes(options, coupling))

@@ -13,6 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import CenteredNorm
 from matplotlib.figure import Figure
 
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.integration.coupling.exchange import LATENT_GIVEN, SENSIBLE_GIVEN
 from ailand_gt4py.io.whole_files import write_figure
 
@@ -21,16 +22,21 @@ MAPS = (
     (SENSIBLE_GIVEN, "sensible heat flux, upward", "W m$^{-2}$"),
     (LATENT_GIVEN, "latent heat flux, upward", "W m$^{-2}$"),
 )
-TEMPERATURES = (
+#: Lines: name, colour, label and style of each.
+TEMPERATURES: tuple[tuple[str, ...], ...] = (
     ("surface_temperature", "#d1495b", "skin"),
     ("air_temperature_lowest_level", "#1f77b4", "lowest level"),
     ("stl1", "0.4", "soil, first layer", "--"),
 )
-FLUXES = (
+FLUXES: tuple[tuple[str, ...], ...] = (
     (SENSIBLE_GIVEN, "#d1495b", "sensible, upward"),
     (LATENT_GIVEN, "#1f77b4", "latent, upward"),
     ("surface_downwelling_shortwave_flux_in_air", "#e0a100", "short-wave, downward"),
     ("surface_downwelling_longwave_flux_in_air", "0.5", "long-wave, downward"),
+)
+ENERGIES: tuple[tuple[str, ...], ...] = (
+    ("given", "0.25", "given by land"),
+    ("received", "#d1495b", "received by the air", "--"),
 )
 STYLE: Any = {
     "font.size": 8,
@@ -68,11 +74,21 @@ def draw(path: Path, data: xr.Dataset, grid: Path) -> None:
             panel.set_title(title)
         # The land cell with most sunshine.
         sun = data["surface_downwelling_shortwave_flux_in_air"].mean("time").where(data["land_mask"] == 1)
-        at_cell = data.isel(cell=int(np.nanargmax(sun.values)))
-        where = f"at {float(at_cell['lat']):.1f}° N, {float(at_cell['lon']):.1f}° E"
-        _lines(panels[1, 1], at_cell, TEMPERATURES, f"temperatures {where}", "K")
-        _lines(panels[2, 0], at_cell, FLUXES, f"fluxes {where}", "W m$^{-2}$")
-        _energy(panels[2, 1], data)
+        cell = data.isel(cell=int(np.nanargmax(sun.values)))
+        where = f"at {float(cell['lat']):.1f}° N, {float(cell['lon']):.1f}° E"
+        for panel, lines, title, unit in (
+            (panels[1, 1], TEMPERATURES, f"temperatures {where}", "K"),
+            (panels[2, 0], FLUXES, f"fluxes {where}", "W m$^{-2}$"),
+        ):
+            recorded = [(cell[name].values, *look) for name, *look in lines if name in data]
+            _draw_lines(panel, data["time"].values, recorded, title, unit)
+        energy = [
+            ((data[f"energy_{kind}_sensible"] + data[f"energy_{kind}_latent"]).cumsum().values, *look)
+            for kind, *look in ENERGIES
+        ]
+        residual = f"residual {data.attrs['energy_residual']:.1e} of what was exchanged"
+        title = f"energy since the start ({residual})"
+        _draw_lines(panels[2, 1], data["step_time"].values, energy, title, "J")
         figure.suptitle(
             f"aiLand in ICON4Py: {Path(data.attrs['experiment_grid']).stem}, {data.attrs['n_cells']} cells, "
             f"{data.attrs['n_land']} of them land, dynamics {'on' if data.attrs['experiment_dynamics'] else 'off'}; "
@@ -95,29 +111,9 @@ def _map(panel: Any, data: xr.Dataset, name: str, longitude: Any, latitude: Any,
     panel.figure.colorbar(cells, ax=panel, label=unit, shrink=0.9)
 
 
-def _lines(panel: Any, data: xr.Dataset, lines: Sequence[tuple[Any, ...]], title: str, unit: str) -> None:
-    """Lines of one cell: name, colour, label and style of each; those that were not recorded are left out."""
-    for name, colour, label, *style in lines:
-        if name in data:
-            panel.plot(data["time"].values, data[name].values, *style, color=colour, lw=1.2, label=label)
-    _finish(panel, title, unit)
-
-
-def _energy(panel: Any, data: xr.Dataset) -> None:
-    for kind, colour, width, label in (
-        ("given", "0.25", 2.4, "given by land"),
-        ("received", "#d1495b", 1.0, "received by the air"),
-    ):
-        energy = (data[f"energy_{kind}_sensible"] + data[f"energy_{kind}_latent"]).cumsum()
-        panel.plot(data["step_time"].values, energy.values, color=colour, lw=width, label=label)
-    _finish(panel, "energy since the start", "J")
-    panel.text(
-        0.98, 0.04, f"residual {data.attrs['energy_residual']:.1e} of what was exchanged",
-        transform=panel.transAxes, ha="right", fontsize=7, color="0.35",
-    )  # fmt: skip
-
-
-def _finish(panel: Any, title: str, unit: str) -> None:
+def _draw_lines(panel: Any, times: Values, lines: Sequence[tuple[Any, ...]], title: str, unit: str) -> None:
+    for values, colour, label, *style in lines:
+        panel.plot(times, values, *style, color=colour, lw=1.2, label=label)
     panel.set(title=title, ylabel=unit)
     panel.grid(axis="y")
     panel.legend()

@@ -24,26 +24,21 @@ from icon4py.model.common.metrics import metrics_attributes
 from icon4py.model.driver.driver import Icon4pyDriver
 
 from ailand_gt4py.core import arrays
-from ailand_gt4py.integration.coupling.mixed_layer import MoistAir
 from ailand_gt4py.integration.coupling.surface_fluxes import LandCells
 from ailand_gt4py.integration.description import Ground, HostClock, HostGrid
 from ailand_gt4py.integration.hosts.icon4py import internals
 from ailand_gt4py.integration.hosts.icon4py.provider import IdealisedPlanet
 from ailand_gt4py.weights.model import Model, Variable
 
-MOIST_AIR = MoistAir(
-    vapour="qv",
-    virtual=constants.RV_O_RD_MINUS_1,
-    dry_heat=constants.CVD,
-    water_heats={
-        "qv": constants.CVV,
-        "qc": constants.SPECIFIC_HEAT_CAPACITY_LIQUID_WATER,
-        "qr": constants.SPECIFIC_HEAT_CAPACITY_LIQUID_WATER,
-        "qi": constants.SPECIFIC_HEAT_CAPACITY_ICE,
-        "qs": constants.SPECIFIC_HEAT_CAPACITY_ICE,
-        "qg": constants.SPECIFIC_HEAT_CAPACITY_ICE,
-    },
-)
+#: Species of water in the air, and their specific heats at constant volume, J kg-1 K-1.
+WATER_HEATS = {
+    "qv": constants.CVV,
+    "qc": constants.SPECIFIC_HEAT_CAPACITY_LIQUID_WATER,
+    "qr": constants.SPECIFIC_HEAT_CAPACITY_LIQUID_WATER,
+    "qi": constants.SPECIFIC_HEAT_CAPACITY_ICE,
+    "qs": constants.SPECIFIC_HEAT_CAPACITY_ICE,
+    "qg": constants.SPECIFIC_HEAT_CAPACITY_ICE,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,8 +65,13 @@ class IconAir:
 
     def _water(self, levels: slice) -> dict[str, arrays.Array]:
         """Species that the host has, in one order."""
-        fields = {name: getattr(self.tracers, name, None) for name in MOIST_AIR.water_heats}
+        fields = {name: getattr(self.tracers, name, None) for name in WATER_HEATS}
         return {name: self._at(field, levels) for name, field in fields.items() if field is not None}
+
+    def _virtual_factor(self, levels: slice) -> Any:
+        """Virtual temperature over temperature."""
+        water = self._water(levels).items()
+        return sum(((constants.RV_O_RD_MINUS_1 if name == "qv" else -1.0) * content for name, content in water), 1.0)
 
     def density(self, levels: slice) -> arrays.Array:
         return self._at(self.prognostic.rho, levels)
@@ -85,16 +85,17 @@ class IconAir:
         return self._at(self.prognostic.theta_v, levels) * self._at(self.prognostic.exner, levels)
 
     def temperature(self, levels: slice) -> arrays.Array:
-        return self.virtual_temperature(levels) / MOIST_AIR.virtual_factor(self._water(levels))
+        return self.virtual_temperature(levels) / self._virtual_factor(levels)
 
     def specific_heat(self, levels: slice) -> arrays.Array | float:
-        return MOIST_AIR.specific_heat(self._water(levels))
+        water = self._water(levels).items()
+        return sum(((WATER_HEATS[name] - constants.CVD) * content for name, content in water), constants.CVD)
 
     def vapour(self, levels: slice) -> arrays.Array:
         return self._at(self.tracers.qv, levels)
 
     def set_temperature(self, levels: slice, temperature: arrays.Array) -> None:
-        virtual_temperature = temperature * MOIST_AIR.virtual_factor(self._water(levels))
+        virtual_temperature = temperature * self._virtual_factor(levels)
         exner = (constants.RD_O_P0REF * self.density(levels) * virtual_temperature) ** constants.RD_O_CPD
         self._put(self.prognostic.exner, levels, exner)
         self._put(self.prognostic.theta_v, levels, virtual_temperature / exner)
@@ -154,30 +155,29 @@ class IconHost:
         )
         running = {one.name: one.state for one in internals.processes(icon) if one.time_control.enable_process}
         self._microphysics: Any = running.get("muphys")
-        self._buffers = collections.defaultdict[str, arrays.Array](lambda: self.cells.filled(np.nan))
-        self._prognostic: Any = None
-        self._tracers: Any = None
+        self._buffers = collections.defaultdict[str, arrays.Array](lambda: self.cells.spread(np.nan))
+        self._air = IconAir(positions, None, None)
 
     def see(self, prognostic: Any, tracers: Any) -> None:
         """Take a time level of ICON4Py's state as the one at hand."""
-        self._prognostic, self._tracers = prognostic, tracers
+        self._air = IconAir(self.cells.positions, prognostic, tracers)
 
     def air(self) -> IconAir:
         """At land, of the time level at hand."""
-        return IconAir(self.cells.positions, self._prognostic, self._tracers)
+        return self._air
 
     def wind(self) -> list[arrays.Array]:
         """Eastward and northward wind of the lowest layer, m s-1, (n_land,), interpolated from the edges' vn.
 
         The same sum as ICON4Py's program ``edge_2_cell_vector_rbf_interpolation``, at land cells of one level.
         """
-        normal = self._prognostic.vn.ndarray[:, self.level][self._edges]
+        normal = self._air.prognostic.vn.ndarray[:, self.level][self._edges]
         return [(normal * coefficients).sum(axis=1) for coefficients in self._wind_coefficients]
 
     def ground(self, model: Model) -> Ground:
         """What the provider says of the land, with a first state for the time level at hand."""
         static = self._provider.static(*self._coordinates, self._height)
-        temperature = self.air().temperature(self._lowest)[:, 0]
+        temperature = self._air.temperature(self._lowest)[:, 0]
         state = self._provider.initial_state(*self._coordinates, temperature, static)
         prescribed = self._provider.prescribed(*self._coordinates, self._prescribed_at)
         return Ground(
@@ -193,7 +193,7 @@ class IconHost:
 
     def forcing(self, time: np.datetime64) -> dict[str, Any]:
         """The weather of the step that begins at a time, from the time level at hand."""
-        air, provider = self.air(), self._provider
+        air, provider = self._air, self._provider
         temperature, virtual_temperature, pressure = (
             diagnose(self._lowest)[:, 0] for diagnose in (air.temperature, air.virtual_temperature, air.pressure)
         )
@@ -217,7 +217,7 @@ class IconHost:
         } | ({} if has_vapour else {"met_qair": humidity})
         for name, field in values.items():
             self._buffers[name][self.cells.positions] = field
-        return {**self._buffers, "met_qair": self._tracers.qv} if has_vapour else self._buffers
+        return {**self._buffers, "met_qair": air.tracers.qv} if has_vapour else self._buffers
 
     def _rain_and_snow(self, time: np.datetime64) -> tuple[Any, Any]:
         if self._microphysics is None:

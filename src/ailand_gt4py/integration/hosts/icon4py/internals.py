@@ -31,7 +31,6 @@ COMPILED_STATIC_FIELDS = (
     metrics_attributes.DDQZ_Z_HALF,
     metrics_attributes.PG_EXDIST_DSL,
 )
-COMPILING_BACKEND = "gtfn_cpu"
 
 
 def processes(icon: Icon4pyDriver) -> list[PhysicsProcess]:
@@ -58,7 +57,7 @@ def short_cuts(substeps: int) -> Iterator[None]:
         return setup(variants=kept, **arguments)
 
     def create_embedded(*, backend: Any, **arguments: Any) -> Any:
-        compiling = model_options.customize_backend(program=None, backend=model_backends.BACKENDS[COMPILING_BACKEND])
+        compiling = model_options.customize_backend(program=None, backend=model_backends.BACKENDS["gtfn_cpu"])
         factories = create(backend=None, **arguments)
         providers = factories.metrics._providers
         for name in COMPILED_STATIC_FIELDS:

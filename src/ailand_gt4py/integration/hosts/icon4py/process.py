@@ -119,16 +119,13 @@ class Coupling:
         self._outputs = land.outputs | {
             name: arrays.wrap(values, (dims.CellDim,), name) for name, values in exchange.given.items()
         }
-        self._time_control, self._step = time_control, host.clock.host_step
-        self._tracers: Any = None
         self.fields: dict[str, Any] = {}
         self.seconds = collections.defaultdict[str, list[float]](list)
 
     def gather_from_prognostic(self, prognostic: Any, tracers: Any) -> None:
         """Diagnose the lowest layer and add the step's forcing to the land's window."""
-        self._tracers = tracers
         self.host.see(prognostic, tracers)
-        control = self._time_control
+        control = self.process.time_control
         if control.enable_process and control.is_in_window(_datetime(self.time)):
             with self._timed("diagnosis_and_radiation"):
                 self.exchange.catch_up(self.host.air())
@@ -138,7 +135,7 @@ class Coupling:
                 self.land.accumulate(self.fields, self.time)
         else:
             self.exchange.catch_up(self.host.air())
-        self.time = self.time + self._step
+        self.time = self.time + self.host.clock.host_step
 
     def as_component_input(self) -> dict[str, Any]:
         """The forcing of the last step by name; it has been added to the land's window."""
@@ -158,10 +155,11 @@ class Coupling:
 
     def scatter_to_prognostic(self, prognostic: Any, outputs: dict[str, Any], dtime: datetime.timedelta) -> None:
         """Put the fluxes of the component's last call, perhaps of an earlier step, into the time level at hand."""
-        if dtime != _timedelta(self._step):
-            raise InputError(f"step: found {dtime}, expected {_timedelta(self._step)}, that of the land component")
+        step = _timedelta(self.host.clock.host_step)
+        if dtime != step:
+            raise InputError(f"step: found {dtime}, expected {step}, that of the land component")
         with self._timed("fluxes_into_the_air"):
-            self.host.see(prognostic, self._tracers)
+            self.host.see(prognostic, self.host.air().tracers)
             self.exchange.give(outputs, self.host.air(), dtime.total_seconds())
 
     def write_restart(self, path: str | os.PathLike[str]) -> None:
@@ -199,7 +197,6 @@ def couple(
     states: DriverStates,
     *,
     model: Model | None = None,
-    settings: ProcessSettings | None = None,
     restart: str | os.PathLike[str] | None = None,
     **keywords: Any,
 ) -> Coupling:
@@ -210,17 +207,16 @@ def couple(
     Args:
         icon: the driver. states: its states, with the initial condition in them.
         model: what to run; None: the default model.
-        settings: how the land stands in the physics; None: the defaults.
         restart: file of `Coupling.write_restart` to continue from, at the run's start; with the same ``state_time``.
-        keywords: attributes of `ProcessSettings` instead of ``settings``, and further arguments of `LandComponent`:
-            ``precision``, ``between``, ``derivatives``, ``not_finite``.
+        keywords: attributes of `ProcessSettings`, and further arguments of `LandComponent`: ``precision``, ``between``,
+            ``derivatives``, ``not_finite``.
 
     Raises:
         InputError: an interval that does not divide the emulator's step, a model without surface fluxes, or what
             `LandComponent` finds.
         RunError: see `LandComponent`.
     """
-    settings = group_of(ProcessSettings, "settings", settings, keywords)
+    settings = group_of(ProcessSettings, "settings", None, keywords)
     model = read_model() if model is None else model
     run_start = parse_time(icon.config.driver.start_of_timestepping)
     state_time = run_start if settings.state_time is None else settings.state_time.astype("datetime64[ns]")
