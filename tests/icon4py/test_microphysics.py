@@ -116,5 +116,5 @@ def test_land_gets_the_rain_of_its_step_and_air_with_all_water(driver: Any) -> N
     np.testing.assert_allclose(seen["met_rainf"][land], 3e-4 * pattern[land], rtol=1e-12)
     np.testing.assert_allclose(seen["met_snowf"][land], 1.7e-4 * pattern[land], rtol=1e-12)
     np.testing.assert_allclose(seen["met_tair"][land], expected[land], rtol=1e-12)
-    assert abs(coupling.exchange.budget.totals().residual) <= 1e-12
+    assert abs(coupling.exchange.budget.totals()["residual"]) <= 1e-12
     assert np.isfinite(states.prognostics.current.theta_v.ndarray).all()

@@ -9,11 +9,9 @@ from hypothesis import strategies as st
 
 from ailand_gt4py.integration.coupling.surface_fluxes import (
     LATENT,
-    LATENT_REFERENCE,
-    LATENT_SLOPE,
+    LATENT_LINE,
     SENSIBLE,
-    SENSIBLE_REFERENCE,
-    SENSIBLE_SLOPE,
+    SENSIBLE_LINE,
     WATER,
     LandCells,
     SurfaceFluxes,
@@ -31,11 +29,11 @@ def outputs(
 ) -> dict[str, np.ndarray]:
     values = {
         SENSIBLE: sensible,
-        SENSIBLE_SLOPE: slope,
-        SENSIBLE_REFERENCE: 290.0,
+        SENSIBLE_LINE.slope: slope,
+        SENSIBLE_LINE.reference: 290.0,
         LATENT: latent,
-        LATENT_SLOPE: latent_slope,
-        LATENT_REFERENCE: 8e-3,
+        LATENT_LINE.slope: latent_slope,
+        LATENT_LINE.reference: 8e-3,
         WATER: latent / LATENT_HEAT,
     }
     return {name: np.array([value, np.nan, 1.1 * value]) for name, value in values.items()}
@@ -65,11 +63,17 @@ def test_flux_is_the_line_at_the_air_that_it_makes(
     at = {name: values[CELLS] for name, values in fields.items()}
     warmed = temperature + seconds * fluxes.sensible / 7.2e4
     np.testing.assert_allclose(
-        fluxes.sensible, at[SENSIBLE] + at[SENSIBLE_SLOPE] * (warmed - at[SENSIBLE_REFERENCE]), rtol=1e-9, atol=1e-6
+        fluxes.sensible,
+        at[SENSIBLE] + at[SENSIBLE_LINE.slope] * (warmed - at[SENSIBLE_LINE.reference]),
+        rtol=1e-9,
+        atol=1e-6,
     )
     moistened = humidity + seconds * (fluxes.latent / LATENT_HEAT) / 100.0
     np.testing.assert_allclose(
-        fluxes.latent, at[LATENT] + at[LATENT_SLOPE] * (moistened - at[LATENT_REFERENCE]), rtol=1e-9, atol=1e-6
+        fluxes.latent,
+        at[LATENT] + at[LATENT_LINE.slope] * (moistened - at[LATENT_LINE.reference]),
+        rtol=1e-9,
+        atol=1e-6,
     )
     np.testing.assert_allclose(fluxes.water, fluxes.latent / LATENT_HEAT, rtol=1e-9, atol=1e-15)
 

@@ -77,13 +77,13 @@ class LandColumns:
             background_albedo=None if albedo is None else points.land_values(albedo, "background albedo", self.dtype),
         )
         self.missing_outputs |= self._closures.missing_outputs
-        self._derivatives = outputs.derivatives_by(model) if coupling.derivatives else ()
+        self._lines = outputs.flux_lines(model) if coupling.derivatives else ()
         self.outputs = {entry.component_name: outputs.predicted(entry) for entry in self._predicted}
         self.outputs |= {name: outputs.catalogued(name, "closure") for name in self._closures.outputs}
-        for one in self._derivatives:
-            self.outputs[one.derivative] = outputs.catalogued(one.derivative, "derivative")
+        for one in self._lines:
+            self.outputs[one.slope] = outputs.catalogued(one.slope, "derivative")
             self.outputs[one.reference] = outputs.catalogued(one.reference, "forcing")
-        self._jacobian = xp.empty((points.n_land, len(self._derivatives), len(self._derivatives)), dtype=self.dtype)
+        self._jacobian = xp.empty((points.n_land, len(self._lines), len(self._lines)), dtype=self.dtype)
         if self.emulator is not None:
             self.emulator.compile()
             self._static = self.emulator.prepare_static(self._static_values)
@@ -124,9 +124,9 @@ class LandColumns:
 
     def _differentiate(self) -> None:
         """The derivatives of the fluxes with respect to their forcing; that of the previous window is a constant."""
-        if self._derivatives and self.emulator is not None:
-            fluxes = [derivative.flux for derivative in self._derivatives]
-            forcing = [derivative.forcing for derivative in self._derivatives]
+        if self._lines and self.emulator is not None:
+            fluxes = [line.flux for line in self._lines]
+            forcing = [line.forcing for line in self._lines]
             self.emulator.jacobian(self._static, self.forcing, self.state, fluxes, forcing, out=self._jacobian)
 
     def step(self, window_start: np.datetime64, is_provisional: bool = False) -> None:
@@ -162,9 +162,9 @@ class LandColumns:
         for entry in self._predicted:
             yield entry.component_factor * known[entry.name]
         yield from self._closures(self._static_values, self.forcing, self.state, self.diagnostics).values()
-        for k, derivative in enumerate(self._derivatives):
+        for k, line in enumerate(self._lines):
             yield -self._jacobian[:, k, k]
-            yield self.forcing[:, self._forcing_positions[derivative.forcing]]
+            yield self.forcing[:, self._forcing_positions[line.forcing]]
 
     def memory(self) -> dict[str, arrays.Array]:
         """Name -> array of all that changes in a run."""

@@ -7,14 +7,14 @@ An output's ``origin`` is ``model`` predicted by the network, ``closure`` from f
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
 from ailand_gt4py.core import arrays
 from ailand_gt4py.core.dimensions import Column, HostPoint, LandColumn, OutputFeature, point_connectivity
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.integration.coupling import surface_fluxes
+from ailand_gt4py.integration.coupling.surface_fluxes import LATENT_LINE, SENSIBLE_LINE, FluxLine
 from ailand_gt4py.integration.description import HostGrid
 from ailand_gt4py.integration.host_points import HostPoints
 from ailand_gt4py.lowering.calls.operator_call import OperatorCall, RepeatedCall
@@ -24,26 +24,6 @@ from ailand_gt4py.weights.variables import CATALOGUE, Specification, cf_attribut
 
 Origin = Literal["model", "closure", "derivative", "forcing", "host"]
 Properties = dict[str, Any]
-
-
-class FluxDerivative(NamedTuple):
-    """The outputs by which a host has an upward flux as a line: flux + derivative * (its air now - reference).
-
-    Attributes:
-        derivative: of the flux. reference: the forcing of the window that gave flux and derivative.
-        flux: the model's downward flux. forcing: the variable with respect to which the derivative is.
-    """
-
-    derivative: str
-    reference: str
-    flux: str
-    forcing: str
-
-
-DERIVATIVES = (
-    FluxDerivative(surface_fluxes.SENSIBLE_SLOPE, surface_fluxes.SENSIBLE_REFERENCE, "sshf", "met_tair"),
-    FluxDerivative(surface_fluxes.LATENT_SLOPE, surface_fluxes.LATENT_REFERENCE, "slhf", "met_qair"),
-)
 #: Variables that are outputs, too, but for their sign: those to which the catalogue gives a name among them.
 PREDICTED = tuple(entry for entry in CATALOGUE.values() if entry.component_name)
 
@@ -74,16 +54,16 @@ def predicted_by(model: Model) -> tuple[tuple[Specification, ...], dict[str, str
     return tuple(entry for entry in PREDICTED if entry.component_name not in reasons), reasons
 
 
-def derivatives_by(model: Model) -> tuple[FluxDerivative, ...]:
-    """The derivatives of the fluxes, of which a model must have flux and forcing."""
+def flux_lines(model: Model) -> tuple[FluxLine, ...]:
+    """Those of the fluxes, of which a model must have flux and forcing."""
     known = {variable.name for variable in (*model.diagnostics, *model.forcing)}
-    for one in DERIVATIVES:
+    lines = (SENSIBLE_LINE, LATENT_LINE)
+    for one in lines:
         if not {one.flux, one.forcing} <= known:
             raise InputError(
-                f"derivatives: the model has no '{one.flux}' or no '{one.forcing}', expected both for "
-                f"'{one.derivative}'"
+                f"derivatives: the model has no '{one.flux}' or no '{one.forcing}', expected both for '{one.slope}'"
             )
-    return DERIVATIVES
+    return lines
 
 
 class OutputFields:

@@ -195,9 +195,7 @@ class SurfaceClosures:
         return results
 
 
-def _sources(
-    groups: Mapping[str, Sequence[Variable]],
-) -> tuple[dict[str, tuple[str, int, float]], dict[str, str]]:
+def _sources(groups: Mapping[str, Sequence[Variable]]) -> tuple[dict[str, tuple[str, int, float]], dict[str, str]]:
     """Variable -> its array, its position there, and the factor that brings it to the closures' units, or why not."""
     known = {one.name: (kind, k, one.units) for kind, group in groups.items() for k, one in enumerate(group)}
     sources, problems = {}, {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +21,7 @@ GIVEN = (
 )
 _, _, SENSIBLE_GIVEN, LATENT_GIVEN = GIVEN
 
-#: What is added up, J -> what it is.
+#: What is added up over all land cells, J -> what it is.
 ENTRIES = {
     "given_sensible": "upward sensible heat flux into the air, summed over area and step",
     "received_sensible": "internal energy that the air gained in the step's coupling",
@@ -31,24 +31,6 @@ ENTRIES = {
     "adjusted": "what the fluxes for the air at the step's end give more than those that the land holds",
     "exchanged": "amounts of all fluxes into the air, summed over area and step",
 }
-
-
-class Totals(NamedTuple):
-    """Sums of `ENTRIES` over all land cells and the steps so far, J."""
-
-    given_sensible: float
-    received_sensible: float
-    given_latent: float
-    received_latent: float
-    withheld_latent: float
-    adjusted: float
-    exchanged: float
-
-    @property
-    def residual(self) -> float:
-        """What was received less what was given, over what was exchanged."""
-        difference = self.received_sensible + self.received_latent - self.given_sensible - self.given_latent
-        return difference / self.exchanged if self.exchanged else 0.0
 
 
 class Budget:
@@ -76,9 +58,11 @@ class Budget:
         """(n_steps, n_entries) of this run, J."""
         return np.array([arrays.to_host(row) for row in self._rows]).reshape(-1, len(ENTRIES))
 
-    def totals(self) -> Totals:
-        """Over all steps, those before a restart included."""
-        return Totals(*arrays.to_host(self.sums).tolist())
+    def totals(self) -> dict[str, float]:
+        """Over all steps, J, and as ``residual`` what was received less what was given, over what was exchanged."""
+        sums = dict(zip(ENTRIES, arrays.to_host(self.sums).tolist(), strict=True))
+        excess = sums["received_sensible"] + sums["received_latent"] - sums["given_sensible"] - sums["given_latent"]
+        return sums | {"residual": excess / sums["exchanged"] if sums["exchanged"] else 0.0}
 
 
 class FluxExchange:

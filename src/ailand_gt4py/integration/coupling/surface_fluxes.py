@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -13,15 +12,31 @@ from ailand_gt4py.stencils.physics.surface_tiles import TILES
 
 SENSIBLE, LATENT = "surface_upward_sensible_heat_flux", "surface_upward_latent_heat_flux"
 WATER = "water_evapotranspiration_flux"
-SENSIBLE_SLOPE, LATENT_SLOPE = (
-    "sensible_heat_flux_derivative_by_air_temperature",
-    "latent_heat_flux_derivative_by_specific_humidity",
+
+
+class FluxLine(NamedTuple):
+    """The outputs by which a host has an upward flux as a line: flux + slope * (its air now - reference).
+
+    Attributes:
+        slope: derivative of the flux with respect to a forcing variable. reference: that of the window that gave both.
+        flux: the model's downward flux. forcing: the variable.
+    """
+
+    slope: str
+    reference: str
+    flux: str
+    forcing: str
+
+
+SENSIBLE_LINE = FluxLine(
+    "sensible_heat_flux_derivative_by_air_temperature", "sensible_heat_flux_air_temperature", "sshf", "met_tair"
 )
-SENSIBLE_REFERENCE, LATENT_REFERENCE = "sensible_heat_flux_air_temperature", "latent_heat_flux_specific_humidity"
+LATENT_LINE = FluxLine(
+    "latent_heat_flux_derivative_by_specific_humidity", "latent_heat_flux_specific_humidity", "slhf", "met_qair"
+)
 
 
-@dataclasses.dataclass(frozen=True)
-class LandCells:
+class LandCells(NamedTuple):
     """Where a host has land.
 
     Attributes:
@@ -90,12 +105,12 @@ def for_air_at_end_of_step(
     xp = arrays.array_module(cells.device)
     given = held(outputs, cells)
 
-    def solved(flux: Any, slope_name: str, reference_name: str, value: Any, capacity: Any) -> Any:
-        slope = xp.minimum(cells.of(outputs[slope_name], slope_name), 0.0)
-        excess = value - cells.of(outputs[reference_name], reference_name)
+    def solved(flux: Any, line: FluxLine, value: Any, capacity: Any) -> Any:
+        slope = xp.minimum(cells.of(outputs[line.slope], line.slope), 0.0)
+        excess = value - cells.of(outputs[line.reference], line.reference)
         return (flux + slope * excess) / (1.0 - seconds * slope / capacity)
 
-    sensible = solved(given.sensible, SENSIBLE_SLOPE, SENSIBLE_REFERENCE, temperature, heat_capacity)
+    sensible = solved(given.sensible, SENSIBLE_LINE, temperature, heat_capacity)
     if humidity is None:
         return given._replace(sensible=sensible)
     lowest, highest = float(TILES.vaporisation), float(TILES.vaporisation + TILES.fusion)
@@ -103,5 +118,5 @@ def for_air_at_end_of_step(
     heat_of_water = xp.where(is_dry, lowest, given.latent / xp.where(is_dry, 1.0, given.water))
     # Between two windows latent heat and water may pass through zero at different times.
     heat_of_water = xp.clip(heat_of_water, lowest, highest)
-    latent = solved(given.latent, LATENT_SLOPE, LATENT_REFERENCE, humidity, heat_of_water * air_mass)
+    latent = solved(given.latent, LATENT_LINE, humidity, heat_of_water * air_mass)
     return SurfaceFluxes(sensible, latent, given.water + (latent - given.latent) / heat_of_water)

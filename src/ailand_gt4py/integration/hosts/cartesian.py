@@ -32,27 +32,26 @@ def horizontal_fields(fields: Mapping[str, Any], level: int = -1, device: arrays
     Raises:
         InputError: no array, another number of dimensions, or a level that is not there.
     """
-    return {name: _horizontal(field, name, level, device) for name, field in fields.items()}
+    result = {}
+    for name, field in fields.items():
+        is_quantity = hasattr(field, "dims") and hasattr(field, "data")
+        array = arrays.as_array(field.data if is_quantity else field, device, name)
+        dims = tuple(map(str, field.dims)) if is_quantity else ("i", "j", "k")[: array.ndim]
+        if len(dims) != array.ndim or array.ndim not in (2, 3):
+            raise InputError(f"{name}: found {array.ndim} dimensions, expected (I, J) or (I, J, K)")
+        vertical = [axis for axis, dim in enumerate(dims) if dim.startswith(VERTICAL)]
+        if len(vertical) != array.ndim - 2:
+            found = ", ".join(dims)
+            raise InputError(f"{name}: found the dimensions {found}, expected two horizontal ones and one level")
+        for axis in vertical:
+            n_levels = array.shape[axis]
+            if not -n_levels <= level < n_levels:
+                raise InputError(f"{name}: found level {level}, expected {-n_levels} to {n_levels - 1}")
+            array = array[(slice(None),) * axis + (level,)]
+        result[name] = array
+    return result
 
 
 def declared_units(fields: Mapping[str, Any]) -> dict[str, str]:
     """Name -> unit of the fields that say theirs (``units``), for the ``units`` of `LandComponent`."""
     return {name: str(field.units) for name, field in fields.items() if getattr(field, "units", "")}
-
-
-def _horizontal(field: Any, name: str, level: int, device: arrays.Device) -> arrays.Array:
-    is_quantity = hasattr(field, "dims") and hasattr(field, "data")
-    array = arrays.as_array(field.data if is_quantity else field, device, name)
-    dims = tuple(map(str, field.dims)) if is_quantity else ("i", "j", "k")[: array.ndim]
-    if len(dims) != array.ndim or array.ndim not in (2, 3):
-        raise InputError(f"{name}: found {array.ndim} dimensions, expected (I, J) or (I, J, K)")
-    vertical = [axis for axis, dim in enumerate(dims) if dim.startswith(VERTICAL)]
-    if len(vertical) != array.ndim - 2:
-        raise InputError(f"{name}: found the dimensions {', '.join(dims)}, expected two horizontal ones and one level")
-    if not vertical:
-        return array
-    (axis,) = vertical
-    n_levels = array.shape[axis]
-    if not -n_levels <= level < n_levels:
-        raise InputError(f"{name}: found level {level}, expected {-n_levels} to {n_levels - 1}")
-    return array[(slice(None),) * axis + (level,)]

@@ -29,11 +29,9 @@ def grid_file(grid: str, directory: Path) -> Path:
     Raises:
         InputError: neither a file nor a name that the generator knows.
     """
-    if Path(grid).is_file():
-        return Path(grid)
-    path = directory / f"icon_grid_{grid}.nc"
-    if path.is_file():
-        return path
+    for path in (Path(grid), directory / f"icon_grid_{grid}.nc"):
+        if path.is_file():
+            return path
     try:
         generated = generate_grid(grid)
     except (ValueError, TypeError) as error:

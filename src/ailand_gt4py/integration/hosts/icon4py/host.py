@@ -9,7 +9,6 @@ ICON4Py's (`icon4py.model.common.constants`), so that the thermodynamics are tho
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -113,20 +112,17 @@ class IconHost:
     """A driver of ICON4Py: an `ailand_gt4py.integration.hosts.host.Host`.
 
     The dycore swaps two time levels, so no field of its state is used beyond the step in which it was given to `see`.
-    Vapour is read where it is. All else that the land needs is diagnosed into buffers of this object; they are NaN at
-    cells that are not land.
+    Vapour is read where it is. All else that the land needs is diagnosed, and NaN at cells that are not land.
 
     Attributes:
         grid, clock: of the land component.
         cells: owned land cells. thickness: (n_land, n_levels) of all layers, m. level: index of the lowest.
     """
 
-    def __init__(
-        self, icon: Icon4pyDriver, provider: IdealisedPlanet, clock: HostClock, prescribed_at: np.datetime64
-    ) -> None:
+    def __init__(self, icon: Icon4pyDriver, provider: IdealisedPlanet, clock: HostClock) -> None:
         device = device_of(icon)
         self._xp = xp = arrays.array_module(device)
-        self._provider, self.clock, self._prescribed_at = provider, clock, prescribed_at
+        self._provider, self.clock = provider, clock
         fields = icon.static_field_factories
         latitude, longitude = (
             xp.rad2deg(fields.geometry.get(name).ndarray)
@@ -155,7 +151,6 @@ class IconHost:
         )
         running = {one.name: one.state for one in internals.processes(icon) if one.time_control.enable_process}
         self._microphysics: Any = running.get("muphys")
-        self._buffers = collections.defaultdict[str, arrays.Array](lambda: self.cells.spread(np.nan))
         self._air = IconAir(positions, None, None)
 
     def see(self, prognostic: Any, tracers: Any) -> None:
@@ -179,7 +174,7 @@ class IconHost:
         static = self._provider.static(*self._coordinates, self._height)
         temperature = self._air.temperature(self._lowest)[:, 0]
         state = self._provider.initial_state(*self._coordinates, temperature, static)
-        prescribed = self._provider.prescribed(*self._coordinates, self._prescribed_at)
+        prescribed = self._provider.prescribed(*self._coordinates, self.clock.start)
         return Ground(
             static=self._on_cells(static, model.static),
             initial_state=self._on_cells(state, model.state),
@@ -215,9 +210,8 @@ class IconHost:
             "met_rainf": rain,
             "met_snowf": snow,
         } | ({} if has_vapour else {"met_qair": humidity})
-        for name, field in values.items():
-            self._buffers[name][self.cells.positions] = field
-        return {**self._buffers, "met_qair": air.tracers.qv} if has_vapour else self._buffers
+        fields = {name: self.cells.spread(at_land) for name, at_land in values.items()}
+        return fields | ({"met_qair": air.tracers.qv} if has_vapour else {})
 
     def _rain_and_snow(self, time: np.datetime64) -> tuple[Any, Any]:
         if self._microphysics is None:

@@ -79,9 +79,9 @@ class Coupling:
     """The land as a process of ICON4Py's physics: its ``Component`` and its ``PhysicsState``.
 
     The physics driver gathers in every step of the dycore: the lowest layer is diagnosed and the step's forcing added
-    to the land's window. At the process's interval it calls the component, which lets the emulator make its step if its
-    window is full. It then scatters, in every step: the fluxes of the last outputs go into the lowest layers, as heat
-    at constant volume, and as vapour where the host has ``qv``.
+    to the land's window. At the process's interval it calls the component, which lets the emulator make its step if it
+    is due. It then scatters, in every step: the fluxes of the last outputs go into the lowest layers, as heat at
+    constant volume, and as vapour where the host has ``qv``.
 
     The outputs are buffers of the land component and of the exchange, the same objects in every call: the driver holds
     on to them between calls. The land's are those that hold from now on; what the air was given, as fluxes and as
@@ -236,7 +236,7 @@ def couple(
         host_step=np.timedelta64(icon.config.driver.dtime, "ns"),
         state_time=first_window,
     )
-    host = IconHost(icon, provider, clock, prescribed_at=max(run_start, state_time))
+    host = IconHost(icon, provider, clock)
     host.see(states.prognostics.current, states.tracers.current)
     keywords = {"derivatives": settings.implicit} | keywords
     land = LandComponent(model, grid=host.grid, ground=host.ground(model), clock=clock, backend=backend, **keywords)

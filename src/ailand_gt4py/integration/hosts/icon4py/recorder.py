@@ -129,18 +129,18 @@ class Recorder:
         data["land_mask"] = ("cell", to_host(grid.land_mask).astype(np.int8), {"long_name": "1 over land"})
         known = {label: cf_attributes(CATALOGUE[name]) for name, label in AIR_FIELDS.items()}
         known |= {variable.name: cf_attributes(variable) for variable in self._coupling.land.model.state}
-        for name, properties in self._coupling.outputs_properties.items():
-            known[name] = {key: text for key, text in properties.items() if key != "dims"}
+        known |= self._coupling.outputs_properties
         first, *_ = self._records.values()
         for name in first:
             rows = np.stack([record[name] for record in self._records.values()])
-            data[name] = (("time", "cell"), rows, {**known[name], "coordinates": "lat lon"})
+            attributes_of = {key: text for key, text in known[name].items() if key != "dims"}
+            data[name] = (("time", "cell"), rows, {**attributes_of, "coordinates": "lat lon"})
         for (name, text), values in zip(ENTRIES.items(), steps.T, strict=True):
             data[f"energy_{name}"] = ("step_time", values, {"units": "J", "long_name": text})
         return data.assign_attrs(
             {
                 **attributes,
-                "energy_residual": budget.totals().residual,
+                "energy_residual": budget.totals()["residual"],
                 "energy_residual_comment": "(received - given) / exchanged, over all steps and land cells",
                 "all_finite": 1,
                 **{f"seconds_{name}": value for name, value in self.seconds().items()},
