@@ -16,7 +16,6 @@ from ailand_gt4py.integration.host_points import HostPoints, HostView, Layout
 from ailand_gt4py.lowering.calls.operator_call import OperatorCall, RepeatedCall
 from ailand_gt4py.stencils.physics.land_points import accumulate
 from ailand_gt4py.weights.model import Variable
-from ailand_gt4py.weights.variables import cf_attributes
 
 
 class Accumulation:
@@ -31,18 +30,16 @@ class Accumulation:
         finite: (samples_per_window, n_variables) bool: whether the sums were finite after each sample.
     """
 
-    def __init__(
-        self, points: HostPoints, variables: Sequence[Variable], clock: LandClock, backend: Any, device: arrays.Device
-    ) -> None:
+    def __init__(self, points: HostPoints, variables: Sequence[Variable], clock: LandClock, backend: Any) -> None:
         self._points, self._variables, self._clock, self._backend = points, tuple(variables), clock, backend
-        self._xp = arrays.array_module(device)
+        self._xp = arrays.array_module(points.device)
         self.sums = self._xp.zeros((len(variables), points.n_land), dtype=np.float64)
         self.finite = self._xp.ones((clock.samples_per_window, len(variables)), dtype=bool)
         self._sum_fields = [arrays.wrap(row, (Column,), "sum") for row in self.sums]
         self._programs: dict[tuple[type, ...], OperatorCall] = {}
         self._calls: dict[Any, RepeatedCall] = {}
         # What the last look found: flags, and by variable the first such land point and their number.
-        self._on_device = device == "cuda"
+        self._on_device = points.device == "cuda"
         empty = np.empty
         if self._on_device:
             import cupyx
@@ -52,13 +49,6 @@ class Accumulation:
         self._finite = empty(self.finite.shape, bool)
         self._not_finite = empty((2, len(variables)), np.int64)
         self._n_samples, self._first_time, self._arrived = 0, clock.next_time, None
-
-    def properties(self, dims: tuple[Any, ...]) -> dict[str, dict[str, Any]]:
-        """Name -> standard_name, long_name, units and dims of the fields that the host gives at every step."""
-        return {
-            variable.name: {"standard_name": variable.name, "long_name": "", **cf_attributes(variable), "dims": dims}
-            for variable in self._variables
-        }
 
     def views(self, fields: Mapping[str, Any]) -> list[HostView]:
         """The host's fields of one sample where they are, in the order of the variables."""

@@ -21,14 +21,9 @@ _NOTHING = np.timedelta64(0, "ns")
 class LandClock:
     """Which sample comes next, and when a window is full.
 
-    Args:
-        window: the emulator's step. start: of the first sample.
-        state_time: when the initial state is valid: the start of the first window; None: ``start``.
-
     Attributes:
-        window_start: of the window whose samples are being added up.
-        next_time: of the sample to come.
-        n_samples: in the window so far.
+        window: the emulator's step. window_start: of the window whose samples are being added up.
+        next_time: of the sample to come. n_samples: in the window so far.
         is_full: a window has ended and the emulator has not made its step yet; its samples are closed.
         n_windows: that the emulator has gone through.
     """

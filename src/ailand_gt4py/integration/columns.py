@@ -42,8 +42,7 @@ class LandColumns:
         precision: Precision,
     ) -> None:
         self.model, self.precision, self._points = model, precision, points
-        self._device = backends.device_of(backend)
-        self._xp = xp = arrays.array_module(self._device)
+        self._xp = xp = arrays.array_module(points.device)
         # An emulator has at least one column; without land it checks backend and precision.
         emulator = Emulator(model, max(points.n_land, 1), backend, precision)
         self.dtype = emulator.dtype
@@ -53,7 +52,7 @@ class LandColumns:
             for name, degrees in (("latitude", grid.latitude), ("longitude", grid.longitude))
         )
         gt4py_backend = backends.make_backend(backend)
-        self._assembler = ForcingAssembler(model.forcing, latitude, longitude, gt4py_backend, self._device)
+        self._assembler = ForcingAssembler(model.forcing, latitude, longitude, gt4py_backend, points.device)
         self._static_values = self._columns_of(ground.static, model.static, "static input")
         self.state = self._columns_of(ground.initial_state, model.state, "initial state")
         self.diagnostics = xp.full((points.n_land, len(model.diagnostics)), np.nan, dtype=self.dtype)
@@ -63,9 +62,8 @@ class LandColumns:
         #: (n_previous, n_land), NaN where there was no such window or its number was not finite: forgotten with it.
         self._previous = xp.full((len(self._assembler.previous), points.n_land), np.nan, dtype=self.dtype)
         self._forcing_positions = {variable.name: position for position, variable in enumerate(model.forcing)}
-        self._prescribed: dict[str, arrays.Array] = {}
-        for name, value in (ground.prescribed or {}).items():
-            self._prescribe(name, value)
+        prescribed = (ground.prescribed or {}).items()
+        self._prescribed = {name: points.land_values(value, name, self.dtype) for name, value in prescribed}
         self._predicted, self.missing_outputs = outputs.predicted_by(model)
         albedo = ground.background_albedo
         self._closures = SurfaceClosures(
@@ -91,7 +89,7 @@ class LandColumns:
 
     @property
     def on_cpu(self) -> bool:
-        return self._device == "cpu"
+        return self._points.device == "cpu"
 
     def prescribe(self, name: str, value: Any) -> None:
         """Change an input that was prescribed at the start."""
@@ -99,12 +97,6 @@ class LandColumns:
             raise InputError(
                 f"{name}: is not prescribed, expected one of {', '.join(self._prescribed) or 'none: none was'}"
             )
-        self._prescribe(name, value)
-
-    def _prescribe(self, name: str, value: Any) -> None:
-        of_host = [variable.name for variable in self.model.forcing if not variable.derived]
-        if name not in of_host:
-            raise InputError(f"prescribed '{name}': expected an input that a host gives: {', '.join(of_host)}")
         self._prescribed[name] = self._points.land_values(value, name, self.dtype)
 
     def _columns_of(self, given: Mapping[str, Any], variables: Sequence[Variable], what: str) -> arrays.Array:

@@ -17,13 +17,14 @@ from ailand_gt4py.integration import restart
 from ailand_gt4py.integration.accumulation import Accumulation
 from ailand_gt4py.integration.clock import LandClock
 from ailand_gt4py.integration.columns import LandColumns
-from ailand_gt4py.integration.description import CouplingOptions, Ground, HostClock, HostGrid, group_of, names_of
+from ailand_gt4py.integration.description import CouplingOptions, Ground, HostClock, HostGrid, group_of
 from ailand_gt4py.integration.host_points import HostPoints
 from ailand_gt4py.integration.outputs import OutputFields
 from ailand_gt4py.lowering.calls import backends
 from ailand_gt4py.weights.model import Model
 from ailand_gt4py.weights.model_file import read_model
 from ailand_gt4py.weights.schema import checksum
+from ailand_gt4py.weights.variables import cf_attributes
 
 logger = logging.getLogger(__name__)
 
@@ -80,13 +81,12 @@ class LandComponent:
         clock = group_of(HostClock, "clock", clock, keywords)
         coupling = self._coupling = group_of(CouplingOptions, "coupling", coupling, keywords)
         for name in keywords:
-            names = ", ".join(key for group in (grid, ground, clock, coupling) for key in names_of(group))
+            names = ", ".join(key for group in (grid, ground, clock, coupling) for key in vars(group))
             raise TypeError(f"LandComponent got an unexpected keyword argument '{name}', expected some of {names}")
         self.model = read_model() if model is None else model
         if self.model.normalised_space or self.model.step_seconds <= 0.0:
             raise InputError("model: found one without statistics or step, expected one that knows its units")
-        device = backends.device_of(backend)
-        self._points = HostPoints(grid.land_mask, device, grid.levels)
+        self._points = HostPoints(grid.land_mask, backends.device_of(backend), grid.levels)
         if grid.dims and len(grid.dims) != len(self._points.shape):
             raise InputError(
                 f"horizontal: found {len(grid.dims)} dimensions, expected the land mask's {len(self._points.shape)}"
@@ -99,16 +99,23 @@ class LandComponent:
                 raise InputError(f"{name}: the model takes no such field, expected one of {', '.join(known)}")
             if units != known[name]:
                 raise InputError(f"{name}: found the unit '{units}', expected '{known[name]}'")
+        prescribed = ground.prescribed or {}
+        for name in prescribed:
+            if name not in known:
+                raise InputError(f"prescribed '{name}': expected an input that a host gives: {', '.join(known)}")
         self._columns = LandColumns(self.model, self._points, grid, ground, coupling, backend, precision)
-        sampled = [variable for variable in of_host if variable.name not in (ground.prescribed or {})]
+        sampled = [variable for variable in of_host if variable.name not in prescribed]
         self._positions = [self.model.forcing.index(variable) for variable in sampled]
         gt4py_backend = backends.make_backend(backend)
-        self._accumulation = Accumulation(self._points, sampled, self._clock, gt4py_backend, device)
+        self._accumulation = Accumulation(self._points, sampled, self._clock, gt4py_backend)
         self._fields = OutputFields(
-            list(self._columns.outputs), self._points, grid, np.dtype(self._columns.dtype), gt4py_backend, device
+            list(self._columns.outputs), self._points, grid, np.dtype(self._columns.dtype), gt4py_backend
         )
         self.outputs: dict[str, Any] = self._fields.fields
-        self.inputs_properties = self._accumulation.properties(grid.dims)
+        self.inputs_properties: dict[str, dict[str, Any]] = {
+            one.name: {"standard_name": one.name, "long_name": "", **cf_attributes(one), "dims": grid.dims}
+            for one in sampled
+        }
         self.outputs_properties = {name: one | {"dims": grid.dims} for name, one in self._columns.outputs.items()}
         self.missing_outputs, self.emulator = self._columns.missing_outputs, self._columns.emulator
         self.n_land, self.flagged, self.window = self._points.n_land, self._columns.flagged, self._clock.window

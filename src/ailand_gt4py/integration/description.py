@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 
@@ -116,14 +117,9 @@ def group_of(kind: type[Group], name: str, given: Group | None, keywords: dict[s
     Raises:
         TypeError: a keyword beside the group that has it, or one that is missing.
     """
-    own = {key: keywords.pop(key) for key in names_of(kind) if key in keywords}
+    own = {key: keywords.pop(key) for key in inspect.signature(kind).parameters if key in keywords}
     if given is None:
         return kind(**own)
     if own:
         raise TypeError(f"found '{next(iter(own))}' beside the group '{name}' that has it, expected one of the two")
     return given
-
-
-def names_of(kind: Any) -> list[str]:
-    """Attributes of a group."""
-    return [field.name for field in dataclasses.fields(kind)]

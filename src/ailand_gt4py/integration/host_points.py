@@ -39,7 +39,7 @@ class HostPoints:
         device: where the mask is and all fields must be. levels: see `HostGrid`.
 
     Attributes:
-        shape: of the mask. is_land: the mask, flat and in C order.
+        device: as given. shape: of the mask. is_land: the mask, flat and in C order.
         columns: (n_land,) positions of the land points in ``is_land``, ascending.
     """
 
@@ -52,7 +52,7 @@ class HostPoints:
         if mask.ndim not in (1, 2) or mask.size == 0:
             raise InputError(f"land mask: found the shape {mask.shape}, expected points over one or two dimensions")
         self.shape = tuple(int(extent) for extent in mask.shape)
-        self._device = device
+        self.device = device
         self._levels = dict(levels or {})
         self._xp = arrays.array_module(device)
         self.is_land = self._xp.ascontiguousarray(mask).reshape(-1).copy()
@@ -68,7 +68,7 @@ class HostPoints:
             field: GT4Py field, NumPy or CuPy array, or anything with ``__cuda_array_interface__`` or DLPack; of the
                 mask's shape once the levels are chosen, float32 or float64, of any non-negative strides.
         """
-        array = self._level_of(field, arrays.as_array(field, self._device, name), name)
+        array = self._level_of(field, arrays.as_array(field, self.device, name), name)
         if tuple(array.shape) != self.shape:
             raise InputError(f"{name}: found the shape {tuple(array.shape)}, expected the land mask's {self.shape}")
         if array.dtype not in (np.float32, np.float64):

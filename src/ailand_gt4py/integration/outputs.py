@@ -74,16 +74,8 @@ class OutputFields:
         earlier, later: (n_outputs, n_land) values at the last two times.
     """
 
-    def __init__(
-        self,
-        names: Sequence[str],
-        points: HostPoints,
-        grid: HostGrid,
-        dtype: np.dtype,
-        backend: Any,
-        device: arrays.Device,
-    ) -> None:
-        xp = arrays.array_module(device)
+    def __init__(self, names: Sequence[str], points: HostPoints, grid: HostGrid, dtype: np.dtype, backend: Any) -> None:
+        xp = arrays.array_module(points.device)
         host_dtype, ocean_value, dims = np.dtype(grid.host_dtype), grid.ocean_value, grid.dims
         self._points = points
         # GT4Py's DaCe lowering drops a dimension of size one; points that are not land share a column, the last one.

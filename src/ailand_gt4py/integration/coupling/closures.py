@@ -22,8 +22,6 @@ from ailand_gt4py.weights.variables import units_of
 
 #: Height above the ground, m, of the temperature, humidity and wind that ecLand and the emulator are forced with.
 REFERENCE_HEIGHT = 10.0
-#: Marks a climatology that is not known.
-_UNKNOWN = -1.0
 
 #: Argument of the operator -> variable of the model; the catalogue has the units that it takes.
 _VARIABLES: dict[str, str] = {
@@ -59,7 +57,7 @@ _SUBSTITUTES: dict[str, float] = {
     "lake": 0.0,
     "town": 0.0,
     "snow_albedo": tables.MIDDLE_SNOW_ALBEDO,
-    "background_albedo": _UNKNOWN,
+    "background_albedo": -1.0,  # a climatology that is not known
     "snow_density": MIDDLE_DENSITY,
 }
 

@@ -58,8 +58,7 @@ def run(options: RunOptions, out: TextIO | None = None, model: Model | None = No
             mixing_height=options.mixing_height,
             backend=options.land_backend,
         )
-        n_cells, n_land = coupling.host.cells.n_cells, coupling.land.n_land
-        say(f"{n_cells} cells, {n_land} of them land; {options.n_steps} steps")
+        say(f"{coupling.host.cells.n_cells} cells, {coupling.land.n_land} of them land; {options.n_steps} steps")
         recorder = Recorder(icon, coupling, options.record // options.dtime, report)
         icon.time_integration(states)
         data = recorder.dataset(_attributes(options, coupling))

@@ -200,7 +200,7 @@ class IconHost:
         shortwave, longwave = provider.radiation(
             *self._coordinates, time, self.clock.host_step, temperature, humidity, pressure
         )
-        values = {
+        at_land = {
             "met_tair": temperature,
             "met_psurf": pressure * self._xp.exp(half_layer),
             "met_wind_e": eastward,
@@ -209,9 +209,9 @@ class IconHost:
             "met_lwdown": longwave,
             "met_rainf": rain,
             "met_snowf": snow,
-        } | ({} if has_vapour else {"met_qair": humidity})
-        fields = {name: self.cells.spread(at_land) for name, at_land in values.items()}
-        return fields | ({"met_qair": air.tracers.qv} if has_vapour else {})
+        }
+        fields = {name: self.cells.spread(values) for name, values in at_land.items()}
+        return fields | {"met_qair": air.tracers.qv if has_vapour else self.cells.spread(humidity)}
 
     def _rain_and_snow(self, time: np.datetime64) -> tuple[Any, Any]:
         if self._microphysics is None:

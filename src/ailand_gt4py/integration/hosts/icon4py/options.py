@@ -67,7 +67,6 @@ exit status: 0 done; 1 failed while running; 2 input or usage is wrong; 130 inte
 
     @property
     def n_steps(self) -> int:
-        """Steps of the host."""
         return round(self.hours * 3600) // self.dtime
 
     @property

@@ -42,7 +42,6 @@ AIR_FIELDS = {
     "met_lwdown": "surface_downwelling_longwave_flux_in_air",
 }
 STATE_PREFIXES = ("stl", "swvl")
-PROGNOSTIC_FIELDS = ("rho", "exner", "theta_v", "vn", "w")
 
 
 class Recorder:
@@ -75,7 +74,7 @@ class Recorder:
         number, clock = len(self.step_seconds), self._icon.model_time_variables
         if number % self._every == 0 or number == clock.n_time_steps:
             moment = parse_time(clock.simulation_current_datetime)
-            for name in PROGNOSTIC_FIELDS:
+            for name in ("rho", "exner", "theta_v", "vn", "w"):
                 if not np.isfinite(to_host(getattr(prognostic, name).ndarray)).all():
                     raise RunError(
                         f"the host's state: found numbers in '{name}' that are not finite at {time_text(moment)}, "
