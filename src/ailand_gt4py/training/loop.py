@@ -29,8 +29,9 @@ from ailand_gt4py.weights.schema import GROUPS
 Report = Callable[[str], None]
 #: The pool holds so many runs for each one in a batch.
 POOL_BATCHES = 8
-#: Name of the checkpoint in the directory of a training, and what it holds beside the parts.
+#: Name of the checkpoint in the directory of a training, and what of the trainer it holds.
 CHECKPOINT = "checkpoint.pt"
+PARTS = ("network", "average", "best", "optimiser", "pool")
 COUNTERS = ("iteration", "seconds", "is_stopped", "best_iteration", "best_skill")
 
 
@@ -88,13 +89,13 @@ class Trainer:
         options = configuration.optimiser
         matrices, vectors = ([p for p in self.network.parameters() if p.ndim == n_axes] for n_axes in (2, 1))
         groups = [{"params": matrices, "weight_decay": options.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-        self._optimiser = torch.optim.AdamW(groups, lr=options.learning_rate)
+        self.optimiser = torch.optim.AdamW(groups, lr=options.learning_rate)
         self._generator = np.random.default_rng(run.seed)
         self._noise = torch.Generator().manual_seed(run.seed)
         self._deviations = noise_deviations(configuration.augmentation, data.scaling)
         self._scales = LossScales.of(configuration.loss, data.scaling, data.error_scales, device)
         size = POOL_BATCHES * max(stage.batch for stage in stages)
-        self._pool = RunPool(data, size, self._generator)
+        self.pool = RunPool(data, size, self._generator)
         self.iteration, self.seconds, self.is_stopped = 0, 0.0, False
 
     def stage(self, iteration: int) -> Stage:
@@ -111,22 +112,22 @@ class Trainer:
         factor = learning_rate_factor(
             self.iteration, self.configuration.iterations, options.warmup_iterations, options.final_fraction
         )
-        for group in self._optimiser.param_groups:
+        for group in self.optimiser.param_groups:
             group["lr"] = options.learning_rate * factor
-        taken = self._pool.take(stage.batch, stage.steps, stage.restart_probability)
+        taken = self.pool.take(stage.batch, stage.steps, stage.restart_probability)
         drawn = (torch.randn(len(taken), len(one), generator=self._noise) * one for one in self._deviations)
         noise = [one.to(self._device) for one in drawn]
-        state_loss, diagnostic_loss, states = batch_loss(network, self._pool, taken, stage.steps, self._scales, *noise)
+        state_loss, diagnostic_loss, states = batch_loss(network, self.pool, taken, stage.steps, self._scales, *noise)
         total = state_loss + diagnostic_loss
         if not torch.isfinite(total):
             raise RunError(f"training: the loss is {float(total)} at iteration {self.iteration}, expected a number")
-        self._optimiser.zero_grad(set_to_none=True)
+        self.optimiser.zero_grad(set_to_none=True)
         total.backward()
         # Apart, because the two blocks share no gradient: the larger one must not shrink the other's steps.
         for blocks in ((network.trunk, network.prognostic), (network.diagnostic,)):
             torch.nn.utils.clip_grad_norm_(torch.nn.ModuleList(blocks).parameters(), options.gradient_clip)
-        self._optimiser.step()
-        self._pool.put(taken, states, stage.steps)
+        self.optimiser.step()
+        self.pool.put(taken, states, stage.steps)
         # At the beginning a plain mean, so that the random start is forgotten.
         decay = min(options.average_decay, (1.0 + self.iteration) / (10.0 + self.iteration))
         with torch.no_grad():
@@ -207,23 +208,13 @@ class Trainer:
             found[f"the normalisation (shift, scale) of '{variable.name}'"] = [normalisation.shift, normalisation.scale]
         return found
 
-    def _parts(self) -> dict[str, torch.nn.Module | torch.optim.Optimizer | RunPool]:
-        """What a checkpoint holds that keeps its own state."""
-        return {
-            "network": self.network,
-            "average": self.average,
-            "best": self.best,
-            "optimiser": self._optimiser,
-            "pool": self._pool,
-        }
-
     def save(self) -> None:
         """Write the checkpoint completely or not at all."""
         content = {
             "conditions": self._conditions(),
             "generator": json.dumps(self._generator.bit_generator.state),
             "noise": self._noise.get_state(),
-            **{name: part.state_dict() for name, part in self._parts().items()},
+            **{name: getattr(self, name).state_dict() for name in PARTS},
             **{name: getattr(self, name) for name in COUNTERS},
         }
         with whole_file(self.checkpoint_path, "writing the checkpoint") as temporary:
@@ -240,8 +231,8 @@ class Trainer:
         for name, own in self._conditions().items():
             if (found := content.get("conditions", {}).get(name)) != own:
                 raise InputError(f"checkpoint {path}: was made with {name} = {found}, expected that of this run, {own}")
-        for name, part in self._parts().items():
-            part.load_state_dict(content[name])
+        for name in PARTS:
+            getattr(self, name).load_state_dict(content[name])
         for name in COUNTERS:
             setattr(self, name, content[name])
         self._generator.bit_generator.state = json.loads(content["generator"])
