@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from ailand_gt4py.training.configuration import Loss
 from ailand_gt4py.training.loop import learning_rate_factor
 from ailand_gt4py.training.losses import LossScales
 from ailand_gt4py.training.scaling import Scaling, bounds, scale, shift
@@ -94,7 +95,8 @@ def train(data: TrainingData, width: int, seed: int, report: Callable[[str], Non
     average.load_state_dict(network.state_dict())
     optimiser = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     names = len(data.scaling.state), len(data.scaling.diagnostics)
-    scales = LossScales(torch.ones(names[0]), torch.ones(names[1]), 0.1, torch.from_numpy(data.error_scales).float())
+    ones = torch.ones(names[0]), torch.ones(names[1])
+    scales = LossScales(Loss(), *ones, torch.from_numpy(data.error_scales).float())
     total, done, begin = sum(stage[0] for stage in CURRICULUM), 0, time.perf_counter()
     for iterations, steps, batch in CURRICULUM:
         for _ in range(iterations):
@@ -139,7 +141,7 @@ def _loss(
         row = min(step, len(scales.by_lead) - 1)
         error = (state - tensors.state_at(columns, at + 1)) / scales.by_lead[row]
         loss = loss + functional.smooth_l1_loss(error, torch.zeros_like(error))
-        error = (diagnosed - tensors.diagnostics_at(columns, at)) / scales.diagnostic_scale
+        error = (diagnosed - tensors.diagnostics_at(columns, at)) / scales.options.diagnostic_scale
         loss = loss + functional.smooth_l1_loss(error, torch.zeros_like(error))
     return loss / steps
 

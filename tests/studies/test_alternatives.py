@@ -126,7 +126,7 @@ def test_recurrent_network_learns_and_steps_in_model_units(data, tmp_path, monke
     untrained = recurrent.RecurrentNetwork(data.scaling, 16)
     names = len(data.scaling.state), len(data.scaling.diagnostics)
     by_lead = torch.from_numpy(data.error_scales).float()
-    scales = recurrent.LossScales(torch.ones(names[0]), torch.ones(names[1]), 0.1, by_lead)
+    scales = recurrent.LossScales(recurrent.Loss(), torch.ones(names[0]), torch.ones(names[1]), by_lead)
     losses = [
         float(recurrent._loss(one, data, np.random.default_rng(5), 3, 64, scales).detach())
         for one in (network, untrained)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Literal, NamedTuple, Self, get_args
 
 import torch
@@ -70,22 +69,18 @@ def diagnostics(errors: Errors) -> torch.Tensor:
     return smooth_l1(errors.diagnostics, errors.diagnostic_weights)
 
 
-@dataclasses.dataclass(frozen=True)
-class LossScales:
+class LossScales(NamedTuple):
     """What errors are divided by and how variables and terms count.
 
     Attributes:
         state_weights: (n_state,). diagnostic_weights: (n_diagnostics,).
         by_lead: (n_leads, n_state) of `scaling.error_scales`; the last row also for longer leads.
-        terms: weights of the terms besides ``state`` and ``diagnostics``.
     """
 
+    options: Loss
     state_weights: torch.Tensor
     diagnostic_weights: torch.Tensor
-    diagnostic_scale: float
     by_lead: torch.Tensor
-    terms: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    freezing_weight: float = 0.0
 
     @classmethod
     def of(cls, options: Loss, scaling: Scaling, by_lead: Values, device: torch.device) -> Self:
@@ -97,19 +92,13 @@ class LossScales:
             torch.tensor([options.weights.get(variable.name, 1.0) for variable in group]).to(device)
             for group in (scaling.state, scaling.diagnostics)
         )
-        return cls(
-            of_state,
-            of_diagnostics,
-            options.diagnostic_scale,
-            torch.as_tensor(by_lead, dtype=torch.float32).to(device),
-            {"mean_error": options.mean_error_weight, **options.terms},
-            options.freezing_weight,
-        )
+        return cls(options, of_state, of_diagnostics, torch.as_tensor(by_lead, dtype=torch.float32).to(device))
 
     def parts(self, errors: Errors) -> tuple[torch.Tensor, torch.Tensor]:
         """Losses of state and diagnostics."""
         sums = dict.fromkeys(get_args(Part), torch.zeros(()))
-        for name, weight in {"state": 1.0, "diagnostics": 1.0, **self.terms}.items():
+        weights = {"state": 1.0, "diagnostics": 1.0, "mean_error": self.options.mean_error_weight, **self.options.terms}
+        for name, weight in weights.items():
             if weight > 0.0:
                 part, function = TERMS[name]
                 sums[part] = sums[part] + weight * function(errors)

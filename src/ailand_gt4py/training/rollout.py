@@ -99,13 +99,13 @@ def batch_loss(
         forcing = forcing + forcing_offset
     bounded, unbounded = network.rollout(static, forcing, pool.states[taken].to(device), physics)
     leads = (torch.from_numpy(pool.ages[taken])[None, :] + offsets).to(device)
-    difference = network.difference(bounded, truth, physics, scales.freezing_weight)
+    difference = network.difference(bounded, truth, physics, scales.options.freezing_weight)
     diagnosed = network.diagnose(static, forcing, unbounded.detach())
     errors = Errors(
         state=difference / scales.by_lead[leads.clamp(max=len(scales.by_lead) - 1)],
         # What is only guessed is not learnt.
         state_weights=scales.state_weights * tensors.state_known[columns].to(device),
-        diagnostics=(diagnosed - tensors.diagnostics_at(columns, windows).to(device)) / scales.diagnostic_scale,
+        diagnostics=(diagnosed - tensors.diagnostics_at(columns, windows).to(device)) / scales.options.diagnostic_scale,
         diagnostic_weights=scales.diagnostic_weights,
     )
     return *scales.parts(errors), bounded[-1].detach().cpu()

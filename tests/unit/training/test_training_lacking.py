@@ -15,7 +15,7 @@ from training_files import columns, needs_anemoi, write_anemoi_store, write_colu
 from ailand_gt4py.core.errors import InputError  # noqa: E402
 from ailand_gt4py.io.first_guess import guessable  # noqa: E402
 from ailand_gt4py.training import scaling  # noqa: E402
-from ailand_gt4py.training.configuration import Network, Validation  # noqa: E402
+from ailand_gt4py.training.configuration import Loss, Network, Validation  # noqa: E402
 from ailand_gt4py.training.dataset import read_windows  # noqa: E402
 from ailand_gt4py.training.losses import LossScales  # noqa: E402
 from ailand_gt4py.training.network import LayerNormNetwork  # noqa: E402
@@ -121,7 +121,7 @@ def gradient_of_bias(prepared, columns):
     pool = RunPool(TrainingData(tensors, columns, None, None), 6, np.random.default_rng(0))
     taken = pool.take(6, 1, 1.0)
     ones = (torch.ones(len(STATE)), torch.ones(len(DEFAULT.diagnostics)))
-    scales = LossScales(*ones, 0.1, torch.ones(1, len(STATE)), terms={"mean_error": 0.5})
+    scales = LossScales(Loss(mean_error_weight=0.5), *ones, torch.ones(1, len(STATE)))
     # So that the network's albedo is not the guess, which hardly changes, either.
     network.prognostic[0].bias.data.fill_(0.3)
     network.zero_grad()

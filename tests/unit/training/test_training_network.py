@@ -17,7 +17,7 @@ from ailand_gt4py.core.errors import InputError  # noqa: E402
 from ailand_gt4py.emulator.emulator import Emulator  # noqa: E402
 from ailand_gt4py.emulator.forcing import ForcingAssembler  # noqa: E402
 from ailand_gt4py.training import loop, scaling  # noqa: E402
-from ailand_gt4py.training.configuration import Network  # noqa: E402
+from ailand_gt4py.training.configuration import Loss, Network  # noqa: E402
 from ailand_gt4py.training.losses import LossScales  # noqa: E402
 from ailand_gt4py.training.models import to_model  # noqa: E402
 from ailand_gt4py.training.network import LayerNormNetwork  # noqa: E402
@@ -166,7 +166,7 @@ def _loss(network, tensors, age, mean_error_weight=0.0, forcing_offset=None):
     pool.states[taken] = tensors.state_at(torch.from_numpy(pool.columns[taken]), torch.from_numpy(pool.windows[taken]))
     by_lead = torch.tensor([0.1, 0.2, 0.4, 0.8])[:, None].expand(-1, N_STATE)
     weights = torch.linspace(0.5, 1.5, N_STATE), torch.linspace(1.0, 2.0, N_DIAGNOSTICS)
-    scales = LossScales(*weights, 0.1, by_lead, {"mean_error": mean_error_weight})
+    scales = LossScales(Loss(mean_error_weight=mean_error_weight), *weights, by_lead)
     return batch_loss(network, pool, taken, 3, scales, torch.zeros(4, N_STATIC), forcing_offset), pool, taken
 
 
@@ -225,7 +225,7 @@ def test_soil_water_stays_within_the_column_s_own_porosity(network, measured, te
     network.prognostic[0].bias.data[:] = 1e6
     pool = _pool(tensors, np.arange(N_COLUMNS), 4, 0)
     taken = pool.take(4, 3, 1.0)
-    scales = LossScales(torch.ones(N_STATE), torch.ones(N_DIAGNOSTICS), 0.1, torch.ones(1, N_STATE))
+    scales = LossScales(Loss(), torch.ones(N_STATE), torch.ones(N_DIAGNOSTICS), torch.ones(1, N_STATE))
     _, _, states = batch_loss(network, pool, taken, 3, scales, torch.full((4, N_STATIC), 2.0))
     water, porosity = DEFAULT.state[0], [v.name for v in DEFAULT.static].index("clim_theta_sat")
     assert water.bounded_by == "clim_theta_sat"
