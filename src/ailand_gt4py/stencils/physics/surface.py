@@ -53,13 +53,6 @@ FLOW = FrozenNamespace(
     heat_capacity=np.float64(1004.7090),
     convection_depth=np.float64(1000.0),
     half_pi=np.float64(math.pi / 2.0),
-    # Paulson 1970 and Dyer 1974: (1 - 16 zeta)^(1/4).
-    unstable=np.float64(16.0),
-    # Holtslag and De Bruin 1988: a, b, c, d.
-    stable_a=np.float64(1.0),
-    stable_b=np.float64(2.0 / 3.0),
-    stable_c_over_d=np.float64(5.0 / 0.35),
-    stable_d=np.float64(0.35),
     # Above 5 Obukhov lengths ecLand takes profiles to be uniform.
     most_stable=np.float64(5.0),
 )
@@ -68,15 +61,13 @@ FLOW = FrozenNamespace(
 @gtx.field_operator
 def profile_momentum(zeta: Values) -> Values:
     """Psi_m, the integrated profile function for momentum, at height over Obukhov length."""
-    stable = maximum(0.0, zeta)
-    root = sqrt(sqrt(1.0 - FLOW.unstable * minimum(0.0, zeta)))
+    # Paulson 1970 and Dyer 1974: x = (1 - 16 zeta)^(1/4).
+    root = sqrt(sqrt(1.0 - 16.0 * minimum(0.0, zeta)))
     unstable_psi = 2.0 * log(0.5 * (1.0 + root)) + log(0.5 * (1.0 + root * root)) - 2.0 * arctan(root) + FLOW.half_pi
-    stable_psi = (
-        0.0
-        - FLOW.stable_b * (stable - FLOW.stable_c_over_d) * exp(0.0 - FLOW.stable_d * stable)
-        - FLOW.stable_a * stable
-        - FLOW.stable_b * FLOW.stable_c_over_d
-    )
+    # Holtslag and De Bruin 1988: a = 1, b = 2/3, c = 5, d = 0.35.
+    stable = maximum(0.0, zeta)
+    decaying = (2.0 / 3.0) * (stable - 5.0 / 0.35) * exp(0.0 - 0.35 * stable)
+    stable_psi = 0.0 - decaying - stable - (2.0 / 3.0) * (5.0 / 0.35)
     # Each is 0 on the other's side.
     return stable_psi + unstable_psi
 

@@ -67,20 +67,6 @@ TILES = FrozenNamespace(
     most_roughness=np.float64(5.0),
 )
 
-#: Albedo of soil and ice (``surfrad_ctl_mod`` and the tables it reads).
-ALBEDO = FrozenNamespace(
-    # Visible albedo of dry soil over that of saturated soil, and its decrease with volumetric soil water: BATS1e.
-    dry_excess=np.float64(0.11),
-    by_water=np.float64(0.40),
-    # Bare soil that is brighter is desert; over how small a difference one becomes the other.
-    desert=np.float64(0.3),
-    desert_sharpness=np.float64(1.0e6),
-    # Lake ice: cold, how much less when melting, and its fall with (T - T0) / T0 (Mironov and Ritter 2004).
-    ice_cold=np.float64(0.7),
-    ice_melting=np.float64(0.3),
-    ice_by_coldness=np.float64(95.6),
-)
-
 #: Roughness of water and snow (``vupdz0_mod``).
 ROUGHNESS = FrozenNamespace(
     # Snow is deep from 0.25 m on: density of water over that depth, kg m-4.
@@ -92,14 +78,8 @@ ROUGHNESS = FrozenNamespace(
     viscous=np.float64(1.65e-6),
     viscous_heat=np.float64(6.0e-6),
     charnock=np.float64(0.018),
-    # Andreas 2002: viscosity, m2 s-1, the Reynolds numbers that it holds for, and ln(z_heat / z) by their logarithm.
-    andreas_viscosity=np.float64(1.35e-5),
-    andreas_least=np.float64(0.01),
-    andreas_most=np.float64(1000.0),
-    andreas_0=np.float64(0.25344),
-    andreas_1=np.float64(-0.66267),
-    andreas_2=np.float64(-0.12756),
-    andreas_3=np.float64(-0.0061586),
+    # Of air in Andreas 2002, m2 s-1.
+    viscosity_over_snow=np.float64(1.35e-5),
 )
 
 
@@ -253,7 +233,7 @@ def snow_free_albedo(x: Surface, tiles: Tiles) -> Values:
     A drying soil brightens: below 0.7 micrometres its albedo is the saturated one plus 0.11 - 0.40 times its volumetric
     water content, at most twice the saturated one, and above 0.7 micrometres twice that.
     """
-    drying = maximum(0.0, minimum(x.wet_soil_albedo, ALBEDO.dry_excess - ALBEDO.by_water * x.soil_water))
+    drying = maximum(0.0, minimum(x.wet_soil_albedo, 0.11 - 0.40 * x.soil_water))
     soil_albedo = TILES.solar_spectrum * (x.wet_soil_albedo + drying)
     bare = 1.0 - tiles.low_vegetation - tiles.high_vegetation
     by_type = tiles.low_vegetation * x.low_albedo + tiles.high_vegetation * x.high_albedo + bare * soil_albedo
@@ -265,7 +245,7 @@ def snow_free_albedo(x: Surface, tiles: Tiles) -> Values:
 def mean_albedo(x: Surface, tiles: Tiles, background: Values) -> Values:
     """Albedo of the grid box for diffuse radiation; background: of `snow_free_albedo`.
 
-    The uppermost soil layer's temperature is taken for that of lake ice.
+    Lake ice is that of Mironov and Ritter 2004; the uppermost soil layer's temperature is taken for its own.
     """
     # Half of a town's snow is as that of forests, half is swept.
     forest = tiles.high_vegetation * (1.0 - x.town)
@@ -277,7 +257,7 @@ def mean_albedo(x: Surface, tiles: Tiles, background: Values) -> Values:
         + tiles.shaded_snow * (x.forest_snow_albedo + swept)
         + tiles.streets * TILES.albedo_town
         + tiles.open_lake * TILES.albedo_water
-        + tiles.frozen_lake * (ALBEDO.ice_cold - ALBEDO.ice_melting * exp(ALBEDO.ice_by_coldness * coldness))
+        + tiles.frozen_lake * (0.7 - 0.3 * exp(95.6 * coldness))
     )
 
 
@@ -287,8 +267,8 @@ def emission_and_evaporation(x: Surface, tiles: Tiles, background: Values) -> tu
     available = (x.soil_water - x.wilting_point) / maximum(TILES.tiny, x.field_capacity - x.wilting_point)
     moisture = unit_interval(available)
     land = TILES.emissivity_desert + moisture * (TILES.emissivity_land - TILES.emissivity_desert)
-    # Written without a branch.
-    desert = unit_interval(ALBEDO.desert_sharpness * (background - ALBEDO.desert))
+    # Bare soil that is brighter than 0.3 is desert; written without a branch.
+    desert = unit_interval(1.0e6 * (background - 0.3))
     bare = land + desert * (TILES.emissivity_desert - land)
     emissivity = (
         (tiles.low + tiles.high + tiles.shaded_snow) * land
@@ -335,11 +315,10 @@ def momentum_roughness(x: Surface, tiles: Tiles, mixed: Mixture) -> Values:
 
 @gtx.field_operator
 def snow_heat_roughness(friction: Values) -> Values:
-    """Roughness length for heat of deep snow, m (Andreas 2002), at a friction velocity."""
-    reynolds = TILES.roughness_snow * friction / ROUGHNESS.andreas_viscosity
-    x = log(minimum(ROUGHNESS.andreas_most, maximum(ROUGHNESS.andreas_least, reynolds)))
-    by_x = ROUGHNESS.andreas_1 + x * (ROUGHNESS.andreas_2 + x * ROUGHNESS.andreas_3)
-    return TILES.roughness_snow * exp(ROUGHNESS.andreas_0 + x * by_x)
+    """Roughness length for heat of deep snow, m (Andreas 2002, for Reynolds numbers from 0.01 to 1000)."""
+    reynolds = TILES.roughness_snow * friction / ROUGHNESS.viscosity_over_snow
+    x = log(minimum(1000.0, maximum(0.01, reynolds)))
+    return TILES.roughness_snow * exp(0.25344 - x * (0.66267 + x * (0.12756 + x * 0.0061586)))
 
 
 @gtx.field_operator
