@@ -62,24 +62,6 @@ TILES = FrozenNamespace(
     exchange_town=neutral_exchange(tables.URBAN_ROUGHNESS),
     heat_exchange_town=neutral_exchange(tables.URBAN_HEAT_ROUGHNESS),
     exchange_ice=neutral_exchange(tables.ICE_ROUGHNESS),
-    # Roughness lengths that ``vupdz0_mod`` allows, m.
-    least_roughness=np.float64(1.0e-5),
-    most_roughness=np.float64(5.0),
-)
-
-#: Roughness of water and snow (``vupdz0_mod``).
-ROUGHNESS = FrozenNamespace(
-    # Snow is deep from 0.25 m on: density of water over that depth, kg m-4.
-    per_deep_snow=np.float64(4000.0),
-    # Root of the drag coefficient over water, 0.0012.
-    root_of_drag=np.float64(0.0346),
-    # Smooth water: 0.11 (momentum) and 0.40 (heat) times the kinematic viscosity of air, 1.5e-5 m2 s-1, over the
-    # friction velocity; rough water: Charnock's coefficient (IFS documentation, part IV, chapter 3).
-    viscous=np.float64(1.65e-6),
-    viscous_heat=np.float64(6.0e-6),
-    charnock=np.float64(0.018),
-    # Of air in Andreas 2002, m2 s-1.
-    viscosity_over_snow=np.float64(1.35e-5),
 )
 
 
@@ -181,8 +163,8 @@ def blended(share: Values, roughness: Values) -> Values:
 
 @gtx.field_operator
 def allowed(roughness: Values) -> Values:
-    """A roughness length by type within ecLand's bounds, m."""
-    return minimum(TILES.most_roughness, maximum(TILES.least_roughness, roughness))
+    """A roughness length by type within the bounds of ``vupdz0_mod``, m."""
+    return minimum(5.0, maximum(1.0e-5, roughness))
 
 
 @gtx.field_operator
@@ -287,11 +269,12 @@ def emission_and_evaporation(x: Surface, tiles: Tiles, background: Values) -> tu
 @gtx.field_operator
 def mixture(x: Surface, tiles: Tiles) -> Mixture:
     """What roughness lengths are mixed with."""
+    # Snow is deep from 0.25 m on: density of water over that depth, kg m-4. Over water the drag coefficient is 0.0012.
     return Mixture(
-        unit_interval(ROUGHNESS.per_deep_snow * x.snow_water / x.snow_density),
+        unit_interval(4000.0 * x.snow_water / x.snow_density),
         unit_interval(tiles.low_vegetation / maximum(TILES.tiny, 1.0 - tiles.high_vegetation)),
         x.town / maximum(TILES.tiny, tiles.high_vegetation + x.town),
-        ROUGHNESS.root_of_drag * wind_speed(x.eastward_wind, x.northward_wind),
+        0.0346 * wind_speed(x.eastward_wind, x.northward_wind),
     )
 
 
@@ -300,7 +283,9 @@ def momentum_roughness(x: Surface, tiles: Tiles, mixed: Mixture) -> Values:
     """Roughness length of the grid box for momentum, m."""
     high = allowed(x.high_roughness)
     short = mixed.low * allowed(x.low_roughness) + (1.0 - mixed.low) * TILES.roughness_soil
-    rough_water = ROUGHNESS.charnock * mixed.water_friction * mixed.water_friction / TILES.gravity
+    # Charnock's coefficient over rough water; over smooth water, 0.11 times the kinematic viscosity of air, 1.5e-5 m2
+    # s-1, over the friction velocity (IFS documentation, part IV, chapter 3).
+    rough_water = 0.018 * mixed.water_friction * mixed.water_friction / TILES.gravity
     return roughness_of(
         blended(tiles.low, allowed(x.low_roughness))
         + blended(tiles.high, high)
@@ -308,7 +293,7 @@ def momentum_roughness(x: Surface, tiles: Tiles, mixed: Mixture) -> Values:
         + blended(tiles.open_snow, short + mixed.deep * (TILES.roughness_snow - short))
         + blended(tiles.shaded_snow, high + mixed.town * (TILES.roughness_town - high))
         + tiles.streets * TILES.exchange_town
-        + blended(tiles.open_lake, ROUGHNESS.viscous / mixed.water_friction + rough_water)
+        + blended(tiles.open_lake, 1.65e-6 / mixed.water_friction + rough_water)
         + tiles.frozen_lake * TILES.exchange_ice
     )
 
@@ -316,7 +301,7 @@ def momentum_roughness(x: Surface, tiles: Tiles, mixed: Mixture) -> Values:
 @gtx.field_operator
 def snow_heat_roughness(friction: Values) -> Values:
     """Roughness length for heat of deep snow, m (Andreas 2002, for Reynolds numbers from 0.01 to 1000)."""
-    reynolds = TILES.roughness_snow * friction / ROUGHNESS.viscosity_over_snow
+    reynolds = TILES.roughness_snow * friction / 1.35e-5  # kinematic viscosity of air, m2 s-1
     x = log(minimum(1000.0, maximum(0.01, reynolds)))
     return TILES.roughness_snow * exp(0.25344 - x * (0.66267 + x * (0.12756 + x * 0.0061586)))
 
@@ -334,6 +319,6 @@ def heat_roughness(x: Surface, tiles: Tiles, mixed: Mixture, friction: Values) -
         + blended(tiles.open_snow, short + mixed.deep * (snow_heat_roughness(friction) - short))
         + blended(tiles.shaded_snow, high + mixed.town * (TILES.heat_roughness_town - high))
         + tiles.streets * TILES.heat_exchange_town
-        + blended(tiles.open_lake, ROUGHNESS.viscous_heat / mixed.water_friction)
+        + blended(tiles.open_lake, 6.0e-6 / mixed.water_friction)  # 0.40 times the viscosity
         + tiles.frozen_lake * TILES.exchange_ice
     )
