@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +35,11 @@ def train(
     """
     run = configuration.run
     beginning = read_model(run.start_from) if run.start_from else None
-    with _torch_settings(run.threads):
+    torch.set_num_threads(run.threads)
+    with contextlib.ExitStack() as stack:
+        # Denormal numbers, which dead units produce, take a hundred times as long. This holds for the whole thread.
+        torch.set_flush_denormal(True)
+        stack.callback(torch.set_flush_denormal, False)
         windows = _read(configuration, files, report)
         split = split_columns(windows.locations, configuration.data.validation_fraction, run.seed)
         data, validator = _prepared(configuration, windows, *split, beginning, report)
@@ -60,17 +64,6 @@ def train(
     write_model(model, output)
     report(f"wrote {output}: {model.parameter_count} parameters")
     return model
-
-
-@contextlib.contextmanager
-def _torch_settings(threads: int) -> Iterator[None]:
-    torch.set_num_threads(threads)
-    # Denormal numbers, which dead units produce, take a hundred times as long. This holds for the whole thread.
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(False)
 
 
 def _read(configuration: Configuration, files: Sequence[Path], report: Report) -> WindowData:
