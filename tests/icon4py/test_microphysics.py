@@ -27,7 +27,7 @@ from icon4py.model.common import constants
 from icon4py.model.common import dimension as dims
 from icon4py.model.common.states.tracer_states import TracerConfig
 
-from ailand_gt4py.integration.hosts.icon4py import experiment
+from ailand_gt4py.integration.hosts.icon4py import coupled_run
 from ailand_gt4py.integration.hosts.icon4py.internals import processes
 from ailand_gt4py.integration.hosts.icon4py.options import RunOptions
 from ailand_gt4py.integration.hosts.icon4py.process import couple
@@ -62,14 +62,14 @@ class Rain:
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A driver with all tracers and muphys in its physics, its scheme replaced."""
     directory = tmp_path_factory.mktemp("microphysics")
-    plain = experiment.configuration
+    plain = coupled_run.configuration
 
     def with_all_tracers(*arguments: Any) -> Any:
         return dataclasses.replace(plain(*arguments), tracer_config=TracerConfig.all())
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(experiment, "configuration", with_all_tracers)
-        icon = experiment.make_driver(OPTIONS, experiment.grid_file("R2B2", directory), Path(directory) / "out")
+        patch.setattr(coupled_run, "configuration", with_all_tracers)
+        icon = coupled_run.make_driver(OPTIONS, coupled_run.grid_file("R2B2", directory), Path(directory) / "out")
     timing = icon.config.driver
     muphys = PhysicsProcess(
         name="muphys",
@@ -86,7 +86,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def test_land_gets_the_rain_of_its_step_and_air_with_all_water(driver: Any) -> None:
-    states = experiment.initial_states(driver)
+    states = coupled_run.initial_states(driver)
     for level in (states.tracers.current, states.tracers.next):
         for position, name in enumerate(("qv", "qc", "qi", "qr", "qs", "qg")):
             getattr(level, name).ndarray[...] = (8e-3, 1e-3, 5e-4, 4e-4, 3e-4, 2e-4)[position]

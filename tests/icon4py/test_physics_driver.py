@@ -19,8 +19,7 @@ from icon4py.model.common.metrics import metrics_attributes
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.integration.coupling.exchange import GIVEN, LATENT_GIVEN, SENSIBLE_GIVEN
 from ailand_gt4py.integration.coupling.surface_fluxes import LATENT, SENSIBLE, WATER
-from ailand_gt4py.integration.hosts.icon4py.coupled_run import run
-from ailand_gt4py.integration.hosts.icon4py.experiment import grid_file, initial_states, make_driver
+from ailand_gt4py.integration.hosts.icon4py.coupled_run import grid_file, initial_states, make_driver, run
 from ailand_gt4py.integration.hosts.icon4py.host import IconAir
 from ailand_gt4py.integration.hosts.icon4py.options import RunOptions
 from ailand_gt4py.integration.hosts.icon4py.process import couple
