@@ -50,8 +50,8 @@ def block_code(program: ColumnProgram, interface: Interface, with_blas: bool) ->
         if slot.kind == "directed"
     }
     directed_row = " + ".join(["0", *(f"outer_stride{k} * {number}" for k, number in copies.items())])
-    directions = elements.numbers_of_directions
-    captured = (*(f"stride{k}" for k, _ in slots), *directions.values(), *elements.kept.values())
+    directions, kept = elements.numbers_of_directions, elements.kept.values()
+    captured = (*(f"stride{k}" for k, _ in slots), *directions.values(), *(name for name, _, _ in kept))
     return "\n".join(
         [
             f"using T = {interface.arrays[program.results[0]].dtype.ctype};",
@@ -62,8 +62,8 @@ def block_code(program: ColumnProgram, interface: Interface, with_blas: bool) ->
             "}",
             *(f"const long outer_stride{k} = ailand::row_stride<T>({largest(slot.extents)});" for k, slot in slots),
             *(f"const long outer_{name} = {count};" for count, name in directions.items()),
-            f"T* room = ailand::workspace<T, 0>({' + '.join(['0', *elements.kept_room])});",
-            *elements.kept_lines,
+            f"T* room = ailand::workspace<T, 0>({' + '.join(['0', *(size for _, _, size in kept)])});",
+            *(line for _, line, _ in kept),
             f"const long row = {row}, directed_row = {directed_row};",
             "const long few = ailand::few_rows(directed_row * sizeof(T));",
             f"const ailand::Plan plan = ailand::plan(columns, row * sizeof(T), {_flops(program)});",

@@ -33,8 +33,8 @@ class ElementCode:
         numbers_of_directions: those numbers, as C++ -> their names in the code.
         directions_of: array -> the name of the number of its directions; of the caller's arrays, that of those who read
             them.
-        kept: operands that are kept for all blocks -> their names in the code.
-        kept_lines: C++ that keeps each under ``outer_`` and its name. kept_room: how much memory each takes.
+        kept: operands that are kept for all blocks -> name in the code, C++ that keeps it under ``outer_`` and that
+            name, and how much memory it takes.
     """
 
     def __init__(self, program: ColumnProgram, interface: Interface) -> None:
@@ -42,9 +42,7 @@ class ElementCode:
         self.slot_of: dict[str, int] = {}
         self.numbers_of_directions: dict[str, str] = {}
         self.directions_of: dict[str, str] = {}
-        self.kept: dict[tuple[str, str], str] = {}
-        self.kept_lines: list[str] = []
-        self.kept_room: list[str] = []
+        self.kept: dict[tuple[str, str], tuple[str, str, str]] = {}
         for definition in program.definitions:
             if definition.directions is not None:
                 number = self.numbers_of_directions.setdefault(
@@ -92,13 +90,9 @@ class ElementCode:
         return self._keep("v", "const T* const", "keep_rows", array, sizes, room)
 
     def _keep(self, prefix: str, kind: str, function: str, array: str, sizes: str, room: str) -> str:
-        key = (array, sizes)
-        if key not in self.kept:
-            name = self.kept[key] = f"{prefix}{len(self.kept)}"
-            self.kept_room.append(room)
-            line = f"{kind} outer_{name} = ailand::{function}<T>(room, {self.pointers[array]}, {sizes});"
-            self.kept_lines.append(line)
-        return self.kept[key]
+        name = f"{prefix}{len(self.kept)}"
+        line = f"{kind} outer_{name} = ailand::{function}<T>(room, {self.pointers[array]}, {sizes});"
+        return self.kept.setdefault((array, sizes), (name, line, room))[0]
 
     def expression(self, expression: Expression, extent: Extent, directions: str | None = None) -> str:
         """C++ of an element of row r (direction d) and feature j.
