@@ -13,7 +13,7 @@ from tangent_reference import jacobian
 
 from ailand_gt4py.emulator.derivatives.jacobian import block_of
 from ailand_gt4py.emulator.emulator import Emulator
-from ailand_gt4py.emulator.operands import adjoint_operands, step_operands
+from ailand_gt4py.emulator.operands import step_operands
 from ailand_gt4py.weights.model import Model
 
 SIZES = (5, 4, 3, 3)
@@ -27,9 +27,8 @@ def model_of(architecture: str) -> Model:
 
 
 def adjoint_backend(model: Model, precision: str) -> Any:
-    """The host's, which also knows the tables of transposed weights."""
-    dtype = np.dtype(precision)
-    operands = adjoint_operands(step_operands(model, dtype, "cpu"))
+    """The host's."""
+    operands = step_operands(model, np.dtype(precision), "cpu")
     return backend_of(operands.complete_tables, operands.broadcast_tables)
 
 

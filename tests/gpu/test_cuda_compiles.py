@@ -19,11 +19,13 @@ from small_programs import BROADCAST, COMPLETE, SmallProgram, provider
 
 from ailand_gt4py.core.dimensions import LandColumn, LandPoint, point_connectivity
 from ailand_gt4py.core.errors import RunError
-from ailand_gt4py.emulator.operands import adjoint_operands, network_shape, step_operands
+from ailand_gt4py.emulator.derivatives.described import describe_adjoint
+from ailand_gt4py.emulator.differentiated import with_constants
+from ailand_gt4py.emulator.operands import network_shape, step_operands
+from ailand_gt4py.emulator.programs import Programs
 from ailand_gt4py.lowering.calls import backends, compilation
 from ailand_gt4py.lowering.calls.maps import DeviceMaps
 from ailand_gt4py.lowering.gpu import cublas
-from ailand_gt4py.stencils.network.adjoint import describe_adjoint
 from ailand_gt4py.stencils.network.step import describe_step, make_program
 from ailand_gt4py.stencils.physics.land_points import accumulate, spread
 from ailand_gt4py.stencils.physics.surface import closure_program
@@ -93,10 +95,12 @@ def test_step_compiles_and_links(
 def test_adjoint_compiles_and_links(empty_cache: pathlib.Path) -> None:
     """With every kind of bound, and soil heat; the matrices that choose bounds are products, too."""
     model = random_model("layer_norm", (8, 4, 4, 3), width=24, depth=2, bounded_by_others=True, soil_heat=True)
-    dtype = np.dtype("float32")
-    operands = adjoint_operands(step_operands(model, dtype, "cpu"))
-    program = make_program(describe_adjoint(network_shape(model), dtype.type))
+    programs = Programs(model, 4, "embedded", "float32")
+    described = describe_adjoint(programs.shape, programs.scalar)
+    shapes = programs.shapes(described.step, programs.operands, 4)
+    step, operands = with_constants(described, programs.operands, shapes)
     backend = backends.dace_backend(True, operands.complete_tables, operands.broadcast_tables)
+    program, backend = make_program(step), backends.differentiating(backend, described.derivative)
     with compilation.in_this_process():
         program.with_backend(backend).compile(offset_provider=operands.offset_provider)
         gtx.wait_for_compilation()

@@ -10,7 +10,6 @@ from captured_programs import N_COLUMNS, captured_step
 from derivative_cases import OTHERS, PUBLISHED, changes_of, dot_product_error, gradients_of, inputs_of, model_named
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from interpreted_programs import Interpreter
 from random_models import ARCHITECTURES, random_model
 from tangent_reference import torch_adjoint
 from test_networks import relative_norm
@@ -19,6 +18,7 @@ from test_tangent_linear import kinked_model
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.lowering.columns.fuse import fuse
+from ailand_gt4py.lowering.columns.interpret import Interpreter
 from ailand_gt4py.weights.model import Model
 
 SIZES = (5, 4, 3, 3)

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from captured_programs import N_COLUMNS, captured_step
 from derivative_cases import PUBLISHED, inputs_of, model_named
-from interpreted_programs import Interpreter
 from random_models import ARCHITECTURES, random_model
 from tangent_reference import jacobian, torch_jacobian
 from test_networks import relative_norm
@@ -22,6 +21,7 @@ from ailand_gt4py.emulator.derivatives.jacobian import Block, block_of, labelled
 from ailand_gt4py.emulator.derivatives.jacobian_calls import JacobianOneByOne, Mode, cheaper_mode
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.lowering.columns.fuse import fuse
+from ailand_gt4py.lowering.columns.interpret import Interpreter
 from ailand_gt4py.weights.model import Model, Normalisation
 
 SIZES = (5, 4, 3, 3)

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from captured_programs import captured_step, generated_sdfg
 from dace.sdfg import nodes
-from small_programs import BROADCAST, COMPLETE, DENSE, PROGRAMS, Feature, SmallProgram, Unit, leaves, provider
+from small_programs import BROADCAST, COMPLETE, DENSE, PROGRAMS, Feature, SmallProgram, Unit, provider
 
 from ailand_gt4py.core import arrays
 from ailand_gt4py.core.dimensions import Column
 from ailand_gt4py.core.errors import RunError
+from ailand_gt4py.emulator.differentiated import leaves
 from ailand_gt4py.lowering.calls import backends, compilation
 from ailand_gt4py.lowering.columns.translation import ColumnTranslator
 
@@ -59,6 +60,7 @@ from ailand_gt4py.lowering.calls import backends
 
 captured = captured_step("layer_norm", 2, what="adjoint")
 backend = backends.column_backend(False, captured.operands.complete_tables, captured.operands.broadcast_tables)
+backend = backends.differentiating(backend, captured.derivative)
 sdfg = generated_sdfg(captured.gtir, dict(captured.operands.offset_provider), backend)
 print(hashlib.sha256(sdfg.generate_code()[0].clean_code.encode()).hexdigest())
 """

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from captured_programs import N_COLUMNS, N_DIRECTIONS, captured_step
 from derivative_cases import inputs_of, model_named
-from interpreted_programs import Interpreter
 from random_models import ARCHITECTURES
 from tangent_reference import tangent_linear
 from test_jacobian import emulator_of, small_model
@@ -15,6 +14,7 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.emulator.derivatives.linear import StateTangentsOneByOne
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.lowering.columns.fuse import fuse
+from ailand_gt4py.lowering.columns.interpret import Interpreter
 from ailand_gt4py.weights.model import Model
 
 #: Bars of relative norms.

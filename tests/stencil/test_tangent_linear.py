@@ -7,7 +7,6 @@ import pathlib
 import numpy as np
 import pytest
 from captured_programs import N_COLUMNS, captured_step
-from interpreted_programs import Interpreter
 from random_models import ARCHITECTURES, random_model
 from tangent_reference import tangent_linear, torch_tangent_linear
 from test_networks import PUBLISHED, published_model, random_inputs, relative_norm
@@ -15,6 +14,7 @@ from test_networks import PUBLISHED, published_model, random_inputs, relative_no
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.lowering.columns.fuse import fuse
+from ailand_gt4py.lowering.columns.interpret import Interpreter
 from ailand_gt4py.weights.model import Model, Normalisation
 
 SIZES = (5, 4, 3, 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import dace
@@ -12,32 +13,30 @@ import numpy as np
 from gt4py.next import common as gtx_common
 from gt4py.next.iterator import ir
 from random_models import random_model
-from small_programs import leaves
 
-from ailand_gt4py.core import arrays
-from ailand_gt4py.core.dimensions import N_MOMENTS, Axes, Moment, field_dimensions
-from ailand_gt4py.emulator.derivatives.directed_operands import (
-    forward_operands,
-    reverse_operands,
-    state_tangent_operands,
+from ailand_gt4py.core.dimensions import N_MOMENTS, Axes, Change, Moment, field_dimensions
+from ailand_gt4py.emulator.derivatives.described import (
+    describe_adjoint,
+    describe_forward,
+    describe_reverse,
+    describe_state_tangents,
+    describe_tangent_linear,
 )
 from ailand_gt4py.emulator.derivatives.jacobian import block_of
-from ailand_gt4py.emulator.operands import Operands, adjoint_operands, feature_extent, network_shape, step_operands
+from ailand_gt4py.emulator.derivatives.selections import forward_operands, reverse_operands
+from ailand_gt4py.emulator.differentiated import Described, leaves, with_constants
+from ailand_gt4py.emulator.operands import Operands, feature_extent, network_shape, step_operands
 from ailand_gt4py.lowering.columns.column_program import ColumnProgram
+from ailand_gt4py.lowering.columns.differentiate import Derivative, differentiate
 from ailand_gt4py.lowering.columns.fields import Tables
 from ailand_gt4py.lowering.columns.read_gtir import read_program
-from ailand_gt4py.stencils.network.adjoint import describe_adjoint
-from ailand_gt4py.stencils.network.jacobian_forward import describe_forward
-from ailand_gt4py.stencils.network.jacobian_reverse import describe_reverse
-from ailand_gt4py.stencils.network.state_tangents import describe_state_tangents
 from ailand_gt4py.stencils.network.step import ProgramDescription, describe_static_part, describe_step, make_program
-from ailand_gt4py.stencils.network.tangent_linear import describe_tangent_linear
 from ailand_gt4py.weights.model import Model
 
 N_COLUMNS = 5
 N_DIRECTIONS = 4
 _BOTH = ("new_state", "diagnostics")
-DESCRIPTIONS = {
+DESCRIPTIONS: dict[str, Callable[..., Any]] = {
     "step": describe_step,
     "static part": describe_static_part,
     "tangent-linear": describe_tangent_linear,
@@ -46,6 +45,12 @@ DESCRIPTIONS = {
     "jacobian in forward mode": lambda shape, dtype: describe_forward(shape, _BOTH, dtype),
     "jacobian in reverse mode": lambda shape, dtype: describe_reverse(shape, _BOTH, dtype),
 }
+
+
+def described(what: str, model: Model, dtype: type) -> tuple[ProgramDescription, Derivative | None]:
+    """A program of `DESCRIPTIONS`, and what of it is differentiated."""
+    found = DESCRIPTIONS[what](network_shape(model), dtype)
+    return found if isinstance(found, Described) else (found, None)
 
 
 def generated_sdfg(program: ir.Program, provider: dict[str, gtx.Connectivity], backend: Any) -> dace.SDFG:
@@ -58,6 +63,7 @@ class CapturedStep:
     """A program of a random network.
 
     Attributes:
+        derivative: of it, where that is what runs.
         gtir: the program.
         shapes: of its fields.
         values: array of every operand.
@@ -65,36 +71,34 @@ class CapturedStep:
 
     model: Model
     description: ProgramDescription
+    derivative: Derivative | None
     operands: Operands
     gtir: ir.Program
     shapes: dict[str, tuple[int, ...]]
     values: dict[str, np.ndarray]
 
     def read(self) -> ColumnProgram:
-        """The program, not fused."""
+        """The program that runs, not fused."""
         complete, broadcast = (
             frozenset(names) for names in (self.operands.complete_tables, self.operands.broadcast_tables)
         )
         tables = Tables(complete, broadcast, gtx_common.offset_provider_to_type(dict(self.operands.offset_provider)))
-        return read_program(self.gtir, self.shapes, tables)
+        program = read_program(self.gtir, self.shapes, tables)
+        return differentiate(program, self.derivative) if self.derivative else program
 
 
 def operands_of(model: Model, precision: str, what: str) -> Operands:
     """Of a program of `DESCRIPTIONS`; of a Jacobian, of the whole of it."""
-    dtype = np.dtype(precision)
-    step = step_operands(model, dtype, "cpu")
+    step = step_operands(model, np.dtype(precision), "cpu")
     block = block_of(model)
     if what == "jacobian in forward mode":
         return forward_operands(step, block)
-    if what == "tangent-linear of states":
-        return state_tangent_operands(step, N_DIRECTIONS)
-    if what not in ("adjoint", "jacobian in reverse mode"):
-        return step
-    adjoint = adjoint_operands(step)
-    if what == "adjoint":
-        return adjoint
-    rows = {"new_state": tuple(range(len(model.state))), "diagnostics": tuple(range(len(model.diagnostics)))}
-    return reverse_operands(adjoint, rows, block.inputs)
+    if what == "jacobian in reverse mode":
+        rows = {"new_state": tuple(range(len(model.state))), "diagnostics": tuple(range(len(model.diagnostics)))}
+        return reverse_operands(step, rows, block.inputs)
+    operands = step.extended()
+    operands.extents = {Change: N_DIRECTIONS}
+    return operands
 
 
 @functools.cache
@@ -104,15 +108,16 @@ def captured_step(
     """A program of `DESCRIPTIONS` of a random network."""
     model = random_model(architecture, (5, 4, 3, 2), seed=depth, width=width, depth=depth, dtype=np.float64)
     operands = operands_of(model, precision, what)
-    description = DESCRIPTIONS[what](network_shape(model), np.dtype(precision).type)
+    description, derivative = described(what, model, np.dtype(precision).type)
 
-    def field(axes: Axes) -> gtx.Field:
-        dimensions = field_dimensions(axes)
+    def shape(axes: Axes) -> tuple[int, ...]:
         extents = {**operands.extents, Moment: N_MOMENTS}
-        shape = (N_COLUMNS, *(extents.get(axis) or feature_extent(model, axis) for axis in dimensions[1:]))
-        return arrays.wrap(np.zeros(shape, dtype=precision), dimensions)
+        _, *others = field_dimensions(axes)
+        return (N_COLUMNS, *(extents.get(axis) or feature_extent(model, axis) for axis in others))
 
-    fields = {name: field(axes) for name, axes in (description.caller_fields | description.buffers).items()}
+    shapes = {name: shape(axes) for name, axes in (description.caller_fields | description.buffers).items()}
+    if derivative is not None:
+        description, operands = with_constants(Described(description, derivative), operands, shapes)
     values = leaves({name: operands.by_name[name] for name in description.operands})
-    shapes = {name: array.shape for name, array in (leaves(fields) | values).items()}
-    return CapturedStep(model, description, operands, make_program(description).gtir, shapes, values)
+    shapes |= {name: array.shape for name, array in values.items()}
+    return CapturedStep(model, description, derivative, operands, make_program(description).gtir, shapes, values)

@@ -14,7 +14,6 @@ import gt4py.next as gtx
 import numpy as np
 from gt4py.next import common as gtx_common
 from gt4py.next.iterator import ir
-from interpreted_programs import Interpreter
 
 from ailand_gt4py.core import arrays
 from ailand_gt4py.core.dimensions import (
@@ -25,9 +24,11 @@ from ailand_gt4py.core.dimensions import (
     broadcast_offset,
     contraction,
 )
+from ailand_gt4py.emulator.differentiated import leaves
 from ailand_gt4py.lowering.calls import compilation
 from ailand_gt4py.lowering.columns.column_program import ColumnProgram
 from ailand_gt4py.lowering.columns.fields import Tables
+from ailand_gt4py.lowering.columns.interpret import Interpreter
 from ailand_gt4py.lowering.columns.read_gtir import read_program
 from ailand_gt4py.stencils.instances import define
 
@@ -181,17 +182,6 @@ def provider() -> dict[str, gtx.Connectivity]:
         "Ring": gtx.as_connectivity([Unit, _RING_LOCAL], Feature, ring),
         "Sides": gtx.as_connectivity([Column, _SIDES_LOCAL], Column, sides),
     }
-
-
-def leaves(arguments: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """The arrays of fields and of nested tuples of fields, by GT4Py's names for them."""
-    found: dict[str, np.ndarray] = {}
-    for name, value in arguments.items():
-        if isinstance(value, tuple):
-            found |= leaves({f"{name}_{k}": item for k, item in enumerate(value)})
-        else:
-            found[name] = value.ndarray
-    return found
 
 
 #: Numbers of the programs made.

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from interpreted_programs import Interpreter
 
 from ailand_gt4py.lowering.columns.column_program import (
     ROW,
@@ -23,6 +22,7 @@ from ailand_gt4py.lowering.columns.column_program import (
     loads,
 )
 from ailand_gt4py.lowering.columns.fuse import fuse, may_be_beside, side_by_side
+from ailand_gt4py.lowering.columns.interpret import Interpreter
 
 #: Integers modulo 2^64 form a ring, so that values stay the same, bit by bit, in whatever order a sum is taken.
 #: Operations that have no meaning there stand for some other function, which rearranging would change.

@@ -12,7 +12,6 @@ from captured_programs import N_COLUMNS, CapturedStep, captured_step
 from gt4py.next.iterator import ir
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from interpreted_programs import Interpreter
 from network_reference import forward, linear, relu
 from random_models import ARCHITECTURES
 from small_programs import ARGUMENTS, COMPLETE, PROGRAMS, Feature, SmallProgram
@@ -30,6 +29,7 @@ from ailand_gt4py.lowering.columns.column_program import (
     Sum,
 )
 from ailand_gt4py.lowering.columns.fuse import fuse
+from ailand_gt4py.lowering.columns.interpret import Interpreter
 
 X, Y = Load("x", ROW), Load("y", ROW)
 #: Text of the sum over all features.

@@ -160,7 +160,7 @@ class Emulator:
         """The tangent-linear of `step`: tangents of its results for those of its inputs.
 
         The exact derivative, bounds included, by a program that is compiled at its first use, or by `compile`.
-        `ailand_gt4py.stencils.network.tangent_linear` says what holds at the kinks of activations and at bounds.
+        `ailand_gt4py.lowering.columns.derivative_rules` says what holds at the kinks of activations and at bounds.
 
         Args:
             static, forcing, state: as for `step`: where the derivative is taken.

@@ -27,7 +27,6 @@ from ailand_gt4py.core.dimensions import (
 )
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.ecland import soil_heat
-from ailand_gt4py.stencils.network.adjoint import transposed
 from ailand_gt4py.stencils.network.shapes import INPUTS, RESULTS, NetworkShape
 from ailand_gt4py.stencils.network.step import HEAT_PROPERTIES, IS_HEATED, LATENT_SCALE, NODES, property_choice
 from ailand_gt4py.weights import architectures
@@ -124,6 +123,16 @@ class Operands:
         array[:, :n_target] = self._xp.asarray(np.asarray(values.T, dtype=self.dtype))
         return arrays.wrap(array[:, :n_target].T, (target, dense.local), dense.name)
 
+    def constant(self, values: Values, axes: tuple[gtx.Dimension, ...]) -> gtx.Field:
+        """What a derivative needs of other operands: in memory as the weights that `matrix` makes."""
+        if values.ndim == 1:
+            return self.field(values, *axes)
+        n_outputs, n_inputs = values.shape
+        padded = -(-n_outputs // _WEIGHT_PADDING) * _WEIGHT_PADDING + _WEIGHT_PADDING
+        array = arrays.aligned_zeros(self._xp, (n_inputs, padded), self.dtype)
+        array[:, :n_outputs] = self._xp.asarray(np.asarray(values.T, dtype=self.dtype))
+        return arrays.wrap(array[:, :n_outputs].T, axes, axes[0].value)
+
     def broadcast(self, units: gtx.Dimension, n_units: int) -> None:
         """Make the table that gives every unit the statistics of its row."""
         name = broadcast_offset(units).value
@@ -157,11 +166,6 @@ class Operands:
             source: np.array([[float(variable.bounded_by == one.name) for one in group] for variable in variables])
             for source, group in sources.items()
         }
-
-    def property_choices(self) -> dict[str, Values]:
-        """Soil property -> matrix (state, static) of 1 where it decides the heat of a state variable, else 0."""
-        rows = np.eye(len(self.model.static))[self._property_positions()]
-        return {name: np.outer(self._is_heated(), row) for name, row in zip(HEAT_PROPERTIES, rows, strict=True)}
 
     def _property_positions(self) -> list[int]:
         return soil_heat.property_positions([variable.name for variable in self.model.static])
@@ -252,22 +256,4 @@ def step_operands(model: Model, dtype: np.dtype, device: arrays.Device) -> Opera
         # The layer where the branches meet is split: its static share is computed apart (`stencils.network.step`).
         (of_static, of_dynamic), bias = by_name["operands_combine_0"]
         by_name |= {"operands_static_part": (of_static, bias), "operands_combine_0": of_dynamic}
-    return operands
-
-
-def adjoint_operands(step: Operands) -> Operands:
-    """The operands of a model's adjoint: those of the step, and all weights and choices transposed."""
-    operands = step.extended()
-    by_name, shape = operands.by_name, operands.shape
-    for group in shape.bounded_by_others:
-        feature = RESULTS[group]
-        for source, choice in operands.choices(feature, results_of(step.model)[group]).items():
-            by_name[f"transposed_bounding_{group}_{source.value}"] = operands.matrix(feature, source, choice.T)
-    if shape.soil_heat:
-        for name, choice in operands.property_choices().items():
-            by_name[f"transposed_{property_choice(name)}"] = operands.matrix(StateFeature, StaticFeature, choice.T)
-    for block, k, dense in shape.contractions:
-        parts = operands.parts(dense, operands.parameters(block, k)["weight"])
-        for position, (one, part) in enumerate(zip(dense, parts, strict=True)):
-            by_name[transposed(block, k, position)] = operands.matrix(one.target, one.source, part.T)
     return operands

@@ -10,9 +10,11 @@ import numpy as np
 from ailand_gt4py.core import arrays
 from ailand_gt4py.core.dimensions import N_MOMENTS, Axes, Moment, field_dimensions
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.emulator.differentiated import Described, InterpretedCall, with_constants
 from ailand_gt4py.emulator.operands import Operands, feature_extent, step_operands
 from ailand_gt4py.lowering.calls import backends
 from ailand_gt4py.lowering.calls.operator_call import OperatorCall, RepeatedCall
+from ailand_gt4py.lowering.columns.differentiate import Derivative
 from ailand_gt4py.lowering.gpu.device_code import Products
 from ailand_gt4py.stencils.network.step import ProgramDescription, make_program
 from ailand_gt4py.weights.model import Model
@@ -64,33 +66,56 @@ class Programs:
         if not self.is_embedded:
             self._check_extents()
 
-    def call(
-        self,
-        description: ProgramDescription,
-        what: str = "",
-        operands: Operands | None = None,
-        n_columns: int | None = None,
-    ) -> RepeatedCall:
+    def call(self, description: ProgramDescription, what: str = "") -> RepeatedCall:
         """The call of a program.
 
         Args:
-            what: the program is of the network, for messages: "the adjoint of "; empty: the network itself.
+            what: the program is of the network, for messages: "the static part of "; empty: the network itself.
+        """
+        return self._call(description, what, self.operands, self.n_columns)
+
+    def derivative(
+        self, described: Described, what: str, operands: Operands | None = None, n_columns: int | None = None
+    ) -> RepeatedCall | InterpretedCall:
+        """The call of a program's derivative.
+
+        Args:
+            what: the derivative is of the network, for messages: "the adjoint of ".
             operands: what it takes; None: those of the step.
             n_columns: of every call; None: all.
+
+        Raises:
+            InputError: on a backend of the caller's that is none for programs over columns.
         """
-        operands, program = operands or self.operands, make_program(description)
+        operands, n_columns = operands or self.operands, n_columns or self.n_columns
+        shapes = self.shapes(described.step, operands, n_columns)
+        if self.is_embedded:
+            return InterpretedCall(described, operands, shapes)
+        step, operands = with_constants(described, operands, shapes)
+        return self._call(step, what, operands, n_columns, described.derivative)
+
+    def _call(
+        self,
+        description: ProgramDescription,
+        what: str,
+        operands: Operands,
+        n_columns: int,
+        derivative: Derivative | None = None,
+    ) -> RepeatedCall:
         backend = backends.make_backend(
             self._backend,
             operands.complete_tables,
             operands.broadcast_tables,
             _PRODUCTS.get(self.precision, "full"),
         )
+        if derivative is not None:
+            backend = backends.differentiating(backend, derivative)
         constant = {name: operands.by_name[name] for name in description.operands}
         for name, axes in description.buffers.items():
-            constant[name] = self._buffer(name, axes, operands, n_columns or self.n_columns)
+            constant[name] = self._buffer(name, axes, operands, n_columns)
         varying = {name: field_dimensions(axes) for name, axes in description.caller_fields.items()}
         name = f"{what}the {self.model.architecture} network for {self._backend_name} in {self.precision}"
-        call = OperatorCall(program, backend, name)
+        call = OperatorCall(make_program(description), backend, name)
         return RepeatedCall(call, constant, varying, (), operands.offset_provider, self._compiled_here)
 
     def _buffer(self, name: str, axes: Axes, operands: Operands, n_columns: int) -> gtx.Field:
@@ -99,14 +124,23 @@ class Programs:
         Programs compiled here keep these values in memory of their own and write none of them: there they are fields
         without memory.
         """
-        dimensions = field_dimensions(axes)
-        extents = {**operands.extents, Moment: N_MOMENTS}
-        shape = (n_columns, *(extents.get(axis) or feature_extent(self.model, axis) for axis in dimensions[1:]))
+        dimensions, shape = field_dimensions(axes), self._shape(axes, operands, n_columns)
         if self._compiled_here:
             array = self._xp.broadcast_to(self._xp.zeros(1, dtype=self.dtype), shape)
         else:
             array = self._xp.zeros(shape, dtype=self.dtype)
         return arrays.wrap(array, dimensions, name)
+
+    def shapes(self, description: ProgramDescription, operands: Operands, n_columns: int) -> dict[str, tuple[int, ...]]:
+        """Of all fields of a program."""
+        fields = description.caller_fields | description.buffers
+        return {name: self._shape(axes, operands, n_columns) for name, axes in fields.items()}
+
+    def _shape(self, axes: Axes, operands: Operands, n_columns: int) -> tuple[int, ...]:
+        """Of a field over columns."""
+        extents = {**operands.extents, Moment: N_MOMENTS}
+        _, *others = field_dimensions(axes)
+        return (n_columns, *(extents.get(axis) or feature_extent(self.model, axis) for axis in others))
 
     def _check_extents(self) -> None:
         """GT4Py's DaCe lowering drops dimensions of size one and then fails to index them."""

@@ -6,8 +6,6 @@ GT4Py has no matrix product. A dense layer is a reduction over a local dimension
 
 import gt4py.next as gtx
 from gt4py.next import neighbor_sum
-from gt4py.next.common import promote_dims
-from gt4py.next.type_system import type_translation
 
 from ailand_gt4py.core.dimensions import Axes, Column, contraction, field_dimensions
 from ailand_gt4py.stencils.instances import Function, Type, field_operators
@@ -40,16 +38,6 @@ def field(axes: Dimensions, dtype: type) -> Type:
     return gtx.Field[list(axes), dtype]
 
 
-def together(*axes: Dimensions) -> Dimensions:
-    """The dimensions of what comes of fields over these, in GT4Py's order."""
-    return tuple(promote_dims(*axes))
-
-
-def axes_of(kind: Type) -> Dimensions:
-    """The dimensions of a field of this type."""
-    return tuple(type_translation.from_type_hint(kind).dims)
-
-
 @field_operators
 def contract(source: gtx.Dimension, target: gtx.Dimension, dtype: type) -> Function:
     """``weight @ x`` for every column: x (Column, source), weight (target, source) -> (Column, target)."""
@@ -57,25 +45,5 @@ def contract(source: gtx.Dimension, target: gtx.Dimension, dtype: type) -> Funct
 
     def apply(x: columns(source, dtype), weight: matrix(source, target, dtype)) -> columns(target, dtype):
         return neighbor_sum(weight * x(offset), axis=local)
-
-    return apply
-
-
-@field_operators
-def plus(x_axes: Dimensions, y_axes: Dimensions, dtype: type) -> Function:
-    """x + y."""
-
-    def apply(x: field(x_axes, dtype), y: field(y_axes, dtype)) -> field(together(x_axes, y_axes), dtype):
-        return x + y
-
-    return apply
-
-
-@field_operators
-def times(x_axes: Dimensions, y_axes: Dimensions, dtype: type) -> Function:
-    """x y."""
-
-    def apply(x: field(x_axes, dtype), y: field(y_axes, dtype)) -> field(together(x_axes, y_axes), dtype):
-        return x * y
 
     return apply

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import get_args
 
 from ailand_gt4py.core import arrays
+from ailand_gt4py.emulator.derivatives.described import describe_adjoint, describe_tangent_linear
 from ailand_gt4py.emulator.derivatives.jacobian import Block, output_variables
 from ailand_gt4py.emulator.derivatives.jacobian_calls import (
     ForwardJacobian,
@@ -22,10 +23,7 @@ from ailand_gt4py.emulator.derivatives.linear import (
     StateTangents,
     StateTangentsOneByOne,
 )
-from ailand_gt4py.emulator.operands import Operands, adjoint_operands
 from ailand_gt4py.emulator.programs import Programs
-from ailand_gt4py.stencils.network.adjoint import describe_adjoint
-from ailand_gt4py.stencils.network.tangent_linear import describe_tangent_linear
 
 Jacobian = ForwardJacobian | ReverseJacobian | JacobianOneByOne
 
@@ -46,15 +44,14 @@ class Derivatives:
     def tangent_linear(self) -> LinearCall:
         """Of the step."""
         programs, shapes = self._programs, {name: self._shapes[name] for name in TANGENTS}
-        description = describe_tangent_linear(programs.shape, programs.scalar)
-        return LinearCall(programs, description, "the tangent-linear of ", programs.operands, shapes)
+        described = describe_tangent_linear(programs.shape, programs.scalar)
+        return LinearCall(programs, described, "the tangent-linear of ", shapes)
 
     @functools.cached_property
     def adjoint(self) -> LinearCall:
         """Of the step."""
         programs, shapes = self._programs, {name: self._shapes[name] for name in RESULT_ADJOINTS}
-        description = describe_adjoint(programs.shape, programs.scalar)
-        return LinearCall(programs, description, "the adjoint of ", self._adjoint_operands, shapes)
+        return LinearCall(programs, describe_adjoint(programs.shape, programs.scalar), "the adjoint of ", shapes)
 
     def of_states(self, n_directions: int) -> StateTangents | StateTangentsOneByOne:
         """The tangent-linear in so many directions of the state."""
@@ -91,8 +88,4 @@ class Derivatives:
             return JacobianOneByOne(self._programs, block, linear, mode)
         if mode == "forward":
             return ForwardJacobian(self._programs, block)
-        return ReverseJacobian(self._programs, block, self._adjoint_operands)
-
-    @functools.cached_property
-    def _adjoint_operands(self) -> Operands:
-        return adjoint_operands(self._programs.operands)
+        return ReverseJacobian(self._programs, block)

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from ailand_gt4py.core import arrays
-from ailand_gt4py.emulator.derivatives.directed_operands import forward_operands, reverse_operands
+from ailand_gt4py.emulator.derivatives.described import describe_forward, describe_reverse, is_chained
 from ailand_gt4py.emulator.derivatives.jacobian import Block, input_variables
 from ailand_gt4py.emulator.derivatives.linear import (
     INPUTS,
@@ -19,10 +19,9 @@ from ailand_gt4py.emulator.derivatives.linear import (
     CallInParts,
     LinearCall,
 )
-from ailand_gt4py.emulator.operands import Operands, network_shape, results_of
+from ailand_gt4py.emulator.derivatives.selections import forward_operands, reverse_operands
+from ailand_gt4py.emulator.operands import network_shape, results_of
 from ailand_gt4py.emulator.programs import Programs
-from ailand_gt4py.stencils.network.jacobian_forward import describe_forward
-from ailand_gt4py.stencils.network.jacobian_reverse import describe_reverse, is_chained
 from ailand_gt4py.weights.model import Model
 
 Mode = Literal["forward", "reverse"]
@@ -42,7 +41,7 @@ def cheaper_mode(model: Model, block: Block) -> Mode:
     """In which of them a block takes less arithmetic.
 
     Behind a ReLU that is off nothing is to be done: about half of the products. Going back through layer normalisations
-    takes one product of each layer besides (`stencils.network.jacobian`), and adjoints of diagnostics that go through
+    takes one product of each layer besides (`lowering.columns.adjoints`), and adjoints of diagnostics that go through
     the new state are those of the new state.
     """
     groups = groups_of(model, block)
@@ -68,9 +67,9 @@ class ForwardJacobian(CallInParts):
 
     def __init__(self, programs: Programs, block: Block) -> None:
         super().__init__(programs)
-        description = describe_forward(programs.shape, tuple(groups_of(programs.model, block)), programs.scalar)
+        described = describe_forward(programs.shape, tuple(groups_of(programs.model, block)), programs.scalar)
         operands = forward_operands(programs.operands, block)
-        self._call = programs.call(description, "the Jacobian in forward mode of ", operands, self.size)
+        self._call = programs.derivative(described, "the Jacobian in forward mode of ", operands, self.size)
 
     def _run(self, inputs: Sequence[arrays.Array], *fields: arrays.Array) -> None:
         (jacobian,) = fields
@@ -78,13 +77,9 @@ class ForwardJacobian(CallInParts):
 
 
 class ReverseJacobian(CallInParts):
-    """A block of an emulator's Jacobian by adjoints of the results; called with (n_columns, n_outputs, n_inputs).
+    """A block of an emulator's Jacobian by adjoints of the results; called with (n_columns, n_outputs, n_inputs)."""
 
-    Args:
-        adjoint: operands of the adjoint.
-    """
-
-    def __init__(self, programs: Programs, block: Block, adjoint: Operands) -> None:
+    def __init__(self, programs: Programs, block: Block) -> None:
         super().__init__(programs)
         model, shape = programs.model, programs.shape
         n_state, self._dtype = len(model.state), programs.dtype
@@ -103,9 +98,9 @@ class ReverseJacobian(CallInParts):
             for group in self._groups
         }
         self._kept = self._buffers(n_state)
-        description = describe_reverse(shape, tuple(self._groups), programs.scalar)
-        operands = reverse_operands(adjoint, self._rows, block.inputs)
-        self._call = programs.call(description, "the Jacobian in reverse mode of ", operands, self.size)
+        described = describe_reverse(shape, tuple(self._groups), programs.scalar)
+        operands = reverse_operands(programs.operands, self._rows, block.inputs)
+        self._call = programs.derivative(described, "the Jacobian in reverse mode of ", operands, self.size)
 
     def _buffers(self, n_state: int) -> dict[str, arrays.Array]:
         """What the program gives beside parts of the block, for the columns of one call."""

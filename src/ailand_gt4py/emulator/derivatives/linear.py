@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ailand_gt4py.core import arrays
-from ailand_gt4py.emulator.derivatives.directed_operands import state_tangent_operands
-from ailand_gt4py.emulator.operands import Operands
+from ailand_gt4py.core.dimensions import Change
+from ailand_gt4py.emulator.derivatives.described import describe_state_tangents
+from ailand_gt4py.emulator.differentiated import Described, InterpretedCall
 from ailand_gt4py.emulator.programs import Programs
 from ailand_gt4py.lowering.calls.operator_call import RepeatedCall
-from ailand_gt4py.stencils.network.state_tangents import describe_state_tangents
-from ailand_gt4py.stencils.network.step import ProgramDescription
 
 #: The inputs of a step in the order in which the programs take them, their tangents and those of the results.
 INPUTS = ("static", "forcing", "state")
@@ -30,7 +29,7 @@ _EMBEDDED_COLUMNS_AT_ONCE = 16
 class Call:
     """Calls of a program, or of another call."""
 
-    _call: RepeatedCall | Call
+    _call: RepeatedCall | InterpretedCall | Call
 
     @property
     def is_compiled(self) -> bool:
@@ -42,21 +41,20 @@ class LinearCall(Call):
     """A program that is linear in some of its arguments: the tangent-linear or the adjoint of one emulator's step.
 
     Args:
-        what, operands: of the program, as for `Programs.call`.
+        described: the step and its derivative. what: it is of the network, as for `Programs.call`.
         directions: (n_columns, n_features) of what it is linear in, by name: `TANGENTS` or `RESULT_ADJOINTS`.
     """
 
-    _call: RepeatedCall
+    _call: RepeatedCall | InterpretedCall
 
     def __init__(
         self,
         programs: Programs,
-        description: ProgramDescription,
+        described: Described,
         what: str,
-        operands: Operands,
         directions: Mapping[str, tuple[int, ...]],
     ) -> None:
-        self._call = programs.call(description, what, operands)
+        self._call = programs.derivative(described, what)
         xp = arrays.array_module(programs.device)
         # One zero each, which is read for every column and feature.
         dtype = programs.dtype
@@ -78,7 +76,7 @@ class LinearCall(Call):
 class CallInParts(Call):
     """A program with directions, some columns after others."""
 
-    _call: RepeatedCall
+    _call: RepeatedCall | InterpretedCall
 
     def __init__(self, programs: Programs) -> None:
         self.size = min(programs.n_columns, _EMBEDDED_COLUMNS_AT_ONCE if programs.is_embedded else _COLUMNS_AT_ONCE)
@@ -114,10 +112,11 @@ class StateTangents(CallInParts):
 
     def __init__(self, programs: Programs, n_directions: int) -> None:
         super().__init__(programs)
-        description = describe_state_tangents(programs.shape, programs.scalar)
-        operands = state_tangent_operands(programs.operands, n_directions)
+        described = describe_state_tangents(programs.shape, programs.scalar)
+        operands = programs.operands.extended()
+        operands.extents = {Change: n_directions}
         what = "the tangent-linear in directions of the state of "
-        self._call = programs.call(description, what, operands, self.size)
+        self._call = programs.derivative(described, what, operands, self.size)
 
 
 class StateTangentsOneByOne(Call):

@@ -14,6 +14,7 @@ from ailand_gt4py.core import arrays
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.lowering.calls import compilation
 from ailand_gt4py.lowering.calls.maps import DeviceMaps, SequentialMaps
+from ailand_gt4py.lowering.columns.differentiate import Derivative
 from ailand_gt4py.lowering.columns.translation import ColumnTranslator
 from ailand_gt4py.lowering.cpu import blas
 from ailand_gt4py.lowering.cpu.blocks import ColumnBlocks
@@ -113,7 +114,24 @@ def column_backend(
 
 def is_for_columns(backend: gtx.backend.Backend) -> bool:
     """Whether a DaCe backend is one of `column_backend`."""
-    return isinstance(getattr(backend.executor.translation, "step", None), ColumnTranslator)
+    return isinstance(
+        getattr(getattr(getattr(backend, "executor", None), "translation", None), "step", None), ColumnTranslator
+    )
+
+
+def differentiating(backend: Any, derivative: Derivative) -> gtx.backend.Backend:
+    """A backend for programs over columns that runs a derivative of them instead.
+
+    Raises:
+        InputError: another backend.
+    """
+    if not is_for_columns(backend):
+        found = getattr(backend, "name", type(backend).__name__)
+        raise InputError(f"backend: found '{found}', expected one of {', '.join(BACKEND_NAMES)} for derivatives")
+    executor = backend.executor
+    step = dataclasses.replace(executor.translation.step, derivative=derivative)
+    translation = dataclasses.replace(executor.translation, step=step)
+    return dataclasses.replace(backend, executor=dataclasses.replace(executor, translation=translation))
 
 
 def _arguments_of(step: Any) -> dict[str, Any]:

@@ -160,6 +160,8 @@ class ColumnProgram:
         inner: arrays that only the program sees; the others are the caller's.
         columns: number of columns.
         equal_extents: numbers of columns or features that have to be equal at run time.
+        arguments: the caller's arrays: how an element is indexed, and their shape.
+        constants: further operands of a derivative: name -> how it is made (`constants.Constant`).
     """
 
     name: str
@@ -167,6 +169,8 @@ class ColumnProgram:
     inner: set[str]
     columns: Extent
     equal_extents: list[tuple[Extent, Extent]] = dataclasses.field(default_factory=list)
+    arguments: dict[str, tuple[tuple[Index, ...], tuple[Extent, ...]]] = dataclasses.field(default_factory=dict)
+    constants: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def results(self) -> list[str]:
@@ -191,6 +195,12 @@ def loads(expression: Expression) -> Iterator[Load]:
     elif isinstance(expression, Operation):
         for argument in expression.arguments:
             yield from loads(argument)
+
+
+def operations(expression: Expression) -> int:
+    """How many operations an expression has."""
+    arguments = expression.arguments if isinstance(expression, Operation) else ()
+    return bool(arguments) + sum(map(operations, arguments))
 
 
 def at_feature(expression: Expression, position: Index) -> Expression:

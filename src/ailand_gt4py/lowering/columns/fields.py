@@ -134,6 +134,7 @@ class Fields:
         extents: of their dimensions.
         equal_extents: numbers that have to be equal at run time.
         definitions: in order.
+        arguments: as of `ColumnProgram`.
     """
 
     def __init__(self, tables: Tables) -> None:
@@ -143,6 +144,7 @@ class Fields:
         self.extents: dict[gtx_common.Dimension, Extent] = {}
         self.equal_extents: list[tuple[Extent, Extent]] = []
         self.definitions: list[Definition] = []
+        self.arguments: dict[str, tuple[tuple[Index, ...], tuple[Extent, ...]]] = {}
         self._fresh = (name for k in itertools.count() if (name := f"value_{k}") not in self.dims)
 
     def parameter(self, name: str, kind: ts.TypeSpec, shapes: Mapping[str, tuple[Extent, ...]]) -> Symbol:
@@ -161,7 +163,9 @@ class Fields:
         known = len(dims) > 0 and all(dim.kind == gtx_common.DimensionKind.HORIZONTAL for dim in dims)
         known = known and _are_indexed(dims)
         refuse_unless(known, f"'{name}' is over {', '.join(dim.value for dim in dims) or 'no dimension'}")
-        return self._load(name, dims)
+        field = self._load(name, dims)
+        self.arguments[name] = (expected(Load, field.element, "").index, shapes[name])
+        return field
 
     def set(self, name: str, values: Values, is_new: bool) -> Values:
         """Define one of the program's fields, or, where it is set anew, another field that stands for it from then."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+from collections.abc import Collection
 
 from ailand_gt4py.lowering.columns.column_program import (
     DIRECTED_ROW,
@@ -19,6 +20,7 @@ from ailand_gt4py.lowering.columns.column_program import (
     Sum,
     at_feature,
     loads,
+    operations,
     replace,
 )
 
@@ -29,12 +31,12 @@ _ROWS = (ROW, DIRECTED_ROW)
 
 def fuse(program: ColumnProgram) -> ColumnProgram:
     """The same program with element-wise definitions taken into those that use them."""
-    definitions = _narrow(program)
+    definitions = narrow(program).definitions
     count = len(definitions) + 1
     while len(definitions) < count:
         count = len(definitions)
         definitions = _inline(definitions, program.inner)
-    definitions = _join_products(definitions, program.inner)
+    definitions = _late(_join_products(definitions, program.inner), program.inner)
     return dataclasses.replace(program, definitions=definitions)
 
 
@@ -51,12 +53,16 @@ def _uses(definitions: list[Definition]) -> _Uses:
     return uses
 
 
-def _narrow(program: ColumnProgram) -> list[Definition]:
-    """Drop what nobody reads, and keep only the first feature where only that is read (a row's statistics)."""
+def narrow(program: ColumnProgram, wanted: Collection[str] = ()) -> ColumnProgram:
+    """Drop what nobody reads, and keep only the first feature where only that is read (a row's statistics).
+
+    Args:
+        wanted: inner arrays that are kept although the program does not read them.
+    """
     result: list[Definition] = []
     uses: dict[str, list[Load]] = collections.defaultdict(list)
     for definition in reversed(program.definitions):
-        if definition.result in program.inner:
+        if definition.result in program.inner and definition.result not in wanted:
             loads_of_it = uses[definition.result]
             if not loads_of_it:
                 continue
@@ -66,13 +72,14 @@ def _narrow(program: ColumnProgram) -> list[Definition]:
         for load in definition.loads():
             uses[load.array].append(load)
         result.insert(0, definition)
-    return result
+    return dataclasses.replace(program, definitions=result)
 
 
 def _inline(definitions: list[Definition], inner: set[str]) -> list[Definition]:
     """Put an element-wise value where it is used, if that is one position."""
     users = _uses(definitions)
     multiplied = {name for definition in definitions if not definition.by_row for name in definition.factors()}
+    sums = {definition.result for definition in definitions if definition.value == Sum()}
 
     def can_move(definition: Definition) -> bool:
         if definition.result not in inner or definition.products or definition.result in multiplied:
@@ -80,11 +87,15 @@ def _inline(definitions: list[Definition], inner: set[str]) -> list[Definition]:
         uses = users[definition.result]
         if len({user.result for _, user in uses}) != 1:
             return False
+        # A definition adds up products of its own once (`_accumulate`): others would be made apart and stored.
+        own = sums.intersection(load.array for load in loads(definition.value))
+        if own and not all(own >= sums.intersection(load.array for load in user.loads()) for _, user in uses):
+            return False
         # What a column has once is computed once for the column, not once for each of its directions.
         if any(user.directions != definition.directions for _, user in uses):
             return False
         # Several times in one definition is once for the compiler, but such texts grow with the power of their depth.
-        if len(uses) > 1 and len(uses) * _operations(definition.value) > _MOST_OPERATIONS:
+        if len(uses) > 1 and len(uses) * operations(definition.value) > _MOST_OPERATIONS:
             return False
         # A row's statistic is computed once for the row, not once for each of its features.
         return all(load.index in _ROWS or user.extent == 1 for load, user in uses)
@@ -111,12 +122,6 @@ def _inline(definitions: list[Definition], inner: set[str]) -> list[Definition]:
         else:
             result.append(definition)
     return result
-
-
-def _operations(expression: Expression) -> int:
-    """How many operations an expression has."""
-    arguments = expression.arguments if isinstance(expression, Operation) else ()
-    return bool(arguments) + sum(map(_operations, arguments))
 
 
 def _terms(expression: Expression) -> list[Expression]:
@@ -146,6 +151,22 @@ def _join_products(definitions: list[Definition], inner: set[str]) -> list[Defin
             definition = dataclasses.replace(definition, value=value, products=parts)
         result.append(definition)
     return [definition for definition in result if definition.result not in joined]
+
+
+def _late(definitions: list[Definition], inner: set[str]) -> list[Definition]:
+    """Products that nothing could be taken into, just before they are read: a value's before those of its tangent."""
+    waiting = {one.result: one for one in definitions if one.value == Sum() and one.result in inner}
+    result: list[Definition] = []
+
+    def add(definition: Definition) -> None:
+        for name in definition.arrays():
+            if name in waiting:
+                add(waiting.pop(name))
+        result.append(definition)
+
+    for definition in [one for one in definitions if one.result not in waiting]:
+        add(definition)
+    return result
 
 
 def side_by_side(definitions: list[Definition]) -> list[Definition]:

@@ -35,6 +35,8 @@ from ailand_gt4py.lowering.columns.fields import (
     refuse_unless,
 )
 
+#: Arguments of such names are what a derivative needs of the others (`constants`): no statement reads them.
+CONSTANTS_PREFIX = "constant_"
 #: Arguments of such names are a program's own intermediate fields: they hold nothing that the caller reads.
 SCRATCH_PREFIXES = ("normalised_", "units_", "work_")
 
@@ -60,8 +62,9 @@ class _Reader:
             self._names[str(function.id)] = _Function(
                 ir.Lambda(params=function.params, expr=function.expr), self._names
             )
-        for parameter in program.params:
-            self._names[str(parameter.id)] = fields.parameter(str(parameter.id), parameter.type, shapes)
+        for name, kind in ((str(parameter.id), parameter.type) for parameter in program.params):
+            if not name.startswith(CONSTANTS_PREFIX):
+                self._names[name] = fields.parameter(name, kind, shapes)
 
     def read(self) -> None:
         """All statements, in order."""
@@ -248,4 +251,5 @@ def read_program(
         known.add(definition.result)
     inner = {name for name in results if name not in fields.dims or name.startswith(SCRATCH_PREFIXES)}
     refuse_unless(inner != results, "it computes nothing")
-    return ColumnProgram(str(program.id), fields.definitions, inner, fields.extents[Column], fields.equal_extents)
+    columns = fields.extents[Column]
+    return ColumnProgram(str(program.id), fields.definitions, inner, columns, fields.equal_extents, fields.arguments)

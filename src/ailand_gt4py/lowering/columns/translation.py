@@ -23,6 +23,7 @@ from gt4py.next.program_processors.runners.dace.workflow import translation
 from ailand_gt4py.core.errors import RunError
 from ailand_gt4py.lowering.columns.column_node import ColumnNode, put_into
 from ailand_gt4py.lowering.columns.column_program import Extent, RefusedError
+from ailand_gt4py.lowering.columns.differentiate import Derivative, differentiate
 from ailand_gt4py.lowering.columns.fields import Tables
 from ailand_gt4py.lowering.columns.fuse import fuse
 from ailand_gt4py.lowering.columns.read_gtir import read_program
@@ -55,11 +56,13 @@ class ColumnTranslator(translation.DaCeTranslator):
         node: how the program becomes a node of the graph.
         complete_tables: names of the offsets whose connectivity is complete.
         broadcast_tables: names of the offsets whose connectivity points to elements that are all alike.
+        derivative: of the program, where that is what is wanted.
     """
 
     node: ColumnNode = dataclasses.field(kw_only=True)
     complete_tables: tuple[str, ...] = dataclasses.field(kw_only=True)
     broadcast_tables: tuple[str, ...] = dataclasses.field(kw_only=True)
+    derivative: Derivative | None = dataclasses.field(default=None, kw_only=True)
 
     def _generate_sdfg_without_configuring_dace(
         self, program: ir.Program, offset_provider: Any, column_axis: Any
@@ -76,7 +79,8 @@ class ColumnTranslator(translation.DaCeTranslator):
         shapes = {name: tuple(array.shape) for name, array in sdfg.arrays.items()}
         tables = Tables(frozenset(self.complete_tables), frozenset(self.broadcast_tables), types)
         try:
-            put_into(sdfg, fuse(read_program(program, shapes, tables)), self.node)
+            read = read_program(program, shapes, tables)
+            put_into(sdfg, fuse(differentiate(read, self.derivative) if self.derivative else read), self.node)
         except RefusedError as refusal:
             raise RunError(
                 f"program '{sdfg.name}' cannot be run {self.node.mode}: {refusal}; expected dense layers and "

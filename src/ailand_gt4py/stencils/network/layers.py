@@ -6,7 +6,7 @@ from ailand_gt4py.core.dimensions import StateFeature
 from ailand_gt4py.stencils.fields import Dimensions, columns, contract, matrix
 from ailand_gt4py.stencils.instances import FieldOperator, Function, Type, field_operators, written
 from ailand_gt4py.stencils.network.activations import activation
-from ailand_gt4py.stencils.network.shapes import ActivationName, layer_type, linear_type, normalised_type
+from ailand_gt4py.stencils.network.shapes import ActivationName, layer_type, linear_type
 
 
 def on_inputs(sources: Dimensions, operands: Type, dtype: type) -> dict[str, Type]:
@@ -37,18 +37,10 @@ def linear(sources: Dimensions, target: gtx.Dimension, dtype: type) -> Function:
 
 
 @field_operators
-def unnormalised_layer(sources: Dimensions, target: gtx.Dimension, dtype: type) -> Function:
-    """The linear part of a normalised layer."""
-    before = linear(sources, target, dtype)
-    *inputs, _ = arguments = on_inputs(sources, normalised_type(sources, target, dtype), dtype)
-    expression = f"{before.__name__}({', '.join(inputs)}, operands[0])"
-    return written(arguments, columns(target, dtype), expression, [before])
-
-
-@field_operators
 def activated_layer(sources: Dimensions, target: gtx.Dimension, kind: ActivationName, dtype: type) -> Function:
     """Linear, then its activation."""
     entry = activation(kind)
+    assert entry.value is not None
     before, after = linear(sources, target, dtype), entry.value(target, dtype)
     *inputs, _ = arguments = on_inputs(sources, layer_type(sources, target, kind, dtype), dtype)
     normalised = "{0}({1}({2}, operands[0]), operands[1], operands[2], operands[3])"
@@ -59,15 +51,15 @@ def activated_layer(sources: Dimensions, target: gtx.Dimension, kind: Activation
 
 def layer(sources: Dimensions, target: gtx.Dimension, kind: ActivationName, dtype: type) -> FieldOperator:
     """One layer on one or more inputs."""
-    return (
-        linear(sources, target, dtype) if activation(kind).is_linear else activated_layer(sources, target, kind, dtype)
-    )
+    is_linear = activation(kind).value is None
+    return linear(sources, target, dtype) if is_linear else activated_layer(sources, target, kind, dtype)
 
 
 @field_operators
 def completed_layer(source: gtx.Dimension, target: gtx.Dimension, kind: ActivationName, dtype: type) -> Function:
     """A layer of which one part is known: that plus weight @ x, then its activation."""
     entry = activation(kind)
+    assert entry.value is not None
     product, after = contract(source, target, dtype), entry.value(target, dtype)
 
     def apply(

@@ -1,7 +1,7 @@
 """Field operators of the step around the network: normalisation, state update, bounds."""
 
 import gt4py.next as gtx
-from gt4py.next import log, maximum, minimum
+from gt4py.next import astype, log, maximum, minimum
 
 from ailand_gt4py.core.dimensions import ForcingFeature, StaticFeature
 from ailand_gt4py.stencils.fields import columns, contract
@@ -90,5 +90,21 @@ def bound_by_others(feature: gtx.Dimension, dtype: type) -> Function:
         choices: bounding_type(feature, dtype),
     ) -> columns(feature, dtype):
         return minimum(bound(results, static_input, forcing_input, choices), results)
+
+    return apply
+
+
+@field_operators
+def is_below_bound(feature: gtx.Dimension, dtype: type) -> Function:
+    """1 where a result is below the bound that other variables are, else 0; arguments as of `bound_of_others`."""
+    bound = bound_of_others(feature, dtype)
+
+    def apply(
+        results: columns(feature, dtype),
+        static_input: columns(StaticFeature, dtype),
+        forcing_input: columns(ForcingFeature, dtype),
+        choices: bounding_type(feature, dtype),
+    ) -> columns(feature, dtype):
+        return astype(results < bound(results, static_input, forcing_input, choices), dtype)
 
     return apply

@@ -26,6 +26,7 @@ from ailand_gt4py.stencils.network.layers import completed_layer, increment, lay
 from ailand_gt4py.stencils.network.pointwise import (
     bound_by_others,
     denormalise_and_bound,
+    is_below_bound,
     normalise,
     normalise_logarithms,
 )
@@ -88,12 +89,6 @@ class ProgramDescription:
             self.buffers[out] = axes
         return out
 
-    def write_to(self, buffer: str, out: str) -> None:
-        """Let a field of the caller be written instead of a buffer."""
-        (position,) = (position for position, statement in enumerate(self.statements) if statement.out == buffer)
-        self.statements[position] = self.statements[position]._replace(out=out)
-        del self.buffers[buffer]
-
     def operand(self, name: str, kind: Type) -> str:
         """What the model gives and the program takes; gives its name."""
         self.operands[name] = kind
@@ -138,6 +133,12 @@ class ProgramDescription:
         """The arguments of `pointwise.bound_by_others`, whose choices the program then takes."""
         choices = self.operand(f"bounding_{group}", bounding_type(feature, self.dtype))
         return (results, "static_input", "forcing_input", choices)
+
+    def mark_below_bound(self, group: str, out: str) -> None:
+        """Where results are below the bounds that other variables are."""
+        feature = RESULTS[group]
+        arguments = self.bounding(group, feature, f"work_{group}")
+        self.append(is_below_bound(feature, self.dtype), arguments, out, feature)
 
     def chain(self, block: str, inputs: tuple[str, ...], first: int = 0, last: int | None = None) -> tuple[str, ...]:
         """Layers of a block, the first of them on ``inputs``."""
@@ -187,21 +188,17 @@ class ProgramDescription:
         """The number of the last prognostic layer."""
         return len(self.shape.layers["prognostic"]) - 1
 
-    def properties_of_states(self, static: str, names: Mapping[str, str]) -> None:
-        """The soil's properties, or their tangents, for all state variables; property -> name of its field."""
-        self.operand(IS_HEATED, vector(StateFeature, self.dtype))
-        for name, field in names.items():
-            choice = self.operand(property_choice(name), matrix(StaticFeature, Moment, self.dtype))
-            arguments = (static, choice, IS_HEATED)
-            self.append(soil_heat.property_of_states(self.dtype), arguments, field, StateFeature)
-
     def _heated(self) -> str:
         """The new state of `INCREMENT` where some of it changes by its heat."""
-        self.properties_of_states("static_input", {name: name for name in HEAT_PROPERTIES})
+        self.operand(IS_HEATED, vector(StateFeature, self.dtype))
+        for name in HEAT_PROPERTIES:
+            choice = self.operand(property_choice(name), matrix(StaticFeature, Moment, self.dtype))
+            operator = soil_heat.property_of_states(self.dtype)
+            self.append(operator, ("static_input", choice, IS_HEATED), name, StateFeature)
         *vegetation, capacity, porosity = HEAT_PROPERTIES
         self.operand(LATENT_SCALE, vector(StateFeature, self.dtype))
         self.operand(NODES, soil_heat.nodes_type(self.dtype))
-        for operator, arguments, out in (
+        for factory, arguments, out in (
             (soil_heat.vegetated_part, tuple(vegetation), VEGETATED),
             (soil_heat.heat_capacity, (capacity, porosity), HEAT_CAPACITY),
             (soil_heat.latent_heat, (VEGETATED, capacity, HEAT_CAPACITY, LATENT_SCALE), LATENT),
@@ -209,7 +206,7 @@ class ProgramDescription:
             (soil_heat.melted_by_heat, ("normalised_state", INCREMENT, LATENT, MELTED, NODES), MELTED_AFTER),
             (soil_heat.heated, ("normalised_state", INCREMENT, LATENT, MELTED, MELTED_AFTER), "normalised_new_state"),
         ):
-            self.append(operator(self.dtype), arguments, out, StateFeature)
+            self.append(factory(self.dtype), arguments, out, StateFeature)
         return "normalised_new_state"
 
     def results(self, inputs: tuple[str, ...], hidden: tuple[str, ...]) -> None:

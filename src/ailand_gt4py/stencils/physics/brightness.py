@@ -5,7 +5,7 @@ The chain:
 1. soil water -> complex refractive index: Mironov et al. 2009 (doi:10.1109/TGRS.2008.2011631), equations 11 to 13.
    Up to a transition water content all water is bound to the minerals, what exceeds it is free; index and
    attenuation are linear in both. At the transition itself the derivative is that of bound water: the free part is
-   max(0, water - transition), which is a rectifier, and `stencils.network.tangent_linear` takes 0 at its kink.
+   max(0, water - transition), which is a rectifier, and `lowering.columns.derivative_rules` has 0 at its kink.
 2. refractive index -> permittivity -> power reflectivity of a smooth surface, H and V polarised: Fresnel's equations
    (for instance Ulaby, Moore and Fung 1981, Microwave Remote Sensing, volume I).
 3. -> of a rough surface: h-Q-N (Wang and Choudhury 1981, doi:10.1029/JC086iC06p05277): reflectivities mix by Q and are

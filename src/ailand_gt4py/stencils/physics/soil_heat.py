@@ -10,21 +10,18 @@ from 1/2 by the least of 1/2 and the lines c_k + m_k u, m_k being what melts in 
 where the line meets the middle. By the heat, which differs from that of the middle by v = u d + L (M - 1/2), the
 lines are (c_k d + m_k v) / (d + m_k L), and the least of them again is the one that holds.
 
-The derivatives, s(x) = 1 + L dM/dx being the heat's slope:
-
-    dx' = (s(x) dx + d change - (M(x') - M(x)) dL) / s(x')
-
-At a node M has the slope of the part that is farther from the middle.
+At a node the derivative of M is that of the part that is farther from the middle, for of lines that are equal `minimum`
+has the derivative of the first.
 """
 
 import gt4py.next as gtx
 import numpy as np
-from gt4py.next import abs, astype, minimum, where
+from gt4py.next import abs, minimum, where
 
 from ailand_gt4py.core.dimensions import Column, Moment, StateFeature, StaticFeature, broadcast_offset
 from ailand_gt4py.ecland.soil_heat import DRY_SOIL_CAPACITY, N_PARTS, WATER_CAPACITY, melting_shares
 from ailand_gt4py.stencils.fields import contract, matrix, vector
-from ailand_gt4py.stencils.instances import Function, Type, field_operators, written
+from ailand_gt4py.stencils.instances import Function, Type, field_operators
 
 
 def nodes_type(dtype: type) -> Type:
@@ -94,37 +91,11 @@ def heat_capacity(dtype: type) -> Function:
 
 @field_operators
 def latent_heat(dtype: type) -> Function:
-    """Heat of freezing over the heat capacity; ``scale`` is rho_w Lf over the normalisation's scale (J m-3 K-1).
-
-    Also its derivative with respect to a cover or density, if it is given the other of the two instead of the
-    vegetated part.
-    """
+    """Heat of freezing over the heat capacity; ``scale`` is rho_w Lf over the normalisation's scale (J m-3 K-1)."""
     state = _state(dtype)
 
     def apply(vegetated: state, field_capacity: state, capacity: state, scale: vector(StateFeature, dtype)) -> state:
         return scale * vegetated * field_capacity / capacity
-
-    return apply
-
-
-@field_operators
-def latent_heat_by_field_capacity(dtype: type) -> Function:
-    """The derivative of `latent_heat`."""
-    water, state = dtype(WATER_CAPACITY), _state(dtype)
-
-    def apply(vegetated: state, latent: state, capacity: state, scale: vector(StateFeature, dtype)) -> state:
-        return (scale * vegetated - latent * water) / capacity
-
-    return apply
-
-
-@field_operators
-def latent_heat_by_porosity(dtype: type) -> Function:
-    """The derivative of `latent_heat`."""
-    dry, state = dtype(DRY_SOIL_CAPACITY), _state(dtype)
-
-    def apply(latent: state, capacity: state) -> state:
-        return latent * dry / capacity
 
     return apply
 
@@ -185,53 +156,5 @@ def heated(dtype: type) -> Function:
 
     def apply(temperature: state, change: state, latent: state, melted: state, melted_after: state) -> state:
         return temperature + change - latent * (melted_after - melted)
-
-    return apply
-
-
-# --- its derivatives ---
-
-
-@field_operators
-def heat_slope(dtype: type) -> Function:
-    """s = 1 + L dM/dx. Arguments: x; L; nodes."""
-    one, state = dtype(1.0), _state(dtype)
-    n2, n3, n4 = dtype(2.0), dtype(3.0), dtype(4.0)
-    _, _, _, m0, m1, m2, m3 = _lines(dtype)
-
-    def apply(temperature: state, latent: state, nodes: nodes_type(dtype)) -> state:
-        u = abs((temperature - nodes[0]) / nodes[1])
-        inner = m3 + (m2 - m3) * astype(u >= one, dtype) + (m1 - m2) * astype(u >= n2, dtype)
-        share = inner + (m0 - m1) * astype(u >= n3, dtype) - m0 * astype(u >= n4, dtype)
-        return one + latent * share / nodes[1]
-
-    return apply
-
-
-@field_operators
-def inverse(dtype: type) -> Function:
-    """1 / x."""
-    one, state = dtype(1.0), _state(dtype)
-
-    def apply(x: state) -> state:
-        return one / x
-
-    return apply
-
-
-@field_operators
-def sum_of_products(dtype: type) -> Function:
-    """The tangent of `heated`: of the state, of the network's output and of the six properties, times derivatives."""
-    arguments = {f"{name}{k}": _state(dtype) for k in range(8) for name in "xy"}
-    return written(arguments, _state(dtype), " + ".join(f"x{k} * y{k}" for k in range(8)))
-
-
-@field_operators
-def by_latent_heat(dtype: type) -> Function:
-    """The derivative of `heated` with respect to L. Arguments: 1 / s after the step; M before; M after."""
-    state = _state(dtype)
-
-    def apply(by_change: state, melted: state, melted_after: state) -> state:
-        return by_change * (melted - melted_after)
 
     return apply

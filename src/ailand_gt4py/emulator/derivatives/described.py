@@ -1,0 +1,154 @@
+"""The derivatives of a step: its statements, what of them is differentiated, and the arrays of tangents and adjoints.
+
+The derivatives themselves come from `ailand_gt4py.lowering.columns.differentiate`.
+"""
+
+from __future__ import annotations
+
+import functools
+
+from ailand_gt4py.core.dimensions import (
+    Axes,
+    Change,
+    DiagnosticRow,
+    InputFeature,
+    ResultFeature,
+    StateFeature,
+    StateRow,
+)
+from ailand_gt4py.emulator.differentiated import Described
+from ailand_gt4py.lowering.columns.differentiate import Derivative, Sweep
+from ailand_gt4py.stencils.fields import contract, field, matrix
+from ailand_gt4py.stencils.network.shapes import INPUTS, RESULTS, NetworkShape
+from ailand_gt4py.stencils.network.step import INPUT_FIELDS, ProgramDescription, add_step, program_name
+
+#: The direction of adjoints of each group of results.
+ROWS = {"new_state": StateRow, "diagnostics": DiagnosticRow}
+_NEW_STATE = "normalised_new_state"
+
+
+def tangent_of(name: str) -> str:
+    """The name of the tangent of a field."""
+    return f"{name}_tangent"
+
+
+def adjoint_of(name: str) -> str:
+    """The name of the adjoint of a field."""
+    return f"{name}_adjoint"
+
+
+def selection_of(name: str) -> str:
+    """The name of the selection of those inputs that are perturbed, or results whose adjoints are taken."""
+    return f"selected_{name}"
+
+
+def choice_of(group: str) -> str:
+    """The name of the choice (results wanted, results of a group)."""
+    return f"choice_{group}"
+
+
+def is_chained(shape: NetworkShape, groups: tuple[str, ...]) -> bool:
+    """Whether diagnostics are those of the new state: then adjoints of diagnostics end there."""
+    return shape.diagnoses_new_state and "diagnostics" in groups
+
+
+@functools.cache
+def describe_tangent_linear(shape: NetworkShape, dtype: type) -> Described:
+    """Fields: ``static_input``, ``forcing_input``, ``state_input``, their tangents ``static_tangent``, ...; and
+    ``new_state_tangent``, ``diagnostics_tangent``."""
+    fields: dict[str, Axes] = {tangent_of(group): feature for group, feature in (INPUTS | RESULTS).items()}
+    derivative = Derivative(
+        "forward",
+        tuple((f"{group}_input", tangent_of(group)) for group in INPUTS),
+        tuple((group, tangent_of(group)) for group in RESULTS),
+    )
+    return Described(_step("tangent_linear", shape, dtype, fields), derivative)
+
+
+@functools.cache
+def describe_adjoint(shape: NetworkShape, dtype: type) -> Described:
+    """Fields: the inputs, ``new_state_adjoint`` and ``diagnostics_adjoint``; and those of the inputs."""
+    fields: dict[str, Axes] = {adjoint_of(group): feature for group, feature in (RESULTS | INPUTS).items()}
+    derivative = Derivative(
+        "reverse",
+        tuple((f"{group}_input", adjoint_of(group)) for group in INPUTS),
+        sweeps=tuple(Sweep(group, adjoint_of(group)) for group in RESULTS),
+    )
+    return Described(_step("adjoint", shape, dtype, fields), derivative)
+
+
+@functools.cache
+def describe_state_tangents(shape: NetworkShape, dtype: type) -> Described:
+    """The tangent-linear in many directions of the state. Fields: the inputs, ``state_tangent`` (Column, Change,
+    StateFeature); and ``new_state_tangent``, ``diagnostics_tangent`` (Column, Change, features)."""
+    fields: dict[str, Axes] = {
+        tangent_of(group): (Change, feature) for group, feature in ({"state": StateFeature} | RESULTS).items()
+    }
+    results = tuple((group, tangent_of(group)) for group in RESULTS)
+    derivative = Derivative("forward", (("state_input", tangent_of("state")),), results)
+    return Described(_step("tangent_linear_of_states", shape, dtype, fields), derivative)
+
+
+@functools.cache
+def describe_forward(shape: NetworkShape, groups: tuple[str, ...], dtype: type) -> Described:
+    """A Jacobian in forward mode, of these groups of results. Fields: the inputs; and ``jacobian`` (Column, Change,
+    ResultFeature). Further operands: `selection_of` each input, `choice_of` each group."""
+    step = _step("_".join(("jacobian_forward", *groups)), shape, dtype, {"jacobian": (Change, ResultFeature)})
+    results = []
+    for group in groups:
+        feature = RESULTS[group]
+        choice = step.operand(choice_of(group), matrix(feature, ResultFeature, dtype))
+        operator = contract(feature, ResultFeature, dtype)
+        chosen = step.append(operator, (group, choice), f"work_chosen_{group}", ResultFeature)
+        results.append((chosen, "jacobian"))
+    derivative = Derivative("forward", _perturbed_inputs(step), tuple(results))
+    return Described(step, derivative)
+
+
+@functools.cache
+def describe_reverse(shape: NetworkShape, groups: tuple[str, ...], dtype: type) -> Described:
+    """A Jacobian in reverse mode, of these groups of results. Further operands: `selection_of` inputs and groups.
+
+    Fields: the inputs; ``jacobian_<group>`` (Column, rows of the group, InputFeature). Where diagnostics are those of
+    the new state, their adjoints do not go back through it, which would be as much work again:
+    ``diagnostics_by_state`` (Column, DiagnosticRow, StateFeature) times ``new_state_by_inputs`` (Column, StateRow,
+    InputFeature), the latter in the network's space and of all of the state, is to be added. Bounds by other variables
+    are not applied: ``is_below_<group>`` says where results are below them.
+    """
+    fields: dict[str, Axes] = {f"jacobian_{group}": (ROWS[group], InputFeature) for group in groups}
+    bounded = [group for group in groups if group in shape.bounded_by_others]
+    chained = is_chained(shape, groups)
+    if chained:
+        fields |= {
+            "new_state_by_inputs": (StateRow, InputFeature),
+            "diagnostics_by_state": (DiagnosticRow, StateFeature),
+        }
+    fields |= {f"is_below_{group}": RESULTS[group] for group in bounded}
+    step = _step("_".join(("jacobian_reverse", *groups)), shape, dtype, fields)
+    for group in RESULTS if chained else groups:
+        step.operand(selection_of(group), field((ROWS[group], RESULTS[group]), dtype))
+    for group in bounded:
+        step.mark_below_bound(group, f"is_below_{group}")
+    sweeps = [Sweep(_NEW_STATE, selection_of("new_state"), "new_state_by_inputs")] if chained else []
+    for group in groups:
+        through = _NEW_STATE if chained else ""
+        by_through = "diagnostics_by_state" if chained and group == "diagnostics" else ""
+        own = f"work_{group}" if group in shape.bounded_by_others else group
+        sweeps.append(Sweep(own, selection_of(group), f"jacobian_{group}", through, by_through))
+    kept = tuple(f"is_below_{group}" for group in bounded)
+    return Described(step, Derivative("reverse", _perturbed_inputs(step), sweeps=tuple(sweeps), kept=kept))
+
+
+def _step(what: str, shape: NetworkShape, dtype: type, fields: dict[str, Axes]) -> ProgramDescription:
+    """The whole step, which writes its results nowhere, and further fields of the caller."""
+    step = add_step(ProgramDescription(program_name(what, shape, dtype), shape, dtype, INPUT_FIELDS | RESULTS))
+    step.caller_fields = INPUT_FIELDS | fields
+    step.buffers |= RESULTS
+    return step
+
+
+def _perturbed_inputs(step: ProgramDescription) -> tuple[tuple[str, str], ...]:
+    """Input -> the selection of it that is perturbed, an operand."""
+    for group, feature in INPUTS.items():
+        step.operand(selection_of(group), field((Change, feature), step.dtype))
+    return tuple((f"{group}_input", selection_of(group)) for group in INPUTS)

@@ -1,0 +1,107 @@
+"""A differentiated program of an emulator: interpreted with NumPy, or with what it needs to be compiled."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import gt4py.next as gtx
+import numpy as np
+from gt4py.next import common as gtx_common
+
+from ailand_gt4py.core import arrays
+from ailand_gt4py.core.types import Values
+from ailand_gt4py.emulator.operands import Operands
+from ailand_gt4py.lowering.columns.column_program import ColumnProgram, Extent
+from ailand_gt4py.lowering.columns.constants import evaluate
+from ailand_gt4py.lowering.columns.differentiate import Derivative, differentiate
+from ailand_gt4py.lowering.columns.fields import Tables
+from ailand_gt4py.lowering.columns.interpret import Interpreter
+from ailand_gt4py.lowering.columns.read_gtir import read_program
+from ailand_gt4py.stencils.fields import field
+from ailand_gt4py.stencils.network.step import ProgramDescription, make_program
+
+
+class Described(NamedTuple):
+    """A step, and what of it is differentiated."""
+
+    step: ProgramDescription
+    derivative: Derivative
+
+
+def leaves(operands: Mapping[str, Any]) -> dict[str, arrays.Array]:
+    """The arrays of fields and of nested tuples of fields, by GT4Py's names for them."""
+    found: dict[str, arrays.Array] = {}
+    for name, value in operands.items():
+        if isinstance(value, tuple):
+            found |= leaves({f"{name}_{k}": item for k, item in enumerate(value)})
+        else:
+            found[name] = value.ndarray
+    return found
+
+
+def read_derivative(
+    described: Described, operands: Operands, shapes: Mapping[str, tuple[Extent, ...]]
+) -> ColumnProgram:
+    """The differentiated program of a step.
+
+    Args:
+        shapes: of its fields and operands.
+    """
+    types = gtx_common.offset_provider_to_type(dict(operands.offset_provider))
+    tables = Tables(frozenset(operands.complete_tables), frozenset(operands.broadcast_tables), types)
+    return differentiate(read_program(make_program(described.step).gtir, shapes, tables), described.derivative)
+
+
+def with_constants(
+    described: Described, operands: Operands, shapes: Mapping[str, tuple[int, ...]]
+) -> tuple[ProgramDescription, Operands]:
+    """A step to be compiled as its derivative: the constants of the derivative are further operands.
+
+    Args:
+        shapes: of all fields.
+    """
+    given = leaves({name: operands.by_name[name] for name in described.step.operands})
+    known = dict(shapes) | {name: array.shape for name, array in given.items()}
+    # Read with extents that are no numbers but (array, axis), as they are symbols in the program that is compiled.
+    symbols = {name: tuple((name, axis) for axis in range(len(shape))) for name, shape in known.items()}
+    constants = read_derivative(described, operands, symbols).constants
+    step, extended = copy.copy(described.step), operands.extended()
+    step.operands = dict(step.operands)
+    host = {name: arrays.to_host(array) for name, array in given.items()}
+    for name, values in evaluate(constants, host, known).items():
+        axes = tuple(gtx.Dimension(f"{name}_{axis}") for axis in range(values.ndim))
+        step.operands[name] = field(axes, step.dtype)
+        extended.by_name[name] = extended.constant(values, axes)
+    return step, extended
+
+
+class InterpretedCall:
+    """Runs a derivative by embedded execution: its column program, in NumPy.
+
+    Args:
+        shapes: of all fields, whatever the number of columns.
+    """
+
+    is_compiled = True
+
+    def __init__(self, described: Described, operands: Operands, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        self._names = list(described.step.caller_fields)
+        given = leaves({name: operands.by_name[name] for name in described.step.operands})
+        known = dict(shapes) | {name: array.shape for name, array in given.items()}
+        self._program = read_derivative(described, operands, known)
+        constants = evaluate(self._program.constants, given, known)
+        self._operands: dict[str, Values] = given | {
+            name: values.astype(described.step.dtype) for name, values in constants.items()
+        }
+
+    def __call__(self, values: Sequence[Values]) -> None:
+        """Run on these arrays, which have been checked (`arrays.check`)."""
+        fields = dict(zip(self._names, values, strict=True))
+        results = set(self._program.results)
+        given = {name: array for name, array in fields.items() if name not in results}
+        with np.errstate(all="ignore"):
+            found = Interpreter(len(values[0]), self._operands | given).run(self._program)
+        for name in results:
+            fields[name][...] = found[name]
