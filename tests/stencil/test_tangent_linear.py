@@ -65,7 +65,7 @@ def test_the_program_as_it_is_read_and_fused(architecture: str) -> None:
     for name, wanted in zip(("new_state_tangent", "diagnostics_tangent"), expected, strict=True):
         assert relative_norm(found[name], wanted) <= 1e-12
     if architecture == "simple":
-        layers = [definition.result for definition in fused.definitions if definition.result.startswith("units_")]
+        layers = [definition.result for definition in fused.definitions if definition.result.startswith("units_trunk")]
         assert layers == ["units_trunk_0", "units_trunk_0_tangent", "units_trunk_1", "units_trunk_1_tangent"]
 
 

@@ -53,6 +53,11 @@ def _uses(definitions: list[Definition]) -> _Uses:
     return uses
 
 
+def _users(definition: Definition, uses: _Uses) -> list[str]:
+    """The results of those definitions that read one."""
+    return [user.result for _, user in uses[definition.result]]
+
+
 def narrow(program: ColumnProgram, wanted: Collection[str] = ()) -> ColumnProgram:
     """Drop what nobody reads, and keep only the first feature where only that is read (a row's statistics).
 
@@ -79,13 +84,13 @@ def _inline(definitions: list[Definition], inner: set[str]) -> list[Definition]:
     """Put an element-wise value where it is used, if that is one position."""
     users = _uses(definitions)
     multiplied = {name for definition in definitions if not definition.by_row for name in definition.factors()}
-    sums = {definition.result for definition in definitions if definition.value == Sum()}
+    sums = {one.result for one in definitions if one.value == Sum() and len(set(_users(one, users))) == 1}
 
     def can_move(definition: Definition) -> bool:
         if definition.result not in inner or definition.products or definition.result in multiplied:
             return False
         uses = users[definition.result]
-        if len({user.result for _, user in uses}) != 1:
+        if len(set(_users(definition, users))) != 1:
             return False
         # A definition adds up products of its own once (`_accumulate`): others would be made apart and stored.
         own = sums.intersection(load.array for load in loads(definition.value))
@@ -137,9 +142,7 @@ def _join_products(definitions: list[Definition], inner: set[str]) -> list[Defin
     products = {
         definition.result: definition
         for definition in definitions
-        if definition.value == Sum()
-        and definition.result in inner
-        and len({user.result for _, user in uses[definition.result]}) == 1
+        if definition.value == Sum() and definition.result in inner and len(set(_users(definition, uses))) == 1
     }
     joined: set[str] = set()
     result: list[Definition] = []
