@@ -19,6 +19,7 @@ from ailand_gt4py.lowering.columns.column_program import (
     Number,
     Operation,
     Product,
+    RefusedError,
     Sum,
     at_feature,
     loads,
@@ -237,6 +238,8 @@ class Adjoints:
 
     def _sum_of_row(self, load: Load, value: Expression, extent: Extent) -> Expression:
         """The adjoint of a number that all features of a row read."""
+        if self._code.extents[load.array] != 1:
+            raise RefusedError(f"it reads one of the features of '{load.array}', whose adjoint is asked for")
         if extent == 1:
             return value
         product = Product(value, self._code.constant("ones", extents=(1, extent)), extent)

@@ -56,20 +56,26 @@ class Selected:
 class DerivativeCode:
     """Of one program.
 
+    Args:
+        written: names of the caller's arrays that derivatives are written to.
+
     Attributes:
         program: that is differentiated. definitions: of both, in order. constants: name -> how it is made.
         outputs: arrays of the caller's that derivatives are written to.
         extents: array -> number of its features.
     """
 
-    def __init__(self, program: ColumnProgram) -> None:
+    def __init__(self, program: ColumnProgram, written: Iterable[str]) -> None:
         self.program = program
         self.definitions: list[Definition] = []
         self.constants: dict[str, Constant] = {}
         self.outputs: set[str] = set()
-        self.extents: dict[str, Extent] = {name: shape[-1] for name, (_, shape) in program.arguments.items()}
+        # A field over columns alone has one feature.
+        self.extents: dict[str, Extent] = {
+            name: 1 if index[-1] == 0 else shape[-1] for name, (index, shape) in program.arguments.items()
+        }
         self.extents |= {definition.result: definition.extent for definition in program.definitions}
-        self._names = dict.fromkeys((*program.arguments, *program.computed), 0)
+        self._names = dict.fromkeys((*program.arguments, *program.computed, *written), 0)
 
     # --- the caller's arrays ---
 

@@ -66,6 +66,12 @@ class Derivative:
         """The program's arrays whose derivative is taken."""
         return {name for name, _ in self.results} | {name for one in self.sweeps for name in (one.of, one.through)}
 
+    @property
+    def written(self) -> set[str]:
+        """The arrays that derivatives may be written to."""
+        of_sweeps = {name for one in self.sweeps for name in (one.by_inputs, one.by_through)}
+        return {name for _, name in (*self.inputs, *self.results)} | of_sweeps
+
 
 def differentiate(program: ColumnProgram, derivative: Derivative) -> ColumnProgram:
     """The program of a derivative: the definitions of the program that it needs, and its own.
@@ -78,7 +84,7 @@ def differentiate(program: ColumnProgram, derivative: Derivative) -> ColumnProgr
     """
     inner = program.computed - set(derivative.kept)
     program = narrow(dataclasses.replace(program, inner=inner), derivative.differentiated)
-    code = DerivativeCode(program)
+    code = DerivativeCode(program, derivative.written)
     if derivative.mode == "forward":
         _forward(code, derivative)
     else:

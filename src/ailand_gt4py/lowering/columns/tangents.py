@@ -106,22 +106,28 @@ class Tangents:
 
     def follow(self, definition: Definition) -> None:
         """Find the tangent of what a definition makes."""
-        if self._active.isdisjoint(load.array for load in definition.loads()):
+        if definition.products:
+            partials: dict[Load, Expression] = {check_product(definition)[1]: ONE}
+        else:
+            partials = gradient(definition.value, self._code.result(definition))
+        partials = {load: partial for load, partial in partials.items() if load.array in self._active}
+        if not partials:
             return
         self._active.add(definition.result)
-        value = self._of_product(definition) if definition.products else self._of_value(definition)
-        if value is not None:
-            self._known[definition.result] = value
+        if self._known.keys() >= {load.array for load in partials}:
+            value = self._of_product(definition) if definition.products else self._of_value(definition, partials)
+            if value is not None:
+                self._known[definition.result] = value
 
     def _of_product(self, definition: Definition) -> Tangent | None:
         product, x = check_product(definition)
-        value, code = self._known.get(x.array), self._code
+        value, code = self._known[x.array], self._code
         if isinstance(value, Selected):
             value = Linear({value.selection: self._scale_and_rows(value, x.array)})
         if isinstance(value, Linear):
             parts = value.parts.items()
             return Linear({name: (scale, code.constant_product(rows, product.weight)) for name, (scale, rows) in parts})
-        if value is None or self._only_linear:
+        if self._only_linear:
             return None
         assert isinstance(value, Load)
         if value.index == CONSTANT_ROW:
@@ -129,12 +135,8 @@ class Tangents:
         sizes = (definition.extent, product.inputs)
         return code.product(f"{definition.result}_tangent", value, product.weight, sizes, self.directions)
 
-    def _of_value(self, definition: Definition) -> Tangent | None:
+    def _of_value(self, definition: Definition, partials: Mapping[Load, Expression]) -> Tangent | None:
         code, extent = self._code, definition.extent
-        partials = gradient(definition.value, code.result(definition))
-        partials = {load: partial for load, partial in partials.items() if load.array in self._active}
-        if not partials or not self._known.keys() >= {load.array for load in partials}:
-            return None
         known = [self._known[load.array] for load in partials]
         selected = [one for one in known if isinstance(one, Selected)]
         if len(selected) == len(known) and len({one.selection for one in selected}) == 1:
