@@ -15,7 +15,7 @@ import pathlib
 import numpy as np
 
 from ailand_gt4py.ecland import snow
-from ailand_gt4py.io.annual_wave import read_annual_wave
+from ailand_gt4py.io.blocks import read_annual_wave
 from ailand_gt4py.io.column_file import ColumnFile
 from ailand_gt4py.io.derive import wave_key
 from ailand_gt4py.io.first_guess import FIRST_GUESSES

@@ -30,7 +30,7 @@ from random_models import random_parameters
 
 from ailand_gt4py.cli.column_run import main
 from ailand_gt4py.emulator.forcing import ForcingAssembler
-from ailand_gt4py.io.annual_wave import read_annual_wave
+from ailand_gt4py.io.blocks import read_annual_wave
 from ailand_gt4py.io.column_file import ColumnFile, Source
 from ailand_gt4py.io.first_guess import FIRST_GUESSES, FOURTH_LAYER, THIRD_LAYER, wave_below
 from ailand_gt4py.io.sources import ColumnSource, open_source

@@ -11,9 +11,14 @@ import pytest
 
 import ailand_gt4py
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.observations import microwave, registry
-from ailand_gt4py.observations.brightness import BrightnessTemperature
-from ailand_gt4py.observations.microwave import CLAY_FRACTIONS, Radiometer
+from ailand_gt4py.observations import registry
+from ailand_gt4py.observations.brightness import (
+    CLAY_FRACTIONS,
+    BrightnessTemperature,
+    Radiometer,
+    clay_fraction,
+    soil_coefficients,
+)
 from ailand_gt4py.observations.operators import ObservationOperator, Situation, model_variables
 from ailand_gt4py.observations.screen import ScreenHumidity, ScreenTemperature
 from ailand_gt4py.observations.soil_moisture import SurfaceSoilMoisture
@@ -171,7 +176,7 @@ def permittivity(water: float, clay: float, frequency: float = 1.41e9) -> comple
 
 def soil_permittivity(water: np.ndarray, clay: float) -> np.ndarray:
     """The package's, complex."""
-    transition, *rates = (float(value[0]) for value in microwave.soil_coefficients(np.array([clay]), 1.41e9))
+    transition, *rates = (float(value[0]) for value in soil_coefficients(np.array([clay]), 1.41e9))
     bound, free = np.minimum(water, transition), np.maximum(0.0, water - transition)
     index = rates[0] + rates[1] * bound + rates[2] * free + 1j * (rates[3] + rates[4] * bound + rates[5] * free)
     return index**2
@@ -248,7 +253,7 @@ def test_wet_soil_is_cold_and_vertical_polarisation_warm() -> None:
 def test_at_the_transition_the_derivative_is_that_of_bound_water() -> None:
     """As with the network's rectifiers: the part that begins there has none yet."""
     operator, at = brightness(0.2, **BARE), situation()
-    transition = float(microwave.soil_coefficients(np.array([0.2]), 1.41e9)[0][0])
+    transition = float(soil_coefficients(np.array([0.2]), 1.41e9)[0][0])
     swvl1 = position("state", "swvl1")
     at.state[:, swvl1] = transition
     change = np.zeros_like(at.state)
@@ -283,14 +288,14 @@ def test_clay_fractions_are_the_means_over_the_classes_in_the_texture_triangle()
 
 
 def test_organic_soils_are_not_seen_and_unknown_ones_are_an_error() -> None:
-    clay = microwave.clay_fraction(np.array([1.0, 6.0, 7.0, 5.0]))
+    clay = clay_fraction(np.array([1.0, 6.0, 7.0, 5.0]))
     np.testing.assert_array_equal(np.isnan(clay), [False, True, True, False])
     seen = brightness(np.where(np.arange(N) % 2, np.nan, 0.2)).values(situation())
     np.testing.assert_array_equal(np.isnan(seen[:, 0]), np.arange(N) % 2 == 1)
     with pytest.raises(InputError, match="clim_sotype. is 8 in column 1 .*, expected a whole number from 1 to 7"):
-        microwave.clay_fraction(np.array([1.0, 8.0]))
+        clay_fraction(np.array([1.0, 8.0]))
     with pytest.raises(InputError, match="clay fraction: found -0.1 to 0.5"):
-        microwave.soil_coefficients(np.array([0.5, -0.1]), 1.41e9)
+        soil_coefficients(np.array([0.5, -0.1]), 1.41e9)
 
 
 def changed(group: str, wanted: str, **attributes: str) -> Model:

@@ -38,7 +38,7 @@ def run(options: Options) -> None:
     from ailand_gt4py.evaluation.columns import read_columns
     from ailand_gt4py.evaluation.scores.groups import read_locations
     from ailand_gt4py.io.whole_files import write_figure
-    from ailand_gt4py.observations.microwave import clay_of_file
+    from ailand_gt4py.observations.brightness import clay_of_file
 
     settings = options.part(TwinSettings)
     model = options.read_model()

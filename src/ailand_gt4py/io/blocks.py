@@ -26,13 +26,11 @@ BLOCK_BYTES = 64 * 2**20
 #: How often a chunk may be decompressed in a run before the file is rather copied in time order.
 MAXIMUM_REREADS = 2
 
+YEAR = np.timedelta64(365 * 86_400_000_000_000, "ns")
+
 
 def tiles(file: ColumnFile, own_name: str, first: int, count: int, n_bytes: int) -> Iterator[tuple[slice, slice]]:
-    """Times and columns of slabs of a variable, so that going through them reads every chunk of the file once.
-
-    Args:
-        first, count: the times to cover. n_bytes: a slab is not larger, unless a single chunk is.
-    """
+    """Times and columns of slabs, of ``n_bytes`` or one chunk at most, that read every chunk of a variable once."""
     itemsize = max(file.array(own_name).dtype.itemsize, 4)
     chunk_times, chunk_columns = file.chunk_lengths(own_name)
     budget = max(n_bytes // itemsize, 1)
@@ -50,6 +48,34 @@ def tiles(file: ColumnFile, own_name: str, first: int, count: int, n_bytes: int)
         for left in range(0, file.n_columns, n_columns):
             yield slice(start, stop), slice(left, min(left + n_columns, file.n_columns))
         start = stop
+
+
+def read_annual_wave(
+    file: ColumnFile, source: Source, times: Values, step: np.timedelta64, start: int
+) -> Values | None:
+    """The first harmonic of a year that has the start in it: from the start on, or the last year of the file.
+
+    Returns:
+        complex (n_columns,): the real part of it times exp(2 pi i t / `YEAR`) is the wave at the time t after the
+        start, in the source's units. None where there is no such year with all its values, a step apart.
+    """
+    count = int(YEAR // step)
+    first = min(start, len(times) - count)
+    if first < 0 or (np.diff(times[first : first + count]) != step).any():
+        return None
+    angle = (times - times[start]) / YEAR * (2.0 * math.pi)
+    weights = np.stack([np.ones(len(times)), np.cos(angle), -np.sin(angle)])
+    sums = np.zeros((3, file.n_columns))
+    for slab, columns in tiles(file, source.own_name, first, count, BLOCK_BYTES):
+        values = source.conversion.apply(file.read(source.own_name, slab, columns))
+        sums[:, columns] += weights[:, slab] @ values
+    if not np.isfinite(sums).all():
+        return None
+    # The mean is taken out, as a year need not be a whole number of steps.
+    mean_weights = weights[1:, first : first + count].mean(axis=1, keepdims=True)
+    real, imaginary = 2.0 * (sums[1:] - mean_weights * sums[0]) / count
+    wave: Values = real + 1j * imaginary
+    return wave
 
 
 class _Spool:
@@ -106,10 +132,7 @@ class _Spool:
 class BlockReader:
     """Values of some variables with time, in time order, without ever holding more than a block of them.
 
-    Args:
-        file: open; stays the caller's. first, count: the times to read. block_bytes: size of the buffer.
-        labels, times: of the columns and of the `count` times; where given, a value that is not finite is an error
-            that names them.
+    The file stays the caller's. Given ``labels`` of columns and ``times`` of rows, values have to be finite.
 
     Attributes:
         dtype: of the values: float64 where the file has a float64 variable among them, else float32.
@@ -180,15 +203,9 @@ class BlockReader:
         )
 
     def read(self, first: int, last: int) -> Values:
-        """Values at times `first` to `last` - 1, relative to the first time of the reader.
+        """(last - first, n_columns, n_variables) at these times, counted from the reader's first; read-only.
 
-        Returns:
-            (last - first, n_columns, n_variables), read-only; a view of the buffer where it holds them all, which
-            the next call may overwrite by another block.
-
-        Raises:
-            InputError: the file is damaged, or has a value that is not finite.
-            RunError: no space for the temporary file.
+        A view of the buffer where that holds them all: the next call may overwrite it.
         """
         if not 0 <= first <= last <= self.n_times:
             raise ValueError(f"times {first} to {last} were asked for, expected 0 <= first <= last <= {self.n_times}")

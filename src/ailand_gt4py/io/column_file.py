@@ -82,16 +82,9 @@ class Source(NamedTuple):
 class ColumnFile:
     """A netCDF file, a zarr store (directory) or a zipped one; variables go by the file's own names, as `find` gives.
 
-    Args:
-        dataset: what is in the file, where it is open already.
-
     Attributes:
-        path: of the file. dataset: what is in it, unread, times undecoded. convention: that it follows.
-        n_columns, n_times: lengths of the two dimensions.
-        n_together: number of variables that are read whenever one of them is.
-
-    Raises:
-        InputError: there is no such file, it cannot be read, or a dimension is missing or empty.
+        dataset: what is in the file, unread, times undecoded. convention: that it follows.
+        n_columns, n_times: lengths of the dimensions. n_together: variables that are read whenever one of them is.
     """
 
     n_together = 1
@@ -209,11 +202,7 @@ class ColumnFile:
         return int(lengths.get(TIME, 1)), int(lengths[COLUMN])
 
     def read(self, own_name: str, times: slice | None = None, columns: slice | None = None) -> Values:
-        """A slab, (time, x) or (x,) floating-point, C order; missing values are NaN.
-
-        Args:
-            times: None: all; does not count for a variable without time. columns: None: all.
-        """
+        """A slab, by default of all times and columns, (time, x) or (x,) floating-point, C order; NaN where missing."""
         array = self.array(own_name)
         selection = {COLUMN: columns or slice(None)}
         if TIME in array.dims:

@@ -38,7 +38,7 @@ class Derivation:
     Attributes:
         how: what is done and its source, completing "derived from ... by".
         detail: what tells this variable from others derived likewise; may be empty.
-        waves: variables whose annual wave (`io.annual_wave`) the function takes, too, by `wave_key`.
+        waves: variables whose annual wave (`io.blocks`) the function takes, too, by `wave_key`.
         otherwise: how to derive the variable from a file that has no year of these; there must be one if there are any.
     """
 
@@ -75,11 +75,7 @@ def sentences(derivations: Iterable[Derivation]) -> list[str]:
 
 
 def whole_types(values: Values, name: str, highest: int, lowest: int, what: str) -> Values:
-    """Types of soil or vegetation as integers; ECMWF stores them as floating-point numbers.
-
-    Raises:
-        InputError: a value that is no whole number (types must not be interpolated) or is out of range.
-    """
+    """Types of soil or vegetation, which ECMWF stores as floating-point numbers, as integers; nothing else passes."""
     rounded = np.rint(np.nan_to_num(values, nan=-1.0, posinf=-1.0, neginf=-1.0))
     wrong = np.flatnonzero(~(np.abs(values - rounded) <= 1e-4) | (rounded < lowest) | (rounded > highest))
     if wrong.size:
@@ -92,10 +88,7 @@ def whole_types(values: Values, name: str, highest: int, lowest: int, what: str)
 
 
 def fill_types(types: Values, cover: Values, name: str) -> tuple[Values, str]:
-    """Types, those that are missing (NaN) where there is no cover as 0 (no vegetation), and a sentence where any was.
-
-    A missing type under vegetation that is there stays missing.
-    """
+    """Types, the missing ones (NaN) as 0 where there is no cover, and only there; a sentence where any was missing."""
     empty = np.isnan(types) & (cover == 0.0)
     if not empty.any():
         return types, ""

@@ -10,8 +10,7 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.times import time_text
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io import derive
-from ailand_gt4py.io.annual_wave import read_annual_wave
-from ailand_gt4py.io.blocks import BLOCK_BYTES, tiles
+from ailand_gt4py.io.blocks import BLOCK_BYTES, read_annual_wave, tiles
 from ailand_gt4py.io.column_file import ColumnFile, Source, require_constant
 from ailand_gt4py.io.first_guess import FIRST_GUESSES
 from ailand_gt4py.io.units import conversion
@@ -23,11 +22,7 @@ MODES = {**derive.DERIVATIONS, **FIRST_GUESSES}
 
 
 class FieldReader:
-    """Reads fields of one time from a file, and notes what it did.
-
-    Args:
-        times: all labels of the file. step: of the run, which has ``count`` labels from index ``first`` on.
-    """
+    """Reads fields of the run's first time from a file, and notes what it did; ``times``: all labels of the file."""
 
     def __init__(self, file: ColumnFile, times: Values, step: np.timedelta64, first: int, count: int) -> None:
         self._file, self._labels = file, file.labels()

@@ -35,12 +35,10 @@ CHUNK_BYTES = 1 << 20
 
 @dataclasses.dataclass(frozen=True)
 class OutputLayout:
-    """Everything about an output file but its values.
+    """Everything about an output file but its values; times (n_steps,), locations (n_columns,).
 
     Attributes:
-        variables: state, then diagnostics: the order of the rows that a writer takes.
-        times: (n_steps,) datetime64[ns], labels of the rows. latitude, longitude, x: (n_columns,).
-        block_steps: rows that are written at once. attributes: global ones.
+        variables: state, then diagnostics: the order in which a writer takes them. block_steps: rows written at once.
     """
 
     variables: tuple[Variable, ...]
@@ -112,11 +110,7 @@ def now() -> str:
 def attributes(
     model: Model, title: str | None, command: str, notes: Sequence[str], backend: str, precision: str
 ) -> dict[str, str]:
-    """Global attributes of a file that a command computed with a model.
-
-    Args:
-        title: of the file; None: that of a run. notes: sentences on the input.
-    """
+    """Global attributes of a file that a command computed with a model; ``notes``: sentences on the input."""
     name = model.provenance.get("title") or model.provenance.get("name") or f"{model.architecture} network"
     references = ["doi:10.5194/gmd-18-921-2025 (aiLand)", model.provenance.get("citation", "")]
     found = checksum(model)

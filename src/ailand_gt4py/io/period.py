@@ -72,11 +72,7 @@ def read_period(
     start: str | np.datetime64 | None = None,
     end: str | np.datetime64 | None = None,
 ) -> Period:
-    """Read the windows from ``start`` to ``end``, arguments as of `io.sources.open_source`.
-
-    Raises:
-        InputError: the file does not fit, or the period is too large for the memory allowed.
-    """
+    """Read the windows from ``start`` to ``end`` (see `io.sources.open_source`), if memory allows."""
     with open_source(path, model, start=start, end=end) as source:
         require_memory(source, len(model.forcing), dtype, "give fewer columns or a shorter period")
         forcing = read_forcing(source, model, dtype, _before(path, model, source, dtype))
@@ -134,11 +130,7 @@ def _before(path: str | Path, model: Model, source: ColumnSource, dtype: np.dtyp
 def read_values(
     path: str | Path, variables: Sequence[Variable], times: Values, period: Period, dtype: np.dtype
 ) -> Values:
-    """States or diagnostics at labels of a file with the columns of a period: (n_times, n_columns, n_variables).
-
-    Raises:
-        InputError: the file lacks a variable, a label or a value.
-    """
+    """States or diagnostics at labels of a file with a period's columns: (n_times, n_columns, n_variables), finite."""
     with Reference(path, variables, times, latitude=period.latitude, longitude=period.longitude) as reference:
         if reference.missing:
             raise InputError(f"{path}: variable '{reference.missing[0]}' is missing, expected it at every label")

@@ -16,13 +16,9 @@ RELATIVE_SLACK = 1e-5
 
 
 def outside_training_range(values: Values, variables: Sequence[Variable]) -> Values:
-    """Which values are below, above the training ranges of their variables, or not finite.
+    """Whether values (n_columns, n_variables) are below, above their training ranges, or not finite: (3, ...).
 
-    Args:
-        values: (n_columns, n_variables), model units. A variable whose range is unknown (NaN) need only be finite.
-
-    Returns:
-        bool (3, n_columns, n_variables), at most one of the three true.
+    At most one of the three is true. A variable whose range is unknown (NaN) need only be finite.
     """
     lower = np.array([variable.training_minimum for variable in variables], dtype=np.float64)
     upper = np.array([variable.training_maximum for variable in variables], dtype=np.float64)
@@ -36,11 +32,7 @@ def outside_training_range(values: Values, variables: Sequence[Variable]) -> Val
 
 
 class RangeCounter:
-    """Adds up `outside_training_range` over the steps of a run.
-
-    Attributes:
-        counts: (3, n_variables), values so far that are below, above, not finite. n_values: values of each variable.
-    """
+    """Adds up `outside_training_range` over a run: ``counts`` (3, n_variables) of ``n_values`` of each variable."""
 
     def __init__(self, variables: Sequence[Variable]) -> None:
         self._variables = tuple(variables)

@@ -60,17 +60,10 @@ def _first_index(file: ColumnFile, times: Values) -> int:
 class Reference(BlockReader):
     """Reference values at a run's time labels; NaN where missing. Close it, or use it as a context manager.
 
-    Args:
-        path: of a column file. variables: those wanted; those that the file lacks are left out.
-        times: the run's labels, datetime64, at least one; all must be in the file, with no others between.
-        latitude, longitude: (n,) of the run's columns, degrees; where given, the file's must be the same.
+    The file must have all the labels, no others between, and the locations of the columns (degrees) where given.
 
     Attributes:
-        times: datetime64[ns]. names: variables it has, in the order asked for. missing: those it lacks.
-        history: sentences, one for each conversion.
-
-    Raises:
-        InputError: the file cannot be used: other columns, times missing, none of the variables, unknown units.
+        names: variables it has, in the order asked for. missing: those it lacks. history: sentences on conversions.
     """
 
     def __init__(

@@ -77,10 +77,7 @@ def select(
 ) -> tuple[int, int]:
     """Index of the first window of a run and number of windows: those from `start` on that end by `end`.
 
-    Args:
-        times: all labels of the file, increasing. step: of the model. what: names the file.
-        start: label of the first window; None: the file's first.
-        end: end of the last window; None: one step after the file's last label.
+    None: from the file's first label, to one step after its last one. ``what`` names the file.
     """
     span = f"{what} has the times {time_text(times[0])} to {time_text(times[-1])}"
     first = 0

@@ -147,17 +147,11 @@ def _parse(text: str) -> tuple[Any, Any] | None:
 
 
 def conversion(found: object, expected: str, what: str) -> Conversion:
-    """The conversion from a file's unit to the one that is needed.
-
-    Args:
-        found: the file's ``units`` attribute, None where it has none. Surrounding quotation marks and blanks do not
-            count; powers may be written ``m2``, ``m-2``, ``m^2``, ``m**2``, ``m²``; factors are separated by a blank,
-            ``.`` or ``*``; ``/`` divides by the one factor after it.
-        what: names file and variable in messages.
+    """The conversion from a file's unit to the one that is needed; ``what`` names file and variable in errors.
 
     Raises:
-        InputError: the attribute is missing, cannot be read, is of another quantity, or is an accumulation over an
-            unknown time where a rate is needed.
+        InputError: the attribute ``units`` is missing (None), cannot be read, is of another quantity, or is an
+            accumulation over an unknown time where a rate is needed.
     """
     wanted = _parse(expected)
     if wanted is None:

@@ -22,12 +22,7 @@ from ailand_gt4py.weights.variables import CATALOGUE, Specification
 
 
 class Situation(NamedTuple):
-    """What is known at the end of a step.
-
-    Attributes:
-        forcing: (n_columns, n_forcing) of the step. state, diagnostics: (n_columns, n_features) that it gave, in the
-            model's order and units.
-    """
+    """Forcing of a step, and the state and diagnostics that it gave: (n_columns, n_features), model order and units."""
 
     forcing: Values
     state: Values
@@ -141,9 +136,7 @@ def column_of(values: Values, position: int) -> Values:
 def on_columns(operator: Any, inputs: Sequence[Any], n_results: tuple[int, ...]) -> Values:
     """A field operator over columns, executed embedded: float64 (*n_results, n_columns).
 
-    Args:
-        inputs: float64 arrays (n_columns,), scalars, and named tuples of them; an array first.
-        n_results: numbers of results: of its tuple, and of the tuples in that.
+    Inputs: float64 arrays (n_columns,), scalars, named tuples of them, an array first; ``n_results``: of its tuples.
     """
     first = inputs[0][0] if isinstance(inputs[0], tuple) else inputs[0]
     results = np.empty((*n_results, len(first)))

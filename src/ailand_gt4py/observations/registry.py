@@ -24,9 +24,8 @@ class Kind(NamedTuple):
     """A kind of observation.
 
     Attributes:
-        hours: usual time between two observations of a location.
+        hours: usual time between two observations of a location. make: the operator.
         errors: standard deviation of what instrument and location add, by observable, in its units.
-        make: the operator; raises `InputError` where the model or the columns lack something.
     """
 
     name: str

@@ -42,18 +42,13 @@ def read_windows(
     may_lack: Sequence[str] = (),
     cache: Path | None = None,
 ) -> WindowData:
-    """Read sources and put their columns one after the other.
+    """Read sources of one step (see `ailand_gt4py.io.sources`) and put their columns one after the other.
 
     Args:
-        paths: of the sources (see `ailand_gt4py.io.sources`); their steps must be equal, their times need not.
         exclude_boxes: (south, north, west, east), degrees: columns inside are left out.
         exclude_locations_of: columns at the locations of these sources' columns are left out, too.
-        may_lack: states that a source need not have; what they are is guessed as `ailand-column-run` does for a first
-            state (`io.first_guess`), by the values of the same label.
+        may_lack: states that a source need not have: guessed by the values of the same label (`io.first_guess`).
         cache: existing directory for the arrays; None: they are in memory.
-
-    Raises:
-        InputError: a source, variable, dimension, unit, time axis or value is not what is needed, or no column is left.
     """
     with contextlib.ExitStack() as stack:
         sources = [stack.enter_context(_open(path, variables, may_lack)) for path in paths]

@@ -64,8 +64,7 @@ class Trainer:
 
     Attributes:
         network, average, best: as trained, its averaged weights, and the averaged weights of `best_iteration`.
-        iteration: number of optimiser steps done. seconds: spent on them.
-        is_stopped: whether the run came to an end before its last iteration, out of patience.
+        iteration, seconds: optimiser steps done and spent on them. is_stopped: it ran out of patience.
     """
 
     def __init__(

@@ -70,11 +70,9 @@ def diagnostics(errors: Errors) -> torch.Tensor:
 
 
 class LossScales(NamedTuple):
-    """What errors are divided by and how variables and terms count.
+    """What errors are divided by, and how variables (n_state,), (n_diagnostics,) and terms count.
 
-    Attributes:
-        state_weights: (n_state,). diagnostic_weights: (n_diagnostics,).
-        by_lead: (n_leads, n_state) of `scaling.error_scales`; the last row also for longer leads.
+    ``by_lead``: (n_leads, n_state) of `scaling.error_scales`; the last row also for longer leads.
     """
 
     options: Loss

@@ -51,11 +51,9 @@ class _NormalisedLinear(_Linear):
 
 
 class ColumnHeat(NamedTuple):
-    """Heat of some columns by soil temperature (see `ecland.soil_heat`): linear between nodes, beyond with slope 1.
+    """Heat of columns by soil temperature (see `ecland.soil_heat`): linear between nodes, beyond with slope 1.
 
-    Attributes:
-        positions: (n_heated,) of the states that change by heat. temperatures: (n_heated, n_nodes).
-        heats: (n, n_heated, n_nodes) at these temperatures, by the columns' latent heat.
+    Of states at ``positions`` (n_heated,): temperatures (n_heated, n_nodes), heats (n, n_heated, n_nodes).
     """
 
     positions: torch.Tensor

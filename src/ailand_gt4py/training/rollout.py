@@ -38,10 +38,7 @@ class RunPool:
         self.states = torch.zeros(size, self.tensors.state.shape[-1])
 
     def take(self, count: int, steps: int, restart_probability: float) -> Values:
-        """Draw (count,) indices of different runs to continue.
-
-        A run restarts from the truth at random, where it has not begun yet, and where the data end before the steps do.
-        """
+        """Draw (count,) indices of different runs to continue; some restart from the truth, by chance or need."""
         size = self.columns.size
         taken = self._generator.choice(size, min(count, size), replace=False, shuffle=False)
         last = self._lengths[self.columns[taken]] - steps

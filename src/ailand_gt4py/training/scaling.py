@@ -71,10 +71,7 @@ class Scaling:
         return self.increment_std / scale(self.state)
 
     def bounds_by_static(self) -> tuple[Values, Values]:
-        """Weight (n_state, n_static) and constant (n_state,) of the bounds weight @ static + constant, or infinity.
-
-        These are the upper bounds of the state that static inputs are, in normalised space.
-        """
+        """Normalised upper bounds of the state by static inputs: weight (n_state, n_static) @ static + constant."""
         weight, constant = np.zeros((len(self.state), len(self.static))), np.full(len(self.state), np.inf)
         names = [variable.name for variable in self.static]
         for position, variable in enumerate(self.state):
@@ -104,11 +101,7 @@ def bounds(variables: Sequence[Variable]) -> tuple[Values, Values]:
 
 
 def measure(data: WindowData, variables: VariableSet, columns: Values | None = None) -> Scaling:
-    """Statistics, in model units, of columns (None: all) in one pass over them.
-
-    Raises:
-        InputError: a variable that is not finite or does not vary, or a state that never changes.
-    """
+    """Statistics, in model units, of columns (None: all); every variable must vary and every state change."""
     parts: dict[str, list[Statistics]] = {group: [] for group in (*variables.groups, "increments")}
     for block in data.blocks(columns):
         for group, members in variables.groups.items():

@@ -27,12 +27,7 @@ from ailand_gt4py.weights.model_file import read_model, write_model
 def train(
     configuration: Configuration, files: Sequence[Path], output: Path, resume: bool, command: str, report: Report
 ) -> Model:
-    """Train on existing files, or go on from the checkpoint in the directory, and write the model.
-
-    Raises:
-        InputError: data, checkpoint or paths are not usable.
-        RunError: the loss is not a number, or writing fails.
-    """
+    """Train on existing files, or go on from the checkpoint in the directory, and write the model."""
     run = configuration.run
     beginning = read_model(run.start_from) if run.start_from else None
     torch.set_num_threads(run.threads)

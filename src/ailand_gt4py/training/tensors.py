@@ -43,12 +43,9 @@ class Tensors:
 
 
 class TrainingData(NamedTuple):
-    """What every method of learning takes.
+    """What every method of learning takes: all tensors, the numbers of the columns to learn from, their statistics.
 
-    Attributes:
-        tensors: of all columns. columns: those to learn from. scaling: their statistics.
-        error_scales: (n_leads, n_state) from `scaling.error_scales`.
-        frequencies: (n_columns,) whole numbers: how many times as often a column's windows are drawn; None: all alike.
+    ``error_scales`` are `scaling.error_scales`; ``frequencies`` (n_columns,): how often windows are drawn.
     """
 
     tensors: Tensors

@@ -19,13 +19,11 @@ from ailand_gt4py.training.windows import Values, WindowData
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
-    """RMSE in model units.
+    """RMSE in model units by lead and state, where a state is known; NaN where it is nowhere.
 
     Attributes:
-        model, persistence, climatology: (n_leads, n_state), of columns where a state is known; NaN where it is in none.
-            The climatology is of the verified years themselves, without smoothing: the hardest to beat.
-        diagnostics: (n_diagnostics,) over the first 90-day runs' whole length.
-        whole_run: (n_state,) of one free run over the whole period from its first state.
+        climatology: of the verified years themselves, without smoothing: the hardest to beat.
+        diagnostics: (n_diagnostics,) over all leads. whole_run: (n_state,) of one free run over the whole period.
         whole_run_bounds: (2, n_state) smallest and largest value reached in it.
     """
 

@@ -20,12 +20,9 @@ COLUMN_BLOCK = 32
 
 
 class Block(NamedTuple):
-    """Some columns of one source, side by side: views of the data.
+    """Some columns of one source, side by side: views of the data (n_columns, n_windows, n_features).
 
-    Attributes:
-        columns: (n,) their numbers. static: (n, n_static).
-        forcing, diagnostics: (n, n_windows, ...). state: (n, n_windows + 1, n_state). times: (n_windows + 1,).
-        state_known: (n_state,) whether the source has each state.
+    The state has one more along time, as have ``times``; ``state_known`` (n_state,): what the source has.
     """
 
     columns: Values
@@ -101,13 +98,10 @@ class WindowData:
 
 
 def split_columns(locations: Sequence[str], fraction: float, seed: int) -> tuple[Values, Values]:
-    """Numbers of the columns for training and for validation, both ascending.
+    """Numbers of the columns for training and for validation, both ascending, by "class/location" of each.
 
-    Whole columns are kept apart, not times: a column's weather repeats itself from year to year.
-
-    Args:
-        locations: (n_columns,) "class/location"; columns of one location (runs with several parameters) stay together.
-        fraction: of each class for validation, rounded; if above 0, at least one location of a class that has two.
+    Whole columns are kept apart, not times: a column's weather repeats itself from year to year. Columns of a location
+    stay together. The fraction is of each class, rounded; if above 0, at least one location of a class that has two.
     """
     texts = np.asarray(locations).astype(str)
     classes = np.array([text.partition("/")[0] for text in texts])

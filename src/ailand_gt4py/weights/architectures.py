@@ -61,8 +61,7 @@ class Block(NamedTuple):
 class Architecture:
     """A published network shape: its blocks by name, in the order of their parameters.
 
-    Attributes:
-        admits_physics: whether results may be bounded by other variables and change by soil heat.
+    ``admits_physics``: whether results may be bounded by other variables and change by soil heat.
     """
 
     blocks: Mapping[str, Block]

@@ -101,11 +101,10 @@ def _check_texts(model: Model) -> None:
 
 
 def _encode(model: Model) -> bytes:
-    """The bytes of the model file.
+    """The bytes of the model file, which netCDF writes to a scratch directory.
 
-    netCDF writes them to a scratch directory first: its errors do not say why writing failed, and it may be left in
-    disorder by a full disk; storing bytes with ordinary file calls has neither fault. (A file that netCDF creates in
-    memory cannot be changed by netCDF later, because it keeps no creation order.)
+    Its errors do not say why writing failed, and a full disk may leave it in disorder; ordinary file calls have
+    neither fault.
     """
     try:
         with tempfile.TemporaryDirectory(prefix="ailand_model_") as directory:

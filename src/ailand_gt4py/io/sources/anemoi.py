@@ -38,17 +38,8 @@ _TIME_LABELS = (
 class AnemoiFile(ColumnFile):
     """A store as a file of columns, which are its points, labelled by their numbers.
 
-    All variables of a date lie together: whole dates are read, and the last of them are kept.
-
-    Args:
-        block_bytes: of what is read at once.
-
-    Attributes:
-        without_units: names of variables whose units the store does not say.
-
-    Raises:
-        InputError: the package is missing, the store cannot be opened, dates are missing, or there is more than one
-            member.
+    All variables of a date lie together: whole dates, ``block_bytes`` of them, are read, and the last are kept.
+    ``without_units`` are names of variables whose units the store does not say.
     """
 
     def __init__(self, path: Path, block_bytes: int) -> None:

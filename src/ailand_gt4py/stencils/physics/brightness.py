@@ -11,7 +11,7 @@ The chain:
 3. -> of a rough surface: h-Q-N (Wang and Choudhury 1981, doi:10.1029/JC086iC06p05277): reflectivities mix by Q and are
    damped by exp(-h cos^N).
 4. -> brightness temperature by the tau-omega model of zero order (Mo et al. 1982, doi:10.1029/JC087iC13p11229), its
-   terms summed over the tiles of a column beforehand (see `observations.microwave`): emission of the soil through the
+   terms summed over the tiles of a column beforehand (see `observations.brightness`): emission of the soil through the
    canopy, of the canopy, and of the canopy reflected by the soil and attenuated again.
 
 All is float64. `ailand_gt4py.observations.brightness` calls the operators on arrays, once for an observation

@@ -33,11 +33,9 @@ class Wanted(NamedTuple):
 
 
 class CheckpointKind(NamedTuple):
-    """How checkpoints of one kind become models.
+    """How archives become models; ``recognises`` None: those that no other kind recognises.
 
-    Attributes:
-        recognises: whether an archive is one; None: what no other kind recognises is.
-        model: the model in it, its provenance without file name and checksum.
+    ``model`` gives the provenance without file name and checksum.
     """
 
     recognises: Callable[[TorchArchive], bool] | None

@@ -105,11 +105,7 @@ def recognise(tensors: Arrays) -> tuple[str, dict[str, np.ndarray]]:
 def infer_sizes(
     architecture: str, parameters: Arrays, given: Mapping[str, int | None], n_forcing: int | None = None
 ) -> Sizes:
-    """Numbers of variables, from the tensors and, where those leave it open, from the caller or the prototype.
-
-    Args:
-        given: number of variables that the caller named, by group; None where not named.
-    """
+    """Numbers of variables, from the tensors and, where these leave it open, from those given or the prototype."""
 
     def rows(block: str) -> int:
         last = max(int(name.split(".")[1]) for name in parameters if name.startswith(f"{block}."))

@@ -1,6 +1,14 @@
 """The catalogue of variables, and the choice of those that a model to be trained has."""
 
-from ailand_gt4py.weights.variables.catalogue import CATALOGUE, Specification, cf_attributes, of_kind, units_of
-from ailand_gt4py.weights.variables.selection import DEFAULT, VariableSet, choose
+from ailand_gt4py.weights.variables.catalogue import (
+    CATALOGUE,
+    DEFAULT,
+    Specification,
+    VariableSet,
+    cf_attributes,
+    choose,
+    of_kind,
+    units_of,
+)
 
 __all__ = ["CATALOGUE", "DEFAULT", "Specification", "VariableSet", "cf_attributes", "choose", "of_kind", "units_of"]

@@ -1,4 +1,4 @@
-"""The catalogue of variables, as ``catalogue.toml`` has it."""
+"""The catalogue of variables, as ``catalogue.toml`` has it, and the choice of those that a model to be trained has."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ import importlib.resources
 import math
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.ecland.soil_heat import SOIL_HEAT, property_positions
 from ailand_gt4py.weights.model import (
     Described,
     Normalisation,
     NormalisationMethod,
+    Template,
     TimeMeaning,
     Variable,
     previous_name,
+    previous_positions,
 )
 
 #: What a quantity is to this package: coordinates of columns; the four groups of a model's variables; ``observable``
@@ -61,11 +65,7 @@ class Specification(Described):
     def variable(
         self, normalisation: Normalisation | None = None, minimum: float = math.nan, maximum: float = math.nan
     ) -> Variable:
-        """The variable of a model.
-
-        Args:
-            normalisation: with statistics; None: unknown. minimum, maximum: of the training data.
-        """
+        """The variable of a model, with statistics and range of the training data where they are known."""
         shared: dict[str, Any] = {field.name: getattr(self, field.name) for field in dataclasses.fields(Described)}
         return Variable(
             normalisation=normalisation or Normalisation(), training_minimum=minimum, training_maximum=maximum, **shared
@@ -123,3 +123,77 @@ def cf_attributes(quantity: Described) -> dict[str, str]:
     """CF attributes of a quantity, of the catalogue or a model: standard name where there is one, long name, units."""
     found = {"standard_name": quantity.standard_name, "long_name": quantity.long_name, "units": quantity.units}
     return {key: text for key, text in found.items() if text}
+
+
+#: Group of a model's variables -> their kind in the catalogue.
+GROUP_KINDS: dict[str, Kind] = {
+    "static": "static",
+    "forcing": "forcing",
+    "state": "state",
+    "diagnostics": "diagnostic",
+}
+
+
+class VariableSet(NamedTuple):
+    """The variables of a model to be trained, in its order."""
+
+    static: tuple[Specification, ...]
+    forcing: tuple[Specification, ...]
+    state: tuple[Specification, ...]
+    diagnostics: tuple[Specification, ...]
+
+    def template(self, step_seconds: float) -> Template:
+        """The variables as those of a model with this step, statistics unknown."""
+        static, forcing, state, diagnostics = (tuple(variable.variable() for variable in group) for group in self)
+        return Template(static, forcing, state, diagnostics, step_seconds)
+
+    @property
+    def groups(self) -> dict[str, tuple[Specification, ...]]:
+        return self._asdict()
+
+
+DEFAULT = VariableSet(
+    **{
+        group: tuple(entry for entry in of_kind(kind).values() if entry.is_default)
+        for group, kind in GROUP_KINDS.items()
+    }
+)
+
+
+def choose(
+    static: Sequence[str] = (),
+    forcing: Sequence[str] = (),
+    state: Sequence[str] = (),
+    diagnostics: Sequence[str] = (),
+    soil_heat: bool = False,
+) -> VariableSet:
+    """The variables of these names (none: the default ones); ``soil_heat``: soil temperatures change by their heat."""
+    chosen = {}
+    for group, names in (("static", static), ("forcing", forcing), ("state", state), ("diagnostics", diagnostics)):
+        known = of_kind(GROUP_KINDS[group])
+        for name in names:
+            if name not in known:
+                raise InputError(f"variables.{group}: '{name}' is unknown, expected some of {', '.join(known)}")
+            if list(names).count(name) > 1:
+                raise InputError(f"variables.{group}: '{name}' is there twice, expected each once")
+        chosen[group] = tuple(known[name] for name in names) or DEFAULT.groups[group]
+    for group in ("state", "diagnostics"):
+        there = {variable.name for name in ("static", "forcing", group) for variable in chosen[name]}
+        chosen[group] = tuple(
+            variable if variable.bounded_by in there else dataclasses.replace(variable, bounded_by="")
+            for variable in chosen[group]
+        )
+    if soil_heat:
+        try:
+            property_positions([variable.name for variable in chosen["static"]])
+        except InputError as error:
+            raise InputError(f"variables.soil_heat: {error}") from error
+        chosen["state"] = tuple(
+            dataclasses.replace(variable, increment_of=SOIL_HEAT if variable.name in SOIL_TEMPERATURES else "")
+            for variable in chosen["state"]
+        )
+    try:
+        previous_positions([variable.variable() for variable in chosen["forcing"]])
+    except InputError as error:
+        raise InputError(f"variables.forcing: {error}") from error
+    return VariableSet(**chosen)
