@@ -147,7 +147,7 @@ def test_members_have_the_same_standard_deviations_within_sampling(case):
 
 def test_half_the_errors_are_half_the_standard_deviations(case):
     model, period, _, found = case
-    half = ErrorSizes(ERRORS.scaled(0.5), model, period)
+    half = ErrorSizes(dataclasses.replace(ERRORS, scale=0.5), model, period)
     np.testing.assert_allclose(
         propagate(emulator_for(period.n_columns), period, half).deviations, 0.5 * found.deviations, rtol=1e-9
     )

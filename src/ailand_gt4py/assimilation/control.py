@@ -57,11 +57,10 @@ class Bounds:
             return static[:, position_of(model.static, name, "m3 m-3", "bounds of the analysis")].astype(np.float64)
 
         porosity = soil("clim_theta_sat")
-        free = np.full_like(porosity, np.inf)
         bounds = []
         for name in control.names:
             if name == "stl1":
-                bounds.append((-free, free, limits.largest_warming))
+                bounds.append((np.full_like(porosity, -np.inf), np.full_like(porosity, np.inf), limits.largest_warming))
             elif int(name.removeprefix("swvl")) < limits.plant_range_from:
                 bounds.append((np.full_like(porosity, limits.driest), porosity, limits.largest_increment))
             else:
@@ -69,10 +68,7 @@ class Bounds:
         self._lower, self._upper, self._largest = (np.stack(values, axis=-1) for values in zip(*bounds, strict=True))
 
     def limited(self, background: Values, increment: Values) -> Values:
-        """The increment that is made, (..., n_columns, n_control): not too large, and within the bounds.
-
-        A background that is out of them already may come back, but gets no farther.
-        """
+        """The increment that is made, (..., n_columns, n_control): not too large, and no farther out of the bounds."""
         wanted = background + np.clip(increment, -self._largest, self._largest)
         analysed = np.clip(wanted, np.minimum(self._lower, background), np.maximum(self._upper, background))
         return analysed - background

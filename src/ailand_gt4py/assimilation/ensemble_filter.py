@@ -34,17 +34,10 @@ from ailand_gt4py.emulator.emulator import Emulator
 def analyse_ensemble(
     members: Values, equivalents: Values, observations: Values, errors: Values, used: Values, relaxation: float = 0.0
 ) -> tuple[Values, Values]:
-    """One analysis of every column.
+    """One analysis of every column: members (n_members, n_columns, n_control), and chi-square (n_columns,).
 
-    Args:
-        members: (n_members, n_columns, n_control) of the background, at least two.
-        equivalents: (n_members, n_columns, n_observations) of the observations.
-        observations, used: (n_columns, n_observations), and whether they take part; those that do not may be NaN.
-        errors: (n_observations,) standard deviations of the observation error, above 0.
-        relaxation: of the analysed spread to the background's, 0 (none) to 1 (all).
-
-    Returns:
-        The analysed members; and (n_columns,) chi-square d^T (Y Y^T / (N - 1) + R)^-1 d of the mean's departures.
+    Equivalents are (n_members, n_columns, n_observations), those used (n_columns, n_observations); others may be NaN.
+    Chi-square is d^T (Y Y^T / (N - 1) + R)^-1 d of the mean's departures.
     """
     n_members = len(members)
     mean, equivalents = members.mean(axis=0), np.where(used, equivalents, 0.0)
@@ -70,14 +63,9 @@ def analyse_ensemble(
 
 
 class EnsembleFilter:
-    """`analyse_ensemble` from window to window; members are further columns of one emulator.
+    """`analyse_ensemble` from window to window; members, a state of each column, are columns of one emulator.
 
-    Members get weather with errors of their own, and the model's error as noise at the end of every window.
-
-    Args:
-        emulator: for n_members * n_columns columns. static: (n_columns, n_static).
-        state: (n_members, n_columns, n_state) at the first window's start, of the emulator's type.
-        weather: sizes of the errors of the members' forcing, as `WEATHER_ERRORS`. random: of the members' noise.
+    They get weather with errors of their own (`WEATHER_ERRORS`), and the model's as noise at the end of every window.
     """
 
     def __init__(

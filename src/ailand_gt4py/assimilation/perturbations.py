@@ -43,12 +43,7 @@ def weather_noise(
 def perturbed_weather(
     random: np.random.Generator, model: Model, forcing: Values, sizes: Values, before: Values | None = None
 ) -> tuple[Values, Values | None]:
-    """Forcing with errors of these sizes, as `WEATHER_ERRORS`, and the noise of its last step.
-
-    Args:
-        forcing: (n_steps, n_columns, n_forcing) of windows that follow one another; that of the window preceding the
-            first stays as it is. before: (n_columns, 3) noise of the step before the first.
-    """
+    """Forcing of windows with errors of these sizes, as `WEATHER_ERRORS`, and the noise (n_columns, 3) of the last."""
     if not np.any(sizes):
         return forcing, before
     noise = weather_noise(random, len(forcing), forcing.shape[1], model.step_seconds, before)

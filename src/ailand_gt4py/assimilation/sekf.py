@@ -21,17 +21,10 @@ from ailand_gt4py.emulator.emulator import Emulator
 def analyse(
     covariance: Values, jacobian: Values, departures: Values, errors: Values, used: Values
 ) -> tuple[Values, Values, Values]:
-    """One analysis of every column.
+    """One analysis of every column: increment, covariance (I - K H) B, and chi-square d^T (H B H^T + R)^-1 d.
 
-    Args:
-        covariance: (n_columns, n_control, n_control) B. jacobian: (n_columns, n_observations, n_control) H.
-        departures, used: (n_columns, n_observations) observation minus background, and whether an observation takes
-            part; those that do not may be NaN.
-        errors: (n_observations,) standard deviations of the observation error, above 0.
-
-    Returns:
-        The increment (n_columns, n_control) to the background; the covariance (I - K H) B of the analysis error; and
-        (n_columns,) chi-square d^T (H B H^T + R)^-1 d of the departures d.
+    B is (n_columns, n_control, n_control), H (n_columns, n_observations, n_control), d and used (n_columns,
+    n_observations), where what is not used may be NaN; errors are standard deviations (n_observations,).
     """
     weights = used / errors**2
     taken = np.where(used[:, :, None], jacobian, 0.0)
@@ -48,23 +41,13 @@ def analyse(
 
 
 def forecast_covariance(covariance: Values, end: Values, model_error: Values) -> Values:
-    """Covariance at a window's end, M P M^T + Q, of P at its start (n_columns, n_control, n_control).
-
-    `end` is M, derivatives of the control variables at the end by those at the start, `model_error` Q of one window.
-    """
+    """Covariance at a window's end, M P M^T + Q, of P at its start; M: of the control variables at the end."""
     moved = end @ covariance @ end.swapaxes(1, 2)
     return 0.5 * (moved + moved.swapaxes(1, 2)) + model_error
 
 
 class SimplifiedExtendedKalmanFilter:
-    """`analyse` from window to window.
-
-    Args:
-        emulator: for the columns. static: (n_columns, n_static).
-        state: (n_columns, n_state) at the first window's start, of the emulator's type.
-        covariance: (n_columns, n_control, n_control) of its error; not used where the errors say "constant".
-        mode: of the Jacobians, of `MODES`.
-    """
+    """`analyse` from window to window; the first state's covariance is not used where the errors say "constant"."""
 
     def __init__(
         self,

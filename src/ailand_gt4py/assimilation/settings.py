@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 #: Twice the RMSE against ecLand on training columns (0.77 K and 4.6 %, without snow and frost, within a day of ecLand's
 #: state), rounded up, because these errors last: their mean over 60 days is twice that of independent errors. Found by
 #: ``studies/assimilation/estimate_errors.py``.
-EMULATOR_ERRORS: Mapping[str, float] = {"t2m": 1.6, "rh2m": 9.2}
+EMULATOR_ERRORS: dict[str, float] = {"t2m": 1.6, "rh2m": 9.2}
 
 #: Standard deviation of the background error: of a cycle with constant B.
 BACKGROUND_ERRORS: dict[str, float] = {"swvl1": 0.01, "swvl2": 0.01, "swvl3": 0.01, "stl1": 1.0}
@@ -50,11 +50,6 @@ def _kinds() -> Mapping[str, Kind]:
 def observation_errors() -> dict[str, float]:
     """Standard deviation of what instrument and location add to an observation, by observable."""
     return {name: size for kind in _kinds().values() for name, size in kind.errors.items()}
-
-
-def emulator_errors() -> dict[str, float]:
-    """Standard deviation of the emulator's own error, by observable; none where it is not known."""
-    return {name: EMULATOR_ERRORS.get(name, 0.0) for name in observation_errors()}
 
 
 def _sizes(defaults: Callable[[], Mapping[str, float]]) -> AfterValidator:
@@ -102,7 +97,9 @@ class Errors(Settings):
     model_config = ConfigDict(validate_default=True)
 
     observation: Annotated[Sizes, _sizes(observation_errors)] = option({}, "of instrument and location")
-    emulator: Annotated[Sizes, _sizes(emulator_errors)] = option({}, "of the model compared with")
+    emulator: Annotated[Sizes, _sizes(lambda: dict.fromkeys(observation_errors(), 0.0) | EMULATOR_ERRORS)] = option(
+        {}, "of the model compared with"
+    )
     background: Annotated[Sizes, _sizes(BACKGROUND_ERRORS.copy)] = option({}, "of constant B")
     model: Annotated[Sizes, _sizes(MODEL_ERRORS.copy)] = option({}, "in a day")
     covariance: Literal["cycled", "constant"] = option(

@@ -105,15 +105,9 @@ def is_observed(kind: str, step: int, step_seconds: float) -> bool:
 
 
 class Twin:
-    """An experiment, ready to run; states and diagnostics of the columns are the truth.
+    """An experiment, ready to run from label ``first`` of the columns, which are the truth.
 
-    Args:
-        make_emulator: of the model for a number of columns, on the host.
-        first: label of the columns where it starts.
-        clay: (n_columns,) clay fraction, or None where no brightness temperature is observed.
-
-    Raises:
-        InputError: something does not fit: the file is too short, or the model lacks a variable.
+    Clay fractions (n_columns,) may be None where no brightness temperature is observed.
     """
 
     def __init__(

@@ -88,10 +88,7 @@ def screened(
 ) -> Values:
     """Why observations take no part: uint8 (n_columns, n_observations), bits of `REASONS`; 0 where one does.
 
-    Args:
-        states: (n_observations, n_columns, n_state) of the background at the observations.
-        observations: (n_columns, n_observations), NaN where there is none. equivalents: of the background, NaN where an
-            operator gives none. expected: standard deviation of their difference by background and observation errors.
+    States of the background are (n_observations, n_columns, n_state); ``expected`` are deviations of the departures.
     """
     snow_cover = states[..., position_of(model.state, "snowc", "1", "screening")].T
     soil_temperature = states[..., position_of(model.state, "stl1", "K", "screening")].T

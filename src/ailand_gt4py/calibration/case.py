@@ -33,10 +33,7 @@ USUAL_ERRORS = {"m3 m-3": 0.01, "K": 1.0, "W m-2": 20.0}
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """What an estimation starts from; arrays (n_columns, n_parameters).
-
-    Parameters are sought from the first guess, which is the scale of their changes, and between lower and upper.
-    """
+    """What an estimation starts from; (n_columns, n_parameters); the first guess is the scale of all changes."""
 
     period: Period
     parameters: tuple[Variable, ...]
@@ -58,12 +55,7 @@ def observe(
     noise: float | None = None,
     seed: int = 0,
 ) -> Observations:
-    """Observations at the end of one in so many steps: those of the file, or a twin's, with this part of their errors.
-
-    Args:
-        emulator: for the columns of the period, whose last window ends at a label of its file.
-        observed: standard deviations by name of a state or diagnostic.
-    """
+    """Observations, by name of a result their errors, of one in so many steps: the file's, or a twin's with noise."""
     model = emulator.model
     variables = [one for one in (*model.state, *model.diagnostics) if one.name in observed]
     operator = model_variables(model, [one.name for one in variables])
@@ -94,12 +86,7 @@ def make_case(
     search: float,
     background: float | None = None,
 ) -> Case:
-    """Set up an estimation of static inputs of these names.
-
-    Args:
-        guess: (n_columns, n_parameters), above 0. search: how far below and above it, as a part of it.
-        background: standard deviation of the guess, as a part of it; None: the observations alone count.
-    """
+    """Set up an estimation; reach of the search and standard deviation of the background are parts of the guess."""
     model = emulator.model
     static = [variable.name for variable in model.static]
     positions = [static.index(name) for name in parameters]
@@ -136,8 +123,7 @@ def first_guess_of_file(period: Period, model: Model, parameters: Sequence[str],
                         f"{period.path}: variable '{names[name]}' is missing, expected a first guess of {name}"
                     )
                 straight = file.conversion(own_name, name, model.static[position].units)
-                given = file.read(own_name, slice(0, 1)) if file.is_timed(own_name) else file.read(own_name)
-                values = straight.apply(given.reshape(-1).astype(np.float64))
+                values = straight.apply(file.field(own_name).astype(np.float64))
             if not (values > 0.0).all():
                 raise InputError(f"{period.path}: first guess of '{name}' is {values.min():g}, expected above 0")
             columns.append(values)

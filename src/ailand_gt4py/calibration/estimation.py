@@ -49,29 +49,24 @@ def by_gauss_newton(case: Case, iterations: int = 30, report: Callable[[str], ob
     """Search in every column by itself, from the first guess brought within the bounds."""
     misfit, scale = case.misfit, case.first_guess
     values = case.clip(scale)
-    n_parameters = values.shape[1]
     damping = np.full(len(values), FIRST_DAMPING)
     converged = np.zeros(len(values), dtype=bool)
     now, gradient, information = misfit.curvature(values)
-    first, evaluations = now, 1 + n_parameters
+    first = now.copy()
     for done in range(1, iterations + 1):
-        move = _damped_step(case, values, gradient, information, damping)
-        trial = case.clip(values + move)
-        trial_now, trial_gradient, trial_information = misfit.curvature(trial)
-        evaluations += 1 + n_parameters
-        better = (trial_now <= now) & ~converged
+        trial = case.clip(values + _damped_step(case, values, gradient, information, damping))
+        found = misfit.curvature(trial)
+        better = (found[0] <= now) & ~converged
         moved = np.abs((trial - values) / scale).max(axis=1)
-        change = np.abs(trial_now - now)
-        values = np.where(better[:, None], trial, values)
-        now = np.where(better, trial_now, now)
-        gradient = np.where(better[:, None], trial_gradient, gradient)
-        information = np.where(better[:, None, None], trial_information, information)
+        change = np.abs(found[0] - now)
+        for kept, tried in zip((values, now, gradient, information), (trial, *found), strict=True):
+            kept[better] = tried[better]
         damping = np.clip(np.where(better, damping / DAMPING_DOWN, damping * DAMPING_UP), LEAST_DAMPING, MOST_DAMPING)
         converged |= (moved < MOVES_LESS) | ((moved < MOVES_LITTLE) & (change <= SAME_MISFIT * now))
         report(_progress(done, now, first, converged))
         if converged.all():
             break
-    return Estimate(values, first, now, information, converged, evaluations)
+    return Estimate(values, first, now, information, converged, (1 + done) * (1 + values.shape[1]))
 
 
 def _progress(iteration: int, misfits: Values, first: Values, converged: Values) -> str:

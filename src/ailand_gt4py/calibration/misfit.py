@@ -27,11 +27,7 @@ from ailand_gt4py.observations.operators import ObservationOperator, Situation
 
 @dataclasses.dataclass(frozen=True)
 class Observations:
-    """What runs are compared with, by an operator on the results of a step.
-
-    Values are (n_steps, n_columns, n_observed), at the end of each step, NaN where there is none; errors (n_observed,)
-    standard deviations.
-    """
+    """After each step: values (n_steps, n_columns, n_observed), NaN for none, and their errors (n_observed,)."""
 
     operator: ObservationOperator
     values: Values
@@ -50,10 +46,7 @@ class Misfit:
     """The misfit of all columns, as a function of parameters (n_columns, n_parameters), in their units.
 
     Args:
-        emulator: for the period's columns.
-        period: with the static inputs that are no parameters, weather, and the state at the start.
-        parameters: positions of the parameters among the static inputs.
-        observations: of the period's steps. background: None: the observations alone count.
+        parameters: their positions among the static inputs. background: None: the observations alone count.
         sought: (n_columns, n_parameters), bool: where a parameter has a meaning; elsewhere the network's response to it
             is an artefact and counts as none. None: everywhere.
     """
@@ -75,7 +68,7 @@ class Misfit:
 
     @property
     def counts(self) -> Values:
-        """(n_columns,) how many observations there are."""
+        """(n_columns,) of observations."""
         return self._known.sum(axis=(0, 2))
 
     def static(self, values: Values) -> Values:
@@ -112,11 +105,7 @@ class Misfit:
         return self._value(compared, values), result
 
     def curvature(self, values: Values) -> tuple[Values, Values, Values]:
-        """Misfits, gradients and the Fisher information of the observations (n_columns, n_parameters, n_parameters).
-
-        By one run, and one of its tangent-linear for each parameter. The background is in misfits and gradients, not in
-        the information.
-        """
+        """Misfits and gradients, and (n_columns, n_parameters, n_parameters) information of the observations alone."""
         emulator, period, observations = self.emulator, self.period, self.observations
         prepared = emulator.prepare_static(self.static(values))
         n_columns, n_parameters = values.shape

@@ -42,10 +42,7 @@ class Quality:
 
 
 def deviations(information: Values, scale: Values) -> Values:
-    """Standard deviations (n_columns, n) from Fisher information (n_columns, n, n): roots of its inverse's diagonal.
-
-    Infinite for a parameter that has part in a direction without information. Scales make unlike units comparable.
-    """
+    """(n_columns, n) from Fisher information (n_columns, n, n); infinite in a direction without information."""
     values, vectors = np.linalg.eigh(_scaled(information, scale))
     is_empty = values <= LEAST_INFORMATION * np.maximum(values[:, -1:], 1e-300)
     variances = np.einsum("cij,cj->ci", vectors**2, 1.0 / np.where(is_empty, np.inf, values))

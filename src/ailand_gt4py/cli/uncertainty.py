@@ -68,9 +68,9 @@ def run(options: Options) -> None:
     if not any(given):
         raise InputError("found no errors to carry, expected some by --state-errors, --forcing-errors or others")
     state, forcing, parameter, of_model = map(dict, given)
-    errors = propagation.Errors(state, forcing, parameter, of_model, 3600.0 * options.forcing_hours)
+    errors = propagation.Errors(state, forcing, parameter, of_model, 3600.0 * options.forcing_hours, options.scale)
     period = options.read(model, days=options.days)
-    sizes = propagation.ErrorSizes(errors.scaled(options.scale), model, period)
+    sizes = propagation.ErrorSizes(errors, model, period)
     options.describe(period.n_columns, period.n_steps, period.times[0], period.ends[-1])
     make_emulator = functools.partial(options.emulator, model)
     emulator = make_emulator(period.n_columns)

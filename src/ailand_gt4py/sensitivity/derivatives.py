@@ -82,16 +82,7 @@ def derivatives(
     inputs: Sequence[Quantity],
     after_points: Callable[[int], None] = lambda done: None,
 ) -> Derivatives:
-    """Derivatives at some steps of all columns.
-
-    Args:
-        make_emulator: for a number of columns.
-        steps: (n_points,) of the period. states: (n_points, n_columns, n_state) at their starts.
-        after_points: called with the number of points in time that are done.
-
-    Raises:
-        InputError: too many for the memory allowed.
-    """
+    """At some steps (n_points,) of the period, from states (n_points, n_columns, n_state); told how many are done."""
     n_points, n_columns = states.shape[:2]
     shape = (len(outputs), len(inputs), n_points, n_columns)
     size = math.prod(shape) * states.dtype.itemsize

@@ -38,11 +38,7 @@ class Quantity:
 
     @property
     def spread(self) -> float:
-        """What a normalised derivative is per: the scale of the model's normalisation.
-
-        It is the standard deviation over the training data for the default model's variables; of a variable whose
-        logarithm is normalised, that of the logarithm, a relative change.
-        """
+        """What a normalised derivative is per: the normalisation's scale; of a logarithm, so a relative change."""
         return self.variable.normalisation.scale
 
     def spread_at(self, values: Values) -> Values:
@@ -69,13 +65,9 @@ def choose_outputs(model: Model, text: str | None, called: str = "outputs") -> l
 
 
 def choose_inputs(model: Model, text: str | None, called: str = "inputs") -> list[Quantity]:
-    """Inputs from a list of names, ``static``, ``forcing`` and ``state`` among them.
+    """Inputs from a list of names, ``static``, ``forcing`` (weather, of the previous window too) and ``state`` included.
 
-    ``forcing`` is the weather, that of the previous window included; inputs of time and location alone are only had
-    by name. For no list: the weather, the state, and `STATIC_SHOWN`.
-
-    Raises:
-        InputError: an unknown name, or the number of a class.
+    Inputs of time and location alone are only had by name. For no list: the weather, the state, and `STATIC_SHOWN`.
     """
     static = [one for one in _quantities(model, "static") if one.name not in TYPES]
     forcing, state = _quantities(model, "forcing"), _quantities(model, "state")

@@ -54,16 +54,7 @@ def run_members(
     seed: int = 0,
     after_step: Callable[[int], None] = lambda done: None,
 ) -> MonteCarlo:
-    """Run members through a period.
-
-    Args:
-        make_emulator: for a number of columns.
-        n_members: of each column, at least 2. seed: of the random numbers.
-        after_step: called with the number of steps that are done.
-
-    Raises:
-        InputError: too few members, or too many columns with them.
-    """
+    """Run so many members of each column through a period; ``after_step`` is given the number of steps done."""
     n_columns = period.n_columns
     if n_members < 2 or n_members * n_columns > LARGEST:
         raise InputError(

@@ -49,7 +49,7 @@ class Errors:
     Attributes:
         state: of the initial state. forcing: of the weather. parameters: of static inputs.
         model: that every step adds to the state.
-        correlation_seconds: of the errors of the weather; 0: they are new in every window.
+        correlation_seconds: of the errors of the weather; 0: they are new in every window. scale: factor on all errors.
     """
 
     state: dict[str, Amount]
@@ -57,15 +57,7 @@ class Errors:
     parameters: dict[str, Amount] = dataclasses.field(default_factory=dict)
     model: dict[str, Amount] = dataclasses.field(default_factory=dict)
     correlation_seconds: float = 86_400.0
-
-    def scaled(self, factor: float) -> Errors:
-        """The same, all ``factor`` times as large."""
-
-        def times(amounts: dict[str, Amount]) -> dict[str, Amount]:
-            return {name: Amount(one.value * factor, one.is_relative) for name, one in amounts.items()}
-
-        state, forcing, parameters, model = map(times, (self.state, self.forcing, self.parameters, self.model))
-        return Errors(state, forcing, parameters, model, self.correlation_seconds)
+    scale: float = 1.0
 
 
 class ErrorSizes:
@@ -88,35 +80,34 @@ class ErrorSizes:
         before = dict(zip(previous_of, previous, strict=True))
         self.before_positions = [before.get(position, -1) for position in self.forcing_positions]
         self.state, state_positions = np.zeros(period.initial_state.shape), _positions(model.state, errors.state)
-        self.state[:, state_positions] = _sizes(errors.state, state_positions, period.initial_state)
-        self.parameters = _sizes(errors.parameters, self.parameter_positions, period.static)
+        self.state[:, state_positions] = self._sizes(errors.state, state_positions, period.initial_state)
+        self.parameters = self._sizes(errors.parameters, self.parameter_positions, period.static)
         step = float(period.step / np.timedelta64(1, "s"))
         self.phi = math.exp(-step / errors.correlation_seconds) if errors.correlation_seconds > 0.0 else 0.0
 
     def forcing(self, step: int) -> Values:
         """(n_columns, n_forcing) standard deviations of the forcing of a window; -1: of that before the first."""
         positions = self.before_positions if step < 0 else self.forcing_positions
-        return _sizes(self._errors.forcing, positions, self._period.forcing[max(step, 0)])
+        return self._sizes(self._errors.forcing, positions, self._period.forcing[max(step, 0)])
 
     def model_error(self, state: Values) -> Values:
         """(n_columns, n_state) standard deviations of what a step to this state adds."""
         result = np.zeros(state.shape)
-        result[:, self._model_error_positions] = _sizes(self._errors.model, self._model_error_positions, state)
+        result[:, self._model_error_positions] = self._sizes(self._errors.model, self._model_error_positions, state)
+        return result
+
+    def _sizes(self, amounts: Mapping[str, Amount], positions: Sequence[int], values: Values) -> Values:
+        """(n_columns, n_amounts) sizes for values at these positions; 0 where the position is -1."""
+        result = np.zeros((len(values), len(positions)))
+        for k, (position, amount) in enumerate(zip(positions, amounts.values(), strict=True)):
+            if position >= 0:
+                result[:, k] = self._errors.scale * amount.of(values[:, position].astype(np.float64))
         return result
 
 
 def _positions(variables: Sequence[Variable], names: Iterable[str]) -> list[int]:
     known = [variable.name for variable in variables]
     return [known.index(name) for name in names]
-
-
-def _sizes(amounts: Mapping[str, Amount], positions: Sequence[int], values: Values) -> Values:
-    """(n_columns, n_amounts) sizes for values at these positions; 0 where the position is -1."""
-    result = np.zeros((len(values), len(positions)))
-    for k, (position, amount) in enumerate(zip(positions, amounts.values(), strict=True)):
-        if position >= 0:
-            result[:, k] = amount.of(values[:, position].astype(np.float64))
-    return result
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,10 +139,7 @@ def shares(variances: Values) -> Values:
 def propagate(
     emulator: Emulator, period: Period, sizes: ErrorSizes, after_step: Callable[[int], None] = lambda done: None
 ) -> Propagation:
-    """Run through a period and carry the covariances of its errors along.
-
-    The emulator is for the period's columns, in float64 where the last digits matter.
-    """
+    """Run through a period and carry the covariances of its errors along; in float64 where the last digits matter."""
     model, n_columns = emulator.model, period.n_columns
     n_state = len(model.state)
     # All that is uncertain: the state, the parameters, and the errors of the weather now and in the previous window.

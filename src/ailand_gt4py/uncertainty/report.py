@@ -46,11 +46,9 @@ def write(
         data[name] = field(over, own, text, variable.units, standard_name=variable.standard_name)
         for suffix, values, words in rows:
             data[f"{name}{suffix}"] = field(over, values[..., position].astype(np.float32), words, variable.units)
-        parts, words = (
-            shares(linear.variances[..., position]),
-            f"part of the variance of the error of {name}, by source",
-        )
-        data[f"{name}_error_share"] = field(("source", *over), parts.astype(np.float32), words, "1")
+        parts = shares(linear.variances[..., position]).astype(np.float32)
+        words = f"part of the variance of the error of {name}, by source"
+        data[f"{name}_error_share"] = field(("source", *over), parts, words, "1")
     if members is not None:
         data.attrs["members"] = np.int32(members.n_members)
         data["condition"] = field(
