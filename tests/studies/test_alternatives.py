@@ -14,7 +14,7 @@ from studies.alternatives.__main__ import FewerStates, table  # noqa: E402
 from training_files import write_columns  # noqa: E402
 
 from ailand_gt4py.evaluation.columns import VerificationColumns  # noqa: E402
-from ailand_gt4py.evaluation.report.attachments import read_alternatives  # noqa: E402
+from ailand_gt4py.evaluation.report.attachments import Alternatives, read  # noqa: E402
 from ailand_gt4py.evaluation.runs import start_labels  # noqa: E402
 from ailand_gt4py.training.models import to_model  # noqa: E402
 from ailand_gt4py.training.network import LayerNormNetwork  # noqa: E402
@@ -198,9 +198,9 @@ def test_the_table_is_one_that_a_report_takes(model, columns, tmp_path) -> None:
     found["free run"]["swvl1"] = math.nan  # a method that ran away
     content = table(model, [{"name": "oracle", "found": found, "parameters": 3, "training_minutes": 0.5}])
     (tmp_path / "table.json").write_text(json.dumps(content))
-    read = read_alternatives(tmp_path / "table.json")
-    (method,) = read.methods
+    attached = read(tmp_path / "table.json", Alternatives)
+    (method,) = attached.methods
     assert method.scores["stl1, 90 days"] == pytest.approx(1.0, abs=1e-4)
     assert math.isnan(method.scores["swvl1, free run"])
     assert (method.parameters, method.training_minutes) == (3, 0.5)
-    assert len(read.variables) == 3 * len(model.state + model.diagnostics)
+    assert len(attached.variables) == 3 * len(model.state + model.diagnostics)

@@ -57,7 +57,7 @@ def changed(content: dict[str, Any], keys: tuple[Any, ...], value: object) -> di
 
 
 def test_transfer(tmp_path):
-    found = attachments.read_transfer(written(tmp_path / "t.json", TRANSFER))
+    found = attachments.read(written(tmp_path / "t.json", TRANSFER), attachments.Transfer)
     assert found.trained_on == ["africa", "asia"]
     assert found.title == "Transfer between regions"
     (matrix,) = found.variables
@@ -70,7 +70,7 @@ def test_transfer(tmp_path):
 
 
 def test_alternatives(tmp_path):
-    found = attachments.read_alternatives(written(tmp_path / "a.json", ALTERNATIVES))
+    found = attachments.read(written(tmp_path / "a.json", ALTERNATIVES), attachments.Alternatives)
     assert [method.name for method in found.methods] == ["aiLand <4 x 256>", "LSTM"]
     assert found.methods[0].parameters == 300000
     assert math.isnan(found.methods[1].scores["swvl1"])
@@ -116,7 +116,7 @@ def test_without_files_the_sections_say_how_to_give_one():
 def test_bad_transfer(tmp_path, keys, value, message):
     path = written(tmp_path / "t.json", changed(TRANSFER, keys, value))
     with pytest.raises(InputError, match=message) as caught:
-        attachments.read_transfer(path)
+        attachments.read(path, attachments.Transfer)
     assert str(path) in str(caught.value)
 
 
@@ -135,13 +135,13 @@ def test_bad_transfer(tmp_path, keys, value, message):
 )
 def test_bad_alternatives(tmp_path, keys, value, message):
     with pytest.raises(InputError, match=message):
-        attachments.read_alternatives(written(tmp_path / "a.json", changed(ALTERNATIVES, keys, value)))
+        attachments.read(written(tmp_path / "a.json", changed(ALTERNATIVES, keys, value)), attachments.Alternatives)
 
 
 def test_files_that_are_no_json(tmp_path):
     with pytest.raises(InputError, match=r"none\.json: cannot be read"):
-        attachments.read_transfer(tmp_path / "none.json")
+        attachments.read(tmp_path / "none.json", attachments.Transfer)
     with pytest.raises(InputError, match=r"x\.json: is no JSON"):
-        attachments.read_transfer(written(tmp_path / "x.json", "{"))
+        attachments.read(written(tmp_path / "x.json", "{"), attachments.Transfer)
     with pytest.raises(InputError, match="found the schema None"):
-        attachments.read_alternatives(written(tmp_path / "list.json", []))
+        attachments.read(written(tmp_path / "list.json", []), attachments.Alternatives)

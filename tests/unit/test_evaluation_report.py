@@ -199,7 +199,7 @@ def test_numbers_in_the_page_are_those_beside_it(made, text):
     assert content["locations"]["in_box"] == in_box.tolist()
     own_squares = np.square(stl1["column_rmse"])
     assert own_squares.mean() == pytest.approx(stl1["free_run"]["rmse"] ** 2)
-    regimes = groups.snow_regime(data["snowc"].values / 100.0, data["time"].values).labels
+    regimes = groups.snow_regime(data["snowc"].values / 100.0).labels
     assert stl1["box_over_outside"]["snow_regimes_alike"] == pytest.approx(alike_ratio(own_squares, in_box, regimes))
     expected = math.sqrt(squares[in_box].mean() / squares[~in_box].mean())
     assert stl1["box_over_outside"]["of_climatology"] == pytest.approx(expected, rel=1e-4)

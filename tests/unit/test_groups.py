@@ -14,22 +14,18 @@ from ailand_gt4py.evaluation.scores.moments import Sample
 from ailand_gt4py.evaluation.study import summary
 
 
-def times_of(count: int) -> np.ndarray:
-    return np.datetime64("2021-01-01", "ns") + np.arange(count) * np.timedelta64(1, "D")
-
-
 def test_snow_regimes():
     """A year of days: covered on 0, 1, 29, 31, 119 and 121 of 365.25 of them, just half covered on none."""
     cover = np.zeros((365, 7))
     for column, days in enumerate((0, 1, 29, 31, 119, 121)):
         cover[:days, column] = 0.6
     cover[:, 6] = 0.5
-    found = groups.snow_regime(cover, times_of(365))
+    found = groups.snow_regime(cover)
     assert found.labels.tolist() == [
         "no snow", "below 30 days", "below 30 days", "30 to 120 days", "30 to 120 days", "above 120 days", "no snow",
     ]  # fmt: skip
     assert found.classes == groups.SNOW_CLASSES
-    assert groups.snow_regime(cover[:, :1], times_of(365)).classes == ("no snow",)
+    assert groups.snow_regime(cover[:, :1]).classes == ("no snow",)
 
 
 def test_soil_types_have_names_and_order():

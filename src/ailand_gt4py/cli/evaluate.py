@@ -44,7 +44,7 @@ class Options(EmulatorOptions):
     @property
     def is_reported(self) -> bool:
         """Whether a report with figures is made."""
-        return any(path.suffix == ".html" for path in self.output)
+        return any(path.suffix.lower() == ".html" for path in self.output)
 
 
 def run(options: Options) -> None:
@@ -54,15 +54,16 @@ def run(options: Options) -> None:
 
     from ailand_gt4py.evaluation import runs, study
     from ailand_gt4py.evaluation.columns import read_columns
-    from ailand_gt4py.evaluation.report import attachments, report
+    from ailand_gt4py.evaluation.report import report
+    from ailand_gt4py.evaluation.report.attachments import Alternatives, Transfer, read
     from ailand_gt4py.evaluation.scores.lead_time import variable_studies
     from ailand_gt4py.weights.model_file import read_model
 
     for path in options.output:
         check_target(path, (options.file, options.model, options.transfer, options.alternatives))
     options.check_device()
-    transfer = attachments.read_transfer(options.transfer) if options.transfer else None
-    alternatives = attachments.read_alternatives(options.alternatives) if options.alternatives else None
+    transfer = read(options.transfer, Transfer) if options.transfer else None
+    alternatives = read(options.alternatives, Alternatives) if options.alternatives else None
     model = read_model(options.model)
     columns = read_columns(options.file, model, np.dtype("float64" if options.precision == "float64" else "float32"))
     window, leads = options.climatology_window, runs.lead_steps(model, list(options.leads))
@@ -77,12 +78,13 @@ def run(options: Options) -> None:
     print(report.text_report(by_lead, whole))
     print(f"{report.cost_text(from_starts.cost, model.step_seconds)}.")
     for path in options.output:
-        if path.suffix == ".html" and made is not None:
+        suffix = path.suffix.lower()
+        if suffix == ".html" and made is not None:
             from ailand_gt4py.evaluation.report.page import html_report  # matplotlib takes its time
 
             content = html_report(made, options.point, transfer, alternatives)
         else:
             extra = None if made is None else report.of_study(made)
-            content = report.file_report(path.suffix, by_lead, whole, extra)
+            content = report.file_report(suffix, by_lead, whole, extra)
         with whole_file(path, "writing the report") as temporary:
             temporary.write_text(content, encoding="utf-8")

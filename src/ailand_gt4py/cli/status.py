@@ -26,11 +26,7 @@ SIGNAL_STATUS = 128
 def execute(
     kind: type[Kind], run: Callable[[Kind], None], words: Sequence[str] | None = None, debug: bool = False
 ) -> int:
-    """Run a command with the options of these words, or of the process; `debug`: as ``--debug``.
-
-    Returns:
-        Exit status: 0 done, 1 failed while running, 2 input or usage is wrong, 130 or 143 interrupted.
-    """
+    """Run a command with the options of these words, or of the process; the exit status, as the help says."""
     words = sys.argv[1:] if words is None else words
     program, debug = kind.program.split()[0], debug or "--debug" in words
     try:

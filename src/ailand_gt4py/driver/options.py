@@ -50,7 +50,6 @@ class EmulatorOptions(CommandOptions):
         array_module("cuda" if self.backend == "dace_gpu" else "cpu")
 
     def emulator(self, model: Model, n_columns: int) -> Emulator:
-        """Of the model on the backend, in the precision."""
         from ailand_gt4py.emulator.emulator import Emulator
 
         return Emulator(model, n_columns, self.backend, self.precision)
@@ -128,12 +127,10 @@ exit status: 0 done; 1 failed while running; 2 input or usage is wrong; 130, 143
 
     @property
     def output_path(self) -> Path:
-        """The output, given or by default."""
         return self.output or Path(f"{self.forcing.stem}.ailand.nc")
 
     @property
     def restart_out_path(self) -> Path:
-        """The restart file, given or by default."""
         # A store keeps its suffix: out.nc and out.zarr are two outputs.
         name = f"{self.output_path.name.removesuffix('.nc')}.restart.nc"
         return self.restart_out or self.output_path.with_name(name)
@@ -150,7 +147,6 @@ exit status: 0 done; 1 failed while running; 2 input or usage is wrong; 130, 143
 
     @property
     def reference_path(self) -> Path | None:
-        """The reference file, if there is one."""
         return self.forcing if self.reference == Path(SAME_FILE) else self.reference
 
     def check_targets(self) -> bool:

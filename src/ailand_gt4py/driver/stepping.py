@@ -56,12 +56,9 @@ class Stepper:
         self._static_flag = outside * np.uint8(FLAG_MASKS["static_outside_training_range"])
 
     def fill(self, first: int, values: Values, flags: Values, after_step: Callable[[int], bool]) -> int:
-        """Make the steps from `first` on and write the rows of their labels; returns the number of rows written.
+        """Make the steps from `first` on until ``after_step`` (of the steps done) is true; the number of rows written.
 
-        Args:
-            values: (n_rows, n_variables, n_columns), state then diagnostics; written.
-            flags: uint8 (n_rows, n_columns); written.
-            after_step: called with the number of steps of the run that are done; True: stop now.
+        Values are (n_rows, n_variables, n_columns), state then diagnostics, flags (n_rows, n_columns).
         """
         source, n_state, n_rows = self._source, len(self.model.state), len(values)
         row = 0

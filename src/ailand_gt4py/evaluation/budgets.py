@@ -59,11 +59,9 @@ LAND_ONLY = 1e-3
 
 @dataclasses.dataclass(frozen=True)
 class Residual:
-    """Residuals of one budget, "water" or "energy".
+    """Of a budget, "water" or "energy", (n_windows, n_columns); None where too much is missing for it to be closed.
 
-    Attributes:
-        values: (n_windows, n_columns), mm in a window, or W m-2; None where the budget cannot be closed.
-        missing: fluxes and properties without which it cannot be closed. left_out: storages that are not counted.
+    Storages that are not there are left out.
     """
 
     budget: str
@@ -214,12 +212,7 @@ def is_snowy(fields: Fields) -> Values | None:
 
 
 def score(residual: Values, step_seconds: float, is_sum: bool, chosen: Values | bool = True) -> ResidualScore:
-    """Statistics of a residual, (n_windows, n_columns).
-
-    Args:
-        is_sum: whether days are sums of their windows (water) or means (energy).
-        chosen: broadcast to the residual: windows that count; days count where all of theirs do.
-    """
+    """Statistics of a residual, (n_windows, n_columns); days, sums or means, count where all of their windows do."""
     chosen = np.broadcast_to(chosen, residual.shape)
     values = residual[chosen]
     per_day = max(1, round(86_400.0 / step_seconds))

@@ -47,16 +47,9 @@ class VerificationColumns:
 
 
 def read_columns(path: str | Path, model: Model, dtype: np.dtype, may_lack: Sequence[str] = ()) -> VerificationColumns:
-    """Read a whole file.
+    """Read a whole file, which must have all of the model's states and diagnostics without a gap.
 
-    Args:
-        path: as `io.sources.open_source` takes it; it must have all of the model's states and diagnostics.
-        model: tells what is needed, in which units and order. dtype: of inputs and truth.
-        may_lack: states that the file need not have. Where it lacks one, that is at the first label what a run begins
-            with (`io.first_guess`), and NaN later.
-
-    Raises:
-        InputError: the file does not fit, a value is missing, or it is too large for the memory allowed.
+    A state that it may lack, and does, is at the first label what a run begins with (`io.first_guess`), and NaN later.
     """
     with open_source(path, model, may_lack=may_lack) as source:
         n_times, sizes, targets = len(source.times), model.sizes, (*model.state, *model.diagnostics)

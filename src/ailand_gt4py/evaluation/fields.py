@@ -53,10 +53,10 @@ def read_truth(path: str | Path, step_seconds: float) -> Fields:
             if own_name is None:
                 continue
             straight, is_static = file.conversion(own_name, name, units), entry.kind == "static"
-            field = file.read(own_name, slice(0, 1) if is_static else None)
+            field = file.field(own_name) if is_static else file.read(own_name)
             field = straight.apply(field.astype(np.float64))
             if is_static:
-                values[name] = field.reshape(-1)
+                values[name] = field
             elif field.ndim == 2:
                 values[name] = field[:-1] if entry.time_meaning == "window mean" else field
     return Fields(values, step_seconds)

@@ -84,7 +84,7 @@ class FreeRun:
 
 @dataclasses.dataclass(frozen=True)
 class Runs:
-    """A model's runs on the columns of a file; ``from_starts`` has all leads asked for, in steps, and may have more."""
+    """A model's runs on a file; ``from_starts`` has all leads asked for, in steps, and may have more."""
 
     model: Model
     columns: VerificationColumns
@@ -103,14 +103,9 @@ def label_offset(variable: Variable) -> int:
 
 
 def start_labels(n_times: int, longest: int, count: int) -> Values:
-    """Labels of the starts, evenly spread and shifted through the times of day.
-
-    The first label is left out: persistence of a "window mean" needs the previous window.
-
-    Raises:
-        InputError: the period is shorter than the longest lead.
-    """
+    """Labels of the starts, evenly spread and shifted through the times of day."""
     last = n_times - 1 - longest
+    # Never from the first label: persistence of a "window mean" needs the previous window.
     if last < 1:
         raise InputError(
             f"the file has {n_times} times, expected at least {longest + 2} for leads up to {longest} steps"
@@ -119,11 +114,7 @@ def start_labels(n_times: int, longest: int, count: int) -> Values:
 
 
 def lead_steps(model: Model, leads_days: Sequence[float]) -> Values:
-    """Leads in steps.
-
-    Raises:
-        InputError: no leads, or one that is no positive multiple of the model's step.
-    """
+    """Leads in steps."""
     steps, is_whole = _steps(model, leads_days)
     wrong = [f"{lead}" for lead, fits in zip(leads_days, is_whole, strict=True) if not fits]
     if wrong or not len(steps):
@@ -179,14 +170,11 @@ def run_free(
 def _run(
     emulator: Emulator, static: Values, forcing: Callable[[int], Values], state: Values, kept: Values
 ) -> tuple[Values, Cost]:
-    """Results after numbers of steps, ascending, (n_kept, n_columns, n_outputs), and what the steps cost.
-
-    Results go into two pairs of buffers in turn, since a result may not be written over the state it is made from.
-    Only the emulator's own work is timed, not the gathering of forcing and the keeping of results.
-    """
+    """Results after numbers of steps, ascending, (n_kept, n_columns, n_outputs), and what the steps cost."""
     sizes, n_steps = emulator.model.sizes, int(kept[-1]) if len(kept) else 0
     results = np.empty((len(kept), emulator.n_columns, sizes.state + sizes.diagnostics), dtype=state.dtype)
     positions = {int(number): position for position, number in enumerate(kept)}
+    # In turn: a result may not be written over the state it is made from.
     buffers = [(emulator.allocate(sizes.state), emulator.allocate(sizes.diagnostics)) for _ in range(2)]
     prepared = emulator.prepare_static(static)
     cpu = wall = 0.0

@@ -85,12 +85,10 @@ class Study:
 
     @property
     def times(self) -> Values:
-        """(n_times,) labels of the file."""
         return self.runs.columns.times
 
     @property
     def n_starts(self) -> int:
-        """Starts per column."""
         return len(self.runs.from_starts.starts)
 
     @property
@@ -105,11 +103,7 @@ class Study:
 
 
 def make_study(runs: Runs, variables: tuple[VariableStudy, ...], path: Path, window_days: int) -> Study:
-    """Compute what a report shows beside the variables' scores.
-
-    Raises:
-        InputError: the file lacks locations, or is of other columns.
-    """
+    """Compute what a report shows beside the variables' scores."""
     locations, model = read_locations(path), runs.model
     if len(locations.x) != runs.columns.n_columns:
         raise InputError(f"{path}: locations of {len(locations.x)} columns, expected those of {runs.columns.n_columns}")

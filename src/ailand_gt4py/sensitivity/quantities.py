@@ -65,7 +65,7 @@ def choose_outputs(model: Model, text: str | None, called: str = "outputs") -> l
 
 
 def choose_inputs(model: Model, text: str | None, called: str = "inputs") -> list[Quantity]:
-    """Inputs from a list of names, ``static``, ``forcing`` (weather, of the previous window too) and ``state`` included.
+    """Inputs from a list of names, ``static``, ``forcing`` (the weather, previous windows') and ``state`` included.
 
     Inputs of time and location alone are only had by name. For no list: the weather, the state, and `STATIC_SHOWN`.
     """

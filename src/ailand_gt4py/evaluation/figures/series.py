@@ -48,12 +48,7 @@ def draw_run(
     reference: Path | None,
     at: tuple[float, float] | None,
 ) -> None:
-    """Draw one column of a finished run, a panel for each of its states and diagnostics.
-
-    Args:
-        path: figure, .png, .pdf or .svg. output: file of the run. times: its labels.
-        reference: file to compare with, if any. at: location whose nearest column is drawn; None: the first.
-    """
+    """Draw one column of a finished run's file, a panel for each of its states and diagnostics."""
     with ColumnFile(output) as run:
         latitude, longitude = run.read("lat"), run.read("lon")
         column = style.nearest_column(latitude, longitude, at)

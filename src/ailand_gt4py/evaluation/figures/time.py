@@ -26,10 +26,7 @@ CURVES = ("persistence", "climatology", "climatology_other_years", "rmse")
 
 
 def choose_column(study: Study, at: tuple[float, float] | None) -> int:
-    """The column of the time series: the one nearest to a location, or the most typical one.
-
-    Most ordinary: the median over variables of the RMSE, each against the median of all columns, is nearest to 1.
-    """
+    """The column nearest to a location, or where the RMSE is nearest to the usual one (median over variables)."""
     if at is not None:
         return style.nearest_column(study.locations.latitude, study.locations.longitude, at)
     errors = np.stack([variable.by_column("rmse") for variable in study.variables])

@@ -31,7 +31,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Annotated, Self, TypeVar
+from typing import Annotated, ClassVar, Self, TypeVar
 
 from pydantic import AfterValidator, Field, FiniteFloat, StringConstraints, WrapValidator, model_validator
 
@@ -71,6 +71,7 @@ class Matrix(VariableUnits):
 class Transfer(Settings):
     """A transfer matrix for each of some variables; ``trained_on`` and ``tested_on`` name rows and columns."""
 
+    schema_name: ClassVar[str] = TRANSFER_SCHEMA
     title: Text = "Transfer between regions"
     metric: Text
     trained_on: Names
@@ -105,6 +106,7 @@ class Method(Settings):
 class Alternatives(Settings):
     """A table of alternatives, whose columns are scores of the variables."""
 
+    schema_name: ClassVar[str] = ALTERNATIVES_SCHEMA
     title: Text = "Alternatives"
     metric: Text
     variables: Annotated[list[VariableUnits], Field(min_length=1)]
@@ -133,24 +135,15 @@ class Alternatives(Settings):
 Attachment = TypeVar("Attachment", Transfer, Alternatives)
 
 
-def read_transfer(path: Path) -> Transfer:
-    """Read a transfer matrix; an InputError says where in the file it does not follow the schema."""
-    return _read(path, TRANSFER_SCHEMA, Transfer)
-
-
-def read_alternatives(path: Path) -> Alternatives:
-    """Read a table of alternatives; an InputError says where in the file it does not follow the schema."""
-    return _read(path, ALTERNATIVES_SCHEMA, Alternatives)
-
-
-def _read(path: Path, schema: str, kind: type[Attachment]) -> Attachment:
+def read(path: Path, kind: type[Attachment]) -> Attachment:
+    """Read an attachment; an InputError says where in the file it does not follow the schema."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}; expected a JSON file") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: is no JSON ({error}); expected the schema '{schema}'") from error
+        raise InputError(f"{path}: is no JSON ({error}); expected the schema '{kind.schema_name}'") from error
     found = content.pop("schema", None) if isinstance(content, dict) else None
-    if found != schema:
-        raise InputError(f"{path}: found the schema {found!r}, expected '{schema}'")
+    if found != kind.schema_name:
+        raise InputError(f"{path}: found the schema {found!r}, expected '{kind.schema_name}'")
     return read_settings(kind, content, lambda at: f"{path}: {dotted(at)}")

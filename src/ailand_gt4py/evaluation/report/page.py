@@ -111,7 +111,7 @@ def shade_colour(ratio: float) -> str:
 
 
 def headline(study: Study) -> list[tuple[str, str]]:
-    """Key figures above the first section, and what they are."""
+    """Key figures, and what they are."""
     beats = [all(score.verdict != "no" for score in variable.asked) for variable in study.variables]
     wrong, checked = (sum(getattr(count, name) for count in study.run_ranges) for name in ("violations", "n"))
     low, high = literature.ecland_microseconds(study.model.step_seconds)

@@ -11,15 +11,12 @@ from collections.abc import Sequence
 
 from pydantic_core import to_jsonable_python
 
-from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.text_table import aligned
 from ailand_gt4py.evaluation import literature
 from ailand_gt4py.evaluation.runs import SECONDS_PER_DAY, Cost
 from ailand_gt4py.evaluation.scores.definitions import SCORES
 from ailand_gt4py.evaluation.scores.lead_time import FreeRunScore, LeadScore
 from ailand_gt4py.evaluation.study import BoxComparison, Study, VariableStudy, summary
-
-SUFFIXES = (".csv", ".json", ".md")
 
 NOTE = (
     "RMSE over all columns and starts. Climatology: mean by day of the year and time of day of each column, smoothed, "
@@ -64,14 +61,7 @@ def text_report(leads: Sequence[LeadScore], free_run: Sequence[FreeRunScore]) ->
 def file_report(
     suffix: str, leads: Sequence[LeadScore], free_run: Sequence[FreeRunScore], more: dict[str, object] | None = None
 ) -> str:
-    """The content of a report file: Markdown and JSON hold both tables, CSV the one by lead time.
-
-    Args:
-        more: for JSON: all numbers of a report with figures that is made as well, kept as ``report``.
-
-    Raises:
-        InputError: a suffix that is none of `SUFFIXES`.
-    """
+    """The content of a report file, Markdown, JSON (there with ``more``), or CSV, which has the table by lead time."""
     if suffix == ".md":
         by_lead, free = map(_markdown, _tables(leads, free_run))
         return f"## Skill by lead time\n\n{by_lead}\n\n## Free run\n\n{free}\n\n{NOTE}\n"
@@ -83,13 +73,11 @@ def file_report(
             **({} if more is None else {"report": more}),
         }
         return json.dumps(content, indent=1) + "\n"
-    if suffix == ".csv":
-        stream = io.StringIO()
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow([field.name for field in dataclasses.fields(leads[0])])
-        writer.writerows(dataclasses.astuple(score) for score in leads)
-        return stream.getvalue()
-    raise InputError(f"report file: suffix '{suffix}', expected one of {', '.join(SUFFIXES)}")
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow([field.name for field in dataclasses.fields(leads[0])])
+    writer.writerows(dataclasses.astuple(score) for score in leads)
+    return stream.getvalue()
 
 
 def published_ratios(variable: VariableStudy) -> list[float] | None:

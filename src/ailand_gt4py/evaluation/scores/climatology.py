@@ -14,7 +14,7 @@ MINIMUM_YEARS = 2
 
 
 def day_of_year(times: Values) -> Values:
-    """Day of the year, 0 to 364, of datetime64 times."""
+    """0 to 364, of datetime64 times."""
     times = np.asarray(times, dtype="datetime64[ns]")
     days = times.astype("datetime64[D]") - times.astype("datetime64[Y]").astype("datetime64[D]")
     return np.minimum(days.astype(np.int64), DAYS - 1)
@@ -62,11 +62,7 @@ def day_of_year_climatology(
 
 
 def other_years_climatology(values: Values, times: Values, window_days: int = 31) -> Values:
-    """Climatology of each label from the other calendar years, at the same time of day, of (n_times, n_columns).
-
-    Returns:
-        (n_times, n_columns) float64, NaN where no other year has the day, and for a column with a NaN.
-    """
+    """(n_times, n_columns) of the other years at the same time of day; NaN without one, and in a column with a NaN."""
     result = np.full(values.shape, np.nan)
     complete = np.isfinite(values).all(axis=0)
     if np.unique(calendar_year(times)).size >= MINIMUM_YEARS:

@@ -11,7 +11,6 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.ecland.soil_tables import SOILS
 from ailand_gt4py.io.column_file import ColumnFile
-from ailand_gt4py.io.time_axis import read_times
 from ailand_gt4py.weights.variables import CATALOGUE
 
 #: The Europe-like box that aiLand's training data here hold out: south, north, west, east, degrees.
@@ -62,14 +61,8 @@ class ColumnLocations:
         return next((grouping for grouping in self.groupings if grouping.name == name), None)
 
 
-def snow_regime(snow_cover: Values, times: Values) -> Grouping:
-    """Classes by the mean number of days a year with more than half of the ground under snow.
-
-    Args:
-        snow_cover: (n_times, n_columns) of the truth, 0 to 1. times: (n_times,) datetime64, evenly spaced.
-    """
-    if len(times) < 1:
-        raise InputError("snow regime: found no times, expected at least 1")
+def snow_regime(snow_cover: Values) -> Grouping:
+    """Classes by the mean number of days a year with more than half of the ground under snow, (n_times, n_columns)."""
     days = (snow_cover > SNOW_COVERED).mean(axis=0) * DAYS_PER_YEAR
     labels = np.array(SNOW_CLASSES)[np.where(days == 0.0, 0, 1 + np.digitize(days, SNOW_EDGES))]
     return Grouping(SNOW_REGIME, labels, tuple(name for name in SNOW_CLASSES if (labels == name).any()))
@@ -95,13 +88,7 @@ def inside_box(latitude: Values, longitude: Values) -> Values:
 
 
 def read_locations(path: str | Path) -> ColumnLocations:
-    """Read locations and groups of the columns of a file.
-
-    Groups whose variables the file lacks (``region``, ``climate``, ``clim_sotype``, ``snowc``) are left out.
-
-    Raises:
-        InputError: the file cannot be read, or lacks lat and lon.
-    """
+    """Of the columns of a file; groups whose variables it lacks (``region``, ``climate``, ...) are left out."""
     with ColumnFile(path) as file:
         latitude, longitude = _fixed(file, "lat"), _fixed(file, "lon")
         if latitude is None or longitude is None:
@@ -115,16 +102,14 @@ def read_locations(path: str | Path) -> ColumnLocations:
         if own_name is not None and file.is_timed(own_name):
             straight = file.conversion(own_name, "snowc", "1")
             cover = straight.apply(file.read(own_name).astype(np.float64))
-            groupings.append(snow_regime(cover, read_times(file)))
+            groupings.append(snow_regime(cover))
         return ColumnLocations(file.labels(), latitude, (longitude + 180.0) % 360.0 - 180.0, tuple(groupings))
 
 
 def _fixed(file: ColumnFile, name: str) -> Values | None:
-    """(n_columns,) of a variable without time, or its first time; None where the file lacks it."""
+    """(n_columns,) at the first time, if there is one; None where the file lacks it."""
     own_name = file.find(name)
     if own_name is None:
         return None
-    values = file.read(own_name, slice(0, 1))
     straight = file.conversion(own_name, name, CATALOGUE[name].units)
-    result: Values = straight.apply(values.reshape(-1).astype(np.float64))
-    return result
+    return straight.apply(file.field(own_name).astype(np.float64))

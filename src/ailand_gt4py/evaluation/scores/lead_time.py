@@ -42,11 +42,7 @@ class LeadScore:
 
     @property
     def verdict(self) -> str:
-        """Whether the model beats the baselines.
-
-        ``yes``: persistence and the climatology of all years, which knows the verified year; ``other years``:
-        persistence and only the climatology that does not know it; ``no``.
-        """
+        """What the model beats beside persistence: all climatologies, only that without the verified year, or none."""
         if self.rmse < min(self.persistence, self.climatology):
             return "yes"
         # A comparison with NaN, where there are no other years, is false.

@@ -21,10 +21,7 @@ NO_INTERVAL = (math.nan, math.nan)
 
 
 def rmse_interval(squares: Values) -> tuple[float, float]:
-    """2.5th and 97.5th percentile of the RMSE by drawing columns with replacement (bootstrap, Efron 1979).
-
-    NaN for fewer than two columns.
-    """
+    """Of the RMSE, by drawing columns with replacement (bootstrap, Efron 1979); NaN for fewer than two columns."""
     if squares.size < 2:
         return NO_INTERVAL
     return _central(np.sqrt(_redrawn_means(squares, np.random.default_rng(SEED))))

@@ -50,11 +50,7 @@ def _covered(times: Values, labels: Values) -> Values:
 def check_reference(
     path: Path, variables: Sequence[Variable], times: Values, latitude: Values, longitude: Values
 ) -> list[str]:
-    """Check before a run that it can be compared with a reference; sentences on how that is read.
-
-    Raises:
-        InputError: it cannot be used.
-    """
+    """Check before a run that it can be compared with a reference; sentences on how that is read."""
     covered = _covered(times, _times_of(path))
     with Reference(path, variables, covered, latitude=latitude, longitude=longitude) as reference:
         sentences = list(reference.history)
@@ -114,10 +110,7 @@ def _read_columns(reference: Reference, columns: slice, n_columns: int) -> Value
 def read_series(
     path: Path, variables: Sequence[Variable], times: Values, column: int, latitude: Values, longitude: Values
 ) -> dict[str, Values]:
-    """The reference's values through time in one column: name -> (n_labels,), for the variables that it has.
-
-    NaN at labels after the reference's last one.
-    """
+    """The reference's values in one column: name -> (n_labels,), NaN after its last label, of what it has."""
     covered = _covered(times, _times_of(path))
     with Reference(path, variables, covered, latitude=latitude, longitude=longitude) as reference:
         values = _read_columns(reference, slice(column, column + 1), len(latitude))[:, :, 0]
