@@ -87,10 +87,6 @@ class LandColumns:
             self._static = self.emulator.prepare_static(self._static_values)
             self._differentiate()
 
-    @property
-    def on_cpu(self) -> bool:
-        return self._points.device == "cpu"
-
     def prescribe(self, name: str, value: Any) -> None:
         """Change an input that was prescribed at the start."""
         if name not in self._prescribed:
@@ -122,11 +118,7 @@ class LandColumns:
             self.emulator.jacobian(self._static, self.forcing, self.state, fluxes, forcing, out=self._jacobian)
 
     def step(self, window_start: np.datetime64, is_provisional: bool = False) -> None:
-        """The emulator's step through a window whose forcing is there; flagged columns keep state and diagnostics.
-
-        Args:
-            is_provisional: only the diagnostics change.
-        """
+        """Step through a window whose forcing is there; flagged columns keep all, a provisional step the state."""
         assert self.emulator is not None
         for name, values in self._prescribed.items():
             self.forcing[:, self._forcing_positions[name]] = values

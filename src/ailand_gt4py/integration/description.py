@@ -112,11 +112,7 @@ class CouplingOptions:
 
 
 def group_of(kind: type[Group], name: str, given: Group | None, keywords: dict[str, Any]) -> Group:
-    """A group of this name as given, or made of the keywords that are its attributes, which are removed.
-
-    Raises:
-        TypeError: a keyword beside the group that has it, or one that is missing.
-    """
+    """A group of this name as given, or made of the keywords that are its attributes, which are removed."""
     own = {key: keywords.pop(key) for key in inspect.signature(kind).parameters if key in keywords}
     if given is None:
         return kind(**own)

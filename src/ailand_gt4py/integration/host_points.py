@@ -32,15 +32,10 @@ class HostView(NamedTuple):
 
 
 class HostPoints:
-    """The land points of a host's horizontal grid.
-
-    Args:
-        land_mask: bool, over the host's one or two horizontal dimensions, halo (False) included where fields have it.
-        device: where the mask is and all fields must be. levels: see `HostGrid`.
+    """The land points of a host's horizontal grid, by `HostGrid`'s mask and levels; all fields are on the device.
 
     Attributes:
-        device: as given. shape: of the mask. is_land: the mask, flat and in C order.
-        columns: (n_land,) positions of the land points in ``is_land``, ascending.
+        shape: of the mask. is_land: the mask, flat and in C order; columns: (n_land,) where it is True.
     """
 
     def __init__(
@@ -62,12 +57,7 @@ class HostPoints:
         self._tables: dict[Layout, gtx.Connectivity] = {}
 
     def view(self, field: Any, name: str) -> HostView:
-        """A field of the host where it is: no element is copied.
-
-        Args:
-            field: GT4Py field, NumPy or CuPy array, or anything with ``__cuda_array_interface__`` or DLPack; of the
-                mask's shape once the levels are chosen, float32 or float64, of any non-negative strides.
-        """
+        """A field of the host, as `arrays.as_array` takes it, of any non-negative strides, where it is, not a copy."""
         array = self._level_of(field, arrays.as_array(field, self.device, name), name)
         if tuple(array.shape) != self.shape:
             raise InputError(f"{name}: found the shape {tuple(array.shape)}, expected the land mask's {self.shape}")

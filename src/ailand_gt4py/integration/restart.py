@@ -25,11 +25,7 @@ def write(
     identity: Mapping[str, str],
     position: Mapping[str, int],
 ) -> None:
-    """Write a restart file, completely or not at all.
-
-    Args:
-        memory: name -> array. identity: what a run that continues must share. position: of the clock.
-    """
+    """Write a restart file, completely or not at all: arrays, what a run that continues must share, and the clock."""
     data = xr.Dataset(attrs={"format": FORMAT, **{f"identity_{key}": value for key, value in identity.items()}})
     data.attrs["clock"] = json.dumps(dict(position))
     for name, array in memory.items():
@@ -41,14 +37,7 @@ def write(
 def read(
     path: str | os.PathLike[str], memory: Mapping[str, arrays.Array], identity: Mapping[str, str]
 ) -> dict[str, int]:
-    """Read a restart file into the arrays of a component; nothing is changed where the file does not fit.
-
-    Returns:
-        Position of the clock.
-
-    Raises:
-        InputError: no such file, not a restart file, or of another run; names what differs.
-    """
+    """Read a restart file into arrays, which do not change where it does not fit; the clock's position."""
     path = Path(path)
     data = read_netcdf(path, FORMAT, _WHAT)
     for key, expected in identity.items():

@@ -97,8 +97,6 @@ class SurfaceClosures:
     """Albedo, emissivity, long-wave radiation, evaporation, roughness and stress of land columns.
 
     Args:
-        model: its variables are known by name; those it lacks decide what can be given.
-        n_land: number of columns, may be 0.
         backend: ``embedded``, ``dace_cpu``, ``dace_gpu``, or a GT4Py backend, beside which the formulas run by embedded
             execution: they are needed once in a window, and as much text takes other backends minutes to compile.
         dtype: of the model's arrays, float32 or float64; the closures are computed in float64.
@@ -107,12 +105,7 @@ class SurfaceClosures:
             from the types of vegetation.
 
     Attributes:
-        outputs: names of what is given, in order. missing_outputs: name -> why it cannot be given.
-
-    Raises:
-        InputError: another type, a height that is not positive, or a climatology of another shape,
-            type or device.
-        RunError: the device cannot be had.
+        outputs: names of what the model's variables suffice for. missing_outputs: name -> why it cannot be given.
     """
 
     def __init__(
@@ -156,18 +149,9 @@ class SurfaceClosures:
         self._call = RepeatedCall(operator, fields, {}, (), {})
 
     def __call__(self, static: Any, forcing: Any, state: Any, diagnostics: Any) -> dict[str, arrays.Array]:
-        """The closures for the model's inputs and results.
+        """Name -> (n_land,) float64 of each of ``outputs``, the same arrays in every call, NaN where an input is.
 
-        Args:
-            static, forcing, state, diagnostics: (n_land, n_features) in the model's order and units, on the device, of
-                the closures' type: forcing as means over the window, state and diagnostics at its end.
-
-        Returns:
-            Name -> (n_land,) float64, for each of ``outputs``: the same arrays in every call. Stress stands for the
-            window, the rest for its end. Where an input is NaN, so is what depends on it.
-
-        Raises:
-            InputError: an array of another shape, type or device.
+        Inputs are (n_land, n_features); forcing and stress are of the window, all else of its end.
         """
         results = {name: self._results[name] for name in self.outputs}
         if not results or not self._n_land:

@@ -73,16 +73,13 @@ class FluxExchange:
     and with ``state_alternates`` (no dynamics) heat as well.
 
     Args:
-        cells: where land is. mixed: the layers that take heat and vapour.
+        mixed: the layers that take heat and vapour.
         implicit: take the fluxes for the air at the step's end (`surface_fluxes.for_air_at_end_of_step`); False: as the
             land component holds them.
         moisture: give evaporation to the host's vapour; False: to no one, even where the host has it.
-        vapour_alternates, state_alternates: see above.
 
     Attributes:
-        cells: as given.
         given: `GIVEN` -> (n_cells,) of the last step, 0 where there is no land; the same arrays in every step.
-        budget: energy given and received.
         memory: name -> array of all that goes from step to step, for a restart, which writes into them.
     """
 

@@ -50,11 +50,7 @@ class LandCells(NamedTuple):
     device: arrays.Device = "cpu"
 
     def of(self, field: Any, name: str) -> arrays.Array:
-        """(n_land,), a copy of what a field over the host's cells has at land.
-
-        Raises:
-            InputError: no array, or one on another device.
-        """
+        """(n_land,), a copy of what a field over the host's cells has at land."""
         return arrays.as_array(field, self.device, name)[self.positions]
 
     def spread(self, values: Any, elsewhere: float = np.nan) -> arrays.Array:

@@ -34,11 +34,7 @@ from ailand_gt4py.weights.model_file import read_model
 
 
 def grid_file(grid: str, directory: Path) -> Path:
-    """Path of a grid's file; a grid that is a name is generated, once.
-
-    Raises:
-        InputError: neither a file nor a name that the generator knows.
-    """
+    """Path of a grid's file; a grid that is a name is generated, once."""
     for path in (Path(grid), directory / f"icon_grid_{grid}.nc"):
         if path.is_file():
             return path
@@ -84,12 +80,7 @@ tracer_config: {"{qv: true}" if options.moisture else "null"}
 
 
 def make_driver(options: RunOptions, grid: Path, output: Path) -> driver.Icon4pyDriver:
-    """The driver, everything compiled.
-
-    Raises:
-        InputError: an unknown backend.
-        RunError: ICON4Py cannot set it up.
-    """
+    """The driver, everything compiled."""
     if options.host_backend not in model_backends.BACKENDS:
         raise InputError(
             f"backend: found '{options.host_backend}', expected one of {', '.join(model_backends.BACKENDS)}"
@@ -148,19 +139,7 @@ def initial_states(icon: driver.Icon4pyDriver) -> driver_states.DriverStates:
 
 
 def run(options: RunOptions, out: TextIO | None = None, model: Model | None = None) -> xr.Dataset:
-    """Make the run.
-
-    Args:
-        options: what to do. out: for progress and the closing figures; None: nothing is printed.
-        model: to run; None: that of the options.
-
-    Returns:
-        The records.
-
-    Raises:
-        InputError: an option that cannot be used.
-        RunError: a state that is not finite, or a file that cannot be written.
-    """
+    """Make the run and give its records; ``out``: for progress and closing figures; ``model``: not the options'."""
 
     def say(text: str) -> None:
         if out is not None:

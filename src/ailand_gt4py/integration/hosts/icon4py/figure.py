@@ -55,14 +55,7 @@ STYLE: Any = {
 
 
 def draw(path: Path, data: xr.Dataset, grid: Path) -> None:
-    """Draw the figure.
-
-    Args:
-        path: .png, .pdf or .svg. data: of `recorder.Recorder.dataset`. grid: file of the grid.
-
-    Raises:
-        RunError: the figure cannot be written.
-    """
+    """Draw the figure of a run's records on the grid of a file."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(10.8, 7.6), layout="constrained")
         FigureCanvasAgg(figure)

@@ -144,11 +144,7 @@ class Coupling:
         return self.fields
 
     def __call__(self, state: dict[str, Any], time_step: datetime.datetime) -> dict[str, Any]:
-        """Give what `outputs_properties` lists.
-
-        Args:
-            state: of `as_component_input`; added up already, and not read here. time_step: start of the host's step.
-        """
+        """Give what `outputs_properties` lists; `as_component_input` is added up already, and not read here."""
         with self._timed("emulator_step" if self.land.is_due else "other_calls"):
             self.land.advance(parse_time(time_step))
         return self._outputs

@@ -65,11 +65,7 @@ class Recorder:
         self._begin = time.perf_counter()
 
     def gather_from_prognostic(self, prognostic: Any, tracers: Any) -> None:
-        """A step is over but for the driver's swap of time levels; called by the physics driver.
-
-        Raises:
-            RunError: the host's state is not finite.
-        """
+        """A step is over but for the driver's swap of time levels; called by the physics driver."""
         self.step_seconds.append(time.perf_counter() - self._begin)
         number, clock = len(self.step_seconds), self._icon.model_time_variables
         if number % self._every == 0 or number == clock.n_time_steps:
