@@ -25,13 +25,9 @@ LEAST_INFORMATION = 1e-12
 
 @dataclasses.dataclass(frozen=True)
 class Quality:
-    """How well parameters are known, (n_columns, n_parameters).
+    """How well the observations alone tell parameters, (n_columns, n_parameters); deviations may be infinite.
 
-    Attributes:
-        deviations: standard deviations of the estimate by the observations alone, in the parameters' units;
-            infinite where they say nothing. relative: the same as parts of the estimates.
-        determined: where the deviation is at most the tolerance.
-        outside: where the estimate is out of the training range. at_bound: at the edge of what was sought.
+    Estimates may be outside of the training range, or at a bound of what was sought.
     """
 
     deviations: Values

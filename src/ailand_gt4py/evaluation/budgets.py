@@ -73,12 +73,7 @@ class Residual:
 
 @dataclasses.dataclass(frozen=True)
 class ResidualScore:
-    """Statistics of a residual over some columns and windows.
-
-    Attributes:
-        rms, mean: of the windows. rms_day: of means over 24 hours (energy) or sums (water); NaN without a whole day.
-        worst: the largest magnitude. n: windows times columns.
-    """
+    """Of n windows and columns, and of days: means (energy) or sums (water) over them; NaN without a whole one."""
 
     rms: float
     mean: float

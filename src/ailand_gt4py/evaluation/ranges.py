@@ -17,12 +17,7 @@ TOLERANCE = 1e-3
 
 @dataclasses.dataclass(frozen=True)
 class RangeCheck:
-    """One thing that must hold.
-
-    Attributes:
-        needs: fields that ``excess`` takes: how far out of range, positive where violated, in the first one's units.
-        scale: what `TOLERANCE` is relative to, in these units.
-    """
+    """By the fields that it needs how far they are out of range; it and the tolerance's scale in the first's units."""
 
     name: str
     needs: tuple[str, ...]
@@ -32,12 +27,7 @@ class RangeCheck:
 
 @dataclasses.dataclass(frozen=True)
 class RangeCount:
-    """Result of a check.
-
-    Attributes:
-        violations: values out of range by more than rounding. n: values checked.
-        worst: largest finite excess, 0 where there is none. columns: with a violation.
-    """
+    """Of n values those out of range by more than rounding, the largest finite excess, and columns with any."""
 
     name: str
     units: str

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -29,11 +29,9 @@ CURVE_DAYS = (0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 7.0, 10.0, 14.0, 21.0, 30.0, 45.0, 
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """What the steps of a run took, the first one left out: it may compile.
+    """What the timed steps of columns run at once took, the first one left out, since it may compile.
 
-    Attributes:
-        columns: run at once. steps: that were timed.
-        cpu_seconds: of all threads of the process. wall_seconds: elapsed, other processes' share included.
+    CPU time is that of all threads of the process, elapsed time has other processes' share in it.
     """
 
     columns: int
@@ -43,12 +41,12 @@ class Cost:
 
     @property
     def cpu_microseconds(self) -> float:
-        """CPU time for a column and a step, microseconds; NaN where no step was timed."""
+        """For a column and a step; NaN where no step was timed."""
         return self._per_step(self.cpu_seconds)
 
     @property
     def wall_microseconds(self) -> float:
-        """Elapsed time for a column and a step, microseconds; NaN where no step was timed."""
+        """For a column and a step; NaN where no step was timed."""
         return self._per_step(self.wall_seconds)
 
     def _per_step(self, seconds: float) -> float:
@@ -57,12 +55,7 @@ class Cost:
 
 @dataclasses.dataclass(frozen=True)
 class LeadRuns:
-    """Runs of all columns from many starts.
-
-    Attributes:
-        starts: (n_starts,) labels. leads: (n_leads,) steps, ascending.
-        results: (n_leads, n_starts, n_columns, n_outputs) states, then diagnostics.
-    """
+    """Runs from labels, leads in steps, ascending; results (n_leads, n_starts, n_columns, n_outputs), states first."""
 
     starts: Values
     leads: Values
@@ -147,15 +140,8 @@ def run_from_starts(
 ) -> LeadRuns:
     """Run all columns from many starts, spread over the period, at once; leads as of `lead_steps`."""
     starts = start_labels(columns.n_times, int(leads[-1]), n_starts)
-    n_columns = columns.n_columns * starts.size
-    emulator = Emulator(model, n_columns, backend=backend, precision=precision)
-
-    def forcing(step: int) -> Values:
-        return columns.forcing[starts + step].reshape(n_columns, -1)
-
-    static = np.tile(columns.static, (starts.size, 1))
-    results, cost = _run(emulator, static, forcing, columns.state[starts].reshape(n_columns, -1), leads)
-    return LeadRuns(starts, leads, results.reshape(len(leads), starts.size, columns.n_columns, -1), cost)
+    emulator = Emulator(model, columns.n_columns * starts.size, backend=backend, precision=precision)
+    return _run(emulator, columns, starts, leads)
 
 
 def run_free(
@@ -163,23 +149,22 @@ def run_free(
 ) -> FreeRun:
     """Run all columns from the first label to the last."""
     emulator = Emulator(model, columns.n_columns, backend=backend, precision=precision)
-    steps = np.arange(1, columns.n_times)
-    return FreeRun(*_run(emulator, columns.static, lambda step: columns.forcing[step], columns.state[0], steps))
+    found = _run(emulator, columns, np.zeros(1, dtype=np.int64), np.arange(1, columns.n_times))
+    return FreeRun(found.results[:, 0], found.cost)
 
 
-def _run(
-    emulator: Emulator, static: Values, forcing: Callable[[int], Values], state: Values, kept: Values
-) -> tuple[Values, Cost]:
-    """Results after numbers of steps, ascending, (n_kept, n_columns, n_outputs), and what the steps cost."""
-    sizes, n_steps = emulator.model.sizes, int(kept[-1]) if len(kept) else 0
-    results = np.empty((len(kept), emulator.n_columns, sizes.state + sizes.diagnostics), dtype=state.dtype)
-    positions = {int(number): position for position, number in enumerate(kept)}
+def _run(emulator: Emulator, columns: VerificationColumns, starts: Values, leads: Values) -> LeadRuns:
+    """Run all columns from labels, all at once, to the last of the leads, in steps, ascending."""
+    sizes, n_steps, n_columns = emulator.model.sizes, int(max(leads, default=0)), emulator.n_columns
+    state, static = columns.state[starts].reshape(n_columns, -1), np.tile(columns.static, (starts.size, 1))
+    results = np.empty((len(leads), n_columns, sizes.state + sizes.diagnostics), dtype=state.dtype)
+    positions = {int(number): position for position, number in enumerate(leads)}
     # In turn: a result may not be written over the state it is made from.
     buffers = [(emulator.allocate(sizes.state), emulator.allocate(sizes.diagnostics)) for _ in range(2)]
     prepared = emulator.prepare_static(static)
     cpu = wall = 0.0
     for step in range(n_steps):
-        weather = forcing(step)
+        weather = columns.forcing[starts + step].reshape(n_columns, -1)
         cpu_before, wall_before = time.process_time(), time.perf_counter()
         state, diagnostics = emulator.step(prepared, weather, state, out=buffers[step % 2])
         if step > 0:
@@ -187,4 +172,5 @@ def _run(
             wall += time.perf_counter() - wall_before
         if step + 1 in positions:
             np.concatenate([state, diagnostics], axis=1, out=results[positions[step + 1]])
-    return results, Cost(emulator.n_columns, max(0, n_steps - 1), cpu, wall)
+    shape = (len(leads), starts.size, columns.n_columns, results.shape[-1])
+    return LeadRuns(starts, leads, results.reshape(shape), Cost(n_columns, max(0, n_steps - 1), cpu, wall))

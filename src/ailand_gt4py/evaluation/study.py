@@ -62,12 +62,7 @@ class BoxComparison:
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """A model on a file.
-
-    Attributes:
-        variables: states, then diagnostics. window_days: of the climatologies.
-        boxes: by variable; empty where all columns are in the held-out box, or none.
-    """
+    """A model on a file; no boxes where all columns are in the held-out box, or none."""
 
     runs: Runs
     file: Path

@@ -90,12 +90,7 @@ def _group(what: str) -> xr.Dataset:
 
 @dataclasses.dataclass(frozen=True)
 class PairSummary:
-    """A derivative over all points and columns where it has a meaning.
-
-    Attributes:
-        mean, low, high: mean, 5th and 95th percentile. positive: part of the values above zero.
-        normalised: mean of the normalised derivative. count: of values.
-    """
+    """A derivative over all points and columns where it has a meaning: mean, 5th and 95th percentile, part above 0."""
 
     output: str
     by: str

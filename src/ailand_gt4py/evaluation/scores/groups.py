@@ -39,12 +39,7 @@ class Grouping:
 
 @dataclasses.dataclass(frozen=True)
 class ColumnLocations:
-    """Where the columns are and how they are grouped.
-
-    Attributes:
-        x: (n_columns,) labels of the columns. latitude, longitude: degrees, longitude from -180 to 180.
-        groupings: those that the file has the variables for.
-    """
+    """Where columns of labels x are, degrees (longitude from -180 to 180), and the groupings that their file has."""
 
     x: Values
     latitude: Values

@@ -51,12 +51,9 @@ class LeadScore:
 
 @dataclasses.dataclass(frozen=True)
 class FreeRunScore:
-    """One variable in the free run through the whole period.
+    """As `LeadScore`, in the free run through the whole period, and extremes.
 
-    Attributes:
-        rmse, bias, climatology, climatology_other_years: as in `LeadScore`, over all times and columns.
-        rmse_by_year: of each successive 365 days (the last one longer): a run that drifts gets worse.
-        lowest, highest: reached by the model; truth_lowest, truth_highest: by the truth.
+    By year, successive 365 days, of which the last may be longer: a run that drifts gets worse.
     """
 
     variable: str
