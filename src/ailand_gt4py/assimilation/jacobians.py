@@ -23,10 +23,7 @@ PERTURBATIONS: Mapping[str, float] = {"swvl1": 0.01, "swvl2": 0.01, "swvl3": 0.0
 
 
 class WindowJacobian(NamedTuple):
-    """Derivatives with respect to the control variables at the window's start, float64.
-
-    Of the observations (n_columns, n_observations, n_control), of the control variables at the window's end.
-    """
+    """By the control variables at the start, float64 (n_columns, n_results, n_control): of observations and the end."""
 
     observations: Values
     end: Values

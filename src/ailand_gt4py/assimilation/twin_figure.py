@@ -27,11 +27,7 @@ _NAMES = (*SOIL_WATER, ROOT_ZONE)
 
 
 def _column(result: TwinResult, where: ColumnLocations, at: tuple[float, float] | None) -> int:
-    """The column that is drawn: the one nearest to a location, or the most typical one.
-
-    That is, of those without snow and frost if there are any, the one whose error in the root zone goes down by the
-    median share.
-    """
+    """The one nearest to a location, or, without snow if any is, whose error goes down by the median share."""
     if at is not None:
         return style.nearest_column(where.latitude, where.longitude, at)
     candidates = np.flatnonzero(snow_free(result))
@@ -41,28 +37,25 @@ def _column(result: TwinResult, where: ColumnLocations, at: tuple[float, float] 
     return int(candidates[np.argmin(np.abs(ratios - np.median(ratios)))])
 
 
+@style.styled()
 def draw(result: TwinResult, scores: TwinScores, where: ColumnLocations, at: tuple[float, float] | None) -> Any:
     """A matplotlib figure of an experiment; upper panels: of the column nearest to a location, or of a typical one."""
     column = _column(result, where, at)
-    with style.styled():
-        figure = style.new_figure(style.WIDTH, 7.2)
-        panels = figure.subplots(3, 2)
-        _draw_column(panels.flat[:4], result, column)
-        _draw_errors(panels[2, 0], result)
-        _draw_ratios(panels[2, 1], scores)
-        for panel in panels.flat[:5]:
-            panel.set_ylabel(style.units_text("m3 m-3"))
-            style.date_axis(panel)
-            panel.grid(axis="y", lw=0.3, color="0.85")
-        handles, labels = panels[0, 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
-        settings = result.settings
-        location = style.location_text(float(where.latitude[column]), float(where.longitude[column]))
-        figure.suptitle(
-            f"{settings.method.upper()}, windows of {settings.window_hours:g} h, {', '.join(settings.observations)}; "
-            f"upper four panels: the column at {location}",
-            fontsize=10,
-        )
+    figure = style.new_figure(style.WIDTH, 7.2)
+    panels = figure.subplots(3, 2)
+    _draw_column(panels.flat[:4], result, column)
+    _draw_errors(panels[2, 0], result)
+    _draw_ratios(panels[2, 1], scores)
+    for panel in panels.flat[:5]:
+        panel.set_ylabel(style.units_text("m3 m-3"))
+        style.date_axis(panel)
+        panel.grid(axis="y", lw=0.3, color="0.85")
+    handles, labels = panels[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    settings, location = result.settings, style.location_text(where.latitude[column], where.longitude[column])
+    what = f"windows of {settings.window_hours:g} h, {', '.join(settings.observations)}"
+    title = f"{settings.method.upper()}, {what}; upper four panels: the column at {location}"
+    figure.suptitle(title, fontsize=10)
     return figure
 
 

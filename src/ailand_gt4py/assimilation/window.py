@@ -19,12 +19,7 @@ REASONS = {"missing": 1, "snow": 2, "frozen_soil": 4, "departure_too_large": 8, 
 
 
 class Trajectory(NamedTuple):
-    """A run through a window.
-
-    Attributes:
-        forcing: (n_steps, n_columns, n_forcing). states: (n_steps + 1, n_columns, n_state), the first at the window's
-            start. diagnostics: (n_steps, n_columns, n_diagnostics).
-    """
+    """A run through a window: (n_steps, n_columns, n_features) of each; states begin with one more, at its start."""
 
     forcing: Values
     states: Values

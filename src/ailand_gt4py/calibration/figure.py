@@ -10,28 +10,27 @@ from ailand_gt4py.calibration.case import Case
 from ailand_gt4py.calibration.estimation import Estimate
 from ailand_gt4py.calibration.report import Quality
 from ailand_gt4py.core.types import Values
-from ailand_gt4py.evaluation.figures import style as figure_style
-from ailand_gt4py.evaluation.figures.style import date_axis, location_text, nearest_column, units_text, with_units
+from ailand_gt4py.evaluation.figures import style
 
 DETERMINED_COLOUR, OTHER_COLOUR, FIRST_COLOUR = "#1f77b4", "#d1495b", "0.65"
 #: Relative deviations and distances beyond these are drawn at the edge.
 SHOWN_DEVIATIONS = (1e-4, 10.0)
 
 
+@style.styled()
 def draw(case: Case, found: Estimate, known: Quality, at: tuple[float, float] | None, tolerance: float) -> Any:
     """The figure; through time the column nearest to a location (latitude, longitude), or the first."""
     n_parameters, n_observed = len(case.parameters), len(case.misfit.observations.errors)
-    column = nearest_column(case.period.latitude, case.period.longitude, at)
+    column = style.nearest_column(case.period.latitude, case.period.longitude, at)
     heights = (2.6 * n_parameters, 1.6 * n_observed + 0.6)
-    with figure_style.styled():
-        figure = figure_style.new_figure(figure_style.WIDTH, sum(heights))
-        upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=heights)[:, 0]
-        panels = upper.subplots(n_parameters, 3, squeeze=False)
-        for k in range(n_parameters):
-            _values(panels[k, 0], case, found, known, k)
-            _deviations(panels[k, 1], known, k, tolerance)
-            _distances(panels[k, 2], case, found, known, k)
-        _runs(lower, case, found, column)
+    figure = style.new_figure(style.WIDTH, sum(heights))
+    upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=heights)[:, 0]
+    panels = upper.subplots(n_parameters, 3, squeeze=False)
+    for k in range(n_parameters):
+        _values(panels[k, 0], case, found, known, k)
+        _deviations(panels[k, 1], known, k, tolerance)
+        _distances(panels[k, 2], case, found, known, k)
+    _runs(lower, case, found, column)
     return figure
 
 
@@ -57,7 +56,7 @@ def _values(panel: Any, case: Case, found: Estimate, known: Quality, k: int) -> 
         panel.errorbar(truth[chosen], found.values[chosen, k], bars, fmt=".", ms=4, lw=0.5, color=colour, label=label)
     margin = 0.05 * (edges[1] - edges[0]) or 0.05
     panel.set_ylim(edges[0] - margin, edges[1] + margin)
-    _label(panel, with_units(variable.name, variable.units), "in the file", "estimate")
+    _label(panel, style.with_units(variable.name, variable.units), "in the file", "estimate")
     if k == 0:
         panel.legend(fontsize=6.5)
 
@@ -67,10 +66,8 @@ def _deviations(panel: Any, known: Quality, k: int, tolerance: float) -> None:
     order = np.sort(relative)
     panel.plot(order, np.arange(1, len(order) + 1) / len(order), drawstyle="steps-post", color="0.2", lw=1.2)
     panel.axvline(tolerance, color=DETERMINED_COLOUR, lw=0.8, ls="--")
-    panel.set_xscale("log")
-    panel.set_ylim(0.0, 1.02)
-    title = "how well the observations determine it"
-    _label(panel, title, "standard deviation / value", "part of the columns below")
+    panel.set(xscale="log", ylim=(0.0, 1.02))
+    _label(panel, "how well the observations determine it", "standard deviation / value", "part of the columns below")
 
 
 def _distances(panel: Any, case: Case, found: Estimate, known: Quality, k: int) -> None:
@@ -80,8 +77,7 @@ def _distances(panel: Any, case: Case, found: Estimate, known: Quality, k: int) 
     panel.plot(limits, limits, color="0.6", lw=0.7)
     for chosen, colour, label in _groups(known, k):
         panel.plot(np.clip(known.relative[chosen, k], *limits), distance[chosen], ".", ms=4, color=colour, label=label)
-    panel.set_xscale("log")
-    panel.set_yscale("log")
+    panel.set(xscale="log", yscale="log")
     distance_label = f"distance / value (at least {limits[0]:g})"
     _label(panel, "distance from the file's value", "standard deviation / value", distance_label)
 
@@ -96,9 +92,9 @@ def _runs(part: Any, case: Case, found: Estimate, column: int) -> None:
         panel.plot(case.period.ends, observed[:, k], ".", ms=3.0, color="0.1", label="observed", zorder=3)
         panel.plot(case.period.ends, first[:, column, k], color=FIRST_COLOUR, lw=1.0, label="run with the first guess")
         panel.plot(case.period.ends, last[:, column, k], color=DETERMINED_COLOUR, lw=1.0, label="with the estimate")
-        panel.set_ylabel(f"{variable.name} ({units_text(variable.units) or '1'})")
+        panel.set_ylabel(f"{variable.name} ({style.units_text(variable.units) or '1'})")
         panel.margins(x=0.0)
-    date_axis(panels[-1], most_ticks=8)
+    style.date_axis(panels[-1], most_ticks=8)
     panels[0].legend(fontsize=6.5, ncols=3, loc="best")
-    where = location_text(float(case.period.latitude[column]), float(case.period.longitude[column]))
+    where = style.location_text(case.period.latitude[column], case.period.longitude[column])
     panels[0].set_title(f"at {where}", loc="left", fontsize=8)

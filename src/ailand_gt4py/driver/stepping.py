@@ -22,12 +22,9 @@ FORCING_BYTES = 8 << 20
 
 
 class Stepper:
-    """A run's state and the buffers of its steps, from a point or from the initial state of its input.
+    """A run's state, on the device, its last diagnostics, and the forcing ``before``, of the previous window.
 
-    Attributes:
-        state: (n_columns, n_state) reached, on the device. diagnostics: (n_columns, n_diagnostics) of the last step.
-        before: (n_columns, n_previous) of the forcing that the next step takes as that of the previous window.
-        counters: of static inputs, forcing and state out of the training range.
+    Counters are of static inputs, forcing and state out of the training range.
     """
 
     def __init__(self, emulator: Emulator, source: ColumnSource, point: Restart | None) -> None:

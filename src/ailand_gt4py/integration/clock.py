@@ -22,10 +22,8 @@ class LandClock:
     """Which sample comes next, and when a window is full.
 
     Attributes:
-        window: the emulator's step. window_start: of the window whose samples are being added up.
-        next_time: of the sample to come. n_samples: in the window so far.
+        window_start, n_samples: of the window whose samples are being added up. next_time: of the sample to come.
         is_full: a window has ended and the emulator has not made its step yet; its samples are closed.
-        n_windows: that the emulator has gone through.
     """
 
     def __init__(

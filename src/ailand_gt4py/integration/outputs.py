@@ -67,12 +67,7 @@ def flux_lines(model: Model) -> tuple[FluxLine, ...]:
 
 
 class OutputFields:
-    """Buffers that the component owns and gives to the host, the same objects in every step.
-
-    Attributes:
-        fields: name -> field or array of the host's horizontal shape.
-        earlier, later: (n_outputs, n_land) values at the last two times.
-    """
+    """Fields by name, the component's own in every step, from values (n_outputs, n_land) at the last two times."""
 
     def __init__(self, names: Sequence[str], points: HostPoints, grid: HostGrid, dtype: np.dtype, backend: Any) -> None:
         xp = arrays.array_module(points.device)

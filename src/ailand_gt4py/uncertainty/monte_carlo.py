@@ -31,13 +31,9 @@ CONDITIONS = ("snow line", "freezing", "bounds")
 
 @dataclasses.dataclass(frozen=True)
 class MonteCarlo:
-    """Statistics of many runs.
+    """Mean and deviation over members (n_steps, n_columns, n_state + n_diagnostics), conditions (n_conditions, ...).
 
-    Attributes:
-        n_members: of each column.
-        mean, deviation: (n_steps, n_columns, n_state + n_diagnostics) over the members, after each step.
-        conditions: (n_conditions, n_steps, n_columns), whether members after the step differ in having snow; in being
-            frozen (uppermost layer of soil); and whether some have soil water at a bound.
+    These are: members differ in having snow; in being frozen (uppermost layer of soil); some are at a bound.
     """
 
     n_members: int

@@ -44,12 +44,9 @@ SOURCES = ("initial state", "forcing", "parameters", "model error")
 
 @dataclasses.dataclass(frozen=True)
 class Errors:
-    """Standard deviations of errors, by variable; all errors are independent of each other.
+    """Standard deviations of errors, by variable, independent of each other, times a scale.
 
-    Attributes:
-        state: of the initial state. forcing: of the weather. parameters: of static inputs.
-        model: that every step adds to the state.
-        correlation_seconds: of the errors of the weather; 0: they are new in every window. scale: factor on all errors.
+    Model errors are what every step adds; a correlation time of 0 makes those of the weather new in every window.
     """
 
     state: dict[str, Amount]
@@ -112,12 +109,8 @@ def _positions(variables: Sequence[Variable], names: Iterable[str]) -> list[int]
 
 @dataclasses.dataclass(frozen=True)
 class Propagation:
-    """A run and the variances of its errors, to first order.
-
-    Attributes:
-        results: (n_steps, n_columns, n_state + n_diagnostics) of the run itself, after each step.
-        variances: (n_sources, n_steps, n_columns, n_state + n_diagnostics), in the order of `SOURCES`.
-        covariance: (n_columns, n_state, n_state) of the state after the last step, all sources together.
+    """Results (n_steps, n_columns, n_state + n_diagnostics), their variances by source, to first order, and at the end
+    the covariance of the state (n_columns, n_state, n_state), all sources together.
     """
 
     results: Values

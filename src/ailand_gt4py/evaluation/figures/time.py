@@ -89,9 +89,8 @@ def lead_figure(study: Study) -> Figure:
         draw(days, curves["persistence"], color=style.PERSISTENCE_COLOUR, lw=1.0, label="persistence")
         draw(days, curves["climatology"], color=green, lw=1.0, ls="--", label="climatology, all years")
         draw(days, curves["climatology_other_years"], color=green, lw=1.0, ls=":", label="climatology, other years")
-        draw(
-            days, curves["rmse"], color=own, lw=1.8, marker="o", ms=2.6, label="emulator (states red, diagnostics blue)"
-        )
+        label = "emulator (states red, diagnostics blue)"
+        draw(days, curves["rmse"], color=own, lw=1.8, marker="o", ms=2.6, label=label)
         published = literature.published_rmse(variable.name, variable.units)
         if published is not None:
             text = "aiLand v1, published"
@@ -169,10 +168,9 @@ def budget_figure(study: Study) -> Figure | None:
             panel.stairs(share / values.size, edges, color=colour, lw=1.3, label=label, fill=is_truth, alpha=0.55)
         if run.values is None:
             panel.set_title(f"emulator lacks {', '.join(run.missing)}", loc="right", fontsize=7.5, color="0.35")
-        panel.set_yscale("log")
         panel.set_title(f"{run.budget} budget", loc="left", fontweight="bold")
-        panel.set_xlabel(style.with_units("residual in a window", run.units))
-        panel.set_ylabel("share of windows")
+        x_label = style.with_units("residual in a window", run.units)
+        panel.set(yscale="log", xlabel=x_label, ylabel="share of windows")
         panel.legend(loc="upper right")
         panel.grid(lw=0.3, color="0.88")
     return figure

@@ -102,12 +102,8 @@ class FluxExchange:
         # What the last step gave and the other time level lacks: J m-2 and kg m-2.
         self._owed_heat, self._owed_water = (self._xp.zeros(len(cells.area)) for _ in range(2))
         self._owes = np.zeros(1, dtype=bool)
-        self.memory = {
-            "owed_heat": self._owed_heat,
-            "owed_water": self._owed_water,
-            "owes": self._owes,
-            "energy": self.budget.sums,
-        }
+        owed = {"owed_heat": self._owed_heat, "owed_water": self._owed_water, "owes": self._owes}
+        self.memory = {**owed, "energy": self.budget.sums}
 
     def give(self, outputs: Mapping[str, Any], air: Air, seconds: float) -> None:
         """Put the fluxes of the land component's outputs over a step into the time level at hand."""

@@ -37,12 +37,7 @@ LATENT_LINE = FluxLine(
 
 
 class LandCells(NamedTuple):
-    """Where a host has land.
-
-    Attributes:
-        positions: (n_land,) of the land cells among the host's, flat. area: (n_land,) m2.
-        n_cells: of the host's fields. device: of all arrays.
-    """
+    """Where a host has land: positions (n_land,) among its n_cells, and their area, m2."""
 
     positions: arrays.Array
     area: arrays.Array
