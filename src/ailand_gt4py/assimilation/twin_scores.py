@@ -48,14 +48,10 @@ class Score:
 
 @dataclasses.dataclass(frozen=True)
 class Consistency:
-    """Diagnostics of one observable over all windows and columns where it took part.
+    """Diagnostics of one observable over all windows and columns where it took part; screened: where it did not.
 
-    Attributes:
-        count: observations used. screened: observations there but not used.
-        bias: mean departure from the background. departure: RMS of it. believed: what the filter expects of that.
-        observation_error, believed_observation_error: standard deviation by Desroziers et al., and that of R.
-        background_error, believed_background_error: of the background in observation space, likewise. NaN where the
-            estimate of a variance is negative.
+    Bias and RMS are of departures from the background, in whose space its error is. Errors are standard deviations by
+    Desroziers et al., NaN where the estimate of a variance is negative, beside those that the filter believes.
     """
 
     name: str
@@ -72,12 +68,9 @@ class Consistency:
 
 @dataclasses.dataclass(frozen=True)
 class TwinScores:
-    """All scores of an experiment.
+    """Scores of columns without snow or frost, then of all; and by control variable what the filter believes.
 
-    Attributes:
-        scores: of the columns without snow or frost, then of all columns.
-        spread: by control variable, that the filter believes, of the first background, the first analysis, the last
-            background and the last analysis, root mean square over all columns. consistency: by observable.
+    That is the RMS spread of the first background, the first analysis, the last background and the last analysis.
     """
 
     scores: tuple[Score, ...]

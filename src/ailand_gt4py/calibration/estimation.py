@@ -28,13 +28,10 @@ DAMPING_UP, DAMPING_DOWN = 10.0, 5.0
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """What a search found.
+    """Values (n_columns, n_parameters), misfits there and at the first guess, and where the search ended by itself.
 
-    Attributes:
-        values: (n_columns, n_parameters). first_misfit, misfit: (n_columns,) at the first guess and here.
-        information: (n_columns, n_parameters, n_parameters) Fisher information of the observations here.
-        converged: (n_columns,) whether the search ended by itself.
-        evaluations: runs of all columns that were made, those backward and of the tangent-linear counted too.
+    Information (n_columns, n_parameters, n_parameters) is Fisher's. Evaluations are runs of all columns, forward,
+    backward and of the tangent-linear.
     """
 
     values: Values

@@ -35,10 +35,8 @@ def summary(sample: Sample) -> dict[str, object]:
 class BoxComparison:
     """RMSE of the free run in the held-out box over that elsewhere; as it is: of a file all on one side.
 
-    Attributes:
-        ratio: NaN where errors elsewhere are 0. interval: of it (`scores.uncertainty.ratio_interval`).
-        snow_regimes_alike: as if both had the same shares of snow regimes (`scores.uncertainty.alike_ratio`).
-        of_climatology: ratio of the RMSE of the climatology of other years: how much more there is to err in.
+    As if both had the same snow regimes, by `scores.uncertainty.alike_ratio`; of the climatology of other years: how
+    much more there is to err in.
     """
 
     ratio: float = math.nan

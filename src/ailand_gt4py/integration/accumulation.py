@@ -23,11 +23,7 @@ class Accumulation:
 
     Variables that are valid over the window are added up; of those that are valid at its start or its end the first or
     the last sample is taken. Sums are float64 whatever the types of host and emulator: a window may have thousands of
-    samples.
-
-    Attributes:
-        sums: (n_variables, n_land) float64.
-        finite: (samples_per_window, n_variables) bool: whether the sums were finite after each sample.
+    samples. ``finite``, (samples_per_window, n_variables), says whether they were finite after each.
     """
 
     def __init__(self, points: HostPoints, variables: Sequence[Variable], clock: LandClock, backend: Any) -> None:

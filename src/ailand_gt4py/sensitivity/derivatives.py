@@ -25,13 +25,9 @@ LARGEST_BYTES = 4 * 2**30
 
 @dataclasses.dataclass(frozen=True)
 class Derivatives:
-    """Derivatives of the results of steps with respect to their inputs.
+    """Of steps that start at times (n_points,): (n_outputs, n_inputs, n_points, n_columns), NaN without a meaning.
 
-    Attributes:
-        times: (n_points,) starts of the steps. latitude, longitude: (n_columns,).
-        values: (n_outputs, n_inputs, n_points, n_columns), output units / input units; NaN where there is no meaning.
-        input_spread: (n_inputs, n_points, n_columns), what a normalised derivative is per, input units.
-        outside: (n_points, n_columns) whether an input of the step is out of the training range.
+    Input_spread is what a normalised derivative is per; outside: whether any input is out of the training range.
     """
 
     outputs: tuple[Quantity, ...]

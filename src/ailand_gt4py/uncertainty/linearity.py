@@ -30,14 +30,7 @@ LEAST = 1e-5
 
 @dataclasses.dataclass(frozen=True)
 class Agreement:
-    """How first order and Monte Carlo agree on one variable in one class.
-
-    Attributes:
-        of_class: one of `CLASSES`, or "all".
-        count: of steps and columns. first_order, members: root mean squares of the standard deviations.
-        ratio: median of first order over Monte Carlo. same: part of them within `SAME_WITHIN` of each other.
-        shift: median of the distance of the members' mean from the run, in the members' standard deviations.
-    """
+    """How first order and Monte Carlo agree on one variable in one class, or in "all": what `table` says."""
 
     name: str
     units: str

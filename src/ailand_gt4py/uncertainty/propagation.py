@@ -58,14 +58,9 @@ class Errors:
 
 
 class ErrorSizes:
-    """Errors as arrays, for a model and a period.
+    """Errors as arrays (n_columns, n_features), for a model and a period, and positions of what is uncertain.
 
-    Attributes:
-        state: (n_columns, n_state) standard deviations of the initial state.
-        parameters: (n_columns, n_parameters), and parameter_positions: of them among the static inputs.
-        forcing_positions: of the uncertain forcing.
-        before_positions: of the inputs that are the same of the previous window, -1 where there is none.
-        phi: correlation of the forcing's errors in successive windows.
+    Before_positions: inputs that are the forcing of the previous window, -1 where there is none. Phi: see the module.
     """
 
     def __init__(self, errors: Errors, model: Model, period: Period) -> None:

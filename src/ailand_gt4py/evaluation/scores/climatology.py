@@ -26,11 +26,7 @@ def calendar_year(times: Values) -> Values:
 
 
 def day_of_year_climatology(
-    values: Values,
-    times: Values,
-    window_days: int = 31,
-    leave_year_out: bool = False,
-    by_time_of_day: bool = False,
+    values: Values, times: Values, window_days: int = 31, leave_year_out: bool = False, by_time_of_day: bool = False
 ) -> Values:
     """Mean of all values, (n_times, ...) without NaN, within a window of days around the same day of the year.
 

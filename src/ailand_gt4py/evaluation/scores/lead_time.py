@@ -22,13 +22,9 @@ from ailand_gt4py.weights.model import Model, Variable
 
 @dataclasses.dataclass(frozen=True)
 class LeadScore:
-    """Scores of one variable at one lead, in the variable's units, over all columns and starts.
+    """RMSE and bias (model minus truth) of one variable at one lead over all columns and starts, and RMSE of baselines.
 
-    Attributes:
-        rmse, bias: of the model; bias is model minus truth.
-        persistence: RMSE of the value at the start.
-        climatology: RMSE of the day-of-year mean over all years of the file, the verified one included.
-        climatology_other_years: the same without the verified year; NaN where the file has one year only.
+    These are the value at the start, and the day-of-year mean of all years and of those but the verified one, or NaN.
     """
 
     variable: str
@@ -71,12 +67,9 @@ class FreeRunScore:
 
 @dataclasses.dataclass(frozen=True)
 class VariableStudy:
-    """All scores of one variable, a state or a diagnostic.
+    """Scores of one variable: the curve of all leads, (days, sample) of those asked for, and a sample of the free run.
 
-    Attributes:
-        curve: scores by lead, of the leads asked for and those that runs were kept at beside.
-        leads: (days, sample) at the leads asked for. free: sample of the free run.
-        run, truth: (n_steps, n_columns) of the free run and the truth at the same labels.
+    Run and truth of that are (n_steps, n_columns), at the same labels.
     """
 
     variable: Variable

@@ -34,11 +34,7 @@ ENTRIES = {
 
 
 class Budget:
-    """Adds up energy over areas (m2, (n_land,)), one row for each host step; rows stay on the device until asked for.
-
-    Attributes:
-        sums: (n_entries,) on the device, over all steps, those before a restart included.
-    """
+    """Energy over areas (m2, (n_land,)), a row for each host step; sums: of all, those before a restart too."""
 
     def __init__(self, area: arrays.Array, device: arrays.Device = "cpu") -> None:
         self._xp = arrays.array_module(device)

@@ -17,9 +17,7 @@ WATER = "water_evapotranspiration_flux"
 class FluxLine(NamedTuple):
     """The outputs by which a host has an upward flux as a line: flux + slope * (its air now - reference).
 
-    Attributes:
-        slope: derivative of the flux with respect to a forcing variable. reference: that of the window that gave both.
-        flux: the model's downward flux. forcing: the variable.
+    Slope: its derivative by a forcing variable, whose value in the same window is the reference. Flux: the model's.
     """
 
     slope: str

@@ -49,15 +49,13 @@ class Recorder:
 
     It is the state of a physics process that is off, behind all others: the driver still shows it the state at every
     step. Every so many steps it makes a record, and of the last one; after each it calls ``on_step`` with its number.
-
-    Attributes:
-        step_seconds: wall-clock time from one step's end to the next one's; the first from the start.
     """
 
     def __init__(self, icon: Icon4pyDriver, coupling: Coupling, every: int, on_step: Callable[[int], None]) -> None:
         self._icon, self._coupling = icon, coupling
         self._every, self._on_step = every, on_step
         self._records: dict[np.datetime64, dict[str, Values]] = {}
+        #: Wall-clock time from one step's end to the next one's; the first from the start.
         self.step_seconds: list[float] = []
         control = dataclasses.replace(coupling.process.time_control, enable_process=False)
         process = PhysicsProcess("ailand recorder", coupling, self, control)
