@@ -87,6 +87,10 @@ class LandColumns:
             self._static = self.emulator.prepare_static(self._static_values)
             self._differentiate()
 
+    @property
+    def on_cpu(self) -> bool:
+        return self._points.device == "cpu"
+
     def prescribe(self, name: str, value: Any) -> None:
         """Change an input that was prescribed at the start."""
         if name not in self._prescribed:

@@ -168,14 +168,14 @@ class LandComponent:
             self._clock.close_window()
         self._accumulation.add(views)
         self._clock.count_sample()
-        if self._coupling.not_finite == "raise" and self._points.device == "cpu":
+        if self._coupling.not_finite == "raise" and self._columns.on_cpu:
             self._look()
 
     def _look(self) -> None:
         """Look for numbers that are not finite; what is found on a GPU is told later."""
         if self.n_land:
             self._accumulation.look()
-            if self._points.device == "cpu":
+            if self._columns.on_cpu:
                 self._tell_what_is_not_finite()
 
     def _tell_what_is_not_finite(self) -> None:
