@@ -21,9 +21,10 @@ from ailand_gt4py.emulator.derivatives.described import (
     describe_reverse,
     describe_state_tangents,
     describe_tangent_linear,
+    forward_operands,
+    reverse_operands,
 )
 from ailand_gt4py.emulator.derivatives.jacobian import block_of
-from ailand_gt4py.emulator.derivatives.selections import forward_operands, reverse_operands
 from ailand_gt4py.emulator.differentiated import Described, leaves, with_constants
 from ailand_gt4py.emulator.operands import Operands, feature_extent, network_shape, step_operands
 from ailand_gt4py.lowering.columns.column_program import ColumnProgram

@@ -100,7 +100,7 @@ def test_precisions_of_a_gpu_are_refused_elsewhere(backend: str, precision: str)
 def test_intermediate_fields_take_memory_only_where_they_are_written(backend: str) -> None:
     programs = Programs(random_model("two_branch", (4, 3, 2, 2)), 6, backend, "float32")
     for feature in (UNITS, StateFeature):
-        buffer = programs._buffer("units", feature, programs.operands, programs.n_columns)
+        buffer = programs._buffer("units", feature, (6, feature_extent(programs.model, feature)))
         assert buffer.ndarray.shape == (6, feature_extent(programs.model, feature))
         assert (buffer.ndarray.strides == (0, 0)) == (backend == "dace_cpu")
         assert (buffer.ndarray == 0).all()

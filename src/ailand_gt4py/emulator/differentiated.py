@@ -41,14 +41,18 @@ def leaves(operands: Mapping[str, Any]) -> dict[str, arrays.Array]:
     return found
 
 
-def read_derivative(
+def _arrays_and_shapes(
+    described: Described, operands: Operands, shapes: Mapping[str, tuple[int, ...]]
+) -> tuple[dict[str, arrays.Array], dict[str, tuple[int, ...]]]:
+    """The arrays of a step's operands, and the shapes of these and of all fields."""
+    given = leaves({name: operands.by_name[name] for name in described.step.operands})
+    return given, dict(shapes) | {name: array.shape for name, array in given.items()}
+
+
+def _differentiated(
     described: Described, operands: Operands, shapes: Mapping[str, tuple[Extent, ...]]
 ) -> ColumnProgram:
-    """The differentiated program of a step.
-
-    Args:
-        shapes: of its fields and operands.
-    """
+    """The program of a step's derivative, from the shapes of its fields and operands."""
     types = gtx_common.offset_provider_to_type(dict(operands.offset_provider))
     tables = Tables(frozenset(operands.complete_tables), frozenset(operands.broadcast_tables), types)
     return differentiate(read_program(make_program(described.step).gtir, shapes, tables), described.derivative)
@@ -62,11 +66,10 @@ def with_constants(
     Args:
         shapes: of all fields.
     """
-    given = leaves({name: operands.by_name[name] for name in described.step.operands})
-    known = dict(shapes) | {name: array.shape for name, array in given.items()}
+    given, known = _arrays_and_shapes(described, operands, shapes)
     # Read with extents that are no numbers but (array, axis), as they are symbols in the program that is compiled.
     symbols = {name: tuple((name, axis) for axis in range(len(shape))) for name, shape in known.items()}
-    constants = read_derivative(described, operands, symbols).constants
+    constants = _differentiated(described, operands, symbols).constants
     step, extended = copy.copy(described.step), operands.extended()
     step.operands = dict(step.operands)
     host = {name: arrays.to_host(array) for name, array in given.items()}
@@ -88,13 +91,11 @@ class InterpretedCall:
 
     def __init__(self, described: Described, operands: Operands, shapes: Mapping[str, tuple[int, ...]]) -> None:
         self._names = list(described.step.caller_fields)
-        given = leaves({name: operands.by_name[name] for name in described.step.operands})
-        known = dict(shapes) | {name: array.shape for name, array in given.items()}
-        self._program = read_derivative(described, operands, known)
+        given, known = _arrays_and_shapes(described, operands, shapes)
+        self._program = _differentiated(described, operands, known)
         constants = evaluate(self._program.constants, given, known)
-        self._operands: dict[str, Values] = given | {
-            name: values.astype(described.step.dtype) for name, values in constants.items()
-        }
+        dtype = described.step.dtype
+        self._operands: dict[str, Values] = given | {name: one.astype(dtype) for name, one in constants.items()}
 
     def __call__(self, values: Sequence[Values]) -> None:
         """Run on these arrays, which have been checked (`arrays.check`)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import operator
 from collections.abc import Sequence
+from typing import get_args
 
 import numpy as np
 
@@ -12,7 +13,8 @@ from ailand_gt4py.core import arrays
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.emulator.arrays import ArrayLike, EmulatorArrays
 from ailand_gt4py.emulator.derivatives.derivatives import Derivatives
-from ailand_gt4py.emulator.derivatives.jacobian import block_of
+from ailand_gt4py.emulator.derivatives.jacobian import Block, block_of
+from ailand_gt4py.emulator.derivatives.jacobian_calls import Mode
 from ailand_gt4py.emulator.derivatives.linear import ADJOINTS, INPUTS, RESULT_ADJOINTS, RESULT_TANGENTS, TANGENTS
 from ailand_gt4py.emulator.operands import feature_extent
 from ailand_gt4py.emulator.programs import Backend, Programs
@@ -82,7 +84,7 @@ class Emulator:
         shapes = {name: (self.n_columns, extent) for name, extent in zip((*INPUTS, *_RESULTS), extents, strict=True)}
         shapes |= {f"{kind}_{name.replace(' ', '_')}": shape for kind in "dg" for name, shape in shapes.items()}
         self._arrays = EmulatorArrays(self.device, self.dtype, shapes)
-        self._derivatives = Derivatives(programs, shapes)
+        self._derivatives = Derivatives(programs)
 
     def allocate(self, n_features: int) -> arrays.Array:
         """An uninitialised array (n_columns, n_features) of the emulator's type on its device."""
@@ -330,7 +332,13 @@ class Emulator:
         if adjoint and not self._derivatives.adjoint.is_compiled:
             self.adjoint(*zeros)
         if jacobian:
-            self._derivatives.compile_jacobian(zeros)
+            # A program does not depend on which rows and columns of a group of results there are.
+            n_state, n_diagnostics = self.model.sizes[-2:]
+            block = Block((n_state - 1, n_state + n_diagnostics - 1), (0,))
+            for mode in get_args(Mode):
+                call = self._derivatives.jacobian(block, mode)
+                if not call.is_compiled:
+                    call(zeros, self._xp.empty((self.n_columns, 2, 1), dtype=self.dtype))
         if tangent_linear_of_states and not self._derivatives.of_states(1).is_compiled:
             static, forcing, state = zeros
             self.tangent_linear_of_states(static, forcing, state, state[:, None])

@@ -7,6 +7,7 @@ afterwards, and all is rounded once from float64 to the emulator's precision.
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 import gt4py.next as gtx
@@ -95,11 +96,11 @@ class Operands:
         """Names of the tables that point to statistics of a row, which are all alike."""
         return tuple(name for name, table in self.offset_provider.items() if table.codomain == Moment)
 
-    def extended(self) -> Operands:
-        """The same, to which others are added for another program."""
+    def extended(self, extents: Mapping[gtx.Dimension, int] | None = None) -> Operands:
+        """The same, to which others are added for another program, and extents of its dimensions."""
         other = copy.copy(self)
         other.by_name, other.offset_provider = dict(self.by_name), dict(self.offset_provider)
-        other.extents = dict(self.extents)
+        other.extents = {**self.extents, **(extents or {})}
         return other
 
     # --- fields and tables ---
@@ -118,20 +119,20 @@ class Operands:
         dense, (n_target, n_source) = contraction(source, target), values.shape
         if dense.name not in self.offset_provider:
             self.offset_provider[dense.name] = dense.connectivity(n_source, n_target, self._xp)
-        padded = -(-n_target // _WEIGHT_PADDING) * _WEIGHT_PADDING + _WEIGHT_PADDING
-        array = arrays.aligned_zeros(self._xp, (n_source, padded), self.dtype)
-        array[:, :n_target] = self._xp.asarray(np.asarray(values.T, dtype=self.dtype))
-        return arrays.wrap(array[:, :n_target].T, (target, dense.local), dense.name)
+        return arrays.wrap(self._weights(values), (target, dense.local), dense.name)
 
     def constant(self, values: Values, axes: tuple[gtx.Dimension, ...]) -> gtx.Field:
         """What a derivative needs of other operands: in memory as the weights that `matrix` makes."""
-        if values.ndim == 1:
-            return self.field(values, *axes)
-        n_outputs, n_inputs = values.shape
-        padded = -(-n_outputs // _WEIGHT_PADDING) * _WEIGHT_PADDING + _WEIGHT_PADDING
-        array = arrays.aligned_zeros(self._xp, (n_inputs, padded), self.dtype)
-        array[:, :n_outputs] = self._xp.asarray(np.asarray(values.T, dtype=self.dtype))
-        return arrays.wrap(array[:, :n_outputs].T, axes, axes[0].value)
+        return (
+            self.field(values, *axes) if values.ndim == 1 else arrays.wrap(self._weights(values), axes, axes[0].value)
+        )
+
+    def _weights(self, values: Values) -> arrays.Array:
+        n_target, n_source = values.shape
+        padded = -(-n_target // _WEIGHT_PADDING) * _WEIGHT_PADDING + _WEIGHT_PADDING
+        array = arrays.aligned_zeros(self._xp, (n_source, padded), self.dtype)
+        array[:, :n_target] = self._xp.asarray(np.asarray(values.T, dtype=self.dtype))
+        return array[:, :n_target].T
 
     def broadcast(self, units: gtx.Dimension, n_units: int) -> None:
         """Make the table that gives every unit the statistics of its row."""
@@ -139,10 +140,10 @@ class Operands:
         if name not in self.offset_provider:
             self.offset_provider[name] = broadcast_connectivity(units, n_units, self._xp)
 
-    # --- what the model says of its layers and variables ---
+    # --- operands of the step ---
 
-    def parameters(self, block: str, k: int) -> dict[str, Values]:
-        """Float64 parameters of layer ``k`` of a block by kind, the mean taken out where the model has a gain."""
+    def layer(self, block: str, k: int, dense: tuple[Contraction, ...]) -> Operand:
+        """Operands of layer ``k`` of a block, layer-normalised if the model has a gain for it."""
         values = {
             kind: self.model.parameters[f"{block}.{k}.{kind}"].astype(np.float64)
             for kind in ("weight", "bias", "gain", "offset")
@@ -152,34 +153,9 @@ class Operands:
             # mean over the units of (weight x + bias) = (mean weight) x + mean bias, for every x
             values["weight"] -= values["weight"].mean(axis=0)
             values["bias"] -= values["bias"].mean()
-        return values
-
-    def parts(self, dense: tuple[Contraction, ...], weight: Values) -> list[Values]:
-        """The weights of each input."""
-        sizes = [feature_extent(self.model, contraction.source) for contraction in dense[:-1]]
-        return np.split(weight, np.cumsum(sizes, dtype=int), axis=1)
-
-    def choices(self, feature: gtx.Dimension, variables: tuple[Variable, ...]) -> dict[gtx.Dimension, Values]:
-        """Source -> matrix (results, sources) of 1 where a source bounds a result, else 0."""
-        sources = {StaticFeature: self.model.static, ForcingFeature: self.model.forcing, feature: variables}
-        return {
-            source: np.array([[float(variable.bounded_by == one.name) for one in group] for variable in variables])
-            for source, group in sources.items()
-        }
-
-    def _property_positions(self) -> list[int]:
-        return soil_heat.property_positions([variable.name for variable in self.model.static])
-
-    def _is_heated(self) -> Values:
-        """(n_state,) 1 where a state variable changes by its heat, else 0."""
-        return np.array([float(variable.changes_by_heat) for variable in self.model.state])
-
-    # --- operands of the step ---
-
-    def layer(self, block: str, k: int, dense: tuple[Contraction, ...]) -> Operand:
-        """Operands of layer ``k`` of a block, layer-normalised if the model has a gain for it."""
-        values, units = self.parameters(block, k), dense[0].target
-        parts = zip(dense, self.parts(dense, values["weight"]), strict=True)
+        units = dense[0].target
+        ends = np.cumsum([feature_extent(self.model, one.source) for one in dense[:-1]], dtype=int)
+        parts = zip(dense, np.split(values["weight"], ends, axis=1), strict=True)
         weights = tuple(self.matrix(one.source, units, part) for one, part in parts)
         linear = (weights if len(weights) > 1 else weights[0], self.field(values["bias"], units))
         if "gain" not in values:
@@ -206,24 +182,25 @@ class Operands:
 
     def bounding(self, feature: gtx.Dimension, variables: tuple[Variable, ...]) -> tuple[gtx.Field, ...]:
         """What `shapes.bounding_type` says."""
-        choices = self.choices(feature, variables)
+        sources = {StaticFeature: self.model.static, ForcingFeature: self.model.forcing, feature: variables}
+        choices = {
+            source: np.array([[float(variable.bounded_by == one.name) for one in group] for variable in variables])
+            for source, group in sources.items()
+        }
         none = np.where(sum(choice.sum(axis=1) for choice in choices.values()) > 0.0, 0.0, np.inf)
-        return (
-            *(self.matrix(source, feature, choice) for source, choice in choices.items()),
-            self.field(none, feature),
-        )
+        return (*(self.matrix(source, feature, one) for source, one in choices.items()), self.field(none, feature))
 
     def soil_heat(self) -> dict[str, Operand]:
         """What decides the heat of those state variables that change by it (`stencils.physics.soil_heat`), by name."""
-        is_heated = self._is_heated()
-        scalings = [variable.normalisation for variable in self.model.state]
-        shift, scale = (np.array([getattr(scaling, name) for scaling in scalings]) for name in ("shift", "scale"))
+        is_heated = np.array([float(variable.changes_by_heat) for variable in self.model.state])
+        shift, scale = np.array([(one.normalisation.shift, one.normalisation.scale) for one in self.model.state]).T
         half_melted = 0.5 * (soil_heat.FROZEN_BELOW + soil_heat.LIQUID_ABOVE)
         middle = np.where(is_heated > 0.0, (half_melted - shift) / scale, 0.0)
         spacing = np.where(is_heated > 0.0, soil_heat.PART_WIDTH / scale, 1.0)
         latent_scale = is_heated * soil_heat.WATER_DENSITY * soil_heat.FUSION_HEAT / scale
         self.broadcast(StateFeature, len(self.model.state))
-        rows = np.eye(len(self.model.static))[self._property_positions()]
+        positions = soil_heat.property_positions([variable.name for variable in self.model.static])
+        rows = np.eye(len(self.model.static))[positions]
         return {
             LATENT_SCALE: self.field(latent_scale, StateFeature),
             NODES: (self.field(middle, StateFeature), self.field(spacing, StateFeature)),

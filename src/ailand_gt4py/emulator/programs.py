@@ -8,7 +8,7 @@ import gt4py.next as gtx
 import numpy as np
 
 from ailand_gt4py.core import arrays
-from ailand_gt4py.core.dimensions import N_MOMENTS, Axes, Moment, field_dimensions
+from ailand_gt4py.core.dimensions import N_MOMENTS, Axes, Column, Moment, field_dimensions
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.emulator.differentiated import Described, InterpretedCall, with_constants
 from ailand_gt4py.emulator.operands import Operands, feature_extent, step_operands
@@ -102,45 +102,38 @@ class Programs:
         n_columns: int,
         derivative: Derivative | None = None,
     ) -> RepeatedCall:
-        backend = backends.make_backend(
-            self._backend,
-            operands.complete_tables,
-            operands.broadcast_tables,
-            _PRODUCTS.get(self.precision, "full"),
-        )
+        products = _PRODUCTS.get(self.precision, "full")
+        backend = backends.make_backend(self._backend, operands.complete_tables, operands.broadcast_tables, products)
         if derivative is not None:
             backend = backends.differentiating(backend, derivative)
         constant = {name: operands.by_name[name] for name in description.operands}
+        shapes = self.shapes(description, operands, n_columns)
         for name, axes in description.buffers.items():
-            constant[name] = self._buffer(name, axes, operands, n_columns)
+            constant[name] = self._buffer(name, axes, shapes[name])
         varying = {name: field_dimensions(axes) for name, axes in description.caller_fields.items()}
         name = f"{what}the {self.model.architecture} network for {self._backend_name} in {self.precision}"
         call = OperatorCall(make_program(description), backend, name)
         return RepeatedCall(call, constant, varying, (), operands.offset_provider, self._compiled_here)
 
-    def _buffer(self, name: str, axes: Axes, operands: Operands, n_columns: int) -> gtx.Field:
+    def _buffer(self, name: str, axes: Axes, shape: tuple[int, ...]) -> gtx.Field:
         """An intermediate field of a program.
 
         Programs compiled here keep these values in memory of their own and write none of them: there they are fields
         without memory.
         """
-        dimensions, shape = field_dimensions(axes), self._shape(axes, operands, n_columns)
         if self._compiled_here:
             array = self._xp.broadcast_to(self._xp.zeros(1, dtype=self.dtype), shape)
         else:
             array = self._xp.zeros(shape, dtype=self.dtype)
-        return arrays.wrap(array, dimensions, name)
+        return arrays.wrap(array, field_dimensions(axes), name)
 
     def shapes(self, description: ProgramDescription, operands: Operands, n_columns: int) -> dict[str, tuple[int, ...]]:
         """Of all fields of a program."""
-        fields = description.caller_fields | description.buffers
-        return {name: self._shape(axes, operands, n_columns) for name, axes in fields.items()}
-
-    def _shape(self, axes: Axes, operands: Operands, n_columns: int) -> tuple[int, ...]:
-        """Of a field over columns."""
-        extents = {**operands.extents, Moment: N_MOMENTS}
-        _, *others = field_dimensions(axes)
-        return (n_columns, *(extents.get(axis) or feature_extent(self.model, axis) for axis in others))
+        extents = {**operands.extents, Column: n_columns, Moment: N_MOMENTS}
+        return {
+            name: tuple(extents.get(axis) or feature_extent(self.model, axis) for axis in field_dimensions(axes))
+            for name, axes in (description.caller_fields | description.buffers).items()
+        }
 
     def _check_extents(self) -> None:
         """GT4Py's DaCe lowering drops dimensions of size one and then fails to index them."""

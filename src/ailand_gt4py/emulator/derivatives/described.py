@@ -1,4 +1,5 @@
-"""The derivatives of a step: its statements, what of them is differentiated, and the arrays of tangents and adjoints.
+"""The derivatives of a step: its statements, what of them is differentiated, and the arrays of tangents and adjoints;
+for Jacobians, the operands that say which inputs are perturbed and which results are wanted.
 
 The derivatives themselves come from `ailand_gt4py.lowering.columns.differentiate`.
 """
@@ -6,6 +7,9 @@ The derivatives themselves come from `ailand_gt4py.lowering.columns.differentiat
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping, Sequence
+
+import numpy as np
 
 from ailand_gt4py.core.dimensions import (
     Axes,
@@ -16,7 +20,10 @@ from ailand_gt4py.core.dimensions import (
     StateFeature,
     StateRow,
 )
+from ailand_gt4py.core.types import Values
+from ailand_gt4py.emulator.derivatives.jacobian import Block
 from ailand_gt4py.emulator.differentiated import Described
+from ailand_gt4py.emulator.operands import Operands, results_of
 from ailand_gt4py.lowering.columns.differentiate import Derivative, Sweep
 from ailand_gt4py.stencils.fields import contract, field, matrix
 from ailand_gt4py.stencils.network.shapes import INPUTS, RESULTS, NetworkShape
@@ -152,3 +159,39 @@ def _perturbed_inputs(step: ProgramDescription) -> tuple[tuple[str, str], ...]:
     for group, feature in INPUTS.items():
         step.operand(selection_of(group), field((Change, feature), step.dtype))
     return tuple((f"{group}_input", selection_of(group)) for group in INPUTS)
+
+
+def forward_operands(step: Operands, block: Block) -> Operands:
+    """The operands of a block of the Jacobian in forward mode, for those of the step."""
+    operands = step.extended({Change: len(block.inputs), ResultFeature: len(block.outputs)})
+    _select_inputs(operands, block.inputs)
+    sizes = [len(variables) for variables in results_of(step.model).values()]
+    for (group, feature), part in zip(RESULTS.items(), _parts(block.outputs, sizes), strict=True):
+        operands.by_name[choice_of(group)] = operands.matrix(feature, ResultFeature, part)
+    return operands
+
+
+def reverse_operands(step: Operands, rows: Mapping[str, tuple[int, ...]], inputs: Sequence[int]) -> Operands:
+    """The operands of a Jacobian in reverse mode, for those of the step.
+
+    Args:
+        rows: group of results -> positions in it of those whose adjoints are taken.
+        inputs: positions of the wanted inputs among (static, forcing, state).
+    """
+    operands = step.extended({Change: len(inputs), InputFeature: len(inputs)})
+    _select_inputs(operands, inputs)
+    for group, positions in rows.items():
+        selection = np.eye(len(results_of(step.model)[group]))[list(positions)]
+        operands.by_name[selection_of(group)] = operands.field(selection, ROWS[group], RESULTS[group])
+        operands.extents[ROWS[group]] = len(positions)
+    return operands
+
+
+def _select_inputs(operands: Operands, inputs: Sequence[int]) -> None:
+    for (group, feature), part in zip(INPUTS.items(), _parts(inputs, operands.model.sizes[:3]), strict=True):
+        operands.by_name[selection_of(group)] = operands.field(part, Change, feature)
+
+
+def _parts(positions: Sequence[int], sizes: Sequence[int]) -> list[Values]:
+    """The selection of positions among all, (positions, features) of each group."""
+    return np.split(np.eye(sum(sizes))[list(positions)], np.cumsum(sizes)[:-1], axis=1)

@@ -9,17 +9,15 @@ from typing import Literal
 import numpy as np
 
 from ailand_gt4py.core import arrays
-from ailand_gt4py.emulator.derivatives.described import describe_forward, describe_reverse, is_chained
-from ailand_gt4py.emulator.derivatives.jacobian import Block, input_variables
-from ailand_gt4py.emulator.derivatives.linear import (
-    INPUTS,
-    RESULT_ADJOINTS,
-    TANGENTS,
-    Call,
-    CallInParts,
-    LinearCall,
+from ailand_gt4py.emulator.derivatives.described import (
+    describe_forward,
+    describe_reverse,
+    forward_operands,
+    is_chained,
+    reverse_operands,
 )
-from ailand_gt4py.emulator.derivatives.selections import forward_operands, reverse_operands
+from ailand_gt4py.emulator.derivatives.jacobian import Block, input_variables
+from ailand_gt4py.emulator.derivatives.linear import INPUTS, RESULT_ADJOINTS, TANGENTS, Call, CallInParts, LinearCall
 from ailand_gt4py.emulator.operands import network_shape, results_of
 from ailand_gt4py.emulator.programs import Programs
 from ailand_gt4py.weights.model import Model
@@ -27,14 +25,16 @@ from ailand_gt4py.weights.model import Model
 Mode = Literal["forward", "reverse"]
 
 
-def groups_of(model: Model, block: Block) -> dict[str, tuple[int, ...]]:
-    """Group of results -> positions in it of those that a block has rows of; groups without any are left out."""
+def groups_of(model: Model, block: Block) -> dict[str, dict[int, int]]:
+    """Group of results -> {row of a block: position in the group}; groups that it has no rows of are left out."""
+    groups: dict[str, dict[int, int]] = {"new_state": {}, "diagnostics": {}}
     n_state = len(model.state)
-    groups = {
-        "new_state": tuple(position for position in block.outputs if position < n_state),
-        "diagnostics": tuple(position - n_state for position in block.outputs if position >= n_state),
-    }
-    return {group: positions for group, positions in groups.items() if positions}
+    for row, position in enumerate(block.outputs):
+        if position < n_state:
+            groups["new_state"][row] = position
+        else:
+            groups["diagnostics"][row] = position - n_state
+    return {group: rows for group, rows in groups.items() if rows}
 
 
 def cheaper_mode(model: Model, block: Block) -> Mode:
@@ -54,7 +54,7 @@ def cheaper_mode(model: Model, block: Block) -> Mode:
     shared = sum(size for layer, size in sizes.items() if layer not in heads.values())
     branches = sum(sizes[heads[group]] for group in groups)
     forward = len(block.inputs) * (shared + branches)
-    reverse = sum(len(positions) * (shared + sizes[heads[group]]) for group, positions in groups.items())
+    reverse = sum(len(rows) * (shared + sizes[heads[group]]) for group, rows in groups.items())
     if is_chained(network_shape(model), tuple(groups)):
         reverse = len(model.state) * shared + len(groups["diagnostics"]) * sizes["diagnostic"]
     if model.architecture == "layer_norm":
@@ -66,10 +66,9 @@ class ForwardJacobian(CallInParts):
     """A block of an emulator's Jacobian by tangents of the inputs; called with (n_columns, n_outputs, n_inputs)."""
 
     def __init__(self, programs: Programs, block: Block) -> None:
-        super().__init__(programs)
         described = describe_forward(programs.shape, tuple(groups_of(programs.model, block)), programs.scalar)
         operands = forward_operands(programs.operands, block)
-        self._call = programs.derivative(described, "the Jacobian in forward mode of ", operands, self.size)
+        super().__init__(programs, described, "the Jacobian in forward mode of ", operands)
 
     def _run(self, inputs: Sequence[arrays.Array], *fields: arrays.Array) -> None:
         (jacobian,) = fields
@@ -80,74 +79,64 @@ class ReverseJacobian(CallInParts):
     """A block of an emulator's Jacobian by adjoints of the results; called with (n_columns, n_outputs, n_inputs)."""
 
     def __init__(self, programs: Programs, block: Block) -> None:
-        super().__init__(programs)
         model, shape = programs.model, programs.shape
-        n_state, self._dtype = len(model.state), programs.dtype
         self._variables = results_of(model)
         self._inputs = {input_variables(model)[position].name: k for k, position in enumerate(block.inputs)}
         self._groups = groups_of(model, block)
-        # Those whose adjoints are taken: also those of results that bound others.
-        self._rows = {group: self._with_bounds(group, positions) for group, positions in self._groups.items()}
         self._is_chained = is_chained(shape, tuple(self._groups))
+        # Positions in a group of those whose adjoints are taken: also of results that bound others.
+        self._rows = {group: self._with_bounds(group) for group in self._groups}
         if self._is_chained:
-            self._rows["new_state"] = tuple(range(n_state))
+            self._rows["new_state"] = tuple(range(len(model.state)))
         self._bounded = [group for group in self._groups if group in shape.bounded_by_others]
-        # The rows of the block that are of a group.
-        self._targets = {
-            group: [k for k, position in enumerate(block.outputs) if (position < n_state) == (group == "new_state")]
-            for group in self._groups
-        }
-        self._kept = self._buffers(n_state)
         described = describe_reverse(shape, tuple(self._groups), programs.scalar)
         operands = reverse_operands(programs.operands, self._rows, block.inputs)
-        self._call = programs.derivative(described, "the Jacobian in reverse mode of ", operands, self.size)
+        super().__init__(programs, described, "the Jacobian in reverse mode of ", operands)
+        self._make_buffers(programs.dtype)
 
-    def _buffers(self, n_state: int) -> dict[str, arrays.Array]:
-        """What the program gives beside parts of the block, for the columns of one call."""
-        n_inputs = len(self._inputs)
+    def _make_buffers(self, dtype: np.dtype) -> None:
+        """For what the program gives beside parts of the block, and for what comes of it, of the columns of a call."""
+        n_inputs, n_state = len(self._inputs), len(self._variables["new_state"])
         shapes: dict[str, tuple[int, ...]] = {}
-        for group, targets in self._targets.items():
+        for group, rows in self._groups.items():
             # Else its adjoints are rows of the block that follow one another, and no others: written there.
-            if self._rows[group] != self._groups[group] or targets != list(range(targets[0], targets[-1] + 1)):
+            if self._rows[group] != tuple(rows.values()) or max(rows) - min(rows) >= len(rows):
                 shapes[f"jacobian_{group}"] = (len(self._rows[group]), n_inputs)
         if self._is_chained:
             shapes["new_state_by_inputs"] = (n_state, n_inputs)
             shapes["diagnostics_by_state"] = (len(self._rows["diagnostics"]), n_state)
-            self._through_state = np.empty((self.size, len(self._rows["diagnostics"]), n_inputs), dtype=self._dtype)
-        if self._bounded:
-            self._of_bound = np.empty((self.size, n_inputs), dtype=self._dtype)
+            self._through_state = np.empty((self.size, len(self._rows["diagnostics"]), n_inputs), dtype)
         shapes |= {f"is_below_{group}": (len(self._variables[group]),) for group in self._bounded}
-        return {name: np.empty((self.size, *shape), dtype=self._dtype) for name, shape in shapes.items()}
+        self._kept = {name: np.empty((self.size, *shape), dtype) for name, shape in shapes.items()}
+        self._of_bound = np.empty((self.size, n_inputs), dtype)
 
     def _run(self, inputs: Sequence[arrays.Array], *fields: arrays.Array) -> None:
         (jacobian,) = fields
-        found = {
-            f"jacobian_{group}": jacobian[:, targets[0] : targets[-1] + 1] for group, targets in self._targets.items()
-        } | self._kept
+        in_place = {f"jacobian_{group}": jacobian[:, min(rows) : max(rows) + 1] for group, rows in self._groups.items()}
+        found = in_place | self._kept
         self._call([*inputs, *found.values()])
         if self._is_chained:
             by_inputs, by_state = found["jacobian_diagnostics"], found["diagnostics_by_state"]
             by_inputs += np.matmul(by_state, found["new_state_by_inputs"], out=self._through_state)
         for group in self._bounded:
             self._bound(group, found[f"jacobian_{group}"], found[f"is_below_{group}"])
-        for group, positions in self._groups.items():
+        for group, rows in self._groups.items():
             if f"jacobian_{group}" in self._kept:
-                for target, position in zip(self._targets[group], positions, strict=True):
-                    jacobian[:, target] = found[f"jacobian_{group}"][:, self._rows[group].index(position)]
+                for row, position in rows.items():
+                    jacobian[:, row] = found[f"jacobian_{group}"][:, self._rows[group].index(position)]
 
-    def _with_bounds(self, group: str, positions: tuple[int, ...]) -> tuple[int, ...]:
-        """Positions of results, and of those others that bound one of them."""
-        variables = self._variables[group]
+    def _with_bounds(self, group: str) -> tuple[int, ...]:
+        """Positions of results in rows of the block, and of those others that bound one of them."""
+        variables, positions = self._variables[group], self._groups[group].values()
+        bounds = [variables[position].bounded_by for position in positions]
         known = {variable.name: position for position, variable in enumerate(variables)}
-        bounds = (known.get(variables[position].bounded_by) for position in positions)
-        others = dict.fromkeys(bound for bound in bounds if bound is not None and bound not in positions)
-        return (*positions, *others)
+        return tuple(dict.fromkeys((*positions, *(known[bound] for bound in bounds if bound in known))))
 
     def _bound(self, group: str, adjoints: arrays.Array, is_below: arrays.Array) -> None:
         """Where another variable is the bound of a result, give it the adjoint of that one."""
         rows, variables = self._rows[group], self._variables[group]
         known = {variables[position].name: row for row, position in enumerate(rows)}
-        for position in self._groups[group]:
+        for position in self._groups[group].values():
             bound = variables[position].bounded_by
             if not bound:
                 continue
@@ -155,9 +144,7 @@ class ReverseJacobian(CallInParts):
             if bound in known:
                 others = adjoints[:, known[bound]]
             else:
-                others = np.zeros(len(self._inputs), dtype=self._dtype)
-                if bound in self._inputs:
-                    others[self._inputs[bound]] = 1.0
+                others = np.array([name == bound for name in self._inputs], dtype=adjoints.dtype)
             own *= below
             own += np.multiply(others, np.subtract(1.0, below, out=below), out=self._of_bound)
 
@@ -185,11 +172,15 @@ class JacobianOneByOne(Call):
 
         # All zero but in the direction of a call.
         zeros = {name: columns(extent) for name, extent in given.items()}
-        self._results = [columns(extent) for extent in made.values()]
-        positions = [(name, k) for name, extent in given.items() for k in range(extent)]
+        positions = [(name, zeros[name], k) for name, extent in given.items() for k in range(extent)]
         wanted, found = (block.inputs, block.outputs) if self._is_forward else (block.outputs, block.inputs)
-        self._directions = [(name, zeros[name], k) for name, k in (positions[position] for position in wanted)]
-        self._copies = self._copies_of(found)
+        self._directions = [positions[position] for position in wanted]
+        ends = np.cumsum(list(made.values()))
+        self._made = columns(ends[-1])
+        self._results = xp.split(self._made, ends[:-1].tolist(), axis=1)
+        # (columns of the block, of the results): those that follow one another together.
+        runs = np.split(np.arange(len(found)), np.flatnonzero(np.diff(found) != 1) + 1)
+        self._copies = [(slice(one[0], one[-1] + 1), slice(found[one[0]], found[one[-1]] + 1)) for one in runs]
 
     def __call__(self, inputs: Sequence[arrays.Array], jacobian: arrays.Array) -> None:
         """As of the others."""
@@ -200,19 +191,5 @@ class JacobianOneByOne(Call):
             direction[:, k] = 1.0
             self._call(given | {name: direction}, self._results)
             direction[:, k] = 0.0
-            for target, result, source in self._copies:
-                jacobian[:, row, target] = result[:, source]
-
-    def _copies_of(self, found: Sequence[int]) -> list[tuple[slice, arrays.Array, slice]]:
-        """(columns of the block, result, columns of it): those that follow one another together."""
-        columns = [(number, k) for number, result in enumerate(self._results) for k in range(result.shape[1])]
-        copies: list[tuple[slice, arrays.Array, slice]] = []
-        last = (-1, -1)
-        for target, (number, k) in enumerate(columns[position] for position in found):
-            first_target, first = target, k
-            if (number, k) == (last[0], last[1] + 1):
-                into, _, out_of = copies.pop()
-                first_target, first = into.start, out_of.start
-            copies.append((slice(first_target, target + 1), self._results[number], slice(first, k + 1)))
-            last = (number, k)
-        return copies
+            for target, source in self._copies:
+                jacobian[:, row, target] = self._made[:, source]

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ailand_gt4py.core import arrays
-from ailand_gt4py.core.dimensions import Change
-from ailand_gt4py.emulator.derivatives.described import describe_state_tangents
 from ailand_gt4py.emulator.differentiated import Described, InterpretedCall
+from ailand_gt4py.emulator.operands import Operands
 from ailand_gt4py.emulator.programs import Programs
 from ailand_gt4py.lowering.calls.operator_call import RepeatedCall
 
@@ -42,23 +41,18 @@ class LinearCall(Call):
 
     Args:
         described: the step and its derivative. what: it is of the network, as for `Programs.call`.
-        directions: (n_columns, n_features) of what it is linear in, by name: `TANGENTS` or `RESULT_ADJOINTS`.
+        directions: names of what it is linear in: `TANGENTS` or `RESULT_ADJOINTS`.
     """
 
     _call: RepeatedCall | InterpretedCall
 
-    def __init__(
-        self,
-        programs: Programs,
-        described: Described,
-        what: str,
-        directions: Mapping[str, tuple[int, ...]],
-    ) -> None:
+    def __init__(self, programs: Programs, described: Described, what: str, directions: tuple[str, ...]) -> None:
         self._call = programs.derivative(described, what)
+        # One zero, which is read for every column and feature.
         xp = arrays.array_module(programs.device)
-        # One zero each, which is read for every column and feature.
-        dtype = programs.dtype
-        self._zeros = {name: xp.broadcast_to(xp.zeros(1, dtype=dtype), shape) for name, shape in directions.items()}
+        zero = xp.zeros(1, dtype=programs.dtype)
+        shapes = list(programs.shapes(described.step, programs.operands, programs.n_columns).values())[len(INPUTS) :]
+        self._zeros = {name: xp.broadcast_to(zero, shape) for name, shape in zip(directions, shapes, strict=False)}
 
     def __call__(self, given: Mapping[str, arrays.Array], results: Sequence[arrays.Array]) -> None:
         """Write the results.
@@ -74,12 +68,16 @@ class LinearCall(Call):
 
 
 class CallInParts(Call):
-    """A program with directions, some columns after others."""
+    """A program with directions, some columns after others.
+
+    Args: as of `Programs.derivative`.
+    """
 
     _call: RepeatedCall | InterpretedCall
 
-    def __init__(self, programs: Programs) -> None:
+    def __init__(self, programs: Programs, described: Described, what: str, operands: Operands) -> None:
         self.size = min(programs.n_columns, _EMBEDDED_COLUMNS_AT_ONCE if programs.is_embedded else _COLUMNS_AT_ONCE)
+        self._call = programs.derivative(described, what, operands, self.size)
 
     def __call__(self, inputs: Sequence[arrays.Array], *fields: arrays.Array) -> None:
         """Write the results.
@@ -102,25 +100,8 @@ class CallInParts(Call):
         self._call([*inputs, *fields])
 
 
-class StateTangents(CallInParts):
-    """The tangent-linear in so many directions of the state at once; the compiled program does not depend on their
-    number.
-
-    Called with tangents of the state (n_columns, n_directions, n_state), and arrays for those of the new state and of
-    the diagnostics, (n_columns, n_directions, n_features).
-    """
-
-    def __init__(self, programs: Programs, n_directions: int) -> None:
-        super().__init__(programs)
-        described = describe_state_tangents(programs.shape, programs.scalar)
-        operands = programs.operands.extended()
-        operands.extents = {Change: n_directions}
-        what = "the tangent-linear in directions of the state of "
-        self._call = programs.derivative(described, what, operands, self.size)
-
-
 class StateTangentsOneByOne(Call):
-    """The same by one call of the tangent-linear for each direction.
+    """The tangent-linear in many directions of the state by one call for each.
 
     For backends whose code has no directions: a GPU, and those of a caller.
     """
@@ -131,7 +112,7 @@ class StateTangentsOneByOne(Call):
         self._call = tangent_linear
 
     def __call__(self, inputs: Sequence[arrays.Array], d_states: arrays.Array, *results: arrays.Array) -> None:
-        """As of `StateTangents`."""
+        """As of the program of `describe_state_tangents`."""
         given = dict(zip(INPUTS, inputs, strict=True))
         for k in range(d_states.shape[1]):
             self._call(given | {"d_state": d_states[:, k]}, [result[:, k] for result in results])
