@@ -26,10 +26,6 @@ class EmulatorArrays:
         self.device, self.dtype, self.shapes = device, dtype, shapes
         self._xp = arrays.array_module(device)
 
-    def with_shapes(self, shapes: Mapping[str, tuple[int, ...]]) -> EmulatorArrays:
-        """The same for arrays of other names."""
-        return EmulatorArrays(self.device, self.dtype, shapes)
-
     def checked(self, value: ArrayLike, name: str) -> arrays.Array:
         """A caller's array.
 
@@ -40,30 +36,9 @@ class EmulatorArrays:
         arrays.check(array, name, self.shapes[name], self.dtype)
         return array
 
-    def n_directions(self, value: ArrayLike, name: str) -> int:
-        """How many directions for each column a caller's array (n_columns, n_directions, n_features) has.
-
-        Raises:
-            InputError: none, or another number of axes.
-        """
-        shape = tuple(arrays.as_array(value, self.device, name).shape)
-        if len(shape) != 3 or shape[1] == 0:
-            raise InputError(
-                f"{name}: found the shape {shape}, expected (n_columns, n_directions, n_features) "
-                "with at least one direction"
-            )
-        return int(shape[1])
-
-    def given(
-        self, names: Sequence[str], values: Sequence[ArrayLike], may_lack: bool = True
-    ) -> dict[str, arrays.Array]:
-        """The caller's arrays by name, without those that are None if these may be lacking.
-
-        Raises:
-            InputError: as of `checked`.
-        """
-        pairs = zip(names, values, strict=True)
-        return {name: self.checked(value, name) for name, value in pairs if value is not None or not may_lack}
+    def given(self, names: Sequence[str], values: Sequence[ArrayLike]) -> dict[str, arrays.Array]:
+        """The caller's arrays by name, as `checked`, without those that are None."""
+        return {name: self.checked(value, name) for name, value in zip(names, values, strict=True) if value is not None}
 
     def results(
         self, out: Sequence[ArrayLike] | None, inputs: Mapping[str, arrays.Array], names: Sequence[str]

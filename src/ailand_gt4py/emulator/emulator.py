@@ -210,14 +210,19 @@ class Emulator:
             InputError, RunError: as for `step`.
         """
         inputs = self._checked_inputs(static, forcing, state)
-        n_directions = self._arrays.n_directions(d_states, "d_states")
+        shape = tuple(arrays.as_array(d_states, self.device, "d_states").shape)
+        if len(shape) != 3 or shape[1] == 0:
+            raise InputError(
+                f"d_states: found the shape {shape}, expected (n_columns, n_directions, n_features) "
+                "with at least one direction"
+            )
         n_state, n_diagnostics = self.model.sizes[-2:]
         sizes = {"d_states": n_state, "d_new_states": n_state, "d_diagnostics": n_diagnostics}
-        shapes = {name: (self.n_columns, n_directions, size) for name, size in sizes.items()}
-        of_states = self._arrays.with_shapes(shapes)
-        given = of_states.given(("d_states",), (d_states,), may_lack=False)
-        results = of_states.results(out, inputs | given, ("d_new_states", "d_diagnostics"))
-        self._derivatives.of_states(n_directions)(list(inputs.values()), given["d_states"], *results)
+        shapes = {name: (self.n_columns, shape[1], size) for name, size in sizes.items()}
+        of_states = EmulatorArrays(self.device, self.dtype, shapes)
+        d_states = of_states.checked(d_states, "d_states")
+        results = of_states.results(out, inputs | {"d_states": d_states}, ("d_new_states", "d_diagnostics"))
+        self._derivatives.of_states(shape[1])(list(inputs.values()), d_states, *results)
         return results[0], results[1]
 
     def adjoint(
@@ -286,22 +291,19 @@ class Emulator:
         block = block_of(self.model, outputs, inputs)
         given = self._checked_inputs(static, forcing, state)
         shape = (self.n_columns, len(block.outputs), len(block.inputs))
-        of_block = self._arrays.with_shapes({"jacobian": shape})
+        of_block = EmulatorArrays(self.device, self.dtype, {"jacobian": shape})
         (jacobian,) = of_block.results(None if out is None else (out,), given, ("jacobian",))
         self._derivatives.jacobian(block)(list(given.values()), jacobian)
         return jacobian
 
     def _checked_inputs(self, static: ArrayLike, forcing: ArrayLike, state: ArrayLike) -> dict[str, arrays.Array]:
-        """The arrays of a step's inputs.
-
-        Raises:
-            InputError: one that `step` does not take.
-        """
+        """The arrays of a step's inputs, if it takes them."""
         if isinstance(static, PreparedStatic):
             if static.emulator is not self:
                 raise InputError("static: found inputs that another emulator prepared, expected this emulator's own")
             static = static.values
-        return self._arrays.given(INPUTS, (static, forcing, state), may_lack=False)
+        given = zip(INPUTS, (static, forcing, state), strict=True)
+        return {name: self._arrays.checked(value, name) for name, value in given}
 
     def _is_repeated(self, given: tuple[ArrayLike, ...]) -> bool:
         """Whether these are the very objects of the last step, which have been checked and whose memory is bound.

@@ -8,8 +8,6 @@ previous window. `ForcingAssembler` puts the three together.
 
 from __future__ import annotations
 
-import contextlib
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -51,15 +49,6 @@ def time_angles(time: np.ndarray, step_seconds: float) -> tuple[np.ndarray, np.n
 #: (type, identity of the backend) -> the operator on it. Backends cannot be compared; the call keeps its backend, so
 #: that no other gets its identity.
 _OPERATORS: dict[tuple[type, int], OperatorCall] = {}
-
-
-def _operator(dtype: type, backend: gtx.backend.Backend | None) -> OperatorCall:
-    key = (dtype, id(backend))
-    if key not in _OPERATORS:
-        _OPERATORS[key] = OperatorCall(
-            solar.solar_operator(dtype), backend, "the inputs derived from time and location"
-        )
-    return _OPERATORS[key]
 
 
 def derived_forcing(
@@ -114,17 +103,16 @@ def derived_forcing(
         inputs.append(
             xp.full(n_columns, float(values[0])) if is_one else xp.repeat(xp.asarray(values, xp.float64), n_columns)
         )
-    with warnings.catch_warnings() if backend is None else contextlib.nullcontext():
-        if backend is None:  # embedded execution is meant
-            warnings.filterwarnings("ignore", message=".*Using Python execution", category=UserWarning)
-        _operator(np.dtype(out.dtype).type, backend)(
-            *(arrays.wrap(array, (Column,), "derived input") for array in inputs),
-            window_angle,
-            out=tuple(
-                arrays.wrap(array, (Column,), name) for array, name in zip(results, solar.DERIVED_NAMES, strict=True)
-            ),
-            offset_provider={},
-        )
+    key = (np.dtype(out.dtype).type, id(backend))
+    if key not in _OPERATORS:
+        what = "the inputs derived from time and location"
+        _OPERATORS[key] = OperatorCall(solar.solar_operator(key[0]), backend, what)
+    _OPERATORS[key](
+        *(arrays.wrap(array, (Column,), "derived input") for array in inputs),
+        window_angle,
+        out=tuple(arrays.wrap(one, (Column,), name) for one, name in zip(results, solar.DERIVED_NAMES, strict=True)),
+        offset_provider={},
+    )
 
 
 class ForcingAssembler:

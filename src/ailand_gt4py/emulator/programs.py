@@ -66,54 +66,48 @@ class Programs:
         if not self.is_embedded:
             self._check_extents()
 
-    def call(self, description: ProgramDescription, what: str = "") -> RepeatedCall:
-        """The call of a program.
+    def call(
+        self,
+        description: ProgramDescription,
+        what: str = "",
+        operands: Operands | None = None,
+        n_columns: int | None = None,
+        derivative: Derivative | None = None,
+    ) -> RepeatedCall:
+        """The call of a program, or of its derivative, whose constants are among its operands then.
 
         Args:
             what: the program is of the network, for messages: "the static part of "; empty: the network itself.
-        """
-        return self._call(description, what, self.operands, self.n_columns)
-
-    def derivative(
-        self, described: Described, what: str, operands: Operands | None = None, n_columns: int | None = None
-    ) -> RepeatedCall | InterpretedCall:
-        """The call of a program's derivative.
-
-        Args:
-            what: the derivative is of the network, for messages: "the adjoint of ".
             operands: what it takes; None: those of the step.
             n_columns: of every call; None: all.
 
         Raises:
-            InputError: on a backend of the caller's that is none for programs over columns.
+            InputError: of a derivative, on a backend of the caller's that is none for programs over columns.
         """
-        operands, n_columns = operands or self.operands, n_columns or self.n_columns
-        shapes = self.shapes(described.step, operands, n_columns)
-        if self.is_embedded:
-            return InterpretedCall(described, operands, shapes)
-        step, operands = with_constants(described, operands, shapes)
-        return self._call(step, what, operands, n_columns, described.derivative)
-
-    def _call(
-        self,
-        description: ProgramDescription,
-        what: str,
-        operands: Operands,
-        n_columns: int,
-        derivative: Derivative | None = None,
-    ) -> RepeatedCall:
-        products = _PRODUCTS.get(self.precision, "full")
-        backend = backends.make_backend(self._backend, operands.complete_tables, operands.broadcast_tables, products)
+        operands, products = operands or self.operands, _PRODUCTS.get(self.precision, "full")
+        tables = operands.complete_tables, operands.broadcast_tables
+        backend = backends.make_backend(self._backend, *tables, products)
         if derivative is not None:
             backend = backends.differentiating(backend, derivative)
-        constant = {name: operands.by_name[name] for name in description.operands}
         shapes = self.shapes(description, operands, n_columns)
+        constant = {name: operands.by_name[name] for name in description.operands}
         for name, axes in description.buffers.items():
             constant[name] = self._buffer(name, axes, shapes[name])
         varying = {name: field_dimensions(axes) for name, axes in description.caller_fields.items()}
         name = f"{what}the {self.model.architecture} network for {self._backend_name} in {self.precision}"
         call = OperatorCall(make_program(description), backend, name)
         return RepeatedCall(call, constant, varying, (), operands.offset_provider, self._compiled_here)
+
+    def derivative(
+        self, described: Described, what: str, operands: Operands | None = None, n_columns: int | None = None
+    ) -> RepeatedCall | InterpretedCall:
+        """The call of a program's derivative; arguments and errors as of `call`."""
+        operands = operands or self.operands
+        shapes = self.shapes(described.step, operands, n_columns)
+        if self.is_embedded:
+            return InterpretedCall(described, operands, shapes)
+        step, operands = with_constants(described, operands, shapes)
+        return self.call(step, what, operands, n_columns, described.derivative)
 
     def _buffer(self, name: str, axes: Axes, shape: tuple[int, ...]) -> gtx.Field:
         """An intermediate field of a program.
@@ -127,9 +121,11 @@ class Programs:
             array = self._xp.zeros(shape, dtype=self.dtype)
         return arrays.wrap(array, field_dimensions(axes), name)
 
-    def shapes(self, description: ProgramDescription, operands: Operands, n_columns: int) -> dict[str, tuple[int, ...]]:
-        """Of all fields of a program."""
-        extents = {**operands.extents, Column: n_columns, Moment: N_MOMENTS}
+    def shapes(
+        self, description: ProgramDescription, operands: Operands, n_columns: int | None = None
+    ) -> dict[str, tuple[int, ...]]:
+        """Of all fields of a program; None: for all columns."""
+        extents = {**operands.extents, Column: n_columns or self.n_columns, Moment: N_MOMENTS}
         return {
             name: tuple(extents.get(axis) or feature_extent(self.model, axis) for axis in field_dimensions(axes))
             for name, axes in (description.caller_fields | description.buffers).items()

@@ -34,19 +34,9 @@ ROWS = {"new_state": StateRow, "diagnostics": DiagnosticRow}
 _NEW_STATE = "normalised_new_state"
 
 
-def tangent_of(name: str) -> str:
-    """The name of the tangent of a field."""
-    return f"{name}_tangent"
-
-
-def adjoint_of(name: str) -> str:
-    """The name of the adjoint of a field."""
-    return f"{name}_adjoint"
-
-
-def selection_of(name: str) -> str:
+def selection_of(group: str) -> str:
     """The name of the selection of those inputs that are perturbed, or results whose adjoints are taken."""
-    return f"selected_{name}"
+    return f"selected_{group}"
 
 
 def choice_of(group: str) -> str:
@@ -63,11 +53,11 @@ def is_chained(shape: NetworkShape, groups: tuple[str, ...]) -> bool:
 def describe_tangent_linear(shape: NetworkShape, dtype: type) -> Described:
     """Fields: ``static_input``, ``forcing_input``, ``state_input``, their tangents ``static_tangent``, ...; and
     ``new_state_tangent``, ``diagnostics_tangent``."""
-    fields: dict[str, Axes] = {tangent_of(group): feature for group, feature in (INPUTS | RESULTS).items()}
+    fields: dict[str, Axes] = {f"{group}_tangent": feature for group, feature in (INPUTS | RESULTS).items()}
     derivative = Derivative(
         "forward",
-        tuple((f"{group}_input", tangent_of(group)) for group in INPUTS),
-        tuple((group, tangent_of(group)) for group in RESULTS),
+        tuple((f"{group}_input", f"{group}_tangent") for group in INPUTS),
+        tuple((group, f"{group}_tangent") for group in RESULTS),
     )
     return Described(_step("tangent_linear", shape, dtype, fields), derivative)
 
@@ -75,11 +65,11 @@ def describe_tangent_linear(shape: NetworkShape, dtype: type) -> Described:
 @functools.cache
 def describe_adjoint(shape: NetworkShape, dtype: type) -> Described:
     """Fields: the inputs, ``new_state_adjoint`` and ``diagnostics_adjoint``; and those of the inputs."""
-    fields: dict[str, Axes] = {adjoint_of(group): feature for group, feature in (RESULTS | INPUTS).items()}
+    fields: dict[str, Axes] = {f"{group}_adjoint": feature for group, feature in (RESULTS | INPUTS).items()}
     derivative = Derivative(
         "reverse",
-        tuple((f"{group}_input", adjoint_of(group)) for group in INPUTS),
-        sweeps=tuple(Sweep(group, adjoint_of(group)) for group in RESULTS),
+        tuple((f"{group}_input", f"{group}_adjoint") for group in INPUTS),
+        sweeps=tuple(Sweep(group, f"{group}_adjoint") for group in RESULTS),
     )
     return Described(_step("adjoint", shape, dtype, fields), derivative)
 
@@ -89,10 +79,10 @@ def describe_state_tangents(shape: NetworkShape, dtype: type) -> Described:
     """The tangent-linear in many directions of the state. Fields: the inputs, ``state_tangent`` (Column, Change,
     StateFeature); and ``new_state_tangent``, ``diagnostics_tangent`` (Column, Change, features)."""
     fields: dict[str, Axes] = {
-        tangent_of(group): (Change, feature) for group, feature in ({"state": StateFeature} | RESULTS).items()
+        f"{group}_tangent": (Change, feature) for group, feature in ({"state": StateFeature} | RESULTS).items()
     }
-    results = tuple((group, tangent_of(group)) for group in RESULTS)
-    derivative = Derivative("forward", (("state_input", tangent_of("state")),), results)
+    results = tuple((group, f"{group}_tangent") for group in RESULTS)
+    derivative = Derivative("forward", (("state_input", "state_tangent"),), results)
     return Described(_step("tangent_linear_of_states", shape, dtype, fields), derivative)
 
 

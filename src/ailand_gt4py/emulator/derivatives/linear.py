@@ -51,7 +51,7 @@ class LinearCall(Call):
         # One zero, which is read for every column and feature.
         xp = arrays.array_module(programs.device)
         zero = xp.zeros(1, dtype=programs.dtype)
-        shapes = list(programs.shapes(described.step, programs.operands, programs.n_columns).values())[len(INPUTS) :]
+        shapes = list(programs.shapes(described.step, programs.operands).values())[len(INPUTS) :]
         self._zeros = {name: xp.broadcast_to(zero, shape) for name, shape in zip(directions, shapes, strict=False)}
 
     def __call__(self, given: Mapping[str, arrays.Array], results: Sequence[arrays.Array]) -> None:
