@@ -16,9 +16,9 @@ from test_networks import relative_norm
 from test_tangent_linear import kinked_model
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.emulator.derivatives import linear
+from ailand_gt4py.emulator.derivatives import calls
+from ailand_gt4py.emulator.derivatives.calls import JacobianOneByOne, Mode, cheaper_mode
 from ailand_gt4py.emulator.derivatives.jacobian import Block, block_of, labelled
-from ailand_gt4py.emulator.derivatives.jacobian_calls import JacobianOneByOne, Mode, cheaper_mode
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.lowering.columns.fuse import fuse
 from ailand_gt4py.lowering.columns.interpret import Interpreter
@@ -274,7 +274,7 @@ def test_unusable_arrays_and_the_callers_own() -> None:
 def test_a_call_into_an_array_of_the_caller_allocates_none(monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
     """Beside its program, and NumPy's buffers of 8192 numbers: a host model calls it in every step."""
     n_columns = 100_000
-    monkeypatch.setattr(linear, "_EMBEDDED_COLUMNS_AT_ONCE", n_columns)
+    monkeypatch.setattr(calls, "_EMBEDDED_COLUMNS_AT_ONCE", n_columns)
     emulator = Emulator(small_model("layer_norm"), n_columns, "embedded", "float64")
     inputs, derivatives = inputs_of(emulator.model, n_columns), emulator._derivatives
     block = block_of(emulator.model, ["diagnostic_0", "state_1", "diagnostic_2"], ["forcing_0", "forcing_2"])

@@ -17,8 +17,8 @@ from test_networks import physical_reference, relative_norm
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.ecland import soil_heat
+from ailand_gt4py.emulator.derivatives.calls import Mode
 from ailand_gt4py.emulator.derivatives.jacobian import block_of
-from ailand_gt4py.emulator.derivatives.jacobian_calls import Mode
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.lowering.columns.read_gtir import SCRATCH_PREFIXES
 from ailand_gt4py.weights.model import Model, Normalisation

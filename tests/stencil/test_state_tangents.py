@@ -11,7 +11,7 @@ from test_networks import relative_norm
 from test_tangent_linear import kinked_model
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.emulator.derivatives.linear import StateTangentsOneByOne
+from ailand_gt4py.emulator.derivatives.calls import StateTangentsOneByOne
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.lowering.columns.fuse import fuse
 from ailand_gt4py.lowering.columns.interpret import Interpreter

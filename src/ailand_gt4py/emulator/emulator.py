@@ -12,10 +12,16 @@ import numpy as np
 from ailand_gt4py.core import arrays
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.emulator.arrays import ArrayLike, EmulatorArrays
-from ailand_gt4py.emulator.derivatives.derivatives import Derivatives
+from ailand_gt4py.emulator.derivatives.calls import (
+    ADJOINTS,
+    INPUTS,
+    RESULT_ADJOINTS,
+    RESULT_TANGENTS,
+    TANGENTS,
+    Derivatives,
+    Mode,
+)
 from ailand_gt4py.emulator.derivatives.jacobian import Block, block_of
-from ailand_gt4py.emulator.derivatives.jacobian_calls import Mode
-from ailand_gt4py.emulator.derivatives.linear import ADJOINTS, INPUTS, RESULT_ADJOINTS, RESULT_TANGENTS, TANGENTS
 from ailand_gt4py.emulator.operands import feature_extent
 from ailand_gt4py.emulator.programs import Backend, Programs
 from ailand_gt4py.emulator.programs import Precision as Precision
@@ -79,8 +85,7 @@ class Emulator:
         self._n_part = 0 if of_static is None else feature_extent(model, of_static.caller_fields["static_part"])
         self._kept: PreparedStatic | None = None
         self._last: tuple[ArrayLike, ...] = ()
-        sizes = model.sizes
-        extents = (sizes.static, sizes.forcing, sizes.state, sizes.state, sizes.diagnostics)
+        extents = (*model.sizes[:3], *model.sizes[2:])
         shapes = {name: (self.n_columns, extent) for name, extent in zip((*INPUTS, *_RESULTS), extents, strict=True)}
         shapes |= {f"{kind}_{name.replace(' ', '_')}": shape for kind in "dg" for name, shape in shapes.items()}
         self._arrays = EmulatorArrays(self.device, self.dtype, shapes)
@@ -134,7 +139,9 @@ class Emulator:
             RunError: the program cannot be compiled.
         """
         given = (static, forcing, state, *(out or ()))
-        if self._is_repeated(given):
+        # The very objects of the last step have been checked and their memory is bound. The emulator holds on to them
+        # meanwhile, so none of them can have been freed and its identity given away.
+        if len(self._last) == len(given) == 5 and all(map(operator.is_, self._last, given)):
             if not isinstance(static, PreparedStatic):
                 self._part_of(static)  # the same memory, perhaps with other values
             if self._step.again():
@@ -304,14 +311,6 @@ class Emulator:
             static = static.values
         given = zip(INPUTS, (static, forcing, state), strict=True)
         return {name: self._arrays.checked(value, name) for name, value in given}
-
-    def _is_repeated(self, given: tuple[ArrayLike, ...]) -> bool:
-        """Whether these are the very objects of the last step, which have been checked and whose memory is bound.
-
-        The emulator holds on to them meanwhile, so none of them can have been freed and its identity given away.
-        """
-        last = self._last
-        return len(last) == len(given) == 5 and all(map(operator.is_, last, given))
 
     def compile(
         self,

@@ -1,28 +1,143 @@
-"""A block of a Jacobian as calls: forward mode by tangents of its inputs, reverse mode by adjoints of its results."""
+"""The calls of an emulator's derivatives: tangent-linear, adjoint, and blocks of Jacobians, each made when asked for.
+
+A block of a Jacobian is made in forward mode by tangents of its inputs, or in reverse mode by adjoints of its results.
+"""
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
 
 from ailand_gt4py.core import arrays
+from ailand_gt4py.core.dimensions import Change
 from ailand_gt4py.emulator.derivatives.described import (
+    describe_adjoint,
     describe_forward,
     describe_reverse,
+    describe_state_tangents,
+    describe_tangent_linear,
     forward_operands,
     is_chained,
     reverse_operands,
 )
 from ailand_gt4py.emulator.derivatives.jacobian import Block, input_variables
-from ailand_gt4py.emulator.derivatives.linear import INPUTS, RESULT_ADJOINTS, TANGENTS, Call, CallInParts, LinearCall
-from ailand_gt4py.emulator.operands import network_shape, results_of
+from ailand_gt4py.emulator.differentiated import Described, InterpretedCall
+from ailand_gt4py.emulator.operands import Operands, network_shape, results_of
 from ailand_gt4py.emulator.programs import Programs
+from ailand_gt4py.lowering.calls.operator_call import RepeatedCall
 from ailand_gt4py.weights.model import Model
 
 Mode = Literal["forward", "reverse"]
+#: The inputs of a step in the order in which the programs take them, their tangents and those of the results.
+INPUTS = ("static", "forcing", "state")
+TANGENTS = ("d_static", "d_forcing", "d_state")
+RESULT_TANGENTS = ("d_new_state", "d_diagnostics")
+#: Adjoints of the results, and of the inputs.
+RESULT_ADJOINTS = ("g_new_state", "g_diagnostics")
+ADJOINTS = ("g_static", "g_forcing", "g_state")
+
+#: Columns of one call of a program with directions: so few that what is to be kept beside its results stays in the
+#: cache.
+_COLUMNS_AT_ONCE = 1024
+#: The same for embedded execution, whose products of a layer's weights with all its inputs are fields of their own.
+_EMBEDDED_COLUMNS_AT_ONCE = 16
+
+
+class Call:
+    """Calls of a program, or of another call."""
+
+    _call: RepeatedCall | InterpretedCall | Call
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether calls run compiled code already."""
+        return self._call.is_compiled
+
+
+class LinearCall(Call):
+    """A program that is linear in some of its arguments: the tangent-linear or the adjoint of one emulator's step.
+
+    Args:
+        described: the step and its derivative. what: it is of the network, as for `Programs.call`.
+        directions: names of what it is linear in: `TANGENTS` or `RESULT_ADJOINTS`.
+    """
+
+    _call: RepeatedCall | InterpretedCall
+
+    def __init__(self, programs: Programs, described: Described, what: str, directions: tuple[str, ...]) -> None:
+        self._call = programs.derivative(described, what)
+        # One zero, which is read for every column and feature.
+        xp = arrays.array_module(programs.device)
+        zero = xp.zeros(1, dtype=programs.dtype)
+        shapes = list(programs.shapes(described.step, programs.operands).values())[len(INPUTS) :]
+        self._zeros = {name: xp.broadcast_to(zero, shape) for name, shape in zip(directions, shapes, strict=False)}
+
+    def __call__(self, given: Mapping[str, arrays.Array], results: Sequence[arrays.Array]) -> None:
+        """Write the results.
+
+        Args:
+            given: checked arrays of `INPUTS`, and of those of the directions that are not zero.
+
+        Raises:
+            RunError: the program cannot be compiled.
+        """
+        directions = (given.get(name, zero) for name, zero in self._zeros.items())
+        self._call([*(given[name] for name in INPUTS), *directions, *results])
+
+
+class CallInParts(Call):
+    """A program with directions, some columns after others.
+
+    Args: as of `Programs.derivative`.
+    """
+
+    _call: RepeatedCall | InterpretedCall
+
+    def __init__(self, programs: Programs, described: Described, what: str, operands: Operands) -> None:
+        self.size = min(programs.n_columns, _EMBEDDED_COLUMNS_AT_ONCE if programs.is_embedded else _COLUMNS_AT_ONCE)
+        self._call = programs.derivative(described, what, operands, self.size)
+
+    def __call__(self, inputs: Sequence[arrays.Array], *fields: arrays.Array) -> None:
+        """Write the results.
+
+        Args:
+            inputs: checked: static, forcing, state.
+            fields: of all columns: tangents that are given, then results.
+
+        Raises:
+            RunError: the program cannot be compiled.
+        """
+        n_columns = len(inputs[0])
+        for first in range(0, n_columns, self.size):
+            # The columns of the last call are those of the call before in part.
+            part = slice(min(first, n_columns - self.size), min(first + self.size, n_columns))
+            self._run([values[part] for values in inputs], *(values[part] for values in fields))
+
+    def _run(self, inputs: Sequence[arrays.Array], *fields: arrays.Array) -> None:
+        """The same for the columns of one call of the program."""
+        self._call([*inputs, *fields])
+
+
+class StateTangentsOneByOne(Call):
+    """The tangent-linear in many directions of the state by one call for each.
+
+    For backends whose code has no directions: a GPU, and those of a caller.
+    """
+
+    _call: LinearCall
+
+    def __init__(self, tangent_linear: LinearCall) -> None:
+        self._call = tangent_linear
+
+    def __call__(self, inputs: Sequence[arrays.Array], d_states: arrays.Array, *results: arrays.Array) -> None:
+        """As of the program of `describe_state_tangents`."""
+        given = dict(zip(INPUTS, inputs, strict=True))
+        for k in range(d_states.shape[1]):
+            self._call(given | {"d_state": d_states[:, k]}, [result[:, k] for result in results])
 
 
 def groups_of(model: Model, block: Block) -> dict[str, dict[int, int]]:
@@ -193,3 +308,56 @@ class JacobianOneByOne(Call):
             direction[:, k] = 0.0
             for target, source in self._copies:
                 jacobian[:, row, target] = self._made[:, source]
+
+
+Jacobian = ForwardJacobian | ReverseJacobian | JacobianOneByOne
+
+
+class Derivatives:
+    """Makes the calls and keeps them."""
+
+    def __init__(self, programs: Programs) -> None:
+        self._programs = programs
+        self._jacobians: dict[tuple[Block, Mode], Jacobian] = {}
+        self._of_states: dict[int, CallInParts] = {}
+
+    @functools.cached_property
+    def tangent_linear(self) -> LinearCall:
+        """Of the step."""
+        described = describe_tangent_linear(self._programs.shape, self._programs.scalar)
+        return LinearCall(self._programs, described, "the tangent-linear of ", TANGENTS)
+
+    @functools.cached_property
+    def adjoint(self) -> LinearCall:
+        """Of the step."""
+        described = describe_adjoint(self._programs.shape, self._programs.scalar)
+        return LinearCall(self._programs, described, "the adjoint of ", RESULT_ADJOINTS)
+
+    def of_states(self, n_directions: int) -> CallInParts | StateTangentsOneByOne:
+        """The tangent-linear in so many directions of the state; the compiled program does not depend on their number.
+
+        Called with tangents of the state (n_columns, n_directions, n_state), and arrays for those of the new state and
+        of the diagnostics, (n_columns, n_directions, n_features).
+        """
+        programs = self._programs
+        if not programs.has_directions:
+            return StateTangentsOneByOne(self.tangent_linear)
+        if n_directions not in self._of_states:
+            described = describe_state_tangents(programs.shape, programs.scalar)
+            what = "the tangent-linear in directions of the state of "
+            operands = programs.operands.extended({Change: n_directions})
+            self._of_states[n_directions] = CallInParts(programs, described, what, operands)
+        return self._of_states[n_directions]
+
+    def jacobian(self, block: Block, mode: Mode | None = None) -> Jacobian:
+        """Of a block, in the mode that takes less arithmetic, or in the one that is given."""
+        mode = mode or cheaper_mode(self._programs.model, block)
+        if (block, mode) not in self._jacobians:
+            self._jacobians[block, mode] = self._make_jacobian(block, mode)
+        return self._jacobians[block, mode]
+
+    def _make_jacobian(self, block: Block, mode: Mode) -> Jacobian:
+        if not self._programs.has_directions:
+            linear = self.tangent_linear if mode == "forward" else self.adjoint
+            return JacobianOneByOne(self._programs, block, linear, mode)
+        return (ForwardJacobian if mode == "forward" else ReverseJacobian)(self._programs, block)
