@@ -40,15 +40,7 @@ def array_module(device: Device) -> Any:
 
 
 def as_array(value: object, device: Device, name: str) -> Array:
-    """The array behind ``value``, on ``device``, sharing its memory; nothing is copied between devices silently.
-
-    Args:
-        value: a NumPy or CuPy array, a GT4Py field, or anything with ``__cuda_array_interface__`` or ``__dlpack__``.
-        name: what to call it in an error.
-
-    Raises:
-        InputError: not an array, or on the other device.
-    """
+    """The array behind ``value``, on ``device``, sharing its memory; nothing is copied between devices silently."""
     if isinstance(value, np.ndarray):
         if device != "cpu":
             raise InputError(f"{name}: found a NumPy array in host memory, expected an array on the CUDA device")
@@ -89,11 +81,7 @@ def check(array: Array, name: str, shape: tuple[int, ...], dtype: np.dtype) -> N
 
 
 def wrap(array: Array, dimensions: Sequence[gtx.Dimension], name: str = "array") -> gtx.Field:
-    """A GT4Py field over the memory of ``array``, with the domain (0, n) along each dimension.
-
-    Raises:
-        InputError: another number of axes than dimensions, or unusable strides.
-    """
+    """A GT4Py field over the memory of ``array``, with the domain (0, n) along each dimension."""
     if array.ndim != len(dimensions):
         names = ", ".join(dimension.value for dimension in dimensions)
         raise InputError(f"{name}: found {array.ndim} axes, expected {len(dimensions)} ({names})")
@@ -126,5 +114,4 @@ def address(array: Array) -> int:
 
 def element_strides(array: Array) -> tuple[int, ...]:
     """Strides in elements."""
-    itemsize = array.itemsize
-    return tuple(stride // itemsize for stride in array.strides)
+    return tuple(stride // array.itemsize for stride in array.strides)

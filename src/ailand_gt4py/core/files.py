@@ -21,21 +21,14 @@ def writing(path: Path, what: str) -> Iterator[None]:
     """Turn what goes wrong with a file into one clear line of a `RunError`."""
     try:
         yield
+    except RunError:
+        raise
     except (OSError, RuntimeError) as error:  # netCDF4 raises RuntimeError for what HDF5 reports
-        if isinstance(error, RunError):
-            raise
-        raise RunError(f"{path}: {what} failed: {_reason(error, path)}") from error
-
-
-def _reason(error: BaseException, path: Path) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, OSError) and error.strerror:
-        text = error.strerror
-    if isinstance(error, OSError) and error.errno not in (None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return text
-    with contextlib.suppress(OSError):
-        text += f" ({shutil.disk_usage(path.parent).free / 2**20:.0f} MiB are free there)"
-    return text
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+        if getattr(error, "errno", None) in (None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            with contextlib.suppress(OSError):
+                reason += f" ({shutil.disk_usage(path.parent).free / 2**20:.0f} MiB are free there)"
+        raise RunError(f"{path}: {what} failed: {reason}") from error
 
 
 def sync_path(path: Path) -> None:

@@ -106,10 +106,6 @@ def suffixed(*suffixes: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _interval(value: object) -> np.timedelta64:
-    return value if isinstance(value, np.timedelta64) else parse_interval(str(value))
-
-
 def _names(value: object) -> object:
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else value
 
@@ -136,7 +132,7 @@ Time = Annotated[np.datetime64, PlainValidator(parse_time), PlainSerializer(time
 #: A length of time such as 6h or 1d.
 Interval = Annotated[
     np.timedelta64,
-    PlainValidator(_interval),
+    PlainValidator(parse_interval),
     PlainSerializer(lambda one: f"{one / step_of(3600.0):g}h", return_type=str),
 ]
 #: Names with commas between them, or a list of them.

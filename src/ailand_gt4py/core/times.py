@@ -41,8 +41,11 @@ def parse_time(value: object) -> np.datetime64:
         raise InputError(f"found {value!r}, expected a time (UTC) such as 2021-01-01 or 2021-01-01T06:00") from None
 
 
-def parse_interval(text: str) -> np.timedelta64:
+def parse_interval(value: object) -> np.timedelta64:
     """A length of time such as ``6h`` or ``0.5d``."""
+    if isinstance(value, np.timedelta64):
+        return value
+    text = str(value)
     try:
         seconds = float(text[:-1]) * {"h": 3600.0, "d": 86_400.0}[text[-1:]]
         if 0.0 < seconds < 1e9:

@@ -15,23 +15,14 @@ ArrayLike: TypeAlias = Any
 
 
 class EmulatorArrays:
-    """Knows what arrays of one emulator must be.
-
-    Args:
-        shapes: of each array by its name.
-        device, dtype: of all of them.
-    """
+    """Knows what arrays of one emulator must be: device and type of all, shapes by name."""
 
     def __init__(self, device: arrays.Device, dtype: np.dtype, shapes: Mapping[str, tuple[int, ...]]) -> None:
         self.device, self.dtype, self.shapes = device, dtype, shapes
         self._xp = arrays.array_module(device)
 
     def checked(self, value: ArrayLike, name: str) -> arrays.Array:
-        """A caller's array.
-
-        Raises:
-            InputError: another shape, type or device than is expected of that name.
-        """
+        """A caller's array; `InputError` where it has another shape, type or device than is expected of that name."""
         array = arrays.as_array(value, self.device, name)
         arrays.check(array, name, self.shapes[name], self.dtype)
         return array
@@ -43,11 +34,7 @@ class EmulatorArrays:
     def results(
         self, out: Sequence[ArrayLike] | None, inputs: Mapping[str, arrays.Array], names: Sequence[str]
     ) -> list[arrays.Array]:
-        """Arrays for results of these names, the caller's if there are any.
-
-        Raises:
-            InputError: one of the caller's that cannot be used, or shares memory with an input.
-        """
+        """Arrays for results of these names, the caller's if there are any that can be used."""
         if out is None:
             return [self._xp.empty(self.shapes[name], dtype=self.dtype) for name in names]
         results = [self.checked(array, name) for array, name in zip(out, names, strict=True)]

@@ -61,11 +61,7 @@ def _differentiated(
 def with_constants(
     described: Described, operands: Operands, shapes: Mapping[str, tuple[int, ...]]
 ) -> tuple[ProgramDescription, Operands]:
-    """A step to be compiled as its derivative: the constants of the derivative are further operands.
-
-    Args:
-        shapes: of all fields.
-    """
+    """A step to be compiled as its derivative: the constants of the derivative are further operands."""
     given, known = _arrays_and_shapes(described, operands, shapes)
     # Read with extents that are no numbers but (array, axis), as they are symbols in the program that is compiled.
     symbols = {name: tuple((name, axis) for axis in range(len(shape))) for name, shape in known.items()}
@@ -81,11 +77,7 @@ def with_constants(
 
 
 class InterpretedCall:
-    """Runs a derivative by embedded execution: its column program, in NumPy.
-
-    Args:
-        shapes: of all fields, whatever the number of columns.
-    """
+    """Runs a derivative by embedded execution: its column program, in NumPy."""
 
     is_compiled = True
 

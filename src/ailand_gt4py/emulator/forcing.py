@@ -80,7 +80,7 @@ def derived_forcing(
         raise InputError(f"derived input '{unknown[0]}' is unknown; expected one of {', '.join(solar.DERIVED_NAMES)}")
     times = np.atleast_1d(np.asarray(time, dtype="datetime64[ns]"))
     n_columns = len(latitude)
-    shape = (n_columns, len(names)) if np.ndim(time) == 0 else (len(times), n_columns, len(names))
+    shape = (*np.shape(time), n_columns, len(names))
     if out.shape != shape:
         raise InputError(f"array for the derived inputs: found the shape {out.shape}, expected {shape}")
     if not names or n_columns == 0:

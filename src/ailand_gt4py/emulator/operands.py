@@ -212,11 +212,7 @@ class Operands:
 
 
 def step_operands(model: Model, dtype: np.dtype, device: arrays.Device) -> Operands:
-    """The operands of a model's step in one precision on one device.
-
-    Raises:
-        RunError: the device cannot be used.
-    """
+    """The operands of a model's step in one precision on one device."""
     operands = Operands(model, dtype, device)
     by_name, shape = operands.by_name, operands.shape
     for (group, feature), variables in zip(INPUTS.items(), (model.static, model.forcing, model.state), strict=True):

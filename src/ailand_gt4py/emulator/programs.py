@@ -28,18 +28,12 @@ _PRODUCTS: dict[str, Products] = {"tf32": "tf32", "bf16": "bf16"}
 
 
 class Programs:
-    """Makes the calls of one emulator's programs.
-
-    Args: as of `ailand_gt4py.emulator.emulator.Emulator`.
+    """Makes the calls of one emulator's programs; arguments and errors as of `ailand_gt4py.emulator.emulator.Emulator`.
 
     Attributes:
-        model, n_columns, precision: as given.
         device, dtype: of all arrays. scalar: the type of their elements.
-        operands: of the step.
-        is_embedded: by GT4Py's NumPy execution.
+        operands, shape: of the step. is_embedded: by GT4Py's NumPy execution.
         has_directions: whether its backend's code can have several directions for each column.
-
-    Raises: as `Emulator`.
     """
 
     def __init__(self, model: Model, n_columns: int, backend: Backend, precision: Precision) -> None:
@@ -78,11 +72,7 @@ class Programs:
 
         Args:
             what: the program is of the network, for messages: "the static part of "; empty: the network itself.
-            operands: what it takes; None: those of the step.
-            n_columns: of every call; None: all.
-
-        Raises:
-            InputError: of a derivative, on a backend of the caller's that is none for programs over columns.
+            operands: what it takes; None: those of the step. n_columns: of every call; None: all.
         """
         operands, products = operands or self.operands, _PRODUCTS.get(self.precision, "full")
         tables = operands.complete_tables, operands.broadcast_tables
@@ -110,11 +100,7 @@ class Programs:
         return self.call(step, what, operands, n_columns, described.derivative)
 
     def _buffer(self, name: str, axes: Axes, shape: tuple[int, ...]) -> gtx.Field:
-        """An intermediate field of a program.
-
-        Programs compiled here keep these values in memory of their own and write none of them: there they are fields
-        without memory.
-        """
+        """An intermediate field; without memory for programs compiled here, which keep these values in their own."""
         if self._compiled_here:
             array = self._xp.broadcast_to(self._xp.zeros(1, dtype=self.dtype), shape)
         else:

@@ -183,8 +183,8 @@ class Rollout:
     def _results(self, n_steps: int) -> tuple[arrays.Array, arrays.Array]:
         """Arrays for the results of so many steps."""
         sizes = self.emulator.model.sizes
-        shapes = ((n_steps, self.emulator.n_columns, extent) for extent in (sizes.state, sizes.diagnostics))
-        states, diagnostics = (self._xp.empty(shape, dtype=self.emulator.dtype) for shape in shapes)
+        shape = (n_steps, self.emulator.n_columns)
+        states, diagnostics = (self._xp.empty((*shape, size), dtype=self.emulator.dtype) for size in sizes[-2:])
         return states, diagnostics
 
 

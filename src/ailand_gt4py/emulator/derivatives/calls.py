@@ -59,12 +59,7 @@ class Call:
 
 
 class LinearCall(Call):
-    """A program that is linear in some of its arguments: the tangent-linear or the adjoint of one emulator's step.
-
-    Args:
-        described: the step and its derivative. what: it is of the network, as for `Programs.call`.
-        directions: names of what it is linear in: `TANGENTS` or `RESULT_ADJOINTS`.
-    """
+    """The tangent-linear or the adjoint of a step; ``directions``: `TANGENTS` or `RESULT_ADJOINTS`."""
 
     _call: RepeatedCall | InterpretedCall
 
@@ -77,23 +72,13 @@ class LinearCall(Call):
         self._zeros = {name: xp.broadcast_to(zero, shape) for name, shape in zip(directions, shapes, strict=False)}
 
     def __call__(self, given: Mapping[str, arrays.Array], results: Sequence[arrays.Array]) -> None:
-        """Write the results.
-
-        Args:
-            given: checked arrays of `INPUTS`, and of those of the directions that are not zero.
-
-        Raises:
-            RunError: the program cannot be compiled.
-        """
+        """Write the results for checked arrays of `INPUTS`, and of those of the directions that are not zero."""
         directions = (given.get(name, zero) for name, zero in self._zeros.items())
         self._call([*(given[name] for name in INPUTS), *directions, *results])
 
 
 class CallInParts(Call):
-    """A program with directions, some columns after others.
-
-    Args: as of `Programs.derivative`.
-    """
+    """A program with directions, some columns after others."""
 
     _call: RepeatedCall | InterpretedCall
 
@@ -102,15 +87,7 @@ class CallInParts(Call):
         self._call = programs.derivative(described, what, operands, self.size)
 
     def __call__(self, inputs: Sequence[arrays.Array], *fields: arrays.Array) -> None:
-        """Write the results.
-
-        Args:
-            inputs: checked: static, forcing, state.
-            fields: of all columns: tangents that are given, then results.
-
-        Raises:
-            RunError: the program cannot be compiled.
-        """
+        """Write the results for checked `INPUTS`; the other fields are tangents that are given, then results."""
         n_columns = len(inputs[0])
         for first in range(0, n_columns, self.size):
             # The columns of the last call are those of the call before in part.
@@ -265,12 +242,9 @@ class ReverseJacobian(CallInParts):
 
 
 class JacobianOneByOne(Call):
-    """A block of an emulator's Jacobian by one call for each of its inputs or of its results.
+    """A block of a Jacobian by one call of the tangent-linear for each input, or of the adjoint for each result.
 
     For backends whose code has no directions: a GPU, and those of a caller.
-
-    Args:
-        linear: the tangent-linear for forward mode, or the adjoint for reverse mode.
     """
 
     _call: LinearCall
@@ -288,7 +262,7 @@ class JacobianOneByOne(Call):
         # All zero but in the direction of a call.
         zeros = {name: columns(extent) for name, extent in given.items()}
         positions = [(name, zeros[name], k) for name, extent in given.items() for k in range(extent)]
-        wanted, found = (block.inputs, block.outputs) if self._is_forward else (block.outputs, block.inputs)
+        wanted, found = (block.inputs, block.outputs) if self._is_forward else reversed(block)
         self._directions = [positions[position] for position in wanted]
         ends = np.cumsum(list(made.values()))
         self._made = columns(ends[-1])
@@ -334,11 +308,7 @@ class Derivatives:
         return LinearCall(self._programs, described, "the adjoint of ", RESULT_ADJOINTS)
 
     def of_states(self, n_directions: int) -> CallInParts | StateTangentsOneByOne:
-        """The tangent-linear in so many directions of the state; the compiled program does not depend on their number.
-
-        Called with tangents of the state (n_columns, n_directions, n_state), and arrays for those of the new state and
-        of the diagnostics, (n_columns, n_directions, n_features).
-        """
+        """The tangent-linear in so many directions of the state; one compiled program serves any number."""
         programs = self._programs
         if not programs.has_directions:
             return StateTangentsOneByOne(self.tangent_linear)

@@ -162,12 +162,7 @@ def forward_operands(step: Operands, block: Block) -> Operands:
 
 
 def reverse_operands(step: Operands, rows: Mapping[str, tuple[int, ...]], inputs: Sequence[int]) -> Operands:
-    """The operands of a Jacobian in reverse mode, for those of the step.
-
-    Args:
-        rows: group of results -> positions in it of those whose adjoints are taken.
-        inputs: positions of the wanted inputs among (static, forcing, state).
-    """
+    """The operands of a Jacobian in reverse mode, for those of the step, with adjoints of these rows of each group."""
     operands = step.extended({Change: len(inputs), InputFeature: len(inputs)})
     _select_inputs(operands, inputs)
     for group, positions in rows.items():
