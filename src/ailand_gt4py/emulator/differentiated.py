@@ -79,8 +79,6 @@ def with_constants(
 class InterpretedCall:
     """Runs a derivative by embedded execution: its column program, in NumPy."""
 
-    is_compiled = True
-
     def __init__(self, described: Described, operands: Operands, shapes: Mapping[str, tuple[int, ...]]) -> None:
         self._names = list(described.step.caller_fields)
         given, known = _arrays_and_shapes(described, operands, shapes)

@@ -319,7 +319,7 @@ class Emulator:
         jacobian: bool = False,
         tangent_linear_of_states: bool = False,
     ) -> None:
-        """Compile the programs now, by a step on zeros; without effect if they are compiled.
+        """Compile the programs now, by a call of each on zeros; without effect on those that are compiled.
 
         Args:
             tangent_linear, adjoint, tangent_linear_of_states: those of the methods of these names, too.
@@ -328,19 +328,18 @@ class Emulator:
         zeros = [self._xp.zeros(self._arrays.shapes[name], dtype=self.dtype) for name in INPUTS]
         if not all(call.is_compiled for call in (self._step, self._static_part) if call is not None):
             self.step(self.prepare_static(zeros[0]), *zeros[1:])
-        if tangent_linear and not self._derivatives.tangent_linear.is_compiled:
+        if tangent_linear:
             self.tangent_linear(*zeros)
-        if adjoint and not self._derivatives.adjoint.is_compiled:
+        if adjoint:
             self.adjoint(*zeros)
         if jacobian:
             # A program does not depend on which rows and columns of a group of results there are.
             n_state, n_diagnostics = self.model.sizes[-2:]
             block = Block((n_state - 1, n_state + n_diagnostics - 1), (0,))
             for mode in get_args(Mode):
-                call = self._derivatives.jacobian(block, mode)
-                if not call.is_compiled:
-                    call(zeros, self._xp.empty((self.n_columns, 2, 1), dtype=self.dtype))
-        if tangent_linear_of_states and not self._derivatives.of_states(1).is_compiled:
+                found = self._xp.empty((self.n_columns, 2, 1), dtype=self.dtype)
+                self._derivatives.jacobian(block, mode)(zeros, found)
+        if tangent_linear_of_states:
             static, forcing, state = zeros
             self.tangent_linear_of_states(static, forcing, state, state[:, None])
 

@@ -87,7 +87,7 @@ def derived_forcing(
         return
     xp = arrays.array_module(device)
     flat = out.reshape(len(times) * n_columns, len(names))
-    if not xp.shares_memory(flat, out) if device == "cpu" else flat.data.ptr != out.data.ptr:
+    if arrays.address(flat) != arrays.address(out):  # a copy
         raise InputError(
             f"array for the derived inputs: strides {out.strides} do not let times and columns be one axis"
         )

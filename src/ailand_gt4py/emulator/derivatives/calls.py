@@ -25,10 +25,9 @@ from ailand_gt4py.emulator.derivatives.described import (
     reverse_operands,
 )
 from ailand_gt4py.emulator.derivatives.jacobian import Block, input_variables
-from ailand_gt4py.emulator.differentiated import Described, InterpretedCall
+from ailand_gt4py.emulator.differentiated import Described
 from ailand_gt4py.emulator.operands import Operands, network_shape, results_of
 from ailand_gt4py.emulator.programs import Programs
-from ailand_gt4py.lowering.calls.operator_call import RepeatedCall
 from ailand_gt4py.weights.model import Model
 
 Mode = Literal["forward", "reverse"]
@@ -47,21 +46,8 @@ _COLUMNS_AT_ONCE = 1024
 _EMBEDDED_COLUMNS_AT_ONCE = 16
 
 
-class Call:
-    """Calls of a program, or of another call."""
-
-    _call: RepeatedCall | InterpretedCall | Call
-
-    @property
-    def is_compiled(self) -> bool:
-        """Whether calls run compiled code already."""
-        return self._call.is_compiled
-
-
-class LinearCall(Call):
+class LinearCall:
     """The tangent-linear or the adjoint of a step; ``directions``: `TANGENTS` or `RESULT_ADJOINTS`."""
-
-    _call: RepeatedCall | InterpretedCall
 
     def __init__(self, programs: Programs, described: Described, what: str, directions: tuple[str, ...]) -> None:
         self._call = programs.derivative(described, what)
@@ -77,10 +63,8 @@ class LinearCall(Call):
         self._call([*(given[name] for name in INPUTS), *directions, *results])
 
 
-class CallInParts(Call):
+class CallInParts:
     """A program with directions, some columns after others."""
-
-    _call: RepeatedCall | InterpretedCall
 
     def __init__(self, programs: Programs, described: Described, what: str, operands: Operands) -> None:
         self.size = min(programs.n_columns, _EMBEDDED_COLUMNS_AT_ONCE if programs.is_embedded else _COLUMNS_AT_ONCE)
@@ -99,13 +83,11 @@ class CallInParts(Call):
         self._call([*inputs, *fields])
 
 
-class StateTangentsOneByOne(Call):
+class StateTangentsOneByOne:
     """The tangent-linear in many directions of the state by one call for each.
 
     For backends whose code has no directions: a GPU, and those of a caller.
     """
-
-    _call: LinearCall
 
     def __init__(self, tangent_linear: LinearCall) -> None:
         self._call = tangent_linear
@@ -241,13 +223,11 @@ class ReverseJacobian(CallInParts):
             own += np.multiply(others, np.subtract(1.0, below, out=below), out=self._of_bound)
 
 
-class JacobianOneByOne(Call):
+class JacobianOneByOne:
     """A block of a Jacobian by one call of the tangent-linear for each input, or of the adjoint for each result.
 
     For backends whose code has no directions: a GPU, and those of a caller.
     """
-
-    _call: LinearCall
 
     def __init__(self, programs: Programs, block: Block, linear: LinearCall, mode: Mode) -> None:
         self._call, self._is_forward = linear, mode == "forward"
