@@ -123,9 +123,9 @@ class Operands:
 
     def constant(self, values: Values, axes: tuple[gtx.Dimension, ...]) -> gtx.Field:
         """What a derivative needs of other operands: in memory as the weights that `matrix` makes."""
-        return (
-            self.field(values, *axes) if values.ndim == 1 else arrays.wrap(self._weights(values), axes, axes[0].value)
-        )
+        if values.ndim == 1:
+            return self.field(values, *axes)
+        return arrays.wrap(self._weights(values), axes, axes[0].value)
 
     def _weights(self, values: Values) -> arrays.Array:
         n_target, n_source = values.shape
