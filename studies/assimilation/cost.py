@@ -28,7 +28,7 @@ from ailand_gt4py.assimilation.twin import TwinSettings, is_observed
 from ailand_gt4py.assimilation.window import Observation, Schedule, Setup, equivalents, run_window
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.evaluation.columns import read_columns
-from ailand_gt4py.observations.registry import Columns, make_operator
+from ailand_gt4py.observations.operators import Columns, make_operator
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "column_run" / "ecland_columns.nc"
 STEPS = 4

@@ -14,7 +14,7 @@ import xarray as xr
 from ailand_gt4py.evaluation.scores import definitions
 from ailand_gt4py.evaluation.scores.moments import Sample
 from ailand_gt4py.io import conventions
-from ailand_gt4py.weights.variables.catalogue import Specification
+from ailand_gt4py.weights.variables import Specification
 
 PAGE = Path(__file__).parents[2] / "CONTRIBUTING.md"
 

@@ -11,7 +11,7 @@ import pytest
 
 import ailand_gt4py
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.observations import registry
+from ailand_gt4py.observations import operators
 from ailand_gt4py.observations.brightness import (
     CLAY_FRACTIONS,
     BrightnessTemperature,
@@ -83,10 +83,10 @@ OPERATORS = {
 }
 
 # Every other kind that there is.
-for _kind in registry.kinds():
+for _kind in operators.kinds():
     OPERATORS.setdefault(
         _kind,
-        lambda kind=_kind: registry.make_operator(kind, registry.Columns(MODEL, covered(), np.full(N, 0.2))),
+        lambda kind=_kind: operators.make_operator(kind, operators.Columns(MODEL, covered(), np.full(N, 0.2))),
     )
 
 
@@ -340,26 +340,26 @@ def test_what_does_not_fit_is_named(make, message: str) -> None:
 
 
 def test_kinds_of_observations_are_found_in_the_files_of_the_room() -> None:
-    assert list(registry.kinds()) == ["t2m", "rh2m", "ssm", "tb"]
-    for name, kind in registry.kinds().items():
-        operator = registry.make_operator(name, registry.Columns(MODEL, covered(), np.full(N, 0.2)))
+    assert list(operators.kinds()) == ["t2m", "rh2m", "ssm", "tb"]
+    for name, kind in operators.kinds().items():
+        operator = operators.make_operator(name, operators.Columns(MODEL, covered(), np.full(N, 0.2)))
         assert list(kind.errors) == [observable.name for observable in operator.observables]
     with pytest.raises(InputError, match="found 'lai', expected some of t2m, rh2m, ssm, tb"):
-        registry.make_operator("lai", registry.Columns(MODEL, covered()))
+        operators.make_operator("lai", operators.Columns(MODEL, covered()))
     with pytest.raises(InputError, match="found no clay fraction of the columns"):
-        registry.make_operator("tb", registry.Columns(MODEL, covered()))
+        operators.make_operator("tb", operators.Columns(MODEL, covered()))
 
 
 def test_a_kind_that_registers_itself_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    registry.kinds()
-    monkeypatch.setattr(registry.KINDS, "_items", [*registry.KINDS.items()])
+    operators.kinds()
+    monkeypatch.setattr(operators.KINDS, "_items", [*operators.KINDS.items()])
 
-    @registry.register("stl1", hours=24.0, errors={"stl1": 1.0})
-    def make(columns: registry.Columns) -> ObservationOperator:
+    @operators.register("stl1", hours=24.0, errors={"stl1": 1.0})
+    def make(columns: operators.Columns) -> ObservationOperator:
         return model_variables(columns.model, ("stl1", "t2m"))
 
-    assert list(registry.kinds()) == ["t2m", "rh2m", "ssm", "stl1", "tb"]
-    operator, at = registry.make_operator("stl1", registry.Columns(MODEL, covered())), situation()
+    assert list(operators.kinds()) == ["t2m", "rh2m", "ssm", "stl1", "tb"]
+    operator, at = operators.make_operator("stl1", operators.Columns(MODEL, covered())), situation()
     found = operator.values(at)
     np.testing.assert_array_equal(found[:, 0], at.state[:, position("state", "stl1")])
     np.testing.assert_array_equal(found[:, 1], at.diagnostics[:, position("diagnostics", "t2m")])

@@ -21,8 +21,7 @@ from ailand_gt4py.training.dataset import line_up, read_windows
 from ailand_gt4py.training.scaling import Statistics, error_scales, measure
 from ailand_gt4py.training.windows import split_columns
 from ailand_gt4py.weights import variables
-from ailand_gt4py.weights.variables import DEFAULT
-from ailand_gt4py.weights.variables.catalogue import PREVIOUS_WINDOW
+from ailand_gt4py.weights.variables import DEFAULT, PREVIOUS_WINDOW
 
 ARRAYS = ("static", "forcing", "state", "diagnostics")
 FORCING = [variable.name for variable in variables.DEFAULT.forcing]

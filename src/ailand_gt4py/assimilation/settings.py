@@ -21,7 +21,7 @@ from ailand_gt4py.core.option_types import NameList
 from ailand_gt4py.core.settings import Settings, nearest, option
 
 if TYPE_CHECKING:
-    from ailand_gt4py.observations.registry import Kind
+    from ailand_gt4py.observations.operators import Kind
 
 #: Standard deviation of the emulator's own error in what is observed, where soil moisture is right: this project's.
 #: Twice the RMSE against ecLand on training columns (0.77 K and 4.6 %, without snow and frost, within a day of ecLand's
@@ -42,7 +42,7 @@ FREEZING_BEGINS = 274.16
 
 
 def _kinds() -> Mapping[str, Kind]:
-    from ailand_gt4py.observations.registry import kinds  # only now: `--help` must not wait for GT4Py
+    from ailand_gt4py.observations.operators import kinds  # only now: `--help` must not wait for GT4Py
 
     return kinds()
 

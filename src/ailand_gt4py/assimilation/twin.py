@@ -33,8 +33,14 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.times import step_of, whole_steps
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.evaluation.columns import VerificationColumns
-from ailand_gt4py.observations.operators import Observable, ObservationOperator, position_of
-from ailand_gt4py.observations.registry import Columns, kinds, make_operator
+from ailand_gt4py.observations.operators import (
+    Columns,
+    Observable,
+    ObservationOperator,
+    kinds,
+    make_operator,
+    position_of,
+)
 from ailand_gt4py.weights.model import Model
 
 #: Streams of random numbers, and of the noise of observables, whatever other observables there are.

@@ -18,8 +18,7 @@ from ailand_gt4py.core.types import Values
 from ailand_gt4py.evaluation.scores.groups import ColumnLocations
 from ailand_gt4py.io.whole_files import columns, field, time_labels, write_netcdf
 from ailand_gt4py.observations.operators import Observable
-from ailand_gt4py.weights.variables import CATALOGUE
-from ailand_gt4py.weights.variables.catalogue import SOIL_DEPTHS
+from ailand_gt4py.weights.variables import CATALOGUE, SOIL_DEPTHS
 
 TITLE = "twin experiment: assimilation into aiLand, an emulator of ecLand; ecLand is the truth"
 REFERENCES = "doi:10.1002/qj.2023 (SEKF), doi:10.1016/j.physd.2006.11.008 (ETKF), doi:10.1256/qj.05.108"

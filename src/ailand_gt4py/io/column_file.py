@@ -157,14 +157,6 @@ class ColumnFile:
             raise InputError(f"{self.what(own_name)} is of type {array.dtype}, expected numbers")
         return TIME in array.dims
 
-    def require_timed(self, own_name: str) -> None:
-        """Check that a variable has the time dimension."""
-        if not self.is_timed(own_name):
-            raise InputError(
-                f"{self.what(own_name)} has the dimensions (x: {self.n_columns}), "
-                f"expected (time: {self.n_times}, x: {self.n_columns})"
-            )
-
     def stays_constant(self, own_name: str, values: Values) -> bool:
         """Whether the file itself sees to it, as it is read, that a variable keeps these values through time."""
         return False
@@ -182,8 +174,11 @@ class ColumnFile:
         if own_name is None:
             return None
         conversion = self.conversion(own_name, name, expected)
-        if is_timed:
-            self.require_timed(own_name)
+        if is_timed and not self.is_timed(own_name):
+            raise InputError(
+                f"{self.what(own_name)} has the dimensions (x: {self.n_columns}), "
+                f"expected (time: {self.n_times}, x: {self.n_columns})"
+            )
         return Source(name, own_name, conversion)
 
     def is_miswritten(self, own_name: str, name: str) -> bool:

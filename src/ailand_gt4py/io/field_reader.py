@@ -42,7 +42,9 @@ class FieldReader:
         values = self._file.field(own_name, self._first)
         if is_static and self._file.is_timed(own_name) and name not in self._repeated:
             if not self._file.stays_constant(own_name, values):
-                self._require_constant(own_name, values)
+                for times, columns in tiles(self._file, own_name, self._first, self._count, BLOCK_BYTES):
+                    slab = self._file.read(own_name, times, columns)
+                    require_constant(self._file.what(own_name), values, slab, times.start, self._labels, columns)
             self._repeated.append(name)
         return source.conversion.apply(values.astype(np.float64))
 
@@ -61,11 +63,6 @@ class FieldReader:
         if not source.conversion.is_identity:
             self._converted[name] = source.conversion.sentence(name)
         return source
-
-    def _require_constant(self, own_name: str, values: Values) -> None:
-        for times, columns in tiles(self._file, own_name, self._first, self._count, BLOCK_BYTES):
-            slab = self._file.read(own_name, times, columns)
-            require_constant(self._file.what(own_name), values, slab, times.start, self._labels, columns)
 
     def _require_finite(self, name: str, values: Values, where: str = "") -> Values:
         wrong = np.flatnonzero(~np.isfinite(values))

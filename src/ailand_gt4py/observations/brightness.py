@@ -26,8 +26,15 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io.column_file import ColumnFile
 from ailand_gt4py.io.derive import whole_types
-from ailand_gt4py.observations.operators import ObservationOperator, Situation, column_of, on_columns, position_of
-from ailand_gt4py.observations.registry import Columns, register
+from ailand_gt4py.observations.operators import (
+    Columns,
+    ObservationOperator,
+    Situation,
+    column_of,
+    on_columns,
+    position_of,
+    register,
+)
 from ailand_gt4py.stencils.physics import brightness
 from ailand_gt4py.stencils.physics.brightness import Canopy, Soil, View
 from ailand_gt4py.weights.model import Model

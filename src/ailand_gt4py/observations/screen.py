@@ -7,8 +7,15 @@ Errors of instrument and location: de Rosnay et al. 2013 (doi:10.1002/qj.2023), 
 from __future__ import annotations
 
 from ailand_gt4py.core.types import Values
-from ailand_gt4py.observations.operators import Direct, ObservationOperator, Situation, diagnostic, on_columns
-from ailand_gt4py.observations.registry import Columns, register
+from ailand_gt4py.observations.operators import (
+    Columns,
+    Direct,
+    ObservationOperator,
+    Situation,
+    diagnostic,
+    on_columns,
+    register,
+)
 from ailand_gt4py.stencils.physics import humidity
 from ailand_gt4py.weights.model import Model
 from ailand_gt4py.weights.variables import CATALOGUE

@@ -10,8 +10,7 @@ import numpy as np
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.types import Values
-from ailand_gt4py.observations.operators import Direct, position_of
-from ailand_gt4py.observations.registry import Columns, register
+from ailand_gt4py.observations.operators import Columns, Direct, position_of, register
 from ailand_gt4py.weights.model import Model
 from ailand_gt4py.weights.variables import CATALOGUE
 

@@ -41,22 +41,21 @@ METHODS: dict[str, _Method] = {
 }
 
 
-def _same(first: object, second: object) -> bool:
-    """Equality of two dataclass instances in which an unknown number (NaN) equals another.
+class _Comparable:
+    """Equal where all is, an unknown number (NaN) to another: Python's versions differ in that of dataclasses."""
 
-    Versions of Python differ in what ``==`` of generated comparisons makes of NaN.
-    """
-    if type(first) is not type(second):
-        return False
-    known = [
-        {name: value for name, value in vars(one).items() if not (isinstance(value, float) and math.isnan(value))}
-        for one in (first, second)
-    ]
-    return known[0] == known[1]
+    def _known(self) -> dict[str, object]:
+        return {key: value for key, value in vars(self).items() if not (isinstance(value, float) and math.isnan(value))}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Comparable) and type(self) is type(other) and self._known() == other._known()
+
+    def __hash__(self) -> int:
+        return hash(next(iter(vars(self).values())))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Normalisation:
+class Normalisation(_Comparable):
     """How a variable is brought to the network's space: ``(value - shift) / scale``, of its logarithm if so said.
 
     Attributes:
@@ -87,12 +86,6 @@ class Normalisation:
         if not (math.isfinite(self.scale) and self.scale > 0.0):
             raise InputError(f"normalisation '{self.method}' gives the scale {self.scale}, expected a positive number")
 
-    def __eq__(self, other: object) -> bool:
-        return _same(self, other)
-
-    def __hash__(self) -> int:
-        return hash(self.method)
-
     @property
     def shift(self) -> float:
         """What is subtracted, in the variable's units."""
@@ -117,7 +110,7 @@ class Normalisation:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Described:
+class Described(_Comparable):
     """What is decided about a variable before its statistics are known.
 
     Attributes:
@@ -183,12 +176,6 @@ class Variable(Described):
     def changes_by_heat(self) -> bool:
         """Whether its increment is one of soil heat (`ailand_gt4py.ecland.soil_heat`)."""
         return self.increment_of == SOIL_HEAT
-
-    def __eq__(self, other: object) -> bool:
-        return _same(self, other)
-
-    def __hash__(self) -> int:
-        return hash(self.name)
 
 
 def previous_name(name: str) -> str:
