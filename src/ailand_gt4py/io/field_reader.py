@@ -97,7 +97,6 @@ class FieldReader:
         return self._require_finite(name, values, where)
 
     def _derive(self, variable: Variable, where: str) -> Values:
-        """A variable that the file lacks."""
         derivation = MODES[variable.name]
         inputs: dict[str, Values] = {}
         for needed, unit in units_of(*derivation.waves).items():
@@ -133,7 +132,6 @@ class FieldReader:
         return values
 
     def sentences(self) -> list[str]:
-        """What was done to the values."""
         lines = []
         if self._renamed:
             pairs = ", ".join(f"{name} from '{own}'" for name, own in self._renamed.items())

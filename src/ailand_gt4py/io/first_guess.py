@@ -39,7 +39,6 @@ def wave_below(depth: float) -> complex:
 
 
 def _fourth_layer_by_wave(inputs: Mapping[str, Values], what: str) -> Values:
-    """The third layer's temperature, and how far the wave is from there in the fourth."""
     change = inputs[wave_key("met_tair")] * (wave_below(FOURTH_LAYER) - wave_below(THIRD_LAYER))
     return inputs["stl3"] + change.real
 

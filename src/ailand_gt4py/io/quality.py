@@ -46,11 +46,9 @@ class RangeCounter:
         return np.asarray(outside.any(axis=(0, 2)))
 
     def as_json(self) -> dict[str, Any]:
-        """The counts, for a checkpoint."""
         return {"counts": self.counts.tolist(), "n_values": self.n_values}
 
     def restore(self, found: Mapping[str, Any]) -> None:
-        """Take the counts of a checkpoint."""
         self.counts, self.n_values = np.array(found["counts"], dtype=np.int64), int(found["n_values"])
 
     def sentences(self) -> list[str]:

@@ -145,7 +145,6 @@ def check_run(path: Path, restart: Restart, model_checksum: str, precision: str,
 
 
 def check_columns(path: Path, restart: Restart, x: Values, latitude: Values, longitude: Values) -> None:
-    """Check that a restart has the columns of the run, in the same order."""
     if len(restart.x) != len(x):
         raise InputError(f"{path}: has {len(restart.x)} columns, expected the run's {len(x)}")
     same_label = np.array([str(a) == str(b) for a, b in zip(restart.x, x, strict=True)])
@@ -173,7 +172,6 @@ def file_identity(path: Path) -> str:
 
 
 def check_identity(path: Path, found: Mapping[str, str], expected: Mapping[str, str]) -> None:
-    """Check that an interrupted run and the run that would resume it are the same."""
     for name in sorted(found.keys() | expected.keys()):
         if found.get(name) != expected.get(name):
             raise InputError(

@@ -54,7 +54,6 @@ class Writer(abc.ABC):
         """Return when all rows written so far are on the disk."""
 
     def close(self) -> None:
-        """Flush and close."""
         self.flush()
 
 
@@ -194,12 +193,10 @@ class ZarrWriter(Writer):
 
 
 def open_writer(path: Path, suffix: str, layout: OutputLayout, *, create: bool) -> Writer:
-    """The writer for a kind of file, by the suffix of its final name."""
     return (ZarrWriter if suffix.lower() == ".zarr" else NetcdfWriter)(path, layout, create=create)
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a zarr store, if it is there."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:

@@ -113,7 +113,6 @@ class Radiometer:
             )
 
     def view(self) -> View:
-        """As the field operators take it."""
         angle = math.radians(self.incidence)
         cosine = math.cos(angle)
         damping = (math.exp(-self.roughness * cosine**n) for n in (self.exponent_h, self.exponent_v))
@@ -237,7 +236,6 @@ class BrightnessTemperature(ObservationOperator):
         return np.moveaxis(found, -1, 0)
 
     def _arguments(self, situation: Situation) -> tuple[Any, ...]:
-        """Of the field operators."""
         high, low = (column_of(situation.forcing, position) for position in self._leaf_positions)
         canopies = canopy_coefficients(self._radiometer, self._covers, self._types, (high, low))
         return brightness.Land(*self._columns(situation)), self._soil, *canopies, self._radiometer.view()

@@ -125,7 +125,6 @@ def kinds() -> dict[str, Kind]:
 
 
 def make_operator(kind: str, columns: Columns) -> ObservationOperator:
-    """The operator of a kind of observation."""
     known = kinds()
     if kind not in known:
         raise InputError(f"observation: found '{kind}', expected some of {', '.join(known)}")

@@ -154,17 +154,14 @@ class Configuration(Settings):
 
     @property
     def variable_set(self) -> VariableSet:
-        """The variables to train with."""
         return choose(**dict(self.variables))
 
     @property
     def iterations(self) -> int:
-        """Number of optimiser steps of all stages."""
         return sum(stage.iterations for stage in self.stages)
 
     @model_validator(mode="after")
     def _check_names(self) -> Self:
-        """Names of sources and variables."""
         chosen = self.variable_set
         can_be_guessed = guessable(variable.name for variable in chosen.state)
         for name in self.data.may_lack:

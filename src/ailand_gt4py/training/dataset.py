@@ -91,7 +91,6 @@ def _locations(source: ColumnSource) -> Values:
 
 
 def _locations_of(paths: Sequence[str | Path], variables: VariableSet, may_lack: Sequence[str]) -> Values:
-    """Different locations of all columns of some sources."""
     found = np.empty(0, dtype=np.int64)
     for path in paths:
         with _open(path, variables, may_lack) as source:
@@ -100,7 +99,6 @@ def _locations_of(paths: Sequence[str | Path], variables: VariableSet, may_lack:
 
 
 def _kept(source: ColumnSource, boxes: Sequence[Sequence[float]], excluded: Values) -> Values:
-    """Numbers of the columns that are not excluded."""
     kept = ~np.isin(_locations(source), excluded)
     for south, north, west, east in boxes:
         # Eastward from the western edge: right across the date line and for longitudes from 0 to 360, too.
@@ -176,7 +174,6 @@ def _read(source: ColumnSource, columns: Values, target: Block, variables: Varia
 
 
 def _guess(data: WindowData, sources: Sequence[ColumnSource], variables: VariableSet) -> None:
-    """Fill in the first guess of the states that a source lacks."""
     positions = {variable.name: position for position, variable in enumerate(variables.state)}
     for block in data.blocks():
         source = sources[block.source]

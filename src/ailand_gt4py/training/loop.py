@@ -44,14 +44,12 @@ def learning_rate_factor(iteration: int, total: int, warmup: int, final_fraction
 
 
 def torch_device(name: str) -> torch.device:
-    """PyTorch's device of a name; that it is there."""
     if name == "cuda" and not torch.cuda.is_available():
         raise InputError("option 'run.device' is 'cuda', but PyTorch finds no CUDA device; expected 'cpu' here")
     return torch.device(name)
 
 
 def made_directory(directory: Path) -> Path:
-    """A directory of the training, made if need be."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -98,7 +96,6 @@ class Trainer:
         self.iteration, self.seconds, self.is_stopped = 0, 0.0, False
 
     def stage(self, iteration: int) -> Stage:
-        """The stage of the curriculum that an iteration belongs to."""
         for stage in self.configuration.stages:
             if iteration < stage.iterations:
                 return stage
@@ -175,7 +172,6 @@ class Trainer:
         return (self.average, self.iteration) if self._validator is None else (self.best, self.best_iteration)
 
     def _log(self, scores: Scores, losses: Values, rate: float) -> None:
-        """One line of text and one record for figures."""
         stage = self.stage(self.iteration - 1)
         names = [variable.name for variable in self._scaling.state]
         ratios = zip(names, scores.ratio.T, strict=True)

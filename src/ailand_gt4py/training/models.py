@@ -49,7 +49,6 @@ def load_weights(network: LayerNormNetwork, model: Model) -> None:
 
 
 def _scale_increments(parameters: dict[str, np.ndarray], scale: np.ndarray) -> None:
-    """Multiply the results of the last layer of the trunk, (n_state,)."""
     parameters["prognostic.0.weight"] *= scale[:, None]
     parameters["prognostic.0.bias"] *= scale
 

@@ -105,7 +105,6 @@ class SoilHeat(nn.Module):
             self.register_buffer(name, torch.tensor(indices), persistent=False)
 
     def forward(self, static: torch.Tensor) -> ColumnHeat:
-        """Of columns with these static inputs (n, n_static)."""
         properties = static[:, self.property_positions].double() * self.property_scale + self.property_shift
         values = properties.unbind(dim=1)
         latent = soil_heat.freezing_heat(values) / soil_heat.heat_capacity(values)

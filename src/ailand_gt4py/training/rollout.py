@@ -53,7 +53,6 @@ class RunPool:
         return taken
 
     def put(self, taken: Values, states: torch.Tensor, steps: int) -> None:
-        """Store the states that runs have reached after some steps."""
         self.states[taken] = states
         self.windows[taken] += steps
         self.ages[taken] += steps
@@ -63,7 +62,6 @@ class RunPool:
         return {name: torch.as_tensor(getattr(self, name)).clone() for name in OF_RUNS}
 
     def load_state_dict(self, stored: Mapping[str, torch.Tensor]) -> None:
-        """Continue where `state_dict` was taken."""
         for name in OF_RUNS:
             getattr(self, name)[:] = stored[name].cpu()
 

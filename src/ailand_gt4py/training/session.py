@@ -62,7 +62,6 @@ def train(
 
 
 def _read(configuration: Configuration, files: Sequence[Path], report: Report) -> WindowData:
-    """The data, in model units."""
     options = configuration.data
     report(f"reading {', '.join(path.name for path in files)}")
     windows = read_windows(

@@ -81,7 +81,6 @@ class Validator:
         self._columns, self._windows, self._whole = map(torch.from_numpy, (of_runs, firsts, columns))
 
     def scores(self, network: LayerNormNetwork) -> Scores:
-        """Run the network freely and compare."""
         tensors, longest = self._tensors, int(self._leads.max())
         states, diagnosed = free_run(network, tensors, self._columns, self._windows, longest)
         ends = torch.from_numpy(self._leads)

@@ -113,14 +113,12 @@ def layer_count(parameters: Mapping[str, np.ndarray], block: str) -> int:
 
 
 def find(architecture: str) -> Architecture:
-    """The architecture of a name; `InputError` where there is none."""
     if architecture not in ARCHITECTURES:
         raise InputError(f"architecture '{architecture}' is unknown; expected one of {', '.join(ARCHITECTURES)}")
     return ARCHITECTURES[architecture]
 
 
 def blocks(architecture: str) -> Mapping[str, Block]:
-    """The blocks of an architecture by name."""
     return find(architecture).blocks
 
 

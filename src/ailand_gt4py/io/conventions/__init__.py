@@ -43,6 +43,5 @@ CONVENTIONS: Registry[Convention] = Registry(__name__)
 
 
 def convention_of(dataset: xr.Dataset) -> Convention:
-    """The convention that a file follows."""
     known = sorted(CONVENTIONS.items(), key=lambda convention: convention.recognises is None)
     return next(one for one in known if one.recognises is None or one.recognises(dataset))

@@ -59,7 +59,6 @@ class ColumnFileSource(ColumnSource):
         self.history = self._sentences()
 
     def _sentences(self) -> list[str]:
-        """What was done to the values or taken for granted."""
         given = [variable for variable in self.model.forcing if not variable.derived]
         lines = [*self._reader.sentences(), *time_axis.label_sentences(self._file, given, self.step)]
         if self._forcing.spool_bytes:

@@ -46,7 +46,6 @@ KINDS: Registry[CheckpointKind] = Registry(__name__)
 
 
 def is_checkpoint(path: Path) -> bool:
-    """Whether a file's suffix is one of PyTorch's."""
     return path.suffix in {".ckpt", ".pt", ".pth"}
 
 

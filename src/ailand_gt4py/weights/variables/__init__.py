@@ -115,7 +115,6 @@ def of_kind(kind: Kind) -> dict[str, Specification]:
 
 
 def units_of(*names: str) -> dict[str, str]:
-    """Names of the catalogue -> their units."""
     return {name: CATALOGUE[name].units for name in names}
 
 
