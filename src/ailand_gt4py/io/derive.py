@@ -36,10 +36,9 @@ class Derivation:
     """How a variable that a file lacks is derived, from inputs and to a result in the catalogue's units.
 
     Attributes:
-        how: what is done and its source, completing "derived from ... by".
-        detail: what tells this variable from others derived likewise; may be empty.
+        how: what is done and its source, completing "derived from ... by". detail: of variables derived likewise.
         waves: variables whose annual wave (`io.blocks`) the function takes, too, by `wave_key`.
-        otherwise: how to derive the variable from a file that has no year of these; there must be one if there are any.
+        otherwise: how to derive the variable from a file that has no year of these.
     """
 
     name: str

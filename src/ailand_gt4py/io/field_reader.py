@@ -79,22 +79,19 @@ class FieldReader:
         where = "" if is_static else f" at {time_text(self._times[self._first])}"
         result = np.empty((self._file.n_columns, len(variables)))
         for position, variable in enumerate(variables):
-            result[:, position] = self._get(variable, is_static, where)
+            name = variable.name
+            if self._file.find(name) is None:
+                values = self._derive(variable, where)
+            else:
+                values = self.field(name, variable.units, is_static=is_static)
+                cover_name = derive.VEGETATION_COVERS.get(name)
+                if cover_name is not None and np.isnan(values).any() and self._file.find(cover_name) is not None:
+                    cover = self.field(cover_name, "1", is_static=True)
+                    values, sentence = derive.fill_types(values, cover, name)
+                    if sentence:
+                        self._filled[name] = sentence
+            result[:, position] = self._require_finite(name, values, where)
         return result
-
-    def _get(self, variable: Variable, is_static: bool, where: str) -> Values:
-        name = variable.name
-        if self._file.find(name) is None:
-            values = self._derive(variable, where)
-        else:
-            values = self.field(name, variable.units, is_static=is_static)
-            cover_name = derive.VEGETATION_COVERS.get(name)
-            if cover_name is not None and np.isnan(values).any() and self._file.find(cover_name) is not None:
-                cover = self.field(cover_name, "1", is_static=True)
-                values, sentence = derive.fill_types(values, cover, name)
-                if sentence:
-                    self._filled[name] = sentence
-        return self._require_finite(name, values, where)
 
     def _derive(self, variable: Variable, where: str) -> Values:
         derivation = MODES[variable.name]

@@ -1,7 +1,4 @@
-"""Columns of a file over a period, in memory: what sensitivities, uncertainties and parameters are computed from.
-
-Unlike a run, which reads as it goes, these go through the same windows many times.
-"""
+"""Columns of a file over a period, in memory: for what goes through the same windows many times, unlike a run."""
 
 from __future__ import annotations
 
@@ -30,14 +27,12 @@ LARGEST_BYTES = 8 * 2**30
 
 @dataclasses.dataclass(frozen=True)
 class Period:
-    """Forcing of some columns over windows that follow one another.
+    """Forcing of some columns over windows that follow one another; locations and columns (n_columns,).
 
     Attributes:
-        path: of the file. x: (n_columns,) labels of the columns. latitude, longitude: (n_columns,) degrees.
         times: (n_steps,) datetime64[ns], starts of the windows. step: their length.
         static: (n_columns, n_static). forcing: (n_steps, n_columns, n_forcing), derived inputs included.
-        initial_state: (n_columns, n_state) at the first of ``times``.
-        history: sentences on what was done to the input.
+        initial_state: (n_columns, n_state) at the first of ``times``. history: what was done to the input.
     """
 
     path: Path

@@ -35,9 +35,8 @@ class Restart:
     """Where a run stands.
 
     Attributes:
-        state: (n_columns, n_state). diagnostics: (n_columns, n_diagnostics) of the step that ended at `valid_time`,
-            NaN where no step was made. before: (n_columns, n_previous), that step's forcing that the next one takes.
-        extra: what a checkpoint has beyond that; plain JSON values.
+        diagnostics: (n_columns, n_diagnostics) of the step that ended at `valid_time`, NaN where no step was made.
+        before: (n_columns, n_previous), that step's forcing that the next one takes. extra: plain JSON of a checkpoint.
     """
 
     state: Values

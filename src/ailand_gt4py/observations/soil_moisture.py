@@ -18,11 +18,8 @@ from ailand_gt4py.weights.variables import CATALOGUE
 class SurfaceSoilMoisture(Direct):
     """Soil moisture of the uppermost layer, as a scatterometer (ASCAT) gives it after rescaling to the model.
 
-    Args:
-        model: that has ``swvl1``.
-        porosity: (n_columns,) m3 m-3, for the relative saturation (1), or None for the volumetric water content itself
-            (m3 m-3). ECMWF rescales the instrument's index to the model's climatology (de Rosnay et al. 2013), so there
-            the operator is the layer itself.
+    With a porosity (n_columns,), m3 m-3, it is the relative saturation (1), else the volumetric water content (m3 m-3):
+    ECMWF rescales the instrument's index to the model's climatology (de Rosnay et al. 2013).
     """
 
     def __init__(self, model: Model, porosity: Values | None = None) -> None:

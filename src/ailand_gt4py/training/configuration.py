@@ -1,7 +1,4 @@
-"""The training configuration: every option with its type, bounds and meaning.
-
-``configs/default_model.yaml`` says at more length what they mean.
-"""
+"""The training configuration: every option; ``configs/default_model.yaml`` says at more length what they mean."""
 
 from __future__ import annotations
 

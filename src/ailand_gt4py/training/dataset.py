@@ -59,7 +59,10 @@ def read_windows(
                 raise InputError(f"{source.path}: its step is {steps[0]}, expected that of {first.path}, {steps[1]}")
             if len(source.times) < 2:
                 raise InputError(f"{source.path}: {len(source.times)} times, expected at least 2")
-        excluded = _locations_of(exclude_locations_of, variables, may_lack)
+        excluded = np.empty(0, dtype=np.int64)
+        for path in exclude_locations_of:
+            with _open(path, variables, may_lack) as source:
+                excluded = np.union1d(excluded, _locations(source))
         taken = [_kept(source, exclude_boxes, excluded) for source in sources]
         if not any(map(len, taken)):
             raise InputError(
@@ -88,14 +91,6 @@ def _locations(source: ColumnSource) -> Values:
     unit = 10**LOCATION_DIGITS
     latitude, longitude = (np.rint(one * unit).astype(np.int64) for one in (source.latitude, source.longitude))
     return latitude * (360 * unit) + longitude % (360 * unit)
-
-
-def _locations_of(paths: Sequence[str | Path], variables: VariableSet, may_lack: Sequence[str]) -> Values:
-    found = np.empty(0, dtype=np.int64)
-    for path in paths:
-        with _open(path, variables, may_lack) as source:
-            found = np.union1d(found, _locations(source))
-    return found
 
 
 def _kept(source: ColumnSource, boxes: Sequence[Sequence[float]], excluded: Values) -> Values:

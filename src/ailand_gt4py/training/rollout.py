@@ -77,9 +77,8 @@ def batch_loss(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Losses of state and diagnostics in the next steps of runs, and the states reached (detached).
 
-    The state's error is divided by what is usual at the run's age (see `scaling.error_scales`). The diagnostic block
-    learns from the states as they come: its gradient does not reach the trunk, so it costs the prognostic variables
-    nothing. Noise (n, n_static) is added to static inputs, an offset (n, n_forcing) to the forcing of all steps.
+    The diagnostic block learns from the states as they come: its gradient does not reach the trunk, so it costs the
+    prognostic variables nothing. Noise (n, n_static) is of static inputs, an offset (n, n_forcing) of the forcing.
     """
     device, tensors = static_noise.device, pool.tensors
     columns = torch.from_numpy(pool.columns[taken])

@@ -43,12 +43,9 @@ class WindowData:
         static: (n_columns, n_static). forcing: (n_rows, n_forcing) of the window [t, t + step), all inputs.
         state: (n_rows + n_columns, n_state): a column has one more, entry k is the state at the start of its window k.
         diagnostics: (n_rows, n_diagnostics): what the window should give. n_windows: (n_columns,).
-        source: (n_columns,) number of the source. times: by source, (n_windows + 1,) starts of the windows and the last
-            one's end. step_seconds: length of a window.
+        source: (n_columns,) number of the source. times: by source, (n_windows + 1,) starts and the last end.
         latitude, longitude: (n_columns,) degrees. climate: (n_columns,) class, "" where the source has none.
-        state_known: (n_columns, n_state) whether the source has a state; elsewhere there is a guess instead, for
-            runs to begin with, not to learn from.
-        history: sentences, one for each thing done to the values or taken for granted.
+        state_known: (n_columns, n_state) whether the source has a state; a guess instead is not learnt.
     """
 
     static: Values

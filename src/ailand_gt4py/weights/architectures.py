@@ -41,12 +41,11 @@ class Sizes(NamedTuple):
 
 
 class Block(NamedTuple):
-    """A chain of linear layers.
+    """A chain of linear layers; if ``is_single`` of one, if ``is_normalised`` with hidden ones layer-normalised.
 
     Attributes:
         of_variables: groups of variables that its first layer takes, in order; ``new_state`` is the step's result.
         of_blocks: blocks whose last layers' outputs its first layer takes.
-        is_normalised: whether its hidden layers are layer-normalised. is_single: whether it has one layer.
         output: group of variables that its last layer gives; empty: hidden units.
     """
 

@@ -16,11 +16,7 @@ LAYOUT = CONVENTIONS.add(
 
 
 def is_public_store(dataset: xr.Dataset) -> bool:
-    """Whether a file is ec-land-db's public store.
-
-    It is known by its global attributes (``SOURCE: ECMWF``, ``CONVERTED: from grib files ...``), by the GRIB attributes
-    of its soil moisture and by the lack of cell_methods, which would say otherwise.
-    """
+    """Whether attributes are ec-land-db's public store's, and no cell_methods say otherwise."""
     moisture = [variable.attrs for name, variable in dataset.variables.items() if str(name).lower() == "swvl1"]
     return (
         len(moisture) == 1
