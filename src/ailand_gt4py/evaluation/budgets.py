@@ -32,7 +32,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
 
 import numpy as np
 
@@ -103,45 +102,35 @@ class BudgetComparison:
 
 def water_residual(fields: Fields) -> Residual:
     """Residual of the water budget, mm in a window (see the module)."""
-
-    def closed() -> Values:
-        rain, snow, evaporation, surface, deep = (fields.values[name] for name in WATER_FLUXES)
-        supply = (rain + snow + evaporation - surface - deep) * fields.step_seconds
-        factors = dict(zip(SOIL_WATER, soil.WATER_DENSITY * np.array(LAYER_THICKNESS), strict=True))
-        factors |= {"sd": soil.WATER_DENSITY, "src": 1.0}
-        stored = np.sum([factor * fields.values[name] for name, factor in factors.items() if name in fields.values], 0)
-        return supply - np.diff(stored, axis=0)
-
-    return _residual("water", "mm", fields, WATER_FLUXES, WATER_STORAGES, closed)
+    missing, left_out = _lacking(fields, WATER_FLUXES, WATER_STORAGES)
+    if missing:
+        return Residual("water", "mm", None, missing, left_out)
+    rain, snow, evaporation, surface, deep = (fields.values[name] for name in WATER_FLUXES)
+    supply = (rain + snow + evaporation - surface - deep) * fields.step_seconds
+    factors = dict(zip(SOIL_WATER, soil.WATER_DENSITY * np.array(LAYER_THICKNESS), strict=True))
+    factors |= {"sd": soil.WATER_DENSITY, "src": 1.0}
+    stored = np.sum([factor * fields.values[name] for name, factor in factors.items() if name in fields.values], 0)
+    return Residual("water", "mm", supply - np.diff(stored, axis=0), missing, left_out)
 
 
 def energy_residual(fields: Fields) -> Residual:
     """Residual of the surface energy budget, W m-2 over a window (see the module)."""
+    missing, left_out = _lacking(fields, (*ENERGY_FLUXES, *soil.PROPERTIES), ENERGY_STORAGES)
+    if missing:
+        return Residual("energy", "W m-2", None, missing, left_out)
+    solar, thermal, sensible, latent, snowfall = (fields.values[name] for name in ENERGY_FLUXES)
+    supply, stored = solar + thermal + sensible + latent, soil_heat(fields)
+    if "sd" in fields.values:
+        supply = supply - soil.FUSION_HEAT * snowfall
+        stored = stored + snow_heat(fields)
+    values = supply - np.diff(stored, axis=0) / fields.step_seconds
+    return Residual("energy", "W m-2", values, missing, left_out)
 
-    def closed() -> Values:
-        solar, thermal, sensible, latent, snowfall = (fields.values[name] for name in ENERGY_FLUXES)
-        supply, stored = solar + thermal + sensible + latent, soil_heat(fields)
-        if "sd" in fields.values:
-            supply = supply - soil.FUSION_HEAT * snowfall
-            stored = stored + snow_heat(fields)
-        return supply - np.diff(stored, axis=0) / fields.step_seconds
 
-    return _residual("energy", "W m-2", fields, (*ENERGY_FLUXES, *soil.PROPERTIES), ENERGY_STORAGES, closed)
-
-
-def _residual(
-    budget: str,
-    units: str,
-    fields: Fields,
-    needed: tuple[str, ...],
-    storages: tuple[str, ...],
-    closed: Callable[[], Values],
-) -> Residual:
-    """The residual, where there are the fields that it needs and one of the layers of soil, the first of storages."""
+def _lacking(fields: Fields, needed: tuple[str, ...], storages: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    """What is missing, of storages only all layers of soil, the first of them; and storages to leave out."""
     missing, left_out, layers = fields.missing(needed), fields.missing(storages), storages[: len(LAYER_THICKNESS)]
-    if not set(layers) - set(left_out):
-        missing += layers
-    return Residual(budget, units, None if missing else closed(), tuple(missing), tuple(left_out))
+    return (*missing, *(() if set(layers) - set(left_out) else layers)), tuple(left_out)
 
 
 def soil_heat(fields: Fields) -> Values:

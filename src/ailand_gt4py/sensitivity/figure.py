@@ -113,9 +113,8 @@ def _series(part: Any, found: Derivatives, shown: list[tuple[int, int]], column:
         left.set_title(_title(found, pair), loc="left", fontsize=8)
         style.date_axis(left)
         means = by_hemisphere(found.values[pair], found.times, found.latitude)
-        for of_seasons, colour, name in zip(
-            means, (style.DIAGNOSTIC_COLOUR, style.STATE_COLOUR), HEMISPHERES, strict=True
-        ):
+        colours = (style.DIAGNOSTIC_COLOUR, style.STATE_COLOUR)
+        for of_seasons, colour, name in zip(means, colours, HEMISPHERES, strict=True):
             right.plot(range(len(SEASONS)), of_seasons, "o-", ms=3, lw=1.0, color=colour, label=name)
         right.set_xticks(range(len(SEASONS)), SEASONS, fontsize=6.5)
         right.grid(axis="y", lw=0.3, color="0.88")

@@ -36,14 +36,10 @@ Formula = Callable[[Sample], Values]
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """A score.
+    """A score by its name in JSON and its title in tables; ``short`` in that of a run, where it is shown if it has one.
 
-    Attributes:
-        name: in JSON. title: in tables. definition: what it is, as shown.
-        short: title in the table of a run, which has little room; empty: not shown there.
-        has_units: those of the variable; otherwise it is a coefficient.
-        by_column: first of each column, then the mean over those that have one; otherwise of all pairs.
-        formula: of a sample: (n_columns,), or () of a pooled one.
+    It has the units of the variable, or is a coefficient; is of all pairs, or the mean of those of each column. Its
+    formula gives (n_columns,) of a sample, () of a pooled one.
     """
 
     name: str
