@@ -1,20 +1,7 @@
-"""Where a derivative has no meaning, although the network has one.
+"""Where a derivative has no meaning, although the network has one: docs/jacobian.md, "What is left out".
 
-A network can be differentiated anywhere. Where ecLand, which it was trained on, never varied an input, or keeps a value
-only to have one, its derivative is an artefact. The rules, for those of the variables that a model has:
-
-* Properties and amount of snow as inputs: only where there is snow at the start (``sd`` above `LEAST_WATER`; without
-  ``sd`` in the model, ``snowc`` above zero). A cover without an amount of snow occurs nowhere.
-* Density, temperature, albedo and liquid water of snow as outputs: only where there is snow at the end; amount and
-  cover where there is some at the start or at the end.
-* Short-wave radiation as an input, and what is absorbed of it: only where it shines.
-* Snowfall as an input: only where the air is at most `WARMEST_SNOWFALL`; rainfall: only where it is at least
-  `COLDEST_RAINFALL`. In ecLand's data 0.1 % of snowfall is warmer, 0.1 % of rainfall colder.
-* Leaf area, roughness length, least stomatal resistance and density of a kind of vegetation: only where its cover is
-  above zero.
-* Whatever is not finite.
-
-A derivative that is zero because a result is at a bound, such as dry soil, is the step's true derivative and stays.
+The rules hold for those of the variables that a model has. A derivative that is zero because a result is at a bound,
+such as dry soil, is the step's true derivative and stays; what is not finite never does.
 """
 
 from __future__ import annotations
@@ -77,7 +64,7 @@ def meaningful(
     state: Values,
     new_state: Values,
 ) -> tuple[Values, Values]:
-    """(n_outputs, ...) and (n_inputs, ...), where outputs and inputs have a meaning by the rules above but the last."""
+    """(n_outputs, ...) and (n_inputs, ...), where outputs and inputs have a meaning, finite or not."""
     at_start, at_end = (lookup(model, static, forcing, values) for values in (state, new_state))
     of_outputs = [_of_output(one.name, at_start, at_end) for one in outputs]
     of_inputs = [_of_input(one, model, at_start) for one in inputs]
