@@ -99,7 +99,10 @@ class EnsembleFilter:
         increments = setup.bounds.limited(start, analysed - start)
         members = control.put(self._state, start + increments)
         run, of_analysis, end = self._forecast(weather, members, schedule)
-        self._state = self._with_model_error(end, setup.model_error(emulator, run))
+        # The model's error, whose mean over the members is zero, within the bounds.
+        at_end, covariance = control.of(end), setup.model_error(emulator, run)
+        noise = self._random.standard_normal(at_end.shape) * np.sqrt(np.diagonal(covariance))
+        self._state = control.put(end, at_end + setup.bounds.limited(at_end, noise - noise.mean(axis=0)))
         return WindowResult(
             background=background.states,
             analysis=run.states,
@@ -123,10 +126,3 @@ class EnsembleFilter:
 
         mean = Trajectory(*(of_members(values).mean(axis=1) for values in run))
         return mean, of_members(equivalents(run, schedule)), of_members(run.states[-1])
-
-    def _with_model_error(self, state: Values, covariance: Values) -> Values:
-        """Members' states with the model's error, whose mean over the members is zero, within the bounds."""
-        control = self._setup.control
-        start = control.of(state)
-        noise = self._random.standard_normal(start.shape) * np.sqrt(np.diagonal(covariance))
-        return control.put(state, start + self._setup.bounds.limited(start, noise - noise.mean(axis=0)))

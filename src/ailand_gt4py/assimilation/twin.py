@@ -60,13 +60,9 @@ class Observed(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class TwinResult:
-    """What an experiment gave.
+    """What an experiment gave: runs, states (n_steps, n_columns, n_state) at the labels, and by window what happened.
 
-    Attributes:
-        times: (n_steps,) labels, those of the windows' starts and of the steps in them.
-        truth, open_loop, background, analysis: states (n_steps, n_columns, n_state) at the labels; the background of a
-            window begins where the analysis of the one before ended.
-        windows, schedules: of each window, in order. observations: simulated, (n_columns, n_observations) of each.
+    The background of a window begins where the analysis of the one before ended. Observations are simulated.
     """
 
     settings: TwinSettings

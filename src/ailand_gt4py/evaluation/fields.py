@@ -23,12 +23,9 @@ UNITS: dict[str, str] = units_of(*of_kind("state"), *of_kind("diagnostic"), *_IN
 
 @dataclasses.dataclass(frozen=True)
 class Fields:
-    """Fields over the windows of a run.
+    """Fields over the windows of a run, by name, in `UNITS`.
 
-    Attributes:
-        values: by name, in `UNITS`: static ones (n_columns,); states and other values at the ends of windows
-            (n_windows + 1, n_columns), the first being where the run starts; means over windows (n_windows, n_columns).
-        step_seconds: length of a window.
+    Static ones (n_columns,); means over windows (n_windows, n_columns); others have one more value, at the start.
     """
 
     values: Mapping[str, np.ndarray]

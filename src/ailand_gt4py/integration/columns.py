@@ -20,15 +20,11 @@ from ailand_gt4py.weights.model import Model, Variable
 
 
 class LandColumns:
-    """State, forcing and results of the land columns.
+    """State, forcing and results of the land columns, (n_land, n_features); no emulator without land.
 
-    Attributes:
-        emulator: None without land.
-        forcing: (n_land, n_forcing) of the window; filled by the accumulation but for derived and prescribed inputs.
-        state: (n_land, n_state), diagnostics: (n_land, n_diagnostics), NaN before the first step.
-        flagged: (n_land,) bool, columns that were not stepped in the last window.
-        outputs: name -> properties of what `write_outputs` gives, in order.
-        missing_outputs: name -> why the model cannot give it.
+    The accumulation fills the forcing but for derived and prescribed inputs. Diagnostics are NaN before the first step.
+    Flagged are columns that were not stepped in the last window. Outputs have their properties by name, in the order of
+    `write_outputs`, missing ones why the model cannot give them.
     """
 
     def __init__(

@@ -47,15 +47,10 @@ class Air(Protocol):
 
 
 class MixedLayer:
-    """The layers above the land cells that take what the land gives.
+    """The layers above the land cells that take what the land gives, up to a height above the ground, m.
 
-    Args:
-        thickness: (n_land, n_levels) of all layers, from the top of the model downward, m.
-        height: up to which heat and vapour are mixed, m above the ground; a layer that it cuts takes its share of
-            them. The lowest layer always takes its whole share.
-
-    Attributes:
-        levels: that take anything at any cell. lowest: the lowest one.
+    Thickness is (n_land, n_levels), m, from the top of the model downward. A layer that is cut takes its share,
+    the lowest one always its whole share. Levels: those that take anything at any cell.
     """
 
     def __init__(self, thickness: arrays.Array, height: float, device: arrays.Device = "cpu") -> None:
