@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ailand_gt4py.weights.architectures import Sizes, blocks
+from ailand_gt4py.weights.architectures import Sizes, find
 from ailand_gt4py.weights.model import Model, Variable
 
 #: Land columns of ECMWF's N320 grid.
@@ -48,7 +48,7 @@ class Network:
         heads = {"prognostic": (n_state,), "diagnostic": (n_diagnostics,)}
         return {
             block: list(itertools.pairwise((n_in[block], *self.units.get(block, ()), *heads.get(block, ()))))
-            for block in blocks(self.architecture)
+            for block in find(self.architecture).blocks
         }
 
     def flops(self) -> int:
@@ -80,7 +80,7 @@ class Network:
                 is_head = block in ("prognostic", "diagnostic") and k == len(layers) - 1
                 parameters[f"{block}.{k}.weight"] = random.normal(size=(n_out, n_in)) / np.sqrt(n_in)
                 parameters[f"{block}.{k}.bias"] = random.normal(size=n_out) * 0.1
-                if blocks(self.architecture)[block].is_normalised and not is_head:
+                if find(self.architecture).blocks[block].is_normalised and not is_head:
                     parameters[f"{block}.{k}.gain"] = 1.0 + random.normal(size=n_out) * 0.1
                     parameters[f"{block}.{k}.offset"] = random.normal(size=n_out) * 0.1
         parameters = {name: array.astype(np.float32) for name, array in parameters.items()}

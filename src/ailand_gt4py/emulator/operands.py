@@ -43,7 +43,7 @@ def network_shape(model: Model) -> NetworkShape:
     """Architecture and depths of a model."""
     depths = tuple(
         (block, architectures.layer_count(model.parameters, block))
-        for block in architectures.blocks(model.architecture)
+        for block in architectures.find(model.architecture).blocks
     )
     return NetworkShape(
         model.architecture,

@@ -113,22 +113,18 @@ def label_sentences(file: ColumnFile, forcing: Sequence[Variable], step: np.time
     window = step_text(step)
     if file.convention.time_labels:
         return [file.convention.time_labels.format(window=window)]
-    silent, other = [], []
+    means, points, other = list[str](), list[str](), list[str]()
     for variable in forcing:
         own_name, is_mean = file.find(variable.name), variable.time_meaning == "window mean"
         methods = str(file.array(own_name).attrs.get("cell_methods", "")) if own_name else ""
         found = _CELL_METHOD.search(methods)
         if found is None:
-            silent.append(variable)
+            (means if is_mean else points).append(variable.name)
         elif variable.time_meaning != "static" and found[1] != ("mean" if is_mean else "point"):
             other.append(f"{variable.name} ('{methods}', the model takes a {variable.time_meaning})")
-    means = [variable.name for variable in silent if variable.time_meaning == "window mean"]
-    points = [variable.name for variable in silent if variable.time_meaning != "window mean"]
-    lines = []
-    if means:
-        lines.append(f"Time labels: no cell_methods, taken as means over [t, t + {window}): {', '.join(means)}.")
-    if points:
-        lines.append(f"Time labels: no cell_methods, taken as values at t: {', '.join(points)}.")
-    if other:
-        lines.append(f"Time labels: other cell_methods than the model's, used as they are: {', '.join(other)}.")
-    return lines
+    groups = {
+        f"no cell_methods, taken as means over [t, t + {window})": means,
+        "no cell_methods, taken as values at t": points,
+        "other cell_methods than the model's, used as they are": other,
+    }
+    return [f"Time labels: {what}: {', '.join(names)}." for what, names in groups.items() if names]

@@ -77,7 +77,13 @@ def read_windows(
             data.history += tuple(f"{Path(source.path).name}: {line}" for line in (*source.history, *guessed))
             if len(columns):
                 _read(source, columns, data.block(np.flatnonzero(data.source == number)), variables)
-        _guess(data, sources, variables)
+        positions = {variable.name: position for position, variable in enumerate(variables.state)}
+        for block in data.blocks():
+            source = sources[block.source]
+            for name in source.lacking:
+                guess = FIRST_GUESSES[name]
+                inputs = {one: block.state[..., positions[one]] for one in guess.inputs}
+                block.state[..., positions[name]] = guess.function(inputs, str(source.path))
     return data
 
 
@@ -166,16 +172,6 @@ def _read(source: ColumnSource, columns: Values, target: Block, variables: Varia
         by_column = labelled.transpose(1, 0, 2)
         target.state[:, start:stop][..., known] = by_column[..., : known.size]
         line_up(target.diagnostics, by_column[..., known.size :], start, variables.diagnostics)
-
-
-def _guess(data: WindowData, sources: Sequence[ColumnSource], variables: VariableSet) -> None:
-    positions = {variable.name: position for position, variable in enumerate(variables.state)}
-    for block in data.blocks():
-        source = sources[block.source]
-        for name in source.lacking:
-            guess = FIRST_GUESSES[name]
-            inputs = {one: block.state[..., positions[one]] for one in guess.inputs}
-            block.state[..., positions[name]] = guess.function(inputs, str(source.path))
 
 
 def line_up(windows: Values, labelled: Values, first: int, diagnostics: Sequence[Specification]) -> None:

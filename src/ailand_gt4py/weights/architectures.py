@@ -117,10 +117,6 @@ def find(architecture: str) -> Architecture:
     return ARCHITECTURES[architecture]
 
 
-def blocks(architecture: str) -> Mapping[str, Block]:
-    return find(architecture).blocks
-
-
 def parameter_shapes(
     architecture: str, parameters: Mapping[str, np.ndarray], sizes: Sizes
 ) -> dict[str, tuple[int, ...]]:
@@ -128,7 +124,7 @@ def parameter_shapes(
     widths = {**sizes._asdict(), "new_state": sizes.state}
     shapes: dict[str, tuple[int, ...]] = {}
     last: dict[str, int] = {}
-    for name, block in blocks(architecture).items():
+    for name, block in find(architecture).blocks.items():
         count = layer_count(parameters, name)
         if count == 0:
             raise InputError(f"architecture '{architecture}' needs the block '{name}', found no parameter of it")

@@ -166,7 +166,7 @@ def _column(group: str, key: str) -> str:
 
 def _encode_parameter(dataset: netCDF4.Dataset, model: Model, name: str, array: np.ndarray) -> None:
     block, number, kind = name.split(".")
-    layer, definition = int(number), architectures.blocks(model.architecture)[block]
+    layer, definition = int(number), architectures.find(model.architecture).blocks[block]
 
     def last(name: str) -> int:
         return architectures.layer_count(model.parameters, name) - 1
@@ -259,7 +259,7 @@ def _decode(dataset: netCDF4.Dataset) -> tuple[Model, str]:
             f"attribute 'format_version': found {number('format_version'):g}, expected {schema.FORMAT_VERSION}; "
             "the file comes from another version of ailand_gt4py"
         )
-    architectures.blocks(text("architecture"))
+    architectures.find(text("architecture"))
     if number("normalised_space") not in (0.0, 1.0):
         raise InputError(f"attribute 'normalised_space': found {number('normalised_space'):g}, expected 0 or 1")
     groups = {group: _decode_group(dataset, group) for group in schema.GROUPS}

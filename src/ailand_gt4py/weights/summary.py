@@ -74,7 +74,7 @@ def _mark(variable: Variable) -> str:
 def _layers(model: Model) -> str:
     """Inputs and widths of each block: ``trunk 39-256-256; prognostic 256-8``."""
     texts = []
-    for block in architectures.blocks(model.architecture):
+    for block in architectures.find(model.architecture).blocks:
         count = architectures.layer_count(model.parameters, block)
         shapes = [model.parameters[f"{block}.{layer}.weight"].shape for layer in range(count)]
         texts.append(f"{block} " + "-".join(str(n) for n in (shapes[0][1], *(shape[0] for shape in shapes))))

@@ -88,7 +88,7 @@ class NetworkShape:
 
     @property
     def _blocks(self) -> Mapping[str, architectures.Block]:
-        return architectures.blocks(self.architecture)
+        return architectures.find(self.architecture).blocks
 
     def _activation(self, block: str, k: int) -> ActivationName:
         """Of a hidden layer, as `ailand_gt4py.weights.architectures` describes the published networks."""
