@@ -281,7 +281,7 @@ def test_a_call_into_an_array_of_the_caller_allocates_none(monkeypatch: pytest.M
     if mode == "one by one":
         call: Any = JacobianOneByOne(derivatives._programs, block, derivatives.tangent_linear, "forward")
     else:
-        call = derivatives._make_jacobian(block, mode)
+        call = derivatives.jacobian(block, mode)
     call._call = lambda *_: None
     out = np.zeros((n_columns, 3, 2))
     tracemalloc.start()

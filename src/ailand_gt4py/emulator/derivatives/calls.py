@@ -155,7 +155,7 @@ class ReverseJacobian(CallInParts):
     def __init__(self, programs: Programs, block: Block) -> None:
         model, shape = programs.model, programs.shape
         self._variables = results_of(model)
-        self._inputs = {input_variables(model)[position].name: k for k, position in enumerate(block.inputs)}
+        self._inputs = [input_variables(model)[position].name for position in block.inputs]
         self._groups = groups_of(model, block)
         self._is_chained = is_chained(shape, tuple(self._groups))
         # Positions in a group of those whose adjoints are taken: also of results that bound others.
@@ -301,13 +301,12 @@ class Derivatives:
 
     def jacobian(self, block: Block, mode: Mode | None = None) -> Jacobian:
         """Of a block, in the mode that takes less arithmetic, or in the one that is given."""
-        mode = mode or cheaper_mode(self._programs.model, block)
+        programs, mode = self._programs, mode or cheaper_mode(self._programs.model, block)
         if (block, mode) not in self._jacobians:
-            self._jacobians[block, mode] = self._make_jacobian(block, mode)
+            if programs.has_directions:
+                call: Jacobian = (ForwardJacobian if mode == "forward" else ReverseJacobian)(programs, block)
+            else:
+                linear = self.tangent_linear if mode == "forward" else self.adjoint
+                call = JacobianOneByOne(programs, block, linear, mode)
+            self._jacobians[block, mode] = call
         return self._jacobians[block, mode]
-
-    def _make_jacobian(self, block: Block, mode: Mode) -> Jacobian:
-        if not self._programs.has_directions:
-            linear = self.tangent_linear if mode == "forward" else self.adjoint
-            return JacobianOneByOne(self._programs, block, linear, mode)
-        return (ForwardJacobian if mode == "forward" else ReverseJacobian)(self._programs, block)
