@@ -108,6 +108,11 @@ def captured_step(
 ) -> CapturedStep:
     """A program of `DESCRIPTIONS` of a random network."""
     model = random_model(architecture, (5, 4, 3, 2), seed=depth, width=width, depth=depth, dtype=np.float64)
+    return capture(model, precision, what)
+
+
+def capture(model: Model, precision: str, what: str) -> CapturedStep:
+    """A program of `DESCRIPTIONS` of any model."""
     operands = operands_of(model, precision, what)
     description, derivative = described(what, model, np.dtype(precision).type)
 

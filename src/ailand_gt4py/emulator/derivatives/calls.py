@@ -242,7 +242,7 @@ class JacobianOneByOne:
         # All zero but in the direction of a call.
         zeros = {name: columns(extent) for name, extent in given.items()}
         positions = [(name, zeros[name], k) for name, extent in given.items() for k in range(extent)]
-        wanted, found = (block.inputs, block.outputs) if self._is_forward else reversed(block)
+        wanted, found = (block.inputs, block.outputs) if self._is_forward else (block.outputs, block.inputs)
         self._directions = [positions[position] for position in wanted]
         ends = np.cumsum(list(made.values()))
         self._made = columns(ends[-1])
