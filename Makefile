@@ -11,8 +11,9 @@ EXAMPLE := examples/column_run/ecland_columns.nc
 
 ICON4PY_PYTHON ?= python3.12
 ICON4PY_VENV ?= .venv-icon4py
+ANEMOI_VENV ?= .venv-anemoi
 
-.PHONY: help install run compile test test-studies test-quick test-icon4py lint types bench bench-land bench-derivatives coupled-run train evaluate clean
+.PHONY: help install run compile test test-studies test-quick test-icon4py test-anemoi lint types bench bench-land bench-derivatives coupled-run train evaluate clean
 
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 14
@@ -57,6 +58,15 @@ $(ICON4PY_VENV)/.test: pyproject.toml
 
 test-icon4py: $(ICON4PY_VENV)/.test ## run the tests with ICON4Py, in an environment of their own (ICON4PY_PYTHON: Python >= 3.12)
 	$(ICON4PY_VENV)/bin/python -m pytest tests/icon4py
+
+$(ANEMOI_VENV)/.test: pyproject.toml
+	$(PYTHON) -m venv $(ANEMOI_VENV)
+	$(ANEMOI_VENV)/bin/python -m pip install --quiet --upgrade pip
+	$(ANEMOI_VENV)/bin/python -m pip install --quiet --editable '.[test,anemoi]'
+	@touch $@
+
+test-anemoi: $(ANEMOI_VENV)/.test ## run the tests with stores of anemoi-datasets, in an environment of their own (zarr 2)
+	$(ANEMOI_VENV)/bin/python -m pytest tests/unit/test_training_sources.py
 
 coupled-run: $(ICON4PY_VENV)/.test ## a day of ICON4Py with its dynamical core and aiLand; compiles for tens of minutes the first time
 	@mkdir -p $(OUT)
@@ -107,6 +117,6 @@ evaluate: $(BIN)/ailand ## score the default model on the hold-out columns in DA
 	  --transfer docs/studies/transfer_region.json --alternatives docs/studies/alternatives.json
 
 clean: ## remove what the targets above made
-	rm -rf $(VENV) $(ICON4PY_VENV) $(OUT) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks \
+	rm -rf $(VENV) $(ICON4PY_VENV) $(ANEMOI_VENV) $(OUT) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks \
 	  _dacegraphs .gt4py_cache .dacecache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
