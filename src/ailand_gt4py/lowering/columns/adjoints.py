@@ -23,6 +23,7 @@ from ailand_gt4py.lowering.columns.column_program import (
     Sum,
     at_feature,
     loads,
+    operations,
 )
 from ailand_gt4py.lowering.columns.constants import is_constant
 from ailand_gt4py.lowering.columns.derivative_code import (
@@ -184,9 +185,12 @@ class Adjoints:
         elif share.terms:
             self._back_through(definition, definition.value, self._settled(name, share.terms), scale)
         if share.selected is not None:
+            factor = share.selected.factor
+            if len(partials) > 1 and operations(factor) > 1:
+                factor = code.define(f"{name}_adjoint_factor", definition.extent, factor)
             for load, partial in partials.items():
                 shares = self._shares[load.array]
-                selected = Selected(multiply(partial, share.selected.factor), share.selected.selection)
+                selected = Selected(multiply(partial, factor), share.selected.selection)
                 if load.index == ROW:
                     shares[scale].add(selected)
                 else:
