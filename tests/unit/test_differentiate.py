@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_programs import ARGUMENTS, PROGRAMS, SIZES, Feature, SmallProgram, leaves
+from small_programs import ARGUMENTS, PROGRAMS, SIZES, Feature, SmallProgram, Unit, leaves
 
 from ailand_gt4py.core.dimensions import Column
 from ailand_gt4py.lowering.columns.column_program import (
@@ -128,6 +128,47 @@ def test_several_directions_are_one_each(name: str) -> None:
         one = tangents(program, values, {name: change[:, direction] for name, change in changes.items()})
         for result, tangent in one.items():
             np.testing.assert_allclose(together[result][:, direction], tangent, rtol=1e-12, atol=1e-13)
+
+
+JACOBIANS = {
+    "numbers of the column": "tanh(dense(log(x * x + 1.0), weight) + dense(y * 2.0, weight))",
+    "one input in two ways": "tanh(dense(log(x * x + 1.0), weight) + dense(x, weight) + dense(y * 2.0, weight))",
+    "linear": "dense(x - 3.0 * y, weight) + unit_gain",
+}
+
+
+@pytest.mark.parametrize("mode", ["forward", "reverse"])
+@pytest.mark.parametrize("name", JACOBIANS)
+def test_jacobians_of_inputs_one_by_one(name: str, mode: str) -> None:
+    """By selections of inputs and results, against tangents of each input."""
+    operators = f"""
+def dense(x, weight):
+    return neighbor_sum(weight * x(Feature_to_Unit), axis=Feature_to_Unit_local)
+def apply(x, y, weight, unit_gain):
+    return {JACOBIANS[name]} + 0.0 * unit_gain
+"""
+    small = SmallProgram(operators, "apply(x, y, weight, unit_gain, out=out_units)")
+    program, values = small.read(), arrays_of(small)
+    n_features, n_units = SIZES[Feature], SIZES[Unit]
+    n_inputs = 2 * n_features
+    selected_x, selected_y = np.split(np.eye(n_inputs), 2, axis=1)
+    rows = np.eye(n_units)[[2, 0, 3]]
+    given_arrays = {"selected_x": selected_x, "selected_y": selected_y, "rows": rows}
+    added = {one: (("direction", "feature"), array.shape) for one, array in given_arrays.items()}
+    inputs = (("x", "selected_x"), ("y", "selected_y"))
+    if mode == "forward":
+        derivative = Derivative("forward", inputs, (("out_units", "jacobian"),))
+    else:
+        derivative = Derivative("reverse", inputs, sweeps=(Sweep("out_units", "rows", "jacobian"),))
+    found = fuse(differentiate(with_arguments(program, added), derivative))
+    constants = evaluate(found.constants, values | given_arrays, {})
+    jacobian = run(found, values | given_arrays | constants)["jacobian"]
+    expected = np.empty((N_COLUMNS, n_units, n_inputs))
+    for k in range(n_inputs):
+        change = {"x": np.tile(selected_x[k], (N_COLUMNS, 1)), "y": np.tile(selected_y[k], (N_COLUMNS, 1))}
+        expected[:, :, k] = tangents(program, values, change)["out_units"]
+    wanted = expected.transpose(0, 2, 1) if mode == "forward" else expected[:, [2, 0, 3]]
+    np.testing.assert_allclose(jacobian, wanted, rtol=1e-12, atol=1e-13)
 
 
 # --- activations that are defined here alone ---

@@ -133,8 +133,9 @@ class Adjoints:
             if name != self._through and self._perturbed.is_linear(name):
                 for scale, share in shares.items():
                     alike[scale, share].append(name)
-        for (scale, share), names in alike.items():
-            # Terms of one sum have the same adjoint.
+        # Terms of one sum have the same adjoint.
+        sums = [(key, names) for key, terms in alike.items() for names in self._perturbed.summable(terms)]
+        for (scale, share), names in sums:
             of_inputs, rows = self._perturbed.linear(*names)
             sizes = (self._perturbed.directions, self._code.extents[names[0]])
             for more, term in self._times(names[0], share, rows.array, sizes):

@@ -7,7 +7,7 @@ what is linear; there the program has nothing to compute.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from ailand_gt4py.lowering.columns.column_program import (
     ROW,
@@ -94,8 +94,22 @@ class Tangents:
         """Whether an array's tangents are constant rows times numbers of the column."""
         return isinstance(self._known.get(name), (Selected, Linear))
 
+    def summable(self, names: Iterable[str]) -> list[list[str]]:
+        """Such arrays in groups, in each of which the numbers of one input are the same."""
+        groups: list[tuple[dict[str, str], list[str]]] = []
+        for name in names:
+            own = {selection: scale for selection, (scale, _) in self._linear_of(name).parts.items()}
+            for scales, members in groups:
+                if all(scales.get(selection, scale) == scale for selection, scale in own.items()):
+                    scales |= own
+                    members.append(name)
+                    break
+            else:
+                groups.append((own, [name]))
+        return [members for _, members in groups]
+
     def linear(self, *names: str) -> tuple[str, Load]:
-        """Of the sum of such arrays: the array of the numbers (columns, directions), or none, and the rows."""
+        """Of the sum of summable arrays: the array of the numbers (columns, directions), or none, and the rows."""
         if names not in self._totals:
             value = self._linear_sum({Load(name, ROW): ONE for name in names})
             rows = sum_of(rows for _, rows in value.parts.values())
@@ -122,10 +136,8 @@ class Tangents:
     def _of_product(self, definition: Definition) -> Tangent | None:
         product, x = check_product(definition)
         value, code = self._known[x.array], self._code
-        if isinstance(value, Selected):
-            value = Linear({value.selection: self._scale_and_rows(value, x.array)})
-        if isinstance(value, Linear):
-            parts = value.parts.items()
+        if isinstance(value, (Selected, Linear)):
+            parts = self._linear_of(x.array).parts.items()
             return Linear({name: (scale, code.constant_product(rows, product.weight)) for name, (scale, rows) in parts})
         if self._only_linear:
             return None
@@ -142,7 +154,9 @@ class Tangents:
         if len(selected) == len(known) and len({one.selection for one in selected}) == 1:
             factors = (multiply(partial, one.factor) for partial, one in zip(partials.values(), selected, strict=True))
             return Selected(sum_of(factors) or ZERO, selected[0].selection)
-        if all(isinstance(one, (Selected, Linear)) for one in known) and all(map(is_constant, partials.values())):
+        is_linear = all(isinstance(one, (Selected, Linear)) for one in known)
+        is_linear = is_linear and all(map(is_constant, partials.values()))
+        if is_linear and len(self.summable([load.array for load in partials])) == 1:
             return self._linear_sum(partials)
         if self._only_linear:
             return None
@@ -180,16 +194,18 @@ class Tangents:
         """Of a value that is linear with constant derivatives."""
         parts: dict[str, tuple[str, Expression]] = {}
         for load, partial in partials.items():
-            value = self._known[load.array]
-            if isinstance(value, Selected):
-                value = Linear({value.selection: self._scale_and_rows(value, load.array)})
-            assert isinstance(value, Linear)
-            for selection, (scale, rows) in value.parts.items():
+            for selection, (scale, rows) in self._linear_of(load.array).parts.items():
                 rows = rows if load.index[-1] == "feature" else at_feature(rows, load.index[-1])
-                before = parts.get(selection, (scale, None))
-                assert before[0] == scale
-                parts[selection] = (scale, add(before[1], multiply(partial, rows)) or ZERO)
+                _, before = parts.get(selection, (scale, None))
+                parts[selection] = (scale, add(before, multiply(partial, rows)) or ZERO)
         return Linear(parts)
+
+    def _linear_of(self, name: str) -> Linear:
+        value = self._known[name]
+        if isinstance(value, Selected):
+            return Linear({value.selection: self._scale_and_rows(value, name)})
+        assert isinstance(value, Linear)
+        return value
 
     def _scale_and_rows(self, value: Selected, name: str) -> tuple[str, Expression]:
         """The numbers of a column's directions, if they vary, and constant rows."""
