@@ -37,7 +37,6 @@ from ailand_gt4py.lowering.columns.derivative_code import (
 )
 from ailand_gt4py.lowering.columns.derivative_rules import (
     ONE,
-    ZERO,
     add,
     arguments_as_read,
     multiply,
@@ -69,7 +68,7 @@ class _Share:
             self.selected = value
         else:
             assert self.selected.selection == value.selection
-            self.selected = Selected(add(self.selected.factor, value.factor) or ZERO, value.selection)
+            self.selected = Selected(add(self.selected.factor, value.factor), value.selection)
 
 
 class Adjoints:
@@ -119,11 +118,8 @@ class Adjoints:
 
     def total(self, name: str) -> Expression:
         """One element of the adjoint of an array."""
-        parts = []
-        for scale, share in self._shares[name].items():
-            own = sum_of([*share.terms, share.selected.expression() if share.selected else None])
-            parts.append(self._scaled(scale, own or ZERO))
-        return sum_of(parts) or ZERO
+        shares = self._shares[name].items()
+        return sum_of(self._scaled(scale, sum_of(self._plain(share))) for scale, share in shares)
 
     def block(self) -> Expression:
         """One element of the derivatives by all inputs that are perturbed."""
@@ -142,12 +138,12 @@ class Adjoints:
                 self._block[scale + more, of_inputs].append(term)
         parts = []
         for (scale, of_inputs), terms in self._block.items():
-            total = sum_of(terms) or ZERO
+            total = sum_of(terms)
             total = multiply(total, Load(of_inputs, ROW)) if of_inputs else total
             parts.append(self._scaled(scale, total))
-        return sum_of(parts) or ZERO
+        return sum_of(parts)
 
-    def of_rows_through(self, selection: str, rows: Expression) -> Expression | None:
+    def of_rows_through(self, selection: str, rows: Expression) -> Expression:
         """Multiples of the rows of the array that is taken as given, where these are what a selection says."""
         found = []
         for scale, share in self._shares[self._through].items():
@@ -301,7 +297,7 @@ class Adjoints:
 
     def _settled(self, name: str, terms: list[Expression]) -> Expression:
         """The sum of terms, as an array's element unless it is little more."""
-        return self._kept(f"{name}_adjoint", self._code.extents[name], sum_of(terms) or ZERO)
+        return self._kept(f"{name}_adjoint", self._code.extents[name], sum_of(terms))
 
     def _kept(self, name: str, extent: Extent, value: Expression) -> Expression:
         if self._directions is not None and (is_constant(value) or _of_direction_and_column(value)):

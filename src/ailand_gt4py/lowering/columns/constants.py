@@ -35,11 +35,6 @@ class Constant:
     expression: Expression | None = None
     extents: tuple[Extent, ...] = ()
 
-    @property
-    def n_axes(self) -> int:
-        """Of its array."""
-        return 1 if self.kind in ("row", "others") else 2
-
 
 def evaluate(
     constants: Mapping[str, Constant], operands: Mapping[str, Values], shapes: Mapping[str, tuple[int, ...]]

@@ -205,9 +205,7 @@ def gradient(value: Expression, result: Expression) -> dict[Load, Expression]:
 
     def go_back(expression: Expression, factor: Expression, result: Expression) -> None:
         if isinstance(expression, Load):
-            total = add(found.get(expression), factor)
-            assert total is not None
-            found[expression] = total
+            found[expression] = add(found.get(expression, ZERO), factor)
         elif isinstance(expression, Operation):
             as_read = arguments_as_read(expression, result)
             partials = partial_derivatives(expression, result)
@@ -219,9 +217,9 @@ def gradient(value: Expression, result: Expression) -> dict[Load, Expression]:
     return found
 
 
-def sum_of(values: Iterable[Expression | None]) -> Expression | None:
-    """The sum of values; None is nothing."""
-    total = None
+def sum_of(values: Iterable[Expression]) -> Expression:
+    """The sum of values."""
+    total: Expression = ZERO
     for value in values:
         total = add(total, value)
     return total

@@ -94,10 +94,8 @@ RULES: dict[str, Rule] = {
 # --- expressions put together, with what is plain left out ---
 
 
-def add(first: Expression | None, second: Expression | None) -> Expression | None:
-    """first + second; None is nothing."""
-    if first is None or second is None:
-        return second if first is None else first
+def add(first: Expression, second: Expression) -> Expression:
+    """first + second."""
     if ZERO in (first, second):
         return second if first == ZERO else first
     if first == second:
@@ -105,7 +103,7 @@ def add(first: Expression | None, second: Expression | None) -> Expression | Non
     match first, second:
         case Operation("select", (condition, a, b)), Operation("select", (other, c, d)) if condition == other:
             if ZERO in (a, b, c, d):
-                return select(condition, add(a, c) or ZERO, add(b, d) or ZERO)
+                return select(condition, add(a, c), add(b, d))
         case _, Operation("neg", (value,)):
             return Operation("-", (first, value))
     return Operation("+", (first, second))

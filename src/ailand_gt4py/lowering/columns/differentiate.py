@@ -19,7 +19,7 @@ from typing import Literal, NamedTuple
 from ailand_gt4py.lowering.columns.adjoints import Adjoints
 from ailand_gt4py.lowering.columns.column_program import DIRECTED_ROW, ROW, ColumnProgram, Load
 from ailand_gt4py.lowering.columns.derivative_code import DerivativeCode, Selected, sum_of
-from ailand_gt4py.lowering.columns.derivative_rules import ONE, ZERO, add
+from ailand_gt4py.lowering.columns.derivative_rules import ONE, add
 from ailand_gt4py.lowering.columns.fuse import narrow
 from ailand_gt4py.lowering.columns.tangents import Tangents
 
@@ -102,38 +102,36 @@ def _forward(code: DerivativeCode, derivative: Derivative) -> None:
     for out in dict.fromkeys(out for _, out in derivative.results):
         names = [name for name, given_out in derivative.results if given_out == out]
         parts = (part for name in names for part in (tangents.of(name), code.not_a_number(name)))
-        code.output(out, code.extents[names[0]], sum_of(parts) or ZERO, tangents.directions)
+        code.output(out, code.extents[names[0]], sum_of(parts), tangents.directions)
 
 
 def _reverse(code: DerivativeCode, derivative: Derivative) -> None:
     code.definitions += code.program.definitions
-    selections = {name: partner for name, partner in derivative.inputs if code.is_selection(partner)}
-    if not selections:
+    selected = {name: code.given(partner) for name, partner in derivative.inputs if code.is_selection(partner)}
+    if not selected:
         adjoints = Adjoints(code, [name for name, _ in derivative.inputs])
         for sweep in derivative.sweeps:
-            given = add(Load(sweep.given, ROW), code.not_a_number(sweep.of))
-            adjoints.begin(sweep.of, given or ZERO)
+            adjoints.begin(sweep.of, add(Load(sweep.given, ROW), code.not_a_number(sweep.of)))
         adjoints.go_back()
         for name, out in derivative.inputs:
             code.output(out, code.extents[name], adjoints.total(name), None)
         return
-    given_selections = {name: Selected(ONE, selection) for name, selection in selections.items()}
     n_inputs = code.directions_of(derivative.inputs[0][1])
-    perturbed = Tangents(code, given_selections, n_inputs, only_linear=True)
+    perturbed = Tangents(code, selected, n_inputs, only_linear=True)
     for definition in code.program.definitions:
         perturbed.follow(definition)
     for sweep in derivative.sweeps:
         n_results = code.directions_of(sweep.given)
-        adjoints = Adjoints(code, selections, n_results, perturbed, sweep.through)
+        adjoints = Adjoints(code, list(selected), n_results, perturbed, sweep.through)
         is_inner = any(sweep.of == other.through for other in derivative.sweeps)
         factor = ONE if is_inner else add(ONE, code.not_a_number(sweep.of))
-        adjoints.begin(sweep.of, Selected(factor or ONE, sweep.given))
+        adjoints.begin(sweep.of, Selected(factor, sweep.given))
         adjoints.go_back()
         block = adjoints.block()
         for other in derivative.sweeps:
             if other.of == sweep.through:
                 rows = Load(other.by_inputs, DIRECTED_ROW)
-                block = add(block, adjoints.of_rows_through(other.given, rows)) or ZERO
+                block = add(block, adjoints.of_rows_through(other.given, rows))
         code.output(sweep.by_inputs, n_inputs, block, n_results)
         if sweep.by_through:
             code.output(sweep.by_through, code.extents[sweep.through], adjoints.total(sweep.through), n_results)

@@ -80,9 +80,9 @@ class Tangents:
         self._totals: dict[tuple[str, ...], tuple[str, Load]] = {}
         self.directions = directions
 
-    def of(self, name: str) -> Expression | None:
-        """One element of an array's tangent; None where it has none."""
-        value = self._known.get(name)
+    def of(self, name: str) -> Expression:
+        """One element of an array's tangent; 0 where none is known."""
+        value = self._known.get(name, ZERO)
         if isinstance(value, Selected):
             return value.expression()
         if isinstance(value, Linear):
@@ -113,7 +113,7 @@ class Tangents:
         if names not in self._totals:
             value = self._linear_sum({Load(name, ROW): ONE for name in names})
             rows = sum_of(rows for _, rows in value.parts.values())
-            settled = self._code.settled("", self._code.extents[names[0]], rows or ZERO, self.directions)
+            settled = self._code.settled("", self._code.extents[names[0]], rows, self.directions)
             assert isinstance(settled, Load)
             self._totals[names] = (self._total_scale(value), settled)
         return self._totals[names]
@@ -153,7 +153,7 @@ class Tangents:
         selected = [one for one in known if isinstance(one, Selected)]
         if len(selected) == len(known) and len({one.selection for one in selected}) == 1:
             factors = (multiply(partial, one.factor) for partial, one in zip(partials.values(), selected, strict=True))
-            return Selected(sum_of(factors) or ZERO, selected[0].selection)
+            return Selected(sum_of(factors), selected[0].selection)
         is_linear = all(isinstance(one, (Selected, Linear)) for one in known)
         is_linear = is_linear and all(map(is_constant, partials.values()))
         if is_linear and len(self.summable([load.array for load in partials])) == 1:
@@ -169,25 +169,24 @@ class Tangents:
                 multiply(code.of_column(name, extent, partial), self._element(load))
                 for load, partial in partials.items()
             )
-        return code.settled(f"{definition.result}_tangent", extent, total or ZERO, self.directions)
+        return code.settled(f"{definition.result}_tangent", extent, total, self.directions)
 
-    def _by_parts(self, expression: Expression, result: Expression) -> Expression | None:
-        """The tangent of an expression from those of its arguments; None where it has none."""
+    def _by_parts(self, expression: Expression, result: Expression) -> Expression:
+        """The tangent of an expression from those of its arguments."""
         if isinstance(expression, Load):
-            return self._element(expression) if expression.array in self._known else None
+            return self._element(expression)
         if not isinstance(expression, Operation):
-            return None
+            return ZERO
         pairs = zip(expression.arguments, arguments_as_read(expression, result), strict=True)
         parts = [self._by_parts(argument, read) for argument, read in pairs]
-        if all(part is None for part in parts):
-            return None
+        if all(part == ZERO for part in parts):
+            return ZERO  # whether or not the operation has a derivative
         partials = partial_derivatives(expression, result)
         terms = zip(partials, parts, strict=True)
-        return sum_of(multiply(partial, part) for partial, part in terms if partial is not None and part is not None)
+        return sum_of(multiply(partial, part) for partial, part in terms if partial is not None)
 
     def _element(self, load: Load) -> Expression:
         value = self.of(load.array)
-        assert value is not None
         return value if load.index[-1] == "feature" else at_feature(value, load.index[-1])
 
     def _linear_sum(self, partials: Mapping[Load, Expression]) -> Linear:
@@ -196,8 +195,8 @@ class Tangents:
         for load, partial in partials.items():
             for selection, (scale, rows) in self._linear_of(load.array).parts.items():
                 rows = rows if load.index[-1] == "feature" else at_feature(rows, load.index[-1])
-                _, before = parts.get(selection, (scale, None))
-                parts[selection] = (scale, add(before, multiply(partial, rows)) or ZERO)
+                _, before = parts.get(selection, (scale, ZERO))
+                parts[selection] = (scale, add(before, multiply(partial, rows)))
         return Linear(parts)
 
     def _linear_of(self, name: str) -> Linear:
