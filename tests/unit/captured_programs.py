@@ -14,7 +14,7 @@ from gt4py.next import common as gtx_common
 from gt4py.next.iterator import ir
 from random_models import random_model
 
-from ailand_gt4py.core.dimensions import N_MOMENTS, Axes, Change, Moment, field_dimensions
+from ailand_gt4py.core.dimensions import Change
 from ailand_gt4py.emulator.derivatives.described import (
     describe_adjoint,
     describe_forward,
@@ -25,8 +25,9 @@ from ailand_gt4py.emulator.derivatives.described import (
     reverse_operands,
 )
 from ailand_gt4py.emulator.derivatives.jacobian import block_of
-from ailand_gt4py.emulator.differentiated import Described, leaves, with_constants
-from ailand_gt4py.emulator.operands import Operands, feature_extent, network_shape, step_operands
+from ailand_gt4py.emulator.differentiated import StepDerivative, leaves, with_constants
+from ailand_gt4py.emulator.operands import Operands
+from ailand_gt4py.emulator.programs import Precision, Programs
 from ailand_gt4py.lowering.columns.column_program import ColumnProgram
 from ailand_gt4py.lowering.columns.differentiate import Derivative, differentiate
 from ailand_gt4py.lowering.columns.fields import Tables
@@ -46,12 +47,6 @@ DESCRIPTIONS: dict[str, Callable[..., Any]] = {
     "jacobian in forward mode": lambda shape, dtype: describe_forward(shape, _BOTH, dtype),
     "jacobian in reverse mode": lambda shape, dtype: describe_reverse(shape, _BOTH, dtype),
 }
-
-
-def described(what: str, model: Model, dtype: type) -> tuple[ProgramDescription, Derivative | None]:
-    """A program of `DESCRIPTIONS`, and what of it is differentiated."""
-    found = DESCRIPTIONS[what](network_shape(model), dtype)
-    return found if isinstance(found, Described) else (found, None)
 
 
 def generated_sdfg(program: ir.Program, provider: dict[str, gtx.Connectivity], backend: Any) -> dace.SDFG:
@@ -88,9 +83,9 @@ class CapturedStep:
         return differentiate(program, self.derivative) if self.derivative else program
 
 
-def operands_of(model: Model, precision: str, what: str) -> Operands:
+def operands_of(programs: Programs, what: str) -> Operands:
     """Of a program of `DESCRIPTIONS`; of a Jacobian, of the whole of it."""
-    step = step_operands(model, np.dtype(precision), "cpu")
+    step, model = programs.operands, programs.model
     block = block_of(model)
     if what == "jacobian in forward mode":
         return forward_operands(step, block)
@@ -104,26 +99,22 @@ def operands_of(model: Model, precision: str, what: str) -> Operands:
 
 @functools.cache
 def captured_step(
-    architecture: str, depth: int, width: int = 6, precision: str = "float64", what: str = "step"
+    architecture: str, depth: int, width: int = 6, precision: Precision = "float64", what: str = "step"
 ) -> CapturedStep:
     """A program of `DESCRIPTIONS` of a random network."""
     model = random_model(architecture, (5, 4, 3, 2), seed=depth, width=width, depth=depth, dtype=np.float64)
     return capture(model, precision, what)
 
 
-def capture(model: Model, precision: str, what: str) -> CapturedStep:
+def capture(model: Model, precision: Precision, what: str) -> CapturedStep:
     """A program of `DESCRIPTIONS` of any model."""
-    operands = operands_of(model, precision, what)
-    description, derivative = described(what, model, np.dtype(precision).type)
-
-    def shape(axes: Axes) -> tuple[int, ...]:
-        extents = {**operands.extents, Moment: N_MOMENTS}
-        _, *others = field_dimensions(axes)
-        return (N_COLUMNS, *(extents.get(axis) or feature_extent(model, axis) for axis in others))
-
-    shapes = {name: shape(axes) for name, axes in (description.caller_fields | description.buffers).items()}
-    if derivative is not None:
-        description, operands = with_constants(Described(description, derivative), operands, shapes)
+    programs = Programs(model, N_COLUMNS, "embedded", precision)
+    operands, described = operands_of(programs, what), DESCRIPTIONS[what](programs.shape, programs.scalar)
+    is_derivative = isinstance(described, StepDerivative)
+    description, derivative = (described.step, described.derivative) if is_derivative else (described, None)
+    shapes = programs.shapes(description, operands)
+    if is_derivative:
+        description, operands = with_constants(described, operands, shapes)
     values = leaves({name: operands.by_name[name] for name in description.operands})
     shapes |= {name: array.shape for name, array in values.items()}
     return CapturedStep(model, description, derivative, operands, make_program(description).gtir, shapes, values)

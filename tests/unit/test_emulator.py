@@ -1,14 +1,19 @@
 """The emulator's interface: shapes, types, devices, results, errors."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from random_models import random_model
 
 from ailand_gt4py.core.dimensions import StateFeature, unit_dimension
 from ailand_gt4py.core.errors import InputError, RunError
+from ailand_gt4py.emulator import differentiated
+from ailand_gt4py.emulator.derivatives.described import describe_state_tangents
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.emulator.operands import feature_extent
 from ailand_gt4py.emulator.programs import Programs
+from ailand_gt4py.stencils.network.step import ProgramDescription, make_program
 
 UNITS = unit_dimension("combine0")
 
@@ -131,6 +136,23 @@ def test_compile_makes_all_programs_and_again_none(caplog: pytest.LogCaptureFixt
         emulator.compile()
         emulator.step(*(np.zeros((3, size), dtype=np.float32) for size in (5, 4, 3)))
     assert caplog.records == []
+
+
+def test_a_derivatives_step_is_written_once_for_all_emulators(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+
+    def write(description: ProgramDescription) -> Any:
+        written.append(description.name)
+        return make_program(description)
+
+    describe_state_tangents.cache_clear()
+    monkeypatch.setattr(differentiated, "make_program", write)
+    for seed, n_columns, n_directions in ((0, 6, 2), (0, 6, 3), (1, 4, 2)):
+        emulator = Emulator(random_model("simple", (4, 3, 2, 2), seed=seed), n_columns, "embedded", "float32")
+        tangents = np.ones((n_columns, n_directions, 2), np.float32)
+        new_state, _ = emulator.tangent_linear_of_states(*arrays(n_columns), tangents)
+        assert np.abs(new_state).max() > 0.0
+    assert len(written) == 1
 
 
 def test_gpu_without_gpu_is_an_error_and_no_fallback() -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import copy
+import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import gt4py.next as gtx
 import numpy as np
 from gt4py.next import common as gtx_common
+from gt4py.next.iterator import ir
 
 from ailand_gt4py.core import arrays
 from ailand_gt4py.core.types import Values
@@ -23,11 +25,17 @@ from ailand_gt4py.stencils.fields import field
 from ailand_gt4py.stencils.network.step import ProgramDescription, make_program
 
 
-class Described(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class StepDerivative:
     """A step, and what of it is differentiated."""
 
     step: ProgramDescription
     derivative: Derivative
+
+    @functools.cached_property
+    def gtir(self) -> ir.Program:
+        """The step's program as the front end gives it: the same for all emulators and numbers of directions."""
+        return make_program(self.step).gtir
 
 
 def leaves(operands: Mapping[str, Any]) -> dict[str, arrays.Array]:
@@ -42,7 +50,7 @@ def leaves(operands: Mapping[str, Any]) -> dict[str, arrays.Array]:
 
 
 def _arrays_and_shapes(
-    described: Described, operands: Operands, shapes: Mapping[str, tuple[int, ...]]
+    described: StepDerivative, operands: Operands, shapes: Mapping[str, tuple[int, ...]]
 ) -> tuple[dict[str, arrays.Array], dict[str, tuple[int, ...]]]:
     """The arrays of a step's operands, and the shapes of these and of all fields."""
     given = leaves({name: operands.by_name[name] for name in described.step.operands})
@@ -50,24 +58,24 @@ def _arrays_and_shapes(
 
 
 def _differentiated(
-    described: Described, operands: Operands, shapes: Mapping[str, tuple[Extent, ...]]
+    described: StepDerivative, operands: Operands, shapes: Mapping[str, tuple[Extent, ...]]
 ) -> ColumnProgram:
     """The program of a step's derivative, from the shapes of its fields and operands."""
     types = gtx_common.offset_provider_to_type(dict(operands.offset_provider))
     tables = Tables(frozenset(operands.complete_tables), frozenset(operands.broadcast_tables), types)
-    return differentiate(read_program(make_program(described.step).gtir, shapes, tables), described.derivative)
+    return differentiate(read_program(described.gtir, shapes, tables), described.derivative)
 
 
 def with_constants(
-    described: Described, operands: Operands, shapes: Mapping[str, tuple[int, ...]]
+    described: StepDerivative, operands: Operands, shapes: Mapping[str, tuple[int, ...]]
 ) -> tuple[ProgramDescription, Operands]:
     """A step to be compiled as its derivative: the constants of the derivative are further operands."""
     given, known = _arrays_and_shapes(described, operands, shapes)
     # Read with extents that are no numbers but (array, axis), as they are symbols in the program that is compiled.
     symbols = {name: tuple((name, axis) for axis in range(len(shape))) for name, shape in known.items()}
     constants = _differentiated(described, operands, symbols).constants
-    step, extended = copy.copy(described.step), operands.extended()
-    step.operands = dict(step.operands)
+    step = dataclasses.replace(described.step, operands=dict(described.step.operands))
+    extended = operands.extended()
     host = {name: arrays.to_host(array) for name, array in given.items()}
     for name, values in evaluate(constants, host, known).items():
         axes = tuple(gtx.Dimension(f"{name}_{axis}") for axis in range(values.ndim))
@@ -79,7 +87,7 @@ def with_constants(
 class InterpretedCall:
     """Runs a derivative by embedded execution: its column program, in NumPy."""
 
-    def __init__(self, described: Described, operands: Operands, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    def __init__(self, described: StepDerivative, operands: Operands, shapes: Mapping[str, tuple[int, ...]]) -> None:
         self._names = list(described.step.caller_fields)
         given, known = _arrays_and_shapes(described, operands, shapes)
         self._program = _differentiated(described, operands, known)

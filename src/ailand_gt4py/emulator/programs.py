@@ -10,7 +10,7 @@ import numpy as np
 from ailand_gt4py.core import arrays
 from ailand_gt4py.core.dimensions import N_MOMENTS, Axes, Column, Moment, field_dimensions
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.emulator.differentiated import Described, InterpretedCall, with_constants
+from ailand_gt4py.emulator.differentiated import InterpretedCall, StepDerivative, with_constants
 from ailand_gt4py.emulator.operands import Operands, feature_extent, step_operands
 from ailand_gt4py.lowering.calls import backends
 from ailand_gt4py.lowering.calls.operator_call import OperatorCall, RepeatedCall
@@ -89,7 +89,7 @@ class Programs:
         return RepeatedCall(call, constant, varying, (), operands.offset_provider, self._compiled_here)
 
     def derivative(
-        self, described: Described, what: str, operands: Operands | None = None, n_columns: int | None = None
+        self, described: StepDerivative, what: str, operands: Operands | None = None, n_columns: int | None = None
     ) -> RepeatedCall | InterpretedCall:
         """The call of a program's derivative; arguments and errors as of `call`."""
         operands = operands or self.operands

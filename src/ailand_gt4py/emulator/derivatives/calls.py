@@ -25,7 +25,7 @@ from ailand_gt4py.emulator.derivatives.described import (
     reverse_operands,
 )
 from ailand_gt4py.emulator.derivatives.jacobian import Block, input_variables
-from ailand_gt4py.emulator.differentiated import Described
+from ailand_gt4py.emulator.differentiated import StepDerivative
 from ailand_gt4py.emulator.operands import Operands, network_shape, results_of
 from ailand_gt4py.emulator.programs import Programs
 from ailand_gt4py.weights.model import Model
@@ -49,7 +49,7 @@ _EMBEDDED_COLUMNS_AT_ONCE = 16
 class LinearCall:
     """The tangent-linear or the adjoint of a step; ``directions``: `TANGENTS` or `RESULT_ADJOINTS`."""
 
-    def __init__(self, programs: Programs, described: Described, what: str, directions: tuple[str, ...]) -> None:
+    def __init__(self, programs: Programs, described: StepDerivative, what: str, directions: tuple[str, ...]) -> None:
         self._call = programs.derivative(described, what)
         # One zero, which is read for every column and feature.
         xp = arrays.array_module(programs.device)
@@ -66,7 +66,7 @@ class LinearCall:
 class CallInParts:
     """A program with directions, some columns after others."""
 
-    def __init__(self, programs: Programs, described: Described, what: str, operands: Operands) -> None:
+    def __init__(self, programs: Programs, described: StepDerivative, what: str, operands: Operands) -> None:
         self.size = min(programs.n_columns, _EMBEDDED_COLUMNS_AT_ONCE if programs.is_embedded else _COLUMNS_AT_ONCE)
         self._call = programs.derivative(described, what, operands, self.size)
 

@@ -22,7 +22,7 @@ from ailand_gt4py.core.dimensions import (
 )
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.emulator.derivatives.jacobian import Block
-from ailand_gt4py.emulator.differentiated import Described
+from ailand_gt4py.emulator.differentiated import StepDerivative
 from ailand_gt4py.emulator.operands import Operands, results_of
 from ailand_gt4py.lowering.columns.differentiate import Derivative, Sweep
 from ailand_gt4py.stencils.fields import contract, field, matrix
@@ -50,7 +50,7 @@ def is_chained(shape: NetworkShape, groups: tuple[str, ...]) -> bool:
 
 
 @functools.cache
-def describe_tangent_linear(shape: NetworkShape, dtype: type) -> Described:
+def describe_tangent_linear(shape: NetworkShape, dtype: type) -> StepDerivative:
     """Fields: ``static_input``, ``forcing_input``, ``state_input``, their tangents ``static_tangent``, ...; and
     ``new_state_tangent``, ``diagnostics_tangent``."""
     fields: dict[str, Axes] = {f"{group}_tangent": feature for group, feature in (INPUTS | RESULTS).items()}
@@ -59,11 +59,11 @@ def describe_tangent_linear(shape: NetworkShape, dtype: type) -> Described:
         tuple((f"{group}_input", f"{group}_tangent") for group in INPUTS),
         tuple((group, f"{group}_tangent") for group in RESULTS),
     )
-    return Described(_step("tangent_linear", shape, dtype, fields), derivative)
+    return StepDerivative(_step("tangent_linear", shape, dtype, fields), derivative)
 
 
 @functools.cache
-def describe_adjoint(shape: NetworkShape, dtype: type) -> Described:
+def describe_adjoint(shape: NetworkShape, dtype: type) -> StepDerivative:
     """Fields: the inputs, ``new_state_adjoint`` and ``diagnostics_adjoint``; and those of the inputs."""
     fields: dict[str, Axes] = {f"{group}_adjoint": feature for group, feature in (RESULTS | INPUTS).items()}
     derivative = Derivative(
@@ -71,11 +71,11 @@ def describe_adjoint(shape: NetworkShape, dtype: type) -> Described:
         tuple((f"{group}_input", f"{group}_adjoint") for group in INPUTS),
         sweeps=tuple(Sweep(group, f"{group}_adjoint") for group in RESULTS),
     )
-    return Described(_step("adjoint", shape, dtype, fields), derivative)
+    return StepDerivative(_step("adjoint", shape, dtype, fields), derivative)
 
 
 @functools.cache
-def describe_state_tangents(shape: NetworkShape, dtype: type) -> Described:
+def describe_state_tangents(shape: NetworkShape, dtype: type) -> StepDerivative:
     """The tangent-linear in many directions of the state. Fields: the inputs, ``state_tangent`` (Column, Change,
     StateFeature); and ``new_state_tangent``, ``diagnostics_tangent`` (Column, Change, features)."""
     fields: dict[str, Axes] = {
@@ -83,11 +83,11 @@ def describe_state_tangents(shape: NetworkShape, dtype: type) -> Described:
     }
     results = tuple((group, f"{group}_tangent") for group in RESULTS)
     derivative = Derivative("forward", (("state_input", "state_tangent"),), results)
-    return Described(_step("tangent_linear_of_states", shape, dtype, fields), derivative)
+    return StepDerivative(_step("tangent_linear_of_states", shape, dtype, fields), derivative)
 
 
 @functools.cache
-def describe_forward(shape: NetworkShape, groups: tuple[str, ...], dtype: type) -> Described:
+def describe_forward(shape: NetworkShape, groups: tuple[str, ...], dtype: type) -> StepDerivative:
     """A Jacobian in forward mode, of these groups of results. Fields: the inputs; and ``jacobian`` (Column, Change,
     ResultFeature). Further operands: `selection_of` each input, `choice_of` each group."""
     step = _step("_".join(("jacobian_forward", *groups)), shape, dtype, {"jacobian": (Change, ResultFeature)})
@@ -99,11 +99,11 @@ def describe_forward(shape: NetworkShape, groups: tuple[str, ...], dtype: type) 
         chosen = step.append(operator, (group, choice), f"work_chosen_{group}", ResultFeature)
         results.append((chosen, "jacobian"))
     derivative = Derivative("forward", _perturbed_inputs(step), tuple(results))
-    return Described(step, derivative)
+    return StepDerivative(step, derivative)
 
 
 @functools.cache
-def describe_reverse(shape: NetworkShape, groups: tuple[str, ...], dtype: type) -> Described:
+def describe_reverse(shape: NetworkShape, groups: tuple[str, ...], dtype: type) -> StepDerivative:
     """A Jacobian in reverse mode, of these groups of results. Further operands: `selection_of` inputs and groups.
 
     Fields: the inputs; ``jacobian_<group>`` (Column, rows of the group, InputFeature). Where diagnostics are those of
@@ -133,7 +133,7 @@ def describe_reverse(shape: NetworkShape, groups: tuple[str, ...], dtype: type) 
         own = f"work_{group}" if group in shape.bounded_by_others else group
         sweeps.append(Sweep(own, selection_of(group), f"jacobian_{group}", through, by_through))
     kept = tuple(f"is_below_{group}" for group in bounded)
-    return Described(step, Derivative("reverse", _perturbed_inputs(step), sweeps=tuple(sweeps), kept=kept))
+    return StepDerivative(step, Derivative("reverse", _perturbed_inputs(step), sweeps=tuple(sweeps), kept=kept))
 
 
 def _step(what: str, shape: NetworkShape, dtype: type, fields: dict[str, Axes]) -> ProgramDescription:
