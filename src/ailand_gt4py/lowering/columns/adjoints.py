@@ -95,6 +95,14 @@ class Adjoints:
         for definition in code.program.definitions:
             if not self._active.isdisjoint(load.array for load in definition.loads()):
                 self._active.add(definition.result)
+        #: Linear in numbers of the column: back to these, a derivative is a number of each direction times one row.
+        self._of_numbers: set[str] = set()
+        for definition in code.program.definitions if perturbed is not None else ():
+            read = {load for load in loads(definition.value) if load.array in self._active}
+            if not definition.products and all(
+                load.array in self._of_numbers or code.extents[load.array] == 1 for load in read
+            ):
+                self._of_numbers.add(definition.result)
         #: (numbers of directions, numbers of inputs) -> terms of the derivatives by inputs.
         self._block: dict[tuple[Scale, str], list[Expression]] = defaultdict(list)
 
@@ -108,7 +116,7 @@ class Adjoints:
             name = definition.result
             if name == self._through or name not in self._shares:
                 continue
-            if self._perturbed is not None and self._perturbed.is_linear(name):
+            if self._perturbed is not None and self._perturbed.is_linear(name) and name not in self._of_numbers:
                 continue
             for scale, share in self._shares.pop(name).items():
                 if definition.products:
@@ -269,6 +277,9 @@ class Adjoints:
                 assert isinstance(row, Load)
                 product = code.product(f"{name}_row_product", row, weight, sizes, None)
                 found.append(((), multiply(of_direction, product)))
+            elif isinstance(term, Number) and sizes[1] == 1:
+                row = Load(code.constant("row", code.constant("transposed", weight)), ("feature",))
+                found.append(((), multiply(term, row)))
             elif self._directions is not None and is_constant(term):
                 found.append(((), code.constant_product(term, weight)))
             else:
