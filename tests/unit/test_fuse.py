@@ -147,8 +147,9 @@ def test_nothing_is_left_that_could_be_taken_into_its_only_user(program: ColumnP
             continue
         (user,) = users
         sums = {d.result for d in fused.definitions if d.value == Sum()}
-        if user.products and not sums.isdisjoint(load.array for load in d_loads(definition)):
-            continue  # each adds up products of its own
+        own, others = (sums.intersection(load.array for load in d_loads(d)) for d in (definition, user))
+        if own and (user.products or others):
+            continue  # each adds up products of its own, or would if each product were read once
         indices = [load.index for load in d_loads(user) if load.array == definition.result]
         is_large = len(indices) > 1 and len(indices) * n_operations(definition) > MOST_OPERATIONS
         assert is_large or set(indices) != {ROW}, f"{definition.result} has one user, {user.result}"
