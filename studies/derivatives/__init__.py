@@ -1,0 +1,1 @@
+"""The derivatives of this version beside those of another."""
