@@ -75,6 +75,7 @@ class DerivativeCode:
             name: 1 if index[-1] == 0 else shape[-1] for name, (index, shape) in program.arguments.items()
         }
         self.extents |= {definition.result: definition.extent for definition in program.definitions}
+        self._defined: dict[tuple[Expression, tuple[Product, ...], Extent | None], str] = {}
         self._names = dict.fromkeys((*program.arguments, *program.computed, *written), 0)
 
     # --- the caller's arrays ---
@@ -113,12 +114,15 @@ class DerivativeCode:
         directions: Extent | None = None,
         products: tuple[Product, ...] = (),
     ) -> Load:
-        """Append one, under a name of its own; gives its element."""
-        count = self._names[name] = self._names.get(name, -1) + 1
-        name = f"{name}_{count}" if count else name
-        self.definitions.append(Definition(name, extent, value, products, directions))
-        self.extents[name] = extent
-        return Load(name, ROW if directions is None else DIRECTED_ROW)
+        """Append one, under a name of its own, unless the same is there; gives its element."""
+        # Not by extents: see `constant`.
+        alike = (value, products, directions)
+        if alike not in self._defined:
+            count = self._names[name] = self._names.get(name, -1) + 1
+            name = self._defined[alike] = f"{name}_{count}" if count else name
+            self.definitions.append(Definition(name, extent, value, products, directions))
+            self.extents[name] = extent
+        return Load(self._defined[alike], ROW if directions is None else DIRECTED_ROW)
 
     def output(self, name: str, extent: Extent, value: Expression, directions: Extent | None) -> None:
         """Append what writes one of the caller's arrays."""

@@ -145,15 +145,25 @@ def _join_products(definitions: list[Definition], inner: set[str]) -> list[Defin
         if definition.value == Sum() and definition.result in inner and len(set(_users(definition, uses))) == 1
     }
     joined: set[str] = set()
+    made: set[tuple[str, ...]] = set()
     result: list[Definition] = []
     for definition in definitions:
         if not definition.products:
             value, taken = _accumulate(definition, products)
+            alone = [name for name in taken if _weights([name], products) in made]
+            if alone and definition.directions is None and _weights(taken, products) not in made:
+                # By weights that other layers have alone: those are made together with these (`side_by_side`).
+                value, taken = _accumulate(definition, {alone[-1]: products[alone[-1]]})
             joined |= set(taken)
+            made.add(_weights(taken, products))
             parts = tuple(product for name in taken for product in products[name].products)
             definition = dataclasses.replace(definition, value=value, products=parts)
         result.append(definition)
     return [definition for definition in result if definition.result not in joined]
+
+
+def _weights(names: list[str], products: dict[str, Definition]) -> tuple[str, ...]:
+    return tuple(product.weight for name in names for product in products[name].products)
 
 
 def _late(definitions: list[Definition], inner: set[str]) -> list[Definition]:
