@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
+from captured_programs import captured_step
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_programs import ARGUMENTS, PROGRAMS, SIZES, Feature, SmallProgram, Unit, leaves
@@ -186,6 +187,13 @@ ACTIVATIONS: dict[str, tuple[str, Callable[[np.ndarray], np.ndarray]]] = {
     "LeakyReLU": ("maximum(0.1 * x, x)", lambda x: np.where(x.real > 0.0, x, 0.1 * x)),
     "ELU": ("where(x > 0.0, x, exp(x) - 1.0)", lambda x: np.where(x.real > 0.0, x, np.exp(x) - 1.0)),
 }
+
+
+def test_a_derivative_makes_nothing_twice() -> None:
+    """All sweeps of a Jacobian need the same factors of a layer normalisation."""
+    program = captured_step("layer_norm", 2, what="jacobian in reverse mode").read()
+    made = [(one.value, one.products, one.directions) for one in program.definitions if one.result in program.inner]
+    assert len(made) == len(set(made))
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)

@@ -209,6 +209,27 @@ def test_the_products_of_a_sum_become_one_definition() -> None:
     assert only.value == Operation("max", (Number(0), plus(Sum(), bias)))
 
 
+def test_a_layer_by_weights_that_another_has_alone_is_made_beside_it() -> None:
+    """As the tangent of a static part, which is kept, and of what is added to it."""
+    kept = Definition("kept", N_FEATURES, plus(load("a"), Load("v0", ("feature",))))
+    out = Definition("out", N_FEATURES, Operation("max", (Number(0), plus(load("b"), load("kept")))))
+    tangent = Definition("tangent", N_FEATURES, Operation("*", (load("out"), plus(load("da"), load("db")))))
+    parts = [
+        layer("a", "x0", "w0"),
+        kept,
+        layer("b", "x1", "w1"),
+        out,
+        layer("da", "x1", "w0"),
+        layer("db", "x0", "w1"),
+    ]
+    program = program_of(*parts, tangent, outputs=("out", "tangent"))
+    fused = fuse(program)
+    weights = [[product.weight for product in definition.products] for definition in fused.definitions]
+    assert sorted(weights) == [["w0"], ["w0"], ["w1"], ["w1"]]
+    for name in ("out", "tangent"):
+        np.testing.assert_array_equal(run(fused)[name], run(program)[name])
+
+
 @pytest.mark.parametrize(
     "value",
     [
