@@ -8,6 +8,8 @@ new_state, diagnostics = emulator.step(static, forcing, state)
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from ailand_gt4py.core import dace_configuration
+
 if TYPE_CHECKING:
     from ailand_gt4py.core.errors import AilandError as AilandError
     from ailand_gt4py.core.errors import InputError as InputError
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from ailand_gt4py.weights.model_file import write_model as write_model
 
 __version__ = "0.1.0"
+
+dace_configuration.ignore_working_directory()
 
 # Imported at first use: GT4Py takes seconds to import, which `ailand-column-run --help` need not wait for.
 _NAMES = {

@@ -6,18 +6,19 @@ import subprocess
 import sys
 import textwrap
 import warnings
-from typing import Any
 
 import pytest
+from dace.codegen import compiler as dace_compiler
 from gt4py.next import config
 from gt4py.next.otf import runners
 
-from ailand_gt4py.lowering.calls import backends, compilation
+from ailand_gt4py.lowering.calls import compilation, directories
 
 
 @pytest.fixture
-def gt4py_settings(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+def gt4py_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> pytest.MonkeyPatch:
     """GT4Py's settings as in a new process without any in its environment; restored afterwards."""
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(config, "BUILD_CACHE_LIFETIME", config.BuildCacheLifetime.SESSION)
     monkeypatch.setattr(config, "BUILD_CACHE_DIR", pathlib.Path("working_directory"))
     for name in ("GT4PY_BUILD_CACHE_LIFETIME", "GT4PY_BUILD_CACHE_DIR", "XDG_CACHE_HOME"):
@@ -31,9 +32,9 @@ def test_programs_are_kept_in_the_users_cache(
 ) -> None:
     """In one directory for each kind of processor and version of DaCe."""
     gt4py_settings.setenv(variable, str(tmp_path))
-    directory = compilation.cache_directory()
+    directory = directories.cache_directory()
     assert directory.parent == tmp_path / ("ailand_gt4py" if variable == "XDG_CACHE_HOME" else ".cache/ailand_gt4py")
-    assert directory.name == compilation._machine()
+    assert directory.name == directories._machine()
     with compilation.kept_programs():
         assert directory == config.BUILD_CACHE_DIR
         assert config.BUILD_CACHE_LIFETIME is config.BuildCacheLifetime.PERSISTENT
@@ -42,7 +43,7 @@ def test_programs_are_kept_in_the_users_cache(
 def test_an_empty_variable_is_none(gt4py_settings: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
     gt4py_settings.setenv("XDG_CACHE_HOME", "")
     gt4py_settings.setenv("HOME", str(tmp_path))
-    assert compilation.cache_directory().parent == tmp_path / ".cache/ailand_gt4py"
+    assert directories.cache_directory().parent == tmp_path / ".cache/ailand_gt4py"
 
 
 def test_the_directory_is_named_after_processor_and_dace(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,10 +56,10 @@ def test_the_directory_is_named_after_processor_and_dace(monkeypatch: pytest.Mon
             return cpuinfo
 
         monkeypatch.setattr(pathlib.Path, "read_text", read_text)
-        monkeypatch.setattr(compilation.importlib.metadata, "version", lambda package: f"{package}{dace}")
-        monkeypatch.setattr(compilation.platform, "machine", lambda: machine)
-        monkeypatch.setattr(compilation.platform, "processor", lambda: "a processor")
-        return compilation._machine.__wrapped__()
+        monkeypatch.setattr(directories.importlib.metadata, "version", lambda package: f"{package}{dace}")
+        monkeypatch.setattr(directories.platform, "machine", lambda: machine)
+        monkeypatch.setattr(directories.platform, "processor", lambda: "a processor")
+        return directories._machine.__wrapped__()
 
     old = name("processor: 0\nflags\t: fpu sse2\n")
     assert old.startswith("x86_64-")
@@ -79,9 +80,9 @@ def test_the_directory_is_named_after_processor_and_dace(monkeypatch: pytest.Mon
 def test_gt4pys_own_directory_comes_first(gt4py_settings: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
     gt4py_settings.setenv("XDG_CACHE_HOME", str(tmp_path / "not_this"))
     gt4py_settings.setenv("GT4PY_BUILD_CACHE_DIR", "read by GT4Py at its import")
-    assert compilation.cache_directory() == pathlib.Path("working_directory")
+    assert directories.cache_directory() == tmp_path / "working_directory"
     with compilation.kept_programs():
-        assert pathlib.Path("working_directory") == config.BUILD_CACHE_DIR
+        assert tmp_path / "working_directory" == config.BUILD_CACHE_DIR
         assert config.BUILD_CACHE_LIFETIME is config.BuildCacheLifetime.PERSISTENT
 
 
@@ -89,7 +90,7 @@ def test_gt4pys_own_lifetime_comes_first(gt4py_settings: pytest.MonkeyPatch) -> 
     gt4py_settings.setenv("GT4PY_BUILD_CACHE_LIFETIME", "session")
     with compilation.kept_programs():
         assert config.BUILD_CACHE_LIFETIME is config.BuildCacheLifetime.SESSION
-        assert compilation.cache_directory() == config.BUILD_CACHE_DIR
+        assert directories.cache_directory() == config.BUILD_CACHE_DIR
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -114,28 +115,30 @@ def test_a_build_finds_the_cmake_beside_this_python(monkeypatch: pytest.MonkeyPa
     python.parent.mkdir()
     monkeypatch.setattr(sys, "executable", str(python))
     monkeypatch.setenv("PATH", "/somewhere")
-    with compilation.build_tools():
+    with compilation.build_tools(tmp_path):
         assert os.environ["PATH"] == "/somewhere", "there is none beside it"
     cmake = python.parent / "cmake"
     cmake.touch(mode=0o755)
-    with compilation.build_tools():
+    with compilation.build_tools(tmp_path):
         assert os.environ["PATH"].split(os.pathsep) == [str(python.parent), "/somewhere"]
     assert os.environ["PATH"] == "/somewhere"
 
 
-def test_code_in_vectors_is_compiled_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By its own flags, which are part of the key of compiled programs; the user's come first."""
+@pytest.mark.parametrize("missing", [KeyError, OSError])
+def test_a_build_knows_a_user_without_a_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path, missing: type[Exception]
+) -> None:
+    """As in a container that is run under some number."""
 
-    def flags(backend: Any) -> str:
-        return backend.executor.compilation.dace_config_nondefaults["compiler"]["cpu"]["args"]
+    def unknown(number: int) -> None:
+        raise missing("uid not found")
 
-    monkeypatch.delenv("CXXFLAGS", raising=False)
-    assert "-fno-tree-vectorize" in flags(backends.column_backend(False))
-    assert "CXXFLAGS" not in os.environ
-    assert "-fno-tree-vectorize" not in flags(backends.dace_backend(False, ()))
-    monkeypatch.setenv("CXXFLAGS", "-O1 -fPIC")
-    assert flags(backends.column_backend(False)) == "-O1 -fPIC"
-    assert os.environ["CXXFLAGS"] == "-O1 -fPIC"
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    with compilation.build_tools(tmp_path):
+        assert dace_compiler.build_cache_root() == str(tmp_path / "builds" / f"dace_build_cache_{os.geteuid()}")
+    assert "LOGNAME" not in os.environ
 
 
 @pytest.mark.parametrize("fails", [False, True])

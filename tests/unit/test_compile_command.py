@@ -6,7 +6,7 @@ import pytest
 from random_models import random_model
 
 from ailand_gt4py.cli import main as cli
-from ailand_gt4py.lowering.calls import compilation
+from ailand_gt4py.lowering.calls.directories import cache_directory
 from ailand_gt4py.weights.model_file import write_model
 
 
@@ -25,7 +25,7 @@ def test_one_line_for_each_precision(model_file: pathlib.Path, capsys: pytest.Ca
     assert len(lines) == 2
     for line, precision in zip(lines, ("float32", "float64"), strict=True):
         assert line.startswith(f"simple network of {model_file}, dace_cpu, {precision}: ready after ")
-        assert line.endswith(f" s, kept in {compilation.cache_directory()}")
+        assert line.endswith(f" s, kept in {cache_directory()}")
 
 
 def test_the_program_is_found_in_the_directory_that_is_named(

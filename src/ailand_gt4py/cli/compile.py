@@ -25,7 +25,7 @@ def run(options: Options) -> None:
     """Compile, and print one line for each precision."""
     # Only now: `--help` must not wait for GT4Py.
     from ailand_gt4py.emulator.emulator import Emulator
-    from ailand_gt4py.lowering.calls.compilation import cache_directory
+    from ailand_gt4py.lowering.calls.directories import cache_directory
     from ailand_gt4py.weights.checkpoints import read_model_or_checkpoint
 
     model = read_model_or_checkpoint(options.model)

@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import gt4py.next as gtx
+from gt4py.next import config
+from gt4py.next.otf.compilation import cache
 from gt4py.next.program_processors.runners.dace import make_dace_backend
 from gt4py.next.program_processors.runners.dace.transformations import GT4PyAutoOptHook
 
 from ailand_gt4py.core import arrays
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.lowering.calls import compilation
+from ailand_gt4py.lowering.calls.kept import ColumnCompiler, KeptCompiler, Translations
 from ailand_gt4py.lowering.calls.maps import DeviceMaps, SequentialMaps
 from ailand_gt4py.lowering.columns.differentiate import Derivative
 from ailand_gt4py.lowering.columns.translation import ColumnTranslator
@@ -106,7 +109,7 @@ def column_backend(
         complete_tables=tuple(sorted(complete_tables)),
         broadcast_tables=tuple(sorted(broadcast_tables)),
     )
-    compiler = executor.compilation if on_gpu else compilation.ColumnCompiler(**_arguments_of(executor.compilation))
+    compiler = executor.compilation if on_gpu else ColumnCompiler(**_arguments_of(executor.compilation))
     translation = dataclasses.replace(executor.translation, step=translator)
     executor = dataclasses.replace(executor, translation=translation, compilation=compiler)
     return dataclasses.replace(plain, executor=executor)
@@ -141,7 +144,7 @@ def _arguments_of(step: Any) -> dict[str, Any]:
 
 def _plain_backend(on_gpu: bool, hooks: dict[GT4PyAutoOptHook, Any]) -> gtx.backend.Backend:
     with compilation.kept_programs():  # GT4Py's backends remember where
-        return make_dace_backend(
+        plain = make_dace_backend(
             gpu=on_gpu,
             auto_optimize=True,
             async_sdfg_call=on_gpu,
@@ -153,3 +156,11 @@ def _plain_backend(on_gpu: bool, hooks: dict[GT4PyAutoOptHook, Any]) -> gtx.back
             # Reads the clock twice a call.
             use_metrics=False,
         )
+        executor: Any = plain.executor
+        translations = Translations(cache.get_cache_base_path(config.BUILD_CACHE_LIFETIME))
+        executor = dataclasses.replace(
+            executor,
+            translation=dataclasses.replace(executor.translation, cache=translations),
+            compilation=KeptCompiler(**_arguments_of(executor.compilation)),
+        )
+        return dataclasses.replace(plain, executor=executor)

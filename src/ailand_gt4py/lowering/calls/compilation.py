@@ -1,15 +1,12 @@
-"""Where programs are compiled and kept."""
+"""How programs are compiled: in this process, by which tools, and kept."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
-import hashlib
-import importlib.metadata
+import getpass
 import logging
 import os
 import pathlib
-import platform
 import shutil
 import sys
 import time
@@ -19,41 +16,16 @@ from typing import Any
 
 from gt4py.next import config
 from gt4py.next.otf import runners
-from gt4py.next.program_processors.runners.dace.workflow.compilation import DaCeCompilationArtifact, DaCeCompiler
 
+from ailand_gt4py.core import dace_configuration
 from ailand_gt4py.core.errors import AilandError, RunError
+from ailand_gt4py.lowering.calls import directories, toolchain
 
 logger = logging.getLogger(__name__)
 
 
-def cache_directory() -> pathlib.Path:
-    """Where compiled programs are kept between processes.
-
-    ``GT4PY_BUILD_CACHE_DIR`` where it is set; else, below ``ailand_gt4py`` in the user's cache directory
-    (``XDG_CACHE_HOME``, else ``~/.cache``), one directory for each kind of processor and each version of DaCe: programs
-    are compiled for the processor at hand. What else matters (the program, this package's and GT4Py's code, the
-    compiler's flags) is part of GT4Py's own key.
-    """
-    if "GT4PY_BUILD_CACHE_DIR" in os.environ:
-        return pathlib.Path(config.BUILD_CACHE_DIR)
-    base = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
-    return base / "ailand_gt4py" / _machine()
-
-
-@functools.cache
-def _machine() -> str:
-    """A name for the processor's abilities and the versions that a compiled program depends on."""
-    try:
-        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = [platform.processor()]
-    abilities = next((line for line in lines if line.startswith(("flags", "Features"))), lines[0] if lines else "")
-    digest = hashlib.sha256(abilities.encode()).hexdigest()[:8]
-    return f"{platform.machine()}-{digest}-dace-{importlib.metadata.version('dace')}"
-
-
 @contextlib.contextmanager
-def _temporarily(settings: MutableMapping[str, Any], **values: Any) -> Iterator[None]:
+def temporarily(settings: MutableMapping[str, Any], **values: Any) -> Iterator[None]:
     """Settings of GT4Py (``vars(config)``), or variables of the environment, which builds inherit."""
     before = {name: settings[name] for name in values if name in settings}
     settings.update(values)
@@ -65,49 +37,44 @@ def _temporarily(settings: MutableMapping[str, Any], **values: Any) -> Iterator[
             del settings[name]
 
 
-def kept_programs() -> contextlib.AbstractContextManager[None]:
+@contextlib.contextmanager
+def kept_programs() -> Iterator[None]:
     """Programs that are made and compiled inside are kept between processes.
 
     GT4Py's own settings come first where they are set: ``GT4PY_BUILD_CACHE_LIFETIME`` and ``GT4PY_BUILD_CACHE_DIR``.
     Other programs of the process keep theirs.
     """
-    values: dict[str, Any] = {"BUILD_CACHE_DIR": cache_directory()}
+    values: dict[str, Any] = {"BUILD_CACHE_DIR": directories.cache_directory()}
     if "GT4PY_BUILD_CACHE_LIFETIME" not in os.environ:
         values["BUILD_CACHE_LIFETIME"] = config.BuildCacheLifetime.PERSISTENT
-    return _temporarily(vars(config), **values)
+    with temporarily(vars(config), **values), dace_configuration.defaults():
+        yield
 
 
-def build_tools() -> contextlib.AbstractContextManager[None]:
-    """Let a build find the CMake that GT4Py depends on, beside this Python, before an older one of the system or none.
+@contextlib.contextmanager
+def build_tools(place: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Let a build find its tools, and have DaCe record the build's commands, to run them again, where others cannot.
 
-    DaCe calls ``cmake`` from the path (CUDA in C++20 needs 3.26 or newer), and the directory of a virtual environment
-    is not on the path where its programs are called by name.
+    DaCe calls ``cmake`` from the path (CUDA in C++20 needs 3.26 or newer), and the directory of a virtual environment,
+    where the CMake is that GT4Py depends on, is not on the path where its programs are called by name.
+
+    Args:
+        place: where programs are kept.
+
+    Yields:
+        The directory of the commands.
     """
+    cache = place / "builds"
+    values = {"DACE_BUILD_CACHE_DIR": str(cache)}
     directory = str(pathlib.Path(sys.executable).parent)
-    if shutil.which("cmake", path=directory) is None:
-        return contextlib.nullcontext()
-    return _temporarily(os.environ, PATH=os.pathsep.join((directory, os.environ.get("PATH", os.defpath))))
-
-
-#: GT4Py's flags for C++, without the compiler's own vectorisation: what generated code computes is in vectors already.
-#: That takes half of the time of a build, makes no step faster, and changes no bit.
-_FLAGS = "-fPIC -O3 -march=native -fno-tree-vectorize -Wall -Wextra -Wno-unused-parameter -Wno-unused-label"
-
-
-class ColumnCompiler(DaCeCompiler):
-    """GT4Py's compilation of a program for the CPU, with flags for code in vectors; ``CXXFLAGS`` comes first if set."""
-
-    def __post_init__(self) -> None:
-        with self._flags():  # part of the key of compiled programs
-            super().__post_init__()
-
-    def __call__(self, program: Any) -> DaCeCompilationArtifact:
-        with self._flags():
-            return super().__call__(program)
-
-    def _flags(self) -> contextlib.AbstractContextManager[None]:
-        has_own = "CXXFLAGS" in os.environ or self.cmake_build_type is not config.CMakeBuildType.RELEASE
-        return contextlib.nullcontext() if has_own else _temporarily(os.environ, CXXFLAGS=_FLAGS)
+    if shutil.which("cmake", path=directory) is not None:
+        values["PATH"] = os.pathsep.join((directory, os.environ.get("PATH", os.defpath)))
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):  # a user without a name; DaCe asks for it
+        values["LOGNAME"] = str(os.geteuid())
+    with temporarily(os.environ, **values):
+        yield cache
 
 
 @contextlib.contextmanager
@@ -129,6 +96,7 @@ def announced(description: str) -> Iterator[None]:
         RunError: it cannot be compiled.
     """
     logger.info("preparing %s: compiled at its first use, then kept", description)
+    toolchain.warn_of_flags()
     start = time.perf_counter()
     try:
         with in_this_process():
@@ -136,12 +104,21 @@ def announced(description: str) -> Iterator[None]:
     except AilandError:
         raise
     except Exception as error:
-        lines = str(error).strip().splitlines() or [""]
-        # A build's output is headed by "Compiler failure:"; what went wrong is said further down.
-        causes = [line.strip() for line in lines if "error" in line.lower()] if lines[0].endswith(":") else []
-        reason = " ".join([lines[0], *causes[:1]])
-        raise RunError(f"{description} cannot be compiled: {type(error).__name__}: {reason}") from error
+        reason = toolchain.cause(error, directories.cache_directory()) or f"{type(error).__name__}: {_reason(error)}"
+        raise RunError(f"{description} cannot be compiled: {reason}") from error
     logger.info("ready after %.1f s", time.perf_counter() - start)
+
+
+def _reason(error: Exception) -> str:
+    """The first lines of a message; of a build's output, which "Compiler failure:" heads, those of its first error."""
+    lines = [line.strip() for line in str(error).strip().splitlines()] or [""]
+    if lines[0].endswith(":"):
+        errors = [k for k, line in enumerate(lines) if "error" in line.lower()]
+        # CMake says in further lines what it is about.
+        size = 6 if errors and lines[errors[0]].startswith("CMake Error") else 1
+        lines[1:] = [line for k in errors[:1] for line in lines[k : k + size] if line]
+        return " ".join(lines)
+    return lines[0]
 
 
 @contextlib.contextmanager
@@ -153,8 +130,8 @@ def in_this_process() -> Iterator[None]:
     """
     runners.reset_default_runner()
     try:
-        serially = _temporarily(vars(config), BUILD_JOBS_MODE=config.BuildJobsMode.SERIAL)
-        with serially, kept_programs(), build_tools(), quiet():
+        serially = temporarily(vars(config), BUILD_JOBS_MODE=config.BuildJobsMode.SERIAL)
+        with serially, kept_programs(), build_tools(directories.cache_directory()), quiet():
             yield
     finally:
         runners.reset_default_runner()

@@ -1,0 +1,75 @@
+"""DaCe without the configuration files of others.
+
+DaCe looks for ``.dace.conf`` in the working directory first, at its import and again in every thread, and hands what is
+there to a shell when it compiles: a directory of somebody's data could run commands.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.abc
+import importlib.machinery
+import io
+import os
+import pathlib
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+_NAME = ".dace.conf"
+#: The second is what DaCe takes for the user's own where the user has no home.
+_IN_WORKING_DIRECTORY = (_NAME, f"~/{_NAME}")
+
+
+def _own_file() -> str:
+    """The configuration that is the user's own, whether it exists or not."""
+    try:
+        path = pathlib.Path(os.environ.get("DACE_CONFIG") or pathlib.Path.home() / _NAME)
+    except RuntimeError:  # the user has no home
+        return os.devnull
+    return str(path.absolute())
+
+
+class _Loader(importlib.machinery.SourceFileLoader):
+    """Loads ``dace.config``, which reads the configuration meanwhile."""
+
+    def exec_module(self, module: Any) -> None:
+        is_file = os.path.isfile
+        os.path.isfile = lambda path: path not in _IN_WORKING_DIRECTORY and is_file(path)
+        try:
+            super().exec_module(module)
+        finally:
+            os.path.isfile = is_file
+        # What each further thread looks for.
+        module._ConfigData.default_filename = property(lambda _: _own_file(), lambda _, __: None)
+        # Put on Python's path; '$HOME/...' as it stands, in the working directory, where HOME is not set.
+        modules = module.Config.get("external_transformations_path")
+        if modules and not pathlib.Path(os.path.expandvars(modules)).expanduser().is_absolute():
+            module.Config.set("external_transformations_path", value=None)
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: Any = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname != "dace.config":
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
+        if spec is not None and isinstance(spec.loader, importlib.machinery.SourceFileLoader):
+            spec.loader = _Loader(fullname, spec.loader.path)
+        return spec
+
+
+def ignore_working_directory() -> None:
+    """Have DaCe, when it is imported, read no configuration of the working directory."""
+    sys.meta_path.insert(0, _Finder())
+
+
+@contextlib.contextmanager
+def defaults() -> Iterator[None]:
+    """DaCe's defaults and variables ``DACE_*`` of the environment; no configuration file, whoever imported DaCe."""
+    import dace
+
+    with dace.config.temporary_config():
+        dace.Config.load(file=io.StringIO())
+        yield
