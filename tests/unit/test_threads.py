@@ -3,8 +3,10 @@
 import ctypes
 import os
 import pathlib
+import re
 import shutil
 import subprocess
+import sys
 import textwrap
 import threading
 
@@ -100,22 +102,94 @@ def test_two_callers_at_once_both_get_all_their_blocks(library: ctypes.CDLL) -> 
     assert all((counts == 200).all() for counts in results)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
-def test_a_forked_process_works_and_ends(library: ctypes.CDLL, tmp_path: pathlib.Path) -> None:
-    """The child has none of the parent's threads; in a process of its own, since pytest's may hold other threads."""
-    script = textwrap.dedent(f"""
-        import ctypes, os
-        library = ctypes.CDLL({library._name!r})
-        library.share_blocks.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_int, ctypes.c_long, ctypes.c_void_p]
-        def work():
-            counts = (ctypes.c_long * 8)()
-            library.share_blocks(100, 8, 3, 100, ctypes.addressof(counts))
-            return list(counts) == [100] * 8
+#: Of scripts in processes of their own, since pytest's may hold other threads.
+PREAMBLE = """
+import ctypes, os, resource, sys, threading, time
+library = ctypes.CDLL({library!r})
+library.share_blocks.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_int, ctypes.c_long, ctypes.c_void_p]
+library.threads_of.argtypes = [ctypes.c_long, ctypes.c_int, ctypes.c_long]
+def work(threads=3, jobs=100):
+    counts = (ctypes.c_long * 8)()
+    library.share_blocks(jobs, 8, threads, 100, ctypes.addressof(counts))
+    return list(counts) == [jobs] * 8
+def in_thread():
+    result = []
+    thread = threading.Thread(target=lambda: result.append(work()))
+    thread.start()
+    thread.join(30)
+    return result == [True]
+def status_of_child(call):
+    child = os.fork()
+    if child == 0:
+        sys.exit(0 if call() else 1)
+    return os.waitpid(child, 0)[1]
+"""
+
+
+def run_script(library: ctypes.CDLL, script: str) -> str:
+    """What it prints on standard error."""
+    text = PREAMBLE.format(library=library._name) + textwrap.dedent(script)
+    done = subprocess.run([sys.executable, "-c", text], timeout=120, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+
+
+@fork
+@pytest.mark.parametrize("first", ["work", "in_thread", "lambda: in_thread() and work() and in_thread()"])
+def test_a_forked_process_works_and_ends(library: ctypes.CDLL, first: str) -> None:
+    """The child has none of the parent's threads, whichever of its own comes first; nor has the child's child."""
+    script = f"""
+        first = {first}
+        for _ in range(10):
+            assert work()
+            assert status_of_child(first) == 0
+            assert status_of_child(lambda: first() and status_of_child(first) == 0) == 0
         assert work()
-        child = os.fork()
-        if child == 0:
-            raise SystemExit(0 if work() else 1)
-        assert os.waitpid(child, 0)[1] == 0
-        assert work()
-    """)
-    subprocess.run([shutil.which("python3") or "python3", "-c", script], check=True, timeout=60, cwd=tmp_path)
+    """
+    run_script(library, script)
+
+
+@fork
+def test_a_process_forked_while_its_threads_work_makes_threads_of_its_own(library: ctypes.CDLL) -> None:
+    script = """
+        def helped():
+            return work() and any(library.threads_of(200, 2, 100_000) == 2 for _ in range(50))
+        end = threading.Event()
+        def busy():
+            while not end.is_set():
+                assert work()
+        worker = threading.Thread(target=busy)
+        worker.start()
+        statuses = [status_of_child(helped) for _ in range(4)]
+        end.set()
+        worker.join()
+        assert statuses == [0] * 4, statuses
+    """
+    run_script(library, script)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit is that of Linux' address space")
+def test_threads_that_cannot_be_made_are_gone_without(library: ctypes.CDLL) -> None:
+    script = """
+        pages = int(open("/proc/self/statm").read().split()[0])
+        limit = pages * resource.getpagesize() + 12 * 2**20
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        assert all(work(threads=40) for _ in range(3))
+        assert work(threads=30)
+    """
+    said = run_script(library, script).splitlines()
+    assert len(said) == 1, said
+    assert re.fullmatch(r"ailand_gt4py: found \d threads \(.+\), expected 40: goes on with these", said[0])
+
+
+def test_a_process_ends_while_a_thread_works(library: ctypes.CDLL) -> None:
+    """A daemon, which Python does not wait for."""
+    script = """
+        threading.Thread(target=lambda: [work() for _ in range(10**6)], daemon=True).start()
+        time.sleep(0.05)
+    """
+    for _ in range(3):
+        run_script(library, script)

@@ -4,14 +4,20 @@
 // from its core comes late: on a shared machine a step of fifty microseconds then takes milliseconds. Here the caller
 // works, too, and waits for blocks, not for threads: whoever is awake takes the next block, and who is not is not missed.
 // How many threads there are is still OpenMP's to say (OMP_NUM_THREADS, omp_set_num_threads).
+//
+// A forked process has none of its parent's threads, and what these were doing stays undone in it: it makes a pool of its
+// own, and leaves the old one as it is, whose threads can be neither joined nor detached.
 #pragma once
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <cstdio>
+#include <exception>
 #include <mutex>
 #include <thread>
 #include <vector>
-#include <unistd.h>
+#include <pthread.h>
 
 namespace ailand {
 
@@ -25,22 +31,22 @@ inline void relax() {
 
 class Pool {
   public:
-    ~Pool() {
-        if (getpid() == owner_) {
-            stopped_ = true;
-            open_.fetch_add(generation);
-            open_.notify_all();
-            for (auto& worker : workers_) worker.join();
-        } else {
-            abandon();
-        }
+    // Ends the threads, if no job is being done; later jobs are their callers' alone.
+    void stop() {
+        std::unique_lock<std::mutex> turn(mutex_, std::try_to_lock);
+        if (!turn) return;
+        stopped_ = true;
+        open_.fetch_add(generation);
+        open_.notify_all();
+        for (auto& worker : workers_) worker.join();
+        workers_.clear();
     }
 
     // work(block) for every block, by the caller and up to `threads - 1` others.
     template <class Work> void run(long blocks, int threads, Work& work) {
         std::unique_lock<std::mutex> turn(mutex_, std::try_to_lock);
         // Another thread of the host may run the same program: the threads are its.
-        if (!turn || threads < 2 || blocks < 2) {
+        if (!turn || stopped_ || threads < 2 || blocks < 2) {
             for (long block = 0; block < blocks; ++block) work(block);
             return;
         }
@@ -95,25 +101,22 @@ class Pool {
     }
 
     void prepare(int helpers) {
-        if (getpid() != owner_) {  // a forked process has none of its parent's threads
-            abandon();
-            owner_ = getpid();
-        }
         helpers_.store(helpers, std::memory_order_relaxed);
-        while ((int)workers_.size() < helpers) {
+        while ((int)workers_.size() < std::min(helpers, most_)) {
             const int index = (int)workers_.size();
-            workers_.emplace_back([this, index] { serve(index); });
+            try {
+                workers_.emplace_back([this, index] { serve(index); });
+            } catch (const std::exception& error) {
+                most_ = index;
+                std::fprintf(stderr, "ailand_gt4py: found %d threads (%s), expected %d: goes on with these\n", index + 1,
+                             error.what(), helpers + 1);
+            }
         }
-    }
-
-    void abandon() {
-        for (auto& worker : workers_) worker.detach();
-        workers_.clear();
     }
 
     std::mutex mutex_;
     std::vector<std::thread> workers_;
-    pid_t owner_ = getpid();
+    int most_ = 1 << 20;  // until no more can be made
     std::atomic<bool> stopped_ = false;
     std::atomic<int> helpers_ = 0;
     void (*call_)(void*, long) = nullptr;
@@ -122,14 +125,31 @@ class Pool {
     alignas(64) std::atomic<long> finished_ = 0;
 };
 
-inline Pool& pool() {
-    static Pool all;
-    return all;
-}
+// The pool of this process.
+class OfProcess {
+  public:
+    OfProcess() { pthread_atfork(nullptr, nullptr, [] { pool_ = nullptr; }); }
+    ~OfProcess() {
+        if (Pool* const pool = pool_) pool->stop();
+    }
+    Pool& pool() {
+        Pool* found = pool_;
+        if (!found) {
+            Pool* const made = new Pool;  // stays: a thread may use it until the process ends
+            if (pool_.compare_exchange_strong(found, made)) return *made;
+            delete made;
+        }
+        return *found;
+    }
+
+  private:
+    static inline std::atomic<Pool*> pool_ = nullptr;
+};
+inline OfProcess of_process;
 
 // work(block) for every block, shared by so many threads.
 template <class Work> void share(long blocks, int threads, Work work) {
-    pool().run(blocks, threads, work);
+    of_process.pool().run(blocks, threads, work);
 }
 
 }  // namespace ailand
