@@ -2,9 +2,11 @@
 
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import warnings
 
 import pytest
@@ -108,6 +110,50 @@ def test_other_programs_of_the_process_keep_their_settings(gt4py_settings: pytes
         body()
     assert config.BUILD_CACHE_LIFETIME is config.BuildCacheLifetime.SESSION
     assert pathlib.Path("working_directory") == config.BUILD_CACHE_DIR
+
+
+@pytest.mark.parametrize("around", [compilation.kept_programs, compilation.in_this_process, compilation.quiet])
+def test_threads_that_change_settings_wait_for_each_other(gt4py_settings: pytest.MonkeyPatch, around: Any) -> None:
+    """One that enters while another is inside would take the other's settings for those to be restored."""
+    inside, leave, filters = threading.Event(), threading.Event(), list(warnings.filters)
+    before, path = dict(vars(config)), os.environ["PATH"]
+
+    def other() -> None:
+        with around():
+            inside.set()
+            leave.wait()
+
+    thread = threading.Thread(target=other)
+    with around():
+        thread.start()
+        assert not inside.wait(0.05)
+    inside.wait()
+    leave.set()
+    thread.join()
+    assert (dict(vars(config)), os.environ["PATH"], list(warnings.filters)) == (before, path, filters)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:This process")  # of Python 3.12, which sees the other thread
+def test_a_process_forked_while_another_thread_compiles_can_compile() -> None:
+    inside, leave = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with compilation.in_this_process():
+            inside.set()
+            leave.wait()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    inside.wait()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(10)
+        with compilation.in_this_process():
+            os._exit(0)
+    leave.set()
+    thread.join()
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_a_build_finds_the_cmake_beside_this_python(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:

@@ -9,6 +9,7 @@ import os
 import pathlib
 import shutil
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Iterator, MutableMapping
@@ -23,18 +24,32 @@ from ailand_gt4py.lowering.calls import directories, toolchain
 
 logger = logging.getLogger(__name__)
 
+#: Settings of GT4Py, the environment and filters of warnings are the process's: a thread that changes them for a while
+#: has them to itself.
+_settings = threading.RLock()
+
+
+def _after_fork() -> None:
+    """The thread that has the settings may not be there in a forked process."""
+    global _settings
+    _settings = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
 
 @contextlib.contextmanager
 def temporarily(settings: MutableMapping[str, Any], **values: Any) -> Iterator[None]:
     """Settings of GT4Py (``vars(config)``), or variables of the environment, which builds inherit."""
-    before = {name: settings[name] for name in values if name in settings}
-    settings.update(values)
-    try:
-        yield
-    finally:
-        settings.update(before)
-        for name in values.keys() - before.keys():
-            del settings[name]
+    with _settings:
+        before = {name: settings[name] for name in values if name in settings}
+        settings.update(values)
+        try:
+            yield
+        finally:
+            settings.update(before)
+            for name in values.keys() - before.keys():
+                del settings[name]
 
 
 @contextlib.contextmanager
@@ -80,7 +95,7 @@ def build_tools(place: pathlib.Path) -> Iterator[pathlib.Path]:
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Do not show GT4Py's remarks on a program: that embedded execution is slow, above all, where it was asked for."""
-    with warnings.catch_warnings():
+    with _settings, warnings.catch_warnings():
         warnings.simplefilter("ignore", category=UserWarning)
         yield
 
@@ -126,12 +141,13 @@ def in_this_process() -> Iterator[None]:
     """Compile without worker processes, keep the result, and do not show GT4Py's and DaCe's remarks on the program.
 
     GT4Py's default pool of spawned processes runs the caller's script again in each worker, which is wrong for scripts
-    without a main guard, and gains nothing for one program.
+    without a main guard, and gains nothing for one program. Other threads that want to compile wait.
     """
-    runners.reset_default_runner()
-    try:
-        serially = temporarily(vars(config), BUILD_JOBS_MODE=config.BuildJobsMode.SERIAL)
-        with serially, kept_programs(), build_tools(directories.cache_directory()), quiet():
-            yield
-    finally:
+    with _settings:
         runners.reset_default_runner()
+        try:
+            serially = temporarily(vars(config), BUILD_JOBS_MODE=config.BuildJobsMode.SERIAL)
+            with serially, kept_programs(), build_tools(directories.cache_directory()), quiet():
+                yield
+        finally:
+            runners.reset_default_runner()
