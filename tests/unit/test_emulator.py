@@ -1,5 +1,7 @@
 """The emulator's interface: shapes, types, devices, results, errors."""
 
+import copy
+import pickle
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from ailand_gt4py.emulator.derivatives.described import describe_state_tangents
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.emulator.operands import feature_extent
 from ailand_gt4py.emulator.programs import Programs
+from ailand_gt4py.emulator.rollout import Rollout
 from ailand_gt4py.stencils.network.step import ProgramDescription, make_program
 
 UNITS = unit_dimension("combine0")
@@ -87,8 +90,12 @@ def test_unknown_precision_and_no_columns_are_errors() -> None:
     model = random_model("simple")
     with pytest.raises(InputError, match="precision: found 'float16', expected one of float32, float64"):
         Emulator(model, 1, "embedded", "float16")
-    with pytest.raises(InputError, match="number of columns: found 0"):
-        Emulator(model, 0, "embedded")
+    for number in (0, 1.5, "3", float("nan"), None):
+        with pytest.raises(
+            InputError, match=f"number of columns: found {number!r}, expected a whole number of at least 1"
+        ):
+            Emulator(model, number, "embedded")
+    assert Emulator(model, np.int64(3), "embedded").n_columns == 3
 
 
 @pytest.mark.parametrize("precision", ["tf32", "bf16"])
@@ -153,6 +160,26 @@ def test_a_derivatives_step_is_written_once_for_all_emulators(monkeypatch: pytes
         new_state, _ = emulator.tangent_linear_of_states(*arrays(n_columns), tangents)
         assert np.abs(new_state).max() > 0.0
     assert len(written) == 1
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, copy.copy, lambda one: pickle.loads(pickle.dumps(one))])
+def test_a_copy_is_an_emulator_of_its_own(emulator: Emulator, copied: Any) -> None:
+    other, inputs = copied(emulator), arrays()
+    for found, expected in zip(other.step(*inputs), emulator.step(*inputs), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    emulator.turn.take()
+    other.step(*inputs)
+    rollout = copied(Rollout(emulator, 3))
+    assert rollout.distance == 3
+    np.testing.assert_array_equal(rollout.run(inputs[0], [inputs[1]], inputs[2])[0][0], other.step(*inputs)[0])
+
+
+def test_what_was_prepared_is_copied_with_its_emulator() -> None:
+    emulator = Emulator(random_model("two_branch", (4, 3, 2, 2)), 6, "embedded")
+    static, forcing, state = arrays()
+    other, prepared = copy.deepcopy((emulator, emulator.prepare_static(static)))
+    expected = emulator.step(static, forcing, state)
+    np.testing.assert_array_equal(other.step(prepared, forcing, state)[0], expected[0])
 
 
 def test_gpu_without_gpu_is_an_error_and_no_fallback() -> None:

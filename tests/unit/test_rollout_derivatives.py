@@ -223,7 +223,7 @@ def test_forcing_of_the_previous_window_goes_with_that_of_the_window() -> None:
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"distance": 0}, "steps between the states that are kept: found 0, expected at least 1"),
+        ({"distance": 0}, "steps between the states that are kept: found 0, expected a whole number of at least 1"),
         ({"forcing": []}, "forcing: found no step, expected at least one"),
         ({"g_states": np.zeros((3, 8, 3))}, "g_states: found 3 steps, expected 7 as of the forcing"),
         ({"g_diagnostics": {7: None}}, "g_diagnostics: found the step 7, expected 0 to 6"),

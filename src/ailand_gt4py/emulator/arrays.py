@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
+from gt4py.next import common as gtx_common
 
 from ailand_gt4py.core import arrays
 from ailand_gt4py.core.errors import InputError
@@ -22,8 +23,17 @@ class EmulatorArrays:
         self._xp = arrays.array_module(device)
 
     def checked(self, value: ArrayLike, name: str) -> arrays.Array:
-        """A caller's array; `InputError` where it has another shape, type or device than is expected of that name."""
+        """A caller's array; `InputError` where it has another shape, type or device than is expected of that name.
+
+        Nor may an element of it be masked, or a GT4Py field begin elsewhere than at 0: columns are counted in memory.
+        """
         array = arrays.as_array(value, self.device, name)
+        if not isinstance(value, self._xp.ndarray) and isinstance(value, gtx_common.Field):
+            starts = tuple(extent.start for extent in value.domain.ranges)
+            if any(starts):
+                raise InputError(
+                    f"{name}: found a GT4Py field that begins at {starts}, expected one that begins at 0, or its array"
+                )
         arrays.check(array, name, self.shapes[name], self.dtype)
         return array
 
@@ -34,14 +44,14 @@ class EmulatorArrays:
     def results(
         self, out: Sequence[ArrayLike] | None, inputs: Mapping[str, arrays.Array], names: Sequence[str]
     ) -> list[arrays.Array]:
-        """Arrays for results of these names, the caller's if there are any that can be used."""
+        """Arrays for results of these names, the caller's if there are any that can be used (`arrays.check_result`)."""
         if out is None:
             return [self._xp.empty(self.shapes[name], dtype=self.dtype) for name in names]
+        if len(out) != len(names):
+            raise InputError(f"out: found {len(out)} arrays, expected {len(names)}: {', '.join(names)}")
         results = [self.checked(array, name) for array, name in zip(out, names, strict=True)]
-        for result_name, result in zip(names, results, strict=True):
-            for name, array in inputs.items():
-                if self._xp.may_share_memory(result, array):
-                    raise InputError(
-                        f"{result_name}: found memory shared with the input '{name}', expected memory of its own"
-                    )
+        others = {f"the input '{name}'": array for name, array in inputs.items()}
+        for name, result in zip(names, results, strict=True):
+            arrays.check_result(result, name, others)
+            others[f"the result '{name}'"] = result
         return results

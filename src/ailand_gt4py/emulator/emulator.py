@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import operator
 from collections.abc import Sequence
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 
 from ailand_gt4py.core import arrays
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.turns import Turn, in_turn
 from ailand_gt4py.emulator.arrays import ArrayLike, EmulatorArrays
 from ailand_gt4py.emulator.derivatives.calls import (
     ADJOINTS,
@@ -50,9 +50,11 @@ class Emulator:
     """An aiLand model for a fixed number of columns on one device.
 
     Weights go to the device once, when the emulator is made; the program is compiled at its first step, or by
-    `compile`. A step then allocates only its results, and not even those where the caller gives them. The fields
-    between its layers belong to the emulator, so one emulator must not step in two threads at once. A step on the very
-    array objects of the step before, results included, skips all checks; the emulator holds on to them until another.
+    `compile`. A step then allocates only its results, and not even those where the caller gives them. A step on the
+    very arrays of the step before, results included, skips all checks but that they are where and as they were; the
+    emulator holds on to them until another. The fields between its layers belong to the emulator, so that two threads
+    at once need two emulators: `RunError` where they use one. A copy, and what is unpickled in another process, is a
+    new emulator of the same model.
 
     Args:
         model: what to run.
@@ -68,7 +70,7 @@ class Emulator:
         dtype: NumPy type of all arrays.
 
     Raises:
-        InputError: an unknown backend or precision, or fewer columns than one.
+        InputError: an unknown backend or precision, or a number of columns that is not whole or less than one.
         RunError: the backend's device or library cannot be had.
     """
 
@@ -76,7 +78,8 @@ class Emulator:
         self, model: Model, n_columns: int, backend: Backend = "dace_cpu", precision: Precision = "float32"
     ) -> None:
         programs = Programs(model, n_columns, backend, precision)
-        self.model, self.precision = model, precision
+        self.model, self.precision, self._backend = model, precision, backend
+        self.turn = Turn("emulator")
         self.n_columns, self.device, self.dtype = programs.n_columns, programs.device, programs.dtype
         self._xp = arrays.array_module(self.device)
         self._step = programs.call(describe_step(programs.shape, programs.scalar))
@@ -84,17 +87,22 @@ class Emulator:
         self._static_part = None if of_static is None else programs.call(of_static, "the static part of ")
         self._n_part = 0 if of_static is None else feature_extent(model, of_static.caller_fields["static_part"])
         self._kept: PreparedStatic | None = None
-        self._last: tuple[ArrayLike, ...] = ()
+        #: Inputs and results of the last step, if another step on them may skip the checks.
+        self._last: tuple[ArrayLike, ...] | None = None
         extents = (*model.sizes[:3], *model.sizes[2:])
         shapes = {name: (self.n_columns, extent) for name, extent in zip((*INPUTS, *_RESULTS), extents, strict=True)}
         shapes |= {f"{kind}_{name.replace(' ', '_')}": shape for kind in "dg" for name, shape in shapes.items()}
         self._arrays = EmulatorArrays(self.device, self.dtype, shapes)
         self._derivatives = Derivatives(programs)
 
+    def __reduce__(self) -> tuple[type[Emulator], tuple[Any, ...]]:
+        return type(self), (self.model, self.n_columns, self._backend, self.precision)
+
     def allocate(self, n_features: int) -> arrays.Array:
         """An uninitialised array (n_columns, n_features) of the emulator's type on its device."""
         return self._xp.empty((self.n_columns, n_features), dtype=self.dtype)
 
+    @in_turn
     def prepare_static(self, static: ArrayLike) -> PreparedStatic:
         """Compute what depends on the static inputs alone, once for all steps that are given the result.
 
@@ -126,7 +134,8 @@ class Emulator:
             static, forcing, state: (n_columns, n_features) in the model's order and units, of the emulator's type, on
                 its device, in any memory layout; NumPy, CuPy, or anything with ``__cuda_array_interface__`` or DLPack.
                 They are read where they are and not changed. ``static`` may be the result of `prepare_static`.
-            out: arrays for the results, of the shapes below; they must not share memory with the inputs.
+            out: arrays for the results, of the shapes below; no element of them may be in memory of another's or of an
+                input's.
 
         Returns:
             State at t + step (n_columns, n_state) and diagnostics (n_columns, n_diagnostics), in the model's order
@@ -134,27 +143,34 @@ class Emulator:
             returns; after a first step, a step with ``out`` can be captured in a CUDA graph.
 
         Raises:
-            InputError: an array of another shape, type or device, or a result that shares memory with an input, or
-                static inputs that another emulator prepared.
-            RunError: the program cannot be compiled.
+            InputError: an array of another shape, type or device, or with masked elements; an array for results that is
+                read-only or shares memory with itself or another; static inputs that another emulator prepared.
+            RunError: the program cannot be compiled, or another thread uses this emulator.
         """
-        given = (static, forcing, state, *(out or ()))
-        # The very objects of the last step have been checked and their memory is bound. The emulator holds on to them
-        # meanwhile, so none of them can have been freed and its identity given away.
-        if len(self._last) == len(given) == 5 and all(map(operator.is_, self._last, given)):
-            if not isinstance(static, PreparedStatic):
-                self._part_of(static)  # the same memory, perhaps with other values
-            if self._step.again():
-                return given[3], given[4]
-        self._last = ()
-        inputs = self._checked_inputs(static, forcing, state)
-        new_state, diagnostics = self._arrays.results(out, inputs, _RESULTS)
-        part = static.part if isinstance(static, PreparedStatic) else self._part_of(inputs["static"])
-        self._step((part, inputs["forcing"], inputs["state"], new_state, diagnostics))
-        if len(given) == 5 and all(isinstance(array, (self._xp.ndarray, PreparedStatic)) for array in given):
-            self._last = given
-        return new_state, diagnostics
+        release = self.turn.take()
+        try:
+            last = self._last
+            # The emulator holds on to the arrays of the last step, so that none of them can have been freed and its
+            # identity given away.
+            if (
+                last is not None
+                and out is not None
+                and len(out) == 2
+                and static is last[0]
+                and forcing is last[1]
+                and state is last[2]
+                and out[0] is last[3]
+                and out[1] is last[4]
+            ):
+                if self._static_part is not None and not isinstance(static, PreparedStatic):
+                    self._part_of(self._arrays.checked(static, "static"))  # perhaps with other values
+                if self._step.again():
+                    return last[3], last[4]
+            return self._checked_step(static, forcing, state, out)
+        finally:
+            release()
 
+    @in_turn
     def tangent_linear(
         self,
         static: ArrayLike,
@@ -189,6 +205,7 @@ class Emulator:
         self._derivatives.tangent_linear(inputs, results)
         return results[0], results[1]
 
+    @in_turn
     def tangent_linear_of_states(
         self,
         static: ArrayLike,
@@ -232,6 +249,7 @@ class Emulator:
         self._derivatives.of_states(shape[1])(list(inputs.values()), d_states, *results)
         return results[0], results[1]
 
+    @in_turn
     def adjoint(
         self,
         static: ArrayLike,
@@ -266,6 +284,7 @@ class Emulator:
         self._derivatives.adjoint(inputs, results)
         return results[0], results[1], results[2]
 
+    @in_turn
     def jacobian(
         self,
         static: ArrayLike,
@@ -303,6 +322,23 @@ class Emulator:
         self._derivatives.jacobian(block)(list(given.values()), jacobian)
         return jacobian
 
+    def _checked_step(
+        self, static: ArrayLike, forcing: ArrayLike, state: ArrayLike, out: tuple[ArrayLike, ArrayLike] | None
+    ) -> tuple[arrays.Array, arrays.Array]:
+        """A step on other arrays than the last one's."""
+        self._last = None
+        inputs = self._checked_inputs(static, forcing, state)
+        new_state, diagnostics = self._arrays.results(out, inputs, _RESULTS)
+        part = static.part if isinstance(static, PreparedStatic) else self._part_of(inputs["static"])
+        buffers = (part, inputs["forcing"], inputs["state"], new_state, diagnostics)
+        self._step(buffers)
+        if out is not None:
+            given = (static, forcing, state, *out)
+            # Of other types, NumPy's masked arrays above all, more can change than where and of which shape they are.
+            if all(type(array) in (self._xp.ndarray, PreparedStatic) for array in given) and self._step.watch(buffers):
+                self._last = given
+        return new_state, diagnostics
+
     def _checked_inputs(self, static: ArrayLike, forcing: ArrayLike, state: ArrayLike) -> dict[str, arrays.Array]:
         """The arrays of a step's inputs, if it takes them."""
         if isinstance(static, PreparedStatic):
@@ -312,6 +348,7 @@ class Emulator:
         given = zip(INPUTS, (static, forcing, state), strict=True)
         return {name: self._arrays.checked(value, name) for name, value in given}
 
+    @in_turn
     def compile(
         self,
         tangent_linear: bool = False,

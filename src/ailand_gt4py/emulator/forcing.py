@@ -73,7 +73,8 @@ def derived_forcing(
         backend: a GT4Py backend; None for embedded execution.
 
     Raises:
-        InputError: an unknown name, or an array of the wrong shape or type.
+        InputError: an unknown name, an array of the wrong shape or type, a location that is masked, or an array for
+            the results that is read-only.
     """
     unknown = [name for name in names if name not in solar.DERIVED_NAMES]
     if unknown:
@@ -83,6 +84,8 @@ def derived_forcing(
     shape = (*np.shape(time), n_columns, len(names))
     if out.shape != shape:
         raise InputError(f"array for the derived inputs: found the shape {out.shape}, expected {shape}")
+    latitude, longitude = arrays.unmasked(latitude, "latitude"), arrays.unmasked(longitude, "longitude")
+    arrays.check_result(out, "array for the derived inputs", {})
     if not names or n_columns == 0:
         return
     xp = arrays.array_module(device)

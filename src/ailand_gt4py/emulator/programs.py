@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any, Literal, TypeAlias
 
 import gt4py.next as gtx
@@ -27,6 +28,17 @@ _DTYPES: dict[str, type] = {"float32": np.float32, "float64": np.float64, "tf32"
 _PRODUCTS: dict[str, Products] = {"tf32": "tf32", "bf16": "bf16"}
 
 
+def positive(number: Any, name: str) -> int:
+    """A whole number of at least 1; `InputError` for another."""
+    try:
+        whole = operator.index(number)
+    except TypeError:
+        whole = 0
+    if whole < 1:
+        raise InputError(f"{name}: found {number!r}, expected a whole number of at least 1")
+    return whole
+
+
 class Programs:
     """Makes the calls of one emulator's programs; arguments and errors as of `ailand_gt4py.emulator.emulator.Emulator`.
 
@@ -44,9 +56,7 @@ class Programs:
             note = f"; {' and '.join(_PRODUCTS)} are modes of dace_gpu" if precision in _PRODUCTS else ""
             where = f" on '{self._backend_name}'" if note else ""
             raise InputError(f"precision: found '{precision}'{where}, expected one of {expected}{note}")
-        if n_columns < 1:
-            raise InputError(f"number of columns: found {n_columns}, expected at least 1")
-        self.model, self.n_columns, self.precision = model, int(n_columns), precision
+        self.model, self.n_columns, self.precision = model, positive(n_columns, "number of columns"), precision
         self.device = backends.device_of(backend)
         self.scalar = _DTYPES[precision]
         self.dtype = np.dtype(self.scalar)

@@ -17,6 +17,7 @@ from ailand_gt4py.core import arrays
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.emulator.arrays import ArrayLike
 from ailand_gt4py.emulator.emulator import Emulator, PreparedStatic
+from ailand_gt4py.emulator.programs import positive
 
 #: One array for each step, or for some steps by index.
 BySteps: TypeAlias = Sequence[ArrayLike] | Mapping[int, ArrayLike]
@@ -36,15 +37,16 @@ class Rollout:
             number of steps.
 
     Raises:
-        InputError: a distance of less than one step.
+        InputError: a distance that is not whole or less than one step.
     """
 
     def __init__(self, emulator: Emulator, distance: int | None = None) -> None:
-        if distance is not None and distance < 1:
-            raise InputError(f"steps between the states that are kept: found {distance}, expected at least 1")
         self.emulator = emulator
-        self.distance = distance
+        self.distance = None if distance is None else positive(distance, "steps between the states that are kept")
         self._xp = arrays.array_module(emulator.device)
+
+    def __reduce__(self) -> tuple[type[Rollout], tuple[Emulator, int | None]]:
+        return type(self), (self.emulator, self.distance)
 
     def run(
         self, static: ArrayLike, forcing: Sequence[ArrayLike], state: ArrayLike
@@ -138,6 +140,10 @@ class Rollout:
         emulator, sizes = self.emulator, self.emulator.model.sizes
         if g_forcing is None:
             g_forcing = self._xp.empty((n_steps, emulator.n_columns, sizes.forcing), dtype=emulator.dtype)
+        elif isinstance(g_forcing, self._xp.ndarray):
+            named = {"the input 'static'": static, "the input 'forcing'": forcing, "the input 'state'": state}
+            inputs = {name: one for name, one in named.items() if isinstance(one, self._xp.ndarray)}
+            arrays.check_result(g_forcing, "g_forcing", inputs)
         prepared = self._prepared(static)
         distance = self.distance or math.isqrt(n_steps - 1) + 1
         kept = self._kept_states(prepared, forcing, state, distance)

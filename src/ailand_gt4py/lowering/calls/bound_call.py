@@ -14,13 +14,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import dace
+import numpy as np
 
+from ailand_gt4py.core import arrays
 from ailand_gt4py.core.errors import RunError
 from ailand_gt4py.lowering.gpu import device_stream
 
 #: For each field that changes, where its pointer is among the arguments, and where its strides are; None where the
 #: program does not use it.
 _Positions = list[tuple[int | None, list[int | None]]]
+_Seen = tuple[int, tuple[int, ...], tuple[int, ...]]
 
 
 def compiled_dace_program(program: Any) -> Any:
@@ -81,6 +84,7 @@ class BoundCall:
         self._set_streams = self._program.get_exported_function("__dace_gpu_set_all_streams")
         self._last_error = self._program.get_exported_function("__dace_gpu_last_error", restype=ctypes.c_int)
         self._stream = 0
+        self._watched: list[tuple[arrays.Array, _Seen]] = []
         self._check()
 
     def __call__(
@@ -96,6 +100,7 @@ class BoundCall:
         Raises:
             RunError: work could not be given to the device.
         """
+        self._watched = []
         arguments = self._arguments
         for (position, of_strides), pointer, own_strides in zip(self._positions, pointers, strides, strict=True):
             if position is not None:
@@ -105,14 +110,25 @@ class BoundCall:
                         arguments[found] = self._types[found](stride)
         for position, number in zip(self._scalars, numbers, strict=True):
             arguments[position] = self._types[position](number.item())
-        self.again()
+        self._run()
 
-    def again(self) -> None:
-        """Run on the arrays of the last call.
+    def watch(self, buffers: Sequence[arrays.Array]) -> bool:
+        """Let `again` look at the arrays of the last call, which the caller keeps; whether it can."""
+        self._watched = [(array, _seen(array)) for array in buffers]
+        return True
+
+    def again(self) -> bool:
+        """Run on the arrays of the last call that were given to `watch`; False, and nothing done, if one has changed.
 
         Raises:
             RunError: work could not be given to the device.
         """
+        if any(_seen(array) != seen for array, seen in self._watched):
+            return False
+        self._run()
+        return True
+
+    def _run(self) -> None:
         if self._set_streams is not None:
             stream = device_stream.current_stream()
             if stream != self._stream:
@@ -129,6 +145,45 @@ class BoundCall:
             )
 
 
+def _seen(array: arrays.Array) -> _Seen:
+    """What a bound program takes for granted about an array: where its memory is, and its layout."""
+    return arrays.address(array), tuple(array.shape), tuple(array.strides)
+
+
+class _Watched(ctypes.Structure):
+    """Memory of some bytes ``at`` an address that is to be as the copy of it is (``lowering/cpu/watched.hpp``)."""
+
+    _fields_ = (("at", ctypes.c_void_p), ("copy", ctypes.c_char_p), ("size", ctypes.c_size_t))
+
+
+class _ArrayObject(ctypes.Structure):
+    """What NumPy's ABI says of its arrays' objects behind what all objects of Python have."""
+
+    _fields_ = (
+        ("data", ctypes.c_void_p),
+        ("nd", ctypes.c_int),
+        ("dimensions", ctypes.c_void_p),
+        ("strides", ctypes.c_void_p),
+        ("base", ctypes.c_void_p),
+        ("descr", ctypes.c_void_p),
+        ("flags", ctypes.c_int),
+    )
+
+
+def _parts(array: np.ndarray) -> list[tuple[int, int]]:
+    """Addresses and sizes of all that says where an array's elements are; empty where NumPy has it elsewhere."""
+    start = id(array) + object.__basicsize__
+    found = _ArrayObject.from_address(start)
+    if (found.data, found.nd) != (arrays.address(array), array.ndim):
+        return []
+    numbers = ctypes.c_ssize_t * array.ndim
+    both = [(at, numbers.from_address(at)) for at in (found.dimensions, found.strides)]
+    if [tuple(values) for _, values in both] != [array.shape, array.strides]:
+        return []
+    size = _ArrayObject.flags.offset + _ArrayObject.flags.size
+    return [(start, size), *((at, ctypes.sizeof(numbers)) for at, _ in both)]
+
+
 class EntryCall:
     """The same for a program over columns on the CPU, by its own entry (`lowering.entry`)."""
 
@@ -138,13 +193,14 @@ class EntryCall:
         known = {name: argument.value for name, argument in zip(sdfg.arglist(), compiled.csdfg_argv, strict=True)}
         exported = compiled.sdfg_program.get_exported_function
         described = exported(f"{sdfg.name}_arguments", restype=ctypes.c_char_p)().decode()
-        arrays, numbers = (part.split(",") for part in described.split(";"))
+        connectors, numbers = (part.split(",") for part in described.split(";"))
         self._compiled = compiled  # the library stays as long as this
-        self._arrays = (ctypes.c_void_p * len(arrays))(*(known[name] for name in arrays))
+        self._arrays = (ctypes.c_void_p * len(connectors))(*(known[name] for name in connectors))
         self._numbers = (ctypes.c_longlong * len(numbers))(*(int(known[name]) for name in numbers))
         self._function = exported(f"{sdfg.name}_columns")
+        self._function_again = exported(f"{sdfg.name}_again")
         self._arguments = (ctypes.byref(self._arrays), ctypes.byref(self._numbers))
-        self._positions = _positions(sdfg, names, arrays, numbers)
+        self._positions = _positions(sdfg, names, connectors, numbers)
 
     def __call__(self, pointers: Sequence[int], strides: Sequence[tuple[int, ...]], _: Sequence[Any] = ()) -> None:
         """Run on the arrays at these addresses, as `BoundCall`; there are no scalars."""
@@ -156,6 +212,14 @@ class EntryCall:
                         self._numbers[found] = stride
         self._function(*self._arguments)
 
-    def again(self) -> None:
-        """Run on the arrays of the last call."""
-        self._function(*self._arguments)
+    def watch(self, buffers: Sequence[np.ndarray]) -> bool:
+        """As of `BoundCall`; the compiled program looks, which costs Python nothing."""
+        by_array = [_parts(array) for array in buffers]
+        parts = [part for parts in by_array for part in parts]
+        watched = (_Watched * len(parts))(*(_Watched(at, ctypes.string_at(at, size), size) for at, size in parts))
+        self._arguments_again = (*self._arguments, ctypes.byref(watched), ctypes.c_size_t(len(parts)))
+        return all(by_array)
+
+    def again(self) -> bool:
+        """As of `BoundCall`."""
+        return bool(self._function_again(*self._arguments_again))

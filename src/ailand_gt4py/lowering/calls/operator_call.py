@@ -111,9 +111,12 @@ class RepeatedCall:
             on_default_stream = self._call.on_gpu and not over_columns
             self._bound = BoundCall(self._call.program, list(self._fields), self._scalars, on_default_stream)
 
+    def watch(self, buffers: Sequence[arrays.Array]) -> bool:
+        """Let `again` look at the arrays of the last call, which the caller keeps; False where it would do nothing."""
+        return self._bound is not None and self._bound.watch(buffers)
+
     def again(self) -> bool:
-        """Run on the arrays of the last call; False, and nothing done, where the program is not bound to them."""
-        if self._bound is None:
-            return False
-        self._bound.again()
-        return True
+        """Run on the arrays that were given to `watch`, of the last call; False, and nothing done, if one has changed:
+        if it was resized in place, above all.
+        """
+        return self._bound is not None and self._bound.again()

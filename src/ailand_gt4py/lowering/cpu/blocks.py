@@ -13,9 +13,20 @@ from ailand_gt4py.lowering.columns.column_node import ColumnNode, Interface, sou
 from ailand_gt4py.lowering.columns.column_program import ColumnProgram
 from ailand_gt4py.lowering.cpu import blas
 from ailand_gt4py.lowering.cpu.block_code import block_code
-from ailand_gt4py.lowering.entry import entry_code, numbers_of, packed
+from ailand_gt4py.lowering.entry import PARAMETERS, entry_code, numbers_of, packed
 
-_HEADERS = tuple(pathlib.Path(__file__).with_name(name) for name in ("threads.hpp", "kernels.hpp"))
+_HEADERS = tuple(pathlib.Path(__file__).with_name(name) for name in ("threads.hpp", "watched.hpp", "kernels.hpp"))
+
+
+def _again_code(program: str) -> str:
+    """C++ of the entry for the arrays of the last call, if they are as before (`bound_call.EntryCall.again`)."""
+    return f"""
+extern "C" int {program}_again({PARAMETERS}, const ailand::Watched* watched, std::size_t count) {{
+    if (!ailand::as_before(watched, count)) return 0;
+    {program}_columns(arrays, numbers);
+    return 1;
+}}
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,5 +59,8 @@ class ColumnBlocks(ColumnNode):
             outputs,
             f"{packed(interface, numbers)}\n{sdfg.name}_columns(arrays, numbers);",
             language=dace.Language.CPP,
-            code_global=source_text(*_HEADERS) + library + entry_code(sdfg.name, interface, numbers, code),
+            code_global=source_text(*_HEADERS)
+            + library
+            + entry_code(sdfg.name, interface, numbers, code)
+            + _again_code(sdfg.name),
         )
