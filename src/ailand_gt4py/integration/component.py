@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from ailand_gt4py.core import arrays
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.times import step_of
+from ailand_gt4py.core.turns import Turn, in_turn
 from ailand_gt4py.emulator.emulator import Precision
 from ailand_gt4py.integration import restart
 from ailand_gt4py.integration.accumulation import Accumulation
@@ -83,14 +84,11 @@ class LandComponent:
         for name in keywords:
             names = ", ".join(key for group in (grid, ground, clock, coupling) for key in vars(group))
             raise TypeError(f"LandComponent got an unexpected keyword argument '{name}', expected some of {names}")
+        self.turn = Turn("land component")
         self.model = read_model() if model is None else model
         if self.model.normalised_space or self.model.step_seconds <= 0.0:
             raise InputError("model: found one without statistics or step, expected one that knows its units")
-        self._points = HostPoints(grid.land_mask, backends.device_of(backend), grid.levels)
-        if grid.dims and len(grid.dims) != len(self._points.shape):
-            raise InputError(
-                f"horizontal: found {len(grid.dims)} dimensions, expected the land mask's {len(self._points.shape)}"
-            )
+        self._points = HostPoints(grid.land_mask, backends.device_of(backend), grid.levels, grid.dims)
         self._clock = LandClock(step_of(self.model.step_seconds), clock.host_step, clock.start, clock.state_time)
         of_host = [variable for variable in self.model.forcing if not variable.derived]
         known = {variable.name: variable.units for variable in of_host}
@@ -121,6 +119,12 @@ class LandComponent:
         self.n_land, self.flagged, self.window = self._points.n_land, self._columns.flagged, self._clock.window
         self._has_outputs = False
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a LandComponent can be neither copied nor pickled, since its host's memory is part of it: "
+            "make another one with the same arguments, and give it this one's state by write_restart and restore"
+        )
+
     @property
     def state(self) -> arrays.Array:
         return self._columns.state
@@ -139,11 +143,13 @@ class LandComponent:
         """Whether the emulator makes its step in the next `advance`."""
         return self._clock.is_full
 
+    @in_turn
     def __call__(self, fields: Mapping[str, Any], time: np.datetime64) -> dict[str, Any]:
         """`accumulate`, then `advance`."""
         self.accumulate(fields, time)
         return self.advance(time)
 
+    @in_turn
     def accumulate(self, fields: Mapping[str, Any], time: np.datetime64) -> None:
         """Add the host's fields of one step to the window's forcing.
 
@@ -185,6 +191,7 @@ class LandComponent:
         if message:
             logger.warning("%s; such columns keep their state in this window", message)
 
+    @in_turn
     def advance(self, time: np.datetime64) -> dict[str, Any]:
         """Let the emulator make its step if its window is full, and give the outputs at a time.
 
@@ -220,6 +227,7 @@ class LandComponent:
     def _write_outputs(self) -> None:
         self._fields.write(self._clock.fraction() if self._coupling.between == "interpolate" else 1.0)
 
+    @in_turn
     def prescribe(self, name: str, value: Any) -> None:
         """Change an input that was given as ``prescribed``; it holds from the window now being accumulated.
 
@@ -228,6 +236,7 @@ class LandComponent:
         """
         self._columns.prescribe(name, value)
 
+    @in_turn
     def write_restart(
         self, path: str | os.PathLike[str], host_memory: Mapping[str, arrays.Array] | None = None
     ) -> None:
@@ -244,6 +253,7 @@ class LandComponent:
         position = self._clock.as_dict() | {"has_outputs": int(self._has_outputs)}
         restart.write(path, self._memory(host_memory), self._identity(), position)
 
+    @in_turn
     def restore(self, path: str | os.PathLike[str], host_memory: Mapping[str, arrays.Array] | None = None) -> None:
         """Continue where a restart file's component stopped; this one must be made with the same arguments.
 

@@ -25,9 +25,10 @@ class HostGrid:
 
     Attributes:
         land_mask: bool over the host's horizontal dimension(s), halo (False) included; on the backend's device. It may
-            be False everywhere (a rank over the ocean).
+            be False everywhere (a rank over the ocean), and is where it is masked (`numpy.ma`).
         latitude, longitude: degrees north and east, fields of the mask's shape.
-        horizontal: the host's dimension(s) for the output fields; None: outputs are plain arrays.
+        horizontal: the host's dimension(s) for the output fields, whose domain is that of the host's GT4Py fields, or
+            begins at 0 where none is given when the component is made; None: outputs are plain arrays.
         levels: dimension -> position in the field's own numbering, for GT4Py fields with more dimensions than the
             mask; for instance {KDim: num_levels - 1}.
         units: of the host's fields, by name; checked against the model's.

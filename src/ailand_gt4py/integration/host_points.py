@@ -9,7 +9,7 @@ are. The table depends on the strides alone, so that fields of one layout share 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import gt4py.next as gtx
@@ -32,35 +32,61 @@ class HostView(NamedTuple):
 
 
 class HostPoints:
-    """The land points of a host's horizontal grid, by `HostGrid`'s mask and levels; all fields are on the device.
+    """The land points of a host's horizontal grid, by `HostGrid`'s mask, levels and dims; all fields are on the device.
+
+    The points of GT4Py fields are those of their domains. All must have the domain of the first one, which is that of
+    the mask where that is a field.
 
     Attributes:
         shape: of the mask. is_land: the mask, flat and in C order; columns: (n_land,) where it is True.
     """
 
     def __init__(
-        self, land_mask: Any, device: arrays.Device = "cpu", levels: Mapping[gtx.Dimension, int] | None = None
+        self,
+        land_mask: Any,
+        device: arrays.Device = "cpu",
+        levels: Mapping[gtx.Dimension, int] | None = None,
+        dims: Sequence[gtx.Dimension] = (),
     ) -> None:
-        mask = arrays.as_array(land_mask, device, "land mask")
+        mask = arrays.as_array(land_mask, device, "land mask", missing=False)
         if mask.dtype != np.bool_:
             raise InputError(f"land mask: found the type {mask.dtype}, expected bool")
         if mask.ndim not in (1, 2) or mask.size == 0:
             raise InputError(f"land mask: found the shape {mask.shape}, expected points over one or two dimensions")
         self.shape = tuple(int(extent) for extent in mask.shape)
         self.device = device
-        self._levels = dict(levels or {})
+        self._levels, self._dims = dict(levels or {}), tuple(dims)
+        self._starts: tuple[int, ...] | None = None
         self._xp = arrays.array_module(device)
         self.is_land = self._xp.ascontiguousarray(mask).reshape(-1).copy()
         self.columns = self._xp.flatnonzero(self.is_land)
         self.n_land = int(self.columns.size)
         self._positions = self._xp.unravel_index(self.columns, self.shape)
         self._tables: dict[Layout, gtx.Connectivity] = {}
+        if dims and len(dims) != mask.ndim:
+            raise InputError(f"horizontal: found {len(dims)} dimensions, expected the land mask's {mask.ndim}")
+        if self._is_gt4py(land_mask):
+            self._check_domain(land_mask, "land mask")
+
+    @property
+    def starts(self) -> tuple[int, ...]:
+        """Where the domain of the host's GT4Py fields begins; from now on 0 if there were none yet."""
+        self._starts = self._starts or (0,) * len(self.shape)
+        return self._starts
 
     def view(self, field: Any, name: str) -> HostView:
-        """A field of the host, as `arrays.as_array` takes it, of any non-negative strides, where it is, not a copy."""
-        array = self._level_of(field, arrays.as_array(field, self.device, name), name)
+        """A field of the host, as `arrays.as_array` takes it, of any non-negative strides, where it is, not a copy.
+
+        Masked elements are NaN, in a copy.
+        """
+        array = arrays.as_array(field, self.device, name, missing=np.nan)
+        has_domain = self._is_gt4py(field)
+        if has_domain:
+            array = self._level_of(field, array, name)
         if tuple(array.shape) != self.shape:
             raise InputError(f"{name}: found the shape {tuple(array.shape)}, expected the land mask's {self.shape}")
+        if has_domain:
+            self._check_domain(field, name, self._levels)
         if array.dtype not in (np.float32, np.float64):
             raise InputError(f"{name}: found the type {array.dtype}, expected float32 or float64")
         arrays.check(array, name, self.shape, array.dtype)
@@ -101,11 +127,12 @@ class HostPoints:
         indices = [str(int(position[column])) for position in self._positions]
         return f"point {indices[0]}" if len(indices) == 1 else f"point ({', '.join(indices)})"
 
-    def _level_of(self, field: Any, array: arrays.Array, name: str) -> arrays.Array:
-        """The chosen levels of a GT4Py field."""
+    def _is_gt4py(self, field: Any) -> bool:
         # GT4Py's ``Field`` is a protocol, which takes long to look for in an object that is none.
-        if isinstance(field, self._xp.ndarray) or not isinstance(field, gtx_common.Field):
-            return array
+        return not isinstance(field, self._xp.ndarray) and isinstance(field, gtx_common.Field)
+
+    def _level_of(self, field: gtx.Field, array: arrays.Array, name: str) -> arrays.Array:
+        """The chosen levels of a GT4Py field."""
         index: list[Any] = [slice(None)] * array.ndim
         for axis, dimension in enumerate(field.domain.dims):
             if dimension in self._levels:
@@ -115,3 +142,16 @@ class HostPoints:
                     raise InputError(f"{name}: found {found}, expected {extent.start} to {extent.stop - 1}")
                 index[axis] = level - extent.start
         return array[tuple(index)]
+
+    def _check_domain(self, field: gtx.Field, name: str, vertical: Collection[gtx.Dimension] = ()) -> None:
+        """Check that a GT4Py field's horizontal domain is that of all others: else points would be taken for others."""
+        horizontal = [one for one in field.domain if one.dim not in vertical]
+        dims, starts = tuple(one.dim for one in horizontal), tuple(one.unit_range.start for one in horizontal)
+        expected = self._dims or dims, self._starts or starts
+        if (dims, starts) != expected:
+            found, wanted = (
+                ", ".join(f"{dim.value} from {start}" for dim, start in zip(*pair, strict=True))
+                for pair in ((dims, starts), expected)
+            )
+            raise InputError(f"{name}: found a GT4Py field over {found}, expected {wanted} as of the others")
+        self._dims, self._starts = expected

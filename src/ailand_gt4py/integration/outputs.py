@@ -79,7 +79,8 @@ class OutputFields:
         self.earlier, self.later = (values[: len(names), : points.n_land] for values in columns)
         memory = xp.full((n_rows, *points.shape), ocean_value, dtype=host_dtype)
         self.fields: dict[str, Any] = {
-            name: arrays.wrap(array, dims, name) if dims else array for name, array in zip(names, memory, strict=False)
+            name: arrays.wrap(array, dims, name, points.starts) if dims else array
+            for name, array in zip(names, memory, strict=False)
         }
         position = xp.where(points.is_land, xp.cumsum(points.is_land) - 1, points.n_land)
         table = {LandColumn.value: point_connectivity(LandColumn, position, xp)}

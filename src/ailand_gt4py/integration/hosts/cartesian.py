@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from ailand_gt4py.core import arrays
 from ailand_gt4py.core.errors import InputError
 
@@ -17,7 +19,7 @@ VERTICAL = ("z", "k", "K")
 
 
 def horizontal_fields(fields: Mapping[str, Any], level: int = -1, device: arrays.Device = "cpu") -> dict[str, Any]:
-    """One level of each field, sharing its memory.
+    """One level of each field, sharing its memory; of masked fields a copy that is NaN where they are masked.
 
     Args:
         fields: name -> an array of two or three dimensions (NumPy, CuPy, anything with ``__cuda_array_interface__`` or
@@ -35,7 +37,7 @@ def horizontal_fields(fields: Mapping[str, Any], level: int = -1, device: arrays
     result = {}
     for name, field in fields.items():
         is_quantity = hasattr(field, "dims") and hasattr(field, "data")
-        array = arrays.as_array(field.data if is_quantity else field, device, name)
+        array = arrays.as_array(field.data if is_quantity else field, device, name, missing=np.nan)
         dims = tuple(map(str, field.dims)) if is_quantity else ("i", "j", "k")[: array.ndim]
         if len(dims) != array.ndim or array.ndim not in (2, 3):
             raise InputError(f"{name}: found {array.ndim} dimensions, expected (I, J) or (I, J, K)")

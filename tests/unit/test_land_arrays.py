@@ -1,0 +1,193 @@
+"""A host's arrays as the land component takes them: masked ones, and GT4Py fields that begin anywhere."""
+
+import copy
+import pickle
+from typing import Any
+
+import gt4py.next as gtx
+import numpy as np
+import pytest
+from land_hosts import HOUR, PRESCRIBED, START, Host, small_model
+
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.integration.component import LandComponent
+from ailand_gt4py.integration.hosts.cartesian import horizontal_fields
+
+MODEL = small_model()
+MASK = np.array([True, False, True, True, False, True, False])
+HOST = Host(MASK.shape)
+IDim, JDim, K = gtx.Dimension("I"), gtx.Dimension("J"), gtx.Dimension("K", kind=gtx.DimensionKind.VERTICAL)
+
+
+def component(host: Host = HOST, mask: Any = MASK, **options: Any) -> LandComponent:
+    defaults = {
+        "latitude": host.field(host.latitude),
+        "longitude": host.field(host.longitude),
+        **host.surface(MODEL),
+        "prescribed": PRESCRIBED,
+        "backend": "embedded",
+        "precision": "float64",
+    }
+    return LandComponent(MODEL, land_mask=mask, start=START, host_step=HOUR, **(defaults | options))
+
+
+def masked(field: np.ndarray, missing: Any) -> np.ma.MaskedArray:
+    """Missing at some points, under whose mask a fill value stands."""
+    result = np.ma.array(field, mask=False)
+    result[missing] = np.ma.masked
+    result.data[missing] = 1e20
+    return result
+
+
+def temperature(land: LandComponent, n_steps: int, change: Any = lambda weather, hour: weather) -> np.ndarray:
+    """The surface's at all points after so many hourly steps."""
+    for hour in range(n_steps):
+        outputs = land(change(HOST.weather(START + hour * HOUR), hour), START + hour * HOUR)
+    return np.array(outputs["surface_temperature"])
+
+
+# --- masks ---
+
+
+def test_a_masked_sample_is_an_error_that_names_field_point_and_time() -> None:
+    def change(weather: dict[str, Any], hour: int) -> dict[str, Any]:
+        return weather | ({"met_tair": masked(weather["met_tair"], 3)} if hour == 2 else {})
+
+    with pytest.raises(InputError, match=r"met_tair: found .* at point 3, 2020-06-01T02:00, expected finite numbers"):
+        temperature(component(), 7, change)
+
+
+def test_a_masked_sample_is_flagged_where_that_is_wanted() -> None:
+    def change(weather: dict[str, Any], hour: int) -> dict[str, Any]:
+        return weather | ({"met_tair": masked(weather["met_tair"], 3)} if hour == 2 else {})
+
+    land, same = component(not_finite="flag"), component()
+    before = land.state[2].copy()
+    found, expected = temperature(land, 7, change), temperature(same, 7)
+    np.testing.assert_array_equal(land.flagged, [False, False, True, False])
+    np.testing.assert_array_equal(land.state[2], before)
+    others = [0, 2, 5]
+    np.testing.assert_array_equal(found[others], expected[others])
+
+
+def test_what_is_masked_where_there_is_no_land_is_not_read() -> None:
+    surface = {
+        group: {name: masked(field, ~MASK) for name, field in fields.items()}
+        for group, fields in HOST.surface(MODEL).items()
+    }
+    land = component(latitude=masked(HOST.field(HOST.latitude), ~MASK), **surface)
+    found = temperature(land, 7, lambda weather, _: {name: masked(field, ~MASK) for name, field in weather.items()})
+    np.testing.assert_array_equal(found, temperature(component(), 7))
+
+
+def test_there_is_no_land_where_the_land_mask_is_masked() -> None:
+    mask = np.ma.array(MASK, mask=[False, False, True, False, False, False, False])
+    land = component(mask=mask)
+    assert land.n_land == 3
+    assert np.isnan(temperature(land, 1)[[1, 2, 4, 6]]).all()
+
+
+@pytest.mark.parametrize(
+    ("group", "name"),
+    [("static", "clim_cvh"), ("initial_state", "stl1"), ("prescribed", "lai_hv"), ("", "latitude"), ("", "longitude")],
+)
+def test_masked_fields_at_land_are_errors_that_name_field_and_point(group: str, name: str) -> None:
+    field = masked(np.ones(7), 5)
+    options: dict[str, Any] = {name: field}
+    if group:
+        options = {group: ({**HOST.surface(MODEL), "prescribed": PRESCRIBED}[group]) | options}
+    with pytest.raises(InputError, match=f"{name}: found nan at point 5"):
+        component(**options)
+    land = component()
+    with pytest.raises(InputError, match="lai_hv: found nan at point 5"):
+        land.prescribe("lai_hv", field)
+    with pytest.raises(InputError, match="background albedo: found nan at point 5"):
+        component(background_albedo=field)
+
+
+def test_one_level_of_a_masked_storage_is_nan_where_it_is_masked() -> None:
+    storage = np.ma.array(np.ones((2, 3, 4)), mask=False)
+    storage[1, 2, 3] = np.ma.masked
+    found = horizontal_fields({"t": storage})["t"]
+    np.testing.assert_array_equal(found, [[1.0, 1.0, 1.0], [1.0, 1.0, np.nan]])
+
+
+# --- domains of GT4Py fields ---
+
+
+def on(start: int, values: Any, dimension: gtx.Dimension = IDim) -> gtx.Field:
+    """A field whose domain begins there."""
+    return gtx.as_field(gtx.domain({dimension: (start, start + len(values))}), np.asarray(values))
+
+
+def fields_on(start: int, fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: on(start, field) for name, field in fields.items()}
+
+
+@pytest.mark.parametrize("given", ["all", "mask", "latitude", "static"])
+def test_outputs_have_the_domain_of_the_hosts_fields(given: str) -> None:
+    options: dict[str, Any] = {"horizontal": IDim}
+    mask: Any = MASK
+    if given in ("all", "mask"):
+        mask = on(-1, MASK)
+    if given in ("all", "latitude"):
+        options["latitude"] = on(-1, HOST.field(HOST.latitude))
+    if given in ("all", "static"):
+        options["static"] = fields_on(-1, HOST.surface(MODEL)["static"])
+    land, weather = component(mask=mask, **options), fields_on(-1, HOST.weather(START))
+    skin = land(weather, START)["surface_temperature"]
+    assert skin.domain == weather["met_tair"].domain
+    total = weather["met_tair"] + skin
+    expected = HOST.weather(START)["met_tair"] + temperature(component(), 1)
+    np.testing.assert_array_equal(total.ndarray, expected)
+
+
+def test_fields_of_another_domain_are_refused() -> None:
+    land = component(horizontal=IDim)
+    expected = r"met_\w+: found a GT4Py field over I from -1, expected I from 0 as of the others"
+    with pytest.raises(InputError, match=expected):
+        land(fields_on(-1, HOST.weather(START)), START)
+    land(fields_on(0, HOST.weather(START)), START)
+    with pytest.raises(InputError, match="latitude: found a GT4Py field over I from 0, expected I from -1 as of the"):
+        component(mask=on(-1, MASK), latitude=on(0, HOST.field(HOST.latitude)))
+    with pytest.raises(InputError, match="land mask: found a GT4Py field over J from 0, expected I"):
+        component(mask=on(0, MASK, JDim), horizontal=IDim)
+    # Without dimensions for the outputs the first field says it.
+    land, weather = component(), HOST.weather(START)
+    with pytest.raises(InputError, match="met_.air: found a GT4Py field over I from -?1, expected I from -?1"):
+        land(weather | {"met_tair": on(-1, weather["met_tair"]), "met_qair": on(1, weather["met_qair"])}, START)
+
+
+def test_a_level_is_taken_from_fields_that_begin_anywhere() -> None:
+    host = Host((2, 3))
+    mask = np.array([[True, False, True], [False, True, True]])
+    domain = {IDim: (-1, 1), JDim: (2, 5)}
+    land = component(host, gtx.as_field(gtx.domain(domain), mask), horizontal=(IDim, JDim), levels={K: 7})
+    weather = {
+        name: gtx.as_field(gtx.domain(domain | {K: (6, 8)}), np.stack([field * np.nan, field], axis=2))
+        for name, field in host.weather(START).items()
+    }
+    skin = land(weather, START)["surface_temperature"]
+    assert [(one.unit_range.start, one.unit_range.stop) for one in skin.domain] == [(-1, 1), (2, 5)]
+    np.testing.assert_array_equal(np.isfinite(skin.ndarray), mask)
+    square = Host((2, 2))
+    turned = component(square, gtx.as_field(gtx.domain({IDim: (0, 2), JDim: (0, 2)}), np.ones((2, 2), bool)))
+    with pytest.raises(InputError, match="met_tair: found a GT4Py field over J from 0, I from 0, expected I from 0, J"):
+        turned(
+            {
+                **square.weather(START),
+                "met_tair": gtx.as_field(gtx.domain({JDim: (0, 2), IDim: (0, 2)}), np.ones((2, 2))),
+            },
+            START,
+        )
+
+
+# --- copies ---
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_a_component_says_that_it_cannot_be_copied(copied: Any) -> None:
+    with pytest.raises(
+        TypeError, match="a LandComponent can be neither copied nor pickled, .* write_restart and restore"
+    ):
+        copied(component())
