@@ -8,6 +8,7 @@ import sys
 import textwrap
 import threading
 import warnings
+from typing import Any
 
 import pytest
 from dace.codegen import compiler as dace_compiler
