@@ -198,10 +198,10 @@ def is_good(outcome: Outcome, expected: Outcome) -> bool:
 
 
 def main() -> int:
-    """All kinds of damage, or those whose names contain a word."""
+    """All kinds of damage, or those whose names contain one of some words."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("word", nargs="?", default="", help="only kinds of damage whose names contain this")
-    word = parser.parse_args().word
+    parser.add_argument("words", nargs="*", default=[""], help="only kinds of damage whose names contain one of these")
+    words = parser.parse_args().words
     n_bad = 0
     with tempfile.TemporaryDirectory() as directory:
         whole = Path(directory) / "whole"
@@ -210,7 +210,7 @@ def main() -> int:
         if expected.kind != "right":
             print(*expected, sep=": ")
             return 1
-        names = [name for name in KINDS if word in name]
+        names = [name for name in KINDS if any(word in name for word in words)]
         for name in names:
             start = time.perf_counter()
             outcome = after(whole, name, Path(directory))

@@ -222,6 +222,22 @@ def test_the_working_directory_configures_nothing(monkeypatch: pytest.MonkeyPatc
     assert not list(own.iterdir())
 
 
+def test_a_user_without_a_home_gets_an_empty_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """GT4Py cannot be imported otherwise."""
+
+    def unknown(number: int) -> None:
+        raise KeyError("uid not found")
+
+    monkeypatch.setattr(sys, "meta_path", [])
+    monkeypatch.setenv("HOME", "/mine")
+    dace_configuration.ignore_working_directory()
+    assert os.environ["HOME"] == "/mine"
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    dace_configuration.ignore_working_directory()
+    assert Path.home() == Path(os.devnull)
+
+
 def test_programs_are_compiled_by_daces_defaults_whoever_configured_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before this package was imported, too; it stays for others. The environment is the user's own."""
     with dace.config.set_temporary("compiler", "linker", "args", value="--evil"):

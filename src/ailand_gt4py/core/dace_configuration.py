@@ -61,8 +61,15 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 
 def ignore_working_directory() -> None:
-    """Have DaCe, when it is imported, read no configuration of the working directory."""
+    """Have DaCe, when it is imported, read no configuration of the working directory.
+
+    A user without a name and ``HOME`` gets one that holds nothing, without which GT4Py cannot be imported.
+    """
     sys.meta_path.insert(0, _Finder())
+    try:
+        pathlib.Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = os.devnull
 
 
 @contextlib.contextmanager
