@@ -59,9 +59,9 @@ class Cells:
         }
 
     def component(self, backend: str) -> ailand_gt4py.LandComponent:
-        """The land of these cells: all at the means of the training data, but no snow, and dry leaves."""
+        """The land of these cells: all in the middle of the training data, but no snow, dry leaves and C3 plants."""
         model = ailand_gt4py.read_model()
-        known = NO_SNOW | {"src": 0.0}
+        known = NO_SNOW | {"src": 0.0, "clim_ctype": 3.0}
 
         def middle(variables: Any) -> dict[str, float]:
             return {

@@ -91,7 +91,7 @@ def test_transfers_are_counted(device: Any) -> None:
 
 
 def test_steps_transfer_nothing(device: Any) -> None:
-    """Nothing in a step that adds up; where a window ends, only the report of what was not finite, to pinned memory."""
+    """Nothing in a step that adds up; where a window ends, only reports of what was found, to pinned memory."""
     host = DeviceHost(device, MASK.shape)
     land = host.component(MODEL, MASK, between="interpolate", derivatives=True)
     weather = host.weather(START)
@@ -100,8 +100,9 @@ def test_steps_transfer_nothing(device: Any) -> None:
     for _ in range(13, 18):
         assert transfers(device, lambda: land(weather, land.time)) == []
     at_end = transfers(device, lambda: land(weather, START + 18 * HOUR))
-    n_variables = len(weather)
-    assert sum(size for _, size in at_end) == 6 * n_variables + 2 * 8 * n_variables
+    n_given = sum(not variable.derived for variable in MODEL.forcing)
+    n_state, n_results = len(MODEL.state), len(MODEL.state) + len(MODEL.diagnostics)
+    assert sum(size for _, size in at_end) == 8 * (3 * len(weather) + 6 * (n_given + n_state) + 2 * n_results)
     assert all("Pinned" in name for name, _ in at_end)
 
 

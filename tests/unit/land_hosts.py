@@ -10,6 +10,7 @@ import ailand_gt4py
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.emulator.forcing import derived_forcing
 from ailand_gt4py.weights.model import Model, Normalisation
+from ailand_gt4py.weights.variables import CATALOGUE
 
 START = np.datetime64("2020-06-01T00:00", "ns")
 HOUR = np.timedelta64(3_600_000_000_000, "ns")
@@ -96,7 +97,8 @@ class Host:
 
         def middle(variable: Any) -> np.ndarray:
             low, high = variable.training_minimum, variable.training_maximum
-            return self.field(low + (high - low) * (0.5 + 0.2 * np.sin(self.phase)))
+            values = low + (high - low) * (0.5 + 0.2 * np.sin(self.phase))
+            return self.field(np.rint(values) if CATALOGUE[variable.name].is_class else values)
 
         return {
             "static": {variable.name: middle(variable) for variable in model.static},

@@ -292,7 +292,7 @@ def test_restart_of_another_run_is_refused(tmp_path: Path) -> None:
     mask[[0, 1]] = mask[[1, 0]]
     for options, message in (
         ({"precision": "float32"}, "precision: found 'float64', expected 'float32'"),
-        ({"host_step": HOUR // 2}, "host step nanoseconds"),
+        ({"host_step": HOUR // 2}, "host step microseconds"),
         ({"between": "interpolate"}, "between: found 'hold', expected 'interpolate'"),
     ):
         with pytest.raises(InputError, match=message):

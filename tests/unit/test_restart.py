@@ -137,7 +137,7 @@ def test_missing_damaged_and_foreign_files(tmp_path):
     path.write_bytes(b"not netCDF")
     refused(path, "cannot be read")
     xr.Dataset({"stl1": ("x", [1.0])}).to_netcdf(path)
-    refused(path, "'format': found '', expected 'ailand_gt4py restart 1'")
+    refused(path, "'format': found '', expected 'ailand_gt4py restart 2'")
     write_restart(path, some_restart(state=some_restart().state[:, 1:]), SMALLER, "test")
     refused(path, f"variable '{MODEL.state[0].name}' is missing")
     write_restart(path, some_restart(), with_outputs(MODEL.state), "test")

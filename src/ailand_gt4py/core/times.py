@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import datetime
+from typing import Any, Final
 
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
 
+#: Unit of a host's clock: years from -290 000 to 294 000 fit. Nanoseconds, which files are read in, hold 1678 to 2262.
+HOST_UNIT: Final = "us"
+_DTYPES = {(kind, unit): np.dtype(f"{kind}8[{unit}]") for kind in "mM" for unit in ("ns", HOST_UNIT)}
+
 
 def time_text(time: np.datetime64) -> str:
     """A time in ISO form, without needless zeros."""
-    seconds, _, fraction = np.datetime_as_string(time.astype("datetime64[ns]"), unit="ns").partition(".")
+    if np.datetime_data(time.dtype)[0] != "ns":
+        time = time.astype("datetime64[us]")
+    seconds, _, fraction = np.datetime_as_string(time).partition(".")
     if fraction := fraction.rstrip("0"):
         return f"{seconds}.{fraction}"
-    return seconds[:16] if seconds.endswith(":00") else seconds
+    return seconds[:-3] if seconds.endswith(":00") else seconds
 
 
 def step_text(step: np.timedelta64) -> str:
@@ -28,31 +35,62 @@ def step_of(seconds: float) -> np.timedelta64:
     return np.timedelta64(round(seconds * 1e9), "ns")
 
 
-def parse_time(value: object) -> np.datetime64:
-    """A time that the user gave, UTC unless it says otherwise: ISO text, or what YAML makes of it."""
+def parse_time(value: object, unit: str = "ns") -> np.datetime64:
+    """A time that the user gave, UTC unless it says otherwise.
+
+    Args:
+        value: ISO text or what YAML makes of it, a datetime of Python, pandas or NumPy, or cftime's where its calendar
+            is the Gregorian one.
+        unit: of the result, ``ns`` or `HOST_UNIT`.
+
+    Raises:
+        InputError: something else, or a time that the unit cannot hold.
+    """
     if isinstance(value, np.datetime64) and not np.isnat(value):
-        return value.astype("datetime64[ns]")
+        return in_unit(value, unit)
+    calendar = getattr(value, "calendar", "proleptic_gregorian")
+    is_modern = calendar in ("standard", "gregorian") and getattr(value, "year", 0) > 1582
+    if calendar != "proleptic_gregorian" and not is_modern:
+        raise InputError(f"found {value} in the calendar '{calendar}', expected a time in 'proleptic_gregorian'")
     try:
         time = datetime.datetime.fromisoformat(str(value).strip())
         if time.tzinfo is not None:
             time = time.astimezone(datetime.UTC).replace(tzinfo=None)
-        return np.datetime64(time, "ns")
-    except ValueError:
+    except (ValueError, OverflowError):
         raise InputError(f"found {value!r}, expected a time (UTC) such as 2021-01-01 or 2021-01-01T06:00") from None
+    return in_unit(np.datetime64(time, "us"), unit)
 
 
-def parse_interval(value: object) -> np.timedelta64:
-    """A length of time such as ``6h`` or ``0.5d``."""
-    if isinstance(value, np.timedelta64):
-        return value
+def parse_interval(value: object, unit: str = "ns") -> np.timedelta64:
+    """A length of time: text such as ``6h``, ``0.5d`` or ``300s``, or a timedelta of Python, pandas or NumPy."""
+    if isinstance(value, datetime.timedelta):
+        value = np.timedelta64(value)
+    # Months and years have no length; no unit may be any.
+    if isinstance(value, np.timedelta64) and not (
+        np.isnat(value) or np.datetime_data(value.dtype)[0] in ("generic", "M", "Y")
+    ):
+        return in_unit(value, unit)
     text = str(value)
     try:
-        seconds = float(text[:-1]) * {"h": 3600.0, "d": 86_400.0}[text[-1:]]
+        seconds = float(text[:-1]) * {"s": 1.0, "h": 3600.0, "d": 86_400.0}[text[-1:]]
         if 0.0 < seconds < 1e9:
-            return step_of(seconds)
+            return in_unit(step_of(seconds), unit)
     except (ValueError, KeyError):
         pass
-    raise InputError(f"found '{text}', expected a length of time such as 6h, 30h or 1d")
+    raise InputError(f"found '{text}', expected a length of time such as 6h, 30h or 1d, or a timedelta")
+
+
+def in_unit(value: Any, unit: str) -> Any:
+    """A datetime64 or timedelta64 in another unit, exactly; `InputError` where that cannot be."""
+    dtype = value.dtype
+    wanted = _DTYPES[dtype.kind, unit]
+    if dtype == wanted:
+        return value
+    result = value.astype(wanted)
+    if result.astype(dtype) != value:
+        limits = ", and years from 1678 to 2262" if unit == "ns" else ""
+        raise InputError(f"found {value}, expected a time in whole {unit}{limits}")
+    return result
 
 
 def whole_steps(interval: np.timedelta64, step: np.timedelta64, option: str) -> int:

@@ -21,7 +21,7 @@ from ailand_gt4py.lowering.calls.operator_call import OperatorCall
 from ailand_gt4py.stencils.physics import solar
 from ailand_gt4py.weights.model import Variable, previous_positions
 
-_DAY = np.timedelta64(86_400_000_000_000, "ns")
+_DAY = np.timedelta64(86_400_000_000, "us")
 
 
 def time_angles(time: np.ndarray, step_seconds: float) -> tuple[np.ndarray, np.ndarray, float]:
@@ -36,13 +36,14 @@ def time_angles(time: np.ndarray, step_seconds: float) -> tuple[np.ndarray, np.n
     """
     if not 0.0 < step_seconds <= 86_400.0:
         raise InputError(f"the step is {step_seconds} s, expected more than 0 and at most 86400 s")
-    time = np.asarray(time, dtype="datetime64[ns]")
-    middle = time + np.timedelta64(round(step_seconds * 0.5e9), "ns")
+    # Nanoseconds would end in 2262.
+    time = np.asarray(time, dtype="datetime64[us]")
+    middle = time + np.timedelta64(round(step_seconds * 0.5e6), "us")
     year = middle.astype("datetime64[Y]")
-    year_start = year.astype("datetime64[ns]")
-    year_length = (year + np.timedelta64(1, "Y")).astype("datetime64[ns]") - year_start
+    year_start = year.astype("datetime64[us]")
+    year_length = (year + np.timedelta64(1, "Y")).astype("datetime64[us]") - year_start
     day_angle = 2.0 * np.pi * ((middle - year_start) / year_length)
-    time_of_day = (time - time.astype("datetime64[D]").astype("datetime64[ns]")) / _DAY
+    time_of_day = (time - time.astype("datetime64[D]").astype("datetime64[us]")) / _DAY
     return day_angle, 2.0 * np.pi * (time_of_day - 0.5), 2.0 * np.pi * step_seconds / 86_400.0
 
 
@@ -79,7 +80,7 @@ def derived_forcing(
     unknown = [name for name in names if name not in solar.DERIVED_NAMES]
     if unknown:
         raise InputError(f"derived input '{unknown[0]}' is unknown; expected one of {', '.join(solar.DERIVED_NAMES)}")
-    times = np.atleast_1d(np.asarray(time, dtype="datetime64[ns]"))
+    times = np.atleast_1d(np.asarray(time, dtype="datetime64[us]"))
     n_columns = len(latitude)
     shape = (*np.shape(time), n_columns, len(names))
     if out.shape != shape:

@@ -1,4 +1,4 @@
-"""A window's forcing, added up on the device from the host's samples, and a look at whether they are finite."""
+"""A window's forcing, added up on the device from the host's samples, and a look at whether these can be."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.times import time_text
 from ailand_gt4py.integration.clock import LandClock
 from ailand_gt4py.integration.host_points import HostPoints, HostView, Layout
+from ailand_gt4py.integration.inspection import Late, others_text
+from ailand_gt4py.io.quality import expectation, possible_range
 from ailand_gt4py.lowering.calls.operator_call import OperatorCall, RepeatedCall
-from ailand_gt4py.stencils.physics.land_points import accumulate
+from ailand_gt4py.stencils.physics.land_points import gather
 from ailand_gt4py.weights.model import Variable
 
 
@@ -23,28 +25,29 @@ class Accumulation:
 
     Variables that are valid over the window are added up; of those that are valid at its start or its end the first or
     the last sample is taken. Sums are float64 whatever the types of host and emulator: a window may have thousands of
-    samples. ``finite``, (samples_per_window, n_variables), says whether they were finite after each.
+    samples. A sample is gathered and looked at before it is added. What cannot be in it (`io.quality.possible_range`)
+    is NaN then, as is its sum through the window.
+
+    Attributes:
+        sums: (n_variables, n_land). possible: (samples_per_window, n_variables), whether the samples so far could be.
+        problem: what is wrong with the sample gathered last; empty on a GPU, which is not waited for.
     """
 
     def __init__(self, points: HostPoints, variables: Sequence[Variable], clock: LandClock, backend: Any) -> None:
         self._points, self._variables, self._clock, self._backend = points, tuple(variables), clock, backend
-        self._xp = arrays.array_module(points.device)
-        self.sums = self._xp.zeros((len(variables), points.n_land), dtype=np.float64)
-        self.finite = self._xp.ones((clock.samples_per_window, len(variables)), dtype=bool)
-        self._sum_fields = [arrays.wrap(row, (Column,), "sum") for row in self.sums]
+        self._xp = xp = arrays.array_module(points.device)
+        self.sums, self._sample = (xp.zeros((len(variables), points.n_land)) for _ in range(2))
+        self._sample_fields = [arrays.wrap(row, (Column,), "sample") for row in self._sample]
+        self.possible = xp.ones((clock.samples_per_window, len(variables)), dtype=bool)
+        self._is_possible = self.possible[0]
         self._programs: dict[tuple[type, ...], OperatorCall] = {}
         self._calls: dict[Any, RepeatedCall] = {}
-        # What the last look found: flags, and by variable the first such land point and their number.
-        self._on_device = points.device == "cuda"
-        empty = np.empty
-        if self._on_device:
-            import cupyx
-
-            # Can be copied to while host and device continue.
-            empty = cupyx.empty_pinned
-        self._finite = empty(self.finite.shape, bool)
-        self._not_finite = empty((2, len(variables)), np.int64)
-        self._n_samples, self._first_time, self._arrived = 0, clock.next_time, None
+        limits = np.reshape([possible_range(variable) for variable in variables], (-1, 2)).T
+        self._low, self._high = map(xp.asarray, limits)
+        self._all_means = all(variable.time_meaning == "window mean" for variable in variables)
+        #: Of the first sample of this window, and of the last one, in which something was wrong.
+        self.problem = self._kept_problem = self._reported_problem = ""
+        self._late, self._first_time = Late(points.device), clock.next_time
 
     def views(self, fields: Mapping[str, Any]) -> list[HostView]:
         """The host's fields of one sample where they are, in the order of the variables."""
@@ -56,18 +59,15 @@ class Accumulation:
                 )
         return [self._points.view(fields[variable.name], variable.name) for variable in self._variables]
 
-    def add(self, views: Sequence[HostView]) -> None:
-        """Add the clock's next sample."""
+    def gather(self, views: Sequence[HostView], begins: bool) -> None:
+        """Take the clock's next sample, with which a window perhaps begins; nothing is added to the sums."""
+        self.problem = ""
         if self._points.n_land == 0:
             return
-        sample = self._clock.n_samples
         groups: dict[Layout, list[int]] = {}
         for position, (view, variable) in enumerate(zip(views, self._variables, strict=True)):
-            if variable.time_meaning == "window start" and sample > 0:
-                continue
-            if variable.time_meaning == "window end":
-                self.sums[position] = 0.0
-            groups.setdefault(view.layout, []).append(position)
+            if begins or variable.time_meaning != "window start":
+                groups.setdefault(view.layout, []).append(position)
         for layout, positions in groups.items():
             points = [views[position].points for position in positions]
             dtypes = tuple(array.dtype.type for array in points)
@@ -75,66 +75,95 @@ class Accumulation:
             if key not in self._calls:
                 self._calls[key] = self._call(*key)
             self._calls[key](points)
-        self._xp.isfinite(self.sums.sum(axis=1), out=self.finite[sample])
+        self._look()
 
     def _call(self, dtypes: tuple[type, ...], positions: tuple[int, ...], layout: Layout) -> RepeatedCall:
-        """Of the program that adds fields of one layout, as they lie, to the sums of some variables."""
+        """Of the program that gathers fields of one layout, as they lie, of some variables."""
         if dtypes not in self._programs:
             self._programs[dtypes] = OperatorCall(
-                accumulate(dtypes), self._backend, f"the host's samples of {len(dtypes)} variables"
+                gather(dtypes), self._backend, f"the host's samples of {len(dtypes)} variables"
             )
         return RepeatedCall(
             self._programs[dtypes],
-            {f"sum_{k}": self._sum_fields[position] for k, position in enumerate(positions)},
+            {f"sample_{k}": self._sample_fields[position] for k, position in enumerate(positions)},
             {f"host_{k}": (HostPoint,) for k in range(len(positions))},
             (),
             {LandPoint.value: self._points.table(layout)},
         )
+
+    def _look(self) -> None:
+        """Look at whether the sample can be; on a GPU the host does not wait for the answer."""
+        xp, sample, low, high = self._xp, self._sample, self._low, self._high
+        self._is_possible = (sample.min(axis=1) >= low) & (sample.max(axis=1) <= high)  # neither of NaN
+        on_cpu = self._points.device == "cpu"
+        if on_cpu and self._is_possible.all():
+            return
+        wrong = ~((sample >= low[:, None]) & (sample <= high[:, None]))
+        if on_cpu:
+            self.problem = self._describe(wrong)
+        xp.copyto(sample, np.nan, where=wrong)
+
+    def _describe(self, wrong: np.ndarray) -> str:
+        """What is wrong with the first variable that cannot be."""
+        position = int(np.argmin(self._is_possible))
+        variable, column = self._variables[position], int(wrong[position].argmax())
+        value, expected = float(self._sample[position, column]), "expected finite numbers"
+        if np.isfinite(value):
+            seconds = [float(step / np.timedelta64(1, "s")) for step in (self._clock.host_step, self._clock.window)]
+            expected = expectation(variable, value, list(dict.fromkeys((seconds[0], 3600.0, seconds[1]))))
+        where = self._where(column, int(wrong[position].sum()), self._clock.next_time)
+        return f"{variable.name}: found {_shown(value, variable)} at {where}, {expected}"
+
+    def _where(self, column: int, count: int, time: np.datetime64) -> str:
+        return f"{self._points.location_text(column)}{others_text(count)}, {time_text(time)}"
+
+    def add(self) -> None:
+        """Add the sample gathered last to the clock's window."""
+        sample = self._clock.n_samples
+        if sample == 0:
+            self.sums[...] = self._sample
+            self.possible[...] = True
+        elif self._all_means:
+            self.sums += self._sample
+        else:
+            for total, row, variable in zip(self.sums, self._sample, self._variables, strict=True):
+                if variable.time_meaning == "window mean":
+                    total += row
+                elif variable.time_meaning == "window end":
+                    total[...] = row
+        self.possible[sample] = self._is_possible
+        self._kept_problem = self._kept_problem or self.problem
 
     def means(self, out: arrays.Array, positions: Sequence[int]) -> None:
         """Write the forcing of the samples so far into (n_land, n_forcing), the variables at these positions."""
         for row, position, variable in zip(self.sums, positions, self._variables, strict=True):
             out[:, position] = row / self._clock.n_samples if variable.time_meaning == "window mean" else row
 
-    def clear(self) -> None:
-        """Begin a window."""
-        self.sums[...] = 0.0
-        self.finite[...] = True
-
-    def look(self) -> None:
-        """Begin to look through the samples of the window so far; they may change once this returns."""
-        n_samples = self._clock.n_samples
-        if not self._on_device and self.finite[:n_samples].all():
+    def report(self) -> None:
+        """Begin to tell of the window's sums that could not be; they may change once this returns."""
+        possible, xp = self.possible[: self._clock.n_samples], self._xp
+        self._reported_problem, self._kept_problem = self._kept_problem, ""
+        if self._points.device == "cpu" and possible.all():
             return
-        bad = ~self._xp.isfinite(self.sums)
-        not_finite = self._xp.stack([bad.argmax(axis=1), bad.sum(axis=1)]).astype(np.int64)
-        self._n_samples, self._first_time = n_samples, self._clock.next_time - n_samples * self._clock.host_step
-        if not self._on_device:
-            self._finite[...], self._not_finite[...] = self.finite, not_finite
-            return
-        stream = self._xp.cuda.get_current_stream()
-        self.finite.get(stream=stream, out=self._finite, blocking=False)
-        not_finite.get(stream=stream, out=self._not_finite, blocking=False)
-        self._arrived = stream.record()
+        wrong = xp.isnan(self.sums)
+        rows = [(~possible).argmax(axis=0), wrong.argmax(axis=1), wrong.sum(axis=1)]
+        self._first_time = self._clock.next_time - self._clock.n_samples * self._clock.host_step
+        self._late.send(xp.stack(rows).astype(np.int64))
 
     def found(self) -> str:
-        """The first variable, point and time that the last `look` found not to be finite, told once; empty if none.
-
-        Waits only where the answer has not arrived yet.
-        """
-        if self._arrived is not None:
-            self._arrived.synchronize()
-            self._arrived = None
-        finite = self._finite[: self._n_samples]
-        self._n_samples = 0
-        if finite.all():
+        """The first variable, point and time of the last `report`, told once; empty if there was nothing wrong."""
+        report = self._late.take()
+        if report is None or not report[2].any():
             return ""
-        sample = int(np.argmin(finite.all(axis=1)))
-        variable = int(np.argmin(finite[sample]))
-        column, count = (int(row[variable]) for row in self._not_finite)
-        others = f" and {count - 1} more land points" if count > 1 else ""
-        return (
-            f"{self._variables[variable].name}: found a number that is not finite at "
-            f"{self._points.location_text(column)}{others}, "
-            f"{time_text(self._first_time + sample * self._clock.host_step)}"
-        )
+        samples, columns, counts = report
+        position = int(np.argmin(np.where(counts > 0, samples, np.iinfo(np.int64).max)))
+        time = self._first_time + int(samples[position]) * self._clock.host_step
+        where = self._where(int(columns[position]), int(counts[position]), time)
+        found = f"{self._variables[position].name}: found a number that is impossible or not finite at {where}"
+        return self._reported_problem or f"{found}, expected what can be"
+
+
+def _shown(value: float, variable: Variable) -> str:
+    if not np.isfinite(value):
+        return "a number that is not finite"
+    return f"{value:g}" if variable.units == "1" else f"{value:g} {variable.units}"

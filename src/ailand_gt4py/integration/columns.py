@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,17 +14,20 @@ from ailand_gt4py.emulator.forcing import ForcingAssembler
 from ailand_gt4py.integration import outputs
 from ailand_gt4py.integration.coupling.closures import SurfaceClosures
 from ailand_gt4py.integration.description import CouplingOptions, Ground, HostGrid
+from ailand_gt4py.integration.ground import GroundColumns
 from ailand_gt4py.integration.host_points import HostPoints
+from ailand_gt4py.integration.inspection import Late, check_coordinates, others_text, require_possible, require_within
 from ailand_gt4py.lowering.calls import backends
-from ailand_gt4py.weights.model import Model, Variable
+from ailand_gt4py.weights.model import Model
 
 
 class LandColumns:
     """State, forcing and results of the land columns, (n_land, n_features); no emulator without land.
 
     The accumulation fills the forcing but for derived and prescribed inputs. Diagnostics are NaN before the first step.
-    Flagged are columns that were not stepped in the last window. Outputs have their properties by name, in the order of
-    `write_outputs`, missing ones why the model cannot give them.
+    `compute` makes results of a window, which `keep` takes over. Flagged are columns that were not stepped in the last
+    window. Outputs have their properties by name, in the order of `write_outputs`, missing ones why the model cannot
+    give them.
     """
 
     def __init__(
@@ -47,28 +50,34 @@ class LandColumns:
             points.land_values(degrees, name, np.dtype(np.float64))
             for name, degrees in (("latitude", grid.latitude), ("longitude", grid.longitude))
         )
+        check_coordinates(points, latitude, longitude)
         gt4py_backend = backends.make_backend(backend)
         self._assembler = ForcingAssembler(model.forcing, latitude, longitude, gt4py_backend, points.device)
-        self._static_values = self._columns_of(ground.static, model.static, "static input")
-        self.state = self._columns_of(ground.initial_state, model.state, "initial state")
+        own = GroundColumns(model, points, ground, self.dtype)
+        self.static, self.state = own.static, own.state
+        #: Name -> array of what is the same in all of a run.
+        self.fixed = {"latitude": latitude, "longitude": longitude, "static_fields": self.static}
         self.diagnostics = xp.full((points.n_land, len(model.diagnostics)), np.nan, dtype=self.dtype)
         self._new_state, self._new_diagnostics = xp.empty_like(self.state), xp.empty_like(self.diagnostics)
         self.forcing = xp.zeros((points.n_land, len(model.forcing)), dtype=self.dtype)
         self.flagged = xp.zeros(points.n_land, dtype=bool)
         #: (n_previous, n_land), NaN where there was no such window or its number was not finite: forgotten with it.
         self._previous = xp.full((len(self._assembler.previous), points.n_land), np.nan, dtype=self.dtype)
+        self._bad_results = Late(points.device)
         self._forcing_positions = {variable.name: position for position, variable in enumerate(model.forcing)}
-        prescribed = (ground.prescribed or {}).items()
-        self._prescribed = {name: points.land_values(value, name, self.dtype) for name, value in prescribed}
+        self._prescribed = {name: self._prescription(name, value) for name, value in (ground.prescribed or {}).items()}
         self._predicted, self.missing_outputs = outputs.predicted_by(model)
         albedo = ground.background_albedo
+        if albedo is not None:
+            albedo = points.land_values(albedo, "background albedo", self.dtype)
+            require_within(points, albedo, "background albedo", (0.0, 1.0))
         self._closures = SurfaceClosures(
             model,
             points.n_land,
             backend,
             self.dtype,
             reference_height=coupling.reference_height,
-            background_albedo=None if albedo is None else points.land_values(albedo, "background albedo", self.dtype),
+            background_albedo=albedo,
         )
         self.missing_outputs |= self._closures.missing_outputs
         self._lines = outputs.flux_lines(model) if coupling.derivatives else ()
@@ -80,7 +89,7 @@ class LandColumns:
         self._jacobian = xp.empty((points.n_land, len(self._lines), len(self._lines)), dtype=self.dtype)
         if self.emulator is not None:
             self.emulator.compile()
-            self._static = self.emulator.prepare_static(self._static_values)
+            self._static = self.emulator.prepare_static(self.static)
             self._differentiate()
 
     @property
@@ -93,22 +102,12 @@ class LandColumns:
             raise InputError(
                 f"{name}: is not prescribed, expected one of {', '.join(self._prescribed) or 'none: none was'}"
             )
-        self._prescribed[name] = self._points.land_values(value, name, self.dtype)
+        self._prescribed[name] = self._prescription(name, value)
 
-    def _columns_of(self, given: Mapping[str, Any], variables: Sequence[Variable], what: str) -> arrays.Array:
-        """Fields of the host as (n_land, n_variables)."""
-        names = [variable.name for variable in variables]
-        for unknown in sorted(given.keys() - set(names)):
-            raise InputError(f"{unknown}: is no {what} of the model, expected {', '.join(names)}")
-        result = self._xp.empty((self._points.n_land, len(variables)), dtype=self.dtype)
-        for position, variable in enumerate(variables):
-            if variable.name not in given:
-                raise InputError(
-                    f"{variable.name}: found no such {what}, expected {variable.long_name or variable.name} "
-                    f"in {variable.units}"
-                )
-            result[:, position] = self._points.land_values(given[variable.name], variable.name, self.dtype)
-        return result
+    def _prescription(self, name: str, value: Any) -> arrays.Array:
+        values = self._points.land_values(value, name, self.dtype)
+        require_possible(self._points, values, self.model.forcing[self._forcing_positions[name]])
+        return values
 
     def _differentiate(self) -> None:
         """The derivatives of the fluxes with respect to their forcing; that of the previous window is a constant."""
@@ -117,8 +116,8 @@ class LandColumns:
             forcing = [line.forcing for line in self._lines]
             self.emulator.jacobian(self._static, self.forcing, self.state, fluxes, forcing, out=self._jacobian)
 
-    def step(self, window_start: np.datetime64, is_provisional: bool = False) -> None:
-        """Step through a window whose forcing is there; flagged columns keep all, a provisional step the state."""
+    def compute(self, window_start: np.datetime64) -> None:
+        """Make the results of a window whose forcing is there; state and diagnostics are as before until `keep`."""
         assert self.emulator is not None
         for name, values in self._prescribed.items():
             self.forcing[:, self._forcing_positions[name]] = values
@@ -126,9 +125,29 @@ class LandColumns:
         self._assembler.assemble(self.forcing[None], None, times, seconds, self._previous.T)
         self.emulator.step(self._static, self.forcing, self.state, out=(self._new_state, self._new_diagnostics))
         self._differentiate()
+        xp = self._xp
+        self._is_known = xp.isfinite(self.forcing).all(axis=1)
+        bad = ~xp.isfinite(xp.concatenate([self._new_state, self._new_diagnostics], axis=1)) & self._is_known[:, None]
+        self._is_wrong = bad.any(axis=1)
+        if not self.on_cpu or self._is_wrong.any():
+            self._bad_results.send(xp.stack([bad.argmax(axis=0), bad.sum(axis=0)]))
+
+    def bad_result(self) -> str:
+        """The first result that was not finite though its forcing was, told once; empty if there is none."""
+        found = self._bad_results.take()
+        if found is None or not found[1].any():
+            return ""
+        position = int(np.argmax(found[1] > 0))
+        column, count = (int(row[position]) for row in found)
+        variable = (*self.model.state, *self.model.diagnostics)[position]
+        where = f"{self._points.location_text(column)}{others_text(count)}"
+        return f"result '{variable.name}': found a number that is not finite at {where}"
+
+    def keep(self, is_provisional: bool = False) -> None:
+        """Take over what `compute` made, of a provisional step the diagnostics only; flagged columns keep all."""
         if not is_provisional:
             self._assembler.of_window(self.forcing, out=self._previous.T)
-            self.flagged[...] = ~self._xp.isfinite(self.forcing).all(axis=1)
+            self.flagged[...] = ~self._is_known | self._is_wrong
             for new, old in ((self._new_state, self.state), (self._new_diagnostics, self.diagnostics)):
                 new[...] = self._xp.where(self.flagged[:, None], old, new)
             self.state, self._new_state = self._new_state, self.state
@@ -145,7 +164,7 @@ class LandColumns:
         known = {one.name: values[:, k] for variables, values in results for k, one in enumerate(variables)}
         for entry in self._predicted:
             yield entry.component_factor * known[entry.name]
-        yield from self._closures(self._static_values, self.forcing, self.state, self.diagnostics).values()
+        yield from self._closures(self.static, self.forcing, self.state, self.diagnostics).values()
         for k, line in enumerate(self._lines):
             yield -self._jacobian[:, k, k]
             yield self.forcing[:, self._forcing_positions[line.forcing]]

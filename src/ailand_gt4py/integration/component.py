@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ailand_gt4py.core import arrays
-from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.errors import InputError, RunError
 from ailand_gt4py.core.times import step_of
 from ailand_gt4py.core.turns import Turn, in_turn
 from ailand_gt4py.emulator.emulator import Precision
@@ -20,7 +20,9 @@ from ailand_gt4py.integration.clock import LandClock
 from ailand_gt4py.integration.columns import LandColumns
 from ailand_gt4py.integration.description import CouplingOptions, Ground, HostClock, HostGrid, group_of
 from ailand_gt4py.integration.host_points import HostPoints
+from ailand_gt4py.integration.inspection import RangeWatch
 from ailand_gt4py.integration.outputs import OutputFields
+from ailand_gt4py.io.units import conversion
 from ailand_gt4py.lowering.calls import backends
 from ailand_gt4py.weights.model import Model
 from ailand_gt4py.weights.model_file import read_model
@@ -58,9 +60,13 @@ class LandComponent:
         state, diagnostics: (n_land, n_features), model order and units.
         flagged: (n_land,) bool: columns that were not stepped in the last window. window: the emulator's step.
 
+    What it is given is looked at: locations, static fields, first state and samples that cannot be (of another unit, a
+    fill value) are errors, as `CouplingOptions.not_finite` says for samples; what is far out of the model's training
+    range is warned of once by variable, and all that is out of it is counted (`range_sentences`).
+
     Raises:
-        InputError: a missing or unknown field, a wrong shape, type, unit or device, a number that is not finite, or
-            times that do not fit.
+        InputError: a missing or unknown field, a wrong shape, type, unit or device, a number that is not finite or
+            cannot be, or times that do not fit.
         TypeError: a keyword that no group has, or that stands beside its group.
         RunError: a backend that cannot be had, or a program that cannot be compiled.
     """
@@ -95,13 +101,19 @@ class LandComponent:
         for name, units in (grid.units or {}).items():
             if name not in known:
                 raise InputError(f"{name}: the model takes no such field, expected one of {', '.join(known)}")
-            if units != known[name]:
+            if units != known[name] and not conversion(units, known[name], name).is_identity:
                 raise InputError(f"{name}: found the unit '{units}', expected '{known[name]}'")
         prescribed = ground.prescribed or {}
         for name in prescribed:
             if name not in known:
                 raise InputError(f"prescribed '{name}': expected an input that a host gives: {', '.join(known)}")
         self._columns = LandColumns(self.model, self._points, grid, ground, coupling, backend, precision)
+        given = [self.model.forcing.index(variable) for variable in of_host]
+        self._given = arrays.array_module(self._points.device).asarray(given, dtype=np.int64)
+        seconds = [float(step / np.timedelta64(1, "s")) for step in (self._clock.host_step, self._clock.window)]
+        watched = {"static": self.model.static, "forcing": of_host, "state": self.model.state}
+        self._watch = RangeWatch(self._points, watched, list(dict.fromkeys((seconds[0], 3600.0, seconds[1]))))
+        self._look_at(static=self._columns.static, state=self._columns.state)
         sampled = [variable for variable in of_host if variable.name not in prescribed]
         self._positions = [self.model.forcing.index(variable) for variable in sampled]
         gt4py_backend = backends.make_backend(backend)
@@ -143,56 +155,73 @@ class LandComponent:
         """Whether the emulator makes its step in the next `advance`."""
         return self._clock.is_full
 
+    @property
+    def range_sentences(self) -> list[str]:
+        """What was out of the model's training ranges so far, a sentence for each such input or state variable.
+
+        Static fields and first state are counted once; means of the forcing and the state after each window.
+        """
+        self._watch.tell()
+        return self._watch.sentences()
+
     @in_turn
-    def __call__(self, fields: Mapping[str, Any], time: np.datetime64) -> dict[str, Any]:
+    def __call__(self, fields: Mapping[str, Any], time: Any) -> dict[str, Any]:
         """`accumulate`, then `advance`."""
         self.accumulate(fields, time)
         return self.advance(time)
 
     @in_turn
-    def accumulate(self, fields: Mapping[str, Any], time: np.datetime64) -> None:
-        """Add the host's fields of one step to the window's forcing.
+    def accumulate(self, fields: Mapping[str, Any], time: Any) -> None:
+        """Add the host's fields of one step to the window's forcing; an error leaves the component as it was before.
 
         Args:
             fields: name -> field, those of `inputs_properties`; float32 or float64, not changed.
-            time: start of the host step for which they stand.
+            time: start of the host step for which they stand; as of `HostClock`.
 
         Raises:
             InputError: a field that is missing or cannot be read; a repeated or missed call, a time that jumps, or a
-                full window that was not advanced; a value that is not finite at a land point. On a GPU that is told
-                one host step after the window's end, so that the host never waits for the device; such columns have
-                then kept their state.
+                full window that was not advanced; a value at a land point that is not finite or cannot be (of another
+                unit, a fill value). On a GPU that is told one host step after the window's end, so that the host never
+                waits for the device; such columns have then kept their state.
         """
-        self._tell_what_is_not_finite()
-        self._clock.check_sample(time)
-        views = self._accumulation.views(fields)
-        if self._clock.next_closes_window():
-            self._look()
+        self._tell()
+        clock, accumulation = self._clock, self._accumulation
+        clock.check_sample(time)
+        views = accumulation.views(fields)
+        closes = clock.next_closes_window()
+        accumulation.gather(views, closes or clock.n_samples == 0)
+        if accumulation.problem and self._coupling.not_finite == "raise" and self._columns.on_cpu:
+            raise InputError(accumulation.problem)
+        if closes:
             if self.n_land:
-                self._accumulation.means(self._columns.forcing, self._positions)
-            self._accumulation.clear()
-            self._clock.close_window()
-        self._accumulation.add(views)
-        self._clock.count_sample()
-        if self._coupling.not_finite == "raise" and self._columns.on_cpu:
-            self._look()
+                accumulation.report()
+                accumulation.means(self._columns.forcing, self._positions)
+            clock.close_window()
+        accumulation.add()
+        clock.count_sample()
+        if closes and self._columns.on_cpu:
+            self._tell()
 
-    def _look(self) -> None:
-        """Look for numbers that are not finite; what is found on a GPU is told later."""
-        if self.n_land:
-            self._accumulation.look()
+    def _tell(self) -> None:
+        """What was found and has not been told, as an error or a warning; of a GPU that is asked in a later step."""
+        self._watch.tell()
+        for found, error in ((self._accumulation.found, InputError), (self._columns.bad_result, RunError)):
+            problem = found()
+            if problem and self._coupling.not_finite == "raise":
+                raise error(problem)
+            if problem:
+                logger.warning("%s; such columns keep their state in this window", problem)
+
+    def _look_at(self, **values: arrays.Array) -> None:
+        """Begin to look at what is out of the training ranges; on a CPU that is told at once."""
+        if self._points.n_land:
+            for group, found in values.items():
+                self._watch.look(group, found)
             if self._columns.on_cpu:
-                self._tell_what_is_not_finite()
-
-    def _tell_what_is_not_finite(self) -> None:
-        message = self._accumulation.found()
-        if message and self._coupling.not_finite == "raise":
-            raise InputError(f"{message}, expected finite numbers")
-        if message:
-            logger.warning("%s; such columns keep their state in this window", message)
+                self._watch.tell()
 
     @in_turn
-    def advance(self, time: np.datetime64) -> dict[str, Any]:
+    def advance(self, time: Any) -> dict[str, Any]:
         """Let the emulator make its step if its window is full, and give the outputs at a time.
 
         Args:
@@ -203,18 +232,23 @@ class LandComponent:
 
         Raises:
             InputError: another time than the last sample's.
-            RunError: a program cannot be compiled.
+            RunError: a program cannot be compiled; a result that is not finite, which leaves the state as it is.
         """
         clock, columns, fields = self._clock, self._columns, self._fields
         clock.check_advance(time)
         fires, first = clock.is_full, not self._has_outputs
+        if self.n_land and (fires or first):
+            if not fires:
+                self._accumulation.means(columns.forcing, self._positions)
+            columns.compute(clock.window_start - clock.window if fires else clock.window_start)
+            if columns.on_cpu:
+                self._tell()
+            columns.keep(is_provisional=not fires)
         if self.n_land and fires:
-            columns.step(clock.window_start - clock.window)
             fields.earlier[...] = fields.later
             columns.write_outputs(fields.later)
+            self._look_at(forcing=columns.forcing[:, self._given], state=columns.state)
         elif self.n_land and first:
-            self._accumulation.means(columns.forcing, self._positions)
-            columns.step(clock.window_start, is_provisional=True)
             columns.write_outputs(fields.later)
             fields.earlier[...] = fields.later
         if fires or first or self._coupling.between == "interpolate":
@@ -249,9 +283,9 @@ class LandComponent:
             InputError: on a GPU, values that are not finite in the previous window and were not yet reported.
             RunError: writing failed; an older file of that name is then still there.
         """
-        self._tell_what_is_not_finite()
+        self._tell()
         position = self._clock.as_dict() | {"has_outputs": int(self._has_outputs)}
-        restart.write(path, self._memory(host_memory), self._identity(), position)
+        restart.write(path, self._content(host_memory), position)
 
     @in_turn
     def restore(self, path: str | os.PathLike[str], host_memory: Mapping[str, arrays.Array] | None = None) -> None:
@@ -261,34 +295,39 @@ class LandComponent:
             host_memory: name -> array of the names, shapes and types of those written; they are filled.
 
         Raises:
-            InputError: a file that cannot be read, or of another model, precision, grid or host step.
+            InputError: a file that cannot be read or is damaged, or of another model, precision, grid, host step,
+                location or static field. Nothing is changed then.
         """
-        position = restart.read(path, self._memory(host_memory), self._identity())
-        self._has_outputs = bool(position.pop("has_outputs"))
+        content = self._content(host_memory)
+        values, position = restart.read(path, content)
+        has_outputs = bool(position.pop("has_outputs", False))
+        try:
+            self._clock.check(position)
+        except InputError as error:
+            raise InputError(f"{path}: clock: {error}") from error
+        restart.fill(content.memory, values)
         self._clock.restore(position)
-        if self._has_outputs:
+        self._has_outputs = has_outputs
+        if has_outputs:
             self._write_outputs()
 
-    def _memory(self, host_memory: Mapping[str, arrays.Array] | None) -> dict[str, arrays.Array]:
-        """Name -> array of all that changes in a run."""
-        return {
+    def _content(self, host_memory: Mapping[str, arrays.Array] | None) -> restart.Content:
+        """Of a restart file: all that changes in a run, and what must be the same where it continues."""
+        memory = {
             **self._columns.memory(),
             "sums": self._accumulation.sums,
-            "finite": self._accumulation.finite,
+            "possible": self._accumulation.possible,
             "earlier_outputs": self._fields.earlier,
             "later_outputs": self._fields.later,
-            "land_points": self._points.columns,
             **{f"host_{name}": array for name, array in (host_memory or {}).items()},
         }
-
-    def _identity(self) -> dict[str, str]:
-        """What must be the same where a run continues."""
-        return {
+        identity = {
             "model_checksum": checksum(self.model),
             "precision": self._columns.precision,
-            "host_step_nanoseconds": str(self._clock.host_step.astype(np.int64)),
+            "host_step_microseconds": str(self._clock.host_step.astype(np.int64)),
             "grid": " x ".join(map(str, self._points.shape)),
             "sampled": " ".join(self.inputs_properties),
             "between": self._coupling.between,
             "outputs": " ".join(self.outputs_properties),
         }
+        return restart.Content(memory, {"land_points": self._points.columns, **self._columns.fixed}, identity)

@@ -14,6 +14,7 @@ import gt4py.next as gtx
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.times import HOST_UNIT, parse_interval, parse_time
 from ailand_gt4py.integration.coupling.closures import REFERENCE_HEIGHT
 
 Group = TypeVar("Group")
@@ -26,12 +27,12 @@ class HostGrid:
     Attributes:
         land_mask: bool over the host's horizontal dimension(s), halo (False) included; on the backend's device. It may
             be False everywhere (a rank over the ocean), and is where it is masked (`numpy.ma`).
-        latitude, longitude: degrees north and east, fields of the mask's shape.
+        latitude, longitude: degrees north (-90 to 90) and east (-180 to 360), fields of the mask's shape.
         horizontal: the host's dimension(s) for the output fields, whose domain is that of the host's GT4Py fields, or
             begins at 0 where none is given when the component is made; None: outputs are plain arrays.
         levels: dimension -> position in the field's own numbering, for GT4Py fields with more dimensions than the
             mask; for instance {KDim: num_levels - 1}.
-        units: of the host's fields, by name; checked against the model's.
+        units: of the host's fields, by name; they must mean the model's, however they are spelt.
         host_dtype: type of the outputs, float32 or float64.
         ocean_value: of outputs at points that are not land.
     """
@@ -62,7 +63,9 @@ class Ground:
     """What the land is and how it starts. Fields have the mask's shape or are scalars, in the model's units.
 
     Attributes:
-        static: the model's static inputs by name. initial_state: its state by name. Both are read once.
+        static: the model's static inputs by name. initial_state: its state by name. Both are read once. What is
+            missing and follows from others is derived, as it is for files (`io.derive`, `io.first_guess`): soil
+            parameters from ``clim_sotype``, those of vegetation from its types, ``tsn`` from ``met_tair`` among others.
         prescribed: inputs that the host does not give at every step, by name (see `LandComponent.prescribe`).
         background_albedo: climatology of the albedo without snow, a field; None: by vegetation.
     """
@@ -75,16 +78,26 @@ class Ground:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class HostClock:
-    """When the host runs.
+    """When the host runs; times of NumPy, Python, pandas or as text (`core.times.parse_time`), which NumPy's become.
 
     Attributes:
         start: of the first host step. host_step: its length, which must divide the emulator's step.
         state_time: when the initial state is valid, default ``start``; the first window begins then (see `LandClock`).
     """
 
-    start: np.datetime64
-    host_step: np.timedelta64
-    state_time: np.datetime64 | None = None
+    start: Any
+    host_step: Any
+    state_time: Any = None
+
+    def __post_init__(self) -> None:
+        for name, parse in (("start", parse_time), ("host_step", parse_interval), ("state_time", parse_time)):
+            value = getattr(self, name)
+            if value is not None or name != "state_time":
+                try:
+                    value = parse(value, HOST_UNIT)
+                except InputError as error:
+                    raise InputError(f"{name}: {error}") from error
+                object.__setattr__(self, name, value)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -96,8 +109,9 @@ class CouplingOptions:
             the last linearly in time, without jumps and later by half a window.
         derivatives: give the derivatives of the fluxes with respect to the forcing, too, and the forcing for which
             they hold; what was in the previous window is a constant in them.
-        not_finite: what to do with NaN or infinity from the host: ``raise``, or ``flag``: such columns keep their state
-            and results over the window, are counted in a warning, and marked in `LandComponent.flagged`.
+        not_finite: what to do with NaN, infinity and numbers that cannot be from the host, and with results that are
+            not finite: ``raise``, or ``flag``: such columns keep their state and results over the window, are counted
+            in a warning, and marked in `LandComponent.flagged`.
         reference_height: of the host's temperature, humidity and wind above the ground, m, for the stress.
     """
 

@@ -6,46 +6,59 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
 
 from ailand_gt4py.core import arrays
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.times import HOST_UNIT
 from ailand_gt4py.core.types import Values
-from ailand_gt4py.io.whole_files import plain, read_netcdf, write_netcdf
+from ailand_gt4py.io.whole_files import plain, read_sealed, write_sealed
 
-FORMAT = "ailand_gt4py land component 1"
+FORMAT = "ailand_gt4py land component 2"
 _WHAT = "a restart file of a land component"
 
 
-def write(
-    path: str | os.PathLike[str],
-    memory: Mapping[str, arrays.Array],
-    identity: Mapping[str, str],
-    position: Mapping[str, int],
-) -> None:
-    """Write a restart file, completely or not at all: arrays, what a run that continues must share, and the clock."""
-    data = xr.Dataset(attrs={"format": FORMAT, **{f"identity_{key}": value for key, value in identity.items()}})
-    data.attrs["clock"] = json.dumps(dict(position))
-    for name, array in memory.items():
+class Content(NamedTuple):
+    """What a restart file has, or what it must have to fit.
+
+    Attributes:
+        memory: name -> array of all that changes in a run. fixed: name -> array of what is the same in all of it.
+        identity: texts that are the same in all of it.
+    """
+
+    memory: Mapping[str, arrays.Array]
+    fixed: Mapping[str, arrays.Array]
+    identity: Mapping[str, str]
+
+
+def write(path: str | os.PathLike[str], content: Content, position: Mapping[str, int]) -> None:
+    """Write a restart file, completely or not at all; ``position``: of the clock."""
+    attributes = {f"identity_{key}": value for key, value in content.identity.items()}
+    data = xr.Dataset(attrs={"format": FORMAT, **attributes, "clock": json.dumps(dict(position))})
+    for name, array in {**content.memory, **content.fixed}.items():
         values = _stored(arrays.to_host(array))
         data[name] = plain([f"{name}_{axis}" for axis in range(array.ndim)], values, {})
-    write_netcdf(Path(path), data, "writing the restart file")
+    write_sealed(Path(path), data, "writing the restart file")
 
 
-def read(
-    path: str | os.PathLike[str], memory: Mapping[str, arrays.Array], identity: Mapping[str, str]
-) -> dict[str, int]:
-    """Read a restart file into arrays, which do not change where it does not fit; the clock's position."""
+def read(path: str | os.PathLike[str], content: Content) -> tuple[dict[str, Values], dict[str, int]]:
+    """The memory and the clock's position of a restart file that fits; nothing of ``content`` is changed.
+
+    Raises:
+        InputError: a file that is damaged, not of this run's identity and fixed arrays, or of other names, shapes or
+            types; a state that is not finite.
+    """
     path = Path(path)
-    data = read_netcdf(path, FORMAT, _WHAT)
-    for key, expected in identity.items():
+    data = read_sealed(path, FORMAT, _WHAT)
+    for key, expected in content.identity.items():
         found = data.attrs.get(f"identity_{key}")
         if found != expected:
             raise InputError(f"{path}: {key.replace('_', ' ')}: found '{found}', expected '{expected}'")
     position = _clock(path, data)
-    for name, array in memory.items():
+    for name, array in {**content.memory, **content.fixed}.items():
         if name not in data.variables:
             raise InputError(f"{path}: '{name}' is missing, expected all that the component remembers")
         stored, like = data[name], _stored(arrays.to_host(array))
@@ -53,25 +66,36 @@ def read(
             raise InputError(
                 f"{path}: '{name}': found {stored.dtype} {stored.shape}, expected {like.dtype} {like.shape}"
             )
-    if not np.array_equal(data["land_points"].values, arrays.to_host(memory["land_points"])):
-        raise InputError(f"{path}: has other land points, expected those of this component's land mask")
+        if name in content.fixed and not np.array_equal(stored.values, like):
+            raise InputError(
+                f"{path}: has other {name.replace('_', ' ')}, expected those of this component; it is perhaps another "
+                "rank's"
+            )
+    if not np.isfinite(data["state"].values).all():
+        raise InputError(f"{path}: 'state': found a number that is not finite, expected finite ones")
+    return {name: data[name].values for name in content.memory}, position
+
+
+def fill(memory: Mapping[str, arrays.Array], values: Mapping[str, Values]) -> None:
+    """Put what was read into arrays."""
     for name, array in memory.items():
         # A CuPy array takes values from its own device only.
-        values = data[name].values
-        array[...] = values if isinstance(array, np.ndarray) else arrays.array_module("cuda").asarray(values)
-    return position
+        xp = np if isinstance(array, np.ndarray) else arrays.array_module("cuda")
+        array[...] = xp.asarray(values[name])
 
 
 def next_time(path: str | os.PathLike[str]) -> np.datetime64:
     """Of the host step with which a restart file's run continues."""
-    return np.datetime64(_clock(Path(path), read_netcdf(Path(path), FORMAT, _WHAT))["next_time"], "ns")
+    return np.datetime64(_clock(Path(path), read_sealed(Path(path), FORMAT, _WHAT))["next_time"], HOST_UNIT)
 
 
 def _clock(path: Path, data: xr.Dataset) -> dict[str, int]:
     try:
-        return {key: int(value) for key, value in json.loads(data.attrs["clock"]).items()}
-    except (KeyError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); expected {_WHAT}") from error
+        position = {key: int(value) for key, value in json.loads(data.attrs["clock"]).items()}
+        np.array([position["next_time"], *position.values()], dtype=np.int64)
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: the clock cannot be read ({error}); expected {_WHAT}") from error
+    return position
 
 
 def _stored(values: Values) -> Values:

@@ -62,12 +62,16 @@ def wave_key(name: str) -> str:
     return f"the annual wave of {name}"
 
 
-def sentences(derivations: Iterable[Derivation]) -> list[str]:
-    """What was derived, for a history attribute: one sentence for each set of inputs and source."""
+def sentences(derivations: Iterable[Derivation], where: str = "the file") -> list[str]:
+    """What was derived, for a history attribute: one sentence for each set of inputs and source.
+
+    Args:
+        where: in what it is missing.
+    """
     groups: dict[str, list[str]] = {}
     for derivation in derivations:
         label = f"{derivation.name} ({derivation.detail})" if derivation.detail else derivation.name
-        start = "Not in the file, first guess" if derivation.is_first_guess else "Not in the file, derived"
+        start = f"Not in {where}, {'first guess' if derivation.is_first_guess else 'derived'}"
         inputs = " and ".join((*derivation.inputs, *map(wave_key, derivation.waves)))
         groups.setdefault(f"{start}{inputs and f' from {inputs}'} by {derivation.how}", []).append(label)
     return [f"{text}: {', '.join(names)}." for text, names in groups.items()]

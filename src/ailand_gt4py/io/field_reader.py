@@ -12,13 +12,10 @@ from ailand_gt4py.core.types import Values
 from ailand_gt4py.io import derive
 from ailand_gt4py.io.blocks import BLOCK_BYTES, read_annual_wave, tiles
 from ailand_gt4py.io.column_file import ColumnFile, Source, require_constant
-from ailand_gt4py.io.first_guess import FIRST_GUESSES
+from ailand_gt4py.io.first_guess import MODES
 from ailand_gt4py.io.units import conversion
 from ailand_gt4py.weights.model import ModelVariables, Variable
 from ailand_gt4py.weights.variables import CATALOGUE, units_of
-
-#: How to get a variable that a file lacks.
-MODES = {**derive.DERIVATIONS, **FIRST_GUESSES}
 
 
 class FieldReader:

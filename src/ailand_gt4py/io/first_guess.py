@@ -17,7 +17,7 @@ import numpy as np
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.ecland import snow
 from ailand_gt4py.ecland.surface_tables import MIDDLE_SNOW_ALBEDO
-from ailand_gt4py.io.derive import Derivation, wave_key
+from ailand_gt4py.io.derive import DERIVATIONS, Derivation, wave_key
 
 #: Middles of ecLand's third and fourth soil layers (28-100 and 100-289 cm), m.
 THIRD_LAYER, FOURTH_LAYER = 0.64, 1.945
@@ -84,6 +84,9 @@ FIRST_GUESSES: dict[str, Derivation] = {
         _Guess("src", (), lambda inputs, what: np.zeros(1), "taking leaves and soil as dry"),
     )
 }
+
+#: How to get a variable that is not given.
+MODES = {**DERIVATIONS, **FIRST_GUESSES}
 
 
 def guessable(state: Iterable[str]) -> tuple[str, ...]:

@@ -1,33 +1,108 @@
-"""Counting values that the model has not been trained on."""
+"""Values that cannot be, and the count of those that the model has not been trained on."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ailand_gt4py.core.types import Values
+from ailand_gt4py.io.units import conversion
 from ailand_gt4py.weights.model import Variable
+from ailand_gt4py.weights.variables import CATALOGUE
 
 #: Part of the training range by which a value may be out of it and still count as inside: the ranges were
 #: stored in other precision than the values come in.
 RELATIVE_SLACK = 1e-5
 
+#: Part of a variable's valid range by which a value may be out of it and still be possible: packing, interpolation and
+#: advection leave the range a little, another unit leaves it far.
+VALID_SLACK = 0.1
+#: No variable has a larger value in any unit; netCDF's fill value for floating-point numbers is 9.97e36.
+LARGEST = 1e15
+
+#: Unit -> those in which files and hosts often have such a quantity.
+OTHER_UNITS = {
+    "K": ("degC", "degF"),
+    "Pa": ("hPa", "kPa"),
+    "kg kg-1": ("g kg-1",),
+    "kg m-2 s-1": ("mm h-1", "mm d-1", "g m-2 s-1"),
+    "kg m-3": ("g cm-3",),
+    "m": ("cm", "mm"),
+    "m3 m-3": ("%",),
+    "1": ("%",),
+}
+#: Unit of a rate -> that of what is accumulated over a time.
+AMOUNTS = {"W m-2": "J m-2", "kg m-2 s-1": "kg m-2"}
+
+
+def possible_range(variable: Variable) -> tuple[float, float]:
+    """Smallest and largest value that may be, in the variable's units: the catalogue's valid range and a slack."""
+    entry = CATALOGUE.get(variable.name)
+    if entry is None or entry.units != variable.units:
+        return -LARGEST, LARGEST
+    low, high = entry.valid_range
+    width = high - low if math.isfinite(high - low) else variable.training_maximum - variable.training_minimum
+    slack = VALID_SLACK * width if math.isfinite(width) else LARGEST
+    return max(low - slack, -LARGEST), min(high + slack, LARGEST)
+
+
+def expectation(variable: Variable, value: float, seconds: Sequence[float] = ()) -> str:
+    """What was expected instead of a value, and in which units it would have been in the training range.
+
+    Args:
+        seconds: lengths over which a rate may have been accumulated by mistake.
+    """
+    low, high = possible_range(variable)
+    units = "" if variable.units == "1" else f" {variable.units}"
+    text = f"expected {low:.6g} to {high:.6g}{units}" if high < LARGEST else f"expected less than {LARGEST:g}"
+    if math.isfinite(variable.training_maximum - variable.training_minimum):
+        low, high = variable.training_minimum, variable.training_maximum
+    straight = {unit: conversion(unit, variable.units, variable.name) for unit in OTHER_UNITS.get(variable.units, ())}
+    fitting = [unit for unit, one in straight.items() if low <= one.scale * value + one.offset <= high]
+    if variable.units in AMOUNTS:
+        amount = AMOUNTS[variable.units]
+        fitting += [f"{amount} over {length:g} s" for length in seconds if low <= value / length <= high]
+    return f"{text} (the unit may be {' or '.join(fitting)})" if fitting else text
+
+
+class TrainingRanges:
+    """Training ranges beside values, NumPy's or CuPy's (``xp``); one that is unknown (NaN) has all finite values in it.
+
+    Attributes:
+        lower, upper: (n_variables,), the ranges and their slack.
+    """
+
+    def __init__(self, variables: Sequence[Variable], xp: Any = np) -> None:
+        lower = np.array([variable.training_minimum for variable in variables], dtype=np.float64)
+        upper = np.array([variable.training_maximum for variable in variables], dtype=np.float64)
+        slack, width = RELATIVE_SLACK * (upper - lower), np.where(upper > lower, upper - lower, np.nan)
+        self._xp = xp
+        self.lower, self.upper = xp.asarray(lower - slack), xp.asarray(upper + slack)
+        self._far_lower, self._far_upper = xp.asarray(lower - width), xp.asarray(upper + width)
+
+    def outside(self, values: Any) -> Any:
+        """Whether values (n_columns, n_variables) are below, above their ranges, or not finite: (3, ...).
+
+        At most one of the three is true.
+        """
+        outside = self._xp.empty((3, *values.shape), dtype=bool)
+        self._xp.less(values, self.lower, out=outside[0])
+        self._xp.greater(values, self.upper, out=outside[1])
+        self._xp.logical_not(self._xp.isfinite(values), out=outside[2])
+        outside[:2] &= ~outside[2]
+        return outside
+
+    def far_outside(self, values: Any) -> Any:
+        """Whether values (n_columns, n_variables) are out of their ranges by more than these are wide."""
+        return (values < self._far_lower) | (values > self._far_upper)
+
 
 def outside_training_range(values: Values, variables: Sequence[Variable]) -> Values:
-    """Whether values (n_columns, n_variables) are below, above their training ranges, or not finite: (3, ...).
-
-    At most one of the three is true. A variable whose range is unknown (NaN) need only be finite.
-    """
-    lower = np.array([variable.training_minimum for variable in variables], dtype=np.float64)
-    upper = np.array([variable.training_maximum for variable in variables], dtype=np.float64)
-    slack = RELATIVE_SLACK * (upper - lower)
-    outside = np.empty((3, *values.shape), dtype=bool)
-    np.less(values, lower - slack, out=outside[0])
-    np.greater(values, upper + slack, out=outside[1])
-    np.logical_not(np.isfinite(values), out=outside[2])
-    outside[:2] &= ~outside[2]
+    """`TrainingRanges.outside` of NumPy's arrays."""
+    outside: Values = TrainingRanges(variables).outside(values)
     return outside
 
 
@@ -41,9 +116,13 @@ class RangeCounter:
     def add(self, values: Values) -> Values:
         """Count values, (n_rows, n_variables); returns a flag per row."""
         outside = outside_training_range(values, self._variables)
-        self.counts += outside.sum(axis=1)
-        self.n_values += len(values)
+        self.count(outside.sum(axis=1), len(values))
         return np.asarray(outside.any(axis=(0, 2)))
+
+    def count(self, counts: Values, n_values: int) -> None:
+        """Count what was found elsewhere: ``counts`` (3, n_variables) of so many values."""
+        self.counts += counts
+        self.n_values += n_values
 
     def as_json(self) -> dict[str, Any]:
         return {"counts": self.counts.tolist(), "n_values": self.n_values}

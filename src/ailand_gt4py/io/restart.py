@@ -21,10 +21,10 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.times import time_text
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io.output import variable_attributes
-from ailand_gt4py.io.whole_files import CALENDAR, columns, plain, read_netcdf, write_netcdf
+from ailand_gt4py.io.whole_files import CALENDAR, columns, plain, read_sealed, write_sealed
 from ailand_gt4py.weights.model import ModelVariables, Variable
 
-FORMAT = "ailand_gt4py restart 1"
+FORMAT = "ailand_gt4py restart 2"
 
 #: How far a restart's column may be from the run's, degrees: locations are stored in float32 in many files.
 LOCATION_TOLERANCE = 1e-4
@@ -84,7 +84,7 @@ def write_restart(path: Path, restart: Restart, model: ModelVariables, source: s
             if variable.time_meaning == "window mean":
                 attributes["comment"] = "mean over the step that ended at time"
             data[variable.name] = xr.Variable(("x",), values[:, index], attributes, {"_FillValue": np.nan})
-    write_netcdf(path, data, "writing the restart file")
+    write_sealed(path, data, "writing the restart file")
 
 
 def _groups(model: ModelVariables) -> tuple[tuple[str, Sequence[Variable]], ...]:
@@ -95,7 +95,7 @@ def _groups(model: ModelVariables) -> tuple[tuple[str, Sequence[Variable]], ...]
 
 def read_restart(path: Path, model: ModelVariables) -> Restart:
     """Read a restart file of a model; `InputError` says what is wrong with it."""
-    data = read_netcdf(path, FORMAT, "a restart file of ailand-column-run")
+    data = read_sealed(path, FORMAT, "a restart file of ailand-column-run")
     try:
         return Restart(
             **{name: _values(path, data, name, group) for name, group in _groups(model)},

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ailand_gt4py.core.digest import digest
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.files import whole_file
 from ailand_gt4py.core.types import Values
@@ -30,18 +31,36 @@ def write_netcdf(path: Path, data: xr.Dataset | xr.DataTree, doing: str = "writi
         data.to_netcdf(temporary, engine="netcdf4", format="NETCDF4")
 
 
-def read_netcdf(path: Path, file_format: str, what: str) -> xr.Dataset:
-    """A whole netCDF file, values as they are stored; ``what`` is expected, by its attribute ``format``."""
+def write_sealed(path: Path, data: xr.Dataset, doing: str) -> None:
+    """`write_netcdf` of a file for `read_sealed`, whose attributes are texts; its attribute ``digest`` is over all."""
+    write_netcdf(path, data.assign_attrs(digest=_digest(data)), doing)
+
+
+def read_sealed(path: Path, file_format: str, what: str) -> xr.Dataset:
+    """A whole file of `write_sealed`, values as they are stored; ``what`` is expected, by its attribute ``format``.
+
+    Raises:
+        InputError: no such file, or another one, or values that are not those written.
+    """
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected {what}")
     try:
         data = xr.load_dataset(path, engine="netcdf4", decode_cf=False)
-    except (OSError, RuntimeError, ValueError, KeyError, AttributeError) as error:
+    except Exception as error:  # a damaged file makes the libraries raise anything
         raise InputError(f"{path}: cannot be read ({' '.join(str(error).split())}); expected {what}") from error
     found = data.attrs.get("format", "")
     if found != file_format:
         raise InputError(f"{path}: is not {what}: attribute 'format': found '{found}', expected '{file_format}'")
+    if data.attrs.pop("digest", None) != _digest(data):
+        raise InputError(f"{path}: is damaged: its values are not those of its attribute 'digest', expected {what}")
     return data
+
+
+def _digest(data: xr.Dataset) -> str:
+    return digest(
+        {str(name): variable.values for name, variable in data.variables.items()},
+        {str(name): str(value) for name, value in data.attrs.items()},
+    )
 
 
 def write_figure(path: Path, figure: Any) -> None:

@@ -1,4 +1,4 @@
-"""Between a host's horizontal points and land columns: samples added up, results spread."""
+"""Between a host's horizontal points and land columns: samples gathered, results spread."""
 
 import functools
 
@@ -9,29 +9,28 @@ from gt4py.next import astype
 from ailand_gt4py.core.dimensions import Column, HostPoint, LandColumn, LandPoint, OutputFeature
 from ailand_gt4py.stencils.instances import Function, Statement, define, field_operators, write_program
 
-Sum = gtx.Field[[Column], gtx.float64]
+Sample = gtx.Field[[Column], gtx.float64]
 
 
 @functools.cache
-def accumulate(dtypes: tuple[type, ...]) -> gtx.program:
-    """``sum + host`` at the land points for fields of these types; the sums are float64 and written in place.
+def gather(dtypes: tuple[type, ...]) -> gtx.program:
+    """Fields of these types at the land points, as float64.
 
-    Arguments: the host's fields over `HostPoint`, then the sums over `Column`. A host's number is converted here only,
-    where it is read. One program for all fields, since its call costs the host little more than one for each.
+    Arguments: the host's fields over `HostPoint`, then the samples over `Column`. A host's number is converted here
+    only, where it is read. One program for all fields, since its call costs the host little more than one for each.
     """
     count = len(dtypes)
-    name = "accumulate_" + "_".join(np.dtype(dtype).name for dtype in dtypes)
-    hosts, sums = ([f"{what}_{k}" for k in range(count)] for what in ("host", "sum"))
-    results = [f"sum_{k} + astype(host_{k}(LandPoint[0]), float64)" for k in range(count)]
+    name = "gather_" + "_".join(np.dtype(dtype).name for dtype in dtypes)
+    hosts, samples = ([f"{what}_{k}" for k in range(count)] for what in ("host", "sample"))
+    results = [f"astype(host_{k}(LandPoint[0]), float64)" for k in range(count)]
     body = results[0] if count == 1 else f"({', '.join(results)})"
     namespace = {"astype": astype, "float64": gtx.float64, "LandPoint": LandPoint}
-    source = f"def {name}({', '.join((*hosts, *sums))}):\n    return {body}\n"
+    source = f"def {name}({', '.join(hosts)}):\n    return {body}\n"
     operator = define(name, source, namespace, __file__)
     types = {host: gtx.Field[[HostPoint], dtype] for host, dtype in zip(hosts, dtypes, strict=True)}
-    types |= dict.fromkeys(sums, Sum)
     operator.__annotations__ = dict(types)
-    statement = Statement(gtx.field_operator(operator), tuple(types), sums[0] if count == 1 else tuple(sums))
-    return write_program(f"{name}_program", types, [statement], __file__)
+    statement = Statement(gtx.field_operator(operator), tuple(types), samples[0] if count == 1 else tuple(samples))
+    return write_program(f"{name}_program", types | dict.fromkeys(samples, Sample), [statement], __file__)
 
 
 @field_operators

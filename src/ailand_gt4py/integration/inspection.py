@@ -1,0 +1,156 @@
+"""What a land component looks for in what it is given: values that cannot be, and those far from what was learnt.
+
+Numbers on a device are looked at there, and told once they have come to the host.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ailand_gt4py.core import arrays
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.integration.host_points import HostPoints
+from ailand_gt4py.io.quality import RangeCounter, TrainingRanges, expectation, possible_range
+from ailand_gt4py.weights.model import Variable
+from ailand_gt4py.weights.variables import CATALOGUE
+
+logger = logging.getLogger(__name__)
+
+#: Latitudes and longitudes that are as small as this may be radians.
+RADIANS = (1.6, 6.3)
+#: How far from a whole number a type may be, which ECMWF stores as floating-point numbers: `io.derive.whole_types`.
+WHOLE = 1e-4
+
+
+class Late:
+    """A few numbers of the device, which the host takes later: it waits only where it asks too early."""
+
+    def __init__(self, device: arrays.Device) -> None:
+        self._device = device
+        self._values: Any = None
+        self._memory: Any = None
+        self._arrived: Any = None
+
+    def send(self, values: arrays.Array) -> None:
+        """Begin to copy values, of the same shape in every call; they may change once this returns."""
+        if self._device == "cpu":
+            self._values = values.copy()
+            return
+        if self._memory is None:
+            import cupyx
+
+            # Can be copied to while host and device continue.
+            self._memory = cupyx.empty_pinned(values.shape, values.dtype)
+        stream = arrays.array_module("cuda").cuda.get_current_stream()
+        values.get(stream=stream, out=self._memory, blocking=False)
+        self._values, self._arrived = self._memory, stream.record()
+
+    def take(self) -> np.ndarray | None:
+        """What was sent last, once."""
+        if self._arrived is not None:
+            self._arrived.synchronize()
+        values, self._values, self._arrived = self._values, None, None
+        return values
+
+
+def others_text(count: int) -> str:
+    """Of so many points those that a message does not name."""
+    return f" and {count - 1} more land points" if count > 1 else ""
+
+
+def require(points: HostPoints, is_right: arrays.Array, values: arrays.Array, name: str, expected: Any) -> None:
+    """Check that all of values (n_land,) are right; ``expected``: text, or what makes it of the first wrong value."""
+    wrong = arrays.array_module(points.device).flatnonzero(~is_right)
+    if wrong.size:
+        column = int(wrong[0])
+        value = float(values[column])
+        raise InputError(
+            f"{name}: found {value:g} at {points.location_text(column)}{others_text(int(wrong.size))}, "
+            f"{expected(value) if callable(expected) else expected}"
+        )
+
+
+def require_within(
+    points: HostPoints, values: arrays.Array, name: str, limits: tuple[float, float], units: str = ""
+) -> None:
+    """Check that values (n_land,) are within limits."""
+    low, high = limits
+    require(points, (values >= low) & (values <= high), values, name, f"expected {low:g} to {high:g}{units}")
+
+
+def require_possible(points: HostPoints, values: arrays.Array, variable: Variable) -> None:
+    """Check that values (n_land,) of a variable can be; those of types are whole numbers."""
+    xp, entry = arrays.array_module(points.device), CATALOGUE.get(variable.name)
+    if entry is not None and entry.is_class:
+        low, high = entry.valid_range
+        is_right = (xp.abs(values - xp.rint(values)) <= WHOLE) & (values >= low - WHOLE) & (values <= high + WHOLE)
+        among = f" from {low:g} to {high:g}" if np.isfinite(high) else ""
+        require(points, is_right, values, variable.name, f"expected a type, a whole number{among}")
+        return
+    low, high = possible_range(variable)
+    is_right = (values >= low) & (values <= high)
+    require(points, is_right, values, variable.name, lambda value: expectation(variable, value))
+
+
+def check_coordinates(points: HostPoints, latitude: arrays.Array, longitude: arrays.Array) -> None:
+    """Check latitudes and longitudes (n_land,) in degrees; a word where they are perhaps in radians."""
+    require_within(points, latitude, "latitude", (-90.0, 90.0), " degrees north")
+    require_within(points, longitude, "longitude", (-180.0, 360.0), " degrees east")
+    if not points.n_land:
+        return
+    largest = [float(abs(degrees).max()) for degrees in (latitude, longitude)]
+    if all(found <= limit for found, limit in zip(largest, RADIANS, strict=True)) and any(largest):
+        logger.warning(
+            "latitude, longitude: all land is within %.3g degrees of the equator and %.3g of Greenwich, expected "
+            "degrees; these may be radians",
+            *largest,
+        )
+
+
+class RangeWatch:
+    """Counts values out of the training ranges, and warns once of each variable that is far out of its own.
+
+    Args:
+        groups: name -> variables. seconds: lengths over which the host may have accumulated rates by mistake.
+    """
+
+    def __init__(self, points: HostPoints, groups: Mapping[str, Sequence[Variable]], seconds: Sequence[float]) -> None:
+        self._points, self._groups, self._seconds = points, groups, seconds
+        self._xp = arrays.array_module(points.device)
+        self._ranges = {name: TrainingRanges(variables, self._xp) for name, variables in groups.items()}
+        self._counters = {name: RangeCounter(variables) for name, variables in groups.items()}
+        self._found = {name: Late(points.device) for name in groups}
+        self._told: set[str] = set()
+
+    def look(self, group: str, values: arrays.Array) -> None:
+        """Begin to look at values (n_land, n_variables) of a group."""
+        xp, ranges = self._xp, self._ranges[group]
+        far = ranges.far_outside(values)
+        first = far.argmax(axis=0)
+        rows = [far.sum(axis=0), first, xp.take_along_axis(values, first[None], axis=0)[0]]
+        self._found[group].send(xp.concatenate([ranges.outside(values).sum(axis=1), xp.stack(rows)]).astype(np.float64))
+
+    def tell(self) -> None:
+        """Count what was found, and warn of it."""
+        for group, variables in self._groups.items():
+            found = self._found[group].take()
+            if found is None:
+                continue
+            self._counters[group].count(found[:3].astype(np.int64), self._points.n_land)
+            for variable, (count, column, value) in zip(variables, found[3:].T, strict=True):
+                if count and variable.name not in self._told:
+                    self._told.add(variable.name)
+                    logger.warning(
+                        "%s: found %g at %s%s, far outside the training range of %.6g to %.6g; %s",
+                        variable.name, value, self._points.location_text(int(column)), others_text(int(count)),
+                        variable.training_minimum, variable.training_maximum,
+                        expectation(variable, value, self._seconds),
+                    )  # fmt: skip
+
+    def sentences(self) -> list[str]:
+        """One for each variable that was ever out of its training range."""
+        return [sentence for counter in self._counters.values() for sentence in counter.sentences()]
