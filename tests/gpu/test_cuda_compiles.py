@@ -27,7 +27,7 @@ from ailand_gt4py.lowering.calls import backends, compilation
 from ailand_gt4py.lowering.calls.maps import DeviceMaps
 from ailand_gt4py.lowering.gpu import cublas
 from ailand_gt4py.stencils.network.step import describe_step, make_program
-from ailand_gt4py.stencils.physics.land_points import accumulate, spread
+from ailand_gt4py.stencils.physics.land_points import gather, spread
 from ailand_gt4py.stencils.physics.surface import closure_program
 
 
@@ -144,7 +144,7 @@ def test_land_programs_compile_and_link(empty_cache: pathlib.Path) -> None:
     backend = backends.dace_backend(True, ())
     tables = {offset.value: point_connectivity(offset, np.arange(5), np) for offset in (LandPoint, LandColumn)}
     with compilation.in_this_process():
-        for program in (accumulate((np.float64, np.float32)), spread(np.float32, np.float64)):
+        for program in (gather((np.float64, np.float32)), spread(np.float32, np.float64)):
             program.with_backend(backend).compile(offset_provider=tables)
         gtx.wait_for_compilation()
     sources = [path.read_text() for path in empty_cache.glob("**/src/cuda/*.cu")]
