@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copyreg
 import os
 import pickle
+import time
 import tracemalloc
 import zipfile
 from collections.abc import Callable, Mapping
@@ -524,6 +526,7 @@ def test_a_pickle_of_many_names_or_of_many_bytes_is_refused(tmp_path: Path, monk
     with pytest.raises(InputError, match="names more than 10000 classes and functions"):
         unpickle(names + b"N.")
     monkeypatch.setattr(torch_archive, "_LARGEST_PICKLE", 100)
+    monkeypatch.setattr(torch_archive, "_LARGEST_FRACTION", 0.0)
     with pytest.raises(InputError, match="larger than 100 bytes, expected a small one"):
         import_checkpoint(write_archive(tmp_path / "a.ckpt", some_tensors()))
 
@@ -689,3 +692,73 @@ def test_a_new_kind_of_checkpoint_registers_and_is_asked_before_the_prototype(
     assert seen == [checkpoints.Wanted(step_seconds=3600.0)]
     assert imported.provenance["source"] == "checkpoint a.ckpt"
     assert import_checkpoint(write_archive(path, some_tensors())).architecture == "simple"
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        b"(" + b"N" * 50_000 + b"tq\x000cos\nsystem\nq\x010" + b"h\x01h\x00R0" * 20_000,  # a call with many arguments
+        b"X\x50\xc3\x00\x00" + b"a" * 50_000 + b"q\x000cos\nsystem\nq\x010" + b"h\x01h\x00R0" * 20_000,  # letters
+        b"X\x50\xc3\x00\x00" + b"a" * 50_000 + b"q\x000" + b"h\x00X\x01\x00\x00\x00x\x930" * 20_000,  # long names
+        b"](" + b"K\x01K\x02\x86" * 20_000 + b"eq\x000ccollections\nOrderedDict\nq\x010" + b"h\x01h\x00\x85R0" * 20_000,
+    ],
+)  # fmt: skip
+def test_time_is_bounded_by_the_size_of_the_pickle(bomb: bytes) -> None:
+    """What is remembered once and used again and again."""
+    begin = time.process_time()
+    with contextlib.suppress(InputError):
+        unpickle(b"\x80\x05" + bomb + b"N.")
+    assert time.process_time() - begin < 2.0
+
+
+def test_pairs_make_a_dictionary_of_their_own(tmp_path: Path) -> None:
+    """As protocols before 2 write one."""
+    pairs = b"ccollections\nOrderedDict\n](X\x01\x00\x00\x00xK\x01\x86X\x01\x00\x00\x00yK\x02\x86e\x85R"
+    assert unpickle(b"\x80\x02" + pairs + b".") == {"x": 1, "y": 2}
+
+
+def test_many_tensors_of_one_storage_are_refused(tmp_path: Path) -> None:
+    storages: dict[str, bytes] = {}
+    pickled(np.zeros(250_000, np.float32), storages)
+    view = b"ctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000"
+    view += b"X\x03\x00\x00\x00cpuJ\x90\xd0\x03\x00tQK\x00J\x90\xd0\x03\x00\x85K\x01\x85\x89)tRq\x00"
+    for count, expected in (
+        (20_000, "found 20000 tensors, expected at most 2000"),
+        (1000, "they share their storages"),
+    ):
+        names = b"".join(pickled(f"fc{i}.weight", {}) + (view if i == 0 else b"h\x00") for i in range(count))
+        with zipfile.ZipFile(tmp_path / "a.ckpt", "w") as archive:
+            archive.writestr("a/data.pkl", b"\x80\x02}(" + names + b"u.")
+            archive.writestr("a/data/0", storages["0"])
+        tracemalloc.start()
+        with pytest.raises(InputError, match=expected):
+            import_checkpoint(tmp_path / "a.ckpt")
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 50 * 2**20
+
+
+def test_members_that_share_their_bytes_are_refused(tmp_path: Path) -> None:
+    path = write_archive(tmp_path / "a.ckpt", some_tensors())
+    content = bytearray(path.read_bytes())
+    begin = content.index(b"PK\x01\x02")
+    entries = content[begin : content.index(b"PK\x05\x06")]
+    position = content.index(b"PK\x01\x02", begin + 4) - begin
+    larger = entries[:position]
+    larger[20:28] = (10**6).to_bytes(4, "little") * 2
+    path.write_bytes(bytes(content[:begin] + larger + entries[position:] + content[begin + len(entries) :]))
+    with pytest.raises(InputError, match="members overlap|no complete zip archive"):
+        import_checkpoint(path)
+
+
+def test_facts_of_any_length_are_left_out(tmp_path: Path) -> None:
+    long = Raw(b"\x8b" + (20_000).to_bytes(4, "little") + b"\x7f" * 20_000)  # an integer of 48 000 digits
+    content = {"epoch": long, "pytorch-lightning_version": "9" * 10_000, "state_dict": some_tensors()}
+    model = import_checkpoint(write_archive(tmp_path / "a.ckpt", content))
+    assert not {"source_epoch", "source_pytorch_lightning_version"} & model.provenance.keys()
+
+
+def test_parameters_that_overflow_are_refused(tmp_path: Path) -> None:
+    tensors = {name: np.full_like(array, 1e38) for name, array in some_tensors().items()}
+    with pytest.raises(InputError, match=r"checkpoint '.*': a step on .* gives inf for 'state_0'"):
+        import_checkpoint(write_archive(tmp_path / "a.ckpt", tensors))

@@ -1,12 +1,14 @@
 """The command ``ailand`` and the package's own names."""
 
 import contextlib
+import dataclasses
 import importlib
 import importlib.util
 import pathlib
 import subprocess
 import sys
 
+import netCDF4
 import numpy as np
 import pytest
 from random_models import random_model
@@ -16,6 +18,7 @@ from ailand_gt4py.cli import column_run
 from ailand_gt4py.cli import main as cli
 from ailand_gt4py.cli.options import fields_of, flags_of
 from ailand_gt4py.lowering.calls import compilation
+from ailand_gt4py.weights import write_model
 from helpers import Bench
 
 
@@ -192,3 +195,34 @@ def test_package_names_resolve_and_unknown_ones_do_not() -> None:
         assert getattr(ailand_gt4py, name) is not None
     with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
         _ = ailand_gt4py.nonsense
+
+
+def test_nothing_of_a_file_reaches_the_terminal_but_its_letters(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture
+) -> None:
+    escape = "\x1b]0;owned\x07\x1b[2J\u202e\x9b31m"
+    model = random_model("simple")
+    first = dataclasses.replace(model.state[0], name=f"a{escape}", units=escape)
+    named = dataclasses.replace(model, state=(first, *model.state[1:]), provenance={"data": escape})
+    path = tmp_path / "model.nc"
+    write_model(named, path)
+    assert cli.main(["model", "show", str(path)]) == 0
+    assert cli.main(["model", "show", f"{tmp_path}/{escape}\udcff.nc"]) == 2
+    with netCDF4.Dataset(path, "a") as data:
+        data.setncattr_string("architecture", escape)
+    assert cli.main(["model", "show", str(path)]) == 2
+    shown = capsys.readouterr()
+    assert r"data:                  \x1b]0;owned\x07" in shown.out
+    assert all(one.isprintable() or one == "\n" for one in shown.out + shown.err)
+    assert shown.err.count("\n") == 2
+
+
+def test_a_message_has_an_end(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture) -> None:
+    model = random_model("simple")
+    path = tmp_path / "model.nc"
+    first = dataclasses.replace(model.state[0], name="a" * 10**6)
+    write_model(dataclasses.replace(model, state=(first, *model.state[1:])), path)
+    with netCDF4.Dataset(path, "a") as data:
+        data["state_std"][0] = np.nan
+    assert cli.main(["model", "show", str(path)]) == 2
+    assert len(capsys.readouterr().err) < 2200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 import zipfile
 from pathlib import Path
@@ -27,6 +28,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.weights.model import Model
 
 MODEL = driver_model()
 
@@ -218,7 +220,47 @@ def test_grib_missing_value_is_missing(tmp_path: Path) -> None:
     assert "variable 'lai_hv' is nan at 2021-01-01T12:00 in column 1 (x = 101" in message
 
 
+def test_grib_missing_value_as_text(tmp_path: Path) -> None:
+    def change(found: object) -> Change:
+        return lambda data: data["lai_hv"].attrs.update(GRIB_missingValue=found)
+
+    assert refusal(changed(tmp_path, change("none"))).endswith(
+        "variable 'lai_hv': attribute 'GRIB_missingValue': found 'none', expected a number"
+    )
+    assert "found '[1. 2.]', expected a number" in refusal(changed(tmp_path, change([1.0, 2.0])))
+    assert read_all(changed(tmp_path, change("9999"))).size
+
+
+def test_labels_of_a_type_that_is_none_of_labels(tmp_path: Path) -> None:
+    def change(data: xr.Dataset) -> None:
+        data["x"] = ("x", np.array([True, False, True]))
+
+    assert refusal(changed(tmp_path, change)).endswith("'x' is of type bool, expected numbers or texts as labels")
+
+
+def named(name: str, group: str = "static") -> Model:
+    variables = getattr(MODEL, group)
+    return dataclasses.replace(MODEL, **{group: (dataclasses.replace(variables[0], name=name), *variables[1:])})
+
+
+@pytest.mark.parametrize("name", ["time", "x", "LAT", "quality_flag", "time_bnds"])
+def test_variables_named_as_coordinates_of_files(good: Path, name: str) -> None:
+    assert f"the model's variable '{name}' is named as something else in files" in refusal(good, named(name))
+
+
+@pytest.mark.parametrize("name", ["a/b", "../a", ".hidden", " a", "a\x1b[2J", "a" * 250, "é" * 150])
+def test_variables_whose_names_files_cannot_hold(good: Path, name: str) -> None:
+    assert "cannot be a variable of a file, expected letters, digits" in refusal(good, named(name))
+
+
+@pytest.mark.parametrize(("one", "other"), [("SWVL1", "other"), ("\u212b", "\u00c5")])
+def test_variables_that_are_one_name_in_a_file(good: Path, one: str, other: str) -> None:
+    model = dataclasses.replace(named(one), diagnostics=named(other, "diagnostics").diagnostics)
+    assert "are one name in a file, expected different ones" in refusal(good, model)
+
+
 def test_models_that_cannot_run_on_files(good: Path) -> None:
+    assert "step is 1e-09 s; expected a positive step" in refusal(good, driver_model(1e-9 / 3600.0))
     assert "normalised space" in refusal(good, driver_model(normalised_space=True))
     assert "step is 0 s (unknown)" in refusal(good, driver_model(0.0))
     assert "expected the model's step of 1 h" in refusal(good, driver_model(1.0))

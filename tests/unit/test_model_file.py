@@ -207,6 +207,19 @@ def without_parameter(name: str) -> Callable[[netCDF4.Dataset], None]:
     return lambda dataset: dataset[name].delncattr("parameter_name")
 
 
+def of_variable_length(dataset: netCDF4.Dataset, name: str) -> None:
+    """Rows of numbers where there was one number each."""
+    lengths = dataset.createVLType(np.float64, "lengths")
+    old = dataset[name]
+    dataset.renameVariable(name, "old")
+    other = dataset.createVariable(name, lengths, old.dimensions)
+    if "parameter_name" in old.ncattrs():
+        other.setncattr("parameter_name", old.getncattr("parameter_name"))
+        old.delncattr("parameter_name")
+    for index in range(len(old)):
+        other[index] = np.ones(2)
+
+
 def replaced_parameter(dataset: netCDF4.Dataset, kind: str, shape: tuple[int, ...]) -> None:
     dataset["trunk_0_bias"].delncattr("parameter_name")
     dimensions = []
@@ -255,6 +268,14 @@ def replaced_parameter(dataset: netCDF4.Dataset, kind: str, shape: tuple[int, ..
         (lambda d: d["trunk_0_bias"].setncattr("parameter_name", "trunk.7.bias"), ["layers [0, 1, 7]"]),
         (set_first("trunk_0_bias", np.inf), ["'trunk.0.bias' holds 1 values that are not finite"]),
         (set_first("trunk_0_bias", 0.25), ["'checksum'"]),
+        (set_first("state_std", 1e-50), ["variable 'state_0'", "scale 1e-50", "that single precision holds"]),
+        (set_first("state_std", 1e300), ["variable 'state_0'", "scale 1e+300", "that single precision holds"]),
+        (set_first("state_mean", -1e300), ["variable 'state_0'", "subtracts -1e+300, expected at most"]),
+        (set_first("state_upper_bound", 1e300), ["variable 'state_0'", "bound 1e+300, expected infinity or at most"]),
+        (set_first("state_lower_bound", -1e300), ["variable 'state_0'", "bound -1e+300, expected infinity or"]),
+        (set_attribute("step_seconds", 1e300), ["step is 1e+300 s, expected a number from 0 to 1e+09"]),
+        (lambda d: of_variable_length(d, "state_mean"), ["array 'state_mean'", "(VLType)", "expected float over"]),
+        (lambda d: of_variable_length(d, "trunk_0_bias"), ["'trunk.0.bias' is of type the type 'lengths' (VLType)"]),
     ],
 )
 def test_a_wrong_file_is_refused_in_one_line(
@@ -269,6 +290,39 @@ def test_a_wrong_file_is_refused_in_one_line(
     assert "\n" not in message
     for part in expected:
         assert part in message
+
+
+def _with_parameter(name: str, value: float) -> Model:
+    model = random_model("layer_norm")
+    changed = np.full_like(model.parameters[name], value)
+    return dataclasses.replace(model, parameters={**model.parameters, name: changed})
+
+
+def _with_state(**changes: object) -> Model:
+    model = random_model("layer_norm")
+    return dataclasses.replace(model, state=(dataclasses.replace(model.state[0], **changes), *model.state[1:]))
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        (_with_parameter("prognostic.0.weight", 1e38), "a step on .* gives .* for 'state_0' in the network's space"),
+        (_with_parameter("prognostic.0.bias", 3e38), "a step on the training means gives 3e\\+38 for 'state_0'"),
+        (_with_parameter("trunk.0.weight", 1e38), "gives nan for 'state_0'"),
+        (_with_parameter("diagnostic.0.gain", -1e38), "for 'diagnostic_0'"),
+        (_with_state(lower_bound=1e30, upper_bound=math.inf), "for 'state_0'"),
+        (_with_state(upper_bound=-1e30, lower_bound=-math.inf), "for 'state_0'"),
+    ],
+)
+def test_a_network_whose_results_overflow_is_refused(tmp_path: Path, model: Model, expected: str) -> None:
+    write_model(model, tmp_path / "model.nc")
+    with pytest.raises(InputError, match=f"model file '.*model.nc': .*{expected}"):
+        read_model(tmp_path / "model.nc")
+
+
+def test_a_logarithm_needs_a_floor_that_single_precision_holds() -> None:
+    with pytest.raises(InputError, match="minimum 1e-50, expected more than 0 that single precision holds"):
+        Normalisation("log", mean=0.0, std=1.0, minimum=1e-50)
 
 
 def test_an_array_of_another_type_is_refused(path: Path) -> None:

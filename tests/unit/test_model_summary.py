@@ -96,8 +96,8 @@ def test_long_and_odd_texts_stay_within_the_width() -> None:
         training_minimum=-1.23456789e-300,
         training_maximum=1.23456789e300,
         lower_bound=-1.23456789e-300,
-        upper_bound=1.23456789e300,
-        normalisation=Normalisation("mean-std", mean=-1.23456789e-300, std=1.23456789e300),
+        upper_bound=1.23456789e30,
+        normalisation=Normalisation("mean-std", mean=-1.23456789e-300, std=1.23456789e30),
     )
     text = summarise(dataclasses.replace(model, state=(long, model.state[1])))
     start = text.index("State (input")

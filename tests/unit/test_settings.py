@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import shlex
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -15,7 +16,7 @@ import ailand_gt4py
 from ailand_gt4py.cli import evaluate, jacobian, main, uncertainty
 from ailand_gt4py.cli.options import parse
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.core.option_types import Amount
+from ailand_gt4py.core.option_types import Amount, File
 from ailand_gt4py.core.settings import CommandOptions, Settings, option, read_settings
 from ailand_gt4py.core.times import parse_time
 from helpers import Bench
@@ -40,6 +41,14 @@ class Made(CommandOptions):
     is_on: bool = option(True, "whether")
 
 
+class Hostile(CommandOptions):
+    """Do something with a file."""
+
+    program: ClassVar[str] = "hostile"
+
+    file: File = option(..., "file", positional=True, metavar="FILE")
+
+
 def test_command_line_yaml_and_python_give_the_same(tmp_path: Path) -> None:
     (tmp_path / "made.yaml").write_text("file: a.nc\nsection: {size: 5, kind: round}\nis-on: false\noften: [x, y]\n")
     of_file = parse(Made, ["--config", str(tmp_path / "made.yaml")])
@@ -49,6 +58,31 @@ def test_command_line_yaml_and_python_give_the_same(tmp_path: Path) -> None:
     assert of_file == expected
     changed = parse(Made, ["b.nc", "--config", str(tmp_path / "made.yaml"), "--set", "section.size=6", "--is-on"])
     assert changed == expected.replace(file=Path("b.nc"), section=Section(size=6, kind="round"), is_on=True)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("a: [" + "[" * 5000, "is not YAML"),
+        ("a: 2021-13-45", "is not YAML: month must be in 1..12"),
+        ("a: " + "9" * 5000, "is not YAML: Exceeds the limit"),
+        ("a: &a [*a]", "or one that contains itself"),
+        ("a: &a [1,1,1,1,1,1,1,1,1]\n" + "".join(
+            f"{b}: &{b} [{','.join([f'*{a}'] * 9)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
+        ), "more than 10000 values"),
+        ("a: !!python/object/apply:os.system ['true']", "is not YAML in line 1"),
+        ("a: x\n" * 30_000, "found 150000 bytes, expected a file of options"),
+        ('file: "\\ud800"', r"found the text '\\ud800', expected text in UTF-8"),
+        ("file: " + "a" * 300, "expected a file name that a file system takes"),
+        ("file: [a]", "option 'file': found"),
+    ],
+)  # fmt: skip
+def test_hostile_yaml_is_refused_in_one_line(tmp_path: Path, content: str, expected: str) -> None:
+    (tmp_path / "made.yaml").write_text(content)
+    begin = time.process_time()
+    with pytest.raises(InputError, match=expected):
+        parse(Hostile, ["--config", str(tmp_path / "made.yaml")])
+    assert time.process_time() - begin < 2.0
 
 
 @pytest.mark.parametrize(

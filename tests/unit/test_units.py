@@ -195,3 +195,10 @@ def test_any_text_is_read_or_refused_in_one_line(text: str) -> None:
     assert "\n" not in message
     assert np.isfinite(scale)
     assert scale > 0.0
+
+
+@pytest.mark.parametrize("unit", ["Mm9 " * 12 + "m-9 " * 12, "mm9 Mm-9 " * 9, "m " * 10_000, "Mm9 Mm9 Mm-9 m-8"])
+def test_units_that_no_number_holds_are_refused(unit: str) -> None:
+    with pytest.raises(InputError, match="a.nc: unit '.*' is (unknown|of another|another power of ten)") as caught:
+        units.conversion(unit, "m", "a.nc")
+    assert len(str(caught.value)) < 400

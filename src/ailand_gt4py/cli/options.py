@@ -29,6 +29,7 @@ from ailand_gt4py.core.settings import (
     read_settings,
     read_yaml,
     settings_within,
+    yaml_value,
 )
 
 Kind = TypeVar("Kind", bound=CommandOptions)
@@ -208,5 +209,5 @@ def _number(value: Any, kinds: Sequence[type] = (int, float)) -> Any:
 def _scalar(text: str) -> Any:
     number = _number(text)
     with contextlib.suppress(yaml.YAMLError):
-        return yaml.safe_load(text) if number is text else number
+        return yaml_value(text) if number is text else number
     return text

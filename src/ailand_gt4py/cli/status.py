@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import TextIO, TypeVar
 
 from tqdm import tqdm
 
 from ailand_gt4py.cli.options import parse
 from ailand_gt4py.core.errors import AilandError
+from ailand_gt4py.core.printable import one_line, printable
 from ailand_gt4py.core.settings import CommandOptions
 from ailand_gt4py.driver.interruption import Interrupted
 
@@ -32,7 +34,7 @@ def execute(
     try:
         options = parse(kind, words)
         debug = debug or options.debug
-        with _messages(logging.ERROR if getattr(options, "quiet", False) else logging.INFO):
+        with _messages(logging.ERROR if getattr(options, "quiet", False) else logging.INFO), _printable_output():
             run(options)
     except SystemExit as request:  # --help and --version
         return int(request.code or 0)
@@ -54,7 +56,7 @@ class _AboveProgress(logging.Handler):
     """Messages go to standard error as they are, above a bar of progress."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        tqdm.write(record.getMessage(), file=sys.stderr)
+        tqdm.write(printable(record.getMessage()), file=sys.stderr)
 
 
 @contextlib.contextmanager
@@ -73,9 +75,32 @@ def _messages(level: int) -> Iterator[None]:
         logger.propagate = before[1]
 
 
+class _Printable(io.TextIOBase):
+    """Standard output, to which texts of files go as `printable` gives them."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        self._stream.write(printable(text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+
+@contextlib.contextmanager
+def _printable_output() -> Iterator[None]:
+    with contextlib.redirect_stdout(_Printable(sys.stdout)):
+        yield
+
+
 def failed(program: str, message: str, status: int, debug: bool = False) -> int:
     """Say why, in one line; returns the status."""
     if debug:
         traceback.print_exc()
-    print(f"{program}: {' '.join(message.split())}", file=sys.stderr)
+    print(f"{program}: {one_line(message)}", file=sys.stderr)
     return status

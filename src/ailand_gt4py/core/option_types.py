@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated
@@ -92,7 +93,10 @@ def _location(value: object) -> tuple[float, float]:
 def _file(value: object) -> object:
     if not isinstance(value, str | Path) or not str(value):
         raise ValueError("a file name")
-    return str(Path(value).expanduser())
+    path = Path(value).expanduser()
+    if "\0" in str(path) or len(os.fsencode(path)) >= 4096 or any(len(os.fsencode(one)) > 255 for one in path.parts):
+        raise ValueError("a file name that a file system takes, at most 255 bytes in each part")
+    return str(path)
 
 
 def suffixed(*suffixes: str) -> AfterValidator:

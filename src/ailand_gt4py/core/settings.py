@@ -7,7 +7,7 @@ import difflib
 import json
 import math
 import shlex
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar, get_args
 
@@ -16,8 +16,13 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 from pydantic.fields import FieldInfo
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.printable import printable
+from ailand_gt4py.core.trial import require_regular
 
 Kind = TypeVar("Kind", bound="Settings")
+
+#: Of a file of options: bytes, and values in it.
+LARGEST_YAML, MOST_VALUES = 100_000, 10_000
 
 #: What an option may be, by the type of pydantic's error; filled in from its context.
 _EXPECTED = {
@@ -146,6 +151,10 @@ def read_settings(
     Args:
         name: how messages call the option at a path of keys and indices; of the empty path: where the content is from.
     """
+    for one in _texts(content):
+        # Half a surrogate pair stands for a byte of the command line that is not UTF-8.
+        if any("\ud800" <= letter <= "\udfff" for letter in one):
+            raise InputError(f"found the text '{printable(one)}', expected text in UTF-8")
     text = json.dumps(
         _with_integers(content), default=lambda one: one.isoformat() if isinstance(one, datetime.date) else str(one)
     )
@@ -153,6 +162,17 @@ def read_settings(
         return kind.model_validate_json(text, strict=True)
     except ValidationError as error:
         raise InputError(_problem(error, kind, name or spelled)) from None
+
+
+def _texts(content: Any) -> Iterator[str]:
+    """All texts in nested values, names too."""
+    if isinstance(content, Mapping):
+        content = [*content.keys(), *content.values()]
+    if isinstance(content, list | tuple):
+        for one in content:
+            yield from _texts(one)
+    else:
+        yield str(content)
 
 
 def _with_integers(content: Any) -> Any:
@@ -167,18 +187,44 @@ def _with_integers(content: Any) -> Any:
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file; empty for an empty file."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        size = require_regular(path)
+        if size > LARGEST_YAML:
+            raise InputError(f"{path}: found {size} bytes, expected a file of options, at most {LARGEST_YAML}")
+        content = yaml_value(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         where = "" if mark is None else f" in line {mark.line + 1}"
-        raise InputError(f"{path}: is not YAML{where}: {getattr(error, 'problem', None) or error}") from error
+        reason = " ".join(str(getattr(error, "problem", None) or error).split())
+        raise InputError(f"{path}: is not YAML{where}: {reason}") from error
     if content is None:
         return {}
     if not isinstance(content, Mapping):
         raise InputError(f"{path}: found a {type(content).__name__} at the top, expected options with values")
     return {str(key): value for key, value in content.items()}
+
+
+def yaml_value(text: str) -> Any:
+    """What YAML says, plain and not much of it.
+
+    Raises:
+        YAMLError: it is none, or holds a number or date that there is not, or more values than options have, as
+            aliases of aliases do.
+    """
+    try:
+        content = yaml.safe_load(text)
+        left = MOST_VALUES
+        waiting = [content]
+        while waiting:
+            part = waiting.pop()
+            left -= 1
+            if left < 0:
+                raise yaml.YAMLError(f"more than {MOST_VALUES} values, or one that contains itself; expected options")
+            waiting += part.values() if isinstance(part, dict) else part if isinstance(part, list | tuple | set) else ()
+    except (ValueError, OverflowError, RecursionError) as error:
+        raise yaml.YAMLError(" ".join(str(error).split()) or type(error).__name__) from error
+    return content
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

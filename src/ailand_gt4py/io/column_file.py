@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 import zipfile
 from pathlib import Path
@@ -12,9 +13,11 @@ import numpy as np
 import xarray as xr
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.trial import most_bytes, require_regular, try_netcdf
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io import units
 from ailand_gt4py.io.conventions import convention_of
+from ailand_gt4py.io.stores import check_store
 
 TIME = "time"
 COLUMN = "x"
@@ -23,8 +26,8 @@ COLUMN = "x"
 #: the reader's memory, for nothing: `blocks` reads whole chunks once.
 CHUNK_CACHE_BYTES = 2**20
 
-#: What xarray, netCDF4, zarr and their codecs raise on a damaged file.
-_READ_ERRORS = (OSError, RuntimeError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile)
+#: Fields over columns that are held together at most where a file has fewer variables.
+_FIELDS_TOGETHER = 60
 
 
 def one_line(error: BaseException) -> str:
@@ -47,28 +50,32 @@ def require_constant(
         )
 
 
-def _open(path: Path) -> xr.Dataset:
+def _open(path: Path) -> tuple[xr.Dataset, int]:
+    """What is in a file, unread, and the file's size in bytes."""
     if not path.exists():
         raise InputError(f"{path}: no such file; expected a netCDF file or a zarr store")
     options: dict[str, Any] = {"decode_times": False, "cache": False}
+    size = 0 if path.is_dir() else require_regular(path)
     is_zip = path.is_file() and zipfile.is_zipfile(path)
     if not (path.is_dir() or is_zip):
+        try_netcdf(path, whole=False)
         default = netCDF4.get_chunk_cache()
         netCDF4.set_chunk_cache(CHUNK_CACHE_BYTES)
         try:
-            return xr.open_dataset(path, engine="netcdf4", **options)
+            return xr.open_dataset(path, engine="netcdf4", **options), size
         finally:
             netCDF4.set_chunk_cache(*default)
     if path.is_dir() and not any((path / name).exists() for name in (".zgroup", ".zmetadata", "zarr.json")):
         raise InputError(f"{path}: is a directory without zarr metadata; expected a netCDF file or a zarr store")
     store: Any = path
+    size = check_store(path)
     if is_zip:
         import zarr
 
         store = zarr.storage.ZipStore(path, mode="r")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # stores without consolidated metadata are slower to open, not wrong
-        return xr.open_dataset(store, engine="zarr", chunks=None, **options)
+        return xr.open_dataset(store, engine="zarr", chunks=None, **options), size
 
 
 class Source(NamedTuple):
@@ -90,12 +97,12 @@ class ColumnFile:
     n_together = 1
 
     def __init__(self, path: str | Path, dataset: xr.Dataset | None = None) -> None:
-        self.path = Path(path)
+        self.path, size = Path(path), None
         try:
-            self.dataset = _open(self.path) if dataset is None else dataset
+            self.dataset, size = _open(self.path) if dataset is None else (dataset, None)
         except InputError:
             raise
-        except _READ_ERRORS as error:
+        except Exception as error:  # whatever a damaged file makes xarray, zarr and their codecs raise
             raise InputError(
                 f"{self.path}: cannot be opened ({one_line(error)}); expected a netCDF file or a zarr store"
             ) from error
@@ -110,10 +117,31 @@ class ColumnFile:
                 if sizes[dimension] == 0:
                     raise InputError(f"{self.path}: dimension '{dimension}' has the length 0, expected at least 1")
             self.n_times, self.n_columns = int(sizes[TIME]), int(sizes[COLUMN])
+            if size is not None:
+                self._require_plausible(size)
             self.convention = convention_of(self.dataset)
         except BaseException:
             self.dataset.close()
             raise
+
+    def _require_plausible(self, size: int) -> None:
+        """Hold what the file says it has against its size, before memory is reserved for it."""
+        n_fields = max(len(self.dataset.variables), _FIELDS_TOGETHER)
+        needed = {
+            f"{self.n_columns} columns": 8 * n_fields * self.n_columns,
+            f"{self.n_times} times": 32 * self.n_times,
+        }
+        for name, array in self.dataset.variables.items():
+            chunks = array.encoding.get("chunks") or array.encoding.get("chunksizes")
+            if chunks:
+                needed[f"variable '{name}' in chunks of {tuple(chunks)}"] = math.prod(chunks) * array.dtype.itemsize
+        for what, n_bytes in needed.items():
+            if n_bytes > most_bytes(size):
+                raise InputError(
+                    f"{self.path}: has {what}, {n_bytes / 2**20:.0f} MiB to hold at once, in a file of "
+                    f"{size / 2**20:.3g} MiB, expected a file with data (or, if that is how well they are compressed, "
+                    "the same without compression)"
+                )
 
     def close(self) -> None:
         self.dataset.close()
@@ -207,7 +235,7 @@ class ColumnFile:
             warnings.simplefilter("ignore")
             try:
                 values = array.isel(selection).transpose(..., COLUMN).values
-            except _READ_ERRORS as error:
+            except Exception as error:
                 raise InputError(
                     f"{self.what(own_name)} cannot be read ({one_line(error)}); expected an undamaged file"
                 ) from error
@@ -216,8 +244,18 @@ class ColumnFile:
         missing = array.attrs.get("GRIB_missingValue")
         if missing is not None:
             # Conversion from GRIB leaves this attribute, which is no CF missing value; 3.4e38 is finite in float32.
-            values = np.where(values == values.dtype.type(missing), np.nan, values)
+            with np.errstate(over="ignore"):
+                values = np.where(values == values.dtype.type(self._number(own_name, missing)), np.nan, values)
         return np.ascontiguousarray(values)
+
+    def _number(self, own_name: str, found: object) -> float:
+        """A number in an attribute, which some tools write as text."""
+        try:
+            return float(np.asarray(found).item())
+        except (TypeError, ValueError):
+            raise InputError(
+                f"{self.what(own_name)}: attribute 'GRIB_missingValue': found {str(found)[:60]!r}, expected a number"
+            ) from None
 
     def field(self, own_name: str, time: int = 0) -> Values:
         """(x,) of a variable: at an index of time, or through all time."""
@@ -234,6 +272,10 @@ class ColumnFile:
 
     def labels(self) -> Values:
         """The columns' labels: the coordinate ``x``, or 0..n-1 where the file has none."""
-        if COLUMN in self.dataset.variables and self.array(COLUMN).dims == (COLUMN,):
-            return np.asarray(self.array(COLUMN).values)
-        return np.arange(self.n_columns)
+        if COLUMN not in self.dataset.variables or self.array(COLUMN).dims != (COLUMN,):
+            return np.arange(self.n_columns)
+        labels = np.asarray(self.array(COLUMN).values)
+        is_text = labels.dtype.kind in "SU" or (labels.dtype == object and all(isinstance(one, str) for one in labels))
+        if labels.dtype.kind not in "iuf" and not is_text:
+            raise InputError(f"{self.what(COLUMN)} is of type {labels.dtype}, expected numbers or texts as labels")
+        return labels

@@ -70,6 +70,12 @@ SPELLINGS: dict[str, str] = {
     "°F": "degF",
 }
 
+#: No unit is spelt with more letters than this; many factors would make numbers that no float holds.
+LONGEST = 100
+
+#: Units of one quantity that land-surface data come in are not further apart.
+LEAST_FACTOR = Fraction(1, 10**15)
+
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-")
 #: A symbol and its power; one digit, since no unit has more and a file must not make us compute 1000**999999999.
 _FACTOR = r"([A-Za-z_°%]+|1(?!\d))(?:(?:\*\*|\^)?([+-]?\d(?!\d)))?"
@@ -130,7 +136,7 @@ def _parse(text: str) -> tuple[Any, Any] | None:
     text = SPELLINGS.get(text, text).translate(_SUPERSCRIPTS)
     if text.startswith("(") and text.endswith(")"):
         text = text[1:-1]
-    if not _PRODUCT.fullmatch(text):
+    if len(text) > LONGEST or not _PRODUCT.fullmatch(text):
         return None
     unit = numerator = registry.Unit("")
     try:
@@ -162,7 +168,8 @@ def conversion(found: object, expected: str, what: str) -> Conversion:
     spelling = " ".join(str(found).split())  # an attribute may hold line breaks, a message must not
     unit = _parse(spelling)
     if unit is None:
-        raise InputError(f"{what}: unit '{spelling}' is unknown; {others}")
+        shown = spelling if len(spelling) <= LONGEST else f"{spelling[:LONGEST]}..."
+        raise InputError(f"{what}: unit '{shown}' is unknown; {others}")
     return _straight_line(spelling, unit, expected, wanted, f"{what}: unit '{spelling}' is")
 
 
@@ -191,5 +198,7 @@ def _straight_line(
     elif ratio and target_ratio and ratio != target_ratio:
         raise InputError(f"{what} a ratio of other quantities; expected '{expected}'")
     offset = registry.convert(Fraction(0), unit, target)
-    scale = registry.convert(Fraction(1), unit, target) - offset
-    return Conversion(spelling, expected, float(factor * scale), float(offset), remark)
+    scale = factor * (registry.convert(Fraction(1), unit, target) - offset)
+    if not LEAST_FACTOR < scale < 1 / LEAST_FACTOR:
+        raise InputError(f"{what} another power of ten altogether; expected '{expected}' or a unit near it")
+    return Conversion(spelling, expected, float(scale), float(offset), remark)

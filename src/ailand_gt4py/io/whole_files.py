@@ -12,6 +12,7 @@ import xarray as xr
 from ailand_gt4py.core.digest import digest
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.files import whole_file
+from ailand_gt4py.core.trial import try_netcdf
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.weights.variables import CATALOGUE, cf_attributes
 
@@ -45,6 +46,7 @@ def read_sealed(path: Path, file_format: str, what: str) -> xr.Dataset:
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected {what}")
     try:
+        try_netcdf(path, whole=True)
         data = xr.load_dataset(path, engine="netcdf4", decode_cf=False)
     except Exception as error:  # a damaged file makes the libraries raise anything
         raise InputError(f"{path}: cannot be read ({' '.join(str(error).split())}); expected {what}") from error

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import pickle
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ import torch
 
 from ailand_gt4py.core.errors import InputError, RunError
 from ailand_gt4py.core.files import whole_file
+from ailand_gt4py.core.trial import require_regular
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.training.configuration import Configuration, Stage
 from ailand_gt4py.training.curves import Curves
@@ -219,9 +219,12 @@ class Trainer:
         """Continue from the checkpoint in the directory, if its weights mean the same in this run."""
         path = self.checkpoint_path
         try:
+            require_regular(path)
             content = torch.load(path, weights_only=True, map_location=self._device)
-        except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
-            reason = str(error).splitlines()[0]
+            if not isinstance(content, dict):
+                raise TypeError(f"found a {type(content).__name__}")
+        except Exception as error:  # a damaged file makes PyTorch raise many kinds
+            reason = (str(error) or type(error).__name__).splitlines()[0]
             raise InputError(f"checkpoint {path}: cannot be read: {reason}; expected that of a training") from error
         for name, own in self._conditions().items():
             if (found := content.get("conditions", {}).get(name)) != own:

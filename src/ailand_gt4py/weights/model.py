@@ -41,6 +41,14 @@ METHODS: dict[str, _Method] = {
 }
 
 
+#: Seconds; of this length, times are still counted in nanoseconds.
+LONGEST_STEP = 1e9
+
+#: The least positive and the largest number of which single precision holds the inverse, too, with all digits.
+LARGEST = 2.0**126
+SMALLEST = 1.0 / LARGEST
+
+
 class _Comparable:
     """Equal where all is, an unknown number (NaN) to another: Python's versions differ in that of dataclasses."""
 
@@ -81,10 +89,20 @@ class Normalisation(_Comparable):
             value = getattr(self, statistic)
             if not math.isfinite(value):
                 raise InputError(f"normalisation '{self.method}' needs the statistic '{statistic}', found {value}")
-        if self.is_logarithmic and not self.minimum > 0.0:
-            raise InputError(f"normalisation 'log' has the minimum {self.minimum}, expected more than 0")
-        if not (math.isfinite(self.scale) and self.scale > 0.0):
-            raise InputError(f"normalisation '{self.method}' gives the scale {self.scale}, expected a positive number")
+        if self.is_logarithmic and not SMALLEST <= self.minimum <= LARGEST:
+            raise InputError(
+                f"normalisation 'log' has the minimum {self.minimum}, expected more than 0 that single precision holds"
+            )
+        if not SMALLEST <= self.scale <= LARGEST:
+            raise InputError(
+                f"normalisation '{self.method}' gives the scale {self.scale}, expected a positive number that single "
+                f"precision holds, {SMALLEST:.3g} to {LARGEST:.3g}"
+            )
+        if abs(self.shift) > LARGEST:
+            raise InputError(
+                f"normalisation '{self.method}' subtracts {self.shift}, expected at most {LARGEST:.3g}, which single "
+                "precision holds"
+            )
 
     @property
     def shift(self) -> float:
@@ -166,6 +184,16 @@ class Variable(Described):
             raise InputError(
                 f"variable '{self.name}': lower bound {self.lower_bound} is not below upper bound {self.upper_bound}"
             )
+        for bound in (self.lower_bound, self.upper_bound):
+            if math.isfinite(bound) and abs(bound) > LARGEST:
+                raise InputError(
+                    f"variable '{self.name}': bound {bound}, expected infinity or at most {LARGEST:.3g}, which single "
+                    "precision holds"
+                )
+        if self.lower_bound == math.inf or self.upper_bound == -math.inf:
+            raise InputError(
+                f"variable '{self.name}': bounds {self.lower_bound} to {self.upper_bound} hold no number, expected some"
+            )
 
     @property
     def is_previous(self) -> bool:
@@ -245,8 +273,8 @@ class Model:
                 raise InputError(
                     f"variable '{variable.name}': found the normalisation 'log', expected it for forcing only"
                 )
-        if not (math.isfinite(self.step_seconds) and self.step_seconds >= 0.0):
-            raise InputError(f"the model's step is {self.step_seconds} s, expected a number >= 0")
+        if not 0.0 <= self.step_seconds <= LONGEST_STEP:
+            raise InputError(f"the model's step is {self.step_seconds} s, expected a number from 0 to {LONGEST_STEP:g}")
         self._check_bounds()
         self._check_increments()
         architectures.check_parameters(self.architecture, self.parameters, self.sizes)

@@ -29,8 +29,10 @@ import numpy as np
 
 from ailand_gt4py.core.errors import InputError, RunError
 from ailand_gt4py.core.files import whole_file
+from ailand_gt4py.core.trial import read_whole, try_netcdf
 from ailand_gt4py.weights import architectures, schema
 from ailand_gt4py.weights.model import Model, Normalisation, Variable
+from ailand_gt4py.weights.typical_step import check_step
 
 #: Name of the model that ships in this package.
 DEFAULT_MODEL = "default_model.nc"
@@ -67,8 +69,8 @@ def read_model(path: str | os.PathLike[str] | None = None) -> Model:
         path: the file; None is the default model that ships with the package.
 
     Raises:
-        InputError: missing, truncated or corrupt file, unknown format, something missing or of the wrong shape, or a
-            checksum that does not fit the contents.
+        InputError: missing, truncated or corrupt file, unknown format, something missing or of the wrong shape, a
+            checksum that does not fit the contents, or a network that gives no numbers (`typical_step`).
     """
     model, stored = _read(path)
     actual = schema.checksum(model)
@@ -77,6 +79,10 @@ def read_model(path: str | os.PathLike[str] | None = None) -> Model:
             f"model file '{_label(path)}': attribute 'checksum': found {_shown(stored)}, expected '{actual}' for the "
             "contents read; the file was changed or damaged after it was written"
         )
+    try:
+        check_step(model)
+    except InputError as error:
+        raise InputError(f"model file '{_label(path)}': {error}") from error
     return model
 
 
@@ -208,7 +214,7 @@ def _bytes(path: str | os.PathLike[str] | None) -> bytes:
             )
         return resource.read_bytes()
     try:
-        return Path(path).read_bytes()
+        return read_whole(path)
     except FileNotFoundError as error:
         raise InputError(f"model file '{_label(path)}' does not exist") from error
     except (OSError, ValueError) as error:
@@ -221,12 +227,14 @@ def _read(path: str | os.PathLike[str] | None) -> tuple[Model, str]:
     content = _bytes(path)
     label = _label(path)
     try:
+        if path is not None:
+            try_netcdf(path, whole=True)
         with netCDF4.Dataset("model", memory=content) as dataset:
             dataset.set_auto_maskandscale(False)
             return _decode(dataset)
     except InputError as error:
         raise InputError(f"model file '{label}': {_one_line(error)}") from error
-    except (OSError, RuntimeError, ValueError, IndexError, UnicodeError, MemoryError) as error:
+    except Exception as error:  # the library raises anything on a damaged file
         raise InputError(
             f"model file '{label}' is not readable: found {len(content)} bytes that netCDF refuses "
             f"({_one_line(error)}), expected a complete netCDF-4 model file"
@@ -286,9 +294,9 @@ def _decode_group(dataset: netCDF4.Dataset, group: str) -> tuple[Variable, ...]:
         if variable is None:
             raise InputError(f"array '{name}': found nothing, expected one {kind.__name__} per {group} variable")
         expected: object = str if kind is str else np.dtype(np.float64)
-        if variable.dimensions != (group,) or variable.dtype != expected:
+        if variable.dimensions != (group,) or _type_of(variable) != expected:
             raise InputError(
-                f"array '{name}': found {variable.dtype} over {variable.dimensions}, expected {kind.__name__} "
+                f"array '{name}': found {_type_of(variable)} over {variable.dimensions}, expected {kind.__name__} "
                 f"over ('{group}',)"
             )
         return [kind(value) for value in variable[:]] if variable.size else []
@@ -306,6 +314,14 @@ def _decode_group(dataset: netCDF4.Dataset, group: str) -> tuple[Variable, ...]:
     return tuple(variables)
 
 
+def _type_of(variable: netCDF4.Variable) -> object:
+    """The type of an array's values; the name of a type that the file defines, such as one of variable length."""
+    kind = variable.datatype
+    if variable.dtype is str or isinstance(kind, np.dtype):
+        return variable.dtype
+    return f"the type '{kind.name}' ({type(kind).__name__})"
+
+
 def _decode_parameters(dataset: netCDF4.Dataset) -> dict[str, np.ndarray]:
     """All arrays that carry a parameter's name, in this machine's byte order."""
     parameters: dict[str, np.ndarray] = {}
@@ -315,8 +331,9 @@ def _decode_parameters(dataset: netCDF4.Dataset) -> dict[str, np.ndarray]:
         name = variable.getncattr("parameter_name")
         if not isinstance(name, str) or not re.fullmatch(r"[a-z_]+\.[0-9]{1,4}\.[a-z]+", name) or name in parameters:
             raise InputError(f"array '{key}': parameter_name: found {_shown(name)}, expected '<block>.<layer>.<kind>'")
-        if not isinstance(variable.dtype, np.dtype) or variable.dtype.kind != "f":
-            raise InputError(f"parameter '{name}' is of type {variable.dtype}, expected float32 or float64")
+        kind = _type_of(variable)
+        if not isinstance(kind, np.dtype) or kind.kind != "f":
+            raise InputError(f"parameter '{name}' is of type {kind}, expected float32 or float64")
         array = np.asarray(variable[...]) if variable.size else np.zeros(variable.shape, variable.dtype)
         parameters[name] = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
     return parameters

@@ -37,6 +37,7 @@ from pydantic import AfterValidator, Field, FiniteFloat, StringConstraints, Wrap
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.settings import Settings, dotted, read_settings
+from ailand_gt4py.core.trial import read_whole
 
 TRANSFER_SCHEMA = "ailand-transfer-1"
 ALTERNATIVES_SCHEMA = "ailand-alternatives-1"
@@ -138,10 +139,10 @@ Attachment = TypeVar("Attachment", Transfer, Alternatives)
 def read(path: Path, kind: type[Attachment]) -> Attachment:
     """Read an attachment; an InputError says where in the file it does not follow the schema."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_whole(path).decode("utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}; expected a JSON file") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: is no JSON ({error}); expected the schema '{kind.schema_name}'") from error
     found = content.pop("schema", None) if isinstance(content, dict) else None
     if found != kind.schema_name:

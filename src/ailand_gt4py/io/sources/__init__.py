@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import re
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Protocol, Self
@@ -101,6 +103,36 @@ class ColumnSource(Protocol):
 
 KINDS: Registry[type[ColumnSource]] = Registry(__name__)
 
+#: Seconds.
+SHORTEST_STEP = 1.0
+
+#: What files of columns, read or written, call something else.
+RESERVED = {"time", "time_bnds", "nv", "x", "lat", "lon", "climate", "quality_flag"}
+
+#: Bytes of a name that every file system and netCDF take.
+LONGEST_NAME = 200
+
+
+def check_names(model: ModelVariables) -> None:
+    """Check that a model's variables can stand in files beside the coordinates and each other."""
+    seen: dict[str, str] = {}
+    for variable in (*model.static, *model.forcing, *model.state, *model.diagnostics):
+        name = variable.name
+        what = f"the model's variable {name[:LONGEST_NAME]!r}"
+        if name.lower() in RESERVED:
+            raise InputError(
+                f"{what} is named as something else in files, expected none of {', '.join(sorted(RESERVED))}"
+            )
+        if not (re.fullmatch(r"\w[\w.+@-]*", name) and len(name.encode()) <= LONGEST_NAME):
+            raise InputError(
+                f"{what} cannot be a variable of a file, expected letters, digits and '_', {LONGEST_NAME} at most"
+            )
+        # NetCDF composes accents, and files spell names in any case.
+        key = unicodedata.normalize("NFC", name).lower()
+        if key in seen:
+            raise InputError(f"{what} and '{seen[key]}' are one name in a file, expected different ones")
+        seen[key] = name
+
 
 def open_source(
     path: str | Path,
@@ -138,10 +170,12 @@ def open_source(
         raise InputError(
             "the model lives in normalised space (its statistics are unknown); expected one with units to run on a file"
         )
-    if not (own_step or model.step_seconds > 0.0):
+    if not (own_step or model.step_seconds >= SHORTEST_STEP):
         raise InputError(
-            f"the model's step is {model.step_seconds:g} s (unknown); expected a positive step to run on a file"
+            f"the model's step is {model.step_seconds:g} s{'' if model.step_seconds else ' (unknown)'}; expected a "
+            f"positive step to run on a file, at least {SHORTEST_STEP:g} s"
         )
+    check_names(model)
     request = Request(model, start, end, initial_state == "file", own_step, tuple(may_lack), block_bytes)
     kind = next((kind for kind in KINDS.items() if kind.recognises(Path(path))), ColumnFileSource)
     return kind(Path(path), request)

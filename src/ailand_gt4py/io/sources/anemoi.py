@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +21,7 @@ import xarray as xr
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.times import time_text
 from ailand_gt4py.core.types import Values
-from ailand_gt4py.io import units
+from ailand_gt4py.io import stores, units
 from ailand_gt4py.io.column_file import COLUMN, TIME, ColumnFile, one_line, require_constant
 from ailand_gt4py.io.sources import KINDS, Request
 from ailand_gt4py.io.sources.column_file import ColumnFileSource
@@ -144,14 +143,11 @@ class AnemoiSource(ColumnFileSource):
 
 
 def _attributes(path: Path) -> Mapping[str, Any]:
-    """Global attributes of a zarr store (format 2, or 3); empty where there are none or it is no such store."""
-    for name in (".zattrs", "zarr.json"):
-        with contextlib.suppress(OSError, KeyError, ValueError, AttributeError, zipfile.BadZipFile):
-            root = path if path.is_dir() else zipfile.Path(path)
-            found = json.loads((root / name).read_bytes())
-            found = found if name == ".zattrs" else found["attributes"]
-            if isinstance(found, Mapping):
-                return found
+    """Global attributes of a zarr store; empty where there are none or it is no such store."""
+    with contextlib.suppress(OSError, KeyError, ValueError, AttributeError, RecursionError, zipfile.BadZipFile):
+        found = stores.attributes(path)
+        if isinstance(found, Mapping):
+            return found
     return {}
 
 
@@ -164,6 +160,7 @@ def _open(path: Path) -> Any:
             "pip install 'ailand_gt4py[anemoi]'"
         ) from error
     try:
+        stores.check_store(path)
         return open_dataset(str(path))
     except Exception as error:  # the package raises many kinds
         raise InputError(

@@ -16,6 +16,7 @@ from ailand_gt4py.core.registry import Registry
 from ailand_gt4py.weights.checkpoints.torch_archive import TorchArchive, opened
 from ailand_gt4py.weights.model import Model, Variable
 from ailand_gt4py.weights.model_file import read_model
+from ailand_gt4py.weights.typical_step import check_step
 
 #: The published files do not say their step (the prototype's is 6 h).
 UNKNOWN_STEP = 0.0
@@ -90,8 +91,8 @@ def import_checkpoint(
         kinds = sorted(KINDS.items(), key=lambda kind: kind.recognises is None)
         kind = next(kind for kind in kinds if kind.recognises is None or kind.recognises(archive))
         model = kind.model(archive, wanted)
-    source = {
-        "source": f"checkpoint {Path(path).name}",
-        "source_sha256": hashlib.sha256(Path(path).read_bytes()).hexdigest(),
-    }
+        check_step(model)
+        with Path(path).open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    source = {"source": f"checkpoint {Path(path).name}", "source_sha256": digest}
     return dataclasses.replace(model, provenance={**source, **model.provenance})

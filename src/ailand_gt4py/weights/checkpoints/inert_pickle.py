@@ -20,8 +20,13 @@ from typing import Any, ClassVar, NamedTuple
 
 from ailand_gt4py.core.errors import InputError
 
-#: A pickle that names more classes and functions is no checkpoint of a network (the published ones name below 20).
+#: A pickle that names more classes and functions, or longer ones, is no checkpoint of a network (the published ones
+#: name below 20).
 MOST_NAMES = 10_000
+LONGEST_NAME = 1000
+
+#: A list or text that is used again and again as the arguments of calls would be copied each time.
+MOST_ARGUMENTS = 1000
 
 
 class Unknown:
@@ -73,12 +78,18 @@ class Entries(dict[object, object]):
 
 
 class _OrderedDict(Unknown):
+    """Of a list of pairs, as older protocols write it; the list is emptied, so that no second call copies it again."""
+
     name = "collections.OrderedDict"
 
     def __new__(cls, *arguments: object) -> Any:
         pairs = arguments[0] if len(arguments) == 1 else []
-        if isinstance(pairs, list) and all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in pairs):
-            return Entries.of([item for pair in pairs for item in pair])
+        if not isinstance(pairs, list):
+            return super().__new__(cls)
+        taken = pairs[:]
+        pairs.clear()
+        if all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in taken):
+            return Entries.of([item for pair in taken for item in pair])
         return super().__new__(cls)
 
 
@@ -116,11 +127,30 @@ def _counts(values: object) -> bool:
     )
 
 
+def _few(values: object) -> None:
+    if len(values) > MOST_ARGUMENTS:  # type: ignore[arg-type]  # what has no length makes the call fail
+        raise InputError(f"'data.pkl' calls something with more than {MOST_ARGUMENTS} arguments, expected a few")
+
+
+def _after_check(operation: Callable[[Any], None], n_arguments: int) -> Callable[[Any], None]:
+    """A call whose arguments, the last items of the stack, are looked at first."""
+
+    def checked(self: Any) -> None:
+        for values in self.stack[-n_arguments:]:
+            _few(values)
+        operation(self)
+
+    return checked
+
+
 class _InertUnpickler(pickle._Unpickler):
     dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {
         **pickle._Unpickler.dispatch,
         pickle.EMPTY_DICT[0]: lambda self: self.append(Entries()),
         pickle.DICT[0]: lambda self: self.append(Entries.of(self.pop_mark())),
+        pickle.REDUCE[0]: _after_check(pickle._Unpickler.load_reduce, 1),  # type: ignore[attr-defined]
+        pickle.NEWOBJ[0]: _after_check(pickle._Unpickler.load_newobj, 1),  # type: ignore[attr-defined]
+        pickle.NEWOBJ_EX[0]: _after_check(pickle._Unpickler.load_newobj_ex, 2),  # type: ignore[attr-defined]
         # Members of sets would be hashed, and nothing of a set is used.
         pickle.EMPTY_SET[0]: lambda self: self.append(Unknown()),
         pickle.FROZENSET[0]: lambda self: self.append(list(self.pop_mark())),
@@ -133,6 +163,10 @@ class _InertUnpickler(pickle._Unpickler):
         self._names: dict[str, type[Unknown]] = dict(_RECORDERS)
 
     def find_class(self, module: str, name: str) -> type[Unknown]:
+        if len(module) + len(name) > LONGEST_NAME:
+            raise InputError(
+                f"'data.pkl' has a class of a name of more than {LONGEST_NAME} letters, expected a short one"
+            )
         return self._placeholder(f"{module}.{name}")
 
     def get_extension(self, code: int) -> None:
@@ -163,7 +197,7 @@ def unpickle(program: bytes) -> object:
         raise
     # What the unpickler raises on damaged bytes is any of these.
     except (pickle.UnpicklingError, EOFError, ArithmeticError, LookupError, ValueError, TypeError, AttributeError,
-            struct.error, MemoryError) as error:  # fmt: skip
+            struct.error, MemoryError, RecursionError) as error:  # fmt: skip
         raise InputError(f"'data.pkl' is damaged ({' '.join(str(error).split())[:100]}), expected a pickle") from error
 
 

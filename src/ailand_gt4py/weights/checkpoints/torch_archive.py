@@ -13,13 +13,14 @@ import functools
 import os
 import struct
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.trial import require_regular
 from ailand_gt4py.weights.checkpoints.inert_pickle import Tensor, describe, unpickle
 
 #: Storage classes of PyTorch -> type of the values in the file; bfloat16 is read as its bits.
@@ -39,8 +40,12 @@ STORAGE_TYPES = {
 #: First bytes of the files that PyTorch wrote before version 1.6 (a pickled magic number).
 _LEGACY_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 
-#: A pickle of more bytes is no checkpoint of a network of this kind (the published ones have 2 to 8 kB).
-_LARGEST_PICKLE = 16 * 1024**2
+#: A pickle of more bytes is no checkpoint of a network (the published ones have 2 to 150 kB): some, and a fraction of
+#: the archive. One byte of it can make an object of 200.
+_LARGEST_PICKLE, _LARGEST_FRACTION, _LARGEST_OF_ALL = 2**19, 1 / 20, 2**22
+
+#: More tensors, or longer names, are no network's of these kinds.
+_MOST_TENSORS, _LONGEST_NAME = 2000, 500
 
 
 @contextlib.contextmanager
@@ -68,6 +73,9 @@ class TorchArchive:
         with _reading(file):
             self._archive = zipfile.ZipFile(file)
         self.names = self._archive.namelist()
+        self._bytes = sum(info.compress_size for info in self._archive.infolist())
+        if self._bytes > os.fstat(file.fileno()).st_size:
+            raise InputError("the archive's members overlap: they are larger than itself together, expected each alone")
         roots = [
             name.removesuffix("data.pkl") for name in self.names if name == "data.pkl" or name.endswith("/data.pkl")
         ]
@@ -93,8 +101,10 @@ class TorchArchive:
     @functools.cached_property
     def content(self) -> object:
         """The saved object, as `inert_pickle.unpickle` gives it."""
-        if self._archive.getinfo(f"{self._root}data.pkl").file_size > _LARGEST_PICKLE:
-            raise InputError(f"the archive's 'data.pkl' is larger than {_LARGEST_PICKLE} bytes, expected a small one")
+        size = os.fstat(self._file.fileno()).st_size
+        largest = min(_LARGEST_PICKLE + int(_LARGEST_FRACTION * size), _LARGEST_OF_ALL)
+        if self._archive.getinfo(f"{self._root}data.pkl").file_size > largest:
+            raise InputError(f"the archive's 'data.pkl' is larger than {largest} bytes, expected a small one")
         return unpickle(self.member("data.pkl"))
 
     def state_dict(self) -> dict[str, np.ndarray]:
@@ -109,24 +119,38 @@ class TorchArchive:
         tensors = content.get("state_dict", content)
         if not isinstance(tensors, dict) or not tensors:
             raise InputError(f"'state_dict': found {describe(tensors)}, expected a dictionary of tensors")
+        if len(tensors) > _MOST_TENSORS:
+            raise InputError(f"found {len(tensors)} tensors, expected at most {_MOST_TENSORS}")
         for name, tensor in tensors.items():
-            if not (isinstance(name, str) and isinstance(tensor, Tensor)):
-                raise InputError(f"entry {str(name)[:60]!r}: found {describe(tensor)}, expected a tensor")
-        return {name: self._array(order, name, tensor) for name, tensor in tensors.items()}
+            if not (isinstance(name, str) and len(name) <= _LONGEST_NAME and isinstance(tensor, Tensor)):
+                # Text of an integer of any length takes its time.
+                shown = repr(name[:60]) if isinstance(name, str) else f"of the type {type(name).__name__}"
+                raise InputError(f"entry {shown}: found {describe(tensor)}, expected a tensor")
+        storage, left, arrays = functools.cache(lambda key: self.member(f"data/{key}")), self._bytes, {}
+        for name, tensor in tensors.items():
+            arrays[name] = self._array(order, name, tensor, storage)
+            left -= arrays[name].size
+            if left < 0:
+                raise InputError(
+                    f"the tensors have more numbers together than the archive has bytes, {self._bytes}: they share "
+                    "their storages, expected each to have its own"
+                )
+        return arrays
 
     def facts(self) -> dict[str, str]:
         """``epoch``, ``global_step`` and ``pytorch-lightning_version``, where a Lightning file holds them."""
         names = ("epoch", "global_step", "pytorch-lightning_version")
         content = self.content if isinstance(self.content, dict) else {}
-        return {name: str(content[name]) for name in names if isinstance(content.get(name), (int, str))}
+        found = {name: content.get(name) for name in names}
+        return {name: str(value) for name, value in found.items() if _is_short(value)}
 
-    def _array(self, order: str, name: str, tensor: Tensor) -> np.ndarray:
+    def _array(self, order: str, name: str, tensor: Tensor, storage: Callable[[str], bytes]) -> np.ndarray:
         """A tensor's values as an array of its own."""
         kind = tensor.storage.kind.removeprefix("torch.")
         if kind not in STORAGE_TYPES:
             raise InputError(f"tensor '{name}' is stored as {kind[:60]}, expected one of {', '.join(STORAGE_TYPES)}")
         dtype = np.dtype(STORAGE_TYPES[kind]).newbyteorder("<" if order == "little" else ">")
-        content = self.member(f"data/{tensor.storage.key}")
+        content = storage(tensor.storage.key)
         numbers = np.frombuffer(content, dtype, count=len(content) // dtype.itemsize)
         size = int(np.prod(tensor.shape, dtype=object))
         last = tensor.offset + sum((n - 1) * stride for n, stride in zip(tensor.shape, tensor.strides, strict=True))
@@ -144,11 +168,19 @@ class TorchArchive:
         return array.astype(np.float32) if kind == "HalfStorage" else array
 
 
+def _is_short(value: object) -> bool:
+    """Whether this is a number or text as Lightning has of its own."""
+    if isinstance(value, str):
+        return len(value) <= _LONGEST_NAME
+    return isinstance(value, int) and abs(value) < 2**64
+
+
 @contextlib.contextmanager
 def opened(path: str | os.PathLike[str]) -> Iterator[TorchArchive]:
     """An open checkpoint; what is wrong with it, also with what is done with it, is an `InputError` with its name."""
     label = os.fspath(path)
     try:
+        require_regular(path)
         with Path(path).open("rb") as file:
             yield TorchArchive(file)
     except FileNotFoundError as error:

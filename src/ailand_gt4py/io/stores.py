@@ -1,0 +1,154 @@
+"""Zarr stores of others, looked at before zarr opens them: what is in them, how large it says it is, and its codecs.
+
+A store is a directory of files or a zip archive of them, and its metadata are JSON that may ask for anything: arrays
+larger than any memory, and a codec that unpickles, which is to run what the store's maker likes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ailand_gt4py.core.trial import UnusableFileError, most_bytes, require_regular
+
+#: Files of a store that hold metadata, of which none is larger than this.
+METADATA = (".zarray", ".zattrs", ".zgroup", ".zmetadata", "zarr.json")
+_LARGEST_METADATA = 64 * 2**20
+
+#: Files whose sizes are asked for; a store of more is large enough.
+_MOST_COUNTED = 100_000
+
+
+def check_store(path: Path) -> int:
+    """Bytes in a store, all of it fit to be opened.
+
+    Raises:
+        UnusableFileError: something in it is no regular file, larger than the store can hold, or asks for a codec
+            that runs code.
+    """
+    size, texts = _of_archive(path) if path.is_file() else _of_directory(path)
+    for name, text in texts:
+        try:
+            content = json.loads(text)
+        except RecursionError as error:
+            raise UnusableFileError(f"'{name}' is nested too deeply, expected a store's metadata") from error
+        except ValueError as error:
+            raise UnusableFileError(f"'{name}' is no JSON ({error}), expected a store's metadata") from error
+        for part in _objects(content):
+            _check_part(name, part, size)
+    return size
+
+
+def attributes(path: Path) -> Any:
+    """Attributes of a store's root (format 2, or 3), as JSON has them; None where it has none, or is no store."""
+    if not (path.is_dir() or (path.is_file() and zipfile.is_zipfile(path))):
+        return None
+    for name in (".zattrs", "zarr.json"):
+        texts = _of_archive(path)[1] if path.is_file() else _of_directory(path, deep=False)[1]
+        for found, text in texts:
+            if found == name:
+                content = json.loads(text)
+                return content if name == ".zattrs" else content.get("attributes")
+    return None
+
+
+def _of_directory(path: Path, deep: bool = True) -> tuple[int, Iterator[tuple[str, bytes]]]:
+    size = count = 0
+    metadata: list[Path] = []
+    for directory, inner, names in os.walk(path):
+        if not deep:
+            inner.clear()
+        for name in names:
+            file, count = Path(directory, name), count + 1
+            if count <= _MOST_COUNTED or name in METADATA:
+                try:
+                    size += require_regular(file)
+                except FileNotFoundError:
+                    raise UnusableFileError(f"'{file.relative_to(path)}' points to nothing, expected a file") from None
+                except OSError as error:
+                    raise UnusableFileError(f"'{file.relative_to(path)}': {error.strerror or error}") from error
+            if name in METADATA:
+                _require_small(name, file.stat().st_size)
+                metadata.append(file)
+    return size, ((str(file.relative_to(path)), file.read_bytes()) for file in metadata)
+
+
+def _of_archive(path: Path) -> tuple[int, Iterator[tuple[str, bytes]]]:
+    size = require_regular(path)
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+    if sum(member.compress_size for member in members) > size:
+        raise UnusableFileError("the archive's members overlap, expected each alone")
+    for member in members:
+        is_metadata = Path(member.filename).name in METADATA
+        if is_metadata:
+            _require_small(member.filename, member.file_size)
+        if member.file_size > most_bytes(size):
+            raise UnusableFileError(
+                f"'{member.filename}' has {member.file_size} bytes in an archive of {size}, expected fewer"
+            )
+
+    def texts() -> Iterator[tuple[str, bytes]]:
+        with zipfile.ZipFile(path) as archive:
+            for member in members:
+                if Path(member.filename).name in METADATA:
+                    yield member.filename, archive.read(member)
+
+    return size, texts()
+
+
+def _require_small(name: str, size: int) -> None:
+    if size > _LARGEST_METADATA:
+        raise UnusableFileError(f"'{name}' has {size} bytes, expected a store's metadata, at most {_LARGEST_METADATA}")
+
+
+def _objects(content: Any) -> Iterator[dict[str, Any]]:
+    """All objects within JSON, itself too."""
+    waiting = [content]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            yield part
+            waiting += part.values()
+        elif isinstance(part, list):
+            waiting += part
+
+
+def _check_part(name: str, part: dict[str, Any], size: int) -> None:
+    for key in ("id", "name"):
+        if "pickle" in str(part.get(key, "")).lower():
+            raise UnusableFileError(f"'{name}' asks for the codec '{part[key]}', which runs code, expected a plain one")
+    shape = _extents(part.get("shape"))
+    grid = part.get("chunk_grid")
+    configuration = grid.get("configuration") if isinstance(grid, dict) else None
+    chunks = _extents(part.get("chunks", configuration.get("chunk_shape") if isinstance(configuration, dict) else None))
+    itemsize = _itemsize(part.get("dtype", part.get("data_type")))
+    # What has one dimension is read whole, as labels are, and more than once; of others a chunk at least.
+    at_once = [math.prod(chunks) * itemsize if chunks else 0, 4 * shape[0] * itemsize if len(shape) == 1 else 0]
+    if max(at_once) > most_bytes(size):
+        raise UnusableFileError(
+            f"'{name}' tells of an array {tuple(shape)} in chunks of {tuple(chunks)} in a store of {size} bytes, "
+            "expected a smaller one"
+        )
+
+
+def _extents(found: Any) -> list[int]:
+    is_shape = isinstance(found, list) and all(isinstance(extent, int) for extent in found)
+    return [max(extent, 0) for extent in found] if is_shape else []
+
+
+def _itemsize(found: Any) -> int:
+    """Bytes of a value of this type, as far as can be told; of a type of format 3, what its configuration says."""
+    if isinstance(found, dict):
+        return max([8, *(value for part in _objects(found) for value in part.values() if isinstance(value, int))])
+    try:
+        return max(np.dtype(found).itemsize, 1)
+    except (TypeError, ValueError):
+        return 8
