@@ -7,13 +7,15 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DATA ?= ../shared/data
 OUT ?= out
+COUNT ?= 10000
+SEED ?= 0
 EXAMPLE := examples/column_run/ecland_columns.nc
 
 ICON4PY_PYTHON ?= python3.12
 ICON4PY_VENV ?= .venv-icon4py
 ANEMOI_VENV ?= .venv-anemoi
 
-.PHONY: help install run compile test test-studies test-quick test-icon4py test-anemoi lint types bench bench-land bench-derivatives coupled-run train evaluate clean
+.PHONY: help install run compile test test-studies test-quick test-icon4py test-anemoi fuzz lint types bench bench-land bench-derivatives coupled-run train evaluate clean
 
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 14
@@ -73,6 +75,13 @@ coupled-run: $(ICON4PY_VENV)/.test ## a day of ICON4Py with its dynamical core a
 	GT4PY_BUILD_CACHE_LIFETIME=persistent GT4PY_BUILD_CACHE_DIR=$(abspath $(OUT)) \
 	  $(ICON4PY_VENV)/bin/ailand-icon4py-run --grid R2B3 --hours 24 --grids $(OUT) \
 	  --output $(OUT)/coupled_run.nc --plot $(OUT)/coupled_run.png
+
+fuzz: $(VENV)/.test ## try COUNT damaged and hostile inputs, kills and damaged caches: table in OUT (SEED: others)
+	@mkdir -p $(OUT)
+	$(BIN)/python -m tests.fuzz --count $(COUNT) --seed $(SEED) -o $(OUT)/fuzz.md
+	for part in $(wildcard tests/fuzz/kill_runs.py tests/fuzz/damage_cache.py); do $(BIN)/python $$part || exit; done
+	$(BIN)/python -m pytest --numprocesses auto --hypothesis-profile=explore --hypothesis-seed=random -m "not study" \
+	  $$(grep -rl --include='test_*.py' 'from hypothesis' tests)
 
 lint: $(VENV)/.test ## check style and the order of imports
 	$(BIN)/lint-imports

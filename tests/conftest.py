@@ -4,6 +4,13 @@ import os
 import pathlib
 
 import pytest
+from hypothesis import settings
+
+# The same examples each time: what a random one finds must not stop a change that has nothing to do with it.
+# `make fuzz` looks further: --hypothesis-profile=explore.
+settings.register_profile("reproducible", derandomize=True)
+settings.register_profile("explore", derandomize=False, max_examples=1000, print_blob=True)
+settings.load_profile("reproducible")
 
 
 @pytest.fixture(scope="session")
