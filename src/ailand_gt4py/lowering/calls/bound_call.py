@@ -198,7 +198,7 @@ class EntryCall:
         self._arrays = (ctypes.c_void_p * len(connectors))(*(known[name] for name in connectors))
         self._numbers = (ctypes.c_longlong * len(numbers))(*(int(known[name]) for name in numbers))
         self._function = exported(f"{sdfg.name}_columns")
-        self._function_again = exported(f"{sdfg.name}_again")
+        self._function_again = exported(f"{sdfg.name}_again", restype=ctypes.c_int)
         self._arguments = (ctypes.byref(self._arrays), ctypes.byref(self._numbers))
         self._positions = _positions(sdfg, names, connectors, numbers)
 
