@@ -11,6 +11,8 @@ from __future__ import annotations
 import argparse
 import collections
 import concurrent.futures
+import functools
+import gc
 import multiprocessing
 import os
 import sys
@@ -18,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(HERE), str(HERE / "unit")]
@@ -26,16 +29,24 @@ sys.path[:0] = [str(HERE), str(HERE / "unit")]
 _CHUNK = 51
 
 
-def _outcomes(seed: int, indices: Sequence[int]) -> list[tuple[int, str, str, object]]:
+#: This process's good inputs, once they are made.
+_made: list[Any] = []
+
+
+def _outcomes(directory: Path, seed: int, indices: Sequence[int]) -> list[tuple[int, str, str, Any]]:
     """Make and run cases: index, kind, what was done, outcome."""
     from tests.fuzz import cases, runner
 
+    if not _made:
+        own = directory / str(os.getpid())
+        own.mkdir()
+        _made.append(cases.Inputs(own))
+        gc.collect()
+        gc.freeze()  # what children would copy by looking at it
     results = []
-    with tempfile.TemporaryDirectory(prefix="ailand_fuzz_") as directory:
-        inputs = cases.Inputs(Path(directory))
-        for index in indices:
-            kind, case = cases.make(inputs, seed, index)
-            results.append((index, kind, case.what, runner.isolated(case)))
+    for index in indices:
+        kind, case = cases.make(_made[0], seed, index)
+        results.append((index, kind, case.what, runner.isolated(case)))
     return results
 
 
@@ -54,8 +65,13 @@ def main() -> int:
     chunks = [every[first : first + _CHUNK] for first in range(0, len(every), _CHUNK)]
     begin = time.monotonic()
     # Processes that are forked have what is imported already.
-    with concurrent.futures.ProcessPoolExecutor(options.processes, multiprocessing.get_context("fork")) as pool:
-        found = [one for part in pool.map(_outcomes, [options.seed] * len(chunks), chunks) for one in part]
+    fork = multiprocessing.get_context("fork")
+    with (
+        tempfile.TemporaryDirectory(prefix="ailand_fuzz_") as directory,
+        concurrent.futures.ProcessPoolExecutor(options.processes, fork) as pool,
+    ):
+        run = functools.partial(_outcomes, Path(directory), options.seed)
+        found = [one for part in pool.map(run, chunks) for one in part]
     text = report(found, options.seed, time.monotonic() - begin)
     print(text)
     if options.output:

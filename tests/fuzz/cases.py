@@ -86,12 +86,13 @@ class Inputs:
             model_checksum=schema.checksum(model), precision="float32",
         )  # fmt: skip
         run_restart.write_restart(self.good / "restart.nc", self.restart, model, "fuzz")
-        self.memory = {
-            "state": random.normal(size=(4, 3)).astype(np.float32), "land_points": np.arange(4),
-            "sums": random.normal(size=(4, 5)), "is_known": np.array([True, False, True, True]),
-        }  # fmt: skip
+        self.land = land_restart.Content(
+            {"state": random.normal(size=(4, 3)).astype(np.float32), "sums": random.normal(size=(4, 5))},
+            {"land_points": np.arange(4), "is_land": np.array([True, False, True, True])},
+            {"model": "a", "step": "6 h"},
+        )
         self.position = {"next_time": 1_600_000_000_000_000_000, "count": 3}
-        land_restart.write(self.good / "land.nc", self.memory, {"model": "a", "step": "6 h"}, self.position)
+        land_restart.write(self.good / "land.nc", self.land, self.position)
 
     def empty(self) -> None:
         """Make room for the next case."""
@@ -267,10 +268,8 @@ def land_restart_bytes(inputs: Inputs, random: Random) -> Case:
     path = inputs.damaged(random, "land.nc")
 
     def run() -> None:
-        memory = {name: np.zeros_like(values) for name, values in inputs.memory.items()}
-        memory["land_points"][:] = inputs.memory["land_points"]
-        position = land_restart.read(path, memory, {"model": "a", "step": "6 h"})
-        same = all(np.array_equal(values, inputs.memory[name]) for name, values in memory.items())
+        memory, position = land_restart.read(path, inputs.land)
+        same = all(np.array_equal(values, inputs.land.memory[name]) for name, values in memory.items())
         if not same or position != inputs.position:
             raise WrongError("accepted with other numbers")
 
