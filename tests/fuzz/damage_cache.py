@@ -27,8 +27,11 @@ from random_models import random_model
 from ailand_gt4py import Emulator
 from ailand_gt4py.core.errors import AilandError
 from ailand_gt4py.lowering.calls import backends
+from ailand_gt4py.lowering.columns.column_node import code_digest
 
-assert backends  # imported once for all runs
+# Once for all runs, which look for the same programs then, whatever becomes of the sources meanwhile.
+assert backends
+assert code_digest()
 
 SECONDS = 300
 

@@ -21,14 +21,13 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from dace.codegen import exceptions
 from gt4py._core import file_utils, filecache
 from gt4py.next import config, fingerprinting
 from gt4py.next.otf.compilation import cache
 from gt4py.next.program_processors.runners.dace.workflow.compilation import DaCeCompilationArtifact, DaCeCompiler
 
 from ailand_gt4py.core import dace_configuration
-from ailand_gt4py.core.errors import RunError
+from ailand_gt4py.core.errors import AilandError, RunError
 from ailand_gt4py.lowering.calls import compilation, directories, toolchain
 
 #: In the folder of a program, in the format of ``sha256sum``; written last.
@@ -148,8 +147,8 @@ class KeptCompiler(DaCeCompiler):
                 _clear(folder)
                 try:
                     library = super().__call__(program).library_path
-                except (exceptions.CompilationError, exceptions.CompilerConfigurationError):
-                    if not had_cache:
+                except Exception as error:
+                    if not had_cache or isinstance(error, (AilandError, OSError)):
                         raise
                     shutil.rmtree(build_cache)  # what is kept there may be damaged
                     directories.made(build_cache)
