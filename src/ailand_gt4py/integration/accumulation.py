@@ -12,8 +12,8 @@ from ailand_gt4py.core.dimensions import Column, HostPoint, LandPoint
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.times import time_text
 from ailand_gt4py.integration.clock import LandClock
-from ailand_gt4py.integration.host_points import HostPoints, HostView, Layout
-from ailand_gt4py.integration.inspection import Late, others_text
+from ailand_gt4py.integration.host_points import HostPoints, HostView, Layout, others_text
+from ailand_gt4py.integration.inspection import Late
 from ailand_gt4py.io.quality import expectation, possible_range
 from ailand_gt4py.lowering.calls.operator_call import OperatorCall, RepeatedCall
 from ailand_gt4py.stencils.physics.land_points import gather

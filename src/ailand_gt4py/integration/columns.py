@@ -15,8 +15,8 @@ from ailand_gt4py.integration import outputs
 from ailand_gt4py.integration.coupling.closures import SurfaceClosures
 from ailand_gt4py.integration.description import CouplingOptions, Ground, HostGrid
 from ailand_gt4py.integration.ground import GroundColumns
-from ailand_gt4py.integration.host_points import HostPoints
-from ailand_gt4py.integration.inspection import Late, check_coordinates, others_text, require_possible, require_within
+from ailand_gt4py.integration.host_points import HostPoints, others_text
+from ailand_gt4py.integration.inspection import Late, check_coordinates, require_possible, require_within
 from ailand_gt4py.lowering.calls import backends
 from ailand_gt4py.weights.model import Model
 

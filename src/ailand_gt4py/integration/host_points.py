@@ -31,6 +31,11 @@ class HostView(NamedTuple):
     layout: Layout
 
 
+def others_text(count: int) -> str:
+    """Of so many points those that a message does not name."""
+    return f" and {count - 1} more land points" if count > 1 else ""
+
+
 class HostPoints:
     """The land points of a host's horizontal grid, by `HostGrid`'s mask, levels and dims; all fields are on the device.
 
@@ -117,8 +122,8 @@ class HostPoints:
         if wrong.size:
             column = int(wrong[0])
             raise InputError(
-                f"{name}: found {float(result[column])} at {self.location_text(column)} and {int(wrong.size) - 1} more "
-                "land points, expected finite numbers"
+                f"{name}: found {float(result[column])} at {self.location_text(column)}{others_text(int(wrong.size))}, "
+                "expected finite numbers"
             )
         return result
 

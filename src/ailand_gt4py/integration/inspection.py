@@ -13,7 +13,7 @@ import numpy as np
 
 from ailand_gt4py.core import arrays
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.integration.host_points import HostPoints
+from ailand_gt4py.integration.host_points import HostPoints, others_text
 from ailand_gt4py.io.quality import RangeCounter, TrainingRanges, expectation, possible_range
 from ailand_gt4py.weights.model import Variable
 from ailand_gt4py.weights.variables import CATALOGUE
@@ -55,11 +55,6 @@ class Late:
             self._arrived.synchronize()
         values, self._values, self._arrived = self._values, None, None
         return values
-
-
-def others_text(count: int) -> str:
-    """Of so many points those that a message does not name."""
-    return f" and {count - 1} more land points" if count > 1 else ""
 
 
 def require(points: HostPoints, is_right: arrays.Array, values: arrays.Array, name: str, expected: Any) -> None:
