@@ -164,7 +164,7 @@ def write(output: Path, found: dict[str, Found], about: xr.Dataset, model: Model
     """
     output.parent.mkdir(parents=True, exist_ok=True)
     picture = output.with_suffix(".png")
-    write_figure(picture, figure(found, about))
+    write_figure(picture, lambda: figure(found, about))
     model_name = model.provenance.get("title", "") or str(options.model)
     converged = ", ".join(f"{method} {int(one.estimate.converged.sum())}" for method, one in found.items())
     text = [

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import netCDF4
@@ -15,6 +19,7 @@ import xarray as xr
 from ailand_gt4py.cli.column_run import main
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.emulator.forcing import derived_forcing
+from ailand_gt4py.io.restart import read_restart, write_restart
 from ailand_gt4py.weights.model_file import write_model
 from helpers import Bench, small_dataset, small_model
 
@@ -147,6 +152,19 @@ def test_two_halves_make_the_whole(whole, bench):
     assert "Started from the restart file" in bench.open("c.nc").attrs["history"]
 
 
+@pytest.mark.parametrize("labels", [np.array([b"NL", b"DE-Tha", b"FR"]), np.array(["a", "b", "c"]), np.arange(3.0)])
+def test_a_restart_continues_whatever_the_type_of_the_labels(bench, labels):
+    """Characters, as netCDF-3 files have them, texts and floating-point numbers."""
+    data = small_dataset(N_TIMES)
+    data["x"] = labels
+    data.to_netcdf(bench.forcing)
+    assert bench.run(output="whole.nc") == 0
+    assert bench.run("--end", "2021-01-01T12:00", output="a.nc") == 0
+    assert bench.run("--restart", bench.path / "a.restart.nc", output="b.nc") == 0
+    same_values(bench.open("b.restart.nc"), bench.open("whole.restart.nc"))
+    same_values(bench.open("b.nc"), bench.open("whole.nc").isel(time=slice(2, None)))
+
+
 def test_a_restart_holds_the_forcing_of_the_previous_window(bench):
     """Without it the first window after the restart would take its own: the run would be another."""
     middle = "2021-01-02T06:00"
@@ -158,15 +176,9 @@ def test_a_restart_holds_the_forcing_of_the_previous_window(bench):
         own = variable.derived.partition(":")[2]
         assert np.array_equal(restart[variable.name].values, data[own].values[4]), variable.name
         assert restart[variable.name].attrs["units"] == variable.units
-    for variable in previous:
-        restart[variable.name].values[:] = data[variable.derived.partition(":")[2]].values[5]
-    path = bench.path / "a.restart.nc"
-    path.chmod(0o644)
-    changed = bench.path / "changed.nc"
-    shutil.copy2(path, changed)
-    with netCDF4.Dataset(changed, "a") as file:
-        for variable in previous:
-            file[variable.name][:] = restart[variable.name].values
+    path, changed = bench.path / "a.restart.nc", bench.path / "changed.nc"
+    other = np.stack([data[variable.derived.partition(":")[2]].values[5] for variable in previous], axis=1)
+    write_restart(changed, dataclasses.replace(read_restart(path, model), before=other), model, "test")
     for name, file in (("b", path), ("c", changed)):
         assert bench.run("--restart", file, output=f"{name}.nc") == 0
     right, wrong = bench.open("b.nc"), bench.open("c.nc")
@@ -230,10 +242,17 @@ def test_a_restart_that_does_not_fit_is_refused(whole, bench, capsys):
     refused("was written in float32, expected this run's precision float64", "--precision", "float64")
     write_model(small_model(seed=1), bench.path / "other.nc")
     refused("was written by the model with the checksum", "--model", bench.path / "other.nc")
+    shutil.copy2(bench.forcing, bench.path / "second.nc")
+    bench.forcing = bench.path / "second.nc"
+    refused("is of a run on 'forcing.nc', and", "--end", "2021-01-02")
+    assert bench.run("--restart", restart, "--start", "2021-01-01T12:00", output="asked.nc") == 0
+    later = small_dataset(N_TIMES).isel(time=slice(2, None))
+    later.to_netcdf(bench.forcing)  # begins where the restart stands, as the next year's file does
+    assert bench.run("--restart", restart, output="next.nc") == 0
     small_dataset(4, start="2022-01-01").to_netcdf(bench.forcing)
     refused("expected one of them")
     small_dataset(4, n_columns=4).to_netcdf(bench.forcing)
-    refused("has 3 columns, expected the run's 4")
+    refused("has 3 columns, expected the run's 4", "--start", "2021-01-01T12:00")
 
 
 def test_flags_and_counts_of_inputs_outside_the_training_range(bench, capsys):
@@ -319,6 +338,37 @@ def test_figure(bench, suffix):
     if suffix == "svg":
         assert "ecLand and aiLand at 65.00" in figure.read_text()
     assert not list(bench.path.glob(".figure*"))
+
+
+def test_a_finished_run_does_not_fail_because_of_its_figure(bench, monkeypatch, capsys):
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("no such\nfont")
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", broken)
+    arguments = ("--end", "2021-01-01T12:00", "--plot", bench.path / "figure.png")
+    assert bench.run("--quiet", *arguments) == 0
+    said = "figure.png: the figure cannot be drawn (RuntimeError: no such font); all else is done\n"
+    assert capsys.readouterr().err == f"{bench.path}/{said}"
+    assert not (bench.path / "figure.png").exists()
+    assert bench.run("--debug", "--overwrite", *arguments) == 0
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_figures_are_checked_before_the_run(bench, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assert bench.run("--plot", bench.path / "figure.png") == 2
+    assert "matplotlib cannot be imported (ModuleNotFoundError:" in capsys.readouterr().err
+    assert not (bench.path / "out.nc").exists()
+
+
+def test_no_backend_of_the_environment_is_needed(bench):
+    """A notebook's is inherited by the commands in its cells."""
+    words = bench.arguments("--plot", bench.path / "figure.png")
+    code = f"import sys; from ailand_gt4py.cli.column_run import main; sys.exit(main({words!r}))"
+    environment = {**os.environ, "MPLBACKEND": "module://a_backend_of_the_notebook"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (bench.path / "figure.png").stat().st_size > 10_000
 
 
 def test_quiet_prints_nothing_and_otherwise_it_says_what_is_done(bench, capsys):

@@ -26,6 +26,7 @@ from ailand_gt4py.io import writers
 from ailand_gt4py.io.restart import write_restart
 from ailand_gt4py.io.writers import NetcdfWriter, ZarrWriter
 from ailand_gt4py.weights.model_file import write_model
+from fuzz import kill_runs
 from helpers import Bench, small_dataset, small_model
 
 N_TIMES = 11
@@ -146,7 +147,7 @@ def test_zarr_killed_and_resumed(bench, whole, monkeypatch):
     with monkeypatch.context() as patch:
         kill_at(patch, ZarrWriter, "write", 3)
         assert in_child(lambda: bench.run(*OFTEN, output="out.zarr")) == -signal.SIGKILL
-    assert names(bench) == {"out.zarr.partial", "out.zarr.resume"}
+    assert {name for name in names(bench) if name[0] != "."} == {"out.zarr.partial", "out.zarr.resume"}
     leftover = bench.path / "out.zarr.partial" / "stl1" / "0.abc.partial"
     leftover.write_bytes(b"half a chunk")
     assert bench.run(*OFTEN, "--resume", output="out.zarr") == 0
@@ -351,6 +352,95 @@ def test_a_directory_that_cannot_be_written_to(bench, capsys):
     finally:
         bench.path.chmod(0o700)
     assert "cannot be written: Permission denied" in capsys.readouterr().err
+
+
+def tree(path: Path) -> dict[str, bytes | None]:
+    """Everything below a directory."""
+    return {str(item.relative_to(path)): item.read_bytes() if item.is_file() else None for item in path.rglob("*")}
+
+
+def make_directory(path: Path) -> None:
+    path.mkdir()
+    (path / "precious.txt").write_text("of the user")
+
+
+def add_group(path: Path) -> None:
+    (path / "analysis").mkdir()
+    (path / "analysis" / ".zgroup").write_text("{}")
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "message"),
+    [
+        ("out.nc.partial", make_directory, "out.nc.partial: is not of this program (found attribute 'source': ''"),
+        ("out.nc.partial", lambda path: small_dataset(2).to_netcdf(path), "out.nc.partial: is not of this program"),
+        ("out.nc.partial", lambda path: path.symlink_to("forcing.nc"), "is both an input and to be written"),
+        ("out.nc.partial", lambda path: path.symlink_to("some.restart.nc"), "(found a symbolic link)"),
+        ("out.nc.partial", os.mkfifo, "out.nc.partial: is not of this program (found a device, FIFO or socket)"),
+        ("out.nc.resume", lambda path: path.write_text("mine"), "out.nc.resume: is not of this program"),
+        ("out.nc.resume", make_directory, "out.nc.resume: exists and is a directory"),
+        ("out.nc.resume", os.mkfifo, "out.nc.resume: exists and is a FIFO"),
+        ("out.nc.resume", lambda path: shutil.copy(path.with_name("some.restart.nc"), path), "'restart file of ailand"),
+    ],
+)
+def test_what_is_not_of_this_program_stays(bench, whole, monkeypatch, capsys, name, make, message):
+    monkeypatch.setattr(Stepper, "fill", lambda *_: pytest.fail("computed"))
+    shutil.copy(whole.path / "out.restart.nc", bench.path / "some.restart.nc")
+    make(bench.path / name)
+    before = tree(bench.path)
+    for options in ((), ("--overwrite",), ("--resume",)):
+        assert bench.run(*options) == 2
+        assert message in capsys.readouterr().err.splitlines()[-1]
+        assert tree(bench.path) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (add_group, "o.zarr: is not of this program (found 'analysis' in it) and stays"),
+        (lambda path: (path / "notes.txt").write_text("mine"), "(found 'notes.txt' in it)"),
+        (lambda path: (path / ".zattrs").write_text("{}"), "(found attribute 'source': ''"),
+        (lambda path: (path / ".zattrs").unlink(), "(found attribute 'source': ''"),
+    ],
+)
+def test_a_store_with_more_than_this_program_made_is_not_replaced(bench, whole, capsys, change, message):
+    shutil.copytree(whole.path / "out.zarr", bench.path / "o.zarr")
+    change(bench.path / "o.zarr")
+    before = tree(bench.path)
+    assert bench.run("--overwrite", output="o.zarr") == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]
+    assert tree(bench.path) == before
+
+
+def test_a_store_is_replaced_and_what_only_looks_like_ours_stays(bench, whole):
+    shutil.copytree(whole.path / "out.zarr", bench.path / "out.zarr")
+    make_directory(bench.path / "out.zarr.old")
+    (bench.path / "out.zarr" / "stl1" / "0.0").unlink()
+    assert bench.run(*OFTEN, "--overwrite", output="out.zarr") == 0
+    assert tree(bench.path / "out.zarr.old") == {"precious.txt": b"of the user"}
+    assert names(bench) == {"out.zarr", "out.zarr.old", "out.zarr.restart.nc"}
+    same_as_whole(bench, whole, "out.zarr")
+
+
+def test_a_restart_file_that_nobody_named_is_the_users(bench, capsys):
+    (bench.path / "out.restart.nc").write_text("mine")
+    assert bench.run("--overwrite") == 2
+    assert "out.restart.nc: is not of this program" in capsys.readouterr().err
+    assert bench.run("--overwrite", "--restart-out", bench.path / "out.restart.nc") == 0
+
+
+def test_a_run_does_not_start_from_its_own_files(bench, monkeypatch, capsys):
+    interrupted(bench, monkeypatch)
+    for name in ("out.nc.resume", "out.nc.partial"):
+        capsys.readouterr()
+        assert bench.run(*OFTEN, "--overwrite", "--restart", bench.path / name) == 2
+        assert f"{name}: is both an input and to be written" in capsys.readouterr().err
+        assert {"out.nc.partial", "out.nc.resume"} <= names(bench)
+
+
+def test_killed_stopped_and_started_twice_at_random_moments():
+    """`make fuzz` does so more often."""
+    assert kill_runs.run(6, seed=1).total() == 6
 
 
 def test_bad_values_found_on_the_way_leave_nothing(bench, capsys):

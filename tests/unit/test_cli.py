@@ -1,10 +1,12 @@
 """The command ``ailand`` and the package's own names."""
 
+import asyncio
 import contextlib
 import dataclasses
 import importlib
 import importlib.util
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -131,6 +133,49 @@ def test_an_unforeseen_error_is_one_line_too(monkeypatch: pytest.MonkeyPatch, ca
     assert "Traceback" in capsys.readouterr().err
     assert cli.main(["model", "show", "--debug"]) == 1
     assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (SystemExit("a library gave up"), "error: a library gave up"),
+        (asyncio.CancelledError("by nobody"), "error: CancelledError: by nobody (--debug shows where)"),
+        (MemoryError(), "error: MemoryError: (--debug shows where)"),
+        (OSError("\x1b[2J wiped \ud800"), "error: OSError: \\x1b[2J wiped \\ud800 (--debug shows where)"),
+    ],
+)
+def test_every_error_is_one_line(
+    error: BaseException, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def fail(path: object) -> None:
+        raise error
+
+    monkeypatch.setattr("ailand_gt4py.weights.model_file.read_model", fail)
+    assert cli.main(["model", "show"]) == 1
+    assert capsys.readouterr().err == f"ailand: {message}\n"
+
+
+def test_a_command_that_cannot_be_imported_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "ailand_gt4py.cli.model_show", None)
+    assert cli.main(["model", "show"]) == 1
+    assert capsys.readouterr().err.startswith("ailand: error: ModuleNotFoundError: import of ailand_gt4py.cli.model_")
+
+
+@pytest.mark.parametrize(
+    ("redirected", "status", "message"),
+    [
+        ("> /dev/full", 1, "ailand: error: OSError: [Errno 28] No space left on device (--debug shows where)\n"),
+        ("| true", 128 + signal.SIGPIPE, "ailand: interrupted: nobody reads its output any more\n"),
+        (">&-", 0, ""),
+    ],
+)
+def test_output_that_cannot_be_written(redirected: str, status: int, message: str) -> None:
+    code = "import sys; from ailand_gt4py.cli.main import main; sys.exit(main(['model', 'show']))"
+    command = f'set -o pipefail; "{sys.executable}" -c "{code}" {redirected}'
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (status, message)
 
 
 def test_an_interrupted_command_ends_with_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:

@@ -65,7 +65,9 @@ class Page(HTMLParser):
 
 
 def run(*words: object) -> None:
-    command.run(parse(command.Options, [str(word) for word in words]))
+    options = parse(command.Options, [str(word) for word in words])
+    with options.claimed():
+        command.run(options)
 
 
 @pytest.fixture(scope="module")

@@ -226,7 +226,9 @@ def test_reports(scored):
 
 
 def _run(*words):
-    command.run(parse(command.Options, [str(word) for word in words]))
+    options = parse(command.Options, [str(word) for word in words])
+    with options.claimed():
+        command.run(options)
 
 
 @pytest.mark.parametrize(
@@ -249,7 +251,7 @@ def test_command_names_what_is_wrong(tmp_path, monkeypatch, words, message):
 
 def test_a_report_that_cannot_be_written_leaves_nothing(tmp_path):
     (tmp_path / "taken.md").mkdir()
-    refused = pytest.raises(InputError, match=r"taken\.md: cannot be written: Is a directory")
+    refused = pytest.raises(InputError, match=r"taken\.md: exists and is a directory")
     with refused, whole_file(tmp_path / "taken.md", "writing the report") as temporary:
         temporary.write_text("text")
     assert [path.name for path in tmp_path.iterdir()] == ["taken.md"]

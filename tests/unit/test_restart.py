@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import errno
 import os
@@ -50,6 +51,7 @@ def some_restart(precision: str = "float32", n_columns: int = 4, **changes) -> R
         "x": np.arange(n_columns) + 7,
         "model_checksum": "ab" * 32,
         "precision": precision,
+        "forcing": "forcing.nc",
         "extra": {"next_step": 3},
     }
     return Restart(**(content | changes))
@@ -150,6 +152,62 @@ def test_missing_damaged_and_foreign_files(tmp_path):
     before[1, 0] = np.inf
     write_restart(path, some_restart(before=before), MODEL, "test")
     refused(path, "variable 'met_tair_before' is inf in column 1")
+
+
+def test_every_value_and_attribute_is_sealed(tmp_path):
+    """What another program changes in a restart file is noticed, whatever it is."""
+    written(tmp_path / "r.nc", some_restart(x=np.array(["a", "b", "c", "d"])))
+    whole = xr.load_dataset(tmp_path / "r.nc", decode_cf=False)
+    whole.to_netcdf(tmp_path / "same.nc")
+    assert read_restart(tmp_path / "same.nc", MODEL).valid_time == some_restart().valid_time
+    assert whole.attrs.keys() >= {"model_checksum", "precision", "extra"}
+    for name in (*whole.variables, *(f"attribute {key}" for key in whole.attrs if key != "format")):
+        other = whole.copy(deep=True)
+        if name.startswith("attribute "):
+            key = name.removeprefix("attribute ")
+            other.attrs[key] = f"{other.attrs[key]}0"
+        elif name == "x":
+            other["x"] = ("x", np.array(["a", "b", "c", "e"], dtype=object))
+        else:
+            other[name] = other[name] + 1
+        other.to_netcdf(tmp_path / "other.nc")
+        with pytest.raises(InputError, match="is damaged: its values are not those"):
+            read_restart(tmp_path / "other.nc", MODEL)
+
+
+def test_a_flipped_bit_is_never_read_as_another_number(tmp_path):
+    """Each is refused, or the file reads as before: not all of its bytes are values."""
+    path, random = tmp_path / "r.nc", np.random.default_rng(7)
+    before = written(path, some_restart())
+    whole = path.read_bytes()
+    refused = 0
+    for position in random.integers(len(whole), size=60):
+        damaged = bytearray(whole)
+        damaged[position] ^= 1 << random.integers(8)
+        path.write_bytes(damaged)
+        try:
+            after = read_restart(path, MODEL)
+        except InputError:
+            refused += 1
+        else:
+            assert (after.digest(), after.valid_time, after.extra) == (before.digest(), before.valid_time, before.extra)
+    assert refused > 5
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "are_same"),
+    [
+        (np.arange(4), np.arange(4.0), True),
+        (np.arange(4.0, dtype=np.float32), np.arange(4), True),
+        (np.arange(4) + 0.5, np.arange(4), False),
+        (np.array(["a", "bb"]), np.array(["a ", "bb"], object), True),
+        (np.array(["a", "bb"]), np.array(["a", "b"]), False),
+    ],
+)
+def test_labels_are_compared_by_what_they_say(tmp_path, first, second, are_same):
+    restart = some_restart(n_columns=len(first), x=first)
+    with contextlib.nullcontext() if are_same else pytest.raises(InputError, match="expected the run's x ="):
+        restarts.check_columns(tmp_path / "r.nc", restart, second, restart.latitude, restart.longitude)
 
 
 def test_must_fit_the_run(tmp_path):

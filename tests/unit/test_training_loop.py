@@ -323,7 +323,9 @@ def test_rollouts_longer_than_the_data_are_refused(prepared, tmp_path):
 
 
 def _run(*words):
-    command.run(parse(command.Options, [str(word) for word in words]))
+    options = parse(command.Options, [str(word) for word in words])
+    with options.claimed():
+        command.run(options)
 
 
 def test_command_trains_and_writes_a_model(path, tmp_path, monkeypatch):

@@ -58,4 +58,4 @@ def run(options: Options) -> None:
         header = options.attributes(model, twin_output.TITLE, ())
         twin_output.write(options.output, result, scores, locations, header)
     if options.plot is not None:
-        write_figure(options.plot, twin_figure.draw(result, scores, locations, options.at))
+        write_figure(options.plot, lambda: twin_figure.draw(result, scores, locations, options.at))

@@ -91,4 +91,4 @@ def run(options: Options) -> None:
     if options.output is not None:
         report.write(options.output, case, found, known, options.attributes(model, report.TITLE, period.history))
     if options.plot is not None:
-        write_figure(options.plot, figure.draw(case, found, known, options.at, options.tolerance))
+        write_figure(options.plot, lambda: figure.draw(case, found, known, options.at, options.tolerance))

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Self
 from pydantic import model_validator
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.core.files import check_target, whole_file
+from ailand_gt4py.core.files import whole_file
 from ailand_gt4py.core.option_types import File, Location, Numbers, suffixed
 from ailand_gt4py.core.settings import option
 from ailand_gt4py.driver.options import EmulatorOptions
@@ -59,8 +59,6 @@ def run(options: Options) -> None:
     from ailand_gt4py.evaluation.scores.lead_time import variable_studies
     from ailand_gt4py.weights.model_file import read_model
 
-    for path in options.output:
-        check_target(path, (options.file, options.model, options.transfer, options.alternatives))
     options.check_device()
     transfer = read(options.transfer, Transfer) if options.transfer else None
     alternatives = read(options.alternatives, Alternatives) if options.alternatives else None
@@ -77,7 +75,8 @@ def run(options: Options) -> None:
     whole = [variable.free_run for variable in variables]
     print(report.text_report(by_lead, whole))
     print(f"{report.cost_text(from_starts.cost, model.step_seconds)}.")
-    for path in options.output:
+    for path in sorted(options.output, key=lambda path: path.suffix.lower() == ".html"):
+        # The tables first: nothing that is wrong with figures keeps them back.
         suffix = path.suffix.lower()
         if suffix == ".html" and made is not None:
             from ailand_gt4py.evaluation.report.page import html_report  # matplotlib takes its time

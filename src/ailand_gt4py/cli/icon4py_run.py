@@ -7,15 +7,11 @@ import sys
 
 from ailand_gt4py.cli.status import execute
 from ailand_gt4py.core.errors import RunError
-from ailand_gt4py.core.files import check_target
 from ailand_gt4py.integration.hosts.icon4py.options import RunOptions
 
 
 def run(options: RunOptions) -> None:
     """Make the run."""
-    for path in (options.output, options.plot):
-        if path is not None:
-            check_target(path, (options.model,))
     try:
         import grid_generator  # noqa: F401
         import icon4py.model.driver  # noqa: F401

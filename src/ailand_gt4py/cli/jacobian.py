@@ -63,4 +63,4 @@ def run(options: Options) -> None:
         notes = (*period.history, f"States: of the {options.trajectory}.")
         report.write(options.output, found, period, options.attributes(model, report.TITLE, notes))
     if options.plot is not None:
-        write_figure(options.plot, figure.draw(found, options.at))
+        write_figure(options.plot, lambda: figure.draw(found, options.at))

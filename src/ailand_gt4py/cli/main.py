@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 import ailand_gt4py
-from ailand_gt4py.cli.status import execute, failed
+from ailand_gt4py.cli.status import ended, execute, failed
 from ailand_gt4py.core.settings import nearest
 
 #: Each is a module of its name here, with ``Options`` and ``run``, imported when it is called.
@@ -53,5 +53,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name not in COMMANDS:
         found = f"found '{name}'; {nearest(name, COMMANDS)}" if name else "is missing"
         return failed("ailand", f"error: COMMAND {found}; see ailand --help", 2)
-    module = importlib.import_module(f"ailand_gt4py.cli.{name.replace(' ', '_')}")
-    return execute(module.Options, module.run, words[len(name.split()) :], debug)
+    status = 0
+
+    def command() -> None:
+        nonlocal status
+        module = importlib.import_module(f"ailand_gt4py.cli.{name.replace(' ', '_')}")
+        status = execute(module.Options, module.run, words[len(name.split()) :], debug)
+
+    return ended("ailand", command, lambda: debug or "--debug" in words) or status

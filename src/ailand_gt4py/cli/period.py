@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from ailand_gt4py.core.files import check_target
 from ailand_gt4py.core.option_types import File, Time, suffixed
 from ailand_gt4py.core.settings import option
 from ailand_gt4py.core.times import time_text
@@ -35,12 +34,8 @@ class PeriodOptions(EmulatorOptions, FigureOptions):
     precision: Literal["float32", "float64"] = option("float32", "precision of the computation")
 
     def read_model(self) -> Model:
-        """The model, once the files to write are checked."""
         from ailand_gt4py.weights.model_file import read_model
 
-        for path in (self.output, self.plot):
-            if path is not None:
-                check_target(path, (self.file, self.model))
         return read_model(self.model)
 
     def read(self, model: Model, end: np.datetime64 | None = None, days: float | None = None) -> Period:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import os
 import signal
 import sys
 import traceback
@@ -30,39 +31,71 @@ def execute(
 ) -> int:
     """Run a command with the options of these words, or of the process; the exit status, as the help says."""
     words = sys.argv[1:] if words is None else words
-    program, debug = kind.program.split()[0], debug or "--debug" in words
-    try:
+
+    def command() -> None:
+        nonlocal debug
         options = parse(kind, words)
         debug = debug or options.debug
-        with _messages(logging.ERROR if getattr(options, "quiet", False) else logging.INFO), _printable_output():
+        level = logging.ERROR if getattr(options, "quiet", False) else logging.INFO
+        with _messages(level, debug), _printable_output(), _without_display(), options.claimed():
             run(options)
+
+    return ended(kind.program.split()[0], command, lambda: debug or "--debug" in words)
+
+
+def ended(program: str, action: Callable[[], None], is_debugged: Callable[[], bool]) -> int:
+    """Do it; the exit status, after one line on standard error if it is not 0."""
+    try:
+        try:
+            action()
+        finally:
+            _flush()
     except SystemExit as request:  # --help and --version
-        return int(request.code or 0)
+        if not isinstance(request.code, str):
+            return int(request.code or 0)
+        return failed(program, f"error: {request.code}", 1, is_debugged())
     except Interrupted as interruption:
         return failed(program, str(interruption), SIGNAL_STATUS + interruption.signal_number)
     except KeyboardInterrupt:
         return failed(program, "interrupted", SIGNAL_STATUS + signal.SIGINT)
-    except BrokenPipeError:  # the reader of the output (head, less) has gone
-        sys.stderr.close()
-        return 0
+    except BrokenPipeError:  # the reader of the output (head, less) has gone, and what was to follow was not done
+        return failed(program, "interrupted: nobody reads its output any more", SIGNAL_STATUS + signal.SIGPIPE)
     except AilandError as error:
-        return failed(program, f"error: {error}", error.exit_status, debug)
-    except Exception as error:  # the last line of defence: one line, all of it with --debug
-        return failed(program, f"error: {type(error).__name__}: {error} (--debug shows where)", 1, debug)
+        return failed(program, f"error: {error}", error.exit_status, is_debugged())
+    except BaseException as error:  # the last line of defence: one line, all of it with --debug
+        message = f"error: {type(error).__name__}: {error} (--debug shows where)"
+        return failed(program, message, 1, is_debugged())
     return 0
 
 
+def _flush() -> None:
+    """Write what was printed, lest that fail when nobody can say so."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except (OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError):  # what is still to be written would fail again at the exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise
+
+
 class _AboveProgress(logging.Handler):
-    """Messages go to standard error as they are, above a bar of progress."""
+    """Messages go to standard error as they are, above a bar of progress; with ``debug``, where errors come from."""
+
+    def __init__(self, debug: bool) -> None:
+        super().__init__()
+        self._debug = debug
 
     def emit(self, record: logging.LogRecord) -> None:
         tqdm.write(printable(record.getMessage()), file=sys.stderr)
+        if self._debug and record.exc_info:
+            traceback.print_exception(*record.exc_info)
 
 
 @contextlib.contextmanager
-def _messages(level: int) -> Iterator[None]:
+def _messages(level: int, debug: bool) -> Iterator[None]:
     """The package's messages from this level on are shown."""
-    logger, handler = logging.getLogger("ailand_gt4py"), _AboveProgress()
+    logger, handler = logging.getLogger("ailand_gt4py"), _AboveProgress(debug)
     before = logger.level, logger.propagate
     logger.addHandler(handler)
     logger.setLevel(level)
@@ -94,13 +127,28 @@ class _Printable(io.TextIOBase):
 
 @contextlib.contextmanager
 def _printable_output() -> Iterator[None]:
+    if sys.stdout is None:  # closed
+        yield
+        return
     with contextlib.redirect_stdout(_Printable(sys.stdout)):
         yield
 
 
+@contextlib.contextmanager
+def _without_display() -> Iterator[None]:
+    """Figures go to files: matplotlib needs no backend for screens, which the environment may name and not have."""
+    named = os.environ.pop("MPLBACKEND", None)
+    try:
+        yield
+    finally:
+        if named is not None:
+            os.environ["MPLBACKEND"] = named
+
+
 def failed(program: str, message: str, status: int, debug: bool = False) -> int:
     """Say why, in one line; returns the status."""
-    if debug:
-        traceback.print_exc()
-    print(f"{program}: {one_line(message)}", file=sys.stderr)
+    with contextlib.suppress(OSError, ValueError):  # nobody reads it
+        if debug:
+            traceback.print_exc()
+        print(f"{program}: {one_line(message)}", file=sys.stderr)
     return status

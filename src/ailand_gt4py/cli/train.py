@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import ClassVar
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.core.files import check_target
 from ailand_gt4py.core.option_types import File
 from ailand_gt4py.core.settings import CommandOptions, option
 from ailand_gt4py.training.configuration import Configuration
@@ -30,11 +29,15 @@ class Options(Configuration, CommandOptions):
     output: File = option(Path("model.nc"), "model file to write", "-o", metavar="MODEL.nc")
     resume: bool = option(False, "continue from the checkpoint in the directory")
 
+    @property
+    def paths_read(self) -> list[Path]:
+        own = [Path(self.run.start_from)] if self.run.start_from else []
+        return [*super().paths_read, *own, *data_files(self)]
+
 
 def run(options: Options) -> None:
     """Train and write the model."""
     files = data_files(options)
-    check_target(options.output, files)
     if importlib.util.find_spec("torch") is None:
         raise InputError(
             "training needs PyTorch, which is not installed; expected: pip install 'ailand_gt4py[training]'"

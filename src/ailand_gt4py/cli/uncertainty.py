@@ -86,4 +86,4 @@ def run(options: Options) -> None:
         header = options.attributes(model, report.TITLE, period.history)
         report.write(options.output, model, period, linear, members, header)
     if options.plot is not None:
-        write_figure(options.plot, figure.draw(model, period, linear, members, options.at))
+        write_figure(options.plot, lambda: figure.draw(model, period, linear, members, options.at))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import difflib
+import importlib
 import json
 import math
 import shlex
@@ -16,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 from pydantic.fields import FieldInfo
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.files import claimed
 from ailand_gt4py.core.printable import printable
 from ailand_gt4py.core.trial import require_regular
 
@@ -23,6 +26,8 @@ Kind = TypeVar("Kind", bound="Settings")
 
 #: Of a file of options: bytes, and values in it.
 LARGEST_YAML, MOST_VALUES = 100_000, 10_000
+#: Endings of files with figures.
+_FIGURES = (".png", ".pdf", ".svg", ".html")
 
 #: What an option may be, by the type of pydantic's error; filled in from its context.
 _EXPECTED = {
@@ -106,6 +111,8 @@ class CommandOptions(Settings):
     epilog: ClassVar[str] = ""
     #: How the command line calls the YAML file with any of these options; without dashes, it must be there.
     config: ClassVar[str] = "--config"
+    #: Those that are files to write.
+    written: ClassVar[tuple[str, ...]] = ("output", "plot")
 
     debug: bool = option(False, "show the traceback of an error")
 
@@ -115,6 +122,31 @@ class CommandOptions(Settings):
     def given(self) -> Mapping[str, Any]:
         """What stood on the command line, by the option's path; nothing where there was none."""
         return self._given
+
+    @property
+    def paths_written(self) -> list[Path]:
+        """Files that the command writes."""
+        given = (getattr(self, name, None) for name in self.written)
+        return [path for one in given for path in (one if isinstance(one, tuple) else (one,)) if path is not None]
+
+    @property
+    def paths_read(self) -> list[Path]:
+        """Files that the command reads."""
+        config = self.given.get(self.config.removeprefix("--"))
+        files = [value for name, value in self if name not in self.written and isinstance(value, Path)]
+        return files if config is None else [*files, Path(config)]
+
+    @contextlib.contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Hold the files that the command writes to the end, checked, and what draws figures is there."""
+        with claimed(self.paths_written, self.paths_read):
+            if any(path.suffix.lower() in _FIGURES for path in self.paths_written):
+                try:
+                    importlib.import_module("matplotlib.figure")
+                except Exception as error:  # of whatever is wrong with an installation or its settings
+                    reason = f"{type(error).__name__}: {error}"
+                    raise InputError(f"matplotlib cannot be imported ({reason}), expected it for figures") from error
+            yield
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and dict(self) == dict(other)  # type: ignore[call-overload]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 from pydantic import model_validator
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.core.files import check_target
+from ailand_gt4py.core.files import check_no_input, is_store
 from ailand_gt4py.core.option_types import FigureFile, File, Location, Time, suffixed
 from ailand_gt4py.core.settings import CommandOptions, option
 from ailand_gt4py.core.times import time_text
@@ -81,6 +80,7 @@ class RunOptions(EmulatorOptions, FigureOptions):
     """
 
     program: ClassVar[str] = "ailand-column-run"
+    written: ClassVar[tuple[str, ...]] = ("output", "restart_out", "plot")
     epilog: ClassVar[str] = f"""\
 example:
   {program} forcing.nc --start 2021-01-01 --end 2021-07-01 -o run.nc --reference same --plot run.png --at 51.6,4.9
@@ -90,7 +90,10 @@ and skin temperature) AT t and the fluxes averaged over [t, t + step), so it can
 label. The state after the last step is in the restart file beside the output.
 
 A run writes OUT.partial and, now and then, OUT.resume; at the end OUT.partial is renamed to OUT. After an interruption
-the same command with --resume continues there and gives the same file, bit for bit.
+the same command with --resume continues there and gives the same file, bit for bit. A second run on OUT is refused
+while the first lasts. --overwrite replaces files and stores of this program, and a file that is named; nothing else.
+
+From the restart file of a run on another forcing file, a run starts where this one begins; elsewhere with --start only.
 
 Every option can also be given in a YAML file (--config), under its long name without the dashes; the command line takes
 precedence. File names in it are relative to the current directory:
@@ -149,19 +152,24 @@ exit status: 0 done; 1 failed while running; 2 input or usage is wrong; 130, 143
     def reference_path(self) -> Path | None:
         return self.forcing if self.reference == Path(SAME_FILE) else self.reference
 
+    @property
+    def paths_written(self) -> list[Path]:
+        return [*self._results, self.checkpoint_path]
+
+    @property
+    def _results(self) -> list[Path]:
+        return [path for path in (self.output_path, self.restart_out_path, self.plot) if path is not None]
+
     def check_targets(self) -> bool:
-        """Check that all files of the run can be written; returns whether it continues an interrupted one."""
-        output, partial = self.output_path, self.partial_path
-        inputs = [self.forcing, self.model, self.restart, self.reference_path]
-        written = [path for path in (output, self.restart_out_path, self.plot) if path is not None]
-        if len({os.path.realpath(path) for path in written}) < len(written):
-            raise InputError(
-                f"{written[-1]}: is to be written twice, expected different names for output, restart and plot"
-            )
-        for path in written:
-            check_target(path, inputs)
-        is_resumed = self.resume and self.checkpoint_path.is_file() and partial.exists()
+        """Check that the run may replace what is there of its `claimed` files; returns whether it continues one."""
+        from ailand_gt4py.io import marks, restart  # only now: `--help` must not wait for xarray
+
+        output, partial, written = self.output_path, self.partial_path, self._results
+        check_no_input(partial, self.paths_read)
         _check_store(output)
+        marks.require_own(partial)
+        marks.require_own(self.checkpoint_path, "title", restart.CHECKPOINT_TITLE)
+        is_resumed = self.resume and self.checkpoint_path.is_file() and partial.exists()
         if self.resume and output.exists() and not partial.exists() and not self.overwrite:
             raise InputError(f"{output}: is complete, nothing to resume; expected --overwrite to run again")
         if partial.exists() and not (self.resume or self.overwrite):
@@ -172,6 +180,10 @@ exit status: 0 done; 1 failed while running; 2 input or usage is wrong; 130, 143
         for path in written[:1] if is_resumed else written:
             if path.exists() and not self.overwrite:
                 raise InputError(f"{path}: exists; expected a new name, or --overwrite")
+        if output.is_dir():
+            marks.require_own(output)
+        if self.restart_out is None and not is_resumed:  # a name that nobody gave
+            marks.require_own(self.restart_out_path, "title", restart.TITLE)
         return is_resumed
 
 
@@ -183,5 +195,5 @@ def _check_store(output: Path) -> None:
     found = importlib.metadata.version("zarr")
     if int(found.partition(".")[0]) < 3:
         raise InputError(f"{output}: found zarr {found}, expected zarr 3 to write a store, or a name ending in .nc")
-    if output.exists() and not any((output / name).exists() for name in (".zgroup", "zarr.json")):
+    if output.exists() and not is_store(output):
         raise InputError(f"{output}: exists and is no zarr store, expected a new name")

@@ -14,6 +14,7 @@ import numpy as np
 import ailand_gt4py
 from ailand_gt4py.core.arrays import to_host
 from ailand_gt4py.core.errors import AilandError, InputError
+from ailand_gt4py.core.files import remove
 from ailand_gt4py.core.times import step_text, time_text
 from ailand_gt4py.driver.interruption import Interrupted, stop_signals
 from ailand_gt4py.driver.options import RunOptions
@@ -27,7 +28,7 @@ from ailand_gt4py.io.output import OutputLayout
 from ailand_gt4py.io.restart import Restart
 from ailand_gt4py.io.sources import ColumnSource, open_source
 from ailand_gt4py.io.time_axis import read_times
-from ailand_gt4py.io.writers import Writer, move_into_place, open_writer, remove
+from ailand_gt4py.io.writers import Writer, move_into_place, open_writer
 from ailand_gt4py.weights.model import Model
 from ailand_gt4py.weights.model_file import read_model
 from ailand_gt4py.weights.schema import checksum
@@ -55,12 +56,13 @@ def run(forcing: str | Path, **options: Any) -> Path:
         Interrupted: a signal came; what was computed can be resumed.
     """
     checked = RunOptions(forcing=Path(forcing), **options)
-    run_with(checked)
+    with checked.claimed():
+        run_with(checked)
     return checked.output_path
 
 
 def run_with(options: RunOptions) -> None:
-    """Do all that the options ask for; the score table goes to standard output, progress to standard error."""
+    """Do all that the options ask for, their files `claimed`: scores to standard output, progress to standard error."""
     is_resumed = options.check_targets()
     options.check_device()
     model = read_model(options.model)
@@ -94,7 +96,6 @@ def run_with(options: RunOptions) -> None:
         from ailand_gt4py.evaluation.figures.series import draw_run  # matplotlib takes its time
 
         draw_run(options.plot, options.output_path, variables, times, reference, options.at)
-        logger.info("figure: %s", options.plot)
 
 
 def _starting_point(options: RunOptions, model: Model) -> Restart | None:
@@ -110,6 +111,11 @@ def _starting_point(options: RunOptions, model: Model) -> Restart | None:
         raise InputError(
             f"{path}: is valid at {time_text(restart.valid_time)}; {options.forcing} has the times "
             f"{time_text(times[0])} to {time_text(times[-1])}, expected one of them"
+        )
+    if options.start is None and restart.valid_time != times[0] and restart.forcing != options.forcing.name:
+        raise InputError(
+            f"{path}: is of a run on '{restart.forcing}', and {options.forcing} begins at {time_text(times[0])}; "
+            f"expected --start {time_text(restart.valid_time)} if the run is to begin there"
         )
     return restart
 
@@ -189,8 +195,9 @@ def _integrate(
     point = started
     if is_resumed:
         point = restarts.read_restart(options.checkpoint_path, emulator.model)
-        restarts.check_identity(options.checkpoint_path, point.extra["identity"], identity)
-        first = int(point.extra["next_step"])
+        restarts.check_identity(options.checkpoint_path, point.extra.get("identity", {}), identity)
+        restarts.check_columns(options.checkpoint_path, point, source.x, source.latitude, source.longitude)
+        first = restarts.next_step(options.checkpoint_path, point, source.times)
         logger.info("resuming at step %d of %d, %s", first, len(source.times), time_text(point.valid_time))
     else:
         if options.resume:
@@ -204,13 +211,13 @@ def _integrate(
         stepper.counters["static"].add(source.static)
     begin = time.perf_counter()
     try:
-        writer = open_writer(options.partial_path, output.suffix, layout, create=not is_resumed)
+        writer = open_writer(output, options.partial_path, layout, create=not is_resumed)
         with (
             contextlib.closing(writer),
             progress(len(source.times), source.n_columns, sys.stderr, first, options.quiet) as advance,
         ):
             _steps(options, layout, stepper, writer, advance, identity, first)
-        _save(options.restart_out_path, layout, stepper, len(layout.times), {})
+        _save(options, options.restart_out_path, layout, stepper, len(layout.times), {})
         move_into_place(options.partial_path, output)
         remove(options.checkpoint_path)
     except BaseException as error:
@@ -267,13 +274,15 @@ def _steps(
                 writer.flush()  # all rows before are on the disk, only then does the checkpoint say so
                 outside = {group: counter.as_json() for group, counter in stepper.counters.items()}
                 extra = {"next_step": row, "identity": identity, "outside": outside}
-                _save(options.checkpoint_path, layout, stepper, row, extra)
+                _save(options, options.checkpoint_path, layout, stepper, row, extra)
                 last = time.monotonic()
             if received:
                 raise Interrupted(received[0])
 
 
-def _save(path: Path, layout: OutputLayout, stepper: Stepper, next_step: int, extra: dict[str, Any]) -> None:
+def _save(
+    options: RunOptions, path: Path, layout: OutputLayout, stepper: Stepper, next_step: int, extra: dict[str, Any]
+) -> None:
     """Write the state before step `next_step`."""
     assert stepper.before is not None  # a step was made
     content = Restart(
@@ -286,6 +295,7 @@ def _save(path: Path, layout: OutputLayout, stepper: Stepper, next_step: int, ex
         x=layout.x,
         model_checksum=layout.attributes["model_checksum"],
         precision=layout.attributes["precision"],
+        forcing=options.forcing.name,
         extra=extra,
     )
     restarts.write_restart(path, content, stepper.model, f"ailand_gt4py {ailand_gt4py.__version__}")

@@ -275,7 +275,9 @@ class ColumnFile:
         if COLUMN not in self.dataset.variables or self.array(COLUMN).dims != (COLUMN,):
             return np.arange(self.n_columns)
         labels = np.asarray(self.array(COLUMN).values)
-        is_text = labels.dtype.kind in "SU" or (labels.dtype == object and all(isinstance(one, str) for one in labels))
+        if labels.dtype.kind == "S":  # characters, as netCDF-3 has them, are texts like others from here on
+            labels = np.array([text.decode(errors="backslashreplace") for text in labels.tolist()], dtype=object)
+        is_text = labels.dtype.kind == "U" or (labels.dtype == object and all(isinstance(one, str) for one in labels))
         if labels.dtype.kind not in "iuf" and not is_text:
             raise InputError(f"{self.what(COLUMN)} is of type {labels.dtype}, expected numbers or texts as labels")
         return labels

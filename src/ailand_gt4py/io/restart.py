@@ -25,6 +25,9 @@ from ailand_gt4py.io.whole_files import CALENDAR, columns, plain, read_sealed, w
 from ailand_gt4py.weights.model import ModelVariables, Variable
 
 FORMAT = "ailand_gt4py restart 2"
+#: The attribute ``title`` of a restart file, and of the checkpoint of an interrupted run.
+TITLE = "restart file of ailand-column-run"
+CHECKPOINT_TITLE = "checkpoint of ailand-column-run"
 
 #: How far a restart's column may be from the run's, degrees: locations are stored in float32 in many files.
 LOCATION_TOLERANCE = 1e-4
@@ -36,7 +39,8 @@ class Restart:
 
     Attributes:
         diagnostics: (n_columns, n_diagnostics) of the step that ended at `valid_time`, NaN where no step was made.
-        before: (n_columns, n_previous), that step's forcing that the next one takes. extra: plain JSON of a checkpoint.
+        before: (n_columns, n_previous), that step's forcing that the next one takes.
+        forcing: name of the run's forcing file. extra: plain JSON of a checkpoint.
     """
 
     state: Values
@@ -48,6 +52,7 @@ class Restart:
     x: Values
     model_checksum: str
     precision: str
+    forcing: str
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def digest(self) -> str:
@@ -64,11 +69,12 @@ def write_restart(path: Path, restart: Restart, model: ModelVariables, source: s
         columns(restart.x, restart.latitude, restart.longitude),
         attrs={
             "Conventions": "CF-1.11",
-            "title": "restart file of ailand-column-run",
+            "title": CHECKPOINT_TITLE if restart.extra else TITLE,
             "source": source,
             "format": FORMAT,
             "model_checksum": restart.model_checksum,
             "precision": restart.precision,
+            "forcing": restart.forcing,
             "extra": json.dumps(restart.extra, sort_keys=True),
         },
     )
@@ -105,6 +111,7 @@ def read_restart(path: Path, model: ModelVariables) -> Restart:
             x=data["x"].values,
             model_checksum=data.attrs["model_checksum"],
             precision=data.attrs["precision"],
+            forcing=data.attrs["forcing"],
             extra=json.loads(data.attrs["extra"]),
         )
     except (KeyError, json.JSONDecodeError) as error:
@@ -146,7 +153,7 @@ def check_run(path: Path, restart: Restart, model_checksum: str, precision: str,
 def check_columns(path: Path, restart: Restart, x: Values, latitude: Values, longitude: Values) -> None:
     if len(restart.x) != len(x):
         raise InputError(f"{path}: has {len(restart.x)} columns, expected the run's {len(x)}")
-    same_label = np.array([str(a) == str(b) for a, b in zip(restart.x, x, strict=True)])
+    same_label = np.array([label_text(a) == label_text(b) for a, b in zip(restart.x, x, strict=True)])
     turn = np.abs((restart.longitude - longitude + 180.0) % 360.0 - 180.0)
     same = same_label & (np.abs(restart.latitude - latitude) <= LOCATION_TOLERANCE) & (turn <= LOCATION_TOLERANCE)
     if not same.all():
@@ -155,6 +162,23 @@ def check_columns(path: Path, restart: Restart, x: Values, latitude: Values, lon
             f"{path}: column {k} is x = {restart.x[k]} at {restart.latitude[k]:.4f} N, {restart.longitude[k]:.4f} E, "
             f"expected the run's x = {x[k]} at {latitude[k]:.4f} N, {longitude[k]:.4f} E"
         )
+
+
+def next_step(path: Path, checkpoint: Restart, times: Values) -> int:
+    """Index of the step with which the run of a checkpoint continues."""
+    found = np.flatnonzero(times == checkpoint.valid_time)
+    if found.size != 1 or checkpoint.extra.get("next_step") != found[0]:
+        raise InputError(
+            f"{path}: next step {checkpoint.extra.get('next_step')} at {time_text(checkpoint.valid_time)}, "
+            "expected that of one of the run's labels; --overwrite starts anew"
+        )
+    return int(found[0])
+
+
+def label_text(label: Any) -> str:
+    """A column's label for comparing: 1 is 1.0, and blanks that fill a text up are no part of it."""
+    is_whole = isinstance(label, float | np.floating) and float(label).is_integer()
+    return str(int(label)) if is_whole else str(label).rstrip()
 
 
 def file_identity(path: Path) -> str:
@@ -171,6 +195,7 @@ def file_identity(path: Path) -> str:
 
 
 def check_identity(path: Path, found: Mapping[str, str], expected: Mapping[str, str]) -> None:
+    """Check that a checkpoint is of this run."""
     for name in sorted(found.keys() | expected.keys()):
         if found.get(name) != expected.get(name):
             raise InputError(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import io
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from ailand_gt4py.core.digest import digest
-from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.errors import AilandError, InputError
 from ailand_gt4py.core.files import whole_file
 from ailand_gt4py.core.trial import try_netcdf
 from ailand_gt4py.core.types import Values
@@ -18,6 +20,8 @@ from ailand_gt4py.weights.variables import CATALOGUE, cf_attributes
 
 #: Values from which on a variable is compressed: a chunk costs more than it saves in small ones.
 LEAST_COMPRESSED = 4096
+
+logger = logging.getLogger(__name__)
 
 TIME_UNITS = "seconds since 1970-01-01 00:00:00"
 CALENDAR = "proleptic_gregorian"
@@ -65,10 +69,23 @@ def _digest(data: xr.Dataset) -> str:
     )
 
 
-def write_figure(path: Path, figure: Any) -> None:
-    """Write a figure of matplotlib; an older one of the name is replaced by the whole new one only."""
+def write_figure(path: Path, draw: Callable[[], Any], resolution: int = RESOLUTION) -> None:
+    """Draw a figure of matplotlib and write it; an older one of the name is replaced by the whole new one only.
+
+    A figure is drawn from what was computed and written before: if it cannot be drawn, that is said and no error.
+    """
+    stream = io.BytesIO()
+    try:
+        draw().savefig(stream, format=path.suffix.removeprefix(".").lower(), dpi=resolution)
+    except AilandError:
+        raise
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        logger.error("%s: the figure cannot be drawn (%s); all else is done", path, reason, exc_info=True)
+        return
     with whole_file(path, "writing the figure") as temporary:
-        figure.savefig(temporary, dpi=RESOLUTION)
+        temporary.write_bytes(stream.getvalue())
+    logger.info("figure: %s", path)
 
 
 def plain(dimensions: Sequence[str], values: Values, attributes: Mapping[str, Any]) -> xr.Variable:

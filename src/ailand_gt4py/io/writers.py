@@ -1,9 +1,10 @@
 """Writing the output of a run, block by block, so that a process that is killed leaves a file that can be continued.
 
 Both writers reserve the whole file when it is created; writing rows then changes nothing but values. So whatever
-happens while rows are written, all rows that were flushed before are intact and the file can be opened again. For
-netCDF that rules compression out: every chunk is allocated in the file from the beginning, and a disk that is too
-small shows before anything is computed.
+happens while rows are written, all rows that were flushed before are intact and the file can be opened again. Until
+everything is defined and reserved, the file has a temporary name: one that has its own carries the program's mark. For
+netCDF that rules compression out: every chunk is allocated in the file from the beginning, and a disk that is too small
+shows before anything is computed.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import asyncio
 import contextlib
 import errno
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,25 +21,37 @@ from typing import Any
 import netCDF4
 import numpy as np
 
-from ailand_gt4py.core.files import sync_path, writing
+from ailand_gt4py.core.files import ASIDE, remove, sync_path, temporary_beside, writing
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io.output import OutputLayout, coordinates, values_of
 
 
 class Writer(abc.ABC):
-    """An output being written, under a temporary name; not ``create``: continue one of the same layout."""
+    """An output that is written at a path until it is the target; not ``create``: continue one of the same layout."""
 
     #: State, diagnostics and quality flag in the file, each (n_steps, n_columns).
     _values: list[Any]
 
-    def __init__(self, path: Path, layout: OutputLayout, *, create: bool) -> None:
+    def __init__(self, target: Path, path: Path, layout: OutputLayout, *, create: bool) -> None:
         self._path, self._layout = path, layout
         with writing(path, "creating the output" if create else "opening the partial output"):
-            self._open(create)
+            if create:
+                temporary = temporary_beside(target)
+                try:
+                    self._create(temporary)
+                    temporary.replace(path)
+                except BaseException:
+                    remove(temporary)
+                    raise
+            self._open()
 
     @abc.abstractmethod
-    def _open(self, create: bool) -> None:
-        """Open the file and find the variables, with ``create`` after defining all and reserving its space."""
+    def _create(self, path: Path) -> None:
+        """Make a file in which everything is defined and its space reserved."""
+
+    @abc.abstractmethod
+    def _open(self) -> None:
+        """Open the file and find the variables."""
 
     def write(self, first: int, values: Values, flags: Values) -> None:
         """Write rows from `first` on: values (n_rows, n_variables, n_columns), flags uint8 (n_rows, n_columns)."""
@@ -60,25 +72,38 @@ class Writer(abc.ABC):
 class NetcdfWriter(Writer):
     """Output as one netCDF-4 file; see the module for how it survives being killed."""
 
-    def _open(self, create: bool) -> None:
-        self._dataset = netCDF4.Dataset(self._path, "w" if create else "r+", format="NETCDF4")
+    def _create(self, path: Path) -> None:
+        dataset = netCDF4.Dataset(path, "w", format="NETCDF4")
         try:
-            if create:
-                self._define()
-            self._dataset.set_auto_maskandscale(False)
-            self._values = [self._dataset[name] for name in values_of(self._layout)]
-            for variable in self._values:
-                # No chunk cache: a block is written as it comes, and memory does not grow.
-                variable.set_var_chunk_cache(size=1, nelems=1)
-            if create:
-                self._reserve()
+            self._define(dataset)
+            self._reserve(dataset)
         except BaseException:
             with contextlib.suppress(RuntimeError):  # the first error is the one to report
-                self._dataset.close()
+                dataset.close()
             raise
+        dataset.close()
+        descriptor = os.open(path, os.O_RDWR)
+        try:
+            os.posix_fallocate(descriptor, 0, os.fstat(descriptor).st_size)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # not every file system can
+                raise
+        finally:
+            os.close(descriptor)
 
-    def _define(self) -> None:
-        dataset, layout = self._dataset, self._layout
+    def _open(self) -> None:
+        self._dataset = netCDF4.Dataset(self._path, "r+")
+        self._dataset.set_auto_maskandscale(False)
+        self._values = [self._uncached(self._dataset[name]) for name in values_of(self._layout)]
+
+    @staticmethod
+    def _uncached(variable: Any) -> Any:
+        """Without a chunk cache a block is written as it comes, and memory does not grow."""
+        variable.set_var_chunk_cache(size=1, nelems=1)
+        return variable
+
+    def _define(self, dataset: netCDF4.Dataset) -> None:
+        layout = self._layout
         dataset.set_fill_off()  # every value is written; filling would write everything twice
         dataset.setncatts(layout.attributes)
         for name, length in (("time", layout.shape[0]), ("x", layout.shape[1]), ("nv", 2)):
@@ -94,22 +119,14 @@ class NetcdfWriter(Writer):
             )
             created.setncatts(attributes)
 
-    def _reserve(self) -> None:
-        """Allocate every chunk: touch each of them, then ask the file system for all the bytes."""
+    def _reserve(self, dataset: netCDF4.Dataset) -> None:
+        """Allocate every chunk: touch each of them."""
+        dataset.set_auto_maskandscale(False)
         (n_rows, n_columns), chunks = self._layout.shape, self._layout.chunks
-        for variable in self._values:
+        for variable in (self._uncached(dataset[name]) for name in values_of(self._layout)):
             for row in range(0, n_rows, chunks[0]):
                 for column in range(0, n_columns, chunks[1]):
                     variable[row, column] = 0
-        self._dataset.sync()
-        descriptor = os.open(self._path, os.O_RDWR)
-        try:
-            os.posix_fallocate(descriptor, 0, os.fstat(descriptor).st_size)
-        except OSError as error:
-            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # not every file system can
-                raise
-        finally:
-            os.close(descriptor)
 
     def flush(self) -> None:
         with writing(self._path, "writing"):
@@ -145,31 +162,36 @@ class ZarrWriter(Writer):
     """Output as a zarr store (format 2, consolidated metadata): one file for each chunk, written whole."""
 
     @_all_done()
-    def _open(self, create: bool) -> None:
+    def _create(self, path: Path) -> None:
         import zarr  # takes its time, and most runs write netCDF
 
+        group = zarr.open_group(str(path), mode="w", zarr_format=2)
+        self._define(group)
+        zarr.consolidate_metadata(group.store, zarr_format=2)
+
+    @_all_done()
+    def _open(self) -> None:
+        import zarr
+
         self._chunks_to_sync: set[int] = set()
-        self._group = zarr.open_group(str(self._path), mode="w" if create else "r+", zarr_format=2)
-        if create:
-            self._define()
-            zarr.consolidate_metadata(self._group.store, zarr_format=2)
+        group = zarr.open_group(str(self._path), mode="r+", zarr_format=2)
         for leftover in self._path.glob("*/*.partial"):  # of a process that was killed while it wrote a chunk
             leftover.unlink()
-        self._values = [self._group[name] for name in values_of(self._layout)]
+        self._values = [group[name] for name in values_of(self._layout)]
 
-    def _define(self) -> None:
+    def _define(self, group: Any) -> None:
         layout = self._layout
-        self._group.update_attributes(layout.attributes)
+        group.update_attributes(layout.attributes)
         for name, variable in coordinates(layout).items():
             fixed = variable.values.astype(str) if variable.dtype == object else variable.values
-            array = self._group.create_array(
+            array = group.create_array(
                 name, shape=fixed.shape, chunks=fixed.shape, dtype=fixed.dtype, fill_value=None,
                 attributes={"_ARRAY_DIMENSIONS": list(variable.dims), **variable.attrs},
             )  # fmt: skip
             array[...] = fixed
         for name, (dtype, fill_value, attributes) in values_of(layout).items():
             plain = {key: np.asarray(value).tolist() for key, value in attributes.items()}
-            self._group.create_array(
+            group.create_array(
                 name, shape=layout.shape, chunks=layout.chunks, dtype=dtype, fill_value=fill_value,
                 attributes={"_ARRAY_DIMENSIONS": ["time", "x"], **plain},
             )  # fmt: skip
@@ -192,15 +214,10 @@ class ZarrWriter(Writer):
         self._chunks_to_sync.clear()
 
 
-def open_writer(path: Path, suffix: str, layout: OutputLayout, *, create: bool) -> Writer:
-    return (ZarrWriter if suffix.lower() == ".zarr" else NetcdfWriter)(path, layout, create=create)
-
-
-def remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+def open_writer(target: Path, path: Path, layout: OutputLayout, *, create: bool) -> Writer:
+    """The writer of an output, by its name, that is written at a path until `move_into_place`."""
+    kind = ZarrWriter if target.suffix.lower() == ".zarr" else NetcdfWriter
+    return kind(target, path, layout, create=create)
 
 
 def move_into_place(temporary: Path, target: Path) -> None:
@@ -208,8 +225,7 @@ def move_into_place(temporary: Path, target: Path) -> None:
     with writing(target, "renaming the finished output"):
         if target.is_dir():
             # A directory cannot be replaced in one step: the old one goes aside and is removed last.
-            aside = target.with_name(f"{target.name}.old")
-            remove(aside)
+            aside = temporary_beside(target, ASIDE)
             target.replace(aside)
             temporary.replace(target)
             remove(aside)

@@ -11,10 +11,11 @@ import numpy as np
 import torch
 
 import ailand_gt4py
+from ailand_gt4py.core.files import claimed
 from ailand_gt4py.core.text_table import aligned
 from ailand_gt4py.training.configuration import Configuration
 from ailand_gt4py.training.dataset import read_windows
-from ailand_gt4py.training.loop import Report, Trainer, made_directory
+from ailand_gt4py.training.loop import CHECKPOINT, Report, Trainer, made_directory
 from ailand_gt4py.training.models import described, file_digest, load_weights, scaling_of, to_model
 from ailand_gt4py.training.scaling import Scaling, clip_targets, error_scales, measure
 from ailand_gt4py.training.tensors import TrainingData, normalised_tensors
@@ -32,6 +33,7 @@ def train(
     beginning = read_model(run.start_from) if run.start_from else None
     torch.set_num_threads(run.threads)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(claimed([made_directory(Path(run.directory)) / CHECKPOINT]))
         # Denormal numbers, which dead units produce, take a hundred times as long. This holds for the whole thread.
         torch.set_flush_denormal(True)
         stack.callback(torch.set_flush_denormal, False)

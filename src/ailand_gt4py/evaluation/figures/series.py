@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ailand_gt4py.core.files import whole_file
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.evaluation.figures import style
 from ailand_gt4py.evaluation.scores.moments import rmse
 from ailand_gt4py.evaluation.scores.verify import read_series
 from ailand_gt4py.io.column_file import ColumnFile
+from ailand_gt4py.io.whole_files import write_figure
 from ailand_gt4py.weights.model import Variable
 
 if TYPE_CHECKING:
@@ -57,9 +57,7 @@ def draw_run(
     truth = {} if reference is None else read_series(reference, variables, times, column, latitude, longitude)
     whose = "ecLand and aiLand" if truth else "aiLand"
     title = f"{whose} at {style.location_text(latitude[column], longitude[column])}"
-    figure = draw_columns(variables, times, series, truth, title)
-    with whole_file(path, "writing the figure") as temporary:
-        figure.savefig(temporary, dpi=200)
+    write_figure(path, lambda: draw_columns(variables, times, series, truth, title), resolution=200)
 
 
 @style.styled()

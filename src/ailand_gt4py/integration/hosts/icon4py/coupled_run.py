@@ -28,7 +28,7 @@ from ailand_gt4py.integration.hosts.icon4py import internals
 from ailand_gt4py.integration.hosts.icon4py.options import RunOptions
 from ailand_gt4py.integration.hosts.icon4py.process import Coupling, couple
 from ailand_gt4py.integration.hosts.icon4py.recorder import Recorder
-from ailand_gt4py.io.whole_files import write_netcdf
+from ailand_gt4py.io.whole_files import write_figure, write_netcdf
 from ailand_gt4py.weights.model import Model
 from ailand_gt4py.weights.model_file import read_model
 
@@ -174,7 +174,7 @@ def run(options: RunOptions, out: TextIO | None = None, model: Model | None = No
         if options.plot is not None:
             from ailand_gt4py.integration.hosts.icon4py.figure import draw  # Matplotlib takes its time
 
-            draw(options.plot, data, grid)
+            write_figure(options.plot, lambda: draw(data, grid))
     for line in summary(data):
         say(line)
     return data

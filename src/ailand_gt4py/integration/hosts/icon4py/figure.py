@@ -15,7 +15,6 @@ from matplotlib.figure import Figure
 
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.integration.coupling.exchange import LATENT_GIVEN, SENSIBLE_GIVEN
-from ailand_gt4py.io.whole_files import write_figure
 
 MAPS = (
     ("surface_temperature", "skin temperature", "K"),
@@ -54,8 +53,8 @@ STYLE: Any = {
 }
 
 
-def draw(path: Path, data: xr.Dataset, grid: Path) -> None:
-    """Draw the figure of a run's records on the grid of a file."""
+def draw(data: xr.Dataset, grid: Path) -> Figure:
+    """The figure of a run's records on the grid of a file."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(10.8, 7.6), layout="constrained")
         FigureCanvasAgg(figure)
@@ -88,7 +87,7 @@ def draw(path: Path, data: xr.Dataset, grid: Path) -> None:
             f"maps at {np.datetime_as_string(data['time'].values[-1], unit='m')} UTC",
             fontsize=10,
         )
-        write_figure(path, figure)
+    return figure
 
 
 def _map(panel: Any, data: xr.Dataset, name: str, longitude: Any, latitude: Any, unit: str) -> None:
