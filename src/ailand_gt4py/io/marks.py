@@ -9,6 +9,7 @@ from pathlib import Path
 import netCDF4
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.trial import try_netcdf
 from ailand_gt4py.io.output import QUALITY_FLAG
 
 #: Beginning of the global attribute ``source`` of everything that this program writes.
@@ -55,6 +56,7 @@ def _attributes(path: Path) -> dict[str, object]:
     try:
         if path.is_dir():
             return dict(json.loads((path / ".zattrs").read_text(encoding="utf-8")))
+        try_netcdf(path, whole=False)
         with netCDF4.Dataset(path) as file:
             return dict(file.__dict__)
     except (OSError, RuntimeError, ValueError, TypeError):
