@@ -44,7 +44,8 @@ compile: $(BIN)/ailand ## compile the model that ships ahead of time (MODEL=FILE
 	$(BIN)/ailand compile $(MODEL)
 
 test: $(VENV)/.test ## run all tests but the studies
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not study"
+	# In the order of their directories: files of few long tests are not the last.
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder -m "not study"
 
 test-studies: $(VENV)/.test ## run the tests that look at the model that ships, minutes each
 	$(BIN)/python -m pytest --numprocesses auto --dist load -m study

@@ -83,7 +83,7 @@ class Inputs:
             diagnostics=random.normal(size=(3, n_diagnostics)).astype(np.float32),
             before=np.empty((3, 0), np.float32), valid_time=np.datetime64("2021-01-02", "ns"),
             latitude=np.array([1.0, 2.0, 3.0]), longitude=np.array([1.0, 2.0, 3.0]), x=np.arange(3),
-            model_checksum=schema.checksum(model), precision="float32",
+            model_checksum=schema.checksum(model), precision="float32", forcing="forcing.nc",
         )  # fmt: skip
         run_restart.write_restart(self.good / "restart.nc", self.restart, model, "fuzz")
         self.land = land_restart.Content(

@@ -192,10 +192,10 @@ def test_cublas_comes_from_the_wheel_of_cupys_cuda_else_from_the_toolkit(
 def test_build_tools_beside_python_come_first(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     monkeypatch.setenv("PATH", "/somewhere")
-    with compilation.build_tools():
+    with compilation.build_tools(tmp_path):
         assert os.environ["PATH"] == "/somewhere"  # there is no cmake beside this Python
     cmake = tmp_path / "cmake"
     cmake.touch(mode=0o755)
-    with compilation.build_tools():
+    with compilation.build_tools(tmp_path):
         assert shutil.which("cmake") == str(cmake)
     assert os.environ["PATH"] == "/somewhere"
