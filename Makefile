@@ -80,7 +80,8 @@ coupled-run: $(ICON4PY_VENV)/.test ## a day of ICON4Py with its dynamical core a
 fuzz: $(VENV)/.test ## try COUNT damaged and hostile inputs, kills and damaged caches: table in OUT (SEED: others)
 	@mkdir -p $(OUT)
 	$(BIN)/python -m tests.fuzz --count $(COUNT) --seed $(SEED) -o $(OUT)/fuzz.md
-	for part in $(wildcard tests/fuzz/kill_runs.py tests/fuzz/damage_cache.py); do $(BIN)/python $$part || exit; done
+	$(BIN)/python tests/fuzz/kill_runs.py
+	$(BIN)/python tests/fuzz/damage_cache.py
 	$(BIN)/python -m pytest --numprocesses auto --hypothesis-profile=explore --hypothesis-seed=random -m "not study" \
 	  $$(grep -rl --include='test_*.py' 'from hypothesis' tests)
 

@@ -62,6 +62,14 @@ def test_clocks_that_do_not_fit(window: int, step: int, start: int, message: str
         clock(window, step, start)
 
 
+@pytest.mark.parametrize(
+    ("window", "step", "expected"),
+    [(6, 2, (7200.0, 3600.0, 21600.0)), (6, 1, (3600.0, 21600.0)), (1, 1, (3600.0,)), (6, 6, (21600.0, 3600.0))],
+)
+def test_lengths_are_named_once(window: int, step: int, expected: tuple[float, ...]) -> None:
+    assert clock(window, step).seconds == expected
+
+
 def test_wrong_calls_are_named() -> None:
     land = clock()
     with pytest.raises(InputError, match="'advance' to 2020-01-01T00:00, expected a sample of 2020-01-01T00:00 first"):

@@ -15,3 +15,12 @@ class InputError(AilandError, ValueError):
 
 class RunError(AilandError, RuntimeError):
     """Something failed while running (compilation, device, writing): exit status 1."""
+
+
+def reason(error: BaseException) -> str:
+    """An exception's message on one line of at most 200 letters, without the path that a system error carries.
+
+    The name of its class where it has no message.
+    """
+    text = " ".join(str((isinstance(error, OSError) and error.strerror) or error).split()) or type(error).__name__
+    return text if len(text) <= 200 else f"{text[:197]}..."

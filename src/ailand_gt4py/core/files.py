@@ -19,7 +19,7 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from ailand_gt4py.core.errors import InputError, RunError
+from ailand_gt4py.core.errors import InputError, RunError, reason
 
 logger = logging.getLogger(__name__)
 
@@ -53,11 +53,11 @@ def writing(path: Path, what: str) -> Iterator[None]:
     except RunError:
         raise
     except (OSError, RuntimeError) as error:  # netCDF4 raises RuntimeError for what HDF5 reports
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+        found = reason(error)
         if getattr(error, "errno", None) in (None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             with contextlib.suppress(OSError):
-                reason += f" ({shutil.disk_usage(path.parent).free / 2**20:.0f} MiB are free there)"
-        raise RunError(f"{path}: {what} failed: {reason}") from error
+                found += f" ({shutil.disk_usage(path.parent).free / 2**20:.0f} MiB are free there)"
+        raise RunError(f"{path}: {what} failed: {found}") from error
 
 
 def sync_path(path: Path) -> None:
@@ -109,8 +109,8 @@ def whole_file(path: Path, doing: str) -> Iterator[Path]:
                     temporary.unlink()
     except RunError as error:
         if isinstance(error.__cause__, _UNWRITABLE):
-            reason = error.__cause__.strerror or type(error.__cause__).__name__
-            raise InputError(f"{path}: cannot be written: {reason}; expected a writable path") from error
+            found = reason(error.__cause__)
+            raise InputError(f"{path}: cannot be written: {found}; expected a writable path") from error
         raise
 
 

@@ -17,7 +17,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 from pydantic.fields import FieldInfo
 
-from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.errors import InputError, reason
 from ailand_gt4py.core.files import claimed
 from ailand_gt4py.core.printable import printable
 from ailand_gt4py.core.trial import require_regular
@@ -224,12 +224,12 @@ def read_yaml(path: Path) -> dict[str, Any]:
             raise InputError(f"{path}: found {size} bytes, expected a file of options, at most {LARGEST_YAML}")
         content = yaml_value(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+        raise InputError(f"{path}: cannot be read: {reason(error)}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         where = "" if mark is None else f" in line {mark.line + 1}"
-        reason = " ".join(str(getattr(error, "problem", None) or error).split())
-        raise InputError(f"{path}: is not YAML{where}: {reason}") from error
+        problem = " ".join(str(getattr(error, "problem", None) or error).split())
+        raise InputError(f"{path}: is not YAML{where}: {problem}") from error
     if content is None:
         return {}
     if not isinstance(content, Mapping):
@@ -255,7 +255,7 @@ def yaml_value(text: str) -> Any:
                 raise yaml.YAMLError(f"more than {MOST_VALUES} values, or one that contains itself; expected options")
             waiting += part.values() if isinstance(part, dict) else part if isinstance(part, list | tuple | set) else ()
     except (ValueError, OverflowError, RecursionError) as error:
-        raise yaml.YAMLError(" ".join(str(error).split()) or type(error).__name__) from error
+        raise yaml.YAMLError(reason(error)) from error
     return content
 
 

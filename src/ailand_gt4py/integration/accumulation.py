@@ -109,8 +109,7 @@ class Accumulation:
         variable, column = self._variables[position], int(wrong[position].argmax())
         value, expected = float(self._sample[position, column]), "expected finite numbers"
         if np.isfinite(value):
-            seconds = [float(step / np.timedelta64(1, "s")) for step in (self._clock.host_step, self._clock.window)]
-            expected = expectation(variable, value, list(dict.fromkeys((seconds[0], 3600.0, seconds[1]))))
+            expected = expectation(variable, value, self._clock.seconds)
         where = self._where(column, int(wrong[position].sum()), self._clock.next_time)
         return f"{variable.name}: found {_shown(value, variable)} at {where}, {expected}"
 

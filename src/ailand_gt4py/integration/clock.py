@@ -68,6 +68,12 @@ class LandClock:
         self.n_samples = self.n_windows = 0
         self.is_full = False
 
+    @property
+    def seconds(self) -> tuple[float, ...]:
+        """Lengths over which a host may have accumulated: its step, an hour, the window; each once."""
+        step, window = (float(length / np.timedelta64(1, "s")) for length in (self.host_step, self.window))
+        return tuple(dict.fromkeys((step, 3600.0, window)))
+
     def next_closes_window(self) -> bool:
         """Whether the window must be closed before the next sample is added: that belongs to another one."""
         return self.next_time == self.window_start + self.window

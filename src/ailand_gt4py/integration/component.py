@@ -110,9 +110,8 @@ class LandComponent:
         self._columns = LandColumns(self.model, self._points, grid, ground, coupling, backend, precision)
         given = [self.model.forcing.index(variable) for variable in of_host]
         self._given = arrays.array_module(self._points.device).asarray(given, dtype=np.int64)
-        seconds = [float(step / np.timedelta64(1, "s")) for step in (self._clock.host_step, self._clock.window)]
         watched = {"static": self.model.static, "forcing": of_host, "state": self.model.state}
-        self._watch = RangeWatch(self._points, watched, list(dict.fromkeys((seconds[0], 3600.0, seconds[1]))))
+        self._watch = RangeWatch(self._points, watched, self._clock.seconds)
         self._look_at(static=self._columns.static, state=self._columns.state)
         sampled = [variable for variable in of_host if variable.name not in prescribed]
         self._positions = [self.model.forcing.index(variable) for variable in sampled]

@@ -14,7 +14,7 @@ import numpy as np
 from ailand_gt4py.core import arrays
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.integration.host_points import HostPoints, others_text
-from ailand_gt4py.io.quality import RangeCounter, TrainingRanges, expectation, possible_range
+from ailand_gt4py.io.quality import RangeCounter, expectation, possible_range
 from ailand_gt4py.weights.model import Variable
 from ailand_gt4py.weights.variables import CATALOGUE
 
@@ -116,14 +116,13 @@ class RangeWatch:
     def __init__(self, points: HostPoints, groups: Mapping[str, Sequence[Variable]], seconds: Sequence[float]) -> None:
         self._points, self._groups, self._seconds = points, groups, seconds
         self._xp = arrays.array_module(points.device)
-        self._ranges = {name: TrainingRanges(variables, self._xp) for name, variables in groups.items()}
-        self._counters = {name: RangeCounter(variables) for name, variables in groups.items()}
+        self._counters = {name: RangeCounter(variables, self._xp) for name, variables in groups.items()}
         self._found = {name: Late(points.device) for name in groups}
         self._told: set[str] = set()
 
     def look(self, group: str, values: arrays.Array) -> None:
         """Begin to look at values (n_land, n_variables) of a group."""
-        xp, ranges = self._xp, self._ranges[group]
+        xp, ranges = self._xp, self._counters[group].ranges
         far = ranges.far_outside(values)
         first = far.argmax(axis=0)
         rows = [far.sum(axis=0), first, xp.take_along_axis(values, first[None], axis=0)[0]]

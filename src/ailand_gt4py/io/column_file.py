@@ -12,7 +12,8 @@ import netCDF4
 import numpy as np
 import xarray as xr
 
-from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.errors import InputError, reason
+from ailand_gt4py.core.files import is_store
 from ailand_gt4py.core.trial import most_bytes, require_regular, try_netcdf
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io import units
@@ -28,12 +29,6 @@ CHUNK_CACHE_BYTES = 2**20
 
 #: Fields over columns that are held together at most where a file has fewer variables.
 _FIELDS_TOGETHER = 60
-
-
-def one_line(error: BaseException) -> str:
-    """An exception's message on one line, without the path that a system error carries."""
-    text = " ".join(str((isinstance(error, OSError) and error.strerror) or error).split()) or type(error).__name__
-    return text if len(text) <= 200 else f"{text[:197]}..."
 
 
 def require_constant(
@@ -65,7 +60,7 @@ def _open(path: Path) -> tuple[xr.Dataset, int]:
             return xr.open_dataset(path, engine="netcdf4", **options), size
         finally:
             netCDF4.set_chunk_cache(*default)
-    if path.is_dir() and not any((path / name).exists() for name in (".zgroup", ".zmetadata", "zarr.json")):
+    if path.is_dir() and not is_store(path):
         raise InputError(f"{path}: is a directory without zarr metadata; expected a netCDF file or a zarr store")
     store: Any = path
     size = check_store(path)
@@ -104,7 +99,7 @@ class ColumnFile:
             raise
         except Exception as error:  # whatever a damaged file makes xarray, zarr and their codecs raise
             raise InputError(
-                f"{self.path}: cannot be opened ({one_line(error)}); expected a netCDF file or a zarr store"
+                f"{self.path}: cannot be opened ({reason(error)}); expected a netCDF file or a zarr store"
             ) from error
         try:
             sizes = self.dataset.sizes
@@ -237,7 +232,7 @@ class ColumnFile:
                 values = array.isel(selection).transpose(..., COLUMN).values
             except Exception as error:
                 raise InputError(
-                    f"{self.what(own_name)} cannot be read ({one_line(error)}); expected an undamaged file"
+                    f"{self.what(own_name)} cannot be read ({reason(error)}); expected an undamaged file"
                 ) from error
         if values.dtype.kind != "f":
             values = values.astype(np.float64)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import netCDF4
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.trial import try_netcdf
+from ailand_gt4py.io import stores
 from ailand_gt4py.io.output import QUALITY_FLAG
 
 #: Beginning of the global attribute ``source`` of everything that this program writes.
@@ -52,12 +52,12 @@ def _foreign(path: Path, attribute: str, beginning: str) -> str:
 
 
 def _attributes(path: Path) -> dict[str, object]:
-    """Global attributes of a netCDF file or a zarr store (format 2); none where it cannot be read."""
+    """Global attributes of a netCDF file or a zarr store; none where it cannot be read."""
     try:
         if path.is_dir():
-            return dict(json.loads((path / ".zattrs").read_text(encoding="utf-8")))
+            return dict(stores.attributes(path))
         try_netcdf(path, whole=False)
         with netCDF4.Dataset(path) as file:
             return dict(file.__dict__)
-    except (OSError, RuntimeError, ValueError, TypeError):
+    except (OSError, RuntimeError, ValueError, TypeError, AttributeError):
         return {}

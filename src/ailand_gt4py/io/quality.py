@@ -107,15 +107,15 @@ def outside_training_range(values: Values, variables: Sequence[Variable]) -> Val
 
 
 class RangeCounter:
-    """Adds up `outside_training_range` over a run: ``counts`` (3, n_variables) of ``n_values`` of each variable."""
+    """Adds up what is out of ``ranges`` over a run: ``counts`` (3, n_variables) of ``n_values`` of each variable."""
 
-    def __init__(self, variables: Sequence[Variable]) -> None:
-        self._variables = tuple(variables)
+    def __init__(self, variables: Sequence[Variable], xp: Any = np) -> None:
+        self._variables, self.ranges = tuple(variables), TrainingRanges(variables, xp)
         self.counts, self.n_values = np.zeros((3, len(self._variables)), dtype=np.int64), 0
 
     def add(self, values: Values) -> Values:
         """Count values, (n_rows, n_variables); returns a flag per row."""
-        outside = outside_training_range(values, self._variables)
+        outside = self.ranges.outside(values)
         self.count(outside.sum(axis=1), len(values))
         return np.asarray(outside.any(axis=(0, 2)))
 

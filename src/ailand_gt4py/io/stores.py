@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from ailand_gt4py.core.trial import UnusableFileError, most_bytes, require_regular
+from ailand_gt4py.core.errors import reason
+from ailand_gt4py.core.trial import UnusableFileError, most_bytes, read_whole, require_regular
 
 #: Files of a store that hold metadata, of which none is larger than this.
 METADATA = (".zarray", ".zattrs", ".zgroup", ".zmetadata", "zarr.json")
@@ -51,20 +52,28 @@ def attributes(path: Path) -> Any:
     if not (path.is_dir() or (path.is_file() and zipfile.is_zipfile(path))):
         return None
     for name in (".zattrs", "zarr.json"):
-        texts = _of_archive(path)[1] if path.is_file() else _of_directory(path, deep=False)[1]
-        for found, text in texts:
-            if found == name:
-                content = json.loads(text)
-                return content if name == ".zattrs" else content.get("attributes")
+        text = _at_root(path, name)
+        if text is not None:
+            content = json.loads(text)
+            return content if name == ".zattrs" else content.get("attributes")
     return None
 
 
-def _of_directory(path: Path, deep: bool = True) -> tuple[int, Iterator[tuple[str, bytes]]]:
+def _at_root(path: Path, name: str) -> bytes | None:
+    """The metadata of this name of a store's root; None where there are none."""
+    if path.is_file():
+        return next((text for found, text in _of_archive(path)[1] if found == name), None)
+    file = path / name
+    if not os.path.lexists(file):
+        return None
+    _require_small(name, file.stat().st_size)
+    return read_whole(file)
+
+
+def _of_directory(path: Path) -> tuple[int, Iterator[tuple[str, bytes]]]:
     size = count = 0
     metadata: list[Path] = []
-    for directory, inner, names in os.walk(path):
-        if not deep:
-            inner.clear()
+    for directory, _, names in os.walk(path):
         for name in names:
             file, count = Path(directory, name), count + 1
             if count <= _MOST_COUNTED or name in METADATA:
@@ -73,7 +82,7 @@ def _of_directory(path: Path, deep: bool = True) -> tuple[int, Iterator[tuple[st
                 except FileNotFoundError:
                     raise UnusableFileError(f"'{file.relative_to(path)}' points to nothing, expected a file") from None
                 except OSError as error:
-                    raise UnusableFileError(f"'{file.relative_to(path)}': {error.strerror or error}") from error
+                    raise UnusableFileError(f"'{file.relative_to(path)}': {reason(error)}") from error
             if name in METADATA:
                 _require_small(name, file.stat().st_size)
                 metadata.append(file)

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.errors import InputError, reason
 from ailand_gt4py.core.times import parse_time, step_text, time_text
 from ailand_gt4py.core.types import Values
-from ailand_gt4py.io.column_file import TIME, ColumnFile, one_line
+from ailand_gt4py.io.column_file import TIME, ColumnFile
 from ailand_gt4py.weights.model import Variable
 
 #: CF names of the calendar that UTC follows (the Julian part of 'standard' ended in 1582).
@@ -43,7 +43,7 @@ def read_times(file: ColumnFile) -> Values:
     try:
         times = np.asarray(xr.decode_cf(dataset, decode_times=coder)[TIME].values).astype("datetime64[ns]")
     except (ValueError, OverflowError, OSError, RuntimeError, TypeError) as error:
-        raise InputError(f"{what} cannot be decoded ({one_line(error)}); expected times in '{unit}'") from error
+        raise InputError(f"{what} cannot be decoded ({reason(error)}); expected times in '{unit}'") from error
     if np.isnat(times).any():
         raise InputError(f"{what} has no value at index {int(np.isnat(times).argmax())}, expected a time")
     wrong = np.flatnonzero(times[1:] <= times[:-1])

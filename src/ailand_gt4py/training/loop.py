@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ailand_gt4py.core.errors import InputError, RunError
+from ailand_gt4py.core.errors import InputError, RunError, reason
 from ailand_gt4py.core.files import whole_file
 from ailand_gt4py.core.trial import require_regular
 from ailand_gt4py.core.types import Values
@@ -53,7 +53,7 @@ def made_directory(directory: Path) -> Path:
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"training directory {directory}: cannot be made: {error.strerror or error}") from error
+        raise InputError(f"training directory {directory}: cannot be made: {reason(error)}") from error
     return directory
 
 

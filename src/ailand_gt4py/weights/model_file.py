@@ -27,7 +27,7 @@ from typing import Any
 import netCDF4
 import numpy as np
 
-from ailand_gt4py.core.errors import InputError, RunError
+from ailand_gt4py.core.errors import InputError, RunError, reason
 from ailand_gt4py.core.files import whole_file
 from ailand_gt4py.core.trial import read_whole, try_netcdf
 from ailand_gt4py.weights import architectures, schema
@@ -218,8 +218,9 @@ def _bytes(path: str | os.PathLike[str] | None) -> bytes:
     except FileNotFoundError as error:
         raise InputError(f"model file '{_label(path)}' does not exist") from error
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"model file '{_label(path)}' cannot be read: {reason}; expected a netCDF-4 file") from error
+        raise InputError(
+            f"model file '{_label(path)}' cannot be read: {reason(error)}; expected a netCDF-4 file"
+        ) from error
 
 
 def _read(path: str | os.PathLike[str] | None) -> tuple[Model, str]:

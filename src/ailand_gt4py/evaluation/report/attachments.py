@@ -35,7 +35,7 @@ from typing import Annotated, ClassVar, Self, TypeVar
 
 from pydantic import AfterValidator, Field, FiniteFloat, StringConstraints, WrapValidator, model_validator
 
-from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.errors import InputError, reason
 from ailand_gt4py.core.settings import Settings, dotted, read_settings
 from ailand_gt4py.core.trial import read_whole
 
@@ -141,7 +141,7 @@ def read(path: Path, kind: type[Attachment]) -> Attachment:
     try:
         content = json.loads(read_whole(path).decode("utf-8"))
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}; expected a JSON file") from error
+        raise InputError(f"{path}: cannot be read: {reason(error)}; expected a JSON file") from error
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: is no JSON ({error}); expected the schema '{kind.schema_name}'") from error
     found = content.pop("schema", None) if isinstance(content, dict) else None

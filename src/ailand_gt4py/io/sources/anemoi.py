@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.errors import InputError, reason
 from ailand_gt4py.core.times import time_text
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io import stores, units
-from ailand_gt4py.io.column_file import COLUMN, TIME, ColumnFile, one_line, require_constant
+from ailand_gt4py.io.column_file import COLUMN, TIME, ColumnFile, require_constant
 from ailand_gt4py.io.sources import KINDS, Request
 from ailand_gt4py.io.sources.column_file import ColumnFileSource
 from ailand_gt4py.io.whole_files import time_labels
@@ -112,7 +112,7 @@ class AnemoiFile(ColumnFile):
             try:
                 block = np.asarray(self._store[first : first + self._dates_together])[:, :, 0]
             except Exception as error:  # whatever a damaged store makes zarr or its codecs raise
-                raise InputError(f"{self.path}: cannot be read ({one_line(error)}); expected a whole store") from error
+                raise InputError(f"{self.path}: cannot be read ({reason(error)}); expected a whole store") from error
             for own_name, values in self._constant.items():
                 require_constant(self.what(own_name), values, self._of_block(block, own_name), first, self.labels())
             self._blocks[first] = block
@@ -163,6 +163,4 @@ def _open(path: Path) -> Any:
         stores.check_store(path)
         return open_dataset(str(path))
     except Exception as error:  # the package raises many kinds
-        raise InputError(
-            f"{path}: cannot be opened ({one_line(error)}); expected a store of anemoi-datasets"
-        ) from error
+        raise InputError(f"{path}: cannot be opened ({reason(error)}); expected a store of anemoi-datasets") from error

@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.errors import InputError, reason
 from ailand_gt4py.core.trial import require_regular
 from ailand_gt4py.weights.checkpoints.inert_pickle import Tensor, describe, unpickle
 
@@ -186,6 +186,6 @@ def opened(path: str | os.PathLike[str]) -> Iterator[TorchArchive]:
     except FileNotFoundError as error:
         raise InputError(f"checkpoint '{label}' does not exist") from error
     except OSError as error:
-        raise InputError(f"checkpoint '{label}' cannot be read: {error.strerror or error}") from error
+        raise InputError(f"checkpoint '{label}' cannot be read: {reason(error)}") from error
     except InputError as error:
         raise InputError(f"checkpoint '{label}': {error}") from error
