@@ -8,6 +8,7 @@ import re
 import shutil
 import sys
 import types
+from collections.abc import Callable
 from typing import Any
 
 import gt4py.next as gtx
@@ -28,6 +29,7 @@ from ailand_gt4py.lowering.calls.maps import DeviceMaps
 from ailand_gt4py.lowering.gpu import cublas
 from ailand_gt4py.stencils.network.step import describe_step, make_program
 from ailand_gt4py.stencils.physics.land_points import gather, spread
+from ailand_gt4py.stencils.physics.solar import solar_program
 from ailand_gt4py.stencils.physics.surface import closure_program
 
 
@@ -111,15 +113,17 @@ def test_adjoint_compiles_and_links(empty_cache: pathlib.Path) -> None:
 
 
 @pytest.mark.slow
-def test_coupling_closures_compile_and_link(empty_cache: pathlib.Path) -> None:
-    """Fields over columns alone, in one kernel."""
+@pytest.mark.parametrize("program", [closure_program, solar_program], ids=lambda program: program.__name__)
+def test_programs_of_fields_over_columns_alone_are_one_kernel(
+    program: Callable[[], Any], empty_cache: pathlib.Path
+) -> None:
     with compilation.in_this_process():
-        closure_program().with_backend(backends.column_backend(True)).compile(offset_provider={})
+        program().with_backend(backends.column_backend(True)).compile(offset_provider={})
         gtx.wait_for_compilation()
     (device,) = (path.read_text() for path in empty_cache.glob("**/src/cuda/*.cu"))
     assert device.count("ailand::launch(Kernel") == 1
     assert "device.product<T, O>(" not in device[device.index("struct Kernel0") :]
-    (library,) = (path for path in empty_cache.glob("**/lib*_closures*.so") if "dacestub" not in path.name)
+    (library,) = (path for path in empty_cache.glob("**/lib*.so") if "dacestub" not in path.name)
     cublas.load()
     ctypes.CDLL(str(library), mode=os.RTLD_NOW)
 

@@ -88,7 +88,11 @@ OPERATIONS = {
     "exp": lambda a, b: np.exp(a),
     "log": lambda a, b: np.log(np.abs(b)),
     "tanh": lambda a, b: np.tanh(b),
+    "sin": lambda a, b: np.sin(b),
+    "cos": lambda a, b: np.cos(b),
+    "acos": lambda a, b: np.arccos(np.tanh(b)),
     "atan": lambda a, b: np.arctan(b),
+    "floor": lambda a, b: np.floor(b),
     "neg": lambda a, b: -a,
     **{
         name: lambda a, b, compare=compare: np.where(compare(a, b), a, 2.5)
@@ -107,8 +111,10 @@ def expression_of(name: str) -> Expression:
         return of(name, *magnitudes[name])
     if name in ("exp", "neg"):
         return of(name, a)
-    if name in ("tanh", "atan"):
+    if name in ("tanh", "sin", "cos", "atan", "floor"):
         return of(name, b)
+    if name == "acos":
+        return of(name, of("tanh", b))
     if name[0] in "<>=!":
         return of("select", of(name, a, b), a, Number(2.5))
     return of(name, a, b)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.emulator.forcing import derived_forcing, time_angles
+from ailand_gt4py.lowering.calls.backends import for_columns
 from ailand_gt4py.stencils.physics.solar import DERIVED_NAMES, TOTAL_SOLAR_IRRADIANCE
 
 INSOLATION = DERIVED_NAMES.index("toa_incoming_shortwave_flux")
@@ -117,14 +118,11 @@ def test_many_times_at_once_equal_one_by_one_and_a_slice_of_a_larger_array_is_fi
     assert (forcing[:, :, [0, 1, 2, 3, 7]] == 9.0).all()
 
 
-@pytest.mark.slow
 def test_compiled_equals_embedded() -> None:
-    """In float64, where no rounding hides a difference: the compilation alone takes a minute."""
-    from ailand_gt4py.lowering.calls.backends import make_backend
-
+    """In float64, where no rounding hides a difference."""
     latitude, longitude = np.linspace(-90, 90, 31), np.linspace(-180, 180, 31)
     results = []
-    for backend in (None, make_backend("dace_cpu")):
+    for backend in (None, for_columns("dace_cpu")):
         out = np.empty((31, len(DERIVED_NAMES)))
         derived_forcing(
             latitude, longitude, np.datetime64("2021-09-30T06:00"), 21600.0, DERIVED_NAMES, out, backend=backend

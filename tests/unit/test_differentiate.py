@@ -254,7 +254,7 @@ def test_every_function_that_is_read_has_a_rule() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(
-    name=st.sampled_from(["+", "-", "*", "/", "max", "min", "pow", "sqrt", "exp", "log", "tanh", "atan", "abs", "neg"]),
+    name=st.sampled_from(sorted(set(OPERATIONS) - {"select", ">", ">=", "<", "<=", "==", "!="})),
     x=st.floats(0.2, 3.0),
     y=st.floats(0.2, 3.0),
 )
@@ -262,6 +262,10 @@ def test_rules_are_slopes(name: str, x: float, y: float) -> None:
     arguments = (X, Y) if name in ("+", "-", "*", "/", "max", "min", "pow") else (X,)
     operation = Operation(name, arguments)
     if name in ("max", "min") and abs(x - y) < 1e-3:
+        return
+    if name == "acos":
+        x /= 4.0
+    if name == "floor" and abs(x - round(x)) < 1e-3:
         return
     size = 1e-6
 

@@ -25,7 +25,7 @@ _DAY = np.timedelta64(86_400_000_000, "us")
 
 
 def time_angles(time: np.ndarray, step_seconds: float) -> tuple[np.ndarray, np.ndarray, float]:
-    """Day angle, Greenwich hour angle and the window's angle, in radians (see `stencils.physics.solar.solar_operator`).
+    """Day angle, Greenwich hour angle and the window's angle, in radians (see `stencils.physics.solar.derived_inputs`).
 
     Args:
         time: datetime64, starts of the windows, UTC.
@@ -47,9 +47,9 @@ def time_angles(time: np.ndarray, step_seconds: float) -> tuple[np.ndarray, np.n
     return day_angle, 2.0 * np.pi * (time_of_day - 0.5), 2.0 * np.pi * step_seconds / 86_400.0
 
 
-#: (type, identity of the backend) -> the operator on it. Backends cannot be compared; the call keeps its backend, so
-#: that no other gets its identity.
-_OPERATORS: dict[tuple[type, int], OperatorCall] = {}
+#: Identity of the backend -> the program on it. Backends cannot be compared; the call keeps its backend, so that no
+#: other gets its identity.
+_PROGRAMS: dict[int, OperatorCall] = {}
 
 
 def derived_forcing(
@@ -95,28 +95,24 @@ def derived_forcing(
         raise InputError(
             f"array for the derived inputs: strides {out.strides} do not let times and columns be one axis"
         )
-    results = [
-        flat[:, names.index(name)] if name in names else xp.empty(len(flat), dtype=out.dtype)
-        for name in solar.DERIVED_NAMES
-    ]
-    day_angle, greenwich_hour_angle, window_angle = time_angles(times, step_seconds)
+    *angles, window_angle = time_angles(times, step_seconds)
     inputs = [xp.tile(xp.asarray(values, dtype=xp.float64), len(times)) for values in (latitude, longitude)]
-    for values in (day_angle, greenwich_hour_angle):
-        # On a GPU a single number goes with the kernel's arguments: no copy that would wait for the device.
-        is_one = len(values) == 1
-        inputs.append(
-            xp.full(n_columns, float(values[0])) if is_one else xp.repeat(xp.asarray(values, xp.float64), n_columns)
-        )
-    key = (np.dtype(out.dtype).type, id(backend))
-    if key not in _OPERATORS:
+    inputs += [xp.repeat(_on_device(values, xp), n_columns) for values in angles]
+    inputs.append(xp.broadcast_to(_on_device(np.full(1, window_angle), xp), len(flat)))
+    results = [xp.empty(len(flat), dtype=xp.float64) for _ in solar.DERIVED_NAMES]
+    if id(backend) not in _PROGRAMS:
         what = "the inputs derived from time and location"
-        _OPERATORS[key] = OperatorCall(solar.solar_operator(key[0]), backend, what)
-    _OPERATORS[key](
-        *(arrays.wrap(array, (Column,), "derived input") for array in inputs),
-        window_angle,
-        out=tuple(arrays.wrap(one, (Column,), name) for one, name in zip(results, solar.DERIVED_NAMES, strict=True)),
-        offset_provider={},
+        _PROGRAMS[id(backend)] = OperatorCall(solar.solar_program(), backend, what)
+    _PROGRAMS[id(backend)](
+        *(arrays.wrap(array, (Column,), "derived input") for array in (*inputs, *results)), offset_provider={}
     )
+    for k, name in enumerate(names):
+        flat[:, k] = results[solar.DERIVED_NAMES.index(name)]
+
+
+def _on_device(values: np.ndarray, xp: Any) -> Any:
+    """On a GPU a single number goes with a kernel's arguments: no copy that would wait for the device."""
+    return xp.full(1, float(values[0])) if len(values) == 1 else xp.asarray(values, xp.float64)
 
 
 class ForcingAssembler:

@@ -51,8 +51,8 @@ class LandColumns:
             for name, degrees in (("latitude", grid.latitude), ("longitude", grid.longitude))
         )
         check_coordinates(points, latitude, longitude)
-        gt4py_backend = backends.make_backend(backend)
-        self._assembler = ForcingAssembler(model.forcing, latitude, longitude, gt4py_backend, points.device)
+        of_columns = backends.for_columns(backend)
+        self._assembler = ForcingAssembler(model.forcing, latitude, longitude, of_columns, points.device)
         own = GroundColumns(model, points, ground, self.dtype)
         self.static, self.state = own.static, own.state
         #: Name -> array of what is the same in all of a run.

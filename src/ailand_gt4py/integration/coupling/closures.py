@@ -142,10 +142,8 @@ class SurfaceClosures:
             self._inputs["background_albedo"][...] = given
         self._results = {name: xp.zeros(self._n_land) for name in CLOSURE_NAMES}
         self._tables = {name: xp.asarray(table) for name, (_, table) in _BY_TYPE.items()}
-        compiled = isinstance(backend, str) and backend != "embedded"
-        of_columns = backends.column_backend(self._device == "cuda") if compiled else None
         fields = {name: arrays.wrap(array, (Column,), name) for name, array in (self._inputs | self._results).items()}
-        operator = OperatorCall(closure_program(), of_columns, "the coupling closures")
+        operator = OperatorCall(closure_program(), backends.for_columns(backend), "the coupling closures")
         self._call = RepeatedCall(operator, fields, {}, (), {})
 
     def __call__(self, static: Any, forcing: Any, state: Any, diagnostics: Any) -> dict[str, arrays.Array]:

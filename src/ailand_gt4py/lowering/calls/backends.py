@@ -115,6 +115,12 @@ def column_backend(
     return dataclasses.replace(plain, executor=executor)
 
 
+def for_columns(backend: Any) -> gtx.backend.Backend | None:
+    """`make_backend` for a program over columns that reads through no table: on the ``dace_*`` backends one node."""
+    plain = make_backend(backend)
+    return column_backend(device_of(backend) == "cuda") if isinstance(backend, str) and plain is not None else plain
+
+
 def is_for_columns(backend: gtx.backend.Backend) -> bool:
     """Whether a DaCe backend is one of `column_backend`."""
     return isinstance(

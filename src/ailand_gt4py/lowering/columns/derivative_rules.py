@@ -1,9 +1,10 @@
 """The derivative of every operation of the column language, and expressions of derivatives put together.
 
 This table is all that differentiation knows of operations. At kinks it has one convention: where the arguments of
-``max`` and ``min`` are equal, the derivative is that of the first one; that of ``abs`` at 0 is 1. So the derivative of
-ReLU, ``max(0, x)``, is 0 at 0, that of LeakyReLU its slope there, as in PyTorch; that of a value on a bound is the
-bound's: 0, or the derivative of the variable that is the bound. (PyTorch's ``clamp`` has 1 where a bound is touched.)
+``max`` and ``min`` are equal, the derivative is that of the first one; that of ``abs`` at 0 is 1, that of ``floor`` 0
+everywhere. So the derivative of ReLU, ``max(0, x)``, is 0 at 0, that of LeakyReLU its slope there, as in PyTorch; that
+of a value on a bound is the bound's: 0, or the derivative of the variable that is the bound. (PyTorch's ``clamp`` has 1
+where a bound is touched.)
 
 A derivative is written by the operation's result where it can be: then what the operation is applied to need not be
 kept.
@@ -72,6 +73,10 @@ def _power(arguments: tuple[Expression, ...], result: Expression) -> tuple[Expre
     return of_base, multiply(result, Operation("log", (base,)))
 
 
+def _of_arccosine(x: Expression) -> Expression:
+    return divide(Number(-1.0), Operation("sqrt", (subtract(ONE, multiply(x, x)),)))
+
+
 RULES: dict[str, Rule] = {
     "+": lambda arguments, result: (ONE, ONE),
     "-": lambda arguments, result: (ONE, Number(-1.0)),
@@ -86,8 +91,12 @@ RULES: dict[str, Rule] = {
     "exp": lambda arguments, result: (result,),
     "log": lambda arguments, result: (divide(ONE, arguments[0]),),
     "tanh": lambda arguments, result: (subtract(ONE, multiply(result, result)),),
+    "sin": lambda arguments, result: (Operation("cos", arguments),),
+    "cos": lambda arguments, result: (negate(Operation("sin", arguments)),),
+    "acos": lambda arguments, result: (_of_arccosine(*arguments),),
     "atan": lambda arguments, result: (divide(ONE, Operation("+", (ONE, multiply(arguments[0], arguments[0])))),),
     "pow": _power,
+    "floor": lambda arguments, result: (None,),
 } | {name: lambda arguments, result: (None, None) for name in (">", ">=", "<", "<=", "==", "!=")}
 
 

@@ -48,8 +48,12 @@ FUNCTIONS: dict[str, str] = {
     "exp": "exp",
     "log": "log",
     "tanh": "tanh",
+    "sin": "sin",
+    "cos": "cos",
+    "arccos": "acos",
     "arctan": "atan",
     "abs": "abs",
+    "floor": "floor",
     "power": "pow",
 }
 _COMPARISONS = frozenset({">", ">=", "<", "<=", "==", "!="})

@@ -41,7 +41,11 @@ OPERATIONS: Operations = {
     "exp": np.exp,
     "log": np.log,
     "tanh": np.tanh,
+    "sin": np.sin,
+    "cos": np.cos,
+    "acos": np.arccos,
     "atan": np.arctan,
+    "floor": np.floor,
     "pow": np.power,
     "abs": np.abs,
 }

@@ -4,16 +4,19 @@ The formulas are those of Spencer (1971), Fourier series representation of the p
 for declination, equation of time and sun-earth distance; accuracy about 0.0006 rad in declination and 35 s in time.
 The solar irradiance at the mean distance is 1361 W m-2 (Kopp and Lean 2011, doi:10.1029/2010GL045777).
 
-`ailand_gt4py.emulator.forcing` calls the operator on arrays.
+`ailand_gt4py.emulator.forcing` calls the program on arrays. All is float64.
 """
+
+import functools
+from typing import Any
 
 import gt4py.next as gtx
 import numpy as np
 from gt4py.eve.utils import FrozenNamespace
-from gt4py.next import arccos, astype, cos, floor, maximum, minimum, sin
+from gt4py.next import arccos, cos, floor, maximum, minimum, sin
 
 from ailand_gt4py.core.dimensions import Column
-from ailand_gt4py.stencils.instances import Function, field_operators
+from ailand_gt4py.stencils.instances import Statement, write_program
 
 #: Total solar irradiance at the mean sun-earth distance, W m-2 (Kopp and Lean 2011).
 TOTAL_SOLAR_IRRADIANCE = 1361.0
@@ -37,6 +40,7 @@ CONSTANTS = FrozenNamespace(
 )
 
 Values = gtx.Field[[Column], gtx.float64]
+Derived = tuple[(Values,) * len(DERIVED_NAMES)]
 
 
 @gtx.field_operator
@@ -65,11 +69,13 @@ def sunlit_integral(
     return constant * (upper - lower) + amplitude * (sin(upper) - sin(lower))
 
 
-@field_operators
-def solar_operator(dtype: type) -> Function:
-    """The derived inputs of one step in the given type (float32 or float64), in the order of `DERIVED_NAMES`.
+@gtx.field_operator
+def derived_inputs(
+    latitude: Values, longitude: Values, day_angle: Values, greenwich_hour_angle: Values, window_angle: Values
+) -> Derived:
+    """The derived inputs of one step, in the order of `DERIVED_NAMES`.
 
-    Arguments:
+    Args:
         latitude, longitude: degrees north and east.
         day_angle: 2 pi times the fraction of the year gone by at the middle of the window, radians.
         greenwich_hour_angle: mean solar hour angle at longitude 0 and the window's start, radians, 0 at noon.
@@ -81,34 +87,35 @@ def solar_operator(dtype: type) -> Function:
         zenith angle at the end of the window, 0 at night.
 
     The window's mean of the cosine of the zenith angle sin(lat) sin(dec) + cos(lat) cos(dec) cos(h) is taken over its
-    sunlit part analytically (for instance Hogan and Hirahara 2016, doi:10.1002/2015GL066868), and in float64 whatever
-    the type: differences of sines over the window lose digits that float32 does not have to spare.
+    sunlit part analytically (for instance Hogan and Hirahara 2016, doi:10.1002/2015GL066868): differences of sines over
+    the window lose digits that float32 does not have to spare.
     """
+    declination, equation_of_time, inverse_square_distance = position_of_the_sun(day_angle)
+    start_unwrapped = greenwich_hour_angle + CONSTANTS.degree * longitude + equation_of_time
+    # In [-pi, pi), so that the window meets at most the sunlit arcs around 0 and around 2 pi.
+    start = start_unwrapped - CONSTANTS.two_pi * floor((start_unwrapped + CONSTANTS.pi) / CONSTANTS.two_pi)
+    end = start + window_angle
+    constant = sin(CONSTANTS.degree * latitude) * sin(declination)
+    amplitude = cos(CONSTANTS.degree * latitude) * cos(declination)
+    # Polar day gives pi, polar night 0; at the poles the amplitude vanishes.
+    half_day = arccos(maximum(minimum(0.0 - constant / maximum(amplitude, CONSTANTS.tiny), 1.0), -1.0))
+    sunlit = sunlit_integral(constant, amplitude, 0.0 - half_day, half_day, start, end) + sunlit_integral(
+        constant, amplitude, CONSTANTS.two_pi - half_day, CONSTANTS.two_pi + half_day, start, end
+    )
+    insolation = CONSTANTS.irradiance * inverse_square_distance * sunlit / window_angle
+    return (
+        cos(start),
+        sin(start),
+        cos(day_angle),
+        sin(day_angle),
+        maximum(insolation, 0.0),
+        maximum(constant + amplitude * cos(end), 0.0),
+    )
 
-    def apply(
-        latitude: Values, longitude: Values, day_angle: Values, greenwich_hour_angle: Values, window_angle: gtx.float64
-    ) -> tuple[(gtx.Field[[Column], dtype],) * len(DERIVED_NAMES)]:
-        declination, equation_of_time, inverse_square_distance = position_of_the_sun(day_angle)
-        start_unwrapped = greenwich_hour_angle + CONSTANTS.degree * longitude + equation_of_time
-        # In [-pi, pi), so that the window meets at most the sunlit arcs around 0 and around 2 pi.
-        start = start_unwrapped - CONSTANTS.two_pi * floor((start_unwrapped + CONSTANTS.pi) / CONSTANTS.two_pi)
-        end = start + window_angle
-        constant = sin(CONSTANTS.degree * latitude) * sin(declination)
-        amplitude = cos(CONSTANTS.degree * latitude) * cos(declination)
-        # Polar day gives pi, polar night 0; at the poles the amplitude vanishes.
-        half_day = arccos(maximum(minimum(0.0 - constant / maximum(amplitude, CONSTANTS.tiny), 1.0), -1.0))
-        sunlit = sunlit_integral(constant, amplitude, 0.0 - half_day, half_day, start, end) + sunlit_integral(
-            constant, amplitude, CONSTANTS.two_pi - half_day, CONSTANTS.two_pi + half_day, start, end
-        )
-        insolation = CONSTANTS.irradiance * inverse_square_distance * sunlit / window_angle
-        exact = (
-            cos(start),
-            sin(start),
-            cos(day_angle),
-            sin(day_angle),
-            maximum(insolation, 0.0),
-            maximum(constant + amplitude * cos(end), 0.0),
-        )
-        return astype(exact, dtype)
 
-    return apply
+@functools.cache
+def solar_program() -> Any:
+    """`derived_inputs` as a program. Arguments, all over `Column`: its own, then `DERIVED_NAMES`."""
+    inputs = ("latitude", "longitude", "day_angle", "greenwich_hour_angle", "window_angle")
+    types = dict.fromkeys((*inputs, *DERIVED_NAMES), Values)
+    return write_program("solar_program", types, [Statement(derived_inputs, inputs, DERIVED_NAMES)], __file__)

@@ -224,7 +224,7 @@ def couple(
     )
     device = device_of(icon)
     backend = settings.backend or ("dace_gpu" if device == "cuda" else "dace_cpu")
-    provider = settings.provider or IdealisedPlanet(device, backends.make_backend(backend))
+    provider = settings.provider or IdealisedPlanet(device, backends.for_columns(backend))
     # A restart file brings the clock; without one the land's first window must hold the start.
     first_window = state_time if restart is None else run_start
     clock = HostClock(
