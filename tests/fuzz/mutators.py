@@ -131,7 +131,7 @@ def changed_text(random: Random, text: str) -> str:
         elif choice == 4:
             lines.insert(index, f"{TEXTS[random.integers(len(TEXTS))]}: {value_text(random)}")
         else:
-            damaged = changed_bytes(random, "\n".join(lines).encode())
+            damaged = changed_bytes(random, "\n".join(lines).encode("utf-8", "surrogateescape"))
             lines = damaged.decode("utf-8", "surrogateescape").split("\n")
         text = "\n".join(lines)
     return text

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 from column_files import (
     FORCING_UNITS,
     N_TIMES,
@@ -17,7 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ailand_gt4py.core.errors import RunError
-from ailand_gt4py.io import blocks
+from ailand_gt4py.io import blocks, column_file
+from ailand_gt4py.io.column_file import ColumnFile
 from ailand_gt4py.io.sources import open_source
 
 MODEL = driver_model()
@@ -138,6 +141,37 @@ def test_full_disk_for_the_copy_is_a_run_error(tmp_path: Path, monkeypatch: pyte
             source.forcing(0, 1)
     assert "No space left on device" in str(caught.value)
     assert caught.value.exit_status == 1
+
+
+@settings(max_examples=30, deadline=None)
+@given(data=st.data())
+def test_a_slab_is_read_in_parts_of_few_chunks(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Of each of them HDF5 holds kilobytes while they are read."""
+    n_times, n_columns = data.draw(st.integers(1, 12)), data.draw(st.integers(1, 12))
+    chunks = (data.draw(st.integers(1, n_times)), data.draw(st.integers(1, n_columns)))
+    times, columns = (sorted(data.draw(st.tuples(*[st.integers(0, n)] * 2))) for n in (n_times, n_columns))
+    values = np.random.default_rng(0).normal(size=(n_times, n_columns)).astype(np.float32)
+    is_transposed = data.draw(st.booleans())
+    stored = xr.DataArray(values, dims=("time", "x"))
+    stored, chunks = (stored.T, chunks[::-1]) if is_transposed else (stored, chunks)
+    path = tmp_path_factory.mktemp("slabs") / "in.nc"
+    stored.to_dataset(name="a").to_netcdf(path, encoding={"a": {"chunksizes": chunks}})
+    most, sizes = data.draw(st.integers(1, 6)), []
+    isel = xr.DataArray.isel
+
+    def counting(array: xr.DataArray, indexers: dict[str, slice]) -> xr.DataArray:
+        found = isel(array, indexers)
+        lengths = dict(zip(array.dims, array.encoding["chunksizes"], strict=True))
+        sizes.append(math.prod(math.ceil(found.sizes[axis] / lengths[axis]) for axis in found.dims))
+        return found
+
+    with ColumnFile(path) as file, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(column_file, "_CHUNKS_TOGETHER", most)
+        patch.setattr(xr.DataArray, "isel", counting)
+        found = file.read("a", slice(*times), slice(*columns))
+    np.testing.assert_array_equal(found, values[slice(*times), slice(*columns)])
+    assert found.flags.c_contiguous
+    assert max(sizes) <= most
 
 
 @pytest.mark.parametrize("chunk_times", [10, 1000])

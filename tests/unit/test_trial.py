@@ -150,6 +150,8 @@ def _bomb(path: Path, n_times: int, n_columns: int, chunk: int) -> Path:
         (4 * 10**9, 4, 1000, "takes more than|times, .* MiB to hold at once"),
         (4, 10**6, 1000, "1000000 columns, 458 MiB to hold at once, in a file of"),
         (4, 200_000_000, 200_000_000, "takes more than|in chunks of"),
+        # HDF5 holds 7 kB for each chunk of what is read at once.
+        (150_000, 4, 4, "takes more than 100 MiB"),
     ],
 )
 def test_what_an_input_says_it_has_is_held_against_its_size(

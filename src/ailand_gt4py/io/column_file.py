@@ -27,6 +27,9 @@ COLUMN = "x"
 #: the reader's memory, for nothing: `blocks` reads whole chunks once.
 CHUNK_CACHE_BYTES = 2**20
 
+#: Chunks that are read at once at most: 28 MB that HDF5 holds for them.
+_CHUNKS_TOGETHER = 4096
+
 #: Fields over columns that are held together at most where a file has fewer variables.
 _FIELDS_TOGETHER = 60
 
@@ -71,6 +74,11 @@ def _open(path: Path) -> tuple[xr.Dataset, int]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # stores without consolidated metadata are slower to open, not wrong
         return xr.open_dataset(store, engine="zarr", chunks=None, **options), size
+
+
+def _chunks(array: Any) -> tuple[int, ...] | None:
+    """Lengths of the chunks that a variable is stored in, along its dimensions; None where it is in one piece."""
+    return array.encoding.get("chunks") or array.encoding.get("chunksizes")
 
 
 class Source(NamedTuple):
@@ -127,7 +135,7 @@ class ColumnFile:
             f"{self.n_times} times": 32 * self.n_times,
         }
         for name, array in self.dataset.variables.items():
-            chunks = array.encoding.get("chunks") or array.encoding.get("chunksizes")
+            chunks = _chunks(array)
             if chunks:
                 needed[f"variable '{name}' in chunks of {tuple(chunks)}"] = math.prod(chunks) * array.dtype.itemsize
         for what, n_bytes in needed.items():
@@ -212,7 +220,7 @@ class ColumnFile:
     def chunk_lengths(self, own_name: str) -> tuple[int, int]:
         """Lengths along time and columns of what is read at once to get one value; (1, n) for plain arrays."""
         array = self.array(own_name)
-        chunks = array.encoding.get("chunks") or array.encoding.get("chunksizes")
+        chunks = _chunks(array)
         if not chunks:
             # Without chunks a value is read alone, but rows along the last dimension come together.
             return (1, self.n_columns) if array.dims[-1] == COLUMN else (self.n_times, 1)
@@ -222,14 +230,13 @@ class ColumnFile:
     def read(self, own_name: str, times: slice | None = None, columns: slice | None = None) -> Values:
         """A slab, by default of all times and columns, (time, x) or (x,) floating-point, C order; NaN where missing."""
         array = self.array(own_name)
-        selection = {COLUMN: columns or slice(None)}
-        if TIME in array.dims:
-            selection[TIME] = times or slice(None)
+        given = {TIME: times or slice(None), COLUMN: columns or slice(None)}
+        slab = {axis: range(array.sizes[axis])[given[axis]] for axis in (TIME, COLUMN) if axis in array.dims}
         with warnings.catch_warnings():
             # A packed or integer variable with missing values makes xarray warn about the cast it does for us.
             warnings.simplefilter("ignore")
             try:
-                values = array.isel(selection).transpose(..., COLUMN).values
+                values = self._read_slab(own_name, slab)
             except Exception as error:
                 raise InputError(
                     f"{self.what(own_name)} cannot be read ({reason(error)}); expected an undamaged file"
@@ -242,6 +249,20 @@ class ColumnFile:
             with np.errstate(over="ignore"):
                 values = np.where(values == values.dtype.type(self._number(own_name, missing)), np.nan, values)
         return np.ascontiguousarray(values)
+
+    def _read_slab(self, own_name: str, slab: dict[str, range]) -> Values:
+        """A slab, in parts of so few chunks that what HDF5 holds for each does not matter."""
+        array = self.array(own_name)
+        lengths = dict(zip((TIME, COLUMN), self.chunk_lengths(own_name), strict=True))
+        for axis, indices in slab.items() if _chunks(array) else ():
+            others = math.prod(math.ceil(len(slab[other]) / lengths[other]) for other in slab if other != axis)
+            together = max(_CHUNKS_TOGETHER // max(others, 1), 1) * lengths[axis]
+            if len(indices) > together:
+                starts = range(0, len(indices), together)
+                parts = [self._read_slab(own_name, slab | {axis: indices[k : k + together]}) for k in starts]
+                return np.concatenate(parts, axis=list(slab).index(axis))
+        selection = {axis: slice(indices.start, indices.stop) for axis, indices in slab.items()}
+        return array.isel(selection).transpose(..., COLUMN).values
 
     def _number(self, own_name: str, found: object) -> float:
         """A number in an attribute, which some tools write as text."""
