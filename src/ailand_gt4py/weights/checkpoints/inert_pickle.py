@@ -3,7 +3,7 @@
 A pickle is a program that may import and call any function. The standard library lets a subclass of its unpickler
 decide what a name stands for (``find_class``) and what PyTorch's references to storages do (``persistent_load``). Here
 no name is ever looked up: those of PyTorch's tensors and of ``OrderedDict`` stand for recorders below, every other one
-for a class of its own that takes any arguments, state and items and does nothing with them.
+for a class of its own that takes any arguments, state and items, and at most keeps them for who reads the result.
 
 It is the pure Python implementation that is subclassed, for three operations that hooks do not reach: the one in C
 hashes keys however deeply they are nested (a hostile one overflows its stack), reserves memory for the largest index
@@ -28,19 +28,42 @@ LONGEST_NAME = 1000
 #: A list or text that is used again and again as the arguments of calls would be copied each time.
 MOST_ARGUMENTS = 1000
 
+#: Arguments that are kept, of calls with no more (those of NumPy's arrays and numbers are four).
+MOST_KEPT = 4
+
 
 class Unknown:
-    """Stands for a class or function of a name that is not admitted, its instances for what it would have made."""
+    """Stands for a class or function of a name that is not admitted, its instances for what it would have made.
+
+    Attributes:
+        name: of the class or function, with its module's.
+        arguments: of the call, if they are few.
+        state: what the object's ``__setstate__`` would have been given, or its ``__dict__`` taken from; else None.
+    """
+
+    __slots__ = ("arguments", "state")
 
     name: ClassVar[str] = "?"
+    arguments: tuple[object, ...]
+    state: object
+
+    def __new__(cls, *arguments: object, **_: object) -> Any:
+        made = super().__new__(cls)
+        made.arguments, made.state = arguments if len(arguments) <= MOST_KEPT else (), None
+        return made
 
     def __init__(self, *_: object, **__: object) -> None:
         pass
 
+    def __setstate__(self, *state: object) -> None:
+        # A pickle may call it of a class, and then ``self`` is the state.
+        if isinstance(self, Unknown) and state:
+            self.state = state[0]
+
     def _ignore(self, *_: object) -> None:
         pass
 
-    __setstate__ = __setitem__ = append = extend = add = _ignore
+    __setitem__ = append = extend = add = _ignore
 
 
 class Storage(NamedTuple):
@@ -80,6 +103,7 @@ class Entries(dict[object, object]):
 class _OrderedDict(Unknown):
     """Of a list of pairs, as older protocols write it; the list is emptied, so that no second call copies it again."""
 
+    __slots__ = ()
     name = "collections.OrderedDict"
 
     def __new__(cls, *arguments: object) -> Any:
@@ -94,6 +118,7 @@ class _OrderedDict(Unknown):
 
 
 class _RebuiltTensor(Unknown):
+    __slots__ = ()
     name = "torch._utils._rebuild_tensor_v2"
 
     def __new__(cls, *arguments: Any) -> Any:
@@ -106,6 +131,7 @@ class _RebuiltTensor(Unknown):
 
 
 class _RebuiltParameter(Unknown):
+    __slots__ = ()
     name = "torch._utils._rebuild_parameter"
 
     def __new__(cls, *arguments: object) -> Any:
@@ -185,7 +211,7 @@ class _InertUnpickler(pickle._Unpickler):
             if len(self._names) >= MOST_NAMES:
                 raise InputError(f"'data.pkl' names more than {MOST_NAMES} classes and functions, expected a few")
             printable = name.encode("unicode_escape").decode("ascii")
-            self._names[name] = type("Unknown", (Unknown,), {"name": printable})
+            self._names[name] = type("Unknown", (Unknown,), {"name": printable, "__slots__": ()})
         return self._names[name]
 
 

@@ -8,12 +8,13 @@ hostile one has no effect.
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import functools
 import os
 import struct
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -46,6 +47,9 @@ _LARGEST_PICKLE, _LARGEST_FRACTION, _LARGEST_OF_ALL = 2**19, 1 / 20, 2**22
 
 #: More tensors, or longer names, are no network's of these kinds.
 _MOST_TENSORS, _LONGEST_NAME = 2000, 500
+
+#: Bytes of a member that are read at once.
+_CHUNK = 2**20
 
 
 @contextlib.contextmanager
@@ -87,16 +91,37 @@ class TorchArchive:
 
     def member(self, name: str) -> bytes:
         """One member's bytes, verified by the archive's CRC; its name is relative to the root of PyTorch's members."""
-        try:
-            info = self._archive.getinfo(f"{self._root}{name}")
-        except KeyError as error:
-            raise InputError(f"the archive has no member '{self._root}{name}', expected one") from error
-        if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
-            raise InputError(
-                f"the archive's member '{info.filename}' is compressed or encrypted, expected it plain as PyTorch does"
-            )
+        return self.whole_member(f"{self._root}{name}")
+
+    def whole_member(self, name: str) -> bytes:
+        """The same by the member's whole name, as `names` has it."""
         with _reading(self._file):
-            return self._archive.read(info)
+            return self._archive.read(self._plain(name))
+
+    def _plain(self, name: str) -> zipfile.ZipInfo:
+        """What the archive says of a member that is as many bytes in it as it is said to be."""
+        try:
+            info = self._archive.getinfo(name)
+        except KeyError as error:
+            raise InputError(f"the archive has no member '{name}', expected one") from error
+        is_whole = info.file_size == info.compress_size
+        if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1 or not is_whole:
+            raise InputError(
+                f"the archive's member '{name}' is compressed or encrypted, expected it plain as PyTorch does"
+            )
+        return info
+
+    def _values(self, dtype: np.dtype, key: str) -> np.ndarray:
+        """The numbers of a storage, read once, chunk by chunk: a network's may be most of the memory there is."""
+        info = self._plain(f"{self._root}data/{key}")
+        numbers = np.empty(info.file_size // dtype.itemsize, dtype)
+        content = memoryview(numbers).cast("B") if numbers.size else memoryview(b"")
+        with _reading(self._file), self._archive.open(info) as member:
+            for begin in range(0, len(content), _CHUNK):
+                chunk = content[begin : begin + _CHUNK]
+                chunk[:] = member.read(len(chunk))
+            member.read()  # what is left is no number, and the CRC is of all
+        return numbers
 
     @functools.cached_property
     def content(self) -> object:
@@ -109,10 +134,6 @@ class TorchArchive:
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """The tensors of a state dict, or of a dictionary with one as ``state_dict``, in the file's order."""
-        is_ordered = f"{self._root}byteorder" in self.names
-        order = self.member("byteorder").decode("ascii", "replace") if is_ordered else "little"
-        if order not in ("little", "big"):
-            raise InputError(f"the archive's byte order is {order[:20]!r}, expected 'little' or 'big'")
         content = self.content
         if not isinstance(content, dict):
             raise InputError(f"found {describe(content)}, expected a dictionary of tensors or one with 'state_dict'")
@@ -126,9 +147,20 @@ class TorchArchive:
                 # Text of an integer of any length takes its time.
                 shown = repr(name[:60]) if isinstance(name, str) else f"of the type {type(name).__name__}"
                 raise InputError(f"entry {shown}: found {describe(tensor)}, expected a tensor")
-        storage, left, arrays = functools.cache(lambda key: self.member(f"data/{key}")), self._bytes, {}
+        return self.arrays(tensors)
+
+    def arrays(self, tensors: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+        """The values of tensors, each an array of its own."""
+        is_ordered = f"{self._root}byteorder" in self.names
+        order = self.member("byteorder").decode("ascii", "replace") if is_ordered else "little"
+        if order not in ("little", "big"):
+            raise InputError(f"the archive's byte order is {order[:20]!r}, expected 'little' or 'big'")
+        uses = collections.Counter(tensor.storage for tensor in tensors.values())
+        shared = functools.cache(self._values)
+        left, arrays = self._bytes, {}
         for name, tensor in tensors.items():
-            arrays[name] = self._array(order, name, tensor, storage)
+            is_only = uses[tensor.storage] == 1
+            arrays[name] = _array(order, name, tensor, self._values if is_only else shared, is_only)
             left -= arrays[name].size
             if left < 0:
                 raise InputError(
@@ -144,28 +176,31 @@ class TorchArchive:
         found = {name: content.get(name) for name in names}
         return {name: str(value) for name, value in found.items() if _is_short(value)}
 
-    def _array(self, order: str, name: str, tensor: Tensor, storage: Callable[[str], bytes]) -> np.ndarray:
-        """A tensor's values as an array of its own."""
-        kind = tensor.storage.kind.removeprefix("torch.")
-        if kind not in STORAGE_TYPES:
-            raise InputError(f"tensor '{name}' is stored as {kind[:60]}, expected one of {', '.join(STORAGE_TYPES)}")
-        dtype = np.dtype(STORAGE_TYPES[kind]).newbyteorder("<" if order == "little" else ">")
-        content = storage(tensor.storage.key)
-        numbers = np.frombuffer(content, dtype, count=len(content) // dtype.itemsize)
-        size = int(np.prod(tensor.shape, dtype=object))
-        last = tensor.offset + sum((n - 1) * stride for n, stride in zip(tensor.shape, tensor.strides, strict=True))
-        # A view larger than its storage would repeat numbers: no weight is saved so, and it could be made huge.
-        if size == 0 or last >= numbers.size or size > numbers.size:
-            raise InputError(
-                f"tensor '{name}' of the shape {tensor.shape} and strides {tensor.strides} does not fit its storage: "
-                f"found {numbers.size} numbers, expected at least {max(last + 1, size, 1)}"
-            )
-        strides = tuple(stride * numbers.itemsize for stride in tensor.strides)
-        view = np.lib.stride_tricks.as_strided(numbers[tensor.offset :], tensor.shape, strides, writeable=False)
-        array = view.astype(view.dtype.newbyteorder("="), order="C")
-        if kind == "BFloat16Storage":
-            return (array.astype(np.uint32) << np.uint32(16)).view(np.float32)
-        return array.astype(np.float32) if kind == "HalfStorage" else array
+
+def _array(
+    order: str, name: str, tensor: Tensor, values: Callable[[np.dtype, str], np.ndarray], is_only: bool
+) -> np.ndarray:
+    """A tensor's values as an array of its own; ``is_only``: of the tensors of its storage, whose memory it takes."""
+    kind = tensor.storage.kind.removeprefix("torch.")
+    if kind not in STORAGE_TYPES:
+        raise InputError(f"tensor '{name}' is stored as {kind[:60]}, expected one of {', '.join(STORAGE_TYPES)}")
+    numbers = values(np.dtype(STORAGE_TYPES[kind]).newbyteorder("<" if order == "little" else ">"), tensor.storage.key)
+    size = int(np.prod(tensor.shape, dtype=object))
+    last = tensor.offset + sum((n - 1) * stride for n, stride in zip(tensor.shape, tensor.strides, strict=True))
+    # A view larger than its storage would repeat numbers: no weight is saved so, and it could be made huge.
+    if size == 0 or last >= numbers.size or size > numbers.size:
+        raise InputError(
+            f"tensor '{name}' of the shape {tensor.shape} and strides {tensor.strides} does not fit its storage: "
+            f"found {numbers.size} numbers, expected at least {max(last + 1, size, 1)}"
+        )
+    strides = tuple(stride * numbers.itemsize for stride in tensor.strides)
+    view = np.lib.stride_tricks.as_strided(numbers[tensor.offset :], tensor.shape, strides)
+    native = view.dtype.newbyteorder("=")
+    is_whole = is_only and size == numbers.size and view.flags.c_contiguous and view.dtype == native
+    array = numbers.reshape(tensor.shape) if is_whole else view.astype(native, order="C")
+    if kind == "BFloat16Storage":
+        return (array.astype(np.uint32) << np.uint32(16)).view(np.float32)
+    return array.astype(np.float32) if kind == "HalfStorage" else array
 
 
 def _is_short(value: object) -> bool:
