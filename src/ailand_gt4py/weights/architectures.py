@@ -18,6 +18,14 @@ layer_norm
     ``trunk.k``: linear, layer normalisation, ReLU; ``prognostic.0`` linear, added to the state, then bounds.
     ``diagnostic.0 .. diagnostic.{m-1}`` as the trunk on concat(static, forcing, NEW unbounded state),
     ``diagnostic.m`` linear, then bounds.
+point_wise
+    anemoi's point-wise network, in which aiLand is made today (``PointWiseForwardMapper``, ``PointWiseMLPProcessor``,
+    ``PointWiseBackwardMapper`` of anemoi-models, Apache-2.0). ``encoder.0`` linear on concat(static, forcing, state);
+    ``processor.k``: linear, layer normalisation, activation and, where the hidden width is not the encoder's, a second
+    linear layer ``weight_out``, ``bias_out`` back to that; what the encoder gives is added after the last one if there
+    is a latent skip; ``decoder.0``: layer normalisation, then linear, to the state of the newest time and the
+    diagnostics. The state is added to its part, and boundings follow, in the network's space
+    (`ailand_gt4py.weights.processing`).
 """
 
 from __future__ import annotations
@@ -46,7 +54,8 @@ class Block(NamedTuple):
     Attributes:
         of_variables: groups of variables that its first layer takes, in order; ``new_state`` is the step's result.
         of_blocks: blocks whose last layers' outputs its first layer takes.
-        output: group of variables that its last layer gives; empty: hidden units.
+        output: group of variables that its last layer gives, ``results`` for the state of the newest time and then the
+            diagnostics; empty: hidden units.
     """
 
     of_variables: tuple[str, ...] = ()
@@ -69,8 +78,11 @@ class Architecture:
     @property
     def diagnoses_new_state(self) -> bool:
         """Whether diagnostics are those of the state that comes out, not of the one that goes in."""
-        return "new_state" in self.blocks["diagnostic"].of_variables
+        return any("new_state" in block.of_variables for block in self.blocks.values())
 
+
+#: The one whose variables may have a processing of their own, and whose state may hold earlier states.
+POINT_WISE = "point_wise"
 
 _EVERYTHING = ("static", "forcing", "state")
 
@@ -100,6 +112,14 @@ ARCHITECTURES: dict[str, Architecture] = {
             "diagnostic": Block(("static", "forcing", "new_state"), is_normalised=True, output="diagnostics"),
         }
     ),
+    POINT_WISE: Architecture(
+        {
+            "encoder": Block(_EVERYTHING, is_single=True),
+            "processor": Block(of_blocks=("encoder",), is_normalised=True),
+            "decoder": Block(of_blocks=("processor",), is_normalised=True, is_single=True, output="results"),
+        },
+        admits_physics=False,
+    ),
 }
 
 
@@ -118,9 +138,15 @@ def find(architecture: str) -> Architecture:
 
 
 def parameter_shapes(
-    architecture: str, parameters: Mapping[str, np.ndarray], sizes: Sizes
+    architecture: str, parameters: Mapping[str, np.ndarray], sizes: Sizes, n_previous: int = 0
 ) -> dict[str, tuple[int, ...]]:
-    """The shapes that all parameters must have by name, given the widths that the weights' rows show."""
+    """The shapes that all parameters must have by name, given the widths that the weights' rows show.
+
+    Args:
+        n_previous: how many of the state variables are of earlier times, which no layer gives.
+    """
+    if architecture == POINT_WISE:
+        return _point_wise_shapes(parameters, sizes, n_previous)
     widths = {**sizes._asdict(), "new_state": sizes.state}
     shapes: dict[str, tuple[int, ...]] = {}
     last: dict[str, int] = {}
@@ -144,6 +170,32 @@ def parameter_shapes(
     return shapes
 
 
+def _point_wise_shapes(
+    parameters: Mapping[str, np.ndarray], sizes: Sizes, n_previous: int
+) -> dict[str, tuple[int, ...]]:
+    count = {name: layer_count(parameters, name) for name in find(POINT_WISE).blocks}
+    if count["encoder"] != 1 or count["decoder"] != 1 or count["processor"] < 1:
+        raise InputError(
+            f"architecture '{POINT_WISE}' has encoder, processor and decoder of {', '.join(map(str, count.values()))} "
+            "layers, expected 1, at least 1, and 1"
+        )
+    n_results = sizes.state - n_previous + sizes.diagnostics
+    channels = _width(parameters, "encoder.0.weight")
+    shapes: dict[str, tuple[int, ...]] = {
+        "encoder.0.weight": (channels, sizes.static + sizes.forcing + sizes.state),
+        "encoder.0.bias": (channels,),
+    }
+    for layer in range(count["processor"]):
+        name = f"processor.{layer}"
+        hidden = _width(parameters, f"{name}.weight")
+        shapes[f"{name}.weight"] = (hidden, channels)
+        shapes |= {f"{name}.{kind}": (hidden,) for kind in ("bias", "gain", "offset")}
+        if hidden != channels:
+            shapes |= {f"{name}.weight_out": (channels, hidden), f"{name}.bias_out": (channels,)}
+    shapes |= {"decoder.0.gain": (channels,), "decoder.0.offset": (channels,)}
+    return shapes | {"decoder.0.weight": (n_results, channels), "decoder.0.bias": (n_results,)}
+
+
 def _width(parameters: Mapping[str, np.ndarray], name: str) -> int:
     weight = parameters.get(name)
     if weight is None or weight.ndim != 2:
@@ -152,9 +204,11 @@ def _width(parameters: Mapping[str, np.ndarray], name: str) -> int:
     return int(weight.shape[0])
 
 
-def check_parameters(architecture: str, parameters: Mapping[str, np.ndarray], sizes: Sizes) -> None:
-    """Check that parameters are complete, of the right shapes, floating-point and finite."""
-    shapes = parameter_shapes(architecture, parameters, sizes)
+def check_parameters(
+    architecture: str, parameters: Mapping[str, np.ndarray], sizes: Sizes, n_previous: int = 0
+) -> None:
+    """Check that parameters are complete, of the right shapes, floating-point and finite; arguments as above."""
+    shapes = parameter_shapes(architecture, parameters, sizes, n_previous)
     missing = sorted(shapes.keys() - parameters.keys())
     surplus = sorted(parameters.keys() - shapes.keys())
     if missing or surplus:

@@ -12,6 +12,7 @@ import numpy as np
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.ecland.soil_heat import SOIL_HEAT, property_positions
 from ailand_gt4py.weights import architectures
+from ailand_gt4py.weights.processing import Bounding, Nodes, PointWise, Step
 
 NormalisationMethod = Literal["mean-std", "max", "std", "min-max", "log", "none"]
 
@@ -40,6 +41,9 @@ METHODS: dict[str, _Method] = {
     "none": _Method((), "", lambda one: 1.0),
 }
 
+
+#: Static inputs of such names are numbers of each column to which a network is tied (`processing.Nodes`).
+NODE_TRAINABLE = "node_trainable_"
 
 #: Seconds; of this length, times are still counted in nanoseconds.
 LONGEST_STEP = 1e9
@@ -144,7 +148,8 @@ class Described(_Comparable):
             variable is a change of the layer's heat over its capacity, in K.
         derived: empty, or what fills this input, which then need not be in a file: a quantity computed from time and
             location (see `ailand_gt4py.stencils.physics.solar`), or another variable's value of the previous window
-            (`ailand_gt4py.emulator.forcing`).
+            (`ailand_gt4py.emulator.forcing`), which may itself be one of the window before. Of a state variable:
+            another one's value before the step, which is what it has afterwards, as given.
     """
 
     name: str
@@ -165,12 +170,15 @@ class Variable(Described):
 
     Attributes:
         normalisation: see `Normalisation`.
+        processing: the steps from the variable's physical value to the network's; empty: ``normalisation`` alone. Else
+            all there is: ``normalisation`` then only says statistics.
         training_minimum, training_maximum: range in the training data, model units; NaN where unknown.
     """
 
     normalisation: Normalisation = dataclasses.field(default_factory=Normalisation)
     training_minimum: float = math.nan
     training_maximum: float = math.nan
+    processing: tuple[Step, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -212,18 +220,25 @@ def previous_name(name: str) -> str:
 
 
 def previous_positions(forcing: Sequence[Variable]) -> tuple[list[int], list[int]]:
-    """Positions of the forcing inputs that are of the previous window, and of the inputs that each of them repeats."""
-    own = {variable.name: position for position, variable in enumerate(forcing) if not variable.is_previous}
+    """Positions of the forcing inputs that are of the previous window, and of the inputs that each of them repeats.
+
+    An input may repeat one that is itself of the previous window: then it is of the window before that.
+    """
+    names = {variable.name: position for position, variable in enumerate(forcing)}
     positions = [position for position, variable in enumerate(forcing) if variable.is_previous]
     sources = []
     for position in positions:
-        name = forcing[position].derived.removeprefix(PREVIOUS)
-        if name not in own:
-            raise InputError(
-                f"forcing '{forcing[position].name}' is '{name}' of the previous window, which is not among the "
-                f"forcing of the window itself; expected one of {', '.join(own)}"
-            )
-        sources.append(own[name])
+        chain = [position]
+        while forcing[chain[-1]].is_previous:
+            name = forcing[chain[-1]].derived.removeprefix(PREVIOUS)
+            if name not in names or names[name] in chain:
+                own = [variable.name for variable in forcing if not variable.is_previous]
+                raise InputError(
+                    f"forcing '{forcing[position].name}' is '{name}' of the previous window, which is not among the "
+                    f"forcing of the window itself; expected one of {', '.join(own)}"
+                )
+            chain.append(names[name])
+        sources.append(chain[1])
     return positions, sources
 
 
@@ -244,13 +259,16 @@ class Model:
     """An aiLand network with all that gives its inputs and outputs a meaning.
 
     Attributes:
-        architecture: ``simple``, ``two_branch`` or ``layer_norm`` (see `architectures`).
+        architecture: ``simple``, ``two_branch``, ``layer_norm`` or ``point_wise`` (see `architectures`).
         static, forcing, state, diagnostics: the variables in the network's order.
         parameters: the network's arrays by name, ``architectures.parameter_shapes`` says which and how large.
             Weights are (n_out, n_in). Float32 or float64.
         step_seconds: length of the emulator's step; 0 where unknown (published checkpoints).
         normalised_space: True where no statistics are known: inputs and outputs are then normalised values.
         provenance: free text by key: data, command, code version, licence, citation, ...
+        point_wise: what the parameters of that architecture do not say; None for the others.
+        boundings: of that architecture: what is done to results in the network's space, in order.
+        nodes: of that architecture: the columns that the network is tied to; None where it runs anywhere.
     """
 
     architecture: str
@@ -262,6 +280,9 @@ class Model:
     step_seconds: float = 0.0
     normalised_space: bool = False
     provenance: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    point_wise: PointWise | None = None
+    boundings: tuple[Bounding, ...] = ()
+    nodes: Nodes | None = None
 
     def __post_init__(self) -> None:
         names = [variable.name for variable in self.variables]
@@ -277,7 +298,9 @@ class Model:
             raise InputError(f"the model's step is {self.step_seconds} s, expected a number from 0 to {LONGEST_STEP:g}")
         self._check_bounds()
         self._check_increments()
-        architectures.check_parameters(self.architecture, self.parameters, self.sizes)
+        self._check_point_wise()
+        n_previous = len(self.state) - self.n_prognostic
+        architectures.check_parameters(self.architecture, self.parameters, self.sizes, n_previous)
 
     def _check_bounds(self) -> None:
         """Whether all of `Variable.bounded_by` can be had: one pass over results, in the units of what it bounds."""
@@ -317,6 +340,47 @@ class Model:
             if not architectures.find(self.architecture).admits_physics:
                 raise InputError(f"{what}, expected none in the architecture '{self.architecture}'")
             property_positions([variable.name for variable in self.static])
+
+    def _check_point_wise(self) -> None:
+        """Whether what only `architectures.POINT_WISE` has is there for it, not for others, and fits the variables."""
+        what = f"architecture '{self.architecture}'"
+        if (self.architecture == architectures.POINT_WISE) != (self.point_wise is not None):
+            raise InputError(f"{what}: found point_wise {self.point_wise}, expected it for 'point_wise' and no other")
+        if self.point_wise is None:
+            for variable in self.variables:
+                if variable.processing or (variable in self.state and variable.is_previous):
+                    found = "a processing" if variable.processing else f"the derivation '{variable.derived}'"
+                    raise InputError(f"variable '{variable.name}' has {found}, expected none in the {what}")
+            if self.boundings or self.nodes is not None:
+                raise InputError(f"{what}: found boundings or nodes, expected none")
+            return
+        names = [variable.name for variable in self.state]
+        for position in range(self.n_prognostic, len(names)):
+            expected = previous_name(names[position - self.n_prognostic])
+            if self.state[position].derived != expected:
+                raise InputError(
+                    f"state '{names[position]}' has the derivation '{self.state[position].derived}', expected "
+                    f"'{expected}': states of earlier times in the order of the newest, the oldest last"
+                )
+        if len(names) % max(self.n_prognostic, 1):
+            raise InputError(f"{what}: found {len(names)} state variables, expected {self.n_prognostic} of each time")
+        results = {*names[: self.n_prognostic], *(variable.name for variable in self.diagnostics)}
+        for bounding in self.boundings:
+            for name in (*bounding.variables, *([bounding.total] if bounding.total else [])):
+                if name not in results:
+                    raise InputError(f"bounding '{bounding.kind}' is of '{name}', expected a result of the network")
+        n_trainable = sum(variable.name.startswith(NODE_TRAINABLE) for variable in self.static)
+        if n_trainable != (0 if self.nodes is None else self.nodes.trainable.shape[1]):
+            raise InputError(
+                f"{what}: found {n_trainable} static inputs '{NODE_TRAINABLE}...' and "
+                f"{'no nodes' if self.nodes is None else f'nodes with {self.nodes.trainable.shape[1]} numbers'}, "
+                "expected one for each"
+            )
+
+    @property
+    def n_prognostic(self) -> int:
+        """Number of state variables that the network gives: the others are those of earlier times."""
+        return sum(not variable.is_previous for variable in self.state)
 
     @property
     def variables(self) -> tuple[Variable, ...]:
