@@ -1,0 +1,224 @@
+"""The metadata of an anemoi checkpoint: JSON that anemoi-training adds to the archive, as anemoi-inference reads it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.weights.checkpoints.anemoi.pickled import shown
+from ailand_gt4py.weights.checkpoints.torch_archive import TorchArchive
+
+#: Names of the member; the second is the older one.
+MEMBERS = ("anemoi.json", "ai-models.json")
+
+#: Versions of anemoi-models in which a point-wise network can be made and its checkpoint is known, (major, minor).
+FIRST_VERSION, LAST_VERSION = (0, 14), (0, 19)
+
+_LARGEST = 2**24
+_LONGEST_TEXT = 500
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+@dataclasses.dataclass(frozen=True)
+class Metadata:
+    """What the metadata say of the one data set.
+
+    Attributes:
+        dataset: its name.
+        inputs, outputs: the network's variables in order.
+        units: by variable. constant, computed: variables that do not change in time, that follow from time and place.
+        n_times: of inputs. step_seconds: from the last of them to the output.
+        coordinates: member and number of values of ``latitudes`` and ``longitudes``, where they are in the archive.
+        provenance: short texts.
+    """
+
+    dataset: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    units: Mapping[str, str]
+    constant: frozenset[str]
+    computed: frozenset[str]
+    n_times: int
+    step_seconds: float
+    coordinates: Mapping[str, str]
+    provenance: Mapping[str, str]
+
+
+def member(archive: TorchArchive) -> str | None:
+    """The whole name of the metadata's member, None where there is none."""
+    found = [name for name in archive.names if name.rpartition("/")[2] in MEMBERS]
+    if len(found) > 1:
+        raise InputError(f"the archive holds {len(found)} members '{MEMBERS[0]}' or '{MEMBERS[1]}', expected 1")
+    return found[0] if found else None
+
+
+def read_metadata(archive: TorchArchive) -> Metadata:
+    name = member(archive)
+    if name is None:
+        raise InputError(
+            f"the archive has no member '{MEMBERS[0]}' with anemoi's metadata, expected an inference checkpoint as "
+            "anemoi-training writes it"
+        )
+    content = archive.whole_member(name)
+    if len(content) > _LARGEST:
+        raise InputError(f"the archive's '{name}' has {len(content)} bytes, expected at most {_LARGEST}")
+    try:
+        tree = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"the archive's '{name}' is no JSON ({str(error)[:100]})") from error
+    root = _Node(tree, name)
+    version = _check_version(root)
+    inference = root.node("metadata_inference")
+    names = inference.texts("dataset_names")
+    if len(names) != 1:
+        raise InputError(f"'{inference.path}.dataset_names': found {len(names)} data sets, expected 1")
+    task = root.optional_text("task")
+    if task not in (None, "forecaster"):
+        raise InputError(f"'{root.path}.task': found {shown(task)}, expected 'forecaster'")
+    own = inference.node(names[0])
+    kinds = own.node("variable_types")
+    if kinds.optional("target"):
+        raise InputError(f"'{kinds.path}.target': found target variables, expected none")
+    indices = own.node("data_indices")
+    inputs, outputs = (_order(indices.node(group)) for group in ("input", "output"))
+    n_times, seconds = _times(own.node("timesteps"))
+    variables = root.node("dataset").node(names[0]).node("variables_metadata")
+    described = {one: variables.node(one) for one in dict.fromkeys((*inputs, *outputs))}
+    return Metadata(
+        dataset=names[0],
+        inputs=inputs,
+        outputs=outputs,
+        units={one: node.text("units") for one, node in described.items()},
+        constant=frozenset(one for one, node in described.items() if node.flag("constant_in_time")),
+        computed=frozenset(one for one, node in described.items() if node.flag("computed_forcing")),
+        n_times=n_times,
+        step_seconds=seconds,
+        coordinates=_coordinates(root, names[0]),
+        provenance=_provenance(root, version),
+    )
+
+
+def read_coordinates(archive: TorchArchive, metadata: Metadata) -> dict[str, np.ndarray]:
+    """``latitudes`` and ``longitudes`` in degrees; empty where the archive has none."""
+    return {
+        name: np.frombuffer(archive.whole_member(member), "<f8") for name, member in metadata.coordinates.items()
+    }
+
+
+class _Node:
+    """A dictionary of the metadata, whose entries are asked for by name and type."""
+
+    def __init__(self, value: object, path: str) -> None:
+        if not isinstance(value, dict):
+            raise InputError(f"metadata '{path}': found {_shown(value)}, expected a dictionary")
+        self.path, self.entries = path, value
+
+    def optional(self, name: str) -> Any:
+        return self.entries.get(name)
+
+    def node(self, name: str) -> _Node:
+        return _Node(self.optional(name), f"{self.path}.{name[:60]}")
+
+    def text(self, name: str) -> str:
+        found = self.optional(name)
+        if not isinstance(found, str) or len(found) > _LONGEST_TEXT:
+            raise self._refuse(name, "a short text")
+        return found
+
+    def optional_text(self, name: str) -> str | None:
+        return None if self.optional(name) is None else self.text(name)
+
+    def texts(self, name: str) -> list[str]:
+        found = self.optional(name)
+        if not isinstance(found, list) or not all(isinstance(one, str) and len(one) <= _LONGEST_TEXT for one in found):
+            raise self._refuse(name, "a list of short texts")
+        return found
+
+    def flag(self, name: str) -> bool:
+        """False where it is absent."""
+        found = self.entries.get(name, False)
+        if not isinstance(found, bool):
+            raise self._refuse(name, "true or false")
+        return found
+
+    def _refuse(self, name: str, expected: str) -> InputError:
+        return InputError(f"metadata '{self.path}.{name}': found {_shown(self.optional(name))}, expected {expected}")
+
+
+def _shown(value: object) -> str:
+    return "nothing" if value is None else shown(value)
+
+
+def _check_version(root: _Node) -> str:
+    """The version of anemoi-models, which is refused where its checkpoints are not known; empty where it is not said."""
+    versions = root.optional("provenance_training")
+    versions = versions.get("module_versions") if isinstance(versions, dict) else None
+    found = versions.get("anemoi.models") if isinstance(versions, dict) else None
+    version = found.get("version") if isinstance(found, dict) else found
+    if version is None:
+        return ""
+    matched = re.match(r"([0-9]{1,4})\.([0-9]{1,4})(?![0-9])", version) if isinstance(version, str) else None
+    if matched is None or not FIRST_VERSION <= (int(matched[1]), int(matched[2])) <= LAST_VERSION:
+        first, last = (".".join(map(str, one)) for one in (FIRST_VERSION, LAST_VERSION))
+        raise InputError(f"found a checkpoint of anemoi-models {shown(version)}, expected versions {first} to {last}")
+    return version
+
+
+def _order(indices: _Node) -> tuple[str, ...]:
+    """The names of a dictionary of indices, in order."""
+    values = list(indices.entries.values())
+    if not all(type(one) is int for one in values) or sorted(values) != list(range(len(values))):
+        raise InputError(f"metadata '{indices.path}': expected names and their indices 0, 1, 2, ...")
+    return tuple(sorted(indices.entries, key=indices.entries.__getitem__))
+
+
+def _times(node: _Node) -> tuple[int, float]:
+    """Number of input times, one step apart, and the step to the one output time, s."""
+    inputs, outputs = (node.optional(f"{kind}_relative_date_indices") for kind in ("input", "output"))
+    if not isinstance(inputs, list) or not inputs or inputs != list(range(len(inputs))) or outputs != [len(inputs)]:
+        raise InputError(
+            f"metadata '{node.path}': found inputs at the steps {_steps(inputs)} and outputs at {_steps(outputs)}, "
+            "expected inputs at 0, 1, ... and one output a step after the last"
+        )
+    written = node.text("timestep")
+    matched = re.fullmatch(r"([0-9]{1,9})([smhdSMHD])", written)
+    if matched is None or int(matched[1]) == 0:
+        raise InputError(f"metadata '{node.path}.timestep': found {shown(written)}, expected a time such as '6h'")
+    return len(inputs), float(int(matched[1]) * _SECONDS[matched[2].lower()])
+
+
+def _steps(values: object) -> str:
+    return ", ".join(map(shown, values[:8])) or "none" if isinstance(values, Sequence) else shown(values)
+
+
+def _coordinates(root: _Node, dataset: str) -> dict[str, str]:
+    paths = root.optional("supporting_arrays_paths")
+    arrays = paths.get(dataset) if isinstance(paths, dict) else None
+    if not isinstance(arrays, dict) or not {"latitudes", "longitudes"} <= arrays.keys():
+        return {}
+    found = {}
+    for name in ("latitudes", "longitudes"):
+        node = _Node(arrays[name], f"supporting_arrays_paths.{dataset}.{name}")
+        if node.text("dtype") != "float64":
+            raise InputError(f"metadata '{node.path}.dtype': found {shown(node.text('dtype'))}, expected 'float64'")
+        found[name] = node.text("path")
+    return found
+
+
+def _provenance(root: _Node, version: str) -> dict[str, str]:
+    """Where the checkpoint comes from: version, run, time, precision of the training."""
+    found = {"source_anemoi_models": version}
+    for key in ("run_id", "uuid", "timestamp"):
+        found[f"source_{key}"] = root.optional(key)
+    training: Any = root.entries
+    for key in ("config", "training"):
+        training = training.get(key) if isinstance(training, dict) else None
+    if isinstance(training, dict):
+        found["source_precision"] = training.get("precision")
+    return {key: text for key, text in found.items() if isinstance(text, str) and 0 < len(text) <= _LONGEST_TEXT}
