@@ -108,7 +108,8 @@ def write_checkpoint(
             archive.writestr(f"{root}/anemoi-metadata/{member}", text)
             arrays = metadata.get("supporting_arrays_paths", {}) if isinstance(metadata, dict) else {}
             for name, one in (arrays.get("data") or {}).items():
-                archive.writestr(one["path"], np.asarray(DEGREES[name](one["shape"][0]), "<f8").tobytes())
+                if one["path"] not in archive.namelist():
+                    archive.writestr(one["path"], np.asarray(DEGREES[name](one["shape"][0]), "<f8").tobytes())
     return path
 
 
@@ -154,8 +155,8 @@ def configured(value: object) -> Instance:
 class Recipe:
     """What a checkpoint is made of; see `recipe`.
 
-    ``remappers``: variable -> names of anemoi's function and its inverse, and arguments. ``imputed``: variable -> value.
-    ``processors``: their order.
+    ``remapped``: variable -> names of anemoi's function and its inverse, and arguments. ``imputed``: variable -> value.
+    ``processors``: their order. ``boundings``: classes and what `bounding` takes.
     """
 
     forcing: Sequence[str] = ("met_tair", "cos_julian_day")
@@ -225,7 +226,12 @@ def _statistics(made: Recipe) -> dict[str, list[float]]:
     n = len(made.names)
     mean = [1.0 + 0.1 * k for k in range(n)]
     stdev = [0.5 + 0.01 * k for k in range(n)]
-    return {"mean": mean, "stdev": stdev, "maximum": [one + 2.0 for one in mean], "minimum": [one - 3.0 for one in mean]}
+    return {
+        "mean": mean,
+        "stdev": stdev,
+        "maximum": [one + 2.0 for one in mean],
+        "minimum": [one - 3.0 for one in mean],
+    }
 
 
 def _indices(made: Recipe) -> Instance:

@@ -104,9 +104,7 @@ def checkpoint_step(found: AnemoiCheckpoint, x: Array, nodes: slice | Array = sl
     values = bounded(values, found.boundings)
     results["bounded"] = np.stack([values[one.name] for one in found.outputs], axis=-1)
     physical = [
-        to_physical(
-            one.processing, values[one.name], np.isnan(x[0, :, position[one.name]]) if one.is_input else None
-        )
+        to_physical(one.processing, values[one.name], np.isnan(x[0, :, position[one.name]]) if one.is_input else None)
         for one in found.outputs
     ]
     return {**results, "y": np.stack(physical, axis=-1)}
@@ -120,7 +118,7 @@ def model_step(model: Model, static: Array, forcing: Array, state: Array) -> tup
     normal = np.stack([to_network(one.processing, given[:, k]) for k, one in enumerate(variables)], axis=-1)
     decoded = network(model.parameters, model.point_wise, normal)["decoded"]
     n = model.n_prognostic
-    newest, oldest = state[:, :n], state[:, len(model.state) - n :]
+    oldest = state[:, len(model.state) - n :]
     results = (*model.state[:n], *model.diagnostics)
     decoded[:, :n] += normal[:, len(model.static) + len(model.forcing) :][:, :n]
     values = bounded({one.name: decoded[:, k] for k, one in enumerate(results)}, model.boundings)

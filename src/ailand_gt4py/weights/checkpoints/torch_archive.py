@@ -115,7 +115,7 @@ class TorchArchive:
         """The numbers of a storage, read once, chunk by chunk: a network's may be most of the memory there is."""
         info = self._plain(f"{self._root}data/{key}")
         numbers = np.empty(info.file_size // dtype.itemsize, dtype)
-        content = memoryview(numbers).cast("B") if numbers.size else memoryview(b"")
+        content = numbers.view(np.uint8).data
         with _reading(self._file), self._archive.open(info) as member:
             for begin in range(0, len(content), _CHUNK):
                 chunk = content[begin : begin + _CHUNK]

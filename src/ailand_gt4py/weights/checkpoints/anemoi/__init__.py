@@ -1,14 +1,14 @@
 """Imports inference checkpoints of anemoi whose network is point-wise, as aiLand's is today, without anemoi.
 
 The model is in physical units. A variable that is constant in time is a static input, as are the coordinates of the
-columns (``node_sin_latitude``, ...); the other forcing variables of the newest input time are the forcing; those of the
-time before are ``NAME_before``, of that before ``NAME_before2``, ..., and so are earlier prognostic variables in the state.
+columns (``node_sin_latitude``, ...); the other forcing variables of the newest input time are the forcing, those of
+the time before ``NAME_before``, of that before ``NAME_before2``, ..., and earlier prognostic variables likewise in the
+state.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,7 +20,15 @@ from ailand_gt4py.weights.checkpoints.anemoi.checkpoint import AnemoiCheckpoint,
 from ailand_gt4py.weights.checkpoints.anemoi.metadata import member
 from ailand_gt4py.weights.checkpoints.anemoi.pickled import class_of
 from ailand_gt4py.weights.checkpoints.torch_archive import TorchArchive
-from ailand_gt4py.weights.model import METHODS, NODE_TRAINABLE, Model, Normalisation, TimeMeaning, Variable, previous_name
+from ailand_gt4py.weights.model import (
+    METHODS,
+    NODE_TRAINABLE,
+    Model,
+    Normalisation,
+    TimeMeaning,
+    Variable,
+    previous_name,
+)
 from ailand_gt4py.weights.processing import Nodes
 from ailand_gt4py.weights.variables import CATALOGUE
 
@@ -147,10 +155,10 @@ def _variable(one: AnemoiVariable, meaning: TimeMeaning) -> Variable:
 
 def _statistics(one: AnemoiVariable) -> Normalisation:
     """Statistics, with anemoi's method where it is one that they admit."""
-    known = {key: value for key, value in one.statistics.items() if math.isfinite(value)}
-    if one.method in METHODS and set(METHODS[one.method].needs) <= known.keys():
+    statistics = Normalisation("none", *(one.statistics[name] for name in ("mean", "std", "minimum", "maximum")))
+    if one.method in METHODS:
         try:
-            return Normalisation(one.method, **known)  # type: ignore[arg-type]
+            return dataclasses.replace(statistics, method=one.method)  # type: ignore[arg-type]  # one of METHODS
         except InputError:
             pass
-    return Normalisation(**known)
+    return statistics

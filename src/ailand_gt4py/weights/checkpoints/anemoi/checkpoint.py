@@ -1,14 +1,14 @@
 """A point-wise network of anemoi with all that its inference checkpoint says of it, in anemoi's own order.
 
 An inference checkpoint is a pickled ``AnemoiModelInterface`` and, in the same archive, metadata as JSON. From the
-pickle come classes, tensors and what is in no other place (replacements of imputers, arguments of remappers, the bounds'
-normalised values), from the metadata units, step and which variables are constant; names are in both and must agree.
+pickle come classes, tensors and what is in no other place (replacements of imputers, arguments of remappers, normalised
+bounds), from the metadata units, step and which variables are constant; names are in both and must agree.
 
 The map, with x over (time, column, variable) and the oldest time first (anemoi-models 0.14 to 0.19, Apache-2.0,
-https://github.com/ecmwf/anemoi-core): each variable goes through its processing. The network's input is all variables of
-the oldest time, those of the next, ..., sines of latitude and longitude, their cosines, the numbers of the column if it
-has some. Encoder (linear), blocks, latent skip, decoder; the newest prognostic variables are added to theirs; boundings;
-the processing back. Where an imputed prognostic variable was missing at the oldest time, so is the result.
+https://github.com/ecmwf/anemoi-core): each variable goes through its processing. The network's input is all variables
+of the oldest time, those of the next, ..., sines of latitude and longitude, their cosines, the numbers of the column if
+it has some. Encoder (linear), blocks, latent skip, decoder; the newest prognostic variables are added to theirs;
+boundings; the processing back. Where an imputed prognostic variable was missing at the oldest time, so is the result.
 """
 
 from __future__ import annotations
@@ -143,7 +143,9 @@ def _names(interface: Thing, model: Thing, said: metadata.Metadata) -> processin
             f"the network is of the data sets {', '.join(map(shown, list(collections)[:5]))}, expected "
             f"{shown(said.dataset)} alone"
         )
-    indices = Thing.of(collections[said.dataset], "checkpoint.data_indices", (f"{_INDICES}.collection.IndexCollection",))
+    indices = Thing.of(
+        collections[said.dataset], "checkpoint.data_indices", (f"{_INDICES}.collection.IndexCollection",)
+    )
     own = indices.thing("model", f"{_INDICES}.index.ModelIndex")
     found = processing.Names(
         dataset=indices.thing("data", f"{_INDICES}.index.DataIndex").thing("input").order("name_to_index"),
@@ -190,7 +192,9 @@ def _variables(
     for own, theirs in _STATISTICS.items():
         values = vector(found.get(theirs)) if isinstance(found, dict) else None
         if values is None or values.size != len(names.dataset):
-            raise InputError(f"'{interface.path}.statistics': found no '{theirs}' of the {len(names.dataset)} variables")
+            raise InputError(
+                f"'{interface.path}.statistics': found no '{theirs}' of the {len(names.dataset)} variables"
+            )
         statistics[own] = dict(zip(names.dataset, values.tolist(), strict=True))
     return {
         name: AnemoiVariable(

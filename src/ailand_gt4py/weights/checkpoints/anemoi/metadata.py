@@ -106,9 +106,7 @@ def read_metadata(archive: TorchArchive) -> Metadata:
 
 def read_coordinates(archive: TorchArchive, metadata: Metadata) -> dict[str, np.ndarray]:
     """``latitudes`` and ``longitudes`` in degrees; empty where the archive has none."""
-    return {
-        name: np.frombuffer(archive.whole_member(member), "<f8") for name, member in metadata.coordinates.items()
-    }
+    return {name: np.frombuffer(archive.whole_member(member), "<f8") for name, member in metadata.coordinates.items()}
 
 
 class _Node:
@@ -156,7 +154,7 @@ def _shown(value: object) -> str:
 
 
 def _check_version(root: _Node) -> str:
-    """The version of anemoi-models, which is refused where its checkpoints are not known; empty where it is not said."""
+    """The version of anemoi-models, refused where its checkpoints are not known; empty where it is not said."""
     versions = root.optional("provenance_training")
     versions = versions.get("module_versions") if isinstance(versions, dict) else None
     found = versions.get("anemoi.models") if isinstance(versions, dict) else None
@@ -213,7 +211,7 @@ def _coordinates(root: _Node, dataset: str) -> dict[str, str]:
 
 def _provenance(root: _Node, version: str) -> dict[str, str]:
     """Where the checkpoint comes from: version, run, time, precision of the training."""
-    found = {"source_anemoi_models": version}
+    found: dict[str, Any] = {"source_anemoi_models": version}
     for key in ("run_id", "uuid", "timestamp"):
         found[f"source_{key}"] = root.optional(key)
     training: Any = root.entries

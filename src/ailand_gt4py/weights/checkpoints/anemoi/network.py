@@ -65,7 +65,9 @@ def read_layers(model: Thing, dataset: str) -> Layers:
     chain = processor.module("proc", _LIST)
     blocks = list(chain.modules())
     if not blocks or (processor.has("num_layers") and processor.count("num_layers") != len(blocks)):
-        raise InputError(f"'{chain.path}': found {len(blocks)} blocks, expected those that 'num_layers' says, 1 or more")
+        raise InputError(
+            f"'{chain.path}': found {len(blocks)} blocks, expected as many as 'num_layers' says, 1 or more"
+        )
     for i, name in enumerate(blocks):
         found.block(chain.module(name, "anemoi.models.layers.block.PointWiseMLPProcessorBlock"), f"processor.{i}")
     decoder = model.module("decoder", _DICTIONARY).only(f"{_MAPPERS}.PointWiseBackwardMapper")
@@ -83,7 +85,7 @@ def residual_step(model: Thing, dataset: str) -> int:
 
 
 def coordinates(model: Thing, dataset: str) -> dict[str, Tensor]:
-    """``coordinates`` (nodes, 4), sines of latitude and longitude and their cosines; ``trainable`` (nodes, k) if any."""
+    """``coordinates`` (nodes, 4), sines of latitude and longitude, their cosines; ``trainable`` (nodes, k) if any."""
     attributes = model.module("node_attributes", "anemoi.models.layers.graph.NamedNodesAttributes")
     tensors = {"coordinates": attributes.tensor(f"latlons_{dataset}")}
     trainable = attributes.module("trainable_tensors", _DICTIONARY).module(

@@ -1,8 +1,8 @@
 """Attributes of the objects in an anemoi checkpoint, as `inert_pickle` leaves them: by name, and of the type expected.
 
 A value may stand in a container of omegaconf's (``_content``, ``_val``) or be NumPy's; what is asked for here comes out
-as plain numbers, texts, lists and arrays. Every level is opened when it is asked for, never a whole tree: a small pickle
-can hold an endless one.
+as plain numbers, texts, lists and arrays. Every level is opened when it is asked for, never a whole tree: a small
+pickle can hold an endless one.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ _ARRAY_TYPES = {"f4", "f8", "i4", "i8"}
 
 def shown(value: object) -> str:
     """A value in a message: one line, not long."""
+    if isinstance(value, (list, tuple)) and not isinstance(value, Tensor):
+        return f"{len(value)} items"
     if isinstance(value, bool) or value is None or isinstance(value, float):
         return repr(value)
     if isinstance(value, int):
@@ -217,21 +219,22 @@ class Thing:
         return None
 
     def modules(self) -> dict[str, object]:
-        """The submodules of a module of PyTorch's, in its order; hooks, which may change its results, are refused."""
-        for hooks in ("_forward_hooks", "_forward_pre_hooks"):
-            if self.state.get(hooks):
-                raise InputError(f"'{self.path}': found hooks ({hooks}), expected none")
+        """The submodules of a module of PyTorch's, in its order."""
         found = self._part("_modules")
         if not all(isinstance(name, str) for name in found):
             raise InputError(f"'{self.path}': found submodules without names, expected names")
         return {str(name): value for name, value in found.items()}
 
     def module(self, name: str, *expected: str) -> Thing:
-        """A submodule of one of the classes expected."""
+        """A submodule of one of the classes expected, which computes what its class does."""
         modules = self.modules()
         if name not in modules:
             raise InputError(f"'{self.path}' has no '{name}', expected {' or '.join(expected) or 'one'}")
-        return Thing.of(modules[name], f"{self.path}.{name}", expected)
+        found = Thing.of(modules[name], f"{self.path}.{name}", expected)
+        for other in ("_forward_hooks", "_forward_pre_hooks", "forward"):
+            if found.state.get(other):
+                raise InputError(f"'{found.path}' has '{other}', which may change what it computes, expected none")
+        return found
 
     def only(self, *expected: str) -> Thing:
         """The only submodule of a container."""

@@ -41,9 +41,7 @@ class _Steps(NamedTuple):
     outputs: Mapping[int, Sequence[Step]]
 
 
-def read_processing(
-    archive: TorchArchive, interface: Thing, dataset: str, names: Names
-) -> dict[str, tuple[Step, ...]]:
+def read_processing(archive: TorchArchive, interface: Thing, dataset: str, names: Names) -> dict[str, tuple[Step, ...]]:
     """Variable -> its steps from the physical value to the network's."""
     processors = _pre_processors(interface, dataset)
     inputs: dict[str, list[Step]] = {name: [] for name in names.inputs}
@@ -52,7 +50,9 @@ def read_processing(
         processor = processors.module(name)
         if processor.kind not in _READERS:
             known = ", ".join(kind.rpartition(".")[2] for kind in _READERS)
-            raise InputError(f"'{processor.path}': found the processor '{processor.kind[:100]}', expected one of {known}")
+            raise InputError(
+                f"'{processor.path}': found the processor '{processor.kind[:100]}', expected one of {known}"
+            )
         steps = _READERS[processor.kind](archive, processor, names)
         for chains, group, found in ((inputs, names.inputs, steps.inputs), (outputs, names.outputs, steps.outputs)):
             for position, own in found.items():
