@@ -271,7 +271,7 @@ def _decode(dataset: netCDF4.Dataset) -> tuple[Model, str]:
     architectures.find(text("architecture"))
     if number("normalised_space") not in (0.0, 1.0):
         raise InputError(f"attribute 'normalised_space': found {number('normalised_space'):g}, expected 0 or 1")
-    groups = {group: _decode_group(dataset, group) for group in schema.GROUPS}
+    groups: dict[str, Any] = {group: _decode_group(dataset, group) for group in schema.GROUPS}
     prefix = "provenance_"
     model = Model(
         architecture=text("architecture"),
