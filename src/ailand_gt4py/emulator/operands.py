@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import gt4py.next as gtx
 import numpy as np
@@ -28,7 +28,8 @@ from ailand_gt4py.core.dimensions import (
 )
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.ecland import soil_heat
-from ailand_gt4py.stencils.network.shapes import INPUTS, RESULTS, NetworkShape
+from ailand_gt4py.emulator.stages import merged_kinds, stage_numbers
+from ailand_gt4py.stencils.network.shapes import INPUTS, RESULTS, NetworkShape, PointWiseShape
 from ailand_gt4py.stencils.network.step import HEAT_PROPERTIES, IS_HEATED, LATENT_SCALE, NODES, property_choice
 from ailand_gt4py.weights import architectures
 from ailand_gt4py.weights.model import Model, Variable
@@ -51,12 +52,73 @@ def network_shape(model: Model) -> NetworkShape:
         logarithmic_forcing=any(variable.normalisation.is_logarithmic for variable in model.forcing),
         bounded_by_others=tuple(name for name, group in results_of(model).items() if any(v.bounded_by for v in group)),
         soil_heat=any(variable.changes_by_heat for variable in model.state),
+        point_wise=_point_wise_shape(model),
+    )
+
+
+def _point_wise_shape(model: Model) -> PointWiseShape | None:
+    """What is special of a point-wise network; None of another."""
+    if model.point_wise is None:
+        return None
+    channels = len(model.parameters["encoder.0.bias"])
+    depth = architectures.layer_count(model.parameters, "processor")
+    widths = [len(model.parameters[f"processor.{k}.bias"]) for k in range(depth)]
+    return PointWiseShape(
+        model.point_wise,
+        tuple(-1 if width == channels else widths.index(width) for width in widths),
+        tuple((group, merged_kinds(variables)) for group, variables in groups_of_variables(model).items()),
+        tuple((kind, group, total_group) for kind, group, total_group, _ in bounding_stages(model)),
+        model.n_prognostic < len(model.state) or any(map(_is_imputed, model.state)),
     )
 
 
 def results_of(model: Model) -> dict[str, tuple[Variable, ...]]:
     """The variables of each group of results."""
     return {"new_state": model.state, "diagnostics": model.diagnostics}
+
+
+def groups_of_variables(model: Model) -> dict[str, tuple[Variable, ...]]:
+    """The variables of each group of inputs, and the diagnostics."""
+    return dict(
+        zip((*INPUTS, "diagnostics"), (model.static, model.forcing, model.state, model.diagnostics), strict=True)
+    )
+
+
+def _is_imputed(variable: Variable) -> bool:
+    return any(step.kind == "impute" for step in variable.processing)
+
+
+class BoundingStage(NamedTuple):
+    """What one statement of boundings does: by kind, ``clip`` or ``leaky`` with (lower, upper, slope) of each variable,
+    ``fraction`` with (choice of the total, whether there is one)."""
+
+    kind: str
+    group: str
+    total_group: str
+    values: tuple[Values, ...]
+
+
+def bounding_stages(model: Model) -> list[BoundingStage]:
+    """The boundings of a model, those of each group of results apart."""
+    names = {group: [one.name for one in variables] for group, variables in results_of(model).items()}
+    stages: list[BoundingStage] = []
+    for bounding in model.boundings:
+        kind = "leaky" if bounding.slope else "clip"
+        groups = [group for group, known in names.items() if not set(known).isdisjoint(bounding.variables)]
+        for group in groups:
+            lower, upper, slope = np.array([(-np.inf, np.inf, 0.0)] * len(names[group])).T.copy()
+            for name, low, high in zip(bounding.variables, bounding.lower, bounding.upper, strict=True):
+                if name in names[group]:
+                    position = names[group].index(name)
+                    lower[position], upper[position], slope[position] = low, high, bounding.slope
+            values = (lower, upper, slope) if bounding.slope else (lower, upper)
+            stages.append(BoundingStage(kind, group, "", values))
+        total_group = next((group for group, known in names.items() if bounding.total in known), "")
+        for group in groups if bounding.total else []:
+            is_fraction = np.array([float(name in bounding.variables) for name in names[group]])
+            is_total = np.array([float(name == bounding.total) for name in names[total_group]])
+            stages.append(BoundingStage("fraction", group, total_group, (np.outer(is_fraction, is_total), is_fraction)))
+    return stages
 
 
 def feature_extent(model: Model, feature: gtx.Dimension) -> int:
@@ -162,7 +224,7 @@ class Operands:
             return linear
         n_units = len(values["bias"])
         self.broadcast(units, n_units)
-        averaging = self.matrix(units, Moment, np.full((N_MOMENTS, n_units), 1.0 / n_units))
+        averaging = self._averaging(units, n_units)
         return (linear, self.field(values["gain"], units), self.field(values["offset"], units), averaging)
 
     def scaling(self, feature: gtx.Dimension, variables: tuple[Variable, ...]) -> tuple[gtx.Field, ...]:
@@ -210,11 +272,85 @@ class Operands:
             for name, row in zip(HEAT_PROPERTIES, rows, strict=True)
         }
 
+    # --- of point-wise networks ---
+
+    def point_wise(self) -> dict[str, Operand]:
+        """All that the step takes (`stencils.network.point_wise`), by name."""
+        model, shape = self.model, self.shape.point_wise
+        assert shape is not None
+        channels, sizes = shape.channels, model.sizes
+        by_name: dict[str, Operand] = {
+            f"stage_{group}_{k}": tuple(self.field(one, feature) for one in numbers)
+            for (group, variables), feature in zip(
+                groups_of_variables(model).items(), (*INPUTS.values(), DiagnosticFeature), strict=True
+            )
+            for k, numbers in enumerate(stage_numbers(dict(shape.stages)[group], variables))
+        }
+        for group, variables in results_of(model).items():
+            bounds = ([one.lower_bound for one in variables], [one.upper_bound for one in variables])
+            by_name[f"bounds_{group}"] = tuple(self.field(one, RESULTS[group]) for one in bounds)
+        for k, stage in enumerate(bounding_stages(model)):
+            by_name[f"bounding_{k}"] = self._bounding_stage(stage)
+        by_name["operands_encoder_0"] = self.layer(
+            "encoder", 0, tuple(contraction(feature, channels) for feature in INPUTS.values())
+        )
+        for k in range(len(shape.hidden)):
+            by_name[f"operands_processor_{k}"] = self.layer("processor", k, (contraction(channels, shape.units(k)),))
+            if shape.units(k) != channels:
+                weight, bias = (model.parameters[f"processor.{k}.{kind}_out"] for kind in ("weight", "bias"))
+                by_name[f"operands_processor_{k}_out"] = (
+                    self.matrix(shape.units(k), channels, weight), self.field(bias, channels)
+                )  # fmt: skip
+        weight, bias = (model.parameters[f"decoder.0.{kind}"] for kind in ("weight", "bias"))
+        n_new, n_channels = model.n_prognostic, weight.shape[1]
+        # Rows of nothing for the state of earlier times, which is copied.
+        of_state = np.zeros((sizes.state, n_channels), weight.dtype), np.zeros(sizes.state, bias.dtype)
+        of_state[0][:n_new], of_state[1][:n_new] = weight[:n_new], bias[:n_new]
+        for name, feature, (rows, numbers) in (
+            ("state", StateFeature, of_state),
+            ("diagnostics", DiagnosticFeature, (weight[n_new:], bias[n_new:])),
+        ):
+            by_name[f"operands_decoder_{name}"] = (
+                self.matrix(channels, feature, rows), self.field(numbers, feature)
+            )  # fmt: skip
+        self.broadcast(channels, n_channels)
+        gain, offset = (self.field(model.parameters[f"decoder.0.{kind}"], channels) for kind in ("gain", "offset"))
+        by_name["normalisation_decoder"] = (gain, offset, self._averaging(channels, n_channels))
+        return by_name | (self._kept_state() if shape.keeps_state else {})
+
+    def _bounding_stage(self, stage: BoundingStage) -> Operand:
+        feature = RESULTS[stage.group]
+        if stage.kind != "fraction":
+            return tuple(self.field(one, feature) for one in stage.values)
+        choice, is_fraction = stage.values
+        return self.matrix(RESULTS[stage.total_group], feature, choice), self.field(is_fraction, feature)
+
+    def _averaging(self, units: gtx.Dimension, n_units: int) -> gtx.Field:
+        return self.matrix(units, Moment, np.full((N_MOMENTS, n_units), 1.0 / n_units))
+
+    def _kept_state(self) -> dict[str, Operand]:
+        """What the new state takes of the state that goes in: a value by its newer one, whether that is missing, and
+        of an imputed one whether its oldest is missing."""
+        state, n_new = self.model.state, self.model.n_prognostic
+        copied = np.eye(len(state), k=-n_new)
+        missing = copied.copy()
+        for position, variable in enumerate(state[:n_new]):
+            missing[position, len(state) - n_new + position] = float(_is_imputed(variable))
+        return {
+            "choice_copied": self.matrix(StateFeature, StateFeature, copied),
+            "choice_missing": self.matrix(StateFeature, StateFeature, missing),
+            "is_kept": self.field(copied.sum(axis=1), StateFeature),
+            "missing": self.field(np.full(len(state), np.nan), StateFeature),
+        }
+
 
 def step_operands(model: Model, dtype: np.dtype, device: arrays.Device) -> Operands:
     """The operands of a model's step in one precision on one device."""
     operands = Operands(model, dtype, device)
     by_name, shape = operands.by_name, operands.shape
+    if shape.point_wise is not None:
+        by_name |= operands.point_wise()
+        return operands
     for (group, feature), variables in zip(INPUTS.items(), (model.static, model.forcing, model.state), strict=True):
         by_name[f"scaling_{group}"] = operands.scaling(feature, variables)
     for group, variables in results_of(model).items():

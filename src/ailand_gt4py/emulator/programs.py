@@ -130,10 +130,8 @@ class Programs:
     def _check_extents(self) -> None:
         """GT4Py's DaCe lowering drops dimensions of size one and then fails to index them."""
         extents = {name: size for name, size in self.model.sizes._asdict().items() if name != "diagnostics"}
-        for block, layers in self.shape.layers.items():
-            for k, (units, kind) in enumerate(layers):
-                if kind != "linear":
-                    extents[f"layer '{block}.{k}'"] = feature_extent(self.model, units)
+        for layer, units in self.shape.hidden_units.items():
+            extents[f"layer '{layer}'"] = feature_extent(self.model, units)
         for name, extent in extents.items():
             if extent < 2:
                 raise InputError(f"{name}: found {extent} feature, expected at least 2 on a compiled backend")

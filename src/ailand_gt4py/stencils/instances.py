@@ -81,7 +81,7 @@ def field_operators(factory: Callable[..., Function]) -> Callable[..., FieldOper
     """Decorator: a factory of functions becomes one of field operators, the same for the same arguments.
 
     An operator's name is the factory's, which is unique among those that meet in one program, and its arguments':
-    dimensions, types and words, and tuples of these, all given by position.
+    dimensions, types, words and numbers, and tuples of these, all given by position.
     """
 
     @functools.cache
@@ -102,7 +102,8 @@ def written(
         called: the operators that the expression calls by their names.
     """
     source = f"def written({', '.join(arguments)}):\n    return {expression}\n"
-    function = define("written", source, {operator.__name__: operator for operator in called}, __file__)
+    namespace: dict[str, Any] = {operator.__name__: operator for operator in called}
+    function = define("written", source, namespace | {"float32": np.float32, "float64": np.float64}, __file__)
     function.__annotations__ = {**arguments, "return": result}
     return function
 
@@ -145,4 +146,6 @@ def _instance(name: str, function: Function) -> FieldOperator:
 def _part_of_name(argument: Any) -> str:
     if isinstance(argument, tuple):
         return "_".join([str(len(argument)), *map(_part_of_name, argument)])
+    if isinstance(argument, float):
+        return repr(argument).replace("-", "m").replace(".", "p").replace("+", "")
     return str(argument.value if isinstance(argument, gtx.Dimension) else getattr(argument, "__name__", argument))

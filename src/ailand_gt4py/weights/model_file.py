@@ -7,6 +7,9 @@ Layout, format version 1 (everything in the root group, so that ``xarray.open_da
 * for each group of variables (dimensions ``static``, ``forcing``, ``state``, ``diagnostics``, in the network's order)
   the coordinate ``<group>`` with the names, and ``<group>_<attribute>`` for what is known of them: the columns
   of `schema`. NaN stands for an unknown statistic, infinity for no bound;
+* of a point-wise network also the attributes ``point_wise`` and ``boundings``, in JSON, with what `PointWise` and
+  `Bounding` of `processing` say; of one that is tied to its columns ``node_latitude``, ``node_longitude`` (dimension
+  ``node``) and ``node_trainable`` (``node``, ``node_number``);
 * each parameter ``<block>.<layer>.<kind>`` as the array ``<block>_<layer>_<kind>``, whose attribute
   ``parameter_name`` holds the full name, in the type of the model (float32 or float64), bit for bit.
 
@@ -17,6 +20,7 @@ by other netCDF tools, and breaks when a name, a statistic or a weight changes. 
 from __future__ import annotations
 
 import importlib.resources
+import json
 import os
 import re
 import tempfile
@@ -32,6 +36,7 @@ from ailand_gt4py.core.files import whole_file
 from ailand_gt4py.core.trial import read_whole, try_netcdf
 from ailand_gt4py.weights import architectures, schema
 from ailand_gt4py.weights.model import Model, Normalisation, Variable
+from ailand_gt4py.weights.processing import Bounding, Nodes, PointWise
 from ailand_gt4py.weights.typical_step import check_step
 
 #: Name of the model that ships in this package.
@@ -43,6 +48,13 @@ _LAYER_MEANING = {
     "bias": "bias, added after the weights",
     "gain": "scale after the layer normalisation",
     "offset": "shift after the layer normalisation and its scale",
+    "weight_out": "weights of the second linear layer, (outputs, inputs)",
+    "bias_out": "bias of the second linear layer, added after its weights",
+}
+_NODES = {
+    "latitudes": ("node_latitude", ("node",), "latitude of each column that the network is tied to, degrees north"),
+    "longitudes": ("node_longitude", ("node",), "longitude of each column that the network is tied to, degrees east"),
+    "trainable": ("node_trainable", ("node", "node_number"), "trained numbers of each column"),
 }
 
 
@@ -138,6 +150,7 @@ def _encode_model(dataset: netCDF4.Dataset, model: Model) -> None:
         "format": schema.FORMAT_NAME,
         "architecture": model.architecture,
         "checksum": schema.checksum(model),
+        **(schema.point_wise_texts(model) if model.point_wise is not None else {}),
         **{f"provenance_{key}": text for key, text in model.provenance.items()},
     }
     for key, text in attributes.items():
@@ -154,6 +167,10 @@ def _encode_model(dataset: netCDF4.Dataset, model: Model) -> None:
             _add(dataset, _column(group, key), values, (group,), long_name=meaning)
     for name, array in model.parameters.items():
         _encode_parameter(dataset, model, name, array)
+    for key, (name, dimensions, meaning) in _NODES.items() if model.nodes is not None else ():
+        values = np.asarray(getattr(model.nodes, key))
+        _create_dimensions(dataset, dimensions, values.shape)
+        _add(dataset, name, values, dimensions, long_name=meaning)
 
 
 def _add(dataset: netCDF4.Dataset, name: str, values: np.ndarray, dimensions: Sequence[str], **texts: str) -> None:
@@ -171,23 +188,48 @@ def _column(group: str, key: str) -> str:
 
 
 def _encode_parameter(dataset: netCDF4.Dataset, model: Model, name: str, array: np.ndarray) -> None:
-    block, number, kind = name.split(".")
-    layer, definition = int(number), architectures.find(model.architecture).blocks[block]
+    block, layer, kind = name.split(".")
+    of_model = _point_wise_dimensions if model.architecture == architectures.POINT_WISE else _dimensions
+    dimensions = of_model(model, block, int(layer), kind)
+    _create_dimensions(dataset, dimensions, array.shape)
+    meaning = f"block '{block}', layer {layer}: {_LAYER_MEANING[kind]}"
+    _add(dataset, name.replace(".", "_"), array, dimensions, parameter_name=name, long_name=meaning)
+
+
+def _create_dimensions(dataset: netCDF4.Dataset, dimensions: Sequence[str], shape: Sequence[int]) -> None:
+    for dimension, size in zip(dimensions, shape, strict=True):
+        if dimension not in dataset.dimensions:
+            dataset.createDimension(dimension, size)
+
+
+def _dimensions(model: Model, block: str, layer: int, kind: str) -> list[str]:
+    """Of a parameter's array: heads have the dimensions of the variables, hidden layers ``<block>_<layer>``."""
+    definition = architectures.find(model.architecture).blocks[block]
 
     def last(name: str) -> int:
         return architectures.layer_count(model.parameters, name) - 1
 
-    # Heads have the dimensions of the variables, hidden layers ``<block>_<layer>``.
     is_head = bool(definition.output) and layer == last(block)
     dimensions = [definition.output if is_head else f"{block}_{layer}"]
     if kind == "weight":
         sources = (*definition.of_variables, *(f"{source}_{last(source)}" for source in definition.of_blocks))
         dimensions.append(f"{block}_{layer - 1}" if layer else "_".join(sources))
-    for dimension, size in zip(dimensions, array.shape, strict=True):
-        if dimension not in dataset.dimensions:
-            dataset.createDimension(dimension, size)
-    meaning = f"block '{block}', layer {layer}: {_LAYER_MEANING[kind]}"
-    _add(dataset, name.replace(".", "_"), array, dimensions, parameter_name=name, long_name=meaning)
+    return dimensions
+
+
+def _point_wise_dimensions(model: Model, block: str, layer: int, kind: str) -> list[str]:
+    """Of a parameter's array: the encoder's width is ``encoder_0``, which blocks and decoder take."""
+    channels, hidden = "encoder_0", f"processor_{layer}"
+    match block, kind:
+        case "encoder", _:
+            dimensions = [channels, "static_forcing_state"]
+        case "decoder", ("gain" | "offset"):
+            dimensions = [channels]
+        case "decoder", _:
+            dimensions = ["results", channels]
+        case _:
+            dimensions = [channels, hidden] if kind.endswith("_out") else [hidden, channels]
+    return dimensions if kind.startswith("weight") else dimensions[:1]
 
 
 def _label(path: str | os.PathLike[str] | None) -> str:
@@ -268,13 +310,17 @@ def _decode(dataset: netCDF4.Dataset) -> tuple[Model, str]:
             f"attribute 'format_version': found {number('format_version'):g}, expected {schema.FORMAT_VERSION}; "
             "the file comes from another version of ailand_gt4py"
         )
-    architectures.find(text("architecture"))
+    architecture = text("architecture")
+    architectures.find(architecture)
     if number("normalised_space") not in (0.0, 1.0):
         raise InputError(f"attribute 'normalised_space': found {number('normalised_space'):g}, expected 0 or 1")
-    groups = {group: _decode_group(dataset, group) for group in schema.GROUPS}
+    groups: dict[str, Any] = {group: _decode_group(dataset, group) for group in schema.GROUPS}
+    if architecture == architectures.POINT_WISE:
+        groups |= _decode_point_wise(text("point_wise"), text("boundings"))
+        groups["nodes"] = _decode_nodes(dataset)
     prefix = "provenance_"
     model = Model(
-        architecture=text("architecture"),
+        architecture=architecture,
         parameters=_decode_parameters(dataset),
         step_seconds=number("step_seconds"),
         normalised_space=bool(number("normalised_space")),
@@ -282,6 +328,40 @@ def _decode(dataset: netCDF4.Dataset) -> tuple[Model, str]:
         **groups,
     )
     return model, text("checksum")
+
+
+def _decode_point_wise(network: str, boundings: str) -> dict[str, Any]:
+    """What the attributes of a point-wise network say, as attributes of `Model`."""
+
+    def decoded(name: str, text: str, kind: type) -> list[Any]:
+        try:
+            found = json.loads(text)
+            parts = found if isinstance(found, list) else [found]
+            return [kind(**{key: _as_tuple(value) for key, value in dict(one).items()}) for one in parts]
+        except (TypeError, ValueError) as error:
+            raise InputError(f"attribute '{name}': {_one_line(error)}; expected JSON of {kind.__name__}") from error
+
+    networks = decoded("point_wise", network, PointWise)
+    if len(networks) != 1:
+        raise InputError(f"attribute 'point_wise': found {len(networks)} networks, expected 1")
+    return {"point_wise": networks[0], "boundings": tuple(decoded("boundings", boundings, Bounding))}
+
+
+def _as_tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _decode_nodes(dataset: netCDF4.Dataset) -> Nodes | None:
+    """The columns that a network is tied to, if it is."""
+    found: dict[str, np.ndarray] = {}
+    for key, (name, dimensions, _) in _NODES.items():
+        variable = dataset.variables.get(name)
+        if variable is None and not found:
+            return None
+        if variable is None or variable.dimensions != dimensions or getattr(_type_of(variable), "kind", "") != "f":
+            raise InputError(f"array '{name}': expected floating-point numbers over {dimensions}")
+        found[key] = np.asarray(variable[...])
+    return Nodes(**found)
 
 
 def _decode_group(dataset: netCDF4.Dataset, group: str) -> tuple[Variable, ...]:
@@ -309,6 +389,7 @@ def _decode_group(dataset: netCDF4.Dataset, group: str) -> tuple[Variable, ...]:
         try:
             statistics = {key: found.pop(key) for key in schema.STATISTICS}
             normalisation = Normalisation(found.pop("normalisation"), **statistics)
+            found["processing"] = schema.processing_of(found["processing"])
         except InputError as error:
             raise InputError(f"variable '{found['name']}': {error}") from error
         variables.append(Variable(**found, normalisation=normalisation))
@@ -330,7 +411,7 @@ def _decode_parameters(dataset: netCDF4.Dataset) -> dict[str, np.ndarray]:
         if "parameter_name" not in variable.ncattrs():
             continue
         name = variable.getncattr("parameter_name")
-        if not isinstance(name, str) or not re.fullmatch(r"[a-z_]+\.[0-9]{1,4}\.[a-z]+", name) or name in parameters:
+        if not isinstance(name, str) or not re.fullmatch(r"[a-z_]+\.[0-9]{1,4}\.[a-z_]+", name) or name in parameters:
             raise InputError(f"array '{key}': parameter_name: found {_shown(name)}, expected '<block>.<layer>.<kind>'")
         kind = _type_of(variable)
         if not isinstance(kind, np.dtype) or kind.kind != "f":

@@ -60,8 +60,12 @@ def _atoms(x: Values, lower: float, lower_target: float, upper: float, upper_tar
     return np.where(x >= upper - eps, upper_target, displaced)
 
 
+def _imputed(x: Values, replacement: float) -> Values:
+    return np.where(np.isnan(x), replacement, x)
+
+
 _KINDS: dict[str, _Kind] = {
-    "impute": _Kind(("replacement",), lambda x, by: np.where(np.isnan(x), by, x), lambda v, by: v),
+    "impute": _Kind(("replacement",), _imputed, lambda v, replacement: v),
     "affine": _Kind(
         ("multiply", "add"),
         lambda x, multiply, add: x * multiply + add,

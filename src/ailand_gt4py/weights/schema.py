@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.weights.model import Model, Variable
+from ailand_gt4py.weights.processing import Step
 
 FORMAT_NAME = "ailand-gt4py-model"
 FORMAT_VERSION = 1
@@ -25,10 +29,11 @@ TEXT_COLUMNS = {
     "derived": "what fills this input: a quantity of time and location, before:NAME of the previous window, empty",
     "bounded_by": "another variable whose value the result does not exceed in each column, empty where there is none",
     "increment_of": "soil_heat where the network's increment is one of the soil's heat over its capacity, else empty",
+    "processing": "steps from the value to the network's, each a kind and its parameters; empty: normalisation alone",
 }
 
 #: Text columns that older files lack; an empty text, which stands for nothing there, leaves the checksum as it was.
-LATER_COLUMNS = ("bounded_by", "increment_of")
+LATER_COLUMNS = ("bounded_by", "increment_of", "processing")
 
 #: Columns of values in the variable's units, float64.
 NUMBER_COLUMNS = {
@@ -71,6 +76,10 @@ def checksum(model: Model) -> str:
             for name, array in model.parameters.items()
         },
     }
+    if model.point_wise is not None:
+        metadata["point_wise"] = point_wise_texts(model)
+    if model.nodes is not None:
+        metadata["nodes"] = {key: values.tolist() for key, values in vars(model.nodes).items()}
     digest = hashlib.sha256(f"{FORMAT_NAME} {FORMAT_VERSION}\n".encode())
     digest.update(json.dumps(metadata, sort_keys=True, ensure_ascii=True).encode())
     for name in sorted(model.parameters):
@@ -82,5 +91,32 @@ def checksum(model: Model) -> str:
 def row(variable: Variable) -> dict[str, Any]:
     """What a variable's columns hold, the name first: texts, and values as float."""
     texts = {key: getattr(variable, key) for key in ("name", *TEXT_COLUMNS)}
+    texts["processing"] = processing_text(variable.processing)
     numbers = {key: getattr(variable.normalisation if key in STATISTICS else variable, key) for key in NUMBER_COLUMNS}
     return {**texts, "normalisation": variable.normalisation.method, **{key: float(numbers[key]) for key in numbers}}
+
+
+def processing_text(steps: Iterable[Step]) -> str:
+    """Steps as ``impute 281.2; sqrt; affine 0.1 -28.0``; numbers with all digits."""
+    return "; ".join(" ".join([step.kind, *(repr(float(one)) for one in step.parameters)]) for step in steps)
+
+
+def processing_of(text: str) -> tuple[Step, ...]:
+    """The steps of such a text."""
+    steps = []
+    for part in text.split(";") if text else []:
+        kind, *numbers = part.split() or [""]
+        try:
+            steps.append(Step(kind, tuple(map(float, numbers))))
+        except ValueError as error:
+            raise InputError(f"processing '{part.strip()}': {error}; expected a kind and numbers") from error
+    return tuple(steps)
+
+
+def point_wise_texts(model: Model) -> dict[str, str]:
+    """What a point-wise network is beside its parameters, as JSON by attribute of the file."""
+    assert model.point_wise is not None
+    return {
+        "point_wise": json.dumps(dataclasses.asdict(model.point_wise)),
+        "boundings": json.dumps([dataclasses.asdict(bounding) for bounding in model.boundings]),
+    }

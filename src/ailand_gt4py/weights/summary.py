@@ -10,6 +10,7 @@ from ailand_gt4py.core.text_table import aligned
 from ailand_gt4py.weights import architectures
 from ailand_gt4py.weights.model import METHODS, Model, Normalisation, Variable
 from ailand_gt4py.weights.model_file import stored_checksum
+from ailand_gt4py.weights.processing import Bounding
 from ailand_gt4py.weights.schema import GROUPS, checksum
 
 _HEADINGS = {
@@ -23,7 +24,7 @@ _HEADINGS = {
 _MARKS = {"*": "computed from time and location", "+": "of the previous window"}
 
 #: Longest text of a cell by column; with usual names and numbers the lines stay within 120 characters.
-_WIDEST = {"name": 28, "units": 12, "normalisation": 25, "training range": 22, "bounds": 27}
+_WIDEST = {"name": 28, "units": 12, "normalisation": 25, "processing": 25, "training range": 22, "bounds": 27}
 
 
 def summarise(model: Model, path: str | os.PathLike[str] | None = None) -> str:
@@ -43,9 +44,10 @@ def summarise(model: Model, path: str | os.PathLike[str] | None = None) -> str:
         stored = stored_checksum(path)
         verdict = "verified" if stored == checksum(model) else f"DOES NOT MATCH the file's, {stored}"
     seconds = model.step_seconds
-    facts = {
+    facts: dict[str, str] = {
         "network": model.architecture,
         "layers": _layers(model),
+        **_point_wise_facts(model),
         "parameters": f"{model.parameter_count} ({', '.join(sorted(types))})",
         "step": f"{seconds:g} s ({seconds / 3600:g} h)" if seconds else "unknown (the source does not say)",
         "space": "NORMALISED: no statistics are known; inputs and outputs are not in physical units"
@@ -73,12 +75,41 @@ def _mark(variable: Variable) -> str:
 
 def _layers(model: Model) -> str:
     """Inputs and widths of each block: ``trunk 39-256-256; prognostic 256-8``."""
+    if model.point_wise is not None:
+        (channels, n_in), (n_out, _) = (model.parameters[f"{one}.0.weight"].shape for one in ("encoder", "decoder"))
+        depth = architectures.layer_count(model.parameters, "processor")
+        hidden = {model.parameters[f"processor.{layer}.bias"].size for layer in range(depth)}
+        block = f"{channels}-{' or '.join(map(str, sorted(hidden)))}-{channels}"
+        return f"encoder {n_in}-{channels}; processor {depth} x ({block}); decoder {channels}-{n_out}"
     texts = []
     for block in architectures.find(model.architecture).blocks:
         count = architectures.layer_count(model.parameters, block)
         shapes = [model.parameters[f"{block}.{layer}.weight"].shape for layer in range(count)]
         texts.append(f"{block} " + "-".join(str(n) for n in (shapes[0][1], *(shape[0] for shape in shapes))))
     return "; ".join(texts)
+
+
+def _point_wise_facts(model: Model) -> dict[str, str]:
+    """What the tables of variables do not say of a point-wise network."""
+    if model.point_wise is None:
+        return {}
+    network = model.point_wise
+    numbers = ", ".join(f"{one:g}" for one in network.activation_parameters)
+    facts = {
+        "activation": f"{network.activation}{f' ({numbers})' if numbers else ''}; latent skip: "
+        f"{'yes' if network.latent_skip else 'no'}",
+    }
+    if model.boundings:
+        facts["boundings"] = "; ".join(map(_bounding, model.boundings))
+    if model.nodes is not None:
+        facts["tied to"] = f"its own {len(model.nodes.latitudes)} columns, by numbers of each"
+    return facts
+
+
+def _bounding(bounding: Bounding) -> str:
+    """``leaky clip of swvl1, swvl2``."""
+    what = f"{'leaky ' if bounding.slope else ''}{bounding.kind} of {', '.join(bounding.variables)}"
+    return f"{what} (of {bounding.total})" if bounding.total else what
 
 
 def _table(variables: Sequence[Variable]) -> list[str]:
@@ -88,6 +119,7 @@ def _table(variables: Sequence[Variable]) -> list[str]:
         "units": lambda v: v.units,
         "time meaning": lambda v: "" if v.time_meaning == "static" else v.time_meaning,
         "normalisation": lambda v: _normalisation(v.normalisation),
+        "processing": lambda v: ", ".join(step.kind for step in v.processing),
         "training range": lambda v: _interval(v.training_minimum, v.training_maximum),
         "bounds": _bounds,
         "increment of": lambda v: v.increment_of.replace("_", " "),

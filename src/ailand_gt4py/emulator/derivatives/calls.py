@@ -122,7 +122,7 @@ def cheaper_mode(model: Model, block: Block) -> Mode:
     sizes: dict[str, float] = defaultdict(float)
     for name, array in model.parameters.items():
         layer, _, kind = name.rpartition(".")
-        if kind == "weight":
+        if kind.startswith("weight"):
             sizes[layer.split(".")[0]] += array.size * (0.5 if model.architecture == "layer_norm" else 1.0)
     heads = {"new_state": "prognostic", "diagnostics": "diagnostic"}
     shared = sum(size for layer, size in sizes.items() if layer not in heads.values())

@@ -57,7 +57,7 @@ def describe_tangent_linear(shape: NetworkShape, dtype: type) -> StepDerivative:
     derivative = Derivative(
         "forward",
         tuple((f"{group}_input", f"{group}_tangent") for group in INPUTS),
-        tuple((group, f"{group}_tangent") for group in RESULTS),
+        tuple((shape.differentiated(group), f"{group}_tangent") for group in RESULTS),
     )
     return StepDerivative(_step("tangent_linear", shape, dtype, fields), derivative)
 
@@ -69,7 +69,7 @@ def describe_adjoint(shape: NetworkShape, dtype: type) -> StepDerivative:
     derivative = Derivative(
         "reverse",
         tuple((f"{group}_input", f"{group}_adjoint") for group in INPUTS),
-        sweeps=tuple(Sweep(group, f"{group}_adjoint") for group in RESULTS),
+        sweeps=tuple(Sweep(shape.differentiated(group), f"{group}_adjoint") for group in RESULTS),
     )
     return StepDerivative(_step("adjoint", shape, dtype, fields), derivative)
 
@@ -81,7 +81,7 @@ def describe_state_tangents(shape: NetworkShape, dtype: type) -> StepDerivative:
     fields: dict[str, Axes] = {
         f"{group}_tangent": (Change, feature) for group, feature in ({"state": StateFeature} | RESULTS).items()
     }
-    results = tuple((group, f"{group}_tangent") for group in RESULTS)
+    results = tuple((shape.differentiated(group), f"{group}_tangent") for group in RESULTS)
     derivative = Derivative("forward", (("state_input", "state_tangent"),), results)
     return StepDerivative(_step("tangent_linear_of_states", shape, dtype, fields), derivative)
 
@@ -96,7 +96,8 @@ def describe_forward(shape: NetworkShape, groups: tuple[str, ...], dtype: type) 
         feature = RESULTS[group]
         choice = step.operand(choice_of(group), matrix(feature, ResultFeature, dtype))
         operator = contract(feature, ResultFeature, dtype)
-        chosen = step.append(operator, (group, choice), f"work_chosen_{group}", ResultFeature)
+        arguments = (shape.differentiated(group), choice)
+        chosen = step.append(operator, arguments, f"work_chosen_{group}", ResultFeature)
         results.append((chosen, "jacobian"))
     derivative = Derivative("forward", _perturbed_inputs(step), tuple(results))
     return StepDerivative(step, derivative)
@@ -130,7 +131,7 @@ def describe_reverse(shape: NetworkShape, groups: tuple[str, ...], dtype: type) 
     for group in groups:
         through = _NEW_STATE if chained else ""
         by_through = "diagnostics_by_state" if chained and group == "diagnostics" else ""
-        own = f"work_{group}" if group in shape.bounded_by_others else group
+        own = f"work_{group}" if group in shape.bounded_by_others else shape.differentiated(group)
         sweeps.append(Sweep(own, selection_of(group), f"jacobian_{group}", through, by_through))
     kept = tuple(f"is_below_{group}" for group in bounded)
     return StepDerivative(step, Derivative("reverse", _perturbed_inputs(step), sweeps=tuple(sweeps), kept=kept))

@@ -269,13 +269,17 @@ class Adjoints:
                 rows = code.constant_product(Load(share.selected.selection, CONSTANT_ROW), weight)
                 found.append(((code.scale(share.selected, f"{name}_adjoint"),), rows))
         by_number: dict[Expression, list[Expression]] = defaultdict(list)
+        product: Expression
         for term in share.terms:
             parts = None if self._directions is None else _of_direction_and_column(term)
             if parts is not None:
                 of_direction, of_column = parts
-                row = code.settled(f"{name}_row", sizes[1], of_column, None)
-                assert isinstance(row, Load)
-                product = code.product(f"{name}_row_product", row, weight, sizes, None)
+                if is_constant(of_column):
+                    product = code.constant_row_product(of_column, weight)
+                else:
+                    row = code.settled(f"{name}_row", sizes[1], of_column, None)
+                    assert isinstance(row, Load)
+                    product = code.product(f"{name}_row_product", row, weight, sizes, None)
                 found.append(((), multiply(of_direction, product)))
             elif isinstance(term, Number) and sizes[1] == 1:
                 row = Load(code.constant("row", code.constant("transposed", weight)), ("feature",))
@@ -288,8 +292,11 @@ class Adjoints:
         for number, dense in by_number.items():
             # What is one number of the column is multiplied once, behind the product.
             total = self._settled(name, dense)
-            assert isinstance(total, Load)
-            product = code.product(f"{name}_adjoint_product", total, weight, sizes, self._directions)
+            if self._directions is not None and is_constant(total):
+                product = code.constant_product(total, weight)
+            else:
+                assert isinstance(total, Load)
+                product = code.product(f"{name}_adjoint_product", total, weight, sizes, self._directions)
             found.append(((), multiply(number, product)))
         return found
 

@@ -75,8 +75,8 @@ class Operation:
     """``name`` applied to its arguments.
 
     Names are Python's operators (``+ - * / > >= < <= == != neg``), ``select`` (condition, if true, if false), and
-    functions: ``max``, ``min``, ``sqrt``, ``exp``, ``log``, ``tanh``, ``sin``, ``cos``, ``acos``, ``atan``,
-    ``abs``, ``floor``, ``pow``.
+    functions: ``max``, ``min``, ``sqrt``, ``exp``, ``log``, ``tanh``, ``sinh``, ``cosh``, ``asinh``, ``atanh``,
+    ``sin``, ``cos``, ``acos``, ``atan``, ``abs``, ``floor``, ``pow``.
     """
 
     name: str

@@ -24,13 +24,14 @@ class Constant:
     Attributes:
         kind: ``transposed`` of weights; ``row``: the first row of weights; ``ones``; ``others``: 1 for each
             direction that a selection has nothing for, else 0; ``rows`` (directions, features): an expression;
-            ``product``: an expression (directions, inputs) times weights (outputs, inputs), transposed.
+            ``product``: an expression (directions, inputs) times weights (outputs, inputs), transposed;
+            ``row_product``: the same of one (inputs,).
         weight: the operand or constant that it is made of.
         expression: of an element.
         extents: directions or outputs, and features.
     """
 
-    kind: Literal["transposed", "row", "ones", "others", "rows", "product"]
+    kind: Literal["transposed", "row", "ones", "others", "rows", "product", "row_product"]
     weight: str = ""
     expression: Expression | None = None
     extents: tuple[Extent, ...] = ()
@@ -62,9 +63,10 @@ def _value(constant: Constant, values: Mapping[str, Values], shapes: Mapping[str
             return np.ones(extents)
     assert constant.expression is not None
     rows = value_of_row(constant.expression, values)
-    if constant.kind == "product":
+    if constant.kind in ("product", "row_product"):
         n_inputs = values[constant.weight].shape[1]
-        return np.broadcast_to(rows, (len(rows), n_inputs)) @ values[constant.weight].T
+        products = np.broadcast_to(rows, (len(rows), n_inputs)) @ values[constant.weight].T
+        return products if constant.kind == "product" else products[0]
     return np.broadcast_to(rows, extents)
 
 

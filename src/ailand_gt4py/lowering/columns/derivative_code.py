@@ -195,6 +195,10 @@ class DerivativeCode:
         """Constant rows of each direction times weights."""
         return Load(self.constant("product", weight, rows), CONSTANT_ROW)
 
+    def constant_row_product(self, row: Expression, weight: str) -> Load:
+        """One constant row times weights."""
+        return Load(self.constant("row_product", weight, row), ("feature",))
+
 
 def gradient(value: Expression, result: Expression) -> dict[Load, Expression]:
     """The derivative of an element-wise value by each of its loads.

@@ -22,7 +22,9 @@ from ailand_gt4py.lowering.columns.column_program import (
 
 _NAMED = {"max": "ailand::maximum", "min": "ailand::minimum"}
 #: Functions of C++'s standard library, which know no vectors.
-_EACH = frozenset({"sqrt", "exp", "log", "tanh", "sin", "cos", "acos", "atan", "abs", "floor"})
+_EACH = frozenset(
+    {"sqrt", "exp", "log", "tanh", "sinh", "cosh", "asinh", "atanh", "sin", "cos", "acos", "atan", "abs", "floor"}
+)
 
 
 class ElementCode:

@@ -41,12 +41,12 @@ def leaky_relu(units: gtx.Dimension, dtype: type) -> Function:
 
 
 @field_operators
-def layer_norm_relu(units: gtx.Dimension, dtype: type) -> Function:
-    """ReLU(x / sqrt(var(x) + eps) * gain + offset).
+def layer_norm(units: gtx.Dimension, added: float, dtype: type) -> Function:
+    """x / sqrt(var(x) + added) * gain + offset.
 
     Ba et al. (2016), arXiv:1607.06450, with the biased variance as in PyTorch.
     """
-    zero, one, epsilon = dtype(0.0), dtype(1.0), dtype(LAYER_NORM_EPSILON)
+    one, epsilon = dtype(1.0), dtype(added)
     mean = contract(units, Moment, dtype)
     to_units = broadcast_offset(units)
 
@@ -58,8 +58,24 @@ def layer_norm_relu(units: gtx.Dimension, dtype: type) -> Function:
     ) -> columns(units, dtype):
         variance = mean(x * x, averaging)
         inverse_deviation = one / sqrt(variance + epsilon)
-        normalised = x * inverse_deviation(to_units[0]) * gain + offset
-        return maximum(zero, normalised)
+        return x * inverse_deviation(to_units[0]) * gain + offset
+
+    return apply
+
+
+@field_operators
+def layer_norm_relu(units: gtx.Dimension, dtype: type) -> Function:
+    """ReLU(layer normalisation); arguments as of that."""
+    zero = dtype(0.0)
+    normalised = layer_norm(units, LAYER_NORM_EPSILON, dtype)
+
+    def apply(
+        x: columns(units, dtype),
+        gain: vector(units, dtype),
+        offset: vector(units, dtype),
+        averaging: matrix(units, Moment, dtype),
+    ) -> columns(units, dtype):
+        return maximum(zero, normalised(x, gain, offset, averaging))
 
     return apply
 

@@ -20,6 +20,16 @@ def normalise(feature: gtx.Dimension, dtype: type) -> Function:
 
 
 @field_operators
+def denormalise(feature: gtx.Dimension, dtype: type) -> Function:
+    """value * scale + shift: the inverse of `normalise`."""
+
+    def apply(value: columns(feature, dtype), scaling: scaling_type(feature, dtype)) -> columns(feature, dtype):
+        return value * scaling[1] + scaling[0]
+
+    return apply
+
+
+@field_operators
 def normalise_logarithms(feature: gtx.Dimension, dtype: type) -> Function:
     """`normalise`, of log(max(floor, value)) for some features.
 

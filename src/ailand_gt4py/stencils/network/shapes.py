@@ -26,6 +26,7 @@ from ailand_gt4py.core.dimensions import (
 from ailand_gt4py.stencils.fields import Dimensions, matrix, vector
 from ailand_gt4py.stencils.instances import Type
 from ailand_gt4py.weights import architectures
+from ailand_gt4py.weights.processing import PointWise
 
 ActivationName = Literal["linear", "relu", "leaky_relu", "layer_norm_relu"]
 #: The layers of a block in order: the dimension of a layer's units and its activation.
@@ -35,6 +36,36 @@ Layers = tuple[tuple[gtx.Dimension, ActivationName], ...]
 INPUTS: dict[str, gtx.Dimension] = {"static": StaticFeature, "forcing": ForcingFeature, "state": StateFeature}
 RESULTS: dict[str, gtx.Dimension] = {"new_state": StateFeature, "diagnostics": DiagnosticFeature}
 _FEATURES = INPUTS | RESULTS
+#: The new state with 0 for what is missing, where some of it is kept of the state that goes in.
+KNOWN_STATE = "work_known_new_state"
+
+
+@dataclasses.dataclass(frozen=True)
+class PointWiseShape:
+    """What else the operators of a point-wise network depend on.
+
+    Attributes:
+        network: activation, latent skip and what is added to variances.
+        hidden: of each block the number of the first one of its width, -1 where that is the encoder's.
+        stages: (group of inputs or ``diagnostics``, kinds of `network.stages` in order).
+        boundings: (kind of `network.boundings`, group of results, group that has the total, if any), in order.
+        keeps_state: whether the new state takes values, or missing ones, of the state that goes in as they are.
+    """
+
+    network: PointWise
+    hidden: tuple[int, ...]
+    stages: tuple[tuple[str, tuple[str, ...]], ...]
+    boundings: tuple[tuple[str, str, str], ...] = ()
+    keeps_state: bool = False
+
+    @property
+    def channels(self) -> gtx.Dimension:
+        """What the encoder gives and all blocks take and give."""
+        return unit_dimension("encoder0")
+
+    def units(self, k: int) -> gtx.Dimension:
+        """The hidden units of a block."""
+        return self.channels if self.hidden[k] < 0 else unit_dimension(f"processor{self.hidden[k]}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,11 +73,12 @@ class NetworkShape:
     """What a network's operators depend on: its architecture and the depth of each block (not the widths).
 
     Attributes:
-        architecture: ``simple``, ``two_branch`` or ``layer_norm``.
+        architecture: ``simple``, ``two_branch``, ``layer_norm`` or ``point_wise``.
         depths: (block, number of linear layers), as in `ailand_gt4py.weights.architectures`.
         logarithmic_forcing: whether the logarithm of some forcing is taken.
         bounded_by_others: groups of results, of ``new_state`` and ``diagnostics``, some of which other variables bound.
         soil_heat: whether some of the state changes by its heat (`ailand_gt4py.ecland.soil_heat`).
+        point_wise: of that architecture, whose layers `layers` and `contractions` do not describe.
     """
 
     architecture: str
@@ -54,6 +86,20 @@ class NetworkShape:
     logarithmic_forcing: bool = False
     bounded_by_others: tuple[str, ...] = ()
     soil_heat: bool = False
+    point_wise: PointWiseShape | None = None
+
+    @property
+    def hidden_units(self) -> dict[str, gtx.Dimension]:
+        """The units of hidden layers by ``<block>.<k>``."""
+        if self.point_wise is not None:
+            of_blocks = {f"processor.{k}": self.point_wise.units(k) for k in range(len(self.point_wise.hidden))}
+            return {"encoder.0": self.point_wise.channels, **of_blocks}
+        return {
+            f"{block}.{k}": units
+            for block, layers in self.layers.items()
+            for k, (units, kind) in enumerate(layers)
+            if kind != "linear"
+        }
 
     @property
     def layers(self) -> dict[str, Layers]:
@@ -80,6 +126,11 @@ class NetworkShape:
                 found.append((block, k, tuple(contraction(source, target) for source in sources)))
                 sources = [target]
         return tuple(found)
+
+    def differentiated(self, group: str) -> str:
+        """Of a group of results, the field whose derivatives are those of the results."""
+        is_kept = self.point_wise is not None and self.point_wise.keeps_state
+        return KNOWN_STATE if is_kept and group == "new_state" else group
 
     @property
     def diagnoses_new_state(self) -> bool:

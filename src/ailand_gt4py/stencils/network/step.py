@@ -11,8 +11,8 @@ each of its units could be saved by keeping a value of four bytes for each unit 
 of memory takes longer than some ten flops, which is about where processors are.
 """
 
-import dataclasses
 import functools
+import hashlib
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -21,8 +21,10 @@ import gt4py.next as gtx
 from ailand_gt4py.core.dimensions import Axes, DiagnosticFeature, ForcingFeature, Moment, StateFeature, StaticFeature
 from ailand_gt4py.ecland.soil_heat import PROPERTIES
 from ailand_gt4py.stencils.fields import matrix, over_columns, vector
-from ailand_gt4py.stencils.instances import FieldOperator, Statement, Type, write_program
+from ailand_gt4py.stencils.instances import Type, write_program
+from ailand_gt4py.stencils.network.description import Statements
 from ailand_gt4py.stencils.network.layers import completed_layer, increment, layer, linear
+from ailand_gt4py.stencils.network.point_wise import add_point_wise_step
 from ailand_gt4py.stencils.network.pointwise import (
     bound_by_others,
     denormalise_and_bound,
@@ -59,49 +61,8 @@ def property_choice(name: str) -> str:
     return f"choice_{name.removeprefix('work_')}"
 
 
-@dataclasses.dataclass
-class ProgramDescription:
-    """The statements of a program and what they need.
-
-    Methods append statements, and give the names of what these write.
-
-    Attributes:
-        name: of the program, unique for the network's shape.
-        caller_fields: name -> feature dimension of the fields that a caller brings: inputs, then results.
-        statements: in order.
-        operands: name -> type of what the model gives: ``scaling_*``, ``finishing_*``, ``operands_<block>_<layer>``.
-        buffers: name -> feature dimension of the intermediate fields, each over all columns; direction and feature of
-            those that have several directions for each column. Of caller's fields likewise.
-    """
-
-    name: str
-    shape: NetworkShape
-    dtype: type
-    caller_fields: dict[str, Axes]
-    statements: list[Statement] = dataclasses.field(default_factory=list)
-    operands: dict[str, Type] = dataclasses.field(default_factory=dict)
-    buffers: dict[str, Axes] = dataclasses.field(default_factory=dict)
-
-    def append(self, operator: FieldOperator, arguments: tuple[str, ...], out: str, axes: Axes) -> str:
-        """Append a statement; what it writes is a buffer unless it is a field of the caller."""
-        self.statements.append(Statement(operator, arguments, out))
-        if out not in self.caller_fields:
-            self.buffers[out] = axes
-        return out
-
-    def operand(self, name: str, kind: Type) -> str:
-        """What the model gives and the program takes; gives its name."""
-        self.operands[name] = kind
-        return name
-
-    def features(self, names: tuple[str, ...]) -> tuple[gtx.Dimension, ...]:
-        """The feature dimensions of buffers."""
-        return tuple(self.feature(name) for name in names)
-
-    def feature(self, name: str) -> gtx.Dimension:
-        """The feature dimension of a buffer."""
-        axes = self.buffers[name]
-        return axes[-1] if isinstance(axes, tuple) else axes
+class ProgramDescription(Statements):
+    """The statements of a step, or of a part of it."""
 
     def normalise(self, group: str, feature: gtx.Dimension) -> str:
         """The normalisation of an input."""
@@ -237,6 +198,8 @@ def program_name(what: str, shape: NetworkShape, dtype: type) -> str:
     logarithms = "_logarithms" if shape.logarithmic_forcing else ""
     bounded = "".join(f"_bounded_{group}" for group in shape.bounded_by_others)
     heat = "_soil_heat" if shape.soil_heat else ""
+    if shape.point_wise is not None:
+        heat = f"_{hashlib.sha256(repr(shape.point_wise).encode()).hexdigest()[:8]}"
     return f"{shape.architecture}_{depths}{logarithms}{bounded}{heat}_{what}_{dtype.__name__}"
 
 
@@ -245,6 +208,9 @@ Description = TypeVar("Description", bound=ProgramDescription)
 
 def add_step(step: Description) -> Description:
     """Append the whole step to a program, the static branch of ``two_branch`` included unless the caller brings it."""
+    if step.shape.point_wise is not None:
+        add_point_wise_step(step)
+        return step
     inputs = {
         group: step.normalise(group, feature)
         for group, feature in INPUTS.items()

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -59,13 +60,14 @@ def model(archive: TorchArchive, wanted: Wanted) -> Model:
     lengths = {group: None if variables is None else len(variables) for group, variables in given.items()}
     sizes = infer_sizes(architecture, parameters, lengths, wanted.n_forcing)
     groups, normalised_space = _variables(architecture, given, sizes)
+    variables: dict[str, Any] = dict(groups)
     return Model(
         architecture=architecture,
         parameters=parameters,
         step_seconds=wanted.step_seconds,
         normalised_space=normalised_space,
         provenance={f"source_{key.replace('-', '_')}": value for key, value in archive.facts().items()},
-        **groups,
+        **variables,
     )
 
 
