@@ -13,12 +13,15 @@ from typing import Any
 import numpy as np
 import pytest
 from anemoi_files import DEGREES, Instance, Recipe, at, configured, recipe, write_checkpoint
-from point_wise_reference import checkpoint_step, model_step, to_network, to_physical
+from anemoi_reference import checkpoint_step
+from point_wise_models import reference_step
 
-from ailand_gt4py.weights import Model, Normalisation, import_checkpoint
+from ailand_gt4py.cli import main as cli
+from ailand_gt4py.weights import Model, Normalisation, import_checkpoint, read_model
 from ailand_gt4py.weights.checkpoints.anemoi import converted
 from ailand_gt4py.weights.checkpoints.anemoi.checkpoint import AnemoiCheckpoint, read_checkpoint
 from ailand_gt4py.weights.checkpoints.torch_archive import opened
+from ailand_gt4py.weights.processing import to_network, to_physical
 
 #: Trained by anemoi-training, with reference results of anemoi itself.
 REFERENCES = ("A", "B", "E")
@@ -101,7 +104,7 @@ def test_a_rollout_of_the_model_is_that_of_anemoi(shared: Path, name: str) -> No
     steps = []
     for x in expected["rollout_x"]:
         static, forcing, _ = inputs(model, found, x)
-        state, diagnostics = model_step(model, static, forcing, state)
+        state, diagnostics = reference_step(model, static, forcing, state)
         steps.append(np.concatenate([state[:, :n], diagnostics], axis=-1)[:, columns])
     results, scale = np.stack(steps), spread(expected["y64"])
     assert error(results, expected["rollout_y64"], scale) <= 1e-12
@@ -127,7 +130,7 @@ def test_the_model_is_complete(shared: Path, name: str) -> None:
     assert model.provenance["source_anemoi_models"] == "0.19.0"
     results = []
     for x in expected["x"]:
-        new_state, diagnostics = model_step(model, *inputs(model, found, x))
+        new_state, diagnostics = reference_step(model, *inputs(model, found, x))
         values = dict(zip([one.name for one in model.state], new_state.T, strict=True))
         values |= dict(zip([one.name for one in model.diagnostics], diagnostics.T, strict=True))
         results.append(np.stack([values[one.name] for one in found.outputs], axis=-1))
@@ -218,7 +221,7 @@ def test_layouts_and_input_times(tmp_path: Path, version: str, n_times: int) -> 
     x[-1, 2, made.inputs.index("stl1")] = np.nan
     expected = checkpoint_step(found, x)["y"]
     static, forcing, state = inputs(model, found, x)
-    new_state, diagnostics = model_step(model, static, forcing, state)
+    new_state, diagnostics = reference_step(model, static, forcing, state)
     n = model.n_prognostic
     order = [one.name for one in (*model.state[:n], *model.diagnostics)]
     results = np.concatenate([new_state[:, :n], diagnostics], axis=-1)[:, [order.index(one) for one in made.outputs]]
@@ -403,6 +406,32 @@ def test_a_network_with_numbers_of_each_node_keeps_its_nodes(tmp_path: Path) -> 
     assert again.nodes is not None
     np.testing.assert_allclose(again.nodes.latitudes, model.nodes.latitudes, atol=1e-4)
     np.testing.assert_array_equal(again.nodes.trainable, model.nodes.trainable)
+
+
+def test_the_command_makes_a_model_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = Recipe(
+        n_trainable=2,
+        imputed={"stl1": 3.0},
+        remapped={"swvl1": ("asinh_converter", "inverse_asinh_converter", {"c": 2.0})},
+        boundings=[("LeakyReluBounding", {"variables": ["skt"]})],
+    )
+    path = write_checkpoint(tmp_path / "a.ckpt", *recipe(made))
+    target = tmp_path / "model.nc"
+    assert cli.main(["model", "import", str(path), "-o", str(target), "--licence", "CC-BY-4.0"]) == 0
+    assert "point_wise" in capsys.readouterr().out
+    imported, stored = import_checkpoint(path), read_model(target)
+    assert stored.variables == imported.variables
+    assert stored.boundings == imported.boundings
+    assert stored.point_wise == imported.point_wise
+    assert stored.provenance == {**imported.provenance, "licence": "CC-BY-4.0"}
+    assert stored.nodes is not None
+    assert imported.nodes is not None
+    np.testing.assert_array_equal(stored.nodes.trainable, imported.nodes.trainable)
+    for name, array in imported.parameters.items():
+        np.testing.assert_array_equal(stored.parameters[name], array)
+        assert stored.parameters[name].dtype == array.dtype
+    assert cli.main(["model", "import", str(path), "-o", str(tmp_path / "b.nc"), "--variables", str(target)]) == 2
+    assert "is given, expected nothing: a checkpoint of anemoi says it itself" in capsys.readouterr().err
 
 
 def test_reading_takes_little_more_memory_than_the_weights(tmp_path: Path) -> None:

@@ -12,13 +12,14 @@ from ailand_gt4py.core.settings import CommandOptions, option
 
 class Options(CommandOptions):
     """
-    Make a model file from a published PyTorch or Lightning checkpoint. Without names and statistics, which such files
-    do not hold, the model lives in normalised space.
+    Make a model file from a checkpoint: an inference checkpoint of anemoi with a point-wise network, which says all of
+    its variables, or a published one of PyTorch or Lightning. Without names and statistics, which the latter do not
+    hold, the model lives in normalised space.
     """
 
     program: ClassVar[str] = "ailand model import"
 
-    checkpoint: File = option(..., "PyTorch or Lightning checkpoint", positional=True, metavar="CHECKPOINT")
+    checkpoint: File = option(..., "checkpoint of anemoi, PyTorch or Lightning", positional=True, metavar="CHECKPOINT")
     output: File = option(..., "model file to write", "-o", metavar="MODEL.nc")
     variables: File | None = option(None, "model with names, units, statistics, bounds, step", metavar="MODEL.nc")
     licence: str = option("", "licence of the weights, kept in the model file")

@@ -65,7 +65,10 @@ def import_checkpoint(
     step_seconds: float = UNKNOWN_STEP,
     n_forcing: int | None = None,
 ) -> Model:
-    """Read a PyTorch or Lightning checkpoint of a published network shape; PyTorch itself is not needed.
+    """Read a checkpoint: anemoi's of a point-wise network, or PyTorch's or Lightning's of a published network shape.
+
+    Neither PyTorch nor anemoi is needed. An inference checkpoint of anemoi says all of its variables, and nothing may
+    be given; the model works in physical units (`weights.checkpoints.anemoi`). The following is of the others.
 
     Numbers of variables: states and diagnostics are the rows of the heads; ``two_branch`` shows the static inputs too.
     For the other shapes only the sum of static and forcing inputs is known, and the split is taken, in this order,
@@ -84,7 +87,8 @@ def import_checkpoint(
         The model; parameters in the file's precision (float16 and bfloat16 become float32).
 
     Raises:
-        InputError: the file is unusable, its tensors fit no published shape, or the variables do not fit the tensors.
+        InputError: the file is unusable, its tensors fit no published shape or its classes are no point-wise network's,
+            or the variables do not fit the tensors.
     """
     wanted = Wanted(static, forcing, state, diagnostics, step_seconds, n_forcing)
     with opened(path) as archive:
