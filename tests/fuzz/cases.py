@@ -14,6 +14,7 @@ from pathlib import Path
 import netCDF4
 import numpy as np
 import xarray as xr
+from anemoi_files import Recipe, recipe, rewritten, write_checkpoint
 from column_files import dataset, driver_model
 from network_reference import forward
 from random_models import ARCHITECTURES, random_model
@@ -38,6 +39,15 @@ from helpers import small_dataset, small_model
 
 MODEL = driver_model()
 
+#: A checkpoint with something of everything.
+ANEMOI = Recipe(
+    n_trainable=2,
+    imputed={"stl1": 3.0},
+    remapped={"swvl1": ("asinh_converter", "inverse_asinh_converter", {"c": 2.0})},
+    boundings=[("HardtanhBounding", {"variables": ["skt"], "min_val": -3.0, "max_val": 3.0})],
+)
+ANEMOI_MEMBERS = ("data.pkl", "anemoi-metadata/anemoi.json")
+
 
 class Inputs:
     """A directory with good files of each kind, and one for the changed file of the case that is made next.
@@ -57,6 +67,7 @@ class Inputs:
         for name in ARCHITECTURES:
             tensors = published_names(name, self.models[name].parameters)
             write_archive(self.good / f"{name}.ckpt", {"epoch": 3, "state_dict": tensors})
+        write_checkpoint(self.good / "anemoi.ckpt", *recipe(ANEMOI))
         self._write_restarts()
         data = dataset()
         data.to_netcdf(self.good / "plain.nc")
@@ -245,6 +256,28 @@ def checkpoint_pickle(inputs: Inputs, random: Random) -> Case:
                 raise WrongError("code in the file was run")
 
     return Case(f"{name}.ckpt, pickle", path.stat().st_size, run)
+
+
+def anemoi_members(inputs: Inputs, random: Random) -> Case:
+    """Pickle or metadata of an anemoi checkpoint, in an archive that is whole, changed."""
+    path = Path(shutil.copy(inputs.good / "anemoi.ckpt", inputs.changed))
+    with zipfile.ZipFile(path) as archive:
+        program, metadata = (archive.read(f"inference-last/{name}") for name in ANEMOI_MEMBERS)
+    if random.random() < 0.7:
+        program = mutators.changed_pickle(random, program, inputs.hostile.operations)
+    else:
+        metadata = mutators.changed_bytes(random, metadata)
+    rewritten(path, dict(zip(ANEMOI_MEMBERS, (program, metadata), strict=True)))
+
+    def run() -> None:
+        try:
+            import_checkpoint(path)
+            shown(path)
+        finally:
+            if inputs.marker.exists():
+                raise WrongError("code in the file was run")
+
+    return Case("anemoi.ckpt, members", path.stat().st_size, run)
 
 
 # ---------------------------------------------------------------------------------------------------- restarts
@@ -476,6 +509,7 @@ KINDS: dict[str, tuple[int, Callable[[Inputs, Random], Case]]] = {
     "model file, contents, checksum made anew": (4, model_contents),
     "checkpoint, bytes": (4, checkpoint_bytes),
     "checkpoint, pickle": (5, checkpoint_pickle),
+    "checkpoint of anemoi, pickle and metadata": (5, anemoi_members),
     "restart, bytes": (4, restart_bytes),
     "restart of a component, bytes": (4, land_restart_bytes),
     "netCDF input, bytes": (5, input_bytes),

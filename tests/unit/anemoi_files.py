@@ -107,9 +107,19 @@ def write_checkpoint(
             text = metadata if isinstance(metadata, bytes) else json.dumps(metadata)
             archive.writestr(f"{root}/anemoi-metadata/{member}", text)
             arrays = metadata.get("supporting_arrays_paths", {}) if isinstance(metadata, dict) else {}
-            for name, one in (arrays.get("data") or {}).items():
+            for name, one in (next(iter(arrays.values()), None) or {}).items():
                 if one["path"] not in archive.namelist():
                     archive.writestr(one["path"], np.asarray(DEGREES[name](one["shape"][0]), "<f8").tobytes())
+    return path
+
+
+def rewritten(path: Path, changed: Mapping[str, bytes]) -> Path:
+    """The same archive with other members; names are those after the root."""
+    with zipfile.ZipFile(path) as archive:
+        members = {info.filename: archive.read(info) for info in archive.infolist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, changed.get(name.partition("/")[2], content))
     return path
 
 
@@ -174,6 +184,7 @@ class Recipe:
     epsilon: float = 1e-5
     dropout: float = 0.0
     version: str = "0.19.0"
+    dataset: str = "data"
     imputed: Mapping[str, float] = dataclasses.field(default_factory=dict)
     remapped: Mapping[str, tuple[str, str, Mapping[str, Any]]] = dataclasses.field(default_factory=dict)
     processors: Sequence[str] = ("imputer", "remapper", "normalizer")
@@ -205,9 +216,9 @@ def recipe(made: Recipe) -> tuple[Instance, dict[str, Any]]:
     def chain(names: Sequence[str], inverse: bool) -> Instance:
         inner = module("torch.nn.modules.container.ModuleDict", {name: processors[name] for name in names})
         outer = module(f"{MODELS}.preprocessing.Processors", {"processors": inner}, inverse=inverse, first_run=False)
-        return module("torch.nn.modules.container.ModuleDict", {"data": outer})
+        return module("torch.nn.modules.container.ModuleDict", {made.dataset: outer})
 
-    statistics = {"data": {key: np.array(values) for key, values in _statistics(made).items()}}
+    statistics = {made.dataset: {key: np.array(values) for key, values in _statistics(made).items()}}
     interface = module(
         f"{MODELS}.interface.AnemoiModelInterface",
         {
@@ -217,7 +228,8 @@ def recipe(made: Recipe) -> tuple[Instance, dict[str, Any]]:
             "post_processors_tendencies": module("torch.nn.modules.container.ModuleDict"),
             "model": _network(made, rng),
         },
-        config=None, n_step_input=made.n_times, n_step_output=1, statistics=statistics, data_indices={"data": indices},
+        config=None, statistics=statistics, data_indices={made.dataset: indices},
+        n_step_input=made.n_times, n_step_output=1,
     )  # fmt: skip
     return interface, _metadata(made)
 
@@ -308,7 +320,8 @@ def numbered(kind: str, members: Sequence[Instance]) -> Instance:
 
 def _network(made: Recipe, rng: np.random.Generator) -> Instance:
     n_hidden = made.n_channels * made.ratio
-    key = "0" if made.version.startswith("0.19") else "data"
+    data = made.dataset
+    key = "0" if made.version.startswith("0.19") else data
 
     def block() -> Instance:
         layers = [linear(rng, n_hidden, made.n_channels), norm(rng, n_hidden, made.epsilon)]
@@ -317,7 +330,7 @@ def _network(made: Recipe, rng: np.random.Generator) -> Instance:
         layers += [module("torch.nn.modules.dropout.Dropout", p=made.dropout)] if made.dropout else []
         return module(f"{MODELS}.layers.block.PointWiseMLPProcessorBlock", {"mlp": numbered("Sequential", layers)})
 
-    def mapping(**members: Instance) -> Instance:
+    def mapping(members: Mapping[str, Instance]) -> Instance:
         return module("torch.nn.modules.container.ModuleDict", members)
 
     n_in = made.n_times * len(made.inputs) + 4 + made.n_trainable
@@ -331,25 +344,29 @@ def _network(made: Recipe, rng: np.random.Generator) -> Instance:
     if made.n_trainable:
         numbers = rng.standard_normal((made.n_nodes, made.n_trainable), dtype=np.float32)
         trainable.state["_parameters"]["trainable"] = Tensor(numbers)
-    attributes = module(f"{MODELS}.layers.graph.NamedNodesAttributes", {"trainable_tensors": mapping(data=trainable)})
-    attributes.state["_buffers"]["latlons_data"] = Tensor(np.concatenate([np.sin(radians), np.cos(radians)], axis=-1))
+    attributes = module(
+        f"{MODELS}.layers.graph.NamedNodesAttributes", {"trainable_tensors": mapping({data: trainable})}
+    )
+    attributes.state["_buffers"][f"latlons_{data}"] = Tensor(
+        np.concatenate([np.sin(radians), np.cos(radians)], axis=-1)
+    )
     processor = f"{MODELS}.layers.processor.PointWiseMLPProcessor"
     members = {
         "node_attributes": attributes,
-        "encoder_graph_provider": mapping(data=no_edges),
-        "encoder": mapping(**{key: module(f"{MODELS}.layers.mapper.PointWiseForwardMapper", encoder)}),
+        "encoder_graph_provider": mapping({data: no_edges}),
+        "encoder": mapping({key: module(f"{MODELS}.layers.mapper.PointWiseForwardMapper", encoder)}),
         "latent_aggregator": module(f"{MODELS}.layers.aggregator.SumAggregator"),
         "processor_graph_provider": no_edges,
         "processor": module(processor, {"proc": blocks}, num_layers=made.n_layers),
-        "decoder_graph_provider": mapping(data=no_edges),
-        "decoder": mapping(**{key: module(f"{MODELS}.layers.mapper.PointWiseBackwardMapper", decoder)}),
-        "residual": mapping(data=module(f"{MODELS}.layers.residual.SkipConnection", step=-1)),
-        "boundings": mapping(data=numbered("ModuleList", [bounding(made, *one) for one in made.boundings])),
+        "decoder_graph_provider": mapping({data: no_edges}),
+        "decoder": mapping({key: module(f"{MODELS}.layers.mapper.PointWiseBackwardMapper", decoder)}),
+        "residual": mapping({data: module(f"{MODELS}.layers.residual.SkipConnection", step=-1)}),
+        "boundings": mapping({data: numbered("ModuleList", [bounding(made, *one) for one in made.boundings])}),
     }
     if key != "0":
         del members["latent_aggregator"]
     prognostic = {
-        f"_internal_{side}_idx": {"data": Tensor(np.array(_within(_both(made), group), np.int32))}
+        f"_internal_{side}_idx": {made.dataset: Tensor(np.array(_within(_both(made), group), np.int32))}
         for side, group in (("input", made.inputs), ("output", made.outputs))
     }
     kind = f"{MODELS}.models.encoder_processor_decoder.AnemoiModelEncProcDec"
@@ -392,13 +409,14 @@ def _metadata(made: Recipe) -> dict[str, Any]:
         name: {"path": f"inference-last/anemoi-metadata/data/{name}.numpy", "shape": [made.n_nodes], "dtype": "float64"}
         for name in DEGREES
     }
+    data = made.dataset
     return {
         "version": "2.0",
         "config": {"training": {"precision": "16-mixed"}},
         "task": "forecaster",
         "run_id": "a-run",
-        "dataset": {"data": {"variables": made.names, "variables_metadata": described}},
+        "dataset": {data: {"variables": made.names, "variables_metadata": described}},
         "provenance_training": {"module_versions": {"anemoi.models": {"version": made.version}}},
-        "metadata_inference": {"dataset_names": ["data"], "task": None, "data": own},
-        "supporting_arrays_paths": {"data": paths},
+        "metadata_inference": {"dataset_names": [data], "task": None, data: own},
+        "supporting_arrays_paths": {data: paths},
     }

@@ -233,6 +233,15 @@ def test_layouts_and_input_times(tmp_path: Path, version: str, n_times: int) -> 
     assert model.forcing[-1].derived == ("", f"before:{newest}", f"before:{newest}_before")[n_times - 1]
 
 
+def test_the_data_set_may_have_another_name(tmp_path: Path) -> None:
+    of_data = small(tmp_path)[2]
+    for version in ("0.14.0", "0.19.0"):
+        _, _, found = small(tmp_path, dataset="land", version=version)
+        assert [one.name for one in found.inputs] == [one.name for one in of_data.inputs]
+        for name, array in of_data.parameters.items():
+            np.testing.assert_array_equal(found.parameters[name], array)
+
+
 def test_constant_columns_are_added_up_in_double_precision(tmp_path: Path) -> None:
     made, _, found = small(tmp_path, n_times=3)
     model = converted(found)

@@ -68,7 +68,7 @@ class AnemoiCheckpoint:
         n_times: number of input times, one step apart. step_seconds: the step.
         coordinates: (nodes, 4), sines of latitude and longitude and their cosines, as the network takes them.
         trainable: (nodes, k), numbers of each node; k may be 0.
-        latitudes, longitudes: (nodes,) in degrees.
+        latitudes, longitudes: (nodes,) in degrees; as precise as the coordinates where k is 0.
         provenance: short texts.
     """
 
@@ -98,7 +98,9 @@ def read_checkpoint(archive: TorchArchive) -> AnemoiCheckpoint:
     boundings = processing.read_boundings(archive, model, said.dataset, names)
     variables = _variables(interface, said, names, steps)
     nodes = archive.arrays(network.coordinates(model, said.dataset))
-    coordinates, trainable, latitudes, longitudes = _nodes(nodes, metadata.read_coordinates(archive, said))
+    # Only what is tied to its columns needs to know where they are.
+    degrees = metadata.read_degrees(archive, said) if "trainable" in nodes else {}
+    coordinates, trainable, latitudes, longitudes = _nodes(nodes, degrees)
     parameters = archive.arrays(layers.tensors)
     parameters |= {name: np.full(size, neutral, np.float32) for name, (size, neutral) in layers.absent.items()}
     n_features = said.n_times * len(names.inputs) + coordinates.shape[1] + trainable.shape[1]

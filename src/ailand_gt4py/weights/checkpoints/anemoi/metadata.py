@@ -22,6 +22,7 @@ FIRST_VERSION, LAST_VERSION = (0, 14), (0, 19)
 
 _LARGEST = 2**24
 _LONGEST_TEXT = 500
+_ARRAY_TYPES = {"float64": "<f8", "float32": "<f4"}
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -34,7 +35,7 @@ class Metadata:
         inputs, outputs: the network's variables in order.
         units: by variable. constant, computed: variables that do not change in time, that follow from time and place.
         n_times: of inputs. step_seconds: from the last of them to the output.
-        coordinates: member and number of values of ``latitudes`` and ``longitudes``, where they are in the archive.
+        arrays: what is said of arrays in the archive, by name; see `read_degrees`.
         provenance: short texts.
     """
 
@@ -46,7 +47,7 @@ class Metadata:
     computed: frozenset[str]
     n_times: int
     step_seconds: float
-    coordinates: Mapping[str, str]
+    arrays: Mapping[str, Any]
     provenance: Mapping[str, str]
 
 
@@ -99,14 +100,22 @@ def read_metadata(archive: TorchArchive) -> Metadata:
         computed=frozenset(one for one, node in described.items() if node.flag("computed_forcing")),
         n_times=n_times,
         step_seconds=seconds,
-        coordinates=_coordinates(root, names[0]),
+        arrays=_arrays(root, names[0]),
         provenance=_provenance(root, version),
     )
 
 
-def read_coordinates(archive: TorchArchive, metadata: Metadata) -> dict[str, np.ndarray]:
+def read_degrees(archive: TorchArchive, metadata: Metadata) -> dict[str, np.ndarray]:
     """``latitudes`` and ``longitudes`` in degrees; empty where the archive has none."""
-    return {name: np.frombuffer(archive.whole_member(member), "<f8") for name, member in metadata.coordinates.items()}
+    found = {}
+    for name in ("latitudes", "longitudes") if {"latitudes", "longitudes"} <= metadata.arrays.keys() else ():
+        node = _Node(metadata.arrays[name], f"supporting_arrays_paths.{metadata.dataset}.{name}")
+        kind = node.text("dtype")
+        if kind not in _ARRAY_TYPES:
+            raise InputError(f"metadata '{node.path}.dtype': found {shown(kind)}, expected {' or '.join(_ARRAY_TYPES)}")
+        content, values = archive.whole_member(node.text("path")), np.dtype(_ARRAY_TYPES[kind])
+        found[name] = np.frombuffer(content, values, len(content) // values.itemsize).astype(np.float64)
+    return found
 
 
 class _Node:
@@ -195,18 +204,10 @@ def _steps(values: object) -> str:
     return ", ".join(map(shown, values[:8])) or "none" if isinstance(values, Sequence) else shown(values)
 
 
-def _coordinates(root: _Node, dataset: str) -> dict[str, str]:
+def _arrays(root: _Node, dataset: str) -> dict[str, Any]:
     paths = root.optional("supporting_arrays_paths")
     arrays = paths.get(dataset) if isinstance(paths, dict) else None
-    if not isinstance(arrays, dict) or not {"latitudes", "longitudes"} <= arrays.keys():
-        return {}
-    found = {}
-    for name in ("latitudes", "longitudes"):
-        node = _Node(arrays[name], f"supporting_arrays_paths.{dataset}.{name}")
-        if node.text("dtype") != "float64":
-            raise InputError(f"metadata '{node.path}.dtype': found {shown(node.text('dtype'))}, expected 'float64'")
-        found[name] = node.text("path")
-    return found
+    return arrays if isinstance(arrays, dict) else {}
 
 
 def _provenance(root: _Node, version: str) -> dict[str, str]:

@@ -181,6 +181,8 @@ class _Collected:
 
     def _vector(self, layer: Thing, attribute: str, name: str, size: int, neutral: float) -> None:
         tensor = layer.optional_tensor(attribute)
+        if tensor is None and attribute not in layer.mapping("_parameters"):
+            raise InputError(f"'{layer.path}': found no '{attribute}', expected a tensor or None")
         if tensor is None:
             self.absent[name] = (size, neutral)
         elif tensor.shape != (size,):

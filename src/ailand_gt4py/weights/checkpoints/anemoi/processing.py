@@ -170,6 +170,11 @@ def _imputer(archive: TorchArchive, processor: Thing, names: Names) -> _Steps:
     positions, values = processor.positions("index_inference_input"), processor.numbers("replacement")
     if len(values) < len(positions):
         raise InputError(f"'{processor.path}': found {len(values)} replacements, expected {len(positions)}")
+    back = {name: position for position, name in enumerate(names.outputs)}
+    expected = [back.get(names.inputs[at]) if at is not None and at < len(names.inputs) else None for at in positions]
+    results = processor.positions("index_inference_output")
+    if [None if at is None else result for at, result in zip(positions, results, strict=False)] != expected:
+        raise processor.refuse("index_inference_output", "where the imputed inputs are among the outputs")
     pairs = zip(positions, values, strict=False)
     return _Steps({at: (Step("impute", (value,)),) for at, value in pairs if at is not None}, {})
 
