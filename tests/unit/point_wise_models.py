@@ -77,7 +77,9 @@ def point_wise_model(
         nonlocal turn
         steps = PROCESSINGS[processings[turn % len(processings)]]
         turn += 1
-        return Variable(name, "1", **known, normalisation=Normalisation("mean-std", mean=0.5, std=0.3), processing=steps)
+        return Variable(
+            name, "1", **known, normalisation=Normalisation("mean-std", mean=0.5, std=0.3), processing=steps
+        )
 
     def at_times(prefix: str, count: int, meaning: str) -> tuple[Variable, ...]:
         newest = [variable(f"{prefix}_{k}", time_meaning=meaning) for k in range(count)]

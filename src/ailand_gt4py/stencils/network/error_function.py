@@ -85,14 +85,16 @@ def error_function(units: gtx.Dimension, dtype: type) -> Function:
     """erf(x), to 1e-15 in double precision, as is its derivative to 1e-13."""
     zero, one, root = dtype(0.0), dtype(1.0), dtype(_INVERSE_ROOT_OF_PI)
     near, large, last = dtype(_NEAR_0), dtype(_LARGE), dtype(_ONE)
+    # Where one approximation passes to another, both have slopes.
+    below_large, above_large = dtype(_LARGE - 0.5), dtype(_LARGE + 0.5)
     of_near, of_middle, of_far = (ratio(units, dtype) for ratio in (near_ratio, middle_ratio, far_ratio))
 
     def apply(x: columns(units, dtype)) -> columns(units, dtype):
         # Each approximation has arguments of its own range, whichever is chosen: none of their slopes is infinite.
         size = minimum(last, abs(x))
         small = where(size <= near, x, zero)
-        moderate = minimum(large, maximum(near, size))
-        great = maximum(large, size)
+        moderate = minimum(above_large, maximum(near, size))
+        great = maximum(below_large, size)
         square = one / (great * great)
         of_great = (root - square * of_far(square)) / great
         rest = exp(zero - size * size) * where(size <= large, of_middle(moderate), of_great)
