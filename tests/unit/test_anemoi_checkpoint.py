@@ -21,7 +21,7 @@ from ailand_gt4py.weights import Model, Normalisation, import_checkpoint, read_m
 from ailand_gt4py.weights.checkpoints.anemoi import converted
 from ailand_gt4py.weights.checkpoints.anemoi.checkpoint import AnemoiCheckpoint, read_checkpoint
 from ailand_gt4py.weights.checkpoints.torch_archive import opened
-from ailand_gt4py.weights.processing import to_network, to_physical
+from ailand_gt4py.weights.processing import Step, to_network, to_physical
 
 #: Trained by anemoi-training, with reference results of anemoi itself.
 REFERENCES = ("A", "B", "E")
@@ -330,6 +330,23 @@ def test_remappers_are_steps(tmp_path: Path, name: str) -> None:
     assert len(variables["swvl1"].processing) == 1
 
 
+def test_remappers_have_the_defaults_of_anemoi(tmp_path: Path) -> None:
+    expected = {
+        "power": Step("power", (0.33, 0.0, 0.0)),
+        "boxcox": Step("boxcox", (0.5,)),
+        "asinh of none": Step("asinh", (1.0,)),
+        "atanh": Step("atanh", (2.0,)),
+        "atoms": Step("boundary_atoms", (0.0, -0.5, np.inf, np.inf, 0.01)),
+        "both atoms": Step("boundary_atoms", (0.0, -0.5, 1.0, 1.5, 0.0)),
+    }
+    for name, step in expected.items():
+        _, _, found = small(tmp_path, remapped={"met_tair": REMAPPERS[name][:3]})
+        assert next(one for one in found.inputs if one.name == "met_tair").processing[0] == step
+    none = ("affine_transform", "inverse_affine_transform", {"scale": None})
+    _, _, found = small(tmp_path, remapped={"met_tair": none})
+    assert next(one for one in found.inputs if one.name == "met_tair").processing[0] == Step("scale", (1.0, 0.0))
+
+
 def test_processors_act_in_their_own_order(tmp_path: Path) -> None:
     remapped = {"stl1": ("log1p_converter", "expm1_converter", {})}
     for order in itertools.permutations(("imputer", "remapper", "normalizer")):
@@ -400,7 +417,10 @@ def test_statistics_units_and_provenance_are_kept(tmp_path: Path) -> None:
     assert model.provenance["source_precision"] == "16-mixed"
     assert model.provenance["source"] == "checkpoint a.ckpt"
     assert {one.time_meaning for one in model.diagnostics} == {"window end"}
-    assert {one.time_meaning for one in (*model.forcing, *model.state)} == {"window start"}
+    assert {one.time_meaning for one in model.state} == {"window start"}
+    meanings = {one.name: one.time_meaning for one in model.forcing}
+    expected = {"cos_julian_day": "window start", "met_tair": "window mean"}
+    assert meanings == expected | {f"{name}_before": meaning for name, meaning in expected.items()}
 
 
 def test_a_network_with_numbers_of_each_node_keeps_its_nodes(tmp_path: Path) -> None:

@@ -167,8 +167,19 @@ CLASSES: dict[str, tuple[Change, str]] = {
     ),
     "two encoders": (
         member("model.encoder", "1", module(f"{LAYERS}.mapper.PointWiseForwardMapper")),
-        "model.encoder' has 2 members (0, 1), expected 1",
+        "model.encoder' has the members 0, 1, expected one alone",
     ),
+    "order of layers": (
+        lambda tree: at(tree, f"{BLOCK}.mlp").state.update(
+            _modules=dict(reversed(at(tree, f"{BLOCK}.mlp").state["_modules"].items()))
+        ),
+        "proc.1.mlp' has the members 3, 2, 1, 0, expected 0, 1, 2, ...",
+    ),
+    "layers of the decoder": (
+        member("model.decoder.0.node_data_extractor", "2", module("torch.nn.modules.activation.Tanh")),
+        "node_data_extractor' has 3 layers, expected 2",
+    ),
+    "inverse": (has("pre_processors.data", inverse=True), "pre_processors.data.inverse': found True, expected False"),
     "truncated": (
         is_class("model.residual.data", f"{LAYERS}.residual.TruncatedConnection"),
         "TruncatedConnection', expected 'anemoi.models.layers.residual.SkipConnection'",
@@ -210,7 +221,7 @@ CLASSES: dict[str, tuple[Change, str]] = {
     ),
     "boundings of another": (
         member("model.boundings", "other", module("torch.nn.modules.container.ModuleList")),
-        "expected those of the data set 'data' alone",
+        "model.boundings' has the members data, other, expected data alone",
     ),
 }  # fmt: skip
 
@@ -575,8 +586,8 @@ def holders(tree: object) -> list[tuple[Any, Any]]:
 
 def odd_values() -> list[Any]:
     return [
-        None, True, -1, 0, 2**70, 10**5000, 1e308, np.nan, -np.inf, "", "x" * 600, "\ud800", "a\nb", b"bytes", [], {}, (),
-        [None], [[1.0]], {"a": 1}, {1: "a"}, configured({"c": "?"}), configured([1.0]), configured(None),
+        None, True, -1, 0, 2**70, 10**5000, 1e308, np.nan, -np.inf, "", "x" * 600, "\ud800", "a\nb", b"bytes", [], {},
+        (), [None], [[1.0]], {"a": 1}, {1: "a"}, configured({"c": "?"}), configured([1.0]), configured(None),
         Named("os.system"), Instance("mine.Thing", {}), Instance("omegaconf.nodes.AnyNode", {"_val": Named("a.b")}),
         Instance("numpy._core.multiarray._reconstruct", {}), Tensor(np.zeros((0,), np.float32)),
         Tensor(np.zeros((2, 3), np.int64)), Tensor(np.full(5, np.nan, np.float32)), np.arange(3), np.float32(2.0),

@@ -371,6 +371,40 @@ def test_damaged_archives_are_refused(tmp_path: Path) -> None:
         import_checkpoint(path)
 
 
+def test_bytes_that_are_no_number_are_verified_too(tmp_path: Path) -> None:
+    """A storage of two numbers and a byte: the CRC is of all of it."""
+    path = tmp_path / "a.ckpt"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a/data.pkl", b"\x80\x02}X\x01\x00\x00\x00x" + FLOATS + b"s.")
+        archive.writestr("a/data/0", np.array([1.5, 2.5], np.float32).tobytes() + b"end")
+    np.testing.assert_array_equal(read_state_dict(path)["x"], [1.5, 2.5])
+    content = path.read_bytes()
+    path.write_bytes(content.replace(np.float32(1.5).tobytes(), np.float32(1.75).tobytes()))
+    with pytest.raises(InputError, match="Bad CRC-32"):
+        read_state_dict(path)
+
+
+def test_a_storage_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many tensors are parts of it; each is an array of its own."""
+    storages: dict[str, bytes] = {}
+    pickled(np.arange(40, dtype=np.float32), storages)
+    view = FLOATS.replace(b"K\x02tQ", b"K\x28tQ")
+    names = b"".join(pickled(f"part{i}", {}) + view for i in range(10))
+    path = tmp_path / "a.ckpt"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a/data.pkl", b"\x80\x02}(" + names + b"u.")
+        archive.writestr("a/data/0", storages["0"])
+    reads = []
+    read = torch_archive.TorchArchive._values
+    monkeypatch.setattr(
+        torch_archive.TorchArchive, "_values", lambda self, dtype, key: reads.append(key) or read(self, dtype, key)
+    )
+    tensors = read_state_dict(path)
+    assert reads == ["0"]
+    tensors["part0"][0] = 9.0
+    assert tensors["part1"][0] == 0.0
+
+
 def test_odd_archives_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.ckpt"
     with pytest.raises(InputError, match=r"member 'archive/[a-z.]+' is compressed or encrypted"):

@@ -56,8 +56,8 @@ class Unknown:
         pass
 
     def __setstate__(self, *state: object) -> None:
-        # A pickle may call it of a class, and then ``self`` is the state.
-        if isinstance(self, Unknown) and state:
+        # A pickle may call it of a class: then ``self`` is the state, and there is nothing to keep it in.
+        if state:
             self.state = state[0]
 
     def _ignore(self, *_: object) -> None:

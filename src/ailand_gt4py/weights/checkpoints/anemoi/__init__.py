@@ -138,14 +138,19 @@ def _at_all_times(variables: Sequence[AnemoiVariable], n_times: int) -> tuple[Va
 
 
 def _variable(one: AnemoiVariable, meaning: TimeMeaning) -> Variable:
+    """A variable; what the catalogue says of one of that name and unit holds of this one, too.
+
+    A checkpoint does not say whether forcing is of the label's time or a mean from then on.
+    """
     known = CATALOGUE.get(one.name)
-    is_same = known is not None and known.units == one.units
+    known = known if known is not None and known.units == one.units else None
+    is_forcing = one.is_input and not one.is_output and not one.is_constant
     return Variable(
         name=one.name,
         units=one.units,
-        long_name=known.long_name if known is not None and is_same else "",
-        standard_name=known.standard_name if known is not None and is_same else "",
-        time_meaning=meaning,
+        long_name=known.long_name if known else "",
+        standard_name=known.standard_name if known else "",
+        time_meaning=known.time_meaning if known and is_forcing and known.kind == "forcing" else meaning,
         normalisation=_statistics(one),
         training_minimum=one.statistics["minimum"],
         training_maximum=one.statistics["maximum"],

@@ -93,7 +93,7 @@ def read_checkpoint(archive: TorchArchive) -> AnemoiCheckpoint:
     model = interface.module("model", network.MODEL)
     names = _names(interface, model, said)
     _check_times(archive, interface, model, said, names)
-    layers = network.read_layers(model, said.dataset)
+    layers = network.read_layers(model)
     steps = processing.read_processing(archive, interface, said.dataset, names)
     boundings = processing.read_boundings(archive, model, said.dataset, names)
     variables = _variables(interface, said, names, steps)

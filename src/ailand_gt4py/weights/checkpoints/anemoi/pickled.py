@@ -236,13 +236,20 @@ class Thing:
                 raise InputError(f"'{found.path}' has '{other}', which may change what it computes, expected none")
         return found
 
-    def only(self, *expected: str) -> Thing:
-        """The only submodule of a container."""
-        modules = self.modules()
-        if len(modules) != 1:
-            names = ", ".join(name[:60] for name in list(modules)[:5]) or "none"
-            raise InputError(f"'{self.path}' has {len(modules)} members ({names}), expected 1")
-        return self.module(next(iter(modules)), *expected)
+    def only(self, *expected: str, name: str = "") -> Thing:
+        """The only submodule of a container, of a name if one is given."""
+        names = list(self.modules())
+        if len(names) != 1 or (name and name != names[0]):
+            found = ", ".join(one[:60] for one in names[:5]) or "none"
+            raise InputError(f"'{self.path}' has the members {found}, expected {name[:60] or 'one'} alone")
+        return self.module(names[0], *expected)
+
+    def numbered(self) -> list[str]:
+        """The names of a sequence's submodules, which are 0, 1, 2, ..."""
+        names = list(self.modules())
+        if names != [str(k) for k in range(len(names))]:
+            raise InputError(f"'{self.path}' has the members {', '.join(names[:5])[:99]}, expected 0, 1, 2, ...")
+        return names
 
     def _part(self, name: str) -> Mapping[Any, Any]:
         found = self.state.get(name)

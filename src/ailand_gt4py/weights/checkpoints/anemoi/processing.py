@@ -68,9 +68,9 @@ def read_processing(archive: TorchArchive, interface: Thing, dataset: str, names
 
 def read_boundings(archive: TorchArchive, model: Thing, dataset: str, names: Names) -> tuple[Bounding, ...]:
     """The bounding layers in their order; those that have no variable among the outputs are left out."""
-    layers = model.module("boundings", _DICTIONARY).module(dataset, _LIST)
+    layers = model.module("boundings", _DICTIONARY).only(_LIST, name=dataset)
     found = []
-    for name in layers.modules():
+    for name in layers.numbered():
         layer = layers.module(name)
         if layer.kind not in _BOUNDING_KINDS:
             known = ", ".join(kind.rpartition(".")[2] for kind in _BOUNDING_KINDS)
@@ -129,9 +129,9 @@ def _pre_processors(interface: Thing, dataset: str) -> Thing:
     """The pre-processors by name, in order; the post-processors are seen to be the same ones in reverse order."""
     found = {}
     for group, is_inverse in (("pre_processors", False), ("post_processors", True)):
-        chain = interface.module(group, _DICTIONARY).only(f"{_PROCESSORS}.Processors")
-        if chain.flag("inverse") is not is_inverse or not chain.path.endswith(f".{dataset}"):
-            raise InputError(f"'{chain.path}': expected the processors of {shown(dataset)}, inverse {is_inverse}")
+        chain = interface.module(group, _DICTIONARY).only(f"{_PROCESSORS}.Processors", name=dataset)
+        if chain.flag("inverse") is not is_inverse:
+            raise chain.refuse("inverse", str(is_inverse))
         found[group] = chain.module("processors", _DICTIONARY)
     before, after = (list(one.modules().items()) for one in found.values())
     if [name for name, _ in before] != [name for name, _ in reversed(after)] or any(
