@@ -372,11 +372,11 @@ def test_damaged_archives_are_refused(tmp_path: Path) -> None:
 
 
 def test_bytes_that_are_no_number_are_verified_too(tmp_path: Path) -> None:
-    """A storage of two numbers and a byte: the CRC is of all of it."""
+    """A storage of some numbers and three bytes: the CRC is of all of it."""
     path = tmp_path / "a.ckpt"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("a/data.pkl", b"\x80\x02}X\x01\x00\x00\x00x" + FLOATS + b"s.")
-        archive.writestr("a/data/0", np.array([1.5, 2.5], np.float32).tobytes() + b"end")
+        archive.writestr("a/data/0", np.r_[1.5, 2.5, np.zeros(2000)].astype(np.float32).tobytes() + b"end")
     np.testing.assert_array_equal(read_state_dict(path)["x"], [1.5, 2.5])
     content = path.read_bytes()
     path.write_bytes(content.replace(np.float32(1.5).tobytes(), np.float32(1.75).tobytes()))
