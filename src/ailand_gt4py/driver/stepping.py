@@ -42,7 +42,7 @@ class Stepper:
         self._device_diagnostics = emulator.allocate(len(model.diagnostics))
         self.diagnostics = diagnostics.astype(dtype)
         self._diagnostics_known = bool(np.isfinite(self.diagnostics).all())
-        self._assembler = ForcingAssembler(model.forcing, source.latitude, source.longitude)
+        self._assembler = ForcingAssembler(model.forcing, source.latitude, source.longitude, keeps_missing=True)
         self.before = before
         # A diagnostic of the end of the step [t, t + step) belongs to the label t + step.
         self._at_end = np.array([variable.time_meaning == "window end" for variable in model.diagnostics], dtype=bool)
@@ -100,7 +100,11 @@ class Stepper:
         after = np.concatenate([to_host(self.state), self.diagnostics], axis=1).T
         if np.isfinite(checked).all() and np.isfinite(after).all():
             return
-        found = np.argwhere(~np.isfinite(np.concatenate([checked, after[None]])))
+        imputed = [variable.is_imputed for variable in self.model.state]
+        may_be_missing = np.array([*imputed, *(False for _ in self.model.diagnostics)])[:, np.newaxis]
+        found = np.argwhere(~np.isfinite(np.concatenate([checked, after[None]])) & ~may_be_missing)
+        if not found.size:
+            return
         row, index, column = (int(part) for part in found[0])
         time = self._source.times[first] + row * self._source.step
         raise RunError(

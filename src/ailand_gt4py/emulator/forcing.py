@@ -3,11 +3,13 @@
 What is given comes from a file or a host model. Six inputs follow from time and location (`derived_forcing`). A model's
 means over its windows do not tell how the weather changes within one; with those of the previous window they nearly do.
 A forcing variable whose ``derived`` is `weights.model.previous_name` of another one has that one's value of the
-previous window. `ForcingAssembler` puts the three together.
+previous window; of one that is itself of the previous window, that of the window before. `ForcingAssembler` puts them
+together.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -123,6 +125,7 @@ class ForcingAssembler:
         latitude, longitude: (n_columns,) degrees north and east; needed by `assemble` only.
         backend: a GT4Py backend for the inputs derived from time and location; None for embedded execution.
         device: where the forcing is.
+        keeps_missing: whether what is missing of the previous window stays missing, of a variable that is imputed.
 
     Attributes:
         given, derived, previous: positions of the inputs that are given, derived from time and location, and of the
@@ -130,8 +133,7 @@ class ForcingAssembler:
         previous_of: positions of the variables whose values of the previous window those are.
 
     Raises:
-        InputError: an input of the previous window whose variable is no forcing of the model, or of the previous window
-            itself.
+        InputError: an input of the previous window whose variable is no forcing of the model.
     """
 
     def __init__(
@@ -141,8 +143,17 @@ class ForcingAssembler:
         longitude: arrays.Array | None = None,
         backend: gtx.backend.Backend | None = None,
         device: arrays.Device = "cpu",
+        keeps_missing: bool = False,
     ) -> None:
+        self._is_kept = [keeps_missing and variable.is_imputed for variable in forcing]
         self.previous, self.previous_of = previous_positions(forcing)
+        #: (index among ``previous``, position, position of what it repeats): what is repeated first.
+        self._chain: list[tuple[int, int, int]] = []
+        waiting = list(zip(itertools.count(), self.previous, self.previous_of))
+        while waiting:
+            unknown = {position for _, position, _ in waiting}
+            self._chain += [link for link in waiting if link[2] not in unknown]
+            waiting = [link for link in waiting if link[2] in unknown]
         self.given = [k for k, variable in enumerate(forcing) if not variable.derived]
         self.derived = [k for k, variable in enumerate(forcing) if variable.derived and not variable.is_previous]
         self._derived_names = [forcing[k].derived for k in self.derived]
@@ -193,15 +204,19 @@ class ForcingAssembler:
             previous: (..., n_previous), of the window preceding the first as `of_window` gives it. Where there is none
                 (None, or a number that is not finite) the first window has its own, as if nothing had changed.
         """
-        self.spread(forcing)
-        if previous is None or len(forcing) == 0:
+        if len(forcing) == 0:
             return
         shape = forcing.shape[1:-1]
-        if self._is_known is None or self._is_known.shape != shape:
+        if previous is not None and (self._is_known is None or self._is_known.shape != shape):
             self._is_known = self._xp.empty(shape, dtype=bool)
-        for k, position in enumerate(self.previous):
-            self._xp.isfinite(previous[..., k], out=self._is_known)
-            self._xp.copyto(forcing[0, ..., position], previous[..., k], where=self._is_known)
+        for k, position, source in self._chain:
+            forcing[0, ..., position] = forcing[0, ..., source]
+            if previous is not None:
+                self._xp.isfinite(previous[..., k], out=self._is_known)
+                if self._is_kept[position]:
+                    self._is_known[...] = True
+                self._xp.copyto(forcing[0, ..., position], previous[..., k], where=self._is_known)
+            forcing[1:, ..., position] = forcing[:-1, ..., source]
 
     def of_window(self, forcing: arrays.Array, out: arrays.Array | None = None) -> arrays.Array:
         """What the next window takes as that of the previous one.
@@ -225,7 +240,7 @@ class ForcingAssembler:
         """
         if len(tangent_forcing) == 0:
             return
-        for k, (position, source) in enumerate(zip(self.previous, self.previous_of, strict=True)):
+        for k, position, source in self._chain:
             tangent_forcing[1:, ..., position] = tangent_forcing[:-1, ..., source]
             tangent_forcing[0, ..., position] = (
                 tangent_forcing[0, ..., source] if previous is None else previous[..., k]
@@ -243,9 +258,11 @@ class ForcingAssembler:
             The adjoint (..., n_previous) of the window preceding the first, a copy; None where there is none.
         """
         before = adjoint_forcing[0][..., self.previous].copy() if has_previous else None
-        for position, source in zip(self.previous, self.previous_of, strict=True):  # two may be of one variable
-            adjoint_forcing[:-1, ..., source] += adjoint_forcing[1:, ..., position]
-            if not has_previous:
+        for k, position, source in reversed(self._chain):  # two may be of one variable
+            if before is not None:
+                before[..., k] = adjoint_forcing[0, ..., position]
+            else:
                 adjoint_forcing[0, ..., source] += adjoint_forcing[0, ..., position]
+            adjoint_forcing[:-1, ..., source] += adjoint_forcing[1:, ..., position]
         adjoint_forcing[..., self.previous] = 0.0
         return before

@@ -68,7 +68,7 @@ def _point_wise_shape(model: Model) -> PointWiseShape | None:
         tuple(-1 if width == channels else widths.index(width) for width in widths),
         tuple((group, merged_kinds(variables)) for group, variables in groups_of_variables(model).items()),
         tuple((kind, group, total_group) for kind, group, total_group, _ in bounding_stages(model)),
-        model.n_prognostic < len(model.state) or any(map(_is_imputed, model.state)),
+        model.n_prognostic < len(model.state) or any(one.is_imputed for one in model.state),
     )
 
 
@@ -82,10 +82,6 @@ def groups_of_variables(model: Model) -> dict[str, tuple[Variable, ...]]:
     return dict(
         zip((*INPUTS, "diagnostics"), (model.static, model.forcing, model.state, model.diagnostics), strict=True)
     )
-
-
-def _is_imputed(variable: Variable) -> bool:
-    return any(step.kind == "impute" for step in variable.processing)
 
 
 class BoundingStage(NamedTuple):
@@ -335,7 +331,7 @@ class Operands:
         copied = np.eye(len(state), k=-n_new)
         missing = copied.copy()
         for position, variable in enumerate(state[:n_new]):
-            missing[position, len(state) - n_new + position] = float(_is_imputed(variable))
+            missing[position, len(state) - n_new + position] = float(variable.is_imputed)
         return {
             "choice_copied": self.matrix(StateFeature, StateFeature, copied),
             "choice_missing": self.matrix(StateFeature, StateFeature, missing),

@@ -53,7 +53,7 @@ class LandColumns:
         check_coordinates(points, latitude, longitude)
         of_columns = backends.for_columns(backend)
         self._assembler = ForcingAssembler(model.forcing, latitude, longitude, of_columns, points.device)
-        own = GroundColumns(model, points, ground, self.dtype)
+        own = GroundColumns(model, points, ground, (latitude, longitude), self.dtype)
         self.static, self.state = own.static, own.state
         #: Name -> array of what is the same in all of a run.
         self.fixed = {"latitude": latitude, "longitude": longitude, "static_fields": self.static}

@@ -14,9 +14,10 @@ from ailand_gt4py.integration.description import Ground
 from ailand_gt4py.integration.host_points import HostPoints
 from ailand_gt4py.integration.inspection import require_possible
 from ailand_gt4py.io.derive import Derivation, sentences
-from ailand_gt4py.io.first_guess import MODES
+from ailand_gt4py.io.first_guess import MODES, at_start
 from ailand_gt4py.io.units import conversion
 from ailand_gt4py.weights.model import Model, Variable
+from ailand_gt4py.weights.nodes import node_inputs
 from ailand_gt4py.weights.variables import CATALOGUE
 
 logger = logging.getLogger(__name__)
@@ -25,14 +26,18 @@ logger = logging.getLogger(__name__)
 class GroundColumns:
     """Static inputs and first state at the land points, (n_land, n_variables), possible all of them.
 
-    What the host does not give is derived as it is for files (`io.derive`, `io.first_guess`), which the log says.
+    What the host does not give is derived as it is for files (`io.derive`, `io.first_guess`), which the log says, or
+    follows from latitude and longitude (n_land,) in degrees.
 
     Raises:
         InputError: a field that is missing and does not follow from others, is unknown, or has impossible values.
     """
 
-    def __init__(self, model: Model, points: HostPoints, ground: Ground, dtype: np.dtype) -> None:
+    def __init__(
+        self, model: Model, points: HostPoints, ground: Ground, coordinates: Sequence[arrays.Array], dtype: np.dtype
+    ) -> None:
         self._model, self._points = model, points
+        self._of_nodes = node_inputs(model, *map(arrays.to_host, coordinates))
         self._given = {**ground.static, **ground.initial_state}
         self._derived: list[Derivation] = []
         self.static = self._columns(ground.static, model.static, "static input", dtype)
@@ -53,6 +58,11 @@ class GroundColumns:
         for position, variable in enumerate(variables):
             if variable.name in given:
                 result[:, position] = self._values(given[variable.name], variable, dtype)
+            elif variable.name in self._of_nodes:
+                result[:, position] = xp.asarray(self._of_nodes[variable.name])
+            elif variable.is_previous:
+                result[:, position] = result[:, list(names).index(variable.previous_of)]
+                self._derived.append(at_start(variable.name))
             elif variable.name in ways and self._given.keys() >= set(ways[variable.name].inputs):
                 result[:, position] = xp.asarray(self._derive(ways[variable.name], variable, f"{what}s"))
             else:

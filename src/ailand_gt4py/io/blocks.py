@@ -132,7 +132,8 @@ class _Spool:
 class BlockReader:
     """Values of some variables with time, in time order, without ever holding more than a block of them.
 
-    The file stays the caller's. Given ``labels`` of columns and ``times`` of rows, values have to be finite.
+    The file stays the caller's. Given ``labels`` of columns and ``times`` of rows, values have to be finite, but for
+    those of variables that ``may_be_missing``.
 
     Attributes:
         dtype: of the values: float64 where the file has a float64 variable among them, else float32.
@@ -149,7 +150,9 @@ class BlockReader:
         block_bytes: int = BLOCK_BYTES,
         labels: Values | None = None,
         times: Values | None = None,
+        may_be_missing: Sequence[bool] | None = None,
     ) -> None:
+        self._may_be_missing = may_be_missing or [False] * len(sources)
         self._file, self._sources, self._first, self.n_times = file, tuple(sources), first, count
         self._block_bytes, self._labels, self._times = block_bytes, labels, times
         # A packed variable is decoded to float64 although it has few digits: only stored float64 asks for float64.
@@ -192,7 +195,7 @@ class BlockReader:
         self._block, self._start, self._stop = block, start, stop
 
     def _require_finite(self, index: int, values: Values, start: int) -> None:
-        if self._labels is None or self._times is None or np.isfinite(values).all():
+        if self._labels is None or self._times is None or self._may_be_missing[index] or np.isfinite(values).all():
             return
         wrong = np.argwhere(~np.isfinite(values))
         row, column = (int(position) for position in wrong[0])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from ailand_gt4py.core.types import Values
 from ailand_gt4py.io import derive
 from ailand_gt4py.io.blocks import BLOCK_BYTES, read_annual_wave, tiles
 from ailand_gt4py.io.column_file import ColumnFile, Source, require_constant
-from ailand_gt4py.io.first_guess import MODES
+from ailand_gt4py.io.first_guess import MODES, at_start
 from ailand_gt4py.io.units import conversion
 from ailand_gt4py.weights.model import ModelVariables, Variable
 from ailand_gt4py.weights.variables import CATALOGUE, units_of
@@ -71,13 +71,24 @@ class FieldReader:
             )
         return values
 
-    def fields(self, variables: Sequence[Variable], *, is_static: bool) -> Values:
-        """Variables at the start, from the file or derived; finite, float64 (n, n_variables)."""
+    def fields(
+        self, variables: Sequence[Variable], *, is_static: bool, known: Mapping[str, Values] | None = None
+    ) -> Values:
+        """Variables at the start, from the file or derived; float64 (n, n_variables), finite but for what is imputed.
+
+        Args:
+            known: values by name of those that are in no file.
+        """
         where = "" if is_static else f" at {time_text(self._times[self._first])}"
         result = np.empty((self._file.n_columns, len(variables)))
         for position, variable in enumerate(variables):
             name = variable.name
-            if self._file.find(name) is None:
+            if known is not None and name in known:
+                values = known[name]
+            elif self._file.find(name) is None and variable.is_previous:
+                values = result[:, [one.name for one in variables].index(variable.previous_of)]
+                self._derived[name] = at_start(name)
+            elif self._file.find(name) is None:
                 values = self._derive(variable, where)
             else:
                 values = self.field(name, variable.units, is_static=is_static)
@@ -87,7 +98,7 @@ class FieldReader:
                     values, sentence = derive.fill_types(values, cover, name)
                     if sentence:
                         self._filled[name] = sentence
-            result[:, position] = self._require_finite(name, values, where)
+            result[:, position] = values if variable.is_imputed else self._require_finite(name, values, where)
         return result
 
     def _derive(self, variable: Variable, where: str) -> Values:
@@ -137,13 +148,14 @@ class FieldReader:
         return [*lines, *derive.sentences(self._derived.values())]
 
 
-def require_present(file: ColumnFile, model: ModelVariables, with_state: bool) -> None:
-    """Name all variables that are neither in the file nor derivable."""
+def require_present(file: ColumnFile, model: ModelVariables, with_state: bool, known: Container[str] = ()) -> None:
+    """Name all variables that are neither in the file nor derivable nor known."""
     forcing = [variable for variable in model.forcing if not variable.derived]
+    state = [variable for variable in model.state if with_state and not variable.is_previous]
     missing = []
-    for variable in (*model.static, *forcing, *(model.state if with_state else ())):
+    for variable in (*model.static, *forcing, *state):
         name = variable.name
-        if file.find(name) is not None:
+        if name in known or file.find(name) is not None:
             continue
         needs = MODES[name].needs if name in MODES and variable not in forcing else None
         lacking = [needed for needed in needs or () if file.find(needed) is None]

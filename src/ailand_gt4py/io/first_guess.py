@@ -89,6 +89,11 @@ FIRST_GUESSES: dict[str, Derivation] = {
 MODES = {**DERIVATIONS, **FIRST_GUESSES}
 
 
+def at_start(name: str) -> Derivation:
+    """How the value before the start of a state variable is guessed, by the name of that value."""
+    return _Guess(name, (), lambda inputs, what: np.zeros(0), "taking the variables themselves at the start")
+
+
 def guessable(state: Iterable[str]) -> tuple[str, ...]:
     """Those of the states of these names whose first guess follows from others of them at the same time."""
     names = set(state)

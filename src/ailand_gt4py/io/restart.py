@@ -127,7 +127,8 @@ def _values(path: Path, data: xr.Dataset, name: str, group: Sequence[Variable]) 
         return np.empty((data.sizes["x"], 0))
     values = np.stack([data[variable.name].values for variable in group], axis=1)
     # Diagnostics may be missing: no step was made.
-    wrong = np.argwhere(~np.isfinite(values)) if name != "diagnostics" else np.empty(0)
+    may_be_missing = np.array([name == "diagnostics" or variable.is_imputed for variable in group])
+    wrong = np.argwhere(~np.isfinite(values) & ~may_be_missing)
     if wrong.size:
         column, index = wrong[0]
         raise InputError(

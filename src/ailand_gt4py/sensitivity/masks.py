@@ -13,7 +13,7 @@ import numpy as np
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.sensitivity.quantities import Quantity
 from ailand_gt4py.weights.meaning import SNOW_AMOUNTS, SNOW_PROPERTIES, VEGETATION, Lookup, has_snow, lookup
-from ailand_gt4py.weights.model import PREVIOUS, Model, previous_name
+from ailand_gt4py.weights.model import Model, previous_name
 
 #: Quantiles of the air's temperature over windows with precipitation in this project's ecLand runs (training columns):
 #: 99.9 % for snowfall, rounded up; 0.1 % for rainfall, rounded down. K.
@@ -36,7 +36,7 @@ def _of_input(quantity: Quantity, model: Model, get: Lookup) -> Values | None:
     if name in VEGETATION:
         return _is_positive(get(VEGETATION[name]))
     if quantity.variable.is_previous:
-        name = quantity.variable.derived.removeprefix(PREVIOUS)
+        name = quantity.variable.previous_of
         air = next((one.name for one in model.forcing if one.derived == previous_name(air)), "")
     if name == "met_swdown":
         return _is_positive(get(quantity.name))

@@ -209,6 +209,16 @@ class Variable(Described):
         return self.derived.startswith(PREVIOUS)
 
     @property
+    def previous_of(self) -> str:
+        """The name of the variable whose value of the previous window it has, which may be of the previous window."""
+        return self.derived.removeprefix(PREVIOUS) if self.is_previous else ""
+
+    @property
+    def is_imputed(self) -> bool:
+        """Whether it may be missing: a number then stands for it."""
+        return any(step.kind == "impute" for step in self.processing)
+
+    @property
     def changes_by_heat(self) -> bool:
         """Whether its increment is one of soil heat (`ailand_gt4py.ecland.soil_heat`)."""
         return self.increment_of == SOIL_HEAT
@@ -230,7 +240,7 @@ def previous_positions(forcing: Sequence[Variable]) -> tuple[list[int], list[int
     for position in positions:
         chain = [position]
         while forcing[chain[-1]].is_previous:
-            name = forcing[chain[-1]].derived.removeprefix(PREVIOUS)
+            name = forcing[chain[-1]].previous_of
             if name not in names or names[name] in chain:
                 own = [variable.name for variable in forcing if not variable.is_previous]
                 raise InputError(

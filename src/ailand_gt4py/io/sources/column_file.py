@@ -15,6 +15,7 @@ from ailand_gt4py.io.blocks import BlockReader
 from ailand_gt4py.io.column_file import ColumnFile
 from ailand_gt4py.io.field_reader import FieldReader, require_present
 from ailand_gt4py.io.sources import ColumnSource, Request
+from ailand_gt4py.weights.nodes import is_of_node, node_inputs
 
 #: Of a file with one time only, where its own step is asked for.
 ANY_STEP_SECONDS = 21_600.0
@@ -36,7 +37,8 @@ class ColumnFileSource(ColumnSource):
     def _prepare(self, request: Request) -> None:
         file, model = self._file, request.model
         self.path, self.model, self._block_bytes = file.path, model, request.block_bytes
-        require_present(file, model, request.with_state)
+        of_nodes = [one.name for one in model.static if is_of_node(one.name)]
+        require_present(file, model, request.with_state, of_nodes)
         self.labels = time_axis.read_times(file)
         self.step = step_of(model.step_seconds)
         if request.own_step:
@@ -49,12 +51,20 @@ class ColumnFileSource(ColumnSource):
         self.longitude = reader.coordinate("lon", -180.0, 360.0)
         climate = file.texts("climate")
         self.climate = np.full(self.n_columns, "") if climate is None else climate
-        self.static = reader.fields(model.static, is_static=True)
+        known = node_inputs(model, self.latitude, self.longitude)
+        self.static = reader.fields(model.static, is_static=True, known=known)
         self.initial_state = reader.fields(model.state, is_static=False) if request.with_state else None
         self.lacking = tuple(name for name in request.may_lack if file.find(name) is None)
-        sources = [reader.source(one.name, one.units) for one in model.forcing if not one.derived]
+        given = [one for one in model.forcing if not one.derived]
         self._forcing = BlockReader(
-            file, sources, first, count, block_bytes=request.block_bytes, labels=self.x, times=self.times
+            file,
+            [reader.source(one.name, one.units) for one in given],
+            first,
+            count,
+            block_bytes=request.block_bytes,
+            labels=self.x,
+            times=self.times,
+            may_be_missing=[one.is_imputed for one in given],
         )
         self.history = self._sentences()
 

@@ -275,7 +275,7 @@ class Adjoints:
             if parts is not None:
                 of_direction, of_column = parts
                 if is_constant(of_column):
-                    product = code.constant_row_product(of_column, weight)
+                    product = code.constant_product(of_column, weight)
                 else:
                     row = code.settled(f"{name}_row", sizes[1], of_column, None)
                     assert isinstance(row, Load)

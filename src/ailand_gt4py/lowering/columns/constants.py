@@ -25,7 +25,7 @@ class Constant:
         kind: ``transposed`` of weights; ``row``: the first row of weights; ``ones``; ``others``: 1 for each
             direction that a selection has nothing for, else 0; ``rows`` (directions, features): an expression;
             ``product``: an expression (directions, inputs) times weights (outputs, inputs), transposed;
-            ``row_product``: the same of one (inputs,).
+            ``row_product``: the same of one (inputs,) for all directions.
         weight: the operand or constant that it is made of.
         expression: of an element.
         extents: directions or outputs, and features.

@@ -192,12 +192,10 @@ class DerivativeCode:
         return name
 
     def constant_product(self, rows: Expression, weight: str) -> Load:
-        """Constant rows of each direction times weights."""
-        return Load(self.constant("product", weight, rows), CONSTANT_ROW)
-
-    def constant_row_product(self, row: Expression, weight: str) -> Load:
-        """One constant row times weights."""
-        return Load(self.constant("row_product", weight, row), ("feature",))
+        """Constant rows of each direction, or one of all directions, times weights."""
+        if any("direction" in load.index for load in loads(rows)):
+            return Load(self.constant("product", weight, rows), CONSTANT_ROW)
+        return Load(self.constant("row_product", weight, rows), ("feature",))
 
 
 def gradient(value: Expression, result: Expression) -> dict[Load, Expression]:

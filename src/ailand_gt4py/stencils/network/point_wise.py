@@ -3,10 +3,12 @@
 Inputs go through their stages, the network, and back through the stages of the results, after boundings in the
 network's space. State variables of earlier times are copied from the state that goes in; of a variable whose missing
 values are imputed, the result is missing where the oldest value is. What is copied is chosen by matrix products, since
-GT4Py cannot index one feature by another: exactly, of finite numbers, with missing ones marked by 1.
+GT4Py cannot index one feature by another: of finite numbers, with missing ones marked by 1. A product with 1 and zeros
+is exact, also where a GPU rounds the factors of products to 8 bits: numbers of 24 bits are chosen in three parts.
 """
 
 import gt4py.next as gtx
+import numpy as np
 from gt4py.next import astype, where
 
 from ailand_gt4py.core.dimensions import Moment, StateFeature, broadcast_offset
@@ -77,6 +79,25 @@ def sum_of_both(units: gtx.Dimension, dtype: type) -> Function:
 
 
 @field_operators
+def choose(source: gtx.Dimension, target: gtx.Dimension, dtype: type) -> Function:
+    """Some of the features, to the last bit; operands: a matrix of 1 and zeros."""
+    product = contract(source, target, dtype)
+    # The sum with this multiple, which is exact, has lost all but 8 bits.
+    multiple = dtype(65536.0)
+
+    def apply(x: columns(source, dtype), choice: matrix(source, target, dtype)) -> columns(target, dtype):
+        return product(x, choice)
+
+    def apply_in_parts(x: columns(source, dtype), choice: matrix(source, target, dtype)) -> columns(target, dtype):
+        high = (multiple * x + x) - multiple * x
+        rest = x - high
+        middle = (multiple * rest + rest) - multiple * rest
+        return product(high, choice) + product(middle, choice) + product(rest - middle, choice)
+
+    return apply_in_parts if dtype is np.float32 else apply
+
+
+@field_operators
 def bound_leakily(feature: gtx.Dimension, dtype: type) -> Function:
     """A value between its bounds; outside, bound + slope * (value - bound); operands (lower, upper, slope)."""
     bound = keep_in_range(feature, dtype)
@@ -92,7 +113,7 @@ def bound_leakily(feature: gtx.Dimension, dtype: type) -> Function:
 def fraction_of_total(feature: gtx.Dimension, source: gtx.Dimension, dtype: type) -> Function:
     """A value times a total, which is one of the source's, for those that have one; operands (choice, whether)."""
     half = dtype(0.5)
-    of_source = contract(source, feature, dtype)
+    of_source = choose(source, feature, dtype)
 
     def apply(
         v: columns(feature, dtype), results: columns(source, dtype), choice: fraction_type(feature, source, dtype)
@@ -285,11 +306,10 @@ class _Step:
         step, dtype, feature = self._step, self._dtype, StateFeature
         known = step.append(known_values(feature, dtype), ("state_input",), "work_known", feature)
         missing = step.append(missing_values(feature, dtype), ("state_input",), "work_missing", feature)
-        choose = contract(feature, feature, dtype)
         copied = step.operand("choice_copied", matrix(feature, feature, dtype))
-        copied = step.append(choose, (known, copied), "work_copied", feature)
+        copied = step.append(choose(feature, feature, dtype), (known, copied), "work_copied", feature)
         is_missing = step.operand("choice_missing", matrix(feature, feature, dtype))
-        is_missing = step.append(choose, (missing, is_missing), "work_is_missing", feature)
+        is_missing = step.append(contract(feature, feature, dtype), (missing, is_missing), "work_is_missing", feature)
         kept = step.operand("is_kept", vector(feature, dtype))
         known = step.append(kept_or_made(feature, dtype), (made, copied, is_missing, kept), KNOWN_STATE, feature)
         nan = step.operand("missing", vector(feature, dtype))
