@@ -467,6 +467,19 @@ def test_what_the_checkpoint_says_itself_is_not_given(tmp_path: Path, name: str,
         import_checkpoint(path, **{name: value})
 
 
+@pytest.mark.parametrize("odd", ["stl\n1", "\x1b[31m", "stl1" * 200, "\ud800"])
+def test_names_that_cannot_be_printed_in_a_line_are_refused(tmp_path: Path, odd: str) -> None:
+    for options in ({"prognostic": (odd,)}, {"dataset": odd}, {"processors": ("normalizer", odd)}):
+        tree, metadata = recipe(Recipe(**options))  # type: ignore[arg-type]
+        path = write_checkpoint(tmp_path / "a.ckpt", tree, metadata)
+        assert "expected" in message_of(path)
+    with zipfile.ZipFile(path) as archive:
+        content = archive.read("inference-last/data.pkl")
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a\nb/data.pkl", content)
+    assert r"'a\nb/data.pkl' is compressed" in message_of(path)
+
+
 def test_names_that_collide_are_refused(tmp_path: Path) -> None:
     path = write_checkpoint(tmp_path / "a.ckpt", *recipe(Recipe(diagnostic=("stl1_before",))))
     assert "model variables are named more than once: stl1_before" in message_of(path)

@@ -103,11 +103,12 @@ class TorchArchive:
         try:
             info = self._archive.getinfo(name)
         except KeyError as error:
-            raise InputError(f"the archive has no member '{name}', expected one") from error
+            raise InputError(f"the archive has no member '{_printable(name)}', expected one") from error
         is_whole = info.file_size == info.compress_size
         if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1 or not is_whole:
             raise InputError(
-                f"the archive's member '{name}' is compressed or encrypted, expected it plain as PyTorch does"
+                f"the archive's member '{_printable(name)}' is compressed or encrypted, expected it plain as PyTorch "
+                "does"
             )
         return info
 
@@ -201,6 +202,10 @@ def _array(
     if kind == "BFloat16Storage":
         return (array.astype(np.uint32) << np.uint32(16)).view(np.float32)
     return array.astype(np.float32) if kind == "HalfStorage" else array
+
+
+def _printable(name: str) -> str:
+    return name[:100].encode("unicode_escape").decode("ascii")
 
 
 def _is_short(value: object) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.weights.checkpoints.anemoi.pickled import shown
+from ailand_gt4py.weights.checkpoints.anemoi.pickled import is_name, shown
 from ailand_gt4py.weights.checkpoints.torch_archive import TorchArchive
 
 #: Names of the member; the second is the older one.
@@ -21,7 +21,6 @@ MEMBERS = ("anemoi.json", "ai-models.json")
 FIRST_VERSION, LAST_VERSION = (0, 14), (0, 19)
 
 _LARGEST = 2**24
-_LONGEST_TEXT = 500
 _ARRAY_TYPES = {"float64": "<f8", "float32": "<f4"}
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -66,14 +65,14 @@ def read_metadata(archive: TorchArchive) -> Metadata:
             f"the archive has no member '{MEMBERS[0]}' with anemoi's metadata, expected an inference checkpoint as "
             "anemoi-training writes it"
         )
-    content = archive.whole_member(name)
+    content, label = archive.whole_member(name), name.rpartition("/")[2]
     if len(content) > _LARGEST:
-        raise InputError(f"the archive's '{name}' has {len(content)} bytes, expected at most {_LARGEST}")
+        raise InputError(f"the archive's '{label}' has {len(content)} bytes, expected at most {_LARGEST}")
     try:
         tree = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"the archive's '{name}' is no JSON ({str(error)[:100]})") from error
-    root = _Node(tree, name)
+        raise InputError(f"the archive's '{label}' is no JSON ({str(error)[:100]})") from error
+    root = _Node(tree, label)
     version = _check_version(root)
     inference = root.node("metadata_inference")
     names = inference.texts("dataset_names")
@@ -134,7 +133,7 @@ class _Node:
 
     def text(self, name: str) -> str:
         found = self.optional(name)
-        if not isinstance(found, str) or len(found) > _LONGEST_TEXT:
+        if found != "" and not is_name(found):
             raise self._refuse(name, "a short text")
         return found
 
@@ -143,7 +142,7 @@ class _Node:
 
     def texts(self, name: str) -> list[str]:
         found = self.optional(name)
-        if not isinstance(found, list) or not all(isinstance(one, str) and len(one) <= _LONGEST_TEXT for one in found):
+        if not isinstance(found, list) or not all(is_name(one) for one in found):
             raise self._refuse(name, "a list of short texts")
         return found
 
@@ -180,7 +179,8 @@ def _check_version(root: _Node) -> str:
 def _order(indices: _Node) -> tuple[str, ...]:
     """The names of a dictionary of indices, in order."""
     values = list(indices.entries.values())
-    if not all(type(one) is int for one in values) or sorted(values) != list(range(len(values))):
+    is_order = all(type(one) is int for one in values) and sorted(values) == list(range(len(values)))
+    if not is_order or not all(is_name(name) for name in indices.entries):
         raise InputError(f"metadata '{indices.path}': expected names and their indices 0, 1, 2, ...")
     return tuple(sorted(indices.entries, key=indices.entries.__getitem__))
 
@@ -220,4 +220,4 @@ def _provenance(root: _Node, version: str) -> dict[str, str]:
         training = training.get(key) if isinstance(training, dict) else None
     if isinstance(training, dict):
         found["source_precision"] = training.get("precision")
-    return {key: text for key, text in found.items() if isinstance(text, str) and 0 < len(text) <= _LONGEST_TEXT}
+    return {key: text for key, text in found.items() if is_name(text)}

@@ -73,6 +73,11 @@ def text(value: object) -> str | None:
     return value if isinstance(value, str) and len(value) <= _LONGEST_TEXT else None
 
 
+def is_name(value: object) -> bool:
+    """Whether it is a text that can be printed in a line, and not long."""
+    return isinstance(value, str) and 0 < len(value) <= _LONGEST_TEXT and value.isprintable()
+
+
 def is_none(value: object) -> bool:
     """Whether it is None, also of omegaconf."""
     return _content(value) is None
@@ -197,7 +202,7 @@ class Thing:
         """The names in a dictionary of indices from 0 on, in the order of these."""
         found = self.mapping(name)
         indices = [one for one in found.values() if type(one) is int]
-        if sorted(indices) != list(range(len(found))) or not all(isinstance(key, str) and text(key) for key in found):
+        if sorted(indices) != list(range(len(found))) or not all(is_name(key) for key in found):
             raise self.refuse(name, "a dictionary of names and their indices 0, 1, 2, ...")
         return tuple(sorted(found, key=found.__getitem__))
 
@@ -221,8 +226,8 @@ class Thing:
     def modules(self) -> dict[str, object]:
         """The submodules of a module of PyTorch's, in its order."""
         found = self._part("_modules")
-        if not all(isinstance(name, str) for name in found):
-            raise InputError(f"'{self.path}': found submodules without names, expected names")
+        if not all(is_name(name) for name in found):
+            raise InputError(f"'{self.path}': found submodules without short names, expected such names")
         return {str(name): value for name, value in found.items()}
 
     def module(self, name: str, *expected: str) -> Thing:
