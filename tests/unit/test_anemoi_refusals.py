@@ -451,6 +451,23 @@ def test_an_archive_without_usable_metadata_is_refused(tmp_path: Path) -> None:
     assert "holds 2 members 'anemoi.json' or 'ai-models.json', expected 1" in message_of(path)
 
 
+@pytest.mark.parametrize("version", ["0.14.0", "0.15.1", None])
+def test_blocks_that_had_no_effect_are_refused(tmp_path: Path, version: str | None) -> None:
+    """Before 0.16, anemoi's decoder took what the encoder gave where there was no latent skip."""
+    path = tmp_path / "a.ckpt"
+    for latent_skip in (True, False):
+        tree, metadata = recipe(Recipe(version=version or "0.14.0", latent_skip=latent_skip))
+        if version is None:
+            del metadata["provenance_training"]
+        write_checkpoint(path, tree, metadata)
+        if latent_skip:
+            assert import_checkpoint(path).architecture == "point_wise"
+        else:
+            assert "found a network without latent skip, of a version of anemoi-models before 0.16" in message_of(path)
+    tree, metadata = recipe(Recipe(version="0.16.0", latent_skip=False))
+    assert not import_checkpoint(write_checkpoint(path, tree, metadata)).point_wise.latent_skip  # type: ignore[union-attr]
+
+
 def test_a_state_of_training_is_refused_as_such(tmp_path: Path) -> None:
     tensors = {"model.model.node_attributes.latlons_data": Tensor(np.ones((5, 4), np.float32))}
     path = write_checkpoint(tmp_path / "last.ckpt", {"state_dict": tensors, "epoch": 3}, None)

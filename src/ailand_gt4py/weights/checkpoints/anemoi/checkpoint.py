@@ -94,6 +94,12 @@ def read_checkpoint(archive: TorchArchive) -> AnemoiCheckpoint:
     names = _names(interface, model, said)
     _check_times(archive, interface, model, said, names)
     layers = network.read_layers(model)
+    if not layers.shape.latent_skip and (said.version is None or said.version < metadata.FIRST_WITHOUT_SKIP):
+        first = ".".join(map(str, metadata.FIRST_WITHOUT_SKIP))
+        raise InputError(
+            f"found a network without latent skip, of a version of anemoi-models before {first} or not said, in which "
+            f"its blocks have no effect; expected a latent skip, or version {first} or later"
+        )
     steps = processing.read_processing(archive, interface, said.dataset, names)
     boundings = processing.read_boundings(archive, model, said.dataset, names)
     variables = _variables(interface, said, names, steps)

@@ -21,6 +21,9 @@ MEMBERS = ("anemoi.json", "ai-models.json")
 FIRST_VERSION, LAST_VERSION = (0, 14), (0, 19)
 
 _LARGEST = 2**24
+#: Before this version, what the blocks give reached the decoder through a latent skip alone.
+FIRST_WITHOUT_SKIP = (0, 16)
+
 _ARRAY_TYPES = {"float64": "<f8", "float32": "<f4"}
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -34,6 +37,7 @@ class Metadata:
         inputs, outputs: the network's variables in order.
         units: by variable. constant, computed: variables that do not change in time, that follow from time and place.
         n_times: of inputs. step_seconds: from the last of them to the output.
+        version: of anemoi-models, (major, minor); None where it is not said.
         arrays: what is said of arrays in the archive, by name; see `read_degrees`.
         provenance: short texts.
     """
@@ -46,6 +50,7 @@ class Metadata:
     computed: frozenset[str]
     n_times: int
     step_seconds: float
+    version: tuple[int, int] | None
     arrays: Mapping[str, Any]
     provenance: Mapping[str, str]
 
@@ -73,7 +78,7 @@ def read_metadata(archive: TorchArchive) -> Metadata:
     except (ValueError, RecursionError) as error:
         raise InputError(f"the archive's '{label}' is no JSON ({str(error)[:100]})") from error
     root = _Node(tree, label)
-    version = _check_version(root)
+    version, written = _check_version(root)
     inference = root.node("metadata_inference")
     names = inference.texts("dataset_names")
     if len(names) != 1:
@@ -99,8 +104,9 @@ def read_metadata(archive: TorchArchive) -> Metadata:
         computed=frozenset(one for one, node in described.items() if node.flag("computed_forcing")),
         n_times=n_times,
         step_seconds=seconds,
+        version=version,
         arrays=_arrays(root, names[0]),
-        provenance=_provenance(root, version),
+        provenance=_provenance(root, written),
     )
 
 
@@ -161,19 +167,20 @@ def _shown(value: object) -> str:
     return "nothing" if value is None else shown(value)
 
 
-def _check_version(root: _Node) -> str:
-    """The version of anemoi-models, refused where its checkpoints are not known; empty where it is not said."""
+def _check_version(root: _Node) -> tuple[tuple[int, int] | None, str]:
+    """The version of anemoi-models and as it is written, refused where its checkpoints are not known."""
     versions = root.optional("provenance_training")
     versions = versions.get("module_versions") if isinstance(versions, dict) else None
     found = versions.get("anemoi.models") if isinstance(versions, dict) else None
-    version = found.get("version") if isinstance(found, dict) else found
-    if version is None:
-        return ""
-    matched = re.match(r"([0-9]{1,4})\.([0-9]{1,4})(?![0-9])", version) if isinstance(version, str) else None
-    if matched is None or not FIRST_VERSION <= (int(matched[1]), int(matched[2])) <= LAST_VERSION:
+    written = found.get("version") if isinstance(found, dict) else found
+    if written is None:
+        return None, ""
+    matched = re.match(r"([0-9]{1,4})\.([0-9]{1,4})(?![0-9])", written) if isinstance(written, str) else None
+    version = (int(matched[1]), int(matched[2])) if matched else (0, 0)
+    if not FIRST_VERSION <= version <= LAST_VERSION:
         first, last = (".".join(map(str, one)) for one in (FIRST_VERSION, LAST_VERSION))
-        raise InputError(f"found a checkpoint of anemoi-models {shown(version)}, expected versions {first} to {last}")
-    return version
+        raise InputError(f"found a checkpoint of anemoi-models {shown(written)}, expected versions {first} to {last}")
+    return version, written
 
 
 def _order(indices: _Node) -> tuple[str, ...]:
@@ -210,9 +217,9 @@ def _arrays(root: _Node, dataset: str) -> dict[str, Any]:
     return arrays if isinstance(arrays, dict) else {}
 
 
-def _provenance(root: _Node, version: str) -> dict[str, str]:
+def _provenance(root: _Node, written: str) -> dict[str, str]:
     """Where the checkpoint comes from: version, run, time, precision of the training."""
-    found: dict[str, Any] = {"source_anemoi_models": version}
+    found: dict[str, Any] = {"source_anemoi_models": written}
     for key in ("run_id", "uuid", "timestamp"):
         found[f"source_{key}"] = root.optional(key)
     training: Any = root.entries
