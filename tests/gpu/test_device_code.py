@@ -88,6 +88,10 @@ OPERATIONS = {
     "exp": lambda a, b: np.exp(a),
     "log": lambda a, b: np.log(np.abs(b)),
     "tanh": lambda a, b: np.tanh(b),
+    "sinh": lambda a, b: np.sinh(b),
+    "cosh": lambda a, b: np.cosh(b),
+    "asinh": lambda a, b: np.arcsinh(b),
+    "atanh": lambda a, b: np.arctanh(np.tanh(b)),
     "sin": lambda a, b: np.sin(b),
     "cos": lambda a, b: np.cos(b),
     "acos": lambda a, b: np.arccos(np.tanh(b)),
@@ -111,9 +115,9 @@ def expression_of(name: str) -> Expression:
         return of(name, *magnitudes[name])
     if name in ("exp", "neg"):
         return of(name, a)
-    if name in ("tanh", "sin", "cos", "atan", "floor"):
+    if name in ("tanh", "sinh", "cosh", "asinh", "sin", "cos", "atan", "floor"):
         return of(name, b)
-    if name == "acos":
+    if name in ("acos", "atanh"):
         return of(name, of("tanh", b))
     if name[0] in "<>=!":
         return of("select", of(name, a, b), a, Number(2.5))

@@ -193,3 +193,23 @@ def test_a_process_ends_while_a_thread_works(library: ctypes.CDLL) -> None:
     """
     for _ in range(3):
         run_script(library, script)
+
+
+def test_a_library_may_be_closed_while_threads_that_it_made_live(library: ctypes.CDLL, tmp_path: pathlib.Path) -> None:
+    """As DaCe closes those of programs; the pool is the first library's, which stays, the threads the second one's."""
+    copies = [shutil.copy(library._name, tmp_path / f"lib{name}.so") for name in ("first", "second")]
+    script = f"""
+        import _ctypes, ctypes, time, numpy
+        first, second = map(ctypes.CDLL, {list(map(str, copies))})
+        counts = numpy.zeros(64, dtype=int)
+        def share(library, threads):
+            library.share_blocks(*map(ctypes.c_long, (3, 64)), threads, ctypes.c_long(1000), counts.ctypes)
+        share(first, 1)
+        share(second, 4)
+        _ctypes.dlclose(second._handle)
+        time.sleep(0.05)
+        share(first, 4)
+        assert (counts == 9).all()
+    """
+    finished = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr

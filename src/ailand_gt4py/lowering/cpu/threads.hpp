@@ -17,9 +17,19 @@
 #include <mutex>
 #include <thread>
 #include <vector>
+#include <dlfcn.h>
 #include <pthread.h>
 
 namespace ailand {
+
+namespace {
+// Keeps the library that this stands in loaded until the process ends, whoever closes it.
+inline void keep_library() {
+    static const char here = 0;
+    Dl_info found;
+    if (dladdr(&here, &found) && found.dli_fname) dlopen(found.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+}
+}  // namespace
 
 inline void relax() {
 #if defined(__x86_64__) || defined(__i386__)
@@ -102,6 +112,8 @@ class Pool {
 
     void prepare(int helpers) {
         helpers_.store(helpers, std::memory_order_relaxed);
+        // What the threads do stands in the library of the program that first needs them.
+        if ((int)workers_.size() < std::min(helpers, most_)) keep_library();
         while ((int)workers_.size() < std::min(helpers, most_)) {
             const int index = (int)workers_.size();
             try {
