@@ -79,6 +79,8 @@ def test_import_takes_names_from_another_model(
         (["jacobian", "f.nc", "--evry", "6h"], 2, "option '--evry' is unknown; did you mean '--every'?"),
         (["evaluate", "f.nc", "--starts", "few"], 2, "option --starts: found 'few', expected an integer"),
         (["compile", "nowhere.nc"], 2, "nowhere.nc"),
+        (["compile", "~no_such_user/a.nc"], 2, "~no_such_user/a.nc"),
+        (["compile", "a.nc", "line\nbreak"], 2, "found 'line break', expected no further argument"),
         (["compile", "--backend", "embedded"], 2, "found 'embedded', expected 'dace_cpu' or 'dace_gpu'"),
         (["evaluate", "nowhere.nc"], 2, "nowhere.nc"),
         (["train", "nowhere.yaml"], 2, "nowhere.yaml"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -102,6 +103,16 @@ def test_anemoi_stores_are_known_by_their_attributes(tmp_path):
     (tmp_path / "empty").mkdir()
     for name in ("plain.zarr", "a.nc", "empty", "none"):
         assert not AnemoiSource.recognises(tmp_path / name)
+
+
+def test_an_archive_that_needs_another_version_is_no_such_store(tmp_path):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(".zattrs", "{}")
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\x01\x02") + 6] = 105
+    path.write_bytes(content)
+    assert not AnemoiSource.recognises(path)
 
 
 def test_a_missing_package_is_named(tmp_path, monkeypatch):

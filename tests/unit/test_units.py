@@ -123,6 +123,8 @@ def test_float32_stays_float32_and_is_rounded_once() -> None:
         ("m2s", "m2 s", "is unknown"),
         ("m/", "m", "is unknown"),
         ("m999999999", "m", "is unknown"),
+        ("nan", "1", "is unknown"),
+        ("inf m", "m", "is unknown"),
         ("degC m-1", "K m-1", "is unknown"),
         ("m s-1", "K", "of another quantity"),
         ("m", "m2 s-2", "of another quantity"),

@@ -21,6 +21,7 @@ from pydantic.fields import FieldInfo
 
 import ailand_gt4py
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.printable import one_line
 from ailand_gt4py.core.settings import (
     CommandOptions,
     Settings,
@@ -52,7 +53,7 @@ def parse(kind: type[Kind], words: Sequence[str]) -> Kind:
     known, unknown = parser.parse_known_args(_joined(words))
     if unknown:
         names = [flag for path, field in fields.items() for flag in flags_of(path, field) if flag.startswith("--")]
-        word = unknown[0].split("=")[0]
+        word = one_line(unknown[0].split("=")[0])
         what = f"option '{word}' is unknown; {nearest(word, [*names, kind.config])}" if word[:1] == "-" else (
             f"found '{word}', expected no further argument")  # fmt: skip
         raise InputError(f"{what}; see {kind.program} --help")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import os
@@ -93,7 +94,9 @@ def _location(value: object) -> tuple[float, float]:
 def _file(value: object) -> object:
     if not isinstance(value, str | Path) or not str(value):
         raise ValueError("a file name")
-    path = Path(value).expanduser()
+    path = Path(value)
+    with contextlib.suppress(RuntimeError):  # a user that is not known
+        path = path.expanduser()
     if "\0" in str(path) or len(os.fsencode(path)) >= 4096 or any(len(os.fsencode(one)) > 255 for one in path.parts):
         raise ValueError("a file name that a file system takes, at most 255 bytes in each part")
     return str(path)

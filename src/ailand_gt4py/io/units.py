@@ -147,7 +147,8 @@ def _parse(text: str) -> tuple[Any, Any] | None:
             if exponent > 0:
                 numerator = numerator * factor
         registry.convert(Fraction(1), unit, registry.get_root_units(unit)[1])
-    except (AttributeError, TypeError):  # pint's: no such unit; a temperature with a zero of its own in a product
+    # Pint's: no such unit; a temperature with a zero of its own in a product; "nan", which it takes for a number.
+    except (AttributeError, TypeError, ValueError, OverflowError):
         return None
     return unit, numerator.dimensionality if unit.dimensionless else None
 

@@ -144,7 +144,7 @@ class AnemoiSource(ColumnFileSource):
 
 def _attributes(path: Path) -> Mapping[str, Any]:
     """Global attributes of a zarr store; empty where there are none or it is no such store."""
-    with contextlib.suppress(OSError, KeyError, ValueError, AttributeError, RecursionError, zipfile.BadZipFile):
+    with contextlib.suppress(OSError, KeyError, ValueError, AttributeError, RuntimeError, zipfile.BadZipFile):
         found = stores.attributes(path)
         if isinstance(found, Mapping):
             return found
