@@ -423,6 +423,17 @@ def test_statistics_units_and_provenance_are_kept(tmp_path: Path) -> None:
     assert meanings == expected | {f"{name}_before": meaning for name, meaning in expected.items()}
 
 
+def test_units_that_the_data_set_lacks_are_the_catalogues(tmp_path: Path) -> None:
+    tree, metadata = recipe(Recipe())
+    described = metadata["dataset"]["data"]["variables_metadata"]
+    for name in ("stl1", "cos_julian_day"):
+        del described[name]["units"]
+    model = import_checkpoint(write_checkpoint(tmp_path / "a.ckpt", tree, metadata))
+    units = {one.name: one.units for one in model.variables}
+    assert (units["stl1"], units["cos_julian_day"]) == ("K", "1")
+    assert sorted(model.provenance["units_not_said"].split(", ")) == ["cos_julian_day (1)", "stl1 (K)"]
+
+
 def test_a_network_with_numbers_of_each_node_keeps_its_nodes(tmp_path: Path) -> None:
     model = import_checkpoint(write_checkpoint(tmp_path / "a.ckpt", *recipe(Recipe(n_trainable=3))))
     assert model.nodes is not None

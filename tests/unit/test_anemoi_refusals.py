@@ -412,7 +412,7 @@ METADATA: dict[str, tuple[MetadataChange, str]] = {
     "step": (entry(f"{INFERENCE}/timesteps/timestep", "6 hours"), "found '6 hours', expected a time such as '6h'"),
     "no step": (entry(f"{INFERENCE}/timesteps/timestep", "0h"), "found '0h', expected a time such as '6h'"),
     "long step": (entry(f"{INFERENCE}/timesteps/timestep", "99999d"), "the model's step is 8639913600.0 s, expected"),
-    "units": (entry(f"{DESCRIBED}/stl1/units", None), "stl1.units': found nothing, expected a short text"),
+    "units": (entry(f"{DESCRIBED}/stl1/units", 1), "stl1.units': found 1, expected a short text"),
     "variable": (entry(f"{DESCRIBED}/stl1", None), "stl1': found nothing, expected a dictionary"),
     "constant": (entry(f"{DESCRIBED}/stl1/constant_in_time", 1), "constant_in_time': found 1, expected true or false"),
     "dtype": (entry("supporting_arrays_paths/data/latitudes/dtype", "int32"), "found 'int32', expected float64 or"),

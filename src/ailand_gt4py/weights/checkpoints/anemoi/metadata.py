@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.weights.checkpoints.anemoi.pickled import is_name, shown
 from ailand_gt4py.weights.checkpoints.torch_archive import TorchArchive
+from ailand_gt4py.weights.variables import CATALOGUE
 
 #: Names of the member; the second is the older one.
 MEMBERS = ("anemoi.json", "ai-models.json")
@@ -95,18 +96,21 @@ def read_metadata(archive: TorchArchive) -> Metadata:
     n_times, seconds = _times(own.node("timesteps"))
     variables = root.node("dataset").node(names[0]).node("variables_metadata")
     described = {one: variables.node(one) for one in dict.fromkeys((*inputs, *outputs))}
+    computed = frozenset(one for one, node in described.items() if node.flag("computed_forcing"))
+    taken = {one: unit for one, node in described.items() if (unit := _unit_that_is_not_said(one, node, computed))}
+    provenance = {"units_not_said": ", ".join(f"{one} ({unit})" for one, unit in taken.items())} if taken else {}
     return Metadata(
         dataset=names[0],
         inputs=inputs,
         outputs=outputs,
-        units={one: node.text("units") for one, node in described.items()},
+        units={one: taken[one] if one in taken else node.text("units") for one, node in described.items()},
         constant=frozenset(one for one, node in described.items() if node.flag("constant_in_time")),
-        computed=frozenset(one for one, node in described.items() if node.flag("computed_forcing")),
+        computed=computed,
         n_times=n_times,
         step_seconds=seconds,
         version=version,
         arrays=_arrays(root, names[0]),
-        provenance=_provenance(root, written),
+        provenance=_provenance(root, written) | provenance,
     )
 
 
@@ -215,6 +219,14 @@ def _arrays(root: _Node, dataset: str) -> dict[str, Any]:
     paths = root.optional("supporting_arrays_paths")
     arrays = paths.get(dataset) if isinstance(paths, dict) else None
     return arrays if isinstance(arrays, dict) else {}
+
+
+def _unit_that_is_not_said(name: str, described: _Node, computed: Set[str]) -> str:
+    """The catalogue's unit of a variable for which the data set has none; empty where it has one or none is known."""
+    if described.optional("units") is not None:
+        return ""
+    # What anemoi computes from time and place are sines and cosines.
+    return CATALOGUE[name].units if name in CATALOGUE else "1" if name in computed else ""
 
 
 def _provenance(root: _Node, written: str) -> dict[str, str]:
