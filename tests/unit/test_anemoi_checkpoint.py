@@ -13,55 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 from anemoi_files import DEGREES, Instance, Recipe, at, configured, recipe, write_checkpoint
-from anemoi_reference import checkpoint_step
+from anemoi_reference import REFERENCES, checkpoint_step, error, inputs, read, reference, spread
 from point_wise_models import reference_step
 
 from ailand_gt4py.cli import main as cli
-from ailand_gt4py.weights import Model, Normalisation, import_checkpoint, read_model
+from ailand_gt4py.weights import Normalisation, import_checkpoint, read_model
 from ailand_gt4py.weights.checkpoints.anemoi import converted
-from ailand_gt4py.weights.checkpoints.anemoi.checkpoint import AnemoiCheckpoint, read_checkpoint
-from ailand_gt4py.weights.checkpoints.torch_archive import opened
+from ailand_gt4py.weights.checkpoints.anemoi.checkpoint import AnemoiCheckpoint
 from ailand_gt4py.weights.processing import Step, to_network, to_physical
-
-#: Trained by anemoi-training, with reference results of anemoi itself.
-REFERENCES = ("A", "B", "E")
-
-
-def read(path: Path) -> AnemoiCheckpoint:
-    with opened(path) as archive:
-        return read_checkpoint(archive)
-
-
-def reference(shared: Path, name: str) -> tuple[AnemoiCheckpoint, dict[str, np.ndarray]]:
-    directory = shared / "anemoi"
-    if not directory.is_dir():
-        pytest.skip("no checkpoints of anemoi in the shared data")
-    with np.load(directory / f"{name}.npz") as stored:
-        return read(directory / f"{name}.ckpt"), dict(stored)
-
-
-def error(found: np.ndarray, expected: np.ndarray, spread: np.ndarray) -> float:
-    """Largest difference in standard deviations of the variable; NaN must be alike."""
-    np.testing.assert_array_equal(np.isnan(found), np.isnan(expected))
-    return float(np.nanmax(np.abs(found - expected) / spread))
-
-
-def spread(expected: np.ndarray) -> np.ndarray:
-    return np.nanstd(expected.reshape(-1, expected.shape[-1]), axis=0)
-
-
-def inputs(model: Model, found: AnemoiCheckpoint, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A model's static, forcing and state in anemoi's inputs (n_times, n_columns, n_inputs)."""
-    known = {one.name: x[-1, :, k] for k, one in enumerate(found.inputs)}
-    for back, suffix in enumerate(("_before", "_before2")[: found.n_times - 1], start=2):
-        known |= {f"{one.name}{suffix}": x[-back, :, k] for k, one in enumerate(found.inputs)}
-    for k, name in enumerate(("sin_latitude", "sin_longitude", "cos_latitude", "cos_longitude")):
-        known[f"node_{name}"] = found.coordinates[:, k]
-    known |= {f"node_trainable_{k}": found.trainable[:, k] for k in range(found.trainable.shape[1])}
-    groups = (model.static, model.forcing, model.state)
-    static, forcing, state = (np.stack([known[one.name] for one in group], axis=-1) for group in groups)
-    return static, forcing, state
-
 
 # ------------------------------------------------------------------------------------- checkpoints that anemoi trained
 
