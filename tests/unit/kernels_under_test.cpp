@@ -86,6 +86,13 @@ template <class T> void naive_gemm(long m, long n, long k, const T* a, long lda,
             return value * value;                                                                                      \
         });                                                                                                            \
     }                                                                                                                  \
+    /* Of as many whole vectors, and of the first number alone, which is the same. */                                  \
+    bool name##_exponential(long count, const T* x, T* out) {                                                          \
+        using V = ailand::vector_of<T>;                                                                                \
+        for (long k = 0; k < count; k += ailand::lanes<T>)                                                             \
+            ailand::store<V>(out + k, ailand::exponential(ailand::load<V>(x + k)));                                    \
+        return ailand::exponential(x[0]) == out[0];                                                                    \
+    }                                                                                                                  \
     void name##_copy_in(T* to, long stride, const T* from, long s0, long s1, long s2, long rows, long directions,      \
                         long features) {                                                                               \
         ailand::copy_in<T>(to, stride, from, s0, s1, s2, rows, directions, features);                                  \

@@ -416,3 +416,23 @@ def test_a_team_of_the_caller_is_not_multiplied(library: ctypes.CDLL) -> None:
     """A host that steps from within its own threads keeps one thread for each."""
     library.set_most_threads(7)
     assert library.threads_within_a_team(ctypes.c_long(10_000), ctypes.c_double(1e9)) == 1
+
+
+def test_exponential_is_that_of_numpy_in_its_whole_range(kernels: Kernels) -> None:
+    """To two units in the last place; beyond, 0 and infinity; NaN stays."""
+    limits = np.finfo(kernels.dtype)
+    least, largest = np.log(np.float64(limits.smallest_subnormal)), np.log(np.float64(limits.max))
+    random = np.random.default_rng(0)
+    x = np.concatenate([random.uniform(least, largest, 4000), random.normal(size=4000), np.linspace(-1e-3, 1e-3, 100)])
+    x = np.concatenate([x, [0.0, -0.0, least, largest, 2 * least, 2 * largest, -np.inf, np.inf, np.nan, 1e30, -1e30]])
+    x = np.resize(x, -(-x.size // kernels.lanes) * kernels.lanes).astype(kernels.dtype)
+    found = np.empty_like(x)
+    assert kernels.call("exponential", x.size, x, found, result=ctypes.c_bool)
+    with np.errstate(over="ignore"):
+        expected = np.exp(x.astype(np.longdouble)).astype(kernels.dtype)
+    np.testing.assert_array_equal(np.isnan(found), np.isnan(x))
+    np.testing.assert_array_equal(np.isinf(found), np.isinf(expected))
+    normal = np.isfinite(expected) & (expected >= limits.tiny)
+    np.testing.assert_array_max_ulp(found[normal], expected[normal], maxulp=2)
+    np.testing.assert_allclose(found[~normal], expected[~normal], atol=limits.tiny)
+    assert (found[x == 0.0] == 1.0).all()

@@ -14,7 +14,9 @@ from point_wise_models import point_wise_model
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.driver.run import run
 from ailand_gt4py.emulator.emulator import Emulator
+from ailand_gt4py.evaluation.columns import read_columns
 from ailand_gt4py.integration.component import LandComponent
+from ailand_gt4py.io.sources import open_source
 from ailand_gt4py.weights import Model, Variable, write_model
 from ailand_gt4py.weights.nodes import node_inputs
 from ailand_gt4py.weights.processing import Nodes
@@ -125,6 +127,27 @@ def test_an_earlier_state_is_taken_from_the_file_where_it_has_one(tmp_path: Path
     found = run_of(files(tmp_path, model, data), "out.nc")
     np.testing.assert_array_equal(found["state_1_before"].values[0], data["state_1"].values[0] * 0.5)
     np.testing.assert_array_equal(found["state_0_before"].values[0], data["state_0"].values[0])
+
+
+def test_the_truth_at_a_label_has_earlier_states_of_the_labels_before(tmp_path: Path) -> None:
+    model = point_wise_model((7, 3, 3, 2), n_times=3)
+    data = dataset(model)
+    random = np.random.default_rng(3)
+    for variable in model.diagnostics:
+        data[variable.name] = (("time", "x"), random.uniform(size=(N_TIMES, N_COLUMNS)), {"units": "1"})
+    for variable in model.static:
+        data[variable.name] = ("x", random.uniform(size=N_COLUMNS), {"units": "1"})
+    paths = files(tmp_path, model, data)
+    columns = read_columns(paths["forcing"], model, np.dtype("float64"))
+    for k, variable in enumerate(model.state):
+        name, is_earlier, count = variable.name.partition("_before")
+        labels = np.maximum(np.arange(N_TIMES) - (int(count or 1) if is_earlier else 0), 0)
+        np.testing.assert_array_equal(columns.state[..., k], data[name].values[labels])
+    with open_source(paths["forcing"], model) as source:
+        for first in range(N_TIMES):
+            part = source.reference(["state_1_before2", "state_0"], first, first + 1)
+            np.testing.assert_array_equal(part[0, :, 0], data["state_1"].values[max(first - 2, 0)])
+            np.testing.assert_array_equal(part[0, :, 1], data["state_0"].values[first])
 
 
 def test_what_is_not_imputed_must_not_be_missing(tmp_path: Path) -> None:

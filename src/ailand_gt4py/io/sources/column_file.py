@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from ailand_gt4py.io.blocks import BlockReader
 from ailand_gt4py.io.column_file import ColumnFile
 from ailand_gt4py.io.field_reader import FieldReader, require_present
 from ailand_gt4py.io.sources import ColumnSource, Request
+from ailand_gt4py.weights.model import Variable
 from ailand_gt4py.weights.nodes import is_of_node, node_inputs
 
 #: Of a file with one time only, where its own step is asked for.
@@ -28,6 +29,8 @@ class ColumnFileSource(ColumnSource):
         self._file = file or ColumnFile(path)
         self._reference: BlockReader | None = None
         self._reference_names: tuple[str, ...] = ()
+        self._roots: list[str] = []
+        self._earlier: list[tuple[str, int]] = []
         try:
             self._prepare(request)
         except BaseException:
@@ -90,15 +93,33 @@ class ColumnFileSource(ColumnSource):
                 raise InputError(
                     f"reference variable '{unknown[0]}' is none of the model's: expected one of {', '.join(known)}"
                 )
-            missing = [name for name in names if self._file.find(name) is None]
+            self._earlier = [self._before(known, name) for name in names]
+            roots = list(dict.fromkeys(root for root, _ in self._earlier))
+            missing = [name for name in roots if self._file.find(name) is None]
             if missing:
                 raise InputError(f"{self.path}: reference variables missing: {', '.join(missing)}")
-            sources = [self._reader.source(name, known[name].units) for name in names]
+            sources = [self._reader.source(name, known[name].units) for name in roots]
             self._reference = BlockReader(
                 self._file, sources, self._first, len(self.times), block_bytes=self._block_bytes
             )
-            self._reference_names = tuple(names)
-        return self._reference.read(first, last)
+            self._roots, self._reference_names = roots, tuple(names)
+        begin = max(first - max((steps for _, steps in self._earlier), default=0), 0)
+        values = self._reference.read(begin, last)
+        if begin == first and self._roots == list(names):
+            return values
+        labels = np.arange(first, last)
+        columns = (
+            values[np.maximum(labels - steps, 0) - begin, :, self._roots.index(root)] for root, steps in self._earlier
+        )
+        return np.stack(list(columns), axis=-1)
+
+    def _before(self, known: Mapping[str, Variable], name: str) -> tuple[str, int]:
+        """Of what a variable that the file lacks is the earlier value, and how many steps earlier; before the first
+        label it is as at that."""
+        steps = 0
+        while known[name].is_previous and self._file.find(name) is None:
+            name, steps = known[name].previous_of, steps + 1
+        return name, steps
 
     def _close_reference(self) -> None:
         if self._reference is not None:

@@ -20,10 +20,10 @@ from ailand_gt4py.lowering.columns.column_program import (
     operation_in_cpp,
 )
 
-_NAMED = {"max": "ailand::maximum", "min": "ailand::minimum"}
+_NAMED = {"max": "ailand::maximum", "min": "ailand::minimum", "exp": "ailand::exponential"}
 #: Functions of C++'s standard library, which know no vectors.
 _EACH = frozenset(
-    {"sqrt", "exp", "log", "tanh", "sinh", "cosh", "asinh", "atanh", "sin", "cos", "acos", "atan", "abs", "floor"}
+    {"sqrt", "log", "tanh", "sinh", "cosh", "asinh", "atanh", "sin", "cos", "acos", "atan", "abs", "floor"}
 )
 
 
@@ -136,7 +136,7 @@ class ElementCode:
 
 def _function(name: str, parts: Sequence[str]) -> str:
     if name in _NAMED:
-        return f"{_NAMED[name]}({parts[0]}, {parts[1]})"
+        return f"{_NAMED[name]}({', '.join(parts)})"
     if name in _EACH:
         return f"ailand::each({parts[0]}, [](T value) {{ return std::{name}(value); }})"
     raise RefusedError(f"it has the operation '{name}'")

@@ -94,6 +94,45 @@ template <class V, class F> inline V each(V value, F function) {
     }
 }
 
+// exp(x), to two units in the last place: of C++'s own function the lanes would have to be done one by one.
+// exp(x) = 2^n exp(r) with n the whole number next to x / log(2) and r the rest, of which a Taylor series is taken. Half of
+// 2^n at a time, as the whole may overflow, or be less than normal, where the product is not.
+template <class T> struct Exponential;
+template <> struct Exponential<float> {
+    static constexpr int degree = 7, mantissa = 23, bias = 127;
+    static constexpr float least = -104.f, largest = 89.f, log2_high = 0x1.63p-1f, log2_low = -0x1.bd0106p-13f;
+};
+template <> struct Exponential<double> {
+    static constexpr int degree = 13, mantissa = 52, bias = 1023;
+    static constexpr double least = -746., largest = 710., log2_high = 0x1.62e42feep-1, log2_low = 0x1.a39ef35793c76p-33;
+};
+template <class V> inline V exponential(V x) {
+    if constexpr (std::is_floating_point_v<V>) return exponential(splat<vector_of<V>>(x))[0];
+    else {
+        using T = std::remove_cvref_t<decltype(x[0])>;
+        using Of = Exponential<T>;
+        using whole = decltype(x > x);
+        constexpr T to_whole = T(3) * T(1L << (Of::mantissa - 1)), inverse = T(1.4426950408889634074);
+        constexpr std::array<T, Of::degree + 1> factors = [] {
+            std::array<T, Of::degree + 1> found{};
+            double factorial = 1;
+            for (int k = 0; k <= Of::degree; ++k) found[k] = T(1 / (factorial *= k > 0 ? k : 1));
+            return found;
+        }();
+        // In an order in which NaN stays.
+        x = x < Of::least ? splat<V>(Of::least) : x;
+        x = x > Of::largest ? splat<V>(Of::largest) : x;
+        const V shifted = x * inverse + to_whole;
+        const whole n = (whole)shifted - (whole)splat<V>(to_whole);
+        const V count = shifted - to_whole;
+        const V rest = (x - count * Of::log2_high) - count * Of::log2_low;
+        V sum = splat<V>(factors[Of::degree]);
+        for (int k = Of::degree - 1; k >= 0; --k) sum = sum * rest + factors[k];
+        const whole half = n >> 1;
+        return sum * (V)((half + Of::bias) << Of::mantissa) * (V)((n - half + Of::bias) << Of::mantissa);
+    }
+}
+
 // Rows are padded to whole vectors, and by one more: strides that are powers of two would crowd in few cache sets.
 template <class T> constexpr long padded(long extent) { return (extent + lanes<T> - 1) / lanes<T> * lanes<T>; }
 template <class T> constexpr long row_stride(long extent) { return padded<T>(extent) + lanes<T>; }
