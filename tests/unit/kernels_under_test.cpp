@@ -142,8 +142,8 @@ FUNCTIONS(double, float64)
 
 extern "C" {
 long vector_bytes() { return ailand::vector_bytes; }
-void plan(long columns, long bytes_of_a_row, double flops_of_a_column, long* rows, int* threads) {
-    const ailand::Plan found = ailand::plan(columns, bytes_of_a_row, flops_of_a_column);
+void plan(long columns, long bytes_of_a_row, double bytes_of_weights, double flops_of_a_column, long* rows, int* threads) {
+    const ailand::Plan found = ailand::plan(columns, bytes_of_a_row, bytes_of_weights, flops_of_a_column);
     *rows = found.rows;
     *threads = found.threads;
 }
@@ -153,7 +153,7 @@ int threads_within_a_team(long columns, double flops_of_a_column) {
 #pragma omp parallel num_threads(2)
     {
 #pragma omp single
-        threads = ailand::plan(columns, 1000, flops_of_a_column).threads;
+        threads = ailand::plan(columns, 1000, 0.0, flops_of_a_column).threads;
     }
     return threads;
 }

@@ -373,24 +373,31 @@ def test_a_work_space_stays_where_it_is_until_more_is_needed(kernels: Kernels) -
     assert kernels.call("workspace", 100, result=ctypes.c_void_p) == large
 
 
-def plan(library: ctypes.CDLL, columns: int, row_bytes: int, flops: float) -> tuple[int, int]:
+def plan(
+    library: ctypes.CDLL, columns: int, row_bytes: int, flops: float, weight_bytes: float = 0.0
+) -> tuple[int, int]:
     rows, threads = ctypes.c_long(), ctypes.c_int()
     library.plan.restype = None
     library.plan(
-        ctypes.c_long(columns), ctypes.c_long(row_bytes), ctypes.c_double(flops), ctypes.byref(rows),
-        ctypes.byref(threads),
+        ctypes.c_long(columns), ctypes.c_long(row_bytes), ctypes.c_double(weight_bytes), ctypes.c_double(flops),
+        ctypes.byref(rows), ctypes.byref(threads),
     )  # fmt: skip
     return rows.value, threads.value
 
 
 @settings(max_examples=200, deadline=None)
-@given(columns=st.integers(1, 10**7), row_bytes=st.integers(16, 10**6), flops=st.floats(1.0, 1e8))
+@given(
+    columns=st.integers(1, 10**7),
+    row_bytes=st.integers(16, 10**6),
+    flops=st.floats(1.0, 1e8),
+    weight_bytes=st.sampled_from([0.0, 1e5, 1e9]),
+)
 def test_blocks_cover_the_columns_and_threads_keep_within_limits(
-    library: ctypes.CDLL, columns: int, row_bytes: int, flops: float
+    library: ctypes.CDLL, columns: int, row_bytes: int, flops: float, weight_bytes: float
 ) -> None:
     library.set_most_threads(7)
     most = library.most_threads()
-    rows, threads = plan(library, columns, row_bytes, flops)
+    rows, threads = plan(library, columns, row_bytes, flops, weight_bytes)
     assert rows >= 1
     assert rows <= 32 * 12, "a block has more rows than the most for the smallest row"
     assert 1 <= threads <= most
@@ -401,6 +408,13 @@ def test_blocks_cover_the_columns_and_threads_keep_within_limits(
         assert threads == 1, "too little work to wake a second thread"
     if columns * flops > 1e9 and columns > 12 * 7:
         assert threads == most
+
+
+def test_weights_that_no_cache_holds_are_fetched_for_many_columns_at_once(library: ctypes.CDLL) -> None:
+    library.set_most_threads(1)
+    wide = 10**6
+    assert plan(library, 10_000, wide, 1e9, 1e6)[0] <= 24
+    assert plan(library, 10_000, wide, 1e9, 1e10)[0] >= 180
 
 
 def test_one_column_takes_one_thread_whatever_it_costs(library: ctypes.CDLL) -> None:

@@ -66,7 +66,7 @@ def block_code(program: ColumnProgram, interface: Interface, with_blas: bool) ->
             *(line for _, line, _ in kept),
             f"const long row = {row}, directed_row = {directed_row};",
             "const long few = ailand::few_rows(directed_row * sizeof(T));",
-            f"const ailand::Plan plan = ailand::plan(columns, row * sizeof(T), {_flops(program)});",
+            f"const ailand::Plan plan = ailand::plan(columns, row * sizeof(T), ({_weights(program)}) * sizeof(T), {_flops(program)});",
             "ailand::share((columns + plan.rows - 1) / plan.rows, plan.threads, [&](long block) {",
             "const long first = block * plan.rows, rows = std::min(plan.rows, columns - first);",
             # Copies of its own can stay in registers; what is captured would be read again after every store.
@@ -88,6 +88,16 @@ def _flops(program: ColumnProgram) -> str:
         for product in definition.products
     ]
     return " + ".join(["1.0", *products])
+
+
+def _weights(program: ColumnProgram) -> str:
+    """The number of all weights."""
+    sizes = {
+        product.weight: f"1.0 * ({cpp(definition.extent)}) * ({cpp(product.inputs)})"
+        for definition in program.definitions
+        for product in definition.products
+    }
+    return " + ".join(["0.0", *sizes.values()])
 
 
 class _BodyCode:

@@ -435,11 +435,13 @@ struct Plan {
     long rows;
     int threads;
 };
-inline Plan plan(long columns, long bytes_of_a_row, [[maybe_unused]] double flops_of_a_column) {
+inline Plan plan(long columns, long bytes_of_a_row, double bytes_of_weights, [[maybe_unused]] double flops_of_a_column) {
     // Half of the second-level cache is for the block, the other half for the panels of weights. Where that is too small
     // for some rows, it costs less to fetch them from the third level than to fetch all weights for so few.
+    // Weights that no cache holds come from memory for each block anew: fewer than some 200 rows would wait for them.
     constexpr long unit = narrow_tile_rows;
-    const long most = std::clamp(cache_bytes() / 2 / bytes_of_a_row / unit * unit, 2 * unit, 32 * unit);
+    const long least = bytes_of_weights > 32.0 * cache_bytes() ? 16 * unit : 2 * unit;
+    const long most = std::clamp(cache_bytes() / 2 / bytes_of_a_row / unit * unit, least, 32 * unit);
     long threads = 1;
 #ifdef _OPENMP
     // What a thread must have to do, some ten microseconds of work: starting it costs one or two while it is awake.
