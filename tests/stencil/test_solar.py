@@ -1,5 +1,7 @@
 """Derived inputs: sun, season and time of day against independent values."""
 
+import pathlib
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,7 +10,8 @@ from hypothesis import strategies as st
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.emulator.forcing import derived_forcing, time_angles
 from ailand_gt4py.lowering.calls.backends import for_columns
-from ailand_gt4py.stencils.physics.solar import DERIVED_NAMES, TOTAL_SOLAR_IRRADIANCE
+from ailand_gt4py.stencils.physics.solar import DERIVED_NAMES, START_NAMES, TOTAL_SOLAR_IRRADIANCE
+from ailand_gt4py.weights.nodes import COMPUTED
 
 INSOLATION = DERIVED_NAMES.index("toa_incoming_shortwave_flux")
 COS_ZENITH = DERIVED_NAMES.index("cos_solar_zenith_angle")
@@ -139,3 +142,21 @@ def test_errors_name_what_is_wrong() -> None:
         derived_forcing(np.zeros(1), np.zeros(1), np.datetime64("2020-01-01"), 172800.0, DERIVED_NAMES[:1], out)
     with pytest.raises(InputError, match=r"found the shape \(1, 1\), expected \(1, 2\)"):
         derived_forcing(np.zeros(1), np.zeros(1), np.datetime64("2020-01-01"), 21600.0, DERIVED_NAMES[:2], out)
+
+
+def test_what_checkpoints_of_anemoi_may_compute_is_derived_here() -> None:
+    assert set(COMPUTED.values()) == set(START_NAMES)
+
+
+def test_inputs_of_anemoi_are_those_in_its_data(shared: pathlib.Path) -> None:
+    """As earthkit-data computed them for a reference checkpoint, stored in single precision; both input times."""
+    path = shared / "anemoi" / "A.npz"
+    if not path.is_file():
+        pytest.skip("no checkpoints of anemoi in the shared data")
+    with np.load(path) as data:
+        positions = [list(data["in_names"]).index(name) for name in START_NAMES]
+        times, expected = data["x_dates"].astype("datetime64[s]").ravel(), data["x"][..., positions]
+        latitude, longitude = data["latitudes"], data["longitudes"]
+    found = np.empty((len(times), len(latitude), len(START_NAMES)))
+    derived_forcing(latitude, longitude, times, 21600.0, START_NAMES, found)
+    np.testing.assert_allclose(found, expected.reshape(found.shape), atol=1e-7)

@@ -17,7 +17,7 @@ from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.evaluation.columns import read_columns
 from ailand_gt4py.integration.component import LandComponent
 from ailand_gt4py.io.sources import open_source
-from ailand_gt4py.weights import Model, Variable, write_model
+from ailand_gt4py.weights import Model, Variable, import_checkpoint, write_model
 from ailand_gt4py.weights.nodes import node_inputs
 from ailand_gt4py.weights.processing import Nodes
 
@@ -201,3 +201,48 @@ def test_a_land_component_starts_with_earlier_states_as_the_state() -> None:
         land(weather, START + step * np.timedelta64(6, "h"))
     np.testing.assert_array_equal(land.state[:, n_new:], before)
     assert (land.state[:, :n_new] != before).all()
+
+
+def test_an_imported_checkpoint_runs_on_a_file_that_lacks_what_anemoi_computes(tmp_path: Path, shared: Path) -> None:
+    """Against the emulator on the inputs of the reference, all of them; before the start all was as at the start."""
+    path = shared / "anemoi" / "A.ckpt"
+    if not path.is_file():
+        pytest.skip("no checkpoints of anemoi in the shared data")
+    model = import_checkpoint(path)
+    with np.load(path.with_suffix(".npz")) as stored:
+        reference = dict(stored)
+    names, x = list(reference["in_names"]), reference["rollout_x"][:, -1].astype(np.float64)
+    of_nodes = node_inputs(model, reference["latitudes"], reference["longitudes"])
+    data, computed = xr.Dataset(), dict(zip(names, reference["in_computed"], strict=True))
+    for variable in (*model.static, *model.forcing, *model.state):
+        name = variable.name
+        if name in names and not computed[name]:
+            is_static = variable.time_meaning == "static"
+            values = x[..., names.index(name)]
+            data[name] = ("x" if is_static else ("time", "x"), values[0] if is_static else values)
+            data[name].attrs["units"] = variable.units
+    data["time"] = (
+        "time",
+        np.datetime64(str(reference["rollout_start"]), "ns") + np.arange(len(x)) * np.timedelta64(6, "h"),
+    )
+    data["x"] = ("x", np.arange(x.shape[1]), {"units": "1"})
+    data["lat"] = ("x", reference["latitudes"], {"units": "degrees_north"})
+    data["lon"] = ("x", reference["longitudes"], {"units": "degrees_east"})
+    found = run_of(files(tmp_path, model, data), "out.nc")
+    emulator = Emulator(model, x.shape[1], "embedded", "float64")
+
+    def inputs(variables: tuple[Variable, ...], step: int) -> np.ndarray:
+        columns = []
+        for variable in variables:
+            name, is_previous, _ = variable.name.partition("_before")
+            known = of_nodes.get(name) if variable.time_meaning == "static" else None
+            values = x[max(step - 1, 0) if is_previous else step]
+            columns.append(values[:, names.index(name)] if known is None else known)
+        return np.stack(columns, axis=1)
+
+    state = inputs(model.state, 0)
+    for step in range(len(x) - 1):
+        state, _ = emulator.step(inputs(model.static, step), inputs(model.forcing, step), state)
+        for k, variable in enumerate(model.state[: model.n_prognostic]):
+            spread = variable.normalisation.std
+            np.testing.assert_allclose(found[variable.name].values[step + 1], state[:, k], atol=1e-5 * spread, rtol=0.0)

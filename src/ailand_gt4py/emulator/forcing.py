@@ -1,7 +1,7 @@
 """The forcing of a model: given, derived from time and location, and of the previous window.
 
-What is given comes from a file or a host model. Six inputs follow from time and location (`derived_forcing`). A model's
-means over its windows do not tell how the weather changes within one; with those of the previous window they nearly do.
+What is given comes from a file or a host model. Some inputs follow from time and location (`derived_forcing`). Means
+over a model's windows do not tell how the weather changes within one; with those of the previous window they nearly do.
 A forcing variable whose ``derived`` is `weights.model.previous_name` of another one has that one's value of the
 previous window; of one that is itself of the previous window, that of the window before. `ForcingAssembler` puts them
 together.
@@ -49,9 +49,16 @@ def time_angles(time: np.ndarray, step_seconds: float) -> tuple[np.ndarray, np.n
     return day_angle, 2.0 * np.pi * (time_of_day - 0.5), 2.0 * np.pi * step_seconds / 86_400.0
 
 
-#: Identity of the backend -> the program on it. Backends cannot be compared; the call keeps its backend, so that no
+def julian_angle(time: np.ndarray) -> np.ndarray:
+    """2 pi times the days since the year began over 365.25, as anemoi's inputs have it; datetime64, UTC."""
+    time = np.asarray(time, dtype="datetime64[us]")
+    year_start = time.astype("datetime64[Y]").astype("datetime64[us]")
+    return np.asarray(2.0 * np.pi * ((time - year_start) / _DAY) / 365.25)
+
+
+#: Identity of the backend -> the programs on it. Backends cannot be compared; the call keeps its backend, so that no
 #: other gets its identity.
-_PROGRAMS: dict[int, OperatorCall] = {}
+_PROGRAMS: dict[tuple[int, str], OperatorCall] = {}
 
 
 def derived_forcing(
@@ -97,19 +104,30 @@ def derived_forcing(
         raise InputError(
             f"array for the derived inputs: strides {out.strides} do not let times and columns be one axis"
         )
-    *angles, window_angle = time_angles(times, step_seconds)
-    inputs = [xp.tile(xp.asarray(values, dtype=xp.float64), len(times)) for values in (latitude, longitude)]
-    inputs += [xp.repeat(_on_device(values, xp), n_columns) for values in angles]
-    inputs.append(xp.broadcast_to(_on_device(np.full(1, window_angle), xp), len(flat)))
-    results = [xp.empty(len(flat), dtype=xp.float64) for _ in solar.DERIVED_NAMES]
-    if id(backend) not in _PROGRAMS:
-        what = "the inputs derived from time and location"
-        _PROGRAMS[id(backend)] = OperatorCall(solar.solar_program(), backend, what)
-    _PROGRAMS[id(backend)](
-        *(arrays.wrap(array, (Column,), "derived input") for array in (*inputs, *results)), offset_provider={}
-    )
-    for k, name in enumerate(names):
-        flat[:, k] = results[solar.DERIVED_NAMES.index(name)]
+    day_angle, hour_angle, window_angle = time_angles(times, step_seconds)
+    location = [xp.tile(xp.asarray(values, dtype=xp.float64), len(times)) for values in (latitude, longitude)]
+
+    def of_times(values: np.ndarray) -> arrays.Array:
+        return xp.repeat(_on_device(values, xp), n_columns)
+
+    window = xp.broadcast_to(_on_device(np.full(1, window_angle), xp), len(flat))
+    for program, of_program, angles in (
+        (solar.solar_program, solar.WINDOW_NAMES, lambda: (of_times(day_angle), of_times(hour_angle), window)),
+        (solar.start_program, solar.START_NAMES, lambda: (of_times(julian_angle(times)), of_times(hour_angle))),
+    ):
+        if set(of_program).isdisjoint(names):
+            continue
+        results = [xp.empty(len(flat), dtype=xp.float64) for _ in of_program]
+        key = id(backend), program.__name__
+        if key not in _PROGRAMS:
+            _PROGRAMS[key] = OperatorCall(program(), backend, "the inputs derived from time and location")
+        _PROGRAMS[key](
+            *(arrays.wrap(array, (Column,), "derived input") for array in (*location, *angles(), *results)),
+            offset_provider={},
+        )
+        for k, name in enumerate(names):
+            if name in of_program:
+                flat[:, k] = results[of_program.index(name)]
 
 
 def _on_device(values: np.ndarray, xp: Any) -> Any:

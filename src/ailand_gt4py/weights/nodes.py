@@ -1,4 +1,5 @@
-"""Static inputs that follow from where a column is: coordinates, and what a network has learnt of each column."""
+"""Inputs of anemoi's networks that no file needs to have: coordinates, what depends on time and location, and what a
+network has learnt of each column."""
 
 from __future__ import annotations
 
@@ -8,12 +9,20 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.weights.model import NODE_TRAINABLE, Model, ModelVariables
 
-#: Name -> its function of latitude and longitude in radians; of anemoi's networks, which take them as they are.
-COORDINATES = {
-    "node_sin_latitude": lambda latitude, longitude: np.sin(latitude),
-    "node_sin_longitude": lambda latitude, longitude: np.sin(longitude),
-    "node_cos_latitude": lambda latitude, longitude: np.cos(latitude),
-    "node_cos_longitude": lambda latitude, longitude: np.cos(longitude),
+_FUNCTIONS = {
+    "sin_latitude": lambda latitude, longitude: np.sin(latitude),
+    "sin_longitude": lambda latitude, longitude: np.sin(longitude),
+    "cos_latitude": lambda latitude, longitude: np.cos(latitude),
+    "cos_longitude": lambda latitude, longitude: np.cos(longitude),
+}
+#: Name -> its function of latitude and longitude in radians; of anemoi's networks, which take ``node_...`` as they are,
+#: and may have the others among the inputs of their data.
+COORDINATES = {f"{prefix}{name}": function for prefix in ("node_", "") for name, function in _FUNCTIONS.items()}
+
+#: Forcing by anemoi's name -> what derives it (`Variable.derived`, `ailand_gt4py.stencils.physics.solar`).
+COMPUTED = {
+    **{name: name for name in ("cos_julian_day", "sin_julian_day", "cos_local_time", "sin_local_time", "insolation")},
+    "cos_solar_zenith_angle": "insolation",
 }
 
 #: Degrees by which a column may be away from one that a network is tied to: coordinates are stored in single precision.

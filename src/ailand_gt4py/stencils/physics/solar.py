@@ -4,7 +4,10 @@ The formulas are those of Spencer (1971), Fourier series representation of the p
 for declination, equation of time and sun-earth distance; accuracy about 0.0006 rad in declination and 35 s in time.
 The solar irradiance at the mean distance is 1361 W m-2 (Kopp and Lean 2011, doi:10.1029/2010GL045777).
 
-`ailand_gt4py.emulator.forcing` calls the program on arrays. All is float64.
+Networks of anemoi are trained with inputs of the same kind at the start of a step, as earthkit-meteo (Apache-2.0) has
+them; its declination and equation of time are other series, good to some 0.01 degrees and 10 s.
+
+`ailand_gt4py.emulator.forcing` calls the programs on arrays. All is float64.
 """
 
 import functools
@@ -21,8 +24,8 @@ from ailand_gt4py.stencils.instances import Statement, write_program
 #: Total solar irradiance at the mean sun-earth distance, W m-2 (Kopp and Lean 2011).
 TOTAL_SOLAR_IRRADIANCE = 1361.0
 
-#: The derived inputs in the order of the operator's results.
-DERIVED_NAMES = (
+#: The derived inputs of windows in the order of the operator's results.
+WINDOW_NAMES = (
     "time_of_day_cos",
     "time_of_day_sin",
     "day_of_year_cos",
@@ -30,6 +33,9 @@ DERIVED_NAMES = (
     "toa_incoming_shortwave_flux",
     "cos_solar_zenith_angle",
 )
+#: Those of anemoi, at the start of a window.
+START_NAMES = ("cos_julian_day", "sin_julian_day", "cos_local_time", "sin_local_time", "insolation")
+DERIVED_NAMES = WINDOW_NAMES + START_NAMES
 
 CONSTANTS = FrozenNamespace(
     pi=np.float64(np.pi),
@@ -40,7 +46,8 @@ CONSTANTS = FrozenNamespace(
 )
 
 Values = gtx.Field[[Column], gtx.float64]
-Derived = tuple[(Values,) * len(DERIVED_NAMES)]
+Derived = tuple[(Values,) * len(WINDOW_NAMES)]
+AtStart = tuple[(Values,) * len(START_NAMES)]
 
 
 @gtx.field_operator
@@ -73,7 +80,7 @@ def sunlit_integral(
 def derived_inputs(
     latitude: Values, longitude: Values, day_angle: Values, greenwich_hour_angle: Values, window_angle: Values
 ) -> Derived:
-    """The derived inputs of one step, in the order of `DERIVED_NAMES`.
+    """The derived inputs of one step, in the order of `WINDOW_NAMES`.
 
     Args:
         latitude, longitude: degrees north and east.
@@ -113,9 +120,56 @@ def derived_inputs(
     )
 
 
+@gtx.field_operator
+def inputs_at_start(latitude: Values, longitude: Values, julian_angle: Values, greenwich_hour_angle: Values) -> AtStart:
+    """The inputs of anemoi's networks at the start of a step, in the order of `START_NAMES`.
+
+    Args:
+        latitude, longitude: degrees north and east.
+        julian_angle: 2 pi times the days since the year began over 365.25, radians.
+        greenwich_hour_angle: as of `derived_inputs`.
+
+    Returns:
+        Cosine and sine of that angle; cosine and sine of the local mean time as an angle from midnight; cosine of the
+        solar zenith angle, 0 at night.
+    """
+    c1 = cos(julian_angle)
+    s1 = sin(julian_angle)
+    c2 = cos(2.0 * julian_angle)
+    s2 = sin(2.0 * julian_angle)
+    c3 = cos(3.0 * julian_angle)
+    s3 = sin(3.0 * julian_angle)
+    declination = CONSTANTS.degree * (
+        0.396372 - 22.91327 * c1 + 4.025430 * s1 - 0.387205 * c2 + 0.051967 * s2 - 0.154527 * c3 + 0.084798 * s3
+    )
+    equation_of_time = CONSTANTS.degree * (0.004297 + 0.107029 * c1 - 1.837877 * s1 - 0.837378 * c2 - 2.340475 * s2)
+    mean_hour_angle = greenwich_hour_angle + CONSTANTS.degree * longitude
+    cosine = sin(CONSTANTS.degree * latitude) * sin(declination) + cos(CONSTANTS.degree * latitude) * cos(
+        declination
+    ) * cos(mean_hour_angle + equation_of_time)
+    return (
+        c1,
+        s1,
+        cos(mean_hour_angle + CONSTANTS.pi),
+        sin(mean_hour_angle + CONSTANTS.pi),
+        maximum(cosine, 0.0),
+    )
+
+
 @functools.cache
 def solar_program() -> Any:
-    """`derived_inputs` as a program. Arguments, all over `Column`: its own, then `DERIVED_NAMES`."""
+    """`derived_inputs` as a program. Arguments, all over `Column`: its own, then `WINDOW_NAMES`."""
     inputs = ("latitude", "longitude", "day_angle", "greenwich_hour_angle", "window_angle")
-    types = dict.fromkeys((*inputs, *DERIVED_NAMES), Values)
-    return write_program("solar_program", types, [Statement(derived_inputs, inputs, DERIVED_NAMES)], __file__)
+    return _program("solar_program", derived_inputs, inputs, WINDOW_NAMES)
+
+
+@functools.cache
+def start_program() -> Any:
+    """`inputs_at_start` as a program. Arguments, all over `Column`: its own, then `START_NAMES`."""
+    inputs = ("latitude", "longitude", "julian_angle", "greenwich_hour_angle")
+    return _program("start_program", inputs_at_start, inputs, START_NAMES)
+
+
+def _program(name: str, operator: Any, inputs: tuple[str, ...], results: tuple[str, ...]) -> Any:
+    types = dict.fromkeys((*inputs, *results), Values)
+    return write_program(name, types, [Statement(operator, inputs, results)], __file__)

@@ -3,7 +3,7 @@
 The model is in physical units. A variable that is constant in time is a static input, as are the coordinates of the
 columns (``node_sin_latitude``, ...); the other forcing variables of the newest input time are the forcing, those of
 the time before ``NAME_before``, of that before ``NAME_before2``, ..., and earlier prognostic variables likewise in the
-state.
+state. What anemoi computes from time and location is derived here, too, where its formula is known (`weights.nodes`).
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from ailand_gt4py.weights.model import (
     Variable,
     previous_name,
 )
+from ailand_gt4py.weights.nodes import COMPUTED
 from ailand_gt4py.weights.processing import Nodes
 from ailand_gt4py.weights.variables import CATALOGUE
 
@@ -151,6 +152,7 @@ def _variable(one: AnemoiVariable, meaning: TimeMeaning) -> Variable:
         long_name=known.long_name if known else "",
         standard_name=known.standard_name if known else "",
         time_meaning=known.time_meaning if known and is_forcing and known.kind == "forcing" else meaning,
+        derived=COMPUTED.get(one.name, "") if one.is_computed and not one.is_constant else "",
         normalisation=_statistics(one),
         training_minimum=one.statistics["minimum"],
         training_maximum=one.statistics["maximum"],
