@@ -66,7 +66,8 @@ def block_code(program: ColumnProgram, interface: Interface, with_blas: bool) ->
             *(line for _, line, _ in kept),
             f"const long row = {row}, directed_row = {directed_row};",
             "const long few = ailand::few_rows(directed_row * sizeof(T));",
-            f"const ailand::Plan plan = ailand::plan(columns, row * sizeof(T), ({_weights(program)}) * sizeof(T), {_flops(program)});",
+            f"const double weights = ({_weights(program)}) * sizeof(T), flops = {_flops(program)};",
+            "const ailand::Plan plan = ailand::plan(columns, row * sizeof(T), weights, flops);",
             "ailand::share((columns + plan.rows - 1) / plan.rows, plan.threads, [&](long block) {",
             "const long first = block * plan.rows, rows = std::min(plan.rows, columns - first);",
             # Copies of its own can stay in registers; what is captured would be read again after every store.
