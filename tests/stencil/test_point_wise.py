@@ -167,6 +167,30 @@ def test_a_missing_value_that_is_not_imputed_stays_in_its_column(backend: str) -
         np.testing.assert_array_equal(np.delete(found, 3, axis=0), np.delete(expected, 3, axis=0))
 
 
+@pytest.mark.parametrize("n_diagnostics", [0, 1])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_few_diagnostics_or_none(n_diagnostics: int, backend: str) -> None:
+    of_diagnostic = Bounding("fraction", ("diagnostic_0",), (0.0,), (1.0,), total="state_0")
+    of_state = Bounding("fraction", ("state_1",), (0.0,), (1.0,), total="diagnostic_0")
+    model = point_wise_model(
+        (4, 3, 3, n_diagnostics),
+        n_times=2,
+        processings=NAMES[:3],
+        boundings=(of_diagnostic, of_state)[: 2 * n_diagnostics],
+    )
+    inputs = inputs_of(model)
+    emulator = Emulator(model, N_COLUMNS, backend, "float64")
+    results = emulator.step(*inputs)
+    agree(results, reference_step(model, *inputs), 1e-13)
+    changes, given = changes_of(inputs, 1), changes_of(results, 2)
+    tangents, adjoints = emulator.tangent_linear(*inputs, *changes), emulator.adjoint(*inputs, *given)
+    forward, back = (
+        sum((one * other).sum(axis=1) for one, other in zip(left, right, strict=True))
+        for left, right in ((tangents, given), (adjoints, changes))
+    )
+    np.testing.assert_allclose(forward, back, rtol=1e-11, atol=1e-11)
+
+
 def test_a_rollout_goes_on_with_earlier_states() -> None:
     model = model_of(4, n_times=3)
     static, forcing, state = some_inputs(model, N_COLUMNS)
@@ -210,8 +234,9 @@ def test_tangents_are_differences(turn: int) -> None:
     np.testing.assert_allclose(found[smooth], fine[smooth], rtol=1e-7, atol=1e-7)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("turn", [2, 5])
+@pytest.mark.parametrize(
+    ("turn", "backend"), [(2, "embedded"), (5, "embedded"), pytest.param(2, "dace_cpu", marks=pytest.mark.slow)]
+)
 def test_all_derivatives_are_one(turn: int, backend: str) -> None:
     """Adjoint and Jacobians in either mode are those of the tangent-linear; finite whatever is missing."""
     emulator = emulator_of(turn, backend, "float64")
@@ -281,6 +306,7 @@ def test_stages_of_all_variables_are_merged() -> None:
     ("changes", "message"),
     [
         ({"point_wise": None}, "architecture 'point_wise': found point_wise None, expected it for 'point_wise'"),
+        ({"forcing": ()}, "architecture 'point_wise': found no forcing variable, expected some"),
         (
             {"boundings": (Bounding("clip", ("state_0_before",), (0.0,), (1.0,)),)},
             "bounding 'clip' is of 'state_0_before', expected a result of the network",

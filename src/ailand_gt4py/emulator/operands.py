@@ -66,7 +66,7 @@ def _point_wise_shape(model: Model) -> PointWiseShape | None:
     return PointWiseShape(
         model.point_wise,
         tuple(-1 if width == channels else widths.index(width) for width in widths),
-        tuple((group, merged_kinds(variables)) for group, variables in groups_of_variables(model).items()),
+        tuple((group, merged_kinds(variables)) for group, variables in groups_of_variables(model).items() if variables),
         tuple((kind, group, total_group) for kind, group, total_group, _ in bounding_stages(model)),
         model.n_prognostic < len(model.state) or any(one.is_imputed for one in model.state),
     )
@@ -280,7 +280,7 @@ class Operands:
             for (group, variables), feature in zip(
                 groups_of_variables(model).items(), (*INPUTS.values(), DiagnosticFeature), strict=True
             )
-            for k, numbers in enumerate(stage_numbers(dict(shape.stages)[group], variables))
+            for k, numbers in enumerate(stage_numbers(dict(shape.stages).get(group, ()), variables))
         }
         for group, variables in results_of(model).items():
             bounds = ([one.lower_bound for one in variables], [one.upper_bound for one in variables])

@@ -364,6 +364,9 @@ class Model:
             if self.boundings or self.nodes is not None:
                 raise InputError(f"{what}: found boundings or nodes, expected none")
             return
+        for group in ("static", "forcing", "state"):
+            if not getattr(self, group):
+                raise InputError(f"{what}: found no {group} variable, expected some")
         names = [variable.name for variable in self.state]
         for position in range(self.n_prognostic, len(names)):
             expected = previous_name(names[position - self.n_prognostic])

@@ -57,7 +57,7 @@ def describe_tangent_linear(shape: NetworkShape, dtype: type) -> StepDerivative:
     derivative = Derivative(
         "forward",
         tuple((f"{group}_input", f"{group}_tangent") for group in INPUTS),
-        tuple((shape.differentiated(group), f"{group}_tangent") for group in RESULTS),
+        tuple((shape.differentiated(group), f"{group}_tangent") for group in shape.results),
     )
     return StepDerivative(_step("tangent_linear", shape, dtype, fields), derivative)
 
@@ -69,7 +69,7 @@ def describe_adjoint(shape: NetworkShape, dtype: type) -> StepDerivative:
     derivative = Derivative(
         "reverse",
         tuple((f"{group}_input", f"{group}_adjoint") for group in INPUTS),
-        sweeps=tuple(Sweep(shape.differentiated(group), f"{group}_adjoint") for group in RESULTS),
+        sweeps=tuple(Sweep(shape.differentiated(group), f"{group}_adjoint") for group in shape.results),
     )
     return StepDerivative(_step("adjoint", shape, dtype, fields), derivative)
 
@@ -81,7 +81,7 @@ def describe_state_tangents(shape: NetworkShape, dtype: type) -> StepDerivative:
     fields: dict[str, Axes] = {
         f"{group}_tangent": (Change, feature) for group, feature in ({"state": StateFeature} | RESULTS).items()
     }
-    results = tuple((shape.differentiated(group), f"{group}_tangent") for group in RESULTS)
+    results = tuple((shape.differentiated(group), f"{group}_tangent") for group in shape.results)
     derivative = Derivative("forward", (("state_input", "state_tangent"),), results)
     return StepDerivative(_step("tangent_linear_of_states", shape, dtype, fields), derivative)
 

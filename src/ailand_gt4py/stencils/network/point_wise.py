@@ -205,7 +205,8 @@ class _Step:
         self._physical("state", "new_state", bounded["new_state"], made)
         if self._shape.keeps_state:
             self._keep_state(made)
-        self._physical("diagnostics", "diagnostics", bounded["diagnostics"], "diagnostics")
+        if "diagnostics" in bounded:
+            self._physical("diagnostics", "diagnostics", bounded["diagnostics"], "diagnostics")
 
     # --- between physical values and the network's ---
 
@@ -270,11 +271,12 @@ class _Step:
         of_state = self._step.operand("operands_decoder_state", linear_type((channels,), StateFeature, dtype))
         arguments = ("normalised_state", units, of_state)
         state = self._step.append(increment(channels, dtype), arguments, "normalised_new_state", StateFeature)
-        feature = RESULTS["diagnostics"]
-        return {
-            "new_state": state,
-            "diagnostics": self._linear("decoder_diagnostics", (units,), feature, "normalised_diagnostics"),
-        }
+        found = {"new_state": state}
+        if "diagnostics" in self._stages:
+            feature = RESULTS["diagnostics"]
+            diagnostics = self._linear("decoder_diagnostics", (units,), feature, "normalised_diagnostics")
+            found["diagnostics"] = diagnostics
+        return found
 
     def _bounded(self, results: dict[str, str]) -> dict[str, str]:
         """After boundings, in the network's space."""

@@ -47,7 +47,7 @@ class PointWiseShape:
     Attributes:
         network: activation, latent skip and what is added to variances.
         hidden: of each block the number of the first one of its width, -1 where that is the encoder's.
-        stages: (group of inputs or ``diagnostics``, kinds of `network.stages` in order).
+        stages: (group of inputs or ``diagnostics``, kinds of `network.stages` in order); of what there is.
         boundings: (kind of `network.boundings`, group of results, group that has the total, if any), in order.
         keeps_state: whether the new state takes values, or missing ones, of the state that goes in as they are.
     """
@@ -126,6 +126,12 @@ class NetworkShape:
                 found.append((block, k, tuple(contraction(source, target) for source in sources)))
                 sources = [target]
         return tuple(found)
+
+    @property
+    def results(self) -> dict[str, gtx.Dimension]:
+        """Those groups of results that there are."""
+        has_all = self.point_wise is None or "diagnostics" in dict(self.point_wise.stages)
+        return RESULTS if has_all else {"new_state": StateFeature}
 
     def differentiated(self, group: str) -> str:
         """Of a group of results, the field whose derivatives are those of the results."""
