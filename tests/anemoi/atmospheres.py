@@ -1,6 +1,6 @@
 """A small atmosphere for anemoi-inference: checkpoint, state at the start, and the land beside it.
 
-It is persistence, but that its temperature relaxes to its skin's and oscillates, so that what the land gives back shows.
+It is persistence, but that its temperature relaxes to its skin's and oscillates: what the land gives back shows.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import torch
 import xarray as xr
-from anemoi.inference.testing import save_fake_checkpoint  # noqa: F401  (its metadata writer is used below)
 from anemoi.utils.checkpoints import save_metadata
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "column_run" / "ecland_columns.nc"
@@ -21,25 +20,34 @@ PROGNOSTIC = ("2t", "2d", "sp", "10u", "10v", "skt", "swvl1", "swvl2", "stl1", "
 DIAGNOSTIC = ("tp", "cp", "sf", "ssrd", "strd")
 #: Sea points, latitude and longitude, before and after each of the land's.
 SEA = ((-10.0, 340.0), (0.0, 200.0))
-ACCUMULATED = dict(process="accumulation", period=[0, 6])
+ACCUMULATED = {"process": "accumulation", "period": [0, 6]}
 
 
 class Atmosphere(torch.nn.Module):
-    """Of fields (batch, time, point, variable): prognostic ones first, then forcings."""
+    """Of fields (batch, time, point, variable): prognostic ones, then forcings, then z.
 
-    def __init__(self, forcings: tuple[str, ...] = (), diagnostics: tuple[float, ...] = (2e-3, 1e-3, 0.0, 4e6, 7e6)):
+    Args:
+        sums: over a step, of `DIAGNOSTIC`. without, forcings: prognostic fields that it lacks, and those that it takes as
+            forcing; with the temperature of the soil among these, its own takes a tenth of that.
+    """
+
+    def __init__(
+        self,
+        sums: tuple[float, ...] = (2e-3, 1e-3, 0.0, 4e6, 7e6),
+        without: tuple[str, ...] = (),
+        forcings: tuple[str, ...] = (),
+    ) -> None:
         super().__init__()
-        self.names = (*PROGNOSTIC, *forcings)
-        self.sums = diagnostics
+        self.prognostic, self.forcings, self.sums = [name for name in PROGNOSTIC if name not in without], forcings, sums
 
     def predict_step(self, x, fcstep, **_):
-        now = dict(zip(self.names, x[0, -1].unbind(-1), strict=False))
-        new = {name: now[name] for name in PROGNOSTIC if name in now}
+        now = dict(zip((*self.prognostic, *self.forcings, "z"), x[0, -1].unbind(-1), strict=True))
+        new = dict(now)
         wave = 3.0 * float(np.sin(0.5 * np.pi * (fcstep + 1)))
-        new["2t"] = now["2t"] + 0.2 * (now["skt"] - now["2t"]) + wave
-        new["2d"] = torch.minimum(now["2d"], new["2t"])
-        rows = [new[name] for name in PROGNOSTIC if name in now]
-        rows += [torch.full_like(now["2t"], value) for value in self.sums]
+        new["2t"] = now["2t"] + 0.2 * (now["skt"] - now["2t"]) + wave if "skt" in now else now["2t"] + wave
+        if "stl1" in self.forcings:
+            new["2t"] = new["2t"] + 0.1 * (now["stl1"] - now["2t"])
+        rows = [new[name] for name in self.prognostic] + [torch.full_like(now["2t"], one) for one in self.sums]
         return torch.stack(rows, dim=-1)[None, None]
 
 
@@ -54,13 +62,19 @@ def grid() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return latitude, longitude, np.arange(1, len(points), 2)
 
 
-def metadata(timestep: str = "6h", without: tuple[str, ...] = (), changes: dict[str, dict] | None = None) -> dict:
-    """Of a checkpoint; ``without``: fields that it lacks; ``changes``: to what it says of fields."""
-    prognostic = [name for name in PROGNOSTIC if name not in without]
+def metadata(
+    timestep: str = "6h",
+    without: tuple[str, ...] = (),
+    forcings: tuple[str, ...] = (),
+    changes: dict[str, dict] | None = None,
+) -> dict:
+    """Of a checkpoint; ``without``, ``forcings`` as of `Atmosphere`; ``changes``: to what it says of fields."""
+    prognostic = [name for name in PROGNOSTIC if name not in (*without, *forcings)]
     diagnostic = [name for name in DIAGNOSTIC if name not in without]
-    names = [*prognostic, *diagnostic, "z"]
+    taken = [*forcings, "z"]
+    names = [*prognostic, *diagnostic, *taken]
     n_prognostic, n_out = len(prognostic), len(prognostic) + len(diagnostic)
-    inside, outside = list(range(n_prognostic)), list(range(n_out))
+    inside, outside, of_taken = list(range(n_prognostic)), list(range(n_out)), list(range(n_out, len(names)))
     said = {name: {"mars": {"param": name, "levtype": "sfc"}} for name in names}
     for name in diagnostic:
         said[name] |= ACCUMULATED
@@ -70,16 +84,21 @@ def metadata(timestep: str = "6h", without: tuple[str, ...] = (), changes: dict[
     return {
         "config": {
             "training": {"multistep_input": 1, "precision": "32"},
-            "data": {"timestep": timestep, "forcing": ["z"], "diagnostic": diagnostic},
+            "data": {"timestep": timestep, "forcing": taken, "diagnostic": diagnostic},
         },
         "data_indices": {
             "data": {
-                "input": {"full": [*inside, n_out], "forcing": [n_out], "diagnostic": outside[n_prognostic:],
-                          "prognostic": inside},
+                "input": {
+                    "full": [*inside, *of_taken], "forcing": of_taken, "diagnostic": outside[n_prognostic:],
+                    "prognostic": inside,
+                },
                 "output": {"full": outside},
             },
             "model": {
-                "input": {"full": list(range(n_prognostic + 1)), "forcing": [n_prognostic], "prognostic": inside},
+                "input": {
+                    "full": list(range(n_prognostic + len(taken))), "prognostic": inside,
+                    "forcing": list(range(n_prognostic, n_prognostic + len(taken))),
+                },
                 "output": {"full": outside, "prognostic": inside},
             },
         },

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -49,8 +49,15 @@ class WindowSource(ColumnSource):
         self.climate, self.lacking, self.history = ground.climate, (), list(ground.history)
         self.window = np.empty((self.n_columns, 0), dtype=np.float32)
 
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        return False
+
     def forcing(self, first: int, last: int) -> Values:
         return self.window[None]
+
+    def reference(self, names: Sequence[str], first: int, last: int) -> Values:
+        raise InputError(f"{self.path}: an atmosphere has no reference, expected a file for it")
 
     def close(self) -> None:
         pass

@@ -1,7 +1,7 @@
 """aiLand as a task of its own of a coupled run of anemoi-inference, beside the atmosphere's task.
 
-The atmosphere sends its new state after each of its steps but the last and, where the land sends anything, waits for it:
-fields that are forcings of its checkpoint, for its next step. So the land makes one step less than the atmosphere.
+The atmosphere sends its new state after each of its steps but the last and, where the land sends anything, waits for
+it: fields that are forcings of its checkpoint, for its next step. So the land makes one step less than the atmosphere.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from anemoi.inference.checkpoint import Checkpoint
+from anemoi.inference.outputs.netcdf import LOCK
 from anemoi.inference.task import Task
 from anemoi.inference.transport import Coupling, Transport
 
@@ -82,12 +83,14 @@ class LandTask(Task):
         try:
             self._check(couplings, receives, sends)
             given = gifts((name for one in sends for name in one.variables), self._land.model, self._atmosphere)
-            self._land.open()
+            with LOCK:  # the atmosphere's thread may write netCDF, too, whose library takes one at a time
+                self._land.open()
             for tag in range(self._land.n_windows):
                 is_received = False
                 fields = self._receive(transport, receives, tag)
                 is_received = True
-                self._land.step(self._land.next_end, fields)
+                with LOCK:
+                    self._land.step(self._land.next_end, fields)
                 state = {"date": self._land.time.astype("datetime64[us]").item(), "fields": self._fields(given)}
                 for one in sends:
                     one.apply(self, transport, input_state=state, output_state={}, constants={}, tag=tag)
