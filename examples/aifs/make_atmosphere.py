@@ -2,12 +2,12 @@
 
     python make_atmosphere.py DIRECTORY
 
-The data are the columns of the example of ``ailand-column-run`` (three years of synthetic weather and ecLand's answer to
-it), named and accumulated as AIFS's fields are, and as many points that are called sea. The atmosphere learns the
+The data are the columns of the example of ``ailand-column-run`` (three years of synthetic weather and ecLand's answer
+to it), named and accumulated as AIFS's fields are, and as many points that are called sea. The atmosphere learns the
 weather of ten points: it is none to forecast with. DIRECTORY then has
 
-- ``atmosphere.ckpt``, with soil and skin as prognostic fields, as AIFS has them, and ``forced.ckpt``, which takes the soil's
-  upper layer as forcing, as ``anemoi-inference couple`` needs it;
+- ``atmosphere.ckpt``, with soil and skin as prognostic fields, as AIFS has them, and ``forced.ckpt``, which takes the
+  soil's upper layer as forcing, as ``anemoi-inference couple`` needs it;
 - ``weather.zarr``, their data set, of which a forecast starts;
 - ``ground.nc``, static fields, leaf area and first state of the land points.
 """
@@ -38,7 +38,8 @@ INSTANTANEOUS = {
     "swvl1": "swvl1", "swvl2": "swvl2", "stl1": "stl1", "stl2": "stl2",
 }  # fmt: skip
 COMPUTED = (
-    "cos_latitude", "sin_latitude", "cos_local_time", "sin_local_time", "cos_julian_day", "sin_julian_day", "insolation",
+    "cos_latitude", "sin_latitude", "cos_local_time", "sin_local_time", "cos_julian_day", "sin_julian_day",
+    "insolation",
 )  # fmt: skip
 UNITS = {
     **dict.fromkeys(("2t", "2d", "skt", "stl1", "stl2"), "K"), "sp": "Pa", "10u": "m s**-1", "10v": "m s**-1",

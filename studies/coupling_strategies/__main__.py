@@ -157,7 +157,11 @@ def lines(
                 text.append(f"| {name} | {' | '.join(f'{one:.3g}' for one in rmse(values))} |")
     text += ["", "Two ways against one way, root mean square difference:", "", f"| | {days} |", table]
     text += [f"| {name} | {' | '.join(f'{one:.3g}' for one in rmse(values))} |" for name, values in apart.items()]
-    text += ["", "Seconds of a forecast, the median (files included; the atmosphere has ten points, the land five):", ""]
+    text += [
+        "",
+        "Seconds of a forecast, the median (files included; the atmosphere has ten points, the land five):",
+        "",
+    ]
     text += ["| | s |", "|---|---:|"]
     names = {"none": "atmosphere alone", "stand-alone": "the land alone, from a file"}
     text += [f"| {names.get(name, f'with the land, {name}')} | {np.median(one):.2f} |" for name, one in seconds.items()]

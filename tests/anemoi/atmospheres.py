@@ -27,7 +27,7 @@ class Atmosphere(torch.nn.Module):
     """Of fields (batch, time, point, variable): prognostic ones, then forcings, then z.
 
     Args:
-        sums: over a step, of `DIAGNOSTIC`. without, forcings: prognostic fields that it lacks, and those that it takes as
+        sums: over a step, of `DIAGNOSTIC`. without, forcings: prognostic fields that it lacks, and that it takes as
             forcing; with the temperature of the soil among these, its own takes a tenth of that.
     """
 

@@ -26,7 +26,7 @@ GIVEN = ["swvl1", "stl1"]
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """Ground, the atmosphere's input as a store of anemoi-datasets, and two checkpoints: one takes the land's fields."""
+    """Ground, the atmosphere's input as a store, and two checkpoints, one of which takes the land's fields."""
     folder = tmp_path_factory.mktemp("files")
     write_ground(folder / "ground.nc")
     write_checkpoint(folder / "atmosphere.ckpt")
@@ -164,8 +164,8 @@ def test_a_land_that_fails_does_not_keep_the_atmosphere_waiting(tmp_path, files)
     ("couplings", "land", "message"),
     [
         ([{"land->aifs": GIVEN}, {"aifs->land": FIELDS}], {}, "found land->aifs, aifs->land, expected one from the"),
-        ([{"aifs->land": FIELDS}, {"land->aifs": ["swvl2"]}], {}, "'swvl2' is no forcing of the atmosphere that changes"),
-        ([{"aifs->land": FIELDS}, {"land->aifs": ["swvl1"]}], {"elsewhere": {}}, "'swvl1' is no value in the option 'elsewh"),
+        ([{"aifs->land": FIELDS}, {"land->aifs": ["swvl2"]}], {}, "'swvl2' is no forcing of the atmosphere that"),
+        ([{"aifs->land": FIELDS}, {"land->aifs": ["swvl1"]}], {"elsewhere": {}}, "'swvl1' is no value in the option"),
     ],
 )  # fmt: skip
 def test_couplings_that_cannot_be(tmp_path, files, couplings, land, message):
