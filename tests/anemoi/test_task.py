@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -51,8 +53,10 @@ def anemoi(folder, command, config, *, ranks=0):
     path = folder / f"{command}.yaml"
     path.write_text(yaml.safe_dump(config))
     words = [sys.executable, "-m", "anemoi.inference", command, str(path)]
-    words = ["mpiexec", "-n", str(ranks), *words] if ranks else words
-    return subprocess.run(words, capture_output=True, text=True, cwd=folder, timeout=300)
+    words = [str(Path(sys.executable).with_name("mpiexec")), "-n", str(ranks), *words] if ranks else words
+    # The checkpoint's class is this directory's.
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+    return subprocess.run(words, capture_output=True, text=True, cwd=folder, timeout=300, env=environment)
 
 
 def run_config(files, checkpoint, hours, **more):

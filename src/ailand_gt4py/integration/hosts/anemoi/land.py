@@ -159,12 +159,22 @@ class CoupledLand:
             source.history.append(f"Of the start of the forecast, held through it: {names}.")
         return source
 
+    def at_land(self, fields: Mapping[str, Values], names: Iterable[str] | None = None) -> dict[str, Values]:
+        """Fields over the atmosphere's grid, by its own names (those of ``needs``), at the land's columns: copies."""
+        names = self.needs if names is None else tuple(names)
+        require_names(names, fields, "field that the atmosphere gave")
+        for name in names:
+            if fields[name].ndim != 1 or self.points.max() >= len(fields[name]):
+                found = fields[name].shape
+                raise InputError(f"ailand: '{name}' has the shape {found}, expected the atmosphere's grid points")
+        return {name: fields[name][self.points] for name in names}
+
     def begin_with(self, fields: Mapping[str, Values]) -> None:
         """Take the atmosphere's fields at the start, over its grid by its own names, as the first window's start."""
         if self._point is None:
             own = {name: self.own_name(name) for name in self._weather.instantaneous}
-            known = {name: one for name, one in own.items() if one in fields}
-            self._before = {name: self._at_columns(name, fields[one]) for name, one in known.items()}
+            values = self.at_land(fields, [one for one in own.values() if one in fields])
+            self._before = {name: self._converted(name, values) for name, one in own.items() if one in values}
 
     def open(self) -> None:
         """Compile, and make the files."""
@@ -218,12 +228,10 @@ class CoupledLand:
             ),
         )
 
-    def _at_columns(self, name: str, field: Values) -> Values:
-        """A field at the land's columns, in the unit of `FIELDS`, float64."""
+    def _converted(self, name: str, fields: Mapping[str, Values]) -> Values:
+        """One of `at_land` in the unit of `FIELDS`, float64."""
         own_name = self.own_name(name)
-        if field.ndim != 1 or self.points.max() >= len(field):
-            raise InputError(f"ailand: '{own_name}' has the shape {field.shape}, expected the atmosphere's grid points")
-        values = field[self.points].astype(np.float64)
+        values = fields[own_name].astype(np.float64)
         wrong = np.flatnonzero(~np.isfinite(values))
         if wrong.size:
             raise InputError(
@@ -241,7 +249,7 @@ class CoupledLand:
         """Go a window on.
 
         Args:
-            end: of the window. fields: the atmosphere's then, over its grid, by its own names.
+            end: of the window. fields: the atmosphere's then, of `at_land`.
 
         Raises:
             InputError: a time or a field that cannot be. RunError: a result that is not finite, or writing failed.
@@ -250,8 +258,7 @@ class CoupledLand:
         if row == self.n_windows or end != self.next_end:
             what = "none: the forecast is over" if row == self.n_windows else time_text(self.next_end)
             raise InputError(f"ailand: found a step of the atmosphere to {time_text(end)}, expected {what}")
-        require_names(self.needs, fields, "field that the atmosphere gave")
-        at_end = {name: self._at_columns(name, fields[self.own_name(name)]) for name in self._weather.needs}
+        at_end = {name: self._converted(name, fields) for name in self._weather.needs}
         source.window = self._weather.forcing(self._before, at_end, self.model.step_seconds, self._prescribed)
         self._require_possible(source.window)
         layout = self._layout

@@ -52,7 +52,8 @@ class LandProcessor(Processor):
         if self._land is None:
             self._land = self._begin(state)
         try:
-            self._land.step(parse_time(state["date"]), {name: as_numpy(fields[name]) for name in self._land.needs})
+            found = self._land.at_land({name: as_numpy(fields[name]) for name in self._land.needs})
+            self._land.step(parse_time(state["date"]), found)
         except BaseException:
             self._land.close()
             raise

@@ -2,6 +2,10 @@
 
 The atmosphere sends its new state after each of its steps but the last and, where the land sends anything, waits for
 it: fields that are forcings of its checkpoint, for its next step. So the land makes one step less than the atmosphere.
+
+HDF5 takes one thread at a time, and anemoi-inference's netCDF output does not always keep to its own lock. So between
+threads the land touches its files only while the atmosphere waits for it or, if that never does, when it has ended: the
+fields that it sent are held until then, at land.
 """
 
 from __future__ import annotations
@@ -12,9 +16,9 @@ from typing import Any
 
 import numpy as np
 from anemoi.inference.checkpoint import Checkpoint
-from anemoi.inference.outputs.netcdf import LOCK
 from anemoi.inference.task import Task
 from anemoi.inference.transport import Coupling, Transport
+from anemoi.inference.transports.threads import ThreadsTransport
 
 from ailand_gt4py.core.errors import InputError, reason
 from ailand_gt4py.core.times import parse_interval, parse_time
@@ -79,25 +83,36 @@ class LandTask(Task):
         couplings = transport.couplings(self)
         receives = [one for one in couplings if one.target is self]
         sends = [one for one in couplings if one.source is self]
-        tag, is_received = 0, False
+        n_received = n_sent = 0
         try:
             self._check(couplings, receives, sends)
             given = gifts((name for one in sends for name in one.variables), self._land.model, self._atmosphere)
-            with LOCK:  # the atmosphere's thread may write netCDF, too, whose library takes one at a time
-                self._land.open()
+            waiting: list[dict[str, Values]] = []
             for tag in range(self._land.n_windows):
-                is_received = False
                 fields = self._receive(transport, receives, tag)
-                is_received = True
-                with LOCK:
-                    self._land.step(self._land.next_end, fields)
+                n_received += 1
+                waiting.append(self._land.at_land(fields))
+                if not sends and isinstance(transport, ThreadsTransport):
+                    continue
+                self._step(waiting.pop())
                 state = {"date": self._land.time.astype("datetime64[us]").item(), "fields": self._fields(given)}
                 for one in sends:
                     one.apply(self, transport, input_state=state, output_state={}, constants={}, tag=tag)
+                n_sent += 1
+            if waiting:
+                transport.threads[receives[0].source.name].join()
+            for fields in waiting:
+                self._step(fields)
         except BaseException:
             self._land.close()
-            self._release(transport, receives, sends, tag, is_received)
+            self._release(transport, receives, sends, n_received, n_sent)
             raise
+
+    def _step(self, fields: Mapping[str, Values]) -> None:
+        """Let the land make its step on fields at its columns; its files are made at the first one."""
+        if self._land.n_made == 0:
+            self._land.open()
+        self._land.step(self._land.next_end, fields)
 
     def _check(self, couplings: Sequence[Coupling], receives: Sequence[Coupling], sends: Sequence[Coupling]) -> None:
         """Check that the couplings give the land what it needs and the atmosphere what it takes."""
@@ -116,6 +131,7 @@ class LandTask(Task):
                 require_names(one.variables, self._options.elsewhere, what)
 
     def _receive(self, transport: Transport, receives: Sequence[Coupling], tag: int) -> dict[str, Values]:
+        """The atmosphere's fields, over its grid."""
         state: dict[str, Any] = {"fields": {}}
         for one in receives:
             one.apply(self, transport, input_state={}, output_state=state, constants={}, tag=tag)
@@ -130,12 +146,16 @@ class LandTask(Task):
         return fields
 
     def _release(
-        self, transport: Transport, receives: Sequence[Coupling], sends: Sequence[Coupling], tag: int, is_received: bool
+        self,
+        transport: Transport,
+        receives: Sequence[Coupling],
+        sends: Sequence[Coupling],
+        n_received: int,
+        n_sent: int,
     ) -> None:
         """Let the atmosphere go on that is not told anything; give the one that waits a state without its fields."""
-        logger.error("ailand: the land has failed; the atmosphere goes on alone" if not sends else "ailand: failed")
-        for k in range(tag, tag + 1 if sends else self._land.n_windows):
-            if k > tag or not is_received:
-                self._receive(transport, receives, k)
+        logger.error("ailand: the land has failed; %s", "so will the atmosphere" if sends else "the atmosphere goes on")
+        for tag in range(n_received, n_sent + 1 if sends else self._land.n_windows):
+            self._receive(transport, receives, tag)
         for one in sends:
-            transport.send(self, one.target, {"date": None, "fields": {}}, tag)
+            transport.send(self, one.target, {"date": None, "fields": {}}, n_sent)
