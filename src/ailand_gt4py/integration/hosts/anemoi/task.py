@@ -105,7 +105,7 @@ class LandTask(Task):
                 self._step(fields)
         except BaseException:
             self._land.close()
-            self._release(transport, receives, sends, n_received, n_sent)
+            self._release(transport, couplings, n_received, n_sent)
             raise
 
     def _step(self, fields: Mapping[str, Values]) -> None:
@@ -145,17 +145,22 @@ class LandTask(Task):
             fields[name][self._land.points] = self._land.result(gift.name, gift.conversion)
         return fields
 
-    def _release(
-        self,
-        transport: Transport,
-        receives: Sequence[Coupling],
-        sends: Sequence[Coupling],
-        n_received: int,
-        n_sent: int,
-    ) -> None:
-        """Let the atmosphere go on that is not told anything; give the one that waits a state without its fields."""
+    def _release(self, transport: Transport, couplings: Sequence[Coupling], n_received: int, n_sent: int) -> None:
+        """Let the atmosphere go on that is not told anything; give the one that waits a state without its fields.
+
+        One that is to be sent nothing but what is no forcing of its checkpoint exchanges nothing at all.
+        """
+        receives = [one for one in couplings if one.target is self]
+        sends = [one for one in couplings if one.source is self]
+        if sends and not any(self._atmosphere.forcings.intersection(one.variables) for one in sends):
+            return
         logger.error("ailand: the land has failed; %s", "so will the atmosphere" if sends else "the atmosphere goes on")
-        for tag in range(n_received, n_sent + 1 if sends else self._land.n_windows):
-            self._receive(transport, receives, tag)
         for one in sends:
             transport.send(self, one.target, {"date": None, "fields": {}}, n_sent)
+        last = self._land.n_windows
+        if sends:
+            # What it sends before it waits is only between processes to be taken for it to go on.
+            is_first = couplings[0].target is self and not isinstance(transport, ThreadsTransport)
+            last = n_sent + 1 if is_first else n_received
+        for tag in range(n_received, last):
+            self._receive(transport, receives, tag)
