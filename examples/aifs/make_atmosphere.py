@@ -131,12 +131,12 @@ def write_ground(path: Path) -> None:
 
 def train(directory: Path, name: str, overrides: list[str]) -> None:
     """Train an atmosphere on the data set, as ``anemoi-training train --config-name=atmosphere`` does."""
-    # timm is needed for its schedules of the learning rate; its models would need torchvision.
-    timm = types.ModuleType("timm")
-    spec = find_spec("timm")
-    assert spec is not None
-    timm.__path__ = list(spec.submodule_search_locations or [])
-    sys.modules.setdefault("timm", timm)
+    if "timm" not in sys.modules:
+        # timm is needed for its schedules of the learning rate; its models would need torchvision.
+        spec = find_spec("timm")
+        assert spec is not None
+        sys.modules["timm"] = timm = types.ModuleType("timm")
+        timm.__path__ = list(spec.submodule_search_locations or [])
     from anemoi.training.train.train import AnemoiTrainer
     from hydra import compose, initialize_config_dir
 
