@@ -38,14 +38,14 @@ LEADS = (1, 5, 10)
 STRATEGIES: dict[str, dict[str, Any] | None] = {"none": None, "one way": {}, "two ways": {"give_back": list(GIVEN)}}
 
 
-def forecast(directory: Path, start: np.datetime64, name: str) -> float:
-    """Make a forecast, and give its seconds; files go to the directory."""
+def forecast(directory: Path, folder: Path, start: np.datetime64, name: str) -> float:
+    """Make a forecast with the directory's atmosphere, and give its seconds; files go to a folder."""
     land = STRATEGIES[name]
-    stem = directory / name.replace(" ", "_")
+    stem = folder / name.replace(" ", "_")
     processors = []
     if land is not None:
         own = {"ground": "ground", "output": f"{stem.name}.land", "forcing_out": f"{stem.name}.forcing"}
-        paths = {key: str(directory / f"{value}.nc") for key, value in own.items()}
+        paths = {key: str(folder / f"{value}.nc") for key, value in own.items()}
         processors = [{"ailand": {**paths, "overwrite": True, **land}}]
     config = RunConfiguration(
         checkpoint=str(directory / "atmosphere.ckpt"), date=str(start), lead_time=f"{24 * DAYS}h", runner="default",
@@ -69,19 +69,19 @@ def main() -> int:
     seconds: dict[str, list[float]] = {}
     largest = 0.0
     with xr.open_dataset(COLUMNS) as truth:
+        weather = [name for name in truth if str(name).startswith("met_")]
         for start in STARTS:
-            truth.sel(time=[start]).drop_vars([name for name in truth if str(name).startswith("met_")]).to_netcdf(
-                directory / "ground.nc"
-            )
+            # Anemoi-inference writes each file but once in a process.
+            folder = directory / str(start.astype("datetime64[M]"))
+            folder.mkdir(exist_ok=True)
+            truth.sel(time=[start]).drop_vars(weather).to_netcdf(folder / "ground.nc")
             for name in STRATEGIES:
-                seconds.setdefault(name, []).append(forecast(directory, start, name))
-            begin = time.perf_counter()
-            ailand_gt4py.run(
-                directory / "one_way.forcing.nc", output=directory / "alone.land.nc", overwrite=True, quiet=True
-            )
+                seconds.setdefault(name, []).append(forecast(directory, folder, start, name))
+            alone, begin = folder / "alone.land.nc", time.perf_counter()
+            ailand_gt4py.run(folder / "one_way.forcing.nc", output=alone, overwrite=True, quiet=True)
             seconds.setdefault("stand-alone", []).append(time.perf_counter() - begin)
-            largest = max(largest, difference(directory / "alone.land.nc", directory / "one_way.land.nc"))
-            collect(directory, truth, start, errors, apart)
+            largest = max(largest, difference(alone, folder / "one_way.land.nc"))
+            collect(folder, truth, start, errors, apart)
     page.write(options.output, lines(errors, apart, seconds, largest))
     return 0
 
@@ -94,7 +94,7 @@ def difference(found: Path, expected: Path) -> float:
 
 
 def collect(
-    directory: Path,
+    folder: Path,
     truth: xr.Dataset,
     start: np.datetime64,
     errors: dict[tuple[str, str], list[np.ndarray]],
@@ -107,7 +107,7 @@ def collect(
     found = {}
     for name in STRATEGIES:
         stem = name.replace(" ", "_")
-        with xr.open_dataset(directory / f"{stem}.atmosphere.nc", decode_times=False) as data:
+        with xr.open_dataset(folder / f"{stem}.atmosphere.nc", decode_times=False) as data:
             rows = [STEPS_A_DAY * day for day in LEADS]
             for own, other in COMPARED.items():
                 found[f"atmosphere, {name}", own] = data[other].values[rows, :n_columns]
@@ -115,8 +115,8 @@ def collect(
             continue
         # The land's last row is that of the last step's start: day 10 is in the restart file.
         with (
-            xr.open_dataset(directory / f"{stem}.land.nc", decode_times=False) as data,
-            xr.open_dataset(directory / f"{stem}.land.restart.nc", decode_times=False) as last,
+            xr.open_dataset(folder / f"{stem}.land.nc", decode_times=False) as data,
+            xr.open_dataset(folder / f"{stem}.land.restart.nc", decode_times=False) as last,
         ):
             for own in COMPARED:
                 values = np.concatenate([data[own].values, last[own].values[None]])
