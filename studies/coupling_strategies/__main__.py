@@ -159,7 +159,8 @@ def lines(
     text += [f"| {name} | {' | '.join(f'{one:.3g}' for one in rmse(values))} |" for name, values in apart.items()]
     text += [
         "",
-        "Seconds of a forecast, the median (files included; the atmosphere has ten points, the land five):",
+        "Seconds of a forecast, the median, beside other work on two cores (files included; the atmosphere has ten "
+        "points, the land five):",
         "",
     ]
     text += ["| | s |", "|---|---:|"]
