@@ -21,6 +21,7 @@ from ailand_gt4py.core.files import claimed, remove
 from ailand_gt4py.core.times import step_of, time_text
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.emulator.emulator import Emulator
+from ailand_gt4py.integration.hosts.anemoi import computed
 from ailand_gt4py.integration.hosts.anemoi.atmosphere import Atmosphere, grid_points, require_names
 from ailand_gt4py.integration.hosts.anemoi.options import LandOptions
 from ailand_gt4py.integration.hosts.anemoi.recorder import ForcingRecorder
@@ -34,6 +35,7 @@ from ailand_gt4py.io.stepping import Stepper
 from ailand_gt4py.io.units import Conversion
 from ailand_gt4py.io.writers import Writer, move_into_place, open_writer
 from ailand_gt4py.weights.model import Model, Template
+from ailand_gt4py.weights.nodes import is_of_node, node_inputs
 from ailand_gt4py.weights.schema import checksum
 
 logger = logging.getLogger(__name__)
@@ -45,7 +47,7 @@ class WindowSource(ColumnSource):
     def __init__(self, model: Model, ground: ColumnSource, start: np.datetime64, n_windows: int) -> None:
         self.path, self.model, self.step = ground.path, model, step_of(model.step_seconds)
         self.x, self.latitude, self.longitude = ground.x, ground.latitude, ground.longitude
-        self.static, self.initial_state = ground.static, ground.initial_state
+        self.static, self.initial_state = _static(model, ground), ground.initial_state
         self.times = self.labels = start.astype("datetime64[ns]") + np.arange(n_windows) * self.step
         self.climate, self.lacking, self.history = ground.climate, (), list(ground.history)
         self.window = np.empty((self.n_columns, 0), dtype=np.float32)
@@ -62,6 +64,15 @@ class WindowSource(ColumnSource):
 
     def close(self) -> None:
         pass
+
+
+def _static(model: Model, ground: ColumnSource) -> Values:
+    """Static inputs of the ground file, and those that follow from where its columns are."""
+    read = {one.name: ground.static[:, position] for position, one in enumerate(ground.model.static)}
+    read |= node_inputs(model, ground.latitude, ground.longitude)
+    radians = np.deg2rad(ground.latitude), np.deg2rad(ground.longitude)
+    read |= {name: function(*radians) for name, function in computed.STATIC.items()}
+    return np.stack([read[one.name] for one in model.static], axis=1)
 
 
 class CoupledLand:
@@ -138,7 +149,8 @@ class CoupledLand:
         model, step = self.model, step_of(self.model.step_seconds)
         is_new = self._point is None
         prescribed = self._weather.prescribed if is_new else ()
-        template = Template(model.static, prescribed, model.state, (), model.step_seconds)
+        of_file = tuple(one for one in model.static if not (is_of_node(one.name) or one.name in computed.STATIC))
+        template = Template(of_file, prescribed, model.state, (), model.step_seconds)
         with open_source(
             self._options.ground,
             template,
@@ -259,7 +271,10 @@ class CoupledLand:
             what = "none: the forecast is over" if row == self.n_windows else time_text(self.next_end)
             raise InputError(f"ailand: found a step of the atmosphere to {time_text(end)}, expected {what}")
         at_end = {name: self._converted(name, fields) for name in self._weather.needs}
-        source.window = self._weather.forcing(self._before, at_end, self.model.step_seconds, self._prescribed)
+        prescribed = dict(self._prescribed)
+        if self._weather.computed:
+            prescribed |= computed.forcing_at(self.time, source.latitude, source.longitude)
+        source.window = self._weather.forcing(self._before, at_end, self.model.step_seconds, prescribed)
         self._require_possible(source.window)
         layout = self._layout
         values = np.empty((1, len(layout.variables), source.n_columns), dtype=layout.dtype)
@@ -279,7 +294,10 @@ class CoupledLand:
         for position, variable in enumerate(self._weather.given):
             low, high = possible_range(variable)
             values = forcing[:, position]
-            wrong = np.flatnonzero(~((values >= low) & (values <= high)))
+            wrong = ~((values >= low) & (values <= high))
+            if variable.is_imputed:
+                wrong &= ~np.isnan(values)
+            wrong = np.flatnonzero(wrong)
             if wrong.size:
                 value = float(values[wrong[0]])
                 raise InputError(
