@@ -9,6 +9,7 @@ weather of ten points: it is none to forecast with. DIRECTORY then has
 - ``atmosphere.ckpt``, with soil and skin as prognostic fields, as AIFS has them, and ``forced.ckpt``, which takes the
   soil's upper layer as forcing, as ``anemoi-inference couple`` needs it;
 - ``weather.zarr``, their data set, of which a forecast starts;
+- ``land.ckpt``, a point-wise land that anemoi-training trains on the same columns, as aiLand is today (``land.zarr``);
 - ``ground.nc``, static fields, leaf area and first state of the land points.
 """
 
@@ -41,6 +42,14 @@ COMPUTED = (
     "cos_latitude", "sin_latitude", "cos_local_time", "sin_local_time", "cos_julian_day", "sin_julian_day",
     "insolation",
 )  # fmt: skip
+#: Of the point-wise land, by ecLand's names.
+LAND_FORCING = (
+    "met_tair", "met_qair", "met_psurf", "met_wind_e", "met_wind_n", "met_swdown", "met_lwdown", "met_rainf", "met_snowf",
+    "lai_hv", "lai_lv",
+)  # fmt: skip
+LAND_STATIC = ("clim_cvh", "clim_cvl", "clim_theta_cap", "clim_theta_pwp", "clim_geopot", "clim_veg_z0ml")
+LAND_STATE = ("swvl1", "swvl2", "swvl3", "stl1", "stl2", "stl3", "sd")
+LAND_DIAGNOSTICS = ("skt", "t2m")
 UNITS = {
     **dict.fromkeys(("2t", "2d", "skt", "stl1", "stl2"), "K"), "sp": "Pa", "10u": "m s**-1", "10v": "m s**-1",
     **dict.fromkeys(("swvl1", "swvl2"), "m**3 m**-3"), **dict.fromkeys(("tp", "cp", "sf"), "m"),
@@ -86,9 +95,15 @@ def computed(times: np.ndarray, latitude: np.ndarray, longitude: np.ndarray) -> 
 
 
 def write_store(
-    path: Path, fields: dict[str, np.ndarray], times: np.ndarray, latitude: np.ndarray, longitude: np.ndarray
+    path: Path,
+    fields: dict[str, np.ndarray],
+    units: dict[str, str],
+    times: np.ndarray,
+    latitude: np.ndarray,
+    longitude: np.ndarray,
 ) -> None:
     """Write a store as anemoi-datasets makes them (zarr 2): one array (dates, variables, members, points)."""
+    fields = fields | computed(times, latitude, longitude)
     names = sorted(fields)
     data = np.stack([fields[name] for name in names], axis=1)[:, :, None].astype(np.float32)
     group = zarr.open_group(str(path), mode="w")
@@ -109,8 +124,8 @@ def write_store(
         if name in COMPUTED:
             said[name] = {"computed_forcing": True, "constant_in_time": name.endswith("latitude")}
             continue
-        said[name] = {"mars": {"param": name, "levtype": "sfc"}, "units": UNITS[name]}
-        if name in ("z", "lsm"):
+        said[name] = {"mars": {"param": name, "levtype": "sfc"}, "units": units[name]}
+        if name in ("z", "lsm", *LAND_STATIC):
             said[name]["constant_in_time"] = True
         if name in ("tp", "cp", "sf", "ssrd", "strd"):
             said[name] |= {"process": "accumulation", "period": [0, 6]}
@@ -121,6 +136,16 @@ def write_store(
     )  # fmt: skip
 
 
+def write_land_store(path: Path, columns: xr.Dataset) -> None:
+    """The data set of the point-wise land, labels at the start of a window."""
+    shape = columns["stl1"].shape
+    names = (*LAND_FORCING, *LAND_STATIC, *LAND_STATE, *LAND_DIAGNOSTICS)
+    fields = {name: np.broadcast_to(columns[name].values, shape) for name in names}
+    units = {name: columns[name].attrs["units"] for name in names}
+    where = (columns[name].values.astype(np.float64) for name in ("lat", "lon"))
+    write_store(path, fields, units, columns.time.values, *where)
+
+
 def write_ground(path: Path) -> None:
     """The land's columns at the start of the forecast, without weather."""
     with xr.open_dataset(COLUMNS, decode_times=False) as data, xr.open_dataset(COLUMNS) as decoded:
@@ -129,8 +154,8 @@ def write_ground(path: Path) -> None:
         data.isel(time=[row]).drop_vars(weather_names).to_netcdf(path)
 
 
-def train(directory: Path, name: str, overrides: list[str]) -> None:
-    """Train an atmosphere on the data set, as ``anemoi-training train --config-name=atmosphere`` does."""
+def train(directory: Path, name: str, store: str, overrides: list[str]) -> None:
+    """Train a network on a data set, as ``anemoi-training train --config-name=atmosphere`` does."""
     if "timm" not in sys.modules:
         # timm is needed for its schedules of the learning rate; its models would need torchvision.
         spec = find_spec("timm")
@@ -141,7 +166,7 @@ def train(directory: Path, name: str, overrides: list[str]) -> None:
     from hydra import compose, initialize_config_dir
 
     root = directory / f"training_{name}"
-    given = [f"system.input.dataset={directory / 'weather.zarr'}", f"system.output.root={root}", *overrides]
+    given = [f"system.input.dataset={directory / store}", f"system.output.root={root}", *overrides]
     with initialize_config_dir(config_dir=str(HERE), version_base=None):
         config = compose("atmosphere", overrides=given)
     AnemoiTrainer(config).train()
@@ -159,13 +184,25 @@ def main() -> None:
     directory.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("ANEMOI_BASE_SEED", "1")
     with xr.open_dataset(COLUMNS) as columns:
-        fields, times, latitude, longitude = weather(columns)
-    fields |= computed(times, latitude, longitude)
-    write_store(directory / "weather.zarr", fields, times, latitude, longitude)
+        fields, *when_and_where = weather(columns)
+        write_store(directory / "weather.zarr", fields, UNITS, *when_and_where)
+        write_land_store(directory / "land.zarr", columns)
     write_ground(directory / "ground.nc")
-    train(directory, "atmosphere", [steps])
+    train(directory, "atmosphere", "weather.zarr", [steps])
     forcing = [*COMPUTED, "z", "lsm", "swvl1", "stl1"]
-    train(directory, "forced", [steps, f"data.datasets.data.forcing=[{','.join(forcing)}]"])
+    train(directory, "forced", "weather.zarr", [steps, f"data.datasets.data.forcing=[{','.join(forcing)}]"])
+    forcing = [*COMPUTED, *LAND_FORCING, *LAND_STATIC]
+    normaliser = "data.datasets.data.processors.normalizer.config"
+    of_land = [
+        f"data.datasets.data.forcing=[{','.join(forcing)}]",
+        f"data.datasets.data.diagnostic=[{','.join(LAND_DIAGNOSTICS)}]",
+        # A bound of zero is one of the normalised value: these must not be shifted.
+        f"{normaliser}.std=[met_rainf,met_snowf,swvl1,swvl2,swvl3,sd]",
+        f"{normaliser}.max=[]",
+        "model.bounding.datasets.data=[{_target_:anemoi.models.layers.bounding.ReluBounding,"
+        "variables:[swvl1,swvl2,swvl3,sd]}]",
+    ]
+    train(directory, "land", "land.zarr", [steps, *of_land])
 
 
 if __name__ == "__main__":

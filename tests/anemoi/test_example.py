@@ -61,6 +61,21 @@ def test_two_ways(folder):
         np.testing.assert_array_equal(atmosphere[1:40, :5], land[1:], err_msg=name)
 
 
+def test_point_wise_land(folder):
+    """The land is a checkpoint of anemoi-training, too; it is that of the emulator alone on the same forcing."""
+    run(folder, "-m", "anemoi.inference", "run", "point_wise.yaml")
+    for name in GIVEN:
+        atmosphere, land = (rows(folder / f"point_wise.{what}.nc", name) for what in ("atmosphere", "land"))
+        assert np.isfinite(atmosphere).all()
+        np.testing.assert_array_equal(atmosphere[1:40, :5], land[1:], err_msg=name)
+    ailand_gt4py.write_model(ailand_gt4py.import_checkpoint(folder / "land.ckpt"), folder / "land.nc")
+    alone = ailand_gt4py.run(
+        folder / "point_wise.forcing.nc", model=folder / "land.nc", output=folder / "point_wise.alone.nc", quiet=True
+    )
+    for name in GIVEN:
+        np.testing.assert_array_equal(rows(alone, name), rows(folder / "point_wise.land.nc", name), err_msg=name)
+
+
 def test_two_tasks(folder):
     run(folder, "-m", "anemoi.inference", "couple", "couple.yaml")
     assert rows(folder / "couple.atmosphere.nc", "2t").shape == (41, 10)
