@@ -44,8 +44,8 @@ COMPUTED = (
 )  # fmt: skip
 #: Of the point-wise land, by ecLand's names.
 LAND_FORCING = (
-    "met_tair", "met_qair", "met_psurf", "met_wind_e", "met_wind_n", "met_swdown", "met_lwdown", "met_rainf", "met_snowf",
-    "lai_hv", "lai_lv",
+    "met_tair", "met_qair", "met_psurf", "met_wind_e", "met_wind_n", "met_swdown", "met_lwdown", "met_rainf",
+    "met_snowf", "lai_hv", "lai_lv",
 )  # fmt: skip
 LAND_STATIC = ("clim_cvh", "clim_cvl", "clim_theta_cap", "clim_theta_pwp", "clim_geopot", "clim_veg_z0ml")
 LAND_STATE = ("swvl1", "swvl2", "swvl3", "stl1", "stl2", "stl3", "sd")
@@ -113,9 +113,6 @@ def write_store(
     sample = data.astype(np.float64)
     for name, function in (("mean", np.mean), ("stdev", np.std), ("minimum", np.min), ("maximum", np.max)):
         arrays[name] = function(sample, axis=(0, 2, 3))
-    differences = np.diff(sample, axis=0)
-    for name, function in (("mean", np.mean), ("stdev", np.std), ("minimum", np.min), ("maximum", np.max)):
-        arrays[f"statistics_tendencies_6h_{name}"] = function(differences, axis=(0, 2, 3))
     for name, values in arrays.items():
         group.create_dataset(name, data=values, shape=values.shape, dtype=values.dtype,
                              chunks=(64, *values.shape[1:]) if name == "data" else values.shape)  # fmt: skip
