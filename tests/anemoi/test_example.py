@@ -29,9 +29,9 @@ def run(folder, *words):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """The example's directory, with atmospheres trained for a few steps only."""
+    """The example's directory, with networks trained for fewer steps."""
     folder = tmp_path_factory.mktemp("aifs")
-    run(EXAMPLE, "make_atmosphere.py", str(folder), "--steps", "60")
+    run(EXAMPLE, "make_atmosphere.py", str(folder), "--steps", "500")
     for path in EXAMPLE.glob("*.yaml"):
         shutil.copy(path, folder)
     return folder
