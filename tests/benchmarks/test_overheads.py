@@ -24,8 +24,8 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 import ailand_gt4py
 import helpers
-from ailand_gt4py.driver.stepping import Stepper
 from ailand_gt4py.io.sources import open_source
+from ailand_gt4py.io.stepping import Stepper
 from ailand_gt4py.weights.architectures import Sizes
 
 pytestmark = [

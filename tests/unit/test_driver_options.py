@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from pathlib import Path
 
 import numpy as np
@@ -199,17 +198,6 @@ def test_the_command_line_in_the_history_gives_the_same_options():
 
 def test_parser_has_no_default_that_hides_the_yaml_value():
     assert vars(make_parser(RunOptions).parse_args([])) == {}
-
-
-def test_a_store_needs_zarr_3_to_be_written(tmp_path, monkeypatch, capsys):
-    """Beside anemoi-datasets there is an older one, which reads only."""
-    version = importlib.metadata.version
-    monkeypatch.setattr(importlib.metadata, "version", lambda name: "2.18.7" if name == "zarr" else version(name))
-    forcing = write(tmp_path / "forcing.nc", "")
-    assert main([forcing, "-o", str(tmp_path / "run.zarr")]) == 2
-    assert "run.zarr: found zarr 2.18.7, expected zarr 3 to write a store" in capsys.readouterr().err
-    assert main([forcing, "-o", str(tmp_path / "run.nc")]) == 2
-    assert "zarr 3" not in capsys.readouterr().err
 
 
 def test_a_whole_number_in_yaml_may_have_a_point(tmp_path: Path) -> None:

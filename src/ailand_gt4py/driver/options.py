@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
@@ -188,12 +187,6 @@ exit status: 0 done; 1 failed while running; 2 input or usage is wrong; 130, 143
 
 
 def _check_store(output: Path) -> None:
-    """Never replace a directory that is no zarr store; and write a store only if we can."""
-    if output.suffix.lower() != ".zarr":
-        return
-    # anemoi-datasets holds zarr at version 2: stores are read with it, not written.
-    found = importlib.metadata.version("zarr")
-    if int(found.partition(".")[0]) < 3:
-        raise InputError(f"{output}: found zarr {found}, expected zarr 3 to write a store, or a name ending in .nc")
-    if output.exists() and not is_store(output):
+    """Never replace a directory that is no zarr store."""
+    if output.suffix.lower() == ".zarr" and output.exists() and not is_store(output):
         raise InputError(f"{output}: exists and is no zarr store, expected a new name")

@@ -19,7 +19,6 @@ from ailand_gt4py.core.times import step_text, time_text
 from ailand_gt4py.driver.interruption import Interrupted, stop_signals
 from ailand_gt4py.driver.options import RunOptions
 from ailand_gt4py.driver.progress import Advance, duration, progress
-from ailand_gt4py.driver.stepping import Stepper
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.evaluation.scores.verify import check_reference, score_table
 from ailand_gt4py.io import restart as restarts
@@ -27,6 +26,7 @@ from ailand_gt4py.io.column_file import ColumnFile
 from ailand_gt4py.io.output import OutputLayout
 from ailand_gt4py.io.restart import Restart
 from ailand_gt4py.io.sources import ColumnSource, open_source
+from ailand_gt4py.io.stepping import Stepper
 from ailand_gt4py.io.time_axis import read_times
 from ailand_gt4py.io.writers import Writer, move_into_place, open_writer
 from ailand_gt4py.weights.model import Model

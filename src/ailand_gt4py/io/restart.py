@@ -29,6 +29,9 @@ FORMAT = "ailand_gt4py restart 2"
 TITLE = "restart file of ailand-column-run"
 CHECKPOINT_TITLE = "checkpoint of ailand-column-run"
 
+#: Begins the names of what `Restart.host` has; no variable of a model has a colon in its name.
+_HOST = "host:"
+
 #: How far a restart's column may be from the run's, degrees: locations are stored in float32 in many files.
 LOCATION_TOLERANCE = 1e-4
 
@@ -41,6 +44,7 @@ class Restart:
         diagnostics: (n_columns, n_diagnostics) of the step that ended at `valid_time`, NaN where no step was made.
         before: (n_columns, n_previous), that step's forcing that the next one takes.
         forcing: name of the run's forcing file. extra: plain JSON of a checkpoint.
+        host: name -> (n_columns,) of what a coupled atmosphere is to remember; nothing where there is none.
     """
 
     state: Values
@@ -54,6 +58,7 @@ class Restart:
     precision: str
     forcing: str
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    host: Mapping[str, Values] = dataclasses.field(default_factory=dict)
 
     def digest(self) -> str:
         """SHA-256 of the values and the valid time."""
@@ -90,6 +95,8 @@ def write_restart(path: Path, restart: Restart, model: ModelVariables, source: s
             if variable.time_meaning == "window mean":
                 attributes["comment"] = "mean over the step that ended at time"
             data[variable.name] = xr.Variable(("x",), values[:, index], attributes, {"_FillValue": np.nan})
+    for name, values in restart.host.items():
+        data[f"{_HOST}{name}"] = plain(("x",), values, {"long_name": f"{name} of the coupled atmosphere"})
     write_sealed(path, data, "writing the restart file")
 
 
@@ -113,6 +120,11 @@ def read_restart(path: Path, model: ModelVariables) -> Restart:
             precision=data.attrs["precision"],
             forcing=data.attrs["forcing"],
             extra=json.loads(data.attrs["extra"]),
+            host={
+                str(name).removeprefix(_HOST): variable.values
+                for name, variable in data.variables.items()
+                if str(name).startswith(_HOST)
+            },
         )
     except (KeyError, json.JSONDecodeError) as error:
         raise InputError(f"{path}: cannot be read ({' '.join(str(error).split())}); expected a restart file") from error

@@ -152,10 +152,18 @@ def _all_done() -> Iterator[None]:
     try:
         yield
     except BaseException:
-        from zarr.core.sync import sync
+        with contextlib.suppress(ImportError):  # zarr 2 writes one file after the other
+            from zarr.core.sync import sync
 
-        sync(_others_done())
+            sync(_others_done())
         raise
+
+
+def _format() -> dict[str, int]:
+    """What tells zarr the stores' format; version 2, at which anemoi-datasets holds it, has no other."""
+    import zarr
+
+    return {"zarr_format": 2} if int(zarr.__version__.partition(".")[0]) > 2 else {}
 
 
 class ZarrWriter(Writer):
@@ -165,36 +173,33 @@ class ZarrWriter(Writer):
     def _create(self, path: Path) -> None:
         import zarr  # takes its time, and most runs write netCDF
 
-        group = zarr.open_group(str(path), mode="w", zarr_format=2)
+        group = zarr.open_group(str(path), mode="w", **_format())
         self._define(group)
-        zarr.consolidate_metadata(group.store, zarr_format=2)
+        zarr.consolidate_metadata(group.store, **_format())
 
     @_all_done()
     def _open(self) -> None:
         import zarr
 
         self._chunks_to_sync: set[int] = set()
-        group = zarr.open_group(str(self._path), mode="r+", zarr_format=2)
+        group = zarr.open_group(str(self._path), mode="r+", **_format())
         for leftover in self._path.glob("*/*.partial"):  # of a process that was killed while it wrote a chunk
             leftover.unlink()
         self._values = [group[name] for name in values_of(self._layout)]
 
     def _define(self, group: Any) -> None:
         layout = self._layout
-        group.update_attributes(layout.attributes)
+        group.attrs.update(layout.attributes)
+        create = group.create_array if _format() else group.create_dataset
         for name, variable in coordinates(layout).items():
             fixed = variable.values.astype(str) if variable.dtype == object else variable.values
-            array = group.create_array(
-                name, shape=fixed.shape, chunks=fixed.shape, dtype=fixed.dtype, fill_value=None,
-                attributes={"_ARRAY_DIMENSIONS": list(variable.dims), **variable.attrs},
-            )  # fmt: skip
+            array = create(name, shape=fixed.shape, chunks=fixed.shape, dtype=fixed.dtype, fill_value=None)
+            array.attrs.update({"_ARRAY_DIMENSIONS": list(variable.dims), **variable.attrs})
             array[...] = fixed
         for name, (dtype, fill_value, attributes) in values_of(layout).items():
             plain = {key: np.asarray(value).tolist() for key, value in attributes.items()}
-            group.create_array(
-                name, shape=layout.shape, chunks=layout.chunks, dtype=dtype, fill_value=fill_value,
-                attributes={"_ARRAY_DIMENSIONS": ["time", "x"], **plain},
-            )  # fmt: skip
+            array = create(name, shape=layout.shape, chunks=layout.chunks, dtype=dtype, fill_value=fill_value)
+            array.attrs.update({"_ARRAY_DIMENSIONS": ["time", "x"], **plain})
 
     @_all_done()
     def write(self, first: int, values: Values, flags: Values) -> None:

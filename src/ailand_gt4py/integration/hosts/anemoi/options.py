@@ -1,0 +1,93 @@
+"""Options of the land beside an atmosphere, as they stand in anemoi-inference's configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.option_types import File, suffixed
+from ailand_gt4py.core.settings import Settings, dotted, option, read_settings
+from ailand_gt4py.weights.checkpoints import import_checkpoint
+from ailand_gt4py.weights.model import Model
+from ailand_gt4py.weights.model_file import read_model
+
+Kind = TypeVar("Kind", bound="LandOptions")
+
+
+class LandOptions(Settings):
+    """What the land is, where its results go, and what of them the atmosphere takes."""
+
+    ground: File = option(
+        ..., "columns of the land: static fields, leaf area, first state at the start; netCDF or zarr (time, x)"
+    )
+    model: File | None = option(None, "model file, or checkpoint to import (.ckpt); default: the model in the package")
+    backend: Literal["embedded", "dace_cpu", "dace_gpu"] = option("dace_cpu", "GT4Py backend")
+    precision: Literal["float32", "float64", "tf32", "bf16"] = option("float32", "precision of the computation")
+    output: Annotated[File, suffixed(".nc", ".zarr")] | None = option(None, "the land's output, .nc or .zarr")
+    restart: File | None = option(None, "start from this restart file, not from the state in the ground file")
+    restart_out: Annotated[File, suffixed(".nc")] | None = option(
+        None, "restart file written at the end (default: beside the output, OUT.restart.nc)"
+    )
+    forcing_out: Annotated[File, suffixed(".nc")] | None = option(
+        None, "write all that the land was given, as an input of ailand-column-run"
+    )
+    overwrite: bool = option(False, "replace existing files")
+    names: dict[str, str] = option({}, "what the atmosphere calls a field, where that is not ECMWF's short name")
+    units: dict[str, str] = option({}, "units of the atmosphere's fields, where its checkpoint has none or wrong ones")
+    to_forcing_height: bool = option(True, "bring the temperature from 2 m to the 10 m of the model's forcing")
+    lead_time: str | int | None = option(None, "of the forecast, such as 240h; default: the atmosphere's")
+
+    @property
+    def restart_path(self) -> Path | None:
+        if self.restart_out is not None or self.output is None:
+            return self.restart_out
+        return self.output.with_name(f"{self.output.name.removesuffix('.nc')}.restart.nc")
+
+    @property
+    def partial_path(self) -> Path | None:
+        """The output while it is written."""
+        return None if self.output is None else self.output.with_name(f"{self.output.name}.partial")
+
+    @property
+    def paths_written(self) -> list[Path]:
+        return [path for path in (self.output, self.restart_path, self.forcing_out) if path is not None]
+
+    @property
+    def paths_read(self) -> list[Path]:
+        return [path for path in (self.ground, self.model, self.restart) if path is not None]
+
+    def read_model(self) -> Model:
+        if self.model is not None and self.model.suffix == ".ckpt":
+            model = import_checkpoint(self.model)
+        else:
+            model = read_model(self.model)
+        if model.normalised_space or not model.step_seconds > 0.0:
+            raise InputError(
+                f"{self.model}: the model has no {'statistics' if model.normalised_space else 'step'}, "
+                "expected one that runs in physical units with a known step"
+            )
+        return model
+
+
+class ProcessorOptions(LandOptions):
+    """Those of the mid-processor."""
+
+    give_back: tuple[str, ...] = option((), "fields of the atmosphere's next input that are the land's, at its points")
+    first_window: Literal["input", "end"] = option(
+        "input", "whether the first window begins with the atmosphere's input, read once more, or has its end alone"
+    )
+
+
+class TaskOptions(LandOptions):
+    """Those of the task of a coupled run."""
+
+    checkpoint: File = option(..., "checkpoint of the atmosphere, for its grid, units and step")
+    date: str | None = option(None, "start of the forecast; default: the coupled run's")
+    elsewhere: dict[str, float] = option({}, "values of fields that the land sends, at points that are not land")
+
+
+def read_options(kind: type[Kind], content: Mapping[str, Any]) -> Kind:
+    """Options from a configuration."""
+    return read_settings(kind, content, lambda path: f"ailand: option '{dotted(path)}'" if path else "ailand: ")
