@@ -294,10 +294,10 @@ class CoupledLand:
         for position, variable in enumerate(self._weather.given):
             low, high = possible_range(variable)
             values = forcing[:, position]
-            wrong = ~((values >= low) & (values <= high))
+            is_wrong = ~((values >= low) & (values <= high))
             if variable.is_imputed:
-                wrong &= ~np.isnan(values)
-            wrong = np.flatnonzero(wrong)
+                is_wrong &= ~np.isnan(values)
+            wrong = np.flatnonzero(is_wrong)
             if wrong.size:
                 value = float(values[wrong[0]])
                 raise InputError(
