@@ -127,13 +127,15 @@ def test_a_choice_of_variables(path, data):
         variables.choose([], [], ["stl1", "stl1"], [])
 
 
-def test_the_previous_window_the_previous_window_is_refused():
+def test_the_window_before_the_previous_one_is_taken_and_an_unknown_variable_refused():
     previous = next(variable for variable in variables.DEFAULT.forcing if variable.name == "met_tair_before").variable()
     twice = dataclasses.replace(previous, name="met_tair_twice", derived="before:met_tair_before")
     own = next(variable for variable in variables.DEFAULT.forcing if variable.name == "met_tair").variable()
     assert ForcingAssembler([previous, own]).previous_of == [1]
-    with pytest.raises(InputError, match="'met_tair_twice' is 'met_tair_before' of the previous window, which is not"):
-        ForcingAssembler([own, previous, twice])
+    assert ForcingAssembler([own, previous, twice]).previous_of == [0, 1]
+    unknown = dataclasses.replace(previous, derived="before:met_nothing")
+    with pytest.raises(InputError, match="'met_tair_before' is 'met_nothing' of the previous window, which is not"):
+        ForcingAssembler([own, unknown])
 
 
 # ------------------------------------------------------------------------------------- columns that are left out
