@@ -15,8 +15,9 @@ from atmospheres import EXAMPLE, START, Atmosphere, grid, start_state, write_che
 
 import ailand_gt4py
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.integration.hosts.anemoi import computed
+from ailand_gt4py.emulator.forcing import derived_forcing
 from ailand_gt4py.io.restart import read_restart
+from ailand_gt4py.weights.nodes import COMPUTED
 
 LAND = grid()[2]
 
@@ -280,23 +281,20 @@ def test_a_restart_of_something_else(tmp_path, checkpoint, ground):
     )
 
 
-def test_computed_inputs_are_anemois(tmp_path):
-    """What a land model that anemoi trained takes of time and location."""
+def test_derived_inputs_are_anemois():
+    """What a land model that anemoi trained takes of time and location is what anemoi gives it."""
     import earthkit.data as ekd
     from anemoi.transform.grids.unstructured import UnstructuredGridFieldList
 
     latitude, longitude = np.array([-89.0, -20.0, 0.0, 48.3, 71.0]), np.array([0.0, 359.0, -179.5, 16.0, 181.0])
     points = UnstructuredGridFieldList.from_values(latitudes=latitude, longitudes=longitude)
-    names = [*computed.FORCING, *computed.STATIC]
     for date in (datetime.datetime(2024, 2, 29, 6), datetime.datetime(2021, 12, 31, 18), datetime.datetime(2022, 1, 1)):
-        expected = {one.metadata("param"): one.to_numpy(flatten=True)
-                    for one in ekd.from_source("forcings", points, date=[date], param=names)}  # fmt: skip
-        found = computed.forcing_at(np.datetime64(date, "ns"), latitude, longitude)
-        radians = np.deg2rad(latitude), np.deg2rad(longitude)
-        found |= {name: function(*radians) for name, function in computed.STATIC.items()}
-        assert found.keys() == expected.keys() == set(names)
-        for name, values in expected.items():
-            np.testing.assert_allclose(found[name], values, atol=1e-6, err_msg=name)
+        fields = ekd.from_source("forcings", points, date=[date], param=list(COMPUTED))
+        found = np.empty((len(latitude), len(COMPUTED)))
+        derived_forcing(latitude, longitude, np.datetime64(date, "ns"), 21_600.0, list(COMPUTED.values()), found)
+        for name, values in zip(COMPUTED, found.T, strict=True):
+            (expected,) = (one.to_numpy(flatten=True) for one in fields if one.metadata("param") == name)
+            np.testing.assert_allclose(values, expected, atol=1e-6, err_msg=name)
 
 
 @pytest.mark.parametrize("name", ["A", "B"])
@@ -313,7 +311,7 @@ def test_point_wise_land(tmp_path, shared, checkpoint, name):
     assert all(np.isfinite(field).all() for one in states for field in one["fields"].values())
     with xr.open_dataset(tmp_path / "land.nc") as land, xr.open_dataset(tmp_path / "forcing.nc") as forcing:
         np.testing.assert_array_equal(states[38]["fields"]["stl1"][LAND], land.stl1.values[39])
-        assert forcing.insolation.values.std(axis=0).max() > 0.2
+        assert "insolation" not in forcing  # follows from time and location
         assert forcing.lai_lv.values.std(axis=0).max() == 0.0
     model = tmp_path / "model.nc"
     ailand_gt4py.write_model(ailand_gt4py.import_checkpoint(options["model"]), model)

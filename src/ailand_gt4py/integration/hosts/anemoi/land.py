@@ -21,7 +21,6 @@ from ailand_gt4py.core.files import claimed, remove
 from ailand_gt4py.core.times import step_of, time_text
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.emulator.emulator import Emulator
-from ailand_gt4py.integration.hosts.anemoi import computed
 from ailand_gt4py.integration.hosts.anemoi.atmosphere import Atmosphere, grid_points, require_names
 from ailand_gt4py.integration.hosts.anemoi.options import LandOptions
 from ailand_gt4py.integration.hosts.anemoi.recorder import ForcingRecorder
@@ -70,8 +69,6 @@ def _static(model: Model, ground: ColumnSource) -> Values:
     """Static inputs of the ground file, and those that follow from where its columns are."""
     read = {one.name: ground.static[:, position] for position, one in enumerate(ground.model.static)}
     read |= node_inputs(model, ground.latitude, ground.longitude)
-    radians = np.deg2rad(ground.latitude), np.deg2rad(ground.longitude)
-    read |= {name: function(*radians) for name, function in computed.STATIC.items()}
     return np.stack([read[one.name] for one in model.static], axis=1)
 
 
@@ -149,7 +146,7 @@ class CoupledLand:
         model, step = self.model, step_of(self.model.step_seconds)
         is_new = self._point is None
         prescribed = self._weather.prescribed if is_new else ()
-        of_file = tuple(one for one in model.static if not (is_of_node(one.name) or one.name in computed.STATIC))
+        of_file = tuple(one for one in model.static if not is_of_node(one.name))
         template = Template(of_file, prescribed, model.state, (), model.step_seconds)
         with open_source(
             self._options.ground,
@@ -271,10 +268,7 @@ class CoupledLand:
             what = "none: the forecast is over" if row == self.n_windows else time_text(self.next_end)
             raise InputError(f"ailand: found a step of the atmosphere to {time_text(end)}, expected {what}")
         at_end = {name: self._converted(name, fields) for name in self._weather.needs}
-        prescribed = dict(self._prescribed)
-        if self._weather.computed:
-            prescribed |= computed.forcing_at(self.time, source.latitude, source.longitude)
-        source.window = self._weather.forcing(self._before, at_end, self.model.step_seconds, prescribed)
+        source.window = self._weather.forcing(self._before, at_end, self.model.step_seconds, self._prescribed)
         self._require_possible(source.window)
         layout = self._layout
         values = np.empty((1, len(layout.variables), source.n_columns), dtype=layout.dtype)

@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 
 from ailand_gt4py.core.types import Values
-from ailand_gt4py.integration.hosts.anemoi import computed
 from ailand_gt4py.io.units import conversion
 from ailand_gt4py.stencils.physics.humidity import SATURATION
 from ailand_gt4py.weights.model import Variable
@@ -115,8 +114,7 @@ class WindowWeather:
 
     Attributes:
         given: the model's inputs that are not derived from time, location or the previous window, in its order.
-        computed: those of them that anemoi computes from time and location (`computed`).
-        prescribed: those of them that are neither computed nor the atmosphere's.
+        prescribed: those of them that the atmosphere does not give.
         needs: names of the fields that are needed.
         lacking: names of needed fields that the atmosphere does not have.
         instantaneous: names of needed fields of which both ends of the window count.
@@ -135,9 +133,7 @@ class WindowWeather:
         # Without convective precipitation its fraction comes from a file, as the leaf area does.
         if "cp" not in has:
             self._ways.pop("met_ctpf", None)
-        others = tuple(one for one in self.given if one.name not in self._ways)
-        self.computed = tuple(one for one in others if one.name in computed.FORCING)
-        self.prescribed = tuple(one for one in others if one.name not in computed.FORCING)
+        self.prescribed = tuple(one for one in self.given if one.name not in self._ways)
         self.needs = tuple(dict.fromkeys(name for way in self._ways.values() for name in way.needs))
         self.lacking = tuple(name for name in self.needs if name not in has)
         self.instantaneous = tuple(name for name in self.needs if not FIELDS[name].is_accumulated)
@@ -147,7 +143,7 @@ class WindowWeather:
 
         Args:
             start: instantaneous fields at the start of the window; where one is missing, its value at the end stands
-                for the window. end: all fields at its end. prescribed: those inputs and the computed ones.
+                for the window. end: all fields at its end. prescribed: inputs of that name.
         """
         columns = []
         for variable in self.given:
