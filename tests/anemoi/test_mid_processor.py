@@ -269,6 +269,19 @@ def test_what_is_there_stays(tmp_path, checkpoint, ground):
     assert not (tmp_path / "failed.nc").exists()
 
 
+@pytest.mark.parametrize("name", ["land.nc.partial", "land.nc.partial/notes", "land.restart.nc", "land.zarr/notes"])
+def test_what_others_made_is_never_removed(tmp_path, checkpoint, ground, name):
+    """Not even where files may be replaced: their names follow from the output's, and nobody gave them."""
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("somebody's")
+    output = tmp_path / f"land.{'zarr' if 'zarr' in name else 'nc'}"
+    if output.suffix == ".zarr":
+        (output / ".zgroup").write_text('{"zarr_format": 2}')
+    assert "is not of this program" in problem(checkpoint, 6, ground=ground, output=output, overwrite=True)
+    assert path.read_text() == "somebody's"
+
+
 def test_a_restart_of_something_else(tmp_path, checkpoint, ground):
     forecast(checkpoint, 6, ground=ground, output=tmp_path / "land.nc")
     restart = tmp_path / "land.restart.nc"

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 from pydantic import model_validator
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.core.files import check_no_input, is_store
+from ailand_gt4py.core.files import check_no_input
 from ailand_gt4py.core.option_types import FigureFile, File, Location, Time, suffixed
 from ailand_gt4py.core.settings import CommandOptions, option
 from ailand_gt4py.core.times import time_text
+from ailand_gt4py.io import targets
 
 if TYPE_CHECKING:  # `--help` must not wait for GT4Py
     from ailand_gt4py.emulator.emulator import Emulator
@@ -133,14 +134,12 @@ exit status: 0 done; 1 failed while running; 2 input or usage is wrong; 130, 143
 
     @property
     def restart_out_path(self) -> Path:
-        # A store keeps its suffix: out.nc and out.zarr are two outputs.
-        name = f"{self.output_path.name.removesuffix('.nc')}.restart.nc"
-        return self.restart_out or self.output_path.with_name(name)
+        return self.restart_out or targets.restart_path(self.output_path)
 
     @property
     def partial_path(self) -> Path:
         """The output while it is written."""
-        return self.output_path.with_name(f"{self.output_path.name}.partial")
+        return targets.partial_path(self.output_path)
 
     @property
     def checkpoint_path(self) -> Path:
@@ -165,8 +164,7 @@ exit status: 0 done; 1 failed while running; 2 input or usage is wrong; 130, 143
 
         output, partial, written = self.output_path, self.partial_path, self._results
         check_no_input(partial, self.paths_read)
-        _check_store(output)
-        marks.require_own(partial)
+        targets.check_output(output)
         marks.require_own(self.checkpoint_path, "title", restart.CHECKPOINT_TITLE)
         is_resumed = self.resume and self.checkpoint_path.is_file() and partial.exists()
         if self.resume and output.exists() and not partial.exists() and not self.overwrite:
@@ -176,17 +174,6 @@ exit status: 0 done; 1 failed while running; 2 input or usage is wrong; 130, 143
                 f"{partial}: an unfinished run; expected --resume to continue it, or --overwrite to start anew"
             )
         # The restart file and the figure of a run that is resumed at its very end may be its own.
-        for path in written[:1] if is_resumed else written:
-            if path.exists() and not self.overwrite:
-                raise InputError(f"{path}: exists; expected a new name, or --overwrite")
-        if output.is_dir():
-            marks.require_own(output)
-        if self.restart_out is None and not is_resumed:  # a name that nobody gave
-            marks.require_own(self.restart_out_path, "title", restart.TITLE)
+        unnamed = self.restart_out_path if self.restart_out is None and not is_resumed else None
+        targets.check_replaced(written[:1] if is_resumed else written, output, unnamed, self.overwrite, "--overwrite")
         return is_resumed
-
-
-def _check_store(output: Path) -> None:
-    """Never replace a directory that is no zarr store."""
-    if output.suffix.lower() == ".zarr" and output.exists() and not is_store(output):
-        raise InputError(f"{output}: exists and is no zarr store, expected a new name")

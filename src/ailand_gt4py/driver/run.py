@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 import ailand_gt4py
-from ailand_gt4py.core.arrays import to_host
 from ailand_gt4py.core.errors import AilandError, InputError
 from ailand_gt4py.core.files import remove
 from ailand_gt4py.core.times import step_text, time_text
@@ -66,11 +65,7 @@ def run_with(options: RunOptions) -> None:
     is_resumed = options.check_targets()
     options.check_device()
     model = read_model(options.model)
-    if model.normalised_space or not model.step_seconds > 0.0:
-        raise InputError(
-            f"{options.model}: the model has no {'statistics' if model.normalised_space else 'step'}, "
-            "expected one that runs in physical units with a known step"
-        )
+    model.require_physical(str(options.model))
     started = _starting_point(options, model)
     with open_source(
         options.forcing,
@@ -157,17 +152,8 @@ def _layout(options: RunOptions, emulator: Emulator, source: ColumnSource) -> Ou
         notes.append(f"Started from the restart file {options.restart}.")
     row_bytes = source.n_columns * (len(model.state) + len(model.diagnostics)) * itemsize
     fitting = max(1, min(BLOCK_BYTES // row_bytes, BLOCK_STEPS))
-    return OutputLayout(
-        variables=model.state + model.diagnostics,
-        times=source.times,
-        step=source.step,
-        latitude=source.latitude,
-        longitude=source.longitude,
-        x=source.x.astype(source.x.dtype.newbyteorder("=")),
-        dtype=emulator.dtype,
-        block_steps=min(options.block_steps or fitting, len(source.times)),
-        attributes=options.attributes(model, None, notes),
-    )
+    block_steps = min(options.block_steps or fitting, len(source.times))
+    return OutputLayout.of(source, emulator.dtype, block_steps, options.attributes(model, None, notes))
 
 
 def _identity(options: RunOptions, layout: OutputLayout, started: Restart | None) -> dict[str, str]:
@@ -284,18 +270,5 @@ def _save(
     options: RunOptions, path: Path, layout: OutputLayout, stepper: Stepper, next_step: int, extra: dict[str, Any]
 ) -> None:
     """Write the state before step `next_step`."""
-    assert stepper.before is not None  # a step was made
-    content = Restart(
-        state=to_host(stepper.state),
-        diagnostics=stepper.diagnostics,
-        before=stepper.before,
-        valid_time=layout.times[0] + next_step * layout.step,
-        latitude=layout.latitude,
-        longitude=layout.longitude,
-        x=layout.x,
-        model_checksum=layout.attributes["model_checksum"],
-        precision=layout.attributes["precision"],
-        forcing=options.forcing.name,
-        extra=extra,
-    )
+    content = stepper.restart(layout, next_step, options.forcing.name, extra=extra)
     restarts.write_restart(path, content, stepper.model, f"ailand_gt4py {ailand_gt4py.__version__}")

@@ -16,6 +16,7 @@ import xarray as xr
 
 import ailand_gt4py
 from ailand_gt4py.core.types import Values
+from ailand_gt4py.io.sources import ColumnSource
 from ailand_gt4py.io.whole_files import columns, plain, seconds, time_labels
 from ailand_gt4py.weights.model import Model, Variable
 from ailand_gt4py.weights.schema import checksum
@@ -50,6 +51,23 @@ class OutputLayout:
     dtype: np.dtype[Any]
     block_steps: int
     attributes: dict[str, str]
+
+    @classmethod
+    def of(
+        cls, source: ColumnSource, dtype: np.dtype[Any], block_steps: int, attributes: dict[str, str]
+    ) -> OutputLayout:
+        """That of a run through all of a source."""
+        return cls(
+            variables=source.model.state + source.model.diagnostics,
+            times=source.times,
+            step=source.step,
+            latitude=source.latitude,
+            longitude=source.longitude,
+            x=source.x.astype(source.x.dtype.newbyteorder("=")),
+            dtype=dtype,
+            block_steps=block_steps,
+            attributes=attributes,
+        )
 
     @property
     def shape(self) -> tuple[int, int]:

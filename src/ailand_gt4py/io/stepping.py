@@ -12,7 +12,7 @@ from ailand_gt4py.core.errors import RunError
 from ailand_gt4py.core.times import time_text
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.emulator.forcing import ForcingAssembler
-from ailand_gt4py.io.output import FLAG_MASKS, Values
+from ailand_gt4py.io.output import FLAG_MASKS, OutputLayout, Values
 from ailand_gt4py.io.quality import RangeCounter, outside_training_range
 from ailand_gt4py.io.restart import Restart
 from ailand_gt4py.io.sources import ColumnSource
@@ -51,6 +51,27 @@ class Stepper:
         self.counters = {group: RangeCounter(getattr(model, group)) for group in ("static", "forcing", "state")}
         outside = outside_training_range(source.static, model.static).any(axis=(0, 2))
         self._static_flag = outside * np.uint8(FLAG_MASKS["static_outside_training_range"])
+
+    def restart(self, layout: OutputLayout, n_done: int, forcing: str, **more: Any) -> Restart:
+        """Where the run stands after its first steps, at least one of them made here.
+
+        Args:
+            layout: of its output. n_done: number of steps. forcing: of `Restart`, as ``more`` (``extra``, ``host``).
+        """
+        assert self.before is not None
+        return Restart(
+            state=to_host(self.state),
+            diagnostics=self.diagnostics,
+            before=self.before,
+            valid_time=layout.times[0] + n_done * layout.step,
+            latitude=layout.latitude,
+            longitude=layout.longitude,
+            x=layout.x,
+            model_checksum=layout.attributes["model_checksum"],
+            precision=layout.attributes["precision"],
+            forcing=forcing,
+            **more,
+        )
 
     def fill(self, first: int, values: Values, flags: Values, after_step: Callable[[int], bool]) -> int:
         """Make the steps from `first` on until ``after_step`` (of the steps done) is true; the number of rows written.

@@ -405,6 +405,14 @@ class Model:
         """Numbers of static, forcing, state and diagnostic variables."""
         return architectures.Sizes(len(self.static), len(self.forcing), len(self.state), len(self.diagnostics))
 
+    def require_physical(self, what: str) -> None:
+        """Check that the model runs in physical units and knows its step; ``what`` names it in the `InputError`."""
+        if self.normalised_space or not self.step_seconds > 0.0:
+            raise InputError(
+                f"{what}: the model has no {'statistics' if self.normalised_space else 'step'}, "
+                "expected one that runs in physical units with a known step"
+            )
+
     @property
     def parameter_count(self) -> int:
         """Number of trained parameters."""

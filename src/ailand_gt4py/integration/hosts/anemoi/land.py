@@ -113,9 +113,7 @@ class CoupledLand:
         self.n_windows, self.n_made = n_windows, 0
         self._stack = contextlib.ExitStack()
         self._writer: Writer | None = None
-        for path in options.paths_written:
-            if path.exists() and not options.overwrite:
-                raise InputError(f"{path}: exists; expected a new name, or the option 'overwrite'")
+        options.check_targets()  # before a forecast is made; once more when nobody else can write there any more
 
     @property
     def time(self) -> np.datetime64:
@@ -196,6 +194,7 @@ class CoupledLand:
     def _open(self) -> None:
         options, source = self._options, self._source
         self._stack.enter_context(claimed(options.paths_written, options.paths_read))
+        options.check_targets()
         emulator = Emulator(self.model, source.n_columns, options.backend, options.precision)
         emulator.compile()
         self._layout = self._output_layout(emulator)
@@ -212,30 +211,21 @@ class CoupledLand:
         )  # fmt: skip
 
     def _output_layout(self, emulator: Emulator) -> OutputLayout:
-        options, source, model = self._options, self._source, self.model
+        options, source = self._options, self._source
         if self._weather.instantaneous and len(self._before) < len(self._weather.instantaneous):
             names = ", ".join(name for name in self._weather.instantaneous if name not in self._before)
             source.history.append(f"In the first window, values at its end instead of means over its ends: {names}.")
         if options.restart is not None:
             source.history.append(f"Started from the restart file {options.restart}.")
-        return OutputLayout(
-            variables=model.state + model.diagnostics,
-            times=source.times,
-            step=source.step,
-            latitude=source.latitude,
-            longitude=source.longitude,
-            x=source.x.astype(source.x.dtype.newbyteorder("=")),
-            dtype=emulator.dtype,
-            block_steps=1,
-            attributes=attributes(
-                model,
-                "land surface simulated by aiLand beside an atmosphere of anemoi-inference",
-                "anemoi-inference with ailand",
-                source.history,
-                options.backend,
-                options.precision,
-            ),
+        described = attributes(
+            self.model,
+            "land surface simulated by aiLand beside an atmosphere of anemoi-inference",
+            "anemoi-inference with ailand",
+            source.history,
+            options.backend,
+            options.precision,
         )
+        return OutputLayout.of(source, emulator.dtype, 1, described)
 
     def _converted(self, name: str, fields: Mapping[str, Values]) -> Values:
         """One of `at_land` in the unit of `FIELDS`, float64."""
@@ -315,8 +305,14 @@ class CoupledLand:
         """Leave the finished files."""
         options = self._options
         if options.restart_path is not None:
+            content = self._stepper.restart(
+                self._layout,
+                self.n_made,
+                "an atmosphere of anemoi-inference",
+                host={**self._before, **self._prescribed},
+            )
             restarts.write_restart(
-                options.restart_path, self._restart(), self.model, f"ailand_gt4py {ailand_gt4py.__version__}"
+                options.restart_path, content, self.model, f"ailand_gt4py {ailand_gt4py.__version__}"
             )
         if options.forcing_out is not None and self._recorder is not None:
             self._recorder.write(options.forcing_out, self._weather.given, self._layout)
@@ -327,23 +323,6 @@ class CoupledLand:
             for sentence in counter.sentences():
                 logger.info("ailand: %s", sentence)
         logger.info("ailand: written: %s", ", ".join(map(str, options.paths_written)) or "nothing")
-
-    def _restart(self) -> Restart:
-        stepper, layout = self._stepper, self._layout
-        assert stepper.before is not None  # a step was made
-        return Restart(
-            state=to_host(stepper.state),
-            diagnostics=stepper.diagnostics,
-            before=stepper.before,
-            valid_time=self.time,
-            latitude=layout.latitude,
-            longitude=layout.longitude,
-            x=layout.x,
-            model_checksum=layout.attributes["model_checksum"],
-            precision=layout.attributes["precision"],
-            forcing="an atmosphere of anemoi-inference",
-            host={**self._before, **self._prescribed},
-        )
 
     def close(self) -> None:
         """Close the files and give up their names."""

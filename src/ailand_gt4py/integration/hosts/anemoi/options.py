@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.option_types import File, suffixed
 from ailand_gt4py.core.settings import Settings, dotted, option, read_settings
-from ailand_gt4py.weights.checkpoints import import_checkpoint
+from ailand_gt4py.io import targets
+from ailand_gt4py.weights.checkpoints import read_model_or_checkpoint
 from ailand_gt4py.weights.model import Model
-from ailand_gt4py.weights.model_file import read_model
 
 Kind = TypeVar("Kind", bound="LandOptions")
 
@@ -43,12 +42,12 @@ class LandOptions(Settings):
     def restart_path(self) -> Path | None:
         if self.restart_out is not None or self.output is None:
             return self.restart_out
-        return self.output.with_name(f"{self.output.name.removesuffix('.nc')}.restart.nc")
+        return targets.restart_path(self.output)
 
     @property
     def partial_path(self) -> Path | None:
         """The output while it is written."""
-        return None if self.output is None else self.output.with_name(f"{self.output.name}.partial")
+        return None if self.output is None else targets.partial_path(self.output)
 
     @property
     def paths_written(self) -> list[Path]:
@@ -58,16 +57,16 @@ class LandOptions(Settings):
     def paths_read(self) -> list[Path]:
         return [path for path in (self.ground, self.model, self.restart) if path is not None]
 
+    def check_targets(self) -> None:
+        """Check that the files to be written may be put where they are to be (`io.targets`)."""
+        if self.output is not None:
+            targets.check_output(self.output)
+        unnamed = self.restart_path if self.restart_out is None else None
+        targets.check_replaced(self.paths_written, self.output, unnamed, self.overwrite, "the option 'overwrite'")
+
     def read_model(self) -> Model:
-        if self.model is not None and self.model.suffix == ".ckpt":
-            model = import_checkpoint(self.model)
-        else:
-            model = read_model(self.model)
-        if model.normalised_space or not model.step_seconds > 0.0:
-            raise InputError(
-                f"{self.model}: the model has no {'statistics' if model.normalised_space else 'step'}, "
-                "expected one that runs in physical units with a known step"
-            )
+        model = read_model_or_checkpoint(self.model)
+        model.require_physical(str(self.model))
         return model
 
 

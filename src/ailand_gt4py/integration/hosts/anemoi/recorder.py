@@ -36,9 +36,10 @@ class ForcingRecorder:
         forcing = np.stack(self._windows)
         for position, one in enumerate(given):
             attributes = variable_attributes(one)
-            cell_methods = "time: mean" if one.time_meaning == "window mean" else "time: point"
             values = np.ascontiguousarray(forcing[..., position])
-            data[one.name] = field(("time", "x"), values, attributes["long_name"], one.units, cell_methods=cell_methods)
+            data[one.name] = field(
+                ("time", "x"), values, attributes["long_name"], one.units, cell_methods=attributes["cell_methods"]
+            )
         for position, one in enumerate(model.state):
             values = np.full((n_times, self._source.n_columns), np.nan, dtype=self._state.dtype)
             values[0] = self._state[:, position]
