@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import gt4py.next as gtx
 import numpy as np
+from gt4py.next.ffront.fbuiltins import BuiltInFunction
 
 FieldOperator = Any
 Type = Any
@@ -54,7 +55,7 @@ class _Substitution(ast.NodeTransformer):
         elif isinstance(value, gtx.Dimension):
             name = node.id
         else:
-            name = value.__name__
+            name = _own_name(value)
         self.namespace[name] = value
         return ast.copy_location(ast.Name(name, node.ctx), node)
 
@@ -81,7 +82,7 @@ def field_operators(factory: Callable[..., Function]) -> Callable[..., FieldOper
     """Decorator: a factory of functions becomes one of field operators, the same for the same arguments.
 
     An operator's name is the factory's, which is unique among those that meet in one program, and its arguments':
-    dimensions, types, words and numbers, and tuples of these, all given by position.
+    dimensions, types, words, numbers and functions of GT4Py's, and tuples of these, all given by position.
     """
 
     @functools.cache
@@ -148,4 +149,11 @@ def _part_of_name(argument: Any) -> str:
         return "_".join([str(len(argument)), *map(_part_of_name, argument)])
     if isinstance(argument, float):
         return repr(argument).replace("-", "m").replace(".", "p").replace("+", "")
-    return str(argument.value if isinstance(argument, gtx.Dimension) else getattr(argument, "__name__", argument))
+    if isinstance(argument, str):
+        return argument
+    return str(argument.value if isinstance(argument, gtx.Dimension) else _own_name(argument))
+
+
+def _own_name(captured: Any) -> str:
+    """Of an operator, a type, or a function of GT4Py's language."""
+    return captured.name.rpartition(".")[2] if isinstance(captured, BuiltInFunction) else str(captured.__name__)

@@ -7,7 +7,8 @@ slope that is not finite. A root's slope at 0, which is infinite, is taken as 0.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import gt4py.next as gtx
 from gt4py.next import arcsinh, arctanh, exp, log, maximum, minimum, sinh, sqrt, tanh, where
@@ -112,45 +113,12 @@ def undo_power(feature: gtx.Dimension, dtype: type) -> Function:
 
 
 @field_operators
-def take_arsinh(feature: gtx.Dimension, dtype: type) -> Function:
-    """arsinh(x)."""
+def of_chosen(function: Any, kind: str, feature: gtx.Dimension, dtype: type) -> Function:
+    """A function of GT4Py's of the chosen values."""
     half = dtype(0.5)
 
-    def apply(x: columns(feature, dtype), numbers: stage_type("asinh", feature, dtype)) -> columns(feature, dtype):
-        return where(numbers[0] > half, arcsinh(where(numbers[0] > half, x, half)), x)
-
-    return apply
-
-
-@field_operators
-def undo_arsinh(feature: gtx.Dimension, dtype: type) -> Function:
-    """sinh(v)."""
-    half = dtype(0.5)
-
-    def apply(v: columns(feature, dtype), numbers: stage_type("asinh", feature, dtype)) -> columns(feature, dtype):
-        return where(numbers[0] > half, sinh(where(numbers[0] > half, v, half)), v)
-
-    return apply
-
-
-@field_operators
-def take_artanh(feature: gtx.Dimension, dtype: type) -> Function:
-    """artanh(x)."""
-    half = dtype(0.5)
-
-    def apply(x: columns(feature, dtype), numbers: stage_type("atanh", feature, dtype)) -> columns(feature, dtype):
-        return where(numbers[0] > half, arctanh(where(numbers[0] > half, x, half)), x)
-
-    return apply
-
-
-@field_operators
-def undo_artanh(feature: gtx.Dimension, dtype: type) -> Function:
-    """tanh(v)."""
-    half = dtype(0.5)
-
-    def apply(v: columns(feature, dtype), numbers: stage_type("atanh", feature, dtype)) -> columns(feature, dtype):
-        return where(numbers[0] > half, tanh(v), v)
+    def apply(x: columns(feature, dtype), numbers: stage_type(kind, feature, dtype)) -> columns(feature, dtype):
+        return where(numbers[0] > half, function(where(numbers[0] > half, x, half)), x)
 
     return apply
 
@@ -163,17 +131,6 @@ def take_log(feature: gtx.Dimension, dtype: type) -> Function:
     def apply(x: columns(feature, dtype), numbers: stage_type("log", feature, dtype)) -> columns(feature, dtype):
         given = where(numbers[0] > half, x, half)
         return where(numbers[0] > half, log(maximum(numbers[1], given)), x)
-
-    return apply
-
-
-@field_operators
-def undo_log(feature: gtx.Dimension, dtype: type) -> Function:
-    """exp(v)."""
-    half = dtype(0.5)
-
-    def apply(v: columns(feature, dtype), numbers: stage_type("log", feature, dtype)) -> columns(feature, dtype):
-        return where(numbers[0] > half, exp(where(numbers[0] > half, v, half)), v)
 
     return apply
 
@@ -221,9 +178,9 @@ STAGES: dict[str, Stage] = {
     "log1p": Stage(1, take_log1p, undo_log1p),
     "sqrt": Stage(2, take_root, undo_root),
     "power": Stage(5, take_power, undo_power),
-    "asinh": Stage(1, take_arsinh, undo_arsinh),
-    "atanh": Stage(1, take_artanh, undo_artanh),
-    "log": Stage(2, take_log, undo_log),
+    "asinh": Stage(1, partial(of_chosen, arcsinh, "asinh"), partial(of_chosen, sinh, "asinh")),
+    "atanh": Stage(1, partial(of_chosen, arctanh, "atanh"), partial(of_chosen, tanh, "atanh")),
+    "log": Stage(2, take_log, partial(of_chosen, exp, "log")),
     "atoms": Stage(4, displace_atoms, None),
     "range": Stage(2, None, keep_in_range),
 }

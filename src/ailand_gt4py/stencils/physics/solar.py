@@ -51,14 +51,15 @@ AtStart = tuple[(Values,) * len(START_NAMES)]
 
 
 @gtx.field_operator
+def harmonics(angle: Values) -> tuple[Values, Values, Values, Values, Values, Values]:
+    """Cosine and sine of an angle, of twice and of three times that."""
+    return cos(angle), sin(angle), cos(2.0 * angle), sin(2.0 * angle), cos(3.0 * angle), sin(3.0 * angle)
+
+
+@gtx.field_operator
 def position_of_the_sun(day_angle: Values) -> tuple[Values, Values, Values]:
     """Declination and equation of time (true minus mean solar time), radians; (mean over actual distance) squared."""
-    c1 = cos(day_angle)
-    s1 = sin(day_angle)
-    c2 = cos(2.0 * day_angle)
-    s2 = sin(2.0 * day_angle)
-    c3 = cos(3.0 * day_angle)
-    s3 = sin(3.0 * day_angle)
+    c1, s1, c2, s2, c3, s3 = harmonics(day_angle)
     return (
         0.006918 - 0.399912 * c1 + 0.070257 * s1 - 0.006758 * c2 + 0.000907 * s2 - 0.002697 * c3 + 0.00148 * s3,
         0.000075 + 0.001868 * c1 - 0.032077 * s1 - 0.014615 * c2 - 0.040849 * s2,
@@ -133,12 +134,7 @@ def inputs_at_start(latitude: Values, longitude: Values, julian_angle: Values, g
         Cosine and sine of that angle; cosine and sine of the local mean time as an angle from midnight; cosine of the
         solar zenith angle, 0 at night.
     """
-    c1 = cos(julian_angle)
-    s1 = sin(julian_angle)
-    c2 = cos(2.0 * julian_angle)
-    s2 = sin(2.0 * julian_angle)
-    c3 = cos(3.0 * julian_angle)
-    s3 = sin(3.0 * julian_angle)
+    c1, s1, c2, s2, c3, s3 = harmonics(julian_angle)
     declination = CONSTANTS.degree * (
         0.396372 - 22.91327 * c1 + 4.025430 * s1 - 0.387205 * c2 + 0.051967 * s2 - 0.154527 * c3 + 0.084798 * s3
     )
