@@ -2,12 +2,13 @@
 
 The atmosphere gives at the end of its step what is instantaneous then, and what it accumulated over the step; the land
 takes means over it. So instantaneous fields are averaged over both ends of the window. On ecLand's runs of 6 h (2 m
-temperature against the forcing's) that has a root mean square error of 0.9 K, either end alone one of 2.4 to 2.8 K.
+temperature against the forcing's) that has a root mean square error of 0.9 K, either end alone one of 2.2 to 2.8 K.
 
 The models are forced with air at 10 m, of which an atmosphere gives the temperature and dew point at 2 m. In ecLand's
 hourly runs the air at 10 m is warmer than at 2 m by a part of the difference of 2 m and skin temperature: by 0.40 of it
 where the skin is colder, by 0.09 where it is warmer. That takes the error from 0.96 K to 0.25 K, and that of windows of
-6 h of other columns from 0.93 K to 0.76 K. Humidity is taken as it is at 2 m (error 0.3 g kg-1), wind is at 10 m.
+6 h of other columns from 0.93 K to 0.76 K. Humidity is taken as it is at 2 m (error 0.3 g kg-1, over 6 h 0.5 to 0.6),
+wind is at 10 m. `python -m studies.forcing_height` finds these numbers (docs/studies/forcing_height.md).
 """
 
 from __future__ import annotations
