@@ -89,10 +89,12 @@ def test_a_backend_for_columns_is_asked_for_by_complete_tables() -> None:
         (backends.dace_backend(False, ("table",)), True),
         (backends.dace_backend(True, ("table",)), True),
         (backends.column_backend(False), True),
+        (backends.for_columns("dace_cpu"), True),
         (backends.make_backend("dace_cpu"), False),
         (backends.dace_backend(True, ()), False),
     ):
         assert isinstance(backend.executor.translation.step, ColumnTranslator) == is_for_columns
+    assert backends.for_columns("embedded") is None
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def test_the_tables_have_the_same_activations() -> None:
 
 @functools.cache
 def of_torch(name: str) -> tuple[np.ndarray, np.ndarray]:
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed; it is the reference here")
     x = torch.tensor(ARGUMENTS, requires_grad=True)
     value = torch_modules()[name](x)
     value.sum().backward()
