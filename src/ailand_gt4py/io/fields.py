@@ -1,0 +1,62 @@
+"""Fields as one file gives them, in the catalogue's words: still at the file's own times and on its own grid.
+
+What reads files of some kind (`io.conventions`) ends with `Fields`, and what makes columns of them (`io.preparation`)
+begins with them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import xarray as xr
+
+
+@dataclasses.dataclass(frozen=True)
+class Meaning:
+    """What a value at a time label stands for.
+
+    Attributes:
+        kind: ``point``: the value at the label. ``mean``, ``sum``: over an interval at the label. ``accumulated``: the
+            sum from the last reset to the label.
+        label: where in its interval the label of a mean or a sum is.
+        interval: its length; None: the distance of the labels.
+        reset: of what is accumulated: at 00 UTC of each day, so that the value at 00 UTC is the whole day before, or
+            never in the file.
+        source: what says so, for messages: ``cell_methods``, ``bounds``, ``GRIB_stepType``, a convention's name.
+    """
+
+    kind: Literal["point", "mean", "sum", "accumulated"]
+    label: Literal["start", "middle", "end"] = "start"
+    interval: np.timedelta64 | None = None
+    reset: Literal["daily", "never"] = "daily"
+    source: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Fields:
+    """The fields of a file.
+
+    Attributes:
+        path: of the file, for messages.
+        dataset: lazy; variables by the catalogue's names, of models and of `ingredients`, with ``units`` as the file
+            means them; ``time`` decoded to datetime64[ns], UTC, where there is one; latitude and longitude as ``lat``
+            and ``lon``, degrees; missing values are NaN. Other variables are left out.
+        own_names: variable -> what the file calls it, for messages.
+        meanings: of all that have the dimension ``time``.
+        notes: sentences for the history: one for each thing done to the values or taken for granted.
+        convention: its name, for messages and the history.
+    """
+
+    path: Path
+    dataset: xr.Dataset
+    own_names: dict[str, str]
+    meanings: dict[str, Meaning]
+    notes: list[str] = dataclasses.field(default_factory=list)
+    convention: str = ""
+
+    def what(self, name: str) -> str:
+        """Names file and variable, for messages."""
+        return f"{self.path}: variable '{self.own_names.get(name, name)}'"
