@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import xarray as xr
 
 from ailand_gt4py.core.registry import Registry
+from ailand_gt4py.io.fields import Fields
+from ailand_gt4py.io.site import Site
 from ailand_gt4py.weights.variables import CATALOGUE
 
 
@@ -25,6 +28,8 @@ class Convention:
         units: variable -> (unit as written, unit meant), where such files are known to have it wrong.
         time_labels: what the labels of such files stand for, a sentence with ``{window}`` for the model's step; empty:
             each variable's ``cell_methods`` say it.
+        adapt: path, dataset (unread, times undecoded) and what the user tells -> the fields in the catalogue's words;
+            None: names, units and time labels above are all that there is to it.
     """
 
     name: str
@@ -32,6 +37,7 @@ class Convention:
     aliases: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     units: Mapping[str, tuple[str, str]] = dataclasses.field(default_factory=dict)
     time_labels: str = ""
+    adapt: Callable[[Path, xr.Dataset, Site], Fields] | None = None
 
     def names(self, name: str) -> set[str]:
         """All that a variable may be called, in lower case: ec-land-db's store writes ``clim_CLAKE``."""
