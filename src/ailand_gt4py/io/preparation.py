@@ -1,4 +1,4 @@
-"""Files of any convention, time step and grid as one file of columns: dimensions ``time`` and ``x``, the model's windows.
+"""Files of any convention, time step and grid as one file of columns: (time, x), the windows of the model.
 
 Each step takes fields and gives fields, lazily, so that a run reads block by block what it needs: convention (names,
 units, meaning in time), grid to columns, forcing that follows from what is there, windows.
