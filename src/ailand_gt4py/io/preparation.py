@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Files of any convention, time step and grid as one file of columns: (time, x), the windows of the model.
 
 Each step takes fields and gives fields, lazily, so that a run reads block by block what it needs: convention (names,
