@@ -9,6 +9,7 @@ import pydantic
 import pytest
 import xarray as xr
 
+from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.ecland.soil_tables import SOILS
 from ailand_gt4py.evaluation.fields import UNITS
 from ailand_gt4py.evaluation.ranges import CHECKS
@@ -68,6 +69,12 @@ def test_a_diagnostic_is_known_to_ranges_budgets_and_component_by_its_entry_alon
 def test_what_is_derived_and_guessed_is_in_the_catalogue() -> None:
     for derivation in (*DERIVATIONS.values(), *FIRST_GUESSES.values()):
         assert {derivation.name, *derivation.needs} <= set(CATALOGUE)
+
+
+def test_no_model_takes_an_ingredient() -> None:
+    assert "met_dewpoint" in of_kind("ingredient")
+    with pytest.raises(InputError, match="'met_dewpoint' is unknown"):
+        choose(forcing=["met_tair", "met_dewpoint"])
 
 
 def test_bounds_of_soil_water_are_those_of_soils() -> None:

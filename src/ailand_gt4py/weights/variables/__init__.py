@@ -22,9 +22,10 @@ from ailand_gt4py.weights.model import (
     previous_positions,
 )
 
-#: What a quantity is to this package: coordinates of columns; the four groups of a model's variables; ``observable``
-#: what only an observation operator gives; ``coupling`` what only a land component gives to its host.
-Kind = Literal["coordinate", "static", "forcing", "state", "diagnostic", "observable", "coupling"]
+#: What a quantity is to this package: coordinates of columns; the four groups of a model's variables; ``ingredient``
+#: what files have and no model takes, from which inputs follow; ``observable`` what only an observation operator gives;
+#: ``coupling`` what only a land component gives to its host.
+Kind = Literal["coordinate", "static", "forcing", "ingredient", "state", "diagnostic", "observable", "coupling"]
 
 
 @dataclasses.dataclass(frozen=True)
