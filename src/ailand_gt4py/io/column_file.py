@@ -4,28 +4,20 @@ from __future__ import annotations
 
 import math
 import warnings
-import zipfile
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import netCDF4
 import numpy as np
 import xarray as xr
 
 from ailand_gt4py.core.errors import InputError, reason
-from ailand_gt4py.core.files import is_store
-from ailand_gt4py.core.trial import most_bytes, require_regular, try_netcdf
 from ailand_gt4py.core.types import Values
-from ailand_gt4py.io import units
+from ailand_gt4py.io import opening, units
 from ailand_gt4py.io.conventions import convention_of
-from ailand_gt4py.io.stores import check_store
+from ailand_gt4py.io.opening import stored_chunks
 
 TIME = "time"
 COLUMN = "x"
-
-#: Bytes of a variable's chunks that HDF5 keeps. Its default of 16 MiB for each of a dozen variables would be most of
-#: the reader's memory, for nothing: `blocks` reads whole chunks once.
-CHUNK_CACHE_BYTES = 2**20
 
 #: Chunks that are read at once at most: 28 MB that HDF5 holds for them.
 _CHUNKS_TOGETHER = 4096
@@ -48,39 +40,6 @@ def require_constant(
         )
 
 
-def _open(path: Path) -> tuple[xr.Dataset, int]:
-    """What is in a file, unread, and the file's size in bytes."""
-    if not path.exists():
-        raise InputError(f"{path}: no such file; expected a netCDF file or a zarr store")
-    options: dict[str, Any] = {"decode_times": False, "cache": False}
-    size = 0 if path.is_dir() else require_regular(path)
-    is_zip = path.is_file() and zipfile.is_zipfile(path)
-    if not (path.is_dir() or is_zip):
-        try_netcdf(path, whole=False)
-        default = netCDF4.get_chunk_cache()
-        netCDF4.set_chunk_cache(CHUNK_CACHE_BYTES)
-        try:
-            return xr.open_dataset(path, engine="netcdf4", **options), size
-        finally:
-            netCDF4.set_chunk_cache(*default)
-    if path.is_dir() and not is_store(path):
-        raise InputError(f"{path}: is a directory without zarr metadata; expected a netCDF file or a zarr store")
-    store: Any = path
-    size = check_store(path)
-    if is_zip:
-        import zarr
-
-        store = zarr.storage.ZipStore(path, mode="r")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # stores without consolidated metadata are slower to open, not wrong
-        return xr.open_dataset(store, engine="zarr", chunks=None, **options), size
-
-
-def _chunks(array: Any) -> tuple[int, ...] | None:
-    """Lengths of the chunks that a variable is stored in, along its dimensions; None where it is in one piece."""
-    return array.encoding.get("chunks") or array.encoding.get("chunksizes")
-
-
 class Source(NamedTuple):
     """A variable: the model's name, the file's, and how to get from the file's unit to the model's."""
 
@@ -101,14 +60,9 @@ class ColumnFile:
 
     def __init__(self, path: str | Path, dataset: xr.Dataset | None = None) -> None:
         self.path, size = Path(path), None
-        try:
-            self.dataset, size = _open(self.path) if dataset is None else (dataset, None)
-        except InputError:
-            raise
-        except Exception as error:  # whatever a damaged file makes xarray, zarr and their codecs raise
-            raise InputError(
-                f"{self.path}: cannot be opened ({reason(error)}); expected a netCDF file or a zarr store"
-            ) from error
+        if dataset is None:
+            dataset, size = opening.open_file(self.path)
+        self.dataset = dataset
         try:
             sizes = self.dataset.sizes
             for dimension in (TIME, COLUMN):
@@ -128,23 +82,12 @@ class ColumnFile:
             raise
 
     def _require_plausible(self, size: int) -> None:
-        """Hold what the file says it has against its size, before memory is reserved for it."""
         n_fields = max(len(self.dataset.variables), _FIELDS_TOGETHER)
         needed = {
             f"{self.n_columns} columns": 8 * n_fields * self.n_columns,
             f"{self.n_times} times": 32 * self.n_times,
         }
-        for name, array in self.dataset.variables.items():
-            chunks = _chunks(array)
-            if chunks:
-                needed[f"variable '{name}' in chunks of {tuple(chunks)}"] = math.prod(chunks) * array.dtype.itemsize
-        for what, n_bytes in needed.items():
-            if n_bytes > most_bytes(size):
-                raise InputError(
-                    f"{self.path}: has {what}, {n_bytes / 2**20:.0f} MiB to hold at once, in a file of "
-                    f"{size / 2**20:.3g} MiB, expected a file with data (or, if that is how well they are compressed, "
-                    "the same without compression)"
-                )
+        opening.require_plausible(self.path, self.dataset, size, needed)
 
     def close(self) -> None:
         self.dataset.close()
@@ -220,7 +163,7 @@ class ColumnFile:
     def chunk_lengths(self, own_name: str) -> tuple[int, int]:
         """Lengths along time and columns of what is read at once to get one value; (1, n) for plain arrays."""
         array = self.array(own_name)
-        chunks = _chunks(array)
+        chunks = stored_chunks(array)
         if not chunks:
             # Without chunks a value is read alone, but rows along the last dimension come together.
             return (1, self.n_columns) if array.dims[-1] == COLUMN else (self.n_times, 1)
@@ -254,7 +197,7 @@ class ColumnFile:
         """A slab, in parts of so few chunks that what HDF5 holds for each does not matter."""
         array = self.array(own_name)
         lengths = dict(zip((TIME, COLUMN), self.chunk_lengths(own_name), strict=True))
-        for axis, indices in slab.items() if _chunks(array) else ():
+        for axis, indices in slab.items() if stored_chunks(array) else ():
             others = math.prod(math.ceil(len(slab[other]) / lengths[other]) for other in slab if other != axis)
             together = max(_CHUNKS_TOGETHER // max(others, 1), 1) * lengths[axis]
             if len(indices) > together:

@@ -7,16 +7,13 @@ import re
 from collections.abc import Sequence
 
 import numpy as np
-import xarray as xr
 
-from ailand_gt4py.core.errors import InputError, reason
+from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.times import parse_time, step_text, time_text
 from ailand_gt4py.core.types import Values
+from ailand_gt4py.io import time_labels
 from ailand_gt4py.io.column_file import TIME, ColumnFile
 from ailand_gt4py.weights.model import Variable
-
-#: CF names of the calendar that UTC follows (the Julian part of 'standard' ended in 1582).
-CALENDARS = ("standard", "gregorian", "proleptic_gregorian")
 
 _CELL_METHOD = re.compile(r"\btime:\s*(\w+)")
 
@@ -28,32 +25,7 @@ def read_times(file: ColumnFile) -> Values:
             f"{file.path}: variable 'time' is missing; expected time labels with 'units' such as 'hours since "
             "2020-01-01'"
         )
-    dataset = file.dataset[[TIME]]
-    variable = dataset[TIME]
-    what = file.what(TIME)
-    if variable.dims != (TIME,):
-        raise InputError(f"{what} has the dimensions ({', '.join(map(str, variable.dims)) or 'none'}), expected (time)")
-    calendar = str(variable.attrs.get("calendar", "standard")).lower()
-    if calendar not in CALENDARS:
-        raise InputError(f"{what} has the calendar '{calendar}'; expected {' or '.join(CALENDARS)}")
-    unit = str(variable.attrs.get("units", ""))
-    if " since " not in unit:
-        raise InputError(f"{what} has the unit '{unit}'; expected one such as 'hours since 2020-01-01'")
-    coder = xr.coders.CFDatetimeCoder(use_cftime=False, time_unit="ns")
-    try:
-        times = np.asarray(xr.decode_cf(dataset, decode_times=coder)[TIME].values).astype("datetime64[ns]")
-    except (ValueError, OverflowError, OSError, RuntimeError, TypeError) as error:
-        raise InputError(f"{what} cannot be decoded ({reason(error)}); expected times in '{unit}'") from error
-    if np.isnat(times).any():
-        raise InputError(f"{what} has no value at index {int(np.isnat(times).argmax())}, expected a time")
-    wrong = np.flatnonzero(times[1:] <= times[:-1])
-    if wrong.size:
-        before, after = times[wrong[0] : wrong[0] + 2]
-        raise InputError(
-            f"{what} at index {wrong[0] + 1} ({time_text(after)}) {'repeats' if after == before else 'is before'} the "
-            f"one at index {wrong[0]} ({time_text(before)}); expected strictly increasing times"
-        )
-    return times
+    return time_labels.decoded(file.dataset[TIME], file.what(TIME))
 
 
 def check_step(times: Values, first: int, count: int, step: np.timedelta64, what: str) -> None:

@@ -20,6 +20,7 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.registry import Registry
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io.blocks import BLOCK_BYTES
+from ailand_gt4py.io.grids import ALL, Selection
 from ailand_gt4py.weights.model import ModelVariables
 
 Time = str | datetime.date | np.datetime64
@@ -36,6 +37,8 @@ class Request:
     own_step: bool = False
     may_lack: tuple[str, ...] = ()
     block_bytes: int = BLOCK_BYTES
+    convention: str | None = None
+    selection: Selection = ALL
 
 
 class ColumnSource(Protocol):

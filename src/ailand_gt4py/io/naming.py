@@ -1,0 +1,108 @@
+"""The fields of a file found by name: the model's, a convention's, or CF's standard names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.io import meaning, opening, time_labels
+from ailand_gt4py.io.convention import Convention
+from ailand_gt4py.io.fields import Fields
+from ailand_gt4py.weights.variables import CATALOGUE
+
+TIME = "time"
+#: What files call the dimension of time that others call so: the Climate Data Store since 2024, earthkit.
+_TIME_NAMES = (TIME, "valid_time")
+
+
+def named(convention: Convention, path: Path, dataset: xr.Dataset) -> Fields:
+    """The fields of a file, lazy, by the catalogue's names; see `Fields`.
+
+    What is found by name goes before what is found by standard name; each variable of the file serves once.
+    """
+    notes: list[str] = []
+    own_time = _own_time(dataset)
+    own_names = _found(convention, path, dataset)
+    kept = [own for own in own_names.values() if dataset[own].dtype.kind in "fiu"]
+    axes = [str(name) for name in dataset.dims if name in dataset.variables and name not in (*kept, own_time)]
+    mappings = {str(dataset[own].attrs.get("grid_mapping", "")) for own in kept} & {str(name) for name in dataset}
+    parts = opening.chunked(dataset, own_time, [*kept, *axes, *mappings])
+    fields: dict[str, xr.DataArray] = {}
+    for name, own in own_names.items():
+        array = parts[own].reset_coords(drop=True) if own in parts else None
+        if array is None:
+            raise InputError(f"{path}: variable '{own}' is of type {dataset[own].dtype}, expected numbers")
+        fields[name] = _without_missing(array, f"{path}: variable '{own}'")
+        if name in convention.units and array.attrs.get("units") == convention.units[name][0]:
+            written, meant = convention.units[name]
+            fields[name].attrs["units"] = meant
+            notes.append(f"{name}: the unit '{written}' is read as '{meant}', which is meant in {convention.name}.")
+    result = xr.Dataset({name: array.variable for name, array in fields.items()})
+    taken = {name: parts[name].variable for name in (*axes, *mappings) if name not in result.variables}
+    result = result.assign_coords({name: variable for name, variable in taken.items() if variable.dims != (own_time,)})
+    renamed = [f"{name} from '{own}'" for name, own in own_names.items() if own != name]
+    if own_time is not None:
+        times = time_labels.decoded(dataset[own_time], f"{path}: variable '{own_time}'")
+        if own_time != TIME:
+            result = result.rename_dims({own_time: TIME})
+            renamed.append(f"{TIME} from '{own_time}'")
+        result = result.assign_coords({TIME: (TIME, times, {"standard_name": "time"})})
+    if renamed:
+        notes.insert(0, f"Read under another name: {', '.join(renamed)}.")
+    meanings = meaning.meanings(path, dataset, own_time, own_names, convention)
+    return Fields(path, result, own_names, meanings, notes, convention.name)
+
+
+def _own_time(dataset: xr.Dataset) -> str | None:
+    """What a file calls its dimension of time; None where it has none."""
+    for name in _TIME_NAMES:
+        if name in dataset.dims and name in dataset.variables:
+            return name
+    for name in map(str, dataset.dims):
+        attributes: dict[str, Any] = dataset[name].attrs if name in dataset.variables else {}
+        if attributes.get("standard_name") == "time" or " since " in str(attributes.get("units", "")):
+            return name
+    return None
+
+
+def _found(convention: Convention, path: Path, dataset: xr.Dataset) -> dict[str, str]:
+    """Name in the catalogue -> the file's own."""
+    there = [str(name) for name in dataset.variables]
+    found: dict[str, str] = {}
+    for name in CATALOGUE:
+        accepted = convention.names(name)
+        own = [name] if name in there else sorted(one for one in there if one.lower() in accepted)
+        if len(own) > 1:
+            raise InputError(f"{path}: variable '{name}' is there more than once ({', '.join(own)}); expected it once")
+        if own:
+            found[name] = own[0]
+    by_standard_name: dict[str, list[str]] = {}
+    for one in there:
+        standard_name = str(dataset[one].attrs.get("standard_name", ""))
+        if standard_name and one not in found.values():
+            by_standard_name.setdefault(standard_name, []).append(one)
+    for name, entry in CATALOGUE.items():
+        candidates = by_standard_name.get(entry.standard_name, [])
+        if name not in found and len(candidates) == 1 and candidates[0] not in found.values():
+            found[name] = candidates[0]
+    return found
+
+
+def _without_missing(array: xr.DataArray, what: str) -> xr.DataArray:
+    """The same, floating-point, NaN where GRIB's value for missing ones is, which is no CF attribute."""
+    if array.dtype.kind != "f":
+        array = array.astype(np.float64, keep_attrs=True)
+    missing = array.attrs.get("GRIB_missingValue")
+    if missing is None:
+        return array
+    try:
+        number = array.dtype.type(float(np.asarray(missing).item()))
+    except (TypeError, ValueError):
+        raise InputError(
+            f"{what}: attribute 'GRIB_missingValue': found {str(missing)[:60]!r}, expected a number"
+        ) from None
+    return array.where(array != number)

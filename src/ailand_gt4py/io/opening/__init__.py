@@ -1,0 +1,153 @@
+"""What is in a file, unread: netCDF and zarr here, other formats by a module of this package each.
+
+A format that xarray does not open is one module that registers an `Opener`; what none of them recognises is taken for
+netCDF or zarr.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import warnings
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import netCDF4
+import xarray as xr
+
+from ailand_gt4py.core.errors import InputError, reason
+from ailand_gt4py.core.files import is_store
+from ailand_gt4py.core.registry import Registry
+from ailand_gt4py.core.trial import most_bytes, require_regular, try_netcdf
+from ailand_gt4py.io.stores import check_store
+
+#: Bytes of a variable's chunks that HDF5 keeps. Its default of 16 MiB for each of a dozen variables would be most of
+#: the reader's memory, for nothing: `blocks` reads whole chunks once.
+CHUNK_CACHE_BYTES = 2**20
+
+#: Bytes of a variable that are read at once at most where a file is no file of columns.
+READ_BYTES = 16 * 2**20
+
+
+@dataclasses.dataclass(frozen=True)
+class Opener:
+    """How files of a format are opened.
+
+    Attributes:
+        formats: what it opens, for messages, such as ``GRIB``.
+        recognises: whether a file is of the format, judged by its first bytes; never raises.
+        open: the file as a data set, unread as far as the format allows, times undecoded (``units`` since) or
+            datetime64; raises `InputError`, on one line, where the file cannot be read.
+    """
+
+    formats: str
+    recognises: Callable[[Path], bool]
+    open: Callable[[Path], xr.Dataset]
+
+
+OPENERS: Registry[Opener] = Registry(__name__)
+
+
+def open_file(path: Path) -> tuple[xr.Dataset, int]:
+    """What is in a file, unread, and its size in bytes.
+
+    Raises:
+        InputError: no such file, or one that cannot be opened.
+    """
+    if not path.exists():
+        raise InputError(f"{path}: no such file; expected a netCDF file or a zarr store")
+    try:
+        if path.is_file():
+            size = require_regular(path)
+            for opener in OPENERS.items():
+                if opener.recognises(path):
+                    return opener.open(path), size
+        return _open_array_file(path)
+    except InputError:
+        raise
+    except Exception as error:  # whatever a damaged file makes xarray, zarr and their codecs raise
+        raise InputError(
+            f"{path}: cannot be opened ({reason(error)}); expected a netCDF file or a zarr store"
+        ) from error
+
+
+def _open_array_file(path: Path) -> tuple[xr.Dataset, int]:
+    options: dict[str, Any] = {"decode_times": False, "cache": False}
+    size = 0 if path.is_dir() else require_regular(path)
+    is_zip = path.is_file() and zipfile.is_zipfile(path)
+    if not (path.is_dir() or is_zip):
+        try_netcdf(path, whole=False)
+        default = netCDF4.get_chunk_cache()
+        netCDF4.set_chunk_cache(CHUNK_CACHE_BYTES)
+        try:
+            return xr.open_dataset(path, engine="netcdf4", **options), size
+        finally:
+            netCDF4.set_chunk_cache(*default)
+    if path.is_dir() and not is_store(path):
+        raise InputError(f"{path}: is a directory without zarr metadata; expected a netCDF file or a zarr store")
+    store: Any = path
+    size = check_store(path)
+    if is_zip:
+        import zarr
+
+        store = zarr.storage.ZipStore(path, mode="r")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # stores without consolidated metadata are slower to open, not wrong
+        return xr.open_dataset(store, engine="zarr", chunks=None, **options), size
+
+
+def stored_chunks(array: Any) -> tuple[int, ...] | None:
+    """Lengths of the chunks that a variable is stored in, along its dimensions; None where it is in one piece."""
+    return array.encoding.get("chunks") or array.encoding.get("chunksizes")
+
+
+def require_plausible(path: Path, dataset: xr.Dataset, size: int, more: dict[str, int]) -> None:
+    """Hold what a file says it has against its size, before memory is reserved for it.
+
+    Args:
+        more: what else has to be held -> bytes.
+    """
+    needed = dict(more)
+    for name, array in dataset.variables.items():
+        chunks = stored_chunks(array)
+        if chunks:
+            needed[f"variable '{name}' in chunks of {tuple(chunks)}"] = math.prod(chunks) * array.dtype.itemsize
+    for what, n_bytes in needed.items():
+        if n_bytes > most_bytes(size):
+            raise InputError(
+                f"{path}: has {what}, {n_bytes / 2**20:.0f} MiB to hold at once, in a file of "
+                f"{size / 2**20:.3g} MiB, expected a file with data (or, if that is how well they are compressed, "
+                "the same without compression)"
+            )
+
+
+def chunked(dataset: xr.Dataset, time: str | None, names: Sequence[str]) -> xr.Dataset:
+    """Variables of a file as dask arrays: parts of some times, whole in all other dimensions, `READ_BYTES` each.
+
+    Args:
+        time: name of the dimension of time; None where there is none. names: of the variables that are kept.
+    """
+    kept = dataset[list(names)]
+    if time is None or time not in kept.dims:
+        return kept.chunk()
+    per_time = max(
+        (
+            math.prod(length for name, length in array.sizes.items() if name != time) * array.dtype.itemsize
+            for array in kept.variables.values()
+            if time in array.dims
+        ),
+        default=1,
+    )
+    n_times = max(READ_BYTES // max(per_time, 1), 1)
+    stored = [
+        int(chunks[array.dims.index(time)])
+        for array in kept.variables.values()
+        if time in array.dims and (chunks := stored_chunks(array))
+    ]
+    if stored:
+        # Parts begin where the file's own do: none is decompressed for two parts.
+        longest = max(stored)
+        n_times = max(n_times - n_times % longest, longest)
+    return kept.chunk({name: n_times if name == time else -1 for name in kept.dims})
