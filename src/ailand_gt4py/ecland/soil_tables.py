@@ -62,38 +62,40 @@ class Vegetation(NamedTuple):
 
     Attributes:
         coverage: fraction of the vegetated part that is covered (RVCOV), 1. roughness: for momentum (RVZ0M), m.
-        stomatal_resistance: minimum (RVRSMIN), s m-1.
+        stomatal_resistance: minimum (RVRSMIN), s m-1. leaf_area_index: of the whole year (RVLAI), m2 m-2; ecLand itself
+            reads a monthly climatology.
     """
 
     name: str
     coverage: float
     roughness: float
     stomatal_resistance: float
+    leaf_area_index: float
 
 
 #: Type 0..20, as in ``clim_tvh`` and ``clim_tvl``. Type 0 (no vegetation) has the values of desert, as in ecLand.
 VEGETATIONS: dict[int, Vegetation] = {
-    0: Vegetation("none", 0.0, 0.013, 250.0),
-    1: Vegetation("crops, mixed farming", 0.90, 0.25, 125.0),
-    2: Vegetation("short grass", 0.85, 0.10, 80.0),
-    3: Vegetation("evergreen needleleaf trees", 0.90, 2.0, 395.0),
-    4: Vegetation("deciduous needleleaf trees", 0.90, 2.0, 320.0),
-    5: Vegetation("deciduous broadleaf trees", 0.90, 2.0, 215.0),
-    6: Vegetation("evergreen broadleaf trees", 0.99, 2.0, 320.0),
-    7: Vegetation("tall grass, mixed crops", 0.70, 0.5, 100.0),
-    8: Vegetation("desert", 0.0, 0.013, 250.0),
-    9: Vegetation("tundra", 0.50, 0.03, 45.0),
-    10: Vegetation("irrigated crops", 0.90, 0.5, 110.0),
-    11: Vegetation("semidesert, sparse vegetation", 0.10, 0.03, 45.0),
-    12: Vegetation("ice caps and glaciers", 0.0, 0.0013, 0.0),
-    13: Vegetation("bogs and marshes", 0.60, 0.25, 130.0),
-    14: Vegetation("inland water", 0.0, 0.0001, 0.0),
-    15: Vegetation("ocean", 0.0, 0.0001, 0.0),
-    16: Vegetation("evergreen shrubs", 0.50, 0.5, 230.0),
-    17: Vegetation("deciduous shrubs", 0.40, 0.1, 110.0),
-    18: Vegetation("mixed forest, savanna", 0.90, 1.5, 180.0),
-    19: Vegetation("interrupted forest", 0.90, 1.1, 175.0),
-    20: Vegetation("water and land mixtures", 0.60, 0.02, 150.0),
+    0: Vegetation("none", 0.0, 0.013, 250.0, 0.5),
+    1: Vegetation("crops, mixed farming", 0.90, 0.25, 125.0, 3.0),
+    2: Vegetation("short grass", 0.85, 0.10, 80.0, 2.0),
+    3: Vegetation("evergreen needleleaf trees", 0.90, 2.0, 395.0, 5.0),
+    4: Vegetation("deciduous needleleaf trees", 0.90, 2.0, 320.0, 5.0),
+    5: Vegetation("deciduous broadleaf trees", 0.90, 2.0, 215.0, 5.0),
+    6: Vegetation("evergreen broadleaf trees", 0.99, 2.0, 320.0, 6.0),
+    7: Vegetation("tall grass, mixed crops", 0.70, 0.5, 100.0, 2.0),
+    8: Vegetation("desert", 0.0, 0.013, 250.0, 0.5),
+    9: Vegetation("tundra", 0.50, 0.03, 45.0, 1.0),
+    10: Vegetation("irrigated crops", 0.90, 0.5, 110.0, 3.0),
+    11: Vegetation("semidesert, sparse vegetation", 0.10, 0.03, 45.0, 0.5),
+    12: Vegetation("ice caps and glaciers", 0.0, 0.0013, 0.0, 0.0),
+    13: Vegetation("bogs and marshes", 0.60, 0.25, 130.0, 4.0),
+    14: Vegetation("inland water", 0.0, 0.0001, 0.0, 0.0),
+    15: Vegetation("ocean", 0.0, 0.0001, 0.0, 0.0),
+    16: Vegetation("evergreen shrubs", 0.50, 0.5, 230.0, 3.0),
+    17: Vegetation("deciduous shrubs", 0.40, 0.1, 110.0, 1.5),
+    18: Vegetation("mixed forest, savanna", 0.90, 1.5, 180.0, 5.0),
+    19: Vegetation("interrupted forest", 0.90, 1.1, 175.0, 2.5),
+    20: Vegetation("water and land mixtures", 0.60, 0.02, 150.0, 4.0),
 }
 
 

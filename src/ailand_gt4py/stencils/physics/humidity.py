@@ -1,9 +1,7 @@
 """Relative humidity from temperature and dew point: field operator and its derivatives, written by hand.
 
-The saturation vapour pressure is that of the IFS over water (IFS documentation CY48R1, part IV, chapter 12, with
-the parameters of Buck 1981, doi:10.1175/1520-0450(1981)020<1527:NEFCVP>2.0.CO;2): a1 exp(a3 (T - T0) / (T - a4)) with
-a1 = 611.21 Pa, a3 = 17.502, a4 = 32.19 K, T0 = 273.16 K. The pressure of the dew point over that of the temperature
-needs no a1.
+The saturation vapour pressure is that of the IFS over water (`ailand_gt4py.ecland.humidity`). The pressure of the dew
+point over that of the temperature needs no factor.
 
 All is float64; `ailand_gt4py.observations.screen` calls the operators on arrays.
 """
@@ -14,9 +12,13 @@ from gt4py.eve.utils import FrozenNamespace
 from gt4py.next import exp
 
 from ailand_gt4py.core.dimensions import Column
+from ailand_gt4py.ecland.humidity import OVER_WATER, TRIPLE_POINT
 
 SATURATION = FrozenNamespace(
-    slope=np.float64(17.502), offset=np.float64(32.19), freezing=np.float64(273.16), percent=np.float64(100.0)
+    slope=np.float64(OVER_WATER[0]),
+    offset=np.float64(OVER_WATER[1]),
+    freezing=np.float64(TRIPLE_POINT),
+    percent=np.float64(100.0),
 )
 
 Values = gtx.Field[[Column], gtx.float64]
@@ -24,7 +26,7 @@ Values = gtx.Field[[Column], gtx.float64]
 
 @gtx.field_operator
 def saturation_exponent(temperature: Values) -> Values:
-    """Logarithm of the saturation vapour pressure over 611.21 Pa, for a temperature in K."""
+    """Logarithm of the saturation vapour pressure over that at the triple point, for a temperature in K."""
     return SATURATION.slope * (temperature - SATURATION.freezing) / (temperature - SATURATION.offset)
 
 

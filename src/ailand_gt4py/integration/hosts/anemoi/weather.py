@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 
 from ailand_gt4py.core.types import Values
+from ailand_gt4py.ecland import humidity
 from ailand_gt4py.io.units import conversion
-from ailand_gt4py.stencils.physics.humidity import SATURATION
 from ailand_gt4py.weights.model import Variable
 from ailand_gt4py.weights.variables import CATALOGUE
 
@@ -50,20 +50,13 @@ FIELDS: dict[str, Field] = {
 #: Temperature at 10 m less that at 2 m, over that at 2 m less that of the skin: where the skin is colder, and warmer.
 STABLE, UNSTABLE = 0.40, 0.09
 
-#: Of vapour over that of dry air: ratio of the molar masses.
-EPSILON = 0.621981
-#: Saturation vapour pressure at `SATURATION.freezing`, Pa (`ailand_gt4py.stencils.physics.humidity`).
-PRESSURE_AT_FREEZING = 611.21
-
 #: Fields by name, (n_columns,) each, in the units of `FIELDS`.
 Fields = Mapping[str, Values]
 
 
 def specific_humidity(dew_point: Values, pressure: Values) -> Values:
     """Specific humidity, kg kg-1, of a dew point over water (the IFS has no other) in K and a pressure in Pa."""
-    exponent = SATURATION.slope * (dew_point - SATURATION.freezing) / (dew_point - SATURATION.offset)
-    vapour = PRESSURE_AT_FREEZING * np.exp(exponent)
-    return EPSILON * vapour / (pressure - (1.0 - EPSILON) * vapour)
+    return humidity.specific_humidity(humidity.saturation_pressure(dew_point), pressure)
 
 
 def at_forcing_height(temperature: Values, skin_temperature: Values) -> Values:
