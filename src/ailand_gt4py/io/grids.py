@@ -1,7 +1,7 @@
 """Horizontal grids as columns and back: any dimensions, members of an ensemble, masked points, a part of the globe.
 
-Columns lie one after another along ``x``, the last dimension of the grid varying fastest, each member's after the one's
-before. What is left out on the way in (sea, what a box or a list of points does not have) is missing on the way out.
+Columns lie one after another along ``x``, the last dimension of the grid varying fastest, all of a member before those
+of the next. What is left out on the way in (sea, what a file masks) is missing on the way out.
 """
 
 from __future__ import annotations
@@ -9,25 +9,24 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+import dask.array
 import numpy as np
 import xarray as xr
 
+from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io.fields import Fields
+from ailand_gt4py.io.lattices import Box, Lattice, lattice_of
+from ailand_gt4py.weights.variables import CATALOGUE, cf_attributes
 
 TIME, COLUMN = "time", "x"
-#: Names of the dimension along which the members of an ensemble lie.
+#: Names of the dimension along which the members of an ensemble lie, in lower case.
 MEMBERS = ("member", "number", "realization", "ensemble", "ens")
-#: How far a file's cell may be from another file's to be the same, degrees.
-LOCATION_TOLERANCE = 0.01
-#: Of points that are asked for, where a file has one cell only, degrees; else the distance of its cells counts.
-POINT_TOLERANCE = 1.0
+LAND = "land_sea_mask"
 #: Part of a cell that has to be land, as in the IFS.
 LEAST_LAND = 0.5
-
-#: South, north, west and east, degrees.
-Box = tuple[float, float, float, float]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +56,7 @@ class Grid:
 
     Attributes:
         sizes: lengths of the dimensions, in the order of a file's.
-        coordinates: variables over these dimensions, or over none, by the names in the file.
+        coordinates: variables over these dimensions, or over none, by their names in the file.
         index: int64 (n_columns,), the position of each column among all points, the last dimension varying fastest.
         mapping: name of the variable of `coordinates` that is the grid's mapping; empty where there is none.
     """
@@ -66,13 +65,6 @@ class Grid:
     coordinates: Mapping[str, xr.Variable]
     index: Values
     mapping: str = ""
-
-    @classmethod
-    def plain(cls, x: Values, latitude: Values, longitude: Values) -> Grid:
-        """That of columns that are points along ``x``, (n_columns,) each."""
-        from ailand_gt4py.io.whole_files import columns  # which other modules of this room import first
-
-        return cls({COLUMN: len(x)}, columns(x, latitude, longitude), np.arange(len(x)))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -86,11 +78,6 @@ class Grid:
     def is_whole(self) -> bool:
         """Whether the columns are all points, in order."""
         return len(self.index) == self.n_points
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether all points are columns along ``x``."""
-        return self.is_whole and tuple(self.sizes) == (COLUMN,)
 
     def part(self, kept: Values) -> Grid:
         """The same with these of its columns only."""
@@ -119,4 +106,227 @@ def to_columns(files: Sequence[Fields], selection: Selection = ALL) -> tuple[lis
     Raises:
         InputError: naming the file whose cells are others, or the variable whose dimensions cannot be placed.
     """
-    raise NotImplementedError
+    files = [_without_single(one) for one in files]
+    lattices = [lattice_of(one) for one in files]
+    base = next((lattice for lattice in lattices if lattice is not None), None)
+    if base is None:
+        names = ", ".join(str(one.path) for one in files)
+        unit = CATALOGUE["lat"].units
+        raise InputError(f"{names}: variable 'lat' is missing; expected it for each column or point, in {unit}")
+    part, chosen, notes = _chosen(base, selection)
+    places = [_places(*pair, base, part, chosen, selection) for pair in zip(files, lattices, strict=True)]
+    is_land, sentence = _land(files, places, part)
+    kept = np.flatnonzero(is_land)
+    notes += sentence
+    member, n_members = _members(files)
+    index = _repeated(kept, part.n_cells, n_members)
+    grid = _grid(files, part, index, member, n_members)
+    labels = _labels(files[lattices.index(base)], part, selection, member, index)
+    location = part.latitude[kept], part.longitude[kept]
+    columns = []
+    for one, lattice, found in zip(files, lattices, places, strict=True):
+        sizes = {} if found is None else dict(part.sizes if lattice is None else lattice.sizes)
+        own = None if found is None else found[kept]
+        flattened = _flattened(one, sizes, own, member, n_members, len(index))
+        columns.append(_with_location(flattened, labels, *(np.tile(axis, n_members) for axis in location)))
+    columns[0] = dataclasses.replace(columns[0], notes=[*columns[0].notes, *notes])
+    return columns, grid
+
+
+def _without_single(fields: Fields) -> Fields:
+    """The same without dimensions of length one that are neither time nor horizontal; they are said.
+
+    One location without a dimension becomes one of columns.
+    """
+    data = fields.dataset
+    if all(name in data.variables and set(data[name].dims) <= {TIME} for name in ("lat", "lon")):
+        data = data.expand_dims({COLUMN: 1}, axis=-1)
+        fields = dataclasses.replace(fields, dataset=data)
+    horizontal = {name for one in ("lat", "lon") if one in data.variables for name in data[one].dims}
+    if not horizontal and COLUMN in data.dims:
+        horizontal = {COLUMN}
+    single = [name for name, size in data.sizes.items() if size == 1 and name not in (TIME, *horizontal)]
+    if not single:
+        return fields
+    notes = [f"Dimension of length 1 left out: {', '.join(map(str, single))}."]
+    return dataclasses.replace(fields, dataset=data.squeeze(single, drop=True), notes=[*fields.notes, *notes])
+
+
+def _chosen(base: Lattice, selection: Selection) -> tuple[Lattice, Values, list[str]]:
+    """The part of a grid that is wanted, its positions in the whole of it, and sentences on that."""
+    if selection.points is not None:
+        return _at_points(base, selection.points)
+    if selection.box is None:
+        return base, np.arange(base.n_cells), []
+    part, chosen = base.in_box(selection.box)
+    south, north, west, east = selection.box
+    n_inside = int(np.isfinite(part.latitude).sum())
+    text = f"{south:g} to {north:g} N, {west:g} to {east:g} E"
+    return part, chosen, [f"Of {base.n_cells} cells, {n_inside} lie in the box {text}."]
+
+
+def _at_points(base: Lattice, points: Sequence[tuple[float, float]]) -> tuple[Lattice, Values, list[str]]:
+    asked = np.array(points, dtype=np.float64).reshape(-1, 2).T
+    chosen, distance = base.nearest(*asked)
+    latitude, longitude = base.latitude[chosen], base.longitude[chosen]
+    units = {name: cf_attributes(CATALOGUE[name]) for name in ("lat", "lon")}
+    coordinates = {
+        "lat": xr.Variable((COLUMN,), latitude, units["lat"], {"_FillValue": None}),
+        "lon": xr.Variable((COLUMN,), longitude, units["lon"], {"_FillValue": None}),
+        COLUMN: xr.Variable((COLUMN,), np.arange(len(chosen)), {"long_name": "label of the column", "units": "1"}),
+    }
+    part = Lattice(base.what, {COLUMN: len(chosen)}, latitude, longitude, ((COLUMN,), (COLUMN,)), coordinates)
+    k = int(np.argmax(distance))
+    note = (
+        f"Nearest cells to {len(chosen)} points of {base.n_cells} cells are taken, at most {distance[k]:.3g} degrees "
+        f"away (that of {asked[0, k]:g} N, {asked[1, k]:g} E is at {latitude[k]:g} N, {longitude[k]:g} E)."
+    )
+    return part, chosen, [note]
+
+
+def _places(
+    fields: Fields, lattice: Lattice | None, base: Lattice, part: Lattice, chosen: Values, selection: Selection
+) -> Values | None:
+    """Positions of the wanted cells in a file; None: it has no horizontal dimensions, what it has is for all cells."""
+    if lattice is base:
+        return chosen
+    if lattice is not None:
+        if selection.points is not None:
+            return lattice.nearest(*np.array(selection.points, dtype=np.float64).T)[0]
+        return lattice.positions(part.latitude, part.longitude)
+    others = {str(name): size for name, size in fields.dataset.sizes.items() if name != TIME and not _is_member(name)}
+    if not others:
+        return None
+    if others == dict(base.sizes):
+        return chosen
+    raise InputError(
+        f"{fields.path}: has the dimensions {_text(others)} and no latitude and longitude, expected them, or the "
+        f"dimensions of {base.what}, {_text(base.sizes)}"
+    )
+
+
+def _text(sizes: Mapping[Any, int]) -> str:
+    return f"({', '.join(f'{name}: {size}' for name, size in sizes.items()) or 'none'})"
+
+
+def _land(files: Sequence[Fields], places: Sequence[Values | None], part: Lattice) -> tuple[Values, list[str]]:
+    """Whether cells are land and have a location, and sentences on those that have not."""
+    is_located = np.isfinite(part.latitude) & np.isfinite(part.longitude)
+    is_land, notes = is_located, list[str]()
+    for one, found in zip(files, places, strict=True):
+        if LAND in one.dataset.variables and found is not None:
+            mask = one.dataset[LAND].variable
+            mask = mask.isel({TIME: 0}) if TIME in mask.dims else mask
+            lattice = lattice_of(one)
+            order = list(part.sizes if lattice is None else lattice.sizes)
+            if set(mask.dims) != set(order):
+                raise InputError(f"{one.what(LAND)} has the dimensions {_text(mask.sizes)}, expected {order}")
+            values = np.asarray(mask.transpose(*order).values, dtype=np.float64).reshape(-1)[found]
+            is_land = is_land & (values >= LEAST_LAND)
+    n_sea = int(is_located.sum() - is_land.sum())
+    if n_sea:
+        notes.append(
+            f"Sea is left out: {n_sea} of {int(is_located.sum())} cells, where the land-sea mask is below {LEAST_LAND}."
+        )
+    if not is_land.any():
+        raise InputError(f"{part.what}: none of {part.n_cells} cells is land, expected at least one")
+    return is_land, notes
+
+
+def _is_member(name: object) -> bool:
+    return str(name).lower() in MEMBERS
+
+
+def _members(files: Sequence[Fields]) -> tuple[str, int]:
+    """Name of the dimension of members and their number; none: an empty name and one."""
+    found = {
+        (str(name), size): one.path for one in files for name, size in one.dataset.sizes.items() if _is_member(name)
+    }
+    if len(found) > 1:
+        texts = ", ".join(f"{name}: {size} in {path}" for (name, size), path in found.items())
+        raise InputError(f"dimensions of members: found {texts}; expected the same in all files that have members")
+    return next(iter(found), ("", 1))
+
+
+def _repeated(index: Values, size: int, count: int) -> Values:
+    """Positions among `size` points as those among the points of each of `count` members."""
+    return (index + size * np.arange(count)[:, np.newaxis]).reshape(-1)
+
+
+def _grid(files: Sequence[Fields], part: Lattice, index: Values, member: str, n_members: int) -> Grid:
+    if not member:
+        return Grid(part.sizes, part.coordinates, index, part.mapping)
+    labels = next((one.dataset[member].variable for one in files if member in one.dataset.variables), None)
+    if labels is None:
+        labels = xr.Variable((member,), np.arange(n_members), {"units": "1"})
+    labels = xr.Variable((member,), labels.values, {"long_name": "member of the ensemble", **labels.attrs})
+    return Grid({member: n_members, **part.sizes}, {**part.coordinates, member: labels}, index, part.mapping)
+
+
+def _labels(fields: Fields, part: Lattice, selection: Selection, member: str, index: Values) -> Values:
+    """Labels of columns: those of the file where that is one of columns, else the positions on the grid."""
+    data = fields.dataset
+    if tuple(part.sizes) != (COLUMN,) or member or COLUMN not in data.variables or selection.points is not None:
+        return index
+    own = part.coordinates[COLUMN].values[index]
+    if own.dtype.kind == "S":
+        own = np.array([text.decode(errors="backslashreplace") for text in own.tolist()], dtype=object)
+    return own
+
+
+def _flattened(
+    fields: Fields, sizes: Mapping[str, int], own: Values | None, member: str, n_members: int, n_columns: int
+) -> Fields:
+    """Fields of a file whose horizontal dimensions have these sizes, at positions among its cells, as columns."""
+    variables: dict[str, xr.Variable] = {}
+    for name, variable in fields.dataset.variables.items():
+        name = str(name)
+        if name not in fields.own_names or name in ("lat", "lon"):
+            continue
+        lead = [TIME] if TIME in variable.dims else []
+        has_members = bool(member) and member in variable.dims
+        order = [*lead, *([member] if has_members else []), *sizes]
+        is_placed = set(map(str, variable.dims)) == set(order)
+        if not (is_placed or set(map(str, variable.dims)) == set(lead)):
+            expected = f"({', '.join([TIME, *sizes])})"
+            raise InputError(f"{fields.what(name)} has the dimensions {_text(variable.sizes)}, expected {expected}")
+        if is_placed and own is not None:
+            n_cells = math.prod(sizes.values())
+            index = _repeated(own, n_cells, n_members) if has_members else np.tile(own, n_members)
+            data = _taken(variable.transpose(*order).chunk().data, len(lead), index)
+        else:  # one value for all columns
+            data = variable.transpose(*lead).chunk().data
+            data = dask.array.broadcast_to(data[..., np.newaxis], (*data.shape, n_columns))
+        variables[name] = xr.Variable((*lead, COLUMN), data, variable.attrs, variable.encoding)
+    result = xr.Dataset(variables)
+    if TIME in fields.dataset.variables:
+        result = result.assign_coords({TIME: fields.dataset[TIME].variable})
+    return dataclasses.replace(fields, dataset=result)
+
+
+def _taken(data: dask.array.Array, n_lead: int, index: Values) -> dask.array.Array:
+    """(time, ...) or (...), whole in all dimensions after time, at positions among all of these: (time, n) or (n,)."""
+    data = data.rechunk(dict.fromkeys(range(n_lead, data.ndim), -1))
+    n_points = math.prod(data.shape[n_lead:])
+    is_all = np.array_equal(index, np.arange(n_points))
+
+    def take(block: Values) -> Values:
+        flat = block.reshape(*block.shape[:n_lead], n_points)
+        return flat if is_all else flat[..., index]
+
+    return dask.array.map_blocks(
+        take,
+        data,
+        dtype=data.dtype,
+        drop_axis=list(range(n_lead + 1, data.ndim)) if data.ndim > n_lead else [],
+        chunks=(*data.chunks[:n_lead], (len(index),)),
+        meta=np.empty((0,) * (n_lead + 1), dtype=data.dtype),
+    )
+
+
+def _with_location(fields: Fields, labels: Values, latitude: Values, longitude: Values) -> Fields:
+    place = {
+        name: ((COLUMN,), values, cf_attributes(CATALOGUE[name]))
+        for name, values in (("lat", latitude), ("lon", longitude))
+    }
+    return dataclasses.replace(fields, dataset=fields.dataset.assign(place).assign_coords({COLUMN: labels}))
