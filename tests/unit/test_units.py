@@ -257,3 +257,25 @@ def test_units_that_no_number_holds_are_refused(unit: str) -> None:
     with pytest.raises(InputError, match="a.nc: unit '.*' is (unknown|of another|another power of ten)") as caught:
         units.conversion(unit, "m", "a.nc")
     assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("found", "expected", "scale"),
+    [
+        ("J m**-2", "W m-2", 1.0),
+        ("MJ m-2", "W m-2", 1e6),
+        ("W h m-2", "W m-2", 3600.0),
+        ("m", "kg m-2 s-1", 1000.0),
+        ("mm", "kg m-2 s-1", 1.0),
+        ("kg m-2", "kg m-2 s-1", 1.0),
+    ],
+)
+def test_amounts_over_known_seconds(found, expected, scale):
+    assert units.rate_conversion(found, expected, "v").scale == scale
+
+
+@pytest.mark.parametrize("found", ["W m-2", "kg m-2 s-1", "mm/h", "K"])
+def test_rates_are_no_amounts(found):
+    expected = "W m-2" if "W" in found else "kg m-2 s-1"
+    with pytest.raises(InputError, match=r"v: unit .* is not one of amounts; expected one that gives"):
+        units.rate_conversion(found, expected, "v")

@@ -213,9 +213,13 @@ class _Reader:
             return _registry().parse_units(symbol.lower())
 
 
+#: Number and unit of pint and, of a ratio (``kg kg-1``), what it is a ratio of.
+_Parsed = tuple[Fraction, Any, Any]
+
+
 @functools.cache
-def _parse(text: str) -> tuple[Fraction, Any, Any] | None:
-    """Number and unit of pint and, of a ratio (``kg kg-1``), what it is a ratio of; None: unknown."""
+def _parse(text: str) -> _Parsed | None:
+    """A unit; None: unknown."""
     registry, text = _registry(), _plain(text)
     reader = _Reader(text)
     try:
@@ -238,6 +242,31 @@ def conversion(found: object, expected: str, what: str) -> Conversion:
         InputError: the attribute ``units`` is missing (None), cannot be read, is of another quantity, or is an
             accumulation over an unknown time where a rate is needed.
     """
+    spelling, unit, wanted = _found_and_wanted(found, expected, what)
+    return _straight_line(spelling, unit, expected, wanted, f"{what}: unit '{spelling}' is")
+
+
+def rate_conversion(found: object, expected: str, what: str) -> Conversion:
+    """The conversion from an amount over some seconds (``J m-2``, ``mm``), divided by them, to a rate (``W m-2``).
+
+    Raises:
+        InputError: as `conversion`, or a unit that is a rate's, and no amount's.
+    """
+    spelling, (scale, unit, _), wanted = _found_and_wanted(found, expected, what)
+    try:
+        per_second = scale, unit / _registry().second, None
+        result = _straight_line(spelling, per_second, expected, wanted, "")
+    except InputError:
+        raise InputError(
+            f"{what}: unit '{spelling}' is not one of amounts; expected one that gives '{expected}' when divided by a "
+            "time"
+        ) from None
+    remark = "; ".join(["divided by the seconds of the interval", *([result.remark] if result.remark else [])])
+    return dataclasses.replace(result, remark=remark)
+
+
+def _found_and_wanted(found: object, expected: str, what: str) -> tuple[str, _Parsed, _Parsed]:
+    """A file's unit as it is spelt, the same parsed, and the parsed one that is needed."""
     wanted = _parse(expected)
     if wanted is None:
         raise InputError(f"{what}: the model's unit '{expected}' cannot be read; expected a unit such as 'kg m-2 s-1'")
@@ -249,12 +278,10 @@ def conversion(found: object, expected: str, what: str) -> Conversion:
     if unit is None:
         shown = spelling if len(spelling) <= LONGEST else f"{spelling[:LONGEST]}..."
         raise InputError(f"{what}: unit '{shown}' is unknown; {others}")
-    return _straight_line(spelling, unit, expected, wanted, f"{what}: unit '{spelling}' is")
+    return spelling, unit, wanted
 
 
-def _straight_line(
-    spelling: str, found: tuple[Fraction, Any, Any], expected: str, wanted: tuple[Fraction, Any, Any], what: str
-) -> Conversion:
+def _straight_line(spelling: str, found: _Parsed, expected: str, wanted: _Parsed, what: str) -> Conversion:
     """The conversion between two parsed units; ``what`` begins the message where there is none."""
     registry = _registry()
     (number, unit, ratio), (target_number, target, target_ratio) = found, wanted
