@@ -19,6 +19,7 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io.fields import Fields
 from ailand_gt4py.io.lattices import Box, Lattice, lattice_of
+from ailand_gt4py.io.monthly import MONTH
 from ailand_gt4py.weights.variables import CATALOGUE, cf_attributes
 
 TIME, COLUMN = "time", "x"
@@ -283,7 +284,7 @@ def _flattened(
         name = str(name)
         if name not in fields.own_names or name in ("lat", "lon"):
             continue
-        lead = [TIME] if TIME in variable.dims else []
+        lead = [name for name in (TIME, MONTH) if name in variable.dims]
         has_members = bool(member) and member in variable.dims
         order = [*lead, *([member] if has_members else []), *sizes]
         is_placed = set(map(str, variable.dims)) == set(order)

@@ -16,6 +16,7 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.times import step_text, time_text
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io.fields import Fields
+from ailand_gt4py.io.monthly import MONTH, at_times
 from ailand_gt4py.weights.variables import CATALOGUE
 
 TIME, COLUMN = "time", "x"
@@ -194,10 +195,22 @@ def _with_constant_forcing(fields: Fields, parts: Sequence[Fields]) -> Fields:
     data = fields.dataset.assign_coords({TIME: (TIME, axis, {"standard_name": "time"})})
     for name in constant:
         array = data[name]
+        if MONTH in array.dims:
+            data = data.drop_vars(name).assign({name: at_times(array, axis)})
+            continue
         values = dask.array.broadcast_to(array.chunk().data, (len(axis), *array.shape))
         data[name] = xr.Variable((TIME, *array.dims), values, array.attrs)
-    note = f"Without time in {fields.path}, taken as constant: {', '.join(constant)}."
-    return dataclasses.replace(fields, dataset=data, notes=[*fields.notes, note])
+    monthly = [name for name in constant if MONTH in fields.dataset[name].dims]
+    always = [name for name in constant if name not in monthly]
+    notes = [
+        f"{text}: {', '.join(names)}."
+        for text, names in (
+            (f"Without time in {fields.path}, taken as constant", always),
+            (f"By calendar month in {fields.path}, linear between the middles of the months", monthly),
+        )
+        if names
+    ]
+    return dataclasses.replace(fields, dataset=data, notes=[*fields.notes, *notes])
 
 
 def _at_times(fields: Fields, axis: Values) -> Fields:
