@@ -190,7 +190,11 @@ def test_unreadable_files_are_named(tmp_path):
 
 
 ROOT = SHIPPED.parents[1]
-KEPT = [*sorted(ROOT.glob("configs/tried/*.yaml")), ROOT / "studies" / "transfer" / "configuration.yaml"]
+KEPT = [
+    *sorted(ROOT.glob("configs/tried/*.yaml")),
+    ROOT / "configs" / "point_wise.yaml",
+    ROOT / "studies" / "transfer" / "configuration.yaml",
+]
 
 
 @pytest.mark.parametrize("path", KEPT, ids=lambda path: path.stem)

@@ -46,6 +46,31 @@ RAIN = "kg m-2 s-1"
         ("pascal", "Pa"),
         ("degree_N", "degrees_north"),
         ("mm", "kg m-2"),
+        ("kelvins", "K"),
+        ("deg K", "K"),
+        ("degN", "degrees_north"),
+        ("degE", "degrees_east"),
+        ("degrees north", "degrees_north"),
+        ("°N", "degrees_north"),
+        ("Watts/m^2", "W m-2"),
+        ("W m^{-2}", "W m-2"),
+        ("W·m⁻²", "W m-2"),
+        ("W m\N{MINUS SIGN}2", "W m-2"),
+        ("[W m-2]", "W m-2"),
+        ("W (m2)-1", "W m-2"),
+        ("W/(m2)", "W m-2"),
+        ("watt per meter^2", "W m-2"),
+        ("joules/(m2 s)", "W m-2"),
+        ("metre second-1", "m s-1"),
+        ("kg/(m^2 s)", RAIN),
+        ("(kg m-2) s-1", RAIN),
+        ("1e-3 g m-2 (0.000001 s)-1", RAIN),
+        ("kg (m2 s)-1", RAIN),
+        ("[-]", "1"),
+        ("(0-1)", "1"),
+        ("unitless", "1"),
+        ("(kg kg-1)", "kg kg-1"),
+        ("m w.e.", "m"),
     ],
 )
 def test_same_unit_in_another_spelling_changes_nothing(found: str, expected: str) -> None:
@@ -78,6 +103,18 @@ def test_same_unit_in_another_spelling_changes_nothing(found: str, expected: str
         ("kW m-2", "W m-2", 0.5, 500.0),
         ("J m-2 s-1", "W m-2", 2.0, 2.0),
         ("radians", "degrees_north", np.pi / 2, 90.0),
+        ("kg m-2", "m", 120.0, 0.12),
+        ("mm", "m", 120.0, 0.12),
+        ("mm of water equivalent", "m", 120.0, 0.12),
+        ("mm (6h)-1", RAIN, 21.6, 1e-3),
+        ("mm/6h", RAIN, 21.6, 1e-3),
+        ("100 Pa", "Pa", 980.0, 98_000.0),
+        ("0.01 m3 m-3", "m3 m-3", 25.0, 0.25),
+        ("Degrees Celsius", "K", 0.0, 273.15),
+        ("deg C", "K", 0.0, 273.15),
+        ("℃", "K", 0.0, 273.15),
+        ("ºC", "K", 0.0, 273.15),
+        ("°F", "K", 32.0, 273.15),
     ],
 )
 def test_known_conversions(found: str, expected: str, value: float, result: float) -> None:
@@ -113,6 +150,14 @@ def test_float32_stays_float32_and_is_rounded_once() -> None:
     np.testing.assert_array_equal(result, (values.astype(np.float64) + 273.15).astype(np.float32))
 
 
+def test_half_precision_is_converted_in_single() -> None:
+    values = np.array([21.375, -40.0], np.float16)
+    result = units.conversion("degC", "K", "f: v").apply(values)
+    assert result.dtype == np.float32
+    np.testing.assert_array_equal(result, (values.astype(np.float64) + 273.15).astype(np.float32))
+    np.testing.assert_array_equal(units.conversion("hPa", "Pa", "f: v").apply(np.array([985], np.float16)), [98_500.0])
+
+
 @pytest.mark.parametrize(
     ("found", "expected", "says"),
     [
@@ -135,6 +180,14 @@ def test_float32_stays_float32_and_is_rounded_once() -> None:
         ("kg kg-1", "m3 m-3", "ratio of other quantities"),
         ("1", "degrees_north", "of another quantity"),
         ("W", "W m-2", "of another quantity"),
+        ("kg m-2", "m2 s-2", "of another quantity"),
+        ("kg m-2", "W m-2", "of another quantity"),
+        ("(W m-2", "W m-2", "is unknown"),
+        ("W m-2)", "W m-2", "is unknown"),
+        ("0.01", "1", "is unknown"),
+        ("0 m", "m", "is unknown"),
+        ("10-3 m", "m", "is unknown"),
+        ("MM", "m", "is unknown"),
     ],
 )
 def test_refusals_name_variable_found_and_expected_on_one_line(found: str | None, expected: str, says: str) -> None:
@@ -204,3 +257,25 @@ def test_units_that_no_number_holds_are_refused(unit: str) -> None:
     with pytest.raises(InputError, match="a.nc: unit '.*' is (unknown|of another|another power of ten)") as caught:
         units.conversion(unit, "m", "a.nc")
     assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("found", "expected", "scale"),
+    [
+        ("J m**-2", "W m-2", 1.0),
+        ("MJ m-2", "W m-2", 1e6),
+        ("W h m-2", "W m-2", 3600.0),
+        ("m", "kg m-2 s-1", 1000.0),
+        ("mm", "kg m-2 s-1", 1.0),
+        ("kg m-2", "kg m-2 s-1", 1.0),
+    ],
+)
+def test_amounts_over_known_seconds(found, expected, scale):
+    assert units.rate_conversion(found, expected, "v").scale == scale
+
+
+@pytest.mark.parametrize("found", ["W m-2", "kg m-2 s-1", "mm/h", "K"])
+def test_rates_are_no_amounts(found):
+    expected = "W m-2" if "W" in found else "kg m-2 s-1"
+    with pytest.raises(InputError, match=r"v: unit .* is not one of amounts; expected one that gives"):
+        units.rate_conversion(found, expected, "v")

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.settings import Settings, option
 from ailand_gt4py.io.first_guess import guessable
+from ailand_gt4py.weights.processing import PointWise
 from ailand_gt4py.weights.variables import VariableSet, choose
 
 
@@ -62,13 +63,53 @@ class Variables(Settings):
     soil_heat: bool = option(False, "let soil temperatures change by the layers' heat, freezing included")
 
 
-class Network(Settings):
-    """Size of the network."""
+Ratio = Annotated[float, Field(ge=1.0, le=8.0)]
 
-    width: int = option(192, "units of a hidden layer of the trunk", gt=0)
-    depth: int = option(4, "hidden layers of the trunk", gt=0)
-    diagnostic_width: int = option(128, "units of a hidden layer of the diagnostic block", gt=0)
-    diagnostic_depth: int = option(2, "hidden layers of the diagnostic block", gt=0)
+#: Options of a network that only one architecture has.
+_OF_LAYER_NORM = ("width", "depth", "diagnostic_width", "diagnostic_depth")
+_OF_POINT_WISE = (
+    "channels", "layers", "ratio", "activation", "activation_parameters", "latent_skip", "epsilon", "coordinates",
+    "input_steps", "dropout",
+)  # fmt: skip
+
+
+class Network(Settings):
+    """Architecture and size of the network."""
+
+    architecture: Literal["layer_norm", "point_wise"] = option("layer_norm", "shape of the network")
+    width: int = option(192, "layer_norm: units of a hidden layer of the trunk", gt=0)
+    depth: int = option(4, "layer_norm: hidden layers of the trunk", gt=0)
+    diagnostic_width: int = option(128, "layer_norm: units of a hidden layer of the diagnostic block", gt=0)
+    diagnostic_depth: int = option(2, "layer_norm: hidden layers of the diagnostic block", gt=0)
+    channels: int = option(128, "point_wise: units between blocks", gt=0)
+    layers: int = option(4, "point_wise: blocks", gt=0)
+    ratio: Ratio = option(4.0, "point_wise: hidden units of a block over the channels")
+    activation: str = option("gelu", "point_wise: activation of the blocks")
+    activation_parameters: tuple[float, ...] = option((), "point_wise: parameters of the activation, in order")
+    latent_skip: bool = option(True, "point_wise: add what the encoder gives to what the last block gives")
+    epsilon: float = option(1e-5, "point_wise: added to the variance in layer normalisations", gt=0.0, lt=1.0)
+    coordinates: bool = option(True, "point_wise: sines and cosines of latitude and longitude are inputs")
+    input_steps: int = option(1, "point_wise: times of the inputs, a step apart", ge=1, le=8)
+    dropout: float = option(0.0, "point_wise: probability that a block's result is dropped", ge=0.0, lt=1.0)
+
+    @property
+    def point_wise(self) -> PointWise:
+        """What the tensors of a network of that architecture do not say."""
+        return PointWise(self.activation, self.activation_parameters, self.latent_skip, self.epsilon)
+
+    @model_validator(mode="after")
+    def _check_architecture(self) -> Self:
+        for name in _OF_POINT_WISE if self.architecture == "layer_norm" else _OF_LAYER_NORM:
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise InputError(
+                    f"option 'network.{name}': found {getattr(self, name)}, expected nothing: the architecture "
+                    f"'{self.architecture}' has no such option"
+                )
+        try:
+            self.point_wise  # noqa: B018
+        except InputError as error:
+            raise InputError(f"option 'network.activation': {error}") from error
+        return self
 
 
 class Loss(Settings):
@@ -141,7 +182,7 @@ class Configuration(Settings):
     data: Data = option(..., "files and columns to learn from")
     stages: tuple[Stage, ...] = option(..., "the curriculum", only_yaml=True, min_length=1)
     variables: Variables = option(Variables(), "variables of the model")
-    network: Network = option(Network(), "size of the network")
+    network: Network = option(Network(), "architecture and size of the network")
     loss: Loss = option(Loss(), "scales and weights of the loss's terms")
     optimiser: Optimiser = option(Optimiser(), "optimiser of the weights")
     augmentation: Augmentation = option(Augmentation(), "noise on the inputs")
@@ -151,7 +192,10 @@ class Configuration(Settings):
 
     @property
     def variable_set(self) -> VariableSet:
-        return choose(**dict(self.variables))
+        chosen, network = choose(**dict(self.variables)), self.network
+        if network.architecture == "layer_norm":
+            return chosen
+        return chosen.of_point_wise(network.input_steps, network.coordinates)
 
     @property
     def iterations(self) -> int:

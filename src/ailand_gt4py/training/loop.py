@@ -19,7 +19,8 @@ from ailand_gt4py.core.types import Values
 from ailand_gt4py.training.configuration import Configuration, Stage
 from ailand_gt4py.training.curves import Curves
 from ailand_gt4py.training.losses import LossScales
-from ailand_gt4py.training.network import LayerNormNetwork
+from ailand_gt4py.training.network import StepNetwork
+from ailand_gt4py.training.networks import make_network
 from ailand_gt4py.training.rollout import RunPool, batch_loss
 from ailand_gt4py.training.tensors import TrainingData, noise_deviations
 from ailand_gt4py.training.validation import Scores, Validator
@@ -80,8 +81,10 @@ class Trainer:
         self.checkpoint_path, self._curves = directory / CHECKPOINT, Curves(directory, run.tensorboard)
         self._device = device = torch_device(run.device)
         self.network, self.average, self.best = (
-            LayerNormNetwork(configuration.network, data.scaling, run.seed).to(device) for _ in range(3)
+            make_network(configuration.network, data.scaling, run.seed).to(device) for _ in range(3)
         )
+        for network in (self.average, self.best):
+            network.eval()
         self.best_iteration, self.best_skill = 0, math.inf
         options = configuration.optimiser
         matrices, vectors = ([p for p in self.network.parameters() if p.ndim == n_axes] for n_axes in (2, 1))
@@ -110,6 +113,9 @@ class Trainer:
         )
         for group in self.optimiser.param_groups:
             group["lr"] = options.learning_rate * factor
+        if self.configuration.network.dropout:
+            # By the iteration, so that a run that is resumed drops the same.
+            torch.manual_seed(self.configuration.run.seed * 2**31 + self.iteration)
         taken = self.pool.take(stage.batch, stage.steps, stage.restart_probability)
         drawn = (torch.randn(len(taken), len(one), generator=self._noise) * one for one in self._deviations)
         noise = [one.to(self._device) for one in drawn]
@@ -119,9 +125,8 @@ class Trainer:
             raise RunError(f"training: the loss is {float(total)} at iteration {self.iteration}, expected a number")
         self.optimiser.zero_grad(set_to_none=True)
         total.backward()
-        # Apart, because the two blocks share no gradient: the larger one must not shrink the other's steps.
-        for blocks in ((network.trunk, network.prognostic), (network.diagnostic,)):
-            torch.nn.utils.clip_grad_norm_(torch.nn.ModuleList(blocks).parameters(), options.gradient_clip)
+        for part in network.clipped_apart:
+            torch.nn.utils.clip_grad_norm_(part.parameters(), options.gradient_clip)
         self.optimiser.step()
         self.pool.put(taken, states, stage.steps)
         # At the beginning a plain mean, so that the random start is forgotten.
@@ -167,7 +172,7 @@ class Trainer:
             self.is_stopped = True
 
     @property
-    def chosen(self) -> tuple[LayerNormNetwork, int]:
+    def chosen(self) -> tuple[StepNetwork, int]:
         """The averaged network that did best on the validation columns and its iteration; the last without them."""
         return (self.average, self.iteration) if self._validator is None else (self.best, self.best_iteration)
 

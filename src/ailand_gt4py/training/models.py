@@ -11,61 +11,96 @@ import numpy as np
 import torch
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.training.network import LayerNormNetwork
+from ailand_gt4py.training.configuration import Network
+from ailand_gt4py.training.network import StepNetwork
+from ailand_gt4py.training.point_wise import PointWiseNetwork
 from ailand_gt4py.training.scaling import Scaling
 from ailand_gt4py.weights.model import Model, Variable
+from ailand_gt4py.weights.processing import PointWise
 from ailand_gt4py.weights.schema import GROUPS, checksum
+from ailand_gt4py.weights.variables import at_all_times
 
 
-def to_model(network: LayerNormNetwork, scaling: Scaling, step_seconds: float, provenance: Mapping[str, str]) -> Model:
+def to_model(network: StepNetwork, scaling: Scaling, step_seconds: float, provenance: Mapping[str, str]) -> Model:
     """The model in physical units, with the precision of the network."""
     own = {name: tensor.detach().cpu().numpy() for name, tensor in network.state_dict().items()}
     parameters = {name: array.astype(np.float64) for name, array in own.items()}
-    _scale_increments(parameters, network.increment_scale.double().cpu().numpy())
+    _scale_increments(parameters, network, network.increment_scale.double().cpu().numpy())
+    groups = {group: getattr(scaling, group) for group in GROUPS}
     return Model(
-        architecture="layer_norm",
+        architecture=network.architecture,
         parameters={name: array.astype(own[name].dtype) for name, array in parameters.items()},
         step_seconds=step_seconds,
         provenance=dict(provenance),
-        **{group: getattr(scaling, group) for group in GROUPS},
+        point_wise=_shape(network),
+        **groups | {"state": at_all_times(scaling.state, network.input_steps)},
     )
 
 
+def _shape(network: StepNetwork) -> PointWise | None:
+    return network.shape if isinstance(network, PointWiseNetwork) else None
+
+
 @torch.no_grad()
-def load_weights(network: LayerNormNetwork, model: Model) -> None:
+def load_weights(network: StepNetwork, model: Model) -> None:
     """Give a network the weights of a model of its kind and size; the reverse of `to_model`."""
     own = network.state_dict()
     shapes = {name: tuple(tensor.shape) for name, tensor in own.items()}
     given = {name: array.shape for name, array in model.parameters.items()}
-    if model.architecture != "layer_norm" or shapes != given:
+    if model.architecture != network.architecture or shapes != given:
         differing = sorted(name for name in shapes.keys() | given.keys() if shapes.get(name) != given.get(name))
         what = f"'{model.architecture}', differing in {', '.join(differing[:3])}"
         raise InputError(
-            f"option 'run.start_from': found a network {what}, expected 'layer_norm' of the configured width and depth"
+            f"option 'run.start_from': found a network {what}, expected '{network.architecture}' of the configured "
+            "width and depth"
+        )
+    if model.point_wise != _shape(network):
+        raise InputError(
+            f"option 'run.start_from': found {model.point_wise}, expected that of the configuration, {_shape(network)}"
         )
     parameters = {name: array.astype(np.float64) for name, array in model.parameters.items()}
-    _scale_increments(parameters, 1.0 / network.increment_scale.double().cpu().numpy())
+    _scale_increments(parameters, network, 1.0 / network.increment_scale.double().cpu().numpy())
     network.load_state_dict({name: torch.from_numpy(array).to(own[name]) for name, array in parameters.items()})
 
 
-def _scale_increments(parameters: dict[str, np.ndarray], scale: np.ndarray) -> None:
-    parameters["prognostic.0.weight"] *= scale[:, None]
-    parameters["prognostic.0.bias"] *= scale
+def _scale_increments(parameters: dict[str, np.ndarray], network: StepNetwork, scale: np.ndarray) -> None:
+    rows = slice(len(scale))
+    parameters[f"{network.scaled_layer}.weight"][rows] *= scale[:, None]
+    parameters[f"{network.scaled_layer}.bias"][rows] *= scale
 
 
-def scaling_of(model: Model, measured: Scaling) -> Scaling:
+def scaling_of(model: Model, measured: Scaling, options: Network) -> Scaling:
     """The statistics to train with: the model's normalisation, without which its weights mean nothing; all ranges."""
+    _check_trainable(model)
     groups = {}
-    for group in GROUPS:
-        of_model, of_data = getattr(model, group), getattr(measured, group)
+    expected_groups = {group: getattr(measured, group) for group in GROUPS}
+    expected_groups["state"] = at_all_times(measured.state, options.input_steps)
+    for group, of_data in expected_groups.items():
+        of_model = getattr(model, group)
         found, expected = ([variable.name for variable in variables] for variables in (of_model, of_data))
         if found != expected:
             raise InputError(
                 f"option 'run.start_from': the model's {group} variables are {', '.join(found)}, expected those of the "
                 f"configuration in the same order: {', '.join(expected)}"
             )
-        groups[group] = tuple(_merged(*pair) for pair in zip(of_model, of_data, strict=True))
+        newest = getattr(measured, group)
+        groups[group] = tuple(_merged(*pair) for pair in zip(of_model, newest, strict=False))
     return Scaling(**groups, increment_std=measured.increment_std)
+
+
+def _check_trainable(model: Model) -> None:
+    """Refuse what only imported models have."""
+    own = [one.name for one in model.variables if one.processing]
+    found = {
+        f"a processing of '{', '.join(own[:3])}'": own,
+        "boundings in the network's space": model.boundings,
+        "numbers of the columns that it is tied to": model.nodes,
+    }
+    for what, is_there in found.items():
+        if is_there:
+            raise InputError(
+                f"option 'run.start_from': the model has {what}, expected none, as in a model that was trained here"
+            )
 
 
 def _merged(of_model: Variable, of_data: Variable) -> Variable:

@@ -1,4 +1,4 @@
-"""The `layer_norm` architecture in PyTorch, for training.
+"""What training takes of a network, and the `layer_norm` architecture in PyTorch.
 
 The names of the parameters and what they do are those of `ailand_gt4py.weights.architectures`; the tests compare both
 forward passes. Everything here is in normalised space.
@@ -7,7 +7,9 @@ forward passes. Everything here is in normalised space.
 from __future__ import annotations
 
 import itertools
-from typing import NamedTuple
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import nn
@@ -19,7 +21,7 @@ from ailand_gt4py.training.configuration import Network
 from ailand_gt4py.training.scaling import Scaling, bounds, scale, shift
 
 
-class _Linear(nn.Module):
+class Linear(nn.Module):
     """A dense layer; (n_out, n_in) weight and bias drawn uniformly within 1/sqrt(n_in)."""
 
     def __init__(self, n_in: int, n_out: int, generator: torch.Generator, zero: bool = False) -> None:
@@ -32,7 +34,7 @@ class _Linear(nn.Module):
         return functional.linear(x, self.weight, self.bias)
 
 
-class _NormalisedLinear(_Linear):
+class _NormalisedLinear(Linear):
     """A dense layer followed by layer normalisation and ReLU."""
 
     def __init__(self, n_in: int, n_out: int, generator: torch.Generator) -> None:
@@ -119,35 +121,97 @@ class ColumnPhysics(NamedTuple):
     heat: ColumnHeat | None
 
 
-class LayerNormNetwork(nn.Module):
-    """Trunk, increment of the state, bounds, and the diagnostic block on the new unbounded state.
+class StepNetwork(nn.Module):
+    """A network that gives increments of the state, which are added, and diagnostics.
 
-    The last layer's output is multiplied with the standard deviation of a step's increment, ``increment_scale``
-    (n_state,), which is folded into the weights at export.
+    The first rows of ``scaled_layer`` are those of the state. They are multiplied with the standard deviation of a
+    step's increment, ``increment_scale`` (n_state,), which is folded into the weights at export.
     """
 
-    def __init__(self, options: Network, scaling: Scaling, seed: int) -> None:
+    architecture: ClassVar[str]
+    scaled_layer: ClassVar[str]
+    increment_scale: torch.Tensor
+    #: Times of the state that it takes.
+    input_steps = 1
+
+    def __init__(self, scaling: Scaling) -> None:
         super().__init__()
-        generator = torch.Generator().manual_seed(seed)
         self.n_static, self.n_state = len(scaling.static), len(scaling.state)
+        lower, upper = bounds(scaling.state)
+        for name, array in (("increment_scale", scaling.increment_scale), ("lower", lower), ("upper", upper)):
+            self.register_buffer(name, torch.as_tensor(array, dtype=torch.float32), persistent=False)
+
+    @property
+    def clipped_apart(self) -> Sequence[nn.Module]:
+        """The parts whose gradients are clipped each by their own norm."""
+        return (self,)
+
+    @abstractmethod
+    def physics(self, static: torch.Tensor) -> ColumnPhysics:
+        """What is prescribed of columns with these static inputs (n, n_static), as they are, without noise."""
+
+    def difference(
+        self, state: torch.Tensor, other: torch.Tensor, physics: ColumnPhysics, freezing_weight: float
+    ) -> torch.Tensor:
+        """state - other, as the loss counts it."""
+        return state - other
+
+    @abstractmethod
+    def run(
+        self, static: torch.Tensor, forcing: torch.Tensor, state: torch.Tensor, physics: ColumnPhysics
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Steps in sequence, each from the bounded state of the one before.
+
+        Args:
+            static: (n, n_static). forcing: (n_steps, n, n_forcing). state: (n, ...), as the network takes it: of the
+                newest time, then of the steps before if it takes more.
+
+        Returns:
+            Bounded states at the windows' ends (n_steps, n, n_state) and diagnostics (n_steps, n, n_diagnostics), to
+            learn from; what the next step takes as state, detached.
+
+        From step to step the gradient is the true one, zero where a state was clipped. To the bounded states returned
+        it passes as if nothing had been clipped: otherwise a state pushed far over a bound would get no signal to come
+        back. (Were that passed on from step to step, gradients would explode: at 32 steps their norm was found to be
+        10 000 times and more what it is so.)
+        """
+
+    def _bounded(self, state: torch.Tensor, physics: ColumnPhysics) -> torch.Tensor:
+        return torch.minimum(torch.maximum(state, self.lower), physics.upper)
+
+    def _passing(self, free: torch.Tensor, physics: ColumnPhysics) -> torch.Tensor:
+        """Bounded states through whose bounds the gradient passes."""
+        return self._bounded(free, physics).detach() + (free - free.detach())
+
+
+class LayerNormNetwork(StepNetwork):
+    """Trunk, increment of the state, bounds, and the diagnostic block on the new unbounded state."""
+
+    architecture = "layer_norm"
+    scaled_layer = "prognostic.0"
+
+    def __init__(self, options: Network, scaling: Scaling, seed: int) -> None:
+        super().__init__(scaling)
+        generator = torch.Generator().manual_seed(seed)
         n_input = self.n_static + len(scaling.forcing) + self.n_state
         widths = [n_input] + [options.width] * options.depth
         self.trunk = nn.ModuleList(_NormalisedLinear(i, o, generator) for i, o in itertools.pairwise(widths))
         # Zero weights: the untrained network is persistence, from which training sets out calmly.
-        self.prognostic = nn.ModuleList([_Linear(options.width, self.n_state, generator, zero=True)])
+        self.prognostic = nn.ModuleList([Linear(options.width, self.n_state, generator, zero=True)])
         widths = [n_input] + [options.diagnostic_width] * options.diagnostic_depth
         hidden = [_NormalisedLinear(i, o, generator) for i, o in itertools.pairwise(widths)]
-        self.diagnostic = nn.ModuleList([*hidden, _Linear(widths[-1], len(scaling.diagnostics), generator)])
-        arrays = {"increment_scale": scaling.increment_scale}
-        arrays["lower"], arrays["upper"] = bounds(scaling.state)
-        arrays["bound_weight"], arrays["bound_constant"] = scaling.bounds_by_static()
-        for name, array in arrays.items():
+        self.diagnostic = nn.ModuleList([*hidden, Linear(widths[-1], len(scaling.diagnostics), generator)])
+        for name, array in zip(("bound_weight", "bound_constant"), scaling.bounds_by_static(), strict=True):
             self.register_buffer(name, torch.as_tensor(array, dtype=torch.float32), persistent=False)
         is_heated = any(variable.changes_by_heat for variable in scaling.state)
         self.soil_heat = SoilHeat(scaling) if is_heated else None
 
+    @property
+    def clipped_apart(self) -> Sequence[nn.Module]:
+        # The two share no gradient: the larger one must not shrink the other's steps.
+        return nn.ModuleList([self.trunk, self.prognostic]), self.diagnostic
+
     def physics(self, static: torch.Tensor) -> ColumnPhysics:
-        """What is prescribed of columns with these static inputs (n, n_static), as they are, without noise."""
         upper = torch.minimum(self.upper, functional.linear(static, self.bound_weight) + self.bound_constant)
         return ColumnPhysics(upper, None if self.soil_heat is None else self.soil_heat(static))
 
@@ -197,22 +261,18 @@ class LayerNormNetwork(nn.Module):
     def rollout(
         self, static: torch.Tensor, forcing: torch.Tensor, state: torch.Tensor, physics: ColumnPhysics
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Steps in sequence, each from the bounded state of the one before.
-
-        Returns:
-            bounded and unbounded states at the windows' ends, each (n_steps, n, n_state).
-
-        From step to step the gradient is the true one, zero where a state was clipped. To the bounded states returned
-        it passes as if nothing had been clipped: otherwise a state pushed far over a bound would get no signal to come
-        back. (Were that passed on from step to step, gradients would explode: at 32 steps their norm was found to be
-        10 000 times and more what it is so.)
-        """
+        """Bounded and unbounded states at the windows' ends, each (n_steps, n, n_state); see `run`."""
         unbounded = []
         for product in self.input_product(static, forcing):
             state, free = self.advance(product, state, physics)
             unbounded.append(free)
         free = torch.stack(unbounded)
-        return self._bounded(free, physics).detach() + (free - free.detach()), free
+        return self._passing(free, physics), free
 
-    def _bounded(self, state: torch.Tensor, physics: ColumnPhysics) -> torch.Tensor:
-        return torch.minimum(torch.maximum(state, self.lower), physics.upper)
+    def run(
+        self, static: torch.Tensor, forcing: torch.Tensor, state: torch.Tensor, physics: ColumnPhysics
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        bounded, unbounded = self.rollout(static, forcing, state, physics)
+        # The diagnostic block learns from the states as they come: its gradient does not reach the trunk, so it costs
+        # the prognostic variables nothing.
+        return bounded, self.diagnose(static, forcing, unbounded.detach()), bounded[-1].detach()

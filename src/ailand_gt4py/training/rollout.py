@@ -15,7 +15,7 @@ import torch
 
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.training.losses import Errors, LossScales
-from ailand_gt4py.training.network import LayerNormNetwork
+from ailand_gt4py.training.network import StepNetwork
 from ailand_gt4py.training.tensors import Tensors, TrainingData
 
 #: What a pool keeps of each run.
@@ -35,7 +35,7 @@ class RunPool:
         # The first windows are redrawn when a run is taken, since its age is "no run yet".
         self.windows = np.zeros(size, dtype=np.int64)
         self.ages = np.full(size, -1, dtype=np.int64)
-        self.states = torch.zeros(size, self.tensors.state.shape[-1])
+        self.states = torch.zeros(size, self.tensors.input_steps * self.tensors.state.shape[-1])
 
     def take(self, count: int, steps: int, restart_probability: float) -> Values:
         """Draw (count,) indices of different runs to continue; some restart from the truth, by chance or need."""
@@ -49,7 +49,7 @@ class RunPool:
         self.columns[runs] = self._choice[drawn]
         self.windows[runs] = self._generator.integers(0, self._lengths[self.columns[runs]] - steps + 1)
         self.ages[runs] = 0
-        self.states[runs] = self.tensors.state_at(*map(torch.from_numpy, (self.columns[runs], self.windows[runs])))
+        self.states[runs] = self.tensors.start_at(*map(torch.from_numpy, (self.columns[runs], self.windows[runs])))
         return taken
 
     def put(self, taken: Values, states: torch.Tensor, steps: int) -> None:
@@ -67,7 +67,7 @@ class RunPool:
 
 
 def batch_loss(
-    network: LayerNormNetwork,
+    network: StepNetwork,
     pool: RunPool,
     taken: Values,
     steps: int,
@@ -77,8 +77,7 @@ def batch_loss(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Losses of state and diagnostics in the next steps of runs, and the states reached (detached).
 
-    The diagnostic block learns from the states as they come: its gradient does not reach the trunk, so it costs the
-    prognostic variables nothing. Noise (n, n_static) is of static inputs, an offset (n, n_forcing) of the forcing.
+    Noise (n, n_static) is of static inputs, an offset (n, n_forcing) of the forcing.
     """
     device, tensors = static_noise.device, pool.tensors
     columns = torch.from_numpy(pool.columns[taken])
@@ -91,10 +90,9 @@ def batch_loss(
     static = static + static_noise
     if forcing_offset is not None:
         forcing = forcing + forcing_offset
-    bounded, unbounded = network.rollout(static, forcing, pool.states[taken].to(device), physics)
+    bounded, diagnosed, reached = network.run(static, forcing, pool.states[taken].to(device), physics)
     leads = (torch.from_numpy(pool.ages[taken])[None, :] + offsets).to(device)
     difference = network.difference(bounded, truth, physics, scales.options.freezing_weight)
-    diagnosed = network.diagnose(static, forcing, unbounded.detach())
     errors = Errors(
         state=difference / scales.by_lead[leads.clamp(max=len(scales.by_lead) - 1)],
         # What is only guessed is not learnt.
@@ -102,20 +100,20 @@ def batch_loss(
         diagnostics=(diagnosed - tensors.diagnostics_at(columns, windows).to(device)) / scales.options.diagnostic_scale,
         diagnostic_weights=scales.diagnostic_weights,
     )
-    return *scales.parts(errors), bounded[-1].detach().cpu()
+    return *scales.parts(errors), reached.cpu()
 
 
 @torch.inference_mode()
 def free_run(
-    network: LayerNormNetwork, tensors: Tensors, columns: torch.Tensor, windows: torch.Tensor, steps: int
+    network: StepNetwork, tensors: Tensors, columns: torch.Tensor, windows: torch.Tensor, steps: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """States at the windows' ends and diagnostics, (steps, n, ...), of runs begun from the truth at (n,) windows."""
     device = next(network.parameters()).device
     static = tensors.static[columns].to(device)
-    state = tensors.state_at(columns, windows).to(device)
+    state = tensors.start_at(columns, windows).to(device)
     results = []
     for step in range(steps):
         state, diagnosed = network(static, tensors.forcing_at(columns, windows + step).to(device), state)
-        results.append((state.cpu(), diagnosed.cpu()))
+        results.append((state[:, : network.n_state].cpu(), diagnosed.cpu()))
     states, diagnostics = map(torch.stack, zip(*results, strict=True))
     return states, diagnostics

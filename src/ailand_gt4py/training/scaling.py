@@ -70,6 +70,16 @@ class Scaling:
         """(n_state,) the increments' standard deviation in normalised space."""
         return self.increment_std / scale(self.state)
 
+    def same_at_all_times(self) -> Self:
+        """With the normalisation of a window's forcing for that of earlier windows, too, as anemoi's networks have."""
+        known = {variable.name: variable for variable in self.forcing}
+
+        def newest(variable: Variable) -> Variable:
+            return newest(known[variable.previous_of]) if variable.is_previous else variable
+
+        same = (dataclasses.replace(one, normalisation=newest(one).normalisation) for one in self.forcing)
+        return dataclasses.replace(self, forcing=tuple(same))
+
     def bounds_by_static(self) -> tuple[Values, Values]:
         """Normalised upper bounds of the state by static inputs: weight (n_state, n_static) @ static + constant."""
         weight, constant = np.zeros((len(self.state), len(self.static))), np.full(len(self.state), np.inf)

@@ -93,11 +93,14 @@ def _prepared(
     for name, count in clip_targets(windows, variables, configuration.data.clip, training).items():
         report(f"{name}: {count} of {n_windows} values clipped")
     scaling = measure(windows, variables, training)
+    if configuration.network.architecture == "point_wise":
+        scaling = scaling.same_at_all_times()
     if beginning is not None:
-        scaling = scaling_of(beginning, scaling)
+        scaling = scaling_of(beginning, scaling, configuration.network)
     scales = error_scales(windows, scaling, configuration.loss.anomaly_factor, training)
     frequencies = column_frequencies(configuration, windows)
-    data = TrainingData(normalised_tensors(windows, scaling), training, scaling, scales, frequencies)
+    tensors = normalised_tensors(windows, scaling, configuration.network.input_steps)
+    data = TrainingData(tensors, training, scaling, scales, frequencies)
     validator = Validator(configuration.validation, windows, data, validation) if validation.size else None
     report(f"{training.size} columns for training, {validation.size} for validation, {n_windows} windows to learn from")
     return data, validator

@@ -16,7 +16,10 @@ from ailand_gt4py.weights.schema import GROUPS
 
 @dataclasses.dataclass
 class Tensors:
-    """Rows and columns as in `windows.WindowData`; on the processor, perhaps in mapped files."""
+    """Rows and columns as in `windows.WindowData`; on the processor, perhaps in mapped files.
+
+    ``input_steps``: times of the state that a network takes.
+    """
 
     static: torch.Tensor
     forcing: torch.Tensor
@@ -24,6 +27,7 @@ class Tensors:
     diagnostics: torch.Tensor
     n_windows: torch.Tensor
     state_known: torch.Tensor
+    input_steps: int = 1
 
     def __post_init__(self) -> None:
         self._first = torch.cumsum(self.n_windows, 0) - self.n_windows
@@ -36,6 +40,14 @@ class Tensors:
     def state_at(self, columns: torch.Tensor, windows: torch.Tensor) -> torch.Tensor:
         """(..., n_state) at the start of these windows; the last one's end is the start of the next."""
         return self.state[self._first_state[columns] + windows]
+
+    def start_at(self, columns: torch.Tensor, windows: torch.Tensor) -> torch.Tensor:
+        """(..., input_steps * n_state) what a run that begins with these windows takes as state, the newest first.
+
+        Before a column's first window it is as at that, as where any run begins with one state.
+        """
+        earlier = [self.state_at(columns, (windows - k).clamp(min=0)) for k in range(self.input_steps)]
+        return torch.cat(earlier, dim=-1)
 
     def diagnostics_at(self, columns: torch.Tensor, windows: torch.Tensor) -> torch.Tensor:
         """(..., n_diagnostics) that these windows should give."""
@@ -55,15 +67,15 @@ class TrainingData(NamedTuple):
     frequencies: Values | None = None
 
 
-def normalised_tensors(data: WindowData, scaling: Scaling) -> Tensors:
+def normalised_tensors(data: WindowData, scaling: Scaling, input_steps: int = 1) -> Tensors:
     """Normalise data in place (to keep one copy) and hand it over as tensors."""
     for block in data.blocks():
         for group in GROUPS:
             for position, variable in enumerate(getattr(scaling, group)):
                 values = getattr(block, group)[..., position]
                 values[...] = variable.normalisation.apply(values.astype(np.float64))
-    arrays = (data.static, data.forcing, data.state, data.diagnostics, data.n_windows, data.state_known)
-    return Tensors(*map(torch.from_numpy, arrays))
+    names = ("static", "forcing", "state", "diagnostics", "n_windows", "state_known")
+    return Tensors(**{name: torch.from_numpy(getattr(data, name)) for name in names}, input_steps=input_steps)
 
 
 def noise_deviations(options: Augmentation, scaling: Scaling) -> list[torch.Tensor]:

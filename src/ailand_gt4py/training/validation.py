@@ -10,7 +10,7 @@ import torch
 from ailand_gt4py.evaluation.scores.climatology import day_of_year_climatology
 from ailand_gt4py.evaluation.scores.moments import rmse
 from ailand_gt4py.training.configuration import Validation
-from ailand_gt4py.training.network import LayerNormNetwork
+from ailand_gt4py.training.network import StepNetwork
 from ailand_gt4py.training.rollout import free_run
 from ailand_gt4py.training.scaling import bounds, scale, shift
 from ailand_gt4py.training.tensors import TrainingData
@@ -80,7 +80,7 @@ class Validator:
         )
         self._columns, self._windows, self._whole = map(torch.from_numpy, (of_runs, firsts, columns))
 
-    def scores(self, network: LayerNormNetwork) -> Scores:
+    def scores(self, network: StepNetwork) -> Scores:
         tensors, longest = self._tensors, int(self._leads.max())
         states, diagnosed = free_run(network, tensors, self._columns, self._windows, longest)
         ends = torch.from_numpy(self._leads)

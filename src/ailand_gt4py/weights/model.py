@@ -163,6 +163,16 @@ class Described(_Comparable):
     bounded_by: str = ""
     increment_of: str = ""
 
+    @property
+    def is_previous(self) -> bool:
+        """Whether it is another variable's value of the previous window."""
+        return self.derived.startswith(PREVIOUS)
+
+    @property
+    def previous_of(self) -> str:
+        """The name of the variable whose value of the previous window it has, which may be of the previous window."""
+        return self.derived.removeprefix(PREVIOUS) if self.is_previous else ""
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Variable(Described):
@@ -202,16 +212,6 @@ class Variable(Described):
             raise InputError(
                 f"variable '{self.name}': bounds {self.lower_bound} to {self.upper_bound} hold no number, expected some"
             )
-
-    @property
-    def is_previous(self) -> bool:
-        """Whether it is another variable's value of the previous window."""
-        return self.derived.startswith(PREVIOUS)
-
-    @property
-    def previous_of(self) -> str:
-        """The name of the variable whose value of the previous window it has, which may be of the previous window."""
-        return self.derived.removeprefix(PREVIOUS) if self.is_previous else ""
 
     @property
     def is_imputed(self) -> bool:

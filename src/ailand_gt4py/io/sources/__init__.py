@@ -6,8 +6,6 @@ taken for a column file.
 
 from __future__ import annotations
 
-import dataclasses
-import datetime
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -20,25 +18,8 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.registry import Registry
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io.blocks import BLOCK_BYTES
-from ailand_gt4py.io.grids import ALL, Selection
+from ailand_gt4py.io.request import Request, Time
 from ailand_gt4py.weights.model import ModelVariables
-
-Time = str | datetime.date | np.datetime64
-
-
-@dataclasses.dataclass(frozen=True)
-class Request:
-    """What is wanted of a source; see `open_source`."""
-
-    model: ModelVariables
-    start: Time | None = None
-    end: Time | None = None
-    with_state: bool = True
-    own_step: bool = False
-    may_lack: tuple[str, ...] = ()
-    block_bytes: int = BLOCK_BYTES
-    convention: str | None = None
-    selection: Selection = ALL
 
 
 class ColumnSource(Protocol):

@@ -7,7 +7,7 @@ import importlib.resources
 import math
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.ecland.soil_heat import SOIL_HEAT, property_positions
@@ -81,6 +81,9 @@ _TIME_MEANINGS: dict[Kind, TimeMeaning] = {
     "observable": "window end",
 }
 
+#: Static inputs that anemoi's networks have of every column.
+NODE_COORDINATES = ("node_sin_latitude", "node_sin_longitude", "node_cos_latitude", "node_cos_longitude")
+
 SOIL_TEMPERATURES = ("stl1", "stl2", "stl3", "stl4")
 #: Depth of the soil layers.
 SOIL_DEPTHS = ("0-7 cm", "7-28 cm", "28-100 cm", "100-289 cm")
@@ -104,6 +107,26 @@ def _entries(kind: Kind) -> Iterator[Specification]:
             long_name=f"{own[name].long_name}, in the previous window",
             derived=previous_name(name),
         )
+
+
+AnyDescribed = TypeVar("AnyDescribed", bound=Described)
+
+
+def at_all_times(newest: Sequence[AnyDescribed], n_times: int) -> tuple[AnyDescribed, ...]:
+    """Variables of the newest time, of the step before (``NAME_before``), of that before (``NAME_before2``), ..."""
+    suffixes = ["", "_before", *(f"_before{k}" for k in range(2, n_times))][:n_times]
+    return tuple(
+        variable
+        if not k
+        else dataclasses.replace(
+            variable,
+            name=f"{variable.name}{suffix}",
+            long_name=f"{variable.long_name or variable.name}, {k} step{'s' * (k > 1)} before",
+            derived=previous_name(f"{variable.name}{suffixes[k - 1]}"),
+        )
+        for k, suffix in enumerate(suffixes)
+        for variable in newest
+    )
 
 
 #: Everything, by name.
@@ -150,6 +173,20 @@ class VariableSet(NamedTuple):
     @property
     def groups(self) -> dict[str, tuple[Specification, ...]]:
         return self._asdict()
+
+    def of_point_wise(self, input_steps: int, coordinates: bool) -> VariableSet:
+        """Those of a point-wise network: no limit by another variable, forcing of as many times, places of columns."""
+        if any(variable.increment_of for variable in self.state):
+            raise InputError("variables.soil_heat: found true, expected false for a network 'point_wise'")
+        static, forcing, *results = self
+        nodes = tuple(CATALOGUE[name] for name in NODE_COORDINATES if coordinates and CATALOGUE[name] not in static)
+        if input_steps > 1:
+            forcing = at_all_times([variable for variable in forcing if not variable.is_previous], input_steps)
+        return VariableSet(static + nodes, forcing, *(tuple(map(_unlimited, group)) for group in results))
+
+
+def _unlimited(variable: Specification) -> Specification:
+    return dataclasses.replace(variable, bounded_by="")
 
 
 DEFAULT = VariableSet(

@@ -27,19 +27,10 @@ from ailand_gt4py.weights.model import (
     Normalisation,
     TimeMeaning,
     Variable,
-    previous_name,
 )
 from ailand_gt4py.weights.nodes import COMPUTED
 from ailand_gt4py.weights.processing import Nodes
-from ailand_gt4py.weights.variables import CATALOGUE
-
-#: Static inputs that every network of anemoi has: coordinates of the column, neither given nor normalised there.
-COORDINATES = {
-    "node_sin_latitude": "sine of latitude",
-    "node_sin_longitude": "sine of longitude",
-    "node_cos_latitude": "cosine of latitude",
-    "node_cos_longitude": "cosine of longitude",
-}
+from ailand_gt4py.weights.variables import CATALOGUE, NODE_COORDINATES, at_all_times
 
 #: A name that only networks of anemoi have among those of their tensors.
 _MARK = ".node_attributes.latlons_"
@@ -72,13 +63,13 @@ def converted(found: AnemoiCheckpoint) -> Model:
     diagnostic = [one for one in found.outputs if not one.is_input]
     n_trainable = found.trainable.shape[1]
     static = [_variable(one, "static") for one in constant]
-    static += [Variable(name, "1", long_name, time_meaning="static") for name, long_name in COORDINATES.items()]
+    static += [CATALOGUE[name].variable() for name in NODE_COORDINATES]
     static += [Variable(f"{NODE_TRAINABLE}{k}", "1", time_meaning="static") for k in range(n_trainable)]
     return Model(
         architecture=POINT_WISE,
         static=tuple(static),
-        forcing=_at_all_times(dynamic, found.n_times),
-        state=_at_all_times(prognostic, found.n_times),
+        forcing=at_all_times([_variable(one, "window start") for one in dynamic], found.n_times),
+        state=at_all_times([_variable(one, "window start") for one in prognostic], found.n_times),
         diagnostics=tuple(_variable(one, "window end") for one in diagnostic),
         parameters=_parameters(found, constant, dynamic, prognostic, diagnostic),
         step_seconds=found.step_seconds,
@@ -118,24 +109,6 @@ def _parameters(
         "encoder.0.weight": encoder,
         **{f"decoder.0.{kind}": found.parameters[f"decoder.0.{kind}"][rows] for kind in ("weight", "bias")},
     }
-
-
-def _at_all_times(variables: Sequence[AnemoiVariable], n_times: int) -> tuple[Variable, ...]:
-    """The variables of the newest input time, of the time before, ..., each the one before of its forerunner."""
-    newest = [_variable(one, "window start") for one in variables]
-    names = ["", "_before", *(f"_before{k}" for k in range(2, n_times))][:n_times]
-    return tuple(
-        variable
-        if not k
-        else dataclasses.replace(
-            variable,
-            name=f"{variable.name}{suffix}",
-            long_name=f"{variable.long_name or variable.name}, {k} step{'s' * (k > 1)} before",
-            derived=previous_name(f"{variable.name}{names[k - 1]}"),
-        )
-        for k, suffix in enumerate(names)
-        for variable in newest
-    )
 
 
 def _variable(one: AnemoiVariable, meaning: TimeMeaning) -> Variable:

@@ -1,0 +1,31 @@
+"""What is wanted of an input: by a model, over a period, of a part of its grid."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+
+import numpy as np
+
+from ailand_gt4py.io.blocks import BLOCK_BYTES
+from ailand_gt4py.io.grids import ALL, Selection
+from ailand_gt4py.io.site import Site
+from ailand_gt4py.weights.model import ModelVariables
+
+Time = str | datetime.date | np.datetime64
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What is wanted of a source; see `io.sources.open_source`."""
+
+    model: ModelVariables
+    start: Time | None = None
+    end: Time | None = None
+    with_state: bool = True
+    own_step: bool = False
+    may_lack: tuple[str, ...] = ()
+    block_bytes: int = BLOCK_BYTES
+    convention: str | None = None
+    selection: Selection = ALL
+    site: Site = Site()  # noqa: RUF009  # frozen

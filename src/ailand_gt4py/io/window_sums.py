@@ -1,0 +1,125 @@
+"""Sums over the windows of a model from the rows of a file, block by block of a dask array, whatever its chunks."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.times import time_text
+from ailand_gt4py.core.types import Values
+
+#: Bytes of a block of rows where an array has no chunks of its own.
+BLOCK_BYTES = 2**24
+
+#: Gives the windows of a block, (n, ...) float64, from its rows and the index of the first of them.
+Kernel = Callable[[Values, int], Values]
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """The rows that windows are made of.
+
+    Attributes:
+        first: (n_windows,) index of each window's first row, increasing. count: rows of a window. stride: from a
+            window's first row to the next one's, where none is missing.
+    """
+
+    first: Values
+    count: int
+    stride: int
+
+    def blocks(self, ends: Values) -> list[slice]:
+        """Windows that are computed together: without a gap, and of one chunk of rows, which end at ``ends``."""
+        chunk = np.searchsorted(ends, self.first, side="right")
+        cuts = np.flatnonzero((np.diff(self.first) != self.stride) | (np.diff(chunk) != 0)) + 1
+        edges = [0, *cuts.tolist(), len(self.first)]
+        return [slice(start, stop) for start, stop in itertools.pairwise(edges)]
+
+
+def over_windows(array: Any, rows: Rows, kernel: Kernel, dtype: np.dtype) -> Any:
+    """A dask array (n_windows, ...) from one of rows (n_times, ...).
+
+    The windows of a block are computed from all the rows that they need, so that results do not depend on chunks.
+    """
+    import dask.array as da
+
+    parts = []
+    for block in rows.blocks(np.cumsum(array.chunks[0])):
+        first, last = int(rows.first[block.start]), int(rows.first[block.stop - 1]) + rows.count
+        needed = array[first:last].rechunk({0: -1})
+        parts.append(
+            needed.map_blocks(
+                partial(_block, kernel=kernel, first=first, dtype=dtype),
+                dtype=dtype,
+                chunks=((block.stop - block.start,), *needed.chunks[1:]),
+                meta=np.empty((0,) * array.ndim, dtype),
+            )
+        )
+    return da.concatenate(parts)
+
+
+def _block(rows: Values, kernel: Kernel, first: int, dtype: np.dtype) -> Values:
+    return kernel(rows, first).astype(dtype)
+
+
+def weighted(rows: Values, first: int, *, weights: Values, stride: int, scale: float, offset: float) -> Values:
+    """``scale * sum(weights * rows of a window) + offset`` of windows whose first rows are `stride` apart."""
+    n_windows = (len(rows) - len(weights)) // stride + 1
+    total = np.zeros((n_windows, *rows.shape[1:]))
+    for index, weight in enumerate(weights):
+        if weight:
+            total += np.multiply(rows[index : index + (n_windows - 1) * stride + 1 : stride], weight, dtype=np.float64)
+    return total * scale + offset
+
+
+@dataclasses.dataclass(frozen=True)
+class Increments:
+    """Sums over windows of what is accumulated: a kernel on rows that begin at the labels where windows begin.
+
+    Attributes:
+        count: rows of a window after the one where it begins. stride: of `Rows`.
+        times: (n_times,) labels of all rows. is_reset: (n_times,) whether the value after the label is the sum from it.
+        factor: sum of the increments to result.
+        tolerance: largest decrease between two labels that is taken for rounding of packed values, and for 0;
+            infinite where what is accumulated may decrease.
+        what: names file and variable, for messages.
+    """
+
+    count: int
+    stride: int
+    times: Values
+    is_reset: Values
+    factor: float
+    tolerance: float
+    what: str
+
+    def __call__(self, rows: Values, first: int) -> Values:
+        reset = self.is_reset[first : first + len(rows) - 1]
+        found = rows.astype(np.float64)
+        # What is before a reset is no part of the sum, and may be missing.
+        steps = found[1:] - np.where(reset.reshape(-1, *(1,) * (rows.ndim - 1)), 0.0, found[:-1])
+        if np.isfinite(self.tolerance):
+            self._require_increase(steps, found, first)
+            steps = np.where(steps < 0.0, 0.0, steps)
+        n_windows = (len(rows) - 1 - self.count) // self.stride + 1
+        total = np.zeros((n_windows, *rows.shape[1:]))
+        for index in range(self.count):
+            total += steps[index : index + (n_windows - 1) * self.stride + 1 : self.stride]
+        return total * self.factor
+
+    def _require_increase(self, steps: Values, found: Values, first: int) -> None:
+        wrong = np.argwhere(steps < -self.tolerance)
+        if wrong.size:
+            row, *others = (int(index) for index in wrong[0])
+            before, after = found[(row, *others)], found[(row + 1, *others)]
+            raise InputError(
+                f"{self.what} is accumulated, but falls from {before:g} at {time_text(self.times[first + row])} to "
+                f"{after:g} at {time_text(self.times[first + row + 1])} in column {others[-1] if others else 0}; "
+                "expected no decrease between resets: is it a sum over each step, or reset at other hours?"
+            )
