@@ -231,7 +231,7 @@ def test_leaf_area_is_the_file_s_or_ecland_s_by_type() -> None:
     np.testing.assert_array_equal(value(guessed, "lai_lv"), np.broadcast_to([2.0, 3.0, 0.5], (N_TIMES, N_COLUMNS)))
     assert "first guess from clim_tvh" in said(guessed)
     leaves = np.full((N_TIMES, N_COLUMNS), 2.5)
-    measured = at_own_times(fields(POINT, lai=leaves, **types), MODEL)
+    measured = of_windows(fields(POINT, lai=leaves, **types), MODEL)
     for name in ("lai_hv", "lai_lv"):
         np.testing.assert_array_equal(value(measured, name), leaves)
 

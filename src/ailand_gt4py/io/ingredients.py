@@ -73,7 +73,7 @@ class _Work:
         """With what can be derived of the forcing of a model."""
         static = () if self._at_labels else model.static
         for variable in (*model.forcing, *static):
-            if not variable.derived and variable.name not in self._given:
+            if not variable.derived and not self._has(variable.name):
                 self._add(variable.name)
         fields = self._fields
         dataset = fields.dataset.assign(self._arrays)

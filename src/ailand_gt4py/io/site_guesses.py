@@ -85,7 +85,10 @@ def _told_soil(fields: Fields, soil_type: int) -> Fields:
 def _with(data: xr.Dataset, values: dict[str, float]) -> xr.Dataset:
     """With more variables, the same in all columns."""
     n_columns = data.sizes["x"]
-    new = {name: ("x", np.full(n_columns, value), {"units": CATALOGUE[name].units}) for name, value in values.items()}
+    new = {
+        name: ("x", np.full(n_columns, float(value)), {"units": CATALOGUE[name].units})
+        for name, value in values.items()
+    }
     return data.assign(new)
 
 

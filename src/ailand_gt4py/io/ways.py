@@ -210,7 +210,11 @@ _ALL = (
         )
         for name, factor in (("met_wind_e", 1.0), ("met_wind_n", 0.0))
     ),
-    *(Way(name, ("lai",), lambda inputs, what: inputs["lai"], "taking it for both") for name in ("lai_hv", "lai_lv")),
+    # Of windows, so that what another file gives for each of them goes before it.
+    *(
+        Way(name, ("lai",), lambda inputs, what: inputs["lai"], "taking it for both", of_windows=True)
+        for name in ("lai_hv", "lai_lv")
+    ),
     _leaves("clim_tvh"),
     _leaves("clim_tvl"),
     Way(

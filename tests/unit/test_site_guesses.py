@@ -1,0 +1,99 @@
+"""What no tower measures: vegetation by land cover, soil, and a first state, only where no file has it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.types import Values
+from ailand_gt4py.ecland.land_cover import CLASSES, number_of
+from ailand_gt4py.ecland.soil_tables import VEGETATIONS, soil_values
+from ailand_gt4py.io.fields import Fields
+from ailand_gt4py.io.first_guess import wave_below
+from ailand_gt4py.io.site_guesses import AVAILABLE_PART, completed
+from ailand_gt4py.weights.variables import DEFAULT
+
+MODEL = DEFAULT.template(21_600.0)
+STEP = np.timedelta64(6, "h")
+
+
+def fields(n_times: int = 8, air: Values | None = None, **more: float) -> Fields:
+    times = np.datetime64("2020-03-01", "ns") + np.arange(n_times) * STEP
+    air = np.full(n_times, 280.0) if air is None else air
+    data = xr.Dataset({"met_tair": (("time", "x"), air[:, np.newaxis], {"units": "K"})}, {"time": times, "x": [0]})
+    more = {"igbp_class": 1.0} | more
+    return Fields(Path("f.nc"), data.assign({name: ("x", [value]) for name, value in more.items()}), {}, {})
+
+
+def value(found: Fields, name: str) -> float:
+    assert found.dataset[name].dims == ("x",)
+    assert "units" in found.dataset[name].attrs
+    return float(found.dataset[name][0])
+
+
+def test_types_and_covers_of_a_class() -> None:
+    found = completed(fields(), MODEL, None, True)
+    assert [value(found, f"clim_{name}") for name in ("tvh", "cvh", "tvl", "cvl")] == [3.0, 0.9, 2.0, 0.1]
+    assert value(found, "clim_sotype") == 2.0
+    assert any("by the land cover ENF (evergreen needleleaf forest, IGBP)" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("number", CLASSES)
+def test_all_classes_are_vegetation_of_ecland(number: int) -> None:
+    one = CLASSES[number]
+    assert number_of(one.short.lower()) == number
+    assert {one.high_type, one.low_type} <= set(VEGETATIONS)
+    assert 0.0 <= one.high_cover + one.low_cover <= 1.0
+    assert (one.high_type == 0) == (one.high_cover == 0.0)
+
+
+def test_what_is_there_stays() -> None:
+    found = completed(fields(clim_tvl=9.0, clim_sotype=4.0, swvl1=0.3), MODEL, None, True)
+    assert found.dataset["clim_tvl"].values.tolist() == [9.0]
+    assert found.dataset["swvl1"].values.tolist() == [0.3]
+    dry, wet = (float(soil_values(one, np.array([4]))[0]) for one in ("wilting_point", "field_capacity"))
+    assert value(found, "swvl2") == pytest.approx(dry + AVAILABLE_PART * (wet - dry))
+    assert not any("clim_tvl" in note or "swvl1" in note for note in found.notes)
+
+
+def test_without_land_cover_nothing_is_guessed() -> None:
+    one = fields()
+    other = Fields(one.path, one.dataset.drop_vars("igbp_class"), {}, {})
+    assert completed(other, MODEL, None, True) is other
+    assert set(completed(other, MODEL, 4, True).dataset.data_vars) == {"met_tair", "clim_sotype"}
+
+
+def test_no_state_where_none_is_wanted() -> None:
+    found = completed(fields(), MODEL, None, False)
+    assert "stl1" not in found.dataset
+    assert "clim_tvh" in found.dataset
+
+
+def test_the_soil_type_is_told_or_contradicted() -> None:
+    assert value(completed(fields(), MODEL, 5, True), "clim_sotype") == 5.0
+    with pytest.raises(InputError, match="option --soil-type: found 5, but"):
+        completed(fields(clim_sotype=4.0), MODEL, 5, True)
+
+
+def test_temperatures_of_less_than_a_year() -> None:
+    air = np.concatenate([np.full(120, 275.0), np.full(100, 295.0)])
+    found = completed(fields(220, air), MODEL, None, True)
+    assert [value(found, f"stl{layer}") for layer in range(1, 5)] == [275.0] * 4
+
+
+def test_temperatures_under_an_annual_wave() -> None:
+    n_times = 4 * 365
+    angle = 2.0 * np.pi * np.arange(n_times) / n_times
+    found = completed(fields(n_times, 283.0 + 10.0 * np.cos(angle - 1.0)), MODEL, None, True)
+    wave = 10.0 * np.exp(-1j)
+    for layer, depth in enumerate((0.035, 0.175, 0.64, 1.945), start=1):
+        assert value(found, f"stl{layer}") == pytest.approx(283.0 + (wave * wave_below(depth)).real, abs=1e-6)
+
+
+def test_an_unknown_class() -> None:
+    with pytest.raises(InputError, match="'igbp_class' is 17, expected one of 1, 2"):
+        completed(fields(igbp_class=17.0), MODEL, None, True)
