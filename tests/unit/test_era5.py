@@ -143,6 +143,11 @@ def test_values_tell_how_they_are_accumulated(own: str, first: int, is_land: boo
     assert accumulates_through_day(data) == is_land
 
 
+def test_a_morning_of_sunshine_cannot_tell() -> None:
+    morning = gridded({"ssrd": WEATHER["ssrd"]}, "time").isel(time=slice(0, 12))
+    assert accumulates_through_day(morning) is None
+
+
 def test_values_that_cannot_tell_leave_it_to_the_grid(tmp_path: Path) -> None:
     dry = gridded({"tp": np.zeros((HOURS + 1, 6)), "sp": WEATHER["sp"], "u10": WEATHER["u10"]}, "time")
     assert accumulates_through_day(dry) is None

@@ -152,7 +152,7 @@ _LEAVES = ("lai_hv", "lai_lv")
 _TIMES = ("valid_time", "time")
 _LEVELS = ("level", "pressure_level", "isobaricInhPa", "hybrid", "plev", "model_level")
 #: Labels of which values are looked at, and points.
-_LOOKED_AT, _POINTS = 25, 64
+_LOOKED_AT, _POINTS = 48, 64
 #: Distance of ERA5-Land's grid points, degrees.
 LAND_SPACING = 0.1
 
@@ -187,19 +187,20 @@ def accumulates_through_day(dataset: xr.Dataset) -> bool | None:
         times = time_labels.decoded(dataset[time], time)[:_LOOKED_AT]
     except InputError:
         return None  # whoever reads the file says so
-    hours = ((times - times.astype("datetime64[D]")) / np.timedelta64(1, "h")).astype(float)
-    hours = np.where(hours == 0.0, 24.0, hours)
+    # The label 00 UTC is the end of a day.
+    days = (times - np.timedelta64(1, "ns")).astype("datetime64[D]")
+    hours = (times - days) / np.timedelta64(1, "h")
     for name in ("met_lwdown", "met_swdown", "met_precipitation"):
         own = _own_name(dataset, name, "accumulated")
         if own is not None and time in dataset[own].dims:
-            answer = _by_values(_some(dataset[own], time), hours, always=name == "met_lwdown")
+            answer = _by_values(_some(dataset[own], time), days, hours, always=name == "met_lwdown")
             if answer is not None:
                 return answer
     return None
 
 
-def _by_values(values: Values, hours: Values, always: bool) -> bool | None:
-    """The same of values (n_times, n_points); ``always``: whether there is some of it at any time."""
+def _by_values(values: Values, days: Values, hours: Values, always: bool) -> bool | None:
+    """The same of values (n_times, n_points) at hours of days; ``always``: whether there is some of it at any time."""
     values = values[:, np.isfinite(values).all(axis=0)]
     if not values.size:
         return None
@@ -208,11 +209,11 @@ def _by_values(values: Values, hours: Values, always: bool) -> bool | None:
             return None
         spreads = [np.median(np.std(np.log(one), axis=0)) for one in (values / hours[:, None], values)]
         return bool(spreads[0] < spreads[1])
-    change = np.diff(values, axis=0)[np.diff(hours) > 0.0]
+    change = np.diff(values, axis=0)[days[1:] == days[:-1]]
     rounding = 1e-3 * values.max()
     if (change < -rounding).any():
         return False
-    is_whole_day = hours.max() - hours.min() >= 20.0
+    is_whole_day = any(np.ptp(hours[days == day]) >= 20.0 for day in np.unique(days))
     return True if is_whole_day and (change > rounding).any() else None
 
 
