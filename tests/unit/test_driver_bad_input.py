@@ -176,7 +176,7 @@ def set_times(values: list[float], **attributes: str) -> Change:
         (set_times([0, 6], calendar="noleap"), "has the calendar 'noleap'; expected standard"),
         (set_times([0, 6], calendar="360_day"), "has the calendar '360_day'; expected standard"),
         (set_times([0, 6], units="hours"), "has the unit 'hours'; expected one such as 'hours since 2020-01-01'"),
-        (set_times([0, 6], units="fortnights since 2021-01-01"), "cannot be decoded"),
+        (set_times([0, 6], units="fortnights since 2021-01-01"), "expected one such as"),
         (lambda data: data.drop_vars("time"), "variable 'time' is missing"),
     ],
 )

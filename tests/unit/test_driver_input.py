@@ -208,8 +208,8 @@ def test_meaning_of_time_labels_is_told_where_the_file_does_not_agree(tmp_path: 
         assert source.history[1:] == [
             "Time labels: no cell_methods, taken as means over [t, t + 6 h): met_tair.",
             "Time labels: no cell_methods, taken as values at t: lai_hv.",
-            "Time labels: other cell_methods than the model's, used as they are: met_qair ('time: point', the model "
-            "takes a window mean).",
+            "Time labels: another meaning than the model's, used as they are: met_qair (point by cell_methods, the "
+            "model takes a window mean).",
         ]
 
 

@@ -1,8 +1,13 @@
-"""Times and steps as text and back: the one format of messages, options and attributes."""
+"""Times and steps as text and back: the one format of messages, options and attributes.
+
+A time is a datetime64. In a calendar that UTC does not follow it counts what has passed since 1970-01-01 of that
+calendar, so that arithmetic with steps is the same in all; only text and the sun need to know the calendar.
+"""
 
 from __future__ import annotations
 
 import datetime
+import re
 from typing import Any, Final
 
 import numpy as np
@@ -13,9 +18,60 @@ from ailand_gt4py.core.errors import InputError
 HOST_UNIT: Final = "us"
 _DTYPES = {(kind, unit): np.dtype(f"{kind}8[{unit}]") for kind in "mM" for unit in ("ns", HOST_UNIT)}
 
+#: The calendar of UTC; files before 1678 do not matter, so that the Julian part of CF's 'standard' does not.
+STANDARD: Final = "standard"
+#: Calendars of CF -> the first of their names.
+CALENDARS: Final = {
+    **dict.fromkeys((STANDARD, "gregorian", "proleptic_gregorian"), STANDARD),
+    **dict.fromkeys(("noleap", "365_day"), "noleap"),
+    **dict.fromkeys(("all_leap", "366_day"), "all_leap"),
+    "360_day": "360_day",
+    "julian": "julian",
+}
+_SINCE_1970 = "microseconds since 1970-01-01"
+_DATE = re.compile(
+    r"(?P<year>[+-]?\d{1,6})(?:-(?P<month>\d{1,2})(?:-(?P<day>\d{1,2}))?)?"
+    r"(?:[T ]\s*(?P<hour>\d{1,2})(?::(?P<minute>\d{1,2})(?::(?P<second>\d{1,2})(?:\.(?P<fraction>\d{0,9}))?)?)?)?"
+    r"\s*(?:Z|UTC|GMT|(?P<sign>[+-])(?P<hours>\d{1,2}):?(?P<minutes>\d{2})?)?",
+    re.IGNORECASE,
+)
+_COMPACT_DATE = re.compile(r"(\d{4})(\d{2})(\d{2})(?!\d)")
 
-def time_text(time: np.datetime64) -> str:
+
+def microseconds_of(text: str, calendar: str) -> int:
+    """Microseconds from 1970-01-01 UTC to a date of a calendar, of any year; hours before or after UTC are heeded.
+
+    Raises:
+        ValueError: no date of the calendar.
+    """
+    import cftime
+
+    found = _DATE.fullmatch(_COMPACT_DATE.sub(r"\1-\2-\3", text.strip(), count=1))
+    if found is None:
+        raise ValueError(f"'{text}' is no date")
+    names, least = ("year", "month", "day", "hour", "minute", "second"), (0, 1, 1, 0, 0, 0)
+    parts = [int(found[name] or low) for name, low in zip(names, least, strict=True)]
+    date = cftime.datetime(*parts, calendar=calendar)
+    ahead = int(found["hours"] or 0) * 3600 + int(found["minutes"] or 0) * 60
+    fraction = int((found["fraction"] or "").ljust(6, "0")[:6])
+    seconds = -ahead if found["sign"] == "+" else ahead
+    return int(cftime.date2num(date, _SINCE_1970, calendar)) + seconds * 1_000_000 + fraction
+
+
+def date_of(time: np.datetime64, calendar: str) -> Any:
+    """The date (cftime.datetime) of a time in a calendar."""
+    import cftime
+
+    return cftime.num2date(int(time.astype("datetime64[us]").astype(np.int64)), _SINCE_1970, calendar)
+
+
+def time_text(time: np.datetime64, calendar: str = STANDARD) -> str:
     """A time in ISO form, without needless zeros."""
+    if calendar != STANDARD:
+        text = date_of(time, calendar).isoformat("T", "microseconds")
+        seconds, _, fraction = text.partition(".")
+        fraction = fraction.rstrip("0")
+        return f"{seconds}.{fraction}" if fraction else seconds.removesuffix(":00")
     if np.datetime_data(time.dtype)[0] != "ns":
         time = time.astype("datetime64[us]")
     seconds, _, fraction = np.datetime_as_string(time).partition(".")
@@ -35,23 +91,31 @@ def step_of(seconds: float) -> np.timedelta64:
     return np.timedelta64(round(seconds * 1e9), "ns")
 
 
-def parse_time(value: object, unit: str = "ns") -> np.datetime64:
+def parse_time(value: object, unit: str = "ns", calendar: str = STANDARD) -> np.datetime64:
     """A time that the user gave, UTC unless it says otherwise.
 
     Args:
         value: ISO text or what YAML makes of it, a datetime of Python, pandas or NumPy, or cftime's where its calendar
             is the Gregorian one.
         unit: of the result, ``ns`` or `HOST_UNIT`.
+        calendar: that the time is in; a datetime64 is as it is in any.
 
     Raises:
         InputError: something else, or a time that the unit cannot hold.
     """
     if isinstance(value, np.datetime64) and not np.isnat(value):
         return in_unit(value, unit)
-    calendar = getattr(value, "calendar", "proleptic_gregorian")
-    is_modern = calendar in ("standard", "gregorian") and getattr(value, "year", 0) > 1582
-    if calendar != "proleptic_gregorian" and not is_modern:
-        raise InputError(f"found {value} in the calendar '{calendar}', expected a time in 'proleptic_gregorian'")
+    found = getattr(value, "calendar", "")
+    is_modern = found in ("standard", "gregorian") and getattr(value, "year", 0) > 1582
+    if found and (calendar != CALENDARS.get(found) or not (calendar != STANDARD or is_modern)):
+        raise InputError(f"found {value} in the calendar '{found}', expected a time in '{calendar}'")
+    if calendar != STANDARD:
+        try:
+            return in_unit(np.datetime64(microseconds_of(str(value), calendar), "us"), unit)
+        except (ValueError, OverflowError):
+            raise InputError(
+                f"found {value!r}, expected a time of the calendar '{calendar}' such as 2021-01-01T06:00"
+            ) from None
     try:
         time = datetime.datetime.fromisoformat(str(value).strip())
         if time.tzinfo is not None:

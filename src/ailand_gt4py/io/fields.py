@@ -24,14 +24,15 @@ class Meaning:
         label: where in its interval the label of a mean or a sum is.
         interval: its length; None: the distance of the labels.
         reset: of what is accumulated: at 00 UTC of each day, so that the value at 00 UTC is the whole day before;
-            never in the file; or each so many hours from 00 UTC, as in files of forecasts one after the other.
+            never in the file; each so many hours from 00 UTC, as in files of forecasts one after the other; or not
+            known but by the values.
         source: what says so, for messages: ``cell_methods``, ``bounds``, ``GRIB_stepType``, a convention's name.
     """
 
     kind: Literal["point", "mean", "sum", "accumulated"]
     label: Literal["start", "middle", "end"] = "start"
     interval: np.timedelta64 | None = None
-    reset: Literal["daily", "never"] | np.timedelta64 = "daily"
+    reset: Literal["daily", "never", "unknown"] | np.timedelta64 = "daily"
     source: str = ""
 
 

@@ -46,15 +46,18 @@ def named(convention: Convention, path: Path, dataset: xr.Dataset) -> Fields:
     result = result.assign_coords({name: variable for name, variable in taken.items() if variable.dims != (own_time,)})
     renamed = [f"{name} from '{own}'" for name, own in own_names.items() if own != name]
     if own_time is not None:
-        times = time_labels.decoded(dataset[own_time], f"{path}: variable '{own_time}'")
+        what, labels = f"{path}: variable '{own_time}'", dataset[own_time]
+        times = time_labels.decoded(labels, what)
+        notes += time_labels.sentences(labels, times, what)
         if own_time != TIME:
             result = result.rename_dims({own_time: TIME})
             renamed.append(f"{TIME} from '{own_time}'")
-        result = result.assign_coords({TIME: (TIME, times, {"standard_name": "time"})})
+        attributes = {"standard_name": "time", "calendar": time_labels.calendar_of(labels.attrs, what)}
+        result = result.assign_coords({TIME: (TIME, times, attributes)})
     if renamed:
         notes.insert(0, f"Read under another name: {', '.join(renamed)}.")
-    meanings = meaning.meanings(path, dataset, own_time, own_names, convention)
-    return Fields(path, result, own_names, meanings, notes, convention.name)
+    meanings, more = meaning.meanings(path, dataset, own_time, own_names, convention)
+    return Fields(path, result, own_names, meanings, [*notes, *more], convention.name)
 
 
 def _own_time(dataset: xr.Dataset) -> str | None:

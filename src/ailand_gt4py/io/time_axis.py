@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,11 +10,9 @@ import numpy as np
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.times import parse_time, step_text, time_text
 from ailand_gt4py.core.types import Values
-from ailand_gt4py.io import time_labels
+from ailand_gt4py.io import meaning, time_labels
 from ailand_gt4py.io.column_file import TIME, ColumnFile
 from ailand_gt4py.weights.model import Variable
-
-_CELL_METHOD = re.compile(r"\btime:\s*(\w+)")
 
 
 def read_times(file: ColumnFile) -> Values:
@@ -25,7 +22,11 @@ def read_times(file: ColumnFile) -> Values:
             f"{file.path}: variable 'time' is missing; expected time labels with 'units' such as 'hours since "
             "2020-01-01'"
         )
-    return time_labels.decoded(file.dataset[TIME], file.what(TIME))
+    what = file.what(TIME)
+    calendar = time_labels.calendar_of(file.dataset[TIME].attrs, what)
+    if calendar != "standard":
+        raise InputError(f"{what} has the calendar '{calendar}'; expected standard, gregorian or proleptic_gregorian")
+    return time_labels.decoded(file.dataset[TIME], what)
 
 
 def check_step(times: Values, first: int, count: int, step: np.timedelta64, what: str) -> None:
@@ -77,26 +78,33 @@ def select(
     return first, stop - first
 
 
-def label_sentences(file: ColumnFile, forcing: Sequence[Variable], step: np.timedelta64) -> list[str]:
-    """What is taken for granted about the time labels of the forcing; nothing where cell_methods agree with the model.
+def label_sentences(
+    file: ColumnFile, forcing: Sequence[Variable], states: Sequence[Variable], step: np.timedelta64
+) -> list[str]:
+    """What is taken for granted about the time labels of columns at windows: nothing where metadata agree with a model.
 
-    Nothing is ever shifted or averaged: a file with another convention is used as it is, and this says so.
+    Nothing is shifted or averaged here: `io.windows` does that.
     """
     window = step_text(step)
     if file.convention.time_labels:
         return [file.convention.time_labels.format(window=window)]
-    means, points, other = list[str](), list[str](), list[str]()
-    for variable in forcing:
-        own_name, is_mean = file.find(variable.name), variable.time_meaning == "window mean"
-        methods = str(file.array(own_name).attrs.get("cell_methods", "")) if own_name else ""
-        found = _CELL_METHOD.search(methods)
-        if found is None:
-            (means if is_mean else points).append(variable.name)
-        elif variable.time_meaning != "static" and found[1] != ("mean" if is_mean else "point"):
-            other.append(f"{variable.name} ('{methods}', the model takes a {variable.time_meaning})")
+    known = {one.name: one for one in (*forcing, *states) if one.time_meaning != "static"}
+    own_names = {name: own for name in known if (own := file.find(name)) is not None}
+    found, notes = meaning.meanings(file.path, file.dataset, TIME, own_names, file.convention, known)
+    means, points, states_of_means, other = list[str](), list[str](), list[str](), list[str]()
+    for name, one in found.items():
+        is_state = known[name] in states
+        if one.source == meaning.ASSUMED:
+            if not is_state:
+                (means if one.kind == "mean" else points).append(name)
+        elif is_state and one.kind == "mean":
+            states_of_means.append(f"{name} ({one.source})")
+        elif one.kind != ("mean" if known[name].time_meaning == "window mean" else "point"):
+            other.append(f"{name} ({one.kind} by {one.source}, the model takes a {known[name].time_meaning})")
     groups = {
         f"no cell_methods, taken as means over [t, t + {window})": means,
         "no cell_methods, taken as values at t": points,
-        "other cell_methods than the model's, used as they are": other,
+        "means that are taken as values at t": states_of_means,
+        "another meaning than the model's, used as they are": other,
     }
-    return [f"Time labels: {what}: {', '.join(names)}." for what, names in groups.items() if names]
+    return [f"Time labels: {what}: {', '.join(names)}." for what, names in groups.items() if names] + notes

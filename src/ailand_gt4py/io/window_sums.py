@@ -34,6 +34,13 @@ class Rows:
     count: int
     stride: int
 
+    def index(self) -> Any:
+        """The first rows, as a slice where they are evenly apart: nothing is copied."""
+        apart = np.diff(self.first)
+        if len(self.first) and (not apart.size or (apart == apart[0]).all()):
+            return slice(int(self.first[0]), int(self.first[-1]) + 1, int(apart[0]) if apart.size else 1)
+        return self.first
+
     def blocks(self, ends: Values) -> list[slice]:
         """Windows that are computed together: without a gap, and of one chunk of rows, which end at ``ends``."""
         chunk = np.searchsorted(ends, self.first, side="right")
@@ -76,6 +83,24 @@ def weighted(rows: Values, first: int, *, weights: Values, stride: int, scale: f
         if weight:
             total += np.multiply(rows[index : index + (n_windows - 1) * stride + 1 : stride], weight, dtype=np.float64)
     return total * scale + offset
+
+
+def of_straight_lines(count: int, late: float, length: float) -> Values:
+    """Weights of values at labels for the mean over a window of what follows straight lines between them.
+
+    Args:
+        count: number of labels, one apart. late: how long after the first of them the window begins. length: its.
+    """
+    edges = np.arange(count) - late
+    weights: Values = (_hat(length - edges) - _hat(-edges)) / length
+    return weights
+
+
+def _hat(position: Values) -> Values:
+    """Integral of the hat function, 1 at 0 and 0 at -1 and 1, up to a position."""
+    up, down = np.clip(position + 1.0, 0.0, 1.0), np.clip(position, 0.0, 1.0)
+    result: Values = 0.5 * up**2 + down - 0.5 * down**2
+    return result
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,9 +23,12 @@ from ailand_gt4py.io import units
 from ailand_gt4py.io.column_file import TIME
 from ailand_gt4py.io.fields import Fields, Meaning
 from ailand_gt4py.io.request import Request
-from ailand_gt4py.io.window_sums import BLOCK_BYTES, Increments, Kernel, Rows, over_windows, weighted
+from ailand_gt4py.io.resets import is_reset, with_known_resets
+from ailand_gt4py.io.window_sums import BLOCK_BYTES, Increments, Kernel, Rows, of_straight_lines, over_windows, weighted
 from ailand_gt4py.weights.variables import CATALOGUE
 
+#: Kinds of variables that a model may need.
+INPUTS = ("forcing", "ingredient", "state", "static")
 NO_TIME = np.timedelta64(0, "ns")
 DAY = np.timedelta64(86_400_000_000_000, "ns")
 SECOND = np.timedelta64(1_000_000_000, "ns")
@@ -45,6 +48,7 @@ class Series:
         starts: (n_times,) beginnings of the intervals.
         is_mean: whether the model takes its mean over a window, else its value at the start.
         required: whether windows need it, as they do forcing.
+        conversion: to the catalogue's units, of amounts to rates.
     """
 
     name: str
@@ -57,12 +61,7 @@ class Series:
     starts: Values
     is_mean: bool
     required: bool
-
-    @property
-    def conversion(self) -> units.Conversion:
-        is_amount = self.meaning.kind in ("sum", "accumulated")
-        convert = units.rate_conversion if is_amount else units.conversion
-        return convert(self.array.attrs.get("units"), CATALOGUE[self.name].units, self.what)
+    conversion: units.Conversion
 
     @property
     def span(self) -> tuple[np.datetime64, np.datetime64]:
@@ -90,11 +89,11 @@ def to_windows(fields: Fields, request: Request) -> Fields:
         InputError: naming variable and time: what is coarser than the model's windows, does not fill them, or is
             missing in the period of the request; an amount without its unit.
     """
-    dataset = fields.dataset
-    if TIME not in dataset.dims:
+    if TIME not in fields.dataset.dims:
         return fields
-    step = step_of(request.model.step_seconds)
-    series = [_series(fields, name, request, step) for name in dataset.data_vars if TIME in dataset[name].dims]
+    fields = with_known_resets(fields)
+    dataset, step = fields.dataset, step_of(request.model.step_seconds)
+    series, notes = _all_series(fields, request, step)
     windows, rows = _windows(series, request, step, str(fields.path))
     timed = {one.name: _at_windows(one, rows[one.name], windows, step) for one in series}
     result = dataset.drop_dims(TIME).assign_coords({TIME: (TIME, windows, _time_attributes(dataset))}).assign(timed)
@@ -102,8 +101,44 @@ def to_windows(fields: Fields, request: Request) -> Fields:
         fields,
         dataset=result,
         meanings={one.name: _result_meaning(one, step) for one in series},
-        notes=[*fields.notes, *_sentences(series, step), *_left_off(series, windows, step)],
+        notes=[*fields.notes, *notes, *_sentences(series, step), *_left_off(series, windows, step)],
     )
+
+
+def are_windows(fields: Fields, step: np.timedelta64) -> bool:
+    """Whether values are as a model of some step takes them: labelled at the starts of its windows.
+
+    States may be means, from their label on, and what is no input of a model may be anything.
+    """
+    if TIME not in fields.dataset.dims:
+        return True
+    times = fields.dataset[TIME].values
+    if len(times) > 1 and np.diff(times).min() != step:
+        return False
+    for name, meaning in fields.meanings.items():
+        entry = CATALOGUE[name]
+        is_mean = entry.time_meaning == "window mean"
+        is_interval = meaning.kind == "mean" and meaning.label == "start" and meaning.interval in (None, step)
+        if entry.kind in ("forcing", "ingredient") and not (is_interval if is_mean else meaning.kind == "point"):
+            return False
+        if entry.kind == "state" and not (is_interval or meaning.kind == "point"):
+            return False
+    return True
+
+
+def _all_series(fields: Fields, request: Request, step: np.timedelta64) -> tuple[list[Series], list[str]]:
+    """The timed variables, and what is said of those that are left out: others than forcing and states."""
+    series, notes = [], []
+    for name in map(str, fields.dataset.data_vars):
+        if TIME not in fields.dataset[name].dims or name not in fields.meanings:
+            continue
+        try:
+            series.append(_series(fields, name, request, step))
+        except InputError as error:
+            if CATALOGUE[name].kind in INPUTS:
+                raise
+            notes.append(f"Left out: {name} ({error}).")
+    return series, notes
 
 
 def _time_attributes(dataset: xr.Dataset) -> dict[str, Any]:
@@ -130,6 +165,7 @@ def _series(fields: Fields, name: Any, request: Request, step: np.timedelta64) -
             f"{fields.what(name)} is {'a sum' if is_interval else 'accumulated'} by {meaning.source}, expected values "
             "at the labels"
         )
+    convert = units.rate_conversion if meaning.kind in ("sum", "accumulated") else units.conversion
     if array.chunks is None:
         row_bytes = max(array.dtype.itemsize * array.size // max(len(times), 1), 1)
         array = array.chunk({TIME: max(1, BLOCK_BYTES // row_bytes)})
@@ -149,16 +185,8 @@ def _series(fields: Fields, name: Any, request: Request, step: np.timedelta64) -
         starts=times - late,
         is_mean=is_mean,
         required=CATALOGUE[name].kind in ("forcing", "ingredient"),
+        conversion=convert(array.attrs.get("units"), CATALOGUE[name].units, fields.what(name)),
     )
-
-
-def is_reset(times: Values, reset: str | np.timedelta64) -> Values:
-    """Whether what is accumulated begins anew at times, so that the value after is the sum from there."""
-    if reset == "never":
-        return np.zeros(len(times), dtype=bool)
-    interval = DAY if isinstance(reset, str) else reset
-    result: Values = (times - times.astype("datetime64[D]")) % interval == NO_TIME
-    return result
 
 
 def _windows(
@@ -229,12 +257,16 @@ def _require_fitting(one: Series, step: np.timedelta64) -> None:
             "times"
         )
     if one.meaning.kind == "accumulated" and one.meaning.reset != "never":
-        resets = DAY if isinstance(one.meaning.reset, str) else one.meaning.reset
+        resets = _reset_interval(one.meaning)
         if resets % one.distance or DAY % resets or not is_reset(one.times, one.distance).all():
             raise InputError(
                 f"{one.what} is accumulated and begins anew each {step_text(resets)} from 00 UTC, but has the times "
                 f"{time_text(one.times[0])}, {step_text(one.distance)} apart; expected the times of the resets"
             )
+
+
+def _reset_interval(meaning: Meaning) -> np.timedelta64:
+    return DAY if isinstance(meaning.reset, str) else meaning.reset
 
 
 def _late(one: Series, window: np.datetime64) -> np.timedelta64:
@@ -299,7 +331,7 @@ def _at_windows(one: Series, rows: Rows, windows: Values, step: np.timedelta64) 
     stored = np.dtype(one.array.encoding.get("dtype", one.array.dtype))
     dtype = np.dtype(np.float64 if stored == np.float64 else np.float32)
     kernel, data = _kernel(one, rows, windows, step), one.array.data
-    data = data[_index(rows.first)].astype(dtype) if kernel is None else over_windows(data, rows, kernel, dtype)
+    data = data[rows.index()].astype(dtype) if kernel is None else over_windows(data, rows, kernel, dtype)
     attributes = {"units": one.conversion.expected, "cell_methods": "time: mean" if one.is_mean else "time: point"}
     result = xr.Variable((TIME, *one.array.dims[1:]), data, attributes)
     if there.all():
@@ -329,33 +361,15 @@ def _kernel(one: Series, rows: Rows, windows: Values, step: np.timedelta64) -> K
     return partial(weighted, weights=weights, stride=rows.stride, scale=scale, offset=conversion.offset)
 
 
-def _index(first: Values) -> Any:
-    """Rows as a slice where they are evenly apart: nothing is copied."""
-    apart = np.diff(first)
-    if len(first) and (not apart.size or (apart == apart[0]).all()):
-        stride = int(apart[0]) if apart.size else 1
-        return slice(int(first[0]), int(first[-1]) + 1, stride)
-    return first
-
-
 def _weights(one: Series, rows: Rows, windows: Values, step: np.timedelta64) -> Values:
     """Weights of a window's rows; of what is instantaneous from the integral of straight lines between them."""
     if not one.is_mean:
         return np.ones(1)
     if one.meaning.kind == "point":
-        edges = np.arange(rows.count) - _late(one, windows[0]) / one.distance
-        weights: Values = one.distance / step * (_hat(step / one.distance - edges) - _hat(-edges))
-        return weights
+        return of_straight_lines(rows.count, float(_late(one, windows[0]) / one.distance), float(step / one.distance))
     weights = np.zeros(rows.count)
     weights[:: int(one.interval // one.distance)] = 1.0 if one.meaning.kind == "sum" else one.interval / step
     return weights
-
-
-def _hat(position: Values) -> Values:
-    """Integral of the hat function, 1 at 0 and 0 at -1 and 1, up to a position."""
-    up, down = np.clip(position + 1.0, 0.0, 1.0), np.clip(position, 0.0, 1.0)
-    result: Values = 0.5 * up**2 + down - 0.5 * down**2
-    return result
 
 
 def _sentences(series: Sequence[Series], step: np.timedelta64) -> list[str]:
@@ -368,7 +382,7 @@ def _sentences(series: Sequence[Series], step: np.timedelta64) -> list[str]:
         length = step_text(one.interval)
         if one.meaning.kind == "accumulated":
             reset = one.meaning.reset
-            since = "the first label" if reset == "never" else f"each {step_text(DAY if reset == 'daily' else reset)}"
+            since = "the first label" if reset == "never" else f"each {step_text(_reset_interval(one.meaning))}"
             text = f"Means over [t, t + {window}) of increments of amounts accumulated from {since} on{source}"
         elif one.meaning.kind == "point" and one.is_mean:
             text = f"Means over [t, t + {window}) of values at labels {step_text(one.distance)} apart{source}"

@@ -73,7 +73,8 @@ class ColumnFileSource(ColumnSource):
 
     def _sentences(self) -> list[str]:
         given = [variable for variable in self.model.forcing if not variable.derived]
-        lines = [*self._reader.sentences(), *time_axis.label_sentences(self._file, given, self.step)]
+        states = [variable for variable in self.model.state if not variable.is_previous]
+        lines = [*self._reader.sentences(), *time_axis.label_sentences(self._file, given, states, self.step)]
         if self._forcing.spool_bytes:
             lines.append(
                 f"Forcing is stored with long stretches of time together; it is copied once to a temporary file of "
