@@ -106,7 +106,6 @@ def test_missing_variable_tells_what_it_would_follow_from(tmp_path: Path) -> Non
         ("met_tair", ("time", "x", "y"), "(time: 9, x: 3, y: 4)"),
         ("clim_cvh", ("y",), "(y: 4)"),
         ("clim_cvh", (), "(none)"),
-        ("stl2", ("x",), "(x: 3)"),
     ],
 )
 def test_wrong_dimensions(tmp_path: Path, name: str, new_dims: tuple[str, ...], found: str) -> None:

@@ -89,6 +89,18 @@ def test_start_and_end_choose_the_windows_and_the_initial_state(good: Path) -> N
         assert len(source.times) == 2
 
 
+def test_a_state_without_time_is_that_at_the_start(tmp_path: Path, good: Path) -> None:
+    data = dataset()
+    stl2 = data["stl2"].isel(time=3, drop=True)
+    data["stl2"] = stl2
+    path = write(data, tmp_path / "state.nc")
+    position = [variable.name for variable in MODEL.state].index("stl2")
+    with open_source(path, MODEL, start="2021-01-01T12") as source:
+        assert source.initial_state is not None
+        np.testing.assert_array_equal(source.initial_state[:, position], stl2.values)
+        assert "Without time in the file, taken as the state at the start: stl2." in source.history
+
+
 def test_initial_state_may_be_left_out(tmp_path: Path) -> None:
     path = changed(tmp_path, lambda data: data.drop_vars(list(STATE_UNITS)))
     with open_source(path, MODEL, initial_state="none") as source:

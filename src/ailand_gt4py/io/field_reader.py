@@ -26,6 +26,7 @@ class FieldReader:
         self._times, self._step, self._first, self._count = times, step, first, count
         self._renamed: dict[str, str] = {}
         self._repeated: list[str] = []
+        self._without_time: list[str] = []
         # Sentences by variable.
         self._filled: dict[str, str] = {}
         self._miswritten: dict[str, str] = {}
@@ -34,8 +35,10 @@ class FieldReader:
 
     def field(self, name: str, units: str, *, is_static: bool) -> Values:
         """A field of the file, float64 (n,), in the units asked for; missing values are NaN."""
-        source = self.source(name, units, is_timed=not is_static)
+        source = self.source(name, units, is_timed=False)
         own_name = source.own_name
+        if not is_static and not self._file.is_timed(own_name) and name not in self._without_time:
+            self._without_time.append(name)
         values = self._file.field(own_name, self._first)
         if is_static and self._file.is_timed(own_name) and name not in self._repeated:
             if not self._file.stays_constant(own_name, values):
@@ -143,6 +146,8 @@ class FieldReader:
             lines.append(f"Read under another name: {pairs}.")
         if self._repeated:
             lines.append(f"Static fields repeated in time, checked to be constant: {', '.join(self._repeated)}.")
+        if self._without_time:
+            lines.append(f"Without time in the file, taken as the state at the start: {', '.join(self._without_time)}.")
         for notes in (self._filled, self._miswritten, self._converted):
             lines += notes.values()
         return [*lines, *derive.sentences(self._derived.values())]
