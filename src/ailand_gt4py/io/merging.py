@@ -15,6 +15,7 @@ import xarray as xr
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.times import step_text, time_text
 from ailand_gt4py.core.types import Values
+from ailand_gt4py.io.concatenation import concatenated
 from ailand_gt4py.io.fields import Fields
 from ailand_gt4py.io.monthly import MONTH, at_times
 from ailand_gt4py.weights.variables import CATALOGUE
@@ -92,18 +93,12 @@ def _in_a_row(files: Sequence[Fields]) -> Fields:
                     f"{one.what(name)} has the unit '{units[1]}' and is a {_meaning(one, name)}, expected "
                     f"'{units[0]}' and a {_meaning(first, name)} as in {first.path}, which it follows in time"
                 )
-    pieces, last = [], np.datetime64("NaT")
-    for one in row:
-        data = one.dataset[timed(first)]
-        is_new = ~(data[TIME].values <= last)
-        pieces.append(data if is_new.all() else data.isel({TIME: np.flatnonzero(is_new)}))
-        last = data[TIME].values[-1] if is_new.any() else last
-    together = xr.concat(pieces, TIME, coords="minimal", compat="override", join="override", combine_attrs="override")
+    together, more = concatenated(row, timed(first))
     static = first.dataset.drop_dims(TIME)
-    span = f"{time_text(row[0].dataset[TIME].values[0])} to {time_text(last)}"
+    span = " to ".join(time_text(together[TIME].values[end]) for end in (0, -1))
     note = f"{len(row)} files with the same variables are put end to end in time, {span}."
     notes = list(dict.fromkeys(note for one in files for note in one.notes))
-    return dataclasses.replace(first, dataset=static.merge(together), notes=[*notes, note])
+    return dataclasses.replace(first, dataset=static.merge(together), notes=[*notes, note, *more])
 
 
 def _meaning(fields: Fields, name: str) -> str:
