@@ -6,17 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 from column_files import FORCING_UNITS, N_COLUMNS, dataset, driver_model, write
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.types import Values
-from ailand_gt4py.io.conventions import CONVENTIONS, Convention
+from ailand_gt4py.io.conventions import CONVENTIONS, Convention, read
 from ailand_gt4py.io.conventions.ec_land_db import LAYOUT, STORE
 from ailand_gt4py.io.period import read_period
 from ailand_gt4py.io.sources import KINDS, ColumnSource, Request, open_source
 from ailand_gt4py.io.sources.anemoi import AnemoiSource
 
 MODEL = driver_model()
+RAIN = "kg m-2 s-1"
 
 
 def test_what_there_is() -> None:
@@ -81,3 +83,25 @@ def test_a_source_is_taken_by_whoever_reads_columns(tmp_path: Path, monkeypatch:
     assert period.forcing.shape == (4, N_COLUMNS, len(MODEL.forcing))
     np.testing.assert_array_equal(period.forcing[..., given], 0.5)
     assert np.ptp(period.forcing[..., 0]) > 0.5, "the cosine of the time of day is derived"
+
+
+def test_standard_names_find_what_one_variable_alone_has(tmp_path: Path) -> None:
+    dims, shape = ("time", "lat", "lon"), (4, 1, 2)
+    names = {
+        **{"tas": ("air_temperature", "K"), "tdps": ("dew_point_temperature", "K"), "pr": ("precipitation_flux", RAIN)},
+        **{"LEAVES": ("leaf_area_index", "1"), "tsl": ("soil_temperature", "K"), "tsl2": ("soil_temperature", "K")},
+        **{"orog": ("surface_altitude", "m"), "a": ("eastward_wind", "m s-1"), "b": ("eastward_wind", "m s-1")},
+    }
+    data = xr.Dataset(
+        {own: (dims, np.ones(shape), {"standard_name": text, "units": unit}) for own, (text, unit) in names.items()},
+        {"time": np.datetime64("2020-01-01", "ns") + np.arange(4) * np.timedelta64(1, "h"), "lat": [50.0]},
+    )
+    found = read(write(data.assign_coords(lon=[7.0, 8.0]), tmp_path / "in.nc")).own_names
+    expected = {
+        "met_tair": "tas",
+        "met_dewpoint": "tdps",
+        "met_precipitation": "pr",
+        "lai": "LEAVES",
+        "clim_orog": "orog",
+    }
+    assert {name: own for name, own in found.items() if name not in ("lat", "lon")} == expected

@@ -198,6 +198,9 @@ def test_other_files_are_not_taken_for_ecmwf_s(tmp_path: Path) -> None:
     assert not is_ecmwf(own_dataset())
     results = own_dataset()[["swvl1", "stl1", "snowc", "t2m", "d2m", "skt", "sshf", "slhf", "lat", "lon"]]
     assert not is_ecmwf(results), "a file of this package's results"
+    climate = gridded({name: WEATHER[name] for name in ("cvh", "cvl", "tvh", "tvl", "z")}, "time")
+    assert is_ecmwf(climate)
+    assert not is_ecmwf(climate.rename(z="geopot")), "ecLand's own"
     surface = gridded({"z": WEATHER["z"]}, "time")
     assert not is_ecmwf(surface), "a letter alone"
     assert not is_ecmwf(surface.rename(z="snow_depth"))

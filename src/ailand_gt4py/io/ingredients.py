@@ -17,13 +17,11 @@ from ailand_gt4py.core.types import Values
 from ailand_gt4py.io.derive import Derivation, sentences
 from ailand_gt4py.io.fields import Fields, Meaning
 from ailand_gt4py.io.units import conversion
-from ailand_gt4py.io.ways import WAYS, Way
+from ailand_gt4py.io.ways import AMOUNTS, WAYS, Way
 from ailand_gt4py.weights.model import ModelVariables
 from ailand_gt4py.weights.variables import CATALOGUE
 
 TIME = "time"
-#: Unit of a rate -> that of its sum over a time.
-_AMOUNTS = {"kg m-2 s-1": "kg m-2", "W m-2": "J m-2"}
 
 
 def at_own_times(fields: Fields, model: ModelVariables, estimates_longwave: bool = False) -> Fields:
@@ -133,7 +131,7 @@ class _Work:
     def _units(self, name: str) -> str:
         """Of a variable here: the catalogue's, or those of the amount where values are sums."""
         units = CATALOGUE[name].units
-        return _AMOUNTS.get(units, units) if self._meaning(name).kind == "sum" else units
+        return AMOUNTS.get(units, units) if self._meaning(name).kind == "sum" else units
 
     def _computed(self, way: Way, timed: list[str]) -> xr.DataArray:
         arrays = [self._array(name) for name in way.inputs]
@@ -159,7 +157,7 @@ class _Work:
         if not way.inputs or (entry.kind == "forcing" and not timed):
             result = self._spread(result, dtype, through_time=entry.kind == "forcing")
         is_sum = bool(timed) and self._meaning(timed[0]).kind == "sum"
-        units = _AMOUNTS.get(entry.units, entry.units) if is_sum else entry.units
+        units = AMOUNTS.get(entry.units, entry.units) if is_sum else entry.units
         return result.transpose(TIME, ..., missing_dims="ignore").assign_attrs(units=units)
 
     def _spread(self, values: xr.DataArray | Any, dtype: np.dtype, through_time: bool) -> xr.DataArray:

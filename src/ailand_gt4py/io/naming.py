@@ -12,7 +12,7 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.io import meaning, opening, time_labels
 from ailand_gt4py.io.convention import Convention
 from ailand_gt4py.io.fields import Fields
-from ailand_gt4py.weights.variables import CATALOGUE
+from ailand_gt4py.weights.variables import CATALOGUE, STANDARD_NAMES
 
 TIME = "time"
 #: What files call the dimension of time that others call so: the Climate Data Store since 2024, earthkit.
@@ -88,10 +88,11 @@ def _found(convention: Convention, path: Path, dataset: xr.Dataset) -> dict[str,
         standard_name = str(dataset[one].attrs.get("standard_name", ""))
         if standard_name and one not in found.values():
             by_standard_name.setdefault(standard_name, []).append(one)
-    for name, entry in CATALOGUE.items():
-        candidates = by_standard_name.get(entry.standard_name, [])
-        if name not in found and len(candidates) == 1 and candidates[0] not in found.values():
-            found[name] = candidates[0]
+    for standard_name, names in STANDARD_NAMES.items():
+        candidates = by_standard_name.get(standard_name, [])
+        missing = [name for name in names if name not in found]
+        if missing and len(candidates) == 1:
+            found[missing[0]] = candidates[0]
     return found
 
 

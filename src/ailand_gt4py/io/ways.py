@@ -17,6 +17,9 @@ from ailand_gt4py.core.types import Values
 from ailand_gt4py.ecland import humidity, soil_tables
 from ailand_gt4py.io.derive import Derivation
 
+#: Unit of a rate -> that of its sum over a time.
+AMOUNTS = {"kg m-2 s-1": "kg m-2", "W m-2": "J m-2"}
+
 #: Pressure at sea level and change of temperature with height in the standard atmosphere (ISO 2533:1975), Pa, K m-1.
 SEA_LEVEL_PRESSURE, LAPSE_RATE = 101_325.0, 0.0065
 #: Gas constant of dry air, J kg-1 K-1, as in the IFS.

@@ -13,6 +13,7 @@ they cannot (no accumulated field, one label, rain only), a grid of a tenth of a
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -51,7 +52,7 @@ class Parameter:
     @property
     def names(self) -> tuple[str, ...]:
         """All names, in lower case."""
-        return (*self.short, *self.long, f"var{self.number}", *(f"var_{one}" for one in self.short))
+        return (*self.short, *self.long, f"var_{self.short[-1]}", f"var{self.number}")
 
     @property
     def distinct(self) -> set[str]:
@@ -146,6 +147,8 @@ _KNOWN = {name for one in PARAMETERS for name in one.names}
 _FOREIGN = _KNOWN - set(CATALOGUE)
 #: Long names as `_text` gives them.
 _TEXTS = {name.replace("_", " ") for one in PARAMETERS for name in one.long if "_" in name}
+#: ecLand's own names in files that share others with GRIB.
+_ECLAND = {"geopot", "sotype", "landsea", "ctype"}
 #: So many names together are ECMWF's, whatever the attributes.
 _ENOUGH = 3
 _LEAVES = ("lai_hv", "lai_lv")
@@ -153,14 +156,15 @@ _TIMES = ("valid_time", "time")
 _LEVELS = ("level", "pressure_level", "isobaricInhPa", "hybrid", "plev", "model_level")
 #: Labels of which values are looked at, and points.
 _LOOKED_AT, _POINTS = 48, 64
+LAND = "ERA5-Land"
 #: Distance of ERA5-Land's grid points, degrees.
 LAND_SPACING = 0.1
 
 
 def is_ecmwf(dataset: xr.Dataset) -> bool:
-    """Whether names are those of ECMWF's parameters, and not this package's."""
+    """Whether names are those of ECMWF's parameters, and neither this package's nor ecLand's."""
     names = {str(name).lower() for name in dataset.variables}
-    if any(name.startswith(("met_", "clim_")) for name in names):
+    if any(name.startswith(("met_", "clim_")) for name in names) or names & _ECLAND:
         return False
     known = [str(name) for name in dataset.data_vars if str(name).lower() in _KNOWN]
     named_short = any(str(dataset[name].attrs.get("short_name", "")).lower() in _KNOWN for name in known)
@@ -254,23 +258,21 @@ def _adapt(land: bool, path: Path, dataset: xr.Dataset, site: Site) -> Fields:
     notes = [_recognised(convention.name, dataset)]
     dataset = _preferred(_single(_without_levels(dataset, notes)), notes)
     dataset = _one_version(path, dataset, notes)
-    fields = named(dataclasses.replace(convention, meanings=_meanings(dataset, convention.name)), path, dataset)
+    there = [one for one in PARAMETERS if _own_name(dataset, one.name, one.kind) is not None]
+    # The ensemble's fields are of three hours.
+    meanings = _meanings(convention.name, there, hours=3 if dataset.sizes.get("number", 1) > 1 else 1)
+    fields = named(dataclasses.replace(convention, meanings=meanings), path, dataset)
     if {"met_tair", "met_dewpoint"} & set(fields.own_names):
         notes.append("Temperature and humidity of the air are those at 2 m, wind is at 10 m.")
     return dataclasses.replace(fields, notes=[*notes, *fields.notes])
 
 
-def _meanings(dataset: xr.Dataset, convention: str) -> dict[str, Meaning]:
-    """What parameters of a file mean in time, by the catalogue's name."""
-    # The ensemble's fields are of three hours.
-    interval = np.timedelta64(1 if dataset.sizes.get("number", 1) == 1 else 3, "h")
-    point, mean = Meaning("point", source=convention), Meaning("mean", "end", interval, source=convention)
-    total = dataclasses.replace(mean, kind="sum")
-    if convention == ERA5_LAND.name:
-        total = Meaning("accumulated", source=convention)
+def _meanings(name: str, parameters: Sequence[Parameter], hours: int = 1) -> dict[str, Meaning]:
+    """What parameters mean in time in files of the convention of a name; ``hours``: of means and sums over a step."""
+    point, mean = Meaning("point", source=name), Meaning("mean", "end", np.timedelta64(hours, "h"), source=name)
+    total = Meaning("accumulated", source=name) if name == LAND else dataclasses.replace(mean, kind="sum")
     by_kind = {"constant": point, "point": point, "mean": mean, "accumulated": total}
-    there = [one for one in PARAMETERS if _own_name(dataset, one.name, one.kind) is not None]
-    return {one.name: by_kind[one.kind] for one in there}
+    return {one.name: by_kind[one.kind] for one in parameters}
 
 
 def _recognised(name: str, dataset: xr.Dataset) -> str:
@@ -336,12 +338,13 @@ def _one_version(path: Path, dataset: xr.Dataset, notes: list[str]) -> xr.Datase
         return parts[0] if len(parts) == 1 else parts[0].fillna(parts[1])
 
 
-def _aliases() -> dict[str, tuple[str, ...]]:
-    result: dict[str, tuple[str, ...]] = {}
+def _convention(name: str, recognises: Callable[[xr.Dataset], bool]) -> Convention:
+    aliases: dict[str, tuple[str, ...]] = {}
     for parameter in PARAMETERS:
-        result[parameter.name] = (*result.get(parameter.name, ()), *parameter.names)
-    return result
+        aliases[parameter.name] = (*aliases.get(parameter.name, ()), *parameter.names)
+    usual = [one for one in PARAMETERS if one.kind != "mean"]
+    return Convention(name, recognises, aliases, meanings=_meanings(name, usual), adapt=partial(_adapt, name == LAND))
 
 
-ERA5_LAND = CONVENTIONS.add(Convention("ERA5-Land", is_land, _aliases(), adapt=partial(_adapt, True)))
-ERA5 = CONVENTIONS.add(Convention("ERA5", is_ecmwf, _aliases(), adapt=partial(_adapt, False)))
+ERA5_LAND = CONVENTIONS.add(_convention(LAND, is_land))
+ERA5 = CONVENTIONS.add(_convention("ERA5", is_ecmwf))

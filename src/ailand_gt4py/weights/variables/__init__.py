@@ -6,6 +6,7 @@ import dataclasses
 import importlib.resources
 import math
 import tomllib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
@@ -131,6 +132,22 @@ def at_all_times(newest: Sequence[AnyDescribed], n_times: int) -> tuple[AnyDescr
 
 #: Everything, by name.
 CATALOGUE: dict[str, Specification] = {entry.name: entry for kind in get_args(Kind) for entry in _entries(kind)}
+
+
+def _standard_names() -> dict[str, tuple[str, ...]]:
+    kinds: tuple[Kind, ...] = ("coordinate", "static", "forcing", "ingredient", "state", "diagnostic")
+    entries = [one for one in CATALOGUE.values() if one.kind in kinds and one.standard_name and not one.derived]
+    alone = Counter((one.kind, one.standard_name) for one in entries)
+    found: dict[str, tuple[str, ...]] = {}
+    for one in entries:
+        if alone[one.kind, one.standard_name] == 1:
+            found[one.standard_name] = (*found.get(one.standard_name, ()), one.name)
+    return found
+
+
+#: CF standard name -> the variables that files may have by it, the likeliest first. None that several variables of a
+#: kind have, as the layers of the soil do: these go by their own names.
+STANDARD_NAMES: dict[str, tuple[str, ...]] = _standard_names()
 
 
 def of_kind(kind: Kind) -> dict[str, Specification]:
