@@ -2,13 +2,15 @@
 
 import pathlib
 
+import cftime
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.emulator.forcing import derived_forcing, time_angles
+from ailand_gt4py.core.times import on_axis, parse_time, year_of
+from ailand_gt4py.emulator.forcing import derived_forcing, julian_angle, time_angles
 from ailand_gt4py.lowering.calls.backends import for_columns
 from ailand_gt4py.stencils.physics.solar import DERIVED_NAMES, START_NAMES, TOTAL_SOLAR_IRRADIANCE
 from ailand_gt4py.weights.nodes import COMPUTED
@@ -160,3 +162,32 @@ def test_inputs_of_anemoi_are_those_in_its_data(shared: pathlib.Path) -> None:
     found = np.empty((len(times), len(latitude), len(START_NAMES)))
     derived_forcing(latitude, longitude, times, 21600.0, START_NAMES, found)
     np.testing.assert_allclose(found, expected.reshape(found.shape), atol=1e-7)
+
+
+@pytest.mark.parametrize(("calendar", "days"), [("noleap", 365), ("all_leap", 366), ("360_day", 360), ("julian", 366)])
+def test_sun_of_other_calendars_goes_by_the_day_of_their_year(calendar, days):
+    """As on the day of a common year that is as much of the year later."""
+    times = np.array([parse_time(f"2020-{text}", "us", calendar) for text in ("01-01", "02-28T18:00", "12-30T23:00")])
+    angle, hour, _ = time_angles(times, 3600.0, calendar)
+    of_year = np.array(
+        [(cftime.datetime(2020, m, d, h, 30, calendar=calendar).dayofyr - 1 + (h + 0.5) / 24) / days
+         for m, d, h in ((1, 1, 0), (2, 28, 18), (12, 30, 23))]
+    )  # fmt: skip
+    np.testing.assert_allclose(angle, 2.0 * np.pi * of_year, atol=1e-12)
+    np.testing.assert_allclose(hour, 2.0 * np.pi * (np.array([0.0, 18.0, 23.0]) / 24.0 - 0.5), atol=1e-12)
+    out = np.empty((3, 1, 1))
+    derived_forcing(np.array([50.0]), np.zeros(1), times, 3600.0, ["day_of_year_cos"], out, calendar=calendar)
+    np.testing.assert_allclose(out[:, 0, 0], np.cos(2.0 * np.pi * of_year), atol=1e-12)
+    days_gone = (of_year * days) - 0.5 / 24.0
+    np.testing.assert_allclose(julian_angle(times, calendar), 2.0 * np.pi * days_gone / 365.25, atol=1e-12)
+    axis = on_axis(times, calendar)
+    assert list(axis.astype("datetime64[Y]").astype(str)) == ["2020"] * 3
+    assert (np.diff(axis) > np.timedelta64(0, "us")).all()
+
+
+@pytest.mark.parametrize("year", range(1968, 1975))
+def test_years_of_the_julian_calendar(year):
+    first, last = (parse_time(f"{year}-{text}", "us", "julian") for text in ("01-01", "12-31T23:00"))
+    start, length = year_of(np.array([first, last]), "julian")
+    assert (start == first).all()
+    assert set(length / np.timedelta64(1, "D")) == {366 if year % 4 == 0 else 365}

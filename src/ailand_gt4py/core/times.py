@@ -65,6 +65,41 @@ def date_of(time: np.datetime64, calendar: str) -> Any:
     return cftime.num2date(int(time.astype("datetime64[us]").astype(np.int64)), _SINCE_1970, calendar)
 
 
+def year_of(times: np.ndarray, calendar: str = STANDARD) -> tuple[np.ndarray, np.ndarray]:
+    """Starts of the years that times, datetime64[us], are in, and how long those are, timedelta64[us]."""
+    if calendar == STANDARD:
+        year = times.astype("datetime64[Y]")
+        start = year.astype("datetime64[us]")
+        return start, (year + np.timedelta64(1, "Y")).astype("datetime64[us]") - start
+    days = times.astype("datetime64[D]").astype(np.int64)
+    lengths = {"noleap": 365, "all_leap": 366, "360_day": 360}
+    if calendar in lengths:
+        length = np.full_like(days, lengths[calendar])
+        start = days // length * length
+    else:  # Julian: every fourth year has a day more, as 1968 had
+        four_years = 4 * 365 + 1
+        since = days + 366 + 365
+        within = since % four_years
+        year = np.maximum((within - 1) // 365, 0)
+        length = np.where(year == 0, 366, 365)
+        start = days - within + year * 365 + (year > 0)
+    return start.astype("datetime64[D]").astype("datetime64[us]"), length.astype("timedelta64[D]").astype(
+        "timedelta64[us]"
+    )
+
+
+def on_axis(times: np.ndarray, calendar: str) -> np.ndarray:
+    """Times of any calendar as dates of the standard one, the same part of the same year gone by: for figures."""
+    if calendar == STANDARD:
+        return times
+    in_microseconds = times.astype("datetime64[us]")
+    start, length = year_of(in_microseconds, calendar)
+    years = np.array([date_of(one, calendar).year - 1970 for one in np.unique(start)])
+    year = years[np.unique(start, return_inverse=True)[1]].astype("datetime64[Y]")
+    own_start, own_length = year_of(year.astype("datetime64[us]"))
+    return own_start + ((in_microseconds - start) / length * own_length.astype(np.int64)).astype("timedelta64[us]")
+
+
 def time_text(time: np.datetime64, calendar: str = STANDARD) -> str:
     """A time in ISO form, without needless zeros."""
     if calendar != STANDARD:

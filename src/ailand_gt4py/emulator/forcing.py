@@ -19,6 +19,7 @@ import numpy as np
 from ailand_gt4py.core import arrays
 from ailand_gt4py.core.dimensions import Column
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.times import STANDARD, year_of
 from ailand_gt4py.lowering.calls.operator_call import OperatorCall
 from ailand_gt4py.stencils.physics import solar
 from ailand_gt4py.weights.model import Variable, previous_positions
@@ -26,12 +27,15 @@ from ailand_gt4py.weights.model import Variable, previous_positions
 _DAY = np.timedelta64(86_400_000_000, "us")
 
 
-def time_angles(time: np.ndarray, step_seconds: float) -> tuple[np.ndarray, np.ndarray, float]:
+def time_angles(
+    time: np.ndarray, step_seconds: float, calendar: str = STANDARD
+) -> tuple[np.ndarray, np.ndarray, float]:
     """Day angle, Greenwich hour angle and the window's angle, in radians (see `stencils.physics.solar.derived_inputs`).
 
     Args:
         time: datetime64, starts of the windows, UTC.
         step_seconds: length of the window, in (0, 86400].
+        calendar: whose day of the year the sun goes by (see `core.times`).
 
     Raises:
         InputError: a step that is not in that range.
@@ -41,19 +45,16 @@ def time_angles(time: np.ndarray, step_seconds: float) -> tuple[np.ndarray, np.n
     # Nanoseconds would end in 2262.
     time = np.asarray(time, dtype="datetime64[us]")
     middle = time + np.timedelta64(round(step_seconds * 0.5e6), "us")
-    year = middle.astype("datetime64[Y]")
-    year_start = year.astype("datetime64[us]")
-    year_length = (year + np.timedelta64(1, "Y")).astype("datetime64[us]") - year_start
+    year_start, year_length = year_of(middle, calendar)
     day_angle = 2.0 * np.pi * ((middle - year_start) / year_length)
     time_of_day = (time - time.astype("datetime64[D]").astype("datetime64[us]")) / _DAY
     return day_angle, 2.0 * np.pi * (time_of_day - 0.5), 2.0 * np.pi * step_seconds / 86_400.0
 
 
-def julian_angle(time: np.ndarray) -> np.ndarray:
+def julian_angle(time: np.ndarray, calendar: str = STANDARD) -> np.ndarray:
     """2 pi times the days since the year began over 365.25, as anemoi's inputs have it; datetime64, UTC."""
     time = np.asarray(time, dtype="datetime64[us]")
-    year_start = time.astype("datetime64[Y]").astype("datetime64[us]")
-    return np.asarray(2.0 * np.pi * ((time - year_start) / _DAY) / 365.25)
+    return np.asarray(2.0 * np.pi * ((time - year_of(time, calendar)[0]) / _DAY) / 365.25)
 
 
 #: Identity of the backend -> the programs on it. Backends cannot be compared; the call keeps its backend, so that no
@@ -70,6 +71,7 @@ def derived_forcing(
     out: arrays.Array,
     backend: gtx.backend.Backend | None = None,
     device: arrays.Device = "cpu",
+    calendar: str = STANDARD,
 ) -> None:
     """Write the derived inputs ``names`` into the last axis of ``out``, in that order.
 
@@ -81,6 +83,7 @@ def derived_forcing(
         out: (n, n_names) or, for n_times times, (n_times, n, n_names), float32 or float64, on ``device``; written in
             place. It may be a slice of a larger forcing array as long as times and columns have one common stride.
         backend: a GT4Py backend; None for embedded execution.
+        calendar: of the times.
 
     Raises:
         InputError: an unknown name, an array of the wrong shape or type, a location that is masked, or an array for
@@ -104,16 +107,17 @@ def derived_forcing(
         raise InputError(
             f"array for the derived inputs: strides {out.strides} do not let times and columns be one axis"
         )
-    day_angle, hour_angle, window_angle = time_angles(times, step_seconds)
+    day_angle, hour_angle, window_angle = time_angles(times, step_seconds, calendar)
     location = [xp.tile(xp.asarray(values, dtype=xp.float64), len(times)) for values in (latitude, longitude)]
 
     def of_times(values: np.ndarray) -> arrays.Array:
         return xp.repeat(_on_device(values, xp), n_columns)
 
+    julian = julian_angle(times, calendar)
     window = xp.broadcast_to(_on_device(np.full(1, window_angle), xp), len(flat))
     for program, of_program, angles in (
         (solar.solar_program, solar.WINDOW_NAMES, lambda: (of_times(day_angle), of_times(hour_angle), window)),
-        (solar.start_program, solar.START_NAMES, lambda: (of_times(julian_angle(times)), of_times(hour_angle))),
+        (solar.start_program, solar.START_NAMES, lambda: (of_times(julian), of_times(hour_angle))),
     ):
         if set(of_program).isdisjoint(names):
             continue
@@ -144,6 +148,7 @@ class ForcingAssembler:
         backend: a GT4Py backend for the inputs derived from time and location; None for embedded execution.
         device: where the forcing is.
         keeps_missing: whether what is missing of the previous window stays missing, of a variable that is imputed.
+        calendar: of the times.
 
     Attributes:
         given, derived, previous: positions of the inputs that are given, derived from time and location, and of the
@@ -162,6 +167,7 @@ class ForcingAssembler:
         backend: gtx.backend.Backend | None = None,
         device: arrays.Device = "cpu",
         keeps_missing: bool = False,
+        calendar: str = STANDARD,
     ) -> None:
         self._is_kept = [keeps_missing and variable.is_imputed for variable in forcing]
         self.previous, self.previous_of = previous_positions(forcing)
@@ -177,7 +183,7 @@ class ForcingAssembler:
         self._derived_names = [forcing[k].derived for k in self.derived]
         self._latitude: Any = latitude
         self._longitude: Any = longitude
-        self._backend, self._device = backend, device
+        self._backend, self._device, self._calendar = backend, device, calendar
         self._xp = arrays.array_module(device)
         self._device_positions = self._xp.asarray(self.derived, dtype=np.int64)
         self._values: arrays.Array = None  # kept between calls of the same size, as is the next
@@ -209,7 +215,7 @@ class ForcingAssembler:
                 self._values = self._xp.empty(shape, dtype=forcing.dtype)
             derived_forcing(
                 self._latitude, self._longitude, times, step_seconds, self._derived_names, self._values,
-                self._backend, self._device,
+                self._backend, self._device, self._calendar,
             )  # fmt: skip
             forcing[..., self._device_positions] = self._values
         self.fill_previous(forcing, previous)
