@@ -53,7 +53,7 @@ def test_legal_time_of_the_next_zone_is_taken_and_said() -> None:
     where = (46.0, 2.0)  # France: one hour ahead of its longitude
     found = clock(labels(), HALF_HOUR, shortwave(labels() - 2 * HALF_HOUR, where), where, None, "f.nc")
     assert found.offset == 1.0
-    assert "UTC+1 and not UTC as by the longitude" in found.note
+    assert "UTC+1, not UTC (local standard time by the longitude)" in found.note
 
 
 @pytest.mark.parametrize("hours", [-6.0, -4.0, 3.0, 4.0])
@@ -69,6 +69,14 @@ def test_what_the_user_tells_is_taken_and_a_contradiction_said() -> None:
     found = clock(labels(), HALF_HOUR, values, LOCATION, 3.0, "f.nc")
     assert found.offset == 3.0
     assert "but the short wave fits the sun best at UTC " in found.note
+
+
+def test_a_format_in_utc() -> None:
+    found = clock(labels(), HALF_HOUR, shortwave(labels()), LOCATION, None, "f.nc", is_utc=True)
+    assert found.offset == 0.0
+    assert found.note.startswith("Time labels: as by the format, UTC; checked")
+    with pytest.raises(InputError, match=r"its clock should be UTC \(as by the format; .* --utc-offset 3"):
+        clock(labels(), HALF_HOUR, shortwave(labels() - 6 * HALF_HOUR), LOCATION, None, "f.nc", is_utc=True)
 
 
 def test_what_cannot_be_checked_is_said() -> None:

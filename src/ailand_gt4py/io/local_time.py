@@ -87,8 +87,9 @@ def clock(
     location: tuple[float, float],
     told: float | None,
     what: str,
+    is_utc: bool = False,
 ) -> Clock:
-    """The clock of a site's file, in local standard time if nothing else is told.
+    """The clock of a site's file, in local standard time if nothing else is told or its format says UTC.
 
     Args:
         starts, interval, shortwave: see `sun_offset`; None: no short wave to check it with.
@@ -97,9 +98,10 @@ def clock(
     Raises:
         InputError: the sun contradicts the longitude by more than legal time may, or is not in the short wave.
     """
-    assumed = longitude_offset(location[1]) if told is None else told
-    source = "local standard time by the longitude" if told is None else "as --utc-offset says"
-    said = f"Time labels: {source}, UTC{_signed(assumed)}"
+    by_format = 0.0 if is_utc else longitude_offset(location[1])
+    assumed = by_format if told is None else told
+    source = "as by the format" if is_utc else "local standard time by the longitude"
+    said = f"Time labels: {source if told is None else 'as --utc-offset says'}, UTC{_signed(assumed)}"
     if shortwave is None or not np.nanmax(shortwave, initial=0.0) - np.nanmin(shortwave, initial=0.0) > _LEAST_RANGE:
         return Clock(assumed, f"{said}; not checked against the sun, there being no short wave to do it with.")
     offsets, found = sun_offset(starts, interval, shortwave, *location)
@@ -121,10 +123,10 @@ def clock(
     legal = float(np.floor(best + 0.5))
     if apart > LEGAL:
         raise InputError(
-            f"{what}: its clock should be UTC{_signed(assumed)} by the longitude {location[1]:g}, but {fits}; expected "
-            f"local standard time, or --utc-offset {legal:g} (or another number of hours)"
+            f"{what}: its clock should be UTC{_signed(assumed)} ({source}; longitude {location[1]:g}), but {fits}; "
+            f"expected that, or --utc-offset {legal:g} (or another number of hours)"
         )
-    return Clock(legal, f"Time labels: UTC{_signed(legal)} and not UTC{_signed(assumed)} as by the longitude: {fits}.")
+    return Clock(legal, f"Time labels: UTC{_signed(legal)}, not UTC{_signed(assumed)} ({source}): {fits}.")
 
 
 def _signed(hours: float) -> str:

@@ -32,13 +32,21 @@ class UnknownSiteError(InputError):
 
 
 def site_fields(
-    convention: Convention, path: Path, dataset: xr.Dataset, site: Site, sunny: Sequence[str], igbp: str | None = None
+    convention: Convention,
+    path: Path,
+    dataset: xr.Dataset,
+    site: Site,
+    sunny: Sequence[str],
+    *,
+    igbp: str | None = None,
+    is_utc: bool = False,
 ) -> Fields:
     """The fields of a file of one site in local standard time, its labels at the starts of the intervals, in UTC.
 
     Args:
         sunny: what follows the sun in such files, the best first, to check the clock with.
         igbp: class of land cover that the file tells; what the user tells goes before it.
+        is_utc: whether such files are in UTC, not in local standard time.
 
     Raises:
         UnknownSiteError: neither file nor user tell the location. InputError: several sites, another clock, or a class
@@ -55,7 +63,7 @@ def site_fields(
     times = fields.dataset[TIME].values
     interval = np.diff(times).min() if len(times) > 1 else HALF_HOUR
     shortwave = next((values for name in sunny if (values := _values(single, name)) is not None), None)
-    time = clock(times, interval, shortwave, (latitude, longitude), site.utc_offset, str(path))
+    time = clock(times, interval, shortwave, (latitude, longitude), site.utc_offset, str(path), is_utc)
     utc = times - np.timedelta64(round(time.offset * 3600), "s")
     data = fields.dataset.assign_coords({TIME: (TIME, utc, dict(fields.dataset[TIME].attrs))})
     fixed = {"lat": (latitude, "degrees_north"), "lon": (longitude, "degrees_east")}

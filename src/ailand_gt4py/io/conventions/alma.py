@@ -85,7 +85,7 @@ def _tower(path: Path, dataset: xr.Dataset, site: Site) -> Fields:
     flags = {name: f"{name}_qc" for names in FLUXES.values() for name in names}
     observed, notes = measured(dataset, flags, site.measured_only, path.name)
     signed = downward(observed, ("Qh", "Qle"))
-    fields = site_fields(with_first(TOWER, signed), path, signed, site, _SUNNY, _igbp(dataset))
+    fields = site_fields(with_first(TOWER, signed), path, signed, site, _SUNNY, igbp=_igbp(dataset))
     return dataclasses.replace(fields, notes=[*fields.notes, *notes])
 
 

@@ -7,10 +7,9 @@ column tells its unit: they follow from the roots of the names.
 
 from __future__ import annotations
 
-import gzip
 import re
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any, cast
 
 import numpy as np
 import xarray as xr
@@ -19,6 +18,7 @@ from ailand_gt4py.core.errors import InputError, reason
 from ailand_gt4py.core.times import step_of
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io.opening import OPENERS, Opener
+from ailand_gt4py.io.opening.packed_text import open_text
 
 #: Root of the name of a column -> its unit. P is a sum over the interval.
 UNITS = {
@@ -32,14 +32,8 @@ MISSING = -9999.0
 _COLUMN = re.compile(r"([A-Za-z]+(?:_IN|_OUT)?)(?:_POT)?(?:_JSB)?(?:_F)?(?:_MDS)?(?:_QC)?")
 
 
-def _text(path: Path) -> IO[str]:
-    with path.open("rb") as file:
-        is_packed = file.read(2) == b"\x1f\x8b"
-    return cast("IO[str]", (gzip.open if is_packed else open)(path, "rt", encoding="utf-8"))
-
-
 def _header(path: Path) -> list[str]:
-    with _text(path) as file:
+    with open_text(path) as file:
         return [one.strip().strip('"') for one in file.readline(100_000).lstrip("\ufeff").split(",")]
 
 
@@ -67,7 +61,7 @@ def open_table(path: Path) -> xr.Dataset:
     types: dict[str, Any] = dict.fromkeys(stamps, str)
     try:
         _require_equal_lines(path, len(names))
-        with _text(path) as file:
+        with open_text(path) as file:
             table = pd.read_csv(
                 file, usecols=[*stamps, *kept], dtype=types, index_col=False, skipinitialspace=True, low_memory=False
             )
@@ -92,7 +86,7 @@ def open_table(path: Path) -> xr.Dataset:
 
 def _require_equal_lines(path: Path, n_columns: int) -> None:
     """Check that all lines have a value for each column: pandas fills up short lines, and cuts others."""
-    with _text(path) as file:
+    with open_text(path) as file:
         for number, line in enumerate(file, start=1):
             found = line.count(",") + 1
             if found != n_columns and line.strip():
