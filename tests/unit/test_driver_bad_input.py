@@ -84,10 +84,11 @@ def test_damaged_data_are_named_with_their_variable(tmp_path: Path) -> None:
 
 
 def test_all_missing_variables_are_named_together(tmp_path: Path) -> None:
-    names = ["met_lwdown", "met_ctpf", "swvl2", "clim_cu"]
+    names = ["met_lwdown", "met_swdown", "swvl2", "clim_cvh"]
     message = refusal(changed(tmp_path, lambda data: data.drop_vars(names)))
     assert message.endswith(
-        "variables missing that cannot be derived: 'clim_cu', 'met_ctpf', 'met_lwdown', 'swvl2'; expected in the file"
+        "variables missing that cannot be derived: 'clim_cvh', 'met_lwdown', 'met_swdown', 'swvl2'; expected in the "
+        "file"
     )
 
 

@@ -82,6 +82,21 @@ def test_preliminary_labels_of_the_present_layout_are_counted(tmp_path: Path) ->
     assert f"Preliminary (ERA5T): {HOURS + 1 - 40} of {HOURS + 1} labels." in notes
 
 
+def test_packed_types_are_whole_numbers_again(tmp_path: Path) -> None:
+    data = gridded({name: WEATHER[name][None] for name in ("tvh", "tvl", "cvh")}, "time")
+    data["tvl"].values[0, 0, 0] = 16.4  # no type, whatever the packing
+    packed = {"dtype": "int16", "scale_factor": 20 / 65534, "add_offset": 10.0, "_FillValue": -32767}
+    path = tmp_path / "packed.nc"
+    data.to_netcdf(path, encoding={"tvh": packed, "tvl": packed})
+    with xr.open_dataset(path) as file:
+        assert (file["tvh"] != 5.0).all()
+    fields = conventions.read(path)
+    np.testing.assert_array_equal(fields.dataset["clim_tvh"].values, 5.0)
+    assert fields.dataset["clim_tvl"].values[0, 0] == pytest.approx(16.4, abs=1e-3)
+    assert "rounded to the whole numbers that they are: clim_tvh, clim_tvl." in " ".join(fields.notes)
+    assert fields.dataset["clim_tvh"].attrs["units"] == "~"
+
+
 def test_other_versions_are_refused(tmp_path: Path) -> None:
     data = gridded({"t2m": WEATHER["t2m"]}, "time").expand_dims(expver=[1, 70])
     data["t2m"].attrs["long_name"] = "2 metre temperature"

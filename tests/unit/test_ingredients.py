@@ -271,4 +271,8 @@ def test_ways_are_of_the_catalogue() -> None:
         assert name in CATALOGUE
         for way in ways:
             assert {*way.inputs, *way.unless} <= set(CATALOGUE)
-    assert alternatives("met_qair") == "met_vapour_pressure and met_psurf"
+    assert alternatives("met_swdown") == ""
+    assert alternatives("met_qair") == (
+        "met_vapour_pressure (or met_dewpoint, met_relative_humidity, met_vapour_pressure_deficit, met_mixing_ratio) "
+        "and met_psurf"
+    )

@@ -14,6 +14,7 @@ from ailand_gt4py.io.blocks import BLOCK_BYTES, read_annual_wave, tiles
 from ailand_gt4py.io.column_file import ColumnFile, Source, require_constant
 from ailand_gt4py.io.first_guess import MODES, at_start
 from ailand_gt4py.io.units import conversion
+from ailand_gt4py.io.ways import alternatives
 from ailand_gt4py.weights.model import ModelVariables, Variable
 from ailand_gt4py.weights.variables import CATALOGUE, units_of
 
@@ -165,7 +166,8 @@ def require_present(file: ColumnFile, model: ModelVariables, with_state: bool, k
         needs = MODES[name].needs if name in MODES and variable not in forcing else None
         lacking = [needed for needed in needs or () if file.find(needed) is None]
         if needs is None:
-            missing.append(f"'{name}'")
+            others = alternatives(name)
+            missing.append(f"'{name}'{others and f' (which would follow from {others})'}")
         elif lacking:
             missing.append(f"'{name}' (which would follow from {', '.join(needs)}; missing: {', '.join(lacking)})")
     if missing:

@@ -16,6 +16,7 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.ecland import humidity, soil_tables
 from ailand_gt4py.io.derive import Derivation
+from ailand_gt4py.weights.variables import CATALOGUE
 
 #: Unit of a rate -> that of its sum over a time.
 AMOUNTS = {"kg m-2 s-1": "kg m-2", "W m-2": "J m-2"}
@@ -247,4 +248,13 @@ WAYS: dict[str, tuple[Way, ...]] = {
 def alternatives(name: str) -> str:
     """What an input that is missing would follow from, for messages; empty where nothing gives it."""
     ways = [way for way in WAYS.get(name, ()) if way.inputs and not way.on_demand]
-    return ", or from ".join(" and ".join(way.inputs) for way in ways)
+    return ", or from ".join(" and ".join(map(_with_substitutes, way.inputs)) for way in ways)
+
+
+def _with_substitutes(name: str) -> str:
+    """The name of an ingredient, and of others that give it."""
+    is_ingredient = CATALOGUE[name].kind == "ingredient"
+    others = [
+        way.inputs[0] for way in WAYS.get(name, ()) if is_ingredient and CATALOGUE[way.inputs[0]].kind == "ingredient"
+    ]
+    return f"{name} (or {', '.join(others)})" if others else name

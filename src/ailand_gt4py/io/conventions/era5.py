@@ -262,6 +262,7 @@ def _adapt(land: bool, path: Path, dataset: xr.Dataset, site: Site) -> Fields:
     # The ensemble's fields are of three hours.
     meanings = _meanings(convention.name, there, hours=3 if dataset.sizes.get("number", 1) > 1 else 1)
     fields = named(dataclasses.replace(convention, meanings=meanings), path, dataset)
+    fields = _whole(fields, dataset)
     if {"met_tair", "met_dewpoint"} & set(fields.own_names):
         notes.append("Temperature and humidity of the air are those at 2 m, wind is at 10 m.")
     return dataclasses.replace(fields, notes=[*notes, *fields.notes])
@@ -317,6 +318,21 @@ def _preferred(dataset: xr.Dataset, notes: list[str]) -> xr.Dataset:
         notes.append(f"Left out, as the depth of snow, not of its water, by its unit: {deep[0]}.")
         twice.append(str(deep[0]))
     return dataset.drop_vars(twice)
+
+
+def _whole(fields: Fields, dataset: xr.Dataset) -> Fields:
+    """Types that were packed in steps, as in the store's former layout, are whole numbers again."""
+    changed = {}
+    for name in (name for name in fields.own_names if CATALOGUE[name].is_class):
+        step = dataset[fields.own_names[name]].encoding.get("scale_factor")
+        if step is not None:
+            values = fields.dataset[name]
+            whole = values.round()
+            changed[name] = whole.where(abs(values - whole) <= abs(float(step)), values).assign_attrs(values.attrs)
+    if not changed:
+        return fields
+    note = f"Packed in steps, rounded to the whole numbers that they are: {', '.join(changed)}."
+    return dataclasses.replace(fields, dataset=fields.dataset.assign(changed), notes=[*fields.notes, note])
 
 
 def _one_version(path: Path, dataset: xr.Dataset, notes: list[str]) -> xr.Dataset:
