@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from ailand_gt4py.core.times import step_text
+from ailand_gt4py.ecland import land_cover, soil_tables
 from ailand_gt4py.io.conventions import CONVENTIONS, Convention
 from ailand_gt4py.io.derive import DERIVATIONS, Derivation, wave_key
 from ailand_gt4py.io.fields import Meaning
@@ -121,6 +122,15 @@ def of_missing(ways: Iterable[Derivation]) -> Iterator[str]:
     yield from table(("what is missing", "follows from", "by", ""), rows)
 
 
+def of_land_cover() -> Iterator[str]:
+    rows = []
+    for one in land_cover.CLASSES.values():
+        pairs = (one.high_type, one.high_cover), (one.low_type, one.low_cover)
+        names = (f"{kind} {soil_tables.VEGETATIONS[kind].name}, {cover:g}" if kind else "-" for kind, cover in pairs)
+        rows.append((f"`{one.short}`", one.name, *names))
+    yield from table(("class", "IGBP", "high vegetation: type, cover", "low vegetation: type, cover"), rows)
+
+
 def page() -> list[str]:
     """The lines of the page."""
     ways = [way for alternatives in WAYS.values() for way in alternatives]
@@ -138,6 +148,8 @@ def page() -> list[str]:
         *of_missing(ways),
         "Static fields and state:\n",
         *of_missing((*DERIVATIONS.values(), *FIRST_GUESSES.values())),
+        "At a site, from its land cover class:\n",
+        *of_land_cover(),
     ]
 
 
