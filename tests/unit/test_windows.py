@@ -10,9 +10,10 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.io.fields import Fields, Meaning
 from ailand_gt4py.io.request import Request
-from ailand_gt4py.io.windows import to_windows
+from ailand_gt4py.io.windows import are_windows, to_windows
 from ailand_gt4py.weights.variables import DEFAULT
 
 MINUTE = np.timedelta64(60_000_000_000, "ns")
@@ -140,3 +141,215 @@ def test_accumulated_amounts(case, reset, begins_with_reset):
     np.testing.assert_allclose(
         result.met_swdown.values, np.stack(list(expected.values())) / (3600.0 * step), rtol=0, atol=1e-13
     )
+
+
+def hours(n, first=0):
+    return START + (first + np.arange(n)) * HOUR
+
+
+def refusal(given_fields, wanted=None):
+    with pytest.raises(InputError) as error:
+        to_windows(given_fields, wanted or request())
+    return str(error.value)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(1, 49), st.sampled_from(["sum", "accumulated"]))
+def test_energy_and_water_are_conserved(chunks, kind):
+    """What falls in all windows is what falls in the hours that they have."""
+    amounts = np.random.default_rng(chunks).gamma(0.1, 1.0, (49, 3))
+    values = amounts if kind == "sum" else np.cumsum(amounts, axis=0)
+    meaning = Meaning(kind, "end", reset="never")
+    result = to_windows(fields({"met_rainf": (values, "mm")}, hours(49), chunks, met_rainf=meaning), request())
+    total = result.dataset.met_rainf.values.sum(axis=0) * 21_600.0
+    assert list(result.dataset.time.values) == list(hours(48)[::6])
+    np.testing.assert_allclose(total, amounts[1:].sum(axis=0), rtol=1e-13)
+
+
+def test_sun_of_the_right_hours():
+    """Means of a sun that rises at 6 and sets at 18 UTC, as instants, as means and as sums of three hours."""
+
+    def integral(hour):
+        hour = np.clip(hour, 6.0, 18.0)
+        return 800.0 * 12.0 / np.pi * (1.0 - np.cos((hour - 6.0) / 12.0 * np.pi))
+
+    edges = np.arange(0.0, 25.0, 6.0)
+    expected = np.diff(integral(edges)) / 6.0
+    minutes = np.arange(0, 24 * 60 + 1, 10)
+    now = 800.0 * np.maximum(0.0, np.sin((minutes / 60.0 - 6.0) / 12.0 * np.pi))[:, None]
+    instants = fields({"met_swdown": (now, "W m-2")}, START + minutes * MINUTE, met_swdown=Meaning("point"))
+    ends = np.arange(3.0, 25.0, 3.0)
+    three_hours = np.diff(integral(np.arange(0.0, 25.0, 3.0)))[:, None]
+    means = fields(
+        {"met_swdown": (three_hours / 3.0, "W m-2")},
+        START + (60.0 * ends).astype(int) * MINUTE,
+        met_swdown=Meaning("mean", "end"),
+    )
+    sums = fields(
+        {"met_swdown": (three_hours * 3600.0, "J m**-2")},
+        START + (60.0 * ends).astype(int) * MINUTE,
+        met_swdown=Meaning("sum", "end"),
+    )
+    for one, tolerance in ((instants, 0.5), (means, 1e-9), (sums, 1e-9)):
+        result = to_windows(one, request()).dataset
+        assert list(result.time.values) == list(hours(24)[::6])
+        np.testing.assert_allclose(result.met_swdown.values[:, 0], expected, atol=tolerance)
+
+
+def test_what_are_windows_stays_bit_for_bit():
+    values = numbers(8).astype(np.float32)
+    for first in (0, 3):
+        times = hours(48, first)[::6]
+        given_fields = fields({"met_tair": (values, "K")}, times, 3, met_tair=Meaning("mean", source="cell_methods"))
+        result = to_windows(given_fields, request())
+        np.testing.assert_array_equal(result.dataset.time.values, times)
+        np.testing.assert_array_equal(result.dataset.met_tair.values, values)
+        assert result.dataset.met_tair.dtype == np.float32
+        assert result.notes == []
+        assert are_windows(given_fields, 6 * HOUR)
+
+
+@pytest.mark.parametrize(
+    ("meaning", "is_window"),
+    [
+        (Meaning("mean"), True),
+        (Meaning("mean", interval=6 * HOUR), True),
+        (Meaning("mean", interval=HOUR), False),
+        (Meaning("mean", "end"), False),
+        (Meaning("point"), False),
+        (Meaning("sum"), False),
+    ],
+)
+def test_are_windows(meaning, is_window):
+    given_fields = fields({"met_tair": (numbers(8), "K")}, hours(48)[::6], met_tair=meaning)
+    assert are_windows(given_fields, 6 * HOUR) is is_window
+    assert not are_windows(given_fields, HOUR)
+
+
+def test_ends_are_left_off_and_said():
+    result = to_windows(fields({"met_tair": (numbers(30), "K")}, hours(30, 4), met_tair=Meaning("mean")), request())
+    assert list(result.dataset.time.values) == list(hours(24, 6)[::6])
+    assert "Left off, as it fills no window of 6 h: 2020-06-01T04:00 to 2020-06-01T06:00 and" in result.notes[-1]
+
+
+def test_the_start_that_is_asked_for_begins_a_window():
+    given_fields = fields({"met_tair": (numbers(30), "K")}, hours(30), met_tair=Meaning("mean"))
+    result = to_windows(given_fields, request(start="2020-06-01T03:00"))
+    assert list(result.dataset.time.values) == list(hours(27, 3)[:-3:6])
+    half = fields({"met_tair": (numbers(30), "K")}, hours(30) + 30 * MINUTE, met_tair=Meaning("mean"))
+    assert "hold no whole window of 6 h that begins at 2020-06-01T00:00" in refusal(half)
+    assert to_windows(half, request(start="2020-06-01T01:30")).dataset.sizes["time"] == 4
+
+
+def test_holes_are_refused_within_the_period():
+    kept = np.delete(np.arange(48), 20)
+    given_fields = fields({"met_tair": (numbers(47), "K")}, hours(48)[kept], met_tair=Meaning("mean"))
+    assert refusal(given_fields) == (
+        "in.nc: variable 'met_tair' has no value at 2020-06-01T20:00, which the window of 6 h from 2020-06-01T18:00 "
+        "needs; 1 windows between 2020-06-01T00:00 and 2020-06-03T00:00 are not whole, expected none, or a period "
+        "without them"
+    )
+    result = to_windows(given_fields, request(start="2020-06-02")).dataset
+    assert list(result.time.values) == [*hours(18)[::6], *hours(24, 24)[::6]]
+    to_windows(given_fields, request(end="2020-06-01T18:00"))
+    instants = fields({"met_tair": (numbers(47), "K")}, hours(48)[kept], met_tair=Meaning("point"))
+    assert "has no value at 2020-06-01T20:00" in refusal(instants)
+
+
+@pytest.mark.parametrize(
+    ("apart", "meaning", "message"),
+    [
+        (6, Meaning("mean"), "means over 6 h, coarser than the model's step of 1 h"),
+        (3, Meaning("point"), "values 3 h apart, coarser than the model's step of 1 h"),
+        (1, Meaning("mean", interval=30 * MINUTE), "means over 0.5 h, but labels are 1 h apart"),
+    ],
+)
+def test_too_coarse_for_an_hourly_model(apart, meaning, message):
+    message_found = refusal(
+        fields({"met_tair": (numbers(8), "K")}, hours(48)[::apart][:8], met_tair=meaning), request(1)
+    )
+    assert message in message_found
+
+
+def test_steps_that_do_not_divide_the_models():
+    given_fields = fields({"met_tair": (numbers(8), "K")}, hours(32)[::4], met_tair=Meaning("point"))
+    assert "values 4 h apart, which do not divide the model's step of 6 h" in refusal(given_fields)
+    times = np.concatenate([hours(6), hours(6, 6) + 20 * MINUTE])
+    given_fields = fields({"met_tair": (numbers(12), "K")}, times, met_tair=Meaning("mean"))
+    assert "1.33333 h apart" in refusal(given_fields) or "no multiple of 1 h apart" in refusal(given_fields)
+
+
+def test_states_are_sampled_and_may_be_missing():
+    values = numbers(30)
+    given_fields = fields(
+        {"met_tair": (values, "K"), "stl1": (values - 273.15, "degC"), "swvl1": (values, "m3 m-3")},
+        hours(30),
+        met_tair=Meaning("mean"),
+        stl1=Meaning("point"),
+        swvl1=Meaning("mean", "end", source="cell_methods"),
+    )
+    result = to_windows(given_fields, request())
+    np.testing.assert_allclose(result.dataset.stl1.values, values[::6])
+    np.testing.assert_array_equal(result.dataset.swvl1.values, values[1::6])  # the hour from t on
+    assert any("Taken as values at t, but means over 1 h that end at the label (cell_methods): swvl1" in note
+               for note in result.notes)  # fmt: skip
+    late = fields({"met_tair": (values, "K"), "stl1": (values, "K")}, hours(30) + 30 * MINUTE,
+                  met_tair=Meaning("mean", "middle"), stl1=Meaning("point"))  # fmt: skip
+    assert np.isnan(to_windows(late, request()).dataset.stl1.values).all()
+
+
+def test_leaves_between_labels():
+    weather = fields({"met_tair": (numbers(49), "K")}, hours(49), met_tair=Meaning("mean"))
+    leaves = fields({"lai_hv": (np.array([[1.0], [3.0], [2.0]]), "1")}, hours(49)[::24], lai_hv=Meaning("point"))
+    result = to_windows(leaves, request())
+    np.testing.assert_allclose(result.dataset.lai_hv.values[:, 0], [1.0, 1.5, 2.0, 2.5, 3.0, 2.75, 2.5, 2.25, 2.0])
+    assert result.notes == ["Linear between labels 24 h apart: lai_hv."]
+    held = to_windows(
+        fields({"lai_hv": (np.array([[1.0], [3.0]]), "1")}, hours(48)[::24], lai_hv=Meaning("mean")), request()
+    )
+    assert held.dataset.lai_hv.values[:, 0].tolist() == [1.0] * 4 + [3.0] * 4
+    assert to_windows(weather, request()).dataset.sizes["time"] == 8
+
+
+def test_diagnostics_that_cannot_be_had_are_left_out():
+    given_fields = fields(
+        {"met_tair": (numbers(12), "K"), "sro": (numbers(12), "kg m-2 s-1")},
+        hours(12),
+        met_tair=Meaning("mean"),
+        sro=Meaning("accumulated", reset="never", source="GRIB_stepType"),
+    )
+    result = to_windows(given_fields, request())
+    assert "sro" not in result.dataset
+    assert result.notes[0].startswith("Left out: sro (in.nc: variable 'sro': unit 'kg m-2 s-1' is not one of amounts")
+
+
+def test_amounts_that_fall_are_refused_as_they_are_read():
+    values = np.cumsum(numbers(49), axis=0) * 1e5
+    values[30:] -= values[30] - 1000.0
+    meaning = Meaning("accumulated", reset="never")
+    result = to_windows(fields({"met_swdown": (values, "J m-2")}, hours(49), 10, met_swdown=meaning), request())
+    result.dataset.met_swdown[:4].compute()
+    with pytest.raises(InputError, match=r"falls from .* at 2020-06-02T05:00 to 1000 at 2020-06-02T06:00 in column 0"):
+        result.dataset.met_swdown.compute()
+    noisy = np.cumsum(numbers(49), axis=0) * 1e5
+    noisy[30] = noisy[29] - 300.0  # rounding of packed values
+    result = to_windows(fields({"met_swdown": (noisy, "J m-2")}, hours(49), 10, met_swdown=meaning), request())
+    assert (result.dataset.met_swdown.values >= 0.0).all()
+
+
+def test_fluxes_that_may_be_negative_may_fall():
+    values = np.cumsum(numbers(13) - 0.5, axis=0)
+    given_fields = fields({"sshf": (values, "J m-2")}, hours(13), sshf=Meaning("accumulated", reset="never"))
+    result = to_windows(given_fields, request()).dataset
+    np.testing.assert_allclose(result.sshf.values, np.diff(values[::6], axis=0) / 21_600.0, rtol=1e-12)
+
+
+def test_other_calendars():
+    times = hours(48)
+    given_fields = fields({"met_tair": (numbers(47), "K")}, np.delete(times, 20), met_tair=Meaning("mean"))
+    given_fields.dataset.time.attrs["calendar"] = "noleap"
+    message = refusal(given_fields)
+    assert "has no value at 2020-06-14T20:00" in message  # thirteen 29ths of February later
+    result = to_windows(given_fields, request(start="2020-06-15T00:00"))
+    assert result.dataset.time.attrs["calendar"] == "noleap"
+    assert times[24] in result.dataset.time.values

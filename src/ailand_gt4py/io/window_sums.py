@@ -37,7 +37,7 @@ class Rows:
     def index(self) -> Any:
         """The first rows, as a slice where they are evenly apart: nothing is copied."""
         apart = np.diff(self.first)
-        if len(self.first) and (not apart.size or (apart == apart[0]).all()):
+        if len(self.first) and (not apart.size or (apart[0] > 0 and (apart == apart[0]).all())):
             return slice(int(self.first[0]), int(self.first[-1]) + 1, int(apart[0]) if apart.size else 1)
         return self.first
 
@@ -113,7 +113,7 @@ class Increments:
         factor: sum of the increments to result.
         tolerance: largest decrease between two labels that is taken for rounding of packed values, and for 0;
             infinite where what is accumulated may decrease.
-        what: names file and variable, for messages.
+        what: names file and variable, for messages. calendar: of the times.
     """
 
     count: int
@@ -123,6 +123,7 @@ class Increments:
     factor: float
     tolerance: float
     what: str
+    calendar: str
 
     def __call__(self, rows: Values, first: int) -> Values:
         reset = self.is_reset[first : first + len(rows) - 1]
@@ -143,8 +144,9 @@ class Increments:
         if wrong.size:
             row, *others = (int(index) for index in wrong[0])
             before, after = found[(row, *others)], found[(row + 1, *others)]
+            first_time, then = (time_text(self.times[first + row + k], self.calendar) for k in (0, 1))
             raise InputError(
-                f"{self.what} is accumulated, but falls from {before:g} at {time_text(self.times[first + row])} to "
-                f"{after:g} at {time_text(self.times[first + row + 1])} in column {others[-1] if others else 0}; "
-                "expected no decrease between resets: is it a sum over each step, or reset at other hours?"
+                f"{self.what} is accumulated, but falls from {before:g} at {first_time} to {after:g} at {then} in "
+                f"column {others[-1] if others else 0}; expected no decrease between resets: is it a sum over each "
+                "step, or reset at other hours?"
             )
