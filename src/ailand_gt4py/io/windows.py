@@ -184,7 +184,9 @@ def _at_windows(one: Series, rows: Rows, windows: Values, step: np.timedelta64) 
     stored = np.dtype(one.array.encoding.get("dtype", one.array.dtype))
     dtype = np.dtype(np.float64 if stored == np.float64 else np.float32)
     data = one.array.data
-    if not one.is_mean:
+    if not there.any():
+        data = data[:1].astype(dtype) * np.nan  # a row to stand for what is nowhere
+    elif not one.is_mean:
         data = _sampled(one, rows, own, dtype)
     else:
         kernel = _kernel(one, rows, own, step)
