@@ -272,7 +272,8 @@ class Model:
         architecture: ``simple``, ``two_branch``, ``layer_norm`` or ``point_wise`` (see `architectures`).
         static, forcing, state, diagnostics: the variables in the network's order.
         parameters: the network's arrays by name, ``architectures.parameter_shapes`` says which and how large.
-            Weights are (n_out, n_in). Float32 or float64.
+            Weights are (n_out, n_in). Float32 or float64. Emulators may use them where they are: they are not to be
+            changed.
         step_seconds: length of the emulator's step; 0 where unknown (published checkpoints).
         normalised_space: True where no statistics are known: inputs and outputs are then normalised values.
         provenance: free text by key: data, command, code version, licence, citation, ...

@@ -20,6 +20,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.matrices import for_products
 from ailand_gt4py.weights.checkpoints.anemoi import metadata, network, processing
 from ailand_gt4py.weights.checkpoints.anemoi.pickled import Thing, shown, vector
 from ailand_gt4py.weights.checkpoints.torch_archive import TorchArchive
@@ -107,7 +108,10 @@ def read_checkpoint(archive: TorchArchive) -> AnemoiCheckpoint:
     # Only what is tied to its columns needs to know where they are.
     degrees = metadata.read_degrees(archive, said) if "trainable" in nodes else {}
     coordinates, trainable, latitudes, longitudes = _nodes(nodes, degrees)
+    # One by one, so that no more than one is there twice.
     parameters = archive.arrays(layers.tensors)
+    for name, array in parameters.items():
+        parameters[name] = for_products(array, array.dtype) if array.ndim == 2 else array
     parameters |= {name: np.full(size, neutral, np.float32) for name, (size, neutral) in layers.absent.items()}
     n_features = said.n_times * len(names.inputs) + coordinates.shape[1] + trainable.shape[1]
     expected = {"encoder.0.weight": (1, n_features), "decoder.0.weight": (0, len(names.outputs))}
