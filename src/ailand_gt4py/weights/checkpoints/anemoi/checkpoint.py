@@ -40,6 +40,7 @@ class AnemoiVariable:
         name, units: as in the data set.
         is_input, is_output: a prognostic variable is both.
         is_constant: whether it does not change in time. is_computed: whether it follows from time and place.
+        is_mean: whether it is said to be a mean over the step that ends with its date.
         processing: steps from the physical value to the network's.
         method: anemoi's normalisation method.
         statistics: ``mean``, ``std``, ``minimum``, ``maximum`` of the data set; NaN where they are another variable's.
@@ -51,6 +52,7 @@ class AnemoiVariable:
     is_output: bool
     is_constant: bool
     is_computed: bool
+    is_mean: bool
     processing: tuple[Step, ...]
     method: str
     statistics: Mapping[str, float]
@@ -85,6 +87,11 @@ class AnemoiCheckpoint:
     latitudes: np.ndarray
     longitudes: np.ndarray
     provenance: Mapping[str, str]
+
+    @property
+    def variables(self) -> dict[str, AnemoiVariable]:
+        """All by name, the inputs first."""
+        return {one.name: one for one in (*self.inputs, *self.outputs)}
 
 
 def read_checkpoint(archive: TorchArchive) -> AnemoiCheckpoint:
@@ -216,6 +223,7 @@ def _variables(
             is_output=name in names.outputs,
             is_constant=name in said.constant,
             is_computed=name in said.computed,
+            is_mean=name in said.means,
             processing=steps[name],
             method=methods.get(name, default),
             statistics={key: math.nan if name in borrowed else float(of[name]) for key, of in statistics.items()},
