@@ -397,6 +397,16 @@ class Model:
         return sum(not variable.is_previous for variable in self.state)
 
     @property
+    def missing_after(self) -> dict[int, int]:
+        """Position of a state variable that may be missing after a step -> of the one that then was before it.
+
+        Of an imputed variable the newest value is missing where the oldest was, as in anemoi; earlier ones are copied.
+        """
+        n_earlier = len(self.state) - self.n_prognostic
+        sources = (*range(n_earlier, len(self.state)), *range(n_earlier))
+        return {k: source for k, source in enumerate(sources) if self.state[k].is_imputed}
+
+    @property
     def variables(self) -> tuple[Variable, ...]:
         """All variables: static, forcing, state, diagnostics."""
         return self.static + self.forcing + self.state + self.diagnostics
