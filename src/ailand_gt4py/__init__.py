@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ailand_gt4py.emulator.forcing import derived_forcing as derived_forcing
     from ailand_gt4py.emulator.rollout import Rollout as Rollout
     from ailand_gt4py.integration.component import LandComponent as LandComponent
+    from ailand_gt4py.training.exports import export_checkpoint as export_checkpoint
     from ailand_gt4py.weights.checkpoints import import_checkpoint as import_checkpoint
     from ailand_gt4py.weights.model import Model as Model
     from ailand_gt4py.weights.model import Normalisation as Normalisation
@@ -40,6 +41,7 @@ _NAMES = {
     "emulator.forcing": ("derived_forcing",),
     "emulator.rollout": ("Rollout",),
     "integration.component": ("LandComponent",),
+    "training.exports": ("export_checkpoint",),
     "weights.checkpoints": ("import_checkpoint",),
     "weights.model": ("Model", "Normalisation", "Variable"),
     "weights.model_file": ("read_model", "write_model"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 
 import numpy as np
@@ -18,6 +19,7 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.emulator.forcing import derived_forcing
 from ailand_gt4py.io.restart import read_restart
 from ailand_gt4py.weights.nodes import COMPUTED
+from ailand_gt4py.weights.processing import Step
 
 LAND = grid()[2]
 
@@ -332,3 +334,38 @@ def test_point_wise_land(tmp_path, shared, checkpoint, name):
         tmp_path / "forcing.nc", model=model, output=tmp_path / "alone.nc", backend="embedded", quiet=True
     )
     same_rows(tmp_path / "land.nc", alone, ["swvl1", "stl1", "stl3", "sd", "skt", "t2m", "slhf"])
+
+
+def test_what_the_land_imputes_may_be_missing(tmp_path, shared, checkpoint):
+    """In static fields, forcing and state; it comes back as missing, and the atmosphere keeps its own there."""
+    model = ailand_gt4py.import_checkpoint(shared / "anemoi" / "B.ckpt")
+    imputed = [
+        dataclasses.replace(one, processing=(Step("impute", (0.3,)), *one.processing)) if one.name == "swvl1" else one
+        for one in model.state
+    ]
+    ailand_gt4py.write_model(dataclasses.replace(model, state=tuple(imputed)), tmp_path / "model.nc")
+    with xr.open_dataset(write_ground(tmp_path / "ground.nc"), decode_times=False) as data:
+        data = data.load()
+    data["clim_z0m"] = (("x",), np.full(5, 0.3), {"units": "m"})
+    for name, column in (("lai_hv", 0), ("swvl3", 1), ("clim_theta_pwp", 2), ("swvl1", 3)):
+        data[name] = data[name].astype(np.float32)
+        data[name].values[..., column] = np.nan
+    data.to_netcdf(tmp_path / "missing.nc")
+    states = forecast(
+        checkpoint, 24, ground=tmp_path / "missing.nc", model=tmp_path / "model.nc", output=tmp_path / "land.nc",
+        forcing_out=tmp_path / "forcing.nc", give_back=["swvl1", "stl1"],
+    )  # fmt: skip
+    with xr.open_dataset(tmp_path / "land.nc") as land:
+        for name in ("swvl1", "swvl3", "stl1", "skt"):
+            is_missing = np.arange(5) == {"swvl3": 1, "swvl1": 3}.get(name, -1)
+            np.testing.assert_array_equal(np.isnan(land[name].values[1:]).all(axis=0), is_missing, err_msg=name)
+        expected = np.where(np.arange(5) == 3, start_state()["fields"]["swvl1"][LAND], land.swvl1.values[3])
+        np.testing.assert_array_equal(states[2]["fields"]["swvl1"][LAND], expected)
+    run = {"model": tmp_path / "model.nc", "backend": "embedded", "quiet": True}
+    alone = ailand_gt4py.run(tmp_path / "forcing.nc", output=tmp_path / "alone.nc", **run)
+    same_rows(tmp_path / "land.nc", alone)
+    data["clim_geopot"].values[4] = np.nan
+    data.to_netcdf(tmp_path / "wrong.nc")
+    assert "variable 'clim_geopot' is nan in column 4" in problem(
+        checkpoint, ground=tmp_path / "wrong.nc", model=tmp_path / "model.nc"
+    )

@@ -133,6 +133,8 @@ def expected_windows(
 ) -> tuple[np.ndarray, np.ndarray]:
     """State and diagnostics after some windows of six hours, by the emulator alone on means taken by NumPy.
 
+    Before the first window all was as in it, but for what follows from time and location.
+
     Args:
         prescribed: of each window: name -> number; None: `PRESCRIBED` in all.
     """
@@ -156,7 +158,10 @@ def expected_windows(
         angles = np.empty((mask.sum(), len(derived)))
         derived_forcing(host.latitude[mask], host.longitude[mask], times[0], 21600.0, derived, angles)
         mean |= dict(zip(derived, angles.T, strict=True))
-        before = before or mean
+        if not before:
+            earlier = np.empty_like(angles)
+            derived_forcing(host.latitude[mask], host.longitude[mask], times[0] - 6 * HOUR, 21600.0, derived, earlier)
+            before = mean | dict(zip(derived, earlier.T, strict=True))
         mean |= {name: before[of] for name, of in previous.items()}
         forcing = np.stack([mean[variable.name] for variable in model.forcing], axis=1)
         state, diagnostics = emulator.step(static, forcing, state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import netCDF4
@@ -20,6 +21,7 @@ from ailand_gt4py.integration.hosts.anemoi.weather import (
     specific_humidity,
 )
 from ailand_gt4py.weights.model_file import read_model
+from ailand_gt4py.weights.processing import Step
 
 #: Of AIFS-single v1.1, as published: what it predicts again from itself, and what it only gives.
 AIFS_PROGNOSTIC = ("10u", "10v", "2d", "2t", "msl", "skt", "sp", "tcw", "stl1", "stl2", "swvl1", "swvl2")
@@ -140,3 +142,22 @@ def test_a_mean_over_the_window_is_not_given():
 
 def test_screen_level_goes_by_the_atmospheres_name():
     assert gifts(["2t", "2d"], read_model(), aifs())["2t"].name == "t2m"
+
+
+def test_what_may_be_missing_of_an_atmosphere():
+    """A field of which all that is made is imputed by the land; then the input is missing, too."""
+    own = read_model().forcing
+    imputed = [
+        dataclasses.replace(one, processing=(Step("impute", (0.0,)),)) if one.name in ("met_snowf", "met_ctpf") else one
+        for one in own
+    ]
+    assert WindowWeather(own, FIELDS, True).may_be_missing == set()
+    found = WindowWeather(imputed, FIELDS, True)
+    assert found.may_be_missing == {"cp"}  # rain needs the snow
+    has = [one for one in imputed if one.name != "met_rainf"]
+    assert WindowWeather(has, FIELDS, True).may_be_missing == {"cp", "sf", "tp"}
+    prescribed = {variable.name: np.array([0.25]) for variable in found.prescribed}
+    values = found.forcing(fields(), fields(cp=np.nan), 21_600.0, prescribed)[0]
+    assert [one.name for one, value in zip(found.given, values, strict=True) if np.isnan(value)] == ["met_ctpf"]
+    values = WindowWeather(has, FIELDS, True).forcing(fields(), fields(tp=np.nan), 21_600.0, prescribed)[0]
+    assert np.isnan(values).sum() == 1

@@ -436,7 +436,7 @@ def test_run_on_the_public_store_with_a_large_model(
         for name in ("swvl4", "stl4", "tsn", "asn", "src"):
             assert f": {name}." in found.attrs["history"]
             assert "first guess" in found.attrs["history"]
-        assert "Of the previous window, of the first window its own: met_rainf_before, met_tair_before" in str(
+        assert "of the first window what is before the start: met_rainf_before, met_tair_before" in str(
             found.attrs["history"]
         )
     assert len(ForcingAssembler(large_model().forcing).previous) == 2

@@ -51,6 +51,22 @@ def test_the_host_is_not_asked_for_them() -> None:
         HOST.component(MODEL, MASK, units={"met_tair_before": "K"})
 
 
+def test_the_host_may_give_them_for_the_first_window() -> None:
+    """Those that it gives; the others are the window's own, or follow from time and location."""
+    given = HOST.field(284.0)
+    land = HOST.component(MODEL, MASK, previous_forcing={"met_tair_before": given})
+    run(land, 7)
+    forcing = land._columns.forcing
+    np.testing.assert_array_equal(forcing[:, NAMES.index("met_tair_before")], 284.0)
+    np.testing.assert_array_equal(forcing[:, NAMES.index("met_swdown_before")], forcing[:, NAMES.index("met_swdown")])
+    run(land, 6, first=7)
+    assert (land._columns.forcing[:, NAMES.index("met_tair_before")] != 284.0).all()
+    with pytest.raises(InputError, match="previous forcing 'met_tair': expected an input of previous windows: lai_h"):
+        HOST.component(MODEL, MASK, previous_forcing={"met_tair": given})
+    with pytest.raises(InputError, match="met_tair_before: found 11 at point 0 and 3 more land points, expected 1"):
+        HOST.component(MODEL, MASK, previous_forcing={"met_tair_before": HOST.field(11.0)})
+
+
 def test_what_was_prescribed_in_the_previous_window_is_remembered() -> None:
     land = HOST.component(MODEL, MASK)
     run(land, 7)
@@ -119,8 +135,8 @@ def test_a_window_that_was_not_finite_spoils_no_other(caplog: pytest.LogCaptureF
 
 def test_host_fields_are_neither_copied_nor_changed_and_memory_stays() -> None:
     land = HOST.component(MODEL, MASK)
-    own = {name: array for name, array in land._columns.memory().items() if name.startswith("forcing")}
-    assert set(own) == {"forcing", "forcing_before"}
+    own = {name: array for name, array in land._columns.memory().items() if name.endswith("forcing")}
+    assert set(own) == {"forcing", "previous_forcing"}
     for hour in range(13):
         weather = HOST.weather(START + hour * HOUR)
         copies = {name: field.copy() for name, field in weather.items()}
@@ -129,7 +145,7 @@ def test_host_fields_are_neither_copied_nor_changed_and_memory_stays() -> None:
         land(weather, START + hour * HOUR)
         for name, field in weather.items():
             np.testing.assert_array_equal(field, copies[name])
-            assert not np.shares_memory(land._columns.memory()["forcing_before"], field)
+            assert not np.shares_memory(land._columns.memory()["previous_forcing"], field)
     assert all(land._columns.memory()[name] is array for name, array in own.items())
 
 

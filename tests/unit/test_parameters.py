@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import gt4py.next as gtx
@@ -10,15 +11,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from point_wise_models import point_wise_model
 from random_models import ARCHITECTURES, random_model
 
 from ailand_gt4py.core import arrays
 from ailand_gt4py.core.constants import LAYER_NORM_EPSILON
 from ailand_gt4py.core.dimensions import N_MOMENTS
+from ailand_gt4py.core.matrices import CACHE_LINE_BYTES
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.emulator.operands import network_shape, step_operands
 from ailand_gt4py.stencils.network.step import describe_static_part, describe_step
 from ailand_gt4py.weights.model import Model
+from ailand_gt4py.weights.model_file import read_model, write_model
 
 SIZES = (4, 3, 2, 2)
 
@@ -240,6 +244,23 @@ def test_the_models_parameters_stay_as_they_are() -> None:
             assert not any(np.may_share_memory(field.ndarray, array) for array in model.parameters.values())
 
 
+def test_weights_of_a_point_wise_network_from_a_file_are_in_memory_once(tmp_path: Path) -> None:
+    model = point_wise_model(n_times=2, channels=20)
+    write_model(model, tmp_path / "model.nc")
+    read = read_model(tmp_path / "model.nc")
+    by_name = operands_of(read, np.float32).by_name
+    for name, array in read.parameters.items():
+        if array.ndim == 2 and not name.startswith("decoder"):  # whose rows are taken apart
+            np.testing.assert_array_equal(array, model.parameters[name])
+            block, layer, kind = name.split(".")
+            end = "_out" if kind.endswith("_out") else ""
+            weights = [field.ndarray for field in fields(by_name[f"operands_{block}_{layer}{end}"])]
+            shared = sum(weight.size for weight in weights if np.shares_memory(weight, array))
+            assert shared == array.size, f"{name} is copied"
+    in_double = operands_of(read, np.float64).by_name["operands_processor_1_out"][0].ndarray
+    np.testing.assert_array_equal(in_double, read.parameters["processor.1.weight_out"])
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_weights_start_with_a_cache_line(dtype: type) -> None:
     operands = operands_of(random_model("simple", SIZES), dtype)
@@ -247,5 +268,5 @@ def test_weights_start_with_a_cache_line(dtype: type) -> None:
         field.ndarray for value in operands.by_name.values() for field in fields(value) if field.ndarray.ndim == 2
     ]
     assert weights
-    assert all(arrays.address(weight) % arrays.CACHE_LINE_BYTES == 0 for weight in weights)
-    assert all(max(weight.strides) % arrays.CACHE_LINE_BYTES == 0 for weight in weights)
+    assert all(arrays.address(weight) % CACHE_LINE_BYTES == 0 for weight in weights)
+    assert all(max(weight.strides) % CACHE_LINE_BYTES == 0 for weight in weights)

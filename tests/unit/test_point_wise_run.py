@@ -17,7 +17,7 @@ from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.evaluation.columns import read_columns
 from ailand_gt4py.integration.component import LandComponent
 from ailand_gt4py.io.sources import open_source
-from ailand_gt4py.weights import Model, Variable, import_checkpoint, write_model
+from ailand_gt4py.weights import Model, Variable, write_model
 from ailand_gt4py.weights.nodes import node_inputs
 from ailand_gt4py.weights.processing import Nodes
 
@@ -74,21 +74,24 @@ def run_of(paths: dict[str, Path], output: str, **options: object) -> xr.Dataset
         return opened.load()
 
 
-def stepped_by_hand(model: Model, data: xr.Dataset, n_steps: int) -> list[np.ndarray]:
-    """The states at the labels, by the emulator alone: before the start all was as at the start."""
+def stepped_by_hand(model: Model, data: xr.Dataset, n_steps: int, first: int = 0) -> list[np.ndarray]:
+    """The states at the labels from one on, by the emulator alone: before the first label all was as at it."""
     emulator = Emulator(model, N_COLUMNS, "embedded", "float64")
     of_nodes = node_inputs(model, LATITUDES, LONGITUDES)
     static = np.stack(
         [of_nodes[one.name] if one.name in of_nodes else data[one.name].values for one in model.static], axis=1
     )
-    state = np.stack([data[one.name.partition("_before")[0]].values[0] for one in model.state], axis=1)
-    states = [state]
-    for step in range(n_steps):
+
+    def at(variables: tuple[Variable, ...], label: int) -> np.ndarray:
         columns = []
-        for variable in model.forcing:
+        for variable in variables:
             name, is_previous, count = variable.name.partition("_before")
-            columns.append(data[name].values[max(step - int(count or 1), 0) if is_previous else step])
-        states.append(emulator.step(static, np.stack(columns, axis=1), states[-1])[0])
+            columns.append(data[name].values[max(label - int(count or 1), 0) if is_previous else label])
+        return np.stack(columns, axis=1)
+
+    states = [at(model.state, first)]
+    for label in range(first, first + n_steps):
+        states.append(emulator.step(static, at(model.forcing, label), states[-1])[0])
     return states
 
 
@@ -106,6 +109,42 @@ def test_a_run_is_the_emulator_stepped_by_hand(tmp_path: Path, n_times: int) -> 
     assert (
         "first guess by taking the variables themselves at the start: state_0_before, state_1_before" in history
     ) == (n_times > 1)
+
+
+@pytest.mark.parametrize(("first", "n_times"), [(1, 3), (2, 3), (3, 2)])
+def test_before_the_start_all_was_as_the_file_has_it(tmp_path: Path, first: int, n_times: int) -> None:
+    """As far back as the model takes something; and as at the first label before that."""
+    model = model_of(n_times)
+    data = dataset(model)
+    start = str(np.datetime64("2021-01-01") + first * np.timedelta64(6, "h"))[:13]
+    found = run_of(files(tmp_path, model, data), "out.nc", start=start)
+    states = stepped_by_hand(model, data, N_TIMES - 1 - first, first)
+    for k, variable in enumerate(model.state):
+        expected = np.stack([state[:, k] for state in states])
+        np.testing.assert_array_equal(found[variable.name].values, expected, err_msg=variable.name)
+    history = found.attrs["history"]
+    assert "Of times before the start, from the file: state_0_before, state_1_before" in history
+    assert ("state_0_before2" in history.split("from the file: ")[1].split(".")[0]) == (first > 1 and n_times > 2)
+    assert ("first window what is earliest before the start: forcing_0_before2" in history) == (first < n_times - 1)
+
+
+def test_a_window_before_the_start_with_values_missing_is_none(tmp_path: Path) -> None:
+    """As if the file began after it; and a state that is missing there is as at the start."""
+    model = model_of(2)
+    data = dataset(model)
+    forcing = next(one.name for one in model.forcing if not one.is_imputed and not one.derived)
+    data[forcing].values[1, 3] = np.nan
+    state = next(one.name for one in model.state if not one.is_imputed)
+    data[state].values[1, 0] = np.nan
+    found = run_of(files(tmp_path, model, data), "out.nc", start="2021-01-01T12")
+    as_if = data.copy(deep=True)
+    for name in (one.name for one in model.forcing if not one.derived):
+        as_if[name].values[1] = as_if[name].values[2]
+    as_if[state].values[1] = as_if[state].values[2]
+    states = stepped_by_hand(model, as_if, N_TIMES - 3, 2)
+    for k, variable in enumerate(model.state):
+        np.testing.assert_array_equal(found[variable.name].values, np.stack([one[:, k] for one in states]))
+    assert "first window its own: forcing_0_before" in found.attrs["history"]
 
 
 def test_a_restart_is_bit_for_bit_reproducible(tmp_path: Path) -> None:
@@ -201,48 +240,3 @@ def test_a_land_component_starts_with_earlier_states_as_the_state() -> None:
         land(weather, START + step * np.timedelta64(6, "h"))
     np.testing.assert_array_equal(land.state[:, n_new:], before)
     assert (land.state[:, :n_new] != before).all()
-
-
-def test_an_imported_checkpoint_runs_on_a_file_that_lacks_what_anemoi_computes(tmp_path: Path, shared: Path) -> None:
-    """Against the emulator on the inputs of the reference, all of them; before the start all was as at the start."""
-    path = shared / "anemoi" / "A.ckpt"
-    if not path.is_file():
-        pytest.skip("no checkpoints of anemoi in the shared data")
-    model = import_checkpoint(path)
-    with np.load(path.with_suffix(".npz")) as stored:
-        reference = dict(stored)
-    names, x = list(reference["in_names"]), reference["rollout_x"][:, -1].astype(np.float64)
-    of_nodes = node_inputs(model, reference["latitudes"], reference["longitudes"])
-    data, computed = xr.Dataset(), dict(zip(names, reference["in_computed"], strict=True))
-    for variable in (*model.static, *model.forcing, *model.state):
-        name = variable.name
-        if name in names and not computed[name]:
-            is_static = variable.time_meaning == "static"
-            values = x[..., names.index(name)]
-            data[name] = ("x" if is_static else ("time", "x"), values[0] if is_static else values)
-            data[name].attrs["units"] = variable.units
-    data["time"] = (
-        "time",
-        np.datetime64(str(reference["rollout_start"]), "ns") + np.arange(len(x)) * np.timedelta64(6, "h"),
-    )
-    data["x"] = ("x", np.arange(x.shape[1]), {"units": "1"})
-    data["lat"] = ("x", reference["latitudes"], {"units": "degrees_north"})
-    data["lon"] = ("x", reference["longitudes"], {"units": "degrees_east"})
-    found = run_of(files(tmp_path, model, data), "out.nc")
-    emulator = Emulator(model, x.shape[1], "embedded", "float64")
-
-    def inputs(variables: tuple[Variable, ...], step: int) -> np.ndarray:
-        columns = []
-        for variable in variables:
-            name, is_previous, _ = variable.name.partition("_before")
-            known = of_nodes.get(name) if variable.time_meaning == "static" else None
-            values = x[max(step - 1, 0) if is_previous else step]
-            columns.append(values[:, names.index(name)] if known is None else known)
-        return np.stack(columns, axis=1)
-
-    state = inputs(model.state, 0)
-    for step in range(len(x) - 1):
-        state, _ = emulator.step(inputs(model.static, step), inputs(model.forcing, step), state)
-        for k, variable in enumerate(model.state[: model.n_prognostic]):
-            spread = variable.normalisation.std
-            np.testing.assert_allclose(found[variable.name].values[step + 1], state[:, k], atol=1e-5 * spread, rtol=0.0)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.emulator.forcing import ForcingAssembler
+from ailand_gt4py.emulator.forcing import ForcingAssembler, derived_forcing
 from ailand_gt4py.weights.model import Variable, previous_name, previous_positions
 from ailand_gt4py.weights.processing import Step
 
@@ -74,13 +74,38 @@ def test_what_is_not_known_of_the_window_before_is_the_windows_own() -> None:
     np.testing.assert_array_equal(forcing[0, :, NAMES.index("b_before")], own["b"][0])
 
 
-def test_what_is_missing_of_an_imputed_variable_may_stay_missing() -> None:
+def test_what_is_missing_of_an_imputed_variable_stays_missing() -> None:
+    """What is infinite is not known, of any variable."""
     imputed = Variable("a", "1", processing=(Step("impute", (0.0,)),))
-    forcing = (imputed, dataclasses.replace(imputed, name="a_before", derived=previous_name("a")))
-    for keeps_missing, expected_value in ((True, np.nan), (False, 3.0)):
+    for one, previous, expected_value in (
+        (imputed, np.nan, np.nan),
+        (variable("a"), np.nan, 3.0),
+        (imputed, np.inf, 3.0),
+        (variable("a"), np.inf, 3.0),
+    ):
+        forcing = (one, dataclasses.replace(one, name="a_before", derived=previous_name("a")))
         values = np.full((2, 1, 2), 3.0)
-        ForcingAssembler(forcing, keeps_missing=keeps_missing).fill_previous(values, np.full((1, 1), np.nan))
+        ForcingAssembler(forcing).fill_previous(values, np.full((1, 1), previous))
         np.testing.assert_array_equal(values[:, 0, 1], [expected_value, 3.0])
+
+
+def test_before_the_start_is_what_follows_from_time_and_location() -> None:
+    """At the time of the window that it is of; nothing else is known."""
+    angle = dataclasses.replace(variable("t"), derived="time_of_day_cos")
+    forcing = (*FORCING, angle, variable("t_before", "t"), variable("t_before2", "t_before"))
+    where = np.array([10.0, -50.0]), np.array([20.0, 300.0])
+    assembler = ForcingAssembler(forcing, *where)
+    assert assembler.n_before == 3
+    found = assembler.before_start(np.datetime64("2021-03-04T06", "ns"), 21_600.0, np.dtype("float64"))
+    for k, position in enumerate(assembler.previous):
+        expected_value = np.full(2, np.inf)
+        count = {"t_before": 1, "t_before2": 2}.get(forcing[position].name)
+        if count:
+            time = np.datetime64("2021-03-04T06", "ns") - count * np.timedelta64(6, "h")
+            values = np.empty((2, 1))
+            derived_forcing(*where, time, 21_600.0, ["time_of_day_cos"], values)
+            expected_value = values[:, 0]
+        np.testing.assert_array_equal(found[:, k], expected_value)
 
 
 @pytest.mark.parametrize("has_previous", [False, True])

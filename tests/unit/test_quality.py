@@ -9,6 +9,7 @@ from hypothesis.extra import numpy as st_numpy
 
 from ailand_gt4py.io.quality import RangeCounter, outside_training_range
 from ailand_gt4py.weights.model import Variable
+from ailand_gt4py.weights.processing import Step
 
 VARIABLES = (
     Variable("a", "K", training_minimum=200.0, training_maximum=300.0),
@@ -23,6 +24,13 @@ def test_counts_by_variable_and_flags_by_column() -> None:
     np.testing.assert_array_equal(outside.sum(axis=1), [[1, 1, 0], [1, 0, 0], [0, 1, 1]])
     np.testing.assert_array_equal(outside.any(axis=(0, 2)), [True, False, True, True])
     np.testing.assert_array_equal(RangeCounter(VARIABLES).add(values), [True, False, True, True])
+
+
+def test_a_missing_value_of_an_imputed_variable_is_inside() -> None:
+    """Training had such; what is infinite is not missing."""
+    imputed = (Variable("a", "1", training_minimum=0.0, training_maximum=1.0, processing=(Step("impute", (0.5,)),)),)
+    values = np.array([[np.nan], [np.inf], [2.0], [0.5]])
+    np.testing.assert_array_equal(RangeCounter(imputed).add(values), [False, True, True, False])
 
 
 def test_rounding_at_the_edge_is_inside() -> None:

@@ -14,6 +14,7 @@ from ailand_gt4py.core.settings import nearest
 COMMANDS = {
     "model show": "print what a model file holds",
     "model import": "make a model file from a published checkpoint",
+    "model export": "write a model as a file that another program runs",
     "compile": "compile a model ahead of time",
     "train": "train a model",
     "evaluate": "score a model by lead time against persistence and climatology",

@@ -42,4 +42,5 @@ def run(options: Options) -> None:
     given = {key: getattr(options, key) for key in ("licence", "citation") if getattr(options, key)}
     model = dataclasses.replace(model, provenance={**model.provenance, **given})
     write_model(model, options.output)
-    print(summarise(model, options.output))
+    del model  # what is shown is what was written
+    print(summarise(read_model(options.output), options.output))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 import types
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -14,8 +13,6 @@ from gt4py.next import common as gtx_common
 
 from ailand_gt4py.core.errors import InputError, RunError
 
-#: Of x86 processors and of most others.
-CACHE_LINE_BYTES = 64
 #: Of NumPy's search for an element that two arrays share, which may take exponential time: a few milliseconds.
 _MOST_WORK = 100_000
 
@@ -169,16 +166,6 @@ def wrap(
 def to_host(array: Array) -> np.ndarray:
     """The values in host memory; a NumPy array is returned as it is."""
     return array if isinstance(array, np.ndarray) else array.get()
-
-
-def aligned_zeros(xp: Any, shape: tuple[int, ...], dtype: np.dtype) -> Array:
-    """Zeros in memory that starts with a cache line, so that no vector of a row of whole vectors lies in two."""
-    if xp is not np:
-        return xp.zeros(shape, dtype=dtype)  # CuPy's memory starts at multiples of 512 bytes
-    n_bytes = math.prod(shape) * dtype.itemsize
-    memory = np.zeros(n_bytes + CACHE_LINE_BYTES, dtype=np.uint8)
-    first = -address(memory) % CACHE_LINE_BYTES
-    return memory[first : first + n_bytes].view(dtype).reshape(shape)
 
 
 def address(array: Array) -> int:

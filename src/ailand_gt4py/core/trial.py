@@ -82,13 +82,18 @@ def most_bytes(size: int) -> int:
     return BYTES_PER_BYTE * size + SPARE_BYTES
 
 
+def require_data(path: str | os.PathLike[str]) -> int:
+    """The length of a regular file that is no hole."""
+    size, length = require_regular(path), Path(path).stat().st_size
+    if length > most_bytes(size):
+        raise UnusableFileError(f"found {length} bytes, nearly all of them a hole, expected a file of data")
+    return length
+
+
 def read_whole(path: str | os.PathLike[str]) -> bytes:
     """The bytes of a regular file that is no hole."""
-    size = require_regular(path)
+    length = require_data(path)
     with Path(path).open("rb") as file:
-        length = os.fstat(file.fileno()).st_size
-        if length > most_bytes(size):
-            raise UnusableFileError(f"found {length} bytes, nearly all of them a hole, expected a file of data")
         return file.read(length)
 
 

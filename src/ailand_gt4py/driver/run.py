@@ -20,6 +20,7 @@ from ailand_gt4py.driver.options import RunOptions
 from ailand_gt4py.driver.progress import Advance, duration, progress
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.evaluation.scores.verify import check_reference, score_table
+from ailand_gt4py.io import before_start
 from ailand_gt4py.io import restart as restarts
 from ailand_gt4py.io.column_file import ColumnFile
 from ailand_gt4py.io.output import OutputLayout
@@ -142,12 +143,7 @@ def _layout(options: RunOptions, emulator: Emulator, source: ColumnSource) -> Ou
     """The output, with its history."""
     model, itemsize = emulator.model, emulator.dtype.itemsize
     notes = list(source.history)
-    for what, names in (
-        ("Computed from time and location", [v.name for v in model.forcing if v.derived and not v.is_previous]),
-        ("Of the previous window, of the first window its own", [v.name for v in model.forcing if v.is_previous]),
-    ):
-        if names:
-            notes.append(f"{what}: {', '.join(names)}.")
+    notes += before_start.sentences(model.forcing, len(source.earlier_forcing()), options.restart is not None)
     if options.restart is not None:
         notes.append(f"Started from the restart file {options.restart}.")
     row_bytes = source.n_columns * (len(model.state) + len(model.diagnostics)) * itemsize

@@ -147,13 +147,13 @@ class ForcingAssembler:
         latitude, longitude: (n_columns,) degrees north and east; needed by `assemble` only.
         backend: a GT4Py backend for the inputs derived from time and location; None for embedded execution.
         device: where the forcing is.
-        keeps_missing: whether what is missing of the previous window stays missing, of a variable that is imputed.
         calendar: of the times.
 
     Attributes:
         given, derived, previous: positions of the inputs that are given, derived from time and location, and of the
             previous window.
         previous_of: positions of the variables whose values of the previous window those are.
+        n_before: of how many windows before its own a window takes something.
 
     Raises:
         InputError: an input of the previous window whose variable is no forcing of the model.
@@ -166,10 +166,9 @@ class ForcingAssembler:
         longitude: arrays.Array | None = None,
         backend: gtx.backend.Backend | None = None,
         device: arrays.Device = "cpu",
-        keeps_missing: bool = False,
         calendar: str = STANDARD,
     ) -> None:
-        self._is_kept = [keeps_missing and variable.is_imputed for variable in forcing]
+        self._is_imputed = [variable.is_imputed for variable in forcing]
         self.previous, self.previous_of = previous_positions(forcing)
         #: (index among ``previous``, position, position of what it repeats): what is repeated first.
         self._chain: list[tuple[int, int, int]] = []
@@ -178,6 +177,12 @@ class ForcingAssembler:
             unknown = {position for _, position, _ in waiting}
             self._chain += [link for link in waiting if link[2] not in unknown]
             waiting = [link for link in waiting if link[2] in unknown]
+        #: Position of an input of previous windows -> that of the variable that it is of, and how many windows before.
+        self._roots = dict[int, tuple[int, int]]()
+        for _, position, source in self._chain:
+            root, count = self._roots.get(source, (source, 0))
+            self._roots[position] = root, count + 1
+        self.n_before = max((count for _, count in self._roots.values()), default=0)
         self.given = [k for k, variable in enumerate(forcing) if not variable.derived]
         self.derived = [k for k, variable in enumerate(forcing) if variable.derived and not variable.is_previous]
         self._derived_names = [forcing[k].derived for k in self.derived]
@@ -210,15 +215,44 @@ class ForcingAssembler:
         if given is not None:
             forcing[..., self.given] = given
         if self.derived:
-            shape = (*forcing.shape[:-1], len(self.derived))
-            if self._values is None or self._values.shape != shape or self._values.dtype != forcing.dtype:
-                self._values = self._xp.empty(shape, dtype=forcing.dtype)
-            derived_forcing(
-                self._latitude, self._longitude, times, step_seconds, self._derived_names, self._values,
-                self._backend, self._device, self._calendar,
-            )  # fmt: skip
-            forcing[..., self._device_positions] = self._values
+            forcing[..., self._device_positions] = self._derive(times, step_seconds, forcing.dtype)
         self.fill_previous(forcing, previous)
+
+    def _derive(self, times: np.ndarray, step_seconds: float, dtype: np.dtype) -> arrays.Array:
+        """(n_windows, n_columns, n_derived), which the next call overwrites."""
+        shape = (len(times), len(self._latitude), len(self.derived))
+        if self._values is None or self._values.shape != shape or self._values.dtype != dtype:
+            self._values = self._xp.empty(shape, dtype=dtype)
+        derived_forcing(
+            self._latitude, self._longitude, times, step_seconds, self._derived_names, self._values, self._backend,
+            self._device, self._calendar,
+        )  # fmt: skip
+        return self._values
+
+    def root(self, position: int) -> tuple[int, int]:
+        """Of an input of previous windows: the position of the variable that it is of, and how many windows before."""
+        return self._roots[position]
+
+    def before_start(self, start: np.datetime64, step_seconds: float, dtype: np.dtype) -> arrays.Array:
+        """What a run's first window takes of previous ones that nobody gives, as `fill_previous` takes it.
+
+        Args:
+            start: of the first window, UTC. step_seconds: length of the windows.
+
+        Returns:
+            (n_columns, n_previous): what follows from time and location; infinite, unknown, all else.
+        """
+        result = self._xp.full((len(self._latitude), len(self.previous)), np.inf, dtype=dtype)
+        step = np.timedelta64(round(step_seconds * 1e6), "us")
+        starts = np.array([start], dtype="datetime64[us]")
+        for count in range(1, self.n_before + 1):
+            wanted = {position: root for position, (root, back) in self._roots.items() if back == count}
+            wanted = {position: self.derived.index(root) for position, root in wanted.items() if root in self.derived}
+            if wanted:
+                derived = self._derive(starts - count * step, step_seconds, dtype)[0]
+                for position, column in wanted.items():
+                    result[:, self.previous.index(position)] = derived[:, column]
+        return result
 
     def fill_previous(self, forcing: arrays.Array, previous: arrays.Array | None = None) -> None:
         """Write the inputs of the previous window.
@@ -226,7 +260,8 @@ class ForcingAssembler:
         Args:
             forcing: (n_windows, ..., n_forcing) of windows that follow one another, all else in it; written.
             previous: (..., n_previous), of the window preceding the first as `of_window` gives it. Where there is none
-                (None, or a number that is not finite) the first window has its own, as if nothing had changed.
+                (None, or a number that is not finite) the first window has its own, as if nothing had changed. NaN of
+                a variable that is imputed is a value that was missing, and stays so.
         """
         if len(forcing) == 0:
             return
@@ -237,8 +272,8 @@ class ForcingAssembler:
             forcing[0, ..., position] = forcing[0, ..., source]
             if previous is not None:
                 self._xp.isfinite(previous[..., k], out=self._is_known)
-                if self._is_kept[position]:
-                    self._is_known[...] = True
+                if self._is_imputed[position]:
+                    self._is_known |= self._xp.isnan(previous[..., k])
                 self._xp.copyto(forcing[0, ..., position], previous[..., k], where=self._is_known)
             forcing[1:, ..., position] = forcing[:-1, ..., source]
 

@@ -1,7 +1,8 @@
 """The operands of a model's programs: its parameters and scalings as fields on the emulator's device.
 
 Prepared once, when a model is loaded: weights are split by input, the mean is taken out of layers that are normalised
-afterwards, and all is rounded once from float64 to the emulator's precision.
+afterwards, and all is rounded once from float64 to the emulator's precision. Weights of point-wise networks,
+which may be large, stay as the model has them, so that they are in memory once; there the step takes the mean out.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from ailand_gt4py.core.dimensions import (
     broadcast_offset,
     contraction,
 )
+from ailand_gt4py.core.matrices import for_products
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.ecland import soil_heat
 from ailand_gt4py.emulator.stages import merged_kinds, stage_numbers
@@ -34,8 +36,6 @@ from ailand_gt4py.stencils.network.step import HEAT_PROPERTIES, IS_HEATED, LATEN
 from ailand_gt4py.weights import architectures
 from ailand_gt4py.weights.model import Model, Variable
 
-#: Numbers in the longest vector of any processor here, in single precision.
-_WEIGHT_PADDING = 16
 #: A field, or a nested tuple of fields (`ailand_gt4py.stencils.network.shapes`).
 Operand = Any
 
@@ -165,15 +165,11 @@ class Operands:
 
     def field(self, values: Values | list[float], *axes: gtx.Dimension) -> gtx.Field:
         """The same in every column: a scalar for each feature, or for each direction and feature."""
-        array = self._xp.asarray(np.ascontiguousarray(values, dtype=self.dtype))
+        array = self._xp.asarray(np.array(values, dtype=self.dtype, order="C"))
         return arrays.wrap(array, axes, " of ".join(axis.value for axis in axes))
 
     def matrix(self, source: gtx.Dimension, target: gtx.Dimension, values: Values) -> gtx.Field:
-        """Weights (target, source).
-
-        In memory (source, target): matrix kernels read those of many targets at once. Rows are padded to whole vectors,
-        and by some more: a stride that is a power of two crowds in few cache sets.
-        """
+        """Weights (target, source), those of the model itself where they lie in memory as is needed."""
         dense, (n_target, n_source) = contraction(source, target), values.shape
         if dense.name not in self.offset_provider:
             self.offset_provider[dense.name] = dense.connectivity(n_source, n_target, self._xp)
@@ -186,11 +182,7 @@ class Operands:
         return arrays.wrap(self._weights(values), axes, axes[0].value)
 
     def _weights(self, values: Values) -> arrays.Array:
-        n_target, n_source = values.shape
-        padded = -(-n_target // _WEIGHT_PADDING) * _WEIGHT_PADDING + _WEIGHT_PADDING
-        array = arrays.aligned_zeros(self._xp, (n_source, padded), self.dtype)
-        array[:, :n_target] = self._xp.asarray(np.asarray(values.T, dtype=self.dtype))
-        return array[:, :n_target].T
+        return for_products(values, self.dtype, self._xp)
 
     def broadcast(self, units: gtx.Dimension, n_units: int) -> None:
         """Make the table that gives every unit the statistics of its row."""
@@ -202,13 +194,12 @@ class Operands:
 
     def layer(self, block: str, k: int, dense: tuple[Contraction, ...]) -> Operand:
         """Operands of layer ``k`` of a block, layer-normalised if the model has a gain for it."""
-        values = {
-            kind: self.model.parameters[f"{block}.{k}.{kind}"].astype(np.float64)
-            for kind in ("weight", "bias", "gain", "offset")
-            if f"{block}.{k}.{kind}" in self.model.parameters
-        }
-        if "gain" in values:
+        parameters = self.model.parameters
+        names = {kind: f"{block}.{k}.{kind}" for kind in ("weight", "bias", "gain", "offset")}
+        values = {kind: parameters[name] for kind, name in names.items() if name in parameters}
+        if "gain" in values and self.shape.point_wise is None:
             # mean over the units of (weight x + bias) = (mean weight) x + mean bias, for every x
+            values = {kind: array.astype(np.float64) for kind, array in values.items()}
             values["weight"] -= values["weight"].mean(axis=0)
             values["bias"] -= values["bias"].mean()
         units = dense[0].target

@@ -26,7 +26,8 @@ class Accumulation:
     Variables that are valid over the window are added up; of those that are valid at its start or its end the first or
     the last sample is taken. Sums are float64 whatever the types of host and emulator: a window may have thousands of
     samples. A sample is gathered and looked at before it is added. What cannot be in it (`io.quality.possible_range`)
-    is NaN then, as is its sum through the window.
+    is NaN then, as is its sum through the window. Of a variable that is imputed NaN is a missing value, and its window
+    is missing; what cannot be is infinite there.
 
     Attributes:
         sums: (n_variables, n_land). possible: (samples_per_window, n_variables), whether the samples so far could be.
@@ -44,6 +45,9 @@ class Accumulation:
         self._calls: dict[Any, RepeatedCall] = {}
         limits = np.reshape([possible_range(variable) for variable in variables], (-1, 2)).T
         self._low, self._high = map(xp.asarray, limits)
+        is_imputed = [variable.is_imputed for variable in variables]
+        self._may_be_missing = xp.asarray(is_imputed, dtype=bool)[:, None]
+        self._has_imputed, self._mark = any(is_imputed), xp.where(self._may_be_missing, np.inf, np.nan)
         self._all_means = all(variable.time_meaning == "window mean" for variable in variables)
         #: Of the first sample of this window, and of the last one, in which something was wrong.
         self.problem = self._kept_problem = self._reported_problem = ""
@@ -99,9 +103,14 @@ class Accumulation:
         if on_cpu and self._is_possible.all():
             return
         wrong = ~((sample >= low[:, None]) & (sample <= high[:, None]))
+        if self._has_imputed:
+            wrong &= ~(self._may_be_missing & xp.isnan(sample))
+            self._is_possible = ~wrong.any(axis=1)
+            if on_cpu and self._is_possible.all():
+                return
         if on_cpu:
             self.problem = self._describe(wrong)
-        xp.copyto(sample, np.nan, where=wrong)
+        xp.copyto(sample, self._mark, where=wrong)
 
     def _describe(self, wrong: np.ndarray) -> str:
         """What is wrong with the first variable that cannot be."""
@@ -123,15 +132,22 @@ class Accumulation:
             self.sums[...] = self._sample
             self.possible[...] = True
         elif self._all_means:
-            self.sums += self._sample
+            self._add_to(self.sums, self._sample)
         else:
             for total, row, variable in zip(self.sums, self._sample, self._variables, strict=True):
                 if variable.time_meaning == "window mean":
-                    total += row
+                    self._add_to(total, row)
                 elif variable.time_meaning == "window end":
                     total[...] = row
         self.possible[sample] = self._is_possible
         self._kept_problem = self._kept_problem or self.problem
+
+    def _add_to(self, total: arrays.Array, sample: arrays.Array) -> None:
+        """Add; what could not be stays infinite where another sample is missing."""
+        wrong = self._xp.isinf(total) | self._xp.isinf(sample) if self._has_imputed else None
+        total += sample
+        if wrong is not None:
+            self._xp.copyto(total, np.inf, where=wrong)
 
     def means(self, out: arrays.Array, positions: Sequence[int]) -> None:
         """Write the forcing of the samples so far into (n_land, n_forcing), the variables at these positions."""
@@ -144,7 +160,7 @@ class Accumulation:
         self._reported_problem, self._kept_problem = self._kept_problem, ""
         if self._points.device == "cpu" and possible.all():
             return
-        wrong = xp.isnan(self.sums)
+        wrong = xp.isinf(self.sums) | (xp.isnan(self.sums) & ~self._may_be_missing)
         rows = [(~possible).argmax(axis=0), wrong.argmax(axis=1), wrong.sum(axis=1)]
         self._first_time = self._clock.next_time - self._clock.n_samples * self._clock.host_step
         self._late.send(xp.stack(rows).astype(np.int64))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -25,9 +25,9 @@ class LandColumns:
     """State, forcing and results of the land columns, (n_land, n_features); no emulator without land.
 
     The accumulation fills the forcing but for derived and prescribed inputs. Diagnostics are NaN before the first step.
-    `compute` makes results of a window, which `keep` takes over. Flagged are columns that were not stepped in the last
-    window. Outputs have their properties by name, in the order of `write_outputs`, missing ones why the model cannot
-    give them.
+    `compute` makes results of a window, which `keep` takes over; the first one begins at ``start``. Flagged are columns
+    that were not stepped in the last window. Outputs have their properties by name, in the order of `write_outputs`,
+    missing ones why the model cannot give them.
     """
 
     def __init__(
@@ -37,6 +37,7 @@ class LandColumns:
         grid: HostGrid,
         ground: Ground,
         coupling: CouplingOptions,
+        start: np.datetime64,
         backend: Any,
         precision: Precision,
     ) -> None:
@@ -61,11 +62,15 @@ class LandColumns:
         self._new_state, self._new_diagnostics = xp.empty_like(self.state), xp.empty_like(self.diagnostics)
         self.forcing = xp.zeros((points.n_land, len(model.forcing)), dtype=self.dtype)
         self.flagged = xp.zeros(points.n_land, dtype=bool)
-        #: (n_previous, n_land), NaN where there was no such window or its number was not finite: forgotten with it.
-        self._previous = xp.full((len(self._assembler.previous), points.n_land), np.nan, dtype=self.dtype)
+        #: (n_previous, n_land), infinite where there was no such window or its number could not be: forgotten with it.
+        previous = self._assembler.before_start(start, model.step_seconds, self.dtype)
+        self._previous = xp.ascontiguousarray(previous.T)
         self._bad_results = Late(points.device)
         self._forcing_positions = {variable.name: position for position, variable in enumerate(model.forcing)}
-        self._prescribed = {name: self._prescription(name, value) for name, value in (ground.prescribed or {}).items()}
+        self._prescribed = {name: self._forcing_values(name, one) for name, one in (ground.prescribed or {}).items()}
+        self._take_previous(ground.previous_forcing or {})
+        self._is_imputed = xp.asarray([variable.is_imputed for variable in model.forcing], dtype=bool)
+        self._missing_after = (list(model.missing_after), list(model.missing_after.values()))
         self._predicted, self.missing_outputs = outputs.predicted_by(model)
         albedo = ground.background_albedo
         if albedo is not None:
@@ -102,12 +107,23 @@ class LandColumns:
             raise InputError(
                 f"{name}: is not prescribed, expected one of {', '.join(self._prescribed) or 'none: none was'}"
             )
-        self._prescribed[name] = self._prescription(name, value)
+        self._prescribed[name] = self._forcing_values(name, value)
 
-    def _prescription(self, name: str, value: Any) -> arrays.Array:
-        values = self._points.land_values(value, name, self.dtype)
-        require_possible(self._points, values, self.model.forcing[self._forcing_positions[name]])
+    def _forcing_values(self, name: str, value: Any) -> arrays.Array:
+        variable = self.model.forcing[self._forcing_positions[name]]
+        values = self._points.land_values(value, name, self.dtype, variable.is_imputed)
+        require_possible(self._points, values, variable)
         return values
+
+    def _take_previous(self, given: Mapping[str, Any]) -> None:
+        """Take inputs of previous windows that the host gives at the start, by name."""
+        rows = {self.model.forcing[position].name: row for row, position in enumerate(self._assembler.previous)}
+        for name, value in given.items():
+            if name not in rows:
+                raise InputError(
+                    f"previous forcing '{name}': expected an input of previous windows: {', '.join(rows) or 'none'}"
+                )
+            self._previous[rows[name]] = self._forcing_values(name, value)
 
     def _differentiate(self) -> None:
         """The derivatives of the fluxes with respect to their forcing; that of the previous window is a constant."""
@@ -123,11 +139,15 @@ class LandColumns:
             self.forcing[:, self._forcing_positions[name]] = values
         times, seconds = np.array([window_start]), self.model.step_seconds
         self._assembler.assemble(self.forcing[None], None, times, seconds, self._previous.T)
-        self.emulator.step(self._static, self.forcing, self.state, out=(self._new_state, self._new_diagnostics))
+        with np.errstate(invalid="ignore"):  # of what cannot be, which is infinite
+            self.emulator.step(self._static, self.forcing, self.state, out=(self._new_state, self._new_diagnostics))
         self._differentiate()
-        xp = self._xp
-        self._is_known = xp.isfinite(self.forcing).all(axis=1)
+        xp, forcing = self._xp, self.forcing
+        self._is_known = (xp.isfinite(forcing) | (xp.isnan(forcing) & self._is_imputed)).all(axis=1)
         bad = ~xp.isfinite(xp.concatenate([self._new_state, self._new_diagnostics], axis=1)) & self._is_known[:, None]
+        new, old = self._missing_after
+        if new:
+            bad[:, new] &= ~xp.isnan(self.state[:, old])
         self._is_wrong = bad.any(axis=1)
         if not self.on_cpu or self._is_wrong.any():
             self._bad_results.send(xp.stack([bad.argmax(axis=0), bad.sum(axis=0)]))
@@ -173,5 +193,5 @@ class LandColumns:
         """Name -> array of all that changes in a run."""
         memory = {name: getattr(self, name) for name in ("state", "diagnostics", "forcing", "flagged")}
         if len(self._previous):
-            memory["forcing_before"] = self._previous
+            memory["previous_forcing"] = self._previous
         return memory | {f"prescribed_{name}": values for name, values in self._prescribed.items()}

@@ -40,8 +40,8 @@ class LandComponent:
     samples of a window of the emulator's length are there, the emulator makes its step, and the outputs change. So
     fluxes of a window are those of the previous window: an emulator needs the whole window's forcing. Until the first
     window is full, the outputs are those of a provisional step on the first sample alone, which does not change the
-    state. Inputs of the previous window (`ailand_gt4py.emulator.forcing`) are not the host's to give: the
-    component remembers them, and takes the window's own where there was none before it.
+    state. Inputs of previous windows (`ailand_gt4py.emulator.forcing`) are the host's to give for the first window only
+    (`Ground.previous_forcing`): the component remembers them, and takes the window's own where none was before it.
 
     Args:
         model: what to run; None: the default model of the package.
@@ -107,7 +107,9 @@ class LandComponent:
         for name in prescribed:
             if name not in known:
                 raise InputError(f"prescribed '{name}': expected an input that a host gives: {', '.join(known)}")
-        self._columns = LandColumns(self.model, self._points, grid, ground, coupling, backend, precision)
+        self._columns = LandColumns(
+            self.model, self._points, grid, ground, coupling, self._clock.window_start, backend, precision
+        )
         given = [self.model.forcing.index(variable) for variable in of_host]
         self._given = arrays.array_module(self._points.device).asarray(given, dtype=np.int64)
         watched = {"static": self.model.static, "forcing": of_host, "state": self.model.state}
@@ -329,4 +331,5 @@ class LandComponent:
             "between": self._coupling.between,
             "outputs": " ".join(self.outputs_properties),
         }
-        return restart.Content(memory, {"land_points": self._points.columns, **self._columns.fixed}, identity)
+        fixed = {"land_points": self._points.columns, **self._columns.fixed}
+        return restart.Content(memory, fixed, identity, [variable.is_imputed for variable in self.model.state])

@@ -64,8 +64,12 @@ class Ground:
 
     Attributes:
         static: the model's static inputs by name. initial_state: its state by name. Both are read once. What is
-            missing and follows from others is derived, as it is for files (`io.derive`, `io.first_guess`): soil
+            not given and follows from others is derived, as it is for files (`io.derive`, `io.first_guess`): soil
             parameters from ``clim_sotype``, those of vegetation from its types, ``tsn`` from ``met_tair`` among others.
+            NaN (or masked) is a missing value of a variable that the model imputes, here and in forcing; of any other
+            it is an error.
+        previous_forcing: inputs of previous windows (``met_tair_before``) for the first window, by name; those that are
+            not given are what follows from time and location, else the first window's own.
         prescribed: inputs that the host does not give at every step, by name (see `LandComponent.prescribe`).
         background_albedo: climatology of the albedo without snow, a field; None: by vegetation.
     """
@@ -73,6 +77,7 @@ class Ground:
     static: Mapping[str, Any]
     initial_state: Mapping[str, Any]
     prescribed: Mapping[str, Any] | None = None
+    previous_forcing: Mapping[str, Any] | None = None
     background_albedo: Any = None
 
 

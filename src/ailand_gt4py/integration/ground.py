@@ -29,6 +29,8 @@ class GroundColumns:
     What the host does not give is derived as it is for files (`io.derive`, `io.first_guess`), which the log says, or
     follows from latitude and longitude (n_land,) in degrees.
 
+    Of a variable that is imputed single values may be missing, NaN.
+
     Raises:
         InputError: a field that is missing and does not follow from others, is unknown, or has impossible values.
     """
@@ -74,7 +76,7 @@ class GroundColumns:
         return result
 
     def _values(self, field: Any, variable: Variable, dtype: np.dtype) -> arrays.Array:
-        values = self._points.land_values(field, variable.name, dtype)
+        values = self._points.land_values(field, variable.name, dtype, variable.is_imputed)
         require_possible(self._points, values, variable)
         return values
 
@@ -84,6 +86,10 @@ class GroundColumns:
         for name in way.inputs:
             one = known.get(name) or CATALOGUE[name].variable()
             values = arrays.to_host(self._values(self._given[name], one, np.dtype(np.float64)))
+            if np.isnan(values).any():
+                raise InputError(
+                    f"{name}: found missing values, expected none where {variable.name} is derived from it"
+                )
             inputs[name] = conversion(one.units, CATALOGUE[name].units, name).apply(values)
         self._derived.append(way)
         values = np.broadcast_to(way.function(inputs, what), self._points.n_land)

@@ -111,14 +111,18 @@ class HostPoints:
             self._tables[layout] = point_connectivity(LandPoint, positions, self._xp)
         return self._tables[layout]
 
-    def land_values(self, value: Any, name: str, dtype: np.dtype) -> arrays.Array:
-        """A copy of a host's field at the land points, or of one scalar for all of them: (n_land,), all finite."""
+    def land_values(self, value: Any, name: str, dtype: np.dtype, may_be_missing: bool = False) -> arrays.Array:
+        """A copy of a host's field at the land points, or of one scalar for all of them: (n_land,).
+
+        All are finite, but NaN (or masked) where they may be missing.
+        """
         if isinstance(value, (int, float, np.number)):
             result = self._xp.full(self.n_land, value, dtype=dtype)
         else:
             points = self.view(value, name)
             result = points.points[self.table(points.layout).ndarray[:, 0]].astype(dtype)
-        wrong = self._xp.flatnonzero(~self._xp.isfinite(result))
+        is_wrong = self._xp.isinf(result) if may_be_missing else ~self._xp.isfinite(result)
+        wrong = self._xp.flatnonzero(is_wrong)
         if wrong.size:
             column = int(wrong[0])
             raise InputError(

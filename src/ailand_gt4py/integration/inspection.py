@@ -78,16 +78,17 @@ def require_within(
 
 
 def require_possible(points: HostPoints, values: arrays.Array, variable: Variable) -> None:
-    """Check that values (n_land,) of a variable can be; those of types are whole numbers."""
+    """Check that values (n_land,) can be, those of types as whole numbers; of an imputed variable NaN may be, too."""
     xp, entry = arrays.array_module(points.device), CATALOGUE.get(variable.name)
+    is_missing = xp.isnan(values) & variable.is_imputed
     if entry is not None and entry.is_class:
         low, high = entry.valid_range
         is_right = (xp.abs(values - xp.rint(values)) <= WHOLE) & (values >= low - WHOLE) & (values <= high + WHOLE)
         among = f" from {low:g} to {high:g}" if np.isfinite(high) else ""
-        require(points, is_right, values, variable.name, f"expected a type, a whole number{among}")
+        require(points, is_right | is_missing, values, variable.name, f"expected a type, a whole number{among}")
         return
     low, high = possible_range(variable)
-    is_right = (values >= low) & (values <= high)
+    is_right = ((values >= low) & (values <= high)) | is_missing
     require(points, is_right, values, variable.name, lambda value: expectation(variable, value))
 
 

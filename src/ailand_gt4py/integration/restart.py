@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,12 +26,13 @@ class Content(NamedTuple):
 
     Attributes:
         memory: name -> array of all that changes in a run. fixed: name -> array of what is the same in all of it.
-        identity: texts that are the same in all of it.
+        identity: texts that are the same in all of it. may_be_missing: whether NaN may be in each state variable.
     """
 
     memory: Mapping[str, arrays.Array]
     fixed: Mapping[str, arrays.Array]
     identity: Mapping[str, str]
+    may_be_missing: Sequence[bool]
 
 
 def write(path: str | os.PathLike[str], content: Content, position: Mapping[str, int]) -> None:
@@ -66,12 +67,13 @@ def read(path: str | os.PathLike[str], content: Content) -> tuple[dict[str, Valu
             raise InputError(
                 f"{path}: '{name}': found {stored.dtype} {stored.shape}, expected {like.dtype} {like.shape}"
             )
-        if name in content.fixed and not np.array_equal(stored.values, like):
+        if name in content.fixed and not np.array_equal(stored.values, like, equal_nan=True):
             raise InputError(
                 f"{path}: has other {name.replace('_', ' ')}, expected those of this component; it is perhaps another "
                 "rank's"
             )
-    if not np.isfinite(data["state"].values).all():
+    state = data["state"].values
+    if not (np.isfinite(state) | (np.isnan(state) & content.may_be_missing)).all():
         raise InputError(f"{path}: 'state': found a number that is not finite, expected finite ones")
     return {name: data[name].values for name in content.memory}, position
 

@@ -133,7 +133,7 @@ class BlockReader:
     """Values of some variables with time, in time order, without ever holding more than a block of them.
 
     The file stays the caller's. Given ``labels`` of columns and ``times`` of rows, values have to be finite, but for
-    those of variables that ``may_be_missing``.
+    those of variables that ``may_be_missing`` and those of the first rows, ``n_unchecked`` of them.
 
     Attributes:
         dtype: of the values: float64 where the file has a float64 variable among them, else float32.
@@ -151,8 +151,9 @@ class BlockReader:
         labels: Values | None = None,
         times: Values | None = None,
         may_be_missing: Sequence[bool] | None = None,
+        n_unchecked: int = 0,
     ) -> None:
-        self._may_be_missing = may_be_missing or [False] * len(sources)
+        self._may_be_missing, self._n_unchecked = may_be_missing or [False] * len(sources), n_unchecked
         self._file, self._sources, self._first, self.n_times = file, tuple(sources), first, count
         self._block_bytes, self._labels, self._times = block_bytes, labels, times
         # A packed variable is decoded to float64 although it has few digits: only stored float64 asks for float64.
@@ -195,9 +196,13 @@ class BlockReader:
         self._block, self._start, self._stop = block, start, stop
 
     def _require_finite(self, index: int, values: Values, start: int) -> None:
-        if self._labels is None or self._times is None or self._may_be_missing[index] or np.isfinite(values).all():
+        if self._labels is None or self._times is None:
             return
-        wrong = np.argwhere(~np.isfinite(values))
+        wrong_values = np.isinf(values) if self._may_be_missing[index] else ~np.isfinite(values)
+        wrong_values[: max(self._n_unchecked - start, 0)] = False
+        if not wrong_values.any():
+            return
+        wrong = np.argwhere(wrong_values)
         row, column = (int(position) for position in wrong[0])
         raise InputError(
             f"{self._file.what(self._sources[index].own_name)} is {values[row, column]:g} at "

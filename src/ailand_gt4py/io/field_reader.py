@@ -9,7 +9,7 @@ import numpy as np
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.times import time_text
 from ailand_gt4py.core.types import Values
-from ailand_gt4py.io import derive
+from ailand_gt4py.io import derive, time_axis
 from ailand_gt4py.io.blocks import BLOCK_BYTES, read_annual_wave, tiles
 from ailand_gt4py.io.column_file import ColumnFile, Source, require_constant
 from ailand_gt4py.io.first_guess import MODES, at_start
@@ -33,6 +33,7 @@ class FieldReader:
         self._miswritten: dict[str, str] = {}
         self._converted: dict[str, str] = {}
         self._derived: dict[str, derive.Derivation] = {}
+        self._earlier: list[str] = []
 
     def field(self, name: str, units: str, *, is_static: bool) -> Values:
         """A field of the file, float64 (n,), in the units asked for; missing values are NaN."""
@@ -65,8 +66,8 @@ class FieldReader:
             self._converted[name] = source.conversion.sentence(name)
         return source
 
-    def _require_finite(self, name: str, values: Values, where: str = "") -> Values:
-        wrong = np.flatnonzero(~np.isfinite(values))
+    def _require_finite(self, name: str, values: Values, where: str = "", may_be_missing: bool = False) -> Values:
+        wrong = np.flatnonzero(np.isinf(values) if may_be_missing else ~np.isfinite(values))
         if wrong.size:
             column = wrong[0]
             raise InputError(
@@ -91,7 +92,12 @@ class FieldReader:
                 values = known[name]
             elif self._file.find(name) is None and variable.is_previous:
                 values = result[:, [one.name for one in variables].index(variable.previous_of)]
-                self._derived[name] = at_start(name)
+                earlier = self._earlier_value(variable, variables)
+                if earlier is not None:
+                    values = earlier
+                    self._earlier.append(name)
+                else:
+                    self._derived[name] = at_start(name)
             elif self._file.find(name) is None:
                 values = self._derive(variable, where)
             else:
@@ -102,8 +108,22 @@ class FieldReader:
                     values, sentence = derive.fill_types(values, cover, name)
                     if sentence:
                         self._filled[name] = sentence
-            result[:, position] = values if variable.is_imputed else self._require_finite(name, values, where)
+            result[:, position] = self._require_finite(name, values, where, variable.is_imputed)
         return result
+
+    def _earlier_value(self, variable: Variable, variables: Sequence[Variable]) -> Values | None:
+        """Another variable's value of a time before the start, as the file has it then; None where it does not."""
+        by_name, of, count = {one.name: one for one in variables}, variable, 0
+        while of.is_previous and self._file.find(of.name) is None:
+            of, count = by_name[of.previous_of], count + 1
+        if self._file.find(of.name) is None or not self._file.is_timed(self.source(of.name, of.units).own_name):
+            return None
+        if time_axis.steps_before(self._times, self._first, count, self._step) < count:
+            return None
+        source = self.source(of.name, of.units)
+        values = source.conversion.apply(self._file.field(source.own_name, self._first - count).astype(np.float64))
+        is_right = np.isfinite(values) | (np.isnan(values) & variable.is_imputed)
+        return values if is_right.all() and not np.isnan(values).all() else None
 
     def _derive(self, variable: Variable, where: str) -> Values:
         derivation = MODES[variable.name]
@@ -149,6 +169,8 @@ class FieldReader:
             lines.append(f"Static fields repeated in time, checked to be constant: {', '.join(self._repeated)}.")
         if self._without_time:
             lines.append(f"Without time in the file, taken as the state at the start: {', '.join(self._without_time)}.")
+        if self._earlier:
+            lines.append(f"Of times before the start, from the file: {', '.join(self._earlier)}.")
         for notes in (self._filled, self._miswritten, self._converted):
             lines += notes.values()
         return [*lines, *derive.sentences(self._derived.values())]

@@ -12,6 +12,7 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.times import parse_time, step_of, time_text, whole_steps
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.emulator.forcing import ForcingAssembler
+from ailand_gt4py.io.before_start import previous_forcing
 from ailand_gt4py.io.column_file import ColumnFile
 from ailand_gt4py.io.reference import Reference
 from ailand_gt4py.io.sources import ColumnSource, open_source
@@ -70,7 +71,7 @@ def read_period(
     """Read the windows from ``start`` to ``end`` (see `io.sources.open_source`), if memory allows."""
     with open_source(path, model, start=start, end=end) as source:
         require_memory(source, len(model.forcing), dtype, "give fewer columns or a shorter period")
-        forcing = read_forcing(source, model, dtype, _before(path, model, source, dtype))
+        forcing = read_forcing(source, model, dtype)
         assert source.initial_state is not None  # it was asked for
         return Period(
             path=Path(path),
@@ -97,9 +98,10 @@ def require_memory(source: ColumnSource, n_variables: int, dtype: np.dtype, advi
         )
 
 
-def read_forcing(source: ColumnSource, model: Model, dtype: np.dtype, previous: Values | None = None) -> Values:
-    """All forcing of a source, complete: (n_times, n_columns, n_forcing); ``previous``: of the window before it."""
+def read_forcing(source: ColumnSource, model: Model, dtype: np.dtype) -> Values:
+    """All forcing of a source, complete: (n_times, n_columns, n_forcing)."""
     assembler = ForcingAssembler(model.forcing, source.latitude, source.longitude)
+    previous = previous_forcing(source, assembler, dtype)
     forcing = np.empty((len(source.times), source.n_columns, len(model.forcing)), dtype=dtype)
     for first in range(0, len(forcing), TIME_BLOCK):
         block = forcing[first : first + TIME_BLOCK]
@@ -107,19 +109,6 @@ def read_forcing(source: ColumnSource, model: Model, dtype: np.dtype, previous: 
         assembler.assemble(block, source.forcing(first, last), source.times[first:last], model.step_seconds, previous)
         previous = assembler.of_window(block[-1])
     return forcing
-
-
-def _before(path: str | Path, model: Model, source: ColumnSource, dtype: np.dtype) -> Values | None:
-    """What the first window takes of the window preceding it; None where the file begins there."""
-    assembler = ForcingAssembler(model.forcing)
-    if not assembler.previous:
-        return None
-    start = source.times[0] - source.step
-    if start not in source.labels:
-        return None
-    with open_source(path, model, start=start, end=source.times[0], initial_state="none") as earlier:
-        result: Values = assembler.of_window(read_forcing(earlier, model, dtype)[0])
-        return result
 
 
 def read_values(

@@ -71,6 +71,8 @@ def expectation(variable: Variable, value: float, seconds: Sequence[float] = ())
 class TrainingRanges:
     """Training ranges beside values, NumPy's or CuPy's (``xp``); one that is unknown (NaN) has all finite values in it.
 
+    A missing value (NaN) of a variable that is imputed is in its range: training had such.
+
     Attributes:
         lower, upper: (n_variables,), the ranges and their slack.
     """
@@ -81,6 +83,8 @@ class TrainingRanges:
         slack, width = RELATIVE_SLACK * (upper - lower), np.where(upper > lower, upper - lower, np.nan)
         self._xp = xp
         self.lower, self.upper = xp.asarray(lower - slack), xp.asarray(upper + slack)
+        is_imputed = [variable.is_imputed for variable in variables]
+        self._may_be_missing = xp.asarray(is_imputed, dtype=bool) if any(is_imputed) else None
         self._far_lower, self._far_upper = xp.asarray(lower - width), xp.asarray(upper + width)
 
     def outside(self, values: Any) -> Any:
@@ -93,11 +97,13 @@ class TrainingRanges:
         self._xp.greater(values, self.upper, out=outside[1])
         self._xp.logical_not(self._xp.isfinite(values), out=outside[2])
         outside[:2] &= ~outside[2]
+        if self._may_be_missing is not None:
+            outside[2] &= ~(self._may_be_missing & self._xp.isnan(values))
         return outside
 
     def far_outside(self, values: Any) -> Any:
-        """Whether values (n_columns, n_variables) are out of their ranges by more than these are wide."""
-        return (values < self._far_lower) | (values > self._far_upper)
+        """Whether values (n_columns, n_variables) are finite and out of their ranges by more than these are wide."""
+        return ((values < self._far_lower) | (values > self._far_upper)) & self._xp.isfinite(values)
 
 
 def outside_training_range(values: Values, variables: Sequence[Variable]) -> Values:

@@ -12,6 +12,7 @@ from ailand_gt4py.core.errors import RunError
 from ailand_gt4py.core.times import time_text
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.emulator.forcing import ForcingAssembler
+from ailand_gt4py.io.before_start import previous_forcing
 from ailand_gt4py.io.output import FLAG_MASKS, OutputLayout, Values
 from ailand_gt4py.io.quality import RangeCounter, outside_training_range
 from ailand_gt4py.io.restart import Restart
@@ -22,7 +23,7 @@ FORCING_BYTES = 8 << 20
 
 
 class Stepper:
-    """A run's state, on the device, its last diagnostics, and the forcing ``before``, of the previous window.
+    """A run's state, on the device, its last diagnostics, and what the next window takes of the forcing ``before`` it.
 
     Counters are of static inputs, forcing and state out of the training range.
     """
@@ -33,17 +34,17 @@ class Stepper:
         if point is None:
             assert source.initial_state is not None  # it was asked for
             nothing = np.full((n_columns, len(model.diagnostics)), np.nan)
-            state, diagnostics, before = source.initial_state, nothing, None
+            state, diagnostics = source.initial_state, nothing
         else:
-            state, diagnostics, before = point.state, point.diagnostics, point.before
+            state, diagnostics = point.state, point.diagnostics
         self._static = emulator.prepare_static(self._on_device(source.static.astype(dtype)))
         self.state = self._on_device(state.astype(dtype))
         self._new_state = emulator.allocate(len(model.state))
         self._device_diagnostics = emulator.allocate(len(model.diagnostics))
         self.diagnostics = diagnostics.astype(dtype)
         self._diagnostics_known = bool(np.isfinite(self.diagnostics).all())
-        self._assembler = ForcingAssembler(model.forcing, source.latitude, source.longitude, keeps_missing=True)
-        self.before = before
+        self._assembler = ForcingAssembler(model.forcing, source.latitude, source.longitude)
+        self.before = previous_forcing(source, self._assembler, dtype) if point is None else point.before
         # A diagnostic of the end of the step [t, t + step) belongs to the label t + step.
         self._at_end = np.array([variable.time_meaning == "window end" for variable in model.diagnostics], dtype=bool)
         row_bytes = n_columns * max(len(model.forcing), 1) * dtype.itemsize
@@ -58,7 +59,6 @@ class Stepper:
         Args:
             layout: of its output. n_done: number of steps. forcing: of `Restart`, as ``more`` (``extra``, ``host``).
         """
-        assert self.before is not None
         return Restart(
             state=to_host(self.state),
             diagnostics=self.diagnostics,
@@ -121,9 +121,12 @@ class Stepper:
         after = np.concatenate([to_host(self.state), self.diagnostics], axis=1).T
         if np.isfinite(checked).all() and np.isfinite(after).all():
             return
-        imputed = [variable.is_imputed for variable in self.model.state]
-        may_be_missing = np.array([*imputed, *(False for _ in self.model.diagnostics)])[:, np.newaxis]
-        found = np.argwhere(~np.isfinite(np.concatenate([checked, after[None]])) & ~may_be_missing)
+        rows = np.concatenate([checked, after[None]])
+        is_wrong = ~np.isfinite(rows)
+        for new, old in self._emulator.model.missing_after.items():
+            is_wrong[1:, new] &= ~np.isnan(rows[:-1, old])
+            is_wrong[0, new] = np.isinf(rows[0, new])  # the state at the start, or checked as the last one
+        found = np.argwhere(is_wrong)
         if not found.size:
             return
         row, index, column = (int(part) for part in found[0])

@@ -41,6 +41,14 @@ def check_step(times: Values, first: int, count: int, step: np.timedelta64, what
         )
 
 
+def steps_before(times: Values, first: int, most: int, step: np.timedelta64) -> int:
+    """How many labels before the first of a run, at most so many, follow one another in steps up to it."""
+    count = 0
+    while count < min(most, first) and times[first - count] - times[first - count - 1] == step:
+        count += 1
+    return count
+
+
 def select(
     times: Values,
     step: np.timedelta64,

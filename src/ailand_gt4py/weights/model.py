@@ -272,7 +272,8 @@ class Model:
         architecture: ``simple``, ``two_branch``, ``layer_norm`` or ``point_wise`` (see `architectures`).
         static, forcing, state, diagnostics: the variables in the network's order.
         parameters: the network's arrays by name, ``architectures.parameter_shapes`` says which and how large.
-            Weights are (n_out, n_in). Float32 or float64.
+            Weights are (n_out, n_in). Float32 or float64. Emulators may use them where they are: they are not to be
+            changed.
         step_seconds: length of the emulator's step; 0 where unknown (published checkpoints).
         normalised_space: True where no statistics are known: inputs and outputs are then normalised values.
         provenance: free text by key: data, command, code version, licence, citation, ...
@@ -394,6 +395,16 @@ class Model:
     def n_prognostic(self) -> int:
         """Number of state variables that the network gives: the others are those of earlier times."""
         return sum(not variable.is_previous for variable in self.state)
+
+    @property
+    def missing_after(self) -> dict[int, int]:
+        """Position of a state variable that may be missing after a step -> of the one that then was before it.
+
+        Of an imputed variable the newest value is missing where the oldest was, as in anemoi; earlier ones are copied.
+        """
+        n_earlier = len(self.state) - self.n_prognostic
+        sources = (*range(n_earlier, len(self.state)), *range(n_earlier))
+        return {k: source for k, source in enumerate(sources) if self.state[k].is_imputed}
 
     @property
     def variables(self) -> tuple[Variable, ...]:

@@ -19,12 +19,15 @@ by other netCDF tools, and breaks when a name, a statistic or a weight changes. 
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import importlib.resources
 import json
 import os
 import re
+import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +36,8 @@ import numpy as np
 
 from ailand_gt4py.core.errors import InputError, RunError, reason
 from ailand_gt4py.core.files import whole_file
-from ailand_gt4py.core.trial import read_whole, try_netcdf
+from ailand_gt4py.core.matrices import for_products
+from ailand_gt4py.core.trial import require_data, try_netcdf
 from ailand_gt4py.weights import architectures, schema
 from ailand_gt4py.weights.model import Model, Normalisation, Variable
 from ailand_gt4py.weights.processing import Bounding, Nodes, PointWise
@@ -67,11 +71,11 @@ def write_model(model: Model, path: str | os.PathLike[str]) -> None:
     """
     target = Path(path)
     _check_texts(model)
-    content = _encode(model)
-    if target.is_dir():
-        raise InputError(f"{target}: cannot be written: found a directory, expected a file name")
-    with whole_file(target, "writing the model file") as temporary:
-        temporary.write_bytes(content)
+    with _encoded(model) as composed:
+        if target.is_dir():
+            raise InputError(f"{target}: cannot be written: found a directory, expected a file name")
+        with whole_file(target, "writing the model file") as temporary:
+            shutil.copyfile(composed, temporary)
 
 
 def read_model(path: str | os.PathLike[str] | None = None) -> Model:
@@ -99,8 +103,9 @@ def read_model(path: str | os.PathLike[str] | None = None) -> Model:
 
 
 def stored_checksum(path: str | os.PathLike[str]) -> str:
-    """The checksum that a model file carries, whether or not it fits the contents."""
-    return _read(path)[1]
+    """The checksum that a model file carries, whether or not it fits the contents, which are not read."""
+    with _opened(path, whole=False) as dataset:
+        return _text(_attributes(dataset), "checksum")
 
 
 def _check_texts(model: Model) -> None:
@@ -118,23 +123,24 @@ def _check_texts(model: Model) -> None:
             )
 
 
-def _encode(model: Model) -> bytes:
-    """The bytes of the model file, which netCDF writes to a scratch directory.
+@contextlib.contextmanager
+def _encoded(model: Model) -> Iterator[Path]:
+    """The model file, which netCDF writes to a scratch directory.
 
     Its errors do not say why writing failed, and a full disk may leave it in disorder; ordinary file calls have
     neither fault.
     """
-    try:
-        with tempfile.TemporaryDirectory(prefix="ailand_model_") as directory:
-            scratch = Path(directory, "model.nc")
+    with tempfile.TemporaryDirectory(prefix="ailand_model_") as directory:
+        scratch = Path(directory, "model.nc")
+        try:
             with netCDF4.Dataset(scratch, mode="w", format="NETCDF4") as dataset:
                 _encode_model(dataset, model)
-            return scratch.read_bytes()
-    except (OSError, RuntimeError) as error:
-        raise RunError(
-            f"composing the model file in the scratch directory '{tempfile.gettempdir()}' failed: {_one_line(error)}; "
-            "expected room for it there (TMPDIR names another directory)"
-        ) from error
+        except (OSError, RuntimeError) as error:
+            raise RunError(
+                f"composing the model file in the scratch directory '{tempfile.gettempdir()}' failed: "
+                f"{_one_line(error)}; expected room for it there (TMPDIR names another directory)"
+            ) from error
+        yield scratch
 
 
 def _encode_model(dataset: netCDF4.Dataset, model: Model) -> None:
@@ -246,45 +252,54 @@ def _one_line(message: object) -> str:
     return " ".join(str(message).split())
 
 
-def _bytes(path: str | os.PathLike[str] | None) -> bytes:
-    if path is None:
-        resource = importlib.resources.files("ailand_gt4py.weights").joinpath(DEFAULT_MODEL)
-        if not resource.is_file():
+@contextlib.contextmanager
+def _opened(path: str | os.PathLike[str] | None, *, whole: bool) -> Iterator[netCDF4.Dataset]:
+    """A model file that a trial has read, the whole of it or some; what it lacks or holds is said with its name."""
+    label = _label(path)
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(_default()) if path is None else Path(path).absolute()
+        try:
+            size = require_data(file)
+        except FileNotFoundError as error:
+            raise InputError(f"model file '{label}' does not exist") from error
+        except (OSError, ValueError) as error:
             raise InputError(
-                f"the default model '{DEFAULT_MODEL}' is missing in this installation of ailand_gt4py; "
-                "expected it in the package, give a model file or install the package anew"
-            )
-        return resource.read_bytes()
-    try:
-        return read_whole(path)
-    except FileNotFoundError as error:
-        raise InputError(f"model file '{_label(path)}' does not exist") from error
-    except (OSError, ValueError) as error:
+                f"model file '{label}' cannot be read: {reason(error)}; expected a netCDF-4 file"
+            ) from error
+        try:
+            if path is not None:
+                try_netcdf(file, whole=whole)
+            with netCDF4.Dataset(file) as dataset:
+                dataset.set_auto_maskandscale(False)
+                yield dataset
+        except InputError as error:
+            raise InputError(f"model file '{label}': {_one_line(error)}") from error
+        except Exception as error:  # the library raises anything on a damaged file
+            raise InputError(
+                f"model file '{label}' is not readable: found {size} bytes that netCDF refuses "
+                f"({_one_line(error)}), expected a complete netCDF-4 model file"
+            ) from error
+
+
+def _default() -> contextlib.AbstractContextManager[Path]:
+    """The default model as a file, whatever the package is installed as."""
+    resource = importlib.resources.files("ailand_gt4py.weights").joinpath(DEFAULT_MODEL)
+    if not resource.is_file():
         raise InputError(
-            f"model file '{_label(path)}' cannot be read: {reason(error)}; expected a netCDF-4 file"
-        ) from error
+            f"the default model '{DEFAULT_MODEL}' is missing in this installation of ailand_gt4py; "
+            "expected it in the package, give a model file or install the package anew"
+        )
+    return importlib.resources.as_file(resource)
 
 
 def _read(path: str | os.PathLike[str] | None) -> tuple[Model, str]:
     """The model and the checksum stored with it, which is not yet compared."""
-    content = _bytes(path)
-    label = _label(path)
-    try:
-        if path is not None:
-            try_netcdf(path, whole=True)
-        with netCDF4.Dataset("model", memory=content) as dataset:
-            dataset.set_auto_maskandscale(False)
-            return _decode(dataset)
-    except InputError as error:
-        raise InputError(f"model file '{label}': {_one_line(error)}") from error
-    except Exception as error:  # the library raises anything on a damaged file
-        raise InputError(
-            f"model file '{label}' is not readable: found {len(content)} bytes that netCDF refuses "
-            f"({_one_line(error)}), expected a complete netCDF-4 model file"
-        ) from error
+    with _opened(path, whole=True) as dataset:
+        return _decode(dataset)
 
 
-def _decode(dataset: netCDF4.Dataset) -> tuple[Model, str]:
+def _attributes(dataset: netCDF4.Dataset) -> dict[str, Any]:
+    """The attributes of a file that is a model file."""
     attributes = {key: dataset.getncattr(key) for key in dataset.ncattrs()}
     found = attributes.get("format")
     if not isinstance(found, str) or found != schema.FORMAT_NAME:
@@ -292,12 +307,19 @@ def _decode(dataset: netCDF4.Dataset) -> tuple[Model, str]:
             f"is netCDF, but no model file: attribute 'format': found {_shown(found)}, expected "
             f"'{schema.FORMAT_NAME}', as 'ailand train' and 'ailand model import' write it"
         )
+    return attributes
 
-    def text(key: str) -> str:
-        value = attributes.get(key)
-        if not isinstance(value, str):
-            raise InputError(f"attribute '{key}': found {_shown(value)}, expected text")
-        return value
+
+def _text(attributes: Mapping[str, Any], key: str) -> str:
+    value = attributes.get(key)
+    if not isinstance(value, str):
+        raise InputError(f"attribute '{key}': found {_shown(value)}, expected text")
+    return value
+
+
+def _decode(dataset: netCDF4.Dataset) -> tuple[Model, str]:
+    attributes = _attributes(dataset)
+    text = functools.partial(_text, attributes)
 
     def number(key: str) -> float:
         value = attributes.get(key)
@@ -405,7 +427,7 @@ def _type_of(variable: netCDF4.Variable) -> object:
 
 
 def _decode_parameters(dataset: netCDF4.Dataset) -> dict[str, np.ndarray]:
-    """All arrays that carry a parameter's name, in this machine's byte order."""
+    """All arrays that carry a parameter's name, in this machine's byte order; matrices as emulators use them."""
     parameters: dict[str, np.ndarray] = {}
     for key, variable in dataset.variables.items():
         if "parameter_name" not in variable.ncattrs():
@@ -417,5 +439,7 @@ def _decode_parameters(dataset: netCDF4.Dataset) -> dict[str, np.ndarray]:
         if not isinstance(kind, np.dtype) or kind.kind != "f":
             raise InputError(f"parameter '{name}' is of type {kind}, expected float32 or float64")
         array = np.asarray(variable[...]) if variable.size else np.zeros(variable.shape, variable.dtype)
-        parameters[name] = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+        native = array.dtype.newbyteorder("=")
+        is_matrix = array.ndim == 2
+        parameters[name] = for_products(array, native) if is_matrix else np.ascontiguousarray(array, native)
     return parameters

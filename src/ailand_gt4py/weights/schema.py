@@ -84,7 +84,7 @@ def checksum(model: Model) -> str:
     digest.update(json.dumps(metadata, sort_keys=True, ensure_ascii=True).encode())
     for name in sorted(model.parameters):
         array = model.parameters[name]
-        digest.update(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).tobytes())
+        digest.update(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).data)
     return digest.hexdigest()
 
 

@@ -38,11 +38,12 @@ def summarise(model: Model, path: str | os.PathLike[str] | None = None) -> str:
     """
     lines = [f"aiLand model{f' {os.fspath(path)}' if path is not None else ''}", ""]
     types = {str(array.dtype) for array in model.parameters.values()}
+    own = checksum(model)
     if path is None:
         verdict = "of the model in memory"
     else:
         stored = stored_checksum(path)
-        verdict = "verified" if stored == checksum(model) else f"DOES NOT MATCH the file's, {stored}"
+        verdict = "verified" if stored == own else f"DOES NOT MATCH the file's, {stored}"
     seconds = model.step_seconds
     facts: dict[str, str] = {
         "network": model.architecture,
@@ -53,7 +54,7 @@ def summarise(model: Model, path: str | os.PathLike[str] | None = None) -> str:
         "space": "NORMALISED: no statistics are known; inputs and outputs are not in physical units"
         if model.normalised_space
         else "physical units; the statistics below normalise inputs and bring outputs back",
-        "checksum": f"sha256 {checksum(model)} ({verdict})",
+        "checksum": f"sha256 {own} ({verdict})",
     }
     lines += [f"{key + ':':<13}{text}" for key, text in facts.items()]
     for group in GROUPS:

@@ -69,6 +69,13 @@ class ColumnSource(Protocol):
         """
         ...
 
+    def earlier_forcing(self) -> Values:
+        """As `forcing`, of the windows up to the first of ``times``: as many as the source holds and the model takes.
+
+        It has none where no initial state was asked for: a run that goes on has them in its restart file.
+        """
+        return np.empty((0, self.n_columns, sum(not one.derived for one in self.model.forcing)))
+
     def reference(self, names: Sequence[str], first: int, last: int) -> Values:
         """States and diagnostics to compare a model's with, at the labels ``first`` to ``last`` - 1.
 

@@ -10,6 +10,7 @@ import numpy as np
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.times import step_of
 from ailand_gt4py.core.types import Values
+from ailand_gt4py.emulator.forcing import ForcingAssembler
 from ailand_gt4py.io import time_axis
 from ailand_gt4py.io.blocks import BlockReader
 from ailand_gt4py.io.column_file import ColumnFile
@@ -59,15 +60,19 @@ class ColumnFileSource(ColumnSource):
         self.initial_state = reader.fields(model.state, is_static=False) if request.with_state else None
         self.lacking = tuple(name for name in request.may_lack if file.find(name) is None)
         given = [one for one in model.forcing if not one.derived]
+        wanted = ForcingAssembler(model.forcing).n_before if request.with_state else 0
+        #: Windows before the first one that are read with them.
+        self._n_earlier = earlier = time_axis.steps_before(self.labels, first, wanted, self.step)
         self._forcing = BlockReader(
             file,
             [reader.source(one.name, one.units) for one in given],
-            first,
-            count,
+            first - earlier,
+            earlier + count,
             block_bytes=request.block_bytes,
             labels=self.x,
-            times=self.times,
+            times=self.labels[first - earlier : first + count],
             may_be_missing=[one.is_imputed for one in given],
+            n_unchecked=earlier,
         )
         self.history = self._sentences()
 
@@ -83,7 +88,15 @@ class ColumnFileSource(ColumnSource):
         return lines
 
     def forcing(self, first: int, last: int) -> Values:
-        return self._forcing.read(first, last)
+        return self._forcing.read(self._n_earlier + first, self._n_earlier + last)
+
+    def earlier_forcing(self) -> Values:
+        """Those windows before the first, without one between them, of which nothing is missing."""
+        values = self._forcing.read(0, self._n_earlier)
+        may_be_missing = [one.is_imputed for one in self.model.forcing if not one.derived]
+        is_wrong = np.isinf(values) | (np.isnan(values) & ~np.array(may_be_missing, dtype=bool))
+        with_wrong = np.flatnonzero(is_wrong.any(axis=(1, 2)))
+        return values[with_wrong[-1] + 1 :] if with_wrong.size else values
 
     def reference(self, names: Sequence[str], first: int, last: int) -> Values:
         if self._reference is None or self._reference_names != tuple(names):

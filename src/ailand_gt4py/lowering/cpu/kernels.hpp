@@ -40,6 +40,9 @@ constexpr int tile_vectors = 2;
 constexpr int tile_rows = 6, narrow_tile_rows = 12;
 // One column waits for its weights: they are asked for so many inputs ahead.
 constexpr long rows_ahead = 16;
+// So many inputs are added up for all rows before the next: of a tile they stay in the first-level cache, and of a panel
+// of weights in the second.
+constexpr long inputs_at_once = 512;
 
 template <class T> struct Lanes;
 template <> struct Lanes<float> {
@@ -149,15 +152,16 @@ template <class T> struct Term {
     long positions_stride = 0;
 };
 
-// tile[r][output] = sum over the terms and their inputs, of R rows from `row` on and V vectors of outputs. The rows are
-// those of R columns, or, `of_one`, of `column`, whose inputs may be listed; the second may be one of `other` terms.
+// tile[r][output] = sum over the terms and their inputs, of R rows from `row` on and V vectors of outputs, `from_zero` or
+// from what the tile holds. The rows are those of R columns, or, `of_one`, of `column`, whose inputs may be listed; the
+// second may be one of `other` terms.
 template <class T, int R, int V, bool of_one = false>
-[[gnu::noinline]] void multiply(const Term<T>* terms, int count, long row, long output, T* tile, long column = 0,
-                                const Term<T>* other = nullptr) {
+[[gnu::noinline]] void multiply(const Term<T>* terms, int count, long row, long output, T* tile, bool from_zero = true,
+                                long column = 0, const Term<T>* other = nullptr) {
     using vector = vector_of<T>;
     vector sums[R][V];
     for (int r = 0; r < R; ++r)
-        for (int v = 0; v < V; ++v) sums[r][v] = vector{};
+        for (int v = 0; v < V; ++v) sums[r][v] = from_zero ? vector{} : load<vector>(tile + (r * V + v) * lanes<T>);
     for (int t = 0; t < count; ++t) {
         const long weight_stride = terms[t].weight_stride, inputs = terms[t].inputs;
         const T* const x = terms[t].x + row * terms[t].x_stride;
@@ -185,23 +189,63 @@ template <class T, int R, int V, bool of_one = false>
         for (int v = 0; v < V; ++v) store(tile + (r * V + v) * lanes<T>, sums[r][v]);
 }
 
+// Memory that a thread keeps from call to call, so that a step allocates nothing.
+template <class T, int which> T* workspace(long size) {
+    struct Free {
+        void operator()(T* memory) const { std::free(memory); }
+    };
+    static thread_local std::unique_ptr<T, Free> memory;
+    static thread_local long capacity = 0;
+    if (size > capacity) {
+        const size_t bytes = (size * sizeof(T) + vector_bytes - 1) / vector_bytes * vector_bytes;
+        memory.reset();
+        memory.reset(static_cast<T*>(std::aligned_alloc(vector_bytes, bytes)));
+        if (!memory) {
+            std::fprintf(stderr, "ailand_gt4py: no memory for a work space of %zu bytes\n", bytes);
+            std::abort();
+        }
+        std::memset(memory.get(), 0, bytes);
+        capacity = size;
+    }
+    return memory.get();
+}
+
 // Tiles of V vectors of outputs, for rows from `row` to `end`; `finish(sums, row, output)` takes each vector of sums. The
-// tile goes through memory, which costs little: the products of all layers are then one function, not one for each.
+// tile goes through memory, which costs little: the products of all layers are then one function, not one for each. Of
+// many inputs a part is added up for all rows, then the next one.
 template <class T, int V, class Finish>
 void multiply_panel(const Term<T>* terms, int count, long row, long end, long output, Finish finish) {
     constexpr int most = V == 1 ? narrow_tile_rows : tile_rows;
-    alignas(vector_bytes) T tile[most * V * lanes<T>];
-    while (row < end) {
-        const long left = end - row;
-        const int size = left >= most ? most : left >= 2 ? 2 : 1;
-        if (size == most) multiply<T, most, V>(terms, count, row, output, tile);
-        else if (size == 2) multiply<T, 2, V>(terms, count, row, output, tile);
-        else multiply<T, 1, V>(terms, count, row, output, tile);
-        for (int r = 0; r < size; ++r)
-            for (int v = 0; v < V; ++v)
-                finish(load<vector_of<T>>(tile + (r * V + v) * lanes<T>), row + r, output + v * lanes<T>);
-        row += size;
-    }
+    constexpr long width = V * lanes<T>;
+    alignas(vector_bytes) T tile[most * width];
+    const auto tiles = [&](const Term<T>* parts, int n, T* sums, long stride, bool is_first, bool is_last) {
+        for (long r = row; r < end;) {
+            const long left = end - r;
+            const int size = left >= most ? most : left >= 2 ? 2 : 1;
+            T* const here = sums + (r - row) * stride;
+            if (size == most) multiply<T, most, V>(parts, n, r, output, here, is_first);
+            else if (size == 2) multiply<T, 2, V>(parts, n, r, output, here, is_first);
+            else multiply<T, 1, V>(parts, n, r, output, here, is_first);
+            for (long k = 0; k < size && is_last; ++k)
+                for (int v = 0; v < V; ++v)
+                    finish(load<vector_of<T>>(here + k * width + v * lanes<T>), r + k, output + v * lanes<T>);
+            r += size;
+        }
+    };
+    long inputs = 0;
+    for (int t = 0; t < count; ++t) inputs += terms[t].inputs;
+    if (inputs <= inputs_at_once) return tiles(terms, count, tile, 0, true, true);
+    T* const sums = workspace<T, 5>((end - row) * width);
+    long done = 0;
+    for (int t = 0; t < count; ++t)
+        for (long k = 0; k < terms[t].inputs; k += inputs_at_once) {
+            Term<T> part = terms[t];
+            part.x += k;
+            part.weight += k * part.weight_stride;
+            part.inputs = std::min(inputs_at_once, part.inputs - k);
+            tiles(&part, 1, sums, width, done == 0, done + part.inputs == inputs);
+            done += part.inputs;
+        }
 }
 
 // The same for two layers by the same weights, over the inputs that are not zero in both.
@@ -210,7 +254,7 @@ void multiply_both(const Term<T>* terms, const Term<T>* other, int count, long r
                    Finish finish, FinishOther finish_other) {
     alignas(vector_bytes) T tile[2 * V * lanes<T>];
     for (long r = row; r < end; ++r) {
-        multiply<T, 2, V, true>(terms, count, r, output, tile, r - row, other);
+        multiply<T, 2, V, true>(terms, count, r, output, tile, true, r - row, other);
         for (int v = 0; v < V; ++v) finish(load<vector_of<T>>(tile + v * lanes<T>), r, output + v * lanes<T>);
         for (int v = V; v < 2 * V; ++v)
             finish_other(load<vector_of<T>>(tile + v * lanes<T>), r, output + (v - V) * lanes<T>);
@@ -287,12 +331,12 @@ template <class T, int V, class Finish>
         for (long t = 0; t < tiles; ++t) {
             const long begin = directions * t / tiles, size = directions * (t + 1) / tiles - begin;
             const long here = r - row, first = here * directions + begin;
-            if (size == 1) multiply<T, 1, V, true>(terms, count, first, output, tile, here);
-            else if (size == 2) multiply<T, 2, V, true>(terms, count, first, output, tile, here);
-            else if (size == 3) multiply<T, 3, V, true>(terms, count, first, output, tile, here);
-            else if (size == 4) multiply<T, 4, V, true>(terms, count, first, output, tile, here);
-            else if (size == 5) multiply<T, 5, V, true>(terms, count, first, output, tile, here);
-            else multiply<T, 6, V, true>(terms, count, first, output, tile, here);
+            if (size == 1) multiply<T, 1, V, true>(terms, count, first, output, tile, true, here);
+            else if (size == 2) multiply<T, 2, V, true>(terms, count, first, output, tile, true, here);
+            else if (size == 3) multiply<T, 3, V, true>(terms, count, first, output, tile, true, here);
+            else if (size == 4) multiply<T, 4, V, true>(terms, count, first, output, tile, true, here);
+            else if (size == 5) multiply<T, 5, V, true>(terms, count, first, output, tile, true, here);
+            else multiply<T, 6, V, true>(terms, count, first, output, tile, true, here);
             for (long d = 0; d < size; ++d)
                 for (int v = 0; v < V; ++v)
                     finish(load<vector_of<T>>(tile + (d * V + v) * lanes<T>), r, begin + d, output + v * lanes<T>);
@@ -357,27 +401,6 @@ void copy_out(T* to, long s0, long s1, long s2, const T* from, long stride, long
                 for (long d = 0; d < directions; ++d) to[r * s0 + f * s2 + d] = from[(r * directions + d) * stride + f];
 }
 
-// Memory that a thread keeps from call to call, so that a step allocates nothing.
-template <class T, int which> T* workspace(long size) {
-    struct Free {
-        void operator()(T* memory) const { std::free(memory); }
-    };
-    static thread_local std::unique_ptr<T, Free> memory;
-    static thread_local long capacity = 0;
-    if (size > capacity) {
-        const size_t bytes = (size * sizeof(T) + vector_bytes - 1) / vector_bytes * vector_bytes;
-        memory.reset();
-        memory.reset(static_cast<T*>(std::aligned_alloc(vector_bytes, bytes)));
-        if (!memory) {
-            std::fprintf(stderr, "ailand_gt4py: no memory for a work space of %zu bytes\n", bytes);
-            std::abort();
-        }
-        std::memset(memory.get(), 0, bytes);
-        capacity = size;
-    }
-    return memory.get();
-}
-
 // Operands of all columns are kept behind each other in rows of whole vectors.
 template <class T> const T* keep_rows(T*& room, const T* from, long s0, long s1, long rows, long extent) {
     const T* const kept = room;
@@ -438,9 +461,9 @@ struct Plan {
 inline Plan plan(long columns, long bytes_of_a_row, double bytes_of_weights, [[maybe_unused]] double flops_of_a_column) {
     // Half of the second-level cache is for the block, the other half for the panels of weights. Where that is too small
     // for some rows, it costs less to fetch them from the third level than to fetch all weights for so few.
-    // Weights that no cache holds come from memory for each block anew: fewer than some 200 rows would wait for them.
+    // Weights that no cache holds come from memory for each block anew: fewer than some 250 rows would wait for them.
     constexpr long unit = narrow_tile_rows;
-    const long least = bytes_of_weights > 32.0 * cache_bytes() ? 16 * unit : 2 * unit;
+    const long least = bytes_of_weights > 32.0 * cache_bytes() ? 21 * unit : 2 * unit;
     const long most = std::clamp(cache_bytes() / 2 / bytes_of_a_row / unit * unit, least, 32 * unit);
     long threads = 1;
 #ifdef _OPENMP

@@ -39,8 +39,9 @@ def hidden_layer(
     dtype: type,
 ) -> Function:
     """Linear, layer normalisation, activation."""
-    called = [linear((source,), target, dtype), layer_norm(target, epsilon, dtype)]
-    expression = f"{called[1].__name__}({called[0].__name__}(x, operands[0]), operands[1], operands[2], operands[3])"
+    called = [linear((source,), target, dtype), centred_layer_norm(target, epsilon, dtype)]
+    normalisation = "(operands[1], operands[2], operands[3])"
+    expression = f"{called[1].__name__}({called[0].__name__}(x, operands[0]), {normalisation})"
     factory = SMOOTH[activation]
     if factory is not None:
         called.append(factory(target, *parameters, dtype))

@@ -25,6 +25,7 @@ from ailand_gt4py.integration.hosts.anemoi.atmosphere import Atmosphere, grid_po
 from ailand_gt4py.integration.hosts.anemoi.options import LandOptions
 from ailand_gt4py.integration.hosts.anemoi.recorder import ForcingRecorder
 from ailand_gt4py.integration.hosts.anemoi.weather import FIELDS, RESULT_NAMES, WindowWeather
+from ailand_gt4py.io import before_start
 from ailand_gt4py.io import restart as restarts
 from ailand_gt4py.io.output import OutputLayout, attributes
 from ailand_gt4py.io.quality import expectation, possible_range
@@ -215,6 +216,7 @@ class CoupledLand:
         if self._weather.instantaneous and len(self._before) < len(self._weather.instantaneous):
             names = ", ".join(name for name in self._weather.instantaneous if name not in self._before)
             source.history.append(f"In the first window, values at its end instead of means over its ends: {names}.")
+        source.history += before_start.sentences(self.model.forcing, 0, options.restart is not None)
         if options.restart is not None:
             source.history.append(f"Started from the restart file {options.restart}.")
         described = attributes(
@@ -228,10 +230,11 @@ class CoupledLand:
         return OutputLayout.of(source, emulator.dtype, 1, described)
 
     def _converted(self, name: str, fields: Mapping[str, Values]) -> Values:
-        """One of `at_land` in the unit of `FIELDS`, float64."""
+        """One of `at_land` in the unit of `FIELDS`, float64; NaN where all that the land makes of it is imputed."""
         own_name = self.own_name(name)
         values = fields[own_name].astype(np.float64)
-        wrong = np.flatnonzero(~np.isfinite(values))
+        may_be_missing = name in self._weather.may_be_missing
+        wrong = np.flatnonzero(np.isinf(values) if may_be_missing else ~np.isfinite(values))
         if wrong.size:
             raise InputError(
                 f"ailand: '{own_name}' is {values[wrong[0]]:g} {self._where(int(wrong[0]))} ({wrong.size} of "
@@ -290,7 +293,10 @@ class CoupledLand:
                 )
 
     def result(self, name: str, to: Conversion) -> Values:
-        """(n_columns,) of a state or diagnostic at the end of the last window, in the atmosphere's unit."""
+        """(n_columns,) of a state or diagnostic at the end of the last window, in the atmosphere's unit.
+
+        NaN where a state that the model imputes is missing.
+        """
         return to.apply(self._value(name))
 
     def _value(self, name: str) -> Values:
@@ -347,10 +353,12 @@ def weather_of(options: LandOptions, model: Model, atmosphere: Atmosphere) -> Wi
 
 @dataclasses.dataclass(frozen=True)
 class Gift:
-    """A field of the atmosphere that the land gives: the land's name of it, and into which unit."""
+    """A field of the atmosphere that the land gives: the land's name of it, into which unit, and whether it is not
+    known everywhere."""
 
     name: str
     conversion: Conversion
+    may_be_missing: bool
 
 
 def gifts(names: Iterable[str], model: Model, atmosphere: Atmosphere) -> dict[str, Gift]:
@@ -361,7 +369,8 @@ def gifts(names: Iterable[str], model: Model, atmosphere: Atmosphere) -> dict[st
     for name in names:
         own = RESULT_NAMES.get(name, name)
         require_names([own], results, f"result of the land model for the atmosphere's '{name}'")
-        result[name] = Gift(own, atmosphere.result_conversion(name, results[own].units))
+        to = atmosphere.result_conversion(name, results[own].units)
+        result[name] = Gift(own, to, results[own].is_imputed and results[own] in model.state)
     return result
 
 

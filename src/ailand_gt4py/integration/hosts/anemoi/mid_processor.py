@@ -25,7 +25,8 @@ class LandProcessor(Processor):
     """The land, driven by the atmosphere's near-surface fields after each of its steps.
 
     Nothing is given back unless the option ``give_back`` names prognostic fields of the atmosphere: those are then the
-    land's at its points, in the atmosphere's output and in the input of its next step.
+    land's at its points, in the atmosphere's output and in the input of its next step; where a state that the land
+    model imputes is missing, the atmosphere keeps its own.
 
     Args:
         context: the runner. metadata: of the atmosphere's checkpoint.
@@ -60,7 +61,9 @@ class LandProcessor(Processor):
         for name, gift in self._gifts.items():
             field = fields[name]
             values = as_numpy(field).copy()
-            values[self._land.points] = self._land.result(gift.name, gift.conversion)
+            given = self._land.result(gift.name, gift.conversion)
+            is_known = ~np.isnan(given)
+            values[self._land.points[is_known]] = given[is_known]
             fields[name] = field.new_tensor(values)
         return state
 

@@ -85,8 +85,8 @@ class LandTask(Task):
         sends = [one for one in couplings if one.source is self]
         n_received = n_sent = 0
         try:
-            self._check(couplings, receives, sends)
             given = gifts((name for one in sends for name in one.variables), self._land.model, self._atmosphere)
+            self._check(couplings, receives, sends, given)
             waiting: list[dict[str, Values]] = []
             for tag in range(self._land.n_windows):
                 fields = self._receive(transport, receives, tag)
@@ -114,7 +114,13 @@ class LandTask(Task):
             self._land.open()
         self._land.step(self._land.next_end, fields)
 
-    def _check(self, couplings: Sequence[Coupling], receives: Sequence[Coupling], sends: Sequence[Coupling]) -> None:
+    def _check(
+        self,
+        couplings: Sequence[Coupling],
+        receives: Sequence[Coupling],
+        sends: Sequence[Coupling],
+        given: Mapping[str, Gift],
+    ) -> None:
         """Check that the couplings give the land what it needs and the atmosphere what it takes."""
         if len(receives) != 1 or couplings[0] is not receives[0]:
             found = ", ".join(f"{one.source.name}->{one.target.name}" for one in couplings) or "none"
@@ -126,9 +132,10 @@ class LandTask(Task):
         require_names(self._land.needs, receives[0].variables, what)
         for one in sends:
             require_names(one.variables, self._atmosphere.forcings, "forcing of the atmosphere that changes in time")
-            if len(self._land.points) < self._n_points:
-                what = "value in the option 'elsewhere', for points that are not land"
-                require_names(one.variables, self._options.elsewhere, what)
+            is_everywhere = len(self._land.points) == self._n_points
+            wanted = [name for name in one.variables if not is_everywhere or given[name].may_be_missing]
+            what = "value in the option 'elsewhere', for points where the land has none"
+            require_names(wanted, self._options.elsewhere, what)
 
     def _receive(self, transport: Transport, receives: Sequence[Coupling], tag: int) -> dict[str, Values]:
         """The atmosphere's fields, over its grid."""
@@ -142,7 +149,9 @@ class LandTask(Task):
         fields = {}
         for name, gift in given.items():
             fields[name] = np.full(self._n_points, self._options.elsewhere.get(name, np.nan), dtype=np.float32)
-            fields[name][self._land.points] = self._land.result(gift.name, gift.conversion)
+            values = self._land.result(gift.name, gift.conversion)
+            is_known = ~np.isnan(values)
+            fields[name][self._land.points[is_known]] = values[is_known]
         return fields
 
     def _release(self, transport: Transport, couplings: Sequence[Coupling], n_received: int, n_sent: int) -> None:

@@ -67,7 +67,7 @@ def at_forcing_height(temperature: Values, skin_temperature: Values) -> Values:
 
 def _convective_fraction(fields: Fields) -> Values:
     total = fields["tp"]
-    fraction = np.divide(fields["cp"], total, out=np.zeros_like(total), where=total > 0.0)
+    fraction = np.divide(fields["cp"], total, out=0.0 * total, where=total > 0.0)  # NaN where that is missing
     return np.clip(fraction, 0.0, 1.0)
 
 
@@ -112,6 +112,7 @@ class WindowWeather:
         needs: names of the fields that are needed.
         lacking: names of needed fields that the atmosphere does not have.
         instantaneous: names of needed fields of which both ends of the window count.
+        may_be_missing: names of fields of which nothing is made but inputs that the model imputes.
     """
 
     def __init__(self, forcing: Sequence[Variable], has: Iterable[str], to_forcing_height: bool) -> None:
@@ -130,6 +131,8 @@ class WindowWeather:
         self.prescribed = tuple(one for one in self.given if one.name not in self._ways)
         self.needs = tuple(dict.fromkeys(name for way in self._ways.values() for name in way.needs))
         self.lacking = tuple(name for name in self.needs if name not in has)
+        strict = [one for one in self.given if one.name in self._ways and not one.is_imputed]
+        self.may_be_missing = set(self.needs).difference(*(self._ways[one.name].needs for one in strict))
         self.instantaneous = tuple(name for name in self.needs if not FIELDS[name].is_accumulated)
 
     def forcing(self, start: Fields, end: Fields, seconds: float, prescribed: Fields) -> Values:

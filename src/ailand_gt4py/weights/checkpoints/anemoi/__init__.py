@@ -70,7 +70,7 @@ def converted(found: AnemoiCheckpoint) -> Model:
         static=tuple(static),
         forcing=at_all_times([_variable(one, "window start") for one in dynamic], found.n_times),
         state=at_all_times([_variable(one, "window start") for one in prognostic], found.n_times),
-        diagnostics=tuple(_variable(one, "window end") for one in diagnostic),
+        diagnostics=tuple(_variable(one, "window mean" if one.is_mean else "window end") for one in diagnostic),
         parameters=_parameters(found, constant, dynamic, prognostic, diagnostic),
         step_seconds=found.step_seconds,
         provenance=found.provenance,

@@ -20,6 +20,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.matrices import for_products
 from ailand_gt4py.weights.checkpoints.anemoi import metadata, network, processing
 from ailand_gt4py.weights.checkpoints.anemoi.pickled import Thing, shown, vector
 from ailand_gt4py.weights.checkpoints.torch_archive import TorchArchive
@@ -39,6 +40,7 @@ class AnemoiVariable:
         name, units: as in the data set.
         is_input, is_output: a prognostic variable is both.
         is_constant: whether it does not change in time. is_computed: whether it follows from time and place.
+        is_mean: whether it is said to be a mean over the step that ends with its date.
         processing: steps from the physical value to the network's.
         method: anemoi's normalisation method.
         statistics: ``mean``, ``std``, ``minimum``, ``maximum`` of the data set; NaN where they are another variable's.
@@ -50,6 +52,7 @@ class AnemoiVariable:
     is_output: bool
     is_constant: bool
     is_computed: bool
+    is_mean: bool
     processing: tuple[Step, ...]
     method: str
     statistics: Mapping[str, float]
@@ -85,6 +88,11 @@ class AnemoiCheckpoint:
     longitudes: np.ndarray
     provenance: Mapping[str, str]
 
+    @property
+    def variables(self) -> dict[str, AnemoiVariable]:
+        """All by name, the inputs first."""
+        return {one.name: one for one in (*self.inputs, *self.outputs)}
+
 
 def read_checkpoint(archive: TorchArchive) -> AnemoiCheckpoint:
     """Read an inference checkpoint; what is more than a point-wise network of one data set is refused by its name."""
@@ -107,7 +115,10 @@ def read_checkpoint(archive: TorchArchive) -> AnemoiCheckpoint:
     # Only what is tied to its columns needs to know where they are.
     degrees = metadata.read_degrees(archive, said) if "trainable" in nodes else {}
     coordinates, trainable, latitudes, longitudes = _nodes(nodes, degrees)
+    # One by one, so that no more than one is there twice.
     parameters = archive.arrays(layers.tensors)
+    for name, array in parameters.items():
+        parameters[name] = for_products(array, array.dtype) if array.ndim == 2 else array
     parameters |= {name: np.full(size, neutral, np.float32) for name, (size, neutral) in layers.absent.items()}
     n_features = said.n_times * len(names.inputs) + coordinates.shape[1] + trainable.shape[1]
     expected = {"encoder.0.weight": (1, n_features), "decoder.0.weight": (0, len(names.outputs))}
@@ -212,6 +223,7 @@ def _variables(
             is_output=name in names.outputs,
             is_constant=name in said.constant,
             is_computed=name in said.computed,
+            is_mean=name in said.means,
             processing=steps[name],
             method=methods.get(name, default),
             statistics={key: math.nan if name in borrowed else float(of[name]) for key, of in statistics.items()},

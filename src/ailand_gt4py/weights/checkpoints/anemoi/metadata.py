@@ -37,6 +37,7 @@ class Metadata:
         dataset: its name.
         inputs, outputs: the network's variables in order.
         units: by variable. constant, computed: variables that do not change in time, that follow from time and place.
+        means: variables that are means over the step that ends with their date.
         n_times: of inputs. step_seconds: from the last of them to the output.
         version: of anemoi-models, (major, minor); None where it is not said.
         arrays: what is said of arrays in the archive, by name; see `read_degrees`.
@@ -49,6 +50,7 @@ class Metadata:
     units: Mapping[str, str]
     constant: frozenset[str]
     computed: frozenset[str]
+    means: frozenset[str]
     n_times: int
     step_seconds: float
     version: tuple[int, int] | None
@@ -106,6 +108,7 @@ def read_metadata(archive: TorchArchive) -> Metadata:
         units={one: taken[one] if one in taken else node.text("units") for one, node in described.items()},
         constant=frozenset(one for one, node in described.items() if node.flag("constant_in_time")),
         computed=computed,
+        means=frozenset(one for one, node in described.items() if _is_mean(node, seconds)),
         n_times=n_times,
         step_seconds=seconds,
         version=version,
@@ -227,6 +230,10 @@ def _unit_that_is_not_said(name: str, described: _Node, computed: Set[str]) -> s
         return ""
     # What anemoi computes from time and place are sines and cosines.
     return CATALOGUE[name].units if name in CATALOGUE else "1" if name in computed else ""
+
+
+def _is_mean(described: _Node, step_seconds: float) -> bool:
+    return described.optional("process") == "average" and described.optional("period") == [0, step_seconds / 3600.0]
 
 
 def _provenance(root: _Node, written: str) -> dict[str, str]:

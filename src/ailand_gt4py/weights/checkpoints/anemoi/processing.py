@@ -6,6 +6,7 @@ own. Post-processors are the same objects in reverse order.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -24,6 +25,8 @@ _DICTIONARY, _LIST = "torch.nn.modules.container.ModuleDict", "torch.nn.modules.
 
 #: Slope of anemoi's leaky boundings outside of the bounds.
 LEAK = 0.01
+#: Of this size, a bound is none.
+UNBOUNDED = float(np.finfo(np.float32).max)
 
 
 class Names(NamedTuple):
@@ -67,9 +70,10 @@ def read_processing(archive: TorchArchive, interface: Thing, dataset: str, names
 
 
 def read_boundings(archive: TorchArchive, model: Thing, dataset: str, names: Names) -> tuple[Bounding, ...]:
-    """The bounding layers in their order; those that have no variable among the outputs are left out."""
+    """The bounding layers in their order, those of the same kind that do not meet as one; those that have no variable
+    among the outputs are left out."""
     layers = model.module("boundings", _DICTIONARY).only(_LIST, name=dataset)
-    found = []
+    found: list[Bounding] = []
     for name in layers.numbered():
         layer = layers.module(name)
         if layer.kind not in _BOUNDING_KINDS:
@@ -77,8 +81,18 @@ def read_boundings(archive: TorchArchive, model: Thing, dataset: str, names: Nam
             raise InputError(f"'{layer.path}': found the bounding '{layer.kind[:100]}', expected one of {known}")
         variables = _outputs(archive, layer, "data_index", names)
         if variables:
-            found.append(_bounding(archive, layer, variables, names))
+            one = _bounding(archive, layer, variables, names)
+            found[-1:] = _joined(found[-1], one) if found else [one]
     return tuple(found)
+
+
+def _joined(first: Bounding, second: Bounding) -> list[Bounding]:
+    """Two boundings, as one if they clip different variables."""
+    is_same = first.kind == second.kind == "clip" and first.slope == second.slope
+    if not is_same or not set(first.variables).isdisjoint(second.variables):
+        return [first, second]
+    both = {name: getattr(first, name) + getattr(second, name) for name in ("variables", "lower", "upper")}
+    return [dataclasses.replace(first, **both)]
 
 
 def _bounding(archive: TorchArchive, layer: Thing, variables: tuple[str, ...], names: Names) -> Bounding:
@@ -91,7 +105,8 @@ def _bounding(archive: TorchArchive, layer: Thing, variables: tuple[str, ...], n
         array = archive.arrays({"norm_min_val": layer.tensor("norm_min_val")})["norm_min_val"]
         lower = tuple(map(float, array.ravel()))
     else:
-        lower, upper = ((layer.number(side),) * len(variables) for side in ("min_val", "max_val"))
+        limits = (layer.number(side) for side in ("min_val", "max_val"))
+        lower, upper = ((one if abs(one) < UNBOUNDED else np.copysign(np.inf, one),) * len(variables) for one in limits)
     if kind == "FractionBounding":
         totals = _outputs(archive, layer, "total_variable", names)
         if len(totals) != 1:

@@ -1,0 +1,50 @@
+"""``ailand model export``: a file that another program runs from a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.option_types import File
+from ailand_gt4py.core.settings import CommandOptions, option
+
+
+class Options(CommandOptions):
+    """
+    Write a model as a file that another program runs. anemoi: an inference checkpoint of a point-wise network, which
+    anemoi-inference runs on the columns of --grid; it needs anemoi-models (pip install 'ailand_gt4py[anemoi-export]').
+    """
+
+    program: ClassVar[str] = "ailand model export"
+
+    model: File = option(..., "model file, or checkpoint that can be imported", positional=True, metavar="MODEL")
+    output: File = option(..., "file to write", positional=True, metavar="OUT")
+    format: str = option("anemoi", "kind of file: anemoi")
+    grid: File | None = option(
+        None, "file or store of columns, at whose locations it is to run; not of a model that is tied to its own",
+        metavar="FILE",
+    )  # fmt: skip
+    overwrite: bool = option(False, "replace an existing file")
+
+    @property
+    def paths_written(self) -> list[Path]:
+        return [self.output]
+
+
+def run(options: Options) -> None:
+    """Read the model, and write the file."""
+    from ailand_gt4py.training.exports import Columns, export_checkpoint, find_format
+    from ailand_gt4py.weights.checkpoints import read_model_or_checkpoint
+
+    find_format(options.format)
+    if options.output.exists() and not options.overwrite:
+        raise InputError(f"output {options.output} exists, expected a name that is free, or --overwrite")
+    model = read_model_or_checkpoint(options.model)
+    if options.grid is None and model.nodes is None:
+        raise InputError("option --grid is missing; expected a file of the columns that the checkpoint is to run on")
+    columns = Columns() if options.grid is None else Columns.of_file(options.grid)
+    export_checkpoint(
+        model, options.output, **columns._asdict(), format=options.format, overwrite=options.overwrite,
+    )  # fmt: skip
+    print(f"wrote {options.output}: {model.parameter_count} parameters")

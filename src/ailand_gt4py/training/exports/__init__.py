@@ -1,0 +1,86 @@
+"""Models as files that other programs run; a kind of file is one module of this package that registers its format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.files import whole_file
+from ailand_gt4py.core.registry import Registry
+from ailand_gt4py.core.types import Values
+from ailand_gt4py.io.sources import open_source
+from ailand_gt4py.weights.model import Model, Template
+
+
+class Columns(NamedTuple):
+    """Where columns are: (n,) degrees north and east; none where nobody says it."""
+
+    latitudes: Values | None = None
+    longitudes: Values | None = None
+
+    @classmethod
+    def of_file(cls, path: Path) -> Self:
+        """Of a file or store of columns (`io.sources`), whatever else is in it."""
+        nothing = Template((), (), (), (), 0.0)
+        with open_source(path, nothing, initial_state="none", own_step=True) as source:
+            return cls(source.latitude, source.longitude)
+
+
+class ExportFormat(NamedTuple):
+    """A kind of file.
+
+    Attributes:
+        name: as the command has it. meaning: what runs such a file.
+        prepare: refuses what such a file has no place for, and gives what writes it to a path where nothing is yet.
+    """
+
+    name: str
+    meaning: str
+    prepare: Callable[[Model, Columns], Callable[[Path], None]]
+
+
+FORMATS: Registry[ExportFormat] = Registry(__name__)
+
+
+def find_format(name: str) -> ExportFormat:
+    known = {one.name: one for one in FORMATS.items()}
+    if name not in known:
+        raise InputError(f"format '{name}' is unknown, expected one of {', '.join(known)}")
+    return known[name]
+
+
+def export_checkpoint(
+    model: Model,
+    path: str | Path,
+    *,
+    latitudes: Values | None = None,
+    longitudes: Values | None = None,
+    format: str = "anemoi",
+    overwrite: bool = False,
+) -> None:
+    """Write a model as a file that another program runs, completely or not at all.
+
+    ``anemoi``: an inference checkpoint of a point-wise network, which anemoi-inference runs (0.13 or later; made with
+    anemoi-models 0.19). Its numbers are in single precision; a step is the model's but for rounding. Forcing that the
+    model derives from time and location has to be what anemoi derives, too; inputs and results have the model's names
+    and units, means over a window being those from the date on as inputs, up to the date as results.
+
+    Args:
+        latitudes, longitudes: (n,) degrees north and east, of the columns that it is to run on; not of a model that is
+            tied to its own (`Model.nodes`).
+        format: of `FORMATS`.
+        overwrite: replace what is at the path.
+
+    Raises:
+        InputError: what such a file has no place for, by its name; a path that cannot be written to, or that there is
+            already; packages that are not installed.
+        RunError: writing failed.
+    """
+    path = Path(path)
+    write = find_format(format).prepare(model, Columns(latitudes, longitudes))
+    if path.exists() and not overwrite:
+        raise InputError(f"{path}: exists; expected a new name, or overwrite=True")
+    with whole_file(path, "writing the checkpoint") as temporary:
+        write(temporary)
