@@ -19,7 +19,6 @@ from ailand_gt4py.io.blocks import read_annual_wave
 from ailand_gt4py.io.column_file import ColumnFile
 from ailand_gt4py.io.derive import wave_key
 from ailand_gt4py.io.first_guess import FIRST_GUESSES
-from ailand_gt4py.io.time_axis import read_times
 from ailand_gt4py.weights.variables import units_of
 
 PAGE = pathlib.Path(__file__).resolve().parents[2] / "docs" / "first_guesses"
@@ -45,7 +44,7 @@ ROWS = {
 def errors(path: pathlib.Path, variable: str, instead: str | None) -> tuple[np.ndarray, np.ndarray]:
     """Guess less truth, and the truth, of all starts and columns; of snow's properties where there is snow."""
     file = ColumnFile(path)
-    times = read_times(file)
+    times = file.times()
     step = times[1] - times[0]
     guess = FIRST_GUESSES[variable.split()[0]]
     if " " in variable:

@@ -35,7 +35,6 @@ from ailand_gt4py.evaluation.scores.groups import inside_box
 from ailand_gt4py.evaluation.scores.moments import rmse
 from ailand_gt4py.io.column_file import ColumnFile
 from ailand_gt4py.io.period import read_period
-from ailand_gt4py.io.time_axis import read_times
 from ailand_gt4py.io.whole_files import write_figure
 from ailand_gt4py.weights.model import Model
 from ailand_gt4py.weights.model_file import read_model
@@ -66,7 +65,7 @@ class Found:
 def absolute_case(model: Model, path: Path, first_guess: np.ndarray, error: float, every: str) -> Case:
     """The whole year, observed every so often."""
     with ColumnFile(path) as file:
-        last = read_times(file)[-1]
+        last = file.times()[-1]
     period = read_period(path, model, np.dtype(np.float32), end=last)
     emulator, steps = Emulator(model, period.n_columns), whole_steps(parse_interval(every), period.step, "--every")
     observations = observe(emulator, period, dict.fromkeys(OBSERVED, error), steps)

@@ -40,7 +40,7 @@ def test_a_convention_has_its_own_names_units_and_time_labels(tmp_path: Path, mo
     )
     data = dataset().rename({"met_tair": "TAS"})
     data["met_qair"].attrs["units"] = "kg/cm3"
-    with pytest.raises(InputError, match="'met_tair'"):
+    with pytest.raises(InputError, match="'met_qair': unit 'kg/cm3' is of another quantity"):
         open_source(write(data, tmp_path / "other.nc"), MODEL)
     with (
         open_source(write(data.assign_attrs(title="CLASSIC"), tmp_path / "in.nc"), MODEL) as source,

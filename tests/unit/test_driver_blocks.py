@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from ailand_gt4py.core.errors import RunError
 from ailand_gt4py.io import blocks, column_file
 from ailand_gt4py.io.column_file import ColumnFile
+from ailand_gt4py.io.request import Reading
 from ailand_gt4py.io.sources import open_source
 
 MODEL = driver_model()
@@ -35,7 +36,7 @@ def test_blocks_and_chunks_do_not_change_the_values(tmp_path: Path, chunks: tupl
     step_bytes = values[0].nbytes
     for first, start in ((0, None), (3, "2021-01-01T18")):
         for block_bytes in (1, 2 * step_bytes, 4 * step_bytes, 1 << 20):
-            with open_source(path, MODEL, start=start, block_bytes=block_bytes) as source:
+            with open_source(path, MODEL, start=start, reading=Reading(block_bytes=block_bytes)) as source:
                 n_times = len(source.times)
                 for begin, end in [(0, 1), (1, 2), (2, 5), (0, n_times), (n_times - 1, n_times), (3, 3), (0, 2)]:
                     found = source.forcing(begin, end)
@@ -62,7 +63,7 @@ def test_file_in_long_chunks_is_copied_once_and_every_chunk_read_once(
         return values
 
     monkeypatch.setattr(blocks.ColumnFile, "read", spy)
-    with open_source(path, MODEL, block_bytes=4 * n_times * 5) as source:
+    with open_source(path, MODEL, reading=Reading(block_bytes=4 * n_times * 5)) as source:
         assert "copied once to a temporary file" in source.history[-1]
         found = np.concatenate([source.forcing(step, step + 1) for step in range(n_times)])
     np.testing.assert_array_equal(found, np.stack([data[name].values for name in FORCING_UNITS], axis=-1))
@@ -83,7 +84,7 @@ def test_blocks_begin_where_chunks_do(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(blocks.ColumnFile, "read", spy)
     step_bytes = 3 * len(FORCING_UNITS) * 4
     # From index 3 on, at most 9 times: whole chunks, so 8, and the first block ends where one from index 0 would.
-    with open_source(path, MODEL, start="2021-01-01T18", block_bytes=9 * step_bytes) as source:
+    with open_source(path, MODEL, start="2021-01-01T18", reading=Reading(block_bytes=9 * step_bytes)) as source:
         for step in range(len(source.times)):
             source.forcing(step, step + 1)
     assert starts == [(3, 8), (8, 16), (16, 20)]
@@ -135,7 +136,10 @@ def test_full_disk_for_the_copy_is_a_run_error(tmp_path: Path, monkeypatch: pyte
     data.to_netcdf(path, encoding={name: {"chunksizes": (40, 1)} for name in FORCING_UNITS})
     if not Path("/dev/full").exists():
         pytest.skip("needs the device /dev/full to stand for a full disk")
-    with Path("/dev/full").open("w+b", buffering=0) as full, open_source(path, MODEL, block_bytes=64) as source:
+    with (
+        Path("/dev/full").open("w+b", buffering=0) as full,
+        open_source(path, MODEL, reading=Reading(block_bytes=64)) as source,
+    ):
         monkeypatch.setattr(blocks.tempfile, "TemporaryFile", lambda **options: full)
         with pytest.raises(RunError) as caught:
             source.forcing(0, 1)
@@ -181,7 +185,7 @@ def test_memory_does_not_grow_with_the_length_of_the_run(tmp_path: Path, chunk_t
     size = sum(data[name].nbytes for name in FORCING_UNITS)
     data.to_netcdf(path, encoding={name: {"chunksizes": (chunk_times, 5), "zlib": True} for name in FORCING_UNITS})
     del data
-    with open_source(path, MODEL, block_bytes=block_bytes) as source:
+    with open_source(path, MODEL, reading=Reading(block_bytes=block_bytes)) as source:
         tracemalloc.start()
         for step in range(n_times):
             source.forcing(step, step + 1)

@@ -214,15 +214,27 @@ def test_meaning_of_time_labels_is_told_where_the_file_does_not_agree(tmp_path: 
     def change(data: xr.Dataset) -> None:
         del data["met_tair"].attrs["cell_methods"]
         del data["lai_hv"].attrs["cell_methods"]
-        data["met_qair"].attrs["cell_methods"] = "time: point"
 
     with open_source(changed(tmp_path, change), MODEL) as source:
         assert source.history[1:] == [
             "Time labels: no cell_methods, taken as means over [t, t + 6 h): met_tair.",
             "Time labels: no cell_methods, taken as values at t: lai_hv.",
-            "Time labels: another meaning than the model's, used as they are: met_qair (point by cell_methods, the "
-            "model takes a window mean).",
         ]
+
+
+def test_values_at_labels_become_means_over_windows(tmp_path: Path) -> None:
+    def change(data: xr.Dataset) -> None:
+        del data["met_tair"].attrs["cell_methods"]
+        data["met_qair"].attrs["cell_methods"] = "time: point"
+
+    data = dataset()
+    with open_source(changed(tmp_path, change), MODEL) as source:
+        assert "Means over [t, t + 6 h) of values at labels 6 h apart (cell_methods): met_qair." in source.history
+        assert "Time labels: no cell_methods, taken as means from their labels on: met_tair." in source.history
+        given = [variable.name for variable in MODEL.forcing if not variable.derived]
+        found = source.forcing(0, len(source.times))[:, :, given.index("met_qair")]
+    values = data["met_qair"].values
+    np.testing.assert_allclose(found, 0.5 * (values[1:] + values[:-1]), rtol=1e-6)
 
 
 def test_convertible_units_are_converted_and_told(tmp_path: Path, good: Path) -> None:

@@ -28,7 +28,7 @@ def test_defaults():
     assert found.restart_out_path == Path("forcing.ailand.restart.nc")
     assert (found.backend, found.precision) == ("dace_cpu", "float32")
     assert found.model is None
-    assert found.reference_path is None
+    assert found.reference_paths == ()
 
 
 def test_outputs_in_one_directory_have_restart_files_of_their_own():
@@ -48,7 +48,7 @@ def test_everything_on_the_command_line():
     assert found.start == np.datetime64("2021-01-01")
     assert found.end == np.datetime64("2021-02-01T06")
     assert found.at == (-12.5, 30.0)
-    assert found.reference_path == Path("f.nc")
+    assert found.reference_paths == (Path("f.nc"),)
     assert found.restart_out_path == Path("a/run.zarr.restart.nc")
     assert found.overwrite
     assert found.resume
@@ -79,20 +79,44 @@ def test_every_option_can_be_given_in_yaml(tmp_path):
         checkpoint-seconds: 2.5
         quiet: true
         debug: true
+        convention: ERA5
+        points: [[51.6, 4.9], "-12.5,30"]
+        plot_map: ["swvl1,2021-01-02", stl1]
         """,
     )
     found = options("--config", config)
     unchanged = [name for name, field in RunOptions.model_fields.items() if getattr(found, name) == field.default]
-    assert unchanged == []
+    assert unchanged == ["box"]
+    assert found.points == ((51.6, 4.9), (-12.5, 30.0))
+    assert [path.name for path in found.map_paths] == ["run.swvl1.2021-01-02T00:00.png", "run.stl1.png"]
     assert found.start == np.datetime64("2021-01-01")
     assert found.end == np.datetime64("2021-01-03T06")
     assert found.at == (51.6, 4.9)
 
 
+def test_the_part_of_the_grid(tmp_path):
+    assert options("f.nc", "--box", "-10,10,170,-170").reading.selection.box == (-10.0, 10.0, 170.0, -170.0)
+    points = write(tmp_path / "points.txt", "# site\n51.6, 4.9\n\n-12.5 30 # dry\n")
+    found = options("f.nc", "--points", points)
+    assert found.reading.selection.points == ((51.6, 4.9), (-12.5, 30.0))
+    assert Path(points) in found.paths_read
+    write(tmp_path / "points.txt", "51.6\n")
+    with pytest.raises(InputError, match="line 1 is '51.6', expected LAT,LON in degrees"):
+        _ = found.reading
+
+
+def test_a_pattern_stands_for_the_files_that_match(tmp_path):
+    for name in ("b_2.nc", "b_1.nc", "a.nc"):
+        (tmp_path / name).touch()
+    found = options(str(tmp_path / "b_*.nc"), str(tmp_path / "a.nc"))
+    assert [path.name for path in found.paths_read] == ["b_1.nc", "b_2.nc", "a.nc"]
+    assert found.output_path == Path("b_.ailand.nc")
+
+
 def test_the_command_line_wins_over_yaml(tmp_path):
     config = write(tmp_path / "run.yaml", "forcing: f.nc\nprecision: float64\nquiet: true\noverwrite: true")
     found = options("g.nc", "--config", config, "--precision", "float32", "--no-quiet")
-    assert (found.forcing, found.precision, found.quiet, found.overwrite) == (Path("g.nc"), "float32", False, True)
+    assert (found.forcing, found.precision, found.quiet, found.overwrite) == ((Path("g.nc"),), "float32", False, True)
 
 
 @pytest.mark.parametrize(
@@ -100,13 +124,13 @@ def test_the_command_line_wins_over_yaml(tmp_path):
     [
         ("forcing: f.nc\nprecison: float32", "option 'precison' is unknown; did you mean 'precision'?"),
         ("forcing: f.nc\nrestart_output: r.nc", "option 'restart_output' is unknown; did you mean 'restart_out'?"),
-        ("forcing: f.nc\nzzz: 1", "option 'zzz' is unknown; expected one of debug, plot, at"),
+        ("forcing: f.nc\nzzz: 1", "option 'zzz' is unknown; expected one of debug, convention, box, points, plot, at"),
         ("forcing: f.nc\nblock-steps: 1\nblock_steps: 2", "option 'block_steps' is given twice"),
         ("- forcing", "found a list at the top"),
         ("forcing: [", "is not YAML in line 1"),
         ("forcing: f.nc\nresume: perhaps", "'resume': found 'perhaps', expected true or false"),
         ("forcing: f.nc\nstart: 5", "option 'start': found 5, expected a time (UTC)"),
-        ("forcing: 7", "'forcing': found 7, expected a file name"),
+        ("forcing: 7", "'forcing[0]': found 7, expected a file name"),
         ("forcing: f.nc\nplot: p.png\nat: [1, 2, 3]", "expected LAT,LON"),
     ],
 )
@@ -146,7 +170,10 @@ def test_missing_yaml(tmp_path):
         (["f.nc", "--checkpoint-seconds", "nan"], "--checkpoint-seconds: found nan, expected a finite number"),
         (["f.nc", "--checkpoint-seconds", "-1"], "--checkpoint-seconds: found -1, expected at least 0"),
         (["f.nc", "--model"], "expected one argument"),
-        (["f.nc", "g.nc"], "found 'g.nc', expected no further argument"),
+        (["f.nc", "--box", "50,40,0,1"], "--box: found '50,40,0,1', expected S,N,W,E"),
+        (["f.nc", "--box", "40,50,0,1", "--points", "45,0"], "--box and --points are both given"),
+        (["f.nc", "--points", "91,0"], "--points: found '91,0', expected LAT,LON;LAT,LON"),
+        (["f.nc", "--plot-map", ",2021"], "--plot-map: found ',2021', expected VARIABLE or VARIABLE,TIME"),
         (["f.nc", "--backend", "gtfn"], "--backend: found 'gtfn', expected 'embedded', 'dace_cpu' or 'dace_gpu'"),
     ],
 )
@@ -180,6 +207,13 @@ def test_version(capsys):
 def test_the_command_line_in_the_history_gives_the_same_options():
     given = [
         "my forcing.nc",
+        "era5_*.nc",
+        "--points",
+        "51.6,4.9;-12.5,30",
+        "--plot-map",
+        "swvl1,2021-01-02T06:00",
+        "--plot-map",
+        "stl1",
         "--start",
         "2021-01-01T06:00",
         "--at",

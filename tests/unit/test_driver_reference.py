@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
-from column_files import DIAGNOSTIC_UNITS, N_COLUMNS, N_TIMES, STATE_UNITS, dataset, driver_model, write
+from column_files import DIAGNOSTIC_UNITS, N_TIMES, STATE_UNITS, dataset, driver_model, write
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.io.reference import Reference
@@ -79,20 +79,56 @@ def test_times_that_are_not_there(path: Path) -> None:
     assert "reference has no time 2021-01-03T06:00 (2 of the run's 9 times are missing" in message
 
 
-def test_shorter_step_is_not_taken_for_the_run_s(path: Path) -> None:
-    assert "reference has a step of 6 h, expected the run's 12 h" in refusal(path, times=TIMES[::2])
+def test_of_a_shorter_step_the_run_s_windows_are_taken(path: Path) -> None:
+    data = dataset()
+    with Reference(path, VARIABLES, TIMES[:-1:2]) as reference:
+        found = reference.read(0, 4)
+    flux, state = (found[:, :, reference.names.index(name)] for name in ("sshf", "stl1"))
+    np.testing.assert_allclose(flux, data["sshf"].values[:8].reshape(4, 2, -1).mean(axis=1), rtol=1e-6)
+    np.testing.assert_array_equal(state, data["stl1"].values[:8:2])
 
 
 def test_other_columns(path: Path) -> None:
     data = dataset()
     latitude, longitude = data["lat"].values, data["lon"].values
-    message = refusal(path, latitude=latitude[:2], longitude=longitude[:2])
-    assert f"has {N_COLUMNS} columns, expected the run's 2" in message
+    message = refusal(path, latitude=latitude[:2] + 0.02, longitude=longitude[:2])
+    assert "has no cell at -59.9800 N, -170.0000 E (2 of 2 such cells; the nearest is 0.02 degrees away)" in message
     message = refusal(path, latitude=latitude[::-1], longitude=longitude)
-    assert "variable 'lat' is -60.0000 in column 0, expected the run's 70.0000 degrees_north" in message
+    assert "has no cell at 70.0000 N, -170.0000 E (2 of 3 such cells" in message
     # 350 E and 10 W are the same location.
     with Reference(path, VARIABLES, TIMES, latitude=latitude, longitude=longitude - 360.0):
         pass
+
+
+def test_columns_in_another_order_are_matched_by_label_or_location(tmp_path: Path) -> None:
+    data = dataset()
+    run = {"x": data["x"].values, "latitude": data["lat"].values, "longitude": data["lon"].values}
+    turned = data.isel(x=[2, 0, 1])
+    for labels, word in ((turned["x"].values, "labels"), ([0, 1, 2], "locations")):
+        with Reference(write(turned.assign_coords(x=labels), tmp_path / "in.nc"), VARIABLES, TIMES, **run) as reference:
+            found = reference.read(0, N_TIMES)[:, :, reference.names.index("skt")]
+            assert f"matched with the run's by their {word}" in reference.history[0]
+        np.testing.assert_array_equal(found, data["skt"])
+    with Reference(
+        write(data, tmp_path / "in.nc"), VARIABLES, TIMES, **{k: v[1:] for k, v in run.items()}
+    ) as reference:
+        found = reference.read(0, N_TIMES)[:, :, reference.names.index("skt")]
+    np.testing.assert_array_equal(found, data["skt"][:, 1:])
+
+
+def test_members_at_one_location_are_matched_by_their_labels_only(tmp_path: Path) -> None:
+    data = dataset()
+    data["lat"].values[:], data["lon"].values[:] = 50.0, 5.0
+    run = {"x": data["x"].values, "latitude": data["lat"].values, "longitude": data["lon"].values}
+    turned = data.isel(x=[2, 0, 1])
+    with Reference(write(turned, tmp_path / "in.nc"), VARIABLES, TIMES, **run) as reference:
+        found = reference.read(0, N_TIMES)[:, :, reference.names.index("skt")]
+    np.testing.assert_array_equal(found, data["skt"])
+    with Reference(write(data.assign_coords(x=[7, 8, 9]), tmp_path / "in.nc"), VARIABLES, TIMES, **run) as reference:
+        assert "other labels x than the run's; they are compared in their order" in reference.history[0]
+    other = write(data.assign_coords(x=[7, 8, 9]), tmp_path / "in.nc")
+    message = refusal(other, **{key: values[:2] for key, values in run.items()})
+    assert "has several columns at one location and other labels x than the run's" in message
 
 
 def test_static_or_unknown_reference(tmp_path: Path) -> None:

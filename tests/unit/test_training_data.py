@@ -15,6 +15,7 @@ from training_files import columns, write_columns
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.emulator.forcing import ForcingAssembler
+from ailand_gt4py.io.request import Reading
 from ailand_gt4py.io.sources import open_source
 from ailand_gt4py.training import dataset, windows
 from ailand_gt4py.training.dataset import line_up, read_windows
@@ -190,7 +191,9 @@ def test_nothing_left_is_an_error(path):
 def test_reading_in_parts_gives_the_same_numbers(path, data, tmp_path, monkeypatch):
     """A few times after the other, into files; the edges of the parts must not show."""
     monkeypatch.setattr(dataset, "READ_VALUES", 7 * 12 * 36)
-    monkeypatch.setattr(dataset, "open_source", functools.partial(open_source, block_bytes=12 * 12 * 4 * 5))
+    monkeypatch.setattr(
+        dataset, "open_source", functools.partial(open_source, reading=Reading(block_bytes=12 * 12 * 4 * 5))
+    )
     found = read_windows([path], DEFAULT, cache=tmp_path)
     assert isinstance(found.forcing, np.memmap)
     assert {item.name for item in tmp_path.iterdir()} == {"forcing.npy", "state.npy", "diagnostics.npy"}
@@ -211,7 +214,7 @@ def test_data_in_files_need_little_memory(tmp_path, monkeypatch):
     path = write_columns(tmp_path / "large.nc", n_columns=40, n_times=600)
     monkeypatch.setattr(dataset, "READ_VALUES", 1 << 16)
     monkeypatch.setattr(windows, "COLUMN_BLOCK", 2)
-    monkeypatch.setattr(dataset, "open_source", functools.partial(open_source, block_bytes=1 << 18))
+    monkeypatch.setattr(dataset, "open_source", functools.partial(open_source, reading=Reading(block_bytes=1 << 18)))
     read_windows([path], chosen, exclude_boxes=[(-50.0, 90.0, -180.0, 180.0)])  # what is imported on the way
     tracemalloc.start()
     try:

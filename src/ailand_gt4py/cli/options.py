@@ -95,7 +95,8 @@ def make_parser(kind: type[CommandOptions]) -> argparse.ArgumentParser:
     fields = dict(fields_of(kind))
     for path, field in fields.items():
         flags = flags_of(path, field)
-        more: dict[str, Any] = {"dest": path} if flags else {"nargs": "?"}
+        is_several = get_origin(_bare(field.annotation)) is tuple
+        more: dict[str, Any] = {"dest": path} if flags else {"nargs": "*" if is_several else "?"}
         if field.annotation is bool:
             more["action"] = argparse.BooleanOptionalAction
         else:

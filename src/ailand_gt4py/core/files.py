@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import glob
 import logging
 import os
 import re
@@ -43,6 +44,30 @@ _KINDS = {
 
 #: Files that this process has claimed.
 _claimed: set[Path] = set()
+
+
+#: A file, or several that belong together; a name with ``*``, ``?`` or ``[...]`` stands for all that match it.
+Paths = str | Path | Sequence[str | Path]
+
+
+def expanded(paths: Paths) -> list[Path]:
+    """Files by their names, in the order given, those that match a pattern in the order of their names.
+
+    Raises:
+        InputError: nothing matches a pattern, or a file is there twice.
+    """
+    found: list[Path] = []
+    for one in [paths] if isinstance(paths, str | Path) else paths:
+        matching = [Path(one)]
+        if not Path(one).exists() and glob.has_magic(str(one)):
+            matching = sorted(map(Path, glob.glob(str(one))))  # noqa: PTH207  # as a shell matches
+            if not matching:
+                raise InputError(f"{one}: no file matches, expected at least one")
+        for path in matching:
+            if path in found:
+                raise InputError(f"{path}: is given twice, expected each file once")
+            found.append(path)
+    return found
 
 
 @contextlib.contextmanager

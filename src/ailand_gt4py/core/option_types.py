@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import math
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated
@@ -102,6 +103,44 @@ def _file(value: object) -> object:
     return str(path)
 
 
+def _listed(value: object) -> object:
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+def _box(value: object) -> tuple[float, float, float, float]:
+    """South, north, west and east from "S,N,W,E" or four numbers."""
+    parts = value.split(",") if isinstance(value, str) else value
+    try:
+        south, north, west, east = (float(part) for part in parts)  # type: ignore[attr-defined]
+    except (TypeError, ValueError):
+        south = north = west = east = np.nan
+    if not (-90.0 <= south < north <= 90.0 and all(-180.0 <= one <= 360.0 for one in (west, east)) and west != east):
+        raise ValueError("S,N,W,E in degrees north and east, such as 45,55,-5,10")
+    return south, north, west, east
+
+
+def _points(value: object) -> Path | tuple[tuple[float, float], ...]:
+    """Locations from "LAT,LON;LAT,LON" or a list of them; anything else is the name of a file with them."""
+    if isinstance(value, str) and not re.fullmatch(r"[-+\d.,;eE\s]+", value):
+        return Path(str(_file(value)))
+    given = value.split(";") if isinstance(value, str) else value
+    try:
+        points = tuple(_location(one) for one in given if one)  # type: ignore[attr-defined]
+    except (TypeError, ValueError):
+        points = ()
+    if not points:
+        raise ValueError("LAT,LON;LAT,LON... in degrees north and east, or a file with them")
+    return points
+
+
+def _named_time(value: object) -> tuple[str, np.datetime64 | None]:
+    """A variable and a time from "VARIABLE" or "VARIABLE,TIME"."""
+    name, _, time = str(value).partition(",")
+    if not re.fullmatch(r"\w[\w.+@-]*", name.strip()):
+        raise ValueError("VARIABLE or VARIABLE,TIME, such as swvl1,2021-07-01T12")
+    return name.strip(), parse_time(time) if time.strip() else None
+
+
 def suffixed(*suffixes: str) -> AfterValidator:
     """A check that a file's name ends in one of these."""
 
@@ -129,11 +168,35 @@ def _numbers(value: object) -> object:
 
 
 File = Annotated[Path, BeforeValidator(_file)]
+#: One file or several; patterns such as ``era5_*.nc`` stay as they are.
+Files = Annotated[tuple[File, ...], BeforeValidator(_listed)]
 FigureFile = Annotated[File, suffixed(".png", ".pdf", ".svg")]
 #: Degrees north and east.
 Location = Annotated[
     tuple[float, float], PlainValidator(_location), PlainSerializer(lambda at: f"{at[0]:g},{at[1]:g}", return_type=str)
 ]
+#: South, north, west and east, degrees.
+Box = Annotated[
+    tuple[float, float, float, float],
+    PlainValidator(_box),
+    PlainSerializer(lambda box: ",".join(f"{one:g}" for one in box), return_type=str),
+]
+#: Latitudes and longitudes, degrees, or a file with them.
+Points = Annotated[
+    Path | tuple[tuple[float, float], ...],
+    PlainValidator(_points),
+    PlainSerializer(
+        lambda one: str(one) if isinstance(one, Path) else ";".join(f"{lat:g},{lon:g}" for lat, lon in one),
+        return_type=str,
+    ),
+]
+#: A variable, and a time or None.
+NamedTime = Annotated[
+    tuple[str, np.datetime64 | None],
+    PlainValidator(_named_time),
+    PlainSerializer(lambda one: one[0] if one[1] is None else f"{one[0]},{time_text(one[1])}", return_type=str),
+]
+NamedTimes = Annotated[tuple[NamedTime, ...], BeforeValidator(_listed)]
 #: A time, UTC.
 Time = Annotated[np.datetime64, PlainValidator(parse_time), PlainSerializer(time_text, return_type=str)]
 #: A length of time such as 6h or 1d.

@@ -133,7 +133,13 @@ class CommandOptions(Settings):
     def paths_read(self) -> list[Path]:
         """Files that the command reads."""
         config = self.given.get(self.config.removeprefix("--"))
-        files = [value for name, value in self if name not in self.written and isinstance(value, Path)]
+        files = [
+            path
+            for name, value in self
+            if name not in self.written
+            for path in (value if isinstance(value, tuple) else (value,))
+            if isinstance(path, Path)
+        ]
         return files if config is None else [*files, Path(config)]
 
     @contextlib.contextmanager
@@ -159,7 +165,8 @@ class CommandOptions(Settings):
         for name, value in self.model_dump(mode="json", exclude_defaults=True).items():
             own = type(self).model_fields[name].json_schema_extra
             if isinstance(own, Mapping) and own["positional"]:
-                words.insert(len(self.program.split()), str(value))
+                place = len(self.program.split())
+                words[place:place] = map(str, value if isinstance(value, list) else [value])
             elif isinstance(value, bool) and name not in ("quiet", "debug", "resume", "overwrite"):
                 words.append(f"--{'' if value else 'no-'}{name.replace('_', '-')}")
             elif not isinstance(value, bool):

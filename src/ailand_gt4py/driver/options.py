@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 from pydantic import model_validator
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.core.files import check_no_input
-from ailand_gt4py.core.option_types import FigureFile, File, Location, Time, suffixed
+from ailand_gt4py.core.files import check_no_input, expanded
+from ailand_gt4py.core.option_types import Box, FigureFile, File, Files, Location, NamedTimes, Points, Time, suffixed
 from ailand_gt4py.core.settings import CommandOptions, option
 from ailand_gt4py.core.times import time_text
 from ailand_gt4py.io import targets
 
 if TYPE_CHECKING:  # `--help` must not wait for GT4Py
     from ailand_gt4py.emulator.emulator import Emulator
+    from ailand_gt4py.io.request import Reading
     from ailand_gt4py.weights.model import Model
 
 #: Stands for the forcing file where ``--reference`` names a file.
@@ -73,10 +74,40 @@ class FigureOptions(CommandOptions):
         return self
 
 
-class RunOptions(EmulatorOptions, FigureOptions):
+class InputOptions(CommandOptions):
+    """Options of a command that reads files of any convention on any grid."""
+
+    convention: str | None = option(
+        None, "convention that the files follow (default: as their content shows)", metavar="NAME"
+    )
+    box: Box | None = option(
+        None, "part of the grid, degrees north and east, across the date line, too", metavar="S,N,W,E"
+    )
+    points: Points | None = option(
+        None, "the cells nearest to LAT,LON;LAT,LON... or to those in a file", metavar="POINTS"
+    )
+
+    @model_validator(mode="after")
+    def _check_part(self) -> Self:
+        if self.box is not None and self.points is not None:
+            raise InputError("options --box and --points are both given, expected one of them")
+        return self
+
+    @property
+    def reading(self) -> Reading:
+        """How the files are read."""
+        from ailand_gt4py.io.grids import Selection  # only now: `--help` must not wait for xarray
+        from ailand_gt4py.io.points import read_points
+        from ailand_gt4py.io.request import Reading
+
+        points = read_points(self.points) if isinstance(self.points, Path) else self.points
+        return Reading(self.convention, Selection(self.box, points))
+
+
+class RunOptions(EmulatorOptions, FigureOptions, InputOptions):
     """
-    Run aiLand, an emulator of the land-surface model ecLand, over the columns of a forcing file: from the state in the
-    file at the start time (or in a restart file) through all its time steps.
+    Run aiLand, an emulator of the land-surface model ecLand, over the land of one or several forcing files on any grid:
+    from the state in them at the start time (or in a restart file) through all their time steps.
     """
 
     program: ClassVar[str] = "ailand-column-run"
@@ -84,6 +115,12 @@ class RunOptions(EmulatorOptions, FigureOptions):
     epilog: ClassVar[str] = f"""\
 example:
   {program} forcing.nc --start 2021-01-01 --end 2021-07-01 -o run.nc --reference same --plot run.png --at 51.6,4.9
+  {program} 'era5_2021*.nc' fields.nc --box 35,72,-12,45 -o europe.nc --plot-map swvl1
+
+FORCING is one file or several that belong together, in quotes also as a pattern ('era5_2021*.nc'): files of the same
+variables are put end to end in time, and a variable that several files have is taken from the one given first. Their
+conventions, units, steps and grids are recognised (docs/input_files.md); sea and masked points are left out and are
+missing in the output, which lies on the grid of the first file.
 
 The rows of the output carry the labels of the forcing: row t holds the state and the instantaneous diagnostics (2 m
 and skin temperature) AT t and the fluxes averaged over [t, t + step), so it can be compared with the input label by
@@ -104,7 +141,9 @@ precedence. File names in it are relative to the current directory:
 exit status: 0 done; 1 failed while running; 2 input or usage is wrong; 130, 143 interrupted.
 """
 
-    forcing: File = option(..., "forcing, static fields, state: netCDF or zarr", positional=True, metavar="FORCING")
+    forcing: Files = option(
+        ..., "files with forcing, static fields and state", positional=True, metavar="FORCING", min_length=1
+    )
     start: Time | None = option(None, "first step's label, UTC (default: the file's or restart's)", metavar="TIME")
     end: Time | None = option(None, "end of the last step (default: the end of the file)", metavar="TIME")
     output: Annotated[File, suffixed(".nc", ".zarr")] | None = option(
@@ -116,6 +155,10 @@ exit status: 0 done; 1 failed while running; 2 input or usage is wrong; 130, 143
     )
     resume: bool = option(False, "continue an interrupted run; starts a new one where there is none")
     reference: File | None = option(None, f"scores against ecLand in this file; '{SAME_FILE}': FORCING", metavar="REF")
+    plot_map: NamedTimes = option(
+        (), "map of a variable, at the end or a time, as OUT.VARIABLE.png; may be repeated", "--plot-map",
+        metavar="VARIABLE[,TIME]", repeated=True,
+    )  # fmt: skip
     overwrite: bool = option(False, "replace existing output, restart and figure files")
     block_steps: int | None = option(None, "steps written at once (default: as fit 64 MiB, at most 512)", ge=1)
     checkpoint_seconds: float = option(30.0, "least time between checkpoints; 0: each block", metavar="SECONDS", ge=0.0)
@@ -130,7 +173,7 @@ exit status: 0 done; 1 failed while running; 2 input or usage is wrong; 130, 143
 
     @property
     def output_path(self) -> Path:
-        return self.output or Path(f"{self.forcing.stem}.ailand.nc")
+        return self.output or Path(f"{self.forcing[0].stem.strip('*?')}.ailand.nc")
 
     @property
     def restart_out_path(self) -> Path:
@@ -147,8 +190,32 @@ exit status: 0 done; 1 failed while running; 2 input or usage is wrong; 130, 143
         return self.output_path.with_name(f"{self.output_path.name}.resume")
 
     @property
-    def reference_path(self) -> Path | None:
-        return self.forcing if self.reference == Path(SAME_FILE) else self.reference
+    def reference_paths(self) -> tuple[Path, ...]:
+        """Files of the reference; none where there is none."""
+        if self.reference == Path(SAME_FILE):
+            return self.forcing
+        return () if self.reference is None else (self.reference,)
+
+    @property
+    def reference_reading(self) -> Reading:
+        """How these are read: all of their grid, of which the run's columns are looked for."""
+        from ailand_gt4py.io.request import Reading  # only now: `--help` must not wait for xarray
+
+        return Reading(self.convention if self.reference == Path(SAME_FILE) else None)
+
+    @property
+    def map_paths(self) -> list[Path]:
+        """Of `plot_map`."""
+        beginning = self.output_path.name.removesuffix(".nc")
+        times = ("" if time is None else f".{time_text(time)}" for _, time in self.plot_map)
+        names = (name for name, _ in self.plot_map)
+        return [
+            self.output_path.with_name(f"{beginning}.{name}{time}.png") for name, time in zip(names, times, strict=True)
+        ]
+
+    @property
+    def paths_read(self) -> list[Path]:
+        return [path for one in super().paths_read for path in (expanded(one) if one in self.forcing else [one])]
 
     @property
     def paths_written(self) -> list[Path]:
@@ -156,7 +223,8 @@ exit status: 0 done; 1 failed while running; 2 input or usage is wrong; 130, 143
 
     @property
     def _results(self) -> list[Path]:
-        return [path for path in (self.output_path, self.restart_out_path, self.plot) if path is not None]
+        named = [path for path in (self.output_path, self.restart_out_path, self.plot) if path is not None]
+        return [*named, *self.map_paths]
 
     def check_targets(self) -> bool:
         """Check that the run may replace what is there of its `claimed` files; returns whether it continues one."""

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ import numpy as np
 
 import ailand_gt4py
 from ailand_gt4py.core.errors import AilandError, InputError
-from ailand_gt4py.core.files import remove
-from ailand_gt4py.core.times import step_text, time_text
+from ailand_gt4py.core.files import Paths, expanded, remove
+from ailand_gt4py.core.times import index_of, step_text, time_text
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.driver.interruption import Interrupted, stop_signals
 from ailand_gt4py.driver.options import RunOptions
 from ailand_gt4py.driver.progress import Advance, duration, progress
@@ -22,14 +24,14 @@ from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.evaluation.scores.verify import check_reference, score_table
 from ailand_gt4py.io import before_start
 from ailand_gt4py.io import restart as restarts
-from ailand_gt4py.io.column_file import ColumnFile
-from ailand_gt4py.io.output import OutputLayout
+from ailand_gt4py.io.output import OutputLayout, RunOutput
+from ailand_gt4py.io.preparation import labels_of
+from ailand_gt4py.io.request import Request
 from ailand_gt4py.io.restart import Restart
 from ailand_gt4py.io.sources import ColumnSource, open_source
 from ailand_gt4py.io.stepping import Stepper
-from ailand_gt4py.io.time_axis import read_times
 from ailand_gt4py.io.writers import Writer, move_into_place, open_writer
-from ailand_gt4py.weights.model import Model
+from ailand_gt4py.weights.model import Model, Variable
 from ailand_gt4py.weights.model_file import read_model
 from ailand_gt4py.weights.schema import checksum
 
@@ -39,11 +41,11 @@ logger = logging.getLogger(__name__)
 BLOCK_BYTES, BLOCK_STEPS = 64 << 20, 512
 
 
-def run(forcing: str | Path, **options: Any) -> Path:
-    """Run the emulator over the columns of a forcing file and write its output, as ``ailand-column-run`` does.
+def run(forcing: Paths, **options: Any) -> Path:
+    """Run the emulator over the land of forcing files and write its output, as ``ailand-column-run`` does.
 
     Args:
-        forcing: forcing, static fields and initial state: netCDF file or zarr store.
+        forcing: forcing, static fields and initial state: a file, or several that belong together.
         options: fields of `driver.options.RunOptions`, such as ``start``, ``end``, ``output`` and ``backend``; each
             means what it does on the command line.
 
@@ -55,7 +57,8 @@ def run(forcing: str | Path, **options: Any) -> Path:
         RunError: something failed during the run; what was computed can be resumed if a checkpoint had been written.
         Interrupted: a signal came; what was computed can be resumed.
     """
-    checked = RunOptions(forcing=Path(forcing), **options)
+    files = (forcing,) if isinstance(forcing, str | Path) else tuple(forcing)
+    checked = RunOptions(forcing=tuple(map(Path, files)), **options)
     with checked.claimed():
         run_with(checked)
     return checked.output_path
@@ -74,24 +77,42 @@ def run_with(options: RunOptions) -> None:
         start=options.start if started is None else started.valid_time,
         end=options.end,
         initial_state="file" if started is None else "none",
+        reading=options.reading,
     ) as source:
         if started is not None and options.restart is not None:
             restarts.check_columns(options.restart, started, source.x, source.latitude, source.longitude)
         variables = model.state + model.diagnostics
-        where = (source.latitude, source.longitude)
-        reference = options.reference_path
-        notes = [] if reference is None else check_reference(reference, variables, source.times, *where)
+        reference, reading = options.reference_paths, options.reference_reading
+        notes = check_reference(reference, variables, source, reading) if reference else []
+        maps = _maps(options, variables, source.times)
         _announce(options, model, source, notes)
         emulator = options.emulator(model, source.n_columns)
         emulator.compile()
         _integrate(options, emulator, source, started, is_resumed)
-        times, step = source.times, source.step
-    if reference is not None:
-        print(score_table(options.output_path, reference, variables, step), flush=True)
-    if options.plot is not None:
-        from ailand_gt4py.evaluation.figures.series import draw_run  # matplotlib takes its time
+    with RunOutput(options.output_path, source) as output:
+        if reference:
+            print(score_table(output, reference, variables, reading), flush=True)
+        if options.plot is not None:
+            from ailand_gt4py.evaluation.figures.series import draw_run  # matplotlib takes its time
 
-        draw_run(options.plot, options.output_path, variables, times, reference, options.at)
+            draw_run(options.plot, output, variables, reference or None, options.at, reading)
+        for path, variable, shown in maps:
+            from ailand_gt4py.evaluation.figures.maps import draw_field
+
+            draw_field(path, output, variable, shown)
+
+
+def _maps(
+    options: RunOptions, variables: Sequence[Variable], times: Values
+) -> list[tuple[Path, Variable, np.datetime64]]:
+    """Figure, variable and time of each map that is asked for."""
+    known, result = {variable.name: variable for variable in variables}, []
+    for path, (name, time_given) in zip(options.map_paths, options.plot_map, strict=True):
+        if name not in known:
+            raise InputError(f"option --plot-map: found '{name}', expected one of {', '.join(known)}")
+        shown = times[-1] if time_given is None else times[index_of(time_given, times, "--plot-map")]
+        result.append((path, known[name], shown))
+    return result
 
 
 def _starting_point(options: RunOptions, model: Model) -> Restart | None:
@@ -101,19 +122,22 @@ def _starting_point(options: RunOptions, model: Model) -> Restart | None:
         return None
     restart = restarts.read_restart(path, model)
     restarts.check_run(path, restart, checksum(model), options.precision, options.start)
-    with ColumnFile(options.forcing) as file:
-        times = read_times(file)
+    times = labels_of(expanded(options.forcing), Request(model, with_state=False, reading=options.reading))
     if restart.valid_time not in times:
         raise InputError(
-            f"{path}: is valid at {time_text(restart.valid_time)}; {options.forcing} has the times "
+            f"{path}: is valid at {time_text(restart.valid_time)}; {_names(options)} has the times "
             f"{time_text(times[0])} to {time_text(times[-1])}, expected one of them"
         )
-    if options.start is None and restart.valid_time != times[0] and restart.forcing != options.forcing.name:
+    if options.start is None and restart.valid_time != times[0] and restart.forcing != options.forcing[0].name:
         raise InputError(
-            f"{path}: is of a run on '{restart.forcing}', and {options.forcing} begins at {time_text(times[0])}; "
+            f"{path}: is of a run on '{restart.forcing}', and {_names(options)} begins at {time_text(times[0])}; "
             f"expected --start {time_text(restart.valid_time)} if the run is to begin there"
         )
     return restart
+
+
+def _names(options: RunOptions) -> str:
+    return ", ".join(map(str, options.forcing))
 
 
 def _announce(options: RunOptions, model: Model, source: ColumnSource, reference_notes: list[str]) -> None:
@@ -125,13 +149,13 @@ def _announce(options: RunOptions, model: Model, source: ColumnSource, reference
     )  # fmt: skip
     logger.info(
         "input: %s, %d columns, %d steps from %s to %s",
-        options.forcing, source.n_columns, len(source.times),
+        _names(options), source.n_columns, len(source.times),
         time_text(source.times[0]), time_text(source.times[-1] + source.step),
     )  # fmt: skip
     for sentence in source.history:
         logger.info("  %s", sentence)
-    if options.reference_path is not None:
-        logger.info("reference: %s", options.reference_path)
+    if options.reference_paths:
+        logger.info("reference: %s", ", ".join(map(str, options.reference_paths)))
         for sentence in reference_notes:
             logger.info("  %s", sentence)
     logger.info("start: %s", f"restart file {options.restart}" if options.restart else "state in the input file")
@@ -157,7 +181,9 @@ def _identity(options: RunOptions, layout: OutputLayout, started: Restart | None
     return {
         "the model's checksum": layout.attributes["model_checksum"],
         "the version of ailand_gt4py": ailand_gt4py.__version__,
-        "the forcing file": restarts.file_identity(options.forcing),
+        "the forcing file": "; ".join(map(restarts.file_identity, expanded(options.forcing))),
+        "--convention": str(options.convention),
+        "the part of the grid": f"{options.box} {options.points}",
         "the restart file's content": "none" if started is None else started.digest(),
         "--precision": options.precision,
         "--backend": options.backend,
@@ -266,5 +292,5 @@ def _save(
     options: RunOptions, path: Path, layout: OutputLayout, stepper: Stepper, next_step: int, extra: dict[str, Any]
 ) -> None:
     """Write the state before step `next_step`."""
-    content = stepper.restart(layout, next_step, options.forcing.name, extra=extra)
+    content = stepper.restart(layout, next_step, options.forcing[0].name, extra=extra)
     restarts.write_restart(path, content, stepper.model, f"ailand_gt4py {ailand_gt4py.__version__}")

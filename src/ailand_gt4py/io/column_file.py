@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,8 +13,9 @@ import xarray as xr
 
 from ailand_gt4py.core.errors import InputError, reason
 from ailand_gt4py.core.types import Values
-from ailand_gt4py.io import opening, units
+from ailand_gt4py.io import opening, time_labels, units
 from ailand_gt4py.io.conventions import convention_of
+from ailand_gt4py.io.grids import Grid
 from ailand_gt4py.io.opening import stored_chunks
 
 TIME = "time"
@@ -54,12 +56,24 @@ class ColumnFile:
     Attributes:
         dataset: what is in the file, unread, times undecoded. convention: that it follows.
         n_columns, n_times: lengths of the dimensions. n_together: variables that are read whenever one of them is.
+        kept: int64 (n_columns,), which of the file's columns these are, in which order; None: all.
+        grid: on which all columns of the file lie; None: along ``x``.
+        notes: sentences on what was done to get columns. size: of the file, bytes, where ``dataset`` is what is in it.
     """
 
     n_together = 1
 
-    def __init__(self, path: str | Path, dataset: xr.Dataset | None = None) -> None:
-        self.path, size = Path(path), None
+    def __init__(
+        self,
+        path: str | Path,
+        dataset: xr.Dataset | None = None,
+        grid: Grid | None = None,
+        notes: Sequence[str] = (),
+        size: int | None = None,
+    ) -> None:
+        self.path = Path(path)
+        self.kept: Values | None = None
+        self.grid, self.notes = grid, list(notes)
         if dataset is None:
             dataset, size = opening.open_file(self.path)
         self.dataset = dataset
@@ -97,6 +111,11 @@ class ColumnFile:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def keep(self, columns: Values) -> None:
+        """Go on with some of the columns only, in this order: (n,) of their indices."""
+        self.kept = columns if self.kept is None else self.kept[columns]
+        self.n_columns = len(columns)
 
     def find(self, name: str) -> str | None:
         """The file's own name of a variable, None where it has none: exact, else in another case, else an alias."""
@@ -163,6 +182,9 @@ class ColumnFile:
     def chunk_lengths(self, own_name: str) -> tuple[int, int]:
         """Lengths along time and columns of what is read at once to get one value; (1, n) for plain arrays."""
         array = self.array(own_name)
+        if array.chunks is not None:  # of dask's, read a part at a time
+            lengths = {name: max(parts) for name, parts in array.chunksizes.items()}
+            return int(lengths.get(TIME, 1)), int(lengths[COLUMN])
         chunks = stored_chunks(array)
         if not chunks:
             # Without chunks a value is read alone, but rows along the last dimension come together.
@@ -174,6 +196,11 @@ class ColumnFile:
         """A slab, by default of all times and columns, (time, x) or (x,) floating-point, C order; NaN where missing."""
         array = self.array(own_name)
         given = {TIME: times or slice(None), COLUMN: columns or slice(None)}
+        chosen = None
+        if self.kept is not None:
+            chosen = self.kept[given[COLUMN]]
+            given[COLUMN] = slice(int(chosen.min()), int(chosen.max()) + 1) if len(chosen) else slice(0)
+            chosen = chosen - (given[COLUMN].start or 0)
         slab = {axis: range(array.sizes[axis])[given[axis]] for axis in (TIME, COLUMN) if axis in array.dims}
         with warnings.catch_warnings():
             # A packed or integer variable with missing values makes xarray warn about the cast it does for us.
@@ -184,6 +211,8 @@ class ColumnFile:
                 raise InputError(
                     f"{self.what(own_name)} cannot be read ({reason(error)}); expected an undamaged file"
                 ) from error
+        if chosen is not None:
+            values = values[..., chosen]
         if values.dtype.kind != "f":
             values = values.astype(np.float64)
         missing = array.attrs.get("GRIB_missingValue")
@@ -216,6 +245,15 @@ class ColumnFile:
                 f"{self.what(own_name)}: attribute 'GRIB_missingValue': found {str(found)[:60]!r}, expected a number"
             ) from None
 
+    def times(self) -> Values:
+        """All time labels, datetime64[ns] (n_times,), strictly increasing."""
+        if TIME not in self.dataset.variables:
+            raise InputError(
+                f"{self.path}: variable 'time' is missing; expected time labels with 'units' such as 'hours since "
+                "2020-01-01'"
+            )
+        return time_labels.decoded(self.dataset[TIME], self.what(TIME))
+
     def field(self, own_name: str, time: int = 0) -> Values:
         """(x,) of a variable: at an index of time, or through all time."""
         is_timed, values = self.is_timed(own_name), self.read(own_name, slice(time, time + 1))
@@ -226,14 +264,17 @@ class ColumnFile:
         own_name = self.find(name)
         if own_name is None or self.array(own_name).dims != (COLUMN,) or self.array(own_name).dtype.kind not in "OSU":
             return None
-        found = self.array(own_name).values
+        found = self._of_kept(self.array(own_name).values)
         return np.array([text.decode() if isinstance(text, bytes) else str(text) for text in found])
+
+    def _of_kept(self, values: Values) -> Values:
+        return values if self.kept is None else values[self.kept]
 
     def labels(self) -> Values:
         """The columns' labels: the coordinate ``x``, or 0..n-1 where the file has none."""
         if COLUMN not in self.dataset.variables or self.array(COLUMN).dims != (COLUMN,):
-            return np.arange(self.n_columns)
-        labels = np.asarray(self.array(COLUMN).values)
+            return np.arange(self.n_columns) if self.kept is None else self.kept
+        labels = self._of_kept(np.asarray(self.array(COLUMN).values))
         if labels.dtype.kind == "S":  # characters, as netCDF-3 has them, are texts like others from here on
             labels = np.array([text.decode(errors="backslashreplace") for text in labels.tolist()], dtype=object)
         is_text = labels.dtype.kind == "U" or (labels.dtype == object and all(isinstance(one, str) for one in labels))

@@ -195,7 +195,7 @@ def _places(
         if selection.points is not None:
             return lattice.nearest(*np.array(selection.points, dtype=np.float64).T)[0]
         return lattice.positions(part.latitude, part.longitude)
-    others = {str(name): size for name, size in fields.dataset.sizes.items() if name != TIME and not _is_member(name)}
+    others = {str(name): size for name, size in fields.dataset.sizes.items() if name != TIME and not is_member(name)}
     if not others:
         return None
     if others == dict(base.sizes):
@@ -234,14 +234,15 @@ def _land(files: Sequence[Fields], places: Sequence[Values | None], part: Lattic
     return is_land, notes
 
 
-def _is_member(name: object) -> bool:
+def is_member(name: object) -> bool:
+    """Whether members of an ensemble lie along a dimension of this name."""
     return str(name).lower() in MEMBERS
 
 
 def _members(files: Sequence[Fields]) -> tuple[str, int]:
     """Name of the dimension of members and their number; none: an empty name and one."""
     found = {
-        (str(name), size): one.path for one in files for name, size in one.dataset.sizes.items() if _is_member(name)
+        (str(name), size): one.path for one in files for name, size in one.dataset.sizes.items() if is_member(name)
     }
     if len(found) > 1:
         texts = ", ".join(f"{name}: {size} in {path}" for (name, size), path in found.items())
@@ -298,7 +299,8 @@ def _flattened(
         else:  # one value for all columns
             data = variable.transpose(*lead).chunk().data
             data = dask.array.broadcast_to(data[..., np.newaxis], (*data.shape, n_columns))
-        variables[name] = xr.Variable((*lead, COLUMN), data, variable.attrs, variable.encoding)
+        stored = {"dtype": variable.encoding["dtype"]} if "dtype" in variable.encoding else {}
+        variables[name] = xr.Variable((*lead, COLUMN), data, variable.attrs, stored)
     result = xr.Dataset(variables)
     if TIME in fields.dataset.variables:
         result = result.assign_coords({TIME: fields.dataset[TIME].variable})

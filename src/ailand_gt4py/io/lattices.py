@@ -25,6 +25,8 @@ POINT_SPACINGS = 1.5
 POINT_DEGREES = 1.0
 
 
+_NOT_KEPT = {"bounds", "coordinates", "_FillValue", "missing_value", "valid_min", "valid_max", "valid_range"}
+
 #: South, north, west and east, degrees.
 Box = tuple[float, float, float, float]
 
@@ -237,5 +239,10 @@ def _in_order(data: xr.Dataset, sizes: Mapping[Any, int]) -> dict[str, int]:
 
 
 def _plain(variable: xr.Variable) -> xr.Variable:
-    """The same in memory, written as it is."""
-    return xr.Variable(variable.dims, variable.values, dict(variable.attrs), {"_FillValue": None})
+    """The same in memory, to be written as it is; without attributes that stand for other variables or for encoding."""
+    values = np.asarray(variable.values)
+    if values.ndim == 0 and values.dtype.kind not in "iuf":  # of a grid's mapping, which is often a letter
+        values = np.zeros((), dtype=np.int32)
+    values = values.astype(object) if values.dtype.kind in "UO" else values.astype(values.dtype.newbyteorder("="))
+    attributes = {str(key): value for key, value in variable.attrs.items() if key not in _NOT_KEPT}
+    return xr.Variable(variable.dims, values, attributes, {"_FillValue": None})

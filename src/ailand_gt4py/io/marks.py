@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import netCDF4
@@ -41,14 +43,20 @@ def _foreign(path: Path, attribute: str, beginning: str) -> str:
     if not text.startswith(beginning):
         return f"attribute '{attribute}': '{text[:80]}', not '{beginning.strip()}...'"
     if path.is_dir():
-        others = sorted(
-            item.name
-            for item in path.iterdir()
-            if item.name not in _IN_STORES
-            and not (item.is_dir() and _attributes(item).get("ancillary_variables") == QUALITY_FLAG)
-        )
+        found = {item.name: _attributes(item) if item.is_dir() else {} for item in path.iterdir()}
+        own = {name for name, attributes in found.items() if attributes.get("ancillary_variables") == QUALITY_FLAG}
+        # The grid that results lie on has the names of the input's.
+        grid = {name for result in own for name in _grid_of(found[result])}
+        others = sorted(found.keys() - own - grid - _IN_STORES)
         return f"'{others[0]}' in it" if others else ""
     return ""
+
+
+def _grid_of(attributes: Mapping[str, object]) -> list[str]:
+    """Names of the dimensions, coordinates and grid mapping that a variable of a store tells of."""
+    dimensions = attributes.get("_ARRAY_DIMENSIONS")
+    others = (str(attributes.get(key, "")).split() for key in ("coordinates", "grid_mapping"))
+    return [*map(str, dimensions if isinstance(dimensions, list) else ()), *itertools.chain(*others)]
 
 
 def _attributes(path: Path) -> dict[str, object]:

@@ -153,13 +153,14 @@ def _each_once(files: Sequence[Fields]) -> list[Fields]:
     return result
 
 
-def _is_forcing(name: str) -> bool:
+def is_forcing(name: str) -> bool:
+    """Whether a window cannot be made without a variable, or without what follows from it."""
     return name in CATALOGUE and CATALOGUE[name].kind in _FORCING
 
 
 def _common_times(parts: Sequence[Fields]) -> Values | None:
     """Times at which all of the forcing is there; without forcing, those of all parts; None where there is none."""
-    forcing = [one for one in parts if any(map(_is_forcing, timed(one)))]
+    forcing = [one for one in parts if any(map(is_forcing, timed(one)))]
     if not forcing:
         found = [times for one in parts if (times := times_of(one)) is not None]
         return np.unique(np.concatenate(found)) if found else None
@@ -181,7 +182,7 @@ def _span(times: Values) -> str:
 
 def _with_constant_forcing(fields: Fields, parts: Sequence[Fields]) -> Fields:
     """The same, forcing that has no time repeated in time."""
-    constant = [str(name) for name in fields.dataset.data_vars if _is_forcing(str(name)) and name not in timed(fields)]
+    constant = [str(name) for name in fields.dataset.data_vars if is_forcing(str(name)) and name not in timed(fields)]
     axis = times_of(fields)
     if axis is None:
         axis = next((times for one in parts if (times := times_of(one)) is not None), None)

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Sequence
-from typing import Any
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import xarray as xr
 
 import ailand_gt4py
 from ailand_gt4py.core.types import Values
+from ailand_gt4py.io import opening
+from ailand_gt4py.io.grids import Grid, is_member
 from ailand_gt4py.io.sources import ColumnSource
 from ailand_gt4py.io.whole_files import columns, plain, seconds, time_labels
 from ailand_gt4py.weights.model import Model, Variable
@@ -30,6 +34,9 @@ FLAG_MASKS = {
 }
 QUALITY_FLAG = "quality_flag"
 
+#: Its value where there is no column.
+NO_FLAG = 255
+
 #: Bytes of a chunk: large enough for fast reading, small enough to read one column without reading everything.
 CHUNK_BYTES = 1 << 20
 
@@ -40,6 +47,7 @@ class OutputLayout:
 
     Attributes:
         variables: state, then diagnostics: the order in which a writer takes them. block_steps: rows written at once.
+        grid: on which the columns lie, as the output has them.
     """
 
     variables: tuple[Variable, ...]
@@ -48,6 +56,7 @@ class OutputLayout:
     latitude: Values
     longitude: Values
     x: Values
+    grid: Grid
     dtype: np.dtype[Any]
     block_steps: int
     attributes: dict[str, str]
@@ -64,6 +73,7 @@ class OutputLayout:
             latitude=source.latitude,
             longitude=source.longitude,
             x=source.x.astype(source.x.dtype.newbyteorder("=")),
+            grid=source.grid,
             dtype=dtype,
             block_steps=block_steps,
             attributes=attributes,
@@ -75,14 +85,23 @@ class OutputLayout:
         return len(self.times), len(self.x)
 
     @property
-    def chunks(self) -> tuple[int, int]:
-        """Rows and columns of a chunk."""
-        rows = min(self.block_steps, self.shape[0])
-        return rows, max(1, min(self.shape[1], CHUNK_BYTES // (rows * self.dtype.itemsize)))
+    def sizes(self) -> dict[str, int]:
+        """Lengths of the dimensions of a variable in the file."""
+        return {"time": len(self.times), **self.grid.sizes}
+
+    @property
+    def chunks(self) -> tuple[int, ...]:
+        """Lengths of a chunk along these dimensions, whole along the last ones as far as it goes."""
+        rows = min(self.block_steps, len(self.times))
+        points, lengths = CHUNK_BYTES // (rows * self.dtype.itemsize), list[int]()
+        for length in reversed(self.grid.shape):
+            lengths.insert(0, max(1, min(length, points)))
+            points //= lengths[0]
+        return rows, *lengths
 
 
 def variable_attributes(variable: Variable) -> dict[str, str]:
-    """CF attributes of a variable of the output."""
+    """CF attributes of a variable of the output over columns."""
     attributes = {"long_name": variable.name, **cf_attributes(variable)}
     is_mean = variable.time_meaning == "window mean"
     attributes["cell_methods"] = "time: mean" if is_mean else "time: point"
@@ -93,9 +112,10 @@ def variable_attributes(variable: Variable) -> dict[str, str]:
 
 
 def values_of(layout: OutputLayout) -> dict[str, tuple[np.dtype[Any], float | None, dict[str, Any]]]:
-    """State, diagnostics and quality flag, (time, x) each: name -> type, fill value, attributes."""
+    """State, diagnostics and quality flag, of `OutputLayout.sizes` each: name -> type, fill value, attributes."""
+    location = _location(layout.grid)
     values = {
-        variable.name: (layout.dtype, np.nan, dict[str, Any](variable_attributes(variable)))
+        variable.name: (layout.dtype, np.nan, _placed(variable_attributes(variable), location))
         for variable in layout.variables
     }
     flag = {
@@ -106,18 +126,89 @@ def values_of(layout: OutputLayout) -> dict[str, tuple[np.dtype[Any], float | No
         "comment": "0: all inputs are within the ranges that the model was trained on",
         "coordinates": "lat lon",
     }
-    return {**values, QUALITY_FLAG: (np.dtype(np.uint8), None, flag)}
+    missing = None if layout.grid.is_whole else NO_FLAG
+    return {**values, QUALITY_FLAG: (np.dtype(np.uint8), missing, _placed(flag, location))}
+
+
+def _location(grid: Grid) -> dict[str, str]:
+    """Attributes that say where values are, beyond the dimensions of the same names."""
+    auxiliary = [
+        name
+        for name, variable in grid.coordinates.items()
+        if variable.dims and variable.dims != (name,) and name != grid.mapping
+    ]
+    found = {"coordinates": " ".join(auxiliary), "grid_mapping": grid.mapping}
+    return {key: text for key, text in found.items() if text}
+
+
+def _placed(attributes: Mapping[str, Any], location: Mapping[str, str]) -> dict[str, Any]:
+    """Attributes with those of the location in the place of that of columns."""
+    result: dict[str, Any] = {}
+    for key, value in attributes.items():
+        result |= location if key == "coordinates" else {key: value}
+    return result
 
 
 def coordinates(layout: OutputLayout) -> dict[str, xr.Variable]:
-    """Coordinate variables and the bounds of the times."""
+    """Coordinate variables of the grid and the times, and the bounds of these."""
+    return {**_times(layout), **layout.grid.coordinates}
+
+
+def column_coordinates(layout: OutputLayout) -> dict[str, xr.Variable]:
+    """The same of columns along ``x``, on whatever grid they lie."""
+    return {**_times(layout), **columns(layout.x, layout.latitude, layout.longitude)}
+
+
+def _times(layout: OutputLayout) -> dict[str, xr.Variable]:
     start, length = seconds(layout.times), round(float(layout.step / np.timedelta64(1, "s")))
     return {
         "time": time_labels(layout.times, "start of the step", bounds="time_bnds"),
         # Bounds take units and calendar from their variable (CF 7.1).
         "time_bnds": plain(("time", "nv"), np.stack([start, start + length], axis=1), {}),
-        **columns(layout.x, layout.latitude, layout.longitude),
     }
+
+
+class RunOutput:
+    """A finished output by columns; close it, or use it as a context manager.
+
+    Attributes:
+        times: (n_times,), its labels. x: (n_columns,), of the columns. latitude, longitude: (n_columns,), degrees.
+        step: of the run.
+    """
+
+    def __init__(self, path: Path, source: ColumnSource) -> None:
+        self._dataset, _ = opening.open_file(path)
+        self._grid, self.times, self.step = source.grid, source.times, source.step
+        self.x, self.latitude, self.longitude = source.x, source.latitude, source.longitude
+
+    @property
+    def n_columns(self) -> int:
+        return len(self.latitude)
+
+    @property
+    def cells(self) -> Values:
+        """(n_columns,) int64, the cell of each column: the same of all members."""
+        n_cells = math.prod(length for name, length in self._grid.sizes.items() if not is_member(name))
+        return self._grid.index % n_cells
+
+    def read(self, name: str, times: slice = slice(None), columns: slice = slice(None)) -> Values:
+        """Values of a variable, (n_times, n_columns) of those asked for."""
+        positions = np.unravel_index(self._grid.index[columns], self._grid.shape)
+        corner = [(int(one.min()), int(one.max()) + 1) for one in positions]
+        part = {axis: slice(*span) for axis, span in zip(self._grid.sizes, corner, strict=True)}
+        slab = self._dataset[name].isel({"time": times, **part}).values
+        chosen = tuple(one - span[0] for one, span in zip(positions, corner, strict=True))
+        values: Values = slab[(slice(None), *chosen)]  # type: ignore[arg-type]
+        return values
+
+    def close(self) -> None:
+        self._dataset.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def now() -> str:

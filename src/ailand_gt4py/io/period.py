@@ -16,7 +16,6 @@ from ailand_gt4py.io.before_start import previous_forcing
 from ailand_gt4py.io.column_file import ColumnFile
 from ailand_gt4py.io.reference import Reference
 from ailand_gt4py.io.sources import ColumnSource, open_source
-from ailand_gt4py.io.time_axis import read_times
 from ailand_gt4py.weights.model import Model, ModelVariables, Variable
 
 #: Times read at once.
@@ -134,6 +133,6 @@ def end_after(path: str | Path, days: float, start: str | np.datetime64 | None, 
     step = step_of(model.step_seconds)
     length = whole_steps(step_of(86_400.0 * days), step, "--days") * step
     with ColumnFile(path) as file:
-        begin = read_times(file)[0] if start is None else parse_time(start)
+        begin = file.times()[0] if start is None else parse_time(start)
     end: np.datetime64 = begin + length
     return end

@@ -1,46 +1,166 @@
-# mypy: ignore-errors
-"""Files of any convention, time step and grid as one file of columns: (time, x), the windows of the model.
+"""Files of any convention, time step and grid as one file of columns: dimensions ``time`` and ``x``, a model's windows.
 
 Each step takes fields and gives fields, lazily, so that a run reads block by block what it needs: convention (names,
-units, meaning in time), grid to columns, forcing that follows from what is there, windows.
+units, meaning in time), grid to columns, forcing that follows from what is there, windows. A file that is one of
+columns already is read as it is.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import xarray as xr
 
-from ailand_gt4py.io import conventions, grids, ingredients, merging, windows
-from ailand_gt4py.io.grids import Grid
-from ailand_gt4py.io.sources import Request
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.times import step_of
+from ailand_gt4py.core.types import Values
+from ailand_gt4py.io import conventions, grids, ingredients, meaning, merging, opening, windows
+from ailand_gt4py.io.column_file import COLUMN, TIME, ColumnFile
+from ailand_gt4py.io.conventions import Convention, convention_of
+from ailand_gt4py.io.field_reader import require_present
+from ailand_gt4py.io.fields import Fields
+from ailand_gt4py.io.lattices import lattice_of
+from ailand_gt4py.io.request import Reading, Request
+from ailand_gt4py.io.site_files import UnknownSiteError
+from ailand_gt4py.weights.model import ModelVariables, Template
+from ailand_gt4py.weights.nodes import is_of_node
+from ailand_gt4py.weights.variables import CATALOGUE
 
 
-@dataclasses.dataclass(frozen=True)
-class Prepared:
-    """Columns of some files.
-
-    Attributes:
-        dataset: lazy, (time, x) or (x,), labels at the starts of the model's windows. grid: on which they lie.
-        notes: sentences for the history.
-    """
-
-    dataset: xr.Dataset
-    grid: Grid
-    notes: list[str]
-
-
-def prepare(paths: Sequence[Path], request: Request) -> Prepared:
+def open_columns(paths: Sequence[Path], request: Request) -> ColumnFile:
     """Columns of files that belong together, in the order given: what a file has, those after it need not have.
 
     Raises:
-        InputError: naming file and variable.
+        InputError: a file cannot be read, naming it and the variable.
     """
-    files = [conventions.read(path, request.convention) for path in paths]
-    columns, grid = grids.to_columns(files, request.selection)
-    fields = [ingredients.at_own_times(one, request.model) for one in merging.of_equal_times(columns)]
-    parts = [windows.to_windows(one, request) for one in fields]
-    merged = ingredients.of_windows(merging.of_windows(parts), request.model)
-    return Prepared(merged.dataset, grid, merged.notes)
+    dataset, size = opening.open_file(paths[0])
+    reading = request.reading
+    try:
+        if len(paths) == 1 and reading.convention is None and reading.selection.is_all:
+            file = _as_it_is(paths[0], dataset, size, request)
+            if file is not None:
+                return file
+        return _prepared(paths, (dataset, size), request)
+    except BaseException:
+        dataset.close()
+        raise
+
+
+def _prepared(paths: Sequence[Path], first: tuple[xr.Dataset, int], request: Request) -> ColumnFile:
+    """Columns of any files; ``first``: what is in the first of them, and its size."""
+    opened = [first, *(opening.open_file(path) for path in paths[1:])]
+    reading = request.reading
+    columns, grid = grids.to_columns(_adapted(paths, opened, reading), reading.selection)
+    groups = merging.of_equal_times(columns)
+    request = _with_step(request, groups)
+    estimates = reading.site.estimates_longwave
+    groups = [ingredients.at_own_times(one, request.model, estimates) for one in groups]
+    parts = [windows.to_windows(one, request) for one in groups]
+    merged = ingredients.of_windows(merging.of_windows(parts), request.model, estimates)
+    return ColumnFile(paths[0], _written(merged), grid, merged.notes)
+
+
+def _adapted(paths: Sequence[Path], opened: Sequence[tuple[xr.Dataset, int]], reading: Reading) -> list[Fields]:
+    """The fields of files; of a site that one does not tell where it is, others that have one location do."""
+    found: dict[Path, Fields] = {}
+    unknown: dict[Path, UnknownSiteError] = {}
+    for path, one in zip(paths, opened, strict=True):
+        try:
+            found[path] = conventions.adapted(path, *one, reading.convention, reading.site)
+        except UnknownSiteError as error:
+            unknown[path] = error
+    if unknown:
+        cells = [cell for one in found.values() if (cell := lattice_of(one)) is not None and cell.n_cells == 1]
+        if not cells:
+            raise next(iter(unknown.values()))
+        latitude, longitude = float(cells[0].latitude[0]), float(cells[0].longitude[0])
+        site = dataclasses.replace(reading.site, latitude=latitude, longitude=longitude)
+        again = {path: one for path, one in zip(paths, opened, strict=True) if path in unknown}
+        found |= {path: conventions.adapted(path, *one, reading.convention, site) for path, one in again.items()}
+    return [_with_assumptions(found[path]) for path in paths]
+
+
+def _with_assumptions(fields: Fields) -> Fields:
+    """The same with sentences on forcing that says nothing of its meaning in time."""
+    silent = [
+        name
+        for name, one in fields.meanings.items()
+        if one.source == meaning.ASSUMED and one.kind == "mean" and merging.is_forcing(name)
+    ]
+    if not silent:
+        return fields
+    note = f"Time labels: no cell_methods, taken as means from their labels on: {', '.join(silent)}."
+    return dataclasses.replace(fields, notes=[*fields.notes, note])
+
+
+def _with_step(request: Request, groups: Sequence[Fields]) -> Request:
+    """The same; of a model whose step is that of the files, the longest distance of times of one with forcing."""
+    if not request.own_step:
+        return request
+    distances = [
+        np.diff(one.dataset[TIME].values).min()
+        for one in groups
+        if TIME in one.dataset.dims and one.dataset.sizes[TIME] > 1 and any(map(merging.is_forcing, merging.timed(one)))
+    ]
+    step = max(distances, default=step_of(request.model.step_seconds))
+    model = request.model
+    template = Template(model.static, model.forcing, model.state, model.diagnostics, step / np.timedelta64(1, "s"))
+    return dataclasses.replace(request, model=template)
+
+
+def _written(fields: Fields) -> xr.Dataset:
+    """The fields as a file has them: with a dimension of time, though it be of one."""
+    if TIME in fields.dataset.dims:
+        return fields.dataset
+    raise InputError(f"{fields.path}: has no times, expected fields with the dimension time (in this or another file)")
+
+
+def _as_it_is(path: Path, dataset: xr.Dataset, size: int, request: Request) -> ColumnFile | None:
+    """A file that has columns, names and times as a model takes them; None where something has to be done first."""
+    convention = convention_of(dataset)
+    if not {TIME, COLUMN} <= set(dataset.dims) or convention.adapt is not None:
+        return None
+    file = ColumnFile(path, dataset, size=size)
+    model = request.model
+    try:
+        own_names = _own_names(file, model)
+        if not own_names.keys() - {"lat", "lon"}:
+            return None
+        if any(set(dataset[own].dims) - {TIME, COLUMN} for own in own_names.values()):
+            return None
+        known = [one.name for one in model.static if is_of_node(one.name)]
+        require_present(file, model, request.with_state, known)
+        fields = _as_fields(file, own_names, convention)
+        step = step_of(model.step_seconds) if not request.own_step else _own_step(fields)
+        return file if windows.are_windows(fields, step) else None
+    except InputError:
+        return None
+
+
+def _own_names(file: ColumnFile, model: ModelVariables) -> dict[str, str]:
+    """Names of a model's variables and locations in a file."""
+    names = [one.name for group in (model.static, model.forcing, model.state, model.diagnostics) for one in group]
+    found = {name: file.find(name) for name in (*names, "lat", "lon")}
+    return {name: own for name, own in found.items() if own is not None}
+
+
+def _as_fields(file: ColumnFile, own_names: Mapping[str, str], convention: Convention) -> Fields:
+    """What a file says of its times, without its values."""
+    known = {name: own for name, own in own_names.items() if name in CATALOGUE}
+    found, _ = meaning.meanings(file.path, file.dataset, TIME, known, convention)
+    times = xr.Dataset(coords={TIME: (TIME, file.times())})
+    return Fields(file.path, times, known, found)
+
+
+def _own_step(fields: Fields) -> np.timedelta64:
+    times = fields.dataset[TIME].values
+    return np.diff(times).min() if len(times) > 1 else step_of(0.0)
+
+
+def labels_of(paths: Sequence[Path], request: Request) -> Values:
+    """All time labels of files, datetime64[ns]."""
+    with open_columns(paths, request) as file:
+        return file.times()

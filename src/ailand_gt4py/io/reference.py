@@ -2,45 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.files import Paths, expanded
 from ailand_gt4py.core.times import step_text, time_text
 from ailand_gt4py.core.types import Values
-from ailand_gt4py.io import time_axis
 from ailand_gt4py.io.blocks import BlockReader
 from ailand_gt4py.io.column_file import ColumnFile
-from ailand_gt4py.weights.model import Variable
-from ailand_gt4py.weights.variables import CATALOGUE
-
-#: How far a reference column may be from the run's column, degrees.
-LOCATION_TOLERANCE = 0.01
-
-
-def _require_same_locations(file: ColumnFile, latitude: Values | None, longitude: Values | None) -> None:
-    if latitude is not None and file.n_columns != len(latitude):
-        raise InputError(f"{file.path}: has {file.n_columns} columns, expected the run's {len(latitude)}")
-    for name, expected in (("lat", latitude), ("lon", longitude)):
-        own_name, unit = file.find(name), CATALOGUE[name].units
-        if expected is None or own_name is None:
-            continue
-        found = file.conversion(own_name, name, unit).apply(file.field(own_name).astype(np.float64))
-        difference = np.abs((found - expected + 180.0) % 360.0 - 180.0)
-        wrong = np.flatnonzero(~(difference <= LOCATION_TOLERANCE))
-        if wrong.size:
-            column = wrong[0]
-            raise InputError(
-                f"{file.what(own_name)} is {found[column]:.4f} in column {column}, expected the run's "
-                f"{expected[column]:.4f} {unit} (the same columns in the same order)"
-            )
+from ailand_gt4py.io.matching import Columns, match
+from ailand_gt4py.io.preparation import open_columns
+from ailand_gt4py.io.request import AS_THEY_ARE, Reading, Request
+from ailand_gt4py.weights.model import Template, Variable
 
 
 def _first_index(file: ColumnFile, times: Values) -> int:
     """Index of the run's first label in the file; all the run's labels must follow from there."""
-    found = time_axis.read_times(file)
+    found = file.times()
     first = int(np.searchsorted(found, times[0]))
     if np.array_equal(found[first : first + len(times)], times):
         return first
@@ -57,10 +38,28 @@ def _first_index(file: ColumnFile, times: Values) -> int:
     )
 
 
+def _at_site(reading: Reading, latitude: Values | None, longitude: Values | None) -> Reading:
+    """The same; a reference that does not tell where it is, is where the run's only column is."""
+    if latitude is None or longitude is None or len(latitude) > 1 or reading.site.latitude is not None:
+        return reading
+    site = dataclasses.replace(reading.site, latitude=float(latitude[0]), longitude=float(longitude[0]))
+    return dataclasses.replace(reading, site=site)
+
+
+def reference_request(
+    variables: Sequence[Variable], step: np.timedelta64 | None, start: np.datetime64 | None, reading: Reading
+) -> Request:
+    """What is wanted of a reference of some variables, at a step and a start, if these are known."""
+    seconds = 0.0 if step is None else float(step / np.timedelta64(1, "s"))
+    model = Template((), (), tuple(variables), (), seconds)
+    return Request(model, start, with_state=False, own_step=step is None, reading=reading)
+
+
 class Reference(BlockReader):
     """Reference values at a run's time labels; NaN where missing. Close it, or use it as a context manager.
 
-    The file must have all the labels, no others between, and the locations of the columns (degrees) where given.
+    The files, of any convention and grid, must have all the labels, and the columns where their labels ``x`` and
+    locations (degrees) are given.
 
     Attributes:
         names: variables it has, in the order asked for. missing: those it lacks. history: sentences on conversions.
@@ -68,17 +67,21 @@ class Reference(BlockReader):
 
     def __init__(
         self,
-        path: str | Path,
+        paths: Paths,
         variables: Sequence[Variable],
         times: Values,
         *,
+        x: Values | None = None,
         latitude: Values | None = None,
         longitude: Values | None = None,
+        reading: Reading = AS_THEY_ARE,
     ) -> None:
-        file = ColumnFile(path)
         self.times = np.asarray(times).astype("datetime64[ns]")
+        reading = _at_site(reading, latitude, longitude)
+        step = np.diff(self.times).min() if len(self.times) > 1 else None
+        file = open_columns(expanded(paths), reference_request(variables, step, self.times[0], reading))
         try:
-            _require_same_locations(file, latitude, longitude)
+            notes = [*file.notes, *match(file, Columns(x, latitude, longitude))]
             first = _first_index(file, self.times)
             found = {variable.name: file.source(variable.name, variable.units) for variable in variables}
             self.missing = tuple(name for name, source in found.items() if source is None)
@@ -88,6 +91,7 @@ class Reference(BlockReader):
                 raise InputError(f"{file.path}: has none of the reference variables {missing}; expected at least one")
             self.names = tuple(source.name for source in sources)
             self.history = [one.conversion.sentence(one.name) for one in sources if not one.conversion.is_identity]
+            self.history = [*notes, *self.history]
             super().__init__(file, sources, first, len(self.times))
         except BaseException:
             file.close()

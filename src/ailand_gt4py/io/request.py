@@ -16,6 +16,26 @@ Time = str | datetime.date | np.datetime64
 
 
 @dataclasses.dataclass(frozen=True)
+class Reading:
+    """How files are read.
+
+    Attributes:
+        convention: that they follow, by name; None: each as its content shows.
+        selection: the part of their grid that is wanted. site: what is told of a site.
+        block_bytes: memory for the forcing's buffer.
+    """
+
+    convention: str | None = None
+    selection: Selection = ALL
+    site: Site = Site()  # noqa: RUF009  # frozen
+    block_bytes: int = BLOCK_BYTES
+
+
+#: As their content shows, all of them.
+AS_THEY_ARE = Reading()
+
+
+@dataclasses.dataclass(frozen=True)
 class Request:
     """What is wanted of a source; see `io.sources.open_source`."""
 
@@ -25,7 +45,4 @@ class Request:
     with_state: bool = True
     own_step: bool = False
     may_lack: tuple[str, ...] = ()
-    block_bytes: int = BLOCK_BYTES
-    convention: str | None = None
-    selection: Selection = ALL
-    site: Site = Site()  # noqa: RUF009  # frozen
+    reading: Reading = AS_THEY_ARE

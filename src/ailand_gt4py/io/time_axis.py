@@ -10,23 +10,9 @@ import numpy as np
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.times import parse_time, step_text, time_text
 from ailand_gt4py.core.types import Values
-from ailand_gt4py.io import meaning, time_labels
+from ailand_gt4py.io import meaning
 from ailand_gt4py.io.column_file import TIME, ColumnFile
 from ailand_gt4py.weights.model import Variable
-
-
-def read_times(file: ColumnFile) -> Values:
-    """All time labels of a file, datetime64[ns] (n_times,), strictly increasing."""
-    if TIME not in file.dataset.variables:
-        raise InputError(
-            f"{file.path}: variable 'time' is missing; expected time labels with 'units' such as 'hours since "
-            "2020-01-01'"
-        )
-    what = file.what(TIME)
-    calendar = time_labels.calendar_of(file.dataset[TIME].attrs, what)
-    if calendar != "standard":
-        raise InputError(f"{what} has the calendar '{calendar}'; expected standard, gregorian or proleptic_gregorian")
-    return time_labels.decoded(file.dataset[TIME], what)
 
 
 def check_step(times: Values, first: int, count: int, step: np.timedelta64, what: str) -> None:

@@ -13,6 +13,7 @@ import abc
 import asyncio
 import contextlib
 import errno
+import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,13 +24,13 @@ import numpy as np
 
 from ailand_gt4py.core.files import ASIDE, remove, sync_path, temporary_beside, writing
 from ailand_gt4py.core.types import Values
-from ailand_gt4py.io.output import OutputLayout, coordinates, values_of
+from ailand_gt4py.io.output import NO_FLAG, OutputLayout, coordinates, values_of
 
 
 class Writer(abc.ABC):
     """An output that is written at a path until it is the target; not ``create``: continue one of the same layout."""
 
-    #: State, diagnostics and quality flag in the file, each (n_steps, n_columns).
+    #: State, diagnostics and quality flag in the file, each of the layout's sizes.
     _values: list[Any]
 
     def __init__(self, target: Path, path: Path, layout: OutputLayout, *, create: bool) -> None:
@@ -57,9 +58,10 @@ class Writer(abc.ABC):
         """Write rows from `first` on: values (n_rows, n_variables, n_columns), flags uint8 (n_rows, n_columns)."""
         last = first + len(values)
         with writing(self._path, f"writing the rows {first} to {last - 1}"):
+            spread = self._layout.grid.spread
             for index, variable in enumerate(self._values[:-1]):
-                variable[first:last] = values[:, index]
-            self._values[-1][first:last] = flags
+                variable[first:last] = spread(values[:, index])
+            self._values[-1][first:last] = spread(flags, NO_FLAG)
 
     @abc.abstractmethod
     def flush(self) -> None:
@@ -106,7 +108,7 @@ class NetcdfWriter(Writer):
         layout = self._layout
         dataset.set_fill_off()  # every value is written; filling would write everything twice
         dataset.setncatts(layout.attributes)
-        for name, length in (("time", layout.shape[0]), ("x", layout.shape[1]), ("nv", 2)):
+        for name, length in (*layout.sizes.items(), ("nv", 2)):
             dataset.createDimension(name, length)
         for name, variable in coordinates(layout).items():
             kind: Any = str if variable.dtype == object else variable.dtype
@@ -115,18 +117,18 @@ class NetcdfWriter(Writer):
             coordinate[...] = variable.values
         for name, (dtype, fill_value, attributes) in values_of(layout).items():
             created: Any = dataset.createVariable(
-                name, dtype, ("time", "x"), chunksizes=layout.chunks, fill_value=fill_value
+                name, dtype, tuple(layout.sizes), chunksizes=layout.chunks, fill_value=fill_value
             )
             created.setncatts(attributes)
 
     def _reserve(self, dataset: netCDF4.Dataset) -> None:
         """Allocate every chunk: touch each of them."""
         dataset.set_auto_maskandscale(False)
-        (n_rows, n_columns), chunks = self._layout.shape, self._layout.chunks
-        for variable in (self._uncached(dataset[name]) for name in values_of(self._layout)):
-            for row in range(0, n_rows, chunks[0]):
-                for column in range(0, n_columns, chunks[1]):
-                    variable[row, column] = 0
+        layout = self._layout
+        firsts = [range(0, size, chunk) for size, chunk in zip(layout.sizes.values(), layout.chunks, strict=True)]
+        for variable in (self._uncached(dataset[name]) for name in values_of(layout)):
+            for first in itertools.product(*firsts):
+                variable[first] = 0
 
     def flush(self) -> None:
         with writing(self._path, "writing"):
@@ -194,12 +196,14 @@ class ZarrWriter(Writer):
         for name, variable in coordinates(layout).items():
             fixed = variable.values.astype(str) if variable.dtype == object else variable.values
             array = create(name, shape=fixed.shape, chunks=fixed.shape, dtype=fixed.dtype, fill_value=None)
-            array.attrs.update({"_ARRAY_DIMENSIONS": list(variable.dims), **variable.attrs})
+            plain = {key: np.asarray(value).tolist() for key, value in variable.attrs.items()}
+            array.attrs.update({"_ARRAY_DIMENSIONS": list(variable.dims), **plain})
             array[...] = fixed
         for name, (dtype, fill_value, attributes) in values_of(layout).items():
             plain = {key: np.asarray(value).tolist() for key, value in attributes.items()}
-            array = create(name, shape=layout.shape, chunks=layout.chunks, dtype=dtype, fill_value=fill_value)
-            array.attrs.update({"_ARRAY_DIMENSIONS": ["time", "x"], **plain})
+            shape = tuple(layout.sizes.values())
+            array = create(name, shape=shape, chunks=layout.chunks, dtype=dtype, fill_value=fill_value)
+            array.attrs.update({"_ARRAY_DIMENSIONS": list(layout.sizes), **plain})
 
     @_all_done()
     def write(self, first: int, values: Values, flags: Values) -> None:

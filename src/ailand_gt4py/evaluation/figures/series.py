@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ailand_gt4py.core.files import Paths
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.evaluation.figures import style
 from ailand_gt4py.evaluation.scores.moments import rmse
 from ailand_gt4py.evaluation.scores.verify import read_series
-from ailand_gt4py.io.column_file import ColumnFile
+from ailand_gt4py.io.output import RunOutput
+from ailand_gt4py.io.request import AS_THEY_ARE, Reading
 from ailand_gt4py.io.whole_files import write_figure
 from ailand_gt4py.weights.model import Variable
 
@@ -42,21 +44,19 @@ def rmse_text(run: Values, reference: Values, units: str) -> str:
 
 def draw_run(
     path: Path,
-    output: Path,
+    run: RunOutput,
     variables: Sequence[Variable],
-    times: Values,
-    reference: Path | None,
+    reference: Paths | None,
     at: tuple[float, float] | None,
+    reading: Reading = AS_THEY_ARE,
 ) -> None:
-    """Draw one column of a finished run's file, a panel for each of its states and diagnostics."""
-    with ColumnFile(output) as run:
-        latitude, longitude = run.read("lat"), run.read("lon")
-        column = style.nearest_column(latitude, longitude, at)
-        here = slice(column, column + 1)
-        series = {variable.name: run.read(variable.name, columns=here)[:, 0] for variable in variables}
-    truth = {} if reference is None else read_series(reference, variables, times, column, latitude, longitude)
+    """Draw one column of a finished run, a panel for each of its states and diagnostics."""
+    column, times = style.nearest_column(run.latitude, run.longitude, at), run.times
+    here = slice(column, column + 1)
+    series = {variable.name: run.read(variable.name, columns=here)[:, 0] for variable in variables}
+    truth = {} if reference is None else read_series(reference, variables, run, column, reading)
     whose = "ecLand and aiLand" if truth else "aiLand"
-    title = f"{whose} at {style.location_text(latitude[column], longitude[column])}"
+    title = f"{whose} at {style.location_text(run.latitude[column], run.longitude[column])}"
     write_figure(path, lambda: draw_columns(variables, times, series, truth, title), resolution=200)
 
 

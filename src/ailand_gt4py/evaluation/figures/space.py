@@ -60,10 +60,11 @@ def map_regions(study: Study) -> dict[str, tuple[Values, Extent]]:
     return regions
 
 
-def map_extent(longitude: Values, latitude: Values) -> Extent:
+def map_extent(longitude: Values, latitude: Values, margin: float = MARGIN) -> Extent:
     """Extent of a map that shows all of the locations, degrees."""
-    west, east = max(-180.0, longitude.min() - MARGIN), min(180.0, longitude.max() + MARGIN)
-    south, north = max(-60.0, latitude.min() - MARGIN), min(85.0, latitude.max() + MARGIN)
+    highest = max(180.0, longitude.max())
+    west, east = max(-180.0, longitude.min() - margin), min(highest, longitude.max() + margin)
+    south, north = max(-60.0, latitude.min() - margin), min(85.0, latitude.max() + margin)
     return (-180.0, 180.0, -60.0, 85.0) if east - west > 200.0 else (west, east, south, north)
 
 
@@ -111,13 +112,30 @@ def draw_map(
 ) -> None:
     """Draw columns, (n_columns,) values at longitudes and latitudes in degrees, on a map."""
     bound, colours = style.symmetric(values), "RdBu_r" if is_signed else "YlOrRd"
-    panel.plot(*_coast().T, color="0.62", lw=0.45, zorder=1)
+    draw_coast(panel, extent)
     order = np.argsort(np.abs(values))  # the large ones on top
     longitude, latitude = (axis[order] for axis in locations)
     points = panel.scatter(
         longitude, latitude, 15.0, values[order], cmap=colours, vmin=-bound * is_signed, vmax=bound,
         edgecolors="0.25", linewidths=0.35, zorder=3,
     )  # fmt: skip
+    frame(panel, extent)
+    panel.tick_params(labelsize=6, length=2)
+    panel.set_title(title, loc="left", fontsize=8, pad=3)
+    bar = figure.colorbar(points, ax=panel, fraction=0.05, pad=0.02, aspect=22)
+    bar.outline.set_linewidth(0.4)  # type: ignore[operator]
+    bar.ax.tick_params(labelsize=6, length=2)
+
+
+def draw_coast(panel: Axes, extent: Extent) -> None:
+    """Draw coastlines, beyond the date line again."""
+    for shift in (0.0, 360.0) if extent[1] > 180.0 else (0.0,):
+        longitude, latitude = _coast().T
+        panel.plot(longitude + shift, latitude, color="0.62", lw=0.45, zorder=1)
+
+
+def frame(panel: Axes, extent: Extent) -> None:
+    """Limits, ticks and frame of a map."""
     panel.set_aspect(1.0 / map_shrink(extent))
     for low, high, limit, tick in (
         (*extent[:2], panel.set_xlim, panel.set_xticks),
@@ -127,12 +145,7 @@ def draw_map(
         tick(np.arange(math.ceil(low / step) * step, high + 1e-9, step))
         limit(low, high)
     panel.grid(lw=0.25, color="0.9", zorder=0)
-    panel.tick_params(labelsize=6, length=2)
     panel.spines[["top", "right"]].set_visible(True)
-    panel.set_title(title, loc="left", fontsize=8, pad=3)
-    bar = figure.colorbar(points, ax=panel, fraction=0.05, pad=0.02, aspect=22)
-    bar.outline.set_linewidth(0.4)  # type: ignore[operator]
-    bar.ax.tick_params(labelsize=6, length=2)
 
 
 def density(truth: Values, run: Values) -> tuple[Values, Values]:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
+from ailand_gt4py.core.files import Paths, expanded
 from ailand_gt4py.core.text_table import aligned
 from ailand_gt4py.core.times import time_text
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.evaluation.scores.climatology import other_years_climatology
 from ailand_gt4py.evaluation.scores.definitions import SCORES
 from ailand_gt4py.evaluation.scores.moments import Sample
-from ailand_gt4py.io.column_file import ColumnFile
-from ailand_gt4py.io.reference import Reference
-from ailand_gt4py.io.time_axis import read_times
+from ailand_gt4py.io.output import RunOutput
+from ailand_gt4py.io.preparation import labels_of
+from ailand_gt4py.io.reference import Reference, reference_request
+from ailand_gt4py.io.request import AS_THEY_ARE, Reading
 from ailand_gt4py.weights.model import Variable
 
 #: Memory for the reference of a block of columns, all labels and variables, bytes.
@@ -25,9 +27,25 @@ BLOCK_BYTES = 64 << 20
 MINIMUM_SPAN = np.timedelta64(2 * 365, "D")
 
 
-def _times_of(path: Path) -> Values:
-    with ColumnFile(path) as file:
-        return read_times(file)
+class Columns(Protocol):
+    """A source of columns, or a run's output of them."""
+
+    x: Values
+    latitude: Values
+    longitude: Values
+    times: Values
+    step: np.timedelta64
+
+
+def _times_of(paths: Paths, variables: Sequence[Variable], columns: Columns, reading: Reading) -> Values:
+    request = reference_request(variables, columns.step, columns.times[0], reading)
+    return labels_of(expanded(paths), request)
+
+
+def _open(paths: Paths, variables: Sequence[Variable], times: Values, columns: Columns, reading: Reading) -> Reference:
+    return Reference(
+        paths, variables, times, x=columns.x, latitude=columns.latitude, longitude=columns.longitude, reading=reading
+    )
 
 
 def why_no_climatology(labels: Values, times: Values, step: np.timedelta64) -> str:
@@ -48,11 +66,12 @@ def _covered(times: Values, labels: Values) -> Values:
 
 
 def check_reference(
-    path: Path, variables: Sequence[Variable], times: Values, latitude: Values, longitude: Values
+    paths: Paths, variables: Sequence[Variable], columns: Columns, reading: Reading = AS_THEY_ARE
 ) -> list[str]:
-    """Check before a run that it can be compared with a reference; sentences on how that is read."""
-    covered = _covered(times, _times_of(path))
-    with Reference(path, variables, covered, latitude=latitude, longitude=longitude) as reference:
+    """Check before a run that its columns can be compared with a reference; sentences on how that is read."""
+    times = columns.times
+    covered = _covered(times, _times_of(paths, variables, columns, reading))
+    with _open(paths, variables, covered, columns, reading) as reference:
         sentences = list(reference.history)
         if len(covered) < len(times):
             part = f"{len(covered)} of the run's {len(times)} labels"
@@ -62,22 +81,21 @@ def check_reference(
         return sentences
 
 
-def score_table(output: Path, path: Path, variables: Sequence[Variable], step: np.timedelta64) -> str:
-    """The score table of a finished run, the file ``output``, against a reference, for those variables that it has."""
-    with ColumnFile(output) as run:
-        found = _times_of(path)
-        times = _covered(read_times(run), found)
-        if len(times) < 2:
-            return f"No scores: one label is compared ({time_text(times[0])}), and the first one never counts."
-        without_climatology = why_no_climatology(found, times, step)
-        # A climatology takes all of the reference.
-        labels = times if without_climatology else found
-        with Reference(path, variables, labels, latitude=run.read("lat"), longitude=run.read("lon")) as reference:
-            samples = _samples(run, times, reference, not without_climatology)
-        return table(samples, {variable.name: variable.units for variable in variables}, without_climatology)
+def score_table(run: RunOutput, paths: Paths, variables: Sequence[Variable], reading: Reading = AS_THEY_ARE) -> str:
+    """The score table of a finished run against a reference, for those variables that it has."""
+    found = _times_of(paths, variables, run, reading)
+    times = _covered(run.times, found)
+    if len(times) < 2:
+        return f"No scores: one label is compared ({time_text(times[0])}), and the first one never counts."
+    without_climatology = why_no_climatology(found, times, run.step)
+    # A climatology takes all of the reference.
+    labels = times if without_climatology else found
+    with _open(paths, variables, labels, run, reading) as reference:
+        samples = _samples(run, times, reference, not without_climatology)
+    return table(samples, {variable.name: variable.units for variable in variables}, without_climatology)
 
 
-def _samples(run: ColumnFile, times: Values, reference: Reference, has_climatology: bool) -> dict[str, Sample]:
+def _samples(run: RunOutput, times: Values, reference: Reference, has_climatology: bool) -> dict[str, Sample]:
     """A sample of each variable of the reference, block by block of columns."""
     n_labels, n_columns, n_names = len(reference.times), run.n_columns, len(reference.names)
     first = int(np.searchsorted(reference.times, times[0]))
@@ -108,13 +126,13 @@ def _read_columns(reference: Reference, columns: slice, n_columns: int) -> Value
 
 
 def read_series(
-    path: Path, variables: Sequence[Variable], times: Values, column: int, latitude: Values, longitude: Values
+    paths: Paths, variables: Sequence[Variable], run: RunOutput, column: int, reading: Reading = AS_THEY_ARE
 ) -> dict[str, Values]:
-    """The reference's values in one column: name -> (n_labels,), NaN after its last label, of what it has."""
-    covered = _covered(times, _times_of(path))
-    with Reference(path, variables, covered, latitude=latitude, longitude=longitude) as reference:
-        values = _read_columns(reference, slice(column, column + 1), len(latitude))[:, :, 0]
-        padding = ((0, 0), (0, len(times) - len(covered)))
+    """The reference's values in one column of a run: name -> (n_labels,), NaN after its last label, of what it has."""
+    covered = _covered(run.times, _times_of(paths, variables, run, reading))
+    with _open(paths, variables, covered, run, reading) as reference:
+        values = _read_columns(reference, slice(column, column + 1), run.n_columns)[:, :, 0]
+        padding = ((0, 0), (0, len(run.times) - len(covered)))
         return dict(zip(reference.names, np.pad(values, padding, constant_values=np.nan), strict=True))
 
 

@@ -50,11 +50,16 @@ def read(path: Path, forced: str | None = None, site: Site | None = None) -> Fie
     """
     dataset, size = opening.open_file(path)
     try:
-        opening.require_plausible(path, dataset, size, {})
-        convention = convention_of(dataset) if forced is None else convention_named(forced)
-        if convention.adapt is None:
-            return named(convention, path, dataset)
-        return convention.adapt(path, dataset, site or Site())
+        return adapted(path, dataset, size, forced, site)
     except BaseException:
         dataset.close()
         raise
+
+
+def adapted(path: Path, dataset: xr.Dataset, size: int, forced: str | None = None, site: Site | None = None) -> Fields:
+    """`read` of a file that is open, of some bytes."""
+    opening.require_plausible(path, dataset, size, {})
+    convention = convention_of(dataset) if forced is None else convention_named(forced)
+    if convention.adapt is None:
+        return named(convention, path, dataset)
+    return convention.adapt(path, dataset, site or Site())

@@ -15,10 +15,11 @@ from typing import Literal, Protocol, Self
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.files import Paths, expanded
 from ailand_gt4py.core.registry import Registry
 from ailand_gt4py.core.types import Values
-from ailand_gt4py.io.blocks import BLOCK_BYTES
-from ailand_gt4py.io.request import Request, Time
+from ailand_gt4py.io.grids import Grid
+from ailand_gt4py.io.request import AS_THEY_ARE, Reading, Request, Time
 from ailand_gt4py.weights.model import ModelVariables
 
 
@@ -33,6 +34,7 @@ class ColumnSource(Protocol):
         static: float64 (n_columns, n_static).
         initial_state: float64 (n_columns, n_state) at the first of ``times``, None where it was not asked for.
         lacking: states that it does not have, out of those that it may lack.
+        grid: on which the columns lie, and what is left out of it.
         history: sentences, one for each thing done to the values or taken for granted.
     """
 
@@ -48,6 +50,7 @@ class ColumnSource(Protocol):
     static: Values
     initial_state: Values | None
     lacking: tuple[str, ...]
+    grid: Grid
     history: list[str]
 
     def __init__(self, path: Path, request: Request) -> None: ...
@@ -126,7 +129,7 @@ def check_names(model: ModelVariables) -> None:
 
 
 def open_source(
-    path: str | Path,
+    paths: Paths,
     model: ModelVariables,
     *,
     start: Time | None = None,
@@ -134,12 +137,12 @@ def open_source(
     initial_state: Literal["file", "none"] = "file",
     own_step: bool = False,
     may_lack: Sequence[str] = (),
-    block_bytes: int = BLOCK_BYTES,
+    reading: Reading = AS_THEY_ARE,
 ) -> ColumnSource:
     """Open and check columns of any kind.
 
     Args:
-        path: netCDF file or zarr store (directory or .zip) with the dimensions time and x, ec-land-db's included, or a
+        paths: a file, or several that belong together (`io.preparation`), of any convention, format and grid; or a
             store of anemoi-datasets.
         model: tells which variables are needed, in which units and with which step.
         start: label of the first window, UTC; None: the source's first.
@@ -147,7 +150,7 @@ def open_source(
         initial_state: "file": taken from the source at the start; "none": not looked for (a restart has it).
         own_step: take the source's step instead of the model's.
         may_lack: states that need not be there as `ColumnSource.reference`.
-        block_bytes: memory for the forcing's buffer.
+        reading: how files are read, and which part of their grid.
 
     Returns:
         The source; close it or use it as a context manager.
@@ -155,6 +158,7 @@ def open_source(
     Raises:
         InputError: anything about the source that does not fit, on one line.
     """
+    from ailand_gt4py.io.preparation import open_columns  # which takes its time
     from ailand_gt4py.io.sources.column_file import ColumnFileSource  # which imports this module
 
     if model.normalised_space:
@@ -167,6 +171,9 @@ def open_source(
             f"positive step to run on a file, at least {SHORTEST_STEP:g} s"
         )
     check_names(model)
-    request = Request(model, start, end, initial_state == "file", own_step, tuple(may_lack), block_bytes)
-    kind = next((kind for kind in KINDS.items() if kind.recognises(Path(path))), ColumnFileSource)
-    return kind(Path(path), request)
+    files = expanded(paths)
+    request = Request(model, start, end, initial_state == "file", own_step, tuple(may_lack), reading=reading)
+    kind = next((kind for kind in KINDS.items() if len(files) == 1 and kind.recognises(files[0])), None)
+    if kind is not None:
+        return kind(files[0], request)
+    return ColumnFileSource(files[0], request, open_columns(files, request))

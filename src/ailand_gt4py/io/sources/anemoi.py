@@ -124,7 +124,7 @@ class AnemoiSource(ColumnFileSource):
     """A store of anemoi-datasets; see `ColumnSource` and `AnemoiFile`. That fields are static shows as it is read."""
 
     def __init__(self, path: Path, request: Request) -> None:
-        file = AnemoiFile(path, request.block_bytes)
+        file = AnemoiFile(path, request.reading.block_bytes)
         super().__init__(path, request, file)
         for variable in (*self.model.state, *self.model.diagnostics):
             if file.find(variable.name) is not None:

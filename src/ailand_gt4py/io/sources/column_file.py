@@ -13,14 +13,23 @@ from ailand_gt4py.core.types import Values
 from ailand_gt4py.emulator.forcing import ForcingAssembler
 from ailand_gt4py.io import time_axis
 from ailand_gt4py.io.blocks import BlockReader
-from ailand_gt4py.io.column_file import ColumnFile
+from ailand_gt4py.io.column_file import COLUMN, ColumnFile
 from ailand_gt4py.io.field_reader import FieldReader, require_present
+from ailand_gt4py.io.grids import Grid
+from ailand_gt4py.io.masked import missing_columns
 from ailand_gt4py.io.sources import ColumnSource, Request
+from ailand_gt4py.io.whole_files import columns
 from ailand_gt4py.weights.model import Variable
 from ailand_gt4py.weights.nodes import is_of_node, node_inputs
+from ailand_gt4py.weights.variables import CATALOGUE
 
 #: Of a file with one time only, where its own step is asked for.
 ANY_STEP_SECONDS = 21_600.0
+
+
+def columns_grid(x: Values, latitude: Values, longitude: Values) -> Grid:
+    """That of columns along ``x`` with these labels and locations, (n_columns,) each."""
+    return Grid({COLUMN: len(x)}, columns(x, latitude, longitude), np.arange(len(x)))
 
 
 class ColumnFileSource(ColumnSource):
@@ -33,17 +42,27 @@ class ColumnFileSource(ColumnSource):
         self._roots: list[str] = []
         self._earlier: list[tuple[str, int]] = []
         try:
-            self._prepare(request)
+            try:
+                self._prepare(request)
+            except InputError:
+                if not self._leave_out_missing(request):
+                    raise
+                self._prepare(request)
         except BaseException:
             self._file.close()
             raise
 
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """What no other kind recognises is prepared as columns."""
+        return True
+
     def _prepare(self, request: Request) -> None:
         file, model = self._file, request.model
-        self.path, self.model, self._block_bytes = file.path, model, request.block_bytes
+        self.path, self.model, self._block_bytes = file.path, model, request.reading.block_bytes
         of_nodes = [one.name for one in model.static if is_of_node(one.name)]
         require_present(file, model, request.with_state, of_nodes)
-        self.labels = time_axis.read_times(file)
+        self.labels = file.times()
         self.step = step_of(model.step_seconds)
         if request.own_step:
             self.step = self.labels[1] - self.labels[0] if len(self.labels) > 1 else step_of(ANY_STEP_SECONDS)
@@ -68,18 +87,47 @@ class ColumnFileSource(ColumnSource):
             [reader.source(one.name, one.units) for one in given],
             first - earlier,
             earlier + count,
-            block_bytes=request.block_bytes,
+            block_bytes=request.reading.block_bytes,
             labels=self.x,
             times=self.labels[first - earlier : first + count],
             may_be_missing=[one.is_imputed for one in given],
             n_unchecked=earlier,
         )
+        if not self._forcing.spool_bytes:
+            self._forcing.read(
+                earlier, earlier + 1
+            )  # what is read is kept for the first step; what is masked shows here
+        self.grid = file.grid or columns_grid(self.x, self.latitude, self.longitude)
         self.history = self._sentences()
+
+    def _leave_out_missing(self, request: Request) -> bool:
+        """Whether there are columns without values beside others, which are left out."""
+        if not hasattr(self, "_first"):  # something else was wrong before
+            return False
+        missing, notes = missing_columns(self._file, request, self._first, self._first + len(self.times) - 1)
+        if not missing.any() or missing.all():
+            return False
+        all_columns = self._file.labels(), self._location("lat"), self._location("lon")
+        self._file.grid = (self._file.grid or columns_grid(*all_columns)).part(np.flatnonzero(~missing))
+        self._file.keep(np.flatnonzero(~missing))
+        self._file.notes += notes
+        return True
+
+    def _location(self, name: str) -> Values:
+        """Latitude or longitude of all columns, degrees, missing where it is missing."""
+        source = self._file.source(name, CATALOGUE[name].units, is_timed=False)
+        if source is None:
+            return np.full(self._file.n_columns, np.nan)
+        return source.conversion.apply(self._file.field(source.own_name).astype(np.float64))
 
     def _sentences(self) -> list[str]:
         given = [variable for variable in self.model.forcing if not variable.derived]
         states = [variable for variable in self.model.state if not variable.is_previous]
-        lines = [*self._reader.sentences(), *time_axis.label_sentences(self._file, given, states, self.step)]
+        lines = [
+            *self._file.notes,
+            *self._reader.sentences(),
+            *time_axis.label_sentences(self._file, given, states, self.step),
+        ]
         if self._forcing.spool_bytes:
             lines.append(
                 f"Forcing is stored with long stretches of time together; it is copied once to a temporary file of "

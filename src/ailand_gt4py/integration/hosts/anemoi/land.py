@@ -50,6 +50,7 @@ class WindowSource(ColumnSource):
         self.static, self.initial_state = _static(model, ground), ground.initial_state
         self.times = self.labels = start.astype("datetime64[ns]") + np.arange(n_windows) * self.step
         self.climate, self.lacking, self.history = ground.climate, (), list(ground.history)
+        self.grid = ground.grid
         self.window = np.empty((self.n_columns, 0), dtype=np.float32)
 
     @classmethod

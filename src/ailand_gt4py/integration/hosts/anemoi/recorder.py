@@ -10,7 +10,7 @@ import xarray as xr
 
 from ailand_gt4py.core.arrays import Array, to_host
 from ailand_gt4py.core.types import Values
-from ailand_gt4py.io.output import OutputLayout, coordinates, variable_attributes
+from ailand_gt4py.io.output import OutputLayout, column_coordinates, variable_attributes
 from ailand_gt4py.io.sources import ColumnSource
 from ailand_gt4py.io.whole_files import field, write_netcdf
 from ailand_gt4py.weights.model import Variable
@@ -30,7 +30,9 @@ class ForcingRecorder:
     def write(self, path: Path, given: Sequence[Variable], layout: OutputLayout) -> None:
         """Write the file; the state stands at its first time, and is missing at the others."""
         model, n_times = self._source.model, len(self._windows)
-        data = xr.Dataset(coordinates(layout), attrs={"Conventions": "CF-1.11", "title": "what the land was given"})
+        data = xr.Dataset(
+            column_coordinates(layout), attrs={"Conventions": "CF-1.11", "title": "what the land was given"}
+        )
         for position, one in enumerate(model.static):
             data[one.name] = field(("x",), self._source.static[:, position], one.long_name, one.units)
         forcing = np.stack(self._windows)
