@@ -21,6 +21,7 @@ from ailand_gt4py.io.site import Site
 
 COLUMN = "x"
 HALF_HOUR = np.timedelta64(1800, "s")
+HEIGHT_NOTE = "Temperature, humidity and wind are taken as those 10 m above the ground, wherever they were measured."
 CLOUD_NOTE = (
     "Cloud cover from the short wave, by days: 1 less the part of a clear sky's radiation (Allen et al. 1998, FAO 56) "
     "that comes through (Crawford and Duchon 1999)."
@@ -73,6 +74,8 @@ def site_fields(
         fixed["igbp_class"] = float(land_cover.number_of(site.igbp or igbp or "")), "1"
     data = data.assign({name: ((), np.float64(value), {"units": units}) for name, (value, units) in fixed.items()})
     notes, meanings = [*fields.notes, *note, time.note], dict(fields.meanings)
+    if "met_tair" in data:
+        notes.append(HEIGHT_NOTE)
     clouds = _clouds(data, interval) if site.estimates_longwave else None
     if clouds is not None:
         data = data.assign(met_cloud_cover=(TIME, clouds, {"units": "1"}))

@@ -17,6 +17,7 @@ import xarray as xr
 from ailand_gt4py.io.convention import Convention
 from ailand_gt4py.io.conventions import CONVENTIONS
 from ailand_gt4py.io.fields import Fields, Meaning
+from ailand_gt4py.io.opening.fluxnet_csv import FORMAT
 from ailand_gt4py.io.site import Site
 from ailand_gt4py.io.site_files import downward, measured, site_fields, with_first
 
@@ -41,11 +42,6 @@ _SUNNY = ("SW_IN_POT", "SW_IN_F", "SW_IN_F_MDS", "SW_IN", "NETRAD")
 _MAY_GO = ("RH", "WD")
 
 
-def recognises(dataset: xr.Dataset) -> bool:
-    known = {one for names in NAMES.values() for one in names if "_F" in one}
-    return bool(known & {str(name) for name in dataset.variables})
-
-
 def _adapt(path: Path, dataset: xr.Dataset, site: Site) -> Fields:
     empty = [str(name) for name in dataset.data_vars if not bool(np.isfinite(dataset[name]).any())]
     gaps = [name for name in _MAY_GO if name in dataset and name not in empty and bool(dataset[name].isnull().any())]
@@ -63,7 +59,7 @@ _MEAN = Meaning("mean", "start", source="FLUXNET")
 FLUXNET = CONVENTIONS.add(
     Convention(
         "FLUXNET",
-        recognises=recognises,
+        recognises=lambda dataset: dataset.attrs.get("format") == FORMAT,
         aliases=NAMES,
         meanings=dict.fromkeys(NAMES, _MEAN)
         | {"met_precipitation": dataclasses.replace(_MEAN, kind="sum"), "lai": Meaning("point", source="FLUXNET")},

@@ -28,6 +28,7 @@ UNITS = {
 }  # fmt: skip
 _START, _END, _DAY = "TIMESTAMP_START", "TIMESTAMP_END", "TIMESTAMP"
 MISSING = -9999.0
+FORMAT = "FLUXNET"
 #: A column that is kept: root, how it was filled, and its flag.
 _COLUMN = re.compile(r"([A-Za-z]+(?:_IN|_OUT)?)(?:_POT)?(?:_JSB)?(?:_F)?(?:_MDS)?(?:_QC)?")
 
@@ -81,7 +82,7 @@ def open_table(path: Path) -> xr.Dataset:
     starts, ends = (_times(path, name, table[name].to_numpy()) if name in stamps else None for name in (_START, _END))
     if starts is None:
         starts = _times(path, _DAY, table[_DAY].to_numpy()) if ends is None else _before(path, ends)
-    return xr.Dataset(columns, coords={"time": ("time", starts)})
+    return xr.Dataset(columns, {"time": ("time", starts)}, {"format": FORMAT})
 
 
 def _require_equal_lines(path: Path, n_columns: int) -> None:
