@@ -67,6 +67,14 @@ def test_without_land_cover_nothing_is_guessed() -> None:
     assert set(completed(other, MODEL, 4, True).dataset.data_vars) == {"met_tair", "clim_sotype"}
 
 
+def test_snow() -> None:
+    found = completed(fields(), MODEL, None, True)
+    assert [value(found, name) for name in ("sd", "snowc", "rsn", "tsn", "asn")] == [0.0, 0.0, 100.0, 273.16, 0.85]
+    found = completed(fields(sd=0.05), MODEL, None, True)
+    assert value(found, "rsn") == 250.0
+    assert "snowc" not in found.dataset  # follows from these
+
+
 def test_no_state_where_none_is_wanted() -> None:
     found = completed(fields(), MODEL, None, False)
     assert "stl1" not in found.dataset

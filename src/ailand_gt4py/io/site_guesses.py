@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
 
 import numpy as np
 import xarray as xr
@@ -147,7 +146,8 @@ def _annual_wave(times: Values, values: Values) -> tuple[float, complex] | None:
 
 
 def _snow(data: xr.Dataset) -> tuple[dict[str, float], str]:
-    return {"sd": snow.NO_SNOW["sd"], "slw": 0.0}, "no snow"
-
-
-_Guess = Callable[[xr.Dataset], tuple[dict[str, float], str]]
+    """None, or of the amount that is known the density that its cover follows from."""
+    if "sd" not in data:
+        return snow.NO_SNOW | {"slw": 0.0}, "no snow"
+    water = float(np.asarray(data["sd"].values).reshape(-1)[0])
+    return {"rsn": float(snow.density(water))}, "the middle of the range for seasonal snow, or as without snow"
