@@ -14,17 +14,22 @@ from ailand_gt4py.ecland.land_cover import CLASSES, number_of
 from ailand_gt4py.ecland.soil_tables import VEGETATIONS, soil_values
 from ailand_gt4py.io.fields import Fields
 from ailand_gt4py.io.first_guess import wave_below
-from ailand_gt4py.io.site_guesses import AVAILABLE_PART, completed
+from ailand_gt4py.io.site_guesses import completed
 from ailand_gt4py.weights.variables import DEFAULT
 
 MODEL = DEFAULT.template(21_600.0)
 STEP = np.timedelta64(6, "h")
+#: A quarter of what the net radiation could evaporate, kg m-2 s-1.
+RAIN = 0.25 * 0.6 * 125.0 / 2.5e6
 
 
 def fields(n_times: int = 8, air: Values | None = None, **more: float) -> Fields:
     times = np.datetime64("2020-03-01", "ns") + np.arange(n_times) * STEP
     air = np.full(n_times, 280.0) if air is None else air
-    data = xr.Dataset({"met_tair": (("time", "x"), air[:, np.newaxis], {"units": "K"})}, {"time": times, "x": [0]})
+    weather = {"met_tair": air, "met_swdown": np.full(n_times, 125.0), "met_precipitation": np.full(n_times, RAIN)}
+    data = xr.Dataset(
+        {name: (("time", "x"), one[:, np.newaxis]) for name, one in weather.items()}, {"time": times, "x": [0]}
+    )
     more = {"igbp_class": 1.0} | more
     return Fields(Path("f.nc"), data.assign({name: ("x", [value]) for name, value in more.items()}), {}, {})
 
@@ -56,7 +61,7 @@ def test_what_is_there_stays() -> None:
     assert found.dataset["clim_tvl"].values.tolist() == [9.0]
     assert found.dataset["swvl1"].values.tolist() == [0.3]
     dry, wet = (float(soil_values(one, np.array([4]))[0]) for one in ("wilting_point", "field_capacity"))
-    assert value(found, "swvl2") == pytest.approx(dry + AVAILABLE_PART * (wet - dry))
+    assert value(found, "swvl2") == pytest.approx(dry + 0.25 * (wet - dry))
     assert not any("clim_tvl" in note or "swvl1" in note for note in found.notes)
 
 
@@ -64,7 +69,21 @@ def test_without_land_cover_nothing_is_guessed() -> None:
     one = fields()
     other = Fields(one.path, one.dataset.drop_vars("igbp_class"), {}, {})
     assert completed(other, MODEL, None, True) is other
-    assert set(completed(other, MODEL, 4, True).dataset.data_vars) == {"met_tair", "clim_sotype"}
+    assert set(completed(other, MODEL, 4, True).dataset.data_vars) == {
+        "met_tair",
+        "met_swdown",
+        "met_precipitation",
+        "clim_sotype",
+    }
+
+
+def test_a_wet_climate_fills_the_soil() -> None:
+    one = fields()
+    wet = one.dataset.assign(met_precipitation=100.0 * one.dataset["met_precipitation"])
+    found = completed(Fields(one.path, wet, {}, {}), MODEL, None, True)
+    assert value(found, "swvl3") == pytest.approx(float(soil_values("field_capacity", np.array([2]))[0]))
+    separate = wet.rename(met_precipitation="met_rainf").assign(met_snowf=0.0 * wet["met_precipitation"])
+    assert value(completed(Fields(one.path, separate, {}, {}), MODEL, None, True), "swvl3") == value(found, "swvl3")
 
 
 def test_snow() -> None:

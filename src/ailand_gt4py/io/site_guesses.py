@@ -27,8 +27,8 @@ TIME = "time"
 SOIL_TYPE = 2
 #: Standard deviation of the orography around a site, m: gently rolling land.
 ROUGHNESS = 20.0
-#: Water that plants can take, as part of what the soil holds of it, at the start.
-AVAILABLE_PART = 0.5
+#: Net radiation as part of the short wave that comes down, and heat of vaporisation, J kg-1: how much could evaporate.
+NET_PART, VAPORISATION_HEAT = 0.6, 2.5e6
 #: Without a whole year of weather, days from the start on whose mean air temperature the soil has.
 DAYS = 30
 #: Middles of the soil layers, m.
@@ -105,12 +105,26 @@ def _ground(number: int) -> list[tuple[tuple[str, ...], tuple[float, ...], str]]
 
 
 def _soil_water(data: xr.Dataset) -> tuple[dict[str, float], str]:
-    soil = np.array(
-        [int(np.asarray(data["clim_sotype"].values).reshape(-1)[0]) if "clim_sotype" in data else SOIL_TYPE]
-    )
+    """Of the water that plants can take the part that the climate keeps there, by Budyko's index of dryness."""
+    if not {"met_swdown", "met_precipitation"} <= set(data.data_vars) and not {"met_swdown", "met_rainf"} <= set(data):
+        return {}, ""
+    first_year = data[TIME].values < data[TIME].values[0] + YEAR
+    names = ["met_precipitation"] if "met_precipitation" in data else ["met_rainf", "met_snowf"]
+    rain = sum(_mean(data[name], first_year) for name in names if name in data)
+    could = NET_PART * _mean(data["met_swdown"], first_year) / VAPORISATION_HEAT
+    part = min(rain / max(could, 1e-12), 1.0)
+    known = "clim_sotype" in data
+    soil = np.array([int(np.asarray(data["clim_sotype"].values).reshape(-1)[0]) if known else SOIL_TYPE])
     wilting, capacity = (float(soil_tables.soil_values(one, soil)[0]) for one in ("wilting_point", "field_capacity"))
-    water = wilting + AVAILABLE_PART * (capacity - wilting)
-    return {f"swvl{layer}": water for layer in range(1, 5)}, f"{AVAILABLE_PART:g} of the water that plants can take"
+    water = wilting + part * (capacity - wilting)
+    return {f"swvl{layer}": water for layer in range(1, 5)}, (
+        f"{part:.2f} of the water that plants can take, as precipitation is of what the net radiation, {NET_PART:g} of "
+        "the short wave, could evaporate (Budyko 1974, Climate and Life; over the first year at most)"
+    )
+
+
+def _mean(array: xr.DataArray, chosen: Values) -> float:
+    return float(np.nanmean(np.asarray(array.values, dtype=np.float64)[chosen]))
 
 
 def _soil_temperatures(data: xr.Dataset) -> tuple[dict[str, float], str]:
