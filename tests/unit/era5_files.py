@@ -51,7 +51,7 @@ def weather(hours: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     now = {
         "met_tair": 288.0 + 0.5 * cell + 3.0 * np.sin(np.pi / 12.0 * (hour - 9.0)),
         "met_qair": 0.0075 + 0.0003 * np.sin(np.pi / 18.0 * hour) + 0.0 * cell,
-        "met_psurf": 99_000.0 + 150.0 * np.sin(hour / 10.0) - 20.0 * cell,
+        "met_psurf": 99_000.0 + 150.0 * np.sin(hour / 10.0) - 20.0 * (cell % 50),
         "met_wind_e": 3.0 + np.sin(hour / 3.0) + 0.0 * cell,
         "met_wind_n": 1.0 + 0.5 * np.sin(hour / 5.0) - 0.1 * cell,
         "lai_hv": np.full((hours + 1, N_CELLS), 2.5),

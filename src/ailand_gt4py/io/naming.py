@@ -25,7 +25,7 @@ def named(convention: Convention, path: Path, dataset: xr.Dataset) -> Fields:
     What is found by name goes before what is found by standard name; each variable of the file serves once.
     """
     notes: list[str] = []
-    own_time = _own_time(dataset)
+    own_time = own_time_of(dataset)
     own_names = _found(convention, path, dataset)
     kept = [own for own in own_names.values() if dataset[own].dtype.kind in "fiu"]
     axes = [str(name) for name in dataset.dims if name in dataset.variables and name not in (*kept, own_time)]
@@ -60,7 +60,7 @@ def named(convention: Convention, path: Path, dataset: xr.Dataset) -> Fields:
     return Fields(path, result, own_names, meanings, [*notes, *more], convention.name)
 
 
-def _own_time(dataset: xr.Dataset) -> str | None:
+def own_time_of(dataset: xr.Dataset) -> str | None:
     """What a file calls its dimension of time; None where it has none."""
     for name in _TIME_NAMES:
         if name in dataset.dims and name in dataset.variables:

@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.core.times import step_of
+from ailand_gt4py.core.times import parse_time, step_of
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io import conventions, grids, ingredients, meaning, merging, opening, windows
 from ailand_gt4py.io.column_file import COLUMN, TIME, ColumnFile
@@ -23,6 +23,7 @@ from ailand_gt4py.io.conventions import Convention, convention_of
 from ailand_gt4py.io.field_reader import require_present
 from ailand_gt4py.io.fields import Fields
 from ailand_gt4py.io.lattices import lattice_of
+from ailand_gt4py.io.naming import own_time_of
 from ailand_gt4py.io.request import Reading, Request
 from ailand_gt4py.io.site_files import UnknownSiteError
 from ailand_gt4py.weights.model import ModelVariables, Template
@@ -52,6 +53,7 @@ def open_columns(paths: Sequence[Path], request: Request) -> ColumnFile:
 def _prepared(paths: Sequence[Path], first: tuple[xr.Dataset, int], request: Request) -> ColumnFile:
     """Columns of any files; ``first``: what is in the first of them, and its size."""
     opened = [first, *(opening.open_file(path) for path in paths[1:])]
+    opened = [(_of_period(dataset, request), size) for dataset, size in opened]
     reading = request.reading
     columns, grid = grids.to_columns(_adapted(paths, opened, reading), reading.selection)
     groups = merging.of_equal_times(columns)
@@ -94,6 +96,13 @@ def _with_assumptions(fields: Fields) -> Fields:
         return fields
     note = f"Time labels: no cell_methods, taken as means from their labels on: {', '.join(silent)}."
     return dataclasses.replace(fields, notes=[*fields.notes, note])
+
+
+def _of_period(dataset: xr.Dataset, request: Request) -> xr.Dataset:
+    """What is in a file near the period of the request, if it is large."""
+    time = own_time_of(dataset)
+    first, last = (None if one is None else parse_time(one) for one in (request.start, request.end))
+    return dataset if time is None else opening.of_period(dataset, time, first, last)
 
 
 def _with_step(request: Request, groups: Sequence[Fields]) -> Request:

@@ -15,12 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import netCDF4
+import numpy as np
 import xarray as xr
 
 from ailand_gt4py.core.errors import InputError, reason
 from ailand_gt4py.core.files import is_store
 from ailand_gt4py.core.registry import Registry
+from ailand_gt4py.core.times import STANDARD
 from ailand_gt4py.core.trial import most_bytes, require_regular, try_netcdf
+from ailand_gt4py.io import time_labels
 from ailand_gt4py.io.stores import check_store
 
 #: Bytes of a variable's chunks that HDF5 keeps. Its default of 16 MiB for each of a dozen variables would be most of
@@ -29,6 +32,11 @@ CHUNK_CACHE_BYTES = 2**20
 
 #: Bytes of a variable that are read at once at most where a file is no file of columns.
 READ_BYTES = 16 * 2**20
+
+#: A file that is read in more parts along time is read near the period that is wanted alone, and so far beyond it:
+#: further than clocks and the sums of a day reach.
+MOST_PARTS = 64
+BEYOND = np.timedelta64(48, "h")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,6 +131,17 @@ def require_plausible(path: Path, dataset: xr.Dataset, size: int, more: dict[str
             )
 
 
+def labels_together(dataset: xr.Dataset, time: str) -> int:
+    """How many times of all variables with a dimension of time are read at once: `READ_BYTES` of the largest."""
+    timed = [array for array in dataset.variables.values() if time in array.dims]
+    per_time = [array.dtype.itemsize * array.size // array.sizes[time] for array in timed if array.sizes[time]]
+    n_times = max(READ_BYTES // max([1, *per_time]), 1)
+    stored = [int(chunks[array.dims.index(time)]) for array in timed if (chunks := stored_chunks(array))]
+    # Parts begin where the file's own do: none is decompressed for two parts.
+    longest = max([1, *stored])
+    return max(n_times - n_times % longest, longest)
+
+
 def chunked(dataset: xr.Dataset, time: str | None, names: Sequence[str]) -> xr.Dataset:
     """Variables of a file as dask arrays: parts of some times, whole in all other dimensions, `READ_BYTES` each.
 
@@ -132,22 +151,25 @@ def chunked(dataset: xr.Dataset, time: str | None, names: Sequence[str]) -> xr.D
     kept = dataset[list(names)]
     if time is None or time not in kept.dims:
         return kept.chunk()
-    per_time = max(
-        (
-            math.prod(length for name, length in array.sizes.items() if name != time) * array.dtype.itemsize
-            for array in kept.variables.values()
-            if time in array.dims
-        ),
-        default=1,
-    )
-    n_times = max(READ_BYTES // max(per_time, 1), 1)
-    stored = [
-        int(chunks[array.dims.index(time)])
-        for array in kept.variables.values()
-        if time in array.dims and (chunks := stored_chunks(array))
-    ]
-    if stored:
-        # Parts begin where the file's own do: none is decompressed for two parts.
-        longest = max(stored)
-        n_times = max(n_times - n_times % longest, longest)
+    n_times = labels_together(kept, time)
     return kept.chunk({name: n_times if name == time else -1 for name in kept.dims})
+
+
+def of_period(dataset: xr.Dataset, time: str, first: np.datetime64 | None, last: np.datetime64 | None) -> xr.Dataset:
+    """The rows of a large file from one time to another and two days beyond them; all of one that is read in few parts.
+
+    In a store of decades, parts of other times would cost more than those that are read. Where nothing is there at
+    these times, or labels cannot be told, all is kept: whoever reads it says so.
+    """
+    together, n_times = labels_together(dataset, time), dataset.sizes[time]
+    if n_times <= MOST_PARTS * together or (first is None and last is None):
+        return dataset
+    try:
+        if time_labels.calendar_of(dataset[time].attrs, time) != STANDARD:
+            return dataset
+        labels = time_labels.decoded(dataset[time], time)
+    except InputError:
+        return dataset
+    begin = 0 if first is None else int(np.searchsorted(labels, first - BEYOND))
+    end = n_times if last is None else int(np.searchsorted(labels, last + BEYOND, side="right"))
+    return dataset.isel({time: slice(begin - begin % together, end)}) if begin < end else dataset
