@@ -11,7 +11,7 @@ from typing import TextIO
 import numpy as np
 from tqdm import tqdm
 
-from ailand_gt4py.core.times import time_text
+from ailand_gt4py.core.times import STANDARD, time_text
 
 #: A plain line is written when this part of the run has gone by since the last one ...
 LINE_FRACTION = 0.1
@@ -34,12 +34,13 @@ def progress(
     n_done: int = 0,
     quiet: bool = False,
     clock: Callable[[], float] = time.monotonic,
+    calendar: str = STANDARD,
 ) -> Iterator[Advance]:
     """Reports steps of a run as they are done; `n_done` of them were done before. The clock gives seconds."""
     if quiet:
         yield lambda done, simulated: None
     elif not stream.isatty():
-        yield _lines(n_steps, n_columns, stream, n_done, clock)
+        yield _lines(n_steps, n_columns, stream, n_done, clock, calendar)
     else:
         knows_width = _width(stream) > 0
         with tqdm(
@@ -51,13 +52,15 @@ def progress(
         ) as bar:  # fmt: skip
 
             def advance(done: int, simulated: np.datetime64) -> None:
-                bar.set_postfix_str(f"at {time_text(simulated)}", refresh=False)
+                bar.set_postfix_str(f"at {time_text(simulated, calendar)}", refresh=False)
                 bar.update(done - bar.n)
 
             yield advance
 
 
-def _lines(n_steps: int, n_columns: int, stream: TextIO, n_done: int, clock: Callable[[], float]) -> Advance:
+def _lines(
+    n_steps: int, n_columns: int, stream: TextIO, n_done: int, clock: Callable[[], float], calendar: str
+) -> Advance:
     """Writes a line now and then."""
     start = last_time = clock()
     last = n_done
@@ -69,7 +72,7 @@ def _lines(n_steps: int, n_columns: int, stream: TextIO, n_done: int, clock: Cal
             last, last_time = done, now
             rate = (done - n_done) / (now - start) if now > start else float("inf")
             line = (
-                f"{100.0 * done / n_steps:5.1f} %  {done}/{n_steps} steps, at {time_text(simulated)}, "
+                f"{100.0 * done / n_steps:5.1f} %  {done}/{n_steps} steps, at {time_text(simulated, calendar)}, "
                 f"{_short(rate * n_columns)} column-steps/s, {duration((n_steps - done) / rate)} left"
             )
             print(line, file=stream, flush=True)

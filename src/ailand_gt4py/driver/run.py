@@ -15,8 +15,7 @@ import numpy as np
 import ailand_gt4py
 from ailand_gt4py.core.errors import AilandError, InputError
 from ailand_gt4py.core.files import Paths, expanded, remove
-from ailand_gt4py.core.times import index_of, step_text, time_text
-from ailand_gt4py.core.types import Values
+from ailand_gt4py.core.times import index_of, parse_time, step_text, time_text
 from ailand_gt4py.driver.interruption import Interrupted, stop_signals
 from ailand_gt4py.driver.options import RunOptions
 from ailand_gt4py.driver.progress import Advance, duration, progress
@@ -74,8 +73,8 @@ def run_with(options: RunOptions) -> None:
     with open_source(
         options.forcing,
         model,
-        start=options.start if started is None else started.valid_time,
-        end=options.end,
+        start=_text(options.start) if started is None else started.valid_time,
+        end=_text(options.end),
         initial_state="file" if started is None else "none",
         reading=options.reading,
     ) as source:
@@ -84,7 +83,7 @@ def run_with(options: RunOptions) -> None:
         variables = model.state + model.diagnostics
         reference, reading = options.reference_paths, options.reference_reading
         notes = check_reference(reference, variables, source, reading) if reference else []
-        maps = _maps(options, variables, source.times)
+        maps = _maps(options, variables, source)
         _announce(options, model, source, notes)
         emulator = options.emulator(model, source.n_columns)
         emulator.compile()
@@ -103,16 +102,26 @@ def run_with(options: RunOptions) -> None:
 
 
 def _maps(
-    options: RunOptions, variables: Sequence[Variable], times: Values
+    options: RunOptions, variables: Sequence[Variable], source: ColumnSource
 ) -> list[tuple[Path, Variable, np.datetime64]]:
     """Figure, variable and time of each map that is asked for."""
-    known, result = {variable.name: variable for variable in variables}, []
+    known, result, times = {variable.name: variable for variable in variables}, [], source.times
     for path, (name, time_given) in zip(options.map_paths, options.plot_map, strict=True):
         if name not in known:
             raise InputError(f"option --plot-map: found '{name}', expected one of {', '.join(known)}")
-        shown = times[-1] if time_given is None else times[index_of(time_given, times, "--plot-map")]
+        wanted = _in_calendar(time_given, source.calendar)
+        shown = times[-1] if wanted is None else times[index_of(wanted, times, "--plot-map")]
         result.append((path, known[name], shown))
     return result
+
+
+def _text(time_given: np.datetime64 | None) -> str | None:
+    """A time that was given, to be read in the calendar of the file."""
+    return None if time_given is None else time_text(time_given)
+
+
+def _in_calendar(time_given: np.datetime64 | None, calendar: str) -> np.datetime64 | None:
+    return None if time_given is None else parse_time(time_text(time_given), calendar=calendar)
 
 
 def _starting_point(options: RunOptions, model: Model) -> Restart | None:
@@ -121,8 +130,13 @@ def _starting_point(options: RunOptions, model: Model) -> Restart | None:
     if path is None:
         return None
     restart = restarts.read_restart(path, model)
-    restarts.check_run(path, restart, checksum(model), options.precision, options.start)
-    times = labels_of(expanded(options.forcing), Request(model, with_state=False, reading=options.reading))
+    restarts.check_run(path, restart, checksum(model), options.precision, _in_calendar(options.start, restart.calendar))
+    request = Request(model, restart.valid_time, with_state=False, reading=options.reading)
+    times, calendar = labels_of(expanded(options.forcing), request)
+    if restart.calendar != calendar:
+        raise InputError(
+            f"{path}: has the calendar '{restart.calendar}', expected that of {_names(options)}, '{calendar}'"
+        )
     if restart.valid_time not in times:
         raise InputError(
             f"{path}: is valid at {time_text(restart.valid_time)}; {_names(options)} has the times "
@@ -150,7 +164,7 @@ def _announce(options: RunOptions, model: Model, source: ColumnSource, reference
     logger.info(
         "input: %s, %d columns, %d steps from %s to %s",
         _names(options), source.n_columns, len(source.times),
-        time_text(source.times[0]), time_text(source.times[-1] + source.step),
+        time_text(source.times[0], source.calendar), time_text(source.times[-1] + source.step, source.calendar),
     )  # fmt: skip
     for sentence in source.history:
         logger.info("  %s", sentence)
@@ -222,7 +236,9 @@ def _integrate(
         writer = open_writer(output, options.partial_path, layout, create=not is_resumed)
         with (
             contextlib.closing(writer),
-            progress(len(source.times), source.n_columns, sys.stderr, first, options.quiet) as advance,
+            progress(
+                len(source.times), source.n_columns, sys.stderr, first, options.quiet, calendar=source.calendar
+            ) as advance,
         ):
             _steps(options, layout, stepper, writer, advance, identity, first)
         _save(options, options.restart_out_path, layout, stepper, len(layout.times), {})

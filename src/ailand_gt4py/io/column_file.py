@@ -254,6 +254,11 @@ class ColumnFile:
             )
         return time_labels.decoded(self.dataset[TIME], self.what(TIME))
 
+    @property
+    def calendar(self) -> str:
+        """Of the time labels; see `core.times`."""
+        return time_labels.calendar_of(self.array(TIME).attrs, self.what(TIME))
+
     def field(self, own_name: str, time: int = 0) -> Values:
         """(x,) of a variable: at an index of time, or through all time."""
         is_timed, values = self.is_timed(own_name), self.read(own_name, slice(time, time + 1))

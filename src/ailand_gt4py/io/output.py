@@ -17,6 +17,7 @@ import numpy as np
 import xarray as xr
 
 import ailand_gt4py
+from ailand_gt4py.core.times import STANDARD
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io import opening
 from ailand_gt4py.io.grids import Grid, is_member
@@ -47,7 +48,7 @@ class OutputLayout:
 
     Attributes:
         variables: state, then diagnostics: the order in which a writer takes them. block_steps: rows written at once.
-        grid: on which the columns lie, as the output has them.
+        grid: on which the columns lie, as the output has them. calendar: of the times.
     """
 
     variables: tuple[Variable, ...]
@@ -57,6 +58,7 @@ class OutputLayout:
     longitude: Values
     x: Values
     grid: Grid
+    calendar: str
     dtype: np.dtype[Any]
     block_steps: int
     attributes: dict[str, str]
@@ -74,6 +76,7 @@ class OutputLayout:
             longitude=source.longitude,
             x=source.x.astype(source.x.dtype.newbyteorder("=")),
             grid=source.grid,
+            calendar=source.calendar,
             dtype=dtype,
             block_steps=block_steps,
             attributes=attributes,
@@ -160,9 +163,10 @@ def column_coordinates(layout: OutputLayout) -> dict[str, xr.Variable]:
 
 
 def _times(layout: OutputLayout) -> dict[str, xr.Variable]:
+    calendar = {} if layout.calendar == STANDARD else {"calendar": layout.calendar}
     start, length = seconds(layout.times), round(float(layout.step / np.timedelta64(1, "s")))
     return {
-        "time": time_labels(layout.times, "start of the step", bounds="time_bnds"),
+        "time": time_labels(layout.times, "start of the step", bounds="time_bnds", **calendar),
         # Bounds take units and calendar from their variable (CF 7.1).
         "time_bnds": plain(("time", "nv"), np.stack([start, start + length], axis=1), {}),
     }
@@ -173,12 +177,13 @@ class RunOutput:
 
     Attributes:
         times: (n_times,), its labels. x: (n_columns,), of the columns. latitude, longitude: (n_columns,), degrees.
-        step: of the run.
+        step: of the run. calendar: of the times.
     """
 
     def __init__(self, path: Path, source: ColumnSource) -> None:
         self._dataset, _ = opening.open_file(path)
         self._grid, self.times, self.step = source.grid, source.times, source.step
+        self.calendar = source.calendar
         self.x, self.latitude, self.longitude = source.x, source.latitude, source.longitude
 
     @property

@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.core.times import parse_time, step_of, time_text, whole_steps
+from ailand_gt4py.core.files import expanded
+from ailand_gt4py.core.times import STANDARD, parse_time, step_of, time_text, whole_steps
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.emulator.forcing import ForcingAssembler
 from ailand_gt4py.io.before_start import previous_forcing
-from ailand_gt4py.io.column_file import ColumnFile
+from ailand_gt4py.io.preparation import labels_of
 from ailand_gt4py.io.reference import Reference
+from ailand_gt4py.io.request import Request
 from ailand_gt4py.io.sources import ColumnSource, open_source
 from ailand_gt4py.weights.model import Model, ModelVariables, Variable
 
@@ -69,6 +71,11 @@ def read_period(
 ) -> Period:
     """Read the windows from ``start`` to ``end`` (see `io.sources.open_source`), if memory allows."""
     with open_source(path, model, start=start, end=end) as source:
+        if source.calendar != STANDARD:
+            raise InputError(
+                f"{source.path}: has the calendar '{source.calendar}', expected times of the standard calendar; "
+                "ailand-column-run takes others"
+            )
         require_memory(source, len(model.forcing), dtype, "give fewer columns or a shorter period")
         forcing = read_forcing(source, model, dtype)
         assert source.initial_state is not None  # it was asked for
@@ -99,7 +106,7 @@ def require_memory(source: ColumnSource, n_variables: int, dtype: np.dtype, advi
 
 def read_forcing(source: ColumnSource, model: Model, dtype: np.dtype) -> Values:
     """All forcing of a source, complete: (n_times, n_columns, n_forcing)."""
-    assembler = ForcingAssembler(model.forcing, source.latitude, source.longitude)
+    assembler = ForcingAssembler(model.forcing, source.latitude, source.longitude, calendar=source.calendar)
     previous = previous_forcing(source, assembler, dtype)
     forcing = np.empty((len(source.times), source.n_columns, len(model.forcing)), dtype=dtype)
     for first in range(0, len(forcing), TIME_BLOCK):
@@ -132,7 +139,8 @@ def end_after(path: str | Path, days: float, start: str | np.datetime64 | None, 
     """End of a run of some days, a multiple of the model's step, from a start; None: from the file's first label."""
     step = step_of(model.step_seconds)
     length = whole_steps(step_of(86_400.0 * days), step, "--days") * step
-    with ColumnFile(path) as file:
-        begin = file.times()[0] if start is None else parse_time(start)
+    if start is None:
+        start = labels_of(expanded(path), Request(model, with_state=False))[0][0]
+    begin = parse_time(start)
     end: np.datetime64 = begin + length
     return end

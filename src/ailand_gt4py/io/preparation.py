@@ -169,7 +169,7 @@ def _own_step(fields: Fields) -> np.timedelta64:
     return np.diff(times).min() if len(times) > 1 else step_of(0.0)
 
 
-def labels_of(paths: Sequence[Path], request: Request) -> Values:
-    """All time labels of files, datetime64[ns]."""
+def labels_of(paths: Sequence[Path], request: Request) -> tuple[Values, str]:
+    """All time labels of files, datetime64[ns], and their calendar."""
     with open_columns(paths, request) as file:
-        return file.times()
+        return file.times(), file.calendar

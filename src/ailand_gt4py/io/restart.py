@@ -18,7 +18,7 @@ import numpy as np
 import xarray as xr
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.core.times import time_text
+from ailand_gt4py.core.times import CALENDARS, STANDARD, time_text
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io.output import variable_attributes
 from ailand_gt4py.io.whole_files import CALENDAR, columns, plain, read_sealed, write_sealed
@@ -43,7 +43,7 @@ class Restart:
     Attributes:
         diagnostics: (n_columns, n_diagnostics) of the step that ended at `valid_time`, NaN where no step was made.
         before: (n_columns, n_previous), that step's forcing that the next one takes.
-        forcing: name of the run's forcing file. extra: plain JSON of a checkpoint.
+        calendar: of the time. forcing: name of the run's forcing file. extra: plain JSON of a checkpoint.
         host: name -> (n_columns,) of what a coupled atmosphere is to remember; nothing where there is none.
     """
 
@@ -57,6 +57,7 @@ class Restart:
     model_checksum: str
     precision: str
     forcing: str
+    calendar: str = STANDARD
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     host: Mapping[str, Values] = dataclasses.field(default_factory=dict)
 
@@ -84,7 +85,8 @@ def write_restart(path: Path, restart: Restart, model: ModelVariables, source: s
         },
     )
     # Nanoseconds: the time must come back exactly whatever the model's step is.
-    time = {"standard_name": "time", "units": "nanoseconds since 1970-01-01", "calendar": CALENDAR}
+    calendar = CALENDAR if restart.calendar == STANDARD else restart.calendar
+    time = {"standard_name": "time", "units": "nanoseconds since 1970-01-01", "calendar": calendar}
     data["time"] = plain((), restart.valid_time.astype("datetime64[ns]").astype(np.int64), time)
     for name, group in _groups(model):
         values = getattr(restart, name)
@@ -113,6 +115,7 @@ def read_restart(path: Path, model: ModelVariables) -> Restart:
         return Restart(
             **{name: _values(path, data, name, group) for name, group in _groups(model)},
             valid_time=np.datetime64(int(data["time"]), "ns"),
+            calendar=CALENDARS[data["time"].attrs["calendar"]],
             latitude=data["lat"].values,
             longitude=data["lon"].values,
             x=data["x"].values,

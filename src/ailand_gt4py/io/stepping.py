@@ -43,7 +43,7 @@ class Stepper:
         self._device_diagnostics = emulator.allocate(len(model.diagnostics))
         self.diagnostics = diagnostics.astype(dtype)
         self._diagnostics_known = bool(np.isfinite(self.diagnostics).all())
-        self._assembler = ForcingAssembler(model.forcing, source.latitude, source.longitude)
+        self._assembler = ForcingAssembler(model.forcing, source.latitude, source.longitude, calendar=source.calendar)
         self.before = previous_forcing(source, self._assembler, dtype) if point is None else point.before
         # A diagnostic of the end of the step [t, t + step) belongs to the label t + step.
         self._at_end = np.array([variable.time_meaning == "window end" for variable in model.diagnostics], dtype=bool)
@@ -64,6 +64,7 @@ class Stepper:
             diagnostics=self.diagnostics,
             before=self.before,
             valid_time=layout.times[0] + n_done * layout.step,
+            calendar=layout.calendar,
             latitude=layout.latitude,
             longitude=layout.longitude,
             x=layout.x,

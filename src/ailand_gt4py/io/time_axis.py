@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime
+import functools
 from collections.abc import Sequence
 
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.core.times import parse_time, step_text, time_text
+from ailand_gt4py.core.times import STANDARD, parse_time, step_text, time_text
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io import meaning
 from ailand_gt4py.io.column_file import TIME, ColumnFile
@@ -41,31 +42,29 @@ def select(
     start: str | datetime.date | np.datetime64 | None,
     end: str | datetime.date | np.datetime64 | None,
     what: str,
+    calendar: str = STANDARD,
 ) -> tuple[int, int]:
     """Index of the first window of a run and number of windows: those from `start` on that end by `end`.
 
     None: from the file's first label, to one step after its last one. ``what`` names the file.
     """
-    span = f"{what} has the times {time_text(times[0])} to {time_text(times[-1])}"
+    text = functools.partial(time_text, calendar=calendar)
+    span = f"{what} has the times {text(times[0])} to {text(times[-1])}"
     first = 0
     if start is not None:
-        wanted = parse_time(start)
+        wanted = parse_time(start, calendar=calendar)
         first = int(np.searchsorted(times, wanted))
         if first == len(times) or times[first] != wanted:
-            raise InputError(f"start: found {time_text(wanted)}; {span}, expected one of them")
+            raise InputError(f"start: found {text(wanted)}; {span}, expected one of them")
     stop = len(times)
     if end is not None:
-        wanted = parse_time(end)
+        wanted = parse_time(end, calendar=calendar)
         if wanted <= times[first]:
-            raise InputError(
-                f"end: found {time_text(wanted)}, expected a time after the start {time_text(times[first])}"
-            )
+            raise InputError(f"end: found {text(wanted)}, expected a time after the start {text(times[first])}")
         if wanted != times[-1] + step:
             stop = int(np.searchsorted(times, wanted))
             if stop == len(times) or times[stop] != wanted:
-                raise InputError(
-                    f"end: found {time_text(wanted)}; {span}, expected one of them or {time_text(times[-1] + step)}"
-                )
+                raise InputError(f"end: found {text(wanted)}; {span}, expected one of them or {text(times[-1] + step)}")
             # The label at the end is not used, but it must be where the last window ends.
             check_step(times, first, stop - first + 1, step, what)
     check_step(times, first, stop - first, step, what)

@@ -144,7 +144,8 @@ def _empty(
 
 def _read(source: ColumnSource, columns: Values, target: Block, variables: VariableSet) -> None:
     """Read a source's columns into the target, a block of times at once."""
-    assembler = ForcingAssembler(source.model.forcing, source.latitude[columns], source.longitude[columns])
+    location = source.latitude[columns], source.longitude[columns]
+    assembler = ForcingAssembler(source.model.forcing, *location, calendar=source.calendar)
     step_seconds = float(source.step / np.timedelta64(1, "s"))
     previous: Values | None = None
     known = np.flatnonzero(target.state_known)

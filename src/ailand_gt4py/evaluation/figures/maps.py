@@ -28,7 +28,7 @@ def draw_field(path: Path, run: RunOutput, variable: Variable, time: np.datetime
     index = int(np.flatnonzero(run.times == time)[0])
     values = run.read(variable.name, slice(index, index + 1))[0].astype(np.float64)
     longitude, latitude, values, n_members = _of_all_members(run, values)
-    title = f"{style.with_units(variable.name, variable.units)}, {time_text(time)}"
+    title = f"{style.with_units(variable.name, variable.units)}, {time_text(time, run.calendar)}"
     title += f", mean of {n_members} members" if n_members > 1 else ""
     write_figure(path, lambda: field_figure(longitude, latitude, values, title), resolution=200)
 

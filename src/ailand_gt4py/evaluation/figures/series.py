@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ailand_gt4py.core.files import Paths
+from ailand_gt4py.core.times import on_axis
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.evaluation.figures import style
 from ailand_gt4py.evaluation.scores.moments import rmse
@@ -51,7 +52,7 @@ def draw_run(
     reading: Reading = AS_THEY_ARE,
 ) -> None:
     """Draw one column of a finished run, a panel for each of its states and diagnostics."""
-    column, times = style.nearest_column(run.latitude, run.longitude, at), run.times
+    column, times = style.nearest_column(run.latitude, run.longitude, at), on_axis(run.times, run.calendar)
     here = slice(column, column + 1)
     series = {variable.name: run.read(variable.name, columns=here)[:, 0] for variable in variables}
     truth = {} if reference is None else read_series(reference, variables, run, column, reading)

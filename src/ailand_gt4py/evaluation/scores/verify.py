@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.files import Paths, expanded
 from ailand_gt4py.core.text_table import aligned
 from ailand_gt4py.core.times import time_text
@@ -35,11 +36,17 @@ class Columns(Protocol):
     longitude: Values
     times: Values
     step: np.timedelta64
+    calendar: str
 
 
 def _times_of(paths: Paths, variables: Sequence[Variable], columns: Columns, reading: Reading) -> Values:
     request = reference_request(variables, columns.step, columns.times[0], reading)
-    return labels_of(expanded(paths), request)
+    files = expanded(paths)
+    labels, calendar = labels_of(files, request)
+    if calendar != columns.calendar:
+        names = ", ".join(map(str, files))
+        raise InputError(f"{names}: reference has the calendar '{calendar}', expected the run's '{columns.calendar}'")
+    return labels
 
 
 def _open(paths: Paths, variables: Sequence[Variable], times: Values, columns: Columns, reading: Reading) -> Reference:
@@ -75,7 +82,7 @@ def check_reference(
         sentences = list(reference.history)
         if len(covered) < len(times):
             part = f"{len(covered)} of the run's {len(times)} labels"
-            sentences.append(f"The reference ends at {time_text(covered[-1])}: {part} are compared.")
+            sentences.append(f"The reference ends at {time_text(covered[-1], columns.calendar)}: {part} are compared.")
         if reference.missing:
             sentences.append(f"Not in the reference, so without scores: {', '.join(reference.missing)}.")
         return sentences
@@ -86,7 +93,9 @@ def score_table(run: RunOutput, paths: Paths, variables: Sequence[Variable], rea
     found = _times_of(paths, variables, run, reading)
     times = _covered(run.times, found)
     if len(times) < 2:
-        return f"No scores: one label is compared ({time_text(times[0])}), and the first one never counts."
+        return (
+            f"No scores: one label is compared ({time_text(times[0], run.calendar)}), and the first one never counts."
+        )
     without_climatology = why_no_climatology(found, times, run.step)
     # A climatology takes all of the reference.
     labels = times if without_climatology else found

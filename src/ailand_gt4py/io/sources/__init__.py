@@ -17,6 +17,7 @@ import numpy as np
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.files import Paths, expanded
 from ailand_gt4py.core.registry import Registry
+from ailand_gt4py.core.times import STANDARD
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io.grids import Grid
 from ailand_gt4py.io.request import AS_THEY_ARE, Reading, Request, Time
@@ -35,6 +36,7 @@ class ColumnSource(Protocol):
         initial_state: float64 (n_columns, n_state) at the first of ``times``, None where it was not asked for.
         lacking: states that it does not have, out of those that it may lack.
         grid: on which the columns lie, and what is left out of it.
+        calendar: of the times (`core.times`).
         history: sentences, one for each thing done to the values or taken for granted.
     """
 
@@ -51,6 +53,7 @@ class ColumnSource(Protocol):
     initial_state: Values | None
     lacking: tuple[str, ...]
     grid: Grid
+    calendar: str = STANDARD
     history: list[str]
 
     def __init__(self, path: Path, request: Request) -> None: ...

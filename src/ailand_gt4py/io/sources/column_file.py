@@ -62,11 +62,13 @@ class ColumnFileSource(ColumnSource):
         self.path, self.model, self._block_bytes = file.path, model, request.reading.block_bytes
         of_nodes = [one.name for one in model.static if is_of_node(one.name)]
         require_present(file, model, request.with_state, of_nodes)
-        self.labels = file.times()
+        self.labels, self.calendar = file.times(), file.calendar
         self.step = step_of(model.step_seconds)
         if request.own_step:
             self.step = self.labels[1] - self.labels[0] if len(self.labels) > 1 else step_of(ANY_STEP_SECONDS)
-        first, count = time_axis.select(self.labels, self.step, request.start, request.end, str(file.path))
+        first, count = time_axis.select(
+            self.labels, self.step, request.start, request.end, str(file.path), self.calendar
+        )
         self._first, self.times = first, self.labels[first : first + count]
         self.x = file.labels()
         self._reader = reader = FieldReader(file, self.labels, self.step, first, count)
