@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from ailand_gt4py.cli.column_run import main
 from ailand_gt4py.cli.options import make_parser, parse
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.driver.options import RunOptions
+from ailand_gt4py.io.site import Site
 
 
 def options(*arguments: str) -> RunOptions:
@@ -57,6 +59,22 @@ def test_everything_on_the_command_line():
     assert (found.block_steps, found.checkpoint_seconds) == (7, 0.0)
 
 
+def test_what_is_told_of_a_site():
+    words = ("f.csv", "--site", "-33.5,150.7,20", "--utc-offset", "-7.5", "--land-cover", "EBF", "--soil-type", "4")
+    found = options(*words, "--estimate-longwave", "--measured-only", "--reference", "flux.nc")
+    told = Site(-33.5, 150.7, 20.0, None, -7.5, "EBF", 4, True, True)
+    assert found.reading.site == told
+    assert options("f.csv", "--site", "1,2").reading.site == Site(1.0, 2.0)
+    # A reference says where it is, or is where the run's column is.
+    assert found.reference_reading.site == dataclasses.replace(told, latitude=None, longitude=None)
+
+
+@pytest.mark.parametrize("text", ["1", "91,0", "1,2,3,4", "1,2,9500", "here"])
+def test_a_site_that_cannot_be(text):
+    with pytest.raises(InputError, match="option --site: found .* expected LAT,LON or LAT,LON,ELEVATION"):
+        options("f.csv", "--site", text)
+
+
 def test_every_option_can_be_given_in_yaml(tmp_path):
     config = write(
         tmp_path / "run.yaml",
@@ -82,12 +100,19 @@ def test_every_option_can_be_given_in_yaml(tmp_path):
         convention: ERA5
         points: [[51.6, 4.9], "-12.5,30"]
         plot_map: ["swvl1,2021-01-02", stl1]
+        site: [51.6, 4.9, 2]
+        utc-offset: 1
+        land-cover: GRA
+        soil-type: 3
+        estimate-longwave: true
+        measured-only: true
         """,
     )
     found = options("--config", config)
     unchanged = [name for name, field in RunOptions.model_fields.items() if getattr(found, name) == field.default]
     assert unchanged == ["box"]
     assert found.points == ((51.6, 4.9), (-12.5, 30.0))
+    assert found.site == (51.6, 4.9, 2.0)
     assert [path.name for path in found.map_paths] == ["run.swvl1.2021-01-02T00:00.png", "run.stl1.png"]
     assert found.start == np.datetime64("2021-01-01")
     assert found.end == np.datetime64("2021-01-03T06")
@@ -124,7 +149,7 @@ def test_the_command_line_wins_over_yaml(tmp_path):
     [
         ("forcing: f.nc\nprecison: float32", "option 'precison' is unknown; did you mean 'precision'?"),
         ("forcing: f.nc\nrestart_output: r.nc", "option 'restart_output' is unknown; did you mean 'restart_out'?"),
-        ("forcing: f.nc\nzzz: 1", "option 'zzz' is unknown; expected one of debug, convention, box, points, plot, at"),
+        ("forcing: f.nc\nzzz: 1", "option 'zzz' is unknown; expected one of debug, convention, box, points, site, "),
         ("forcing: f.nc\nblock-steps: 1\nblock_steps: 2", "option 'block_steps' is given twice"),
         ("- forcing", "found a list at the top"),
         ("forcing: [", "is not YAML in line 1"),

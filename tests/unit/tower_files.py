@@ -59,7 +59,7 @@ def plumber2(
     fields = {
         name: (
             dims,
-            values[own].reshape(-1, 1, 1) * (0.01 if name == "VPD" else 1.0),
+            values[own].reshape(-1, 1, 1),
             {"units": UNITS.get(name, "W/m2")},
         )
         for name, own in names.items()

@@ -92,6 +92,23 @@ def _location(value: object) -> tuple[float, float]:
     return latitude, longitude
 
 
+def _site(value: object) -> tuple[float, float, float | None]:
+    """Latitude, longitude and, where it is known, elevation from "LAT,LON[,ELEVATION]" or numbers."""
+    parts = value.split(",") if isinstance(value, str) else value
+    try:
+        latitude, longitude, *elevation = (float(part) for part in parts)  # type: ignore[attr-defined]
+    except (TypeError, ValueError):
+        latitude, longitude, elevation = np.nan, np.nan, []
+    if not (
+        -90.0 <= latitude <= 90.0
+        and -180.0 <= longitude <= 360.0
+        and len(elevation) <= 1
+        and all(-500.0 <= height <= 9000.0 for height in elevation)
+    ):
+        raise ValueError("LAT,LON or LAT,LON,ELEVATION in degrees north and east and m, such as 47.2,8.4,393")
+    return latitude, longitude, elevation[0] if elevation else None
+
+
 def _file(value: object) -> object:
     if not isinstance(value, str | Path) or not str(value):
         raise ValueError("a file name")
@@ -197,6 +214,12 @@ NamedTime = Annotated[
     PlainSerializer(lambda one: one[0] if one[1] is None else f"{one[0]},{time_text(one[1])}", return_type=str),
 ]
 NamedTimes = Annotated[tuple[NamedTime, ...], BeforeValidator(_listed)]
+#: Degrees north and east, and m above sea level or None.
+SiteLocation = Annotated[
+    tuple[float, float, float | None],
+    PlainValidator(_site),
+    PlainSerializer(lambda at: ",".join(f"{one:g}" for one in at if one is not None), return_type=str),
+]
 #: A time, UTC.
 Time = Annotated[np.datetime64, PlainValidator(parse_time), PlainSerializer(time_text, return_type=str)]
 #: A length of time such as 6h or 1d.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
@@ -10,7 +11,18 @@ from pydantic import model_validator
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.files import check_no_input, expanded
-from ailand_gt4py.core.option_types import Box, FigureFile, File, Files, Location, NamedTimes, Points, Time, suffixed
+from ailand_gt4py.core.option_types import (
+    Box,
+    FigureFile,
+    File,
+    Files,
+    Location,
+    NamedTimes,
+    Points,
+    SiteLocation,
+    Time,
+    suffixed,
+)
 from ailand_gt4py.core.settings import CommandOptions, option
 from ailand_gt4py.core.times import time_text
 from ailand_gt4py.io import targets
@@ -18,6 +30,7 @@ from ailand_gt4py.io import targets
 if TYPE_CHECKING:  # `--help` must not wait for GT4Py
     from ailand_gt4py.emulator.emulator import Emulator
     from ailand_gt4py.io.request import Reading
+    from ailand_gt4py.io.site import Site
     from ailand_gt4py.weights.model import Model
 
 #: Stands for the forcing file where ``--reference`` names a file.
@@ -87,6 +100,17 @@ class InputOptions(CommandOptions):
         None, "the cells nearest to LAT,LON;LAT,LON... or to those in a file", metavar="POINTS"
     )
 
+    site: SiteLocation | None = option(
+        None, "where a tower stands, if its files do not tell", metavar="LAT,LON[,ELEVATION]"
+    )
+    utc_offset: float | None = option(
+        None, "a tower's clock ahead of UTC (default: as its longitude)", metavar="HOURS", ge=-12.0, le=14.0
+    )
+    land_cover: str | None = option(None, "land cover at a tower by IGBP, such as GRA", metavar="CLASS")
+    soil_type: int | None = option(None, "soil texture at a tower, 1 (coarse) to 7 (default: 2)", ge=1, le=7)
+    estimate_longwave: bool = option(False, "estimate downward long-wave radiation where it is missing")
+    measured_only: bool = option(False, "leave out observations that somebody filled in")
+
     @model_validator(mode="after")
     def _check_part(self) -> Self:
         if self.box is not None and self.points is not None:
@@ -101,7 +125,24 @@ class InputOptions(CommandOptions):
         from ailand_gt4py.io.request import Reading
 
         points = read_points(self.points) if isinstance(self.points, Path) else self.points
-        return Reading(self.convention, Selection(self.box, points))
+        return Reading(self.convention, Selection(self.box, points), self.of_site)
+
+    @property
+    def of_site(self) -> Site:
+        """What is told of a site."""
+        from ailand_gt4py.io.site import Site
+
+        latitude, longitude, elevation = self.site or (None, None, None)
+        return Site(
+            latitude=latitude,
+            longitude=longitude,
+            elevation=elevation,
+            utc_offset=self.utc_offset,
+            igbp=self.land_cover,
+            soil_type=self.soil_type,
+            estimates_longwave=self.estimate_longwave,
+            measured_only=self.measured_only,
+        )
 
 
 class RunOptions(EmulatorOptions, FigureOptions, InputOptions):
@@ -201,7 +242,9 @@ exit status: 0 done; 1 failed while running; 2 input or usage is wrong; 130, 143
         """How these are read: all of their grid, of which the run's columns are looked for."""
         from ailand_gt4py.io.request import Reading  # only now: `--help` must not wait for xarray
 
-        return Reading(self.convention if self.reference == Path(SAME_FILE) else None)
+        # Where they are is what they say, or where the run's column is.
+        site = dataclasses.replace(self.of_site, latitude=None, longitude=None)
+        return Reading(self.convention if self.reference == Path(SAME_FILE) else None, site=site)
 
     @property
     def map_paths(self) -> list[Path]:

@@ -198,6 +198,7 @@ def _identity(options: RunOptions, layout: OutputLayout, started: Restart | None
         "the forcing file": "; ".join(map(restarts.file_identity, expanded(options.forcing))),
         "--convention": str(options.convention),
         "the part of the grid": f"{options.box} {options.points}",
+        "what is told of the site": f"{options.of_site}",
         "the restart file's content": "none" if started is None else started.digest(),
         "--precision": options.precision,
         "--backend": options.backend,

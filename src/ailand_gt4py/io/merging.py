@@ -155,7 +155,7 @@ def _each_once(files: Sequence[Fields]) -> list[Fields]:
 
 def is_forcing(name: str) -> bool:
     """Whether a window cannot be made without a variable, or without what follows from it."""
-    return name in CATALOGUE and CATALOGUE[name].kind in _FORCING
+    return name in CATALOGUE and CATALOGUE[name].kind in _FORCING and CATALOGUE[name].time_meaning != "static"
 
 
 def _common_times(parts: Sequence[Fields]) -> Values | None:

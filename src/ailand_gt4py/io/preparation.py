@@ -17,7 +17,7 @@ import xarray as xr
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.times import parse_time, step_of
 from ailand_gt4py.core.types import Values
-from ailand_gt4py.io import conventions, grids, ingredients, meaning, merging, opening, windows
+from ailand_gt4py.io import conventions, grids, ingredients, meaning, merging, opening, site_guesses, windows
 from ailand_gt4py.io.column_file import COLUMN, TIME, ColumnFile
 from ailand_gt4py.io.conventions import Convention, convention_of
 from ailand_gt4py.io.field_reader import require_present
@@ -61,7 +61,9 @@ def _prepared(paths: Sequence[Path], first: tuple[xr.Dataset, int], request: Req
     estimates = reading.site.estimates_longwave
     groups = [ingredients.at_own_times(one, request.model, estimates) for one in groups]
     parts = [windows.to_windows(one, request) for one in groups]
-    merged = ingredients.of_windows(merging.of_windows(parts), request.model, estimates)
+    merged = merging.of_windows(parts)
+    merged = site_guesses.completed(merged, request.model, reading.site.soil_type, request.with_state)
+    merged = ingredients.of_windows(merged, request.model, estimates)
     return ColumnFile(paths[0], _written(merged), grid, merged.notes)
 
 
@@ -78,8 +80,8 @@ def _adapted(paths: Sequence[Path], opened: Sequence[tuple[xr.Dataset, int]], re
         cells = [cell for one in found.values() if (cell := lattice_of(one)) is not None and cell.n_cells == 1]
         if not cells:
             raise next(iter(unknown.values()))
-        latitude, longitude = float(cells[0].latitude[0]), float(cells[0].longitude[0])
-        site = dataclasses.replace(reading.site, latitude=latitude, longitude=longitude)
+        nearby = float(cells[0].latitude[0]), float(cells[0].longitude[0])
+        site = dataclasses.replace(reading.site, nearby=nearby)
         again = {path: one for path, one in zip(paths, opened, strict=True) if path in unknown}
         found |= {path: conventions.adapted(path, *one, reading.convention, site) for path, one in again.items()}
     return [_with_assumptions(found[path]) for path in paths]

@@ -40,9 +40,9 @@ def _first_index(file: ColumnFile, times: Values) -> int:
 
 def _at_site(reading: Reading, latitude: Values | None, longitude: Values | None) -> Reading:
     """The same; a reference that does not tell where it is, is where the run's only column is."""
-    if latitude is None or longitude is None or len(latitude) > 1 or reading.site.latitude is not None:
+    if latitude is None or longitude is None or len(latitude) > 1:
         return reading
-    site = dataclasses.replace(reading.site, latitude=float(latitude[0]), longitude=float(longitude[0]))
+    site = dataclasses.replace(reading.site, nearby=(float(latitude[0]), float(longitude[0])))
     return dataclasses.replace(reading, site=site)
 
 

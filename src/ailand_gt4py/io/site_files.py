@@ -108,6 +108,8 @@ def _location(fields: Fields, site: Site) -> tuple[float, float, list[str]]:
     own = [float(fields.dataset[name]) if name in fields.dataset.variables else None for name in ("lat", "lon")]
     told = [site.latitude, site.longitude]
     both = [one if one is not None else other for one, other in zip(told, own, strict=True)]
+    if None in both and site.nearby is not None:
+        return *site.nearby, [f"Location of {fields.path.name}: {site.nearby[0]:g}, {site.nearby[1]:g}, as beside it."]
     if both[0] is None or both[1] is None:
         raise UnknownSiteError(
             f"{fields.path}: does not tell where the site is; expected --site LAT,LON[,ELEVATION], or a file of one "

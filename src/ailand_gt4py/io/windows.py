@@ -114,8 +114,11 @@ def _windows(
 ) -> tuple[Values, dict[str, Rows]]:
     """Starts of all windows that are whole, and the rows of each variable in them, -1 where it is not there."""
     needed = [one for one in series if one.required] or [one for one in series if one.is_mean]
-    if not needed:  # states alone are as they are
+    if not needed:  # states alone are as they are, or at the starts of the windows that are asked for
         windows = np.unique(np.concatenate([one.starts for one in series])) if series else np.empty(0, "datetime64[ns]")
+        if request.start is not None and not request.own_step:
+            is_start = (windows - parse_time(request.start)) % step == np.timedelta64(0, "ns")
+            windows = windows[is_start] if is_start.any() else windows
         return windows, {one.name: one.rows(windows, step) for one in series}
     begin, end = _span(needed)
     origin = _origin(needed, request, step)
