@@ -13,8 +13,10 @@ from era5_files import LATITUDE, LONGITUDE, N_CELLS, SEA, STATIC, cds_files, gri
 
 from ailand_gt4py.cli.column_run import main
 from ailand_gt4py.io import opening
+from ailand_gt4py.io.reference import Reference
 from ailand_gt4py.io.sources import open_source
 from ailand_gt4py.weights.model_file import write_model
+from ailand_gt4py.weights.variables import CATALOGUE
 from helpers import small_model
 
 HOURS = 24 * 30
@@ -92,6 +94,31 @@ def test_a_month_is_one_command(tmp_path: Path) -> None:
         assert np.isnan(values[:, SEA]).all()
         scale = np.nanmax(np.abs(wanted[name].values))
         np.testing.assert_allclose(values[:, land], wanted[name].values, rtol=1e-5, atol=1e-5 * scale, err_msg=name)
+
+
+def test_fluxes_of_era5_are_a_reference_with_the_right_sign(tmp_path: Path) -> None:
+    """Sums over an hour in J m-2 and m, downward, against means in W m-2 and kg m-2 s-1 over the windows."""
+    names, n = ("sshf", "e", "t2m", "swvl1"), SHORT // 6
+    random = np.random.default_rng(5)
+    means = {"sshf": random.normal(-30.0, 20.0, (n, N_CELLS)), "e": random.normal(-3e-5, 1e-5, (n, N_CELLS))}
+    points = {
+        "t2m": random.uniform(280.0, 290.0, (SHORT + 1, N_CELLS)),
+        "swvl1": random.uniform(0.2, 0.3, (SHORT + 1, N_CELLS)),
+    }
+    hourly = {name: np.concatenate([one[:1], np.repeat(one, 6, axis=0)]) for name, one in means.items()}
+    fluxes = {"sshf": 3600.0 * hourly["sshf"], "e": 3.6 * hourly["e"]}
+    paths = [
+        write(era5_files.cds(points, "instant"), tmp_path / "instant.nc"),
+        write(era5_files.cds(fluxes, "accum"), tmp_path / "accum.nc"),
+    ]
+    latitude, longitude = (one.ravel() for one in np.meshgrid(LATITUDE, LONGITUDE, indexing="ij"))
+    times = era5_files.times(SHORT)[:SHORT:6]
+    variables = [CATALOGUE[name].variable() for name in names]
+    with Reference(paths, variables, times, latitude=latitude, longitude=longitude) as reference:
+        found = reference.read(0, n)
+    for position, name in enumerate(names):
+        wanted = means[name] if name in means else points[name][:SHORT:6]
+        np.testing.assert_allclose(found[..., position], wanted, rtol=2e-6, err_msg=name)
 
 
 def test_the_period_that_is_asked_for_is_what_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

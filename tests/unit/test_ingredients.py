@@ -236,13 +236,6 @@ def test_leaf_area_is_the_file_s_or_ecland_s_by_type() -> None:
         np.testing.assert_array_equal(value(measured, name), leaves)
 
 
-def test_leaf_area_without_time_stays_as_it_is() -> None:
-    leaves = np.array([1.0, 2.0, 3.0])
-    result = of_windows(fields(met_tair=WEATHER["met_tair"], lai_hv=leaves, lai_lv=leaves), MODEL)
-    np.testing.assert_array_equal(value(result, "lai_hv"), np.broadcast_to(leaves, (N_TIMES, N_COLUMNS)))
-    assert "the same all the time: lai_hv, lai_lv" in said(result)
-
-
 def test_what_era5_does_not_tell_of_the_ground_is_guessed_and_said() -> None:
     result = of_windows(fields(met_tair=WEATHER["met_tair"]), MODEL)
     np.testing.assert_array_equal(result.dataset["clim_cu"].values, np.zeros(N_COLUMNS))

@@ -38,21 +38,9 @@ def at_own_times(fields: Fields, model: ModelVariables, estimates_longwave: bool
 
 def of_windows(fields: Fields, model: ModelVariables, estimates_longwave: bool = False) -> Fields:
     """Fields of windows with all forcing of a model that follows from what there is; ingredients are left out."""
-    result = _Work(_with_leaves(fields), at_labels=False, estimates=estimates_longwave).done(model)
+    result = _Work(fields, at_labels=False, estimates=estimates_longwave).done(model)
     needed = [name for name in result.dataset.data_vars if CATALOGUE[str(name)].kind != "ingredient"]
     return dataclasses.replace(result, dataset=result.dataset[needed])
-
-
-def _with_leaves(fields: Fields) -> Fields:
-    """Fields in which leaf area that has no time, as in files of constant fields, is the same at all labels."""
-    dataset = fields.dataset
-    constant = [name for name in ("lai_hv", "lai_lv") if name in dataset and TIME not in dataset[name].dims]
-    if not constant or TIME not in dataset.dims:
-        return fields
-    spread = {name: dataset[name].expand_dims({TIME: dataset[TIME]}) for name in constant}
-    note = f"Without time in the input, taken as the same all the time: {', '.join(constant)}."
-    meanings = fields.meanings | dict.fromkeys(constant, Meaning("point", source="the same all the time"))
-    return dataclasses.replace(fields, dataset=dataset.assign(spread), meanings=meanings, notes=[*fields.notes, note])
 
 
 class _Work:
