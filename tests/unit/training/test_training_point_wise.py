@@ -26,7 +26,7 @@ from ailand_gt4py.training.dataset import read_windows  # noqa: E402
 from ailand_gt4py.training.models import load_weights, to_model  # noqa: E402
 from ailand_gt4py.training.point_wise import PointWiseNetwork  # noqa: E402
 from ailand_gt4py.training.rollout import free_run  # noqa: E402
-from ailand_gt4py.training.tensors import normalised_tensors  # noqa: E402
+from ailand_gt4py.training.tensors import TrainingData, normalised_tensors  # noqa: E402
 from ailand_gt4py.weights.model_file import read_model, write_model  # noqa: E402
 
 N_COLUMNS = 12
@@ -250,6 +250,8 @@ def test_what_training_writes_is_an_ordinary_model(first, path):
     assert names["state"] == ["swvl1", "stl1", "snowc", "swvl1_before", "stl1_before", "snowc_before"]
     assert names["static"][2:] == [f"node_{of}_{angle}" for of in ("sin", "cos") for angle in ("latitude", "longitude")]
     assert names["forcing"][-2:] == ["cos_julian_day_before", "insolation_before"]
+    by_name = {one.name: one.normalisation for one in back.forcing}
+    assert by_name["met_rainf_before"] == by_name["met_rainf"]
     assert (back.n_prognostic, back.architecture, back.nodes, back.boundings) == (3, "point_wise", None, ())
     assert {one.normalisation.method for one in back.static[2:]} == {"none"}
     with read_windows_source(path, back) as source:
@@ -276,6 +278,18 @@ def test_resumed_training_is_the_uninterrupted_one_to_the_bit(first, path, tmp_p
     assert all(np.array_equal(resumed.parameters[name], array) for name, array in first[0].parameters.items())
     without = trained(tmp_path / "without", path, network=OPTIONS["network"] | {"dropout": 0.0})
     assert not np.array_equal(without.parameters["encoder.0.weight"], first[0].parameters["encoder.0.weight"])
+
+
+def test_what_is_validated_drops_nothing(prepared, tmp_path):
+    measured, data, tensors = prepared[2]
+    options = read_settings(Configuration, OPTIONS | {"run": {"directory": str(tmp_path)}})
+    scales = scaling.error_scales(data, measured, 2.0)
+    trainer = loop.Trainer(options, TrainingData(tensors, np.arange(N_COLUMNS), measured, scales), None, print)
+    trainer.step()
+    where = torch.arange(N_COLUMNS), torch.zeros(N_COLUMNS, dtype=torch.int64)
+    for network, is_random in ((trainer.average, False), (trainer.best, False), (trainer.network, True)):
+        first, second = (free_run(network, tensors, *where, 2)[1] for _ in range(2))
+        assert torch.equal(first, second) is not is_random
 
 
 def test_weights_there_and_back(first, prepared, path, tmp_path):
