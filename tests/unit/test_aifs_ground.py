@@ -12,6 +12,7 @@ import pytest
 import xarray as xr
 from test_anemoi_weather import aifs
 
+from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.integration.hosts.anemoi.land import CoupledLand
 from ailand_gt4py.integration.hosts.anemoi.options import ProcessorOptions
 from ailand_gt4py.weights.model_file import read_model
@@ -94,6 +95,8 @@ def test_land_can_start_on_it(make_ground, tmp_path):
     np.testing.assert_array_equal(coupled.points, land)
     weather = {"2t": 288.0, "2d": 280.0, "skt": 289.0, "10u": 2.0, "10v": 1.0, "sp": 9.8e4, "tp": 1e-3, "cp": 5e-4}
     weather |= {"sf": 0.0, "ssrd": 4e6, "strd": 7e6}
+    with pytest.raises(InputError, match=r"'t.' has the shape \(89,\), expected the atmosphere's 88 grid points"):
+        coupled.at_land({name: np.zeros(89) for name in coupled.needs})
     coupled.open()
     coupled.step(coupled.next_end, {name: np.full(len(land), weather[name], np.float32) for name in coupled.needs})
 
