@@ -20,7 +20,7 @@ from ailand_gt4py.cli import main as cli
 from ailand_gt4py.weights import Normalisation, import_checkpoint, read_model
 from ailand_gt4py.weights.checkpoints.anemoi import converted
 from ailand_gt4py.weights.checkpoints.anemoi.checkpoint import AnemoiCheckpoint
-from ailand_gt4py.weights.processing import Step, to_network, to_physical
+from ailand_gt4py.weights.processing import Bounding, Step, to_network, to_physical
 
 # ------------------------------------------------------------------------------------- checkpoints that anemoi trained
 
@@ -340,6 +340,21 @@ def test_boundings_are_read_in_order(tmp_path: Path) -> None:
         assert one.lower == tuple(np.broadcast_to(lower, 2))
         assert one.upper == tuple(np.broadcast_to(upper, 2))
         assert (one.slope, one.total) == (slope, "skt" if "Fraction" in kind else "")
+
+
+def test_boundings_that_clip_different_variables_are_one(tmp_path: Path) -> None:
+    """What is at the end of single precision is no bound."""
+    most = float(np.finfo(np.float32).max)
+    boundings = [
+        ("ReluBounding", {"variables": ["stl1"]}),
+        ("HardtanhBounding", {"variables": ["t2m"], "min_val": -most, "max_val": 0.75}),
+        ("HardtanhBounding", {"variables": ["stl1"], "min_val": 0.1, "max_val": most}),
+    ]
+    _, _, found = small(tmp_path, boundings=boundings)
+    assert found.boundings == (
+        Bounding("clip", ("stl1", "t2m"), (0.0, -np.inf), (np.inf, 0.75)),
+        Bounding("clip", ("stl1",), (0.1,), (np.inf,)),
+    )
 
 
 def test_layers_may_lack_gain_offset_and_bias(tmp_path: Path) -> None:

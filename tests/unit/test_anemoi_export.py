@@ -23,7 +23,7 @@ from ailand_gt4py.weights import Model, Normalisation, Variable, write_model
 from ailand_gt4py.weights.checkpoints.anemoi import converted
 from ailand_gt4py.weights.checkpoints.anemoi.as_anemoi import as_anemoi
 from ailand_gt4py.weights.checkpoints.anemoi.checkpoint import AnemoiCheckpoint
-from ailand_gt4py.weights.processing import Bounding, Nodes, PointWise
+from ailand_gt4py.weights.processing import Bounding, Nodes, PointWise, Step
 from ailand_gt4py.weights.variables import CATALOGUE, NODE_COORDINATES
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "column_run" / "ecland_columns.nc"
@@ -176,6 +176,19 @@ def test_processors_give_every_variable_its_steps_in_their_order(processings):
             name for name in one.steps if one.kind != "normalizer" or found.variables[name].method != "none"
         )
     assert "normalizer" in processors
+
+
+def test_a_remapper_has_one_set_of_arguments_for_each_method():
+    model = point_wise_model(processings=("asinh", "scale"))
+    other = (Step("asinh", (2.0,)), *PROCESSINGS["asinh"][1:])
+    model = dataclasses.replace(model, state=changed(model.state, processing=other))
+    found = as_anemoi(model, *WHERE)
+    processors = configuration.processors(found)
+    assert list(processors) == ["remapper", "remapper_2", "normalizer"]
+    arguments = [
+        processors[name].configuration(found.variables)["config"]["method_kwargs"] for name in list(processors)[:2]
+    ]
+    assert sorted(one["asinh"]["c"] for one in arguments) == [2.0, 4.0]
 
 
 def test_boundings_are_layers_of_equal_bounds():

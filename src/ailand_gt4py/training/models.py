@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +17,8 @@ from ailand_gt4py.training.configuration import Network
 from ailand_gt4py.training.network import StepNetwork
 from ailand_gt4py.training.point_wise import PointWiseNetwork
 from ailand_gt4py.training.scaling import Scaling
-from ailand_gt4py.weights.model import Model, Variable
+from ailand_gt4py.weights.checkpoints.anemoi.as_anemoi import logarithm
+from ailand_gt4py.weights.model import Model, Normalisation, Variable
 from ailand_gt4py.weights.processing import PointWise
 from ailand_gt4py.weights.schema import GROUPS, checksum
 from ailand_gt4py.weights.variables import at_all_times
@@ -71,7 +74,7 @@ def _scale_increments(parameters: dict[str, np.ndarray], network: StepNetwork, s
 
 def scaling_of(model: Model, measured: Scaling, options: Network) -> Scaling:
     """The statistics to train with: the model's normalisation, without which its weights mean nothing; all ranges."""
-    _check_trainable(model)
+    model = _as_trained(model)
     groups = {}
     expected_groups = {group: getattr(measured, group) for group in GROUPS}
     expected_groups["state"] = at_all_times(measured.state, options.input_steps)
@@ -88,22 +91,46 @@ def scaling_of(model: Model, measured: Scaling, options: Network) -> Scaling:
     return Scaling(**groups, increment_std=measured.increment_std)
 
 
-def _check_trainable(model: Model) -> None:
-    """Refuse what only imported models have."""
-    own = [one.name for one in model.variables if one.processing]
-    found = {
-        f"a processing of '{', '.join(own[:3])}'": own,
-        "boundings in the network's space": model.boundings,
-        "numbers of the columns that it is tied to": model.nodes,
-    }
-    for what, is_there in found.items():
-        if is_there:
+def _as_trained(model: Model) -> Model:
+    """An imported model as one that was trained here: normalisers alone, and bounds, which are the catalogue's."""
+    if model.nodes is not None:
+        raise InputError("option 'run.start_from': the model is tied to its own columns, expected one that is not")
+    for bounding in model.boundings:
+        if bounding.kind != "clip" or bounding.slope:
             raise InputError(
-                f"option 'run.start_from': the model has {what}, expected none, as in a model that was trained here"
+                f"option 'run.start_from': the model has a bounding '{bounding.kind}' of '{bounding.variables[0]}' "
+                f"with the slope {bounding.slope:g}, expected 'clip' with the slope 0"
             )
+    groups: dict[str, Any] = {group: tuple(map(_normalised_alone, getattr(model, group))) for group in GROUPS}
+    return dataclasses.replace(model, boundings=(), **groups)
+
+
+def _normalised_alone(variable: Variable) -> Variable:
+    if not variable.processing:
+        return variable
+    *core, last = variable.processing
+    floor = core[0].parameters[1] if core and core[0].kind == "boundary_atoms" else math.nan
+    is_logarithm = floor > 0.0 and tuple(core) == logarithm(floor)
+    multiply, add = last.parameters if last.kind == "affine" else (0.0, 0.0)
+    if not multiply > 0.0 or (core and not is_logarithm):
+        kinds = ", ".join(step.kind for step in variable.processing)
+        raise InputError(
+            f"option 'run.start_from': the model's '{variable.name}' is processed by {kinds}, expected a normaliser "
+            "alone"
+        )
+    statistics = {"mean": -add / multiply, "std": 1.0 / multiply}
+    normalisation = Normalisation("mean-std", **statistics)
+    if is_logarithm:
+        normalisation = Normalisation("log", minimum=floor, **statistics)
+    return dataclasses.replace(variable, normalisation=normalisation, processing=())
 
 
 def _merged(of_model: Variable, of_data: Variable) -> Variable:
+    if of_model.units != of_data.units:
+        raise InputError(
+            f"option 'run.start_from': the model has '{of_data.name}' in '{of_model.units}', expected "
+            f"'{of_data.units}', the unit of the configuration"
+        )
     theirs, own = (
         f"'{one.increment_of}'" if one.increment_of else "the variable itself" for one in (of_model, of_data)
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import functools
 
 import numpy as np
@@ -14,7 +15,7 @@ torch.set_num_threads(1)
 
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
-from point_wise_models import ACTIVATIONS, point_wise_model, reference_step  # noqa: E402
+from point_wise_models import ACTIVATIONS, reference_step  # noqa: E402
 from training_files import write_columns  # noqa: E402
 
 from ailand_gt4py.core.errors import InputError  # noqa: E402
@@ -26,8 +27,11 @@ from ailand_gt4py.training.dataset import read_windows  # noqa: E402
 from ailand_gt4py.training.models import load_weights, to_model  # noqa: E402
 from ailand_gt4py.training.point_wise import PointWiseNetwork  # noqa: E402
 from ailand_gt4py.training.rollout import free_run  # noqa: E402
-from ailand_gt4py.training.tensors import normalised_tensors  # noqa: E402
+from ailand_gt4py.training.tensors import TrainingData, normalised_tensors  # noqa: E402
+from ailand_gt4py.weights.checkpoints.anemoi import converted  # noqa: E402
+from ailand_gt4py.weights.checkpoints.anemoi.as_anemoi import as_anemoi  # noqa: E402
 from ailand_gt4py.weights.model_file import read_model, write_model  # noqa: E402
+from ailand_gt4py.weights.processing import Bounding, Step  # noqa: E402
 
 N_COLUMNS = 12
 VARIABLES = {
@@ -250,6 +254,8 @@ def test_what_training_writes_is_an_ordinary_model(first, path):
     assert names["state"] == ["swvl1", "stl1", "snowc", "swvl1_before", "stl1_before", "snowc_before"]
     assert names["static"][2:] == [f"node_{of}_{angle}" for of in ("sin", "cos") for angle in ("latitude", "longitude")]
     assert names["forcing"][-2:] == ["cos_julian_day_before", "insolation_before"]
+    by_name = {one.name: one.normalisation for one in back.forcing}
+    assert by_name["met_rainf_before"] == by_name["met_rainf"]
     assert (back.n_prognostic, back.architecture, back.nodes, back.boundings) == (3, "point_wise", None, ())
     assert {one.normalisation.method for one in back.static[2:]} == {"none"}
     with read_windows_source(path, back) as source:
@@ -276,6 +282,18 @@ def test_resumed_training_is_the_uninterrupted_one_to_the_bit(first, path, tmp_p
     assert all(np.array_equal(resumed.parameters[name], array) for name, array in first[0].parameters.items())
     without = trained(tmp_path / "without", path, network=OPTIONS["network"] | {"dropout": 0.0})
     assert not np.array_equal(without.parameters["encoder.0.weight"], first[0].parameters["encoder.0.weight"])
+
+
+def test_what_is_validated_drops_nothing(prepared, tmp_path):
+    measured, data, tensors = prepared[2]
+    options = read_settings(Configuration, OPTIONS | {"run": {"directory": str(tmp_path)}})
+    scales = scaling.error_scales(data, measured, 2.0)
+    trainer = loop.Trainer(options, TrainingData(tensors, np.arange(N_COLUMNS), measured, scales), None, print)
+    trainer.step()
+    where = torch.arange(N_COLUMNS), torch.zeros(N_COLUMNS, dtype=torch.int64)
+    for network, is_random in ((trainer.average, False), (trainer.best, False), (trainer.network, True)):
+        first, second = (free_run(network, tensors, *where, 2)[1] for _ in range(2))
+        assert torch.equal(first, second) is not is_random
 
 
 def test_weights_there_and_back(first, prepared, path, tmp_path):
@@ -307,9 +325,52 @@ def test_models_that_do_not_fit(first, path, tmp_path, network, message):
         trained(tmp_path, path, first[1], network=OPTIONS["network"] | network)
 
 
-def test_an_imported_model_is_not_trained_on(path, tmp_path):
-    write_model(point_wise_model(processings=("log1p",)), tmp_path / "imported.nc")
-    with pytest.raises(InputError, match="'run.start_from': the model has a processing of 'static_0.*, expected none"):
+def imported(model):
+    """As `import_checkpoint` gives it of a checkpoint of anemoi with the same network."""
+    return converted(as_anemoi(model, np.zeros(3), np.zeros(3)))
+
+
+def test_training_goes_on_from_an_imported_model(first, prepared, path, tmp_path):
+    """With a vanishing learning rate it stays the same network, whose normalisers are those of the import."""
+    model, _ = first
+    other = imported(model)
+    assert any(one.processing for one in other.state)
+    assert other.boundings
+    write_model(other, tmp_path / "imported.nc")
+    still = {"learning_rate": 1e-9, "warmup_iterations": 1, "weight_decay": 0.0}
+    found = trained(tmp_path, path, tmp_path / "imported.nc", optimiser=still, augmentation={"static_noise": 0.0})
+    assert found.state[0].lower_bound == model.state[0].lower_bound
+    static, forcing, state = first_inputs(prepared[2][1], prepared[2][0], model)
+    results = zip(
+        reference_step(found, static, forcing[0], state), reference_step(model, static, forcing[0], state), strict=True
+    )
+    for (values, expected), group in zip(results, (model.state, model.diagnostics), strict=True):
+        np.testing.assert_allclose(in_network_space(values, group), in_network_space(expected, group), atol=2e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda one: {
+                "forcing": (dataclasses.replace(one.forcing[0], processing=(Step("log1p"),)), *one.forcing[1:])
+            },
+            "the model's 'met_tair' is processed by log1p, expected a normaliser alone",
+        ),
+        (
+            lambda one: {"boundings": (Bounding("clip", ("stl1",), (0.0,), (1.0,), 0.01),)},
+            "the model has a bounding 'clip' of 'stl1' with the slope 0.01, expected 'clip' with the slope 0",
+        ),
+        (
+            lambda one: {"state": (dataclasses.replace(one.state[0], units="%"), *one.state[1:])},
+            "the model has 'swvl1' in '%', expected 'm3 m-3', the unit of the configuration",
+        ),
+    ],
+)
+def test_imported_models_that_cannot_be_trained_on(first, path, tmp_path, change, message):
+    other = imported(first[0])
+    write_model(dataclasses.replace(other, **change(other)), tmp_path / "imported.nc")
+    with pytest.raises(InputError, match=f"option 'run.start_from': {message}"):
         trained(tmp_path, path, tmp_path / "imported.nc")
 
 

@@ -96,6 +96,15 @@ def require_names(names: Iterable[str], has: Collection[str], what: str) -> None
             raise InputError(f"ailand: '{name}' is no {what}, expected some of {', '.join(sorted(has)) or 'none'}")
 
 
+def nearest(
+    latitude: Values, longitude: Values, grid_latitude: Values, grid_longitude: Values
+) -> tuple[Values, Values]:
+    """(n,) which points of a grid are nearest, on the sphere, and how far, in degrees; all in degrees."""
+    distance, points = cKDTree(_unit_vectors(grid_latitude, grid_longitude)).query(_unit_vectors(latitude, longitude))
+    degrees: Values = np.rad2deg(2.0 * np.arcsin(np.clip(0.5 * distance, 0.0, 1.0)))
+    return points, degrees
+
+
 def grid_points(
     path: Path, x: Values, latitude: Values, longitude: Values, grid_latitude: Values, grid_longitude: Values
 ) -> Values:
@@ -104,8 +113,7 @@ def grid_points(
     Raises:
         InputError: a column that is no grid point, or two that are the same.
     """
-    distance, points = cKDTree(_unit_vectors(grid_latitude, grid_longitude)).query(_unit_vectors(latitude, longitude))
-    degrees = np.rad2deg(2.0 * np.arcsin(np.clip(0.5 * distance, 0.0, 1.0)))
+    points, degrees = nearest(latitude, longitude, grid_latitude, grid_longitude)
     column = int(np.argmax(degrees))
     if not degrees[column] <= LOCATION_TOLERANCE:
         raise InputError(

@@ -107,7 +107,7 @@ class CoupledLand:
         }
         self.needs = tuple(map(self.own_name, self._weather.needs))
         self._point = self._starting_point(start)
-        self._source = self._read_ground(start, n_windows)
+        self._source, self._n_points = self._read_ground(start, n_windows), len(latitude)
         source = self._source
         self.points = grid_points(source.path, source.x, source.latitude, source.longitude, latitude, longitude)
         if self._point is not None and options.restart is not None:
@@ -173,9 +173,9 @@ class CoupledLand:
         names = self.needs if names is None else tuple(names)
         require_names(names, fields, "field that the atmosphere gave")
         for name in names:
-            if fields[name].ndim != 1 or self.points.max() >= len(fields[name]):
-                found = fields[name].shape
-                raise InputError(f"ailand: '{name}' has the shape {found}, expected the atmosphere's grid points")
+            if fields[name].shape != (self._n_points,):
+                found, expected = fields[name].shape, f"the atmosphere's {self._n_points} grid points"
+                raise InputError(f"ailand: '{name}' has the shape {found}, expected {expected}")
         return {name: fields[name][self.points] for name in names}
 
     def begin_with(self, fields: Mapping[str, Values]) -> None:

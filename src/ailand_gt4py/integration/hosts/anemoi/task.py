@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,25 @@ from ailand_gt4py.integration.hosts.anemoi.mid_processor import as_numpy
 from ailand_gt4py.integration.hosts.anemoi.options import TaskOptions, read_options
 
 logger = logging.getLogger(__name__)
+
+
+def read_atmosphere(path: Path, units: Mapping[str, str]) -> tuple[Atmosphere, tuple[Values, Values]]:
+    """The atmosphere of a checkpoint, and latitudes and longitudes of its points; ``units`` as of `Atmosphere.of`."""
+    try:
+        checkpoint = Checkpoint(str(path))
+        metadata = list(checkpoint.multi_dataset_metadata.values())
+        atmosphere = Atmosphere.of(metadata[0], units)
+    except InputError:
+        raise
+    except Exception as error:  # whatever anemoi-inference makes of another file
+        raise InputError(f"{path}: cannot be read ({reason(error)}), expected an anemoi checkpoint") from error
+    if len(metadata) > 1:
+        raise InputError(f"{path}: has {len(metadata)} data sets, expected one")
+    if metadata[0].multi_step_output > 1:
+        raise InputError(f"{path}: makes {metadata[0].multi_step_output} outputs a step, expected one")
+    if atmosphere.latitude is None or atmosphere.longitude is None:
+        raise InputError(f"{path}: does not say where its grid points are, expected latitudes and longitudes in it")
+    return atmosphere, (atmosphere.latitude, atmosphere.longitude)
 
 
 class LandTask(Task):
@@ -50,7 +70,7 @@ class LandTask(Task):
         super().__init__(name)
         self._options = read_options(TaskOptions, options)
         model = self._options.read_model()
-        self._atmosphere, points = self._read_checkpoint()
+        self._atmosphere, points = read_atmosphere(self._options.checkpoint, self._options.units)
         shared = global_config or {}
         given = {key: getattr(self._options, key) or shared.get(key) for key in ("date", "lead_time")}
         for key, value in given.items():
@@ -59,24 +79,6 @@ class LandTask(Task):
         self._n_points = len(points[0])
         n_windows = n_steps(parse_interval(given["lead_time"]), self._atmosphere.step) - 1
         self._land = CoupledLand(self._options, model, self._atmosphere, parse_time(given["date"]), n_windows, *points)
-
-    def _read_checkpoint(self) -> tuple[Atmosphere, tuple[Values, Values]]:
-        path = self._options.checkpoint
-        try:
-            checkpoint = Checkpoint(str(path))
-            metadata = list(checkpoint.multi_dataset_metadata.values())
-            atmosphere = Atmosphere.of(metadata[0], self._options.units)
-        except InputError:
-            raise
-        except Exception as error:  # whatever anemoi-inference makes of another file
-            raise InputError(f"{path}: cannot be read ({reason(error)}), expected an anemoi checkpoint") from error
-        if len(metadata) > 1:
-            raise InputError(f"{path}: has {len(metadata)} data sets, expected one")
-        if metadata[0].multi_step_output > 1:
-            raise InputError(f"{path}: makes {metadata[0].multi_step_output} outputs a step, expected one")
-        if atmosphere.latitude is None or atmosphere.longitude is None:
-            raise InputError(f"{path}: does not say where its grid points are, expected latitudes and longitudes in it")
-        return atmosphere, (atmosphere.latitude, atmosphere.longitude)
 
     def run(self, transport: Transport) -> None:
         """Take part in the coupled run to its end."""

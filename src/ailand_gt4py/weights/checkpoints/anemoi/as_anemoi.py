@@ -114,7 +114,7 @@ class _Chain:
             core, exact = core[:-1], (core[-1].parameters[0], core[-1].parameters[1])
         elif not core:
             exact = (1.0 / method.scale, -method.shift / method.scale)
-            core = _logarithm(method.minimum) if method.is_logarithmic else ()
+            core = logarithm(method.minimum) if method.is_logarithmic else ()
         if newest is not None and core != newest.core:
             raise InputError(
                 f"variable '{variable.name}' is processed in another way than '{variable.previous_of}', expected the "
@@ -151,7 +151,7 @@ def _rounded(variable: Variable, exact: tuple[float, float]) -> tuple[float, flo
     return multiply, add
 
 
-def _logarithm(floor: float) -> tuple[Step, ...]:
+def logarithm(floor: float) -> tuple[Step, ...]:
     """log(max(x, floor)); anemoi's atom is more than its target: by less than single precision tells."""
     atoms = (math.nextafter(floor, math.inf), floor, math.inf, math.inf, 0.0)
     return Step("boundary_atoms", atoms), Step("boxcox", (0.0,))
