@@ -203,12 +203,12 @@ def whole_steps(interval: np.timedelta64, step: np.timedelta64, option: str) -> 
     return round(steps)
 
 
-def index_of(wanted: np.datetime64, times: np.ndarray, option: str) -> int:
+def index_of(wanted: np.datetime64, times: np.ndarray, option: str, calendar: str = STANDARD) -> int:
     """Where a time is among labels; `InputError` where it is none of them."""
     found = np.flatnonzero(times == wanted)
     if not found.size:
         raise InputError(
-            f"option {option}: found {time_text(wanted)}, expected one of the times of the file, "
-            f"{time_text(times[0])} to {time_text(times[-1])}"
+            f"option {option}: found {time_text(wanted, calendar)}, expected one of the times of the file, "
+            f"{time_text(times[0], calendar)} to {time_text(times[-1], calendar)}"
         )
     return int(found[0])
