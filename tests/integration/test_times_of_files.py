@@ -106,6 +106,7 @@ def test_labels_at_the_end_by_bounds(bench, common_year):
         if late[name].attrs.get("cell_methods") == "time: mean":
             late[name].values[...] = data[name].values[:-1]
     late["time"].attrs["bounds"] = "time_bnds"
+    late["time"].encoding["units"] = "hours since 2019-01-01"
     ends = late["time"].values
     late["time_bnds"] = (("time", "nv"), np.stack([ends - np.timedelta64(6, "h"), ends], axis=1))
     late.to_netcdf(bench.forcing)

@@ -160,6 +160,11 @@ def parse_time(value: object, unit: str = "ns", calendar: str = STANDARD) -> np.
     return in_unit(np.datetime64(time, "us"), unit)
 
 
+def in_calendar(time: np.datetime64, calendar: str) -> np.datetime64:
+    """The date of a calendar that is written as a time of the standard one is."""
+    return time if calendar == STANDARD else parse_time(time_text(time), calendar=calendar)
+
+
 def parse_interval(value: object, unit: str = "ns") -> np.timedelta64:
     """A length of time: text such as ``6h``, ``0.5d`` or ``300s``, or a timedelta of Python, pandas or NumPy."""
     if isinstance(value, datetime.timedelta):
