@@ -160,6 +160,11 @@ def parse_time(value: object, unit: str = "ns", calendar: str = STANDARD) -> np.
     return in_unit(np.datetime64(time, "us"), unit)
 
 
+def in_calendar(time: np.datetime64, calendar: str) -> np.datetime64:
+    """The date of a calendar that is written as a time of the standard one is."""
+    return time if calendar == STANDARD else parse_time(time_text(time), calendar=calendar)
+
+
 def parse_interval(value: object, unit: str = "ns") -> np.timedelta64:
     """A length of time: text such as ``6h``, ``0.5d`` or ``300s``, or a timedelta of Python, pandas or NumPy."""
     if isinstance(value, datetime.timedelta):
@@ -203,12 +208,12 @@ def whole_steps(interval: np.timedelta64, step: np.timedelta64, option: str) -> 
     return round(steps)
 
 
-def index_of(wanted: np.datetime64, times: np.ndarray, option: str) -> int:
+def index_of(wanted: np.datetime64, times: np.ndarray, option: str, calendar: str = STANDARD) -> int:
     """Where a time is among labels; `InputError` where it is none of them."""
     found = np.flatnonzero(times == wanted)
     if not found.size:
         raise InputError(
-            f"option {option}: found {time_text(wanted)}, expected one of the times of the file, "
-            f"{time_text(times[0])} to {time_text(times[-1])}"
+            f"option {option}: found {time_text(wanted, calendar)}, expected one of the times of the file, "
+            f"{time_text(times[0], calendar)} to {time_text(times[-1], calendar)}"
         )
     return int(found[0])

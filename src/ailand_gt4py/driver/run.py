@@ -15,7 +15,7 @@ import numpy as np
 import ailand_gt4py
 from ailand_gt4py.core.errors import AilandError, InputError
 from ailand_gt4py.core.files import Paths, expanded, remove
-from ailand_gt4py.core.times import index_of, parse_time, step_text, time_text
+from ailand_gt4py.core.times import in_calendar, index_of, step_text, time_text
 from ailand_gt4py.driver.interruption import Interrupted, stop_signals
 from ailand_gt4py.driver.options import RunOptions
 from ailand_gt4py.driver.progress import Advance, duration, progress
@@ -110,18 +110,20 @@ def _maps(
         if name not in known:
             raise InputError(f"option --plot-map: found '{name}', expected one of {', '.join(known)}")
         wanted = _in_calendar(time_given, source.calendar)
-        shown = times[-1] if wanted is None else times[index_of(wanted, times, "--plot-map")]
+        shown = times[-1] if wanted is None else times[index_of(wanted, times, "--plot-map", source.calendar)]
         result.append((path, known[name], shown))
     return result
 
 
-def _text(time_given: np.datetime64 | None) -> str | None:
+def _text(time_given: np.datetime64 | None) -> str | np.datetime64 | None:
     """A time that was given, to be read in the calendar of the file."""
-    return None if time_given is None else time_text(time_given)
+    if time_given is None or time_given != time_given.astype("datetime64[us]"):  # text does not hold it
+        return time_given
+    return time_text(time_given)
 
 
 def _in_calendar(time_given: np.datetime64 | None, calendar: str) -> np.datetime64 | None:
-    return None if time_given is None else parse_time(time_text(time_given), calendar=calendar)
+    return None if time_given is None else in_calendar(time_given, calendar)
 
 
 def _starting_point(options: RunOptions, model: Model) -> Restart | None:
@@ -137,15 +139,15 @@ def _starting_point(options: RunOptions, model: Model) -> Restart | None:
         raise InputError(
             f"{path}: has the calendar '{restart.calendar}', expected that of {_names(options)}, '{calendar}'"
         )
+    valid, first, last = (time_text(one, calendar) for one in (restart.valid_time, times[0], times[-1]))
     if restart.valid_time not in times:
         raise InputError(
-            f"{path}: is valid at {time_text(restart.valid_time)}; {_names(options)} has the times "
-            f"{time_text(times[0])} to {time_text(times[-1])}, expected one of them"
+            f"{path}: is valid at {valid}; {_names(options)} has the times {first} to {last}, expected one of them"
         )
     if options.start is None and restart.valid_time != times[0] and restart.forcing != options.forcing[0].name:
         raise InputError(
-            f"{path}: is of a run on '{restart.forcing}', and {_names(options)} begins at {time_text(times[0])}; "
-            f"expected --start {time_text(restart.valid_time)} if the run is to begin there"
+            f"{path}: is of a run on '{restart.forcing}', and {_names(options)} begins at {first}; "
+            f"expected --start {valid} if the run is to begin there"
         )
     return restart
 
@@ -202,8 +204,8 @@ def _identity(options: RunOptions, layout: OutputLayout, started: Restart | None
         "the restart file's content": "none" if started is None else started.digest(),
         "--precision": options.precision,
         "--backend": options.backend,
-        "the first label": time_text(layout.times[0]),
-        "the last label": time_text(layout.times[-1]),
+        "the first label": time_text(layout.times[0], layout.calendar),
+        "the last label": time_text(layout.times[-1], layout.calendar),
         "the number of columns": str(layout.shape[1]),
         "--block-steps": str(layout.block_steps),
     }
@@ -221,7 +223,8 @@ def _integrate(
         restarts.check_identity(options.checkpoint_path, point.extra.get("identity", {}), identity)
         restarts.check_columns(options.checkpoint_path, point, source.x, source.latitude, source.longitude)
         first = restarts.next_step(options.checkpoint_path, point, source.times)
-        logger.info("resuming at step %d of %d, %s", first, len(source.times), time_text(point.valid_time))
+        there = time_text(point.valid_time, point.calendar)
+        logger.info("resuming at step %d of %d, %s", first, len(source.times), there)
     else:
         if options.resume:
             logger.info("nothing to resume: starting at the first step")

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError, RunError
+from ailand_gt4py.core.times import time_text
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io.column_file import ColumnFile, Source
 
@@ -206,8 +207,9 @@ class BlockReader:
         row, column = (int(position) for position in wrong[0])
         raise InputError(
             f"{self._file.what(self._sources[index].own_name)} is {values[row, column]:g} at "
-            f"{str(self._times[start + row])[:16]} in column {column} (x = {self._labels[column]}; {len(wrong)} such "
-            f"values in the {len(values)} times read together), expected a finite number"
+            f"{time_text(self._times[start + row], self._file.calendar)} in column {column} "
+            f"(x = {self._labels[column]}; {len(wrong)} such values in the {len(values)} times read together), "
+            "expected a finite number"
         )
 
     def read(self, first: int, last: int) -> Values:

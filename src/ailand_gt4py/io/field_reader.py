@@ -84,7 +84,7 @@ class FieldReader:
         Args:
             known: values by name of those that are in no file.
         """
-        where = "" if is_static else f" at {time_text(self._times[self._first])}"
+        where = "" if is_static else f" at {time_text(self._times[self._first], self._file.calendar)}"
         result = np.empty((self._file.n_columns, len(variables)))
         for position, variable in enumerate(variables):
             name = variable.name

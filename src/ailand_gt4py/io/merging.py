@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.core.times import step_text, time_text
+from ailand_gt4py.core.times import STANDARD, on_axis, step_text, time_text
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io.concatenation import concatenated
 from ailand_gt4py.io.fields import Fields
@@ -32,6 +32,7 @@ def of_equal_times(files: Sequence[Fields]) -> list[Fields]:
     Raises:
         InputError: files of the same variables have other units or another meaning in time.
     """
+    _calendar(files)
     groups: list[Fields] = []
     for one in _end_to_end(files):
         same = next((k for k, group in enumerate(groups) if _have_equal_times(group, one)), None)
@@ -55,6 +56,18 @@ def of_windows(parts: Sequence[Fields]) -> Fields:
     if axis is None:
         return _joined(parts)
     return _joined([_at_times(one, axis) for one in parts])
+
+
+def _calendar(files: Sequence[Fields]) -> str:
+    """The calendar of the times of files."""
+    found = {str(one.dataset[TIME].attrs.get("calendar", STANDARD)): one for one in files if TIME in one.dataset.dims}
+    if len(found) > 1:
+        (first, one), (other, another), *_ = found.items()
+        raise InputError(
+            f"{another.path}: times are in the calendar '{other}', expected '{first}' as in {one.path}, with which it "
+            "is given"
+        )
+    return next(iter(found), STANDARD)
 
 
 def timed(fields: Fields) -> list[str]:
@@ -183,16 +196,16 @@ def _span(times: Values) -> str:
 def _with_constant_forcing(fields: Fields, parts: Sequence[Fields]) -> Fields:
     """The same, forcing that has no time repeated in time."""
     constant = [str(name) for name in fields.dataset.data_vars if is_forcing(str(name)) and name not in timed(fields)]
-    axis = times_of(fields)
+    axis, calendar = times_of(fields), _calendar(parts)
     if axis is None:
         axis = next((times for one in parts if (times := times_of(one)) is not None), None)
     if not constant or axis is None:
         return fields
-    data = fields.dataset.assign_coords({TIME: (TIME, axis, {"standard_name": "time"})})
+    data = fields.dataset.assign_coords({TIME: (TIME, axis, {"standard_name": "time", "calendar": calendar})})
     for name in constant:
         array = data[name]
         if MONTH in array.dims:
-            data = data.drop_vars(name).assign({name: at_times(array, axis)})
+            data = data.drop_vars(name).assign({name: at_times(array, on_axis(axis, calendar))})
             continue
         values = dask.array.broadcast_to(array.chunk().data, (len(axis), *array.shape))
         data[name] = xr.Variable((TIME, *array.dims), values, array.attrs)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.files import Paths, expanded
-from ailand_gt4py.core.times import step_text, time_text
+from ailand_gt4py.core.times import STANDARD, step_text, time_text
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io.blocks import BlockReader
 from ailand_gt4py.io.column_file import ColumnFile
@@ -27,9 +27,10 @@ def _first_index(file: ColumnFile, times: Values) -> int:
         return first
     lacking = times[~np.isin(times, found)]
     if lacking.size:
+        missing, start, end = (time_text(one, file.calendar) for one in (lacking[0], found[0], found[-1]))
         raise InputError(
-            f"{file.path}: reference has no time {time_text(lacking[0])} ({lacking.size} of the run's {times.size} "
-            f"times are missing; it has {time_text(found[0])} to {time_text(found[-1])}); expected all times of the run"
+            f"{file.path}: reference has no time {missing} ({lacking.size} of the run's {times.size} times are "
+            f"missing; it has {start} to {end}); expected all times of the run"
         )
     # All labels are there with others between them: means over its shorter windows are not means over the run's.
     raise InputError(
@@ -59,7 +60,7 @@ class Reference(BlockReader):
     """Reference values at a run's time labels; NaN where missing. Close it, or use it as a context manager.
 
     The files, of any convention and grid, must have all the labels, and the columns where their labels ``x`` and
-    locations (degrees) are given.
+    locations (degrees) are given; their calendar is ``calendar``.
 
     Attributes:
         names: variables it has, in the order asked for. missing: those it lacks. history: sentences on conversions.
@@ -75,12 +76,17 @@ class Reference(BlockReader):
         latitude: Values | None = None,
         longitude: Values | None = None,
         reading: Reading = AS_THEY_ARE,
+        calendar: str = STANDARD,
     ) -> None:
         self.times = np.asarray(times).astype("datetime64[ns]")
         reading = _at_site(reading, latitude, longitude)
         step = np.diff(self.times).min() if len(self.times) > 1 else None
         file = open_columns(expanded(paths), reference_request(variables, step, self.times[0], reading))
         try:
+            if file.calendar != calendar:
+                raise InputError(
+                    f"{file.path}: reference is in the calendar '{file.calendar}', expected the run's '{calendar}'"
+                )
             notes = [*file.notes, *match(file, Columns(x, latitude, longitude))]
             first = _first_index(file, self.times)
             found = {variable.name: file.source(variable.name, variable.units) for variable in variables}

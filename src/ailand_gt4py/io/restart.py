@@ -163,7 +163,8 @@ def check_run(path: Path, restart: Restart, model_checksum: str, precision: str,
     if restart.precision != precision:
         raise InputError(f"{path}: was written in {restart.precision}, expected this run's precision {precision}")
     if start is not None and start != restart.valid_time:
-        raise InputError(f"{path}: is valid at {time_text(restart.valid_time)}, expected the start {time_text(start)}")
+        valid, wanted = (time_text(time, restart.calendar) for time in (restart.valid_time, start))
+        raise InputError(f"{path}: is valid at {valid}, expected the start {wanted}")
 
 
 def check_columns(path: Path, restart: Restart, x: Values, latitude: Values, longitude: Values) -> None:
@@ -185,8 +186,9 @@ def next_step(path: Path, checkpoint: Restart, times: Values) -> int:
     found = np.flatnonzero(times == checkpoint.valid_time)
     if found.size != 1 or checkpoint.extra.get("next_step") != found[0]:
         raise InputError(
-            f"{path}: next step {checkpoint.extra.get('next_step')} at {time_text(checkpoint.valid_time)}, "
-            "expected that of one of the run's labels; --overwrite starts anew"
+            f"{path}: next step {checkpoint.extra.get('next_step')} at "
+            f"{time_text(checkpoint.valid_time, checkpoint.calendar)}, expected that of one of the run's labels; "
+            "--overwrite starts anew"
         )
     return int(found[0])
 

@@ -134,7 +134,7 @@ class Stepper:
         time = self._source.times[first] + row * self._source.step
         raise RunError(
             f"result '{variables[index].name}' is not finite in column {column} "
-            f"(x = {self._source.x[column]}) at {time_text(time)}, expected a finite number"
+            f"(x = {self._source.x[column]}) at {time_text(time, self._source.calendar)}, expected a finite number"
         )
 
     def _on_device(self, host: Values) -> Any:

@@ -16,15 +16,18 @@ from ailand_gt4py.io.column_file import TIME, ColumnFile
 from ailand_gt4py.weights.model import Variable
 
 
-def check_step(times: Values, first: int, count: int, step: np.timedelta64, what: str) -> None:
+def check_step(
+    times: Values, first: int, count: int, step: np.timedelta64, what: str, calendar: str = STANDARD
+) -> None:
     """Check that `count` labels from index `first` are one step apart."""
     wrong = np.flatnonzero(np.diff(times[first : first + count]) != step)
     if wrong.size:
         index = first + wrong[0]
         one, other = times[index : index + 2]
+        before, after = (time_text(time, calendar) for time in (one, other))
         raise InputError(
-            f"{what}: times at index {index} ({time_text(one)}) and {index + 1} ({time_text(other)}) "
-            f"are {step_text(other - one)} apart, expected the model's step of {step_text(step)}"
+            f"{what}: times at index {index} ({before}) and {index + 1} ({after}) are {step_text(other - one)} apart, "
+            f"expected the model's step of {step_text(step)}"
         )
 
 
@@ -66,8 +69,8 @@ def select(
             if stop == len(times) or times[stop] != wanted:
                 raise InputError(f"end: found {text(wanted)}; {span}, expected one of them or {text(times[-1] + step)}")
             # The label at the end is not used, but it must be where the last window ends.
-            check_step(times, first, stop - first + 1, step, what)
-    check_step(times, first, stop - first, step, what)
+            check_step(times, first, stop - first + 1, step, what, calendar)
+    check_step(times, first, stop - first, step, what, calendar)
     return first, stop - first
 
 

@@ -8,10 +8,9 @@ from typing import Protocol
 
 import numpy as np
 
-from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.files import Paths, expanded
 from ailand_gt4py.core.text_table import aligned
-from ailand_gt4py.core.times import time_text
+from ailand_gt4py.core.times import STANDARD, time_text
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.evaluation.scores.climatology import other_years_climatology
 from ailand_gt4py.evaluation.scores.definitions import SCORES
@@ -41,17 +40,19 @@ class Columns(Protocol):
 
 def _times_of(paths: Paths, variables: Sequence[Variable], columns: Columns, reading: Reading) -> Values:
     request = reference_request(variables, columns.step, columns.times[0], reading)
-    files = expanded(paths)
-    labels, calendar = labels_of(files, request)
-    if calendar != columns.calendar:
-        names = ", ".join(map(str, files))
-        raise InputError(f"{names}: reference has the calendar '{calendar}', expected the run's '{columns.calendar}'")
-    return labels
+    return labels_of(expanded(paths), request)[0]
 
 
 def _open(paths: Paths, variables: Sequence[Variable], times: Values, columns: Columns, reading: Reading) -> Reference:
     return Reference(
-        paths, variables, times, x=columns.x, latitude=columns.latitude, longitude=columns.longitude, reading=reading
+        paths,
+        variables,
+        times,
+        x=columns.x,
+        latitude=columns.latitude,
+        longitude=columns.longitude,
+        reading=reading,
+        calendar=columns.calendar,
     )
 
 
@@ -97,6 +98,8 @@ def score_table(run: RunOutput, paths: Paths, variables: Sequence[Variable], rea
             f"No scores: one label is compared ({time_text(times[0], run.calendar)}), and the first one never counts."
         )
     without_climatology = why_no_climatology(found, times, run.step)
+    if run.calendar != STANDARD:
+        without_climatology = f"times are in the calendar '{run.calendar}'"
     # A climatology takes all of the reference.
     labels = times if without_climatology else found
     with _open(paths, variables, labels, run, reading) as reference:

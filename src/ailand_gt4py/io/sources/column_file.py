@@ -11,9 +11,9 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.times import step_of
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.emulator.forcing import ForcingAssembler
-from ailand_gt4py.io import time_axis
+from ailand_gt4py.io import time_axis, time_labels
 from ailand_gt4py.io.blocks import BlockReader
-from ailand_gt4py.io.column_file import COLUMN, ColumnFile
+from ailand_gt4py.io.column_file import COLUMN, TIME, ColumnFile
 from ailand_gt4py.io.field_reader import FieldReader, require_present
 from ailand_gt4py.io.grids import Grid
 from ailand_gt4py.io.masked import missing_columns
@@ -128,6 +128,7 @@ class ColumnFileSource(ColumnSource):
         lines = [
             *self._file.notes,
             *self._reader.sentences(),
+            *time_labels.sentences(self._file.dataset[TIME], self.labels, self._file.what(TIME)),
             *time_axis.label_sentences(self._file, given, states, self.step),
         ]
         if self._forcing.spool_bytes:
@@ -135,7 +136,7 @@ class ColumnFileSource(ColumnSource):
                 f"Forcing is stored with long stretches of time together; it is copied once to a temporary file of "
                 f"{self._forcing.spool_bytes / 2**30:.3g} GiB in time order."
             )
-        return lines
+        return list(dict.fromkeys(lines))
 
     def forcing(self, first: int, last: int) -> Values:
         return self._forcing.read(self._n_earlier + first, self._n_earlier + last)
