@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -83,9 +84,20 @@ def test_a_table_alone_and_with_a_file_of_the_site(tmp_path: Path) -> None:
         assert any("as beside it" in line for line in source.history)
 
 
-def test_a_table_without_land_cover_is_refused_by_what_is_missing(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="'clim_tvl'"):
-        open_source(table(tmp_path / "FLX.csv"), MODEL, reading=Reading(site=Site(LATITUDE, LONGITUDE)))
+def test_what_a_tower_does_not_tell_is_refused_by_the_option_that_helps(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="does not tell where the site is; expected --site"):
+        open_source(table(tmp_path / "a.csv"), MODEL)
+    with pytest.raises(
+        InputError, match=r"does not tell the vegetation of the site; expected --land-cover CLASS \(IGBP"
+    ):
+        open_source(table(tmp_path / "b.csv"), MODEL, reading=Reading(site=Site(LATITUDE, LONGITUDE)))
+    dark = table(tmp_path / "c.csv", without=("LW_IN_F",))
+    with pytest.raises(InputError, match="has no downward long-wave radiation; .* or --estimate-longwave"):
+        open_source(dark, MODEL, reading=HERE)
+    estimate = dataclasses.replace(HERE, site=dataclasses.replace(HERE.site, estimates_longwave=True))
+    with open_source(dark, MODEL, reading=estimate) as source:
+        assert 200.0 < forcing(source)["met_lwdown"].min() < forcing(source)["met_lwdown"].max() < 420.0
+        assert any("an estimate" in line and "met_lwdown" in line for line in source.history)
 
 
 def test_a_gap_is_named(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def _prepared(paths: Sequence[Path], first: tuple[xr.Dataset, int], request: Req
     groups = [ingredients.at_own_times(one, request.model, estimates) for one in groups]
     parts = [windows.to_windows(one, request) for one in groups]
     merged = merging.of_windows(parts)
-    merged = site_guesses.completed(merged, request.model, reading.site.soil_type, request.with_state)
+    merged = site_guesses.completed(merged, request.model, reading.site, request.with_state)
     merged = ingredients.of_windows(merged, request.model, estimates)
     return ColumnFile(paths[0], _written(merged), grid, merged.notes)
 

@@ -19,10 +19,13 @@ from ailand_gt4py.ecland.land_cover import CLASSES
 from ailand_gt4py.io.blocks import YEAR
 from ailand_gt4py.io.fields import Fields
 from ailand_gt4py.io.first_guess import DAMPING_DEPTH, wave_below
+from ailand_gt4py.io.site import Site
 from ailand_gt4py.weights.model import ModelVariables
 from ailand_gt4py.weights.variables import CATALOGUE
 
 TIME = "time"
+#: Conventions of files of towers.
+TOWERS = {"PLUMBER2", "FLUXNET", "FSM", "HRLDAS"}
 #: Texture class where nobody tells it: medium, the commonest on land.
 SOIL_TYPE = 2
 #: Standard deviation of the orography around a site, m: gently rolling land.
@@ -37,18 +40,23 @@ DEPTHS = tuple(
 )
 
 
-def completed(fields: Fields, model: ModelVariables, soil_type: int | None, with_state: bool) -> Fields:
+def completed(fields: Fields, model: ModelVariables, site: Site, with_state: bool) -> Fields:
     """Fields of the model's windows at a site, with what no file has of its soil, vegetation and state.
 
     Args:
-        soil_type: ecLand's texture class, as the user tells it. with_state: whether a state to begin with is wanted.
+        site: what the user tells of it. with_state: whether a state to begin with is wanted.
 
     Raises:
-        InputError: a class of land cover for which ecLand has no vegetation.
+        InputError: a class of land cover for which ecLand has no vegetation, or a tower's files that tell neither land
+            cover nor vegetation, or have no long-wave radiation, with the option that helps.
     """
-    if soil_type is not None:
-        fields = _told_soil(fields, soil_type)
-    if "igbp_class" not in fields.dataset or fields.dataset.sizes["x"] > 1:
+    if site.soil_type is not None:
+        fields = _told_soil(fields, site.soil_type)
+    if fields.dataset.sizes["x"] > 1:
+        return fields
+    if TOWERS & set(fields.convention.split(", ")):
+        _require_told(fields, model, site)
+    if "igbp_class" not in fields.dataset:
         return fields
     number = int(np.asarray(fields.dataset["igbp_class"].values).reshape(-1)[0])
     if number not in CLASSES:
@@ -69,6 +77,23 @@ def completed(fields: Fields, model: ModelVariables, soil_type: int | None, with
         if missing:
             notes.append(f"Not in the input, first guess for the start: {', '.join(missing)}: {note}.")
     return dataclasses.replace(fields, dataset=data, notes=notes)
+
+
+def _require_told(fields: Fields, model: ModelVariables, site: Site) -> None:
+    """Name the option that gives what a tower's files lack."""
+    needed = {variable.name for variable in (*model.static, *model.forcing)}
+    missing = needed - {str(name) for name in fields.dataset.data_vars}
+    if {"clim_tvl", "clim_tvh"} & missing and "igbp_class" not in fields.dataset:
+        classes = ", ".join(one.short for one in CLASSES.values())
+        raise InputError(
+            f"{fields.path}: does not tell the vegetation of the site; expected --land-cover CLASS (IGBP: {classes}) or "
+            "a file of the site beside it with types and covers (clim_tvl, clim_cvl, ...)"
+        )
+    if "met_lwdown" in missing and not site.estimates_longwave:
+        raise InputError(
+            f"{fields.path}: has no downward long-wave radiation; expected it there or in a file beside it, or "
+            "--estimate-longwave"
+        )
 
 
 def _told_soil(fields: Fields, soil_type: int) -> Fields:
