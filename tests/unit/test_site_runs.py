@@ -14,6 +14,7 @@ from tower_files import FLUX, LATITUDE, LONGITUDE, MET, plumber2, table, utc, we
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.ecland import humidity
+from ailand_gt4py.evaluation.scores.verify import check_reference
 from ailand_gt4py.io.reference import Reference
 from ailand_gt4py.io.request import Reading
 from ailand_gt4py.io.site import Site
@@ -132,6 +133,13 @@ def test_a_table_is_a_reference_at_the_run_s_column(tmp_path: Path) -> None:
     with Reference(table(tmp_path / "FLX.csv"), FLUXES, utc()[::12], **where) as reference:
         assert reference.names == ("sshf", "slhf")
         np.testing.assert_allclose(np.array(reference.read(0, 12))[:, 0, 0], -windows("h"), rtol=1e-5)
+
+
+def test_a_table_is_checked_as_a_reference_before_a_run(tmp_path: Path) -> None:
+    path = table(tmp_path / "FLX.csv")
+    with open_source(path, MODEL, reading=HERE) as source:
+        lines = check_reference(path, FLUXES, source)
+    assert any("as beside it" in line for line in lines)
 
 
 def test_fluxes_of_another_site_are_refused(tmp_path: Path) -> None:

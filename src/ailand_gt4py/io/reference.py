@@ -39,7 +39,7 @@ def _first_index(file: ColumnFile, times: Values) -> int:
     )
 
 
-def _at_site(reading: Reading, latitude: Values | None, longitude: Values | None) -> Reading:
+def at_site(reading: Reading, latitude: Values | None, longitude: Values | None) -> Reading:
     """The same; a reference that does not tell where it is, is where the run's only column is."""
     if latitude is None or longitude is None or len(latitude) > 1:
         return reading
@@ -79,7 +79,7 @@ class Reference(BlockReader):
         calendar: str = STANDARD,
     ) -> None:
         self.times = np.asarray(times).astype("datetime64[ns]")
-        reading = _at_site(reading, latitude, longitude)
+        reading = at_site(reading, latitude, longitude)
         step = np.diff(self.times).min() if len(self.times) > 1 else None
         file = open_columns(expanded(paths), reference_request(variables, step, self.times[0], reading))
         try:

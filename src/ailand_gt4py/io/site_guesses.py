@@ -86,8 +86,8 @@ def _require_told(fields: Fields, model: ModelVariables, site: Site) -> None:
     if {"clim_tvl", "clim_tvh"} & missing and "igbp_class" not in fields.dataset:
         classes = ", ".join(one.short for one in CLASSES.values())
         raise InputError(
-            f"{fields.path}: does not tell the vegetation of the site; expected --land-cover CLASS (IGBP: {classes}) or "
-            "a file of the site beside it with types and covers (clim_tvl, clim_cvl, ...)"
+            f"{fields.path}: does not tell the vegetation of the site; expected --land-cover CLASS (IGBP: {classes}), "
+            "or a file of the site beside it with types and covers (clim_tvl, clim_cvl, ...)"
         )
     if "met_lwdown" in missing and not site.estimates_longwave:
         raise InputError(

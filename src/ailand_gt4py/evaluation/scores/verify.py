@@ -17,7 +17,7 @@ from ailand_gt4py.evaluation.scores.definitions import SCORES
 from ailand_gt4py.evaluation.scores.moments import Sample
 from ailand_gt4py.io.output import RunOutput
 from ailand_gt4py.io.preparation import labels_of
-from ailand_gt4py.io.reference import Reference, reference_request
+from ailand_gt4py.io.reference import Reference, at_site, reference_request
 from ailand_gt4py.io.request import AS_THEY_ARE, Reading
 from ailand_gt4py.weights.model import Variable
 
@@ -39,8 +39,8 @@ class Columns(Protocol):
 
 
 def _times_of(paths: Paths, variables: Sequence[Variable], columns: Columns, reading: Reading) -> Values:
-    request = reference_request(variables, columns.step, columns.times[0], reading)
-    return labels_of(expanded(paths), request)[0]
+    here = at_site(reading, columns.latitude, columns.longitude)
+    return labels_of(expanded(paths), reference_request(variables, columns.step, columns.times[0], here))[0]
 
 
 def _open(paths: Paths, variables: Sequence[Variable], times: Values, columns: Columns, reading: Reading) -> Reference:
