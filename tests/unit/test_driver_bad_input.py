@@ -265,6 +265,13 @@ def test_models_that_cannot_run_on_files(good: Path) -> None:
     assert "coarser than the model's step of 1 h" in refusal(good, driver_model(1.0))
 
 
+def test_constant_fields_alone(tmp_path: Path) -> None:
+    def change(data: xr.Dataset) -> xr.Dataset:
+        return data.drop_dims("time")
+
+    assert "has no times, expected fields with the dimension time" in refusal(changed(tmp_path, change))
+
+
 @pytest.mark.parametrize("name", ["clim_cvh", "met_tair", "swvl1", "lat"])
 def test_missing_units(tmp_path: Path, name: str) -> None:
     def change(data: xr.Dataset) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.times import STANDARD
 from ailand_gt4py.io.period import TIME_BLOCK, read_forcing, require_memory
 from ailand_gt4py.io.sources import open_source
 from ailand_gt4py.weights.model import Model
@@ -52,6 +53,11 @@ def read_columns(path: str | Path, model: Model, dtype: np.dtype, may_lack: Sequ
     A state that it may lack, and does, is at the first label what a run begins with (`io.first_guess`), and NaN later.
     """
     with open_source(path, model, may_lack=may_lack) as source:
+        if source.calendar != STANDARD:
+            raise InputError(
+                f"{source.path}: has the calendar '{source.calendar}', expected times of the standard calendar; "
+                "ailand-column-run takes others"
+            )
         n_times, sizes, targets = len(source.times), model.sizes, (*model.state, *model.diagnostics)
         require_memory(source, sizes.forcing + len(targets), dtype, "give a file with fewer columns")
         forcing = read_forcing(source, model, dtype)

@@ -38,6 +38,8 @@ def at_own_times(fields: Fields, model: ModelVariables, estimates_longwave: bool
 
 def of_windows(fields: Fields, model: ModelVariables, estimates_longwave: bool = False) -> Fields:
     """Fields of windows with all forcing of a model that follows from what there is; ingredients are left out."""
+    if TIME not in fields.dataset.dims:
+        return fields
     result = _Work(fields, at_labels=False, estimates=estimates_longwave).done(model)
     needed = [name for name in result.dataset.data_vars if CATALOGUE[str(name)].kind != "ingredient"]
     return dataclasses.replace(result, dataset=result.dataset[needed])

@@ -27,6 +27,10 @@ def named(convention: Convention, path: Path, dataset: xr.Dataset) -> Fields:
     notes: list[str] = []
     own_time = own_time_of(dataset)
     own_names = _found(convention, path, dataset)
+    if own_time is None and any(TIME in dataset[own].dims for own in own_names.values()):
+        raise InputError(
+            f"{path}: variable '{TIME}' is missing; expected time labels with 'units' such as 'hours since 2020-01-01'"
+        )
     kept = [own for own in own_names.values() if dataset[own].dtype.kind in "fiu"]
     axes = [str(name) for name in dataset.dims if name in dataset.variables and name not in (*kept, own_time)]
     mappings = {str(dataset[own].attrs.get("grid_mapping", "")) for own in kept} & {str(name) for name in dataset}
