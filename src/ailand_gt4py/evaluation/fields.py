@@ -8,9 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
+from ailand_gt4py.core.files import expanded
+from ailand_gt4py.core.times import step_of
 from ailand_gt4py.ecland.soil_heat import PROPERTIES
 from ailand_gt4py.evaluation.runs import FreeRun, label_offset
-from ailand_gt4py.io.column_file import ColumnFile
+from ailand_gt4py.io.preparation import open_columns
+from ailand_gt4py.io.reference import reference_request
+from ailand_gt4py.io.request import AS_THEY_ARE
 from ailand_gt4py.io.units import conversion
 from ailand_gt4py.weights.model import Model
 from ailand_gt4py.weights.variables import CATALOGUE, of_kind, units_of
@@ -44,7 +48,9 @@ class Fields:
 def read_truth(path: str | Path, step_seconds: float) -> Fields:
     """All of `UNITS` that a file has, over the windows from its first label to its last."""
     values: dict[str, np.ndarray] = {}
-    with ColumnFile(path) as file:
+    wanted = [CATALOGUE[name].variable() for name in UNITS if CATALOGUE[name].kind != "static"]
+    request = reference_request(wanted, step_of(step_seconds), None, AS_THEY_ARE)
+    with open_columns(expanded(path), request) as file:
         for name, units in UNITS.items():
             own_name, entry = file.find(name), CATALOGUE[name]
             if own_name is None:

@@ -185,6 +185,8 @@ class BlockReader:
         # Given back before the next is allocated: two blocks would be twice the memory.
         self._block = None
         block = np.empty((stop - start, self._file.n_columns, len(self._sources)), dtype=self.dtype)
+        if self._spool is None:
+            self._file.fetch([source.own_name for source in self._sources], self._first + start, self._first + stop)
         for index, source in enumerate(self._sources):
             if self._spool is not None:
                 values = self._spool.read(index, start, stop)

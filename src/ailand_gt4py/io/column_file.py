@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import dask
 import numpy as np
 import xarray as xr
 
@@ -74,6 +75,7 @@ class ColumnFile:
         self.path = Path(path)
         self.kept: Values | None = None
         self.grid, self.notes = grid, list(notes)
+        self._fetched: dict[tuple[str, int, int], Values] = {}
         if dataset is None:
             dataset, size = opening.open_file(self.path)
         self.dataset = dataset
@@ -207,6 +209,8 @@ class ColumnFile:
             warnings.simplefilter("ignore")
             try:
                 values = self._read_slab(own_name, slab)
+            except InputError:  # of what was to be made of the file
+                raise
             except Exception as error:
                 raise InputError(
                     f"{self.what(own_name)} cannot be read ({reason(error)}); expected an undamaged file"
@@ -234,7 +238,26 @@ class ColumnFile:
                 parts = [self._read_slab(own_name, slab | {axis: indices[k : k + together]}) for k in starts]
                 return np.concatenate(parts, axis=list(slab).index(axis))
         selection = {axis: slice(indices.start, indices.stop) for axis, indices in slab.items()}
+        times = selection.get(TIME, slice(None))
+        fetched = self._fetched.pop((own_name, times.start, times.stop), None)
+        if fetched is not None:
+            return fetched[..., selection[COLUMN]]
         return array.isel(selection).transpose(..., COLUMN).values
+
+    def fetch(self, own_names: Sequence[str], first: int, last: int) -> None:
+        """Get ready to `read` variables at the times from ``first`` to ``last`` - 1, each once.
+
+        What is computed from a file is computed together: what several variables follow from is read once.
+        """
+        lazy = {own: self.array(own).isel({TIME: slice(first, last)}) for own in own_names}
+        lazy = {own: array.transpose(..., COLUMN) for own, array in lazy.items() if array.chunks is not None}
+        self._fetched.clear()
+        if len(lazy) > 1:
+            try:
+                found = dask.compute(*(array.data for array in lazy.values()))
+            except Exception:  # said with the variable's name where that is read
+                return
+            self._fetched |= {(own, first, last): values for own, values in zip(lazy, found, strict=True)}
 
     def _number(self, own_name: str, found: object) -> float:
         """A number in an attribute, which some tools write as text."""

@@ -138,7 +138,8 @@ def _as_it_is(path: Path, dataset: xr.Dataset, size: int, request: Request) -> C
     model = request.model
     try:
         own_names = _own_names(file, model)
-        if not own_names.keys() - {"lat", "lon"}:
+        has_other_names = any("standard_name" in array.attrs for array in dataset.data_vars.values())
+        if not own_names.keys() - {"lat", "lon"} and has_other_names:
             return None
         if any(set(dataset[own].dims) - {TIME, COLUMN} for own in own_names.values()):
             return None

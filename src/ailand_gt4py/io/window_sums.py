@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -55,24 +54,30 @@ def over_windows(array: Any, rows: Rows, kernel: Kernel, dtype: np.dtype) -> Any
     The windows of a block are computed from all the rows that they need, so that results do not depend on chunks.
     """
     import dask.array as da
+    from dask.base import tokenize
+    from dask.highlevelgraph import HighLevelGraph
 
-    parts = []
-    for block in rows.blocks(np.cumsum(array.chunks[0])):
+    ends = np.cumsum(array.chunks[0])
+    blocks = rows.blocks(ends)
+    name = f"windows-{tokenize(array.name, rows.first, rows.count, kernel, dtype)}"
+    # One layer for all blocks: reading one of them takes no longer in a longer file.
+    tasks: dict[Any, Any] = {}
+    for position, block in enumerate(blocks):
         first, last = int(rows.first[block.start]), int(rows.first[block.stop - 1]) + rows.count
-        needed = array[first:last].rechunk({0: -1})
-        parts.append(
-            needed.map_blocks(
-                partial(_block, kernel=kernel, first=first, dtype=dtype),
-                dtype=dtype,
-                chunks=((block.stop - block.start,), *needed.chunks[1:]),
-                meta=np.empty((0,) * array.ndim, dtype),
-            )
-        )
-    return da.concatenate(parts)
+        chunks = range(int(np.searchsorted(ends, first, "right")), int(np.searchsorted(ends, last, "left")) + 1)
+        begin = int(ends[chunks[0]]) - array.chunks[0][chunks[0]]
+        needed = slice(first - begin, last - begin)
+        for others in itertools.product(*(range(len(lengths)) for lengths in array.chunks[1:])):
+            parts = [(array.name, chunk, *others) for chunk in chunks]
+            tasks[name, position, *others] = (_block, parts, needed, kernel, first, dtype)
+    graph = HighLevelGraph.from_collections(name, tasks, dependencies=[array])
+    lengths = tuple(block.stop - block.start for block in blocks)
+    return da.Array(graph, name, (lengths, *array.chunks[1:]), meta=np.empty((0,) * array.ndim, dtype))
 
 
-def _block(rows: Values, kernel: Kernel, first: int, dtype: np.dtype) -> Values:
-    return kernel(rows, first).astype(dtype)
+def _block(parts: list[Values], needed: slice, kernel: Kernel, first: int, dtype: np.dtype) -> Values:
+    rows = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    return kernel(rows[needed], first).astype(dtype)
 
 
 def weighted(rows: Values, first: int, *, weights: Values, stride: int, scale: float, offset: float) -> Values:

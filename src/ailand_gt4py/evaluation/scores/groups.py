@@ -8,9 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.files import expanded
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.ecland.soil_tables import SOILS
 from ailand_gt4py.io.column_file import ColumnFile
+from ailand_gt4py.io.preparation import open_columns
+from ailand_gt4py.io.reference import reference_request
+from ailand_gt4py.io.request import AS_THEY_ARE
 from ailand_gt4py.weights.variables import CATALOGUE
 
 #: The Europe-like box that aiLand's training data here hold out: south, north, west, east, degrees.
@@ -84,7 +88,8 @@ def inside_box(latitude: Values, longitude: Values) -> Values:
 
 def read_locations(path: str | Path) -> ColumnLocations:
     """Of the columns of a file; groups whose variables it lacks (``region``, ``climate``, ...) are left out."""
-    with ColumnFile(path) as file:
+    request = reference_request([CATALOGUE["snowc"].variable()], None, None, AS_THEY_ARE)
+    with open_columns(expanded(path), request) as file:
         latitude, longitude = _fixed(file, "lat"), _fixed(file, "lon")
         if latitude is None or longitude is None:
             raise InputError(f"{path}: variable 'lat' or 'lon' is missing; expected both over the columns")
