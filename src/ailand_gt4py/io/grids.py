@@ -290,8 +290,10 @@ def _flattened(
         order = [*lead, *([member] if has_members else []), *sizes]
         is_placed = set(map(str, variable.dims)) == set(order)
         if not (is_placed or set(map(str, variable.dims)) == set(lead)):
-            expected = f"({', '.join([TIME, *sizes])})"
-            raise InputError(f"{fields.what(name)} has the dimensions {_text(variable.sizes)}, expected {expected}")
+            expected = {axis: size for axis, size in fields.dataset.sizes.items() if axis == TIME} | dict(sizes)
+            raise InputError(
+                f"{fields.what(name)} has the dimensions {_text(variable.sizes)}, expected {_text(expected)}"
+            )
         if is_placed and own is not None:
             n_cells = math.prod(sizes.values())
             index = _repeated(own, n_cells, n_members) if has_members else np.tile(own, n_members)
