@@ -60,7 +60,7 @@ def closing_dataset(n_columns: int = N_COLUMNS, n_times: int = N_TIMES, seed: in
         fields[name] = low + random.uniform(0.2, 0.8, shape) * (high - low)
     fields["met_rainf"] = np.maximum(random.normal(0.0, 3e-5, shape), 0.0)
     fields["met_snowf"] = np.maximum(random.normal(0.0, 1e-5, shape), 0.0) * (season < 0.0)
-    fields["met_swdown"] = random.uniform(0.0, 20.0, shape)
+    fields["met_swdown"] = random.uniform(10.0, 20.0, shape)
     cold = np.linspace(-12.0, 12.0, n_columns)
     for layer in range(1, 5):
         fields[f"swvl{layer}"] = 0.25 - 0.05 * season + random.normal(0.0, 0.01, shape)
@@ -75,7 +75,7 @@ def closing_dataset(n_columns: int = N_COLUMNS, n_times: int = N_TIMES, seed: in
         fields[name] = fields["stl1"] + random.normal(0.0, 1.0, shape)
     fields["d2m"] = fields["t2m"] - 3.0
     for name in ("ssr", "str", "sshf"):
-        fields[name] = random.uniform(10.0, 90.0, shape) * (1.0 if name == "ssr" else -0.4)
+        fields[name] = random.uniform(10.0, 90.0, shape) * (0.1 if name == "ssr" else -0.4)
     fields["e"] = random.uniform(-3e-5, 0.0, shape)
     fields["sro"] = random.uniform(0.0, 1e-5, shape)
     fields["ssro"] = _drainage(fields)

@@ -326,7 +326,7 @@ def test_file_without_a_state_cannot_be_followed_but_run(bench: Bench, tmp_path:
     words = ["jacobian", tmp_path / "forcing.nc", "--model", tmp_path / "model.nc", "--backend", "embedded", "--quiet"]
     words += ["--outputs", "stl2", "--inputs", "stl2"]
     assert cli.main([str(word) for word in words]) == 2
-    assert "variable 'stl2' is missing at 2021-01-02T06:00 in column 1 (x = 101)" in capsys.readouterr().err
+    assert "variable 'stl2' is nan at 2021-01-02T06:00 in column 1 (x = 101)" in capsys.readouterr().err
     assert cli.main([str(word) for word in (*words, "--trajectory", "run")]) == 0
 
 
