@@ -114,6 +114,8 @@ def small_dataset(n_times: int = 40, n_columns: int = 3, start: str = "2021-01-0
             if not is_static:
                 attributes["cell_methods"] = "time: mean" if item.time_meaning == "window mean" else "time: point"
             data[item.name] = (("x",) if is_static else ("time", "x"), values, attributes)
+    data["met_swdown"] *= 0.05  # that of the night: possible at any time
+    data["clim_ctype"][:] = 2
     data["clim_tvh"][:] = 3
     data["clim_tvl"][:] = 7
     data["lat"] = ("x", np.linspace(-50.0, 65.0, n_columns), {"units": "degrees_north"})

@@ -71,6 +71,7 @@ def test_every_layout_has_the_same_weather(tmp_path: Path, layout: str) -> None:
                 values[..., position], wanted[..., position], rtol=2e-5, atol=1e-6 * scale, err_msg=name
             )
         history = " ".join(found.history)
+        assert "gently rolling" not in history
         for word in ("met_qair", "met_rainf", "met_ctpf", "clim_cu", "clim_ctype", "Sea is left out: 1 of 6"):
             assert word in history
 

@@ -12,6 +12,7 @@ import xarray as xr
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.io.sources import open_source
 from ailand_gt4py.weights.model import Model, Variable
+from ailand_gt4py.weights.variables import CATALOGUE
 
 Change = Callable[[xr.Dataset], xr.Dataset | None]
 
@@ -61,6 +62,8 @@ STATE_UNITS = {
 DIAGNOSTIC_UNITS = {"t2m": "K", "d2m": "K", "skt": "K", "sshf": "W m-2", "slhf": "W m-2"}
 DERIVED = ("time_of_day_cos", "cos_solar_zenith_angle")
 
+SOIL = ("stl1", "stl2", "stl3")
+
 N_COLUMNS, N_TIMES = 3, 9
 
 
@@ -101,15 +104,25 @@ def driver_model(step_hours: float = 6.0, *, normalised_space: bool = False) -> 
 
 
 def dataset(n_columns: int = N_COLUMNS, n_times: int = N_TIMES, seed: int = 1) -> xr.Dataset:
-    """Columns in the layout of this project's files: every value of every variable differs from all others."""
+    """Columns in the layout of this project's files: every value of every variable differs from all others.
+
+    Radiation is that of the night, so that it is possible at any time, and soil and air are cold.
+    """
     random = np.random.default_rng(seed)
+
+    def values(name: str, *shape: int) -> np.ndarray:
+        narrower = {"met_swdown": (0.0, 20.0), "met_tair": (250.0, 270.0), **dict.fromkeys(SOIL, (250.0, 270.0))}
+        low, high = narrower.get(name, CATALOGUE[name].valid_range)
+        low, high = (low, high) if np.isfinite(high - low) else (0.0, 1.0)
+        return (low + random.uniform(0.1, 0.9, shape) * (high - low)).astype(np.float32)
+
     data = xr.Dataset(attrs={"title": "test"})
     for name, unit in STATIC_UNITS.items():
-        data[name] = ("x", random.uniform(0.1, 0.9, n_columns).astype(np.float32), {"units": unit})
+        data[name] = ("x", values(name, n_columns), {"units": unit})
     for name, unit in {**FORCING_UNITS, **STATE_UNITS, **DIAGNOSTIC_UNITS}.items():
-        values = random.uniform(0.1, 0.9, (n_times, n_columns)).astype(np.float32)
         method = "time: mean" if name.startswith("met_") or name.endswith("hf") else "time: point"
-        data[name] = (("time", "x"), values, {"units": unit, "cell_methods": method})
+        data[name] = (("time", "x"), values(name, n_times, n_columns), {"units": unit, "cell_methods": method})
+    data["clim_ctype"].values[:] = 3
     data["clim_tvh"].values[:] = 3
     data["clim_tvl"].values[:] = 7
     data["clim_sotype"] = ("x", 1.0 + np.arange(n_columns, dtype=np.float32) % 7, {"units": "1"})

@@ -49,18 +49,18 @@ def weather(hours: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     sun = np.maximum(np.cos(np.pi / 12.0 * (hour - 0.5 + longitude / 15.0 - 12.0)), 0.0)
     rain = np.where((hour % 30 > 19) & (hour % 30 <= 22), 2e-4, 1e-6)
     now = {
-        "met_tair": 288.0 + 0.5 * cell + 3.0 * np.sin(np.pi / 12.0 * (hour - 9.0)),
+        "met_tair": 288.0 + 0.5 * (cell % 20) + 3.0 * np.sin(np.pi / 12.0 * (hour - 9.0)),
         "met_qair": 0.0075 + 0.0003 * np.sin(np.pi / 18.0 * hour) + 0.0 * cell,
         "met_psurf": 99_000.0 + 150.0 * np.sin(hour / 10.0) - 20.0 * (cell % 50),
         "met_wind_e": 3.0 + np.sin(hour / 3.0) + 0.0 * cell,
-        "met_wind_n": 1.0 + 0.5 * np.sin(hour / 5.0) - 0.1 * cell,
+        "met_wind_n": 1.0 + 0.5 * np.sin(hour / 5.0) - 0.1 * (cell % 20),
         "lai_hv": np.full((hours + 1, N_CELLS), 2.5),
         "lai_lv": np.full((hours + 1, N_CELLS), 1.5),
     }
     before = {
         "met_swdown": 850.0 * sun + 0.0 * cell,
         "met_lwdown": 320.0 + 15.0 * np.sin(np.pi / 12.0 * (hour - 14.0)) + 0.0 * cell,
-        "met_rainf": rain * (1.0 + 0.1 * cell),
+        "met_rainf": rain * (1.0 + 0.1 * (cell % 20)),
         "met_snowf": 0.1 * rain + 0.0 * cell,
         "met_ctpf": np.full((hours + 1, N_CELLS), 0.3),
     }

@@ -10,6 +10,7 @@ from column_files import DIAGNOSTIC_UNITS, FORCING_UNITS, STATE_UNITS, STATIC_UN
 
 from ailand_gt4py.evaluation.runs import Cost, FreeRun
 from ailand_gt4py.weights.model import Model, Variable
+from ailand_gt4py.weights.variables import CATALOGUE
 
 STEP_SECONDS = 86_400.0
 N_COLUMNS = 6
@@ -29,6 +30,7 @@ EXTRA_UNITS = {
     "sro": "kg m-2 s-1",
     "ssro": "kg m-2 s-1",
 }
+TYPES = {"clim_tvh": 3.0, "clim_tvl": 7.0, "clim_ctype": 3.0}
 THICKNESS = np.array([0.07, 0.21, 0.72, 1.89])
 FLUXES = ("sshf", "slhf", "ssr", "str", "e", "sro", "ssro")
 
@@ -47,16 +49,18 @@ def closing_dataset(n_columns: int = N_COLUMNS, n_times: int = N_TIMES, seed: in
     fields: dict[str, np.ndarray] = {
         name: random.uniform(0.2, 0.4, n_columns) for name in STATIC_UNITS if name.startswith("clim_")
     }
-    fields |= {"clim_tvh": np.full(n_columns, 3.0), "clim_tvl": np.full(n_columns, 7.0)}
+    fields |= {name: np.full(n_columns, value) for name, value in TYPES.items()}
     fields |= {
         "clim_clake": np.zeros(n_columns),
         "clim_cu": np.zeros(n_columns),
         "clim_theta_sat": np.full(n_columns, 0.5),
     }
-    fields |= {name: random.uniform(0.2, 0.8, shape) for name in FORCING_UNITS}
+    for name in FORCING_UNITS:
+        low, high = CATALOGUE[name].valid_range
+        fields[name] = low + random.uniform(0.2, 0.8, shape) * (high - low)
     fields["met_rainf"] = np.maximum(random.normal(0.0, 3e-5, shape), 0.0)
     fields["met_snowf"] = np.maximum(random.normal(0.0, 1e-5, shape), 0.0) * (season < 0.0)
-    fields["met_swdown"] = random.uniform(100.0, 300.0, shape)
+    fields["met_swdown"] = random.uniform(10.0, 20.0, shape)
     cold = np.linspace(-12.0, 12.0, n_columns)
     for layer in range(1, 5):
         fields[f"swvl{layer}"] = 0.25 - 0.05 * season + random.normal(0.0, 0.01, shape)
@@ -71,7 +75,7 @@ def closing_dataset(n_columns: int = N_COLUMNS, n_times: int = N_TIMES, seed: in
         fields[name] = fields["stl1"] + random.normal(0.0, 1.0, shape)
     fields["d2m"] = fields["t2m"] - 3.0
     for name in ("ssr", "str", "sshf"):
-        fields[name] = random.uniform(10.0, 90.0, shape) * (1.0 if name == "ssr" else -0.4)
+        fields[name] = random.uniform(10.0, 90.0, shape) * (0.1 if name == "ssr" else -0.4)
     fields["e"] = random.uniform(-3e-5, 0.0, shape)
     fields["sro"] = random.uniform(0.0, 1e-5, shape)
     fields["ssro"] = _drainage(fields)

@@ -213,7 +213,7 @@ def test_grib_missing_value_is_missing(tmp_path: Path) -> None:
         data["lai_hv"].attrs["GRIB_missingValue"] = 3.4028234663852886e38
 
     message = refusal(changed(tmp_path, change))
-    assert "variable 'lai_hv' is nan at 2021-01-01T12:00 in column 1 (x = 101" in message
+    assert "variable 'lai_hv' is missing at 2021-01-01T12:00 in column 1 (x = 101)" in message
 
 
 def test_grib_missing_value_as_text(tmp_path: Path) -> None:
@@ -223,7 +223,6 @@ def test_grib_missing_value_as_text(tmp_path: Path) -> None:
     assert refusal(changed(tmp_path, change("none"))).endswith(
         "variable 'lai_hv': attribute 'GRIB_missingValue': found 'none', expected a number"
     )
-    assert "found '[1. 2.]', expected a number" in refusal(changed(tmp_path, change([1.0, 2.0])))
     assert read_all(changed(tmp_path, change("9999"))).size
 
 
@@ -316,8 +315,8 @@ def test_any_value_that_is_not_finite_is_found_where_it_is(name: str, time: int,
             data[name].values[0 if name in STATE_UNITS else time, column] = value
 
     message = damaged(change)
-    assert f"variable '{name}' is {value:g}" in message
-    assert f"in column {column} (x = {100 + column}" in message
+    assert f"variable '{name}' is {'missing' if np.isnan(value) else f'{value:g}'}" in message
+    assert f"in column {column} (x = {100 + column})" in message
     if name not in STATIC_UNITS:
         day, hour = divmod(0 if name in STATE_UNITS else 6 * time, 24)
         assert f" at 2021-01-{day + 1:02d}T{hour:02d}:00 " in message

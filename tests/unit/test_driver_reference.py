@@ -71,7 +71,7 @@ def test_input_gives_its_own_reference(path: Path) -> None:
 
 def test_none_of_the_variables(tmp_path: Path) -> None:
     data = dataset().drop_vars([*STATE_UNITS, *DIAGNOSTIC_UNITS])
-    assert "has none of the reference variables swvl1, " in refusal(write(data, tmp_path / "in.nc"))
+    assert "nothing in it can be compared: it has none of swvl1, " in refusal(write(data, tmp_path / "in.nc"))
 
 
 def test_times_that_are_not_there(path: Path) -> None:
@@ -131,15 +131,31 @@ def test_members_at_one_location_are_matched_by_their_labels_only(tmp_path: Path
     assert "has several columns at one location and other labels x than the run's" in message
 
 
-def test_static_or_unknown_reference(tmp_path: Path) -> None:
+def test_what_cannot_be_compared_is_left_out_and_said(tmp_path: Path) -> None:
     data = dataset()
     data["skt"] = data["skt"].isel(time=0)
-    message = refusal(write(data, tmp_path / "a.nc"))
-    assert "variable 'skt' has the dimensions (x: 3), expected (time: 9, x: 3)" in message
+    data["t2m"].attrs["units"] = "W m-2"
+    data["slhf"].attrs["units"] = "J m-2"
+    with Reference(write(data, tmp_path / "a.nc"), VARIABLES, TIMES) as reference:
+        assert reference.names == (*STATE_UNITS, "d2m", "sshf")
+        assert reference.missing == ()
+        said = [line for line in reference.history if line.startswith("Not compared: ")]
+        np.testing.assert_array_equal(reference.read(0, 9)[:, :, 7], data["d2m"].values)
+    assert said[0].startswith("Not compared: t2m (variable 't2m': unit 'W m-2' is of another quantity; expected 'K'")
+    assert said[1].startswith("Not compared: skt (variable 'skt' has the dimensions (x: 3), expected (time: 9, x: 3))")
+    assert said[2].startswith("Not compared: slhf (variable 'slhf': unit 'J m-2' is an amount accumulated over a time")
+    alone = data[["skt", "t2m", "lat", "lon", "time"]]
+    assert "nothing in it can be compared: variable 't2m'" in refusal(write(alone, tmp_path / "b.nc"))
+
+
+def test_values_that_cannot_be_are_not_compared(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     data = dataset()
-    data["skt"].attrs["units"] = "W m-2"
-    message = refusal(write(data, tmp_path / "b.nc"))
-    assert "variable 'skt': unit 'W m-2' is of another quantity; expected 'K'" in message
+    data["stl1"].values[3:5, 2] = -9999.0
+    with Reference(write(data, tmp_path / "a.nc"), VARIABLES, TIMES) as reference:
+        found = reference.read(0, N_TIMES)[:, :, reference.names.index("stl1")]
+    np.testing.assert_array_equal(np.argwhere(np.isnan(found)), [[3, 2], [4, 2]])
+    (record,) = caplog.records
+    assert "variable 'stl1' has values that cannot be, the first -9999 at 2021-01-01T18:00 in" in record.getMessage()
 
 
 def test_public_store_is_a_reference_for_the_states(shared: Path) -> None:

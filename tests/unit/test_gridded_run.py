@@ -114,7 +114,7 @@ def test_points_that_the_forcing_masks_are_left_out_those_with_gaps_are_not(tmp_
     assert np.isfinite(np.delete(found["stl1"].values, 2, axis=1)).all()
     data["met_tair"].values[3, 2] = 0.5
     data["met_tair"].values[5, 4] = np.nan
-    with pytest.raises(InputError, match=r"met_tair.* is nan at 2021-01-02T06:00 in column 3 \(x = 4"):
+    with pytest.raises(InputError, match=r"met_tair.* is missing at 2021-01-02T06:00 in column 3 \(x = 4"):
         run(write(data, tmp_path / "in.nc"), tmp_path / "other.nc", model)
 
 

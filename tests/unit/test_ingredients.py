@@ -240,8 +240,9 @@ def test_what_era5_does_not_tell_of_the_ground_is_guessed_and_said() -> None:
     result = of_windows(fields(met_tair=WEATHER["met_tair"]), MODEL)
     np.testing.assert_array_equal(result.dataset["clim_cu"].values, np.zeros(N_COLUMNS))
     np.testing.assert_array_equal(result.dataset["clim_ctype"].values, np.full(N_COLUMNS, 3.0))
-    assert "clim_cu" in said(result)
-    assert "clim_ctype" in said(result)
+    np.testing.assert_array_equal(result.dataset["clim_sdor"].values, np.full(N_COLUMNS, 20.0, np.float32))
+    for name in ("clim_cu", "clim_ctype", "clim_sdor"):
+        assert name in said(result)
 
 
 def test_long_wave_radiation_is_estimated_only_if_asked_for() -> None:

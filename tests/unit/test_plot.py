@@ -85,3 +85,15 @@ def test_long_runs_are_drawn_as_daily_means_and_say_so():
     assert line.get_ydata()[0] == pytest.approx(series[VARIABLES[0].name][:4].mean())
     assert "daily means" in figure.get_suptitle()
     assert "ecLand" not in [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_longitudes_of_a_map_are_in_one_piece():
+    from ailand_gt4py.evaluation.figures.maps import _in_one_piece
+
+    for longitude, expected in (
+        ([4.9, 8.4], [4.9, 8.4]),
+        ([359.0, 0.0, 1.0], [-1.0, 0.0, 1.0]),
+        ([170.0, -175.0], [170.0, 185.0]),
+        (np.arange(0.0, 360.0, 10.0), [*np.arange(0.0, 180.0, 10.0), *np.arange(-180.0, 0.0, 10.0)]),
+    ):
+        np.testing.assert_allclose(_in_one_piece(np.array(longitude)), expected, atol=1e-4)

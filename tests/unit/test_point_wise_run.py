@@ -194,7 +194,7 @@ def test_what_is_not_imputed_must_not_be_missing(tmp_path: Path) -> None:
     data = dataset(model)
     name = next(one.name for one in model.forcing if not one.is_imputed)
     data[name].values[3, 2] = np.nan
-    with pytest.raises(InputError, match=f"'{name}' is nan at .* in column 2"):
+    with pytest.raises(InputError, match=f"'{name}' is missing at .* in column 2"):
         run_of(files(tmp_path, model, data), "out.nc")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 from tower_files import ELEVATION, FLUX, LATITUDE, LONGITUDE, MET, labels, plumber2, table, utc, weather
 
 from ailand_gt4py.core.errors import InputError
@@ -185,8 +186,6 @@ def test_a_clear_sky_has_no_clouds_and_a_dark_one_only() -> None:
 
 @pytest.mark.parametrize("site", ["CdP", "Alptal-open", "Bondville"])
 def test_the_estimate_of_the_long_wave_at_sites_that_measure_it(shared: Path, site: str) -> None:
-    import xarray as xr
-
     path = shared / "towers" / f"tower_{site}_1h.nc"
     if not path.exists():
         pytest.skip(f"no {path}")
@@ -212,3 +211,25 @@ def test_the_files_of_networks(shared: Path) -> None:
     fields = read(tables[0], site=Site(47.21, 8.41, 393.0))
     assert any("fits the sun best at UTC+1 (correlation 1.000" in note for note in fields.notes)
     assert fields.dataset.sizes["time"] == 99
+
+
+def test_alma_of_any_grid_stays_in_its_times(tmp_path: Path) -> None:
+    dims, shape = ("time", "lat", "lon"), (4, 2, 3)
+    names = {"Tair": "K", "Qair": "kg/kg", "PSurf": "Pa", "SWdown": "W/m2", "Qh": "W/m2"}
+    data = xr.Dataset({name: (dims, np.ones(shape), {"units": units}) for name, units in names.items()})
+    data["time"] = ("time", 3.0 * np.arange(4), {"units": "hours since 2020-01-01"})
+    data["lat"] = ("lat", [50.0, 51.0], {"units": "degrees_north"})
+    data["lon"] = ("lon", [90.0, 91.0, 92.0], {"units": "degrees_east"})
+    data.to_netcdf(tmp_path / "alma.nc")
+    fields = read(tmp_path / "alma.nc")
+    assert fields.convention == "ALMA"
+    assert str(fields.dataset["time"].values[1])[:13] == "2020-01-01T03"
+    assert (fields.dataset["sshf"].values == -1.0).all()
+    assert (fields.meanings["met_swdown"].kind, fields.meanings["met_swdown"].label) == ("mean", "start")
+
+
+def test_several_sites_in_one_file_are_refused(tmp_path: Path) -> None:
+    with xr.open_dataset(plumber2(tmp_path / "one.nc", MET)) as one:
+        xr.concat([one, one], "x", data_vars="all").to_netcdf(tmp_path / "two.nc")
+    with pytest.raises(InputError, match="has 2 sites along 'x', expected one"):
+        read(tmp_path / "two.nc")

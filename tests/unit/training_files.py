@@ -23,6 +23,14 @@ needs_anemoi = pytest.mark.skipif(
 )
 
 
+def possible(rng: np.random.Generator, item: variables.Specification, *shape: int) -> np.ndarray:
+    """Random values of a variable that can be at any place and time: radiation is that of the night."""
+    low, high = item.valid_range if np.isfinite(item.valid_range).all() else (0.0, 1.0)
+    if item.is_class:
+        return np.resize(np.arange(1.0, high + 1.0), shape)  # of all types some
+    return low + rng.uniform(0.1, 1.0, shape) * ((20.0 if item.name == "met_swdown" else high) - low)
+
+
 def columns(n_columns: int = 12, n_times: int = 80, seed: int = 0) -> xr.Dataset:
     """Random static fields and forcing, states that follow the forcing of the previous window, and diagnostics.
 
@@ -32,11 +40,11 @@ def columns(n_columns: int = 12, n_times: int = 80, seed: int = 0) -> xr.Dataset
     rng = np.random.default_rng(seed)
     times = np.datetime64("2021-03-01", "ns") + np.arange(n_times) * STEP
     shape = (n_times, n_columns)
-    fields: dict[str, np.ndarray] = {item.name: rng.uniform(0.1, 1.0, n_columns) for item in variables.DEFAULT.static}
+    fields: dict[str, np.ndarray] = {item.name: possible(rng, item, n_columns) for item in variables.DEFAULT.static}
     fields["clim_theta_sat"] = 0.5 + 0.2 * fields["clim_theta_sat"]  # never below the soil's water
-    fields |= {item.name: rng.uniform(0.0, 1.0, shape) for item in variables.DEFAULT.forcing if not item.derived}
+    fields |= {item.name: possible(rng, item, *shape) for item in variables.DEFAULT.forcing if not item.derived}
     rain, snow = (np.maximum(rng.uniform(-1.0, 1.0, shape), 0.0) for _ in range(2))
-    fields |= {"met_rainf": rain, "met_snowf": snow}
+    fields |= {"met_rainf": 0.1 * rain, "met_snowf": 0.1 * snow}
     air = 280.0 + 8.0 * np.sin(np.arange(n_times) / 3.0)[:, None] + rng.normal(0.0, 2.0, shape)
     fields["met_tair"] = air
     state = {item.name: np.empty(shape) for item in variables.DEFAULT.state}

@@ -15,6 +15,7 @@ COMMANDS = {
     "model show": "print what a model file holds",
     "model import": "make a model file from a published checkpoint",
     "model export": "write a model as a file that another program runs",
+    "check": "say what a run would make of a forcing file, without running",
     "compile": "compile a model ahead of time",
     "train": "train a model",
     "evaluate": "score a model by lead time against persistence and climatology",

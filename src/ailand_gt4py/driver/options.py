@@ -157,6 +157,7 @@ class RunOptions(EmulatorOptions, FigureOptions, InputOptions):
 example:
   {program} forcing.nc --start 2021-01-01 --end 2021-07-01 -o run.nc --reference same --plot run.png --at 51.6,4.9
   {program} 'era5_2021*.nc' fields.nc --box 35,72,-12,45 -o europe.nc --plot-map swvl1
+  {program} FLX_CH-Cha_FLUXNET2015_FULLSET_HH.csv --site 47.21,8.41,393 --land-cover GRA --reference same
 
 FORCING is one file or several that belong together, in quotes also as a pattern ('era5_2021*.nc'): files of the same
 variables are put end to end in time, and a variable that several files have is taken from the one given first. Their

@@ -14,16 +14,13 @@ import numpy as np
 from ailand_gt4py.core import arrays
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.integration.host_points import HostPoints, others_text
-from ailand_gt4py.io.quality import RangeCounter, expectation, possible_range
+from ailand_gt4py.io.quality import RangeCounter, expectation, impossible
 from ailand_gt4py.weights.model import Variable
-from ailand_gt4py.weights.variables import CATALOGUE
 
 logger = logging.getLogger(__name__)
 
 #: Latitudes and longitudes that are as small as this may be radians.
 RADIANS = (1.6, 6.3)
-#: How far from a whole number a type may be, which ECMWF stores as floating-point numbers: `io.derive.whole_types`.
-WHOLE = 1e-4
 
 
 class Late:
@@ -79,16 +76,7 @@ def require_within(
 
 def require_possible(points: HostPoints, values: arrays.Array, variable: Variable) -> None:
     """Check that values (n_land,) can be, those of types as whole numbers; of an imputed variable NaN may be, too."""
-    xp, entry = arrays.array_module(points.device), CATALOGUE.get(variable.name)
-    is_missing = xp.isnan(values) & variable.is_imputed
-    if entry is not None and entry.is_class:
-        low, high = entry.valid_range
-        is_right = (xp.abs(values - xp.rint(values)) <= WHOLE) & (values >= low - WHOLE) & (values <= high + WHOLE)
-        among = f" from {low:g} to {high:g}" if np.isfinite(high) else ""
-        require(points, is_right | is_missing, values, variable.name, f"expected a type, a whole number{among}")
-        return
-    low, high = possible_range(variable)
-    is_right = ((values >= low) & (values <= high)) | is_missing
+    is_right = ~impossible(variable, values, arrays.array_module(points.device))
     require(points, is_right, values, variable.name, lambda value: expectation(variable, value))
 
 
@@ -127,7 +115,9 @@ class RangeWatch:
         far = ranges.far_outside(values)
         first = far.argmax(axis=0)
         rows = [far.sum(axis=0), first, xp.take_along_axis(values, first[None], axis=0)[0]]
-        self._found[group].send(xp.concatenate([ranges.outside(values).sum(axis=1), xp.stack(rows)]).astype(np.float64))
+        outside = ranges.outside(values)
+        found = [outside.sum(axis=1), ranges.extremes(values, outside), xp.stack(rows)]
+        self._found[group].send(xp.concatenate(found).astype(np.float64))
 
     def tell(self) -> None:
         """Count what was found, and warn of it."""
@@ -135,8 +125,8 @@ class RangeWatch:
             found = self._found[group].take()
             if found is None:
                 continue
-            self._counters[group].count(found[:3].astype(np.int64), self._points.n_land)
-            for variable, (count, column, value) in zip(variables, found[3:].T, strict=True):
+            self._counters[group].count(found[:3].astype(np.int64), self._points.n_land, found[3:5])
+            for variable, (count, column, value) in zip(variables, found[5:].T, strict=True):
                 if count and variable.name not in self._told:
                     self._told.add(variable.name)
                     logger.warning(

@@ -16,10 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from ailand_gt4py.core.errors import InputError, RunError
-from ailand_gt4py.core.times import time_text
+from ailand_gt4py.core.errors import RunError
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io.column_file import ColumnFile, Source
+from ailand_gt4py.io.quality import Inspector
+from ailand_gt4py.weights.model import Variable
 
 #: Bytes that a reader keeps (default). One variable's share of them is needed beside while a block is read.
 BLOCK_BYTES = 64 * 2**20
@@ -133,8 +134,8 @@ class _Spool:
 class BlockReader:
     """Values of some variables with time, in time order, without ever holding more than a block of them.
 
-    The file stays the caller's. Given ``labels`` of columns and ``times`` of rows, values have to be finite, but for
-    those of variables that ``may_be_missing`` and those of the first rows, ``n_unchecked`` of them.
+    The file stays the caller's. Given the ``variables`` that the sources are of and the ``times`` of rows, values have
+    to be possible, as the ``inspector`` says, but for those of the first rows, ``n_unchecked`` of them.
 
     Attributes:
         dtype: of the values: float64 where the file has a float64 variable among them, else float32.
@@ -149,14 +150,14 @@ class BlockReader:
         count: int,
         *,
         block_bytes: int = BLOCK_BYTES,
-        labels: Values | None = None,
+        inspector: Inspector | None = None,
+        variables: Sequence[Variable] = (),
         times: Values | None = None,
-        may_be_missing: Sequence[bool] | None = None,
         n_unchecked: int = 0,
     ) -> None:
-        self._may_be_missing, self._n_unchecked = may_be_missing or [False] * len(sources), n_unchecked
+        self._inspector, self._variables, self._n_unchecked = inspector, tuple(variables), n_unchecked
         self._file, self._sources, self._first, self.n_times = file, tuple(sources), first, count
-        self._block_bytes, self._labels, self._times = block_bytes, labels, times
+        self._block_bytes, self._times = block_bytes, times
         # A packed variable is decoded to float64 although it has few digits: only stored float64 asks for float64.
         arrays = [file.array(source.own_name) for source in self._sources]
         stored = {np.dtype(array.encoding.get("dtype", array.dtype)) for array in arrays}
@@ -193,26 +194,19 @@ class BlockReader:
             else:
                 found = self._file.read(source.own_name, slice(self._first + start, self._first + stop))
                 values = source.conversion.apply(found)
-            self._require_finite(index, values, start)
+            self._inspect(index, values, start)
             block[:, :, index] = values
         block.flags.writeable = False
         self._block, self._start, self._stop = block, start, stop
 
-    def _require_finite(self, index: int, values: Values, start: int) -> None:
-        if self._labels is None or self._times is None:
+    def _inspect(self, index: int, values: Values, start: int) -> None:
+        """Look at values (time, x) of a source from a time on."""
+        if self._inspector is None or self._times is None:
             return
-        wrong_values = np.isinf(values) if self._may_be_missing[index] else ~np.isfinite(values)
-        wrong_values[: max(self._n_unchecked - start, 0)] = False
-        if not wrong_values.any():
-            return
-        wrong = np.argwhere(wrong_values)
-        row, column = (int(position) for position in wrong[0])
-        raise InputError(
-            f"{self._file.what(self._sources[index].own_name)} is {values[row, column]:g} at "
-            f"{time_text(self._times[start + row], self._file.calendar)} in column {column} "
-            f"(x = {self._labels[column]}; {len(wrong)} such values in the {len(values)} times read together), "
-            "expected a finite number"
-        )
+        source, first = self._sources[index], max(self._n_unchecked - start, 0)
+        what, times = self._file.what(source.own_name), self._times[start : start + len(values)]
+        found = source.conversion
+        self._inspector.require_possible(what, self._variables[index], values[first:], times[first:], found)
 
     def read(self, first: int, last: int) -> Values:
         """(last - first, n_columns, n_variables) at these times, counted from the reader's first; read-only.

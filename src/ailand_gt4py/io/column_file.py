@@ -219,11 +219,6 @@ class ColumnFile:
             values = values[..., chosen]
         if values.dtype.kind != "f":
             values = values.astype(np.float64)
-        missing = array.attrs.get("GRIB_missingValue")
-        if missing is not None:
-            # Conversion from GRIB leaves this attribute, which is no CF missing value; 3.4e38 is finite in float32.
-            with np.errstate(over="ignore"):
-                values = np.where(values == values.dtype.type(self._number(own_name, missing)), np.nan, values)
         return np.ascontiguousarray(values)
 
     def _read_slab(self, own_name: str, slab: dict[str, range]) -> Values:
@@ -258,15 +253,6 @@ class ColumnFile:
             except Exception:  # said with the variable's name where that is read
                 return
             self._fetched |= {(own, first, last): values for own, values in zip(lazy, found, strict=True)}
-
-    def _number(self, own_name: str, found: object) -> float:
-        """A number in an attribute, which some tools write as text."""
-        try:
-            return float(np.asarray(found).item())
-        except (TypeError, ValueError):
-            raise InputError(
-                f"{self.what(own_name)}: attribute 'GRIB_missingValue': found {str(found)[:60]!r}, expected a number"
-            ) from None
 
     def times(self) -> Values:
         """All time labels, datetime64[ns] (n_times,), strictly increasing."""

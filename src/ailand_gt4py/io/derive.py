@@ -17,6 +17,9 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.ecland import soil_tables
 
+#: How far from a whole number a type may be.
+WHOLE = 1e-4
+
 #: Type of vegetation -> its cover.
 VEGETATION_COVERS: dict[str, str] = {"clim_tvh": "clim_cvh", "clim_tvl": "clim_cvl"}
 
@@ -80,7 +83,7 @@ def sentences(derivations: Iterable[Derivation], where: str = "the file") -> lis
 def whole_types(values: Values, name: str, highest: int, lowest: int, what: str) -> Values:
     """Types of soil or vegetation, which ECMWF stores as floating-point numbers, as integers; nothing else passes."""
     rounded = np.rint(np.nan_to_num(values, nan=-1.0, posinf=-1.0, neginf=-1.0))
-    wrong = np.flatnonzero(~(np.abs(values - rounded) <= 1e-4) | (rounded < lowest) | (rounded > highest))
+    wrong = np.flatnonzero(~(np.abs(values - rounded) <= WHOLE) | (rounded < lowest) | (rounded > highest))
     if wrong.size:
         raise InputError(
             f"{what}: variable '{name}' is {values[wrong[0]]:g} in column {wrong[0]} ({wrong.size} of {values.size} "

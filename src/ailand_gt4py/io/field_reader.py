@@ -7,24 +7,30 @@ from collections.abc import Container, Mapping, Sequence
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.core.times import time_text
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io import derive, time_axis
 from ailand_gt4py.io.blocks import BLOCK_BYTES, read_annual_wave, tiles
 from ailand_gt4py.io.column_file import ColumnFile, Source, require_constant
 from ailand_gt4py.io.first_guess import MODES, at_start
-from ailand_gt4py.io.units import conversion
+from ailand_gt4py.io.quality import Inspector, impossible
+from ailand_gt4py.io.units import Conversion, conversion
 from ailand_gt4py.io.ways import alternatives
 from ailand_gt4py.weights.model import ModelVariables, Variable
 from ailand_gt4py.weights.variables import CATALOGUE, units_of
 
 
 class FieldReader:
-    """Reads fields of the run's first time from a file, and notes what it did; ``times``: all labels of the file."""
+    """Reads fields of the run's first time from a file, and notes what it did; ``times``: all labels of the file.
 
-    def __init__(self, file: ColumnFile, times: Values, step: np.timedelta64, first: int, count: int) -> None:
-        self._file, self._labels = file, file.labels()
+    ``inspector``: says whether values can be.
+    """
+
+    def __init__(
+        self, file: ColumnFile, times: Values, step: np.timedelta64, first: int, count: int, inspector: Inspector
+    ) -> None:
+        self._file, self._labels, self._inspector = file, inspector.labels, inspector
         self._times, self._step, self._first, self._count = times, step, first, count
+        self._conversions: dict[str, Conversion] = {}
         self._renamed: dict[str, str] = {}
         self._repeated: list[str] = []
         self._without_time: list[str] = []
@@ -62,18 +68,19 @@ class FieldReader:
             self._miswritten[name] = (
                 f"{name}: the unit '{written}' is read as '{meant}', which is meant in {file.convention.name}."
             )
+        self._conversions[name] = source.conversion
         if not source.conversion.is_identity:
             self._converted[name] = source.conversion.sentence(name)
         return source
 
-    def _require_finite(self, name: str, values: Values, where: str = "", may_be_missing: bool = False) -> Values:
-        wrong = np.flatnonzero(np.isinf(values) if may_be_missing else ~np.isfinite(values))
-        if wrong.size:
-            column = wrong[0]
-            raise InputError(
-                f"{self._file.what(self._file.find(name) or name)} is {values[column]:g}{where} in column {column} "
-                f"(x = {self._labels[column]}; {wrong.size} of {values.size} columns), expected a finite number"
-            )
+    def _require_possible(self, variable: Variable, values: Values, is_static: bool) -> Values:
+        name, time = variable.name, self._times[self._first : self._first + 1]
+        what = self._file.what(self._file.find(name) or name)
+        found = self._conversions.get(name)
+        if is_static:
+            self._inspector.require_possible(what, variable, values, None, found)
+        else:
+            self._inspector.require_possible(what, variable, values[np.newaxis], time, found)
         return values
 
     def fields(
@@ -84,7 +91,6 @@ class FieldReader:
         Args:
             known: values by name of those that are in no file.
         """
-        where = "" if is_static else f" at {time_text(self._times[self._first], self._file.calendar)}"
         result = np.empty((self._file.n_columns, len(variables)))
         for position, variable in enumerate(variables):
             name = variable.name
@@ -99,7 +105,7 @@ class FieldReader:
                 else:
                     self._derived[name] = at_start(name)
             elif self._file.find(name) is None:
-                values = self._derive(variable, where)
+                values = self._derive(variable, is_static)
             else:
                 values = self.field(name, variable.units, is_static=is_static)
                 cover_name = derive.VEGETATION_COVERS.get(name)
@@ -108,7 +114,7 @@ class FieldReader:
                     values, sentence = derive.fill_types(values, cover, name)
                     if sentence:
                         self._filled[name] = sentence
-            result[:, position] = self._require_finite(name, values, where, variable.is_imputed)
+            result[:, position] = self._require_possible(variable, values, is_static)
         return result
 
     def _earlier_value(self, variable: Variable, variables: Sequence[Variable]) -> Values | None:
@@ -122,10 +128,9 @@ class FieldReader:
             return None
         source = self.source(of.name, of.units)
         values = source.conversion.apply(self._file.field(source.own_name, self._first - count).astype(np.float64))
-        is_right = np.isfinite(values) | (np.isnan(values) & variable.is_imputed)
-        return values if is_right.all() and not np.isnan(values).all() else None
+        return None if impossible(of, values).any() or np.isnan(values).all() else values
 
-    def _derive(self, variable: Variable, where: str) -> Values:
+    def _derive(self, variable: Variable, is_static: bool) -> Values:
         derivation = MODES[variable.name]
         inputs: dict[str, Values] = {}
         for needed, unit in units_of(*derivation.waves).items():
@@ -139,7 +144,7 @@ class FieldReader:
             inputs[needed] = self.field(needed, unit, is_static=needed.startswith("clim_"))
             # A type may be missing where there is no such vegetation: the derivation sees to it.
             if needed not in derive.VEGETATION_COVERS:
-                self._require_finite(needed, inputs[needed], where)
+                self._require_possible(CATALOGUE[needed].variable(), inputs[needed], is_static)
         self._derived[variable.name] = derivation
         values = np.broadcast_to(derivation.function(inputs, str(self._file.path)), self._file.n_columns)
         return conversion(CATALOGUE[derivation.name].units, variable.units, variable.name).apply(values)
@@ -151,7 +156,7 @@ class FieldReader:
             raise InputError(
                 f"{self._file.path}: variable '{name}' is missing; expected it with the dimension (x) in {unit}"
             )
-        values = self._require_finite(name, self.field(name, unit, is_static=True))
+        values = self._require_possible(CATALOGUE[name].variable(), self.field(name, unit, is_static=True), True)
         wrong = np.flatnonzero((values < lowest) | (values > highest))
         if wrong.size:
             raise InputError(

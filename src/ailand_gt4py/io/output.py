@@ -21,6 +21,7 @@ from ailand_gt4py.core.times import STANDARD
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io import opening
 from ailand_gt4py.io.grids import Grid, is_member
+from ailand_gt4py.io.quality import TOLERANCE
 from ailand_gt4py.io.sources import ColumnSource
 from ailand_gt4py.io.whole_files import columns, plain, seconds, time_labels
 from ailand_gt4py.weights.model import Model, Variable
@@ -126,7 +127,10 @@ def values_of(layout: OutputLayout) -> dict[str, tuple[np.dtype[Any], float | No
         "standard_name": "quality_flag",
         "flag_masks": np.array(list(FLAG_MASKS.values()), dtype=np.uint8),
         "flag_meanings": " ".join(FLAG_MASKS),
-        "comment": "0: all inputs are within the ranges that the model was trained on",
+        "comment": (
+            f"0: all inputs are within the ranges of the training data or {TOLERANCE:g} of their widths beyond; "
+            "properties of the snow are looked at where there is snow"
+        ),
         "coordinates": "lat lon",
     }
     missing = None if layout.grid.is_whole else NO_FLAG

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,11 +13,14 @@ from ailand_gt4py.core.files import Paths, expanded
 from ailand_gt4py.core.times import STANDARD, step_text, time_text
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io.blocks import BlockReader
-from ailand_gt4py.io.column_file import ColumnFile
+from ailand_gt4py.io.column_file import ColumnFile, Source
 from ailand_gt4py.io.matching import Columns, match
 from ailand_gt4py.io.preparation import open_columns
+from ailand_gt4py.io.quality import expectation, first_impossible, impossible
 from ailand_gt4py.io.request import AS_THEY_ARE, Reading, Request
 from ailand_gt4py.weights.model import Template, Variable
+
+logger = logging.getLogger(__name__)
 
 
 def _first_index(file: ColumnFile, times: Values) -> int:
@@ -56,14 +60,31 @@ def reference_request(
     return Request(model, start, with_state=False, own_step=step is None, reading=reading)
 
 
+def _sources(file: ColumnFile, variables: Sequence[Variable]) -> tuple[dict[str, Source], dict[str, str]]:
+    """Of what is in the file, by name: what can be compared, and why something cannot."""
+    found, problems = {}, {}
+    for variable in variables:
+        try:
+            source = file.source(variable.name, variable.units)
+        except InputError as error:
+            problems[variable.name] = str(error).removeprefix(f"{file.path}: ")
+            continue
+        if source is not None:
+            found[variable.name] = source
+    return found, problems
+
+
 class Reference(BlockReader):
-    """Reference values at a run's time labels; NaN where missing. Close it, or use it as a context manager.
+    """Reference values at a run's time labels; NaN where missing or impossible.
+
+    Close it, or use it as a context manager.
 
     The files, of any convention and grid, must have all the labels, and the columns where their labels ``x`` and
     locations (degrees) are given; their calendar is ``calendar``.
 
     Attributes:
-        names: variables it has, in the order asked for. missing: those it lacks. history: sentences on conversions.
+        names: variables it has, in the order asked for. missing: those it lacks.
+        history: sentences on conversions, and on what is in it and cannot be compared.
     """
 
     def __init__(
@@ -78,6 +99,7 @@ class Reference(BlockReader):
         reading: Reading = AS_THEY_ARE,
         calendar: str = STANDARD,
     ) -> None:
+        self._told = set[str]()
         self.times = np.asarray(times).astype("datetime64[ns]")
         reading = at_site(reading, latitude, longitude)
         step = np.diff(self.times).min() if len(self.times) > 1 else None
@@ -89,19 +111,37 @@ class Reference(BlockReader):
                 )
             notes = [*file.notes, *match(file, Columns(x, latitude, longitude))]
             first = _first_index(file, self.times)
-            found = {variable.name: file.source(variable.name, variable.units) for variable in variables}
-            self.missing = tuple(name for name, source in found.items() if source is None)
-            sources = [source for source in found.values() if source is not None]
-            if not sources:
-                missing = ", ".join(self.missing)
-                raise InputError(f"{file.path}: has none of the reference variables {missing}; expected at least one")
-            self.names = tuple(source.name for source in sources)
+            found, problems = _sources(file, variables)
+            self.missing = tuple(v.name for v in variables if v.name not in {**found, **problems})
+            if not found:
+                why = "; ".join(problems.values()) or f"it has none of {', '.join(self.missing)}"
+                raise InputError(f"{file.path}: nothing in it can be compared: {why}")
+            self.names = tuple(found)
+            sources = list(found.values())
             self.history = [one.conversion.sentence(one.name) for one in sources if not one.conversion.is_identity]
             self.history = [*notes, *self.history]
-            super().__init__(file, sources, first, len(self.times))
+            self.history += [f"Not compared: {name} ({problem})." for name, problem in problems.items()]
+            of_names = [variable for variable in variables if variable.name in found]
+            super().__init__(file, sources, first, len(self.times), variables=of_names)
         except BaseException:
             file.close()
             raise
+
+    def _inspect(self, index: int, values: Values, start: int) -> None:
+        variable = self._variables[index]
+        if first_impossible(variable, values) is None:
+            return
+        wrong = impossible(variable, values)
+        values_there = wrong & ~np.isnan(values)
+        if values_there.any() and variable.name not in self._told:
+            self._told.add(variable.name)
+            row, column = np.argwhere(values_there)[0]
+            value, time = float(values[row, column]), time_text(self.times[start + row], self._file.calendar)
+            logger.warning(
+                "%s has values that cannot be, the first %g at %s in column %d, %s; they are left out",
+                self._file.what(self._sources[index].own_name), value, time, column, expectation(variable, value),
+            )  # fmt: skip
+        values[wrong] = np.nan
 
     def close(self) -> None:
         super().close()

@@ -46,3 +46,4 @@ class Request:
     own_step: bool = False
     may_lack: tuple[str, ...] = ()
     reading: Reading = AS_THEY_ARE
+    problems: list[str] | None = None

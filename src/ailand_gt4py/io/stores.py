@@ -6,6 +6,8 @@ larger than any memory, and a codec that unpickles, which is to run what the sto
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import json
 import math
 import os
@@ -45,6 +47,57 @@ def check_store(path: Path) -> int:
         for part in _objects(content):
             _check_part(name, part, size)
     return size
+
+
+@dataclasses.dataclass(frozen=True)
+class LostChunks:
+    """Chunks that a store lacks of an array that has no fill value, so that nothing says what they hold.
+
+    Attributes:
+        chunks: lengths of a chunk along the array's dimensions. positions: of those that are not there.
+    """
+
+    chunks: tuple[int, ...]
+    positions: frozenset[tuple[int, ...]]
+
+
+def lost_chunks(path: Path) -> dict[str, LostChunks]:
+    """The chunks that are lost of the arrays of a checked store's root, by the arrays' names.
+
+    Only arrays of format 2 can be without a fill value; where there is one, what is equal to it need not be stored.
+    """
+    result = {}
+    for name, keys, text in _arrays(path):
+        content = json.loads(text)
+        shape, chunks = _extents(content.get("shape")), _extents(content.get("chunks"))
+        if content.get("fill_value") is not None or not shape or len(shape) != len(chunks) or not all(chunks):
+            continue
+        numbers = [-(-length // chunk) for length, chunk in zip(shape, chunks, strict=True)]
+        separator = content.get("dimension_separator", ".")
+        positions = itertools.product(*map(range, numbers))
+        lost = frozenset(one for one in positions if separator.join(map(str, one)) not in keys)
+        if lost:
+            result[name] = LostChunks(tuple(chunks), lost)
+    return result
+
+
+def _arrays(path: Path) -> Iterator[tuple[str, set[str], bytes]]:
+    """Name, names of the files and metadata (format 2) of each array of a store's root."""
+    if path.is_file():
+        with zipfile.ZipFile(path) as archive:
+            files: dict[str, set[str]] = {}
+            for member in archive.namelist():
+                array, _, name = member.partition("/")
+                files.setdefault(array, set()).add(name)
+            for array, names in files.items():
+                if ".zarray" in names:
+                    yield array, names, archive.read(f"{array}/.zarray")
+        return
+    for folder in path.iterdir():
+        metadata = folder / ".zarray"
+        if metadata.is_file():
+            names = {str(file.relative_to(folder)) for file in folder.rglob("*")}
+            yield folder.name, names, metadata.read_bytes()
 
 
 def attributes(path: Path) -> Any:

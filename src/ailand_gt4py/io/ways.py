@@ -33,6 +33,8 @@ CELSIUS = 273.15
 SNOW_BELOW = CELSIUS + 1.0
 #: ``clim_ctype`` of plants with the C3 pathway; C4 plants have 4.
 C3 = 3.0
+#: Standard deviation of the orography in a cell of gently rolling land, m.
+ROLLING = 20.0
 #: A part of the precipitation may be larger than the total by this, kg m-2 s-1: both are packed, each in its own steps.
 PACKING = 2e-5
 
@@ -194,6 +196,8 @@ _ALL = (
     # ERA5 tells neither.
     _constant("clim_cu", 0.0, "taking all ground to be without towns, which cover less than a hundredth of the land"),
     _constant("clim_ctype", C3, "taking C3 plants (3) for all low vegetation, as most of it is"),
+    # ERA5-Land does not tell this; ERA5 does.
+    _constant("clim_sdor", ROLLING, f"taking {ROLLING:g} m, gently rolling land; ERA5 has it"),
     *(
         Way(
             name,

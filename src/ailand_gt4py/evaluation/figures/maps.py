@@ -17,8 +17,8 @@ from ailand_gt4py.weights.model import Variable
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-#: Columns around a map of fewer than these are drawn as points, whatever their grid.
-FEWEST_CELLS = 12
+#: So few cells are drawn as points, of this area (points squared), whatever their grid.
+FEWEST_CELLS, POINT_AREA = 12, 40.0
 #: Degrees around the columns that a map of a part of the globe shows.
 MARGIN = 2.0
 
@@ -49,7 +49,7 @@ def field_figure(longitude: Values, latitude: Values, values: Values, title: str
     aspect = space.map_aspect(extent)
     figure = style.new_figure(style.WIDTH * 0.8, min(max(style.WIDTH * 0.72 * aspect, 2.6), 9.0) + 0.5)
     panel = figure.subplots()
-    space.draw_coast(panel, extent)
+    space.draw_coast(panel, extent, is_above=True)
     size = _marker_size(longitude, latitude, extent, float(figure.get_figwidth()))
     finite = np.isfinite(values)
     low, high = np.quantile(values[finite], (0.01, 0.99)) if finite.any() else (0.0, 1.0)
@@ -70,13 +70,14 @@ def _in_one_piece(longitude: Values) -> Values:
     gaps = np.diff(np.append(wrapped, wrapped[0] + 360.0))
     widest = int(np.argmax(gaps))
     west = -180.0 if gaps[widest] < 20.0 else wrapped[(widest + 1) % len(wrapped)]
-    return (longitude - west) % 360.0 + west
+    return (longitude - west + 1e-6) % 360.0 + west - 1e-6
 
 
 def _marker_size(longitude: Values, latitude: Values, extent: space.Extent, width: float) -> float:
     """Area of a marker that fills a cell, points squared: of the cells' mean area, within what can be seen."""
     west, east = extent[:2]
-    n_cells = max(len(longitude), 1)
-    area = max(np.ptp(longitude), 1.0) * max(np.ptp(latitude), 1.0) / n_cells if n_cells > FEWEST_CELLS else 0.0
+    if len(longitude) <= FEWEST_CELLS:
+        return POINT_AREA
+    area = max(np.ptp(longitude), 1.0) * max(np.ptp(latitude), 1.0) / len(longitude)
     points = 72.0 * 0.8 * width / (east - west)
     return float(np.clip(1.3 * area * points**2 / space.map_shrink(extent), 4.0, 400.0))

@@ -127,11 +127,13 @@ def draw_map(
     bar.ax.tick_params(labelsize=6, length=2)
 
 
-def draw_coast(panel: Axes, extent: Extent) -> None:
-    """Draw coastlines, beyond the date line again."""
+def draw_coast(panel: Axes, extent: Extent, is_above: bool = False) -> None:
+    """Draw coastlines, beyond the date line again; ``is_above``: over what is drawn, not under it."""
     for shift in (0.0, 360.0) if extent[1] > 180.0 else (0.0,):
         longitude, latitude = _coast().T
-        panel.plot(longitude + shift, latitude, color="0.62", lw=0.45, zorder=1)
+        panel.plot(
+            longitude + shift, latitude, color="0.15" if is_above else "0.62", lw=0.45, zorder=4 if is_above else 1
+        )
 
 
 def frame(panel: Axes, extent: Extent) -> None:

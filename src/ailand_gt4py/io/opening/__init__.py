@@ -23,8 +23,8 @@ from ailand_gt4py.core.files import is_store
 from ailand_gt4py.core.registry import Registry
 from ailand_gt4py.core.times import STANDARD
 from ailand_gt4py.core.trial import most_bytes, require_regular, try_netcdf
-from ailand_gt4py.io import time_labels
-from ailand_gt4py.io.stores import check_store
+from ailand_gt4py.io import missing, time_labels
+from ailand_gt4py.io.stores import check_store, lost_chunks
 
 #: Bytes of a variable's chunks that HDF5 keeps. Its default of 16 MiB for each of a dozen variables would be most of
 #: the reader's memory, for nothing: `blocks` reads whole chunks once.
@@ -82,7 +82,7 @@ def open_file(path: Path) -> tuple[xr.Dataset, int]:
 
 
 def _open_array_file(path: Path) -> tuple[xr.Dataset, int]:
-    options: dict[str, Any] = {"decode_times": False, "cache": False}
+    options: dict[str, Any] = {"decode_cf": False, "cache": False}
     size = 0 if path.is_dir() else require_regular(path)
     is_zip = path.is_file() and zipfile.is_zipfile(path)
     if not (path.is_dir() or is_zip):
@@ -90,7 +90,7 @@ def _open_array_file(path: Path) -> tuple[xr.Dataset, int]:
         default = netCDF4.get_chunk_cache()
         netCDF4.set_chunk_cache(CHUNK_CACHE_BYTES)
         try:
-            return xr.open_dataset(path, engine="netcdf4", **options), size
+            return missing.decoded(xr.open_dataset(path, engine="netcdf4", **options), path, {}), size
         finally:
             netCDF4.set_chunk_cache(*default)
     if path.is_dir() and not is_store(path):
@@ -103,7 +103,8 @@ def _open_array_file(path: Path) -> tuple[xr.Dataset, int]:
         store = zarr.storage.ZipStore(path, mode="r")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # stores without consolidated metadata are slower to open, not wrong
-        return xr.open_dataset(store, engine="zarr", chunks=None, **options), size
+        raw = xr.open_dataset(store, engine="zarr", chunks=None, **options)
+    return missing.decoded(raw, path, lost_chunks(path)), size
 
 
 def stored_chunks(array: Any) -> tuple[int, ...] | None:

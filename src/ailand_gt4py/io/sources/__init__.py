@@ -67,6 +67,11 @@ class ColumnSource(Protocol):
     def n_columns(self) -> int:
         return len(self.latitude)
 
+    @property
+    def remarks(self) -> list[str]:
+        """Sentences on values that are unlikely and used all the same, as far as was read."""
+        return []
+
     def forcing(self, first: int, last: int) -> Values:
         """Forcing of the windows ``first`` to ``last`` - 1 that is not derived, (last - first, n_columns, n), finite.
 
@@ -141,6 +146,7 @@ def open_source(
     own_step: bool = False,
     may_lack: Sequence[str] = (),
     reading: Reading = AS_THEY_ARE,
+    problems: list[str] | None = None,
 ) -> ColumnSource:
     """Open and check columns of any kind.
 
@@ -154,6 +160,7 @@ def open_source(
         own_step: take the source's step instead of the model's.
         may_lack: states that need not be there as `ColumnSource.reference`.
         reading: how files are read, and which part of their grid.
+        problems: gathers sentences on values that cannot be or are missing, which are errors otherwise.
 
     Returns:
         The source; close it or use it as a context manager.
@@ -175,7 +182,8 @@ def open_source(
         )
     check_names(model)
     files = expanded(paths)
-    request = Request(model, start, end, initial_state == "file", own_step, tuple(may_lack), reading=reading)
+    with_state = initial_state == "file"
+    request = Request(model, start, end, with_state, own_step, tuple(may_lack), reading, problems)
     kind = next((kind for kind in KINDS.items() if len(files) == 1 and kind.recognises(files[0])), None)
     if kind is not None:
         return kind(files[0], request)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,7 +18,9 @@ from ailand_gt4py.io.column_file import COLUMN, TIME, ColumnFile
 from ailand_gt4py.io.field_reader import FieldReader, require_present
 from ailand_gt4py.io.grids import Grid
 from ailand_gt4py.io.masked import missing_columns
+from ailand_gt4py.io.quality import Inspector, impossible
 from ailand_gt4py.io.sources import ColumnSource, Request
+from ailand_gt4py.io.sunlight import SunLimit
 from ailand_gt4py.io.whole_files import columns
 from ailand_gt4py.weights.model import Variable
 from ailand_gt4py.weights.nodes import is_of_node, node_inputs
@@ -44,6 +47,9 @@ class ColumnFileSource(ColumnSource):
         try:
             try:
                 self._prepare(request)
+                if request.problems and self._leave_out_missing(request):
+                    request.problems.clear()
+                    self._prepare(request)
             except InputError:
                 if not self._leave_out_missing(request):
                     raise
@@ -71,7 +77,10 @@ class ColumnFileSource(ColumnSource):
         )
         self._first, self.times = first, self.labels[first : first + count]
         self.x = file.labels()
-        self._reader = reader = FieldReader(file, self.labels, self.step, first, count)
+        self._inspector = inspector = Inspector(
+            self.x, self.step / np.timedelta64(1, "s"), calendar=self.calendar, problems=request.problems
+        )
+        self._reader = reader = FieldReader(file, self.labels, self.step, first, count, inspector)
         self.latitude = reader.coordinate("lat", -90.0, 90.0)
         self.longitude = reader.coordinate("lon", -180.0, 360.0)
         climate = file.texts("climate")
@@ -90,9 +99,11 @@ class ColumnFileSource(ColumnSource):
             first - earlier,
             earlier + count,
             block_bytes=request.reading.block_bytes,
-            labels=self.x,
+            inspector=dataclasses.replace(
+                inspector, sunlight=SunLimit(self.latitude, self.longitude, self.step, self.calendar)
+            ),
+            variables=given,
             times=self.labels[first - earlier : first + count],
-            may_be_missing=[one.is_imputed for one in given],
             n_unchecked=earlier,
         )
         if not self._forcing.spool_bytes:
@@ -138,15 +149,19 @@ class ColumnFileSource(ColumnSource):
             )
         return list(dict.fromkeys(lines))
 
+    @property
+    def remarks(self) -> list[str]:
+        return self._inspector.remarks
+
     def forcing(self, first: int, last: int) -> Values:
         return self._forcing.read(self._n_earlier + first, self._n_earlier + last)
 
     def earlier_forcing(self) -> Values:
-        """Those windows before the first, without one between them, of which nothing is missing."""
+        """Those windows before the first, without one between them, of which all can be."""
         values = self._forcing.read(0, self._n_earlier)
-        may_be_missing = [one.is_imputed for one in self.model.forcing if not one.derived]
-        is_wrong = np.isinf(values) | (np.isnan(values) & ~np.array(may_be_missing, dtype=bool))
-        with_wrong = np.flatnonzero(is_wrong.any(axis=(1, 2)))
+        given = [one for one in self.model.forcing if not one.derived]
+        is_wrong = [impossible(one, values[..., k]).any(axis=1) for k, one in enumerate(given)]
+        with_wrong = np.flatnonzero(np.any(is_wrong, axis=0))
         return values[with_wrong[-1] + 1 :] if with_wrong.size else values
 
     def reference(self, names: Sequence[str], first: int, last: int) -> Values:

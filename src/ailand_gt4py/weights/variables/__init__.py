@@ -42,6 +42,8 @@ class Specification(Described):
             all samples is so small that a storm would be a hundred of it.
         floor: for the method ``log``: what smaller values are taken for.
         valid: smallest and largest value that is physically possible, in units, where that differs from the bounds.
+        noise: how far below zero packing, interpolation and advection bring a quantity that cannot be, in units.
+        of_snow: whether it is a property of the snow, which means nothing where there is none.
         aliases: convention -> the names it uses; they are accepted in files.
         component_name: name of the land component's output, empty where the component gives none.
         component_factor: by which that output is multiplied: -1 where a dycore counts upward.
@@ -54,6 +56,8 @@ class Specification(Described):
     wet_only: bool = False
     floor: float = math.nan
     valid: Sequence[float] | None = None
+    noise: float = math.inf
+    of_snow: bool = False
     aliases: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
     component_name: str = ""
     component_factor: float = 1.0

@@ -1,0 +1,47 @@
+"""``ailand check FILE``: what a run would say of its input, without running."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+from ailand_gt4py.core.option_types import File, Files, Time
+from ailand_gt4py.core.settings import option
+from ailand_gt4py.driver.options import SAME_FILE, InputOptions
+
+
+class Options(InputOptions):
+    """
+    Read forcing files as ailand-column-run does, to their end, and say what it is taken for: names, units, what is
+    derived or guessed, what times stand for, what is missing, impossible or outside the training range, and what a
+    reference can be compared with.
+    """
+
+    program: ClassVar[str] = "ailand check"
+    epilog: ClassVar[str] = "exit status: 0 a run would take the file; 2 it would be refused.\n"
+
+    forcing: Files = option(
+        ..., "files with forcing, static fields and state", positional=True, metavar="FORCING", min_length=1
+    )
+    model: File | None = option(None, "model file (default: the model in the package)", metavar="MODEL.nc")
+    start: Time | None = option(None, "first step's label, UTC (default: the file's)", metavar="TIME")
+    end: Time | None = option(None, "end of the last step (default: the end of the file)", metavar="TIME")
+    reference: File | None = option(
+        None, f"also check that this file can be compared; '{SAME_FILE}': FORCING", metavar="REF"
+    )
+    quiet: bool = option(False, "no progress")
+
+
+def run(options: Options) -> None:
+    """Print what is found, as it is found."""
+    from ailand_gt4py.driver.check import check  # only now: `--help` must not wait for GT4Py
+    from ailand_gt4py.weights.model_file import read_model
+
+    model = read_model(options.model)
+    model.require_physical(str(options.model))
+    reference = options.forcing
+    if options.reference != Path(SAME_FILE):
+        reference = () if options.reference is None else (options.reference,)
+    files, reading = options.forcing, options.reading
+    for line in check(files, model, options.start, options.end, reading, reference, options.quiet):
+        print(line, flush=True)
