@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
 
 import dask
 import era5_files
@@ -14,7 +15,10 @@ from era5_files import ACCUMULATED, LATITUDE, LONGITUDE
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.io import conventions, opening
+from ailand_gt4py.io.conventions.era5 import PARAMETERS
 from ailand_gt4py.io.fields import Meaning
+from ailand_gt4py.io.sources import open_source
+from helpers import small_model
 
 HOURS = 12
 WEATHER = era5_files.era5(HOURS)
@@ -28,27 +32,31 @@ def eccodes():
     return pytest.importorskip("eccodes", reason="the extra 'grib' is not installed")
 
 
+def write_message(eccodes, file: IO[bytes], sample: str, base: np.datetime64, keys: dict, values: np.ndarray) -> None:
+    """A field, (cells,), on the grid of the weather, in simple packing."""
+    handle = eccodes.codes_grib_new_from_samples(sample)
+    grid = {
+        **{"Ni": len(LONGITUDE), "Nj": len(LATITUDE), "centre": "ecmf", "bitsPerValue": 24},
+        **{"latitudeOfFirstGridPointInDegrees": LATITUDE[0], "latitudeOfLastGridPointInDegrees": LATITUDE[-1]},
+        **{"longitudeOfFirstGridPointInDegrees": LONGITUDE[0], "longitudeOfLastGridPointInDegrees": LONGITUDE[-1]},
+        **{"iDirectionIncrementInDegrees": 0.25, "jDirectionIncrementInDegrees": 0.25},
+        **{"dataDate": int(str(base)[:10].replace("-", "")), "dataTime": 100 * int(str(base)[11:13])},
+    }
+    for key, value in (grid | keys).items():
+        eccodes.codes_set(handle, key, value)
+    eccodes.codes_set_values(handle, np.asarray(values, dtype=np.float64))
+    eccodes.codes_write(handle, file)
+    eccodes.codes_release(handle)
+
+
 def write_grib(path: Path, eccodes, weather: Mapping[str, np.ndarray], constant: Mapping[str, np.ndarray]) -> Path:
-    """Fields of short names, (hours + 1, cells) and (cells,), on the grid of the weather; edition 2, simple packing."""
+    """Fields of short names, (hours + 1, cells) and (cells,), edition 2."""
     messages = [(name, hour, one) for name, values in weather.items() for hour, one in enumerate(values)]
     messages += [(name, 0, one) for name, one in constant.items()]
     with path.open("wb") as file:
         for name, hour, values in messages:
-            handle = eccodes.codes_grib_new_from_samples("regular_ll_sfc_grib2")
-            day = 20200601 + hour // 24
-            keys = {
-                **{"Ni": len(LONGITUDE), "Nj": len(LATITUDE), "centre": "ecmf", "dataDate": day},
-                **{"dataTime": 100 * (hour % 24), "shortName": name, "bitsPerValue": 24},
-                **{"latitudeOfFirstGridPointInDegrees": LATITUDE[0], "latitudeOfLastGridPointInDegrees": LATITUDE[-1]},
-                "longitudeOfFirstGridPointInDegrees": LONGITUDE[0],
-                "longitudeOfLastGridPointInDegrees": LONGITUDE[-1],
-                **{"iDirectionIncrementInDegrees": 0.25, "jDirectionIncrementInDegrees": 0.25},
-            }
-            for key, value in keys.items():
-                eccodes.codes_set(handle, key, value)
-            eccodes.codes_set_values(handle, np.asarray(values, dtype=np.float64))
-            eccodes.codes_write(handle, file)
-            eccodes.codes_release(handle)
+            base = np.datetime64("2020-06-01T00") + hour
+            write_message(eccodes, file, "regular_ll_sfc_grib2", base, {"shortName": name}, values)
     return path
 
 
@@ -72,6 +80,36 @@ def test_weather_of_a_file_is_era5(tmp_path: Path, eccodes) -> None:
     np.testing.assert_array_equal(fields.dataset["time"].values, era5_files.times(HOURS))
     np.testing.assert_array_equal(fields.dataset["lat"].values, LATITUDE)
     np.testing.assert_array_equal(fields.dataset["land_sea_mask"].values.ravel(), WEATHER["lsm"])
+
+
+def forecast(hour: int) -> tuple[np.datetime64, int]:
+    """The forecast, of 06 or 18 UTC, that has the sum over the hour before one of June 2020, and its step there, h."""
+    number = (hour + 5) // 12
+    return np.datetime64("2020-05-31T18") + 12 * number, hour + 6 - 12 * number
+
+
+def test_era5_of_the_first_edition_is_the_weather_of_its_own_layout(tmp_path: Path, eccodes) -> None:
+    """As MARS and the Climate Data Store have it: numbers of parameters, sums from forecasts of 06 and 18 UTC."""
+    numbers, path = {one.short[0]: one.number for one in PARAMETERS}, tmp_path / "era5.grib"
+    with path.open("wb") as file:
+        for name, values in WEATHER.items():
+            for hour, one in enumerate(values if values.ndim == 2 else values[None]):
+                is_sum = name in ACCUMULATED
+                base, step = forecast(hour) if is_sum else (np.datetime64("2020-06-01T00") + hour, 0)
+                keys = {
+                    **{"table2Version": 128, "indicatorOfParameter": numbers[name]},
+                    **({"stepType": "accum", "stepRange": f"{step - 1}-{step}"} if is_sum else {}),
+                }
+                write_message(eccodes, file, "regular_ll_sfc_grib1", base, keys, one)
+    era5_files.own_layout(HOURS).to_netcdf(tmp_path / "own.nc")
+    model = small_model()
+    with open_source(path, model) as found, open_source(tmp_path / "own.nc", model) as expected:
+        np.testing.assert_array_equal(found.times, expected.times)
+        np.testing.assert_allclose(found.static, expected.static, rtol=1e-5)
+        np.testing.assert_allclose(found.initial_state, expected.initial_state, rtol=1e-5)
+        values, wanted = found.forcing(0, len(found.times)), expected.forcing(0, len(expected.times))
+    scale = np.abs(wanted).max(axis=(0, 1))
+    np.testing.assert_allclose(values / scale, wanted / scale, atol=2e-6)
 
 
 def test_a_field_that_is_missing_at_a_time_is_missing(tmp_path: Path, eccodes) -> None:

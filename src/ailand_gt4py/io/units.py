@@ -136,13 +136,17 @@ def _registry() -> Any:
     return registry
 
 
+#: What ecCodes gives as the unit of the number of a class: "(Code table 4.234)".
+_CODE = re.compile(r"code table [\d.]+", re.IGNORECASE)
+
+
 def _plain(text: str) -> str:
     """A spelling in ASCII letters, without what stands around it."""
     text = unicodedata.normalize("NFKC", text.replace("\u00ba", "°")).translate(_SIGNS)
     text = " ".join(text.strip().strip("\"'").split())
     while text.startswith("(") and text.endswith(")") and "(" not in text[1:]:
         text = text[1:-1].strip()
-    text = SPELLINGS.get(text.lower(), text)
+    text = "1" if _CODE.fullmatch(text) else SPELLINGS.get(text.lower(), text)
     text = _WATER.sub(r"\1", _POWER_IN_BRACES.sub(r"^\2", text))
     names = ("degree", "celsius", "fahrenheit", "kelvin")
     return _DEGREES.sub(lambda found: names[max((k for k in range(1, 4) if found[k + 1]), default=0)], text)
