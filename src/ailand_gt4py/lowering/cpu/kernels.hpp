@@ -153,7 +153,7 @@ template <class T> struct Term {
 };
 
 // tile[r][output] = sum over the terms and their inputs, of R rows from `row` on and V vectors of outputs, `from_zero` or
-// from what the tile holds. The rows are those of R columns, or, `of_one`, of `column`, whose inputs may be listed; the
+// added to what the tile holds. The rows are those of R columns, or, `of_one`, of `column`, whose inputs may be listed; the
 // second may be one of `other` terms.
 template <class T, int R, int V, bool of_one = false>
 [[gnu::noinline]] void multiply(const Term<T>* terms, int count, long row, long output, T* tile, bool from_zero = true,
@@ -161,7 +161,7 @@ template <class T, int R, int V, bool of_one = false>
     using vector = vector_of<T>;
     vector sums[R][V];
     for (int r = 0; r < R; ++r)
-        for (int v = 0; v < V; ++v) sums[r][v] = from_zero ? vector{} : load<vector>(tile + (r * V + v) * lanes<T>);
+        for (int v = 0; v < V; ++v) sums[r][v] = vector{};
     for (int t = 0; t < count; ++t) {
         const long weight_stride = terms[t].weight_stride, inputs = terms[t].inputs;
         const T* const x = terms[t].x + row * terms[t].x_stride;
@@ -186,7 +186,10 @@ template <class T, int R, int V, bool of_one = false>
         }
     }
     for (int r = 0; r < R; ++r)
-        for (int v = 0; v < V; ++v) store(tile + (r * V + v) * lanes<T>, sums[r][v]);
+        for (int v = 0; v < V; ++v) {
+            T* const to = tile + (r * V + v) * lanes<T>;
+            store(to, from_zero ? sums[r][v] : load<vector>(to) + sums[r][v]);
+        }
 }
 
 // Memory that a thread keeps from call to call, so that a step allocates nothing.
