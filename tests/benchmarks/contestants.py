@@ -117,7 +117,8 @@ def names(device: str, n_columns: int) -> tuple[str, ...]:
 
 
 _BLOCKS = ("torch_compile_blocks", "onnxruntime_blocks", "openvino_blocks")
-#: Contestants of the large network: each has the weights once or twice. PyTorch and onnxruntime were no faster in blocks.
+#: Contestants of the large network, each of which has the weights once or twice. PyTorch and onnxruntime were no faster
+#: in blocks.
 OF_LARGE = ("ailand", "torch_compile_tuned", "torch_compile_autotune", "onnxruntime", "openvino", "openvino_blocks")
 
 
