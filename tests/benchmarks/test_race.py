@@ -39,6 +39,7 @@ def test_rivals_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_long_call_is_not_made_untimed_before_each_round(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(race, "LONG_CALL", 0.003)
     monkeypatch.setattr(race, "MINIMUM_ROUNDS", 3)
+    monkeypatch.setattr(race, "MAXIMUM_ROUNDS", 3)
     monkeypatch.setattr(race, "RACE_SECONDS", 0.0)
     log: list[str] = []
     timings = race.run([_sleeper("slow", 0.004, log)], rest=0.0)
