@@ -15,7 +15,7 @@ ICON4PY_PYTHON ?= python3.12
 ICON4PY_VENV ?= .venv-icon4py
 ANEMOI_VENV ?= .venv-anemoi
 
-.PHONY: help install run compile test test-studies test-quick test-icon4py test-anemoi fuzz lint types bench bench-land bench-derivatives coupled-run train evaluate clean
+.PHONY: help install run compile test test-studies test-quick test-icon4py test-anemoi fuzz lint types bench bench-land bench-derivatives bench-large coupled-run train evaluate clean
 
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 14
@@ -117,6 +117,13 @@ bench-derivatives: $(VENV)/.test ## time tangent-linear, adjoint and Jacobian an
 	$(BIN)/python -m pytest tests/benchmarks/test_derivatives.py --benchmark-enable --benchmark-only \
 	  --benchmark-json=$(OUT)/benchmark_derivatives.json
 	$(BIN)/python tests/benchmarks/report.py $(OUT)/benchmark_derivatives.json docs/benchmarks
+
+bench-large: $(VENV)/.test ## time a network of 134 million parameters and write docs/benchmarks/large.md; takes 8 GB
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	@mkdir -p $(OUT) docs/benchmarks
+	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/python -m pytest tests/benchmarks/test_large.py \
+	  --benchmark-enable --benchmark-only --benchmark-json=$(OUT)/benchmark_large.json
+	$(BIN)/python tests/benchmarks/report.py $(OUT)/benchmark_large.json docs/benchmarks
 
 train: $(VENV)/.test ## train the default model anew, in two parts (about an hour); DATA names the directory of ecLand runs
 	$(BIN)/python -m pip install --quiet --editable '.[training]'

@@ -8,11 +8,18 @@ compile MODEL
     seconds to make an emulator ready for its first step.
 memory MODEL COLUMNS
     bytes that a step needs beyond the imports: weights, inputs, results, all that is between them; Linux only.
+large
+    the race of `networks.LARGE`: seconds and relative error of each contestant and of the matrix products alone.
+large_file WHAT SIZE CHECKPOINT FILE
+    seconds and peak memory beyond the imports, bytes, of reading a checkpoint (``checkpoint``), of the command that
+    makes a model file of it (``command``), and of reading that (``file``); of the last also of making an emulator,
+    compiling it and stepping so many columns, and what stays in memory then.
 
-MODEL is ``default`` or a name of `networks.NETWORKS`.
+MODEL is ``default`` or a name of `networks.NETWORKS`. AILAND_BENCH_FULL in the environment: no toys (`scale`).
 """
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -73,6 +80,52 @@ def memory(name: str, n_columns: str) -> dict[str, int]:
     return {"bytes": _status("VmHWM") - before, "arrays": arrays, "imports": before}
 
 
+def large() -> dict[str, Any]:
+    import contest
+    import contestants
+    import limits
+    import networks
+
+    found = contest.run(networks.LARGE, networks.LARGE_COLUMNS, contestants.OF_LARGE, limits.OF_LARGE)
+    return {
+        "seconds": {name: list(timing.seconds) for name, timing in found.timings.items()},
+        "errors": {name: max(errors) for name, errors in found.errors.items()},
+        "failures": found.failures,
+        "reasons": found.reasons,
+        "flops": networks.LARGE.flops() * networks.LARGE_COLUMNS,
+        "load": os.getloadavg()[0],
+    }
+
+
+def large_file(what: str, n_columns: str, checkpoint: str, file: str) -> dict[str, float]:
+    import gt4py.next.program_processors.runners.dace  # noqa: F401
+    import netCDF4  # noqa: F401
+    import numpy as np
+
+    from ailand_gt4py import Emulator, import_checkpoint, read_model
+    from ailand_gt4py.cli.main import main
+
+    before, begin = _status("VmRSS"), time.perf_counter()
+    if what == "command":
+        if code := main(["model", "import", checkpoint, "-o", file]):
+            raise SystemExit(code)
+        return {"seconds": time.perf_counter() - begin, "bytes": _status("VmHWM") - before}
+    model = import_checkpoint(checkpoint) if what == "checkpoint" else read_model(file)
+    found = {"seconds": time.perf_counter() - begin, "bytes": _status("VmHWM") - before}
+    found["weights"] = sum(array.nbytes for array in model.parameters.values())
+    if what == "file":
+        begin = time.perf_counter()
+        emulator = Emulator(model, int(n_columns))
+        found["seconds_emulator"] = time.perf_counter() - begin
+        inputs = [np.full((int(n_columns), size), 0.5, np.float32) for size in model.sizes[:3]]
+        begin = time.perf_counter()
+        emulator.step(*inputs)
+        found["seconds_compile"] = time.perf_counter() - begin
+        emulator.step(*inputs)
+        found["bytes_step"], found["bytes_resident"] = _status("VmHWM") - before, _status("VmRSS") - before
+    return found
+
+
 def _status(key: str) -> int:
     """A size of /proc/self/status, bytes."""
     for line in Path("/proc/self/status").read_text().splitlines():
@@ -92,5 +145,16 @@ def _model(name: str) -> Any:
 
 
 if __name__ == "__main__":
-    commands = {"imports": imports, "start": start, "compile": compile_network, "memory": memory}
+    if "AILAND_BENCH_FULL" in os.environ:
+        import scale
+
+        scale.TOY = False
+    commands = {
+        "imports": imports,
+        "start": start,
+        "compile": compile_network,
+        "memory": memory,
+        "large": large,
+        "large_file": large_file,
+    }
     print(json.dumps(commands[sys.argv[1]](*sys.argv[2:])))

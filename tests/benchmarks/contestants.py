@@ -13,11 +13,15 @@ torch_compile_tuned
     ``torch.compile`` with frozen weights. On the CPU for a free number of columns, for then PyTorch packs the weights
     for oneDNN, whose products are here twice as fast as those of its MKL; for one column with its search for the best
     kernels instead, which is faster there.
-torch_compile_blocks, onnxruntime_blocks
+torch_compile_autotune
+    ``torch.compile`` with frozen weights for this number of columns, and its search for the best kernels; of the large
+    network.
+torch_compile_blocks, onnxruntime_blocks, openvino_blocks
     the tuned network called on one block of columns after the other, so that activations stay in a cache and no large
     memory is allocated; for many columns.
-onnxruntime
-    an ONNX graph written by hand, all graph optimisations, inputs and results bound once.
+onnxruntime, openvino
+    an ONNX graph written by hand, all graph optimisations, inputs and results bound once; OpenVINO, which would take
+    bfloat16 by itself where a processor has it, with its hint of float32.
 numpy, cupy
     `array_network.ArrayStep`: layer by layer by the library's BLAS, with buffers; on the CPU in blocks of columns.
 
@@ -47,6 +51,8 @@ Arrays = tuple[Any, Any]
 
 #: Columns of a call of the contestants ``..._blocks``, and of NumPy.
 PEER_BLOCK, NUMPY_BLOCK = scale.of((2000, 1024), (16, 16))
+#: Of the large network's activations, fewer columns fill a cache.
+SMALL_BLOCK = scale.of(250, 3)
 #: From how many columns on blocks are tried.
 MANY_COLUMNS = scale.of(10_000, 40)
 
@@ -97,8 +103,23 @@ def names(device: str, n_columns: int) -> tuple[str, ...]:
             "ailand", "ailand_tf32", "ailand_bf16", "torch_eager", "torch_compile", "torch_compile_tf32",
             "torch_compile_bf16", "cupy",
         )  # fmt: skip
-    blocks = ("torch_compile_blocks", "onnxruntime_blocks") if n_columns >= MANY_COLUMNS else ()
-    return ("ailand", "torch_eager", "torch_compile", "torch_compile_tuned", "onnxruntime", *blocks, "numpy")
+    blocks = _BLOCKS if n_columns >= MANY_COLUMNS else ()
+    return (
+        "ailand",
+        "torch_eager",
+        "torch_compile",
+        "torch_compile_tuned",
+        "onnxruntime",
+        "openvino",
+        *blocks,
+        "numpy",
+    )
+
+
+_BLOCKS = ("torch_compile_blocks", "onnxruntime_blocks", "openvino_blocks")
+#: Contestants of the large network, each of which has the weights once or twice. PyTorch and onnxruntime were no faster
+#: in blocks.
+OF_LARGE = ("ailand", "torch_compile_tuned", "torch_compile_autotune", "onnxruntime", "openvino", "openvino_blocks")
 
 
 def build(name: str, model: Model, inputs: Sequence[np.ndarray], device: str = "cpu") -> Contestant:
@@ -172,10 +193,10 @@ def _torch(kind: str, model: Model, inputs: Sequence[np.ndarray], device: str, p
     (torch,) = require("torch")
     if device == "cuda" and not torch.cuda.is_available():
         raise UnavailableError("PyTorch finds no CUDA device")
-    from torch_network import TorchStep
+    from torch_network import torch_step
 
     torch.set_num_threads(machine.threads())
-    network: Any = TorchStep(model).eval().to(device)
+    network: Any = torch_step(model).eval().to(device)
     n_columns = len(inputs[0])
     tensors = [torch.from_numpy(array).to(device) for array in inputs]
     if scale.TOY and kind != "torch_eager":
@@ -187,8 +208,9 @@ def _torch(kind: str, model: Model, inputs: Sequence[np.ndarray], device: str, p
             network, fullgraph=True, dynamic=False, mode="max-autotune" if device == "cuda" else None
         )
     elif kind != "torch_eager":
-        mode = "max-autotune-no-cudagraphs" if n_columns == 1 else None
-        network = torch.compile(network, fullgraph=True, dynamic=n_columns > 1, mode=mode)
+        is_searched = n_columns == 1 or kind == "torch_compile_autotune"
+        mode = "max-autotune-no-cudagraphs" if is_searched else None
+        network = torch.compile(network, fullgraph=True, dynamic=not is_searched, mode=mode)
     step = functools.partial(network, *tensors)
     if kind == "torch_compile_blocks":
         step = _torch_blocks(network, tensors, model)
@@ -230,16 +252,21 @@ def _compile_torch(step: Callable[[], Arrays], frozen: bool) -> str:
     return f"{counters.counters['inductor'][name] - before} layers packed" if frozen else ""
 
 
+def _block(model: Model) -> int:
+    """Columns of a call of the contestants ``..._blocks``."""
+    return PEER_BLOCK if model.point_wise is None else SMALL_BLOCK
+
+
 def _torch_blocks(network: Any, tensors: Sequence[Any], model: Model) -> Callable[[], Arrays]:
     """The network on blocks of columns, results gathered in arrays made once."""
     (torch,) = require("torch")
-    n_columns = len(tensors[0])
+    n_columns, length = len(tensors[0]), _block(model)
     new_state, diagnostics = (
         torch.full((n_columns, len(group)), float("nan")) for group in (model.state, model.diagnostics)
     )
     blocks = [
-        tuple(array[first : first + PEER_BLOCK] for array in (*tensors, new_state, diagnostics))
-        for first in range(0, n_columns, PEER_BLOCK)
+        tuple(array[first : first + length] for array in (*tensors, new_state, diagnostics))
+        for first in range(0, n_columns, length)
     ]
 
     def step() -> Arrays:
@@ -263,7 +290,7 @@ def _onnxruntime(kind: str, model: Model, inputs: Sequence[np.ndarray], device: 
         onnx_network.build(model).SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
     n_columns = len(inputs[0])
-    length = PEER_BLOCK if kind.endswith("_blocks") else n_columns
+    length = _block(model) if kind.endswith("_blocks") else n_columns
     arrays = dict(zip(("static", "forcing", "state"), inputs, strict=True))
     results = {
         name: np.full((n_columns, len(group)), np.nan, dtype=np.float32)
@@ -283,6 +310,44 @@ def _onnxruntime(kind: str, model: Model, inputs: Sequence[np.ndarray], device: 
             session.run_with_iobinding(binding)
         # `arrays` is named so that the memory bound to the session lives as long as this function.
         return (results["new_state"], results["diagnostics"]) if arrays else (None, None)
+
+    return Contestant(kind, step)
+
+
+def _openvino(kind: str, model: Model, inputs: Sequence[np.ndarray], device: str, precision: str) -> Contestant:
+    openvino, _ = require("openvino", "onnx")
+    import onnx_network
+
+    core = openvino.Core()
+    settings = {
+        "INFERENCE_PRECISION_HINT": "f32",
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": machine.threads(),
+        "NUM_STREAMS": 1,
+    }
+    graph = core.read_model(onnx_network.build(model).SerializeToString())
+    n_columns = len(inputs[0])
+    length = _block(model) if kind == "openvino_blocks" else n_columns
+    results = [np.full((n_columns, len(group)), np.nan, np.float32) for group in (model.state, model.diagnostics)]
+    requests, compiled = [], {}
+    for first in range(0, n_columns, length):
+        rows = min(length, n_columns - first)
+        if rows not in compiled:
+            names = ("static", "forcing", "state")
+            graph.reshape({name: [rows, array.shape[1]] for name, array in zip(names, inputs, strict=True)})
+            compiled[rows] = core.compile_model(graph, "CPU", settings)
+        request = compiled[rows].create_infer_request()
+        for k, array in enumerate(inputs):
+            request.set_input_tensor(k, openvino.Tensor(array[first : first + rows], shared_memory=True))
+        for k, array in enumerate(results):
+            request.set_output_tensor(k, openvino.Tensor(array[first : first + rows], shared_memory=True))
+        requests.append(request)
+
+    def step() -> Arrays:
+        for request in requests:
+            request.infer()
+        # `inputs` is named so that the memory bound to the requests lives as long as this function.
+        return (results[0], results[1]) if inputs else (None, None)
 
     return Contestant(kind, step)
 
@@ -308,9 +373,12 @@ _BUILDERS: dict[str, Callable[[str, Model, Sequence[np.ndarray], str, str], Cont
     "torch_eager": _torch,
     "torch_compile": _torch,
     "torch_compile_tuned": _torch,
+    "torch_compile_autotune": _torch,
     "torch_compile_blocks": _torch,
     "onnxruntime": _onnxruntime,
     "onnxruntime_blocks": _onnxruntime,
+    "openvino": _openvino,
+    "openvino_blocks": _openvino,
     "numpy": _numpy,
     "cupy": _cupy,
 }

@@ -26,10 +26,12 @@ def names(device: str, n_columns: int) -> tuple[str, ...]:
     """Limits for a device and a number of columns; none for few columns, where the BLAS is not what limits."""
     if n_columns < BLOCK:
         return ()
-    return ("gemm_cublas", "gemm_cublas_tf32", "gemm_cublas_bf16") if device == "cuda" else _CPU
+    return ("gemm_cublas", "gemm_cublas_tf32", "gemm_cublas_bf16") if device == "cuda" else ON_CPU
 
 
-_CPU = ("gemm_openblas", "gemm_mkl", "gemm_onednn")
+#: Of the large network, for each takes its memory: MKL's were slower than these.
+OF_LARGE = ("gemm_openblas", "gemm_onednn")
+ON_CPU = ("gemm_openblas", "gemm_mkl", "gemm_onednn")
 
 
 def build(name: str, network: Network, n_columns: int) -> Contestant:

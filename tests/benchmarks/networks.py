@@ -7,8 +7,9 @@ import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import scale
 
-from ailand_gt4py.weights.architectures import Sizes, find
+from ailand_gt4py.weights.architectures import POINT_WISE, Sizes, find
 from ailand_gt4py.weights.model import Model, Variable
 
 #: Land columns of ECMWF's N320 grid.
@@ -87,6 +88,33 @@ class Network:
         return dataclasses.replace(random_model(self.architecture, self.sizes, seed=seed), parameters=parameters)
 
 
+@dataclasses.dataclass(frozen=True)
+class PointWiseNetwork(Network):
+    """A network of anemoi's point-wise kind: encoder, blocks of two layers each, decoder.
+
+    Attributes:
+        units: ``processor``: width between the blocks, number of blocks, width within over that between.
+    """
+
+    def layers(self) -> dict[str, list[tuple[int, int]]]:
+        n_static, n_forcing, n_state, n_diagnostics = self.sizes
+        channels, depth, ratio = self.units["processor"]
+        return {
+            "encoder": [(n_static + n_forcing + n_state, channels)],
+            "processor": [(channels, ratio * channels), (ratio * channels, channels)] * depth,
+            "decoder": [(channels, n_state + n_diagnostics)],
+        }
+
+    def gemms(self) -> list[tuple[int, int]]:
+        return [layer for layers in self.layers().values() for layer in layers]
+
+    def model(self, seed: int = 0) -> Model:
+        from point_wise_models import point_wise_model
+
+        channels, depth, ratio = self.units["processor"]
+        return point_wise_model(tuple(self.sizes), seed=seed, channels=channels, depth=depth, ratio=float(ratio))
+
+
 #: The four published shapes (Wesselkamp et al. 2025 and its public code; aiLand v1: Raoult et al. 2026).
 NETWORKS: dict[str, Network] = {
     "simple_172": Network("simple", Sizes(20, 12, 7, 3), {"trunk": (172,) * 3}),
@@ -98,6 +126,14 @@ NETWORKS: dict[str, Network] = {
     "layer_norm_4x256": Network("layer_norm", Sizes(19, 12, 8, 4), {"trunk": (256,) * 4, "diagnostic": (256,)}),
     "layer_norm_6x512": Network("layer_norm", Sizes(18, 18, 7, 5), {"trunk": (512,) * 6, "diagnostic": (512,)}),
 }
+
+
+#: As anemoi ships it, 134 million parameters: 100 times the largest of the others.
+LARGE = PointWiseNetwork(POINT_WISE, Sizes(24, 42, 8, 5), {"processor": scale.of((1024, 16, 4), (16, 2, 4))})
+
+
+#: Columns of its step.
+LARGE_COLUMNS = scale.of(1000, 8)
 
 
 def shifts(variables: Sequence[Variable]) -> np.ndarray:
@@ -129,6 +165,14 @@ def sample_columns(n_columns: int, at_most: int = 2000) -> np.ndarray:
 
 def reference(model: Model, inputs: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """New state and diagnostics in normalised space by NumPy in float64; inputs in model units."""
+    if model.point_wise is not None:
+        from point_wise_models import reference_step
+
+        results = reference_step(model, *inputs)
+        return tuple(
+            (values - shifts(group)) / scales(group)
+            for values, group in zip(results, (model.state, model.diagnostics), strict=True)
+        )  # type: ignore[return-value]
     from network_reference import forward
 
     groups = (model.static, model.forcing, model.state)

@@ -11,8 +11,8 @@ from ailand_gt4py.core.constants import LAYER_NORM_EPSILON, LEAKY_RELU_SLOPE
 from ailand_gt4py.weights.architectures import layer_count
 from ailand_gt4py.weights.model import Model
 
-#: LayerNormalization is an operator of its own since opset 17.
-OPSET = 17
+#: Gelu is an operator of its own since opset 20, LayerNormalization since 17.
+OPSET = 20
 
 
 class _Graph:
@@ -33,14 +33,17 @@ class _Graph:
         self.nodes.append(helper.make_node(kind, list(inputs), list(names), **attributes))
         return names[0]
 
-    def linear(self, layer: str, x: str) -> str:
-        operands = [self.constant(f"{layer}.{kind}", self.model.parameters[f"{layer}.{kind}"]) for kind in _LINEAR]
+    def linear(self, layer: str, x: str, suffix: str = "") -> str:
+        names = [f"{layer}.{kind}{suffix}" for kind in _LINEAR]
+        operands = [self.constant(name, self.model.parameters[name]) for name in names]
         return self.node("Gemm", x, *operands, transB=1)
 
-    def normalised(self, layer: str, x: str) -> str:
+    def layer_norm(self, layer: str, x: str, epsilon: float = LAYER_NORM_EPSILON) -> str:
         operands = [self.constant(f"{layer}.{kind}", self.model.parameters[f"{layer}.{kind}"]) for kind in _NORM]
-        x = self.node("LayerNormalization", self.linear(layer, x), *operands, axis=-1, epsilon=LAYER_NORM_EPSILON)
-        return self.node("Relu", x)
+        return self.node("LayerNormalization", x, *operands, axis=-1, epsilon=epsilon)
+
+    def normalised(self, layer: str, x: str) -> str:
+        return self.node("Relu", self.layer_norm(layer, self.linear(layer, x)))
 
     def leaky(self, layer: str, x: str) -> str:
         return self.node("LeakyRelu", self.linear(layer, x), alpha=LEAKY_RELU_SLOPE)
@@ -93,6 +96,8 @@ def _outputs(graph: _Graph, groups: dict[str, str]) -> tuple[str, str]:
     """Normalised new state and diagnostics, before the bounds."""
     model = graph.model
     everything = graph.node("Concat", *groups.values(), axis=1)
+    if model.point_wise is not None:
+        return _point_wise(graph, everything, groups["state"])
     if model.architecture == "simple":
         x = graph.node("Relu", graph.linear("trunk.0", everything))
         for k in range(1, layer_count(model.parameters, "trunk")):
@@ -114,6 +119,21 @@ def _outputs(graph: _Graph, groups: dict[str, str]) -> tuple[str, str]:
         return new_state, graph.linear(f"diagnostic.{last}", x)
     increment, diagnostics = _heads(graph, x)
     return graph.node("Add", groups["state"], increment), diagnostics
+
+
+def _point_wise(graph: _Graph, inputs: str, state: str) -> tuple[str, str]:
+    """Of a point-wise network with GELU, latent skip and one input time."""
+    parameters, (*_, n_state, n_diagnostics) = graph.model.parameters, graph.model.sizes
+    assert graph.model.point_wise is not None
+    epsilon = graph.model.point_wise.epsilon
+    x = encoded = graph.linear("encoder.0", inputs)
+    for k in range(layer_count(parameters, "processor")):
+        x = graph.node("Gelu", graph.layer_norm(f"processor.{k}", graph.linear(f"processor.{k}", x), epsilon))
+        x = graph.linear(f"processor.{k}", x, "_out")
+    x = graph.layer_norm("decoder.0", graph.node("Add", x, encoded), epsilon)
+    widths = graph.constant("results.widths", np.array([n_state, n_diagnostics]))
+    graph.node("Split", graph.linear("decoder.0", x), widths, outputs=("increment", "diagnosed"), axis=1)
+    return graph.node("Add", state, "increment"), "diagnosed"
 
 
 def build(model: Model) -> onnx.ModelProto:

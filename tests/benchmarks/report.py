@@ -1,8 +1,8 @@
 """The report of a benchmark run: ``python report.py BENCHMARK.json ... DIRECTORY`` writes cpu.md and cpu.png, or gpu.*.
 
 A run of nothing but overheads, as ``make bench-land`` makes it, becomes land.md; what a run has of derivatives (``make
-bench-derivatives``) becomes derivatives.md. Each BENCHMARK.json is what
-pytest-benchmark writes with ``--benchmark-json``. All figures come from these; those they lack are said to be missing.
+bench-derivatives``) becomes derivatives.md, of the large network (``make bench-large``) large.md. Each BENCHMARK.json
+is what pytest-benchmark writes with ``--benchmark-json``. All figures come from these; what they lack is said.
 Exit status 2 where one cannot be read or is empty.
 """
 
@@ -17,7 +17,9 @@ from typing import Any
 import report_bars as bars
 import report_derivatives
 import report_figure
+import report_large
 from report_data import Results, amount, duration, read
+from report_tables import table
 
 from ailand_gt4py.core.errors import InputError
 
@@ -26,12 +28,6 @@ from ailand_gt4py.core.errors import InputError
 PHYSICAL_MODEL = (91.0, 127.0)
 
 TITLES = {"cpu": "CPU", "cuda": "GPU"}
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a Markdown table, all but the first column aligned to the right."""
-    lines = ["| " + " | ".join(header) + " |", "|---" + "|---:" * (len(header) - 1) + "|"]
-    return [*lines, *("| " + " | ".join(row) + " |" for row in rows)]
 
 
 def machine_section(results: Results) -> list[str]:
@@ -230,11 +226,16 @@ def write(sources: Sequence[Path], directory: Path) -> Path:
     if not directory.is_dir():
         raise InputError(f"{directory}: found no directory, expected one for the report")
     results = read(*sources)
-    if results.derivatives:
-        path = directory / "derivatives.md"
-        path.write_text(report_derivatives.markdown(results), encoding="utf-8")
-        if not results.steps and not results.overheads:
-            return path
+    parts = {
+        "derivatives": (results.derivatives, report_derivatives.markdown),
+        "large": (results.large, report_large.markdown),
+    }
+    for name, (entries, markdown_of) in parts.items():
+        if entries:
+            path = directory / f"{name}.md"
+            path.write_text(markdown_of(results), encoding="utf-8")
+            if not results.steps and not results.overheads:
+                return path
     if not results.steps:
         path = directory / "land.md"
         path.write_text(land_markdown(results), encoding="utf-8")

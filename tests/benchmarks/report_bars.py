@@ -37,14 +37,14 @@ def judge(results: Results) -> list[Bar]:
     for columns in MANY:
         share = results.limit_share(LARGEST, columns)
         name = f"{LARGEST}, {columns} columns: ailand / fastest GEMM"
-        judged.append(_at_least(name, share, LIMIT_SHARE))
+        judged.append(at_least(name, share, LIMIT_SHARE))
     for sizes, ratio in ((MANY, RATIO_MANY), (FEW, RATIO_FEW)):
         for network in NETWORKS:
             for columns in sizes:
                 best = results.best_peer(network, columns)
                 name = f"{network}, {columns} column{'s' if columns > 1 else ''}: best peer / ailand"
                 note = _note(results, network, columns, ratio)
-                judged.append(_at_least(name, best[1] if best else None, ratio, note))
+                judged.append(at_least(name, best[1] if best else None, ratio, note))
     return judged + _figures(results)
 
 
@@ -65,13 +65,13 @@ def _note(results: Results, network: str, columns: int, ratio: float) -> str:
     return note
 
 
-def _at_least(name: str, value: float | None, wanted: float, note: str = "") -> Bar:
+def at_least(name: str, value: float | None, wanted: float, note: str = "") -> Bar:
     if value is None:
         return Bar(name, "", f">= {wanted:g}", None)
     return Bar(name, f"{value:.2f}{note}", f">= {wanted:g}", value >= wanted)
 
 
-def _at_most(name: str, value: float | None, wanted: float, is_time: bool) -> Bar:
+def at_most(name: str, value: float | None, wanted: float, is_time: bool) -> Bar:
     def shown(number: float) -> str:
         return duration(number) if is_time else f"{number:.2f}"
 
@@ -100,8 +100,8 @@ def _figures(results: Results) -> list[Bar]:
             f"<= {duration(OVERHEAD_SECONDS)}",
             None if overhead is None else overhead <= OVERHEAD_SECONDS,
         ),
-        _at_most("`LandComponent`: a host step without the emulator's, R2B3", accumulation, ACCUMULATION_SECONDS, True),
-        _at_most("`LandComponent`: time with 30 % land over time with land everywhere", compaction, COMPACTION, False),
+        at_most("`LandComponent`: a host step without the emulator's, R2B3", accumulation, ACCUMULATION_SECONDS, True),
+        at_most("`LandComponent`: time with 30 % land over time with land everywhere", compaction, COMPACTION, False),
         Bar(
             "cached start beyond importing GT4Py and its DaCe backend",
             "" if start is None else duration(start),

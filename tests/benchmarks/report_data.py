@@ -30,7 +30,7 @@ class Results:
         steps: (network, columns, name) -> of contestants and of the limits ``gemm_...``.
         flops: network -> of one column.
         overheads: name -> its extra information, and ``median`` seconds.
-        derivatives: of each race of derivatives, its extra information.
+        derivatives, large: of each race of derivatives, and of each test of the large network, its extra information.
         copy, large_product, multiply_adds: rates of the machine, None where not measured.
     """
 
@@ -43,6 +43,7 @@ class Results:
     flops: dict[str, int]
     overheads: dict[str, dict[str, Any]]
     derivatives: list[dict[str, Any]]
+    large: list[dict[str, Any]]
     copy: dict[str, Any] | None
     large_product: dict[str, Any] | None
     multiply_adds: dict[str, Any] | None
@@ -144,7 +145,7 @@ def read(*paths: Path) -> Results:
         results = _sorted(contents[0], machines[0], entries)
     except (KeyError, TypeError) as error:
         raise InputError(f"{paths[0]}: {error} is missing, expected a run of these benchmarks") from error
-    if not results.steps and not results.overheads and not results.derivatives:
+    if not results.steps and not results.overheads and not results.derivatives and not results.large:
         raise InputError(f"{paths[0]}: found no step and no overhead, expected a run of these benchmarks")
     return dataclasses.replace(results, seconds=sum(machine.get("seconds", 0.0) for machine in machines))
 
@@ -163,6 +164,7 @@ def _sorted(content: dict[str, Any], machine: dict[str, Any], entries: list[tupl
     flops: dict[str, int] = {}
     overheads: dict[str, dict[str, Any]] = {}
     derivatives: list[dict[str, Any]] = []
+    large: list[dict[str, Any]] = []
     others: dict[str, dict[str, Any]] = {}
     for extra, median in entries:
         kind = extra.get("kind")
@@ -175,6 +177,8 @@ def _sorted(content: dict[str, Any], machine: dict[str, Any], entries: list[tupl
             overheads[extra["name"]] = extra | {"median": median}
         elif kind == "derivative":
             derivatives.append(extra)
+        elif kind == "large":
+            large.append(extra)
         elif kind is not None:
             others[kind] = extra
     commit = content.get("commit_info", {})
@@ -188,6 +192,7 @@ def _sorted(content: dict[str, Any], machine: dict[str, Any], entries: list[tupl
         flops=flops,
         overheads=overheads,
         derivatives=derivatives,
+        large=large,
         copy=others.get("copy"),
         large_product=others.get("large_product"),
         multiply_adds=others.get("multiply_adds"),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from report_data import Results, duration
+from report_tables import table
 
 #: What a tangent-linear and an adjoint may take at most, in steps.
 MOST_STEPS = {"tangent_linear": 2.0, "adjoint": 2.5}
@@ -20,7 +20,7 @@ def tables(results: Results) -> list[str]:
     if linear:
         bars = " and ".join(f"{name.replace('_', '-')} {most:g}" for name, most in MOST_STEPS.items())
         lines += [f"Time over that of the step; bars: {bars}.", ""]
-        lines += _table(
+        lines += table(
             ("network", "columns", "threads", "step", "tangent-linear / step", "adjoint / step"),
             [
                 (*_location(entry), _time(entry, "step"), *(_judged(entry, name) for name in MOST_STEPS))
@@ -33,7 +33,7 @@ def tables(results: Results) -> list[str]:
             "Blocks of the Jacobian, and one-sided finite differences of the step for the same derivatives.",
             "",
         ]
-        lines += _table(
+        lines += table(
             ("network", "columns", "threads", "block", "Jacobian", "finite differences", "differences / Jacobian"),
             [(*_location(entry), *_block(entry)) for entry in blocks],
         )
@@ -77,8 +77,3 @@ def _block(entry: dict[str, Any]) -> tuple[str, ...]:
     (name,) = (name for name in entry["rivals"] if name.startswith("jacobian"))
     factor = 1.0 / entry["rivals"][name]["ratio"]
     return name.removeprefix("jacobian, "), _time(entry, name), _time(entry, _DIFFERENCES), f"{factor:.1f}"
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = ["| " + " | ".join(header) + " |", "|---" + "|---:" * (len(header) - 1) + "|"]
-    return [*lines, *("| " + " | ".join(row) + " |" for row in rows)]

@@ -36,6 +36,16 @@ def test_rivals_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(log) == sum(4 + race.MINIMUM_ROUNDS * (1 + timing.calls) for timing in timings.values())
 
 
+def test_a_long_call_is_not_made_untimed_before_each_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(race, "LONG_CALL", 0.003)
+    monkeypatch.setattr(race, "MINIMUM_ROUNDS", 3)
+    monkeypatch.setattr(race, "MAXIMUM_ROUNDS", 3)
+    monkeypatch.setattr(race, "RACE_SECONDS", 0.0)
+    log: list[str] = []
+    timings = race.run([_sleeper("slow", 0.004, log)], rest=0.0)
+    assert len(log) == 1 + 3 * timings["slow"].calls
+
+
 def test_turn_waits_for_threads_to_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
     """Processor time of the process before and after each watch: busy, busy, at rest."""
     spent = iter([0.0, race.WATCHED, race.WATCHED, 1.5 * race.WATCHED, 1.5 * race.WATCHED, 1.5 * race.WATCHED])

@@ -145,6 +145,38 @@ def test_derivatives_have_a_report_of_their_own(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["derivatives.md", "run.json"]
 
 
+def test_the_large_network_has_a_report_of_its_own(tmp_path: Path) -> None:
+    run = _run()
+    seconds = {"ailand": [1.0, 1.2, 1.1], "openvino": [1.3] * 3, "onnxruntime": [0.99] * 3, "gemm_onednn": [0.9] * 3}
+    step = {"seconds": seconds, "errors": {}, "failures": {}, "reasons": {}, "flops": 2.2e11, "load": 0.5}
+    files = {
+        "checkpoint": {"seconds": 4.0, "bytes": 1.2e9, "size": 5e8, "weights": 5e8},
+        "command": {"seconds": 12.0, "bytes": 1.3e9},
+        "file": {
+            "seconds": 3.0, "bytes": 6e8, "weights": 5e8, "seconds_emulator": 0.1, "seconds_compile": 40.0,
+            "bytes_step": 7e8, "bytes_resident": 6.5e8,
+        },
+    }  # fmt: skip
+    common = {"kind": "large", "columns": 1000}
+    run["benchmarks"] = [
+        _entry(1.1, **common, name="step", threads=2, **step),
+        _entry(4.0, **common, name="files", load=0.5, **files),
+    ]
+    assert report.main([str(_write(tmp_path / "run.json", run)), str(tmp_path)]) == 0
+    text = (tmp_path / "large.md").read_text()
+    for expected in (
+        "| 1000 columns, 2 threads: ailand / fastest products alone | 0.82 | >= 0.9 | **not reached** |",
+        "| 1000 columns, 2 threads: best peer / ailand | 0.90 (onnxruntime) | >= 1 | **not reached** |",
+        "| **ailand** | 1.1 s (200) |",
+        "| `ailand model import`: time | 12 s | <= 10 s | **not reached** |",
+        "| `import_checkpoint`: peak memory / checkpoint | 2.40 | <= 2.50 | reached |",
+        "| first compilation | 40 s | <= 60 s | reached |",
+        "| what is resident then |  | 650 MB (1.30) |",
+    ):
+        assert expected in text, expected
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["large.md", "run.json"]
+
+
 def test_report_runs_as_a_script(tmp_path: Path) -> None:
     """As `make bench` calls it: without pytest's paths."""
     source = _write(tmp_path / "run.json", _run())

@@ -12,6 +12,51 @@ from ailand_gt4py.weights.architectures import layer_count
 from ailand_gt4py.weights.model import Model
 
 
+def torch_step(model: Model) -> nn.Module:
+    """The step of any architecture."""
+    return TorchStep(model) if model.point_wise is None else TorchPointWise(model)
+
+
+class TorchPointWise(nn.Module):
+    """As `TorchStep`, of a point-wise network with GELU, latent skip and one input time."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        assert model.point_wise is not None
+        self.depth, self.epsilon = layer_count(model.parameters, "processor"), model.point_wise.epsilon
+        self.n_state = model.sizes.state
+        for name, array in model.parameters.items():
+            self.register_buffer(name.replace(".", "_"), torch.as_tensor(array, dtype=torch.float32))
+        inputs, results = model.static + model.forcing + model.state, model.state + model.diagnostics
+        for name, values in {
+            "input_shift": shifts(inputs),
+            "input_rescale": 1.0 / scales(inputs),
+            "result_shift": shifts(results),
+            "result_scale": scales(results),
+        }.items():
+            self.register_buffer(name, torch.as_tensor(values, dtype=torch.float32))
+
+    def _linear(self, layer: str, x: torch.Tensor, kind: str = "") -> torch.Tensor:
+        return functional.linear(x, getattr(self, f"{layer}_weight{kind}"), getattr(self, f"{layer}_bias{kind}"))
+
+    def _normalised(self, layer: str, x: torch.Tensor) -> torch.Tensor:
+        gain, offset = getattr(self, f"{layer}_gain"), getattr(self, f"{layer}_offset")
+        return functional.layer_norm(x, (len(gain),), gain, offset, self.epsilon)
+
+    def forward(
+        self, static: torch.Tensor, forcing: torch.Tensor, state: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        inputs = (torch.cat((static, forcing, state), dim=1) - self.input_shift) * self.input_rescale
+        x = encoded = self._linear("encoder_0", inputs)
+        for k in range(self.depth):
+            x = functional.gelu(self._normalised(f"processor_{k}", self._linear(f"processor_{k}", x)))
+            x = self._linear(f"processor_{k}", x, "_out")
+        results = self._linear("decoder_0", self._normalised("decoder_0", x + encoded))
+        new_state = inputs[:, -self.n_state :] + results[:, : self.n_state]
+        results = torch.cat((new_state, results[:, self.n_state :]), dim=1) * self.result_scale + self.result_shift
+        return results[:, : self.n_state], results[:, self.n_state :]
+
+
 class TorchStep(nn.Module):
     """(static, forcing, state) -> (new state, diagnostics); each (n, n_features) in model units, float32.
 

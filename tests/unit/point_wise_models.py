@@ -10,16 +10,15 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from scipy.special import erf
 
 from ailand_gt4py.weights.model import Model, Normalisation, Variable, previous_name
 from ailand_gt4py.weights.processing import Bounding, PointWise, Step, to_network, to_physical
 
 Array = np.ndarray
 
-_erf = np.vectorize(math.erf)
-
 ACTIVATIONS: dict[str, tuple[tuple[float, ...], Callable[..., Array]]] = {
-    "gelu": ((), lambda x: 0.5 * x * (1.0 + _erf(x / math.sqrt(2.0)))),
+    "gelu": ((), lambda x: 0.5 * x * (1.0 + erf(x / math.sqrt(2.0)))),
     "gelu_tanh": ((), lambda x: 0.5 * x * (1.0 + np.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x**3)))),
     "silu": ((), lambda x: x / (1.0 + np.exp(-x))),
     "relu": ((), lambda x: np.maximum(x, 0.0)),

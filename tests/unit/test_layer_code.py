@@ -1,6 +1,7 @@
 """Which layers the C++ of a program makes together; that the numbers stay is tested where derivatives are."""
 
 import dataclasses
+import re
 
 import dace
 import pytest
@@ -78,3 +79,14 @@ def test_a_blas_multiplies_each_by_itself() -> None:
     text = text_of(ON, CHANGE, layer("v", "on"), layer("dv", "change"), with_blas=True)
     assert text.count("dense_by") == 2
     assert "list_positions" not in text
+
+
+def test_what_is_made_feature_by_feature_takes_the_rows_of_what_it_is_made_of() -> None:
+    """Also where the number of features is known of a factor alone: a layer that is normalised is made in one row."""
+    n = dace.symbolic.pystr_to_symbolic("n")
+    units = Definition("units", n, Sum(), (Product(Load("x", ROW), "w0", N_FEATURES),))
+    mean = Definition("mean", 1, Sum(), (Product(Load("units", ROW), "w1", 40),))
+    centred = Definition("v", n, Operation("-", (Load("units", ROW), Load("mean", ("column", 0)))))
+    text = text_of(units, mean, centred, Definition("dv", N_FEATURES, Load("dx", ROW)))
+    (of_units,) = set(re.findall(r"store<V>\((s\d+) \+ r \* stride\d+ \+ j, sums\)", text.split("reduce_row")[0]))
+    assert f"store<V>({of_units} + r * stride{of_units[1:]} + j, (ailand::load<V>({of_units} + r" in text

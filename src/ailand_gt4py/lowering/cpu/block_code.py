@@ -119,6 +119,7 @@ class _BodyCode:
         self.lines: list[str] = []
         self.slots = RowPool()
         self._layer = LayerCode(elements, program, with_blas)
+        self._sizes = _sizes(program)
         self._last_use = {definition.result: position for position, definition in enumerate(program.definitions)}
         for position, definition in enumerate(program.definitions):
             self._last_use |= {load.array: position for load in _row_loads(definition)}
@@ -184,7 +185,7 @@ class _BodyCode:
 
     def _take(self, name: str, extents: list[str], preferred: list[int]) -> None:
         kind = "directed" if name in self._elements.directions_of else "once"
-        self._elements.slot_of[name] = self.slots.take(kind, _size(self._program, name), extents, preferred)
+        self._elements.slot_of[name] = self.slots.take(kind, self._sizes.get(name, 1), extents, preferred)
 
     def _make(self, definition: Definition, is_beside: bool) -> None:
         directions = self._elements.directions_of.get(definition.result)
@@ -251,18 +252,28 @@ class _BodyCode:
         return f"{elements.pointer(name, row)}, {', '.join(strides)}", f"s{slot}, stride{slot}", rows
 
 
-def _size(program: ColumnProgram, name: str) -> int:
-    """The number of an array's features where the program fixes it, else a small one."""
-    definitions = program.definitions
-    products = [product for definition in definitions for product in definition.products]
-    known = [product.inputs for product in products if product.x in (Load(name, ROW), Load(name, DIRECTED_ROW))]
-    known += [definition.extent for definition in definitions if definition.result == name]
-    for extent in known:
+def _sizes(program: ColumnProgram) -> dict[str, int]:
+    """The numbers of features of arrays where the program fixes them: as factors, by their extent, or by what they are
+    made of feature by feature.
+    """
+    sizes: dict[str, int] = {}
+
+    def add(name: str, extent: Extent) -> None:
         parts = (extent, *getattr(extent, "args", ()))
         numbers = [int(part) for part in parts if isinstance(part, int) or part.is_Integer]
         if numbers:
-            return numbers[0]
-    return 1
+            sizes.setdefault(name, numbers[0])
+
+    for definition in program.definitions:
+        for product in definition.products:
+            if isinstance(product.x, Load) and product.x.index in (ROW, DIRECTED_ROW):
+                add(product.x.array, product.inputs)
+    for definition in program.definitions:
+        add(definition.result, definition.extent)
+        made_of = [load.array for load in loads(definition.value) if load.index in (ROW, DIRECTED_ROW)]
+        if not definition.products and not sizes.keys().isdisjoint(made_of):
+            sizes.setdefault(definition.result, max(sizes.get(name, 1) for name in made_of))
+    return sizes
 
 
 def _features_read(program: ColumnProgram, name: str) -> list[str]:

@@ -153,7 +153,7 @@ template <class T> struct Term {
 };
 
 // tile[r][output] = sum over the terms and their inputs, of R rows from `row` on and V vectors of outputs, `from_zero` or
-// from what the tile holds. The rows are those of R columns, or, `of_one`, of `column`, whose inputs may be listed; the
+// added to what the tile holds. The rows are those of R columns, or, `of_one`, of `column`, whose inputs may be listed; the
 // second may be one of `other` terms.
 template <class T, int R, int V, bool of_one = false>
 [[gnu::noinline]] void multiply(const Term<T>* terms, int count, long row, long output, T* tile, bool from_zero = true,
@@ -161,7 +161,7 @@ template <class T, int R, int V, bool of_one = false>
     using vector = vector_of<T>;
     vector sums[R][V];
     for (int r = 0; r < R; ++r)
-        for (int v = 0; v < V; ++v) sums[r][v] = from_zero ? vector{} : load<vector>(tile + (r * V + v) * lanes<T>);
+        for (int v = 0; v < V; ++v) sums[r][v] = vector{};
     for (int t = 0; t < count; ++t) {
         const long weight_stride = terms[t].weight_stride, inputs = terms[t].inputs;
         const T* const x = terms[t].x + row * terms[t].x_stride;
@@ -182,11 +182,15 @@ template <class T, int R, int V, bool of_one = false>
             const int* const list = terms[t].positions + column * terms[t].positions_stride;
             for (int k = 1; k <= list[0]; ++k) add(list[k]);
         } else {
+#pragma GCC unroll 4
             for (long k = 0; k < inputs; ++k) add(k);
         }
     }
     for (int r = 0; r < R; ++r)
-        for (int v = 0; v < V; ++v) store(tile + (r * V + v) * lanes<T>, sums[r][v]);
+        for (int v = 0; v < V; ++v) {
+            T* const to = tile + (r * V + v) * lanes<T>;
+            store(to, from_zero ? sums[r][v] : load<vector>(to) + sums[r][v]);
+        }
 }
 
 // Memory that a thread keeps from call to call, so that a step allocates nothing.
@@ -212,16 +216,21 @@ template <class T, int which> T* workspace(long size) {
 
 // Tiles of V vectors of outputs, for rows from `row` to `end`; `finish(sums, row, output)` takes each vector of sums. The
 // tile goes through memory, which costs little: the products of all layers are then one function, not one for each. Of
-// many inputs a part is added up for all rows, then the next one.
+// many inputs a part is added up for all rows, then the next one, whose weights are asked for meanwhile: no processor
+// foresees by itself which these are.
 template <class T, int V, class Finish>
 void multiply_panel(const Term<T>* terms, int count, long row, long end, long output, Finish finish) {
     constexpr int most = V == 1 ? narrow_tile_rows : tile_rows;
     constexpr long width = V * lanes<T>;
     alignas(vector_bytes) T tile[most * width];
-    const auto tiles = [&](const Term<T>* parts, int n, T* sums, long stride, bool is_first, bool is_last) {
+    const auto tiles = [&](const Term<T>* parts, int n, T* sums, long stride, bool is_first, bool is_last,
+                           const T* next = nullptr) {
+        const long asked = next ? parts->inputs : 0;
         for (long r = row; r < end;) {
             const long left = end - r;
             const int size = left >= most ? most : left >= 2 ? 2 : 1;
+            for (long k = asked * (r - row) / (end - row); k < asked * (r + size - row) / (end - row); ++k)
+                for (int v = 0; v < V; ++v) __builtin_prefetch(next + k * parts->weight_stride + v * lanes<T>, 0, 2);
             T* const here = sums + (r - row) * stride;
             if (size == most) multiply<T, most, V>(parts, n, r, output, here, is_first);
             else if (size == 2) multiply<T, 2, V>(parts, n, r, output, here, is_first);
@@ -243,8 +252,9 @@ void multiply_panel(const Term<T>* terms, int count, long row, long end, long ou
             part.x += k;
             part.weight += k * part.weight_stride;
             part.inputs = std::min(inputs_at_once, part.inputs - k);
-            tiles(&part, 1, sums, width, done == 0, done + part.inputs == inputs);
-            done += part.inputs;
+            const bool is_first = done == 0, is_last = (done += part.inputs) == inputs;
+            const T* const next = is_last ? terms[0].weight + width : part.weight + part.inputs * part.weight_stride;
+            tiles(&part, 1, sums, width, is_first, is_last, next + output);
         }
 }
 
@@ -461,9 +471,9 @@ struct Plan {
 inline Plan plan(long columns, long bytes_of_a_row, double bytes_of_weights, [[maybe_unused]] double flops_of_a_column) {
     // Half of the second-level cache is for the block, the other half for the panels of weights. Where that is too small
     // for some rows, it costs less to fetch them from the third level than to fetch all weights for so few.
-    // Weights that no cache holds come from memory for each block anew: fewer than some 250 rows would wait for them.
+    // Weights that no cache holds come from memory for each block anew: they take as long as the products of some rows.
     constexpr long unit = narrow_tile_rows;
-    const long least = bytes_of_weights > 32.0 * cache_bytes() ? 21 * unit : 2 * unit;
+    const long least = bytes_of_weights > 32.0 * cache_bytes() ? 16 * unit : 2 * unit;
     const long most = std::clamp(cache_bytes() / 2 / bytes_of_a_row / unit * unit, least, 32 * unit);
     long threads = 1;
 #ifdef _OPENMP

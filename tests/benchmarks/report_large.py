@@ -1,0 +1,112 @@
+"""The report of the large network: its step beside peers and products alone, its files, its memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import report_bars as bars
+from report_data import Results, duration, is_limit
+from report_tables import table
+
+#: Share of the fastest products, best peer's time over ours; seconds of reading and of the first compilation; bytes for
+#: each of the checkpoint.
+SHARE, RATIO, READING_SECONDS, COMPILE_SECONDS, MEMORY = 0.9, 1.0, 10.0, 60.0, 2.5
+
+_READINGS = {
+    "checkpoint": "`import_checkpoint`",
+    "command": "`ailand model import`",
+    "file": "`read_model` of the model file",
+}
+
+
+def judge(results: Results) -> list[bars.Bar]:
+    """What was to be reached."""
+    judged = []
+    for step in _entries(results, "step"):
+        times = _medians(step)
+        own, name = times["ailand"], f"{step['columns']} columns, {_threads(step)}"
+        products = [times[key] for key in times if is_limit(key)]
+        peers = {key: times[key] for key in times if key != "ailand" and not is_limit(key)}
+        best = min(peers, key=peers.__getitem__, default=None)
+        share = min(products) / own if products else None
+        judged.append(bars.at_least(f"{name}: ailand / fastest products alone", share, SHARE))
+        ratio, note = (None, "") if best is None else (peers[best] / own, f" ({best})")
+        judged.append(bars.at_least(f"{name}: best peer / ailand", ratio, RATIO, note))
+    for files in _entries(results, "files"):
+        size = files["checkpoint"]["size"]
+        for key, name in _READINGS.items():
+            judged.append(bars.at_most(f"{name}: time", files[key]["seconds"], READING_SECONDS, True))
+            judged.append(bars.at_most(f"{name}: peak memory / checkpoint", files[key]["bytes"] / size, MEMORY, False))
+        judged.append(bars.at_most("first compilation", files["file"]["seconds_compile"], COMPILE_SECONDS, True))
+    return judged
+
+
+def markdown(results: Results) -> str:
+    """The whole report."""
+    words = {True: "reached", False: "**not reached**", None: "not measured"}
+    judged = [(bar.name, bar.found, bar.wanted, words[bar.reached]) for bar in judge(results)]
+    machine = results.machine
+    lines = [
+        "# Benchmarks of a large network on the CPU",
+        "",
+        f"{results.date}, commit {results.commit}. Made by `make bench-large`. Point-wise, 1024 channels x 16 layers x "
+        "ratio 4, as anemoi ships it, with random weights; `dace_cpu`, float32. Contestants, checked against float64 "
+        "first, and the network's matrix products alone are timed in turn in interleaved rounds "
+        "(`tests/benchmarks/contest.py`); a time is the median of these rounds.",
+        "",
+        f"{machine['processor']}, {machine['cores']} cores; caches "
+        f"{', '.join(f'{level} {size}' for level, size in machine['caches'].items())}; "
+        f"{', '.join(f'{name} {version}' for name, version in machine['versions'].items())}.",
+        "",
+        *table(("bar", "found", "wanted", ""), judged),
+    ]
+    steps = _entries(results, "step")
+    if steps:
+        names = sorted(dict.fromkeys(name for step in steps for name in step["seconds"]), key=is_limit)
+        header = ("", *(f"{step['columns']} columns, {_threads(step)}" for step in steps))
+        rows = [(f"**{name}**" if name == "ailand" else name, *(_rate(step, name) for step in steps)) for name in names]
+        rows.append(("load at the end", *(f"{step['load']:.2f}" for step in steps)))
+        lines += ["", "## Steps", "", "Median time of a step, and GFLOP/s of its matrix products.", ""]
+        lines += table(header, rows)
+    for files in _entries(results, "files"):
+        lines += ["", "## Files and memory", "", *_files(files)]
+    return "\n".join([*lines, ""])
+
+
+def _files(files: dict[str, Any]) -> list[str]:
+    size, file = files["checkpoint"]["size"], files["file"]
+
+    def memory(count: float) -> str:
+        return f"{count / 1e6:.0f} MB ({count / size:.2f})"
+
+    rows = [(name, duration(files[key]["seconds"]), memory(files[key]["bytes"])) for key, name in _READINGS.items()]
+    rows += [
+        ("an emulator of it", duration(file["seconds_emulator"]), ""),
+        (f"compiling it, and a step of {files['columns']} columns", duration(file["seconds_compile"]),
+         memory(file["bytes_step"])),
+        ("what is resident then", "", memory(file["bytes_resident"])),
+    ]  # fmt: skip
+    return [
+        f"Of a checkpoint of {size / 1e6:.0f} MB, weights {file['weights'] / 1e6:.0f} MB. Memory is the peak beyond "
+        f"the imports, in brackets over the checkpoint's size; load at the end {files['load']:.2f}.",
+        "",
+        *table(("", "time", "memory"), rows),
+    ]
+
+
+def _entries(results: Results, name: str) -> list[dict[str, Any]]:
+    return [entry for entry in results.large if entry["name"] == name]
+
+
+def _medians(step: dict[str, Any]) -> dict[str, float]:
+    return {name: float(np.median(seconds)) for name, seconds in step["seconds"].items()}
+
+
+def _threads(step: dict[str, Any]) -> str:
+    return f"{step['threads']} thread{'s' * (step['threads'] > 1)}"
+
+
+def _rate(step: dict[str, Any], name: str) -> str:
+    time = _medians(step).get(name)
+    return "" if time is None else f"{duration(time)} ({step['flops'] / time / 1e9:.3g})"
