@@ -105,6 +105,8 @@ def test_every_option_can_be_given_in_yaml(tmp_path):
         land-cover: GRA
         soil-type: 3
         estimate-longwave: true
+        restart-as-start: true
+        spin-up: 3
         measured-only: true
         """,
     )
@@ -149,7 +151,7 @@ def test_the_command_line_wins_over_yaml(tmp_path):
     [
         ("forcing: f.nc\nprecison: float32", "option 'precison' is unknown; did you mean 'precision'?"),
         ("forcing: f.nc\nrestart_output: r.nc", "option 'restart_output' is unknown; did you mean 'restart_out'?"),
-        ("forcing: f.nc\nzzz: 1", "option 'zzz' is unknown; expected one of debug, convention, box, points, site, "),
+        ("forcing: f.nc\nzzz: 1", "option 'zzz' is unknown; expected one of debug, plot, at, convention, box, "),
         ("forcing: f.nc\nblock-steps: 1\nblock_steps: 2", "option 'block_steps' is given twice"),
         ("- forcing", "found a list at the top"),
         ("forcing: [", "is not YAML in line 1"),

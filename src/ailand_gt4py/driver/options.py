@@ -145,7 +145,30 @@ class InputOptions(CommandOptions):
         )
 
 
-class RunOptions(EmulatorOptions, FigureOptions, InputOptions):
+class PeriodOptions(EmulatorOptions, InputOptions):
+    """Options of a run through a period: when, and from which state."""
+
+    start: Time | None = option(None, "first step's label, UTC (default: the file's or restart's)", metavar="TIME")
+    end: Time | None = option(None, "end of the last step (default: the end of the file)", metavar="TIME")
+    restart: File | None = option(None, "start from this restart file, not from the state in FORCING", metavar="FILE")
+    restart_as_start: bool = option(False, "take the restart file's state as that at the start, whatever its time")
+    spin_up: int = option(
+        0, "go through the period N times before the run, the state carried over; its drift is told", metavar="N", ge=0
+    )
+    block_steps: int | None = option(None, "steps written at once (default: as fit 64 MiB, at most 512)", ge=1)
+
+    @model_validator(mode="after")
+    def _check_period(self) -> Self:
+        if self.start is not None and self.end is not None and not self.start < self.end:
+            raise InputError(
+                f"--end: found {time_text(self.end)}, expected a time after --start {time_text(self.start)}"
+            )
+        if self.restart_as_start and self.restart is None:
+            raise InputError("option --restart-as-start is given without --restart, which it belongs to")
+        return self
+
+
+class RunOptions(PeriodOptions, FigureOptions):
     """
     Run aiLand, an emulator of the land-surface model ecLand, over the land of one or several forcing files on any grid:
     from the state in them at the start time (or in a restart file) through all their time steps.
@@ -173,6 +196,11 @@ the same command with --resume continues there and gives the same file, bit for 
 while the first lasts. --overwrite replaces files and stores of this program, and a file that is named; nothing else.
 
 From the restart file of a run on another forcing file, a run starts where this one begins; elsewhere with --start only.
+With --restart-as-start its state is taken as that at the start of this run, whatever time it is of.
+
+--spin-up N runs the period N times before the run, each time from the state at the end of the time before, with the
+forcing, and the sun, of the period; what the first window takes of the previous one is the last window's. How far the
+state drifted in the last loop is printed and kept in the history.
 
 Every option can also be given in a YAML file (--config), under its long name without the dashes; the command line takes
 precedence. File names in it are relative to the current directory:
@@ -186,12 +214,9 @@ exit status: 0 done; 1 failed while running; 2 input or usage is wrong; 130, 143
     forcing: Files = option(
         ..., "files with forcing, static fields and state", positional=True, metavar="FORCING", min_length=1
     )
-    start: Time | None = option(None, "first step's label, UTC (default: the file's or restart's)", metavar="TIME")
-    end: Time | None = option(None, "end of the last step (default: the end of the file)", metavar="TIME")
     output: Annotated[File, suffixed(".nc", ".zarr")] | None = option(
         None, "output, .nc or .zarr (default: <forcing's name>.ailand.nc in this directory)", "-o", metavar="OUT"
     )
-    restart: File | None = option(None, "start from this restart file, not from the state in FORCING", metavar="FILE")
     restart_out: Annotated[File, suffixed(".nc")] | None = option(
         None, "restart file written at the end (default: OUT.restart.nc, OUT.zarr.restart.nc)", metavar="FILE"
     )
@@ -202,16 +227,7 @@ exit status: 0 done; 1 failed while running; 2 input or usage is wrong; 130, 143
         metavar="VARIABLE[,TIME]", repeated=True,
     )  # fmt: skip
     overwrite: bool = option(False, "replace existing output, restart and figure files")
-    block_steps: int | None = option(None, "steps written at once (default: as fit 64 MiB, at most 512)", ge=1)
     checkpoint_seconds: float = option(30.0, "least time between checkpoints; 0: each block", metavar="SECONDS", ge=0.0)
-
-    @model_validator(mode="after")
-    def _check_period(self) -> Self:
-        if self.start is not None and self.end is not None and not self.start < self.end:
-            raise InputError(
-                f"--end: found {time_text(self.end)}, expected a time after --start {time_text(self.start)}"
-            )
-        return self
 
     @property
     def output_path(self) -> Path:
@@ -230,6 +246,11 @@ exit status: 0 done; 1 failed while running; 2 input or usage is wrong; 130, 143
     def checkpoint_path(self) -> Path:
         """Where an interrupted run continues."""
         return self.output_path.with_name(f"{self.output_path.name}.resume")
+
+    @property
+    def spin_up_path(self) -> Path:
+        """Where an interrupted spin-up continues."""
+        return self.output_path.with_name(f"{self.output_path.name}.spin_up")
 
     @property
     def reference_paths(self) -> tuple[Path, ...]:
@@ -263,7 +284,7 @@ exit status: 0 done; 1 failed while running; 2 input or usage is wrong; 130, 143
 
     @property
     def paths_written(self) -> list[Path]:
-        return [*self._results, self.checkpoint_path]
+        return [*self._results, self.checkpoint_path, self.spin_up_path]
 
     @property
     def _results(self) -> list[Path]:
@@ -277,13 +298,15 @@ exit status: 0 done; 1 failed while running; 2 input or usage is wrong; 130, 143
         output, partial, written = self.output_path, self.partial_path, self._results
         check_no_input(partial, self.paths_read)
         targets.check_output(output)
-        marks.require_own(self.checkpoint_path, "title", restart.CHECKPOINT_TITLE)
+        for path in (self.checkpoint_path, self.spin_up_path):
+            marks.require_own(path, "title", restart.CHECKPOINT_TITLE)
         is_resumed = self.resume and self.checkpoint_path.is_file() and partial.exists()
         if self.resume and output.exists() and not partial.exists() and not self.overwrite:
             raise InputError(f"{output}: is complete, nothing to resume; expected --overwrite to run again")
-        if partial.exists() and not (self.resume or self.overwrite):
+        unfinished = next((path for path in (partial, self.spin_up_path) if path.exists()), None)
+        if unfinished is not None and not (self.resume or self.overwrite):
             raise InputError(
-                f"{partial}: an unfinished run; expected --resume to continue it, or --overwrite to start anew"
+                f"{unfinished}: an unfinished run; expected --resume to continue it, or --overwrite to start anew"
             )
         # The restart file and the figure of a run that is resumed at its very end may be its own.
         unnamed = self.restart_out_path if self.restart_out is None and not is_resumed else None

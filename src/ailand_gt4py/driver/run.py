@@ -19,6 +19,7 @@ from ailand_gt4py.core.times import in_calendar, index_of, step_text, time_text
 from ailand_gt4py.driver.interruption import Interrupted, stop_signals
 from ailand_gt4py.driver.options import RunOptions
 from ailand_gt4py.driver.progress import Advance, duration, progress
+from ailand_gt4py.driver.spin_up import Kept, spun_up
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.evaluation.scores.verify import check_reference, score_table
 from ailand_gt4py.io import before_start
@@ -73,13 +74,14 @@ def run_with(options: RunOptions) -> None:
     with open_source(
         options.forcing,
         model,
-        start=_text(options.start) if started is None else started.valid_time,
+        start=_text(options.start) if started is None or options.restart_as_start else started.valid_time,
         end=_text(options.end),
         initial_state="file" if started is None else "none",
         reading=options.reading,
     ) as source:
         if started is not None and options.restart is not None:
             restarts.check_columns(options.restart, started, source.x, source.latitude, source.longitude)
+            started = before_start.begun_again(started, source) if options.restart_as_start else started
         variables = model.state + model.diagnostics
         reference, reading = options.reference_paths, options.reference_reading
         notes = check_reference(reference, variables, source, reading) if reference else []
@@ -132,7 +134,10 @@ def _starting_point(options: RunOptions, model: Model) -> Restart | None:
     if path is None:
         return None
     restart = restarts.read_restart(path, model)
-    restarts.check_run(path, restart, checksum(model), options.precision, _in_calendar(options.start, restart.calendar))
+    start = None if options.restart_as_start else _in_calendar(options.start, restart.calendar)
+    restarts.check_run(path, restart, checksum(model), options.precision, start)
+    if options.restart_as_start:
+        return restart
     request = Request(model, restart.valid_time, with_state=False, reading=options.reading)
     times, calendar = labels_of(expanded(options.forcing), request)
     if restart.calendar != calendar:
@@ -183,9 +188,13 @@ def _layout(options: RunOptions, emulator: Emulator, source: ColumnSource) -> Ou
     """The output, with its history."""
     model, itemsize = emulator.model, emulator.dtype.itemsize
     notes = list(source.history)
-    notes += before_start.sentences(model.forcing, len(source.earlier_forcing()), options.restart is not None)
+    remembered = "in the restart file" if options.restart else None
+    if options.spin_up:
+        remembered = "at the end of the spin-up"
+    notes += before_start.sentences(model.forcing, len(source.earlier_forcing()), remembered)
     if options.restart is not None:
-        notes.append(f"Started from the restart file {options.restart}.")
+        taken = ", its state taken as that at the start, whatever its time" if options.restart_as_start else ""
+        notes.append(f"Started from the restart file {options.restart}{taken}.")
     row_bytes = source.n_columns * (len(model.state) + len(model.diagnostics)) * itemsize
     fitting = max(1, min(BLOCK_BYTES // row_bytes, BLOCK_STEPS))
     block_steps = min(options.block_steps or fitting, len(source.times))
@@ -208,6 +217,7 @@ def _identity(options: RunOptions, layout: OutputLayout, started: Restart | None
         "the last label": time_text(layout.times[-1], layout.calendar),
         "the number of columns": str(layout.shape[1]),
         "--block-steps": str(layout.block_steps),
+        "--spin-up": str(options.spin_up),
     }
 
 
@@ -215,20 +225,18 @@ def _integrate(
     options: RunOptions, emulator: Emulator, source: ColumnSource, started: Restart | None, is_resumed: bool
 ) -> None:
     """Make all steps and leave the finished output and restart file."""
-    layout, first, output = _layout(options, emulator, source), 0, options.output_path
+    layout, output = _layout(options, emulator, source), options.output_path
     identity = _identity(options, layout, started)
-    point = started
+    point: Restart | None
     if is_resumed:
-        point = restarts.read_restart(options.checkpoint_path, emulator.model)
-        restarts.check_identity(options.checkpoint_path, point.extra.get("identity", {}), identity)
-        restarts.check_columns(options.checkpoint_path, point, source.x, source.latitude, source.longitude)
-        first = restarts.next_step(options.checkpoint_path, point, source.times)
-        there = time_text(point.valid_time, point.calendar)
-        logger.info("resuming at step %d of %d, %s", first, len(source.times), there)
+        point, first = _checkpoint(options, source, identity)
     else:
-        if options.resume:
+        if options.resume and not options.spin_up_path.exists():
             logger.info("nothing to resume: starting at the first step")
-        _remove_partial(options)
+        _remove_partial(options, with_spin_up=not options.resume)
+        kept = Kept(options.spin_up_path, options.checkpoint_seconds, identity)
+        point, sentences = spun_up(options, emulator, source, layout, started, kept)
+        layout, first = layout.with_history(sentences), 0
     stepper = Stepper(emulator, source, point)
     if point is not None and is_resumed:
         for group, counter in stepper.counters.items():
@@ -248,10 +256,11 @@ def _integrate(
         _save(options, options.restart_out_path, layout, stepper, len(layout.times), {})
         move_into_place(options.partial_path, output)
         remove(options.checkpoint_path)
+        remove(options.spin_up_path)
     except BaseException as error:
         if not options.checkpoint_path.is_file():
             _remove_partial(options)
-        elif isinstance(error, AilandError):
+        if isinstance(error, AilandError) and (options.checkpoint_path.is_file() or options.spin_up_path.is_file()):
             logger.error("what was computed is kept: the same command with --resume continues there")
         raise
     n_made, seconds = len(layout.times) - first, time.perf_counter() - begin
@@ -266,8 +275,22 @@ def _integrate(
     logger.info("output: %s, restart file: %s", output, options.restart_out_path)
 
 
-def _remove_partial(options: RunOptions) -> None:
+def _checkpoint(options: RunOptions, source: ColumnSource, identity: dict[str, str]) -> tuple[Restart, int]:
+    """Where an interrupted run stands, checked, and the step that it continues with."""
+    path = options.checkpoint_path
+    point = restarts.read_restart(path, source.model)
+    restarts.check_identity(path, point.extra.get("identity", {}), identity)
+    restarts.check_columns(path, point, source.x, source.latitude, source.longitude)
+    first = restarts.next_step(path, point, source.times)
+    there = time_text(point.valid_time, point.calendar)
+    logger.info("resuming at step %d of %d, %s", first, len(source.times), there)
+    return point, first
+
+
+def _remove_partial(options: RunOptions, *, with_spin_up: bool = False) -> None:
     """Remove what an unfinished run has left."""
+    if with_spin_up:
+        remove(options.spin_up_path)
     remove(options.checkpoint_path)
     remove(options.partial_path)
 

@@ -6,12 +6,14 @@ any case. Of all else the first window, or the earliest that the source holds, h
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
 
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.emulator.forcing import ForcingAssembler
+from ailand_gt4py.io.restart import Restart
 from ailand_gt4py.io.sources import ColumnSource
 from ailand_gt4py.weights.model import Variable
 
@@ -30,17 +32,34 @@ def previous_forcing(source: ColumnSource, assembler: ForcingAssembler, dtype: n
     return previous
 
 
-def sentences(forcing: Sequence[Variable], n_earlier: int, is_restarted: bool) -> list[str]:
-    """Where inputs are from that no file gives as they are, for a history; ``n_earlier``: as many windows are known."""
+def begun_again(point: Restart, source: ColumnSource) -> Restart:
+    """Where a run stands taken as the start of one through a source, whatever its time.
+
+    All that it remembers stays; what follows from time and location, of previous windows, is that before the start.
+    """
+    seconds = float(source.step / np.timedelta64(1, "s"))
+    assembler = ForcingAssembler(source.model.forcing, source.latitude, source.longitude, calendar=source.calendar)
+    derived = assembler.before_start(source.times[0], seconds, point.before.dtype)
+    before = np.where(np.isfinite(derived), derived, point.before)
+    return dataclasses.replace(point, before=before, valid_time=source.times[0], calendar=source.calendar)
+
+
+def sentences(forcing: Sequence[Variable], n_earlier: int, remembered: str | None) -> list[str]:
+    """Where inputs are from that no file gives as they are, for a history.
+
+    Args:
+        n_earlier: of as many windows before the start the source has the forcing.
+        remembered: where all of the previous windows is, such as "in the restart file"; None: nowhere.
+    """
     assembler = ForcingAssembler(forcing)
     roots = {k: assembler.root(k) for k in assembler.previous}
     derived = [*assembler.derived, *(k for k, (root, _) in roots.items() if forcing[root].derived)]
     there, own = list[int](), list[int]()
     for position, (root, count) in roots.items():
         if not forcing[root].derived:
-            (there if is_restarted or count <= n_earlier else own).append(position)
+            (there if remembered or count <= n_earlier else own).append(position)
     of_first = "Of the previous window, of the first window"
-    where = "in the restart file" if is_restarted else "before the start"
+    where = remembered or "before the start"
     groups = {
         "Computed from time and location": derived,
         f"{of_first} what is {where}": there,

@@ -83,6 +83,11 @@ class OutputLayout:
             attributes=attributes,
         )
 
+    def with_history(self, sentences: Sequence[str]) -> Self:
+        """The same with more in its history."""
+        history = "\n".join([self.attributes["history"], *sentences])
+        return dataclasses.replace(self, attributes={**self.attributes, "history": history})
+
     @property
     def shape(self) -> tuple[int, int]:
         """Number of rows and of columns."""

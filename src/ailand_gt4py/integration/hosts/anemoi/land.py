@@ -217,7 +217,9 @@ class CoupledLand:
         if self._weather.instantaneous and len(self._before) < len(self._weather.instantaneous):
             names = ", ".join(name for name in self._weather.instantaneous if name not in self._before)
             source.history.append(f"In the first window, values at its end instead of means over its ends: {names}.")
-        source.history += before_start.sentences(self.model.forcing, 0, options.restart is not None)
+        source.history += before_start.sentences(
+            self.model.forcing, 0, "in the restart file" if options.restart else None
+        )
         if options.restart is not None:
             source.history.append(f"Started from the restart file {options.restart}.")
         described = attributes(
