@@ -51,9 +51,21 @@ def test_a_right_clock_is_checked() -> None:
 
 def test_legal_time_of_the_next_zone_is_taken_and_said() -> None:
     where = (46.0, 2.0)  # France: one hour ahead of its longitude
-    found = clock(labels(), HALF_HOUR, shortwave(labels() - 2 * HALF_HOUR, where), where, None, "f.nc")
+    times = labels(40)
+    found = clock(times, HALF_HOUR, shortwave(times - 2 * HALF_HOUR, where), where, None, "f.nc")
     assert found.offset == 1.0
     assert "UTC+1, not UTC (local standard time by the longitude)" in found.note
+
+
+def test_a_few_cloudy_days_do_not_move_a_clock() -> None:
+    """Clouds in all mornings make the sun seem an hour late."""
+    times = labels(3)
+    cloudy = shortwave(times - 2 * HALF_HOUR) * np.where((np.arange(len(times)) % 48) < 26, 0.75, 1.0)
+    offsets, found = sun_offset(times, HALF_HOUR, cloudy, *LOCATION)
+    assert offsets[np.argmax(found)] >= 1.75
+    kept = clock(times, HALF_HOUR, cloudy, LOCATION, None, "f.nc")
+    assert kept.offset == 1.0
+    assert "which is within chance" in kept.note
 
 
 @pytest.mark.parametrize("hours", [-6.0, -4.0, 3.0, 4.0])

@@ -92,7 +92,7 @@ def test_a_table_for_fsm(tmp_path: Path) -> None:
 
 
 def test_a_table_in_local_time_is_corrected_and_said_or_refused(tmp_path: Path) -> None:
-    fields = read(fsm(tmp_path / "met.txt", days=8), site=Site(LATITUDE, LONGITUDE - 15.0))
+    fields = read(fsm(tmp_path / "met.txt", days=40), site=Site(LATITUDE, LONGITUDE - 15.0))
     assert any("UTC-1, not UTC (as by the format)" in note for note in fields.notes)
     with pytest.raises(InputError, match="--utc-offset -4"):
         read(tmp_path / "met.txt", site=Site(LATITUDE, LONGITUDE - 60.0))
