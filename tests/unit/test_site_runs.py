@@ -201,11 +201,11 @@ def test_eclands_own_files(tmp_path: Path) -> None:
 def test_eclands_output_as_a_reference(tmp_path: Path) -> None:
     plane = {"lat": ("lat", [50.0], {"units": "degrees_north"}), "lon": ("lon", [8.0], {"units": "degrees_east"})}
     time = {"time": ("time", 3600.0 * np.arange(13), {"units": "seconds since 2020-06-01 00:00:00.0"})}
-    water = np.broadcast_to(1000.0 * np.array([0.07, 0.21, 0.72, 1.89]) * 0.3, (13, 4)) * (1.0 + np.arange(13)[:, None])
+    water = 30.0 * np.array([0.07, 0.21, 0.72, 1.89]) * (1.0 + np.arange(13)[:, np.newaxis])
     data = {"SoilMoist": (("time", "nlevs", "lat", "lon"), water.reshape(13, 4, 1, 1), {"units": "kg/m2"})}
     xr.Dataset(data, plane | time).to_netcdf(tmp_path / "o_gg.nc")
     wanted = [variable for variable in MODEL.state if variable.name in STATE_UNITS and variable.name.startswith("swvl")]
     times = np.datetime64("2020-06-01", "ns") + np.arange(3) * np.timedelta64(6, "h")
     where = {"latitude": np.array([50.0]), "longitude": np.array([8.0])}
     with Reference(tmp_path / "o_gg.nc", wanted, times, **where) as reference:
-        np.testing.assert_allclose(np.array(reference.read(0, 3))[:, 0, 0], [0.3, 0.3 * 7, 0.3 * 13])
+        np.testing.assert_allclose(np.array(reference.read(0, 3))[:, 0, 0], [0.03, 0.03 * 7, 0.03 * 13])
