@@ -101,6 +101,7 @@ class Inputs:
             {"state": random.normal(size=(4, 3)).astype(np.float32), "sums": random.normal(size=(4, 5))},
             {"land_points": np.arange(4), "is_land": np.array([True, False, True, True])},
             {"model": "a", "step": "6 h"},
+            [False] * 3,
         )
         self.position = {"next_time": 1_600_000_000_000_000_000, "count": 3}
         land_restart.write(self.good / "land.nc", self.land, self.position)
