@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ailand_gt4py.core.errors import AilandError as AilandError
     from ailand_gt4py.core.errors import InputError as InputError
     from ailand_gt4py.core.errors import RunError as RunError
-    from ailand_gt4py.driver.run import run as run
+    from ailand_gt4py.driver.api import run as run
     from ailand_gt4py.emulator.derivatives.jacobian import labelled as labelled
     from ailand_gt4py.emulator.emulator import Emulator as Emulator
     from ailand_gt4py.emulator.forcing import derived_forcing as derived_forcing
@@ -35,7 +35,7 @@ dace_configuration.ignore_working_directory()
 # Imported at first use: GT4Py takes seconds to import, which `ailand-column-run --help` need not wait for.
 _NAMES = {
     "core.errors": ("AilandError", "InputError", "RunError"),
-    "driver.run": ("run",),
+    "driver.api": ("run",),
     "emulator.derivatives.jacobian": ("labelled",),
     "emulator.emulator": ("Emulator",),
     "emulator.forcing": ("derived_forcing",),

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from ailand_gt4py.core.errors import AilandError, InputError
 from ailand_gt4py.core.files import Paths, expanded, remove
 from ailand_gt4py.core.times import in_calendar, index_of, step_text, time_text
 from ailand_gt4py.driver.interruption import Interrupted, stop_signals
-from ailand_gt4py.driver.options import RunOptions
+from ailand_gt4py.driver.options import PeriodOptions, RunOptions
 from ailand_gt4py.driver.progress import Advance, duration, progress
 from ailand_gt4py.driver.spin_up import Kept, spun_up
 from ailand_gt4py.emulator.emulator import Emulator
@@ -28,7 +28,7 @@ from ailand_gt4py.io.output import OutputLayout, RunOutput
 from ailand_gt4py.io.preparation import labels_of
 from ailand_gt4py.io.request import Request
 from ailand_gt4py.io.restart import Restart
-from ailand_gt4py.io.sources import ColumnSource, open_source
+from ailand_gt4py.io.sources import ColumnSource, Inputs, named_inputs, open_source
 from ailand_gt4py.io.stepping import Stepper
 from ailand_gt4py.io.writers import Writer, move_into_place, open_writer
 from ailand_gt4py.weights.model import Model, Variable
@@ -70,18 +70,7 @@ def run_with(options: RunOptions) -> None:
     options.check_device()
     model = read_model(options.model)
     model.require_physical(str(options.model))
-    started = _starting_point(options, model)
-    with open_source(
-        options.forcing,
-        model,
-        start=_text(options.start) if started is None or options.restart_as_start else started.valid_time,
-        end=_text(options.end),
-        initial_state="file" if started is None else "none",
-        reading=options.reading,
-    ) as source:
-        if started is not None and options.restart is not None:
-            restarts.check_columns(options.restart, started, source.x, source.latitude, source.longitude)
-            started = before_start.begun_again(started, source) if options.restart_as_start else started
+    with opened(options.forcing, options, model) as (source, started):
         variables = model.state + model.diagnostics
         reference, reading = options.reference_paths, options.reference_reading
         notes = check_reference(reference, variables, source, reading) if reference else []
@@ -101,6 +90,24 @@ def run_with(options: RunOptions) -> None:
             from ailand_gt4py.evaluation.figures.maps import draw_field
 
             draw_field(path, output, variable, shown)
+
+
+@contextlib.contextmanager
+def opened(inputs: Inputs, options: PeriodOptions, model: Model) -> Iterator[tuple[ColumnSource, Restart | None]]:
+    """The input of a run, checked, and what it starts from if not from the state in it."""
+    started = _starting_point(inputs, options, model)
+    with open_source(
+        inputs,
+        model,
+        start=_text(options.start) if started is None or options.restart_as_start else started.valid_time,
+        end=_text(options.end),
+        initial_state="file" if started is None else "none",
+        reading=options.reading,
+    ) as source:
+        if started is not None and options.restart is not None:
+            restarts.check_columns(options.restart, started, source.x, source.latitude, source.longitude)
+            started = before_start.begun_again(started, source) if options.restart_as_start else started
+        yield source, started
 
 
 def _maps(
@@ -128,7 +135,7 @@ def _in_calendar(time_given: np.datetime64 | None, calendar: str) -> np.datetime
     return None if time_given is None else in_calendar(time_given, calendar)
 
 
-def _starting_point(options: RunOptions, model: Model) -> Restart | None:
+def _starting_point(inputs: Inputs, options: PeriodOptions, model: Model) -> Restart | None:
     """The restart file, checked against all but the columns."""
     path = options.restart
     if path is None:
@@ -139,26 +146,20 @@ def _starting_point(options: RunOptions, model: Model) -> Restart | None:
     if options.restart_as_start:
         return restart
     request = Request(model, restart.valid_time, with_state=False, reading=options.reading)
-    times, calendar = labels_of(expanded(options.forcing), request)
+    paths, given = named_inputs(inputs)
+    names = ", ".join(map(str, paths))
+    times, calendar = labels_of(paths, request, given)
     if restart.calendar != calendar:
-        raise InputError(
-            f"{path}: has the calendar '{restart.calendar}', expected that of {_names(options)}, '{calendar}'"
-        )
+        raise InputError(f"{path}: has the calendar '{restart.calendar}', expected that of {names}, '{calendar}'")
     valid, first, last = (time_text(one, calendar) for one in (restart.valid_time, times[0], times[-1]))
     if restart.valid_time not in times:
+        raise InputError(f"{path}: is valid at {valid}; {names} has the times {first} to {last}, expected one of them")
+    if options.start is None and restart.valid_time != times[0] and restart.forcing != paths[0].name:
         raise InputError(
-            f"{path}: is valid at {valid}; {_names(options)} has the times {first} to {last}, expected one of them"
-        )
-    if options.start is None and restart.valid_time != times[0] and restart.forcing != options.forcing[0].name:
-        raise InputError(
-            f"{path}: is of a run on '{restart.forcing}', and {_names(options)} begins at {first}; "
+            f"{path}: is of a run on '{restart.forcing}', and {names} begins at {first}; "
             f"expected --start {valid} if the run is to begin there"
         )
     return restart
-
-
-def _names(options: RunOptions) -> str:
-    return ", ".join(map(str, options.forcing))
 
 
 def _announce(options: RunOptions, model: Model, source: ColumnSource, reference_notes: list[str]) -> None:
@@ -170,7 +171,7 @@ def _announce(options: RunOptions, model: Model, source: ColumnSource, reference
     )  # fmt: skip
     logger.info(
         "input: %s, %d columns, %d steps from %s to %s",
-        _names(options), source.n_columns, len(source.times),
+        ", ".join(map(str, options.forcing)), source.n_columns, len(source.times),
         time_text(source.times[0], source.calendar), time_text(source.times[-1] + source.step, source.calendar),
     )  # fmt: skip
     for sentence in source.history:
@@ -184,7 +185,7 @@ def _announce(options: RunOptions, model: Model, source: ColumnSource, reference
     logger.info("output: %s, restart file: %s", options.output_path, options.restart_out_path)
 
 
-def _layout(options: RunOptions, emulator: Emulator, source: ColumnSource) -> OutputLayout:
+def layout_of(options: PeriodOptions, emulator: Emulator, source: ColumnSource) -> OutputLayout:
     """The output, with its history."""
     model, itemsize = emulator.model, emulator.dtype.itemsize
     notes = list(source.history)
@@ -225,7 +226,7 @@ def _integrate(
     options: RunOptions, emulator: Emulator, source: ColumnSource, started: Restart | None, is_resumed: bool
 ) -> None:
     """Make all steps and leave the finished output and restart file."""
-    layout, output = _layout(options, emulator, source), options.output_path
+    layout, output = layout_of(options, emulator, source), options.output_path
     identity = _identity(options, layout, started)
     point: Restart | None
     if is_resumed:

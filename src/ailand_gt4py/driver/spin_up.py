@@ -67,7 +67,7 @@ def spun_up(
         Where the run begins (``started`` if there is no loop), and sentences for its history.
 
     Raises:
-        InputError: the file is of another run. Interrupted: a signal came.
+        InputError: the file is of another run. Interrupted, KeyboardInterrupt: a signal came.
     """
     loops = _Loops(options, emulator, source, layout, kept)
     point, loop, first = started, 0, 0
@@ -181,5 +181,7 @@ class _Loops:
             content = dataclasses.replace(point, extra=extra, host=host)
             restarts.write_restart(kept.path, content, self._source.model, f"ailand_gt4py {ailand_gt4py.__version__}")
             self._saved = time.monotonic()
+        if received and kept is None:
+            raise KeyboardInterrupt
         if received:
             raise Interrupted(received[0])

@@ -14,7 +14,7 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io.fields import Fields
 from ailand_gt4py.io.units import conversion
-from ailand_gt4py.weights.variables import CATALOGUE
+from ailand_gt4py.weights.variables import CATALOGUE, cf_attributes
 
 TIME = "time"
 #: How far a file's cell may be from another file's to be the same, degrees.
@@ -212,6 +212,8 @@ def lattice_of(fields: Fields) -> Lattice | None:
     for name, variable in (("lat", latitude), ("lon", longitude)):
         if TIME in data[name].dims:
             coordinates[own[name]] = _plain(variable)
+        located = coordinates[own[name]]
+        located.attrs = {**cf_attributes(CATALOGUE[name]), **located.attrs}  # CF, where the file says less
     mappings = {str(data[name].attrs.get("grid_mapping", "")) for name in data.data_vars} & set(coordinates)
     return Lattice(str(fields.path), sizes, flat[0], flat[1], axes, coordinates, next(iter(mappings), ""))
 

@@ -94,6 +94,11 @@ class OutputLayout:
         return len(self.times), len(self.x)
 
     @property
+    def n_bytes(self) -> int:
+        """Of all values and flags."""
+        return math.prod(self.sizes.values()) * (len(self.variables) * self.dtype.itemsize + 1)
+
+    @property
     def sizes(self) -> dict[str, int]:
         """Lengths of the dimensions of a variable in the file."""
         return {"time": len(self.times), **self.grid.sizes}

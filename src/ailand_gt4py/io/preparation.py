@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import xarray as xr
@@ -31,28 +32,35 @@ from ailand_gt4py.weights.nodes import is_of_node
 from ailand_gt4py.weights.variables import CATALOGUE
 
 
-def open_columns(paths: Sequence[Path], request: Request) -> ColumnFile:
+def open_columns(
+    paths: Sequence[Path], request: Request, given: Mapping[Path, xr.Dataset] = MappingProxyType({})
+) -> ColumnFile:
     """Columns of files that belong together, in the order given: what a file has, those after it need not have.
+
+    Args:
+        given: path -> data set in the place of what is in the file, which need not be there.
 
     Raises:
         InputError: a file cannot be read, naming it and the variable.
     """
-    dataset, size = opening.open_file(paths[0])
-    reading = request.reading
+    reading, opened = request.reading, list[tuple[xr.Dataset, int | None]]()
     try:
-        if len(paths) == 1 and reading.convention is None and reading.selection.is_all:
+        for path in paths:
+            opened.append((opening.as_in_file(given[path]), None) if path in given else opening.open_file(path))
+        dataset, size = opened[0]
+        if len(paths) == 1 and size is not None and reading.convention is None and reading.selection.is_all:
             file = _as_it_is(paths[0], dataset, size, request)
             if file is not None:
                 return file
-        return _prepared(paths, (dataset, size), request)
+        return _prepared(paths, opened, request)
     except BaseException:
-        dataset.close()
+        for dataset, _ in opened:
+            dataset.close()
         raise
 
 
-def _prepared(paths: Sequence[Path], first: tuple[xr.Dataset, int], request: Request) -> ColumnFile:
-    """Columns of any files; ``first``: what is in the first of them, and its size."""
-    opened = [first, *(opening.open_file(path) for path in paths[1:])]
+def _prepared(paths: Sequence[Path], opened: Sequence[tuple[xr.Dataset, int | None]], request: Request) -> ColumnFile:
+    """Columns of any files: what is in each of them, and its size."""
     opened = [(_of_period(dataset, request), size) for dataset, size in opened]
     reading = request.reading
     columns, grid = grids.to_columns(_adapted(paths, opened, reading), reading.selection)
@@ -67,7 +75,7 @@ def _prepared(paths: Sequence[Path], first: tuple[xr.Dataset, int], request: Req
     return ColumnFile(paths[0], _written(merged), grid, merged.notes)
 
 
-def _adapted(paths: Sequence[Path], opened: Sequence[tuple[xr.Dataset, int]], reading: Reading) -> list[Fields]:
+def _adapted(paths: Sequence[Path], opened: Sequence[tuple[xr.Dataset, int | None]], reading: Reading) -> list[Fields]:
     """The fields of files; of a site that one does not tell where it is, others that have one location do."""
     found: dict[Path, Fields] = {}
     unknown: dict[Path, UnknownSiteError] = {}
@@ -172,7 +180,9 @@ def _own_step(fields: Fields) -> np.timedelta64:
     return np.diff(times).min() if len(times) > 1 else step_of(0.0)
 
 
-def labels_of(paths: Sequence[Path], request: Request) -> tuple[Values, str]:
+def labels_of(
+    paths: Sequence[Path], request: Request, given: Mapping[Path, xr.Dataset] = MappingProxyType({})
+) -> tuple[Values, str]:
     """All time labels of files, datetime64[ns], and their calendar."""
-    with open_columns(paths, request) as file:
+    with open_columns(paths, request, given) as file:
         return file.times(), file.calendar

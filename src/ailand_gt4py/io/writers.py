@@ -21,6 +21,7 @@ from typing import Any
 
 import netCDF4
 import numpy as np
+import xarray as xr
 
 from ailand_gt4py.core.files import ASIDE, remove, sync_path, temporary_beside, writing
 from ailand_gt4py.core.types import Values
@@ -221,6 +222,29 @@ class ZarrWriter(Writer):
                         sync_path(file)
                 sync_path(directory)
         self._chunks_to_sync.clear()
+
+
+class MemoryWriter(Writer):
+    """Output in memory."""
+
+    def __init__(self, layout: OutputLayout) -> None:
+        self._path, self._layout = Path("memory"), layout
+        shape = tuple(layout.sizes.values())
+        self._values = [np.empty(shape, dtype=dtype) for dtype, _, _ in values_of(layout).values()]
+
+    def _create(self, path: Path) -> None: ...
+
+    def _open(self) -> None: ...
+
+    def flush(self) -> None: ...
+
+    def dataset(self) -> xr.Dataset:
+        """What was written, as xarray reads it from a file of the same layout."""
+        layout, fields = self._layout, dict[str, xr.Variable]()
+        for (name, (_, fill, attributes)), values in zip(values_of(layout).items(), self._values, strict=True):
+            missing = {} if fill is None else {"_FillValue": fill}
+            fields[name] = xr.Variable(tuple(layout.sizes), values, {**attributes, **missing})
+        return xr.decode_cf(xr.Dataset({**fields, **coordinates(layout)}, attrs=layout.attributes))
 
 
 def open_writer(target: Path, path: Path, layout: OutputLayout, *, create: bool) -> Writer:

@@ -56,9 +56,12 @@ def read(path: Path, forced: str | None = None, site: Site | None = None) -> Fie
         raise
 
 
-def adapted(path: Path, dataset: xr.Dataset, size: int, forced: str | None = None, site: Site | None = None) -> Fields:
-    """`read` of a file that is open, of some bytes."""
-    opening.require_plausible(path, dataset, size, {})
+def adapted(
+    path: Path, dataset: xr.Dataset, size: int | None, forced: str | None = None, site: Site | None = None
+) -> Fields:
+    """`read` of a file that is open, of some bytes; None: of a data set in no file."""
+    if size is not None:
+        opening.require_plausible(path, dataset, size, {})
     convention = convention_of(dataset) if forced is None else convention_named(forced)
     if convention.adapt is None:
         return named(convention, path, dataset)

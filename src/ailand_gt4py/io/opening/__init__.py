@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import cftime
 import netCDF4
 import numpy as np
 import xarray as xr
@@ -105,6 +106,20 @@ def _open_array_file(path: Path) -> tuple[xr.Dataset, int]:
         warnings.simplefilter("ignore")  # stores without consolidated metadata are slower to open, not wrong
         raw = xr.open_dataset(store, engine="zarr", chunks=None, **options)
     return missing.decoded(raw, path, lost_chunks(path)), size
+
+
+def as_in_file(dataset: xr.Dataset) -> xr.Dataset:
+    """A data set in memory as `open_file` gives that of a file; closing it leaves the caller's open.
+
+    Masks and packing that were not decoded are; times of calendars that datetime64 does not know are numbers again.
+    """
+    result = dataset.copy(deep=False)
+    for name, array in dataset.variables.items():
+        if array.dtype == object and array.size and isinstance(array.values.flat[0], cftime.datetime):
+            result[name] = xr.conventions.encode_cf_variable(array)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of more than one code for missing values
+        return xr.decode_cf(result, decode_times=False)
 
 
 def stored_chunks(array: Any) -> tuple[int, ...] | None:

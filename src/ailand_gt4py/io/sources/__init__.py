@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Literal, Protocol, Self
 
 import numpy as np
+import xarray as xr
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.core.files import Paths, expanded
+from ailand_gt4py.core.files import expanded
 from ailand_gt4py.core.registry import Registry
 from ailand_gt4py.core.times import STANDARD
 from ailand_gt4py.core.types import Values
@@ -136,8 +137,23 @@ def check_names(model: ModelVariables) -> None:
         seen[key] = name
 
 
+#: A file, a data set, or several of them that belong together.
+Inputs = str | Path | xr.Dataset | Sequence[str | Path | xr.Dataset]
+
+
+def named_inputs(inputs: Inputs) -> tuple[list[Path], dict[Path, xr.Dataset]]:
+    """Files, in order, with what messages call data sets among them; name -> data set."""
+    many = [inputs] if isinstance(inputs, str | Path | xr.Dataset) else list(inputs)
+    if not many:
+        raise InputError("forcing: found nothing, expected a file or a data set")
+    names = [f"data set {k}" if len(many) > 1 else "data set" for k in range(1, len(many) + 1)]
+    given = {Path(name): one for name, one in zip(names, many, strict=True) if isinstance(one, xr.Dataset)}
+    words = [name if isinstance(one, xr.Dataset) else one for name, one in zip(names, many, strict=True)]
+    return expanded(words), given
+
+
 def open_source(
-    paths: Paths,
+    paths: Inputs,
     model: ModelVariables,
     *,
     start: Time | None = None,
@@ -151,8 +167,8 @@ def open_source(
     """Open and check columns of any kind.
 
     Args:
-        paths: a file, or several that belong together (`io.preparation`), of any convention, format and grid; or a
-            store of anemoi-datasets.
+        paths: a file or data set, or several that belong together (`io.preparation`), of any convention, format and
+            grid; or a store of anemoi-datasets.
         model: tells which variables are needed, in which units and with which step.
         start: label of the first window, UTC; None: the source's first.
         end: end of the last window; None: one step after the source's last label, so that N labels make N windows.
@@ -181,10 +197,10 @@ def open_source(
             f"positive step to run on a file, at least {SHORTEST_STEP:g} s"
         )
     check_names(model)
-    files = expanded(paths)
+    files, given = named_inputs(paths)
     with_state = initial_state == "file"
     request = Request(model, start, end, with_state, own_step, tuple(may_lack), reading, problems)
-    kind = next((kind for kind in KINDS.items() if len(files) == 1 and kind.recognises(files[0])), None)
+    kind = next((kind for kind in KINDS.items() if len(files) == 1 and not given and kind.recognises(files[0])), None)
     if kind is not None:
         return kind(files[0], request)
-    return ColumnFileSource(files[0], request, open_columns(files, request))
+    return ColumnFileSource(files[0], request, open_columns(files, request, given))
