@@ -22,6 +22,7 @@ from ailand_gt4py.emulator.derivatives.calls import (
     Mode,
 )
 from ailand_gt4py.emulator.derivatives.jacobian import Block, block_of
+from ailand_gt4py.emulator.labels import is_labelled, labelled_like
 from ailand_gt4py.emulator.operands import feature_extent
 from ailand_gt4py.emulator.programs import Backend, Programs
 from ailand_gt4py.emulator.programs import Precision as Precision
@@ -92,7 +93,9 @@ class Emulator:
         extents = (*model.sizes[:3], *model.sizes[2:])
         shapes = {name: (self.n_columns, extent) for name, extent in zip((*INPUTS, *_RESULTS), extents, strict=True)}
         shapes |= {f"{kind}_{name.replace(' ', '_')}": shape for kind in "dg" for name, shape in shapes.items()}
-        self._arrays = EmulatorArrays(self.device, self.dtype, shapes)
+        groups = (model.static, model.forcing, model.state, model.state, model.diagnostics)
+        variables = dict(zip((*INPUTS, *_RESULTS), groups, strict=True))
+        self._arrays = EmulatorArrays(self.device, self.dtype, shapes, variables)
         self._derivatives = Derivatives(programs)
 
     def __reduce__(self) -> tuple[type[Emulator], tuple[Any, ...]]:
@@ -133,14 +136,17 @@ class Emulator:
         Args:
             static, forcing, state: (n_columns, n_features) in the model's order and units, of the emulator's type, on
                 its device, in any memory layout; NumPy, CuPy, or anything with ``__cuda_array_interface__`` or DLPack.
-                They are read where they are and not changed. ``static`` may be the result of `prepare_static`.
+                They are read where they are and not changed. ``static`` may be the result of `prepare_static`. A
+                DataArray is taken by name: the dimensions are that of columns and ``variable``, in any order; where
+                ``variable`` has labels, they are the model's names in any order.
             out: arrays for the results, of the shapes below; no element of them may be in memory of another's or of an
                 input's.
 
         Returns:
             State at t + step (n_columns, n_state) and diagnostics (n_columns, n_diagnostics), in the model's order
-            and units, on the device. On a GPU the work is on CuPy's current stream and may not be finished when this
-            returns; after a first step, a step with ``out`` can be captured in a CUDA graph.
+            and units, on the device; DataArrays if ``state`` is one and there is no ``out``. On a GPU the work is on
+            CuPy's current stream and may not be finished when this returns; after a first step, a step with ``out`` can
+            be captured in a CUDA graph.
 
         Raises:
             InputError: an array of another shape, type or device, or with masked elements; an array for results that is
@@ -337,6 +343,9 @@ class Emulator:
             # Of other types, NumPy's masked arrays above all, more can change than where and of which shape they are.
             if all(type(array) in (self._xp.ndarray, PreparedStatic) for array in given) and self._step.watch(buffers):
                 self._last = given
+        if out is None and is_labelled(state):
+            new_state = labelled_like(state, new_state, self.model.state, "new_state")
+            diagnostics = labelled_like(state, diagnostics, self.model.diagnostics, "diagnostics")
         return new_state, diagnostics
 
     def _checked_inputs(self, static: ArrayLike, forcing: ArrayLike, state: ArrayLike) -> dict[str, arrays.Array]:

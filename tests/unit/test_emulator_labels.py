@@ -1,0 +1,79 @@
+"""DataArrays in and out of a step, by the names of dimensions and variables."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.emulator.emulator import Emulator
+from helpers import small_model
+
+N_COLUMNS = 3
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Emulator:
+    return Emulator(small_model(), N_COLUMNS, "embedded")
+
+
+@pytest.fixture(scope="module")
+def plain(emulator: Emulator) -> list[np.ndarray]:
+    random = np.random.default_rng(3)
+    groups = (emulator.model.static, emulator.model.forcing, emulator.model.state)
+    return [random.uniform(0.1, 0.9, (N_COLUMNS, len(group))).astype(np.float32) for group in groups]
+
+
+def labelled(emulator: Emulator, plain: list[np.ndarray]) -> list[xr.DataArray]:
+    """With variables and dimensions in another order."""
+    groups = (emulator.model.static, emulator.model.forcing, emulator.model.state)
+    result = []
+    for group, values in zip(groups, plain, strict=True):
+        coords = {"variable": [one.name for one in group], "cell": [7, 8, 9]}
+        array = xr.DataArray(values, dims=("cell", "variable"), coords=coords)
+        result.append(array.isel(variable=slice(None, None, -1)).transpose("variable", "cell"))
+    return result
+
+
+def test_variables_are_taken_by_name(emulator: Emulator, plain: list[np.ndarray]) -> None:
+    expected = emulator.step(*plain)
+    found = emulator.step(*labelled(emulator, plain))
+    groups = (emulator.model.state, emulator.model.diagnostics)
+    for one, values, group in zip(found, expected, groups, strict=True):
+        assert one.dims == ("cell", "variable")
+        np.testing.assert_array_equal(one, values)
+        np.testing.assert_array_equal(one["cell"], [7, 8, 9])
+        assert list(one["variable"].values) == [variable.name for variable in group]
+        assert list(one["units"].values) == [variable.units for variable in group]
+    again = emulator.step(*plain[:2], found[0])[0]
+    np.testing.assert_array_equal(again, emulator.step(*plain[:2], expected[0])[0])
+
+
+def test_what_changes_in_a_labelled_array_is_seen(emulator: Emulator, plain: list[np.ndarray]) -> None:
+    static, forcing, state = labelled(emulator, plain)
+    out = emulator.allocate(len(emulator.model.state)), emulator.allocate(len(emulator.model.diagnostics))
+    first = emulator.step(static, forcing, state, out=out)[0].copy()
+    forcing.values[:] += 0.3
+    again = emulator.step(static, forcing, state, out=out)[0]
+    assert (first != again).any()
+    np.testing.assert_array_equal(again, emulator.step(static, forcing, state)[0])
+
+
+def test_without_labels_the_order_is_the_models(emulator: Emulator, plain: list[np.ndarray]) -> None:
+    static = xr.DataArray(plain[0].T, dims=("variable", "x"))
+    np.testing.assert_array_equal(emulator.step(static, *plain[1:])[0], emulator.step(*plain)[0])
+
+
+def test_other_names_are_refused(emulator: Emulator, plain: list[np.ndarray]) -> None:
+    static, forcing, state = labelled(emulator, plain)
+    with pytest.raises(InputError, match=r"forcing: found the dimensions \(feature, cell\), expected .* 'variable'"):
+        emulator.step(static, forcing.rename(variable="feature").drop_vars("feature"), state)
+    with pytest.raises(InputError, match="state: variable 'stl1' is missing, expected swvl1, "):
+        emulator.step(static, forcing, state.sel(variable=state["variable"] != "stl1"))
+    names = ["wet" if name == "stl1" else name for name in state["variable"].values]
+    with pytest.raises(InputError, match="state: variable '(stl1' is missing|wet' is unknown)"):
+        emulator.step(static, forcing, state.assign_coords(variable=names))
+    out = state.copy(), np.empty((N_COLUMNS, len(emulator.model.diagnostics)), np.float32)
+    with pytest.raises(InputError, match="new state: found the variables .*, expected the order swvl1, "):
+        emulator.step(static, forcing, state, out=out)
