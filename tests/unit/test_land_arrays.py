@@ -7,10 +7,12 @@ from typing import Any
 import gt4py.next as gtx
 import numpy as np
 import pytest
+import xarray as xr
 from land_hosts import HOUR, PRESCRIBED, START, Host, small_model
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.integration.component import LandComponent
+from ailand_gt4py.integration.host_points import HostPoints
 from ailand_gt4py.integration.hosts.cartesian import horizontal_fields
 
 MODEL = small_model()
@@ -191,3 +193,45 @@ def test_a_component_says_that_it_cannot_be_copied(copied: Any) -> None:
         TypeError, match="a LandComponent can be neither copied nor pickled, .* write_restart and restore"
     ):
         copied(component())
+
+
+# --- xarray's arrays ---
+
+
+def named(field: Any, *dims: str, **more: Any) -> xr.DataArray:
+    return xr.DataArray(field, dims=dims, **more)
+
+
+def test_fields_of_xarray_are_taken_by_the_names_of_their_dimensions() -> None:
+    host = Host((2, 3))
+    mask = np.array([[True, False, True], [True, True, False]])
+
+    def turned(field: Any) -> Any:
+        return field if np.ndim(field) == 0 else named(field, "lat", "lon").transpose("lon", "lat")
+
+    surface = {
+        group: {name: turned(field) for name, field in fields.items()} for group, fields in host.surface(MODEL).items()
+    }
+    where = {"latitude": turned(host.field(host.latitude)), "longitude": turned(host.field(host.longitude))}
+    land = component(host, named(mask, "lat", "lon"), **where, **surface)
+    same = component(host, mask)
+    for hour in range(7):
+        weather = host.weather(START + hour * HOUR)
+        found = land({name: turned(field) for name, field in weather.items()}, START + hour * HOUR)
+        expected = same(weather, START + hour * HOUR)
+    for name, values in expected.items():
+        np.testing.assert_array_equal(found[name], values, name)
+    weather["met_tair"] = named(weather["met_tair"], "lat", "x")
+    with pytest.raises(InputError, match=r"met_tair: found the dimensions \(lat, x\), expected \(lat, lon\)"):
+        land(
+            {name: turned(field) if name != "met_tair" else field for name, field in weather.items()}, START + 7 * HOUR
+        )
+
+
+def test_a_level_of_a_field_of_xarray_is_chosen_by_name() -> None:
+    points = HostPoints(named(MASK, "cell"), levels={K: 1})
+    columns = np.arange(14.0).reshape(2, 7)
+    found = points.land_values(named(columns, "K", "cell"), "t", np.dtype(np.float64))
+    np.testing.assert_array_equal(found, columns[1][MASK])
+    with pytest.raises(InputError, match="t: found level 1 of K, expected 0 to 0"):
+        points.view(named(columns[:1], "K", "cell"), "t")

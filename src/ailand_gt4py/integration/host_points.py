@@ -19,6 +19,7 @@ from gt4py.next import common as gtx_common
 from ailand_gt4py.core import arrays
 from ailand_gt4py.core.dimensions import LandPoint, point_connectivity
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.emulator.labels import is_labelled
 
 #: Strides of a layout in units of their greatest common divisor.
 Layout = tuple[int, ...]
@@ -53,6 +54,10 @@ class HostPoints:
         levels: Mapping[gtx.Dimension, int] | None = None,
         dims: Sequence[gtx.Dimension] = (),
     ) -> None:
+        #: Names of the horizontal dimensions of DataArrays, in the mask's order; of the first one, if it has none.
+        self._names: tuple[Any, ...] | None = tuple(dimension.value for dimension in dims) or None
+        self._levels, self._dims = dict(levels or {}), tuple(dims)
+        land_mask = self._by_name(land_mask, "land mask")
         mask = arrays.as_array(land_mask, device, "land mask", missing=False)
         if mask.dtype != np.bool_:
             raise InputError(f"land mask: found the type {mask.dtype}, expected bool")
@@ -60,7 +65,6 @@ class HostPoints:
             raise InputError(f"land mask: found the shape {mask.shape}, expected points over one or two dimensions")
         self.shape = tuple(int(extent) for extent in mask.shape)
         self.device = device
-        self._levels, self._dims = dict(levels or {}), tuple(dims)
         self._starts: tuple[int, ...] | None = None
         self._xp = arrays.array_module(device)
         self.is_land = self._xp.ascontiguousarray(mask).reshape(-1).copy()
@@ -82,8 +86,9 @@ class HostPoints:
     def view(self, field: Any, name: str) -> HostView:
         """A field of the host, as `arrays.as_array` takes it, of any non-negative strides, where it is, not a copy.
 
-        Masked elements are NaN, in a copy.
+        Masked elements are NaN, in a copy. A DataArray is taken by the names of its dimensions, in any order.
         """
+        field = self._by_name(field, name)
         array = arrays.as_array(field, self.device, name, missing=np.nan)
         has_domain = self._is_gt4py(field)
         if has_domain:
@@ -135,6 +140,24 @@ class HostPoints:
         """A land column's index in the host's fields, for messages."""
         indices = [str(int(position[column])) for position in self._positions]
         return f"point {indices[0]}" if len(indices) == 1 else f"point ({', '.join(indices)})"
+
+    def _by_name(self, field: Any, name: str) -> Any:
+        """The array of a DataArray over the horizontal dimensions in their order; anything else as it is."""
+        if not is_labelled(field):
+            return field
+        found = ", ".join(map(str, field.dims)) or "none"
+        for dimension, level in self._levels.items():
+            if dimension.value in field.dims:
+                extent = field.sizes[dimension.value]
+                if not 0 <= level < extent:
+                    what = f"level {level} of {dimension.value}"
+                    raise InputError(f"{name}: found {what}, expected 0 to {extent - 1}")
+                field = field.isel({dimension.value: level})
+        self._names = self._names or tuple(field.dims)
+        if set(field.dims) != set(self._names):
+            expected = ", ".join(map(str, self._names))
+            raise InputError(f"{name}: found the dimensions ({found}), expected ({expected})")
+        return field.transpose(*self._names).data
 
     def _is_gt4py(self, field: Any) -> bool:
         # GT4Py's ``Field`` is a protocol, which takes long to look for in an object that is none.
