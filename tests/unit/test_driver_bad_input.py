@@ -28,6 +28,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.io.ways import WAYS
 from ailand_gt4py.weights.model import Model
 
 MODEL = driver_model()
@@ -119,7 +120,10 @@ def test_wrong_dimensions(tmp_path: Path, name: str, new_dims: tuple[str, ...], 
     assert f"variable '{name}' has the dimensions {found}, expected (time: 9, x: 3)" in message
 
 
-def test_empty_dimensions(tmp_path: Path) -> None:
+def test_missing_and_empty_dimensions(tmp_path: Path) -> None:
+    assert "variable 'lat' is missing; expected it for each column or point" in refusal(
+        changed(tmp_path, lambda data: data.rename({"x": "column"}).drop_vars(["lat", "lon"]))
+    )
     assert "dimension 'time' has the length 0" in refusal(changed(tmp_path, lambda data: data.isel(time=slice(0, 0))))
 
 
@@ -279,11 +283,7 @@ def test_missing_units(tmp_path: Path, name: str) -> None:
 # Any one damage to a good file gives one line that names what was damaged.
 
 NEEDED = (*STATIC_UNITS, *FORCING_UNITS, *STATE_UNITS)
-#: What follows from other inputs of these files, or is the same everywhere where a file says nothing.
-DERIVABLE = ("clim_cu", "clim_ctype", "met_ctpf", "met_psurf", "lai_hv", "lai_lv")
-NOT_DERIVABLE = tuple(
-    name for name in NEEDED if not name.startswith(("clim_theta", "clim_veg")) and name not in DERIVABLE
-)
+NOT_DERIVABLE = tuple(name for name in NEEDED if not name.startswith(("clim_theta", "clim_veg")) and name not in WAYS)
 
 
 def damaged(change: Change) -> str:

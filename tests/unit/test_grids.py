@@ -106,7 +106,7 @@ def test_dimensions_of_length_one_are_left_out_and_said() -> None:
     assert found.notes[0] == "Dimension of length 1 left out: height."
     two = np.zeros((3, 2, 1, 2))
     data = data.drop_vars(["met_tair", "height"]).assign(met_tair=(("time", "height", "lat", "lon"), two))
-    with pytest.raises(InputError, match=r"met_tair.*height: 2.*expected \(time, lat, lon\)"):
+    with pytest.raises(InputError, match=r"met_tair.*height: 2.*expected \(time: 3, lat: 1, lon: 2\)"):
         to_columns([fields(data)])
 
 
@@ -168,6 +168,7 @@ def test_files_with_other_order_and_more_cells_are_matched_by_location() -> None
     (_, static, constant), _ = to_columns([fields(data), fields(wider), fields(scalar)])
     np.testing.assert_array_equal(static.dataset["clim_cvl"], [8, 9, 4, 5])
     np.testing.assert_array_equal(constant.dataset["clim_cu"], [0.25] * 4)
+    assert constant.notes == ["One value of in.nc for all columns: clim_cu."]
     with pytest.raises(InputError, match=r"static.nc: has no cell at 50.0000 N, 7.0000 E \(4 of 4 such"):
         to_columns([fields(data), fields(wider.assign_coords(lat=[0.0, 1.0, 2.0]), Path("static.nc"))])
 

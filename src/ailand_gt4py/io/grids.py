@@ -281,6 +281,7 @@ def _flattened(
 ) -> Fields:
     """Fields of a file whose horizontal dimensions have these sizes, at positions among its cells, as columns."""
     variables: dict[str, xr.Variable] = {}
+    same: list[str] = []
     for name, variable in fields.dataset.variables.items():
         name = str(name)
         if name not in fields.own_names or name in ("lat", "lon"):
@@ -298,7 +299,8 @@ def _flattened(
             n_cells = math.prod(sizes.values())
             index = _repeated(own, n_cells, n_members) if has_members else np.tile(own, n_members)
             data = _taken(variable.transpose(*order).chunk().data, len(lead), index)
-        else:  # one value for all columns
+        else:
+            same += [name] if n_columns > 1 else []
             data = variable.transpose(*lead).chunk().data
             data = dask.array.broadcast_to(data[..., np.newaxis], (*data.shape, n_columns))
         stored = {"dtype": variable.encoding["dtype"]} if "dtype" in variable.encoding else {}
@@ -306,7 +308,8 @@ def _flattened(
     result = xr.Dataset(variables)
     if TIME in fields.dataset.variables:
         result = result.assign_coords({TIME: fields.dataset[TIME].variable})
-    return dataclasses.replace(fields, dataset=result)
+    notes = [f"One value of {fields.path} for all columns: {', '.join(same)}."] if same else []
+    return dataclasses.replace(fields, dataset=result, notes=[*fields.notes, *notes])
 
 
 def _taken(data: dask.array.Array, n_lead: int, index: Values) -> dask.array.Array:
