@@ -257,7 +257,7 @@ def test_a_restart_that_does_not_fit_is_refused(whole, bench, capsys):
 
 def test_flags_and_counts_of_inputs_outside_the_training_range(bench, capsys):
     data = small_dataset(6)
-    data["met_tair"][2, 1] = 400.0
+    data["met_tair"][2, 1] = 350.0
     data["clim_sdor"][2] = 5000.0
     data["stl3"][0, 0] = 325.0
     data.to_netcdf(bench.forcing)
