@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from ailand_gt4py.driver.spin_up import drift
+from ailand_gt4py.io.before_start import begun_again
+from ailand_gt4py.io.restart import Restart
 from ailand_gt4py.io.stepping import Stepper
-from ailand_gt4py.weights.model import Variable
+from ailand_gt4py.weights.model import Variable, previous_name
 from helpers import Bench
 
 N_TIMES = 14
@@ -175,3 +179,25 @@ def test_drift_leaves_out_what_is_missing() -> None:
     assert drift(variables, first, last, np.array([7, 9])) == (
         "stl1 -1.25 K in the mean, at most -3 K (x = 9); snowc -0.25 in the mean, at most -0.25 (x = 7)"
     )
+
+
+def test_what_follows_from_time_and_location_is_that_before_the_start() -> None:
+    """Of the previous window; all else that a state remembers stays."""
+    angle = Variable("t", "1", derived="time_of_day_cos")
+    forcing = tuple(
+        dataclasses.replace(one, name=f"{one.name}_before", derived=previous_name(one.name))
+        for one in (angle, Variable("a", "1"))
+    )
+    source = SimpleNamespace(
+        model=SimpleNamespace(forcing=(angle, Variable("a", "1"), *forcing)), latitude=np.array([10.0]),
+        longitude=np.array([0.0]), calendar="standard", step=np.timedelta64(6, "h"),
+        times=np.array(["2021-01-01T06"], "datetime64[ns]"),
+    )  # fmt: skip
+    one = np.ones((1, 1), np.float32)
+    point = Restart(
+        one, one, np.array([[0.5, 7.0]], np.float32), np.datetime64("2021-03-01T18", "ns"), one[0], one[0], one[0],
+        "model", "float32", "forcing.nc",
+    )  # fmt: skip
+    found = begun_again(point, source)  # type: ignore[arg-type]
+    assert found.valid_time == source.times[0]
+    np.testing.assert_allclose(found.before, [[-1.0, 7.0]], atol=1e-3)  # solar midnight, but for the equation of time
