@@ -27,7 +27,7 @@ NAMES = {"t2m": "2t", "d2m": "2d", "u10": "10u", "ssrd": "ssrd", "tp": "tp"}
 
 @pytest.fixture
 def eccodes():
-    """Of the extra, which is not among the development tools."""
+    """Of the extra."""
     pytest.importorskip("earthkit.data", reason="the extra 'grib' is not installed")
     return pytest.importorskip("eccodes", reason="the extra 'grib' is not installed")
 

@@ -18,6 +18,9 @@ from ailand_gt4py.core.times import time_text
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io.opening import OPENERS, Opener
 
+#: Major version of earthkit-data whose fields answer to `get`.
+EARLIEST = 1
+
 #: Levels whose fields are none of the surface.
 _ALOFT = ("isobaricInhPa", "isobaricInPa", "hybrid", "potentialVorticity", "theta")
 #: Of the fields of a file, kept as attributes of its variables: netCDF files made of GRIB have them, too.
@@ -55,12 +58,18 @@ def open_grib(path: Path) -> xr.Dataset:
         InputError: earthkit-data is not installed; the file cannot be read; fields of different grids; one twice.
     """
     try:
+        from earthkit.data import __version__ as version
         from earthkit.data import from_source
     except ImportError as error:
         raise InputError(
             f"{path}: is a GRIB file, which is read by earthkit-data ({reason(error)}); expected: pip install "
             "'ailand_gt4py[grib]'"
         ) from error
+    if int(version.partition(".")[0]) < EARLIEST:
+        raise InputError(
+            f"{path}: is a GRIB file, and earthkit-data is {version}; expected {EARLIEST}.0 or newer: pip install "
+            "'ailand_gt4py[grib]'"
+        )
     try:
         fields = list(from_source("file", str(path)).to_fieldlist())
         messages = [_message(one) for one in fields if _key(one, "typeOfLevel") not in _ALOFT]
