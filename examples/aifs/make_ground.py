@@ -29,11 +29,10 @@ from ailand_gt4py.core.settings import CommandOptions, option
 from ailand_gt4py.core.times import parse_time, step_of, time_text
 from ailand_gt4py.integration.hosts.anemoi.atmosphere import nearest
 from ailand_gt4py.integration.hosts.anemoi.weather import FIELDS, WindowWeather
-from ailand_gt4py.io import time_axis
 from ailand_gt4py.io.column_file import ColumnFile
 from ailand_gt4py.io.field_reader import FieldReader
 from ailand_gt4py.io.first_guess import MODES
-from ailand_gt4py.io.quality import expectation, possible_range
+from ailand_gt4py.io.quality import Inspector, expectation, possible_range
 from ailand_gt4py.io.sources import Request
 from ailand_gt4py.io.sources.column_file import ColumnFileSource
 from ailand_gt4py.io.units import conversion
@@ -54,6 +53,8 @@ OF_LEVELS = {"sot": "stl", "vsw": "swvl"}
 #: netCDF files of ERA5 call these otherwise.
 OTHER_NAMES = {"t2m": "2t"}
 SAME_POINT = 0.01
+#: Of ecLand's files and AIFS's steps.
+WINDOW_SECONDS = 21_600.0
 
 
 class Options(CommandOptions):
@@ -264,7 +265,8 @@ class Columns:
 
     def __init__(self, path: Path, date: np.datetime64, given: Given, within: float) -> None:
         self._file, self._date, self._path = ColumnFile(path), date, path
-        self._labels = time_axis.read_times(self._file)
+        self._labels = self._file.times()
+        self._inspector = Inspector(self._file.labels(), WINDOW_SECONDS)
         reader = self._reader(0)
         where = reader.coordinate("lat", -90.0, 90.0), reader.coordinate("lon", -180.0, 360.0)
         self._nearest, degrees = nearest(given.latitude, given.longitude, *where)
@@ -273,7 +275,7 @@ class Columns:
         self.farthest = float(degrees[worst])
 
     def _reader(self, first: int) -> FieldReader:
-        return FieldReader(self._file, self._labels, step_of(21_600.0), first, 1)
+        return FieldReader(self._file, self._labels, step_of(WINDOW_SECONDS), first, 1, self._inspector)
 
     def __contains__(self, name: str) -> bool:
         return self._file.find(name) is not None

@@ -189,5 +189,5 @@ def test_samples_that_are_missing_and_samples_that_cannot_be(shared: Path) -> No
     np.testing.assert_allclose(land.state[kept], same.state[kept], rtol=1e-12)
     raising = component(rollout)
     fields["lai_hv"][5] = 1e20
-    with pytest.raises(InputError, match=r"lai_hv: found 1e\+20 m2 m-2 at point 5, .* expected -1.5 to 16.5 m2 m-2"):
+    with pytest.raises(InputError, match=r"lai_hv: found 1e\+20 m2 m-2 at point 5, .* expected -0.15 to 16.5 m2 m-2"):
         raising(fields, rollout.start)

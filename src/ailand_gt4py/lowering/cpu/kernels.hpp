@@ -153,11 +153,11 @@ template <class T> struct Term {
 };
 
 // tile[r][output] = sum over the terms and their inputs, of R rows from `row` on and V vectors of outputs, `from_zero` or
-// added to what the tile holds. The rows are those of R columns, or, `of_one`, of `column`, whose inputs may be listed; the
-// second may be one of `other` terms.
+// added to what the tile holds. The rows are those of R columns, or, `of_one`, of `column`, whose inputs may be listed, and
+// of which those from `first` to `stop` may be taken alone; the second may be one of `other` terms.
 template <class T, int R, int V, bool of_one = false>
 [[gnu::noinline]] void multiply(const Term<T>* terms, int count, long row, long output, T* tile, bool from_zero = true,
-                                long column = 0, const Term<T>* other = nullptr) {
+                                long column = 0, const Term<T>* other = nullptr, long first = 0, long stop = 0) {
     using vector = vector_of<T>;
     vector sums[R][V];
     for (int r = 0; r < R; ++r)
@@ -180,10 +180,13 @@ template <class T, int R, int V, bool of_one = false>
         };
         if (of_one && terms[t].positions) {
             const int* const list = terms[t].positions + column * terms[t].positions_stride;
-            for (int k = 1; k <= list[0]; ++k) add(list[k]);
+            const int *k = list + 1, *end = k + list[0];
+            if (stop) k = std::lower_bound(k, end, first), end = std::lower_bound(k, end, stop);
+            for (; k < end; ++k) add(*k);
         } else {
+            const long end = of_one && stop ? stop : inputs;
 #pragma GCC unroll 4
-            for (long k = 0; k < inputs; ++k) add(k);
+            for (long k = of_one ? first : 0; k < end; ++k) add(k);
         }
     }
     for (int r = 0; r < R; ++r)
@@ -258,13 +261,24 @@ void multiply_panel(const Term<T>* terms, int count, long row, long end, long ou
         }
 }
 
-// The same for two layers by the same weights, over the inputs that are not zero in both.
+// The same for two layers by the same weights, over the inputs that are not zero in both; many in the same parts, so that
+// a value has the bits that it has alone.
 template <class T, int V, class Finish, class FinishOther>
 void multiply_both(const Term<T>* terms, const Term<T>* other, int count, long row, long end, long output,
                    Finish finish, FinishOther finish_other) {
     alignas(vector_bytes) T tile[2 * V * lanes<T>];
+    long inputs = 0;
+    for (int t = 0; t < count; ++t) inputs += terms[t].inputs;
     for (long r = row; r < end; ++r) {
-        multiply<T, 2, V, true>(terms, count, r, output, tile, true, r - row, other);
+        if (inputs <= inputs_at_once) multiply<T, 2, V, true>(terms, count, r, output, tile, true, r - row, other);
+        else {
+            bool is_first = true;
+            for (int t = 0; t < count; ++t)
+                for (long k = 0; k < terms[t].inputs; k += inputs_at_once, is_first = false) {
+                    const long stop = std::min(k + inputs_at_once, terms[t].inputs);
+                    multiply<T, 2, V, true>(terms + t, 1, r, output, tile, is_first, r - row, other + t, k, stop);
+                }
+        }
         for (int v = 0; v < V; ++v) finish(load<vector_of<T>>(tile + v * lanes<T>), r, output + v * lanes<T>);
         for (int v = V; v < 2 * V; ++v)
             finish_other(load<vector_of<T>>(tile + v * lanes<T>), r, output + (v - V) * lanes<T>);
