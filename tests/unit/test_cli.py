@@ -71,7 +71,7 @@ def test_import_takes_names_from_another_model(
     ("arguments", "status", "message"),
     [
         (["model", "show", "nowhere.nc"], 2, "does not exist"),
-        (["nonsense"], 2, "found 'nonsense'; expected one of model show, model import, model export, compile"),
+        (["nonsense"], 2, "found 'nonsense'; expected one of model show, model import, model export, check, compile"),
         (["asimilate", "f.nc"], 2, "did you mean 'assimilate'?"),
         ([], 2, "COMMAND is missing"),
         (["evaluate"], 2, "FILE is missing"),
