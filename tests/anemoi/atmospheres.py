@@ -27,13 +27,14 @@ class Atmosphere(torch.nn.Module):
     """Of fields (batch, time, point, variable): prognostic ones, then forcings, then z.
 
     Args:
-        sums: over a step, of `DIAGNOSTIC`. without, forcings: prognostic fields that it lacks, and that it takes as
-            forcing; with the temperature of the soil among these, its own takes a tenth of that.
+        sums: over a step, of `DIAGNOSTIC`; of short wave so little that it can be at night, too.
+        without, forcings: prognostic fields that it lacks, and that it takes as forcing; with the temperature of the
+            soil among these, its own takes a tenth of that.
     """
 
     def __init__(
         self,
-        sums: tuple[float, ...] = (2e-3, 1e-3, 0.0, 4e6, 7e6),
+        sums: tuple[float, ...] = (2e-3, 1e-3, 0.0, 4e5, 7e6),
         without: tuple[str, ...] = (),
         forcings: tuple[str, ...] = (),
     ) -> None:

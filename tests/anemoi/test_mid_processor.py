@@ -87,7 +87,7 @@ def test_forcing_is_the_atmospheres(tmp_path, checkpoint, ground):
         ]
         np.testing.assert_allclose(found.met_tair.values[2], 0.5 * (ten_metres[1] + ten_metres[2])[LAND], rtol=1e-6)
         np.testing.assert_allclose(found.met_tair.values[0], ten_metres[0][LAND], rtol=1e-6)
-        np.testing.assert_allclose(found.met_swdown.values, 4e6 / 21600.0, rtol=1e-6)
+        np.testing.assert_allclose(found.met_swdown.values, 4e5 / 21600.0, rtol=1e-6)
         np.testing.assert_allclose(found.met_rainf.values, 2.0 / 21600.0, rtol=1e-6)
         np.testing.assert_allclose(found.met_ctpf.values, 0.5, rtol=1e-6)
         assert (found.met_snowf.values == 0.0).all()
@@ -211,7 +211,7 @@ def test_an_atmosphere_that_does_not_fit(tmp_path, ground, keywords, message):
 def test_fields_in_other_units_are_converted(tmp_path, checkpoint, ground):
     """A checkpoint that says kg m-2 of precipitation and degrees Celsius of soil."""
     changes = {"tp": {"units": "kg m-2"}, "cp": {"units": "mm"}, "stl1": {"units": "degC"}}
-    other = write_checkpoint(tmp_path / "other.ckpt", Atmosphere((2.0, 1.0, 0.0, 4e6, 7e6)), changes=changes)
+    other = write_checkpoint(tmp_path / "other.ckpt", Atmosphere((2.0, 1.0, 0.0, 4e5, 7e6)), changes=changes)
     found = forecast(other, 12, ground=ground, forcing_out=tmp_path / "a.nc", give_back=["stl1"])
     usual = forecast(checkpoint, 12, ground=ground, forcing_out=tmp_path / "b.nc", give_back=["stl1"])
     celsius, kelvin = (one[-1]["fields"]["stl1"][LAND] for one in (found, usual))
@@ -246,12 +246,12 @@ def test_fields_that_cannot_be(tmp_path, ground):
         path = write_checkpoint(tmp_path / "other.ckpt", Atmosphere(sums))
         return path, state
 
-    path, state = fails((2e-3, 1e-3, 0.0, 4e6, 7e6), _2d=(LAND[1], np.nan))
+    path, state = fails((2e-3, 1e-3, 0.0, 4e5, 7e6), _2d=(LAND[1], np.nan))
     message = problem(path, state=state, ground=ground)
     assert (
         f"'2d' is nan at grid point {LAND[1]} (48.88 N, 31.18 E) in the window from 2021-06-01T00:00 (1 of 5" in message
     )
-    path, state = fails((2e-3, 1e-3, 0.0, 4e6, 7e6), _2d=(0, np.nan))
+    path, state = fails((2e-3, 1e-3, 0.0, 4e5, 7e6), _2d=(0, np.nan))
     assert len(forecast(path, 6, state, ground=ground)) == 1
     path, state = fails((2e-3, 1e-3, 0.0, 4e9, 7e6))
     assert "ailand: met_swdown from the atmosphere is 185185 W m-2 at grid point 1 " in problem(path, ground=ground)
@@ -366,6 +366,6 @@ def test_what_the_land_imputes_may_be_missing(tmp_path, shared, checkpoint):
     same_rows(tmp_path / "land.nc", alone)
     data["clim_geopot"].values[4] = np.nan
     data.to_netcdf(tmp_path / "wrong.nc")
-    assert "variable 'clim_geopot' is nan in column 4" in problem(
+    assert "variable 'clim_geopot' is missing in column 4" in problem(
         checkpoint, ground=tmp_path / "wrong.nc", model=tmp_path / "model.nc"
     )
