@@ -282,7 +282,7 @@ class ColumnFile:
         return np.array([text.decode() if isinstance(text, bytes) else str(text) for text in found])
 
     def _of_kept(self, values: Values) -> Values:
-        return values if self.kept is None else values[self.kept]
+        return values if self.kept is None else values[..., self.kept]
 
     def labels(self) -> Values:
         """The columns' labels: the coordinate ``x``, or 0..n-1 where the file has none."""

@@ -98,8 +98,12 @@ class Grid:
         return flat if self.is_whole else flat[..., self.index]
 
 
-def to_columns(files: Sequence[Fields], selection: Selection = ALL) -> tuple[list[Fields], Grid]:
+def to_columns(
+    files: Sequence[Fields], selection: Selection = ALL, positions: Values | None = None
+) -> tuple[list[Fields], Grid]:
     """The fields of files as columns of one grid, that of the first of them that has locations.
+
+    ``positions``: int64, increasing, which of these columns are wanted; None: all.
 
     Every file has all columns then: dimensions ``time`` and ``x``, or ``x`` alone; ``x`` has labels, ``lat`` and
     ``lon`` are (x,) float64. Sea (``land_sea_mask`` below `LEAST_LAND` in any of the files) is left out.
@@ -121,15 +125,17 @@ def to_columns(files: Sequence[Fields], selection: Selection = ALL) -> tuple[lis
     notes += sentence
     member, n_members = _members(files)
     index = _repeated(kept, part.n_cells, n_members)
+    index = index if positions is None else index[positions]
     grid = _grid(files, part, index, member, n_members)
     labels = _labels(files[lattices.index(base)], part, selection, member, index)
-    location = part.latitude[kept], part.longitude[kept]
+    members, cells = np.divmod(index, part.n_cells)
+    location = part.latitude[cells], part.longitude[cells]
     columns = []
     for one, lattice, found in zip(files, lattices, places, strict=True):
         sizes = {} if found is None else dict(part.sizes if lattice is None else lattice.sizes)
-        own = None if found is None else found[kept]
-        flattened = _flattened(one, sizes, own, member, n_members, len(index))
-        columns.append(_with_location(flattened, labels, *(np.tile(axis, n_members) for axis in location)))
+        own = None if found is None else found[cells]
+        flattened = _flattened(one, sizes, own, member, members)
+        columns.append(_with_location(flattened, labels, *location))
     columns[0] = dataclasses.replace(columns[0], notes=[*columns[0].notes, *notes])
     return columns, grid
 
@@ -276,10 +282,12 @@ def _labels(fields: Fields, part: Lattice, selection: Selection, member: str, in
     return own
 
 
-def _flattened(
-    fields: Fields, sizes: Mapping[str, int], own: Values | None, member: str, n_members: int, n_columns: int
-) -> Fields:
-    """Fields of a file whose horizontal dimensions have these sizes, at positions among its cells, as columns."""
+def _flattened(fields: Fields, sizes: Mapping[str, int], own: Values | None, member: str, members: Values) -> Fields:
+    """Fields of a file whose horizontal dimensions have these sizes, at positions among its cells, as columns.
+
+    ``members``: (n_columns,), of each column the number of its member.
+    """
+    n_columns = len(members)
     variables: dict[str, xr.Variable] = {}
     same: list[str] = []
     for name, variable in fields.dataset.variables.items():
@@ -296,8 +304,7 @@ def _flattened(
                 f"{fields.what(name)} has the dimensions {_text(variable.sizes)}, expected {_text(expected)}"
             )
         if is_placed and own is not None:
-            n_cells = math.prod(sizes.values())
-            index = _repeated(own, n_cells, n_members) if has_members else np.tile(own, n_members)
+            index = own + math.prod(sizes.values()) * members if has_members else own
             data = _taken(variable.transpose(*order).chunk().data, len(lead), index)
         else:
             same += [name] if n_columns > 1 else []
@@ -314,6 +321,13 @@ def _flattened(
 
 def _taken(data: dask.array.Array, n_lead: int, index: Values) -> dask.array.Array:
     """(time, ...) or (...), whole in all dimensions after time, at positions among all of these: (time, n) or (n,)."""
+    if len(index) and data.ndim > n_lead:
+        # No more is read than what holds them all.
+        where = np.unravel_index(index, data.shape[n_lead:])
+        corner = [(int(axis.min()), int(axis.max()) + 1) for axis in where]
+        data = data[(..., *(slice(*span) for span in corner))]
+        inside = tuple(axis - first for axis, (first, _) in zip(where, corner, strict=True))
+        index = np.ravel_multi_index(inside, data.shape[n_lead:])
     data = data.rechunk(dict.fromkeys(range(n_lead, data.ndim), -1))
     n_points = math.prod(data.shape[n_lead:])
     is_all = np.array_equal(index, np.arange(n_points))

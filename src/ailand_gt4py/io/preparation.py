@@ -26,6 +26,7 @@ from ailand_gt4py.io.fields import Fields
 from ailand_gt4py.io.lattices import lattice_of
 from ailand_gt4py.io.naming import own_time_of
 from ailand_gt4py.io.request import Reading, Request
+from ailand_gt4py.io.resets import has_unknown_resets, with_known_resets
 from ailand_gt4py.io.site_files import UnknownSiteError
 from ailand_gt4py.weights.model import ModelVariables, Template
 from ailand_gt4py.weights.nodes import is_of_node
@@ -51,6 +52,8 @@ def open_columns(
         if len(paths) == 1 and size is not None and reading.convention is None and reading.selection.is_all:
             file = _as_it_is(paths[0], dataset, size, request)
             if file is not None:
+                if reading.columns is not None:
+                    file.keep(reading.columns.positions)
                 return file
         return _prepared(paths, opened, request)
     except BaseException:
@@ -63,15 +66,23 @@ def _prepared(paths: Sequence[Path], opened: Sequence[tuple[xr.Dataset, int | No
     """Columns of any files: what is in each of them, and its size."""
     opened = [(_of_period(dataset, request), size) for dataset, size in opened]
     reading = request.reading
-    columns, grid = grids.to_columns(_adapted(paths, opened, reading), reading.selection)
-    groups = merging.of_equal_times(columns)
-    request = _with_step(request, groups)
-    estimates = reading.site.estimates_longwave
-    groups = [ingredients.at_own_times(one, request.model, estimates) for one in groups]
-    parts = [windows.to_windows(one, request) for one in groups]
+    files, estimates = _adapted(paths, opened, reading), reading.site.estimates_longwave
+
+    def at_own_times(positions: Values | None) -> tuple[list[Fields], grids.Grid, Request]:
+        columns, grid = grids.to_columns(files, reading.selection, positions)
+        groups = merging.of_equal_times(columns)
+        own = _with_step(request, groups)
+        return [ingredients.at_own_times(one, own.model, estimates) for one in groups], grid, own
+
+    groups, grid, own = at_own_times(None if reading.columns is None else reading.columns.positions)
+    if reading.columns is not None and any(map(has_unknown_resets, groups)):
+        # What values tell, those of all columns do.
+        of_all = [with_known_resets(one) for one in at_own_times(None)[0]]
+        groups = [dataclasses.replace(one, meanings=all_.meanings) for one, all_ in zip(groups, of_all, strict=True)]
+    parts = [windows.to_windows(one, own) for one in groups]
     merged = merging.of_windows(parts)
-    merged = site_guesses.completed(merged, request.model, reading.site, request.with_state)
-    merged = ingredients.of_windows(merged, request.model, estimates)
+    merged = site_guesses.completed(merged, own.model, reading.site, request.with_state)
+    merged = ingredients.of_windows(merged, own.model, estimates)
     return ColumnFile(paths[0], _written(merged), grid, merged.notes)
 
 

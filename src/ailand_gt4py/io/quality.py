@@ -167,6 +167,7 @@ class Inspector:
         sunlight: the most short-wave radiation that can be; None: that is not looked at. calendar: of times.
         problems: gathers what cannot be, instead of the error; None: the first is an error.
         remarks: what is told of values that are used all the same.
+        first, n_all: number of the first column among the run's, and of these; None: the columns are all of them.
     """
 
     labels: Values
@@ -175,6 +176,8 @@ class Inspector:
     calendar: str = STANDARD
     problems: list[str] | None = None
     remarks: list[str] = dataclasses.field(default_factory=list)
+    first: int = 0
+    n_all: int | None = None
 
     def require_possible(
         self,
@@ -198,12 +201,12 @@ class Inspector:
             expected = expectation(variable, float(values[index]), (3600.0, self.step_seconds), found)
         elif times is not None and (beyond := self._beyond_the_sun(variable, values, times)) is not None:
             index, count, expected = beyond
-            is_single = count < SINGLE * values.size
+            is_single = count < SINGLE * len(values) * (self.n_all or values.shape[-1])
         else:
             return
         at = "" if times is None else f" at {time_text(times[index[0]], self.calendar)}"
         others = "" if count == 1 else f" and {count - 1} more of {values.size} values"
-        where = f"{at} in column {index[-1]} (x = {self.labels[index[-1]]}){others}"
+        where = f"{at} in column {self.first + index[-1]} (x = {self.labels[index[-1]]}){others}"
         text = f"{what} is {shown(float(values[index]), variable, found)}{where}, {expected}"
         if is_single:
             self._remark(text)

@@ -7,12 +7,27 @@ import datetime
 
 import numpy as np
 
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.io.blocks import BLOCK_BYTES
 from ailand_gt4py.io.grids import ALL, Selection
 from ailand_gt4py.io.site import Site
 from ailand_gt4py.weights.model import ModelVariables
 
 Time = str | datetime.date | np.datetime64
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Columns:
+    """Some of the columns of an input: neighbours among those of a run, so that others can run the rest.
+
+    Attributes:
+        positions: int64 (n_columns,), increasing, among all columns of the files, those that the run leaves out, too.
+        first: number of the first of them among the run's. n_all: number of the run's columns.
+    """
+
+    positions: Values
+    first: int
+    n_all: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,13 +37,14 @@ class Reading:
     Attributes:
         convention: that they follow, by name; None: each as its content shows.
         selection: the part of their grid that is wanted. site: what is told of a site.
-        block_bytes: memory for the forcing's buffer.
+        block_bytes: memory for the forcing's buffer. columns: those that are wanted; None: all that can be used.
     """
 
     convention: str | None = None
     selection: Selection = ALL
     site: Site = Site()  # noqa: RUF009  # frozen
     block_bytes: int = BLOCK_BYTES
+    columns: Columns | None = None
 
 
 #: As their content shows, all of them.

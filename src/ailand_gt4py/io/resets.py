@@ -31,6 +31,11 @@ def is_reset(times: Values, reset: str | np.timedelta64) -> Values:
     return result
 
 
+def has_unknown_resets(fields: Fields) -> bool:
+    """Whether amounts are accumulated and only their values tell from when on."""
+    return any(one.kind == "accumulated" and one.reset == "unknown" for one in fields.meanings.values())
+
+
 def with_known_resets(fields: Fields) -> Fields:
     """Fields whose accumulated amounts have resets: those of a file are the same, as far as its metadata do not say.
 

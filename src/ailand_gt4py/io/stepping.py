@@ -133,7 +133,7 @@ class Stepper:
         row, index, column = (int(part) for part in found[0])
         time = self._source.times[first] + row * self._source.step
         raise RunError(
-            f"result '{variables[index].name}' is not finite in column {column} "
+            f"result '{variables[index].name}' is not finite in column {self._source.first_column + column} "
             f"(x = {self._source.x[column]}) at {time_text(time, self._source.calendar)}, expected a finite number"
         )
 

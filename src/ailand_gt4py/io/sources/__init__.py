@@ -37,6 +37,7 @@ class ColumnSource(Protocol):
         initial_state: float64 (n_columns, n_state) at the first of ``times``, None where it was not asked for.
         lacking: states that it does not have, out of those that it may lack.
         grid: on which the columns lie, and what is left out of it.
+        first_column: number of the first of them among those of the run that they are a part of.
         calendar: of the times (`core.times`).
         history: sentences, one for each thing done to the values or taken for granted.
     """
@@ -55,6 +56,7 @@ class ColumnSource(Protocol):
     lacking: tuple[str, ...]
     grid: Grid
     calendar: str = STANDARD
+    first_column: int = 0
     history: list[str]
 
     def __init__(self, path: Path, request: Request) -> None: ...
@@ -67,6 +69,11 @@ class ColumnSource(Protocol):
     @property
     def n_columns(self) -> int:
         return len(self.latitude)
+
+    @property
+    def kept(self) -> Values | None:
+        """Positions (n_columns,) of the columns among all that the files have; None: they are all of them."""
+        return None
 
     @property
     def remarks(self) -> list[str]:

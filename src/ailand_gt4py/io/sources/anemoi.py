@@ -86,7 +86,8 @@ class AnemoiFile(ColumnFile):
             first = start - start % self._dates_together
             last = min(stop, first + self._dates_together)
             block = self._block(first)
-            parts.append(self._of_block(block, own_name)[start - first : last - first, columns or slice(None)])
+            rows = self._of_block(block, own_name)[start - first : last - first]
+            parts.append(rows[:, columns or slice(None)])
             start = last
         return np.concatenate(parts)
 
@@ -101,8 +102,7 @@ class AnemoiFile(ColumnFile):
         super().close()
 
     def _of_block(self, block: Values, own_name: str) -> Values:
-        values: Values = block[:, self._store.name_to_index[own_name]]
-        return values
+        return self._of_kept(block[:, self._store.name_to_index[own_name]])
 
     def _block(self, first: int) -> Values:
         """All variables (date, variable, point) of the dates that are read together from one on."""
@@ -125,6 +125,8 @@ class AnemoiSource(ColumnFileSource):
 
     def __init__(self, path: Path, request: Request) -> None:
         file = AnemoiFile(path, request.reading.block_bytes)
+        if request.reading.columns is not None:
+            file.keep(request.reading.columns.positions)
         super().__init__(path, request, file)
         for variable in (*self.model.state, *self.model.diagnostics):
             if file.find(variable.name) is not None:

@@ -77,9 +77,12 @@ class ColumnFileSource(ColumnSource):
         )
         self._first, self.times = first, self.labels[first : first + count]
         self.x = file.labels()
+        part = request.reading.columns
+        self.first_column = 0 if part is None else part.first
         self._inspector = inspector = Inspector(
-            self.x, self.step / np.timedelta64(1, "s"), calendar=self.calendar, problems=request.problems
-        )
+            self.x, self.step / np.timedelta64(1, "s"), calendar=self.calendar, problems=request.problems,
+            first=self.first_column, n_all=None if part is None else part.n_all,
+        )  # fmt: skip
         self._reader = reader = FieldReader(file, self.labels, self.step, first, count, inspector)
         self.latitude = reader.coordinate("lat", -90.0, 90.0)
         self.longitude = reader.coordinate("lon", -180.0, 360.0)
@@ -112,6 +115,10 @@ class ColumnFileSource(ColumnSource):
             )  # what is read is kept for the first step; what is masked shows here
         self.grid = file.grid or columns_grid(self.x, self.latitude, self.longitude)
         self.history = self._sentences()
+
+    @property
+    def kept(self) -> Values | None:
+        return self._file.kept
 
     def _leave_out_missing(self, request: Request) -> bool:
         """Whether there are columns without values beside others, which are left out."""
