@@ -15,10 +15,10 @@ import pathlib
 import numpy as np
 
 from ailand_gt4py.ecland import snow
-from ailand_gt4py.io.blocks import read_annual_wave
+from ailand_gt4py.io.blocks import read_annual_cycle, read_mean
 from ailand_gt4py.io.column_file import ColumnFile
-from ailand_gt4py.io.derive import wave_key
-from ailand_gt4py.io.first_guess import FIRST_GUESSES
+from ailand_gt4py.io.derive import mean_key, wave_key
+from ailand_gt4py.io.first_guess import FIRST_GUESSES, FROM_CLIMATE
 from ailand_gt4py.weights.variables import units_of
 
 PAGE = pathlib.Path(__file__).resolve().parents[2] / "docs" / "first_guesses"
@@ -38,6 +38,11 @@ ROWS = {
     "`rsn` under snow (kg m-3)": ("rsn", None),
     "`asn` under snow (1)": ("asn", None),
     "`src` (kg m-2)": ("src", None),
+    **{
+        f"`{stem}{layer}` of the climate ({unit})": (f"{stem}{layer} of the climate", None)
+        for stem, unit in (("stl", "K"), ("swvl", "m3 m-3"))
+        for layer in (1, 2, 3, 4)
+    },
 }
 
 
@@ -46,23 +51,28 @@ def errors(path: pathlib.Path, variable: str, instead: str | None) -> tuple[np.n
     file = ColumnFile(path)
     times = file.times()
     step = times[1] - times[0]
-    guess = FIRST_GUESSES[variable.split()[0]]
-    if " " in variable:
+    name = variable.split()[0]
+    guess = FROM_CLIMATE[name][0] if "climate" in variable else FIRST_GUESSES[name]
+    if "without a year" in variable:
         assert guess.otherwise is not None
         guess = guess.otherwise
     differences, truths = [], []
     for start in range(0, len(times), INTERVAL):
 
         def at_start(name: str, start: int = start) -> np.ndarray:
-            return file.read(name, slice(start, start + 1))[0].astype(np.float64)
+            return file.field(name, start).astype(np.float64)
 
         inputs = {name: at_start(name) for name in guess.inputs}
         for name, unit in units_of(*guess.waves).items():
             source = file.source(name, unit)
             assert source is not None
-            wave = read_annual_wave(file, source, times, step, start)
-            assert wave is not None
-            inputs[wave_key(name)] = wave
+            found_cycle = read_annual_cycle(file, source, times, step, start)
+            assert found_cycle is not None
+            inputs[mean_key(name)], inputs[wave_key(name)] = found_cycle
+        for name, unit in units_of(*guess.means).items():
+            source = file.source(name, unit)
+            assert source is not None
+            inputs[mean_key(name)] = read_mean(file, source, len(times), step, start, guess.mean_days)
         found = at_start(instead) if instead else guess.function(inputs, str(path))
         truth = at_start(guess.name)
         counted = np.ones(len(truth), dtype=bool)

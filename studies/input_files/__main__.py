@@ -16,9 +16,9 @@ import numpy as np
 from ailand_gt4py.core.times import step_text
 from ailand_gt4py.ecland import land_cover, soil_tables
 from ailand_gt4py.io.conventions import CONVENTIONS, Convention
-from ailand_gt4py.io.derive import DERIVATIONS, Derivation, wave_key
+from ailand_gt4py.io.derive import DERIVATIONS, Derivation, mean_key, wave_key
 from ailand_gt4py.io.fields import Meaning
-from ailand_gt4py.io.first_guess import FIRST_GUESSES
+from ailand_gt4py.io.first_guess import FIRST_GUESSES, FROM_CLIMATE
 from ailand_gt4py.io.ways import AMOUNTS, WAYS, Way
 from ailand_gt4py.weights.variables import CATALOGUE, STANDARD_NAMES, Specification
 from studies.page import write
@@ -113,7 +113,12 @@ def of_any_file() -> Iterator[str]:
 def of_missing(ways: Iterable[Derivation]) -> Iterator[str]:
     rows = []
     for way in ways:
-        inputs = code(way.inputs) + "".join(f", {wave_key(one).replace(one, f'`{one}`')}" for one in way.waves)
+        of_years = (*map(wave_key, way.waves), *map(mean_key, way.means))
+        names = (*way.waves, *way.means)
+        inputs = ", ".join(
+            [*map(code, ([name] for name in way.inputs))]
+            + [key.replace(name, f"`{name}`") for key, name in zip(of_years, names, strict=True)]
+        )
         kind = "first guess" if way.is_first_guess else "derived"
         if isinstance(way, Way) and way.on_demand:
             kind = "estimate, only if asked for"
@@ -148,7 +153,9 @@ def page() -> list[str]:
         *of_missing(ways),
         "Static fields and state:\n",
         *of_missing((*DERIVATIONS.values(), *FIRST_GUESSES.values())),
-        "At a site, from its land cover class:\n",
+        "The state of the climate, at sites without one and by `--initial-state guess`:\n",
+        *of_missing(one for ways in FROM_CLIMATE.values() for one in ways),
+        "From a land cover class, of a site or `--land-cover`:\n",
         *of_land_cover(),
     ]
 

@@ -43,6 +43,13 @@ def test_a_good_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert lines[-1] == "A run would take this."
 
 
+def test_a_first_guess_of_the_state(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(tmp_path, lambda data: data.drop_vars(["swvl2", "stl1"])) == 2
+    assert "or --initial-state guess" in capsys.readouterr().err
+    assert run(tmp_path, lambda data: data.drop_vars(["swvl2", "stl1"]), "--initial-state", "guess") == 0
+    assert "State at the start, as asked for, whatever the file has" in capsys.readouterr().out
+
+
 def test_everything_that_is_wrong_with_values_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def change(data: xr.Dataset) -> None:
         data["snowc"].attrs["units"] = "1"

@@ -89,7 +89,7 @@ def test_all_missing_variables_are_named_together(tmp_path: Path) -> None:
     message = refusal(changed(tmp_path, lambda data: data.drop_vars(names)))
     assert message.endswith(
         "variables missing that cannot be derived: 'clim_cvh', 'met_lwdown', 'met_swdown', 'swvl2'; expected in the "
-        "file"
+        "file, or --initial-state guess (ailand-column-run) for a first guess of the state"
     )
 
 

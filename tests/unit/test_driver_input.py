@@ -30,7 +30,7 @@ from random_models import random_parameters
 
 from ailand_gt4py.cli.column_run import main
 from ailand_gt4py.emulator.forcing import ForcingAssembler
-from ailand_gt4py.io.blocks import read_annual_wave
+from ailand_gt4py.io.blocks import read_annual_cycle
 from ailand_gt4py.io.column_file import ColumnFile, Source
 from ailand_gt4py.io.first_guess import FIRST_GUESSES, FOURTH_LAYER, THIRD_LAYER, wave_below
 from ailand_gt4py.io.sources import ColumnSource, open_source
@@ -377,7 +377,13 @@ def wave_of(data: xr.Dataset, path: Path, start: int, hours: int = 6, **encoding
     step = np.timedelta64(hours, "h").astype("timedelta64[ns]")
     times = np.datetime64("2021-01-01", "ns") + np.arange(data.sizes["time"]) * step
     try:
-        return read_annual_wave(file, source, times, step, start)
+        cycle = read_annual_cycle(file, source, times, step, start)
+        if cycle is not None:
+            count = 365 * 24 // hours
+            first = min(start, len(times) - count)
+            expected = data["met_tair"].values[first : first + count].mean(axis=0) + 273.15
+            np.testing.assert_allclose(cycle[0], expected, rtol=1e-9)
+        return None if cycle is None else cycle[1]
     finally:
         file.close()
 
@@ -397,8 +403,12 @@ def test_annual_wave_is_found_from_every_start(
 def test_annual_wave_is_that_of_a_year_with_the_start_in_it(tmp_path: Path) -> None:
     data = seasons(1700)
     data["met_tair"].values[0, 1] = np.nan
-    assert wave_of(data, tmp_path / "first.nc", 0) is None
-    assert wave_of(data, tmp_path / "second.nc", 1) is not None
+    first = wave_of(data, tmp_path / "first.nc", 0)
+    assert first is not None
+    assert np.isnan(first).tolist() == [False, True, False]
+    second = wave_of(data, tmp_path / "second.nc", 1)
+    assert second is not None
+    assert np.isfinite(second).all()
 
 
 def test_mean_of_a_year_that_is_no_whole_number_of_steps_is_no_wave(tmp_path: Path) -> None:

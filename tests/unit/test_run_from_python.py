@@ -101,3 +101,22 @@ def test_what_does_not_go_together_is_refused(bench: Bench, tmp_path: Path, monk
     monkeypatch.setattr(api, "FREE_PART", 1e-12)
     with pytest.raises(InputError, match=r"the results take .* GiB, expected at most half of .*output='NAME.zarr'"):
         ailand_gt4py.run(data, bench.model, **OPTIONS)
+
+
+def test_a_run_from_a_first_guess(bench: Bench) -> None:
+    options = {"end": "2021-01-02", **OPTIONS}
+    data = xr.load_dataset(bench.forcing)
+    found = ailand_gt4py.run(data, bench.model, initial_state="guess", **options)
+    usual = ailand_gt4py.run(data, bench.model, **options)
+    assert isinstance(found, xr.Dataset)
+    assert isinstance(usual, xr.Dataset)
+    assert "first guess from the mean of met_tair" in found.attrs["history"]
+    assert "first guess" not in usual.attrs["history"].split("\n", 1)[1]
+    air = data["met_tair"].values.mean(axis=0)
+    np.testing.assert_allclose(found["stl3"].values[0], air, rtol=1e-5)
+    assert (found["snowc"].values[0] == 0.0).all()
+    assert (usual["snowc"].values[0] != 0.0).any()
+    with pytest.raises(InputError, match="option --initial-state: found 'guess' beside --restart"):
+        ailand_gt4py.run(data, bench.model, initial_state="guess", restart=Path("r.nc"), **options)
+    with pytest.raises(InputError, match="initial_state"):
+        ailand_gt4py.run(data, bench.model, initial_state="nothing", **options)

@@ -43,5 +43,6 @@ def run(options: Options) -> None:
     if options.reference != Path(SAME_FILE):
         reference = () if options.reference is None else (options.reference,)
     files, reading = options.forcing, options.reading
-    for line in check(files, model, options.start, options.end, reading, reference, options.quiet):
+    state, quiet = options.initial_state, options.quiet
+    for line in check(files, model, options.start, options.end, reading, reference, state, quiet):
         print(line, flush=True)

@@ -44,7 +44,7 @@ def run(
             `driver.options.RunOptions` may be given, and means what it does on the command line. None: the results stay
             in memory, and options are those of `driver.options.PeriodOptions`.
         options: such as ``start``, ``end``, ``backend``, ``precision``, ``convention``, ``box``, ``points``,
-            ``restart``, ``spin_up``, ``quiet``.
+            ``restart``, ``initial_state``, ``spin_up``, ``quiet``.
 
     Returns:
         Without ``output``, the results as `xarray.open_dataset` would give them of the file that the command writes: on

@@ -11,7 +11,7 @@ from ailand_gt4py.core.times import step_text, time_text
 from ailand_gt4py.driver.progress import progress
 from ailand_gt4py.evaluation.scores.verify import check_reference
 from ailand_gt4py.io.quality import RangeCounter
-from ailand_gt4py.io.request import Reading, Time
+from ailand_gt4py.io.request import InitialState, Reading, Time
 from ailand_gt4py.io.sources import ColumnSource, open_source
 from ailand_gt4py.weights.model import Model
 
@@ -26,6 +26,7 @@ def check(
     end: Time | None,
     reading: Reading,
     reference: Sequence[Path] = (),
+    initial_state: InitialState = "file",
     quiet: bool = False,
 ) -> Iterator[str]:
     """Lines on an input, from which variables are read to what is out of the training range, as they are found.
@@ -38,7 +39,9 @@ def check(
     """
     problems: list[str] = []
     names = ", ".join(map(str, paths))
-    with open_source(paths, model, start=start, end=end, reading=reading, problems=problems) as source:
+    with open_source(
+        paths, model, start=start, end=end, initial_state=initial_state, reading=reading, problems=problems
+    ) as source:
         yield (
             f"{names}: {source.n_columns} columns, {len(source.times)} steps of {step_text(source.step)} from "
             f"{time_text(source.times[0], source.calendar)} to "

@@ -106,10 +106,13 @@ class InputOptions(CommandOptions):
     utc_offset: float | None = option(
         None, "a tower's clock ahead of UTC (default: as its longitude)", metavar="HOURS", ge=-12.0, le=14.0
     )
-    land_cover: str | None = option(None, "land cover at a tower by IGBP, such as GRA", metavar="CLASS")
-    soil_type: int | None = option(None, "soil texture at a tower, 1 (coarse) to 7 (default: 2)", ge=1, le=7)
+    land_cover: str | None = option(None, "land cover by IGBP, such as GRA, where no file tells", metavar="CLASS")
+    soil_type: int | None = option(None, "soil texture where no file tells, 1 (coarse) to 7 (default: 2)", ge=1, le=7)
     estimate_longwave: bool = option(False, "estimate downward long-wave radiation where it is missing")
     measured_only: bool = option(False, "leave out observations that somebody filled in")
+    initial_state: Literal["file", "guess"] = option(
+        "file", "state at the start: the one in FORCING, or a first guess of all of it by the climate in FORCING"
+    )
 
     @model_validator(mode="after")
     def _check_part(self) -> Self:
@@ -165,6 +168,10 @@ class PeriodOptions(EmulatorOptions, InputOptions):
             )
         if self.restart_as_start and self.restart is None:
             raise InputError("option --restart-as-start is given without --restart, which it belongs to")
+        if self.initial_state == "guess" and self.restart is not None:
+            raise InputError(
+                "option --initial-state: found 'guess' beside --restart, which has a state; expected one of them"
+            )
         return self
 
 
@@ -197,6 +204,10 @@ while the first lasts. --overwrite replaces files and stores of this program, an
 
 From the restart file of a run on another forcing file, a run starts where this one begins; elsewhere with --start only.
 With --restart-as-start its state is taken as that at the start of this run, whatever time it is of.
+
+--initial-state guess begins with a first guess in every column, whatever state FORCING has: of the soil by the mean and
+annual wave of the air temperature, precipitation and short wave of a year of FORCING, without snow
+(docs/input_files.md). The soil forgets it over months, so that --spin-up is recommended.
 
 --spin-up N runs the period N times before the run, each time from the state at the end of the time before, with the
 forcing, and the sun, of the period; what the first window takes of the previous one is the last window's. How far the

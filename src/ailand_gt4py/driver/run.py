@@ -101,7 +101,7 @@ def opened(inputs: Inputs, options: PeriodOptions, model: Model) -> Iterator[tup
         model,
         start=_text(options.start) if started is None or options.restart_as_start else started.valid_time,
         end=_text(options.end),
-        initial_state="file" if started is None else "none",
+        initial_state=options.initial_state if started is None else "none",
         reading=options.reading,
     ) as source:
         if started is not None and options.restart is not None:
@@ -145,7 +145,7 @@ def _starting_point(inputs: Inputs, options: PeriodOptions, model: Model) -> Res
     restarts.check_run(path, restart, checksum(model), options.precision, start)
     if options.restart_as_start:
         return restart
-    request = Request(model, restart.valid_time, with_state=False, reading=options.reading)
+    request = Request(model, restart.valid_time, initial_state="none", reading=options.reading)
     paths, given = named_inputs(inputs)
     names = ", ".join(map(str, paths))
     times, calendar = labels_of(paths, request, given)
@@ -180,7 +180,8 @@ def _announce(options: RunOptions, model: Model, source: ColumnSource, reference
         logger.info("reference: %s", ", ".join(map(str, options.reference_paths)))
         for sentence in reference_notes:
             logger.info("  %s", sentence)
-    logger.info("start: %s", f"restart file {options.restart}" if options.restart else "state in the input file")
+    state = "state in the input file" if options.initial_state == "file" else "first guess"
+    logger.info("start: %s", f"restart file {options.restart}" if options.restart else state)
     logger.info("backend: %s, %s", options.backend, options.precision)
     logger.info("output: %s, restart file: %s", options.output_path, options.restart_out_path)
 
@@ -211,6 +212,7 @@ def _identity(options: RunOptions, layout: OutputLayout, started: Restart | None
         "--convention": str(options.convention),
         "the part of the grid": f"{options.box} {options.points}",
         "what is told of the site": f"{options.of_site}",
+        "--initial-state": options.initial_state,
         "the restart file's content": "none" if started is None else started.digest(),
         "--precision": options.precision,
         "--backend": options.backend,

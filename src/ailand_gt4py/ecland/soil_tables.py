@@ -15,6 +15,7 @@ vegetation.
 
 from __future__ import annotations
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,9 @@ from ailand_gt4py.core.types import Values
 
 #: Thickness of the soil layers, m: 0-7, 7-28, 28-100 and 100-289 cm. The upper three hold roots.
 LAYER_THICKNESS = (0.07, 0.21, 0.72, 1.89)
+#: Tops and bottoms of the layers, and their middles, m.
+LAYER_EDGES = (0.0, 0.07, 0.28, 1.0, 2.89)
+LAYER_MIDDLES = tuple(0.5 * (top + bottom) for top, bottom in itertools.pairwise(LAYER_EDGES))
 
 #: Pressure of one bar, Pa.
 _BAR = 1.0e5

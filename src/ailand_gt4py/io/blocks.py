@@ -52,32 +52,53 @@ def tiles(file: ColumnFile, own_name: str, first: int, count: int, n_bytes: int)
         start = stop
 
 
-def read_annual_wave(
+def read_annual_cycle(
     file: ColumnFile, source: Source, times: Values, step: np.timedelta64, start: int
-) -> Values | None:
-    """The first harmonic of a year that has the start in it: from the start on, or the last year of the file.
+) -> tuple[Values, Values] | None:
+    """Mean and first harmonic of a year that has the start in it: from the start on, or the last year of the file.
 
     Returns:
-        complex (n_columns,): the real part of it times exp(2 pi i t / `YEAR`) is the wave at the time t after the
-        start, in the source's units. None where there is no such year with all its values, a step apart.
+        (n_columns,) each, the second complex: the real part of it times exp(2 pi i t / `YEAR`) is the wave at the time
+        t after the start, in the source's units; NaN where a value is missing. None where there is no such year with
+        its times a step apart.
     """
     count = int(YEAR // step)
     first = min(start, len(times) - count)
     if first < 0 or (np.diff(times[first : first + count]) != step).any():
         return None
     angle = (times - times[start]) / YEAR * (2.0 * math.pi)
-    weights = np.stack([np.ones(len(times)), np.cos(angle), -np.sin(angle)])
+    weights = np.stack([np.ones(len(times)), np.cos(angle), -np.sin(angle)], axis=1)
     sums = np.zeros((3, file.n_columns))
-    for slab, columns in tiles(file, source.own_name, first, count, BLOCK_BYTES):
-        values = source.conversion.apply(file.read(source.own_name, slab, columns))
-        sums[:, columns] += weights[:, slab] @ values
-    if not np.isfinite(sums).all():
-        return None
+    for row, columns, values in _rows(file, source, first, count):
+        sums[:, columns] += weights[row][:, np.newaxis] * values
     # The mean is taken out, as a year need not be a whole number of steps.
-    mean_weights = weights[1:, first : first + count].mean(axis=1, keepdims=True)
+    mean_weights = weights[first : first + count, 1:].mean(axis=0)[:, np.newaxis]
     real, imaginary = 2.0 * (sums[1:] - mean_weights * sums[0]) / count
     wave: Values = real + 1j * imaginary
-    return wave
+    return sums[0] / count, wave
+
+
+def read_mean(file: ColumnFile, source: Source, n_times: int, step: np.timedelta64, start: int, days: int) -> Values:
+    """Mean over days that have the start in them, from it on or the last of the file's, or all of a shorter file.
+
+    Returns:
+        (n_columns,) of the values that are there, in the source's units; NaN where there is none.
+    """
+    count = min(max(int(np.timedelta64(days, "D") // step), 1), n_times)
+    sums, counts = np.zeros(file.n_columns), np.zeros(file.n_columns)
+    for _, columns, values in _rows(file, source, min(start, n_times - count), count):
+        is_there = np.isfinite(values)
+        sums[columns] += np.where(is_there, values, 0.0)
+        counts[columns] += is_there
+    return np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
+
+
+def _rows(file: ColumnFile, source: Source, first: int, count: int) -> Iterator[tuple[int, slice, Values]]:
+    """Time, columns and values, float64, row after row: sums do not depend, in any bit, on what is read together."""
+    for slab, columns in tiles(file, source.own_name, first, count, BLOCK_BYTES):
+        values = source.conversion.apply(file.read(source.own_name, slab, columns)).astype(np.float64, copy=False)
+        for row, one in enumerate(values, start=slab.start):
+            yield row, columns, one
 
 
 class _Spool:

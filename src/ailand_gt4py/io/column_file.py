@@ -60,6 +60,7 @@ class ColumnFile:
         kept: int64 (n_columns,), which of the file's columns these are, in which order; None: all.
         grid: on which all columns of the file lie; None: along ``x``.
         notes: sentences on what was done to get columns. size: of the file, bytes, where ``dataset`` is what is in it.
+        is_site: whether it is one of a site, which has no state, to be guessed then.
     """
 
     n_together = 1
@@ -71,8 +72,9 @@ class ColumnFile:
         grid: Grid | None = None,
         notes: Sequence[str] = (),
         size: int | None = None,
+        is_site: bool = False,
     ) -> None:
-        self.path = Path(path)
+        self.path, self.is_site = Path(path), is_site
         self.kept: Values | None = None
         self.grid, self.notes = grid, list(notes)
         self._fetched: dict[tuple[str, int, int], Values] = {}

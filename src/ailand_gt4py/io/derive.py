@@ -40,8 +40,9 @@ class Derivation:
 
     Attributes:
         how: what is done and its source, completing "derived from ... by". detail: of variables derived likewise.
-        waves: variables whose annual wave (`io.blocks`) the function takes, too, by `wave_key`.
-        otherwise: how to derive the variable from a file that has no year of these.
+        waves: variables whose annual wave and mean (`io.blocks`) the function takes, too, by `wave_key` and `mean_key`.
+        means: those whose mean over ``mean_days`` (or all of a shorter file) it takes, by `mean_key`.
+        otherwise: how to derive the variable from a file that has no year of ``waves``.
     """
 
     name: str
@@ -50,6 +51,8 @@ class Derivation:
     how: str
     detail: str = ""
     waves: tuple[str, ...] = ()
+    means: tuple[str, ...] = ()
+    mean_days: int = 365
     otherwise: Derivation | None = None
     is_first_guess: bool = False
 
@@ -57,7 +60,7 @@ class Derivation:
     def needs(self) -> tuple[str, ...]:
         """Names of all variables that a file must have."""
         others = () if self.otherwise is None else self.otherwise.needs
-        return tuple(dict.fromkeys((*self.inputs, *self.waves, *others)))
+        return tuple(dict.fromkeys((*self.inputs, *self.waves, *self.means, *others)))
 
 
 def wave_key(name: str) -> str:
@@ -65,17 +68,18 @@ def wave_key(name: str) -> str:
     return f"the annual wave of {name}"
 
 
-def sentences(derivations: Iterable[Derivation], where: str = "the file") -> list[str]:
-    """What was derived, for a history attribute: one sentence for each set of inputs and source.
+def mean_key(name: str) -> str:
+    """Name of a variable's mean among the inputs of a derivation."""
+    return f"the mean of {name}"
 
-    Args:
-        where: in what it is missing.
-    """
+
+def sentences(derivations: Iterable[Derivation], why: str = "Not in the file") -> list[str]:
+    """What was derived, and why, for a history attribute: one sentence for each set of inputs and source."""
     groups: dict[str, list[str]] = {}
     for derivation in derivations:
         label = f"{derivation.name} ({derivation.detail})" if derivation.detail else derivation.name
-        start = f"Not in {where}, {'first guess' if derivation.is_first_guess else 'derived'}"
-        inputs = " and ".join((*derivation.inputs, *map(wave_key, derivation.waves)))
+        start = f"{why}, {'first guess' if derivation.is_first_guess else 'derived'}"
+        inputs = " and ".join((*derivation.inputs, *map(wave_key, derivation.waves), *map(mean_key, derivation.means)))
         groups.setdefault(f"{start}{inputs and f' from {inputs}'} by {derivation.how}", []).append(label)
     return [f"{text}: {', '.join(names)}." for text, names in groups.items()]
 

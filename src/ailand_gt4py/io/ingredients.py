@@ -65,7 +65,7 @@ class _Work:
                 self._add(variable.name)
         fields = self._fields
         dataset = fields.dataset.assign(self._arrays)
-        notes = [*fields.notes, *sentences(self._used, "the input")]
+        notes = [*fields.notes, *sentences(self._used, "Not in the input")]
         return dataclasses.replace(fields, dataset=dataset, meanings=self._meanings, notes=notes)
 
     def _way(self, name: str, under_way: tuple[str, ...] = ()) -> Way | None:

@@ -23,7 +23,7 @@ def missing_columns(file: ColumnFile, request: Request, first: int, last: int) -
     ``first`` and ``last`` are missing. Where some of them are there, the file is damaged, and not masked.
     """
     model = request.model
-    states = [one.name for one in model.state if one.name.startswith(_SOIL) and request.with_state]
+    states = [one.name for one in model.state if one.name.startswith(_SOIL) and request.initial_state == "file"]
     forcing = [one.name for one in model.forcing if not one.derived]
     groups: tuple[tuple[str, Sequence[str], Sequence[int]], ...] = (
         ("static fields", [one.name for one in model.static], [first]),

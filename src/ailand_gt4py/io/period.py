@@ -140,7 +140,7 @@ def end_after(path: str | Path, days: float, start: str | np.datetime64 | None, 
     step = step_of(model.step_seconds)
     length = whole_steps(step_of(86_400.0 * days), step, "--days") * step
     if start is None:
-        start = labels_of(expanded(path), Request(model, with_state=False))[0][0]
+        start = labels_of(expanded(path), Request(model, initial_state="none"))[0][0]
     begin = parse_time(start)
     end: np.datetime64 = begin + length
     return end

@@ -19,9 +19,10 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.times import parse_time, step_of
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io import conventions, grids, ingredients, meaning, merging, opening, site_guesses, windows
+from ailand_gt4py.io.blocks import YEAR
 from ailand_gt4py.io.column_file import COLUMN, TIME, ColumnFile
 from ailand_gt4py.io.conventions import Convention, convention_of
-from ailand_gt4py.io.field_reader import require_present
+from ailand_gt4py.io.field_reader import gaps_of, require_present
 from ailand_gt4py.io.fields import Fields
 from ailand_gt4py.io.lattices import lattice_of
 from ailand_gt4py.io.naming import own_time_of
@@ -81,9 +82,10 @@ def _prepared(paths: Sequence[Path], opened: Sequence[tuple[xr.Dataset, int | No
         groups = [dataclasses.replace(one, meanings=all_.meanings) for one, all_ in zip(groups, of_all, strict=True)]
     parts = [windows.to_windows(one, own) for one in groups]
     merged = merging.of_windows(parts)
-    merged = site_guesses.completed(merged, own.model, reading.site, request.with_state)
+    merged = site_guesses.completed(merged, own.model, reading.site, request.initial_state == "guess")
+    is_site = grid.n_points == 1 and "igbp_class" in merged.dataset
     merged = ingredients.of_windows(merged, own.model, estimates)
-    return ColumnFile(paths[0], _written(merged), grid, merged.notes)
+    return ColumnFile(paths[0], _written(merged), grid, merged.notes, is_site=is_site)
 
 
 def _adapted(paths: Sequence[Path], opened: Sequence[tuple[xr.Dataset, int | None]], reading: Reading) -> list[Fields]:
@@ -120,9 +122,10 @@ def _with_assumptions(fields: Fields) -> Fields:
 
 
 def _of_period(dataset: xr.Dataset, request: Request) -> xr.Dataset:
-    """What is in a file near the period of the request, if it is large."""
-    time = own_time_of(dataset)
-    first, last = (None if one is None else parse_time(one) for one in (request.start, request.end))
+    """What is in a file near the period of the request, and a year around it if a climate is wanted, if it is large."""
+    time, around = own_time_of(dataset), YEAR * int(request.initial_state == "guess")
+    first = None if request.start is None else parse_time(request.start) - around
+    last = None if request.end is None else parse_time(request.end) + around
     return dataset if time is None else opening.of_period(dataset, time, first, last)
 
 
@@ -163,7 +166,7 @@ def _as_it_is(path: Path, dataset: xr.Dataset, size: int, request: Request) -> C
         if any(set(dataset[own].dims) - {TIME, COLUMN} for own in own_names.values()):
             return None
         known = [one.name for one in model.static if is_of_node(one.name)]
-        require_present(file, model, request.with_state, known)
+        require_present(file, model, request.with_state, gaps_of(file, request), known)
         fields = _as_fields(file, own_names, convention)
         step = step_of(model.step_seconds) if not request.own_step else _own_step(fields)
         return file if windows.are_windows(fields, step) else None

@@ -57,7 +57,7 @@ def reference_request(
     """What is wanted of a reference of some variables, at a step and a start, if these are known."""
     seconds = 0.0 if step is None else float(step / np.timedelta64(1, "s"))
     model = Template((), (), tuple(variables), (), seconds)
-    return Request(model, start, with_state=False, own_step=step is None, reading=reading)
+    return Request(model, start, initial_state="none", own_step=step is None, reading=reading)
 
 
 def _sources(file: ColumnFile, variables: Sequence[Variable]) -> tuple[dict[str, Source], dict[str, str]]:

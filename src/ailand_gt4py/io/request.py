@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+from typing import Literal
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from ailand_gt4py.io.site import Site
 from ailand_gt4py.weights.model import ModelVariables
 
 Time = str | datetime.date | np.datetime64
+#: Where the state at the start is from: the files, a first guess of all of it, or elsewhere.
+InitialState = Literal["file", "guess", "none"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -58,8 +61,13 @@ class Request:
     model: ModelVariables
     start: Time | None = None
     end: Time | None = None
-    with_state: bool = True
+    initial_state: InitialState = "file"
     own_step: bool = False
     may_lack: tuple[str, ...] = ()
     reading: Reading = AS_THEY_ARE
     problems: list[str] | None = None
+
+    @property
+    def with_state(self) -> bool:
+        """Whether a state at the start is wanted."""
+        return self.initial_state != "none"

@@ -16,7 +16,7 @@ import xarray as xr
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.times import step_of
 from ailand_gt4py.core.types import Values
-from ailand_gt4py.ecland.soil_tables import LAYER_THICKNESS
+from ailand_gt4py.ecland.soil_tables import LAYER_MIDDLES
 from ailand_gt4py.io.opening import OPENERS, Opener
 from ailand_gt4py.io.opening.packed_text import open_text
 
@@ -96,11 +96,10 @@ def open_file(path: Path) -> xr.Dataset:
     if soil is not None:
         fixed["soil_type"] = float(soil), "1"
     nodes = numbers("soil_layer_nodes", "")
-    middles = np.cumsum(LAYER_THICKNESS) - 0.5 * np.array(LAYER_THICKNESS)
     for name, stem, units in (("soil_temperature", "stl", "K"), ("soil_moisture", "swvl", "m3 m-3")):
         values = numbers(name, "")
         if values and len(values) == len(nodes):
-            layers = np.interp(middles, nodes, values)
+            layers = np.interp(LAYER_MIDDLES, nodes, values)
             fixed |= {f"{stem}{layer}": (value, units) for layer, value in enumerate(layers.tolist(), start=1)}
     attributes = {"format": FORMAT}
     if _IGBP in entries.get("land_cover_source", "").upper():

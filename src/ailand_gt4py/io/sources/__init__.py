@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Protocol, Self
+from typing import Protocol, Self
 
 import numpy as np
 import xarray as xr
@@ -21,7 +21,7 @@ from ailand_gt4py.core.registry import Registry
 from ailand_gt4py.core.times import STANDARD
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io.grids import Grid
-from ailand_gt4py.io.request import AS_THEY_ARE, Reading, Request, Time
+from ailand_gt4py.io.request import AS_THEY_ARE, InitialState, Reading, Request, Time
 from ailand_gt4py.weights.model import ModelVariables
 
 
@@ -165,7 +165,7 @@ def open_source(
     *,
     start: Time | None = None,
     end: Time | None = None,
-    initial_state: Literal["file", "none"] = "file",
+    initial_state: InitialState = "file",
     own_step: bool = False,
     may_lack: Sequence[str] = (),
     reading: Reading = AS_THEY_ARE,
@@ -179,7 +179,8 @@ def open_source(
         model: tells which variables are needed, in which units and with which step.
         start: label of the first window, UTC; None: the source's first.
         end: end of the last window; None: one step after the source's last label, so that N labels make N windows.
-        initial_state: "file": taken from the source at the start; "none": not looked for (a restart has it).
+        initial_state: "file": taken from the source at the start; "guess": a first guess of all of it, whatever the
+            source has (`io.first_guess`); "none": not looked for (a restart has it).
         own_step: take the source's step instead of the model's.
         may_lack: states that need not be there as `ColumnSource.reference`.
         reading: how files are read, and which part of their grid.
@@ -205,8 +206,7 @@ def open_source(
         )
     check_names(model)
     files, given = named_inputs(paths)
-    with_state = initial_state == "file"
-    request = Request(model, start, end, with_state, own_step, tuple(may_lack), reading, problems)
+    request = Request(model, start, end, initial_state, own_step, tuple(may_lack), reading, problems)
     kind = next((kind for kind in KINDS.items() if len(files) == 1 and not given and kind.recognises(files[0])), None)
     if kind is not None:
         return kind(files[0], request)

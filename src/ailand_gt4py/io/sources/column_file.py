@@ -15,7 +15,7 @@ from ailand_gt4py.emulator.forcing import ForcingAssembler
 from ailand_gt4py.io import time_axis, time_labels
 from ailand_gt4py.io.blocks import BlockReader
 from ailand_gt4py.io.column_file import COLUMN, TIME, ColumnFile
-from ailand_gt4py.io.field_reader import FieldReader, require_present
+from ailand_gt4py.io.field_reader import FieldReader, gaps_of, require_present
 from ailand_gt4py.io.grids import Grid
 from ailand_gt4py.io.masked import missing_columns
 from ailand_gt4py.io.quality import Inspector, impossible
@@ -67,7 +67,8 @@ class ColumnFileSource(ColumnSource):
         file, model = self._file, request.model
         self.path, self.model, self._block_bytes = file.path, model, request.reading.block_bytes
         of_nodes = [one.name for one in model.static if is_of_node(one.name)]
-        require_present(file, model, request.with_state, of_nodes)
+        gaps = gaps_of(file, request)
+        require_present(file, model, request.with_state, gaps, of_nodes)
         self.labels, self.calendar = file.times(), file.calendar
         self.step = step_of(model.step_seconds)
         if request.own_step:
@@ -83,7 +84,7 @@ class ColumnFileSource(ColumnSource):
             self.x, self.step / np.timedelta64(1, "s"), calendar=self.calendar, problems=request.problems,
             first=self.first_column, n_all=None if part is None else part.n_all,
         )  # fmt: skip
-        self._reader = reader = FieldReader(file, self.labels, self.step, first, count, inspector)
+        self._reader = reader = FieldReader(file, self.labels, self.step, first, count, inspector, gaps)
         self.latitude = reader.coordinate("lat", -90.0, 90.0)
         self.longitude = reader.coordinate("lon", -180.0, 360.0)
         climate = file.texts("climate")
