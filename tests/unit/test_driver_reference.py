@@ -88,6 +88,21 @@ def test_of_a_shorter_step_the_run_s_windows_are_taken(path: Path) -> None:
     np.testing.assert_array_equal(state, data["stl1"].values[:8:2])
 
 
+def test_fluxes_that_are_labelled_at_the_ends_of_their_windows(tmp_path: Path) -> None:
+    """By the time's bounds; states are values at the labels all the same."""
+    data = dataset()[[*STATE_UNITS, "sshf", "slhf", "lat", "lon"]]
+    late = data.isel(time=slice(1, None)).copy(deep=True)
+    for name in ("sshf", "slhf"):
+        late[name] = (("time", "x"), data[name].values[:-1], {"units": "W m-2", "cell_methods": "time: mean"})
+    late["time"].attrs["bounds"] = "time_bnds"
+    late["time_bnds"] = (("time", "nv"), np.stack([data["time"].values[:-1], data["time"].values[1:]], axis=1))
+    with Reference(write(late, tmp_path / "in.nc"), VARIABLES, TIMES[1:-1]) as reference:
+        found = reference.read(0, N_TIMES - 2)
+        assert "end at the label (cell_methods and bounds 'time_bnds'): sshf, slhf" in "".join(reference.history)
+    for name in ("sshf", "stl1"):
+        np.testing.assert_array_equal(found[:, :, reference.names.index(name)], data[name].values[1:-1])
+
+
 def test_other_columns(path: Path) -> None:
     data = dataset()
     latitude, longitude = data["lat"].values, data["lon"].values

@@ -13,7 +13,10 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.io import meaning
 from ailand_gt4py.io.conventions.ec_land_db import LAYOUT
 from ailand_gt4py.io.fields import Fields, Meaning
-from ailand_gt4py.io.resets import detected, with_known_resets
+from ailand_gt4py.io.request import Request
+from ailand_gt4py.io.resets import detected
+from ailand_gt4py.io.windows import to_windows
+from ailand_gt4py.weights.variables import DEFAULT
 
 HOUR = np.timedelta64(3_600_000_000_000, "ns")
 PATH = Path("in.nc")
@@ -179,7 +182,28 @@ def test_resets_by_values(rates, hours, expected):
     assert found.reset == expected
 
 
-@pytest.mark.parametrize("rates", [SUN, SKY])
+#: mm h-1: showers of a few hours, of two columns.
+RAIN = (np.array([[1, 4], [17, 5]])[:, None] * np.arange(79)[:, None] % 23 < 4).transpose(1, 2, 0)[..., 0] * 1.0
+
+
+@pytest.mark.parametrize("rates", [SKY, RAIN])
+@pytest.mark.parametrize(("hours", "at"), [(24, 6), (24, 18), (12, 6), (24, 23)])
+def test_resets_at_other_hours_than_00_utc(rates, hours, at):
+    """Those of a day of precipitation that begins at 06 UTC are no resets each six hours."""
+    since = accumulated(rates, 0)
+    begins = (np.arange(79) - at) % hours == 0
+    last = np.maximum.accumulate(np.where(begins, np.arange(79), 0))
+    values = since - np.where(last[:, None] > 0, since[last - 1], 0.0)
+    found, how = detected(values, TIMES)
+    assert (found.kind, found.reset, found.reset_at) == ("accumulated", hours * HOUR, at * HOUR)
+    assert f"from {at:02d} UTC on" in how
+
+
+def test_amounts_that_grow_from_unknown_times_are_no_sums():
+    assert detected(accumulated(SKY, 17), TIMES) is None
+
+
+@pytest.mark.parametrize("rates", [SUN, SKY, RAIN])
 def test_sums_by_values(rates):
     assert detected(3600.0 * rates, TIMES)[0] == Meaning("sum", "end")
 
@@ -194,4 +218,4 @@ def test_values_that_do_not_tell():
         {"met_rainf": Meaning("accumulated", reset="unknown", source="GRIB_stepType 'accum'")},
     )
     with pytest.raises(InputError, match="variable 'met_rainf' is accumulated by GRIB_stepType 'accum', but from when"):
-        with_known_resets(fields)
+        to_windows(fields, Request(DEFAULT.template(21_600.0)))

@@ -226,6 +226,20 @@ def test_are_windows(meaning, is_window):
     assert not are_windows(given_fields, HOUR)
 
 
+def test_fluxes_of_unknown_resets_are_left_out():
+    """They are no inputs, and a file is read without them."""
+    unknown = Meaning("accumulated", reset="unknown", source="GRIB_stepType")
+    given = fields(
+        {"met_tair": (numbers(8), "K"), "sro": (np.zeros((8, 2)), "m")},
+        hours(48)[::6],
+        met_tair=Meaning("mean", "end"),
+        sro=unknown,
+    )
+    result = to_windows(given, request())
+    assert "sro" not in result.dataset
+    assert any(one.startswith("Left out: sro (in.nc: variable 'sro' is accumulated by") for one in result.notes)
+
+
 def test_ends_are_left_off_and_said():
     result = to_windows(fields({"met_tair": (numbers(30), "K")}, hours(30, 4), met_tair=Meaning("mean")), request())
     assert list(result.dataset.time.values) == list(hours(24, 6)[::6])

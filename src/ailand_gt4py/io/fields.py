@@ -13,6 +13,9 @@ from typing import Literal
 import numpy as np
 import xarray as xr
 
+#: After 00 UTC.
+MIDNIGHT = np.timedelta64(0, "ns")
+
 
 @dataclasses.dataclass(frozen=True)
 class Meaning:
@@ -26,6 +29,7 @@ class Meaning:
         reset: of what is accumulated: at 00 UTC of each day, so that the value at 00 UTC is the whole day before;
             never in the file; each so many hours from 00 UTC, as in files of forecasts one after the other; or not
             known but by the values.
+        reset_at: when after 00 UTC the first reset of a day is.
         source: what says so, for messages: ``cell_methods``, ``bounds``, ``GRIB_stepType``, a convention's name.
     """
 
@@ -33,6 +37,7 @@ class Meaning:
     label: Literal["start", "middle", "end"] = "start"
     interval: np.timedelta64 | None = None
     reset: Literal["daily", "never", "unknown"] | np.timedelta64 = "daily"
+    reset_at: np.timedelta64 = MIDNIGHT
     source: str = ""
 
 

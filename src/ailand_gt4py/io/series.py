@@ -12,7 +12,7 @@ from ailand_gt4py.core.times import STANDARD, step_text, time_text
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io import units
 from ailand_gt4py.io.fields import Fields, Meaning
-from ailand_gt4py.io.resets import is_reset
+from ailand_gt4py.io.resets import HOUR, is_reset
 from ailand_gt4py.io.window_sums import BLOCK_BYTES, Rows
 from ailand_gt4py.weights.model import ModelVariables
 from ailand_gt4py.weights.variables import CATALOGUE
@@ -132,6 +132,11 @@ def series_of(fields: Fields, name: str, model: ModelVariables, step: np.timedel
     if is_amount and not is_mean:
         kind = "a sum" if is_interval else "accumulated"
         raise InputError(f"{what} is {kind} by {meaning.source}, expected values at the labels")
+    if meaning.kind == "accumulated" and meaning.reset == "unknown":
+        raise InputError(
+            f"{what} is accumulated by {meaning.source}, but from when on neither metadata nor values tell; expected "
+            "time bounds, cell_methods or a known convention (--convention)"
+        )
     distance = np.diff(times).min() if len(times) > 1 else meaning.interval or step
     interval = meaning.interval or distance if is_interval else NO_TIME
     late = {"start": NO_TIME, "middle": interval // 2, "end": interval}[meaning.label]
@@ -139,7 +144,7 @@ def series_of(fields: Fields, name: str, model: ModelVariables, step: np.timedel
         row_bytes = max(array.dtype.itemsize * array.size // max(len(times), 1), 1)
         array = array.chunk({TIME: max(1, BLOCK_BYTES // row_bytes)})
     array = array.transpose(TIME, ...)
-    if meaning.kind == "accumulated" and is_reset(times[:1] - distance, meaning.reset).all():
+    if meaning.kind == "accumulated" and is_reset(times[:1] - distance, meaning.reset, meaning.reset_at).all():
         # The first value is the sum from the label before, where nothing needs to be known.
         array = array.pad({TIME: (1, 0)}, constant_values=np.nan)
         times = np.concatenate([times[:1] - distance, times])
@@ -190,8 +195,9 @@ def _require_fitting(one: Series, step: np.timedelta64) -> None:
         )
     if one.meaning.kind == "accumulated" and one.meaning.reset != "never":
         resets = one.reset_interval
-        if resets % one.distance or DAY % resets or not is_reset(one.times, one.distance).all():
+        if resets % one.distance or DAY % resets or not is_reset(one.times, one.distance, one.meaning.reset_at).all():
             raise InputError(
-                f"{one.what} is accumulated and begins anew each {step_text(resets)} from 00 UTC, but has the times "
+                f"{one.what} is accumulated and begins anew each {step_text(resets)} from "
+                f"{one.meaning.reset_at // HOUR:02d} UTC, but has the times "
                 f"{one.text(one.times[0])}, {step_text(one.distance)} apart; expected the times of the resets"
             )

@@ -72,7 +72,8 @@ def own_step(times: Values) -> np.timedelta64:
 def are_windows(fields: Fields, step: np.timedelta64) -> bool:
     """Whether values are as a model of some step takes them: labelled at the starts of its windows.
 
-    States may be means, from their label on, and what is no input of a model may be anything.
+    States may be means, from their label on, and what is no input of a model may be anything but a mean with another
+    label.
     """
     if TIME not in fields.dataset.dims:
         return True
@@ -86,6 +87,8 @@ def are_windows(fields: Fields, step: np.timedelta64) -> bool:
         if entry.kind in FORCING and not (is_interval if is_mean else meaning.kind == "point"):
             return False
         if entry.kind == "state" and not (is_interval or meaning.kind == "point"):
+            return False
+        if entry.kind == "diagnostic" and meaning.kind == "mean" and not is_interval:
             return False
     return True
 
@@ -222,7 +225,7 @@ def _kernel(one: Series, rows: Rows, windows: Values, step: np.timedelta64) -> K
             count=rows.count - 1,
             stride=rows.stride,
             times=one.times,
-            is_reset=is_reset(one.times, one.meaning.reset),
+            is_reset=is_reset(one.times, one.meaning.reset, one.meaning.reset_at),
             factor=conversion.scale / seconds,
             tolerance=max(_ROUNDING.get(conversion.expected, 0.0) / conversion.scale, packed)
             if CATALOGUE[one.name].valid_range[0] >= 0.0
