@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
+import ailand_gt4py
+from ailand_gt4py.cli.main import main
 from helpers import Bench, small_dataset
 
 N_TIMES = 8
@@ -90,12 +92,36 @@ def test_360_days(bench):
     write(bench, data)
     assert bench.run() == 0
     assert str(bench.open().time.values[-1]) == "2020-02-30 18:00:00"
+    config = bench.path / "run.yaml"
+    config.write_text("start: 2020-02-30\nend: 2020-02-30T18:00\n")
+    for given in (("--start", "2020-02-30", "--end", "2020-02-30T18"), ("--config", config)):
+        assert bench.run(*given, "--plot-map", "stl1,2020-02-30T12", output="part.nc") == 0
+        assert (bench.path / "part.stl1.2020-02-30T12.png").exists()
+        part = bench.open("part.nc")
+        assert [str(time) for time in part.time.values] == [f"2020-02-30 {hour}:00:00" for hour in ("00", "06", "12")]
+        (bench.path / "part.nc").unlink()
+        for path in bench.path.glob("part*"):
+            path.unlink()
+    assert main(["check", str(bench.forcing), "--model", str(bench.model), "--start", "2020-02-30", "--quiet"]) == 0
+    found = ailand_gt4py.run(
+        bench.forcing, bench.model, start=cftime.Datetime360Day(2020, 2, 30), backend="embedded", quiet=True
+    )
+    assert isinstance(found, xr.Dataset)
+    assert found.sizes["time"] == 4
 
 
 def test_a_start_that_is_no_date_of_the_calendar(bench, capsys):
     write(bench, in_year_2020(small_dataset(N_TIMES)))
-    assert bench.run("--start", "2020-02-29") == 2
-    assert "expected a time of the calendar 'noleap'" in capsys.readouterr().err
+    for option, named in (("--start", "start"), ("--end", "end")):
+        assert bench.run(option, "2020-02-29") == 2
+        assert f"{named}: found '2020-02-29T00:00', expected a time of the calendar 'noleap'" in capsys.readouterr().err
+    assert bench.run("--plot-map", "stl1,2020-02-30") == 2
+    assert "option --plot-map: found '2020-02-30', expected a time of the calendar" in capsys.readouterr().err
+    small_dataset(N_TIMES).to_netcdf(bench.forcing)
+    assert bench.run("--start", "2021-02-29") == 2
+    assert "start: found '2021-02-29', expected a time (UTC)" in capsys.readouterr().err
+    assert bench.run("--start", "2021-02-31") == 2
+    assert "option --start: found '2021-02-31', expected a time (UTC)" in capsys.readouterr().err
 
 
 def test_labels_at_the_end_by_bounds(bench, common_year):

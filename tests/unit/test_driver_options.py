@@ -182,7 +182,7 @@ def test_missing_yaml(tmp_path):
         (["f.nc", "--back", "embedded"], "option '--back' is unknown"),
         (["f.nc", "--start", "yesterday"], "--start: found 'yesterday', expected a time"),
         (["f.nc", "--start", "2021"], "--start: found '2021', expected a time"),
-        (["f.nc", "--start", "2021-02-30"], "--start: found '2021-02-30', expected a time"),
+        (["f.nc", "--start", "2021-02-31"], "--start: found '2021-02-31', expected a time"),
         (
             ["f.nc", "--start", "2021-02-01", "--end", "2021-01-01"],
             "--end: found 2021-01-01T00:00, expected a time after --start 2021-02-01T00:00",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from ailand_gt4py.core.option_types import File, Files, Time
+from ailand_gt4py.core.option_types import File, Files, FileTime
 from ailand_gt4py.core.settings import option
 from ailand_gt4py.driver.options import SAME_FILE, InputOptions
 
@@ -24,8 +24,8 @@ class Options(InputOptions):
         ..., "files with forcing, static fields and state", positional=True, metavar="FORCING", min_length=1
     )
     model: File | None = option(None, "model file (default: the model in the package)", metavar="MODEL.nc")
-    start: Time | None = option(None, "first step's label, UTC (default: the file's)", metavar="TIME")
-    end: Time | None = option(None, "end of the last step (default: the end of the file)", metavar="TIME")
+    start: FileTime | None = option(None, "first step's label, UTC (default: the file's)", metavar="TIME")
+    end: FileTime | None = option(None, "end of the last step (default: the end of the file)", metavar="TIME")
     reference: File | None = option(
         None, f"also check that this file can be compared; '{SAME_FILE}': FORCING", metavar="REF"
     )

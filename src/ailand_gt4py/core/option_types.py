@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.core.times import parse_interval, parse_time, step_of, time_text
+from ailand_gt4py.core.times import GivenTime, given_text, given_time, parse_interval, parse_time, step_of, time_text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,12 +150,12 @@ def _points(value: object) -> Path | tuple[tuple[float, float], ...]:
     return points
 
 
-def _named_time(value: object) -> tuple[str, np.datetime64 | None]:
+def _named_time(value: object) -> tuple[str, GivenTime | None]:
     """A variable and a time from "VARIABLE" or "VARIABLE,TIME"."""
     name, _, time = str(value).partition(",")
     if not re.fullmatch(r"\w[\w.+@-]*", name.strip()):
         raise ValueError("VARIABLE or VARIABLE,TIME, such as swvl1,2021-07-01T12")
-    return name.strip(), parse_time(time) if time.strip() else None
+    return name.strip(), given_time(time) if time.strip() else None
 
 
 def suffixed(*suffixes: str) -> AfterValidator:
@@ -209,9 +209,9 @@ Points = Annotated[
 ]
 #: A variable, and a time or None.
 NamedTime = Annotated[
-    tuple[str, np.datetime64 | None],
+    tuple[str, GivenTime | None],
     PlainValidator(_named_time),
-    PlainSerializer(lambda one: one[0] if one[1] is None else f"{one[0]},{time_text(one[1])}", return_type=str),
+    PlainSerializer(lambda one: one[0] if one[1] is None else f"{one[0]},{given_text(one[1])}", return_type=str),
 ]
 NamedTimes = Annotated[tuple[NamedTime, ...], BeforeValidator(_listed)]
 #: Degrees north and east, and m above sea level or None.
@@ -220,6 +220,8 @@ SiteLocation = Annotated[
     PlainValidator(_site),
     PlainSerializer(lambda at: ",".join(f"{one:g}" for one in at if one is not None), return_type=str),
 ]
+#: A time in the calendar of a file, UTC.
+FileTime = Annotated[GivenTime, PlainValidator(given_time), PlainSerializer(given_text, return_type=str)]
 #: A time, UTC.
 Time = Annotated[np.datetime64, PlainValidator(parse_time), PlainSerializer(time_text, return_type=str)]
 #: A length of time such as 6h or 1d.

@@ -244,15 +244,29 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return {str(key): value for key, value in content.items()}
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML's own with dates of other calendars, such as 2020-02-30, as text."""
+
+
+def _date(loader: _Loader, node: yaml.ScalarNode) -> Any:
+    try:
+        return loader.construct_yaml_timestamp(node)
+    except ValueError:
+        return loader.construct_scalar(node)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _date)
+
+
 def yaml_value(text: str) -> Any:
     """What YAML says, plain and not much of it.
 
     Raises:
-        YAMLError: it is none, or holds a number or date that there is not, or more values than options have, as
-            aliases of aliases do.
+        YAMLError: it is none, or holds a number that there is not, or more values than options have, as aliases of
+            aliases do. A date that the calendar of UTC does not have stays text.
     """
     try:
-        content = yaml.safe_load(text)
+        content = yaml.load(text, _Loader)
         left = MOST_VALUES
         waiting = [content]
         while waiting:

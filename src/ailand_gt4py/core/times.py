@@ -160,9 +160,48 @@ def parse_time(value: object, unit: str = "ns", calendar: str = STANDARD) -> np.
     return in_unit(np.datetime64(time, "us"), unit)
 
 
-def in_calendar(time: np.datetime64, calendar: str) -> np.datetime64:
-    """The date of a calendar that is written as a time of the standard one is."""
-    return time if calendar == STANDARD else parse_time(time_text(time), calendar=calendar)
+#: A time that the user gave, before the calendar is known that it is in: a text or cftime's where UTC does not have it.
+GivenTime = np.datetime64 | str | Any
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ].*)?")
+
+
+def given_time(value: object) -> GivenTime:
+    """`parse_time` of a time that may be in the calendar of a file: a date that UTC does not have stays as it is."""
+    try:
+        return parse_time(value)
+    except InputError:
+        text = str(value).strip()
+        if _DAY.fullmatch(text) is None:
+            raise
+        own = getattr(value, "calendar", "")
+        for calendar in (CALENDARS.get(own, STANDARD),) if own else set(CALENDARS.values()) - {STANDARD}:
+            try:
+                microseconds_of(text, calendar)
+            except (ValueError, OverflowError):
+                continue
+            return value if own else text
+        raise
+
+
+def given_text(given: GivenTime) -> str:
+    """A given time in ISO form."""
+    return time_text(given) if isinstance(given, np.datetime64) else str(given).replace(" ", "T")
+
+
+def to_be_read(given: GivenTime | None) -> GivenTime | None:
+    """A given time as one that is read in the calendar of a file; one in parts of a second that text does not hold
+    stays as it is in any."""
+    if isinstance(given, np.datetime64) and given == given.astype("datetime64[us]"):
+        return time_text(given)
+    return given
+
+
+def named_time(value: object, calendar: str, name: str) -> np.datetime64:
+    """`parse_time` in a calendar, an error naming the option."""
+    try:
+        return parse_time(value, calendar=calendar)
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
 
 
 def parse_interval(value: object, unit: str = "ns") -> np.timedelta64:

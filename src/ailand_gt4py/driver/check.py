@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.core.times import step_text, time_text
+from ailand_gt4py.core.times import GivenTime, step_text, time_text, to_be_read
 from ailand_gt4py.driver.progress import progress
 from ailand_gt4py.evaluation.scores.verify import check_reference
 from ailand_gt4py.io.quality import RangeCounter
-from ailand_gt4py.io.request import InitialState, Reading, Time
+from ailand_gt4py.io.request import InitialState, Reading
 from ailand_gt4py.io.sources import ColumnSource, open_source
 from ailand_gt4py.weights.model import Model
 
@@ -22,8 +22,8 @@ BLOCK_BYTES = 32 << 20
 def check(
     paths: Sequence[Path],
     model: Model,
-    start: Time | None,
-    end: Time | None,
+    start: GivenTime | None,
+    end: GivenTime | None,
     reading: Reading,
     reference: Sequence[Path] = (),
     initial_state: InitialState = "file",
@@ -40,7 +40,13 @@ def check(
     problems: list[str] = []
     names = ", ".join(map(str, paths))
     with open_source(
-        paths, model, start=start, end=end, initial_state=initial_state, reading=reading, problems=problems
+        paths,
+        model,
+        start=to_be_read(start),
+        end=to_be_read(end),
+        initial_state=initial_state,
+        reading=reading,
+        problems=problems,
     ) as source:
         yield (
             f"{names}: {source.n_columns} columns, {len(source.times)} steps of {step_text(source.step)} from "

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
+import numpy as np
 from pydantic import model_validator
 
 from ailand_gt4py.core.errors import InputError
@@ -16,15 +17,15 @@ from ailand_gt4py.core.option_types import (
     FigureFile,
     File,
     Files,
+    FileTime,
     Location,
     NamedTimes,
     Points,
     SiteLocation,
-    Time,
     suffixed,
 )
 from ailand_gt4py.core.settings import CommandOptions, option
-from ailand_gt4py.core.times import time_text
+from ailand_gt4py.core.times import given_text, time_text
 from ailand_gt4py.io import targets
 
 if TYPE_CHECKING:  # `--help` must not wait for GT4Py
@@ -151,8 +152,8 @@ class InputOptions(CommandOptions):
 class PeriodOptions(EmulatorOptions, InputOptions):
     """Options of a run through a period: when, and from which state."""
 
-    start: Time | None = option(None, "first step's label, UTC (default: the file's or restart's)", metavar="TIME")
-    end: Time | None = option(None, "end of the last step (default: the end of the file)", metavar="TIME")
+    start: FileTime | None = option(None, "first step's label, UTC (default: the file's or restart's)", metavar="TIME")
+    end: FileTime | None = option(None, "end of the last step (default: the end of the file)", metavar="TIME")
     restart: File | None = option(None, "start from this restart file, not from the state in FORCING", metavar="FILE")
     restart_as_start: bool = option(False, "take the restart file's state as that at the start, whatever its time")
     spin_up: int = option(
@@ -162,10 +163,9 @@ class PeriodOptions(EmulatorOptions, InputOptions):
 
     @model_validator(mode="after")
     def _check_period(self) -> Self:
-        if self.start is not None and self.end is not None and not self.start < self.end:
-            raise InputError(
-                f"--end: found {time_text(self.end)}, expected a time after --start {time_text(self.start)}"
-            )
+        start, end = self.start, self.end
+        if isinstance(start, np.datetime64) and isinstance(end, np.datetime64) and not start < end:
+            raise InputError(f"--end: found {time_text(end)}, expected a time after --start {time_text(start)}")
         if self.restart_as_start and self.restart is None:
             raise InputError("option --restart-as-start is given without --restart, which it belongs to")
         if self.initial_state == "guess" and self.restart is not None:
@@ -283,7 +283,7 @@ exit status: 0 done; 1 failed while running; 2 input or usage is wrong; 130, 143
     def map_paths(self) -> list[Path]:
         """Of `plot_map`."""
         beginning = self.output_path.name.removesuffix(".nc")
-        times = ("" if time is None else f".{time_text(time)}" for _, time in self.plot_map)
+        times = ("" if time is None else f".{given_text(time)}" for _, time in self.plot_map)
         names = (name for name, _ in self.plot_map)
         return [
             self.output_path.with_name(f"{beginning}.{name}{time}.png") for name, time in zip(names, times, strict=True)

@@ -15,7 +15,7 @@ import numpy as np
 import ailand_gt4py
 from ailand_gt4py.core.errors import AilandError, InputError
 from ailand_gt4py.core.files import Paths, expanded, remove
-from ailand_gt4py.core.times import in_calendar, index_of, step_text, time_text
+from ailand_gt4py.core.times import GivenTime, index_of, named_time, step_text, time_text, to_be_read
 from ailand_gt4py.driver.interruption import Interrupted, stop_signals
 from ailand_gt4py.driver.options import PeriodOptions, RunOptions
 from ailand_gt4py.driver.progress import Advance, duration, progress
@@ -99,8 +99,8 @@ def opened(inputs: Inputs, options: PeriodOptions, model: Model) -> Iterator[tup
     with open_source(
         inputs,
         model,
-        start=_text(options.start) if started is None or options.restart_as_start else started.valid_time,
-        end=_text(options.end),
+        start=to_be_read(options.start) if started is None or options.restart_as_start else started.valid_time,
+        end=to_be_read(options.end),
         initial_state=options.initial_state if started is None else "none",
         reading=options.reading,
     ) as source:
@@ -118,21 +118,14 @@ def _maps(
     for path, (name, time_given) in zip(options.map_paths, options.plot_map, strict=True):
         if name not in known:
             raise InputError(f"option --plot-map: found '{name}', expected one of {', '.join(known)}")
-        wanted = _in_calendar(time_given, source.calendar)
+        wanted = _in_calendar(time_given, source.calendar, "option --plot-map")
         shown = times[-1] if wanted is None else times[index_of(wanted, times, "--plot-map", source.calendar)]
         result.append((path, known[name], shown))
     return result
 
 
-def _text(time_given: np.datetime64 | None) -> str | np.datetime64 | None:
-    """A time that was given, to be read in the calendar of the file."""
-    if time_given is None or time_given != time_given.astype("datetime64[us]"):  # text does not hold it
-        return time_given
-    return time_text(time_given)
-
-
-def _in_calendar(time_given: np.datetime64 | None, calendar: str) -> np.datetime64 | None:
-    return None if time_given is None else in_calendar(time_given, calendar)
+def _in_calendar(given: GivenTime | None, calendar: str, option: str) -> np.datetime64 | None:
+    return None if given is None else named_time(to_be_read(given), calendar, option)
 
 
 def _starting_point(inputs: Inputs, options: PeriodOptions, model: Model) -> Restart | None:
@@ -141,7 +134,7 @@ def _starting_point(inputs: Inputs, options: PeriodOptions, model: Model) -> Res
     if path is None:
         return None
     restart = restarts.read_restart(path, model)
-    start = None if options.restart_as_start else _in_calendar(options.start, restart.calendar)
+    start = None if options.restart_as_start else _in_calendar(options.start, restart.calendar, "start")
     restarts.check_run(path, restart, checksum(model), options.precision, start)
     if options.restart_as_start:
         return restart

@@ -16,9 +16,19 @@ import numpy as np
 import xarray as xr
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.core.times import parse_time, step_of
+from ailand_gt4py.core.times import STANDARD, named_time, parse_time, step_of
 from ailand_gt4py.core.types import Values
-from ailand_gt4py.io import conventions, grids, ingredients, meaning, merging, opening, site_guesses, windows
+from ailand_gt4py.io import (
+    conventions,
+    grids,
+    ingredients,
+    meaning,
+    merging,
+    opening,
+    site_guesses,
+    time_labels,
+    windows,
+)
 from ailand_gt4py.io.blocks import YEAR
 from ailand_gt4py.io.column_file import COLUMN, TIME, ColumnFile
 from ailand_gt4py.io.conventions import Convention, convention_of
@@ -65,6 +75,7 @@ def open_columns(
 
 def _prepared(paths: Sequence[Path], opened: Sequence[tuple[xr.Dataset, int | None]], request: Request) -> ColumnFile:
     """Columns of any files: what is in each of them, and its size."""
+    request = _with_times(request, [dataset for dataset, _ in opened])
     opened = [(_of_period(dataset, request), size) for dataset, size in opened]
     reading = request.reading
     files, estimates = _adapted(paths, opened, reading), reading.site.estimates_longwave
@@ -119,6 +130,15 @@ def _with_assumptions(fields: Fields) -> Fields:
         return fields
     note = f"Time labels: no cell_methods, taken as means from their labels on: {', '.join(silent)}."
     return dataclasses.replace(fields, notes=[*fields.notes, note])
+
+
+def _with_times(request: Request, datasets: Sequence[xr.Dataset]) -> Request:
+    """The same with its times in the calendar of the first file that has times."""
+    labels = [dataset[own] for dataset in datasets if (own := own_time_of(dataset)) is not None]
+    calendar = time_labels.calendar_of(labels[0].attrs, str(labels[0].name)) if labels else STANDARD
+    start = None if request.start is None else named_time(request.start, calendar, "start")
+    end = None if request.end is None else named_time(request.end, calendar, "end")
+    return dataclasses.replace(request, start=start, end=end)
 
 
 def _of_period(dataset: xr.Dataset, request: Request) -> xr.Dataset:

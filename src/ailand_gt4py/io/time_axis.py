@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.core.times import STANDARD, parse_time, step_text, time_text
+from ailand_gt4py.core.times import STANDARD, named_time, step_text, time_text
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io import meaning
 from ailand_gt4py.io.column_file import TIME, ColumnFile
@@ -55,13 +55,13 @@ def select(
     span = f"{what} has the times {text(times[0])} to {text(times[-1])}"
     first = 0
     if start is not None:
-        wanted = parse_time(start, calendar=calendar)
+        wanted = named_time(start, calendar, "start")
         first = int(np.searchsorted(times, wanted))
         if first == len(times) or times[first] != wanted:
             raise InputError(f"start: found {text(wanted)}; {span}, expected one of them")
     stop = len(times)
     if end is not None:
-        wanted = parse_time(end, calendar=calendar)
+        wanted = named_time(end, calendar, "end")
         if wanted <= times[first]:
             raise InputError(f"end: found {text(wanted)}, expected a time after the start {text(times[first])}")
         if wanted != times[-1] + step:
