@@ -20,6 +20,7 @@ from pydantic.fields import FieldInfo
 from ailand_gt4py.core.errors import InputError, reason
 from ailand_gt4py.core.files import claimed
 from ailand_gt4py.core.printable import printable
+from ailand_gt4py.core.times import given_time
 from ailand_gt4py.core.trial import require_regular
 
 Kind = TypeVar("Kind", bound="Settings")
@@ -251,8 +252,11 @@ class _Loader(yaml.SafeLoader):
 def _date(loader: _Loader, node: yaml.ScalarNode) -> Any:
     try:
         return loader.construct_yaml_timestamp(node)
-    except ValueError:
-        return loader.construct_scalar(node)
+    except ValueError as error:
+        try:
+            return given_time(loader.construct_scalar(node))
+        except InputError:
+            raise error from None
 
 
 _Loader.add_constructor("tag:yaml.org,2002:timestamp", _date)
@@ -262,8 +266,8 @@ def yaml_value(text: str) -> Any:
     """What YAML says, plain and not much of it.
 
     Raises:
-        YAMLError: it is none, or holds a number that there is not, or more values than options have, as aliases of
-            aliases do. A date that the calendar of UTC does not have stays text.
+        YAMLError: it is none, or holds a number or date that there is not, or more values than options have, as
+            aliases of aliases do. A date that another calendar than UTC's has is text.
     """
     try:
         content = yaml.load(text, _Loader)
