@@ -54,6 +54,7 @@ class Fields:
         meanings: of all that have the dimension ``time``.
         notes: sentences for the history: one for each thing done to the values or taken for granted.
         convention: its name, for messages and the history.
+        lacking: variable that cannot be had of what the file has of it -> why, for messages.
     """
 
     path: Path
@@ -62,6 +63,7 @@ class Fields:
     meanings: dict[str, Meaning]
     notes: list[str] = dataclasses.field(default_factory=list)
     convention: str = ""
+    lacking: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def what(self, name: str) -> str:
         """Names file and variable, for messages."""

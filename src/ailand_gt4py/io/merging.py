@@ -138,6 +138,7 @@ def _joined(files: Sequence[Fields]) -> Fields:
         meanings={name: meaning for one in reversed(files) for name, meaning in one.meanings.items()},
         notes=list(dict.fromkeys(note for one in files for note in one.notes)),
         convention=", ".join(dict.fromkeys(one.convention for one in files if one.convention)),
+        lacking={name: why for one in reversed(files) for name, why in one.lacking.items()},
     )
 
 

@@ -12,6 +12,7 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.io import meaning, opening, time_labels
 from ailand_gt4py.io.convention import Convention
 from ailand_gt4py.io.fields import Fields
+from ailand_gt4py.io.soil_layers import soil_variables
 from ailand_gt4py.weights.variables import CATALOGUE, STANDARD_NAMES
 
 TIME = "time"
@@ -31,8 +32,10 @@ def named(convention: Convention, path: Path, dataset: xr.Dataset) -> Fields:
         raise InputError(
             f"{path}: variable '{TIME}' is missing; expected time labels with 'units' such as 'hours since 2020-01-01'"
         )
-    kept = [own for own in own_names.values() if dataset[own].dtype.kind in "fiu"]
-    axes = [str(name) for name in dataset.dims if name in dataset.variables and name not in (*kept, own_time)]
+    by_depth = soil_variables(path, dataset, own_names)
+    kept = [own for own in own_names.values() if dataset[own].dtype.kind in "fiu"] + [one.own_name for one in by_depth]
+    no_axes = {*kept, own_time, *(one.dimension for one in by_depth)}
+    axes = [str(name) for name in dataset.dims if name in dataset.variables and name not in no_axes]
     mappings = {str(dataset[own].attrs.get("grid_mapping", "")) for own in kept} & {str(name) for name in dataset}
     parts = opening.chunked(dataset, own_time, [*kept, *axes, *mappings])
     fields: dict[str, xr.DataArray] = {}
@@ -45,10 +48,18 @@ def named(convention: Convention, path: Path, dataset: xr.Dataset) -> Fields:
             written, meant = convention.units[name]
             fields[name].attrs["units"] = meant
             notes.append(f"{name}: the unit '{written}' is read as '{meant}', which is meant in {convention.name}.")
+    lacking: dict[str, str] = {}
+    for soil in by_depth:
+        array = _without_missing(parts[soil.own_name].reset_coords(drop=True), soil.what)
+        layers, sentences, problems = soil.in_layers(array)
+        fields = layers | fields
+        own_names |= dict.fromkeys(layers.keys() - own_names.keys(), soil.own_name)
+        notes, lacking = [*notes, *sentences], lacking | problems
     result = xr.Dataset({name: array.variable for name, array in fields.items()})
     taken = {name: parts[name].variable for name in (*axes, *mappings) if name not in result.variables}
     result = result.assign_coords({name: variable for name, variable in taken.items() if variable.dims != (own_time,)})
-    renamed = [f"{name} from '{own}'" for name, own in own_names.items() if own != name]
+    of_depth = {one.own_name for one in by_depth}
+    renamed = [f"{name} from '{own}'" for name, own in own_names.items() if own != name and own not in of_depth]
     if own_time is not None:
         what, labels = f"{path}: variable '{own_time}'", dataset[own_time]
         times = time_labels.decoded(labels, what)
@@ -61,7 +72,7 @@ def named(convention: Convention, path: Path, dataset: xr.Dataset) -> Fields:
     if renamed:
         notes.insert(0, f"Read under another name: {', '.join(renamed)}.")
     meanings, more = meaning.meanings(path, dataset, own_time, own_names, convention)
-    return Fields(path, result, own_names, meanings, [*notes, *more], convention.name)
+    return Fields(path, result, own_names, meanings, [*notes, *more], convention.name, lacking)
 
 
 def own_time_of(dataset: xr.Dataset) -> str | None:

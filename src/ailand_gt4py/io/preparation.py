@@ -93,10 +93,19 @@ def _prepared(paths: Sequence[Path], opened: Sequence[tuple[xr.Dataset, int | No
         groups = [dataclasses.replace(one, meanings=all_.meanings) for one, all_ in zip(groups, of_all, strict=True)]
     parts = [windows.to_windows(one, own) for one in groups]
     merged = merging.of_windows(parts)
+    _require_reached(merged, request)
     merged = site_guesses.completed(merged, own.model, reading.site, request.initial_state == "guess")
     is_site = grid.n_points == 1 and "igbp_class" in merged.dataset
     merged = ingredients.of_windows(merged, own.model, estimates)
     return ColumnFile(paths[0], _written(merged), grid, merged.notes, is_site=is_site)
+
+
+def _require_reached(fields: Fields, request: Request) -> None:
+    """Check that what files have of the soil reaches all layers of a state that is taken from them."""
+    wanted = [one.name for one in request.model.state] if request.initial_state == "file" else []
+    for name in wanted:
+        if name in fields.lacking and name not in fields.dataset:
+            raise InputError(f"{fields.lacking[name]}, or --initial-state guess (ailand-column-run)")
 
 
 def _adapted(paths: Sequence[Path], opened: Sequence[tuple[xr.Dataset, int | None]], reading: Reading) -> list[Fields]:
