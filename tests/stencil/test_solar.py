@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.times import on_axis, parse_time, year_of
-from ailand_gt4py.emulator.forcing import derived_forcing, julian_angle, time_angles
+from ailand_gt4py.emulator.forcing import derived_forcing
+from ailand_gt4py.emulator.sun import TOTAL_SOLAR_IRRADIANCE, julian_angle, time_angles
 from ailand_gt4py.lowering.calls.backends import for_columns
-from ailand_gt4py.stencils.physics.solar import DERIVED_NAMES, START_NAMES, TOTAL_SOLAR_IRRADIANCE
+from ailand_gt4py.stencils.physics.solar import DERIVED_NAMES, START_NAMES
 from ailand_gt4py.weights.nodes import COMPUTED
 
 INSOLATION = DERIVED_NAMES.index("toa_incoming_shortwave_flux")
+OF_ANEMOI = [*START_NAMES, "cos_julian_day", "sin_julian_day"]
 COS_ZENITH = DERIVED_NAMES.index("cos_solar_zenith_angle")
 
 
@@ -106,14 +108,17 @@ def test_time_of_day_is_local_solar_time() -> None:
 
 
 def test_day_of_year_starts_with_the_year() -> None:
-    cos, sin = derived(0.0, 0.0, "2020-12-31T21:00")[0, 2:4]  # the window's middle is midnight
+    values = derived(0.0, 0.0, "2020-12-31T21:00")[0]
+    cos, sin = (
+        values[DERIVED_NAMES.index(f"day_of_year_{part}")] for part in ("cos", "sin")
+    )  # the window's middle is midnight
     assert (cos, sin) == (pytest.approx(1.0), pytest.approx(0.0, abs=1e-12))
 
 
 def test_many_times_at_once_equal_one_by_one_and_a_slice_of_a_larger_array_is_filled_in_position() -> None:
     latitude, longitude = np.array([50.0, -20.0, 5.0]), np.array([8.0, 120.0, 250.0])
     times = np.datetime64("2021-03-01T00:00") + np.arange(5) * np.timedelta64(6, "h")
-    names = DERIVED_NAMES[2:5]
+    names = ["day_of_year_sin", "toa_incoming_shortwave_flux", "cos_solar_zenith_angle"]
     forcing = np.full((5, 3, 8), 9.0, dtype=np.float32)
     derived_forcing(latitude, longitude, times, 21600.0, names, forcing[:, :, 4:7])
     for row, time in zip(forcing, times, strict=True):
@@ -147,7 +152,7 @@ def test_errors_name_what_is_wrong() -> None:
 
 
 def test_what_checkpoints_of_anemoi_may_compute_is_derived_here() -> None:
-    assert set(COMPUTED.values()) == set(START_NAMES)
+    assert set(COMPUTED.values()) == set(OF_ANEMOI)
 
 
 def test_inputs_of_anemoi_are_those_in_its_data(shared: pathlib.Path) -> None:
@@ -156,11 +161,11 @@ def test_inputs_of_anemoi_are_those_in_its_data(shared: pathlib.Path) -> None:
     if not path.is_file():
         pytest.skip("no checkpoints of anemoi in the shared data")
     with np.load(path) as data:
-        positions = [list(data["in_names"]).index(name) for name in START_NAMES]
+        positions = [list(data["in_names"]).index(name) for name in OF_ANEMOI]
         times, expected = data["x_dates"].astype("datetime64[s]").ravel(), data["x"][..., positions]
         latitude, longitude = data["latitudes"], data["longitudes"]
-    found = np.empty((len(times), len(latitude), len(START_NAMES)))
-    derived_forcing(latitude, longitude, times, 21600.0, START_NAMES, found)
+    found = np.empty((len(times), len(latitude), len(OF_ANEMOI)))
+    derived_forcing(latitude, longitude, times, 21600.0, OF_ANEMOI, found)
     np.testing.assert_allclose(found, expected.reshape(found.shape), atol=1e-7)
 
 

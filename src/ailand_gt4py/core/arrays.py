@@ -163,6 +163,14 @@ def wrap(
     return gtx_common._field(array, domain=domain)  # private to GT4Py, whose public ``as_field`` always copies
 
 
+def by_variable(shape: tuple[int, ...], dtype: np.dtype, xp: Any = np) -> Array:
+    """A new array whose last axis, that of variables, is outermost in memory: each variable in one piece.
+
+    So are they in files and in output, and sums and ranges over one of them run over neighbours.
+    """
+    return xp.moveaxis(xp.empty((shape[-1], *shape[:-1]), dtype=dtype), 0, -1)
+
+
 def to_host(array: Array) -> np.ndarray:
     """The values in host memory; a NumPy array is returned as it is."""
     return array if isinstance(array, np.ndarray) else array.get()

@@ -84,10 +84,13 @@ def _in_memory(inputs: Sequence[str | Path | xr.Dataset], options: DatasetOption
         emulator.compile()
         point, sentences = spun_up(options, emulator, source, layout, started, None)
         writer = MemoryWriter(layout.with_history(sentences))
-        stepper, n_steps = Stepper(emulator, source, point), len(source.times)
+        n_steps = len(source.times)
         values = np.empty((layout.block_steps, len(layout.variables), source.n_columns), dtype=layout.dtype)
         flags = np.empty((layout.block_steps, source.n_columns), dtype=np.uint8)
-        with progress(n_steps, source.n_columns, sys.stderr, quiet=options.quiet, calendar=source.calendar) as advance:
+        with (
+            Stepper(emulator, source, point) as stepper,
+            progress(n_steps, source.n_columns, sys.stderr, quiet=options.quiet, calendar=source.calendar) as advance,
+        ):
 
             def after_step(done: int) -> bool:
                 advance(done, layout.times[0] + done * layout.step)

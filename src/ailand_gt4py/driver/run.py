@@ -30,14 +30,14 @@ from ailand_gt4py.io.request import Request
 from ailand_gt4py.io.restart import Restart
 from ailand_gt4py.io.sources import ColumnSource, Inputs, named_inputs, open_source
 from ailand_gt4py.io.stepping import Stepper
-from ailand_gt4py.io.writers import Writer, move_into_place, open_writer
+from ailand_gt4py.io.writers import Writer, WriterBehind, move_into_place, open_writer
 from ailand_gt4py.weights.model import Model, Variable
 from ailand_gt4py.weights.model_file import read_model
 from ailand_gt4py.weights.schema import checksum
 
 logger = logging.getLogger(__name__)
 
-#: Memory for the rows that are written at once, and their greatest number.
+#: Memory for the rows that are written at once, of which there are two, and their greatest number.
 BLOCK_BYTES, BLOCK_STEPS = 64 << 20, 512
 
 
@@ -244,6 +244,7 @@ def _integrate(
         writer = open_writer(output, options.partial_path, layout, create=not is_resumed)
         with (
             contextlib.closing(writer),
+            stepper,
             progress(
                 len(source.times), source.n_columns, sys.stderr, first, options.quiet, calendar=source.calendar
             ) as advance,
@@ -302,9 +303,8 @@ def _steps(
 ) -> None:
     """The loop over blocks of rows. Blocks begin at multiples of their length also after a resume."""
     n_steps, n_columns = layout.shape
-    values = np.empty((layout.block_steps, len(layout.variables), n_columns), dtype=layout.dtype)
-    flags = np.empty((layout.block_steps, n_columns), dtype=np.uint8)
-    with stop_signals() as received:
+    shape = layout.block_steps, len(layout.variables), n_columns
+    with stop_signals() as received, WriterBehind(writer, shape, layout.dtype) as behind:
 
         def after_step(done: int) -> bool:
             advance(done, layout.times[0] + done * layout.step)
@@ -313,12 +313,12 @@ def _steps(
         row, last = first, time.monotonic()
         while row < n_steps:
             stop = min((row // layout.block_steps + 1) * layout.block_steps, n_steps)
-            made = stepper.fill(row, values[: stop - row], flags[: stop - row], after_step)
-            writer.write(row, values[:made], flags[:made])
+            made = stepper.fill(row, *behind.block(stop - row), after_step)
+            behind.write(row, made)
             row += made
             is_due = row < n_steps and time.monotonic() - last >= options.checkpoint_seconds
             if received or is_due:
-                writer.flush()  # all rows before are on the disk, only then does the checkpoint say so
+                behind.flush()  # all rows before are on the disk, only then does the checkpoint say so
                 outside = {group: counter.as_json() for group, counter in stepper.counters.items()}
                 extra = {"next_step": row, "identity": identity, "outside": outside}
                 _save(options, options.checkpoint_path, layout, stepper, row, extra)

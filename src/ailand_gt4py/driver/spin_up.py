@@ -143,13 +143,13 @@ class _Loops:
                     advance(made + done, layout.times[0] + done * layout.step)
                     return bool(received)
 
-                stepper = Stepper(self._emulator, self._source, ended)
-                if first == 0:
-                    self.beginning = to_host(stepper.state).copy()
-                try:
-                    self._steps(stepper, current, first, after_step, received)
-                except RunError as error:
-                    raise RunError(f"spin-up, loop {current + 1} of {n_loops}: {error}") from error
+                with Stepper(self._emulator, self._source, ended) as stepper:
+                    if first == 0:
+                        self.beginning = to_host(stepper.state).copy()
+                    try:
+                        self._steps(stepper, current, first, after_step, received)
+                    except RunError as error:
+                        raise RunError(f"spin-up, loop {current + 1} of {n_loops}: {error}") from error
                 ended, first = begun_again(stepper.restart(layout, n_steps, self._source.path.name), self._source), 0
                 changes = drift(self._source.model.state, self.beginning, ended.state, self._source.x)
                 logger.info("spin-up: loop %d of %d changed %s", current + 1, n_loops, changes)

@@ -79,7 +79,7 @@ class Emulator:
         self, model: Model, n_columns: int, backend: Backend = "dace_cpu", precision: Precision = "float32"
     ) -> None:
         programs = Programs(model, n_columns, backend, precision)
-        self.model, self.precision, self._backend = model, precision, backend
+        self.model, self.precision, self.backend = model, precision, backend
         self.turn = Turn("emulator")
         self.n_columns, self.device, self.dtype = programs.n_columns, programs.device, programs.dtype
         self._xp = arrays.array_module(self.device)
@@ -99,7 +99,7 @@ class Emulator:
         self._derivatives = Derivatives(programs)
 
     def __reduce__(self) -> tuple[type[Emulator], tuple[Any, ...]]:
-        return type(self), (self.model, self.n_columns, self._backend, self.precision)
+        return type(self), (self.model, self.n_columns, self.backend, self.precision)
 
     def allocate(self, n_features: int) -> arrays.Array:
         """An uninitialised array (n_columns, n_features) of the emulator's type on its device."""

@@ -10,6 +10,7 @@ together.
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,47 +20,17 @@ import numpy as np
 from ailand_gt4py.core import arrays
 from ailand_gt4py.core.dimensions import Column
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.core.times import STANDARD, year_of
+from ailand_gt4py.core.times import STANDARD
+from ailand_gt4py.emulator import sun
 from ailand_gt4py.lowering.calls.operator_call import OperatorCall
 from ailand_gt4py.stencils.physics import solar
 from ailand_gt4py.weights.model import Variable, previous_positions
 
-_DAY = np.timedelta64(86_400_000_000, "us")
-
-
-def time_angles(
-    time: np.ndarray, step_seconds: float, calendar: str = STANDARD
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """Day angle, Greenwich hour angle and the window's angle, in radians (see `stencils.physics.solar.derived_inputs`).
-
-    Args:
-        time: datetime64, starts of the windows, UTC.
-        step_seconds: length of the window, in (0, 86400].
-        calendar: whose day of the year the sun goes by (see `core.times`).
-
-    Raises:
-        InputError: a step that is not in that range.
-    """
-    if not 0.0 < step_seconds <= 86_400.0:
-        raise InputError(f"the step is {step_seconds} s, expected more than 0 and at most 86400 s")
-    # Nanoseconds would end in 2262.
-    time = np.asarray(time, dtype="datetime64[us]")
-    middle = time + np.timedelta64(round(step_seconds * 0.5e6), "us")
-    year_start, year_length = year_of(middle, calendar)
-    day_angle = 2.0 * np.pi * ((middle - year_start) / year_length)
-    time_of_day = (time - time.astype("datetime64[D]").astype("datetime64[us]")) / _DAY
-    return day_angle, 2.0 * np.pi * (time_of_day - 0.5), 2.0 * np.pi * step_seconds / 86_400.0
-
-
-def julian_angle(time: np.ndarray, calendar: str = STANDARD) -> np.ndarray:
-    """2 pi times the days since the year began over 365.25, as anemoi's inputs have it; datetime64, UTC."""
-    time = np.asarray(time, dtype="datetime64[us]")
-    return np.asarray(2.0 * np.pi * ((time - year_of(time, calendar)[0]) / _DAY) / 365.25)
-
-
 #: Identity of the backend -> the programs on it. Backends cannot be compared; the call keeps its backend, so that no
 #: other gets its identity.
 _PROGRAMS: dict[tuple[int, str], OperatorCall] = {}
+#: A compiled program keeps the arguments of its call; runs, and the thread that prepares forcing, share these.
+_TURN = threading.Lock()
 
 
 def derived_forcing(
@@ -99,6 +70,7 @@ def derived_forcing(
         raise InputError(f"array for the derived inputs: found the shape {out.shape}, expected {shape}")
     latitude, longitude = arrays.unmasked(latitude, "latitude"), arrays.unmasked(longitude, "longitude")
     arrays.check_result(out, "array for the derived inputs", {})
+    of_times = sun.derived_of_times(times, step_seconds, calendar)
     if not names or n_columns == 0:
         return
     xp = arrays.array_module(device)
@@ -107,36 +79,37 @@ def derived_forcing(
         raise InputError(
             f"array for the derived inputs: strides {out.strides} do not let times and columns be one axis"
         )
-    day_angle, hour_angle, window_angle = time_angles(times, step_seconds, calendar)
+    for k, name in enumerate(names):
+        if name in of_times:
+            flat[:, k] = _repeated(of_times[name], n_columns, xp)
     location = [xp.tile(xp.asarray(values, dtype=xp.float64), len(times)) for values in (latitude, longitude)]
-
-    def of_times(values: np.ndarray) -> arrays.Array:
-        return xp.repeat(_on_device(values, xp), n_columns)
-
-    julian = julian_angle(times, calendar)
-    window = xp.broadcast_to(_on_device(np.full(1, window_angle), xp), len(flat))
-    for program, of_program, angles in (
-        (solar.solar_program, solar.WINDOW_NAMES, lambda: (of_times(day_angle), of_times(hour_angle), window)),
-        (solar.start_program, solar.START_NAMES, lambda: (of_times(julian), of_times(hour_angle))),
+    for program, of_program, position in (
+        (solar.solar_program, solar.WINDOW_NAMES, sun.position_of_windows),
+        (solar.start_program, solar.START_NAMES, sun.position_at_starts),
     ):
         if set(of_program).isdisjoint(names):
             continue
+        given = [_repeated(values, n_columns, xp) for values in position(times, step_seconds, calendar)]
         results = [xp.empty(len(flat), dtype=xp.float64) for _ in of_program]
         key = id(backend), program.__name__
         if key not in _PROGRAMS:
             _PROGRAMS[key] = OperatorCall(program(), backend, "the inputs derived from time and location")
-        _PROGRAMS[key](
-            *(arrays.wrap(array, (Column,), "derived input") for array in (*location, *angles(), *results)),
-            offset_provider={},
-        )
+        fields = [arrays.wrap(array, (Column,), "derived input") for array in (*location, *given, *results)]
+        with _TURN:
+            _PROGRAMS[key](*fields, offset_provider={})
         for k, name in enumerate(names):
             if name in of_program:
                 flat[:, k] = results[of_program.index(name)]
 
 
-def _on_device(values: np.ndarray, xp: Any) -> Any:
-    """On a GPU a single number goes with a kernel's arguments: no copy that would wait for the device."""
-    return xp.full(1, float(values[0])) if len(values) == 1 else xp.asarray(values, xp.float64)
+def _repeated(values: np.ndarray, n_columns: int, xp: Any) -> Any:
+    """Numbers of times (n_times,) for all columns: (n_times * n_columns,) on the device.
+
+    On a GPU a single number goes with a kernel's arguments: no copy that would wait for the device.
+    """
+    if len(values) == 1:
+        return xp.broadcast_to(xp.full(1, float(values[0])), n_columns)
+    return xp.repeat(xp.asarray(values, dtype=xp.float64), n_columns)
 
 
 class ForcingAssembler:
@@ -168,6 +141,7 @@ class ForcingAssembler:
         device: arrays.Device = "cpu",
         calendar: str = STANDARD,
     ) -> None:
+        self._n_forcing = len(forcing)
         self._is_imputed = [variable.is_imputed for variable in forcing]
         self.previous, self.previous_of = previous_positions(forcing)
         #: (index among ``previous``, position, position of what it repeats): what is repeated first.
@@ -190,7 +164,6 @@ class ForcingAssembler:
         self._longitude: Any = longitude
         self._backend, self._device, self._calendar = backend, device, calendar
         self._xp = arrays.array_module(device)
-        self._device_positions = self._xp.asarray(self.derived, dtype=np.int64)
         self._values: arrays.Array = None  # kept between calls of the same size, as is the next
         self._is_known: arrays.Array = None
 
@@ -212,21 +185,31 @@ class ForcingAssembler:
         """
         if len(times) == 0:
             return
+        # One variable after the other: runs keep each in one piece.
         if given is not None:
-            forcing[..., self.given] = given
+            for k, position in enumerate(self.given):
+                forcing[..., position] = given[..., k]
         if self.derived:
-            forcing[..., self._device_positions] = self._derive(times, step_seconds, forcing.dtype)
+            self._derive(times, step_seconds, forcing)
         self.fill_previous(forcing, previous)
 
-    def _derive(self, times: np.ndarray, step_seconds: float, dtype: np.dtype) -> arrays.Array:
-        """(n_windows, n_columns, n_derived), which the next call overwrites."""
-        shape = (len(times), len(self._latitude), len(self.derived))
-        if self._values is None or self._values.shape != shape or self._values.dtype != dtype:
-            self._values = self._xp.empty(shape, dtype=dtype)
+    def _derive(self, times: np.ndarray, step_seconds: float, forcing: arrays.Array) -> None:
+        """Write what follows from time and location into a forcing (n_windows, n_columns, n_forcing)."""
+        first, last = self.derived[0], self.derived[-1] + 1
+        stand_together = self.derived == list(range(first, last))
+        values = forcing[..., first:last] if stand_together else self._kept((*forcing.shape[:-1], len(self.derived)))
         derived_forcing(
-            self._latitude, self._longitude, times, step_seconds, self._derived_names, self._values, self._backend,
+            self._latitude, self._longitude, times, step_seconds, self._derived_names, values, self._backend,
             self._device, self._calendar,
         )  # fmt: skip
+        if not stand_together:
+            for k, position in enumerate(self.derived):
+                forcing[..., position] = values[..., k]
+
+    def _kept(self, shape: tuple[int, ...]) -> arrays.Array:
+        """Memory for derived inputs, float64, which the next call of this shape has again."""
+        if self._values is None or self._values.shape != shape:
+            self._values = arrays.by_variable(shape, np.dtype(np.float64), self._xp)
         return self._values
 
     def root(self, position: int) -> tuple[int, int]:
@@ -247,11 +230,12 @@ class ForcingAssembler:
         starts = np.array([start], dtype="datetime64[us]")
         for count in range(1, self.n_before + 1):
             wanted = {position: root for position, (root, back) in self._roots.items() if back == count}
-            wanted = {position: self.derived.index(root) for position, root in wanted.items() if root in self.derived}
+            wanted = {position: root for position, root in wanted.items() if root in self.derived}
             if wanted:
-                derived = self._derive(starts - count * step, step_seconds, dtype)[0]
-                for position, column in wanted.items():
-                    result[:, self.previous.index(position)] = derived[:, column]
+                window = arrays.by_variable((1, *result.shape[:1], self._n_forcing), dtype, self._xp)
+                self._derive(starts - count * step, step_seconds, window)
+                for position, root in wanted.items():
+                    result[:, self.previous.index(position)] = window[0, :, root]
         return result
 
     def fill_previous(self, forcing: arrays.Array, previous: arrays.Array | None = None) -> None:
@@ -284,7 +268,7 @@ class ForcingAssembler:
             forcing: (..., n_forcing) of one window. out: (..., n_previous), to be written; None: a new array.
         """
         if out is None:
-            out = self._xp.empty((*forcing.shape[:-1], len(self.previous)), dtype=forcing.dtype)
+            out = arrays.by_variable((*forcing.shape[:-1], len(self.previous)), forcing.dtype, self._xp)
         for k, source in enumerate(self.previous_of):
             out[..., k] = forcing[..., source]
         return out

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ailand_gt4py.core.arrays import by_variable
 from ailand_gt4py.core.errors import RunError
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io.column_file import ColumnFile, Source
@@ -206,7 +207,7 @@ class BlockReader:
             self._spool = _Spool(self._file, self._sources, self._first, self.n_times, self.dtype, self._block_bytes)
         # Given back before the next is allocated: two blocks would be twice the memory.
         self._block = None
-        block = np.empty((stop - start, self._file.n_columns, len(self._sources)), dtype=self.dtype)
+        block = by_variable((stop - start, self._file.n_columns, len(self._sources)), self.dtype)
         if self._spool is None:
             self._file.fetch([source.own_name for source in self._sources], self._first + start, self._first + stop)
         for index, source in enumerate(self._sources):
@@ -240,7 +241,7 @@ class BlockReader:
             self._load(first)
             if self._block is not None and last <= self._stop:
                 return self._block[first - self._start : last - self._start]
-        values = np.empty((last - first, self._file.n_columns, len(self._sources)), dtype=self.dtype)
+        values = by_variable((last - first, self._file.n_columns, len(self._sources)), self.dtype)
         time = first
         while time < last:
             self._load(time)

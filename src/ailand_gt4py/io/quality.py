@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -323,6 +323,15 @@ def _extremes(values: Values) -> tuple[Values, Values]:
     return low, high
 
 
+class Found(NamedTuple):
+    """What is out of the training ranges among so many values of each variable, as of `RangeCounter`, flags by row."""
+
+    counts: Values
+    n_values: int
+    extremes: Values
+    flags: Values
+
+
 class RangeCounter:
     """Adds up what is out of ``ranges`` over a run: ``counts`` (3, n_variables) of ``n_values`` of each variable.
 
@@ -336,19 +345,24 @@ class RangeCounter:
 
     def add(self, values: Values) -> Values:
         """Count values, (n_rows, n_variables); returns a flag per row."""
-        flags, ranges = np.zeros(len(values), dtype=bool), self.ranges
-        if not values.size:
-            return flags
-        low, high = _extremes(values)
-        # Most blocks have nothing outside. A variable that may have is looked at value by value.
-        at = np.flatnonzero(~((low >= ranges.lower) & (high <= ranges.upper)))
-        counts, extremes = np.zeros_like(self.counts), np.repeat([[np.inf], [-np.inf]], len(self._variables), axis=1)
-        if at.size:
-            outside = ranges.outside(values, at)
-            counts[:, at], flags = outside.sum(axis=1), outside.any(axis=(0, 2))
-            extremes[:, at] = ranges.extremes(values, outside, at)
-        self.count(counts, len(values), extremes)
-        return flags
+        found = self.look(values)
+        self.count(found.counts, found.n_values, found.extremes)
+        return found.flags
+
+    def look(self, values: Values) -> Found:
+        """What `add` would count."""
+        ranges, n_rows = self.ranges, len(values)
+        flags, counts = np.zeros(n_rows, dtype=bool), np.zeros_like(self.counts)
+        extremes = np.repeat([[np.inf], [-np.inf]], len(self._variables), axis=1)
+        if values.size:
+            low, high = _extremes(values)
+            # Most blocks have nothing outside. A variable that may have is looked at value by value.
+            at = np.flatnonzero(~((low >= ranges.lower) & (high <= ranges.upper)))
+            if at.size:
+                outside = ranges.outside(values, at)
+                counts[:, at], flags = outside.sum(axis=1), outside.any(axis=(0, 2))
+                extremes[:, at] = ranges.extremes(values, outside, at)
+        return Found(counts, n_rows, extremes, flags)
 
     def count(self, counts: Values, n_values: int, extremes: Values) -> None:
         """Count what was found elsewhere, as of `counts` and `extremes`, in so many values."""

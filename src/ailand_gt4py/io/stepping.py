@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
-from ailand_gt4py.core.arrays import array_module, to_host
+from ailand_gt4py.core.arrays import array_module, by_variable, to_host
 from ailand_gt4py.core.errors import RunError
 from ailand_gt4py.core.times import time_text
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.emulator.forcing import ForcingAssembler
 from ailand_gt4py.io.before_start import previous_forcing
+from ailand_gt4py.io.forcing_ahead import ForcingAhead
 from ailand_gt4py.io.output import FLAG_MASKS, OutputLayout, Values
 from ailand_gt4py.io.quality import RangeCounter, outside_training_range
 from ailand_gt4py.io.restart import Restart
 from ailand_gt4py.io.sources import ColumnSource
-
-#: Memory for the forcing of the steps that are prepared together, bytes.
-FORCING_BYTES = 8 << 20
+from ailand_gt4py.lowering.calls.backends import for_columns
 
 
 class Stepper:
     """A run's state, on the device, its last diagnostics, and what the next window takes of the forcing ``before`` it.
 
-    Counters are of static inputs, forcing and state out of the training range.
+    Counters are of static inputs, forcing and state out of the training range. Close it, or use it as a context
+    manager, before its source is closed.
     """
 
     def __init__(self, emulator: Emulator, source: ColumnSource, point: Restart | None) -> None:
@@ -38,17 +38,24 @@ class Stepper:
         else:
             state, diagnostics = point.state, point.diagnostics
         self._static = emulator.prepare_static(self._on_device(source.static.astype(dtype)))
-        self.state = self._on_device(state.astype(dtype))
-        self._new_state = emulator.allocate(len(model.state))
-        self._device_diagnostics = emulator.allocate(len(model.diagnostics))
-        self.diagnostics = diagnostics.astype(dtype)
+        self.state, self._new_state = self._allocate(len(model.state)), self._allocate(len(model.state))
+        self._device_diagnostics = self._allocate(len(model.diagnostics))
+        self.state[...] = self._on_device(state.astype(dtype))
+        self._device_diagnostics[...] = self._on_device(diagnostics.astype(dtype))
+        self.diagnostics = to_host(self._device_diagnostics)
         self._diagnostics_known = bool(np.isfinite(self.diagnostics).all())
-        self._assembler = ForcingAssembler(model.forcing, source.latitude, source.longitude, calendar=source.calendar)
+        assembler = ForcingAssembler(
+            model.forcing,
+            source.latitude,
+            source.longitude,
+            for_columns(emulator.backend) if emulator.device == "cpu" else None,
+            calendar=source.calendar,
+        )
+        self._assembler, self._ahead = assembler, ForcingAhead(source, assembler, dtype)
         self.before = previous_forcing(source, self._assembler, dtype) if point is None else point.before
         # A diagnostic of the end of the step [t, t + step) belongs to the label t + step.
-        self._at_end = np.array([variable.time_meaning == "window end" for variable in model.diagnostics], dtype=bool)
-        row_bytes = n_columns * max(len(model.forcing), 1) * dtype.itemsize
-        self._steps_together = max(1, FORCING_BYTES // row_bytes)
+        at_end = [variable.time_meaning == "window end" for variable in model.diagnostics]
+        self._at_end, self._of_step = np.flatnonzero(at_end), np.flatnonzero(np.logical_not(at_end))
         self.counters = {group: RangeCounter(getattr(model, group)) for group in ("static", "forcing", "state")}
         outside = outside_training_range(source.static, model.static).any(axis=(0, 2))
         self._static_flag = outside * np.uint8(FLAG_MASKS["static_outside_training_range"])
@@ -60,8 +67,8 @@ class Stepper:
             layout: of its output. n_done: number of steps. forcing: of `Restart`, as ``more`` (``extra``, ``host``).
         """
         return Restart(
-            state=to_host(self.state),
-            diagnostics=self.diagnostics,
+            state=to_host(self.state).copy(),
+            diagnostics=self.diagnostics.copy(),
             before=self.before,
             valid_time=layout.times[0] + n_done * layout.step,
             calendar=layout.calendar,
@@ -79,37 +86,40 @@ class Stepper:
 
         Values are (n_rows, n_variables, n_columns), state then diagnostics, flags (n_rows, n_columns).
         """
-        source, n_state, n_rows = self._source, len(self.model.state), len(values)
-        row = 0
-        while row < n_rows:
-            stop = min(row + self._steps_together, n_rows)
-            steps = slice(first + row, first + stop)
-            given, times = source.forcing(steps.start, steps.stop), source.times[steps]
-            forcing = np.empty((stop - row, source.n_columns, len(self.model.forcing)), self._emulator.dtype)
-            self._assembler.assemble(forcing, given, times, self.model.step_seconds, self.before)
-            forcing_flags = self._flags("forcing", forcing.reshape(-1, forcing.shape[-1])).reshape(stop - row, -1)
-            device_forcing = self._on_device(forcing)
-            for own_forcing, step_forcing, step_flags in zip(forcing, device_forcing, forcing_flags, strict=True):
+        n_state, n_rows, row = len(self.model.state), len(values), 0
+        for forcing in self._ahead.windows(first, first + n_rows, self.before):
+            found = self.counters["forcing"].look(forcing.reshape(-1, forcing.shape[-1]))
+            forcing_flags = found.flags.reshape(len(forcing), -1) * np.uint8(
+                FLAG_MASKS["forcing_outside_training_range"]
+            )
+            given = zip(forcing, self._forcing_on_device(forcing), forcing_flags, strict=True)
+            for made, (own_forcing, step_forcing, step_flags) in enumerate(given, 1):
                 values[row, :n_state] = to_host(self.state).T
-                flags[row] = self._static_flag | step_flags | self._flags("state", values[row, :n_state].T)
-                values[row, n_state:][self._at_end] = self.diagnostics.T[self._at_end]
+                flags[row] = self._static_flag | step_flags | self._state_flags(values[row, :n_state].T)
+                self._write_diagnostics(values[row, n_state:], self._at_end)
                 self._step(step_forcing)
                 self.before = self._assembler.of_window(own_forcing)
-                values[row, n_state:][~self._at_end] = self.diagnostics.T[~self._at_end]
+                self._write_diagnostics(values[row, n_state:], self._of_step)
                 row += 1
                 if after_step(first + row):
+                    self.counters["forcing"].add(forcing[:made].reshape(-1, forcing.shape[-1]))
                     self._require_finite(first, values[:row])
                     return row
+            self.counters["forcing"].count(found.counts, found.n_values, found.extremes)
         self._require_finite(first, values)
         return n_rows
 
     def _step(self, forcing: Any) -> None:
         self._emulator.step(self._static, forcing, self.state, out=(self._new_state, self._device_diagnostics))
         self.state, self._new_state = self._new_state, self.state
-        self.diagnostics[...] = to_host(self._device_diagnostics)
+        self.diagnostics = to_host(self._device_diagnostics)
 
-    def _flags(self, group: str, values: Values) -> Values:
-        return self.counters[group].add(values) * np.uint8(FLAG_MASKS[f"{group}_outside_training_range"])
+    def _write_diagnostics(self, values: Values, positions: Values) -> None:
+        for position in positions:
+            values[position] = self.diagnostics[:, position]
+
+    def _state_flags(self, values: Values) -> Values:
+        return self.counters["state"].add(values) * np.uint8(FLAG_MASKS["state_outside_training_range"])
 
     def _require_finite(self, first: int, values: Values) -> None:
         """Check rows of results, and the state and diagnostics that follow them."""
@@ -119,9 +129,10 @@ class Stepper:
             # Row 0 has no diagnostics of a step before: a missing value, not a wrong one.
             checked = values.copy()
             checked[0, len(self.model.state) :][self._at_end] = 0.0
-        after = np.concatenate([to_host(self.state), self.diagnostics], axis=1).T
-        if np.isfinite(checked).all() and np.isfinite(after).all():
+        state = to_host(self.state)
+        if all(map(_is_finite, (checked, state, self.diagnostics))):
             return
+        after = np.concatenate([state, self.diagnostics], axis=1).T
         rows = np.concatenate([checked, after[None]])
         is_wrong = ~np.isfinite(rows)
         for new, old in self._emulator.model.missing_after.items():
@@ -137,5 +148,33 @@ class Stepper:
             f"(x = {self._source.x[column]}) at {time_text(time, self._source.calendar)}, expected a finite number"
         )
 
+    def _allocate(self, n_variables: int) -> Any:
+        """Results of a step: on a CPU variable by variable, as output has them."""
+        if self._emulator.device == "cuda":
+            return self._emulator.allocate(n_variables)
+        return by_variable((self._emulator.n_columns, n_variables), self._emulator.dtype)
+
+    def _forcing_on_device(self, host: Values) -> Any:
+        """Of windows (n_windows, n_columns, n_forcing), kept variable by variable on the host."""
+        if self._emulator.device == "cpu":
+            return host
+        xp = array_module(self._emulator.device)
+        return xp.ascontiguousarray(xp.moveaxis(xp.asarray(np.moveaxis(host, -1, 0)), 0, -1))
+
     def _on_device(self, host: Values) -> Any:
         return host if self._emulator.device == "cpu" else array_module(self._emulator.device).asarray(host)
+
+    def close(self) -> None:
+        """End what is prepared for later steps."""
+        self._ahead.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _is_finite(values: Values) -> bool:
+    """Whether all are: their extremes are not if one is not."""
+    return not values.size or bool(np.isfinite(values.min()) and np.isfinite(values.max()))

@@ -9,12 +9,9 @@ import math
 
 import numpy as np
 
-from ailand_gt4py.core import arrays
-from ailand_gt4py.core.dimensions import Column
 from ailand_gt4py.core.times import STANDARD
 from ailand_gt4py.core.types import Values
-from ailand_gt4py.emulator.forcing import time_angles
-from ailand_gt4py.stencils.physics.solar import TOTAL_SOLAR_IRRADIANCE, position_of_the_sun
+from ailand_gt4py.emulator.sun import TOTAL_SOLAR_IRRADIANCE, position_of_the_sun, time_angles
 
 #: Parts of a window, at whose middles the sun is looked at, are no longer.
 HOUR = np.timedelta64(3_600_000_000_000, "ns")
@@ -85,10 +82,7 @@ class SunLimit:
         first, last = -self._shift, self._n_parts + self._shift
         middles = times[:, None] + self._part // 2 + np.arange(first, last) * self._part
         day_angle, greenwich, _ = time_angles(middles.ravel(), 1.0, self._calendar)
-        results = [np.empty(middles.size) for _ in range(3)]
-        given, *found = (arrays.wrap(one, (Column,), "position of the sun") for one in (day_angle, *results))
-        position_of_the_sun(given, out=tuple(found), offset_provider={})
-        declination, equation_of_time, inverse_square_distance = results
+        declination, equation_of_time, inverse_square_distance = position_of_the_sun(day_angle)
         hour_angle, across = greenwich + equation_of_time, np.cos(declination)
         # The cosine of hour angle and longitude together, by the theorem on the sum of angles.
         towards = np.stack([np.sin(declination), across * np.cos(hour_angle), -across * np.sin(hour_angle)], axis=-1)

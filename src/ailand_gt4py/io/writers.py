@@ -16,12 +16,14 @@ import errno
 import itertools
 import os
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import netCDF4
 import numpy as np
 import xarray as xr
+from xarray.backends.netCDF4_ import NETCDF4_PYTHON_LOCK
 
 from ailand_gt4py.core.files import ASIDE, remove, sync_path, temporary_beside, writing
 from ailand_gt4py.core.types import Values
@@ -61,8 +63,12 @@ class Writer(abc.ABC):
         with writing(self._path, f"writing the rows {first} to {last - 1}"):
             spread = self._layout.grid.spread
             for index, variable in enumerate(self._values[:-1]):
-                variable[first:last] = spread(values[:, index])
-            self._values[-1][first:last] = spread(flags, NO_FLAG)
+                self._put(variable, first, spread(values[:, index]))
+            self._put(self._values[-1], first, spread(flags, NO_FLAG))
+
+    def _put(self, variable: Any, first: int, rows: Values) -> None:
+        """Write rows of a variable."""
+        variable[first : first + len(rows)] = rows
 
     @abc.abstractmethod
     def flush(self) -> None:
@@ -131,15 +137,21 @@ class NetcdfWriter(Writer):
             for first in itertools.product(*firsts):
                 variable[first] = 0
 
+    def _put(self, variable: Any, first: int, rows: Values) -> None:
+        with NETCDF4_PYTHON_LOCK:  # input may be read in another thread, and the library is for one at a time
+            super()._put(variable, first, rows)
+
     def flush(self) -> None:
         with writing(self._path, "writing"):
-            self._dataset.sync()
+            with NETCDF4_PYTHON_LOCK:
+                self._dataset.sync()
             sync_path(self._path)
 
     def close(self) -> None:
         if self._dataset.isopen():
             with writing(self._path, "closing the output"):
-                self._dataset.close()
+                with NETCDF4_PYTHON_LOCK:
+                    self._dataset.close()
                 sync_path(self._path)
 
 
@@ -245,6 +257,54 @@ class MemoryWriter(Writer):
             missing = {} if fill is None else {"_FillValue": fill}
             fields[name] = xr.Variable(tuple(layout.sizes), values, {**attributes, **missing})
         return xr.decode_cf(xr.Dataset({**fields, **coordinates(layout)}, attrs=layout.attributes))
+
+
+class WriterBehind:
+    """Writes blocks of rows in a thread of its own while the next ones are computed; close it before the writer.
+
+    Args:
+        writer: of the output. shape: (n_rows, n_variables, n_columns) of a block, at most. dtype: of its values.
+    """
+
+    def __init__(self, writer: Writer, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> None:
+        self._writer, (n_rows, _, n_columns) = writer, shape
+        self._blocks = [(np.empty(shape, dtype), np.empty((n_rows, n_columns), np.uint8)) for _ in range(2)]
+        self._executor = ThreadPoolExecutor(1, "ailand-writer")
+        self._writing: Future[None] | None = None
+
+    def block(self, n_rows: int) -> tuple[Values, Values]:
+        """Values and flags, of so many rows, to be filled."""
+        values, flags = self._blocks[0]
+        return values[:n_rows], flags[:n_rows]
+
+    def write(self, first: int, n_rows: int) -> None:
+        """Write the last block's first rows, as the output's from one on; errors show at the next call."""
+        self.wait()
+        values, flags = self.block(n_rows)
+        self._writing = self._executor.submit(self._writer.write, first, values, flags)
+        self._blocks.reverse()
+
+    def wait(self) -> None:
+        """Return when all that was given has been written."""
+        if self._writing is not None:
+            found, self._writing = self._writing, None
+            found.result()
+
+    def flush(self) -> None:
+        """Return when all that was given is on the disk."""
+        self.wait()
+        self._writer.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        """What was given is written before the writer can be closed, though something else have failed."""
+        try:
+            if kind is None:
+                self.wait()
+        finally:
+            self._executor.shutdown()
 
 
 def open_writer(target: Path, path: Path, layout: OutputLayout, *, create: bool) -> Writer:

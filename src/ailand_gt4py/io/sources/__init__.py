@@ -40,6 +40,7 @@ class ColumnSource(Protocol):
         first_column: number of the first of them among those of the run that they are a part of.
         calendar: of the times (`core.times`).
         history: sentences, one for each thing done to the values or taken for granted.
+        waits_for_steps: forcing of a window is there only when the windows before it are done.
     """
 
     path: Path
@@ -58,6 +59,7 @@ class ColumnSource(Protocol):
     calendar: str = STANDARD
     first_column: int = 0
     history: list[str]
+    waits_for_steps: bool = False
 
     def __init__(self, path: Path, request: Request) -> None: ...
 

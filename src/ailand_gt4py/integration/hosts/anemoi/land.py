@@ -44,6 +44,8 @@ logger = logging.getLogger(__name__)
 class WindowSource(ColumnSource):
     """Columns of the ground file with the forcing of one window after another, as the atmosphere gives it."""
 
+    waits_for_steps = True
+
     def __init__(self, model: Model, ground: ColumnSource, start: np.datetime64, n_windows: int) -> None:
         self.path, self.model, self.step = ground.path, model, step_of(model.step_seconds)
         self.x, self.latitude, self.longitude = ground.x, ground.latitude, ground.longitude
@@ -204,7 +206,7 @@ class CoupledLand:
             remove(options.partial_path)
             self._writer = open_writer(options.output, options.partial_path, self._layout, create=True)
             self._stack.callback(self._writer.close)
-        self._stepper = Stepper(emulator, source, self._point)
+        self._stepper = self._stack.enter_context(Stepper(emulator, source, self._point))
         self._stepper.counters["static"].add(source.static)
         self._recorder = None if options.forcing_out is None else ForcingRecorder(source, self._stepper.state)
         logger.info(
