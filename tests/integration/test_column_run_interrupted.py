@@ -21,6 +21,7 @@ import zarr
 from ailand_gt4py.driver import run as driver_run
 from ailand_gt4py.io import output as outputs
 from ailand_gt4py.io import writers
+from ailand_gt4py.io.quality import RangeCounter
 from ailand_gt4py.io.restart import write_restart
 from ailand_gt4py.io.stepping import Stepper
 from ailand_gt4py.io.writers import NetcdfWriter, ZarrWriter
@@ -173,7 +174,11 @@ def test_stopped_by_a_signal_and_resumed(bench, whole, monkeypatch, capsys, numb
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
     assert "the same command with --resume continues" in capsys.readouterr().err.splitlines()[-1]
     assert names(bench) == {f"{output}.partial", f"{output}.resume"}
-    assert bench.run("--block-steps", 2, "--resume", output=output) == 0
+    counted = []
+    with monkeypatch.context() as patch:
+        patch.setattr(RangeCounter, "sentences", lambda counter: counted.append(counter.n_values) or [])
+        assert bench.run("--block-steps", 2, "--resume", output=output) == 0
+    assert counted[1:] == [11 * bench.open(output).sizes["x"]] * 2  # forcing and states, of each step once
     assert "resuming at step 5 of 11" in capsys.readouterr().err
     same_as_whole(bench, whole, output)
 

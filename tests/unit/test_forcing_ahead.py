@@ -143,12 +143,14 @@ def test_a_block_is_filled_while_the_one_before_is_written() -> None:
 def test_what_cannot_be_written_is_an_error_at_the_next_call(end: str) -> None:
     writer = SlowWriter(wrong=True)
     writer.may_write.set()
-    with (
-        pytest.raises(OSError, match="disk full"),
-        WriterBehind(writer, (2, 1, 1), np.dtype(np.float32)) as behind,
-    ):
-        behind.write(0, 2)
-        if end == "write":
-            behind.write(2, 2)
-        elif end == "flush":
-            behind.flush()
+
+    def write() -> None:
+        with WriterBehind(writer, (2, 1, 1), np.dtype(np.float32)) as behind:
+            behind.write(0, 2)
+            if end == "write":
+                behind.write(2, 2)
+            elif end == "flush":
+                behind.flush()
+
+    with pytest.raises(OSError, match="disk full"):
+        write()
