@@ -17,6 +17,7 @@ import pytest
 import xarray as xr
 
 from ailand_gt4py.cli.column_run import main
+from ailand_gt4py.cli.main import main as command
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.emulator.forcing import derived_forcing
 from ailand_gt4py.io.restart import read_restart, write_restart
@@ -309,7 +310,7 @@ def test_scores_with_climatology_from_a_long_reference(bench, capsys):
 
 
 def test_a_reference_that_does_not_fit_is_refused_before_the_run(bench, capsys):
-    small_dataset(N_TIMES).isel(time=slice(3, None)).to_netcdf(bench.path / "late.nc")
+    small_dataset(4, start="2021-03-01").to_netcdf(bench.path / "late.nc")
     assert bench.run("--reference", bench.path / "late.nc") == 2
     assert "reference has no time 2021-01-01T00:00" in capsys.readouterr().err
     assert sorted(item.name for item in bench.path.iterdir()) == ["forcing.nc", "late.nc", "model.nc"]
@@ -325,6 +326,45 @@ def test_a_reference_that_ends_before_the_run_is_compared_as_far_as_it_goes(benc
     error = bench.open()["stl1"].values[1:5] - data["stl1"].values[1:5]
     assert float(row[2]) == pytest.approx(np.sqrt(np.mean(error**2)), rel=1e-2)
     assert row[-1] == "12"  # four labels of three columns
+
+
+def test_a_reference_that_begins_after_the_run_is_compared_from_there(bench, capsys):
+    data = small_dataset(N_TIMES)
+    data.isel(time=slice(3, 7)).to_netcdf(bench.path / "late.nc")
+    assert bench.run("--reference", bench.path / "late.nc", "--plot", bench.path / "figure.png") == 0
+    printed = capsys.readouterr()
+    text = "The reference begins at 2021-01-01T18:00 and ends at 2021-01-02T12:00: 4 of the run's 10 labels are"
+    assert text in printed.err
+    row = next(line for line in printed.out.splitlines() if line.startswith("stl1 ")).split()
+    error = bench.open()["stl1"].values[4:7] - data["stl1"].values[4:7]
+    assert float(row[2]) == pytest.approx(np.sqrt(np.mean(error**2)), rel=1e-2)
+    assert row[-1] == "9"  # three labels of three columns
+    assert "persistence has the reference's state there, the run its own" in printed.out
+
+
+def test_contradictions_are_said_again_at_the_end(bench, capsys):
+    data = small_dataset(4)
+    data["met_tair"].attrs["GRIB_stepType"] = "instant"
+    data.to_netcdf(bench.forcing)
+    assert bench.run() == 0
+    begin, end = capsys.readouterr().err.split("done: 4 steps")
+    decided = (
+        "Contradiction, cell_methods are followed: cell_methods say 'mean', GRIB_stepType says 'instant': met_tair."
+    )
+    assert decided in begin
+    assert f"contradictions in the input, which were decided:\n  {decided}" in end
+    assert command(["check", str(bench.forcing), "--model", str(bench.model), "--quiet"]) == 0
+    assert f"contradictions that were decided:\n  {decided}" in capsys.readouterr().out
+
+
+def test_the_score_table_says_whose_state_the_run_begins_with(bench, capsys):
+    assert bench.run("--reference", "same", "--end", "2021-01-02") == 0
+    assert "the run has the reference's own state there" in capsys.readouterr().out
+    assert bench.run("--reference", "same", "--end", "2021-01-02", "--initial-state", "guess", "--overwrite") == 0
+    printed = capsys.readouterr()
+    assert "the run has the reference's own state there" not in printed.out
+    assert "persistence has the reference's state there, the run its own" in printed.out
+    assert "start: first guess" in printed.err
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])

@@ -260,6 +260,27 @@ def test_long_wave_radiation_is_estimated_only_if_asked_for() -> None:
     assert value(black, "met_lwdown")[0, 0] == pytest.approx(5.670374419e-8 * 288.15**4)
 
 
+def test_gaps_of_the_long_wave_are_estimated_of_windows_where_labels_mean_something_else() -> None:
+    measured = np.full((N_TIMES, N_COLUMNS), 300.0)
+    measured[2, 1] = np.nan
+    air = {
+        "met_tair": np.full((N_TIMES, N_COLUMNS), 288.15),
+        "met_vapour_pressure": np.full((N_TIMES, N_COLUMNS), 1000.0),
+        "met_lwdown": measured,
+    }
+    at_labels = fields(meanings=dict.fromkeys(("met_tair", "met_vapour_pressure"), Meaning("point")), **air)
+    of_labels = at_own_times(at_labels, MODEL, estimates_longwave=True)
+    np.testing.assert_array_equal(value(of_labels, "met_lwdown"), measured)
+    result = of_windows(of_labels, MODEL, estimates_longwave=True)
+    found = value(result, "met_lwdown")
+    assert (found[~np.isnan(measured)] == 300.0).all()
+    assert found[2, 1] == pytest.approx(303.44, abs=0.01)
+    once = of_windows(at_own_times(fields(**air), MODEL, estimates_longwave=True), MODEL, estimates_longwave=True)
+    np.testing.assert_array_equal(value(once, "met_lwdown"), found)
+    assert said(once).count("met_lwdown: what is missing is estimated from") == 1
+    assert np.isnan(value(of_windows(at_own_times(fields(**air), MODEL), MODEL), "met_lwdown")[2, 1])
+
+
 def test_ways_are_of_the_catalogue() -> None:
     for name, ways in WAYS.items():
         assert name in CATALOGUE

@@ -108,7 +108,7 @@ def test_table_of_the_convention():
     assert one(convention)[0] == Meaning("point")
     assert one(convention, GRIB_stepType="avg") == (
         Meaning("point"),
-        ["GRIB_stepType says 'avg', but mine has 'point': the latter is followed: met_tair."],
+        ["Contradiction, mine is followed: GRIB_stepType says 'avg', mine has 'point': met_tair."],
     )
     found, notes = one(convention, name="met_rainf", units="m", bounds=(0, 6))
     assert found == Meaning("sum", "start", 6 * HOUR)
@@ -120,7 +120,7 @@ def test_table_of_the_convention():
 
 def test_contradictions_that_are_said():
     assert one(cell_methods="time: mean", GRIB_stepType="instant")[1] == [
-        "cell_methods say 'mean', GRIB_stepType says 'instant': cell_methods are followed: met_tair."
+        "Contradiction, cell_methods are followed: cell_methods say 'mean', GRIB_stepType says 'instant': met_tair."
     ]
 
 

@@ -209,3 +209,22 @@ def test_eclands_output_as_a_reference(tmp_path: Path) -> None:
     where = {"latitude": np.array([50.0]), "longitude": np.array([8.0])}
     with Reference(tmp_path / "o_gg.nc", wanted, times, **where) as reference:
         np.testing.assert_allclose(np.array(reference.read(0, 3))[:, 0, 0], [0.03, 0.03 * 7, 0.03 * 13])
+
+
+def test_gaps_of_the_long_wave_are_estimated_where_asked_for(tmp_path: Path) -> None:
+    measured = weather(utc())["lwdown"].copy()
+    gaps = measured.copy()
+    gaps[60:75] = -9999.0
+    estimate = dataclasses.replace(HERE, site=dataclasses.replace(HERE.site, estimates_longwave=True))
+    with open_source(table(tmp_path / "whole.csv", LW_IN_F=measured), MODEL, reading=estimate) as source:
+        whole = forcing(source)["met_lwdown"].copy()
+        assert not any("is estimated" in line for line in source.history)
+    with open_source(table(tmp_path / "gaps.csv", LW_IN_F=gaps), MODEL, reading=estimate) as source:
+        filled = forcing(source)["met_lwdown"].copy()
+        said = f"met_lwdown: what is missing is estimated, 15 of {len(gaps)} values, from met_tair and"
+        assert any(line.startswith(said) and line.endswith("the rest is as measured.") for line in source.history)
+        assert any("Cloud cover from the short wave" in line for line in source.history)
+    differs = np.flatnonzero(~np.isclose(filled, whole, rtol=1e-6))
+    assert 1 <= len(differs) <= 3
+    assert np.isfinite(filled).all()
+    assert abs(filled - whole).max() < 120.0

@@ -10,6 +10,7 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.times import GivenTime, step_text, time_text, to_be_read
 from ailand_gt4py.driver.progress import progress
 from ailand_gt4py.evaluation.scores.verify import check_reference
+from ailand_gt4py.io.fields import contradictions
 from ailand_gt4py.io.quality import RangeCounter
 from ailand_gt4py.io.request import InitialState, Reading
 from ailand_gt4py.io.sources import ColumnSource, open_source
@@ -63,6 +64,7 @@ def check(
         yield from _listed("short wave beyond the sun's, used as it is", source.remarks[:1])
         outside = [sentence for counter in counters for sentence in counter.sentences()]
         yield from _listed("forcing, static fields and first state outside the training range", outside)
+        yield from _listed("contradictions that were decided", contradictions(source.history))
         yield from _listed("impossible or missing", problems)
     if problems:
         others = f"; {len(problems) - 1} more are told above" if problems[1:] else ""

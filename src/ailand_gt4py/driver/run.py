@@ -24,6 +24,7 @@ from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.evaluation.scores.verify import check_reference, score_table
 from ailand_gt4py.io import before_start
 from ailand_gt4py.io import restart as restarts
+from ailand_gt4py.io.fields import contradictions
 from ailand_gt4py.io.output import OutputLayout, RunOutput
 from ailand_gt4py.io.preparation import labels_of
 from ailand_gt4py.io.request import Request
@@ -268,6 +269,11 @@ def _integrate(
     outside = [sentence for counter in stepper.counters.values() for sentence in counter.sentences()]
     logger.info("inputs outside the training range: %s", "see below, and quality_flag" if outside else "none")
     for sentence in outside:
+        logger.info("  %s", sentence)
+    decided = contradictions(source.history)
+    if decided:
+        logger.info("contradictions in the input, which were decided:")
+    for sentence in decided:
         logger.info("  %s", sentence)
     logger.info("output: %s, restart file: %s", output, options.restart_out_path)
 

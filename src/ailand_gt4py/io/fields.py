@@ -7,6 +7,7 @@ begins with them.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +16,15 @@ import xarray as xr
 
 #: After 00 UTC.
 MIDNIGHT = np.timedelta64(0, "ns")
+
+
+#: Begins the sentence on metadata that cannot be true together: "Contradiction, X is followed: ...".
+CONTRADICTION = "Contradiction"
+
+
+def contradictions(history: Sequence[str]) -> list[str]:
+    """Those sentences of a history that are on contradictions, for a closing summary."""
+    return [sentence for sentence in history if sentence.startswith(CONTRADICTION)]
 
 
 @dataclasses.dataclass(frozen=True)

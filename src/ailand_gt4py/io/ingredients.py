@@ -22,6 +22,8 @@ from ailand_gt4py.weights.model import ModelVariables
 from ailand_gt4py.weights.variables import CATALOGUE
 
 TIME = "time"
+#: What an estimate fills the gaps of.
+GAPS = "met_lwdown"
 
 
 def at_own_times(fields: Fields, model: ModelVariables, estimates_longwave: bool = False) -> Fields:
@@ -63,9 +65,10 @@ class _Work:
         for variable in (*model.forcing, *static):
             if not variable.derived and not self._has(variable.name):
                 self._add(variable.name)
+        gaps = self._estimate_gaps(GAPS) if self._estimates else []
         fields = self._fields
         dataset = fields.dataset.assign(self._arrays)
-        notes = [*fields.notes, *sentences(self._used, "Not in the input")]
+        notes = [*fields.notes, *sentences(self._used, "Not in the input"), *gaps]
         return dataclasses.replace(fields, dataset=dataset, meanings=self._meanings, notes=notes)
 
     def _way(self, name: str, under_way: tuple[str, ...] = ()) -> Way | None:
@@ -98,6 +101,29 @@ class _Work:
         if TIME in self._arrays[name].dims:
             self._meanings[name] = self._meaning(timed[0]) if timed else Meaning("mean", source="the same all the time")
         return True
+
+    def _estimate_gaps(self, name: str) -> list[str]:
+        """Estimate what is missing of a variable that the input has; a sentence where that may be anything."""
+        way, array = self._way(name), self._fields.dataset.get(name)
+        begin = f"{name}: what is missing is estimated"
+        done = any(note.startswith(begin) for note in self._fields.notes)
+        if done or way is None or array is None or TIME not in array.dims:
+            return []
+        if not all(self._has(one) or self._add(one, (name,)) for one in way.inputs):
+            return []
+        timed = [one for one in way.inputs if TIME in self._array(one).dims]
+        are_alike = {self._meaning(one).kind for one in (*timed, name)} in ({"mean"}, {"point"})
+        if self._at_labels and not (are_alike and self._same_time([*timed, name])):
+            return []
+        count = int(array.isnull().sum()) if array.size == array.sizes[TIME] else None
+        if count == 0:
+            return []
+        found = conversion(array.attrs.get("units"), CATALOGUE[name].units, self._fields.what(name))
+        measured = array * found.scale + found.offset
+        filled = measured.where(measured.notnull(), self._computed(way, timed)).astype(array.dtype)
+        self._arrays[name] = filled.transpose(*array.dims).assign_attrs({**array.attrs, "units": CATALOGUE[name].units})
+        shown = "" if count is None else f", {count} of {array.size} values,"
+        return [f"{begin}{shown} from {' and '.join(way.inputs)} by {way.how}; the rest is as measured."]
 
     def _array(self, name: str) -> xr.DataArray:
         return self._arrays[name] if name in self._arrays else self._fields.dataset[name]

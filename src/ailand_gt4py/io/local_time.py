@@ -9,6 +9,7 @@ import numpy as np
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.emulator.forcing import derived_forcing
+from ailand_gt4py.io.fields import CONTRADICTION
 
 #: Hours between the offsets that are tried against the sun.
 RESOLUTION = 0.25
@@ -122,7 +123,7 @@ def clock(
     if apart <= TOLERANCE:
         return Clock(assumed, f"{said}; checked against the sun: {fits}.")
     if told is not None:
-        return Clock(assumed, f"{said}, but {fits}.")
+        return Clock(assumed, f"{CONTRADICTION}, the option is followed: {said}, but {fits}.")
     legal = float(np.floor(best + 0.5))
     days = np.isfinite(shortwave).sum() * (interval / np.timedelta64(1, "D"))
     if apart <= LEGAL and at_best - at_assumed < LEAST_GAIN * max(1.0, ENOUGH_DAYS / days) ** 0.5:
@@ -132,7 +133,8 @@ def clock(
             f"{what}: its clock should be UTC{_signed(assumed)} ({source}; longitude {location[1]:g}), but {fits}; "
             f"expected that, or --utc-offset {legal:g} (or another number of hours)"
         )
-    return Clock(legal, f"Time labels: UTC{_signed(legal)}, not UTC{_signed(assumed)} ({source}): {fits}.")
+    said = f"Time labels: UTC{_signed(legal)}, not UTC{_signed(assumed)} ({source}): {fits}."
+    return Clock(legal, f"{CONTRADICTION}, the sun is followed: {said}")
 
 
 def _signed(hours: float) -> str:

@@ -20,7 +20,7 @@ from ailand_gt4py.core.times import step_text, time_text
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io import time_labels, units
 from ailand_gt4py.io.convention import Convention
-from ailand_gt4py.io.fields import Meaning
+from ailand_gt4py.io.fields import CONTRADICTION, Meaning
 from ailand_gt4py.weights.model import Described
 from ailand_gt4py.weights.variables import CATALOGUE
 
@@ -116,7 +116,8 @@ def _meaning(
     by_grib = _STEP_TYPES.get(step_type)
     if by_method is not None:
         if by_grib is not None and not _agree(by_method, by_grib):
-            text = f"cell_methods say '{by_method}', GRIB_stepType says '{step_type}': cell_methods are followed"
+            text = f"cell_methods say '{by_method}', GRIB_stepType says '{step_type}'"
+            text = f"{CONTRADICTION}, cell_methods are followed: {text}"
             notes.setdefault(text, []).append(name)
         result = Meaning(by_method, source="cell_methods")
         if table is not None and _agree(by_method, table.kind):
@@ -126,7 +127,8 @@ def _meaning(
             result = dataclasses.replace(result, label=label, source="cell_methods and comment")
     elif table is not None:
         if by_grib is not None and not _agree(by_grib, table.kind):
-            text = f"GRIB_stepType says '{step_type}', but {convention.name} has '{table.kind}': the latter is followed"
+            text = f"GRIB_stepType says '{step_type}', {convention.name} has '{table.kind}'"
+            text = f"{CONTRADICTION}, {convention.name} is followed: {text}"
             notes.setdefault(text, []).append(name)
         result = table if table.source else dataclasses.replace(table, source=convention.name)
     elif by_grib is not None:
@@ -246,7 +248,7 @@ def _within(meaning: Meaning, bounds: Bounds, what: str, name: str, notes: dict[
         )
         if "comment" in meaning.source:
             raise InputError(f"{what}: {text}; expected metadata that agree")
-        notes.setdefault(f"Contradiction, the bounds are followed: {text}", []).append(name)
+        notes.setdefault(f"{CONTRADICTION}, the bounds are followed: {text}", []).append(name)
     source = f"bounds '{bounds.own_name}'"
     if meaning.source != ASSUMED:
         source = f"{meaning.source.split(',')[0]} and {source}"

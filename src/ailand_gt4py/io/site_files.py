@@ -14,7 +14,7 @@ from ailand_gt4py.core.types import Values
 from ailand_gt4py.ecland import land_cover
 from ailand_gt4py.io.cloudiness import cloud_cover
 from ailand_gt4py.io.convention import Convention
-from ailand_gt4py.io.fields import Fields
+from ailand_gt4py.io.fields import CONTRADICTION, Fields
 from ailand_gt4py.io.local_time import clock
 from ailand_gt4py.io.naming import TIME, named
 from ailand_gt4py.io.site import Site
@@ -89,7 +89,8 @@ def site_fields(
 
 def _clouds(data: xr.Dataset, interval: np.timedelta64) -> Values | None:
     """Cloud cover along time where an estimate of the long-wave radiation takes it; see `cloud_cover`."""
-    if "met_lwdown" in data or "met_swdown" not in data:
+    is_whole = "met_lwdown" in data and not bool(data["met_lwdown"].isnull().any())
+    if is_whole or "met_swdown" not in data:
         return None
     height = float(data["clim_orog"]) if "clim_orog" in data else 0.0
     location = (float(data["lat"]), float(data["lon"]))
@@ -119,7 +120,8 @@ def _location(fields: Fields, site: Site) -> tuple[float, float, list[str]]:
     if all(one is None or other is None or abs(one - other) <= 0.01 for one, other in zip(told, own, strict=True)):
         return *location, []
     return *location, [
-        f"Location: {told[0]:g}, {told[1]:g} as told, not {own[0]:g}, {own[1]:g} as in {fields.path.name}."
+        f"{CONTRADICTION}, the option is followed: Location: {told[0]:g}, {told[1]:g} as told, not {own[0]:g}, "
+        f"{own[1]:g} as in {fields.path.name}."
     ]
 
 

@@ -25,6 +25,8 @@ from ailand_gt4py.weights.model import Variable
 BLOCK_BYTES = 64 << 20
 #: Shortest reference that a climatology is made from: with less, most days have no second year.
 MINIMUM_SPAN = np.timedelta64(2 * 365, "D")
+#: States that differ by no larger part, or number, are the same.
+SAME = 1e-5
 
 
 class Columns(Protocol):
@@ -67,8 +69,8 @@ def why_no_climatology(labels: Values, times: Values, step: np.timedelta64) -> s
 
 
 def _covered(times: Values, labels: Values) -> Values:
-    """The run's labels up to the reference's last one; a reference that ends earlier than the run still serves."""
-    covered = times[times <= labels[-1]]
+    """The run's labels from the reference's first to its last one: one that begins later or ends earlier serves."""
+    covered = times[(times >= labels[0]) & (times <= labels[-1])]
     # Where none is covered, opening the reference says so.
     return covered if len(covered) else times
 
@@ -83,7 +85,11 @@ def check_reference(
         sentences = list(reference.history)
         if len(covered) < len(times):
             part = f"{len(covered)} of the run's {len(times)} labels"
-            sentences.append(f"The reference ends at {time_text(covered[-1], columns.calendar)}: {part} are compared.")
+            ends = {"begins": (covered[0], times[0]), "ends": (covered[-1], times[-1])}
+            text = " and ".join(
+                f"{does} at {time_text(own, columns.calendar)}" for does, (own, of_run) in ends.items() if own != of_run
+            )
+            sentences.append(f"The reference {text}: {part} are compared.")
         if reference.missing:
             sentences.append(f"Not in the reference, so without scores: {', '.join(reference.missing)}.")
         return sentences
@@ -103,16 +109,25 @@ def score_table(run: RunOutput, paths: Paths, variables: Sequence[Variable], rea
     # A climatology takes all of the reference.
     labels = times if without_climatology else found
     with _open(paths, variables, labels, run, reading) as reference:
-        samples = _samples(run, times, reference, not without_climatology)
-    return table(samples, {variable.name: variable.units for variable in variables}, without_climatology)
+        samples, differs = _samples(run, times, reference, not without_climatology)
+    is_own = not any(differs[one.name] for one in variables if one.name in differs and _is_at_label(one))
+    return table(samples, {variable.name: variable.units for variable in variables}, without_climatology, is_own)
 
 
-def _samples(run: RunOutput, times: Values, reference: Reference, has_climatology: bool) -> dict[str, Sample]:
-    """A sample of each variable of the reference, block by block of columns."""
+def _is_at_label(variable: Variable) -> bool:
+    """Whether a variable is a state, which the first label of a run has before any step."""
+    return variable.time_meaning == "window start"
+
+
+def _samples(
+    run: RunOutput, times: Values, reference: Reference, has_climatology: bool
+) -> tuple[dict[str, Sample], dict[str, bool]]:
+    """A sample of each variable of the reference, and whether the run differs there at the first label, by blocks."""
     n_labels, n_columns, n_names = len(reference.times), run.n_columns, len(reference.names)
-    first = int(np.searchsorted(reference.times, times[0]))
-    # Label 0 of the run is the reference's own state: it does not count, for any variable.
+    first, of_run = int(np.searchsorted(reference.times, times[0])), int(np.searchsorted(run.times, times[0]))
+    # At the first label persistence, and often the run, is the reference: it does not count, for any variable.
     window = slice(first + 1, first + len(times))
+    differs = dict.fromkeys(reference.names, False)
     width = max(1, min(n_columns, BLOCK_BYTES // (4 * n_labels * n_names)))
     parts: dict[str, list[Sample]] = {name: [] for name in reference.names}
     for start in range(0, n_columns, width):
@@ -121,9 +136,12 @@ def _samples(run: RunOutput, times: Values, reference: Reference, has_climatolog
             truth, usual = values[window], np.full(values[window].shape, np.nan)
             if has_climatology:
                 usual = other_years_climatology(values, reference.times)[window]
-            forecast = run.read(name, slice(1, len(times)), columns)
+            forecast = run.read(name, slice(of_run, of_run + len(times)), columns)
+            known = np.isfinite(values[first]) & np.isfinite(forecast[0])
+            differs[name] |= not np.allclose(forecast[0][known], values[first][known], SAME, SAME)
+            forecast = forecast[1:]
             parts[name].append(Sample.of(forecast, truth, usual, persistence=values[first], climatology=usual))
-    return {name: Sample.joined(samples) for name, samples in parts.items()}
+    return {name: Sample.joined(samples) for name, samples in parts.items()}, differs
 
 
 def _read_columns(reference: Reference, columns: slice, n_columns: int) -> Values:
@@ -140,16 +158,23 @@ def _read_columns(reference: Reference, columns: slice, n_columns: int) -> Value
 def read_series(
     paths: Paths, variables: Sequence[Variable], run: RunOutput, column: int, reading: Reading = AS_THEY_ARE
 ) -> dict[str, Values]:
-    """The reference's values in one column of a run: name -> (n_labels,), NaN after its last label, of what it has."""
+    """The reference's values in one column of a run, of what it has: name -> (n_labels,), NaN where it has no label."""
     covered = _covered(run.times, _times_of(paths, variables, run, reading))
     with _open(paths, variables, covered, run, reading) as reference:
         values = _read_columns(reference, slice(column, column + 1), run.n_columns)[:, :, 0]
-        padding = ((0, 0), (0, len(run.times) - len(covered)))
+        before = int(np.searchsorted(run.times, covered[0]))
+        padding = ((0, 0), (before, len(run.times) - len(covered) - before))
         return dict(zip(reference.names, np.pad(values, padding, constant_values=np.nan), strict=True))
 
 
-def table(samples: Mapping[str, Sample], units: Mapping[str, str], without_climatology: str = "") -> str:
-    """Scores by variable, with the baselines persistence and climatology, as a plain table, and what it means."""
+def table(
+    samples: Mapping[str, Sample], units: Mapping[str, str], without_climatology: str = "", is_own: bool = True
+) -> str:
+    """Scores by variable, with the baselines persistence and climatology, as a plain table, and what it means.
+
+    Args:
+        is_own: whether the run begins with the reference's own state.
+    """
     shown = [score for score in SCORES.values() if score.short]
     rows = [
         [
@@ -164,10 +189,13 @@ def table(samples: Mapping[str, Sample], units: Mapping[str, str], without_clima
     notes = [
         "ACC: centred anomaly correlation against the day-of-year climatology of the reference, pooled over columns "
         "and times.",
-        "persist.: RMSE of persistence, the reference at the first label, held.",
+        "persist.: RMSE of persistence, the reference at the first label that is compared, held.",
         "climat.: RMSE of the climatology, the mean of the reference's other calendar years at the same time of day "
         "within 15 days of the day of the year.",
-        "The first label is left out: the run has the reference's own state there.",
+        "The first label is left out: the run has the reference's own state there."
+        if is_own
+        else "The first label that is compared is left out: persistence has the reference's state there, the run its "
+        "own.",
     ]
     if without_climatology:
         notes[2] = f"climat., ACC: none, because {without_climatology}."
