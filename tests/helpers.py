@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -134,6 +136,14 @@ class Bench:
         self.path, self.model, self.forcing = path, path / "model.nc", path / "forcing.nc"
         write_model(small_model(), self.model)
         small_dataset(n_times, n_columns).to_netcdf(self.forcing)
+
+    def beside(self, path: Path, has_own_files: bool = True) -> Bench:
+        """The same in another directory, without output; with copies of the files, or with these."""
+        bench = copy.copy(self)
+        bench.path = path
+        if has_own_files:
+            bench.model, bench.forcing = (Path(shutil.copy2(file, path)) for file in (self.model, self.forcing))
+        return bench
 
     def run(self, *arguments: object, output: str = "out.nc", backend: str = "embedded") -> int:
         """Exit status of ``ailand-column-run``."""

@@ -53,21 +53,22 @@ def test_one_way(folder):
     assert np.abs(rows(folder / "one_way.atmosphere.nc", "skt")[1:40, :5] - found.skt.values[1:]).min() > 0.0
 
 
-def test_two_ways(folder):
-    run(folder, "-m", "anemoi.inference", "run", "two_way.yaml")
+def run_two_ways(folder, case):
+    """The atmosphere has the land's surface at the land's points."""
+    run(folder, "-m", "anemoi.inference", "run", f"{case}.yaml")
     for name in GIVEN:
-        atmosphere, land = (rows(folder / f"two_way.{what}.nc", name) for what in ("atmosphere", "land"))
+        atmosphere, land = (rows(folder / f"{case}.{what}.nc", name) for what in ("atmosphere", "land"))
         assert np.isfinite(atmosphere).all()
         np.testing.assert_array_equal(atmosphere[1:40, :5], land[1:], err_msg=name)
+
+
+def test_two_ways(folder):
+    run_two_ways(folder, "two_way")
 
 
 def test_point_wise_land(folder):
     """The land is a checkpoint of anemoi-training, too; it is that of the emulator alone on the same forcing."""
-    run(folder, "-m", "anemoi.inference", "run", "point_wise.yaml")
-    for name in GIVEN:
-        atmosphere, land = (rows(folder / f"point_wise.{what}.nc", name) for what in ("atmosphere", "land"))
-        assert np.isfinite(atmosphere).all()
-        np.testing.assert_array_equal(atmosphere[1:40, :5], land[1:], err_msg=name)
+    run_two_ways(folder, "point_wise")
     ailand_gt4py.write_model(ailand_gt4py.import_checkpoint(folder / "land.ckpt"), folder / "land.nc")
     alone = ailand_gt4py.run(
         folder / "point_wise.forcing.nc", model=folder / "land.nc", output=folder / "point_wise.alone.nc", quiet=True

@@ -19,11 +19,14 @@ def _sleeper(name: str, seconds: float, log: list[str]) -> Contestant:
     return Contestant(name, step)
 
 
+def _choose(monkeypatch: pytest.MonkeyPatch, **settings: float) -> None:
+    """Settings of a race that is as short as its rounds let it be."""
+    for name, value in {"RACE_SECONDS": 0.0, **settings}.items():
+        monkeypatch.setattr(race, name, value)
+
+
 def test_rivals_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(race, "ROUND_SECONDS", 0.004)
-    monkeypatch.setattr(race, "RACE_SECONDS", 0.0)
-    monkeypatch.setattr(race, "MINIMUM_ROUNDS", 7)
-    monkeypatch.setattr(race, "MAXIMUM_ROUNDS", 21)
+    _choose(monkeypatch, ROUND_SECONDS=0.004, MINIMUM_ROUNDS=7, MAXIMUM_ROUNDS=21)
     log: list[str] = []
     timings = race.run([_sleeper(name, seconds, log) for name, seconds in (("slow", 0.004), ("fast", 0.001))], rest=0.0)
     assert timings["slow"].median > timings["fast"].median >= 0.001
@@ -37,10 +40,7 @@ def test_rivals_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_long_call_is_not_made_untimed_before_each_round(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(race, "LONG_CALL", 0.003)
-    monkeypatch.setattr(race, "MINIMUM_ROUNDS", 3)
-    monkeypatch.setattr(race, "MAXIMUM_ROUNDS", 3)
-    monkeypatch.setattr(race, "RACE_SECONDS", 0.0)
+    _choose(monkeypatch, LONG_CALL=0.003, MINIMUM_ROUNDS=3, MAXIMUM_ROUNDS=3)
     log: list[str] = []
     timings = race.run([_sleeper("slow", 0.004, log)], rest=0.0)
     assert len(log) == 1 + 3 * timings["slow"].calls

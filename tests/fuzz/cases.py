@@ -9,6 +9,7 @@ import shutil
 import sys
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import netCDF4
@@ -248,15 +249,16 @@ def checkpoint_pickle(inputs: Inputs, random: Random) -> Case:
         for key, content in storages.items():
             archive.writestr(f"archive/data/{key}", content)
 
-    def run() -> None:
-        try:
-            import_checkpoint(path)
-            shown(path)
-        finally:
-            if inputs.marker.exists():
-                raise WrongError("code in the file was run")
+    return Case(f"{name}.ckpt, pickle", path.stat().st_size, partial(_import_running_nothing, inputs, path))
 
-    return Case(f"{name}.ckpt, pickle", path.stat().st_size, run)
+
+def _import_running_nothing(inputs: Inputs, path: Path) -> None:
+    try:
+        import_checkpoint(path)
+        shown(path)
+    finally:
+        if inputs.marker.exists():
+            raise WrongError("code in the file was run")
 
 
 def anemoi_members(inputs: Inputs, random: Random) -> Case:
@@ -270,15 +272,7 @@ def anemoi_members(inputs: Inputs, random: Random) -> Case:
         metadata = mutators.changed_bytes(random, metadata)
     rewritten(path, dict(zip(ANEMOI_MEMBERS, (program, metadata), strict=True)))
 
-    def run() -> None:
-        try:
-            import_checkpoint(path)
-            shown(path)
-        finally:
-            if inputs.marker.exists():
-                raise WrongError("code in the file was run")
-
-    return Case("anemoi.ckpt, members", path.stat().st_size, run)
+    return Case("anemoi.ckpt, members", path.stat().st_size, partial(_import_running_nothing, inputs, path))
 
 
 # ---------------------------------------------------------------------------------------------------- restarts

@@ -45,11 +45,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
 @pytest.fixture
 def bench(whole: Bench, tmp_path: Path) -> Bench:
-    result = object.__new__(Bench)
-    result.path, result.model, result.forcing = tmp_path, tmp_path / "model.nc", tmp_path / "forcing.nc"
-    shutil.copy2(whole.model, result.model)
-    shutil.copy2(whole.forcing, result.forcing)
-    return result
+    return whole.beside(tmp_path)
 
 
 def names(bench: Bench) -> set[str]:

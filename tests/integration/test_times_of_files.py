@@ -25,9 +25,7 @@ def common_year(tmp_path_factory) -> Bench:
 
 @pytest.fixture
 def bench(common_year, tmp_path) -> Bench:
-    result = object.__new__(Bench)
-    result.path, result.model, result.forcing = tmp_path, common_year.model, tmp_path / "forcing.nc"
-    return result
+    return common_year.beside(tmp_path)
 
 
 def write(bench, data, **time):
@@ -138,8 +136,8 @@ def test_labels_at_the_end_by_bounds(bench, common_year):
     late.to_netcdf(bench.forcing)
     assert bench.run() == 0
     small_dataset(N_TIMES, start="2019-02-27T12").isel(time=slice(1, -1)).to_netcdf(bench.path / "plain.nc")
-    plain = object.__new__(Bench)
-    plain.path, plain.model, plain.forcing = bench.path, bench.model, bench.path / "plain.nc"
+    plain = bench.beside(bench.path, has_own_files=False)
+    plain.forcing = bench.path / "plain.nc"
     assert plain.run(output="plain.out.nc") == 0
     found = bench.open()
     same(found, bench.open("plain.out.nc"))

@@ -53,6 +53,18 @@ def random_inputs(model: Model, n_columns: int, precision: str, seed: int = 0) -
     return [random.normal(size=(n_columns, size)).astype(precision) for size in model.sizes[:3]]
 
 
+def check(emulator: Emulator, results: tuple, inputs: list[np.ndarray]) -> None:
+    """Results of a step are the reference's."""
+    for found, expected in zip(results, physical_reference(emulator.model, *inputs), strict=True):
+        assert relative_norm(found, expected) <= ONE_STEP[emulator.precision]
+
+
+def check_step(emulator: Emulator) -> None:
+    """`check` on random inputs."""
+    inputs = random_inputs(emulator.model, emulator.n_columns, emulator.precision)
+    check(emulator, emulator.step(*inputs), inputs)
+
+
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 @pytest.mark.parametrize("backend", ["embedded", "dace_cpu"])
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -90,11 +102,7 @@ def test_published_network_rollout(shared: pathlib.Path, name: str) -> None:
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_any_width_and_depth_embedded(architecture: str, depth: int, precision: str) -> None:
     model = random_model(architecture, (5, 4, 3, 2), seed=depth, width=11, depth=depth)
-    inputs = random_inputs(model, 9, precision)
-    new_state, diagnostics = Emulator(model, 9, "embedded", precision).step(*inputs)
-    expected_state, expected_diagnostics = physical_reference(model, *inputs)
-    assert relative_norm(new_state, expected_state) <= ONE_STEP[precision]
-    assert relative_norm(diagnostics, expected_diagnostics) <= ONE_STEP[precision]
+    check_step(Emulator(model, 9, "embedded", precision))
 
 
 @pytest.mark.slow
@@ -116,10 +124,7 @@ def test_random_network_compiled_agrees_with_reference_and_embedded(architecture
 @pytest.mark.study
 def test_ailand_v1_depth_compiled() -> None:
     """aiLand v1's six layers; its width of 512 differs only in the size of the matrices."""
-    emulator = compiled(("layer_norm", (19, 18, 7, 5), 3, 64, 6), 33, "float32")
-    inputs = random_inputs(emulator.model, 33, "float32")
-    for found, expected in zip(emulator.step(*inputs), physical_reference(emulator.model, *inputs), strict=True):
-        assert relative_norm(found, expected) <= ONE_STEP["float32"]
+    check_step(compiled(("layer_norm", (19, 18, 7, 5), 3, 64, 6), 33, "float32"))
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

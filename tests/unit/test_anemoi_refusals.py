@@ -625,6 +625,17 @@ def odd_values() -> list[Any]:
     ]  # fmt: skip
 
 
+def import_if_it_can_be_had(path: Path) -> None:
+    """Whatever is in it: a refusal is one line."""
+    message = ""
+    try:
+        import_checkpoint(path)
+    except InputError as refused:
+        message = str(refused)
+    assert "\n" not in message
+    assert len(message) < 2000
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(changes=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 10**6)), min_size=1, max_size=2))
 def test_any_value_may_be_odd(tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[int, int]]) -> None:
@@ -636,13 +647,7 @@ def test_any_value_may_be_odd(tmp_path_factory: pytest.TempPathFactory, changes:
         holder, key = places[position % len(places)]
         holder[key] = values[value % len(values)]
     path = write_checkpoint(tmp_path_factory.mktemp("odd") / "a.ckpt", tree, metadata)
-    message = ""
-    try:
-        import_checkpoint(path)
-    except InputError as refused:
-        message = str(refused)
-    assert "\n" not in message
-    assert len(message) < 2000
+    import_if_it_can_be_had(path)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -659,9 +664,4 @@ def test_any_entry_of_the_metadata_may_be_odd(
     holder, key = places[position % len(places)]
     holder[key] = value
     rewritten(path, {"anemoi-metadata/anemoi.json": json.dumps(metadata).encode()})
-    message = ""
-    try:
-        import_checkpoint(path)
-    except InputError as refused:
-        message = str(refused)
-    assert "\n" not in message
+    import_if_it_can_be_had(path)

@@ -47,9 +47,7 @@ def same(bench: Bench, name: str, hand: Bench, expected_name: str) -> None:
 
 @pytest.fixture
 def bench(hand: Bench, tmp_path: Path) -> Bench:
-    result = object.__new__(Bench)
-    result.path, result.model, result.forcing = tmp_path, hand.model, hand.forcing
-    return result
+    return hand.beside(tmp_path, has_own_files=False)
 
 
 def test_loops_are_runs_by_hand_through_restart_files(bench: Bench, hand: Bench, capsys: pytest.CaptureFixture) -> None:

@@ -8,15 +8,21 @@ import pytest
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    """Model units; tests must not change them."""
-    # PyTorch may be missing, which the tests, not this file, skip for.
+def path(tmp_path_factory):
+    """A file of columns; tests must not change it."""
     from training_files import write_columns
 
+    return write_columns(tmp_path_factory.mktemp("data") / "a.nc")
+
+
+@pytest.fixture(scope="module")
+def data(path):
+    """Model units; tests must not change them."""
+    # PyTorch may be missing, which the tests, not this file, skip for.
     from ailand_gt4py.training.dataset import read_windows
     from ailand_gt4py.weights.variables import DEFAULT
 
-    return read_windows([write_columns(tmp_path_factory.mktemp("data") / "a.nc")], DEFAULT)
+    return read_windows([path], DEFAULT)
 
 
 @pytest.fixture(scope="module")

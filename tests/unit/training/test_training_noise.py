@@ -4,8 +4,6 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch")
 
-from training_files import write_columns  # noqa: E402
-
 from ailand_gt4py.core.settings import read_settings  # noqa: E402
 from ailand_gt4py.training import session  # noqa: E402
 from ailand_gt4py.training.configuration import Configuration  # noqa: E402
@@ -17,11 +15,6 @@ OPTIONS = {
     "stages": [{"iterations": 2, "steps": 2, "batch": 4}],
     "optimiser": {"learning_rate": 0.01, "warmup_iterations": 1},
 }
-
-
-@pytest.fixture(scope="module")
-def path(tmp_path_factory):
-    return write_columns(tmp_path_factory.mktemp("data") / "a.nc")
 
 
 def first_layer(directory, path, **augmentation):

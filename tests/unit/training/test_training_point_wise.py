@@ -55,11 +55,6 @@ OPTIONS = {
 }
 
 
-@pytest.fixture(scope="module")
-def path(tmp_path_factory):
-    return write_columns(tmp_path_factory.mktemp("data") / "a.nc")
-
-
 @functools.cache
 def configured(input_steps: int, **options) -> Configuration:
     return read_settings(Configuration, OPTIONS | {"network": NETWORK | {"input_steps": input_steps} | options})

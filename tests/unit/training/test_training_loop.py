@@ -50,11 +50,6 @@ OPTIONS = {
 }
 
 
-@pytest.fixture(scope="module")
-def path(tmp_path_factory):
-    return write_columns(tmp_path_factory.mktemp("data") / "a.nc")
-
-
 TRAINING, VALIDATION = np.arange(10), np.array([10, 11])
 
 
