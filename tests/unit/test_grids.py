@@ -154,7 +154,7 @@ def test_points_take_the_nearest_cells() -> None:
     np.testing.assert_array_equal(found.dataset["lat"], [50.0, 49.0, 50.0])
     assert dict(grid.sizes) == {"x": 3}
     assert "Nearest cells to 3 points of 6 cells" in found.notes[-1]
-    with pytest.raises(InputError, match="no cell near the point 20 N, 0 E"):
+    with pytest.raises(InputError, match=r"no cell at 20.0000 N, 0.0000 E \(1 of 1 such"):
         to_columns([fields(data)], Selection(points=((20.0, 0.0),)))
 
 

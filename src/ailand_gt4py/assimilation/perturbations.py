@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from ailand_gt4py.core.constants import SECONDS_PER_DAY
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.emulator.forcing import ForcingAssembler
 from ailand_gt4py.weights.model import Model
 
 #: Memory of the weather's errors, s.
-WEATHER_MEMORY = 86_400.0
+WEATHER_MEMORY = SECONDS_PER_DAY
 
 #: Usual standard deviations of the factors on precipitation and short-wave radiation, of long-wave radiation, W m-2.
 WEATHER_ERRORS = np.array([0.5, 0.3, 50.0])

@@ -29,6 +29,7 @@ from ailand_gt4py.assimilation.window import (
     equivalents,
     run_window,
 )
+from ailand_gt4py.core.constants import SECONDS_PER_DAY
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.times import step_of, whole_steps
 from ailand_gt4py.core.types import Values
@@ -126,7 +127,7 @@ class Twin:
         self.control = make_control(model, settings.control)
         step, window = step_of(model.step_seconds), step_of(3600.0 * settings.window_hours)
         self.steps_per_window = whole_steps(window, step, "--window-hours")
-        self.n_steps = whole_steps(step_of(86_400.0 * settings.days), step, "--days")
+        self.n_steps = whole_steps(step_of(SECONDS_PER_DAY * settings.days), step, "--days")
         if self.n_steps % self.steps_per_window:
             raise InputError(
                 f"length of the experiment: found {settings.days:g} days, expected a multiple of the window of "

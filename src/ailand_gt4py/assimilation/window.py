@@ -9,6 +9,7 @@ import numpy as np
 
 from ailand_gt4py.assimilation.control import Bounds, Control
 from ailand_gt4py.assimilation.settings import Errors, Screening
+from ailand_gt4py.core.constants import SECONDS_PER_DAY
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.observations.operators import Observable, ObservationOperator, Situation, position_of
@@ -141,4 +142,6 @@ class Setup(NamedTuple):
 
     def model_error(self, emulator: Emulator, run: Trajectory) -> Values:
         """(n_control, n_control) Q of a window."""
-        return self.errors.of_model(self.control.names, len(run.forcing) * emulator.model.step_seconds / 86_400.0)
+        return self.errors.of_model(
+            self.control.names, len(run.forcing) * emulator.model.step_seconds / SECONDS_PER_DAY
+        )

@@ -12,30 +12,30 @@ from typing import Any
 
 import numpy as np
 
+from ailand_gt4py.core.constants import DRY_AIR_HEAT, MELTING_POINT, VAPORISATION_HEAT
+
 Values = Any  # NumPy, dask or xarray array
 
-#: a1, Pa, and T0, K: the saturation vapour pressure at the triple point.
-TRIPLE_PRESSURE, TRIPLE_POINT = 611.21, 273.16
+#: a1, Pa: the saturation vapour pressure at T0, the melting point.
+TRIPLE_PRESSURE = 611.21
 #: a3 (1) and a4 (K) over water and over ice.
 OVER_WATER = (17.502, 32.19)
 OVER_ICE = (22.587, -0.7)
 #: Molar mass of water over that of dry air, as in the IFS: 18.0153 / 28.9644, rounded.
 EPSILON = 0.621981
-#: Specific heat of dry air at constant pressure, J kg-1 K-1, and heat of vaporisation, J kg-1, as in the IFS.
-DRY_AIR_HEAT, VAPORISATION_HEAT = 1004.709, 2.5008e6
 
 
 def saturation_pressure(temperature: Values, over: tuple[float, float] = OVER_WATER) -> Values:
     """Saturation vapour pressure, Pa, of a temperature, K; of a dew point it is the vapour pressure."""
     slope, offset = over
-    return TRIPLE_PRESSURE * np.exp(slope * (temperature - TRIPLE_POINT) / (temperature - offset))
+    return TRIPLE_PRESSURE * np.exp(slope * (temperature - MELTING_POINT) / (temperature - offset))
 
 
 def dew_point(vapour_pressure: Values, over: tuple[float, float] = OVER_WATER) -> Values:
     """Dew point, K, of a vapour pressure, Pa, above 0: the inverse of `saturation_pressure`."""
     slope, offset = over
     logarithm = np.log(vapour_pressure / TRIPLE_PRESSURE)
-    return (slope * TRIPLE_POINT - offset * logarithm) / (slope - logarithm)
+    return (slope * MELTING_POINT - offset * logarithm) / (slope - logarithm)
 
 
 def specific_humidity(vapour_pressure: Values, pressure: Values) -> Values:
@@ -59,7 +59,7 @@ def wet_bulb(temperature: Values, vapour_pressure: Values, pressure: Values) -> 
     result = temperature
     for _ in range(8):
         saturation = saturation_pressure(result)
-        by_temperature = saturation * slope * (TRIPLE_POINT - offset) / (result - offset) ** 2
+        by_temperature = saturation * slope * (MELTING_POINT - offset) / (result - offset) ** 2
         excess = saturation - vapour_pressure - constant * (temperature - result)
         result = result - excess / (by_temperature + constant)
     return result

@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from ailand_gt4py.core.constants import MELTING_POINT
 from ailand_gt4py.ecland.surface_tables import MIDDLE_SNOW_ALBEDO
 
 Values = Any  # NumPy or CuPy array
 
 #: ecLand's state where there is no snow: water (m), cover, density (kg m-3), temperature (K), and the albedo with which
 #: the next snow begins (new snow's).
-NO_SNOW = {"sd": 0.0, "snowc": 0.0, "rsn": 100.0, "tsn": 273.16, "asn": 0.85}
+NO_SNOW = {"sd": 0.0, "snowc": 0.0, "rsn": 100.0, "tsn": MELTING_POINT, "asn": 0.85}
 
 #: Snow with less water than this is none, m: files in GRIB packing have remains of either sign.
 LEAST_WATER = 1e-6

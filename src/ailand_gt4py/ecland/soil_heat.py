@@ -22,6 +22,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ailand_gt4py.core.constants import FUSION_HEAT
 from ailand_gt4py.core.errors import InputError
 
 #: What a state variable's increment may be one of.
@@ -29,8 +30,6 @@ SOIL_HEAT = "soil_heat"
 
 #: Density of water kg m-3, as in ecLand.
 WATER_DENSITY = 1000.0
-#: Heat of fusion J kg-1: that of sublimation less that of evaporation.
-FUSION_HEAT = 2.8345e6 - 2.5008e6
 #: Volumetric heat capacities of dry soil grains and of water, J m-3 K-1.
 DRY_SOIL_CAPACITY, WATER_CAPACITY = 1.6e6, 4.18e6
 #: Soil water is frozen below the first and liquid above the second, K.

@@ -15,6 +15,7 @@ import gt4py.next as gtx
 import numpy as np
 
 from ailand_gt4py.core import arrays
+from ailand_gt4py.core.constants import FUSION_HEAT
 from ailand_gt4py.core.dimensions import (
     N_MOMENTS,
     Contraction,
@@ -246,7 +247,7 @@ class Operands:
         half_melted = 0.5 * (soil_heat.FROZEN_BELOW + soil_heat.LIQUID_ABOVE)
         middle = np.where(is_heated > 0.0, (half_melted - shift) / scale, 0.0)
         spacing = np.where(is_heated > 0.0, soil_heat.PART_WIDTH / scale, 1.0)
-        latent_scale = is_heated * soil_heat.WATER_DENSITY * soil_heat.FUSION_HEAT / scale
+        latent_scale = is_heated * soil_heat.WATER_DENSITY * FUSION_HEAT / scale
         self.broadcast(StateFeature, len(self.model.state))
         positions = soil_heat.property_positions([variable.name for variable in self.model.static])
         rows = np.eye(len(self.model.static))[positions]

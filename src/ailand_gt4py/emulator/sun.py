@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ailand_gt4py.core.constants import SECONDS_PER_DAY
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.times import STANDARD, year_of
 
@@ -39,7 +40,7 @@ def time_angles(
     Raises:
         InputError: a step that is not in that range.
     """
-    if not 0.0 < step_seconds <= 86_400.0:
+    if not 0.0 < step_seconds <= SECONDS_PER_DAY:
         raise InputError(f"the step is {step_seconds} s, expected more than 0 and at most 86400 s")
     # Nanoseconds would end in 2262.
     time = np.asarray(time, dtype="datetime64[us]")
@@ -47,7 +48,7 @@ def time_angles(
     year_start, year_length = year_of(middle, calendar)
     day_angle = 2.0 * np.pi * ((middle - year_start) / year_length)
     time_of_day = (time - time.astype("datetime64[D]").astype("datetime64[us]")) / _DAY
-    return day_angle, 2.0 * np.pi * (time_of_day - 0.5), 2.0 * np.pi * step_seconds / 86_400.0
+    return day_angle, 2.0 * np.pi * (time_of_day - 0.5), 2.0 * np.pi * step_seconds / SECONDS_PER_DAY
 
 
 def julian_angle(time: np.ndarray, calendar: str = STANDARD) -> np.ndarray:

@@ -35,6 +35,7 @@ import math
 
 import numpy as np
 
+from ailand_gt4py.core.constants import FUSION_HEAT, MELTING_POINT, SECONDS_PER_DAY
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.ecland import soil_heat as soil
 from ailand_gt4py.ecland.soil_tables import LAYER_THICKNESS
@@ -43,8 +44,6 @@ from ailand_gt4py.evaluation.scores.moments import rmse
 
 #: Heat capacity of ice, J kg-1 K-1.
 ICE_CAPACITY = 2.05e6 / 920.0
-#: Melting point, K.
-MELTING_POINT = 273.16
 
 WATER_FLUXES = ("met_rainf", "met_snowf", "e", "sro", "ssro")
 ENERGY_FLUXES = ("ssr", "str", "sshf", "slhf", "met_snowf")
@@ -121,7 +120,7 @@ def energy_residual(fields: Fields) -> Residual:
     solar, thermal, sensible, latent, snowfall = (fields.values[name] for name in ENERGY_FLUXES)
     supply, stored = solar + thermal + sensible + latent, soil_heat(fields)
     if "sd" in fields.values:
-        supply = supply - soil.FUSION_HEAT * snowfall
+        supply = supply - FUSION_HEAT * snowfall
         stored = stored + snow_heat(fields)
     values = supply - np.diff(stored, axis=0) / fields.step_seconds
     return Residual("energy", "W m-2", values, missing, left_out)
@@ -152,7 +151,7 @@ def snow_heat(fields: Fields) -> Values:
     """
     ice = soil.WATER_DENSITY * fields.values["sd"] - fields.values.get("slw", 0.0)
     below = fields.values["tsn"] - MELTING_POINT if "tsn" in fields.values else 0.0
-    heat: Values = (ICE_CAPACITY * below - soil.FUSION_HEAT) * ice
+    heat: Values = (ICE_CAPACITY * below - FUSION_HEAT) * ice
     return heat
 
 
@@ -199,7 +198,7 @@ def score(residual: Values, step_seconds: float, is_sum: bool, chosen: Values | 
     """Statistics of a residual, (n_windows, n_columns); days, sums or means, count where all of their windows do."""
     chosen = np.broadcast_to(chosen, residual.shape)
     values = residual[chosen]
-    per_day = max(1, round(86_400.0 / step_seconds))
+    per_day = max(1, round(SECONDS_PER_DAY / step_seconds))
     n_days = len(residual) // per_day
     days = residual[: n_days * per_day].reshape(n_days, per_day, -1)
     of_day = days.sum(axis=1) if is_sum else days.mean(axis=1)

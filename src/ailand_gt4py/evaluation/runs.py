@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
+from ailand_gt4py.core.constants import SECONDS_PER_DAY
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.emulator.emulator import Emulator, Precision
 from ailand_gt4py.evaluation.columns import VerificationColumns
 from ailand_gt4py.weights.model import Model, Variable
 
-SECONDS_PER_DAY = 86_400.0
 #: Further leads of the curves, days; those above the longest one asked for are left out.
 CURVE_DAYS = (0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 7.0, 10.0, 14.0, 21.0, 30.0, 45.0, 60.0, 75.0, 90.0)
 

@@ -127,14 +127,8 @@ class Lattice:
         if len(latitude) == self.n_cells and self._is_at(latitude, longitude):
             return np.arange(self.n_cells)
         distance, nearest = self._nearest(latitude, longitude)
-        far = np.flatnonzero(~(distance <= LOCATION_TOLERANCE))
-        if far.size:
-            k = far[0]
-            raise InputError(
-                f"{self.what}: has no cell at {latitude[k]:.4f} N, {longitude[k]:.4f} E ({far.size} of "
-                f"{len(latitude)} such cells; the nearest is {distance[k]:.3g} degrees away), expected the cells of "
-                "the first file"
-            )
+        limit = np.full(len(nearest), LOCATION_TOLERANCE)
+        self._require_near(latitude, longitude, distance, limit, "the cells of the first file")
         return nearest
 
     def nearest(self, latitude: Values, longitude: Values) -> tuple[Values, Values]:
@@ -149,14 +143,20 @@ class Lattice:
             here = self.latitude[nearest], self.longitude[nearest]
             neighbours = self._nearest(*here, count=min(5, self.n_cells))[0]
             limit = np.maximum(POINT_SPACINGS * neighbours.max(axis=1), LOCATION_TOLERANCE)
+        self._require_near(latitude, longitude, distance, limit, "points on the grid")
+        return nearest, distance
+
+    def _require_near(
+        self, latitude: Values, longitude: Values, distance: Values, limit: Values, expected: str
+    ) -> None:
+        """Check that the nearest cells of locations (n,) are near."""
         far = np.flatnonzero(~(distance <= limit))
         if far.size:
             k = far[0]
             raise InputError(
-                f"{self.what}: has no cell near the point {latitude[k]:g} N, {longitude[k]:g} E (the nearest is "
-                f"{distance[k]:.3g} degrees away), expected points on the grid"
+                f"{self.what}: has no cell at {latitude[k]:.4f} N, {longitude[k]:.4f} E ({far.size} of "
+                f"{len(latitude)} such cells; the nearest is {distance[k]:.3g} degrees away), expected {expected}"
             )
-        return nearest, distance
 
     def _is_at(self, latitude: Values, longitude: Values) -> bool:
         turn = np.abs((self.longitude - longitude + 180.0) % 360.0 - 180.0)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ailand_gt4py.core.constants import SECONDS_PER_DAY
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.files import expanded
 from ailand_gt4py.core.times import STANDARD, parse_time, step_of, time_text, whole_steps
@@ -138,7 +139,7 @@ def read_values(
 def end_after(path: str | Path, days: float, start: str | np.datetime64 | None, model: ModelVariables) -> np.datetime64:
     """End of a run of some days, a multiple of the model's step, from a start; None: from the file's first label."""
     step = step_of(model.step_seconds)
-    length = whole_steps(step_of(86_400.0 * days), step, "--days") * step
+    length = whole_steps(step_of(SECONDS_PER_DAY * days), step, "--days") * step
     if start is None:
         start = labels_of(expanded(path), Request(model, initial_state="none"))[0][0]
     begin = parse_time(start)

@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from ailand_gt4py.core.constants import GRAVITY
+from ailand_gt4py.core.constants import CELSIUS, DRY_AIR_GAS, GRAVITY, STEFAN_BOLTZMANN
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.ecland import humidity, soil_tables
@@ -23,11 +23,6 @@ AMOUNTS = {"kg m-2 s-1": "kg m-2", "W m-2": "J m-2"}
 
 #: Pressure at sea level and change of temperature with height in the standard atmosphere (ISO 2533:1975), Pa, K m-1.
 SEA_LEVEL_PRESSURE, LAPSE_RATE = 101_325.0, 0.0065
-#: Gas constant of dry air, J kg-1 K-1, as in the IFS.
-DRY_AIR_GAS = 287.0597
-STEFAN_BOLTZMANN = 5.670374419e-8
-#: 0 degrees Celsius, K.
-CELSIUS = 273.15
 #: Air colder than this has snow where its humidity is not known, K: the mean of the northern hemisphere (Jennings et
 #: al. 2018, doi:10.1038/s41467-018-03629-7).
 SNOW_BELOW = CELSIUS + 1.0

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import torch
 
+from ailand_gt4py.core.constants import SECONDS_PER_DAY
 from ailand_gt4py.evaluation.scores.climatology import day_of_year_climatology
 from ailand_gt4py.evaluation.scores.moments import rmse
 from ailand_gt4py.training.configuration import Validation
@@ -55,7 +56,7 @@ class Validator:
     def __init__(self, options: Validation, windows: WindowData, data: TrainingData, columns: Values) -> None:
         tensors, scaling = data.tensors, data.scaling
         shortest = int(windows.n_windows[columns].min())
-        leads = np.rint(np.multiply(options.leads_days, 86_400.0 / windows.step_seconds)).astype(np.int64)
+        leads = np.rint(np.multiply(options.leads_days, SECONDS_PER_DAY / windows.step_seconds)).astype(np.int64)
         self._leads = np.clip(leads, 1, shortest)
         longest = int(self._leads.max())
         self._tensors, self._shortest = tensors, shortest

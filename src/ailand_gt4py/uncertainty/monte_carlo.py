@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from ailand_gt4py.core.constants import MELTING_POINT
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.emulator.emulator import Emulator
@@ -19,8 +20,6 @@ from ailand_gt4py.uncertainty.propagation import ErrorSizes
 from ailand_gt4py.weights.meaning import snow_of_state
 from ailand_gt4py.weights.model import Model
 
-#: ecLand's freezing point (``RTT``), K.
-FREEZING = 273.16
 #: Most columns that are run at once.
 LARGEST = 4_000_000
 #: Members differ in something where at least this part of them has it, and at most one minus this.
@@ -134,7 +133,7 @@ def _conditions(model: Model, state: Values, lower: Values, upper: Values) -> Va
     names = [variable.name for variable in model.state]
     water = [position for position, name in enumerate(names) if name.startswith("swvl")]
     snow, nowhere = snow_of_state(model, state), np.zeros(state.shape[:2], dtype=bool)
-    frozen = state[..., names.index("stl1")] < FREEZING if "stl1" in names else nowhere
+    frozen = state[..., names.index("stl1")] < MELTING_POINT if "stl1" in names else nowhere
     of_water = state[..., water]
     at_bound = ((of_water <= lower[water]) | (of_water >= upper[..., water])).any(axis=-1)
     return np.stack([_differ(nowhere if snow is None else snow), _differ(frozen), at_bound.mean(axis=1) >= FEW])

@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
+from ailand_gt4py.core.constants import SECONDS_PER_DAY
 from ailand_gt4py.core.option_types import Amount
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.emulator.emulator import Emulator
@@ -53,7 +54,7 @@ class Errors:
     forcing: dict[str, Amount] = dataclasses.field(default_factory=dict)
     parameters: dict[str, Amount] = dataclasses.field(default_factory=dict)
     model: dict[str, Amount] = dataclasses.field(default_factory=dict)
-    correlation_seconds: float = 86_400.0
+    correlation_seconds: float = SECONDS_PER_DAY
     scale: float = 1.0
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ailand_gt4py.core.constants import SECONDS_PER_DAY
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.evaluation import literature
 from ailand_gt4py.evaluation.figures import style
@@ -59,7 +60,7 @@ def close_up_figure(study: Study, column: int) -> Figure | None:
 
 def close_up(times: Values, latitude: float, step_seconds: float) -> slice | None:
     """Two weeks in the last summer (January in the south) of the labels; None for a file of less than a month."""
-    steps = round(CLOSE_UP_DAYS * 86_400.0 / step_seconds)
+    steps = round(CLOSE_UP_DAYS * SECONDS_PER_DAY / step_seconds)
     if len(times) < 2 * steps:
         return None
     wanted = 6 if latitude >= 0.0 else 0

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 
 from pydantic_core import to_jsonable_python
 
+from ailand_gt4py.core.constants import SECONDS_PER_DAY
 from ailand_gt4py.core.text_table import aligned
 from ailand_gt4py.evaluation import literature
-from ailand_gt4py.evaluation.runs import SECONDS_PER_DAY, Cost
+from ailand_gt4py.evaluation.runs import Cost
 from ailand_gt4py.evaluation.scores.definitions import SCORES
 from ailand_gt4py.evaluation.scores.lead_time import FreeRunScore, LeadScore
 from ailand_gt4py.evaluation.study import BoxComparison, Study, VariableStudy, summary

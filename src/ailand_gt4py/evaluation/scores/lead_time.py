@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from ailand_gt4py.core.constants import SECONDS_PER_DAY
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.emulator.emulator import Precision
 from ailand_gt4py.evaluation.columns import VerificationColumns
-from ailand_gt4py.evaluation.runs import SECONDS_PER_DAY, LeadRuns, Runs, label_offset, run_free
+from ailand_gt4py.evaluation.runs import LeadRuns, Runs, label_offset, run_free
 from ailand_gt4py.evaluation.scores.climatology import day_of_year_climatology, other_years_climatology
 from ailand_gt4py.evaluation.scores.definitions import SCORES
 from ailand_gt4py.evaluation.scores.moments import Sample, rmse

@@ -11,13 +11,14 @@ import numpy as np
 from gt4py.eve.utils import FrozenNamespace
 from gt4py.next import exp
 
+from ailand_gt4py.core.constants import MELTING_POINT
 from ailand_gt4py.core.dimensions import Column
-from ailand_gt4py.ecland.humidity import OVER_WATER, TRIPLE_POINT
+from ailand_gt4py.ecland.humidity import OVER_WATER
 
 SATURATION = FrozenNamespace(
     slope=np.float64(OVER_WATER[0]),
     offset=np.float64(OVER_WATER[1]),
-    freezing=np.float64(TRIPLE_POINT),
+    freezing=np.float64(MELTING_POINT),
     percent=np.float64(100.0),
 )
 

@@ -18,6 +18,7 @@ import numpy as np
 from gt4py.eve.utils import FrozenNamespace
 from gt4py.next import arctan, exp, log, maximum, minimum, sqrt
 
+from ailand_gt4py.core.constants import DRY_AIR_GAS, DRY_AIR_HEAT, VAPOUR_GAS
 from ailand_gt4py.stencils.instances import Function, Statement, field_operators, write_program, written
 from ailand_gt4py.stencils.physics.surface_tiles import (
     TILES,
@@ -48,9 +49,9 @@ Closures = tuple[(Values,) * len(CLOSURE_NAMES)]
 
 FLOW = FrozenNamespace(
     karman=np.float64(0.4),
-    gas=np.float64(287.0597),
-    virtual=np.float64(461.5250 / 287.0597 - 1.0),
-    heat_capacity=np.float64(1004.7090),
+    gas=np.float64(DRY_AIR_GAS),
+    virtual=np.float64(VAPOUR_GAS / DRY_AIR_GAS - 1.0),
+    heat_capacity=np.float64(DRY_AIR_HEAT),
     convection_depth=np.float64(1000.0),
     half_pi=np.float64(math.pi / 2.0),
     # Above 5 Obukhov lengths ecLand takes profiles to be uniform.

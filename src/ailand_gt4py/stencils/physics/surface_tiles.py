@@ -20,7 +20,7 @@ import numpy as np
 from gt4py.eve.utils import FrozenNamespace
 from gt4py.next import exp, log, maximum, minimum, sqrt
 
-from ailand_gt4py.core.constants import GRAVITY
+from ailand_gt4py.core.constants import FUSION_HEAT, GRAVITY, MELTING_POINT, STEFAN_BOLTZMANN, VAPORISATION_HEAT
 from ailand_gt4py.core.dimensions import Column
 from ailand_gt4py.ecland import surface_tables as tables
 
@@ -37,10 +37,10 @@ def neutral_exchange(roughness: float) -> np.float64:
 
 TILES = FrozenNamespace(
     gravity=np.float64(GRAVITY),
-    vaporisation=np.float64(2.5008e6),
-    fusion=np.float64(2.8345e6 - 2.5008e6),
-    stefan_boltzmann=np.float64(5.670374419e-8),
-    melting=np.float64(273.16),
+    vaporisation=np.float64(VAPORISATION_HEAT),
+    fusion=np.float64(FUSION_HEAT),
+    stefan_boltzmann=np.float64(STEFAN_BOLTZMANN),
+    melting=np.float64(MELTING_POINT),
     blending_height=np.float64(BLENDING_HEIGHT),
     least_wind=np.float64(0.1),
     tiny=np.float64(1e-12),

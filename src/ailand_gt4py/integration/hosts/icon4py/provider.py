@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from ailand_gt4py.core import arrays
-from ailand_gt4py.core.constants import GRAVITY
+from ailand_gt4py.core.constants import GRAVITY, STEFAN_BOLTZMANN
+from ailand_gt4py.ecland import humidity as moist_air
 from ailand_gt4py.ecland import snow, soil_tables
 from ailand_gt4py.emulator.forcing import derived_forcing
 
@@ -47,9 +48,6 @@ TRANSMISSIVITY = 0.6
 #: Emissivity of the clear sky, Brutsaert 1975 (doi:10.1029/WR011i005p00742): 1.24 (e / T)^(1/7), e in hPa, and what
 #: clouds add to it.
 BRUTSAERT, CLOUD_EMISSIVITY = 1.24, 0.06
-STEFAN_BOLTZMANN = 5.670374e-8
-#: Water vapour over dry air, ratio of the gas constants.
-EPSILON = 0.622
 RELATIVE_HUMIDITY = 0.7
 #: Between them the ground goes from no snow to being covered, K; snow water where it is, m, and less under less cover.
 SNOW_FREE, SNOW_COVERED, SNOW_WATER = 273.0, 263.0, 0.05
@@ -140,10 +138,8 @@ class IdealisedPlanet:
 
     def humidity(self, temperature: Values, pressure: Values) -> Values:
         """Specific humidity, kg kg-1, where the host carries no vapour."""
-        # Saturation over water, Bolton 1980 (doi:10.1175/1520-0493(1980)108<1046:TCOEPT>2.0.CO;2).
-        celsius = temperature - 273.15
-        vapour = RELATIVE_HUMIDITY * 611.2 * self._xp.exp(17.67 * celsius / (celsius + 243.5))
-        return EPSILON * vapour / (pressure - (1.0 - EPSILON) * vapour)
+        vapour = RELATIVE_HUMIDITY * moist_air.saturation_pressure(temperature)
+        return moist_air.specific_humidity(vapour, pressure)
 
     def precipitation(self, latitude: Values, longitude: Values, time: np.datetime64) -> tuple[Values, Values]:
         """Rain and snow, kg m-2 s-1, where the host has no microphysics: none."""
@@ -169,7 +165,7 @@ class IdealisedPlanet:
         seconds = float(step / np.timedelta64(1, "s"))
         names = ("toa_incoming_shortwave_flux",)
         derived_forcing(latitude, longitude, time, seconds, names, insolation, self._backend, self._device)
-        vapour = humidity * pressure / (EPSILON + (1.0 - EPSILON) * humidity)
+        vapour = moist_air.vapour_pressure(humidity, pressure)
         clear = BRUTSAERT * (0.01 * self._xp.maximum(vapour, 0.0) / temperature) ** (1.0 / 7.0)
         emissivity = self._xp.minimum(clear + CLOUD_EMISSIVITY, 1.0)
         return TRANSMISSIVITY * insolation[:, 0], emissivity * STEFAN_BOLTZMANN * temperature**4
