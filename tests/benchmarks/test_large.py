@@ -29,7 +29,7 @@ THREADS = scale.of(sorted({1, machine.threads()}), [1])
 @pytest.mark.parametrize("threads", THREADS)
 def test_large_step(benchmark: BenchmarkFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", str(threads))
-    found = in_process(tmp_path, "large")
+    found = in_process(tmp_path, "large", has_own_programs=not scale.TOY)
     assert not found["failures"]
     extra = {"kind": "large", "name": "step", "columns": networks.LARGE_COLUMNS, "threads": threads, **found}
     race.CLOCK.show(benchmark, found["seconds"]["ailand"], "the large network", extra)
@@ -45,7 +45,9 @@ def test_large_files(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
     checkpoint, file = tmp_path / "large.ckpt", tmp_path / "large.nc"
     write_checkpoint(checkpoint, *recipe(Recipe(n_channels=channels, n_layers=depth, ratio=ratio)))
     found = {
-        what: in_process(tmp_path, "large_file", what, networks.LARGE_COLUMNS, checkpoint, file)
+        what: in_process(
+            tmp_path, "large_file", what, networks.LARGE_COLUMNS, checkpoint, file, has_own_programs=not scale.TOY
+        )
         for what in ("checkpoint", "command", "file")
     }
     found["checkpoint"]["size"] = checkpoint.stat().st_size

@@ -50,11 +50,11 @@ def program_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("programs")
 
 
-def in_process(directory: Path, *arguments: object) -> dict[str, Any]:
-    """What `child.py` measures, with compiled programs kept in a directory."""
+def in_process(directory: Path, *arguments: object, has_own_programs: bool = True) -> dict[str, Any]:
+    """What `child.py` measures, with compiled programs kept in a directory, or where all tests' are."""
+    own = {"GT4PY_BUILD_CACHE_LIFETIME": "persistent", "GT4PY_BUILD_CACHE_DIR": str(directory)}
     environment = os.environ | {
-        "GT4PY_BUILD_CACHE_LIFETIME": "persistent",
-        "GT4PY_BUILD_CACHE_DIR": str(directory),
+        **(own if has_own_programs else {}),
         **({} if scale.TOY else {"AILAND_BENCH_FULL": "1"}),
         "PYTHONPATH": os.pathsep.join(str(path) for path in (HERE, HERE.parent / "unit")),
     }

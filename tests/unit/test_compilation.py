@@ -3,9 +3,7 @@
 import os
 import pathlib
 import signal
-import subprocess
 import sys
-import textwrap
 import threading
 import warnings
 from typing import Any
@@ -212,50 +210,3 @@ def test_compilation_in_this_process_leaves_no_trace(monkeypatch: pytest.MonkeyP
     assert [str(warning.message) for warning in seen] == ["something else", "afterwards"]
     assert config.BUILD_JOBS_MODE is config.BuildJobsMode.PROCESS
     assert runners._default_runner is None, "the serial runner would have served later compilations of the host"
-
-
-OTHER_PROCESS = textwrap.dedent("""
-    import numpy as np
-    from random_models import random_model
-    from ailand_gt4py import Emulator
-    from ailand_gt4py.core.errors import RunError
-
-    emulator = Emulator(random_model("simple", depth=1), 3, "dace_cpu")
-    inputs = [np.ones((3, size), dtype=np.float32) for size in emulator.model.sizes[:3]]
-    try:
-        state, _ = emulator.step(*inputs)
-    except RunError as error:
-        print("refused:", error)
-    else:
-        print("result:", state.tobytes().hex())
-""")
-
-
-@pytest.mark.slow
-def test_another_process_finds_the_compiled_program(tmp_path: pathlib.Path) -> None:
-    """Once compiled, the same network runs where there is no compiler; another one is refused there, in one line."""
-
-    def run(cache: str, with_compiler: bool) -> str:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("GT4PY_", "DACE_"))}
-        # The directory does not exist yet, nor does the one above it.
-        environment["XDG_CACHE_HOME"] = str(tmp_path / cache / "cache")
-        environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
-        if not with_compiler:
-            environment |= {"PATH": str(tmp_path / "nothing"), "CXX": "/bin/false", "CMAKE": "/bin/false"}
-        process = subprocess.run(
-            [sys.executable, "-c", OTHER_PROCESS],
-            env=environment,
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return process.stdout.strip()
-
-    first = run("kept", with_compiler=True)
-    assert first.startswith("result: ")
-    assert run("kept", with_compiler=False) == first
-    without = run("empty", with_compiler=False)
-    assert without.startswith("refused: the simple network for dace_cpu in float32 cannot be compiled: ")
-    assert "\n" not in without
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "kept"], "nothing else may be left behind"

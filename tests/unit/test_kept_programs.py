@@ -1,12 +1,16 @@
 """Compiled programs that are kept: verified before they are used, and only from directories of the user's own."""
 
+import contextlib
 import hashlib
 import logging
 import os
 import pickle
 import shutil
 import stat
+import subprocess
+import sys
 import tempfile
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -251,11 +255,54 @@ def test_what_another_can_change_is_not_loaded(public: Path) -> None:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, damage_cache.Outcome]]:
     """A cache with a compiled step, and its result."""
-    cache = tmp_path_factory.mktemp("whole") / "cache"
-    outcome = damage_cache.run(cache)
+    directory = tmp_path_factory.mktemp("whole")
+    # The directory does not exist yet, nor does the one above it.
+    cache = directory / "above" / "cache"
+    with contextlib.chdir(directory):
+        outcome = damage_cache.run(cache)
     assert outcome.kind == "right", outcome.text
+    assert [path.name for path in directory.iterdir()] == ["above"], "nothing else may be left behind"
     yield cache, outcome
     shutil.rmtree(cache)
+
+
+OTHER_PROCESS = textwrap.dedent("""
+    import sys
+    from ailand_gt4py.core.errors import RunError
+    from fuzz import damage_cache
+
+    try:
+        print("right", damage_cache.step())
+    except RunError as error:
+        print("refused", error)
+""")
+
+
+def without_compiler(cache: Path, directory: Path) -> damage_cache.Outcome:
+    """How a step ends in a new process, which has no compiler."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("GT4PY_", "DACE_"))}
+    environment |= {"XDG_CACHE_HOME": str(cache), "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    environment |= {"PATH": str(directory / "nothing"), "CXX": "/bin/false", "CMAKE": "/bin/false"}
+    process = subprocess.run(
+        [sys.executable, "-c", OTHER_PROCESS],
+        env=environment,
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return damage_cache.Outcome(*process.stdout.strip().split(" ", 1))
+
+
+def test_another_process_finds_the_compiled_program(whole: tuple[Path, damage_cache.Outcome], tmp_path: Path) -> None:
+    """Once compiled, the same network runs where there is no compiler; without that it is refused, in one line."""
+    cache, expected = whole
+    assert without_compiler(cache, tmp_path) == expected
+    found = without_compiler(tmp_path / "empty" / "cache", tmp_path)
+    assert found.kind == "refused"
+    assert found.text.startswith("the simple network for dace_cpu in float32 cannot be compiled: ")
+    assert "\n" not in found.text
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "temporary"], "nothing else may be left behind"
 
 
 @pytest.mark.parametrize("damage", ["library: cut short", "program: a file"])
