@@ -27,7 +27,7 @@ $(BIN)/ailand: pyproject.toml
 	@touch $@
 
 $(VENV)/.test: $(BIN)/ailand
-	$(BIN)/python -m pip install --quiet --editable '.[dev,grib,mpi]'
+	$(BIN)/python -m pip install --quiet --editable '.[dev,grib,mpi,dask]'
 	# Training tests need PyTorch; a processor build is on the index for Python 3.11 here, elsewhere they are skipped.
 	@if $(BIN)/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then \
 	  $(BIN)/python -m pip install --quiet torch==2.13.0 || echo "PyTorch was not installed: its tests are skipped"; fi

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import model_validator
@@ -202,6 +202,11 @@ A run writes OUT.partial and, now and then, OUT.resume; at the end OUT.partial i
 the same command with --resume continues there and gives the same file, bit for bit. A second run on OUT is refused
 while the first lasts. --overwrite replaces files and stores of this program, and a file that is named; nothing else.
 
+With --workers N, N processes of this machine make the run, each some of the columns; with --scheduler, the workers of a
+Dask cluster that see the same files; and so do the ranks of "mpirun -n N {program} ...". OUT is a zarr store then, with
+the same values, bit for bit, as of one process. A worker that dies is replaced and its part goes on from its last
+checkpoint, in OUT.parts; so does the whole run with --resume, with any number of workers or ranks, or none.
+
 From the restart file of a run on another forcing file, a run starts where this one begins; elsewhere with --start only.
 With --restart-as-start its state is taken as that at the start of this run, whatever time it is of.
 
@@ -239,6 +244,45 @@ exit status: 0 done; 1 failed while running; 2 input or usage is wrong; 130, 143
     )  # fmt: skip
     overwrite: bool = option(False, "replace existing output, restart and figure files")
     checkpoint_seconds: float = option(30.0, "least time between checkpoints; 0: each block", metavar="SECONDS", ge=0.0)
+    workers: int | None = option(
+        None, "processes of this machine that make the run, each some of its columns (extra 'dask')", metavar="N", ge=1
+    )
+    scheduler: str | None = option(None, "the same by the workers of a Dask cluster", metavar="ADDRESS")
+
+    @model_validator(mode="after")
+    def _check_workers(self) -> Self:
+        if self.workers is not None and self.scheduler is not None:
+            raise InputError("options --workers and --scheduler are both given, expected one of them")
+        if self.workers is not None or self.scheduler is not None:
+            self.check_shared("option --workers" if self.scheduler is None else "option --scheduler")
+        return self
+
+    def check_shared(self, what: str) -> None:
+        """Check that several processes can make this run; ``what`` asks for that.
+
+        Raises:
+            InputError: they cannot.
+        """
+        if self.output_path.suffix.lower() != ".zarr":
+            raise InputError(
+                f"{what}: found the output {self.output_path}, expected a store, NAME.zarr, of which each process "
+                "writes its own part"
+            )
+        if self.backend == "dace_gpu":
+            raise InputError(
+                f"{what}: found the backend dace_gpu, expected dace_cpu or embedded: one process makes a run on a GPU"
+            )
+
+    def for_workers(self) -> Self:
+        """What other processes, maybe in other directories, have to know of these options."""
+
+        def absolute(value: Any) -> Any:
+            if isinstance(value, tuple):
+                return tuple(map(absolute, value))
+            return value.absolute() if isinstance(value, Path) else value
+
+        found = {name: absolute(value) for name, value in dict(self, output=self.output_path, reference=None).items()}
+        return self.model_copy(update={**found, "quiet": True})
 
     @property
     def output_path(self) -> Path:
@@ -262,6 +306,11 @@ exit status: 0 done; 1 failed while running; 2 input or usage is wrong; 130, 143
     def spin_up_path(self) -> Path:
         """Where an interrupted spin-up continues."""
         return self.output_path.with_name(f"{self.output_path.name}.spin_up")
+
+    @property
+    def parts_path(self) -> Path:
+        """The directory of the parts of a run that several processes make."""
+        return self.output_path.with_name(f"{self.output_path.name}.parts")
 
     @property
     def reference_paths(self) -> tuple[Path, ...]:
@@ -304,6 +353,7 @@ exit status: 0 done; 1 failed while running; 2 input or usage is wrong; 130, 143
 
     def check_targets(self) -> bool:
         """Check that the run may replace what is there of its `claimed` files; returns whether it continues one."""
+        from ailand_gt4py.driver.parts import PartsDirectory
         from ailand_gt4py.io import marks, restart  # only now: `--help` must not wait for xarray
 
         output, partial, written = self.output_path, self.partial_path, self._results
@@ -311,10 +361,12 @@ exit status: 0 done; 1 failed while running; 2 input or usage is wrong; 130, 143
         targets.check_output(output)
         for path in (self.checkpoint_path, self.spin_up_path):
             marks.require_own(path, "title", restart.CHECKPOINT_TITLE)
-        is_resumed = self.resume and self.checkpoint_path.is_file() and partial.exists()
+        PartsDirectory(self.parts_path).require_own()
+        of_one = self.checkpoint_path.is_file() and partial.exists()
+        is_resumed = self.resume and (of_one or self.parts_path.exists())
         if self.resume and output.exists() and not partial.exists() and not self.overwrite:
             raise InputError(f"{output}: is complete, nothing to resume; expected --overwrite to run again")
-        unfinished = next((path for path in (partial, self.spin_up_path) if path.exists()), None)
+        unfinished = next((path for path in (partial, self.spin_up_path, self.parts_path) if path.exists()), None)
         if unfinished is not None and not (self.resume or self.overwrite):
             raise InputError(
                 f"{unfinished}: an unfinished run; expected --resume to continue it, or --overwrite to start anew"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,9 +15,13 @@ import ailand_gt4py
 from ailand_gt4py.core.errors import AilandError, InputError
 from ailand_gt4py.core.files import Paths, expanded, remove
 from ailand_gt4py.core.times import GivenTime, index_of, named_time, step_text, time_text, to_be_read
-from ailand_gt4py.driver.interruption import Interrupted, stop_signals
+from ailand_gt4py.driver import dask_workers
+from ailand_gt4py.driver.dask_workers import require_distributed
+from ailand_gt4py.driver.loop import make_steps, watching
 from ailand_gt4py.driver.options import PeriodOptions, RunOptions
-from ailand_gt4py.driver.progress import Advance, duration, progress
+from ailand_gt4py.driver.progress import duration
+from ailand_gt4py.driver.ranks import Ranks
+from ailand_gt4py.driver.shared_run import Alone, SharedRun, Team
 from ailand_gt4py.driver.spin_up import Kept, spun_up
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.evaluation.scores.verify import check_reference, score_table
@@ -27,11 +30,12 @@ from ailand_gt4py.io import restart as restarts
 from ailand_gt4py.io.fields import contradictions
 from ailand_gt4py.io.output import OutputLayout, RunOutput
 from ailand_gt4py.io.preparation import labels_of
-from ailand_gt4py.io.request import Request
+from ailand_gt4py.io.quality import RangeCounter
+from ailand_gt4py.io.request import Request, Time
 from ailand_gt4py.io.restart import Restart
 from ailand_gt4py.io.sources import ColumnSource, Inputs, named_inputs, open_source
 from ailand_gt4py.io.stepping import Stepper
-from ailand_gt4py.io.writers import Writer, WriterBehind, move_into_place, open_writer
+from ailand_gt4py.io.writers import move_into_place, open_writer
 from ailand_gt4py.weights.model import Model, Variable
 from ailand_gt4py.weights.model_file import read_model
 from ailand_gt4py.weights.schema import checksum
@@ -65,9 +69,13 @@ def run(forcing: Paths, **options: Any) -> Path:
     return checked.output_path
 
 
-def run_with(options: RunOptions) -> None:
-    """Do all that the options ask for, their files `claimed`: scores to standard output, progress to standard error."""
+def run_with(options: RunOptions, ranks: Ranks | None = None) -> None:
+    """Do all that the options ask for, their files `claimed`: scores to standard output, progress to standard error.
+
+    ``ranks``: of MPI, that make the run; None: there are no others than this process.
+    """
     is_resumed = options.check_targets()
+    _check_team(options, ranks, is_resumed)
     options.check_device()
     model = read_model(options.model)
     model.require_physical(str(options.model))
@@ -79,7 +87,8 @@ def run_with(options: RunOptions) -> None:
         _announce(options, model, source, notes)
         emulator = options.emulator(model, source.n_columns)
         emulator.compile()
-        _integrate(options, emulator, source, started, is_resumed)
+        with _team(options, ranks) as team:
+            _integrate(options, emulator, source, started, is_resumed, team)
     with RunOutput(options.output_path, source) as output:
         if reference:
             print(score_table(output, reference, variables, reading), flush=True)
@@ -93,15 +102,49 @@ def run_with(options: RunOptions) -> None:
             draw_field(path, output, variable, shown)
 
 
+def _check_team(options: RunOptions, ranks: Ranks | None, is_resumed: bool) -> None:
+    """Check that who is to make the run can, before input is read."""
+    is_dask = options.workers is not None or options.scheduler is not None
+    if ranks is not None:
+        if is_dask:
+            raise InputError(
+                f"options --workers and --scheduler: found {ranks.size} ranks of MPI, expected one process"
+            )
+        options.check_shared(f"a run on {ranks.size} ranks")
+    if is_dask:
+        require_distributed()
+    if (ranks is not None or is_dask) and is_resumed and not options.parts_path.exists():
+        raise InputError(
+            f"{options.checkpoint_path}: is of a run of one process; expected --resume without others, or --overwrite "
+            "to start anew"
+        )
+
+
+@contextlib.contextmanager
+def _team(options: RunOptions, ranks: Ranks | None) -> Iterator[Team | None]:
+    """Who makes the run; None: this process, all columns together."""
+    if ranks is not None:
+        yield ranks
+    elif options.scheduler is not None:
+        with dask_workers.of_cluster(options.scheduler) as team:
+            yield team
+    elif options.workers is not None:
+        with dask_workers.of_this_machine(options.workers) as team:
+            yield team
+    else:
+        yield Alone() if options.resume and options.parts_path.exists() else None
+
+
 @contextlib.contextmanager
 def opened(inputs: Inputs, options: PeriodOptions, model: Model) -> Iterator[tuple[ColumnSource, Restart | None]]:
     """The input of a run, checked, and what it starts from if not from the state in it."""
     started = _starting_point(inputs, options, model)
+    start, end = _period(options, started)
     with open_source(
         inputs,
         model,
-        start=to_be_read(options.start) if started is None or options.restart_as_start else started.valid_time,
-        end=to_be_read(options.end),
+        start=start,
+        end=end,
         initial_state=options.initial_state if started is None else "none",
         reading=options.reading,
     ) as source:
@@ -109,6 +152,12 @@ def opened(inputs: Inputs, options: PeriodOptions, model: Model) -> Iterator[tup
             restarts.check_columns(options.restart, started, source.x, source.latitude, source.longitude)
             started = before_start.begun_again(started, source) if options.restart_as_start else started
         yield source, started
+
+
+def _period(options: PeriodOptions, started: Restart | None) -> tuple[Time | None, Time | None]:
+    """Start and end of what is read of the input."""
+    start = to_be_read(options.start) if started is None or options.restart_as_start else started.valid_time
+    return start, to_be_read(options.end)
 
 
 def _maps(
@@ -219,11 +268,56 @@ def _identity(options: RunOptions, layout: OutputLayout, started: Restart | None
 
 
 def _integrate(
-    options: RunOptions, emulator: Emulator, source: ColumnSource, started: Restart | None, is_resumed: bool
+    options: RunOptions,
+    emulator: Emulator,
+    source: ColumnSource,
+    started: Restart | None,
+    is_resumed: bool,
+    team: Team | None,
 ) -> None:
     """Make all steps and leave the finished output and restart file."""
-    layout, output = layout_of(options, emulator, source), options.output_path
+    layout = layout_of(options, emulator, source)
     identity = _identity(options, layout, started)
+    begin = time.perf_counter()
+    if team is None:
+        n_made, counters = _integrate_here(options, emulator, source, started, is_resumed, layout, identity)
+    else:
+        if not is_resumed:
+            _remove_partial(options, with_spin_up=True)
+        shared = SharedRun(options, emulator, source, _period(options, started), layout, identity, team)
+        n_made, counters = shared.make(started)
+    seconds = time.perf_counter() - begin
+    logger.info(
+        "done: %d steps of %d columns in %s (%.3g column-steps/s)",
+        n_made // source.n_columns, source.n_columns, duration(seconds), n_made / max(seconds, 1e-9),
+    )  # fmt: skip
+    outside = [sentence for counter in counters for sentence in counter.sentences()]
+    logger.info("inputs outside the training range: %s", "see below, and quality_flag" if outside else "none")
+    for sentence in outside:
+        logger.info("  %s", sentence)
+    decided = contradictions(source.history)
+    if decided:
+        logger.info("contradictions in the input, which were decided:")
+    for sentence in decided:
+        logger.info("  %s", sentence)
+    logger.info("output: %s, restart file: %s", options.output_path, options.restart_out_path)
+
+
+def _integrate_here(
+    options: RunOptions,
+    emulator: Emulator,
+    source: ColumnSource,
+    started: Restart | None,
+    is_resumed: bool,
+    layout: OutputLayout,
+    identity: dict[str, str],
+) -> tuple[int, list[RangeCounter]]:
+    """Make all steps in this process, all columns together.
+
+    Returns:
+        Number of column-steps that were made, and what was out of the training ranges.
+    """
+    output = options.output_path
     point: Restart | None
     if is_resumed:
         point, first = _checkpoint(options, source, identity)
@@ -240,17 +334,17 @@ def _integrate(
             counter.restore(point.extra["outside"][group])
     else:
         stepper.counters["static"].add(source.static)
-    begin = time.perf_counter()
     try:
         writer = open_writer(output, options.partial_path, layout, create=not is_resumed)
-        with (
-            contextlib.closing(writer),
-            stepper,
-            progress(
-                len(source.times), source.n_columns, sys.stderr, first, options.quiet, calendar=source.calendar
-            ) as advance,
-        ):
-            _steps(options, layout, stepper, writer, advance, identity, first)
+
+        def save(next_step: int) -> None:
+            outside = {group: counter.as_json() for group, counter in stepper.counters.items()}
+            extra = {"next_step": next_step, "identity": identity, "outside": outside}
+            _save(options, options.checkpoint_path, layout, stepper, next_step, extra)
+
+        watch = watching(source.n_columns, options.quiet, source.calendar)
+        with contextlib.closing(writer), stepper, watch(len(source.times), first) as watched:
+            make_steps(layout, stepper, writer, watched, first, options.checkpoint_seconds, save)
         _save(options, options.restart_out_path, layout, stepper, len(layout.times), {})
         move_into_place(options.partial_path, output)
         remove(options.checkpoint_path)
@@ -261,21 +355,7 @@ def _integrate(
         if isinstance(error, AilandError) and (options.checkpoint_path.is_file() or options.spin_up_path.is_file()):
             logger.error("what was computed is kept: the same command with --resume continues there")
         raise
-    n_made, seconds = len(layout.times) - first, time.perf_counter() - begin
-    logger.info(
-        "done: %d steps of %d columns in %s (%.3g column-steps/s)",
-        n_made, source.n_columns, duration(seconds), n_made * source.n_columns / max(seconds, 1e-9),
-    )  # fmt: skip
-    outside = [sentence for counter in stepper.counters.values() for sentence in counter.sentences()]
-    logger.info("inputs outside the training range: %s", "see below, and quality_flag" if outside else "none")
-    for sentence in outside:
-        logger.info("  %s", sentence)
-    decided = contradictions(source.history)
-    if decided:
-        logger.info("contradictions in the input, which were decided:")
-    for sentence in decided:
-        logger.info("  %s", sentence)
-    logger.info("output: %s, restart file: %s", output, options.restart_out_path)
+    return (len(layout.times) - first) * source.n_columns, list(stepper.counters.values())
 
 
 def _checkpoint(options: RunOptions, source: ColumnSource, identity: dict[str, str]) -> tuple[Restart, int]:
@@ -296,41 +376,7 @@ def _remove_partial(options: RunOptions, *, with_spin_up: bool = False) -> None:
         remove(options.spin_up_path)
     remove(options.checkpoint_path)
     remove(options.partial_path)
-
-
-def _steps(
-    options: RunOptions,
-    layout: OutputLayout,
-    stepper: Stepper,
-    writer: Writer,
-    advance: Advance,
-    identity: dict[str, str],
-    first: int,
-) -> None:
-    """The loop over blocks of rows. Blocks begin at multiples of their length also after a resume."""
-    n_steps, n_columns = layout.shape
-    shape = layout.block_steps, len(layout.variables), n_columns
-    with stop_signals() as received, WriterBehind(writer, shape, layout.dtype) as behind:
-
-        def after_step(done: int) -> bool:
-            advance(done, layout.times[0] + done * layout.step)
-            return bool(received)
-
-        row, last = first, time.monotonic()
-        while row < n_steps:
-            stop = min((row // layout.block_steps + 1) * layout.block_steps, n_steps)
-            made = stepper.fill(row, *behind.block(stop - row), after_step)
-            behind.write(row, made)
-            row += made
-            is_due = row < n_steps and time.monotonic() - last >= options.checkpoint_seconds
-            if received or is_due:
-                behind.flush()  # all rows before are on the disk, only then does the checkpoint say so
-                outside = {group: counter.as_json() for group, counter in stepper.counters.items()}
-                extra = {"next_step": row, "identity": identity, "outside": outside}
-                _save(options, options.checkpoint_path, layout, stepper, row, extra)
-                last = time.monotonic()
-            if received:
-                raise Interrupted(received[0])
+    remove(options.parts_path)
 
 
 def _save(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,9 +20,9 @@ from ailand_gt4py.core.arrays import to_host
 from ailand_gt4py.core.errors import RunError
 from ailand_gt4py.core.times import time_text
 from ailand_gt4py.core.types import Values
-from ailand_gt4py.driver.interruption import Interrupted, stop_signals
+from ailand_gt4py.driver.interruption import Interrupted
+from ailand_gt4py.driver.loop import Watching, watching
 from ailand_gt4py.driver.options import PeriodOptions
-from ailand_gt4py.driver.progress import progress
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.io import restart as restarts
 from ailand_gt4py.io.before_start import begun_again
@@ -31,7 +30,7 @@ from ailand_gt4py.io.output import OutputLayout
 from ailand_gt4py.io.restart import Restart
 from ailand_gt4py.io.sources import ColumnSource
 from ailand_gt4py.io.stepping import Stepper
-from ailand_gt4py.weights.model import Variable
+from ailand_gt4py.weights.model import ModelVariables, Variable
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +54,7 @@ def spun_up(
     layout: OutputLayout,
     started: Restart | None,
     kept: Kept | None,
+    watch: Watching | None = None,
 ) -> tuple[Restart | None, list[str]]:
     """Make the loops that are asked for, or those of them that an interrupted run has not made.
 
@@ -62,6 +62,7 @@ def spun_up(
         layout: of the run's output, which tells the rows that are computed together.
         started: where the first loop begins; None: at the source's state.
         kept: where loops that a signal ends are to be continued, and are, if the file is there; None: nowhere.
+        watch: is told how far they are, and says when to stop; None: on standard error, signals to this process.
 
     Returns:
         Where the run begins (``started`` if there is no loop), and sentences for its history.
@@ -69,7 +70,8 @@ def spun_up(
     Raises:
         InputError: the file is of another run. Interrupted, KeyboardInterrupt: a signal came.
     """
-    loops = _Loops(options, emulator, source, layout, kept)
+    watch = watch or watching(source.n_columns, options.quiet, source.calendar)
+    loops = _Loops(options, emulator, source, layout, kept, watch)
     point, loop, first = started, 0, 0
     if kept is not None and kept.path.is_file():
         path = kept.path
@@ -77,20 +79,30 @@ def spun_up(
         restarts.check_identity(path, point.extra.get("identity", {}), kept.identity)
         restarts.check_columns(path, point, source.x, source.latitude, source.longitude)
         loop, first = point.extra["loop"], restarts.next_step(path, point, source.times)
-        loops.beginning = np.stack([point.host[_AT_BEGINNING + one.name] for one in source.model.state], axis=1)
+        loops.beginning = beginning_of(point, source.model)
         point = dataclasses.replace(point, host={}, extra={})
         logger.info("spin-up: resuming after %d of %d loops, at step %d", loop, options.spin_up, first)
     if not options.spin_up:
         return point, []
     ended = loops.make(point, loop, first)
-    count = f"{options.spin_up} times" if options.spin_up > 1 else "once"
+    return ended, [told(options.spin_up, source, loops.beginning, ended.state)]
+
+
+def beginning_of(point: Restart, model: ModelVariables) -> Values:
+    """The state (n_columns, n_state) at the beginning of the loop that a checkpoint of a spin-up is of."""
+    return np.stack([point.host[_AT_BEGINNING + one.name] for one in model.state], axis=1)
+
+
+def told(n_loops: int, source: ColumnSource, beginning: Values, ended: Values) -> str:
+    """Tell how far the state, (n_columns, n_state), changed in the last loop; the sentence for the history."""
+    count = f"{n_loops} times" if n_loops > 1 else "once"
     end = time_text(source.times[-1] + source.step, source.calendar)
-    sentences = [
+    sentence = (
         f"Spin-up: {time_text(source.times[0], source.calendar)} to {end} was run {count} before; the state changed in "
-        f"the last of these loops by {drift(source.model.state, loops.beginning, ended.state, source.x)}."
-    ]
-    logger.info("%s", sentences[0])
-    return ended, sentences
+        f"the last of these loops by {drift(source.model.state, beginning, ended, source.x)}."
+    )
+    logger.info("%s", sentence)
+    return sentence
 
 
 def drift(variables: Sequence[Variable], first: Values, last: Values, x: Values) -> str:
@@ -120,8 +132,9 @@ class _Loops:
         source: ColumnSource,
         layout: OutputLayout,
         kept: Kept | None,
+        watch: Watching,
     ) -> None:
-        self._options, self._emulator, self._source = options, emulator, source
+        self._options, self._emulator, self._source, self._watch = options, emulator, source, watch
         self._layout, self._kept = layout, kept
         self.beginning: Values = np.empty((0, 0))
         self._saved = time.monotonic()
@@ -130,17 +143,12 @@ class _Loops:
         """Go on at a step of a loop; where the last one ends, as the beginning of the next."""
         n_loops, n_steps, layout = self._options.spin_up, len(self._source.times), self._layout
         ended = point
-        with (
-            stop_signals() as received,
-            progress(
-                n_loops * n_steps, self._source.n_columns, sys.stderr, loop * n_steps + first, self._options.quiet,
-                calendar=self._source.calendar,
-            ) as advance,
-        ):  # fmt: skip
+        with self._watch(n_loops * n_steps, loop * n_steps + first) as watch:
+            received = watch.received
             for current in range(loop, n_loops):
 
                 def after_step(done: int, made: int = current * n_steps) -> bool:
-                    advance(made + done, layout.times[0] + done * layout.step)
+                    watch.advance(made + done, layout.times[0] + done * layout.step)
                     return bool(received)
 
                 with Stepper(self._emulator, self._source, ended) as stepper:

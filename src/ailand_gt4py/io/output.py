@@ -50,6 +50,7 @@ class OutputLayout:
     Attributes:
         variables: state, then diagnostics: the order in which a writer takes them. block_steps: rows written at once.
         grid: on which the columns lie, as the output has them. calendar: of the times.
+        longest: lengths of a chunk at most, along the dimensions of the grid; empty: as they fit `CHUNK_BYTES`.
     """
 
     variables: tuple[Variable, ...]
@@ -63,6 +64,7 @@ class OutputLayout:
     dtype: np.dtype[Any]
     block_steps: int
     attributes: dict[str, str]
+    longest: tuple[int, ...] = ()
 
     @classmethod
     def of(
@@ -108,8 +110,8 @@ class OutputLayout:
         """Lengths of a chunk along these dimensions, whole along the last ones as far as it goes."""
         rows = min(self.block_steps, len(self.times))
         points, lengths = CHUNK_BYTES // (rows * self.dtype.itemsize), list[int]()
-        for length in reversed(self.grid.shape):
-            lengths.insert(0, max(1, min(length, points)))
+        for length, longest in zip(reversed(self.grid.shape), reversed(self.longest or self.grid.shape), strict=True):
+            lengths.insert(0, max(1, min(length, longest, points)))
             points //= lengths[0]
         return rows, *lengths
 

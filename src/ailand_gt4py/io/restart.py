@@ -112,8 +112,11 @@ def read_restart(path: Path, model: ModelVariables) -> Restart:
     """Read a restart file of a model; `InputError` says what is wrong with it."""
     data = read_sealed(path, FORMAT, "a restart file of ailand-column-run")
     try:
+        extra = json.loads(data.attrs["extra"])
+        # Before its first step, a run has none of a window before; `emulator.forcing` marks that by infinity.
+        unknown = {"diagnostics", *(["before"] if extra.get("next_step") == 0 else [])}
         return Restart(
-            **{name: _values(path, data, name, group) for name, group in _groups(model)},
+            **{name: _values(path, data, group, name in unknown) for name, group in _groups(model)},
             valid_time=np.datetime64(int(data["time"]), "ns"),
             calendar=CALENDARS[data["time"].attrs["calendar"]],
             latitude=data["lat"].values,
@@ -122,27 +125,26 @@ def read_restart(path: Path, model: ModelVariables) -> Restart:
             model_checksum=data.attrs["model_checksum"],
             precision=data.attrs["precision"],
             forcing=data.attrs["forcing"],
-            extra=json.loads(data.attrs["extra"]),
+            extra=extra,
             host={
                 str(name).removeprefix(_HOST): variable.values
                 for name, variable in data.variables.items()
                 if str(name).startswith(_HOST)
             },
         )
-    except (KeyError, json.JSONDecodeError) as error:
+    except (KeyError, AttributeError, json.JSONDecodeError) as error:
         raise InputError(f"{path}: cannot be read ({' '.join(str(error).split())}); expected a restart file") from error
 
 
-def _values(path: Path, data: xr.Dataset, name: str, group: Sequence[Variable]) -> Values:
-    """(n_columns, n_variables) of one of the `_groups`."""
+def _values(path: Path, data: xr.Dataset, group: Sequence[Variable], may_be_unknown: bool) -> Values:
+    """(n_columns, n_variables) of one of the `_groups`; no step may have made them yet."""
     missing = [variable.name for variable in group if variable.name not in data.variables]
     if missing:
         raise InputError(f"{path}: variable '{missing[0]}' is missing, expected all that the model remembers")
     if not group:
         return np.empty((data.sizes["x"], 0))
     values = np.stack([data[variable.name].values for variable in group], axis=1)
-    # Diagnostics may be missing: no step was made.
-    may_be_missing = np.array([name == "diagnostics" or variable.is_imputed for variable in group])
+    may_be_missing = np.array([may_be_unknown or variable.is_imputed for variable in group])
     wrong = np.argwhere(~np.isfinite(values) & ~may_be_missing)
     if wrong.size:
         column, index = wrong[0]

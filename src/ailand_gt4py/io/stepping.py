@@ -44,13 +44,7 @@ class Stepper:
         self._device_diagnostics[...] = self._on_device(diagnostics.astype(dtype))
         self.diagnostics = to_host(self._device_diagnostics)
         self._diagnostics_known = bool(np.isfinite(self.diagnostics).all())
-        assembler = ForcingAssembler(
-            model.forcing,
-            source.latitude,
-            source.longitude,
-            for_columns(emulator.backend) if emulator.device == "cpu" else None,
-            calendar=source.calendar,
-        )
+        assembler = assembler_of(emulator, source)
         self._assembler, self._ahead = assembler, ForcingAhead(source, assembler, dtype)
         self.before = previous_forcing(source, self._assembler, dtype) if point is None else point.before
         # A diagnostic of the end of the step [t, t + step) belongs to the label t + step.
@@ -173,6 +167,17 @@ class Stepper:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def assembler_of(emulator: Emulator, source: ColumnSource) -> ForcingAssembler:
+    """What assembles the forcing of an emulator's steps."""
+    return ForcingAssembler(
+        source.model.forcing,
+        source.latitude,
+        source.longitude,
+        for_columns(emulator.backend) if emulator.device == "cpu" else None,
+        calendar=source.calendar,
+    )
 
 
 def _is_finite(values: Values) -> bool:

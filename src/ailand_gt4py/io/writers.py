@@ -15,7 +15,7 @@ import contextlib
 import errno
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self
@@ -31,13 +31,19 @@ from ailand_gt4py.io.output import NO_FLAG, OutputLayout, coordinates, values_of
 
 
 class Writer(abc.ABC):
-    """An output that is written at a path until it is the target; not ``create``: continue one of the same layout."""
+    """An output that is written at a path until it is the target; not ``create``: continue one of the same layout.
+
+    ``region``: where the layout's grid lies on that of the output, if others write the rest; in whole chunks.
+    """
 
     #: State, diagnostics and quality flag in the file, each of the layout's sizes.
     _values: list[Any]
+    _region: tuple[slice, ...] = ()
 
-    def __init__(self, target: Path, path: Path, layout: OutputLayout, *, create: bool) -> None:
-        self._path, self._layout = path, layout
+    def __init__(
+        self, target: Path, path: Path, layout: OutputLayout, *, create: bool, region: Sequence[slice] = ()
+    ) -> None:
+        self._path, self._layout, self._region = path, layout, tuple(region)
         with writing(path, "creating the output" if create else "opening the partial output"):
             if create:
                 temporary = temporary_beside(target)
@@ -68,7 +74,7 @@ class Writer(abc.ABC):
 
     def _put(self, variable: Any, first: int, rows: Values) -> None:
         """Write rows of a variable."""
-        variable[first : first + len(rows)] = rows
+        variable[(slice(first, first + len(rows)), *self._region)] = rows
 
     @abc.abstractmethod
     def flush(self) -> None:
@@ -198,8 +204,9 @@ class ZarrWriter(Writer):
 
         self._chunks_to_sync: set[int] = set()
         group = zarr.open_group(str(self._path), mode="r+", **_format())
-        for leftover in self._path.glob("*/*.partial"):  # of a process that was killed while it wrote a chunk
-            leftover.unlink()
+        if not self._region:
+            for leftover in self._path.glob("*/*.partial"):  # of a process that was killed while it wrote a chunk
+                leftover.unlink()
         self._values = [group[name] for name in values_of(self._layout)]
 
     def _define(self, group: Any) -> None:
@@ -228,12 +235,20 @@ class ZarrWriter(Writer):
         with writing(self._path, "writing"):
             for array in self._values:
                 directory = self._path / array.basename
-                for chunk in self._chunks_to_sync:
-                    # A chunk of nothing but fill values (NaN) has no file.
-                    for file in directory.glob(f"{chunk}.*"):
+                for chunk in itertools.product(sorted(self._chunks_to_sync), *self._own_chunks(array)):
+                    file = directory / ".".join(map(str, chunk))
+                    if file.exists():  # a chunk of nothing but fill values (NaN) has no file
                         sync_path(file)
                 sync_path(directory)
         self._chunks_to_sync.clear()
+
+    def _own_chunks(self, array: Any) -> list[range]:
+        """Numbers of the chunks that are written here, along each dimension of the grid."""
+        region = self._region or tuple(slice(0, length) for length in self._layout.grid.shape)
+        return [
+            range(span.start // length, -(-span.stop // length))
+            for span, length in zip(region, array.chunks[1:], strict=True)
+        ]
 
 
 class MemoryWriter(Writer):
@@ -307,10 +322,12 @@ class WriterBehind:
             self._executor.shutdown()
 
 
-def open_writer(target: Path, path: Path, layout: OutputLayout, *, create: bool) -> Writer:
-    """The writer of an output, by its name, that is written at a path until `move_into_place`."""
+def open_writer(
+    target: Path, path: Path, layout: OutputLayout, *, create: bool, region: Sequence[slice] = ()
+) -> Writer:
+    """The writer of an output, by its name, that is written at a path until `move_into_place`; see `Writer`."""
     kind = ZarrWriter if target.suffix.lower() == ".zarr" else NetcdfWriter
-    return kind(target, path, layout, create=create)
+    return kind(target, path, layout, create=create, region=region)
 
 
 def move_into_place(temporary: Path, target: Path) -> None:
