@@ -89,7 +89,6 @@ def test_sea_is_missing_and_the_rest_as_without_it(tmp_path: Path, model: Path, 
     data = gridded(columns())
     mask = np.array([[1.0, 0.2, 1.0], [0.0, 1.0, 0.5]])
     data["lsm"] = (("latitude", "longitude"), mask, {"units": "1", "standard_name": "land_binary_mask"})
-    data["land_sea_mask"] = data["lsm"]
     for name in ("met_tair", "swvl1"):
         data[name].values[..., mask < 0.5] = np.nan
     found = run(write(data, tmp_path / "in.nc"), tmp_path / "out.nc", model)
@@ -101,15 +100,18 @@ def test_sea_is_missing_and_the_rest_as_without_it(tmp_path: Path, model: Path, 
     assert "Sea is left out: 2 of 6 cells" in found.attrs["history"]
     with xr.open_dataset(tmp_path / "out.nc", mask_and_scale=False) as raw:
         assert (flat(raw, "quality_flag")[:, ~is_land] == 255).all()
+    plain = columns().assign(lsm=("x", mask.ravel(), {"units": "1"}))
+    found = run(write(plain, tmp_path / "plain.nc"), tmp_path / "plain_out.nc", model)
+    np.testing.assert_array_equal(np.isnan(found["stl1"].values).all(axis=0), ~is_land)
 
 
 def test_points_that_the_forcing_masks_are_left_out_those_with_gaps_are_not(tmp_path: Path, model: Path) -> None:
     data = columns()
     for name in data.data_vars:
-        if str(name).startswith("met_") or str(name).startswith("lai"):
+        if str(name).startswith("met_"):  # leaf area may be a map of all cells
             data[name].values[:, 2] = np.nan
     found = run(write(data, tmp_path / "in.nc"), tmp_path / "out.nc", model)
-    assert "Left out, missing in the output: 1 columns without forcing (x = 2)." in found.attrs["history"]
+    assert "Left out, missing in the output: 1 columns without weather (x = 2)." in found.attrs["history"]
     assert np.isnan(found["stl1"].values[:, 2]).all()
     assert np.isfinite(np.delete(found["stl1"].values, 2, axis=1)).all()
     data["met_tair"].values[3, 2] = 0.5

@@ -134,6 +134,12 @@ def test_a_box_across_the_edge_of_the_file_is_in_one_piece(first: float, step: f
         np.testing.assert_array_equal(found.dataset["met_tair"], picked["met_tair"])
 
 
+def test_a_box_of_few_cells_keeps_their_order_across_the_date_line() -> None:
+    data = lat_lon([1.0, 0.0], [179.5, -180.0, -179.5])
+    _, grid = to_columns([fields(data)], Selection(box=(0.0, 10.0, 179.0, -179.0)))
+    np.testing.assert_array_equal(grid.coordinates["lon"].values, [179.5, 180.0, 180.5])
+
+
 def test_a_box_of_cells_without_order_has_those_in_it() -> None:
     random = np.random.default_rng(1)
     lat, lon = random.uniform(-90, 90, 50), random.uniform(0, 360, 50)

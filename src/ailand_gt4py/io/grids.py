@@ -24,7 +24,7 @@ from ailand_gt4py.weights.variables import CATALOGUE, cf_attributes
 
 TIME, COLUMN = "time", "x"
 #: Names of the dimension along which the members of an ensemble lie, in lower case.
-MEMBERS = ("member", "number", "realization", "ensemble", "ens")
+MEMBERS = ("member", "number", "realization", "realisation", "ensemble", "ensemble_member", "ens")
 LAND = "land_sea_mask"
 #: Part of a cell that has to be land, as in the IFS.
 LEAST_LAND = 0.5

@@ -100,7 +100,7 @@ class Lattice:
             name = self.axes[1][0]
             along = np.moveaxis(self.longitude.reshape(cells.shape), list(self.sizes).index(name), 0)
             along = along.reshape(len(along), -1)[:, 0]
-            sign = np.sign(np.median(np.diff(along))) if len(along) > 1 else 1.0
+            sign = np.sign(np.median((np.diff(along) + 180.0) % 360.0 - 180.0)) if len(along) > 1 else 1.0
             kept[name] = kept[name][np.argsort(sign * _east_of(west, along[kept[name]]), kind="stable")]
         part, chosen = self.part(kept)
         latitude = np.where(inside[chosen], part.latitude, np.nan)

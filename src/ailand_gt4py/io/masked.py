@@ -19,16 +19,17 @@ _SHOWN = 5
 def missing_columns(file: ColumnFile, request: Request, first: int, last: int) -> tuple[Values, list[str]]:
     """Whether columns have no values at all (n_columns,), and sentences on those that have none.
 
-    A column has none where all static fields, or all states of the soil at the index ``first``, or all forcing at both
+    A column has none where all static fields, or all states of the soil at the index ``first``, or all weather at both
     ``first`` and ``last`` are missing. Where some of them are there, the file is damaged, and not masked.
     """
     model = request.model
     states = [one.name for one in model.state if one.name.startswith(_SOIL) and request.initial_state == "file"]
-    forcing = [one.name for one in model.forcing if not one.derived]
+    # Leaf area is often a map of all cells.
+    weather = [one.name for one in model.forcing if not one.derived and one.time_meaning == "window mean"]
     groups: tuple[tuple[str, Sequence[str], Sequence[int]], ...] = (
         ("static fields", [one.name for one in model.static], [first]),
         ("soil moisture and temperature", states, [first]),
-        ("forcing", forcing, [first, last]),
+        ("weather", weather, [first, last]),
     )
     missing, notes = np.zeros(file.n_columns, dtype=bool), []
     for what, names, times in groups:

@@ -190,6 +190,8 @@ def _as_it_is(path: Path, dataset: xr.Dataset, size: int, request: Request) -> C
     try:
         own_names = _own_names(file, model)
         has_other_names = any("standard_name" in array.attrs for array in dataset.data_vars.values())
+        if file.find(grids.LAND) is not None:
+            return None
         if not own_names.keys() - {"lat", "lon"} and has_other_names:
             return None
         if any(set(dataset[own].dims) - {TIME, COLUMN} for own in own_names.values()):
