@@ -88,8 +88,10 @@ def test_all_missing_variables_are_named_together(tmp_path: Path) -> None:
     names = ["met_lwdown", "met_swdown", "swvl2", "clim_cvh"]
     message = refusal(changed(tmp_path, lambda data: data.drop_vars(names)))
     assert message.endswith(
-        "variables missing that cannot be derived: 'clim_cvh', 'met_lwdown', 'met_swdown', 'swvl2'; expected in the "
-        "file, or --initial-state guess (ailand-column-run) for a first guess of the state"
+        "variables missing that cannot be derived: 'clim_cvh', 'met_lwdown' (which would follow from met_tair and "
+        "met_vapour_pressure (or met_dewpoint, met_relative_humidity, met_vapour_pressure_deficit, met_mixing_ratio) "
+        "by --estimate-longwave), 'met_swdown', 'swvl2'; expected in the file, or --initial-state guess "
+        "(ailand-column-run) for a first guess of the state"
     )
 
 
@@ -269,7 +271,7 @@ def test_constant_fields_alone(tmp_path: Path) -> None:
     def change(data: xr.Dataset) -> xr.Dataset:
         return data.drop_dims("time")
 
-    assert "has no times, expected fields with the dimension time" in refusal(changed(tmp_path, change))
+    assert "has no known variables with times, expected some" in refusal(changed(tmp_path, change))
 
 
 @pytest.mark.parametrize("name", ["clim_cvh", "met_tair", "swvl1", "lat"])

@@ -291,3 +291,28 @@ def test_ways_are_of_the_catalogue() -> None:
         "met_vapour_pressure (or met_dewpoint, met_relative_humidity, met_vapour_pressure_deficit, met_mixing_ratio) "
         "and met_psurf"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "wrong", "says"),
+    [
+        ("met_wind_speed", (3.0, "m s-1"), -2.0, "is -2 m s-1 at 2020-06-01T04:00 in column 1 .*expected -0.01 to 132"),
+        ("met_wind_direction", (90.0, "degree"), 999.0, "is 999 degree at .*it may stand for a missing value"),
+        ("met_relative_humidity", (0.6, "1"), 60.0, "is 60 at .* expected -0.015 to 1.65 .the unit may be %"),
+        ("met_dewpoint", (5.0, "degC"), -999.0, r"is -725.85 K \(-999 in 'degC'\) at .*missing value"),
+        ("met_precipitation", (1.0, "mm h-1"), -5.0, r"is -0.00138889 kg m-2 s-1 \(-5 in 'mm h-1'\) at"),
+    ],
+)
+def test_what_cannot_be_is_named_though_what_follows_from_it_could_be(name, given, wrong, says):
+    values = np.full((N_TIMES, N_COLUMNS), given[0])
+    values[4, 1] = wrong
+    weather = {one: array for one, array in WEATHER.items() if one in ("met_tair", "met_psurf")}
+    more = {"met_wind_speed": values * 0.0 + 3.0} if name == "met_wind_direction" else {}
+    result = at_own_times(fields(POINT, **weather, **more, **{name: (values, given[1])}), MODEL)
+    result = of_windows(result, MODEL)
+    with pytest.raises(InputError, match=f"in.nc: variable '{name}' {says}"):
+        result.dataset.compute()
+    values[4, 1] = np.nan  # is looked at where it is needed
+    of_windows(
+        at_own_times(fields(POINT, **weather, **more, **{name: (values, given[1])}), MODEL), MODEL
+    ).dataset.compute()

@@ -151,7 +151,8 @@ def refusal(variable: Variable, value: float, found: str | None = None, **option
         ("clim_tvh", 5.37, None, "is 5.37 at .* expected a type, a whole number from 0 to 20"),
         ("clim_tvh", 21.0, None, "a whole number from 0 to 20"),
         ("clim_ctype", 3.5, None, "a whole number from 0 to 4"),
-        ("sd", -0.1, None, "is -0.1 m at .* expected -0.001 to 55 m"),
+        ("sd", -0.1, None, "is -0.1 m at .* expected -0.001 to 16.5 m"),
+        ("sd", 80.0, None, "the unit may be cm or mm"),
     ],
 )
 def test_what_cannot_be_is_named_with_its_likely_unit(name: str, value: float, found: str | None, says: str) -> None:

@@ -17,9 +17,12 @@ from ailand_gt4py.io.cloudiness import CLEAR_PER_METRE, CLEAR_SHARE, cloud_cover
 from ailand_gt4py.io.conventions import read
 from ailand_gt4py.io.fields import Fields
 from ailand_gt4py.io.local_time import sun_offset
+from ailand_gt4py.io.preparation import open_columns
+from ailand_gt4py.io.request import Request
 from ailand_gt4py.io.site import Site
 from ailand_gt4py.io.site_files import UnknownSiteError
 from ailand_gt4py.io.ways import clear_sky_longwave
+from ailand_gt4py.weights.variables import DEFAULT
 
 HERE = Site(LATITUDE, LONGITUDE, ELEVATION)
 
@@ -47,6 +50,24 @@ def test_a_met_file_of_plumber2(tmp_path: Path) -> None:
         assert (fields.meanings[name].kind, fields.meanings[name].label) == ("mean", "start")
     assert fields.meanings["lai"].kind == "point"
     assert fields.convention == "PLUMBER2"
+
+
+def test_a_location_that_is_a_coordinate(tmp_path: Path) -> None:
+    """As in a file that xarray has written once more."""
+    with xr.open_dataset(plumber2(tmp_path / "Met.nc", MET)) as data:
+        data.isel(y=0).set_coords(["latitude", "longitude"]).to_netcdf(tmp_path / "again.nc")
+    fields = read(tmp_path / "again.nc")
+    assert (values(fields, "lat"), values(fields, "lon")) == (LATITUDE, LONGITUDE)
+
+
+def test_daily_fluxes_are_refused_as_such(tmp_path: Path) -> None:
+    """Those of CalLMIP."""
+    with xr.open_dataset(plumber2(tmp_path / "Flux.nc", FLUX, days=4), decode_times=False) as data:
+        daily = data[["Qle", "Qh", "latitude", "longitude"]].isel(time=slice(0, None, 48))
+        daily.rename(Qle="Qle_daily", Qh="Qh_daily").to_netcdf(tmp_path / "daily.nc")
+    request = Request(DEFAULT.template(21_600.0), initial_state="none")
+    with pytest.raises(InputError, match="variable 'Q.*_daily': means over 24 h, coarser than the model's step of 6 h"):
+        open_columns([tmp_path / "daily.nc"], request)
 
 
 def test_fluxes_are_positive_downward(tmp_path: Path) -> None:

@@ -270,5 +270,5 @@ def require_present(
         guess = ", or --initial-state guess (ailand-column-run) for a first guess of the state"
         raise InputError(
             f"{file.path}: {noun} missing that cannot be derived: {', '.join(missing)}; expected in the file"
-            f"{guess if with_guess and gaps.by_climate != 'all' else ''}"
+            f"{guess if with_guess and gaps.by_climate == 'never' else ''}"
         )

@@ -13,15 +13,17 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ailand_gt4py.core.times import STANDARD
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io.derive import Derivation, sentences
 from ailand_gt4py.io.fields import Fields, Meaning
+from ailand_gt4py.io.quality import Inspector, possible_range
 from ailand_gt4py.io.units import conversion
 from ailand_gt4py.io.ways import AMOUNTS, WAYS, Way
 from ailand_gt4py.weights.model import ModelVariables
 from ailand_gt4py.weights.variables import CATALOGUE
 
-TIME = "time"
+TIME, COLUMN = "time", "x"
 #: What an estimate fills the gaps of.
 GAPS = "met_lwdown"
 
@@ -32,7 +34,7 @@ def at_own_times(fields: Fields, model: ModelVariables, estimates_longwave: bool
     Args:
         estimates_longwave: whether downward long-wave radiation that is missing is estimated.
     """
-    if TIME not in fields.dataset.dims:
+    if not any(TIME in array.dims for array in fields.dataset.data_vars.values()):
         return fields
     work = _Work(fields, at_labels=True, estimates=estimates_longwave)
     return work.done(model)
@@ -40,7 +42,7 @@ def at_own_times(fields: Fields, model: ModelVariables, estimates_longwave: bool
 
 def of_windows(fields: Fields, model: ModelVariables, estimates_longwave: bool = False) -> Fields:
     """Fields of windows with all forcing of a model that follows from what there is; ingredients are left out."""
-    if TIME not in fields.dataset.dims:
+    if not any(TIME in array.dims for array in fields.dataset.data_vars.values()):
         return fields
     result = _Work(fields, at_labels=False, estimates=estimates_longwave).done(model)
     needed = [name for name in result.dataset.data_vars if CATALOGUE[str(name)].kind != "ingredient"]
@@ -54,6 +56,7 @@ class _Work:
         self._fields, self._at_labels, self._estimates = fields, at_labels, estimates
         self._given = {str(name) for name in fields.dataset.variables}
         self._arrays: dict[str, xr.DataArray] = {}
+        self._inspected: dict[str, xr.DataArray] = {}
         self._meanings = dict(fields.meanings)
         self._used: list[Derivation] = []
         # Of what is derived: that of the given values with time that it follows from.
@@ -126,7 +129,32 @@ class _Work:
         return [f"{begin}{shown} from {' and '.join(way.inputs)} by {way.how}; the rest is as measured."]
 
     def _array(self, name: str) -> xr.DataArray:
-        return self._arrays[name] if name in self._arrays else self._fields.dataset[name]
+        if name in self._arrays:
+            return self._arrays[name]
+        array, is_plain = self._fields.dataset[name], self._meaning(name).kind in ("point", "mean")
+        if CATALOGUE[name].kind != "ingredient" or {TIME, COLUMN} - set(array.dims) or not is_plain:
+            return array
+        return self._inspected.setdefault(name, self._possible(name, array))
+
+    def _possible(self, name: str, array: xr.DataArray) -> xr.DataArray:
+        """The same; an error, once it is read, where a value cannot be, of which none that follows from it tells."""
+        what, variable = self._fields.what(name), CATALOGUE[name].variable()
+        found = conversion(array.attrs.get("units"), variable.units, what)
+        times, labels = (self._fields.dataset[axis].values for axis in (TIME, COLUMN))
+        inspector = Inspector(labels, 3600.0, calendar=str(self._fields.dataset[TIME].attrs.get("calendar", STANDARD)))
+        usual = float(np.clip(0.0, *possible_range(variable)))
+
+        def inspected(values: Values, rows: Values) -> Values:
+            known = np.nan_to_num(found.apply(np.asarray(values)), nan=usual, posinf=np.inf, neginf=-np.inf)
+            inspector.require_possible(what, variable, known, times[rows[:, 0]], found)
+            return values
+
+        array = array.transpose(TIME, COLUMN).chunk({COLUMN: -1})
+        rows = xr.DataArray(np.arange(len(times)), dims=TIME).chunk({TIME: array.chunks[0]})  # type: ignore[index]
+        result: xr.DataArray = xr.apply_ufunc(
+            inspected, array, rows, dask="parallelized", output_dtypes=[array.dtype], keep_attrs=True
+        )
+        return result
 
     def _meaning(self, name: str) -> Meaning:
         return self._meanings.get(name, Meaning("point"))

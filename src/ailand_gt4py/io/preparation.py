@@ -177,7 +177,7 @@ def _written(fields: Fields) -> xr.Dataset:
     """The fields as a file has them: with a dimension of time, though it be of one."""
     if TIME in fields.dataset.dims:
         return fields.dataset
-    raise InputError(f"{fields.path}: has no times, expected fields with the dimension time (in this or another file)")
+    raise InputError(f"{fields.path}: has no known variables with times, expected some (in this or another file)")
 
 
 def _as_it_is(path: Path, dataset: xr.Dataset, size: int, request: Request) -> ColumnFile | None:

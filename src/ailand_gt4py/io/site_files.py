@@ -56,7 +56,10 @@ def site_fields(
     for dimension, size in dataset.sizes.items():
         if size > 1 and dimension != TIME and any(dimension in dataset[one].dims for one in sunny if one in dataset):
             raise InputError(f"{path}: has {size} sites along '{dimension}', expected one: each has a clock of its own")
-    single = dataset.squeeze([name for name, size in dataset.sizes.items() if size == 1 and name != TIME], drop=True)
+    # Locations that are coordinates would be dropped with their dimensions.
+    single = dataset.reset_coords().squeeze(
+        [name for name, size in dataset.sizes.items() if size == 1 and name != TIME], drop=True
+    )
     fields = named(convention, path, single)
     if TIME not in fields.dataset.dims:
         raise InputError(f"{path}: has no times, expected those of a tower's weather or fluxes")

@@ -246,8 +246,14 @@ WAYS: dict[str, tuple[Way, ...]] = {
 
 def alternatives(name: str) -> str:
     """What an input that is missing would follow from, for messages; empty where nothing gives it."""
-    ways = [way for way in WAYS.get(name, ()) if way.inputs and not way.on_demand]
-    return ", or from ".join(" and ".join(map(_with_substitutes, way.inputs)) for way in ways)
+    ways = [way for way in WAYS.get(name, ()) if way.inputs]
+    # Only longwave radiation is estimated; the last way needs least.
+    ways = [way for way in ways if not way.on_demand] or ways[-1:]
+    texts = [
+        f"{' and '.join(map(_with_substitutes, way.inputs))}{' by --estimate-longwave' if way.on_demand else ''}"
+        for way in ways
+    ]
+    return ", or from ".join(texts)
 
 
 def _with_substitutes(name: str) -> str:

@@ -94,7 +94,7 @@ def are_windows(fields: Fields, step: np.timedelta64) -> bool:
 
 
 def _all_series(fields: Fields, request: Request, step: np.timedelta64) -> tuple[list[Series], list[str]]:
-    """The timed variables, and what is said of those that are left out: others than inputs of a model."""
+    """The timed variables, and what is said of those that are left out: others than inputs, unless all are."""
     series, notes = [], []
     for name in map(str, fields.dataset.data_vars):
         if TIME not in fields.dataset[name].dims or name not in fields.meanings:
@@ -105,6 +105,9 @@ def _all_series(fields: Fields, request: Request, step: np.timedelta64) -> tuple
             if CATALOGUE[name].kind in INPUTS:
                 raise
             notes.append(f"Left out: {name} ({error}).")
+            problem = error
+    if notes and not series:
+        raise problem
     return series, notes
 
 

@@ -36,7 +36,9 @@ FORCING = {
     "met_wind_e": ("Wind_E",),
     "met_wind_n": ("Wind_N",),
 }
-FLUXES = {"sshf": ("Qh",), "slhf": ("Qle",), "ssr": ("SWnet",), "str": ("LWnet",)}
+#: Those of CalLMIP are means over days.
+FLUXES = {"sshf": ("Qh", "Qh_daily"), "slhf": ("Qle", "Qle_daily"), "ssr": ("SWnet",), "str": ("LWnet",)}
+_UPWARD = (*FLUXES["sshf"], *FLUXES["slhf"])
 SITE = {"clim_orog": ("elevation",), "lai": ("LAI", "LAI_alternative")}
 
 #: What files of towers have beside the weather: attributes of FluxnetLSM and PLUMBER2.
@@ -84,13 +86,13 @@ def _igbp(dataset: xr.Dataset) -> str | None:
 def _tower(path: Path, dataset: xr.Dataset, site: Site) -> Fields:
     flags = {name: f"{name}_qc" for names in FLUXES.values() for name in names}
     observed, notes = measured(dataset, flags, site.measured_only, path.name)
-    signed = downward(observed, ("Qh", "Qle"))
+    signed = downward(observed, _UPWARD)
     fields = site_fields(with_first(TOWER, signed), path, signed, site, _SUNNY, igbp=_igbp(dataset))
     return dataclasses.replace(fields, notes=[*fields.notes, *notes])
 
 
 def _grid(path: Path, dataset: xr.Dataset, site: Site) -> Fields:
-    return named(with_first(ALMA, dataset), path, downward(dataset, ("Qh", "Qle")))
+    return named(with_first(ALMA, dataset), path, downward(dataset, _UPWARD))
 
 
 _MEAN = Meaning("mean", "start", source="ALMA")
