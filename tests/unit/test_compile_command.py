@@ -21,8 +21,13 @@ def model_file(tmp_path: pathlib.Path) -> pathlib.Path:
 def test_one_line_for_each_precision(model_file: pathlib.Path, capsys: pytest.CaptureFixture) -> None:
     arguments = ["compile", str(model_file), "--precision", "float32", "--precision", "float64"]
     assert cli.main(arguments) == 0
-    lines = capsys.readouterr().out.splitlines()
+    said = capsys.readouterr()
+    lines = said.out.splitlines()
     assert len(lines) == 2
+    assert " 50.0 %  1/2 programs, float32 is ready, " in said.err
+    assert "100.0 %  2/2 programs, float64 is ready, " in said.err
+    assert cli.main([*arguments, "--quiet"]) == 0
+    assert capsys.readouterr().err == ""
     for line, precision in zip(lines, ("float32", "float64"), strict=True):
         assert line.startswith(f"simple network of {model_file}, dace_cpu, {precision}: ready after ")
         assert line.endswith(f" s, kept in {cache_directory()}")

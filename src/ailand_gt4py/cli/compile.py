@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import ClassVar, Literal
 
+from tqdm import tqdm
+
 from ailand_gt4py.core.option_types import File
 from ailand_gt4py.core.settings import CommandOptions, option
+from ailand_gt4py.driver.progress import counted
 
 
 class Options(CommandOptions):
@@ -19,6 +23,7 @@ class Options(CommandOptions):
     precision: tuple[Literal["float32", "float64", "tf32", "bf16"], ...] = option(
         ("float32",), "tf32 and bf16 on dace_gpu only; may be given several times", repeated=True
     )
+    quiet: bool = option(False, "print results and errors only")
 
 
 def run(options: Options) -> None:
@@ -29,10 +34,14 @@ def run(options: Options) -> None:
     from ailand_gt4py.weights.checkpoints import read_model_or_checkpoint
 
     model = read_model_or_checkpoint(options.model)
-    for precision in options.precision:
-        start = time.perf_counter()
-        Emulator(model, 1, options.backend, precision).compile()
-        print(
-            f"{model.architecture} network of {options.model or 'the package'}, {options.backend}, {precision}: "
-            f"ready after {time.perf_counter() - start:.1f} s, kept in {cache_directory()}"
-        )
+    with counted(len(options.precision), "programs", sys.stderr, quiet=options.quiet) as count:
+        for done, precision in enumerate(options.precision, 1):
+            start = time.perf_counter()
+            Emulator(model, 1, options.backend, precision).compile()
+            # Beside a bar on the same terminal.
+            tqdm.write(
+                f"{model.architecture} network of {options.model or 'the package'}, {options.backend}, {precision}: "
+                f"ready after {time.perf_counter() - start:.1f} s, kept in {cache_directory()}",
+                file=sys.stdout,
+            )
+            count(done, f"{precision} is ready".format)

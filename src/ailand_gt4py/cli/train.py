@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import shlex
-import sys
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,6 +12,8 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.option_types import File
 from ailand_gt4py.core.settings import CommandOptions, option
 from ailand_gt4py.training.configuration import Configuration
+
+logger = logging.getLogger(__name__)
 
 
 class Options(Configuration, CommandOptions):
@@ -28,6 +30,7 @@ class Options(Configuration, CommandOptions):
 
     output: File = option(Path("model.nc"), "model file to write", "-o", metavar="MODEL.nc")
     resume: bool = option(False, "continue from the checkpoint in the directory")
+    quiet: bool = option(False, "print errors only")
 
     @property
     def paths_read(self) -> list[Path]:
@@ -53,7 +56,8 @@ def run(options: Options) -> None:
         output=options.output,
         resume=options.resume,
         command=_command(options),
-        report=lambda text: print(text, file=sys.stderr, flush=True),
+        report=lambda text: logger.info("%s", text),
+        quiet=options.quiet,
     )
 
 

@@ -16,6 +16,7 @@ from ailand_gt4py.core.errors import InputError, RunError, reason
 from ailand_gt4py.core.files import whole_file
 from ailand_gt4py.core.trial import require_regular
 from ailand_gt4py.core.types import Values
+from ailand_gt4py.driver.progress import Count
 from ailand_gt4py.training.configuration import Configuration, Stage
 from ailand_gt4py.training.curves import Curves
 from ailand_gt4py.training.losses import LossScales
@@ -137,7 +138,7 @@ class Trainer:
         self.iteration += 1
         return float(state_loss.detach()), float(diagnostic_loss.detach())
 
-    def run(self) -> None:
+    def run(self, after_iteration: Count = lambda done, where: None) -> None:
         """Train to the end; validates and writes checkpoints on the way."""
         options, end = self.configuration, self.configuration.iterations
         if self.iteration == 0:
@@ -149,6 +150,7 @@ class Trainer:
             spent = time.perf_counter() - begun
             self.seconds += spent
             done.append((*losses, stage.steps * stage.batch, spent))
+            after_iteration(self.iteration, f"loss {sum(losses):.4f}".format)
             is_due = self.iteration % options.validation.interval == 0 or self.iteration == end
             if self._validator is not None and is_due:
                 state, diagnostics, column_steps, seconds = np.mean(done, axis=0)

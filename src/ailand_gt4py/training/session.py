@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import platform
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import torch
 import ailand_gt4py
 from ailand_gt4py.core.files import claimed
 from ailand_gt4py.core.text_table import aligned
+from ailand_gt4py.driver.progress import counted
 from ailand_gt4py.training.configuration import Configuration
 from ailand_gt4py.training.dataset import read_windows
 from ailand_gt4py.training.loop import CHECKPOINT, Report, Trainer, made_directory
@@ -26,9 +28,19 @@ from ailand_gt4py.weights.model_file import read_model, write_model
 
 
 def train(
-    configuration: Configuration, files: Sequence[Path], output: Path, resume: bool, command: str, report: Report
+    configuration: Configuration,
+    files: Sequence[Path],
+    output: Path,
+    resume: bool,
+    command: str,
+    report: Report,
+    quiet: bool = True,
 ) -> Model:
-    """Train on existing files, or go on from the checkpoint in the directory, and write the model."""
+    """Train on existing files, or go on from the checkpoint in the directory, and write the model.
+
+    Args:
+        report: takes lines on what is done. quiet: whether standard error does not tell how far it is.
+    """
     run = configuration.run
     beginning = read_model(run.start_from) if run.start_from else None
     torch.set_num_threads(run.threads)
@@ -48,7 +60,9 @@ def train(
         if resume:
             trainer.resume()
             report(f"continuing from iteration {trainer.iteration}")
-        trainer.run()
+        end = configuration.iterations
+        with counted(end, "iterations", sys.stderr, trainer.iteration, quiet) as count:
+            trainer.run(count)
         network, iteration = trainer.chosen
         if validator is not None:
             report(f"the network of iteration {iteration} did best on the validation columns")

@@ -406,6 +406,17 @@ def test_columns_that_are_all_alike_are_refused(tmp_path):
         session.train(options, [tmp_path / "b.nc"], tmp_path / "m.nc", False, "", print)
 
 
+def test_how_far_a_training_is_goes_to_standard_error(path, tmp_path, capsys):
+    content = OPTIONS | {"data": {"train": [path.name]}, "run": OPTIONS["run"] | {"directory": str(tmp_path)}}
+    options = read_settings(Configuration, content)
+    n = options.iterations
+    for quiet in (False, True):
+        session.train(options, [path], tmp_path / "m.nc", False, "", lambda line: None, quiet)
+        said = capsys.readouterr()
+        assert (f"100.0 %  {n}/{n} iterations, loss " in said.err) != quiet
+        assert said.out == ""
+
+
 def test_training_from_files_and_from_a_store_gives_the_same_model(path, tmp_path):
     """Data in mapped files, a zarr store instead of netCDF: the same parameters to the bit, and who was kept out."""
     said = []
