@@ -87,8 +87,8 @@ def relative_case(case: Case, site: np.ndarray, member: np.ndarray) -> Case:
 def find(case: Case, iterations: int, what: str) -> Found:
     """Search, with a line for each iteration."""
 
-    def after(now: str) -> None:
-        print(f"{what}, {now}", file=sys.stderr)
+    def after(done: int, now: str) -> None:
+        print(f"{what}, iteration {done}: {now}", file=sys.stderr)
 
     estimate = by_gauss_newton(case, iterations, after)
     return Found(case, estimate, parameter_report.quality(case, estimate, NEAR))

@@ -62,7 +62,7 @@ def linear_period(model: Model, n_steps: int = 6, n_columns: int = 3, seed: int 
     forcing = random.uniform(0.5, 1.5, (n_steps, n_columns, len(model.forcing)))
     forcing[1:, :, 2] = forcing[:-1, :, 0]
     return Period(
-        path=Path("linear.nc"),
+        paths=Path("linear.nc"),
         x=np.arange(n_columns),
         latitude=np.linspace(-40.0, 60.0, n_columns),
         longitude=np.linspace(0.0, 40.0, n_columns),

@@ -11,6 +11,7 @@ from evaluation_files import STEP_SECONDS, closing_dataset, full_model, perfect_
 
 from ailand_gt4py.ecland.soil_heat import frozen_fraction
 from ailand_gt4py.evaluation import budgets, fields, ranges
+from ailand_gt4py.io.sources import open_source
 
 N_WINDOWS = 39
 
@@ -22,7 +23,9 @@ def data():
 
 @pytest.fixture(scope="module")
 def truth(data, tmp_path_factory):
-    return fields.read_truth(write_closing(tmp_path_factory.mktemp("closing") / "data.nc", data), STEP_SECONDS)
+    path = write_closing(tmp_path_factory.mktemp("closing") / "data.nc", data)
+    with open_source(path, full_model(), initial_state="none") as source:
+        return fields.read_truth(source)
 
 
 def changed(truth: fields.Fields, **values: np.ndarray) -> fields.Fields:

@@ -28,9 +28,10 @@ INPUTS = "swvl1,swvl2,swvl3,swvl4,stl1,stl2,stl3,stl4,met_rainf,met_qair,met_tai
 def of_file(path: Path, every: int) -> tuple[derivatives.Derivatives, np.ndarray]:
     """Along ecLand's own states, at one step in so many of a year; and where it rains, (n_points, n_columns)."""
     model = ailand_gt4py.read_model()
-    period = read_period(path, model, np.dtype("f4"), end="2021-01-01")
+    period = read_period(path, model, np.dtype("f4"), end="2021-01-01", states_for="here")
     steps = np.arange(0, period.n_steps, every)
-    states = derivatives.states_of_file(period, model, steps)
+    assert period.states is not None
+    states = period.states[steps]
     chosen = quantities.choose_outputs(model, None), quantities.choose_inputs(model, INPUTS)
     rain = period.forcing[steps][..., [variable.name for variable in model.forcing].index("met_rainf")]
     found = derivatives.derivatives(functools.partial(ailand_gt4py.Emulator, model), period, steps, states, *chosen)

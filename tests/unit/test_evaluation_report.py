@@ -32,6 +32,7 @@ from ailand_gt4py.evaluation.scores.climatology import day_of_year_climatology
 from ailand_gt4py.evaluation.scores.definitions import SCORES
 from ailand_gt4py.evaluation.scores.moments import Sample
 from ailand_gt4py.evaluation.scores.uncertainty import alike_ratio
+from ailand_gt4py.io.sources import open_source
 from ailand_gt4py.weights.model import Normalisation
 from ailand_gt4py.weights.model_file import write_model
 
@@ -99,7 +100,7 @@ def made(directory) -> Path:
     words = ["--model", directory / "model.nc", "--backend", "embedded", "--leads", "1,7,90", "--starts", "3"]
     words += ["-o", directory / "report.html", "-o", directory / "tables.json", "-o", directory / "tables.md"]
     words += ["--transfer", directory / "transfer.json", "--alternatives", directory / "alternatives.json"]
-    run(directory / "data.nc", *words, "--point", "45,10")
+    run(directory / "data.nc", *words, "--at", "45,10")
     return directory
 
 
@@ -228,7 +229,8 @@ def test_the_same_figure_gives_the_same_text(kind):
 def test_a_perfect_emulator_closes_both_budgets(directory):
     """Rows of the tables for a model that has everything, and one that lacks a storage."""
     data, model = closing_dataset(), full_model()
-    truth = study.fields.read_truth(directory / "data.nc", model.step_seconds)
+    with open_source(directory / "data.nc", model, initial_state="none") as source:
+        truth = study.fields.read_truth(source)
     run = study.fields.of_run(model, perfect_run(data, model), truth)
     for lacking, whose in (
         ((), {"emulator", "ecLand"}),
@@ -303,9 +305,9 @@ def test_coastlines_are_lines_on_the_globe():
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--point", "95,3", "-o", "a.html"], "option --point: found '95,3', expected LAT,LON in degrees"),
-        (["--point", "here", "-o", "a.html"], "option --point: found 'here'"),
-        (["--point", "45,10"], r"option --point is for a report: found no output \.html"),
+        (["--at", "95,3", "-o", "a.html"], "option --at: found '95,3', expected LAT,LON in degrees"),
+        (["--at", "here", "-o", "a.html"], "option --at: found 'here'"),
+        (["--at", "45,10"], r"option --at is for a report: found no output \.html"),
         (["--transfer", "t.json", "-o", "a.md"], "option --transfer is for a report"),
         (["--alternatives", "none.json", "-o", "a.html"], r"none\.json: cannot be read"),
         (["-o", "a.htm"], r"option --output: found 'a\.htm', expected a file name that ends in \.html"),

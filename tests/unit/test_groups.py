@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from evaluation_files import closing_dataset, write_closing
+from evaluation_files import STEP_SECONDS, closing_dataset, full_model, write_closing
 
-from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.evaluation.scores import groups
 from ailand_gt4py.evaluation.scores.moments import Sample
 from ailand_gt4py.evaluation.study import summary
+from ailand_gt4py.io.sources import open_source
+from ailand_gt4py.weights.model import Template
 
 
 def test_snow_regimes():
@@ -40,10 +42,17 @@ def test_the_box_has_its_edges():
     assert groups.inside_box(latitude, longitude).tolist() == [True, True, False, False, False, True]
 
 
+def locations(path: Path) -> groups.ColumnLocations:
+    model = full_model()
+    template = Template(model.static, model.forcing, (), (), STEP_SECONDS)
+    with open_source(path, template) as source:
+        return groups.locations_of(source)
+
+
 def test_positions_of_a_file(tmp_path):
     data = closing_dataset(n_times=20)
     data["lon"].values[:] = [0.0, 10.0, 20.0, 350.0, 30.0, 180.0]
-    found = groups.read_locations(write_closing(tmp_path / "data.nc", data))
+    found = locations(write_closing(tmp_path / "data.nc", data))
     assert found.x.tolist() == list(range(100, 106))
     assert found.longitude.tolist() == [0.0, 10.0, 20.0, -10.0, 30.0, -180.0]
     assert [grouping.name for grouping in found.groupings] == ["region", "climate", "soil type", "snow regime"]
@@ -54,9 +63,7 @@ def test_positions_of_a_file(tmp_path):
 
 def test_groups_that_a_file_lacks_are_left_out(tmp_path):
     data = closing_dataset(n_times=5).drop_vars(["region", "climate", "clim_sotype", "snowc"])
-    assert groups.read_locations(write_closing(tmp_path / "data.nc", data)).groupings == ()
-    with pytest.raises(InputError, match="'lat' or 'lon' is missing"):
-        groups.read_locations(write_closing(tmp_path / "other.nc", data.drop_vars("lat")))
+    assert locations(write_closing(tmp_path / "data.nc", data)).groupings == ()
 
 
 def test_scores_by_group_add_up():

@@ -50,7 +50,7 @@ def random_misfit(architecture: str, with_background: bool) -> tuple[Misfit, np.
     random = np.random.default_rng(9)
     n_steps, n_columns = 4, 6
     period = Period(
-        path=Path("random.nc"),
+        paths=Path("random.nc"),
         x=np.arange(n_columns),
         latitude=np.zeros(n_columns),
         longitude=np.zeros(n_columns),
@@ -110,11 +110,11 @@ def test_parameters_of_a_linear_network_are_found_exactly(search) -> None:
 
 
 def test_gauss_newton_needs_few_iterations_where_all_is_linear() -> None:
-    said: list[str] = []
-    found = by_gauss_newton(twin(), 1, said.append)
+    said: list[tuple[int, str]] = []
+    found = by_gauss_newton(twin(), 1, lambda *now: said.append(now))
     part = found.misfit.sum() / found.first_misfit.sum()
     assert part < 1e-4
-    assert said == [f"iteration 1: misfit {part:.3g} of the first guess's, 0 of 3 columns converged"]
+    assert said == [(1, f"misfit {part:.3g} of the first guess's, 0 of 3 columns converged")]
 
 
 def test_estimate_scatters_as_the_information_says() -> None:

@@ -48,7 +48,7 @@ def made(bench: Bench) -> Path:
 
 def test_values_are_finite_differences_of_the_step(bench: Bench, made: Path) -> None:
     model = small_model()
-    period = read_period(bench.forcing, model, np.dtype("f8"))
+    period = read_period(bench.forcing, model, np.dtype("f8"), states_for="here")
     data, found = small_dataset(N_TIMES), xr.open_dataset(made)
     assert np.array_equal(found.time.values, data.time.values[::2])
     names = [v.name for v in (*model.static, *model.forcing, *model.state)]
@@ -116,9 +116,9 @@ def test_composites_of_a_year() -> None:
 
 def test_run_starts_from_the_file_and_leaves_it(bench: Bench) -> None:
     model = small_model()
-    period = read_period(bench.forcing, model, np.dtype("f4"))
+    period = read_period(bench.forcing, model, np.dtype("f4"), states_for="here")
     steps = np.arange(0, period.n_steps, 3)
-    of_file = derivatives.states_of_file(period, model, steps)
+    of_file = period.states[steps]
     done: list[int] = []
     of_run = derivatives.states_of_run(Emulator(model, 3, "embedded"), period, steps, done.append)
     assert done == list(range(1, 11))
@@ -133,9 +133,9 @@ def test_run_starts_from_the_file_and_leaves_it(bench: Bench) -> None:
 
 def test_blocks_do_not_change_the_values(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     model = small_model()
-    period = read_period(bench.forcing, model, np.dtype("f8"))
+    period = read_period(bench.forcing, model, np.dtype("f8"), states_for="here")
     steps = np.arange(period.n_steps)
-    states = derivatives.states_of_file(period, model, steps)
+    states = period.states[steps]
     chosen = quantities.choose_outputs(model, "stl1,skt"), quantities.choose_inputs(model, "stl1,met_tair")
 
     def make_emulator(n_columns: int) -> Emulator:
@@ -275,7 +275,7 @@ def test_units_of_figures_are_raised() -> None:
 
 def test_period_has_the_previous_window_its_start(bench: Bench) -> None:
     model, data = small_model(), small_dataset(N_TIMES)
-    whole = read_period(bench.forcing, model, np.dtype("f8"))
+    whole = read_period(bench.forcing, model, np.dtype("f8"), states_for="here")
     later = read_period(bench.forcing, model, np.dtype("f8"), data.time.values[3], data.time.values[7])
     assert (later.n_steps, later.n_columns) == (4, 3)
     np.testing.assert_array_equal(later.forcing, whole.forcing[3:7])
@@ -326,7 +326,7 @@ def test_file_without_a_state_cannot_be_followed_but_run(bench: Bench, tmp_path:
     words = ["jacobian", tmp_path / "forcing.nc", "--model", tmp_path / "model.nc", "--backend", "embedded", "--quiet"]
     words += ["--outputs", "stl2", "--inputs", "stl2"]
     assert cli.main([str(word) for word in words]) == 2
-    assert "variable 'stl2' is nan at 2021-01-02T06:00 in column 1 (x = 101)" in capsys.readouterr().err
+    assert "variable 'stl2' is missing at 2021-01-02T06:00 in column 1 (x = 101)" in capsys.readouterr().err
     assert cli.main([str(word) for word in (*words, "--trajectory", "run")]) == 0
 
 

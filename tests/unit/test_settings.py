@@ -147,7 +147,7 @@ def test_settings_made_in_python_are_checked_too() -> None:
 def test_a_value_may_begin_with_a_dash() -> None:
     for words in (["--at", "-33.5,151"], ["--at=-33.5,151"]):
         assert parse(jacobian.Options, ["f.nc", "--plot", "f.png", *words]).at == (-33.5, 151.0)
-    assert parse(evaluate.Options, ["f.nc", "-o", "a.html", "--point", "-33.5,151"]).point == (-33.5, 151.0)
+    assert parse(evaluate.Options, ["f.nc", "-o", "a.html", "--at", "-33.5,151"]).at == (-33.5, 151.0)
 
 
 def test_times_are_utc_whatever_they_are_written_in(tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_times_are_utc_whatever_they_are_written_in(tmp_path: Path) -> None:
     for text in ("2021-01-01T06", "2021-01-01T06:00", "2021-01-01 06:00:00Z", "2021-01-01T07:00+01:00"):
         assert parse_time(text) == expected, text
         path = tmp_path / "time.yaml"
-        path.write_text(f"file: f.nc\nstart: {text}\n")
+        path.write_text(f"files: f.nc\nstart: {text}\n")
         assert parse(jacobian.Options, ["--config", str(path)]).start == expected, text
     for text in ("soon", "2021", "2021-01", "2021-02-30", "", "NaT"):
         with pytest.raises(InputError, match=f"found {text!r}, expected a time"):
@@ -166,7 +166,7 @@ def test_sizes_by_variable_are_absolute_or_relative(tmp_path: Path) -> None:
     expected = {"swvl1": Amount(0.02), "met_rainf": Amount(0.2, True)}
     words = ["f.nc", "--state-errors", "swvl1=0.02, met_rainf=20%"]
     assert parse(uncertainty.Options, words).state_errors == expected
-    (tmp_path / "sizes.yaml").write_text("file: f.nc\nstate-errors: {swvl1: 0.02, met_rainf: 20%}\n")
+    (tmp_path / "sizes.yaml").write_text("files: f.nc\nstate-errors: {swvl1: 0.02, met_rainf: 20%}\n")
     assert parse(uncertainty.Options, ["--config", str(tmp_path / "sizes.yaml")]).state_errors == expected
     for wrong, message in (
         ("swvl1=wet", "expected a number such as swvl1=0.02 or 10%"),

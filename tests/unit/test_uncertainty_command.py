@@ -154,7 +154,7 @@ def test_estimates_are_in_the_file(bench: Bench, tmp_path: Path, capsys) -> None
         (["--search", 1], "option --search: found 1, expected less than 1"),
         (["--iterations", 0], "option --iterations: found 0, expected at least 1"),
         (["--first-guess", "clim_theta_cap"], "option --first-guess: found 'clim_theta_cap', expected"),
-        (["--first-guess", "clim_theta_cap=guess"], "variable 'guess' is missing, expected a first guess"),
+        (["--first-guess", "clim_theta_cap=guess"], "variable 'guess' is missing, expected values of clim_theta_cap"),
         (
             ["--first-guess", "clim_tvl=guess"],
             "option --first-guess: found 'clim_tvl', expected some of clim_theta_cap",

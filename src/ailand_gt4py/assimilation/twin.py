@@ -31,7 +31,7 @@ from ailand_gt4py.assimilation.window import (
 )
 from ailand_gt4py.core.constants import SECONDS_PER_DAY
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.core.times import step_of, whole_steps
+from ailand_gt4py.core.times import STANDARD, step_of, whole_steps
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.evaluation.columns import VerificationColumns
 from ailand_gt4py.observations.operators import (
@@ -77,6 +77,7 @@ class TwinResult:
     windows: tuple[WindowResult, ...]
     schedules: tuple[Schedule, ...]
     observations: tuple[Values, ...]
+    calendar: str = STANDARD
 
     @property
     def steps_per_window(self) -> int:
@@ -170,6 +171,7 @@ class Twin:
             windows=tuple(windows),
             schedules=tuple(schedules),
             observations=tuple(observed),
+            calendar=columns.calendar,
         )
 
     def _random(self, *stream: int) -> np.random.Generator:

@@ -9,7 +9,7 @@ import numpy as np
 from ailand_gt4py.assimilation.control import SOIL_WATER
 from ailand_gt4py.assimilation.twin import TwinResult
 from ailand_gt4py.assimilation.twin_scores import ROOT_ZONE, TwinScores, snow_free, soil_water
-from ailand_gt4py.core.times import step_of
+from ailand_gt4py.core.times import on_axis, step_of
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.evaluation.figures import style
 from ailand_gt4py.evaluation.scores.groups import ColumnLocations
@@ -63,7 +63,7 @@ def _draw_column(panels: Any, result: TwinResult, column: int) -> None:
     """All runs of one column by layer, and the observations of the uppermost one."""
     found = result.observed("ssm")
     values, reasons = found.values[:, column], found.reasons[:, column]
-    times = result.times + step_of(result.model.step_seconds)
+    times = on_axis(result.times + step_of(result.model.step_seconds), result.calendar)
     for chosen, marker, size, label in (
         (reasons == 0, ".", 3.5, "observation of soil moisture"),
         (np.isfinite(values) & (reasons != 0), "x", 3.0, None),
@@ -74,7 +74,7 @@ def _draw_column(panels: Any, result: TwinResult, column: int) -> None:
     for run, (colour, width, label) in _LINES.items():
         layers = soil_water(result, getattr(result, run)[:, column])
         for panel, name, layer in zip(panels, _NAMES, layers.T, strict=True):
-            panel.plot(result.times, layer, color=colour, lw=width, label=label)
+            panel.plot(on_axis(result.times, result.calendar), layer, color=colour, lw=width, label=label)
             panel.set_title(name, loc="left", fontweight="bold")
 
 
@@ -90,7 +90,7 @@ def _draw_errors(panel: Any, result: TwinResult) -> None:
     for run, (colour, width, label) in _LINES.items():
         if run != "truth":
             error = _root_zone_error(result, run)[:, chosen]
-            panel.plot(result.times, rmse(error, axis=1), color=colour, lw=width, label=label)
+            panel.plot(on_axis(result.times, result.calendar), rmse(error, axis=1), color=colour, lw=width, label=label)
     panel.set_ylim(bottom=0.0)
     panel.set_title(f"RMSE of the {ROOT_ZONE}, {int(chosen.sum())} columns", loc="left", fontweight="bold")
 

@@ -39,7 +39,7 @@ def write(path: Path, result: TwinResult, scores: TwinScores, where: ColumnLocat
         ("observation_time", result.times + step_of(result.model.step_seconds), "of observation"),
         ("window", result.times[:: result.steps_per_window], "start of the window"),
     ):
-        data[name] = time_labels(times, meaning, name)
+        data[name] = time_labels(times, meaning, name, result.calendar)
     water = CATALOGUE["swvl1"]
     for run, words in _RUNS.items():
         values = _single(soil_water(result, getattr(result, run)))

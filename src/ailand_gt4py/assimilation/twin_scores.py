@@ -193,7 +193,8 @@ def headline(result: TwinResult) -> str:
     covariance = f", {settings.errors.covariance} background error" if settings.method == "sekf" else ""
     return (
         f"Twin experiment: {settings.method.upper()} ({how}{covariance}), {settings.days:g} days from "
-        f"{time_text(result.times[0])} in windows of {settings.window_hours:g} h, {result.truth.shape[1]} columns\n"
+        f"{time_text(result.times[0], result.calendar)} in windows of {settings.window_hours:g} h, "
+        f"{result.truth.shape[1]} columns\n"
         f"  observations: {', '.join(settings.observations)}; seed {settings.seed}; initial error "
         f"{settings.initial_error:g} m3 m-3; weather errors {settings.weather_error:g}"
     )

@@ -17,8 +17,7 @@ from ailand_gt4py.core.option_types import Amount
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.evaluation.runs import label_offset
-from ailand_gt4py.io.column_file import ColumnFile
-from ailand_gt4py.io.period import Period, read_values
+from ailand_gt4py.io.period import Period, read_observations, read_static
 from ailand_gt4py.observations.operators import model_variables
 from ailand_gt4py.weights.meaning import meaningful_static
 from ailand_gt4py.weights.model import Model, Variable
@@ -64,10 +63,7 @@ def observe(
     if noise is None:
         # The results of a step, at the labels that a file keeps them with.
         labels = [period.times if label_offset(one) else period.ends for one in variables]
-        fields = (
-            read_values(period.path, [one], times, period, np.dtype("f8"))
-            for one, times in zip(variables, labels, strict=True)
-        )
+        fields = (read_observations([one], times, period) for one, times in zip(variables, labels, strict=True))
         values = np.concatenate(list(fields), axis=2)
     else:
         misfit = Misfit(emulator, period, [], Observations(operator, used, sizes))
@@ -112,21 +108,14 @@ def first_guess_of_file(period: Period, model: Model, parameters: Sequence[str],
     """(n_columns, n_parameters) from a file: a parameter's own values, or those of the variable named for it."""
     static = [variable.name for variable in model.static]
     columns = []
-    with ColumnFile(period.path) as file:
-        for name in parameters:
-            position = static.index(name)
-            values = period.static[:, position].astype(np.float64)
-            if name in names:
-                own_name = file.find(names[name])
-                if own_name is None:
-                    raise InputError(
-                        f"{period.path}: variable '{names[name]}' is missing, expected a first guess of {name}"
-                    )
-                straight = file.conversion(own_name, name, model.static[position].units)
-                values = straight.apply(file.field(own_name).astype(np.float64))
-            if not (values > 0.0).all():
-                raise InputError(f"{period.path}: first guess of '{name}' is {values.min():g}, expected above 0")
-            columns.append(values)
+    for name in parameters:
+        position = static.index(name)
+        values = period.static[:, position].astype(np.float64)
+        if name in names:
+            values = read_static(model.static[position], names[name], period)
+        if not (values > 0.0).all():
+            raise InputError(f"{period.name}: first guess of '{name}' is {values.min():g}, expected above 0")
+        columns.append(values)
     return np.stack(columns, axis=1)
 
 

@@ -22,6 +22,9 @@ MOVES_LESS = 1e-4
 #: ... or by more than this much, with a misfit that changes by less than this part: what is left is rounding.
 MOVES_LITTLE, SAME_MISFIT = 1e-2, 1e-6
 
+#: Called with the number of iterations that are done and where the search is.
+Report = Callable[[int, str], object]
+
 FIRST_DAMPING, LEAST_DAMPING, MOST_DAMPING = 1e-3, 1e-7, 1e7
 DAMPING_UP, DAMPING_DOWN = 10.0, 5.0
 
@@ -42,7 +45,11 @@ class Estimate:
     evaluations: int
 
 
-def by_gauss_newton(case: Case, iterations: int = 30, report: Callable[[str], object] = str) -> Estimate:
+def _no_report(done: int, text: str) -> None:
+    pass
+
+
+def by_gauss_newton(case: Case, iterations: int = 30, report: Report = _no_report) -> Estimate:
     """Search in every column by itself, from the first guess brought within the bounds."""
     misfit, scale = case.misfit, case.first_guess
     values = case.clip(scale)
@@ -60,19 +67,16 @@ def by_gauss_newton(case: Case, iterations: int = 30, report: Callable[[str], ob
             kept[better] = tried[better]
         damping = np.clip(np.where(better, damping / DAMPING_DOWN, damping * DAMPING_UP), LEAST_DAMPING, MOST_DAMPING)
         converged |= (moved < MOVES_LESS) | ((moved < MOVES_LITTLE) & (change <= SAME_MISFIT * now))
-        report(_progress(done, now, first, converged))
+        report(done, _progress(now, first, converged))
         if converged.all():
             break
     return Estimate(values, first, now, information, converged, (1 + done) * (1 + values.shape[1]))
 
 
-def _progress(iteration: int, misfits: Values, first: Values, converged: Values) -> str:
+def _progress(misfits: Values, first: Values, converged: Values) -> str:
     """Where a search is; the misfit of all columns together, as a part of that of the first guess."""
     part = misfits.sum() / max(first.sum(), np.finfo(np.float64).tiny)
-    return (
-        f"iteration {iteration}: misfit {part:.3g} of the first guess's, {converged.sum()} of {len(converged)} "
-        "columns converged"
-    )
+    return f"misfit {part:.3g} of the first guess's, {converged.sum()} of {len(converged)} columns converged"
 
 
 def _damped_step(case: Case, values: Values, gradient: Values, information: Values, damping: Values) -> Values:
@@ -94,7 +98,7 @@ def _damped_step(case: Case, values: Values, gradient: Values, information: Valu
     return np.linalg.solve(matrix, right[:, :, None])[:, :, 0] * scale
 
 
-def by_lbfgs(case: Case, iterations: int = 200, report: Callable[[str], object] = str) -> Estimate:
+def by_lbfgs(case: Case, iterations: int = 200, report: Report = _no_report) -> Estimate:
     """Search in all columns at once."""
     from scipy.optimize import minimize
 
@@ -113,7 +117,7 @@ def by_lbfgs(case: Case, iterations: int = 200, report: Callable[[str], object] 
     def after(scaled: Values) -> None:
         nonlocal done
         done += 1
-        report(_progress(done, now, first, unfinished))
+        report(done, _progress(now, first, unfinished))
 
     limits = np.stack([(case.lower - start) / scale, (case.upper - start) / scale], axis=-1)
     found = minimize(

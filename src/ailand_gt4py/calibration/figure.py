@@ -89,9 +89,9 @@ def _runs(part: Any, case: Case, found: Estimate, column: int) -> None:
     variables = case.misfit.observations.operator.observables
     panels = part.subplots(len(variables), 1, squeeze=False, sharex=True)[:, 0]
     for k, (panel, variable) in enumerate(zip(panels, variables, strict=True)):
-        panel.plot(case.period.ends, observed[:, k], ".", ms=3.0, color="0.1", label="observed", zorder=3)
-        panel.plot(case.period.ends, first[:, column, k], color=FIRST_COLOUR, lw=1.0, label="run with the first guess")
-        panel.plot(case.period.ends, last[:, column, k], color=DETERMINED_COLOUR, lw=1.0, label="with the estimate")
+        panel.plot(case.period.axis, observed[:, k], ".", ms=3.0, color="0.1", label="observed", zorder=3)
+        panel.plot(case.period.axis, first[:, column, k], color=FIRST_COLOUR, lw=1.0, label="run with the first guess")
+        panel.plot(case.period.axis, last[:, column, k], color=DETERMINED_COLOUR, lw=1.0, label="with the estimate")
         panel.set_ylabel(f"{variable.name} ({style.units_text(variable.units) or '1'})")
         panel.margins(x=0.0)
     style.date_axis(panels[-1], most_ticks=8)

@@ -8,7 +8,6 @@ from ailand_gt4py.assimilation.settings import TwinSettings
 from ailand_gt4py.cli.period import PeriodOptions
 from ailand_gt4py.core.option_types import Location
 from ailand_gt4py.core.settings import option
-from ailand_gt4py.core.times import index_of
 
 
 class Options(PeriodOptions, TwinSettings):
@@ -35,27 +34,28 @@ def run(options: Options) -> None:
 
     from ailand_gt4py.assimilation import twin_figure, twin_output, twin_scores
     from ailand_gt4py.assimilation.twin import Twin
-    from ailand_gt4py.evaluation.columns import read_columns
-    from ailand_gt4py.evaluation.scores.groups import read_locations
+    from ailand_gt4py.evaluation.columns import columns_of
+    from ailand_gt4py.evaluation.scores.groups import locations_of
     from ailand_gt4py.io.whole_files import write_figure
-    from ailand_gt4py.observations.brightness import clay_of_file
+    from ailand_gt4py.observations.brightness import clay_of
 
     settings = options.part(TwinSettings)
     model = options.read_model()
-    columns = read_columns(options.file, model, np.dtype(options.precision))
-    locations = read_locations(options.file)
-    first = 0 if options.start is None else index_of(options.start, columns.times, "--start")
-    clay = None
-    if "tb" in settings.observations:
-        clay = clay_of_file(options.file) if options.clay is None else np.full(columns.n_columns, options.clay)
-    twin = Twin(model, columns, settings, options.emulator, first, clay)
-    with options.progress(columns.times[first + 1 :][: twin.n_steps], columns.n_columns) as after_step:
+    with options.opened(model) as source:
+        columns, locations = columns_of(source, model, np.dtype(options.precision)), locations_of(source)
+        clay = None
+        if "tb" in settings.observations:
+            clay = clay_of(source) if options.clay is None else np.full(columns.n_columns, options.clay)
+        history = tuple(source.history)
+        options.describe(source, source.times)
+    twin = Twin(model, columns, settings, options.emulator, clay=clay)
+    with options.progress(columns.times[1:][: twin.n_steps], columns.n_columns, columns.calendar) as after_step:
         result = twin.run(after_step)
     scores = twin_scores.score(result)
     print(twin_scores.headline(result))
     print(twin_scores.text(scores))
     if options.output is not None:
-        header = options.attributes(model, twin_output.TITLE, ())
+        header = options.attributes(model, twin_output.TITLE, history)
         twin_output.write(options.output, result, scores, locations, header)
     if options.plot is not None:
         write_figure(options.plot, lambda: twin_figure.draw(result, scores, locations, options.at))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import sys
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, model_validator
@@ -12,8 +12,7 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.option_types import Amounts, Interval, Names, listed_names, named_values
 from ailand_gt4py.core.settings import option
 from ailand_gt4py.core.times import parse_interval, whole_steps
-
-logger = logging.getLogger(__name__)
+from ailand_gt4py.driver.progress import counted
 
 
 class Options(PeriodOptions):
@@ -59,7 +58,7 @@ def run(options: Options) -> None:
     from ailand_gt4py.calibration import case as cases
     from ailand_gt4py.calibration import figure, report
     from ailand_gt4py.calibration.estimation import by_gauss_newton, by_lbfgs
-    from ailand_gt4py.evaluation.scores.groups import read_locations
+    from ailand_gt4py.evaluation.scores.groups import texts
     from ailand_gt4py.io.whole_files import write_figure
     from ailand_gt4py.sensitivity.quantities import TYPES
 
@@ -80,14 +79,14 @@ def run(options: Options) -> None:
     observations = cases.observe(emulator, period, errors, every, noise, options.seed)
     case = cases.make_case(emulator, period, parameters, observations, guess, options.search, options.background)
     more = f"; {case.misfit.counts.sum()} observed values"
-    options.describe(period.n_columns, period.n_steps, period.times[0], period.ends[-1], more)
+    options.describe(period, period.ends, more)
     search = by_gauss_newton if options.method == "gauss-newton" else by_lbfgs
-    found = search(case, options.iterations, logger.info)
+    with counted(options.iterations, "iterations", sys.stderr, quiet=options.quiet) as count:
+        found = search(case, options.iterations, lambda done, text: count(done, lambda: text))
     known = report.quality(case, found, options.tolerance)
     print(report.table(case, found, known, options.tolerance))
-    climates = read_locations(options.file).grouping("climate")
-    if climates is not None:
-        print(f"\n{report.group_table(case, known, climates)}")
+    if period.climate is not None:
+        print(f"\n{report.group_table(case, known, texts('climate', period.climate))}")
     if options.output is not None:
         report.write(options.output, case, found, known, options.attributes(model, report.TITLE, period.history))
     if options.plot is not None:

@@ -6,9 +6,12 @@ import functools
 from typing import ClassVar, Literal
 
 from ailand_gt4py.cli.period import PeriodOptions
-from ailand_gt4py.core.option_types import Interval, Names, Time
+from ailand_gt4py.core.option_types import FileTime, Interval, Names
 from ailand_gt4py.core.settings import option
 from ailand_gt4py.core.times import parse_interval, step_of, whole_steps
+
+#: What states at all times are wanted for, and how to do without.
+STATES_FOR = "along which the derivatives are taken, or --trajectory run"
 
 
 class Options(PeriodOptions):
@@ -21,7 +24,7 @@ class Options(PeriodOptions):
 
     program: ClassVar[str] = "ailand jacobian"
 
-    end: Time | None = option(None, "end of the last window (default: as far as the file goes)", metavar="TIME")
+    end: FileTime | None = option(None, "end of the last window (default: as far as the file goes)", metavar="TIME")
     every: Interval = option(
         parse_interval("30h"), "time between steps, such as 6h (default: 30h, all times of day)", metavar="TIME"
     )
@@ -46,17 +49,18 @@ def run(options: Options) -> None:
     outputs = quantities.choose_outputs(model, options.outputs, "--outputs")
     inputs = quantities.choose_inputs(model, options.inputs, "--inputs")
     every = whole_steps(options.every, step_of(model.step_seconds), "--every")
-    period = options.read(model, options.end)
+    is_of_file = options.trajectory == "file"
+    period = options.read(model, options.end, states_for=STATES_FOR if is_of_file else "")
     steps = np.arange(0, period.n_steps, every)
     make_emulator = functools.partial(options.emulator, model)
     more = f"; {len(outputs)} outputs by {len(inputs)} inputs"
-    options.describe(period.n_columns, len(steps), period.times[steps[0]], period.times[steps[-1]], more)
-    if options.trajectory == "file":
-        states = derivatives.states_of_file(period, model, steps)
+    options.describe(period, period.times[steps], more)
+    if period.states is not None:
+        states = period.states[steps]
     else:
-        with options.progress(period.ends[: steps[-1] + 1], period.n_columns) as after_step:
+        with options.progress(period.ends[: steps[-1] + 1], period.n_columns, period.calendar) as after_step:
             states = derivatives.states_of_run(make_emulator(period.n_columns), period, steps, after_step)
-    with options.progress(period.times[steps], period.n_columns) as after_step:
+    with options.progress(period.times[steps], period.n_columns, period.calendar) as after_step:
         found = derivatives.derivatives(make_emulator, period, steps, states, outputs, inputs, after_step)
     print(report.table(report.strongest(found)))
     if options.output is not None:

@@ -71,15 +71,15 @@ def run(options: Options) -> None:
     errors = propagation.Errors(state, forcing, parameter, of_model, 3600.0 * options.forcing_hours, options.scale)
     period = options.read(model, days=options.days)
     sizes = propagation.ErrorSizes(errors, model, period)
-    options.describe(period.n_columns, period.n_steps, period.times[0], period.ends[-1])
+    options.describe(period, period.ends)
     make_emulator = functools.partial(options.emulator, model)
     emulator = make_emulator(period.n_columns)
-    with options.progress(period.ends, period.n_columns) as after_step:
+    with options.progress(period.ends, period.n_columns, period.calendar) as after_step:
         linear = propagation.propagate(emulator, period, sizes, after_step)
     print(report.table(model, period, linear))
     members = None
     if options.members:
-        with options.progress(period.ends, period.n_columns * options.members) as after_step:
+        with options.progress(period.ends, period.n_columns * options.members, period.calendar) as after_step:
             members = monte_carlo.run_members(make_emulator, period, sizes, options.members, options.seed, after_step)
         print(f"\n{linearity.table(linearity.agreements(model, linear, members), options.members)}")
     if options.output is not None:

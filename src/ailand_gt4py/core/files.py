@@ -50,6 +50,11 @@ _claimed: set[Path] = set()
 Paths = str | Path | Sequence[str | Path]
 
 
+def names_of(paths: Paths) -> str:
+    """Files as messages call them."""
+    return ", ".join(map(str, [paths] if isinstance(paths, str | Path) else paths))
+
+
 def expanded(paths: Paths) -> list[Path]:
     """Files by their names, in the order given, those that match a pattern in the order of their names.
 

@@ -204,6 +204,24 @@ def named_time(value: object, calendar: str, name: str) -> np.datetime64:
         raise InputError(f"{name}: {error}") from None
 
 
+def month_of(times: np.ndarray, calendar: str = STANDARD) -> np.ndarray:
+    """(n_times,) month of the year of each, 0 to 11."""
+    if calendar == STANDARD:
+        return times.astype("datetime64[M]").astype(np.int64) % 12
+    days, position = np.unique(times.astype("datetime64[D]"), return_inverse=True)
+    months: np.ndarray = np.array([date_of(day, calendar).month - 1 for day in days])[position]
+    return months
+
+
+def end_of(end: object, start: np.datetime64 | None, calendar: str = STANDARD) -> np.datetime64 | None:
+    """When a period ends: at a time that was given, or a timedelta64 after its start; None where that is not known."""
+    if end is None or (isinstance(end, np.timedelta64) and start is None):
+        return None
+    if isinstance(end, np.timedelta64):
+        return start + end  # type: ignore[operator]
+    return named_time(end, calendar, "end")
+
+
 def parse_interval(value: object, unit: str = "ns") -> np.timedelta64:
     """A length of time: text such as ``6h``, ``0.5d`` or ``300s``, or a timedelta of Python, pandas or NumPy."""
     if isinstance(value, datetime.timedelta):

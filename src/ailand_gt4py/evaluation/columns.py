@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.times import STANDARD
-from ailand_gt4py.io.period import TIME_BLOCK, read_forcing, require_memory
-from ailand_gt4py.io.sources import open_source
+from ailand_gt4py.io.period import read_forcing, read_states, read_timed, require_memory
+from ailand_gt4py.io.request import AS_THEY_ARE, Reading
+from ailand_gt4py.io.sources import ColumnSource, Inputs, open_source
 from ailand_gt4py.weights.model import Model
+
+#: Why something is no truth.
+ABSENT = "not there"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +27,7 @@ class VerificationColumns:
         state: (n_times, n_columns, n_state) at the label.
         diagnostics: (n_times, n_columns, n_diagnostics) with the label that the file gives them: "window end" ones at
             that time, "window mean" ones over the window that starts then.
+        calendar: of the times. absent: states and diagnostics that are not the truth -> why.
     """
 
     times: np.ndarray
@@ -32,6 +35,8 @@ class VerificationColumns:
     forcing: np.ndarray
     state: np.ndarray
     diagnostics: np.ndarray
+    calendar: str = STANDARD
+    absent: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def n_times(self) -> int:
@@ -47,33 +52,38 @@ class VerificationColumns:
         return self.state[..., position] if position < n_state else self.diagnostics[..., position - n_state]
 
 
-def read_columns(path: str | Path, model: Model, dtype: np.dtype, may_lack: Sequence[str] = ()) -> VerificationColumns:
-    """Read a whole file, which must have all of the model's states and diagnostics without a gap.
+def read_columns(
+    paths: Inputs, model: Model, dtype: np.dtype, may_lack: Sequence[str] = (), reading: Reading = AS_THEY_ARE
+) -> VerificationColumns:
+    """Read whole files as `columns_of`; states that they may lack are guessed."""
+    with open_source(paths, model, may_lack=may_lack, reading=reading) as source:
+        return columns_of(source, model, dtype)
 
-    A state that it may lack, and does, is at the first label what a run begins with (`io.first_guess`), and NaN later.
+
+def columns_of(source: ColumnSource, model: Model, dtype: np.dtype) -> VerificationColumns:
+    """All columns of a source with the truth at its labels, in memory; states that it may lack are guessed.
+
+    These, and diagnostics that are not there or have gaps, which are NaN, are no truth: they are said to be `absent`.
+
+    Raises:
+        InputError: a state is missing that the source may not lack, at any label.
     """
-    with open_source(path, model, may_lack=may_lack) as source:
-        if source.calendar != STANDARD:
-            raise InputError(
-                f"{source.path}: has the calendar '{source.calendar}', expected times of the standard calendar; "
-                "ailand-column-run takes others"
-            )
-        n_times, sizes, targets = len(source.times), model.sizes, (*model.state, *model.diagnostics)
-        require_memory(source, sizes.forcing + len(targets), dtype, "give a file with fewer columns")
-        forcing = read_forcing(source, model, dtype)
-        known = [position for position, variable in enumerate(targets) if variable.name not in source.lacking]
-        names = [targets[position].name for position in known]
-        truth = np.full((n_times, source.n_columns, len(targets)), np.nan, dtype=dtype)
-        for first in range(0, n_times, TIME_BLOCK):
-            last = min(first + TIME_BLOCK, n_times)
-            truth[first:last, :, known] = source.reference(names, first, last)
-        for position, variable in enumerate(targets):
-            missing = int((~np.isfinite(truth[..., position])).sum())
-            if position not in known:
-                truth[0, :, position] = source.initial_state[:, position]  # type: ignore[index]
-            elif missing:
-                raise InputError(
-                    f"{path}: variable '{variable.name}' lacks {missing} values, expected none for verification"
-                )
-        state, diagnostics = truth[..., : sizes.state], truth[..., sizes.state :]
-        return VerificationColumns(source.times, source.static.astype(dtype), forcing, state, diagnostics)
+    n_times, sizes = len(source.times), model.sizes
+    n_values = sizes.forcing + sizes.state + sizes.diagnostics
+    require_memory(source, n_values, dtype, "give fewer columns or a shorter period")
+    forcing = read_forcing(source, model, dtype)
+    state = read_states(source, forcing, dtype, "from which runs start")
+    absent = dict.fromkeys(source.lacking, ABSENT)
+    diagnostics = np.full((n_times, source.n_columns, sizes.diagnostics), np.nan, dtype=dtype)
+    for position, variable in enumerate(model.diagnostics):
+        if source.lacks(variable.name):
+            absent[variable.name] = ABSENT
+            continue
+        values = read_timed(source, [variable.name], dtype)[..., 0]
+        count = int((~np.isfinite(values)).sum())
+        if count:
+            absent[variable.name] = f"lacks {count} of {values.size} values"
+        else:
+            diagnostics[..., position] = values
+    static = source.static.astype(dtype)
+    return VerificationColumns(source.times, static, forcing, state, diagnostics, source.calendar, absent)

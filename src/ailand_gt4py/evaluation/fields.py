@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
-from ailand_gt4py.core.files import expanded
-from ailand_gt4py.core.times import step_of
 from ailand_gt4py.ecland.soil_heat import PROPERTIES
 from ailand_gt4py.evaluation.runs import FreeRun, label_offset
-from ailand_gt4py.io.preparation import open_columns
-from ailand_gt4py.io.reference import reference_request
-from ailand_gt4py.io.request import AS_THEY_ARE
+from ailand_gt4py.io.sources import ColumnSource
 from ailand_gt4py.io.units import conversion
 from ailand_gt4py.weights.model import Model
 from ailand_gt4py.weights.variables import CATALOGUE, of_kind, units_of
@@ -45,24 +40,21 @@ class Fields:
         return Fields(kept, self.step_seconds)
 
 
-def read_truth(path: str | Path, step_seconds: float) -> Fields:
-    """All of `UNITS` that a file has, over the windows from its first label to its last."""
-    values: dict[str, np.ndarray] = {}
-    wanted = [CATALOGUE[name].variable() for name in UNITS if CATALOGUE[name].kind != "static"]
-    request = reference_request(wanted, step_of(step_seconds), None, AS_THEY_ARE)
-    with open_columns(expanded(path), request) as file:
-        for name, units in UNITS.items():
-            own_name, entry = file.find(name), CATALOGUE[name]
-            if own_name is None:
-                continue
-            straight, is_static = file.conversion(own_name, name, units), entry.kind == "static"
-            field = file.field(own_name) if is_static else file.read(own_name)
-            field = straight.apply(field.astype(np.float64))
-            if is_static:
+def read_truth(source: ColumnSource) -> Fields:
+    """All of `UNITS` that a source has, over the windows from its first label to its last."""
+    model, values = source.model, dict[str, np.ndarray]()
+    own = {one.name: one.units for group in (model.forcing, model.state, model.diagnostics) for one in group}
+    for name, units in UNITS.items():
+        entry = CATALOGUE[name]
+        if entry.kind == "static":
+            field = source.field(name, units)
+            if field is not None:
                 values[name] = field
-            elif field.ndim == 2:
-                values[name] = field[:-1] if entry.time_meaning == "window mean" else field
-    return Fields(values, step_seconds)
+        elif not source.lacks(name):
+            straight = conversion(own.get(name, entry.units), units, name)
+            field = straight.apply(source.reference([name], 0, len(source.times))[..., 0].astype(np.float64))
+            values[name] = field[:-1] if entry.time_meaning == "window mean" else field
+    return Fields(values, model.step_seconds)
 
 
 def of_run(model: Model, run: FreeRun, truth: Fields) -> Fields:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -137,23 +137,30 @@ def run_from_starts(
     n_starts: int,
     backend: Any = "dace_cpu",
     precision: Precision = "float32",
+    after_step: Callable[[int], None] = lambda done: None,
 ) -> LeadRuns:
     """Run all columns from many starts, spread over the period, at once; leads as of `lead_steps`."""
     starts = start_labels(columns.n_times, int(leads[-1]), n_starts)
     emulator = Emulator(model, columns.n_columns * starts.size, backend=backend, precision=precision)
-    return _run(emulator, columns, starts, leads)
+    return _run(emulator, columns, starts, leads, after_step)
 
 
 def run_free(
-    model: Model, columns: VerificationColumns, backend: Any = "dace_cpu", precision: Precision = "float32"
+    model: Model,
+    columns: VerificationColumns,
+    backend: Any = "dace_cpu",
+    precision: Precision = "float32",
+    after_step: Callable[[int], None] = lambda done: None,
 ) -> FreeRun:
     """Run all columns from the first label to the last."""
     emulator = Emulator(model, columns.n_columns, backend=backend, precision=precision)
-    found = _run(emulator, columns, np.zeros(1, dtype=np.int64), np.arange(1, columns.n_times))
+    found = _run(emulator, columns, np.zeros(1, dtype=np.int64), np.arange(1, columns.n_times), after_step)
     return FreeRun(found.results[:, 0], found.cost)
 
 
-def _run(emulator: Emulator, columns: VerificationColumns, starts: Values, leads: Values) -> LeadRuns:
+def _run(
+    emulator: Emulator, columns: VerificationColumns, starts: Values, leads: Values, after_step: Callable[[int], None]
+) -> LeadRuns:
     """Run all columns from labels, all at once, to the last of the leads, in steps, ascending."""
     sizes, n_steps, n_columns = emulator.model.sizes, int(max(leads, default=0)), emulator.n_columns
     state, static = columns.state[starts].reshape(n_columns, -1), np.tile(columns.static, (starts.size, 1))
@@ -172,5 +179,6 @@ def _run(emulator: Emulator, columns: VerificationColumns, starts: Values, leads
             wall += time.perf_counter() - wall_before
         if step + 1 in positions:
             np.concatenate([state, diagnostics], axis=1, out=results[positions[step + 1]])
+        after_step(step + 1)
     shape = (len(leads), starts.size, columns.n_columns, results.shape[-1])
     return LeadRuns(starts, leads, results.reshape(shape), Cost(n_columns, max(0, n_steps - 1), cpu, wall))

@@ -5,17 +5,16 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 
-from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.evaluation import budgets, fields, ranges
+from ailand_gt4py.evaluation.columns import VerificationColumns
 from ailand_gt4py.evaluation.runs import Runs
 from ailand_gt4py.evaluation.scores import uncertainty
 from ailand_gt4py.evaluation.scores.definitions import SCORES
-from ailand_gt4py.evaluation.scores.groups import SNOW_REGIME, ColumnLocations, read_locations
+from ailand_gt4py.evaluation.scores.groups import SNOW_REGIME, ColumnLocations
 from ailand_gt4py.evaluation.scores.lead_time import VariableStudy
 from ailand_gt4py.evaluation.scores.moments import Sample
 from ailand_gt4py.weights.model import Model
@@ -58,12 +57,18 @@ class BoxComparison:
         )
 
 
+def not_scored(columns: VerificationColumns) -> str:
+    """A sentence on what is absent from the truth; empty where nothing is."""
+    absent = ", ".join(f"{name} ({why})" for name, why in columns.absent.items())
+    return f"Not scored, having no truth: {absent}." if absent else ""
+
+
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """A model on a file; no boxes where all columns are in the held-out box, or none."""
+    """A model on the truth in files, by name; no boxes where all columns are in the held-out box, or none."""
 
     runs: Runs
-    file: Path
+    files: str
     locations: ColumnLocations
     window_days: int
     variables: tuple[VariableStudy, ...]
@@ -81,6 +86,15 @@ class Study:
         return self.runs.columns.times
 
     @property
+    def calendar(self) -> str:
+        return self.runs.columns.calendar
+
+    @property
+    def not_scored(self) -> str:
+        """States and diagnostics of which the files do not have the truth, and why; empty where they have all."""
+        return not_scored(self.runs.columns)
+
+    @property
     def n_starts(self) -> int:
         return len(self.runs.from_starts.starts)
 
@@ -95,14 +109,19 @@ class Study:
         return [known[name] for name in names if name in known]
 
 
-def make_study(runs: Runs, variables: tuple[VariableStudy, ...], path: Path, window_days: int) -> Study:
-    """Compute what a report shows beside the variables' scores."""
-    locations, model = read_locations(path), runs.model
-    if len(locations.x) != runs.columns.n_columns:
-        raise InputError(f"{path}: locations of {len(locations.x)} columns, expected those of {runs.columns.n_columns}")
+def make_study(
+    runs: Runs,
+    variables: tuple[VariableStudy, ...],
+    files: str,
+    locations: ColumnLocations,
+    truth: fields.Fields,
+    window_days: int,
+) -> Study:
+    """Compute what a report shows beside the variables' scores, of columns at these locations."""
     has_both_sides = locations.in_box.any() and not locations.in_box.all()
     boxes = {one.name: BoxComparison.of(one.free, locations) for one in variables} if has_both_sides else {}
-    truth = fields.read_truth(path, model.step_seconds)
-    own = fields.of_run(model, runs.free, truth)
+    own = fields.of_run(runs.model, runs.free, truth)
     compared = budgets.compare(own, truth)
-    return Study(runs, path, locations, window_days, variables, boxes, compared, ranges.count(own), ranges.count(truth))
+    return Study(
+        runs, files, locations, window_days, variables, boxes, compared, ranges.count(own), ranges.count(truth)
+    )

@@ -17,7 +17,6 @@ import numpy as np
 import xarray as xr
 
 import ailand_gt4py
-from ailand_gt4py.core.times import STANDARD
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io import opening
 from ailand_gt4py.io.grids import Grid, is_member
@@ -179,10 +178,9 @@ def column_coordinates(layout: OutputLayout) -> dict[str, xr.Variable]:
 
 
 def _times(layout: OutputLayout) -> dict[str, xr.Variable]:
-    calendar = {} if layout.calendar == STANDARD else {"calendar": layout.calendar}
     start, length = seconds(layout.times), round(float(layout.step / np.timedelta64(1, "s")))
     return {
-        "time": time_labels(layout.times, "start of the step", bounds="time_bnds", **calendar),
+        "time": time_labels(layout.times, "start of the step", calendar=layout.calendar, bounds="time_bnds"),
         # Bounds take units and calendar from their variable (CF 7.1).
         "time_bnds": plain(("time", "nv"), np.stack([start, start + length], axis=1), {}),
     }

@@ -16,7 +16,7 @@ import numpy as np
 import xarray as xr
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.core.times import STANDARD, named_time, parse_time, step_of
+from ailand_gt4py.core.times import STANDARD, end_of, named_time, parse_time, step_of
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io import (
     conventions,
@@ -146,15 +146,20 @@ def _with_times(request: Request, datasets: Sequence[xr.Dataset]) -> Request:
     labels = [dataset[own] for dataset in datasets if (own := own_time_of(dataset)) is not None]
     calendar = time_labels.calendar_of(labels[0].attrs, str(labels[0].name)) if labels else STANDARD
     start = None if request.start is None else named_time(request.start, calendar, "start")
-    end = None if request.end is None else named_time(request.end, calendar, "end")
+    end = (
+        request.end
+        if start is None and isinstance(request.end, np.timedelta64)
+        else end_of(request.end, start, calendar)
+    )
     return dataclasses.replace(request, start=start, end=end)
 
 
 def _of_period(dataset: xr.Dataset, request: Request) -> xr.Dataset:
     """What is in a file near the period of the request, and a year around it if a climate is wanted, if it is large."""
     time, around = own_time_of(dataset), YEAR * int(request.initial_state == "guess")
-    first = None if request.start is None else parse_time(request.start) - around
-    last = None if request.end is None else parse_time(request.end) + around
+    first = None if request.start is None else parse_time(request.start)
+    last = end_of(request.end, first)
+    first, last = None if first is None else first - around, None if last is None else last + around
     return dataset if time is None else opening.of_period(dataset, time, first, last)
 
 

@@ -60,7 +60,7 @@ class Request:
 
     model: ModelVariables
     start: Time | None = None
-    end: Time | None = None
+    end: Time | np.timedelta64 | None = None
     initial_state: InitialState = "file"
     own_step: bool = False
     may_lack: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.core.times import STANDARD, named_time, step_text, time_text
+from ailand_gt4py.core.times import STANDARD, end_of, named_time, step_text, time_text
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io import meaning
 from ailand_gt4py.io.column_file import TIME, ColumnFile
@@ -43,13 +43,14 @@ def select(
     times: Values,
     step: np.timedelta64,
     start: str | datetime.date | np.datetime64 | None,
-    end: str | datetime.date | np.datetime64 | None,
+    end: str | datetime.date | np.datetime64 | np.timedelta64 | None,
     what: str,
     calendar: str = STANDARD,
 ) -> tuple[int, int]:
     """Index of the first window of a run and number of windows: those from `start` on that end by `end`.
 
-    None: from the file's first label, to one step after its last one. ``what`` names the file.
+    None: from the file's first label, to one step after its last one; an end that is a length counts from the start.
+    ``what`` names the file.
     """
     text = functools.partial(time_text, calendar=calendar)
     span = f"{what} has the times {text(times[0])} to {text(times[-1])}"
@@ -60,8 +61,9 @@ def select(
         if first == len(times) or times[first] != wanted:
             raise InputError(f"start: found {text(wanted)}; {span}, expected one of them")
     stop = len(times)
-    if end is not None:
-        wanted = named_time(end, calendar, "end")
+    wanted_end = end_of(end, times[first], calendar)
+    if wanted_end is not None:
+        wanted = wanted_end
         if wanted <= times[first]:
             raise InputError(f"end: found {text(wanted)}, expected a time after the start {text(times[first])}")
         if wanted != times[-1] + step:

@@ -14,6 +14,7 @@ import xarray as xr
 from ailand_gt4py.core.digest import digest
 from ailand_gt4py.core.errors import AilandError, InputError
 from ailand_gt4py.core.files import whole_file
+from ailand_gt4py.core.times import STANDARD
 from ailand_gt4py.core.trial import try_netcdf
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.weights.variables import CATALOGUE, cf_attributes
@@ -105,10 +106,13 @@ def columns(x: Values, latitude: Values, longitude: Values) -> dict[str, xr.Vari
     }
 
 
-def time_labels(times: Values, meaning: str, dimension: str = "time", **more: str) -> xr.Variable:
-    """A coordinate of times, datetime64; ``meaning``: what a label stands for. ``more``: further attributes."""
+def time_labels(
+    times: Values, meaning: str, dimension: str = "time", calendar: str = STANDARD, **more: str
+) -> xr.Variable:
+    """A coordinate of times of a calendar, datetime64; ``meaning``: what a label stands for; ``more``: attributes."""
     attributes = {"standard_name": "time", "long_name": f"time (UTC), {meaning}", "units": TIME_UNITS}
-    return plain((dimension,), seconds(times), {**attributes, "calendar": CALENDAR, "axis": "T", **more})
+    calendar = CALENDAR if calendar == STANDARD else calendar
+    return plain((dimension,), seconds(times), {**attributes, "calendar": calendar, "axis": "T", **more})
 
 
 def seconds(times: Values) -> Values:

@@ -17,7 +17,7 @@ import numpy as np
 import xarray as xr
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.core.times import parse_time, step_of, step_text
+from ailand_gt4py.core.times import end_of, parse_time, step_of, step_text
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io.fields import Fields, Meaning
 from ailand_gt4py.io.request import Request
@@ -122,8 +122,10 @@ def _windows(
     needed = [one for one in series if one.required] or [one for one in series if one.is_mean]
     if not needed:  # states alone are as they are, or at the starts of the windows that are asked for
         windows = np.unique(np.concatenate([one.starts for one in series])) if series else np.empty(0, "datetime64[ns]")
-        if request.start is not None and not request.own_step:
-            is_start = (windows - parse_time(request.start)) % step == np.timedelta64(0, "ns")
+        if series and request.start is not None and not request.own_step:
+            is_start = (windows - parse_time(request.start, calendar=series[0].calendar)) % step == np.timedelta64(
+                0, "ns"
+            )
             windows = windows[is_start] if is_start.any() else windows
         return windows, {one.name: one.rows(windows, step) for one in series}
     begin, end = _span(needed)
@@ -169,9 +171,9 @@ def _require_no_holes(
     """Check that no window is missing within the period that is asked for."""
     whole, step, calendar = grid[is_whole], grid[1:2] - grid[:1], needed[0].calendar
     first = whole[0] if request.start is None else max(whole[0], parse_time(request.start, calendar=calendar))
-    last = whole[-1]
-    if request.end is not None:
-        last = min(last, parse_time(request.end, calendar=calendar) - step[0])
+    last, end = whole[-1], end_of(request.end, first, calendar)
+    if end is not None:
+        last = min(last, end - step[0])
     holes = np.flatnonzero(~is_whole & (grid > first) & (grid < last))
     if not holes.size:
         return

@@ -17,15 +17,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.types import Values
-from ailand_gt4py.io.column_file import ColumnFile
 from ailand_gt4py.io.derive import whole_types
+from ailand_gt4py.io.sources import ColumnSource
 from ailand_gt4py.observations.operators import (
     Columns,
     ObservationOperator,
@@ -125,16 +124,15 @@ def clay_fraction(soil_type: Values, what: str = "soil types") -> Values:
     return table[whole_types(soil_type, "clim_sotype", max(CLAY_FRACTIONS), 1, what)]
 
 
-def clay_of_file(path: Path) -> Values:
-    """(n_columns,) clay fraction by the texture classes ``clim_sotype`` of a column file."""
-    with ColumnFile(path) as file:
-        own_name = file.find("clim_sotype")
-        if own_name is None:
-            raise InputError(
-                f"{path}: variable 'clim_sotype' is missing, from which the clay fraction follows; expected it, or a "
-                "clay fraction of all columns"
-            )
-        return clay_fraction(file.field(own_name).astype(np.float64), str(path))
+def clay_of(source: ColumnSource) -> Values:
+    """(n_columns,) clay fraction by the texture classes ``clim_sotype`` of a source."""
+    soil_type = source.field("clim_sotype", "1")
+    if soil_type is None:
+        raise InputError(
+            f"{source.path}: variable 'clim_sotype' is missing, from which the clay fraction follows; expected it, or "
+            "a clay fraction of all columns"
+        )
+    return clay_fraction(soil_type, str(source.path))
 
 
 def soil_coefficients(clay: Values, frequency: float) -> Soil:

@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.times import STANDARD
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.emulator.emulator import Emulator
-from ailand_gt4py.io.period import Period, read_values
+from ailand_gt4py.io.period import Period
 from ailand_gt4py.io.quality import outside_training_range
 from ailand_gt4py.sensitivity.masks import meaningful
 from ailand_gt4py.sensitivity.quantities import Quantity
-from ailand_gt4py.weights.model import Model
 
 #: Columns that the emulator takes at once, about: enough to be quick, few enough for the caches.
 BLOCK_COLUMNS = 1024
@@ -38,6 +38,7 @@ class Derivatives:
     values: Values
     input_spread: Values
     outside: Values
+    calendar: str = STANDARD
 
     def positions(self, output: str, by: str) -> tuple[int, int] | None:
         """Positions of a pair; None where it is not there."""
@@ -47,13 +48,6 @@ class Derivatives:
     def normalised(self, output: int, by: int) -> Values:
         """(n_points, n_columns) of one pair, by positions: standard deviations per standard deviation."""
         return self.values[output, by] * self.input_spread[by] / self.outputs[output].spread
-
-
-def states_of_file(period: Period, model: Model, steps: Values) -> Values:
-    """(n_points, n_columns, n_state): the file's own states at the starts of some steps."""
-    # Labels follow one another where a file is read, so all between are read too.
-    states = read_values(period.path, model.state, period.times[: steps[-1] + 1], period, period.forcing.dtype)
-    return states[steps]
 
 
 def states_of_run(
@@ -109,4 +103,4 @@ def derivatives(
             target[..., points, :] = block.reshape(*block.shape[:-1], at_once, n_columns)
         after_points(int(points[-1]) + 1)
     located = (period.times[steps], period.latitude, period.longitude)
-    return Derivatives(tuple(outputs), tuple(inputs), *located, values, spread, outside)
+    return Derivatives(tuple(outputs), tuple(inputs), *located, values, spread, outside, period.calendar)

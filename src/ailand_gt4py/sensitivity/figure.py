@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ailand_gt4py.core.times import on_axis
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.evaluation.figures import style
 from ailand_gt4py.evaluation.figures.space import draw_map, map_aspect, map_extent
@@ -105,14 +106,15 @@ def running_mean(times: Values, values: Values, days: float) -> Values:
 
 
 def _series(part: Any, found: Derivatives, shown: list[tuple[int, int]], column: int) -> None:
+    times = on_axis(found.times, found.calendar)
     panels = style.panels_of(part, 2 * len(shown), 4, width_ratios=(3.2, 1.0, 3.2, 1.0))
     for left, right, pair in zip(panels[::2], panels[1::2], shown, strict=True):
         values = found.values[pair][:, column]
-        left.plot(found.times, values, ".", ms=1.5, color="0.6")
-        left.plot(found.times, running_mean(found.times, values, SMOOTH_DAYS), color="0.1", lw=1.0)
+        left.plot(times, values, ".", ms=1.5, color="0.6")
+        left.plot(times, running_mean(times, values, SMOOTH_DAYS), color="0.1", lw=1.0)
         left.set_title(_title(found, pair), loc="left", fontsize=8)
         style.date_axis(left)
-        means = by_hemisphere(found.values[pair], found.times, found.latitude)
+        means = by_hemisphere(found.values[pair], found.times, found.latitude, found.calendar)
         colours = (style.DIAGNOSTIC_COLOUR, style.STATE_COLOUR)
         for of_seasons, colour, name in zip(means, colours, HEMISPHERES, strict=True):
             right.plot(range(len(SEASONS)), of_seasons, "o-", ms=3, lw=1.0, color=colour, label=name)

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from ailand_gt4py.core.text_table import aligned
+from ailand_gt4py.core.times import STANDARD, month_of
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io.period import Period
 from ailand_gt4py.io.whole_files import columns, field, texts, time_labels, write_netcdf
@@ -30,21 +31,20 @@ def mean(values: Values, axis: int | tuple[int, ...]) -> Values:
         return np.asarray(values.sum(axis=axis, where=known, dtype=np.float64) / known.sum(axis=axis))
 
 
-def season_of(times: Values) -> Values:
+def season_of(times: Values, calendar: str = STANDARD) -> Values:
     """(n_times,) position in `SEASONS` of each time, by its month."""
-    month = np.asarray(times, dtype="datetime64[M]").astype(np.int64) % 12
-    return (month + 1) % 12 // 3
+    return (month_of(np.asarray(times), calendar) + 1) % 12 // 3
 
 
-def by_season(values: Values, times: Values) -> Values:
+def by_season(values: Values, times: Values, calendar: str = STANDARD) -> Values:
     """Means by season of (n_times, n_columns): (n_seasons, n_columns), NaN for seasons without a value."""
-    position = season_of(times)
+    position = season_of(times, calendar)
     return np.stack([mean(values[position == season], axis=0) for season in range(len(SEASONS))])
 
 
-def by_hemisphere(values: Values, times: Values, latitude: Values) -> Values:
+def by_hemisphere(values: Values, times: Values, latitude: Values, calendar: str = STANDARD) -> Values:
     """Means by hemisphere and season of (n_times, n_columns): (n_hemispheres, n_seasons); the equator is northern."""
-    position, is_northern = season_of(times), np.asarray(latitude) >= 0.0
+    position, is_northern = season_of(times, calendar), np.asarray(latitude) >= 0.0
     rows = [
         [mean(values[np.ix_(position == season, half)], axis=(0, 1)) for season in range(len(SEASONS))]
         for half in (is_northern, ~is_northern)
@@ -56,7 +56,7 @@ def write(path: Path, found: Derivatives, period: Period, attributes: dict[str, 
     """Write derivatives at all points, and their means by season of each column and of each hemisphere."""
     data = xr.Dataset(attrs=attributes)
     data.update(columns(period.x, period.latitude, period.longitude))
-    data["time"] = time_labels(found.times, "start of the step")
+    data["time"] = time_labels(found.times, "start of the step", calendar=found.calendar)
     data["outside_training_range"] = field(
         ("time", "x"), found.outside.astype(np.uint8), "inputs of the step out of the range of the training", "1",
         comment="1: some input is out of range; 0: none",
@@ -74,9 +74,9 @@ def write(path: Path, found: Derivatives, period: Period, attributes: dict[str, 
             comment = "input_spread is of the logarithm of the input: a relative change" if is_logarithmic else ""
             spreads = {"output_spread": one.spread, "input_spread": other.spread}
             data[name] = field(("time", "x"), values, text, units, **spreads, comment=comment)
-            of_columns = by_season(values, found.times).astype(values.dtype)
+            of_columns = by_season(values, found.times, found.calendar).astype(values.dtype)
             seasons[name] = field(("season", "x"), of_columns, f"{text}, mean", units, cell_methods="time: mean")
-            of_halves = by_hemisphere(values, found.times, found.latitude).astype(values.dtype)
+            of_halves = by_hemisphere(values, found.times, found.latitude, found.calendar).astype(values.dtype)
             hemispheres[name] = field(("hemisphere", "season"), of_halves, f"{text}, mean", units)
     write_netcdf(path, xr.DataTree.from_dict({"/": data, "/by_season": seasons, "/by_hemisphere": hemispheres}))
 

@@ -41,16 +41,16 @@ def draw(
         panel.set_title(title, loc="left", fontsize=8)
     for (through_time, sources, *against), position in zip(panels, chosen, strict=True):
         deviation = linear.deviations[:, column, position]
-        through_time.plot(period.ends, deviation, color="#1f77b4", lw=1.2, label="first order")
+        through_time.plot(period.axis, deviation, color="#1f77b4", lw=1.2, label="first order")
         if members is not None:
             deviation = members.deviation[:, column, position]
-            through_time.plot(period.ends, deviation, color="0.15", lw=0.7, ls="--", label="members")
+            through_time.plot(period.axis, deviation, color="0.15", lw=0.7, ls="--", label="members")
             _against(against[0], linear, members, position)
         through_time.set_ylabel(f"{variables[position].name} ({style.units_text(variables[position].units) or '1'})")
         variances = linear.variances[..., position].mean(axis=2)
         # Parts of the variance, drawn as parts of the standard deviation.
         parts = np.nan_to_num(shares(variances)) * np.sqrt(variances.sum(axis=0))
-        sources.stackplot(period.ends, parts, colors=SOURCE_COLOURS, labels=SOURCES, lw=0.0)
+        sources.stackplot(period.axis, parts, colors=SOURCE_COLOURS, labels=SOURCES, lw=0.0)
         for panel in (through_time, sources):
             panel.set_ylim(bottom=0.0)
             style.date_axis(panel)

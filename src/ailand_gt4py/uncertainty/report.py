@@ -32,7 +32,7 @@ def write(
     """Write all results."""
     data = xr.Dataset(attrs=attributes)
     data.update(columns(period.x, period.latitude, period.longitude))
-    data["time"] = time_labels(period.ends, "end of the step; fluxes are means over the step")
+    data["time"] = time_labels(period.ends, "end of the step; fluxes are means over the step", calendar=period.calendar)
     data["source"] = texts("source", SOURCES, "source of errors")
     over, deviations = ("time", "x"), linear.deviations
     for position, variable in enumerate((*model.state, *model.diagnostics)):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ailand_gt4py.core.constants import SECONDS_PER_DAY
+from ailand_gt4py.core.times import on_axis
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.evaluation import literature
 from ailand_gt4py.evaluation.figures import style
@@ -40,8 +41,9 @@ def choose_column(study: Study, at: tuple[float, float] | None) -> int:
 def series_figure(study: Study, column: int, part: slice | None = None) -> Figure:
     """Emulator and truth of a column through some of the labels; None: all, in daily means where there are many."""
     series, truth, part = {}, {}, part or slice(None)
-    for output, one in enumerate(study.variables):
-        own = study.runs.columns.output(output)[:, column].astype(np.float64)
+    outputs = [variable.name for variable in (*study.model.state, *study.model.diagnostics)]
+    for one in study.variables:
+        own = study.runs.columns.output(outputs.index(one.name))[:, column].astype(np.float64)
         values = np.full(len(own), np.nan)  # at labels that the run does not reach
         values[study.runs.free.labels(one.variable)] = one.run[:, column]
         if one.is_state:
@@ -49,12 +51,14 @@ def series_figure(study: Study, column: int, part: slice | None = None) -> Figur
         series[one.name], truth[one.name] = values[part], own[part]
     variables, whole = [one.variable for one in study.variables], part == slice(None)
     title = f"{'ecLand and emulator' if whole else 'Two weeks'} at {describe(study, column)}"
-    return draw_columns(variables, study.times[part], series, truth, title)
+    return draw_columns(variables, on_axis(study.times[part], study.calendar), series, truth, title)
 
 
 def close_up_figure(study: Study, column: int) -> Figure | None:
     """Two weeks of a column window by window; None for a short file."""
-    part = close_up(study.times, float(study.locations.latitude[column]), study.model.step_seconds)
+    part = close_up(
+        on_axis(study.times, study.calendar), float(study.locations.latitude[column]), study.model.step_seconds
+    )
     return None if part is None else series_figure(study, column, part)
 
 
@@ -133,7 +137,7 @@ def season_figure(study: Study) -> Figure | None:
     panels = figure.subplots(len(climates), len(shown), squeeze=False, sharex=True, sharey="col")
     figure.subplots_adjust(0.17, 0.6 / total, 0.99, 1.0 - 0.3 / total, wspace=0.42, hspace=0.22)
     for variable, of_climates in zip(shown, panels.T, strict=True):
-        times = study.times[study.runs.free.labels(variable.variable)]
+        times = on_axis(study.times, study.calendar)[study.runs.free.labels(variable.variable)]
         truth, run = (monthly_means(field, times) for field in (variable.truth, variable.run))
         colour = style.colour_of(variable.is_state)
         for panel, chosen in zip(of_climates, map(grouping.members, climates), strict=True):

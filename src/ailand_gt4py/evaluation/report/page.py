@@ -12,6 +12,7 @@ import statistics
 import jinja2
 
 import ailand_gt4py
+from ailand_gt4py.core.times import time_text
 from ailand_gt4py.evaluation import literature
 from ailand_gt4py.evaluation.figures import space, time
 from ailand_gt4py.evaluation.figures.style import data_uri
@@ -36,11 +37,11 @@ def html_report(
     templates = environment()
     templates.globals |= {"study": study, "at": at, "transfer": transfer, "alternatives": alternatives}
     names = [name for name in templates.list_templates(["html"]) if name.startswith(SECTIONS)]
-    first, last = (str(time.astype("datetime64[D]")) for time in (study.times[0], study.times[-1]))
+    first, last = (time_text(study.times[end], study.calendar).partition("T")[0] for end in (0, -1))
     return templates.get_template("page.html").render(
         title=f"Evaluation of {study.model.provenance.get('title', f'a {study.model.architecture} model')}",
-        lead=f"{study.file.name}: {len(study.locations.x)} columns, {first} to {last}, steps of "
-        f"{study.model.step_seconds / 3600.0:g} h, against ecLand",
+        lead=f"{study.files}: {len(study.locations.x)} columns, {first} to {last}, steps of "
+        f"{study.model.step_seconds / 3600.0:g} h, against ecLand. {study.not_scored}".rstrip(". "),
         cards=headline(study),
         sections=[templates.get_template(name).make_module() for name in sorted(names)],
         data=report.of_study(study),

@@ -13,6 +13,7 @@ from pydantic_core import to_jsonable_python
 
 from ailand_gt4py.core.constants import SECONDS_PER_DAY
 from ailand_gt4py.core.text_table import aligned
+from ailand_gt4py.core.times import time_text
 from ailand_gt4py.evaluation import literature
 from ailand_gt4py.evaluation.runs import Cost
 from ailand_gt4py.evaluation.scores.definitions import SCORES
@@ -107,8 +108,9 @@ def of_study(study: Study) -> dict[str, object]:
     costs = {"free_run": study.runs.free.cost, "from_starts": study.runs.from_starts.cost}
     numbers = ("columns", "steps", "cpu_microseconds", "wall_microseconds")
     content = {
-        "file": study.file.name,
-        "period": [str(study.times[0]), str(study.times[-1])],
+        "file": study.files,
+        "period": [time_text(study.times[end], study.calendar) for end in (0, -1)],
+        "not_scored": dict(study.runs.columns.absent),
         "columns": len(study.locations.x),
         "locations": {name: getattr(study.locations, name) for name in ("x", "latitude", "longitude", "in_box")},
         "step_days": study.model.step_seconds / SECONDS_PER_DAY,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.times import STANDARD, year_of
 from ailand_gt4py.core.types import Values
 
 #: Days of the climatological year; 31 December of a leap year shares the entry of the day before.
@@ -13,20 +14,25 @@ DAYS = 365
 MINIMUM_YEARS = 2
 
 
-def day_of_year(times: Values) -> Values:
+def day_of_year(times: Values, calendar: str = STANDARD) -> Values:
     """0 to 364, of datetime64 times."""
-    times = np.asarray(times, dtype="datetime64[ns]")
-    days = times.astype("datetime64[D]") - times.astype("datetime64[Y]").astype("datetime64[D]")
+    times = np.asarray(times, dtype="datetime64[us]")
+    days = (times - year_of(times, calendar)[0]) // np.timedelta64(1, "D")
     return np.minimum(days.astype(np.int64), DAYS - 1)
 
 
-def calendar_year(times: Values) -> Values:
-    """Calendar year of datetime64 times."""
-    return np.asarray(times, dtype="datetime64[Y]").astype(np.int64) + 1970
+def calendar_year(times: Values, calendar: str = STANDARD) -> Values:
+    """Start of the calendar year of datetime64 times, datetime64[us]."""
+    return year_of(np.asarray(times, dtype="datetime64[us]"), calendar)[0]
 
 
 def day_of_year_climatology(
-    values: Values, times: Values, window_days: int = 31, leave_year_out: bool = False, by_time_of_day: bool = False
+    values: Values,
+    times: Values,
+    window_days: int = 31,
+    leave_year_out: bool = False,
+    by_time_of_day: bool = False,
+    calendar: str = STANDARD,
 ) -> Values:
     """Mean of all values, (n_times, ...) without NaN, within a window of days around the same day of the year.
 
@@ -35,6 +41,7 @@ def day_of_year_climatology(
         leave_year_out: for each time use the other calendar years only, as a forecaster who does not know the year
             would have to; False: all years, the one verified included, which flatters the climatology.
         by_time_of_day: a climatology of its own for every time of day, as is fair where there is a daily cycle.
+        calendar: of the times.
 
     Returns:
         (n_times, ...) the climatology at each time, float64. Where no other year covers a day, NaN.
@@ -44,7 +51,7 @@ def day_of_year_climatology(
     """
     if not (1 <= window_days <= DAYS and window_days % 2 == 1):
         raise InputError(f"climatology window is {window_days} days, expected an odd number from 1 to {DAYS}")
-    n_years = np.unique(calendar_year(times)).size
+    n_years = np.unique(calendar_year(times, calendar)).size
     if leave_year_out and n_years < MINIMUM_YEARS:
         raise InputError(
             f"climatology without the verified year: {n_years} year found, expected at least {MINIMUM_YEARS}"
@@ -53,23 +60,26 @@ def day_of_year_climatology(
     group = times - times.astype("datetime64[D]") if by_time_of_day else np.zeros(len(times))
     result = np.empty(np.shape(values))
     for one in np.unique(group):
-        result[group == one] = _climatology(values[group == one], times[group == one], window_days, leave_year_out)
+        result[group == one] = _climatology(
+            values[group == one], times[group == one], window_days, leave_year_out, calendar
+        )
     return result
 
 
-def other_years_climatology(values: Values, times: Values, window_days: int = 31) -> Values:
+def other_years_climatology(values: Values, times: Values, window_days: int = 31, calendar: str = STANDARD) -> Values:
     """(n_times, n_columns) of the other years at the same time of day; NaN without one, and in a column with a NaN."""
     result = np.full(values.shape, np.nan)
     complete = np.isfinite(values).all(axis=0)
-    if np.unique(calendar_year(times)).size >= MINIMUM_YEARS:
-        how = {"leave_year_out": True, "by_time_of_day": True}
-        result[:, complete] = day_of_year_climatology(values[:, complete], times, window_days, **how)
+    if np.unique(calendar_year(times, calendar)).size >= MINIMUM_YEARS:
+        result[:, complete] = day_of_year_climatology(
+            values[:, complete], times, window_days, leave_year_out=True, by_time_of_day=True, calendar=calendar
+        )
     return result
 
 
-def _climatology(values: Values, times: Values, window_days: int, leave_year_out: bool) -> Values:
-    days = day_of_year(times)
-    years, position = np.unique(calendar_year(times), return_inverse=True)
+def _climatology(values: Values, times: Values, window_days: int, leave_year_out: bool, calendar: str) -> Values:
+    days = day_of_year(times, calendar)
+    years, position = np.unique(calendar_year(times, calendar), return_inverse=True)
     # The last column counts.
     counted = np.column_stack([np.asarray(values, dtype=np.float64).reshape(len(days), -1), np.ones(len(days))])
     sums = np.zeros((years.size, DAYS, counted.shape[1]))

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 
-from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.core.files import expanded
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.ecland.soil_tables import SOILS
-from ailand_gt4py.io.column_file import ColumnFile
-from ailand_gt4py.io.preparation import open_columns
-from ailand_gt4py.io.reference import reference_request
-from ailand_gt4py.io.request import AS_THEY_ARE
+from ailand_gt4py.io.sources import ColumnSource
+from ailand_gt4py.io.units import conversion
 from ailand_gt4py.weights.variables import CATALOGUE
 
 #: The Europe-like box that aiLand's training data here hold out: south, north, west, east, degrees.
@@ -86,30 +81,17 @@ def inside_box(latitude: Values, longitude: Values) -> Values:
     return (latitude >= south) & (latitude <= north) & (longitude >= west) & (longitude <= east)
 
 
-def read_locations(path: str | Path) -> ColumnLocations:
-    """Of the columns of a file; groups whose variables it lacks (``region``, ``climate``, ...) are left out."""
-    request = reference_request([CATALOGUE["snowc"].variable()], None, None, AS_THEY_ARE)
-    with open_columns(expanded(path), request) as file:
-        latitude, longitude = _fixed(file, "lat"), _fixed(file, "lon")
-        if latitude is None or longitude is None:
-            raise InputError(f"{path}: variable 'lat' or 'lon' is missing; expected both over the columns")
-        named = {name: file.texts(name) for name in ("region", "climate")}
-        groupings = [texts(name, labels) for name, labels in named.items() if labels is not None]
-        soil = _fixed(file, "clim_sotype")
-        if soil is not None and np.isfinite(soil).all():
-            groupings.append(soil_types(soil))
-        own_name = file.find("snowc")
-        if own_name is not None and file.is_timed(own_name):
-            straight = file.conversion(own_name, "snowc", "1")
-            cover = straight.apply(file.read(own_name).astype(np.float64))
-            groupings.append(snow_regime(cover))
-        return ColumnLocations(file.labels(), latitude, (longitude + 180.0) % 360.0 - 180.0, tuple(groupings))
-
-
-def _fixed(file: ColumnFile, name: str) -> Values | None:
-    """(n_columns,) at the first time, if there is one; None where the file lacks it."""
-    own_name = file.find(name)
-    if own_name is None:
-        return None
-    straight = file.conversion(own_name, name, CATALOGUE[name].units)
-    return straight.apply(file.field(own_name).astype(np.float64))
+def locations_of(source: ColumnSource) -> ColumnLocations:
+    """Of the columns of a source; groups whose variables it lacks (``region``, ``climate``, ...) are left out."""
+    named = {name: source.texts(name) for name in ("region", "climate")}
+    groupings = [texts(name, labels) for name, labels in named.items() if labels is not None]
+    soil = source.field("clim_sotype", "1")
+    if soil is not None and np.isfinite(soil).all():
+        groupings.append(soil_types(soil))
+    if not source.lacks("snowc"):
+        own = {one.name: one.units for one in (*source.model.state, *source.model.diagnostics)}
+        straight = conversion(own.get("snowc", CATALOGUE["snowc"].units), "1", "snowc")
+        cover = source.reference(["snowc"], 0, len(source.times))[..., 0]
+        groupings.append(snow_regime(straight.apply(cover.astype(np.float64))))
+    longitude = (source.longitude + 180.0) % 360.0 - 180.0
+    return ColumnLocations(source.x, source.latitude, longitude, tuple(groupings))

@@ -102,16 +102,19 @@ class VariableStudy:
 
 
 def variable_studies(runs: Runs, window_days: int) -> tuple[VariableStudy, ...]:
-    """Scores of all variables, states, then diagnostics; climatologies are running means over so many days."""
-    return tuple(_variable_study(runs, output, window_days) for output in range(runs.free.results.shape[-1]))
+    """Scores of what has a truth, states, then diagnostics; climatologies are running means over so many days."""
+    targets = (*runs.model.state, *runs.model.diagnostics)
+    scored = [k for k, variable in enumerate(targets) if variable.name not in runs.columns.absent]
+    return tuple(_variable_study(runs, output, window_days) for output in scored)
 
 
 def _variable_study(runs: Runs, output: int, window_days: int) -> VariableStudy:
     model, times, starts, free = runs.model, runs.columns.times, runs.from_starts, runs.free
     variable = (*model.state, *model.diagnostics)[output]
     truth = runs.columns.output(output).astype(np.float64)
-    all_years = day_of_year_climatology(truth, times, window_days, by_time_of_day=True)
-    other_years = other_years_climatology(truth, times, window_days)
+    calendar = runs.columns.calendar
+    all_years = day_of_year_climatology(truth, times, window_days, by_time_of_day=True, calendar=calendar)
+    other_years = other_years_climatology(truth, times, window_days, calendar)
 
     def sample(results: Values, labels: Values, **persistence: Values) -> Sample:
         usual = {"climatology": all_years[labels], "climatology_other_years": other_years[labels]}

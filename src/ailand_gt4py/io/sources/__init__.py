@@ -100,9 +100,22 @@ class ColumnSource(Protocol):
     def reference(self, names: Sequence[str], first: int, last: int) -> Values:
         """States and diagnostics to compare a model's with, at the labels ``first`` to ``last`` - 1.
 
-        (last - first, n_columns, len(names)); missing values are NaN. `InputError` where the source lacks one.
+        Of the model, in its units, or of the catalogue. (last - first, n_columns, len(names)); missing values are NaN.
+        `InputError` where the source lacks one.
         """
         ...
+
+    def lacks(self, name: str) -> bool:
+        """Whether it does not have a variable through time, as `reference`."""
+        return True
+
+    def field(self, name: str, units: str) -> Values | None:
+        """(n_columns,) float64 of any variable of the catalogue at the first of ``times``; None where it has none."""
+        return None
+
+    def texts(self, name: str) -> Values | None:
+        """A text for each column, such as its region; None where it has none."""
+        return None
 
     def close(self) -> None: ...
 
@@ -166,7 +179,7 @@ def open_source(
     model: ModelVariables,
     *,
     start: Time | None = None,
-    end: Time | None = None,
+    end: Time | np.timedelta64 | None = None,
     initial_state: InitialState = "file",
     own_step: bool = False,
     may_lack: Sequence[str] = (),
@@ -180,7 +193,8 @@ def open_source(
             grid; or a store of anemoi-datasets.
         model: tells which variables are needed, in which units and with which step.
         start: label of the first window, UTC; None: the source's first.
-        end: end of the last window; None: one step after the source's last label, so that N labels make N windows.
+        end: end of the last window, or, a timedelta64, how long after ``start`` it is; None: one step after the
+            source's last label, so that N labels make N windows.
         initial_state: "file": taken from the source at the start; "guess": a first guess of all of it, whatever the
             source has (`io.first_guess`); "none": not looked for (a restart has it).
         own_step: take the source's step instead of the model's.

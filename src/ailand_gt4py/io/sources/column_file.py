@@ -175,11 +175,11 @@ class ColumnFileSource(ColumnSource):
     def reference(self, names: Sequence[str], first: int, last: int) -> Values:
         if self._reference is None or self._reference_names != tuple(names):
             self._close_reference()
-            known = {variable.name: variable for variable in (*self.model.state, *self.model.diagnostics)}
+            known = self._known()
             unknown = [name for name in names if name not in known]
             if unknown:
                 raise InputError(
-                    f"reference variable '{unknown[0]}' is none of the model's: expected one of {', '.join(known)}"
+                    f"reference variable '{unknown[0]}' is neither of the model nor of the catalogue of variables"
                 )
             self._earlier = [self._before(known, name) for name in names]
             roots = list(dict.fromkeys(root for root, _ in self._earlier))
@@ -200,6 +200,24 @@ class ColumnFileSource(ColumnSource):
             values[np.maximum(labels - steps, 0) - begin, :, self._roots.index(root)] for root, steps in self._earlier
         )
         return np.stack(list(columns), axis=-1)
+
+    def _known(self) -> dict[str, Variable]:
+        """What can be a reference: of the model, or else as the catalogue has it."""
+        own = (*self.model.forcing, *self.model.state, *self.model.diagnostics)
+        return {name: entry.variable() for name, entry in CATALOGUE.items()} | {one.name: one for one in own}
+
+    def lacks(self, name: str) -> bool:
+        own_name = self._file.find(self._before(self._known(), name)[0])
+        return own_name is None or set(self._file.array(own_name).dims) != {TIME, COLUMN}
+
+    def field(self, name: str, units: str) -> Values | None:
+        source = self._file.source(name, units, is_timed=False)
+        if source is None:
+            return None
+        return source.conversion.apply(self._file.field(source.own_name, self._first).astype(np.float64))
+
+    def texts(self, name: str) -> Values | None:
+        return self._file.texts(name)
 
     def _before(self, known: Mapping[str, Variable], name: str) -> tuple[str, int]:
         """Of what a variable that the file lacks is the earlier value, and how many steps earlier; before the first
