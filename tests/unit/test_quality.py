@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
@@ -15,7 +17,7 @@ from hypothesis.extra import numpy as st_numpy
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.io.quality import Inspector, RangeCounter, outside_training_range, possible_range
 from ailand_gt4py.io.units import conversion
-from ailand_gt4py.weights.model import Variable
+from ailand_gt4py.weights.model import Normalisation, Variable
 from ailand_gt4py.weights.model_file import read_model
 from ailand_gt4py.weights.processing import Step
 from ailand_gt4py.weights.variables import CATALOGUE
@@ -51,6 +53,43 @@ def test_what_is_a_little_beyond_the_samples_is_inside() -> None:
     edges = (Variable("a", "1", training_minimum=0.1, training_maximum=0.7),)
     values = np.array([[np.float32(0.1)], [np.float32(0.7)], [0.75], [0.77], [0.05], [0.03]], np.float32)
     np.testing.assert_array_equal(outside_training_range(values, edges).any(axis=0)[:, 0], [0, 0, 0, 1, 0, 1])
+
+
+def test_snow_s_largest_sample_is_no_limit_but_much_more_is_outside() -> None:
+    """As log-normal as its mean and standard deviation say, the largest sample's own scatter is within."""
+    trained = Normalisation("mean-std", mean=0.008, std=0.03)
+    snow = Variable("sd", "m", normalisation=trained, training_minimum=0.0, training_maximum=0.45)
+    deviation = np.sqrt(np.log1p((0.03 / 0.008) ** 2))
+    z = (np.log(0.45 / 0.008) + 0.5 * deviation**2) / deviation
+    limit = 0.45 * np.exp(deviation / z)
+    assert 0.7 < limit < 0.8
+    values = np.array([[0.449], [0.55], [limit - 1e-6], [limit + 1e-6], [3.0], [50.0], [-0.05]])
+    flags = outside_training_range(values, (snow,)).any(axis=(0, 2))
+    assert flags.tolist() == [False, False, False, True, True, True, True]
+    # Neither other variables, nor snow of which no statistics are known, have such room.
+    for other in (dataclasses.replace(snow, name="swvl1"), dataclasses.replace(snow, normalisation=Normalisation())):
+        assert outside_training_range(values, (other,)).any(axis=(0, 2)).tolist()[:2] == [False, True]
+
+
+def test_states_of_ecland_that_were_held_out_are_not_flagged(shared: Path) -> None:
+    """And deep snow and pores that no training column had are."""
+    state = read_model().state
+    flagged = {}
+    for name in ("holdout", "train_c"):
+        path = shared / "data" / f"ecland_synth_6h_{name}.nc"
+        if not path.exists():
+            pytest.skip(f"no {path}")
+        with xr.open_dataset(path) as file:
+            rows = file.isel(time=slice(None, None, 8))
+            columns = [rows[one.name].transpose("time", "x").values.reshape(-1) for one in state]
+        values = np.stack(columns, axis=1).astype(np.float64)
+        values[:, [one.name for one in state].index("snowc")] *= 0.01
+        outside = outside_training_range(values, state)
+        flagged[name] = outside.any(axis=(0, 2)).mean(), outside[1, :, [one.name for one in state].index("sd")]
+        deep = values[:, [one.name for one in state].index("sd")] > 1.0
+        assert flagged[name][1][deep].all()
+    assert flagged["holdout"][0] < 1e-3
+    assert flagged["train_c"][1].any()
 
 
 def test_properties_of_the_snow_count_where_there_is_snow() -> None:

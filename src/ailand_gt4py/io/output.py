@@ -139,8 +139,8 @@ def values_of(layout: OutputLayout) -> dict[str, tuple[np.dtype[Any], float | No
         "flag_masks": np.array(list(FLAG_MASKS.values()), dtype=np.uint8),
         "flag_meanings": " ".join(FLAG_MASKS),
         "comment": (
-            f"0: all inputs are within the ranges of the training data or {TOLERANCE:g} of their widths beyond; "
-            "properties of the snow are looked at where there is snow"
+            f"0: all inputs are within the ranges of the training data or {TOLERANCE:g} of their widths beyond (amount "
+            "of snow: a factor that its samples tell); properties of the snow are looked at where there is snow"
         ),
         "coordinates": "lat lon",
     }

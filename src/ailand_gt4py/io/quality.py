@@ -27,6 +27,25 @@ logger = logging.getLogger(__name__)
 #: for years, is not held within them.
 TOLERANCE = 0.1
 
+
+def room_above(variable: Variable) -> float:
+    """How far above its training range a value still counts as inside, in the variable's units.
+
+    `TOLERANCE` of the width of the range, but for what has a long tail (the catalogue's ``has_long_tail``): its largest
+    sample is no limit, and that of another sample differs from it by a factor. The factor is exp(s / z) for a
+    log-normal quantity: s the standard deviation of its logarithm, as mean and standard deviation of the training data
+    give it, z how many of these the largest value is above the mean of the logarithm; 1 / z is the scale by which the
+    largest of many normal samples vary (Gumbel 1958, Statistics of Extremes).
+    """
+    largest, plain = variable.training_maximum, TOLERANCE * (variable.training_maximum - variable.training_minimum)
+    entry, known = _entry(variable), variable.normalisation
+    if entry is None or not entry.has_long_tail or known.method == "log" or not (known.mean > 0.0 and known.std > 0.0):
+        return plain
+    deviation = math.sqrt(math.log1p((known.std / known.mean) ** 2))
+    z = (math.log(largest / known.mean) + 0.5 * deviation**2) / deviation
+    return max(plain, largest * math.expm1(deviation / z)) if z > 1.0 else plain
+
+
 #: Part of a variable's valid range by which a value may be out of it and still be possible: packing, interpolation and
 #: advection leave the range a little, another unit leaves it far. At limits that are physical (0; 1 of a fraction) it
 #: is less.
@@ -254,9 +273,10 @@ class TrainingRanges:
         lower = np.array([variable.training_minimum for variable in variables], dtype=np.float64)
         upper = np.array([variable.training_maximum for variable in variables], dtype=np.float64)
         tolerance, self.width = TOLERANCE * (upper - lower), np.where(upper > lower, upper - lower, np.nan)
+        room = np.array([room_above(variable) for variable in variables], dtype=np.float64)
         largest, self._xp = np.finfo(np.float64).max, xp
         self.lower = xp.asarray(np.where(np.isnan(lower), -largest, lower - tolerance))
-        self.upper = xp.asarray(np.where(np.isnan(upper), largest, upper + tolerance))
+        self.upper = xp.asarray(np.where(np.isnan(upper), largest, upper + room))
         self._far_lower, self._far_upper = xp.asarray(lower - self.width), xp.asarray(upper + self.width)
         is_imputed = [variable.is_imputed for variable in variables]
         self._may_be_missing = xp.asarray(is_imputed, dtype=bool) if any(is_imputed) else None

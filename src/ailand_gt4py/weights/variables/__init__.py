@@ -43,6 +43,7 @@ class Specification(Described):
         floor: for the method ``log``: what smaller values are taken for.
         valid: smallest and largest value that is physically possible, in units, where that differs from the bounds.
         noise: how far below zero packing, interpolation and advection bring a quantity that cannot be, in units.
+        has_long_tail: whether it is of no certain size: its largest values differ by factors from sample to sample.
         of_snow: whether it is a property of the snow, which means nothing where there is none.
         aliases: convention -> the names it uses; they are accepted in files.
         component_name: name of the land component's output, empty where the component gives none.
@@ -57,6 +58,7 @@ class Specification(Described):
     floor: float = math.nan
     valid: Sequence[float] | None = None
     noise: float = math.inf
+    has_long_tail: bool = False
     of_snow: bool = False
     aliases: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
     component_name: str = ""
