@@ -101,7 +101,7 @@ def test_help_is_quick_because_gt4py_is_not_imported(command: str) -> None:
     words = [command] if command == "--help" else [*command.split(), "--help"]
     code = (
         f"import sys, ailand_gt4py.cli.main as c; assert c.main({words}) == 0; "
-        "sys.exit(bool({'gt4py', 'torch', 'xarray', 'matplotlib'} & set(sys.modules)))"
+        "sys.exit(bool({'gt4py', 'torch', 'xarray', 'dask', 'pandas', 'matplotlib'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, stdout=subprocess.DEVNULL).returncode == 0
 

@@ -65,8 +65,11 @@ def test_input_gives_its_own_reference(path: Path) -> None:
         np.testing.assert_array_equal(found[:, :, 0], data["sshf"].values[3:5])
         np.testing.assert_array_equal(found[:, :, 1], data["stl1"].values[3:5])
         np.testing.assert_array_equal(source.reference(["skt"], 1, 2)[0, :, 0], data["skt"].values[4])
-        with pytest.raises(InputError, match="reference variable 'met_tair' is none of the model's"):
-            source.reference(["met_tair"], 0, 1)
+        np.testing.assert_array_equal(source.reference(["met_tair"], 0, 1)[0, :, 0], data["met_tair"].values[3])
+        with pytest.raises(
+            InputError, match="reference variable 'nonsense' is neither of the model nor of the catalog"
+        ):
+            source.reference(["nonsense"], 0, 1)
 
 
 def test_none_of_the_variables(tmp_path: Path) -> None:

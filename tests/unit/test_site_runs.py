@@ -13,6 +13,7 @@ from tower_files import FLUX, LATITUDE, LONGITUDE, MET, plumber2, table, utc, we
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.types import Values
+from ailand_gt4py.driver.run import run
 from ailand_gt4py.ecland import humidity
 from ailand_gt4py.evaluation.scores.verify import check_reference
 from ailand_gt4py.io.reference import Reference
@@ -126,6 +127,22 @@ def test_fluxes_as_a_reference(tmp_path: Path, only_measured: bool) -> None:
     if only_measured:
         expected[2] = np.nan  # the window that half-hour 30 lies in
     np.testing.assert_allclose(found["sshf"], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["PLUMBER2", "FLUXNET"])
+def test_net_radiation_is_compared_with_the_sum_of_short_and_long_wave(tmp_path: Path, capsys, kind: str) -> None:
+    met = plumber2(tmp_path / "Met.nc", MET)
+    observed = weather(utc())["swdown"] - 50.0
+    path = table(tmp_path / "FLX.csv", NETRAD=observed)
+    if kind == "PLUMBER2":
+        path = plumber2(tmp_path / "Flux.nc", FLUX)  # whose Rnet is the incoming short wave
+        observed = observed + 50.0
+    run(met, output=tmp_path / "out.nc", reference=path, backend="embedded", quiet=True)
+    rows = {line.split()[0]: line.split() for line in capsys.readouterr().out.splitlines() if line}
+    with xr.open_dataset(tmp_path / "out.nc") as data:
+        error = (data["ssr"] + data["str"]).values[:, 0] - observed.reshape(-1, 12).mean(axis=1)
+    assert float(rows["rnet"][3]) == pytest.approx(np.sqrt(np.mean(np.square(error[1:]))), rel=0.01)
+    assert rows["rnet"][-1] == str(len(error) - 1)
 
 
 def test_a_table_is_a_reference_at_the_run_s_column(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.times import GivenTime, step_text, time_text, to_be_read
 from ailand_gt4py.driver.progress import progress
-from ailand_gt4py.evaluation.scores.verify import check_reference
+from ailand_gt4py.evaluation.scores.verify import check_reference, compared
 from ailand_gt4py.io.fields import contradictions
 from ailand_gt4py.io.quality import RangeCounter
 from ailand_gt4py.io.request import InitialState, Reading
@@ -57,9 +57,8 @@ def check(
         yield from _indented(source.history)
         if reference:
             yield f"reference: {', '.join(map(str, reference))}"
-            variables = model.state + model.diagnostics
             of_reference = Reading(reading.convention if reference == paths else None)
-            yield from _indented(check_reference(reference, variables, source, of_reference))
+            yield from _indented(check_reference(reference, compared(model), source, of_reference))
         counters = _count(source, model, quiet)
         yield from _listed("short wave beyond the sun's, used as it is", source.remarks[:1])
         outside = [sentence for counter in counters for sentence in counter.sentences()]

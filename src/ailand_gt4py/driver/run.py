@@ -24,7 +24,7 @@ from ailand_gt4py.driver.ranks import Ranks
 from ailand_gt4py.driver.shared_run import Alone, SharedRun, Team
 from ailand_gt4py.driver.spin_up import Kept, spun_up
 from ailand_gt4py.emulator.emulator import Emulator
-from ailand_gt4py.evaluation.scores.verify import check_reference, score_table
+from ailand_gt4py.evaluation.scores.verify import check_reference, compared, score_table
 from ailand_gt4py.io import before_start
 from ailand_gt4py.io import restart as restarts
 from ailand_gt4py.io.fields import contradictions
@@ -82,7 +82,7 @@ def run_with(options: RunOptions, ranks: Ranks | None = None) -> None:
     with opened(options.forcing, options, model) as (source, started):
         variables = model.state + model.diagnostics
         reference, reading = options.reference_paths, options.reference_reading
-        notes = check_reference(reference, variables, source, reading) if reference else []
+        notes = check_reference(reference, compared(model), source, reading) if reference else []
         maps = _maps(options, variables, source)
         _announce(options, model, source, notes)
         emulator = options.emulator(model, source.n_columns)
@@ -91,7 +91,7 @@ def run_with(options: RunOptions, ranks: Ranks | None = None) -> None:
             _integrate(options, emulator, source, started, is_resumed, team)
     with RunOutput(options.output_path, source) as output:
         if reference:
-            print(score_table(output, reference, variables, reading), flush=True)
+            print(score_table(output, reference, compared(model), reading), flush=True)
         if options.plot is not None:
             from ailand_gt4py.evaluation.figures.series import draw_run  # matplotlib takes its time
 

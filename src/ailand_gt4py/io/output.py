@@ -210,6 +210,10 @@ class RunOutput:
         n_cells = math.prod(length for name, length in self._grid.sizes.items() if not is_member(name))
         return self._grid.index % n_cells
 
+    def has(self, name: str) -> bool:
+        """Whether it has a variable."""
+        return name in self._dataset.variables
+
     def read(self, name: str, times: slice = slice(None), columns: slice = slice(None)) -> Values:
         """Values of a variable, (n_times, n_columns) of those asked for."""
         positions = np.unravel_index(self._grid.index[columns], self._grid.shape)

@@ -19,12 +19,15 @@ from ailand_gt4py.io.output import RunOutput
 from ailand_gt4py.io.preparation import labels_of
 from ailand_gt4py.io.reference import Reference, at_site, reference_request
 from ailand_gt4py.io.request import AS_THEY_ARE, Reading
-from ailand_gt4py.weights.model import Variable
+from ailand_gt4py.weights.model import ModelVariables, Variable
+from ailand_gt4py.weights.variables import CATALOGUE
 
 #: Memory for the reference of a block of columns, all labels and variables, bytes.
 BLOCK_BYTES = 64 << 20
 #: Shortest reference that a climatology is made from: with less, most days have no second year.
 MINIMUM_SPAN = np.timedelta64(2 * 365, "D")
+#: What is observed as one -> the results that it is the sum of, all in W m-2.
+SUMS: Mapping[str, tuple[str, ...]] = {"rnet": ("ssr", "str")}
 #: States that differ by no larger part, or number, are the same.
 SAME = 1e-5
 
@@ -38,6 +41,24 @@ class Columns(Protocol):
     times: Values
     step: np.timedelta64
     calendar: str
+
+
+def compared(model: ModelVariables) -> tuple[Variable, ...]:
+    """What of a model's results can be compared with a reference: they, and their `SUMS` that it does not give."""
+    own = (*model.state, *model.diagnostics)
+    units = {variable.name: variable.units for variable in own}
+    sums = (
+        entry.variable()
+        for name, parts in SUMS.items()
+        if name not in units and all(units.get(part) == (entry := CATALOGUE[name]).units for part in parts)
+    )
+    return (*own, *sums)
+
+
+def _of_run(run: RunOutput, name: str, times: slice, columns: slice) -> Values:
+    """(n_times, n_columns) of a result, or of a sum of results."""
+    parts = (name,) if run.has(name) else SUMS[name]
+    return np.sum([run.read(part, times, columns) for part in parts], axis=0)
 
 
 def _times_of(paths: Paths, variables: Sequence[Variable], columns: Columns, reading: Reading) -> Values:
@@ -90,8 +111,11 @@ def check_reference(
                 f"{does} at {time_text(own, columns.calendar)}" for does, (own, of_run) in ends.items() if own != of_run
             )
             sentences.append(f"The reference {text}: {part} are compared.")
-        if reference.missing:
-            sentences.append(f"Not in the reference, so without scores: {', '.join(reference.missing)}.")
+        missing = [name for name in reference.missing if name not in SUMS]
+        if missing:
+            sentences.append(f"Not in the reference, so without scores: {', '.join(missing)}.")
+        sums = (f"{name} with {' + '.join(SUMS[name])}" for name in reference.names if name in SUMS)
+        sentences += [f"Compared: {text} of the run." for text in sums]
         return sentences
 
 
@@ -136,7 +160,7 @@ def _samples(
             truth, usual = values[window], np.full(values[window].shape, np.nan)
             if has_climatology:
                 usual = other_years_climatology(values, reference.times)[window]
-            forecast = run.read(name, slice(of_run, of_run + len(times)), columns)
+            forecast = _of_run(run, name, slice(of_run, of_run + len(times)), columns)
             known = np.isfinite(values[first]) & np.isfinite(forecast[0])
             differs[name] |= not np.allclose(forecast[0][known], values[first][known], SAME, SAME)
             forecast = forecast[1:]

@@ -37,7 +37,13 @@ FORCING = {
     "met_wind_n": ("Wind_N",),
 }
 #: Those of CalLMIP are means over days.
-FLUXES = {"sshf": ("Qh", "Qh_daily"), "slhf": ("Qle", "Qle_daily"), "ssr": ("SWnet",), "str": ("LWnet",)}
+FLUXES = {
+    "sshf": ("Qh", "Qh_daily"),
+    "slhf": ("Qle", "Qle_daily"),
+    "ssr": ("SWnet",),
+    "str": ("LWnet",),
+    "rnet": ("Rnet",),
+}
 _UPWARD = (*FLUXES["sshf"], *FLUXES["slhf"])
 SITE = {"clim_orog": ("elevation",), "lai": ("LAI", "LAI_alternative")}
 

@@ -35,6 +35,7 @@ NAMES = {
     "lai": ("LAI",),
     "sshf": ("H_F_MDS", "H"),
     "slhf": ("LE_F_MDS", "LE"),
+    "rnet": ("NETRAD",),
 }
 #: What follows the sun, the best first: ``SW_IN_POT`` is computed for the site by its clock.
 _SUNNY = ("SW_IN_POT", "SW_IN_F", "SW_IN_F_MDS", "SW_IN", "NETRAD")
