@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -46,7 +47,7 @@ class DaskWorkers:
 
     def __init__(self, client: Any) -> None:
         self._client, self._known = client, set(client.nthreads())
-        self.size = len(self._known)
+        self.size, self._seen = len(self._known), time.monotonic()
 
     def carry_out(self, tasks: Sequence[Task], meanwhile: Callable[[], None]) -> Iterable[Outcome]:
         waiting = [self._client.submit(carried_out, task, pure=False) for task in tasks]
@@ -69,11 +70,29 @@ class DaskWorkers:
             return Outcome(False, RunError(f"a part was given up by Dask: {type(error).__name__}: {reason(error)}"), [])
 
     def _look(self) -> None:
-        """Say which workers have died."""
+        """Say which workers have died.
+
+        Raises:
+            RunError: there has been none for long.
+        """
         found = set(self._client.nthreads())
+        self._seen = time.monotonic() if found else self._seen
+        if time.monotonic() - self._seen > WAIT_SECONDS:
+            raise RunError(f"Dask has had no worker for {WAIT_SECONDS} s, expected at least one")
         for lost in sorted(self._known - found):
             logger.warning("worker %s was lost; its part goes on from its last checkpoint on another", lost)
         self._known = found
+
+
+def _without_interrupts() -> Any:
+    """Makes workers ignore the interrupts that a terminal sends to all its processes: the run tells them to stop."""
+    from distributed.diagnostics.plugin import WorkerPlugin
+
+    class WithoutInterrupts(WorkerPlugin):  # type: ignore[misc]
+        def setup(self, worker: Any) -> None:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    return WithoutInterrupts()
 
 
 @contextlib.contextmanager
@@ -92,12 +111,13 @@ def of_this_machine(n_workers: int) -> Iterator[DaskWorkers]:
         try:
             with (
                 LocalCluster(
-                    n_workers=n_workers, threads_per_worker=1, processes=True, memory_limit=0, dashboard_address=None,
-                    silence_logs=logging.CRITICAL, local_directory=folder,
+                    n_workers=n_workers, threads_per_worker=1, processes=True, memory_limit=0,
+                    dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL, local_directory=folder,
                 ) as cluster,
                 Client(cluster, set_as_default=False) as client,
             ):  # fmt: skip
                 client.wait_for_workers(n_workers, timeout=WAIT_SECONDS)
+                client.register_plugin(_without_interrupts())
                 yield DaskWorkers(client)
         finally:
             os.environ.clear()  # Dask sets what its workers get
