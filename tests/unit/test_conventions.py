@@ -105,3 +105,15 @@ def test_standard_names_find_what_one_variable_alone_has(tmp_path: Path) -> None
         "clim_orog": "orog",
     }
     assert {name: own for name, own in found.items() if name not in ("lat", "lon")} == expected
+
+
+def test_time_labels_of_a_dimension_with_another_name(tmp_path: Path) -> None:
+    write(dataset(), tmp_path / "good.nc")
+    with xr.open_dataset(tmp_path / "good.nc", decode_times=False) as data:
+        data.swap_dims({"time": "record"}).drop_vars("record", errors="ignore").to_netcdf(tmp_path / "in.nc")
+    with (
+        open_source(tmp_path / "in.nc", MODEL) as source,
+        open_source(tmp_path / "good.nc", MODEL) as good,
+    ):
+        np.testing.assert_array_equal(source.times, good.times)
+        np.testing.assert_array_equal(source.forcing(0, 9), good.forcing(0, 9))

@@ -26,6 +26,7 @@ def named(convention: Convention, path: Path, dataset: xr.Dataset) -> Fields:
     What is found by name goes before what is found by standard name; each variable of the file serves once.
     """
     notes: list[str] = []
+    dataset = _with_time_axis(dataset)
     own_time = own_time_of(dataset)
     own_names = _found(convention, path, dataset)
     if own_time is None and any(TIME in dataset[own].dims for own in own_names.values()):
@@ -85,6 +86,18 @@ def own_time_of(dataset: xr.Dataset) -> str | None:
         if attributes.get("standard_name") == "time" or " since " in str(attributes.get("units", "")):
             return name
     return None
+
+
+def _with_time_axis(dataset: xr.Dataset) -> xr.Dataset:
+    """The same with the labels of a dimension that has another name than these, ``time(record)``, as its own."""
+    if own_time_of(dataset) is not None:
+        return dataset
+    labels = [
+        str(name)
+        for name, one in dataset.variables.items()
+        if one.ndim == 1 and one.dims[0] not in dataset.variables and " since " in str(one.attrs.get("units", ""))
+    ]
+    return dataset.swap_dims({dataset[labels[0]].dims[0]: labels[0]}) if len(labels) == 1 else dataset
 
 
 def _found(convention: Convention, path: Path, dataset: xr.Dataset) -> dict[str, str]:
