@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from column_files import FORCING_UNITS, N_COLUMNS, dataset, driver_model, write
+from xarray.backends.file_manager import FILE_CACHE
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.types import Values
@@ -117,3 +118,12 @@ def test_time_labels_of_a_dimension_with_another_name(tmp_path: Path) -> None:
     ):
         np.testing.assert_array_equal(source.times, good.times)
         np.testing.assert_array_equal(source.forcing(0, 9), good.forcing(0, 9))
+
+
+def test_files_that_something_was_made_of_are_closed(tmp_path: Path) -> None:
+    """Else they cannot be opened again as a reference."""
+    path = write(dataset().expand_dims(level=[1.0]), tmp_path / "in.nc")
+    with open_source(path, MODEL) as source:
+        assert str(path) in str(list(FILE_CACHE.keys()))
+        source.forcing(0, 9)
+    assert str(path) not in str(list(FILE_CACHE.keys()))

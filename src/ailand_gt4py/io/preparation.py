@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -66,11 +67,17 @@ def open_columns(
                 if reading.columns is not None:
                     file.keep(reading.columns.positions)
                 return file
-        return _prepared(paths, opened, request)
+        file = _prepared(paths, opened, request)
+        file.dataset.set_close(partial(_close, opened))  # what is made of data sets does not close them
+        return file
     except BaseException:
-        for dataset, _ in opened:
-            dataset.close()
+        _close(opened)
         raise
+
+
+def _close(opened: Sequence[tuple[xr.Dataset, int | None]]) -> None:
+    for dataset, _ in opened:
+        dataset.close()
 
 
 def _prepared(paths: Sequence[Path], opened: Sequence[tuple[xr.Dataset, int | None]], request: Request) -> ColumnFile:
