@@ -209,6 +209,20 @@ def test_a_climate_is_read_block_by_block(tmp_path: Path, monkeypatch: pytest.Mo
     np.testing.assert_allclose(found, states(weather())["stl1"], atol=1e-3)
 
 
+def test_of_a_large_file_a_year_around_the_period_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(weather(2 * YEAR), tmp_path / "two_years.nc")
+    period = {"start": "2022-11-01", "end": "2022-11-03"}
+    expected = states(weather(2 * YEAR), **period)
+    monkeypatch.setattr("ailand_gt4py.io.opening.READ_BYTES", 1024)
+    monkeypatch.setattr("ailand_gt4py.io.opening.MOST_PARTS", 2)
+    found = states(path, **period)
+    for name in NAMES:
+        np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
+    with opened(path, **period) as source:
+        assert len(source.labels) < 2 * YEAR
+        assert any("annual wave" in line for line in source.history)
+
+
 def test_every_state_of_the_default_model_has_a_guess() -> None:
     assert {one.name for one in MODEL.state} <= {*FROM_CLIMATE, *FIRST_GUESSES}
 

@@ -126,7 +126,8 @@ class _Work:
         filled = measured.where(measured.notnull(), self._computed(way, timed)).astype(array.dtype)
         self._arrays[name] = filled.transpose(*array.dims).assign_attrs({**array.attrs, "units": CATALOGUE[name].units})
         shown = "" if count is None else f", {count} of {array.size} values,"
-        return [f"{begin}{shown} from {' and '.join(way.inputs)} by {way.how}; the rest is as measured."]
+        how = way.how.removeprefix("an estimate ")
+        return [f"{begin}{shown} from {' and '.join(way.inputs)} {how}; the rest is as measured."]
 
     def _array(self, name: str) -> xr.DataArray:
         if name in self._arrays:
