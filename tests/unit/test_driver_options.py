@@ -112,7 +112,8 @@ def test_every_option_can_be_given_in_yaml(tmp_path):
     )
     found = options("--config", config)
     unchanged = [name for name, field in RunOptions.model_fields.items() if getattr(found, name) == field.default]
-    assert unchanged == ["box", "initial_state"]  # which exclude points and restart
+    # Which exclude points, restart, and being one process.
+    assert unchanged == ["box", "initial_state", "workers", "scheduler"]
     assert found.points == ((51.6, 4.9), (-12.5, 30.0))
     assert found.site == (51.6, 4.9, 2.0)
     assert [path.name for path in found.map_paths] == ["run.swvl1.2021-01-02T00:00.png", "run.stl1.png"]

@@ -152,6 +152,9 @@ def test_soil_type_and_lakes_are_guessed_with_the_state() -> None:
         np.testing.assert_allclose(source.static[:, names.index("clim_clake")], 0.0)
     with pytest.raises(InputError, match="clim_theta_cap"):
         opened(bare, "file")
+    # A part of a run, whose state at the start is elsewhere, has the same ground.
+    with open_source(bare, MODEL, initial_state="none", reading=Reading(guesses_ground=True)) as source:
+        np.testing.assert_array_equal(source.static[:, names.index("clim_theta_cap")], capacity)
 
 
 def test_a_site_without_state_is_guessed_by_the_same_formulas(tmp_path: Path) -> None:

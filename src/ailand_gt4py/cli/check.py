@@ -7,10 +7,10 @@ from typing import ClassVar
 
 from ailand_gt4py.core.option_types import File, Files, FileTime
 from ailand_gt4py.core.settings import option
-from ailand_gt4py.driver.options import SAME_FILE, InputOptions
+from ailand_gt4py.driver.options import SAME_FILE, StateOptions
 
 
-class Options(InputOptions):
+class Options(StateOptions):
     """
     Read forcing files as ailand-column-run does, to their end, and say what it is taken for: names, units, what is
     derived or guessed, what times stand for, what is missing, impossible or outside the training range, and what a

@@ -111,9 +111,6 @@ class InputOptions(CommandOptions):
     soil_type: int | None = option(None, "soil texture where no file tells, 1 (coarse) to 7 (default: 2)", ge=1, le=7)
     estimate_longwave: bool = option(False, "estimate downward long-wave radiation where it is missing")
     measured_only: bool = option(False, "leave out observations that somebody filled in")
-    initial_state: Literal["file", "guess"] = option(
-        "file", "state at the start: the one in FORCING, or a first guess of all of it by the climate in FORCING"
-    )
 
     @model_validator(mode="after")
     def _check_part(self) -> Self:
@@ -149,7 +146,19 @@ class InputOptions(CommandOptions):
         )
 
 
-class PeriodOptions(EmulatorOptions, InputOptions):
+class StateOptions(InputOptions):
+    """Options of a command on input that a run begins with."""
+
+    initial_state: Literal["file", "guess"] = option(
+        "file", "state at the start: the one in FORCING, or a first guess of all of it by the climate in FORCING"
+    )
+
+    @property
+    def reading(self) -> Reading:
+        return dataclasses.replace(super().reading, guesses_ground=self.initial_state == "guess")
+
+
+class PeriodOptions(EmulatorOptions, StateOptions):
     """Options of a run through a period: when, and from which state."""
 
     start: FileTime | None = option(None, "first step's label, UTC (default: the file's or restart's)", metavar="TIME")

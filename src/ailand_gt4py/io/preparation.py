@@ -101,7 +101,8 @@ def _prepared(paths: Sequence[Path], opened: Sequence[tuple[xr.Dataset, int | No
     parts = [windows.to_windows(one, own) for one in groups]
     merged = merging.of_windows(parts)
     _require_reached(merged, request)
-    merged = site_guesses.completed(merged, own.model, reading.site, request.initial_state == "guess")
+    guesses_ground = reading.guesses_ground or request.initial_state == "guess"
+    merged = site_guesses.completed(merged, own.model, reading.site, guesses_ground)
     is_site = grid.n_points == 1 and "igbp_class" in merged.dataset
     merged = ingredients.of_windows(merged, own.model, estimates)
     return ColumnFile(paths[0], _written(merged), grid, merged.notes, is_site=is_site)

@@ -40,6 +40,7 @@ class Reading:
     Attributes:
         convention: that they follow, by name; None: each as its content shows.
         selection: the part of their grid that is wanted. site: what is told of a site.
+        guesses_ground: whether soil type and lakes are guessed where no file tells them, beside a guess of the state.
         block_bytes: memory for the forcing's buffer. columns: those that are wanted; None: all that can be used.
     """
 
@@ -47,6 +48,7 @@ class Reading:
     selection: Selection = ALL
     site: Site = Site()  # noqa: RUF009  # frozen
     block_bytes: int = BLOCK_BYTES
+    guesses_ground: bool = False
     columns: Columns | None = None
 
 
