@@ -16,11 +16,9 @@ from ailand_gt4py.core.errors import InputError, reason
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io import opening, time_labels, units
 from ailand_gt4py.io.conventions import convention_of
+from ailand_gt4py.io.fields import COLUMN, TIME
 from ailand_gt4py.io.grids import Grid
 from ailand_gt4py.io.opening import stored_chunks
-
-TIME = "time"
-COLUMN = "x"
 
 #: Chunks that are read at once at most: 28 MB that HDF5 holds for them.
 _CHUNKS_TOGETHER = 4096

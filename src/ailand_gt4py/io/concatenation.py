@@ -11,9 +11,7 @@ import xarray as xr
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.times import time_text
 from ailand_gt4py.core.types import Values
-from ailand_gt4py.io.fields import Fields
-
-TIME = "time"
+from ailand_gt4py.io.fields import TIME, Fields
 
 
 def concatenated(files: Sequence[Fields], names: Sequence[str]) -> tuple[xr.Dataset, list[str]]:

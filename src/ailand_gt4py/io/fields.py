@@ -14,6 +14,9 @@ from typing import Literal
 import numpy as np
 import xarray as xr
 
+#: Dimensions of columns through time.
+TIME, COLUMN = "time", "x"
+
 #: After 00 UTC.
 MIDNIGHT = np.timedelta64(0, "ns")
 

@@ -17,12 +17,11 @@ import xarray as xr
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.types import Values
-from ailand_gt4py.io.fields import Fields
+from ailand_gt4py.io.fields import COLUMN, TIME, Fields
 from ailand_gt4py.io.lattices import Box, Lattice, lattice_of
 from ailand_gt4py.io.monthly import MONTH
 from ailand_gt4py.weights.variables import CATALOGUE, cf_attributes
 
-TIME, COLUMN = "time", "x"
 #: Names of the dimension along which the members of an ensemble lie, in lower case.
 MEMBERS = ("member", "number", "realization", "realisation", "ensemble", "ensemble_member", "ens")
 LAND = "land_sea_mask"

@@ -16,14 +16,13 @@ import xarray as xr
 from ailand_gt4py.core.times import STANDARD
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io.derive import Derivation, sentences
-from ailand_gt4py.io.fields import Fields, Meaning
+from ailand_gt4py.io.fields import COLUMN, TIME, Fields, Meaning
 from ailand_gt4py.io.quality import Inspector, possible_range
 from ailand_gt4py.io.units import conversion
 from ailand_gt4py.io.ways import AMOUNTS, WAYS, Way
 from ailand_gt4py.weights.model import ModelVariables
 from ailand_gt4py.weights.variables import CATALOGUE
 
-TIME, COLUMN = "time", "x"
 #: What an estimate fills the gaps of.
 GAPS = "met_lwdown"
 

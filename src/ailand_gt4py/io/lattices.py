@@ -12,11 +12,10 @@ import xarray as xr
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.types import Values
-from ailand_gt4py.io.fields import Fields
+from ailand_gt4py.io.fields import TIME, Fields
 from ailand_gt4py.io.units import conversion
 from ailand_gt4py.weights.variables import CATALOGUE, cf_attributes
 
-TIME = "time"
 #: How far a file's cell may be from another file's to be the same, degrees.
 LOCATION_TOLERANCE = 0.01
 #: How far the nearest cell may be from a point that is asked for, times the distance of that cell's neighbours ...

@@ -8,7 +8,8 @@ import numpy as np
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.types import Values
-from ailand_gt4py.io.column_file import COLUMN, ColumnFile
+from ailand_gt4py.io.column_file import ColumnFile
+from ailand_gt4py.io.fields import COLUMN
 from ailand_gt4py.io.lattices import Lattice
 from ailand_gt4py.io.restart import label_text
 from ailand_gt4py.weights.variables import CATALOGUE

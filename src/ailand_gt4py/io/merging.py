@@ -16,11 +16,10 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.times import STANDARD, on_axis, step_text, time_text
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io.concatenation import concatenated
-from ailand_gt4py.io.fields import Fields
+from ailand_gt4py.io.fields import TIME, Fields
 from ailand_gt4py.io.monthly import MONTH, at_times
 from ailand_gt4py.weights.variables import CATALOGUE
 
-TIME, COLUMN = "time", "x"
 #: Kinds of variables without which no window can be made.
 _FORCING = ("forcing", "ingredient")
 _LOCATION = ("lat", "lon")

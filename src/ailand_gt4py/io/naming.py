@@ -11,11 +11,10 @@ import xarray as xr
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.io import meaning, opening, time_labels
 from ailand_gt4py.io.convention import Convention
-from ailand_gt4py.io.fields import Fields
+from ailand_gt4py.io.fields import TIME, Fields
 from ailand_gt4py.io.soil_layers import soil_variables
 from ailand_gt4py.weights.variables import CATALOGUE, STANDARD_NAMES
 
-TIME = "time"
 #: What files call the dimension of time that others call so: the Climate Data Store since 2024, earthkit.
 _TIME_NAMES = (TIME, "valid_time")
 

@@ -31,10 +31,10 @@ from ailand_gt4py.io import (
     windows,
 )
 from ailand_gt4py.io.blocks import YEAR
-from ailand_gt4py.io.column_file import COLUMN, TIME, ColumnFile
+from ailand_gt4py.io.column_file import ColumnFile
 from ailand_gt4py.io.conventions import Convention, convention_of
 from ailand_gt4py.io.field_reader import gaps_of, require_present
-from ailand_gt4py.io.fields import Fields
+from ailand_gt4py.io.fields import COLUMN, TIME, Fields
 from ailand_gt4py.io.lattices import lattice_of
 from ailand_gt4py.io.naming import own_time_of
 from ailand_gt4py.io.request import Reading, Request

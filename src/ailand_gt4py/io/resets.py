@@ -8,10 +8,9 @@ import numpy as np
 
 from ailand_gt4py.core.times import step_text
 from ailand_gt4py.core.types import Values
-from ailand_gt4py.io.fields import MIDNIGHT, Fields, Meaning
+from ailand_gt4py.io.fields import MIDNIGHT, TIME, Fields, Meaning
 from ailand_gt4py.weights.variables import CATALOGUE
 
-TIME = "time"
 HOUR = np.timedelta64(3_600_000_000_000, "ns")
 #: Hours after which amounts begin anew in what is known of, the longest first; 0: never.
 _HOURS = (0, 24, 12, 6, 3, 2, 1)

@@ -11,13 +11,12 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.times import STANDARD, step_text, time_text
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io import units
-from ailand_gt4py.io.fields import Fields, Meaning
+from ailand_gt4py.io.fields import TIME, Fields, Meaning
 from ailand_gt4py.io.resets import HOUR, is_reset
 from ailand_gt4py.io.window_sums import BLOCK_BYTES, Rows
 from ailand_gt4py.weights.model import ModelVariables
 from ailand_gt4py.weights.variables import CATALOGUE
 
-TIME = "time"
 NO_TIME = np.timedelta64(0, "ns")
 DAY = np.timedelta64(86_400_000_000_000, "ns")
 #: Kinds of variables without which no window can be made.

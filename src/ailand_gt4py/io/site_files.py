@@ -14,12 +14,11 @@ from ailand_gt4py.core.types import Values
 from ailand_gt4py.ecland import land_cover
 from ailand_gt4py.io.cloudiness import cloud_cover
 from ailand_gt4py.io.convention import Convention
-from ailand_gt4py.io.fields import CONTRADICTION, Fields
+from ailand_gt4py.io.fields import COLUMN, CONTRADICTION, TIME, Fields
 from ailand_gt4py.io.local_time import clock
-from ailand_gt4py.io.naming import TIME, named
+from ailand_gt4py.io.naming import named
 from ailand_gt4py.io.site import Site
 
-COLUMN = "x"
 HALF_HOUR = np.timedelta64(1800, "s")
 HEIGHT_NOTE = "Temperature, humidity and wind are taken as those 10 m above the ground, wherever they were measured."
 CLOUD_NOTE = (

@@ -12,7 +12,8 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.times import STANDARD, end_of, named_time, step_text, time_text
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io import meaning
-from ailand_gt4py.io.column_file import TIME, ColumnFile
+from ailand_gt4py.io.column_file import ColumnFile
+from ailand_gt4py.io.fields import TIME
 from ailand_gt4py.weights.model import Variable
 
 

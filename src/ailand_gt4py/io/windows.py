@@ -19,10 +19,10 @@ import xarray as xr
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.times import end_of, parse_time, step_of, step_text
 from ailand_gt4py.core.types import Values
-from ailand_gt4py.io.fields import Fields, Meaning
+from ailand_gt4py.io.fields import TIME, Fields, Meaning
 from ailand_gt4py.io.request import Request
 from ailand_gt4py.io.resets import is_reset, with_known_resets
-from ailand_gt4py.io.series import FORCING, TIME, Series, series_of
+from ailand_gt4py.io.series import FORCING, Series, series_of
 from ailand_gt4py.io.window_sums import Increments, Kernel, Rows, of_straight_lines, over_windows, weighted
 from ailand_gt4py.weights.variables import CATALOGUE
 

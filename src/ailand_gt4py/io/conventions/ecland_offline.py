@@ -19,8 +19,8 @@ from ailand_gt4py.ecland.soil_tables import LAYER_THICKNESS
 from ailand_gt4py.io.convention import Convention
 from ailand_gt4py.io.conventions import CONVENTIONS
 from ailand_gt4py.io.conventions.alma import FORCING, is_ecland
-from ailand_gt4py.io.fields import Fields, Meaning
-from ailand_gt4py.io.naming import TIME, named
+from ailand_gt4py.io.fields import TIME, Fields, Meaning
+from ailand_gt4py.io.naming import named
 from ailand_gt4py.io.site import Site
 from ailand_gt4py.io.site_files import downward
 from ailand_gt4py.io.units import WATER_DENSITY

@@ -22,7 +22,8 @@ from ailand_gt4py.core.errors import InputError, reason
 from ailand_gt4py.core.times import time_text
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io import stores, units
-from ailand_gt4py.io.column_file import COLUMN, TIME, ColumnFile, require_constant
+from ailand_gt4py.io.column_file import ColumnFile, require_constant
+from ailand_gt4py.io.fields import COLUMN, TIME
 from ailand_gt4py.io.sources import KINDS, Request
 from ailand_gt4py.io.sources.column_file import ColumnFileSource
 from ailand_gt4py.io.whole_files import time_labels

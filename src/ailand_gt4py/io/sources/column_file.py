@@ -14,8 +14,9 @@ from ailand_gt4py.core.types import Values
 from ailand_gt4py.emulator.forcing import ForcingAssembler
 from ailand_gt4py.io import time_axis, time_labels
 from ailand_gt4py.io.blocks import BlockReader
-from ailand_gt4py.io.column_file import COLUMN, TIME, ColumnFile
+from ailand_gt4py.io.column_file import ColumnFile
 from ailand_gt4py.io.field_reader import FieldReader, gaps_of, require_present
+from ailand_gt4py.io.fields import COLUMN, TIME
 from ailand_gt4py.io.grids import Grid
 from ailand_gt4py.io.masked import missing_columns
 from ailand_gt4py.io.quality import Inspector, impossible
