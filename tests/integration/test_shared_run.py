@@ -14,7 +14,9 @@ import xarray as xr
 from test_column_run_interrupted import in_child, kill_at, names, same_as_whole
 
 from ailand_gt4py.cli.column_run import main
+from ailand_gt4py.driver import part_run
 from ailand_gt4py.driver import run as driver_run
+from ailand_gt4py.driver.options import RunOptions
 from ailand_gt4py.driver.shared_run import Alone
 from ailand_gt4py.io.stepping import Stepper
 from helpers import Bench, small_dataset
@@ -204,3 +206,17 @@ def test_what_is_wrong_in_a_part_stops_the_run(bench, in_parts, capsys):
     error = capsys.readouterr().err
     assert "'met_tair' is missing at 2021-01-02T12:00 in column 5 (x = 105)" in error.splitlines()[-1]
     assert "out.zarr" not in names(bench)
+
+
+def test_parts_of_the_same_size_share_an_emulator(bench, in_parts, monkeypatch):
+    made: list[int] = []
+    original = RunOptions.emulator
+
+    def emulator(self, model, n_columns):
+        made.append(n_columns)
+        return original(self, model, n_columns)
+
+    part_run._emulators.clear()
+    monkeypatch.setattr(RunOptions, "emulator", emulator)
+    assert bench.run(*OFTEN, "--end", "2021-01-01T12", output="out.zarr") == 0
+    assert made == [7, 3, 1]  # of all columns, and of parts of 3, 3 and 1

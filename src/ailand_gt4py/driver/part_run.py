@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import logging
 import os
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from ailand_gt4py.driver.loop import Watch, Watching, make_steps
 from ailand_gt4py.driver.options import RunOptions
 from ailand_gt4py.driver.parts import Part, PartsDirectory
 from ailand_gt4py.driver.spin_up import Kept, spun_up
+from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.io import restart as restarts
 from ailand_gt4py.io.output import OutputLayout
 from ailand_gt4py.io.request import Columns, Time
@@ -32,6 +34,7 @@ from ailand_gt4py.io.stepping import Stepper
 from ailand_gt4py.io.writers import open_writer
 from ailand_gt4py.weights.model import Model, ModelVariables
 from ailand_gt4py.weights.model_file import read_model
+from ailand_gt4py.weights.schema import checksum
 
 #: Least time between reports of how far a part is, s; as often it looks whether it has to stop.
 REPORT_SECONDS = 0.5
@@ -75,6 +78,21 @@ class Outcome:
     messages: list[tuple[str, str]]
 
 
+#: Held while a part is run: a process makes one at a time, also where Dask gives it several threads.
+_turn = threading.Lock()
+#: The last emulator of this process and what it is for: the next part may have as many columns.
+_emulators: dict[tuple[str, int, str, str], Emulator] = {}
+
+
+def _emulator(options: RunOptions, model: Model, n_columns: int) -> Emulator:
+    """The emulator of a part; to make one takes seconds, though it is compiled."""
+    key = (checksum(model), n_columns, options.backend, options.precision)
+    if key not in _emulators:
+        _emulators.clear()
+        _emulators[key] = options.emulator(model, n_columns)
+    return _emulators[key]
+
+
 class _Gathered(logging.Handler):
     """Warnings of this package, to be told by the process that asked for the work."""
 
@@ -92,6 +110,11 @@ def carried_out(task: Task, meanwhile: Callable[[], None] = lambda: None) -> Out
     Args:
         meanwhile: is called now and then.
     """
+    with _turn:
+        return _carried_out(task, meanwhile)
+
+
+def _carried_out(task: Task, meanwhile: Callable[[], None]) -> Outcome:
     gathered, logger = _Gathered(), logging.getLogger("ailand_gt4py")
     before = logger.handlers[:], logger.propagate
     logger.handlers[:], logger.propagate = [gathered], False
@@ -177,7 +200,7 @@ def _spin_up(task: Task, model: Model, watch: Watching) -> None:
     options, directory, number = task.options, task.directory, task.part.number
     with _opened(task, model) as source:
         started = restarts.read_restart(directory.start(number), model)
-        emulator = options.emulator(model, source.n_columns)
+        emulator = _emulator(options, model, source.n_columns)
         kept = Kept(directory.spin_up(number), options.checkpoint_seconds, task.identity)
         ended, _ = spun_up(options, emulator, source, task.layout, started, kept, watch)
         assert ended is not None  # there was a start
@@ -191,7 +214,7 @@ def _make_steps(task: Task, model: Model, watch: Watching) -> None:
         return
     with _opened(task, model) as source:
         restarts.check_columns(directory.checkpoint(number), point, source.x, source.latitude, source.longitude)
-        stepper = Stepper(options.emulator(model, source.n_columns), source, point)
+        stepper = Stepper(_emulator(options, model, source.n_columns), source, point)
         if "outside" in point.extra:
             for group, counter in stepper.counters.items():
                 counter.restore(point.extra["outside"][group])
