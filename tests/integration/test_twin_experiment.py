@@ -260,7 +260,7 @@ def test_ensemble_and_options_of_the_command(small: tuple, tmp_path: Path, capsy
     [
         (
             ("--start", "2019-01-01"),
-            "option --start: found 2019-01-01T00:00, expected one of the times of the file, 2021-01-01T00:00 to",
+            "start: found 2019-01-01T00:00; ",
         ),
         (("--start", "soon"), "option --start: found 'soon', expected a time"),
         (("--observations", "lai"), "option --observations: found 'lai'"),
