@@ -15,7 +15,7 @@ ICON4PY_PYTHON ?= python3.12
 ICON4PY_VENV ?= .venv-icon4py
 ANEMOI_VENV ?= .venv-anemoi
 
-.PHONY: help install run compile test test-studies test-quick test-icon4py test-anemoi fuzz lint types bench bench-land bench-derivatives bench-large coupled-run train evaluate clean
+.PHONY: help install run compile test test-studies test-quick test-icon4py test-anemoi fuzz lint types bench bench-land bench-derivatives bench-large bench-run coupled-run train evaluate clean
 
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 14
@@ -124,6 +124,12 @@ bench-large: $(VENV)/.test ## time a network of 134 million parameters and write
 	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/python -m pytest tests/benchmarks/test_large.py \
 	  --benchmark-enable --benchmark-only --benchmark-json=$(OUT)/benchmark_large.json
 	$(BIN)/python tests/benchmarks/report.py $(OUT)/benchmark_large.json docs/benchmarks
+
+bench-run: $(VENV)/.test ## time a run of 200 000 columns beside its bare steps and write docs/benchmarks/run.md
+	@mkdir -p $(OUT) docs/benchmarks
+	$(BIN)/python -m pytest tests/benchmarks/test_driven.py --benchmark-enable --benchmark-only \
+	  --benchmark-json=$(OUT)/benchmark_run.json
+	$(BIN)/python tests/benchmarks/report.py $(OUT)/benchmark_run.json docs/benchmarks
 
 train: $(VENV)/.test ## train the default model anew, in two parts (about an hour); DATA names the directory of ecLand runs
 	$(BIN)/python -m pip install --quiet --editable '.[training]'

@@ -14,6 +14,9 @@ large_file WHAT SIZE CHECKPOINT FILE
     seconds and peak memory beyond the imports, bytes, of reading a checkpoint (``checkpoint``), of the command that
     makes a model file of it (``command``), and of reading that (``file``); of the last also of making an emulator,
     compiling it and stepping so many columns, and what stays in memory then.
+driven FORCING OUTPUT ROUNDS
+    runs of ``ailand-column-run`` from a store to a store, and as many bare steps, in turn, warm: seconds of each; of
+    the runs also CPU seconds, of all and of sun and range flags, and the peak memory, bytes.
 
 MODEL is ``default`` or a name of `networks.NETWORKS`. AILAND_BENCH_FULL in the environment: no toys (`scale`).
 """
@@ -126,6 +129,66 @@ def large_file(what: str, n_columns: str, checkpoint: str, file: str) -> dict[st
     return found
 
 
+def driven(forcing: str, output: str, rounds: str) -> dict[str, Any]:
+    import numpy as np
+
+    import ailand_gt4py.emulator.forcing as forcing_module
+    from ailand_gt4py import read_model, run
+    from ailand_gt4py.emulator.emulator import Emulator
+    from ailand_gt4py.io import quality, sunlight
+    from ailand_gt4py.io.sources import open_source
+
+    model = read_model()
+    with open_source(forcing, model) as source:
+        n_columns, n_steps = source.n_columns, len(source.times)
+        static, state = source.static.astype(np.float32), source.initial_state.astype(np.float32)
+    emulator = Emulator(model, n_columns)
+    weather = np.zeros((n_columns, len(model.forcing)), np.float32)
+    for k, variable in enumerate(model.forcing):
+        middle = 0.5 * (variable.training_minimum + variable.training_maximum)
+        weather[:, k] = middle if np.isfinite(middle) else 0.0
+    prepared = emulator.prepare_static(static)
+    results = [(np.empty_like(state), emulator.allocate(len(model.diagnostics))) for _ in range(2)]
+
+    def bare() -> None:
+        now = state
+        for step in range(n_steps):
+            now, _ = emulator.step(prepared, weather, now, out=results[step % 2])
+
+    watched = [0.0]
+
+    def watch(owner: Any, name: str) -> None:
+        """Add up what a function takes of its threads' time."""
+        function = getattr(owner, name)
+
+        def timed(*arguments: Any, **options: Any) -> Any:
+            begin = time.thread_time()
+            try:
+                return function(*arguments, **options)
+            finally:
+                watched[0] += time.thread_time() - begin
+
+        setattr(owner, name, timed)
+
+    watch(forcing_module, "derived_forcing")
+    watch(quality.RangeCounter, "look")
+    watch(sunlight.SunLimit, "exceeding")
+    found: dict[str, Any] = {"bare": [], "run": [], "cpu": [], "watched": [], "columns": n_columns, "steps": n_steps}
+    for index in range(int(rounds) + 1):
+        begin = time.perf_counter()
+        bare()
+        middle, used = time.perf_counter(), time.process_time()
+        watched[0] = 0.0
+        run(forcing, output=output, overwrite=True, quiet=True)
+        end = time.perf_counter()
+        if index:  # the first warms up
+            found["bare"].append(middle - begin)
+            found["run"].append(end - middle)
+            found["cpu"].append(time.process_time() - used)
+            found["watched"].append(watched[0])
+    return found | {"bytes": _status("VmHWM"), "load": os.getloadavg()[0]}
+
+
 def _status(key: str) -> int:
     """A size of /proc/self/status, bytes."""
     for line in Path("/proc/self/status").read_text().splitlines():
@@ -156,5 +219,6 @@ if __name__ == "__main__":
         "memory": memory,
         "large": large,
         "large_file": large_file,
+        "driven": driven,
     }
     print(json.dumps(commands[sys.argv[1]](*sys.argv[2:])))

@@ -1,8 +1,9 @@
 """The report of a benchmark run: ``python report.py BENCHMARK.json ... DIRECTORY`` writes cpu.md and cpu.png, or gpu.*.
 
 A run of nothing but overheads, as ``make bench-land`` makes it, becomes land.md; what a run has of derivatives (``make
-bench-derivatives``) becomes derivatives.md, of the large network (``make bench-large``) large.md. Each BENCHMARK.json
-is what pytest-benchmark writes with ``--benchmark-json``. All figures come from these; what they lack is said.
+bench-derivatives``) becomes derivatives.md, of the large network (``make bench-large``) large.md, of a whole run
+(``make bench-run``) run.md. Each BENCHMARK.json is what pytest-benchmark writes with ``--benchmark-json``. All figures
+come from these; what they lack is said.
 Exit status 2 where one cannot be read or is empty.
 """
 
@@ -18,6 +19,7 @@ import report_bars as bars
 import report_derivatives
 import report_figure
 import report_large
+import report_run
 from report_data import Results, amount, duration, read
 from report_tables import table
 
@@ -229,6 +231,7 @@ def write(sources: Sequence[Path], directory: Path) -> Path:
     parts = {
         "derivatives": (results.derivatives, report_derivatives.markdown),
         "large": (results.large, report_large.markdown),
+        "run": (results.runs, report_run.markdown),
     }
     for name, (entries, markdown_of) in parts.items():
         if entries:

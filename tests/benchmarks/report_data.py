@@ -30,7 +30,8 @@ class Results:
         steps: (network, columns, name) -> of contestants and of the limits ``gemm_...``.
         flops: network -> of one column.
         overheads: name -> its extra information, and ``median`` seconds.
-        derivatives, large: of each race of derivatives, and of each test of the large network, its extra information.
+        derivatives, large, runs: of each race of derivatives, each test of the large network and each whole run, its
+            extra information.
         copy, large_product, multiply_adds: rates of the machine, None where not measured.
     """
 
@@ -44,6 +45,7 @@ class Results:
     overheads: dict[str, dict[str, Any]]
     derivatives: list[dict[str, Any]]
     large: list[dict[str, Any]]
+    runs: list[dict[str, Any]]
     copy: dict[str, Any] | None
     large_product: dict[str, Any] | None
     multiply_adds: dict[str, Any] | None
@@ -145,7 +147,7 @@ def read(*paths: Path) -> Results:
         results = _sorted(contents[0], machines[0], entries)
     except (KeyError, TypeError) as error:
         raise InputError(f"{paths[0]}: {error} is missing, expected a run of these benchmarks") from error
-    if not results.steps and not results.overheads and not results.derivatives and not results.large:
+    if not results.steps and not results.overheads and not (results.derivatives or results.large or results.runs):
         raise InputError(f"{paths[0]}: found no step and no overhead, expected a run of these benchmarks")
     return dataclasses.replace(results, seconds=sum(machine.get("seconds", 0.0) for machine in machines))
 
@@ -165,6 +167,7 @@ def _sorted(content: dict[str, Any], machine: dict[str, Any], entries: list[tupl
     overheads: dict[str, dict[str, Any]] = {}
     derivatives: list[dict[str, Any]] = []
     large: list[dict[str, Any]] = []
+    runs: list[dict[str, Any]] = []
     others: dict[str, dict[str, Any]] = {}
     for extra, median in entries:
         kind = extra.get("kind")
@@ -179,6 +182,8 @@ def _sorted(content: dict[str, Any], machine: dict[str, Any], entries: list[tupl
             derivatives.append(extra)
         elif kind == "large":
             large.append(extra)
+        elif kind == "run":
+            runs.append(extra)
         elif kind is not None:
             others[kind] = extra
     commit = content.get("commit_info", {})
@@ -193,6 +198,7 @@ def _sorted(content: dict[str, Any], machine: dict[str, Any], entries: list[tupl
         overheads=overheads,
         derivatives=derivatives,
         large=large,
+        runs=runs,
         copy=others.get("copy"),
         large_product=others.get("large_product"),
         multiply_adds=others.get("multiply_adds"),
