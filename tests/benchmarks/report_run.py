@@ -39,8 +39,8 @@ def markdown(results: Results) -> str:
         "# Benchmark of a whole run on the CPU",
         "",
         f"{results.date}, commit {results.commit}. Made by `make bench-run`. `ailand_gt4py.run` with the default "
-        "model, compiled, in float32, from a zarr store to a zarr store: opening, checks, forcing from time and location, "
-        "steps, range flags, compressed output, restart file. In turn with it, in one process, the bare "
+        "model, compiled, in float32, from a zarr store to a zarr store: opening, checks, forcing from time and "
+        "location, steps, range flags, compressed output, restart file. In turn with it, in one process, the bare "
         "`Emulator.step` as many times on the same threads; the first round warms up and is not counted.",
         "",
         f"{machine['processor']}, {machine['cores']} cores; "
