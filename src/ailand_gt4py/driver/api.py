@@ -41,7 +41,8 @@ def run(
             several of either that belong together.
         model: or its file; None: the model in the package.
         output: a file (.nc, .zarr) for the results; with files as ``forcing`` and ``model`` only. Then every option of
-            `driver.options.RunOptions` may be given, and means what it does on the command line. None: the results stay
+            `driver.options.RunOptions` may be given, and means what it does on the command line; ``workers`` runs in
+            several processes, in a script below ``if __name__ == "__main__":``. None: the results stay
             in memory, and options are those of `driver.options.PeriodOptions`.
         options: such as ``start``, ``end``, ``backend``, ``precision``, ``convention``, ``box``, ``points``,
             ``restart``, ``initial_state``, ``spin_up``, ``quiet``.
