@@ -16,7 +16,8 @@ large_file WHAT SIZE CHECKPOINT FILE
     compiling it and stepping so many columns, and what stays in memory then.
 driven FORCING OUTPUT ROUNDS
     runs of ``ailand-column-run`` from a store to a store, and as many bare steps, in turn, warm: seconds of each; of
-    the runs also CPU seconds, of all and of sun and range flags, and the peak memory, bytes.
+    the runs also those between the first and the last step, CPU seconds, of all and of sun and range flags, and the
+    peak memory, bytes.
 
 MODEL is ``default`` or a name of `networks.NETWORKS`. AILAND_BENCH_FULL in the environment: no toys (`scale`).
 """
@@ -134,6 +135,7 @@ def driven(forcing: str, output: str, rounds: str) -> dict[str, Any]:
 
     import ailand_gt4py.emulator.forcing as forcing_module
     from ailand_gt4py import read_model, run
+    from ailand_gt4py.driver import run as driver
     from ailand_gt4py.emulator.emulator import Emulator
     from ailand_gt4py.io import quality, sunlight
     from ailand_gt4py.io.sources import open_source
@@ -142,51 +144,54 @@ def driven(forcing: str, output: str, rounds: str) -> dict[str, Any]:
     with open_source(forcing, model) as source:
         n_columns, n_steps = source.n_columns, len(source.times)
         static, state = source.static.astype(np.float32), source.initial_state.astype(np.float32)
+        # More of them than a cache holds: a step's forcing is not the one before's.
+        windows = np.empty((min(n_steps, 8), n_columns, len(model.forcing)), np.float32)
+        assembler = forcing_module.ForcingAssembler(model.forcing, source.latitude, source.longitude)
+        first = slice(0, len(windows))
+        assembler.assemble(windows, source.forcing(0, len(windows)), source.times[first], model.step_seconds)
     emulator = Emulator(model, n_columns)
-    weather = np.zeros((n_columns, len(model.forcing)), np.float32)
-    for k, variable in enumerate(model.forcing):
-        middle = 0.5 * (variable.training_minimum + variable.training_maximum)
-        weather[:, k] = middle if np.isfinite(middle) else 0.0
     prepared = emulator.prepare_static(static)
     results = [(np.empty_like(state), emulator.allocate(len(model.diagnostics))) for _ in range(2)]
 
     def bare() -> None:
         now = state
         for step in range(n_steps):
-            now, _ = emulator.step(prepared, weather, now, out=results[step % 2])
+            now, _ = emulator.step(prepared, windows[step % len(windows)], now, out=results[step % 2])
 
-    watched = [0.0]
+    watched, steps = [0.0], [0.0]
 
-    def watch(owner: Any, name: str) -> None:
-        """Add up what a function takes of its threads' time."""
+    def watch(owner: Any, name: str, total: list[float], clock: Any) -> None:
+        """Add up what calls of a function take."""
         function = getattr(owner, name)
 
         def timed(*arguments: Any, **options: Any) -> Any:
-            begin = time.thread_time()
+            begin = clock()
             try:
                 return function(*arguments, **options)
             finally:
-                watched[0] += time.thread_time() - begin
+                total[0] += clock() - begin
 
         setattr(owner, name, timed)
 
-    watch(forcing_module, "derived_forcing")
-    watch(quality.RangeCounter, "look")
-    watch(sunlight.SunLimit, "exceeding")
-    found: dict[str, Any] = {"bare": [], "run": [], "cpu": [], "watched": [], "columns": n_columns, "steps": n_steps}
+    watch(forcing_module, "derived_forcing", watched, time.thread_time)
+    watch(quality.RangeCounter, "look", watched, time.thread_time)
+    watch(sunlight.SunLimit, "exceeding", watched, time.thread_time)
+    watch(driver, "make_steps", steps, time.perf_counter)
+    found: dict[str, Any] = {key: [] for key in ("bare", "run", "steps", "cpu", "watched")}
     for index in range(int(rounds) + 1):
         begin = time.perf_counter()
         bare()
         middle, used = time.perf_counter(), time.process_time()
-        watched[0] = 0.0
+        watched[0] = steps[0] = 0.0
         run(forcing, output=output, overwrite=True, quiet=True)
         end = time.perf_counter()
         if index:  # the first warms up
-            found["bare"].append(middle - begin)
-            found["run"].append(end - middle)
-            found["cpu"].append(time.process_time() - used)
-            found["watched"].append(watched[0])
-    return found | {"bytes": _status("VmHWM"), "load": os.getloadavg()[0]}
+            measured = (middle - begin, end - middle, steps[0], time.process_time() - used, watched[0])
+            for values, value in zip(found.values(), measured, strict=True):
+                values.append(value)
+    return found | {
+        "columns": n_columns, "n_steps": n_steps, "bytes": _status("VmHWM"), "load": os.getloadavg()[0]
+    }  # fmt: skip
 
 
 def _status(key: str) -> int:

@@ -30,6 +30,7 @@ def test_whole_run(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
     found = in_process(tmp_path, "driven", forcing, tmp_path / "out.zarr", ROUNDS, has_own_programs=not scale.TOY)
     assert found["columns"] == COLUMNS
     assert len(found["run"]) == ROUNDS
+    assert all(0.0 < part < whole for part, whole in zip(found["steps"], found["run"], strict=True))
     assert all(0.0 < part < whole for part, whole in zip(found["watched"], found["cpu"], strict=True))
     race.CLOCK.show(benchmark, found["run"], "a whole run", {"kind": "run", "name": "whole", **found})
     assert scale.TOY or np.median(found["run"]) > np.median(found["bare"])

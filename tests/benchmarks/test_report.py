@@ -147,13 +147,17 @@ def test_derivatives_have_a_report_of_their_own(tmp_path: Path) -> None:
 
 def test_a_whole_run_has_a_report_of_its_own(tmp_path: Path) -> None:
     found = {
-        "columns": 200_000, "steps": 40, "run": [12.0, 13.0, 11.0], "bare": [10.0, 10.0, 10.0],
+        "columns": 200_000, "n_steps": 40, "run": [13.0, 15.0, 12.0], "steps": [12.0, 13.0, 11.0], "bare": [10.0, 10.0, 10.0],
         "cpu": [24.0, 25.0, 23.0], "watched": [3.0, 3.0, 3.0], "bytes": 1.0e9, "load": 0.5,
     }  # fmt: skip
     run = _run() | {"benchmarks": [_entry(12.0, kind="run", name="whole", **found)]}
     assert report.main([str(_write(tmp_path / "run.json", run)), str(tmp_path)]) == 0
     text = (tmp_path / "run.md").read_text()
-    assert "| 200000 columns x 40 steps: run / bare steps | 1.20 | <= 1.25 | reached |" in text
+    assert (
+        "| 200000 columns x 40 steps: from the first step to the last row / bare steps | 1.20 | <= 1.25 | reached |"
+        in text
+    )
+    assert "the whole run / bare steps | 1.30 | <= 1.25 | **not reached** |" in text
     assert "share of the CPU time | 0.12 | <= 0.10 | **not reached** |" in text
     assert "peak memory, GB | 1.00 | <= 1.50 | reached |" in text
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run.json", "run.md"]

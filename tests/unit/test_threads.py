@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -100,6 +101,19 @@ def test_two_callers_at_once_both_get_all_their_blocks(library: ctypes.CDLL) -> 
         caller.join()
     assert len(results) == 4
     assert all((counts == 200).all() for counts in results)
+
+
+def test_who_finds_the_threads_taken_has_them_as_soon_as_they_are_free(library: ctypes.CDLL) -> None:
+    """A step may begin while a program of another thread lasts, and must not be alone to its end."""
+    found = []
+    for _ in range(20):
+        other = threading.Thread(target=lambda: shared(library, 1, 8, 2, 3_000_000))
+        other.start()
+        time.sleep(0.005)
+        was_alone = other.is_alive()
+        found.append(library.threads_of(400, 2, 200_000) if was_alone else 0)
+        other.join()
+    assert max(found) == 2
 
 
 #: Of scripts in processes of their own, since pytest's may hold other threads.

@@ -39,7 +39,7 @@ QUALITY_FLAG = "quality_flag"
 NO_FLAG = 255
 
 #: Bytes of a chunk: large enough for fast reading, small enough to read one column without reading everything.
-CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 4 << 20
 
 
 @dataclasses.dataclass(frozen=True)

@@ -54,12 +54,12 @@ class Pool {
 
     // work(block) for every block, by the caller and up to `threads - 1` others.
     template <class Work> void run(long blocks, int threads, Work& work) {
-        std::unique_lock<std::mutex> turn(mutex_, std::try_to_lock);
-        // Another thread of the host may run the same program: the threads are its.
-        if (!turn || stopped_ || threads < 2 || blocks < 2) {
-            for (long block = 0; block < blocks; ++block) work(block);
-            return;
-        }
+        // Another thread of the host may run a program: as long as it does, the threads are its.
+        std::unique_lock<std::mutex> turn(mutex_, std::defer_lock);
+        while (blocks > 0 && (threads < 2 || blocks < 2 || !turn.try_lock())) work(--blocks);
+        if (stopped_)
+            while (blocks > 0) work(--blocks);
+        if (blocks == 0) return;
         prepare(threads - 1);
         call_ = [](void* what, long block) { (*static_cast<Work*>(what))(block); };
         work_ = &work;
