@@ -147,7 +147,8 @@ def test_derivatives_have_a_report_of_their_own(tmp_path: Path) -> None:
 
 def test_a_whole_run_has_a_report_of_its_own(tmp_path: Path) -> None:
     found = {
-        "columns": 200_000, "n_steps": 40, "run": [13.0, 15.0, 12.0], "steps": [12.0, 13.0, 11.0], "bare": [10.0, 10.0, 10.0],
+        "columns": 200_000, "n_steps": 40, "run": [13.0, 15.0, 12.0], "steps": [12.0, 13.0, 11.0],
+        "bare": [10.0, 10.0, 10.0],
         "cpu": [24.0, 25.0, 23.0], "watched": [3.0, 3.0, 3.0], "bytes": 1.0e9, "load": 0.5,
     }  # fmt: skip
     run = _run() | {"benchmarks": [_entry(12.0, kind="run", name="whole", **found)]}
