@@ -140,7 +140,8 @@ def driven(forcing: str, output: str, rounds: str) -> dict[str, Any]:
     from ailand_gt4py.io import quality, sunlight
     from ailand_gt4py.io.sources import open_source
 
-    model = read_model()
+    run(forcing, output=output, overwrite=True, quiet=True)  # warms up
+    n_bytes, model = _status("VmHWM"), read_model()
     with open_source(forcing, model) as source:
         n_columns, n_steps = source.n_columns, len(source.times)
         static, state = source.static.astype(np.float32), source.initial_state.astype(np.float32)
@@ -178,20 +179,18 @@ def driven(forcing: str, output: str, rounds: str) -> dict[str, Any]:
     watch(sunlight.SunLimit, "exceeding", watched, time.thread_time)
     watch(driver, "make_steps", steps, time.perf_counter)
     found: dict[str, Any] = {key: [] for key in ("bare", "run", "steps", "cpu", "watched")}
-    for index in range(int(rounds) + 1):
+    bare()
+    for _ in range(int(rounds)):
         begin = time.perf_counter()
         bare()
         middle, used = time.perf_counter(), time.process_time()
         watched[0] = steps[0] = 0.0
         run(forcing, output=output, overwrite=True, quiet=True)
         end = time.perf_counter()
-        if index:  # the first warms up
-            measured = (middle - begin, end - middle, steps[0], time.process_time() - used, watched[0])
-            for values, value in zip(found.values(), measured, strict=True):
-                values.append(value)
-    return found | {
-        "columns": n_columns, "n_steps": n_steps, "bytes": _status("VmHWM"), "load": os.getloadavg()[0]
-    }  # fmt: skip
+        measured = (middle - begin, end - middle, steps[0], time.process_time() - used, watched[0])
+        for values, value in zip(found.values(), measured, strict=True):
+            values.append(value)
+    return found | {"columns": n_columns, "n_steps": n_steps, "bytes": n_bytes, "load": os.getloadavg()[0]}
 
 
 def _status(key: str) -> int:

@@ -45,8 +45,8 @@ def markdown(results: Results) -> str:
         f"{results.date}, commit {results.commit}. Made by `make bench-run`. `ailand_gt4py.run` with the default "
         "model, compiled, in float32, from a zarr store to a zarr store: opening and checks, an emulator, forcing from "
         "time and location, steps, range flags, compressed output, restart file. In turn with it, in one process, the "
-        "bare `Emulator.step` as many times on the same threads, on forcing in memory; the first round warms up and is "
-        "not counted. What a run does before its first step and after its last does not grow with its length.",
+        "bare `Emulator.step` as many times on the same threads, on forcing in memory; both have been run before. "
+        "What a run does before its first step and after its last does not grow with its length.",
         "",
         f"{machine['processor']}, {machine['cores']} cores; "
         f"{', '.join(f'{name} {version}' for name, version in machine['versions'].items())}.",
