@@ -147,3 +147,18 @@ def test_spreading_is_the_derivative_of_filling() -> None:
 def test_chains_must_end_at_the_forcing_of_the_window(forcing: tuple[Variable, ...]) -> None:
     with pytest.raises(InputError, match="of the previous window, which is not among the forcing .* expected one of a"):
         previous_positions(forcing)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 0, 1)])
+def test_forcing_may_lie_in_memory_in_any_order(order: tuple[int, ...]) -> None:
+    """Windows, columns and variables: training keeps each column's windows together, runs each variable's."""
+    own = FORCING[0]
+    sun = dataclasses.replace(own, name="sun", derived="toa_incoming_shortwave_flux")
+    where, shape = (np.array([10.0, 50.0, -30.0]), np.array([0.0, 90.0, 200.0])), (4, 3, 2)
+    times = np.datetime64("2021-05-01", "us") + np.arange(4) * np.timedelta64(6, "h")
+    given = np.arange(12.0).reshape(4, 3, 1)
+    found = np.empty([shape[axis] for axis in order]).transpose(np.argsort(order))
+    ForcingAssembler([own, sun], *where).assemble(found, given, times, 21_600.0)
+    expected = np.empty((4, 3, 1))
+    derived_forcing(*where, times, 21_600.0, [sun.derived], expected)
+    np.testing.assert_array_equal(found, np.concatenate([given, expected], axis=-1))

@@ -196,13 +196,15 @@ class ForcingAssembler:
     def _derive(self, times: np.ndarray, step_seconds: float, forcing: arrays.Array) -> None:
         """Write what follows from time and location into a forcing (n_windows, n_columns, n_forcing)."""
         first, last = self.derived[0], self.derived[-1] + 1
-        stand_together = self.derived == list(range(first, last))
-        values = forcing[..., first:last] if stand_together else self._kept((*forcing.shape[:-1], len(self.derived)))
+        n_windows, n_columns, _ = forcing.shape
+        is_one_axis = n_windows == 1 or forcing.strides[0] == n_columns * forcing.strides[1]
+        is_in_place = is_one_axis and self.derived == list(range(first, last))
+        values = forcing[..., first:last] if is_in_place else self._kept((n_windows, n_columns, len(self.derived)))
         derived_forcing(
             self._latitude, self._longitude, times, step_seconds, self._derived_names, values, self._backend,
             self._device, self._calendar,
         )  # fmt: skip
-        if not stand_together:
+        if not is_in_place:
             for k, position in enumerate(self.derived):
                 forcing[..., position] = values[..., k]
 
