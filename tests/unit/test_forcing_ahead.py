@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -81,6 +82,28 @@ def test_the_next_windows_are_read_before_they_are_asked_for_and_none_twice(monk
     next(prepared.windows(0, N_STEPS, None))
     prepared.close()
     assert given.asked == [(0, 2), (2, 4)]
+
+
+def test_nothing_is_read_while_it_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The netCDF library is for one thread at a time, and a checkpoint is written by another one."""
+    monkeypatch.setattr(forcing_ahead, "FORCING_BYTES", 2 * N_COLUMNS * 3 * 4)
+    given, is_reading = source(), threading.Event()
+    read = given.forcing
+
+    def slowly(first: int, last: int) -> np.ndarray:
+        is_reading.set()
+        time.sleep(0.05)
+        is_reading.clear()
+        return read(first, last)
+
+    given.forcing = slowly
+    prepared = ahead(given)
+    for part in prepared.windows(0, N_STEPS, None):
+        prepared.rest()
+        assert not is_reading.is_set()
+        assert len(part) <= 2
+    assert given.asked == [(0, 2), (2, 4), (4, 6), (6, 8), (8, 10), (10, 11)]
+    prepared.close()
 
 
 def test_a_source_that_waits_for_steps_is_asked_for_one_window_at_a_time() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 import numpy as np
@@ -83,6 +83,11 @@ class ForcingAhead:
         given, times = source.forcing(first, last), source.times[first:last]
         self._assembler.assemble(forcing, given, times, model.step_seconds, before)
         return Prepared(first, forcing, self._assembler.of_window(forcing[-1]))
+
+    def rest(self) -> None:
+        """Return when nothing is being read, until windows are asked for again."""
+        if self._next is not None:
+            wait([self._next])
 
     def close(self) -> None:
         """Wait for what is being read: its source can then be closed."""

@@ -57,9 +57,13 @@ class Stepper:
     def restart(self, layout: OutputLayout, n_done: int, forcing: str, **more: Any) -> Restart:
         """Where the run stands after its first steps, at least one of them made here.
 
+        No input is read from now to the next step: xarray defines a netCDF file's variables without the lock under
+        which it reads, and the library is for one thread at a time.
+
         Args:
             layout: of its output. n_done: number of steps. forcing: of `Restart`, as ``more`` (``extra``, ``host``).
         """
+        self._ahead.rest()
         return Restart(
             state=to_host(self.state).copy(),
             diagnostics=self.diagnostics.copy(),
