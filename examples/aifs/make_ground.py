@@ -31,7 +31,7 @@ from ailand_gt4py.integration.hosts.anemoi.atmosphere import nearest
 from ailand_gt4py.integration.hosts.anemoi.weather import FIELDS, WindowWeather
 from ailand_gt4py.io.column_file import ColumnFile
 from ailand_gt4py.io.field_reader import FieldReader
-from ailand_gt4py.io.first_guess import MODES
+from ailand_gt4py.io.first_guess import MODES, Gaps
 from ailand_gt4py.io.quality import Inspector, expectation, possible_range
 from ailand_gt4py.io.sources import Request
 from ailand_gt4py.io.sources.column_file import ColumnFileSource
@@ -275,7 +275,9 @@ class Columns:
         self.farthest = float(degrees[worst])
 
     def _reader(self, first: int) -> FieldReader:
-        return FieldReader(self._file, self._labels, step_of(WINDOW_SECONDS), first, 1, self._inspector)
+        return FieldReader(
+            self._file, self._labels, step_of(WINDOW_SECONDS), first, 1, self._inspector, Gaps(self.__contains__)
+        )
 
     def __contains__(self, name: str) -> bool:
         return self._file.find(name) is not None

@@ -95,7 +95,7 @@ def test_several_workers_all_have_work():
 def test_one_process_has_chunks_as_before():
     whole = layout((200_000,), np.arange(200_000))
     assert dataclasses.replace(whole, longest=(10,)).chunks == (4, 10)
-    assert whole.chunks == (4, (1 << 20) // 16)
+    assert whole.chunks == (4, 200_000)
 
 
 def refusal(capsys: pytest.CaptureFixture, *words: object) -> str:
