@@ -68,10 +68,7 @@ def open_columns(
                     file.keep(reading.columns.positions)
                 return file
         file = _prepared(paths, opened, request)
-        # What is made of data sets does not close them. Of a part of the columns they stay open: the netCDF library
-        # crashes when a file that is open is opened once more, closed and opened again, as one part after another is.
-        if reading.columns is None:
-            file.dataset.set_close(partial(_close, opened))
+        file.dataset.set_close(partial(_close, opened))  # what is made of data sets does not close them
         return file
     except BaseException:
         _close(opened)

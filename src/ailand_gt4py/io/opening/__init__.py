@@ -10,7 +10,7 @@ import dataclasses
 import math
 import warnings
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from ailand_gt4py.core.registry import Registry
 from ailand_gt4py.core.times import STANDARD
 from ailand_gt4py.core.trial import most_bytes, require_regular, try_netcdf
 from ailand_gt4py.io import missing, time_labels
+from ailand_gt4py.io.opening.handles import shared
 from ailand_gt4py.io.stores import check_store, lost_chunks
 
 #: Bytes of a variable's chunks that HDF5 keeps. Its default of 16 MiB for each of a dozen variables would be most of
@@ -88,12 +89,7 @@ def _open_array_file(path: Path) -> tuple[xr.Dataset, int]:
     is_zip = path.is_file() and zipfile.is_zipfile(path)
     if not (path.is_dir() or is_zip):
         try_netcdf(path, whole=False)
-        default = netCDF4.get_chunk_cache()
-        netCDF4.set_chunk_cache(CHUNK_CACHE_BYTES)
-        try:
-            return missing.decoded(xr.open_dataset(path, engine="netcdf4", **options), path, {}), size
-        finally:
-            netCDF4.set_chunk_cache(*default)
+        return missing.decoded(shared(path, lambda: _netcdf(path, options)), path, {}), size
     if path.is_dir() and not is_store(path):
         raise InputError(f"{path}: is a directory without zarr metadata; expected a netCDF file or a zarr store")
     store: Any = path
@@ -106,6 +102,15 @@ def _open_array_file(path: Path) -> tuple[xr.Dataset, int]:
         warnings.simplefilter("ignore")  # stores without consolidated metadata are slower to open, not wrong
         raw = xr.open_dataset(store, engine="zarr", chunks=None, **options)
     return missing.decoded(raw, path, lost_chunks(path)), size
+
+
+def _netcdf(path: Path, options: Mapping[str, Any]) -> xr.Dataset:
+    default = netCDF4.get_chunk_cache()
+    netCDF4.set_chunk_cache(CHUNK_CACHE_BYTES)
+    try:
+        return xr.open_dataset(path, engine="netcdf4", **options)
+    finally:
+        netCDF4.set_chunk_cache(*default)
 
 
 def as_in_file(dataset: xr.Dataset) -> xr.Dataset:
