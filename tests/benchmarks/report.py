@@ -65,15 +65,13 @@ def machine_section(results: Results) -> list[str]:
 def bars_section(results: Results) -> list[str]:
     """What was to be reached, and whether it was."""
     judged = bars.judge(results)
-    words = {True: "reached", False: "**not reached**", None: "not measured"}
-    rows = [(bar.name, bar.found, bar.wanted, words[bar.reached]) for bar in judged]
     missed = sum(bar.reached is not True for bar in judged)
     return [
         "## Bars",
         "",
         f"{len(judged) - missed} of {len(judged)} reached.",
         "",
-        *table(("bar", "found", "wanted", ""), rows),
+        *bars.judged_table(judged),
     ]
 
 
@@ -202,7 +200,6 @@ def markdown(results: Results, figure: str) -> str:
 def land_markdown(results: Results) -> str:
     """The report of the land component alone."""
     judged = [bar for bar in bars.judge(results) if bar.reached is not None]
-    rows = [(bar.name, bar.found, bar.wanted, "reached" if bar.reached else "**not reached**") for bar in judged]
     lines = [
         "# Benchmarks of the land component on the CPU",
         "",
@@ -211,7 +208,7 @@ def land_markdown(results: Results) -> str:
         "",
         "## Bars",
         "",
-        *table(("bar", "found", "wanted", ""), rows),
+        *bars.judged_table(judged),
         "",
     ]
     for section in (overheads_section(results), machine_section(results)):

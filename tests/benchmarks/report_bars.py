@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from networks import N320_COLUMNS, NETWORKS
 from report_data import Results, duration
+from report_tables import table
 
 #: Share of the fastest matrix products, for the largest network and many columns.
 LIMIT_SHARE = 0.85
@@ -29,6 +31,14 @@ class Bar(NamedTuple):
     found: str
     wanted: str
     reached: bool | None
+
+
+def judged_table(judged: Sequence[Bar]) -> list[str]:
+    """Lines of a table of bars, and whether they were reached."""
+    words = {True: "reached", False: "**not reached**", None: "not measured"}
+    return table(
+        ("bar", "found", "wanted", ""), [(bar.name, bar.found, bar.wanted, words[bar.reached]) for bar in judged]
+    )
 
 
 def judge(results: Results) -> list[Bar]:

@@ -44,8 +44,6 @@ def judge(results: Results) -> list[bars.Bar]:
 
 def markdown(results: Results) -> str:
     """The whole report."""
-    words = {True: "reached", False: "**not reached**", None: "not measured"}
-    judged = [(bar.name, bar.found, bar.wanted, words[bar.reached]) for bar in judge(results)]
     machine = results.machine
     lines = [
         "# Benchmarks of a large network on the CPU",
@@ -59,7 +57,7 @@ def markdown(results: Results) -> str:
         f"{', '.join(f'{level} {size}' for level, size in machine['caches'].items())}; "
         f"{', '.join(f'{name} {version}' for name, version in machine['versions'].items())}.",
         "",
-        *table(("bar", "found", "wanted", ""), judged),
+        *bars.judged_table(judge(results)),
     ]
     steps = _entries(results, "step")
     if steps:

@@ -36,8 +36,6 @@ def judge(results: Results) -> list[bars.Bar]:
 
 def markdown(results: Results) -> str:
     """The whole report."""
-    words = {True: "reached", False: "**not reached**", None: "not measured"}
-    judged = [(bar.name, bar.found, bar.wanted, words[bar.reached]) for bar in judge(results)]
     machine = results.machine
     lines = [
         "# Benchmark of a whole run on the CPU",
@@ -51,7 +49,7 @@ def markdown(results: Results) -> str:
         f"{machine['processor']}, {machine['cores']} cores; "
         f"{', '.join(f'{name} {version}' for name, version in machine['versions'].items())}.",
         "",
-        *table(("bar", "found", "wanted", ""), judged),
+        *bars.judged_table(judge(results)),
     ]
     for found in results.runs:
         rows = [

@@ -97,7 +97,7 @@ class Inputs:
             latitude=np.array([1.0, 2.0, 3.0]), longitude=np.array([1.0, 2.0, 3.0]), x=np.arange(3),
             model_checksum=schema.checksum(model), precision="float32", forcing="forcing.nc",
         )  # fmt: skip
-        run_restart.write_restart(self.good / "restart.nc", self.restart, model, "fuzz")
+        run_restart.write_restart(self.good / "restart.nc", self.restart, model)
         self.land = land_restart.Content(
             {"state": random.normal(size=(4, 3)).astype(np.float32), "sums": random.normal(size=(4, 5))},
             {"land_points": np.arange(4), "is_land": np.array([True, False, True, True])},

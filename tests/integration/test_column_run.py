@@ -175,7 +175,7 @@ def test_a_restart_holds_the_forcing_of_the_previous_window(bench):
         assert restart[variable.name].attrs["units"] == variable.units
     path, changed = bench.path / "a.restart.nc", bench.path / "changed.nc"
     other = np.stack([data[variable.derived.partition(":")[2]].values[5] for variable in previous], axis=1)
-    write_restart(changed, dataclasses.replace(read_restart(path, model), before=other), model, "test")
+    write_restart(changed, dataclasses.replace(read_restart(path, model), before=other), model)
     for name, file in (("b", path), ("c", changed)):
         assert bench.run("--restart", file, output=f"{name}.nc") == 0
     right, wrong = bench.open("b.nc"), bench.open("c.nc")

@@ -58,7 +58,7 @@ def some_restart(precision: str = "float32", n_columns: int = 4, **changes) -> R
 
 
 def written(path, restart):
-    write_restart(path, restart, MODEL, "test")
+    write_restart(path, restart, MODEL)
     return read_restart(path, MODEL)
 
 
@@ -117,7 +117,7 @@ def test_the_digest_is_of_all_values(name):
 
 def test_a_model_without_previous_window_needs_none(tmp_path):
     restart = some_restart(before=np.empty((4, 0), np.float32), state=some_restart().state[:, 1:])
-    write_restart(tmp_path / "r.nc", restart, SMALLER, "test")
+    write_restart(tmp_path / "r.nc", restart, SMALLER)
     back = read_restart(tmp_path / "r.nc", SMALLER)
     assert back.before.shape == (4, 0)
     assert back.digest() == restart.digest()
@@ -140,17 +140,17 @@ def test_missing_damaged_and_foreign_files(tmp_path):
     refused(path, "cannot be read")
     xr.Dataset({"stl1": ("x", [1.0])}).to_netcdf(path)
     refused(path, "'format': found '', expected 'ailand_gt4py restart 2'")
-    write_restart(path, some_restart(state=some_restart().state[:, 1:]), SMALLER, "test")
+    write_restart(path, some_restart(state=some_restart().state[:, 1:]), SMALLER)
     refused(path, f"variable '{MODEL.state[0].name}' is missing")
-    write_restart(path, some_restart(), with_outputs(MODEL.state), "test")
+    write_restart(path, some_restart(), with_outputs(MODEL.state))
     refused(path, "variable 'met_tair_before' is missing, expected all that the model remembers")
     state = some_restart().state
     state[2, 1] = np.nan
-    write_restart(path, some_restart(state=state), MODEL, "test")
+    write_restart(path, some_restart(state=state), MODEL)
     refused(path, f"variable '{MODEL.state[1].name}' is nan in column 2")
     before = some_restart().before
     before[1, 0] = np.inf
-    write_restart(path, some_restart(before=before), MODEL, "test")
+    write_restart(path, some_restart(before=before), MODEL)
     refused(path, "variable 'met_tair_before' is inf in column 1")
 
 

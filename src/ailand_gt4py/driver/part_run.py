@@ -215,15 +215,10 @@ def _make_steps(task: Task, model: Model, watch: Watching) -> None:
     with _opened(task, model) as source:
         restarts.check_columns(directory.checkpoint(number), point, source.x, source.latitude, source.longitude)
         stepper = Stepper(_emulator(options, model, source.n_columns), source, point)
-        if "outside" in point.extra:
-            for group, counter in stepper.counters.items():
-                counter.restore(point.extra["outside"][group])
-        else:
-            stepper.counters["static"].add(source.static)
+        stepper.count_on(point.extra.get("outside"))
 
         def save(next_step: int) -> None:
-            outside = {group: counter.as_json() for group, counter in stepper.counters.items()}
-            extra = {"next_step": next_step, "outside": outside}
+            extra = {"next_step": next_step, "outside": stepper.counted()}
             content = stepper.restart(layout, next_step, options.forcing[0].name, extra=extra)
             _write(directory.checkpoint(number), content, model)
 
@@ -245,4 +240,4 @@ def standing(directory: PartsDirectory, number: int, model: ModelVariables) -> t
 
 
 def _write(path: Path, content: Restart, model: Model) -> None:
-    restarts.write_restart(path, content, model, f"ailand_gt4py {ailand_gt4py.__version__}")
+    restarts.write_restart(path, content, model)

@@ -329,17 +329,12 @@ def _integrate_here(
         point, sentences = spun_up(options, emulator, source, layout, started, kept)
         layout, first = layout.with_history(sentences), 0
     stepper = Stepper(emulator, source, point)
-    if point is not None and is_resumed:
-        for group, counter in stepper.counters.items():
-            counter.restore(point.extra["outside"][group])
-    else:
-        stepper.counters["static"].add(source.static)
+    stepper.count_on(point.extra["outside"] if point is not None and is_resumed else None)
     try:
         writer = open_writer(output, options.partial_path, layout, create=not is_resumed)
 
         def save(next_step: int) -> None:
-            outside = {group: counter.as_json() for group, counter in stepper.counters.items()}
-            extra = {"next_step": next_step, "identity": identity, "outside": outside}
+            extra = {"next_step": next_step, "identity": identity, "outside": stepper.counted()}
             _save(options, options.checkpoint_path, layout, stepper, next_step, extra)
 
         watch = watching(source.n_columns, options.quiet, source.calendar)
@@ -384,4 +379,4 @@ def _save(
 ) -> None:
     """Write the state before step `next_step`."""
     content = stepper.restart(layout, next_step, options.forcing[0].name, extra=extra)
-    restarts.write_restart(path, content, stepper.model, f"ailand_gt4py {ailand_gt4py.__version__}")
+    restarts.write_restart(path, content, stepper.model)

@@ -15,7 +15,6 @@ from typing import Protocol
 
 import numpy as np
 
-import ailand_gt4py
 from ailand_gt4py.core.errors import AilandError, RunError
 from ailand_gt4py.core.files import remove
 from ailand_gt4py.core.times import time_text
@@ -145,7 +144,7 @@ class SharedRun:
                     extra={"next_step": 0},
                     host={},
                 )
-                restarts.write_restart(directory.start(part.number), of_part, model, _SOURCE)
+                restarts.write_restart(directory.start(part.number), of_part, model)
 
         self._directory.create(self.options.output_path, self.identity, self.layout.longest, self._parts, write_starts)
         logger.info("%d parts of about %d columns for %d processes", len(self._parts),
@@ -155,17 +154,12 @@ class SharedRun:
         """The source's state at the start, as one process would begin."""
         source, layout = self.source, self.layout
         assert source.initial_state is not None  # it was asked for
-        return Restart(
+        return Restart.of_run(
+            layout,
+            0,
             state=source.initial_state.astype(layout.dtype),
             diagnostics=np.full((source.n_columns, len(source.model.diagnostics)), np.nan, layout.dtype),
             before=previous_forcing(source, assembler_of(self.emulator, source), layout.dtype),
-            valid_time=layout.times[0],
-            calendar=layout.calendar,
-            latitude=layout.latitude,
-            longitude=layout.longitude,
-            x=layout.x,
-            model_checksum=layout.attributes["model_checksum"],
-            precision=layout.attributes["precision"],
             forcing=self.options.forcing[0].name,
         )
 
@@ -277,8 +271,5 @@ class SharedRun:
             x=layout.x,
             extra={},
         )
-        restarts.write_restart(self.options.restart_out_path, whole, model, _SOURCE)
+        restarts.write_restart(self.options.restart_out_path, whole, model)
         return list(counters.values())
-
-
-_SOURCE = f"ailand_gt4py {ailand_gt4py.__version__}"

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-import ailand_gt4py
 from ailand_gt4py.core.arrays import to_host
 from ailand_gt4py.core.errors import RunError
 from ailand_gt4py.core.times import time_text
@@ -187,7 +186,7 @@ class _Loops:
             state = self._source.model.state
             host = {_AT_BEGINNING + one.name: self.beginning[:, k] for k, one in enumerate(state)}
             content = dataclasses.replace(point, extra=extra, host=host)
-            restarts.write_restart(kept.path, content, self._source.model, f"ailand_gt4py {ailand_gt4py.__version__}")
+            restarts.write_restart(kept.path, content, self._source.model)
             self._saved = time.monotonic()
         if received and kept is None:
             raise KeyboardInterrupt

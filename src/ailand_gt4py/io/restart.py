@@ -12,15 +12,16 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import xarray as xr
 
+import ailand_gt4py
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.times import CALENDARS, STANDARD, time_text
 from ailand_gt4py.core.types import Values
-from ailand_gt4py.io.output import variable_attributes
+from ailand_gt4py.io.output import OutputLayout, variable_attributes
 from ailand_gt4py.io.whole_files import CALENDAR, columns, plain, read_sealed, write_sealed
 from ailand_gt4py.weights.model import ModelVariables, Variable
 
@@ -61,6 +62,20 @@ class Restart:
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     host: Mapping[str, Values] = dataclasses.field(default_factory=dict)
 
+    @classmethod
+    def of_run(cls, layout: OutputLayout, n_done: int, **values: Any) -> Self:
+        """After the first steps of a run whose output has this layout; ``values``: what that does not tell."""
+        return cls(
+            valid_time=layout.times[0] + n_done * layout.step,
+            calendar=layout.calendar,
+            latitude=layout.latitude,
+            longitude=layout.longitude,
+            x=layout.x,
+            model_checksum=layout.attributes["model_checksum"],
+            precision=layout.attributes["precision"],
+            **values,
+        )
+
     def digest(self) -> str:
         """SHA-256 of the values and the valid time."""
         result = hashlib.sha256(str(self.valid_time).encode())
@@ -69,14 +84,14 @@ class Restart:
         return result.hexdigest()
 
 
-def write_restart(path: Path, restart: Restart, model: ModelVariables, source: str) -> None:
+def write_restart(path: Path, restart: Restart, model: ModelVariables) -> None:
     """Write a restart file, completely or not at all; an older one of that name is replaced."""
     data = xr.Dataset(
         columns(restart.x, restart.latitude, restart.longitude),
         attrs={
             "Conventions": "CF-1.11",
             "title": CHECKPOINT_TITLE if restart.extra else TITLE,
-            "source": source,
+            "source": f"ailand_gt4py {ailand_gt4py.__version__}",
             "format": FORMAT,
             "model_checksum": restart.model_checksum,
             "precision": restart.precision,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -64,20 +64,27 @@ class Stepper:
             layout: of its output. n_done: number of steps. forcing: of `Restart`, as ``more`` (``extra``, ``host``).
         """
         self._ahead.rest()
-        return Restart(
+        return Restart.of_run(
+            layout,
+            n_done,
             state=to_host(self.state).copy(),
             diagnostics=self.diagnostics.copy(),
             before=self.before,
-            valid_time=layout.times[0] + n_done * layout.step,
-            calendar=layout.calendar,
-            latitude=layout.latitude,
-            longitude=layout.longitude,
-            x=layout.x,
-            model_checksum=layout.attributes["model_checksum"],
-            precision=layout.attributes["precision"],
             forcing=forcing,
             **more,
         )
+
+    def count_on(self, counted: Mapping[str, Any] | None) -> None:
+        """Count what is out of the training ranges from where an interrupted run stood (`counted`); None: anew."""
+        if counted is None:
+            self.counters["static"].add(self._source.static)
+            return
+        for group, counter in self.counters.items():
+            counter.restore(counted[group])
+
+    def counted(self) -> dict[str, Any]:
+        """What was out of the training ranges so far, as plain JSON."""
+        return {group: counter.as_json() for group, counter in self.counters.items()}
 
     def fill(self, first: int, values: Values, flags: Values, after_step: Callable[[int], bool]) -> int:
         """Make the steps from `first` on until ``after_step`` (of the steps done) is true; the number of rows written.

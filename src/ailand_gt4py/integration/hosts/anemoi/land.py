@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 
-import ailand_gt4py
 from ailand_gt4py.core.arrays import to_host
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.files import claimed, remove
@@ -207,7 +206,7 @@ class CoupledLand:
             self._writer = open_writer(options.output, options.partial_path, self._layout, create=True)
             self._stack.callback(self._writer.close)
         self._stepper = self._stack.enter_context(Stepper(emulator, source, self._point))
-        self._stepper.counters["static"].add(source.static)
+        self._stepper.count_on(None)
         self._recorder = None if options.forcing_out is None else ForcingRecorder(source, self._stepper.state)
         logger.info(
             "ailand: %d land points, %d windows from %s, %s, %s",
@@ -322,9 +321,7 @@ class CoupledLand:
                 "an atmosphere of anemoi-inference",
                 host={**self._before, **self._prescribed},
             )
-            restarts.write_restart(
-                options.restart_path, content, self.model, f"ailand_gt4py {ailand_gt4py.__version__}"
-            )
+            restarts.write_restart(options.restart_path, content, self.model)
         if options.forcing_out is not None and self._recorder is not None:
             self._recorder.write(options.forcing_out, self._weather.given, self._layout)
         self.close()
