@@ -6,7 +6,8 @@ import numpy as np
 
 from ailand_gt4py.integration.hosts.icon4py.provider import IdealisedPlanet
 from ailand_gt4py.io.derive import snow_cover
-from ailand_gt4py.weights.variables import DEFAULT
+from ailand_gt4py.io.quality import impossible
+from ailand_gt4py.weights.variables import CATALOGUE, DEFAULT
 
 LATITUDE = np.array([0.0, 25.0, 48.0, 60.0, 75.0])
 TEMPERATURE = np.array([300.0, 295.0, 272.9, 268.0, 250.0])
@@ -38,3 +39,13 @@ def test_snow_of_the_initial_state_fits_together() -> None:
         np.testing.assert_array_equal(state[name][:2], without)
     np.testing.assert_array_equal(state["tsn"][2:], TEMPERATURE[2:])
     assert (state["asn"][2:] < 0.85).all()
+
+
+def test_a_dry_sky_emits_what_land_takes() -> None:
+    """Emissivity of dry air with the clouds', 0.29; the land refuses what no sky gives."""
+    temperature, dry = np.array([200.0, 250.0, 300.0]), np.zeros(3)
+    time, step = np.datetime64("2021-06-01"), np.timedelta64(1, "h")
+    where = np.zeros(3), np.zeros(3)
+    _, longwave = IdealisedPlanet().radiation(*where, time, step, temperature, dry, np.full(3, 5e4))
+    np.testing.assert_allclose(longwave, 0.29 * 5.670374e-8 * temperature**4, rtol=1e-6)
+    assert not impossible(CATALOGUE["met_lwdown"].variable(), longwave).any()

@@ -182,7 +182,7 @@ def refusal(variable: Variable, value: float, found: str | None = None, **option
         ("met_rainf", -1e-4, None, r"is -0.0001 kg m-2 s-1 at .* expected -1e-05 to 0.11"),
         ("met_rainf", 0.36, None, "the unit may be mm h-1"),
         ("met_rainf", 9.96921e36, None, "missing value"),
-        ("met_lwdown", 0.0, None, "is 0 W m-2 at .* expected 8 to 872 W m-2"),
+        ("met_lwdown", 0.0, None, "is 0 W m-2 at .* expected 19 to 871 W m-2"),
         ("met_swdown", 3e6, None, "the unit may be J m-2 over 3600 s or J m-2 over 21600 s"),
         ("met_swdown", -30.0, None, "expected -18 to 1980 W m-2"),
         ("lai_hv", float("nan"), None, "is missing at .* expected a finite number"),

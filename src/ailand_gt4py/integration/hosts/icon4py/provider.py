@@ -46,8 +46,9 @@ BELTS = {
 #: Part of the insolation that reaches the ground.
 TRANSMISSIVITY = 0.6
 #: Emissivity of the clear sky, Brutsaert 1975 (doi:10.1029/WR011i005p00742): 1.24 (e / T)^(1/7), e in hPa, and what
-#: clouds add to it.
-BRUTSAERT, CLOUD_EMISSIVITY = 1.24, 0.06
+#: clouds add to it; that of dry air, Konzelmann et al. 1994 (doi:10.1016/0921-8181(94)90013-2), which Brutsaert's
+#: formula has not.
+BRUTSAERT, CLOUD_EMISSIVITY, DRY_EMISSIVITY = 1.24, 0.06, 0.23
 RELATIVE_HUMIDITY = 0.7
 #: Between them the ground goes from no snow to being covered, K; snow water where it is, m, and less under less cover.
 SNOW_FREE, SNOW_COVERED, SNOW_WATER = 273.0, 263.0, 0.05
@@ -167,7 +168,7 @@ class IdealisedPlanet:
         derived_forcing(latitude, longitude, time, seconds, names, insolation, self._backend, self._device)
         vapour = moist_air.vapour_pressure(humidity, pressure)
         clear = BRUTSAERT * (0.01 * self._xp.maximum(vapour, 0.0) / temperature) ** (1.0 / 7.0)
-        emissivity = self._xp.minimum(clear + CLOUD_EMISSIVITY, 1.0)
+        emissivity = self._xp.clip(clear, DRY_EMISSIVITY, 1.0 - CLOUD_EMISSIVITY) + CLOUD_EMISSIVITY
         return TRANSMISSIVITY * insolation[:, 0], emissivity * STEFAN_BOLTZMANN * temperature**4
 
     def _at(self, latitude: Values, of_belts: Values | Sequence[float]) -> Values:
