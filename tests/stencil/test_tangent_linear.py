@@ -13,6 +13,7 @@ from test_networks import PUBLISHED, published_model, random_inputs, relative_no
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.emulator.emulator import Emulator
+from ailand_gt4py.lowering.calls import operator_call
 from ailand_gt4py.lowering.columns.fuse import fuse
 from ailand_gt4py.lowering.columns.interpret import Interpreter
 from ailand_gt4py.weights.model import Model, Normalisation
@@ -304,7 +305,8 @@ def test_prepared_static_inputs_and_steps_in_between(architecture: str) -> None:
         other.tangent_linear(prepared, *inputs[1:], *changes)
 
 
-def test_it_is_compiled_when_asked_for(caplog: pytest.LogCaptureFixture) -> None:
+def test_it_is_compiled_when_asked_for(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operator_call, "_SHARED", {})  # another test may have compiled it
     emulator = Emulator(two_by_depth("simple"), 3, "dace_cpu", "float32")
     with caplog.at_level("INFO"):
         emulator.compile()

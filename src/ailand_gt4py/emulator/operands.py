@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import gt4py.next as gtx
 import numpy as np
+from gt4py.next import common as gtx_common
 
 from ailand_gt4py.core import arrays
 from ailand_gt4py.core.constants import FUSION_HEAT
@@ -154,6 +155,11 @@ class Operands:
     def broadcast_tables(self) -> tuple[str, ...]:
         """Names of the tables that point to statistics of a row, which are all alike."""
         return tuple(name for name, table in self.offset_provider.items() if table.codomain == Moment)
+
+    @property
+    def table_types(self) -> tuple[tuple[str, Any], ...]:
+        """Of all tables, which are part of the type of a program."""
+        return tuple(gtx_common.offset_provider_to_type(dict(self.offset_provider)).items())
 
     def extended(self, extents: Mapping[gtx.Dimension, int] | None = None) -> Operands:
         """The same, to which others are added for another program, and extents of its dimensions."""

@@ -14,7 +14,7 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.emulator.differentiated import InterpretedCall, StepDerivative, with_constants
 from ailand_gt4py.emulator.operands import Operands, feature_extent, step_operands
 from ailand_gt4py.lowering.calls import backends
-from ailand_gt4py.lowering.calls.operator_call import OperatorCall, RepeatedCall
+from ailand_gt4py.lowering.calls.operator_call import OperatorCall, RepeatedCall, shared
 from ailand_gt4py.lowering.columns.differentiate import Derivative
 from ailand_gt4py.lowering.gpu.device_code import Products
 from ailand_gt4py.stencils.network.step import ProgramDescription, make_program
@@ -85,18 +85,26 @@ class Programs:
             operands: what it takes; None: those of the step. n_columns: of every call; None: all.
         """
         operands, products = operands or self.operands, _PRODUCTS.get(self.precision, "full")
-        tables = operands.complete_tables, operands.broadcast_tables
-        backend = backends.make_backend(self._backend, *tables, products)
-        if derivative is not None:
-            backend = backends.differentiating(backend, derivative)
+        title = f"{what}the {self.model.architecture} network for {self._backend_name} in {self.precision}"
+
+        def make() -> OperatorCall:
+            tables = operands.complete_tables, operands.broadcast_tables
+            backend = backends.make_backend(self._backend, *tables, products)
+            if derivative is not None:
+                backend = backends.differentiating(backend, derivative)
+            return OperatorCall(make_program(description), backend, title)
+
         shapes = self.shapes(description, operands, n_columns)
         constant = {name: operands.by_name[name] for name in description.operands}
         for name, axes in description.buffers.items():
             constant[name] = self._buffer(name, axes, shapes[name])
         varying = {name: field_dimensions(axes) for name, axes in description.caller_fields.items()}
-        name = f"{what}the {self.model.architecture} network for {self._backend_name} in {self.precision}"
-        call = OperatorCall(make_program(description), backend, name)
-        return RepeatedCall(call, constant, varying, (), operands.offset_provider, self._compiled_here)
+        if self._compiled_here and self.device == "cpu":  # a program for a GPU remembers a caller's stream
+            key = description.content, operands.table_types, derivative
+            call, provider = shared(key, operands.offset_provider, make)
+        else:
+            call, provider = make(), operands.offset_provider
+        return RepeatedCall(call, constant, varying, (), provider, self._compiled_here)
 
     def derivative(
         self, described: StepDerivative, what: str, operands: Operands | None = None, n_columns: int | None = None

@@ -50,7 +50,7 @@ class SunLimit:
             # the window: what is within that, as nearly all is, needs no closer look.
             window, least = suns[self._shift :][: self._n_parts], np.zeros_like(one)
             for first in range(0, self._n_parts, third):
-                least += np.maximum(window[first : first + third].sum(axis=0) @ self._upward, 0.0)
+                least += np.maximum(self._along(window[first : first + third].sum(axis=0)), 0.0)
             columns = np.flatnonzero(one > self._limit(least))
             if columns.size:
                 columns = columns[one[columns] > self._largest(suns, columns)]
@@ -60,6 +60,14 @@ class SunLimit:
     def at(self, time: np.datetime64, columns: Values | slice = slice(None)) -> Values:
         """The limit (n_columns,) of the window that begins at a time, W m-2, in some columns."""
         return self._largest(self._suns(np.array([time]))[0], columns)
+
+    def _along(self, sun: Values) -> Values:
+        """The part (n_columns,) of a vector (3,) that is upward; a BLAS would wake its threads for it."""
+        first, second, third = self._upward
+        along: Values = sun[0] * first
+        along += sun[1] * second
+        along += sun[2] * third
+        return along
 
     def _limit(self, total: Values) -> Values:
         """What a sum over the parts of a window allows."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import itertools
 import logging
 import os
 import pathlib
@@ -17,10 +18,12 @@ from typing import Any
 
 from gt4py.next import config
 from gt4py.next.otf import runners
+from gt4py.next.otf.compilation import cache
 
 from ailand_gt4py.core import dace_configuration
 from ailand_gt4py.core.errors import AilandError, RunError
 from ailand_gt4py.lowering.calls import directories, toolchain
+from ailand_gt4py.lowering.cpu import blas
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +53,21 @@ def temporarily(settings: MutableMapping[str, Any], **values: Any) -> Iterator[N
             settings.update(before)
             for name in values.keys() - before.keys():
                 del settings[name]
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """No other thread compiles a program, or calls one for the first time."""
+    with _settings:
+        yield
+
+
+def made_with() -> tuple[str, ...]:
+    """Where programs are kept that are compiled now, by which tools and with which BLAS."""
+    with kept_programs():
+        place = cache.get_cache_base_path(config.BUILD_CACHE_LIFETIME)
+        tools = toolchain.variables(config.CMAKE_BUILD_TYPE)
+        return str(place), blas.chosen(), *itertools.chain.from_iterable(sorted(tools.items()))
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import gt4py.next as gtx
@@ -12,6 +12,9 @@ from ailand_gt4py.core import arrays
 from ailand_gt4py.lowering.calls import backends, compilation
 from ailand_gt4py.lowering.calls.bound_call import BoundCall, EntryCall
 from ailand_gt4py.lowering.gpu import device_stream
+
+#: Calls that are the same for all who ask for them in this process, by what tells them apart.
+_SHARED: dict[Hashable, tuple[OperatorCall, Mapping[str, Any]]] = {}
 
 
 class OperatorCall:
@@ -50,6 +53,25 @@ class OperatorCall:
         with device_stream.in_turn() if self.on_gpu else contextlib.nullcontext(), around:
             self.program(*arguments, **keywords)
         self.is_compiled = True
+
+
+def shared(
+    key: tuple[Hashable, ...], tables: Mapping[str, Any], make: Callable[[], OperatorCall]
+) -> tuple[OperatorCall, Mapping[str, Any]]:
+    """The call of a program for the CPU, made once in a process: GT4Py takes seconds for one, compiled or not.
+
+    Args:
+        key: of all that the program and its backend are made of. Where it is kept, and what compiles it, is added.
+        tables: offset provider. make: makes the call.
+
+    Returns:
+        The call, and its offset provider: GT4Py knows a program again by the tables that it was called with.
+    """
+    with compilation.alone():
+        key = (*key, *compilation.made_with())
+        if key not in _SHARED:
+            _SHARED[key] = make(), tables
+        return _SHARED[key]
 
 
 class RepeatedCall:
@@ -101,9 +123,15 @@ class RepeatedCall:
         changed: dict[str, Any] = dict(zip(self._scalars, numbers, strict=True))
         for (name, dims), buffer in zip(self._fields.items(), buffers, strict=True):
             changed[name] = arrays.wrap(buffer, dims, name)
-        self._call(**self._constant, **changed, offset_provider=self._tables)
         if not self._binds:
+            self._call(**self._constant, **changed, offset_provider=self._tables)
             return
+        with compilation.alone():  # DaCe's vector of arguments is the program's, which others may call
+            self._call(**self._constant, **changed, offset_provider=self._tables)
+            self._bind()
+
+    def _bind(self) -> None:
+        """Keep the arguments of the last call."""
         over_columns = backends.is_for_columns(self._call.backend)
         if over_columns and not self._call.on_gpu:
             self._bound = EntryCall(self._call.program, list(self._fields))

@@ -1,6 +1,7 @@
 """What a program consists of, put together statement by statement."""
 
 import dataclasses
+from collections.abc import Hashable
 
 import gt4py.next as gtx
 
@@ -31,6 +32,13 @@ class Statements:
     statements: list[Statement] = dataclasses.field(default_factory=list)
     operands: dict[str, Type] = dataclasses.field(default_factory=dict)
     buffers: dict[str, Axes] = dataclasses.field(default_factory=dict)
+
+    @property
+    def content(self) -> tuple[Hashable, ...]:
+        """All that tells the program from others; operators have names of their own."""
+        statements = tuple((one.operator.__name__, one.arguments, one.out) for one in self.statements)
+        fields = tuple(tuple(some.items()) for some in (self.caller_fields, self.buffers))
+        return self.name, self.dtype, statements, *fields, tuple(self.operands)
 
     def append(self, operator: FieldOperator, arguments: tuple[str, ...], out: str, axes: Axes) -> str:
         """Append a statement; what it writes is a buffer unless it is a field of the caller."""
