@@ -127,3 +127,20 @@ def test_files_that_something_was_made_of_are_closed(tmp_path: Path) -> None:
         assert str(path) in str(list(FILE_CACHE.keys()))
         source.forcing(0, 9)
     assert str(path) not in str(list(FILE_CACHE.keys()))
+
+
+@pytest.mark.parametrize(("own", "convention"), [("sshf", "ec-land-db's layout"), ("Qh", "ecLand")])
+@pytest.mark.parametrize("direction", ["upward", "downward", ""])
+def test_a_standard_name_of_the_other_direction_is_said(
+    own: str, convention: str, direction: str, tmp_path: Path
+) -> None:
+    """``sshf`` is positive downward, ecLand's traditional ``Qh`` upward, whatever the standard name."""
+    standard_name = {"standard_name": f"surface_{direction}_sensible_heat_flux"} if direction else {}
+    values = {own: (("time", "x"), np.full((4, 2), 30.0), {"units": "W m-2", **standard_name})}
+    data = xr.Dataset(values, {"time": np.datetime64("2020-01-01", "ns") + np.arange(4) * np.timedelta64(1, "h")})
+    data.attrs["SurfSgn_convention"] = "Traditional"
+    fields = read(write(data, tmp_path / "in.nc"), convention)
+    is_upward = own == "Qh"
+    np.testing.assert_array_equal(fields.dataset["sshf"], -30.0 if is_upward else 30.0)
+    said = [note for note in fields.notes if note.startswith("Contradiction, the name is followed")]
+    assert bool(said) == (direction == ("downward" if is_upward else "upward"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import xarray as xr
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.io import meaning, opening, time_labels
 from ailand_gt4py.io.convention import Convention
-from ailand_gt4py.io.fields import TIME, Fields
+from ailand_gt4py.io.fields import CONTRADICTION, TIME, Fields
 from ailand_gt4py.io.soil_layers import soil_variables
 from ailand_gt4py.weights.variables import CATALOGUE, STANDARD_NAMES
 
@@ -71,6 +72,7 @@ def named(convention: Convention, path: Path, dataset: xr.Dataset) -> Fields:
         result = result.assign_coords({TIME: (TIME, times, attributes)})
     if renamed:
         notes.insert(0, f"Read under another name: {', '.join(renamed)}.")
+    notes += _other_directions(dataset, own_names)
     meanings, more = meaning.meanings(path, dataset, own_time, own_names, convention)
     return Fields(path, result, own_names, meanings, [*notes, *more], convention.name, lacking)
 
@@ -121,6 +123,17 @@ def _found(convention: Convention, path: Path, dataset: xr.Dataset) -> dict[str,
         if missing and len(candidates) == 1:
             found[missing[0]] = candidates[0]
     return found
+
+
+def _other_directions(dataset: xr.Dataset, own_names: Mapping[str, str]) -> Iterator[str]:
+    """Sentences on fluxes whose standard name has another direction than their name; files from ECMWF have such."""
+    for name, own in own_names.items():
+        ours, theirs = CATALOGUE[name].standard_name, str(dataset[own].attrs.get("standard_name", ""))
+        if ours != theirs and ours.replace("down", "up") == theirs.replace("down", "up"):
+            yield (
+                f"{CONTRADICTION}, the name is followed: '{own}' is positive {'down' if 'down' in ours else 'up'}ward "
+                f"as {name}, its standard_name says the opposite."
+            )
 
 
 def _without_missing(array: xr.DataArray, what: str) -> xr.DataArray:

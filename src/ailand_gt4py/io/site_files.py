@@ -129,8 +129,16 @@ def _location(fields: Fields, site: Site) -> tuple[float, float, list[str]]:
 
 def downward(dataset: xr.Dataset, names: Sequence[str]) -> xr.Dataset:
     """Upward fluxes of a file with the other sign: the catalogue's are positive downward."""
-    there = [name for name in names if name in dataset]
-    return dataset.assign({name: (-dataset[name]).assign_attrs(dataset[name].attrs) for name in there})
+    turned: dict[str, xr.DataArray] = {}
+    for name in names:
+        if name in dataset:
+            attributes = dict(dataset[name].attrs)
+            if attributes.get("standard_name"):
+                words = {"upward": "downward", "downward": "upward"}
+                parts = str(attributes["standard_name"]).split("_")
+                attributes["standard_name"] = "_".join(words.get(part, part) for part in parts)
+            turned[name] = (-dataset[name]).assign_attrs(attributes)
+    return dataset.assign(turned)
 
 
 def measured(dataset: xr.Dataset, flags: Mapping[str, str], only: bool, what: str) -> tuple[xr.Dataset, list[str]]:

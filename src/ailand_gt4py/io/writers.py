@@ -211,19 +211,19 @@ class ZarrWriter(Writer):
 
     def _define(self, group: Any) -> None:
         layout = self._layout
-        group.attrs.update(layout.attributes)
+        group.attrs.put(dict(layout.attributes))
         create = group.create_array if _format() else group.create_dataset
         for name, variable in coordinates(layout).items():
             fixed = variable.values.astype(str) if variable.dtype == object else variable.values
             array = create(name, shape=fixed.shape, chunks=fixed.shape, dtype=fixed.dtype, fill_value=None)
             plain = {key: np.asarray(value).tolist() for key, value in variable.attrs.items()}
-            array.attrs.update({"_ARRAY_DIMENSIONS": list(variable.dims), **plain})
+            array.attrs.put({"_ARRAY_DIMENSIONS": list(variable.dims), **plain})
             array[...] = fixed
         for name, (dtype, fill_value, attributes) in values_of(layout).items():
             plain = {key: np.asarray(value).tolist() for key, value in attributes.items()}
             shape = tuple(layout.sizes.values())
             array = create(name, shape=shape, chunks=layout.chunks, dtype=dtype, fill_value=fill_value)
-            array.attrs.update({"_ARRAY_DIMENSIONS": list(layout.sizes), **plain})
+            array.attrs.put({"_ARRAY_DIMENSIONS": list(layout.sizes), **plain})
 
     @_all_done()
     def write(self, first: int, values: Values, flags: Values) -> None:
