@@ -16,6 +16,7 @@ from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.emulator.operands import feature_extent
 from ailand_gt4py.emulator.programs import Programs
 from ailand_gt4py.emulator.rollout import Rollout
+from ailand_gt4py.lowering.calls import operator_call
 from ailand_gt4py.stencils.network.step import ProgramDescription, make_program
 
 UNITS = unit_dimension("combine0")
@@ -126,7 +127,10 @@ def test_only_the_static_branch_of_two_branch_is_a_program_of_its_own(architectu
     assert first == ("static_part" if architecture == "two_branch" else "static_input")
 
 
-def test_compile_makes_all_programs_and_again_none(caplog: pytest.LogCaptureFixture) -> None:
+def test_compile_makes_all_programs_and_again_none(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operator_call, "_SHARED", {})  # another test may have made them
     emulator = Emulator(random_model("two_branch", (5, 4, 3, 2), seed=7, width=24), 3, "dace_cpu")
     calls = (emulator._step, emulator._static_part)
     assert not any(call.is_compiled for call in calls)
