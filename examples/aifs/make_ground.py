@@ -263,15 +263,15 @@ def require_near(what: str, degrees: float, within: float, latitude: float, long
 class Columns:
     """What a file of columns has at a date, at the columns that are nearest to points."""
 
-    def __init__(self, path: Path, date: np.datetime64, given: Given, within: float) -> None:
-        self._file, self._date, self._path = ColumnFile(path), date, path
+    def __init__(self, file: ColumnFile, date: np.datetime64, given: Given, within: float) -> None:
+        self._file, self._date = file, date
         self._labels = self._file.times()
         self._inspector = Inspector(self._file.labels(), WINDOW_SECONDS)
         reader = self._reader(0)
         where = reader.coordinate("lat", -90.0, 90.0), reader.coordinate("lon", -180.0, 360.0)
         self._nearest, degrees = nearest(given.latitude, given.longitude, *where)
         worst = int(np.argmax(degrees))
-        require_near(f"{path}: columns", degrees[worst], within, given.latitude[worst], given.longitude[worst])
+        require_near(f"{file.path}: columns", degrees[worst], within, given.latitude[worst], given.longitude[worst])
         self.farthest = float(degrees[worst])
 
     def _reader(self, first: int) -> FieldReader:
@@ -288,7 +288,7 @@ class Columns:
         if not labels.size:
             first, last = (time_text(label) for label in self._labels[[0, -1]])
             raise InputError(
-                f"{self._path}: '{name}' is needed at {time_text(self._date)}; the file has {first} to {last}, "
+                f"{self._file.path}: '{name}' is needed at {time_text(self._date)}; the file has {first} to {last}, "
                 "expected a label then"
             )
         return self._reader(int(labels[0])).field(name, units, is_static=is_static)[self._nearest]
@@ -312,7 +312,15 @@ def wanted_of(model: Model) -> tuple[list[Variable], list[Variable]]:
 def gather(options: Options, model: Model) -> tuple[xr.Dataset, list[str]]:
     """The land's file, and where what is in it comes from."""
     given, date = Given(options), parse_time(options.date)
-    others = None if options.columns is None else Columns(options.columns, date, given, options.within)
+    if options.columns is None:
+        return gathered(options, model, given, None)
+    with ColumnFile(options.columns) as file:
+        return gathered(options, model, given, Columns(file, date, given, options.within))
+
+
+def gathered(options: Options, model: Model, given: Given, others: Columns | None) -> tuple[xr.Dataset, list[str]]:
+    """What `gather` gives, from the fields and from the columns, if there are any."""
+    date = parse_time(options.date)
     data = xr.Dataset(columns(given.points, given.latitude, given.longitude))
     data["time"] = time_labels(np.array([date]), "start of the forecast")
     of_columns = []

@@ -13,7 +13,7 @@ from ailand_gt4py.core.dimensions import N_MOMENTS, Axes, Column, Moment, field_
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.emulator.differentiated import InterpretedCall, StepDerivative, with_constants
 from ailand_gt4py.emulator.operands import Operands, feature_extent, step_operands
-from ailand_gt4py.lowering.calls import backends
+from ailand_gt4py.lowering.calls import backends, compilation
 from ailand_gt4py.lowering.calls.operator_call import OperatorCall, RepeatedCall, shared
 from ailand_gt4py.lowering.columns.differentiate import Derivative
 from ailand_gt4py.lowering.gpu.device_code import Products
@@ -66,6 +66,8 @@ class Programs:
         self.has_directions = self._backend_name in ("embedded", "dace_cpu")
         self._backend = backend
         self._compiled_here = isinstance(backend, str) and not self.is_embedded
+        # A caller's backend may be any; a program for a GPU remembers its caller's stream.
+        self._is_shared = isinstance(backend, str) and self.device == "cpu"
         self._xp = arrays.array_module(self.device)
         if not self.is_embedded:
             self._check_extents()
@@ -99,8 +101,9 @@ class Programs:
         for name, axes in description.buffers.items():
             constant[name] = self._buffer(name, axes, shapes[name])
         varying = {name: field_dimensions(axes) for name, axes in description.caller_fields.items()}
-        if self._compiled_here and self.device == "cpu":  # a program for a GPU remembers a caller's stream
-            key = description.content, operands.table_types, derivative
+        if self._is_shared:
+            made_with = () if self.is_embedded else compilation.made_with()
+            key = description.content, operands.table_types, derivative, *made_with
             call, provider = shared(key, operands.offset_provider, make)
         else:
             call, provider = make(), operands.offset_provider

@@ -56,19 +56,18 @@ class OperatorCall:
 
 
 def shared(
-    key: tuple[Hashable, ...], tables: Mapping[str, Any], make: Callable[[], OperatorCall]
+    key: Hashable, tables: Mapping[str, Any], make: Callable[[], OperatorCall]
 ) -> tuple[OperatorCall, Mapping[str, Any]]:
     """The call of a program for the CPU, made once in a process: GT4Py takes seconds for one, compiled or not.
 
     Args:
-        key: of all that the program and its backend are made of. Where it is kept, and what compiles it, is added.
+        key: of all that the program and its backend are made of; `compilation.made_with` where it is compiled.
         tables: offset provider. make: makes the call.
 
     Returns:
         The call, and its offset provider: GT4Py knows a program again by the tables that it was called with.
     """
     with compilation.alone():
-        key = (*key, *compilation.made_with())
         if key not in _SHARED:
             _SHARED[key] = make(), tables
         return _SHARED[key]
