@@ -13,7 +13,7 @@ from dace.codegen import compiler as dace_compiler
 from gt4py.next import config
 from gt4py.next.otf import runners
 
-from ailand_gt4py.lowering.calls import compilation, directories
+from ailand_gt4py.lowering.calls import backends, compilation, directories
 
 
 @pytest.fixture
@@ -210,3 +210,15 @@ def test_compilation_in_this_process_leaves_no_trace(monkeypatch: pytest.MonkeyP
     assert [str(warning.message) for warning in seen] == ["something else", "afterwards"]
     assert config.BUILD_JOBS_MODE is config.BuildJobsMode.PROCESS
     assert runners._default_runner is None, "the serial runner would have served later compilations of the host"
+
+
+def test_backends_of_programs_over_columns_are_made_once_for_each_place(
+    gt4py_settings: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+    """A program that is kept for its backend is then made once, however many runs ask."""
+    gt4py_settings.setenv("XDG_CACHE_HOME", str(tmp_path / "a"))
+    first = backends.for_columns("dace_cpu")
+    assert backends.for_columns("dace_cpu") is first
+    assert backends.for_columns("embedded") is None
+    gt4py_settings.setenv("XDG_CACHE_HOME", str(tmp_path / "b"))
+    assert backends.for_columns("dace_cpu") is not first

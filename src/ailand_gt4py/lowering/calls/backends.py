@@ -42,6 +42,10 @@ _TRANSFORMS = Transforms(
 )
 
 
+#: Backends of `for_columns` on the CPU, by name and what programs are made with.
+_FOR_COLUMNS: dict[tuple[str, ...], gtx.backend.Backend] = {}
+
+
 def device_of(backend: Any) -> arrays.Device:
     """Where the arrays of a backend live.
 
@@ -130,7 +134,15 @@ def column_backend(
 def for_columns(backend: Any) -> gtx.backend.Backend | None:
     """`make_backend` for a program over columns that reads through no table: on the ``dace_*`` backends one node."""
     plain = make_backend(backend)
-    return column_backend(device_of(backend) == "cuda") if isinstance(backend, str) and plain is not None else plain
+    if plain is None or not isinstance(backend, str):
+        return plain
+    if device_of(backend) == "cuda":
+        return column_backend(True)
+    # One for all: callers know a program again by its backend.
+    key = backend, *compilation.made_with()
+    if key not in _FOR_COLUMNS:
+        _FOR_COLUMNS[key] = column_backend(False)
+    return _FOR_COLUMNS[key]
 
 
 def is_for_columns(backend: gtx.backend.Backend) -> bool:
