@@ -124,7 +124,7 @@ def test_dead_ranks_then_interrupted_workers_then_ranks(bench: Bench, whole: Ben
     assert "out.zarr" not in names(bench)
 
     stood = max(checkpoint.stat().st_mtime_ns for checkpoint in checkpoints(bench))
-    running = start(bench, "--resume", "--workers", 2)
+    running = start(bench, "--resume", "--workers", 3)
     once_on_its_way(bench, lambda _: os.killpg(running.pid, signal.SIGINT), lambda: running.poll() is not None, stood)
     _, error = running.communicate(timeout=300)
     assert running.returncode == 130, error

@@ -23,11 +23,18 @@ MIDNIGHT = np.timedelta64(0, "ns")
 
 #: Begins the sentence on metadata that cannot be true together: "Contradiction, X is followed: ...".
 CONTRADICTION = "Contradiction"
+#: Words of standard names for the direction in which a flux is positive, and the opposite.
+_OPPOSITE = {"upward": "downward", "downward": "upward", "upwelling": "downwelling", "downwelling": "upwelling"}
 
 
 def contradictions(history: Sequence[str]) -> list[str]:
     """Those sentences of a history that are on contradictions, for a closing summary."""
     return [sentence for sentence in history if sentence.startswith(CONTRADICTION)]
+
+
+def opposite(standard_name: str) -> str:
+    """The CF standard name of a flux that is positive in the opposite direction; the same where there is none."""
+    return "_".join(_OPPOSITE.get(word, word) for word in standard_name.split("_"))
 
 
 @dataclasses.dataclass(frozen=True)

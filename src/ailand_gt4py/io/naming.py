@@ -12,7 +12,7 @@ import xarray as xr
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.io import meaning, opening, time_labels
 from ailand_gt4py.io.convention import Convention
-from ailand_gt4py.io.fields import CONTRADICTION, TIME, Fields
+from ailand_gt4py.io.fields import CONTRADICTION, TIME, Fields, opposite
 from ailand_gt4py.io.soil_layers import soil_variables
 from ailand_gt4py.weights.variables import CATALOGUE, STANDARD_NAMES
 
@@ -129,7 +129,7 @@ def _other_directions(dataset: xr.Dataset, own_names: Mapping[str, str]) -> Iter
     """Sentences on fluxes whose standard name has another direction than their name; files from ECMWF have such."""
     for name, own in own_names.items():
         ours, theirs = CATALOGUE[name].standard_name, str(dataset[own].attrs.get("standard_name", ""))
-        if ours != theirs and ours.replace("down", "up") == theirs.replace("down", "up"):
+        if ours != theirs and ours == opposite(theirs):
             yield (
                 f"{CONTRADICTION}, the name is followed: '{own}' is positive {'down' if 'down' in ours else 'up'}ward "
                 f"as {name}, its standard_name says the opposite."

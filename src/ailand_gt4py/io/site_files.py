@@ -14,7 +14,7 @@ from ailand_gt4py.core.types import Values
 from ailand_gt4py.ecland import land_cover
 from ailand_gt4py.io.cloudiness import cloud_cover
 from ailand_gt4py.io.convention import Convention
-from ailand_gt4py.io.fields import COLUMN, CONTRADICTION, TIME, Fields
+from ailand_gt4py.io.fields import COLUMN, CONTRADICTION, TIME, Fields, opposite
 from ailand_gt4py.io.local_time import clock
 from ailand_gt4py.io.naming import named
 from ailand_gt4py.io.site import Site
@@ -132,12 +132,9 @@ def downward(dataset: xr.Dataset, names: Sequence[str]) -> xr.Dataset:
     turned: dict[str, xr.DataArray] = {}
     for name in names:
         if name in dataset:
-            attributes = dict(dataset[name].attrs)
-            if attributes.get("standard_name"):
-                words = {"upward": "downward", "downward": "upward"}
-                parts = str(attributes["standard_name"]).split("_")
-                attributes["standard_name"] = "_".join(words.get(part, part) for part in parts)
-            turned[name] = (-dataset[name]).assign_attrs(attributes)
+            turned[name] = (-dataset[name]).assign_attrs(dataset[name].attrs)
+            if "standard_name" in dataset[name].attrs:
+                turned[name].attrs["standard_name"] = opposite(str(dataset[name].attrs["standard_name"]))
     return dataset.assign(turned)
 
 

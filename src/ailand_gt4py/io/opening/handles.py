@@ -1,7 +1,7 @@
 """NetCDF files open in this process, each once, whoever reads it.
 
-A run's forcing is also its reference, and the parts of a run open its files one after another. HDF5 2.2 crashes when a
-file that is open is opened again, read, closed and opened once more.
+A run's forcing is also its reference, and the parts of a run open its files one after another. The netCDF library,
+with HDF5 1.14 and 2.2 alike, crashes when a file that is open is opened again, read, closed and opened once more.
 """
 
 from __future__ import annotations
