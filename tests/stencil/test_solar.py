@@ -141,6 +141,22 @@ def test_compiled_equals_embedded() -> None:
     np.testing.assert_allclose(results[1], results[0], rtol=1e-12, atol=1e-12)
 
 
+def test_a_column_has_the_same_bits_whatever_columns_stand_beside_it() -> None:
+    """Columns are the lanes of vectors."""
+    random, time = np.random.default_rng(0), np.datetime64("2021-09-30T06:00")
+    latitude, longitude = random.uniform(-90, 90, 700), random.uniform(-180, 360, 700)
+
+    def derived(columns: np.ndarray) -> np.ndarray:
+        out = np.empty((len(columns), len(DERIVED_NAMES)))
+        backend = for_columns("dace_cpu")
+        derived_forcing(latitude[columns], longitude[columns], time, 21600.0, DERIVED_NAMES, out, backend=backend)
+        return out
+
+    together = derived(np.arange(700))
+    for columns in (random.permutation(700), np.arange(3, 20), np.arange(699, 700)):
+        np.testing.assert_array_equal(derived(columns), together[columns])
+
+
 def test_errors_name_what_is_wrong() -> None:
     out = np.empty((1, 1))
     with pytest.raises(InputError, match="derived input 'moon' is unknown; expected one of time_of_day_cos"):

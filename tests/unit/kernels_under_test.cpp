@@ -1,4 +1,4 @@
-// C functions around the templates of kernels.hpp, for float and double; compiled by test_kernels.py.
+// C functions around the templates of vectors.hpp and kernels.hpp, for float and double; compiled by test_kernels.py.
 // Several builds are loaded in one process: hidden, their static variables stay apart.
 #include <algorithm>
 #include <cmath>
@@ -18,6 +18,7 @@
 #include <omp.h>
 #endif
 #pragma GCC visibility push(hidden)
+#include "vectors.hpp"
 #include "kernels.hpp"
 #pragma GCC visibility pop
 
@@ -31,6 +32,14 @@ template <class T> void naive_gemm(long m, long n, long k, const T* a, long lda,
             c[i * ldc + j] = sum;
         }
 }
+
+// A function of as many whole vectors.
+#define OF_VECTORS(T, name, function)                                                                                  \
+    void name##_##function(long count, const T* x, T* out) {                                                           \
+        using V = ailand::vector_of<T>;                                                                                \
+        for (long k = 0; k < count; k += ailand::lanes<T>)                                                             \
+            ailand::store<V>(out + k, ailand::vector_##function(ailand::load<V>(x + k)));                              \
+    }
 
 #define FUNCTIONS(T, name)                                                                                             \
     extern "C" {                                                                                                       \
@@ -93,6 +102,9 @@ template <class T> void naive_gemm(long m, long n, long k, const T* a, long lda,
             ailand::store<V>(out + k, ailand::exponential(ailand::load<V>(x + k)));                                    \
         return ailand::exponential(x[0]) == out[0];                                                                    \
     }                                                                                                                  \
+    OF_VECTORS(T, name, log) OF_VECTORS(T, name, tanh) OF_VECTORS(T, name, sinh) OF_VECTORS(T, name, cosh)             \
+    OF_VECTORS(T, name, asinh) OF_VECTORS(T, name, atanh) OF_VECTORS(T, name, sin) OF_VECTORS(T, name, cos)            \
+    OF_VECTORS(T, name, acos) OF_VECTORS(T, name, atan)                                                                \
     void name##_copy_in(T* to, long stride, const T* from, long s0, long s1, long s2, long rows, long directions,      \
                         long features) {                                                                               \
         ailand::copy_in<T>(to, stride, from, s0, s1, s2, rows, directions, features);                                  \

@@ -451,3 +451,39 @@ def test_exponential_is_that_of_numpy_in_its_whole_range(kernels: Kernels) -> No
     np.testing.assert_array_max_ulp(found[normal], expected[normal], maxulp=2)
     np.testing.assert_allclose(found[~normal], expected[~normal], atol=limits.tiny)
     assert (found[x == 0.0] == 1.0).all()
+
+
+#: Functions of whole vectors: NumPy's name, and arguments between which they are finite numbers.
+FUNCTIONS = {
+    "log": ("log", 1e-30, 1e30),
+    "tanh": ("tanh", -20, 20),
+    "sinh": ("sinh", -80, 80),
+    "cosh": ("cosh", -80, 80),
+    "asinh": ("arcsinh", -1e6, 1e6),
+    "atanh": ("arctanh", -1, 1),
+    "sin": ("sin", -100, 100),
+    "cos": ("cos", -100, 100),
+    "acos": ("arccos", -1, 1),
+    "atan": ("arctan", -1e3, 1e3),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_of_vectors_are_those_of_numpy(kernels: Kernels, name: str) -> None:
+    """To four units in the last place, wherever in a vector and beside whatever else a number stands."""
+    reference, least, largest = FUNCTIONS[name]
+    random = np.random.default_rng(0)
+    x = np.concatenate([random.uniform(least, largest, 4000), random.normal(size=4000), [0.0, -0.0, 1.0, -1.0]])
+    x = np.concatenate([x, [2 * largest, 2 * least, np.inf, -np.inf, np.nan, 1e-38]])
+    x = np.resize(x, -(-x.size // kernels.lanes) * kernels.lanes).astype(kernels.dtype)
+    with np.errstate(all="ignore"):
+        expected = getattr(np, reference)(x.astype(np.longdouble)).astype(kernels.dtype)
+    found, mixed = np.empty_like(x), np.empty_like(x)
+    kernels.call(name, x.size, x, found, result=None)
+    np.testing.assert_array_equal(np.isnan(found), np.isnan(expected))
+    np.testing.assert_array_equal(found[np.isinf(expected)], expected[np.isinf(expected)])
+    finite = np.isfinite(expected)
+    np.testing.assert_array_max_ulp(found[finite], expected[finite], maxulp=4)
+    order = random.permutation(x.size)
+    kernels.call(name, x.size, x[order], mixed, result=None)
+    np.testing.assert_array_equal(mixed, found[order])

@@ -187,6 +187,16 @@ def _format() -> dict[str, int]:
     return {"zarr_format": 2} if int(zarr.__version__.partition(".")[0]) > 2 else {}
 
 
+def _all_chunks() -> contextlib.AbstractContextManager[Any]:
+    """Arrays that are opened inside write every chunk, as those of zarr 2 do.
+
+    Zarr 3 leaves out those of nothing but fill values, and takes as long to look for them as to write them.
+    """
+    import zarr
+
+    return zarr.config.set({"array.write_empty_chunks": True}) if _format() else contextlib.nullcontext()
+
+
 class ZarrWriter(Writer):
     """Output as a zarr store (format 2, consolidated metadata): one file for each chunk, written whole."""
 
@@ -207,7 +217,8 @@ class ZarrWriter(Writer):
         if not self._region:
             for leftover in self._path.glob("*/*.partial"):  # of a process that was killed while it wrote a chunk
                 leftover.unlink()
-        self._values = [group[name] for name in values_of(self._layout)]
+        with _all_chunks():
+            self._values = [group[name] for name in values_of(self._layout)]
 
     def _define(self, group: Any) -> None:
         layout = self._layout
@@ -236,9 +247,7 @@ class ZarrWriter(Writer):
             for array in self._values:
                 directory = self._path / array.basename
                 for chunk in itertools.product(sorted(self._chunks_to_sync), *self._own_chunks(array)):
-                    file = directory / ".".join(map(str, chunk))
-                    if file.exists():  # a chunk of nothing but fill values (NaN) has no file
-                        sync_path(file)
+                    sync_path(directory / ".".join(map(str, chunk)))
                 sync_path(directory)
         self._chunks_to_sync.clear()
 

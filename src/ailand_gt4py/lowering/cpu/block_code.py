@@ -23,7 +23,7 @@ from ailand_gt4py.lowering.columns.column_program import (
 from ailand_gt4py.lowering.columns.fuse import may_be_beside, side_by_side
 from ailand_gt4py.lowering.cpu.element_code import ElementCode
 from ailand_gt4py.lowering.cpu.layer_code import LayerCode
-from ailand_gt4py.lowering.rows import RowPool, largest
+from ailand_gt4py.lowering.rows import RowPool, Rows, largest
 
 
 def block_code(program: ColumnProgram, interface: Interface, with_blas: bool) -> str:
@@ -60,7 +60,7 @@ def block_code(program: ColumnProgram, interface: Interface, with_blas: bool) ->
             f'    std::fprintf(stderr, "{program.name}: its arrays differ in columns or features\\n");',
             "    std::abort();",
             "}",
-            *(f"const long outer_stride{k} = ailand::row_stride<T>({largest(slot.extents)});" for k, slot in slots),
+            *(f"const long outer_stride{k} = {_row_stride(elements, slot)};" for k, slot in slots),
             *(f"const long outer_{name} = {count};" for count, name in directions.items()),
             f"T* room = ailand::workspace<T, 0>({' + '.join(['0', *(size for _, _, size in kept)])});",
             *(line for _, line, _ in kept),
@@ -72,13 +72,19 @@ def block_code(program: ColumnProgram, interface: Interface, with_blas: bool) ->
             "const long first = block * plan.rows, rows = std::min(plan.rows, columns - first);",
             # Copies of its own can stay in registers; what is captured would be read again after every store.
             *(f"const auto {name} = outer_{name};" for name in captured),
-            "T* free = ailand::workspace<T, 1>(plan.rows * row + few * directed_row);",
-            *(f"T* const s{k} = free; free += plan.rows * stride{k};" for k in once),
+            f"const long room_rows = {'ailand::padded<T>(plan.rows)' if elements.is_flat else 'plan.rows'};",
+            "T* free = ailand::workspace<T, 1>(room_rows * row + few * directed_row);",
+            *(f"T* const s{k} = free; free += room_rows * stride{k};" for k in once),
             *(f"T* const s{k} = free; free += few * {number} * stride{k};" for k, number in copies.items()),
             *body.lines,
             "});",
         ]
     )
+
+
+def _row_stride(elements: ElementCode, slot: Rows) -> str:
+    """From one column of a slot to the next."""
+    return "1" if elements.is_flat else f"ailand::row_stride<T>({largest(slot.extents)})"
 
 
 def _flops(program: ColumnProgram) -> str:
@@ -203,7 +209,9 @@ class _BodyCode:
 
     def _end_of_rows(self) -> None:
         """Layers, and what is made row by row of what they give, are made together while the rows are in reach."""
-        row_loop = ["for (long r = row; r < end; ++r) {", *_looped(self._row_by_row), "}"] if self._row_by_row else []
+        step = "ailand::lanes<T>" if self._elements.is_flat else "1"
+        loop = f"for (long r = row; r < end; r += {step}) {{"
+        row_loop = [loop, *_looped(self._row_by_row), "}"] if self._row_by_row else []
         if self._layers:
             self.lines += [*self._layer.of_columns(self._layers, bool(row_loop)), *row_loop, "} }"]
         elif row_loop and self._is_directed:
@@ -228,7 +236,8 @@ class _BodyCode:
                 f"using V = T; const long j = 0; {store} }}",
             ]
         if extent == 1:
-            return [f"{{ using V = T; const long j = 0; {store} }}"]
+            kind = "ailand::vector_of<T>" if elements.is_flat else "T"
+            return [f"{{ using V = {kind}; const long j = 0; {store} }}"]
         loop = f"for (long j = 0; j < {cpp(extent)}; j += ailand::lanes<T>)"
         return [f"{{ using V = ailand::vector_of<T>; {loop} {store} }}"]
 

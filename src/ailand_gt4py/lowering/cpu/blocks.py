@@ -15,7 +15,9 @@ from ailand_gt4py.lowering.cpu import blas
 from ailand_gt4py.lowering.cpu.block_code import block_code
 from ailand_gt4py.lowering.entry import PARAMETERS, entry_code, numbers_of, packed
 
-_HEADERS = tuple(pathlib.Path(__file__).with_name(name) for name in ("threads.hpp", "watched.hpp", "kernels.hpp"))
+_HEADERS = tuple(
+    pathlib.Path(__file__).with_name(f"{name}.hpp") for name in ("threads", "watched", "vectors", "kernels")
+)
 
 
 def _again_code(program: str) -> str:

@@ -21,10 +21,9 @@ from ailand_gt4py.lowering.columns.column_program import (
 )
 
 _NAMED = {"max": "ailand::maximum", "min": "ailand::minimum", "exp": "ailand::exponential"}
-#: Functions of C++'s standard library, which know no vectors.
-_EACH = frozenset(
-    {"sqrt", "log", "tanh", "sinh", "cosh", "asinh", "atanh", "sin", "cos", "acos", "atan", "abs", "floor"}
-)
+#: Functions of C++'s standard library: of the first, ``vectors.hpp`` has some for whole vectors.
+_FUNCTIONS = frozenset({"log", "tanh", "sinh", "cosh", "asinh", "atanh", "sin", "cos", "acos", "atan"})
+_EACH = frozenset({"sqrt", "abs", "floor"})
 
 
 class ElementCode:
@@ -37,6 +36,7 @@ class ElementCode:
             them.
         kept: operands that are kept for all blocks -> name in the code, C++ that keeps it under ``outer_`` and that
             name, and how much memory it takes.
+        is_flat: the lanes of vectors are columns: the program has one number of each column in every array.
     """
 
     def __init__(self, program: ColumnProgram, interface: Interface) -> None:
@@ -45,6 +45,7 @@ class ElementCode:
         self.numbers_of_directions: dict[str, str] = {}
         self.directions_of: dict[str, str] = {}
         self.kept: dict[tuple[str, str], tuple[str, str, str]] = {}
+        self.is_flat = all(map(_is_flat, program.definitions))
         for definition in program.definitions:
             if definition.directions is not None:
                 number = self.numbers_of_directions.setdefault(
@@ -119,6 +120,8 @@ class ElementCode:
         match load.index:
             case ("column", *_, "feature"):
                 return f"ailand::load<V>({self.row_of(array)} + j)"
+            case ("column", 0) if self.is_flat:
+                return f"ailand::load<V>({self.row_of(array)} + j)"
             case ("column", *_, position):
                 return f"ailand::splat<V>(({self.row_of(array)})[{'d' if position == 'direction' else position}])"
             case ("direction", "feature"):
@@ -134,9 +137,18 @@ class ElementCode:
         raise AssertionError(load)
 
 
+def _is_flat(definition: Definition) -> bool:
+    """Whether a definition and all of a column that it reads have one number each."""
+    of_columns = (load.index for load in definition.loads() if "column" in load.index)
+    single = definition.extent == 1 and definition.directions is None and not definition.products
+    return single and all(index == ("column", 0) for index in of_columns)
+
+
 def _function(name: str, parts: Sequence[str]) -> str:
     if name in _NAMED:
         return f"{_NAMED[name]}({', '.join(parts)})"
+    if name in _FUNCTIONS:
+        return f"ailand::vector_{name}({parts[0]})"
     if name in _EACH:
         return f"ailand::each({parts[0]}, [](T value) {{ return std::{name}(value); }})"
     raise RefusedError(f"it has the operation '{name}'")
