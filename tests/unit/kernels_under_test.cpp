@@ -48,11 +48,12 @@ template <class T> void naive_gemm(long m, long n, long k, const T* a, long lda,
     long name##_row_stride(long extent) { return ailand::row_stride<T>(extent); }                                      \
     void name##_dense(const void* pointer, int count, long row, long end, long outputs, T* out, long stride) {         \
         const auto terms = static_cast<const ailand::Term<T>*>(pointer);                                               \
-        ailand::dense<T, ailand::tile_vectors>(outputs, [&]<int vectors>(long output) {                                                      \
-            ailand::multiply_panel<T, vectors>(terms, count, row, end, output, [&](auto sums, long r, long j) {        \
+        ailand::dense<T>(ailand::tile_vectors, outputs, [&](long output, int vectors) {                                \
+            const auto take = [&](auto sums, long r, long j) {                                                         \
                 using V = decltype(sums);                                                                              \
                 ailand::store<V>(out + r * stride + j, sums);                                                          \
-            });                                                                                                        \
+            };                                                                                                         \
+            ailand::multiply_panel<T>(terms, count, row, end, output, vectors, ailand::finish_of<T>(take));            \
         });                                                                                                            \
     }                                                                                                                  \
     void name##_dense_by(const void* pointer, int count, long row, long end, long outputs, T* out, long stride) {      \
@@ -79,14 +80,16 @@ template <class T> void naive_gemm(long m, long n, long k, const T* a, long lda,
         std::vector<ailand::Term<T>> one(given, given + count);                                                        \
         one[0].positions = list;                                                                                       \
         one[0].positions_stride = size;                                                                                \
-        ailand::dense<T, 4>(outputs, [&]<int vectors>(long output) {                                                   \
+        ailand::dense<T>(ailand::most_of_one, outputs, [&](long output, int vectors) {                                 \
             const auto into = [=](T* to) {                                                                             \
                 return [=](auto sums, long r, long j) {                                                                \
                     using V = decltype(sums);                                                                          \
                     ailand::store<V>(to + r * stride + j, sums);                                                       \
                 };                                                                                                     \
             };                                                                                                         \
-            ailand::multiply_both<T, vectors>(one.data(), other, count, row, end, output, into(out), into(other_out)); \
+            const auto take = into(out), take_other = into(other_out);                                                 \
+            ailand::multiply_both<T>(one.data(), other, count, row, end, output, vectors,                              \
+                                     ailand::finish_of<T>(take), ailand::finish_of<T>(take_other));                    \
         });                                                                                                            \
     }                                                                                                                  \
     T name##_reduce_squares(long inputs, const T* weight, const T* x) {                                                \

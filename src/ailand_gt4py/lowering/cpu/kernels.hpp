@@ -1,4 +1,4 @@
-// What the generated programs are made of: matrix products on blocks of columns, and the plan of the blocks.
+// What the generated programs are made of: matrix products on blocks of columns, and the plan of the blocks; of vectors.hpp.
 //
 // A block holds some columns, each a row of features that is padded to whole vectors. The lanes of a vector are
 // neighbouring features of one column, so a column's numbers do not depend on how many columns there are, on where in a
@@ -26,6 +26,9 @@ constexpr int tile_vectors = 4;
 constexpr int tile_vectors = 2;
 #endif
 constexpr int tile_rows = 6, narrow_tile_rows = 12;
+// Of one column's directions, or of two layers of one column, there are few rows: with so many vectors no sum waits for the
+// last, and a panel of weights stays in the first-level cache.
+constexpr int most_of_one = 4;
 // One column waits for its weights: they are asked for so many inputs ahead.
 constexpr long rows_ahead = 16;
 // So many inputs are added up for all rows before the next: of a tile they stay in the first-level cache, and of a panel
@@ -92,6 +95,44 @@ template <class T, int R, int V, bool of_one = false>
         }
 }
 
+// `multiply` for numbers of rows and of vectors that are known at run time.
+template <class T>
+using Multiply = void (*)(const Term<T>*, int, long, long, T*, bool, long, const Term<T>*, long, long);
+template <class T, int R, bool of_one = false> Multiply<T> multiply_rows(int vectors) {
+    switch (vectors) {
+    case 1: return multiply<T, R, 1, of_one>;
+    case 2: return multiply<T, R, 2, of_one>;
+    case 3:
+        if constexpr (of_one) return multiply<T, R, 3, true>;
+        [[fallthrough]];
+    default: return multiply<T, R, of_one ? 4 : tile_vectors, of_one>;
+    }
+}
+
+// What becomes of the sums of a tile: of so many rows from one on, or of so many directions of a row. It is one function of a
+// layer, for tiles of all sizes: code of its own for each size would be most of what a compiler has to make of a program.
+template <class T> struct Finish {
+    void (*call)(const void* layer, const T* tile, long row, long direction, long count, long output, int vectors);
+    const void* layer;
+    void operator()(const T* tile, long row, long direction, long count, long output, int vectors) const {
+        call(layer, tile, row, direction, count, output, vectors);
+    }
+};
+// `take(sums, row, output)` or, of directions, `take(sums, row, direction, output)` takes each vector of sums.
+template <class T, bool of_directions = false, class Take> Finish<T> finish_of(const Take& take) {
+    const auto call = [](const void* layer, const T* tile, long row, long direction, long count, long output,
+                         int vectors) {
+        const Take take = *static_cast<const Take*>(layer);
+        for (long k = 0; k < count; ++k)
+            for (int v = 0; v < vectors; ++v) {
+                const auto sums = load<vector_of<T>>(tile + (k * vectors + v) * lanes<T>);
+                if constexpr (of_directions) take(sums, row, direction + k, output + v * lanes<T>);
+                else take(sums, row + k, output + v * lanes<T>);
+            }
+    };
+    return {call, &take};
+}
+
 // Memory that a thread keeps from call to call, so that a step allocates nothing.
 template <class T, int which> T* workspace(long size) {
     struct Free {
@@ -113,30 +154,29 @@ template <class T, int which> T* workspace(long size) {
     return memory.get();
 }
 
-// Tiles of V vectors of outputs, for rows from `row` to `end`; `finish(sums, row, output)` takes each vector of sums. The
-// tile goes through memory, which costs little: the products of all layers are then one function, not one for each. Of
-// many inputs a part is added up for all rows, then the next one, whose weights are asked for meanwhile: no processor
-// foresees by itself which these are.
-template <class T, int V, class Finish>
-void multiply_panel(const Term<T>* terms, int count, long row, long end, long output, Finish finish) {
-    constexpr int most = V == 1 ? narrow_tile_rows : tile_rows;
-    constexpr long width = V * lanes<T>;
-    alignas(vector_bytes) T tile[most * width];
+// Tiles of so many vectors of outputs, for rows from `row` to `end`. The tile goes through memory, which costs little: the
+// products of all layers are then one function, not one for each. Of many inputs a part is added up for all rows, then the
+// next one, whose weights are asked for meanwhile: no processor foresees by itself which these are.
+template <class T>
+[[gnu::noinline]] void multiply_panel(const Term<T>* terms, int count, long row, long end, long output, int vectors,
+                                      Finish<T> finish) {
+    const long most = vectors == 1 ? narrow_tile_rows : tile_rows, width = vectors * lanes<T>;
+    const auto of_most = vectors == 1 ? multiply<T, narrow_tile_rows, 1> : multiply_rows<T, tile_rows>(vectors);
+    const auto of_two = multiply_rows<T, 2>(vectors), of_one = multiply_rows<T, 1>(vectors);
+    alignas(vector_bytes) T tile[std::max(tile_rows * tile_vectors, narrow_tile_rows) * lanes<T>];
     const auto tiles = [&](const Term<T>* parts, int n, T* sums, long stride, bool is_first, bool is_last,
                            const T* next = nullptr) {
         const long asked = next ? parts->inputs : 0;
         for (long r = row; r < end;) {
             const long left = end - r;
-            const int size = left >= most ? most : left >= 2 ? 2 : 1;
+            const long size = left >= most ? most : left >= 2 ? 2 : 1;
             for (long k = asked * (r - row) / (end - row); k < asked * (r + size - row) / (end - row); ++k)
-                for (int v = 0; v < V; ++v) __builtin_prefetch(next + k * parts->weight_stride + v * lanes<T>, 0, 2);
+                for (int v = 0; v < vectors; ++v)
+                    __builtin_prefetch(next + k * parts->weight_stride + v * lanes<T>, 0, 2);
             T* const here = sums + (r - row) * stride;
-            if (size == most) multiply<T, most, V>(parts, n, r, output, here, is_first);
-            else if (size == 2) multiply<T, 2, V>(parts, n, r, output, here, is_first);
-            else multiply<T, 1, V>(parts, n, r, output, here, is_first);
-            for (long k = 0; k < size && is_last; ++k)
-                for (int v = 0; v < V; ++v)
-                    finish(load<vector_of<T>>(here + k * width + v * lanes<T>), r + k, output + v * lanes<T>);
+            const auto product = size == most ? of_most : size == 2 ? of_two : of_one;
+            product(parts, n, r, output, here, is_first, 0, nullptr, 0, 0);
+            if (is_last) finish(here, r, 0, size, output, vectors);
             r += size;
         }
     };
@@ -159,39 +199,35 @@ void multiply_panel(const Term<T>* terms, int count, long row, long end, long ou
 
 // The same for two layers by the same weights, over the inputs that are not zero in both; many in the same parts, so that
 // a value has the bits that it has alone.
-template <class T, int V, class Finish, class FinishOther>
-void multiply_both(const Term<T>* terms, const Term<T>* other, int count, long row, long end, long output,
-                   Finish finish, FinishOther finish_other) {
-    alignas(vector_bytes) T tile[2 * V * lanes<T>];
+template <class T>
+[[gnu::noinline]] void multiply_both(const Term<T>* terms, const Term<T>* other, int count, long row, long end,
+                                     long output, int vectors, Finish<T> finish, Finish<T> finish_other) {
+    alignas(vector_bytes) T tile[2 * most_of_one * lanes<T>];
+    const auto product = multiply_rows<T, 2, true>(vectors);
     long inputs = 0;
     for (int t = 0; t < count; ++t) inputs += terms[t].inputs;
     for (long r = row; r < end; ++r) {
-        if (inputs <= inputs_at_once) multiply<T, 2, V, true>(terms, count, r, output, tile, true, r - row, other);
+        if (inputs <= inputs_at_once) product(terms, count, r, output, tile, true, r - row, other, 0, 0);
         else {
             bool is_first = true;
             for (int t = 0; t < count; ++t)
                 for (long k = 0; k < terms[t].inputs; k += inputs_at_once, is_first = false) {
                     const long stop = std::min(k + inputs_at_once, terms[t].inputs);
-                    multiply<T, 2, V, true>(terms + t, 1, r, output, tile, is_first, r - row, other + t, k, stop);
+                    product(terms + t, 1, r, output, tile, is_first, r - row, other + t, k, stop);
                 }
         }
-        for (int v = 0; v < V; ++v) finish(load<vector_of<T>>(tile + v * lanes<T>), r, output + v * lanes<T>);
-        for (int v = V; v < 2 * V; ++v)
-            finish_other(load<vector_of<T>>(tile + v * lanes<T>), r, output + (v - V) * lanes<T>);
+        finish(tile, r, 0, 1, output, vectors);
+        finish_other(tile + vectors * lanes<T>, r, 0, 1, output, vectors);
     }
 }
 
 // A dense layer on rows of a block: panel by panel of weights, so that a panel stays in the cache for all these rows, and
-// for all layers that `multiply<V>(output)` makes with the same weights. A panel has `most` vectors, or fewer.
-template <class T, int most, class Multiply> void dense(long outputs, Multiply multiply) {
+// for all layers that `multiply(output, vectors)` makes with the same weights. A panel has `most` vectors, or fewer.
+template <class T, class Panel> void dense(int most, long outputs, Panel multiply) {
     const long last = padded<T>(outputs);
     long output = 0;
-    const auto panels = [&]<int V>() {
-        for (; output + V * lanes<T> <= last; output += V * lanes<T>) multiply.template operator()<V>(output);
-    };
-    if constexpr (most > 2) panels.template operator()<most>();
-    panels.template operator()<2>();
-    panels.template operator()<1>();
+    for (const int vectors : {most, 2, 1})
+        for (; output + vectors * lanes<T> <= last; output += vectors * lanes<T>) multiply(output, vectors);
 }
 
 // The same by a BLAS: its `gemm` for each term, then a pass over the sums while they are in the cache.
@@ -242,37 +278,33 @@ template <class T, class Holds> inline void list_positions(int* list, long featu
     list[0] = count;
 }
 
-template <class T, int V, class Finish>
+template <class T>
 [[gnu::noinline]] void directed_panel(const Term<T>* terms, int count, long row, long end, long directions, long output,
-                                      Finish finish) {
-    alignas(vector_bytes) T tile[tile_rows * V * lanes<T>];
+                                      int vectors, Finish<T> finish) {
+    static_assert(tile_rows == 6);
+    const Multiply<T> products[] = {multiply_rows<T, 1, true>(vectors), multiply_rows<T, 2, true>(vectors),
+                                    multiply_rows<T, 3, true>(vectors), multiply_rows<T, 4, true>(vectors),
+                                    multiply_rows<T, 5, true>(vectors), multiply_rows<T, 6, true>(vectors)};
+    alignas(vector_bytes) T tile[tile_rows * most_of_one * lanes<T>];
     const long tiles = (directions + tile_rows - 1) / tile_rows;
     for (long r = row; r < end; ++r)
         for (long t = 0; t < tiles; ++t) {
             const long begin = directions * t / tiles, size = directions * (t + 1) / tiles - begin;
             const long here = r - row, first = here * directions + begin;
-            if (size == 1) multiply<T, 1, V, true>(terms, count, first, output, tile, true, here);
-            else if (size == 2) multiply<T, 2, V, true>(terms, count, first, output, tile, true, here);
-            else if (size == 3) multiply<T, 3, V, true>(terms, count, first, output, tile, true, here);
-            else if (size == 4) multiply<T, 4, V, true>(terms, count, first, output, tile, true, here);
-            else if (size == 5) multiply<T, 5, V, true>(terms, count, first, output, tile, true, here);
-            else multiply<T, 6, V, true>(terms, count, first, output, tile, true, here);
-            for (long d = 0; d < size; ++d)
-                for (int v = 0; v < V; ++v)
-                    finish(load<vector_of<T>>(tile + (d * V + v) * lanes<T>), r, begin + d, output + v * lanes<T>);
+            products[size - 1](terms, count, first, output, tile, true, here, nullptr, 0, 0);
+            finish(tile, r, begin, size, output, vectors);
         }
 }
 
 // A dense layer on all directions of some rows of a block; of few directions with more outputs at a time, as far as
 // there are registers. The directions' own rows begin with those of `row`.
-template <class T, class Finish>
-void dense_directed(const Term<T>* terms, int count, long row, long end, long directions, long outputs, Finish finish) {
-    const auto panel = [&]<int V>(long output) {
-        directed_panel<T, V>(terms, count, row, end, directions, output, finish);
-    };
-    if (tile_vectors == 4 || directions <= 2) dense<T, 4>(outputs, panel);
-    else if (directions == 3) dense<T, 3>(outputs, panel);
-    else dense<T, 2>(outputs, panel);
+template <class T>
+void dense_directed(const Term<T>* terms, int count, long row, long end, long directions, long outputs,
+                    Finish<T> finish) {
+    const int most = tile_vectors == 4 || directions <= 2 ? 4 : directions == 3 ? 3 : 2;
+    dense<T>(most, outputs, [&](long output, int vectors) {
+        directed_panel<T>(terms, count, row, end, directions, output, vectors, finish);
+    });
 }
 
 // The sum over k of value(k) * weight[k] of one row; value gives a vector from k on, garbage behind the last input.
@@ -297,7 +329,8 @@ template <class T, class Value> inline T reduce_row(long inputs, const T* weight
     return part[0];
 }
 
-template <class T> void copy(T* to, long t0, long t1, const T* from, long f0, long f1, long rows, long features) {
+template <class T>
+[[gnu::noinline]] void copy(T* to, long t0, long t1, const T* from, long f0, long f1, long rows, long features) {
     if (t1 == 1 && f1 == 1)
         for (long r = 0; r < rows; ++r) std::memcpy(to + r * t0, from + r * f0, features * sizeof(T));
     else
@@ -306,12 +339,12 @@ template <class T> void copy(T* to, long t0, long t1, const T* from, long f0, lo
 }
 // Between the caller's array (columns, directions, features) and rows of a block, a column's directions together.
 template <class T>
-void copy_in(T* to, long stride, const T* from, long s0, long s1, long s2, long rows, long directions, long features) {
+[[gnu::noinline]] void copy_in(T* to, long stride, const T* from, long s0, long s1, long s2, long rows, long directions, long features) {
     for (long d = 0; d < directions; ++d)
         copy(to + d * stride, directions * stride, 1L, from + d * s1, s0, s2, rows, features);
 }
 template <class T>
-void copy_out(T* to, long s0, long s1, long s2, const T* from, long stride, long rows, long directions, long features) {
+[[gnu::noinline]] void copy_out(T* to, long s0, long s1, long s2, const T* from, long stride, long rows, long directions, long features) {
     if (s2 == 1 || s1 != 1)
         for (long d = 0; d < directions; ++d)
             copy(to + d * s1, s0, s2, from + d * stride, directions * stride, 1L, rows, features);
@@ -322,7 +355,8 @@ void copy_out(T* to, long s0, long s1, long s2, const T* from, long stride, long
 }
 
 // Operands of all columns are kept behind each other in rows of whole vectors.
-template <class T> const T* keep_rows(T*& room, const T* from, long s0, long s1, long rows, long extent) {
+template <class T>
+[[gnu::noinline]] const T* keep_rows(T*& room, const T* from, long s0, long s1, long rows, long extent) {
     const T* const kept = room;
     copy(room, padded<T>(extent), 1L, from, s0, s1, rows, extent);
     room += rows * padded<T>(extent);
@@ -340,7 +374,7 @@ template <class T> struct Weight {
     long stride;
 };
 template <class T>
-Weight<T> keep_weight(T*& room, const T* from, long output_stride, long input_stride, long outputs, long inputs) {
+[[gnu::noinline]] Weight<T> keep_weight(T*& room, const T* from, long output_stride, long input_stride, long outputs, long inputs) {
     if (usable<T>(output_stride, input_stride, outputs)) return {from, input_stride};
     T* const kept = room;
     const long stride = padded<T>(outputs);

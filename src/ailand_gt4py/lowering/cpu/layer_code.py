@@ -24,10 +24,6 @@ from ailand_gt4py.lowering.columns.column_program import (
 )
 from ailand_gt4py.lowering.cpu.element_code import ElementCode
 
-#: Vectors of sums of one row of each of two layers: enough of them that none waits for the last, and a panel of weights
-#: that stays in the first-level cache.
-_VECTORS_OF_BOTH = 4
-
 
 class LayerCode:
     """Of one program, which is fused."""
@@ -75,8 +71,9 @@ class LayerCode:
         count = len(products)
         finished = [self._finish(layer, "r, long j") for layer in layers]
         if lists:
-            call = f"ailand::multiply_both<T, vectors>(terms0, terms1, {count}, row, end, output,"
-            return [*lines, *_panels([call, ",\n".join(finished) + ");"], str(_VECTORS_OF_BOTH))]
+            call = f"ailand::multiply_both<T>(terms0, terms1, {count}, row, end, output, vectors,"
+            both = ",\n".join(f"ailand::finish_of<T>({finish})" for finish in finished)
+            return [*lines, *_panels([call, f"{both});"], "ailand::most_of_one")]
         if self._with_blas:
             gemm = "[](auto... arguments) { ailand::gemm(arguments...); }"
             sums = "ailand::workspace<T, 2>(plan.rows * ailand::row_stride<T>(outputs))"
@@ -86,7 +83,7 @@ class LayerCode:
             ]
             return [*lines, *calls]
         calls = [
-            f"ailand::multiply_panel<T, vectors>(terms{k}, {count}, row, end, output,\n{finish});"
+            f"ailand::multiply_panel<T>(terms{k}, {count}, row, end, output, vectors,\nailand::finish_of<T>({finish}));"
             for k, finish in enumerate(finished)
         ]
         return [*lines, *_panels(calls)]
@@ -102,7 +99,8 @@ class LayerCode:
         return [
             *(["for (long r = row; r < end; ++r) {", *positions, "}"] if positions else []),
             f"{{ const ailand::Term<T> terms[] = {{{self._terms(definition, lists)}}};",
-            f"ailand::dense_directed<T>(terms, {sizes}, {self._finish(definition, 'r, long d, long j')}); }}",
+            f"ailand::dense_directed<T>(terms, {sizes},",
+            f"ailand::finish_of<T, true>({self._finish(definition, 'r, long d, long j')})); }}",
         ]
 
     def setup(self) -> list[str]:
@@ -169,4 +167,4 @@ def _list_positions(lists: str, extent: str, holds: str) -> list[str]:
 
 
 def _panels(lines: list[str], most: str = "ailand::tile_vectors") -> list[str]:
-    return [f"ailand::dense<T, {most}>(outputs, [&]<int vectors>(long output) {{", *lines, "});"]
+    return [f"ailand::dense<T>({most}, outputs, [&](long output, int vectors) {{", *lines, "});"]
