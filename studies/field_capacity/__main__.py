@@ -21,7 +21,7 @@ import xarray as xr
 from ailand_gt4py.evaluation.columns import VerificationColumns, read_columns
 from ailand_gt4py.evaluation.runs import run_free
 from ailand_gt4py.evaluation.scores.groups import inside_box
-from ailand_gt4py.io.quality import outside_training_range
+from ailand_gt4py.io.training_ranges import outside_training_range
 from ailand_gt4py.weights.model import Model
 from ailand_gt4py.weights.model_file import read_model
 

@@ -21,9 +21,9 @@ import zarr
 from ailand_gt4py.driver import run as driver_run
 from ailand_gt4py.io import output as outputs
 from ailand_gt4py.io import writers
-from ailand_gt4py.io.quality import RangeCounter
 from ailand_gt4py.io.restart import write_restart
 from ailand_gt4py.io.stepping import Stepper
+from ailand_gt4py.io.training_ranges import RangeCounter
 from ailand_gt4py.io.writers import NetcdfWriter, ZarrWriter
 from ailand_gt4py.weights.model_file import write_model
 from fuzz import kill_runs

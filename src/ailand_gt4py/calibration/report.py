@@ -14,7 +14,7 @@ from ailand_gt4py.core.text_table import aligned
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.evaluation.scores.groups import Grouping
 from ailand_gt4py.evaluation.scores.moments import rmse
-from ailand_gt4py.io.quality import outside_training_range
+from ailand_gt4py.io.training_ranges import outside_training_range
 from ailand_gt4py.io.whole_files import columns, field, texts, write_netcdf
 
 TITLE = "soil and vegetation parameters estimated with aiLand, an emulator of ecLand"

@@ -11,9 +11,9 @@ from ailand_gt4py.core.times import GivenTime, step_text, time_text, to_be_read
 from ailand_gt4py.driver.progress import progress
 from ailand_gt4py.evaluation.scores.verify import check_reference, compared
 from ailand_gt4py.io.fields import contradictions
-from ailand_gt4py.io.quality import RangeCounter
 from ailand_gt4py.io.request import InitialState, Reading
 from ailand_gt4py.io.sources import ColumnSource, open_source
+from ailand_gt4py.io.training_ranges import RangeCounter
 from ailand_gt4py.weights.model import Model
 
 #: Memory for the forcing that is looked at together.

@@ -30,11 +30,11 @@ from ailand_gt4py.io import restart as restarts
 from ailand_gt4py.io.fields import contradictions
 from ailand_gt4py.io.output import OutputLayout, RunOutput
 from ailand_gt4py.io.preparation import labels_of
-from ailand_gt4py.io.quality import RangeCounter
 from ailand_gt4py.io.request import Request, Time
 from ailand_gt4py.io.restart import Restart
 from ailand_gt4py.io.sources import ColumnSource, Inputs, named_inputs, open_source
 from ailand_gt4py.io.stepping import Stepper
+from ailand_gt4py.io.training_ranges import RangeCounter
 from ailand_gt4py.io.writers import move_into_place, open_writer
 from ailand_gt4py.weights.model import Model, Variable
 from ailand_gt4py.weights.model_file import read_model

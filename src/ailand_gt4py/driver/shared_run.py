@@ -29,11 +29,11 @@ from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.io import restart as restarts
 from ailand_gt4py.io.before_start import previous_forcing
 from ailand_gt4py.io.output import OutputLayout
-from ailand_gt4py.io.quality import RangeCounter
 from ailand_gt4py.io.request import Columns, Time
 from ailand_gt4py.io.restart import Restart
 from ailand_gt4py.io.sources import ColumnSource
 from ailand_gt4py.io.stepping import assembler_of
+from ailand_gt4py.io.training_ranges import RangeCounter
 from ailand_gt4py.io.writers import move_into_place, open_writer
 
 logger = logging.getLogger(__name__)

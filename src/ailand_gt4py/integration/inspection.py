@@ -14,7 +14,8 @@ import numpy as np
 from ailand_gt4py.core import arrays
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.integration.host_points import HostPoints, others_text
-from ailand_gt4py.io.quality import RangeCounter, expectation, impossible
+from ailand_gt4py.io.quality import expectation, impossible
+from ailand_gt4py.io.training_ranges import RangeCounter
 from ailand_gt4py.weights.model import Variable
 
 logger = logging.getLogger(__name__)

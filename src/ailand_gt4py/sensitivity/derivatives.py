@@ -13,7 +13,7 @@ from ailand_gt4py.core.times import STANDARD
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.io.period import Period
-from ailand_gt4py.io.quality import outside_training_range
+from ailand_gt4py.io.training_ranges import outside_training_range
 from ailand_gt4py.sensitivity.masks import meaningful
 from ailand_gt4py.sensitivity.quantities import Quantity
 

@@ -257,3 +257,9 @@ def choose(
     except InputError as error:
         raise InputError(f"variables.forcing: {error}") from error
     return VariableSet(**chosen)
+
+
+def specification_of(variable: Variable) -> Specification | None:
+    """The catalogue's entry of a model's variable, where that is in the same units."""
+    entry = CATALOGUE.get(variable.name)
+    return entry if entry is not None and entry.units == variable.units else None
