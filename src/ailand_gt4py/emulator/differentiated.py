@@ -15,6 +15,7 @@ from gt4py.next.iterator import ir
 from ailand_gt4py.core import arrays
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.emulator.operands import Operands
+from ailand_gt4py.lowering.calls import front_end
 from ailand_gt4py.lowering.columns.column_program import ColumnProgram, Extent
 from ailand_gt4py.lowering.columns.constants import evaluate
 from ailand_gt4py.lowering.columns.differentiate import Derivative, differentiate
@@ -35,7 +36,8 @@ class StepDerivative:
     @functools.cached_property
     def gtir(self) -> ir.Program:
         """The step's program as the front end gives it: the same for all emulators and numbers of directions."""
-        return make_program(self.step).gtir
+        with front_end.plain():
+            return make_program(self.step).gtir
 
 
 def leaves(operands: Mapping[str, Any]) -> dict[str, arrays.Array]:

@@ -20,6 +20,8 @@ import gt4py.next as gtx
 import numpy as np
 from gt4py.next.ffront.fbuiltins import BuiltInFunction
 
+from ailand_gt4py.lowering.calls import front_end
+
 FieldOperator = Any
 Type = Any
 #: What GT4Py makes an operator of.
@@ -124,7 +126,8 @@ def write_program(name: str, types: Mapping[str, Type], statements: Iterable[Sta
         source += f"    {operator.__name__}({', '.join(arguments)}, out={result})\n"
     program = define(name, source, namespace, origin)
     program.__annotations__ = dict(types)
-    return gtx.program(program)
+    with front_end.plain():
+        return gtx.program(program)
 
 
 def _instance(name: str, function: Function) -> FieldOperator:
@@ -141,7 +144,8 @@ def _instance(name: str, function: Function) -> FieldOperator:
     namespace = {**function.__globals__, **substitution.namespace}
     instance = define(name, source, namespace, function.__code__.co_filename)
     instance.__annotations__ = dict(function.__annotations__)
-    return gtx.field_operator(instance)
+    with front_end.plain():
+        return gtx.field_operator(instance)
 
 
 def _part_of_name(argument: Any) -> str:

@@ -8,16 +8,13 @@ from typing import Any
 
 import gt4py.next as gtx
 from gt4py.next import config
-from gt4py.next.backend import Transforms
-from gt4py.next.ffront import func_to_past, past_process_args, past_to_itir
-from gt4py.next.ffront.past_passes import linters
 from gt4py.next.otf.compilation import cache
 from gt4py.next.program_processors.runners.dace import make_dace_backend
 from gt4py.next.program_processors.runners.dace.transformations import GT4PyAutoOptHook
 
 from ailand_gt4py.core import arrays
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.lowering.calls import compilation
+from ailand_gt4py.lowering.calls import compilation, front_end
 from ailand_gt4py.lowering.calls.kept import ColumnCompiler, KeptCompiler, Translations
 from ailand_gt4py.lowering.calls.maps import DeviceMaps, SequentialMaps
 from ailand_gt4py.lowering.columns.differentiate import Derivative
@@ -31,16 +28,6 @@ from ailand_gt4py.lowering.gpu.device_columns import DeviceColumns
 #: ``embedded``: GT4Py's NumPy execution, no compilation, slow: the reference. ``dace_cpu``, ``dace_gpu``: compiled,
 #: dense layers as GEMM.
 BACKEND_NAMES = ("embedded", "dace_cpu", "dace_gpu")
-
-#: From a program to GT4Py's IR. GT4Py keeps what each step gives, for programs that come again, under a digest of the
-#: whole program: ours come once, and the digests take longer than the steps.
-_TRANSFORMS = Transforms(
-    func_to_past=func_to_past.adapted_func_to_past_factory(cached=False),
-    past_lint=linters.adapted_linter_factory(cached=False),
-    field_view_prog_args_transform=past_process_args.transform_program_args_factory(cached=False),
-    past_to_itir=past_to_itir.past_to_gtir_factory(cached=False),
-)
-
 
 #: Backends of `for_columns` on the CPU, by name and what programs are made with.
 _FOR_COLUMNS: dict[tuple[str, ...], gtx.backend.Backend] = {}
@@ -193,4 +180,4 @@ def _plain_backend(on_gpu: bool, hooks: dict[GT4PyAutoOptHook, Any]) -> gtx.back
             translation=dataclasses.replace(executor.translation, cache=translations),
             compilation=KeptCompiler(**_arguments_of(executor.compilation)),
         )
-        return dataclasses.replace(plain, executor=executor, transforms=_TRANSFORMS)
+        return dataclasses.replace(plain, executor=executor, transforms=front_end.TRANSFORMS)
