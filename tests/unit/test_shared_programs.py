@@ -19,6 +19,12 @@ def arrays(n_columns: int, seed: int = 0) -> list[np.ndarray]:
     return [np.random.default_rng(seed).normal(size=(n_columns, size)).astype(np.float32) for size in SIZES[:3]]
 
 
+def diagnosed(n_diagnostics: int, backend: str) -> tuple[np.ndarray, ...]:
+    """A step of a network with so many diagnostics."""
+    model = random_model("simple", (*SIZES[:3], n_diagnostics), seed=3)
+    return Emulator(model, 4, backend).step(*arrays(4))
+
+
 @pytest.fixture(scope="module")
 def models() -> list[Model]:
     """Of the same shape, with other weights."""
@@ -46,6 +52,19 @@ def test_emulators_of_one_shape_share_a_program_and_nothing_else(models: list[Mo
     for emulator in [first, *others, *others, first]:  # the first call of each, then a bound one, in turn
         agree(emulator)
     assert n_compiled() == n_programs
+
+
+@pytest.mark.parametrize("backend", ["embedded", pytest.param("dace_cpu", marks=pytest.mark.slow)])
+def test_networks_with_other_numbers_of_diagnostics_share_it_too(backend: str) -> None:
+    """Of one shape are networks of the same depths and units; how many diagnostics they have is an array's extent."""
+    reference = {}
+    with pytest.MonkeyPatch.context() as patch:
+        for n_diagnostics in (2, 5, 3):
+            patch.setattr(operator_call, "_SHARED", {})  # each alone
+            reference[n_diagnostics] = diagnosed(n_diagnostics, "embedded")
+    for n_diagnostics, expected in reference.items():
+        for found, wanted in zip(diagnosed(n_diagnostics, backend), expected, strict=True):
+            np.testing.assert_allclose(found, wanted, rtol=2e-5, atol=2e-6)
 
 
 @pytest.mark.slow

@@ -107,6 +107,8 @@ class Programs:
             call, provider = shared(key, operands.offset_provider, make)
         else:
             call, provider = make(), operands.offset_provider
+        if self.is_embedded:  # it reads the tables, whose sizes are the model's
+            provider = operands.offset_provider
         return RepeatedCall(call, constant, varying, (), provider, self._compiled_here)
 
     def derivative(
