@@ -74,9 +74,14 @@ def ignore_working_directory() -> None:
 
 @contextlib.contextmanager
 def defaults() -> Iterator[None]:
-    """DaCe's defaults and variables ``DACE_*`` of the environment; no configuration file, whoever imported DaCe."""
+    """DaCe's defaults and variables ``DACE_*`` of the environment; no configuration file, whoever imported DaCe.
+
+    Of its defaults one is changed: it would look through Python's stack for where each part of a program is made, which
+    takes longer than to make it.
+    """
     import dace
 
     with dace.config.temporary_config():
         dace.Config.load(file=io.StringIO())
+        dace.Config.set("compiler", "lineinfo", value="none")
         yield

@@ -15,7 +15,7 @@ from gt4py.next.program_processors.runners.dace.transformations import GT4PyAuto
 from ailand_gt4py.core import arrays
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.lowering.calls import compilation, front_end
-from ailand_gt4py.lowering.calls.kept import ColumnCompiler, KeptCompiler, Translations
+from ailand_gt4py.lowering.calls.kept import KeptCompiler, Translations
 from ailand_gt4py.lowering.calls.maps import DeviceMaps, SequentialMaps
 from ailand_gt4py.lowering.columns.differentiate import Derivative
 from ailand_gt4py.lowering.columns.translation import ColumnTranslator
@@ -112,9 +112,8 @@ def column_backend(
         complete_tables=tuple(sorted(complete_tables)),
         broadcast_tables=tuple(sorted(broadcast_tables)),
     )
-    compiler = executor.compilation if on_gpu else ColumnCompiler(**_arguments_of(executor.compilation))
     translation = dataclasses.replace(executor.translation, step=translator)
-    executor = dataclasses.replace(executor, translation=translation, compilation=compiler)
+    executor = dataclasses.replace(executor, translation=translation)
     return dataclasses.replace(plain, executor=executor)
 
 

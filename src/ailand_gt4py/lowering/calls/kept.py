@@ -97,8 +97,6 @@ class KeptCompiler(DaCeCompiler):
     Flags are those of `toolchain.variables`, which are part of the key of compiled programs.
     """
 
-    extra_flags = ""
-
     def __post_init__(self) -> None:
         with self._tools():
             super().__post_init__()
@@ -129,7 +127,7 @@ class KeptCompiler(DaCeCompiler):
 
     @contextlib.contextmanager
     def _tools(self) -> Iterator[None]:
-        variables = toolchain.variables(self.cmake_build_type, self.extra_flags)
+        variables = toolchain.variables(self.cmake_build_type)
         with dace_configuration.defaults(), compilation.temporarily(os.environ, **variables):
             yield
 
@@ -165,14 +163,6 @@ class KeptCompiler(DaCeCompiler):
             bind_func_name=self.bind_func_name,
             device_type=self.device_type,
         )
-
-
-class ColumnCompiler(KeptCompiler):
-    """For code in vectors."""
-
-    # What generated code computes is in vectors already. Without the compiler's own vectorisation a build takes half of
-    # the time, no step is slower, and no bit is another.
-    extra_flags = "-fno-tree-vectorize"
 
 
 def _stub(library: pathlib.Path) -> pathlib.Path:
