@@ -175,6 +175,7 @@ def test_few_diagnostics_or_none(n_diagnostics: int, backend: str) -> None:
     model = point_wise_model(
         (4, 3, 3, n_diagnostics),
         n_times=2,
+        depth=1,
         processings=NAMES[:3],
         boundings=(of_diagnostic, of_state)[: 2 * n_diagnostics],
     )
