@@ -137,7 +137,7 @@ def driven(forcing: str, output: str, rounds: str) -> dict[str, Any]:
     from ailand_gt4py import read_model, run
     from ailand_gt4py.driver import run as driver
     from ailand_gt4py.emulator.emulator import Emulator
-    from ailand_gt4py.io import quality, sunlight
+    from ailand_gt4py.io import training_ranges, sunlight
     from ailand_gt4py.io.sources import open_source
 
     run(forcing, output=output, overwrite=True, quiet=True)  # warms up
@@ -175,7 +175,7 @@ def driven(forcing: str, output: str, rounds: str) -> dict[str, Any]:
         setattr(owner, name, timed)
 
     watch(forcing_module, "derived_forcing", watched, time.thread_time)
-    watch(quality.RangeCounter, "look", watched, time.thread_time)
+    watch(training_ranges.RangeCounter, "look", watched, time.thread_time)
     watch(sunlight.SunLimit, "exceeding", watched, time.thread_time)
     watch(driver, "make_steps", steps, time.perf_counter)
     found: dict[str, Any] = {key: [] for key in ("bare", "run", "steps", "cpu", "watched")}

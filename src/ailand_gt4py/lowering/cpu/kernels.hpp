@@ -2,7 +2,8 @@
 //
 // A block holds some columns, each a row of features that is padded to whole vectors. The lanes of a vector are
 // neighbouring features of one column, so a column's numbers do not depend on how many columns there are, on where in a
-// block it is, or on what the others hold: its sums run over the inputs in order, in every tile alike.
+// block it is, or on what the others hold: its sums run over the inputs in order, in every tile alike. In a program that has
+// one number of each column in every array, the lanes are neighbouring columns, each by itself.
 #pragma once
 #include <algorithm>
 #include <array>
