@@ -137,7 +137,7 @@ def driven(forcing: str, output: str, rounds: str) -> dict[str, Any]:
     from ailand_gt4py import read_model, run
     from ailand_gt4py.driver import run as driver
     from ailand_gt4py.emulator.emulator import Emulator
-    from ailand_gt4py.io import training_ranges, sunlight
+    from ailand_gt4py.io import sunlight, training_ranges
     from ailand_gt4py.io.sources import open_source
 
     run(forcing, output=output, overwrite=True, quiet=True)  # warms up

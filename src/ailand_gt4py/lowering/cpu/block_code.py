@@ -1,7 +1,7 @@
 """From a fused `ColumnProgram` to C++: blocks of columns, shared among threads, through all definitions.
 
-What the code is made of is in ``kernels.hpp`` and ``vectors.hpp``. Values of a block stay in its rows, one after another
-for each array.
+What the code is made of is in ``kernels.hpp`` and ``vectors.hpp``. Values of a block stay in its rows, one after
+another for each array.
 """
 
 from __future__ import annotations
