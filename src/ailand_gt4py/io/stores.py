@@ -96,8 +96,14 @@ def _arrays(path: Path) -> Iterator[tuple[str, set[str], bytes]]:
     for folder in path.iterdir():
         metadata = folder / ".zarray"
         if metadata.is_file():
-            names = {str(file.relative_to(folder)) for file in folder.rglob("*")}
-            yield folder.name, names, metadata.read_bytes()
+            yield folder.name, set(_names(folder)), metadata.read_bytes()
+
+
+def _names(folder: Path) -> Iterator[str]:
+    """Of the files in a directory and its directories, as from it, with slashes."""
+    for directory, _, names in os.walk(folder):
+        prefix = Path(directory).relative_to(folder).as_posix()
+        yield from names if prefix == "." else (f"{prefix}/{name}" for name in names)
 
 
 def attributes(path: Path) -> Any:
@@ -128,17 +134,19 @@ def _of_directory(path: Path) -> tuple[int, Iterator[tuple[str, bytes]]]:
     metadata: list[Path] = []
     for directory, _, names in os.walk(path):
         for name in names:
-            file, count = Path(directory, name), count + 1
+            file, count = f"{directory}/{name}", count + 1  # a store may have many: no Path of each
             if count <= _MOST_COUNTED or name in METADATA:
                 try:
                     size += require_regular(file)
                 except FileNotFoundError:
-                    raise UnusableFileError(f"'{file.relative_to(path)}' points to nothing, expected a file") from None
+                    raise UnusableFileError(
+                        f"'{os.path.relpath(file, path)}' points to nothing, expected a file"
+                    ) from None
                 except OSError as error:
-                    raise UnusableFileError(f"'{file.relative_to(path)}': {reason(error)}") from error
+                    raise UnusableFileError(f"'{os.path.relpath(file, path)}': {reason(error)}") from error
             if name in METADATA:
-                _require_small(name, file.stat().st_size)
-                metadata.append(file)
+                metadata.append(Path(file))
+                _require_small(name, metadata[-1].stat().st_size)
     return size, ((str(file.relative_to(path)), file.read_bytes()) for file in metadata)
 
 
