@@ -106,7 +106,7 @@ template <class T, int R, bool of_one = false> Multiply<T> multiply_rows(int vec
     case 3:
         if constexpr (of_one) return multiply<T, R, 3, true>;
         [[fallthrough]];
-    default: return multiply<T, R, of_one ? 4 : tile_vectors, of_one>;
+    default: return multiply<T, R, of_one ? most_of_one : tile_vectors, of_one>;
     }
 }
 

@@ -72,7 +72,7 @@ template <class V, class F> inline V each(V value, F function) {
     }
 }
 
-// exp(x), to two units in the last place: of C++'s own function the lanes would have to be done one by one.
+// exp(x), to two units in the last place, of one number as in any lane, also where the C library has no vectors.
 // exp(x) = 2^n exp(r) with n the whole number next to x / log(2) and r the rest, of which a Taylor series is taken. Half of
 // 2^n at a time, as the whole may overflow, or be less than normal, where the product is not.
 template <class T> struct Exponential;
