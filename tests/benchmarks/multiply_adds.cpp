@@ -1,5 +1,6 @@
 // As many multiply-adds a second as the processor can: in registers, each independent of the last few.
 #include "vectors.hpp"
+#include "transposition.hpp"
 #include "kernels.hpp"
 
 // Runs `count` rounds; returns the floating-point operations done. `result` keeps the compiler from leaving them out.

@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.skipif(machine.device() != "cpu", reason="measured on the CPU"),
     pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc"),
 ]
-COLUMNS, STEPS, ROUNDS = scale.of((200_000, 40, 5), (40, 3, 1))
+COLUMNS, STEPS, ROUNDS = scale.of((200_000, 40, 9), (40, 3, 1))
 
 
 def test_whole_run(benchmark: BenchmarkFixture, tmp_path: Path) -> None:

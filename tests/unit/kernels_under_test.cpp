@@ -19,6 +19,7 @@
 #endif
 #pragma GCC visibility push(hidden)
 #include "vectors.hpp"
+#include "transposition.hpp"
 #include "kernels.hpp"
 #pragma GCC visibility pop
 

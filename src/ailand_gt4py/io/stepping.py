@@ -51,6 +51,8 @@ class Stepper:
         at_end = [variable.time_meaning == "window end" for variable in model.diagnostics]
         self._at_end, self._of_step = np.flatnonzero(at_end), np.flatnonzero(np.logical_not(at_end))
         self.counters = {group: RangeCounter(getattr(model, group)) for group in ("static", "forcing", "state")}
+        #: Of the rows since the last check.
+        self._states_are_finite = True
         outside = outside_training_range(source.static, model.static).any(axis=(0, 2))
         self._static_flag = outside * np.uint8(FLAG_MASKS["static_outside_training_range"])
 
@@ -103,16 +105,20 @@ class Stepper:
                 flags[row] = self._static_flag | step_flags | self._state_flags(values[row, :n_state].T)
                 self._write_diagnostics(values[row, n_state:], self._at_end)
                 self._step(step_forcing)
-                self.before = self._assembler.of_window(own_forcing)
                 self._write_diagnostics(values[row, n_state:], self._of_step)
                 row += 1
                 if after_step(first + row):
                     self.counters["forcing"].add(forcing[:made].reshape(-1, forcing.shape[-1]))
-                    self._require_finite(first, values[:row])
+                    self._end(first, values[:row], own_forcing)
                     return row
             self.counters["forcing"].count(found.counts, found.n_values, found.extremes)
-        self._require_finite(first, values)
+        self._end(first, values, own_forcing)
         return n_rows
+
+    def _end(self, first: int, values: Values, last_forcing: Values) -> None:
+        """Behind the last of some steps: what the next takes of its forcing; all results must be finite."""
+        self.before = self._assembler.of_window(last_forcing)
+        self._require_finite(first, values)
 
     def _step(self, forcing: Any) -> None:
         self._emulator.step(self._static, forcing, self.state, out=(self._new_state, self._device_diagnostics))
@@ -124,18 +130,23 @@ class Stepper:
             values[position] = self.diagnostics[:, position]
 
     def _state_flags(self, values: Values) -> Values:
-        return self.counters["state"].add(values) * np.uint8(FLAG_MASKS["state_outside_training_range"])
+        found = self.counters["state"].look(values)
+        self.counters["state"].count(found.counts, found.n_values, found.extremes)
+        self._states_are_finite &= found.is_finite
+        return found.flags * np.uint8(FLAG_MASKS["state_outside_training_range"])
 
     def _require_finite(self, first: int, values: Values) -> None:
         """Check rows of results, and the state and diagnostics that follow them."""
-        variables = self.model.state + self.model.diagnostics
+        variables, n_state = self.model.state + self.model.diagnostics, len(self.model.state)
         checked = values
         if first == 0 and not self._diagnostics_known:
             # Row 0 has no diagnostics of a step before: a missing value, not a wrong one.
             checked = values.copy()
-            checked[0, len(self.model.state) :][self._at_end] = 0.0
+            checked[0, n_state:][self._at_end] = 0.0
         state = to_host(self.state)
-        if all(map(_is_finite, (checked, state, self.diagnostics))):
+        # Of the rows' states it is known from their flags.
+        states_are_finite, self._states_are_finite = self._states_are_finite, True
+        if states_are_finite and all(map(_is_finite, (checked[:, n_state:], state, self.diagnostics))):
             return
         after = np.concatenate([state, self.diagnostics], axis=1).T
         rows = np.concatenate([checked, after[None]])

@@ -122,12 +122,16 @@ def _extremes(values: Values) -> tuple[Values, Values]:
 
 
 class Found(NamedTuple):
-    """What is out of the training ranges among so many values of each variable, as of `RangeCounter`, flags by row."""
+    """What is out of the training ranges among so many values of each variable, as of `RangeCounter`, flags by row.
+
+    ``is_finite``: whether all values are.
+    """
 
     counts: Values
     n_values: int
     extremes: Values
     flags: Values
+    is_finite: bool
 
 
 class RangeCounter:
@@ -151,16 +155,17 @@ class RangeCounter:
         """What `add` would count."""
         ranges, n_rows = self.ranges, len(values)
         flags, counts = np.zeros(n_rows, dtype=bool), np.zeros_like(self.counts)
-        extremes = np.repeat([[np.inf], [-np.inf]], len(self._variables), axis=1)
+        extremes, is_finite = np.repeat([[np.inf], [-np.inf]], len(self._variables), axis=1), True
         if values.size:
             low, high = _extremes(values)
+            is_finite = bool(np.isfinite(low).all() and np.isfinite(high).all())  # a NaN is both
             # Most blocks have nothing outside. A variable that may have is looked at value by value.
             at = np.flatnonzero(~((low >= ranges.lower) & (high <= ranges.upper)))
             if at.size:
                 outside = ranges.outside(values, at)
                 counts[:, at], flags = outside.sum(axis=1), outside.any(axis=(0, 2))
                 extremes[:, at] = ranges.extremes(values, outside, at)
-        return Found(counts, n_rows, extremes, flags)
+        return Found(counts, n_rows, extremes, flags, is_finite)
 
     def count(self, counts: Values, n_values: int, extremes: Values) -> None:
         """Count what was found elsewhere, as of `counts` and `extremes`, in so many values."""

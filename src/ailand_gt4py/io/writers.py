@@ -15,7 +15,7 @@ import contextlib
 import errno
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self
@@ -197,6 +197,19 @@ def _all_chunks() -> contextlib.AbstractContextManager[Any]:
     return zarr.config.set({"array.write_empty_chunks": True}) if _format() else contextlib.nullcontext()
 
 
+def _created(
+    group: Any, name: str, dims: Sequence[Hashable], attributes: Mapping[Any, Any], form: Mapping[str, Any]
+) -> Any:
+    """A new array of a group; its metadata are written once, where zarr can."""
+    plain = {key: np.asarray(value).tolist() for key, value in attributes.items()}
+    described = {"_ARRAY_DIMENSIONS": list(dims), **plain}
+    if _format():
+        return group.create_array(name, attributes=described, **form)
+    array = group.create_dataset(name, **form)
+    array.attrs.put(described)
+    return array
+
+
 class ZarrWriter(Writer):
     """Output as a zarr store (format 2, consolidated metadata): one file for each chunk, written whole."""
 
@@ -223,18 +236,14 @@ class ZarrWriter(Writer):
     def _define(self, group: Any) -> None:
         layout = self._layout
         group.attrs.put(dict(layout.attributes))
-        create = group.create_array if _format() else group.create_dataset
         for name, variable in coordinates(layout).items():
             fixed = variable.values.astype(str) if variable.dtype == object else variable.values
-            array = create(name, shape=fixed.shape, chunks=fixed.shape, dtype=fixed.dtype, fill_value=None)
-            plain = {key: np.asarray(value).tolist() for key, value in variable.attrs.items()}
-            array.attrs.put({"_ARRAY_DIMENSIONS": list(variable.dims), **plain})
-            array[...] = fixed
+            form = {"shape": fixed.shape, "chunks": fixed.shape, "dtype": fixed.dtype, "fill_value": None}
+            _created(group, name, variable.dims, variable.attrs, form)[...] = fixed
         for name, (dtype, fill_value, attributes) in values_of(layout).items():
-            plain = {key: np.asarray(value).tolist() for key, value in attributes.items()}
             shape = tuple(layout.sizes.values())
-            array = create(name, shape=shape, chunks=layout.chunks, dtype=dtype, fill_value=fill_value)
-            array.attrs.put({"_ARRAY_DIMENSIONS": list(layout.sizes), **plain})
+            form = {"shape": shape, "chunks": layout.chunks, "dtype": dtype, "fill_value": fill_value}
+            _created(group, name, tuple(layout.sizes), attributes, form)
 
     @_all_done()
     def write(self, first: int, values: Values, flags: Values) -> None:

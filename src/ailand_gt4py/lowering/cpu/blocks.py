@@ -16,7 +16,8 @@ from ailand_gt4py.lowering.cpu.block_code import block_code
 from ailand_gt4py.lowering.entry import PARAMETERS, entry_code, numbers_of, packed
 
 _HEADERS = tuple(
-    pathlib.Path(__file__).with_name(f"{name}.hpp") for name in ("threads", "watched", "vectors", "kernels")
+    pathlib.Path(__file__).with_name(f"{name}.hpp")
+    for name in ("threads", "watched", "vectors", "transposition", "kernels")
 )
 
 

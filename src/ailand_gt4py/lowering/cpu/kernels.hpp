@@ -1,4 +1,5 @@
-// What the generated programs are made of: matrix products on blocks of columns, and the plan of the blocks; of vectors.hpp.
+// What the generated programs are made of: matrix products on blocks of columns, and the plan of the blocks; of vectors.hpp
+// and transposition.hpp.
 //
 // A block holds some columns, each a row of features that is padded to whole vectors. The lanes of a vector are
 // neighbouring features of one column, so a column's numbers do not depend on how many columns there are, on where in a
@@ -334,6 +335,8 @@ template <class T>
 [[gnu::noinline]] void copy(T* to, long t0, long t1, const T* from, long f0, long f1, long rows, long features) {
     if (t1 == 1 && f1 == 1)
         for (long r = 0; r < rows; ++r) std::memcpy(to + r * t0, from + r * f0, features * sizeof(T));
+    else if (t1 == 1 && f0 == 1) transpose<T, lanes<T>>(to, t0, from, f1, features, rows);
+    else if (t0 == 1 && f1 == 1) transpose<T, lanes<T>>(to, t1, from, f0, rows, features);
     else
         for (long f = 0; f < features; ++f)
             for (long r = 0; r < rows; ++r) to[r * t0 + f * t1] = from[r * f0 + f * f1];
