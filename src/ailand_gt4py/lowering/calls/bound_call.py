@@ -44,8 +44,9 @@ def compiled_dace_program(program: Any) -> Any:
 
 
 def _arguments(compiled: Any) -> list[str]:
-    """Names of the arguments of a compiled program, as it was loaded: to ask its graph takes a tenth of a second."""
-    return list(compiled.sdfg_program._typedict)
+    """Names of the arguments of a compiled program, as DaCe kept them: to ask its graph takes a tenth of a second."""
+    program = compiled.sdfg_program
+    return list(getattr(program, "_typedict", None) or program.sdfg.arglist())
 
 
 def _positions(sdfg: dace.SDFG, names: Sequence[str], pointers: Sequence[str], numbers: Sequence[str]) -> _Positions:
