@@ -26,6 +26,8 @@ from ailand_gt4py.lowering.gpu.device_columns import DeviceColumns, DeviceProgra
 from ailand_gt4py.weights.model import Model
 
 _SHIM = (pathlib.Path(__file__).parent / "host_cuda.hpp").read_text()
+#: It is run once, on nine columns: a compiler that optimises it takes longer than all else.
+_PLAIN = '#pragma GCC optimize("O0")\n'
 _LAUNCH = "on_rows<Body><<<(unsigned)blocks, block_threads, 0, stream>>>(body);"
 
 
@@ -34,7 +36,7 @@ def on_host(cuda: str) -> str:
     assert cuda.count(_LAUNCH) == 1
     cuda = cuda.replace(_LAUNCH, "host_launch<Body>(blocks, block_threads, on_rows<Body>, body);")
     cuda = re.sub(r"#include <cu\w+\.h>\n", "", cuda).replace("const Body body)", "Body body)")
-    return _SHIM + cuda.replace("#pragma unroll", "")
+    return _PLAIN + _SHIM + cuda.replace("#pragma unroll", "")
 
 
 @dataclasses.dataclass(frozen=True)
