@@ -7,6 +7,7 @@ from typing import Any
 import gt4py.next as gtx
 import numpy as np
 import pytest
+from gt4py.next.otf.workflow import CachedStep
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from land_hosts import HOUR, PRESCRIBED, START, Host, expected_windows, small_model
@@ -93,6 +94,29 @@ def test_derivatives_take_one_call_a_window_into_the_same_memory(monkeypatch: py
     assert [name for name, _ in calls] == 3 * ["jacobian"], "of the provisional step and of two windows"
     assert len(set(calls)) == 1
     assert id(None) not in dict(calls).values()
+
+
+@pytest.mark.slow
+def test_programs_for_one_grid_are_those_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not translated anew, and right: fewer points, more of them land, all of them."""
+    keys: dict[str, set[str]] = {}
+    cache_key = CachedStep.cache_key
+
+    def noting(step: Any, program: Any) -> str:
+        found = cache_key(step, program)
+        keys.setdefault(getattr(getattr(program, "data", None), "id", ""), set()).add(found)
+        return found
+
+    monkeypatch.setattr(CachedStep, "cache_key", noting)
+    for mask in (MASK, np.ones(MASK.size + 4, dtype=bool), np.arange(5) == 3):
+        host = Host(mask.shape)
+        land, embedded = (host.component(MODEL, mask, backend=backend) for backend in ("dace_cpu", "embedded"))
+        outputs, expected = run(land, host, 7), run(embedded, host, 7)
+        for name, values in expected.items():
+            np.testing.assert_allclose(outputs[name], values, rtol=1e-9, err_msg=name)
+    of_tables = {name: found for name, found in keys.items() if name.startswith(("gather", "spread"))}
+    assert len(of_tables) == 2
+    assert all(len(found) == 1 for found in of_tables.values())
 
 
 @pytest.mark.slow

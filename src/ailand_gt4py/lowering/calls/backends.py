@@ -8,7 +8,9 @@ from typing import Any
 
 import gt4py.next as gtx
 from gt4py.next import config
+from gt4py.next.otf import stages
 from gt4py.next.otf.compilation import cache
+from gt4py.next.otf.definitions import CompilableProgramDef
 from gt4py.next.program_processors.runners.dace import make_dace_backend
 from gt4py.next.program_processors.runners.dace.transformations import GT4PyAutoOptHook
 
@@ -112,7 +114,9 @@ def column_backend(
         complete_tables=tuple(sorted(complete_tables)),
         broadcast_tables=tuple(sorted(broadcast_tables)),
     )
-    translation = dataclasses.replace(executor.translation, step=translator)
+    translation = dataclasses.replace(
+        executor.translation, step=translator, input_fingerprinter=stages.compilable_program_fingerprinter
+    )
     executor = dataclasses.replace(executor, translation=translation)
     return dataclasses.replace(plain, executor=executor)
 
@@ -158,6 +162,16 @@ def _arguments_of(step: Any) -> dict[str, Any]:
     return {field.name: getattr(step, field.name) for field in dataclasses.fields(step) if field.init}
 
 
+def _by_types(program: CompilableProgramDef) -> str:
+    """What a translation is known by: of the tables their types, not what is in them.
+
+    GT4Py asks for all of it, as the sizes of temporary fields may follow from tables. The programs here have none: they
+    read the caller's arrays through the tables. Every host's grid would else be translated for anew, for ten seconds.
+    """
+    arguments: Any = dataclasses.replace(program.args, offset_provider=program.args.offset_provider_type)
+    return stages.compilable_program_fingerprinter(dataclasses.replace(program, args=arguments))
+
+
 def _plain_backend(on_gpu: bool, hooks: dict[GT4PyAutoOptHook, Any]) -> gtx.backend.Backend:
     with compilation.kept_programs():  # GT4Py's backends remember where
         plain = make_dace_backend(
@@ -176,7 +190,7 @@ def _plain_backend(on_gpu: bool, hooks: dict[GT4PyAutoOptHook, Any]) -> gtx.back
         translations = Translations(cache.get_cache_base_path(config.BUILD_CACHE_LIFETIME))
         executor = dataclasses.replace(
             executor,
-            translation=dataclasses.replace(executor.translation, cache=translations),
+            translation=dataclasses.replace(executor.translation, cache=translations, input_fingerprinter=_by_types),
             compilation=KeptCompiler(**_arguments_of(executor.compilation)),
         )
         return dataclasses.replace(plain, executor=executor, transforms=front_end.TRANSFORMS)
