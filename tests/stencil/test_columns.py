@@ -16,8 +16,9 @@ def key(architecture: str) -> tuple:
     return (architecture, (5, 4, 3, 2), 7, 24, 2)
 
 
-@pytest.mark.parametrize("precision", ["float32", "float64"])
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize(
+    ("architecture", "precision"), [("simple", "float64"), ("two_branch", "float32"), ("layer_norm", "float32")]
+)
 def test_permuted_columns_give_permuted_results_bit_for_bit(architecture: str, precision: str) -> None:
     for n_columns in N_COLUMNS:
         emulator = compiled(key(architecture), n_columns, precision)
