@@ -90,3 +90,29 @@ URBAN_ALBEDO = 0.146
 URBAN_EMISSIVITY = 0.970
 URBAN_ROUGHNESS = 0.0646
 URBAN_HEAT_ROUGHNESS = 0.0035
+
+#: By how much BATS1e's ground is brighter than ecLand's climatology: the mean over 1174 columns of ecLand in 21
+#: climates, whose standard deviation about it is 0.042 (that of the climatology itself: 0.053).
+BATS_EXCESS = 0.030
+
+
+def background_albedo(
+    high_cover: np.ndarray, low_cover: np.ndarray, high_type: np.ndarray, low_type: np.ndarray
+) -> np.ndarray:
+    """First guess of the albedo without snow where no climatology is known: BATS1e's by vegetation, less `BATS_EXCESS`.
+
+    Bare ground has the colour of the soil that BATS1e supposes under the larger vegetation, half dry: one and a half
+    times the albedo of its saturated soil below 0.7 micrometres, and twice that above.
+
+    Args:
+        high_cover, low_cover: parts of the column, 1. high_type, low_type: whole numbers 0 to 20, all (n,).
+
+    Returns:
+        (n,), 1.
+    """
+    wet = SATURATED_SOIL_ALBEDO[np.where(high_cover > low_cover, high_type, low_type)]
+    soil = 1.5 * (SOLAR_WEIGHTS[0] + 2.0 * SOLAR_WEIGHTS[1]) * wet
+    bare = np.maximum(1.0 - high_cover - low_cover, 0.0)
+    vegetation = high_cover * VEGETATION_ALBEDO[high_type] + low_cover * VEGETATION_ALBEDO[low_type]
+    result: np.ndarray = vegetation + bare * soil - BATS_EXCESS
+    return result

@@ -22,6 +22,7 @@ from ailand_gt4py.core.types import Values
 from ailand_gt4py.io import (
     conventions,
     grids,
+    ground_albedo,
     ingredients,
     meaning,
     merging,
@@ -103,6 +104,7 @@ def _prepared(paths: Sequence[Path], opened: Sequence[tuple[xr.Dataset, int | No
     _require_reached(merged, request)
     guesses_ground = reading.guesses_ground or request.initial_state == "guess"
     merged = site_guesses.completed(merged, own.model, reading.site, guesses_ground)
+    merged = ground_albedo.completed(merged, own.model)
     is_site = grid.n_points == 1 and "igbp_class" in merged.dataset
     merged = ingredients.of_windows(merged, own.model, estimates)
     return ColumnFile(paths[0], _written(merged), grid, merged.notes, is_site=is_site)

@@ -14,7 +14,7 @@ import numpy as np
 from ailand_gt4py.core.constants import CELSIUS, DRY_AIR_GAS, GRAVITY, STEFAN_BOLTZMANN
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.types import Values
-from ailand_gt4py.ecland import humidity, soil_tables
+from ailand_gt4py.ecland import humidity, soil_tables, surface_tables
 from ailand_gt4py.io.derive import Derivation
 from ailand_gt4py.weights.variables import CATALOGUE
 
@@ -112,6 +112,13 @@ def _leaves(kind: str) -> Way:
 
     how = "ecLand's table by vegetation type (susveg_mod), the same all year"
     return Way(f"lai_{kind[-1]}v", (kind,), function, how, is_first_guess=True, of_windows=True)
+
+
+def _ground_albedo(inputs: Mapping[str, Values], what: str) -> Values:
+    covers = [np.nan_to_num(inputs[name]) for name in ("clim_cvh", "clim_cvl")]
+    types = [np.nan_to_num(inputs[name]).astype(np.int64) for name in ("clim_tvh", "clim_tvl")]
+    known = [np.clip(one, 0, surface_tables.N_TYPES - 1) for one in types]
+    return surface_tables.background_albedo(*covers, *known)
 
 
 def _constant(name: str, value: float, how: str, *unless: str) -> Way:
@@ -220,6 +227,15 @@ _ALL = (
     ),
     _leaves("clim_tvh"),
     _leaves("clim_tvl"),
+    Way(
+        "albedo_background",
+        ("clim_cvh", "clim_cvl", "clim_tvh", "clim_tvl"),
+        _ground_albedo,
+        f"vegetation type (BATS1e, Dickinson et al. 1993, less {surface_tables.BATS_EXCESS:g}, as ecLand's climatology "
+        "is darker), the same all year",
+        is_first_guess=True,
+        of_windows=True,
+    ),
     Way(
         "met_lwdown",
         (_T, _E, "met_cloud_cover"),

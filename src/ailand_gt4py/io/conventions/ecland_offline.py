@@ -63,6 +63,7 @@ CLIMATE = {
     "land_sea_mask": ("landsea",),
     "lai_lv": ("Mlail",),
     "lai_hv": ("Mlaih",),
+    "albedo_background": ("Malbedo",),
 }
 #: Units that are written wrongly: of geopotential, height times gravity; of what ecLand gives a unit of another line.
 _UNITS = {"geopot": "m2 s-2", "Albedo": "1", "Qsm": "kg m-2 s-1"}
