@@ -1,5 +1,6 @@
 """The land component: the emulator's step on a host's window means, on the host's own memory."""
 
+import dataclasses
 import logging
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from gt4py.next.otf.workflow import CachedStep
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from land_hosts import HOUR, PRESCRIBED, START, Host, expected_windows, small_model
+from random_models import random_parameters
 
 from ailand_gt4py.core import arrays
 from ailand_gt4py.core.errors import InputError
@@ -18,6 +20,7 @@ from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.integration.component import LandComponent
 from ailand_gt4py.integration.host_points import HostPoints
 from ailand_gt4py.lowering.calls.operator_call import RepeatedCall
+from ailand_gt4py.weights.variables import CATALOGUE
 
 MODEL = small_model()
 MASK = np.array([True, False, True, True, False, True, False])
@@ -389,6 +392,25 @@ def test_prescribed_inputs_can_change() -> None:
     np.testing.assert_array_equal(land.state, other.state)
     with pytest.raises(InputError, match="met_tair: is not prescribed, expected one of lai_hv, lai_lv, met_ctpf"):
         land.prescribe("met_tair", 280.0)
+
+
+def test_background_albedo_is_prescribed_to_a_model_that_takes_it() -> None:
+    """As the climatology of the ground it is known already; what is prescribed by name goes before it."""
+    forcing = (*MODEL.forcing, CATALOGUE["albedo_background"].variable())
+    parameters = random_parameters(
+        "simple", MODEL.sizes._replace(forcing=len(forcing)), np.random.default_rng(5), width=6, depth=2
+    )
+    model = dataclasses.replace(MODEL, forcing=forcing, parameters=parameters)
+    albedo = HOST.field(0.1 + 0.02 * np.arange(MASK.size))
+    by_name = HOST.component(model, MASK, prescribed=PRESCRIBED | {"albedo_background": albedo})
+    by_ground = HOST.component(model, MASK, background_albedo=albedo)
+    both = HOST.component(model, MASK, background_albedo=0.5, prescribed=PRESCRIBED | {"albedo_background": albedo})
+    for land in (by_name, by_ground, both):
+        run(land, HOST, 7)
+        np.testing.assert_array_equal(land.state, by_name.state)
+    lighter = HOST.component(model, MASK, background_albedo=albedo + 0.3)
+    run(lighter, HOST, 7)
+    assert not np.array_equal(lighter.state, by_name.state)
 
 
 def test_background_albedo_and_height_are_the_hosts() -> None:

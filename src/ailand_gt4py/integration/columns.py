@@ -67,7 +67,8 @@ class LandColumns:
         self._previous = xp.ascontiguousarray(previous.T)
         self._bad_results = Late(points.device)
         self._forcing_positions = {variable.name: position for position, variable in enumerate(model.forcing)}
-        self._prescribed = {name: self._forcing_values(name, one) for name, one in (ground.prescribed or {}).items()}
+        prescribed = ground.prescribed_to(model)
+        self._prescribed = {name: self._forcing_values(name, one) for name, one in prescribed.items()}
         self._take_previous(ground.previous_forcing or {})
         self._is_imputed = xp.asarray([variable.is_imputed for variable in model.forcing], dtype=bool)
         self._missing_after = (list(model.missing_after), list(model.missing_after.values()))

@@ -103,7 +103,7 @@ class LandComponent:
                 raise InputError(f"{name}: the model takes no such field, expected one of {', '.join(known)}")
             if units != known[name] and not conversion(units, known[name], name).is_identity:
                 raise InputError(f"{name}: found the unit '{units}', expected '{known[name]}'")
-        prescribed = ground.prescribed or {}
+        prescribed = ground.prescribed_to(self.model)
         for name in prescribed:
             if name not in known:
                 raise InputError(f"prescribed '{name}': expected an input that a host gives: {', '.join(known)}")

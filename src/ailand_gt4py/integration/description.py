@@ -16,6 +16,7 @@ import numpy as np
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.times import HOST_UNIT, parse_interval, parse_time
 from ailand_gt4py.integration.coupling.closures import REFERENCE_HEIGHT
+from ailand_gt4py.weights.model import ModelVariables
 
 Group = TypeVar("Group")
 
@@ -71,7 +72,8 @@ class Ground:
         previous_forcing: inputs of previous windows (``met_tair_before``) for the first window, by name; those that are
             not given are what follows from time and location, else the first window's own.
         prescribed: inputs that the host does not give at every step, by name (see `LandComponent.prescribe`).
-        background_albedo: climatology of the albedo without snow, a field; None: by vegetation.
+        background_albedo: climatology of the albedo without snow, a field; None: by vegetation. It is prescribed to a
+            model that takes it as forcing (``albedo_background``), if that is not in ``prescribed``.
     """
 
     static: Mapping[str, Any]
@@ -79,6 +81,13 @@ class Ground:
     prescribed: Mapping[str, Any] | None = None
     previous_forcing: Mapping[str, Any] | None = None
     background_albedo: Any = None
+
+    def prescribed_to(self, model: ModelVariables) -> dict[str, Any]:
+        """Inputs of a model that the host does not give at every step, by name."""
+        takes_albedo = any(variable.name == "albedo_background" for variable in model.forcing)
+        albedo = {"albedo_background": self.background_albedo}
+        known = albedo if takes_albedo and self.background_albedo is not None else {}
+        return {**known, **(self.prescribed or {})}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

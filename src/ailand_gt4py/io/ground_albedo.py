@@ -40,7 +40,8 @@ def completed(fields: Fields, model: ModelVariables) -> Fields:
     months[:, known] = _filled(months[:, known])
     months[:, ~known] = months[:, known].mean(axis=1, keepdims=True)
     times = on_axis(data[TIME].values, str(data[TIME].attrs.get("calendar", STANDARD)))
-    climatology = xr.DataArray(months, dims=(MONTH, COLUMN), attrs={"units": CATALOGUE[NAME].units, "cell_methods": "time: point"})
+    attributes = {"units": CATALOGUE[NAME].units, "cell_methods": "time: point"}
+    climatology = xr.DataArray(months, dims=(MONTH, COLUMN), attrs=attributes)
     values = at_times(climatology, times).astype(np.float32)
     note = (
         f"Not in the input, derived from {TOTAL} where {snow} tells of no snow, by calendar month, linear between the "

@@ -15,7 +15,7 @@ import numpy as np
 from ailand_gt4py.core import arrays
 from ailand_gt4py.core.constants import GRAVITY, STEFAN_BOLTZMANN
 from ailand_gt4py.ecland import humidity as moist_air
-from ailand_gt4py.ecland import snow, soil_tables
+from ailand_gt4py.ecland import snow, soil_tables, surface_tables
 from ailand_gt4py.emulator.forcing import derived_forcing
 
 Values = Any  # NumPy or CuPy array
@@ -127,7 +127,7 @@ class IdealisedPlanet:
         return result
 
     def prescribed(self, latitude: Values, longitude: Values, time: np.datetime64) -> dict[str, Values | float]:
-        """Forcing of the model that no host gives: leaf area indices, convective fraction of the precipitation."""
+        """Forcing that no host gives: leaves, background albedo, convective fraction of the precipitation."""
         xp = self._xp
         year = time.astype("datetime64[Y]")
         fraction = float((time - year) / ((year + np.timedelta64(1, "Y")).astype("datetime64[D]") - year))
@@ -135,7 +135,9 @@ class IdealisedPlanet:
         season = xp.cos(2.0 * np.pi * (fraction - 0.54)) * xp.sign(latitude) * xp.minimum(xp.abs(latitude) / 60.0, 1.0)
         high, low = (self._at(latitude, BELTS[name]) for name in ("high_leaves", "low_leaves"))
         growth = 0.75 + 0.25 * season
-        return {"lai_hv": high * growth, "lai_lv": low * growth, "met_ctpf": 0.5}
+        by_belt = (np.array(BELTS[name]) for name in ("high_cover", "low_cover", "high_type", "low_type"))
+        albedo = self._at(latitude, surface_tables.background_albedo(*by_belt))
+        return {"lai_hv": high * growth, "lai_lv": low * growth, "albedo_background": albedo, "met_ctpf": 0.5}
 
     def humidity(self, temperature: Values, pressure: Values) -> Values:
         """Specific humidity, kg kg-1, where the host carries no vapour."""
