@@ -94,7 +94,7 @@ class Trainer:
         self._generator = np.random.default_rng(run.seed)
         self._noise = torch.Generator().manual_seed(run.seed)
         self._deviations = noise_deviations(configuration.augmentation, data.scaling)
-        self._scales = LossScales.of(configuration.loss, data.scaling, data.error_scales, device)
+        self._scales = LossScales.of(configuration.loss, data.scaling, data.error_scales, device, data.step_seconds)
         size = POOL_BATCHES * max(stage.batch for stage in stages)
         self.pool = RunPool(data, size, self._generator)
         self.iteration, self.seconds, self.is_stopped = 0, 0.0, False

@@ -90,15 +90,28 @@ def batch_loss(
     static = static + static_noise
     if forcing_offset is not None:
         forcing = forcing + forcing_offset
-    bounded, diagnosed, reached = network.run(static, forcing, pool.states[taken].to(device), physics)
+    start = pool.states[taken].to(device)
+    bounded, diagnosed, reached = network.run(static, forcing, start, physics)
     leads = (torch.from_numpy(pool.ages[taken])[None, :] + offsets).to(device)
     difference = network.difference(bounded, truth, physics, scales.options.freezing_weight)
+    wanted = tensors.diagnostics_at(columns, windows).to(device)
+    amounts = water = None
+    if scales.amounts is not None:
+        amounts = scales.amounts.logarithm(diagnosed) - scales.amounts.logarithm(wanted)
+        amounts = amounts / scales.options.diagnostic_scale
+    if scales.budget is not None:
+        first = start[:, : network.n_state] - tensors.state_at(columns, windows[0]).to(device)
+        water = scales.budget.error(diagnosed - wanted, torch.cat([first[None], bounded - truth]))
+        # What is only guessed holds an unknown amount.
+        water = water * (tensors.state_known[columns].to(device) | (scales.budget.held == 0.0)).all(dim=1)
     errors = Errors(
         state=difference / scales.by_lead[leads.clamp(max=len(scales.by_lead) - 1)],
         # What is only guessed is not learnt.
         state_weights=scales.state_weights * tensors.state_known[columns].to(device),
-        diagnostics=(diagnosed - tensors.diagnostics_at(columns, windows).to(device)) / scales.options.diagnostic_scale,
+        diagnostics=(diagnosed - wanted) / scales.options.diagnostic_scale,
         diagnostic_weights=scales.diagnostic_weights,
+        amounts=amounts,
+        water=water,
     )
     return *scales.parts(errors), reached.cpu()
 

@@ -114,7 +114,7 @@ def _prepared(
     scales = error_scales(windows, scaling, configuration.loss.anomaly_factor, training)
     frequencies = column_frequencies(configuration, windows)
     tensors = normalised_tensors(windows, scaling, configuration.network.input_steps)
-    data = TrainingData(tensors, training, scaling, scales, frequencies)
+    data = TrainingData(tensors, training, scaling, scales, frequencies, windows.step_seconds)
     validator = Validator(configuration.validation, windows, data, validation) if validation.size else None
     report(f"{training.size} columns for training, {validation.size} for validation, {n_windows} windows to learn from")
     return data, validator

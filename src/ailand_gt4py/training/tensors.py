@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -57,7 +58,8 @@ class Tensors:
 class TrainingData(NamedTuple):
     """What every method of learning takes: all tensors, the numbers of the columns to learn from, their statistics.
 
-    ``error_scales`` are `scaling.error_scales`; ``frequencies`` (n_columns,): how often windows are drawn.
+    ``error_scales`` are `scaling.error_scales`; ``frequencies`` (n_columns,): how often windows are drawn;
+    ``step_seconds``: of a window.
     """
 
     tensors: Tensors
@@ -65,6 +67,7 @@ class TrainingData(NamedTuple):
     scaling: Scaling
     error_scales: Values
     frequencies: Values | None = None
+    step_seconds: float = math.nan
 
 
 def normalised_tensors(data: WindowData, scaling: Scaling, input_steps: int = 1) -> Tensors:

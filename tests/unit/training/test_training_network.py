@@ -208,6 +208,27 @@ def test_loss_of_the_mean_error(measured, tensors):
     assert float((with_mean - without).detach()) == pytest.approx(expected, rel=1e-4)
 
 
+def test_only_the_diagnostic_block_learns_from_amounts_and_the_water_budget(measured, tensors):
+    names = [variable.name for variable in measured.diagnostics]
+    net = LayerNormNetwork(Network(), measured, seed=1)
+    with torch.no_grad():  # a state that changes, and amounts that are not zero
+        net.prognostic[0].bias.add_(0.5)
+        net.diagnostic[-1].bias[[names.index(name) for name in ("sro", "ssro")]] = 0.3
+    by_lead = torch.ones(1, N_STATE)
+    gradients = {}
+    for what, terms in {"plain": {}, "amounts": {"amounts": 1.0}, "water": {"water": 1.0}}.items():
+        pool = _pool(tensors, np.arange(N_COLUMNS), 4, 0)
+        taken = pool.take(4, 3, 1.0)
+        scales = LossScales.of(Loss(terms=terms), measured, by_lead, torch.device("cpu"), 21_600.0)
+        net.zero_grad()
+        sum(batch_loss(net, pool, taken, 3, scales, torch.zeros(4, N_STATIC))[:2]).backward()
+        gradients[what] = {name: one.grad.clone() for name, one in net.named_parameters()}
+    for what in ("amounts", "water"):
+        changed = {name for name, one in gradients["plain"].items() if not torch.equal(one, gradients[what][name])}
+        assert changed
+        assert {name.partition(".")[0] for name in changed} == {"diagnostic"}
+
+
 def test_an_offset_to_the_forcing_is_other_forcing_in_all_steps(network, tensors):
     offset = torch.linspace(-1.0, 1.0, len(DEFAULT.forcing))
     moved = dataclasses.replace(tensors, forcing=tensors.forcing + offset)
