@@ -316,6 +316,19 @@ def test_split_depends_on_the_seed_and_hardly_on_more_data():
     assert split_columns(groups, 0.0, 1)[1].size == 0
 
 
+def test_split_has_every_kind_of_two_locations():
+    """Rare soils and snow regimes, of whatever climate, are validated, too; a kind of one location is learnt."""
+    groups = np.array([f"{name}/{location}" for name in "abc" for location in range(30)])
+    soil, snow = np.full(90, "loam"), np.full(90, "none")
+    soil[[4, 70]], soil[11], snow[[30, 31, 32]] = "peat", "clay", "long"
+    plain, validation = (split_columns(groups, 0.1, 3, kinds)[1] for kinds in ((), (soil, snow)))
+    assert set(validation) >= set(plain)
+    assert len(validation) <= len(plain) + 2
+    assert set(soil[validation]) == {"loam", "peat"}
+    assert set(snow[validation]) == {"none", "long"}
+    assert split_columns(groups, 0.0, 3, (soil, snow))[1].size == 0
+
+
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=6), st.integers(0, 2**16))
 def test_pooled_statistics_are_the_direct_ones(lengths, seed):
     rng = np.random.default_rng(seed)

@@ -22,6 +22,7 @@ import numpy as np
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.times import step_text, time_text
 from ailand_gt4py.emulator.forcing import ForcingAssembler
+from ailand_gt4py.evaluation.scores.groups import soil_types
 from ailand_gt4py.io.first_guess import FIRST_GUESSES
 from ailand_gt4py.io.sources import ColumnSource, open_source
 from ailand_gt4py.training.windows import Block, Values, WindowData
@@ -138,8 +139,17 @@ def _empty(
         latitude=joined("latitude"),
         longitude=joined("longitude"),
         climate=joined("climate").astype(str),
+        soil=np.concatenate([_soils(one)[columns] for one, columns in zip(sources, taken, strict=True)]),
         state_known=np.array(known)[source],
     )
+
+
+def _soils(source: ColumnSource) -> Values:
+    """(n_columns,) class of the soil, "" where the source does not have it."""
+    types = source.field("clim_sotype", "1")
+    if types is None or not np.isfinite(types).all():
+        return np.full(source.n_columns, "")
+    return soil_types(types).labels
 
 
 def _read(source: ColumnSource, columns: Values, target: Block, variables: VariableSet) -> None:

@@ -50,7 +50,8 @@ def train(
         torch.set_flush_denormal(True)
         stack.callback(torch.set_flush_denormal, False)
         windows = _read(configuration, files, report)
-        split = split_columns(windows.locations, configuration.data.validation_fraction, run.seed)
+        kinds = windows.kinds([variable.name for variable in configuration.variable_set.state])
+        split = split_columns(windows.locations, configuration.data.validation_fraction, run.seed, kinds)
         data, validator = _prepared(configuration, windows, *split, beginning, report)
         trainer = Trainer(configuration, data, validator, report)
         if beginning is not None:

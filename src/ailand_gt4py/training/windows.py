@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ailand_gt4py.core.types import Values
+from ailand_gt4py.evaluation.scores.groups import snow_regime
 
 #: Columns that are taken at a time where all data are gone through.
 COLUMN_BLOCK = 32
@@ -44,7 +45,7 @@ class WindowData:
         state: (n_rows + n_columns, n_state): a column has one more, entry k is the state at the start of its window k.
         diagnostics: (n_rows, n_diagnostics): what the window should give. n_windows: (n_columns,).
         source: (n_columns,) number of the source. times: by source, (n_windows + 1,) starts and the last end.
-        latitude, longitude: (n_columns,) degrees. climate: (n_columns,) class, "" where the source has none.
+        latitude, longitude: (n_columns,) degrees. climate, soil: (n_columns,) class, "" where the source has none.
         state_known: (n_columns, n_state) whether the source has a state; a guess instead is not learnt.
     """
 
@@ -59,6 +60,7 @@ class WindowData:
     latitude: Values
     longitude: Values
     climate: Values
+    soil: Values
     state_known: Values
     history: tuple[str, ...] = ()
 
@@ -67,6 +69,14 @@ class WindowData:
         """(n_columns,) "class/location" of each column, for `split_columns`."""
         columns = zip(self.climate, self.latitude, self.longitude, strict=True)
         return [f"{climate}/{latitude:.4f},{longitude:.4f}" for climate, latitude, longitude in columns]
+
+    def kinds(self, state: Sequence[str]) -> list[Values]:
+        """Other classes of each column, (n_columns,) each: of its soil and, with ``snowc`` in the state, its snow."""
+        if "snowc" not in state:
+            return [self.soil]
+        cover = state.index("snowc")
+        snow = [snow_regime(block.state[..., cover].T).labels for block in self.blocks()]
+        return [self.soil, np.concatenate(snow)]
 
     def blocks(self, columns: Values | None = None) -> Iterator[Block]:
         """All columns, or those of ascending numbers, in blocks of neighbours."""
@@ -94,24 +104,31 @@ class WindowData:
         )
 
 
-def split_columns(locations: Sequence[str], fraction: float, seed: int) -> tuple[Values, Values]:
+def split_columns(
+    locations: Sequence[str], fraction: float, seed: int, kinds: Sequence[Values] = ()
+) -> tuple[Values, Values]:
     """Numbers of the columns for training and for validation, both ascending, by "class/location" of each.
 
     Whole columns are kept apart, not times: a column's weather repeats itself from year to year. Columns of a location
-    stay together. The fraction is of each class, rounded; if above 0, at least one location of a class that has two.
+    stay together. The fraction is of each class, rounded; if above 0, at least one location of a class that has two,
+    and of each of the ``kinds`` (n_columns,).
     """
     texts = np.asarray(locations).astype(str)
-    classes = np.array([text.partition("/")[0] for text in texts])
-    chosen: list[str] = []
-    for name in np.unique(classes):
+
+    def members(of: Values) -> list[str]:
         # By digest, which is the same on every machine, an order of locations that does not depend on which others
         # there are: more data leave the split nearly as it was.
-        members = sorted(
-            set(texts[classes == name].tolist()), key=lambda text: hashlib.sha256(f"{seed}:{text}".encode()).digest()
-        )
-        count = round(fraction * len(members))
-        if fraction > 0.0 and len(members) > 1:
-            count = max(count, 1)
-        chosen += members[:count]
+        names = set(texts[of].tolist())
+        return sorted(names, key=lambda text: hashlib.sha256(f"{seed}:{text}".encode()).digest())
+
+    classes = np.array([text.partition("/")[0] for text in texts])
+    chosen: list[str] = []
+    for labels in (classes, *kinds):
+        for name in np.unique(labels):
+            there = members(labels == name)
+            count = round(fraction * len(there)) if labels is classes else 0
+            if fraction > 0.0 and len(there) > 1 and not set(chosen) & set(there):
+                count = max(count, 1)
+            chosen += there[:count]
     validation = np.isin(texts, chosen)
     return np.flatnonzero(~validation), np.flatnonzero(validation)
