@@ -47,7 +47,9 @@ class Data(Settings):
         {}, "how many times as often columns are drawn in which a static input is above a value: [value, times]"
     )
     in_files: bool = option(False, "put the data into mapped files instead of memory")
-    validation_fraction: float = option(0.1, "part of each climate's locations, and some of each soil and snow regime", ge=0.0, le=0.5)
+    validation_fraction: float = option(
+        0.1, "part of each climate's locations, and some of each soil and snow regime", ge=0.0, le=0.5
+    )
     clip: Mapping[str, Annotated[tuple[float, float], AfterValidator(_interval)]] = option(
         {}, "range to which an output of the training columns is clipped: [lowest, highest]"
     )
