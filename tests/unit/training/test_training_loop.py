@@ -441,7 +441,7 @@ def test_training_from_files_and_from_a_store_gives_the_same_model(path, tmp_pat
     assert command.data_files(named.replace(data=named.data.replace(directory=str(tmp_path)))) == [tmp_path / "a.zarr"]
     said.clear()
     without = trained("without", path, exclude_boxes=[[-90.0, -30.0, -180.0, 180.0]])
-    assert "7 columns for training, 2 for validation, 553 windows to learn from" in said
+    assert "6 columns for training, 3 for validation, 474 windows to learn from" in said
     assert without.forcing != first.forcing
     with pytest.raises(InputError, match="no column is left"):
         trained("nowhere", path, exclude_locations_of=[path.name])
