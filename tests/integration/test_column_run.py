@@ -363,12 +363,12 @@ def test_the_score_table_says_whose_state_the_run_begins_with(bench, capsys):
     assert "start: first guess" in printed.err
 
 
-@pytest.mark.parametrize("suffix", ["png", "svg"])
+@pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
 def test_figure(bench, suffix):
     figure = bench.path / f"figure.{suffix}"
-    extra = [] if suffix == "png" else ["--reference", "same", "--at", "60,100"]
+    extra = [] if suffix == "pdf" else ["--reference", "same", "--at", "60,100"]
     assert bench.run("--end", "2021-01-01T18:00", "--plot", figure, *extra) == 0
-    start = {"png": b"\x89PNG", "svg": b"<?xml"}[suffix]
+    start = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[suffix]
     assert figure.read_bytes().startswith(start)
     assert figure.stat().st_size > 10_000
     if suffix == "svg":

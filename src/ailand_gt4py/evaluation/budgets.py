@@ -49,7 +49,13 @@ WATER_FLUXES = ("met_rainf", "met_snowf", "e", "sro", "ssro")
 ENERGY_FLUXES = ("ssr", "str", "sshf", "slhf", "met_snowf")
 SOIL_WATER = tuple(f"swvl{layer}" for layer in range(1, 5))
 SOIL_HEAT = tuple(f"stl{layer}" for layer in range(1, 5))
-WATER_STORAGES = (*SOIL_WATER, "sd", "src")
+#: What a unit of each storage of water holds, kg m-2.
+WATER_HELD = {
+    **{name: soil.WATER_DENSITY * thickness for name, thickness in zip(SOIL_WATER, LAYER_THICKNESS, strict=True)},
+    "sd": soil.WATER_DENSITY,
+    "src": 1.0,
+}
+WATER_STORAGES = tuple(WATER_HELD)
 ENERGY_STORAGES = (*SOIL_HEAT, "sd", "tsn", "slw")
 #: Lake and urban cover up to which a column counts as land only, 1.
 LAND_ONLY = 1e-3
@@ -106,9 +112,7 @@ def water_residual(fields: Fields) -> Residual:
         return Residual("water", "mm", None, missing, left_out)
     rain, snow, evaporation, surface, deep = (fields.values[name] for name in WATER_FLUXES)
     supply = (rain + snow + evaporation - surface - deep) * fields.step_seconds
-    factors = dict(zip(SOIL_WATER, soil.WATER_DENSITY * np.array(LAYER_THICKNESS), strict=True))
-    factors |= {"sd": soil.WATER_DENSITY, "src": 1.0}
-    stored = np.sum([factor * fields.values[name] for name, factor in factors.items() if name in fields.values], 0)
+    stored = np.sum([factor * fields.values[name] for name, factor in WATER_HELD.items() if name in fields.values], 0)
     return Residual("water", "mm", supply - np.diff(stored, axis=0), missing, left_out)
 
 

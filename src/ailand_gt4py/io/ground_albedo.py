@@ -33,13 +33,13 @@ def completed(fields: Fields, model: ModelVariables) -> Fields:
     wanted = any(one.name == NAME for one in model.forcing) and NAME not in data
     if not wanted or snow is None or TOTAL not in data or TIME not in data[TOTAL].dims:
         return fields
-    months = _months(fields, snow)
+    times = on_axis(data[TIME].values, str(data[TIME].attrs.get("calendar", STANDARD)))
+    months = _months(fields, snow, times.astype("datetime64[M]").astype(np.int64) % 12)
     known = np.isfinite(months).any(axis=0)
     if not known.any():
         return fields
     months[:, known] = _filled(months[:, known])
     months[:, ~known] = months[:, known].mean(axis=1, keepdims=True)
-    times = on_axis(data[TIME].values, str(data[TIME].attrs.get("calendar", STANDARD)))
     attributes = {"units": CATALOGUE[NAME].units, "cell_methods": "time: point"}
     climatology = xr.DataArray(months, dims=(MONTH, COLUMN), attrs=attributes)
     values = at_times(climatology, times).astype(np.float32)
@@ -52,8 +52,12 @@ def completed(fields: Fields, model: ModelVariables) -> Fields:
     return dataclasses.replace(fields, dataset=data.assign({NAME: values}), notes=[*fields.notes, note])
 
 
-def _months(fields: Fields, snow: str) -> Values:
-    """Mean albedo without snow of each calendar month, (12, n_columns); NaN where there was none."""
+def _months(fields: Fields, snow: str, month: Values) -> Values:
+    """Mean albedo without snow of each calendar month, (12, n_columns); NaN where there was none.
+
+    Args:
+        snow: what tells of it. month: (n_times,) 0 to 11.
+    """
     data = fields.dataset
     entry = CATALOGUE[snow]
     found = conversion(data[snow].attrs.get("units"), entry.units, fields.what(snow))
@@ -63,8 +67,6 @@ def _months(fields: Fields, snow: str) -> Values:
     is_bare = is_bare & is_bare.shift({TIME: -1}, fill_value=True)
     albedo = data[TOTAL] * total.scale + total.offset
     is_bare = is_bare & np.isfinite(albedo)
-    times = on_axis(data[TIME].values, str(data[TIME].attrs.get("calendar", STANDARD)))
-    month = times.astype("datetime64[M]").astype(np.int64) % 12
     of_month = xr.DataArray(np.eye(12)[month], dims=(TIME, MONTH))
     sums = xr.dot(of_month, albedo.where(is_bare, 0.0).astype(np.float64), dim=TIME)
     counts = xr.dot(of_month, is_bare.astype(np.float64), dim=TIME)

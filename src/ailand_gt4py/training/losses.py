@@ -12,8 +12,7 @@ from torch.nn import functional
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.types import Values
-from ailand_gt4py.ecland.soil_heat import WATER_DENSITY
-from ailand_gt4py.ecland.soil_tables import LAYER_THICKNESS
+from ailand_gt4py.evaluation.budgets import WATER_HELD
 from ailand_gt4py.training.configuration import Loss
 from ailand_gt4py.training.scaling import Scaling, scale, shift
 from ailand_gt4py.weights.model import Variable
@@ -136,10 +135,8 @@ class WaterBudget(NamedTuple):
     @classmethod
     def of(cls, scaling: Scaling, step_seconds: float, device: torch.device) -> Self:
         fluxes = {"e": 1.0, "sro": -1.0, "ssro": -1.0}
-        storages = {f"swvl{k}": WATER_DENSITY * thickness for k, thickness in enumerate(LAYER_THICKNESS, 1)}
-        storages |= {"sd": WATER_DENSITY, "src": 1.0}
         parts = []
-        for factors, group in ((fluxes, scaling.diagnostics), (storages, scaling.state)):
+        for factors, group in ((fluxes, scaling.diagnostics), (WATER_HELD, scaling.state)):
             names = [variable.name for variable in group]
             missing = [name for name in factors if name not in names]
             if missing:
