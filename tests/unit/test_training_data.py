@@ -170,6 +170,12 @@ def test_columns_at_the_locations_of_another_file_are_left_out(path, tmp_path):
     assert found == [latitude for location, latitude in enumerate(every) if location not in (1, 7)]
 
 
+def test_columns_at_points_are_left_out(path):
+    every = np.linspace(-60.0, 60.0, 12).round(3).tolist()
+    # The first column, given from 0 to 360 degrees, and the last; the third point is nowhere.
+    assert kept([path], exclude_points=[(-60.0, 240.0), (60.0, 120.0), (every[5], 0.0)]) == every[1:-1]
+
+
 def test_left_out_columns_leave_the_others_as_they_are(path, data):
     found = read_windows([path], DEFAULT, exclude_boxes=[(-61.0, -45.0, -180.0, 180.0), (0.0, 10.0, 0.0, 20.0)])
     locations = [2, 3, 4, 5, 7, 8, 9, 10, 11]

@@ -41,6 +41,7 @@ class Data(Settings):
     directory: str = option(".", "directory of the data files (default: as configured)", "--data", metavar="DIR")
     exclude_boxes: tuple[Box, ...] = option((), "boxes left out: [south, north, west, east] in degrees, eastward")
     exclude_locations_of: Names = option((), "files at the locations of whose columns nothing is learnt")
+    exclude_points: str = option("", "file of points LAT,LON at whose columns nothing is learnt")
     may_lack: Names = option((), "states that a source need not have: guessed where a run begins")
     frequency: Mapping[str, Frequency] = option({}, "how many times as often a source's windows are drawn")
     frequency_above: Mapping[str, tuple[float, Frequency]] = option(

@@ -40,6 +40,7 @@ def read_windows(
     *,
     exclude_boxes: Sequence[Sequence[float]] = (),
     exclude_locations_of: Sequence[str | Path] = (),
+    exclude_points: Sequence[tuple[float, float]] = (),
     may_lack: Sequence[str] = (),
     cache: Path | None = None,
 ) -> WindowData:
@@ -48,6 +49,7 @@ def read_windows(
     Args:
         exclude_boxes: (south, north, west, east), degrees: columns inside are left out.
         exclude_locations_of: columns at the locations of these sources' columns are left out, too.
+        exclude_points: (latitude, longitude), degrees: so are columns at these.
         may_lack: states that a source need not have: guessed by the values of the same label (`io.first_guess`).
         cache: existing directory for the arrays; None: they are in memory.
     """
@@ -60,10 +62,10 @@ def read_windows(
                 raise InputError(f"{source.path}: its step is {steps[0]}, expected that of {first.path}, {steps[1]}")
             if len(source.times) < 2:
                 raise InputError(f"{source.path}: {len(source.times)} times, expected at least 2")
-        excluded = np.empty(0, dtype=np.int64)
+        excluded = _locations(*np.reshape(exclude_points, (-1, 2)).T)
         for path in exclude_locations_of:
             with _open(path, variables, may_lack) as source:
-                excluded = np.union1d(excluded, _locations(source))
+                excluded = np.union1d(excluded, _locations(source.latitude, source.longitude))
         taken = [_kept(source, exclude_boxes, excluded) for source in sources]
         if not any(map(len, taken)):
             raise InputError(
@@ -93,15 +95,15 @@ def _open(path: str | Path, variables: VariableSet, may_lack: Sequence[str]) -> 
     return open_source(path, variables.template(0.0), initial_state="none", own_step=True, may_lack=may_lack)
 
 
-def _locations(source: ColumnSource) -> Values:
-    """(n_columns,) a number of each location to `LOCATION_DIGITS`: the same from float32 and with 0 to 360 degrees."""
+def _locations(latitude: Values, longitude: Values) -> Values:
+    """(n,) a number of each location to `LOCATION_DIGITS`: the same from float32 and with 0 to 360 degrees."""
     unit = 10**LOCATION_DIGITS
-    latitude, longitude = (np.rint(one * unit).astype(np.int64) for one in (source.latitude, source.longitude))
+    latitude, longitude = (np.rint(one * unit).astype(np.int64) for one in (latitude, longitude))
     return latitude * (360 * unit) + longitude % (360 * unit)
 
 
 def _kept(source: ColumnSource, boxes: Sequence[Sequence[float]], excluded: Values) -> Values:
-    kept = ~np.isin(_locations(source), excluded)
+    kept = ~np.isin(_locations(source.latitude, source.longitude), excluded)
     for south, north, west, east in boxes:
         # Eastward from the western edge: right across the date line and for longitudes from 0 to 360, too.
         from_west = (source.longitude - west) % 360.0

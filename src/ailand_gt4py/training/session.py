@@ -15,6 +15,7 @@ import ailand_gt4py
 from ailand_gt4py.core.files import claimed
 from ailand_gt4py.core.text_table import aligned
 from ailand_gt4py.driver.progress import counted
+from ailand_gt4py.io.points import read_points
 from ailand_gt4py.training.configuration import Configuration
 from ailand_gt4py.training.dataset import read_windows
 from ailand_gt4py.training.loop import CHECKPOINT, Report, Trainer, made_directory
@@ -86,6 +87,7 @@ def _read(configuration: Configuration, files: Sequence[Path], report: Report) -
         configuration.variable_set,
         exclude_boxes=options.exclude_boxes,
         exclude_locations_of=[files[0].parent / name for name in options.exclude_locations_of],
+        exclude_points=read_points(Path(options.exclude_points)) if options.exclude_points else (),
         may_lack=options.may_lack,
         cache=made_directory(Path(configuration.run.directory, "data")) if options.in_files else None,
     )
