@@ -30,6 +30,16 @@ def test_snow_regimes():
     assert groups.snow_regime(cover[:, :1]).classes == ("no snow",)
 
 
+def test_dryness():
+    """100 W m-2 evaporate 100 / 2.5008e6 kg m-2 s-1; means count, not what is at a time."""
+    rain = 100.0 / 2.5008e6 * np.array([[2.0, 0.5, 0.4, 0.0, 1.0], [0.2, 1.0, 0.0, 0.0, 1.0]])
+    radiation = np.array([[250.0, 100.0, 100.0, 90.0, -50.0], [-50.0, 100.0, 100.0, 110.0, 0.0]])
+    found = groups.dryness(radiation, rain)
+    assert found.labels.tolist() == ["below 1", "1 to 2", "above 2", "above 2", "below 1"]
+    assert found.classes == groups.DRYNESS_CLASSES
+    assert groups.dryness(radiation[:, 1:2], rain[:, 1:2]).classes == ("1 to 2",)
+
+
 def test_soil_types_have_names_and_order():
     found = groups.soil_types(np.array([6.0, 1.0, 1.0, 9.0]))
     assert found.classes == ("1 coarse", "6 organic", "9")
@@ -55,14 +65,19 @@ def test_positions_of_a_file(tmp_path):
     found = locations(write_closing(tmp_path / "data.nc", data))
     assert found.x.tolist() == list(range(100, 106))
     assert found.longitude.tolist() == [0.0, 10.0, 20.0, -10.0, 30.0, -180.0]
-    assert [grouping.name for grouping in found.groupings] == ["region", "climate", "soil type", "snow regime"]
+    names = ["region", "climate", "soil type", "snow regime", "index of dryness"]
+    assert [grouping.name for grouping in found.groupings] == names
+    balance = (data["ssr"] + data["str"])[:-1].mean("time").values
+    fallen = (data["met_rainf"] + data["met_snowf"])[:-1].mean("time").values
+    edges = np.digitize(np.maximum(balance, 0.0) / (2.5008e6 * fallen), (1.0, 2.0))
+    assert found.groupings[-1].labels.tolist() == [groups.DRYNESS_CLASSES[edge] for edge in edges]
     assert found.grouping("region").classes == ("europe", "north asia")
     assert found.grouping("climate").labels.tolist() == ["boreal"] * 3 + ["hot desert"] * 3
     assert found.grouping("continent") is None
 
 
 def test_groups_that_a_file_lacks_are_left_out(tmp_path):
-    data = closing_dataset(n_times=5).drop_vars(["region", "climate", "clim_sotype", "snowc"])
+    data = closing_dataset(n_times=5).drop_vars(["region", "climate", "clim_sotype", "snowc", "str"])
     assert locations(write_closing(tmp_path / "data.nc", data)).groupings == ()
 
 

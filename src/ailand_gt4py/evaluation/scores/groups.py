@@ -1,4 +1,4 @@
-"""Groups of columns that scores are shown for: region, climate, soil type, snow regime, and a held-out box."""
+"""Groups of columns that scores are shown for: region, climate, soil type, snow regime, dryness, and a held-out box."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 
+from ailand_gt4py.core.constants import VAPORISATION_HEAT
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.ecland.soil_tables import SOILS
 from ailand_gt4py.io.sources import ColumnSource
@@ -20,6 +21,11 @@ SNOW_COVERED = 0.5
 SNOW_EDGES = (30.0, 120.0)
 SNOW_REGIME = "snow regime"
 SNOW_CLASSES = ("no snow", "below 30 days", "30 to 120 days", "above 120 days")
+#: Upper edges of the radiative index of dryness, 1, and the names of the grouping and its classes: Budyko (1974,
+#: Climate and Life, Academic Press) has forest below 1, steppe up to 2, semi-desert and desert above.
+DRYNESS_EDGES = (1.0, 2.0)
+DRYNESS = "index of dryness"
+DRYNESS_CLASSES = ("below 1", "1 to 2", "above 2")
 DAYS_PER_YEAR = 365.25
 
 
@@ -62,6 +68,18 @@ def snow_regime(snow_cover: Values) -> Grouping:
     return Grouping(SNOW_REGIME, labels, tuple(name for name in SNOW_CLASSES if (labels == name).any()))
 
 
+def dryness(net_radiation: Values, precipitation: Values) -> Grouping:
+    """Classes by mean net radiation (W m-2) over what would evaporate the mean precipitation (kg m-2 s-1).
+
+    Both are (n_times, n_columns). Where nothing falls the index is infinite; where no net radiation comes in, 0.
+    """
+    radiation = np.maximum(net_radiation.mean(axis=0), 0.0)
+    heat = VAPORISATION_HEAT * precipitation.mean(axis=0)
+    index = np.divide(radiation, heat, out=np.full_like(heat, np.inf), where=heat > 0.0)
+    labels = np.array(DRYNESS_CLASSES)[np.digitize(index, DRYNESS_EDGES)]
+    return Grouping(DRYNESS, labels, tuple(name for name in DRYNESS_CLASSES if (labels == name).any()))
+
+
 def soil_types(numbers: Values) -> Grouping:
     """Classes by ecLand's soil texture type, (n_columns,) integers 1 to 7."""
     types = np.rint(numbers).astype(int)
@@ -89,9 +107,20 @@ def locations_of(source: ColumnSource) -> ColumnLocations:
     if soil is not None and np.isfinite(soil).all():
         groupings.append(soil_types(soil))
     if not source.lacks("snowc"):
-        own = {one.name: one.units for one in (*source.model.state, *source.model.diagnostics)}
-        straight = conversion(own.get("snowc", CATALOGUE["snowc"].units), "1", "snowc")
-        cover = source.reference(["snowc"], 0, len(source.times))[..., 0]
-        groupings.append(snow_regime(straight.apply(cover.astype(np.float64))))
+        groupings.append(snow_regime(_through_time(source, "snowc", "1")))
+    balance = ("ssr", "str", "met_rainf", "met_snowf")
+    if not any(map(source.lacks, balance)):
+        # A last label without a window of its own has no means.
+        short, long, rain, snow = (_through_time(source, name, CATALOGUE[name].units)[:-1] for name in balance)
+        if np.isfinite(short).all() and np.isfinite(long).all():
+            groupings.append(dryness(short + long, rain + snow))
     longitude = (source.longitude + 180.0) % 360.0 - 180.0
     return ColumnLocations(source.x, source.latitude, longitude, tuple(groupings))
+
+
+def _through_time(source: ColumnSource, name: str, units: str) -> Values:
+    """(n_times, n_columns) of a variable that a source has, in some units."""
+    model = source.model
+    own = {one.name: one.units for one in (*model.forcing, *model.state, *model.diagnostics)}
+    straight = conversion(own.get(name, CATALOGUE[name].units), units, name)
+    return straight.apply(source.reference([name], 0, len(source.times))[..., 0].astype(np.float64))
