@@ -40,6 +40,13 @@ def test_dryness():
     assert groups.dryness(radiation[:, 1:2], rain[:, 1:2]).classes == ("1 to 2",)
 
 
+def test_a_column_is_in_the_class_of_each_of_its_extreme_events():
+    found = groups.events(np.array(["heat", "none", "cold,heat", "none"]))
+    assert found.classes == ("none", "cold", "heat")
+    members = [found.members(name).tolist() for name in found.classes]
+    assert members == [[False, True, False, True], [False, False, True, False], [True, False, True, False]]
+
+
 def test_soil_types_have_names_and_order():
     found = groups.soil_types(np.array([6.0, 1.0, 1.0, 9.0]))
     assert found.classes == ("1 coarse", "6 organic", "9")

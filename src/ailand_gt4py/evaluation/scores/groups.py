@@ -1,4 +1,4 @@
-"""Groups of columns that scores are shown for: region, climate, soil type, snow regime, dryness, and a held-out box."""
+"""Groups of columns that scores are shown for: region, climate, soil, snow, dryness, events, and a held-out box."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ SNOW_COVERED = 0.5
 #: Upper edges of the mean number of snow-covered days a year, and the names of the grouping and its classes.
 SNOW_EDGES = (30.0, 120.0)
 SNOW_REGIME = "snow regime"
+EVENTS = "extreme events"
 SNOW_CLASSES = ("no snow", "below 30 days", "30 to 120 days", "above 120 days")
 #: Upper edges of the radiative index of dryness, 1, and the names of the grouping and its classes: Budyko (1974,
 #: Climate and Life, Academic Press) has forest below 1, steppe up to 2, semi-desert and desert above.
@@ -31,7 +32,7 @@ DAYS_PER_YEAR = 365.25
 
 @dataclasses.dataclass(frozen=True)
 class Grouping:
-    """A division of the columns into classes, in the order in which they are shown; labels: (n_columns,)."""
+    """Classes of the columns, in the order in which they are shown; labels: (n_columns,), of several classes "a,b"."""
 
     name: str
     labels: Values
@@ -39,7 +40,7 @@ class Grouping:
 
     def members(self, name: str) -> Values:
         """(n_columns,) which columns are in a class."""
-        return self.labels == name
+        return np.array([label == name or name in label.split(",") for label in self.labels.tolist()])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,6 +94,12 @@ def texts(name: str, labels: Values) -> Grouping:
     return Grouping(name, clean, tuple(sorted(set(clean.tolist()))))
 
 
+def events(labels: Values) -> Grouping:
+    """Classes by the extreme events that a column's weather has, "none" or such as "drought,heat"."""
+    classes = {one for label in labels for one in label.split(",")}
+    return Grouping(EVENTS, labels, tuple(sorted(classes, key=lambda one: (one != "none", one))))
+
+
 def inside_box(latitude: Values, longitude: Values) -> Values:
     """Which columns are in `HELD_OUT_BOX`."""
     south, north, west, east = HELD_OUT_BOX
@@ -114,6 +121,9 @@ def locations_of(source: ColumnSource) -> ColumnLocations:
         short, long, rain, snow = (_through_time(source, name, CATALOGUE[name].units)[:-1] for name in balance)
         if np.isfinite(short).all() and np.isfinite(long).all():
             groupings.append(dryness(short + long, rain + snow))
+    kinds = source.texts("year_kind")
+    if kinds is not None:
+        groupings.append(events(kinds))
     longitude = (source.longitude + 180.0) % 360.0 - 180.0
     return ColumnLocations(source.x, source.latitude, longitude, tuple(groupings))
 
