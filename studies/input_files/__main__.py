@@ -16,7 +16,7 @@ import numpy as np
 from ailand_gt4py.core.times import step_text
 from ailand_gt4py.ecland import land_cover, soil_tables
 from ailand_gt4py.io.conventions import CONVENTIONS, Convention
-from ailand_gt4py.io.derive import DERIVATIONS, Derivation, mean_key, wave_key
+from ailand_gt4py.io.derive import ALTERNATIVES, DERIVATIONS, Derivation, mean_key, wave_key
 from ailand_gt4py.io.fields import Meaning
 from ailand_gt4py.io.first_guess import FIRST_GUESSES, FROM_CLIMATE
 from ailand_gt4py.io.ways import AMOUNTS, WAYS, Way
@@ -152,7 +152,7 @@ def page() -> list[str]:
         "from means the same in time, else with means over the model's windows.\n",
         *of_missing(ways),
         "Static fields and state:\n",
-        *of_missing((*DERIVATIONS.values(), *FIRST_GUESSES.values())),
+        *of_missing((*DERIVATIONS.values(), *ALTERNATIVES.values(), *FIRST_GUESSES.values())),
         "The state of the climate, at sites without one and by `--initial-state guess`:\n",
         *of_missing(one for ways in FROM_CLIMATE.values() for one in ways),
         "From a land cover class, of a site or `--land-cover`:\n",

@@ -15,7 +15,7 @@ from ailand_gt4py.evaluation.fields import UNITS
 from ailand_gt4py.evaluation.ranges import CHECKS
 from ailand_gt4py.integration.outputs import PREDICTED, catalogued, predicted
 from ailand_gt4py.io.column_file import ColumnFile
-from ailand_gt4py.io.derive import DERIVATIONS
+from ailand_gt4py.io.derive import ALTERNATIVES, DERIVATIONS
 from ailand_gt4py.io.first_guess import FIRST_GUESSES
 from ailand_gt4py.io.units import conversion
 from ailand_gt4py.weights.variables import CATALOGUE, DEFAULT, Specification, cf_attributes, choose, of_kind
@@ -67,7 +67,7 @@ def test_a_diagnostic_is_known_to_ranges_budgets_and_component_by_its_entry_alon
 
 
 def test_what_is_derived_and_guessed_is_in_the_catalogue() -> None:
-    for derivation in (*DERIVATIONS.values(), *FIRST_GUESSES.values()):
+    for derivation in (*DERIVATIONS.values(), *ALTERNATIVES.values(), *FIRST_GUESSES.values()):
         assert {derivation.name, *derivation.needs} <= set(CATALOGUE)
 
 

@@ -28,6 +28,16 @@ def test_soil_limits_follow_from_the_soil_type() -> None:
     assert (capacity < porosity).all()
 
 
+def test_conductivity_is_that_of_the_soil_type_or_of_the_type_with_the_nearest_water_contents() -> None:
+    assert derived("clim_ksat", clim_sotype=[1.0, 6.0, 7.0]).tolist() == [6.94e-6, 0.93e-6, 1.16e-6]
+    assert derived("clim_connectivity", clim_sotype=[2.0, 4.0]).tolist() == [-2.3421, -1.9772]
+    # Fine and very fine soil, of a field capacity that is a tenth less than the tables'.
+    water = {"clim_theta_sat": [0.52, 0.614], "clim_theta_cap": [0.403, 0.486], "clim_theta_pwp": [0.279, 0.335]}
+    inputs = {name: np.array(values) for name, values in water.items()}
+    assert derive.ALTERNATIVES["clim_ksat"].function(inputs, FILE).tolist() == [2.87e-6, 1.74e-6]
+    assert derive.ALTERNATIVES["clim_connectivity"].function(inputs, FILE).tolist() == [-1.9772, 2.5]
+
+
 @pytest.mark.parametrize(
     ("values", "column", "shown"), [([2.0, 0.0], 1, "0"), ([8.0], 0, "8"), ([1.0, 2.5], 1, "2.5"), ([np.nan], 0, "nan")]
 )

@@ -32,6 +32,12 @@ def test_soil_values_are_ecland_s(number: int) -> None:
     assert tables.soil_values("saturation", types)[0] == pytest.approx(porosity, abs=1e-12)
 
 
+def test_the_nearest_soil_is_the_soil_itself() -> None:
+    types = np.array([6, 1, 2, 3, 4, 5, 7])
+    water = [tables.soil_values(name, types) for name in ("saturation", "field_capacity", "wilting_point")]
+    assert tables.nearest_soil(*water).tolist() == [6, 1, 2, 3, 4, 5, 2]
+
+
 def test_water_falls_with_suction_from_saturation_to_residual() -> None:
     for soil in tables.SOILS.values():
         water = [tables.van_genuchten_water(soil, suction) for suction in (0.0, 0.01, 0.1, 1.0, 15.0, 1e4, 1e30)]

@@ -1,5 +1,6 @@
 """What the land component says of what it is given: wrong units, fill values, locations, types, times, restarts."""
 
+import dataclasses
 import datetime
 import json
 import logging
@@ -18,6 +19,8 @@ from ailand_gt4py.ecland import snow, soil_tables
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.integration.component import LandComponent
 from ailand_gt4py.io.whole_files import write_sealed
+from ailand_gt4py.weights.model import Normalisation
+from ailand_gt4py.weights.variables import CATALOGUE
 
 MODEL = small_model()
 MASK = np.array([True, False, True, True, False, True, False])
@@ -246,6 +249,29 @@ def test_parameters_and_first_guesses_follow_from_types_as_for_files(
     del surface["static"]["clim_sotype"]
     with pytest.raises(InputError, match="clim_theta_cap: found no such static input, expected .* or clim_sotype"):
         HOST.component(MODEL, MASK)
+
+
+def test_what_a_soil_conducts_follows_from_its_type_or_its_water_contents(caplog: pytest.LogCaptureFixture) -> None:
+    ksat = CATALOGUE["clim_ksat"].variable(Normalisation("log", mean=-13.0, std=1.0, minimum=1e-9))
+    parameters = dict(MODEL.parameters)
+    for name in ("trunk.0.weight", "diagnostic.0.weight"):
+        parameters[name] = np.insert(parameters[name], len(MODEL.static), 0.0, axis=1)
+    model = dataclasses.replace(MODEL, static=(*MODEL.static, ksat), parameters=parameters)
+    surface = HOST.surface(MODEL)
+    soil = np.resize([1, 2, 3, 6], MASK.shape)
+    for name, quantity in (("cap", "field_capacity"), ("pwp", "wilting_point"), ("sat", "saturation")):
+        surface["static"][f"clim_theta_{name}"] = HOST.field(soil_tables.soil_values(quantity, soil))
+    expected = soil_tables.soil_values("conductivity", soil)[MASK]
+    with pytest.MonkeyPatch.context() as patch, caplog.at_level(logging.INFO, LOGGER):
+        patch.setattr(Host, "surface", lambda *_: surface)
+        nearest = HOST.component(model, MASK)
+        surface["static"]["clim_sotype"] = HOST.field(np.where(soil == 1, 5, soil))
+        by_type = HOST.component(model, MASK)
+    np.testing.assert_allclose(nearest._columns.static[:, -1], expected, rtol=1e-12)
+    np.testing.assert_allclose(by_type._columns.static[:, -1], np.where(soil[MASK] == 1, 1.74e-6, expected), rtol=1e-12)
+    assert (
+        "first guess from clim_theta_sat and clim_theta_cap and clim_theta_pwp by taking the soil type" in caplog.text
+    )
 
 
 @pytest.mark.parametrize("group", [0, 1])

@@ -2,8 +2,9 @@
 
 Soil: van Genuchten parameters by texture class, Balsamo et al. 2009 (doi:10.1175/2008JHM1068.1) and IFS
 documentation, part IV, chapter 8; the residual water content (0.025 m3 m-3 for coarse soil, 0.010 for the others) and
-the conversion of pressure to water head with g = 9.8 m s-2 are those of the IFS code. The values computed here agree
-with those of an ecLand run (main branch of 2026-06-28) to 2e-8.
+the conversion of pressure to water head with g = 9.8 m s-2 are those of the IFS code, conductivity at saturation and
+its exponent those of ecLand's ``sussoil_mod``. The water contents computed here agree with those of an ecLand run (main
+branch of 2026-06-28) to 2e-8.
 
 Vegetation: ecLand's ``susveg_mod`` (github.com/ecmwf-ifs/ecland, Apache-2.0), the tables adjusted to the ESA-CCI land
 cover. They differ from older values that the same file keeps in comments: the minimum stomatal resistance of type 1 is
@@ -40,24 +41,31 @@ WILTING_POINT_BAR = 15.0
 
 
 class Soil(NamedTuple):
-    """Van Genuchten parameters of a texture class: alpha 1/m, n 1, volumetric water contents m3 m-3."""
+    """Parameters of a texture class, van Genuchten's and Mualem's.
+
+    Attributes:
+        alpha: 1/m. n: 1. saturation, residual: volumetric water contents, m3 m-3. conductivity: at saturation, m s-1.
+        connectivity: exponent l of the relative saturation in the conductivity, 1.
+    """
 
     name: str
     alpha: float
     n: float
     saturation: float
     residual: float
+    conductivity: float
+    connectivity: float
 
 
 #: Type 1..7, as in ``clim_sotype``. Type 7 has the parameters of type 2.
 SOILS: dict[int, Soil] = {
-    1: Soil("coarse", 3.83, 1.3774, 0.403, 0.025),
-    2: Soil("medium", 3.14, 1.1804, 0.439, 0.010),
-    3: Soil("medium-fine", 0.83, 1.2539, 0.430, 0.010),
-    4: Soil("fine", 3.67, 1.1012, 0.520, 0.010),
-    5: Soil("very fine", 2.65, 1.1033, 0.614, 0.010),
-    6: Soil("organic", 1.30, 1.2039, 0.766, 0.010),
-    7: Soil("tropical organic", 3.14, 1.1804, 0.439, 0.010),
+    1: Soil("coarse", 3.83, 1.3774, 0.403, 0.025, 6.94e-6, 1.25),
+    2: Soil("medium", 3.14, 1.1804, 0.439, 0.010, 1.16e-6, -2.3421),
+    3: Soil("medium-fine", 0.83, 1.2539, 0.430, 0.010, 2.63e-7, -0.5884),
+    4: Soil("fine", 3.67, 1.1012, 0.520, 0.010, 2.87e-6, -1.9772),
+    5: Soil("very fine", 2.65, 1.1033, 0.614, 0.010, 1.74e-6, 2.5),
+    6: Soil("organic", 1.30, 1.2039, 0.766, 0.010, 9.3e-7, 0.4),
+    7: Soil("tropical organic", 3.14, 1.1804, 0.439, 0.010, 1.16e-6, -2.3421),
 }
 
 
@@ -114,11 +122,32 @@ def van_genuchten_water(soil: Soil, suction_bar: float) -> float:
 
 
 def soil_values(quantity: str, soil_type: Values) -> Values:
-    """``saturation``, ``field_capacity`` or ``wilting_point``, m3 m-3, by soil type, integers 1..7 (n,)."""
-    suction = {"field_capacity": FIELD_CAPACITY_BAR, "wilting_point": WILTING_POINT_BAR, "saturation": 0.0}[quantity]
-    table = np.array([np.nan, *(van_genuchten_water(soil, suction) for soil in SOILS.values())])
-    values: Values = table[soil_type]
+    """A quantity by soil type, integers 1..7 (n,): float64 (n,).
+
+    ``saturation``, ``field_capacity`` or ``wilting_point``, m3 m-3, ``conductivity`` or ``connectivity`` of `Soil`.
+    """
+    values: Values = np.array([np.nan, *(_soil_value(quantity, soil) for soil in SOILS.values())])[soil_type]
     return values
+
+
+def _soil_value(quantity: str, soil: Soil) -> float:
+    suctions = {"field_capacity": FIELD_CAPACITY_BAR, "wilting_point": WILTING_POINT_BAR, "saturation": 0.0}
+    if quantity in suctions:
+        return van_genuchten_water(soil, suctions[quantity])
+    value: float = getattr(soil, quantity)
+    return value
+
+
+def nearest_soil(saturation: Values, field_capacity: Values, wilting_point: Values) -> Values:
+    """The soil type, 1 to 6, whose water contents are nearest to those given, m3 m-3, each (n,): int64 (n,).
+
+    Nearest by the sum of squared differences.
+    """
+    types = np.arange(1, max(SOILS))
+    given = {"saturation": saturation, "field_capacity": field_capacity, "wilting_point": wilting_point}
+    squares = np.sum([(values[:, None] - soil_values(name, types)) ** 2 for name, values in given.items()], axis=0)
+    nearest: Values = types[np.argmin(squares, axis=1)]
+    return nearest
 
 
 def vegetation_values(quantity: str, vegetation_type: Values) -> Values:

@@ -13,7 +13,7 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.integration.description import Ground
 from ailand_gt4py.integration.host_points import HostPoints
 from ailand_gt4py.integration.inspection import require_possible
-from ailand_gt4py.io.derive import Derivation, sentences
+from ailand_gt4py.io.derive import ALTERNATIVES, Derivation, sentences
 from ailand_gt4py.io.first_guess import MODES, at_start
 from ailand_gt4py.io.units import conversion
 from ailand_gt4py.weights.model import Model, Variable
@@ -51,7 +51,7 @@ class GroundColumns:
         self, given: Mapping[str, Any], variables: Sequence[Variable], what: str, dtype: np.dtype
     ) -> arrays.Array:
         names = {variable.name: None for variable in variables}
-        ways = {name: _without_year(MODES[name]) for name in names if name in MODES and name not in given}
+        ways = {name: self._way(name) for name in names if name in MODES and name not in given}
         names |= dict.fromkeys(needed for way in ways.values() for needed in way.inputs)
         for unknown in sorted(given.keys() - names.keys()):
             raise InputError(f"{unknown}: is no {what} of the model, expected {', '.join(names)}")
@@ -74,6 +74,14 @@ class GroundColumns:
                     f"in {variable.units}{needed}"
                 )
         return result
+
+    def _way(self, name: str) -> Derivation:
+        """How a variable is derived: as always, unless only another way's inputs are given."""
+        other = ALTERNATIVES.get(name)
+        usual = _without_year(MODES[name])
+        if other is None or self._given.keys() >= set(usual.inputs) or not self._given.keys() >= set(other.inputs):
+            return usual
+        return other
 
     def _values(self, field: Any, variable: Variable, dtype: np.dtype) -> arrays.Array:
         values = self._points.land_values(field, variable.name, dtype, variable.is_imputed)

@@ -1,8 +1,8 @@
 """Inputs that a file lacks and that follow from others, by physics or by ecLand's published tables.
 
-`DERIVATIONS` lists all of them. What is not in it cannot be derived: radiation, the convective fraction of
-precipitation, moisture and temperature of the upper soil have to be in the file. Some state variables can be guessed
-for the start (`ailand_gt4py.io.first_guess`).
+`DERIVATIONS` and `ALTERNATIVES` list all of them. What is in neither cannot be derived: radiation, the convective
+fraction of precipitation, moisture and temperature of the upper soil have to be in the file. Some state variables can
+be guessed for the start (`ailand_gt4py.io.first_guess`).
 """
 
 from __future__ import annotations
@@ -114,6 +114,14 @@ def _soil(quantity: str) -> Function:
     return function
 
 
+def _nearest_soil(quantity: str) -> Function:
+    def function(inputs: Mapping[str, Values], what: str) -> Values:
+        water = (inputs[f"clim_theta_{name}"] for name in ("sat", "cap", "pwp"))
+        return soil_tables.soil_values(quantity, soil_tables.nearest_soil(*water))
+
+    return function
+
+
 def _vegetation(quantity: str, type_name: str) -> Function:
     cover_name = VEGETATION_COVERS[type_name]
 
@@ -156,6 +164,12 @@ def _snow_cover(inputs: Mapping[str, Values], what: str) -> Values:
     return snow_cover(inputs["sd"], density, inputs["clim_clake"])
 
 
+#: What a soil conducts, by type, and in which quantity of the tables.
+_CONDUCTIVITY = (
+    ("clim_ksat", "conductivity", "conductivity at saturation"),
+    ("clim_connectivity", "connectivity", "its exponent"),
+)
+
 #: Name of the variable -> how it is derived.
 DERIVATIONS: dict[str, Derivation] = {
     one.name: one
@@ -166,6 +180,7 @@ DERIVATIONS: dict[str, Derivation] = {
                 ("clim_theta_sat", "saturation", "porosity"),
                 ("clim_theta_cap", "field_capacity", f"at -{soil_tables.FIELD_CAPACITY_BAR:g} bar"),
                 ("clim_theta_pwp", "wilting_point", f"at -{soil_tables.WILTING_POINT_BAR:g} bar"),
+                *_CONDUCTIVITY,
             )
         ),
         *(
@@ -182,3 +197,12 @@ DERIVATIONS: dict[str, Derivation] = {
         Derivation("snowc", ("sd", "rsn", "clim_clake"), _snow_cover, "ecLand's formula (surfbc_ctl_mod)"),
     )
 }
+
+#: Name of the variable -> how it is derived where not all is there that `DERIVATIONS` needs.
+ALTERNATIVES: dict[str, Derivation] = {
+    name: Derivation(
+        name, ("clim_theta_sat", "clim_theta_cap", "clim_theta_pwp"), _nearest_soil(quantity),
+        f"taking the soil type with the nearest water contents, then by {_SOIL_SOURCE}", detail, is_first_guess=True,
+    )
+    for name, quantity, detail in _CONDUCTIVITY
+}  # fmt: skip

@@ -23,7 +23,7 @@ from ailand_gt4py.ecland import snow
 from ailand_gt4py.ecland.humidity import VAPORISATION_HEAT
 from ailand_gt4py.ecland.soil_tables import LAYER_MIDDLES
 from ailand_gt4py.ecland.surface_tables import MIDDLE_SNOW_ALBEDO
-from ailand_gt4py.io.derive import DERIVATIONS, Derivation, Function, mean_key, wave_key
+from ailand_gt4py.io.derive import ALTERNATIVES, DERIVATIONS, Derivation, Function, mean_key, wave_key
 from ailand_gt4py.weights.variables import CATALOGUE
 
 #: Middles of ecLand's third and fourth soil layers (28-100 and 100-289 cm), m.
@@ -204,7 +204,7 @@ class Gaps:
 
     def ways(self, name: str) -> tuple[Derivation, ...]:
         """All that there are, the best first."""
-        usual = (MODES[name],) if name in MODES else ()
+        usual = tuple(ways[name] for ways in (MODES, ALTERNATIVES) if name in ways)
         by_climate = FROM_CLIMATE.get(name, ()) if self.by_climate != "never" else ()
         return (*by_climate, *usual) if self.by_climate == "all" else (*usual, *by_climate)
 
