@@ -252,7 +252,7 @@ def test_parameters_and_first_guesses_follow_from_types_as_for_files(
 
 
 def test_what_a_soil_conducts_follows_from_its_type_or_its_water_contents(caplog: pytest.LogCaptureFixture) -> None:
-    ksat = CATALOGUE["clim_ksat"].variable(Normalisation("log", mean=-13.0, std=1.0, minimum=1e-9))
+    ksat = CATALOGUE["clim_log_ksat"].variable(Normalisation("mean-std", mean=-13.0, std=1.0))
     parameters = dict(MODEL.parameters)
     for name in ("trunk.0.weight", "diagnostic.0.weight"):
         parameters[name] = np.insert(parameters[name], len(MODEL.static), 0.0, axis=1)
@@ -261,14 +261,16 @@ def test_what_a_soil_conducts_follows_from_its_type_or_its_water_contents(caplog
     soil = np.resize([1, 2, 3, 6], MASK.shape)
     for name, quantity in (("cap", "field_capacity"), ("pwp", "wilting_point"), ("sat", "saturation")):
         surface["static"][f"clim_theta_{name}"] = HOST.field(soil_tables.soil_values(quantity, soil))
-    expected = soil_tables.soil_values("conductivity", soil)[MASK]
+    expected = soil_tables.soil_values("log_conductivity", soil)[MASK]
     with pytest.MonkeyPatch.context() as patch, caplog.at_level(logging.INFO, LOGGER):
         patch.setattr(Host, "surface", lambda *_: surface)
         nearest = HOST.component(model, MASK)
         surface["static"]["clim_sotype"] = HOST.field(np.where(soil == 1, 5, soil))
         by_type = HOST.component(model, MASK)
     np.testing.assert_allclose(nearest._columns.static[:, -1], expected, rtol=1e-12)
-    np.testing.assert_allclose(by_type._columns.static[:, -1], np.where(soil[MASK] == 1, 1.74e-6, expected), rtol=1e-12)
+    np.testing.assert_allclose(
+        by_type._columns.static[:, -1], np.where(soil[MASK] == 1, np.log(1.74e-6), expected), rtol=1e-12
+    )
     assert (
         "first guess from clim_theta_sat and clim_theta_cap and clim_theta_pwp by taking the soil type" in caplog.text
     )

@@ -17,6 +17,7 @@ vegetation.
 from __future__ import annotations
 
 import itertools
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -124,7 +125,8 @@ def van_genuchten_water(soil: Soil, suction_bar: float) -> float:
 def soil_values(quantity: str, soil_type: Values) -> Values:
     """A quantity by soil type, integers 1..7 (n,): float64 (n,).
 
-    ``saturation``, ``field_capacity`` or ``wilting_point``, m3 m-3, ``conductivity`` or ``connectivity`` of `Soil`.
+    ``saturation``, ``field_capacity`` or ``wilting_point``, m3 m-3; ``conductivity`` or ``connectivity`` of `Soil`;
+    ``log_conductivity``: the natural logarithm of the conductivity over 1 m s-1.
     """
     values: Values = np.array([np.nan, *(_soil_value(quantity, soil) for soil in SOILS.values())])[soil_type]
     return values
@@ -134,6 +136,8 @@ def _soil_value(quantity: str, soil: Soil) -> float:
     suctions = {"field_capacity": FIELD_CAPACITY_BAR, "wilting_point": WILTING_POINT_BAR, "saturation": 0.0}
     if quantity in suctions:
         return van_genuchten_water(soil, suctions[quantity])
+    if quantity == "log_conductivity":
+        return math.log(soil.conductivity)
     value: float = getattr(soil, quantity)
     return value
 

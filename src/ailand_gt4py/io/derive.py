@@ -166,7 +166,7 @@ def _snow_cover(inputs: Mapping[str, Values], what: str) -> Values:
 
 #: What a soil conducts, by type, and in which quantity of the tables.
 _CONDUCTIVITY = (
-    ("clim_ksat", "conductivity", "conductivity at saturation"),
+    ("clim_log_ksat", "log_conductivity", "conductivity at saturation"),
     ("clim_connectivity", "connectivity", "its exponent"),
 )
 

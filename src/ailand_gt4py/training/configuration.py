@@ -136,9 +136,12 @@ class Stage(Settings):
 
 
 class Optimiser(Settings):
-    """AdamW, its learning rate over the iterations, and the averaging of weights."""
+    """AdamW and Muon, their learning rates over the iterations, and the averaging of weights."""
 
-    learning_rate: float = option(2e-3, "largest learning rate", gt=0.0)
+    learning_rate: float = option(2e-3, "largest learning rate of AdamW", gt=0.0)
+    muon_learning_rate: float = option(
+        0.0, "largest learning rate of Muon, by which matrices in between are learnt; 0: AdamW learns all", ge=0.0
+    )
     final_fraction: float = option(0.01, "learning rate at the end over the largest", ge=0.0, le=1.0)
     warmup_iterations: int = option(500, "iterations until the largest learning rate is reached", ge=0)
     weight_decay: float = option(0.01, "decay of the weights of matrices", ge=0.0)

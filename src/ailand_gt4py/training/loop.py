@@ -22,6 +22,7 @@ from ailand_gt4py.training.curves import Curves
 from ailand_gt4py.training.losses import LossScales
 from ailand_gt4py.training.network import StepNetwork
 from ailand_gt4py.training.networks import make_network
+from ailand_gt4py.training.optimisers import Optimisers
 from ailand_gt4py.training.rollout import RunPool, batch_loss
 from ailand_gt4py.training.tensors import TrainingData, noise_deviations
 from ailand_gt4py.training.validation import Scores, Validator
@@ -87,10 +88,7 @@ class Trainer:
         for network in (self.average, self.best):
             network.eval()
         self.best_iteration, self.best_skill = 0, math.inf
-        options = configuration.optimiser
-        matrices, vectors = ([p for p in self.network.parameters() if p.ndim == n_axes] for n_axes in (2, 1))
-        groups = [{"params": matrices, "weight_decay": options.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-        self.optimiser = torch.optim.AdamW(groups, lr=options.learning_rate)
+        self.optimiser = Optimisers(configuration.optimiser, self.network)
         self._generator = np.random.default_rng(run.seed)
         self._noise = torch.Generator().manual_seed(run.seed)
         self._deviations = noise_deviations(configuration.augmentation, data.scaling)
@@ -112,8 +110,7 @@ class Trainer:
         factor = learning_rate_factor(
             self.iteration, self.configuration.iterations, options.warmup_iterations, options.final_fraction
         )
-        for group in self.optimiser.param_groups:
-            group["lr"] = options.learning_rate * factor
+        self.optimiser.set_rates(factor)
         if self.configuration.network.dropout:
             # By the iteration, so that a run that is resumed drops the same.
             torch.manual_seed(self.configuration.run.seed * 2**31 + self.iteration)
@@ -124,7 +121,7 @@ class Trainer:
         total = state_loss + diagnostic_loss
         if not torch.isfinite(total):
             raise RunError(f"training: the loss is {float(total)} at iteration {self.iteration}, expected a number")
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimiser.zero_grad()
         total.backward()
         for part in network.clipped_apart:
             torch.nn.utils.clip_grad_norm_(part.parameters(), options.gradient_clip)

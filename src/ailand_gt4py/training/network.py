@@ -146,6 +146,11 @@ class StepNetwork(nn.Module):
         """The parts whose gradients are clipped each by their own norm."""
         return (self,)
 
+    @property
+    @abstractmethod
+    def results(self) -> Sequence[nn.Module]:
+        """The layers that give increments of the state and diagnostics."""
+
     @abstractmethod
     def physics(self, static: torch.Tensor) -> ColumnPhysics:
         """What is prescribed of columns with these static inputs (n, n_static), as they are, without noise."""
@@ -210,6 +215,10 @@ class LayerNormNetwork(StepNetwork):
     def clipped_apart(self) -> Sequence[nn.Module]:
         # The two share no gradient: the larger one must not shrink the other's steps.
         return nn.ModuleList([self.trunk, self.prognostic]), self.diagnostic
+
+    @property
+    def results(self) -> Sequence[nn.Module]:
+        return self.prognostic[-1], self.diagnostic[-1]
 
     def physics(self, static: torch.Tensor) -> ColumnPhysics:
         upper = torch.minimum(self.upper, functional.linear(static, self.bound_weight) + self.bound_constant)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -95,6 +97,10 @@ class PointWiseNetwork(StepNetwork):
         self.processor = nn.ModuleList(_Block(options, generator) for _ in range(options.layers))
         n_diagnostics = len(scaling.diagnostics)
         self.decoder = nn.ModuleList([_Decoder(channels, self.n_state, n_diagnostics, options.epsilon, generator)])
+
+    @property
+    def results(self) -> Sequence[nn.Module]:
+        return (self.decoder,)
 
     def physics(self, static: torch.Tensor) -> ColumnPhysics:
         return ColumnPhysics(self.upper, None)

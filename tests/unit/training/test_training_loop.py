@@ -102,17 +102,21 @@ class Oracle:
         return Scores(model, ones, ones, np.ones(N_DIAGNOSTICS), np.ones(N_STATE), np.ones((2, N_STATE)))
 
 
-def test_resumed_training_is_the_uninterrupted_one_to_the_bit(prepared, tmp_path, monkeypatch):
+MUON = OPTIONS["optimiser"] | {"muon_learning_rate": 0.02}
+
+
+@pytest.mark.parametrize("optimiser", [OPTIONS["optimiser"], MUON])
+def test_resumed_training_is_the_uninterrupted_one_to_the_bit(prepared, tmp_path, monkeypatch, optimiser):
     """Killed after iteration 11, when the last checkpoint is that of iteration 7; and what is logged, too."""
-    whole = _trainer(prepared, tmp_path / "whole", validates=True)
+    whole = _trainer(prepared, tmp_path / "whole", validates=True, optimiser=optimiser)
     whole.run()
-    first = _trainer(prepared, tmp_path / "parts", validates=True)
+    first = _trainer(prepared, tmp_path / "parts", validates=True, optimiser=optimiser)
     step = first.step
     monkeypatch.setattr(first, "step", lambda: step() if first.iteration < 11 else pytest.fail("killed"))
     with pytest.raises(pytest.fail.Exception, match="killed"):
         first.run()
     assert first.iteration == 11
-    second = _trainer(prepared, tmp_path / "parts", validates=True)
+    second = _trainer(prepared, tmp_path / "parts", validates=True, optimiser=optimiser)
     assert not _same(second.network, first.network)
     second.resume()
     assert second.iteration == 7

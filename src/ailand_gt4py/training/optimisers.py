@@ -1,0 +1,62 @@
+"""What changes the weights: AdamW, and Muon for the matrices in between if it is asked for.
+
+Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon) takes of a matrix's averaged gradient the
+orthogonal matrix that is nearest to it, so that all its directions are learnt at the same rate. Vectors and what gives
+the results remain AdamW's (Loshchilov and Hutter 2019, arXiv:1711.05101).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from ailand_gt4py.training.configuration import Optimiser
+from ailand_gt4py.training.network import StepNetwork
+
+#: Share of Muon's running mean of the gradients that remains in an iteration.
+MOMENTUM = 0.95
+
+
+class Optimisers:
+    """The optimisers of a network's parameters, each with its largest learning rate, as one."""
+
+    def __init__(self, options: Optimiser, network: StepNetwork) -> None:
+        matrices, vectors = ([p for p in network.parameters() if p.ndim == n_axes] for n_axes in (2, 1))
+        results = {id(parameter) for layer in network.results for parameter in layer.parameters()}
+        between = [p for p in matrices if options.muon_learning_rate and id(p) not in results]
+        others = [p for p in matrices if not any(p is one for one in between)]
+        decayed, free = (
+            {"params": parameters, "weight_decay": decay}
+            for parameters, decay in ((others, options.weight_decay), (vectors, 0.0))
+        )
+        self._rates: list[tuple[torch.optim.Optimizer, float]] = [
+            (torch.optim.AdamW([decayed, free], lr=options.learning_rate), options.learning_rate)
+        ]
+        if between:
+            rate = options.muon_learning_rate
+            muon = torch.optim.Muon(between, lr=rate, weight_decay=options.weight_decay, momentum=MOMENTUM)
+            self._rates.append((muon, rate))
+
+    def set_rates(self, factor: float) -> None:
+        """Learning rates of the next steps, by their largest."""
+        for optimiser, rate in self._rates:
+            for group in optimiser.param_groups:
+                group["lr"] = rate * factor
+
+    def zero_grad(self) -> None:
+        for optimiser, _ in self._rates:
+            optimiser.zero_grad(set_to_none=True)
+
+    def step(self) -> None:
+        for optimiser, _ in self._rates:
+            optimiser.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that is needed to continue exactly here."""
+        return {str(number): optimiser.state_dict() for number, (optimiser, _) in enumerate(self._rates)}
+
+    def load_state_dict(self, stored: Mapping[str, Any]) -> None:
+        for number, (optimiser, _) in enumerate(self._rates):
+            optimiser.load_state_dict(stored[str(number)])
