@@ -34,7 +34,7 @@ class Options(Configuration, CommandOptions):
 
     @property
     def paths_read(self) -> list[Path]:
-        own = [Path(self.run.start_from)] if self.run.start_from else []
+        own = [Path(name) for name in (self.run.start_from, self.data.exclude_points) if name]
         return [*super().paths_read, *own, *data_files(self)]
 
 
