@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 from land_hosts import HOUR, START, Host, small_model
+from random_models import random_parameters
 
 from ailand_gt4py.core.errors import InputError, RunError
 from ailand_gt4py.ecland import snow, soil_tables
@@ -253,9 +254,8 @@ def test_parameters_and_first_guesses_follow_from_types_as_for_files(
 
 def test_what_a_soil_conducts_follows_from_its_type_or_its_water_contents(caplog: pytest.LogCaptureFixture) -> None:
     ksat = CATALOGUE["clim_log_ksat"].variable(Normalisation("mean-std", mean=-13.0, std=1.0))
-    parameters = dict(MODEL.parameters)
-    for name in ("trunk.0.weight", "diagnostic.0.weight"):
-        parameters[name] = np.insert(parameters[name], len(MODEL.static), 0.0, axis=1)
+    sizes = MODEL.sizes._replace(static=len(MODEL.static) + 1)
+    parameters = random_parameters("simple", sizes, np.random.default_rng(3), width=6, depth=2)
     model = dataclasses.replace(MODEL, static=(*MODEL.static, ksat), parameters=parameters)
     surface = HOST.surface(MODEL)
     soil = np.resize([1, 2, 3, 6], MASK.shape)
