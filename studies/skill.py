@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 
 from ailand_gt4py.emulator.emulator import Emulator
-from ailand_gt4py.evaluation.columns import VerificationColumns, columns_of
+from ailand_gt4py.evaluation.columns import columns_of
 from ailand_gt4py.evaluation.literature import AILAND_V1_RMSE
-from ailand_gt4py.evaluation.runs import run_free
+from ailand_gt4py.evaluation.scores.lead_time import free_run_scores
 from ailand_gt4py.io.grids import Selection
 from ailand_gt4py.io.points import read_points
 from ailand_gt4py.io.request import AS_THEY_ARE, Reading
@@ -42,19 +42,7 @@ def rmse(model: Model, path: Path, reading: Reading = AS_THEY_ARE) -> dict[str, 
     """RMSE of a free run of all columns of a file by variable; of what the file has."""
     with open_source(path, model, reading=reading) as source:
         columns = columns_of(source, model, np.dtype(np.float32))
-    return errors(model, columns)
-
-
-def errors(model: Model, columns: VerificationColumns) -> dict[str, float]:
-    """RMSE of a free run of columns by variable."""
-    run = run_free(model, columns)
-    found = {}
-    for position, variable in enumerate((*model.state, *model.diagnostics)):
-        if variable.name in columns.absent:
-            continue
-        truth = columns.output(position)[run.labels(variable)].astype(np.float64)
-        found[variable.name] = float(np.sqrt(np.nanmean(np.square(run.results[..., position] - truth))))
-    return found
+    return {one.variable: one.rmse for one in free_run_scores(model, columns) if one.variable not in columns.absent}
 
 
 def against_published(found: Mapping[str, float]) -> float:

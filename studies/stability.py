@@ -4,9 +4,9 @@
 
 Every column of a file with states of ecLand runs through the weather of the file from its first label on, then again
 from where it has come, ten times in all, without correction. A change is how far the state at the end of a passage
-through the weather is from that at its beginning, as root mean square over the columns. The first passage begins where
-ecLand's run does, whose change is beside it: both pass to what that weather brings about. From then on a state that is
-stable comes back to where it was, and one that drifts does not.
+through the weather is from that at the end of the one before, as root mean square over the columns; of the first
+passage it is from where ecLand's run begins, whose own change is beside it. Both pass to what that weather brings
+about. From then on a state that is stable comes back to where it was, and one that drifts does not.
 """
 
 from __future__ import annotations

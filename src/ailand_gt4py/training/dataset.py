@@ -62,7 +62,7 @@ def read_windows(
                 raise InputError(f"{source.path}: its step is {steps[0]}, expected that of {first.path}, {steps[1]}")
             if len(source.times) < 2:
                 raise InputError(f"{source.path}: {len(source.times)} times, expected at least 2")
-        excluded = _locations(*np.reshape(exclude_points, (-1, 2)).T)
+        excluded = at_points = _locations(*np.reshape(exclude_points, (-1, 2)).T)
         for path in exclude_locations_of:
             with _open(path, variables, may_lack) as source:
                 excluded = np.union1d(excluded, _locations(source.latitude, source.longitude))
@@ -72,6 +72,9 @@ def read_windows(
                 f"{', '.join(map(str, paths))}: no column is left, expected some outside of what is excluded"
             )
         data = _empty(sources, taken, variables, cache)
+        if at_points.size:
+            count = sum(np.isin(_locations(source.latitude, source.longitude), at_points).sum() for source in sources)
+            data.history += (f"{count} columns are at the {at_points.size} points that are left out",)
         for number, (source, columns) in enumerate(zip(sources, taken, strict=True)):
             guessed = (
                 f"{name} is not there: not learnt, where runs begin guessed by {FIRST_GUESSES[name].how}"

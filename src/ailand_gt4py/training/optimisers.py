@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.training.configuration import Optimiser
 from ailand_gt4py.training.network import StepNetwork
 
@@ -20,22 +21,27 @@ MOMENTUM = 0.95
 
 
 class Optimisers:
-    """The optimisers of a network's parameters, each with its largest learning rate, as one."""
+    """The optimisers of a network's parameters, each with its largest learning rate, as one.
+
+    Raises:
+        InputError: Muon is asked for, which this PyTorch does not have.
+    """
 
     def __init__(self, options: Optimiser, network: StepNetwork) -> None:
         matrices, vectors = ([p for p in network.parameters() if p.ndim == n_axes] for n_axes in (2, 1))
         results = {id(parameter) for layer in network.results for parameter in layer.parameters()}
-        between = [p for p in matrices if options.muon_learning_rate and id(p) not in results]
-        others = [p for p in matrices if not any(p is one for one in between)]
-        decayed, free = (
-            {"params": parameters, "weight_decay": decay}
-            for parameters, decay in ((others, options.weight_decay), (vectors, 0.0))
-        )
-        self._rates: list[tuple[torch.optim.Optimizer, float]] = [
-            (torch.optim.AdamW([decayed, free], lr=options.learning_rate), options.learning_rate)
-        ]
+        rate = options.muon_learning_rate
+        between = [p for p in matrices if rate and id(p) not in results]
+        others = [p for p in matrices if not rate or id(p) in results]
+        groups = [{"params": others, "weight_decay": options.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+        adamw = torch.optim.AdamW(groups, lr=options.learning_rate)
+        self._rates: list[tuple[torch.optim.Optimizer, float]] = [(adamw, options.learning_rate)]
         if between:
-            rate = options.muon_learning_rate
+            if not hasattr(torch.optim, "Muon"):
+                raise InputError(
+                    f"option 'optimiser.muon_learning_rate' is {rate:g}, but PyTorch {torch.__version__} has no Muon; "
+                    "expected 2.9 or later"
+                )
             muon = torch.optim.Muon(between, lr=rate, weight_decay=options.weight_decay, momentum=MOMENTUM)
             self._rates.append((muon, rate))
 

@@ -9,6 +9,7 @@ torch = pytest.importorskip("torch", reason="training needs PyTorch")
 
 from training_files import write_columns  # noqa: E402
 
+from ailand_gt4py.core.errors import InputError  # noqa: E402
 from ailand_gt4py.core.settings import read_settings  # noqa: E402
 from ailand_gt4py.training import scaling  # noqa: E402
 from ailand_gt4py.training.configuration import Configuration, Optimiser  # noqa: E402
@@ -71,3 +72,10 @@ def test_muon_takes_the_matrices_in_between(measured, network):
             assert values.max() < 1.3, name
         else:
             np.testing.assert_allclose(np.abs(change), 0.5 * RATE, rtol=1e-3, err_msg=name)
+
+
+def test_a_pytorch_without_muon_is_said(measured, monkeypatch):
+    monkeypatch.delattr(torch.optim, "Muon")
+    with pytest.raises(InputError, match=r"learning_rate' is 0.01, but PyTorch .* has no Muon; expected 2.9"):
+        changes(measured, "layer_norm", muon_learning_rate=MUON_RATE)
+    changes(measured, "layer_norm")

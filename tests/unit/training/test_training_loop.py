@@ -453,3 +453,4 @@ def test_training_from_files_and_from_a_store_gives_the_same_model(path, tmp_pat
     (tmp_path / "points.csv").write_text("# held back\n-60.0,-120.0\n")
     trained("points", path, exclude_points=str(tmp_path / "points.csv"))
     assert any(line.startswith("8 columns for training, 3 for validation") for line in said)
+    assert "  1 columns are at the 1 points that are left out" in said
