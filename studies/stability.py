@@ -1,6 +1,6 @@
 """Thirty years of a free run: the weather of a file again and again, never corrected.
 
-    python -m studies.stability DATA/ecland_synth_6h_holdout.nc -o docs/studies/stability.md
+    python -m studies.stability FILE -o docs/studies/stability.md
 
 Every column of a file with states of ecLand runs through the weather of the file from its first label on, then again
 from where it has come, ten times in all, without correction. A change is how far the state at the end of a passage
