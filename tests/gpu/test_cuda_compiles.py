@@ -95,8 +95,10 @@ def test_step_compiles_and_links(
 
 @pytest.mark.slow
 def test_adjoint_compiles_and_links(empty_cache: pathlib.Path) -> None:
-    """With every kind of bound, and soil heat; the matrices that choose bounds are products, too."""
-    model = random_model("layer_norm", (8, 4, 4, 3), width=24, depth=2, bounded_by_others=True, soil_heat=True)
+    """With every kind of bound, soil heat and water; the matrices that choose bounds are products, too."""
+    model = random_model(
+        "layer_norm", (8, 4, 4, 3), width=24, depth=2, bounded_by_others=True, soil_heat=True, soil_water=True
+    )
     programs = Programs(model, 4, "embedded", "float32")
     described = describe_adjoint(programs.shape, programs.scalar)
     shapes = programs.shapes(described.step, programs.operands, 4)

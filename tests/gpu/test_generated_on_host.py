@@ -26,9 +26,9 @@ def test_small_programs_on_the_host(what: str, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.slow
-def test_soil_heat_on_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_soil_heat_and_water_on_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AILAND_DEVICE_COLUMNS", "4")
-    model = random_model("layer_norm", (8, 4, 4, 3), seed=7, width=24, soil_heat=True)
+    model = random_model("layer_norm", (8, 4, 4, 3), seed=7, width=24, soil_heat=True, soil_water=True)
     inputs = inputs_of(model, 9)
     results = Emulator(model, 9, host_backend(model, "float64", "full"), "float64").step(*inputs)
     for found, exact in zip(results, reference(model, inputs), strict=True):

@@ -222,7 +222,7 @@ def test_the_model_file_keeps_increments_and_old_checksums(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("group", "position", "changes", "message"),
     [
-        ("state", 0, {"increment_of": "water"}, "'state_0' has increments of 'water', expected none or 'soil_heat'"),
+        ("state", 0, {"increment_of": "water"}, "'state_0' has increments of 'water', expected none, 'soil_heat' or "),
         ("state", 2, {"units": "m"}, "'state_2' has increments of 'soil_heat' and the unit 'm', expected .* in K"),
         ("forcing", 0, {"increment_of": "soil_heat"}, "'forcing_0' has increments .* expected them for a state in K"),
         ("static", -1, {"name": "porosity"}, "need the static inputs .* missing: clim_theta_sat"),

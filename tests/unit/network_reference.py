@@ -88,7 +88,8 @@ def in_model_units(values: Array, variables: Sequence[Variable]) -> dict[str, Ar
 
 
 def advanced(model: Model, static: Array, state: Array, raw: Array) -> Array:
-    """The new state before its bounds: the state plus an increment, which of some variables is one of soil heat.
+    """The new state before its bounds: the state plus an increment, which of some variables is one of soil heat,
+    or of soil water that frost holds (`ailand_gt4py.ecland.soil_water`).
 
     That heat, in K, as `ailand_gt4py.ecland.soil_heat` describes it, is looked up in a table of each column.
     """
@@ -104,7 +105,26 @@ def advanced(model: Model, static: Array, state: Array, raw: Array) -> Array:
             heat_of_nodes = nodes - latent[column] * frozen
             heat = np.interp(value, nodes, heat_of_nodes) + raw[column, location] * scaling.scale
             new[column, location] = (np.interp(heat, heat_of_nodes, nodes) - scaling.shift) / scaling.scale
+    before, after = (in_model_units(values, model.state) for values in (state, new))
+    for location in (k for k, variable in enumerate(model.state) if variable.increment_of == "soil_water"):
+        layer = int(model.state[location].name[-1])
+        layers = {f"stl{k}" for k in (layer, layer - 1) if k > 0}
+        warmest = np.max([values[name] for name in layers for values in (before, after)], axis=0)
+        share = np.interp(warmest, [272.16, 272.36], [0.1, 1.0])
+        new[:, location] = state[:, location] + share * raw[:, location]
     return new
+
+
+def seen(model: Model, state: Array) -> Array:
+    """What the network sees of a state: where frost holds soil water, thawed temperatures lie higher by 1."""
+    if not any(variable.increment_of == "soil_water" for variable in model.state):
+        return state
+    result = state.copy()
+    for location, variable in enumerate(model.state):
+        if variable.increment_of == "soil_heat":
+            kelvin = state[:, location] * variable.normalisation.scale + variable.normalisation.shift
+            result[:, location] += np.interp(kelvin, [272.16, 272.36], [0.0, 1.0])
+    return result
 
 
 def forward(model: Model, static: Array, forcing: Array, state: Array) -> Step:
@@ -114,7 +134,7 @@ def forward(model: Model, static: Array, forcing: Array, state: Array) -> Step:
         static, forcing, state: normalised inputs, (n_columns, n_features) in the model's order.
     """
     static, forcing, state = (np.asarray(x, dtype=np.float64) for x in (static, forcing, state))
-    inputs = np.concatenate([static, forcing, state], axis=1)
+    inputs = np.concatenate([static, forcing, seen(model, state)], axis=1)
     if model.architecture == "simple":
         hidden = relu(linear(model, "trunk.0", inputs))
         for layer in range(1, layer_count(model.parameters, "trunk")):

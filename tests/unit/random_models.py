@@ -10,6 +10,7 @@ import netCDF4
 import numpy as np
 
 from ailand_gt4py.ecland.soil_heat import PROPERTIES, SOIL_HEAT
+from ailand_gt4py.ecland.soil_water import SOIL_WATER
 from ailand_gt4py.weights.architectures import Sizes
 from ailand_gt4py.weights.model import Model, Normalisation, Variable
 
@@ -73,12 +74,14 @@ def random_model(
     dtype: type = np.float32,
     bounded_by_others: bool = False,
     soil_heat: bool = False,
+    soil_water: bool = False,
 ) -> Model:
     """A random model in physical units with statistics, and bounds on the first state and the last diagnostic.
 
     With ``bounded_by_others`` the second and the last state and the first diagnostic are bounded by
     inputs and by the second diagnostic. With ``soil_heat`` the last static inputs are what decides the soil's heat, and
-    the third state is a temperature about freezing that changes by it.
+    the third state is a temperature about freezing that changes by it. With ``soil_water``, too,
+    the second one likewise, and the first one is soil water that their frost holds.
     """
     sizes = Sizes(*sizes)
     rng = np.random.default_rng(seed)
@@ -113,6 +116,12 @@ def random_model(
             scaling = {"normalisation": Normalisation("mean-std", mean=mean, std=0.05)}
             ranges = {"training_minimum": mean - 0.2, "training_maximum": mean + 0.2}
             static[position - len(PROPERTIES)] |= {"name": name, "units": "1"} | scaling | ranges
+    if soil_water:
+        state[0] |= {"name": "swvl2", "units": "m3 m-3", "increment_of": SOIL_WATER, "lower_bound": 0.25}
+        state[0] |= {"normalisation": Normalisation("mean-std", mean=0.3, std=0.05)}
+        state[0] |= {"training_minimum": 0.1, "training_maximum": 0.5}
+        state[1] |= state[2] | {"name": "stl1", "normalisation": Normalisation("mean-std", mean=272.3, std=0.5)}
+        state[2] |= {"name": "stl2", "normalisation": Normalisation("mean-std", mean=272.2, std=0.5)}
     return Model(
         architecture=architecture,
         static=tuple(Variable(**v) for v in static),

@@ -92,13 +92,23 @@ def step(model: Model, inputs: Sequence[Array], operations: Operations) -> tuple
         hidden = chain("combine", operations.concatenate(branches), leaky, leaky)
     else:
         others = leaky if model.architecture == "simple" else relu
-        hidden = chain("trunk", operations.concatenate([static, forcing, state]), relu, others)
+        hidden = chain(
+            "trunk", operations.concatenate([static, forcing, _seen(model, state, operations)]), relu, others
+        )
     change = chain("prognostic", hidden, leaky, leaky, ends_linear=True)
-    new_state = operations.stack(
+    free = operations.stack(
         [
             _heated(model, inputs, location, change[:, location], operations)
-            if variable.increment_of
+            if variable.increment_of == "soil_heat"
             else state[:, location] + change[:, location]
+            for location, variable in enumerate(model.state)
+        ]
+    )
+    new_state = operations.stack(
+        [
+            _held(model, state, free, change, location, operations)
+            if variable.increment_of == "soil_water"
+            else free[:, location]
             for location, variable in enumerate(model.state)
         ]
     )
@@ -108,6 +118,42 @@ def step(model: Model, inputs: Sequence[Array], operations: Operations) -> tuple
     else:
         diagnostics = chain("diagnostic", hidden, leaky, leaky, ends_linear=True)
     return finished(new_state, model.state), finished(diagnostics, model.diagnostics)
+
+
+def _seen(model: Model, state: Array, operations: Operations) -> Array:
+    """What the network sees of a state: where frost holds soil water, thawed temperatures lie higher by 1."""
+    if not any(variable.increment_of == "soil_water" for variable in model.state):
+        return state
+    return operations.stack(
+        [
+            state[:, k] + _thawed(_in_kelvin(state[:, k], variable), operations)
+            if variable.increment_of == "soil_heat"
+            else state[:, k]
+            for k, variable in enumerate(model.state)
+        ]
+    )
+
+
+def _in_kelvin(values: Array, variable: Variable) -> Array:
+    return values * float(variable.normalisation.scale) + float(variable.normalisation.shift)
+
+
+def _thawed(temperature: Array, operations: Operations) -> Array:
+    zero, one = (operations.constant(np.array(value)) for value in (0.0, 1.0))
+    return operations.clip((temperature - 272.16) / 0.2, zero, one)
+
+
+def _held(model: Model, before: Array, free: Array, change: Array, location: int, operations: Operations) -> Array:
+    """Soil water of a layer, normalised, of which frost lets a part of the change through."""
+    layer = int(model.state[location].name[-1])
+    warmest = None
+    for k, variable in enumerate(model.state):
+        if variable.name in (f"stl{layer}", f"stl{layer - 1}"):
+            for values in (before, free):
+                here = _in_kelvin(values[:, k], variable)
+                warmest = here if warmest is None else -operations.smaller(-warmest, -here)
+    share = 0.1 + 0.9 * _thawed(warmest, operations)
+    return before[:, location] + share * change[:, location]
 
 
 def _heated(model: Model, inputs: Sequence[Array], location: int, change: Array, operations: Operations) -> Array:

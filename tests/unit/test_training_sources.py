@@ -82,6 +82,7 @@ def test_the_projects_own_files_open(shared, name, lacking):
 
 def test_held_out_columns_of_the_hourly_file_are_found(shared):
     """Its 39 columns are some of the 6-hourly files', 6 of them of the one that is never trained on."""
+
     def places(source):
         return dataset._locations(source.latitude, source.longitude)
 

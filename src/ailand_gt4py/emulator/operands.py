@@ -31,10 +31,18 @@ from ailand_gt4py.core.dimensions import (
 )
 from ailand_gt4py.core.matrices import for_products
 from ailand_gt4py.core.types import Values
-from ailand_gt4py.ecland import soil_heat
+from ailand_gt4py.ecland import soil_heat, soil_water
 from ailand_gt4py.emulator.stages import merged_kinds, stage_numbers
 from ailand_gt4py.stencils.network.shapes import INPUTS, RESULTS, NetworkShape, PointWiseShape
-from ailand_gt4py.stencils.network.step import HEAT_PROPERTIES, IS_HEATED, LATENT_SCALE, NODES, property_choice
+from ailand_gt4py.stencils.network.step import (
+    HEAT_PROPERTIES,
+    IS_HEATED,
+    LATENT_SCALE,
+    NODES,
+    THAWED,
+    THAWING,
+    property_choice,
+)
 from ailand_gt4py.weights import architectures
 from ailand_gt4py.weights.model import Model, Variable
 
@@ -54,6 +62,7 @@ def network_shape(model: Model) -> NetworkShape:
         logarithmic_forcing=any(variable.normalisation.is_logarithmic for variable in model.forcing),
         bounded_by_others=tuple(name for name, group in results_of(model).items() if any(v.bounded_by for v in group)),
         soil_heat=any(variable.changes_by_heat for variable in model.state),
+        soil_water=any(variable.held_by_frost for variable in model.state),
         point_wise=_point_wise_shape(model),
     )
 
@@ -266,6 +275,17 @@ class Operands:
             for name, row in zip(HEAT_PROPERTIES, rows, strict=True)
         }
 
+    def soil_water(self) -> dict[str, Operand]:
+        """What tells of frost (`stencils.physics.soil_water`), by name."""
+        state = self.model.state
+        shift, scale = np.array([(one.normalisation.shift, one.normalisation.scale) for one in state]).T
+        names, is_held = [one.name for one in state], [one.held_by_frost for one in state]
+        operands: list[gtx.Field] = []
+        for matrix, offset in soil_water.thawing(names, is_held, shift, scale):
+            operands += self.matrix(StateFeature, StateFeature, matrix), self.field(offset, StateFeature)
+        thawed = soil_water.thawed([one.changes_by_heat for one in state], shift, scale)
+        return {THAWED: tuple(self.field(one, StateFeature) for one in thawed), THAWING: tuple(operands)}
+
     # --- of point-wise networks ---
 
     def point_wise(self) -> dict[str, Operand]:
@@ -353,6 +373,8 @@ def step_operands(model: Model, dtype: np.dtype, device: arrays.Device) -> Opera
             by_name[f"bounding_{group}"] = operands.bounding(RESULTS[group], variables)
     if shape.soil_heat:
         by_name |= operands.soil_heat()
+    if shape.soil_water:
+        by_name |= operands.soil_water()
     for block, k, dense in shape.contractions:
         by_name[f"operands_{block}_{k}"] = operands.layer(block, k, dense)
     if model.architecture == "two_branch":

@@ -38,6 +38,7 @@ import numpy as np
 from ailand_gt4py.core.constants import FUSION_HEAT, MELTING_POINT, SECONDS_PER_DAY
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.ecland import soil_heat as soil
+from ailand_gt4py.ecland import soil_water
 from ailand_gt4py.ecland.soil_tables import LAYER_THICKNESS
 from ailand_gt4py.evaluation.fields import Fields
 from ailand_gt4py.evaluation.scores.moments import rmse
@@ -47,14 +48,10 @@ ICE_CAPACITY = 2.05e6 / 920.0
 
 WATER_FLUXES = ("met_rainf", "met_snowf", "e", "sro", "ssro")
 ENERGY_FLUXES = ("ssr", "str", "sshf", "slhf", "met_snowf")
-SOIL_WATER = tuple(f"swvl{layer}" for layer in range(1, 5))
+SOIL_WATER = tuple(soil_water.WATER_HELD)
 SOIL_HEAT = tuple(f"stl{layer}" for layer in range(1, 5))
 #: What a unit of each storage of water holds, kg m-2.
-WATER_HELD = {
-    **{name: soil.WATER_DENSITY * thickness for name, thickness in zip(SOIL_WATER, LAYER_THICKNESS, strict=True)},
-    "sd": soil.WATER_DENSITY,
-    "src": 1.0,
-}
+WATER_HELD = {**soil_water.WATER_HELD, "sd": soil.WATER_DENSITY, "src": 1.0}
 WATER_STORAGES = tuple(WATER_HELD)
 ENERGY_STORAGES = (*SOIL_HEAT, "sd", "tsn", "slw")
 #: Lake and urban cover up to which a column counts as land only, 1.

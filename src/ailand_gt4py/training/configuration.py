@@ -64,6 +64,7 @@ class Variables(Settings):
     state: Names = option((), "names of what the model remembers from step to step")
     diagnostics: Names = option((), "names of what the model gives beside its state")
     soil_heat: bool = option(False, "let soil temperatures change by the layers' heat, freezing included")
+    soil_water: bool = option(False, "let frost hold soil water")
 
 
 Ratio = Annotated[float, Field(ge=1.0, le=8.0)]

@@ -137,7 +137,7 @@ def _merged(of_model: Variable, of_data: Variable) -> Variable:
     if theirs != own:
         raise InputError(
             f"option 'run.start_from': the model's increments of '{of_data.name}' are of {theirs}, those of the "
-            f"configuration of {own} (variables.soil_heat), expected the same"
+            f"configuration of {own} (variables.soil_heat, .soil_water), expected the same"
         )
     return dataclasses.replace(
         of_data,

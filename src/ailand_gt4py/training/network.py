@@ -11,12 +11,13 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
 from ailand_gt4py.core.constants import LAYER_NORM_EPSILON
-from ailand_gt4py.ecland import soil_heat
+from ailand_gt4py.ecland import soil_heat, soil_water
 from ailand_gt4py.training.configuration import Network
 from ailand_gt4py.training.scaling import Scaling, bounds, scale, shift
 
@@ -112,6 +113,40 @@ class SoilHeat(nn.Module):
         latent = soil_heat.freezing_heat(values) / soil_heat.heat_capacity(values)
         heats = self.temperatures - (latent[:, None] / self.scale)[:, :, None] * self.frozen
         return ColumnHeat(self.positions, self.temperatures.to(static.dtype), heats.to(static.dtype))
+
+
+class SoilFrost(nn.Module):
+    """How much of the state's changes frost lets through (see `ecland.soil_water`)."""
+
+    def __init__(self, scaling: Scaling) -> None:
+        super().__init__()
+        state = scaling.state
+        is_held = [variable.held_by_frost for variable in state]
+        names, positions = [variable.name for variable in state], np.flatnonzero(is_held)
+        self.register_buffer("positions", torch.tensor(positions), persistent=False)
+        (own, own_offset), (above, above_offset) = (
+            (values[positions] for values in one)
+            for one in soil_water.thawing(names, is_held, shift(state), scale(state))
+        )
+        factor, offset = soil_water.thawed([one.changes_by_heat for one in state], shift(state), scale(state))
+        arrays = {"own": own, "own_offset": own_offset, "above": above, "above_offset": above_offset}
+        for name, values in {**arrays, "factor": factor, "offset": offset}.items():
+            self.register_buffer(name, torch.as_tensor(values), persistent=False)
+
+    def seen(self, state: torch.Tensor) -> torch.Tensor:
+        """What the network sees of a state (n, n_state) that goes in."""
+        thawed = state * self.factor.to(state.dtype) + self.offset.to(state.dtype)
+        return state + torch.clamp(thawed, 0.0, 1.0)
+
+    def forward(self, before: torch.Tensor, free: torch.Tensor, increment: torch.Tensor) -> torch.Tensor:
+        """The new state of one without frost; each (n, n_state)."""
+        warmest = torch.maximum(before, free)
+        own, above = (
+            functional.linear(warmest, weight.to(free.dtype), offset.to(free.dtype))
+            for weight, offset in ((self.own, self.own_offset), (self.above, self.above_offset))
+        )
+        held = (1.0 - soil_water.PASSING) * (1.0 - torch.clamp(torch.maximum(own, above), 0.0, 1.0))
+        return free.index_add(1, self.positions, -held * increment[:, self.positions])
 
 
 class ColumnPhysics(NamedTuple):
@@ -210,6 +245,7 @@ class LayerNormNetwork(StepNetwork):
             self.register_buffer(name, torch.as_tensor(array, dtype=torch.float32), persistent=False)
         is_heated = any(variable.changes_by_heat for variable in scaling.state)
         self.soil_heat = SoilHeat(scaling) if is_heated else None
+        self.frost = SoilFrost(scaling) if any(variable.held_by_frost for variable in scaling.state) else None
 
     @property
     def clipped_apart(self) -> Sequence[nn.Module]:
@@ -246,11 +282,14 @@ class LayerNormNetwork(StepNetwork):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """One step from the first layer's state-independent part; returns the bounded and the unbounded new state."""
         first = self.trunk[0]
-        x = first.finish(product + functional.linear(state, first.weight[:, -self.n_state :]))
+        seen = state if self.frost is None else self.frost.seen(state)
+        x = first.finish(product + functional.linear(seen, first.weight[:, -self.n_state :]))
         for layer in self.trunk[1:]:
             x = layer(x)
         increment = self.prognostic[0](x) * self.increment_scale
         unbounded = state + increment if physics.heat is None else physics.heat.advance(state, increment)
+        if self.frost is not None:
+            unbounded = self.frost(state, unbounded, increment)
         return self._bounded(unbounded, physics), unbounded
 
     def diagnose(self, static: torch.Tensor, forcing: torch.Tensor, unbounded: torch.Tensor) -> torch.Tensor:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.ecland.soil_heat import SOIL_HEAT, property_positions
+from ailand_gt4py.ecland.soil_water import SOIL_WATER, WATER_HELD, temperature_positions
 from ailand_gt4py.weights import architectures
 from ailand_gt4py.weights.processing import Bounding, Nodes, PointWise, Step
 
@@ -144,8 +145,9 @@ class Described(_Comparable):
             infinite where there is none.
         bounded_by: empty, or the name of another variable that the step's result does not exceed either, in each column
             by that one's own value: a static input or forcing, or a result of the same group (see `Model`).
-        increment_of: empty, or `ailand_gt4py.ecland.soil_heat.SOIL_HEAT`: what the network adds to this state
-            variable is a change of the layer's heat over its capacity, in K.
+        increment_of: empty, or what the network adds to this state variable: with
+            `ailand_gt4py.ecland.soil_heat.SOIL_HEAT` a change of the layer's heat over its capacity, in K, with
+            `ailand_gt4py.ecland.soil_water.SOIL_WATER` what the layer's water changes by unless frost holds it.
         derived: empty, or what fills this input, which then need not be in a file: a quantity computed from time and
             location (see `ailand_gt4py.stencils.physics.solar`), or another variable's value of the previous window
             (`ailand_gt4py.emulator.forcing`), which may itself be one of the window before. Of a state variable:
@@ -222,6 +224,11 @@ class Variable(Described):
     def changes_by_heat(self) -> bool:
         """Whether its increment is one of soil heat (`ailand_gt4py.ecland.soil_heat`)."""
         return self.increment_of == SOIL_HEAT
+
+    @property
+    def held_by_frost(self) -> bool:
+        """Whether frost holds its increments (`ailand_gt4py.ecland.soil_water`)."""
+        return self.increment_of == SOIL_WATER
 
 
 def previous_name(name: str) -> str:
@@ -339,18 +346,27 @@ class Model:
                     raise InputError(f"{what}, expected no such bounds in the architecture '{self.architecture}'")
 
     def _check_increments(self) -> None:
-        """Whether what changes by heat is a soil temperature of the state, and all that decides the heat is there."""
+        """Whether what changes by heat or water is such a variable of the state, and all that decides that is there."""
         for variable in self.variables:
             if not variable.increment_of:
                 continue
             what = f"variable '{variable.name}' has increments of '{variable.increment_of}'"
-            if variable.increment_of != SOIL_HEAT:
-                raise InputError(f"{what}, expected none or '{SOIL_HEAT}'")
-            if variable not in self.state or variable.units != "K":
+            if variable.increment_of not in (SOIL_HEAT, SOIL_WATER):
+                raise InputError(f"{what}, expected none, '{SOIL_HEAT}' or '{SOIL_WATER}'")
+            if variable.changes_by_heat and (variable not in self.state or variable.units != "K"):
                 raise InputError(f"{what} and the unit '{variable.units}', expected them for a state in K")
+            is_water = variable in self.state and variable.name in WATER_HELD and variable.units == "m3 m-3"
+            if variable.held_by_frost and not is_water:
+                known = ", ".join(WATER_HELD)
+                raise InputError(
+                    f"{what} and the unit '{variable.units}', expected them for a state in m3 m-3 of {known}"
+                )
+            if variable.held_by_frost:
+                temperature_positions(variable.name, [one.name for one in self.state if one.changes_by_heat])
             if not architectures.find(self.architecture).admits_physics:
                 raise InputError(f"{what}, expected none in the architecture '{self.architecture}'")
-            property_positions([variable.name for variable in self.static])
+            if variable.changes_by_heat:
+                property_positions([variable.name for variable in self.static])
 
     def _check_point_wise(self) -> None:
         """Whether what only `architectures.POINT_WISE` has is there for it, not for others, and fits the variables."""

@@ -270,11 +270,18 @@ class Adjoints:
                 found.append(((code.scale(share.selected, f"{name}_adjoint"),), rows))
         by_number: dict[Expression, list[Expression]] = defaultdict(list)
         product: Expression
+
+        def row_of_weight() -> Expression:
+            return Load(code.constant("row", code.constant("transposed", weight)), ("feature",))
+
         for term in share.terms:
             parts = None if self._directions is None else _of_direction_and_column(term)
             if parts is not None:
                 of_direction, of_column = parts
-                if is_constant(of_column):
+                if isinstance(of_column, Number) and sizes[1] == 1:
+                    # Of weights that stand in several rows alike, for numbers that are averages, one.
+                    product = multiply(of_column, row_of_weight())
+                elif is_constant(of_column):
                     product = code.constant_product(of_column, weight)
                 else:
                     row = code.settled(f"{name}_row", sizes[1], of_column, None)
@@ -282,8 +289,7 @@ class Adjoints:
                     product = code.product(f"{name}_row_product", row, weight, sizes, None)
                 found.append(((), multiply(of_direction, product)))
             elif isinstance(term, Number) and sizes[1] == 1:
-                row = Load(code.constant("row", code.constant("transposed", weight)), ("feature",))
-                found.append(((), multiply(term, row)))
+                found.append(((), multiply(term, row_of_weight())))
             elif self._directions is not None and is_constant(term):
                 found.append(((), code.constant_product(term, weight)))
             else:

@@ -78,6 +78,7 @@ class NetworkShape:
         logarithmic_forcing: whether the logarithm of some forcing is taken.
         bounded_by_others: groups of results, of ``new_state`` and ``diagnostics``, some of which other variables bound.
         soil_heat: whether some of the state changes by its heat (`ailand_gt4py.ecland.soil_heat`).
+        soil_water: whether frost holds some of it (`ailand_gt4py.ecland.soil_water`).
         point_wise: of that architecture, whose layers `layers` and `contractions` do not describe.
     """
 
@@ -86,6 +87,7 @@ class NetworkShape:
     logarithmic_forcing: bool = False
     bounded_by_others: tuple[str, ...] = ()
     soil_heat: bool = False
+    soil_water: bool = False
     point_wise: PointWiseShape | None = None
 
     @property

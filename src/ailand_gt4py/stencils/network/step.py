@@ -43,14 +43,16 @@ from ailand_gt4py.stencils.network.shapes import (
     logarithmic_scaling_type,
     scaling_type,
 )
-from ailand_gt4py.stencils.physics import soil_heat
+from ailand_gt4py.stencils.physics import soil_heat, soil_water
 
 #: Fields and operands of soil temperatures that change by their heat (`stencils.physics.soil_heat`).
 HEAT_PROPERTIES = tuple(f"work_{name}" for name in PROPERTIES)
 INCREMENT, VEGETATED, HEAT_CAPACITY = "work_increment", "work_vegetated_part", "work_heat_capacity"
 LATENT, MELTED, MELTED_AFTER = "work_latent_heat", "work_melted", "work_melted_after"
 LATENT_SCALE, NODES, IS_HEATED = "latent_scale", "heat_nodes", "is_heated"
-
+#: Likewise of soil water that frost holds (`stencils.physics.soil_water`).
+SEEN_STATE, FREE_STATE, WARMEST, SHARE = "work_seen_state", "work_free_state", "work_warmest", "work_share"
+THAWED, THAWING = "thawed", "thawing"
 
 #: The fields that hold a step's inputs.
 INPUT_FIELDS: dict[str, Axes] = {f"{group}_input": feature for group, feature in INPUTS.items()}
@@ -138,18 +140,29 @@ class ProgramDescription(Statements):
         (units,) = inputs
         sources = self.features(inputs)
         operands = self.layer_operands("prognostic", self.last_prognostic, sources)
-        if self.shape.soil_heat:
-            self.append(linear(sources, StateFeature, self.dtype), (units, operands), INCREMENT, StateFeature)
-            return self._heated()
-        arguments = ("normalised_state", units, operands)
-        return self.append(increment(*sources, self.dtype), arguments, "normalised_new_state", StateFeature)
+        new_state = "normalised_new_state"
+        if not self.shape.soil_heat:
+            arguments = ("normalised_state", units, operands)
+            return self.append(increment(*sources, self.dtype), arguments, new_state, StateFeature)
+        self.append(linear(sources, StateFeature, self.dtype), (units, operands), INCREMENT, StateFeature)
+        if not self.shape.soil_water:
+            return self._heated(new_state)
+        self._heated(FREE_STATE)
+        thawing = self.operand(THAWING, soil_water.thawing_type(self.dtype))
+        for factory, arguments, out in (
+            (soil_water.warmest, ("normalised_state", FREE_STATE), WARMEST),
+            (soil_water.share, (WARMEST, thawing), SHARE),
+            (soil_water.held, (FREE_STATE, INCREMENT, SHARE), new_state),
+        ):
+            self.append(factory(self.dtype), arguments, out, StateFeature)
+        return new_state
 
     @property
     def last_prognostic(self) -> int:
         """The number of the last prognostic layer."""
         return len(self.shape.layers["prognostic"]) - 1
 
-    def _heated(self) -> str:
+    def _heated(self, new_state: str) -> str:
         """The new state of `INCREMENT` where some of it changes by its heat."""
         self.operand(IS_HEATED, vector(StateFeature, self.dtype))
         for name in HEAT_PROPERTIES:
@@ -165,10 +178,17 @@ class ProgramDescription(Statements):
             (soil_heat.latent_heat, (VEGETATED, capacity, HEAT_CAPACITY, LATENT_SCALE), LATENT),
             (soil_heat.melted, ("normalised_state", NODES), MELTED),
             (soil_heat.melted_by_heat, ("normalised_state", INCREMENT, LATENT, MELTED, NODES), MELTED_AFTER),
-            (soil_heat.heated, ("normalised_state", INCREMENT, LATENT, MELTED, MELTED_AFTER), "normalised_new_state"),
+            (soil_heat.heated, ("normalised_state", INCREMENT, LATENT, MELTED, MELTED_AFTER), new_state),
         ):
             self.append(factory(self.dtype), arguments, out, StateFeature)
-        return "normalised_new_state"
+        return new_state
+
+    def seen_state(self, state: str) -> str:
+        """What the network sees of the state that goes in."""
+        if not self.shape.soil_water:
+            return state
+        thawed = self.operand(THAWED, soil_water.thawed_type(self.dtype))
+        return self.append(soil_water.seen(self.dtype), (state, thawed), SEEN_STATE, StateFeature)
 
     def results(self, inputs: tuple[str, ...], hidden: tuple[str, ...]) -> None:
         """All that makes the new state and the diagnostics.
@@ -197,10 +217,10 @@ def program_name(what: str, shape: NetworkShape, dtype: type) -> str:
     depths = "_".join(f"{block}{depth}" for block, depth in shape.depths)
     logarithms = "_logarithms" if shape.logarithmic_forcing else ""
     bounded = "".join(f"_bounded_{group}" for group in shape.bounded_by_others)
-    heat = "_soil_heat" if shape.soil_heat else ""
+    physics = ("_soil_heat" if shape.soil_heat else "") + ("_soil_water" if shape.soil_water else "")
     if shape.point_wise is not None:
-        heat = f"_{hashlib.sha256(repr(shape.point_wise).encode()).hexdigest()[:8]}"
-    return f"{shape.architecture}_{depths}{logarithms}{bounded}{heat}_{what}_{dtype.__name__}"
+        physics = f"_{hashlib.sha256(repr(shape.point_wise).encode()).hexdigest()[:8]}"
+    return f"{shape.architecture}_{depths}{logarithms}{bounded}{physics}_{what}_{dtype.__name__}"
 
 
 Description = TypeVar("Description", bound=ProgramDescription)
@@ -223,7 +243,7 @@ def add_step(step: Description) -> Description:
             part = step.static_part(of_static, "units_static_part")
         hidden: tuple[str, ...] = (step.meet(part, *step.chain("dynamic", (inputs["forcing"], inputs["state"]))),)
     else:
-        hidden = step.chain("trunk", tuple(inputs.values()))
+        hidden = step.chain("trunk", (*list(inputs.values())[:-1], step.seen_state(inputs["state"])))
     step.results(tuple(inputs.values()), hidden)
     return step
 

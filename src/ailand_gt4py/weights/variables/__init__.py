@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.ecland.soil_heat import SOIL_HEAT, property_positions
+from ailand_gt4py.ecland.soil_water import SOIL_WATER, WATER_HELD, temperature_positions
 from ailand_gt4py.weights.model import (
     Described,
     Normalisation,
@@ -200,7 +201,9 @@ class VariableSet(NamedTuple):
     def of_point_wise(self, input_steps: int, coordinates: bool) -> VariableSet:
         """Those of a point-wise network: no limit by another variable, forcing of as many times, places of columns."""
         if any(variable.increment_of for variable in self.state):
-            raise InputError("variables.soil_heat: found true, expected false for a network 'point_wise'")
+            raise InputError(
+                "variables.soil_heat or .soil_water: found true, expected false for a network 'point_wise'"
+            )
         static, forcing, *results = self
         nodes = tuple(CATALOGUE[name] for name in NODE_COORDINATES if coordinates and CATALOGUE[name] not in static)
         if input_steps > 1:
@@ -226,8 +229,12 @@ def choose(
     state: Sequence[str] = (),
     diagnostics: Sequence[str] = (),
     soil_heat: bool = False,
+    soil_water: bool = False,
 ) -> VariableSet:
-    """The variables of these names (none: the default ones); ``soil_heat``: soil temperatures change by their heat."""
+    """The variables of these names (none: the default ones).
+
+    ``soil_heat``: soil temperatures change by their heat. ``soil_water``: frost holds soil water.
+    """
     chosen = {}
     for group, names in (("static", static), ("forcing", forcing), ("state", state), ("diagnostics", diagnostics)):
         known = of_kind(GROUP_KINDS[group])
@@ -248,10 +255,20 @@ def choose(
             property_positions([variable.name for variable in chosen["static"]])
         except InputError as error:
             raise InputError(f"variables.soil_heat: {error}") from error
-        chosen["state"] = tuple(
-            dataclasses.replace(variable, increment_of=SOIL_HEAT if variable.name in SOIL_TEMPERATURES else "")
-            for variable in chosen["state"]
-        )
+    if soil_water:
+        if not soil_heat:
+            raise InputError("variables.soil_water: found true without soil_heat, expected both: frost is told by heat")
+        names = [variable.name for variable in chosen["state"]]
+        try:
+            for name in WATER_HELD.keys() & set(names):
+                temperature_positions(name, names)
+        except InputError as error:
+            raise InputError(f"variables.soil_water: {error}") from error
+    kinds = dict.fromkeys(SOIL_TEMPERATURES if soil_heat else (), SOIL_HEAT)
+    kinds |= dict.fromkeys(WATER_HELD if soil_water else (), SOIL_WATER)
+    chosen["state"] = tuple(
+        dataclasses.replace(variable, increment_of=kinds.get(variable.name, "")) for variable in chosen["state"]
+    )
     try:
         previous_positions([variable.variable() for variable in chosen["forcing"]])
     except InputError as error:
