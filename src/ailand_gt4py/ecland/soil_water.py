@@ -13,8 +13,8 @@ lets through. With T the highest of the layer's temperature and that of the laye
 
 What passes nevertheless lets the network give the rain that seeps into frozen ground.
 
-A few hundredths of a degree decide, too, whether water drains into the layer below. For a network that sees temperatures
-over their whole range that is nothing, so what it sees of them in the state that goes in is, normalised,
+A few hundredths of a degree decide, too, whether water drains into the layer below. For a network that sees
+temperatures over their whole range that is nothing, so what it sees of them in the state that goes in is, normalised,
 
     x + min(1, max(0, (T - FROZEN_BELOW) / THAWING_RANGE))
 """
@@ -65,19 +65,10 @@ def thawed(is_temperature: Sequence[bool], shift: Values, scale: Values) -> tupl
     return factor, np.where(is_temperature, (shift - FROZEN_BELOW) / THAWING_RANGE, 0.0)
 
 
-def thawing(
-    names: Sequence[str], is_held: Sequence[bool], shift: Values, scale: Values
-) -> tuple[tuple[Values, Values], tuple[Values, Values]]:
-    """Matrix (n, n) and offset (n,), for a layer's own temperature and for that of the layer above.
-
-    Matrix times normalised state (value - shift) / scale, plus offset, is (T - FROZEN_BELOW) / THAWING_RANGE for the
-    variables that frost holds, and 1 for all others.
-    """
-    matrices, offsets = np.zeros((2, len(names), len(names))), np.ones((2, len(names)))
-    factor, offset = thawed([True] * len(names), shift, scale)
-    for variable in np.flatnonzero(is_held):
-        for which, temperature in enumerate(temperature_positions(names[variable], names)):
-            matrices[which, variable, temperature] = factor[temperature]
-            offsets[which, variable] = offset[temperature]
-    own, above = zip(matrices, offsets, strict=True)
+def temperature_choices(names: Sequence[str], is_held: Sequence[bool]) -> tuple[Values, Values]:
+    """Matrices (n, n) with a 1 where a variable's own temperature is, and that of the layer above, of those held."""
+    own, above = np.zeros((2, len(names), len(names)))
+    for variable in np.flatnonzero(is_held).tolist():
+        for choice, temperature in zip((own, above), temperature_positions(names[variable], names), strict=True):
+            choice[variable, temperature] = 1.0
     return own, above

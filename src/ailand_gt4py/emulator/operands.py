@@ -38,9 +38,9 @@ from ailand_gt4py.stencils.network.step import (
     HEAT_PROPERTIES,
     IS_HEATED,
     LATENT_SCALE,
+    LAYERS,
     NODES,
     THAWED,
-    THAWING,
     property_choice,
 )
 from ailand_gt4py.weights import architectures
@@ -279,12 +279,17 @@ class Operands:
         """What tells of frost (`stencils.physics.soil_water`), by name."""
         state = self.model.state
         shift, scale = np.array([(one.normalisation.shift, one.normalisation.scale) for one in state]).T
-        names, is_held = [one.name for one in state], [one.held_by_frost for one in state]
-        operands: list[gtx.Field] = []
-        for matrix, offset in soil_water.thawing(names, is_held, shift, scale):
-            operands += self.matrix(StateFeature, StateFeature, matrix), self.field(offset, StateFeature)
+        is_held = [one.held_by_frost for one in state]
+        choices = soil_water.temperature_choices([one.name for one in state], is_held)
         thawed = soil_water.thawed([one.changes_by_heat for one in state], shift, scale)
-        return {THAWED: tuple(self.field(one, StateFeature) for one in thawed), THAWING: tuple(operands)}
+        is_free = 1.0 - np.array(is_held, dtype=float)
+        return {
+            THAWED: tuple(self.field(one, StateFeature) for one in thawed),
+            LAYERS: (
+                *(self.matrix(StateFeature, StateFeature, choice) for choice in choices),
+                self.field(is_free, StateFeature),
+            ),
+        }
 
     # --- of point-wise networks ---
 

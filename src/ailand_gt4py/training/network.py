@@ -116,36 +116,31 @@ class SoilHeat(nn.Module):
 
 
 class SoilFrost(nn.Module):
-    """How much of the state's changes frost lets through (see `ecland.soil_water`)."""
+    """How much of changes frost lets through, and what is seen of temperatures (see `ecland.soil_water`)."""
 
     def __init__(self, scaling: Scaling) -> None:
         super().__init__()
         state = scaling.state
-        is_held = [variable.held_by_frost for variable in state]
-        names, positions = [variable.name for variable in state], np.flatnonzero(is_held)
-        self.register_buffer("positions", torch.tensor(positions), persistent=False)
-        (own, own_offset), (above, above_offset) = (
-            (values[positions] for values in one)
-            for one in soil_water.thawing(names, is_held, shift(state), scale(state))
-        )
+        is_held = [one.held_by_frost for one in state]
+        own, above = soil_water.temperature_choices([one.name for one in state], is_held)
         factor, offset = soil_water.thawed([one.changes_by_heat for one in state], shift(state), scale(state))
-        arrays = {"own": own, "own_offset": own_offset, "above": above, "above_offset": above_offset}
-        for name, values in {**arrays, "factor": factor, "offset": offset}.items():
+        positions = np.flatnonzero(is_held)
+        indices = {"positions": positions, "own": own[positions].argmax(1), "above": above[positions].argmax(1)}
+        for name, values in {**indices, "factor": factor, "offset": offset}.items():
             self.register_buffer(name, torch.as_tensor(values), persistent=False)
+
+    def _thawed(self, state: torch.Tensor) -> torch.Tensor:
+        return torch.clamp(state * self.factor.to(state.dtype) + self.offset.to(state.dtype), 0.0, 1.0)
 
     def seen(self, state: torch.Tensor) -> torch.Tensor:
         """What the network sees of a state (n, n_state) that goes in."""
-        thawed = state * self.factor.to(state.dtype) + self.offset.to(state.dtype)
-        return state + torch.clamp(thawed, 0.0, 1.0)
+        return state + self._thawed(state)
 
     def forward(self, before: torch.Tensor, free: torch.Tensor, increment: torch.Tensor) -> torch.Tensor:
         """The new state of one without frost; each (n, n_state)."""
-        warmest = torch.maximum(before, free)
-        own, above = (
-            functional.linear(warmest, weight.to(free.dtype), offset.to(free.dtype))
-            for weight, offset in ((self.own, self.own_offset), (self.above, self.above_offset))
-        )
-        held = (1.0 - soil_water.PASSING) * (1.0 - torch.clamp(torch.maximum(own, above), 0.0, 1.0))
+        thawed = self._thawed(torch.maximum(before, free))
+        passes = torch.maximum(thawed[:, self.own], thawed[:, self.above])
+        held = (1.0 - soil_water.PASSING) * (1.0 - passes)
         return free.index_add(1, self.positions, -held * increment[:, self.positions])
 
 

@@ -28,7 +28,7 @@ TEXT_COLUMNS = {
     "normalisation": "method: mean-std, max, std, min-max, log or none",
     "derived": "what fills this input: a quantity of time and location, before:NAME of the previous window, empty",
     "bounded_by": "another variable whose value the result does not exceed in each column, empty where there is none",
-    "increment_of": "soil_heat, soil_water: what the network's increment is one of, empty where it is of the value itself",
+    "increment_of": "soil_heat or soil_water: what the network's increment is one of, else empty",
     "processing": "steps from the value to the network's, each a kind and its parameters; empty: normalisation alone",
 }
 

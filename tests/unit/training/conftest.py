@@ -30,7 +30,7 @@ def measured(data):
     from ailand_gt4py.training import scaling
     from ailand_gt4py.weights.variables import choose
 
-    return scaling.measure(data, choose([], [], [], [], soil_heat=True))
+    return scaling.measure(data, choose([], [], [], [], soil_heat=True, soil_water=True))
 
 
 @pytest.fixture(scope="module")

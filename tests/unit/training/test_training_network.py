@@ -298,11 +298,12 @@ def test_pool_draws_windows_as_often_as_it_should(frequencies, expected):
     assert (pool.windows[pool.columns == 1].min(), pool.windows[pool.columns == 1].max()) == (0, 80)
 
 
-@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-5), ("float64", 1e-12)])
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-4), ("float64", 1e-12)])
 def test_exported_model_in_gt4py_is_the_torch_network(data, measured, precision, tolerance):
     """Five steps in physical units, previous forcing and logarithms included, against the rollout in PyTorch.
 
-    The tolerance is in standard deviations of each variable; on top comes that each of the steps rounds the state.
+    The tolerance is in standard deviations of each variable; on top comes that each of the steps rounds the state. It
+    is not smaller since soil thaws within 0.2 K, of which single precision of a temperature is 0.02 %.
     """
     sizes = {"width": 9, "depth": 2, "diagnostic_width": 6, "diagnostic_depth": 1}
     net = LayerNormNetwork(Network(**sizes), measured, seed=1)

@@ -52,7 +52,7 @@ LATENT, MELTED, MELTED_AFTER = "work_latent_heat", "work_melted", "work_melted_a
 LATENT_SCALE, NODES, IS_HEATED = "latent_scale", "heat_nodes", "is_heated"
 #: Likewise of soil water that frost holds (`stencils.physics.soil_water`).
 SEEN_STATE, FREE_STATE, WARMEST, SHARE = "work_seen_state", "work_free_state", "work_warmest", "work_share"
-THAWED, THAWING = "thawed", "thawing"
+THAWED, LAYERS = "thawed", "temperatures_of_layers"
 
 #: The fields that hold a step's inputs.
 INPUT_FIELDS: dict[str, Axes] = {f"{group}_input": feature for group, feature in INPUTS.items()}
@@ -142,16 +142,17 @@ class ProgramDescription(Statements):
         operands = self.layer_operands("prognostic", self.last_prognostic, sources)
         new_state = "normalised_new_state"
         if not self.shape.soil_heat:
-            arguments = ("normalised_state", units, operands)
-            return self.append(increment(*sources, self.dtype), arguments, new_state, StateFeature)
+            own = ("normalised_state", units, operands)
+            return self.append(increment(*sources, self.dtype), own, new_state, StateFeature)
         self.append(linear(sources, StateFeature, self.dtype), (units, operands), INCREMENT, StateFeature)
         if not self.shape.soil_water:
             return self._heated(new_state)
         self._heated(FREE_STATE)
-        thawing = self.operand(THAWING, soil_water.thawing_type(self.dtype))
+        arguments: tuple[str, ...]
+        layers = self.operand(LAYERS, soil_water.layers_type(self.dtype))
         for factory, arguments, out in (
-            (soil_water.warmest, ("normalised_state", FREE_STATE), WARMEST),
-            (soil_water.share, (WARMEST, thawing), SHARE),
+            (soil_water.warmest_thawed, ("normalised_state", FREE_STATE, THAWED), WARMEST),
+            (soil_water.share, (WARMEST, layers), SHARE),
             (soil_water.held, (FREE_STATE, INCREMENT, SHARE), new_state),
         ):
             self.append(factory(self.dtype), arguments, out, StateFeature)

@@ -9,58 +9,63 @@ from ailand_gt4py.stencils.fields import contract, matrix, vector
 from ailand_gt4py.stencils.instances import Function, Type, field_operators
 
 
-def thawing_type(dtype: type) -> Type:
-    """Type of the operands that give how far a layer, and the one above it, have thawed; see `share`."""
-    choice, offset = matrix(StateFeature, StateFeature, dtype), vector(StateFeature, dtype)
-    return tuple[choice, offset, choice, offset]
+def thawed_type(dtype: type) -> Type:
+    """Type of (factor, offset) by which a normalised temperature tells how far it has thawed; 0 for other variables."""
+    return tuple[vector(StateFeature, dtype), vector(StateFeature, dtype)]
+
+
+def layers_type(dtype: type) -> Type:
+    """Type of (choice of a layer's own temperature, of that of the layer above, 1 for what frost does not hold)."""
+    choice = matrix(StateFeature, StateFeature, dtype)
+    return tuple[choice, choice, vector(StateFeature, dtype)]
 
 
 def _state(dtype: type) -> Type:
     return gtx.Field[[Column, StateFeature], dtype]
 
 
-def thawed_type(dtype: type) -> Type:
-    """Type of (factor, offset) by which a normalised temperature tells how far it has thawed; 0 for other variables."""
-    return tuple[vector(StateFeature, dtype), vector(StateFeature, dtype)]
-
-
 @field_operators
-def seen(dtype: type) -> Function:
-    """What the network sees of the state that goes in: temperatures that have thawed lie 1 higher."""
+def thawed(dtype: type) -> Function:
+    """min(1, max(0, (T - FROZEN_BELOW) / THAWING_RANGE)) of temperatures, 0 of other variables."""
     zero, one, state = dtype(0.0), dtype(1.0), _state(dtype)
 
-    def apply(before: state, thawed: thawed_type(dtype)) -> state:
-        return before + minimum(one, maximum(zero, before * thawed[0] + thawed[1]))
+    def apply(values: state, scaling: thawed_type(dtype)) -> state:
+        return minimum(one, maximum(zero, values * scaling[0] + scaling[1]))
 
     return apply
 
 
 @field_operators
-def warmest(dtype: type) -> Function:
-    """The higher one of the values before and after a step."""
-    state = _state(dtype)
+def seen(dtype: type) -> Function:
+    """What the network sees of the state that goes in: temperatures that have thawed lie 1 higher."""
+    how_far, state = thawed(dtype), _state(dtype)
 
-    def apply(before: state, after: state) -> state:
-        return maximum(before, after)
+    def apply(before: state, scaling: thawed_type(dtype)) -> state:
+        return before + how_far(before, scaling)
+
+    return apply
+
+
+@field_operators
+def warmest_thawed(dtype: type) -> Function:
+    """`thawed` of the higher one of the values before and after a step."""
+    how_far, state = thawed(dtype), _state(dtype)
+
+    def apply(before: state, after: state, scaling: thawed_type(dtype)) -> state:
+        return how_far(maximum(before, after), scaling)
 
     return apply
 
 
 @field_operators
 def share(dtype: type) -> Function:
-    """The share of changes that the frost lets through.
-
-    Operands: twice, for a layer's own temperature and that of the layer above, a matrix and an offset by which the
-    state becomes (T - FROZEN_BELOW) / THAWING_RANGE of each variable of soil water, and 1 of all others.
-    """
+    """The share of changes that the frost lets through, 1 of what it does not hold."""
     chosen = contract(StateFeature, StateFeature, dtype)
-    zero, one, passing, held = (dtype(number) for number in (0.0, 1.0, PASSING, 1.0 - PASSING))
+    passing, held = dtype(PASSING), dtype(1.0 - PASSING)
     state = _state(dtype)
 
-    def apply(state_values: state, thawing: thawing_type(dtype)) -> state:
-        own = chosen(state_values, thawing[0]) + thawing[1]
-        above = chosen(state_values, thawing[2]) + thawing[3]
-        return passing + held * minimum(one, maximum(zero, maximum(own, above)))
+    def apply(thawed: state, layers: layers_type(dtype)) -> state:
+        return passing + held * (maximum(chosen(thawed, layers[0]), chosen(thawed, layers[1])) + layers[2])
 
     return apply
 
