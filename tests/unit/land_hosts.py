@@ -14,7 +14,7 @@ from ailand_gt4py.weights.variables import CATALOGUE
 
 START = np.datetime64("2020-06-01T00:00", "ns")
 HOUR = np.timedelta64(3_600_000_000_000, "ns")
-PRESCRIBED = {"lai_hv": 2.0, "lai_lv": 1.0, "met_ctpf": 0.3}
+PRESCRIBED = {"lai_hv": 2.0, "lai_lv": 1.0, "met_ctpf": 0.3, "albedo_background": 0.17}
 #: Forcing: mean and amplitude of the made-up weather.
 WEATHER = {
     "met_tair": (288.0, 8.0),

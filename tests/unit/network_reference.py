@@ -115,18 +115,6 @@ def advanced(model: Model, static: Array, state: Array, raw: Array) -> Array:
     return new
 
 
-def seen(model: Model, state: Array) -> Array:
-    """What the network sees of a state: where frost holds soil water, thawed temperatures lie higher by 1."""
-    if not any(variable.increment_of == "soil_water" for variable in model.state):
-        return state
-    result = state.copy()
-    for location, variable in enumerate(model.state):
-        if variable.increment_of == "soil_heat":
-            kelvin = state[:, location] * variable.normalisation.scale + variable.normalisation.shift
-            result[:, location] += np.interp(kelvin, [272.16, 272.36], [0.0, 1.0])
-    return result
-
-
 def forward(model: Model, static: Array, forcing: Array, state: Array) -> Step:
     """One step of the model in normalised space.
 
@@ -134,7 +122,7 @@ def forward(model: Model, static: Array, forcing: Array, state: Array) -> Step:
         static, forcing, state: normalised inputs, (n_columns, n_features) in the model's order.
     """
     static, forcing, state = (np.asarray(x, dtype=np.float64) for x in (static, forcing, state))
-    inputs = np.concatenate([static, forcing, seen(model, state)], axis=1)
+    inputs = np.concatenate([static, forcing, state], axis=1)
     if model.architecture == "simple":
         hidden = relu(linear(model, "trunk.0", inputs))
         for layer in range(1, layer_count(model.parameters, "trunk")):

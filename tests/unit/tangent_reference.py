@@ -92,9 +92,7 @@ def step(model: Model, inputs: Sequence[Array], operations: Operations) -> tuple
         hidden = chain("combine", operations.concatenate(branches), leaky, leaky)
     else:
         others = leaky if model.architecture == "simple" else relu
-        hidden = chain(
-            "trunk", operations.concatenate([static, forcing, _seen(model, state, operations)]), relu, others
-        )
+        hidden = chain("trunk", operations.concatenate([static, forcing, state]), relu, others)
     change = chain("prognostic", hidden, leaky, leaky, ends_linear=True)
     free = operations.stack(
         [
@@ -118,20 +116,6 @@ def step(model: Model, inputs: Sequence[Array], operations: Operations) -> tuple
     else:
         diagnostics = chain("diagnostic", hidden, leaky, leaky, ends_linear=True)
     return finished(new_state, model.state), finished(diagnostics, model.diagnostics)
-
-
-def _seen(model: Model, state: Array, operations: Operations) -> Array:
-    """What the network sees of a state: where frost holds soil water, thawed temperatures lie higher by 1."""
-    if not any(variable.increment_of == "soil_water" for variable in model.state):
-        return state
-    return operations.stack(
-        [
-            state[:, k] + _thawed(_in_kelvin(state[:, k], variable), operations)
-            if variable.increment_of == "soil_heat"
-            else state[:, k]
-            for k, variable in enumerate(model.state)
-        ]
-    )
 
 
 def _in_kelvin(values: Array, variable: Variable) -> Array:

@@ -1,6 +1,5 @@
 """The land component: the emulator's step on a host's window means, on the host's own memory."""
 
-import dataclasses
 import logging
 from pathlib import Path
 from typing import Any
@@ -12,17 +11,17 @@ from gt4py.next.otf.workflow import CachedStep
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from land_hosts import HOUR, PRESCRIBED, START, Host, expected_windows, small_model
-from random_models import random_parameters
 
 from ailand_gt4py.core import arrays
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.ecland.surface_tables import background_albedo
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.integration.component import LandComponent
 from ailand_gt4py.integration.host_points import HostPoints
 from ailand_gt4py.lowering.calls.operator_call import RepeatedCall
-from ailand_gt4py.weights.variables import CATALOGUE
 
 MODEL = small_model()
+LEAVES = {name: value for name, value in PRESCRIBED.items() if name != "albedo_background"}
 MASK = np.array([True, False, True, True, False, True, False])
 HOST = Host(MASK.shape)
 Cell = gtx.Dimension("Cell")
@@ -396,21 +395,34 @@ def test_prescribed_inputs_can_change() -> None:
 
 def test_background_albedo_is_prescribed_to_a_model_that_takes_it() -> None:
     """As the climatology of the ground it is known already; what is prescribed by name goes before it."""
-    forcing = (*MODEL.forcing, CATALOGUE["albedo_background"].variable())
-    parameters = random_parameters(
-        "simple", MODEL.sizes._replace(forcing=len(forcing)), np.random.default_rng(5), width=6, depth=2
-    )
-    model = dataclasses.replace(MODEL, forcing=forcing, parameters=parameters)
     albedo = HOST.field(0.1 + 0.02 * np.arange(MASK.size))
-    by_name = HOST.component(model, MASK, prescribed=PRESCRIBED | {"albedo_background": albedo})
-    by_ground = HOST.component(model, MASK, background_albedo=albedo)
-    both = HOST.component(model, MASK, background_albedo=0.5, prescribed=PRESCRIBED | {"albedo_background": albedo})
+    by_name = HOST.component(MODEL, MASK, prescribed=LEAVES | {"albedo_background": albedo})
+    by_ground = HOST.component(MODEL, MASK, prescribed=LEAVES, background_albedo=albedo)
+    both = HOST.component(MODEL, MASK, background_albedo=0.5, prescribed=LEAVES | {"albedo_background": albedo})
     for land in (by_name, by_ground, both):
         run(land, HOST, 7)
         np.testing.assert_array_equal(land.state, by_name.state)
-    lighter = HOST.component(model, MASK, background_albedo=albedo + 0.3)
+    lighter = HOST.component(MODEL, MASK, prescribed=LEAVES, background_albedo=albedo + 0.3)
     run(lighter, HOST, 7)
     assert not np.array_equal(lighter.state, by_name.state)
+
+
+def test_background_albedo_that_no_one_gives_is_that_of_the_vegetation() -> None:
+    static = HOST.surface(MODEL)["static"]
+    covers, types = ([static[f"clim_{kind}{layer}"] for layer in "hl"] for kind in ("cv", "tv"))
+    guess = background_albedo(*covers, *(one.astype(int) for one in types))
+    by_guess, plain, lighter, with_weather = (
+        HOST.component(MODEL, MASK, prescribed=LEAVES, background_albedo=albedo)
+        for albedo in (guess, None, guess + 0.3, None)
+    )
+    assert "albedo_background" not in plain.inputs_properties
+    for land in (by_guess, plain, lighter):
+        run(land, HOST, 7)
+    np.testing.assert_array_equal(plain.state, by_guess.state)
+    for hour in range(7):
+        with_weather(HOST.weather(START + hour * HOUR) | {"albedo_background": guess + 0.3}, START + hour * HOUR)
+    np.testing.assert_allclose(with_weather.state, lighter.state, rtol=1e-12)
+    assert not np.allclose(plain.state, lighter.state, rtol=1e-6)
 
 
 def test_background_albedo_and_height_are_the_hosts() -> None:

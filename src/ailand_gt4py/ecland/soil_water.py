@@ -12,11 +12,6 @@ lets through. With T the highest of the layer's temperature and that of the laye
     share = PASSING + (1 - PASSING) min(1, max(0, (T - FROZEN_BELOW) / THAWING_RANGE))
 
 What passes nevertheless lets the network give the rain that seeps into frozen ground.
-
-A few hundredths of a degree decide, too, whether water drains into the layer below. For a network that sees
-temperatures over their whole range that is nothing, so what it sees of them in the state that goes in is, normalised,
-
-    x + min(1, max(0, (T - FROZEN_BELOW) / THAWING_RANGE))
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from ailand_gt4py.integration.accumulation import Accumulation
 from ailand_gt4py.integration.clock import LandClock
 from ailand_gt4py.integration.columns import LandColumns
 from ailand_gt4py.integration.description import CouplingOptions, Ground, HostClock, HostGrid, group_of
+from ailand_gt4py.integration.ground import guessed_forcing
 from ailand_gt4py.integration.host_points import HostPoints
 from ailand_gt4py.integration.inspection import RangeWatch
 from ailand_gt4py.integration.outputs import OutputFields
@@ -116,6 +117,13 @@ class LandComponent:
         self._watch = RangeWatch(self._points, watched, self._clock.seconds)
         self._look_at(static=self._columns.static, state=self._columns.state)
         sampled = [variable for variable in of_host if variable.name not in prescribed]
+        guessed = guessed_forcing(self.model, self._columns.static, self._points)
+        #: What stands for forcing that the host need not give.
+        self._guessed = {name: field for name, field in guessed.items() if name not in prescribed}
+        for name in self._guessed:
+            logger.info(
+                "%s: neither prescribed nor given as background_albedo: by vegetation, unless it is a field", name
+            )
         self._positions = [self.model.forcing.index(variable) for variable in sampled]
         gt4py_backend = backends.make_backend(backend)
         self._accumulation = Accumulation(self._points, sampled, self._clock, gt4py_backend)
@@ -126,6 +134,7 @@ class LandComponent:
         self.inputs_properties: dict[str, dict[str, Any]] = {
             one.name: {"standard_name": one.name, "long_name": "", **cf_attributes(one), "dims": grid.dims}
             for one in sampled
+            if one.name not in self._guessed
         }
         self.outputs_properties = {name: one | {"dims": grid.dims} for name, one in self._columns.outputs.items()}
         self.missing_outputs, self.emulator = self._columns.missing_outputs, self._columns.emulator
@@ -176,7 +185,8 @@ class LandComponent:
         """Add the host's fields of one step to the window's forcing; an error leaves the component as it was before.
 
         Args:
-            fields: name -> field, those of `inputs_properties`; float32 or float64, not changed.
+            fields: name -> field, those of `inputs_properties`; float32 or float64, not changed. A model that takes the
+                albedo of the ground has what `description.Ground` says, unless ``albedo_background`` is among them.
             time: start of the host step for which they stand; as of `HostClock`.
 
         Raises:
@@ -188,7 +198,7 @@ class LandComponent:
         self._tell()
         clock, accumulation = self._clock, self._accumulation
         clock.check_sample(time)
-        views = accumulation.views(fields)
+        views = accumulation.views({**self._guessed, **fields} if self._guessed else fields)
         closes = clock.next_closes_window()
         accumulation.gather(views, closes or clock.n_samples == 0)
         if accumulation.problem and self._coupling.not_finite == "raise" and self._columns.on_cpu:

@@ -73,7 +73,8 @@ class Ground:
             not given are what follows from time and location, else the first window's own.
         prescribed: inputs that the host does not give at every step, by name (see `LandComponent.prescribe`).
         background_albedo: climatology of the albedo without snow, a field; None: by vegetation. It is prescribed to a
-            model that takes it as forcing (``albedo_background``), if that is not in ``prescribed``.
+            model that takes it as forcing (``albedo_background``), if that is not in ``prescribed``; where it is None
+            the host may give it with the weather.
     """
 
     static: Mapping[str, Any]

@@ -116,7 +116,7 @@ class SoilHeat(nn.Module):
 
 
 class SoilFrost(nn.Module):
-    """How much of changes frost lets through, and what is seen of temperatures (see `ecland.soil_water`)."""
+    """How much of the state's changes frost lets through (see `ecland.soil_water`)."""
 
     def __init__(self, scaling: Scaling) -> None:
         super().__init__()
@@ -129,16 +129,10 @@ class SoilFrost(nn.Module):
         for name, values in {**indices, "factor": factor, "offset": offset}.items():
             self.register_buffer(name, torch.as_tensor(values), persistent=False)
 
-    def _thawed(self, state: torch.Tensor) -> torch.Tensor:
-        return torch.clamp(state * self.factor.to(state.dtype) + self.offset.to(state.dtype), 0.0, 1.0)
-
-    def seen(self, state: torch.Tensor) -> torch.Tensor:
-        """What the network sees of a state (n, n_state) that goes in."""
-        return state + self._thawed(state)
-
     def forward(self, before: torch.Tensor, free: torch.Tensor, increment: torch.Tensor) -> torch.Tensor:
         """The new state of one without frost; each (n, n_state)."""
-        thawed = self._thawed(torch.maximum(before, free))
+        warmest = torch.maximum(before, free)
+        thawed = torch.clamp(warmest * self.factor.to(free.dtype) + self.offset.to(free.dtype), 0.0, 1.0)
         passes = torch.maximum(thawed[:, self.own], thawed[:, self.above])
         held = (1.0 - soil_water.PASSING) * (1.0 - passes)
         return free.index_add(1, self.positions, -held * increment[:, self.positions])
@@ -277,8 +271,7 @@ class LayerNormNetwork(StepNetwork):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """One step from the first layer's state-independent part; returns the bounded and the unbounded new state."""
         first = self.trunk[0]
-        seen = state if self.frost is None else self.frost.seen(state)
-        x = first.finish(product + functional.linear(seen, first.weight[:, -self.n_state :]))
+        x = first.finish(product + functional.linear(state, first.weight[:, -self.n_state :]))
         for layer in self.trunk[1:]:
             x = layer(x)
         increment = self.prognostic[0](x) * self.increment_scale

@@ -42,14 +42,6 @@ def test_frost_lets_a_share_through(measured, before, after, share):
     assert torch.allclose(change[unheld], torch.ones(len(unheld), dtype=torch.float64), rtol=0.0, atol=1e-14)
 
 
-def test_what_the_network_sees_rises_where_soil_thaws(measured):
-    frost, names = SoilFrost(measured), [variable.name for variable in measured.state]
-    cold, middle, warm = (normalised(measured, stl1=kelvin) for kelvin in (272.1, 272.26, 273.0))
-    rises = [float((frost.seen(state) - state)[0, names.index("stl1")]) for state in (cold, middle, warm)]
-    assert rises == pytest.approx([0.0, 0.5, 1.0], abs=1e-9)
-    assert torch.equal(frost.seen(warm)[:, names.index("swvl1")], warm[:, names.index("swvl1")])
-
-
 def test_the_gradient_is_that_of_differences(measured):
     frost = SoilFrost(measured)
     generator = np.random.default_rng(1)
@@ -59,7 +51,11 @@ def test_the_gradient_is_that_of_differences(measured):
 
 
 def test_models_without_it_or_what_it_needs():
-    names = [one.name for one in choose([], [], [], [], soil_heat=True, soil_water=True).state if one.increment_of == "soil_water"]
+    names = [
+        one.name
+        for one in choose([], [], [], [], soil_heat=True, soil_water=True).state
+        if one.increment_of == "soil_water"
+    ]
     assert names == ["swvl1", "swvl2", "swvl3", "swvl4"]
     with pytest.raises(InputError, match=r"^variables.soil_water: found true without soil_heat"):
         read_settings(Configuration, OPTIONS | {"variables": {"soil_water": True}})

@@ -51,7 +51,7 @@ INCREMENT, VEGETATED, HEAT_CAPACITY = "work_increment", "work_vegetated_part", "
 LATENT, MELTED, MELTED_AFTER = "work_latent_heat", "work_melted", "work_melted_after"
 LATENT_SCALE, NODES, IS_HEATED = "latent_scale", "heat_nodes", "is_heated"
 #: Likewise of soil water that frost holds (`stencils.physics.soil_water`).
-SEEN_STATE, FREE_STATE, WARMEST, SHARE = "work_seen_state", "work_free_state", "work_warmest", "work_share"
+FREE_STATE, WARMEST, SHARE = "work_free_state", "work_warmest", "work_share"
 THAWED, LAYERS = "thawed", "temperatures_of_layers"
 
 #: The fields that hold a step's inputs.
@@ -149,6 +149,7 @@ class ProgramDescription(Statements):
             return self._heated(new_state)
         self._heated(FREE_STATE)
         arguments: tuple[str, ...]
+        self.operand(THAWED, soil_water.thawed_type(self.dtype))
         layers = self.operand(LAYERS, soil_water.layers_type(self.dtype))
         for factory, arguments, out in (
             (soil_water.warmest_thawed, ("normalised_state", FREE_STATE, THAWED), WARMEST),
@@ -183,13 +184,6 @@ class ProgramDescription(Statements):
         ):
             self.append(factory(self.dtype), arguments, out, StateFeature)
         return new_state
-
-    def seen_state(self, state: str) -> str:
-        """What the network sees of the state that goes in."""
-        if not self.shape.soil_water:
-            return state
-        thawed = self.operand(THAWED, soil_water.thawed_type(self.dtype))
-        return self.append(soil_water.seen(self.dtype), (state, thawed), SEEN_STATE, StateFeature)
 
     def results(self, inputs: tuple[str, ...], hidden: tuple[str, ...]) -> None:
         """All that makes the new state and the diagnostics.
@@ -244,7 +238,7 @@ def add_step(step: Description) -> Description:
             part = step.static_part(of_static, "units_static_part")
         hidden: tuple[str, ...] = (step.meet(part, *step.chain("dynamic", (inputs["forcing"], inputs["state"]))),)
     else:
-        hidden = step.chain("trunk", (*list(inputs.values())[:-1], step.seen_state(inputs["state"])))
+        hidden = step.chain("trunk", tuple(inputs.values()))
     step.results(tuple(inputs.values()), hidden)
     return step
 

@@ -36,17 +36,6 @@ def thawed(dtype: type) -> Function:
 
 
 @field_operators
-def seen(dtype: type) -> Function:
-    """What the network sees of the state that goes in: temperatures that have thawed lie 1 higher."""
-    how_far, state = thawed(dtype), _state(dtype)
-
-    def apply(before: state, scaling: thawed_type(dtype)) -> state:
-        return before + how_far(before, scaling)
-
-    return apply
-
-
-@field_operators
 def warmest_thawed(dtype: type) -> Function:
     """`thawed` of the higher one of the values before and after a step."""
     how_far, state = thawed(dtype), _state(dtype)
