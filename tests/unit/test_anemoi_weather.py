@@ -63,6 +63,7 @@ def test_forcing_of_a_window():
     expected = {
         "met_tair": 285.0, "met_wind_e": 2.0, "met_wind_n": -4.0, "met_psurf": 1e5, "met_rainf": 5e-4,
         "met_snowf": 5e-4, "met_ctpf": 0.25, "met_swdown": 100.0, "met_lwdown": 300.0, "lai_hv": 0.25, "lai_lv": 0.25,
+        "albedo_background": 0.25,
     }  # fmt: skip
     assert found.pop("met_qair") == pytest.approx(float(specific_humidity(np.array([280.0]), np.array([1e5]))[0]))
     assert found == pytest.approx(expected, rel=1e-6)
@@ -89,7 +90,12 @@ def test_sums_that_a_network_makes_negative():
 
 
 def test_without_convective_precipitation_its_fraction_is_prescribed():
-    assert [one.name for one in weather(lacking=["cp"]).prescribed] == ["met_ctpf", "lai_hv", "lai_lv"]
+    assert [one.name for one in weather(lacking=["cp"]).prescribed] == [
+        "met_ctpf",
+        "lai_hv",
+        "lai_lv",
+        "albedo_background",
+    ]
     assert forcing({}, fields(), lacking=["cp"])["met_ctpf"] == 0.25
 
 
@@ -121,7 +127,7 @@ def options(**changes):
 def test_the_example_for_aifs_fits_its_published_variables():
     model, atmosphere = read_model(), aifs()
     found = weather_of(options(), model, atmosphere)
-    assert [one.name for one in found.prescribed] == ["lai_hv", "lai_lv"]
+    assert [one.name for one in found.prescribed] == ["lai_hv", "lai_lv", "albedo_background"]
     assert set(found.needs) <= set(atmosphere.outputs)
     assert set(options().give_back) <= atmosphere.prognostic
     given = gifts(options().give_back, model, atmosphere)

@@ -318,7 +318,7 @@ def without(group: str, name: str) -> Model:
             "of the time 'window mean', expected 'window end'",
         ),
         (
-            lambda: SurfaceSoilMoisture(changed("state", "swvl1", units="kg m-2")),
+            lambda: SurfaceSoilMoisture(changed("state", "swvl1", units="kg m-2", increment_of="")),
             "has 'swvl1' in 'kg m-2', expected 'm3 m-3'",
         ),
         (lambda: SurfaceSoilMoisture(MODEL, np.array([0.4, 0.0])), "porosity: found 0, expected more than 0"),

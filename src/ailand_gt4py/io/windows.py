@@ -169,6 +169,8 @@ def _require_no_holes(
     needed: Sequence[Series], rows: Mapping[str, Rows], grid: Values, is_whole: Values, request: Request
 ) -> None:
     """Check that no window is missing within the period that is asked for."""
+    if len(grid) < 2:
+        return
     whole, step, calendar = grid[is_whole], grid[1:2] - grid[:1], needed[0].calendar
     first = whole[0] if request.start is None else max(whole[0], parse_time(request.start, calendar=calendar))
     last, end = whole[-1], end_of(request.end, first, calendar)

@@ -200,10 +200,9 @@ class VariableSet(NamedTuple):
 
     def of_point_wise(self, input_steps: int, coordinates: bool) -> VariableSet:
         """Those of a point-wise network: no limit by another variable, forcing of as many times, places of columns."""
-        if any(variable.increment_of for variable in self.state):
-            raise InputError(
-                "variables.soil_heat or .soil_water: found true, expected false for a network 'point_wise'"
-            )
+        for kind in (SOIL_WATER, SOIL_HEAT):
+            if any(variable.increment_of == kind for variable in self.state):
+                raise InputError(f"variables.{kind}: found true, expected false for a network 'point_wise'")
         static, forcing, *results = self
         nodes = tuple(CATALOGUE[name] for name in NODE_COORDINATES if coordinates and CATALOGUE[name] not in static)
         if input_steps > 1:
