@@ -27,16 +27,17 @@ from ailand_gt4py.core.errors import InputError, reason
 from ailand_gt4py.core.option_types import File
 from ailand_gt4py.core.settings import CommandOptions, option
 from ailand_gt4py.core.times import parse_time, step_of, time_text
-from ailand_gt4py.ecland.surface_tables import background_albedo
 from ailand_gt4py.integration.hosts.anemoi.atmosphere import nearest
 from ailand_gt4py.integration.hosts.anemoi.weather import FIELDS, WindowWeather
 from ailand_gt4py.io.column_file import ColumnFile
 from ailand_gt4py.io.field_reader import FieldReader
 from ailand_gt4py.io.first_guess import MODES, Gaps
+from ailand_gt4py.io.ground_albedo import NAME as ALBEDO
 from ailand_gt4py.io.quality import Inspector, expectation, possible_range
 from ailand_gt4py.io.sources import Request
 from ailand_gt4py.io.sources.column_file import ColumnFileSource
 from ailand_gt4py.io.units import conversion
+from ailand_gt4py.io.ways import WAYS
 from ailand_gt4py.io.whole_files import columns, field, time_labels, write_netcdf
 from ailand_gt4py.weights.checkpoints import read_model_or_checkpoint
 from ailand_gt4py.weights.model import Model, Template, Variable
@@ -56,8 +57,6 @@ OTHER_NAMES = {"t2m": "2t"}
 SAME_POINT = 0.01
 #: Of ecLand's files and AIFS's steps.
 WINDOW_SECONDS = 21_600.0
-#: What a file hardly ever has, and follows from vegetation.
-ALBEDO = "albedo_background"
 
 
 class Options(CommandOptions):
@@ -345,14 +344,12 @@ def gathered(options: Options, model: Model, given: Given, others: Columns | Non
         data[name] = field(("x",) if is_static else ("time", "x"), values if is_static else values[None], one.long_name,
                            one.units, **({} if is_static else {"cell_methods": "time: point"}))  # fmt: skip
     notes = [f"Fields of {', '.join(map(str, options.fields))} at {len(given.points)} land points."]
-    vegetation = [f"clim_{kind}{layer}" for kind in ("cv", "tv") for layer in "hl"]
-    if any(one.name == ALBEDO for one in timed) and ALBEDO not in data and all(name in data for name in vegetation):
-        *covers, high_type, low_type = (data[name].values for name in vegetation)
-        types = (high_type, low_type)
-        albedo = background_albedo(*covers, *(one.astype(int) for one in types)).astype(np.float32)
+    (guess,) = WAYS[ALBEDO]
+    if any(one.name == ALBEDO for one in timed) and ALBEDO not in data and all(name in data for name in guess.inputs):
+        albedo = guess.function({name: data[name].values for name in guess.inputs}, ALBEDO).astype(np.float32)
         data[ALBEDO] = field(("time", "x"), albedo[None], "albedo of the ground without snow", "1",
                              cell_methods="time: point")  # fmt: skip
-        notes.append(f"First guess by vegetation type (BATS1e, Dickinson et al. 1993): {ALBEDO}.")
+        notes.append(f"First guess by {guess.how}: {ALBEDO}.")
     unused = given.unused([one.name for one in (*static, *timed)])
     if unused:
         notes.append(f"Fields that the land has no use for: {', '.join(unused)}.")

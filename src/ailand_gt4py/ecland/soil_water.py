@@ -1,10 +1,10 @@
 """Water of ecLand's soil layers, and variables that know that frozen water stays where it is.
 
 A layer that is frozen takes and loses next to no water in ecLand (``srfwdif_mod``: ice blocks the pores; Viterbo et al.
-1999, doi:10.1002/qj.49712555904), unless it comes from a layer above that has thawed. In 180 years of columns that
-training reads, the changes of a layer in 6 hours are as large as elsewhere down to 272.2 K, and of 3 to 30 % of that
-below `FROZEN_BELOW`, half of them exactly none. A network that is to give none gives little, and over a winter that
-adds up.
+1999, doi:10.1002/qj.49712555904), unless it comes from a layer above that has thawed; above 272.2 K its changes in 6
+hours are as large as in warm ground. A network that is to give none gives little, and over a winter that adds up.
+
+`PASSING` and `THAWING_RANGE` are this project's, chosen on the changes in ecLand's runs (`docs/log/training.md`).
 
 A variable that is said to change by `SOIL_WATER` changes by the network's output times the share of it that the frost
 lets through. With T the highest of the layer's temperature and that of the layer above, each before and after the step:

@@ -10,22 +10,19 @@ import numpy as np
 
 from ailand_gt4py.core import arrays
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.ecland.surface_tables import N_TYPES, background_albedo
 from ailand_gt4py.integration.description import Ground
 from ailand_gt4py.integration.host_points import HostPoints
 from ailand_gt4py.integration.inspection import require_possible
 from ailand_gt4py.io.derive import ALTERNATIVES, Derivation, sentences
 from ailand_gt4py.io.first_guess import MODES, at_start
+from ailand_gt4py.io.ground_albedo import NAME as ALBEDO
 from ailand_gt4py.io.units import conversion
+from ailand_gt4py.io.ways import WAYS
 from ailand_gt4py.weights.model import Model, Variable
 from ailand_gt4py.weights.nodes import node_inputs
 from ailand_gt4py.weights.variables import CATALOGUE
 
 logger = logging.getLogger(__name__)
-
-ALBEDO = "albedo_background"
-#: Covers, then types, of high and of low vegetation, in the order of their names.
-NEEDED_FOR_ALBEDO = {"clim_cvh", "clim_cvl", "clim_tvh", "clim_tvl"}
 
 
 class GroundColumns:
@@ -112,20 +109,20 @@ class GroundColumns:
 def guessed_forcing(model: Model, static: arrays.Array, points: HostPoints) -> dict[str, arrays.Array]:
     """Forcing that a host need not give, by name, as fields of the mask's shape that stand for it all the time.
 
-    That is the albedo of the ground without snow, by its vegetation (`ecland.surface_tables.background_albedo`).
+    That is the albedo of the ground without snow, 1, as it is guessed for files (`io.ways`).
 
     Args:
         static: (n_land, n_static).
     """
     names = [variable.name for variable in model.static]
-    if not (set(names) >= NEEDED_FOR_ALBEDO and any(variable.name == ALBEDO for variable in model.forcing)):
+    (way,) = WAYS[ALBEDO]
+    if not set(way.inputs) <= set(names) or not any(variable.name == ALBEDO for variable in model.forcing):
         return {}
     of_land = arrays.to_host(static)
-    *covers, high_type, low_type = (of_land[:, names.index(name)] for name in sorted(NEEDED_FOR_ALBEDO))
-    types = (np.clip(one, 0, N_TYPES - 1).astype(np.int64) for one in (high_type, low_type))
+    inputs = {name: of_land[:, names.index(name)] for name in way.inputs}
     xp = arrays.array_module(points.device)
     field = xp.zeros(points.is_land.size, dtype=np.float64)
-    field[points.columns] = xp.asarray(background_albedo(*covers, *types))
+    field[points.columns] = xp.asarray(way.function(inputs, ALBEDO))
     return {ALBEDO: field.reshape(points.shape)}
 
 

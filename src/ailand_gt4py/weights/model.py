@@ -355,13 +355,12 @@ class Model:
                 raise InputError(f"{what}, expected none, '{SOIL_HEAT}' or '{SOIL_WATER}'")
             if variable.changes_by_heat and (variable not in self.state or variable.units != "K"):
                 raise InputError(f"{what} and the unit '{variable.units}', expected them for a state in K")
-            is_water = variable in self.state and variable.name in WATER_HELD and variable.units == "m3 m-3"
-            if variable.held_by_frost and not is_water:
-                known = ", ".join(WATER_HELD)
-                raise InputError(
-                    f"{what} and the unit '{variable.units}', expected them for a state in m3 m-3 of {known}"
-                )
             if variable.held_by_frost:
+                if variable not in self.state or variable.name not in WATER_HELD or variable.units != "m3 m-3":
+                    known = ", ".join(WATER_HELD)
+                    raise InputError(
+                        f"{what} and the unit '{variable.units}', expected them for a state in m3 m-3 of {known}"
+                    )
                 temperature_positions(variable.name, [one.name for one in self.state if one.changes_by_heat])
             if not architectures.find(self.architecture).admits_physics:
                 raise InputError(f"{what}, expected none in the architecture '{self.architecture}'")
