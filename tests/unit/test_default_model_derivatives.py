@@ -26,7 +26,7 @@ INPUTS = "swvl1,swvl2,swvl3,swvl4,stl1,stl2,stl3,stl4,met_rainf,met_qair,met_tai
 
 
 def of_file(path: Path, every: int) -> tuple[derivatives.Derivatives, np.ndarray]:
-    """Along ecLand's own states, at one step in so many of a year; and a step's rain, mm; each (n_points, n_columns)."""
+    """Along ecLand's own states, at one step in so many of a year; and a step's rain, mm (n_points, n_columns)."""
     model = ailand_gt4py.read_model()
     period = read_period(path, model, np.dtype("f4"), end="2021-01-01", states_for="here")
     steps = np.arange(0, period.n_steps, every)
