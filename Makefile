@@ -7,6 +7,16 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DATA ?= ../shared/data
 OUT ?= out
+# Of the network to train, and how long beside the configuration's iterations.
+SIZE ?= default
+LENGTH ?= 1.0
+SIZES := small default large point_wise
+NETWORK_small := --set 'network={width: 112, depth: 3, diagnostic_width: 112, diagnostic_depth: 2}'
+# The trunk of aiLand v1.
+NETWORK_large := --set 'network={width: 512, depth: 6, diagnostic_width: 256, diagnostic_depth: 3}'
+# anemoi's shape with about as many parameters as the default; soil heat and frost are layer_norm's.
+NETWORK_point_wise := --set 'network={architecture: point_wise, channels: 128, layers: 2}' \
+  --set variables.soil_heat=false --set variables.soil_water=false
 COUNT ?= 10000
 SEED ?= 0
 EXAMPLE := examples/column_run/ecland_columns.nc
@@ -131,10 +141,12 @@ bench-run: $(VENV)/.test ## time a run of 200 000 columns beside its bare steps 
 	  --benchmark-json=$(OUT)/benchmark_run.json
 	$(BIN)/python tests/benchmarks/report.py $(OUT)/benchmark_run.json docs/benchmarks
 
-train: $(VENV)/.test ## train the default model anew (about an hour); DATA names the directory of ecLand runs
+train: $(VENV)/.test ## train the default model anew (about an hour) on the ecLand runs in DATA; SIZE: another size, LENGTH: 0.2 for a fifth
+	$(if $(filter $(SIZE),$(SIZES)),,$(error SIZE is '$(SIZE)', expected one of $(SIZES)))
 	$(BIN)/python -m pip install --quiet --editable '.[training]'
 	@mkdir -p $(OUT)
-	$(BIN)/ailand train configs/default_model.yaml --data $(DATA) --directory $(OUT)/train --output $(OUT)/default_model.nc
+	$(BIN)/ailand train configs/default_model.yaml --data $(DATA) --directory $(OUT)/train_$(SIZE) \
+	  --output $(OUT)/$(SIZE)_model.nc $(NETWORK_$(SIZE)) --set run.length=$(LENGTH)
 
 evaluate: $(BIN)/ailand ## score the default model on the hold-out columns in DATA: table in docs, report in OUT
 	$(BIN)/python -m pip install --quiet --editable .

@@ -78,6 +78,15 @@ def _yaml(value: object) -> str:
     return yaml.safe_dump(value, default_flow_style=True).strip().removesuffix("\n...").strip()
 
 
+def test_a_share_of_the_curriculum():
+    """Every stage in proportion, none left out."""
+    stages = [{"iterations": 300, "steps": 1, "batch": 2}, {"iterations": 3, "steps": 4, "batch": 1}]
+    short = read_settings(Configuration, MINIMAL | {"stages": stages, "run": {"length": 0.1}})
+    assert [stage.iterations for stage in short.curriculum] == [30, 1]
+    assert [(stage.steps, stage.batch) for stage in short.curriculum] == [(1, 2), (4, 1)]
+    assert short.iterations == 31
+
+
 def test_defaults_and_conversions():
     parsed = read_settings(Configuration, MINIMAL | {"optimiser": {"gradient_clip": 3}})
     assert isinstance(parsed, Configuration)

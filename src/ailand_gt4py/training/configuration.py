@@ -173,6 +173,7 @@ class Run(Settings):
     seed: int = option(1, "seed of weights, column split, batches and noise", ge=0, lt=2**31)
     device: Literal["cpu", "cuda"] = option("cpu", "processor or GPU; another device changes the last digits")
     threads: int = option(1, "processor threads (default: as configured)", "--threads", gt=0)
+    length: Positive = option(1.0, "iterations of each stage over those that it names")
     checkpoint_interval: int = option(2000, "iterations between checkpoints", gt=0)
     directory: str = option(
         "training", "directory of checkpoint and log (default: as configured)", "--directory", metavar="DIR"
@@ -205,8 +206,16 @@ class Configuration(Settings):
         return chosen.of_point_wise(network.input_steps, network.coordinates)
 
     @property
+    def curriculum(self) -> tuple[Stage, ...]:
+        """The stages as they are run: `run.length` times as many iterations, at least one."""
+        return tuple(
+            stage.model_copy(update={"iterations": max(1, round(stage.iterations * self.run.length))})
+            for stage in self.stages
+        )
+
+    @property
     def iterations(self) -> int:
-        return sum(stage.iterations for stage in self.stages)
+        return sum(stage.iterations for stage in self.curriculum)
 
     @model_validator(mode="after")
     def _check_names(self) -> Self:

@@ -71,8 +71,8 @@ class Trainer:
     def __init__(
         self, configuration: Configuration, data: TrainingData, validator: Validator | None, report: Report
     ) -> None:
-        self.configuration, run, stages = configuration, configuration.run, configuration.stages
-        self._scaling, self._validator, self._report = data.scaling, validator, report
+        self.configuration, run, stages = configuration, configuration.run, configuration.curriculum
+        self._stages, self._scaling, self._validator, self._report = stages, data.scaling, validator, report
         shortest, longest = int(data.tensors.n_windows[data.columns].min()), max(stage.steps for stage in stages)
         if longest > shortest:
             raise InputError(
@@ -98,11 +98,11 @@ class Trainer:
         self.iteration, self.seconds, self.is_stopped = 0, 0.0, False
 
     def stage(self, iteration: int) -> Stage:
-        for stage in self.configuration.stages:
+        for stage in self._stages:
             if iteration < stage.iterations:
                 return stage
             iteration -= stage.iterations
-        return self.configuration.stages[-1]
+        return self._stages[-1]
 
     def step(self) -> tuple[float, float]:
         """One iteration; returns the losses of state and diagnostics, which must be finite."""
@@ -163,7 +163,7 @@ class Trainer:
         if scores.skill < self.best_skill:
             self.best.load_state_dict(self.average.state_dict())
             self.best_iteration, self.best_skill = self.iteration, scores.skill
-        options, last_stage = self.configuration.validation, self.configuration.stages[-1]
+        options, last_stage = self.configuration.validation, self._stages[-1]
         # The last stage is given its time.
         begun = max(self.best_iteration, self.configuration.iterations - last_stage.iterations)
         if 0 < options.patience * options.interval <= self.iteration - begun:
@@ -199,8 +199,10 @@ class Trainer:
         """What the results depend on, by name: not where files are, nor texts, threads and intervals."""
         options = self.configuration.model_dump(mode="json")
         data = {name: value for name, value in options["data"].items() if name not in ("directory", "in_files")}
-        sections = ("stages", "variables", "network", "loss", "optimiser", "augmentation")
-        found = {"data": data, **{name: options[name] for name in sections}, "run.seed": options["run"]["seed"]}
+        sections = ("variables", "network", "loss", "optimiser", "augmentation")
+        stages = [stage.model_dump(mode="json") for stage in self._stages]
+        found = {"data": data, "stages": stages, **{name: options[name] for name in sections}}
+        found["run.seed"] = options["run"]["seed"]
         for variable in (one for group in GROUPS for one in getattr(self._scaling, group)):
             # Of the training columns, or of the model that training began with.
             normalisation = variable.normalisation

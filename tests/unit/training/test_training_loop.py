@@ -255,8 +255,19 @@ def test_a_loss_that_is_no_number_stops_training(prepared, tmp_path):
         trainer.step()
 
 
+def test_a_share_of_the_curriculum_is_run(prepared, tmp_path):
+    """Half of 6 iterations of one step and of 14 of three; the learning rate has come down at their end."""
+    trainer = _trainer(prepared, tmp_path, run=OPTIONS["run"] | {"length": 0.5})
+    trainer.run()
+    assert trainer.iteration == 10
+    assert [trainer.stage(iteration).steps for iteration in (2, 3, 9)] == [1, 3, 3]
+    last = trainer.optimiser.state_dict()["0"]["param_groups"][0]["lr"]
+    assert last < 0.1 * OPTIONS["optimiser"]["learning_rate"]
+
+
 @pytest.mark.parametrize(
-    ("changes", "named"), [({"run": {"seed": 6}}, "run.seed"), ({"network": {"width": 8}}, "network")]
+    ("changes", "named"),
+    [({"run": {"seed": 6}}, "run.seed"), ({"network": {"width": 8}}, "network"), ({"run": {"length": 2.0}}, "stages")],
 )
 def test_a_checkpoint_of_other_options_is_refused(prepared, tmp_path, changes, named):
     _trainer(prepared, tmp_path).save()
