@@ -4,7 +4,7 @@ A layer that is frozen takes and loses next to no water in ecLand (``srfwdif_mod
 1999, doi:10.1002/qj.49712555904), unless it comes from a layer above that has thawed; above 272.2 K its changes in 6
 hours are as large as in warm ground. A network that is to give none gives little, and over a winter that adds up.
 
-`PASSING` and `THAWING_RANGE` are this project's, chosen on the changes in ecLand's runs (`docs/log/training.md`).
+`PASSING` and `THAWING_RANGE` are this project's, chosen on the changes in ecLand's runs (`docs/studies/frost.md`).
 
 A variable that is said to change by `SOIL_WATER` changes by the network's output times the share of it that the frost
 lets through. With T the highest of the layer's temperature and that of the layer above, each before and after the step:
