@@ -4,7 +4,7 @@
 
 A layer's changes of water in a step of 6 hours, by the warmest of its temperature and that of the layer above, each
 before and after the step: their root mean square over that of all changes of the layer, and how many are none (less
-than 0.00001 m3 m-3). The first table is what `PASSING` and `THAWING_RANGE` of `ailand_gt4py.ecland.soil_water` stand for;
+than 0.00001 m3 m-3). The first table is what `PASSING` and `THAWING_RANGE` of `ecland.soil_water` stand for;
 the second is by the layer's own temperature alone.
 """
 
