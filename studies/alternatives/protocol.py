@@ -16,7 +16,7 @@ from ailand_gt4py.evaluation.columns import VerificationColumns, read_columns
 from ailand_gt4py.evaluation.runs import label_offset, start_labels
 from ailand_gt4py.evaluation.scores.groups import HELD_OUT_BOX
 from ailand_gt4py.training.dataset import read_windows
-from ailand_gt4py.training.scaling import clip_targets, error_scales, measure
+from ailand_gt4py.training.scaling import clip_targets, error_scales, measure, measured_variability
 from ailand_gt4py.training.tensors import TrainingData, normalised_tensors
 from ailand_gt4py.training.windows import split_columns
 from ailand_gt4py.weights.model import Model, Variable
@@ -45,7 +45,7 @@ def training_data(files: list[Path], variables: VariableSet, validation_fraction
     columns, _ = split_columns(data.locations, validation_fraction, seed)
     clip_targets(data, variables, CLIP, columns)
     scaling = measure(data, variables, columns)
-    scales = error_scales(data, scaling, 3.0, columns)
+    scales = error_scales(measured_variability(data, scaling, columns), scaling.state, 3.0)
     return TrainingData(normalised_tensors(data, scaling), columns, scaling, scales)
 
 

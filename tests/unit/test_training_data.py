@@ -19,7 +19,7 @@ from ailand_gt4py.io.request import Reading
 from ailand_gt4py.io.sources import open_source
 from ailand_gt4py.training import dataset, windows
 from ailand_gt4py.training.dataset import line_up, read_windows
-from ailand_gt4py.training.scaling import Statistics, error_scales, measure
+from ailand_gt4py.training.scaling import Statistics, error_scales, measure, measured_variability
 from ailand_gt4py.training.windows import split_columns
 from ailand_gt4py.weights import variables
 from ailand_gt4py.weights.variables import DEFAULT, PREVIOUS_WINDOW
@@ -226,7 +226,7 @@ def test_data_in_files_need_little_memory(tmp_path, monkeypatch):
     try:
         data = read_windows([path], chosen, cache=tmp_path)
         scaling = measure(data, chosen)
-        error_scales(data, scaling, 2.0)
+        error_scales(measured_variability(data, scaling), scaling.state, 2.0)
         tensors = normalised_tensors(data, scaling)
         _, peak = tracemalloc.get_traced_memory()
     finally:

@@ -219,6 +219,17 @@ class Configuration(Settings):
 
     @model_validator(mode="after")
     def _check_names(self) -> Self:
+        # What training begins with has variables of its own (`beginning`).
+        if not self.run.start_from:
+            self.check_names()
+        return self
+
+    def check_names(self) -> None:
+        """Whether all variables that options name are there.
+
+        Raises:
+            InputError: one is not.
+        """
         chosen = self.variable_set
         can_be_guessed = guessable(variable.name for variable in chosen.state)
         for name in self.data.may_lack:
@@ -240,4 +251,3 @@ class Configuration(Settings):
             for name in given:
                 if name not in known:
                     raise InputError(f"option '{path}.{name}': no such {what}; expected one of {', '.join(known)}")
-        return self

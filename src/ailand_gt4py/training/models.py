@@ -19,12 +19,18 @@ from ailand_gt4py.training.point_wise import PointWiseNetwork
 from ailand_gt4py.training.scaling import Scaling
 from ailand_gt4py.weights.checkpoints.anemoi.as_anemoi import logarithm
 from ailand_gt4py.weights.model import Model, Normalisation, Variable
-from ailand_gt4py.weights.processing import PointWise
+from ailand_gt4py.weights.processing import PointWise, Variability
 from ailand_gt4py.weights.schema import GROUPS, checksum
 from ailand_gt4py.weights.variables import at_all_times
 
 
-def to_model(network: StepNetwork, scaling: Scaling, step_seconds: float, provenance: Mapping[str, str]) -> Model:
+def to_model(
+    network: StepNetwork,
+    scaling: Scaling,
+    step_seconds: float,
+    provenance: Mapping[str, str],
+    variability: Variability | None = None,
+) -> Model:
     """The model in physical units, with the precision of the network."""
     own = {name: tensor.detach().cpu().numpy() for name, tensor in network.state_dict().items()}
     parameters = {name: array.astype(np.float64) for name, array in own.items()}
@@ -36,6 +42,7 @@ def to_model(network: StepNetwork, scaling: Scaling, step_seconds: float, proven
         step_seconds=step_seconds,
         provenance=dict(provenance),
         point_wise=_shape(network),
+        variability=variability,
         **groups | {"state": at_all_times(scaling.state, network.input_steps)},
     )
 
@@ -83,12 +90,12 @@ def scaling_of(model: Model, measured: Scaling, options: Network) -> Scaling:
         found, expected = ([variable.name for variable in variables] for variables in (of_model, of_data))
         if found != expected:
             raise InputError(
-                f"option 'run.start_from': the model's {group} variables are {', '.join(found)}, expected those of the "
-                f"configuration in the same order: {', '.join(expected)}"
+                f"option 'run.start_from': the model's {group} variables are {', '.join(found)}, expected the "
+                f"order of networks that are trained here: {', '.join(expected)}"
             )
-        newest = getattr(measured, group)
-        groups[group] = tuple(_merged(*pair) for pair in zip(of_model, newest, strict=False))
-    return Scaling(**groups, increment_std=measured.increment_std)
+        groups[group] = tuple(_merged(*pair) for pair in zip(of_model, getattr(measured, group), strict=False))
+    known = model.variability
+    return Scaling(**groups, increment_std=measured.increment_std if known is None else known.changes[0])
 
 
 def _as_trained(model: Model) -> Model:
@@ -130,14 +137,6 @@ def _merged(of_model: Variable, of_data: Variable) -> Variable:
         raise InputError(
             f"option 'run.start_from': the model has '{of_data.name}' in '{of_model.units}', expected "
             f"'{of_data.units}', the unit of the configuration"
-        )
-    theirs, own = (
-        f"'{one.increment_of}'" if one.increment_of else "the variable itself" for one in (of_model, of_data)
-    )
-    if theirs != own:
-        raise InputError(
-            f"option 'run.start_from': the model's increments of '{of_data.name}' are of {theirs}, those of the "
-            f"configuration of {own} (variables.soil_heat, .soil_water), expected the same"
         )
     return dataclasses.replace(
         of_data,

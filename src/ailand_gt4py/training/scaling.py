@@ -14,6 +14,7 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.evaluation.scores.climatology import day_of_year_climatology
 from ailand_gt4py.training.windows import Values, WindowData
 from ailand_gt4py.weights.model import Normalisation, Variable
+from ailand_gt4py.weights.processing import Variability
 from ailand_gt4py.weights.variables import Specification, VariableSet
 
 
@@ -111,7 +112,11 @@ def bounds(variables: Sequence[Variable]) -> tuple[Values, Values]:
 
 
 def measure(data: WindowData, variables: VariableSet, columns: Values | None = None) -> Scaling:
-    """Statistics, in model units, of columns (None: all); every variable must vary and every state change."""
+    """Statistics, in model units, of columns (None: all). What is constant there has the scale 1.
+
+    Raises:
+        InputError: a variable has values that are not finite, or none that count.
+    """
     parts: dict[str, list[Statistics]] = {group: [] for group in (*variables.groups, "increments")}
     for block in data.blocks(columns):
         for group, members in variables.groups.items():
@@ -129,47 +134,50 @@ def measure(data: WindowData, variables: VariableSet, columns: Values | None = N
         for group, members in variables.groups.items()
     }
     increment_std = pooled["increments"].std
-    for member, std in zip(variables.state, increment_std, strict=True):
-        if not std > 0.0:
-            raise InputError(
-                f"state '{member.name}': its changes over one step have the standard deviation {std} over the training "
-                "columns, expected a state that changes"
-            )
-    return Scaling(**finished, increment_std=increment_std)
+    return Scaling(**finished, increment_std=np.where(increment_std > 0.0, increment_std, scale(finished["state"])))
+
+
+def constants(data: WindowData, variables: VariableSet, columns: Values | None = None) -> list[str]:
+    """Names of the inputs and outputs that are the same in all windows of these columns."""
+    found = []
+    for group, members in variables.groups.items():
+        ends = [
+            (values.min(axis=0), values.max(axis=0))
+            for block in data.blocks(columns)
+            for values in [getattr(block, group).reshape(-1, len(members))]
+        ]
+        lowest, highest = (f(one, axis=0) for f, one in zip((np.min, np.max), zip(*ends, strict=True), strict=True))
+        found += [member.name for member, is_constant in zip(members, lowest == highest, strict=True) if is_constant]
+    return found
 
 
 def _variable(specification: Specification, statistics: Statistics, position: int) -> Variable:
     values = statistics.mean, statistics.std, statistics.minimum, statistics.maximum
     mean, std, minimum, maximum = (float(value[position]) for value in values)
-    if not (std > 0.0 and minimum < maximum):
+    if specification.wet_only and statistics.n[position] == 0:
+        mean, std = 0.0, 0.0
+    if not (math.isfinite(mean) and math.isfinite(std) and minimum <= maximum):
         raise InputError(
             f"variable '{specification.name}' has the standard deviation {std} over the training columns "
-            f"({minimum} to {maximum}), expected one that varies"
+            f"({minimum} to {maximum}), expected numbers"
         )
     lowest = minimum
     if specification.method == "log":
         minimum, maximum, lowest = math.exp(minimum), math.exp(maximum), specification.floor
-    normalisation = Normalisation(specification.method, mean=mean, std=std, minimum=lowest, maximum=maximum)
+    normalisation = Normalisation(specification.method, mean=mean, std=std or 1.0, minimum=lowest, maximum=maximum)
     return specification.variable(normalisation, minimum, maximum)
 
 
-def error_scales(data: WindowData, scaling: Scaling, anomaly_factor: float, columns: Values | None = None) -> Values:
-    """What is a usual error of the state, by lead: the yardstick of the loss.
+def measured_variability(data: WindowData, scaling: Scaling, columns: Values | None = None) -> Variability:
+    """How much the state of columns (None: all) varies, in model units, as far as it is known.
 
-    With D(k) the standard deviation of the change over k steps (persistence's error) and A the standard deviation about
-    the column's day-of-year climatology, it is 1 / sqrt(1 / D(k)^2 + 1 / (anomaly_factor A)^2): the standard
-    deviation of the increments at first, and nearly the climatology's error for runs that are weeks old. So the loss
-    weighs each lead against what a forecast has to beat there. The larger the factor, the less old runs count and the
-    more their large errors do.
-
-    Returns:
-        (n_leads, n_state) in normalised space, rows for 1, 2, ... steps up to the last one that differs by more than
-        rounding: 2^k steps with 2^k <= half of the windows.
+    Over lags of up to half of the longest column's windows. What never changes counts by its scale.
     """
     longest = int(data.n_windows[slice(None) if columns is None else columns].max())
     lags = 2 ** np.arange(int(math.log2(max(longest // 2, 1))) + 1)
-    squares, counts = np.zeros((2, lags.size, len(scaling.state)))
-    anomalies, n_values = np.zeros((2, len(scaling.state)))
+    n_state = data.state.shape[1]
+    squares, counts = np.zeros((2, lags.size, n_state))
+    anomalies, n_values = np.zeros((2, n_state))
     for block in data.blocks(columns):
         known = block.state_known
         # What is only guessed does not count: nothing in squares and counts.
@@ -184,12 +192,30 @@ def error_scales(data: WindowData, scaling: Scaling, anomaly_factor: float, colu
         n_values += state.shape[0] * state.shape[1] * known
     # A state may be known in short columns only: for longer leads its anomalies alone count.
     change = np.divide(squares, counts, out=np.full_like(squares, np.inf), where=counts > 0.0)
-    anomaly = anomaly_factor**2 * anomalies / n_values
+    change = np.where(change > 0.0, change, scale(scaling.state) ** 2)
+    return Variability(np.sqrt(change), np.sqrt(anomalies / n_values))
+
+
+def error_scales(variability: Variability, state: Sequence[Variable], anomaly_factor: float) -> Values:
+    """What is a usual error of the state, by lead: the yardstick of the loss.
+
+    With D(k) the root mean square of the change over k steps (persistence's error) and A the standard deviation about
+    the column's day-of-year climatology, it is 1 / sqrt(1 / D(k)^2 + 1 / (anomaly_factor A)^2): the standard
+    deviation of the increments at first, and nearly the climatology's error for runs that are weeks old. So the loss
+    weighs each lead against what a forecast has to beat there. The larger the factor, the less old runs count and the
+    more their large errors do.
+
+    Returns:
+        (n_leads, n_state) in normalised space, rows for 1, 2, ... steps up to the last one that differs by more than
+        rounding.
+    """
+    lags = 2 ** np.arange(len(variability.changes))
+    change, anomaly = variability.changes**2, (anomaly_factor * variability.anomalies) ** 2
     # A variable may follow its climatology exactly in tiny data; then only the change counts.
     inverse = 1.0 / change + np.divide(1.0, anomaly, out=np.zeros_like(anomaly), where=anomaly > 0.0)
     leads = np.arange(1, lags[-1] + 1)
     by_lead = np.stack([np.interp(np.log(leads), np.log(lags), row) for row in np.log(inverse).T], axis=1)
-    return np.exp(-0.5 * by_lead) / scale(scaling.state)
+    return np.exp(-0.5 * by_lead) / scale(state)
 
 
 def clip_targets(

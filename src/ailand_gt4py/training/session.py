@@ -16,11 +16,12 @@ from ailand_gt4py.core.files import claimed
 from ailand_gt4py.core.text_table import aligned
 from ailand_gt4py.driver.progress import counted
 from ailand_gt4py.io.points import read_points
+from ailand_gt4py.training.beginning import adopted
 from ailand_gt4py.training.configuration import Configuration
 from ailand_gt4py.training.dataset import read_windows
 from ailand_gt4py.training.loop import CHECKPOINT, Report, Trainer, made_directory
 from ailand_gt4py.training.models import described, file_digest, load_weights, scaling_of, to_model
-from ailand_gt4py.training.scaling import Scaling, clip_targets, error_scales, measure
+from ailand_gt4py.training.scaling import Scaling, clip_targets, constants, error_scales, measure, measured_variability
 from ailand_gt4py.training.tensors import TrainingData, normalised_tensors
 from ailand_gt4py.training.validation import Scores, Validator
 from ailand_gt4py.training.windows import Values, WindowData, split_columns
@@ -44,6 +45,8 @@ def train(
     """
     run = configuration.run
     beginning = read_model(run.start_from) if run.start_from else None
+    if beginning is not None:
+        configuration = adopted(configuration, beginning, report)
     torch.set_num_threads(run.threads)
     with contextlib.ExitStack() as stack:
         stack.enter_context(claimed([made_directory(Path(run.directory)) / CHECKPOINT]))
@@ -73,7 +76,7 @@ def train(
     provenance = _provenance(trainer, files, split, command)
     if beginning is not None:
         provenance["start"] = described(beginning)
-    model = to_model(network, data.scaling, windows.step_seconds, provenance)
+    model = to_model(network, data.scaling, windows.step_seconds, provenance, data.variability)
     write_model(model, output)
     report(f"wrote {output}: {model.parameter_count} parameters")
     return model
@@ -114,10 +117,15 @@ def _prepared(
         scaling = scaling.same_at_all_times()
     if beginning is not None:
         scaling = scaling_of(beginning, scaling, configuration.network)
-    scales = error_scales(windows, scaling, configuration.loss.anomaly_factor, training)
+    elif constant := constants(windows, variables, training):
+        report(f"the same in all windows to learn from, with the scale 1: {', '.join(constant)}")
+    variability = None if beginning is None else beginning.variability
+    if variability is None:
+        variability = measured_variability(windows, scaling, training)
+    scales = error_scales(variability, scaling.state, configuration.loss.anomaly_factor)
     frequencies = column_frequencies(configuration, windows)
     tensors = normalised_tensors(windows, scaling, configuration.network.input_steps)
-    data = TrainingData(tensors, training, scaling, scales, frequencies, windows.step_seconds)
+    data = TrainingData(tensors, training, scaling, scales, frequencies, windows.step_seconds, variability)
     validator = Validator(configuration.validation, windows, data, validation) if validation.size else None
     report(f"{training.size} columns for training, {validation.size} for validation, {n_windows} windows to learn from")
     return data, validator

@@ -12,6 +12,7 @@ import torch
 from ailand_gt4py.training.configuration import Augmentation
 from ailand_gt4py.training.scaling import Scaling
 from ailand_gt4py.training.windows import Values, WindowData
+from ailand_gt4py.weights.processing import Variability
 from ailand_gt4py.weights.schema import GROUPS
 
 
@@ -59,7 +60,7 @@ class TrainingData(NamedTuple):
     """What every method of learning takes: all tensors, the numbers of the columns to learn from, their statistics.
 
     ``error_scales`` are `scaling.error_scales`; ``frequencies`` (n_columns,): how often windows are drawn;
-    ``step_seconds``: of a window.
+    ``step_seconds``: of a window; ``variability``: what the error scales follow from.
     """
 
     tensors: Tensors
@@ -68,6 +69,7 @@ class TrainingData(NamedTuple):
     error_scales: Values
     frequencies: Values | None = None
     step_seconds: float = math.nan
+    variability: Variability | None = None
 
 
 def normalised_tensors(data: WindowData, scaling: Scaling, input_steps: int = 1) -> Tensors:

@@ -13,7 +13,7 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.ecland.soil_heat import SOIL_HEAT, property_positions
 from ailand_gt4py.ecland.soil_water import SOIL_WATER, WATER_HELD, temperature_positions
 from ailand_gt4py.weights import architectures
-from ailand_gt4py.weights.processing import Bounding, Nodes, PointWise, Step
+from ailand_gt4py.weights.processing import Bounding, Nodes, PointWise, Step, Variability
 
 NormalisationMethod = Literal["mean-std", "max", "std", "min-max", "log", "none"]
 
@@ -287,6 +287,7 @@ class Model:
         point_wise: what the parameters of that architecture do not say; None for the others.
         boundings: of that architecture: what is done to results in the network's space, in order.
         nodes: of that architecture: the columns that the network is tied to; None where it runs anywhere.
+        variability: of the state of the training columns; None where it is not known.
     """
 
     architecture: str
@@ -301,6 +302,7 @@ class Model:
     point_wise: PointWise | None = None
     boundings: tuple[Bounding, ...] = ()
     nodes: Nodes | None = None
+    variability: Variability | None = None
 
     def __post_init__(self) -> None:
         names = [variable.name for variable in self.variables]
@@ -317,6 +319,10 @@ class Model:
         self._check_bounds()
         self._check_increments()
         self._check_point_wise()
+        if self.variability is not None and len(self.variability.anomalies) != self.n_prognostic:
+            raise InputError(
+                f"variability of {len(self.variability.anomalies)} variables, expected the {self.n_prognostic} states"
+            )
         n_previous = len(self.state) - self.n_prognostic
         architectures.check_parameters(self.architecture, self.parameters, self.sizes, n_previous)
 

@@ -10,6 +10,8 @@ Layout, format version 1 (everything in the root group, so that ``xarray.open_da
 * of a point-wise network also the attributes ``point_wise`` and ``boundings``, in JSON, with what `PointWise` and
   `Bounding` of `processing` say; of one that is tied to its columns ``node_latitude``, ``node_longitude`` (dimension
   ``node``) and ``node_trainable`` (``node``, ``node_number``);
+* where it is known how the state of the training columns varies, ``state_changes`` (``state_lag``,
+  ``prognostic_state``) and ``state_anomalies`` (``prognostic_state``): `Variability` of `processing`;
 * each parameter ``<block>.<layer>.<kind>`` as the array ``<block>_<layer>_<kind>``, whose attribute
   ``parameter_name`` holds the full name, in the type of the model (float32 or float64), bit for bit.
 
@@ -27,9 +29,9 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import netCDF4
 import numpy as np
@@ -40,7 +42,7 @@ from ailand_gt4py.core.matrices import for_products
 from ailand_gt4py.core.trial import require_data, try_netcdf
 from ailand_gt4py.weights import architectures, schema
 from ailand_gt4py.weights.model import Model, Normalisation, Variable
-from ailand_gt4py.weights.processing import Bounding, Nodes, PointWise
+from ailand_gt4py.weights.processing import Bounding, Nodes, PointWise, Variability
 from ailand_gt4py.weights.typical_step import check_step
 
 #: Name of the model that ships in this package.
@@ -55,10 +57,27 @@ _LAYER_MEANING = {
     "weight_out": "weights of the second linear layer, (outputs, inputs)",
     "bias_out": "bias of the second linear layer, added after its weights",
 }
-_NODES = {
+Arrays = TypeVar("Arrays", Nodes, Variability)
+#: Attribute -> name, dimensions and meaning of the array that holds it.
+Described: TypeAlias = Mapping[str, tuple[str, tuple[str, ...], str]]
+_NODES: Described = {
     "latitudes": ("node_latitude", ("node",), "latitude of each column that the network is tied to, degrees north"),
     "longitudes": ("node_longitude", ("node",), "longitude of each column that the network is tied to, degrees east"),
     "trainable": ("node_trainable", ("node", "node_number"), "trained numbers of each column"),
+}
+
+
+_VARIABILITY: Described = {
+    "changes": (
+        "state_changes",
+        ("state_lag", "prognostic_state"),
+        "root mean square of the changes over 1, 2, 4, ... steps, in the variables' units",
+    ),
+    "anomalies": (
+        "state_anomalies",
+        ("prognostic_state",),
+        "standard deviation about each column's day-of-year climatology, in the variables' units",
+    ),
 }
 
 
@@ -173,10 +192,11 @@ def _encode_model(dataset: netCDF4.Dataset, model: Model) -> None:
             _add(dataset, _column(group, key), values, (group,), long_name=meaning)
     for name, array in model.parameters.items():
         _encode_parameter(dataset, model, name, array)
-    for key, (name, dimensions, meaning) in _NODES.items() if model.nodes is not None else ():
-        values = np.asarray(getattr(model.nodes, key))
-        _create_dimensions(dataset, dimensions, values.shape)
-        _add(dataset, name, values, dimensions, long_name=meaning)
+    for arrays, described in ((model.nodes, _NODES), (model.variability, _VARIABILITY)):
+        for key, (name, dimensions, meaning) in described.items() if arrays is not None else ():
+            values = np.asarray(getattr(arrays, key))
+            _create_dimensions(dataset, dimensions, values.shape)
+            _add(dataset, name, values, dimensions, long_name=meaning)
 
 
 def _add(dataset: netCDF4.Dataset, name: str, values: np.ndarray, dimensions: Sequence[str], **texts: str) -> None:
@@ -339,7 +359,8 @@ def _decode(dataset: netCDF4.Dataset) -> tuple[Model, str]:
     groups: dict[str, Any] = {group: _decode_group(dataset, group) for group in schema.GROUPS}
     if architecture == architectures.POINT_WISE:
         groups |= _decode_point_wise(text("point_wise"), text("boundings"))
-        groups["nodes"] = _decode_nodes(dataset)
+        groups["nodes"] = _decode_arrays(dataset, Nodes, _NODES)
+    groups["variability"] = _decode_arrays(dataset, Variability, _VARIABILITY)
     prefix = "provenance_"
     model = Model(
         architecture=architecture,
@@ -373,17 +394,17 @@ def _as_tuple(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _decode_nodes(dataset: netCDF4.Dataset) -> Nodes | None:
-    """The columns that a network is tied to, if it is."""
+def _decode_arrays(dataset: netCDF4.Dataset, kind: Callable[..., Arrays], described: Described) -> Arrays | None:
+    """What stands in arrays of its own, of a network that has it: `Nodes` or `Variability`."""
     found: dict[str, np.ndarray] = {}
-    for key, (name, dimensions, _) in _NODES.items():
+    for key, (name, dimensions, _) in described.items():
         variable = dataset.variables.get(name)
         if variable is None and not found:
             return None
         if variable is None or variable.dimensions != dimensions or getattr(_type_of(variable), "kind", "") != "f":
             raise InputError(f"array '{name}': expected floating-point numbers over {dimensions}")
         found[key] = np.asarray(variable[...])
-    return Nodes(**found)
+    return kind(**found)
 
 
 def _decode_group(dataset: netCDF4.Dataset, group: str) -> tuple[Variable, ...]:

@@ -284,3 +284,28 @@ class Nodes:
                 f"nodes: found latitudes {self.latitudes.shape}, longitudes {self.longitudes.shape} and numbers "
                 f"{self.trainable.shape}, expected (n,), (n,) and (n, k)"
             )
+
+
+@dataclasses.dataclass(frozen=True)
+class Variability:
+    """How much the state of the training columns varies: by that, training measures errors.
+
+    Attributes:
+        changes: (n_lags, n_state) root mean square of the changes over 1, 2, 4, ... steps, in the variables' units;
+            infinite where it is not known, of the first lag never.
+        anomalies: (n_state,) standard deviation about each column's day-of-year climatology.
+    """
+
+    changes: Values
+    anomalies: Values
+
+    def __post_init__(self) -> None:
+        if self.changes.ndim != 2 or not self.changes.size or self.changes.shape[1:] != self.anomalies.shape:
+            raise InputError(
+                f"variability: found changes {self.changes.shape} and anomalies {self.anomalies.shape}, expected "
+                "(n_lags, n_state) and (n_state,)"
+            )
+        if not (np.all(self.changes > 0.0) and np.all(np.isfinite(self.changes[0])) and np.all(self.anomalies >= 0.0)):
+            raise InputError(
+                "variability: found others, expected finite first changes above 0 and anomalies of 0 or more"
+            )

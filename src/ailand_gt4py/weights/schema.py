@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.types import Values
 from ailand_gt4py.weights.model import Model, Variable
 from ailand_gt4py.weights.processing import Step
 
@@ -80,12 +81,18 @@ def checksum(model: Model) -> str:
         metadata["point_wise"] = point_wise_texts(model)
     if model.nodes is not None:
         metadata["nodes"] = {key: values.tolist() for key, values in vars(model.nodes).items()}
+    if model.variability is not None:
+        metadata["variability"] = {key: _exact(values) for key, values in vars(model.variability).items()}
     digest = hashlib.sha256(f"{FORMAT_NAME} {FORMAT_VERSION}\n".encode())
     digest.update(json.dumps(metadata, sort_keys=True, ensure_ascii=True).encode())
     for name in sorted(model.parameters):
         array = model.parameters[name]
         digest.update(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).data)
     return digest.hexdigest()
+
+
+def _exact(values: Values) -> list[str]:
+    return [float(value).hex() for value in values.ravel()]
 
 
 def row(variable: Variable) -> dict[str, Any]:

@@ -88,7 +88,8 @@ def test_a_state_that_is_known_in_short_columns_only(tmp_path):
     columns(n_columns=3, n_times=90, seed=1).drop_vars("asn").to_netcdf(tmp_path / "long.nc")
     short = write_columns(tmp_path / "short.nc", n_columns=3, n_times=20)
     data = read_windows([tmp_path / "long.nc", short], DEFAULT, may_lack=("asn",))
-    scales = scaling.error_scales(data, scaling.measure(data, DEFAULT), 2.0)
+    measured = scaling.measure(data, DEFAULT)
+    scales = scaling.error_scales(scaling.measured_variability(data, measured), measured.state, 2.0)
     assert len(scales) == 32
     assert np.isfinite(scales).all()
     assert (scales > 0.0).all()
@@ -100,7 +101,8 @@ def test_statistics_are_of_what_is_known(data):
     assert measured.increment_std[ASN] == pytest.approx(alone.increment_std[ASN], rel=1e-12)
     assert measured.increment_std[0] != alone.increment_std[0]
     scales, of_alone = (
-        scaling.error_scales(data, measured, 2.0, columns) * scaling.scale(measured.state)
+        scaling.error_scales(scaling.measured_variability(data, measured, columns), measured.state, 2.0)
+        * scaling.scale(measured.state)
         for columns in (None, np.arange(N_WHOLE))
     )
     np.testing.assert_allclose(scales[:, ASN], of_alone[:, ASN], rtol=1e-12)

@@ -58,7 +58,7 @@ def prepared(path):
     """Windows, normalised, and what to learn from; nothing changes them after this."""
     windows = read_windows([path], DEFAULT)
     measured = scaling.measure(windows, DEFAULT, TRAINING)
-    scales = scaling.error_scales(windows, measured, 2.0, TRAINING)
+    scales = scaling.error_scales(scaling.measured_variability(windows, measured, TRAINING), measured.state, 2.0)
     return windows, TrainingData(normalised_tensors(windows, measured), TRAINING, measured, scales)
 
 
@@ -408,17 +408,24 @@ def test_a_missing_checkpoint_is_said_before_data_is_read(tmp_path, monkeypatch)
         _run("options.yaml", "--data", ".", "--directory", "run", "--resume")
 
 
-def test_columns_that_are_all_alike_are_refused(tmp_path):
+def test_columns_that_are_all_alike_are_learnt_from(tmp_path):
+    """As a single site: what is the same in all has the scale 1, which is said."""
     path = write_columns(tmp_path / "a.nc", n_columns=2)
     with xr.open_dataset(path) as dataset:
-        one = dataset.load().isel(x=[0, 0])
+        one = dataset.load().isel(x=[0])
     one.to_netcdf(tmp_path / "b.nc")
     options = read_settings(
         Configuration,
-        OPTIONS | {"data": {"train": ["b.nc"], "validation_fraction": 0.5}, "run": {"directory": str(tmp_path)}},
+        OPTIONS | {"data": {"train": ["b.nc"], "validation_fraction": 0.0}, "run": {"directory": str(tmp_path)}},
     )
-    with pytest.raises(InputError, match=r"'clim_clake' has the standard deviation 0\.0"):
-        session.train(options, [tmp_path / "b.nc"], tmp_path / "m.nc", False, "", print)
+    said = []
+    model = session.train(options, [tmp_path / "b.nc"], tmp_path / "m.nc", False, "", said.append)
+    (sentence,) = (line for line in said if line.startswith("the same in all windows"))
+    assert "clim_clake" in sentence
+    assert "met_tair" not in sentence
+    assert model.static[0].normalisation.mean == pytest.approx(one.clim_clake.item(0), rel=1e-6)
+    assert model.static[0].normalisation.std == 1.0
+    assert all(np.isfinite(array).all() for array in model.parameters.values())
 
 
 def test_how_far_a_training_is_goes_to_standard_error(path, tmp_path, capsys):

@@ -15,7 +15,7 @@ from ailand_gt4py.training.configuration import Configuration, Network  # noqa: 
 from ailand_gt4py.training.models import load_weights, to_model  # noqa: E402
 from ailand_gt4py.training.network import LayerNormNetwork  # noqa: E402
 from ailand_gt4py.weights.model_file import read_model  # noqa: E402
-from ailand_gt4py.weights.schema import checksum  # noqa: E402
+from ailand_gt4py.weights.schema import GROUPS, checksum  # noqa: E402
 
 SIZES = {"width": 9, "depth": 2, "diagnostic_width": 6, "diagnostic_depth": 1}
 OPTIONS = {
@@ -83,31 +83,61 @@ def test_a_run_goes_on_only_as_it_began(first, tmp_path):
     """Without the model's statistics, its weights would mean something else."""
     data = write_columns(tmp_path / "a.nc", seed=5)
     before = trained(tmp_path, data, first[1])
+    options = {"variables": {group: [one.name for one in getattr(before, group)] for group in GROUPS}}
     with pytest.raises(
         InputError, match=r"checkpoint .*: was made with the normalisation .* of 'clim_clake' = .*, expected "
     ):
-        trained(tmp_path, data, resume=True)
+        trained(tmp_path, data, resume=True, **options)
     again = trained(tmp_path, data, first[1], resume=True)
     assert all(np.array_equal(again.parameters[name], array) for name, array in before.parameters.items())
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"network": SIZES | {"width": 8}}, "found a network 'layer_norm', differing in .*, expected 'layer_norm' of"),
-        (
-            {"variables": {"state": ["stl2", "stl1"]}},
-            "the model's state variables are swvl1, .*expected .*: stl2, stl1",
-        ),
-        (
-            {"variables": {"soil_heat": True}},
-            "the model's increments of 'stl1' are of the variable itself, those of the configuration of 'soil_heat'",
-        ),
-    ],
-)
-def test_models_that_do_not_fit(first, tmp_path, options, message):
-    with pytest.raises(InputError, match=f"option 'run.start_from'.*{message}"):
+def test_network_and_variables_are_the_models(first, tmp_path, capsys):
+    """Without a word where the configuration does not name them; else it is said that they are not those named."""
+    model, path = first
+    data = write_columns(tmp_path / "a.nc", seed=5)
+    named = {"network": SIZES | {"width": 8}, "variables": {"state": ["stl2", "stl1"], "soil_heat": True}}
+    expected = (
+        "option 'network.width' is 8, but taken is that of the model: 9",
+        "option 'variables.state' is stl2, stl1, but taken is that of the model: swvl1, swvl2",
+        "option 'variables.soil_heat' is True, but taken is that of the model: False",
+    )
+    for number, options in enumerate(({"network": {}}, named)):
+        found = trained(tmp_path / str(number), data, path, **options)
+        assert {name: one.shape for name, one in found.parameters.items()} == {
+            name: one.shape for name, one in model.parameters.items()
+        }
+        assert [one.name for one in found.variables] == [one.name for one in model.variables]
+        assert not any(one.changes_by_heat for one in found.state)
+        said = capsys.readouterr().out
+        assert [sentence in said for sentence in expected] == [number == 1] * 3
+
+
+def test_a_variable_that_the_model_does_not_have(first, tmp_path):
+    expected = (
+        "option 'variables.forcing': the model that training begins with has no albedo_background, expected some of"
+    )
+    options = {"variables": {"forcing": ["met_tair", "albedo_background"]}}
+    with pytest.raises(InputError, match=expected):
         trained(tmp_path, write_columns(tmp_path / "a.nc"), first[1], **options)
+    with pytest.raises(InputError, match="option 'loss.weights.asm': no such output"):
+        trained(tmp_path, write_columns(tmp_path / "a.nc"), first[1], loss={"weights": {"asm": 2.0}})
+
+
+def test_one_column_is_enough_and_errors_count_as_they_did(first, tmp_path):
+    """Statistics and the yardsticks of the loss are the model's: what does not vary here is no obstacle."""
+    model, path = first
+    with xr.open_dataset(write_columns(tmp_path / "a.nc", seed=5)) as dataset:
+        alone = dataset.load().isel(x=[1])
+    for name in ("snowc", "sd"):
+        if name in alone:
+            alone[name] = 0.0 * alone[name]
+    alone.to_netcdf(tmp_path / "one.nc")
+    found = trained(tmp_path, tmp_path / "one.nc", path, data={"train": ["one.nc"], "validation_fraction": 0.0})
+    assert [one.normalisation for one in found.variables] == [one.normalisation for one in model.variables]
+    for key in ("changes", "anomalies"):
+        np.testing.assert_array_equal(getattr(found.variability, key), getattr(model.variability, key))
+    assert read_model(tmp_path / "model.nc").variability is not None
 
 
 def test_a_file_that_is_no_model(tmp_path):

@@ -282,7 +282,7 @@ def test_resumed_training_is_the_uninterrupted_one_to_the_bit(first, path, tmp_p
 def test_what_is_validated_drops_nothing(prepared, tmp_path):
     measured, data, tensors = prepared[2]
     options = read_settings(Configuration, OPTIONS | {"run": {"directory": str(tmp_path)}})
-    scales = scaling.error_scales(data, measured, 2.0)
+    scales = scaling.error_scales(scaling.measured_variability(data, measured), measured.state, 2.0)
     trainer = loop.Trainer(options, TrainingData(tensors, np.arange(N_COLUMNS), measured, scales), None, print)
     trainer.step()
     where = torch.arange(N_COLUMNS), torch.zeros(N_COLUMNS, dtype=torch.int64)
@@ -307,17 +307,24 @@ def test_weights_there_and_back(first, prepared, path, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("network", "message"),
+    ("changed", "said"),
     [
-        ({"channels": 5}, "found a network 'point_wise', differing in .*, expected 'point_wise' of the configured"),
-        ({"activation": "silu"}, r"found PointWise\(activation='gelu'.*expected that of .*'silu'"),
-        ({"input_steps": 1}, "the model's forcing variables are .*met_tair_before"),
-        ({"coordinates": False}, "the model's static variables are clim_cvh, clim_theta_sat, node_sin"),
+        ({}, None),
+        ({"channels": 5}, "'network.channels' is 5, but taken is that of the model: "),
+        ({"activation": "silu"}, "'network.activation' is silu, but taken is that of the model: gelu"),
+        ({"input_steps": 1}, "'network.input_steps' is 1, but taken is that of the model: 2"),
     ],
 )
-def test_models_that_do_not_fit(first, path, tmp_path, network, message):
-    with pytest.raises(InputError, match=f"option 'run.start_from'.*{message}"):
-        trained(tmp_path, path, first[1], network=OPTIONS["network"] | network)
+def test_the_network_is_that_of_the_model(first, path, tmp_path, capsys, changed, said):
+    model, file = first
+    options = OPTIONS["network"] | changed if changed else {"architecture": "point_wise"}
+    sentences = []
+    content = OPTIONS | {"network": options, "run": {"start_from": str(file), "directory": str(tmp_path / "run")}}
+    configuration = read_settings(Configuration, content)
+    found = session.train(configuration, [path], tmp_path / "model.nc", False, "ailand train", sentences.append)
+    assert found.point_wise == model.point_wise
+    assert [one.name for one in found.variables] == [one.name for one in model.variables]
+    assert any(said in line for line in sentences) if said else not any("but taken" in line for line in sentences)
 
 
 def imported(model):

@@ -13,7 +13,6 @@ torch.set_num_threads(1)
 
 from training_files import write_columns  # noqa: E402
 
-from ailand_gt4py.core.errors import InputError  # noqa: E402
 from ailand_gt4py.training import scaling  # noqa: E402
 from ailand_gt4py.training.dataset import read_windows  # noqa: E402
 from ailand_gt4py.weights.variables import DEFAULT  # noqa: E402
@@ -71,13 +70,15 @@ def test_normalised_tensors_are_the_values_normalised(data, measured, tensors):
 
 def test_error_scales_by_lead(data, measured):
     """Persistence's error at first (leads of 1, 2, 4 ... steps exactly), limited by the anomalies'."""
-    scales = scaling.error_scales(data, measured, anomaly_factor=1e6)
+    scales = scaling.error_scales(scaling.measured_variability(data, measured), measured.state, anomaly_factor=1e6)
     state = data.state.astype(float).reshape(N_COLUMNS, N_WINDOWS + 1, -1)
     assert len(scales) == 32
     for lead in (1, 2, 8, 32):
         change = np.sqrt(((state[:, lead:] - state[:, :-lead]) ** 2).mean(axis=(0, 1)))
         assert np.allclose(scales[lead - 1] * scaling.scale(measured.state), change, rtol=1e-6)
-    assert (scaling.error_scales(data, measured, anomaly_factor=0.01) < scales).all()
+    assert (
+        scaling.error_scales(scaling.measured_variability(data, measured), measured.state, anomaly_factor=0.01) < scales
+    ).all()
 
 
 def test_error_scales_are_of_the_columns_given(tmp_path):
@@ -85,25 +86,37 @@ def test_error_scales_are_of_the_columns_given(tmp_path):
     short, long = (write_columns(tmp_path / f"{n}.nc", n_columns=4, n_times=n) for n in (30, 90))
     data = read_windows([short, long], DEFAULT)
     measured = scaling.measure(data, DEFAULT, np.arange(4))
-    found = scaling.error_scales(data, measured, 2.0, np.arange(4))
-    alone = scaling.error_scales(read_windows([short], DEFAULT), measured, 2.0)
+    found = scaling.error_scales(scaling.measured_variability(data, measured, np.arange(4)), measured.state, 2.0)
+    alone = scaling.error_scales(
+        scaling.measured_variability(read_windows([short], DEFAULT), measured), measured.state, 2.0
+    )
     assert np.isfinite(found).all()
     assert np.array_equal(found, alone)
 
 
-def test_a_constant_variable_is_refused(data):
+def test_what_is_constant_has_the_scale_one(data):
     constant = copy.deepcopy(data)
     constant.static[:, 0] = 0.5
-    with pytest.raises(InputError, match=r"'clim_clake' has the standard deviation 0\.0"):
-        scaling.measure(constant, DEFAULT)
+    assert scaling.constants(data, DEFAULT) == []
+    assert scaling.constants(constant, DEFAULT) == ["clim_clake"]
+    found = scaling.measure(constant, DEFAULT)
+    assert found.static[0].normalisation.shift == pytest.approx(0.5)
+    assert found.static[0].normalisation.scale == 1.0
+    assert found.static[1:] == scaling.measure(data, DEFAULT).static[1:]
+
+
+def test_a_state_that_never_changes_counts_by_its_scale(data):
+    """In each column another value."""
     constant = copy.deepcopy(data)
-    constant.state[:] = constant.state[np.arange(N_COLUMNS).repeat(N_WINDOWS + 1) * (N_WINDOWS + 1)]
-    constant.state[:, STATE.index("stl4")] += np.arange(N_COLUMNS).repeat(N_WINDOWS + 1)
-    chosen = DEFAULT._replace(state=(DEFAULT.state[STATE.index("stl4")],))
-    constant.state = constant.state[:, [STATE.index("stl4")]]
-    constant.state_known = constant.state_known[:, [STATE.index("stl4")]]
-    with pytest.raises(InputError, match=r"state 'stl4': its changes over one step have the standard deviation 0\.0"):
-        scaling.measure(constant, chosen)
+    k = STATE.index("stl4")
+    constant.state[:, k] = 280.0 + np.arange(N_COLUMNS).repeat(N_WINDOWS + 1)
+    found = scaling.measure(constant, DEFAULT)
+    expected = np.arange(N_COLUMNS).std()
+    assert found.increment_std[k] == pytest.approx(expected)
+    variability = scaling.measured_variability(constant, found)
+    np.testing.assert_allclose(variability.changes[:, k], expected)
+    assert variability.anomalies[k] == 0.0
+    np.testing.assert_allclose(scaling.error_scales(variability, found.state, 2.0)[:, k], 1.0)
 
 
 def test_clipping_counts_and_leaves_other_columns(data):
