@@ -83,6 +83,11 @@ for _types, _vegetation in VEGETATION.items():
     _BY_TYPE[list(_types)] = _vegetation
 
 
+def vegetation_table() -> Values:
+    """(21, 5) the attributes of `Vegetation` by type."""
+    return _BY_TYPE.copy()
+
+
 @dataclasses.dataclass(frozen=True)
 class Radiometer:
     """Instrument and surface.
