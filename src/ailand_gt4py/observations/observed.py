@@ -1,0 +1,236 @@
+"""What was observed: values of one variable through time, with errors, and how much of each was measured.
+
+Files have observations by the variables' own names, in any convention that ailand-column-run reads, or beside a
+model's values with ``obs_`` before the name, as files of this project have them: ``obs_sshf``, with ``obs_sshf_error``
+(standard deviation) and ``obs_qc`` or ``obs_sshf_qc`` (share of the window that was measured) where they have these.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Iterable
+from typing import Self
+
+import numpy as np
+
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.files import Paths, expanded
+from ailand_gt4py.core.times import step_text, time_text
+from ailand_gt4py.core.types import Values
+from ailand_gt4py.io.column_file import ColumnFile
+from ailand_gt4py.io.matching import Columns, match
+from ailand_gt4py.io.preparation import open_columns
+from ailand_gt4py.io.quality import expectation, first_impossible, impossible
+from ailand_gt4py.io.reference import at_site, reference_request
+from ailand_gt4py.io.request import AS_THEY_ARE, Reading
+from ailand_gt4py.weights.model import Variable
+from ailand_gt4py.weights.variables import CATALOGUE
+
+logger = logging.getLogger(__name__)
+
+#: Stands before the name of what was observed in files that have a model's values, too.
+PREFIX = "obs_"
+#: Share of a window that has to be measured for its mean to count: four hours of six, as of the towers' files.
+LEAST_MEASURED = 0.66
+
+
+@dataclasses.dataclass(frozen=True)
+class Observed:
+    """Values of one variable that were observed at columns.
+
+    Attributes:
+        variable: name, units, and meaning in time: "window mean" of a mean over [t, t + window), else at t.
+        times: (n_times,) datetime64[ns], increasing: labels t. window: length of the mean's window.
+        values: (n_times, n_columns) float64, NaN where nothing was observed.
+        errors: (n_times, n_columns) standard deviations above 0; NaN where they are not known.
+        measured: (n_times, n_columns) share of the window that was measured, 0 to 1.
+    """
+
+    variable: Variable
+    times: Values
+    window: np.timedelta64
+    values: Values
+    errors: Values
+    measured: Values
+
+    def __post_init__(self) -> None:
+        what = f"observations of '{self.variable.name}'"
+        shapes = {one.shape for one in (self.values, self.errors, self.measured)}
+        if len(shapes) > 1 or self.values.shape[:1] != self.times.shape or self.values.ndim != 2:
+            raise InputError(f"{what}: found the shapes {sorted(shapes)}, expected (n_times, n_columns) of all")
+        gaps = np.diff(self.times)
+        if (gaps <= np.timedelta64(0)).any():
+            worst = int(np.argmax(gaps <= np.timedelta64(0)))
+            raise InputError(
+                f"{what}: the time {time_text(self.times[worst + 1])} follows {time_text(self.times[worst])}, expected "
+                "increasing times, each once"
+            )
+        known = np.isfinite(self.errors)
+        if (self.errors[known] <= 0.0).any():
+            raise InputError(
+                f"{what}: found an error of {self.errors[known].min():g} {self.variable.units}, expected errors above 0"
+            )
+
+    @property
+    def name(self) -> str:
+        return self.variable.name
+
+    @property
+    def is_mean(self) -> bool:
+        return self.variable.time_meaning == "window mean"
+
+    @property
+    def count(self) -> int:
+        return int(np.isfinite(self.values).sum())
+
+    def only(self, counted: Values) -> Self:
+        """Those where (n_times, n_columns) booleans are true; gaps elsewhere."""
+        return dataclasses.replace(self, values=np.where(counted, self.values, np.nan))
+
+    def well_measured(self, least: float = LEAST_MEASURED) -> Self:
+        """Without means of which less was measured.
+
+        Raises:
+            InputError: none is left.
+        """
+        kept = self.only(self.measured >= least)
+        if self.count and not kept.count:
+            raise InputError(
+                f"observations of '{self.name}': of all {self.count} less than {least:g} was measured (the best: "
+                f"{np.nanmax(np.where(np.isfinite(self.values), self.measured, np.nan)):g}), expected some with more"
+            )
+        return kept
+
+    def on_labels(self, labels: Values, step: np.timedelta64) -> Self:
+        """At a run's labels, a step apart: of shorter windows the mean of those within each step.
+
+        The error of a mean is that of one of its values, as if all erred alike; of the step as much is measured as of
+        its windows together. Instants are those at the labels.
+
+        Raises:
+            InputError: windows are longer than the step, or nothing was observed at these labels.
+        """
+        labels = np.asarray(labels).astype("datetime64[ns]")
+        if self.is_mean and self.window > step:
+            raise InputError(
+                f"observations of '{self.name}' are means over {step_text(self.window)}, expected means over "
+                f"{step_text(step)}, the step, or less"
+            )
+        n_columns = self.values.shape[1]
+        # Label of each observation: that in whose step it lies, or that of the same time.
+        position = np.searchsorted(labels, self.times, side="right") - 1
+        inside = (position >= 0) & (self.times - labels[np.maximum(position, 0)] < step)
+        if self.is_mean:
+            inside &= self.times + self.window <= labels[np.maximum(position, 0)] + step
+        else:
+            inside &= self.times == labels[np.maximum(position, 0)]
+        values, errors, measured, counts = np.zeros((4, len(labels), n_columns))
+        known = np.isfinite(self.values) & inside[:, None]
+        at = position[inside]
+        for sums, one in (
+            (counts, known),
+            (values, np.where(known, self.values, 0.0)),
+            (errors, np.where(known, self.errors, 0.0)),
+            (measured, np.where(known, self.measured, 0.0)),
+        ):
+            np.add.at(sums, at, one[inside])
+        with np.errstate(invalid="ignore", divide="ignore"):
+            means, usual = values / counts, errors / counts
+        share = measured * (self.window / step) if self.is_mean else measured
+        found = dataclasses.replace(self, times=labels, values=means, errors=usual, measured=np.minimum(share, 1.0))
+        found = dataclasses.replace(found, window=step)
+        if self.count and not found.count:
+            first, last = (time_text(self.times[end]) for end in (0, -1))
+            begin, end = (time_text(labels[end]) for end in (0, -1))
+            raise InputError(
+                f"observations of '{self.name}' are from {first} to {last}, expected some within steps of "
+                f"{step_text(step)} from {begin} to {end}"
+            )
+        return found
+
+
+def read_observed(
+    paths: Paths,
+    variables: Iterable[Variable],
+    *,
+    x: Values | None = None,
+    latitude: Values | None = None,
+    longitude: Values | None = None,
+    reading: Reading = AS_THEY_ARE,
+) -> dict[str, Observed]:
+    """Observations of those of some variables that files have, by name, at their own times.
+
+    What cannot be is left out, and said; so is where ``obs_`` stands before the name. Columns are matched with those
+    given by their labels ``x`` and locations (degrees).
+
+    Raises:
+        InputError: files have none of the variables, units are unknown, errors are not above 0.
+    """
+    wanted = {variable.name: variable for variable in variables}
+    reading = at_site(reading, latitude, longitude)
+    asked = [*wanted.values(), *(_renamed(one, PREFIX + name) for name, one in wanted.items())]
+    request = reference_request(asked, None, None, reading)
+    file = open_columns(expanded(paths), request)
+    try:
+        times = file.times()
+        if len(times) < 2:
+            raise InputError(f"{file.path}: has {len(times)} times, expected several observations")
+        step = np.diff(times).min()
+        for sentence in match(file, Columns(x, latitude, longitude)):
+            logger.info("  %s", sentence)
+        prefix = PREFIX if any(file.find(PREFIX + name) is not None for name in wanted) else ""
+        found = {}
+        for name, variable in wanted.items():
+            values = _read(file, prefix + name, variable)
+            if values is not None:
+                found[name] = _observed(file, prefix, variable, values, times, step)
+    finally:
+        file.close()
+    if not found:
+        raise InputError(f"{file.path}: nothing in it was observed of {', '.join(wanted)}, expected some")
+    return found
+
+
+def _renamed(variable: Variable, name: str) -> Variable:
+    return dataclasses.replace(variable, name=name)
+
+
+def _read(file: ColumnFile, own_name: str, variable: Variable) -> Values | None:
+    """(n_times, n_columns) in the variable's units; None where the file does not have it through time."""
+    source = file.source(own_name, variable.units)
+    if source is None:
+        return None
+    n_times = len(file.times())
+    return source.conversion.apply(file.read(source.own_name, slice(0, n_times), slice(0, file.n_columns))).astype(
+        np.float64
+    )
+
+
+def _observed(
+    file: ColumnFile, prefix: str, variable: Variable, values: Values, times: Values, step: np.timedelta64
+) -> Observed:
+    wrong = impossible(variable, values) & np.isfinite(values)
+    if wrong.any() and first_impossible(variable, values) is not None:
+        row, column = np.argwhere(wrong)[0]
+        value = float(values[row, column])
+        logger.warning(
+            "%s: '%s%s' has %d values that cannot be, the first %g at %s in column %d, %s; they are left out",
+            file.path, prefix, variable.name, int(wrong.sum()), value, time_text(times[row]), column,
+            expectation(variable, value),
+        )  # fmt: skip
+        values = np.where(wrong, np.nan, values)
+    errors = _read(file, f"{prefix}{variable.name}_error", variable)
+    share = CATALOGUE["snowc"].variable()
+    measured = None
+    for name in (f"{prefix}{variable.name}_qc", f"{prefix}qc"):
+        if measured is None and prefix:
+            measured = _read(file, name, share)
+    return Observed(
+        variable=variable,
+        times=np.asarray(times).astype("datetime64[ns]"),
+        window=step,
+        values=values,
+        errors=np.full(values.shape, np.nan) if errors is None else errors,
+        measured=np.ones(values.shape) if measured is None else np.nan_to_num(measured),
+    )

@@ -1,0 +1,169 @@
+"""Observations: at their own times, put onto a run's labels, read from files, and refused where they cannot be."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.observations.observed import Observed, read_observed
+from ailand_gt4py.weights.variables import CATALOGUE
+
+HOUR = np.timedelta64(1, "h")
+START = np.datetime64("2021-06-01", "ns")
+FLUX, WATER = CATALOGUE["sshf"].variable(), CATALOGUE["swvl1"].variable()
+
+
+def observed(variable, hours, window, values, errors=None, measured=None):
+    values = np.asarray(values, dtype=float).reshape(len(hours), -1)
+    known = np.full(values.shape, np.nan) if errors is None else np.broadcast_to(errors, values.shape).copy()
+    share = np.ones(values.shape) if measured is None else np.broadcast_to(measured, values.shape).copy()
+    times = START + np.asarray(hours) * np.timedelta64(60, "m")
+    return Observed(variable, times, window * HOUR, values, known, share)
+
+
+def labels(n, step=6):
+    return START + np.arange(n) * step * HOUR
+
+
+def test_hourly_means_become_means_over_the_step():
+    """Of those that are there; as much of the step is measured as there are of them."""
+    values = np.arange(24.0)
+    values[7] = np.nan
+    found = observed(FLUX, np.arange(24), 1, values, errors=10.0).on_labels(labels(4), 6 * HOUR)
+    np.testing.assert_allclose(found.values[:, 0], [2.5, np.nanmean(values[6:12]), 14.5, 20.5])
+    np.testing.assert_allclose(found.measured[:, 0], [1.0, 5.0 / 6.0, 1.0, 1.0])
+    np.testing.assert_allclose(found.errors, 10.0)
+    assert found.window == 6 * HOUR
+    assert np.isnan(found.well_measured(0.9).values[1, 0])
+    assert found.well_measured(0.8).count == 4
+
+
+def test_instants_are_those_at_the_labels():
+    found = observed(WATER, np.arange(24), 1, np.arange(24.0)).on_labels(labels(4), 6 * HOUR)
+    np.testing.assert_array_equal(found.values[:, 0], [0.0, 6.0, 12.0, 18.0])
+
+
+def test_a_mean_that_reaches_into_the_next_step_is_in_none():
+    """Half past: three-hourly means that do not fit into steps of six hours, but for some."""
+    found = observed(FLUX, [0, 4, 6, 9], 3, [1.0, 2.0, 3.0, 4.0]).on_labels(labels(2), 6 * HOUR)
+    np.testing.assert_array_equal(found.values[:, 0], [1.0, 3.5])
+    np.testing.assert_array_equal(found.measured[:, 0], [0.5, 1.0])
+
+
+@given(shift=st.integers(-30, 30), n=st.integers(2, 20), seed=st.integers(0, 1000))
+def test_every_hour_counts_in_the_step_that_it_lies_in(shift, n, seed):
+    """Against a loop, wherever the observations begin."""
+    values = np.random.default_rng(seed).normal(size=(48, 2))
+    values[np.random.default_rng(seed + 1).random(values.shape) < 0.3] = np.nan
+    hours = np.arange(48) + shift
+    one = observed(FLUX, hours, 1, values)
+    expected = np.full((n, 2), np.nan)
+    for k in range(n):
+        inside = values[(hours >= 6 * k) & (hours < 6 * k + 6)]
+        for column in range(2):
+            there = inside[:, column][np.isfinite(inside[:, column])]
+            expected[k, column] = there.mean() if there.size else np.nan
+    if np.isfinite(expected).any():
+        np.testing.assert_allclose(one.on_labels(labels(n), 6 * HOUR).values, expected)
+    else:
+        with pytest.raises(InputError, match="expected some within steps"):
+            one.on_labels(labels(n), 6 * HOUR)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: observed(FLUX, [0, 2, 1], 1, [1.0, 2.0, 3.0]), "the time 2021-06-01T01:00.* follows 2021-06-01T02:00"),
+        (lambda: observed(FLUX, [0, 1, 1], 1, [1.0, 2.0, 3.0]), "expected increasing times, each once"),
+        (
+            lambda: observed(FLUX, [0, 1], 1, [1.0, 2.0], errors=0.0),
+            "an error of 0 W m-2, expected errors above 0",
+        ),
+        (lambda: observed(FLUX, [0, 1], 1, [1.0, 2.0], errors=-3.0), "found an error of -3 W m-2"),
+        (lambda: observed(FLUX, [0, 24], 24, [1.0, 2.0]).on_labels(labels(4), 6 * HOUR), "are means over .*, expected"),
+        (
+            lambda: observed(FLUX, [0, 6], 6, [1.0, 2.0], measured=0.3).well_measured(),
+            r"of all 2 less than 0\.66 was measured \(the best: 0\.3\)",
+        ),
+        (
+            lambda: dataclasses.replace(observed(FLUX, [0, 1], 1, [1.0, 2.0]), errors=np.ones((3, 1))),
+            "found the shapes",
+        ),
+    ],
+)
+def test_what_cannot_be_is_refused(make, message):
+    with pytest.raises(InputError, match=f"observations of 'sshf'.*{message}|{message}"):
+        make()
+
+
+def tower(path, **changes):
+    """A file with ecLand's and observed values, as those of the towers."""
+    n = 12
+    time = START + np.arange(n) * 6 * HOUR
+    mean, point = {"cell_methods": "time: mean"}, {"cell_methods": "time: point"}
+    data = xr.Dataset(
+        {
+            "sshf": (("time", "x"), np.full((n, 1), -50.0), {"units": "W m-2", **mean}),
+            "obs_sshf": (("time", "x"), np.linspace(-100.0, 10.0, n)[:, None], {"units": "W m-2", **mean}),
+            "obs_swvl1": (("time", "x"), np.linspace(20.0, 31.0, n)[:, None], {"units": "%", **point}),
+            "obs_qc": (("time", "x"), np.linspace(0.0, 1.0, n)[:, None], {"units": "1", **mean}),
+        },
+        coords={"time": time, "lat": ("x", [46.0]), "lon": ("x", [7.0])},
+    )
+    data["lat"].attrs["units"], data["lon"].attrs["units"] = "degrees_north", "degrees_east"
+    data.assign(changes).to_netcdf(path)
+    return path
+
+
+def test_what_stands_beside_the_models_values_is_read(tmp_path):
+    path = tower(tmp_path / "tower.nc")
+    found = read_observed([path], [FLUX, WATER, CATALOGUE["stl1"].variable()])
+    assert set(found) == {"sshf", "swvl1"}
+    np.testing.assert_allclose(found["sshf"].values[:, 0], np.linspace(-100.0, 10.0, 12), rtol=1e-6)
+    np.testing.assert_allclose(found["swvl1"].values[:, 0], np.linspace(0.20, 0.31, 12), rtol=1e-6)
+    np.testing.assert_allclose(found["sshf"].measured[:, 0], np.linspace(0.0, 1.0, 12), atol=1e-6)
+    assert np.isnan(found["sshf"].errors).all()
+    assert found["sshf"].window == 6 * HOUR
+
+
+def test_values_that_cannot_be_are_left_out_and_said(tmp_path, caplog):
+    path = tower(tmp_path / "tower.nc")
+    with xr.open_dataset(path) as data:
+        changed = data.load()
+    changed["obs_swvl1"].values[3] = -9999.0
+    changed.to_netcdf(tmp_path / "changed.nc")
+    found = read_observed([tmp_path / "changed.nc"], [WATER])
+    assert found["swvl1"].count == 11
+    assert np.isnan(found["swvl1"].values[3, 0])
+    assert "'obs_swvl1' has 1 values that cannot be" in caplog.text
+
+
+def test_a_file_without_prefix_has_observations_by_their_names(tmp_path):
+    path = tower(tmp_path / "tower.nc")
+    with xr.open_dataset(path) as data:
+        plain = data.load()[["obs_sshf"]].rename(obs_sshf="sshf")
+    plain["sshf_error"] = plain.sshf * 0.0 + 7.0
+    plain["sshf_error"].attrs["units"] = "W m-2"
+    plain.to_netcdf(tmp_path / "plain.nc")
+    found = read_observed([tmp_path / "plain.nc"], [FLUX])
+    np.testing.assert_allclose(found["sshf"].errors, 7.0)
+    assert (found["sshf"].measured == 1.0).all()
+
+
+def test_nothing_of_what_is_wanted(tmp_path):
+    with pytest.raises(InputError, match=r"nothing in it was observed of t2m, expected some"):
+        read_observed([tower(tmp_path / "tower.nc")], [CATALOGUE["t2m"].variable()])
+
+
+def test_an_unknown_unit_is_refused(tmp_path):
+    path = tower(tmp_path / "tower.nc")
+    with xr.open_dataset(path) as data:
+        wrong = data.load()
+    wrong["obs_sshf"].attrs["units"] = "furlong"
+    wrong.to_netcdf(tmp_path / "wrong.nc")
+    with pytest.raises(InputError, match="furlong"):
+        read_observed([tmp_path / "wrong.nc"], [FLUX])
