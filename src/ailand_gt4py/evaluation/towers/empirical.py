@@ -85,7 +85,7 @@ class Benchmark:
     def __call__(self, weather: Weather) -> Values:
         """The flux in some weather, of its shape; NaN where that is not known."""
         features = (weather.flat()[:, self.inputs] - self.shift) / self.scale
-        known = np.isfinite(features).all(axis=1)
+        known = np.asarray(np.isfinite(features).all(axis=1))
         filled = np.where(known[:, None], features, 0.0)
         values = (_with_constant(filled) * self.coefficients[self._cluster(filled)]).sum(axis=1)
         return np.where(known, values, np.nan).reshape(weather.radiation.shape)
