@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 from pydantic import model_validator
 
 from ailand_gt4py.cli.period import FilesOptions
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.files import names_of, whole_file
-from ailand_gt4py.core.option_types import File, FileTime, Location, Numbers, suffixed
+from ailand_gt4py.core.option_types import File, Files, FileTime, Location, Numbers, suffixed
 from ailand_gt4py.core.settings import option
 from ailand_gt4py.driver.progress import counted
+
+if TYPE_CHECKING:  # `--help` must not wait for GT4Py
+    from ailand_gt4py.evaluation.runs import Runs
+    from ailand_gt4py.evaluation.towers.verification import TowerStudy
+    from ailand_gt4py.weights.model import Model
 
 
 class Options(FilesOptions):
@@ -38,6 +43,24 @@ class Options(FilesOptions):
     )
     transfer: File | None = option(None, "transfer matrix for the report (docs/evaluation.md)", metavar="FILE.json")
     alternatives: File | None = option(None, "other methods' scores to show in the report", metavar="FILE.json")
+
+    observations: tuple[str, ...] = option(
+        (), "files with what was observed, or 'same': beside the model's values", metavar="FILE", repeated=True
+    )
+    benchmark_sites: Files = option(
+        (), "files of other sites, each with obs_sshf, obs_slhf: benchmarks learn there", metavar="FILE", repeated=True
+    )
+    least_measured: float = option(0.66, "share of a window that has to be measured", gt=0.0, le=1.0)
+    closed: bool = option(False, "correct observed heat fluxes for what the energy balance lacks")
+
+    @model_validator(mode="after")
+    def _check_observations(self) -> Self:
+        for name in ("benchmark_sites", "closed"):
+            if getattr(self, name) and not self.observations:
+                raise InputError(
+                    f"option --{name.replace('_', '-')} is for observations, expected --observations beside it"
+                )
+        return self
 
     @model_validator(mode="after")
     def _check_report(self) -> Self:
@@ -93,7 +116,10 @@ def run(options: Options) -> None:
         )
     by_lead = [score for variable in variables for score in variable.asked]
     whole = [variable.free_run for variable in variables]
+    towers = _observed(options, model, done)
     print(report.text_report(by_lead, whole))
+    if towers is not None:
+        print(f"\n{towers.text()}")
     if lacking := study.not_scored(columns):
         print(lacking)
     print(f"{report.cost_text(from_starts.cost, model.step_seconds)}.")
@@ -106,6 +132,32 @@ def run(options: Options) -> None:
             content = html_report(made, options.at, transfer, alternatives)
         else:
             extra = None if made is None else report.of_study(made)
-            content = report.file_report(suffix, by_lead, whole, extra)
+            content = report.file_report(suffix, by_lead, whole, extra, towers)
         with whole_file(path, "writing the report") as temporary:
             temporary.write_text(content, encoding="utf-8")
+
+
+def _observed(options: Options, model: Model, runs: Runs) -> TowerStudy | None:
+    """The free run against observations, if they are asked for."""
+    import numpy as np
+
+    from ailand_gt4py.evaluation.columns import read_columns
+    from ailand_gt4py.evaluation.towers import verification
+    from ailand_gt4py.io.period import may_lack
+    from ailand_gt4py.observations.observed import read_observed
+
+    if not options.observations:
+        return None
+    is_same = options.observations == ("same",)
+    paths = [str(path) for path in (options.files if is_same else options.observations)]
+    observed = read_observed(paths, verification.observable(model), reading=options.reading)
+    sites = []
+    for path in options.benchmark_sites:
+        # One after the other: sites have other periods.
+        columns = read_columns([path], model, np.dtype("float64"), may_lack(model), options.reading)
+        fluxes = [one for one in verification.observable(model) if one.name in verification.FLUXES]
+        sites.append(verification.site_of(model, columns, read_observed([path], fluxes), options.least_measured))
+    benchmarks = verification.benchmarks_of(sites) if sites else None
+    return verification.make_study(
+        model, runs.columns, runs.free, observed, benchmarks, options.least_measured, options.closed
+    )

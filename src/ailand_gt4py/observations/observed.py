@@ -25,12 +25,13 @@ from ailand_gt4py.io.quality import expectation, first_impossible, impossible
 from ailand_gt4py.io.reference import at_site, reference_request
 from ailand_gt4py.io.request import AS_THEY_ARE, Reading
 from ailand_gt4py.weights.model import Variable
-from ailand_gt4py.weights.variables import CATALOGUE
 
 logger = logging.getLogger(__name__)
 
 #: Stands before the name of what was observed in files that have a model's values, too.
 PREFIX = "obs_"
+#: What follows it for some variables, beside their own names.
+SHORT = {"rnet": "rn", "ghf": "g"}
 #: Share of a window that has to be measured for its mean to count: four hours of six, as of the towers' files.
 LEAST_MEASURED = 0.66
 
@@ -169,7 +170,8 @@ def read_observed(
     """
     wanted = {variable.name: variable for variable in variables}
     reading = at_site(reading, latitude, longitude)
-    asked = [*wanted.values(), *(_renamed(one, PREFIX + name) for name, one in wanted.items())]
+    prefixed = {name: (PREFIX + name, PREFIX + SHORT.get(name, name)) for name in wanted}
+    asked = [*wanted.values(), *(_renamed(wanted[name], own) for name, names in prefixed.items() for own in names)]
     request = reference_request(asked, None, None, reading)
     file = open_columns(expanded(paths), request)
     try:
@@ -179,12 +181,14 @@ def read_observed(
         step = np.diff(times).min()
         for sentence in match(file, Columns(x, latitude, longitude)):
             logger.info("  %s", sentence)
-        prefix = PREFIX if any(file.find(PREFIX + name) is not None for name in wanted) else ""
+        own_names = {name: one for name, names in prefixed.items() for one in names if file.find(one) is not None}
+        prefix = PREFIX if own_names else ""
         found = {}
         for name, variable in wanted.items():
-            values = _read(file, prefix + name, variable)
+            own_name = own_names.get(name, "") if prefix else name
+            values = _read(file, own_name, variable) if own_name else None
             if values is not None:
-                found[name] = _observed(file, prefix, variable, values, times, step)
+                found[name] = _observed(file, own_name, variable, values, times, step)
     finally:
         file.close()
     if not found:
@@ -208,24 +212,22 @@ def _read(file: ColumnFile, own_name: str, variable: Variable) -> Values | None:
 
 
 def _observed(
-    file: ColumnFile, prefix: str, variable: Variable, values: Values, times: Values, step: np.timedelta64
+    file: ColumnFile, own_name: str, variable: Variable, values: Values, times: Values, step: np.timedelta64
 ) -> Observed:
     wrong = impossible(variable, values) & np.isfinite(values)
     if wrong.any() and first_impossible(variable, values) is not None:
         row, column = np.argwhere(wrong)[0]
         value = float(values[row, column])
         logger.warning(
-            "%s: '%s%s' has %d values that cannot be, the first %g at %s in column %d, %s; they are left out",
-            file.path, prefix, variable.name, int(wrong.sum()), value, time_text(times[row]), column,
-            expectation(variable, value),
+            "%s: '%s' has %d values that cannot be, the first %g at %s in column %d, %s; they are left out",
+            file.path, own_name, int(wrong.sum()), value, time_text(times[row]), column, expectation(variable, value),
         )  # fmt: skip
         values = np.where(wrong, np.nan, values)
-    errors = _read(file, f"{prefix}{variable.name}_error", variable)
-    share = CATALOGUE["snowc"].variable()
-    measured = None
-    for name in (f"{prefix}{variable.name}_qc", f"{prefix}qc"):
-        if measured is None and prefix:
-            measured = _read(file, name, share)
+    errors, measured = _read(file, f"{own_name}_error", variable), None
+    if own_name.startswith(PREFIX):
+        share = dataclasses.replace(variable, units="1")
+        for name in (f"{own_name}_qc", f"{PREFIX}qc"):
+            measured = _read(file, name, share) if measured is None else measured
     return Observed(
         variable=variable,
         times=np.asarray(times).astype("datetime64[ns]"),

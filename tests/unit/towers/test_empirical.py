@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.evaluation.towers.closure import FACTORS, closure, corrected
+from ailand_gt4py.evaluation.towers.closure import FACTORS, Balance, closure, corrected
 from ailand_gt4py.evaluation.towers.empirical import Benchmark, Weather, out_of_sample
 from ailand_gt4py.evaluation.towers.scores import TowerScore
 
@@ -71,11 +71,13 @@ def balance(factor, seed=3, n=800):
 
 def test_closure_and_correction():
     truth, seen, net_radiation, ground = balance(0.8)
-    found = closure(*seen, net_radiation, ground)
+    found = closure(Balance(*seen, net_radiation, ground))
     assert found.n == 800
     assert found.ratio == pytest.approx(0.8)
     assert found.sentence().startswith("Energy balance: H + LE are 80 % of net radiation less ground heat")
-    for one, expected, before in zip(corrected(*seen, net_radiation, ground, 21_600.0), truth, seen, strict=True):
+    for one, expected, before in zip(
+        corrected(Balance(*seen, net_radiation, ground), 21_600.0), truth, seen, strict=True
+    ):
         np.testing.assert_allclose(one, expected, rtol=1e-12)
         assert not np.allclose(before, expected)
 
@@ -84,7 +86,7 @@ def test_correction_is_of_the_days_around_and_keeps_the_bowen_ratio():
     truth, first, net_radiation, ground = balance(0.8)
     second = tuple(0.95 * one for one in truth)
     seen = tuple(np.where(np.arange(800)[:, None] < 400, a, b) for a, b in zip(first, second, strict=True))
-    sensible, latent = corrected(*seen, net_radiation, ground, 21_600.0)
+    sensible, latent = corrected(Balance(*seen, net_radiation, ground), 21_600.0)
     for end in (slice(0, 300), slice(500, 800)):
         np.testing.assert_allclose(sensible[end], truth[0][end], rtol=1e-9)
     np.testing.assert_allclose(sensible / latent, seen[0] / seen[1], rtol=1e-12)
@@ -93,10 +95,10 @@ def test_correction_is_of_the_days_around_and_keeps_the_bowen_ratio():
 def test_no_factor_beyond_what_an_instrument_does():
     _, seen, net_radiation, ground = balance(0.3)
     assert FACTORS[1] < 1.0 / 0.3
-    assert np.isnan(corrected(*seen, net_radiation, ground, 21_600.0)[0]).all()
+    assert np.isnan(corrected(Balance(*seen, net_radiation, ground), 21_600.0)[0]).all()
     unknown = np.full_like(net_radiation, np.nan)
-    assert np.isnan(corrected(*seen, unknown, ground, 21_600.0)[1]).all()
-    assert np.isnan(closure(*seen, unknown, ground).ratio)
+    assert np.isnan(corrected(Balance(*seen, unknown, ground), 21_600.0)[1]).all()
+    assert np.isnan(closure(Balance(*seen, unknown, ground)).ratio)
 
 
 def test_scores_by_hand():

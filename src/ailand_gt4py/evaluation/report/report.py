@@ -19,6 +19,7 @@ from ailand_gt4py.evaluation.runs import Cost
 from ailand_gt4py.evaluation.scores.definitions import SCORES
 from ailand_gt4py.evaluation.scores.lead_time import FreeRunScore, LeadScore
 from ailand_gt4py.evaluation.study import BoxComparison, Study, VariableStudy, summary
+from ailand_gt4py.evaluation.towers.verification import TowerStudy
 
 NOTE = (
     "RMSE over all columns and starts. Climatology: mean by day of the year and time of day of each column, smoothed, "
@@ -61,18 +62,24 @@ def text_report(leads: Sequence[LeadScore], free_run: Sequence[FreeRunScore]) ->
 
 
 def file_report(
-    suffix: str, leads: Sequence[LeadScore], free_run: Sequence[FreeRunScore], more: dict[str, object] | None = None
+    suffix: str,
+    leads: Sequence[LeadScore],
+    free_run: Sequence[FreeRunScore],
+    more: dict[str, object] | None = None,
+    towers: TowerStudy | None = None,
 ) -> str:
     """The content of a report file, Markdown, JSON (there with ``more``), or CSV, which has the table by lead time."""
     if suffix == ".md":
         by_lead, free = map(_markdown, _tables(leads, free_run))
-        return f"## Skill by lead time\n\n{by_lead}\n\n## Free run\n\n{free}\n\n{NOTE}\n"
+        of_towers = "" if towers is None else f"\n{towers.markdown()}"
+        return f"## Skill by lead time\n\n{by_lead}\n\n## Free run\n\n{free}\n\n{NOTE}\n{of_towers}"
     if suffix == ".json":
         content = {
             "lead_time": list(map(dataclasses.asdict, leads)),
             "free_run": list(map(dataclasses.asdict, free_run)),
             "note": NOTE,
             **({} if more is None else {"report": more}),
+            **({} if towers is None else {"observations": towers.data()}),
         }
         return json.dumps(content, indent=1) + "\n"
     stream = io.StringIO()

@@ -19,6 +19,24 @@ from ailand_gt4py.core.types import Values
 DAYS, FACTORS = 15, (0.7, 2.0)
 
 
+class Balance(NamedTuple):
+    """Observed fluxes, W m-2, positive downward as ecLand's, of one shape."""
+
+    sensible: Values
+    latent: Values
+    net_radiation: Values
+    ground: Values
+
+    @property
+    def turbulent(self) -> Values:
+        """What leaves as sensible and latent heat."""
+        return -(self.sensible + self.latent)
+
+    @property
+    def available(self) -> Values:
+        return self.net_radiation - self.ground
+
+
 class Closure(NamedTuple):
     """Sums over the windows in which all are known, per window, W m-2; ratio of turbulent to available energy."""
 
@@ -37,24 +55,21 @@ class Closure(NamedTuple):
         )
 
 
-def closure(sensible: Values, latent: Values, net_radiation: Values, ground: Values) -> Closure:
-    """Of fluxes of one shape: turbulent ones positive downward as ecLand's, net radiation and ground heat downward."""
-    turbulent, available = -(sensible + latent), net_radiation - ground
+def closure(balance: Balance) -> Closure:
+    turbulent, available = balance.turbulent, balance.available
     known = np.isfinite(turbulent) & np.isfinite(available)
     n = int(known.sum())
     means = (float(one[known].mean()) if n else float("nan") for one in (turbulent, available))
     return Closure(n, *means)
 
 
-def corrected(
-    sensible: Values, latent: Values, net_radiation: Values, ground: Values, step_seconds: float
-) -> tuple[Values, Values]:
+def corrected(balance: Balance, step_seconds: float) -> tuple[Values, Values]:
     """Sensible and latent heat with the same Bowen ratio that close the balance of the days around each window.
 
-    Each (n_times, n_columns), windows a step apart. NaN where no factor can be told: nothing is known nearby, or it is
-    beyond `FACTORS`.
+    Of fluxes (n_times, n_columns), windows a step apart. NaN where no factor can be told: nothing is known nearby, or
+    it is beyond `FACTORS`.
     """
-    turbulent, available = -(sensible + latent), net_radiation - ground
+    turbulent, available = balance.turbulent, balance.available
     known = np.isfinite(turbulent) & np.isfinite(available)
     half = max(1, round(DAYS * SECONDS_PER_DAY / step_seconds / 2.0))
 
@@ -66,4 +81,4 @@ def corrected(
     with np.errstate(invalid="ignore", divide="ignore"):
         factor = around(available) / around(turbulent)
     factor = np.where((factor >= FACTORS[0]) & (factor <= FACTORS[1]), factor, np.nan)
-    return sensible * factor, latent * factor
+    return balance.sensible * factor, balance.latent * factor

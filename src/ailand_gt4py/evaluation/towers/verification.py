@@ -1,0 +1,230 @@
+"""A free run, ecLand and empirical benchmarks against what was observed at the same columns."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.text_table import aligned
+from ailand_gt4py.core.types import Values
+from ailand_gt4py.ecland.humidity import saturation_pressure, vapour_pressure
+from ailand_gt4py.evaluation.columns import VerificationColumns
+from ailand_gt4py.evaluation.runs import FreeRun
+from ailand_gt4py.evaluation.scores.verify import SUMS, compared
+from ailand_gt4py.evaluation.towers.closure import Balance, Closure, closure, corrected
+from ailand_gt4py.evaluation.towers.empirical import BENCHMARKS, Benchmark, Weather
+from ailand_gt4py.evaluation.towers.scores import TowerScore
+from ailand_gt4py.observations.observed import LEAST_MEASURED, Observed
+from ailand_gt4py.weights.model import Model, Variable
+from ailand_gt4py.weights.variables import CATALOGUE
+
+#: What benchmarks predict, and what a balance is made of beside these.
+FLUXES, NET_RADIATION, GROUND = ("sshf", "slhf"), "rnet", "ghf"
+EMULATOR, ECLAND = "emulator", "ecLand"
+
+
+@dataclasses.dataclass(frozen=True)
+class Compared:
+    """One observed variable beside what models have of it.
+
+    Attributes:
+        labels: (n,) datetime64; observed: (n, n_columns). models: name -> (n, n_columns) at the same labels.
+    """
+
+    variable: Variable
+    labels: Values
+    observed: Values
+    models: Mapping[str, Values]
+
+    @property
+    def scores(self) -> dict[str, TowerScore]:
+        """Of each model, where all of them have a value: so that none is judged by other windows."""
+        known = np.isfinite(np.stack([self.observed, *self.models.values()])).all(axis=0)
+        observed = np.where(known, self.observed, np.nan)
+        return {name: TowerScore.of(values, observed) for name, values in self.models.items()}
+
+    def cycle(self, of: str) -> tuple[Values, dict[str, Values]]:
+        """Means by hour of the day ("hour") or by month ("month"), (n,), of windows in which all is known.
+
+        Returns:
+            Hours or months; means of the observations ("observed") and of each model.
+        """
+        times = self.labels.astype("datetime64[h]")
+        by = times.astype(np.int64) % 24 if of == "hour" else times.astype("datetime64[M]").astype(np.int64) % 12 + 1
+        series = {"observed": self.observed, **self.models}
+        known = np.isfinite(np.stack(list(series.values()))).all(axis=0)
+        classes = np.unique(by)
+        means = {
+            name: np.array(
+                [values[by == one][known[by == one]].mean() if known[by == one].any() else np.nan for one in classes]
+            )
+            for name, values in series.items()
+        }
+        return classes, means
+
+
+@dataclasses.dataclass(frozen=True)
+class TowerStudy:
+    """All that was observed at the columns of a file, and the closure of the observed energy balance if it is told."""
+
+    variables: tuple[Compared, ...]
+    balance: Closure | None
+    is_corrected: bool
+    least_measured: float
+
+    def rows(self) -> list[list[str]]:
+        """Variable, model, number of windows, RMSE, bias, correlation, NME."""
+        return [
+            [one.variable.name, name, f"{score.n}", *(f"{value:.3g}" for value in score[1:]), one.variable.units]
+            for one in self.variables
+            for name, score in one.scores.items()
+        ]
+
+    def text(self) -> str:
+        """For a terminal."""
+        titles = ["", "", "windows", "RMSE", "bias", "correlation", "NME", "units"]
+        lines = ["Against observations", *aligned(titles, self.rows(), left=2), *self.sentences()]
+        return "\n".join(lines)
+
+    def markdown(self) -> str:
+        titles = ["variable", "model", "windows", "RMSE", "bias", "correlation", "NME", "units"]
+        rows = ["| " + " | ".join(row) + " |" for row in (titles, *self.rows())]
+        lines = ["## Against observations", "", rows[0], "|---|---|" + "---:|" * 5 + "---|", *rows[1:], ""]
+        return "\n".join([*lines, *self.sentences()]) + "\n"
+
+    def sentences(self) -> list[str]:
+        found = [
+            f"Windows of which at least {self.least_measured:g} was measured, and that all models have. NME: sum of "
+            "absolute errors over that of deviations from the observed mean. Benchmarks were learnt at other sites."
+        ]
+        if self.balance is not None:
+            found.append(self.balance.sentence())
+        if self.is_corrected:
+            found.append("Sensible and latent heat are corrected for what the balance lacks, their ratio kept.")
+        return found
+
+    def data(self) -> dict[str, Any]:
+        """As JSON takes it."""
+        return {
+            "least_measured": self.least_measured,
+            "corrected": self.is_corrected,
+            "balance": None if self.balance is None else {**self.balance._asdict(), "ratio": self.balance.ratio},
+            "scores": {
+                one.variable.name: {name: score._asdict() for name, score in one.scores.items()}
+                for one in self.variables
+            },
+        }
+
+
+def observable(model: Model) -> list[Variable]:
+    """What of a run can be compared with observations, and what the energy balance is made of beside that."""
+    return [*compared(model), CATALOGUE[GROUND].variable()]
+
+
+def weather_of(model: Model, columns: VerificationColumns) -> Weather:
+    """Of the windows that start at the labels, (n_times, n_columns) each.
+
+    Raises:
+        InputError: the model lacks what a benchmark takes.
+    """
+    names = [variable.name for variable in model.forcing]
+    wanted = ("met_swdown", "met_tair", "met_qair", "met_psurf")
+    if missing := [name for name in wanted if name not in names]:
+        raise InputError(f"benchmarks: the model takes no {', '.join(missing)}, expected all of {', '.join(wanted)}")
+    radiation, temperature, humidity, pressure = (
+        columns.forcing[..., names.index(name)].astype(np.float64) for name in wanted
+    )
+    return Weather(radiation, temperature, vapour_pressure(humidity, pressure) / saturation_pressure(temperature))
+
+
+def site_of(
+    model: Model, columns: VerificationColumns, observed: Mapping[str, Observed], least_measured: float = LEAST_MEASURED
+) -> tuple[Weather, dict[str, Values]]:
+    """Weather and observed fluxes of a site's windows, for `benchmarks_of`."""
+    step = np.timedelta64(round(model.step_seconds * 1e9), "ns")
+    fluxes = {
+        name: one.on_labels(columns.times, step).well_measured(least_measured).values for name, one in observed.items()
+    }
+    return weather_of(model, columns), fluxes
+
+
+def benchmarks_of(
+    sites: Sequence[tuple[Weather, Mapping[str, Values]]], names: Iterable[str] = tuple(BENCHMARKS)
+) -> dict[str, dict[str, Benchmark]]:
+    """Flux -> benchmark's name -> what was learnt of the weather and observed fluxes of sites, at the same windows."""
+    found: dict[str, dict[str, Benchmark]] = {}
+    for flux in FLUXES:
+        there = [(weather, fluxes[flux]) for weather, fluxes in sites if flux in fluxes]
+        if there:
+            pooled = Weather(*(np.concatenate([one[part].ravel() for one, _ in there]) for part in range(3)))
+            observed = np.concatenate([values.ravel() for _, values in there])
+            found[flux] = {name: Benchmark.of(name, pooled, observed) for name in names}
+    return found
+
+
+def make_study(
+    model: Model,
+    columns: VerificationColumns,
+    free: FreeRun,
+    observed: Mapping[str, Observed],
+    benchmarks: Mapping[str, Mapping[str, Benchmark]] | None = None,
+    least_measured: float = LEAST_MEASURED,
+    corrects: bool = False,
+) -> TowerStudy:
+    """Compare a free run of columns, and ecLand where the columns have it, with observations of them.
+
+    Raises:
+        InputError: nothing was observed in the run's windows; a correction is asked for without net radiation and
+            ground heat.
+    """
+    step = np.timedelta64(round(model.step_seconds * 1e9), "ns")
+    found = {name: one.on_labels(columns.times, step).well_measured(least_measured) for name, one in observed.items()}
+    lacking = [name for name in (*FLUXES, NET_RADIATION, GROUND) if name not in found]
+    if corrects and lacking:
+        raise InputError(f"correction of the energy balance: {', '.join(lacking)} was not observed, expected all four")
+    balance = None
+    if not lacking:
+        fluxes = Balance(*(found[name].values for name in (*FLUXES, NET_RADIATION, GROUND)))
+        balance = closure(fluxes)
+        if corrects:
+            pair = zip(FLUXES, corrected(fluxes, model.step_seconds), strict=True)
+            found |= {name: dataclasses.replace(found[name], values=values) for name, values in pair}
+    weather = weather_of(model, columns) if benchmarks else None
+    compared_ones = []
+    for variable in compared(model):
+        if variable.name in found:
+            models = {EMULATOR: _of_run(model, columns, free, variable)}
+            truth = _of_truth(model, columns, variable)
+            if truth is not None:
+                models[ECLAND] = truth
+            if weather is not None and benchmarks:
+                models |= {name: one(weather) for name, one in benchmarks.get(variable.name, {}).items()}
+            compared_ones.append(Compared(variable, columns.times, found[variable.name].values, models))
+    return TowerStudy(tuple(compared_ones), balance, corrects, least_measured)
+
+
+def _outputs(model: Model, variable: Variable) -> list[int]:
+    """Positions of a result, or of those that it is the sum of, among states, then diagnostics."""
+    names = [one.name for one in (*model.state, *model.diagnostics)]
+    return [names.index(name) for name in ([variable.name] if variable.name in names else SUMS[variable.name])]
+
+
+def _of_run(model: Model, columns: VerificationColumns, free: FreeRun, variable: Variable) -> Values:
+    """(n_times, n_columns) at the labels of the file; NaN where the run has none."""
+    values = np.full(columns.state.shape[:2], np.nan)
+    targets = (*model.state, *model.diagnostics)
+    positions = _outputs(model, variable)
+    values[free.labels(targets[positions[0]])] = free.results[..., positions].sum(axis=-1)
+    return values
+
+
+def _of_truth(model: Model, columns: VerificationColumns, variable: Variable) -> Values | None:
+    positions = _outputs(model, variable)
+    targets = (*model.state, *model.diagnostics)
+    if any(targets[position].name in columns.absent for position in positions):
+        return None
+    return np.sum([columns.output(position).astype(np.float64) for position in positions], axis=0)
