@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -170,7 +171,7 @@ def read_observed(
     """
     wanted = {variable.name: variable for variable in variables}
     reading = at_site(reading, latitude, longitude)
-    prefixed = {name: (PREFIX + name, PREFIX + SHORT.get(name, name)) for name in wanted}
+    prefixed = {name: _own_names(name) for name in wanted}
     asked = [*wanted.values(), *(_renamed(wanted[name], own) for name, names in prefixed.items() for own in names)]
     request = reference_request(asked, None, None, reading)
     file = open_columns(expanded(paths), request)
@@ -194,6 +195,17 @@ def read_observed(
     if not found:
         raise InputError(f"{file.path}: nothing in it was observed of {', '.join(wanted)}, expected some")
     return found
+
+
+def beside_values(path: Path, variables: Sequence[Variable]) -> bool:
+    """Whether a file has observations of some variables beside a model's values of them."""
+    own = [_renamed(one, name) for one in variables for name in _own_names(one.name)]
+    with open_columns([Path(path)], reference_request(own, None, None, AS_THEY_ARE)) as file:
+        return any(file.find(one.name) is not None for one in own)
+
+
+def _own_names(name: str) -> tuple[str, str]:
+    return PREFIX + name, PREFIX + SHORT.get(name, name)
 
 
 def _renamed(variable: Variable, name: str) -> Variable:

@@ -43,6 +43,10 @@ class Data(Settings):
     exclude_locations_of: Names = option((), "files at the locations of whose columns nothing is learnt")
     exclude_points: str = option("", "file of points LAT,LON at whose columns nothing is learnt")
     may_lack: Names = option((), "states that a source need not have: guessed where a run begins")
+    observed: Names = option(
+        (), "diagnostics learnt from observations (obs_NAME) in sources that have these, with gaps"
+    )
+    least_measured: float = option(0.66, "share of a window that has to be observed", gt=0.0, le=1.0)
     frequency: Mapping[str, Frequency] = option({}, "how many times as often a source's windows are drawn")
     frequency_above: Mapping[str, tuple[float, Frequency]] = option(
         {}, "how many times as often columns are drawn in which a static input is above a value: [value, times]"
@@ -150,6 +154,19 @@ class Optimiser(Settings):
     average_decay: float = option(0.999, "decay per iteration of the average of the weights", ge=0.0, le=1.0)
 
 
+#: What of a network is learnt: all; the diagnostic block; the layers that give the results; gain and bias of each
+#: diagnostic; low-rank additions to the matrices.
+Learns = Literal["all", "diagnostic_block", "last_layers", "bias_correction", "low_rank"]
+
+
+class Adaptation(Settings):
+    """What of the network is learnt, and what holds it to where it began: for training that goes on from a model."""
+
+    learns: Learns = option("all", "part of the network that is learnt")
+    rank: int = option(4, "of low-rank additions", ge=1, le=64)
+    decay_to_start: float = option(0.0, "decay of parameters towards those at the start, as weight_decay", ge=0.0)
+
+
 class Augmentation(Settings):
     """Noise that keeps the network from learning columns by heart."""
 
@@ -193,6 +210,7 @@ class Configuration(Settings):
     network: Network = option(Network(), "architecture and size of the network")
     loss: Loss = option(Loss(), "scales and weights of the loss's terms")
     optimiser: Optimiser = option(Optimiser(), "optimiser of the weights")
+    adaptation: Adaptation = option(Adaptation(), "what of the network is learnt")
     augmentation: Augmentation = option(Augmentation(), "noise on the inputs")
     validation: Validation = option(Validation(), "free runs during training")
     run: Run = option(Run(), "seed, device and files of the run")
@@ -219,6 +237,11 @@ class Configuration(Settings):
 
     @model_validator(mode="after")
     def _check_names(self) -> Self:
+        if not self.run.start_from and (self.adaptation.learns != "all" or self.adaptation.decay_to_start):
+            raise InputError(
+                f"option 'adaptation': found learns '{self.adaptation.learns}' and decay_to_start "
+                f"{self.adaptation.decay_to_start:g} without a model to begin with, expected run.start_from beside them"
+            )
         # What training begins with has variables of its own (`beginning`).
         if not self.run.start_from:
             self.check_names()
@@ -241,6 +264,7 @@ class Configuration(Settings):
         data, noise, weights = self.data, self.augmentation, self.loss.weights
         static, forcing, state, diagnostics = ([one.name for one in group] for group in chosen.groups.values())
         for path, given, known, what in (
+            ("data.observed", data.observed, diagnostics, "diagnostic"),
             ("data.frequency", data.frequency, data.train, "source"),
             ("data.frequency_above", data.frequency_above, static, "static input"),
             ("augmentation.static_noise_of", noise.static_noise_of, static, "static input"),

@@ -25,6 +25,7 @@ from ailand_gt4py.emulator.forcing import ForcingAssembler
 from ailand_gt4py.evaluation.scores.groups import soil_types
 from ailand_gt4py.io.first_guess import FIRST_GUESSES
 from ailand_gt4py.io.sources import ColumnSource, open_source
+from ailand_gt4py.observations.observed import LEAST_MEASURED, beside_values, read_observed
 from ailand_gt4py.training.windows import Block, Values, WindowData
 from ailand_gt4py.weights.variables import Specification, VariableSet
 
@@ -42,6 +43,8 @@ def read_windows(
     exclude_locations_of: Sequence[str | Path] = (),
     exclude_points: Sequence[tuple[float, float]] = (),
     may_lack: Sequence[str] = (),
+    observed: Sequence[str] = (),
+    least_measured: float = LEAST_MEASURED,
     cache: Path | None = None,
 ) -> WindowData:
     """Read sources of one step (see `ailand_gt4py.io.sources`) and put their columns one after the other.
@@ -51,6 +54,8 @@ def read_windows(
         exclude_locations_of: columns at the locations of these sources' columns are left out, too.
         exclude_points: (latitude, longitude), degrees: so are columns at these.
         may_lack: states that a source need not have: guessed by the values of the same label (`io.first_guess`).
+        observed: diagnostics that are those observed (`observations.observed`) in sources that have such, NaN in gaps.
+        least_measured: share of a window that has to be observed.
         cache: existing directory for the arrays; None: they are in memory.
     """
     with contextlib.ExitStack() as stack:
@@ -82,7 +87,9 @@ def read_windows(
             )
             data.history += tuple(f"{Path(source.path).name}: {line}" for line in (*source.history, *guessed))
             if len(columns):
-                _read(source, columns, data.block(np.flatnonzero(data.source == number)), variables)
+                block = data.block(np.flatnonzero(data.source == number))
+                _read(source, columns, block, variables)
+                data.history += tuple(_observe(source, columns, block, variables, observed, least_measured))
         positions = {variable.name: position for position, variable in enumerate(variables.state)}
         for block in data.blocks():
             source = sources[block.source]
@@ -188,6 +195,34 @@ def _read(source: ColumnSource, columns: Values, target: Block, variables: Varia
         by_column = labelled.transpose(1, 0, 2)
         target.state[:, start:stop][..., known] = by_column[..., : known.size]
         line_up(target.diagnostics, by_column[..., known.size :], start, variables.diagnostics)
+
+
+def _observe(
+    source: ColumnSource,
+    columns: Values,
+    target: Block,
+    variables: VariableSet,
+    names: Sequence[str],
+    least_measured: float,
+) -> list[str]:
+    """Put observations in the place of diagnostics, where a source has them; sentences on how many."""
+    positions = {one.name: k for k, one in enumerate(variables.diagnostics) if one.name in names}
+    wanted = [variables.diagnostics[k].variable() for k in positions.values()]
+    if not wanted or not beside_values(source.path, wanted):
+        return []
+    found = read_observed([source.path], wanted)
+    labels = np.full((target.diagnostics.shape[0], len(source.times), len(found)), np.nan, dtype=np.float32)
+    sentences = []
+    for k, (name, one) in enumerate(found.items()):
+        there = one.on_labels(source.times, source.step).well_measured(least_measured)
+        labels[..., k] = there.values[:, columns].T
+        count = f"{there.count} of {there.values.size} windows"
+        sentences.append(f"{Path(source.path).name}: {name} is what was observed, in {count}")
+    chosen = [positions[name] for name in found]
+    lined_up = np.full((*target.diagnostics.shape[:2], len(chosen)), np.nan, dtype=np.float32)
+    line_up(lined_up, labels, 0, [variables.diagnostics[k] for k in chosen])
+    target.diagnostics[..., chosen] = lined_up
+    return sentences
 
 
 def line_up(windows: Values, labelled: Values, first: int, diagnostics: Sequence[Specification]) -> None:

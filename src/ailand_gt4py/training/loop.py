@@ -11,21 +11,25 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.nn.utils import parametrize
 
 from ailand_gt4py.core.errors import InputError, RunError, reason
 from ailand_gt4py.core.files import whole_file
 from ailand_gt4py.core.trial import require_regular
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.driver.progress import Count
+from ailand_gt4py.training.adaptation import adapt, merged
 from ailand_gt4py.training.configuration import Configuration, Stage
 from ailand_gt4py.training.curves import Curves
 from ailand_gt4py.training.losses import LossScales
+from ailand_gt4py.training.models import load_weights
 from ailand_gt4py.training.network import StepNetwork
 from ailand_gt4py.training.networks import make_network
 from ailand_gt4py.training.optimisers import Optimisers
 from ailand_gt4py.training.rollout import RunPool, batch_loss
 from ailand_gt4py.training.tensors import TrainingData, noise_deviations
 from ailand_gt4py.training.validation import Scores, Validator
+from ailand_gt4py.weights.model import Model
 from ailand_gt4py.weights.schema import GROUPS
 
 #: Called with each line of progress.
@@ -64,12 +68,18 @@ class Trainer:
     """One training run, which continues after an interruption as if there had been none.
 
     Attributes:
-        network, average, best: as trained, its averaged weights, and the averaged weights of `best_iteration`.
+        network, average, best: as trained, from the weights of ``beginning`` if there is one; its averaged weights; the
+            averaged weights of `best_iteration`.
         iteration, seconds: optimiser steps done and spent on them. is_stopped: it ran out of patience.
     """
 
     def __init__(
-        self, configuration: Configuration, data: TrainingData, validator: Validator | None, report: Report
+        self,
+        configuration: Configuration,
+        data: TrainingData,
+        validator: Validator | None,
+        report: Report,
+        beginning: Model | None = None,
     ) -> None:
         self.configuration, run, stages = configuration, configuration.run, configuration.curriculum
         self._stages, self._scaling, self._validator, self._report = stages, data.scaling, validator, report
@@ -85,10 +95,15 @@ class Trainer:
         self.network, self.average, self.best = (
             make_network(configuration.network, data.scaling, run.seed).to(device) for _ in range(3)
         )
+        adaptation = configuration.adaptation
+        for network in (self.network, self.average, self.best):
+            if beginning is not None:
+                load_weights(network, beginning)
+            adapt(network, adaptation, run.seed)
         for network in (self.average, self.best):
             network.eval()
         self.best_iteration, self.best_skill = 0, math.inf
-        self.optimiser = Optimisers(configuration.optimiser, self.network)
+        self.optimiser = Optimisers(configuration.optimiser, self.network, adaptation.decay_to_start)
         self._generator = np.random.default_rng(run.seed)
         self._noise = torch.Generator().manual_seed(run.seed)
         self._deviations = noise_deviations(configuration.augmentation, data.scaling)
@@ -117,7 +132,10 @@ class Trainer:
         taken = self.pool.take(stage.batch, stage.steps, stage.restart_probability)
         drawn = (torch.randn(len(taken), len(one), generator=self._noise) * one for one in self._deviations)
         noise = [one.to(self._device) for one in drawn]
-        state_loss, diagnostic_loss, states = batch_loss(network, self.pool, taken, stage.steps, self._scales, *noise)
+        with parametrize.cached():
+            state_loss, diagnostic_loss, states = batch_loss(
+                network, self.pool, taken, stage.steps, self._scales, *noise
+            )
         total = state_loss + diagnostic_loss
         if not torch.isfinite(total):
             raise RunError(f"training: the loss is {float(total)} at iteration {self.iteration}, expected a number")
@@ -158,7 +176,8 @@ class Trainer:
 
     def _validate(self, validator: Validator, losses: Values, rate: float) -> None:
         """Score the averaged network, keep it if it is the best so far, and stop if none was for long."""
-        scores = validator.scores(self.average)
+        with parametrize.cached():
+            scores = validator.scores(self.average)
         self._log(scores, losses, rate)
         if scores.skill < self.best_skill:
             self.best.load_state_dict(self.average.state_dict())
@@ -173,7 +192,9 @@ class Trainer:
     @property
     def chosen(self) -> tuple[StepNetwork, int]:
         """The averaged network that did best on the validation columns and its iteration; the last without them."""
-        return (self.average, self.iteration) if self._validator is None else (self.best, self.best_iteration)
+        if self._validator is None:
+            return merged(self.average), self.iteration
+        return merged(self.best), self.best_iteration
 
     def _log(self, scores: Scores, losses: Values, rate: float) -> None:
         stage = self.stage(self.iteration - 1)
@@ -199,7 +220,7 @@ class Trainer:
         """What the results depend on, by name: not where files are, nor texts, threads and intervals."""
         options = self.configuration.model_dump(mode="json")
         data = {name: value for name, value in options["data"].items() if name not in ("directory", "in_files")}
-        sections = ("variables", "network", "loss", "optimiser", "augmentation")
+        sections = ("variables", "network", "loss", "optimiser", "adaptation", "augmentation")
         stages = [stage.model_dump(mode="json") for stage in self._stages]
         found = {"data": data, "stages": stages, **{name: options[name] for name in sections}}
         found["run.seed"] = options["run"]["seed"]

@@ -16,7 +16,7 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.training.configuration import Network
 from ailand_gt4py.training.network import StepNetwork
 from ailand_gt4py.training.point_wise import PointWiseNetwork
-from ailand_gt4py.training.scaling import Scaling
+from ailand_gt4py.training.scaling import Scaling, scale
 from ailand_gt4py.weights.checkpoints.anemoi.as_anemoi import logarithm
 from ailand_gt4py.weights.model import Model, Normalisation, Variable
 from ailand_gt4py.weights.processing import PointWise, Variability
@@ -94,8 +94,10 @@ def scaling_of(model: Model, measured: Scaling, options: Network) -> Scaling:
                 f"order of networks that are trained here: {', '.join(expected)}"
             )
         groups[group] = tuple(_merged(*pair) for pair in zip(of_model, getattr(measured, group), strict=False))
-    known = model.variability
-    return Scaling(**groups, increment_std=measured.increment_std if known is None else known.changes[0])
+    usual = measured.increment_std if model.variability is None else model.variability.changes[0]
+    # By powers of two: weights that are not learnt come out to the bit as they went in.
+    own = scale(groups["state"])
+    return Scaling(**groups, increment_std=own * 2.0 ** np.round(np.log2(usual / own)))
 
 
 def _as_trained(model: Model) -> Model:

@@ -175,6 +175,11 @@ class StepNetwork(nn.Module):
     def results(self) -> Sequence[nn.Module]:
         """The layers that give increments of the state and diagnostics."""
 
+    @property
+    @abstractmethod
+    def of_diagnostics(self) -> tuple[nn.Module, int]:
+        """The layer that gives the diagnostics, and the first of its rows that does."""
+
     @abstractmethod
     def physics(self, static: torch.Tensor) -> ColumnPhysics:
         """What is prescribed of columns with these static inputs (n, n_static), as they are, without noise."""
@@ -244,6 +249,10 @@ class LayerNormNetwork(StepNetwork):
     @property
     def results(self) -> Sequence[nn.Module]:
         return self.prognostic[-1], self.diagnostic[-1]
+
+    @property
+    def of_diagnostics(self) -> tuple[nn.Module, int]:
+        return self.diagnostic[-1], 0
 
     def physics(self, static: torch.Tensor) -> ColumnPhysics:
         upper = torch.minimum(self.upper, functional.linear(static, self.bound_weight) + self.bound_constant)

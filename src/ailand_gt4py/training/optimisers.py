@@ -21,21 +21,29 @@ MOMENTUM = 0.95
 
 
 class Optimisers:
-    """The optimisers of a network's parameters, each with its largest learning rate, as one.
+    """The optimisers of what is learnt of a network, each with its largest learning rate, as one.
+
+    ``decay_to_start``: beside, all decays to where it is now, in the way of weight decay, by AdamW's rate (Li et al.
+    2018, arXiv:1802.01483).
 
     Raises:
         InputError: Muon is asked for, which this PyTorch does not have.
     """
 
-    def __init__(self, options: Optimiser, network: StepNetwork) -> None:
-        matrices, vectors = ([p for p in network.parameters() if p.ndim == n_axes] for n_axes in (2, 1))
+    def __init__(self, options: Optimiser, network: StepNetwork, decay_to_start: float = 0.0) -> None:
+        learnt = [p for p in network.parameters() if p.requires_grad]
+        matrices, vectors = ([p for p in learnt if p.ndim == n_axes] for n_axes in (2, 1))
         results = {id(parameter) for layer in network.results for parameter in layer.parameters()}
         rate = options.muon_learning_rate
         between = [p for p in matrices if rate and id(p) not in results]
         others = [p for p in matrices if not rate or id(p) in results]
         groups = [{"params": others, "weight_decay": options.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
         adamw = torch.optim.AdamW(groups, lr=options.learning_rate)
+        self._factor = 1.0
         self._rates: list[tuple[torch.optim.Optimizer, float]] = [(adamw, options.learning_rate)]
+        # Where all that is learnt was when this was made: a checkpoint that is resumed does not change it.
+        self._start = [(p, p.detach().clone()) for p in learnt] if decay_to_start else []
+        self._decay_to_start = decay_to_start
         if between:
             if not hasattr(torch.optim, "Muon"):
                 raise InputError(
@@ -47,6 +55,7 @@ class Optimisers:
 
     def set_rates(self, factor: float) -> None:
         """Learning rates of the next steps, by their largest."""
+        self._factor = factor
         for optimiser, rate in self._rates:
             for group in optimiser.param_groups:
                 group["lr"] = rate * factor
@@ -58,6 +67,10 @@ class Optimisers:
     def step(self) -> None:
         for optimiser, _ in self._rates:
             optimiser.step()
+        share = self._decay_to_start * self._rates[0][1] * self._factor
+        with torch.no_grad():
+            for parameter, start in self._start:
+                parameter.lerp_(start, min(share, 1.0))
 
     def state_dict(self) -> dict[str, Any]:
         """All that is needed to continue exactly here."""

@@ -102,6 +102,10 @@ class PointWiseNetwork(StepNetwork):
     def results(self) -> Sequence[nn.Module]:
         return (self.decoder,)
 
+    @property
+    def of_diagnostics(self) -> tuple[nn.Module, int]:
+        return self.decoder[0], self.n_state
+
     def physics(self, static: torch.Tensor) -> ColumnPhysics:
         return ColumnPhysics(self.upper, None)
 

@@ -95,6 +95,8 @@ def batch_loss(
     leads = (torch.from_numpy(pool.ages[taken])[None, :] + offsets).to(device)
     difference = network.difference(bounded, truth, physics, scales.options.freezing_weight)
     wanted = tensors.diagnostics_at(columns, windows).to(device)
+    # What was not observed is not learnt.
+    wanted = torch.where(torch.isfinite(wanted), wanted, diagnosed.detach())
     amounts = water = None
     if scales.amounts is not None:
         amounts = scales.amounts.logarithm(diagnosed) - scales.amounts.logarithm(wanted)

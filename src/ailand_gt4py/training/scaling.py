@@ -31,14 +31,19 @@ class Statistics(NamedTuple):
     maximum: Values
 
     @classmethod
-    def of(cls, values: Values, counted: Values) -> Self:
-        """Of (..., n_variables) values, those that count by booleans that are broadcast against them."""
+    def of(cls, values: Values, counted: Values, there: Values | bool = True) -> Self:
+        """Of (..., n_variables) values: those that count and those that are there, by booleans broadcast to them."""
         values = values.reshape(-1, values.shape[-1]).astype(np.float64)
         counted = np.broadcast_to(counted.reshape(-1, values.shape[-1]), values.shape)
+        there = np.broadcast_to(np.reshape(there, (-1, np.shape(there)[-1] if np.ndim(there) else 1)), values.shape)
         n = counted.sum(axis=0)
         mean = values.sum(axis=0, where=counted) / np.maximum(n, 1)
         squares = np.square(values - mean).sum(axis=0, where=counted)
-        return cls(n, mean, squares, values.min(axis=0), values.max(axis=0))
+        lowest, highest = (
+            function(values, axis=0, where=there, initial=end)
+            for function, end in ((np.min, np.inf), (np.max, -np.inf))
+        )
+        return cls(n, mean, squares, lowest, highest)
 
     @classmethod
     def pooled(cls, parts: Sequence[Self]) -> Self:
@@ -125,6 +130,11 @@ def measure(data: WindowData, variables: VariableSet, columns: Values | None = N
                 if member.method == "log":
                     values[..., position] = np.log(np.maximum(values[..., position], member.floor))
             counted = (values > 0.0) | ~np.array([member.wet_only for member in members])
+            if group == "diagnostics":
+                # What was observed has gaps.
+                there = np.isfinite(values)
+                parts[group].append(Statistics.of(values, counted & there, there))
+                continue
             parts[group].append(Statistics.of(values, counted & block.state_known if group == "state" else counted))
         changes = np.diff(block.state.astype(np.float64), axis=1)
         parts["increments"].append(Statistics.of(changes, block.state_known))

@@ -20,7 +20,7 @@ from ailand_gt4py.training.beginning import adopted
 from ailand_gt4py.training.configuration import Configuration
 from ailand_gt4py.training.dataset import read_windows
 from ailand_gt4py.training.loop import CHECKPOINT, Report, Trainer, made_directory
-from ailand_gt4py.training.models import described, file_digest, load_weights, scaling_of, to_model
+from ailand_gt4py.training.models import described, file_digest, scaling_of, to_model
 from ailand_gt4py.training.scaling import Scaling, clip_targets, constants, error_scales, measure, measured_variability
 from ailand_gt4py.training.tensors import TrainingData, normalised_tensors
 from ailand_gt4py.training.validation import Scores, Validator
@@ -57,10 +57,8 @@ def train(
         kinds = windows.kinds([variable.name for variable in configuration.variable_set.state])
         split = split_columns(windows.locations, configuration.data.validation_fraction, run.seed, kinds)
         data, validator = _prepared(configuration, windows, *split, beginning, report)
-        trainer = Trainer(configuration, data, validator, report)
+        trainer = Trainer(configuration, data, validator, report, beginning)
         if beginning is not None:
-            for network in (trainer.network, trainer.average, trainer.best):
-                load_weights(network, beginning)
             report(f"beginning with the weights of {run.start_from}")
         if resume:
             trainer.resume()
@@ -92,6 +90,8 @@ def _read(configuration: Configuration, files: Sequence[Path], report: Report) -
         exclude_locations_of=[files[0].parent / name for name in options.exclude_locations_of],
         exclude_points=read_points(Path(options.exclude_points)) if options.exclude_points else (),
         may_lack=options.may_lack,
+        observed=options.observed,
+        least_measured=options.least_measured,
         cache=made_directory(Path(configuration.run.directory, "data")) if options.in_files else None,
     )
     for sentence in windows.history:
