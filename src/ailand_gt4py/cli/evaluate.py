@@ -129,7 +129,7 @@ def run(options: Options) -> None:
         if suffix == ".html" and made is not None:
             from ailand_gt4py.evaluation.report.page import html_report  # matplotlib takes its time
 
-            content = html_report(made, options.at, transfer, alternatives)
+            content = html_report(made, options.at, transfer, alternatives, towers)
         else:
             extra = None if made is None else report.of_study(made)
             content = report.file_report(suffix, by_lead, whole, extra, towers)

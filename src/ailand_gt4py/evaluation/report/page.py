@@ -16,12 +16,14 @@ from ailand_gt4py.core.times import time_text
 from ailand_gt4py.evaluation import literature
 from ailand_gt4py.evaluation.figures import space, time
 from ailand_gt4py.evaluation.figures.style import data_uri
+from ailand_gt4py.evaluation.figures.towers import tower_figure
 from ailand_gt4py.evaluation.report import report
 from ailand_gt4py.evaluation.report.attachments import Alternatives, Transfer
 from ailand_gt4py.evaluation.scores.definitions import SCORES, Score
 from ailand_gt4py.evaluation.scores.moments import Sample
 from ailand_gt4py.evaluation.scores.uncertainty import rmse_interval
 from ailand_gt4py.evaluation.study import Study
+from ailand_gt4py.evaluation.towers.verification import TowerStudy
 
 SECTIONS = "sections/"
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -32,10 +34,12 @@ def html_report(
     at: tuple[float, float] | None = None,
     transfer: Transfer | None = None,
     alternatives: Alternatives | None = None,
+    towers: TowerStudy | None = None,
 ) -> str:
     """The report as HTML; its time series are of the column nearest to ``at``, or, without, of the most typical one."""
     templates = environment()
     templates.globals |= {"study": study, "at": at, "transfer": transfer, "alternatives": alternatives}
+    templates.globals |= {"towers": towers, "tower_figure": tower_figure}
     names = [name for name in templates.list_templates(["html"]) if name.startswith(SECTIONS)]
     first, last = (time_text(study.times[end], study.calendar).partition("T")[0] for end in (0, -1))
     return templates.get_template("page.html").render(
@@ -44,7 +48,7 @@ def html_report(
         f"{study.model.step_seconds / 3600.0:g} h, against ecLand. {study.not_scored}".rstrip(". "),
         cards=headline(study),
         sections=[templates.get_template(name).make_module() for name in sorted(names)],
-        data=report.of_study(study),
+        data=report.of_study(study) | ({} if towers is None else {"observations": towers.data()}),
         footer=f"Made by ailand evaluate (ailand_gt4py {ailand_gt4py.__version__}).",
     )
 
