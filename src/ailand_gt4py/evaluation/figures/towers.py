@@ -32,6 +32,7 @@ def tower_figure(study: TowerStudy) -> Figure:
             classes, means = one.cycle(of)
             for name, values in means.items():
                 panel.plot(classes, values, ".-", color=COLOURS[name], lw=1.2, ms=4, label=name)
+            panel.set_xticks(classes[:: max(1, len(classes) // 8)])
             panel.set_xlabel(label)
             panel.set_ylabel(style.units_text(one.variable.units))
             panel.grid(axis="y", lw=0.3, color="0.85")

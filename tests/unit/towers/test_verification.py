@@ -1,0 +1,138 @@
+"""A free run and ecLand against what was observed at the same columns, by function and by command."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from ailand_gt4py.cli import main as cli
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.evaluation.columns import read_columns
+from ailand_gt4py.evaluation.runs import run_free
+from ailand_gt4py.evaluation.towers import verification
+from ailand_gt4py.evaluation.towers.scores import TowerScore
+from ailand_gt4py.observations.observed import read_observed
+from ailand_gt4py.weights.model_file import write_model
+from helpers import small_dataset, small_model
+
+N_TIMES, N_COLUMNS = 130, 2
+MODEL = small_model()
+
+
+def tower(path, seed=1, **changes):
+    """Columns with ecLand's and observed values: these are ecLand's, and something that is added."""
+    data = small_dataset(n_times=N_TIMES, n_columns=N_COLUMNS, seed=seed)
+    random = np.random.default_rng(seed + 100)
+    for name, error in {"sshf": 5.0, "slhf": 3.0, "swvl1": 0.01, **changes}.items():
+        values = data[name].values + error * random.normal(size=data[name].shape)
+        data[f"obs_{name}"] = data[name].dims, values, dict(data[name].attrs)
+    data["obs_sshf"].values[10:20, 0] = np.nan
+    mean = {"units": "W m-2", "cell_methods": "time: mean"}
+    for name, values in (("rn", -1.25 * (data.obs_sshf + data.obs_slhf) + 7.0), ("g", 0.0 * data.obs_slhf + 7.0)):
+        data[f"obs_{name}"] = ("time", "x"), values.values, mean
+    data.to_netcdf(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    path = tower(tmp_path_factory.mktemp("tower") / "tower.nc")
+    columns = read_columns(path, MODEL, np.dtype(np.float32))
+    free = run_free(MODEL, columns, backend="embedded")
+    return columns, free, read_observed([path], verification.observable(MODEL))
+
+
+def test_results_are_compared_at_the_labels_of_their_windows(compared):
+    """A flux with the mean over its window, a state at the window's end, net radiation with the sum of its parts."""
+    columns, free, observed = compared
+    study = verification.make_study(MODEL, columns, free, observed)
+    by_name = {one.variable.name: one for one in study.variables}
+    assert set(by_name) == {"sshf", "slhf", "swvl1", "rnet"}
+    names = [one.name for one in (*MODEL.state, *MODEL.diagnostics)]
+    of_run = {name: free.results[..., names.index(name)] for name in ("sshf", "swvl1", "ssr", "str")}
+    sshf, swvl1, rnet = (by_name[name].models[verification.EMULATOR] for name in ("sshf", "swvl1", "rnet"))
+    np.testing.assert_array_equal(sshf[:-1], of_run["sshf"])
+    assert np.isnan(sshf[-1]).all()
+    np.testing.assert_array_equal(swvl1[1:], of_run["swvl1"])
+    assert np.isnan(swvl1[0]).all()
+    np.testing.assert_allclose(rnet[:-1], of_run["ssr"].astype(float) + of_run["str"], rtol=1e-6)
+    expected = TowerScore.of(of_run["sshf"], observed["sshf"].values[:-1])
+    found = by_name["sshf"].scores[verification.EMULATOR]
+    assert found.n == expected.n == (N_TIMES - 1) * N_COLUMNS - 10
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert by_name["sshf"].scores[verification.ECLAND].rmse == pytest.approx(5.0, rel=0.15)
+
+
+def test_the_balance_is_told_and_closed(compared):
+    columns, free, observed = compared
+    study = verification.make_study(MODEL, columns, free, observed, corrects=True)
+    assert study.balance.ratio == pytest.approx(0.8)
+    assert "80 %" in study.text()
+    (sshf,) = (one for one in study.variables if one.variable.name == "sshf")
+    known = np.isfinite(sshf.observed)
+    np.testing.assert_allclose(sshf.observed[known], 1.25 * observed["sshf"].values[known], rtol=1e-6)
+    without = {name: one for name, one in observed.items() if name != "ghf"}
+    with pytest.raises(InputError, match="correction of the energy balance: ghf was not observed, expected all four"):
+        verification.make_study(MODEL, columns, free, without, corrects=True)
+    assert verification.make_study(MODEL, columns, free, without).balance is None
+
+
+def test_cycles_are_means_of_windows_in_which_all_is_known(compared):
+    columns, free, observed = compared
+    study = verification.make_study(MODEL, columns, free, observed)
+    (sshf,) = (one for one in study.variables if one.variable.name == "sshf")
+    hours, means = sshf.cycle("hour")
+    assert hours.tolist() == [0, 6, 12, 18]
+    run = sshf.models[verification.EMULATOR]
+    known = np.isfinite(run) & np.isfinite(sshf.observed)
+    at_noon = (sshf.labels.astype("datetime64[h]").astype(int) % 24 == 12)[:, None] & known
+    assert means[verification.EMULATOR][2] == pytest.approx(run[at_noon].mean())
+    assert means["observed"][2] == pytest.approx(sshf.observed[at_noon].mean())
+    assert sshf.cycle("month")[0].tolist() == [1, 2]
+
+
+def test_observations_of_other_times_are_refused(compared):
+    columns, free, observed = compared
+    later = {n: dataclasses.replace(one, times=one.times + np.timedelta64(3650, "D")) for n, one in observed.items()}
+    with pytest.raises(InputError, match=r"observations of 'swvl1' are from 2030.*, expected some within steps"):
+        verification.make_study(MODEL, columns, free, {"swvl1": later["swvl1"]})
+
+
+def test_the_command_makes_table_data_and_report(tmp_path, capsys):
+    write_model(MODEL, tmp_path / "model.nc")
+    path = tower(tmp_path / "tower.nc")
+    words = ["evaluate", path, "--model", tmp_path / "model.nc", "--backend", "embedded", "--quiet", "--starts", 2]
+    words += ["--leads", 1, "--observations", "same"]
+    for suffix in ("md", "json", "html"):
+        words += ["-o", tmp_path / f"out.{suffix}"]
+    assert cli.main([str(word) for word in words]) == 0
+    printed = capsys.readouterr().out
+    assert "Against observations" in printed
+    assert "Energy balance: H + LE are 80 %" in printed
+    found = json.loads((tmp_path / "out.json").read_text())["observations"]
+    assert found["scores"]["sshf"]["ecLand"]["rmse"] == pytest.approx(5.0, rel=0.15)
+    assert found["balance"]["ratio"] == pytest.approx(0.8)
+    assert "| sshf | ecLand |" in (tmp_path / "out.md").read_text()
+    assert 'id="observations"' in (tmp_path / "out.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--closed"], "option --closed is for observations, expected --observations beside it"),
+        (["--benchmark-sites", "here.nc"], "option --benchmark-sites is for observations"),
+        (
+            ["--observations", "same", "--benchmark-sites", "there.nc"],
+            "benchmark '3km27': found 250 values to learn from, expected 1080 or more",
+        ),
+    ],
+)
+def test_what_does_not_go_together(tmp_path, monkeypatch, capsys, more, message):
+    monkeypatch.chdir(tmp_path)
+    write_model(MODEL, tmp_path / "model.nc")
+    for seed, name in enumerate(("here", "there"), start=1):
+        tower(tmp_path / f"{name}.nc", seed)
+    words = ["evaluate", "here.nc", "--model", "model.nc", "--backend", "embedded", "--quiet", "--starts", "2"]
+    assert cli.main([*words, "--leads", "1", *more]) == 2
+    assert message in capsys.readouterr().err
