@@ -228,6 +228,7 @@ class Trainer:
             # Of the training columns, or of the model that training began with.
             normalisation = variable.normalisation
             found[f"the normalisation (shift, scale) of '{variable.name}'"] = [normalisation.shift, normalisation.scale]
+        found["the scales of the state's increments"] = self._scaling.increment_std.tolist()
         return found
 
     def save(self) -> None:
