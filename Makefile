@@ -141,12 +141,14 @@ bench-run: $(VENV)/.test ## time a run of 200 000 columns beside its bare steps 
 	  --benchmark-json=$(OUT)/benchmark_run.json
 	$(BIN)/python tests/benchmarks/report.py $(OUT)/benchmark_run.json docs/benchmarks
 
-train: $(VENV)/.test ## train the default model anew (about an hour) on the ecLand runs in DATA; SIZE: another size, LENGTH: 0.2 for a fifth
+train: $(VENV)/.test ## train the default model anew (an hour and a half) on the ecLand runs in DATA; SIZE: another size, LENGTH: 0.2 for a fifth
 	$(if $(filter $(SIZE),$(SIZES)),,$(error SIZE is '$(SIZE)', expected one of $(SIZES)))
 	$(BIN)/python -m pip install --quiet --editable '.[training]'
 	@mkdir -p $(OUT)
 	$(BIN)/ailand train configs/default_model.yaml --data $(DATA) --directory $(OUT)/train_$(SIZE) \
-	  --output $(OUT)/$(SIZE)_model.nc $(NETWORK_$(SIZE)) --set run.length=$(LENGTH)
+	  --output $(OUT)/$(SIZE)_model_first_part.nc $(NETWORK_$(SIZE)) --set run.length=$(LENGTH)
+	$(BIN)/ailand train configs/default_model_second_part.yaml --data $(DATA) --directory $(OUT)/train_$(SIZE)_second \
+	  --start-from $(OUT)/$(SIZE)_model_first_part.nc --output $(OUT)/$(SIZE)_model.nc --set run.length=$(LENGTH)
 
 evaluate: $(BIN)/ailand ## score the default model on the hold-out columns in DATA: table in docs, report in OUT
 	$(BIN)/python -m pip install --quiet --editable .
