@@ -16,6 +16,7 @@ from ailand_gt4py.driver.progress import counted
 
 if TYPE_CHECKING:  # `--help` must not wait for GT4Py
     from ailand_gt4py.evaluation.runs import Runs
+    from ailand_gt4py.evaluation.scores.groups import ColumnLocations
     from ailand_gt4py.evaluation.towers.verification import TowerStudy
     from ailand_gt4py.weights.model import Model
 
@@ -116,7 +117,7 @@ def run(options: Options) -> None:
         )
     by_lead = [score for variable in variables for score in variable.asked]
     whole = [variable.free_run for variable in variables]
-    towers = _observed(options, model, done)
+    towers = _observed(options, model, done, locations)
     print(report.text_report(by_lead, whole))
     if towers is not None:
         print(f"\n{towers.text()}")
@@ -137,7 +138,7 @@ def run(options: Options) -> None:
             temporary.write_text(content, encoding="utf-8")
 
 
-def _observed(options: Options, model: Model, runs: Runs) -> TowerStudy | None:
+def _observed(options: Options, model: Model, runs: Runs, locations: ColumnLocations) -> TowerStudy | None:
     """The free run against observations, if they are asked for."""
     import numpy as np
 
@@ -150,7 +151,14 @@ def _observed(options: Options, model: Model, runs: Runs) -> TowerStudy | None:
         return None
     is_same = options.observations == ("same",)
     paths = [str(path) for path in (options.files if is_same else options.observations)]
-    observed = read_observed(paths, verification.observable(model), reading=options.reading)
+    observed = read_observed(
+        paths,
+        verification.observable(model),
+        x=locations.x,
+        latitude=locations.latitude,
+        longitude=locations.longitude,
+        reading=options.reading,
+    )
     sites = []
     for path in options.benchmark_sites:
         # One after the other: sites have other periods.

@@ -24,7 +24,8 @@ def adopted(configuration: Configuration, model: Model, report: Callable[[str], 
     for section, own, given in sections:
         for name in sorted(given.model_fields_set):
             found, expected = getattr(given, name), getattr(own, name)
-            if not found or found == expected:
+            # No names: the default ones, here those of the model.
+            if found in ((), expected):
                 continue
             are_names = section == "variables" and isinstance(expected, tuple)
             unknown = [one for one in found if one not in expected] if are_names else []

@@ -25,6 +25,7 @@ from ailand_gt4py.emulator.forcing import ForcingAssembler
 from ailand_gt4py.evaluation.scores.groups import soil_types
 from ailand_gt4py.io.first_guess import FIRST_GUESSES
 from ailand_gt4py.io.sources import ColumnSource, open_source
+from ailand_gt4py.io.sources.column_file import ColumnFileSource
 from ailand_gt4py.observations.observed import LEAST_MEASURED, beside_values, read_observed
 from ailand_gt4py.training.windows import Block, Values, WindowData
 from ailand_gt4py.weights.variables import Specification, VariableSet
@@ -208,14 +209,15 @@ def _observe(
     """Put observations in the place of diagnostics, where a source has them; sentences on how many."""
     positions = {one.name: k for k, one in enumerate(variables.diagnostics) if one.name in names}
     wanted = [variables.diagnostics[k].variable() for k in positions.values()]
-    if not wanted or not beside_values(source.path, wanted):
+    if not wanted or not isinstance(source, ColumnFileSource) or not beside_values(source.path, wanted):
         return []
-    found = read_observed([source.path], wanted)
+    location = source.latitude[columns], source.longitude[columns]
+    found = read_observed([source.path], wanted, x=source.x[columns], latitude=location[0], longitude=location[1])
     labels = np.full((target.diagnostics.shape[0], len(source.times), len(found)), np.nan, dtype=np.float32)
     sentences = []
     for k, (name, one) in enumerate(found.items()):
         there = one.on_labels(source.times, source.step).well_measured(least_measured)
-        labels[..., k] = there.values[:, columns].T
+        labels[..., k] = there.values.T
         count = f"{there.count} of {there.values.size} windows"
         sentences.append(f"{Path(source.path).name}: {name} is what was observed, in {count}")
     chosen = [positions[name] for name in found]

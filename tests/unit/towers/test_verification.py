@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from ailand_gt4py.cli import main as cli
 from ailand_gt4py.core.errors import InputError
@@ -115,6 +116,30 @@ def test_the_command_makes_table_data_and_report(tmp_path, capsys):
     assert found["balance"]["ratio"] == pytest.approx(0.8)
     assert "| sshf | ecLand |" in (tmp_path / "out.md").read_text()
     assert 'id="observations"' in (tmp_path / "out.html").read_text()
+
+
+def test_observations_of_another_file_are_matched_by_location(tmp_path, capsys):
+    """Of more columns, in another order: each of the run's is compared with its own."""
+    write_model(MODEL, tmp_path / "model.nc")
+    path = tower(tmp_path / "tower.nc")
+    with xr.open_dataset(path) as data:
+        whole = data.load()
+    others = whole.isel(x=[1]).assign_coords(x=[7])
+    others["lat"], others["lon"] = others.lat - 20.0, others.lon + 3.0
+    names = [f"obs_{name}" for name in ("sshf", "slhf", "swvl1", "rn", "g")]
+    xr.concat([others, whole.isel(x=[1, 0])], dim="x", data_vars="all")[[*names, "lat", "lon"]].isel(
+        time=slice(0, 90)
+    ).to_netcdf(tmp_path / "observed.nc")
+    whole.drop_vars(names).to_netcdf(tmp_path / "run.nc")
+    found = []
+    for file, observations in (("run.nc", tmp_path / "observed.nc"), ("tower.nc", "same")):
+        words = ["evaluate", tmp_path / file, "--model", tmp_path / "model.nc", "--backend", "embedded", "--quiet"]
+        words += ["--starts", 2, "--leads", 1, "--observations", observations, "-o", tmp_path / "out.json"]
+        assert cli.main([str(word) for word in words]) == 0
+        found.append(json.loads((tmp_path / "out.json").read_text())["observations"]["scores"]["sshf"]["ecLand"])
+    assert found[0]["n"] == 90 * N_COLUMNS - 10
+    assert found[0]["rmse"] == pytest.approx(found[1]["rmse"], rel=0.2)
+    assert found[0]["rmse"] < 7.0
 
 
 @pytest.mark.parametrize(
