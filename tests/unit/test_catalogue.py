@@ -43,7 +43,8 @@ def test_types_of_an_entry_are_as_declared() -> None:
 def test_meaning_in_time_by_kind() -> None:
     assert {entry.time_meaning for entry in of_kind("static").values()} == {"static"}
     assert {entry.time_meaning for entry in of_kind("state").values()} == {"window start"}
-    assert {entry.time_meaning for entry in of_kind("observable").values()} == {"window end"}
+    # What operators give at the end of a window, and what towers observe as a mean over it.
+    assert {entry.time_meaning for entry in of_kind("observable").values()} == {"window end", "window mean"}
 
 
 def test_default_choice_is_that_of_the_entries() -> None:
