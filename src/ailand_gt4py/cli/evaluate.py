@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 from pydantic import model_validator
 
 from ailand_gt4py.cli.period import FilesOptions
+from ailand_gt4py.core.constants import LEAST_MEASURED
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.files import names_of, whole_file
 from ailand_gt4py.core.option_types import File, Files, FileTime, Location, Numbers, suffixed
@@ -51,7 +52,7 @@ class Options(FilesOptions):
     benchmark_sites: Files = option(
         (), "files of other sites, each with obs_sshf, obs_slhf: benchmarks learn there", metavar="FILE", repeated=True
     )
-    least_measured: float = option(0.66, "share of a window that has to be measured", gt=0.0, le=1.0)
+    least_measured: float = option(LEAST_MEASURED, "share of a window that has to be measured", gt=0.0, le=1.0)
     closed: bool = option(False, "correct observed heat fluxes for what the energy balance lacks")
 
     @model_validator(mode="after")

@@ -26,3 +26,6 @@ STEFAN_BOLTZMANN = 5.670374419e-8
 
 #: Length of a day.
 SECONDS_PER_DAY = 86_400.0
+
+#: Share of a window that has to be observed for its mean to count: four hours of six, as of the towers' files.
+LEAST_MEASURED = 0.66

@@ -15,6 +15,7 @@ from typing import Self
 
 import numpy as np
 
+from ailand_gt4py.core.constants import LEAST_MEASURED
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.files import Paths, expanded
 from ailand_gt4py.core.times import step_text, time_text
@@ -22,7 +23,7 @@ from ailand_gt4py.core.types import Values
 from ailand_gt4py.io.column_file import ColumnFile
 from ailand_gt4py.io.matching import Columns, match
 from ailand_gt4py.io.preparation import open_columns
-from ailand_gt4py.io.quality import expectation, first_impossible, impossible
+from ailand_gt4py.io.quality import expectation, impossible
 from ailand_gt4py.io.reference import at_site, reference_request
 from ailand_gt4py.io.request import AS_THEY_ARE, Reading
 from ailand_gt4py.weights.model import Variable
@@ -33,8 +34,6 @@ logger = logging.getLogger(__name__)
 PREFIX = "obs_"
 #: What follows it for some variables, beside their own names.
 SHORT = {"rnet": "rn", "ghf": "g"}
-#: Share of a window that has to be measured for its mean to count: four hours of six, as of the towers' files.
-LEAST_MEASURED = 0.66
 
 
 @dataclasses.dataclass(frozen=True)
@@ -217,17 +216,15 @@ def _read(file: ColumnFile, own_name: str, variable: Variable) -> Values | None:
     source = file.source(own_name, variable.units)
     if source is None:
         return None
-    n_times = len(file.times())
-    return source.conversion.apply(file.read(source.own_name, slice(0, n_times), slice(0, file.n_columns))).astype(
-        np.float64
-    )
+    values = file.read(source.own_name, slice(0, file.n_times), slice(0, file.n_columns))
+    return source.conversion.apply(values).astype(np.float64)
 
 
 def _observed(
     file: ColumnFile, own_name: str, variable: Variable, values: Values, times: Values, step: np.timedelta64
 ) -> Observed:
     wrong = impossible(variable, values) & np.isfinite(values)
-    if wrong.any() and first_impossible(variable, values) is not None:
+    if wrong.any():
         row, column = np.argwhere(wrong)[0]
         value = float(values[row, column])
         logger.warning(

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from ailand_gt4py.core.constants import LEAST_MEASURED
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.settings import Settings, option
 from ailand_gt4py.io.first_guess import guessable
@@ -46,7 +47,7 @@ class Data(Settings):
     observed: Names = option(
         (), "diagnostics learnt from observations (obs_NAME) in sources that have these, with gaps"
     )
-    least_measured: float = option(0.66, "share of a window that has to be observed", gt=0.0, le=1.0)
+    least_measured: float = option(LEAST_MEASURED, "share of a window that has to be observed", gt=0.0, le=1.0)
     frequency: Mapping[str, Frequency] = option({}, "how many times as often a source's windows are drawn")
     frequency_above: Mapping[str, tuple[float, Frequency]] = option(
         {}, "how many times as often columns are drawn in which a static input is above a value: [value, times]"

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ailand_gt4py.core.constants import LEAST_MEASURED
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.times import step_text, time_text
 from ailand_gt4py.emulator.forcing import ForcingAssembler
@@ -26,7 +27,7 @@ from ailand_gt4py.evaluation.scores.groups import soil_types
 from ailand_gt4py.io.first_guess import FIRST_GUESSES
 from ailand_gt4py.io.sources import ColumnSource, open_source
 from ailand_gt4py.io.sources.column_file import ColumnFileSource
-from ailand_gt4py.observations.observed import LEAST_MEASURED, beside_values, read_observed
+from ailand_gt4py.observations.observed import beside_values, read_observed
 from ailand_gt4py.training.windows import Block, Values, WindowData
 from ailand_gt4py.weights.variables import Specification, VariableSet
 

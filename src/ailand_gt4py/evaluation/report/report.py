@@ -71,8 +71,11 @@ def file_report(
     """The content of a report file, Markdown, JSON (there with ``more``), or CSV, which has the table by lead time."""
     if suffix == ".md":
         by_lead, free = map(_markdown, _tables(leads, free_run))
-        of_towers = "" if towers is None else f"\n{towers.markdown()}"
-        return f"## Skill by lead time\n\n{by_lead}\n\n## Free run\n\n{free}\n\n{NOTE}\n{of_towers}"
+        text = f"## Skill by lead time\n\n{by_lead}\n\n## Free run\n\n{free}\n\n{NOTE}\n"
+        if towers is None:
+            return text
+        sentences = "\n".join(towers.sentences())
+        return f"{text}\n## Against observations\n\n{_markdown(towers.rows())}\n\n{sentences}\n"
     if suffix == ".json":
         content = {
             "lead_time": list(map(dataclasses.asdict, leads)),

@@ -100,13 +100,13 @@ def _with_constant(features: Values) -> Values:
     return np.concatenate([features, np.ones((len(features), 1))], axis=1)
 
 
-def out_of_sample(name: str, weather: Sequence[Weather], fluxes: Sequence[Values]) -> list[Values]:
-    """A benchmark's flux at each of several sites, learnt at all the others together."""
-    found = []
-    for site, here in enumerate(weather):
-        others = [number for number in range(len(weather)) if number != site]
-        if not others:
-            raise InputError(f"benchmark '{name}': found one site, expected others to learn from")
-        pooled = Weather(*(np.concatenate([weather[k][part].ravel() for k in others]) for part in range(3)))
-        found.append(Benchmark.of(name, pooled, np.concatenate([fluxes[k].ravel() for k in others]))(here))
-    return found
+def learnt_at(name: str, weather: Sequence[Weather], fluxes: Sequence[Values]) -> Benchmark:
+    """A benchmark learnt at several sites together, from weather and a flux at each, of one shape.
+
+    Raises:
+        InputError: there is no site, or there are too few values.
+    """
+    if not weather:
+        raise InputError(f"benchmark '{name}': found no site, expected others than the one it is asked for")
+    pooled = Weather(*(np.concatenate([one.ravel() for one in parts]) for parts in zip(*weather, strict=True)))
+    return Benchmark.of(name, pooled, np.concatenate([one.ravel() for one in fluxes]))

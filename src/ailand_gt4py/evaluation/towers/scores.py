@@ -7,6 +7,8 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from ailand_gt4py.core.types import Values
+from ailand_gt4py.evaluation.scores.definitions import SCORES
+from ailand_gt4py.evaluation.scores.moments import Sample
 
 
 class TowerScore(NamedTuple):
@@ -26,18 +28,13 @@ class TowerScore(NamedTuple):
     @classmethod
     def of(cls, model: Values, observed: Values) -> Self:
         """Of values of one shape, where both are known; NaN where there is nothing to compare."""
+        sample = Sample.of(model.reshape(-1, 1), observed.reshape(-1, 1))
         known = np.isfinite(model) & np.isfinite(observed)
         n = int(known.sum())
         if n < 2:
             return cls(n, *[float("nan")] * 4)
         one, other = (np.asarray(values[known], dtype=np.float64) for values in (model, observed))
-        error, anomaly = one - other, other - other.mean()
-        spread = np.abs(anomaly).sum()
-        varies = one.std() > 0.0 and spread > 0.0
-        return cls(
-            n,
-            float(np.sqrt(np.square(error).mean())),
-            float(error.mean()),
-            float(np.corrcoef(one, other)[0, 1]) if varies else float("nan"),
-            float(np.abs(error).sum() / spread) if spread > 0.0 else float("nan"),
-        )
+        spread = np.abs(other - other.mean()).sum()
+        nme = float(np.abs(one - other).sum() / spread) if spread > 0.0 else float("nan")
+        rmse, bias, correlation = (SCORES[name].of(sample) for name in ("rmse", "bias", "correlation"))
+        return cls(n, rmse, bias, correlation, nme)

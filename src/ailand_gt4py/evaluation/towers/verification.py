@@ -8,17 +8,19 @@ from typing import Any
 
 import numpy as np
 
+from ailand_gt4py.core.constants import LEAST_MEASURED
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.text_table import aligned
+from ailand_gt4py.core.times import step_of
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.ecland.humidity import saturation_pressure, vapour_pressure
 from ailand_gt4py.evaluation.columns import VerificationColumns
 from ailand_gt4py.evaluation.runs import FreeRun
 from ailand_gt4py.evaluation.scores.verify import SUMS, compared
 from ailand_gt4py.evaluation.towers.closure import Balance, Closure, closure, corrected
-from ailand_gt4py.evaluation.towers.empirical import BENCHMARKS, Benchmark, Weather
+from ailand_gt4py.evaluation.towers.empirical import BENCHMARKS, Benchmark, Weather, learnt_at
 from ailand_gt4py.evaluation.towers.scores import TowerScore
-from ailand_gt4py.observations.observed import LEAST_MEASURED, Observed
+from ailand_gt4py.observations.observed import Observed
 from ailand_gt4py.weights.model import Model, Variable
 from ailand_gt4py.weights.variables import CATALOGUE
 
@@ -41,10 +43,14 @@ class Compared:
     models: Mapping[str, Values]
 
     @property
+    def is_known(self) -> Values:
+        """(n, n_columns) where all have a value: so that no model is judged by other windows."""
+        return np.asarray(np.isfinite(np.stack([self.observed, *self.models.values()])).all(axis=0))
+
+    @property
     def scores(self) -> dict[str, TowerScore]:
-        """Of each model, where all of them have a value: so that none is judged by other windows."""
-        known = np.isfinite(np.stack([self.observed, *self.models.values()])).all(axis=0)
-        observed = np.where(known, self.observed, np.nan)
+        """Of each model, where all is known."""
+        observed = np.where(self.is_known, self.observed, np.nan)
         return {name: TowerScore.of(values, observed) for name, values in self.models.items()}
 
     def cycle(self, of: str) -> tuple[Values, dict[str, Values]]:
@@ -56,7 +62,7 @@ class Compared:
         times = self.labels.astype("datetime64[h]")
         by = times.astype(np.int64) % 24 if of == "hour" else times.astype("datetime64[M]").astype(np.int64) % 12 + 1
         series = {"observed": self.observed, **self.models}
-        known = np.isfinite(np.stack(list(series.values()))).all(axis=0)
+        known = self.is_known
         classes = np.unique(by)
         means = {
             name: np.array(
@@ -77,8 +83,9 @@ class TowerStudy:
     least_measured: float
 
     def rows(self) -> list[list[str]]:
-        """Variable, model, number of windows, RMSE, bias, correlation, NME."""
-        return [
+        """Titles, then of each variable and model the number of windows and scores."""
+        titles = ["variable", "model", "windows", "RMSE", "bias", "correlation", "NME", "units"]
+        return [titles] + [
             [one.variable.name, name, f"{score.n}", *(f"{value:.3g}" for value in score[1:]), one.variable.units]
             for one in self.variables
             for name, score in one.scores.items()
@@ -86,15 +93,8 @@ class TowerStudy:
 
     def text(self) -> str:
         """For a terminal."""
-        titles = ["", "", "windows", "RMSE", "bias", "correlation", "NME", "units"]
-        lines = ["Against observations", *aligned(titles, self.rows(), left=2), *self.sentences()]
-        return "\n".join(lines)
-
-    def markdown(self) -> str:
-        titles = ["variable", "model", "windows", "RMSE", "bias", "correlation", "NME", "units"]
-        rows = ["| " + " | ".join(row) + " |" for row in (titles, *self.rows())]
-        lines = ["## Against observations", "", rows[0], "|---|---|" + "---:|" * 5 + "---|", *rows[1:], ""]
-        return "\n".join([*lines, *self.sentences()]) + "\n"
+        titles, *rows = self.rows()
+        return "\n".join(["Against observations", *aligned(titles, rows, left=2), *self.sentences()])
 
     def sentences(self) -> list[str]:
         found = [
@@ -145,7 +145,7 @@ def site_of(
     model: Model, columns: VerificationColumns, observed: Mapping[str, Observed], least_measured: float = LEAST_MEASURED
 ) -> tuple[Weather, dict[str, Values]]:
     """Weather and observed fluxes of a site's windows, for `benchmarks_of`."""
-    step = np.timedelta64(round(model.step_seconds * 1e9), "ns")
+    step = step_of(model.step_seconds)
     fluxes = {
         name: one.on_labels(columns.times, step).well_measured(least_measured).values for name, one in observed.items()
     }
@@ -160,9 +160,7 @@ def benchmarks_of(
     for flux in FLUXES:
         there = [(weather, fluxes[flux]) for weather, fluxes in sites if flux in fluxes]
         if there:
-            pooled = Weather(*(np.concatenate([one[part].ravel() for one, _ in there]) for part in range(3)))
-            observed = np.concatenate([values.ravel() for _, values in there])
-            found[flux] = {name: Benchmark.of(name, pooled, observed) for name in names}
+            found[flux] = {name: learnt_at(name, *zip(*there, strict=True)) for name in names}
     return found
 
 
@@ -181,7 +179,7 @@ def make_study(
         InputError: nothing was observed in the run's windows; a correction is asked for without net radiation and
             ground heat.
     """
-    step = np.timedelta64(round(model.step_seconds * 1e9), "ns")
+    step = step_of(model.step_seconds)
     found = {name: one.on_labels(columns.times, step).well_measured(least_measured) for name, one in observed.items()}
     lacking = [name for name in (*FLUXES, NET_RADIATION, GROUND) if name not in found]
     if corrects and lacking:
