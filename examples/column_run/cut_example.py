@@ -14,6 +14,9 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from ailand_gt4py.io.derive import DERIVATIONS, sentences
+from ailand_gt4py.weights.variables import cf_attributes, of_kind
+
 #: Label of the column in the source (coordinate x) -> why it is in the example.
 COLUMNS = {
     475: "temperate oceanic, western Germany",
@@ -67,6 +70,8 @@ STATE = (
     "src",
 )
 DIAGNOSTICS = ("t2m", "d2m", "skt", "sshf", "slhf", "ssr", "str", "e", "sro", "ssro")
+#: What it reads and the runs' files lack, since the type of soil tells it; so that the file alone is the whole input.
+DERIVED = ("clim_log_ksat", "clim_connectivity")
 FORCING = (
     "met_ctpf",
     "met_lwdown",
@@ -93,6 +98,10 @@ def cut(source: xr.Dataset) -> xr.Dataset:
         The example; provenance is in its global attributes.
     """
     example = source[[*STATIC, *STATE, *DIAGNOSTICS, *FORCING]].sel(x=list(COLUMNS), time=slice(FIRST, LAST))
+    types = {"clim_sotype": example["clim_sotype"].values}
+    for name in DERIVED:
+        values = DERIVATIONS[name].function(types, "source").astype(np.float32)
+        example[name] = ("x", values, cf_attributes(of_kind("static")[name]))
     example.attrs = {
         "Conventions": "CF-1.10",
         "title": "ecLand on five columns, three years: forcing and reference for ailand-column-run",
@@ -103,7 +112,9 @@ def cut(source: xr.Dataset) -> xr.Dataset:
         "references": source.attrs["references"],
         "history": f"{source.attrs['history']}; cut by examples/column_run/cut_example.py from the hold-out columns "
         f"(seen neither in training nor in validation): "
-        + "; ".join(f"x = {label}: {reason}" for label, reason in COLUMNS.items()),
+        + "; ".join(f"x = {label}: {reason}" for label, reason in COLUMNS.items())
+        + ". "
+        + " ".join(sentences((DERIVATIONS[name] for name in DERIVED), "Not in the runs' files")),
         "license": "Apache-2.0",
     }
     for name in example.variables:
