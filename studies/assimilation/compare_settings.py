@@ -15,14 +15,14 @@ import numpy as np
 
 from ailand_gt4py import read_model
 from ailand_gt4py.assimilation import twin_scores
-from ailand_gt4py.assimilation.settings import Errors, Limits, TwinSettings
+from ailand_gt4py.assimilation.settings import AssimilationSettings, Errors, Limits
 from ailand_gt4py.assimilation.twin import Twin
 from ailand_gt4py.core.times import index_of, parse_time
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.evaluation.columns import VerificationColumns, read_columns
 from ailand_gt4py.weights.model import Model
 
-DEFAULT = TwinSettings()
+DEFAULT = AssimilationSettings()
 SETTINGS = {
     "defaults": DEFAULT,
     "emulator errors 1.1 K, 6.5 %": DEFAULT.replace(errors=Errors(emulator={"t2m": 1.1, "rh2m": 6.5})),

@@ -24,7 +24,7 @@ from ailand_gt4py.assimilation.control import Bounds, Control, make_control
 from ailand_gt4py.assimilation.jacobians import MODES, by_finite_differences
 from ailand_gt4py.assimilation.sekf import SimplifiedExtendedKalmanFilter
 from ailand_gt4py.assimilation.settings import Errors
-from ailand_gt4py.assimilation.twin import TwinSettings, is_observed
+from ailand_gt4py.assimilation.twin import AssimilationSettings, is_observed
 from ailand_gt4py.assimilation.window import Observation, Schedule, Setup, equivalents, run_window
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.evaluation.columns import read_columns
@@ -72,12 +72,12 @@ def main() -> None:
     static = np.ascontiguousarray(example.static[own])
     forcing = np.ascontiguousarray(example.forcing[FIRST : FIRST + STEPS][:, own])
     state = np.ascontiguousarray(example.state[FIRST][own])
-    control, settings = make_control(model), TwinSettings()
+    control, settings = make_control(model), AssimilationSettings()
     random = np.random.default_rng(1)
     wrong = np.clip(control.of(state) + 0.02 * random.standard_normal((n_columns, len(control.names))), 0.02, 0.4)
     emulator = Emulator(model, n_columns)
     prepared = emulator.prepare_static(static)
-    operators = {kind: make_operator(kind, Columns(model, static)) for kind in settings.observations}
+    operators = {kind: make_operator(kind, Columns(model, static)) for kind in settings.observe}
     schedule = Schedule(
         tuple(
             Observation(step, operator)

@@ -14,7 +14,7 @@ from linear_land import LinearLand, land_model, make_columns
 
 from ailand_gt4py.assimilation import twin_scores
 from ailand_gt4py.assimilation.settings import Errors, Limits, Screening
-from ailand_gt4py.assimilation.twin import Twin, TwinResult, TwinSettings, is_observed
+from ailand_gt4py.assimilation.twin import AssimilationSettings, Twin, TwinResult, is_observed
 from ailand_gt4py.assimilation.window import REASONS, run_window
 from ailand_gt4py.cli import main as cli
 from ailand_gt4py.core.errors import InputError
@@ -27,7 +27,7 @@ PERFECT = Errors(
     emulator=dict.fromkeys(("t2m", "rh2m", "ssm", "tbh", "tbv"), 0.0),
     model=dict.fromkeys(("swvl1", "swvl2", "swvl3", "stl1"), 1e-4),
 )
-SETTINGS = TwinSettings(
+SETTINGS = AssimilationSettings(
     days=12.0,
     initial_error=0.05,
     errors=PERFECT,
@@ -36,7 +36,7 @@ SETTINGS = TwinSettings(
 )
 
 
-def run(settings: TwinSettings = SETTINGS, n_columns: int = 30) -> TwinResult:
+def run(settings: AssimilationSettings = SETTINGS, n_columns: int = 30) -> TwinResult:
     columns = make_columns(n_columns, 60)
     return Twin(MODEL, columns, settings, LinearLand).run()
 
@@ -76,7 +76,7 @@ def test_runs_stand_at_their_labels(result: TwinResult) -> None:
     per_window = result.steps_per_window
     for number in range(1, len(result.windows)):
         begin = number * per_window
-        before = result.windows[number - 1].analysis[-1]
+        before = result.windows[number - 1].analysis.states[-1]
         np.testing.assert_array_equal(result.background[begin], before)
         np.testing.assert_allclose(
             result.analysis[begin, :, :3] - result.background[begin, :, :3],
@@ -105,7 +105,7 @@ def test_seeds_make_the_noise_and_other_observations_do_not_change_it(result: Tw
     same, other = run(), run(SETTINGS.replace(seed=2))
     np.testing.assert_array_equal(same.analysis, result.analysis)
     assert not np.array_equal(other.open_loop, result.open_loop)
-    fewer = run(SETTINGS.replace(observations=("ssm",)))
+    fewer = run(SETTINGS.replace(observe=("ssm",)))
     np.testing.assert_array_equal(fewer.open_loop, result.open_loop)
     own = [position for position, name in enumerate(result.schedules[0].names) if name == "ssm"]
     whole = result.observations[0][:, own]
@@ -134,8 +134,8 @@ def test_cycled_errors_do_better_than_constant_ones(result: TwinResult) -> None:
 def test_without_weather_errors_the_weather_is_that_of_the_file() -> None:
     columns = make_columns(4, 60)
     right = Twin(MODEL, columns, SETTINGS, LinearLand)
-    np.testing.assert_array_equal(right._forcing, columns.forcing[:48])
-    assert right._forcing.shape == (48, 4, 1)
+    np.testing.assert_array_equal(right.forcing, columns.forcing[:48])
+    assert right.forcing.shape == (48, 4, 1)
 
 
 def test_how_often_something_is_observed() -> None:
@@ -149,15 +149,15 @@ def test_how_often_something_is_observed() -> None:
         ({"days": 100.0}, "has 61 times from the start on, expected at least 401"),
         ({"days": 1.5}, "length of the experiment: found 1.5 days, expected a multiple of the window of 24 h"),
         ({"window_hours": 5.0}, "option --window-hours: found 5 h, expected a multiple of the model's step of 6 h"),
-        ({"observations": ("t2m", "lai")}, "option 'observations': found 'lai', expected some of t2m, rh2m, ssm, tb"),
-        ({"observations": ()}, r"option 'observations': found \(\), expected some of t2m"),
+        ({"observe": ("t2m", "lai")}, "option 'observe': found 'lai', expected some of .*t2m, rh2m, ssm, tb"),
+        ({"observe": ()}, r"option 'observe': found \(\), expected some of .*t2m"),
         ({"control": ("swvl4",)}, "option 'control': found 'swvl4', expected some of swvl1, swvl2, swvl3, stl1"),
         ({"control": ("swvl1", "swvl1")}, "option 'control': found .*each once"),
-        ({"observations": ("ssm", "ssm")}, "each once"),
+        ({"observe": ("ssm", "ssm")}, "each once"),
         ({"days": -1.0}, "option 'days': found -1, expected more than 0"),
         ({"initial_error": -0.1}, "option 'initial_error': found -0.1, expected at least 0"),
         (
-            {"observations": ("tb",)},
+            {"observe": ("tb",)},
             "found no clay fraction of the columns, expected clim_sotype, or one of all columns",
         ),
     ],
@@ -205,7 +205,7 @@ def test_command_writes_cf(finished: tuple[Path, str]) -> None:
         data.load()
     assert data.attrs["Conventions"] == "CF-1.11"
     assert "ailand assimilate" in data.attrs["history"]
-    assert json.loads(data.attrs["settings"])["observations"] == ["t2m", "rh2m", "ssm", "tb"]
+    assert json.loads(data.attrs["settings"])["observe"] == ["t2m", "rh2m", "ssm", "tb"]
     assert data.sizes == {"time": 8, "observation_time": 8, "window": 2, "x": 5}
     for name, field in data.data_vars.items():
         assert field.attrs["long_name"], name
@@ -263,7 +263,10 @@ def test_ensemble_and_options_of_the_command(small: tuple, tmp_path: Path, capsy
             "start: found 2019-01-01T00:00; ",
         ),
         (("--start", "soon"), "option --start: found 'soon', expected a time"),
-        (("--observations", "lai"), "option --observations: found 'lai'"),
+        (
+            ("--observations", "lai"),
+            "option --observations: found 'lai', expected files that there are, 'same', or kinds",
+        ),
         (("--precision", "bf16"), "option --precision: found 'bf16'"),
         (("-o", "out.txt"), "option --output: found 'out.txt', expected a file name that ends in .nc"),
         (

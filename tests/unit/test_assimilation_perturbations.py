@@ -16,7 +16,7 @@ from ailand_gt4py.assimilation.perturbations import (
     perturbed_weather,
     weather_noise,
 )
-from ailand_gt4py.assimilation.settings import Limits, Screening, TwinSettings, observation_errors
+from ailand_gt4py.assimilation.settings import AssimilationSettings, Limits, Screening, observation_errors
 from ailand_gt4py.cli.assimilate import Options
 from ailand_gt4py.cli.options import parse
 from ailand_gt4py.core.errors import InputError
@@ -99,8 +99,8 @@ def test_initial_errors_have_their_sizes_and_correlation_and_a_seed() -> None:
     np.testing.assert_array_equal(found, initial_errors(np.random.default_rng(1), 40_000, 0.05, 3))
 
 
-def changed(*words: str) -> TwinSettings:
-    return parse(Options, ["file.nc", *words]).part(TwinSettings)
+def changed(*words: str) -> AssimilationSettings:
+    return parse(Options, ["file.nc", *words]).part(AssimilationSettings)
 
 
 def test_settings_are_changed_by_name_and_nothing_else() -> None:
@@ -111,9 +111,12 @@ def test_settings_are_changed_by_name_and_nothing_else() -> None:
     assert found.errors.observation == {**observation_errors(), "ssm": 0.03}
     assert found.limits.plant_range_from == 3.0
     assert found.screening.largest_departure == 4.0
-    assert found.errors.model == TwinSettings().errors.model
-    assert TwinSettings().errors.observation["ssm"] == observation_errors()["ssm"]
-    assert found.replace(errors=TwinSettings().errors, limits=Limits(), screening=Screening()) == TwinSettings()
+    assert found.errors.model == AssimilationSettings().errors.model
+    assert AssimilationSettings().errors.observation["ssm"] == observation_errors()["ssm"]
+    assert (
+        found.replace(errors=AssimilationSettings().errors, limits=Limits(), screening=Screening())
+        == AssimilationSettings()
+    )
 
 
 @pytest.mark.parametrize(
@@ -121,7 +124,7 @@ def test_settings_are_changed_by_name_and_nothing_else() -> None:
     [
         ("errors.observation.ssm", "found 'errors.observation.ssm', expected NAME=VALUE"),
         ("sede=3", "option 'sede' is unknown; did you mean 'seed'?"),
-        ("errors.observation.lai=3", "option 'errors.observation': found 'lai'; expected one of t2m, rh2m"),
+        ("errors.observation.lai=3", "option 'errors.observation': found 'lai'; expected one of swvl1"),
         ("errors.observation.ssm.more=3", "option 'errors.observation.ssm': found .*, expected a number"),
         ("errors.observation=3", "option 'errors.observation': found 3, expected names with values"),
         (
@@ -146,24 +149,24 @@ def test_a_file_changes_what_it_names_and_the_command_line_wins(tmp_path: Path) 
     found = changed("--config", str(path), "--set", "errors.observation.t2m=1.5", "--background-error", "constant")
     assert found.errors.observation == {**observation_errors(), "ssm": 0.03, "t2m": 1.5}
     assert found.errors.covariance == "constant"
-    assert found.limits == TwinSettings().limits.replace(driest=0.02)
-    assert found.screening == TwinSettings().screening
+    assert found.limits == AssimilationSettings().limits.replace(driest=0.02)
+    assert found.screening == AssimilationSettings().screening
 
 
 def test_the_file_that_ships_holds_every_number_with_its_default() -> None:
     path = Path(__file__).parents[2] / "configs" / "assimilation.yaml"
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    defaults = TwinSettings().model_dump()
+    defaults = AssimilationSettings().model_dump()
     del defaults["errors"]["covariance"]
     assert content == {part: defaults[part] for part in ("errors", "screening", "limits")}
-    assert changed("--config", str(path)) == TwinSettings()
+    assert changed("--config", str(path)) == AssimilationSettings()
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         ("- errors", "found a list at the top, expected options with values"),
-        ("errors: {observation: {lai: 1.0}}", "option 'errors.observation': found 'lai'; expected one of t2m"),
+        ("errors: {observation: {lai: 1.0}}", "option 'errors.observation': found 'lai'; expected one of swvl1"),
         ("errors: {observation: {ssm: yes}}", "option 'errors.observation.ssm': found True, expected a number"),
         ("errors: {observation: {ssm: }}", "option 'errors.observation.ssm': found nothing, expected a number"),
         ("errors: {observatoin: {ssm: 1.0}}", "option 'errors.observatoin' is unknown; did you mean 'observation'?"),

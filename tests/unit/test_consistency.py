@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ailand_gt4py.assimilation.consistency import chi_square, consistency
+from ailand_gt4py.assimilation.cycle import Departures
 from ailand_gt4py.assimilation.sekf import analyse
-from ailand_gt4py.assimilation.twin import Observed
-from ailand_gt4py.assimilation.twin_scores import chi_square, consistency
-from ailand_gt4py.assimilation.window import REASONS, WindowResult
+from ailand_gt4py.assimilation.window import REASONS, Trajectory, WindowResult
 
 JACOBIAN = np.array([[1.0, 0.5], [0.2, 1.0]])
 COVARIANCE = np.array([[0.5, 0.2], [0.2, 0.4]])
@@ -28,19 +28,20 @@ def window(seed: int, believed: np.ndarray = ERRORS, n_columns: int = 20_000) ->
     residuals = departures - increment @ JACOBIAN.T
     expected = np.sqrt(np.diag(JACOBIAN @ COVARIANCE @ JACOBIAN.T) + believed**2)
     nothing = np.zeros((1, n_columns, 2))
+    run = Trajectory(nothing, nothing, nothing)
     return WindowResult(
-        nothing, nothing, increment, nothing[0], nothing[0], departures, residuals,
+        run, run, increment, nothing[0], nothing[0], departures, residuals,
         np.tile(expected, (n_columns, 1)), (~used).astype(np.uint8), chi_square,
     )  # fmt: skip
 
 
-def observed(windows: list[WindowResult], name: str) -> Observed:
+def observed(windows: list[WindowResult], name: str) -> Departures:
     """One observable of all windows, which an experiment gathers; what was observed itself does not matter."""
     parts = (
         np.stack([getattr(one, part)[:, NAMES.index(name)] for one in windows])
         for part in ("departures", "departures", "residuals", "expected", "reasons")
     )
-    return Observed(*parts)
+    return Departures(*parts)
 
 
 def test_right_errors_are_found_right() -> None:
@@ -68,7 +69,7 @@ def test_an_observation_error_that_is_believed_too_large_is_found_smaller() -> N
 
 def test_an_observable_that_never_took_part_has_no_diagnostics() -> None:
     nothing = np.full((4, 3, 5), np.nan)
-    found = consistency("tbh", Observed(*nothing, np.full((3, 5), REASONS["missing"], np.uint8)), 4.0)
+    found = consistency("tbh", Departures(*nothing, np.full((3, 5), REASONS["missing"], np.uint8)), 4.0)
     assert (found.count, found.screened) == (0, 0)
     assert np.isnan(found.departure)
     assert np.isnan(found.observation_error)

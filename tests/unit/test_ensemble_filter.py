@@ -9,7 +9,7 @@ from linear_land import LinearLand, land_model, make_land
 from ailand_gt4py.assimilation.control import Bounds, make_control
 from ailand_gt4py.assimilation.ensemble_filter import EnsembleFilter, analyse_ensemble
 from ailand_gt4py.assimilation.sekf import SimplifiedExtendedKalmanFilter, analyse
-from ailand_gt4py.assimilation.settings import Errors, Limits, Screening, TwinSettings
+from ailand_gt4py.assimilation.settings import AssimilationSettings, Errors, Limits, Screening
 from ailand_gt4py.assimilation.window import Observation, Schedule, Setup
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.observations.screen import ScreenTemperature
@@ -92,7 +92,7 @@ def test_relaxation_gives_spread_back_and_leaves_the_mean(relaxation: float) -> 
 )
 def test_settings_that_make_no_ensemble_are_named(change: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        TwinSettings(method="etkf", **change)
+        AssimilationSettings(method="etkf", **change)
 
 
 def make_filter(n_members: int, n_columns: int, weather: np.ndarray, model_error: float = 0.0) -> EnsembleFilter:
@@ -129,9 +129,12 @@ def test_a_window_of_the_ensemble_is_one_of_the_extended_filter_with_the_samples
     result = run.run(land.forcing, schedule, np.tile([288.0, 0.3, 288.0, 0.3], (n_columns, 1)))
     expected = extended.run(land.forcing, schedule, np.tile([288.0, 0.3, 288.0, 0.3], (n_columns, 1)))
     assert np.abs(expected.increment).max() > 1e-3
-    for name, found, exact in zip(expected._fields, result, expected, strict=True):
+    runs = ((getattr(result, name), getattr(expected, name)) for name in ("background", "analysis"))
+    for found, exact in runs:
+        np.testing.assert_allclose(found.states, exact.states, rtol=1e-8, atol=1e-9)
+    for name, found, exact in zip(expected._fields[2:], result[2:], expected[2:], strict=True):
         np.testing.assert_allclose(found, exact, rtol=1e-8, atol=1e-9, err_msg=name)
-    np.testing.assert_allclose(run._state.mean(axis=0), result.analysis[-1], rtol=1e-9)
+    np.testing.assert_allclose(run._state.mean(axis=0), result.analysis.states[-1], rtol=1e-9)
 
 
 def test_the_models_error_widens_the_ensemble_and_leaves_its_mean() -> None:

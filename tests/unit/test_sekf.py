@@ -203,7 +203,7 @@ def test_cycling_is_kalmans_filter(jacobian: str, covariance: str) -> None:
             assert result.chi_square[column] == pytest.approx(chi, rel=1e-8)
             state[:, :3] += increment
             state = run_window(emulator, land.static, rain, state).states[-1]
-            np.testing.assert_allclose(result.analysis[-1, column], state[0], rtol=1e-10)
+            np.testing.assert_allclose(result.analysis.states[-1, column], state[0], rtol=1e-10)
             if covariance == "cycled":
                 model_error = np.diag([errors.model[name] ** 2 for name in CONTROL.names])
                 matrix = through @ analysed @ through.T + model_error
@@ -216,7 +216,9 @@ def test_increments_that_are_made_are_the_limited_ones() -> None:
     run = make_filter(land, Errors(), covariance, limits=Limits(largest_increment=0.02))
     result = run.run(land.forcing, schedule, np.full((3, 1), 0.6))
     np.testing.assert_allclose(result.increment[:, 0], 0.02)
-    np.testing.assert_allclose(result.analysis[0] - result.background[0], np.pad(result.increment, ((0, 0), (0, 2))))
+    np.testing.assert_allclose(
+        result.analysis.states[0] - result.background.states[0], np.pad(result.increment, ((0, 0), (0, 2)))
+    )
 
 
 def test_covariance_of_a_forecast_adds_the_models_error() -> None:

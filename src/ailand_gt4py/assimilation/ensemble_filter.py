@@ -15,6 +15,9 @@ equation 2).
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+
 import numpy as np
 
 from ailand_gt4py.assimilation.perturbations import perturbed_weather
@@ -44,7 +47,7 @@ def analyse_ensemble(
     perturbations, equivalent_mean = members - mean, equivalents.mean(axis=0)
     departures = np.where(used, observations, 0.0) - equivalent_mean
     by_column = (equivalents - equivalent_mean).transpose(1, 0, 2)
-    weights = used / errors**2
+    weights = np.where(used, 1.0 / errors**2, 0.0)
     weighted = by_column * weights[:, None, :]
     pulled = np.einsum("cmo,co->cm", weighted, departures)
     information = weighted @ by_column.swapaxes(1, 2)
@@ -84,10 +87,23 @@ class EnsembleFilter:
         self._weather, self._random, self._relaxation = weather, random, relaxation
         self._noise: Values | None = None
 
-    def run(self, forcing: Values, schedule: Schedule, observations: Values) -> WindowResult:
+    def snapshot(self) -> dict[str, Values]:
+        """What the next window begins with, by name: members, and the noise of the weather where there is any."""
+        noise = {} if self._noise is None else {"noise": self._noise}
+        random = np.frombuffer(json.dumps(self._random.bit_generator.state).encode(), np.uint8)
+        return {"state": self._state, "random": random, **noise}
+
+    def restore(self, snapshot: Mapping[str, Values]) -> None:
+        """Go on from a `snapshot`."""
+        self._state, self._noise = snapshot["state"], snapshot.get("noise")
+        self._random.bit_generator.state = json.loads(snapshot["random"].astype(np.uint8).tobytes())
+
+    def run(
+        self, forcing: Values, schedule: Schedule, observations: Values, errors: Values | None = None
+    ) -> WindowResult:
         """As of `SimplifiedExtendedKalmanFilter`."""
         emulator, setup, control = self._emulator, self._setup, self._setup.control
-        errors = setup.errors.of_observations(schedule.names)
+        errors = setup.errors.of_observations(schedule.names) if errors is None else errors
         tiled = np.tile(forcing, (1, self._n_members, 1))
         weather, self._noise = perturbed_weather(self._random, emulator.model, tiled, self._weather, self._noise)
         background, of_members, _ = self._forecast(weather, self._state, schedule)
@@ -104,8 +120,8 @@ class EnsembleFilter:
         noise = self._random.standard_normal(at_end.shape) * np.sqrt(np.diagonal(covariance))
         self._state = control.put(end, at_end + setup.bounds.limited(at_end, noise - noise.mean(axis=0)))
         return WindowResult(
-            background=background.states,
-            analysis=run.states,
+            background=background,
+            analysis=run,
             increment=increments.mean(axis=0),
             background_spread=start.std(axis=0, ddof=1),
             analysis_spread=(start + increments).std(axis=0, ddof=1),

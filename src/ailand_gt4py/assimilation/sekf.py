@@ -8,6 +8,7 @@ is the background, exactly.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -24,9 +25,10 @@ def analyse(
     """One analysis of every column: increment, covariance (I - K H) B, and chi-square d^T (H B H^T + R)^-1 d.
 
     B is (n_columns, n_control, n_control), H (n_columns, n_observations, n_control), d and used (n_columns,
-    n_observations), where what is not used may be NaN; errors are standard deviations (n_observations,).
+    n_observations), where what is not used may be NaN; errors are standard deviations, (n_observations,) or of every
+    column.
     """
-    weights = used / errors**2
+    weights = np.where(used, 1.0 / errors**2, 0.0)
     taken = np.where(used[:, :, None], jacobian, 0.0)
     innovation = np.where(used, departures, 0.0)
     pulled = np.einsum("cok,co->ck", taken, weights * innovation)
@@ -64,13 +66,24 @@ class SimplifiedExtendedKalmanFilter:
         constant = np.broadcast_to(setup.errors.of_background(setup.control.names), covariance.shape)
         self._covariance = constant if self._is_constant else covariance
 
-    def run(self, forcing: Values, schedule: Schedule, observations: Values) -> WindowResult:
+    def snapshot(self) -> dict[str, Values]:
+        """What the next window begins with, by name."""
+        return {"state": self._state, "covariance": self._covariance}
+
+    def restore(self, snapshot: Mapping[str, Values]) -> None:
+        """Go on from a `snapshot`."""
+        self._state, self._covariance = snapshot["state"], snapshot["covariance"]
+
+    def run(
+        self, forcing: Values, schedule: Schedule, observations: Values, errors: Values | None = None
+    ) -> WindowResult:
         """Run through a window, to its end, with forcing (n_steps, n_columns, n_forcing) as it is known.
 
-        Observations are (n_columns, n_observations), in the order of the schedule; NaN where there is none.
+        Observations are (n_columns, n_observations), in the order of the schedule; NaN where there is none. So are
+        their standard deviations, unless they are those of the settings.
         """
         emulator, setup, control = self._emulator, self._setup, self._setup.control
-        errors = setup.errors.of_observations(schedule.names)
+        errors = setup.errors.of_observations(schedule.names) if errors is None else errors
         background = run_window(emulator, self._static, forcing, self._state)
         found = equivalents(background, schedule)
         jacobian, end = self._jacobian(emulator, self._static, background, schedule, control)
@@ -87,8 +100,8 @@ class SimplifiedExtendedKalmanFilter:
             self._covariance = forecast_covariance(analysed, end, setup.model_error(emulator, run))
         self._state = run.states[-1]
         return WindowResult(
-            background=background.states,
-            analysis=run.states,
+            background=background,
+            analysis=run,
             increment=increment,
             background_spread=spreads[0],
             analysis_spread=spreads[1],

@@ -65,6 +65,11 @@ def _sizes(defaults: Callable[[], Mapping[str, float]]) -> AfterValidator:
     return AfterValidator(completed)
 
 
+#: What measured observations are given of the open loop's moments, column by column, before they are assimilated.
+Rescaling = Literal["none", "mean", "mean-and-deviation"]
+#: What of them is kept for verification.
+Withholding = Literal["none", "odd-days"]
+
 Sizes = Mapping[str, Annotated[float, Field(ge=0.0)]]
 
 
@@ -74,7 +79,17 @@ class Screening(Settings):
     largest_snow_cover: float = option(0.01, "fraction; ECMWF takes none over snow; a network's zero is not quite zero")
     coldest_soil: float = option(FREEZING_BEGINS, "temperature of the background's uppermost layer, K")
     #: The test is the IFS's (Jarvinen and Unden 1997, ECMWF Technical Memorandum 236), its size this project's.
-    largest_departure: float = option(3.0, "in standard deviations expected from B and R", gt=0.0, allow_inf_nan=True)
+    largest_departure: float = option(
+        3.0,
+        "in standard deviations expected from B and R; of measured observations 6, unless it is given",
+        gt=0.0,
+        allow_inf_nan=True,
+    )
+
+
+#: `Screening.largest_departure` of measured observations, unless another is given: this project's. Model and site
+#: differ by more than random errors, and a check as strict as a twin's keeps the cycle from what it is to learn.
+LARGEST_MEASURED_DEPARTURE = 6.0
 
 
 class Limits(Settings):
@@ -126,19 +141,20 @@ class Errors(Settings):
         return np.diag([days * self.model[name] ** 2 for name in names])
 
 
-class TwinSettings(Settings):
+class AssimilationSettings(Settings):
     """An experiment."""
 
     method: Literal["sekf", "etkf"] = option("sekf", "simplified extended or ensemble transform Kalman filter")
     jacobian: Literal["tangent-linear", "adjoint", "finite-differences"] = option(
         "tangent-linear", "how the SEKF's Jacobians are computed"
     )
-    observations: NameList = option(
+    observe: NameList = option(
         ("t2m", "rh2m", "ssm"),
-        "kinds to assimilate, of t2m, rh2m, ssm (surface soil moisture) and tb (L-band brightness temperature)",
+        "kinds to assimilate, of t2m, rh2m, ssm (surface soil moisture), tb (L-band brightness temperature), swvl1-3 "
+        "and stl1-3 (probes in the soil)",
         metavar="KIND,...",
     )
-    days: float = option(60.0, "length of the experiment", gt=0.0)
+    days: float = option(60.0, "length of a twin experiment", gt=0.0)
     window_hours: float = option(24.0, "length of a window, 12 or 24, say", metavar="HOURS", gt=0.0)
     seed: int = option(1, "seed of all random numbers", ge=0)
     control: NameList = option(
@@ -153,10 +169,10 @@ class TwinSettings(Settings):
     screening: Screening = option(..., "which observations take part", default_factory=Screening)
     limits: Limits = option(..., "how far an analysis may go", default_factory=Limits)
 
-    @field_validator("observations", "control")
+    @field_validator("observe", "control")
     @classmethod
     def _check_names(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        known = _kinds() if info.field_name == "observations" else BACKGROUND_ERRORS
+        known = _kinds() if info.field_name == "observe" else BACKGROUND_ERRORS
         for name in names:
             if name not in known:
                 raise InputError(f"found '{name}', expected some of {', '.join(known)}")

@@ -53,7 +53,7 @@ def draw(result: TwinResult, scores: TwinScores, where: ColumnLocations, at: tup
     handles, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
     settings, location = result.settings, style.location_text(where.latitude[column], where.longitude[column])
-    what = f"windows of {settings.window_hours:g} h, {', '.join(settings.observations)}"
+    what = f"windows of {settings.window_hours:g} h, {', '.join(settings.observe)}"
     title = f"{settings.method.upper()}, {what}; upper four panels: the column at {location}"
     figure.suptitle(title, fontsize=10)
     return figure

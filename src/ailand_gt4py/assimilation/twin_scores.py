@@ -1,25 +1,17 @@
-"""Scores of a twin experiment: errors against the truth, spread, consistency; as values and as text.
-
-Whether the errors that a filter believes fit its departures is told by
-
-* Chi-square: the mean of d^T (H B H^T + R)^-1 d over the number of observations is 1 where B and R are right (for
-  instance Talagrand 1999, in Proceedings of the ECMWF Workshop on Diagnosis of Data Assimilation Systems).
-* Desroziers et al. 2005 (doi:10.1256/qj.05.108): with d_ob the departures from the background, d_oa those from the
-  analysis and d_ab = d_ob - d_oa, in an optimal linear analysis E[d_oa d_ob] = R (their equation 2), E[d_ab d_ob] =
-  H B H^T (equation 1) and E[d_ob d_ob] their sum. Here d_oa is taken from the run from the analysis, limits and all.
-"""
+"""Scores of a twin experiment: errors against the truth, spread, consistency; as values and as text."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from ailand_gt4py.assimilation.consistency import Consistency, chi_square, lines, of_result
 from ailand_gt4py.assimilation.control import SOIL_WATER, make_control, root_zone
-from ailand_gt4py.assimilation.twin import Observed, TwinResult
-from ailand_gt4py.assimilation.window import WindowResult
+from ailand_gt4py.assimilation.cycle import CycleResult
+from ailand_gt4py.assimilation.twin import TwinResult
 from ailand_gt4py.core.text_table import aligned
 from ailand_gt4py.core.times import time_text
 from ailand_gt4py.core.types import Values
@@ -47,26 +39,6 @@ class Score:
 
 
 @dataclasses.dataclass(frozen=True)
-class Consistency:
-    """Diagnostics of one observable over all windows and columns where it took part; screened: where it did not.
-
-    Bias and RMS are of departures from the background, in whose space its error is. Errors are standard deviations by
-    Desroziers et al., NaN where the estimate of a variance is negative, beside those that the filter believes.
-    """
-
-    name: str
-    count: int
-    screened: int
-    bias: float
-    departure: float
-    believed: float
-    observation_error: float
-    believed_observation_error: float
-    background_error: float
-    believed_background_error: float
-
-
-@dataclasses.dataclass(frozen=True)
 class TwinScores:
     """Scores of columns without snow or frost, then of all; and by control variable what the filter believes.
 
@@ -77,6 +49,9 @@ class TwinScores:
     spread: dict[str, tuple[float, ...]]
     chi_square: float
     consistency: tuple[Consistency, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
 
     def score(self, name: str, columns: str) -> Score:
         """The score of a quantity over "snow-free" or "all" columns."""
@@ -92,41 +67,10 @@ def snow_free(result: TwinResult) -> Values:
     return np.asarray(is_bare.all(axis=0))
 
 
-def soil_water(result: TwinResult, states: Values) -> Values:
+def soil_water(result: CycleResult, states: Values) -> Values:
     """(..., 4) float64: soil water of the first three layers, and of the root zone."""
     layers = make_control(result.model).of(states)
     return np.concatenate([layers, root_zone(layers)[..., None]], axis=-1)
-
-
-def consistency(name: str, found: Observed, believed_error: float) -> Consistency:
-    """Diagnostics of one observable, whose standard deviation of R is `believed_error`."""
-
-    def mean(values: Values) -> float:
-        return float(values.mean()) if values.size else float("nan")
-
-    def root(variance: float) -> float:
-        return float(np.sqrt(variance)) if variance >= 0.0 else float("nan")
-
-    used = found.reasons == 0
-    d_ob, d_oa, expected = found.departures[used], found.residuals[used], found.expected[used]
-    return Consistency(
-        name=name,
-        count=int(used.sum()),
-        screened=int((np.isfinite(found.departures) & ~used).sum()),
-        bias=mean(d_ob),
-        departure=root(mean(d_ob**2)),
-        believed=root(mean(expected**2)),
-        observation_error=root(mean(d_oa * d_ob)),
-        believed_observation_error=believed_error,
-        background_error=root(mean((d_ob - d_oa) * d_ob)),
-        believed_background_error=root(mean(expected**2) - believed_error**2),
-    )
-
-
-def chi_square(windows: Sequence[WindowResult]) -> float:
-    """Chi-square of all departures used over their number; NaN where there is none."""
-    count = sum(int(window.n_used.sum()) for window in windows)
-    return sum(float(window.chi_square.sum()) for window in windows) / count if count else float("nan")
 
 
 def score(result: TwinResult) -> TwinScores:
@@ -141,8 +85,6 @@ def score(result: TwinResult) -> TwinScores:
             scores.append(Score(name, columns, int(chosen.sum()), *found))
     first, last = result.windows[0], result.windows[-1]
     spreads = (first.background_spread, first.analysis_spread, last.background_spread, last.analysis_spread)
-    names = list(result.observables)
-    believed = result.settings.errors.of_observations(names)
     return TwinScores(
         tuple(scores),
         {
@@ -150,9 +92,7 @@ def score(result: TwinResult) -> TwinScores:
             for number, name in enumerate(result.control.names)
         },
         chi_square(result.windows),
-        tuple(
-            consistency(name, result.observed(name), float(error)) for name, error in zip(names, believed, strict=True)
-        ),
+        of_result(result),
     )
 
 
@@ -164,11 +104,6 @@ def text(scores: TwinScores) -> str:
         errors = (f"{value:.4f}" for value in (one.open_loop, one.background, one.analysis))
         rows.append((one.name, one.columns, *errors, f"{one.ratio:.3f}"))
     spread = [(name, *(f"{value:.4f}" for value in values)) for name, values in scores.spread.items()]
-    departures = [
-        tuple(f"{value:.3g}" if isinstance(value, float) else str(value) for value in vars(one).values())
-        for one in scores.consistency
-    ]
-    names = ("observation", "used", "screened", "bias", "RMS", "believed", "R est.", "R", "HBH est.", "HBH")
     table = functools.partial(aligned, left=1, indent=2)
     return "\n".join(
         [
@@ -179,9 +114,7 @@ def text(scores: TwinScores) -> str:
             "Standard deviation that the filter believes, root mean square over all columns",
             *table(("control", "first background", "first analysis", "last background", "last analysis"), spread),
             "",
-            f"Chi-square of the departures over their number: {scores.chi_square:.3f}",
-            "Departures used, and error standard deviations after Desroziers et al. 2005 beside those believed",
-            *table(names, departures),
+            *lines(scores.consistency, scores.chi_square),
         ]
     )
 
@@ -195,6 +128,6 @@ def headline(result: TwinResult) -> str:
         f"Twin experiment: {settings.method.upper()} ({how}{covariance}), {settings.days:g} days from "
         f"{time_text(result.times[0], result.calendar)} in windows of {settings.window_hours:g} h, "
         f"{result.truth.shape[1]} columns\n"
-        f"  observations: {', '.join(settings.observations)}; seed {settings.seed}; initial error "
+        f"  observations: {', '.join(settings.observe)}; seed {settings.seed}; initial error "
         f"{settings.initial_error:g} m3 m-3; weather errors {settings.weather_error:g}"
     )

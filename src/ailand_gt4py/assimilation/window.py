@@ -105,7 +105,7 @@ class WindowResult(NamedTuple):
     """What a window gave; of an ensemble the background and the analysis are means.
 
     Attributes:
-        background, analysis: runs from the background and from the analysis, states (n_steps + 1, n_columns, n_state).
+        background, analysis: runs from the background and from the analysis.
         increment: (n_columns, n_control) made at the window's start.
         background_spread, analysis_spread: (n_columns, n_control) standard deviations that the filter believes.
         departures, residuals: (n_columns, n_observations) observation minus background and minus the run from the
@@ -115,8 +115,8 @@ class WindowResult(NamedTuple):
         chi_square: (n_columns,) of the departures used.
     """
 
-    background: Values
-    analysis: Values
+    background: Trajectory
+    analysis: Trajectory
     increment: Values
     background_spread: Values
     analysis_spread: Values

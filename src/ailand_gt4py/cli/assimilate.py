@@ -1,50 +1,116 @@
-"""``ailand assimilate FILE``: a twin experiment, ecLand in the file being the truth."""
+"""``ailand assimilate FILE``: a twin experiment, ecLand in the file being the truth, or measured observations."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Self
 
-from ailand_gt4py.assimilation.settings import TwinSettings
+from pydantic import BeforeValidator, model_validator
+
+from ailand_gt4py.assimilation.settings import (
+    LARGEST_MEASURED_DEPARTURE,
+    AssimilationSettings,
+    Rescaling,
+    Withholding,
+)
 from ailand_gt4py.cli.period import PeriodOptions
-from ailand_gt4py.core.option_types import Location
+from ailand_gt4py.core.errors import InputError
+from ailand_gt4py.core.option_types import File, Location, named_values, suffixed
 from ailand_gt4py.core.settings import option
 
+#: Instead of files: what was observed stands beside the values of the files themselves.
+SAME = "same"
 
-class Options(PeriodOptions, TwinSettings):
+
+class Options(PeriodOptions, AssimilationSettings):
     """
-    Twin experiment of soil-moisture assimilation on a file of ecLand's forcing, states and diagnostics, in the layout
-    that ailand-column-run reads. ecLand is the truth; an emulator starts from wrong soil moisture, is given simulated
-    observations of the truth with noise, and is to find the truth. Beside it runs the open loop, which is given none.
-    Prints errors against the truth, spread and consistency; docs/assimilation.md says how everything is defined and
-    where the defaults come from. All errors, screening and limits with their defaults are in configs/assimilation.yaml.
+    Assimilation of observations into the emulator, by a simplified extended or an ensemble transform Kalman filter.
+    FILE is in any layout that ailand-column-run reads. With --observations, what was measured is assimilated into a run
+    from the file's first state, and verified by what is withheld and by all else that was measured. Without, a twin
+    experiment: ecLand in the file is the truth, and the emulator, from wrong soil moisture, is to find it by simulated
+    observations. Beside it runs the open loop, which is given none. docs/assimilation.md says how everything is defined
+    and where the defaults come from. All errors, screening and limits with their defaults are in
+    configs/assimilation.yaml.
     """
 
     program: ClassVar[str] = "ailand assimilate"
+    written: ClassVar[tuple[str, ...]] = ("output", "plot", "restart_out")
 
+    observations: tuple[str, ...] = option(
+        (),
+        "files with what was measured, or 'same': beside the FILEs' own values (default: simulated observations, of "
+        "kinds that may stand here, too)",
+        metavar="FILE",
+        repeated=True,
+    )
+    observed_as: Annotated[dict[str, str], BeforeValidator(named_values)] = option(
+        {}, "variables of those files by other names: stl1=obs_stl", metavar="NAME=VARIABLE,..."
+    )
+    withhold: Withholding = option("none", "measured observations that are kept for verification")
+    rescale: Rescaling = option("none", "moments of the open loop that measured observations are given")
+    tune_errors: int = option(0, "how many times errors are tuned and the cycle is run again", metavar="N", ge=0)
+    restart: File | None = option(None, "restart file to go on from, of a cycle with --observations", metavar="FILE.nc")
+    restart_out: Annotated[File, suffixed(".nc")] | None = option(None, "restart file to write", metavar="FILE.nc")
     at: Location | None = option(None, "location of the figure's column (default: a typical one)", metavar="LAT,LON")
     clay: float | None = option(
         None, "clay fraction of all soils (default: from clim_sotype, for tb)", metavar="FRACTION", ge=0.0, le=1.0
     )
 
+    @model_validator(mode="after")
+    def _check_measured(self) -> Self:
+        if self.is_twin:
+            for name in ("observed_as", "withhold", "rescale", "tune_errors", "restart", "restart_out"):
+                if getattr(self, name) != type(self).model_fields[name].default:
+                    what = f"option --{name.replace('_', '-')} is for measured observations"
+                    raise InputError(f"{what}, expected --observations beside it")
+        elif "initial_error" in self.model_fields_set and self.restart is not None:
+            raise InputError("option --initial-error: is of the first window, found it beside --restart")
+        return self
+
+    @property
+    def is_twin(self) -> bool:
+        return not self.observations or bool(self.simulated)
+
+    @property
+    def simulated(self) -> tuple[str, ...]:
+        """Kinds of observation that stand where files may."""
+        given = self.observations
+        if not given or given == (SAME,) or any(Path(one).exists() for one in given):
+            return ()
+        from ailand_gt4py.observations.operators import kinds  # only now: `--help` must not wait for GT4Py
+
+        listed = tuple(part.strip() for one in given for part in one.split(","))
+        if unknown := [one for one in listed if one not in kinds()]:
+            raise InputError(
+                f"option --observations: found '{unknown[0]}', expected files that there are, '{SAME}', or kinds to "
+                f"simulate: {', '.join(kinds())}"
+            )
+        return listed
+
 
 def run(options: Options) -> None:
     """Run the experiment and print its tables."""
+    (_run_twin if options.is_twin else _run_measured)(options)
+
+
+def _run_twin(options: Options) -> None:
     # Only now: `--help` must not wait for GT4Py.
     import numpy as np
 
-    from ailand_gt4py.assimilation import twin_figure, twin_output, twin_scores
+    from ailand_gt4py.assimilation import output, twin_figure, twin_scores
     from ailand_gt4py.assimilation.twin import Twin
     from ailand_gt4py.evaluation.columns import columns_of
     from ailand_gt4py.evaluation.scores.groups import locations_of
     from ailand_gt4py.io.whole_files import write_figure
     from ailand_gt4py.observations.brightness import clay_of
 
-    settings = options.part(TwinSettings)
+    settings = options.part(AssimilationSettings)
+    settings = settings.replace(observe=options.simulated or settings.observe)
     model = options.read_model()
     with options.opened(model) as source:
         columns, locations = columns_of(source, model, np.dtype(options.precision)), locations_of(source)
         clay = None
-        if "tb" in settings.observations:
+        if "tb" in settings.observe:
             clay = clay_of(source) if options.clay is None else np.full(columns.n_columns, options.clay)
         history = tuple(source.history)
         options.describe(source, source.times)
@@ -55,7 +121,54 @@ def run(options: Options) -> None:
     print(twin_scores.headline(result))
     print(twin_scores.text(scores))
     if options.output is not None:
-        header = options.attributes(model, twin_output.TITLE, history)
-        twin_output.write(options.output, result, scores, locations, header)
+        header = options.attributes(model, output.TWIN_TITLE, history)
+        output.write(options.output, result, scores, locations, header)
     if options.plot is not None:
         write_figure(options.plot, lambda: twin_figure.draw(result, scores, locations, options.at))
+
+
+def _run_measured(options: Options) -> None:
+    import numpy as np
+
+    from ailand_gt4py.assimilation import measured_figure, measured_scores, output, restart, tuning
+    from ailand_gt4py.assimilation.measured_cycle import MeasuredCycle
+    from ailand_gt4py.evaluation.scores.groups import ColumnLocations
+    from ailand_gt4py.io.whole_files import write_figure
+    from ailand_gt4py.observations.brightness import clay_of
+
+    settings, model = options.part(AssimilationSettings), options.read_model()
+    if "largest_departure" not in options.screening.model_fields_set:
+        screening = options.screening.replace(largest_departure=LARGEST_MEASURED_DEPARTURE)
+        settings = settings.replace(screening=screening)
+    days = options.days if "days" in options.model_fields_set else None
+    period = options.read(model, days=days)
+    options.describe(period, period.ends)
+    where = ColumnLocations(period.x, period.latitude, period.longitude, ())
+
+    def clay() -> Any:
+        if options.clay is not None:
+            return np.full(period.n_columns, options.clay)
+        with options.opened(model, period.times[-1]) as source:
+            return clay_of(source)
+
+    kinds = settings.observe if "observe" in options.model_fields_set else None
+    paths = [str(path) for path in (options.files if options.observations == (SAME,) else options.observations)]
+    cycle = MeasuredCycle(model, period, paths, settings, kinds, options.observed_as, options.withhold, clay)
+    standing = None
+    if options.restart is not None:
+        standing = restart.read(options.restart, cycle.identity(options.precision), where)
+        restart.check_start(options.restart, standing, period.times[0])
+    with options.progress(period.ends[: cycle.n_steps], period.n_columns, period.calendar) as after_step:
+        result, scores = cycle.run(options.emulator, options.rescale, standing, options.tune_errors, after_step)
+    print(measured_scores.headline(result, ", ".join(paths)))
+    print(measured_scores.text(scores))
+    if options.tune_errors:
+        sizes = tuning.as_settings(result.settings.errors, list(result.observables), result.control.names)
+        print(f"\nErrors after tuning, as a file for --config:\n{sizes}")
+    if options.output is not None:
+        header = options.attributes(model, output.TITLE, period.history)
+        output.write(options.output, result, scores, where, header)
+    if options.restart_out is not None:
+        restart.write(options.restart_out, cycle.standing(options.precision, where))
+    if options.plot is not None:
+        write_figure(options.plot, lambda: measured_figure.draw(result, scores, where, options.at))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -159,18 +159,23 @@ def read_observed(
     latitude: Values | None = None,
     longitude: Values | None = None,
     reading: Reading = AS_THEY_ARE,
+    named: Mapping[str, str] | None = None,
 ) -> dict[str, Observed]:
     """Observations of those of some variables that files have, by name, at their own times.
 
     What cannot be is left out, and said; so is where ``obs_`` stands before the name. Columns are matched with those
     given by their labels ``x`` and locations (degrees).
 
+    Args:
+        named: what files call variables that have other names there, ``{"stl1": "obs_stl"}``.
+
     Raises:
         InputError: files have none of the variables, units are unknown, errors are not above 0.
     """
     wanted = {variable.name: variable for variable in variables}
     reading = at_site(reading, latitude, longitude)
-    prefixed = {name: _own_names(name) for name in wanted}
+    other = named or {}
+    prefixed = {name: (other[name],) if name in other else _own_names(name) for name in wanted}
     asked = [*wanted.values(), *(_renamed(wanted[name], own) for name, names in prefixed.items() for own in names)]
     request = reference_request(asked, None, None, reading)
     file = open_columns(expanded(paths), request)

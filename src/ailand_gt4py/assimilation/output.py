@@ -1,8 +1,7 @@
-"""An experiment as a netCDF file with CF attributes."""
+"""A cycle, of a twin experiment or of measured observations, as a netCDF file with CF attributes."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 
@@ -10,6 +9,8 @@ import numpy as np
 import xarray as xr
 
 from ailand_gt4py.assimilation.control import SOIL_WATER, UNITS
+from ailand_gt4py.assimilation.cycle import RUNS, CycleResult
+from ailand_gt4py.assimilation.measured_scores import MeasuredScores
 from ailand_gt4py.assimilation.twin import TwinResult
 from ailand_gt4py.assimilation.twin_scores import ROOT_ZONE, TwinScores, soil_water
 from ailand_gt4py.assimilation.window import REASONS
@@ -20,19 +21,21 @@ from ailand_gt4py.io.whole_files import columns, field, time_labels, write_netcd
 from ailand_gt4py.observations.operators import Observable
 from ailand_gt4py.weights.variables import CATALOGUE, SOIL_DEPTHS
 
-TITLE = "twin experiment: assimilation into aiLand, an emulator of ecLand; ecLand is the truth"
+TWIN_TITLE = "twin experiment: assimilation into aiLand, an emulator of ecLand; ecLand is the truth"
+TITLE = "assimilation of measured observations into aiLand, an emulator of ecLand"
 REFERENCES = "doi:10.1002/qj.2023 (SEKF), doi:10.1016/j.physd.2006.11.008 (ETKF), doi:10.1256/qj.05.108"
 
-_RUNS = {"truth": "ecLand, the truth", "open_loop": "open loop", "background": "background", "analysis": "analysis"}
 _LAYERS = {**dict(zip(SOIL_WATER, SOIL_DEPTHS, strict=False)), ROOT_ZONE: "0-100 cm"}
 
 
-def write(path: Path, result: TwinResult, scores: TwinScores, where: ColumnLocations, header: dict[str, str]) -> None:
-    """Write all results of an experiment on columns at these locations."""
+def write(
+    path: Path, result: CycleResult, scores: TwinScores | MeasuredScores, where: ColumnLocations, header: dict[str, str]
+) -> None:
+    """Write all results of a cycle on columns at these locations."""
     data = xr.Dataset(attrs=header)
     data.attrs["references"] = "; ".join(text for text in (header.get("references"), REFERENCES) if text)
     data.attrs["settings"] = json.dumps(result.settings.model_dump())
-    data.attrs["scores"] = json.dumps(dataclasses.asdict(scores))
+    data.attrs["scores"] = json.dumps(scores.as_dict())
     data.update(columns(where.x, where.latitude, where.longitude))
     for name, times, meaning in (
         ("time", result.times, "of a state"),
@@ -41,8 +44,11 @@ def write(path: Path, result: TwinResult, scores: TwinScores, where: ColumnLocat
     ):
         data[name] = time_labels(times, meaning, name, result.calendar)
     water = CATALOGUE["swvl1"]
-    for run, words in _RUNS.items():
-        values = _single(soil_water(result, getattr(result, run)))
+    runs = {run: (run.replace("_", " "), result.states(run)) for run in RUNS}
+    if isinstance(result, TwinResult):
+        runs = {"truth": ("ecLand, the truth", result.truth), **runs}
+    for run, (words, states) in runs.items():
+        values = _single(soil_water(result, states))
         for number, (name, depth) in enumerate(_LAYERS.items()):
             data[f"{run}_{name.replace(' ', '_')}"] = field(
                 ("time", "x"), values[..., number], f"soil moisture in {depth}: {words}", water.units,
@@ -51,10 +57,25 @@ def write(path: Path, result: TwinResult, scores: TwinScores, where: ColumnLocat
     _add_windows(data, result)
     for name, observable in result.observables.items():
         _add_observations(data, result, name, observable)
+    if isinstance(scores, MeasuredScores):
+        _add_comparisons(data, scores)
     write_netcdf(path, data)
 
 
-def _add_windows(data: xr.Dataset, result: TwinResult) -> None:
+def _add_comparisons(data: xr.Dataset, scores: MeasuredScores) -> None:
+    """All that was measured, and what the runs make of it, of the steps that end at the times of observation."""
+    over = ("observation_time", "x")
+    for name, one in scores.comparisons.items():
+        what, units = one.observable.long_name, one.observable.units
+        data[f"measured_{name}"] = field(over, _single(one.measured), f"measured: {what}", units)
+        for run, values in one.runs.items():
+            words = f"{run.replace('_', ' ')}: {what}"
+            data[f"{run}_of_{name}"] = field(over, _single(values), words, units)
+    flags = scores.withheld.astype(np.int8)
+    data["withheld"] = field(("observation_time",), flags, "whether observations were withheld from the analysis", "1")
+
+
+def _add_windows(data: xr.Dataset, result: CycleResult) -> None:
     def of_windows(attribute: str) -> Values:
         return np.stack([getattr(window, attribute) for window in result.windows])
 
@@ -72,7 +93,7 @@ def _add_windows(data: xr.Dataset, result: TwinResult) -> None:
     data["observation_count"] = field(over, of_windows("n_used").astype(np.int32), "observations used", "1")
 
 
-def _add_observations(data: xr.Dataset, result: TwinResult, name: str, observable: Observable) -> None:
+def _add_observations(data: xr.Dataset, result: CycleResult, name: str, observable: Observable) -> None:
     over, what, found = ("observation_time", "x"), observable.long_name, result.observed(name)
     for part, values, words, standard_name in (
         ("observation", found.values, what, observable.standard_name),
