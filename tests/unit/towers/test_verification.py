@@ -96,7 +96,7 @@ def test_cycles_are_means_of_windows_in_which_all_is_known(compared):
 def test_observations_of_other_times_are_refused(compared):
     columns, free, observed = compared
     later = {n: dataclasses.replace(one, times=one.times + np.timedelta64(3650, "D")) for n, one in observed.items()}
-    with pytest.raises(InputError, match=r"observations of 'swvl1' are from 2030.*, expected some within steps"):
+    with pytest.raises(InputError, match=r"observations of 'swvl1' are from 2030.*, expected some at labels every 6 h"):
         verification.make_study(MODEL, columns, free, {"swvl1": later["swvl1"]})
 
 
