@@ -1,9 +1,10 @@
-"""Small files of the layouts of satellites' brightness temperatures, for tests: written with netCDF4 alone."""
+"""Small files of the layouts of satellites' brightness temperatures, for tests."""
 
 from __future__ import annotations
 
 import netCDF4
 import numpy as np
+from examples.satellite.make_smap import write_half_orbit
 
 EPOCH = np.datetime64("2000-01-01T11:58:55.816")
 #: WGS 84 and the global EASE-Grid 2.0, written down here once more: Brodzik et al. 2012.
@@ -45,18 +46,7 @@ def write_smap(path, row, latitude, longitude, times, tbh, tbv, group="Global_Pr
         fields[f"cell_tb_time_seconds_{look}"] = seconds_of(times) + later
         fields[f"cell_boresight_incidence_{look}"] = np.full(n, 40.02)
     fields |= changes
-    with netCDF4.Dataset(path, mode) as file:
-        part = file.createGroup(group)
-        part.createDimension("cells", n)
-        for name, values in fields.items():
-            if values is None:
-                continue
-            is_flag, is_row, is_time = "qual_flag" in name, name == "cell_row", "time" in name
-            kind, fill = ("u2", 65534) if is_flag or is_row else ("f8" if is_time else "f4", -9999.0)
-            variable = part.createVariable(name, kind, ("cells",), fill_value=fill)
-            variable[:] = values
-            if "_tb_h_" in name or "_tb_v_" in name or "error" in name:
-                variable.units = "Kelvin"
+    write_half_orbit(path, {name: values for name, values in fields.items() if values is not None}, group, mode)
     return path
 
 

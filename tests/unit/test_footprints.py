@@ -1,8 +1,11 @@
 """Brightness temperatures of satellites' footprints: read, brought to columns and labels, refused if they cannot be."""
 
+from pathlib import Path
+
 import netCDF4
 import numpy as np
 import pytest
+from examples.satellite import make_smap
 from footprint_files import cells_of, write_smap, write_smos
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +17,7 @@ from ailand_gt4py.observations.footprints import layout_of
 from ailand_gt4py.observations.observed import Observed, read_observed
 from ailand_gt4py.weights.variables import CATALOGUE
 
+COLUMNS = Path(__file__).parents[2] / "examples" / "column_run" / "ecland_columns.nc"
 LATITUDE, LONGITUDE = np.array([50.1565, 61.865437, -22.633644]), np.array([7.7783, 31.81783, 24.206047])
 TBH, TBV = CATALOGUE["tbh"].variable(), CATALOGUE["tbv"].variable()
 HOUR = np.timedelta64(1, "h")
@@ -285,3 +289,36 @@ def test_instants_near_labels_count_at_the_nearest(seed, tolerance, step):
     else:
         with pytest.raises(InputError, match="expected some at labels"):
             one.on_labels(start + labels * HOUR, step * HOUR)
+
+
+# --- the example
+
+
+def test_the_example_is_read_back(tmp_path):
+    """Its half orbits give at labels what the operator gives of the file's states, but for noise; snow is left out."""
+    options = make_smap.Options(columns=COLUMNS, directory=tmp_path / "orbits", start="2021-02-01", days=8)
+    assert len(make_smap.make(options)) == 4
+    latitude, longitude, labels, values = make_smap.observed(options)
+    found = read(sorted((tmp_path / "orbits").iterdir()), None, latitude, longitude)
+    is_snowy = np.isnan(values[..., 0]).all(axis=0)
+    assert is_snowy.tolist() == [False, True, True, False, False]
+    for k, name in enumerate(("tbh", "tbv")):
+        at_labels = found[name].on_labels(labels, 6 * HOUR)
+        known = np.isfinite(at_labels.values)
+        assert known.sum(axis=0).tolist()[3:] == [4, 4]
+        assert not known[:, is_snowy].any()
+        difference = (at_labels.values - values[..., k])[known]
+        assert np.abs(difference).max() < 4.0 * make_smap.NOISE
+        assert difference.std() > 0.2 * make_smap.NOISE
+        np.testing.assert_allclose(at_labels.errors[known], make_smap.NOISE, rtol=1e-6)
+
+
+def test_the_examples_cells_are_those_of_the_grid():
+    made = make_smap.cells_of(LATITUDE, LONGITUDE, 9.008055)
+    for mine, theirs in zip(cells_of(LATITUDE, LONGITUDE, 9.008055), (made[0], made[2], made[3]), strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=1e-4)
+    # EASE2_M36km has 406 rows and 964 columns, from the north-western corner (Brodzik et al. 2012).
+    corners = np.array([85.0, -85.0]), np.array([-179.99, 179.99])
+    row, column, _, _ = make_smap.cells_of(*corners, 36.03222)
+    assert row.tolist() == [0, 405]
+    assert column.tolist() == [0, 963]
