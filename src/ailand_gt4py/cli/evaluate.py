@@ -16,6 +16,7 @@ from ailand_gt4py.core.settings import option
 from ailand_gt4py.driver.progress import counted
 
 if TYPE_CHECKING:  # `--help` must not wait for GT4Py
+    from ailand_gt4py.core.types import Values
     from ailand_gt4py.evaluation.runs import Runs
     from ailand_gt4py.evaluation.scores.groups import ColumnLocations
     from ailand_gt4py.evaluation.towers.verification import TowerStudy
@@ -88,6 +89,7 @@ def run(options: Options) -> None:
     from ailand_gt4py.evaluation.report.attachments import Alternatives, Transfer, read
     from ailand_gt4py.evaluation.scores.groups import locations_of
     from ailand_gt4py.evaluation.scores.lead_time import variable_studies
+    from ailand_gt4py.observations.brightness import clay_of
 
     options.check_device()
     transfer = read(options.transfer, Transfer) if options.transfer else None
@@ -95,6 +97,8 @@ def run(options: Options) -> None:
     model, dtype = options.read_model(), np.dtype("float64" if options.precision == "float64" else "float32")
     with options.opened(model, options.end) as source:
         columns, locations = columns_of(source, model, dtype), locations_of(source)
+        has_soil = source.field("clim_sotype", "1") is not None
+        clay = clay_of(source) if options.observations and has_soil else None
         truth = fields.read_truth(source) if options.is_reported else None
         options.describe(source, source.times)
     window, leads = options.climatology_window, runs.lead_steps(model, list(options.leads))
@@ -118,7 +122,7 @@ def run(options: Options) -> None:
         )
     by_lead = [score for variable in variables for score in variable.asked]
     whole = [variable.free_run for variable in variables]
-    towers = _observed(options, model, done, locations)
+    towers = _observed(options, model, done, locations, clay)
     print(report.text_report(by_lead, whole))
     if towers is not None:
         print(f"\n{towers.text()}")
@@ -139,7 +143,9 @@ def run(options: Options) -> None:
             temporary.write_text(content, encoding="utf-8")
 
 
-def _observed(options: Options, model: Model, runs: Runs, locations: ColumnLocations) -> TowerStudy | None:
+def _observed(
+    options: Options, model: Model, runs: Runs, locations: ColumnLocations, clay: Values | None
+) -> TowerStudy | None:
     """The free run against observations, if they are asked for."""
     import numpy as np
 
@@ -168,5 +174,5 @@ def _observed(options: Options, model: Model, runs: Runs, locations: ColumnLocat
         sites.append(verification.site_of(model, columns, read_observed([path], fluxes), options.least_measured))
     benchmarks = verification.benchmarks_of(sites) if sites else None
     return verification.make_study(
-        model, runs.columns, runs.free, observed, benchmarks, options.least_measured, options.closed
+        model, runs.columns, runs.free, observed, benchmarks, options.least_measured, options.closed, clay
     )
