@@ -39,6 +39,8 @@ PREFIX = "obs_"
 SHORT = {"rnet": "rn", "ghf": "g"}
 
 _EXACT = np.timedelta64(0, "ns")
+#: How far a share may be below 0 or above 1: files pack them.
+_SLACK = 1e-3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +52,8 @@ class Observed:
         times: (n_times,) datetime64[ns], increasing: labels t. window: length of the mean's window.
         values: (n_times, n_columns) float64, NaN where nothing was observed.
         errors: (n_times, n_columns) standard deviations above 0; NaN where they are not known.
-        measured: (n_times, n_columns) share of the window that was measured, 0 to 1.
+        measured: (n_times, n_columns) share of the window that was measured, 0 to 1. What errors and shares are where
+            there are no values does not matter.
         tolerance: how far an instant may be from a label that it is taken for.
     """
 
@@ -74,11 +77,16 @@ class Observed:
                 f"{what}: the time {time_text(self.times[worst + 1])} follows {time_text(self.times[worst])}, expected "
                 "increasing times, each once"
             )
-        known = np.isfinite(self.errors)
-        if (self.errors[known] <= 0.0).any():
+        known = np.isfinite(self.values)
+        errors = self.errors[known & np.isfinite(self.errors)]
+        if (errors <= 0.0).any():
             raise InputError(
-                f"{what}: found an error of {self.errors[known].min():g} {self.variable.units}, expected errors above 0"
+                f"{what}: found an error of {errors.min():g} {self.variable.units}, expected errors above 0"
             )
+        wrong = np.abs(self.measured - 0.5) > 0.5 + _SLACK
+        if (wrong & known).any():
+            found = self.measured[wrong & known][0]
+            raise InputError(f"{what}: found {found:g} as the share of a window that was measured, expected 0 to 1")
 
     @property
     def name(self) -> str:
@@ -184,7 +192,8 @@ def read_observed(
     given by their labels ``x`` and locations (degrees); footprints of satellites as ``choice`` says.
 
     Raises:
-        InputError: files have none of the variables, units are unknown, errors are not above 0.
+        InputError: files have none of the variables, units are unknown, times do not increase, errors are not above 0,
+            shares not from 0 to 1.
     """
     wanted = {variable.name: variable for variable in variables}
     files = expanded(paths)
@@ -210,7 +219,11 @@ def read_observed(
             own_name = own_names.get(name, "") if prefix else name
             values = _read(file, own_name, variable) if own_name else None
             if values is not None:
-                found[name] = _observed(file, own_name, variable, values, times, step)
+                try:
+                    found[name] = _observed(file, own_name, variable, values, times, step)
+                except InputError as error:
+                    text = str(error).removeprefix(f"{file.path}: ")
+                    raise InputError(f"{file.path}: {text}") from None
     finally:
         file.close()
     if not found:
