@@ -164,6 +164,43 @@ def test_what_cannot_be_is_refused(tmp_path, changes, message):
     assert "\n" not in str(caught.value)
 
 
+def test_values_that_are_no_numbers_or_times_no_times(tmp_path):
+    path = smap(tmp_path / "a.h5", cell_tb_time_seconds_fore=[1e300, 1e18, np.nan], cell_tb_h_aft=[1e30, 240.0, 250.0])
+    np.testing.assert_array_equal(read([path])["tbh"].values, [[np.nan, 240.0, np.nan], [np.nan, np.nan, 250.0]])
+    for rows, message in (
+        ([0.5] * 2, "'cell_lat' has the shape"),
+        ([np.nan] * 3, "a latitude and a row .*of each cell"),
+    ):
+        with netCDF4.Dataset(tmp_path / "b.h5", "w") as file:
+            group = file.createGroup("Global_Projection")
+            for name, values in (("cell_lat", LATITUDE), ("cell_row", rows)):
+                group.createDimension(name, len(values))
+                group.createVariable(name, "f8", (name,))[:] = values
+        with pytest.raises(InputError, match=message):
+            read([tmp_path / "b.h5"])
+    with netCDF4.Dataset(path, "a") as file:
+        group = file["Global_Projection"]
+        group.renameVariable("cell_tb_v_fore", "other")
+        group.createVariable("cell_tb_v_fore", str, ("cells",))
+    with pytest.raises(InputError, match=r"'cell_tb_v_fore' has no numbers, expected them"):
+        read([path])
+
+
+def test_a_file_that_is_cut_is_refused(tmp_path):
+    path = smap(tmp_path / "a.h5")
+    path.write_bytes(path.read_bytes()[:-2000])
+    with pytest.raises(InputError, match=r"a\.h5: cannot be opened .*; expected a netCDF file"):
+        read([path])
+
+
+def test_columns_without_a_location_have_none(tmp_path):
+    path = smap(tmp_path / "a.h5")
+    found = read([path], None, np.array([np.nan, LATITUDE[0]]), np.array([1.0, LONGITUDE[0]]))
+    np.testing.assert_allclose(found["tbh"].values, [[np.nan, 200.0]])
+    with pytest.raises(InputError, match="no column of the run has a location"):
+        read([path], None, np.array([np.nan]), np.array([1.0]))
+
+
 def test_errors_that_are_not_there_are_not_known(tmp_path):
     changes = {f"cell_tb_error_{p}_{look}": None for p in "hv" for look in ("fore", "aft")}
     found = read([smap(tmp_path / "a.h5", **changes)])

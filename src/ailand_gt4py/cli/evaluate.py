@@ -11,7 +11,7 @@ from ailand_gt4py.cli.period import FilesOptions
 from ailand_gt4py.core.constants import LEAST_MEASURED
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.files import names_of, whole_file
-from ailand_gt4py.core.option_types import File, Files, FileTime, Location, Numbers, suffixed
+from ailand_gt4py.core.option_types import File, Files, FileTime, Interval, Location, Numbers, suffixed
 from ailand_gt4py.core.settings import option
 from ailand_gt4py.driver.progress import counted
 
@@ -55,10 +55,19 @@ class Options(FilesOptions):
     )
     least_measured: float = option(LEAST_MEASURED, "share of a window that has to be measured", gt=0.0, le=1.0)
     closed: bool = option(False, "correct observed heat fluxes for what the energy balance lacks")
+    footprint_distance: float | None = option(
+        None,
+        "how far a satellite's footprint may be from its column (default: its cell's corners)",
+        metavar="KM",
+        gt=0.0,
+    )
+    footprint_tolerance: Interval | None = option(
+        None, "how far its time may be from a label: half a step at most (default: 3h)", metavar="INTERVAL"
+    )
 
     @model_validator(mode="after")
     def _check_observations(self) -> Self:
-        for name in ("benchmark_sites", "closed"):
+        for name in ("benchmark_sites", "closed", "footprint_distance", "footprint_tolerance"):
             if getattr(self, name) and not self.observations:
                 raise InputError(
                     f"option --{name.replace('_', '-')} is for observations, expected --observations beside it"
@@ -152,6 +161,7 @@ def _observed(
     from ailand_gt4py.evaluation.columns import read_columns
     from ailand_gt4py.evaluation.towers import verification
     from ailand_gt4py.io.period import may_lack
+    from ailand_gt4py.observations.collocation import DEFAULT, Choice
     from ailand_gt4py.observations.observed import read_observed
 
     if not options.observations:
@@ -165,6 +175,7 @@ def _observed(
         latitude=locations.latitude,
         longitude=locations.longitude,
         reading=options.reading,
+        choice=Choice(distance=options.footprint_distance, tolerance=options.footprint_tolerance or DEFAULT.tolerance),
     )
     sites = []
     for path in options.benchmark_sites:

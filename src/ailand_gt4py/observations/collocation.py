@@ -121,7 +121,10 @@ def collocated(
 def _near(paths: Sequence[Path], layout: Layout, latitude: Values, longitude: Values, choice: Choice) -> _Near:
     from scipy.spatial import KDTree  # takes its time
 
-    tree = KDTree(unit_vectors(latitude, longitude))
+    with_location = np.flatnonzero(np.isfinite(latitude) & np.isfinite(longitude))
+    if not with_location.size:
+        raise InputError(f"{names_of(paths)}: no column of the run has a location, expected footprints near some")
+    tree = KDTree(unit_vectors(latitude[with_location], longitude[with_location]))
     parts, columns, files, nearest, spacing = [], [], [], np.inf, 0.0
     for number, path in enumerate(paths):
         if (found := layout_of(path)) is not layout:
@@ -144,7 +147,7 @@ def _near(paths: Sequence[Path], layout: Layout, latitude: Values, longitude: Va
         limit = ease_grid.half_diagonal(spacing, one.latitude[located]) if choice.distance is None else choice.distance
         is_near, nearest = distance <= limit, min(nearest, distance.min())
         parts.append(one.at(located[is_near]))
-        columns.append(column[is_near])
+        columns.append(with_location[column[is_near]])
         files.append(np.full(int(is_near.sum()), number))
     if not sum(map(len, columns)):
         far = f"the nearest is {nearest:.4g} km away" if np.isfinite(nearest) else "none has a location"

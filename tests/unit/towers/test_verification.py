@@ -169,7 +169,13 @@ def test_the_command_takes_half_orbits(tmp_path, capsys):
         assert of_truth["n"] == of_run["n"] == 7 * 5
         assert of_truth["rmse"] == pytest.approx(make_smap.NOISE / np.sqrt(2.0), rel=0.3)
         assert of_run["rmse"] > of_truth["rmse"]
-    capsys.readouterr()
+    at_labels = [*words, "2021-06-01", "--footprint-tolerance", "1h"]
+    assert cli.main([str(word) for word in at_labels]) == 0
+    of_few = json.loads((tmp_path / "out.json").read_text())["observations"]["scores"]["tbh"]["ecLand"]
+    assert of_few["n"] == 7 * 2  # columns at 7.8 and 107.8 E, passed at 05:29 and 22:49 UTC, as it is at labels
+    far = [*words, "2021-06-01", "--footprint-distance", "0.01"]
+    assert cli.main([str(word) for word in far]) == 2
+    assert "expected some within 0.01 km" in capsys.readouterr().err
     words[words.index("--end") + 1] = "2021-05-16"
     assert cli.main([str(word) for word in (*words, "2021-05-10")]) == 2
     assert "observations of 'tbh' are from 2021-06-0" in capsys.readouterr().err
@@ -222,6 +228,7 @@ def test_observations_of_another_file_are_matched_by_location(tmp_path, capsys):
     [
         (["--closed"], "option --closed is for observations, expected --observations beside it"),
         (["--benchmark-sites", "here.nc"], "option --benchmark-sites is for observations"),
+        (["--footprint-distance", "20"], "option --footprint-distance is for observations"),
         (
             ["--observations", "same", "--benchmark-sites", "there.nc"],
             "benchmark '3km27': found 250 values to learn from, expected 1080 or more",

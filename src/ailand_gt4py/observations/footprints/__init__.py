@@ -26,6 +26,9 @@ from ailand_gt4py.weights.variables import CATALOGUE
 #: What is observed, and the letters of the polarisations in files.
 POLARISATIONS = {"tbh": "h", "tbv": "v"}
 
+#: Seconds, a century: later times are none.
+_LONGEST = 3.2e9
+
 #: First bytes of files of HDF5 and of netCDF before version 4.
 _SIGNATURES = (b"\x89HDF", b"CDF\x01", b"CDF\x02", b"CDF\x05")
 
@@ -120,10 +123,12 @@ def numbers(group: netCDF4.Dataset, name: str, what: str, fill: float = np.nan) 
     """Float64 of a variable, unpacked, NaN at its fill value and below ``fill``, which not all files name.
 
     Raises:
-        InputError: there is no such variable.
+        InputError: there is no such variable, or it has no numbers.
     """
     if name not in group.variables:
         raise InputError(f"{what}: has no '{name}', expected it")
+    if getattr(group[name].dtype, "kind", "") not in ("i", "u", "f"):
+        raise InputError(f"{what}: '{name}' has no numbers, expected them")
     values = np.ma.filled(np.ma.asarray(group[name][...]).astype(np.float64), np.nan)
     return np.where(values <= fill, np.nan, values)
 
@@ -137,7 +142,7 @@ def temperatures(group: netCDF4.Dataset, name: str, what: str, fill: float = np.
 
 
 def times_since(epoch: np.datetime64, seconds: Values) -> Values:
-    """(n,) datetime64[ns], seconds after an epoch; NaT where these are not known."""
-    known = np.isfinite(seconds)
+    """(n,) datetime64[ns], seconds after an epoch; NaT where these are not known or no time of a satellite's."""
+    known = np.abs(seconds) < _LONGEST
     since = np.where(known, np.rint(np.where(known, seconds, 0.0) * 1e3), 0.0).astype("timedelta64[ms]")
     return np.where(known, epoch.astype("datetime64[ns]") + since, np.datetime64("NaT", "ns"))

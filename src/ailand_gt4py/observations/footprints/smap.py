@@ -39,6 +39,8 @@ LOOKS = ("fore", "aft")
 #: J2000, in UTC. The leap seconds since then, five at most, are not counted: labels are hours apart.
 EPOCH = np.datetime64("2000-01-01T11:58:55.816")
 FILL = -9999.0
+#: Flags are of 16 bits.
+_FLAGS = 2**16
 #: The spacings of the grid that there are, km; cells are told apart within a part of that.
 SPACINGS, SPACING_TOLERANCE = (36.03222, 9.008055), 0.1
 
@@ -102,7 +104,7 @@ def _of_look(group: netCDF4.Dataset, look: str, spacing: float, what: str) -> Fo
         values,
         read_both("cell_tb_error") if has_errors else np.full(values.shape, np.nan),
         # Bit 0 is set where a value is not of acceptable quality, for whatever reason the others name.
-        np.isfinite(flags) & (np.nan_to_num(flags).astype(np.int64) & 1 == 0),
+        np.where(np.abs(flags) < _FLAGS, flags, 1.0).astype(np.int64) & 1 == 0,
     )
 
 
@@ -110,7 +112,10 @@ def _spacing(group: netCDF4.Dataset, what: str) -> float:
     """Of the grid, km, by the rows and latitudes of its cells: both products have the same names."""
     row, latitude = numbers(group, "cell_row", what), numbers(group, "cell_lat", what, FILL)
     if row.shape != latitude.shape or not np.isfinite(row + latitude).any():
-        raise InputError(f"{what}: has {latitude.size} cells and {row.size} rows of cells, expected some, of each cell")
+        raise InputError(
+            f"{what}: 'cell_lat' has the shape {latitude.shape}, 'cell_row' {row.shape}, expected a latitude and a row "
+            "of each cell"
+        )
     found = float(np.nanmedian((ease_grid.EDGE - ease_grid.y_of(latitude)) / (row + 0.5)))
     for spacing in SPACINGS:
         if abs(found / spacing - 1.0) < SPACING_TOLERANCE:
