@@ -20,13 +20,17 @@ def ease_y(latitude):
     return _RADIUS * q / (2 * _K0)
 
 
+def latitude_of(y):
+    """Of km north of the equator, degrees."""
+    return np.interp(y, ease_y(_LATITUDES), _LATITUDES)
+
+
 def cells_of(latitude, longitude, spacing=36.03222):
     """Row, latitude and longitude of the cells that locations (degrees) lie in."""
     width = np.rad2deg(spacing / (_RADIUS * _K0))
     row = np.floor((7314.54083 - ease_y(np.asarray(latitude))) / spacing)
     column = np.floor((np.asarray(longitude) + 180.0) / width)
-    centre = np.interp(7314.54083 - (row + 0.5) * spacing, ease_y(_LATITUDES), _LATITUDES)
-    return row, centre, (column + 0.5) * width - 180.0
+    return row, latitude_of(7314.54083 - (row + 0.5) * spacing), (column + 0.5) * width - 180.0
 
 
 def seconds_of(times):

@@ -6,7 +6,7 @@ import netCDF4
 import numpy as np
 import pytest
 from examples.satellite import make_smap
-from footprint_files import cells_of, write_smap, write_smos
+from footprint_files import cells_of, ease_y, latitude_of, write_smap, write_smos
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -75,8 +75,14 @@ def test_fill_values_are_no_observations(tmp_path):
 
 def test_cells_are_matched_by_distance(tmp_path):
     """A column has the cell it lies in, whatever the shape of that; a given distance takes more or fewer."""
-    found = read([smap(tmp_path / "a.h5")])
-    assert found["tbh"].count == 3
+    # 25 km to the north of a cell's centre: in the cell, which is 66 km high here.
+    centre = cells_of(LATITUDE, LONGITUDE)
+    found = read([smap(tmp_path / "a.h5")], None, centre[1][1:2] + 0.225, centre[2][1:2])
+    assert found["tbh"].count == 1
+    with pytest.raises(
+        InputError, match=r"no column has a footprint \(the nearest is 15\.\d+ km away\), .* in whose cell"
+    ):
+        read([tmp_path / "a.h5"], None, centre[1][1:2], centre[2][1:2] + 0.3)  # 16 km to the east of it: not
     wide = np.concatenate([LATITUDE, LATITUDE + 0.5]), np.concatenate([LONGITUDE, LONGITUDE])
     path = smap(tmp_path / "b.h5", np.tile(PASSED[0], 6), *wide, tbh=[200.0] * 3 + [220.0] * 3, tbv=[250.0] * 6)
     np.testing.assert_allclose(read([path], Choice(distance=90.0))["tbh"].values, 210.0)
@@ -89,15 +95,17 @@ def test_cells_are_matched_by_distance(tmp_path):
 @given(
     latitude=st.floats(-84.0, 84.0), longitude=st.floats(-180.0, 179.99), spacing=st.sampled_from([36.03222, 9.008055])
 )
-def test_every_place_lies_in_the_reach_of_its_cell(latitude, longitude, spacing):
-    """The half diagonal reaches the corners of the cell, and not much beyond."""
-    _, cell_latitude, cell_longitude = cells_of(latitude, longitude, spacing)
-    phi, delta = np.deg2rad([latitude, cell_latitude]), np.deg2rad(longitude - cell_longitude)
-    cosine = np.sin(phi[0]) * np.sin(phi[1]) + np.cos(phi[0]) * np.cos(phi[1]) * np.cos(delta)
-    distance = 6371.0 * np.arccos(np.clip(cosine, -1.0, 1.0))
-    reach = float(ease_grid.half_diagonal(spacing, np.array(cell_latitude)))
-    assert distance <= 1.05 * reach + 0.1
-    assert spacing / np.sqrt(2.0) <= reach * 1.0001
+def test_a_location_is_in_one_cell(latitude, longitude, spacing):
+    """Of those around it, that of its row and column; at an edge in both."""
+    width = np.rad2deg(spacing / (ease_grid.RADIUS * ease_grid.SCALE))
+    row, column = (7314.54083 - ease_y(latitude)) / spacing, (longitude + 180.0) / width
+    around = np.arange(-1, 2)
+    rows, columns = np.meshgrid(np.floor(row) + around, np.floor(column) + around, indexing="ij")
+    centre = latitude_of(7314.54083 - (rows + 0.5) * spacing), (columns + 0.5) * width - 180.0
+    found = ease_grid.in_cell(spacing, np.array(latitude), np.array(longitude), centre)
+    assert found[1, 1]
+    is_at_edge = [min(one % 1.0, 1.0 - one % 1.0) < 0.003 for one in (row, column)]
+    assert found.sum() == 1 or any(is_at_edge)
 
 
 def test_the_finer_product_is_told_by_its_rows(tmp_path):

@@ -57,7 +57,7 @@ class Options(FilesOptions):
     closed: bool = option(False, "correct observed heat fluxes for what the energy balance lacks")
     footprint_distance: float | None = option(
         None,
-        "how far a satellite's footprint may be from its column (default: its cell's corners)",
+        "how far a satellite's footprint may be from its column (default: the column is in its cell)",
         metavar="KM",
         gt=0.0,
     )

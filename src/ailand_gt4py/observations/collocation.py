@@ -11,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.core.files import names_of
 from ailand_gt4py.core.times import step_text, time_text
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io.lattices import unit_vectors
@@ -24,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 #: Mean radius of the Earth, km.
 EARTH_RADIUS = 6371.0
+#: Part by which spacings of one grid may differ.
+SAME_SPACING = 0.01
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,8 +34,7 @@ class Choice:
     Attributes:
         incidence: angle from nadir that the observation operator is for, degrees (SMAP's).
         incidence_tolerance: how far from it a footprint may be, degrees; half a class of SMOS.
-        distance: how far the centre of a footprint's cell may be from a column, km; None: as far as the corners of the
-            cell are from it, so that a column has the cell that it lies in, and at most three neighbours.
+        distance: how far the centre of a footprint's cell may be from a column, km; None: the column lies in the cell.
         interval: footprints of a column nearest to the same multiple of it are averaged.
         tolerance: how far these times may be from a label of a run (half a step at most), see `Observed.on_labels`.
     """
@@ -98,7 +98,7 @@ def collocated(
     is_right = np.abs(one.incidence - choice.incidence) <= choice.incidence_tolerance
     kept = there & one.recommended & is_right
     if not kept.any():
-        raise InputError(f"{names_of(paths)}: {_why_none(one, there, layout, choice)}")
+        raise InputError(f"{_named(paths)}: {_why_none(one, there, layout, choice)}")
     _require_errors(near, kept, paths)
     used, interval = kept.any(axis=0), choice.interval.astype("timedelta64[ns]").astype(np.int64)
     since = one.times[used].astype(np.int64)
@@ -118,12 +118,17 @@ def collocated(
     return Collocated((numbers * interval).astype("datetime64[ns]"), values, errors, sentences)
 
 
+def _named(paths: Sequence[Path]) -> str:
+    """Half orbits of a year are thousands of files."""
+    return f"{paths[0]}{f' and {len(paths) - 1} more' if len(paths) > 1 else ''}"
+
+
 def _near(paths: Sequence[Path], layout: Layout, latitude: Values, longitude: Values, choice: Choice) -> _Near:
     from scipy.spatial import KDTree  # takes its time
 
     with_location = np.flatnonzero(np.isfinite(latitude) & np.isfinite(longitude))
     if not with_location.size:
-        raise InputError(f"{names_of(paths)}: no column of the run has a location, expected footprints near some")
+        raise InputError(f"{_named(paths)}: no column of the run has a location, expected footprints near some")
     tree = KDTree(unit_vectors(latitude[with_location], longitude[with_location]))
     parts, columns, files, nearest, spacing = [], [], [], np.inf, 0.0
     for number, path in enumerate(paths):
@@ -133,7 +138,7 @@ def _near(paths: Sequence[Path], layout: Layout, latitude: Values, longitude: Va
                 f"{paths[0]}"
             )
         one = layout.read(path, choice.incidence)
-        if spacing and one.spacing != spacing:
+        if spacing and abs(one.spacing / spacing - 1.0) > SAME_SPACING:
             raise InputError(
                 f"{path}: footprints are posted at {one.spacing:.3g} km, expected {spacing:.3g} km as in {paths[0]}: "
                 "both would be the same observations"
@@ -144,15 +149,21 @@ def _near(paths: Sequence[Path], layout: Layout, latitude: Values, longitude: Va
             continue
         chord, column = tree.query(unit_vectors(one.latitude[located], one.longitude[located]))
         distance = EARTH_RADIUS * 2.0 * np.arcsin(np.clip(chord / 2.0, 0.0, 1.0))
-        limit = ease_grid.half_diagonal(spacing, one.latitude[located]) if choice.distance is None else choice.distance
-        is_near, nearest = distance <= limit, min(nearest, distance.min())
+        if choice.distance is None:
+            centre, of_run = (one.latitude[located], one.longitude[located]), with_location[column]
+            is_near = ease_grid.in_cell(spacing, latitude[of_run], longitude[of_run], centre)
+            # Beyond the edge of the global grid, cells are squares.
+            is_near |= (np.abs(centre[0]) > ease_grid.EDGE_LATITUDE) & (distance <= spacing * np.sqrt(0.5))
+        else:
+            is_near = distance <= choice.distance
+        nearest = min(nearest, distance.min())
         parts.append(one.at(located[is_near]))
         columns.append(with_location[column[is_near]])
         files.append(np.full(int(is_near.sum()), number))
     if not sum(map(len, columns)):
         far = f"the nearest is {nearest:.4g} km away" if np.isfinite(nearest) else "none has a location"
         within = "in whose cell it lies" if choice.distance is None else f"within {choice.distance:g} km"
-        raise InputError(f"{names_of(paths)}: no column has a footprint ({far}), expected some {within}")
+        raise InputError(f"{_named(paths)}: no column has a footprint ({far}), expected some {within}")
     return _Near(joined(parts), np.concatenate(columns), np.concatenate(files))
 
 
@@ -193,7 +204,7 @@ def _possible(one: Footprints, paths: Sequence[Path]) -> Values:
             at = int(np.argmax(wrong))
             logger.warning(
                 "%s: '%s' has %d values that cannot be, the first %g in %s, %s; they are left out",
-                names_of(paths), name, int(wrong.sum()), values[at], _where(one, at), expectation(variable, values[at]),
+                _named(paths), name, int(wrong.sum()), values[at], _where(one, at), expectation(variable, values[at]),
             )  # fmt: skip
     return found
 

@@ -17,15 +17,12 @@ RADIUS, ECCENTRICITY = 6378.137, 0.081819190843
 TRUE_LATITUDE = 30.0
 #: Northern edge of the grid: y, km, and latitude, degrees. Land poleward of it is on the polar grids alone.
 EDGE, EDGE_LATITUDE = 7314.54083, 85.0445664
+#: Part of a cell beyond its edges that still counts as in it: files have centres in single precision.
+SLACK = 1e-3
 
 _SINE = math.sin(math.radians(TRUE_LATITUDE))
 #: Scale along the equator.
 SCALE = math.cos(math.radians(TRUE_LATITUDE)) / math.sqrt(1.0 - (ECCENTRICITY * _SINE) ** 2)
-
-
-def x_of(longitude: Values) -> Values:
-    """Distance to the east of Greenwich on the grid, km, of longitudes, degrees."""
-    return RADIUS * SCALE * np.deg2rad((longitude + 180.0) % 360.0 - 180.0)
 
 
 def y_of(latitude: Values) -> Values:
@@ -35,12 +32,11 @@ def y_of(latitude: Values) -> Values:
     return RADIUS * q / (2.0 * SCALE)
 
 
-def half_diagonal(spacing: float, latitude: Values) -> Values:
-    """How far the corners of cells are from their centres on the ground, km; ``spacing`` on the grid, km.
+def in_cell(spacing: float, latitude: Values, longitude: Values, centre: tuple[Values, Values]) -> Values:
+    """(n,) whether locations lie in cells with these centres, both degrees; ``spacing`` of the grid in km.
 
-    Away from 30 degrees cells of equal area are narrow and high, or wide and flat. Poleward of the grid's edge they are
-    taken for squares, as on the polar grids.
+    On the ground cells of equal area are as high as wide at 30 degrees alone: at 62 degrees, 20 by 66 km of 36 km.
     """
-    width = np.cos(np.deg2rad(latitude)) / math.cos(math.radians(TRUE_LATITUDE))
-    width = np.where(np.abs(latitude) < EDGE_LATITUDE, width, 1.0)
-    return 0.5 * spacing * np.hypot(width, 1.0 / width)
+    half = (0.5 + SLACK) * spacing
+    across = np.abs((longitude - centre[1] + 180.0) % 360.0 - 180.0)
+    return (RADIUS * SCALE * np.deg2rad(across) <= half) & (np.abs(y_of(latitude) - y_of(centre[0])) <= half)

@@ -97,7 +97,8 @@ def _axis(file: netCDF4.Dataset, name: str, path: Path) -> Values:
 
 def _spacing(longitude: Values, path: Path) -> float:
     """Of the grid, km, by its longitudes, degrees."""
-    spacing = float(np.median(np.abs(np.diff(ease_grid.x_of(longitude)))))
+    steps = np.abs((np.diff(longitude) + 180.0) % 360.0 - 180.0)
+    spacing = ease_grid.RADIUS * ease_grid.SCALE * float(np.deg2rad(np.median(steps)))
     if not SMALLEST <= spacing <= LARGEST:
         raise InputError(
             f"{path}: cells are {spacing:.3g} km apart, expected {SMALLEST:g} to {LARGEST:g} km of a radiometer's"
