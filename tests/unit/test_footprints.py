@@ -62,15 +62,19 @@ def test_both_looks_are_averaged_and_flags_heeded(tmp_path):
     np.testing.assert_allclose(found["tbv"].values, [[230.0, 255.0, 280.0]])  # the missing flags are of no observation
 
 
-def test_fill_values_are_no_observations(tmp_path):
+def test_fill_values_are_no_observations(tmp_path, caplog):
     """Also where no attribute names them."""
     path = smap(tmp_path / "a.h5", tbh=[-9999.0, 230.0, 260.0])
     with netCDF4.Dataset(path, "a") as file:
         group = file["Global_Projection"]
-        group["cell_tb_time_seconds_fore"][1], group["cell_tb_time_seconds_aft"][1] = -9999.0, -9999.0
+        for look in ("fore", "aft"):
+            group[f"cell_tb_time_seconds_{look}"][1] = -9999.0
+            group.renameVariable(f"cell_tb_v_{look}", f"with_attribute_{look}")
+            group.createVariable(f"cell_tb_v_{look}", "f4", ("cells",), fill_value=False)[:] = [230.0, 255.0, -9999.0]
     found = read([path])
-    assert np.isnan(found["tbh"].values[:, :2]).all()
-    assert found["tbv"].count == 2
+    np.testing.assert_array_equal(found["tbh"].values, [[np.nan] * 3, [np.nan, np.nan, 260.0]])
+    np.testing.assert_array_equal(found["tbv"].values, [[230.0, np.nan, np.nan], [np.nan] * 3])
+    assert "cannot be" not in caplog.text
 
 
 def test_cells_are_matched_by_distance(tmp_path):
@@ -121,7 +125,8 @@ def test_the_finer_product_is_told_by_its_rows(tmp_path):
 def test_of_polar_projections_only_what_the_global_one_lacks(tmp_path):
     """Which are the same observations otherwise."""
     path = smap(tmp_path / "a.h5")
-    latitude, longitude = np.array([61.87, 86.0]), np.array([31.82, 10.0])
+    # The second cell is 23 km from the column, in its reach on the polar grid and far away on the global one.
+    latitude, longitude = np.array([61.87, 86.0]), np.array([31.82, 13.0])
     write_smap(
         path, [1, 2], latitude, longitude, PASSED[:2], [100.0, 210.0], [100.0, 220.0], "North_Polar_Projection", "a"
     )
@@ -278,6 +283,8 @@ def test_of_smos_the_class_of_angles_that_is_nearest(tmp_path):
     np.testing.assert_allclose(found["tbv"].values, [[245.0]], atol=0.01)
     np.testing.assert_allclose(found["tbv"].errors, [[2.5]], atol=0.01)
     assert found["tbh"].times == np.datetime64("2021-06-01T05", "ns")
+    times = layout_of(path).read(path, 40.0).times  # to the millisecond
+    assert (np.abs(times - np.datetime64("2021-06-01T05:02:03.456789")) < np.timedelta64(1, "ms")).all()
     found = read([path], Choice(incidence=42.5), *column)
     assert 220.0 < found["tbh"].values[0, 0] < 232.0
     with pytest.raises(InputError, match=r"observed at 42\.5 to 42\.5 degrees, expected 55 within 2\.5"):
