@@ -7,7 +7,8 @@ it one-dimensional data sets of the cells that were observed, fore and aft of th
 ``cell_boresight_incidence_fore`` (degrees), ``cell_lat``, ``cell_lon``, ``cell_row``. -9999 stands for no value.
 
 The names of groups and data sets are those that public programs read from such files; this project has had none of the
-files themselves, so that what bit 0 of the flags means, and the units' spelling, are checked against none. The brightness temperatures are at the Earth's surface, those of water in the cell among them.
+files themselves, so that what bit 0 of the flags means, and the units' spelling, are checked against none.
+Brightness temperatures are at the Earth's surface; that of water in a cell is in them.
 """
 
 from __future__ import annotations
