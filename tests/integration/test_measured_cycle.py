@@ -12,7 +12,6 @@ from ailand_gt4py.assimilation.settings import Errors
 from ailand_gt4py.assimilation.tuning import tuned
 from ailand_gt4py.cli import main as cli
 from ailand_gt4py.core.errors import InputError
-from helpers import Bench
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "column_run" / "ecland_columns.nc"
 OFFSET = 0.03
@@ -81,7 +80,7 @@ def test_a_cycle_goes_on_bit_for_bit(measured: Path, tmp_path: Path, method: str
             np.testing.assert_array_equal(second[name], whole[name].sel(time=second["time"]))
 
 
-def test_errors_that_are_believed_too_large_are_tuned(measured: Path, tmp_path: Path, bench: Bench, capsys) -> None:
+def test_errors_that_are_believed_too_large_are_tuned(measured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(measured, "--start", "2021-06-01", "--tune-errors", 2)
     text = capsys.readouterr().out
     size = float(text.split("observation: {swvl1: ")[1].split("}")[0])

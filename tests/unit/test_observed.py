@@ -89,6 +89,8 @@ def test_every_hour_counts_in_the_step_that_it_lies_in(shift, n, seed):
             lambda: observed(FLUX, [0, 6], 6, [1.0, 2.0], measured=0.3).well_measured(),
             r"of all 2 less than 0\.66 was measured \(the best: 0\.3\)",
         ),
+        (lambda: observed(FLUX, [0, 1], 1, [1.0, 2.0], measured=3.0), "found 3 as the share .*, expected 0 to 1"),
+        (lambda: observed(FLUX, [0, 1], 1, [1.0, 2.0], measured=-0.5), "found -0.5 as the share"),
         (
             lambda: dataclasses.replace(observed(FLUX, [0, 1], 1, [1.0, 2.0]), errors=np.ones((3, 1))),
             "found the shapes",
@@ -98,6 +100,22 @@ def test_every_hour_counts_in_the_step_that_it_lies_in(shift, n, seed):
 def test_what_cannot_be_is_refused(make, message):
     with pytest.raises(InputError, match=f"observations of 'sshf'.*{message}|{message}"):
         make()
+
+
+def test_errors_and_shares_of_gaps_do_not_matter():
+    """Files often have 0 there."""
+    values, zeros = [1.0, np.nan], [[1.0], [0.0]]
+    assert observed(FLUX, [0, 1], 1, values, errors=zeros, measured=[[1.0], [-9.0]]).count == 1
+    with pytest.raises(InputError, match="found an error of 0"):
+        observed(FLUX, [0, 1], 1, [1.0, 2.0], errors=zeros)
+
+
+def test_instants_between_labels_are_none_of_them():
+    found = observed(WATER, [1, 2, 8], 1, [1.0, 2.0, 3.0])
+    with pytest.raises(
+        InputError, match=r"'swvl1' are from .*, expected some at labels every 6 h, from 2021-06-01T00:00"
+    ):
+        found.on_labels(labels(4), 6 * HOUR)
 
 
 def tower(path, **changes):
@@ -167,3 +185,46 @@ def test_an_unknown_unit_is_refused(tmp_path):
     wrong.to_netcdf(tmp_path / "wrong.nc")
     with pytest.raises(InputError, match="furlong"):
         read_observed([tmp_path / "wrong.nc"], [FLUX])
+
+
+def with_error(data, error, units="W m-2"):
+    return data.assign(obs_sshf_error=(data.obs_sshf.dims, np.full(data.obs_sshf.shape, error), {"units": units}))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda data: data.isel(time=[0, 1, 1, 2]), "'time' at index 2 .* repeats the one at index 1"),
+        (lambda data: data.isel(time=[0, 2, 1, 3]), "'time' at index 2 .* is before the one at index 1"),
+        (lambda data: data.isel(time=[0]), "has 1 times, expected several observations"),
+        (lambda data: with_error(data, 0.0), "'sshf': found an error of 0 W m-2, expected errors above 0"),
+        (lambda data: with_error(data, -2.0), "'sshf': found an error of -2 W m-2"),
+        (
+            lambda data: with_error(data, 2.0, "K"),
+            "'obs_sshf_error': unit 'K' is of another quantity; expected 'W m-2'",
+        ),
+        (lambda data: data.assign(obs_qc=data.obs_qc + 2.0), "found 2 as the share"),
+    ],
+)
+def test_files_that_cannot_be_are_refused_by_name(tmp_path, change, message):
+    path = tower(tmp_path / "tower.nc")
+    with xr.open_dataset(path) as data:
+        changed = change(data.load())
+    if "obs_qc" in changed:
+        changed["obs_qc"].attrs = {"units": "1", "cell_methods": "time: mean"}
+    changed.to_netcdf(tmp_path / "wrong.nc")
+    with pytest.raises(InputError, match=message) as caught:
+        read_observed([tmp_path / "wrong.nc"], [FLUX])
+    assert str(caught.value).startswith(f"{tmp_path / 'wrong.nc'}: ")
+
+
+def test_a_file_of_which_nothing_was_measured(tmp_path):
+    path = tower(tmp_path / "tower.nc")
+    with xr.open_dataset(path) as data:
+        filled = data.load()
+    filled["obs_qc"].values[:] = 0.0
+    filled.to_netcdf(tmp_path / "filled.nc")
+    with pytest.raises(
+        InputError, match=r"'sshf': of all 12 less than 0\.66 was measured \(the best: 0\), expected some"
+    ):
+        read_observed([tmp_path / "filled.nc"], [FLUX])["sshf"].well_measured()

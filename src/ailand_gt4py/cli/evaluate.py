@@ -11,11 +11,12 @@ from ailand_gt4py.cli.period import FilesOptions
 from ailand_gt4py.core.constants import LEAST_MEASURED
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.files import names_of, whole_file
-from ailand_gt4py.core.option_types import File, Files, FileTime, Location, Numbers, suffixed
+from ailand_gt4py.core.option_types import File, Files, FileTime, Interval, Location, Numbers, suffixed
 from ailand_gt4py.core.settings import option
 from ailand_gt4py.driver.progress import counted
 
 if TYPE_CHECKING:  # `--help` must not wait for GT4Py
+    from ailand_gt4py.core.types import Values
     from ailand_gt4py.evaluation.runs import Runs
     from ailand_gt4py.evaluation.scores.groups import ColumnLocations
     from ailand_gt4py.evaluation.towers.verification import TowerStudy
@@ -54,10 +55,19 @@ class Options(FilesOptions):
     )
     least_measured: float = option(LEAST_MEASURED, "share of a window that has to be measured", gt=0.0, le=1.0)
     closed: bool = option(False, "correct observed heat fluxes for what the energy balance lacks")
+    footprint_distance: float | None = option(
+        None,
+        "how far a satellite's footprint may be from its column (default: the column is in its cell)",
+        metavar="KM",
+        gt=0.0,
+    )
+    footprint_tolerance: Interval | None = option(
+        None, "how far its time may be from a label: half a step at most (default: 3h)", metavar="INTERVAL"
+    )
 
     @model_validator(mode="after")
     def _check_observations(self) -> Self:
-        for name in ("benchmark_sites", "closed"):
+        for name in ("benchmark_sites", "closed", "footprint_distance", "footprint_tolerance"):
             if getattr(self, name) and not self.observations:
                 raise InputError(
                     f"option --{name.replace('_', '-')} is for observations, expected --observations beside it"
@@ -88,6 +98,7 @@ def run(options: Options) -> None:
     from ailand_gt4py.evaluation.report.attachments import Alternatives, Transfer, read
     from ailand_gt4py.evaluation.scores.groups import locations_of
     from ailand_gt4py.evaluation.scores.lead_time import variable_studies
+    from ailand_gt4py.observations.brightness import clay_of
 
     options.check_device()
     transfer = read(options.transfer, Transfer) if options.transfer else None
@@ -95,6 +106,8 @@ def run(options: Options) -> None:
     model, dtype = options.read_model(), np.dtype("float64" if options.precision == "float64" else "float32")
     with options.opened(model, options.end) as source:
         columns, locations = columns_of(source, model, dtype), locations_of(source)
+        has_soil = source.field("clim_sotype", "1") is not None
+        clay = clay_of(source) if options.observations and has_soil else None
         truth = fields.read_truth(source) if options.is_reported else None
         options.describe(source, source.times)
     window, leads = options.climatology_window, runs.lead_steps(model, list(options.leads))
@@ -118,7 +131,7 @@ def run(options: Options) -> None:
         )
     by_lead = [score for variable in variables for score in variable.asked]
     whole = [variable.free_run for variable in variables]
-    towers = _observed(options, model, done, locations)
+    towers = _observed(options, model, done, locations, clay)
     print(report.text_report(by_lead, whole))
     if towers is not None:
         print(f"\n{towers.text()}")
@@ -139,13 +152,16 @@ def run(options: Options) -> None:
             temporary.write_text(content, encoding="utf-8")
 
 
-def _observed(options: Options, model: Model, runs: Runs, locations: ColumnLocations) -> TowerStudy | None:
+def _observed(
+    options: Options, model: Model, runs: Runs, locations: ColumnLocations, clay: Values | None
+) -> TowerStudy | None:
     """The free run against observations, if they are asked for."""
     import numpy as np
 
     from ailand_gt4py.evaluation.columns import read_columns
     from ailand_gt4py.evaluation.towers import verification
     from ailand_gt4py.io.period import may_lack
+    from ailand_gt4py.observations.collocation import DEFAULT, Choice
     from ailand_gt4py.observations.observed import read_observed
 
     if not options.observations:
@@ -159,6 +175,7 @@ def _observed(options: Options, model: Model, runs: Runs, locations: ColumnLocat
         latitude=locations.latitude,
         longitude=locations.longitude,
         reading=options.reading,
+        choice=Choice(distance=options.footprint_distance, tolerance=options.footprint_tolerance or DEFAULT.tolerance),
     )
     sites = []
     for path in options.benchmark_sites:
@@ -168,5 +185,5 @@ def _observed(options: Options, model: Model, runs: Runs, locations: ColumnLocat
         sites.append(verification.site_of(model, columns, read_observed([path], fluxes), options.least_measured))
     benchmarks = verification.benchmarks_of(sites) if sites else None
     return verification.make_study(
-        model, runs.columns, runs.free, observed, benchmarks, options.least_measured, options.closed
+        model, runs.columns, runs.free, observed, benchmarks, options.least_measured, options.closed, clay
     )

@@ -170,8 +170,8 @@ class Lattice:
         known = np.flatnonzero(np.isfinite(self.latitude) & np.isfinite(self.longitude))
         if not known.size:
             raise InputError(f"{self.what}: no cell has a latitude and longitude, expected them in degrees")
-        tree = KDTree(_vectors(self.latitude[known], self.longitude[known]))
-        chord, found = tree.query(_vectors(np.nan_to_num(latitude), np.nan_to_num(longitude)), k=count)
+        tree = KDTree(unit_vectors(self.latitude[known], self.longitude[known]))
+        chord, found = tree.query(unit_vectors(np.nan_to_num(latitude), np.nan_to_num(longitude)), k=count)
         return np.degrees(2.0 * np.arcsin(np.clip(chord / 2.0, 0.0, 1.0))), known[found]
 
 
@@ -187,7 +187,7 @@ def _is_longitude(variable: xr.Variable) -> bool:
     )  # fmt: skip
 
 
-def _vectors(latitude: Values, longitude: Values) -> Values:
+def unit_vectors(latitude: Values, longitude: Values) -> Values:
     """Unit vectors (n, 3) of locations, degrees."""
     phi, theta = np.deg2rad(latitude), np.deg2rad(longitude)
     return np.stack([np.cos(phi) * np.cos(theta), np.cos(phi) * np.sin(theta), np.sin(phi)], axis=-1)

@@ -3,6 +3,7 @@
 Files have observations by the variables' own names, in any convention that ailand-column-run reads, or beside a
 model's values with ``obs_`` before the name, as files of this project have them: ``obs_sshf``, with ``obs_sshf_error``
 (standard deviation) and ``obs_qc`` or ``obs_sshf_qc`` (share of the window that was measured) where they have these.
+Brightness temperatures are read from satellites' files, too (`observations.footprints`).
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from ailand_gt4py.io.preparation import open_columns
 from ailand_gt4py.io.quality import expectation, impossible
 from ailand_gt4py.io.reference import at_site, reference_request
 from ailand_gt4py.io.request import AS_THEY_ARE, Reading
+from ailand_gt4py.observations.collocation import DEFAULT, Choice, collocated
+from ailand_gt4py.observations.footprints import POLARISATIONS, Layout, layout_of
 from ailand_gt4py.weights.model import Variable
 
 logger = logging.getLogger(__name__)
@@ -34,6 +37,10 @@ logger = logging.getLogger(__name__)
 PREFIX = "obs_"
 #: What follows it for some variables, beside their own names.
 SHORT = {"rnet": "rn", "ghf": "g"}
+
+_EXACT = np.timedelta64(0, "ns")
+#: How far a share may be below 0 or above 1: files pack them.
+_SLACK = 1e-3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +52,9 @@ class Observed:
         times: (n_times,) datetime64[ns], increasing: labels t. window: length of the mean's window.
         values: (n_times, n_columns) float64, NaN where nothing was observed.
         errors: (n_times, n_columns) standard deviations above 0; NaN where they are not known.
-        measured: (n_times, n_columns) share of the window that was measured, 0 to 1.
+        measured: (n_times, n_columns) share of the window that was measured, 0 to 1. What errors and shares are where
+            there are no values does not matter.
+        tolerance: how far an instant may be from a label that it is taken for.
     """
 
     variable: Variable
@@ -54,6 +63,7 @@ class Observed:
     values: Values
     errors: Values
     measured: Values
+    tolerance: np.timedelta64 = _EXACT
 
     def __post_init__(self) -> None:
         what = f"observations of '{self.variable.name}'"
@@ -67,11 +77,16 @@ class Observed:
                 f"{what}: the time {time_text(self.times[worst + 1])} follows {time_text(self.times[worst])}, expected "
                 "increasing times, each once"
             )
-        known = np.isfinite(self.errors)
-        if (self.errors[known] <= 0.0).any():
+        known = np.isfinite(self.values)
+        errors = self.errors[known & np.isfinite(self.errors)]
+        if (errors <= 0.0).any():
             raise InputError(
-                f"{what}: found an error of {self.errors[known].min():g} {self.variable.units}, expected errors above 0"
+                f"{what}: found an error of {errors.min():g} {self.variable.units}, expected errors above 0"
             )
+        wrong = np.abs(self.measured - 0.5) > 0.5 + _SLACK
+        if (wrong & known).any():
+            found = self.measured[wrong & known][0]
+            raise InputError(f"{what}: found {found:g} as the share of a window that was measured, expected 0 to 1")
 
     @property
     def name(self) -> str:
@@ -107,7 +122,8 @@ class Observed:
         """At a run's labels, a step apart: of shorter windows the mean of those within each step.
 
         The error of a mean is that of one of its values, as if all erred alike; of the step as much is measured as of
-        its windows together. Instants are those at the labels.
+        its windows together. Instants are those at the labels; with a tolerance the mean of those to which a label is
+        the nearest (the later one of two), within the tolerance and half a step.
 
         Raises:
             InputError: windows are longer than the step, or nothing was observed at these labels.
@@ -119,13 +135,7 @@ class Observed:
                 f"{step_text(step)}, the step, or less"
             )
         n_columns = self.values.shape[1]
-        # Label of each observation: that in whose step it lies, or that of the same time.
-        position = np.searchsorted(labels, self.times, side="right") - 1
-        inside = (position >= 0) & (self.times - labels[np.maximum(position, 0)] < step)
-        if self.is_mean:
-            inside &= self.times + self.window <= labels[np.maximum(position, 0)] + step
-        else:
-            inside &= self.times == labels[np.maximum(position, 0)]
+        position, inside = self._at(labels, step)
         values, errors, measured, counts = np.zeros((4, len(labels), n_columns))
         known = np.isfinite(self.values) & inside[:, None]
         at = position[inside]
@@ -144,11 +154,26 @@ class Observed:
         if self.count and not found.count:
             first, last = (time_text(self.times[end]) for end in (0, -1))
             begin, end = (time_text(labels[end]) for end in (0, -1))
+            within = f" within {step_text(min(self.tolerance, step / 2))}" if self.tolerance > _EXACT else ""
+            where = (
+                f"within steps of {step_text(step)}" if self.is_mean else f"at labels every {step_text(step)}{within},"
+            )
             raise InputError(
-                f"observations of '{self.name}' are from {first} to {last}, expected some within steps of "
-                f"{step_text(step)} from {begin} to {end}"
+                f"observations of '{self.name}' are from {first} to {last}, expected some {where} from {begin} to {end}"
             )
         return found
+
+    def _at(self, labels: Values, step: np.timedelta64) -> tuple[Values, Values]:
+        """(n_times,) position of the label of each observation, and whether it has one."""
+        position = np.searchsorted(labels, self.times, side="right") - 1
+        if not self.is_mean:
+            following = np.minimum(position + 1, len(labels) - 1)
+            position = np.maximum(position, 0)
+            is_nearer = labels[following] - self.times <= self.times - labels[position]
+            position = np.where(is_nearer, following, position)
+            return position, np.abs(self.times - labels[position]) <= min(self.tolerance, step / 2)
+        start = labels[np.maximum(position, 0)]
+        return position, (position >= 0) & (self.times + self.window <= start + step)
 
 
 def read_observed(
@@ -160,25 +185,31 @@ def read_observed(
     longitude: Values | None = None,
     reading: Reading = AS_THEY_ARE,
     named: Mapping[str, str] | None = None,
+    choice: Choice = DEFAULT,
 ) -> dict[str, Observed]:
     """Observations of those of some variables that files have, by name, at their own times.
 
     What cannot be is left out, and said; so is where ``obs_`` stands before the name. Columns are matched with those
-    given by their labels ``x`` and locations (degrees).
+    given by their labels ``x`` and locations (degrees); footprints of satellites as ``choice`` says.
 
     Args:
         named: what files call variables that have other names there, ``{"stl1": "obs_stl"}``.
 
     Raises:
-        InputError: files have none of the variables, units are unknown, errors are not above 0.
+        InputError: files have none of the variables, units are unknown, times do not increase, errors are not above 0,
+            shares not from 0 to 1.
     """
     wanted = {variable.name: variable for variable in variables}
+    files = expanded(paths)
+    layout = layout_of(files[0]) if files else None
+    if layout is not None:
+        return _of_footprints(files, layout, wanted, latitude, longitude, choice)
     reading = at_site(reading, latitude, longitude)
     other = named or {}
     prefixed = {name: (other[name],) if name in other else _own_names(name) for name in wanted}
     asked = [*wanted.values(), *(_renamed(wanted[name], own) for name, names in prefixed.items() for own in names)]
     request = reference_request(asked, None, None, reading)
-    file = open_columns(expanded(paths), request)
+    file = open_columns(files, request)
     try:
         times = file.times()
         if len(times) < 2:
@@ -193,12 +224,50 @@ def read_observed(
             own_name = own_names.get(name, "") if prefix else name
             values = _read(file, own_name, variable) if own_name else None
             if values is not None:
-                found[name] = _observed(file, own_name, variable, values, times, step)
+                try:
+                    found[name] = _observed(file, own_name, variable, values, times, step)
+                except InputError as error:
+                    text = str(error).removeprefix(f"{file.path}: ")
+                    raise InputError(f"{file.path}: {text}") from None
     finally:
         file.close()
     if not found:
-        raise InputError(f"{file.path}: nothing in it was observed of {', '.join(wanted)}, expected some")
+        raise _nothing_of(wanted, file.path)
     return found
+
+
+def _nothing_of(wanted: Iterable[str], path: Path) -> InputError:
+    return InputError(f"{path}: nothing in it was observed of {', '.join(wanted)}, expected some")
+
+
+def _of_footprints(
+    paths: Sequence[Path],
+    layout: Layout,
+    wanted: Mapping[str, Variable],
+    latitude: Values | None,
+    longitude: Values | None,
+    choice: Choice,
+) -> dict[str, Observed]:
+    if not wanted.keys() & POLARISATIONS.keys():
+        raise _nothing_of(wanted, paths[0])
+    if latitude is None or longitude is None:
+        raise InputError(f"{paths[0]}: is {layout.name}, expected latitude and longitude of the columns beside it")
+    found = collocated(paths, layout, latitude, longitude, choice)
+    for sentence in found.sentences:
+        logger.info("  %s", sentence)
+    return {
+        name: Observed(
+            variable=wanted[name],
+            times=found.times,
+            window=choice.interval,
+            values=values,
+            errors=found.errors[name],
+            measured=np.ones(values.shape),
+            tolerance=choice.tolerance,
+        )
+        for name, values in found.values.items()
+        if name in wanted
+    }
 
 
 def beside_values(path: Path, variables: Sequence[Variable]) -> bool:

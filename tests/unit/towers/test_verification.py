@@ -2,10 +2,12 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
+from examples.satellite import make_smap
 
 from ailand_gt4py.cli import main as cli
 from ailand_gt4py.core.errors import InputError
@@ -13,11 +15,14 @@ from ailand_gt4py.evaluation.columns import read_columns
 from ailand_gt4py.evaluation.runs import run_free
 from ailand_gt4py.evaluation.towers import verification
 from ailand_gt4py.evaluation.towers.scores import TowerScore
-from ailand_gt4py.observations.observed import read_observed
+from ailand_gt4py.observations.observed import Observed, read_observed
+from ailand_gt4py.observations.operators import Columns, Situation, make_operator
 from ailand_gt4py.weights.model_file import write_model
+from ailand_gt4py.weights.variables import CATALOGUE
 from helpers import small_dataset, small_model
 
 N_TIMES, N_COLUMNS = 130, 2
+EXAMPLE = Path(__file__).parents[3] / "examples" / "column_run" / "ecland_columns.nc"
 MODEL = small_model()
 
 
@@ -96,8 +101,84 @@ def test_cycles_are_means_of_windows_in_which_all_is_known(compared):
 def test_observations_of_other_times_are_refused(compared):
     columns, free, observed = compared
     later = {n: dataclasses.replace(one, times=one.times + np.timedelta64(3650, "D")) for n, one in observed.items()}
-    with pytest.raises(InputError, match=r"observations of 'swvl1' are from 2030.*, expected some within steps"):
+    with pytest.raises(InputError, match=r"observations of 'swvl1' are from 2030.*, expected some at labels every 6 h"):
         verification.make_study(MODEL, columns, free, {"swvl1": later["swvl1"]})
+
+
+def test_brightness_temperatures_are_the_operators_at_the_labels(compared):
+    """Of the state at a label and the leaves of the window before it; what has snow or frozen soil is left out."""
+    columns, free, _ = compared
+    clay, n = np.array([0.1, 0.4]), columns.n_times
+    names, hours = [one.name for one in MODEL.state], np.arange(n)
+    expected = np.full((n, N_COLUMNS, 2), np.nan)
+    operator = make_operator("tb", Columns(MODEL, columns.static, clay))
+    for label in hours[1:]:
+        situation = Situation(columns.forcing[label - 1], columns.state[label], columns.diagnostics[label])
+        expected[label] = operator.values(situation)
+    described = (columns.state[..., names.index("snowc")] <= 0.01) & (columns.state[..., names.index("stl1")] >= 274.16)
+    assert described.any()
+    assert not described.all()
+    results = free.results.copy()
+    results[..., names.index("snowc")], results[..., names.index("stl1")] = 0.0, 285.0
+    results[6, 0, names.index("snowc")] = 0.5
+    free = dataclasses.replace(free, results=results)
+    unknown, all_of_it = np.full((n, N_COLUMNS), np.nan), np.ones((n, N_COLUMNS))
+    observed = {
+        name: Observed(CATALOGUE[name].variable(), columns.times, np.timedelta64(6, "h"), values, unknown, all_of_it)
+        for name, values in zip(("tbh", "tbv"), np.moveaxis(expected + 2.0, -1, 0), strict=True)
+    }
+    study = verification.make_study(MODEL, columns, free, observed, clay=clay)
+    assert [one.variable.name for one in study.variables] == ["tbh", "tbv"]
+    for k, one in enumerate(study.variables):
+        truth = np.where(described, expected[..., k], np.nan)
+        np.testing.assert_allclose(one.models[verification.ECLAND], truth, rtol=1e-6)
+        score = one.scores[verification.ECLAND]
+        assert score.bias == pytest.approx(-2.0, abs=1e-3)
+        assert score.n == described[1:].sum() - described[7, 0]
+        of_run = one.models[verification.EMULATOR]
+        situation = Situation(columns.forcing[6], *np.split(free.results[6], [len(names)], axis=-1))
+        assert np.isnan(of_run[[0, 7], 0]).all()
+        np.testing.assert_allclose(of_run[7, 1], operator.values(situation)[1, k], rtol=1e-6)
+    assert "where neither run has snow or frozen soil" in study.text()
+    with pytest.raises(InputError, match="brightness temperatures were observed: variable 'clim_sotype' is missing"):
+        verification.make_study(MODEL, columns, free, observed)
+
+
+def test_the_command_takes_half_orbits(tmp_path, capsys):
+    """Of the example: ecLand differs from what was made of it by the noise of two looks, the emulator by more."""
+    options = make_smap.Options(columns=EXAMPLE, directory=tmp_path / "orbits", start="2021-06-01", days=14)
+    make_smap.make(options)
+    words = [
+        "evaluate",
+        EXAMPLE,
+        "--end",
+        "2021-06-16",
+        "--backend",
+        "embedded",
+        "--quiet",
+        "--starts",
+        1,
+        "--leads",
+        1,
+    ]
+    words += ["--observations", tmp_path / "orbits" / "*.h5", "-o", tmp_path / "out.json", "--start"]
+    assert cli.main([str(word) for word in (*words, "2021-06-01")]) == 0
+    found = json.loads((tmp_path / "out.json").read_text())["observations"]["scores"]
+    for name in ("tbh", "tbv"):
+        of_truth, of_run = found[name]["ecLand"], found[name]["emulator"]
+        assert of_truth["n"] == of_run["n"] == 7 * 5
+        assert of_truth["rmse"] == pytest.approx(make_smap.NOISE / np.sqrt(2.0), rel=0.3)
+        assert of_run["rmse"] > of_truth["rmse"]
+    at_labels = [*words, "2021-06-01", "--footprint-tolerance", "1h"]
+    assert cli.main([str(word) for word in at_labels]) == 0
+    of_few = json.loads((tmp_path / "out.json").read_text())["observations"]["scores"]["tbh"]["ecLand"]
+    assert of_few["n"] == 7 * 2  # columns at 7.8 and 107.8 E, passed at 05:29 and 22:49 UTC, as it is at labels
+    far = [*words, "2021-06-01", "--footprint-distance", "0.01"]
+    assert cli.main([str(word) for word in far]) == 2
+    assert "expected some within 0.01 km" in capsys.readouterr().err
+    words[words.index("--end") + 1] = "2021-05-16"
+    assert cli.main([str(word) for word in (*words, "2021-05-10")]) == 2
+    assert "observations of 'tbh' are from 2021-06-0" in capsys.readouterr().err
 
 
 def test_the_command_makes_table_data_and_report(tmp_path, capsys):
@@ -147,6 +228,7 @@ def test_observations_of_another_file_are_matched_by_location(tmp_path, capsys):
     [
         (["--closed"], "option --closed is for observations, expected --observations beside it"),
         (["--benchmark-sites", "here.nc"], "option --benchmark-sites is for observations"),
+        (["--footprint-distance", "20"], "option --footprint-distance is for observations"),
         (
             ["--observations", "same", "--benchmark-sites", "there.nc"],
             "benchmark '3km27': found 250 values to learn from, expected 1080 or more",

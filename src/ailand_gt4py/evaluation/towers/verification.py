@@ -17,6 +17,7 @@ from ailand_gt4py.ecland.humidity import saturation_pressure, vapour_pressure
 from ailand_gt4py.evaluation.columns import VerificationColumns
 from ailand_gt4py.evaluation.runs import FreeRun
 from ailand_gt4py.evaluation.scores.verify import SUMS, compared
+from ailand_gt4py.evaluation.towers import brightness
 from ailand_gt4py.evaluation.towers.closure import Balance, Closure, closure, corrected
 from ailand_gt4py.evaluation.towers.empirical import BENCHMARKS, Benchmark, Weather, learnt_at
 from ailand_gt4py.evaluation.towers.scores import TowerScore
@@ -103,6 +104,11 @@ class TowerStudy:
         ]
         if self.balance is not None:
             found.append(self.balance.sentence())
+        if any(one.variable.name in brightness.NAMES for one in self.variables):
+            found.append(
+                "Brightness temperatures are those of the observation operator at 40 degrees (docs/assimilation.md), "
+                "where neither run has snow or frozen soil."
+            )
         if self.is_corrected:
             found.append("Sensible and latent heat are corrected for what the balance lacks, their ratio kept.")
         return found
@@ -122,7 +128,7 @@ class TowerStudy:
 
 def observable(model: Model) -> list[Variable]:
     """What of a run can be compared with observations, and what the energy balance is made of beside that."""
-    return [*compared(model), CATALOGUE[GROUND].variable()]
+    return [*compared(model), CATALOGUE[GROUND].variable(), *brightness.observables(model)]
 
 
 def weather_of(model: Model, columns: VerificationColumns) -> Weather:
@@ -172,12 +178,16 @@ def make_study(
     benchmarks: Mapping[str, Mapping[str, Benchmark]] | None = None,
     least_measured: float = LEAST_MEASURED,
     corrects: bool = False,
+    clay: Values | None = None,
 ) -> TowerStudy:
     """Compare a free run of columns, and ecLand where the columns have it, with observations of them.
 
+    Args:
+        clay: (n_columns,) mass fraction in the soil, for brightness temperatures.
+
     Raises:
         InputError: nothing was observed in the run's windows; a correction is asked for without net radiation and
-            ground heat.
+            ground heat, or brightness temperatures are compared without clay fractions.
     """
     step = step_of(model.step_seconds)
     found = {name: one.on_labels(columns.times, step).well_measured(least_measured) for name, one in observed.items()}
@@ -202,7 +212,35 @@ def make_study(
             if weather is not None and benchmarks:
                 models |= {name: one(weather) for name, one in benchmarks.get(variable.name, {}).items()}
             compared_ones.append(Compared(variable, columns.times, found[variable.name].values, models))
+    of_radiometer = [found[name] for name in brightness.NAMES if name in found]
+    if of_radiometer:
+        compared_ones += _of_radiometer(model, columns, free, of_radiometer, clay)
     return TowerStudy(tuple(compared_ones), balance, corrects, least_measured)
+
+
+def _of_radiometer(
+    model: Model, columns: VerificationColumns, free: FreeRun, observed: Sequence[Observed], clay: Values | None
+) -> list[Compared]:
+    """Brightness temperatures at the labels of the file, which must be those of the observations."""
+    if clay is None:
+        raise InputError(
+            "brightness temperatures were observed: variable 'clim_sotype' is missing, from which the clay fraction "
+            "follows; expected it in the files of the run"
+        )
+    there = np.any([np.isfinite(one.values).any(axis=1) for one in observed], axis=0)
+    # The state at a label is that at the end of the window before it.
+    rows = np.flatnonzero(there & (np.arange(columns.n_times) > 0))
+    truth = np.concatenate([columns.state[rows], columns.diagnostics[rows]], axis=-1)
+    models = {}
+    for name, results in ((EMULATOR, free.results[rows - 1]), (ECLAND, truth)):
+        found = brightness.equivalents(model, columns.static, clay, columns.forcing[rows - 1], results)
+        models[name] = {variable: np.full(columns.state.shape[:2], np.nan) for variable in found}
+        for variable, values in found.items():
+            models[name][variable][rows] = values
+    return [
+        Compared(one.variable, columns.times, one.values, {name: found[one.name] for name, found in models.items()})
+        for one in observed
+    ]
 
 
 def _outputs(model: Model, variable: Variable) -> list[int]:
