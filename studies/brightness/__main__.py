@@ -55,6 +55,11 @@ class Variant:
     share: int = 0
     brightness: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
+    @property
+    def stem(self) -> str:
+        """Of its files' names."""
+        return self.name.replace(" ", "_").replace(",", "")
+
 
 VARIANTS = (
     Variant(FIRST),
@@ -108,17 +113,20 @@ def variant_model(variant: Variant, files: twin.Files, seed: int, work: Path) ->
         }
         options["loss"] = options["loss"] | {"terms": {"brightness": WEIGHT}}
         options["brightness"] = dict(variant.brightness)
-    name = variant.name.replace(" ", "_").replace(",", "")
-    return trained(options, sources, work / f"{name}_{seed}.nc")
+    return trained(options, sources, work / f"{variant.stem}_{seed}.nc")
 
 
-def errors_of(model: Model, path: Path) -> Values:
-    """(n_columns, n_shown) RMSE of free runs from ecLand's first state to the end of a file."""
+def errors_of(model: Model, path: Path, output: Path) -> Values:
+    """(n_columns, n_shown) RMSE of free runs from ecLand's first state to the end of a file, unless they are there."""
+    if output.exists():
+        return np.load(output)
     columns = read_columns(path, model, np.dtype(np.float32))
     results = run_free(model, columns).results
     positions = [[variable.name for variable in model.state].index(name) for name in SHOWN]
     error = results[..., positions].astype(np.float64) - columns.state[1:, :, positions]
-    return np.sqrt(np.square(error).mean(axis=0))
+    found = np.sqrt(np.square(error).mean(axis=0))
+    np.save(output, found)
+    return found
 
 
 def table(rmse: Mapping[str, Values], is_counted: Values) -> list[str]:
@@ -143,7 +151,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Soil moisture learnt from brightness temperatures.")
     parser.add_argument("data", type=Path, metavar="DATA")
     parser.add_argument("--work", type=Path, default=Path("out/brightness"), help="directory of files and models")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1], help="of the trainings (default: 1)")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2], help="of the trainings (default: 1 2)")
     parser.add_argument("-o", "--output", type=Path, default=Path("brightness.md"))
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
@@ -153,7 +161,7 @@ def main() -> int:
         of_seeds = []
         for seed in options.seeds:
             model = variant_model(variant, files, seed, options.work)
-            of_seeds.append(errors_of(model, files.kept))
+            of_seeds.append(errors_of(model, files.kept, options.work / f"{variant.stem}_{seed}.npy"))
             if text := model.provenance.get("brightness_temperature"):
                 learnt.append(f"* {variant.name}, seed {seed}: {text.replace('brightness temperature, learnt ', '')}")
             print(variant.name, seed, np.sqrt(np.square(of_seeds[-1]).mean(axis=0)), flush=True)
