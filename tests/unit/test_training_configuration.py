@@ -13,7 +13,10 @@ from ailand_gt4py.core.settings import read_settings, read_yaml
 from ailand_gt4py.training.configuration import Configuration
 
 MINIMAL = {"data": {"train": ["a.nc"]}, "stages": [{"iterations": 1, "steps": 1, "batch": 1}]}
-SECTIONS = ("data", "variables", "network", "loss", "optimiser", "adaptation", "augmentation", "validation", "run")
+SECTIONS = (
+    "data", "variables", "network", "loss", "brightness", "optimiser", "adaptation", "augmentation", "validation",
+    "run",
+)  # fmt: skip
 SHIPPED = Path(__file__).parents[2] / "configs" / "default_model.yaml"
 
 

@@ -1,12 +1,13 @@
 """The brightness temperature of `stencils.physics.brightness` in PyTorch, for training: the tests compare both.
 
-All coefficients are those of `observations.brightness`. Roughness and the vegetation's optical properties may be
-learnt: they are parameters of `Emission`, which begin with that module's values.
+All coefficients are those of `observations.brightness`. Roughness, the vegetation's optical properties and a bias of
+the instrument may be learnt: they are parameters of `Emission`, which begin with that module's values and no bias.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from ailand_gt4py.core.types import Values
 from ailand_gt4py.observations.brightness import Radiometer, soil_coefficients, vegetation_table
 
 #: What `Emission` may learn.
-LEARNABLE = ("roughness", "optical_depth", "albedo")
+LEARNABLE = ("roughness", "optical_depth", "albedo", "bias")
 
 
 class Cover(NamedTuple):
@@ -41,18 +42,21 @@ class Emission(nn.Module):
     Args:
         radiometer: instrument and roughness to begin with.
         learns: some of `LEARNABLE`: the roughness h; a factor of each vegetation type's optical depth; each type's
-            single-scattering albedo. Logarithms (of the albedo, the logit) are learnt, so that all stay what they are.
+            single-scattering albedo; what is added to H and V, K. Logarithms (of the albedo, the logit) are learnt, so
+            that all stay what they are.
+        optical_depth: factor of all optical depths to begin with.
     """
 
-    def __init__(self, radiometer: Radiometer, learns: tuple[str, ...] = ()) -> None:
+    def __init__(self, radiometer: Radiometer, learns: Sequence[str] = (), optical_depth: float = 1.0) -> None:
         super().__init__()
         self._radiometer = radiometer
         table = torch.as_tensor(vegetation_table())
         numbers = {
             "roughness": torch.tensor(math.log(radiometer.roughness), dtype=torch.float64),
-            "optical_depth": torch.zeros(len(table), dtype=torch.float64),
+            "optical_depth": torch.full((len(table),), math.log(optical_depth), dtype=torch.float64),
             # An albedo of none stays none.
             "albedo": torch.logit(table[:, 2]),
+            "bias": torch.zeros(2, dtype=torch.float64),
         }
         for name, values in numbers.items():
             self.register_parameter(f"_{name}", nn.Parameter(values, requires_grad=name in learns))
@@ -61,6 +65,17 @@ class Emission(nn.Module):
     @property
     def roughness(self) -> torch.Tensor:
         return torch.exp(self._roughness)
+
+    @property
+    def learnt(self) -> dict[str, list[float]]:
+        """What is learnt, as it is now: h; factors (21,) and albedos (21,) by type of vegetation; H and V, K."""
+        numbers = {
+            "roughness": self.roughness[None],
+            "optical_depth": torch.exp(self._optical_depth),
+            "albedo": torch.sigmoid(self._albedo),
+            "bias": self._bias,
+        }
+        return {name: one.tolist() for name, one in numbers.items() if getattr(self, f"_{name}").requires_grad}
 
     def forward(
         self,
@@ -84,7 +99,8 @@ class Emission(nn.Module):
         rough = _along_first(damping, smooth) * (smooth + mixing * (smooth.flip(0) - smooth))
         through, own, returned = self._canopy(cover, leaf_areas, cosine)
         below = deep + self._radiometer.surface_weight * (surface - deep)
-        return below * (1.0 - rough) * through + surface * (own + rough * returned)
+        clean = below * (1.0 - rough) * through + surface * (own + rough * returned)
+        return clean + _along_first(self._bias, clean)
 
     def _canopy(self, cover: Cover, leaf_areas: torch.Tensor, cosine: float) -> tuple[torch.Tensor, ...]:
         """Terms of the tau-omega model, each (2, ..., n), summed over bare soil and vegetation with their shares."""

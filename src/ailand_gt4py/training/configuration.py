@@ -44,6 +44,9 @@ class Data(Settings):
     exclude_locations_of: Names = option((), "files at the locations of whose columns nothing is learnt")
     exclude_points: str = option("", "file of points LAT,LON at whose columns nothing is learnt")
     may_lack: Names = option((), "states that a source need not have: guessed where a run begins")
+    only_observed: Names = option(
+        (), "sources of which only what was observed is learnt; their states are where runs begin"
+    )
     observed: Names = option(
         (), "diagnostics learnt from observations (obs_NAME) in sources that have these, with gaps"
     )
@@ -132,6 +135,32 @@ class Loss(Settings):
     freezing_weight: float = option(0.0, "share of the heat's error in that of soil temperatures", ge=0.0, le=1.0)
 
 
+#: Terms of the loss that compare the rollout with brightness temperatures.
+BRIGHTNESS_TERMS = ("brightness", "brightness_square")
+#: What these need of the model, by group.
+BRIGHTNESS_INPUTS = {
+    "static": ("clim_cvh", "clim_veg_covh", "clim_tvh", "clim_cvl", "clim_veg_covl", "clim_tvl"),
+    "forcing": ("lai_hv", "lai_lv"),
+    "state": ("swvl1", "stl1", "stl2", "snowc"),
+}
+
+
+class Brightness(Settings):
+    """Brightness temperatures at L-band that the rollouts are compared with by `BRIGHTNESS_TERMS` of ``loss.terms``."""
+
+    polarisations: tuple[Literal["h", "v"], ...] = option(("h", "v"), "what is taken of obs_tbh, obs_tbv", min_length=1)
+    error: float = option(4.0, "standard deviation, K, of observations without obs_tbh_error, obs_tbv_error", gt=0.0)
+    incidence: float = option(40.0, "angle from nadir at which was observed, degrees", ge=0.0, lt=90.0)
+    roughness: float = option(1.0, "factor of the soil's roughness (`observations.brightness`)", gt=0.0)
+    optical_depth: float = option(1.0, "factor of the vegetation's optical depths", gt=0.0)
+    learns: tuple[Literal["roughness", "optical_depth", "albedo", "bias"], ...] = option(
+        (), "what of the operator is learnt beside the network, beginning with what is given"
+    )
+    learning_rate: float = option(0.01, "largest learning rate of that", gt=0.0)
+    largest_snow_cover: float = option(0.01, "fraction of snow in the rollout above which nothing is compared", ge=0.0)
+    coldest_soil: float = option(274.16, "stl1 of the rollout, K, below which nothing is compared", gt=0.0)
+
+
 class Stage(Settings):
     """One part of the curriculum."""
 
@@ -210,6 +239,7 @@ class Configuration(Settings):
     variables: Variables = option(Variables(), "variables of the model")
     network: Network = option(Network(), "architecture and size of the network")
     loss: Loss = option(Loss(), "scales and weights of the loss's terms")
+    brightness: Brightness = option(Brightness(), "brightness temperatures that are observed")
     optimiser: Optimiser = option(Optimiser(), "optimiser of the weights")
     adaptation: Adaptation = option(Adaptation(), "what of the network is learnt")
     augmentation: Augmentation = option(Augmentation(), "noise on the inputs")
@@ -231,6 +261,12 @@ class Configuration(Settings):
             stage.model_copy(update={"iterations": max(1, round(stage.iterations * self.run.length))})
             for stage in self.stages
         )
+
+    @property
+    def brightness_names(self) -> tuple[str, ...]:
+        """Brightness temperatures that are compared, none where no term asks for them."""
+        asked = any(self.loss.terms.get(name) for name in BRIGHTNESS_TERMS)
+        return tuple(f"tb{one}" for one in dict.fromkeys(self.brightness.polarisations)) if asked else ()
 
     @property
     def iterations(self) -> int:
@@ -266,6 +302,7 @@ class Configuration(Settings):
         static, forcing, state, diagnostics = ([one.name for one in group] for group in chosen.groups.values())
         for path, given, known, what in (
             ("data.observed", data.observed, diagnostics, "diagnostic"),
+            ("data.only_observed", data.only_observed, data.train, "source"),
             ("data.frequency", data.frequency, data.train, "source"),
             ("data.frequency_above", data.frequency_above, static, "static input"),
             ("augmentation.static_noise_of", noise.static_noise_of, static, "static input"),
@@ -276,3 +313,11 @@ class Configuration(Settings):
             for name in given:
                 if name not in known:
                     raise InputError(f"option '{path}.{name}': no such {what}; expected one of {', '.join(known)}")
+        if self.brightness_names:
+            for group, needed in BRIGHTNESS_INPUTS.items():
+                lacking = set(needed) - {one.name for one in chosen.groups[group]}
+                if lacking:
+                    raise InputError(
+                        f"option 'loss.terms': brightness temperature needs {', '.join(sorted(lacking))} in "
+                        f"'variables.{group}', expected all of {', '.join(needed)}"
+                    )

@@ -27,9 +27,10 @@ from ailand_gt4py.evaluation.scores.groups import soil_types
 from ailand_gt4py.io.first_guess import FIRST_GUESSES
 from ailand_gt4py.io.sources import ColumnSource, open_source
 from ailand_gt4py.io.sources.column_file import ColumnFileSource
+from ailand_gt4py.observations.brightness import clay_of
 from ailand_gt4py.observations.observed import beside_values, read_observed
-from ailand_gt4py.training.windows import Block, Values, WindowData
-from ailand_gt4py.weights.variables import Specification, VariableSet
+from ailand_gt4py.training.windows import Block, ObservedBrightness, Values, WindowData
+from ailand_gt4py.weights.variables import CATALOGUE, Specification, VariableSet
 
 #: Values that are read at once, of all variables.
 READ_VALUES = 32 << 20
@@ -47,6 +48,8 @@ def read_windows(
     may_lack: Sequence[str] = (),
     observed: Sequence[str] = (),
     least_measured: float = LEAST_MEASURED,
+    only_observed: Sequence[str | Path] = (),
+    brightness: Sequence[str] = (),
     cache: Path | None = None,
 ) -> WindowData:
     """Read sources of one step (see `ailand_gt4py.io.sources`) and put their columns one after the other.
@@ -58,10 +61,15 @@ def read_windows(
         may_lack: states that a source need not have: guessed by the values of the same label (`io.first_guess`).
         observed: diagnostics that are those observed (`observations.observed`) in sources that have such, NaN in gaps.
         least_measured: share of a window that has to be observed.
+        only_observed: those of the sources of which only what was observed is learnt: their states are first guesses
+            from which runs begin, their diagnostics (which they need not have) are those observed.
+        brightness: names of the brightness temperatures that are read where sources have them (obs_tbh).
         cache: existing directory for the arrays; None: they are in memory.
     """
     with contextlib.ExitStack() as stack:
-        sources = [stack.enter_context(_open(path, variables, may_lack)) for path in paths]
+        guesses = [Path(path) in set(map(Path, only_observed)) for path in paths]
+        opened = zip(paths, guesses, strict=True)
+        sources = [stack.enter_context(_open(path, variables, may_lack, is_guess)) for path, is_guess in opened]
         first = sources[0]
         for source in sources:
             if source.step != first.step:
@@ -78,7 +86,7 @@ def read_windows(
             raise InputError(
                 f"{', '.join(map(str, paths))}: no column is left, expected some outside of what is excluded"
             )
-        data = _empty(sources, taken, variables, cache)
+        data = _empty(sources, taken, guesses, variables, cache)
         if at_points.size:
             count = sum(np.isin(_locations(source.latitude, source.longitude), at_points).sum() for source in sources)
             data.history += (f"{count} columns are at the {at_points.size} points that are left out",)
@@ -90,7 +98,7 @@ def read_windows(
             data.history += tuple(f"{Path(source.path).name}: {line}" for line in (*source.history, *guessed))
             if len(columns):
                 block = data.block(np.flatnonzero(data.source == number))
-                _read(source, columns, block, variables)
+                _read(source, columns, block, variables, guesses[number])
                 data.history += tuple(_observe(source, columns, block, variables, observed, least_measured))
         positions = {variable.name: position for position, variable in enumerate(variables.state)}
         for block in data.blocks():
@@ -99,12 +107,17 @@ def read_windows(
                 guess = FIRST_GUESSES[name]
                 inputs = {one: block.state[..., positions[one]] for one in guess.inputs}
                 block.state[..., positions[name]] = guess.function(inputs, str(source.path))
+        if brightness:
+            data.brightness = _read_brightness(sources, taken, data, variables, brightness)
     return data
 
 
-def _open(path: str | Path, variables: VariableSet, may_lack: Sequence[str]) -> ColumnSource:
+def _open(
+    path: str | Path, variables: VariableSet, may_lack: Sequence[str], only_observed: bool = False
+) -> ColumnSource:
     """A source of any step, with the states and diagnostics to learn from."""
-    return open_source(path, variables.template(0.0), initial_state="none", own_step=True, may_lack=may_lack)
+    template = (variables._replace(diagnostics=()) if only_observed else variables).template(0.0)
+    return open_source(path, template, initial_state="none", own_step=True, may_lack=may_lack)
 
 
 def _locations(latitude: Values, longitude: Values) -> Values:
@@ -124,13 +137,20 @@ def _kept(source: ColumnSource, boxes: Sequence[Sequence[float]], excluded: Valu
 
 
 def _empty(
-    sources: Sequence[ColumnSource], taken: Sequence[Values], variables: VariableSet, cache: Path | None
+    sources: Sequence[ColumnSource],
+    taken: Sequence[Values],
+    guesses: Sequence[bool],
+    variables: VariableSet,
+    cache: Path | None,
 ) -> WindowData:
-    """The arrays of the whole, values not read yet."""
+    """The arrays of the whole, values not read yet; ``guesses``: whether a source's states are no more than that."""
     source = np.repeat(np.arange(len(sources)), [len(columns) for columns in taken])
     n_windows = np.array([len(one.times) - 1 for one in sources])[source]
     n_rows = int(n_windows.sum())
-    known = [[variable.name not in one.lacking for variable in variables.state] for one in sources]
+    known = [
+        [not is_guess and variable.name not in one.lacking for variable in variables.state]
+        for one, is_guess in zip(sources, guesses, strict=True)
+    ]
 
     def joined(name: str) -> Values:
         return np.concatenate([getattr(one, name)[columns] for one, columns in zip(sources, taken, strict=True)])
@@ -166,14 +186,19 @@ def _soils(source: ColumnSource) -> Values:
     return soil_types(types).labels
 
 
-def _read(source: ColumnSource, columns: Values, target: Block, variables: VariableSet) -> None:
+def _read(
+    source: ColumnSource, columns: Values, target: Block, variables: VariableSet, only_observed: bool = False
+) -> None:
     """Read a source's columns into the target, a block of times at once."""
     location = source.latitude[columns], source.longitude[columns]
     assembler = ForcingAssembler(source.model.forcing, *location, calendar=source.calendar)
     step_seconds = float(source.step / np.timedelta64(1, "s"))
     previous: Values | None = None
-    known = np.flatnonzero(target.state_known)
-    wanted = (*(variables.state[position] for position in known), *variables.diagnostics)
+    there = np.array([k for k, one in enumerate(variables.state) if one.name not in source.lacking])
+    diagnostics = () if only_observed else variables.diagnostics
+    if only_observed:
+        target.diagnostics[...] = np.nan
+    wanted = (*(variables.state[position] for position in there), *diagnostics)
     n_labels = len(source.times)
     per_time = max(source.n_columns * (len(assembler.given) + len(wanted)), 1)
     step = max(1, READ_VALUES // per_time)
@@ -195,8 +220,8 @@ def _read(source: ColumnSource, columns: Values, target: Block, variables: Varia
                 f"not finite, the first at {time_text(source.times[start + row])} in column {column}; expected none"
             )
         by_column = labelled.transpose(1, 0, 2)
-        target.state[:, start:stop][..., known] = by_column[..., : known.size]
-        line_up(target.diagnostics, by_column[..., known.size :], start, variables.diagnostics)
+        target.state[:, start:stop][..., there] = by_column[..., : there.size]
+        line_up(target.diagnostics, by_column[..., there.size :], start, diagnostics)
 
 
 def _observe(
@@ -226,6 +251,53 @@ def _observe(
     line_up(lined_up, labels, 0, [variables.diagnostics[k] for k in chosen])
     target.diagnostics[..., chosen] = lined_up
     return sentences
+
+
+def _read_brightness(
+    sources: Sequence[ColumnSource],
+    taken: Sequence[Values],
+    data: WindowData,
+    variables: VariableSet,
+    names: Sequence[str],
+) -> ObservedBrightness:
+    """Brightness temperatures that sources have, and the columns' clay and vegetation; static inputs in model units.
+
+    Raises:
+        InputError: no source has any, or one that has them lacks the soil type, from which the clay fraction follows.
+    """
+    n_columns, wanted = len(data.n_windows), [CATALOGUE[name].variable() for name in names]
+    values, errors = np.full((2, len(data.forcing), len(names)), np.nan, dtype=np.float32)
+    clay = np.full(n_columns, np.nan)
+    for number, (source, columns) in enumerate(zip(sources, taken, strict=True)):
+        is_file = isinstance(source, ColumnFileSource) and len(columns) > 0
+        if not is_file or not beside_values(source.path, wanted):
+            continue
+        location = source.latitude[columns], source.longitude[columns]
+        found = read_observed([source.path], wanted, x=source.x[columns], latitude=location[0], longitude=location[1])
+        own = np.flatnonzero(data.source == number)
+        clay[own], rows = clay_of(source)[columns], data.rows(own)
+        for k, name in enumerate(names):
+            if name in found:
+                there = found[name].on_labels(source.times, source.step)
+                # At the windows' ends, where the dielectric model, one of mineral soils, holds.
+                is_mineral = np.isfinite(clay[own])
+                values[rows, k] = np.where(is_mineral, there.values[1:], np.nan).T.ravel()
+                errors[rows, k] = there.errors[1:].T.ravel()
+                count = int(np.isfinite(values[rows, k]).sum())
+                data.history += (f"{Path(source.path).name}: {name} was observed at {count} windows' ends",)
+    if not np.isfinite(values).any():
+        raise InputError(
+            f"option 'loss.terms': brightness temperature is to be learnt from, but no source has any of "
+            f"{', '.join(f'obs_{name}' for name in names)} on mineral soil, expected some"
+        )
+    positions = {one.name: k for k, one in enumerate(variables.static)}
+
+    def static(name: str) -> Values:
+        return data.static[:, positions[name]]
+
+    covers = np.stack([static(f"clim_cv{one}") * static(f"clim_veg_cov{one}") for one in "hl"])
+    kinds = np.stack([static(f"clim_tv{one}") for one in "hl"])
+    return ObservedBrightness(tuple(names), values, errors, clay, covers, kinds)
 
 
 def line_up(windows: Values, labelled: Values, first: int, diagnostics: Sequence[Specification]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn.utils import parametrize
 
 from ailand_gt4py.core.errors import InputError, RunError, reason
@@ -19,6 +20,7 @@ from ailand_gt4py.core.trial import require_regular
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.driver.progress import Count
 from ailand_gt4py.training.adaptation import adapt, merged
+from ailand_gt4py.training.brightness_term import BrightnessTerm
 from ailand_gt4py.training.configuration import Configuration, Stage
 from ailand_gt4py.training.curves import Curves
 from ailand_gt4py.training.losses import LossScales
@@ -38,7 +40,7 @@ Report = Callable[[str], None]
 POOL_BATCHES = 8
 #: Name of the checkpoint in the directory of a training, and what of the trainer it holds.
 CHECKPOINT = "checkpoint.pt"
-PARTS = ("network", "average", "best", "optimiser", "pool")
+PARTS = ("network", "average", "best", "optimiser", "pool", "brightness")
 COUNTERS = ("iteration", "seconds", "is_stopped", "best_iteration", "best_skill")
 
 
@@ -70,6 +72,7 @@ class Trainer:
     Attributes:
         network, average, best: as trained, from the weights of ``beginning`` if there is one; its averaged weights; the
             averaged weights of `best_iteration`.
+        brightness: the term of brightness temperature, where there is one, and what it learns.
         iteration, seconds: optimiser steps done and spent on them. is_stopped: it ran out of patience.
     """
 
@@ -103,11 +106,18 @@ class Trainer:
         for network in (self.average, self.best):
             network.eval()
         self.best_iteration, self.best_skill = 0, math.inf
-        self.optimiser = Optimisers(configuration.optimiser, self.network, adaptation.decay_to_start)
+        options, term = configuration.brightness, None
+        if data.brightness is not None:
+            term = BrightnessTerm(options, data.brightness, data.scaling).to(device)
+        self.brightness = nn.Module() if term is None else term
+        learnt = [one for one in self.brightness.parameters() if one.requires_grad], options.learning_rate
+        self.optimiser = Optimisers(configuration.optimiser, self.network, adaptation.decay_to_start, learnt)
         self._generator = np.random.default_rng(run.seed)
         self._noise = torch.Generator().manual_seed(run.seed)
         self._deviations = noise_deviations(configuration.augmentation, data.scaling)
-        self._scales = LossScales.of(configuration.loss, data.scaling, data.error_scales, device, data.step_seconds)
+        self._scales = LossScales.of(
+            configuration.loss, data.scaling, data.error_scales, device, data.step_seconds, term
+        )
         size = POOL_BATCHES * max(stage.batch for stage in stages)
         self.pool = RunPool(data, size, self._generator)
         self.iteration, self.seconds, self.is_stopped = 0, 0.0, False
@@ -220,7 +230,7 @@ class Trainer:
         """What the results depend on, by name: not where files are, nor texts, threads and intervals."""
         options = self.configuration.model_dump(mode="json")
         data = {name: value for name, value in options["data"].items() if name not in ("directory", "in_files")}
-        sections = ("variables", "network", "loss", "optimiser", "adaptation", "augmentation")
+        sections = ("variables", "network", "loss", "brightness", "optimiser", "adaptation", "augmentation")
         stages = [stage.model_dump(mode="json") for stage in self._stages]
         found = {"data": data, "stages": stages, **{name: options[name] for name in sections}}
         found["run.seed"] = options["run"]["seed"]

@@ -13,6 +13,7 @@ from torch.nn import functional
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.evaluation.budgets import WATER_HELD
+from ailand_gt4py.training.brightness_term import BrightnessTerm
 from ailand_gt4py.training.configuration import Loss
 from ailand_gt4py.training.scaling import Scaling, scale, shift
 from ailand_gt4py.weights.model import Variable
@@ -33,6 +34,7 @@ class Errors(NamedTuple):
         diagnostics: (n_steps, n, n_diagnostics). diagnostic_weights: (n_diagnostics,).
         amounts: (n_steps, n, n_amounts), of the logarithm of diagnostics that are mostly zero; where it is asked for.
         water: (n_steps, n), of the residual of the water budget; likewise.
+        brightness: (n_steps, n, n_polarisations), of brightness temperatures, 0 where none is compared; likewise.
     """
 
     state: torch.Tensor
@@ -41,6 +43,7 @@ class Errors(NamedTuple):
     diagnostic_weights: torch.Tensor
     amounts: torch.Tensor | None = None
     water: torch.Tensor | None = None
+    brightness: torch.Tensor | None = None
 
 
 Function = Callable[[Errors], torch.Tensor]
@@ -96,6 +99,20 @@ def water(errors: Errors) -> torch.Tensor:
     """Of the residual of the water budget, which the fluxes have to close with the state as it is."""
     assert errors.water is not None  # it was asked for
     return smooth_l1(errors.water, torch.ones(()))
+
+
+@term("state")
+def brightness(errors: Errors) -> torch.Tensor:
+    """Of brightness temperatures; gaps count as no error, so that few observations weigh little."""
+    assert errors.brightness is not None  # it was asked for
+    return smooth_l1(errors.brightness, torch.ones(()))
+
+
+@term("state")
+def brightness_square(errors: Errors) -> torch.Tensor:
+    """Of the same, the likelihood of errors that are normal: half of the squares."""
+    assert errors.brightness is not None  # it was asked for
+    return 0.5 * errors.brightness.square().mean()
 
 
 class Amounts(NamedTuple):
@@ -164,10 +181,17 @@ class LossScales(NamedTuple):
     by_lead: torch.Tensor
     amounts: Amounts | None = None
     budget: WaterBudget | None = None
+    brightness: BrightnessTerm | None = None
 
     @classmethod
     def of(
-        cls, options: Loss, scaling: Scaling, by_lead: Values, device: torch.device, step_seconds: float = math.nan
+        cls,
+        options: Loss,
+        scaling: Scaling,
+        by_lead: Values,
+        device: torch.device,
+        step_seconds: float = math.nan,
+        brightness: BrightnessTerm | None = None,
     ) -> Self:
         """As configured, of terms that are there; ``step_seconds``: of the data, for the water budget."""
         for name in options.terms:
@@ -184,6 +208,7 @@ class LossScales(NamedTuple):
             torch.as_tensor(by_lead, dtype=torch.float32).to(device),
             Amounts.of(scaling, device) if options.terms.get("amounts") else None,
             WaterBudget.of(scaling, step_seconds, device) if options.terms.get("water") else None,
+            brightness,
         )
 
     def parts(self, errors: Errors) -> tuple[torch.Tensor, torch.Tensor]:

@@ -7,10 +7,11 @@ the results remain AdamW's (Loshchilov and Hutter 2019, arXiv:1711.05101).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from torch import nn
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.training.configuration import Optimiser
@@ -23,14 +24,20 @@ MOMENTUM = 0.95
 class Optimisers:
     """The optimisers of what is learnt of a network, each with its largest learning rate, as one.
 
-    ``decay_to_start``: beside, all decays to where it is now, in the way of weight decay, by AdamW's rate (Li et al.
-    2018, arXiv:1802.01483).
+    ``decay_to_start``: beside, all of the network decays to where it is now, in the way of weight decay, by AdamW's
+    rate (Li et al. 2018, arXiv:1802.01483). ``beside``: other parameters that are learnt, without decay, by their rate.
 
     Raises:
         InputError: Muon is asked for, which this PyTorch does not have.
     """
 
-    def __init__(self, options: Optimiser, network: StepNetwork, decay_to_start: float = 0.0) -> None:
+    def __init__(
+        self,
+        options: Optimiser,
+        network: StepNetwork,
+        decay_to_start: float = 0.0,
+        beside: tuple[Sequence[nn.Parameter], float] = ((), 0.0),
+    ) -> None:
         learnt = [p for p in network.parameters() if p.requires_grad]
         matrices, vectors = ([p for p in learnt if p.ndim == n_axes] for n_axes in (2, 1))
         results = {id(parameter) for layer in network.results for parameter in layer.parameters()}
@@ -52,6 +59,8 @@ class Optimisers:
                 )
             muon = torch.optim.Muon(between, lr=rate, weight_decay=options.weight_decay, momentum=MOMENTUM)
             self._rates.append((muon, rate))
+        if beside[0]:
+            self._rates.append((torch.optim.Adam(beside[0], lr=beside[1]), beside[1]))
 
     def set_rates(self, factor: float) -> None:
         """Learning rates of the next steps, by their largest."""

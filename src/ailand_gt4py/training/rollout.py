@@ -88,6 +88,7 @@ def batch_loss(
     static = tensors.static[columns].to(device)
     physics = network.physics(static)
     static = static + static_noise
+    weather = forcing
     if forcing_offset is not None:
         forcing = forcing + forcing_offset
     start = pool.states[taken].to(device)
@@ -106,6 +107,9 @@ def batch_loss(
         water = scales.budget.error(diagnosed - wanted, torch.cat([first[None], bounded - truth]))
         # What is only guessed holds an unknown amount.
         water = water * (tensors.state_known[columns].to(device) | (scales.budget.held == 0.0)).all(dim=1)
+    brightness = None
+    if scales.brightness is not None:
+        brightness = scales.brightness(columns, tensors.rows_of(columns, windows), bounded, weather)
     errors = Errors(
         state=difference / scales.by_lead[leads.clamp(max=len(scales.by_lead) - 1)],
         # What is only guessed is not learnt.
@@ -114,6 +118,7 @@ def batch_loss(
         diagnostic_weights=scales.diagnostic_weights,
         amounts=amounts,
         water=water,
+        brightness=brightness,
     )
     return *scales.parts(errors), reached.cpu()
 

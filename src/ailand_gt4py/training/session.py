@@ -17,6 +17,7 @@ from ailand_gt4py.core.text_table import aligned
 from ailand_gt4py.driver.progress import counted
 from ailand_gt4py.io.points import read_points
 from ailand_gt4py.training.beginning import adopted
+from ailand_gt4py.training.brightness_term import BrightnessTerm
 from ailand_gt4py.training.configuration import Configuration
 from ailand_gt4py.training.dataset import read_windows
 from ailand_gt4py.training.loop import CHECKPOINT, Report, Trainer, made_directory
@@ -66,6 +67,8 @@ def train(
         end = configuration.iterations
         with counted(end, "iterations", sys.stderr, trainer.iteration, quiet) as count:
             trainer.run(count)
+        for line in learnt_of_operator(trainer):
+            report(line)
         network, iteration = trainer.chosen
         if validator is not None:
             report(f"the network of iteration {iteration} did best on the validation columns")
@@ -92,6 +95,8 @@ def _read(configuration: Configuration, files: Sequence[Path], report: Report) -
         may_lack=options.may_lack,
         observed=options.observed,
         least_measured=options.least_measured,
+        only_observed=[files[options.train.index(name)] for name in options.only_observed],
+        brightness=configuration.brightness_names,
         cache=made_directory(Path(configuration.run.directory, "data")) if options.in_files else None,
     )
     for sentence in windows.history:
@@ -125,7 +130,11 @@ def _prepared(
     scales = error_scales(variability, scaling.state, configuration.loss.anomaly_factor)
     frequencies = column_frequencies(configuration, windows)
     tensors = normalised_tensors(windows, scaling, configuration.network.input_steps)
-    data = TrainingData(tensors, training, scaling, scales, frequencies, windows.step_seconds, variability)
+    data = TrainingData(
+        tensors, training, scaling, scales, frequencies, windows.step_seconds, variability, windows.brightness
+    )
+    # Where no state is known there is nothing to validate with.
+    validation = validation[windows.state_known[validation].any(axis=1)]
     validator = Validator(configuration.validation, windows, data, validation) if validation.size else None
     report(f"{training.size} columns for training, {validation.size} for validation, {n_windows} windows to learn from")
     return data, validator
@@ -139,6 +148,14 @@ def column_frequencies(configuration: Configuration, windows: WindowData) -> Val
     for name, (threshold, factor) in options.frequency_above.items():
         frequencies[windows.static[:, names.index(name)] > threshold] *= factor
     return frequencies
+
+
+def learnt_of_operator(trainer: Trainer) -> list[str]:
+    """A line for each part of the operator of brightness temperature that was learnt, types as they are in the data."""
+    term = trainer.brightness
+    if not isinstance(term, BrightnessTerm):
+        return []
+    return [f"brightness temperature, learnt {name}: {text}" for name, text in term.texts.items()]
 
 
 def score_table(scores: Scores, scaling: Scaling, leads_days: Sequence[float]) -> list[str]:
@@ -175,6 +192,7 @@ def _provenance(trainer: Trainer, files: Sequence[Path], split: Sequence[Values]
     wet = ", ".join(variable.name for group in groups for variable in group if variable.wet_only)
     return {
         **configuration.provenance,
+        **({"brightness_temperature": "; ".join(learnt)} if (learnt := learnt_of_operator(trainer)) else {}),
         "data_files": "; ".join(f"{path.name} sha256:{file_digest(path)}" for path in files),
         "columns": f"{n_training} columns for training, {n_validation} other columns for validation",
         "command": command,

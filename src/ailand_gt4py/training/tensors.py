@@ -11,7 +11,7 @@ import torch
 
 from ailand_gt4py.training.configuration import Augmentation
 from ailand_gt4py.training.scaling import Scaling
-from ailand_gt4py.training.windows import Values, WindowData
+from ailand_gt4py.training.windows import ObservedBrightness, Values, WindowData
 from ailand_gt4py.weights.processing import Variability
 from ailand_gt4py.weights.schema import GROUPS
 
@@ -35,9 +35,13 @@ class Tensors:
         self._first = torch.cumsum(self.n_windows, 0) - self.n_windows
         self._first_state = self._first + torch.arange(len(self.n_windows))
 
+    def rows_of(self, columns: torch.Tensor, windows: torch.Tensor) -> torch.Tensor:
+        """(...) rows of these windows; columns and windows (...) are broadcast."""
+        return self._first[columns] + windows
+
     def forcing_at(self, columns: torch.Tensor, windows: torch.Tensor) -> torch.Tensor:
         """(..., n_forcing) of these windows; columns and windows (...) are broadcast."""
-        return self.forcing[self._first[columns] + windows]
+        return self.forcing[self.rows_of(columns, windows)]
 
     def state_at(self, columns: torch.Tensor, windows: torch.Tensor) -> torch.Tensor:
         """(..., n_state) at the start of these windows; the last one's end is the start of the next."""
@@ -53,14 +57,15 @@ class Tensors:
 
     def diagnostics_at(self, columns: torch.Tensor, windows: torch.Tensor) -> torch.Tensor:
         """(..., n_diagnostics) that these windows should give."""
-        return self.diagnostics[self._first[columns] + windows]
+        return self.diagnostics[self.rows_of(columns, windows)]
 
 
 class TrainingData(NamedTuple):
     """What every method of learning takes: all tensors, the numbers of the columns to learn from, their statistics.
 
     ``error_scales`` are `scaling.error_scales`; ``frequencies`` (n_columns,): how often windows are drawn;
-    ``step_seconds``: of a window; ``variability``: what the error scales follow from.
+    ``step_seconds``: of a window; ``variability``: what the error scales follow from; ``brightness``: what was observed
+    at L-band.
     """
 
     tensors: Tensors
@@ -70,6 +75,7 @@ class TrainingData(NamedTuple):
     frequencies: Values | None = None
     step_seconds: float = math.nan
     variability: Variability | None = None
+    brightness: ObservedBrightness | None = None
 
 
 def normalised_tensors(data: WindowData, scaling: Scaling, input_steps: int = 1) -> Tensors:

@@ -20,6 +20,24 @@ from ailand_gt4py.evaluation.scores.groups import snow_regime
 COLUMN_BLOCK = 32
 
 
+class ObservedBrightness(NamedTuple):
+    """Brightness temperatures that were observed, and what they depend on in columns; float32.
+
+    Attributes:
+        names: of the catalogue, as tbh. values, errors: (n_rows, n_names) at the windows' ends and their standard
+            deviations, K; NaN where nothing was observed, or the error is not known.
+        clay: (n_columns,) mass fraction of clay, NaN where nothing was observed. covers, kinds: (2, n_columns) share of
+            the column and type of high and low vegetation.
+    """
+
+    names: tuple[str, ...]
+    values: Values
+    errors: Values
+    clay: Values
+    covers: Values
+    kinds: Values
+
+
 class Block(NamedTuple):
     """Some columns of one source, side by side: views of the data (n_columns, n_windows, n_features).
 
@@ -47,6 +65,7 @@ class WindowData:
         source: (n_columns,) number of the source. times: by source, (n_windows + 1,) starts and the last end.
         latitude, longitude: (n_columns,) degrees. climate, soil: (n_columns,) class, "" where the source has none.
         state_known: (n_columns, n_state) whether the source has a state; a guess instead is not learnt.
+        brightness: what was observed at L-band, where it was asked for.
     """
 
     static: Values
@@ -62,6 +81,7 @@ class WindowData:
     climate: Values
     soil: Values
     state_known: Values
+    brightness: ObservedBrightness | None = None
     history: tuple[str, ...] = ()
 
     @property
@@ -90,8 +110,8 @@ class WindowData:
         """Neighbouring columns of one source."""
         first, count = int(columns[0]), len(columns)
         length, source = int(self.n_windows[first]), int(self.source[first])
-        row = int(self.n_windows[:first].sum())
-        rows, state_rows = slice(row, row + count * length), slice(row + first, row + first + count * (length + 1))
+        rows = self.rows(columns)
+        state_rows = slice(rows.start + first, rows.stop + first + count)
         return Block(
             columns,
             source,
@@ -102,6 +122,12 @@ class WindowData:
             self.times[source],
             self.state_known[first],
         )
+
+    def rows(self, columns: Values) -> slice:
+        """Rows of all windows of neighbouring columns of one source."""
+        first, count = int(columns[0]), len(columns)
+        start = int(self.n_windows[:first].sum())
+        return slice(start, start + count * int(self.n_windows[first]))
 
 
 def split_columns(
