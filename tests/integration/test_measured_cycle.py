@@ -80,7 +80,9 @@ def test_a_cycle_goes_on_bit_for_bit(measured: Path, tmp_path: Path, method: str
             np.testing.assert_array_equal(second[name], whole[name].sel(time=second["time"]))
 
 
-def test_errors_that_are_believed_too_large_are_tuned(measured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_errors_that_are_believed_too_large_are_tuned(
+    measured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run(measured, "--start", "2021-06-01", "--tune-errors", 2)
     text = capsys.readouterr().out
     size = float(text.split("observation: {swvl1: ")[1].split("}")[0])

@@ -109,7 +109,7 @@ class Measurements:
                 )
             mean = pairs.sum(axis=1, where=known) / np.maximum(known.sum(axis=0), 1)
             spread = np.sqrt(np.square(pairs - mean[:, None]).sum(axis=1, where=known))
-            gain = np.divide(*spread, out=np.ones_like(spread[0]), where=spread[1] > 0.0)
+            gain = np.divide(spread[0], spread[1], out=np.ones_like(spread[0]), where=spread[1] > 0.0)
             gain = gain if how == "mean-and-deviation" else np.ones_like(gain)
             factors[name] = np.stack([gain, mean[0] - gain * mean[1]])
         return factors

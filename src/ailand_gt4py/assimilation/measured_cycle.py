@@ -20,6 +20,7 @@ from ailand_gt4py.evaluation.scores.groups import ColumnLocations
 from ailand_gt4py.io.period import Period
 from ailand_gt4py.observations.observed import Observed, read_observed
 from ailand_gt4py.observations.operators import kinds
+from ailand_gt4py.weights import schema
 from ailand_gt4py.weights.model import Model
 
 logger = logging.getLogger(__name__)
@@ -127,7 +128,7 @@ class MeasuredCycle:
         settings = self.settings
         members = f" of {settings.members}" if settings.method == "etkf" else ""
         return {
-            "model_checksum": self.land.model.checksum,
+            "model_checksum": schema.checksum(self.land.model),
             "precision": precision,
             "method": f"{settings.method}{members}",
             "control": ",".join(settings.control),
