@@ -124,7 +124,7 @@ def test_settings_are_changed_by_name_and_nothing_else() -> None:
     [
         ("errors.observation.ssm", "found 'errors.observation.ssm', expected NAME=VALUE"),
         ("sede=3", "option 'sede' is unknown; did you mean 'seed'?"),
-        ("errors.observation.lai=3", "option 'errors.observation': found 'lai'; expected one of swvl1"),
+        ("errors.observation.lai=3", "option 'errors.observation': found 'lai'; expected one of rh2m"),
         ("errors.observation.ssm.more=3", "option 'errors.observation.ssm': found .*, expected a number"),
         ("errors.observation=3", "option 'errors.observation': found 3, expected names with values"),
         (
@@ -166,7 +166,7 @@ def test_the_file_that_ships_holds_every_number_with_its_default() -> None:
     ("content", "message"),
     [
         ("- errors", "found a list at the top, expected options with values"),
-        ("errors: {observation: {lai: 1.0}}", "option 'errors.observation': found 'lai'; expected one of swvl1"),
+        ("errors: {observation: {lai: 1.0}}", "option 'errors.observation': found 'lai'; expected one of rh2m"),
         ("errors: {observation: {ssm: yes}}", "option 'errors.observation.ssm': found True, expected a number"),
         ("errors: {observation: {ssm: }}", "option 'errors.observation.ssm': found nothing, expected a number"),
         ("errors: {observatoin: {ssm: 1.0}}", "option 'errors.observatoin' is unknown; did you mean 'observation'?"),

@@ -120,8 +120,8 @@ def register(
 
 
 def kinds() -> dict[str, Kind]:
-    """All kinds by name, the most frequent first."""
-    return {kind.name: kind for kind in sorted(KINDS.items(), key=lambda kind: kind.hours)}
+    """All kinds by name, the most frequent first, then by the alphabet."""
+    return {kind.name: kind for kind in sorted(KINDS.items(), key=lambda kind: (kind.hours, kind.name))}
 
 
 def make_operator(kind: str, columns: Columns) -> ObservationOperator:
