@@ -17,7 +17,7 @@ import numpy as np
 
 from ailand_gt4py import read_model
 from ailand_gt4py.assimilation.control import UNITS
-from ailand_gt4py.assimilation.settings import FREEZING_BEGINS
+from ailand_gt4py.ecland.soil_heat import LIQUID_ABOVE
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.evaluation.columns import read_columns
 from ailand_gt4py.observations.operators import Situation
@@ -64,7 +64,7 @@ def main() -> None:
             state, diagnostics = emulator.step(static, columns.forcing[label + step], state)
             now = label + step + 1
             truth = columns.state[now]
-            bare = (truth[:, snow] == 0.0) & (truth[:, soil] >= FREEZING_BEGINS)
+            bare = (truth[:, snow] == 0.0) & (truth[:, soil] >= LIQUID_ABOVE)
             for name, operator in operators.items():
                 found = operator.values(Situation(columns.forcing[now - 1], state, diagnostics))
                 expected = operator.values(Situation(columns.forcing[now - 1], truth, columns.diagnostics[now]))

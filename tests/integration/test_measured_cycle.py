@@ -80,6 +80,23 @@ def test_a_cycle_goes_on_bit_for_bit(measured: Path, tmp_path: Path, method: str
             np.testing.assert_array_equal(second[name], whole[name].sel(time=second["time"]))
 
 
+def test_a_restart_of_another_cycle_is_refused(measured: Path, tmp_path: Path) -> None:
+    from ailand_gt4py.cli.assimilate import Options
+    from ailand_gt4py.cli.assimilate import run as assimilate
+    from ailand_gt4py.cli.options import parse
+
+    path = tmp_path / "restart.nc"
+    run(measured, "--start", "2021-06-01", "--days", 3, "--restart-out", path)
+    words = [str(measured), "--observations", "same", "--quiet", "--days", "3", "--restart", str(path)]
+    for more, message in (
+        (("--start", "2021-06-04", "--rescale", "mean"), "was written with the rescaling 'none', expected 'mean'"),
+        (("--start", "2021-06-04", "--method", "etkf"), "was written with the method 'sekf', expected 'etkf of 24'"),
+        (("--start", "2021-06-05"), "is valid at 2021-06-04T00:00, expected the start 2021-06-05T00:00"),
+    ):
+        with pytest.raises(InputError, match=message):
+            assimilate(parse(Options, [*words, *more]))
+
+
 def test_errors_that_are_believed_too_large_are_tuned(
     measured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -114,9 +114,6 @@ class Measurements:
             factors[name] = np.stack([gain, mean[0] - gain * mean[1]])
         return factors
 
-    def observing(self, settings: Errors, steps_per_window: int) -> Observing:
-        return Observing(self, settings, steps_per_window)
-
 
 @dataclasses.dataclass(frozen=True)
 class Observing:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ailand_gt4py.assimilation import measured_scores
+from ailand_gt4py.assimilation.consistency import of_result
 from ailand_gt4py.assimilation.cycle import Cycle, CycleResult, Land, operators_of
-from ailand_gt4py.assimilation.measured import Measurements, at_steps, observable_variables, observables_of
+from ailand_gt4py.assimilation.measured import Measurements, Observing, at_steps, observable_variables, observables_of
 from ailand_gt4py.assimilation.restart import Standing
 from ailand_gt4py.assimilation.settings import AssimilationSettings, Rescaling, Withholding
 from ailand_gt4py.assimilation.tuning import tuned
@@ -70,7 +71,7 @@ class MeasuredCycle:
             )
         if not taken:
             raise InputError(f"{', '.join(paths)}: found {', '.join(found)}, expected some of {', '.join(kinds())}")
-        self.settings, self._named = settings.replace(observe=tuple(taken)), dict(named)
+        self.settings = settings.replace(observe=tuple(taken))
         self.land = Land(
             model, period.times[: self.n_steps], period.static, period.forcing[: self.n_steps], period.initial_state,
             clay() if "tb" in taken else None, period.calendar,
@@ -115,15 +116,14 @@ class MeasuredCycle:
             cycle = Cycle(self.land, settings, make_emulator)
             if standing is not None:
                 cycle.restore(standing.snapshot)
-            observing = measured.observing(settings.errors, cycle.steps_per_window)
+            observing = Observing(measured, settings.errors, cycle.steps_per_window)
             result = cycle.run(observing, after_window if tuning == n_tunings else lambda done: None)
-            scores = measured_scores.score(result, measured, operators, self._others)
             if tuning < n_tunings:
-                settings = settings.replace(errors=tuned(settings.errors, scores.consistency))
+                settings = settings.replace(errors=tuned(settings.errors, of_result(result)))
         self._cycle = cycle
-        return result, scores
+        return result, measured_scores.score(result, measured, operators, self._others)
 
-    def identity(self, precision: str) -> dict[str, str]:
+    def identity(self, precision: str, rescale: Rescaling) -> dict[str, str]:
         """What is the same in a cycle that goes on with another."""
         settings = self.settings
         members = f" of {settings.members}" if settings.method == "etkf" else ""
@@ -132,13 +132,14 @@ class MeasuredCycle:
             "precision": precision,
             "method": f"{settings.method}{members}",
             "control": ",".join(settings.control),
+            "rescaling": rescale,
         }
 
-    def standing(self, precision: str, where: ColumnLocations) -> Standing:
+    def standing(self, precision: str, rescale: Rescaling, where: ColumnLocations) -> Standing:
         """Where the cycle that was run stands."""
         assert self._cycle is not None
         end = self.land.times[-1] + step_of(self.land.model.step_seconds)
-        return Standing(end, self.identity(precision), where, self._cycle.snapshot(), self._rescaling)
+        return Standing(end, self.identity(precision, rescale), where, self._cycle.snapshot(), self._rescaling)
 
     def _open_loop(self, make_emulator: Callable[[Model, int], Any], operators: Mapping[str, Any]) -> dict[str, Values]:
         """What the open loop makes of what is assimilated, (n_steps, n_columns) by observable."""

@@ -102,9 +102,10 @@ def compare(
                 values = {name: run[..., position] for name, run in runs.items()}
                 measured = measurements.values[observable.name]
                 found[observable.name] = Comparison(observable, measured, values, is_assimilated=True)
-    for name, one in others.items():
-        operator = model_variables(result.model, [name])
-        values = {run: equivalents_through(result.runs(run), operator)[..., 0] for run in RUNS}
+    all_others = model_variables(result.model, list(others))
+    runs = {name: equivalents_through(result.runs(name), all_others) for name in RUNS} if others else {}
+    for position, (name, one) in enumerate(others.items()):
+        values = {run: each[..., position] for run, each in runs.items()}
         found[name] = Comparison(one.variable, one.values, values, is_assimilated=False)
     return found
 

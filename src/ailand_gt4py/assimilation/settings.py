@@ -3,6 +3,7 @@
 * Errors of the background, and no observations over snow or frozen ground: de Rosnay et al. 2013
   (doi:10.1002/qj.2023), after Drusch et al. 2009 (doi:10.1029/2009GL037716).
 * Errors of observations: with their operators in `observations`.
+* Below the coldest soil ecLand lets soil water freeze: Viterbo et al. 1999 (doi:10.1002/qj.49712555904).
 * Bounds of analysed soil moisture: ECMWF's forecast user guide, section 9.2.1.3.
 
 What is not ECMWF's is marked "this project's"; ``docs/assimilation.md`` says how it was found.
@@ -19,6 +20,7 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_va
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.option_types import NameList
 from ailand_gt4py.core.settings import Settings, nearest, option
+from ailand_gt4py.ecland.soil_heat import LIQUID_ABOVE
 
 if TYPE_CHECKING:
     from ailand_gt4py.observations.operators import Kind
@@ -36,9 +38,6 @@ BACKGROUND_ERRORS: dict[str, float] = {"swvl1": 0.01, "swvl2": 0.01, "swvl3": 0.
 #: runs of 24 h from ecLand's state on training columns (``studies/assimilation/estimate_errors.py``), that of the third
 #: layer rounded up: 60 days of it would be less than the error of a free run of 60 days.
 MODEL_ERRORS: dict[str, float] = {"swvl1": 0.006, "swvl2": 0.0023, "swvl3": 0.001, "stl1": 0.55}
-
-#: Below it ecLand lets soil water freeze, K (Viterbo et al. 1999, doi:10.1002/qj.49712555904).
-FREEZING_BEGINS = 274.16
 
 
 def _kinds() -> Mapping[str, Kind]:
@@ -77,7 +76,7 @@ class Screening(Settings):
     """Which observations take part, by the background."""
 
     largest_snow_cover: float = option(0.01, "fraction; ECMWF takes none over snow; a network's zero is not quite zero")
-    coldest_soil: float = option(FREEZING_BEGINS, "temperature of the background's uppermost layer, K")
+    coldest_soil: float = option(LIQUID_ABOVE, "temperature of the background's uppermost layer, K")
     #: The test is the IFS's (Jarvinen and Unden 1997, ECMWF Technical Memorandum 236), its size this project's.
     largest_departure: float = option(
         3.0,

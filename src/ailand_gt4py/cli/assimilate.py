@@ -156,7 +156,7 @@ def _run_measured(options: Options) -> None:
     cycle = MeasuredCycle(model, period, paths, settings, kinds, options.observed_as, options.withhold, clay)
     standing = None
     if options.restart is not None:
-        standing = restart.read(options.restart, cycle.identity(options.precision), where)
+        standing = restart.read(options.restart, cycle.identity(options.precision, options.rescale), where)
         restart.check_start(options.restart, standing, period.times[0])
     with options.progress(period.ends[: cycle.n_steps], period.n_columns, period.calendar) as after_step:
         result, scores = cycle.run(options.emulator, options.rescale, standing, options.tune_errors, after_step)
@@ -169,6 +169,6 @@ def _run_measured(options: Options) -> None:
         header = options.attributes(model, output.TITLE, period.history)
         output.write(options.output, result, scores, where, header)
     if options.restart_out is not None:
-        restart.write(options.restart_out, cycle.standing(options.precision, where))
+        restart.write(options.restart_out, cycle.standing(options.precision, options.rescale, where))
     if options.plot is not None:
         write_figure(options.plot, lambda: measured_figure.draw(result, scores, where, options.at))

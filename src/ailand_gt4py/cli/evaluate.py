@@ -98,7 +98,6 @@ def run(options: Options) -> None:
     from ailand_gt4py.evaluation.report.attachments import Alternatives, Transfer, read
     from ailand_gt4py.evaluation.scores.groups import locations_of
     from ailand_gt4py.evaluation.scores.lead_time import variable_studies
-    from ailand_gt4py.observations.brightness import clay_of
 
     options.check_device()
     transfer = read(options.transfer, Transfer) if options.transfer else None
@@ -106,8 +105,7 @@ def run(options: Options) -> None:
     model, dtype = options.read_model(), np.dtype("float64" if options.precision == "float64" else "float32")
     with options.opened(model, options.end) as source:
         columns, locations = columns_of(source, model, dtype), locations_of(source)
-        has_soil = source.field("clim_sotype", "1") is not None
-        clay = clay_of(source) if options.observations and has_soil else None
+        soil_type = source.field("clim_sotype", "1") if options.observations else None
         truth = fields.read_truth(source) if options.is_reported else None
         options.describe(source, source.times)
     window, leads = options.climatology_window, runs.lead_steps(model, list(options.leads))
@@ -131,7 +129,7 @@ def run(options: Options) -> None:
         )
     by_lead = [score for variable in variables for score in variable.asked]
     whole = [variable.free_run for variable in variables]
-    towers = _observed(options, model, done, locations, clay)
+    towers = _observed(options, model, done, locations, soil_type)
     print(report.text_report(by_lead, whole))
     if towers is not None:
         print(f"\n{towers.text()}")
@@ -153,14 +151,16 @@ def run(options: Options) -> None:
 
 
 def _observed(
-    options: Options, model: Model, runs: Runs, locations: ColumnLocations, clay: Values | None
+    options: Options, model: Model, runs: Runs, locations: ColumnLocations, soil_type: Values | None
 ) -> TowerStudy | None:
-    """The free run against observations, if they are asked for."""
+    """The free run against observations, if they are asked for; of brightness temperatures by the type of soil."""
     import numpy as np
 
     from ailand_gt4py.evaluation.columns import read_columns
     from ailand_gt4py.evaluation.towers import verification
+    from ailand_gt4py.evaluation.towers.brightness import NAMES
     from ailand_gt4py.io.period import may_lack
+    from ailand_gt4py.observations.brightness import clay_fraction
     from ailand_gt4py.observations.collocation import DEFAULT, Choice
     from ailand_gt4py.observations.observed import read_observed
 
@@ -184,6 +184,9 @@ def _observed(
         fluxes = [one for one in verification.observable(model) if one.name in verification.FLUXES]
         sites.append(verification.site_of(model, columns, read_observed([path], fluxes), options.least_measured))
     benchmarks = verification.benchmarks_of(sites) if sites else None
+    clay = None
+    if soil_type is not None and any(name in observed for name in NAMES):
+        clay = clay_fraction(soil_type, names_of(options.files))
     return verification.make_study(
         model, runs.columns, runs.free, observed, benchmarks, options.least_measured, options.closed, clay
     )

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 from ailand_gt4py.core.constants import LEAST_MEASURED
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.settings import Settings, option
+from ailand_gt4py.ecland.soil_heat import LIQUID_ABOVE
 from ailand_gt4py.io.first_guess import guessable
 from ailand_gt4py.weights.processing import PointWise
 from ailand_gt4py.weights.variables import VariableSet, choose
@@ -158,7 +159,7 @@ class Brightness(Settings):
     )
     learning_rate: float = option(0.01, "largest learning rate of that", gt=0.0)
     largest_snow_cover: float = option(0.01, "fraction of snow in the rollout above which nothing is compared", ge=0.0)
-    coldest_soil: float = option(274.16, "stl1 of the rollout, K, below which nothing is compared", gt=0.0)
+    coldest_soil: float = option(LIQUID_ABOVE, "stl1 of the rollout, K, below which nothing is compared", gt=0.0)
 
 
 class Stage(Settings):
