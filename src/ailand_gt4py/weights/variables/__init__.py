@@ -259,7 +259,7 @@ def choose(
             raise InputError("variables.soil_water: found true without soil_heat, expected both: frost is told by heat")
         names = [variable.name for variable in chosen["state"]]
         try:
-            for name in WATER_HELD.keys() & set(names):
+            for name in filter(names.__contains__, WATER_HELD):
                 temperature_positions(name, names)
         except InputError as error:
             raise InputError(f"variables.soil_water: {error}") from error
