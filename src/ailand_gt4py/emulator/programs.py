@@ -30,7 +30,7 @@ _PRODUCTS: dict[str, Products] = {"tf32": "tf32", "bf16": "bf16"}
 #: The backends that have these.
 _MODES = {"tf32": "dace_gpu", "bf16": "dace_gpu and dace_cpu"}
 #: How the names of operands that are weights of layers begin (`stencils.network.step`).
-LAYER_OPERANDS = "operands_"
+LAYERS = ("operands",)
 
 
 def precisions_of(backend: Backend) -> tuple[str, ...]:
@@ -102,8 +102,7 @@ class Programs:
 
         def make() -> OperatorCall:
             tables = operands.complete_tables, operands.broadcast_tables
-            layers = [name for name in description.operands if name.startswith(LAYER_OPERANDS)]
-            backend = backends.make_backend(self._backend, *tables, products, layers)
+            backend = backends.make_backend(self._backend, *tables, products, LAYERS)
             if derivative is not None:
                 backend = backends.differentiating(backend, derivative)
             return OperatorCall(make_program(description), backend, title)

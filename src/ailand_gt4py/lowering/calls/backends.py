@@ -71,8 +71,8 @@ def make_backend(
             ``dace_*`` backends.
         broadcast_tables: names of the offsets whose connectivity points to elements that are all alike.
         products: how matrix products are computed; ``tf32`` on ``dace_gpu`` only.
-        layers: names of the operands that are weights of the network's layers, whose products these are; in ``bf16`` on
-            ``dace_cpu`` they come packed (`core.matrices.packed`).
+        layers: how the names of the weights of the network's layers begin, whose products these are; all other products
+            are ``full``. In ``bf16`` on ``dace_cpu`` these weights come packed (`core.matrices.packed`).
 
     Raises:
         InputError: an unknown name, or ``bf16`` on a processor, or with a compiler, that has no instructions for it.
@@ -100,7 +100,7 @@ def require_bfloat16() -> None:
     if not toolchain.defines(_HAS_BFLOAT16):
         raise InputError(
             "precision: found 'bf16' on 'dace_cpu', expected float32 or float64: bf16 takes a processor with "
-            f"AVX512-BF16, and the C++ compiler, with its flags, tells of none here (it does not define {_HAS_BFLOAT16})"
+            f"AVX512-BF16, and the C++ compiler, with its flags, tells of none (it does not define {_HAS_BFLOAT16})"
         )
 
 
@@ -134,10 +134,10 @@ def column_backend(
     """
     plain = _plain_backend(on_gpu, {})
     executor: Any = plain.executor
-    packed = tuple(sorted(layers)) if products == "bf16" else ()
+    rounded = tuple(sorted(layers)) if products != "full" else ()
     translator = ColumnTranslator(
         **_arguments_of(executor.translation.step),
-        node=DeviceColumns(products) if on_gpu else ColumnBlocks(blas.load(blas.chosen()), packed),
+        node=DeviceColumns(products, rounded) if on_gpu else ColumnBlocks(blas.load(blas.chosen()), rounded),
         complete_tables=tuple(sorted(complete_tables)),
         broadcast_tables=tuple(sorted(broadcast_tables)),
     )

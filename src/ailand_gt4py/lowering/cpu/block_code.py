@@ -32,7 +32,7 @@ def block_code(program: ColumnProgram, interface: Interface, with_blas: bool, pa
 
     Args:
         with_blas: whether matrix products are calls of ``ailand::gemm`` (see `blas.declaration`).
-        packed: operands whose weights come packed in bfloat16 (`core.matrices.packed`).
+        packed: how the names of weights begin that come packed in bfloat16 (`core.matrices.packed`).
 
     Raises:
         RefusedError: it has an operation that has no form in C++.

@@ -43,7 +43,7 @@ class ColumnBlocks(ColumnNode):
 
     Attributes:
         blas_prefix: of the functions of the BLAS for the matrix products; None for this package's kernels.
-        packed: operands whose weights come packed in bfloat16 (`core.matrices.packed`).
+        packed: how the names of weights begin that come packed in bfloat16 (`core.matrices.packed`).
     """
 
     mode: ClassVar[str] = "in blocks of columns"

@@ -22,6 +22,7 @@ from ailand_gt4py.lowering.columns.column_program import (
     RefusedError,
     cpp,
     loads,
+    weights_of_layers,
 )
 from ailand_gt4py.lowering.cpu.element_code import ElementCode
 
@@ -33,7 +34,9 @@ class LayerCode:
         self, elements: ElementCode, program: ColumnProgram, with_blas: bool, packed: Sequence[str] = ()
     ) -> None:
         self._elements, self._with_blas = elements, with_blas
-        self._packed = packed_weights(program, packed)
+        self._packed = weights_of_layers(program, packed)
+        if self._packed and any(definition.directions is not None for definition in program.definitions):
+            raise RefusedError("it has several directions for each column, whose products are not made in bfloat16")
         self._definitions = {definition.result: definition for definition in program.definitions}
         directed = [definition for definition in program.definitions if definition.directions is not None]
         multiplied = {name for definition in directed if definition.is_layer for name in definition.factors()}
@@ -157,19 +160,6 @@ class LayerCode:
             case [Definition(value=Operation("max", (Number(0), _))), Definition() as of_change]:
                 return _zero_unless(of_change) == Operation(">", (on, Number(0)))
         return False
-
-
-def packed_weights(program: ColumnProgram, packed: Sequence[str]) -> frozenset[str]:
-    """Those weights of layers that are of certain operands, which may be tuples of arrays.
-
-    Raises:
-        RefusedError: a program that has directions, or arrays other than float32, has such.
-    """
-    weights = {one.weight for definition in program.definitions if definition.is_layer for one in definition.products}
-    found = {name for name in weights for operand in packed if name == operand or name.startswith(f"{operand}_")}
-    if found and any(definition.directions is not None for definition in program.definitions):
-        raise RefusedError("it has several directions for each column, whose products are not made in bfloat16")
-    return frozenset(found)
 
 
 def _zero_unless(definition: Definition) -> Expression | None:
