@@ -80,10 +80,8 @@ def test_step_compiles_and_links(
     (device,) = (path.read_text() for path in empty_cache.glob("**/src/cuda/*.cu"))
     (host,) = (path.read_text() for path in empty_cache.glob("**/src/cpu/*.cpp"))
     assert device.count("ailand::launch(Kernel") == kernels
-    operand = "O" if products == "bf16" else "T"
-    assert (
-        device.count(f"device.product<T, {operand}>({'full' if products == 'full' else 'rounded'}, ") == matrix_products
-    )
+    operand, kind = "O" if products == "bf16" else "T", "full" if products == "full" else "rounded"
+    assert device.count(f"device.product<T, {operand}>({kind}, ") == matrix_products
     assert f"rounded = {compute};" in device
     assert "__global__" in device
     assert "streams[0])" in host

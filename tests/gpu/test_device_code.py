@@ -49,9 +49,8 @@ def device_code(program: ColumnProgram, arrays: Arrays, products: Any = "full") 
     }
     outputs = {name: f"_{name}" for name in arrays if name in program.results}
     inputs = {name: f"_{name}" for name in arrays if name not in outputs}
-    return DeviceCode(
-        program, Interface(described, inputs, outputs), products, [name for name in arrays if name.startswith("w")]
-    )
+    layers = [name for name in arrays if name.startswith("w")]
+    return DeviceCode(program, Interface(described, inputs, outputs), products, layers)
 
 
 def run(code: DeviceCode, arrays: Arrays, columns: int, directory: pathlib.Path) -> None:

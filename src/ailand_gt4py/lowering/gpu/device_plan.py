@@ -99,8 +99,7 @@ class DevicePlan:
         kernels: in order.
         rows: of the work space, of the types ``T`` (arrays) and ``O`` (the products' operands).
         row_of: (``sums``, ``values`` or ``operands``, result) -> its position in ``rows``.
-        offsets: (``values`` or ``operands``, factor of a product) -> where it begins in its row, which it may share with
-            others.
+        offsets: (``values`` or ``operands``, factor of a product) -> where it begins in its row, which it may share.
     """
 
     def __init__(self, program: ColumnProgram, rounded: frozenset[str]) -> None:
