@@ -118,6 +118,30 @@ class Observed:
             )
         return kept
 
+    def is_longer(self, step: np.timedelta64) -> bool:
+        """Whether these are means over more than a step: of a run they have to be made."""
+        return self.is_mean and bool(self.window > step)
+
+    def within(self, begin: np.datetime64, end: np.datetime64) -> Self:
+        """Those that lie wholly in a period.
+
+        Raises:
+            InputError: nothing was observed there.
+        """
+        inside = (self.times >= begin) & (self.times + self.window <= end)
+        names = ("times", "values", "errors", "measured")
+        found = dataclasses.replace(self, **{name: getattr(self, name)[inside] for name in names})
+        if self.count and not found.count:
+            raise self._not_there(f"means over {step_text(self.window)}", begin, end)
+        return found
+
+    def _not_there(self, what: str, begin: np.datetime64, end: np.datetime64) -> InputError:
+        first, last = (time_text(self.times[np.isfinite(self.values).any(axis=1)][at]) for at in (0, -1))
+        return InputError(
+            f"observations of '{self.name}' are from {first} to {last}, expected some {what} from {time_text(begin)} "
+            f"to {time_text(end)}"
+        )
+
     def on_labels(self, labels: Values, step: np.timedelta64) -> Self:
         """At a run's labels, a step apart: of shorter windows the mean of those within each step.
 
@@ -129,7 +153,7 @@ class Observed:
             InputError: windows are longer than the step, or nothing was observed at these labels.
         """
         labels = np.asarray(labels).astype("datetime64[ns]")
-        if self.is_mean and self.window > step:
+        if self.is_longer(step):
             raise InputError(
                 f"observations of '{self.name}' are means over {step_text(self.window)}, expected means over "
                 f"{step_text(step)}, the step, or less"
@@ -152,15 +176,11 @@ class Observed:
         found = dataclasses.replace(self, times=labels, values=means, errors=usual, measured=np.minimum(share, 1.0))
         found = dataclasses.replace(found, window=step)
         if self.count and not found.count:
-            first, last = (time_text(self.times[end]) for end in (0, -1))
-            begin, end = (time_text(labels[end]) for end in (0, -1))
             within = f" within {step_text(min(self.tolerance, step / 2))}" if self.tolerance > _EXACT else ""
             where = (
                 f"within steps of {step_text(step)}" if self.is_mean else f"at labels every {step_text(step)}{within},"
             )
-            raise InputError(
-                f"observations of '{self.name}' are from {first} to {last}, expected some {where} from {begin} to {end}"
-            )
+            raise self._not_there(where, labels[0], labels[-1])
         return found
 
     def _at(self, labels: Values, step: np.timedelta64) -> tuple[Values, Values]:

@@ -44,6 +44,8 @@ FLUXES = {
     "str": ("LWnet",),
     "rnet": ("Rnet",),
 }
+#: Standard deviations of their errors, in files of CalLMIP.
+ERRORS = {"sshf_error": ("Qh_uc_daily",), "slhf_error": ("Qle_uc_daily",)}
 _UPWARD = (*FLUXES["sshf"], *FLUXES["slhf"])
 SITE = {"clim_orog": ("elevation",), "lai": ("LAI", "LAI_alternative")}
 
@@ -106,8 +108,8 @@ TOWER = CONVENTIONS.add(
     Convention(
         "PLUMBER2",
         recognises=is_tower,
-        aliases=FORCING | FLUXES | SITE,
-        meanings=dict.fromkeys((*FORCING, *FLUXES), dataclasses.replace(_MEAN, source="PLUMBER2"))
+        aliases=FORCING | FLUXES | ERRORS | SITE,
+        meanings=dict.fromkeys((*FORCING, *FLUXES, *ERRORS), dataclasses.replace(_MEAN, source="PLUMBER2"))
         | {"lai": Meaning("point", source="PLUMBER2")},
         adapt=_tower,
     )
