@@ -38,6 +38,7 @@ def site_fields(
     site: Site,
     sunny: Sequence[str],
     *,
+    turned: Sequence[str] = (),
     igbp: str | None = None,
     is_utc: bool = False,
 ) -> Fields:
@@ -45,6 +46,7 @@ def site_fields(
 
     Args:
         sunny: what follows the sun in such files, the best first, to check the clock with.
+        turned: those whose sign the data set has the other way round, as of `downward`.
         igbp: class of land cover that the file tells; what the user tells goes before it.
         is_utc: whether such files are in UTC, not in local standard time.
 
@@ -65,7 +67,8 @@ def site_fields(
     latitude, longitude, note = _location(fields, site)
     times = fields.dataset[TIME].values
     interval = np.diff(times).min() if len(times) > 1 else HALF_HOUR
-    shortwave = next((values for name in sunny if (values := _values(single, name)) is not None), None)
+    found = {name: values for name in sunny if (values := _values(single, name)) is not None}
+    shortwave = next((-values if name in turned else values for name, values in found.items()), None)
     time = clock(times, interval, shortwave, (latitude, longitude), site.utc_offset, str(path), is_utc)
     utc = times - np.timedelta64(round(time.offset * 3600), "s")
     data = fields.dataset.assign_coords({TIME: (TIME, utc, dict(fields.dataset[TIME].attrs))})

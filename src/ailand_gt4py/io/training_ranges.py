@@ -183,13 +183,18 @@ class RangeCounter:
 
     def sentences(self) -> list[str]:
         """One sentence for each variable that was ever out of its training range, the worst first."""
+        return [sentence for _, _, sentence in self.told()]
+
+    def told(self) -> list[tuple[float, str, str]]:
+        """Of each variable that was ever out: how far in widths of its range, its name, a sentence; the worst first."""
         found = []
         for index, variable in enumerate(self._variables):
             counts = self.counts[:, index]
             if counts.any():
                 excess = self._excess(index)
-                found.append((-excess, self._sentence(variable, counts, self.extremes[:, index], excess)))
-        return [sentence for _, sentence in sorted(found, key=lambda one: one[0])]
+                sentence = self._sentence(variable, counts, self.extremes[:, index], excess)
+                found.append((excess, variable.name, sentence))
+        return sorted(found, key=lambda one: -one[0])
 
     def _excess(self, index: int) -> float:
         """How far the worst value of a variable is out of its range, in widths of that."""

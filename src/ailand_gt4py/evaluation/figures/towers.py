@@ -44,7 +44,9 @@ def tower_figure(study: TowerStudy) -> Figure:
         row[0].set_title(one.variable.name, loc="left", fontweight="bold")
         run = one.models[EMULATOR]
         known = np.isfinite(run) & np.isfinite(one.observed)
-        row[2].plot(one.observed[known], run[known], ",", color=COLOURS[EMULATOR], alpha=0.5, rasterized=True)
+        row[2].plot(
+            one.observed[known], run[known], ".", color=COLOURS[EMULATOR], ms=2, mew=0, alpha=0.6, rasterized=True
+        )
         ends = np.array([one.observed[known].min(), one.observed[known].max()]) if known.any() else np.zeros(2)
         row[2].plot(ends, ends, color="0.4", lw=0.7)
         row[2].set_xlabel(style.with_units("observed", one.variable.units))

@@ -94,6 +94,12 @@ class Compared:
         }
         return classes, means
 
+    def cycle_data(self, of: str) -> dict[str, list[float | None]]:
+        """`cycle` as JSON takes it: a list of the classes, and of the means of each."""
+        classes, means = self.cycle(of)
+        known = {name: [float(one) if np.isfinite(one) else None for one in values] for name, values in means.items()}
+        return {of: classes.tolist(), **known}
+
 
 @dataclasses.dataclass(frozen=True)
 class TowerStudy:
@@ -164,6 +170,9 @@ class TowerStudy:
                 for one in self.variables
             },
             "window_hours": {one.variable.name: float(one.window / np.timedelta64(1, "h")) for one in self.variables},
+            "cycles": {
+                one.variable.name: {of: one.cycle_data(of) for of in ("hour", "month")} for one in self.variables
+            },
             "within_errors": {one.variable.name: one.within_errors for one in self.variables if one.within_errors},
         }
 

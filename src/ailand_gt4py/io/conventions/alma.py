@@ -95,7 +95,8 @@ def _tower(path: Path, dataset: xr.Dataset, site: Site) -> Fields:
     flags = {name: f"{name}_qc" for names in FLUXES.values() for name in names}
     observed, notes = measured(dataset, flags, site.measured_only, path.name)
     signed = downward(observed, _UPWARD)
-    fields = site_fields(with_first(TOWER, signed), path, signed, site, _SUNNY, igbp=_igbp(dataset))
+    convention, igbp = with_first(TOWER, signed), _igbp(dataset)
+    fields = site_fields(convention, path, signed, site, _SUNNY, turned=_UPWARD, igbp=igbp)
     return dataclasses.replace(fields, notes=[*fields.notes, *notes])
 
 
