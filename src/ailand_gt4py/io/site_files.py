@@ -21,6 +21,8 @@ from ailand_gt4py.io.site import Site
 
 HALF_HOUR = np.timedelta64(1800, "s")
 HEIGHT_NOTE = "Temperature, humidity and wind are taken as those 10 m above the ground, wherever they were measured."
+#: Begins the sentence on observations that nobody made.
+FILLED = "Observations that are filled in"
 CLOUD_NOTE = (
     "Cloud cover from the short wave, by days: 1 less the part of a clear sky's radiation (Allen et al. 1998, FAO 56) "
     "that comes through (Crawford and Duchon 1999)."
@@ -157,7 +159,7 @@ def measured(dataset: xr.Dataset, flags: Mapping[str, str], only: bool, what: st
                 dataset = dataset.assign({name: dataset[name].where(is_measured)})
     shares = ", ".join(f"{name} {100.0 * share:.3g} %" for name, share in filled.items() if share)
     done = "left out" if only else "taken as if measured (--measured-only leaves them out)"
-    return dataset, [f"Observations that are filled in by the flags of {what}, {done}: {shares}."] if shares else []
+    return dataset, [f"{FILLED} by the flags of {what}, {done}: {shares}."] if shares else []
 
 
 def with_first(convention: Convention, dataset: xr.Dataset) -> Convention:

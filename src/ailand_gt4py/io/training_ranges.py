@@ -210,11 +210,12 @@ class RangeCounter:
         units = "" if variable.units == "1" else f" {variable.units}"
         kinds = (f"below {low:.6g}{units}", f"above {high:.6g}{units}", "not finite")
         parts = [f"{count} {kind}" for count, kind in zip(counts, kinds, strict=True) if count]
+        share = 100.0 * float(counts.sum()) / self.n_values
         severity = "far outside" if excess > 1.0 else "outside"
         worst = [f"{end} {value:.6g}{units}" for end, value in zip(("down to", "up to"), extremes, strict=True)]
         worst = [text for text, count in zip(worst, counts, strict=False) if count]
         return (
             f"{variable.name}: {', '.join(parts)} of {self.n_values} values "
-            f"({100.0 * float(counts.sum()) / self.n_values:.2g} %) {severity} the training range"
+            f"({f'{share:.2g}' if share < 99.5 else 100} %) {severity} the training range"
             f"{''.join(f', {text}' for text in worst)}."
         )

@@ -100,6 +100,7 @@ def test_benchmarks_learn_at_pairs_of_files(tmp_path, capsys):
     (tmp_path / "grows.nc").unlink()
     plumber2(tmp_path / "other_Flux.nc", FLUX, days=280)
     words = ["--observations", tmp_path / "other_Flux.nc", "--benchmark-sites", tmp_path / "other_*.nc"]
+    words += ["--end", "2020-06-15"]
     assert evaluate(tmp_path, *words, "--site", "50.2,7.8,900", "-o", tmp_path / "out.json") == 0
     scores = json.loads((tmp_path / "out.json").read_text())["observations"]["scores"]
     # What was observed is a straight line of the short wave.
@@ -173,6 +174,7 @@ def test_columns_outside_the_training_range_are_flagged(outside):
     assert excesses == sorted(excesses, reverse=True)
 
 
+@pytest.mark.slow  # a page with all its figures
 def test_the_command_says_so_everywhere(outside, folder, tmp_path, capsys):
     files = {suffix: tmp_path / f"out.{suffix}" for suffix in ("json", "html", "md")}
     words = ["evaluate", outside, "--model", folder / "model.nc", "--backend", "embedded", "--quiet", "--leads", 1]

@@ -278,6 +278,13 @@ def make_study(
     of_radiometer = [found[name] for name in brightness.NAMES if name in found]
     if of_radiometer:
         compared_ones += _of_radiometer(model, columns, free, of_radiometer, clay)
+    for one in compared_ones:
+        if not one.is_known.any():
+            they = "they, corrected," if corrects else "they"
+            raise InputError(
+                f"{found[one.variable.name].what}: found no window in which {they} and all of {', '.join(one.models)} "
+                "have a value, expected some"
+            )
     return TowerStudy(tuple(compared_ones), balance, corrects, least_measured, step)
 
 
