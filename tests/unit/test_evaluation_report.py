@@ -161,7 +161,7 @@ def test_every_section_is_there(page):
     titles = [attributes["href"] for attributes in page.all("a")]
     assert titles == [
         "#leads", "#free", "#published", "#series", "#maps", "#density", "#box", "#groups", "#seasons", "#budgets",
-        "#ranges", "#cost", "#observations", "#transfer", "#alternatives", "#methods", "#model",
+        "#training", "#ranges", "#cost", "#observations", "#transfer", "#alternatives", "#methods", "#model",
     ]  # fmt: skip
     shown = " ".join(page.texts)
     for needed in ("ACC centred", "ACC uncentred", "ACC temporal", "By snow regime", "above 120 days", "aiLand v1"):

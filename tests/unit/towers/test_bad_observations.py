@@ -6,12 +6,13 @@ import logging
 import numpy as np
 import pytest
 import xarray as xr
-from tower_files import LATITUDE, LONGITUDE, callmip, plumber2, utc
+from tower_files import LATITUDE, LONGITUDE, callmip, plumber2, table, utc, weather
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.evaluation.columns import read_columns
 from ailand_gt4py.evaluation.runs import run_free
 from ailand_gt4py.evaluation.towers import verification
+from ailand_gt4py.evaluation.towers.closure import Balance, closure
 from ailand_gt4py.io.request import Reading
 from ailand_gt4py.io.site import Site
 from ailand_gt4py.observations.observed import read_observed
@@ -97,6 +98,23 @@ def test_codes_for_missing_values_that_no_attribute_names_are_no_fluxes(tmp_path
     assert set(found) == {"sshf"}
     assert "'slhf' has 144 values that cannot be, the first 9999" in caplog.text
     assert f"{path}: observations of 'slhf': has no value at any time; it is left out" in caplog.text
+
+
+def test_all_of_the_energy_balance_is_read(tmp_path):
+    """Rnet and Qg of PLUMBER2's files, positive downward as they are: closure can be told."""
+    names = {"Qh": "h", "Qle": "le", "Rnet": "swdown", "Qg": "wind"}
+    path = plumber2(tmp_path / "Flux.nc", names)
+    found = read_observed([path], [*FLUXES, *(CATALOGUE[name].variable() for name in ("rnet", "ghf"))])
+    truth = weather(utc())
+    np.testing.assert_allclose(found["ghf"].values[:, 0], truth["wind"])
+    np.testing.assert_allclose(found["rnet"].values[:, 0], truth["swdown"])
+    balance = closure(Balance(*(found[name].values for name in ("sshf", "slhf", "rnet", "ghf"))))
+    expected = (truth["h"] + truth["le"]).mean() / (truth["swdown"] - truth["wind"]).mean()
+    assert balance.ratio == pytest.approx(expected)
+    path = table(tmp_path / "FLX.csv", G_F_MDS=truth["wind"])
+    reading = Reading(site=Site(latitude=LATITUDE, longitude=LONGITUDE, igbp="GRA"))
+    found = read_observed([path], [CATALOGUE["ghf"].variable()], reading=reading)
+    np.testing.assert_allclose(found["ghf"].values[:, 0], truth["wind"], rtol=1e-5)
 
 
 def test_what_is_filled_in_is_said(tmp_path, caplog):

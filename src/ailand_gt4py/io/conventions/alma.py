@@ -43,6 +43,7 @@ FLUXES = {
     "ssr": ("SWnet",),
     "str": ("LWnet",),
     "rnet": ("Rnet",),
+    "ghf": ("Qg",),
 }
 #: Standard deviations of their errors, in files of CalLMIP.
 ERRORS = {"sshf_error": ("Qh_uc_daily",), "slhf_error": ("Qle_uc_daily",)}
