@@ -176,7 +176,7 @@ def test_numbers_in_the_page_are_those_beside_it(made, text):
     found = re.search(r'<script type="application/json" id="report-data">(.*?)</script>', text, re.DOTALL)
     content = json.loads(found[1].replace("<\\/", "</"))
     beside = json.loads((made / "tables.json").read_text())
-    assert beside["report"] == content
+    assert beside["report"] | {"training_range": beside["training_range"]} == content
     assert len(beside["lead_time"]) == 3 * 12
     assert content["columns"] == N_COLUMNS
     stl1 = content["variables"]["stl1"]
