@@ -81,7 +81,7 @@ def test_every_hour_counts_in_the_step_that_it_lies_in(shift, n, seed):
         (lambda: observed(FLUX, [0, 1, 1], 1, [1.0, 2.0, 3.0]), "expected increasing times, each once"),
         (
             lambda: observed(FLUX, [0, 1], 1, [1.0, 2.0], errors=0.0),
-            "an error of 0 W m-2, expected errors above 0",
+            "an error of 0 W m-2 at 2021-06-01T00:00, expected errors above 0",
         ),
         (lambda: observed(FLUX, [0, 1], 1, [1.0, 2.0], errors=-3.0), "found an error of -3 W m-2"),
         (lambda: observed(FLUX, [0, 24], 24, [1.0, 2.0]).on_labels(labels(4), 6 * HOUR), "are means over .*, expected"),
@@ -197,7 +197,10 @@ def with_error(data, error, units="W m-2"):
         (lambda data: data.isel(time=[0, 1, 1, 2]), "'time' at index 2 .* repeats the one at index 1"),
         (lambda data: data.isel(time=[0, 2, 1, 3]), "'time' at index 2 .* is before the one at index 1"),
         (lambda data: data.isel(time=[0]), "has 1 times, expected several observations"),
-        (lambda data: with_error(data, 0.0), "'sshf': found an error of 0 W m-2, expected errors above 0"),
+        (
+            lambda data: with_error(data, 0.0),
+            "'sshf': found an error of 0 W m-2 at 2021-06-01T00:00, expected errors above 0",
+        ),
         (lambda data: with_error(data, -2.0), "'sshf': found an error of -2 W m-2"),
         (
             lambda data: with_error(data, 2.0, "K"),

@@ -77,6 +77,13 @@ def test_fluxes_are_positive_downward(tmp_path: Path) -> None:
     assert any("checked against the sun" in note for note in fields.notes)  # by the net radiation
 
 
+def test_the_clock_of_fluxes_alone_is_that_of_the_sensible_heat(tmp_path: Path) -> None:
+    """Which leaves the ground by day: of a file without radiation it tells the sun, whatever sign it is given."""
+    fields = read(plumber2(tmp_path / "Flux.nc", {"Qh": "h", "Qle": "le"}))
+    np.testing.assert_array_equal(fields.dataset["time"].values, utc())
+    assert any("fits the sun best at UTC+1" in note for note in fields.notes)
+
+
 def test_filled_fluxes_are_said_or_left_out(tmp_path: Path) -> None:
     flag = np.arange(len(utc())) % 4  # a quarter is measured
     path = plumber2(tmp_path / "Flux.nc", FLUX, flags={"Qh": flag.astype(float), "Qle": 0.0 * flag})

@@ -81,6 +81,36 @@ def plumber2(
     return path
 
 
+def callmip(
+    path: Path, days: Values, h: Values, le: Values, error: Values, location: tuple[float, float], offset: float
+) -> Path:
+    """Daily upward fluxes and standard deviations of their errors as CalLMIP has them, (n,); days begin so, UTC."""
+    start = labels(days, offset)
+    data = xr.Dataset(
+        {
+            name: ("time", np.asarray(values, dtype=np.float32), {"units": "W/m2"})
+            for name, values in (
+                ("Qh_daily", h),
+                ("Qh_uc_daily", error),
+                ("Qle_daily", le),
+                ("Qle_uc_daily", 2.0 * error),
+            )
+        },
+        {
+            "time": (
+                "time",
+                (start - start[0]) / np.timedelta64(1, "s"),
+                {"units": f"seconds since {str(start[0].astype('datetime64[s]')).replace('T', ' ')}"},
+            ),
+            "latitude": ("y", [location[0]], {"units": "degrees_north"}),
+            "longitude": ("x", [location[1]], {"units": "degrees_east"}),
+        },
+        {"site_code": "XX-Syn", "Fluxnet_dataset_version": "1-3"},
+    )
+    data.to_netcdf(path)
+    return path
+
+
 MET = {
     "Tair": "tair",
     "VPD": "vpd",

@@ -19,6 +19,7 @@ COMMANDS = {
     "compile": "compile a model ahead of time",
     "train": "train a model",
     "evaluate": "score a model by lead time against persistence and climatology",
+    "intercompare": "write a run at a site as intercomparisons of land models take it",
     "jacobian": "derivatives of a step's results with respect to its inputs along a trajectory",
     "uncertainty": "carry errors of state, weather and parameters through a run",
     "estimate": "estimate soil and vegetation parameters from observations",

@@ -87,3 +87,27 @@ def columns_of(source: ColumnSource, model: Model, dtype: np.dtype) -> Verificat
             diagnostics[..., position] = values
     static = source.static.astype(dtype)
     return VerificationColumns(source.times, static, forcing, state, diagnostics, source.calendar, absent)
+
+
+def lacks_states(source: ColumnSource) -> bool:
+    """Whether a source, such as a tower's weather, is without states to begin runs with and to compare them with."""
+    return any(one.name not in source.lacking and source.lacks(one.name) for one in source.model.state)
+
+
+def weather_of(source: ColumnSource, model: Model, dtype: np.dtype) -> VerificationColumns:
+    """All columns of a source in memory without any truth: forcing, and the state at the first label, NaN later.
+
+    What the source has of fluxes is taken for no truth either: it may be observed. Without a first state, if none was
+    asked for, all of the state is NaN.
+    """
+    sizes = model.sizes
+    require_memory(source, sizes.forcing + sizes.state, dtype, "give fewer columns or a shorter period")
+    forcing = read_forcing(source, model, dtype)
+    state, diagnostics = (
+        np.full((len(source.times), source.n_columns, n), np.nan, dtype=dtype) for n in (sizes.state, sizes.diagnostics)
+    )
+    if source.initial_state is not None:
+        state[0] = source.initial_state
+    absent = dict.fromkeys([one.name for one in (*model.state, *model.diagnostics)], ABSENT)
+    static = source.static.astype(dtype)
+    return VerificationColumns(source.times, static, forcing, state, diagnostics, source.calendar, absent)

@@ -38,7 +38,16 @@ class RangeCount:
 
 
 #: What excesses of each unit are measured against.
-_SCALES = {"K": 100.0, "1": 1.0, "m": 0.1, "kg m-3": 100.0, "kg m-2": 1.0, "kg m-2 s-1": 1e-3, "m3 m-3": 1.0}
+_SCALES = {
+    "K": 100.0,
+    "1": 1.0,
+    "m": 0.1,
+    "kg m-3": 100.0,
+    "kg m-2": 1.0,
+    "kg m-2 s-1": 1e-3,
+    "m3 m-3": 1.0,
+    "W m-2": 100.0,
+}
 
 
 def _of_catalogue(entry: Specification) -> RangeCheck:

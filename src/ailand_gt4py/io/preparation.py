@@ -40,7 +40,7 @@ from ailand_gt4py.io.lattices import lattice_of
 from ailand_gt4py.io.naming import own_time_of
 from ailand_gt4py.io.request import Reading, Request
 from ailand_gt4py.io.resets import has_unknown_resets, with_known_resets
-from ailand_gt4py.io.site_files import UnknownSiteError
+from ailand_gt4py.io.site_files import FILLED, UnknownSiteError
 from ailand_gt4py.weights.model import ModelVariables, Template
 from ailand_gt4py.weights.nodes import is_of_node
 from ailand_gt4py.weights.variables import CATALOGUE
@@ -192,7 +192,11 @@ def _written(fields: Fields) -> xr.Dataset:
     """The fields as a file has them: with a dimension of time, though it be of one."""
     if TIME in fields.dataset.dims:
         return fields.dataset
-    raise InputError(f"{fields.path}: has no known variables with times, expected some (in this or another file)")
+    filled = next((f" ({note.rstrip('.')})" for note in fields.notes if note.startswith(FILLED)), "")
+    raise InputError(
+        f"{fields.path}: has no known variables with values through time{filled}, expected some (in this or another "
+        "file)"
+    )
 
 
 def _as_it_is(path: Path, dataset: xr.Dataset, size: int, request: Request) -> ColumnFile | None:

@@ -58,7 +58,10 @@ AS_THEY_ARE = Reading()
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What is wanted of a source; see `io.sources.open_source`."""
+    """What is wanted of a source; see `io.sources.open_source`.
+
+    ``leaves_out``: whether states and diagnostics that cannot be used are left out and said, or an error.
+    """
 
     model: ModelVariables
     start: Time | None = None
@@ -68,6 +71,7 @@ class Request:
     may_lack: tuple[str, ...] = ()
     reading: Reading = AS_THEY_ARE
     problems: list[str] | None = None
+    leaves_out: bool = True
 
     @property
     def with_state(self) -> bool:

@@ -21,6 +21,8 @@ from ailand_gt4py.io.site import Site
 
 HALF_HOUR = np.timedelta64(1800, "s")
 HEIGHT_NOTE = "Temperature, humidity and wind are taken as those 10 m above the ground, wherever they were measured."
+#: Begins the sentence on observations that nobody made.
+FILLED = "Observations that are filled in"
 CLOUD_NOTE = (
     "Cloud cover from the short wave, by days: 1 less the part of a clear sky's radiation (Allen et al. 1998, FAO 56) "
     "that comes through (Crawford and Duchon 1999)."
@@ -38,6 +40,7 @@ def site_fields(
     site: Site,
     sunny: Sequence[str],
     *,
+    turned: Sequence[str] = (),
     igbp: str | None = None,
     is_utc: bool = False,
 ) -> Fields:
@@ -45,6 +48,7 @@ def site_fields(
 
     Args:
         sunny: what follows the sun in such files, the best first, to check the clock with.
+        turned: those whose sign the data set has the other way round, as of `downward`.
         igbp: class of land cover that the file tells; what the user tells goes before it.
         is_utc: whether such files are in UTC, not in local standard time.
 
@@ -65,7 +69,8 @@ def site_fields(
     latitude, longitude, note = _location(fields, site)
     times = fields.dataset[TIME].values
     interval = np.diff(times).min() if len(times) > 1 else HALF_HOUR
-    shortwave = next((values for name in sunny if (values := _values(single, name)) is not None), None)
+    found = {name: values for name in sunny if (values := _values(single, name)) is not None}
+    shortwave = next((-values if name in turned else values for name, values in found.items()), None)
     time = clock(times, interval, shortwave, (latitude, longitude), site.utc_offset, str(path), is_utc)
     utc = times - np.timedelta64(round(time.offset * 3600), "s")
     data = fields.dataset.assign_coords({TIME: (TIME, utc, dict(fields.dataset[TIME].attrs))})
@@ -154,7 +159,7 @@ def measured(dataset: xr.Dataset, flags: Mapping[str, str], only: bool, what: st
                 dataset = dataset.assign({name: dataset[name].where(is_measured)})
     shares = ", ".join(f"{name} {100.0 * share:.3g} %" for name, share in filled.items() if share)
     done = "left out" if only else "taken as if measured (--measured-only leaves them out)"
-    return dataset, [f"Observations that are filled in by the flags of {what}, {done}: {shares}."] if shares else []
+    return dataset, [f"{FILLED} by the flags of {what}, {done}: {shares}."] if shares else []
 
 
 def with_first(convention: Convention, dataset: xr.Dataset) -> Convention:

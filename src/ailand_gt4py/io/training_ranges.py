@@ -183,13 +183,18 @@ class RangeCounter:
 
     def sentences(self) -> list[str]:
         """One sentence for each variable that was ever out of its training range, the worst first."""
+        return [sentence for _, _, sentence in self.told()]
+
+    def told(self) -> list[tuple[float, str, str]]:
+        """Of each variable that was ever out: how far in widths of its range, its name, a sentence; the worst first."""
         found = []
         for index, variable in enumerate(self._variables):
             counts = self.counts[:, index]
             if counts.any():
                 excess = self._excess(index)
-                found.append((-excess, self._sentence(variable, counts, self.extremes[:, index], excess)))
-        return [sentence for _, sentence in sorted(found, key=lambda one: one[0])]
+                sentence = self._sentence(variable, counts, self.extremes[:, index], excess)
+                found.append((excess, variable.name, sentence))
+        return sorted(found, key=lambda one: -one[0])
 
     def _excess(self, index: int) -> float:
         """How far the worst value of a variable is out of its range, in widths of that."""
@@ -205,11 +210,12 @@ class RangeCounter:
         units = "" if variable.units == "1" else f" {variable.units}"
         kinds = (f"below {low:.6g}{units}", f"above {high:.6g}{units}", "not finite")
         parts = [f"{count} {kind}" for count, kind in zip(counts, kinds, strict=True) if count]
+        share = 100.0 * float(counts.sum()) / self.n_values
         severity = "far outside" if excess > 1.0 else "outside"
         worst = [f"{end} {value:.6g}{units}" for end, value in zip(("down to", "up to"), extremes, strict=True)]
         worst = [text for text, count in zip(worst, counts, strict=False) if count]
         return (
             f"{variable.name}: {', '.join(parts)} of {self.n_values} values "
-            f"({100.0 * float(counts.sum()) / self.n_values:.2g} %) {severity} the training range"
+            f"({f'{share:.2g}' if share < 99.5 else 100} %) {severity} the training range"
             f"{''.join(f', {text}' for text in worst)}."
         )

@@ -52,6 +52,8 @@ def to_windows(fields: Fields, request: Request) -> Fields:
     dataset = fields.dataset
     step = own_step(dataset[TIME].values) if request.own_step else step_of(request.model.step_seconds)
     series, notes = _all_series(fields, request, step)
+    if not series:  # whoever needs any says so
+        return dataclasses.replace(fields, dataset=dataset.drop_dims(TIME), notes=[*fields.notes, *notes])
     windows, rows = _windows(series, request, step, str(fields.path))
     timed = {one.name: _at_windows(one, rows[one.name], windows, step) for one in series}
     time = xr.Variable((TIME,), windows, dataset[TIME].attrs)
@@ -96,13 +98,15 @@ def are_windows(fields: Fields, step: np.timedelta64) -> bool:
 def _all_series(fields: Fields, request: Request, step: np.timedelta64) -> tuple[list[Series], list[str]]:
     """The timed variables, and what is said of those that are left out: others than inputs, unless all are."""
     series, notes = [], []
+    wanted = {one.name for one in (*request.model.state, *request.model.diagnostics)}
     for name in map(str, fields.dataset.data_vars):
         if TIME not in fields.dataset[name].dims or name not in fields.meanings:
             continue
         try:
             series.append(series_of(fields, name, request.model, step))
         except InputError as error:
-            if CATALOGUE[name].kind in INPUTS:
+            is_wanted = name.removesuffix("_error") in wanted
+            if CATALOGUE[name].kind in INPUTS or (is_wanted and not request.leaves_out):
                 raise
             notes.append(f"Left out: {name} ({error}).")
             problem = error

@@ -38,6 +38,9 @@ PREFIX = "obs_"
 #: What follows it for some variables, beside their own names.
 SHORT = {"rnet": "rn", "ghf": "g"}
 
+#: Begins sentences on what runs need, and observations do not.
+OF_INPUT = "Not in the input"
+
 _EXACT = np.timedelta64(0, "ns")
 #: How far a share may be below 0 or above 1: files pack them.
 _SLACK = 1e-3
@@ -55,6 +58,7 @@ class Observed:
         measured: (n_times, n_columns) share of the window that was measured, 0 to 1. What errors and shares are where
             there are no values does not matter.
         tolerance: how far an instant may be from a label that it is taken for.
+        source: names the file that it is from, for messages.
     """
 
     variable: Variable
@@ -64,9 +68,10 @@ class Observed:
     errors: Values
     measured: Values
     tolerance: np.timedelta64 = _EXACT
+    source: str = ""
 
     def __post_init__(self) -> None:
-        what = f"observations of '{self.variable.name}'"
+        what = self.what
         shapes = {one.shape for one in (self.values, self.errors, self.measured)}
         if len(shapes) > 1 or self.values.shape[:1] != self.times.shape or self.values.ndim != 2:
             raise InputError(f"{what}: found the shapes {sorted(shapes)}, expected (n_times, n_columns) of all")
@@ -78,10 +83,12 @@ class Observed:
                 "increasing times, each once"
             )
         known = np.isfinite(self.values)
-        errors = self.errors[known & np.isfinite(self.errors)]
-        if (errors <= 0.0).any():
+        wrong = known & (self.errors <= 0.0)
+        if wrong.any():
+            row, column = np.argwhere(wrong)[0]
             raise InputError(
-                f"{what}: found an error of {errors.min():g} {self.variable.units}, expected errors above 0"
+                f"{what}: found an error of {self.errors[row, column]:g} {self.variable.units} at "
+                f"{time_text(self.times[row])}, expected errors above 0"
             )
         wrong = np.abs(self.measured - 0.5) > 0.5 + _SLACK
         if (wrong & known).any():
@@ -91,6 +98,11 @@ class Observed:
     @property
     def name(self) -> str:
         return self.variable.name
+
+    @property
+    def what(self) -> str:
+        """Names it, for messages."""
+        return f"{f'{self.source}: ' if self.source else ''}observations of '{self.name}'"
 
     @property
     def is_mean(self) -> bool:
@@ -113,10 +125,33 @@ class Observed:
         kept = self.only(self.measured >= least)
         if self.count and not kept.count:
             raise InputError(
-                f"observations of '{self.name}': of all {self.count} less than {least:g} was measured (the best: "
+                f"{self.what}: of all {self.count} less than {least:g} was measured (the best: "
                 f"{np.nanmax(np.where(np.isfinite(self.values), self.measured, np.nan)):g}), expected some with more"
             )
         return kept
+
+    def is_longer(self, step: np.timedelta64) -> bool:
+        """Whether these are means over more than a step: of a run they have to be made."""
+        return self.is_mean and bool(self.window > step)
+
+    def within(self, begin: np.datetime64, end: np.datetime64) -> Self:
+        """Those that lie wholly in a period.
+
+        Raises:
+            InputError: nothing was observed there.
+        """
+        inside = (self.times >= begin) & (self.times + self.window <= end)
+        names = ("times", "values", "errors", "measured")
+        found = dataclasses.replace(self, **{name: getattr(self, name)[inside] for name in names})
+        if self.count and not found.count:
+            raise self._not_there(f"means over {step_text(self.window)}", begin, end)
+        return found
+
+    def _not_there(self, what: str, begin: np.datetime64, end: np.datetime64) -> InputError:
+        first, last = (time_text(self.times[np.isfinite(self.values).any(axis=1)][at]) for at in (0, -1))
+        return InputError(
+            f"{self.what} are from {first} to {last}, expected some {what} from {time_text(begin)} to {time_text(end)}"
+        )
 
     def on_labels(self, labels: Values, step: np.timedelta64) -> Self:
         """At a run's labels, a step apart: of shorter windows the mean of those within each step.
@@ -129,9 +164,9 @@ class Observed:
             InputError: windows are longer than the step, or nothing was observed at these labels.
         """
         labels = np.asarray(labels).astype("datetime64[ns]")
-        if self.is_mean and self.window > step:
+        if self.is_longer(step):
             raise InputError(
-                f"observations of '{self.name}' are means over {step_text(self.window)}, expected means over "
+                f"{self.what} are means over {step_text(self.window)}, expected means over "
                 f"{step_text(step)}, the step, or less"
             )
         n_columns = self.values.shape[1]
@@ -152,15 +187,11 @@ class Observed:
         found = dataclasses.replace(self, times=labels, values=means, errors=usual, measured=np.minimum(share, 1.0))
         found = dataclasses.replace(found, window=step)
         if self.count and not found.count:
-            first, last = (time_text(self.times[end]) for end in (0, -1))
-            begin, end = (time_text(labels[end]) for end in (0, -1))
             within = f" within {step_text(min(self.tolerance, step / 2))}" if self.tolerance > _EXACT else ""
             where = (
                 f"within steps of {step_text(step)}" if self.is_mean else f"at labels every {step_text(step)}{within},"
             )
-            raise InputError(
-                f"observations of '{self.name}' are from {first} to {last}, expected some {where} from {begin} to {end}"
-            )
+            raise self._not_there(where, labels[0], labels[-1])
         return found
 
     def _at(self, labels: Values, step: np.timedelta64) -> tuple[Values, Values]:
@@ -208,9 +239,12 @@ def read_observed(
     other = named or {}
     prefixed = {name: (other[name],) if name in other else _own_names(name) for name in wanted}
     asked = [*wanted.values(), *(_renamed(wanted[name], own) for name, names in prefixed.items() for own in names)]
-    request = reference_request(asked, None, None, reading)
+    request = dataclasses.replace(reference_request(asked, None, None, reading), leaves_out=False)
     file = open_columns(files, request)
     try:
+        for sentence in file.notes:
+            if not sentence.startswith(OF_INPUT):
+                logger.info("  %s", sentence)
         times = file.times()
         if len(times) < 2:
             raise InputError(f"{file.path}: has {len(times)} times, expected several observations")
@@ -224,13 +258,14 @@ def read_observed(
             own_name = own_names.get(name, "") if prefix else name
             values = _read(file, own_name, variable) if own_name else None
             if values is not None:
-                try:
-                    found[name] = _observed(file, own_name, variable, values, times, step)
-                except InputError as error:
-                    text = str(error).removeprefix(f"{file.path}: ")
-                    raise InputError(f"{file.path}: {text}") from None
+                found[name] = _observed(file, own_name, variable, values, times, step)
     finally:
         file.close()
+    empty = [name for name, one in found.items() if not one.count]
+    if found and len(empty) == len(found):
+        raise InputError(f"{file.path}: {', '.join(empty)} has no value at any time, expected observations")
+    for name in empty:
+        logger.warning("%s: has no value at any time; it is left out", found.pop(name).what)
     if not found:
         raise _nothing_of(wanted, file.path)
     return found
@@ -264,6 +299,7 @@ def _of_footprints(
             errors=found.errors[name],
             measured=np.ones(values.shape),
             tolerance=choice.tolerance,
+            source=str(paths[0]),
         )
         for name, values in found.values.items()
         if name in wanted
@@ -318,4 +354,5 @@ def _observed(
         values=values,
         errors=np.full(values.shape, np.nan) if errors is None else errors,
         measured=np.ones(values.shape) if measured is None else np.nan_to_num(measured),
+        source=str(file.path),
     )

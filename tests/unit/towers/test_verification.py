@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import xarray as xr
 from examples.satellite import make_smap
+from tower_files import callmip
 
 from ailand_gt4py.cli import main as cli
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.evaluation.columns import read_columns
+from ailand_gt4py.evaluation.figures.towers import tower_figure
 from ailand_gt4py.evaluation.runs import run_free
 from ailand_gt4py.evaluation.towers import verification
 from ailand_gt4py.evaluation.towers.scores import TowerScore
@@ -103,6 +105,86 @@ def test_observations_of_other_times_are_refused(compared):
     later = {n: dataclasses.replace(one, times=one.times + np.timedelta64(3650, "D")) for n, one in observed.items()}
     with pytest.raises(InputError, match=r"observations of 'swvl1' are from 2030.*, expected some at labels every 6 h"):
         verification.make_study(MODEL, columns, free, {"swvl1": later["swvl1"]})
+
+
+@pytest.fixture(scope="module")
+def daily(tmp_path_factory):
+    """One column, and what CalLMIP's file has of it: days by a clock two hours before UTC, by hand from its windows."""
+    directory = tmp_path_factory.mktemp("daily")
+    with xr.open_dataset(tower(directory / "both.nc")) as data:
+        one = data.isel(x=[0]).load()
+    one["lat"][:], one["lon"][:] = 61.85, 24.3
+    one.drop_vars([name for name in one if str(name).startswith("obs_")]).to_netcdf(directory / "one.nc")
+    first, n = int(np.flatnonzero(one.time.dt.hour == 18)[0]), (N_TIMES - 5) // 4
+    days = one.time.values[first] + np.timedelta64(4, "h") + np.arange(n) * np.timedelta64(1, "D")
+    h, le = (
+        -sum(part * one[name].values[first + k : first + k + 4 * n : 4, 0] for k, part in enumerate((2, 6, 6, 6, 4)))
+        / 24
+        for name in ("sshf", "slhf")
+    )
+    error = np.full(n, 3.0)
+    h[7], error[9] = np.nan, np.nan
+    path = callmip(directory / "daily.nc", days, h + 2.0, le, error, (61.85, 24.3), 2.0)
+    return directory / "one.nc", path, n
+
+
+def test_daily_means_of_a_local_clock_are_compared_with_the_hours_of_the_run(daily):
+    """CalLMIP's files; a day that begins at 22 UTC has two hours of one window, four of another."""
+    run, path, n = daily
+    columns = read_columns(run, MODEL, np.dtype(np.float32))
+    free = run_free(MODEL, columns, backend="embedded")
+    where = {"latitude": np.array([61.85]), "longitude": np.array([24.3])}
+    observed = read_observed([path], verification.observable(MODEL), **where)
+    assert set(observed) == {"sshf", "slhf"}
+    assert observed["sshf"].window == np.timedelta64(24, "h")
+    assert (observed["sshf"].times.astype("datetime64[h]").astype(int) % 24 == 22).all()
+    np.testing.assert_allclose(observed["slhf"].errors[:9], 6.0)
+    study = verification.make_study(MODEL, columns, free, observed)
+    sshf, slhf = study.variables
+    truth = sshf.scores[verification.ECLAND]
+    assert truth.n == n - 1
+    assert truth.bias == pytest.approx(2.0, rel=1e-5)  # downward, so that more upward is less
+    assert truth.rmse == pytest.approx(2.0, rel=1e-5)
+    assert slhf.scores[verification.ECLAND].rmse == pytest.approx(0.0, abs=1e-4)
+    assert sshf.within_errors[verification.ECLAND] == 1.0
+    differences = np.abs(sshf.models[verification.EMULATOR] - sshf.observed)
+    known = np.isfinite(differences) & np.isfinite(sshf.errors)
+    assert sshf.within_errors[verification.EMULATOR] == (differences <= 3.0)[known].mean() < 1.0
+    assert "sshf, slhf: means over 24 h, of models over the same hours" in study.text()
+    assert study.data()["window_hours"] == {"sshf": 24.0, "slhf": 24.0}
+    hours, _ = sshf.cycle("hour")
+    assert hours.tolist() == [22]
+    tower_figure(study)  # has no cycle through the day
+    with pytest.raises(
+        InputError, match=r"rnet, ghf was not observed over steps of 6 h \(but sshf over 24 h, slhf over"
+    ):
+        verification.make_study(MODEL, columns, free, observed, corrects=True)
+
+
+def test_a_local_day_counts_in_its_own_month(daily):
+    """One that begins at 22 UTC on the last of a month is the first of the next one."""
+    one = verification.Compared(
+        CATALOGUE["sshf"].variable(),
+        np.array(["2020-01-30T22", "2020-01-31T22", "2020-02-01T22"], "datetime64[ns]"),
+        np.array([[1.0], [2.0], [4.0]]),
+        {},
+        np.timedelta64(24, "h"),
+        np.full((3, 1), np.nan),
+    )
+    months, means = one.cycle("month")
+    assert months.tolist() == [1, 2]
+    np.testing.assert_array_equal(means["observed"], [1.0, 3.0])
+    assert one.within_errors == {}
+
+
+def test_days_beside_the_run_are_refused(daily):
+    run, path, _ = daily
+    columns = read_columns(run, MODEL, np.dtype(np.float32))
+    free = run_free(MODEL, columns, backend="embedded")
+    observed = read_observed([path], verification.observable(MODEL))
+    later = {n: dataclasses.replace(one, times=one.times + np.timedelta64(3650, "D")) for n, one in observed.items()}
+    with pytest.raises(InputError, match=r"'sshf' are from 2030.* to 2031.*, expected some means over 24 h from 2021"):
+        verification.make_study(MODEL, columns, free, later)
 
 
 def test_brightness_temperatures_are_the_operators_at_the_labels(compared):

@@ -8,12 +8,15 @@ from __future__ import annotations
 import itertools
 import math
 import statistics
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import jinja2
 
 import ailand_gt4py
 from ailand_gt4py.core.times import time_text
 from ailand_gt4py.evaluation import literature
+from ailand_gt4py.evaluation.columns import VerificationColumns
 from ailand_gt4py.evaluation.figures import space, time
 from ailand_gt4py.evaluation.figures.style import data_uri
 from ailand_gt4py.evaluation.figures.towers import tower_figure
@@ -24,9 +27,21 @@ from ailand_gt4py.evaluation.scores.moments import Sample
 from ailand_gt4py.evaluation.scores.uncertainty import rmse_interval
 from ailand_gt4py.evaluation.study import Study
 from ailand_gt4py.evaluation.towers.verification import TowerStudy
+from ailand_gt4py.evaluation.training_range import TrainingRange
+from ailand_gt4py.weights.model import Model
 
 SECTIONS = "sections/"
+#: Those of a run that nothing but observations is known of.
+OF_TOWERS = tuple(f"{SECTIONS}{name}.html" for name in ("105_training", "125_observations", "160_model"))
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+class Subject(NamedTuple):
+    """What a page is of: a model on the columns of files, by name."""
+
+    model: Model
+    files: str
+    columns: VerificationColumns
 
 
 def html_report(
@@ -35,20 +50,52 @@ def html_report(
     transfer: Transfer | None = None,
     alternatives: Alternatives | None = None,
     towers: TowerStudy | None = None,
+    training: TrainingRange | None = None,
 ) -> str:
     """The report as HTML; its time series are of the column nearest to ``at``, or, without, of the most typical one."""
+    lead = f"against ecLand. {study.not_scored}".rstrip(". ")
+    return _page(
+        Subject(study.model, study.files, study.runs.columns),
+        lead,
+        headline(study),
+        report.of_study(study),
+        {"study": study, "at": at, "transfer": transfer, "alternatives": alternatives},
+        towers,
+        training,
+    )
+
+
+def tower_report(subject: Subject, towers: TowerStudy, training: TrainingRange) -> str:
+    """The report of a run that nothing but observations is known of."""
+    return _page(subject, "against what was observed", [], {}, {}, towers, training, OF_TOWERS)
+
+
+def _page(
+    subject: Subject,
+    lead: str,
+    cards: list[tuple[str, str]],
+    data: dict[str, object],
+    more: dict[str, object],
+    towers: TowerStudy | None,
+    training: TrainingRange | None,
+    only: Sequence[str] | None = None,
+) -> str:
+    """A page of all sections, or of some, with what they use."""
+    model, columns = subject.model, subject.columns
     templates = environment()
-    templates.globals |= {"study": study, "at": at, "transfer": transfer, "alternatives": alternatives}
-    templates.globals |= {"towers": towers, "tower_figure": tower_figure}
-    names = [name for name in templates.list_templates(["html"]) if name.startswith(SECTIONS)]
-    first, last = (time_text(study.times[end], study.calendar).partition("T")[0] for end in (0, -1))
+    templates.globals |= {"model": model, "towers": towers, "tower_figure": tower_figure, "training": training, **more}
+    names = sorted(name for name in templates.list_templates(["html"]) if name.startswith(SECTIONS))
+    first, last = (time_text(columns.times[end], columns.calendar).partition("T")[0] for end in (0, -1))
+    data |= {} if training is None else {"training_range": training.data()}
+    data |= {} if towers is None else {"observations": towers.data()}
     return templates.get_template("page.html").render(
-        title=f"Evaluation of {study.model.provenance.get('title', f'a {study.model.architecture} model')}",
-        lead=f"{study.files}: {len(study.locations.x)} columns, {first} to {last}, steps of "
-        f"{study.model.step_seconds / 3600.0:g} h, against ecLand. {study.not_scored}".rstrip(". "),
-        cards=headline(study),
-        sections=[templates.get_template(name).make_module() for name in sorted(names)],
-        data=report.of_study(study) | ({} if towers is None else {"observations": towers.data()}),
+        title=f"Evaluation of {model.provenance.get('title', f'a {model.architecture} model')}",
+        lead=f"{subject.files}: {columns.n_columns} columns, {first} to {last}, steps of "
+        f"{model.step_seconds / 3600.0:g} h, {lead}",
+        flag=training.line() if training is not None and training.variables else "",
+        cards=cards,
+        sections=[templates.get_template(name).make_module() for name in names if only is None or name in only],
+        data=data,
         footer=f"Made by ailand evaluate (ailand_gt4py {ailand_gt4py.__version__}).",
     )
 

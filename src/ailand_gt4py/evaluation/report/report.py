@@ -20,6 +20,7 @@ from ailand_gt4py.evaluation.scores.definitions import SCORES
 from ailand_gt4py.evaluation.scores.lead_time import FreeRunScore, LeadScore
 from ailand_gt4py.evaluation.study import BoxComparison, Study, VariableStudy, summary
 from ailand_gt4py.evaluation.towers.verification import TowerStudy
+from ailand_gt4py.evaluation.training_range import TrainingRange
 
 NOTE = (
     "RMSE over all columns and starts. Climatology: mean by day of the year and time of day of each column, smoothed, "
@@ -67,21 +68,33 @@ def file_report(
     free_run: Sequence[FreeRunScore],
     more: dict[str, object] | None = None,
     towers: TowerStudy | None = None,
+    training: TrainingRange | None = None,
 ) -> str:
-    """The content of a report file, Markdown, JSON (there with ``more``), or CSV, which has the table by lead time."""
+    """The content of a report file, Markdown, JSON (there with ``more``), or CSV, which has the table by lead time.
+
+    Without scores by lead time and of a free run, of files without ecLand's states, there is what was observed.
+    """
     if suffix == ".md":
-        by_lead, free = map(_markdown, _tables(leads, free_run))
-        text = f"## Skill by lead time\n\n{by_lead}\n\n## Free run\n\n{free}\n\n{NOTE}\n"
-        if towers is None:
-            return text
-        sentences = "\n".join(towers.sentences())
-        return f"{text}\n## Against observations\n\n{_markdown(towers.rows())}\n\n{sentences}\n"
+        parts = []
+        if leads:
+            by_lead, free = map(_markdown, _tables(leads, free_run))
+            parts.append(f"## Skill by lead time\n\n{by_lead}\n\n## Free run\n\n{free}\n\n{NOTE}\n")
+        if training is not None:
+            parts.append(f"{training.line()}\n")
+        if towers is not None:
+            sentences = "\n".join(towers.sentences())
+            parts.append(f"## Against observations\n\n{_markdown(towers.rows())}\n\n{sentences}\n")
+        return "\n".join(parts)
     if suffix == ".json":
-        content = {
+        scores = {
             "lead_time": list(map(dataclasses.asdict, leads)),
             "free_run": list(map(dataclasses.asdict, free_run)),
             "note": NOTE,
+        }
+        content = {
+            **(scores if leads else {}),
             **({} if more is None else {"report": more}),
+            **({} if training is None else {"training_range": training.data()}),
             **({} if towers is None else {"observations": towers.data()}),
         }
         return json.dumps(content, indent=1) + "\n"

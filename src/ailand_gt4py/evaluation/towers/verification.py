@@ -11,7 +11,7 @@ import numpy as np
 from ailand_gt4py.core.constants import LEAST_MEASURED
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.text_table import aligned
-from ailand_gt4py.core.times import step_of
+from ailand_gt4py.core.times import step_of, step_text
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.ecland.humidity import saturation_pressure, vapour_pressure
 from ailand_gt4py.evaluation.columns import VerificationColumns
@@ -21,6 +21,7 @@ from ailand_gt4py.evaluation.towers import brightness
 from ailand_gt4py.evaluation.towers.closure import Balance, Closure, closure, corrected
 from ailand_gt4py.evaluation.towers.empirical import BENCHMARKS, Benchmark, Weather, learnt_at
 from ailand_gt4py.evaluation.towers.scores import TowerScore
+from ailand_gt4py.io import interval_means
 from ailand_gt4py.observations.observed import Observed
 from ailand_gt4py.weights.model import Model, Variable
 from ailand_gt4py.weights.variables import CATALOGUE
@@ -36,12 +37,16 @@ class Compared:
 
     Attributes:
         labels: (n,) datetime64; observed: (n, n_columns). models: name -> (n, n_columns) at the same labels.
+        window: length of the means that begin at the labels; 0 of what is instantaneous.
+        errors: (n, n_columns) standard deviations of what was observed; NaN where they are not known.
     """
 
     variable: Variable
     labels: Values
     observed: Values
     models: Mapping[str, Values]
+    window: np.timedelta64
+    errors: Values
 
     @property
     def is_known(self) -> Values:
@@ -54,14 +59,30 @@ class Compared:
         observed = np.where(self.is_known, self.observed, np.nan)
         return {name: TowerScore.of(values, observed) for name, values in self.models.items()}
 
+    @property
+    def within_errors(self) -> dict[str, float]:
+        """Share of windows of each model that differ by no more than the observation's standard deviation.
+
+        Of the windows in which all is known, and this, too; nothing where there is none.
+        """
+        known = self.is_known & np.isfinite(self.errors)
+        if not known.any():
+            return {}
+        return {
+            name: float((np.abs(values - self.observed) <= self.errors)[known].mean())
+            for name, values in self.models.items()
+        }
+
     def cycle(self, of: str) -> tuple[Values, dict[str, Values]]:
         """Means by hour of the day ("hour") or by month ("month"), (n,), of windows in which all is known.
 
         Returns:
             Hours or months; means of the observations ("observed") and of each model.
         """
-        times = self.labels.astype("datetime64[h]")
-        by = times.astype(np.int64) % 24 if of == "hour" else times.astype("datetime64[M]").astype(np.int64) % 12 + 1
+        if of == "hour":
+            by = self.labels.astype("datetime64[h]").astype(np.int64) % 24
+        else:  # a local day that begins before the month does, in UTC, is the month's
+            by = (self.labels + self.window // 2).astype("datetime64[M]").astype(np.int64) % 12 + 1
         series = {"observed": self.observed, **self.models}
         known = self.is_known
         classes = np.unique(by)
@@ -73,15 +94,25 @@ class Compared:
         }
         return classes, means
 
+    def cycle_data(self, of: str) -> dict[str, list[float | None]]:
+        """`cycle` as JSON takes it: a list of the classes, and of the means of each."""
+        classes, means = self.cycle(of)
+        known = {name: [float(one) if np.isfinite(one) else None for one in values] for name, values in means.items()}
+        return {of: classes.tolist(), **known}
+
 
 @dataclasses.dataclass(frozen=True)
 class TowerStudy:
-    """All that was observed at the columns of a file, and the closure of the observed energy balance if it is told."""
+    """All that was observed at the columns of a file, and the closure of the observed energy balance if it is told.
+
+    ``step``: of the run.
+    """
 
     variables: tuple[Compared, ...]
     balance: Closure | None
     is_corrected: bool
     least_measured: float
+    step: np.timedelta64
 
     def rows(self) -> list[list[str]]:
         """Titles, then of each variable and model the number of windows and scores."""
@@ -100,8 +131,23 @@ class TowerStudy:
     def sentences(self) -> list[str]:
         found = [
             f"Windows of which at least {self.least_measured:g} was measured, and that all models have. NME: sum of "
-            "absolute errors over that of deviations from the observed mean. Benchmarks were learnt at other sites."
+            "absolute errors over that of deviations from the observed mean."
         ]
+        if any(one.models.keys() & BENCHMARKS.keys() for one in self.variables):
+            found.append("Benchmarks were learnt at other sites.")
+        longer: dict[np.timedelta64, list[str]] = {}
+        for one in self.variables:
+            if one.window > self.step:
+                longer.setdefault(one.window, []).append(one.variable.name)
+        found += [
+            f"{', '.join(names)}: means over {step_text(window)}, of models over the same hours; what they have over "
+            f"{step_text(self.step)} is taken as constant in these."
+            for window, names in longer.items()
+        ]
+        for one in self.variables:
+            if one.within_errors:
+                shares = ", ".join(f"{name} {100.0 * share:.0f} %" for name, share in one.within_errors.items())
+                found.append(f"{one.variable.name}: within the observations' standard deviation are {shares}.")
         if self.balance is not None:
             found.append(self.balance.sentence())
         if any(one.variable.name in brightness.NAMES for one in self.variables):
@@ -123,6 +169,11 @@ class TowerStudy:
                 one.variable.name: {name: score._asdict() for name, score in one.scores.items()}
                 for one in self.variables
             },
+            "window_hours": {one.variable.name: float(one.window / np.timedelta64(1, "h")) for one in self.variables},
+            "cycles": {
+                one.variable.name: {of: one.cycle_data(of) for of in ("hour", "month")} for one in self.variables
+            },
+            "within_errors": {one.variable.name: one.within_errors for one in self.variables if one.within_errors},
         }
 
 
@@ -190,10 +241,22 @@ def make_study(
             ground heat, or brightness temperatures are compared without clay fractions.
     """
     step = step_of(model.step_seconds)
-    found = {name: one.on_labels(columns.times, step).well_measured(least_measured) for name, one in observed.items()}
-    lacking = [name for name in (*FLUXES, NET_RADIATION, GROUND) if name not in found]
+    found = {
+        name: (
+            one.within(columns.times[0], columns.times[-1] + step)
+            if one.is_longer(step)
+            else one.on_labels(columns.times, step)
+        ).well_measured(least_measured)
+        for name, one in observed.items()
+    }
+    balanced = (*FLUXES, NET_RADIATION, GROUND)
+    lacking = [name for name in balanced if name not in found or found[name].window != step]
     if corrects and lacking:
-        raise InputError(f"correction of the energy balance: {', '.join(lacking)} was not observed, expected all four")
+        others = ", ".join(f"{name} over {step_text(found[name].window)}" for name in lacking if name in found)
+        raise InputError(
+            f"correction of the energy balance: {', '.join(lacking)} was not observed"
+            f"{f' over steps of {step_text(step)} (but {others})' if others else ''}, expected all four"
+        )
     balance = None
     if not lacking:
         fluxes = Balance(*(found[name].values for name in (*FLUXES, NET_RADIATION, GROUND)))
@@ -211,11 +274,29 @@ def make_study(
                 models[ECLAND] = truth
             if weather is not None and benchmarks:
                 models |= {name: one(weather) for name, one in benchmarks.get(variable.name, {}).items()}
-            compared_ones.append(Compared(variable, columns.times, found[variable.name].values, models))
+            compared_ones.append(_compared(found[variable.name], columns.times, step, models))
     of_radiometer = [found[name] for name in brightness.NAMES if name in found]
     if of_radiometer:
         compared_ones += _of_radiometer(model, columns, free, of_radiometer, clay)
-    return TowerStudy(tuple(compared_ones), balance, corrects, least_measured)
+    for one in compared_ones:
+        if not one.is_known.any():
+            they = "they, corrected," if corrects else "they"
+            raise InputError(
+                f"{found[one.variable.name].what}: found no window in which {they} and all of {', '.join(one.models)} "
+                "have a value, expected some"
+            )
+    return TowerStudy(tuple(compared_ones), balance, corrects, least_measured, step)
+
+
+def _compared(one: Observed, labels: Values, step: np.timedelta64, models: Mapping[str, Values]) -> Compared:
+    """Observations beside what models have at the labels of a run; over longer windows their means over these."""
+    if one.is_longer(step):
+        models = {
+            name: interval_means.of_means(labels, step, values, one.times, one.window)
+            for name, values in models.items()
+        }
+    window = one.window if one.is_mean else np.timedelta64(0, "s")
+    return Compared(one.variable, one.times, one.values, models, window, one.errors)
 
 
 def _of_radiometer(
@@ -237,8 +318,9 @@ def _of_radiometer(
         models[name] = {variable: np.full(columns.state.shape[:2], np.nan) for variable in found}
         for variable, values in found.items():
             models[name][variable][rows] = values
+    step = step_of(model.step_seconds)
     return [
-        Compared(one.variable, columns.times, one.values, {name: found[one.name] for name, found in models.items()})
+        _compared(one, columns.times, step, {name: found[one.name] for name, found in models.items()})
         for one in observed
     ]
 

@@ -43,7 +43,10 @@ FLUXES = {
     "ssr": ("SWnet",),
     "str": ("LWnet",),
     "rnet": ("Rnet",),
+    "ghf": ("Qg",),
 }
+#: Standard deviations of their errors, in files of CalLMIP.
+ERRORS = {"sshf_error": ("Qh_uc_daily",), "slhf_error": ("Qle_uc_daily",)}
 _UPWARD = (*FLUXES["sshf"], *FLUXES["slhf"])
 SITE = {"clim_orog": ("elevation",), "lai": ("LAI", "LAI_alternative")}
 
@@ -93,7 +96,8 @@ def _tower(path: Path, dataset: xr.Dataset, site: Site) -> Fields:
     flags = {name: f"{name}_qc" for names in FLUXES.values() for name in names}
     observed, notes = measured(dataset, flags, site.measured_only, path.name)
     signed = downward(observed, _UPWARD)
-    fields = site_fields(with_first(TOWER, signed), path, signed, site, _SUNNY, igbp=_igbp(dataset))
+    convention, igbp = with_first(TOWER, signed), _igbp(dataset)
+    fields = site_fields(convention, path, signed, site, _SUNNY, turned=_UPWARD, igbp=igbp)
     return dataclasses.replace(fields, notes=[*fields.notes, *notes])
 
 
@@ -106,8 +110,8 @@ TOWER = CONVENTIONS.add(
     Convention(
         "PLUMBER2",
         recognises=is_tower,
-        aliases=FORCING | FLUXES | SITE,
-        meanings=dict.fromkeys((*FORCING, *FLUXES), dataclasses.replace(_MEAN, source="PLUMBER2"))
+        aliases=FORCING | FLUXES | ERRORS | SITE,
+        meanings=dict.fromkeys((*FORCING, *FLUXES, *ERRORS), dataclasses.replace(_MEAN, source="PLUMBER2"))
         | {"lai": Meaning("point", source="PLUMBER2")},
         adapt=_tower,
     )

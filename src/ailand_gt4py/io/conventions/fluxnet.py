@@ -36,6 +36,7 @@ NAMES = {
     "sshf": ("H_F_MDS", "H"),
     "slhf": ("LE_F_MDS", "LE"),
     "rnet": ("NETRAD",),
+    "ghf": ("G_F_MDS", "G"),
 }
 #: What follows the sun, the best first: ``SW_IN_POT`` is computed for the site by its clock.
 _SUNNY = ("SW_IN_POT", "SW_IN_F", "SW_IN_F_MDS", "SW_IN", "NETRAD")
@@ -47,7 +48,7 @@ def _adapt(path: Path, dataset: xr.Dataset, site: Site) -> Fields:
     empty = [str(name) for name in dataset.data_vars if not bool(np.isfinite(dataset[name]).any())]
     gaps = [name for name in _MAY_GO if name in dataset and name not in empty and bool(dataset[name].isnull().any())]
     fluxes = [one for name in ("sshf", "slhf") for one in NAMES[name]]
-    flags = {name: f"{name}_QC" for name in fluxes}
+    flags = {name: f"{name}_QC" for name in (*fluxes, *NAMES["ghf"])}
     observed, notes = measured(dataset.drop_vars([*empty, *gaps]), flags, site.measured_only, path.name)
     signed = downward(observed, fluxes)
     fields = site_fields(with_first(FLUXNET, signed), path, signed, site, _SUNNY)

@@ -24,7 +24,7 @@ from ailand_gt4py.io.opening.packed_text import open_text
 UNITS = {
     "TA": "degC", "SW_IN": "W m-2", "SW_OUT": "W m-2", "LW_IN": "W m-2", "LW_OUT": "W m-2", "VPD": "hPa", "PA": "kPa",
     "P": "mm", "WS": "m s-1", "WD": "degree", "RH": "%", "NETRAD": "W m-2", "LE": "W m-2", "H": "W m-2",
-    "eair": "kPa", "LAI": "m2 m-2",
+    "G": "W m-2", "eair": "kPa", "LAI": "m2 m-2",
 }  # fmt: skip
 _START, _END, _DAY = "TIMESTAMP_START", "TIMESTAMP_END", "TIMESTAMP"
 MISSING = -9999.0

@@ -25,7 +25,7 @@ from ailand_gt4py.weights.model import (
 )
 
 #: What a quantity is to this package: coordinates of columns; the four groups of a model's variables; ``ingredient``
-#: what files have and no model takes, from which inputs follow; ``observable`` what only an observation operator gives;
+#: what files have and no model takes, from which inputs follow; ``observable`` what is observed and no network gives;
 #: ``coupling`` what only a land component gives to its host.
 Kind = Literal["coordinate", "static", "forcing", "ingredient", "state", "diagnostic", "observable", "coupling"]
 
