@@ -18,10 +18,11 @@ from ailand_gt4py.driver.progress import counted
 from ailand_gt4py.io.points import read_points
 from ailand_gt4py.training.beginning import adopted
 from ailand_gt4py.training.brightness_term import BrightnessTerm
-from ailand_gt4py.training.configuration import Configuration
+from ailand_gt4py.training.configuration import Configuration, Data
 from ailand_gt4py.training.dataset import read_windows
 from ailand_gt4py.training.loop import CHECKPOINT, Report, Trainer, made_directory
 from ailand_gt4py.training.models import described, file_digest, scaling_of, to_model
+from ailand_gt4py.training.observed_data import Wanted
 from ailand_gt4py.training.scaling import Scaling, clip_targets, constants, error_scales, measure, measured_variability
 from ailand_gt4py.training.tensors import TrainingData, normalised_tensors
 from ailand_gt4py.training.validation import Scores, Validator
@@ -74,7 +75,8 @@ def train(
             report(f"the network of iteration {iteration} did best on the validation columns")
             for line in score_table(validator.scores(network), data.scaling, configuration.validation.leads_days):
                 report(line)
-    provenance = _provenance(trainer, files, split, command)
+    beside = [path for paths in observation_files(configuration.data, files).values() for path in paths]
+    provenance = _provenance(trainer, [*files, *beside], split, command)
     if beginning is not None:
         provenance["start"] = described(beginning)
     model = to_model(network, data.scaling, windows.step_seconds, provenance, data.variability)
@@ -93,8 +95,12 @@ def _read(configuration: Configuration, files: Sequence[Path], report: Report) -
         exclude_locations_of=[files[0].parent / name for name in options.exclude_locations_of],
         exclude_points=read_points(Path(options.exclude_points)) if options.exclude_points else (),
         may_lack=options.may_lack,
-        observed=options.observed,
-        least_measured=options.least_measured,
+        observed=Wanted(
+            options.observed,
+            {files[options.train.index(name)]: paths for name, paths in observation_files(options, files).items()},
+            options.observation_errors,
+            options.least_measured,
+        ),
         only_observed=[files[options.train.index(name)] for name in options.only_observed],
         brightness=configuration.brightness_names,
         cache=made_directory(Path(configuration.run.directory, "data")) if options.in_files else None,
@@ -102,6 +108,11 @@ def _read(configuration: Configuration, files: Sequence[Path], report: Report) -
     for sentence in windows.history:
         report(f"  {sentence}")
     return windows
+
+
+def observation_files(options: Data, files: Sequence[Path]) -> dict[str, list[Path]]:
+    """Files of observations by source, in the directory of the files."""
+    return {name: [files[0].parent / one for one in names] for name, names in options.observations.items()}
 
 
 def _prepared(
@@ -117,7 +128,7 @@ def _prepared(
     n_windows = int(windows.n_windows[training].sum())
     for name, count in clip_targets(windows, variables, configuration.data.clip, training).items():
         report(f"{name}: {count} of {n_windows} values clipped")
-    scaling = measure(windows, variables, training)
+    scaling = measure(windows, variables, training, beginning)
     if configuration.network.architecture == "point_wise":
         scaling = scaling.same_at_all_times()
     if beginning is not None:
@@ -131,7 +142,15 @@ def _prepared(
     frequencies = column_frequencies(configuration, windows)
     tensors = normalised_tensors(windows, scaling, configuration.network.input_steps)
     data = TrainingData(
-        tensors, training, scaling, scales, frequencies, windows.step_seconds, variability, windows.brightness
+        tensors,
+        training,
+        scaling,
+        scales,
+        frequencies,
+        windows.step_seconds,
+        variability,
+        windows.observed,
+        windows.brightness,
     )
     # Where no state is known there is nothing to validate with.
     validation = validation[windows.state_known[validation].any(axis=1)]

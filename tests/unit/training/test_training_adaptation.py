@@ -124,7 +124,7 @@ def test_decay_to_the_start_keeps_it_near(first, tmp_path):
 
 
 def test_a_part_is_learnt_only_from_a_model_on():
-    with pytest.raises(InputError, match=r"learns 'low_rank' .* without a model .*, expected run\.start_from"):
+    with pytest.raises(InputError, match=r"learns 'low_rank', .* without a model .*, expected run\.start_from"):
         read_settings(Configuration, OPTIONS | {"adaptation": {"learns": "low_rank"}})
 
 
