@@ -13,6 +13,7 @@ from ailand_gt4py.core.settings import read_settings  # noqa: E402
 from ailand_gt4py.training import loop, session  # noqa: E402
 from ailand_gt4py.training.configuration import Configuration  # noqa: E402
 from ailand_gt4py.training.dataset import read_windows  # noqa: E402
+from ailand_gt4py.training.observed_data import Wanted  # noqa: E402
 from ailand_gt4py.training.scaling import measure  # noqa: E402
 from ailand_gt4py.weights.variables import DEFAULT  # noqa: E402
 
@@ -81,6 +82,23 @@ def test_gain_and_bias_of_the_diagnostics(first, tmp_path):
     np.testing.assert_allclose(ratio, np.broadcast_to(ratio[:, :1], ratio.shape), rtol=1e-4)
 
 
+def test_the_outputs_that_are_observed_alone(first, tmp_path):
+    """The rows of the last layer that give them; all other results are the same to the bit."""
+    start, directory = first
+    path = with_observations(directory / "a.nc", sshf=-30.0, slhf=-20.0)
+    data = {"train": ["observed.nc"], "validation_fraction": 0.0, "observed": ["sshf", "slhf"]}
+    adaptation = {"learns": "observed_outputs"}
+    model, _ = trained(tmp_path, path, directory / "model.nc", data=data, adaptation=adaptation)
+    layer = "diagnostic.1" if start.architecture == "layer_norm" else "decoder.0"
+    assert changed(model, start) == {f"{layer}.weight", f"{layer}.bias"}
+    first_row = len(start.parameters[f"{layer}.bias"]) - len(DIAGNOSTICS)
+    expected = sorted(first_row + DIAGNOSTICS.index(name) for name in ("sshf", "slhf"))
+    for kind in ("weight", "bias"):
+        assert rows_changed(model, start, f"{layer}.{kind}") == expected
+    with pytest.raises(InputError, match=r"found 'observed_outputs', but no names in 'data\.observed', expected those"):
+        trained(tmp_path, path, directory / "model.nc", adaptation=adaptation)
+
+
 def test_low_rank_additions(first, tmp_path):
     """Every matrix, by a difference of that rank; no vector."""
     start, directory = first
@@ -146,7 +164,7 @@ def test_observations_take_the_place_of_a_diagnostic(tmp_path):
     observed[5:9, 1] = np.nan
     path = with_observations(plain, sshf=observed, t2m=np.arange(60.0).reshape(20, 3) + 250.0)
     as_it_is = read_windows([plain, path], DEFAULT)
-    found = read_windows([plain, path], DEFAULT, observed=["sshf", "t2m"])
+    found = read_windows([plain, path], DEFAULT, observed=Wanted(("sshf", "t2m")))
     by_source = [found.diagnostics[found.source.repeat(found.n_windows) == k].reshape(3, 19, -1) for k in (0, 1)]
     before = as_it_is.diagnostics.reshape(6, 19, -1)
     np.testing.assert_array_equal(by_source[0], before[:3])
