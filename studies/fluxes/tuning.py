@@ -14,6 +14,7 @@ import xarray as xr
 from ailand_gt4py.core.settings import read_settings, read_yaml
 from ailand_gt4py.training import session
 from ailand_gt4py.training.configuration import Configuration
+from ailand_gt4py.training.models import file_digest
 from ailand_gt4py.weights.model import Model
 from ailand_gt4py.weights.model_file import read_model, write_model
 from ailand_gt4py.weights.schema import checksum
@@ -43,7 +44,7 @@ class Tuning:
         paths = [self._first(site.path, share) for site in sites]
         files = [*paths, self.data / REHEARSAL]
         options = self._options(learns, paths)
-        content = f"{options}{checksum(self.start)}{[session.file_digest(path) for path in paths]}"
+        content = f"{options}{checksum(self.start)}{[file_digest(path) for path in paths]}"
         directory = self.work / f"{learns}_{hashlib.sha256(content.encode()).hexdigest()[:12]}"
         output = directory / "model.nc"
         if output.exists():

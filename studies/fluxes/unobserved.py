@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ailand_gt4py.core.constants import VAPORISATION_HEAT
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.evaluation import budgets, fields
 from ailand_gt4py.evaluation.columns import VerificationColumns, columns_of
@@ -85,9 +86,12 @@ def change_table(
 
 
 def budget_table(model: Model, own: Columns, runs: Mapping[str, FreeRun]) -> list[str]:
-    """Residuals of the water and energy budgets of runs, and of ecLand, on columns without lake and town."""
+    """Residuals of the water and energy budgets of runs, and of ecLand, on columns without lake and town.
+
+    And how far latent heat and evaporation are from each other where there is no snow, of which the water budget is.
+    """
     lines = [
-        "| budget | whose | units | rms over 6 h | rms over a day | mean |",
+        "| residual | whose | units | rms over 6 h | rms over a day | mean |",
         "|---|---|---|---:|---:|---:|",
     ]
     kept = budgets.land_only(own.truth)
@@ -97,6 +101,16 @@ def budget_table(model: Model, own: Columns, runs: Mapping[str, FreeRun]) -> lis
             residual = residual_of(one)
             assert residual.values is not None  # the model has all fluxes
             score = budgets.score(residual.values, own.truth.step_seconds, budget == "water", kept)
-            cells = " | ".join(f"{value:.3g}" for value in (score.rms, score.rms_day, score.mean))
-            lines.append(f"| {budget} | {whose} | {residual.units} | {cells} |")
+            lines.append(_budget_row(budget, whose, residual.units, score))
+    snowy = budgets.is_snowy(own.truth)
+    assert snowy is not None  # the files have snow depth
+    for whose, one in residuals.items():
+        difference = one.values["slhf"] - VAPORISATION_HEAT * one.values["e"]
+        score = budgets.score(difference, own.truth.step_seconds, False, kept & ~snowy)
+        lines.append(_budget_row("latent heat less that of evaporation, without snow", whose, "W m-2", score))
     return lines
+
+
+def _budget_row(budget: str, whose: str, units: str, score: budgets.ResidualScore) -> str:
+    cells = " | ".join(f"{value:.3g}" for value in (score.rms, score.rms_day, score.mean))
+    return f"| {budget} | {whose} | {units} | {cells} |"

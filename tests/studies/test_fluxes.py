@@ -198,6 +198,24 @@ def test_changes_and_the_largest_loss_leave_out_what_was_observed(directory):
     assert one.columns.n_columns == 1
 
 
+def test_budgets_are_of_land_and_latent_heat_is_held_against_evaporation(directory):
+    """A latent heat that is 12 W m-2 more, or evaporation that is, shows in either budget by as much."""
+    path, model = directory
+    own = unobserved.read(path / study.HOLD_OUT, model)
+    names = [one.name for one in (*model.state, *model.diagnostics)]
+    results = own.before.results.astype(np.float64)
+    more = results.copy()
+    more[..., names.index("slhf")] += 12.0
+    runs = {name: FreeRun(one, own.before.cost) for name, one in (("before", results), ("more", more))}
+    rows = [line.strip("| ").split(" | ") for line in unobserved.budget_table(model, own, runs)[2:]]
+    means = {(row[0].split()[0], row[1]): float(row[5]) for row in rows}
+    assert means["water", "more"] == means["water", "before"]
+    for what in ("energy", "latent"):
+        step = max(abs(means[what, "before"]), 1.0) * 2e-2
+        assert means[what, "more"] - means[what, "before"] == pytest.approx(12.0, abs=step)
+    assert {row[1] for row in rows} == {"before", "more", "ecLand"}
+
+
 def scores(rmse_before, rmse_after, rmse_ecland=10.0):
     by = dict.fromkeys(sites.SHOWN, rmse_ecland) | {sites.BEFORE: rmse_before, sites.AFTER: rmse_after}
     return {flux: {name: TowerScore(9, one, 0.0, 1.0, 0.5) for name, one in by.items()} for flux in verification.FLUXES}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -69,6 +70,10 @@ class Data(Settings):
     clip: Mapping[str, Annotated[tuple[float, float], AfterValidator(_interval)]] = option(
         {}, "range to which an output of the training columns is clipped: [lowest, highest]"
     )
+
+    def observation_files(self, directory: Path) -> dict[str, list[Path]]:
+        """Files of observations in a directory, by source."""
+        return {source: [directory / name for name in names] for source, names in self.observations.items()}
 
 
 class Variables(Settings):

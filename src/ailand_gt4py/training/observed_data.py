@@ -16,7 +16,7 @@ import numpy as np
 
 from ailand_gt4py.core.constants import LEAST_MEASURED
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.core.times import step_text
+from ailand_gt4py.core.times import step_text, time_text
 from ailand_gt4py.io.sources import ColumnSource
 from ailand_gt4py.io.sources.column_file import ColumnFileSource
 from ailand_gt4py.observations.brightness import clay_of
@@ -117,7 +117,19 @@ def _read(
 
 
 def _in_steps(observed: Observed, source: ColumnSource) -> tuple[Values, Values, Values]:
-    """Of means (n,): the last window that each reaches into, and windows from begin and end to that one's end."""
+    """Of means (n,): the last window that each reaches into, and windows from begin and end to that one's end.
+
+    Raises:
+        InputError: they are of different lengths, as months are.
+    """
+    apart = np.diff(observed.times) / observed.window
+    uneven = np.flatnonzero(np.abs(apart - np.round(apart)) > 1e-6)
+    if uneven.size:
+        times = [time_text(observed.times[uneven[0] + k]) for k in (0, 1)]
+        raise InputError(
+            f"observations of '{observed.name}' at {times[0]} and {times[1]}: found them {apart[uneven[0]]:g} times as "
+            f"far apart as the nearest, {step_text(observed.window)}, expected means over windows of one length"
+        )
     begin = (observed.times - source.times[0]) / source.step
     end = begin + observed.window / source.step
     last = np.ceil(end - 1e-6).astype(np.int64)

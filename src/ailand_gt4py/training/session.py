@@ -18,7 +18,7 @@ from ailand_gt4py.driver.progress import counted
 from ailand_gt4py.io.points import read_points
 from ailand_gt4py.training.beginning import adopted
 from ailand_gt4py.training.brightness_term import BrightnessTerm
-from ailand_gt4py.training.configuration import Configuration, Data
+from ailand_gt4py.training.configuration import Configuration
 from ailand_gt4py.training.dataset import read_windows
 from ailand_gt4py.training.loop import CHECKPOINT, Report, Trainer, made_directory
 from ailand_gt4py.training.models import described, file_digest, scaling_of, to_model
@@ -75,8 +75,8 @@ def train(
             report(f"the network of iteration {iteration} did best on the validation columns")
             for line in score_table(validator.scores(network), data.scaling, configuration.validation.leads_days):
                 report(line)
-    beside = [path for paths in observation_files(configuration.data, files).values() for path in paths]
-    provenance = _provenance(trainer, [*files, *beside], split, command)
+    beside = configuration.data.observation_files(files[0].parent).values()
+    provenance = _provenance(trainer, [*files, *(path for paths in beside for path in paths)], split, command)
     if beginning is not None:
         provenance["start"] = described(beginning)
     model = to_model(network, data.scaling, windows.step_seconds, provenance, data.variability)
@@ -87,6 +87,7 @@ def train(
 
 def _read(configuration: Configuration, files: Sequence[Path], report: Report) -> WindowData:
     options = configuration.data
+    beside = options.observation_files(files[0].parent)
     report(f"reading {', '.join(path.name for path in files)}")
     windows = read_windows(
         files,
@@ -97,7 +98,7 @@ def _read(configuration: Configuration, files: Sequence[Path], report: Report) -
         may_lack=options.may_lack,
         observed=Wanted(
             options.observed,
-            {files[options.train.index(name)]: paths for name, paths in observation_files(options, files).items()},
+            {files[options.train.index(name)]: paths for name, paths in beside.items()},
             options.observation_errors,
             options.least_measured,
         ),
@@ -108,11 +109,6 @@ def _read(configuration: Configuration, files: Sequence[Path], report: Report) -
     for sentence in windows.history:
         report(f"  {sentence}")
     return windows
-
-
-def observation_files(options: Data, files: Sequence[Path]) -> dict[str, list[Path]]:
-    """Files of observations by source, in the directory of the files."""
-    return {name: [files[0].parent / one for one in names] for name, names in options.observations.items()}
 
 
 def _prepared(

@@ -286,6 +286,20 @@ def test_observations_that_cannot_be_are_refused(source, tmp_path, change, messa
     assert "\n" not in str(caught.value)
 
 
+def test_means_over_windows_of_different_lengths_are_refused(source, tmp_path):
+    path = own_file(tmp_path / "uneven.nc", source, 0, 24, np.arange(5.0), order=[0, 1, 3])
+    assert read_windows([source], DEFAULT, observed=Wanted(names=("sshf",), files={source: [path]})).observed.needs
+    with xr.open_dataset(path) as data:
+        uneven = data.load()
+    uneven["time"] = uneven.time + np.array([0, 0, 6], dtype="timedelta64[h]").astype("timedelta64[ns]")
+    uneven.to_netcdf(tmp_path / "months.nc")
+    with pytest.raises(
+        InputError,
+        match=r"'sshf' at 2021-03-02T00:00 and 2021-03-04T06:00: found them 2\.25 times as far apart as the near",
+    ):
+        read_windows([source], DEFAULT, observed=Wanted(names=("sshf",), files={source: [tmp_path / "months.nc"]}))
+
+
 def test_what_was_observed_nowhere_is_refused(source, tmp_path):
     path = beside(source, sshf=3.0)
     with pytest.raises(
