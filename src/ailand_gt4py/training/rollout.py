@@ -104,7 +104,8 @@ def batch_loss(
         with torch.no_grad():
             truth, given, _ = teacher.run(static, forcing, start, physics)
         began, is_known = start[:, : network.n_state], torch.ones_like(truth[0], dtype=torch.bool)
-        wanted = torch.where(tensors.is_observed[columns].to(device), wanted, given)
+        own = tensors.is_observed
+        wanted = given if own is None else torch.where(own[columns].to(device), wanted, given)
     difference = network.difference(bounded, truth, physics, scales.options.freezing_weight)
     # What was not observed is not learnt.
     wanted = torch.where(torch.isfinite(wanted), wanted, diagnosed.detach())

@@ -20,8 +20,8 @@ from ailand_gt4py.weights.schema import GROUPS
 class Tensors:
     """Rows and columns as in `windows.WindowData`; on the processor, perhaps in mapped files.
 
-    ``is_observed``: (n_columns, n_diagnostics) what was observed there. ``input_steps``: times of the state that a
-    network takes.
+    ``input_steps``: times of the state that a network takes. ``is_observed``: (n_columns, n_diagnostics) what was
+    observed there; None: nothing.
     """
 
     static: torch.Tensor
@@ -30,8 +30,8 @@ class Tensors:
     diagnostics: torch.Tensor
     n_windows: torch.Tensor
     state_known: torch.Tensor
-    is_observed: torch.Tensor
     input_steps: int = 1
+    is_observed: torch.Tensor | None = None
 
     def __post_init__(self) -> None:
         self._first = torch.cumsum(self.n_windows, 0) - self.n_windows
@@ -89,10 +89,9 @@ def normalised_tensors(data: WindowData, scaling: Scaling, input_steps: int = 1)
                 values = getattr(block, group)[..., position]
                 values[...] = variable.normalisation.apply(values.astype(np.float64))
     names = ("static", "forcing", "state", "diagnostics", "n_windows", "state_known")
-    shape = len(data.n_windows), len(scaling.diagnostics)
-    is_observed = np.zeros(shape, dtype=bool) if data.observed is None else data.observed.is_observed
     own = {name: torch.from_numpy(getattr(data, name)) for name in names}
-    return Tensors(**own, is_observed=torch.from_numpy(is_observed), input_steps=input_steps)
+    is_observed = None if data.observed is None else torch.from_numpy(data.observed.is_observed)
+    return Tensors(**own, input_steps=input_steps, is_observed=is_observed)
 
 
 def noise_deviations(options: Augmentation, scaling: Scaling) -> list[torch.Tensor]:
