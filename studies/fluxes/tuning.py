@@ -27,10 +27,6 @@ REHEARSAL = "ecland_synth_6h_train_d.nc"
 TOWER_WINDOWS = 200_000
 
 
-#: Learning rates other than the configuration's: of parts in which the fluxes are linear, which take larger steps.
-RATES = {"observed_outputs": 2e-3, "bias_correction": 2e-3}
-
-
 @dataclasses.dataclass(frozen=True)
 class Tuning:
     """What is tuned, on which data of ecLand, and where models are kept."""
@@ -60,8 +56,7 @@ class Tuning:
         names = [path.name for path in paths]
         frequency = max(1, round(TOWER_WINDOWS / sum(map(_windows, paths))))
         data = {"train": [*names, REHEARSAL], "frequency": dict.fromkeys(names, frequency)}
-        optimiser = {"learning_rate": RATES.get(learns, options["optimiser"]["learning_rate"])}
-        changes = {"data": data, "optimiser": optimiser, "adaptation": {"learns": learns}}
+        changes = {"data": data, "adaptation": {"learns": learns}}
         return options | {name: options[name] | change for name, change in changes.items()}
 
     def _first(self, path: Path, share: float) -> Path:

@@ -7,7 +7,6 @@ What decays to where it began instead of to nothing: Li et al. 2018 (L2-SP, arXi
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
 
 import torch
 from torch import nn
@@ -53,23 +52,8 @@ class RowShift(nn.Module):
         return bias + torch.cat([self.shift.new_zeros(self._first), self.shift])
 
 
-class RowAddition(nn.Module):
-    """What is added to some rows of a matrix or a vector, zero to begin with."""
-
-    def __init__(self, values: torch.Tensor, rows: torch.Tensor) -> None:
-        super().__init__()
-        self.addition = nn.Parameter(torch.zeros(len(rows), *values.shape[1:]))
-        self.register_buffer("_rows", rows, persistent=False)
-
-    def forward(self, values: torch.Tensor) -> torch.Tensor:
-        return values.index_add(0, self._rows, self.addition)
-
-
-def adapt(network: StepNetwork, options: Adaptation, seed: int, observed: Sequence[int] = ()) -> None:
+def adapt(network: StepNetwork, options: Adaptation, seed: int) -> None:
     """Let only the part of a network be learnt that is asked for.
-
-    Args:
-        observed: positions among the diagnostics of those that are observed.
 
     Raises:
         InputError: the network has no such part.
@@ -88,11 +72,6 @@ def adapt(network: StepNetwork, options: Adaptation, seed: int, observed: Sequen
     elif options.learns == "last_layers":
         for layer in network.results:
             _learn(layer)
-    elif options.learns == "observed_outputs":
-        layer, first = network.of_diagnostics
-        rows = first + torch.tensor(observed, dtype=torch.int64)
-        for name in ("weight", "bias"):
-            parametrize.register_parametrization(layer, name, RowAddition(getattr(layer, name), rows))
     elif options.learns == "bias_correction":
         # Gain and shift of what the layer gives: a gain of its weights alone, since the shift makes up for the rest.
         layer, first = network.of_diagnostics

@@ -196,9 +196,9 @@ class Optimiser(Settings):
     average_decay: float = option(0.999, "decay per iteration of the average of the weights", ge=0.0, le=1.0)
 
 
-#: What of a network is learnt: all; the diagnostic block; the layers that give the results; of these the rows of what
-#: is observed; gain and bias of each diagnostic; low-rank additions to the matrices.
-Learns = Literal["all", "diagnostic_block", "last_layers", "observed_outputs", "bias_correction", "low_rank"]
+#: What of a network is learnt: all; the diagnostic block; the layers that give the results; gain and bias of each
+#: diagnostic; low-rank additions to the matrices.
+Learns = Literal["all", "diagnostic_block", "last_layers", "bias_correction", "low_rank"]
 
 
 class Adaptation(Settings):
@@ -294,11 +294,6 @@ class Configuration(Settings):
                 f"option 'adaptation': found learns '{adaptation.learns}', decay_to_start "
                 f"{adaptation.decay_to_start:g} and distils {str(adaptation.distils).lower()} without a model to begin "
                 "with, expected run.start_from beside them"
-            )
-        if adaptation.learns == "observed_outputs" and not self.data.observed:
-            raise InputError(
-                "option 'adaptation.learns': found 'observed_outputs', but no names in 'data.observed', expected those "
-                "of diagnostics to learn"
             )
         if set(self.data.train) <= set(self.data.only_observed):
             what = "option 'data.only_observed': found all of data.train, so that"

@@ -107,7 +107,7 @@ class Trainer:
         for network in (self.network, self.average, self.best):
             if beginning is not None:
                 load_weights(network, beginning)
-            adapt(network, adaptation, run.seed, () if data.observed is None else data.observed.positions.tolist())
+            adapt(network, adaptation, run.seed)
         for network in (self.average, self.best):
             network.eval()
         self.best_iteration, self.best_skill = 0, math.inf
