@@ -7,7 +7,7 @@ columns of ecLand, at which all else is held to what the model gave before; each
 in the box are never learnt from. At the site left out a free run through its whole period is compared with its
 observations, before and after, beside ecLand at the same site and empirical benchmarks learnt at the same other sites.
 What becomes of the rest is told on columns of ecLand that no training has seen: those of the hold-out, and those at
-`configs/development_points.csv`. What follows from it stands in [training](../training.md#going-on-from-a-model).
+`configs/development_points.csv`. What follows from it stands in [training](../training.md#fluxes-of-towers).
 
 The irrigated site US-Bi1 is in no table: its water is not in the forcing.
 """
@@ -17,9 +17,9 @@ from __future__ import annotations
 import argparse
 import itertools
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import get_args
+from typing import NamedTuple, get_args
 
 import numpy as np
 
@@ -56,37 +56,57 @@ def scores_of(all_sites: Sequence[Site], start: Model, models: dict[str, Model])
     }
 
 
+class Spent(NamedTuple):
+    """What was learnt from, site-years, and scores at the site left out."""
+
+    years: float
+    scores: Scores
+
+
+def amount_row(what: str, share: float, by_site: Sequence[Sequence[Spent]]) -> str:
+    """A row of `amounts`; each site left out counts alike, with however many choices of others was learnt."""
+
+    def average(values: Callable[[Spent], float]) -> float:
+        return statistics.mean(statistics.mean(map(values, one)) for one in by_site)
+
+    def ratio(of: Spent, flux: str) -> float:
+        scores = of.scores[flux]
+        return scores[sites.AFTER].rmse / scores[sites.BEFORE].rmse
+
+    every = [one for spent in by_site for one in spent]
+    cells = [f"{average(lambda one: one.years):.1f}"]
+    worse = 0
+    for flux in verification.FLUXES:
+        ratios = [ratio(one, flux) for one in every]
+        cells += [f"{average(lambda one, flux=flux: ratio(one, flux)):.3f}", f"{max(ratios):.3f}"]
+        worse += sum(one > 1.0 for one in ratios)
+    return f"| {what} | {share:g} | {' | '.join(cells)} | {worse} of {len(verification.FLUXES) * len(every)} |"
+
+
 def amounts(tuning: Tuning, all_sites: Sequence[Site], full: dict[str, Scores]) -> list[str]:
     """A table of what fewer sites, and less of their time, come to at the site left out."""
     outside = [site for site in all_sites if not site.in_box]
+    others = {site.name: [one for one in outside if one is not site] for site in all_sites}
     heads = " | ".join(f"{flux}: after / before | worst" for flux in verification.FLUXES)
     lines = [f"| sites learnt from | their time | site-years | {heads} | site left out worse |"]
     lines.append("|---|---:|---:|" + "---:|" * (2 * len(verification.FLUXES) + 1))
-
-    def row(what: str, share: float, spent: list[float], found: list[Scores]) -> str:
-        by_flux = {
-            flux: [one[flux][sites.AFTER].rmse / one[flux][sites.BEFORE].rmse for one in found]
-            for flux in verification.FLUXES
-        }
-        cells = " | ".join(f"{statistics.mean(one):.3f} | {max(one):.3f}" for one in by_flux.values())
-        worse = sum(ratio > 1.0 for one in by_flux.values() for ratio in one)
-        return f"| {what} | {share:g} | {statistics.mean(spent):.1f} | {cells} | {worse} of {2 * len(found)} |"
-
     for count in range(1, len(outside)):
-        found, spent = [], []
-        for site in all_sites:
-            others = [one for one in outside if one is not site]
-            for chosen in itertools.combinations(others, count):
-                model = tuning.model(chosen, CHOSEN)
-                found.append(sites.scores_at(site, tuning.start, model, others))
-                spent.append(years(chosen))
-        lines.append(row(f"{count}, any of those outside the box", 1.0, spent, found))
+        by_site = [
+            [
+                Spent(
+                    years(chosen), sites.scores_at(site, tuning.start, tuning.model(chosen, CHOSEN), others[site.name])
+                )
+                for chosen in itertools.combinations(others[site.name], count)
+            ]
+            for site in all_sites
+        ]
+        lines.append(amount_row(f"{count} of those outside the box", 1.0, by_site))
     for share in (*SHARES, 1.0):
         scores = full
         if share < 1.0:
             scores = scores_of(all_sites, tuning.start, left_out(tuning, all_sites, CHOSEN, share))
-        spent = [years([one for one in outside if one is not site], share) for site in all_sites]
-        lines.append(row("all but the one left out", share, spent, list(scores.values())))
+        by_site = [[Spent(years(others[name], share), one)] for name, one in scores.items()]
+        lines.append(amount_row("all but the one left out", share, by_site))
     return lines
 
 
@@ -174,7 +194,7 @@ def main() -> int:
         "## How many site-years",
         "",
         f"{CHOSEN}, tuned on fewer sites, or on the first part of their time, with towers' windows drawn as often in "
-        "all; means over all pairs of a site left out and sites learnt from.",
+        "all; means over sites left out of the means over what was learnt from.",
         "",
         *amounts(tuning, all_sites, scores[CHOSEN]),
     ]

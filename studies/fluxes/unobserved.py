@@ -66,12 +66,13 @@ def changes(model: Model, own: Columns, run: FreeRun) -> dict[str, float]:
 
 
 def largest(found: Mapping[str, Mapping[str, float]]) -> str:
-    """The largest loss of what was not observed, over the files, as text."""
+    """The largest loss of what was not observed, over the files, as text; "none" below a twentieth of a percent."""
     where, name = max(
         ((file, name) for file, one in found.items() for name in one if name not in FLUXES),
         key=lambda pair: found[pair[0]][pair[1]],
     )
-    return f"{name} {100.0 * found[where][name]:+.1f} % ({where})"
+    loss = f"{100.0 * found[where][name]:+.1f} %"
+    return "none" if float(loss.split()[0]) <= 0.0 else f"{name} {loss} ({where})"
 
 
 def change_table(

@@ -194,6 +194,7 @@ def test_changes_and_the_largest_loss_leave_out_what_was_observed(directory):
     assert found["stl1"] == pytest.approx(-0.5, rel=1e-4)
     assert found["t2m"] == pytest.approx(0.0, abs=1e-6)
     assert unobserved.largest({"here": found, "there": dict.fromkeys(found, 0.0)}) == "ssr +100.0 % (here)"
+    assert unobserved.largest({"here": {"ssr": 4e-4, "t2m": -0.1, "sshf": 0.5}}) == "none"
     one = unobserved.read(path / tuning.REHEARSAL, model, path / "points.csv")
     assert one.columns.n_columns == 1
 
@@ -228,6 +229,13 @@ def test_the_summary_is_of_ratios_and_not_of_means():
     assert sites.rows_of(found)[2].startswith("| a | sshf | 9 | 0.900 | 10.0 | 0.50 | 9.0 | 0.50 | 10.0 |")
 
 
+def test_each_site_left_out_counts_alike():
+    """However many choices of others were learnt from: (0.9 + 1.1) / 2 at one and 0.5 at the other."""
+    one = [study.Spent(1.0, scores(10.0, 9.0)), study.Spent(3.0, scores(10.0, 11.0))]
+    row = study.amount_row("1", 0.5, [one, [study.Spent(4.0, scores(10.0, 5.0))]])
+    assert row == "| 1 | 0.5 | 3.0 | 0.750 | 1.100 | 0.750 | 1.100 | 2 of 6 |"
+
+
 def test_the_page_has_all_of_it(directory, own_configuration, tmp_path, monkeypatch):
     path, _ = directory
     page = tmp_path / "page.md"
@@ -248,9 +256,9 @@ def test_the_page_has_all_of_it(directory, own_configuration, tmp_path, monkeypa
     for site in ("CdP", "US-A", "US-B"):
         assert f"| {site} | sshf | {N_TIMES - 2} |" in text
     sums = text.split("## How many site-years")[1].splitlines()
-    rows = [row.strip("| ").split(" | ") for row in sums if row.startswith(("| 1,", "| all but"))]
+    rows = [row.strip("| ").split(" | ") for row in sums if row.startswith(("| 1 of", "| all but"))]
     assert [row[:3] for row in rows] == [
-        ["1, any of those outside the box", "1", "0.1"],
+        ["1 of those outside the box", "1", "0.1"],
         ["all but the one left out", "0.5", "0.1"],
         ["all but the one left out", "1", "0.1"],
     ]
