@@ -3,9 +3,11 @@
     python -m studies.fluxes TOWERS DATA --work WORK -o docs/studies/fluxes.md
 
 Sensible and latent heat of the default model are tuned on what towers outside the Europe-like box observed, beside
-ecLand's columns, which hold all else where it was; each time one site is left out, and towers in the box are never
-learnt from. At the site left out a free run through its whole period is compared with its observations, before and
-after, beside ecLand at the same site and empirical benchmarks learnt at the same other sites.
+columns of ecLand, at which all else is held to what the model gave before; each time one site is left out, and towers
+in the box are never learnt from. At the site left out a free run through its whole period is compared with its
+observations, before and after, beside ecLand at the same site and empirical benchmarks learnt at the same other sites.
+What becomes of the rest is told on columns of ecLand that no training has seen: those of the hold-out, and those at
+`configs/development_points.csv`. What follows from it stands in [training](../training.md#fluxes-of-towers).
 
 The irrigated site US-Bi1 is in no table: its water is not in the forcing.
 """
@@ -13,118 +15,99 @@ The irrigated site US-Bi1 is in no table: its water is not in the forcing.
 from __future__ import annotations
 
 import argparse
-import dataclasses
+import itertools
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import get_args
+from typing import NamedTuple, get_args
 
 import numpy as np
-import xarray as xr
 
-from ailand_gt4py.core.settings import read_settings, read_yaml
-from ailand_gt4py.evaluation.columns import VerificationColumns, read_columns
 from ailand_gt4py.evaluation.runs import run_free
-from ailand_gt4py.evaluation.scores.lead_time import free_run_scores
 from ailand_gt4py.evaluation.towers import verification
-from ailand_gt4py.evaluation.towers.scores import TowerScore
-from ailand_gt4py.observations.observed import Observed, read_observed
-from ailand_gt4py.training import session
-from ailand_gt4py.training.configuration import Configuration, Learns
+from ailand_gt4py.training.configuration import Learns
 from ailand_gt4py.weights.model import Model
-from ailand_gt4py.weights.model_file import read_model, write_model
+from ailand_gt4py.weights.model_file import read_model
 from studies import page
+from studies.fluxes import bias, sites, unobserved
+from studies.fluxes.sites import Scores, Site
+from studies.fluxes.tuning import REHEARSAL, Tuning, years
 
-CONFIGURATION = Path(__file__).with_name("configuration.yaml")
-REHEARSAL, HOLD_OUT = "ecland_synth_6h_train_d.nc", "ecland_synth_6h_holdout.nc"
-#: Sites whose fluxes do not follow from the weather.
-IRRIGATED = ("US-Bi1",)
-#: How many times as often as ecLand's columns a tower's windows are drawn: about a third of all are of towers.
-TOWER_FREQUENCY = 40
-BEFORE, AFTER = verification.EMULATOR, "tuned"
-SHOWN = (BEFORE, AFTER, verification.ECLAND, "1lin", "3km27")
-
-
-@dataclasses.dataclass(frozen=True)
-class Site:
-    """A tower with observed fluxes."""
-
-    name: str
-    path: Path
-    in_box: bool
-    columns: VerificationColumns
-    observed: Mapping[str, Observed]
+HOLD_OUT, POINTS = "ecland_synth_6h_holdout.nc", Path("configs/development_points.csv")
+#: Parts of the network that are learnt; `all` is the diagnostic block again, since all else is held.
+PARTS = tuple(part for part in get_args(Learns) if part != "all")
+#: The part that is looked at more closely, and the shares of the sites' time that it is learnt from.
+CHOSEN: Learns = "last_layers"
+SHARES = (0.25, 0.5)
 
 
-def sites_of(directory: Path, model: Model) -> list[Site]:
-    """All towers in a directory with sensible and latent heat."""
-    fluxes = [one for one in verification.observable(model) if one.name in verification.FLUXES]
-    found = []
-    for path in sorted(directory.glob("tower_*_6h.nc")):
-        name = path.name.removeprefix("tower_").removesuffix("_6h.nc")
-        with xr.open_dataset(path) as data:
-            has_fluxes = all(f"obs_{flux.name}" in data for flux in fluxes)
-            in_box = bool(data.europe_box.values.all()) if "europe_box" in data else False
-        if has_fluxes and name not in IRRIGATED:
-            columns = read_columns(path, model, np.dtype(np.float32))
-            found.append(Site(name, path, in_box, columns, read_observed([path], fluxes)))
-    return found
+def left_out(tuning: Tuning, all_sites: Sequence[Site], learns: str, share: float = 1.0) -> dict[str, Model]:
+    """Site -> the model tuned on all others outside the box, on the first share of their time."""
+    outside = [site for site in all_sites if not site.in_box]
+    return {site.name: tuning.model([one for one in outside if one is not site], learns, share) for site in all_sites}
 
 
-def tuned(model: Path, sites: Sequence[Site], data: Path, learns: str, directory: Path) -> Model:
-    """The model tuned on some sites, unless it is there already."""
-    output = directory / "model.nc"
-    if output.exists():
-        return read_model(output)
-    files = [*(site.path for site in sites), data / REHEARSAL]
-    options = dict(read_yaml(CONFIGURATION))
-    names = [path.name for path in files]
-    options["data"] = options["data"] | {"train": names, "frequency": dict.fromkeys(names[:-1], TOWER_FREQUENCY)}
-    options["adaptation"] = options["adaptation"] | {"learns": learns}
-    options["run"] = options["run"] | {"start_from": str(model), "directory": str(directory)}
-    configuration = read_settings(Configuration, options)
-    return session.train(configuration, files, output, False, "python -m studies.fluxes", lambda line: None)
-
-
-def scores_at(site: Site, before: Model, after: Model, others: Sequence[Site]) -> dict[str, dict[str, TowerScore]]:
-    """Flux -> whose -> score, all in the same windows."""
-    benchmarks = verification.benchmarks_of(
-        [verification.site_of(before, other.columns, other.observed) for other in others]
-    )
-    studies = [
-        verification.make_study(model, site.columns, run_free(model, site.columns), site.observed, benchmarks)
-        for model in (before, after)
-    ]
-    found = {}
-    for first, second in zip(studies[0].variables, studies[1].variables, strict=True):
-        models = {**first.models, AFTER: second.models[verification.EMULATOR]}
-        found[first.variable.name] = dataclasses.replace(first, models=models).scores
-    return found
-
-
-def rows_of(found: Mapping[str, Mapping[str, Mapping[str, TowerScore]]]) -> list[str]:
-    """A table of RMSE and NME by site and flux."""
-    heads = " | ".join(f"{name}: RMSE | NME" for name in SHOWN)
-    lines = [f"| site | flux | windows | after / before | {heads} |", "|---|---|" + "---:|" * (2 + 2 * len(SHOWN))]
-    for site, fluxes in found.items():
-        for flux, scores in fluxes.items():
-            cells = " | ".join(f"{scores[name].rmse:.1f} | {scores[name].nme:.2f}" for name in SHOWN)
-            ratio = scores[AFTER].rmse / scores[BEFORE].rmse
-            lines.append(f"| {site} | {flux} | {scores[BEFORE].n} | {ratio:.3f} | {cells} |")
-    return lines
-
-
-def mean_ratios(found: Mapping[str, Mapping[str, Mapping[str, TowerScore]]], of: str = BEFORE) -> dict[str, float]:
-    """Flux -> mean over sites of the RMSE after tuning over that of another."""
+def scores_of(all_sites: Sequence[Site], start: Model, models: dict[str, Model]) -> dict[str, Scores]:
+    """Site -> scores of the model that has not learnt from it; benchmarks are learnt at all others outside the box."""
+    outside = [site for site in all_sites if not site.in_box]
     return {
-        flux: statistics.mean(fluxes[flux][AFTER].rmse / fluxes[flux][of].rmse for fluxes in found.values())
-        for flux in verification.FLUXES
+        site.name: sites.scores_at(site, start, models[site.name], [one for one in outside if one is not site])
+        for site in all_sites
     }
 
 
-def unlearnt(before: Mapping[str, float], after: Model, columns: VerificationColumns) -> dict[str, float]:
-    """RMSE against ecLand after over before, by variable, on columns of ecLand."""
-    return {one.variable: one.rmse / before[one.variable] for one in free_run_scores(after, columns)}
+class Spent(NamedTuple):
+    """What was learnt from, site-years, and scores at the site left out."""
+
+    years: float
+    scores: Scores
+
+
+def amount_row(what: str, share: float, by_site: Sequence[Sequence[Spent]]) -> str:
+    """A row of `amounts`; each site left out counts alike, with however many choices of others was learnt."""
+
+    def average(values: Callable[[Spent], float]) -> float:
+        return statistics.mean(statistics.mean(map(values, one)) for one in by_site)
+
+    def ratio(of: Spent, flux: str) -> float:
+        scores = of.scores[flux]
+        return scores[sites.AFTER].rmse / scores[sites.BEFORE].rmse
+
+    every = [one for spent in by_site for one in spent]
+    cells = [f"{average(lambda one: one.years):.1f}"]
+    worse = 0
+    for flux in verification.FLUXES:
+        ratios = [ratio(one, flux) for one in every]
+        cells += [f"{average(lambda one, flux=flux: ratio(one, flux)):.3f}", f"{max(ratios):.3f}"]
+        worse += sum(one > 1.0 for one in ratios)
+    return f"| {what} | {share:g} | {' | '.join(cells)} | {worse} of {len(verification.FLUXES) * len(every)} |"
+
+
+def amounts(tuning: Tuning, all_sites: Sequence[Site], full: dict[str, Scores]) -> list[str]:
+    """A table of what fewer sites, and less of their time, come to at the site left out."""
+    outside = [site for site in all_sites if not site.in_box]
+    others = {site.name: [one for one in outside if one is not site] for site in all_sites}
+    heads = " | ".join(f"{flux}: after / before | worst" for flux in verification.FLUXES)
+    lines = [f"| sites learnt from | their time | site-years | {heads} | site left out worse |"]
+    lines.append("|---|---:|---:|" + "---:|" * (2 * len(verification.FLUXES) + 1))
+    for count in range(1, len(outside)):
+        by_site = [
+            [
+                Spent(
+                    years(chosen), sites.scores_at(site, tuning.start, tuning.model(chosen, CHOSEN), others[site.name])
+                )
+                for chosen in itertools.combinations(others[site.name], count)
+            ]
+            for site in all_sites
+        ]
+        lines.append(amount_row(f"{count} of those outside the box", 1.0, by_site))
+    for share in (*SHARES, 1.0):
+        scores = full
+        if share < 1.0:
+            scores = scores_of(all_sites, tuning.start, left_out(tuning, all_sites, CHOSEN, share))
+        by_site = [[Spent(years(others[name], share), one)] for name, one in scores.items()]
+        lines.append(amount_row("all but the one left out", share, by_site))
+    return lines
 
 
 def main() -> int:
@@ -132,54 +115,90 @@ def main() -> int:
     parser.add_argument("towers", type=Path, metavar="TOWERS")
     parser.add_argument("data", type=Path, metavar="DATA")
     parser.add_argument("--model", type=Path, metavar="MODEL.nc", help="(default: the model that ships)")
-    parser.add_argument("--learns", nargs="+", choices=get_args(Learns), default=list(get_args(Learns)))
+    parser.add_argument("--learns", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--work", type=Path, default=Path("out/fluxes"), help="directory of the trained models")
     parser.add_argument("-o", "--output", type=Path, default=Path("fluxes.md"))
     options = parser.parse_args()
-    options.work.mkdir(parents=True, exist_ok=True)
-    model, start = read_model(options.model), options.work / "start.nc"
-    write_model(model, start)
-    sites = sites_of(options.towers, model)
-    outside = [site for site in sites if not site.in_box]
-    hold_out = read_columns(options.data / HOLD_OUT, model, np.dtype(np.float32))
-    usual = {one.variable: one.rmse for one in free_run_scores(model, hold_out)}
-    heads = " | ".join(f"{flux}: after / before | worst site | after / ecLand" for flux in verification.FLUXES)
-    summary = [
-        f"| learnt | {heads} | largest loss on the hold-out, of what was not observed |",
-        "|---|" + "---:|" * (3 * len(verification.FLUXES)) + "---|",
-    ]
-    tables: list[str] = []
-    for learns in options.learns:
-        found = {}
-        for site in sites:
-            others = [one for one in outside if one is not site]
-            after = tuned(start, others, options.data, learns, options.work / f"{learns}_without_{site.name}")
-            found[site.name] = scores_at(site, model, after, others)
-        everything = tuned(start, outside, options.data, learns, options.work / f"{learns}_all")
-        lost = unlearnt(usual, everything, hold_out)
-        name = max((one for one in lost if one not in verification.FLUXES), key=lost.__getitem__)
-        ratios, of_ecland = mean_ratios(found), mean_ratios(found, verification.ECLAND)
-        worst = {
-            flux: max(one[flux][AFTER].rmse / one[flux][BEFORE].rmse for one in found.values())
-            for flux in verification.FLUXES
+    start = read_model(options.model)
+    tuning = Tuning(start, options.data, options.work)
+    all_sites = sites.sites_of(options.towers, start)
+    outside = [site for site in all_sites if not site.in_box]
+    files = {
+        "hold-out": unobserved.read(options.data / HOLD_OUT, start),
+        "development": unobserved.read(options.data / REHEARSAL, start, POINTS),
+    }
+    models = {learns: left_out(tuning, all_sites, learns) for learns in dict.fromkeys([*options.learns, CHOSEN])}
+    scores = {learns: scores_of(all_sites, start, one) for learns, one in models.items()}
+    of_all = {learns: tuning.model(outside, learns) for learns in models}
+    changes = {
+        where: {
+            learns: unobserved.changes(start, own, run_free(model, own.columns)) for learns, model in of_all.items()
         }
-        cells = " | ".join(
-            f"{ratios[flux]:.3f} | {worst[flux]:.3f} | {of_ecland[flux]:.3f}" for flux in verification.FLUXES
+        for where, own in files.items()
+    }
+    lost = {learns: unobserved.largest({where: one[learns] for where, one in changes.items()}) for learns in models}
+    runs = {where: run_free(of_all[CHOSEN], own.columns) for where, own in files.items()}
+    units = {one.name: one.units for one in (*start.state, *start.diagnostics)}
+    at_columns = [bias.windows_of(start, own.columns, own.before, runs[where]) for where, own in files.items()]
+    at_towers = [
+        bias.windows_of(
+            start, site.columns, site.before, run_free(models[CHOSEN][site.name], site.columns), site.observed
         )
-        summary.append(f"| {learns} | {cells} | {name} {100.0 * (lost[name] - 1.0):+.1f} % |")
-        tables += [f"**{learns}**", "", *rows_of(found), ""]
+        for site in all_sites
+    ]
+    figure = options.output.with_suffix(".png")
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    places = (np.concatenate([getattr(own, name) for own in files.values()]) for name in ("longitude", "latitude"))
+    bias.map_figure(*places, at_columns, figure)
     lines = [
         "# Turbulent fluxes tuned on towers",
         "",
         page.introduction(__doc__),
         "",
-        f"Made by `python -m studies.fluxes`; W m-2, means over 6 hours; {len(outside)} sites to learn from.",
+        f"Made by `python -m studies.fluxes`; W m-2, positive downward, means over 6 hours; {len(outside)} sites to "
+        f"learn from, {years(outside):.1f} site-years; RMSE, NME (sum of absolute errors over that of deviations from "
+        "the observed mean) and their ratios of the site left out.",
         "",
-        *summary,
+        *sites.summary(scores, lost),
         "",
-        *tables,
+        f"**{CHOSEN}, at the site left out**",
+        "",
+        *sites.rows_of(scores[CHOSEN]),
+        "",
+        "## What was not observed",
+        "",
+        "RMSE of free runs against ecLand, of the model tuned on all sites outside the box, and its change by what is "
+        "learnt. That of the fluxes themselves is what was learnt, since ecLand does not have it.",
+        "",
     ]
-    page.write(options.output, lines[:-1])
+    for where, own in files.items():
+        before = unobserved.errors(start, own.columns, own.before)
+        lines += [f"**{where.capitalize()} columns**", ""]
+        lines += [*unobserved.change_table(before, changes[where], units), ""]
+    lines += [
+        f"**Budgets on the hold-out columns without lake and town, {CHOSEN}**",
+        "",
+        *unobserved.budget_table(
+            start, files["hold-out"], {sites.BEFORE: files["hold-out"].before, sites.AFTER: runs["hold-out"]}
+        ),
+        "",
+        "## What is learnt",
+        "",
+        f"Means of the tuned fluxes less those before ({CHOSEN}; of all windows of hold-out and development columns, "
+        "tuned on all sites outside the box), and at towers, tuned without the tower, beside what was observed less "
+        "what the model gave before, in the same windows.",
+        "",
+        *bias.table(at_columns, at_towers),
+        f"![learnt bias at the columns]({figure.name})",
+        "",
+        "## How many site-years",
+        "",
+        f"{CHOSEN}, tuned on fewer sites, or on the first part of their time, with towers' windows drawn as often in "
+        "all; means over sites left out of the means over what was learnt from.",
+        "",
+        *amounts(tuning, all_sites, scores[CHOSEN]),
+    ]
+    page.write(options.output, lines)
     print("\n".join(lines))
     return 0
 

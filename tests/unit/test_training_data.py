@@ -18,9 +18,9 @@ from ailand_gt4py.emulator.forcing import ForcingAssembler
 from ailand_gt4py.io.request import Reading
 from ailand_gt4py.io.sources import open_source
 from ailand_gt4py.training import dataset, windows
-from ailand_gt4py.training.dataset import line_up, read_windows
+from ailand_gt4py.training.dataset import read_windows
 from ailand_gt4py.training.scaling import Statistics, error_scales, measure, measured_variability
-from ailand_gt4py.training.windows import split_columns
+from ailand_gt4py.training.windows import line_up, split_columns
 from ailand_gt4py.weights import variables
 from ailand_gt4py.weights.variables import DEFAULT, PREVIOUS_WINDOW
 

@@ -35,7 +35,8 @@ class Options(Configuration, CommandOptions):
     @property
     def paths_read(self) -> list[Path]:
         own = [Path(name) for name in (self.run.start_from, self.data.exclude_points) if name]
-        return [*super().paths_read, *own, *data_files(self)]
+        beside = self.data.observation_files(Path(self.data.directory)).values()
+        return [*super().paths_read, *own, *data_files(self), *(path for paths in beside for path in paths)]
 
 
 def run(options: Options) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -51,6 +52,12 @@ class Data(Settings):
     observed: Names = option(
         (), "diagnostics learnt from observations (obs_NAME) in sources that have these, with gaps"
     )
+    observations: Mapping[str, Annotated[Names, Field(min_length=1)]] = option(
+        {}, "files of what was observed at a source's columns, at times of their own, in place of its obs_NAME"
+    )
+    observation_errors: Mapping[str, Positive] = option(
+        {}, "standard deviation of what was observed, in model units, where files do not tell it (obs_NAME_error)"
+    )
     least_measured: float = option(LEAST_MEASURED, "share of a window that has to be observed", gt=0.0, le=1.0)
     frequency: Mapping[str, Frequency] = option({}, "how many times as often a source's windows are drawn")
     frequency_above: Mapping[str, tuple[float, Frequency]] = option(
@@ -63,6 +70,10 @@ class Data(Settings):
     clip: Mapping[str, Annotated[tuple[float, float], AfterValidator(_interval)]] = option(
         {}, "range to which an output of the training columns is clipped: [lowest, highest]"
     )
+
+    def observation_files(self, directory: Path) -> dict[str, list[Path]]:
+        """Files of observations in a directory, by source."""
+        return {source: [directory / name for name in names] for source, names in self.observations.items()}
 
 
 class Variables(Settings):
@@ -196,6 +207,7 @@ class Adaptation(Settings):
     learns: Learns = option("all", "part of the network that is learnt")
     rank: int = option(4, "of low-rank additions", ge=1, le=64)
     decay_to_start: float = option(0.0, "decay of parameters towards those at the start, as weight_decay", ge=0.0)
+    distils: bool = option(False, "hold what was not observed to what the model gave at the start, not to the sources")
 
 
 class Augmentation(Settings):
@@ -275,11 +287,24 @@ class Configuration(Settings):
 
     @model_validator(mode="after")
     def _check_names(self) -> Self:
-        if not self.run.start_from and (self.adaptation.learns != "all" or self.adaptation.decay_to_start):
+        adaptation = self.adaptation
+        is_adapted = adaptation.learns != "all" or adaptation.decay_to_start or adaptation.distils
+        if not self.run.start_from and is_adapted:
             raise InputError(
-                f"option 'adaptation': found learns '{self.adaptation.learns}' and decay_to_start "
-                f"{self.adaptation.decay_to_start:g} without a model to begin with, expected run.start_from beside them"
+                f"option 'adaptation': found learns '{adaptation.learns}', decay_to_start "
+                f"{adaptation.decay_to_start:g} and distils {str(adaptation.distils).lower()} without a model to begin "
+                "with, expected run.start_from beside them"
             )
+        if set(self.data.train) <= set(self.data.only_observed):
+            what = "option 'data.only_observed': found all of data.train, so that"
+            if not self.run.start_from:
+                raise InputError(
+                    f"{what} no state is known, expected run.start_from, or a source whose states are learnt"
+                )
+            if not self.data.observed and not self.brightness_names:
+                raise InputError(
+                    f"{what} nothing is learnt, expected names in 'data.observed' or a term of brightness temperature"
+                )
         # What training begins with has variables of its own (`beginning`).
         if not self.run.start_from:
             self.check_names()
@@ -303,6 +328,8 @@ class Configuration(Settings):
         static, forcing, state, diagnostics = ([one.name for one in group] for group in chosen.groups.values())
         for path, given, known, what in (
             ("data.observed", data.observed, diagnostics, "diagnostic"),
+            ("data.observations", data.observations, data.train, "source"),
+            ("data.observation_errors", data.observation_errors, data.observed, "observed diagnostic"),
             ("data.only_observed", data.only_observed, data.train, "source"),
             ("data.frequency", data.frequency, data.train, "source"),
             ("data.frequency_above", data.frequency_above, static, "static input"),
@@ -314,6 +341,11 @@ class Configuration(Settings):
             for name in given:
                 if name not in known:
                     raise InputError(f"option '{path}.{name}': no such {what}; expected one of {', '.join(known)}")
+        if data.observations and not data.observed:
+            raise InputError(
+                f"option 'data.observations': found files of {', '.join(data.observations)}, but no names in "
+                "'data.observed', expected those of diagnostics to learn from them"
+            )
         if self.brightness_names:
             for group, needed in BRIGHTNESS_INPUTS.items():
                 lacking = set(needed) - {one.name for one in chosen.groups[group]}

@@ -19,18 +19,15 @@ from pathlib import Path
 
 import numpy as np
 
-from ailand_gt4py.core.constants import LEAST_MEASURED
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.times import step_text, time_text
 from ailand_gt4py.emulator.forcing import ForcingAssembler
 from ailand_gt4py.evaluation.scores.groups import soil_types
 from ailand_gt4py.io.first_guess import FIRST_GUESSES
 from ailand_gt4py.io.sources import ColumnSource, open_source
-from ailand_gt4py.io.sources.column_file import ColumnFileSource
-from ailand_gt4py.observations.brightness import clay_of
-from ailand_gt4py.observations.observed import beside_values, read_observed
-from ailand_gt4py.training.windows import Block, ObservedBrightness, Values, WindowData
-from ailand_gt4py.weights.variables import CATALOGUE, Specification, VariableSet
+from ailand_gt4py.training.observed_data import Wanted, read_brightness, read_diagnostics
+from ailand_gt4py.training.windows import Block, Values, WindowData, line_up
+from ailand_gt4py.weights.variables import VariableSet
 
 #: Values that are read at once, of all variables.
 READ_VALUES = 32 << 20
@@ -46,8 +43,7 @@ def read_windows(
     exclude_locations_of: Sequence[str | Path] = (),
     exclude_points: Sequence[tuple[float, float]] = (),
     may_lack: Sequence[str] = (),
-    observed: Sequence[str] = (),
-    least_measured: float = LEAST_MEASURED,
+    observed: Wanted = Wanted(),  # noqa: B008  # frozen
     only_observed: Sequence[str | Path] = (),
     brightness: Sequence[str] = (),
     cache: Path | None = None,
@@ -59,8 +55,7 @@ def read_windows(
         exclude_locations_of: columns at the locations of these sources' columns are left out, too.
         exclude_points: (latitude, longitude), degrees: so are columns at these.
         may_lack: states that a source need not have: guessed by the values of the same label (`io.first_guess`).
-        observed: diagnostics that are those observed (`observations.observed`) in sources that have such, NaN in gaps.
-        least_measured: share of a window that has to be observed.
+        observed: diagnostics that are those observed in sources that have such, NaN in gaps.
         only_observed: those of the sources of which only what was observed is learnt: their states are first guesses
             from which runs begin, their diagnostics (which they need not have) are those observed.
         brightness: names of the brightness temperatures that are read where sources have them (obs_tbh).
@@ -99,7 +94,8 @@ def read_windows(
             if len(columns):
                 block = data.block(np.flatnonzero(data.source == number))
                 _read(source, columns, block, variables, guesses[number])
-                data.history += tuple(_observe(source, columns, block, variables, observed, least_measured))
+        if observed.names:
+            data.observed = read_diagnostics(sources, taken, data, variables, observed)
         positions = {variable.name: position for position, variable in enumerate(variables.state)}
         for block in data.blocks():
             source = sources[block.source]
@@ -108,7 +104,7 @@ def read_windows(
                 inputs = {one: block.state[..., positions[one]] for one in guess.inputs}
                 block.state[..., positions[name]] = guess.function(inputs, str(source.path))
         if brightness:
-            data.brightness = _read_brightness(sources, taken, data, variables, brightness)
+            data.brightness = read_brightness(sources, taken, data, variables, brightness)
     return data
 
 
@@ -222,93 +218,3 @@ def _read(
         by_column = labelled.transpose(1, 0, 2)
         target.state[:, start:stop][..., there] = by_column[..., : there.size]
         line_up(target.diagnostics, by_column[..., there.size :], start, diagnostics)
-
-
-def _observe(
-    source: ColumnSource,
-    columns: Values,
-    target: Block,
-    variables: VariableSet,
-    names: Sequence[str],
-    least_measured: float,
-) -> list[str]:
-    """Put observations in the place of diagnostics, where a source has them; sentences on how many."""
-    positions = {one.name: k for k, one in enumerate(variables.diagnostics) if one.name in names}
-    wanted = [variables.diagnostics[k].variable() for k in positions.values()]
-    if not wanted or not isinstance(source, ColumnFileSource) or not beside_values(source.path, wanted):
-        return []
-    location = source.latitude[columns], source.longitude[columns]
-    found = read_observed([source.path], wanted, x=source.x[columns], latitude=location[0], longitude=location[1])
-    labels = np.full((target.diagnostics.shape[0], len(source.times), len(found)), np.nan, dtype=np.float32)
-    sentences = []
-    for k, (name, one) in enumerate(found.items()):
-        there = one.on_labels(source.times, source.step).well_measured(least_measured)
-        labels[..., k] = there.values.T
-        count = f"{there.count} of {there.values.size} windows"
-        sentences.append(f"{Path(source.path).name}: {name} is what was observed, in {count}")
-    chosen = [positions[name] for name in found]
-    lined_up = np.full((*target.diagnostics.shape[:2], len(chosen)), np.nan, dtype=np.float32)
-    line_up(lined_up, labels, 0, [variables.diagnostics[k] for k in chosen])
-    target.diagnostics[..., chosen] = lined_up
-    return sentences
-
-
-def _read_brightness(
-    sources: Sequence[ColumnSource],
-    taken: Sequence[Values],
-    data: WindowData,
-    variables: VariableSet,
-    names: Sequence[str],
-) -> ObservedBrightness:
-    """Brightness temperatures that sources have, and the columns' clay and vegetation; static inputs in model units.
-
-    Raises:
-        InputError: no source has any, or one that has them lacks the soil type, from which the clay fraction follows.
-    """
-    n_columns, wanted = len(data.n_windows), [CATALOGUE[name].variable() for name in names]
-    values, errors = np.full((2, len(data.forcing), len(names)), np.nan, dtype=np.float32)
-    clay = np.full(n_columns, np.nan)
-    for number, (source, columns) in enumerate(zip(sources, taken, strict=True)):
-        is_file = isinstance(source, ColumnFileSource) and len(columns) > 0
-        if not is_file or not beside_values(source.path, wanted):
-            continue
-        location = source.latitude[columns], source.longitude[columns]
-        found = read_observed([source.path], wanted, x=source.x[columns], latitude=location[0], longitude=location[1])
-        own = np.flatnonzero(data.source == number)
-        clay[own], rows = clay_of(source)[columns], data.rows(own)
-        for k, name in enumerate(names):
-            if name in found:
-                there = found[name].on_labels(source.times, source.step)
-                # At the windows' ends, where the dielectric model, one of mineral soils, holds.
-                is_mineral = np.isfinite(clay[own])
-                values[rows, k] = np.where(is_mineral, there.values[1:], np.nan).T.ravel()
-                errors[rows, k] = there.errors[1:].T.ravel()
-                count = int(np.isfinite(values[rows, k]).sum())
-                data.history += (f"{Path(source.path).name}: {name} was observed at {count} windows' ends",)
-    if not np.isfinite(values).any():
-        raise InputError(
-            f"option 'loss.terms': brightness temperature is to be learnt from, but no source has any of "
-            f"{', '.join(f'obs_{name}' for name in names)} on mineral soil, expected some"
-        )
-    positions = {one.name: k for k, one in enumerate(variables.static)}
-
-    def static(name: str) -> Values:
-        return data.static[:, positions[name]]
-
-    covers = np.stack([static(f"clim_cv{one}") * static(f"clim_veg_cov{one}") for one in "hl"])
-    kinds = np.stack([static(f"clim_tv{one}") for one in "hl"])
-    return ObservedBrightness(tuple(names), values, errors, clay, covers, kinds)
-
-
-def line_up(windows: Values, labelled: Values, first: int, diagnostics: Sequence[Specification]) -> None:
-    """Put diagnostics by label, from ``first`` on, where their windows are; both (n_columns, ..., n_diagnostics)."""
-    n_windows, last = windows.shape[1], first + labelled.shape[1]
-    for position, variable in enumerate(diagnostics):
-        shift = {"window end": 1, "window mean": 0}.get(variable.time_meaning)
-        if shift is None:
-            raise InputError(
-                f"diagnostic '{variable.name}': time meaning '{variable.time_meaning}', expected 'window end' or "
-                "'window mean'"
-            )
-        begin, end = max(first - shift, 0), min(last - shift, n_windows)
-        windows[:, begin:end, position] = labelled[:, begin + shift - first : end + shift - first, position]

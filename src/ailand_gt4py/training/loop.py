@@ -27,6 +27,7 @@ from ailand_gt4py.training.losses import LossScales
 from ailand_gt4py.training.models import load_weights
 from ailand_gt4py.training.network import StepNetwork
 from ailand_gt4py.training.networks import make_network
+from ailand_gt4py.training.observed_term import ObservedTerm, rollouts_that_hold
 from ailand_gt4py.training.optimisers import Optimisers
 from ailand_gt4py.training.rollout import RunPool, batch_loss
 from ailand_gt4py.training.tensors import TrainingData, noise_deviations
@@ -99,6 +100,10 @@ class Trainer:
             make_network(configuration.network, data.scaling, run.seed).to(device) for _ in range(3)
         )
         adaptation = configuration.adaptation
+        self._teacher: StepNetwork | None = None
+        if adaptation.distils and beginning is not None:
+            self._teacher = make_network(configuration.network, data.scaling, run.seed).to(device).eval()
+            load_weights(self._teacher, beginning)
         for network in (self.network, self.average, self.best):
             if beginning is not None:
                 load_weights(network, beginning)
@@ -109,6 +114,11 @@ class Trainer:
         options, term = configuration.brightness, None
         if data.brightness is not None:
             term = BrightnessTerm(options, data.brightness, data.scaling).to(device)
+        observed = None
+        if data.observed is not None:
+            observed = ObservedTerm(data.observed, data.scaling, configuration.loss.diagnostic_scale)
+            for sentence in rollouts_that_hold(data.observed, stages):
+                report(sentence)
         self.brightness = nn.Module() if term is None else term
         learnt = [one for one in self.brightness.parameters() if one.requires_grad], options.learning_rate
         self.optimiser = Optimisers(configuration.optimiser, self.network, adaptation.decay_to_start, learnt)
@@ -116,7 +126,7 @@ class Trainer:
         self._noise = torch.Generator().manual_seed(run.seed)
         self._deviations = noise_deviations(configuration.augmentation, data.scaling)
         self._scales = LossScales.of(
-            configuration.loss, data.scaling, data.error_scales, device, data.step_seconds, term
+            configuration.loss, data.scaling, data.error_scales, device, data.step_seconds, term, observed
         )
         size = POOL_BATCHES * max(stage.batch for stage in stages)
         self.pool = RunPool(data, size, self._generator)
@@ -144,7 +154,7 @@ class Trainer:
         noise = [one.to(self._device) for one in drawn]
         with parametrize.cached():
             state_loss, diagnostic_loss, states = batch_loss(
-                network, self.pool, taken, stage.steps, self._scales, *noise
+                network, self.pool, taken, stage.steps, self._scales, *noise, teacher=self._teacher
             )
         total = state_loss + diagnostic_loss
         if not torch.isfinite(total):

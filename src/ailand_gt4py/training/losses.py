@@ -15,6 +15,7 @@ from ailand_gt4py.core.types import Values
 from ailand_gt4py.evaluation.budgets import WATER_HELD
 from ailand_gt4py.training.brightness_term import BrightnessTerm
 from ailand_gt4py.training.configuration import Loss
+from ailand_gt4py.training.observed_term import ObservedTerm
 from ailand_gt4py.training.scaling import Scaling, scale, shift
 from ailand_gt4py.weights.model import Variable
 from ailand_gt4py.weights.variables import specification_of
@@ -182,6 +183,7 @@ class LossScales(NamedTuple):
     amounts: Amounts | None = None
     budget: WaterBudget | None = None
     brightness: BrightnessTerm | None = None
+    observed: ObservedTerm | None = None
 
     @classmethod
     def of(
@@ -192,6 +194,7 @@ class LossScales(NamedTuple):
         device: torch.device,
         step_seconds: float = math.nan,
         brightness: BrightnessTerm | None = None,
+        observed: ObservedTerm | None = None,
     ) -> Self:
         """As configured, of terms that are there; ``step_seconds``: of the data, for the water budget."""
         for name in options.terms:
@@ -209,6 +212,7 @@ class LossScales(NamedTuple):
             Amounts.of(scaling, device) if options.terms.get("amounts") else None,
             WaterBudget.of(scaling, step_seconds, device) if options.terms.get("water") else None,
             brightness,
+            observed,
         )
 
     def parts(self, errors: Errors) -> tuple[torch.Tensor, torch.Tensor]:

@@ -74,17 +74,19 @@ def batch_loss(
     scales: LossScales,
     static_noise: torch.Tensor,
     forcing_offset: torch.Tensor | None = None,
+    *,
+    teacher: StepNetwork | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Losses of state and diagnostics in the next steps of runs, and the states reached (detached).
 
-    Noise (n, n_static) is of static inputs, an offset (n, n_forcing) of the forcing.
+    Noise (n, n_static) is of static inputs, an offset (n, n_forcing) of the forcing. What was not observed should be as
+    the sources have it or, with a teacher, as that network gives it from the same start and inputs.
     """
     device, tensors = static_noise.device, pool.tensors
     columns = torch.from_numpy(pool.columns[taken])
     offsets = torch.arange(steps)[:, None]
     windows = torch.from_numpy(pool.windows[taken]) + offsets
     forcing = tensors.forcing_at(columns, windows).to(device)
-    truth = tensors.state_at(columns, windows + 1).to(device)
     static = tensors.static[columns].to(device)
     physics = network.physics(static)
     static = static + static_noise
@@ -94,8 +96,17 @@ def batch_loss(
     start = pool.states[taken].to(device)
     bounded, diagnosed, reached = network.run(static, forcing, start, physics)
     leads = (torch.from_numpy(pool.ages[taken])[None, :] + offsets).to(device)
-    difference = network.difference(bounded, truth, physics, scales.options.freezing_weight)
     wanted = tensors.diagnostics_at(columns, windows).to(device)
+    if teacher is None:
+        began, truth = (tensors.state_at(columns, one).to(device) for one in (windows[0], windows + 1))
+        is_known = tensors.state_known[columns].to(device)
+    else:
+        with torch.no_grad():
+            truth, given, _ = teacher.run(static, forcing, start, physics)
+        began, is_known = start[:, : network.n_state], torch.ones_like(truth[0], dtype=torch.bool)
+        own = tensors.is_observed
+        wanted = given if own is None else torch.where(own[columns].to(device), wanted, given)
+    difference = network.difference(bounded, truth, physics, scales.options.freezing_weight)
     # What was not observed is not learnt.
     wanted = torch.where(torch.isfinite(wanted), wanted, diagnosed.detach())
     amounts = water = None
@@ -103,18 +114,22 @@ def batch_loss(
         amounts = scales.amounts.logarithm(diagnosed) - scales.amounts.logarithm(wanted)
         amounts = amounts / scales.options.diagnostic_scale
     if scales.budget is not None:
-        first = start[:, : network.n_state] - tensors.state_at(columns, windows[0]).to(device)
+        first = start[:, : network.n_state] - began
         water = scales.budget.error(diagnosed - wanted, torch.cat([first[None], bounded - truth]))
         # What is only guessed holds an unknown amount.
-        water = water * (tensors.state_known[columns].to(device) | (scales.budget.held == 0.0)).all(dim=1)
-    brightness = None
+        water = water * (is_known | (scales.budget.held == 0.0)).all(dim=1)
+    rows, brightness = tensors.rows_of(columns, windows), None
     if scales.brightness is not None:
-        brightness = scales.brightness(columns, tensors.rows_of(columns, windows), bounded, weather)
+        brightness = scales.brightness(columns, rows, bounded, weather)
+    if scales.observed is None:
+        of_diagnostics = (diagnosed - wanted) / scales.options.diagnostic_scale
+    else:
+        of_diagnostics = scales.observed.errors(rows, diagnosed, diagnosed - wanted)
     errors = Errors(
         state=difference / scales.by_lead[leads.clamp(max=len(scales.by_lead) - 1)],
         # What is only guessed is not learnt.
-        state_weights=scales.state_weights * tensors.state_known[columns].to(device),
-        diagnostics=(diagnosed - wanted) / scales.options.diagnostic_scale,
+        state_weights=scales.state_weights * is_known,
+        diagnostics=of_diagnostics,
         diagnostic_weights=scales.diagnostic_weights,
         amounts=amounts,
         water=water,

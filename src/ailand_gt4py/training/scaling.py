@@ -13,8 +13,9 @@ import numpy as np
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.evaluation.scores.climatology import day_of_year_climatology
 from ailand_gt4py.training.windows import Values, WindowData
-from ailand_gt4py.weights.model import Normalisation, Variable
+from ailand_gt4py.weights.model import Model, Normalisation, Variable
 from ailand_gt4py.weights.processing import Variability
+from ailand_gt4py.weights.schema import GROUPS
 from ailand_gt4py.weights.variables import Specification, VariableSet
 
 
@@ -116,12 +117,17 @@ def bounds(variables: Sequence[Variable]) -> tuple[Values, Values]:
     return lower, upper
 
 
-def measure(data: WindowData, variables: VariableSet, columns: Values | None = None) -> Scaling:
+def measure(
+    data: WindowData, variables: VariableSet, columns: Values | None = None, beginning: Model | None = None
+) -> Scaling:
     """Statistics, in model units, of columns (None: all). What is constant there has the scale 1.
 
+    What no source tells is as in the model that training begins with.
+
     Raises:
-        InputError: a variable has values that are not finite, or none that count.
+        InputError: a variable has values that are not finite, or none that count, and there is no such model.
     """
+    known = {} if beginning is None else {one.name: one for group in GROUPS for one in getattr(beginning, group)}
     parts: dict[str, list[Statistics]] = {group: [] for group in (*variables.groups, "increments")}
     for block in data.blocks(columns):
         for group, members in variables.groups.items():
@@ -140,7 +146,10 @@ def measure(data: WindowData, variables: VariableSet, columns: Values | None = N
         parts["increments"].append(Statistics.of(changes, block.state_known))
     pooled = {group: Statistics.pooled(of_group) for group, of_group in parts.items()}
     finished = {
-        group: tuple(_variable(member, pooled[group], position) for position, member in enumerate(members))
+        group: tuple(
+            _variable(member, pooled[group], position, known.get(member.name))
+            for position, member in enumerate(members)
+        )
         for group, members in variables.groups.items()
     }
     increment_std = pooled["increments"].std
@@ -161,12 +170,16 @@ def constants(data: WindowData, variables: VariableSet, columns: Values | None =
     return found
 
 
-def _variable(specification: Specification, statistics: Statistics, position: int) -> Variable:
+def _variable(
+    specification: Specification, statistics: Statistics, position: int, known: Variable | None = None
+) -> Variable:
     values = statistics.mean, statistics.std, statistics.minimum, statistics.maximum
     mean, std, minimum, maximum = (float(value[position]) for value in values)
     if specification.wet_only and statistics.n[position] == 0:
         mean, std = 0.0, 0.0
     if not (math.isfinite(mean) and math.isfinite(std) and minimum <= maximum):
+        if known is not None and statistics.n[position] == 0:
+            return specification.variable(known.normalisation, known.training_minimum, known.training_maximum)
         raise InputError(
             f"variable '{specification.name}' has the standard deviation {std} over the training columns "
             f"({minimum} to {maximum}), expected numbers"
@@ -182,7 +195,15 @@ def measured_variability(data: WindowData, scaling: Scaling, columns: Values | N
     """How much the state of columns (None: all) varies, in model units, as far as it is known.
 
     Over lags of up to half of the longest column's windows. What never changes counts by its scale.
+
+    Raises:
+        InputError: no state is known.
     """
+    if not data.state_known[slice(None) if columns is None else columns].any():
+        raise InputError(
+            "option 'data.only_observed': no state is known to learn from, and the model that training begins with "
+            "does not tell how much states vary; expected a source whose states are learnt, or a newer model file"
+        )
     longest = int(data.n_windows[slice(None) if columns is None else columns].max())
     lags = 2 ** np.arange(int(math.log2(max(longest // 2, 1))) + 1)
     n_state = data.state.shape[1]

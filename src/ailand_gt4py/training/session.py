@@ -22,6 +22,7 @@ from ailand_gt4py.training.configuration import Configuration
 from ailand_gt4py.training.dataset import read_windows
 from ailand_gt4py.training.loop import CHECKPOINT, Report, Trainer, made_directory
 from ailand_gt4py.training.models import described, file_digest, scaling_of, to_model
+from ailand_gt4py.training.observed_data import Wanted
 from ailand_gt4py.training.scaling import Scaling, clip_targets, constants, error_scales, measure, measured_variability
 from ailand_gt4py.training.tensors import TrainingData, normalised_tensors
 from ailand_gt4py.training.validation import Scores, Validator
@@ -74,7 +75,8 @@ def train(
             report(f"the network of iteration {iteration} did best on the validation columns")
             for line in score_table(validator.scores(network), data.scaling, configuration.validation.leads_days):
                 report(line)
-    provenance = _provenance(trainer, files, split, command)
+    beside = configuration.data.observation_files(files[0].parent).values()
+    provenance = _provenance(trainer, [*files, *(path for paths in beside for path in paths)], split, command)
     if beginning is not None:
         provenance["start"] = described(beginning)
     model = to_model(network, data.scaling, windows.step_seconds, provenance, data.variability)
@@ -85,6 +87,7 @@ def train(
 
 def _read(configuration: Configuration, files: Sequence[Path], report: Report) -> WindowData:
     options = configuration.data
+    beside = options.observation_files(files[0].parent)
     report(f"reading {', '.join(path.name for path in files)}")
     windows = read_windows(
         files,
@@ -93,8 +96,12 @@ def _read(configuration: Configuration, files: Sequence[Path], report: Report) -
         exclude_locations_of=[files[0].parent / name for name in options.exclude_locations_of],
         exclude_points=read_points(Path(options.exclude_points)) if options.exclude_points else (),
         may_lack=options.may_lack,
-        observed=options.observed,
-        least_measured=options.least_measured,
+        observed=Wanted(
+            options.observed,
+            {files[options.train.index(name)]: paths for name, paths in beside.items()},
+            options.observation_errors,
+            options.least_measured,
+        ),
         only_observed=[files[options.train.index(name)] for name in options.only_observed],
         brightness=configuration.brightness_names,
         cache=made_directory(Path(configuration.run.directory, "data")) if options.in_files else None,
@@ -117,7 +124,7 @@ def _prepared(
     n_windows = int(windows.n_windows[training].sum())
     for name, count in clip_targets(windows, variables, configuration.data.clip, training).items():
         report(f"{name}: {count} of {n_windows} values clipped")
-    scaling = measure(windows, variables, training)
+    scaling = measure(windows, variables, training, beginning)
     if configuration.network.architecture == "point_wise":
         scaling = scaling.same_at_all_times()
     if beginning is not None:
@@ -131,7 +138,15 @@ def _prepared(
     frequencies = column_frequencies(configuration, windows)
     tensors = normalised_tensors(windows, scaling, configuration.network.input_steps)
     data = TrainingData(
-        tensors, training, scaling, scales, frequencies, windows.step_seconds, variability, windows.brightness
+        tensors,
+        training,
+        scaling,
+        scales,
+        frequencies,
+        windows.step_seconds,
+        variability,
+        windows.observed,
+        windows.brightness,
     )
     # Where no state is known there is nothing to validate with.
     validation = validation[windows.state_known[validation].any(axis=1)]

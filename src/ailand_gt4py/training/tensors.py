@@ -11,7 +11,7 @@ import torch
 
 from ailand_gt4py.training.configuration import Augmentation
 from ailand_gt4py.training.scaling import Scaling
-from ailand_gt4py.training.windows import ObservedBrightness, Values, WindowData
+from ailand_gt4py.training.windows import ObservedBrightness, ObservedDiagnostics, Values, WindowData
 from ailand_gt4py.weights.processing import Variability
 from ailand_gt4py.weights.schema import GROUPS
 
@@ -20,7 +20,8 @@ from ailand_gt4py.weights.schema import GROUPS
 class Tensors:
     """Rows and columns as in `windows.WindowData`; on the processor, perhaps in mapped files.
 
-    ``input_steps``: times of the state that a network takes.
+    ``input_steps``: times of the state that a network takes. ``is_observed``: (n_columns, n_diagnostics) what was
+    observed there; None: nothing.
     """
 
     static: torch.Tensor
@@ -30,6 +31,7 @@ class Tensors:
     n_windows: torch.Tensor
     state_known: torch.Tensor
     input_steps: int = 1
+    is_observed: torch.Tensor | None = None
 
     def __post_init__(self) -> None:
         self._first = torch.cumsum(self.n_windows, 0) - self.n_windows
@@ -64,8 +66,8 @@ class TrainingData(NamedTuple):
     """What every method of learning takes: all tensors, the numbers of the columns to learn from, their statistics.
 
     ``error_scales`` are `scaling.error_scales`; ``frequencies`` (n_columns,): how often windows are drawn;
-    ``step_seconds``: of a window; ``variability``: what the error scales follow from; ``brightness``: what was observed
-    at L-band.
+    ``step_seconds``: of a window; ``variability``: what the error scales follow from; ``observed``, ``brightness``:
+    what was observed of diagnostics and at L-band.
     """
 
     tensors: Tensors
@@ -75,6 +77,7 @@ class TrainingData(NamedTuple):
     frequencies: Values | None = None
     step_seconds: float = math.nan
     variability: Variability | None = None
+    observed: ObservedDiagnostics | None = None
     brightness: ObservedBrightness | None = None
 
 
@@ -86,7 +89,9 @@ def normalised_tensors(data: WindowData, scaling: Scaling, input_steps: int = 1)
                 values = getattr(block, group)[..., position]
                 values[...] = variable.normalisation.apply(values.astype(np.float64))
     names = ("static", "forcing", "state", "diagnostics", "n_windows", "state_known")
-    return Tensors(**{name: torch.from_numpy(getattr(data, name)) for name in names}, input_steps=input_steps)
+    own = {name: torch.from_numpy(getattr(data, name)) for name in names}
+    is_observed = None if data.observed is None else torch.from_numpy(data.observed.is_observed)
+    return Tensors(**own, input_steps=input_steps, is_observed=is_observed)
 
 
 def noise_deviations(options: Augmentation, scaling: Scaling) -> list[torch.Tensor]:

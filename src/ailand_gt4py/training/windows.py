@@ -13,8 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.evaluation.scores.groups import snow_regime
+from ailand_gt4py.weights.variables import Specification
 
 #: Columns that are taken at a time where all data are gone through.
 COLUMN_BLOCK = 32
@@ -36,6 +38,30 @@ class ObservedBrightness(NamedTuple):
     clay: Values
     covers: Values
     kinds: Values
+
+
+class ObservedDiagnostics(NamedTuple):
+    """Diagnostics that were observed in some columns; float32, model units.
+
+    What was observed over a window is among the data's diagnostics. A mean over more than a window, such as a day's, is
+    here, in the row of the last window that it reaches into.
+
+    Attributes:
+        positions: (n_names,) of the diagnostics, of all. is_observed: (n_columns, n_diagnostics) whether the column's
+            source has observations of it, which stand for its own values.
+        errors: (n_rows, n_names) standard deviations of the errors; NaN where they are not known.
+        means: (n_rows, n_names), NaN where none ends. begins, ends: (n_rows, n_names) windows from where the mean
+            begins and ends to the end of the row's window: 4 and 0 for a day of four windows.
+        needs: (what, the number of windows that a rollout has to have to hold one) of means over more than one.
+    """
+
+    positions: Values
+    is_observed: Values
+    errors: Values
+    means: Values
+    begins: Values
+    ends: Values
+    needs: tuple[tuple[str, int], ...]
 
 
 class Block(NamedTuple):
@@ -65,7 +91,7 @@ class WindowData:
         source: (n_columns,) number of the source. times: by source, (n_windows + 1,) starts and the last end.
         latitude, longitude: (n_columns,) degrees. climate, soil: (n_columns,) class, "" where the source has none.
         state_known: (n_columns, n_state) whether the source has a state; a guess instead is not learnt.
-        brightness: what was observed at L-band, where it was asked for.
+        observed, brightness: what was observed of diagnostics and at L-band, where it was asked for.
     """
 
     static: Values
@@ -81,6 +107,7 @@ class WindowData:
     climate: Values
     soil: Values
     state_known: Values
+    observed: ObservedDiagnostics | None = None
     brightness: ObservedBrightness | None = None
     history: tuple[str, ...] = ()
 
@@ -158,3 +185,17 @@ def split_columns(
             chosen += there[:count]
     validation = np.isin(texts, chosen)
     return np.flatnonzero(~validation), np.flatnonzero(validation)
+
+
+def line_up(windows: Values, labelled: Values, first: int, diagnostics: Sequence[Specification]) -> None:
+    """Put diagnostics by label, from ``first`` on, where their windows are; both (n_columns, ..., n_diagnostics)."""
+    n_windows, last = windows.shape[1], first + labelled.shape[1]
+    for position, variable in enumerate(diagnostics):
+        shift = {"window end": 1, "window mean": 0}.get(variable.time_meaning)
+        if shift is None:
+            raise InputError(
+                f"diagnostic '{variable.name}': time meaning '{variable.time_meaning}', expected 'window end' or "
+                "'window mean'"
+            )
+        begin, end = max(first - shift, 0), min(last - shift, n_windows)
+        windows[:, begin:end, position] = labelled[:, begin + shift - first : end + shift - first, position]

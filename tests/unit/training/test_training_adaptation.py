@@ -13,6 +13,7 @@ from ailand_gt4py.core.settings import read_settings  # noqa: E402
 from ailand_gt4py.training import loop, session  # noqa: E402
 from ailand_gt4py.training.configuration import Configuration  # noqa: E402
 from ailand_gt4py.training.dataset import read_windows  # noqa: E402
+from ailand_gt4py.training.observed_data import Wanted  # noqa: E402
 from ailand_gt4py.training.scaling import measure  # noqa: E402
 from ailand_gt4py.weights.variables import DEFAULT  # noqa: E402
 
@@ -81,6 +82,26 @@ def test_gain_and_bias_of_the_diagnostics(first, tmp_path):
     np.testing.assert_allclose(ratio, np.broadcast_to(ratio[:, :1], ratio.shape), rtol=1e-4)
 
 
+def test_of_the_last_layers_what_is_not_observed_stays_as_it_was(first, tmp_path):
+    """With `distils`, to the bit: nothing pulls at the other rows."""
+    start, directory = first
+    if start.architecture == "point_wise":
+        pytest.skip("its last layer has a normalisation of its inputs, which all results come from")
+    path = with_observations(directory / "a.nc", sshf=-30.0, slhf=-20.0)
+    model, _ = trained(
+        tmp_path,
+        path,
+        directory / "model.nc",
+        data={"train": ["observed.nc"], "validation_fraction": 0.0, "observed": ["sshf", "slhf"]},
+        adaptation={"learns": "last_layers", "distils": True},
+        optimiser={"learning_rate": 0.01, "warmup_iterations": 1, "weight_decay": 0.0},
+    )
+    assert changed(model, start) == {"diagnostic.1.weight", "diagnostic.1.bias"}
+    expected = sorted(DIAGNOSTICS.index(name) for name in ("sshf", "slhf"))
+    for kind in ("weight", "bias"):
+        assert rows_changed(model, start, f"diagnostic.1.{kind}") == expected
+
+
 def test_low_rank_additions(first, tmp_path):
     """Every matrix, by a difference of that rank; no vector."""
     start, directory = first
@@ -124,7 +145,7 @@ def test_decay_to_the_start_keeps_it_near(first, tmp_path):
 
 
 def test_a_part_is_learnt_only_from_a_model_on():
-    with pytest.raises(InputError, match=r"learns 'low_rank' .* without a model .*, expected run\.start_from"):
+    with pytest.raises(InputError, match=r"learns 'low_rank', .* without a model .*, expected run\.start_from"):
         read_settings(Configuration, OPTIONS | {"adaptation": {"learns": "low_rank"}})
 
 
@@ -146,7 +167,7 @@ def test_observations_take_the_place_of_a_diagnostic(tmp_path):
     observed[5:9, 1] = np.nan
     path = with_observations(plain, sshf=observed, t2m=np.arange(60.0).reshape(20, 3) + 250.0)
     as_it_is = read_windows([plain, path], DEFAULT)
-    found = read_windows([plain, path], DEFAULT, observed=["sshf", "t2m"])
+    found = read_windows([plain, path], DEFAULT, observed=Wanted(("sshf", "t2m")))
     by_source = [found.diagnostics[found.source.repeat(found.n_windows) == k].reshape(3, 19, -1) for k in (0, 1)]
     before = as_it_is.diagnostics.reshape(6, 19, -1)
     np.testing.assert_array_equal(by_source[0], before[:3])
