@@ -107,6 +107,8 @@ def overheads_section(results: Results) -> list[str]:
         item = found["step_overhead"]
         rows.append(("`Emulator.step` with hardly any arithmetic, results given", duration(item["median"])))
         rows.append(("the same, results allocated", duration(item["seconds_with_allocation"])))
+        rows.append(("a rollout's step, the state in two arrays in turn", duration(item["seconds_in_turn"])))
+        rows.append(("the same, each window's forcing another array", duration(item["seconds_with_new_windows"])))
     for name in sorted(name for name in found if name.startswith("first_compile_")):
         item, model = found[name], name.removeprefix("first_compile_")
         rows.append((f"first compilation, {model} model", duration(item["median"])))

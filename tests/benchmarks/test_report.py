@@ -48,7 +48,14 @@ def _run(**changes: Any) -> dict[str, Any]:
                     )
                 )
     entries += [
-        _entry(40e-6, kind="overhead", name="step_overhead", seconds_with_allocation=42e-6),
+        _entry(
+            40e-6,
+            kind="overhead",
+            name="step_overhead",
+            seconds_with_allocation=42e-6,
+            seconds_in_turn=43e-6,
+            seconds_with_new_windows=77e-6,
+        ),
         _entry(30.0, kind="overhead", name="first_compile_default", seconds_cached=0.5),
         _entry(6.0, kind="overhead", name="cached_start", seconds_imports=4.0, seconds_beyond_imports=2.0),
         _entry(8e-4, kind="overhead", name="land_accumulation", columns=5120),
@@ -100,7 +107,7 @@ def test_report_holds_what_the_run_measured(tmp_path: Path, capsys: pytest.Captu
         "| best peer / ailand | 1.40 (numpy) | 1.40 (numpy) | 1.40 (numpy) | 1.40 (numpy) | 1.40 (numpy) |",
         "| ailand / fastest GEMM | 0.90 |",
         "layer_norm_6x512 (2.72 MFLOP a column)",
-        "40 us", "500 MB", "21.5 GB/s", "301 GFLOP/s", "5120 land cells", "30 ms", "70 ms", "0.32",
+        "40 us", "43 us", "77 us", "500 MB", "21.5 GB/s", "301 GFLOP/s", "5120 land cells", "30 ms", "70 ms", "0.32",
         "| simple_172 | 171039 | 2.00 | 46 to 64 |",
     ):  # fmt: skip
         assert expected in text, expected
