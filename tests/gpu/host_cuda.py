@@ -17,6 +17,7 @@ from dace.sdfg import nodes
 
 from ailand_gt4py.emulator.emulator import Emulator
 from ailand_gt4py.emulator.operands import step_operands
+from ailand_gt4py.emulator.programs import LAYERS
 from ailand_gt4py.lowering.calls import backends
 from ailand_gt4py.lowering.calls.bound_call import compiled_dace_program
 from ailand_gt4py.lowering.columns.column_node import Interface
@@ -79,7 +80,7 @@ def backend_of(
     """The backend for programs with these tables."""
     backend = backends.column_backend(False, complete_tables, broadcast_tables)
     cached = backend.executor.translation
-    translation = dataclasses.replace(cached, step=dataclasses.replace(cached.step, node=OnHost(products)))
+    translation = dataclasses.replace(cached, step=dataclasses.replace(cached.step, node=OnHost(products, LAYERS)))
     return dataclasses.replace(backend, executor=dataclasses.replace(backend.executor, translation=translation))
 
 

@@ -23,7 +23,7 @@ from ailand_gt4py.core.errors import RunError
 from ailand_gt4py.emulator.derivatives.described import describe_adjoint
 from ailand_gt4py.emulator.differentiated import with_constants
 from ailand_gt4py.emulator.operands import network_shape, step_operands
-from ailand_gt4py.emulator.programs import Programs
+from ailand_gt4py.emulator.programs import LAYERS, Programs
 from ailand_gt4py.lowering.calls import backends, compilation
 from ailand_gt4py.lowering.calls.maps import DeviceMaps
 from ailand_gt4py.lowering.gpu import cublas
@@ -72,7 +72,7 @@ def test_step_compiles_and_links(
     model = random_model(architecture, (5, 4, 3, 2), width=24, depth=2)
     operands = step_operands(model, np.dtype(dtype), "cpu")
     program = make_program(describe_step(network_shape(model), np.dtype(dtype).type))
-    backend = backends.dace_backend(True, operands.complete_tables, operands.broadcast_tables, products)
+    backend = backends.dace_backend(True, operands.complete_tables, operands.broadcast_tables, products, LAYERS)
     with compilation.in_this_process():
         program.with_backend(backend).compile(offset_provider=operands.offset_provider)
         gtx.wait_for_compilation()
@@ -80,8 +80,9 @@ def test_step_compiles_and_links(
     (device,) = (path.read_text() for path in empty_cache.glob("**/src/cuda/*.cu"))
     (host,) = (path.read_text() for path in empty_cache.glob("**/src/cpu/*.cpp"))
     assert device.count("ailand::launch(Kernel") == kernels
-    assert device.count("device.product<T, O>(") == matrix_products
-    assert f"compute = {compute};" in device
+    operand, kind = "O" if products == "bf16" else "T", "full" if products == "full" else "rounded"
+    assert device.count(f"device.product<T, {operand}>({kind}, ") == matrix_products
+    assert f"rounded = {compute};" in device
     assert "__global__" in device
     assert "streams[0])" in host
     assert not re.findall(r"[^\w:](?:f?max|f?min)f?\(", device[device.index("struct Kernel0") :]), "they drop NaN"

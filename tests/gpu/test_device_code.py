@@ -49,7 +49,8 @@ def device_code(program: ColumnProgram, arrays: Arrays, products: Any = "full") 
     }
     outputs = {name: f"_{name}" for name in arrays if name in program.results}
     inputs = {name: f"_{name}" for name in arrays if name not in outputs}
-    return DeviceCode(program, Interface(described, inputs, outputs), products)
+    layers = [name for name in arrays if name.startswith("w")]
+    return DeviceCode(program, Interface(described, inputs, outputs), products, layers)
 
 
 def run(code: DeviceCode, arrays: Arrays, columns: int, directory: pathlib.Path) -> None:
@@ -236,3 +237,22 @@ def test_rounded_products_need_single_precision() -> None:
     program = program_of([Definition("result", 8, row("x"))], {"result"})
     with pytest.raises(RefusedError, match="products in bf16 need arrays of type float, not double"):
         device_code(program, arrays, "bf16")
+
+
+@pytest.mark.parametrize("products", ["tf32", "bf16"])
+def test_products_that_are_no_layers_keep_the_arrays_type(products: str) -> None:
+    """A row that a layer and a choice of features both read is there in both types where these differ."""
+    arrays: Arrays = {"x": np.zeros((3, 8), np.float32), "result": np.zeros((3, 8), np.float32)}
+    arrays |= {name: np.zeros((8, 8), np.float32) for name in ("w1", "choice")}
+    definitions = [
+        Definition("row", 8, of("neg", row("x"))),
+        Definition("layer", 8, Sum(), (Product(row("row"), "w1", 8),)),
+        Definition("chosen", 8, Sum(), (Product(row("row"), "choice", 8),)),
+        Definition("result", 8, of("add", row("layer"), row("chosen"))),
+    ]
+    code = device_code(program_of(definitions, {"result"}), arrays, products)
+    operand = "O" if products == "bf16" else "T"
+    assert code.text.count(f"device.product<T, {operand}>(rounded, ") == 1
+    assert code.text.count("device.product<T, T>(full, ") == 1
+    kinds = [rows.kind for rows in code.plan.rows.all]
+    assert kinds.count("O") == (products == "bf16")

@@ -216,9 +216,9 @@ def test_commands_say_that_they_compile_unless_they_are_to_be_quiet(
     ("words", "status", "message"),
     [
         (
-            ["--precision", "bf16"],
+            ["--precision", "tf32"],
             2,
-            "option --precision: found 'bf16' on 'dace_cpu', expected float32 or float64; tf32 and bf16 are modes of",
+            "option --precision: found 'tf32' on 'dace_cpu', expected float32 or float64; tf32 is a mode of dace_gpu",
         ),
         (["--backend", "dace_gpu"], 1, "CuPy, which is not installed"),
     ],

@@ -99,16 +99,6 @@ def test_unknown_precision_and_no_columns_are_errors() -> None:
     assert Emulator(model, np.int64(3), "embedded").n_columns == 3
 
 
-@pytest.mark.parametrize("precision", ["tf32", "bf16"])
-@pytest.mark.parametrize("backend", ["embedded", "dace_cpu"])
-def test_precisions_of_a_gpu_are_refused_elsewhere(backend: str, precision: str) -> None:
-    expected = (
-        f"precision: found '{precision}' on '{backend}', expected one of float32, float64; tf32 and bf16 are modes"
-    )
-    with pytest.raises(InputError, match=expected):
-        Emulator(random_model("simple"), 1, backend, precision)
-
-
 @pytest.mark.parametrize("backend", ["embedded", "dace_cpu"])
 def test_intermediate_fields_take_memory_only_where_they_are_written(backend: str) -> None:
     programs = Programs(random_model("two_branch", (4, 3, 2, 2)), 6, backend, "float32")

@@ -8,19 +8,22 @@ from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.emulator.emulator import Emulator
 
 
-@pytest.mark.parametrize("precision", ["tf32", "bf16"])
-@pytest.mark.parametrize("backend", ["dace_cpu", "embedded"])
-def test_modes_of_a_gpu_are_refused_elsewhere(backend: str, precision: str) -> None:
+@pytest.mark.parametrize(
+    ("backend", "precision", "expected"),
+    [
+        ("embedded", "tf32", "float32, float64; tf32 is a mode of dace_gpu"),
+        ("embedded", "bf16", "float32, float64; bf16 is a mode of dace_gpu and dace_cpu"),
+        ("dace_cpu", "tf32", "float32, float64, bf16; tf32 is a mode of dace_gpu"),
+    ],
+)
+def test_modes_of_other_backends_are_refused(backend: str, precision: str, expected: str) -> None:
     with pytest.raises(InputError) as caught:
         Emulator(random_model("simple"), 3, backend, precision)  # type: ignore[arg-type]
-    assert str(caught.value) == (
-        f"precision: found '{precision}' on '{backend}', expected one of float32, float64; "
-        "tf32 and bf16 are modes of dace_gpu"
-    )
+    assert str(caught.value) == f"precision: found '{precision}' on '{backend}', expected one of {expected}"
 
 
 @pytest.mark.parametrize(
-    ("backend", "expected"), [("dace_cpu", "float32, float64"), ("dace_gpu", "float32, float64, tf32, bf16")]
+    ("backend", "expected"), [("dace_cpu", "float32, float64, bf16"), ("dace_gpu", "float32, float64, tf32, bf16")]
 )
 def test_an_unknown_precision_is_refused(backend: str, expected: str) -> None:
     with pytest.raises(InputError) as caught:

@@ -21,7 +21,7 @@ class Options(CommandOptions):
     model: File | None = option(None, "model or checkpoint (default: the package's)", positional=True, metavar="MODEL")
     backend: Literal["dace_cpu", "dace_gpu"] = option("dace_cpu", "GT4Py backend")
     precision: tuple[Literal["float32", "float64", "tf32", "bf16"], ...] = option(
-        ("float32",), "tf32 and bf16 on dace_gpu only; may be given several times", repeated=True
+        ("float32",), "tf32 on dace_gpu only; may be given several times", repeated=True
     )
     quiet: bool = option(False, "print results and errors only")
 

@@ -38,7 +38,28 @@ def for_products(values: Values, dtype: np.dtype, xp: Any = np) -> Any:
     return xp.asarray(array)[:, :n_outputs].T
 
 
-def _aligned_zeros(shape: tuple[int, int], dtype: np.dtype) -> Values:
+def packed(values: Values) -> Values:
+    """Weights (outputs, inputs) rounded to bfloat16, in half the memory, as `lowering/cpu/rounded.hpp` reads them.
+
+    In memory panels of 16 outputs, each (pairs of inputs, outputs, the two of a pair), inputs padded to a multiple of
+    32. Rounded to the nearest, ties to even, as IEEE 754 does.
+
+    Returns:
+        An array of the shape of the weights that cannot be read: it begins where the memory does, with strides of zero,
+        and keeps that alive. It is float32 since GT4Py has no bfloat16.
+    """
+    n_outputs, n_inputs = values.shape
+    panels, pairs = -(-n_outputs // _VECTOR), -(-n_inputs // (2 * _VECTOR)) * _VECTOR
+    bits = np.zeros((panels * _VECTOR, pairs * 2), dtype=np.uint32)
+    bits[:n_outputs, :n_inputs] = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32)
+    rounded = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16
+    memory = _aligned_zeros((panels, pairs, _VECTOR, 2), np.dtype(np.uint16))
+    memory[...] = rounded.reshape(panels, _VECTOR, pairs, 2).transpose(0, 2, 1, 3)
+    words = memory.view(np.float32).reshape(-1)
+    return np.lib.stride_tricks.as_strided(words, values.shape, (0, 0))
+
+
+def _aligned_zeros(shape: tuple[int, ...], dtype: np.dtype) -> Values:
     """Zeros in memory that starts with a cache line, so that no vector of a row of whole vectors lies in two."""
     n_bytes = math.prod(shape) * dtype.itemsize
     memory = np.zeros(n_bytes + CACHE_LINE_BYTES, dtype=np.uint8)

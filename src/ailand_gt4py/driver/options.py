@@ -44,24 +44,29 @@ class EmulatorOptions(CommandOptions):
     model: File | None = option(None, "model file (default: the model in the package)", metavar="MODEL.nc")
     backend: Literal["embedded", "dace_cpu", "dace_gpu"] = option("dace_cpu", "GT4Py backend")
     precision: Literal["float32", "float64", "tf32", "bf16"] = option(
-        "float32", "precision of the computation; tf32 and bf16 on dace_gpu only"
+        "float32", "precision of the computation; tf32 on dace_gpu only, bf16 there and on dace_cpu"
     )
     quiet: bool = option(False, "print results and errors only")
 
     @model_validator(mode="after")
     def _check_precision(self) -> Self:
-        if self.precision in ("tf32", "bf16") and self.backend != "dace_gpu":
+        modes = {"tf32": ("dace_gpu",), "bf16": ("dace_gpu", "dace_cpu")}.get(self.precision)
+        if modes and self.backend not in modes:
             raise InputError(
                 f"option --precision: found '{self.precision}' on '{self.backend}', expected float32 or float64; "
-                "tf32 and bf16 are modes of dace_gpu"
+                f"{self.precision} is a mode of {' and '.join(modes)}"
             )
         return self
 
     def check_device(self) -> None:
-        """Refuse, before input is read, a backend whose device or library cannot be had."""
+        """Refuse, before input is read, a backend whose device, library or instructions cannot be had."""
         from ailand_gt4py.core.arrays import array_module  # only now: `--help` must not wait for GT4Py
 
         array_module("cuda" if self.backend == "dace_gpu" else "cpu")
+        if self.backend == "dace_cpu" and self.precision == "bf16":
+            from ailand_gt4py.lowering.calls.backends import require_bfloat16
+
+            require_bfloat16()
 
     def emulator(self, model: Model, n_columns: int) -> Emulator:
         from ailand_gt4py.emulator.emulator import Emulator

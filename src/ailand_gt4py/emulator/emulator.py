@@ -75,8 +75,10 @@ class Emulator:
         n_columns: number of columns of every call, at least 1.
         backend: ``embedded`` (NumPy, no compilation, slow), ``dace_cpu``, ``dace_gpu``, or a GT4Py backend.
         precision: ``float32`` or ``float64``, of all arrays in and out and of the arithmetic. On ``dace_gpu`` also
-            ``tf32`` and ``bf16``: float32 arrays and sums, but the factors of matrix products rounded to TF32 (11
-            significant bits) or bfloat16 (8 bits), which a GPU multiplies many times faster.
+            ``tf32``, on ``dace_gpu`` and ``dace_cpu`` ``bf16``: float32 arrays and sums, but the factors of the layers'
+            matrix products rounded to TF32 (11 significant bits) or bfloat16 (8 bits), which are multiplied several
+            times faster. On the CPU that takes AVX512-BF16; the matrix unit (AMX) is used where there is one, with
+            other last bits; weights are in half the memory; derivatives are those of the network in float32.
 
     Attributes:
         model, n_columns, precision: as given.

@@ -29,7 +29,7 @@ from ailand_gt4py.core.dimensions import (
     broadcast_offset,
     contraction,
 )
-from ailand_gt4py.core.matrices import for_products
+from ailand_gt4py.core.matrices import for_products, packed
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.ecland import soil_heat, soil_water
 from ailand_gt4py.emulator.stages import merged_kinds, stage_numbers
@@ -147,14 +147,15 @@ class Operands:
         by_name: the arguments that `stencils.network.step.ProgramDescription.operands` lists.
         offset_provider: connectivity tables by offset name.
         extents: numbers of features of those dimensions that are not the model's own (`feature_extent`).
+        are_packed: the weights of layers are in bfloat16 (`core.matrices.packed`), on the CPU.
     """
 
-    def __init__(self, model: Model, dtype: np.dtype, device: arrays.Device) -> None:
+    def __init__(self, model: Model, dtype: np.dtype, device: arrays.Device, are_packed: bool = False) -> None:
         self.model, self.dtype, self.shape = model, dtype, network_shape(model)
         self.by_name: dict[str, Operand] = {}
         self.offset_provider: dict[str, gtx.Connectivity] = {}
         self.extents: dict[gtx.Dimension, int] = {}
-        self._xp = arrays.array_module(device)
+        self._xp, self._are_packed = arrays.array_module(device), are_packed
 
     @property
     def complete_tables(self) -> tuple[str, ...]:
@@ -191,12 +192,15 @@ class Operands:
         array = self._xp.asarray(np.array(values, dtype=self.dtype, order="C"))
         return arrays.wrap(array, axes, " of ".join(axis.value for axis in axes))
 
-    def matrix(self, source: gtx.Dimension, target: gtx.Dimension, values: Values) -> gtx.Field:
+    def matrix(
+        self, source: gtx.Dimension, target: gtx.Dimension, values: Values, is_packed: bool = False
+    ) -> gtx.Field:
         """Weights (target, source), those of the model itself where they lie in memory as is needed."""
         dense, (n_target, n_source) = contraction(source, target), values.shape
         if dense.name not in self.offset_provider:
             self.offset_provider[dense.name] = dense.connectivity(n_source, n_target, self._xp)
-        return arrays.wrap(self._weights(values), (target, dense.local), dense.name)
+        weights = packed(values) if is_packed else self._weights(values)
+        return arrays.wrap(weights, (target, dense.local), dense.name)
 
     def constant(self, values: Values, axes: tuple[gtx.Dimension, ...]) -> gtx.Field:
         """What a derivative needs of other operands: in memory as the weights that `matrix` makes."""
@@ -228,7 +232,7 @@ class Operands:
         units = dense[0].target
         ends = np.cumsum([feature_extent(self.model, one.source) for one in dense[:-1]], dtype=int)
         parts = zip(dense, np.split(values["weight"], ends, axis=1), strict=True)
-        weights = tuple(self.matrix(one.source, units, part) for one, part in parts)
+        weights = tuple(self.matrix(one.source, units, part, self._are_packed) for one, part in parts)
         linear = (weights if len(weights) > 1 else weights[0], self.field(values["bias"], units))
         if "gain" not in values:
             return linear
@@ -325,7 +329,7 @@ class Operands:
             if shape.units(k) != channels:
                 weight, bias = (model.parameters[f"processor.{k}.{kind}_out"] for kind in ("weight", "bias"))
                 by_name[f"operands_processor_{k}_out"] = (
-                    self.matrix(shape.units(k), channels, weight), self.field(bias, channels)
+                    self.matrix(shape.units(k), channels, weight, self._are_packed), self.field(bias, channels)
                 )  # fmt: skip
         weight, bias = (model.parameters[f"decoder.0.{kind}"] for kind in ("weight", "bias"))
         n_new, n_channels = model.n_prognostic, weight.shape[1]
@@ -337,7 +341,7 @@ class Operands:
             ("diagnostics", DiagnosticFeature, (weight[n_new:], bias[n_new:])),
         ):
             by_name[f"operands_decoder_{name}"] = (
-                self.matrix(channels, feature, rows), self.field(numbers, feature)
+                self.matrix(channels, feature, rows, self._are_packed), self.field(numbers, feature)
             )  # fmt: skip
         self.broadcast(channels, n_channels)
         gain, offset = (self.field(model.parameters[f"decoder.0.{kind}"], channels) for kind in ("gain", "offset"))
@@ -370,9 +374,9 @@ class Operands:
         }
 
 
-def step_operands(model: Model, dtype: np.dtype, device: arrays.Device) -> Operands:
-    """The operands of a model's step in one precision on one device."""
-    operands = Operands(model, dtype, device)
+def step_operands(model: Model, dtype: np.dtype, device: arrays.Device, are_packed: bool = False) -> Operands:
+    """The operands of a model's step in one precision on one device; ``are_packed``: see `Operands`."""
+    operands = Operands(model, dtype, device, are_packed)
     by_name, shape = operands.by_name, operands.shape
     if shape.point_wise is not None:
         by_name |= operands.point_wise()

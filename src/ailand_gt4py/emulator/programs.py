@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import operator
 from typing import Any, Literal, TypeAlias
 
@@ -26,6 +27,15 @@ Precision = Literal["float32", "float64", "tf32", "bf16"]
 _DTYPES: dict[str, type] = {"float32": np.float32, "float64": np.float64, "tf32": np.float32, "bf16": np.float32}
 #: Of a precision that rounds the factors of matrix products; all else is float32.
 _PRODUCTS: dict[str, Products] = {"tf32": "tf32", "bf16": "bf16"}
+#: The backends that have these.
+_MODES = {"tf32": "dace_gpu", "bf16": "dace_gpu and dace_cpu"}
+#: How the names of operands that are weights of layers begin (`stencils.network.step`).
+LAYERS = ("operands",)
+
+
+def precisions_of(backend: Backend) -> tuple[str, ...]:
+    """The precisions that a backend has."""
+    return tuple(name for name in _DTYPES if name not in _MODES or str(backend) in _MODES[name].split())
 
 
 def positive(number: Any, name: str) -> int:
@@ -49,18 +59,19 @@ class Programs:
     """
 
     def __init__(self, model: Model, n_columns: int, backend: Backend, precision: Precision) -> None:
-        on_gpu = backend == "dace_gpu"
         self._backend_name = backend if isinstance(backend, str) else str(getattr(backend, "name", backend))
-        if precision not in _DTYPES or (precision in _PRODUCTS and not on_gpu):
-            expected = ", ".join(name for name in _DTYPES if on_gpu or name not in _PRODUCTS)
-            note = f"; {' and '.join(_PRODUCTS)} are modes of dace_gpu" if precision in _PRODUCTS else ""
+        expected = precisions_of(backend)
+        if precision not in expected:
+            note = "".join(f"; {name} is a mode of {where}" for name, where in _MODES.items() if name == precision)
             where = f" on '{self._backend_name}'" if note else ""
-            raise InputError(f"precision: found '{precision}'{where}, expected one of {expected}{note}")
+            raise InputError(f"precision: found '{precision}'{where}, expected one of {', '.join(expected)}{note}")
         self.model, self.n_columns, self.precision = model, positive(n_columns, "number of columns"), precision
         self.device = backends.device_of(backend)
         self.scalar = _DTYPES[precision]
         self.dtype = np.dtype(self.scalar)
-        self.operands = step_operands(model, self.dtype, self.device)
+        # On the CPU the weights of layers, too, are in bfloat16.
+        self._are_packed = precision == "bf16" and self.device == "cpu"
+        self.operands = step_operands(model, self.dtype, self.device, self._are_packed)
         self.shape = self.operands.shape
         self.is_embedded = backend == "embedded"
         self.has_directions = self._backend_name in ("embedded", "dace_cpu")
@@ -91,7 +102,7 @@ class Programs:
 
         def make() -> OperatorCall:
             tables = operands.complete_tables, operands.broadcast_tables
-            backend = backends.make_backend(self._backend, *tables, products)
+            backend = backends.make_backend(self._backend, *tables, products, LAYERS)
             if derivative is not None:
                 backend = backends.differentiating(backend, derivative)
             return OperatorCall(make_program(description), backend, title)
@@ -103,13 +114,20 @@ class Programs:
         varying = {name: field_dimensions(axes) for name, axes in description.caller_fields.items()}
         if self._is_shared:
             made_with = () if self.is_embedded else compilation.made_with()
-            key = description.content, operands.table_types, derivative, *made_with
+            key = description.content, operands.table_types, derivative, products, *made_with
             call, provider = shared(key, operands.offset_provider, make)
         else:
             call, provider = make(), operands.offset_provider
         if self.is_embedded:  # it reads the tables, whose sizes are the model's
             provider = operands.offset_provider
         return RepeatedCall(call, constant, varying, (), provider, self._compiled_here)
+
+    @functools.cached_property
+    def of_derivatives(self) -> Programs:
+        """Those that derivatives are made with: of a network in bfloat16 on the CPU the same in float32."""
+        if not self._are_packed:
+            return self
+        return Programs(self.model, self.n_columns, self._backend, "float32")
 
     def derivative(
         self, described: StepDerivative, what: str, operands: Operands | None = None, n_columns: int | None = None

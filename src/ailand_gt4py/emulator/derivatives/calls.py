@@ -271,9 +271,13 @@ class Derivatives:
     """Makes the calls and keeps them."""
 
     def __init__(self, programs: Programs) -> None:
-        self._programs = programs
+        self._of_step = programs
         self._jacobians: dict[tuple[Block, Mode], Jacobian] = {}
         self._of_states: dict[int, CallInParts] = {}
+
+    @property
+    def _programs(self) -> Programs:
+        return self._of_step.of_derivatives
 
     @functools.cached_property
     def tangent_linear(self) -> LinearCall:

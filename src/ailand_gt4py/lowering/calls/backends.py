@@ -16,7 +16,7 @@ from gt4py.next.program_processors.runners.dace.transformations import GT4PyAuto
 
 from ailand_gt4py.core import arrays
 from ailand_gt4py.core.errors import InputError
-from ailand_gt4py.lowering.calls import compilation, front_end
+from ailand_gt4py.lowering.calls import compilation, front_end, toolchain
 from ailand_gt4py.lowering.calls.kept import KeptCompiler, Translations
 from ailand_gt4py.lowering.calls.maps import DeviceMaps, SequentialMaps
 from ailand_gt4py.lowering.columns.differentiate import Derivative
@@ -30,6 +30,9 @@ from ailand_gt4py.lowering.gpu.device_columns import DeviceColumns
 #: ``embedded``: GT4Py's NumPy execution, no compilation, slow: the reference. ``dace_cpu``, ``dace_gpu``: compiled,
 #: dense layers as GEMM.
 BACKEND_NAMES = ("embedded", "dace_cpu", "dace_gpu")
+
+#: What a compiler defines for processors that multiply bfloat16.
+_HAS_BFLOAT16 = "__AVX512BF16__"
 
 #: Backends of `for_columns` on the CPU, by name and what programs are made with.
 _FOR_COLUMNS: dict[tuple[str, ...], gtx.backend.Backend] = {}
@@ -58,6 +61,7 @@ def make_backend(
     complete_tables: Sequence[str] = (),
     broadcast_tables: Sequence[str] = (),
     products: Products = "full",
+    layers: Sequence[str] = (),
 ) -> gtx.backend.Backend | None:
     """The GT4Py backend for a name; None for embedded execution.
 
@@ -66,10 +70,12 @@ def make_backend(
         complete_tables: names of the offsets whose connectivity is complete; reductions over them become GEMM on the
             ``dace_*`` backends.
         broadcast_tables: names of the offsets whose connectivity points to elements that are all alike.
-        products: how matrix products are computed; other than ``full`` on ``dace_gpu`` only.
+        products: how matrix products are computed; ``tf32`` on ``dace_gpu`` only.
+        layers: how the names of the weights of the network's layers begin, whose products these are; all other products
+            are ``full``. In ``bf16`` on ``dace_cpu`` these weights come packed (`core.matrices.packed`).
 
     Raises:
-        InputError: an unknown name.
+        InputError: an unknown name, or ``bf16`` on a processor, or with a compiler, that has no instructions for it.
         RunError: no BLAS, no CuPy, no CUDA device or no cuBLAS.
     """
     on_gpu = device_of(backend) == "cuda"
@@ -80,18 +86,37 @@ def make_backend(
     if on_gpu:
         arrays.array_module("cuda")
         cublas.load()
-    return dace_backend(on_gpu, complete_tables, broadcast_tables, products)
+    elif products == "bf16":
+        require_bfloat16()
+    return dace_backend(on_gpu, complete_tables, broadcast_tables, products, layers)
+
+
+def require_bfloat16() -> None:
+    """Refuse products in bfloat16 on a CPU that has none, or with a compiler that does not know of them.
+
+    Raises:
+        InputError: so it is.
+    """
+    if not toolchain.defines(_HAS_BFLOAT16):
+        raise InputError(
+            "precision: found 'bf16' on 'dace_cpu', expected float32 or float64: bf16 takes a processor with "
+            f"AVX512-BF16, and the C++ compiler, with its flags, tells of none (it does not define {_HAS_BFLOAT16})"
+        )
 
 
 def dace_backend(
-    on_gpu: bool, complete_tables: Sequence[str], broadcast_tables: Sequence[str] = (), products: Products = "full"
+    on_gpu: bool,
+    complete_tables: Sequence[str],
+    broadcast_tables: Sequence[str] = (),
+    products: Products = "full",
+    layers: Sequence[str] = (),
 ) -> gtx.backend.Backend:
     """`column_backend`, or for other programs (no complete table) GT4Py's DaCe backend with maps as we want them.
 
     Needs no device, so CUDA can be compiled where none is.
     """
     if complete_tables:
-        return column_backend(on_gpu, complete_tables, broadcast_tables, products)
+        return column_backend(on_gpu, complete_tables, broadcast_tables, products, layers)
     hook = DeviceMaps() if on_gpu else SequentialMaps()
     return _plain_backend(on_gpu, {GT4PyAutoOptHook.TopLevelDataFlowPost: hook})
 
@@ -101,6 +126,7 @@ def column_backend(
     complete_tables: Sequence[str] = (),
     broadcast_tables: Sequence[str] = (),
     products: Products = "full",
+    layers: Sequence[str] = (),
 ) -> gtx.backend.Backend:
     """GT4Py's DaCe backend for programs over columns, which become one node of DaCe's graph (`translation`).
 
@@ -108,9 +134,10 @@ def column_backend(
     """
     plain = _plain_backend(on_gpu, {})
     executor: Any = plain.executor
+    rounded = tuple(sorted(layers)) if products != "full" else ()
     translator = ColumnTranslator(
         **_arguments_of(executor.translation.step),
-        node=DeviceColumns(products) if on_gpu else ColumnBlocks(blas.load(blas.chosen())),
+        node=DeviceColumns(products, rounded) if on_gpu else ColumnBlocks(blas.load(blas.chosen()), rounded),
         complete_tables=tuple(sorted(complete_tables)),
         broadcast_tables=tuple(sorted(broadcast_tables)),
     )

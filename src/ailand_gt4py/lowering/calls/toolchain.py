@@ -79,6 +79,15 @@ def variables(build_type: CMakeBuildType) -> dict[str, str]:
     return values | ({"CMAKE_CXX_COMPILER_LAUNCHER": used.launcher} if used.launcher else {})
 
 
+@functools.cache
+def defines(macro: str) -> bool:
+    """Whether the compiler, with the flags that programs are compiled with, defines a macro."""
+    used = compiler()
+    flags = shlex.split(variables(CMakeBuildType.RELEASE)["CXXFLAGS"])
+    source = f"#ifndef {macro}\n#error\n#endif\nint main() {{}}"
+    return _failure([used.executable, *flags], source) is None
+
+
 def warn_of_flags() -> None:
     """Say where ``CXXFLAGS``, which conda sets, too, keeps programs from the processor's best instructions."""
     flags = os.environ.get("CXXFLAGS", "")

@@ -189,6 +189,12 @@ class ColumnProgram:
         return " || ".join(f"({cpp(one)}) != ({cpp(other)})" for one, other in self.equal_extents) or "false"
 
 
+def weights_of_layers(program: ColumnProgram, layers: Sequence[str]) -> frozenset[str]:
+    """The weights of matrix products whose names, up to an underscore, are those of a network's layers."""
+    weights = {one.weight for definition in program.definitions if definition.is_layer for one in definition.products}
+    return frozenset(name for name in weights for layer in layers if f"{name}_".startswith(f"{layer}_"))
+
+
 def loads(expression: Expression) -> Iterator[Load]:
     """All loads in an expression, one for each time it occurs."""
     if isinstance(expression, Load):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ailand_gt4py.lowering.columns.column_node import Interface
 from ailand_gt4py.lowering.columns.column_program import (
@@ -27,11 +27,12 @@ from ailand_gt4py.lowering.cpu.layer_code import LayerCode
 from ailand_gt4py.lowering.rows import RowPool, Rows, largest
 
 
-def block_code(program: ColumnProgram, interface: Interface, with_blas: bool) -> str:
+def block_code(program: ColumnProgram, interface: Interface, with_blas: bool, packed: Sequence[str] = ()) -> str:
     """The C++ of one program, which is fused.
 
     Args:
         with_blas: whether matrix products are calls of ``ailand::gemm`` (see `blas.declaration`).
+        packed: how the names of weights begin that come packed in bfloat16 (`core.matrices.packed`).
 
     Raises:
         RefusedError: it has an operation that has no form in C++.
@@ -40,7 +41,7 @@ def block_code(program: ColumnProgram, interface: Interface, with_blas: bool) ->
     definitions = sorted(program.definitions, key=lambda definition: definition.directions is not None)
     program = dataclasses.replace(program, definitions=side_by_side(definitions))
     elements = ElementCode(program, interface)
-    body = _BodyCode(program, elements, with_blas)
+    body = _BodyCode(program, elements, with_blas, packed)
     slots = list(enumerate(body.slots.all))
     once = [k for k, slot in slots if slot.kind == "once"]
     row = " + ".join(["0", *(f"outer_stride{k}" for k in once)])
@@ -53,6 +54,8 @@ def block_code(program: ColumnProgram, interface: Interface, with_blas: bool) ->
     directed_row = " + ".join(["0", *(f"outer_stride{k} * {number}" for k, number in copies.items())])
     directions, kept = elements.numbers_of_directions, elements.kept.values()
     captured = (*(f"stride{k}" for k, _ in slots), *directions.values(), *(name for name, _, _ in kept))
+    tiles = ", ailand::rounded_rows, ailand::rounded_rows" if packed else ""
+    bytes_of_a_weight = "sizeof(uint16_t)" if packed else "sizeof(T)"
     return "\n".join(
         [
             f"using T = {interface.arrays[program.results[0]].dtype.ctype};",
@@ -67,8 +70,8 @@ def block_code(program: ColumnProgram, interface: Interface, with_blas: bool) ->
             *(line for _, line, _ in kept),
             f"const long row = {row}, directed_row = {directed_row};",
             "const long few = ailand::few_rows(directed_row * sizeof(T));",
-            f"const double weights = ({_weights(program)}) * sizeof(T), flops = {_flops(program)};",
-            "const ailand::Plan plan = ailand::plan(columns, row * sizeof(T), weights, flops);",
+            f"const double weights = ({_weights(program)}) * {bytes_of_a_weight}, flops = {_flops(program)};",
+            f"const ailand::Plan plan = ailand::plan(columns, row * sizeof(T), weights, flops{tiles});",
             "ailand::share((columns + plan.rows - 1) / plan.rows, plan.threads, [&](long block) {",
             "const long first = block * plan.rows, rows = std::min(plan.rows, columns - first);",
             # Copies of its own can stay in registers; what is captured would be read again after every store.
@@ -114,18 +117,18 @@ class _BodyCode:
     Args:
         program: fused, what has directions behind what has none.
         elements: its arrays, whose slots are given here.
-        with_blas: whether matrix products are calls of ``ailand::gemm``.
+        with_blas, packed: as of `block_code`.
 
     Attributes:
         lines: C++.
         slots: rows of the block; of columns that have directions, one for each of these.
     """
 
-    def __init__(self, program: ColumnProgram, elements: ElementCode, with_blas: bool) -> None:
+    def __init__(self, program: ColumnProgram, elements: ElementCode, with_blas: bool, packed: Sequence[str]) -> None:
         self._program, self._elements = program, elements
         self.lines: list[str] = []
         self.slots = RowPool()
-        self._layer = LayerCode(elements, program, with_blas)
+        self._layer = LayerCode(elements, program, with_blas, packed)
         self._sizes = _sizes(program)
         self._last_use = {definition.result: position for position, definition in enumerate(program.definitions)}
         for position, definition in enumerate(program.definitions):

@@ -20,6 +20,9 @@ _HEADERS = tuple(
     for name in ("threads", "watched", "vectors", "transposition", "kernels")
 )
 
+#: What products of factors in bfloat16 are made of.
+_ROUNDED = pathlib.Path(__file__).with_name("rounded.hpp")
+
 
 def _again_code(program: str) -> str:
     """C++ of the entry for the arrays of the last call, if they are as before (`bound_call.EntryCall.again`)."""
@@ -40,17 +43,20 @@ class ColumnBlocks(ColumnNode):
 
     Attributes:
         blas_prefix: of the functions of the BLAS for the matrix products; None for this package's kernels.
+        packed: how the names of weights begin that come packed in bfloat16 (`core.matrices.packed`).
     """
 
     mode: ClassVar[str] = "in blocks of columns"
     on_gpu: ClassVar[bool] = False
 
     blas_prefix: str | None = None
+    packed: tuple[str, ...] = ()
 
     def make(self, sdfg: dace.SDFG, program: ColumnProgram, interface: Interface) -> nodes.Node:
         """A tasklet."""
         numbers = numbers_of(program, interface)
-        code = block_code(program, interface, self.blas_prefix is not None)
+        code = block_code(program, interface, self.blas_prefix is not None, self.packed)
+        headers = (*_HEADERS, *([_ROUNDED] if self.packed else []))
         library = "" if self.blas_prefix is None else blas.declaration(self.blas_prefix)
         inputs, outputs = (
             {connector: dace.pointer(interface.arrays[name].dtype) for name, connector in names.items()}
@@ -62,7 +68,7 @@ class ColumnBlocks(ColumnNode):
             outputs,
             f"{packed(interface, numbers)}\n{sdfg.name}_columns(arrays, numbers);",
             language=dace.Language.CPP,
-            code_global=source_text(*_HEADERS)
+            code_global=source_text(*headers)
             + library
             + entry_code(sdfg.name, interface, numbers, code)
             + _again_code(sdfg.name),

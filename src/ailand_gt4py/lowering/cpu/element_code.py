@@ -86,6 +86,13 @@ class ElementCode:
         weight = self._keep("w", "const auto", "keep_weight", product.weight, sizes, room)
         return f"s{slot}, stride{slot}, {weight}.data, {weight}.stride, {inputs}"
 
+    def rounded_term(self, definition: Definition, position: int) -> str:
+        """The factor and the packed weights of a matrix product of factors in bfloat16."""
+        product = definition.products[position]
+        assert isinstance(product.x, Load)
+        slot = self.slot_of[product.x.array]
+        return f"s{slot}, stride{slot}, {self.pointers[product.weight]}, {cpp(product.inputs)}"
+
     def kept_rows(self, array: str, strides: Sequence[str], rows: str, extent: Extent) -> str:
         """The name of a kept matrix with padded rows, or of a vector as one row."""
         sizes = f"{', '.join(strides)}, {rows}, {cpp(extent)}"

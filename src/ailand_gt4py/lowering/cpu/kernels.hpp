@@ -401,9 +401,9 @@ inline long cache_bytes() {
 
 // After how many rows of layers that follow which is done row by row, normalisation above all. If the layers' weights stay
 // in the second-level cache anyway, a few rows at a time: they are then still in the first level.
-template <class T> long rows_at_once(long inputs, long outputs, long rows) {
+template <class T> long rows_at_once(long inputs, long outputs, long rows, long few = 2 * narrow_tile_rows) {
     const bool stay = inputs * padded<T>(outputs) * (long)sizeof(T) <= cache_bytes() / 2;
-    return stay ? 2 * narrow_tile_rows : rows;
+    return stay ? few : rows;
 }
 
 // For how many columns of a block all that their directions have is made at a time.
@@ -416,11 +416,11 @@ struct Plan {
     long rows;
     int threads;
 };
-inline Plan plan(long columns, long bytes_of_a_row, double bytes_of_weights, [[maybe_unused]] double flops_of_a_column) {
+inline Plan plan(long columns, long bytes_of_a_row, double bytes_of_weights, [[maybe_unused]] double flops_of_a_column,
+                 long unit = narrow_tile_rows, long tile = tile_rows) {
     // Half of the second-level cache is for the block, the other half for the panels of weights. Where that is too small
     // for some rows, it costs less to fetch them from the third level than to fetch all weights for so few.
     // Weights that no cache holds come from memory for each block anew: they take as long as the products of some rows.
-    constexpr long unit = narrow_tile_rows;
     const long least = bytes_of_weights > 32.0 * cache_bytes() ? 16 * unit : 2 * unit;
     const long most = std::clamp(cache_bytes() / 2 / bytes_of_a_row / unit * unit, least, 32 * unit);
     long threads = 1;
@@ -434,7 +434,7 @@ inline Plan plan(long columns, long bytes_of_a_row, double bytes_of_weights, [[m
     long blocks = (columns + most - 1) / most;
     blocks = (blocks + threads - 1) / threads * threads;
     const long rows = (columns + blocks - 1) / blocks;
-    return {std::max<long>((rows + tile_rows - 1) / tile_rows * tile_rows, 1), (int)threads};
+    return {std::max<long>((rows + tile - 1) / tile * tile, 1), (int)threads};
 }
 
 }  // namespace ailand

@@ -19,17 +19,24 @@ from ailand_gt4py.lowering.columns.column_program import (
     Load,
     Number,
     Operation,
+    RefusedError,
     cpp,
     loads,
+    weights_of_layers,
 )
 from ailand_gt4py.lowering.cpu.element_code import ElementCode
 
 
 class LayerCode:
-    """Of one program, which is fused."""
+    """Of one program, which is fused; arguments as of `block_code.block_code`."""
 
-    def __init__(self, elements: ElementCode, program: ColumnProgram, with_blas: bool) -> None:
+    def __init__(
+        self, elements: ElementCode, program: ColumnProgram, with_blas: bool, packed: Sequence[str] = ()
+    ) -> None:
         self._elements, self._with_blas = elements, with_blas
+        self._packed = weights_of_layers(program, packed)
+        if self._packed and any(definition.directions is not None for definition in program.definitions):
+            raise RefusedError("it has several directions for each column, whose products are not made in bfloat16")
         self._definitions = {definition.result: definition for definition in program.definitions}
         directed = [definition for definition in program.definitions if definition.directions is not None]
         multiplied = {name for definition in directed if definition.is_layer for name in definition.factors()}
@@ -53,11 +60,17 @@ class LayerCode:
         """
         products = layers[0].products
         inputs = " + ".join(cpp(product.inputs) for product in products)
-        part = f"ailand::rows_at_once<T>({inputs}, outputs, rows)" if are_followed else "rows"
+        are_packed = [product.weight in self._packed for product in products]
+        few = ", 2 * ailand::rounded_rows" if all(are_packed) else ""
+        part = f"ailand::rows_at_once<T>({inputs}, outputs, rows{few})" if are_followed else "rows"
         lines = [
             f"{{ const long outputs = {cpp(layers[0].extent)}, part = {part};",
             "for (long row = 0; row < rows; row += part) { const long end = std::min(rows, row + part);",
         ]
+        if any(are_packed):
+            if not all(are_packed):
+                raise RefusedError(f"'{layers[0].result}' has weights some of which alone are packed in bfloat16")
+            return [*lines, *self._rounded(layers)]
         listed = [p for k, p in enumerate(products) if not self._with_blas and self._are_zero_together(layers, k)]
         lists = {product: (f"positions{k}", cpp(product.inputs)) for k, product in enumerate(listed)}
         lines += _room_for_lists(4, "part", [extent for _, extent in lists.values()])
@@ -87,6 +100,18 @@ class LayerCode:
             for k, finish in enumerate(finished)
         ]
         return [*lines, *_panels(calls)]
+
+    def _rounded(self, layers: list[Definition]) -> list[str]:
+        """Layers whose weights are packed, made one after another."""
+        lines = []
+        for k, layer in enumerate(layers):
+            terms = ", ".join(f"{{{self._elements.rounded_term(layer, p)}}}" for p in range(len(layer.products)))
+            lines += [
+                f"const ailand::RoundedTerm terms{k}[] = {{{terms}}};",
+                f"ailand::dense_rounded(terms{k}, {len(layer.products)}, row, end, outputs,",
+                f"ailand::finish_of<T>({self._finish(layer, 'r, long j')}));",
+            ]
+        return lines
 
     def of_directions(self, definition: Definition) -> list[str]:
         """A definition with matrix products that has directions."""

@@ -5,10 +5,18 @@ What the code is made of is in ``device_kernels.cuh``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from ailand_gt4py.lowering.columns.column_node import Interface
-from ailand_gt4py.lowering.columns.column_program import ColumnProgram, Definition, RefusedError, cpp, loads
+from ailand_gt4py.lowering.columns.column_program import (
+    ColumnProgram,
+    Definition,
+    RefusedError,
+    cpp,
+    loads,
+    weights_of_layers,
+)
 from ailand_gt4py.lowering.entry import PARAMETERS, numbers_of, packed, unpacked
 from ailand_gt4py.lowering.gpu.device_kernel import KernelCode
 from ailand_gt4py.lowering.gpu.device_plan import DevicePlan
@@ -36,16 +44,24 @@ class DeviceCode:
         call: C++ of the host's call; it reads the arrays' connectors and the program's symbols.
         text: the device code, which follows ``device_kernels.cuh``.
 
+    Args:
+        products: how those with the weights of the network's layers are computed; all else in the arrays' type.
+        layers: how the names of these weights begin (`weights_of_layers`).
+
     Raises:
         RefusedError: the program has something that cannot be run so.
     """
 
-    def __init__(self, program: ColumnProgram, interface: Interface, products: Products) -> None:
+    def __init__(
+        self, program: ColumnProgram, interface: Interface, products: Products, layers: Sequence[str] = ()
+    ) -> None:
         real = str(interface.arrays[program.results[0]].dtype.ctype)
         if (real, products) not in _COMPUTE:
             raise RefusedError(f"products in {products} need arrays of type float, not {real}")
         operand = "__nv_bfloat16" if products == "bf16" else real
-        self.plan = DevicePlan(program, operand != real)
+        rounded = frozenset() if products == "full" else weights_of_layers(program, layers)
+        self._rounded = rounded
+        self.plan = DevicePlan(program, rounded if operand != real else frozenset())
         self._interface = interface
         self.numbers = numbers_of(program, interface)
         self.name = f"{program.name}_on_device"
@@ -62,7 +78,7 @@ if ({self.name}(&__state->ailand_device, arrays, numbers, __state->gpu_context->
 namespace {self.name}_code {{
 using T = {real};
 using O = {operand};
-constexpr cublasComputeType_t compute = {_COMPUTE[real, products]};
+constexpr cublasComputeType_t full = {_COMPUTE[real, "full"]}, rounded = {_COMPUTE[real, products]};
 {structs}
 void run(void** kept, {PARAMETERS}, cudaStream_t stream) {{
     {run}
@@ -84,7 +100,7 @@ void {self.release}(void* kept) {{ delete static_cast<ailand::Device*>(kept); }}
     def _run(self, kernels: list[KernelCode]) -> list[str]:
         """What is done in one step, chunk after chunk of columns."""
         #: Weights of products, parts behind each other, and number of outputs -> position among them.
-        weights: dict[tuple[str, str], int] = {}
+        weights: dict[tuple[str, str, str], int] = {}
         steps: list[str] = []
         for kernel, code in zip(self.plan.kernels, kernels, strict=True):
             for definition in kernel.products:
@@ -102,8 +118,8 @@ void {self.release}(void* kept) {{ delete static_cast<ailand::Device*>(kept); }}
             "device.use(stream);",
             *(f"const long t{k} = ailand::row_stride<{each.kind}>({largest(each.extents)});" for k, each in rows),
             *(
-                f"const ailand::Weight w{k} = device.weight<T, O>({k}, {{{parts}}}, {outputs}, stream);"
-                for (parts, outputs), k in weights.items()
+                f"const ailand::Weight w{k} = device.weight<T, {operand}>({k}, {{{parts}}}, {outputs}, stream);"
+                for (parts, outputs, operand), k in weights.items()
             ),
             f"const long chunk = device.chunk(columns, {bytes_of_a_column});",
             f"ailand::Room room{{device.reserve({room})}};",
@@ -114,10 +130,13 @@ void {self.release}(void* kept) {{ delete static_cast<ailand::Device*>(kept); }}
             "}",
         ]
 
-    def _products(self, definition: Definition, weights: dict[tuple[str, str], int]) -> list[str]:
+    def _products(self, definition: Definition, weights: dict[tuple[str, str, str], int]) -> list[str]:
         """Calls of the matrix products of a layer; their weights are added to those of the program."""
         plan, arrays, pointers = self.plan, self._interface.arrays, self._interface.connectors
         sums, outputs = plan.row_of["sums", definition.result], cpp(definition.extent)
+        kind = plan.factors(definition)
+        operand = {"values": "T", "operands": "O"}[kind]
+        compute = "rounded" if self._rounded.issuperset(one.weight for one in definition.products) else "full"
         lines = []
         for positions in plan.terms(definition):
             products = [definition.products[position] for position in positions]
@@ -125,12 +144,13 @@ void {self.release}(void* kept) {{ delete static_cast<ailand::Device*>(kept); }}
                 f"{{{pointers[one.weight]}, {', '.join(map(cpp, arrays[one.weight].strides))}, {cpp(one.inputs)}}}"
                 for one in products
             ]
-            weight = weights.setdefault((", ".join(parts), outputs), len(weights))
+            weight = weights.setdefault((", ".join(parts), outputs, operand), len(weights))
             (name,) = (load.array for load in loads(products[0].x))
-            factor = plan.row_of[plan.factors, name]
+            factor = plan.row_of[kind, name]
             inputs = " + ".join(cpp(one.inputs) for one in products)
             lines.append(
-                f"device.product<T, O>(compute, w{weight}, s{factor} + {plan.offsets.get(name, 0)}, t{factor}, "
+                f"device.product<T, {operand}>({compute}, w{weight}, "
+                f"s{factor} + {plan.offsets.get((kind, name), 0)}, t{factor}, "
                 f"s{sums}, t{sums}, rows, {outputs}, {inputs}, {'true' if positions[0] else 'false'});"
             )
         return lines

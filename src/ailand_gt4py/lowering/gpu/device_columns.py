@@ -61,19 +61,21 @@ class DeviceColumns(ColumnNode):
     """`ColumnNode` on a GPU: generated CUDA, with cuBLAS for the layers and one kernel from each to the next.
 
     Attributes:
-        products: how matrix products are computed.
+        products: how matrix products with the weights of layers are computed.
+        layers: how the names of these weights begin.
     """
 
     mode: ClassVar[str] = "column by column on a GPU"
     on_gpu: ClassVar[bool] = True
 
     products: Products = "full"
+    layers: tuple[str, ...] = ()
 
     def make(self, sdfg: dace.SDFG, program: ColumnProgram, interface: Interface) -> nodes.Node:
         """A call of a function in the program's device code."""
         if any(definition.directions is not None for definition in program.definitions):
             raise RefusedError("it has several directions for each column, which is written for the CPU only")
-        code = DeviceCode(program, interface, self.products)
+        code = DeviceCode(program, interface, self.products, self.layers)
         sdfg.append_global_code(source_text(HEADER) + code.text, "cuda")
         inputs, outputs = set(interface.inputs.values()), set(interface.outputs.values())
         node = DeviceProgram("device_columns", inputs=inputs, outputs=outputs)

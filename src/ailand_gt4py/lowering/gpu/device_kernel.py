@@ -83,7 +83,7 @@ struct Kernel{position} {{
         position = self._plan.row_of[kind, name]
         stride = self._member(f"t{position}", "long", f"t{position}")
         row = self._member(f"s{position}", f"{self._plan.rows.all[position].kind}*", f"s{position}")
-        offset = self._plan.offsets.get(name, 0) if kind == self._plan.factors else 0
+        offset = self._plan.offsets.get((kind, name), 0)
         return f"{row}[r * {stride} + {f'{offset} + ' if offset else ''}{feature}]"
 
     def _read(self, array: str, feature: str) -> str:
@@ -165,7 +165,7 @@ struct Kernel{position} {{
     def _read_name(self, array: str) -> str:
         if ("values", array) not in self._plan.row_of:
             return f"x{self._pointers[array]}"
-        return f"row{self._plan.row_of['values', array]}_{self._plan.offsets.get(array, 0)}"
+        return f"row{self._plan.row_of['values', array]}_{self._plan.offsets.get(('values', array), 0)}"
 
     def _value(self, expression: Expression, of: Definition, looped: bool) -> str:
         """An expression of a definition, in its loop or after it."""

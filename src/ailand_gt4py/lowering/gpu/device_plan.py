@@ -92,24 +92,22 @@ class DevicePlan:
 
     Args:
         program: fused.
-        separate_operands: the products' operands have a type of their own, so rows are kept as such beside or instead.
+        rounded: weights whose products' operands have a type of their own, so rows are kept as such beside or instead.
 
     Attributes:
         program: with copies of inputs that products read.
         kernels: in order.
         rows: of the work space, of the types ``T`` (arrays) and ``O`` (the products' operands).
         row_of: (``sums``, ``values`` or ``operands``, result) -> its position in ``rows``.
-        factors: what products read: ``operands``, or ``values`` where these have the same type.
-        offsets: factor of a product -> where it begins in its row, which it may share with others.
+        offsets: (``values`` or ``operands``, factor of a product) -> where it begins in its row, which it may share.
     """
 
-    def __init__(self, program: ColumnProgram, separate_operands: bool) -> None:
+    def __init__(self, program: ColumnProgram, rounded: frozenset[str]) -> None:
         self.program = with_copies(program)
         self.rows = RowPool()
         self.row_of: dict[tuple[str, str], int] = {}
-        self.factors = "operands" if separate_operands else "values"
-        self.offsets: dict[str, int] = {}
-        self._factor_type = "O" if separate_operands else "T"
+        self.offsets: dict[tuple[str, str], int] = {}
+        self._rounded = rounded
         self._by_name = {definition.result: definition for definition in self.program.definitions}
         both_ways = [pair for one in program.equal_extents for pair in (one, one[::-1])]
         self._numbers = {cpp(extent): number for extent, number in both_ways if isinstance(number, int)}
@@ -118,6 +116,10 @@ class DevicePlan:
             self._add(definition)
         self._joint = self._joint_rows()
         self._give_rows()
+
+    def factors(self, definition: Definition) -> str:
+        """What the products of a layer read: ``operands``, or ``values`` where these have the arrays' type."""
+        return "operands" if self._rounded.issuperset(one.weight for one in definition.products) else "values"
 
     def length(self, extent: Extent) -> int | str:
         """A number of features; as C++ where it is known at run time only."""
@@ -184,17 +186,20 @@ class DevicePlan:
                     return False
         return True
 
-    def _joint_rows(self) -> dict[str, tuple[str, ...]]:
-        """Factor -> the factors that lie side by side in one row with it, so that one product takes them all."""
+    def _joint_rows(self) -> dict[tuple[str, str], tuple[str, ...]]:
+        """(``values`` or ``operands``, factor) -> the factors that lie side by side in one row with it, so that one
+        product takes them all."""
         made_in = {one.result: position for position, kernel in enumerate(self.kernels) for one in kernel.definitions}
-        joint: dict[str, tuple[str, ...]] = {}
+        joint: dict[tuple[str, str], tuple[str, ...]] = {}
         for definition in (one for one in self.program.definitions if one.is_layer):
+            kind = self.factors(definition)
             names = tuple(load.array for product in definition.products for load in loads(product.x))
             sizes = [size for name in names if isinstance(size := self._length_of(name), int)]
             alike = len({made_in[name] for name in names}) == 1 and len(set(names)) == len(names) == len(sizes)
-            if len(names) > 1 and alike and not joint.keys() & names:
-                joint |= dict.fromkeys(names, names)
-                self.offsets |= zip(names, itertools.accumulate(sizes[:-1], initial=0), strict=True)
+            keys = [(kind, name) for name in names]
+            if len(names) > 1 and alike and joint.keys().isdisjoint(keys):
+                joint |= dict.fromkeys(keys, names)
+                self.offsets |= zip(keys, itertools.accumulate(sizes[:-1], initial=0), strict=True)
         return joint
 
     def terms(self, definition: Definition) -> list[list[int]]:
@@ -207,16 +212,16 @@ class DevicePlan:
                 result[-1].append(position)
             else:
                 result.append([position])
-            joint = self._joint.get(name, (name,))
+            joint = self._joint.get((self.factors(definition), name), (name,))
             before = joint[joint.index(name) + 1 :]
         return result
 
     def _give_rows(self) -> None:
         """Positions in the work space: rows are used again for another array when nobody reads them any more."""
         last_use = self._last_uses()
-        for names in self._joint.values():
-            last = max(last_use[self.factors, name] for name in names)
-            last_use |= {(self.factors, name): last for name in names}
+        for (kind, _), names in self._joint.items():
+            last = max(last_use[kind, name] for name in names)
+            last_use |= {(kind, name): last for name in names}
         for position, kernel in enumerate(self.kernels):
             for definition in kernel.products:
                 self.row_of["sums", definition.result] = self._take("T", definition)
@@ -226,12 +231,12 @@ class DevicePlan:
                 name = definition.result
                 if definition.is_layer:
                     own[name] = self.row_of["sums", name]
-                if name in self._joint and (self.factors, name) not in self.row_of:
-                    names = self._joint[name]
-                    size = sum(int(self._length_of(each)) for each in names)
-                    rows = self.rows.take(self._factor_type, size, [str(size)])
-                    self.row_of |= {(self.factors, each): rows for each in names}
                 for kind, kind_of_rows in (("values", "T"), ("operands", "O")):
+                    if (kind, name) in self._joint and (kind, name) not in self.row_of:
+                        names = self._joint[kind, name]
+                        size = sum(int(self._length_of(each)) for each in names)
+                        rows = self.rows.take(kind_of_rows, size, [str(size)])
+                        self.row_of |= {(kind, each): rows for each in names}
                     if (kind, name) in last_use and (kind, name) not in self.row_of:
                         taken = self._own(definition, own, last_use) if kind == "values" else None
                         self.row_of[kind, name] = self._take(kind_of_rows, definition) if taken is None else taken
@@ -268,7 +273,8 @@ class DevicePlan:
                 if definition.is_layer:
                     read = list(loads(definition.value))
                     for name in definition.factors():
-                        uses[self.factors, name] = max(2 * position, uses.get((self.factors, name), 0))
+                        key = self.factors(definition), name
+                        uses[key] = max(2 * position, uses.get(key, 0))
                 for load in read:
                     if load.array in self._by_name and load.array not in here:
                         uses["values", load.array] = 2 * position + 1
