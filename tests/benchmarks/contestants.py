@@ -16,16 +16,18 @@ torch_compile_tuned
 torch_compile_autotune
     ``torch.compile`` with frozen weights for this number of columns, and its search for the best kernels; of the large
     network.
-torch_compile_blocks, onnxruntime_blocks, openvino_blocks
+torch_compile_blocks, onnxruntime_blocks, openvino_blocks, jax_blocks
     the tuned network called on one block of columns after the other, so that activations stay in a cache and no large
     memory is allocated; for many columns.
 onnxruntime, openvino
-    an ONNX graph written by hand, all graph optimisations, inputs and results bound once; OpenVINO, which would take
-    bfloat16 by itself where a processor has it, with its hint of float32.
+    the graph of ``ailand model export --format onnx``, all graph optimisations, inputs and results bound once;
+    OpenVINO, which would take bfloat16 by itself where a processor has it, with its hint of float32.
+jax
+    `jax_network.jax_step` through ``jax.jit``, that is XLA, on arrays of its own; for few columns with frozen weights.
 numpy, cupy
     `array_network.ArrayStep`: layer by layer by the library's BLAS, with buffers; on the CPU in blocks of columns.
 
-Under GPU precisions ``_tf32`` and ``_bf16`` a contestant may use these for its matrix products.
+Under the precisions ``_tf32`` (of GPUs) and ``_bf16`` a contestant may use these for its matrix products.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ import contextlib
 import dataclasses
 import functools
 import importlib
+import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -105,21 +108,18 @@ def names(device: str, n_columns: int) -> tuple[str, ...]:
         )  # fmt: skip
     blocks = _BLOCKS if n_columns >= MANY_COLUMNS else ()
     return (
-        "ailand",
-        "torch_eager",
-        "torch_compile",
-        "torch_compile_tuned",
-        "onnxruntime",
-        "openvino",
-        *blocks,
-        "numpy",
-    )
+        "ailand", "ailand_bf16", "torch_eager", "torch_compile", "torch_compile_tuned", "onnxruntime", "openvino",
+        "openvino_bf16", "jax", *blocks, "numpy",
+    )  # fmt: skip
 
 
-_BLOCKS = ("torch_compile_blocks", "onnxruntime_blocks", "openvino_blocks")
+_BLOCKS = ("torch_compile_blocks", "onnxruntime_blocks", "openvino_blocks", "openvino_blocks_bf16", "jax_blocks")
 #: Contestants of the large network, each of which has the weights once or twice. PyTorch and onnxruntime were no faster
 #: in blocks.
-OF_LARGE = ("ailand", "torch_compile_tuned", "torch_compile_autotune", "onnxruntime", "openvino", "openvino_blocks")
+OF_LARGE = (
+    "ailand", "torch_compile_tuned", "torch_compile_autotune", "onnxruntime", "openvino", "openvino_blocks", "jax",
+    "jax_blocks",
+)  # fmt: skip
 
 
 def build(name: str, model: Model, inputs: Sequence[np.ndarray], device: str = "cpu") -> Contestant:
@@ -281,14 +281,10 @@ def _torch_blocks(network: Any, tensors: Sequence[Any], model: Model) -> Callabl
 
 def _onnxruntime(kind: str, model: Model, inputs: Sequence[np.ndarray], device: str, precision: str) -> Contestant:
     runtime, _ = require("onnxruntime", "onnx")
-    import onnx_network
-
     options = runtime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = machine.threads(), 1
     options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    session = runtime.InferenceSession(
-        onnx_network.build(model).SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    session = runtime.InferenceSession(_graph(model), options, providers=["CPUExecutionProvider"])
     n_columns = len(inputs[0])
     length = _block(model) if kind.endswith("_blocks") else n_columns
     arrays = dict(zip(("static", "forcing", "state"), inputs, strict=True))
@@ -316,16 +312,16 @@ def _onnxruntime(kind: str, model: Model, inputs: Sequence[np.ndarray], device: 
 
 def _openvino(kind: str, model: Model, inputs: Sequence[np.ndarray], device: str, precision: str) -> Contestant:
     openvino, _ = require("openvino", "onnx")
-    import onnx_network
-
     core = openvino.Core()
+    if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        raise UnavailableError("OpenVINO finds no bfloat16 in this processor")
     settings = {
-        "INFERENCE_PRECISION_HINT": "f32",
+        "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": machine.threads(),
         "NUM_STREAMS": 1,
     }
-    graph = core.read_model(onnx_network.build(model).SerializeToString())
+    graph = core.read_model(_graph(model))
     n_columns = len(inputs[0])
     length = _block(model) if kind == "openvino_blocks" else n_columns
     results = [np.full((n_columns, len(group)), np.nan, np.float32) for group in (model.state, model.diagnostics)]
@@ -348,6 +344,40 @@ def _openvino(kind: str, model: Model, inputs: Sequence[np.ndarray], device: str
             request.infer()
         # `inputs` is named so that the memory bound to the requests lives as long as this function.
         return (results[0], results[1]) if inputs else (None, None)
+
+    return Contestant(kind, step, tolerance=TOLERANCE[precision])
+
+
+def _graph(model: Model) -> bytes:
+    from ailand_gt4py.training.exports.onnx.step import made
+
+    return made(model).SerializeToString()
+
+
+def _jax(kind: str, model: Model, inputs: Sequence[np.ndarray], device: str, precision: str) -> Contestant:
+    # Both are read when JAX is first used: on the CPU, in so many threads.
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    os.environ.setdefault("NPROC", str(machine.threads()))
+    (jax,) = require("jax")
+    from jax_network import jax_step
+
+    n_columns = len(inputs[0])
+    network = jax_step(model, is_frozen=n_columns < MANY_COLUMNS and model.point_wise is None)
+    if kind == "jax":
+        arrays = [jax.device_put(array) for array in inputs]
+        return Contestant(kind, lambda: jax.block_until_ready(network(*arrays)))
+    length = _block(model)
+    results = [np.full((n_columns, len(group)), np.nan, np.float32) for group in (model.state, model.diagnostics)]
+    blocks = [
+        (slice(first, first + length), [jax.device_put(array[first : first + length]) for array in inputs])
+        for first in range(0, n_columns, length)
+    ]
+
+    def step() -> Arrays:
+        for rows, block in blocks:
+            for array, values in zip(results, network(*block), strict=True):
+                array[rows] = values
+        return results[0], results[1]
 
     return Contestant(kind, step)
 
@@ -379,6 +409,8 @@ _BUILDERS: dict[str, Callable[[str, Model, Sequence[np.ndarray], str, str], Cont
     "onnxruntime_blocks": _onnxruntime,
     "openvino": _openvino,
     "openvino_blocks": _openvino,
+    "jax": _jax,
+    "jax_blocks": _jax,
     "numpy": _numpy,
     "cupy": _cupy,
 }

@@ -13,11 +13,23 @@ from typing import Any
 DEVICE_VARIABLE = "AILAND_BENCH_DEVICE"
 
 _PACKAGES = (
-    "ailand_gt4py", "gt4py", "dace", "numpy", "torch", "onnxruntime", "openvino", "scipy-openblas32", "cupy-cuda12x",
-    "cupy-cuda13x",
+    "ailand_gt4py", "gt4py", "dace", "numpy", "torch", "onnxruntime", "openvino", "jax", "scipy-openblas32",
+    "cupy-cuda12x", "cupy-cuda13x",
 )  # fmt: skip
 #: Variables that choose threads, kernels or how threads wait.
-_VARIABLES = ("OMP_", "GOMP_", "KMP_", "OPENBLAS_", "MKL_", "DNNL_", "ONEDNN_", "MALLOC_", "CUDA_VISIBLE")
+_VARIABLES = (
+    "OMP_",
+    "GOMP_",
+    "KMP_",
+    "OPENBLAS_",
+    "MKL_",
+    "DNNL_",
+    "ONEDNN_",
+    "MALLOC_",
+    "NPROC",
+    "XLA_",
+    "CUDA_VISIBLE",
+)
 
 
 def device() -> str:

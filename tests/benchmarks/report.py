@@ -20,7 +20,7 @@ import report_derivatives
 import report_figure
 import report_large
 import report_run
-from report_data import Results, amount, duration, read
+from report_data import Results, amount, duration, not_run, read
 from report_tables import table
 
 from ailand_gt4py.core.errors import InputError
@@ -78,6 +78,7 @@ def bars_section(results: Results) -> list[str]:
 def steps_section(results: Results) -> list[str]:
     """Median time and rate of each contestant, network and number of columns, and the ratios."""
     lines = ["## Steps", "", "Median time of a step, and GFLOP/s of its matrix products."]
+    lines += not_run(results.reasons)
     for network in results.networks:
         sizes = results.sizes(network)
         names = results.contestants(network)
@@ -106,6 +107,8 @@ def overheads_section(results: Results) -> list[str]:
         item = found["step_overhead"]
         rows.append(("`Emulator.step` with hardly any arithmetic, results given", duration(item["median"])))
         rows.append(("the same, results allocated", duration(item["seconds_with_allocation"])))
+        rows.append(("a rollout's step, the state in two arrays in turn", duration(item["seconds_in_turn"])))
+        rows.append(("the same, each window's forcing another array", duration(item["seconds_with_new_windows"])))
     for name in sorted(name for name in found if name.startswith("first_compile_")):
         item, model = found[name], name.removeprefix("first_compile_")
         rows.append((f"first compilation, {model} model", duration(item["median"])))

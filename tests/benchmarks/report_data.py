@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +30,7 @@ class Results:
         machine: see `machine.describe`.
         steps: (network, columns, name) -> of contestants and of the limits ``gemm_...``.
         flops: network -> of one column.
+        reasons: contestant or limit -> why it was not run.
         overheads: name -> its extra information, and ``median`` seconds.
         derivatives, large, runs: of each race of derivatives, each test of the large network and each whole run, its
             extra information.
@@ -42,6 +44,7 @@ class Results:
     machine: dict[str, Any]
     steps: dict[tuple[str, int, str], Step]
     flops: dict[str, int]
+    reasons: dict[str, str]
     overheads: dict[str, dict[str, Any]]
     derivatives: list[dict[str, Any]]
     large: list[dict[str, Any]]
@@ -79,7 +82,7 @@ class Results:
             if (found, size) == (network, columns)
             and not is_limit(name)
             and not name.startswith("ailand")
-            and (by_hand or not name.endswith("_blocks"))
+            and (by_hand or "_blocks" not in name)
             and precision(name) == precision(own)
         }
         if ours is None or not peers:
@@ -107,6 +110,11 @@ def precision(name: str) -> str:
     """Of a contestant's or a limit's products."""
     suffix = name.rpartition("_")[2]
     return suffix if suffix in PRECISIONS else "float32"
+
+
+def not_run(reasons: Mapping[str, str]) -> list[str]:
+    """Lines that name those who did not take part, none where all did."""
+    return ["", "Not run:", "", *(f"* {name}: {reason}" for name, reason in sorted(reasons.items()))] if reasons else []
 
 
 def duration(seconds: float) -> str:
@@ -164,6 +172,7 @@ def _content(path: Path) -> dict[str, Any]:
 def _sorted(content: dict[str, Any], machine: dict[str, Any], entries: list[tuple[dict[str, Any], float]]) -> Results:
     steps: dict[tuple[str, int, str], Step] = {}
     flops: dict[str, int] = {}
+    reasons: dict[str, str] = {}
     overheads: dict[str, dict[str, Any]] = {}
     derivatives: list[dict[str, Any]] = []
     large: list[dict[str, Any]] = []
@@ -176,6 +185,7 @@ def _sorted(content: dict[str, Any], machine: dict[str, Any], entries: list[tupl
             key = (extra["network"], extra["columns"], extra["contestant"])
             steps[key] = Step(median, extra["gflops"], max(errors) if errors else None)
             flops[extra["network"]] = extra["flops_per_column"]
+            reasons |= extra.get("reasons", {})
         elif kind == "overhead":
             overheads[extra["name"]] = extra | {"median": median}
         elif kind == "derivative":
@@ -195,6 +205,7 @@ def _sorted(content: dict[str, Any], machine: dict[str, Any], entries: list[tupl
         machine=machine,
         steps=steps,
         flops=flops,
+        reasons=reasons,
         overheads=overheads,
         derivatives=derivatives,
         large=large,

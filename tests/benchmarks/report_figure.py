@@ -26,6 +26,12 @@ STYLES = {
     "torch_compile_bf16": ("#0072B2", ".."),
     "onnxruntime": ("#009E73", ""),
     "onnxruntime_blocks": ("#009E73", "//"),
+    "openvino": ("#F0E442", ""),
+    "openvino_blocks": ("#F0E442", "//"),
+    "openvino_bf16": ("#F0E442", ".."),
+    "openvino_blocks_bf16": ("#F0E442", "xx"),
+    "jax": ("#000000", ""),
+    "jax_blocks": ("#000000", "//"),
     "numpy": ("#999999", ""),
     "cupy": ("#E69F00", ""),
 }

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import report_bars as bars
-from report_data import Results, duration, is_limit
+from report_data import Results, duration, is_limit, not_run
 from report_tables import table
 
 #: Share of the fastest products, best peer's time over ours; seconds of reading and of the first compilation; bytes for
@@ -67,6 +67,7 @@ def markdown(results: Results) -> str:
         rows.append(("load at the end", *(f"{step['load']:.2f}" for step in steps)))
         lines += ["", "## Steps", "", "Median time of a step, and GFLOP/s of its matrix products.", ""]
         lines += table(header, rows)
+        lines += not_run({name: why for step in steps for name, why in step["reasons"].items()})
     for files in _entries(results, "files"):
         lines += ["", "## Files and memory", "", *_files(files)]
     return "\n".join([*lines, ""])

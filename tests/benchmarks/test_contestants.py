@@ -9,7 +9,7 @@ import pytest
 from networks import NETWORKS
 
 N_COLUMNS = 37
-PEERS = ("numpy", "torch_eager", "onnxruntime")
+PEERS = ("numpy", "torch_eager", "onnxruntime", "openvino", "openvino_bf16", "jax")
 
 
 def _check(name: str, network: str, n_columns: int = N_COLUMNS) -> None:
@@ -30,7 +30,13 @@ def test_peer_agrees_with_reference(name: str, network: str) -> None:
     _check(name, network)
 
 
-@pytest.mark.parametrize("name", ["onnxruntime_blocks", "numpy"])
+@pytest.mark.parametrize("name", ["torch_eager", "onnxruntime", "openvino", "jax"])
+def test_peer_of_the_large_network_agrees_with_reference(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(NETWORKS, "large", networks.LARGE)
+    _check(name, "large")
+
+
+@pytest.mark.parametrize("name", ["onnxruntime_blocks", "openvino_blocks", "jax_blocks", "numpy"])
 def test_blocks_that_do_not_divide_the_columns(name: str) -> None:
     _check(name, "two_branch_128", 2 * contestants.PEER_BLOCK + 1)
 

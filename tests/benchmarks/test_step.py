@@ -21,7 +21,7 @@ from contest import Outcome
 from networks import NETWORKS
 from pytest_benchmark.fixture import BenchmarkFixture
 
-SIZES = scale.of((1, 100, 10_000, networks.N320_COLUMNS), (1, 41))
+SIZES = scale.of((1, 10, 100, 10_000, networks.N320_COLUMNS), (1, 41))
 DEVICE = machine.device()
 
 
@@ -63,6 +63,7 @@ def test_step(benchmark: BenchmarkFixture, network: str, n_columns: int, name: s
         "calls_per_round": timing.calls,
         "flops_per_column": flops,
         "gflops": flops * n_columns / timing.median / 1e9,
+        "reasons": found.reasons,
     }
     if name in found.errors:
         extra["error_state"], extra["error_diagnostics"] = found.errors[name]

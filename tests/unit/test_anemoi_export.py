@@ -305,7 +305,7 @@ def test_columns_of_a_file():
 
 
 def test_another_format_is_one_more_entry(tmp_path, monkeypatch):
-    def prepare(model, columns):
+    def prepare(model, columns, precision):
         return lambda path: path.write_text(f"{model.architecture} {columns.latitudes is None}")
 
     monkeypatch.setattr(FORMATS, "_items", [*FORMATS.items(), ExportFormat("text", "nothing", prepare)])
@@ -318,7 +318,7 @@ def test_another_format_is_one_more_entry(tmp_path, monkeypatch):
     ("words", "message"),
     [
         (["MODEL", "out.ckpt"], "option --grid is missing; expected a file of the columns"),
-        (["MODEL", "out.ckpt", "--format", "tea"], "format 'tea' is unknown, expected one of anemoi"),
+        (["MODEL", "out.ckpt", "--format", "tea"], "format 'tea' is unknown, expected one of anemoi, onnx"),
         (
             ["MODEL", "there.ckpt", "--grid", "GRID"],
             "output there.ckpt exists, expected a name that is free, or --overw",

@@ -3,6 +3,7 @@
 import itertools
 import pathlib
 import types
+import weakref
 from typing import Any
 
 import gt4py.next as gtx
@@ -240,7 +241,7 @@ def test_an_array_that_was_resized_in_place_is_looked_at_again(backend: str) -> 
     expected = [values.copy() for values in emulator.step(*inputs)]
 
     def check_steps() -> None:
-        for _ in range(2):
+        for _ in range(3):  # from the third on by the short cut
             for result in out:
                 result[...] = np.nan
             emulator.step(*inputs, out=out)
@@ -265,15 +266,35 @@ def test_an_array_that_was_resized_in_place_is_looked_at_again(backend: str) -> 
 
 
 def test_repeated_steps_take_the_short_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the state goes to and fro between two arrays."""
     emulator = Emulator(random_model("simple", (5, 4, 3, 2), seed=7, width=24), N_COLUMNS, "dace_cpu")
-    given_arrays = random_inputs((5, 4, 3, 3, 2))
-    inputs, out = given_arrays[:3], tuple(given_arrays[3:])
-    expected = [values.copy() for values in emulator.step(*inputs, out=out)]
+    static, forcing, state, *out = random_inputs((5, 4, 3, 3, 2))
+    first, (other, diagnostics) = state.copy(), out
+
+    def two_steps() -> list[np.ndarray]:
+        state[...], other[...] = first, np.nan
+        emulator.step(static, forcing, state, out=(other, diagnostics))
+        emulator.step(static, forcing, other, out=(state, diagnostics))
+        return [values.copy() for values in (other, state, diagnostics)]
+
+    expected = two_steps()
+    assert not np.array_equal(expected[0], expected[1])
+    for found, wanted in zip(two_steps(), expected, strict=True):
+        np.testing.assert_array_equal(found, wanted)
     monkeypatch.setattr(Emulator, "_checked_step", lambda *_: pytest.fail("looked at all again"))
-    out[0][...] = out[1][...] = np.nan
-    emulator.step(*inputs, out=out)
-    for result, wanted in zip(out, expected, strict=True):
-        np.testing.assert_array_equal(result, wanted)
+    for found, wanted in zip(two_steps(), expected, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
+def test_an_emulator_holds_on_to_the_arrays_of_two_steps_and_no_more() -> None:
+    emulator = Emulator(random_model("simple", (5, 4, 3, 2), seed=7, width=24), N_COLUMNS, "embedded")
+    inputs, given_arrays = random_inputs((5, 4, 3)), [random_inputs((3, 2)) for _ in range(4)]
+    watched = [weakref.ref(one) for one, _ in given_arrays]
+    for out in given_arrays:
+        emulator.step(*inputs, out=tuple(out))
+    del out
+    given_arrays.clear()
+    assert [one() is None for one in watched] == [True, True, False, False]
 
 
 def test_an_array_that_moved_between_steps_is_used_where_it_is() -> None:
@@ -281,7 +302,8 @@ def test_an_array_that_moved_between_steps_is_used_where_it_is() -> None:
     emulator = Emulator(random_model("simple", (5, 4, 3, 2), seed=7, width=24), N_COLUMNS, "dace_cpu")
     given_arrays = random_inputs((5, 4, 3, 3, 2))
     inputs, out = given_arrays[:3], tuple(given_arrays[3:])
-    emulator.step(*inputs, out=out)
+    for _ in range(3):
+        emulator.step(*inputs, out=out)
     expected, address, others = [values.copy() for values in out], arrays.address(out[0]), []
     while arrays.address(out[0]) == address:
         out[0].resize((100_000, 3), refcheck=False)

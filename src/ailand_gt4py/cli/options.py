@@ -50,7 +50,7 @@ class _Parser(argparse.ArgumentParser):
 def parse(kind: type[Kind], words: Sequence[str]) -> Kind:
     """Options from a command line, completed from its YAML file."""
     parser, fields = make_parser(kind), dict(fields_of(kind))
-    known, unknown = parser.parse_known_args(_joined(words))
+    known, unknown = parser.parse_known_intermixed_args(_joined(words))
     if unknown:
         names = [flag for path, field in fields.items() for flag in flags_of(path, field) if flag.startswith("--")]
         word = one_line(unknown[0].split("=")[0])

@@ -9,7 +9,6 @@ from typing import Any
 
 import gt4py.next as gtx
 import numpy as np
-from gt4py.next import common as gtx_common
 from gt4py.next.iterator import ir
 
 from ailand_gt4py.core import arrays
@@ -19,7 +18,6 @@ from ailand_gt4py.lowering.calls import front_end
 from ailand_gt4py.lowering.columns.column_program import ColumnProgram, Extent
 from ailand_gt4py.lowering.columns.constants import evaluate
 from ailand_gt4py.lowering.columns.differentiate import Derivative, differentiate
-from ailand_gt4py.lowering.columns.fields import Tables
 from ailand_gt4py.lowering.columns.interpret import Interpreter
 from ailand_gt4py.lowering.columns.read_gtir import read_program
 from ailand_gt4py.stencils.fields import field
@@ -63,9 +61,7 @@ def _differentiated(
     described: StepDerivative, operands: Operands, shapes: Mapping[str, tuple[Extent, ...]]
 ) -> ColumnProgram:
     """The program of a step's derivative, from the shapes of its fields and operands."""
-    types = gtx_common.offset_provider_to_type(dict(operands.offset_provider))
-    tables = Tables(frozenset(operands.complete_tables), frozenset(operands.broadcast_tables), types)
-    return differentiate(read_program(described.gtir, shapes, tables), described.derivative)
+    return differentiate(read_program(described.gtir, shapes, operands.tables), described.derivative)
 
 
 def with_constants(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Any, get_args
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 
@@ -30,6 +30,19 @@ from ailand_gt4py.stencils.network.step import describe_static_part, describe_st
 from ailand_gt4py.weights.model import Model
 
 _RESULTS = ("new state", "diagnostics")
+#: Sets of arrays whose next step may skip the checks: two, for a state that goes to and fro between two arrays.
+_MOST_REPEATS = 2
+
+
+class _Repeat(NamedTuple):
+    """Inputs and results of a step, and, from the second one on them on, the call on them."""
+
+    static: ArrayLike
+    forcing: ArrayLike
+    state: ArrayLike
+    new_state: ArrayLike
+    diagnostics: ArrayLike
+    again: Callable[[], bool] | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,11 +64,11 @@ class Emulator:
     """An aiLand model for a fixed number of columns on one device.
 
     Weights go to the device once, when the emulator is made; the program is compiled at its first step, or by
-    `compile`. A step then allocates only its results, and not even those where the caller gives them. A step on the
-    very arrays of the step before, results included, skips all checks but that they are where and as they were; the
-    emulator holds on to them until another. The fields between its layers belong to the emulator, so that two threads
-    at once need two emulators: `RunError` where they use one. A copy, and what is unpickled in another process, is a
-    new emulator of the same model.
+    `compile`. A step then allocates only its results, and not even those where the caller gives them. From the third
+    step on the very same arrays on, results included, all checks are skipped but that they are where and as they were;
+    so it is with two sets of arrays in turn. The emulator holds on to both until others come. The fields between its
+    layers belong to the emulator, so that two threads at once need two emulators: `RunError` where they use one. A
+    copy, and what is unpickled in another process, is a new emulator of the same model.
 
     Args:
         model: what to run.
@@ -90,8 +103,8 @@ class Emulator:
         self._static_part = None if of_static is None else programs.call(of_static, "the static part of ")
         self._n_part = 0 if of_static is None else feature_extent(model, of_static.caller_fields["static_part"])
         self._kept: PreparedStatic | None = None
-        #: Inputs and results of the last step, if another step on them may skip the checks.
-        self._last: tuple[ArrayLike, ...] | None = None
+        #: Of the last steps with ``out``, the newest last.
+        self._repeats: list[_Repeat] = []
         extents = (*model.sizes[:3], *model.sizes[2:])
         shapes = {name: (self.n_columns, extent) for name, extent in zip((*INPUTS, *_RESULTS), extents, strict=True)}
         shapes |= {f"{kind}_{name.replace(' ', '_')}": shape for kind in "dg" for name, shape in shapes.items()}
@@ -157,24 +170,13 @@ class Emulator:
         """
         release = self.turn.take()
         try:
-            last = self._last
-            # The emulator holds on to the arrays of the last step, so that none of them can have been freed and its
-            # identity given away.
-            if (
-                last is not None
-                and out is not None
-                and len(out) == 2
-                and static is last[0]
-                and forcing is last[1]
-                and state is last[2]
-                and out[0] is last[3]
-                and out[1] is last[4]
-            ):
+            known = None if out is None else self._known(static, forcing, state, out)
+            if known is not None and known.again is not None:
                 if self._static_part is not None and not isinstance(static, PreparedStatic):
                     self._part_of(self._arrays.checked(static, "static"))  # perhaps with other values
-                if self._step.again():
-                    return last[3], last[4]
-            return self._checked_step(static, forcing, state, out)
+                if known.again():
+                    return known.new_state, known.diagnostics
+            return self._checked_step(static, forcing, state, out, known)
         finally:
             release()
 
@@ -330,11 +332,32 @@ class Emulator:
         self._derivatives.jacobian(block)(list(given.values()), jacobian)
         return jacobian
 
+    def _known(
+        self, static: ArrayLike, forcing: ArrayLike, state: ArrayLike, out: tuple[ArrayLike, ArrayLike]
+    ) -> _Repeat | None:
+        """What is kept of a step on these very arrays; they are held there, so that no other has their identity."""
+        for one in self._repeats:
+            if (
+                state is one.state
+                and forcing is one.forcing
+                and static is one.static
+                and len(out) == 2
+                and out[0] is one.new_state
+                and out[1] is one.diagnostics
+            ):
+                return one
+        return None
+
     def _checked_step(
-        self, static: ArrayLike, forcing: ArrayLike, state: ArrayLike, out: tuple[ArrayLike, ArrayLike] | None
+        self,
+        static: ArrayLike,
+        forcing: ArrayLike,
+        state: ArrayLike,
+        out: tuple[ArrayLike, ArrayLike] | None,
+        known: _Repeat | None,
     ) -> tuple[arrays.Array, arrays.Array]:
-        """A step on other arrays than the last one's."""
-        self._last = None
+        """A step on arrays that are looked at first; ``known`` is what is kept of one on the very same."""
+        self._repeats = [one for one in self._repeats if one is not known]
         inputs = self._checked_inputs(static, forcing, state)
         new_state, diagnostics = self._arrays.results(out, inputs, _RESULTS)
         part = static.part if isinstance(static, PreparedStatic) else self._part_of(inputs["static"])
@@ -343,8 +366,10 @@ class Emulator:
         if out is not None:
             given = (static, forcing, state, *out)
             # Of other types, NumPy's masked arrays above all, more can change than where and of which shape they are.
-            if all(type(array) in (self._xp.ndarray, PreparedStatic) for array in given) and self._step.watch(buffers):
-                self._last = given
+            if all(type(array) in (self._xp.ndarray, PreparedStatic) for array in given):
+                # To look at them costs more than a step, and pays where they come again.
+                again = None if known is None else self._step.repeated(buffers)
+                self._repeats = [*self._repeats, _Repeat(*given, again)][-_MOST_REPEATS:]
         if out is None and is_labelled(state):
             new_state = labelled_like(state, new_state, self.model.state, "new_state")
             diagnostics = labelled_like(state, diagnostics, self.model.diagnostics, "diagnostics")

@@ -33,6 +33,7 @@ from ailand_gt4py.core.matrices import for_products, packed
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.ecland import soil_heat, soil_water
 from ailand_gt4py.emulator.stages import merged_kinds, stage_numbers
+from ailand_gt4py.lowering.columns.fields import Tables
 from ailand_gt4py.stencils.network.shapes import INPUTS, RESULTS, NetworkShape, PointWiseShape
 from ailand_gt4py.stencils.network.step import (
     HEAT_PROPERTIES,
@@ -167,9 +168,15 @@ class Operands:
         return tuple(name for name, table in self.offset_provider.items() if table.codomain == Moment)
 
     @property
+    def tables(self) -> Tables:
+        """All tables, as a program is read with them."""
+        types = gtx_common.offset_provider_to_type(dict(self.offset_provider))
+        return Tables(frozenset(self.complete_tables), frozenset(self.broadcast_tables), types)
+
+    @property
     def table_types(self) -> tuple[tuple[str, Any], ...]:
         """Of all tables, which are part of the type of a program."""
-        return tuple(gtx_common.offset_provider_to_type(dict(self.offset_provider)).items())
+        return tuple(self.tables.types.items())
 
     def extended(self, extents: Mapping[gtx.Dimension, int] | None = None) -> Operands:
         """The same, to which others are added for another program, and extents of its dimensions."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import dace
@@ -90,7 +90,6 @@ class BoundCall:
         self._set_streams = self._program.get_exported_function("__dace_gpu_set_all_streams")
         self._last_error = self._program.get_exported_function("__dace_gpu_last_error", restype=ctypes.c_int)
         self._stream = 0
-        self._watched: list[tuple[arrays.Array, _Seen]] = []
         self._check()
 
     def __call__(
@@ -106,7 +105,6 @@ class BoundCall:
         Raises:
             RunError: work could not be given to the device.
         """
-        self._watched = []
         arguments = self._arguments
         for (position, of_strides), pointer, own_strides in zip(self._positions, pointers, strides, strict=True):
             if position is not None:
@@ -116,32 +114,32 @@ class BoundCall:
                         arguments[found] = self._types[found](stride)
         for position, number in zip(self._scalars, numbers, strict=True):
             arguments[position] = self._types[position](number.item())
-        self._run()
+        self._run(arguments)
 
-    def watch(self, buffers: Sequence[arrays.Array]) -> bool:
-        """Let `again` look at the arrays of the last call, which the caller keeps; whether it can."""
-        self._watched = [(array, _seen(array)) for array in buffers]
-        return True
+    def repeated(self, buffers: Sequence[arrays.Array]) -> Callable[[], bool] | None:
+        """The last call, of these arrays, which the caller keeps, as a function; None where it cannot be had.
 
-    def again(self) -> bool:
-        """Run on the arrays of the last call that were given to `watch`; False, and nothing done, if one has changed.
-
-        Raises:
-            RunError: work could not be given to the device.
+        It gives False, and does nothing, if an array has changed: was resized in place, above all. `RunError` where
+        work could not be given to the device.
         """
-        if any(_seen(array) != seen for array, seen in self._watched):
-            return False
-        self._run()
-        return True
+        arguments, seen = list(self._arguments), [(array, _seen(array)) for array in buffers]
 
-    def _run(self) -> None:
+        def again() -> bool:
+            if any(_seen(array) != before for array, before in seen):
+                return False
+            self._run(arguments)
+            return True
+
+        return again
+
+    def _run(self, arguments: list[Any]) -> None:
         if self._set_streams is not None:
             stream = device_stream.current_stream()
             if stream != self._stream:
                 self._set_streams(self._program._libhandle, ctypes.c_void_p(stream))
                 self._stream = stream
         with self._in_turn():
-            self._program.fast_call(self._arguments, self._initial, do_gpu_check=False)
+            self._program.fast_call(arguments, self._initial, do_gpu_check=False)
         self._check()
 
     def _check(self) -> None:
@@ -218,14 +216,14 @@ class EntryCall:
                         self._numbers[found] = stride
         self._function(*self._arguments)
 
-    def watch(self, buffers: Sequence[np.ndarray]) -> bool:
-        """As of `BoundCall`; the compiled program looks, which costs Python nothing."""
+    def repeated(self, buffers: Sequence[np.ndarray]) -> Callable[[], bool] | None:
+        """As of `BoundCall`; the compiled program looks at the arrays, which costs Python nothing."""
         by_array = [_parts(array) for array in buffers]
+        if not all(by_array):
+            return None
         parts = [part for parts in by_array for part in parts]
         watched = (_Watched * len(parts))(*(_Watched(at, ctypes.string_at(at, size), size) for at, size in parts))
-        self._arguments_again = (*self._arguments, ctypes.byref(watched), ctypes.c_size_t(len(parts)))
-        return all(by_array)
-
-    def again(self) -> bool:
-        """As of `BoundCall`."""
-        return bool(self._function_again(*self._arguments_again))
+        own = (type(some).from_buffer_copy(some) for some in (self._arrays, self._numbers))
+        arguments = (*map(ctypes.byref, (*own, watched)), ctypes.c_size_t(len(parts)))
+        function = self._function_again
+        return lambda: bool(function(*arguments))

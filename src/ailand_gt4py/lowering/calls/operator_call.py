@@ -138,12 +138,6 @@ class RepeatedCall:
             on_default_stream = self._call.on_gpu and not over_columns
             self._bound = BoundCall(self._call.program, list(self._fields), self._scalars, on_default_stream)
 
-    def watch(self, buffers: Sequence[arrays.Array]) -> bool:
-        """Let `again` look at the arrays of the last call, which the caller keeps; False where it would do nothing."""
-        return self._bound is not None and self._bound.watch(buffers)
-
-    def again(self) -> bool:
-        """Run on the arrays that were given to `watch`, of the last call; False, and nothing done, if one has changed:
-        if it was resized in place, above all.
-        """
-        return self._bound is not None and self._bound.again()
+    def repeated(self, buffers: Sequence[arrays.Array]) -> Callable[[], bool] | None:
+        """The last call, of these arrays, as a function (`BoundCall.repeated`); None where it cannot be had."""
+        return None if self._bound is None else self._bound.repeated(buffers)

@@ -191,13 +191,16 @@ class Fields:
 
     def operation(self, name: str, arguments: Sequence[Values]) -> Values:
         """A function of GTIR applied to fields."""
-        found = dict.fromkeys(dim for argument in arguments for dim in argument.dims)
-        dims = tuple(sorted(found, key=lambda dim: DIRECTED_ROW.index(_role(dim))))
-        refuse_unless(_are_indexed(dims), f"'{name}' has arguments over {', '.join(dim.value for dim in dims)}")
+        dims = _joint(name, arguments)
         elements = [as_number(argument.element) for argument in arguments]
         if name == "if_":
             elements[0] = _as_condition(arguments[0].element)
         return Values(Operation(FUNCTIONS[name], tuple(elements)), dims)
+
+    def kept(self, name: str, arguments: tuple[Symbol, ...]) -> Values:
+        """A field operator that is one operation, of those of its arguments that are no weights."""
+        given = [one for one in parts_of(arguments) if isinstance(one, Values)]
+        return Values(Operation(name, tuple(one.element for one in given)), _joint(name, given))
 
     def broadcast(self, read: Shifted) -> Values:
         """An element through a table that points to elements that are all alike."""
@@ -258,6 +261,19 @@ class Fields:
         known = self.extents.setdefault(dim, extent)
         if extent != known and (known, extent) not in self.equal_extents:
             self.equal_extents.append((known, extent))
+
+
+def parts_of(value: Symbol) -> list[Symbol]:
+    """The parts of a tuple, flat."""
+    return [leaf for part in value for leaf in parts_of(part)] if isinstance(value, tuple) else [value]
+
+
+def _joint(name: str, arguments: Sequence[Values]) -> Dimensions:
+    """The dimensions over which a function of fields varies."""
+    found = dict.fromkeys(dim for argument in arguments for dim in argument.dims)
+    dims = tuple(sorted(found, key=lambda dim: DIRECTED_ROW.index(_role(dim))))
+    refuse_unless(_are_indexed(dims), f"'{name}' has arguments over {', '.join(dim.value for dim in dims)}")
+    return dims
 
 
 def _role(dim: gtx_common.Dimension) -> Index:

@@ -16,7 +16,7 @@ import collections
 import dataclasses
 import math
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from gt4py.next.iterator import ir
 
@@ -32,6 +32,7 @@ from ailand_gt4py.lowering.columns.fields import (
     Values,
     as_number,
     expected,
+    parts_of,
     refuse_unless,
 )
 
@@ -55,8 +56,10 @@ _Names = Mapping[str, Symbol | _Function]
 class _Reader:
     """Evaluates one program on symbols."""
 
-    def __init__(self, program: ir.Program, shapes: Mapping[str, tuple[Extent, ...]], fields: Fields) -> None:
-        self._program, self._fields = program, fields
+    def __init__(
+        self, program: ir.Program, shapes: Mapping[str, tuple[Extent, ...]], fields: Fields, kept: Collection[str]
+    ) -> None:
+        self._program, self._fields, self._kept = program, fields, kept
         self._names: dict[str, Symbol | _Function] = {}
         for function in program.function_definitions:
             self._names[str(function.id)] = _Function(
@@ -122,6 +125,8 @@ class _Reader:
 
     def _called(self, node: ir.FunCall, name: str, names: _Names) -> Symbol:
         """A function by its name."""
+        if name in self._kept:
+            return self._fields.kept(name, tuple(self._value(argument, names) for argument in node.args))
         function = names.get(name)
         if isinstance(function, _Function):
             return self._apply(function, node.args, names)
@@ -219,15 +224,14 @@ def _leaves(node: ir.Expr) -> list[ir.Expr]:
 
 
 def _flat(value: Symbol) -> list[Values]:
-    if isinstance(value, tuple):
-        return [leaf for part in value for leaf in _flat(part)]
-    return [expected(Values, value, "it sets a field to what is none")]
+    return [expected(Values, leaf, "it sets a field to what is none") for leaf in parts_of(value)]
 
 
 def read_program(
     program: ir.Program,
     shapes: Mapping[str, tuple[Extent, ...]],
     tables: Tables,
+    kept: Collection[str] = (),
 ) -> ColumnProgram:
     """The program over columns that a GT4Py program is.
 
@@ -235,12 +239,14 @@ def read_program(
         program: of GT4Py's front end, no transformation applied.
         shapes: of its fields, those in tuples by GT4Py's names for them.
         tables: its connectivities.
+        kept: names of field operators that are not read but become one `Operation` of their name each, of rows rather
+            than of elements: for those who have functions of their own for them.
 
     Raises:
         RefusedError: the program does something else than computing each column from itself.
     """
     fields = Fields(tables)
-    _Reader(program, shapes, fields).read()
+    _Reader(program, shapes, fields, kept).read()
     results = {definition.result for definition in fields.definitions}
     known: set[str] = set()
     for definition in fields.definitions:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Literal, NamedTuple, Self, get_args
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.files import whole_file
@@ -12,6 +12,8 @@ from ailand_gt4py.core.registry import Registry
 from ailand_gt4py.core.types import Values
 from ailand_gt4py.io.sources import open_source
 from ailand_gt4py.weights.model import Model, Template
+
+Precision = Literal["float32", "float64"]
 
 
 class Columns(NamedTuple):
@@ -33,12 +35,15 @@ class ExportFormat(NamedTuple):
 
     Attributes:
         name: as the command has it. meaning: what runs such a file.
-        prepare: refuses what such a file has no place for, and gives what writes it to a path where nothing is yet.
+        prepare: refuses what such a file has no place for, and gives what writes it to a path where nothing is yet;
+            of the model, the columns that it is to run on, and the type of its numbers.
+        of_columns: whether a file is of certain columns.
     """
 
     name: str
     meaning: str
-    prepare: Callable[[Model, Columns], Callable[[Path], None]]
+    prepare: Callable[[Model, Columns, Precision], Callable[[Path], None]]
+    of_columns: bool = False
 
 
 FORMATS: Registry[ExportFormat] = Registry(__name__)
@@ -58,6 +63,7 @@ def export_checkpoint(
     latitudes: Values | None = None,
     longitudes: Values | None = None,
     format: str = "anemoi",
+    precision: Precision = "float32",
     overwrite: bool = False,
 ) -> None:
     """Write a model as a file that another program runs, completely or not at all.
@@ -67,10 +73,15 @@ def export_checkpoint(
     model derives from time and location has to be what anemoi derives, too; inputs and results have the model's names
     and units, means over a window being those from the date on as inputs, up to the date as results.
 
+    ``onnx``: the whole step as a graph of ONNX, for any number of columns, which ONNX Runtime, OpenVINO and others run.
+    It takes ``static``, ``forcing`` and ``state`` and gives ``new_state`` and ``diagnostics``, (n_columns, n_features)
+    each, in the model's order and units, which the file's metadata say.
+
     Args:
-        latitudes, longitudes: (n,) degrees north and east, of the columns that it is to run on; not of a model that is
-            tied to its own (`Model.nodes`).
+        latitudes, longitudes: (n,) degrees north and east, of the columns that a file of ``anemoi`` is to run on; not
+            of a model that is tied to its own (`Model.nodes`).
         format: of `FORMATS`.
+        precision: of numbers and arithmetic; ``float64`` only of ``onnx``.
         overwrite: replace what is at the path.
 
     Raises:
@@ -78,9 +89,11 @@ def export_checkpoint(
             already; packages that are not installed.
         RunError: writing failed.
     """
-    path = Path(path)
-    write = find_format(format).prepare(model, Columns(latitudes, longitudes))
+    path, chosen = Path(path), find_format(format)
+    if precision not in get_args(Precision):
+        raise InputError(f"precision: found '{precision}', expected one of {', '.join(get_args(Precision))}")
+    write = chosen.prepare(model, Columns(latitudes, longitudes), precision)
     if path.exists() and not overwrite:
         raise InputError(f"{path}: exists; expected a new name, or overwrite=True")
-    with whole_file(path, "writing the checkpoint") as temporary:
+    with whole_file(path, "writing it") as temporary:
         write(temporary)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.io.sources import check_names
-from ailand_gt4py.training.exports import FORMATS, Columns, ExportFormat
+from ailand_gt4py.training.exports import FORMATS, Columns, ExportFormat, Precision
 from ailand_gt4py.weights.checkpoints.anemoi.as_anemoi import as_anemoi
 from ailand_gt4py.weights.model import Model
 
@@ -16,8 +16,10 @@ from ailand_gt4py.weights.model import Model
 VERSION = "0.19"
 
 
-def prepare(model: Model, columns: Columns) -> Callable[[Path], None]:
+def prepare(model: Model, columns: Columns, precision: Precision) -> Callable[[Path], None]:
     """See `ExportFormat`."""
+    if precision != "float32":
+        raise InputError(f"a checkpoint of anemoi is in single precision, found '{precision}', expected 'float32'")
     check_names(model)
     found = as_anemoi(model, *columns)
     _require_packages()
@@ -42,4 +44,4 @@ def _require_packages() -> None:
             raise InputError(f"a checkpoint of anemoi needs anemoi-models {VERSION}, found {version}; {how}")
 
 
-FORMAT = FORMATS.add(ExportFormat("anemoi", "an inference checkpoint, which anemoi-inference runs", prepare))
+FORMAT = FORMATS.add(ExportFormat("anemoi", "an inference checkpoint, which anemoi-inference runs", prepare, True))
