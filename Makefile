@@ -25,7 +25,7 @@ ICON4PY_PYTHON ?= python3.12
 ICON4PY_VENV ?= .venv-icon4py
 ANEMOI_VENV ?= .venv-anemoi
 
-.PHONY: help install run compile test test-studies test-quick test-icon4py test-anemoi fuzz lint types bench bench-land bench-derivatives bench-large bench-run coupled-run train evaluate clean
+.PHONY: help install run compile test test-studies test-quick test-icon4py test-anemoi fuzz lint types bench bench-land bench-derivatives bench-large bench-run coupled-run gpu train evaluate clean
 
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 14
@@ -101,8 +101,8 @@ fuzz: $(VENV)/.test ## try COUNT damaged and hostile inputs, kills and damaged c
 
 lint: $(VENV)/.test ## check style and the order of imports
 	$(BIN)/lint-imports
-	$(BIN)/ruff check src tests examples studies
-	$(BIN)/ruff format --check src tests examples studies
+	$(BIN)/ruff check src tests examples studies tools
+	$(BIN)/ruff format --check src tests examples studies tools
 
 types: $(VENV)/.test ## check types
 	$(BIN)/mypy
@@ -114,6 +114,9 @@ bench: $(VENV)/.test ## run the benchmarks, this component and its peers, and wr
 	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/python -m pytest tests/benchmarks \
 	  --benchmark-enable --benchmark-only --benchmark-json=$(OUT)/benchmark.json
 	$(BIN)/python tests/benchmarks/report.py $(OUT)/benchmark.json docs/benchmarks
+
+gpu: ## all checks and the benchmark on a CUDA device, in at most 8 minutes: a page in OUT/gpu (WHEELS=DIRECTORY: packages from there)
+	$(PYTHON) tools/gpu_check.py $(if $(WHEELS),--wheels $(WHEELS)) --output $(OUT)/gpu
 
 bench-land: $(VENV)/.test ## time the land component alone and write docs/benchmarks/land.md
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
