@@ -271,7 +271,7 @@ def test_constant_fields_alone(tmp_path: Path) -> None:
     def change(data: xr.Dataset) -> xr.Dataset:
         return data.drop_dims("time")
 
-    assert "has no known variables with times, expected some" in refusal(changed(tmp_path, change))
+    assert "has no known variables with values through time, expected some" in refusal(changed(tmp_path, change))
 
 
 @pytest.mark.parametrize("name", ["clim_cvh", "met_tair", "swvl1", "lat"])
