@@ -34,7 +34,7 @@ html_theme = "furo"
 html_title = f"ailand_gt4py {release}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
-html_theme_options = {"source_repository": "", "navigation_with_keys": True}
+html_theme_options = {"navigation_with_keys": True}
 html_copy_source = False
 html_show_sourcelink = False
 copybutton_exclude = ".linenos, .gp, .go"
@@ -66,13 +66,24 @@ napoleon_google_docstring, napoleon_numpy_docstring = True, False
 napoleon_use_ivar = True
 python_use_unqualified_type_names = True
 
+#: Objects of others, of which no inventory is fetched; shapes and other words that stand where a type may; types that
+#: are aliases, which have no page.
+nitpick_ignore_regex = [
+    ("py:.*", r"(numpy|np|xarray|xr|pandas|collections|pathlib|os|datetime|gt4py|pydantic|torch|yaml|netCDF4)\b.*"),
+    ("py:.*", r"BaseModel|YAMLError|Interrupted|Precision|Values|Backend|Number|Positions|Array|ArrayLike"),
+    ("py:class", r"n_\w+|mean|std|minimum|maximum|training_minimum|latitudes?|longitude|windows|schedules|options"),
+    ("py:class", r"lower|lower_bound|long_name|inputs_properties|.* .*"),
+]
+
 doctest_test_doctest_blocks = "default"
 # The package is imported, and so is what it says once.
 doctest_global_setup = "import warnings; warnings.simplefilter('ignore')"
 
 suppress_warnings = [
-    # There may be no notebook.
-    "toc.empty_glob",
+    # Tables that a command writes begin below a page's title.
+    "myst.header",
+    # Attributes of several classes have the same name; none of them is meant.
+    "ref.python",
     # The environment holds the links of one build, and no state of them between builds.
     "config.cache",
 ]

@@ -50,7 +50,9 @@ class Links:
     def resolved(self, text: str, document: Path) -> str:
         """A document's text with its links led on; what is in fences stays as it is."""
         parts = FENCE.split(text)
-        return "".join(part if k % 2 else LINK.sub(lambda one: self._link(one, document), part) for k, part in enumerate(parts))
+        return "".join(
+            part if k % 2 else LINK.sub(lambda one: self._link(one, document), part) for k, part in enumerate(parts)
+        )
 
     def _link(self, link: re.Match[str], document: Path) -> str:
         target = link["target"]
@@ -74,6 +76,21 @@ class Links:
         return f"/../{path.relative_to(self.root)}"
 
 
+#: Docstrings of attributes, before napoleon, which takes what stands before a colon in them for a type.
+_of_attributes: dict[str, list[str]] = {}
+
+
+def keep(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    if what in ("attribute", "data", "property"):
+        _of_attributes[name] = list(lines)
+
+
+def put_back(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    lines[:] = _of_attributes.pop(name, lines)
+    # Shapes, (n_times, *grid), are no emphasis.
+    lines[:] = [re.sub(r"([(,] ?)\*(?=\w)", r"\1\\*", line) for line in lines]
+
+
 def read(app: Sphinx, docname: str, content: list[str]) -> None:
     """Put in what a page asks for, and lead its links on."""
     links: Links = app.env.ailand_links  # type: ignore[attr-defined]
@@ -81,6 +98,8 @@ def read(app: Sphinx, docname: str, content: list[str]) -> None:
     if page.suffix != ".md":
         return
     text = links.resolved(content[0], page)
+    if not any((links.source / "notebooks").glob("*.md")):
+        text = text.replace("notebooks/*\n", "")
 
     def other(found: re.Match[str]) -> str:
         document = links.root / found[1]
@@ -106,6 +125,8 @@ def end(app: Sphinx, *_: Any) -> None:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_config_value("ailand_repository", "", "env", str)
+    app.connect("autodoc-process-docstring", keep, priority=400)
+    app.connect("autodoc-process-docstring", put_back, priority=600)
     app.connect("env-before-read-docs", begin)
     app.connect("env-updated", end)
     app.connect("source-read", read)

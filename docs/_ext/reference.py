@@ -144,7 +144,7 @@ def variables_page() -> str:
 
 
 def inputs_page() -> str:
-    """What the model that ships takes and gives, what each convention calls it, and what gives it where it is missing."""
+    """What the model that ships takes, what gives it where it is missing, and what each convention calls it."""
     import ailand_gt4py
     from ailand_gt4py.io.conventions import CONVENTIONS
     from ailand_gt4py.io.derive import ALTERNATIVES, DERIVATIONS

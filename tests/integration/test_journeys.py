@@ -1,0 +1,116 @@
+"""The journeys of the documentation: what stands on their pages is run as it stands, block by block, in its order."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from ailand_gt4py.cli.main import COMMANDS
+
+ROOT = Path(__file__).parents[2]
+PAGES = ROOT / "docs" / "journeys"
+JOURNEYS = sorted(path.stem for path in PAGES.glob("*.md") if path.stem != "index")
+BLOCK = re.compile(r"^```(bash|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINKED = re.compile(r"\]\(\.\./\.\./(examples/[\w./]+\.py)\)")
+#: Pages that train.
+WITH_TORCH = ("own_model", "tower")
+
+#: What the Climate Data Store would send: the request is looked at, the files are made.
+CDSAPI = """
+import shutil, subprocess, sys
+
+class Client:
+    def retrieve(self, name, request):
+        assert name == "reanalysis-era5-single-levels", name
+        assert {"product_type", "variable", "year", "month", "day", "time", "area", "data_format"} <= set(request)
+        self.request = request
+        return self
+
+    def download(self, target):
+        area = ",".join(map(str, self.request["area"]))
+        start = "-".join(self.request[key][0] for key in ("year", "month", "day"))
+        subprocess.run([sys.executable, MAKER, "era5", EXAMPLE, "cds", "--area", area, "--start", start], check=True)
+        shutil.move(f"cds/{target}", target)
+"""
+
+#: The commands of this environment, whatever is on the path; a failure ends the block.
+PREAMBLE = """\
+set -euo pipefail
+python() { "$PYTHON" "$@"; }
+ailand() { "$PYTHON" -c 'import sys; from ailand_gt4py.cli.main import main; sys.exit(main())' "$@"; }
+ailand-column-run() { "$PYTHON" -c 'import sys; from ailand_gt4py.cli.column_run import main; sys.exit(main())' "$@"; }
+"""
+
+
+def blocks(page: Path) -> list[tuple[str, str]]:
+    """Kind and text of each block that a reader is to run."""
+    return BLOCK.findall(page.read_text(encoding="utf-8"))
+
+
+def run_page(page: Path, folder: Path) -> None:
+    """Run a page's blocks in a folder, Python in one process as a reader's session."""
+    example = ROOT / "examples" / "column_run" / "ecland_columns.nc"
+    for linked in LINKED.findall(page.read_text(encoding="utf-8")):  # which the site has as downloads
+        shutil.copy(ROOT / linked, folder)
+    maker = ROOT / "examples" / "journeys" / "make_files.py"
+    constants = f"MAKER, EXAMPLE = {str(maker)!r}, {str(example)!r}\n"
+    modules = folder / "modules"
+    modules.mkdir()
+    (modules / "cdsapi.py").write_text(constants + textwrap.dedent(CDSAPI), encoding="utf-8")
+    environment = {
+        **os.environ,
+        "PYTHON": sys.executable,
+        "PYTHONPATH": os.pathsep.join([str(modules), *filter(None, [os.environ.get("PYTHONPATH")])]),
+        "MPLBACKEND": "agg",
+        "OMP_NUM_THREADS": "1",
+    }
+    # One session of Python for all of its blocks, which bash's come between.
+    session = [f"import subprocess, os\nos.chdir({str(folder)!r})\n"]
+    for number, (kind, text) in enumerate(blocks(page), start=1):
+        session.append(f"print('--- block {number}', flush=True)\n")
+        session.append(
+            text if kind == "python" else f"subprocess.run(['bash', '-c', {PREAMBLE + text!r}], check=True)\n"
+        )
+    if "example" not in COMMANDS:
+        (folder / "example").mkdir()
+        shutil.copy(example, folder / "example")
+        session = [part.replace("ailand example example", "true") for part in session]
+    script = folder / "session.py"
+    script.write_text("".join(session), encoding="utf-8")
+    command = [sys.executable, str(script)]
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600, check=False
+    )
+    said = f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    assert done.returncode == 0, f"{page.name} cannot be followed:\n{said}"
+
+
+def test_there_are_five() -> None:
+    assert JOURNEYS == ["ecland_files", "era5_box", "host", "own_model", "tower"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", JOURNEYS)
+def test_a_reader_can_follow(name: str, tmp_path: Path) -> None:
+    if name in WITH_TORCH:
+        pytest.importorskip("torch")
+    page = PAGES / f"{name}.md"
+    steps = re.findall(r"^## (\d+)\. ", page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert steps == [str(k) for k in range(1, len(steps) + 1)], "its steps are numbered"
+    run_page(page, tmp_path)
+
+
+def test_a_step_that_fails_is_told(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    folder = tmp_path / "there"
+    folder.mkdir()
+    page.write_text("```bash\nailand check nothing.nc\n```\n", encoding="utf-8")
+    with pytest.raises(AssertionError, match=r"nothing\.nc"):
+        run_page(page, folder)
