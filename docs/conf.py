@@ -22,7 +22,6 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx.ext.doctest",
-    "sphinx.ext.viewcode",
     "sphinx_copybutton",
     "sphinx_design",
     "ailand_site",
@@ -72,6 +71,8 @@ nitpick_ignore_regex = [
     ("py:.*", r"(numpy|np|xarray|xr|pandas|collections|pathlib|os|datetime|gt4py|pydantic|torch|yaml|netCDF4)\b.*"),
     ("py:.*", r"BaseModel|YAMLError|Interrupted|Precision|Values|Backend|Number|Positions|Array|ArrayLike"),
     ("py:class", r"n_\w+|mean|std|minimum|maximum|training_minimum|latitudes?|longitude|windows|schedules|options"),
+    # Types of options, which say how a text is read.
+    ("py:class", r"ailand_gt4py\.core\.option_types\..*"),
     ("py:class", r"lower|lower_bound|long_name|inputs_properties|.* .*"),
 ]
 

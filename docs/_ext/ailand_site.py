@@ -71,6 +71,9 @@ class Links:
             return f"/{path.relative_to(self.source)}"
         if path.is_dir() and (path / "README.md") in self.elsewhere:
             return f"/{self.elsewhere[path / 'README.md'].relative_to(self.source)}"
+        pages = sorted(path.glob("*.md")) if path.is_relative_to(self.source) else []
+        if pages:  # a folder of pages: the first one
+            return f"/{pages[0].relative_to(self.source)}"
         if self.repository:
             return f"{self.repository}/{path.relative_to(self.root)}"
         return f"/../{path.relative_to(self.root)}"

@@ -65,6 +65,15 @@ def keys(kind: type[Settings], prefix: str = "") -> Iterator[tuple[str, FieldInf
             yield f"{prefix}{name}", field
 
 
+def sections_of(kind: type[Settings]) -> Iterator[type[Settings]]:
+    """The sections of a configuration, those within others too."""
+    for field in kind.model_fields.values():
+        within = settings_within(field) or _settings_of_list(field.annotation)
+        if within is not None:
+            yield within
+            yield from sections_of(within)
+
+
 def commands_page() -> str:
     """Every command with its options, as its parser has them."""
     lines: list[str] = []
