@@ -82,9 +82,9 @@ def commands_page() -> str:
         usage = " ".join(parser.format_usage().removeprefix("usage: ").split())
         lines += [f"## {name}", "", _prose(kind.__doc__ or ""), "", "```text", *_wrapped(usage), "```", ""]
         fields = [(path, field) for path, field in fields_of(kind)]
-        rows = [(_spelled(path, field), _meaning(field), _type(field), _default(field)) for path, field in fields]
+        rows = [(_spelled(path, field), _meaning(field), _number(field), _default(field)) for path, field in fields]
         of_file = f"`{kind.config}`" if not kind.config.startswith("-") else f"`{kind.config} FILE`"
-        rows.append((of_file, "YAML file with any of these options", "file", ""))
+        rows.append((of_file, "YAML file with any of these options", "", ""))
         lines += table(("option", "meaning", "value", "default"), rows)
         if kind.epilog:
             lines += ["```text", *kind.epilog.replace("{program}", kind.program).strip("\n").split("\n"), "```", ""]
@@ -343,9 +343,14 @@ def _attributes(kind: type) -> str:
     return "\n".join(f"* `{name}`: {_markdown(words.strip())}" for name, _, words in named)
 
 
-def _wrapped(usage: str, width: int = 100) -> list[str]:
+def _wrapped(usage: str, width: int = 92) -> list[str]:
+    """A usage in lines, broken between its options."""
+    words: list[str] = []
+    for word in usage.split():
+        is_within = bool(words) and words[-1].count("[") > words[-1].count("]")
+        words[len(words) - is_within :] = [f"{words[-1]} {word}" if is_within else word]
     lines, line = [], ""
-    for word in re.findall(r"\[[^\]]*\](?:\s\.\.\.)?|\S+", usage):
+    for word in words:
         if line and len(line) + len(word) >= width:
             lines.append(line)
             line = "   "
@@ -386,6 +391,12 @@ def _type(field: FieldInfo) -> str:
         return ""
     limits = _limits(field.metadata)
     return text(f"{_type_text(field.annotation)}{f', {limits}' if limits else ''}")
+
+
+def _number(field: FieldInfo) -> str:
+    """The type of a number; of all else the option's own spelling says what it is."""
+    shown = _type(field)
+    return shown if shown.startswith(("integer", "number", "interval")) else ""
 
 
 def _limits(metadata: Iterable[Any]) -> str:

@@ -166,6 +166,44 @@ def test_environment_variables_are_documented() -> None:
     assert [name for name in sorted(own) if f"`{name}`" not in page] == []
 
 
+#: A command in a block or in a line of text, as far as it goes, with lines that go on with it.
+COMMAND = re.compile(
+    r"(?:^(?:    )?|`|&& )((?:ailand-column-run|ailand-icon4py-run|ailand (?:model )?[a-z]+)\b[^`\n]*"
+    r"(?:\n {8,}\[?-[^\n`]*)*)",
+    re.MULTILINE,
+)
+
+
+def unknown_options(text: str) -> list[str]:
+    """Options of this package's commands in a text that these do not have."""
+    known = reference.commands()
+    found = []
+    for line in COMMAND.findall(text):
+        words = re.sub(r"'[^']*'|\s#.*", " ", line)
+        name = next((one for one in sorted(known, key=len, reverse=True) if words.startswith(one)), None)
+        if name is None:
+            found.append(line.split("  ")[0].strip())
+            continue
+        kind = known[name]
+        flags = {"-h", "--help", "--version", "--set", kind.config}
+        for path, field in fields_of(kind):
+            own = flags_of(path, field)
+            flags |= {*own, *(f"--no-{one.removeprefix('--')}" for one in own)}
+        found += [f"{name} {one}" for one in re.findall(r"(?<![\w-])--?[a-z][a-z-]*\b", words) if one not in flags]
+    return found
+
+
+@pytest.mark.parametrize("page", [*sorted(DOCS.rglob("*.md")), *sorted(ROOT.glob("*.md"))], ids=lambda one: one.name)
+def test_commands_on_pages_have_their_options(page: Path) -> None:
+    if "log" not in page.parts:  # records of what was done
+        assert unknown_options(page.read_text(encoding="utf-8")) == []
+
+
+def test_an_unknown_option_is_told() -> None:
+    text = "    ailand evaluate FILE --speed 3 -o A.md\nuse `ailand-column-run F --end T --unknown` or `ailand sing`"
+    assert unknown_options(text) == ["ailand evaluate --speed", "ailand-column-run --unknown", "ailand sing"]
+
+
 def test_dead_links_of_a_site_are_found(tmp_path: Path) -> None:
     (tmp_path / "a.html").write_text(
         '<a href="b.html#there">x</a><a href="b.html#gone">x</a><a href="no.html">x</a><a href="https://no.where">x</a>'
