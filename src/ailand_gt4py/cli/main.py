@@ -17,6 +17,7 @@ COMMANDS = {
     "model export": "write a model as a file that another program runs",
     "check": "say what a run would make of a forcing file, without running",
     "compile": "compile a model ahead of time",
+    "example": "write a small example to run, score and train with",
     "train": "train a model",
     "evaluate": "score a model by lead time against persistence and climatology",
     "intercompare": "write a run at a site as intercomparisons of land models take it",
