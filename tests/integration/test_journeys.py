@@ -12,8 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from ailand_gt4py.cli.main import COMMANDS
-
 ROOT = Path(__file__).parents[2]
 PAGES = ROOT / "docs" / "journeys"
 JOURNEYS = sorted(path.stem for path in PAGES.glob("*.md") if path.stem != "index")
@@ -78,10 +76,6 @@ def run_page(page: Path, folder: Path) -> None:
         session.append(
             text if kind == "python" else f"subprocess.run(['bash', '-c', {PREAMBLE + text!r}], check=True)\n"
         )
-    if "example" not in COMMANDS:
-        (folder / "example").mkdir()
-        shutil.copy(example, folder / "example")
-        session = [part.replace("ailand example example", "true") for part in session]
     script = folder / "session.py"
     script.write_text("".join(session), encoding="utf-8")
     command = [sys.executable, str(script)]
@@ -105,6 +99,12 @@ def test_a_reader_can_follow(name: str, tmp_path: Path) -> None:
     steps = re.findall(r"^## (\d+)\. ", page.read_text(encoding="utf-8"), re.MULTILINE)
     assert steps == [str(k) for k in range(1, len(steps) + 1)], "its steps are numbered"
     run_page(page, tmp_path)
+
+
+@pytest.mark.slow
+def test_a_newcomer_can_start(tmp_path: Path) -> None:
+    run_page(ROOT / "docs" / "getting_started.md", tmp_path)
+    assert (tmp_path / "run.png").stat().st_size > 10_000
 
 
 def test_a_step_that_fails_is_told(tmp_path: Path) -> None:
