@@ -30,7 +30,9 @@ extensions = [
 exclude_patterns = ["**/introduction.md", "_ext", "**/.ipynb_checkpoints", "**/jupyter_execute"]
 
 html_theme = "furo"
-html_title = f"ailand_gt4py {release}"
+html_title = f"ailand_gt4py {release.partition('+')[0]}"
+# Two dashes begin an option.
+smartquotes = False
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_theme_options = {"navigation_with_keys": True}
@@ -81,8 +83,6 @@ doctest_test_doctest_blocks = "default"
 doctest_global_setup = "import warnings; warnings.simplefilter('ignore')"
 
 suppress_warnings = [
-    # Tables that a command writes begin below a page's title.
-    "myst.header",
     # Attributes of several classes have the same name; none of them is meant.
     "ref.python",
     # The environment holds the links of one build, and no state of them between builds.

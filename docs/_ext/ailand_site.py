@@ -20,6 +20,9 @@ from sphinx.util import logging
 logger = logging.getLogger(__name__)
 
 MADE = re.compile(r"^<!-- made: (\w+) -->$", re.MULTILINE)
+#: Of pages that have none of their own, since commands that write tables wrote them.
+TITLES = {"evaluation_holdout": "Hold-out columns"}
+
 PAGE = re.compile(r"^<!-- page: (\S+) -->$", re.MULTILINE)
 LINK = re.compile(r"(?P<before>!?\[(?:[^\[\]]|\[[^\]]*\])*\]\()(?P<target>[^()\s]+)(?P<after>(?:\s+\"[^\"]*\")?\))")
 FENCE = re.compile(r"^( {0,3}(?:```|~~~).*?^ {0,3}(?:```|~~~)\s*?$)", re.MULTILINE | re.DOTALL)
@@ -100,7 +103,8 @@ def read(app: Sphinx, docname: str, content: list[str]) -> None:
     page = Path(app.env.doc2path(docname))
     if page.suffix != ".md":
         return
-    text = links.resolved(content[0], page)
+    title = f"# {TITLES[docname]}\n\n" if docname in TITLES and not content[0].startswith("# ") else ""
+    text = title + links.resolved(content[0], page)
     if not any((links.source / "notebooks").glob("*.md")):
         text = text.replace("notebooks/*\n", "")
 

@@ -140,7 +140,7 @@ def variables_page() -> str:
                 (
                     f"`{name}`",
                     text(entry.long_name),
-                    entry.units,
+                    f"`{entry.units}`",
                     f"`{entry.standard_name}`" if entry.standard_name else "",
                     _range(low, high),
                     entry.time_meaning,
@@ -165,7 +165,7 @@ def inputs_page() -> str:
     ways: dict[str, list[str]] = {}
     for one in (*DERIVATIONS.values(), *ALTERNATIVES.values(), *(way for group in WAYS.values() for way in group)):
         kind = "first guess" if one.is_first_guess else "derived"
-        ways.setdefault(one.name, []).append("asked for" if getattr(one, "on_demand", False) else kind)
+        ways.setdefault(one.name, []).append("estimated if asked for" if getattr(one, "on_demand", False) else kind)
     for name in FIRST_GUESSES:
         ways.setdefault(name, []).append("first guess")
     conventions = sorted(CONVENTIONS.items(), key=lambda one: one.name)
@@ -183,7 +183,7 @@ def inputs_page() -> str:
                 (
                     f"`{variable.name}`",
                     text(variable.long_name),
-                    variable.units,
+                    f"`{variable.units}`",
                     _range(variable.training_minimum, variable.training_maximum),
                     missing,
                 )
@@ -243,7 +243,7 @@ def output_page() -> str:
     rows = []
     for variable in (*model.state, *model.diagnostics):
         attributes = output.variable_attributes(variable)
-        rows.append((f"`{variable.name}`", text(variable.long_name), variable.units, attributes["comment"]))
+        rows.append((f"`{variable.name}`", text(variable.long_name), f"`{variable.units}`", attributes["comment"]))
     lines += table(("variable", "what", "units", "in the row of label t"), rows)
     lines += [f"### `{output.QUALITY_FLAG}`", ""]
     lines += [f"One byte of each column and label; {output.NO_FLAG} where there is no column.", ""]
