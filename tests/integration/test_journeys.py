@@ -65,7 +65,7 @@ def commands(text):
 
 def follow(text):
     for command in commands(text):
-        words = shlex.split(command)
+        words = shlex.split(command.replace("\\\\\\n", " "))
         if words[0] not in PROGRAMS or "-c" in words[:2] or set("|&;<>$`") & set(command):
             subprocess.run(["bash", "-euc", command], check=True)
             continue
