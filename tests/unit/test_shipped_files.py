@@ -60,7 +60,7 @@ def test_nothing_is_replaced_unasked(elsewhere: Path, capsys: pytest.CaptureFixt
 
 
 def test_the_files_that_ship_are_not_overwritten_by_themselves(capsys: pytest.CaptureFixture) -> None:
-    folder = next(iter(example_files().values())).parent.resolve()
+    folder = next(iter(example_files().values())).resolve().parent
     before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
     try:
         assert cli.main(["example", str(folder), "--overwrite"]) == 2

@@ -161,7 +161,7 @@ class AssimilationSettings(Settings):
     )
     members: int = option(24, "members of the ensemble", ge=2)
     relaxation: float = option(0.5, "inflation: relaxation to the background's spread", metavar="SHARE", ge=0.0, le=1.0)
-    #: This project's, about that of a state of another season (README: persistence over 90 days).
+    #: This project's, about that of a state of another season (docs/model.md: persistence over 90 days).
     initial_error: float = option(0.08, "standard deviation of soil moisture's initial error", metavar="M3M-3", ge=0.0)
     weather_error: float = option(0.0, "errors of rain, snow, radiation, in usual sizes", metavar="SHARE", ge=0.0)
     errors: Errors = option(..., "standard deviations", default_factory=Errors)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ailand_gt4py.core.errors import InputError
 
-#: In a source tree these are links to ``configs`` and ``examples/column_run``.
+#: In a source tree these are links to ``configs`` and to files of ``examples/column_run``, so that each is there once.
 CONFIGURATIONS, EXAMPLE = (Path(__file__).parents[1] / name for name in ("configs", "example"))
 
 
