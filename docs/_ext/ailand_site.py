@@ -26,6 +26,7 @@ TITLES = {"evaluation_holdout": "Hold-out columns"}
 PAGE = re.compile(r"^<!-- page: (\S+) -->$", re.MULTILINE)
 LINK = re.compile(r"(?P<before>!?\[(?:[^\[\]]|\[[^\]]*\])*\]\()(?P<target>[^()\s]+)(?P<after>(?:\s+\"[^\"]*\")?\))")
 FENCE = re.compile(r"^( {0,3}(?:```|~~~).*?^ {0,3}(?:```|~~~)\s*?$)", re.MULTILINE | re.DOTALL)
+TOCTREE = re.compile(r"^```\{toctree\}\n.*?^```", re.MULTILINE | re.DOTALL)
 SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:|#", re.IGNORECASE)
 
 
@@ -97,6 +98,12 @@ def put_back(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: l
     lines[:] = [re.sub(r"([(,] ?)\*(?=\w)", r"\1\\*", line) for line in lines]
 
 
+def _with_matches(toctree: str, folder: Path) -> str:
+    """A table of contents without patterns that no page has the name of: there may be no notebook yet."""
+    lines = [line for line in toctree.splitlines() if "*" not in line or any(folder.glob(f"{line.strip()}.md"))]
+    return "\n".join(lines)
+
+
 def read(app: Sphinx, docname: str, content: list[str]) -> None:
     """Put in what a page asks for, and lead its links on."""
     links: Links = app.env.ailand_links  # type: ignore[attr-defined]
@@ -105,8 +112,7 @@ def read(app: Sphinx, docname: str, content: list[str]) -> None:
         return
     title = f"# {TITLES[docname]}\n\n" if docname in TITLES and not content[0].startswith("# ") else ""
     text = title + links.resolved(content[0], page)
-    if not any((links.source / "notebooks").glob("*.md")):
-        text = text.replace("notebooks/*\n", "")
+    text = TOCTREE.sub(lambda found: _with_matches(found[0], page.parent), text)
 
     def other(found: re.Match[str]) -> str:
         document = links.root / found[1]

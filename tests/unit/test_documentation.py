@@ -158,7 +158,7 @@ def test_pages_from_elsewhere_are_there() -> None:
 
 
 def test_environment_variables_are_documented() -> None:
-    page = (DOCS / "reference" / "environment.md").read_text(encoding="utf-8")
+    page = (DOCS / "backends.md").read_text(encoding="utf-8")
     files = [path for ending in ("py", "hpp", "cuh") for path in (ROOT / "src").rglob(f"*.{ending}")]
     sources = "\n".join(path.read_text(encoding="utf-8") for path in files)
     own = set(re.findall(r"[\"'](AILAND_[A-Z_]+)[\"']", sources))
