@@ -26,7 +26,7 @@ extensions = [
     "sphinx_design",
     "ailand_site",
 ]
-# Parts of pages, which commands put together; and what is no page.
+# Introductions are parts of pages, which commands put together.
 exclude_patterns = ["**/introduction.md", "_ext", "**/.ipynb_checkpoints", "**/jupyter_execute"]
 
 html_theme = "furo"
@@ -42,16 +42,13 @@ copybutton_exclude = ".linenos, .gp, .go"
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "fieldlist"]
 myst_heading_anchors = 4
-# A dollar sign in a command is one.
-myst_dmath_allow_labels = False
-myst_dmath_allow_digits = False
 
 #: Where files of the repository are found that are no pages of the site, such as .../blob/main. Empty: the site has
 #: copies of those that it names.
 ailand_repository = os.environ.get("AILAND_REPOSITORY", "")
 
 nb_execution_mode = "cache"
-nb_execution_cache_path = str(HERE.parent / "out" / "notebooks")
+nb_execution_cache_path = str(HERE.parent / "out" / "notebook_cache")
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
 nb_merge_streams = True
@@ -79,12 +76,10 @@ nitpick_ignore_regex = [
 ]
 
 doctest_test_doctest_blocks = "default"
-# The package is imported, and so is what it says once.
+# GT4Py warns of slow execution, which the small examples are fine with.
 doctest_global_setup = "import warnings; warnings.simplefilter('ignore')"
 
 suppress_warnings = [
     # Attributes of several classes have the same name; none of them is meant.
     "ref.python",
-    # The environment holds the links of one build, and no state of them between builds.
-    "config.cache",
 ]
