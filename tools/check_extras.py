@@ -3,10 +3,10 @@
 
     python tools/check_extras.py [-o docs/dependencies.md] [--lowest REQUIREMENTS.txt]     (or `make extras`)
 
-Every extra, and the combinations in `TOGETHER`, is resolved by uv on each Python that the package names, with the newest
-releases that the index has; the page says which versions that gives of packages that others are particular about. An
-extra without a resolution is a line on standard error and the exit status 1. With --lowest, the oldest releases that the
-package's own bounds allow are written as requirements, with which `make test-lowest` runs tests.
+Every extra, and the combinations in `TOGETHER`, is resolved by uv on each Python that the package names, with the
+newest releases that the index has; the page says which versions that gives of packages that others are particular
+about. An extra without a resolution is a line on standard error and the exit status 1. With --lowest, the oldest
+releases that the package's own bounds allow are written as requirements, with which `make test-lowest` runs tests.
 
 It needs uv (`pip install uv`), beside this Python or on the path.
 """
@@ -42,9 +42,9 @@ TOLD = ("numpy", "xarray", "zarr", "gt4py", "torch")
 #: What is tested with the oldest dependencies.
 LOWEST = "test,onnx-export,grib,mpi,dask"
 FOOT = """
-An extra that another Python than that of a column is needed for adds nothing there (`icon4py`: 3.12 or newer). `cuda12` and
-`cuda13` replace each other. The oldest releases of direct dependencies that the bounds in `pyproject.toml` allow are those
-with which `make test-lowest` runs tests, on Python 3.11:
+An extra that needs another Python than a row has adds nothing there (`icon4py`: 3.12 or newer). `cuda12` and `cuda13`
+replace each other. The oldest releases of direct dependencies that the bounds in `pyproject.toml` allow, with which
+`make test-lowest` runs tests, on Python 3.11:
 
 """
 
@@ -91,8 +91,8 @@ def main() -> int:
     lines = [
         "# Dependencies",
         "",
-        f"Made by `make extras` on {datetime.date.today().isoformat()}: whether the extras, alone and together, can be "
-        "installed on each Python,\nwith the newest releases there were, and what that gives of packages that others are "
+        f"Made by `make extras` on {datetime.date.today().isoformat()}: whether the extras, alone and together, can be",
+        "resolved on each Python with the newest releases there were, and what that gives of packages that others are",
         "particular about. Nothing was installed.",
         "",
         "| extras | Python | packages | " + " | ".join(TOLD) + " |",
