@@ -2,8 +2,8 @@
 
     python tools/run_notebooks.py [--only NAME,...] [--keep DIRECTORY] [--limit SECONDS]
 
-Ends with an error if a cell fails or writes to standard error (a warning is one), or if all together take longer than the
-limit. Needs myst-nb, in whose text format the notebooks are.
+Ends with an error if a cell fails or writes to standard error (a warning is one), or if all together take longer than
+the limit. Needs myst-nb, in whose text format the notebooks are.
 """
 
 from __future__ import annotations

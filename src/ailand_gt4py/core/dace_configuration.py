@@ -1,8 +1,8 @@
 """DaCe without the configuration files of others, and without what it shows in notebooks.
 
 DaCe looks for ``.dace.conf`` in the working directory first, at its import and again in every thread, and hands what is
-there to a shell when it compiles: a directory of somebody's data could run commands. Imported in a notebook, it asks a server
-for the scripts that draw its graphs, and puts megabytes of them into the output of the cell.
+there to a shell when it compiles: a directory of somebody's data could run commands. Imported in a notebook, it asks a
+server for the scripts that draw its graphs, and puts megabytes of them into the output of the cell.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class _Loader(importlib.machinery.SourceFileLoader):
 
 
 class _SilentLoader(importlib.machinery.SourceFileLoader):
-    """Loads ``dace.jupyter`` as outside of a notebook; ``dace.jupyter.enable()`` still shows what it otherwise would."""
+    """Loads ``dace.jupyter`` as outside of a notebook; ``dace.jupyter.enable()`` still shows its scripts."""
 
     def exec_module(self, module: Any) -> None:
         module.get_ipython = lambda: None
