@@ -24,8 +24,9 @@ EXAMPLE := examples/column_run/ecland_columns.nc
 ICON4PY_PYTHON ?= python3.12
 ICON4PY_VENV ?= .venv-icon4py
 ANEMOI_VENV ?= .venv-anemoi
+DOCS_VENV ?= .venv-docs
 
-.PHONY: help install run compile test test-studies test-quick test-icon4py test-anemoi fuzz lint types bench bench-land bench-derivatives bench-large bench-run coupled-run gpu train evaluate clean
+.PHONY: help install run compile test test-studies test-quick test-icon4py test-anemoi fuzz lint types bench bench-land bench-derivatives bench-large bench-run coupled-run gpu notebooks train evaluate clean
 
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 14
@@ -84,6 +85,18 @@ $(ANEMOI_VENV)/.test: pyproject.toml tests/anemoi/packages.txt tests/anemoi/need
 
 test-anemoi: $(ANEMOI_VENV)/.test ## run the tests with anemoi's data sets, training and inference, in an environment of their own
 	$(ANEMOI_VENV)/bin/python -m pytest tests/unit/test_training_sources.py tests/anemoi
+
+$(DOCS_VENV)/.docs: pyproject.toml
+	$(PYTHON) -m venv $(DOCS_VENV)
+	$(DOCS_VENV)/bin/python -m pip install --quiet --upgrade pip
+	# As above: a processor build of PyTorch, which a notebook trains with.
+	@if $(DOCS_VENV)/bin/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then \
+	  $(DOCS_VENV)/bin/python -m pip install --quiet torch==2.13.0; fi
+	$(DOCS_VENV)/bin/python -m pip install --quiet --editable '.[docs,training]'
+	@touch $@
+
+notebooks: $(DOCS_VENV)/.docs ## execute the notebooks of docs/notebooks from an empty cache, figures in OUT/notebooks; at most 5 minutes
+	$(DOCS_VENV)/bin/python tools/run_notebooks.py --keep $(OUT)/notebooks
 
 coupled-run: $(ICON4PY_VENV)/.test ## a day of ICON4Py with its dynamical core and aiLand; compiles for tens of minutes the first time
 	@mkdir -p $(OUT)
@@ -160,6 +173,6 @@ evaluate: $(BIN)/ailand ## score the default model on the hold-out columns in DA
 	  --transfer docs/studies/transfer_region.json --alternatives docs/studies/alternatives.json
 
 clean: ## remove what the targets above made
-	rm -rf $(VENV) $(ICON4PY_VENV) $(ANEMOI_VENV) $(OUT) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks \
+	rm -rf $(VENV) $(ICON4PY_VENV) $(ANEMOI_VENV) $(DOCS_VENV) $(OUT) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks \
 	  _dacegraphs .gt4py_cache .dacecache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
