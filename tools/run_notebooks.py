@@ -3,7 +3,7 @@
     python tools/run_notebooks.py [--only NAME,...] [--keep DIRECTORY] [--limit SECONDS]
 
 Ends with an error if a cell fails or writes to standard error (a warning is one), or if all together take longer than
-the limit. Needs myst-nb, in whose text format the notebooks are.
+the limit on one core: of the processor's time, which what else the machine does hardly changes. Needs myst-nb, in whose text format the notebooks are.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import base64
 import os
+import resource
 import sys
 import tempfile
 import time
@@ -27,6 +28,11 @@ NOTEBOOKS = Path(__file__).resolve().parent.parent / "docs" / "notebooks"
 def notebook_paths() -> list[Path]:
     """Those of the directory's pages that are notebooks, in the order of their names."""
     return [path for path in sorted(NOTEBOOKS.glob("*.md")) if "{code-cell}" in path.read_text(encoding="utf-8")]
+
+
+def is_kept(path: Path) -> bool:
+    """Whether the page shows outputs that were kept, since it needs another environment."""
+    return 'execution_mode: "off"' in path.read_text(encoding="utf-8")
 
 
 def problems_of(notebook: nbformat.NotebookNode) -> list[str]:
@@ -52,24 +58,34 @@ def keep(notebook: nbformat.NotebookNode, path: Path) -> None:
         path.with_name(f"{path.stem}_{number}.png").write_bytes(base64.b64decode(figure))
 
 
-def run(path: Path, kept: Path | None) -> tuple[float, list[str]]:
-    """Execute one; its seconds and problems."""
+def processor_seconds() -> float:
+    """Of all processes that this one has started, and those that they started, as far as they have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def run(path: Path, kept: Path | None) -> tuple[float, float, list[str]]:
+    """Execute one; seconds of the processor and of the clock, and problems."""
     notebook = read_myst_markdown_notebook(path.read_text(encoding="utf-8"))
-    begin, problems = time.perf_counter(), []
+    begin, begin_processor, problems = time.perf_counter(), processor_seconds(), []
     client = NotebookClient(notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": path.parent}})
     try:
         client.execute()
     except CellExecutionError as error:
         problems.append(str(error))
-    seconds = time.perf_counter() - begin
+    seconds, by_clock = processor_seconds() - begin_processor, time.perf_counter() - begin
     if kept is not None:
         keep(notebook, kept / f"{path.stem}.ipynb")
-    return seconds, problems + problems_of(notebook)
+    return seconds, by_clock, problems + problems_of(notebook)
+
+
+def row(name: str, seconds: float, by_clock: float) -> str:
+    return f"{name:<20}{seconds:7.1f} s of the processor{by_clock:8.1f} s by the clock "
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", help="names of notebooks, without .md (default: all)")
+    parser.add_argument("--only", help="names of notebooks, without .md (default: all whose outputs are not kept)")
     parser.add_argument("--keep", type=Path, help="directory for the executed notebooks and their figures")
     parser.add_argument("--limit", type=float, default=300.0, help="seconds for all together (%(default)g)")
     options = parser.parse_args()
@@ -79,20 +95,22 @@ def main() -> int:
         if unknown := set(wanted) - {path.stem for path in paths}:
             parser.error(f"no notebook {', '.join(sorted(unknown))}, expected some of {[path.stem for path in paths]}")
         paths = [path for path in paths if path.stem in wanted]
+    else:
+        paths = [path for path in paths if not is_kept(path)]
     if options.keep is not None:
         options.keep.mkdir(parents=True, exist_ok=True)
-    total, failed = 0.0, False
+    total, total_by_clock, failed = 0.0, 0.0, False
     with tempfile.TemporaryDirectory() as cache:
         # As on a machine that has never compiled the model, and on one core.
         os.environ |= {"XDG_CACHE_HOME": cache, "OMP_NUM_THREADS": "1"}
         for path in paths:
-            seconds, problems = run(path, options.keep)
-            total += seconds
-            print(f"{path.stem:<24}{seconds:7.1f} s{'  FAILED' if problems else ''}", flush=True)
+            seconds, by_clock, problems = run(path, options.keep)
+            total, total_by_clock = total + seconds, total_by_clock + by_clock
+            print(row(path.stem, seconds, by_clock), "FAILED" if problems else "", flush=True)
             for problem in problems:
                 print(problem, file=sys.stderr)
             failed |= bool(problems)
-    print(f"{'together':<24}{total:7.1f} s, at most {options.limit:g} s")
+    print(row("together", total, total_by_clock), f"at most {options.limit:g} s")
     return int(failed or total > options.limit)
 
 
