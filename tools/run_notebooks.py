@@ -3,7 +3,8 @@
     python tools/run_notebooks.py [--only NAME,...] [--keep DIRECTORY] [--limit SECONDS]
 
 Ends with an error if a cell fails or writes to standard error (a warning is one), or if all together take longer than
-the limit on one core: of the processor's time, which what else the machine does hardly changes. Needs myst-nb, in whose text format the notebooks are.
+the limit on one core: of the processor's time, which what else the machine does hardly changes. Needs myst-nb, in whose
+text format the notebooks are.
 """
 
 from __future__ import annotations
