@@ -149,7 +149,7 @@ def main() -> int:
         + " | ".join(f"{costs[precision]:.2f}" for precision in PRECISIONS)
         + f" | {costs['float32'] / costs['bf16']:.2f} |",
         "",
-        "| change of the state (standard deviations) | error of the tangent-linear for the float32 step | for the bf16 step |",
+        "| change of the state (standard deviations) | tangent-linear error: float32 step | bf16 step |",
         "|---:|---:|---:|",
         *(f"| {size} | {errors['float32'][size]:.3f} | {errors['bf16'][size]:.3f} |" for size in SIZES),
         "",

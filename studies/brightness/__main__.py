@@ -178,8 +178,9 @@ def main() -> int:
         page.introduction(__doc__),
         "",
         f"Made by `python -m studies.brightness`; {FILE}: {counts['known']} columns with known states, "
-        f"{counts['others']} others, {counts['kept']} kept for testing, {int(is_mineral.sum())} of these on mineral soil. "
-        f"Wrong parameters: roughness times {WRONG['roughness']:g}, optical depths times {WRONG['optical_depth']:g}. "
+        f"{counts['others']} others, {counts['kept']} kept for testing, {int(is_mineral.sum())} of these on mineral "
+        f"soil. Wrong parameters: roughness times {WRONG['roughness']:g}, optical depths times "
+        f"{WRONG['optical_depth']:g}. "
         f"Free runs over the whole file; RMSE in m3 m-3 and K, and its ratio to that of known states only; "
         f"seeds {', '.join(map(str, options.seeds))}.",
         "",

@@ -3,9 +3,9 @@
     python -m studies.field_capacity DATA_DIRECTORY --model MODEL.nc -o docs/studies/field_capacity
 
 ecLand was run at 44 sites with five sets of field capacity and wilting point each, in the same weather. The emulator
-runs freely through the same year from each run's own first state. The response of a member is the difference between its mean
-soil water over the second half of the year and that of the unperturbed member of its site. Sites in the Europe-like
-box were never used in training. Writes a figure (.png) and a table (.md).
+runs freely through the same year from each run's own first state. The response of a member is the difference between
+its mean soil water over the second half of the year and that of the unperturbed member of its site. Sites in the
+Europe-like box were never used in training. Writes a figure (.png) and a table (.md).
 """
 
 from __future__ import annotations
@@ -178,12 +178,13 @@ def main() -> int:
     text = [
         "# Response of soil moisture to field capacity",
         "",
-        "Made by `python -m studies.field_capacity`. ecLand was run with five sets of field capacity and wilting",
-        "point at each of 44 sites, in the same weather of 2021; the emulator ran freely from each run's first state.",
-        "A response is the difference between the means of the second half-year of a run and of the unperturbed run. The",
-        "slope is that of the emulator's responses on ecLand's, through zero. The sweep multiplies field capacity (never",
-        "above porosity), or both field capacity and wilting point, of the unperturbed members; the training data have",
-        "factors from 0.8 to 1.2. Columns out of the training range are counted as in a run's quality flag.",
+        "Made by `python -m studies.field_capacity`. ecLand was run with five sets of field capacity and",
+        "wilting point at each of 44 sites, in the same weather of 2021; the emulator ran freely from each",
+        "run's first state. A response is the difference between the means of the second half-year of a run",
+        "and of the unperturbed run. The slope is that of the emulator's responses on ecLand's, through zero.",
+        "The sweep multiplies field capacity (never above porosity), or both field capacity and wilting",
+        "point, of the unperturbed members; the training data have factors from 0.8 to 1.2. Columns out of",
+        "the training range are counted as in a run's quality flag.",
         "",
         f"![responses and sweep]({options.output.with_suffix('.png').name})",
         "",

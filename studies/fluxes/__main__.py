@@ -168,8 +168,8 @@ def main() -> int:
         "",
         "## Effect on everything else",
         "",
-        "RMSE of free runs against ecLand before tuning, and its change after tuning different parts of the network on all "
-        "sites outside the box. For the fluxes themselves the change is intended: ecLand lacks what was learnt.",
+        "RMSE of free runs against ecLand before tuning, and its change after tuning different parts of the network on "
+        "all sites outside the box. For the fluxes themselves the change is intended: ecLand lacks what was learnt.",
         "",
     ]
     for where, own in files.items():
@@ -185,9 +185,9 @@ def main() -> int:
         "",
         "## What tuning changes",
         "",
-        f"Mean differences between tuned and original fluxes ({CHOSEN}): for all windows of the hold-out and development "
-        "columns, tuned on all sites outside the box; and at towers, tuned without the tower, together with the observed "
-        "minus the original fluxes in the same windows.",
+        f"Mean differences between tuned and original fluxes ({CHOSEN}): for all windows of the hold-out and "
+        "development columns, tuned on all sites outside the box; and at towers, tuned without the tower, together "
+        "with the observed minus the original fluxes in the same windows.",
         "",
         *bias.table(at_columns, at_towers),
         f"![learnt bias at the columns]({figure.name})",
