@@ -169,7 +169,7 @@ class AssimilationSettings(Settings):
     relaxation: float = option(
         0.5, "relaxation to the background's spread (inflation of the ETKF)", metavar="SHARE", ge=0.0, le=1.0
     )
-    #: This project's, about that of a state of another season (README: persistence over 90 days).
+    #: This project's, about that of a state of another season (docs/model.md: persistence over 90 days).
     initial_error: float = option(
         0.08, "standard deviation of the initial error of soil moisture", metavar="M3M-3", ge=0.0
     )

@@ -47,7 +47,10 @@ layouts:
         None, "the site's local time minus UTC (default: from its longitude)", metavar="HOURS", ge=-12.0, le=14.0
     )
     model_name: str = option(
-        f"aiLand.{ailand_gt4py.__version__}", "name and version of the model", metavar="NAME.VERSION"
+        # Less the commit of a version between releases, whose "+" no protocol takes.
+        f"aiLand.{ailand_gt4py.__version__.partition('+')[0]}",
+        "name and version of the model",
+        metavar="NAME.VERSION",
     )
     institution: str | None = option(None, "global attribute 'institution'", metavar="TEXT")
     contact: str | None = option(None, "global attribute 'contact'", metavar="TEXT")

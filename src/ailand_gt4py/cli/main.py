@@ -17,6 +17,7 @@ COMMANDS = {
     "model export": "export a model for another program",
     "check": "check forcing files as a run would, without running",
     "compile": "compile a model ahead of time",
+    "example": "write a small example to run, score and train with",
     "train": "train a model",
     "evaluate": "score a model against persistence, climatology and observations",
     "intercompare": "write a site run in the layout of a land-model intercomparison",
