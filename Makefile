@@ -26,8 +26,9 @@ ICON4PY_VENV ?= .venv-icon4py
 ANEMOI_VENV ?= .venv-anemoi
 LOWEST_PYTHON ?= python3.11
 LOWEST_VENV ?= .venv-lowest
+DOCS_VENV ?= .venv-docs
 
-.PHONY: help install run compile test test-studies test-quick test-icon4py test-anemoi test-wheel test-lowest extras example-figure fuzz lint types bench bench-land bench-derivatives bench-large bench-run coupled-run gpu train evaluate clean
+.PHONY: help install run compile test test-studies test-quick test-icon4py test-anemoi test-wheel test-lowest extras example-figure fuzz lint types bench bench-land bench-derivatives bench-large bench-run coupled-run gpu train evaluate docs clean
 
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 14
@@ -129,10 +130,29 @@ fuzz: $(VENV)/.test ## try COUNT damaged and hostile inputs, kills and damaged c
 	$(BIN)/python -m pytest --numprocesses auto --hypothesis-profile=explore --hypothesis-seed=random -m "not study" \
 	  $$(grep -rl --include='test_*.py' 'from hypothesis' tests)
 
+$(DOCS_VENV)/.docs: pyproject.toml
+	$(PYTHON) -m venv $(DOCS_VENV)
+	$(DOCS_VENV)/bin/python -m pip install --quiet --upgrade pip
+	# As above: notebooks and the API of training need PyTorch.
+	@if $(DOCS_VENV)/bin/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then \
+	  $(DOCS_VENV)/bin/python -m pip install --quiet torch==2.13.0; fi
+	$(DOCS_VENV)/bin/python -m pip install --quiet --editable '.[docs,training]'
+	@touch $@
+
+docs: $(DOCS_VENV)/.docs ## build the site in OUT/site, notebooks run, without a warning or a dead link, and run its doctests
+	rm -rf $(OUT)/site
+	# The kernel that runs notebooks is found on the path.
+	PATH=$(abspath $(DOCS_VENV))/bin:$$PATH $(DOCS_VENV)/bin/python -m sphinx -b html -W --keep-going -n -q \
+	  -d $(OUT)/doctrees docs $(OUT)/site
+	$(DOCS_VENV)/bin/python docs/_ext/check_links.py $(OUT)/site
+	PATH=$(abspath $(DOCS_VENV))/bin:$$PATH $(DOCS_VENV)/bin/python -m sphinx -b doctest -W --keep-going -n -q \
+	  -d $(OUT)/doctrees docs $(OUT)/doctest
+	@echo "The site: $(OUT)/site/index.html"
+
 lint: $(VENV)/.test ## check style and the order of imports
 	$(BIN)/lint-imports
-	$(BIN)/ruff check src tests examples studies tools
-	$(BIN)/ruff format --check src tests examples studies tools
+	$(BIN)/ruff check src tests examples studies tools docs
+	$(BIN)/ruff format --check src tests examples studies tools docs
 
 types: $(VENV)/.test ## check types
 	$(BIN)/mypy
@@ -190,6 +210,6 @@ evaluate: $(BIN)/ailand ## score the default model on the hold-out columns in DA
 	  --transfer docs/studies/transfer_region.json --alternatives docs/studies/alternatives.json
 
 clean: ## remove what the targets above made
-	rm -rf $(VENV) $(ICON4PY_VENV) $(ANEMOI_VENV) $(LOWEST_VENV) $(OUT) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks \
+	rm -rf $(VENV) $(ICON4PY_VENV) $(ANEMOI_VENV) $(LOWEST_VENV) $(DOCS_VENV) $(OUT) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks \
 	  _dacegraphs .gt4py_cache .dacecache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -149,10 +149,12 @@ class LandComponent:
 
     @property
     def state(self) -> arrays.Array:
+        """(n_land, n_state), model order and units."""
         return self._columns.state
 
     @property
     def diagnostics(self) -> arrays.Array:
+        """(n_land, n_diagnostics), model order and units."""
         return self._columns.diagnostics
 
     @property
