@@ -24,9 +24,11 @@ EXAMPLE := examples/column_run/ecland_columns.nc
 ICON4PY_PYTHON ?= python3.12
 ICON4PY_VENV ?= .venv-icon4py
 ANEMOI_VENV ?= .venv-anemoi
+LOWEST_PYTHON ?= python3.11
+LOWEST_VENV ?= .venv-lowest
 DOCS_VENV ?= .venv-docs
 
-.PHONY: help install run compile test test-studies test-quick test-icon4py test-anemoi fuzz lint types bench bench-land bench-derivatives bench-large bench-run coupled-run gpu notebooks train evaluate clean
+.PHONY: help install run compile test test-studies test-quick test-icon4py test-anemoi test-wheel test-lowest extras example-figure fuzz lint types bench bench-land bench-derivatives bench-large bench-run coupled-run gpu train evaluate docs notebooks clean
 
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 14
@@ -86,17 +88,33 @@ $(ANEMOI_VENV)/.test: pyproject.toml tests/anemoi/packages.txt tests/anemoi/need
 test-anemoi: $(ANEMOI_VENV)/.test ## run the tests with anemoi's data sets, training and inference, in an environment of their own
 	$(ANEMOI_VENV)/bin/python -m pytest tests/unit/test_training_sources.py tests/anemoi
 
-$(DOCS_VENV)/.docs: pyproject.toml
-	$(PYTHON) -m venv $(DOCS_VENV)
-	$(DOCS_VENV)/bin/python -m pip install --quiet --upgrade pip
-	# As above: a processor build of PyTorch, which a notebook trains with.
-	@if $(DOCS_VENV)/bin/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then \
-	  $(DOCS_VENV)/bin/python -m pip install --quiet torch==2.13.0; fi
-	$(DOCS_VENV)/bin/python -m pip install --quiet --editable '.[docs,training]'
+test-wheel: ## build sdist and wheel, install the wheel alone, and use it outside the repository: all that a stranger does
+	# As above: where PyTorch is not to be had, the toy is not trained.
+	@torch=; if $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then torch="--torch torch==2.13.0"; fi; \
+	  set -x; $(PYTHON) tools/check_wheel.py $$torch
+
+extras: $(BIN)/ailand ## resolve all extras on all supported Pythons and write docs/dependencies.md
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/python tools/check_extras.py --output docs/dependencies.md
+
+$(LOWEST_VENV)/.test: pyproject.toml $(BIN)/ailand
+	$(BIN)/python -m pip install --quiet uv
+	$(LOWEST_PYTHON) -m venv $(LOWEST_VENV)
+	$(BIN)/python tools/check_extras.py --lowest $(LOWEST_VENV)/requirements.txt
+	$(LOWEST_VENV)/bin/python -m pip install --quiet --upgrade pip
+	$(LOWEST_VENV)/bin/python -m pip install --quiet --requirement $(LOWEST_VENV)/requirements.txt --editable .
 	@touch $@
 
-notebooks: $(DOCS_VENV)/.docs ## execute the notebooks of docs/notebooks from an empty cache, figures in OUT/notebooks; at most 5 minutes
-	$(DOCS_VENV)/bin/python tools/run_notebooks.py --keep $(OUT)/notebooks
+test-lowest: $(LOWEST_VENV)/.test ## run the quick unit tests with the oldest dependencies that are allowed (LOWEST_PYTHON: python3.11)
+	$(LOWEST_VENV)/bin/python -m pytest --numprocesses auto --dist loadfile -m "not slow and not study" tests/unit
+
+example-figure: $(BIN)/ailand ## draw the figure of the README: docs/example.png
+	@mkdir -p $(OUT)
+	$(BIN)/ailand-column-run $(EXAMPLE) --reference same --end 2021-01-01 --output $(OUT)/example_figure.nc --overwrite \
+	  --plot $(OUT)/example.png --at 61.9,33.5
+	# On a page it is small, and of few colours.
+	$(BIN)/python -c "from PIL import Image; image = Image.open('$(OUT)/example.png').convert('RGB'); \
+	  image.resize([2 * n // 3 for n in image.size]).quantize(128).save('docs/example.png', optimize=True)"
 
 coupled-run: $(ICON4PY_VENV)/.test ## a day of ICON4Py with its dynamical core and aiLand; compiles for tens of minutes the first time
 	@mkdir -p $(OUT)
@@ -112,10 +130,32 @@ fuzz: $(VENV)/.test ## try COUNT damaged and hostile inputs, kills and damaged c
 	$(BIN)/python -m pytest --numprocesses auto --hypothesis-profile=explore --hypothesis-seed=random -m "not study" \
 	  $$(grep -rl --include='test_*.py' 'from hypothesis' tests)
 
+$(DOCS_VENV)/.docs: pyproject.toml
+	$(PYTHON) -m venv $(DOCS_VENV)
+	$(DOCS_VENV)/bin/python -m pip install --quiet --upgrade pip
+	# As above: notebooks and the API of training need PyTorch.
+	@if $(DOCS_VENV)/bin/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then \
+	  $(DOCS_VENV)/bin/python -m pip install --quiet torch==2.13.0; fi
+	$(DOCS_VENV)/bin/python -m pip install --quiet --editable '.[docs,training]'
+	@touch $@
+
+docs: $(DOCS_VENV)/.docs ## build the site in OUT/site, notebooks run, without a warning or a dead link, and run its doctests
+	rm -rf $(OUT)/site
+	# The kernel that runs notebooks is found on the path.
+	PATH=$(abspath $(DOCS_VENV))/bin:$$PATH $(DOCS_VENV)/bin/python -m sphinx -b html -W --keep-going -n -q \
+	  -d $(OUT)/doctrees docs $(OUT)/site
+	$(DOCS_VENV)/bin/python docs/_ext/check_links.py $(OUT)/site
+	PATH=$(abspath $(DOCS_VENV))/bin:$$PATH $(DOCS_VENV)/bin/python -m sphinx -b doctest -W --keep-going -n -q \
+	  -d $(OUT)/doctrees docs $(OUT)/doctest
+	@echo "The site: $(OUT)/site/index.html"
+
+notebooks: $(DOCS_VENV)/.docs ## execute the notebooks from an empty cache, figures in OUT/notebook_figures; at most 5 minutes of one core
+	PATH=$(abspath $(DOCS_VENV))/bin:$$PATH $(DOCS_VENV)/bin/python tools/run_notebooks.py --keep $(OUT)/notebook_figures
+
 lint: $(VENV)/.test ## check style and the order of imports
 	$(BIN)/lint-imports
-	$(BIN)/ruff check src tests examples studies tools
-	$(BIN)/ruff format --check src tests examples studies tools
+	$(BIN)/ruff check src tests examples studies tools docs
+	$(BIN)/ruff format --check src tests examples studies tools docs
 
 types: $(VENV)/.test ## check types
 	$(BIN)/mypy
@@ -173,6 +213,6 @@ evaluate: $(BIN)/ailand ## score the default model on the hold-out columns in DA
 	  --transfer docs/studies/transfer_region.json --alternatives docs/studies/alternatives.json
 
 clean: ## remove what the targets above made
-	rm -rf $(VENV) $(ICON4PY_VENV) $(ANEMOI_VENV) $(DOCS_VENV) $(OUT) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks \
+	rm -rf $(VENV) $(ICON4PY_VENV) $(ANEMOI_VENV) $(LOWEST_VENV) $(DOCS_VENV) $(OUT) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks \
 	  _dacegraphs .gt4py_cache .dacecache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

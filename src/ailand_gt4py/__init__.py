@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ailand_gt4py.weights.model_file import read_model as read_model
     from ailand_gt4py.weights.model_file import write_model as write_model
 
-__version__ = "0.1.0"
+    __version__: str
 
 dace_configuration.ignore_working_directory()
 
@@ -52,11 +52,24 @@ __all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name == "__version__":
+        value: Any = _version()
+    elif name in _HOMES:
+        value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    else:
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
     globals()[name] = value
     return value
+
+
+def _version() -> str:
+    """The version that was installed, which git's tags told when it was built."""
+    import importlib.metadata
+
+    try:
+        return importlib.metadata.version(__name__)
+    except importlib.metadata.PackageNotFoundError:  # a source tree on the path that was never installed
+        return "0+unknown"
 
 
 def __dir__() -> list[str]:

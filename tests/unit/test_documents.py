@@ -38,7 +38,7 @@ MODULE = re.compile(r"python3? -m ((?:studies|examples|tests)(?:\.[a-z_]\w*)+)")
 LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)")
 
 #: Files that a command makes, or that are a reader's own; suffixes that look like members of the package.
-MADE = ("out/", "build/")
+MADE = ("out/", "build/", "example/")
 NO_MEMBERS = frozenset({"nc", "py", "log", "egg-info"})
 
 

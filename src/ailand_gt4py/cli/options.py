@@ -32,6 +32,7 @@ from ailand_gt4py.core.settings import (
     settings_within,
     yaml_value,
 )
+from ailand_gt4py.core.shipped import configuration_path
 
 Kind = TypeVar("Kind", bound=CommandOptions)
 
@@ -60,7 +61,7 @@ def parse(kind: type[Kind], words: Sequence[str]) -> Kind:
     given = vars(known)
     typed = dict(given)
     config, changes = given.pop(kind.config.removeprefix("--"), None), given.pop("set", [])
-    content = {} if config is None else _underscored(read_yaml(Path(config)), config)
+    content = {} if config is None else _underscored(read_yaml(configuration_path(config)), config)
     of_file = set(content)
     for change in changes:
         path, separator, text = change.partition("=")
@@ -105,11 +106,11 @@ def make_parser(kind: type[CommandOptions]) -> argparse.ArgumentParser:
                 more["action"] = "append"
         parser.add_argument(*(flags or [path]), help=_help(path, field), **more)
     of_file: dict[str, Any] = {"metavar": "FILE"} if kind.config.startswith("-") else {}
-    parser.add_argument(kind.config, help="YAML file with any of these options", **of_file)
+    parser.add_argument(kind.config, help=kind.config_meaning, **of_file)
     if any(settings_within(field) for field in kind.model_fields.values()):
         parser.add_argument(
             "--set", action="append", metavar="NAME=VALUE",
-            help="another value of an option of the file, its name with dots between the sections; may be repeated",
+            help="override an option of the file; NAME has dots between sections; repeatable",
         )  # fmt: skip
     version = f"{kind.program} (ailand_gt4py {ailand_gt4py.__version__})"
     parser.add_argument("--version", action="version", version=version)

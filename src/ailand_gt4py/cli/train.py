@@ -11,6 +11,7 @@ from typing import ClassVar
 from ailand_gt4py.core.errors import InputError
 from ailand_gt4py.core.option_types import File
 from ailand_gt4py.core.settings import CommandOptions, option
+from ailand_gt4py.core.shipped import configuration_path
 from ailand_gt4py.training.configuration import Configuration
 
 logger = logging.getLogger(__name__)
@@ -18,23 +19,29 @@ logger = logging.getLogger(__name__)
 
 class Options(Configuration, CommandOptions):
     """
-    Train a model on ecLand runs, with PyTorch on the processor, and write it as a model file.
+    Train a model on ecLand runs with PyTorch and write it as a model file.
 
-    The configuration is a YAML file; configs/default_model.yaml documents every option and repeats the training of the
-    model that ships with the package. An interrupted run continues from its last checkpoint with --resume and gives the
-    same results as one that was never interrupted.
+    The configuration is a YAML file, or the name of one that ships with the package. Of these, default_model documents
+    every option and repeats the training of the shipped model; `ailand example` writes them to read and change. With
+    --resume an interrupted run continues from its last checkpoint and gives the same results as an uninterrupted one.
     """
 
     program: ClassVar[str] = "ailand train"
     config: ClassVar[str] = "CONFIGURATION"
+    config_meaning: ClassVar[str] = (
+        "YAML file with any of these options, or one that ships: "
+        "default_model, default_model_second_part, hourly_model, point_wise"
+    )
 
     output: File = option(Path("model.nc"), "model file to write", "-o", metavar="MODEL.nc")
-    resume: bool = option(False, "continue from the checkpoint in the directory")
+    resume: bool = option(False, "continue from the checkpoint in --directory")
     quiet: bool = option(False, "print errors only")
 
     @property
     def paths_read(self) -> list[Path]:
-        own = [Path(name) for name in (self.run.start_from, self.data.exclude_points) if name]
+        points = self.data.exclude_points
+        own = [Path(self.run.start_from)] if self.run.start_from else []
+        own += [configuration_path(points)] if points else []
         beside = self.data.observation_files(Path(self.data.directory)).values()
         return [*super().paths_read, *own, *data_files(self), *(path for paths in beside for path in paths)]
 

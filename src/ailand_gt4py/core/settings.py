@@ -20,6 +20,7 @@ from pydantic.fields import FieldInfo
 from ailand_gt4py.core.errors import InputError, reason
 from ailand_gt4py.core.files import claimed
 from ailand_gt4py.core.printable import printable
+from ailand_gt4py.core.shipped import configuration_path
 from ailand_gt4py.core.times import given_time
 from ailand_gt4py.core.trial import require_regular
 
@@ -112,6 +113,7 @@ class CommandOptions(Settings):
     epilog: ClassVar[str] = ""
     #: How the command line calls the YAML file with any of these options; without dashes, it must be there.
     config: ClassVar[str] = "--config"
+    config_meaning: ClassVar[str] = "YAML file with any of these options"
     #: Those that are files to write.
     written: ClassVar[tuple[str, ...]] = ("output", "plot")
 
@@ -141,7 +143,7 @@ class CommandOptions(Settings):
             for path in (value if isinstance(value, tuple) else (value,))
             if isinstance(path, Path)
         ]
-        return files if config is None else [*files, Path(config)]
+        return files if config is None else [*files, configuration_path(config)]
 
     @contextlib.contextmanager
     def claimed(self) -> Iterator[None]:

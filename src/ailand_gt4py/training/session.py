@@ -13,6 +13,7 @@ import torch
 
 import ailand_gt4py
 from ailand_gt4py.core.files import claimed
+from ailand_gt4py.core.shipped import configuration_path
 from ailand_gt4py.core.text_table import aligned
 from ailand_gt4py.driver.progress import counted
 from ailand_gt4py.io.points import read_points
@@ -94,7 +95,7 @@ def _read(configuration: Configuration, files: Sequence[Path], report: Report) -
         configuration.variable_set,
         exclude_boxes=options.exclude_boxes,
         exclude_locations_of=[files[0].parent / name for name in options.exclude_locations_of],
-        exclude_points=read_points(Path(options.exclude_points)) if options.exclude_points else (),
+        exclude_points=read_points(configuration_path(options.exclude_points)) if options.exclude_points else (),
         may_lack=options.may_lack,
         observed=Wanted(
             options.observed,

@@ -1,0 +1,1 @@
+../../../examples/column_run/ecland_columns.nc
